@@ -1,0 +1,149 @@
+//! What travels on channels.
+//!
+//! A room's channel carries [`Record`]s; whatever can influence a room is one. An edge's channel carries
+//! [`EdgeCommand`]s: what its rooms have for its sessions. Both are encoded by [`crate::wire`], which pins their bytes.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    frame::RoomFrame,
+    ids::{Digest, Kind, MachineId, Number, Offset, RoomId, SessionId, Time},
+    json::Json,
+};
+
+/// One entry of a room's channel. Key: the room. Owner: whoever hosts its partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    pub room: RoomId,
+    /// The producer's time. A room's clock follows it, and never goes back.
+    pub time: Time,
+    pub command: RoomCommand,
+}
+
+/// What can happen to a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RoomCommand {
+    /// The room begins. A second one is ignored.
+    Create { kind: Kind, component: Digest, options: Json, creator: Option<Source> },
+    /// A session asks to be a member. Of one that already is, it is a reconnect.
+    Join {
+        session: SessionId,
+        player: Player,
+        edge: MachineId,
+        /// The highest id that the edge has taken from this session: an older one can never be for this room.
+        client_seq: u64,
+        options: Json,
+        /// The move that this is part of: the room left behind, and the number of its request.
+        from: Option<Source>,
+    },
+    /// From a player. `client_seq` rises within a session; one that does not is a duplicate, and dropped.
+    Message { session: SessionId, client_seq: u64, kind: Box<str>, data: Json },
+    /// The session's connection at this edge is gone. Ignored when it has come back by another one.
+    Drop { session: SessionId, edge: MachineId, code: u16 },
+    /// The session is back. `last_seq` is the last frame of this room that it has; `None` asks for a full view.
+    Reconnect { session: SessionId, edge: MachineId, last_seq: Option<u64> },
+    /// The session is a member no longer.
+    Leave { session: SessionId, reason: LeaveReason },
+    /// The setting of a timer that is due. It fires if that setting is still pending.
+    Timer { id: Number },
+    /// From another room. `number` is its output's; one not above the highest seen from that room is dropped.
+    RoomMessage { from: RoomId, number: Number, data: RoomData },
+    /// What came of a request that this room made under `request`.
+    Answer { request: Number, answer: Answer },
+    /// From here on the room runs this component.
+    Swap { component: Digest, rollout: Option<Box<str>> },
+    /// The guest failed on the record at `offset`: that record is skipped, now and in every replay.
+    Fault { offset: Offset, fault: Fault },
+    /// An operator ends the room.
+    Close { reason: Box<str> },
+}
+
+/// An output of another room: who made it, and its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    pub room: RoomId,
+    pub number: Number,
+}
+
+/// An identity, as the edge has checked it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Player {
+    pub id: Arc<str>,
+    pub name: Arc<str>,
+}
+
+/// Why a member is one no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LeaveReason {
+    /// Of its own will.
+    Left,
+    /// Into another room.
+    Moved,
+    /// It dropped, and did not come back within the hold.
+    TimedOut,
+    /// By the room.
+    Kicked,
+    /// The same player sits here with another session.
+    Replaced,
+}
+
+/// What one room sends another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RoomData {
+    /// By the scripts' own will.
+    Message(Json),
+    /// A created room tells its creator that it has ended: with its outcome, or why it failed.
+    Ended { outcome: Json, failed: Option<Box<str>> },
+}
+
+/// What came of a room's request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// A move was refused by its target: the member stays.
+    MoveRefused { session: SessionId, room: RoomId, reason: Box<str> },
+    /// A room could not be created.
+    CreateFailed { room: RoomId, reason: Box<str> },
+}
+
+/// How a guest failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Fault {
+    #[error("threw: {0}")]
+    Threw(Box<str>),
+    #[error("trapped: {0}")]
+    Trapped(Box<str>),
+    #[error("ran out of fuel ({0} units for one record)")]
+    OutOfFuel(u64),
+    #[error("grew past its memory ({0} bytes)")]
+    OutOfMemory(u64),
+    #[error("asked for too much: {0}")]
+    TooMuch(Box<str>),
+    #[error("returned what is not allowed: {0}")]
+    Garbage(Box<str>),
+}
+
+/// What a room has for an edge. Everything in it is numbered by the room, so a repetition is recognized.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EdgeCommand {
+    /// One frame for several sessions, each under its own sequence number.
+    Deliver { room: RoomId, targets: Vec<Target>, frame: RoomFrame },
+    /// Move this session on to `room`; `from` is the room that asks, and its number.
+    Join { session: SessionId, room: RoomId, options: Json, from: Source },
+    /// The session is not (or no longer) a member of this room.
+    Leave { session: SessionId, room: RoomId, reason: LeaveReason },
+    /// Close the session for good.
+    Kick { session: SessionId, room: RoomId, reason: Box<str> },
+    /// The room has taken the session in. `from` as it was in its `Join`.
+    Admitted { session: SessionId, room: RoomId, from: Option<Source> },
+    /// The room has not.
+    Refused { session: SessionId, room: RoomId, from: Option<Source>, reason: Box<str> },
+}
+
+/// A session that a frame is for, and the frame's number among those of this room to this session: 1, 2, 3, …
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    pub session: SessionId,
+    pub seq: u64,
+}

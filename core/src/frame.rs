@@ -1,0 +1,381 @@
+//! The client protocol `v1.json.chorus`: JSON text frames, one object each, whose `t` is its kind.
+//!
+//! ```text
+//! → hello {token? | name? | resume, last?}       ← welcome {session, resume, recovered, pingMs, player, name}
+//! ← room {room, kind, seq, ack, view}            (a move is a fresh room frame)
+//! → msg {id, room?, type, data}                  ← reply {room, seq, id, data} | error {id?, room?, seq?, code, message, retryAfterMs?}
+//! ← event {room, seq, type, data}                ← patch {room, seq, ops}       ← left {room, seq, reason}
+//! ```
+//! Whatever a room sends carries `room` and `seq`: 1, 2, 3, … for each session in each room, with no gap, so that a
+//! client can say what it has and get the rest. `docs/protocol.md` is this page for strangers.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::{
+    ids::{Kind, RoomId},
+    json::Json,
+};
+
+/// The WebSocket subprotocol.
+pub const PROTOCOL: &str = "v1.json.chorus";
+
+/// The largest frame that an edge takes, in bytes.
+pub const MAX_FRAME: usize = 64 * 1024;
+
+/// The longest message type, in bytes.
+pub const MAX_TYPE: usize = 64;
+
+/// The highest `id` and `last` that a client can name: what a JavaScript number holds exactly.
+pub const MAX_SEQ: u64 = (1 << 53) - 1;
+
+/// A frame from a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientFrame {
+    Hello(Hello),
+    Msg(Msg),
+}
+
+/// The first frame of a connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hello {
+    /// The frame's kind, which has been looked at.
+    #[serde(default, rename = "t")]
+    _t: serde::de::IgnoredAny,
+    #[serde(default)]
+    pub token: Option<String>,
+    /// What an anonymous player calls itself. 1 to 32 characters.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The single-use token of the last `welcome`.
+    #[serde(default)]
+    pub resume: Option<String>,
+    /// The `seq` of the last frame that the client has, of each room.
+    #[serde(default, deserialize_with = "last_by_room")]
+    pub last: Vec<(RoomId, u64)>,
+}
+
+/// A message to a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Msg {
+    /// Rises within a session, 1 or more, at most [`MAX_SEQ`].
+    pub id: u64,
+    /// The room of the latest `room` frame, when left out.
+    pub room: Option<RoomId>,
+    pub kind: Box<str>,
+    pub data: Json,
+}
+
+/// A text that is no frame of this protocol. The text is for the client's author.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct BadFrame {
+    /// The `id` of the message, when that much could be read.
+    pub id: Option<u64>,
+    pub message: String,
+}
+
+impl ClientFrame {
+    /// Reads one text frame. Never panics; every refusal says what was expected.
+    pub fn parse(text: &str) -> Result<ClientFrame, BadFrame> {
+        #[derive(Deserialize)]
+        struct Raw<'a> {
+            t: std::borrow::Cow<'a, str>,
+            #[serde(default)]
+            id: Option<serde_json::Number>,
+            #[serde(default, borrow)]
+            room: Option<std::borrow::Cow<'a, str>>,
+            #[serde(default, borrow, rename = "type")]
+            kind: Option<std::borrow::Cow<'a, str>>,
+            #[serde(default, borrow)]
+            data: Option<&'a RawValue>,
+        }
+        let bad = |id, message: String| BadFrame { id, message };
+        let raw: Raw<'_> = serde_json::from_str(text).map_err(|e| bad(None, format!("not a frame: {e}")))?;
+        let id = raw.id.as_ref().and_then(serde_json::Number::as_u64).filter(|id| (1..=MAX_SEQ).contains(id));
+        match raw.t.as_ref() {
+            "hello" => {
+                let hello = serde_json::from_str(text).map_err(|e| bad(None, format!("bad hello: {e}")))?;
+                Ok(ClientFrame::Hello(hello))
+            }
+            "msg" => {
+                let id = id.ok_or_else(|| bad(None, format!("msg needs an id: a whole number from 1 to {MAX_SEQ}")))?;
+                let room = raw.room.as_deref().map(str::parse::<RoomId>).transpose();
+                let room = room.map_err(|e| bad(Some(id), format!("room is {e}")))?;
+                let kind = raw.kind.filter(|kind| (1..=MAX_TYPE).contains(&kind.len()));
+                let kind = kind.ok_or_else(|| bad(Some(id), format!("msg needs a type of 1 to {MAX_TYPE} bytes")))?;
+                let data = raw.data.map_or_else(Json::null, |data| Json::trusted(data.get()));
+                Ok(ClientFrame::Msg(Msg { id, room, kind: kind.into(), data }))
+            }
+            other => {
+                let other: String = other.chars().take(32).collect();
+                Err(bad(id, format!("unknown frame {other:?}: expected hello or msg")))
+            }
+        }
+    }
+}
+
+/// Rooms in `hello.last`: more than a session can be in is a mistake or an attack.
+const MAX_LAST: usize = 32;
+
+fn last_by_room<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<(RoomId, u64)>, D::Error> {
+    use serde::de::Error;
+    let map = std::collections::BTreeMap::<String, u64>::deserialize(from)?;
+    if map.len() > MAX_LAST {
+        return Err(D::Error::custom(format!("last names more than {MAX_LAST} rooms")));
+    }
+    map.into_iter().map(|(room, seq)| Ok((room.parse().map_err(D::Error::custom)?, seq))).collect()
+}
+
+/// A frame from a room, encoded once for all who get it: everything but the `seq`, which differs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomFrame {
+    text: Arc<str>,
+    /// Where in `text` the digits of the sequence number go.
+    hole: u32,
+    /// What kind of frame it is, for whoever handles it on the way.
+    pub tag: FrameTag,
+}
+
+/// The kinds of a [`RoomFrame`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FrameTag {
+    Room,
+    Event,
+    Patch,
+    Reply,
+    Error,
+    Left,
+}
+
+impl RoomFrame {
+    /// The member's whole view; the client forgets what it had of this room. `ack` is the highest message id of this
+    /// session that the room has applied.
+    pub fn room(room: RoomId, kind: &Kind, ack: u64, view: &Json) -> RoomFrame {
+        RoomFrame::new(FrameTag::Room, "room", room, &format!(r#","kind":"{kind}","ack":{ack},"view":{}"#, &**view))
+    }
+
+    pub fn event(room: RoomId, kind: &str, data: &Json) -> RoomFrame {
+        RoomFrame::new(FrameTag::Event, "event", room, &format!(r#","type":{},"data":{}"#, quote(kind), &**data))
+    }
+
+    /// `ops` is a JSON array of RFC 6902 operations.
+    pub fn patch(room: RoomId, ops: &Json) -> RoomFrame {
+        RoomFrame::new(FrameTag::Patch, "patch", room, &format!(r#","ops":{}"#, &**ops))
+    }
+
+    pub fn reply(room: RoomId, id: u64, data: &Json) -> RoomFrame {
+        RoomFrame::new(FrameTag::Reply, "reply", room, &format!(r#","id":{id},"data":{}"#, &**data))
+    }
+
+    /// `id` is the message that it answers; an error without one is about a join or a move.
+    pub fn error(room: RoomId, id: Option<u64>, code: ErrorCode, message: &str) -> RoomFrame {
+        let id = id.map_or_else(String::new, |id| format!(r#","id":{id}"#));
+        let tail = format!(r#"{id},"code":"{}","message":{}"#, code.as_str(), quote(message));
+        RoomFrame::new(FrameTag::Error, "error", room, &tail)
+    }
+
+    /// The last frame of a room to a member: it is one no longer.
+    pub fn left(room: RoomId, reason: &str) -> RoomFrame {
+        RoomFrame::new(FrameTag::Left, "left", room, &format!(r#","reason":{}"#, quote(reason)))
+    }
+
+    fn new(tag: FrameTag, t: &str, room: RoomId, tail: &str) -> RoomFrame {
+        let head = format!(r#"{{"t":"{t}","room":"{room}","seq":"#);
+        RoomFrame { text: format!("{head}{tail}}}").into(), hole: head.len() as u32, tag }
+    }
+
+    /// The frame's text under one sequence number.
+    pub fn with_seq(&self, seq: u64) -> String {
+        use std::fmt::Write;
+        let (head, tail) = self.text.split_at_checked(self.hole as usize).unwrap_or((&self.text, ""));
+        let mut text = String::with_capacity(self.text.len() + 12);
+        text.push_str(head);
+        write!(text, "{seq}").expect("writing to a string cannot fail");
+        text.push_str(tail);
+        text
+    }
+
+    /// Bytes of it that are kept in memory, the sequence number aside.
+    pub fn size(&self) -> usize {
+        self.text.len()
+    }
+}
+
+/// `text` as a JSON string.
+fn quote(text: &str) -> String {
+    serde_json::to_string(text).expect("a string is always JSON")
+}
+
+/// `welcome`: the answer to `hello`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "t", rename = "welcome")]
+pub struct Welcome<'a> {
+    pub session: String,
+    /// Takes this session up again, once. Keep it secret.
+    pub resume: &'a str,
+    /// Whether this is the session that `resume` named. If not, it is a new one, and what the old one had is gone.
+    pub recovered: bool,
+    pub ping_ms: u64,
+    pub player: &'a str,
+    pub name: &'a str,
+}
+
+impl Welcome<'_> {
+    pub fn text(&self) -> String {
+        serde_json::to_string(self).expect("a welcome is always JSON")
+    }
+}
+
+/// An `error` from the edge itself: no room has seen what it is about.
+pub fn edge_error(id: Option<u64>, code: ErrorCode, message: &str, retry_after_ms: Option<u64>) -> String {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Error<'a> {
+        t: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<u64>,
+        code: &'a str,
+        message: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
+    }
+    let error = Error { t: "error", id, code: code.as_str(), message, retry_after_ms };
+    serde_json::to_string(&error).expect("an error frame is always JSON")
+}
+
+/// The `code` of an `error` frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ErrorCode {
+    /// Not a frame of this protocol.
+    BadFrame,
+    /// A frame that cannot come now: a message before `hello`, a second `hello`.
+    BadOrder,
+    /// The id is not above the highest that this session has used.
+    StaleId,
+    /// The session is not in that room.
+    NotInRoom,
+    /// More messages than the session may send; try again after `retryAfterMs`.
+    RateLimited,
+    /// The room has no handler for this type.
+    UnknownType,
+    /// The script said no; the message is its reason.
+    Refused,
+    /// The script failed; the message had no effect.
+    Fault,
+    /// The message was applied before, and its reply is no longer kept.
+    Applied,
+    /// The message cannot be taken now: the log is not reachable, or too much is waiting.
+    Unavailable,
+}
+
+impl ErrorCode {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ErrorCode::BadFrame => "bad_frame",
+            ErrorCode::BadOrder => "bad_order",
+            ErrorCode::StaleId => "stale_id",
+            ErrorCode::NotInRoom => "not_in_room",
+            ErrorCode::RateLimited => "rate_limited",
+            ErrorCode::UnknownType => "unknown_type",
+            ErrorCode::Refused => "refused",
+            ErrorCode::Fault => "fault",
+            ErrorCode::Applied => "applied",
+            ErrorCode::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// Why a server closes a WebSocket. After 4000–4499 a client should come back; after 4500–4999 it should not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[repr(u16)]
+pub enum CloseCode {
+    Draining = 4001,
+    SlowConsumer = 4008,
+    HeartbeatLost = 4009,
+    /// The edge failed on this session's behalf: its log or its store did.
+    Unavailable = 4010,
+    RateLimited = 4029,
+    Unauthorized = 4501,
+    Kicked = 4503,
+    Replaced = 4504,
+    TooManyConnections = 4505,
+    BadFrame = 4506,
+}
+
+impl CloseCode {
+    pub fn code(self) -> u16 {
+        self as u16
+    }
+
+    /// Whether the client should connect again.
+    pub fn reconnect(self) -> bool {
+        self.code() < 4500
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_read_without_looking_into_its_data() {
+        let text = r#"{"t":"msg","id":7,"room":"0000000000000000000000000000000a","type":"move","data":{"cell":4}}"#;
+        let msg = Msg { id: 7, room: Some(RoomId(10)), kind: "move".into(), data: Json::trusted(r#"{"cell":4}"#) };
+        assert_eq!(ClientFrame::parse(text), Ok(ClientFrame::Msg(msg)));
+    }
+
+    #[test]
+    fn a_hello_says_what_it_has() {
+        let text = r#"{"t":"hello","resume":"secret","last":{"0000000000000000000000000000000a":3}}"#;
+        let Ok(ClientFrame::Hello(hello)) = ClientFrame::parse(text) else { panic!("not a hello") };
+        assert_eq!(hello.resume.as_deref(), Some("secret"));
+        assert_eq!(hello.last, [(RoomId(10), 3)]);
+    }
+
+    #[test]
+    fn whatever_is_not_a_frame_is_refused_with_words() {
+        let cases = [
+            ("", "not a frame"),
+            ("[]", "not a frame"),
+            ("{}", "missing field `t`"),
+            (r#"{"t":"dance"}"#, "unknown frame"),
+            (r#"{"t":"msg","type":"a"}"#, "needs an id"),
+            (r#"{"t":"msg","id":0,"type":"a"}"#, "needs an id"),
+            (r#"{"t":"msg","id":-1,"type":"a"}"#, "needs an id"),
+            (r#"{"t":"msg","id":1.5,"type":"a"}"#, "needs an id"),
+            (r#"{"t":"msg","id":1e99,"type":"a"}"#, "needs an id"),
+            (r#"{"t":"msg","id":1}"#, "needs a type"),
+            (r#"{"t":"msg","id":1,"type":""}"#, "needs a type"),
+            (r#"{"t":"msg","id":1,"type":"a","room":"x"}"#, "room is not an id"),
+            (r#"{"t":"hello","colour":"red"}"#, "unknown field"),
+            (r#"{"t":"hello","last":{"x":1}}"#, "not an id"),
+        ];
+        for (text, says) in cases {
+            let error = ClientFrame::parse(text).expect_err(text);
+            assert!(error.message.contains(says), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn one_body_serves_every_seq() {
+        let frame = RoomFrame::event(RoomId(10), "mo\"ved", &Json::trusted(r#"{"cell":4}"#));
+        let text =
+            r#"{"t":"event","room":"0000000000000000000000000000000a","seq":12,"type":"mo\"ved","data":{"cell":4}}"#;
+        assert_eq!(frame.with_seq(12), text);
+        for frame in [
+            RoomFrame::room(RoomId(1), &Kind::lobby(), 3, &Json::null()),
+            RoomFrame::patch(RoomId(1), &Json::trusted("[]")),
+            RoomFrame::reply(RoomId(1), 4, &Json::null()),
+            RoomFrame::error(RoomId(1), Some(4), ErrorCode::Refused, "not \"your\" turn"),
+            RoomFrame::left(RoomId(1), "moved"),
+        ] {
+            let text = frame.with_seq(u64::MAX);
+            let value: serde_json::Value = serde_json::from_str(&text).expect(&text);
+            assert_eq!(value["seq"], u64::MAX);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! A piece of JSON text that is known to be one whole value.
+//!
+//! Players' data crosses edge, channel, room and guest as text: parsed once to check it where it comes in, and never
+//! built into a tree unless somebody looks inside.
+
+use std::{fmt, ops::Deref};
+
+use serde::{Deserialize, Serialize};
+
+/// One JSON value, as text.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Json(Box<str>);
+
+impl Json {
+    /// Checks that `text` is one JSON value.
+    pub fn parse(text: &str) -> Result<Json, serde_json::Error> {
+        let raw: &serde_json::value::RawValue = serde_json::from_str(text)?;
+        Ok(Json(raw.get().into()))
+    }
+
+    /// Text that something has already checked: a parser's raw value, or our own encoder.
+    pub fn trusted(text: impl Into<Box<str>>) -> Json {
+        Json(text.into())
+    }
+
+    /// The JSON of a value that always has one.
+    pub fn of(value: &impl Serialize) -> Json {
+        Json(serde_json::to_string(value).expect("a value of ours has string keys and no failing serializer").into())
+    }
+
+    pub fn null() -> Json {
+        Json("null".into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Deref for Json {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_whole_value_is_json() {
+        assert_eq!(Json::parse(" {\"a\":1} ").unwrap().as_str(), "{\"a\":1}");
+        for bad in ["", "{", "1 2", "undefined", "\"\u{1}\""] {
+            assert!(Json::parse(bad).is_err(), "{bad}");
+        }
+    }
+}
