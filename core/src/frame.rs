@@ -32,14 +32,14 @@ pub const MAX_TYPE: usize = 64;
 pub const MAX_SEQ: u64 = (1 << 53) - 1;
 
 /// A frame from a client.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ClientFrame {
     Hello(Hello),
     Msg(Msg),
 }
 
 /// The first frame of a connection.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hello {
     /// The frame's kind, which has been looked at.
