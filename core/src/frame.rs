@@ -7,7 +7,8 @@
 //! ← event {room, seq, type, data}                ← patch {room, seq, ops}       ← left {room, seq, reason}
 //! ```
 //! Whatever a room sends carries `room` and `seq`: 1, 2, 3, … for each session in each room, with no gap, so that a
-//! client can say what it has and get the rest. `docs/protocol.md` is this page for strangers.
+//! client can say what it has and get the rest. (A seat's numbers begin where the room's last seat ended, so they rise
+//! even for a session that leaves and comes again; its first frame is always a `room` frame.) `docs/protocol.md` is this page for strangers.
 
 use std::sync::Arc;
 
@@ -138,6 +139,8 @@ pub struct RoomFrame {
     hole: u32,
     /// What kind of frame it is, for whoever handles it on the way.
     pub tag: FrameTag,
+    /// The id of the message that a reply or an error answers.
+    pub answers: Option<u64>,
 }
 
 /// The kinds of a [`RoomFrame`].
@@ -168,14 +171,15 @@ impl RoomFrame {
     }
 
     pub fn reply(room: RoomId, id: u64, data: &Json) -> RoomFrame {
-        RoomFrame::new(FrameTag::Reply, "reply", room, &format!(r#","id":{id},"data":{}"#, &**data))
+        let frame = RoomFrame::new(FrameTag::Reply, "reply", room, &format!(r#","id":{id},"data":{}"#, &**data));
+        RoomFrame { answers: Some(id), ..frame }
     }
 
     /// `id` is the message that it answers; an error without one is about a join or a move.
     pub fn error(room: RoomId, id: Option<u64>, code: ErrorCode, message: &str) -> RoomFrame {
-        let id = id.map_or_else(String::new, |id| format!(r#","id":{id}"#));
-        let tail = format!(r#"{id},"code":"{}","message":{}"#, code.as_str(), quote(message));
-        RoomFrame::new(FrameTag::Error, "error", room, &tail)
+        let id_text = id.map_or_else(String::new, |id| format!(r#","id":{id}"#));
+        let tail = format!(r#"{id_text},"code":"{}","message":{}"#, code.as_str(), quote(message));
+        RoomFrame { answers: id, ..RoomFrame::new(FrameTag::Error, "error", room, &tail) }
     }
 
     /// The last frame of a room to a member: it is one no longer.
@@ -185,7 +189,7 @@ impl RoomFrame {
 
     fn new(tag: FrameTag, t: &str, room: RoomId, tail: &str) -> RoomFrame {
         let head = format!(r#"{{"t":"{t}","room":"{room}","seq":"#);
-        RoomFrame { text: format!("{head}{tail}}}").into(), hole: head.len() as u32, tag }
+        RoomFrame { text: format!("{head}{tail}}}").into(), hole: head.len() as u32, tag, answers: None }
     }
 
     /// The frame's text under one sequence number.

@@ -12,4 +12,5 @@ pub mod effect;
 pub mod frame;
 pub mod ids;
 pub mod json;
+pub mod room;
 pub mod wire;

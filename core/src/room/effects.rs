@@ -1,0 +1,221 @@
+//! Carrying out what a guest asked for, in its order, after its call has gone well.
+
+use super::{Cause, Output, Room, Turn, frames::patch_ops, state::Moving, state::Timer, state::To};
+use crate::{
+    command::{EdgeCommand, Fault, RoomCommand, RoomData, Source},
+    effect::Effect,
+    frame::{ErrorCode, RoomFrame},
+    ids::SessionId,
+    json::Json,
+};
+
+impl Room {
+    /// Whether all of it can be done. What cannot is the guest's fault, and none of it is done.
+    pub(super) fn check_effects(&self, effects: &[Effect]) -> Result<(), Fault> {
+        let Some((state, spec)) = self.state.as_ref().and_then(|state| Some((state, state.spec.as_ref()?))) else {
+            return Ok(());
+        };
+        let new = effects.iter().filter(|effect| match effect {
+            Effect::SetTimer { name, .. } => !state.timers.contains_key(name),
+            _ => false,
+        });
+        let timers = state.timers.len() + new.count();
+        if timers > spec.max_timers {
+            return Err(Fault::TooMuch(format!("{timers} timers; it may have {}", spec.max_timers).into()));
+        }
+        Ok(())
+    }
+
+    pub(super) fn carry_out(&mut self, mut turn: Turn, effects: Vec<Effect>) {
+        if let Some(state) = &mut self.state {
+            state.faults = 0;
+        }
+        let effects = self.admit(&mut turn, effects);
+        let mut ends = None;
+        for effect in effects {
+            if let Effect::End { outcome } = effect {
+                ends.get_or_insert(outcome);
+            } else {
+                self.carry_out_one(&mut turn, effect);
+            }
+        }
+        self.answer_what_is_left(&mut turn);
+        if matches!(turn.cause, Cause::Create) {
+            self.state.as_mut().expect("it was just created").watch_emptiness(&turn);
+        }
+        match (std::mem::replace(&mut turn.cause, Cause::Other), ends) {
+            (Cause::Dispose { outcome, failed }, _) => self.conclude(turn, outcome, failed),
+            (_, Some(outcome)) => self.end(turn, outcome, None),
+            _ => self.finish(turn),
+        }
+    }
+
+    /// Seats a joining member before anything else is carried out, so that its first frame is its whole view.
+    fn admit(&mut self, turn: &mut Turn, effects: Vec<Effect>) -> Vec<Effect> {
+        let Cause::Join { session, player, edge, client_seq, from } = &turn.cause else { return effects };
+        let Some(spectator) = effects.iter().find_map(|effect| match effect {
+            Effect::Admit { spectator } => Some(*spectator),
+            _ => None,
+        }) else {
+            return effects;
+        };
+        let (session, player, edge, client_seq, from) = (*session, player.clone(), edge.clone(), *client_seq, *from);
+        let state = self.state.as_mut().expect("a join needs a room");
+        state.seat(session, player, edge.clone(), client_seq, spectator);
+        state.members.get_mut(&session).expect("just seated").view = last_view_of(&effects, session);
+        let others = effects.into_iter().filter(|effect| match effect {
+            Effect::Admit { .. } => false,
+            Effect::ViewOf { session: whose, .. } => *whose != session,
+            _ => true,
+        });
+        let others = others.collect();
+        turn.cause = Cause::Other;
+        turn.edge(&edge, EdgeCommand::Admitted { session, room: self.id, from });
+        self.send_whole_view(turn, session);
+        others
+    }
+
+    fn carry_out_one(&mut self, turn: &mut Turn, effect: Effect) {
+        match effect {
+            Effect::Reply { data } => self.reply(turn, Ok(data)),
+            Effect::Refuse { reason } => self.refuse(turn, reason),
+            Effect::Send { session, kind, data } => {
+                self.deliver(turn, RoomFrame::event(self.id, &kind, &data), To::One(session));
+            }
+            Effect::Broadcast { kind, data, except } => {
+                self.deliver(turn, RoomFrame::event(self.id, &kind, &data), To::Except(except));
+            }
+            Effect::View { view } => self.change_shared_view(turn, view),
+            Effect::ViewOf { session, view } => self.change_view_of(turn, session, view),
+            Effect::MoveTo { session, room, options } => {
+                let number = turn.number();
+                self.move_member(turn, session, Moving { number, room, options });
+            }
+            Effect::Kick { session, reason } => self.kick(turn, session, reason),
+            Effect::CreateRoom { kind, options } => self.create_room(turn, kind, options),
+            Effect::SendRoom { room, data } => {
+                let number = turn.number();
+                let command = RoomCommand::RoomMessage { from: self.id, number, data: RoomData::Message(data) };
+                turn.out.push(Output::Append(room, command));
+            }
+            Effect::SetTimer { name, after_ms, payload } => {
+                let timer = Timer { id: turn.number(), due: turn.moment.now.plus(after_ms), payload };
+                self.state_mut().timers.insert(name, timer);
+            }
+            Effect::CancelTimer { name } => {
+                self.state_mut().timers.remove(&name);
+            }
+            Effect::Lock => self.state_mut().locked = true,
+            Effect::Unlock => self.state_mut().locked = false,
+            Effect::Metadata { data } => self.state_mut().metadata = Some(data),
+            Effect::Log { level, text } => turn.out.push(Output::Log { level, text }),
+            // An `admit` of nobody has nothing to do; an `end` was taken out before.
+            Effect::Admit { .. } | Effect::End { .. } => {}
+        }
+    }
+
+    fn reply(&mut self, turn: &mut Turn, answer: Result<Json, &str>) {
+        let Cause::Message { session, id } = turn.cause else { return };
+        turn.cause = Cause::Other;
+        let frame = match answer {
+            Ok(data) => RoomFrame::reply(self.id, id, &data),
+            Err(reason) => RoomFrame::error(self.id, Some(id), ErrorCode::Refused, reason),
+        };
+        self.deliver(turn, frame, To::One(session));
+    }
+
+    fn refuse(&mut self, turn: &mut Turn, reason: Box<str>) {
+        match &turn.cause {
+            Cause::Join { session, edge, from, .. } => {
+                let (session, edge, from) = (*session, edge.clone(), *from);
+                turn.cause = Cause::Other;
+                turn.edge(&edge, EdgeCommand::Refused { session, room: self.id, from, reason });
+            }
+            _ => self.reply(turn, Err(&reason)),
+        }
+    }
+
+    /// Every message has one answer, and every join one word, whatever a guest forgets.
+    fn answer_what_is_left(&mut self, turn: &mut Turn) {
+        match &turn.cause {
+            Cause::Message { .. } => self.reply(turn, Ok(Json::null())),
+            Cause::Join { .. } => self.refuse(turn, "the room did not let you in".into()),
+            _ => {}
+        }
+    }
+
+    fn change_shared_view(&mut self, turn: &mut Turn, view: Json) {
+        let state = self.state_mut();
+        let old = state.view.replace(view.clone()).unwrap_or_else(Json::null);
+        if old == view {
+            return;
+        }
+        let own = state.members.iter().filter(|(_, member)| member.view.is_some());
+        let own: Vec<SessionId> = own.map(|(session, _)| *session).collect();
+        let frame = RoomFrame::patch(self.id, &patch_ops(&old, &view));
+        self.deliver(turn, frame, To::Except(own));
+    }
+
+    fn change_view_of(&mut self, turn: &mut Turn, session: SessionId, view: Json) {
+        let state = self.state_mut();
+        let old = state.view_of(session);
+        let Some(member) = state.members.get_mut(&session) else { return };
+        if old == view {
+            return;
+        }
+        let ops = patch_ops(&old, &view);
+        member.view = Some(view);
+        self.deliver(turn, RoomFrame::patch(self.id, &ops), To::One(session));
+    }
+
+    fn move_member(&mut self, turn: &mut Turn, session: SessionId, moving: Moving) {
+        let from = Source { room: self.id, number: moving.number };
+        let Some(member) = self.state_mut().members.get_mut(&session) else { return };
+        // One move at a time: two would seat the session twice.
+        if member.moving.is_some() {
+            return;
+        }
+        let edge = member.edge.clone();
+        let command = EdgeCommand::Join { session, room: moving.room, options: moving.options.clone(), from };
+        member.moving = Some(moving);
+        if member.connected {
+            turn.edge(&edge, command);
+        }
+    }
+
+    fn kick(&mut self, turn: &mut Turn, session: SessionId, reason: Box<str>) {
+        let (room, now) = (self.id, turn.moment.now);
+        let id = turn.number();
+        let state = self.state_mut();
+        let Some(member) = state.members.get_mut(&session) else { return };
+        member.kicked = Some(reason.clone());
+        if member.connected {
+            let edge = member.edge.clone();
+            turn.edge(&edge, EdgeCommand::Kick { session, room, reason });
+        } else if let Some((due, old)) = member.hold.replace((now, id)) {
+            // Nobody to close: its seat is given up at once.
+            state.holds.remove(&(due, old, session));
+            state.holds.insert((now, id, session));
+        }
+    }
+
+    fn create_room(&mut self, turn: &mut Turn, kind: crate::ids::Kind, options: Json) {
+        let number = turn.number();
+        let id = turn.moment.seed.room(turn.created);
+        turn.created += 1;
+        self.state_mut().children.insert(id);
+        turn.out.push(Output::Create { id, kind, options, source: Source { room: self.id, number } });
+    }
+
+    fn state_mut(&mut self) -> &mut super::State {
+        self.state.as_mut().expect("only a room that exists has a guest that asks")
+    }
+}
+
+/// The last word of these effects on what this member alone sees.
+fn last_view_of(effects: &[Effect], session: SessionId) -> Option<Json> {
+    effects.iter().rev().find_map(|effect| match effect {
+        Effect::ViewOf { session: whose, view } if *whose == session => Some(view.clone()),
+        _ => None,
+    })
+}

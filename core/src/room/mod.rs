@@ -1,0 +1,556 @@
+//! The room machine: how a room decides.
+//!
+//! A room is a deterministic state machine over the records of its channel. The shell (`host`) hands it records in the
+//! order of their offsets with [`Room::record`], does what [`Room::poll_output`] says, and hands the guest's answers
+//! back with [`Room::guest`]. The machine waits for nothing and reads no clock: its time is the records'.
+//!
+//! What to read in: this file drives; `records` says what each command does; `effects` carries out what a guest asked
+//! for; `frames` numbers, keeps and resends what members see; `state` is what a snapshot holds.
+//!
+//! **One way to life.** *New instance ← snapshot ← tail.* The machine keeps the last encoded state (`base`) and the
+//! records since (`tail`). To start a room, to wake it, and to take back a call that failed, it goes back to the base,
+//! asks for a new instance with the base's saved state, and applies the tail again, saying nothing that was said before.
+//!
+//! **Failure.** A hook that *throws* has no effect: the same in every replay, so nothing needs to be written. A *trap*
+//! or an exhausted budget depends on more than the records (a heap's history, a host's limit), so it is decided by the
+//! log: the machine appends `Fault{offset}`, runs nothing until it has read that back, and from then on that record is
+//! skipped by whoever replays it. Members then get a full view, since a host that did not fail may have shown more.
+//!
+//! Bounds: the tail by [`TAIL_RECORDS`] and [`TAIL_BYTES`] (then it asks for a snapshot), the ring by [`RING_FRAMES`]
+//! and [`RING_BYTES`], members by [`Spec::MAX_MEMBERS`]; the inbox by the shell, which stops reading.
+
+mod effects;
+mod frames;
+mod records;
+mod spec;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+pub use frames::{RING_BYTES, RING_FRAMES};
+pub use spec::Spec;
+pub use state::{Member, State};
+
+use crate::{
+    command::{EdgeCommand, Fault, Player, Record, RoomCommand, RoomData, Source},
+    effect::{Effect, Event, LogLevel, Moment, RestoreReason, RoomInfo, Saved},
+    ids::{Digest, Kind, MachineId, Number, Offset, RoomId, Seed, SessionId, Time},
+    json::Json,
+    wire,
+};
+
+/// Records since the base that make a room ask for a snapshot. A rebuild costs at most this many calls.
+pub const TAIL_RECORDS: usize = 128;
+
+/// Bytes of messages since the base that make a room ask for a snapshot.
+pub const TAIL_BYTES: usize = 32 * 1024;
+
+/// Records after a swap during which a fault takes the swap back. They are kept in the room's state until then.
+pub const PROBATION_RECORDS: usize = 64;
+
+/// How long after a swap a fault takes it back, in milliseconds.
+pub const PROBATION_MS: u64 = 60_000;
+
+/// One room.
+#[derive(Debug)]
+pub struct Room {
+    id: RoomId,
+    /// `None` until it is created, and after it has ended.
+    state: Option<State>,
+    ended: bool,
+    /// The last encoded state; `None` before the first snapshot: then the tail begins with `Create`.
+    base: Option<Base>,
+    tail: Vec<(Offset, Record)>,
+    tail_bytes: usize,
+    inbox: VecDeque<(Offset, Record)>,
+    /// Offsets to skip, by the log's word.
+    skips: BTreeMap<Offset, Fault>,
+    /// Offsets whose hook threw, so that a replay need not find out again.
+    threw: BTreeMap<Offset, Box<str>>,
+    /// Outputs of records up to here have left before.
+    said: Option<Offset>,
+    /// The highest record that was ever begun; below it, records are a replay.
+    reached: Option<Offset>,
+    phase: Phase,
+    /// Why the next instance is needed.
+    why: RestoreReason,
+    /// Whether the shell holds an instance of the state's component that has heard all of its calls.
+    instance: bool,
+    /// The instance has missed an event that failed; after the next save another takes its place.
+    stale: bool,
+    wants_snapshot: bool,
+    outputs: VecDeque<Output>,
+}
+
+/// A state to go back to.
+#[derive(Debug)]
+struct Base {
+    offset: Offset,
+    bytes: Arc<[u8]>,
+}
+
+/// What the machine waits for.
+#[derive(Debug)]
+enum Phase {
+    /// The next record.
+    Idle,
+    /// An instance, for this call.
+    Opening(Box<Turn>, Event),
+    /// An instance of the old component, for it to save.
+    OpeningToSwap(Box<Turn>, Digest),
+    /// The guest's answer to this call.
+    Calling(Box<Turn>),
+    /// The guest's answer to a swap.
+    Swapping(Box<Turn>, Digest),
+    /// The guest's state.
+    Saving,
+    /// Its own `Fault` record.
+    Deciding,
+    /// Its own `Close` record.
+    Hopeless,
+}
+
+/// One record that is being applied.
+#[derive(Debug)]
+struct Turn {
+    offset: Offset,
+    /// What it has caused. Leaves when the record is applied whole, or never.
+    out: Vec<Output>,
+    /// The next output's index.
+    index: u32,
+    /// Rooms created so far.
+    created: u32,
+    moment: Moment,
+    cause: Cause,
+}
+
+/// What a call is about, as far as its effects depend on it.
+#[derive(Debug)]
+enum Cause {
+    Create,
+    Join { session: SessionId, player: Player, edge: MachineId, client_seq: u64, from: Option<Source> },
+    Message { session: SessionId, id: u64 },
+    Dispose { outcome: Json, failed: Option<Box<str>> },
+    Other,
+}
+
+/// What the shell must do, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Guest work. The machine goes on when it has the outcome, by [`Room::guest`].
+    Guest(Call),
+    /// To this room's own channel or another's. Leaves in order, or not at all.
+    Append(RoomId, RoomCommand),
+    /// Creates a room of `kind` with that kind's active component, or answers that it cannot.
+    Create { id: RoomId, kind: Kind, options: Json, source: Source },
+    /// To an edge's channel.
+    Edge(MachineId, EdgeCommand),
+    /// A snapshot at `offset`: to be stored when all that the records up to there caused is confirmed.
+    Snapshot { offset: Offset, bytes: Arc<[u8]> },
+    /// The room is no more. Its snapshot may go when all that came before is confirmed.
+    Ended { outcome: Json, failed: Option<Box<str>> },
+    /// For the author.
+    Log { level: LogLevel, text: Box<str> },
+    /// For the operator.
+    Notice(Notice),
+}
+
+/// Guest work. An instance's trap is its end: the shell drops it and reports the fault.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Call {
+    /// A new instance in place of any old one, opened. Outcome: [`Outcome::Opened`].
+    Open { component: Digest, info: Box<RoomInfo>, saved: Option<Saved> },
+    /// Outcome: [`Outcome::Called`].
+    Handle { at: Moment, event: Event },
+    /// Outcome: [`Outcome::Saved`].
+    Save,
+    /// Saves, and opens a new component with that; drops the old instance, or the new one when any of it fails.
+    /// Outcome: [`Outcome::Swapped`].
+    Swap { component: Digest, info: Box<RoomInfo> },
+}
+
+/// What came of guest work.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    Opened(Result<Arc<Spec>, Fault>),
+    Called(Result<Vec<Effect>, Fault>),
+    Saved(Result<Saved, Fault>),
+    /// An error is the reason why the room stays as it is; the old instance must still be there.
+    Swapped(Result<SwappedTo, Box<str>>),
+}
+
+/// A component that has taken a room over.
+#[derive(Debug, Clone)]
+pub struct SwappedTo {
+    /// What the old one saved.
+    pub before: Saved,
+    pub spec: Arc<Spec>,
+    pub effects: Vec<Effect>,
+}
+
+/// What an operator wants to know of a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    Created { kind: Kind, component: Digest },
+    Threw { offset: Offset, text: Box<str> },
+    Faulted { offset: Offset, fault: Fault },
+    Swapped { component: Digest },
+    SwapRefused { component: Digest, reason: Box<str> },
+    SwapUndone { component: Digest, fault: Fault },
+}
+
+/// A snapshot that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the snapshot of room {room} cannot be read: {cause}")]
+pub struct BadSnapshot {
+    pub room: RoomId,
+    pub cause: wire::DecodeError,
+}
+
+impl Room {
+    /// A room of which nothing is known but its id: its channel begins with `Create`.
+    pub fn new(id: RoomId) -> Room {
+        Room {
+            id,
+            state: None,
+            ended: false,
+            base: None,
+            tail: Vec::new(),
+            tail_bytes: 0,
+            inbox: VecDeque::new(),
+            skips: BTreeMap::new(),
+            threw: BTreeMap::new(),
+            said: None,
+            reached: None,
+            phase: Phase::Idle,
+            why: RestoreReason::Recovered,
+            instance: false,
+            stale: false,
+            wants_snapshot: false,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// A room from a snapshot that this machine once put out. Records that are in it are ignored.
+    pub fn restore(id: RoomId, snapshot: &[u8], why: RestoreReason) -> Result<Room, BadSnapshot> {
+        let state: State = wire::decode(snapshot).map_err(|cause| BadSnapshot { room: id, cause })?;
+        let base = Some(Base { offset: state.offset, bytes: snapshot.into() });
+        let at = Some(state.offset);
+        Ok(Room { said: at, reached: at, base, state: Some(state), why, ..Room::new(id) })
+    }
+
+    /// A room that has ended: it turns everyone away.
+    pub fn ended(id: RoomId) -> Room {
+        Room { ended: true, ..Room::new(id) }
+    }
+
+    /// The next record of this room's channel. Offsets rise; one that is known already is ignored.
+    pub fn record(&mut self, offset: Offset, record: Record) {
+        let newest = self.inbox.back().map(|(offset, _)| *offset).max(self.reached);
+        if newest.is_some_and(|newest| offset <= newest) {
+            return;
+        }
+        if let RoomCommand::Fault { offset, fault } = &record.command {
+            self.decide_fault(*offset, fault.clone());
+        }
+        let closes = matches!(record.command, RoomCommand::Close { .. });
+        self.inbox.push_back((offset, record));
+        if closes && matches!(self.phase, Phase::Hopeless) {
+            self.end_hopeless();
+        }
+        self.advance();
+    }
+
+    /// What came of the guest work that was asked for.
+    ///
+    /// # Panics
+    /// When it was not asked for: the shell is wrong.
+    pub fn guest(&mut self, outcome: Outcome) {
+        match (std::mem::replace(&mut self.phase, Phase::Idle), outcome) {
+            (Phase::Opening(turn, event), Outcome::Opened(result)) => self.on_opened(*turn, event, result),
+            (Phase::OpeningToSwap(turn, to), Outcome::Opened(result)) => self.on_opened_to_swap(*turn, to, result),
+            (Phase::Calling(turn), Outcome::Called(Ok(effects))) => self.on_called(*turn, effects),
+            (Phase::Calling(turn), Outcome::Called(Err(fault))) => self.on_failed(*turn, fault),
+            (Phase::Swapping(turn, to), Outcome::Swapped(result)) => self.on_swapped(*turn, to, result),
+            (Phase::Saving, Outcome::Saved(result)) => self.on_saved(result),
+            (phase, outcome) => panic!("the shell answered {outcome:?} to {phase:?}"),
+        }
+        self.advance();
+    }
+
+    /// The next thing to do, until there is none.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When the shell must append `Timer` with this id to the room's channel.
+    pub fn poll_timeout(&self) -> Option<(Time, Number)> {
+        self.state.as_ref().and_then(State::next_timer)
+    }
+
+    /// Asks for a snapshot as soon as may be: on hibernation, drain, or after a time. Nothing when there is nothing new.
+    pub fn snapshot(&mut self) {
+        self.wants_snapshot = !self.tail.is_empty();
+        self.advance();
+    }
+
+    /// Whether it has nothing left to do, now.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.phase, Phase::Idle) && self.inbox.is_empty() && self.outputs.is_empty()
+    }
+
+    /// Whether every record that it has seen is in its last snapshot: it may be put aside.
+    pub fn is_saved(&self) -> bool {
+        self.is_idle() && self.tail.is_empty()
+    }
+
+    pub fn id(&self) -> RoomId {
+        self.id
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// What it is now, for those who watch. `None` when it was never created, or has ended.
+    pub fn state(&self) -> Option<&State> {
+        self.state.as_ref()
+    }
+
+    /// The oldest record that only the log has: the log must be kept from there.
+    pub fn needs_log_from(&self) -> Option<Offset> {
+        let oldest = self.tail.first().or(self.inbox.front());
+        oldest.map(|(offset, _)| *offset)
+    }
+
+    fn advance(&mut self) {
+        while matches!(self.phase, Phase::Idle) {
+            if self.wants_snapshot && self.can_save() {
+                self.save();
+            } else if let Some((offset, record)) = self.inbox.pop_front() {
+                self.apply(offset, record);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn apply(&mut self, offset: Offset, record: Record) {
+        if self.state.as_ref().is_some_and(|state| offset <= state.offset) {
+            return;
+        }
+        if !self.ended {
+            self.tail_bytes += record.command.size();
+            self.tail.push((offset, record.clone()));
+        }
+        self.reached = self.reached.max(Some(offset));
+        self.keep_for_probation(offset, &record);
+        self.begin(offset, record);
+        if self.tail.len() >= TAIL_RECORDS || self.tail_bytes >= TAIL_BYTES {
+            self.wants_snapshot = true;
+        }
+    }
+
+    /// The record is applied whole: what it caused may leave now. A replay says nothing that was said before.
+    fn finish(&mut self, turn: Turn) {
+        if let Some(state) = &mut self.state {
+            state.offset = turn.offset;
+        }
+        if self.said.is_none_or(|said| turn.offset > said) {
+            self.said = Some(turn.offset);
+            self.outputs.extend(turn.out);
+        }
+        self.phase = Phase::Idle;
+    }
+
+    /// Asks for the guest's word on `event`; for an instance first, when there is none.
+    fn call(&mut self, turn: Turn, event: Event) {
+        if let Some(text) = self.threw.get(&turn.offset) {
+            let fault = Fault::Threw(text.clone());
+            return self.skip_call(turn, fault);
+        }
+        if let Some(fault) = self.skips.get(&turn.offset).cloned() {
+            return self.skip_call(turn, fault);
+        }
+        if self.instance {
+            self.outputs.push_back(Output::Guest(Call::Handle { at: turn.moment, event }));
+            self.phase = Phase::Calling(Box::new(turn));
+            return;
+        }
+        let state = self.state.as_ref().expect("only a room that exists calls its guest");
+        let restored = (!matches!(turn.cause, Cause::Create)).then_some(self.why);
+        let mut info = self.room_info(state, turn.moment, restored);
+        as_before(&mut info, &event);
+        let (component, saved) = (state.component, state.saved.clone());
+        self.outputs.push_back(Output::Guest(Call::Open { component, info: Box::new(info), saved }));
+        self.phase = Phase::Opening(Box::new(turn), event);
+    }
+
+    fn room_info(&self, state: &State, at: Moment, restored: Option<RestoreReason>) -> RoomInfo {
+        RoomInfo {
+            id: self.id,
+            kind: state.kind.clone(),
+            creator: state.creator.map(|creator| creator.room),
+            at,
+            members: state.member_infos(),
+            locked: state.locked,
+            restored,
+        }
+    }
+
+    fn on_opened(&mut self, turn: Turn, event: Event, result: Result<Arc<Spec>, Fault>) {
+        match result {
+            Ok(spec) => {
+                self.state.as_mut().expect("only a room that exists is opened").spec = Some(spec);
+                self.instance = true;
+                self.call(turn, event);
+            }
+            // What was saved cannot be opened again: there is nothing to go back to.
+            Err(fault) => self.give_up(format!("its script cannot be opened: {fault}")),
+        }
+    }
+
+    fn on_called(&mut self, turn: Turn, effects: Vec<Effect>) {
+        match self.check_effects(&effects) {
+            Ok(()) => self.carry_out(turn, effects),
+            Err(fault) => self.on_failed(turn, fault),
+        }
+    }
+
+    /// The call failed. Its instance is spent either way.
+    fn on_failed(&mut self, mut turn: Turn, fault: Fault) {
+        self.instance = false;
+        self.why = RestoreReason::Faulted;
+        match fault {
+            // Nobody is left to whom it would make a difference.
+            fault if matches!(turn.cause, Cause::Dispose { .. }) => {
+                turn.out.push(Output::Log { level: LogLevel::Error, text: format!("onDispose {fault}").into() });
+                self.skip_call(turn, fault);
+            }
+            Fault::Threw(text) => {
+                self.threw.insert(turn.offset, text);
+                self.rebuild();
+                // The next throw finds a fresh base: what a player can make throw costs one instance, not one tail.
+                self.wants_snapshot = true;
+            }
+            fault => {
+                self.outputs.push_back(Output::Append(self.id, RoomCommand::Fault { offset: turn.offset, fault }));
+                self.phase = Phase::Deciding;
+            }
+        }
+    }
+
+    /// The log has spoken on the record at `offset`.
+    fn decide_fault(&mut self, offset: Offset, fault: Fault) {
+        let in_base = self.base.as_ref().is_some_and(|base| offset <= base.offset);
+        if self.ended || in_base || self.skips.contains_key(&offset) {
+            return;
+        }
+        self.skips.insert(offset, fault);
+        if self.tail.iter().any(|(at, _)| *at == offset) {
+            self.rebuild();
+        }
+    }
+
+    /// Back to the base, to go forward through the tail once more without what failed.
+    fn rebuild(&mut self) {
+        self.state = self.base.as_ref().map(|base| wire::decode(&base.bytes).expect("read once, or written, by us"));
+        self.instance = false;
+        self.stale = false;
+        self.phase = Phase::Idle;
+        self.outputs.retain(|output| !matches!(output, Output::Guest(_)));
+        for entry in std::mem::take(&mut self.tail).into_iter().rev() {
+            self.inbox.push_front(entry);
+        }
+        self.tail_bytes = 0;
+    }
+
+    /// The room cannot go on. It is the log that says so: until then, nothing happens.
+    fn give_up(&mut self, reason: String) {
+        self.instance = false;
+        self.outputs.push_back(Output::Append(self.id, RoomCommand::Close { reason: reason.into() }));
+        self.phase = Phase::Hopeless;
+    }
+
+    /// A room that has given up does nothing but end.
+    fn end_hopeless(&mut self) {
+        self.inbox.retain(|(_, record)| matches!(record.command, RoomCommand::Close { .. }));
+        self.phase = Phase::Idle;
+    }
+
+    fn can_save(&self) -> bool {
+        let caught_up = self.state.as_ref().is_some_and(|state| Some(state.offset) >= self.reached);
+        caught_up && !self.tail.is_empty()
+    }
+
+    fn save(&mut self) {
+        self.wants_snapshot = false;
+        if self.instance {
+            self.outputs.push_back(Output::Guest(Call::Save));
+            self.phase = Phase::Saving;
+        } else {
+            // Nothing has been called since the base, so what it saved still holds.
+            self.put_base();
+        }
+    }
+
+    fn on_saved(&mut self, result: Result<Saved, Fault>) {
+        match result {
+            Ok(saved) => {
+                self.state.as_mut().expect("only a room that exists is saved").saved = Some(saved);
+                self.instance &= !self.stale;
+                self.stale = false;
+                self.put_base();
+            }
+            Err(fault) => self.give_up(format!("its state cannot be saved: {fault}")),
+        }
+    }
+
+    /// What is, becomes the base.
+    fn put_base(&mut self) {
+        let Some(state) = &self.state else { return };
+        let offset = state.offset;
+        let bytes: Arc<[u8]> = wire::encode(state).into();
+        self.base = Some(Base { offset, bytes: bytes.clone() });
+        self.tail = Vec::new();
+        self.tail_bytes = 0;
+        self.skips.retain(|at, _| *at > offset);
+        self.threw.retain(|at, _| *at > offset);
+        self.outputs.push_back(Output::Snapshot { offset, bytes });
+    }
+}
+
+/// The machine has already done its part of `event`; a guest that is opened for it has yet to hear of it.
+fn as_before(info: &mut RoomInfo, event: &Event) {
+    let (session, was_connected) = match event {
+        Event::Drop { session } => (session, true),
+        Event::Reconnect { session } => (session, false),
+        _ => return,
+    };
+    if let Some(member) = info.members.iter_mut().find(|member| member.session == *session) {
+        member.connected = was_connected;
+    }
+}
+
+impl Moment {
+    fn of(room: RoomId, offset: Offset, now: Time) -> Moment {
+        Moment { now, seed: Seed::of(room, offset) }
+    }
+}
+
+impl RoomCommand {
+    /// Roughly what it holds in memory beyond its own size, in bytes.
+    fn size(&self) -> usize {
+        match self {
+            RoomCommand::Create { options, .. } | RoomCommand::Join { options, .. } => options.len(),
+            RoomCommand::Message { data, .. } => data.len(),
+            RoomCommand::RoomMessage { data: RoomData::Message(data), .. } => data.len(),
+            _ => 0,
+        }
+    }
+}

@@ -1,0 +1,526 @@
+//! What each record does to a room: the machine's own part first, then the guest's word where it has one.
+
+use super::{
+    Call, Cause, Notice, Output, PROBATION_MS, PROBATION_RECORDS, Phase, Room, State, SwappedTo, Turn,
+    frames::{RESYNC_JUMP, patch_ops},
+    state::{Member, Probation, To},
+};
+use crate::{
+    command::{Answer, EdgeCommand, Fault, LeaveReason, Player, Record, RoomCommand, RoomData, Source},
+    effect::{Effect, Event, MemberInfo, Moment, RestoreReason},
+    frame::{ErrorCode, RoomFrame},
+    ids::{Digest, Kind, MachineId, Number, Offset, RoomId, SessionId, Time},
+    json::Json,
+    wire,
+};
+
+impl Room {
+    pub(super) fn begin(&mut self, offset: Offset, record: Record) {
+        let Some(state) = &mut self.state else {
+            return self.begin_without_room(offset, record);
+        };
+        state.clock = state.clock.max(record.time);
+        let turn = Turn::new(self.id, offset, state.clock);
+        match record.command {
+            RoomCommand::Create { .. } => self.finish(turn),
+            RoomCommand::Join { session, player, edge, client_seq, options, from } => {
+                self.join(turn, Joining { session, player, edge, client_seq, options, from });
+            }
+            RoomCommand::Message { session, client_seq, kind, data } => {
+                self.message(turn, session, client_seq, kind, data);
+            }
+            RoomCommand::Drop { session, edge, .. } => self.drop_member(turn, session, edge),
+            RoomCommand::Reconnect { session, edge, last_seq } => self.reconnect(turn, session, edge, last_seq),
+            RoomCommand::Leave { session, reason } => self.leave(turn, session, reason),
+            RoomCommand::Timer { id } => self.timer(turn, id),
+            RoomCommand::RoomMessage { from, number, data } => self.room_message(turn, from, number, data),
+            RoomCommand::Answer { request, answer } => self.answer(turn, request, answer),
+            RoomCommand::Swap { component, .. } => self.swap(turn, component),
+            RoomCommand::Fault { offset, fault } => self.fault(turn, offset, fault),
+            RoomCommand::Close { reason } => self.end(turn, Json::null(), Some(reason)),
+        }
+    }
+
+    /// The room was never created, or has ended.
+    fn begin_without_room(&mut self, offset: Offset, record: Record) {
+        let mut turn = Turn::new(self.id, offset, record.time);
+        let room = self.id;
+        match record.command {
+            RoomCommand::Create { kind, component, options, creator } if !self.ended => {
+                return self.create(turn, kind, component, options, creator);
+            }
+            RoomCommand::Join { session, edge, from, .. } => {
+                let reason = if self.ended { "the room has ended" } else { "there is no such room" };
+                turn.edge(&edge, EdgeCommand::Refused { session, room, from, reason: reason.into() });
+            }
+            RoomCommand::Reconnect { session, edge, .. } => {
+                turn.edge(&edge, EdgeCommand::Leave { session, room, reason: LeaveReason::Left });
+            }
+            _ => {}
+        }
+        self.tail.clear();
+        self.finish(turn);
+    }
+
+    fn create(&mut self, mut turn: Turn, kind: Kind, component: Digest, options: Json, creator: Option<Source>) {
+        turn.notice(Notice::Created { kind: kind.clone(), component });
+        turn.cause = Cause::Create;
+        self.state = Some(State::new(kind, component, creator, turn.moment.now, turn.offset));
+        self.call(turn, Event::Create { options });
+    }
+
+    fn join(&mut self, mut turn: Turn, joining: Joining) {
+        let Joining { session, player, edge, client_seq, options, from } = joining;
+        let state = self.state.as_ref().expect("begin has looked");
+        if state.members.contains_key(&session) {
+            turn.edge(&edge, EdgeCommand::Admitted { session, room: self.id, from });
+            return self.reconnect(turn, session, edge, None);
+        }
+        let room_for_players = state.has_room_for_a_player();
+        let refused = match () {
+            () if state.locked => Some("the room is locked"),
+            () if state.members.len() >= super::Spec::MAX_MEMBERS => Some("the room is full"),
+            () => None,
+        };
+        if let Some(reason) = refused {
+            turn.edge(&edge, EdgeCommand::Refused { session, room: self.id, from, reason: reason.into() });
+            return self.finish(turn);
+        }
+        // A spectator beforehand: there is no seat for a player any more.
+        let member = MemberInfo { session, player: player.clone(), connected: true, spectator: !room_for_players };
+        turn.cause = Cause::Join { session, player, edge, client_seq, from };
+        self.call(turn, Event::Join { member, options, from: from.map(|from| from.room) });
+    }
+
+    fn message(&mut self, mut turn: Turn, session: SessionId, id: u64, kind: Box<str>, data: Json) {
+        let state = self.state.as_mut().expect("begin has looked");
+        // The edge answers a message whose sender has left, when it hears of that.
+        let Some(member) = state.members.get_mut(&session) else { return self.finish(turn) };
+        if id <= member.last_client_seq {
+            return self.finish(turn);
+        }
+        member.last_client_seq = id;
+        let known = state.spec.as_ref().is_none_or(|spec| spec.messages.contains(&kind));
+        if !known {
+            let known = state.spec.iter().flat_map(|spec| &spec.messages).map(|name| &**name).collect::<Vec<_>>();
+            let text = format!("this room has no message {kind:?}; it has {}", known.join(", "));
+            let frame = RoomFrame::error(self.id, Some(id), ErrorCode::UnknownType, &text);
+            self.deliver(&mut turn, frame, To::One(session));
+            return self.finish(turn);
+        }
+        turn.cause = Cause::Message { session, id };
+        self.call(turn, Event::Message { session, kind, data });
+    }
+
+    fn drop_member(&mut self, turn: Turn, session: SessionId, edge: MachineId) {
+        let state = self.state.as_mut().expect("begin has looked");
+        let hold_ms = state.spec.as_ref().map_or(0, |spec| spec.hold_ms);
+        match state.members.get_mut(&session) {
+            Some(member) if member.connected && member.edge == edge => {
+                member.connected = false;
+                let wait = if member.kicked.is_some() { 0 } else { hold_ms };
+                let hold = (turn.moment.now.plus(wait), turn.timer_id());
+                member.hold = Some(hold);
+                state.holds.insert((hold.0, hold.1, session));
+                self.call(turn, Event::Drop { session });
+            }
+            // It has come back by another way, or is not here.
+            _ => self.finish(turn),
+        }
+    }
+
+    fn reconnect(&mut self, mut turn: Turn, session: SessionId, edge: MachineId, last_seq: Option<u64>) {
+        let room = self.id;
+        let state = self.state.as_mut().expect("begin has looked");
+        let Some(member) = state.members.get_mut(&session) else {
+            turn.edge(&edge, EdgeCommand::Leave { session, room, reason: LeaveReason::Left });
+            return self.finish(turn);
+        };
+        let was_away = !std::mem::replace(&mut member.connected, true);
+        member.edge = edge.clone();
+        if let Some((due, id)) = member.hold.take() {
+            state.holds.remove(&(due, id, session));
+        }
+        self.resume(&mut turn, session, last_seq);
+        self.ask_again(&mut turn, session);
+        if was_away { self.call(turn, Event::Reconnect { session }) } else { self.finish(turn) }
+    }
+
+    /// What the room wanted of this member's edge, and has no answer to.
+    fn ask_again(&mut self, turn: &mut Turn, session: SessionId) {
+        let state = self.state.as_ref().expect("the member is in it");
+        let Some(member) = state.members.get(&session) else { return };
+        if let Some(moving) = &member.moving {
+            let from = Source { room: self.id, number: moving.number };
+            let options = moving.options.clone();
+            turn.edge(&member.edge, EdgeCommand::Join { session, room: moving.room, options, from });
+        }
+        if let Some(reason) = &member.kicked {
+            turn.edge(&member.edge, EdgeCommand::Kick { session, room: self.id, reason: reason.clone() });
+        }
+    }
+
+    fn leave(&mut self, mut turn: Turn, session: SessionId, reason: LeaveReason) {
+        if self.remove_member(&mut turn, session, reason) {
+            self.call(turn, Event::Leave { session, reason });
+        } else {
+            self.finish(turn);
+        }
+    }
+
+    /// Takes the member out, and tells it. Whether there was one.
+    pub(super) fn remove_member(&mut self, turn: &mut Turn, session: SessionId, reason: LeaveReason) -> bool {
+        let known = self.state.as_ref().is_some_and(|state| state.members.contains_key(&session));
+        if !known {
+            return false;
+        }
+        self.deliver(turn, RoomFrame::left(self.id, leave_text(reason)), To::One(session));
+        let state = self.state.as_mut().expect("it is known");
+        let member = state.members.remove(&session).expect("it is known");
+        if let Some((due, id)) = member.hold {
+            state.holds.remove(&(due, id, session));
+        }
+        state.high_seq = state.high_seq.max(member.out_seq);
+        turn.edge(&member.edge, EdgeCommand::Leave { session, room: self.id, reason });
+        state.watch_emptiness(turn);
+        true
+    }
+
+    fn timer(&mut self, mut turn: Turn, id: Number) {
+        let state = self.state.as_mut().expect("begin has looked");
+        let named = state.timers.iter().find(|(_, timer)| timer.id == id).map(|(name, _)| name.clone());
+        if let Some(name) = named {
+            let timer = state.timers.remove(&name).expect("it was just found");
+            return self.call(turn, Event::Timer { name, payload: timer.payload });
+        }
+        if state.empty.is_some_and(|(_, empty)| empty == id) {
+            return self.end(turn, Json::null(), None);
+        }
+        let held = state.holds.iter().find(|(_, hold, _)| *hold == id).map(|(_, _, session)| *session);
+        let Some(session) = held else { return self.finish(turn) };
+        let kicked = state.members.get(&session).is_some_and(|member| member.kicked.is_some());
+        let reason = if kicked { LeaveReason::Kicked } else { LeaveReason::TimedOut };
+        self.remove_member(&mut turn, session, reason);
+        self.call(turn, Event::Leave { session, reason });
+    }
+
+    fn room_message(&mut self, turn: Turn, from: RoomId, number: Number, data: RoomData) {
+        let state = self.state.as_mut().expect("begin has looked");
+        if !state.is_new(from, number) {
+            return self.finish(turn);
+        }
+        match data {
+            RoomData::Message(data) => self.call(turn, Event::RoomMessage { room: from, data }),
+            RoomData::Ended { outcome, failed } => {
+                state.forget_source_later(from);
+                self.child_ended(turn, from, outcome, failed);
+            }
+        }
+    }
+
+    fn child_ended(&mut self, turn: Turn, room: RoomId, outcome: Json, failed: Option<Box<str>>) {
+        let state = self.state.as_mut().expect("begin has looked");
+        if state.children.remove(&room) {
+            self.call(turn, Event::RoomEnd { room, outcome, failed });
+        } else {
+            self.finish(turn);
+        }
+    }
+
+    fn answer(&mut self, turn: Turn, request: Number, answer: Answer) {
+        match answer {
+            Answer::CreateFailed { room, reason } => self.child_ended(turn, room, Json::null(), Some(reason)),
+            Answer::MoveRefused { session, room, reason } => {
+                let state = self.state.as_mut().expect("begin has looked");
+                let member = state.members.get_mut(&session);
+                match member {
+                    Some(member) if member.moving.as_ref().is_some_and(|moving| moving.number == request) => {
+                        member.moving = None;
+                        self.call(turn, Event::MoveFailed { session, room, reason });
+                    }
+                    _ => self.finish(turn),
+                }
+            }
+        }
+    }
+
+    fn swap(&mut self, turn: Turn, component: Digest) {
+        let state = self.state.as_ref().expect("begin has looked");
+        if state.component == component {
+            return self.finish(turn);
+        }
+        let info = Box::new(self.room_info(state, turn.moment, Some(RestoreReason::Swapped)));
+        if !self.instance {
+            // A room that sleeps is woken by its old component first: only that knows what it saved.
+            let (why, state) = (self.why, self.state.as_ref().expect("begin has looked"));
+            let old = Box::new(self.room_info(state, turn.moment, Some(why)));
+            let open = Call::Open { component: state.component, info: old, saved: state.saved.clone() };
+            self.outputs.push_back(Output::Guest(open));
+            self.phase = Phase::OpeningToSwap(Box::new(turn), component);
+            return;
+        }
+        self.outputs.push_back(Output::Guest(Call::Swap { component, info }));
+        self.phase = Phase::Swapping(Box::new(turn), component);
+    }
+
+    pub(super) fn on_opened_to_swap(
+        &mut self,
+        turn: Turn,
+        component: Digest,
+        result: Result<std::sync::Arc<super::Spec>, Fault>,
+    ) {
+        match result {
+            Ok(_) => {
+                self.instance = true;
+                self.swap(turn, component);
+            }
+            Err(fault) => self.give_up(format!("its script cannot be opened: {fault}")),
+        }
+    }
+
+    pub(super) fn on_swapped(&mut self, mut turn: Turn, component: Digest, result: Result<SwappedTo, Box<str>>) {
+        let swapped = match result {
+            Ok(swapped) => swapped,
+            Err(reason) => {
+                turn.notice(Notice::SwapRefused { component, reason });
+                return self.finish(turn);
+            }
+        };
+        let state = self.state.as_mut().expect("only a room that exists is swapped");
+        state.saved = Some(swapped.before);
+        state.probation = None;
+        let before = wire::encode(state);
+        let until = state.clock.plus(PROBATION_MS);
+        let probation = Probation { before, swap: turn.offset, records: vec![], skips: [].into(), until };
+        state.probation = Some(Box::new(probation));
+        state.component = component;
+        state.spec = Some(swapped.spec);
+        state.faults = 0;
+        turn.notice(Notice::Swapped { component });
+        if swapped.effects.iter().any(|effect| matches!(effect, Effect::View { .. })) {
+            self.forget_own_views(&mut turn);
+        }
+        // The new component's own words are the state from here on; what is saved must be in them.
+        self.wants_snapshot = true;
+        self.carry_out(turn, swapped.effects);
+    }
+
+    /// The component before gave each member a view of its own, this one gives all the same.
+    fn forget_own_views(&mut self, turn: &mut Turn) {
+        let Some(state) = &mut self.state else { return };
+        let shared = state.view.clone().unwrap_or_else(Json::null);
+        let own = state.members.iter_mut().filter_map(|(session, member)| Some((*session, member.view.take()?)));
+        for (session, view) in own.collect::<Vec<_>>() {
+            self.deliver(turn, RoomFrame::patch(self.id, &patch_ops(&view, &shared)), To::One(session));
+        }
+    }
+
+    pub(super) fn keep_for_probation(&mut self, offset: Offset, record: &Record) {
+        let Some(state) = &mut self.state else { return };
+        let Some(probation) = &mut state.probation else { return };
+        let over = record.time >= probation.until || probation.records.len() >= PROBATION_RECORDS;
+        if over && !matches!(record.command, RoomCommand::Fault { .. }) {
+            state.probation = None;
+        } else {
+            probation.records.push((offset, record.clone()));
+        }
+    }
+
+    /// The log takes a record back. Everyone sees everything anew: somebody may have been shown what is no longer so.
+    fn fault(&mut self, mut turn: Turn, offset: Offset, fault: Fault) {
+        let state = self.state.as_mut().expect("begin has looked");
+        if let Some(probation) = state.probation.take_if(|probation| offset > probation.swap) {
+            return self.undo_swap(turn, *probation, fault);
+        }
+        let sessions: Vec<SessionId> = state.members.keys().copied().collect();
+        for session in sessions {
+            self.resync(&mut turn, session);
+        }
+        self.finish(turn);
+    }
+
+    /// Back to the old component, and forward again through the records since. Nothing of it is said but, at the end,
+    /// everyone's view: the record at hand is applied once more, then with no probation to end.
+    fn undo_swap(&mut self, mut turn: Turn, mut probation: Probation, fault: Fault) {
+        let state = self.state.as_ref().expect("begin has looked");
+        let used = state.members.values().map(|member| member.out_seq).max().unwrap_or(0).max(state.high_seq);
+        let component = state.component;
+        turn.notice(Notice::SwapUndone { component, fault });
+        let mut old: State = wire::decode(&probation.before).expect("we encoded it");
+        old.seq_floor = used.max(state.seq_floor) + RESYNC_JUMP;
+        self.base = Some(super::Base { offset: old.offset, bytes: wire::encode(&old).into() });
+        self.skips.append(&mut probation.skips);
+        self.tail = probation.records;
+        self.outputs.extend(turn.out);
+        self.said = turn.offset.checked_sub(1).max(self.said);
+        self.rebuild();
+    }
+
+    /// The guest has no say on this record, by the log's word or by its own throw.
+    pub(super) fn skip_call(&mut self, mut turn: Turn, fault: Fault) {
+        let offset = turn.offset;
+        let threw = matches!(fault, Fault::Threw(_));
+        if let Some(state) = &mut self.state {
+            state.faults += u32::from(!threw);
+            if let Some(probation) = state.probation.as_mut().filter(|_| !threw) {
+                probation.skips.insert(offset, fault.clone());
+            }
+        }
+        match &fault {
+            Fault::Threw(text) => turn.notice(Notice::Threw { offset, text: text.clone() }),
+            fault => turn.notice(Notice::Faulted { offset, fault: fault.clone() }),
+        }
+        match std::mem::replace(&mut turn.cause, Cause::Other) {
+            Cause::Create => return self.end(turn, Json::null(), Some(format!("its script {fault}").into())),
+            Cause::Dispose { outcome, failed } => return self.conclude(turn, outcome, failed),
+            Cause::Join { session, edge, from, .. } => {
+                let reason = "the room's script failed".into();
+                turn.edge(&edge, EdgeCommand::Refused { session, room: self.id, from, reason });
+            }
+            Cause::Message { session, id } => {
+                let text = "the room's script failed on this message; it had no effect";
+                let frame = RoomFrame::error(self.id, Some(id), ErrorCode::Fault, text);
+                self.deliver(&mut turn, frame, To::One(session));
+            }
+            // The machine has done its part, of which the instance does not know.
+            Cause::Other => {
+                self.stale = true;
+                self.wants_snapshot = true;
+            }
+        }
+        let limit = self.state.as_ref().and_then(|state| state.spec.as_ref()).map_or(5, |spec| spec.max_faults);
+        match &self.state {
+            Some(state) if !threw && state.faults >= limit => {
+                let reason = format!("its script failed {} times in a row; the last time it {fault}", state.faults);
+                self.end(turn, Json::null(), Some(reason.into()));
+            }
+            _ => self.finish(turn),
+        }
+    }
+
+    /// The room ends: the guest hears of it, whatever it says then.
+    pub(super) fn end(&mut self, mut turn: Turn, outcome: Json, failed: Option<Box<str>>) {
+        if failed.is_some() {
+            return self.conclude(turn, outcome, failed);
+        }
+        turn.cause = Cause::Dispose { outcome: outcome.clone(), failed };
+        self.call(turn, Event::Dispose { outcome });
+    }
+
+    pub(super) fn conclude(&mut self, mut turn: Turn, outcome: Json, failed: Option<Box<str>>) {
+        let state = self.state.as_ref().expect("a room that ends was there");
+        let sessions: Vec<SessionId> = state.members.keys().copied().collect();
+        let creator = state.creator;
+        let text = failed.as_deref().map_or("ended".to_owned(), |reason| format!("ended: {reason}"));
+        for session in sessions {
+            self.deliver(&mut turn, RoomFrame::left(self.id, &text), To::One(session));
+            let member = &self.state.as_ref().expect("as above").members[&session];
+            let edge = member.edge.clone();
+            turn.edge(&edge, EdgeCommand::Leave { session, room: self.id, reason: LeaveReason::Left });
+        }
+        if let Some(creator) = creator {
+            let number = turn.number();
+            let data = RoomData::Ended { outcome: outcome.clone(), failed: failed.clone() };
+            turn.out.push(Output::Append(creator.room, RoomCommand::RoomMessage { from: self.id, number, data }));
+        }
+        turn.out.push(Output::Ended { outcome, failed });
+        self.finish(turn);
+        let (outputs, inbox) = (std::mem::take(&mut self.outputs), std::mem::take(&mut self.inbox));
+        *self = Room { outputs, inbox, said: self.said, reached: self.reached, ..Room::ended(self.id) };
+    }
+}
+
+struct Joining {
+    session: SessionId,
+    player: Player,
+    edge: MachineId,
+    client_seq: u64,
+    options: Json,
+    from: Option<Source>,
+}
+
+impl Turn {
+    pub(super) fn new(room: RoomId, offset: Offset, now: Time) -> Turn {
+        Turn {
+            offset,
+            out: Vec::new(),
+            index: 1,
+            created: 0,
+            moment: Moment::of(room, offset, now),
+            cause: Cause::Other,
+        }
+    }
+
+    /// The number of the next output.
+    pub(super) fn number(&mut self) -> Number {
+        let index = self.index;
+        self.index += 1;
+        Number { offset: self.offset, index }
+    }
+
+    /// The id of the one timer that a record can start without its guest. Guests' begin at 1.
+    pub(super) fn timer_id(&self) -> Number {
+        Number { offset: self.offset, index: 0 }
+    }
+
+    pub(super) fn edge(&mut self, edge: &MachineId, command: EdgeCommand) {
+        self.out.push(Output::Edge(edge.clone(), command));
+    }
+
+    pub(super) fn notice(&mut self, notice: Notice) {
+        self.out.push(Output::Notice(notice));
+    }
+}
+
+impl State {
+    pub(super) fn has_room_for_a_player(&self) -> bool {
+        let max = self.spec.as_ref().map_or(0, |spec| spec.max_players) as usize;
+        max == 0 || self.members.values().filter(|member| !member.spectator).count() < max
+    }
+
+    /// With nobody in it a room ends after a while, unless its kind says otherwise.
+    pub(super) fn watch_emptiness(&mut self, turn: &Turn) {
+        let Some(spec) = &self.spec else { return };
+        if !self.members.is_empty() {
+            self.empty = None;
+        } else if !spec.keep_when_empty && self.empty.is_none() {
+            self.empty = Some((turn.moment.now.plus(spec.empty_ms), turn.timer_id()));
+        }
+    }
+
+    pub(super) fn seat(
+        &mut self,
+        session: SessionId,
+        player: Player,
+        edge: MachineId,
+        client_seq: u64,
+        spectator: bool,
+    ) {
+        let out_seq = self.high_seq.max(self.seq_floor);
+        let member = Member {
+            player,
+            edge,
+            connected: true,
+            spectator,
+            last_client_seq: client_seq,
+            out_seq,
+            first_seq: out_seq + 1,
+            view: None,
+            hold: None,
+            moving: None,
+            kicked: None,
+        };
+        self.members.insert(session, member);
+        self.empty = None;
+    }
+}
+
+fn leave_text(reason: LeaveReason) -> &'static str {
+    match reason {
+        LeaveReason::Left => "left",
+        LeaveReason::Moved => "moved",
+        LeaveReason::TimedOut => "timed out",
+        LeaveReason::Kicked => "kicked",
+        LeaveReason::Replaced => "replaced",
+    }
+}

@@ -1,0 +1,32 @@
+//! What a room must know of its component: what `describe` said, checked.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+/// A component, as its rooms see it. Made by `host` from the manifest; the same for every host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spec {
+    pub state_version: u32,
+    /// Players, spectators not counted. 0 means no limit but [`Spec::MAX_MEMBERS`].
+    pub max_players: u32,
+    /// How long a dropped member's seat is held, in milliseconds.
+    pub hold_ms: u64,
+    /// Whether the room goes on with nobody in it.
+    pub keep_when_empty: bool,
+    /// How long it waits for somebody, in milliseconds, when it does not.
+    pub empty_ms: u64,
+    /// Faults in a row that end the room.
+    pub max_faults: u32,
+    /// Timers pending at a time.
+    pub max_timers: usize,
+    /// Message types that have a handler.
+    pub messages: BTreeSet<Box<str>>,
+    /// Timers that have a handler.
+    pub timers: BTreeSet<Arc<str>>,
+}
+
+impl Spec {
+    /// Members of one room, spectators counted: what a snapshot can carry and a broadcast can reach in one turn.
+    pub const MAX_MEMBERS: usize = 20_000;
+}

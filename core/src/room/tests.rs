@@ -1,0 +1,656 @@
+//! Stories of a room. The guest is scripted: each story says what it answers to which event.
+
+use super::*;
+use crate::{
+    command::{Answer, LeaveReason, RoomData, Target},
+    effect::Event,
+    frame::{FrameTag, RoomFrame},
+};
+
+#[test]
+fn a_created_room_seats_who_is_admitted_and_shows_the_view_first() {
+    let mut story = Story::of(greeter());
+    story.record(create());
+    let out = story.record(join(ANA, 0));
+    assert_eq!(out.to_edge(), ["admitted ana", "ana 1 room", "ana 2 event"]);
+    assert_eq!(
+        out.frame_text(0),
+        r#"{"t":"room","room":"0000000000000000000000000000000a","seq":1,"kind":"lobby","ack":0,"view":{"n":1}}"#
+    );
+}
+
+#[test]
+fn a_refused_session_is_told_why_and_is_no_member() {
+    let mut story = Story::of(|event: &Event| match event {
+        Event::Join { .. } => Ok(vec![Effect::Refuse { reason: "not today".into() }]),
+        _ => Ok(vec![]),
+    });
+    story.record(create());
+    assert_eq!(story.record(join(ANA, 0)).to_edge(), ["refused ana: not today"]);
+    assert_eq!(story.record(message(ANA, 1)).to_edge(), [""; 0]);
+}
+
+#[test]
+fn nobody_joins_a_room_that_was_never_created() {
+    let mut story = Story::of(greeter());
+    assert_eq!(story.record(join(ANA, 0)).to_edge(), ["refused ana: there is no such room"]);
+    assert_eq!(story.record(reconnect(ANA, EDGE, None)).to_edge(), ["leave ana"]);
+}
+
+#[test]
+fn a_message_sent_twice_is_applied_once() {
+    let mut story = Story::of(greeter()).with_members(&[ANA]);
+    assert_eq!(story.record(message(ANA, 7)).to_edge(), ["ana 3 reply"]);
+    assert_eq!(story.record(message(ANA, 7)).to_edge(), [""; 0]);
+    assert_eq!(story.record(message(ANA, 6)).to_edge(), [""; 0]);
+    assert_eq!(story.record(message(ANA, 8)).to_edge(), ["ana 4 reply"]);
+}
+
+#[test]
+fn ids_used_before_a_join_are_never_for_this_room() {
+    let mut story = Story::of(greeter());
+    story.record(create());
+    story.record(join(ANA, 5));
+    assert_eq!(story.record(message(ANA, 5)).to_edge(), [""; 0]);
+    assert_eq!(story.record(message(ANA, 6)).to_edge(), ["ana 3 reply"]);
+}
+
+#[test]
+fn a_message_without_a_handler_never_reaches_the_guest() {
+    let mut story = Story::of(|event: &Event| match event {
+        Event::Message { .. } => panic!("it must not be asked"),
+        event => greeter()(event),
+    });
+    let mut story = {
+        story.record(create());
+        story.record(join(ANA, 0));
+        story
+    };
+    let unknown = RoomCommand::Message { session: ANA, client_seq: 1, kind: "dance".into(), data: Json::null() };
+    let out = story.record(unknown);
+    assert_eq!(out.to_edge(), ["ana 3 error"]);
+    assert!(out.frame_text(0).contains("unknown_type"));
+}
+
+#[test]
+fn whoever_comes_back_in_time_gets_just_what_it_missed() {
+    let mut story = Story::of(chatter()).with_members(&[ANA, BEA]);
+    let before = story.seq_of(ANA);
+    story.record(drop_of(ANA, EDGE));
+    story.record(message(BEA, 1));
+    story.record(message(BEA, 2));
+    let out = story.record(reconnect(ANA, "edge-2", Some(before)));
+    let says = [before + 1, before + 2].map(|seq| format!("ana {seq} event"));
+    assert_eq!(out.to_edge(), says);
+    assert!(out.outputs.iter().all(|o| matches!(o, Output::Edge(edge, _) if &*edge.0 == "edge-2")));
+}
+
+#[test]
+fn whoever_comes_back_too_late_gets_a_whole_view() {
+    let mut story = Story::of(chatter()).with_members(&[ANA, BEA]);
+    let before = story.seq_of(ANA);
+    for id in 1..=(RING_FRAMES as u64) {
+        story.record(message(BEA, id));
+    }
+    let out = story.record(reconnect(ANA, EDGE, Some(before)));
+    assert_eq!(out.to_edge(), [format!("ana {} room", before + RING_FRAMES as u64 + 1)]);
+}
+
+#[test]
+fn what_a_client_has_of_an_earlier_seat_is_not_continued() {
+    let mut story = Story::of(chatter()).with_members(&[ANA, BEA]);
+    let before = story.seq_of(ANA);
+    story.record(leave(ANA));
+    story.record(join(ANA, 0));
+    assert!(story.seq_of(ANA) > before + 1, "a seat's numbers rise above those of the seat before");
+    let out = story.record(reconnect(ANA, EDGE, Some(before)));
+    assert!(out.to_edge()[0].ends_with("room"), "{:?}", out.to_edge());
+}
+
+#[test]
+fn a_drop_that_was_overtaken_by_a_resume_elsewhere_is_ignored() {
+    let mut story = Story::of(greeter()).with_members(&[ANA]);
+    story.record(reconnect(ANA, "edge-2", None));
+    story.record(drop_of(ANA, EDGE));
+    assert!(story.room.state().unwrap().members[&ANA].connected);
+}
+
+#[test]
+fn a_held_seat_is_given_up_when_its_time_is_over() {
+    let mut story = Story::of(greeter()).with_members(&[ANA]);
+    story.record(drop_of(ANA, EDGE));
+    let (due, id) = story.room.poll_timeout().expect("the hold");
+    assert_eq!(due, story.now.plus(30_000));
+    story.record(RoomCommand::Timer { id });
+    assert!(story.room.state().unwrap().members.is_empty());
+    assert_eq!(story.events.last().map(String::as_str), Some("leave ana TimedOut"));
+    assert_eq!(story.record(RoomCommand::Timer { id }).outputs, [], "a zombie's second record finds nothing");
+}
+
+#[test]
+fn a_room_without_anybody_ends_after_a_while_and_tells_its_creator() {
+    let mut story = Story::of(greeter());
+    story.record(create());
+    let (due, id) = story.room.poll_timeout().expect("nobody is here");
+    assert_eq!(due, story.now.plus(10_000));
+    let out = story.record(RoomCommand::Timer { id });
+    let told = out.outputs.iter().any(|output| {
+        matches!(
+            output,
+            Output::Append(RoomId(77), RoomCommand::RoomMessage { data: RoomData::Ended { failed: None, .. }, .. })
+        )
+    });
+    assert!(told && story.room.has_ended(), "{out:?}");
+    assert_eq!(story.record(join(ANA, 0)).to_edge(), ["refused ana: the room has ended"]);
+}
+
+#[test]
+fn a_timer_fires_once_and_only_in_its_latest_setting() {
+    let mut story = Story::of(|event: &Event| match event {
+        Event::Message { .. } => Ok(vec![set_timer("turn", 500)]),
+        Event::Timer { .. } => Ok(vec![say("tick")]),
+        event => greeter()(event),
+    })
+    .with_members(&[ANA]);
+    story.record(message(ANA, 1));
+    let (_, first) = story.room.poll_timeout().unwrap();
+    story.record(message(ANA, 2));
+    let (_, second) = story.room.poll_timeout().unwrap();
+    assert_eq!(story.record(RoomCommand::Timer { id: first }).to_edge(), [""; 0], "it was set anew");
+    assert_eq!(story.record(RoomCommand::Timer { id: second }).to_edge().len(), 1);
+    assert_eq!(story.record(RoomCommand::Timer { id: second }).to_edge(), [""; 0]);
+}
+
+#[test]
+fn more_timers_than_allowed_are_a_fault_and_none_is_set() {
+    let mut story = Story::of(|event: &Event| match event {
+        Event::Message { .. } => Ok((0..9).map(|n| set_timer(&format!("t{n}"), 1)).collect()),
+        event => greeter()(event),
+    })
+    .with_members(&[ANA]);
+    let out = story.record(message(ANA, 1));
+    assert!(matches!(&out.outputs[..], [Output::Append(_, RoomCommand::Fault { fault: Fault::TooMuch(_), .. })]));
+}
+
+#[test]
+fn another_rooms_output_counts_once() {
+    let mut story = Story::of(greeter());
+    story.record(create());
+    let number = Number { offset: 9, index: 1 };
+    let from_room = RoomCommand::RoomMessage { from: RoomId(5), number, data: RoomData::Message(Json::null()) };
+    story.record(from_room.clone());
+    story.record(from_room);
+    assert_eq!(story.events, ["create", "room-message"]);
+}
+
+#[test]
+fn a_refused_move_tells_the_guest_and_the_player_stays() {
+    let mut story = Story::of(|event: &Event| match event {
+        Event::Message { .. } => Ok(vec![Effect::MoveTo { session: ANA, room: RoomId(5), options: Json::null() }]),
+        event => greeter()(event),
+    })
+    .with_members(&[ANA]);
+    let out = story.record(message(ANA, 1));
+    assert_eq!(out.to_edge()[0], "move ana");
+    let Some(Output::Edge(_, EdgeCommand::Join { from, .. })) = out.outputs.first() else { panic!("{out:?}") };
+    let again = story.record(reconnect(ANA, "edge-2", None));
+    assert!(again.to_edge().contains(&"move ana".to_owned()), "what has no answer is asked again");
+    let answer = Answer::MoveRefused { session: ANA, room: RoomId(5), reason: "full".into() };
+    story.record(RoomCommand::Answer { request: from.number, answer: answer.clone() });
+    story.record(RoomCommand::Answer { request: from.number, answer });
+    assert_eq!(story.events.iter().filter(|event| *event == "move-failed ana").count(), 1);
+}
+
+#[test]
+fn a_throw_has_no_effect_but_an_error_and_the_room_goes_on() {
+    let mut story = Story::of(counter()).with_members(&[ANA]);
+    story.record(message(ANA, 1));
+    let out = story.record(say_to_it(ANA, 2, "throw"));
+    assert_eq!(out.to_edge().len(), 1);
+    assert!(out.frame_text(0).contains(r#""code":"fault""#));
+    assert!(out.outputs.iter().any(|output| matches!(output, Output::Snapshot { .. })), "the next throw is cheap");
+    story.record(message(ANA, 3));
+    assert_eq!(story.guest_state(), "2", "two messages counted, the throw not");
+}
+
+#[test]
+fn a_trap_is_decided_by_the_log_and_skipped_on_replay() {
+    let mut story = Story::of(counter()).with_members(&[ANA, BEA]);
+    story.record(message(ANA, 1));
+    let trapped = story.next;
+    let out = story.record(say_to_it(ANA, 2, "trap"));
+    assert!(matches!(&out.outputs[..], [Output::Append(_, RoomCommand::Fault { offset, .. })] if *offset == trapped));
+    assert_eq!(story.record(message(BEA, 1)).outputs, [], "nothing runs before the log has spoken");
+    let out = story.record(fault_at(trapped));
+    let tags = out.tags();
+    assert_eq!(&tags[..2], [FrameTag::Error, FrameTag::Reply], "the sender is told, then the room goes on");
+    assert_eq!(&tags[2..], [FrameTag::Room, FrameTag::Room], "and everyone sees everything anew");
+    assert_eq!(story.guest_state(), "2");
+
+    let mut replay = Story::of(|event: &Event| {
+        assert!(!format!("{event:?}").contains("trap"), "it must not be tried again");
+        counter()(event)
+    });
+    for (offset, record) in story.log.iter().rev().filter(|(_, r)| matches!(r.command, RoomCommand::Fault { .. })) {
+        if let RoomCommand::Fault { offset: at, fault } = &record.command {
+            replay.room.skips.insert(*at, fault.clone());
+        }
+        let _ = offset;
+    }
+    replay.replay(&story.log);
+    assert_eq!(replay.room.state(), story.room.state());
+}
+
+#[test]
+fn a_host_that_did_not_fail_takes_back_what_the_log_takes_back() {
+    let mut failing = Story::of(counter()).with_members(&[ANA]);
+    let trapped = failing.next;
+    failing.record(say_to_it(ANA, 1, "trap"));
+    failing.record(fault_at(trapped));
+
+    let mut lucky = Story::of(|event: &Event| match event {
+        Event::Message { data, .. } if data.contains("trap") => Ok(vec![Effect::Reply { data: Json::null() }]),
+        event => counter()(event),
+    });
+    lucky.replay(&failing.log);
+    assert_eq!(lucky.room.state(), failing.room.state());
+}
+
+#[test]
+fn faults_in_a_row_end_the_room_with_a_reason() {
+    let mut story = Story::of(counter()).with_members(&[ANA]);
+    for id in 1..=3 {
+        let at = story.next;
+        story.record(say_to_it(ANA, id, "trap"));
+        let out = story.record(fault_at(at));
+        if id == 3 {
+            assert!(story.room.has_ended());
+            let texts: Vec<String> = (0..out.tags().len()).map(|n| out.frame_text(n)).collect();
+            assert!(texts.iter().any(|text| text.contains("failed 3 times in a row")), "{texts:?}");
+        }
+    }
+}
+
+#[test]
+fn throws_of_a_player_never_end_the_room() {
+    let mut story = Story::of(counter()).with_members(&[ANA]);
+    for id in 1..=20 {
+        story.record(say_to_it(ANA, id, "throw"));
+    }
+    assert!(!story.room.has_ended());
+}
+
+#[test]
+fn a_room_that_cannot_be_created_ends_with_its_reason() {
+    let mut story = Story::of(|_: &Event| Err(Fault::Threw("no options".into())));
+    let out = story.record(create());
+    let failed = out.outputs.iter().find_map(|output| match output {
+        Output::Ended { failed, .. } => failed.clone(),
+        _ => None,
+    });
+    assert_eq!(failed.as_deref(), Some("its script threw: no options"));
+}
+
+#[test]
+fn a_room_from_its_snapshot_and_tail_is_the_same_room_at_every_offset() {
+    let mut story = Story::of(counter()).with_members(&[ANA, BEA]);
+    story.record(message(ANA, 1));
+    story.record(drop_of(BEA, EDGE));
+    story.record(say_to_it(ANA, 2, "throw"));
+    story.record(message(ANA, 3));
+    let at = story.next;
+    story.record(say_to_it(ANA, 4, "trap"));
+    story.record(fault_at(at));
+    story.record(reconnect(BEA, "edge-2", Some(0)));
+    story.record(leave(ANA));
+    for cut in 1..story.log.len() {
+        let mut first = Story::of(counter());
+        first.replay(&story.log[..cut]);
+        first.room.snapshot();
+        let out = first.turn();
+        let Some(Output::Snapshot { bytes, offset }) =
+            out.outputs.iter().rfind(|o| matches!(o, Output::Snapshot { .. }))
+        else {
+            // It waits for the log's word, and has nothing to save before.
+            continue;
+        };
+        let mut second = Story::of(counter());
+        second.room = Room::restore(ROOM, bytes, RestoreReason::Recovered).unwrap();
+        second.replay(&story.log);
+        let mut expected = story.room.state().unwrap().clone();
+        let mut found = second.room.state().unwrap().clone();
+        (expected.saved, found.saved) = (None, None);
+        assert_eq!(found, expected, "from {offset}");
+        assert_eq!(second.guest_state(), story.guest_state(), "from {offset}");
+    }
+}
+
+#[test]
+fn the_tail_is_bounded_by_snapshots() {
+    let mut story = Story::of(counter()).with_members(&[ANA]);
+    let mut snapshots = 0;
+    for id in 1..=1_000 {
+        let out = story.record(message(ANA, id));
+        snapshots += out.outputs.iter().filter(|output| matches!(output, Output::Snapshot { .. })).count();
+        assert!(story.room.tail.len() <= TAIL_RECORDS);
+    }
+    assert_eq!(snapshots, 7);
+}
+
+#[test]
+fn a_swap_carries_the_state_over_and_a_refused_one_changes_nothing() {
+    let mut story = Story::of(counter()).with_members(&[ANA]);
+    story.record(message(ANA, 1));
+    story.refuses_swaps = true;
+    let before = story.room.state().cloned();
+    let out = story.record(swap(9));
+    assert!(matches!(&out.outputs[..], [Output::Notice(Notice::SwapRefused { .. })]), "{out:?}");
+    assert_eq!(story.room.state().unwrap().component, before.unwrap().component);
+    story.refuses_swaps = false;
+    story.record(swap(9));
+    assert_eq!(story.room.state().unwrap().component, Digest([9; 32]));
+    story.record(message(ANA, 2));
+    assert_eq!(story.guest_state(), "2");
+}
+
+#[test]
+fn a_trap_soon_after_a_swap_takes_the_swap_back_and_keeps_what_was_done_since() {
+    let mut story = Story::of(counter()).with_members(&[ANA]);
+    story.record(message(ANA, 1));
+    story.record(swap(9));
+    story.record(message(ANA, 2));
+    let at = story.next;
+    story.record(say_to_it(ANA, 3, "trap"));
+    let out = story.record(fault_at(at));
+    let state = story.room.state().unwrap();
+    assert_eq!(state.component, Digest([1; 32]), "the old component again");
+    assert_eq!(story.guest_state(), "2", "both messages, not the one that trapped");
+    assert_eq!(out.tags(), [FrameTag::Error, FrameTag::Room], "nothing is said twice");
+    let undone = out.outputs.iter().any(|o| matches!(o, Output::Notice(Notice::SwapUndone { .. })));
+    assert!(undone, "{out:?}");
+    story.record(message(ANA, 4));
+    assert_eq!(story.guest_state(), "3");
+}
+
+#[test]
+fn a_player_that_is_kicked_while_away_loses_its_seat() {
+    let mut story = Story::of(|event: &Event| match event {
+        Event::Message { .. } => Ok(vec![Effect::Kick { session: ANA, reason: "rude".into() }]),
+        event => greeter()(event),
+    })
+    .with_members(&[ANA, BEA]);
+    story.record(drop_of(ANA, EDGE));
+    story.record(message(BEA, 1));
+    let (due, id) = story.room.poll_timeout().unwrap();
+    assert_eq!(due, story.now);
+    story.record(RoomCommand::Timer { id });
+    assert_eq!(story.events.last().map(String::as_str), Some("leave ana Kicked"));
+}
+
+#[test]
+fn views_of_ones_own_are_patched_for_each() {
+    let mut story = Story::of(|event: &Event| match event {
+        Event::Join { member, .. } => Ok(vec![
+            Effect::Admit { spectator: false },
+            Effect::ViewOf { session: member.session, view: Json::trusted(r#"{"you":1,"board":[null,null]}"#) },
+        ]),
+        Event::Message { session, .. } => {
+            Ok(vec![Effect::ViewOf { session: *session, view: Json::trusted(r#"{"you":1,"board":[null,0]}"#) }])
+        }
+        _ => Ok(vec![]),
+    })
+    .with_members(&[ANA]);
+    let out = story.record(message(ANA, 1));
+    assert!(out.frame_text(0).ends_with(r#""ops":[{"op":"replace","path":"/board/1","value":0}]}"#), "{out:?}");
+}
+
+// How the stories are told.
+
+const ROOM: RoomId = RoomId(10);
+const ANA: SessionId = SessionId(0xa);
+const BEA: SessionId = SessionId(0xb);
+const EDGE: &str = "edge-1";
+
+type Script = Box<dyn FnMut(&Event) -> Result<Vec<Effect>, Fault>>;
+
+/// A room, its log, and a guest that counts the messages it has answered: its saved state is that number.
+struct Story {
+    room: Room,
+    script: Script,
+    counted: u64,
+    events: Vec<String>,
+    log: Vec<(Offset, Record)>,
+    next: Offset,
+    now: Time,
+    refuses_swaps: bool,
+}
+
+#[derive(Debug)]
+struct Out {
+    outputs: Vec<Output>,
+}
+
+impl Story {
+    fn of(script: impl FnMut(&Event) -> Result<Vec<Effect>, Fault> + 'static) -> Story {
+        let script = Box::new(script);
+        let (room, now) = (Room::new(ROOM), Time(1_000_000));
+        Story { room, script, counted: 0, events: vec![], log: vec![], next: 100, now, refuses_swaps: false }
+    }
+
+    fn with_members(mut self, sessions: &[SessionId]) -> Story {
+        self.record(create());
+        for session in sessions {
+            self.record(join(*session, 0));
+        }
+        self
+    }
+
+    fn record(&mut self, command: RoomCommand) -> Out {
+        let record = Record { room: ROOM, time: self.now, command };
+        let offset = self.next;
+        self.next += 3;
+        self.log.push((offset, record.clone()));
+        self.room.record(offset, record);
+        self.turn()
+    }
+
+    fn replay(&mut self, log: &[(Offset, Record)]) {
+        for (offset, record) in log {
+            self.room.record(*offset, record.clone());
+            self.turn();
+        }
+    }
+
+    /// Does what the machine asks for, until it asks for nothing more.
+    fn turn(&mut self) -> Out {
+        let mut outputs = vec![];
+        while let Some(output) = self.room.poll_output() {
+            match output {
+                Output::Guest(call) => {
+                    let outcome = self.answer(call);
+                    self.room.guest(outcome);
+                }
+                output => outputs.push(output),
+            }
+        }
+        Out { outputs }
+    }
+
+    fn answer(&mut self, call: Call) -> Outcome {
+        let saved = |counted: u64| Saved { version: 1, state: Json::of(&counted) };
+        match call {
+            Call::Open { saved, .. } => {
+                self.counted = saved.map_or(0, |saved| saved.state.parse().unwrap());
+                Outcome::Opened(Ok(spec()))
+            }
+            Call::Handle { event, .. } => {
+                self.events.push(name(&event));
+                let result = (self.script)(&event);
+                self.counted += u64::from(matches!((&event, &result), (Event::Message { .. }, Ok(_))));
+                Outcome::Called(result)
+            }
+            Call::Save => Outcome::Saved(Ok(saved(self.counted))),
+            Call::Swap { .. } if self.refuses_swaps => Outcome::Swapped(Err("cannot migrate".into())),
+            Call::Swap { .. } => {
+                Outcome::Swapped(Ok(SwappedTo { before: saved(self.counted), spec: spec(), effects: vec![] }))
+            }
+        }
+    }
+
+    fn guest_state(&mut self) -> String {
+        self.counted.to_string()
+    }
+
+    fn seq_of(&self, session: SessionId) -> u64 {
+        self.room.state().unwrap().members[&session].out_seq
+    }
+}
+
+impl Out {
+    fn to_edge(&self) -> Vec<String> {
+        let words = self.outputs.iter().filter_map(|output| match output {
+            Output::Edge(_, command) => Some(command),
+            _ => None,
+        });
+        words.flat_map(describe).collect()
+    }
+
+    fn frames(&self) -> Vec<(u64, &RoomFrame)> {
+        let frames = self.outputs.iter().filter_map(|output| match output {
+            Output::Edge(_, EdgeCommand::Deliver { frame, targets, .. }) => Some((targets[0].seq, frame)),
+            _ => None,
+        });
+        frames.collect()
+    }
+
+    fn tags(&self) -> Vec<FrameTag> {
+        self.frames().iter().map(|(_, frame)| frame.tag).collect()
+    }
+
+    fn frame_text(&self, n: usize) -> String {
+        let (seq, frame) = self.frames()[n];
+        frame.with_seq(seq)
+    }
+}
+
+fn describe(command: &EdgeCommand) -> Vec<String> {
+    match command {
+        EdgeCommand::Deliver { targets, frame, .. } => {
+            let tag = format!("{:?}", frame.tag).to_lowercase();
+            targets.iter().map(|Target { session, seq }| format!("{} {seq} {tag}", who(*session))).collect()
+        }
+        EdgeCommand::Join { session, .. } => vec![format!("move {}", who(*session))],
+        EdgeCommand::Leave { session, .. } => vec![format!("leave {}", who(*session))],
+        EdgeCommand::Kick { session, .. } => vec![format!("kick {}", who(*session))],
+        EdgeCommand::Admitted { session, .. } => vec![format!("admitted {}", who(*session))],
+        EdgeCommand::Refused { session, reason, .. } => vec![format!("refused {}: {reason}", who(*session))],
+    }
+}
+
+fn name(event: &Event) -> String {
+    match event {
+        Event::Create { .. } => "create".into(),
+        Event::Join { member, .. } => format!("join {}", who(member.session)),
+        Event::Drop { session } => format!("drop {}", who(*session)),
+        Event::Reconnect { session } => format!("reconnect {}", who(*session)),
+        Event::Leave { session, reason } => format!("leave {} {reason:?}", who(*session)),
+        Event::Message { session, .. } => format!("message {}", who(*session)),
+        Event::Timer { name, .. } => format!("timer {name}"),
+        Event::RoomMessage { .. } => "room-message".into(),
+        Event::RoomEnd { .. } => "room-end".into(),
+        Event::MoveFailed { session, .. } => format!("move-failed {}", who(*session)),
+        Event::Dispose { .. } => "dispose".into(),
+    }
+}
+
+fn who(session: SessionId) -> &'static str {
+    if session == ANA { "ana" } else { "bea" }
+}
+
+fn greeter() -> impl FnMut(&Event) -> Result<Vec<Effect>, Fault> {
+    |event| match event {
+        Event::Create { .. } => Ok(vec![Effect::View { view: Json::trusted(r#"{"n":1}"#) }]),
+        Event::Join { .. } => Ok(vec![Effect::Admit { spectator: false }, say("hello")]),
+        _ => Ok(vec![]),
+    }
+}
+
+fn chatter() -> impl FnMut(&Event) -> Result<Vec<Effect>, Fault> {
+    |event| match event {
+        Event::Message { session, .. } => {
+            Ok(vec![Effect::Broadcast { kind: "said".into(), data: Json::null(), except: vec![*session] }])
+        }
+        Event::Join { .. } => Ok(vec![Effect::Admit { spectator: false }]),
+        _ => Ok(vec![]),
+    }
+}
+
+fn counter() -> impl FnMut(&Event) -> Result<Vec<Effect>, Fault> {
+    |event| match event {
+        Event::Join { .. } => Ok(vec![Effect::Admit { spectator: false }]),
+        Event::Message { data, .. } if data.contains("throw") => Err(Fault::Threw("as it was told".into())),
+        Event::Message { data, .. } if data.contains("trap") => Err(Fault::OutOfFuel(1)),
+        _ => Ok(vec![]),
+    }
+}
+
+fn say(kind: &str) -> Effect {
+    Effect::Broadcast { kind: kind.into(), data: Json::null(), except: vec![] }
+}
+
+fn set_timer(name: &str, after_ms: u64) -> Effect {
+    Effect::SetTimer { name: name.into(), after_ms, payload: Json::null() }
+}
+
+fn spec() -> Arc<Spec> {
+    Arc::new(Spec {
+        state_version: 1,
+        max_players: 2,
+        hold_ms: 30_000,
+        keep_when_empty: false,
+        empty_ms: 10_000,
+        max_faults: 3,
+        max_timers: 4,
+        messages: ["say".into()].into(),
+        timers: ["turn".into()].into(),
+    })
+}
+
+fn create() -> RoomCommand {
+    let creator = Some(Source { room: RoomId(77), number: Number { offset: 1, index: 0 } });
+    RoomCommand::Create { kind: Kind::lobby(), component: Digest([1; 32]), options: Json::null(), creator }
+}
+
+fn join(session: SessionId, client_seq: u64) -> RoomCommand {
+    let player = Player { id: who(session).into(), name: who(session).into() };
+    let edge = MachineId(EDGE.into());
+    RoomCommand::Join { session, player, edge, client_seq, options: Json::null(), from: None }
+}
+
+fn message(session: SessionId, client_seq: u64) -> RoomCommand {
+    say_to_it(session, client_seq, "hello")
+}
+
+fn say_to_it(session: SessionId, client_seq: u64, what: &str) -> RoomCommand {
+    RoomCommand::Message { session, client_seq, kind: "say".into(), data: Json::of(&what) }
+}
+
+fn drop_of(session: SessionId, edge: &str) -> RoomCommand {
+    RoomCommand::Drop { session, edge: MachineId(edge.into()), code: 1006 }
+}
+
+fn reconnect(session: SessionId, edge: &str, last_seq: Option<u64>) -> RoomCommand {
+    RoomCommand::Reconnect { session, edge: MachineId(edge.into()), last_seq }
+}
+
+fn leave(session: SessionId) -> RoomCommand {
+    RoomCommand::Leave { session, reason: LeaveReason::Left }
+}
+
+fn fault_at(offset: Offset) -> RoomCommand {
+    RoomCommand::Fault { offset, fault: Fault::OutOfFuel(1) }
+}
+
+fn swap(component: u8) -> RoomCommand {
+    RoomCommand::Swap { component: Digest([component; 32]), rollout: None }
+}
