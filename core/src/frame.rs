@@ -128,6 +128,9 @@ fn last_by_room<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<(RoomId
     if map.len() > MAX_LAST {
         return Err(D::Error::custom(format!("last names more than {MAX_LAST} rooms")));
     }
+    if map.values().any(|seq| *seq > MAX_SEQ) {
+        return Err(D::Error::custom(format!("last names a seq above {MAX_SEQ}")));
+    }
     map.into_iter().map(|(room, seq)| Ok((room.parse().map_err(D::Error::custom)?, seq))).collect()
 }
 
@@ -139,7 +142,7 @@ pub struct RoomFrame {
     hole: u32,
     /// What kind of frame it is, for whoever handles it on the way.
     pub tag: FrameTag,
-    /// The id of the message that a reply or an error answers.
+    /// The id of the message that a reply or an error answers; of a `room` frame its `ack`: all up to it are answered.
     pub answers: Option<u64>,
 }
 
@@ -158,7 +161,8 @@ impl RoomFrame {
     /// The member's whole view; the client forgets what it had of this room. `ack` is the highest message id of this
     /// session that the room has applied.
     pub fn room(room: RoomId, kind: &Kind, ack: u64, view: &Json) -> RoomFrame {
-        RoomFrame::new(FrameTag::Room, "room", room, &format!(r#","kind":"{kind}","ack":{ack},"view":{}"#, &**view))
+        let tail = format!(r#","kind":"{kind}","ack":{ack},"view":{}"#, &**view);
+        RoomFrame { answers: Some(ack), ..RoomFrame::new(FrameTag::Room, "room", room, &tail) }
     }
 
     pub fn event(room: RoomId, kind: &str, data: &Json) -> RoomFrame {
@@ -357,6 +361,7 @@ mod tests {
             (r#"{"t":"msg","id":1,"type":"a","room":"x"}"#, "room is not an id"),
             (r#"{"t":"hello","colour":"red"}"#, "unknown field"),
             (r#"{"t":"hello","last":{"x":1}}"#, "not an id"),
+            (r#"{"t":"hello","last":{"0000000000000000000000000000000a":9007199254740992}}"#, "a seq above"),
         ];
         for (text, says) in cases {
             let error = ClientFrame::parse(text).expect_err(text);

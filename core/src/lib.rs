@@ -13,4 +13,5 @@ pub mod frame;
 pub mod ids;
 pub mod json;
 pub mod room;
+pub mod session;
 pub mod wire;

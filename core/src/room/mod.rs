@@ -169,8 +169,8 @@ pub enum Call {
     Handle { at: Moment, event: Event },
     /// Outcome: [`Outcome::Saved`].
     Save,
-    /// Saves, and opens a new component with that; drops the old instance, or the new one when any of it fails.
-    /// Outcome: [`Outcome::Swapped`].
+    /// Saves, and opens a new component with that; drops the old instance, or the new one when that fails.
+    /// Outcome: [`Outcome::Swapped`], or [`Outcome::Saved`] with the fault of the saving.
     Swap { component: Digest, info: Box<RoomInfo> },
 }
 
@@ -278,8 +278,18 @@ impl Room {
             (Phase::Calling(turn), Outcome::Called(Err(fault))) => self.on_failed(*turn, fault),
             (Phase::Swapping(turn, to), Outcome::Swapped(result)) => self.on_swapped(*turn, to, result),
             (Phase::Saving, Outcome::Saved(result)) => self.on_saved(result),
+            // The old component could not even be asked what there is to carry over.
+            (Phase::Swapping(..), Outcome::Saved(Err(fault))) => self.on_saved(Err(fault)),
             (phase, outcome) => panic!("the shell answered {outcome:?} to {phase:?}"),
         }
+        self.advance();
+    }
+
+    /// The instance is gone through no fault of the record's: the machine it was on was out of something. In place of
+    /// [`Room::guest`].
+    pub fn instance_lost(&mut self) {
+        self.why = RestoreReason::Recovered;
+        self.rebuild();
         self.advance();
     }
 

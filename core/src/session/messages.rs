@@ -1,0 +1,137 @@
+//! What the client sends: at its rate, in its order, to a room that it is in.
+
+use super::{MAX_WAITING, Output, Phase, Session, seats::SeatState};
+use crate::{
+    command::RoomCommand,
+    frame::{BadFrame, ClientFrame, CloseCode, ErrorCode, Msg},
+    ids::{RoomId, Time},
+};
+
+/// Frames in a row that are none of this protocol, after which there is no point in going on.
+const MAX_BAD: u32 = 10;
+
+/// When a client may try again what the edge cannot take now.
+const RETRY_MS: u64 = 1_000;
+
+/// Why a message goes to no room.
+struct Refusal {
+    code: ErrorCode,
+    message: &'static str,
+    retry_after_ms: Option<u64>,
+}
+
+impl Session {
+    pub(super) fn on_frame(&mut self, frame: Result<ClientFrame, BadFrame>, now: Time) {
+        self.heard();
+        let id = match &frame {
+            Ok(ClientFrame::Msg(msg)) => Some(msg.id),
+            Ok(ClientFrame::Hello(_)) => None,
+            Err(bad) => bad.id,
+        };
+        if let Err(retry_after_ms) = self.take_token(now) {
+            return self.too_fast(id, retry_after_ms);
+        }
+        match frame {
+            Ok(ClientFrame::Hello(hello)) => self.on_hello(hello),
+            Ok(ClientFrame::Msg(msg)) => self.on_msg(msg),
+            Err(bad) => return self.on_bad_frame(bad),
+        }
+        self.bad_in_a_row = 0;
+    }
+
+    pub(super) fn on_ping(&mut self, now: Time) {
+        self.heard();
+        if self.take_token(now).is_err() && self.is_far_too_fast() {
+            self.close(CloseCode::RateLimited, "too many pings");
+        }
+    }
+
+    fn on_bad_frame(&mut self, bad: BadFrame) {
+        self.refuse(bad.id, ErrorCode::BadFrame, &bad.message, None);
+        self.bad_in_a_row += 1;
+        if self.bad_in_a_row >= MAX_BAD {
+            self.close(CloseCode::BadFrame, "too many bad frames in a row");
+        }
+    }
+
+    fn on_msg(&mut self, msg: Msg) {
+        match self.room_for(&msg) {
+            Ok(room) => self.pass_on(room, msg),
+            Err(Refusal { code, message, retry_after_ms }) => self.refuse(Some(msg.id), code, message, retry_after_ms),
+        }
+    }
+
+    /// Where the message goes, or why nowhere. One that is refused has not used its id.
+    fn room_for(&self, msg: &Msg) -> Result<RoomId, Refusal> {
+        let refusal = |code, message| Err(Refusal { code, message, retry_after_ms: None });
+        if !matches!(self.phase, Phase::Open(_)) {
+            return refusal(ErrorCode::BadOrder, "say hello first, and wait for welcome");
+        }
+        if msg.id <= self.high {
+            return refusal(ErrorCode::StaleId, "ids rise within a session; this one is not above the last one");
+        }
+        let seat = match msg.room {
+            Some(room) => self.seat(room),
+            None => self.seats.iter().rev().find(|seat| seat.is_shown()).or(self.seats.last()),
+        };
+        let Some(seat) = seat.filter(|seat| seat.state == SeatState::Member) else {
+            return refusal(ErrorCode::NotInRoom, "you are not in that room; the last room frame says where you are");
+        };
+        if msg.id <= seat.applied {
+            return refusal(ErrorCode::Applied, "the room has applied this message; its reply is no longer kept");
+        }
+        if seat.waiting.len() >= MAX_WAITING {
+            let message = "too many messages wait for this room's answers";
+            return Err(Refusal { code: ErrorCode::Unavailable, message, retry_after_ms: Some(RETRY_MS) });
+        }
+        Ok(seat.room)
+    }
+
+    fn pass_on(&mut self, room: RoomId, msg: Msg) {
+        let Some(session) = self.id() else { return };
+        self.high = msg.id;
+        if let Some(seat) = self.seat_mut(room) {
+            seat.waiting.push_back(msg.id);
+        }
+        let command = RoomCommand::Message { session, client_seq: msg.id, kind: msg.kind, data: msg.data };
+        self.outputs.push_back(Output::Append { room, command, id: Some(msg.id) });
+    }
+
+    /// A message gets its answer from the edge. Anything else that a room was not told is told when the session
+    /// comes back.
+    pub(super) fn on_not_appended(&mut self, room: RoomId, id: Option<u64>) {
+        let Some(id) = id else {
+            return self.close(CloseCode::Unavailable, "this server cannot reach its log now");
+        };
+        if let Some(seat) = self.seat_mut(room) {
+            seat.waiting.retain(|waiting| *waiting != id);
+        }
+        let message = "the message could not be taken; it had no effect";
+        self.refuse(Some(id), ErrorCode::Unavailable, message, Some(RETRY_MS));
+    }
+
+    // ---- the rate ----
+
+    /// One frame's worth of the rate; otherwise when there is one again, in milliseconds. Trying costs as much: who
+    /// does not wait gets into debt.
+    fn take_token(&mut self, now: Time) -> Result<(), u64> {
+        let (rate, full) = (i64::from(self.limits.per_second.max(1)), i64::from(self.limits.burst) * 1000);
+        let passed = now.since(self.refilled).min(3_600_000) as i64;
+        self.refilled = now;
+        let before = (self.tokens + passed * rate).min(full);
+        self.tokens = before - 1000;
+        if before >= 1000 { Ok(()) } else { Err(((1000 - before) / rate + 1).unsigned_abs()) }
+    }
+
+    fn too_fast(&mut self, id: Option<u64>, retry_after_ms: u64) {
+        let message = format!("at most {} messages a second", self.limits.per_second);
+        self.refuse(id, ErrorCode::RateLimited, &message, Some(retry_after_ms));
+        if self.is_far_too_fast() {
+            self.close(CloseCode::RateLimited, "too many messages, and they went on");
+        }
+    }
+
+    fn is_far_too_fast(&self) -> bool {
+        self.tokens <= -1000 * i64::from(self.limits.burst)
+    }
+}

@@ -1,0 +1,435 @@
+//! The rooms that a session is in: their frames on the way to the client, and the moves between them.
+
+use std::collections::VecDeque;
+
+use super::{MAX_ROOMS, Outgoing, Output, Phase, Session, Store};
+use crate::{
+    command::{Answer, EdgeCommand, LeaveReason, RoomCommand, Source},
+    frame::{CloseCode, ErrorCode, FrameTag, RoomFrame},
+    ids::{RoomId, SessionId, Time},
+    json::Json,
+};
+
+/// Rooms left and moves answered that are remembered. What a room repeats after a crash is recent.
+const REMEMBERED: usize = 16;
+
+/// A gap is asked for again after this long, in milliseconds, if frames keep coming that do not fit.
+const ASK_AGAIN_MS: u64 = 1_000;
+
+/// A room that the session is in, or joins, or leaves.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub room: RoomId,
+    pub state: SeatState,
+    /// The highest number of this room's frames that the client has, or had when it was here before.
+    seen: u64,
+    /// Whether the client has that very frame, so that the next one continues it. If not, a `room` frame must come.
+    synced: bool,
+    /// The room's `left` has gone to the client.
+    left: bool,
+    /// Whether the room has shown, since it was last asked, that the session is a member.
+    certain: bool,
+    /// When the room was last asked for frames.
+    asked: Time,
+    /// The highest id that the room had applied when it last showed the whole view.
+    pub applied: u64,
+    /// Ids of messages without an answer, rising.
+    pub waiting: VecDeque<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SeatState {
+    /// Until `Admitted` or `Refused`.
+    Joining,
+    Member,
+    /// The room has been told that the session has moved; until it says so too.
+    Leaving,
+}
+
+/// A room that the session was in. If it comes back, what it has seen is not shown again.
+#[derive(Debug)]
+pub(super) struct Past {
+    room: RoomId,
+    seen: u64,
+}
+
+/// The latest request of a room to move the session.
+#[derive(Debug)]
+pub(super) struct Move {
+    from: Source,
+    to: RoomId,
+    state: MoveState,
+}
+
+#[derive(Debug)]
+enum MoveState {
+    /// Until the store knows.
+    Storing(Json),
+    /// Until the target has answered.
+    Joining,
+    Admitted,
+    Refused(Box<str>),
+}
+
+impl Seat {
+    fn new(room: RoomId, state: SeatState, seen: u64, now: Time) -> Seat {
+        Seat {
+            room,
+            state,
+            seen,
+            synced: false,
+            left: false,
+            certain: false,
+            asked: now,
+            applied: 0,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// Whether the client knows of it.
+    pub fn is_shown(&self) -> bool {
+        self.synced
+    }
+
+    fn fits(&self, seq: u64, tag: FrameTag) -> bool {
+        let continues = self.synced && seq == self.seen + 1;
+        continues || (tag == FrameTag::Room && seq > self.seen)
+    }
+}
+
+impl Session {
+    pub(super) fn seat(&self, room: RoomId) -> Option<&Seat> {
+        self.seats.iter().find(|seat| seat.room == room)
+    }
+
+    pub(super) fn seat_mut(&mut self, room: RoomId) -> Option<&mut Seat> {
+        self.seats.iter_mut().find(|seat| seat.room == room)
+    }
+
+    fn is_member(&self, room: RoomId) -> bool {
+        self.seat(room).is_some_and(|seat| seat.state == SeatState::Member)
+    }
+
+    // ---- entering ----
+
+    /// A new session. The store has it as a member of the lobby already.
+    pub(super) fn enter_lobby(&mut self, now: Time) {
+        self.add_seat(RoomId::LOBBY, now);
+        self.join(RoomId::LOBBY, Json::null(), None, now);
+    }
+
+    /// A session that has come back: every room that may have it is asked for what the client does not have.
+    pub(super) fn reconnect_to(&mut self, rooms: Vec<RoomId>, last: Vec<(RoomId, u64)>, now: Time) {
+        for room in &rooms {
+            let has = last.iter().find(|(named, _)| named == room).map(|(_, seq)| *seq);
+            let mut seat = Seat::new(*room, SeatState::Member, has.unwrap_or(0), now);
+            seat.synced = has.is_some();
+            self.seats.push(seat);
+            self.ask_for_frames(*room, now);
+        }
+        for (room, seq) in last {
+            if !rooms.contains(&room) {
+                self.send_left(room, seq, LeaveReason::Left);
+            }
+        }
+        self.be_somewhere(now);
+    }
+
+    /// A session is always in a room, or on its way into one.
+    fn be_somewhere(&mut self, now: Time) {
+        let Some(session) = self.id() else { return };
+        if self.seats.is_empty() {
+            self.add_seat(RoomId::LOBBY, now);
+            self.wants_lobby = true;
+            self.outputs.push_back(Output::Store(Store::Join(session, RoomId::LOBBY)));
+        }
+    }
+
+    fn add_seat(&mut self, room: RoomId, now: Time) {
+        let seen = self.past.iter().find(|past| past.room == room).map_or(0, |past| past.seen);
+        self.seats.insert(0, Seat::new(room, SeatState::Joining, seen, now));
+    }
+
+    fn join(&mut self, room: RoomId, options: Json, from: Option<Source>, now: Time) {
+        let Phase::Open(who) = &self.phase else { return };
+        let (session, player, edge) = (who.session, who.player.clone(), self.edge.clone());
+        let command = RoomCommand::Join { session, player, edge, client_seq: self.high, options, from };
+        if let Some(seat) = self.seat_mut(room) {
+            seat.asked = now;
+        }
+        self.append(room, command);
+    }
+
+    /// The store knows of a room to be: now the room may.
+    pub(super) fn on_stored(&mut self, room: RoomId, done: bool, now: Time) {
+        if room == RoomId::LOBBY && std::mem::take(&mut self.wants_lobby) {
+            match done {
+                true => self.join(room, Json::null(), None, now),
+                false => return self.close(CloseCode::Unavailable, "this server cannot reach its store now"),
+            }
+        }
+        for at in 0..self.moves.len() {
+            let asked = &mut self.moves[at];
+            let MoveState::Storing(options) = &mut asked.state else { continue };
+            if asked.to != room {
+                continue;
+            }
+            let (from, options) = (asked.from, std::mem::replace(options, Json::null()));
+            if done {
+                asked.state = MoveState::Joining;
+                self.join(room, options, Some(from), now);
+            } else {
+                self.refuse_move(from, "the server cannot reach its store now".into(), now);
+            }
+        }
+    }
+
+    // ---- what rooms say ----
+
+    pub(super) fn on_command(&mut self, command: EdgeCommand, now: Time) {
+        match command {
+            EdgeCommand::Join { room, options, from, .. } => self.on_move(room, options, from, now),
+            EdgeCommand::Leave { room, reason, .. } => self.on_left(room, reason, now),
+            EdgeCommand::Kick { room, reason, .. } if self.is_member(room) => self.on_kick(room, reason),
+            EdgeCommand::Admitted { room, from, .. } => self.on_admitted(room, from),
+            EdgeCommand::Refused { room, from, reason, .. } => self.on_refused(room, from, reason, now),
+            EdgeCommand::Kick { .. } | EdgeCommand::Deliver { .. } => {}
+        }
+    }
+
+    /// Passes a frame on if it continues what the client has.
+    pub(super) fn on_deliver(&mut self, room: RoomId, seq: u64, frame: &RoomFrame, now: Time) {
+        let Some(at) = self.seats.iter().position(|seat| seat.room == room) else { return };
+        let seat = &mut self.seats[at];
+        if seq <= seat.seen {
+            return;
+        }
+        seat.certain = true;
+        if !seat.fits(seq, frame.tag) {
+            return self.on_gap(room, now);
+        }
+        seat.seen = seq;
+        seat.synced = true;
+        self.outputs.push_back(Output::Send(Outgoing::Room { seq, frame: frame.clone() }));
+        match (frame.tag, frame.answers) {
+            (FrameTag::Reply | FrameTag::Error, Some(id)) => answered(&mut seat.waiting, id),
+            (FrameTag::Room, ack) => self.on_whole_view(at, ack.unwrap_or(0)),
+            (FrameTag::Left, _) => seat.left = true,
+            _ => {}
+        }
+    }
+
+    /// Frames are missing. The room keeps them, or sends a whole view instead; until then nothing of it fits.
+    fn on_gap(&mut self, room: RoomId, now: Time) {
+        let overdue = self.seat(room).is_some_and(|seat| now.since(seat.asked) >= ASK_AGAIN_MS);
+        if overdue {
+            self.ask_for_frames(room, now);
+        }
+    }
+
+    fn ask_for_frames(&mut self, room: RoomId, now: Time) {
+        let (Some(session), edge) = (self.id(), self.edge.clone()) else { return };
+        let Some(seat) = self.seat_mut(room) else { return };
+        seat.asked = now;
+        seat.certain = false;
+        let last_seq = seat.synced.then_some(seat.seen);
+        self.append(room, RoomCommand::Reconnect { session, edge, last_seq });
+    }
+
+    /// The client begins anew with this room, which is the current one now. Replies up to `ack` were in frames that it
+    /// does not get.
+    fn on_whole_view(&mut self, at: usize, ack: u64) {
+        let mut seat = self.seats.remove(at);
+        seat.left = false;
+        seat.applied = seat.applied.max(ack);
+        while let Some(id) = seat.waiting.pop_front_if(|id| *id <= ack) {
+            let message = "the room has applied this message; its reply is no longer kept";
+            self.refuse(Some(id), ErrorCode::Applied, message, None);
+        }
+        self.seats.push(seat);
+    }
+
+    // ---- moving ----
+
+    /// A room wants the session to go on to another. It may say so again: after a crash, or when the session is back.
+    fn on_move(&mut self, to: RoomId, options: Json, from: Source, now: Time) {
+        let Some(session) = self.id() else { return };
+        if !self.is_member(from.room) {
+            return;
+        }
+        match self.moves.iter().find(|asked| asked.from.room == from.room) {
+            Some(latest) if from.number < latest.from.number => return,
+            Some(latest) if from.number == latest.from.number => return self.answer_again(from.room),
+            _ => {}
+        }
+        self.remember_move(Move { from, to, state: MoveState::Storing(options) });
+        let known = self.seat(to).is_some();
+        if to == from.room {
+            self.refuse_move(from, "the member is in that room already".into(), now);
+        } else if !known && self.seats.len() >= MAX_ROOMS {
+            self.refuse_move(from, format!("a session can be in {MAX_ROOMS} rooms at most").into(), now);
+        } else {
+            match self.seat_mut(to) {
+                Some(seat) if seat.state == SeatState::Leaving => seat.state = SeatState::Joining,
+                Some(_) => {}
+                None => self.add_seat(to, now),
+            }
+            self.outputs.push_back(Output::Store(Store::Join(session, to)));
+        }
+    }
+
+    fn remember_move(&mut self, asked: Move) {
+        self.moves.retain(|earlier| earlier.from.room != asked.from.room);
+        if self.moves.len() >= REMEMBERED {
+            let answered = |asked: &Move| matches!(asked.state, MoveState::Admitted | MoveState::Refused(_));
+            let oldest = self.moves.iter().position(answered).unwrap_or(0);
+            self.moves.remove(oldest);
+        }
+        self.moves.push_back(asked);
+    }
+
+    fn answer_again(&mut self, room: RoomId) {
+        let Some(asked) = self.moves.iter().find(|asked| asked.from.room == room) else { return };
+        match &asked.state {
+            MoveState::Storing(_) | MoveState::Joining => {}
+            MoveState::Admitted => self.leave_source(room),
+            MoveState::Refused(reason) => {
+                let (from, to, reason) = (asked.from, asked.to, reason.clone());
+                self.answer_refused(from, to, reason);
+            }
+        }
+    }
+
+    fn on_admitted(&mut self, room: RoomId, from: Option<Source>) {
+        let Some(seat) = self.seat_mut(room) else { return };
+        if seat.state == SeatState::Leaving {
+            return;
+        }
+        seat.state = SeatState::Member;
+        seat.certain = true;
+        let Some(from) = from else { return };
+        if let Some(asked) = self.expected_answer(from, room) {
+            asked.state = MoveState::Admitted;
+            self.leave_source(from.room);
+        }
+    }
+
+    fn on_refused(&mut self, room: RoomId, from: Option<Source>, reason: Box<str>, now: Time) {
+        match from {
+            Some(from) if self.expected_answer(from, room).is_some() => self.refuse_move(from, reason, now),
+            None if self.seat(room).is_some_and(|seat| seat.state == SeatState::Joining) => {
+                let text = super::close_reason(&format!("the lobby did not let you in: {reason}"));
+                self.close(CloseCode::Unavailable, text);
+            }
+            _ => {}
+        }
+    }
+
+    /// The move that an answer of `to` is about, if it has none yet. A session that was taken up may not know of it:
+    /// the source's number is as good as the request then.
+    fn expected_answer(&mut self, from: Source, to: RoomId) -> Option<&mut Move> {
+        let Phase::Open(who) = &self.phase else { return None };
+        let unknown = self.moves.iter().all(|asked| asked.from.room != from.room);
+        if unknown && who.recovered && self.is_member(from.room) {
+            self.remember_move(Move { from, to, state: MoveState::Joining });
+        }
+        let pending = |asked: &Move| matches!(asked.state, MoveState::Storing(_) | MoveState::Joining);
+        self.moves.iter_mut().find(|asked| asked.from == from && asked.to == to && pending(asked))
+    }
+
+    fn leave_source(&mut self, room: RoomId) {
+        let Some(session) = self.id() else { return };
+        let Some(seat) = self.seat_mut(room) else { return };
+        seat.state = SeatState::Leaving;
+        self.append(room, RoomCommand::Leave { session, reason: LeaveReason::Moved });
+    }
+
+    fn refuse_move(&mut self, from: Source, reason: Box<str>, now: Time) {
+        let Some(asked) = self.moves.iter_mut().find(|asked| asked.from == from) else { return };
+        asked.state = MoveState::Refused(reason.clone());
+        let to = asked.to;
+        self.answer_refused(from, to, reason);
+        self.give_up_joining(to, now);
+    }
+
+    fn answer_refused(&mut self, from: Source, to: RoomId, reason: Box<str>) {
+        let Some(session) = self.id() else { return };
+        let answer = Answer::MoveRefused { session, room: to, reason };
+        self.append(from.room, RoomCommand::Answer { request: from.number, answer });
+    }
+
+    /// Takes back a seat that came to nothing, unless something else still waits for it.
+    fn give_up_joining(&mut self, room: RoomId, now: Time) {
+        let pending = |asked: &Move| matches!(asked.state, MoveState::Storing(_) | MoveState::Joining);
+        let wanted = self.moves.iter().any(|asked| asked.to == room && pending(asked));
+        let joining = self.seat(room).is_some_and(|seat| seat.state == SeatState::Joining);
+        if joining && !wanted && !(room == RoomId::LOBBY && self.wants_lobby) {
+            self.remove_seat(room, LeaveReason::Left, now);
+        }
+    }
+
+    // ---- leaving ----
+
+    /// A room says that the session is no member. After its `left` that is so; as an answer to being asked, too. Out of
+    /// nothing it may be an echo from an earlier stay: then the room is asked.
+    fn on_left(&mut self, room: RoomId, reason: LeaveReason, now: Time) {
+        let Some(seat) = self.seat(room) else { return };
+        match seat.state {
+            // From the stay before: the answer to the present join is still to come.
+            SeatState::Joining => {}
+            SeatState::Member if seat.certain && !seat.left => self.ask_for_frames(room, now),
+            SeatState::Member | SeatState::Leaving => self.remove_seat(room, reason, now),
+        }
+    }
+
+    fn remove_seat(&mut self, room: RoomId, reason: LeaveReason, now: Time) {
+        let (Some(session), Some(at)) = (self.id(), self.seats.iter().position(|seat| seat.room == room)) else {
+            return;
+        };
+        let seat = self.seats.remove(at);
+        if seat.synced && !seat.left {
+            self.send_left(room, seat.seen, reason);
+        }
+        for id in seat.waiting {
+            self.refuse(Some(id), ErrorCode::NotInRoom, "you left the room before it took this message", None);
+        }
+        self.past.retain(|past| past.room != room);
+        self.past.push_back(Past { room, seen: seat.seen });
+        if self.past.len() > REMEMBERED {
+            self.past.pop_front();
+        }
+        self.outputs.push_back(Output::Store(Store::Leave(session, room)));
+        self.be_somewhere(now);
+    }
+
+    /// Tells the client in the room's place, which did not get to say it.
+    fn send_left(&mut self, room: RoomId, seen: u64, reason: LeaveReason) {
+        let frame = RoomFrame::left(room, left_text(reason));
+        self.outputs.push_back(Output::Send(Outgoing::Room { seq: seen + 1, frame }));
+    }
+
+    /// The session ends: nothing holds its seats.
+    pub(super) fn leave_for_good(&mut self, session: SessionId, room: RoomId, kicked: bool) {
+        let reason = if kicked { LeaveReason::Kicked } else { LeaveReason::Left };
+        self.append(room, RoomCommand::Leave { session, reason });
+    }
+}
+
+fn left_text(reason: LeaveReason) -> &'static str {
+    match reason {
+        LeaveReason::Left => "left",
+        LeaveReason::Moved => "moved",
+        LeaveReason::TimedOut => "timed out",
+        LeaveReason::Kicked => "kicked",
+        LeaveReason::Replaced => "replaced",
+    }
+}
+
+/// Takes an id out. Answers come in the order of the messages, nearly always.
+fn answered(waiting: &mut VecDeque<u64>, id: u64) {
+    if waiting.front() == Some(&id) {
+        waiting.pop_front();
+    } else {
+        waiting.retain(|other| *other != id);
+    }
+}

@@ -1,0 +1,638 @@
+//! Stories of a session. What the edge, the store and the rooms would do is said by the story.
+
+use super::*;
+use crate::{
+    command::{Answer, LeaveReason, Source},
+    frame::Msg,
+    ids::{Kind, Number},
+    json::Json,
+};
+
+const LOBBY: RoomId = RoomId::LOBBY;
+const GAME: RoomId = RoomId(7);
+const ANA: SessionId = SessionId(1);
+
+// ---- greeting ----
+
+#[test]
+fn a_new_session_is_welcomed_and_joins_the_lobby() {
+    let mut story = Story::begin();
+    story.frame(r#"{"t":"hello","name":"Ana"}"#);
+    assert!(matches!(story.outputs()[..], [Output::Hello(_)]));
+    story.on(Input::Opened(new_session()));
+    let outputs = story.outputs();
+    assert!(text(&outputs[0]).starts_with(r#"{"t":"welcome","session":"00000000000000000000000000000001""#));
+    assert_eq!(outputs[1..], [join(LOBBY, 0, None)]);
+}
+
+#[test]
+fn a_message_before_hello_is_out_of_order() {
+    let mut story = Story::begin();
+    story.say(1, None);
+    story.expect_error(Some(1), "bad_order");
+}
+
+#[test]
+fn a_second_hello_is_out_of_order() {
+    let mut story = Story::in_lobby();
+    story.frame(r#"{"t":"hello"}"#);
+    story.expect_error(None, "bad_order");
+}
+
+#[test]
+fn without_a_hello_the_connection_is_closed() {
+    let mut story = Story::begin();
+    story.wait(10_000);
+    story.expect_close(CloseCode::HeartbeatLost);
+}
+
+#[test]
+fn a_session_that_comes_back_asks_its_rooms_for_what_it_has_not() {
+    let mut story = Story::begin();
+    story.frame(&format!(r#"{{"t":"hello","resume":"x","last":{{"{GAME}":5,"{}":2}}}}"#, RoomId(9)));
+    story.outputs();
+    story.on(Input::Opened(resumed(&[LOBBY, GAME])));
+    let outputs = story.outputs();
+    assert!(text(&outputs[0]).contains(r#""recovered":true"#));
+    assert_eq!(outputs[1..3], [reconnect(LOBBY, None), reconnect(GAME, Some(5))]);
+    assert_eq!(text(&outputs[3]), left(RoomId(9), 3), "a room that nobody knows of any more is over");
+    assert_eq!(outputs.len(), 4);
+    story.deliver(GAME, 6, event(GAME));
+    story.expect_seq(6);
+}
+
+#[test]
+fn the_old_token_is_good_until_the_client_has_shown_that_it_knows_the_new_one() {
+    let mut story = Story::begin();
+    story.frame(r#"{"t":"hello","resume":"x"}"#);
+    story.on(Input::Opened(resumed(&[LOBBY])));
+    story.outputs();
+    story.on(Input::Pong);
+    assert_eq!(story.outputs(), [Output::Store(Store::Confirm(ANA))]);
+    story.on(Input::Pong);
+    assert_eq!(story.outputs(), []);
+}
+
+#[test]
+fn a_session_that_comes_back_to_no_room_joins_the_lobby() {
+    let mut story = Story::resumed(&[]);
+    assert_eq!(story.outputs(), [Output::Store(Store::Join(ANA, LOBBY))]);
+    story.on(Input::Stored { room: LOBBY, done: true });
+    assert_eq!(story.outputs(), [join(LOBBY, 0, None)]);
+}
+
+#[test]
+fn a_session_that_is_taken_up_for_a_connection_that_is_gone_is_dropped_again() {
+    let mut story = Story::begin();
+    story.frame(r#"{"t":"hello","resume":"x"}"#);
+    story.on(Input::Lost { code: 1006 });
+    story.outputs();
+    story.on(Input::Opened(resumed(&[GAME])));
+    assert_eq!(story.outputs(), [drop_from(GAME, 1006), Output::Store(Store::Disconnected(ANA))]);
+}
+
+// ---- messages ----
+
+#[test]
+fn a_message_without_a_room_goes_to_the_one_of_the_latest_room_frame() {
+    let mut story = Story::in_lobby();
+    story.say(1, None);
+    assert_eq!(story.outputs(), [message(LOBBY, 1)]);
+    story.move_to(GAME);
+    story.say(2, None);
+    assert_eq!(story.outputs(), [message(GAME, 2)]);
+}
+
+#[test]
+fn ids_rise() {
+    let mut story = Story::in_lobby();
+    story.say(5, None);
+    story.outputs();
+    for stale in [5, 4] {
+        story.say(stale, None);
+        story.expect_error(Some(stale), "stale_id");
+    }
+}
+
+#[test]
+fn a_resent_message_goes_to_its_room_again_which_knows_whether_it_has_it() {
+    let mut story = Story::resumed(&[LOBBY]);
+    story.outputs();
+    story.say(3, Some(LOBBY));
+    assert_eq!(story.outputs(), [message(LOBBY, 3)]);
+}
+
+#[test]
+fn a_message_to_a_room_that_it_is_not_in_goes_nowhere() {
+    let mut story = Story::in_lobby();
+    story.say(1, Some(GAME));
+    story.expect_error(Some(1), "not_in_room");
+    story.say(1, None);
+    assert_eq!(story.outputs(), [message(LOBBY, 1)], "the id was not used");
+}
+
+#[test]
+fn messages_that_a_room_did_not_take_before_the_session_left_are_answered() {
+    let mut story = Story::in_lobby();
+    story.say(1, None);
+    story.say(2, None);
+    story.outputs();
+    story.deliver(LOBBY, 2, RoomFrame::reply(LOBBY, 1, &Json::null()));
+    story.deliver(LOBBY, 3, RoomFrame::left(LOBBY, "left"));
+    story.outputs();
+    story.leave(LOBBY);
+    story.expect_error(Some(2), "not_in_room");
+}
+
+#[test]
+fn a_message_whose_reply_a_whole_view_has_skipped_is_told_to_be_applied() {
+    let mut story = Story::resumed(&[GAME]);
+    story.outputs();
+    story.say(3, Some(GAME));
+    story.outputs();
+    story.deliver(GAME, 20, RoomFrame::room(GAME, &Kind::lobby(), 4, &Json::null()));
+    story.expect_seq(20);
+    story.expect_error(Some(3), "applied");
+    story.say(4, None);
+    story.expect_error(Some(4), "applied");
+}
+
+#[test]
+fn a_message_that_the_log_does_not_take_is_answered() {
+    let mut story = Story::in_lobby();
+    story.say(1, None);
+    story.outputs();
+    story.on(Input::NotAppended { room: LOBBY, id: Some(1) });
+    story.expect_error(Some(1), "unavailable");
+}
+
+#[test]
+fn a_client_that_is_too_fast_is_told_to_wait_and_then_closed() {
+    let mut story = Story::in_lobby();
+    for id in 2..=100 {
+        story.say(id, None);
+    }
+    assert_eq!(story.outputs().len(), 99, "and the hello");
+    story.say(101, None);
+    story.expect_error(Some(101), "rate_limited");
+    story.wait(50);
+    story.say(101, None);
+    assert_eq!(story.outputs(), [message(LOBBY, 101)]);
+    for id in 102..=203 {
+        story.say(id, None);
+    }
+    story.expect_close(CloseCode::RateLimited);
+}
+
+#[test]
+fn ten_bad_frames_in_a_row_are_enough() {
+    let mut story = Story::in_lobby();
+    for _ in 0..9 {
+        story.frame("{}");
+        story.expect_error(None, "bad_frame");
+    }
+    story.say(1, None);
+    assert_eq!(story.outputs(), [message(LOBBY, 1)]);
+    for _ in 0..10 {
+        story.frame("{}");
+    }
+    story.expect_close(CloseCode::BadFrame);
+}
+
+// ---- frames ----
+
+#[test]
+fn what_was_seen_is_not_seen_again() {
+    let mut story = Story::in_lobby();
+    story.deliver(LOBBY, 2, event(LOBBY));
+    story.expect_seq(2);
+    story.deliver(LOBBY, 1, view(LOBBY));
+    story.deliver(LOBBY, 2, event(LOBBY));
+    assert_eq!(story.outputs(), []);
+}
+
+#[test]
+fn a_gap_is_asked_for_once_and_then_filled() {
+    let mut story = Story::in_lobby();
+    story.wait(2_000);
+    story.deliver(LOBBY, 3, event(LOBBY));
+    assert_eq!(story.outputs(), [reconnect(LOBBY, Some(1))]);
+    story.deliver(LOBBY, 4, event(LOBBY));
+    assert_eq!(story.outputs(), []);
+    for seq in 2..=4 {
+        story.deliver(LOBBY, seq, event(LOBBY));
+        story.expect_seq(seq);
+    }
+}
+
+#[test]
+fn a_whole_view_may_skip_numbers() {
+    let mut story = Story::in_lobby();
+    story.deliver(LOBBY, 10_001, view(LOBBY));
+    story.expect_seq(10_001);
+}
+
+#[test]
+fn frames_of_a_room_that_it_is_not_in_go_nowhere() {
+    let mut story = Story::in_lobby();
+    story.deliver(GAME, 1, view(GAME));
+    assert_eq!(story.outputs(), []);
+}
+
+// ---- moves ----
+
+#[test]
+fn a_move_is_stored_then_asked_of_the_target_then_told_to_the_source() {
+    let mut story = Story::in_lobby();
+    story.say(4, None);
+    story.deliver(LOBBY, 2, RoomFrame::reply(LOBBY, 4, &Json::null()));
+    story.outputs();
+    story.ask_move(GAME, number(9));
+    assert_eq!(story.outputs(), [Output::Store(Store::Join(ANA, GAME))]);
+    story.on(Input::Stored { room: GAME, done: true });
+    assert_eq!(story.outputs(), [join(GAME, 4, Some(number(9)))]);
+    story.admitted(GAME, number(9));
+    assert_eq!(story.outputs(), [leave(LOBBY, LeaveReason::Moved)]);
+    story.deliver(GAME, 1, view(GAME));
+    story.expect_seq(1);
+    story.deliver(LOBBY, 3, RoomFrame::left(LOBBY, "moved"));
+    story.expect_seq(3);
+    story.leave(LOBBY);
+    assert_eq!(story.outputs(), [Output::Store(Store::Leave(ANA, LOBBY))]);
+}
+
+#[test]
+fn a_refused_move_leaves_the_session_where_it_was() {
+    let mut story = Story::in_lobby();
+    story.ask_move(GAME, number(9));
+    story.on(Input::Stored { room: GAME, done: true });
+    story.outputs();
+    story.refused(GAME, number(9));
+    assert_eq!(story.outputs(), [answer_refused(number(9), "full"), Output::Store(Store::Leave(ANA, GAME))]);
+    story.say(1, None);
+    assert_eq!(story.outputs(), [message(LOBBY, 1)]);
+}
+
+#[test]
+fn a_repeated_request_to_move_does_nothing_twice() {
+    let mut story = Story::in_lobby();
+    story.ask_move(GAME, number(9));
+    story.outputs();
+    story.ask_move(GAME, number(9));
+    assert_eq!(story.outputs(), [], "the first one is still pending");
+    story.on(Input::Stored { room: GAME, done: true });
+    story.refused(GAME, number(9));
+    story.outputs();
+    story.ask_move(GAME, number(9));
+    assert_eq!(story.outputs(), [answer_refused(number(9), "full")], "the answer is the same");
+    story.ask_move(GAME, number(8));
+    assert_eq!(story.outputs(), [], "an echo of an earlier request");
+}
+
+#[test]
+fn an_echo_of_an_old_admission_does_not_take_the_session_out_of_the_lobby_again() {
+    let mut story = Story::in_lobby();
+    story.move_to(GAME);
+    story.move_back();
+    story.admitted(GAME, number(9));
+    assert_eq!(story.outputs(), []);
+    story.say(1, None);
+    assert_eq!(story.outputs(), [message(LOBBY, 1)]);
+}
+
+#[test]
+fn a_move_that_the_store_cannot_take_is_refused() {
+    let mut story = Story::in_lobby();
+    story.ask_move(GAME, number(9));
+    story.outputs();
+    story.on(Input::Stored { room: GAME, done: false });
+    let reason = "the server cannot reach its store now";
+    assert_eq!(story.outputs(), [answer_refused(number(9), reason), Output::Store(Store::Leave(ANA, GAME))]);
+}
+
+#[test]
+fn a_move_that_was_pending_when_the_connection_was_lost_is_finished_by_the_next() {
+    let mut story = Story::resumed(&[LOBBY, GAME]);
+    story.outputs();
+    story.admitted(GAME, number(9));
+    assert_eq!(story.outputs(), [leave(LOBBY, LeaveReason::Moved)]);
+}
+
+#[test]
+fn a_room_that_moves_its_member_back_before_it_has_left_gets_it_back() {
+    let mut story = Story::in_lobby();
+    story.ask_move(GAME, number(9));
+    story.on(Input::Stored { room: GAME, done: true });
+    story.admitted(GAME, number(9));
+    story.deliver(GAME, 1, view(GAME));
+    let from = Source { room: GAME, number: Number { offset: 3, index: 1 } };
+    story.command(EdgeCommand::Join { session: ANA, room: LOBBY, options: Json::null(), from });
+    story.outputs();
+    story.leave(LOBBY);
+    assert_eq!(story.outputs(), [], "that was the stay before");
+    story.on(Input::Stored { room: LOBBY, done: true });
+    story.outputs();
+    story.command(EdgeCommand::Admitted { session: ANA, room: LOBBY, from: Some(from) });
+    assert_eq!(story.outputs(), [leave(GAME, LeaveReason::Moved)]);
+}
+
+#[test]
+fn rooms_are_bounded() {
+    let mut story =
+        Story::resumed(&[LOBBY, RoomId(2), RoomId(3), RoomId(4), RoomId(5), RoomId(6), RoomId(8), RoomId(9)]);
+    story.outputs();
+    story.ask_move(GAME, number(9));
+    assert_eq!(story.outputs(), [answer_refused(number(9), "a session can be in 8 rooms at most")]);
+}
+
+// ---- leaving ----
+
+#[test]
+fn whoever_is_in_no_room_any_more_is_joined_to_the_lobby() {
+    let mut story = Story::in_game();
+    story.deliver(GAME, 2, RoomFrame::left(GAME, "ended"));
+    story.outputs();
+    story.leave(GAME);
+    assert_eq!(story.outputs(), [Output::Store(Store::Leave(ANA, GAME)), Output::Store(Store::Join(ANA, LOBBY))]);
+    story.on(Input::Stored { room: LOBBY, done: true });
+    assert_eq!(story.outputs(), [join(LOBBY, 0, None)]);
+    story.deliver(LOBBY, 1, view(LOBBY));
+    assert_eq!(story.outputs(), [], "seen in the stay before");
+    story.deliver(LOBBY, 3, view(LOBBY));
+    story.expect_seq(3);
+}
+
+#[test]
+fn a_room_that_does_not_know_it_is_left_when_asked() {
+    let mut story = Story::begin();
+    story.frame(&format!(r#"{{"t":"hello","resume":"x","last":{{"{GAME}":5}}}}"#));
+    story.on(Input::Opened(resumed(&[LOBBY, GAME])));
+    story.outputs();
+    story.leave(GAME);
+    let outputs = story.outputs();
+    assert_eq!(text(&outputs[0]), left(GAME, 6));
+    assert_eq!(outputs[1..], [Output::Store(Store::Leave(ANA, GAME))]);
+}
+
+#[test]
+fn an_echo_of_an_old_leave_is_asked_about() {
+    let mut story = Story::in_lobby();
+    story.leave(LOBBY);
+    assert_eq!(story.outputs(), [reconnect(LOBBY, Some(1))]);
+    story.say(1, None);
+    assert_eq!(story.outputs(), [message(LOBBY, 1)], "it is still there");
+}
+
+#[test]
+fn whoever_is_kicked_is_out_for_good() {
+    let mut story = Story::resumed(&[LOBBY, GAME]);
+    story.outputs();
+    story.command(EdgeCommand::Kick { session: ANA, room: GAME, reason: "cheating".into() });
+    let close = Output::Close { code: CloseCode::Kicked, reason: "cheating".into() };
+    let leaves = [leave(LOBBY, LeaveReason::Left), leave(GAME, LeaveReason::Kicked)];
+    let [first, second] = leaves;
+    assert_eq!(story.outputs(), [close, first, second, Output::Store(Store::End(ANA))]);
+    assert!(story.session.is_over());
+}
+
+#[test]
+fn a_lost_connection_drops_the_session_from_every_room_even_from_one_that_it_is_only_joining() {
+    let mut story = Story::in_lobby();
+    story.ask_move(GAME, number(9));
+    story.on(Input::Stored { room: GAME, done: true });
+    story.outputs();
+    story.on(Input::Lost { code: 1001 });
+    let outputs = story.outputs();
+    assert_eq!(outputs, [drop_from(GAME, 1001), drop_from(LOBBY, 1001), Output::Store(Store::Disconnected(ANA))]);
+}
+
+#[test]
+fn an_older_connection_is_replaced_and_no_room_hears_of_it() {
+    let mut story = Story::in_lobby();
+    story.on(Input::Replaced);
+    let reason = "this session has another connection".into();
+    assert_eq!(story.outputs(), [Output::Close { code: CloseCode::Replaced, reason }]);
+    story.on(Input::Lost { code: 4504 });
+    assert_eq!(story.outputs(), []);
+}
+
+#[test]
+fn a_client_that_does_not_answer_two_pings_is_lost() {
+    let mut story = Story::in_lobby();
+    for _ in 0..2 {
+        story.wait(20_000);
+        assert_eq!(story.outputs(), [Output::Ping]);
+    }
+    story.on(Input::Pong);
+    for _ in 0..2 {
+        story.wait(20_000);
+        assert_eq!(story.outputs(), [Output::Ping]);
+    }
+    story.wait(20_000);
+    story.expect_close(CloseCode::HeartbeatLost);
+}
+
+// ---- helpers ----
+
+struct Story {
+    session: Session,
+    now: Time,
+}
+
+impl Story {
+    fn begin() -> Story {
+        let now = Time(1_000_000);
+        Story { session: Session::new(edge(), Limits::default(), now), now }
+    }
+
+    fn resumed(rooms: &[RoomId]) -> Story {
+        let mut story = Story::begin();
+        story.frame(r#"{"t":"hello","resume":"x"}"#);
+        story.outputs();
+        story.on(Input::Opened(resumed(rooms)));
+        story.on(Input::Pong);
+        // Its welcome and its questions are another story.
+        let joins = |output: &Output| matches!(output, Output::Store(Store::Join(..)));
+        story.session.outputs.retain(joins);
+        story
+    }
+
+    fn in_lobby() -> Story {
+        let mut story = Story::begin();
+        story.frame(r#"{"t":"hello"}"#);
+        story.on(Input::Opened(new_session()));
+        story.command(EdgeCommand::Admitted { session: ANA, room: LOBBY, from: None });
+        story.deliver(LOBBY, 1, view(LOBBY));
+        story.outputs();
+        story
+    }
+
+    fn in_game() -> Story {
+        let mut story = Story::in_lobby();
+        story.move_to(GAME);
+        story
+    }
+
+    fn move_to(&mut self, room: RoomId) {
+        self.ask_move(room, number(9));
+        self.on(Input::Stored { room, done: true });
+        self.admitted(room, number(9));
+        self.deliver(room, 1, view(room));
+        self.deliver(LOBBY, 2, RoomFrame::left(LOBBY, "moved"));
+        self.leave(LOBBY);
+        self.outputs();
+    }
+
+    fn move_back(&mut self) {
+        let from = Source { room: GAME, number: Number { offset: 5, index: 1 } };
+        self.command(EdgeCommand::Join { session: ANA, room: LOBBY, options: Json::null(), from });
+        self.on(Input::Stored { room: LOBBY, done: true });
+        self.command(EdgeCommand::Admitted { session: ANA, room: LOBBY, from: Some(from) });
+        self.deliver(LOBBY, 3, view(LOBBY));
+        self.deliver(GAME, 2, RoomFrame::left(GAME, "moved"));
+        self.leave(GAME);
+        self.outputs();
+    }
+
+    fn on(&mut self, input: Input<'_>) {
+        self.session.handle(input, self.now);
+    }
+
+    fn wait(&mut self, ms: u64) {
+        self.now = self.now.plus(ms);
+        self.on(Input::Tick);
+    }
+
+    fn frame(&mut self, text: &str) {
+        self.on(Input::Frame(ClientFrame::parse(text)));
+    }
+
+    fn say(&mut self, id: u64, room: Option<RoomId>) {
+        let msg = Msg { id, room, kind: "hi".into(), data: Json::null() };
+        self.on(Input::Frame(Ok(ClientFrame::Msg(msg))));
+    }
+
+    fn deliver(&mut self, room: RoomId, seq: u64, frame: RoomFrame) {
+        self.on(Input::Deliver { room, seq, frame: &frame });
+    }
+
+    fn command(&mut self, command: EdgeCommand) {
+        self.on(Input::Command(command));
+    }
+
+    fn ask_move(&mut self, room: RoomId, number: Number) {
+        let from = Source { room: LOBBY, number };
+        self.command(EdgeCommand::Join { session: ANA, room, options: Json::null(), from });
+    }
+
+    fn admitted(&mut self, room: RoomId, number: Number) {
+        let from = Some(Source { room: LOBBY, number });
+        self.command(EdgeCommand::Admitted { session: ANA, room, from });
+    }
+
+    fn refused(&mut self, room: RoomId, number: Number) {
+        let from = Some(Source { room: LOBBY, number });
+        self.command(EdgeCommand::Refused { session: ANA, room, from, reason: "full".into() });
+    }
+
+    fn leave(&mut self, room: RoomId) {
+        self.command(EdgeCommand::Leave { session: ANA, room, reason: LeaveReason::Left });
+    }
+
+    fn outputs(&mut self) -> Vec<Output> {
+        std::iter::from_fn(|| self.session.poll_output()).collect()
+    }
+
+    fn next(&mut self) -> Output {
+        self.session.poll_output().expect("nothing came of it")
+    }
+
+    fn expect_seq(&mut self, wanted: u64) {
+        let output = self.next();
+        assert!(matches!(output, Output::Send(Outgoing::Room { seq, .. }) if seq == wanted), "{output:?}");
+    }
+
+    fn expect_error(&mut self, id: Option<u64>, code: &str) {
+        let frame: serde_json::Value = serde_json::from_str(&text(&self.next())).expect("an error frame");
+        assert_eq!((frame["t"].as_str(), frame["code"].as_str()), (Some("error"), Some(code)));
+        assert_eq!(frame.get("id").and_then(serde_json::Value::as_u64), id);
+    }
+
+    fn expect_close(&mut self, wanted: CloseCode) {
+        let outputs = self.outputs();
+        let closes = |output: &Output| matches!(output, Output::Close { code, .. } if *code == wanted);
+        assert!(outputs.iter().any(closes), "{:?}", outputs.last());
+        assert!(self.session.is_over());
+    }
+}
+
+fn edge() -> MachineId {
+    MachineId("edge-1".into())
+}
+
+fn player() -> Player {
+    Player { id: "p1".into(), name: "Ana".into() }
+}
+
+fn new_session() -> Opened {
+    Opened { session: ANA, player: player(), resume: "token".into(), recovered: None }
+}
+
+fn resumed(rooms: &[RoomId]) -> Opened {
+    Opened { recovered: Some(rooms.to_vec()), ..new_session() }
+}
+
+fn number(offset: u64) -> Number {
+    Number { offset, index: 0 }
+}
+
+fn append(room: RoomId, command: RoomCommand) -> Output {
+    Output::Append { room, command, id: None }
+}
+
+fn join(room: RoomId, client_seq: u64, number: Option<Number>) -> Output {
+    let from = number.map(|number| Source { room: LOBBY, number });
+    let (player, edge, options) = (player(), edge(), Json::null());
+    append(room, RoomCommand::Join { session: ANA, player, edge, client_seq, options, from })
+}
+
+fn message(room: RoomId, id: u64) -> Output {
+    let command = RoomCommand::Message { session: ANA, client_seq: id, kind: "hi".into(), data: Json::null() };
+    Output::Append { room, command, id: Some(id) }
+}
+
+fn reconnect(room: RoomId, last_seq: Option<u64>) -> Output {
+    append(room, RoomCommand::Reconnect { session: ANA, edge: edge(), last_seq })
+}
+
+fn drop_from(room: RoomId, code: u16) -> Output {
+    append(room, RoomCommand::Drop { session: ANA, edge: edge(), code })
+}
+
+fn leave(room: RoomId, reason: LeaveReason) -> Output {
+    append(room, RoomCommand::Leave { session: ANA, reason })
+}
+
+fn answer_refused(request: Number, reason: &str) -> Output {
+    let answer = Answer::MoveRefused { session: ANA, room: GAME, reason: reason.into() };
+    append(LOBBY, RoomCommand::Answer { request, answer })
+}
+
+fn view(room: RoomId) -> RoomFrame {
+    RoomFrame::room(room, &Kind::lobby(), 0, &Json::null())
+}
+
+fn event(room: RoomId) -> RoomFrame {
+    RoomFrame::event(room, "happened", &Json::null())
+}
+
+fn left(room: RoomId, seq: u64) -> String {
+    RoomFrame::left(room, "left").with_seq(seq)
+}
+
+fn text(output: &Output) -> String {
+    match output {
+        Output::Send(outgoing) => outgoing.clone().into_text(),
+        other => panic!("not a frame: {other:?}"),
+    }
+}
