@@ -1,1 +1,239 @@
+//! Channels: ordered logs of what happens to rooms, and of what rooms have for edges.
+//!
+//! One handle, [`Bus`], over a back end: [`embedded`] keeps the log in files of one data directory; Kafka comes with
+//! the distributed mode and fits the same calls. So: rooms live in partitions, an append is confirmed later, a reader
+//! names its partition and offset itself, and there are no consumer groups.
+//!
+//! A record's bytes are `chorus_core::wire`'s; how they lie in files is said in `embedded/segment.rs`.
 
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    str::FromStr,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use chorus_core::{
+    command::{EdgeCommand, Record},
+    ids::{MachineId, Offset},
+};
+use tokio::sync::oneshot;
+
+pub mod embedded;
+mod error;
+
+pub use error::{AppendError, EdgeReadError, FlushError, OpenError, ReadError, SkipError, Stopped, TruncateError};
+
+/// A handle to all channels. Cheap to clone; see [`Bus::close`] for how it ends.
+#[derive(Clone, Debug)]
+pub struct Bus(Backend);
+
+#[derive(Clone, Debug)]
+enum Backend {
+    Embedded(Arc<embedded::Embedded>),
+}
+
+impl Bus {
+    /// How many partitions rooms are spread over. Fixed for the life of the data.
+    pub fn partitions(&self) -> u32 {
+        match &self.0 {
+            Backend::Embedded(bus) => bus.partitions(),
+        }
+    }
+
+    /// Appends to the channel of the room's partition. The record is in its place when this returns, so the order of
+    /// calls is the order in the log, whatever becomes of the returned futures; each resolves with its record's offset
+    /// when the record is as durable as the mode promises: in the file with [`Fsync::Background`], on the disk with
+    /// [`Fsync::Always`].
+    ///
+    /// When the bounded queue is full, the record is too large, or the bus has stopped, the record is *not* in the
+    /// log, and [`Append::refused`] says so at once.
+    pub fn append(&self, record: &Record) -> Append {
+        match &self.0 {
+            Backend::Embedded(bus) => bus.append(record),
+        }
+    }
+
+    /// The records of a partition from `from` on, in offset order, for ever: first what is on disk, then what comes.
+    /// From beyond the end, it waits until the log has grown that far.
+    pub fn read(&self, partition: u32, from: Offset) -> Reader {
+        match &self.0 {
+            Backend::Embedded(bus) => Reader(ReaderBackend::Embedded(bus.read(partition, from))),
+        }
+    }
+
+    /// One past the last offset that is readable now.
+    pub fn end(&self, partition: u32) -> Offset {
+        match &self.0 {
+            Backend::Embedded(bus) => bus.end(partition),
+        }
+    }
+
+    /// The oldest offset that is kept.
+    pub fn start(&self, partition: u32) -> Offset {
+        match &self.0 {
+            Backend::Embedded(bus) => bus.start(partition),
+        }
+    }
+
+    /// Everything below `before` may go. Whole segments are deleted, and never the last one, so that offsets are
+    /// never given out twice. Call it only when what makes those records unnecessary is itself on the disk.
+    pub async fn truncate(&self, partition: u32, before: Offset) -> Result<(), TruncateError> {
+        match &self.0 {
+            Backend::Embedded(bus) => bus.truncate(partition, before).await,
+        }
+    }
+
+    /// Makes sure that no record appended from now on gets an offset below `at_least`. Nothing to do unless the log
+    /// has lost its last records (a power cut, with [`Fsync::Background`]) and the store has not: then a snapshot
+    /// is ahead of the log, and a record under an offset that the snapshot covers would be taken for applied. Call it
+    /// at start with the store's highest offset plus one, before the first append.
+    pub async fn skip_to(&self, partition: u32, at_least: Offset) -> Result<(), SkipError> {
+        match &self.0 {
+            Backend::Embedded(bus) => bus.skip_to(partition, at_least).await,
+        }
+    }
+
+    /// Sends to an edge's channel, in the order of calls. See [`embedded`] for what becomes of commands when the
+    /// edge is too slow or not there.
+    pub fn send_edge(&self, edge: &MachineId, command: EdgeCommand) {
+        match &self.0 {
+            Backend::Embedded(bus) => bus.send_edge(edge, command),
+        }
+    }
+
+    /// The receiving end of an edge's channel. An edge opens it before it appends its first record. Opening it again
+    /// closes the earlier receiver.
+    pub fn edge_channel(&self, edge: &MachineId) -> EdgeReceiver {
+        match &self.0 {
+            Backend::Embedded(bus) => EdgeReceiver(EdgeBackend::Embedded(bus.edge_channel(edge))),
+        }
+    }
+
+    /// Returns when every record appended before this call is on the disk, in either mode.
+    pub async fn flush(&self) -> Result<(), FlushError> {
+        match &self.0 {
+            Backend::Embedded(bus) => bus.flush().await,
+        }
+    }
+
+    /// Refuses further appends, writes and syncs what was appended before, ends the readers once they have read it,
+    /// and gives the data directory free when the last clone and reader is gone. Dropping every clone does the same
+    /// without telling when it is done.
+    pub async fn close(self) -> Result<(), FlushError> {
+        match &self.0 {
+            Backend::Embedded(bus) => bus.close().await,
+        }
+    }
+}
+
+/// When an appended record counts as durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fsync {
+    /// When it is on the disk: a power cut loses nothing.
+    Always,
+    /// When it is in the file: no `kill -9` loses it. It is synced at most 100 ms later, so a power cut may lose that.
+    #[default]
+    Background,
+}
+
+/// A text that is not a mode of syncing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a mode of syncing: {0:?}; use always or background")]
+pub struct BadFsync(String);
+
+impl FromStr for Fsync {
+    type Err = BadFsync;
+    fn from_str(text: &str) -> Result<Fsync, BadFsync> {
+        match text {
+            "always" => Ok(Fsync::Always),
+            "background" => Ok(Fsync::Background),
+            _ => Err(BadFsync(text.chars().take(32).collect())),
+        }
+    }
+}
+
+impl fmt::Display for Fsync {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Fsync::Always => "always",
+            Fsync::Background => "background",
+        })
+    }
+}
+
+/// The promise of one append. May be dropped: the record stays appended.
+#[derive(Debug)]
+pub struct Append(AppendState);
+
+#[derive(Debug)]
+enum AppendState {
+    Waiting(oneshot::Receiver<Result<Offset, AppendError>>),
+    Refused(AppendError),
+}
+
+impl Append {
+    /// Why the record was not even taken, if it was not. Known at once.
+    pub fn refused(&self) -> Option<&AppendError> {
+        match &self.0 {
+            AppendState::Waiting(_) => None,
+            AppendState::Refused(error) => Some(error),
+        }
+    }
+}
+
+impl Future for Append {
+    type Output = Result<Offset, AppendError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            AppendState::Waiting(answer) => {
+                Pin::new(answer).poll(context).map(|answer| answer.unwrap_or(Err(AppendError::Closed)))
+            }
+            AppendState::Refused(error) => Poll::Ready(Err(error.clone())),
+        }
+    }
+}
+
+/// The records of one partition, in order.
+#[derive(Debug)]
+pub struct Reader(ReaderBackend);
+
+#[derive(Debug)]
+enum ReaderBackend {
+    Embedded(embedded::Reader),
+}
+
+impl Reader {
+    /// Waits for records and appends a batch of them to `into`: at least one, at most some hundreds. Offsets rise, but
+    /// may leave some out (see [`Bus::skip_to`]). Cancel safe: a call that is dropped has taken nothing.
+    pub async fn next(&mut self, into: &mut Vec<(Offset, Record)>) -> Result<(), ReadError> {
+        match &mut self.0 {
+            ReaderBackend::Embedded(reader) => reader.next(into).await,
+        }
+    }
+}
+
+/// What rooms have for one edge, in order.
+#[derive(Debug)]
+pub struct EdgeReceiver(EdgeBackend);
+
+#[derive(Debug)]
+enum EdgeBackend {
+    Embedded(embedded::EdgeReceiver),
+}
+
+impl EdgeReceiver {
+    /// Waits for commands and appends all that are there to `into`: at least one. Cancel safe.
+    ///
+    /// [`EdgeReadError::Overflow`] is told once, in the place where commands are missing. What a room
+    /// sends again when a session reconnects is then the only way to be complete: the edge closes its sessions
+    /// with 4008 (slow consumer), they resume, and reading goes on.
+    pub async fn recv_many(&mut self, into: &mut Vec<EdgeCommand>) -> Result<(), EdgeReadError> {
+        match &mut self.0 {
+            EdgeBackend::Embedded(receiver) => receiver.recv_many(into).await,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The embedded back end: one process, one data directory.
+//!
+//! | what | where | owner | retention |
+//! |---|---|---|---|
+//! | the lock | `DIR/lock`: the holder's pid, under an exclusive file lock | the process | its life |
+//! | rooms' channels | `DIR/log/<partition>/<first offset, 20 digits>.log`, see `segment.rs` | the partition's writer | until [`Bus::truncate`] |
+//! | edges' channels | memory only, see `edges.rs` | the edge | until received |
+//!
+//! A partition has one writer (`writer.rs`): it takes all that is queued, writes it in one call, syncs it first if the
+//! mode says so, and only then shows it to readers. Readers (`reader.rs`) take the newest records from memory and the
+//! others from the files, so that a slow reader costs no memory.
+
+use std::{fmt, path::PathBuf, sync::Arc};
+
+use chorus_core::{
+    command::{EdgeCommand, Record},
+    ids::{MachineId, Offset},
+};
+
+use crate::{Append, Backend, Bus, FlushError, Fsync, OpenError, SkipError, TruncateError};
+
+mod edges;
+mod lock;
+mod partition;
+mod reader;
+mod segment;
+mod tail;
+mod writer;
+
+pub use edges::{EDGE_LIMIT, EdgeReceiver};
+use partition::Partition;
+pub use reader::Reader;
+pub use segment::{FORMAT, MAX_RECORD};
+
+/// How to open an embedded log.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The data directory. Created when missing; the log is in its `log/`, the lock is its `lock`.
+    pub dir: PathBuf,
+    /// How many partitions. 1 is right for one process.
+    pub partitions: u32,
+    pub fsync: Fsync,
+    /// A segment that has grown to this many bytes is followed by a new one. What is kept on disk is rounded up to it.
+    pub segment_bytes: u64,
+    /// How many bytes may wait to be written, per partition, before appends are refused.
+    pub queue_bytes: usize,
+    /// How many bytes of the newest records are kept in memory for readers, per partition.
+    pub tail_bytes: usize,
+}
+
+impl Options {
+    /// The defaults, for this data directory.
+    pub fn new(dir: impl Into<PathBuf>) -> Options {
+        Options {
+            dir: dir.into(),
+            partitions: 1,
+            fsync: Fsync::default(),
+            segment_bytes: 64 << 20,
+            queue_bytes: 64 << 20,
+            tail_bytes: 4 << 20,
+        }
+    }
+}
+
+/// Opens the log of a data directory, and repairs what a crash may leave: a torn end is cut, with a warning that names
+/// the file and place. Reads every segment once (about a second per GiB). Needs a tokio runtime; its writers run in it.
+pub async fn open(options: Options) -> Result<Bus, OpenError> {
+    let opened = tokio::task::spawn_blocking(move || Embedded::open(options)).await;
+    let bus = opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+    bus.partitions.iter().for_each(|partition| writer::spawn(partition.clone()));
+    Ok(Bus(Backend::Embedded(Arc::new(bus))))
+}
+
+pub(crate) struct Embedded {
+    partitions: Vec<Arc<Partition>>,
+    edges: edges::Edges,
+}
+
+impl Embedded {
+    fn open(options: Options) -> Result<Embedded, OpenError> {
+        let lock = Arc::new(lock::take(&options.dir)?);
+        partition::check_count(&options)?;
+        let open = |number| Partition::open(&options, number, lock.clone()).map(Arc::new);
+        Ok(Embedded {
+            partitions: (0..options.partitions).map(open).collect::<Result<_, _>>()?,
+            edges: Default::default(),
+        })
+    }
+
+    fn partition(&self, number: u32) -> &Arc<Partition> {
+        &self.partitions[number as usize]
+    }
+
+    pub(crate) fn partitions(&self) -> u32 {
+        self.partitions.len() as u32
+    }
+
+    pub(crate) fn append(&self, record: &Record) -> Append {
+        self.partition(record.room.partition(self.partitions())).append(record)
+    }
+
+    pub(crate) fn read(&self, partition: u32, from: Offset) -> Reader {
+        Reader::new(self.partition(partition).clone(), from)
+    }
+
+    pub(crate) fn end(&self, partition: u32) -> Offset {
+        self.partition(partition).end()
+    }
+
+    pub(crate) fn start(&self, partition: u32) -> Offset {
+        self.partition(partition).start()
+    }
+
+    pub(crate) async fn truncate(&self, partition: u32, before: Offset) -> Result<(), TruncateError> {
+        let partition = self.partition(partition).clone();
+        let done = tokio::task::spawn_blocking(move || partition.truncate(before)).await;
+        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+
+    pub(crate) async fn skip_to(&self, partition: u32, at_least: Offset) -> Result<(), SkipError> {
+        self.partition(partition).skip_to(at_least).await
+    }
+
+    pub(crate) fn send_edge(&self, edge: &MachineId, command: EdgeCommand) {
+        self.edges.send(edge, command);
+    }
+
+    pub(crate) fn edge_channel(&self, edge: &MachineId) -> EdgeReceiver {
+        self.edges.open(edge)
+    }
+
+    pub(crate) async fn flush(&self) -> Result<(), FlushError> {
+        for flushed in self.partitions.iter().map(|partition| partition.flush()).collect::<Vec<_>>() {
+            flushed.await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn close(&self) -> Result<(), FlushError> {
+        self.edges.close();
+        self.partitions.iter().for_each(|partition| partition.close());
+        for partition in &self.partitions {
+            partition.finished().await?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        self.edges.close();
+        self.partitions.iter().for_each(|partition| partition.close());
+    }
+}
+
+impl fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Embedded").field("partitions", &self.partitions).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,294 @@
+//! A segment file: a header, then frames, nothing between. All numbers are little endian.
+//!
+//! ```text
+//! header  magic "CHORUSLG" · format u32 · partition u32 · first offset u64 · end of the segment before u64 · crc u32
+//! frame   length u32 · crc u32 · offset u64 · payload, `length` bytes
+//! ```
+//! * A frame with a payload is a record: the payload is `chorus_core::wire`'s bytes (at most [`MAX_RECORD`]), the key is
+//!   in them, and offsets go up by one.
+//! * A frame without a payload is a *mark*: every record below its offset was on the disk when the mark was written.
+//!   It takes no offset. Marks tell damage from what a power cut leaves (see [`recover`]).
+//! * The crc (CRC-32, IEEE) is over everything in the header before it; in a frame over payload, offset, length.
+//! * The end of the segment before is equal to the first offset unless offsets were skipped on purpose.
+//!
+//! A segment is made under another name and renamed when its header is on the disk, and the segment before it is whole
+//! on the disk by then: so only the last segment can be torn.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use chorus_core::ids::Offset;
+use crc32fast::Hasher;
+
+use crate::OpenError;
+
+/// The format of segment files.
+pub const FORMAT: u32 = 1;
+
+/// The largest record, in bytes.
+pub const MAX_RECORD: usize = 8 << 20;
+
+const MAGIC: &[u8; 8] = b"CHORUSLG";
+pub(super) const HEADER: usize = 36;
+pub(super) const FRAME: usize = 16;
+
+/// The index has one entry for so many bytes.
+const INDEX_EVERY: u64 = 32 << 10;
+
+/// One open segment. Written by the partition's writer, read by anybody, also after its name is deleted.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub base: Offset,
+    /// Where the segment before it ended.
+    pub previous_end: Offset,
+    pub path: PathBuf,
+    pub file: File,
+    /// Bytes of whole frames in it, and the header.
+    len: AtomicU64,
+    /// Some records and where their frames are, in order.
+    index: Mutex<Vec<(Offset, u64)>>,
+}
+
+impl Segment {
+    pub fn len(&self) -> u64 {
+        self.len.load(Ordering::Acquire)
+    }
+
+    /// Shows readers that the file is whole up to `len`.
+    pub fn set_len(&self, len: u64) {
+        self.len.store(len, Ordering::Release);
+    }
+
+    /// Remembers where a record is, if the last one remembered is far enough away.
+    pub fn note(&self, offset: Offset, position: u64) {
+        let mut index = self.index.lock().expect("nothing panics under this lock");
+        if index.last().is_none_or(|(_, last)| position >= last + INDEX_EVERY) {
+            index.push((offset, position));
+        }
+    }
+
+    /// A place at or before the frame of `offset`, not far from it.
+    pub fn near(&self, offset: Offset) -> u64 {
+        let index = self.index.lock().expect("nothing panics under this lock");
+        match index.partition_point(|(noted, _)| *noted <= offset) {
+            0 => HEADER as u64,
+            n => index[n - 1].1,
+        }
+    }
+
+    /// Makes the file of a new segment, and returns when it and its name are on the disk.
+    pub fn create(dir: &Path, partition: u32, base: Offset, previous_end: Offset) -> io::Result<Segment> {
+        let path = dir.join(file_name(base));
+        let new = path.with_extension("new");
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&new)?;
+        file.write_all_at(&header(partition, base, previous_end), 0)?;
+        file.sync_all()?;
+        std::fs::rename(&new, &path)?;
+        sync_dir(dir)?;
+        let len = AtomicU64::new(HEADER as u64);
+        Ok(Segment { base, previous_end, path, file, len, index: Mutex::default() })
+    }
+}
+
+/// Makes what was created, renamed or deleted in a directory durable.
+pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+pub(super) fn file_name(base: Offset) -> String {
+    format!("{base:020}.log")
+}
+
+fn header(partition: u32, base: Offset, previous_end: Offset) -> [u8; HEADER] {
+    let mut bytes = [0; HEADER];
+    bytes[..8].copy_from_slice(MAGIC);
+    bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+    bytes[12..16].copy_from_slice(&partition.to_le_bytes());
+    bytes[16..24].copy_from_slice(&base.to_le_bytes());
+    bytes[24..32].copy_from_slice(&previous_end.to_le_bytes());
+    let crc = crc32fast::hash(&bytes[..32]);
+    bytes[32..].copy_from_slice(&crc.to_le_bytes());
+    bytes
+}
+
+/// Appends a record's frame to a batch. `hasher` has seen the payload already: that part of the work needs no lock.
+pub(super) fn put_record(out: &mut Vec<u8>, offset: Offset, payload: &[u8], mut hasher: Hasher) {
+    let len = payload.len() as u32;
+    hasher.update(&offset.to_le_bytes());
+    hasher.update(&len.to_le_bytes());
+    out.extend_from_slice(&len.to_le_bytes());
+    out.extend_from_slice(&hasher.finalize().to_le_bytes());
+    out.extend_from_slice(&offset.to_le_bytes());
+    out.extend_from_slice(payload);
+}
+
+/// Appends a mark to a batch.
+pub(super) fn put_mark(out: &mut Vec<u8>, synced: Offset) {
+    put_record(out, synced, &[], Hasher::new());
+}
+
+/// What is at a place in a file's bytes. `next` is the place after it.
+#[derive(Debug, PartialEq)]
+pub(super) enum Parsed<'a> {
+    Record {
+        offset: Offset,
+        payload: &'a [u8],
+        next: usize,
+    },
+    Mark {
+        offset: Offset,
+        next: usize,
+    },
+    /// The bytes end before the frame does; it needs this many.
+    Short {
+        needed: usize,
+    },
+    Bad(&'static str),
+}
+
+pub(super) fn parse(bytes: &[u8], at: usize) -> Parsed<'_> {
+    let rest = &bytes[at..];
+    let Some((head, body)) = rest.split_at_checked(FRAME) else { return Parsed::Short { needed: FRAME } };
+    let len = word(head, 0) as usize;
+    if len > MAX_RECORD {
+        return Parsed::Bad("a frame's length is impossible");
+    }
+    let Some(payload) = body.get(..len) else { return Parsed::Short { needed: FRAME + len } };
+    let mut hasher = Hasher::new();
+    hasher.update(payload);
+    hasher.update(&head[8..]);
+    hasher.update(&head[..4]);
+    if hasher.finalize() != word(head, 4) {
+        return Parsed::Bad("a frame's checksum does not match");
+    }
+    let offset = u64::from_le_bytes(head[8..].try_into().expect("8 bytes"));
+    let next = at + FRAME + len;
+    match len {
+        0 => Parsed::Mark { offset, next },
+        _ => Parsed::Record { offset, payload, next },
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes"))
+}
+
+/// A segment as it was found, and one past its last record.
+#[derive(Debug)]
+pub(super) struct Recovered {
+    pub segment: Segment,
+    pub end: Offset,
+}
+
+/// Opens a segment and checks all of it. `previous_end` is where the one before it really ended, if there is one.
+///
+/// What was once known to be on the disk must be whole. That is all of every segment but the last, and in the last one
+/// what a mark says: if the frames stop making sense at a record that a later mark vouches for, that is damage, and an
+/// error. If nothing vouches for it, it is what a crash leaves of writes that were never synced (the kernel writes pages
+/// in any order, so whole frames may follow): the file is cut there, with a warning.
+pub(super) fn recover(
+    path: &Path,
+    partition: u32,
+    previous_end: Option<Offset>,
+    last: bool,
+) -> Result<Recovered, OpenError> {
+    let io = |action| move |source| OpenError::Io { action, file: path.to_owned(), source };
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(io("open"))?;
+    let bytes = std::fs::read(path).map_err(io("read"))?;
+    let (base, written_after) = check_header(path, partition, &bytes)?;
+    if let Some(end) = previous_end.filter(|end| *end != written_after) {
+        return Err(OpenError::Gap { file: path.to_owned(), missing: end, found: written_after });
+    }
+    let len = AtomicU64::new(bytes.len() as u64);
+    let segment =
+        Segment { base, previous_end: written_after, path: path.to_owned(), file, len, index: Mutex::default() };
+    let scan = scan(&segment, &bytes);
+    if let Some(what) = scan.bad {
+        if !last || is_vouched_for(&bytes, scan.stop, scan.end) {
+            return Err(OpenError::Damaged { file: path.to_owned(), position: scan.stop as u64, what: what.into() });
+        }
+        cut(&segment, &scan, bytes.len()).map_err(io("cut the torn end of"))?;
+    }
+    Ok(Recovered { segment, end: scan.end })
+}
+
+fn check_header(path: &Path, partition: u32, bytes: &[u8]) -> Result<(Offset, Offset), OpenError> {
+    let damaged = |what: &str| OpenError::Damaged { file: path.to_owned(), position: 0, what: what.to_owned() };
+    let head = bytes.get(..HEADER).ok_or_else(|| damaged("the header is cut off"))?;
+    let long = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().expect("8 bytes"));
+    if &head[..8] != MAGIC {
+        return Err(damaged("this is not a chorus log"));
+    }
+    // Before the checksum: another format may have its checksum elsewhere.
+    if word(head, 8) != FORMAT {
+        return Err(OpenError::Format { file: path.to_owned(), found: word(head, 8) });
+    }
+    if crc32fast::hash(&head[..32]) != word(head, 32) {
+        return Err(damaged("the header's checksum does not match"));
+    }
+    if word(head, 12) != partition || path.file_name() != Some(file_name(long(16)).as_ref()) {
+        return Err(damaged("the header is of another segment: the file was renamed or moved"));
+    }
+    Ok((long(16), long(24)))
+}
+
+struct Scan {
+    end: Offset,
+    /// Where the whole frames end.
+    stop: usize,
+    bad: Option<&'static str>,
+}
+
+fn scan(segment: &Segment, bytes: &[u8]) -> Scan {
+    let mut scan = Scan { end: segment.base, stop: HEADER, bad: None };
+    while scan.stop < bytes.len() {
+        scan.stop = match parse(bytes, scan.stop) {
+            Parsed::Record { offset, next, .. } if offset == scan.end => {
+                segment.note(offset, scan.stop as u64);
+                scan.end += 1;
+                next
+            }
+            Parsed::Mark { offset, next } if offset <= scan.end => next,
+            Parsed::Record { .. } | Parsed::Mark { .. } => {
+                return Scan { bad: Some("a frame is out of order"), ..scan };
+            }
+            Parsed::Short { .. } => return Scan { bad: Some("a frame is cut off"), ..scan },
+            Parsed::Bad(what) => return Scan { bad: Some(what), ..scan },
+        };
+    }
+    scan
+}
+
+/// Whether any mark after the place says that the record at `offset` was on the disk. Every byte is tried as a frame's
+/// first, since a damaged length leads nowhere; almost all fail on their length or offset, before any checksum.
+fn is_vouched_for(bytes: &[u8], from: usize, offset: Offset) -> bool {
+    let highest = offset + (bytes.len() - from) as u64;
+    (from + 1..bytes.len().saturating_sub(FRAME - 1)).any(|at| {
+        let is_mark = word(bytes, at) == 0;
+        let named = u64::from_le_bytes(bytes[at + 8..at + 16].try_into().expect("8 bytes"));
+        is_mark && named > offset && named <= highest && matches!(parse(bytes, at), Parsed::Mark { .. })
+    })
+}
+
+fn cut(segment: &Segment, scan: &Scan, len: usize) -> io::Result<()> {
+    tracing::warn!(
+        file = %segment.path.display(),
+        offset = scan.end,
+        position = scan.stop,
+        bytes = len - scan.stop,
+        reason = scan.bad,
+        "cut a torn end off the log: the last writes had not reached the disk when the machine or process died"
+    );
+    segment.file.set_len(scan.stop as u64)?;
+    segment.file.sync_all()?;
+    segment.set_len(scan.stop as u64);
+    Ok(())
+}

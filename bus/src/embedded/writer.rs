@@ -1,0 +1,255 @@
+//! The writer of one partition: takes all that is queued, writes it in one call, shows it to readers, answers.
+//!
+//! It is a task, and writes in the task: the bytes go to the page cache, which takes a microsecond or two, less than
+//! a hand-over to another thread. What can wait for a disk (syncing, making a segment) is done on a blocking thread.
+
+use std::{io, os::unix::fs::FileExt, sync::Arc, time::Duration};
+
+use chorus_core::ids::Offset;
+
+use super::{
+    partition::{Batch, Partition},
+    segment::{self, Segment},
+};
+use crate::{AppendError, Fsync, Stopped};
+
+/// How long after a write its sync begins, in background mode. The promise is 100 ms; the rest is for the sync itself.
+const SYNC_AFTER: Duration = Duration::from_millis(50);
+
+/// Batches larger than this are not kept as buffers.
+const KEEP_BUFFER: usize = 1 << 20;
+
+/// Starts the partition's writer and, in background mode, what syncs behind it. Both end after `Partition::close`.
+pub(super) fn spawn(partition: Arc<Partition>) {
+    let syncer = match partition.fsync {
+        Fsync::Always => None,
+        Fsync::Background => Some(tokio::spawn(sync_behind(partition.clone()))),
+    };
+    tokio::spawn(async move {
+        let segment = partition.current();
+        let end = partition.end();
+        let mut writer = Writer { partition, segment, end, marked: 0 };
+        writer.run().await;
+        if let Some(syncer) = syncer {
+            syncer.abort();
+        }
+        writer.partition.status.send_modify(|status| status.finished = true);
+    });
+}
+
+struct Writer {
+    partition: Arc<Partition>,
+    segment: Arc<Segment>,
+    /// One past the last record in the file.
+    end: Offset,
+    /// What the last mark says.
+    marked: Offset,
+}
+
+impl Writer {
+    async fn run(&mut self) {
+        let mut batch = Batch::default();
+        while !self.partition.is_closed() {
+            match self.partition.take(&mut batch) {
+                true => self.carry_out(&mut batch).await,
+                false => self.partition.filled.notified().await,
+            }
+        }
+        self.finish().await;
+    }
+
+    async fn carry_out(&mut self, batch: &mut Batch) {
+        let done = self.write(batch).await;
+        // Before the answers: whoever is answered and appends again must not find its own bytes in the way.
+        self.partition.taken_is_done();
+        match done {
+            Ok(()) => self.publish(batch),
+            Err(Failure::NoSpace(error)) => {
+                tracing::error!(partition = self.partition.number, "{error}");
+                batch.fail(&error);
+                self.partition.fail_queued(self.end, &error);
+            }
+            Err(Failure::Stopped(stopped)) => {
+                batch.fail(&stopped.clone().into());
+                self.partition.stop(stopped);
+            }
+        }
+    }
+
+    async fn write(&mut self, batch: &mut Batch) -> Result<(), Failure> {
+        if let Some(at) = batch.skip.take() {
+            self.roll(at).await?;
+            self.partition.tail.lock().expect("nothing panics under this lock").skip_to(at);
+            self.end = at;
+        } else if self.segment.len() >= self.partition.segment_bytes && !batch.entries.is_empty() {
+            self.roll(self.end).await?;
+        }
+        if !batch.entries.is_empty() {
+            self.write_frames(batch)?;
+        }
+        if self.partition.fsync == Fsync::Always || !batch.flushes.is_empty() {
+            sync(&self.partition, self.segment.clone(), self.end).await?;
+        } else {
+            self.partition.dirty.notify_one();
+        }
+        Ok(())
+    }
+
+    fn write_frames(&mut self, batch: &mut Batch) -> Result<(), Failure> {
+        let synced = self.partition.status.borrow().synced;
+        if synced > self.marked {
+            segment::put_mark(&mut batch.frames, synced);
+        }
+        let at = self.segment.len();
+        self.write_at(&batch.frames, at)?;
+        self.marked = synced;
+        let mut position = at;
+        for (entry, offset) in batch.entries.iter().zip(self.end..) {
+            self.segment.note(offset, position);
+            position += entry.bytes as u64;
+        }
+        self.segment.set_len(at + batch.frames.len() as u64);
+        self.end += batch.entries.len() as u64;
+        Ok(())
+    }
+
+    /// Writes all of it or leaves the file as it was.
+    fn write_at(&self, bytes: &[u8], at: u64) -> Result<(), Failure> {
+        let Err(error) = self.try_write_at(bytes, at) else { return Ok(()) };
+        let is_space = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        if !is_space {
+            return Err(Failure::Stopped(stopped("write", &self.segment, error)));
+        }
+        self.segment.file.set_len(at).map_err(|e| Failure::Stopped(stopped("cut", &self.segment, e)))?;
+        Err(Failure::NoSpace(AppendError::NoSpace { file: self.segment.path.clone(), source: Arc::new(error) }))
+    }
+
+    fn try_write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        #[cfg(test)]
+        if let Some(bytes_written) = self.partition.faults.full_after.lock().unwrap().take() {
+            self.segment.file.write_all_at(&bytes[..bytes_written.min(bytes.len())], at)?;
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.segment.file.write_all_at(bytes, at)
+    }
+
+    /// Goes on in a new segment whose first offset is `base`. The old one is on the disk before the new one exists, so
+    /// that only a last segment can ever be torn.
+    async fn roll(&mut self, base: Offset) -> Result<(), Failure> {
+        if base == self.segment.base {
+            return Ok(()); // It has no record yet, and may have any size: no name for another one.
+        }
+        sync(&self.partition, self.segment.clone(), self.end).await?;
+        let (partition, end) = (self.partition.clone(), self.end);
+        let made = move || Segment::create(&partition.dir, partition.number, base, end);
+        let made = blocking(made).await.map_err(|error| self.cannot_roll(error))?;
+        self.segment = Arc::new(made);
+        self.partition.segments().push(self.segment.clone());
+        Ok(())
+    }
+
+    fn cannot_roll(&self, error: io::Error) -> Failure {
+        let file = self.partition.dir.clone();
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Failure::NoSpace(AppendError::NoSpace { file, source: Arc::new(error) })
+            }
+            _ => Failure::Stopped(Stopped { action: "make a segment in", file, source: Arc::new(error) }),
+        }
+    }
+
+    fn publish(&mut self, batch: &mut Batch) {
+        let first = self.end - batch.entries.len() as u64;
+        let mut answers = Vec::with_capacity(batch.entries.len());
+        let mut tail = self.partition.tail.lock().expect("nothing panics under this lock");
+        for entry in batch.entries.drain(..) {
+            tail.push(entry.record, entry.bytes);
+            answers.push(entry.answer);
+        }
+        drop(tail);
+        self.partition.status.send_modify(|status| status.end = self.end);
+        for (answer, offset) in answers.into_iter().zip(first..) {
+            let _ = answer.send(Ok(offset)); // Nobody has to wait.
+        }
+        batch.flushes.drain(..).for_each(|flush| drop(flush.send(Ok(()))));
+        batch.frames.clear();
+        batch.frames.shrink_to(KEEP_BUFFER);
+    }
+
+    /// Leaves a segment that vouches for all of itself.
+    async fn finish(&mut self) {
+        if self.partition.status.borrow().stopped.is_some() {
+            return;
+        }
+        if let Err(Failure::Stopped(stopped)) = self.seal().await {
+            self.partition.stop(stopped);
+        }
+    }
+
+    async fn seal(&mut self) -> Result<(), Failure> {
+        sync(&self.partition, self.segment.clone(), self.end).await?;
+        if self.marked < self.end {
+            let mut mark = Vec::new();
+            segment::put_mark(&mut mark, self.end);
+            self.write_at(&mark, self.segment.len())?;
+            sync(&self.partition, self.segment.clone(), self.end).await?;
+        }
+        Ok(())
+    }
+}
+
+enum Failure {
+    /// The log is as it was before the batch.
+    NoSpace(AppendError),
+    Stopped(Stopped),
+}
+
+impl From<Stopped> for Failure {
+    fn from(stopped: Stopped) -> Failure {
+        Failure::Stopped(stopped)
+    }
+}
+
+fn stopped(action: &'static str, segment: &Segment, error: io::Error) -> Stopped {
+    Stopped { action, file: segment.path.clone(), source: Arc::new(error) }
+}
+
+/// Syncs behind the writer, for ever. An error of a sync is final: the kernel may have thrown away the pages that it
+/// could not write, and a second sync would then succeed without them.
+async fn sync_behind(partition: Arc<Partition>) {
+    loop {
+        partition.dirty.notified().await;
+        tokio::time::sleep(SYNC_AFTER).await;
+        // In this order: what is readable is in the segment, or in one before it that rolling has synced.
+        let (end, segment) = (partition.end(), partition.current());
+        if let Err(stopped) = sync(&partition, segment, end).await {
+            partition.stop(stopped);
+            return;
+        }
+    }
+}
+
+/// Syncs a segment, which then holds every record below `end` durably.
+async fn sync(partition: &Arc<Partition>, segment: Arc<Segment>, end: Offset) -> Result<(), Stopped> {
+    let file = segment.clone();
+    #[cfg(test)]
+    let fault = partition.faults.sync.load(std::sync::atomic::Ordering::Relaxed);
+    let synced = blocking(move || {
+        #[cfg(test)]
+        if fault {
+            return Err(io::Error::other("a planted fault"));
+        }
+        file.file.sync_data()
+    });
+    synced.await.map_err(|error| stopped("sync", &segment, error))?;
+    partition.status.send_if_modified(|status| {
+        status.synced = status.synced.max(end);
+        false // Readers do not wait for it.
+    });
+    Ok(())
+}
+
+/// Runs on a blocking thread. A runtime that is shutting down does not run it: that is an error, too.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}

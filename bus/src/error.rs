@@ -1,0 +1,127 @@
+//! What can go wrong, one enum per operation. Every text names the file, and says who can do what.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use chorus_core::{ids::Offset, wire::DecodeError};
+
+/// The log has stopped for good: something happened after which it cannot promise what it promised. Restart the
+/// process when the cause is gone; what is whole on the disk is found again.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(
+    "the log has stopped: cannot {action} {}: {source}; check the disk, then restart",
+    file.display()
+)]
+pub struct Stopped {
+    pub action: &'static str,
+    pub file: PathBuf,
+    pub source: Arc<io::Error>,
+}
+
+/// The log could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(
+        "{} is in use by another chorus process (pid {}): stop it, or give this one another directory",
+        dir.display(), pid.as_deref().unwrap_or("unknown")
+    )]
+    Locked { dir: PathBuf, pid: Option<String> },
+    #[error(
+        "{} is damaged at byte {position}: {what}. It was whole on the disk once, so this is not what a crash leaves; \
+         nothing was changed. Restore the directory from a copy",
+        file.display()
+    )]
+    Damaged { file: PathBuf, position: u64, what: String },
+    #[error(
+        "{}: the log has a gap: records from {missing} up to {found} are gone; nothing was changed. Restore the \
+         missing segment from a copy",
+        file.display()
+    )]
+    Gap { file: PathBuf, missing: Offset, found: Offset },
+    #[error(
+        "{} is in log format {found}, this binary reads format {}: run the version of chorus that wrote it, or a \
+         newer one",
+        file.display(), crate::embedded::FORMAT
+    )]
+    Format { file: PathBuf, found: u32 },
+    #[error(
+        "{} holds {found} partitions, asked for {asked}: the number is fixed when a log begins",
+        dir.display()
+    )]
+    Partitions { dir: PathBuf, found: u32, asked: u32 },
+    #[error("cannot {action} {}: {source}", file.display())]
+    Io { action: &'static str, file: PathBuf, source: io::Error },
+}
+
+/// A record is not in the log.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AppendError {
+    /// Try again later.
+    #[error("{waiting} bytes already wait to be written to the log: try again later")]
+    Full { waiting: usize },
+    #[error("a record of {bytes} bytes is too large: the log takes {limit}")]
+    TooLarge { bytes: usize, limit: usize },
+    /// The log is as it was before, and appends are taken again: they succeed once there is room.
+    #[error("the disk is full: cannot write {}: {source}; make room", file.display())]
+    NoSpace { file: PathBuf, source: Arc<io::Error> },
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    #[error("the log is closed")]
+    Closed,
+}
+
+/// A reader cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("offset {from} of partition {partition} is no longer kept: the log begins at {start}")]
+    Gone { partition: u32, from: Offset, start: Offset },
+    #[error("{} is damaged at byte {position}: {what}; restore it from a copy", file.display())]
+    Damaged { file: PathBuf, position: u64, what: String },
+    #[error("the record at offset {offset} of partition {partition} cannot be read: {source}")]
+    Decode { partition: u32, offset: Offset, source: DecodeError },
+    #[error("cannot read {}: {source}", file.display())]
+    Io { file: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// The bus was closed, and everything has been read.
+    #[error("the log is closed")]
+    Closed,
+}
+
+/// Old segments are still there. Nothing is wrong with the log; try again.
+#[derive(Debug, thiserror::Error)]
+pub enum TruncateError {
+    #[error("cannot delete {}: {source}", file.display())]
+    Io { file: PathBuf, source: io::Error },
+}
+
+/// What was appended may not be on the disk.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum FlushError {
+    #[error("some of what was appended was not written: {0}")]
+    NotWritten(AppendError),
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    #[error("the log is closed")]
+    Closed,
+}
+
+/// The next offset is not known to be high enough.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SkipError {
+    /// It is a call for the start, before anything is appended.
+    #[error("records are being appended: skip before the first append")]
+    Busy,
+    #[error(transparent)]
+    Flush(#[from] FlushError),
+}
+
+/// An edge's channel cannot go on as if nothing had happened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EdgeReadError {
+    /// Commands are missing here; later ones will come.
+    #[error("{dropped} commands for this edge were dropped: it did not take them fast enough")]
+    Overflow { dropped: u64 },
+    /// The bus was closed, or the channel was opened again.
+    #[error("the edge's channel is closed")]
+    Closed,
+}
