@@ -1,0 +1,105 @@
+//! What the embedded store costs: `cargo run --release -p chorus-store --example writes [DIR]`. Prints, asserts nothing.
+
+use std::{future::Future, time::Instant};
+
+use chorus_core::{
+    command::Player,
+    ids::{Digest, Kind, MachineId, RoomId, SessionId, Time},
+};
+use chorus_store::{Durability, RoomRow, RoomStatus, RoomUpdate, SessionRow, Snapshot, Store};
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    let root = std::env::args().nth(1).map_or_else(std::env::temp_dir, Into::into).join("chorus-bench-writes");
+    println!("| fsync | what | p50 | p99 | per second |");
+    println!("|---|---|---|---|---|");
+    for fsync in [Durability::Background, Durability::Always] {
+        let _ = std::fs::remove_dir_all(&root);
+        std::fs::create_dir_all(&root).expect("a directory");
+        let store = Store::open_embedded(&root.join("chorus.db"), fsync).await.expect("opens");
+        one_by_one(fsync, "open a session", 3_000, |n| store.open_session(session(n), RoomId::LOBBY)).await;
+        one_by_one(fsync, "join a room", 3_000, |n| store.join_membership(SessionId(n), RoomId(n))).await;
+        one_by_one(fsync, "resume a session", 3_000, |n| store.resume_session(hash(n), hash(n + (1 << 64)), &edge()))
+            .await;
+        one_by_one(fsync, "write a room of 8 KiB", 2_000, |n| store.write_rooms(vec![room(n)])).await;
+        one_by_one(fsync, "read its snapshot", 2_000, |n| store.snapshot(RoomId(n))).await;
+        one_by_one(fsync, "write 32 rooms", 200, |n| {
+            store.write_rooms((0..32).map(|i| room(1 << 20 | n << 8 | i)).collect())
+        })
+        .await;
+        together(fsync, &store, 20_000).await;
+        store.close().await.expect("closes");
+    }
+    let _ = std::fs::remove_dir_all(root);
+}
+
+async fn one_by_one<T, E: std::fmt::Debug, F: Future<Output = Result<T, E>>>(
+    fsync: Durability,
+    what: &str,
+    rounds: u128,
+    work: impl Fn(u128) -> F,
+) {
+    let mut took = Vec::new();
+    let all = Instant::now();
+    for n in 0..rounds {
+        let begin = Instant::now();
+        work(n).await.expect("works");
+        took.push(begin.elapsed());
+    }
+    let rate = rounds as f64 / all.elapsed().as_secs_f64();
+    took.sort();
+    let [p50, p99] = [0.5, 0.99].map(|share| took[(took.len() as f64 * share) as usize].as_secs_f64() * 1e6);
+    println!("| {fsync:?} | {what} | {p50:.0} µs | {p99:.0} µs | {rate:.0} |");
+}
+
+/// Many sessions that open at once.
+async fn together(fsync: Durability, store: &Store, sessions: u128) {
+    let begin = Instant::now();
+    let opened: Vec<_> = (0..sessions)
+        .map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let begin = Instant::now();
+                store.open_session(session(1 << 32 | n), RoomId::LOBBY).await.expect("opens");
+                begin.elapsed()
+            })
+        })
+        .collect();
+    for opened in opened {
+        opened.await.expect("runs");
+    }
+    let rate = sessions as f64 / begin.elapsed().as_secs_f64();
+    println!("| {fsync:?} | open {sessions} sessions at once | – | – | {rate:.0} |");
+}
+
+fn edge() -> MachineId {
+    MachineId("edge-1".into())
+}
+
+fn hash(n: u128) -> [u8; 32] {
+    Digest::of(&n.to_be_bytes()).0
+}
+
+fn session(n: u128) -> SessionRow {
+    let player = Player { id: format!("player-{n}").into(), name: "Ana".into() };
+    SessionRow { id: SessionId(n), player, edge: edge(), resume_hash: hash(n) }
+}
+
+fn room(n: u128) -> RoomUpdate {
+    let component = Digest([1; 32]);
+    let row = RoomRow {
+        id: RoomId(n),
+        offset: 1,
+        kind: Kind::lobby(),
+        component,
+        status: RoomStatus::Live,
+        creator: None,
+        created_at: Time(1),
+        ended_at: None,
+        outcome: None,
+        next_timer_at: None,
+        metadata: None,
+        members: 2,
+    };
+    RoomUpdate { row, snapshot: Some(Snapshot { offset: 1, component, state: vec![b'x'; 8 << 10].into() }) }
+}

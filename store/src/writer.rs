@@ -1,0 +1,244 @@
+//! The one writer: takes all writes that wait and commits them together, so that a thousand sessions that open at once
+//! cost a few commits. SQLite has one writer at a time anyway; this way nobody ever meets its lock.
+
+use std::{
+    fs::File,
+    future::Future,
+    io,
+    path::PathBuf,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use sqlx::{Connection, SqliteConnection};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::{Durability, StoreError};
+
+/// How many writes may wait; further ones wait to be let in.
+const QUEUE: usize = 1024;
+
+/// The most writes in one transaction. None of them is answered before all are done.
+const MOST: usize = 128;
+
+/// How long after a commit its sync begins. The promise is 100 ms; the rest is for the sync itself.
+const SYNC_AFTER: Duration = Duration::from_millis(50);
+
+/// A change of the tables. May be applied more than once before it is committed once: it must not remember anything.
+pub(crate) trait Write: Send + Sync + 'static {
+    type Output: Send + 'static;
+
+    /// Its answer waits until it is on the disk, in either mode.
+    const DURABLE: bool = false;
+
+    fn apply(&self, db: &mut SqliteConnection) -> impl Future<Output = Result<Self::Output, StoreError>> + Send;
+}
+
+#[derive(Debug)]
+pub(crate) struct Handle(mpsc::Sender<Message>);
+
+enum Message {
+    Write(Box<dyn Job>),
+    Close(oneshot::Sender<Result<(), StoreError>>),
+}
+
+impl Handle {
+    pub async fn write<W: Write>(&self, write: W) -> Result<W::Output, StoreError> {
+        let (answer, waiting) = oneshot::channel();
+        let job = Box::new(Waiting { write, output: None, answer });
+        self.0.send(Message::Write(job)).await.map_err(|_| StoreError::Closed)?;
+        waiting.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    pub async fn close(&self) -> Result<(), StoreError> {
+        let (answer, waiting) = oneshot::channel();
+        self.0.send(Message::Close(answer)).await.map_err(|_| StoreError::Closed)?;
+        waiting.await.unwrap_or(Err(StoreError::Closed))
+    }
+}
+
+/// A write of any type, and who waits for it.
+trait Job: Send {
+    fn apply<'a>(&'a mut self, db: &'a mut SqliteConnection) -> Applied<'a>;
+    fn is_durable(&self) -> bool;
+    fn committed(self: Box<Self>);
+    fn failed(self: Box<Self>, error: StoreError);
+}
+
+type Applied<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>>;
+
+struct Waiting<W: Write> {
+    write: W,
+    /// Of an application that is not committed yet.
+    output: Option<W::Output>,
+    answer: oneshot::Sender<Result<W::Output, StoreError>>,
+}
+
+impl<W: Write> Job for Waiting<W> {
+    fn apply<'a>(&'a mut self, db: &'a mut SqliteConnection) -> Applied<'a> {
+        Box::pin(async move {
+            self.output = Some(self.write.apply(db).await?);
+            Ok(())
+        })
+    }
+
+    fn is_durable(&self) -> bool {
+        W::DURABLE
+    }
+
+    fn committed(self: Box<Self>) {
+        let output = self.output.expect("what is committed was applied");
+        let _ = self.answer.send(Ok(output)); // The caller may be gone; the write stands.
+    }
+
+    fn failed(self: Box<Self>, error: StoreError) {
+        let _ = self.answer.send(Err(error));
+    }
+}
+
+/// Starts the writer. It ends with the last handle, or by `Handle::close`.
+pub(crate) fn spawn(db: SqliteConnection, wal: Wal) -> Handle {
+    let (sender, queue) = mpsc::channel(QUEUE);
+    let wal = Arc::new(wal);
+    let syncer = tokio::spawn(sync_behind(wal.clone()));
+    tokio::spawn(async move {
+        let mut writer = Writer { db, wal, queue };
+        let closed = writer.run().await;
+        syncer.abort();
+        let done = writer.finish().await;
+        closed.into_iter().for_each(|answer| drop(answer.send(done.clone())));
+    });
+    Handle(sender)
+}
+
+struct Writer {
+    db: SqliteConnection,
+    wal: Arc<Wal>,
+    queue: mpsc::Receiver<Message>,
+}
+
+impl Writer {
+    /// Returns who asked for the end.
+    async fn run(&mut self) -> Vec<oneshot::Sender<Result<(), StoreError>>> {
+        let mut closed = Vec::new();
+        let mut messages = Vec::with_capacity(MOST);
+        let mut jobs = Vec::with_capacity(MOST);
+        while self.queue.recv_many(&mut messages, MOST).await > 0 {
+            for message in messages.drain(..) {
+                match message {
+                    Message::Write(job) => jobs.push(job),
+                    Message::Close(answer) => {
+                        closed.push(answer);
+                        self.queue.close();
+                    }
+                }
+            }
+            self.carry_out(&mut jobs).await;
+        }
+        closed
+    }
+
+    async fn carry_out(&mut self, jobs: &mut Vec<Box<dyn Job>>) {
+        match self.commit(jobs).await {
+            Ok(()) => jobs.drain(..).for_each(|job| job.committed()),
+            Err(error) if jobs.len() == 1 => jobs.drain(..).for_each(|job| job.failed(error.clone())),
+            // One of them is the cause, and its neighbours must not suffer for it.
+            Err(_) => {
+                for job in jobs.drain(..) {
+                    let mut alone = vec![job];
+                    let done = self.commit(&mut alone).await;
+                    alone.into_iter().for_each(|job| match &done {
+                        Ok(()) => job.committed(),
+                        Err(error) => job.failed(error.clone()),
+                    });
+                }
+            }
+        }
+    }
+
+    async fn commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+        self.wal.check()?;
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let done = self.transaction(jobs).await;
+        if done.is_err() {
+            // There may be nothing to roll back: some errors have done it themselves.
+            let _ = sqlx::query("ROLLBACK").execute(&mut self.db).await;
+            return done;
+        }
+        if self.wal.fsync == Durability::Background {
+            let must_be_durable = jobs.iter().any(|job| job.is_durable());
+            match must_be_durable {
+                true => self.wal.sync().await?,
+                false => self.wal.dirty.notify_one(),
+            }
+        }
+        Ok(())
+    }
+
+    async fn transaction(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut self.db).await.map_err(StoreError::at("begin a transaction"))?;
+        for job in jobs {
+            job.apply(&mut self.db).await?;
+        }
+        sqlx::query("COMMIT").execute(&mut self.db).await.map_err(StoreError::at("commit"))?;
+        Ok(())
+    }
+
+    /// Puts everything into the database file and empties the write-ahead log.
+    async fn finish(self) -> Result<(), StoreError> {
+        let Writer { mut db, wal, .. } = self;
+        wal.check()?;
+        wal.sync().await?;
+        let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut db).await;
+        emptied.map_err(StoreError::at("empty the write-ahead log"))?;
+        db.close().await.map_err(StoreError::at("close the database"))
+    }
+}
+
+/// SQLite's write-ahead log, as a file to sync. In WAL mode with `synchronous=NORMAL` SQLite itself syncs only when it
+/// moves pages into the database, which may be minutes after a commit; syncing this file makes every commit so far
+/// durable. (A second descriptor is safe here and only here: SQLite keeps its locks, which POSIX would drop when any
+/// descriptor of the file is closed, on the database and the shared memory, never on this file.)
+#[derive(Debug)]
+pub(crate) struct Wal {
+    pub path: PathBuf,
+    pub file: Arc<File>,
+    pub fsync: Durability,
+    dirty: Notify,
+    stopped: OnceLock<StoreError>,
+}
+
+impl Wal {
+    pub fn new(path: PathBuf, file: File, fsync: Durability) -> Wal {
+        Wal { path, file: Arc::new(file), fsync, dirty: Notify::new(), stopped: OnceLock::new() }
+    }
+
+    /// Once a sync has failed nothing can be promised: the kernel may have thrown away what it could not write.
+    fn check(&self) -> Result<(), StoreError> {
+        self.stopped.get().map_or(Ok(()), |stopped| Err(stopped.clone()))
+    }
+
+    async fn sync(&self) -> Result<(), StoreError> {
+        let file = self.file.clone();
+        let synced = tokio::task::spawn_blocking(move || file.sync_data()).await.map_err(io::Error::other);
+        synced.flatten().map_err(|error| {
+            let stopped = StoreError::Stopped { file: self.path.clone(), source: Arc::new(error) };
+            tracing::error!("{stopped}");
+            self.stopped.get_or_init(|| stopped).clone()
+        })
+    }
+}
+
+/// Syncs behind the writer, for ever.
+async fn sync_behind(wal: Arc<Wal>) {
+    loop {
+        wal.dirty.notified().await;
+        tokio::time::sleep(SYNC_AFTER).await;
+        if wal.sync().await.is_err() {
+            return;
+        }
+    }
+}
