@@ -1,1 +1,251 @@
+//! The room server: reads its partitions' records, runs their rooms in the sandbox, and sends on what they ask for.
+//!
+//! ```text
+//! bus ─▶ dispatch ─▶ mailbox ─▶ room task: core::room + a guest instance ─▶ bus (rooms, edges)
+//!                                    └─ snapshots ─▶ saver ─▶ store
+//! ```
+//! One task a live room ([`life`]); a room with nothing to do keeps a snapshot in the store and, if it has a timer, one
+//! entry in [`alarms`], and nothing else. The only crate that knows wasmtime, in [`guest`].
+//!
+//! What bounds it: a mailbox holds [`mailbox::CAPACITY`] records, beyond which its room reads the log itself; live
+//! instances by the engine's pool; snapshots on their way by [`saver`]'s queue; the log by the checkpoint, which
+//! [`dispatch`] moves on as snapshots are stored.
 
+mod alarms;
+mod catalogue;
+mod dispatch;
+pub mod guest;
+mod life;
+mod mailbox;
+mod saver;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use chorus_bus::{Bus, ReadError};
+use chorus_core::{
+    command::{Record, RoomCommand},
+    effect::LogLevel,
+    ids::{Digest, Kind, RoomId, Time},
+    room::Notice,
+};
+use chorus_store::{RoomFilter, RoomStatus, Store, StoreError};
+use tokio::sync::{broadcast, watch};
+
+use crate::{alarms::Alarms, catalogue::Catalogue, guest::Engine, mailbox::Mailbox, saver::Saver};
+
+/// What a host is told.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A room that has had nothing to do for this long is put aside.
+    pub hibernate_after: Duration,
+    /// A room's records are in a snapshot at the latest after this long.
+    pub snapshot_after: Duration,
+    /// How often the checkpoint moves on and the log is cut.
+    pub checkpoint_every: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        let seconds = Duration::from_secs;
+        Options { hibernate_after: seconds(60), snapshot_after: seconds(30), checkpoint_every: seconds(5) }
+    }
+}
+
+/// Why a host cannot start, or stops.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    #[error("the store failed: {0}")]
+    Store(#[from] StoreError),
+    #[error("the log cannot be read: {0}")]
+    Read(#[from] ReadError),
+    #[error("the log cannot be written: {0}")]
+    Append(#[from] chorus_bus::AppendError),
+    #[error("the log cannot be set to go on after the store: {0}")]
+    Skip(#[from] chorus_bus::SkipError),
+    #[error("component {digest} of kind {kind} cannot be used: {reason}")]
+    Component { kind: Kind, digest: Digest, reason: String },
+}
+
+/// What happened in a room, for whoever watches: the author's terminal and page, the operator's events.
+#[derive(Clone, Debug)]
+pub struct HostEvent {
+    pub room: RoomId,
+    pub kind: Option<Kind>,
+    pub what: What,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum What {
+    Notice(Notice),
+    /// A script's own log line. May hold players' words.
+    Log(LogLevel, Arc<str>),
+    Ended {
+        failed: Option<Arc<str>>,
+    },
+}
+
+/// Events that a slow watcher may be behind before it loses some. Nobody is held up by a watcher.
+const EVENTS: usize = 1024;
+
+/// A running host. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Host(Arc<Shared>);
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub options: Options,
+    pub bus: Bus,
+    pub store: Store,
+    pub catalogue: Catalogue,
+    pub saver: Saver,
+    pub alarms: Alarms,
+    pub events: broadcast::Sender<HostEvent>,
+    pub positions: dispatch::Positions,
+    rooms: Mutex<HashMap<RoomId, Arc<Mailbox>>>,
+    /// `true` from the moment that every room is to be put aside.
+    pub draining: watch::Sender<bool>,
+}
+
+/// Starts a host for all partitions of `bus`. It runs until [`Host::drain`], or until the future that comes with it
+/// resolves: then it has failed, and nothing that it had not confirmed is lost.
+pub async fn start(
+    options: Options,
+    bus: Bus,
+    store: Store,
+    engine: Engine,
+) -> Result<(Host, impl Future<Output = HostError> + Send), HostError> {
+    let (events, _) = broadcast::channel(EVENTS);
+    let (draining, _) = watch::channel(false);
+    let catalogue = Catalogue::open(engine, store.clone()).await?;
+    let saver = Saver::start(store.clone());
+    let alarms = Alarms::default();
+    let positions = dispatch::Positions::new(bus.partitions());
+    let rooms = Mutex::default();
+    let shared = Arc::new(Shared { options, bus, store, catalogue, saver, alarms, events, positions, rooms, draining });
+    alarms::load(&shared).await?;
+    let mut tasks = tokio::task::JoinSet::new();
+    for partition in 0..shared.bus.partitions() {
+        let start = dispatch::prepare(&shared, partition).await?;
+        tasks.spawn(dispatch::run(shared.clone(), partition, start));
+    }
+    tasks.spawn(alarms::run(shared.clone()));
+    tasks.spawn(dispatch::keep_checkpoints(shared.clone()));
+    let failed = async move {
+        loop {
+            match tasks.join_next().await {
+                Some(Ok(Err(error))) => return error,
+                Some(Err(panic)) if panic.is_panic() => std::panic::resume_unwind(panic.into_panic()),
+                Some(_) => {}
+                None => std::future::pending().await,
+            }
+        }
+    };
+    Ok((Host(shared), failed))
+}
+
+impl Host {
+    /// What happens from now on.
+    pub fn events(&self) -> broadcast::Receiver<HostEvent> {
+        self.0.events.subscribe()
+    }
+
+    /// Rooms that have a task, and maybe an instance.
+    pub fn live_rooms(&self) -> usize {
+        self.0.rooms().len()
+    }
+
+    /// Makes `digest` the component of all rooms of its kind, those to come and those that are: each gets a `Swap`
+    /// in its channel. How many that were.
+    ///
+    /// # Errors
+    /// When the component cannot be loaded; then nothing has changed.
+    pub async fn activate(&self, kind: &Kind, digest: Digest) -> Result<usize, HostError> {
+        let host = &self.0;
+        host.catalogue.activate(kind, digest).await?;
+        let of_kind = RoomFilter { kind: Some(kind.clone()), status: Some(RoomStatus::Live) };
+        let stored = host.store.rooms(&of_kind, u32::MAX).await?;
+        let mut rooms: Vec<RoomId> = stored.into_iter().map(|row| row.id).collect();
+        let live = host.rooms().iter().filter(|(_, room)| room.kind().as_ref() == Some(kind)).map(|(id, _)| *id);
+        rooms.extend(live.collect::<Vec<_>>());
+        rooms.sort_unstable();
+        rooms.dedup();
+        for room in &rooms {
+            host.append(*room, RoomCommand::Swap { component: digest, rollout: None }).await?;
+        }
+        Ok(rooms.len())
+    }
+
+    /// Takes snapshots of all rooms, stores them, and stops. What has not come that far after `within` is in the log.
+    pub async fn drain(&self, within: Duration) {
+        self.0.draining.send_replace(true);
+        let all_gone = async {
+            while self.live_rooms() > 0 {
+                for room in self.0.rooms().values() {
+                    room.wake();
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if tokio::time::timeout(within, all_gone).await.is_err() {
+            tracing::warn!(rooms = self.live_rooms(), "rooms were not put aside in time; the log has what they did");
+        }
+        self.0.saver.flush().await;
+        dispatch::move_checkpoints(&self.0).await;
+    }
+}
+
+impl Shared {
+    pub fn rooms(&self) -> MutexGuard<'_, HashMap<RoomId, Arc<Mailbox>>> {
+        self.rooms.lock().expect("nobody panics while holding it")
+    }
+
+    /// Appends to a room's channel, as often as the bus is full. Its place in the log is that of this call's end.
+    pub async fn append(&self, room: RoomId, command: RoomCommand) -> Result<chorus_bus::Append, HostError> {
+        let record = Record { room, time: now(), command };
+        loop {
+            let append = self.bus.append(&record);
+            match append.refused() {
+                None => return Ok(append),
+                Some(chorus_bus::AppendError::Full { .. }) => tokio::time::sleep(FULL_RETRY).await,
+                Some(error) => return Err(error.clone().into()),
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// How long a room may do nothing before it is put aside. Less when instances are short, and next to nothing for
+    /// one that has ended.
+    fn rest_after(&self, over: bool) -> Duration {
+        let short = self.rooms().len() as u64 > self.catalogue.places() * 9 / 10;
+        match (over, short) {
+            (true, _) => Duration::from_millis(100),
+            (false, true) => SHORT_REST.min(self.options.hibernate_after),
+            (false, false) => self.options.hibernate_after,
+        }
+    }
+
+    /// Somebody waits for an instance: all rooms look whether they may rest.
+    fn make_room(&self) {
+        for room in self.rooms().values() {
+            room.wake();
+        }
+    }
+}
+
+/// How long a room may do nothing when instances are short.
+const SHORT_REST: Duration = Duration::from_secs(1);
+
+/// How soon to try again when the log's queue is full. The queue drains in one write.
+const FULL_RETRY: Duration = Duration::from_millis(2);
+
+/// The wall clock, as records carry it.
+pub(crate) fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,109 @@
+//! Timers of rooms that have no task: one entry each, and when it is due, the room is woken.
+//!
+//! A room that lives watches its own timers, and appends the `Timer` records for them.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use chorus_core::ids::{RoomId, Time};
+use tokio::sync::Notify;
+
+use crate::{HostError, Shared, dispatch, now};
+
+#[derive(Debug, Default)]
+pub struct Alarms {
+    inner: Mutex<Inner>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    by_time: BTreeSet<(Time, RoomId)>,
+    by_room: HashMap<RoomId, Time>,
+}
+
+impl Alarms {
+    /// The room is to be woken then.
+    pub fn set(&self, room: RoomId, due: Time) {
+        let mut inner = self.lock();
+        inner.remove(room);
+        inner.by_time.insert((due, room));
+        inner.by_room.insert(room, due);
+        let is_first = inner.by_time.first() == Some(&(due, room));
+        drop(inner);
+        if is_first {
+            self.changed.notify_one();
+        }
+    }
+
+    /// The room is awake.
+    pub fn clear(&self, room: RoomId) {
+        self.lock().remove(room);
+    }
+
+    fn next(&self) -> Option<Time> {
+        self.lock().by_time.first().map(|(due, _)| *due)
+    }
+
+    fn take_due(&self, now: Time) -> Vec<RoomId> {
+        let mut inner = self.lock();
+        let mut due = Vec::new();
+        while let Some((_, room)) = inner.by_time.first().copied().filter(|(time, _)| *time <= now) {
+            inner.remove(room);
+            due.push(room);
+        }
+        due
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("nobody panics while holding it")
+    }
+}
+
+impl Inner {
+    fn remove(&mut self, room: RoomId) {
+        if let Some(due) = self.by_room.remove(&room) {
+            self.by_time.remove(&(due, room));
+        }
+    }
+}
+
+/// Takes over what rooms were waiting for when the host before went.
+pub async fn load(host: &Shared) -> Result<(), HostError> {
+    let mut after = None;
+    loop {
+        let timers = host.store.timers(after, PAGE).await?;
+        after = timers.last().copied();
+        if after.is_none() {
+            return Ok(());
+        }
+        for (due, room) in timers {
+            host.alarms.set(room, due);
+        }
+    }
+}
+
+/// Rings, until the host drains.
+pub async fn run(host: Arc<Shared>) -> Result<(), HostError> {
+    let mut draining = host.draining.subscribe();
+    loop {
+        let wait = host.alarms.next().map_or(LONG, |due| Duration::from_millis(due.since(now())).min(LONG));
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = host.alarms.changed.notified() => {}
+            _ = draining.wait_for(|draining| *draining) => return Ok(()),
+        }
+        for room in host.alarms.take_due(now()) {
+            dispatch::wake(&host, room);
+        }
+    }
+}
+
+/// Timers read from the store at a time.
+const PAGE: u32 = 10_000;
+
+/// The wall clock may be set while we sleep: look at it now and then.
+const LONG: Duration = Duration::from_secs(30);

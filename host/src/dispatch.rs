@@ -1,0 +1,147 @@
+//! From a partition's records to its rooms, and the checkpoint behind which the log may be cut.
+//!
+//! At start, everything between the checkpoint and the log's end is gathered before any room runs, so that a record that
+//! the log has declared a fault is known as one before it could be tried again.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use chorus_core::{
+    command::Record,
+    ids::{Offset, RoomId},
+};
+
+use crate::{HostError, Shared, life, mailbox::Mailbox};
+
+/// Where to go on from.
+pub struct Start {
+    reader: chorus_bus::Reader,
+    backlog: HashMap<RoomId, Vec<(Offset, Record)>>,
+    end: Offset,
+}
+
+/// How far each partition has been handed to its rooms: one past the last offset.
+#[derive(Debug)]
+pub struct Positions(Vec<AtomicU64>);
+
+impl Positions {
+    pub fn new(partitions: u32) -> Positions {
+        Positions((0..partitions).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    fn moved(&self, partition: u32, end: Offset) {
+        self.0[partition as usize].store(end, Ordering::Release);
+    }
+
+    fn of(&self, partition: u32) -> Offset {
+        self.0[partition as usize].load(Ordering::Acquire)
+    }
+}
+
+/// Reads what there is since the checkpoint.
+pub async fn prepare(host: &Shared, partition: u32) -> Result<Start, HostError> {
+    let highest = host.store.highest_offset().await?;
+    host.bus.skip_to(partition, highest.map_or(0, |offset| offset + 1)).await?;
+    let from = host.store.checkpoint(partition).await?.max(host.bus.start(partition));
+    let end = host.bus.end(partition);
+    let mut reader = host.bus.read(partition, from);
+    let mut backlog: HashMap<RoomId, Vec<(Offset, Record)>> = HashMap::new();
+    let mut batch = Vec::new();
+    let mut at = from;
+    while at < end {
+        reader.next(&mut batch).await?;
+        for (offset, record) in batch.drain(..) {
+            at = offset + 1;
+            backlog.entry(record.room).or_default().push((offset, record));
+        }
+    }
+    if !backlog.is_empty() {
+        tracing::info!(partition, from, end, rooms = backlog.len(), "rooms are brought up to the log's end");
+    }
+    Ok(Start { reader, backlog, end })
+}
+
+/// Hands records to rooms, until the host drains.
+pub async fn run(host: Arc<Shared>, partition: u32, start: Start) -> Result<(), HostError> {
+    let Start { mut reader, backlog, end } = start;
+    for (room, records) in backlog {
+        dispatch(&host, room, records);
+    }
+    host.positions.moved(partition, end);
+    let mut draining = host.draining.subscribe();
+    let mut batch = Vec::new();
+    loop {
+        tokio::select! {
+            result = reader.next(&mut batch) => result?,
+            _ = draining.wait_for(|draining| *draining) => return Ok(()),
+        }
+        let end = batch.last().map_or(0, |(offset, _)| offset + 1);
+        for (offset, record) in batch.drain(..) {
+            dispatch(&host, record.room, [(offset, record)]);
+        }
+        host.positions.moved(partition, end);
+    }
+}
+
+/// Under the map's lock, so that a room that is put aside has either seen the record or is woken by it.
+fn dispatch(host: &Arc<Shared>, room: RoomId, records: impl IntoIterator<Item = (Offset, Record)>) {
+    let mut rooms = host.rooms();
+    let mailbox = rooms.entry(room).or_insert_with(|| bring_to_life(host, room));
+    for (offset, record) in records {
+        mailbox.push(offset, record);
+    }
+}
+
+/// Brings a room to life that has something to do by its own timers.
+pub fn wake(host: &Arc<Shared>, room: RoomId) {
+    host.rooms().entry(room).or_insert_with(|| bring_to_life(host, room)).wake();
+}
+
+fn bring_to_life(host: &Arc<Shared>, room: RoomId) -> Arc<Mailbox> {
+    host.alarms.clear(room);
+    let mailbox = Arc::new(Mailbox::default());
+    tokio::spawn(life::run(host.clone(), room, mailbox.clone()));
+    mailbox
+}
+
+/// Moves the checkpoints on, until the host drains.
+pub async fn keep_checkpoints(host: Arc<Shared>) -> Result<(), HostError> {
+    let mut draining = host.draining.subscribe();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(host.options.checkpoint_every) => move_checkpoints(&host).await,
+            _ = draining.wait_for(|draining| *draining) => return Ok(()),
+        }
+    }
+}
+
+/// Below the checkpoint every room is snapshotted: the log may go. Failing costs disk, not data.
+pub async fn move_checkpoints(host: &Shared) {
+    for partition in 0..host.bus.partitions() {
+        if let Err(error) = move_checkpoint(host, partition).await {
+            tracing::warn!(partition, %error, "the log could not be cut; it grows until it can");
+        }
+    }
+}
+
+async fn move_checkpoint(host: &Shared, partition: u32) -> anyhow::Result<()> {
+    // First the end, then the rooms: a record that comes in between is above it.
+    let end = host.positions.of(partition);
+    let partitions = host.bus.partitions();
+    let unsaved = {
+        let rooms = host.rooms();
+        let of_it = rooms.iter().filter(|(room, _)| room.partition(partitions) == partition);
+        of_it.filter_map(|(_, mailbox)| mailbox.unsaved_from()).min()
+    };
+    let checkpoint = unsaved.unwrap_or(end).min(end);
+    if checkpoint > host.store.checkpoint(partition).await? {
+        host.store.set_checkpoint(partition, checkpoint).await?;
+        host.bus.truncate(partition, checkpoint).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! Every bound on a guest, with its reason.
+//!
+//! A kind may move the ones in [`Budget`] by `static config = { budget: { … } }`, up to the cap. The others hold for all.
+
+/// A bound that a kind may set: its name in `config.budget`, what it is when nothing is said, and how far it goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Bound {
+    pub key: &'static str,
+    pub default: u64,
+    pub cap: u64,
+    /// What one unit of the config is in the units of [`Budget`].
+    pub unit: u64,
+}
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+const fn bound(key: &'static str, default: u64, cap: u64, unit: u64) -> Bound {
+    Bound { key, default, cap, unit }
+}
+
+/// A tic-tac-toe move burns 0.15 M, `fib(20)` 21 M; 300 M is 50 to 200 ms of one core, and a loop costs no more.
+pub const FUEL: Bound = bound("fuelPerRecord", 300_000_000, 3_000_000_000, 1);
+/// QuickJS starts at 1.3 MiB; the example games stay under 2.
+pub const MEMORY: Bound = bound("memoryMiB", 64, 256, MIB);
+/// All text of one call's effects, a broadcast counted once. Sixteen of the largest client frames.
+pub const OUTPUT: Bound = bound("outputKiB", 1024, 8 * 1024, KIB);
+/// A round of cards for a hundred players fits ten times.
+pub const EFFECTS: Bound = bound("effectsPerRecord", 1_000, 10_000, 1);
+/// Pending at a time, in one room. They are part of its snapshot.
+pub const TIMERS: Bound = bound("timers", 64, 1_024, 1);
+/// A lobby creates one or two; each is a record, an instance and a snapshot.
+pub const ROOMS: Bound = bound("roomsPerRecord", 16, 64, 1);
+/// A snapshot is written every few seconds and read at each waking.
+pub const STATE: Bound = bound("stateKiB", 1024, 8 * 1024, KIB);
+/// In a row. One is a bad message; five is a broken script.
+pub const FAULTS: Bound = bound("faults", 5, 100, 1);
+
+/// All of them: the keys that `config.budget` may have.
+pub const ALL: [Bound; 8] = [FUEL, MEMORY, OUTPUT, EFFECTS, TIMERS, ROOMS, STATE, FAULTS];
+
+/// What one room of a kind may use. Plain numbers, in bytes and units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Fuel for one `handle`.
+    pub fuel: u64,
+    /// Bytes of linear memory.
+    pub memory: u64,
+    /// Bytes of text in the effects of one call.
+    pub output: u64,
+    /// Effects of one call.
+    pub effects: u64,
+    /// Timers pending at a time.
+    pub timers: u64,
+    /// Rooms created by one call.
+    pub rooms: u64,
+    /// Bytes of saved state.
+    pub state: u64,
+    /// Faults in a row that end the room.
+    pub faults: u64,
+}
+
+impl Default for Budget {
+    fn default() -> Budget {
+        let of = |bound: Bound| bound.default * bound.unit;
+        Budget {
+            fuel: of(FUEL),
+            memory: of(MEMORY),
+            output: of(OUTPUT),
+            effects: of(EFFECTS),
+            timers: of(TIMERS),
+            rooms: of(ROOMS),
+            state: of(STATE),
+            faults: of(FAULTS),
+        }
+    }
+}
+
+impl Budget {
+    /// The field that `key` of `config.budget` sets.
+    pub(crate) fn field(&mut self, key: &str) -> Option<(&mut u64, Bound)> {
+        let bound = *ALL.iter().find(|bound| bound.key == key)?;
+        let field = match key {
+            "fuelPerRecord" => &mut self.fuel,
+            "memoryMiB" => &mut self.memory,
+            "outputKiB" => &mut self.output,
+            "effectsPerRecord" => &mut self.effects,
+            "timers" => &mut self.timers,
+            "roomsPerRecord" => &mut self.rooms,
+            "stateKiB" => &mut self.state,
+            "faults" => &mut self.faults,
+            _ => return None,
+        };
+        Some((field, bound))
+    }
+
+    /// Fuel for `open` and `save`: they parse and print the whole state, at up to 300 units a byte, and `migrate` may
+    /// do more. Never less than a record has.
+    pub fn fuel_for_state(&self) -> u64 {
+        self.fuel.max(1_000_000_000)
+    }
+
+    /// How many bytes may cross from a guest in one call: the largest output or state twice over (a guest may say in
+    /// UTF-16 what we hold in UTF-8), and 64 bytes of list for each effect that is too many by far.
+    pub(crate) fn crossing(&self) -> usize {
+        (2 * self.output.max(self.state) + 64 * 2 * self.effects + LOG + MIB) as usize
+    }
+}
+
+/// Fuel for `describe`, which depends on nothing and returns constants.
+pub const DESCRIBE_FUEL: u64 = 300_000_000;
+
+/// Fuel between two chances for others to run: 0.08 to 0.35 ms. A game's moves burn less, and never yield.
+pub const YIELD: u64 = 500_000;
+
+/// Bytes of log that one call may leave; the rest is cut, and said to be.
+pub const LOG: u64 = 16 * KIB;
+
+/// Bytes of a fault's text, or of a reason.
+pub const TEXT: usize = 512;
+
+/// Bytes of the type of a message to a client: as much as a client's own may have.
+pub const TYPE: usize = chorus_core::frame::MAX_TYPE;
+
+/// The furthest timer: ten years. Anything beyond is a mistake in units.
+pub const DELAY_MS: f64 = 10.0 * 366.0 * 86_400_000.0;
+
+/// Names of timers and of message types that a manifest may list, and the bytes of one.
+pub const NAMES: usize = 256;
+
+/// Bytes of randomness for one call of `get-random-bytes`: a key or two. The host allocates them.
+pub const RANDOM_BYTES: u64 = 64 * KIB;
+
+/// Streams and the like that a guest may hold: three standard streams, each taken a few times.
+pub const RESOURCES: usize = 64;
+
+/// Linear memories, core instances and tables of one component. One memory, so that its bound is the room's.
+pub const MEMORIES: u32 = 1;
+pub const CORE_INSTANCES: u32 = 16;
+pub const TABLES: u32 = 4;
+/// QuickJS has 2,100 functions in its table; StarlingMonkey 14,000.
+pub const TABLE_ELEMENTS: usize = 20_000;
+
+/// Native stack for wasm. QuickJS limits itself by its own stack in linear memory, and throws a `RangeError` that a
+/// script can catch; this must be more than it uses until then, or the room dies instead.
+pub const WASM_STACK: usize = 4 * MIB as usize;
+/// The fiber's stack: wasm's, and what our own functions need when a guest calls them at its deepest.
+pub const ASYNC_STACK: usize = WASM_STACK + MIB as usize;

@@ -1,0 +1,297 @@
+//! wasmtime, set up once for a process; components, compiled once for a machine.
+
+use std::{
+    collections::HashMap,
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, Weak},
+};
+
+use chorus_core::{
+    effect::Moment,
+    ids::{Digest, Seed, Time},
+};
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, component::Linker};
+
+use super::{
+    budget, cache,
+    cache::Compatibility,
+    contract,
+    fault::GuestError,
+    functions::Functions,
+    instance::{Failed, Start, run, start_guest},
+    manifest::{BadManifest, Manifest},
+    wasi::{self, Ground},
+};
+
+/// What an [`Engine`] needs to know.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where compiled components are kept. Made if it is missing, for its owner alone.
+    pub cache_dir: PathBuf,
+    /// Instances at a time. Each reserves 4 GiB of address space, and no memory.
+    pub max_instances: u32,
+}
+
+impl Options {
+    pub const MAX_INSTANCES: u32 = 4096;
+
+    pub fn new(cache_dir: impl Into<PathBuf>) -> Options {
+        Options { cache_dir: cache_dir.into(), max_instances: Options::MAX_INSTANCES }
+    }
+}
+
+/// No engine.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("cannot use the cache directory {path}: {cause}")]
+    CacheDir { path: PathBuf, cause: io::Error },
+    #[error(
+        "cannot set up wasmtime for {max_instances} instances (each reserves 4 GiB of address space; is there a limit, `ulimit -v`?): {cause}"
+    )]
+    Wasmtime { max_instances: u32, cause: String },
+}
+
+/// A component that cannot be a room. For whoever publishes it.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("the component's bytes have another digest: {0}")]
+    Digest(Digest),
+    #[error("it does not compile: {0}")]
+    Compile(String),
+    #[error("it imports `{0}`, which no room gets; what a room may import is listed in docs/scripting.md")]
+    Import(String),
+    #[error("it does not fit the contract (wit/room.wit): {0}")]
+    Contract(String),
+    #[error("it does not start: {0}")]
+    Start(GuestError),
+    #[error("its `describe` failed: {0}")]
+    Describe(GuestError),
+    #[error("its manifest makes no sense: {0}")]
+    Manifest(#[from] BadManifest),
+    #[error("this host is full: all {0} instances are in use")]
+    Full(u32),
+}
+
+/// wasmtime, for this process. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    wasmtime: wasmtime::Engine,
+    linker: Linker<Ground>,
+    options: Options,
+    compatibility: Compatibility,
+    functions: Arc<Functions>,
+    /// A compile takes all cores; a second one at a time would only slow both down.
+    compiling: Mutex<()>,
+    /// A lock for each digest, so that concurrent loads share one compile.
+    loaded: Mutex<HashMap<Digest, Arc<Slot>>>,
+}
+
+type Slot = tokio::sync::Mutex<Weak<Loaded>>;
+
+struct Loaded {
+    digest: Digest,
+    manifest: Manifest,
+    pre: contract::RoomPre<Ground>,
+    max_instances: u32,
+}
+
+/// A component that can be a room. Cheap to clone.
+#[derive(Clone)]
+pub struct Component(Arc<Loaded>);
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("options", &self.0.options).finish()
+    }
+}
+
+impl fmt::Debug for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Component({:?})", self.0.digest)
+    }
+}
+
+impl Component {
+    pub fn digest(&self) -> Digest {
+        self.0.digest
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.0.manifest
+    }
+
+    pub(super) fn pre(&self) -> &contract::RoomPre<Ground> {
+        &self.0.pre
+    }
+
+    pub(super) fn max_instances(&self) -> u32 {
+        self.0.max_instances
+    }
+}
+
+/// How every guest is compiled and run.
+fn config(options: &Options, functions: &Arc<Functions>) -> wasmtime::Result<Config> {
+    let mut config = Config::new();
+    // The same records must give the same bytes on every machine.
+    config.cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
+    // Metered, so that a loop ends at the same instruction everywhere.
+    config.consume_fuel(true);
+    config.max_wasm_stack(budget::WASM_STACK).async_stack_size(budget::ASYNC_STACK);
+    config.cranelift_opt_level(OptLevel::Speed);
+    config.enable_incremental_compilation(functions.clone())?;
+    // One call at a time in one instance: the bookkeeping of concurrent ones costs time and memory.
+    config.concurrency_support(false);
+    // A fault's text has no backtrace (it would differ between builds), so nothing that only backtraces need is kept.
+    config.wasm_backtrace_max_frames(None).generate_address_map(false).native_unwind_info(false);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(options)));
+    Ok(config)
+}
+
+/// Slots for instances. A slot is address space until it is used; a used one starts as a copy-on-write image of the
+/// component's memory, and holds only the pages that the room has changed.
+fn pool(options: &Options) -> PoolingAllocationConfig {
+    let max = options.max_instances;
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(max)
+        .total_core_instances(max.saturating_mul(budget::CORE_INSTANCES))
+        .total_memories(max)
+        .total_tables(max.saturating_mul(budget::TABLES))
+        .total_stacks(max)
+        .max_core_instances_per_component(budget::CORE_INSTANCES)
+        .max_memories_per_component(budget::MEMORIES)
+        .max_tables_per_component(budget::TABLES)
+        .table_elements(budget::TABLE_ELEMENTS)
+        .max_memory_size(budget::MEMORY.cap as usize * budget::MEMORY.unit as usize)
+        .pagemap_scan(Enabled::Auto);
+    pool
+}
+
+impl Engine {
+    pub fn new(options: Options) -> Result<Engine, EngineError> {
+        let bad_dir = |cause| EngineError::CacheDir { path: options.cache_dir.clone(), cause };
+        cache::make_dir(&options.cache_dir).map_err(bad_dir)?;
+        let functions = Arc::new(Functions::default());
+        let set_up = || -> wasmtime::Result<_> {
+            let wasmtime = wasmtime::Engine::new(&config(&options, &functions)?)?;
+            let mut linker = Linker::new(&wasmtime);
+            wasi::link(&mut linker)?;
+            Ok((wasmtime, linker))
+        };
+        let max_instances = options.max_instances;
+        let (wasmtime, linker) =
+            set_up().map_err(|cause| EngineError::Wasmtime { max_instances, cause: format!("{cause:#}") })?;
+        Ok(Engine(Arc::new(Inner {
+            compatibility: Compatibility::of(&wasmtime),
+            wasmtime,
+            linker,
+            options,
+            functions,
+            compiling: Mutex::default(),
+            loaded: Mutex::default(),
+        })))
+    }
+
+    pub fn max_instances(&self) -> u32 {
+        self.0.options.max_instances
+    }
+
+    /// The component of these bytes, ready to be instantiated: compiled, or taken from the cache; its imports held to
+    /// the list, its manifest read and checked. Loads of one digest share one compile, and one copy while it is in use.
+    pub async fn load(&self, digest: Digest, wasm: &[u8]) -> Result<Component, LoadError> {
+        let slot = self.slot(digest);
+        let mut loaded = slot.lock().await;
+        if let Some(loaded) = loaded.upgrade() {
+            return Ok(Component(loaded));
+        }
+        let (engine, wasm) = (self.clone(), wasm.to_vec());
+        let prepared = tokio::task::spawn_blocking(move || engine.prepare(digest, &wasm));
+        let pre = match prepared.await {
+            Ok(prepared) => prepared?,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        };
+        let manifest = self.describe(&pre).await?;
+        let component = Arc::new(Loaded { digest, manifest, pre, max_instances: self.max_instances() });
+        *loaded = Arc::downgrade(&component);
+        Ok(Component(component))
+    }
+
+    fn slot(&self, digest: Digest) -> Arc<Slot> {
+        let mut slots = self.0.loaded.lock().expect("no panic while holding the slots");
+        // A slot that nobody waits on and whose component nobody uses is of no more use.
+        slots.retain(|_, slot| {
+            Arc::strong_count(slot) > 1 || slot.try_lock().is_ok_and(|loaded| loaded.strong_count() > 0)
+        });
+        slots.entry(digest).or_default().clone()
+    }
+
+    fn prepare(&self, digest: Digest, wasm: &[u8]) -> Result<contract::RoomPre<Ground>, LoadError> {
+        let is = Digest::of(wasm);
+        if is != digest {
+            return Err(LoadError::Digest(is));
+        }
+        let component = self.compiled(digest, wasm)?;
+        let ty = component.component_type();
+        let imports = ty.imports(&self.0.wasmtime).map(|(name, _)| name.to_owned());
+        if let Some(name) = wasi::refused(imports) {
+            return Err(LoadError::Import(name));
+        }
+        let misfit = |cause: wasmtime::Error| LoadError::Contract(format!("{cause:#}"));
+        let pre = self.0.linker.instantiate_pre(&component).map_err(misfit)?;
+        contract::RoomPre::new(pre).map_err(misfit)
+    }
+
+    fn compiled(&self, digest: Digest, wasm: &[u8]) -> Result<wasmtime::component::Component, LoadError> {
+        let path = self.0.options.cache_dir.join(format!("{digest}.cwasm"));
+        match self.cached(&path) {
+            Ok(Some(component)) => return Ok(component),
+            Ok(None) => {}
+            Err(why) => tracing::warn!(path = %path.display(), %why, "ignoring a cached component; it will be rebuilt"),
+        }
+        let _one_at_a_time = self.0.compiling.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let compile = || self.0.wasmtime.precompile_component(wasm);
+        let compiled = self.0.functions.during(&self.0.options.cache_dir, self.0.compatibility, compile);
+        let compiled = compiled.map_err(|cause| LoadError::Compile(format!("{cause:#}")))?;
+        if let Err(cause) = cache::write(&path, self.0.compatibility, &compiled) {
+            tracing::warn!(path = %path.display(), %cause, "cannot cache a compiled component");
+        }
+        deserialize(&self.0.wasmtime, &Trusted(compiled)).map_err(|cause| LoadError::Compile(format!("{cause:#}")))
+    }
+
+    fn cached(&self, path: &Path) -> Result<Option<wasmtime::component::Component>, String> {
+        let Some(payload) = cache::read(path, self.0.compatibility).map_err(|why| why.to_string())? else {
+            return Ok(None);
+        };
+        deserialize(&self.0.wasmtime, &Trusted(payload)).map(Some).map_err(|cause| format!("{cause:#}"))
+    }
+
+    /// Asks the component what it is, in an instance that is thrown away.
+    async fn describe(&self, pre: &contract::RoomPre<Ground>) -> Result<Manifest, LoadError> {
+        let budget = budget::Budget::default();
+        let fuel = budget::DESCRIBE_FUEL;
+        let start = Start { memory: budget.memory, fuel, crossing: budget.crossing() };
+        let never = Moment { now: Time(0), seed: Seed { random: [0; 4], rooms: [0; 4] } };
+        let (mut store, guest) = start_guest(pre, start, &never).await.map_err(|error| match error {
+            Failed::Full => LoadError::Full(self.max_instances()),
+            Failed::Guest(error) => LoadError::Start(error),
+        })?;
+        let said = run(guest.call_describe(&mut store)).await;
+        let printed = store.data().take_printed();
+        let said = said.map_err(|error| LoadError::Describe(super::fault::of_trap(&error, fuel, &printed)))?;
+        let said = said.map_err(|words| LoadError::Describe(GuestError::Refused(super::fault::shortened(&words))))?;
+        Ok(Manifest::check(said)?)
+    }
+}
+
+/// Machine code that this process has made, or has read from a cache file with the right hash.
+struct Trusted(Vec<u8>);
+
+#[allow(unsafe_code)]
+fn deserialize(engine: &wasmtime::Engine, code: &Trusted) -> wasmtime::Result<wasmtime::component::Component> {
+    // SAFETY: the bytes must come from `precompile_component`, unchanged. A `Trusted` is made in two places: from its
+    // return value, and from a cache file whose payload has the SHA-256 that we wrote beside it, in a directory that
+    // only our own user can write to. The bytes are in memory by then, so nobody can change them after the check.
+    unsafe { wasmtime::component::Component::deserialize(engine, &code.0) }
+}

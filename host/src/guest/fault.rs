@@ -1,0 +1,85 @@
+//! How a guest fails, and how that is told apart from our own failures.
+//!
+//! A fault's text goes into the log of the room, so it depends on the component and its records only: no addresses, no
+//! backtraces, and never longer than [`budget::TEXT`].
+
+use chorus_core::{command::Fault, effect::Effect};
+use wasmtime::Trap;
+
+use super::{budget, wasi::OutOfMemory};
+
+/// Why a call came to nothing. The instance is spent, whatever the reason.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GuestError {
+    /// The guest's doing.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// `open` said no, in the guest's own words: a migration that refuses, for instance.
+    #[error("refused: {0}")]
+    Refused(Box<str>),
+    /// An earlier call failed, or was dropped half-way.
+    #[error("this instance has failed before")]
+    Poisoned,
+    /// Not the guest's doing: this machine is out of something. The record is not at fault.
+    #[error("this host could not run the guest: {0}")]
+    Host(Box<str>),
+}
+
+/// The guest asked our side of WASI for what nobody gets.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Closed(pub(crate) &'static str);
+
+/// What a trap, or an error of wasmtime's in place of a result, says about the guest. `printed` is what it printed
+/// before: the runtimes of most languages say there what happened, and then trap.
+pub(crate) fn of_trap(error: &wasmtime::Error, fuel: u64, printed: &[Effect]) -> GuestError {
+    if let Some(OutOfMemory(limit)) = error.downcast_ref() {
+        return Fault::OutOfMemory(*limit).into();
+    }
+    if let Some(Closed(text)) = error.downcast_ref() {
+        return Fault::Trapped((*text).into()).into();
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => return Fault::OutOfFuel(fuel).into(),
+        Some(Trap::AllocationTooLarge) => return GuestError::Host("an allocation failed".into()),
+        Some(trap) => return Fault::Trapped(with_last_words(&trap.to_string(), printed)).into(),
+        None => {}
+    }
+    if error.is::<wasmtime::PoolConcurrencyLimitError>() || error.is::<wasmtime::OutOfMemory>() {
+        return GuestError::Host(error.root_cause().to_string().into());
+    }
+    let text = error.root_cause().to_string();
+    if text.contains("hostcall") {
+        return Fault::TooMuch("more data in one call than its kind may return".into()).into();
+    }
+    // What is left is a result that breaks the canonical ABI: text that is not UTF-8, a pointer out of bounds.
+    Fault::Trapped(shortened(&text)).into()
+}
+
+fn with_last_words(trap: &str, printed: &[Effect]) -> Box<str> {
+    let last = printed.iter().rev().find_map(|effect| match effect {
+        Effect::Log { text, .. } => Some(text),
+        _ => None,
+    });
+    match last {
+        Some(last) => shortened(&format!("{trap}; its last words: {last}")),
+        None => trap.into(),
+    }
+}
+
+/// At most [`budget::TEXT`] bytes of `text`, cut between characters.
+pub(crate) fn shortened(text: &str) -> Box<str> {
+    text[..text.floor_char_boundary(budget::TEXT)].into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        assert_eq!(&*shortened("short"), "short");
+        let long = "é".repeat(budget::TEXT);
+        assert_eq!(shortened(&format!("x{long}")).len(), budget::TEXT - 1);
+    }
+}

@@ -1,0 +1,125 @@
+//! Compiled functions, kept from one component to the next.
+//!
+//! Every guest in JavaScript holds the same QuickJS, so all but a few functions of a new guest have been compiled
+//! before. They are read from disk for the time of a compile, and given back with what was added.
+
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use super::cache::{self, Compatibility};
+
+/// When more than this is kept, only what the last component used stays.
+const MAX_BYTES: usize = 48 << 20;
+
+#[derive(Default)]
+pub(super) struct Functions {
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    entries: HashMap<Vec<u8>, Entry>,
+    added: bool,
+    hits: usize,
+}
+
+struct Entry {
+    value: Vec<u8>,
+    used: bool,
+}
+
+impl std::fmt::Debug for Functions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Functions")
+    }
+}
+
+impl wasmtime::CacheStore for Functions {
+    fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
+        let mut held = self.held();
+        let entry = held.entries.get_mut(key)?;
+        entry.used = true;
+        let value = entry.value.clone();
+        held.hits += 1;
+        Some(Cow::Owned(value))
+    }
+
+    fn insert(&self, key: &[u8], value: Vec<u8>) -> bool {
+        let mut held = self.held();
+        held.added = true;
+        held.entries.insert(key.to_vec(), Entry { value, used: true });
+        true
+    }
+}
+
+impl Functions {
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().expect("no panic while holding compiled functions")
+    }
+
+    /// Runs one compile with the functions of the file in `dir` at hand. One at a time: see `engine`.
+    pub(super) fn during<T>(
+        self: &Arc<Self>,
+        dir: &Path,
+        compatibility: Compatibility,
+        compile: impl FnOnce() -> T,
+    ) -> T {
+        let path: PathBuf = dir.join("functions");
+        let read = cache::read(&path, compatibility).map(|payload| payload.map_or_else(HashMap::new, |it| decode(&it)));
+        let entries = read.unwrap_or_else(|why| {
+            tracing::warn!(path = %path.display(), %why, "ignoring the cache of compiled functions; it will be rebuilt");
+            HashMap::new()
+        });
+        *self.held() = Held { entries, ..Held::default() };
+        let compiled = compile();
+        let held = std::mem::take(&mut *self.held());
+        tracing::debug!(hits = held.hits, known = held.entries.len(), "compiled with known functions");
+        if held.added {
+            let payload = encode(held.entries);
+            if let Err(cause) = cache::write(&path, compatibility, &payload) {
+                tracing::warn!(path = %path.display(), %cause, "cannot keep compiled functions");
+            }
+        }
+        compiled
+    }
+}
+
+/// A sequence of: length of key, length of value (4 bytes each, little-endian), key, value.
+fn encode(mut entries: HashMap<Vec<u8>, Entry>) -> Vec<u8> {
+    let size = |entries: &HashMap<Vec<u8>, Entry>| entries.iter().map(|(k, e)| 8 + k.len() + e.value.len()).sum();
+    let mut bytes: usize = size(&entries);
+    if bytes > MAX_BYTES {
+        entries.retain(|_, entry| entry.used);
+        bytes = size(&entries);
+    }
+    let mut payload = Vec::with_capacity(bytes);
+    for (key, Entry { value, .. }) in entries {
+        payload.extend_from_slice(&(key.len() as u32).to_le_bytes());
+        payload.extend_from_slice(&(value.len() as u32).to_le_bytes());
+        payload.extend_from_slice(&key);
+        payload.extend_from_slice(&value);
+    }
+    payload
+}
+
+/// The payload has been compared with its hash: what does not fit is our own mistake, and ends the reading.
+fn decode(mut payload: &[u8]) -> HashMap<Vec<u8>, Entry> {
+    let mut entries = HashMap::new();
+    while let Some((key, value, rest)) = decode_entry(payload) {
+        entries.insert(key.to_vec(), Entry { value: value.to_vec(), used: false });
+        payload = rest;
+    }
+    entries
+}
+
+fn decode_entry(payload: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (key_len, rest) = payload.split_first_chunk::<4>()?;
+    let (value_len, rest) = rest.split_first_chunk::<4>()?;
+    let (key, rest) = rest.split_at_checked(u32::from_le_bytes(*key_len) as usize)?;
+    let (value, rest) = rest.split_at_checked(u32::from_le_bytes(*value_len) as usize)?;
+    Some((key, value, rest))
+}

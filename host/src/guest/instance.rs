@@ -1,0 +1,200 @@
+//! One room's running guest.
+
+use std::{
+    fmt,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use chorus_core::{
+    command::Fault,
+    effect::{Effect, Event, Moment, RoomInfo, Saved},
+    ids::RoomId,
+};
+use wasmtime::Store;
+
+use super::{
+    budget, contract,
+    engine::Component,
+    fault::{self, GuestError, shortened},
+    translate,
+    wasi::Ground,
+};
+
+/// What one call asked for, and what it cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Called {
+    pub effects: Vec<Effect>,
+    pub fuel: u64,
+}
+
+/// No instance could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum InstantiateError {
+    /// All slots are taken: hibernate a room, or raise `max_instances`.
+    #[error("all {0} instances of this host are in use")]
+    Full(u32),
+    /// The guest failed before its first call.
+    #[error("the component does not start: {0}")]
+    Start(GuestError),
+}
+
+/// One room's running guest. Any failed call spends it, and so does dropping a call half-way.
+pub struct Instance {
+    component: Component,
+    room: RoomId,
+    store: Store<Ground>,
+    guest: contract::Room,
+    poisoned: bool,
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Instance { component, room, poisoned, .. } = self;
+        f.debug_struct("Instance")
+            .field("room", room)
+            .field("component", component)
+            .field("poisoned", poisoned)
+            .finish()
+    }
+}
+
+impl Component {
+    /// A new instance for `room`, with the clock at `at`. [`Instance::open`] comes next.
+    pub async fn instantiate(&self, room: RoomId, at: &Moment) -> Result<Instance, InstantiateError> {
+        let budget = &self.manifest().config.budget;
+        let start = Start { memory: budget.memory, fuel: budget.fuel_for_state(), crossing: budget.crossing() };
+        let (store, guest) = start_guest(self.pre(), start, at).await.map_err(|error| match error {
+            Failed::Full => InstantiateError::Full(self.max_instances()),
+            Failed::Guest(error) => InstantiateError::Start(error),
+        })?;
+        Ok(Instance { component: self.clone(), room, store, guest, poisoned: false })
+    }
+}
+
+impl Instance {
+    pub fn component(&self) -> &Component {
+        &self.component
+    }
+
+    /// Makes this instance the room, fresh or from what was saved. Called once, first.
+    pub async fn open(&mut self, info: &RoomInfo, saved: Option<&Saved>) -> Result<Called, GuestError> {
+        let fuel = self.component.manifest().config.budget.fuel_for_state();
+        self.enter(Some(&info.at), fuel)?;
+        let parts = translate::InfoParts::of(info);
+        let members = parts.members(info);
+        let saved = saved.map(|saved| contract::SavedParam { version: saved.version, state: &saved.state });
+        let said = run(self.guest.call_open(&mut self.store, parts.info(info, &members), saved)).await;
+        match self.leave(said, fuel)? {
+            Ok(effects) => self.finish(effects, fuel),
+            Err(words) => Err(GuestError::Refused(shortened(&words))),
+        }
+    }
+
+    /// Hands the guest one record.
+    pub async fn handle(&mut self, at: &Moment, event: &Event) -> Result<Called, GuestError> {
+        let fuel = self.component.manifest().config.budget.fuel;
+        self.enter(Some(at), fuel)?;
+        let ids = translate::event_ids(event);
+        let (at, event) = (translate::moment(at), translate::event(event, &ids));
+        let said = run(self.guest.call_handle(&mut self.store, at, event)).await;
+        match self.leave(said, fuel)? {
+            Ok(effects) => self.finish(effects, fuel),
+            Err(words) => Err(Fault::Threw(shortened(&words)).into()),
+        }
+    }
+
+    /// The state after the last successful call. It is still the instant of that call.
+    pub async fn save(&mut self) -> Result<Saved, GuestError> {
+        let fuel = self.component.manifest().config.budget.fuel_for_state();
+        self.enter(None, fuel)?;
+        let said = run(self.guest.call_save(&mut self.store)).await;
+        let saved = match self.leave(said, fuel)? {
+            Ok(saved) => translate::saved(saved, self.component.manifest())?,
+            Err(words) => return Err(Fault::Threw(shortened(&words)).into()),
+        };
+        self.debug_log(&self.store.data().take_printed());
+        self.poisoned = false;
+        Ok(saved)
+    }
+
+    /// Before a call. Until [`Instance::finish`], the instance counts as spent: a call that is dropped half-way leaves
+    /// the guest in the middle of something.
+    fn enter(&mut self, at: Option<&Moment>, fuel: u64) -> Result<(), GuestError> {
+        if std::mem::replace(&mut self.poisoned, true) {
+            return Err(GuestError::Poisoned);
+        }
+        if let Some(at) = at {
+            self.store.data_mut().enter(at);
+        }
+        self.store.set_fuel(fuel).expect("fuel is on");
+        Ok(())
+    }
+
+    /// After a call: a trap becomes a fault.
+    fn leave<T>(&mut self, said: wasmtime::Result<T>, fuel: u64) -> Result<T, GuestError> {
+        said.map_err(|error| {
+            let printed = self.store.data().take_printed();
+            self.debug_log(&printed);
+            fault::of_trap(&error, fuel, &printed)
+        })
+    }
+
+    /// After a call that succeeded: its effects are checked.
+    fn finish(&mut self, said: Vec<contract::Effect>, fuel: u64) -> Result<Called, GuestError> {
+        let printed = self.store.data().take_printed();
+        let effects = translate::effects(said, printed, self.component.manifest())?;
+        self.poisoned = false;
+        Ok(Called { effects, fuel: fuel - self.store.get_fuel().expect("fuel is on") })
+    }
+
+    /// What was printed in a call that has no effects to carry it.
+    fn debug_log(&self, printed: &[Effect]) {
+        for effect in printed {
+            if let Effect::Log { text, .. } = effect {
+                tracing::debug!(room = %self.room, text = &**text, "printed");
+            }
+        }
+    }
+}
+
+/// Bounds of a new store.
+pub(super) struct Start {
+    pub memory: u64,
+    pub fuel: u64,
+    pub crossing: usize,
+}
+
+pub(super) enum Failed {
+    Full,
+    Guest(GuestError),
+}
+
+pub(super) async fn start_guest(
+    pre: &contract::RoomPre<Ground>,
+    start: Start,
+    at: &Moment,
+) -> Result<(Store<Ground>, contract::Room), Failed> {
+    let mut store = Store::new(pre.engine(), Ground::new(start.memory, at));
+    store.limiter(|ground| &mut ground.memory);
+    store.set_hostcall_fuel(start.crossing);
+    store.fuel_async_yield_interval(Some(budget::YIELD)).expect("fuel is on");
+    store.set_fuel(start.fuel).expect("fuel is on");
+    match run(pre.instantiate_async(&mut store)).await {
+        Ok(guest) => Ok((store, guest)),
+        Err(error) if error.is::<wasmtime::PoolConcurrencyLimitError>() => Err(Failed::Full),
+        Err(error) => Err(Failed::Guest(fault::of_trap(&error, start.fuel, &store.data().take_printed()))),
+    }
+}
+
+/// Runs a call to its end. Nothing that a guest can call waits (see [`super::wasi`]), so a call that is pending has
+/// burnt [`budget::YIELD`] and lets others run: they, and the reactor, go before it is polled again.
+pub(super) async fn run<T>(call: impl Future<Output = T>) -> T {
+    let mut call = pin!(call);
+    loop {
+        if let Poll::Ready(done) = call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return done;
+        }
+        tokio::task::yield_now().await;
+    }
+}

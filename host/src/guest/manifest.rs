@@ -1,0 +1,192 @@
+//! What a component says about itself, checked.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use serde_json::{Map, Value};
+
+use super::{budget, budget::Budget, contract};
+
+/// A component's own word, checked against the caps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    pub state_version: u32,
+    pub config: Config,
+    /// Timers that have a handler.
+    pub timers: BTreeSet<Arc<str>>,
+    /// Message types that have a handler.
+    pub messages: BTreeSet<Box<str>>,
+}
+
+/// `static config` of a room's class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `maxPlayers`. 0 is no limit of its own.
+    pub max_players: u32,
+    /// `reconnectSeconds`: how long a dropped player's seat is held.
+    pub reconnect_seconds: u32,
+    /// `keepWhenEmpty`
+    pub keep_when_empty: bool,
+    /// `emptySeconds`: how long the room waits for somebody, when it is not kept.
+    pub empty_seconds: u32,
+    /// `budget`
+    pub budget: Budget,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            max_players: 0,
+            reconnect_seconds: 60,
+            keep_when_empty: false,
+            empty_seconds: 60,
+            budget: Budget::default(),
+        }
+    }
+}
+
+/// A manifest that makes no sense. For the script's author.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadManifest {
+    #[error("`config` is not a JSON object: {0}")]
+    NotAnObject(String),
+    #[error("`config.{0}` is unknown; there are: {1}")]
+    UnknownKey(String, String),
+    #[error("`config.{key}` is {value}, above the cap of {cap}")]
+    AboveCap { key: String, value: u64, cap: u64 },
+    #[error("`config.{key}` is {value}; {want}")]
+    BadValue { key: String, value: String, want: &'static str },
+    #[error("{0}")]
+    BadName(String),
+}
+
+const MAX_MEMBERS: u64 = 20_000;
+const MAX_HOLD_SECONDS: u64 = 86_400;
+const MAX_EMPTY_SECONDS: u64 = 7 * 86_400;
+const KEYS: [&str; 5] = ["maxPlayers", "reconnectSeconds", "keepWhenEmpty", "emptySeconds", "budget"];
+
+impl Manifest {
+    pub(crate) fn check(said: contract::Manifest) -> Result<Manifest, BadManifest> {
+        check_names("timer", &said.timers)?;
+        check_names("message type", &said.messages)?;
+        Ok(Manifest {
+            state_version: said.state_version,
+            config: Config::parse(&said.config)?,
+            timers: said.timers.into_iter().map(Arc::from).collect(),
+            messages: said.messages.into_iter().map(String::into_boxed_str).collect(),
+        })
+    }
+}
+
+fn check_names(what: &str, names: &[String]) -> Result<(), BadManifest> {
+    if names.len() > budget::NAMES {
+        let text = format!("{} {what}s are too many; at most {}", names.len(), budget::NAMES);
+        return Err(BadManifest::BadName(text));
+    }
+    match names.iter().find(|name| name.is_empty() || name.len() > budget::TYPE) {
+        None => Ok(()),
+        Some(name) => {
+            let start: String = name.chars().take(budget::TYPE).collect();
+            Err(BadManifest::BadName(format!("{what} {start:?}: a name has 1 to {} bytes", budget::TYPE)))
+        }
+    }
+}
+
+impl Config {
+    /// Reads `static config`. Unknown keys, wrong types and numbers above a cap are errors that name the key.
+    pub fn parse(text: &str) -> Result<Config, BadManifest> {
+        let map: Map<String, Value> =
+            serde_json::from_str(text).map_err(|cause| BadManifest::NotAnObject(cause.to_string()))?;
+        let mut config = Config::default();
+        for (key, value) in &map {
+            match key.as_str() {
+                "maxPlayers" => config.max_players = whole(key, value, 0, MAX_MEMBERS)? as u32,
+                "reconnectSeconds" => config.reconnect_seconds = whole(key, value, 0, MAX_HOLD_SECONDS)? as u32,
+                "keepWhenEmpty" => config.keep_when_empty = boolean(key, value)?,
+                "emptySeconds" => config.empty_seconds = whole(key, value, 0, MAX_EMPTY_SECONDS)? as u32,
+                "budget" => config.budget = parse_budget(value)?,
+                _ => return Err(BadManifest::UnknownKey(key.clone(), KEYS.join(", "))),
+            }
+        }
+        Ok(config)
+    }
+}
+
+fn parse_budget(value: &Value) -> Result<Budget, BadManifest> {
+    let want = "it must be an object";
+    let bad = || BadManifest::BadValue { key: "budget".into(), value: brief(value), want };
+    let map = value.as_object().ok_or_else(bad)?;
+    let mut budget = Budget::default();
+    for (key, value) in map {
+        let name = format!("budget.{key}");
+        let Some((field, bound)) = budget.field(key) else {
+            let known = budget::ALL.map(|bound| bound.key).join(", ");
+            return Err(BadManifest::UnknownKey(name, known));
+        };
+        *field = whole(&name, value, 1, bound.cap)? * bound.unit;
+    }
+    Ok(budget)
+}
+
+fn whole(key: &str, value: &Value, least: u64, cap: u64) -> Result<u64, BadManifest> {
+    // JavaScript has one kind of number: 2.0 is 2.
+    let float = value.as_f64().filter(|n| n.fract() == 0.0 && *n >= 0.0 && *n < 9e15).map(|n| n as u64);
+    match value.as_u64().or(float) {
+        Some(value) if value > cap => Err(BadManifest::AboveCap { key: key.into(), value, cap }),
+        Some(value) if value >= least => Ok(value),
+        _ => {
+            let want = if least == 0 {
+                "it must be a whole number, 0 or more"
+            } else {
+                "it must be a whole number, 1 or more"
+            };
+            Err(BadManifest::BadValue { key: key.into(), value: brief(value), want })
+        }
+    }
+}
+
+fn boolean(key: &str, value: &Value) -> Result<bool, BadManifest> {
+    let bad = || BadManifest::BadValue { key: key.into(), value: brief(value), want: "it must be true or false" };
+    value.as_bool().ok_or_else(bad)
+}
+
+fn brief(value: &Value) -> String {
+    value.to_string().chars().take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_config_says_only_what_it_changes() {
+        assert_eq!(Config::parse("{}"), Ok(Config::default()));
+        let config = Config::parse(r#"{"maxPlayers": 2, "budget": {"memoryMiB": 16.0, "timers": 3}}"#).unwrap();
+        assert_eq!((config.max_players, config.budget.memory, config.budget.timers), (2, 16 << 20, 3));
+        assert_eq!(config.budget.fuel, Budget::default().fuel);
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_key() {
+        let said = |text| Config::parse(text).unwrap_err().to_string();
+        assert_eq!(said(r#"{"budget":{"memoryMiB":512}}"#), "`config.budget.memoryMiB` is 512, above the cap of 256");
+        assert!(said(r#"{"maxPlayer":2}"#).starts_with("`config.maxPlayer` is unknown; there are: maxPlayers"));
+        assert!(
+            said(r#"{"budget":{"memory":1}}"#).starts_with("`config.budget.memory` is unknown; there are: fuelPer")
+        );
+        assert!(said(r#"{"reconnectSeconds":-1}"#).ends_with("is -1; it must be a whole number, 0 or more"));
+        assert!(said(r#"{"keepWhenEmpty":1}"#).ends_with("it must be true or false"));
+        assert!(said("[]").starts_with("`config` is not a JSON object"));
+    }
+
+    #[test]
+    fn every_bound_has_its_own_field() {
+        for bound in budget::ALL {
+            assert!(bound.default <= bound.cap);
+            let mut budget = Budget::default();
+            let (field, _) = budget.field(bound.key).unwrap();
+            assert_eq!(*field, bound.default * bound.unit, "{}", bound.key);
+            *field += 1;
+            assert_ne!(budget, Budget::default());
+        }
+    }
+}

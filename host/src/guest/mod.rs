@@ -1,0 +1,39 @@
+//! The sandbox: a room's component, compiled, instantiated, called and bounded. The only code that knows wasmtime.
+//!
+//! An [`Engine`] loads a [`Component`] (compiled once, kept on disk by [`cache`]), a component gives [`Instance`]s, and
+//! an instance is called with plain types of `core` and answers with plain types of `core`. What comes out of a guest
+//! has been checked here: every JSON text is one value that any parser takes, every id is an id, every number is within
+//! the kind's [`Budget`]. The rest of chorus trusts an `Effect`.
+//!
+//! What to read in: [`budget`] holds every number with its reason; [`wasi`] is the closed list of what a guest may
+//! import and how each is served; `engine` sets wasmtime up and loads; `instance` calls; `translate` checks and
+//! translates; `fault` says how a guest failed.
+//!
+//! Invariants of absence: a guest reaches no clock but its record's time, no randomness but its room's, no file, no
+//! socket, no environment; nothing that it calls waits; its failure is an error here, never a panic.
+
+pub mod budget;
+mod cache;
+mod engine;
+mod fault;
+mod functions;
+mod instance;
+mod manifest;
+mod translate;
+pub mod wasi;
+
+pub use budget::Budget;
+pub use engine::{Component, Engine, EngineError, LoadError, Options};
+pub use fault::GuestError;
+pub use instance::{Called, Instance, InstantiateError};
+pub use manifest::{BadManifest, Config, Manifest};
+
+/// The contract, as Rust: `wit/room.wit`. What goes in is borrowed, what comes out is owned.
+pub(crate) mod contract {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "room",
+        exports: { default: async },
+        ownership: Borrowing { duplicate_if_necessary: true },
+    });
+}

@@ -1,0 +1,151 @@
+//! What waits for a room: its records, in order, and how far they are stored.
+//!
+//! Bounded by [`CAPACITY`]. A room that lags further behind holds nobody up: the mailbox takes no more, remembers from
+//! which offset on, and the room reads the log itself until it has caught up. It may then see a record twice, which its
+//! machine ignores.
+
+use std::{collections::VecDeque, sync::Mutex};
+
+use chorus_core::{
+    command::Record,
+    ids::{Kind, Offset},
+};
+use tokio::sync::Notify;
+
+/// Records that wait for one room.
+pub const CAPACITY: usize = 256;
+
+#[derive(Debug, Default)]
+pub struct Mailbox {
+    inner: Mutex<Inner>,
+    news: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    queue: VecDeque<(Offset, Record)>,
+    /// The first record that was not taken.
+    overflow: Option<Offset>,
+    last: Option<Offset>,
+    /// The oldest record that is in no stored snapshot. The log must be kept from there.
+    unsaved_from: Option<Offset>,
+    kind: Option<Kind>,
+}
+
+/// What a room takes out of its mailbox.
+#[derive(Debug)]
+pub enum Post {
+    Records(VecDeque<(Offset, Record)>),
+    /// The mailbox was full: what comes from this offset on is in the log only.
+    ReadFrom(Offset),
+}
+
+impl Mailbox {
+    pub fn push(&self, offset: Offset, record: Record) {
+        let mut inner = self.lock();
+        inner.last = Some(offset);
+        inner.unsaved_from.get_or_insert(offset);
+        if inner.overflow.is_some() {
+            return;
+        }
+        if inner.queue.len() < CAPACITY {
+            inner.queue.push_back((offset, record));
+        } else {
+            inner.overflow = Some(offset);
+        }
+        drop(inner);
+        self.news.notify_one();
+    }
+
+    /// Takes what is there. `None`: nothing.
+    pub fn take(&self) -> Option<Post> {
+        let mut inner = self.lock();
+        if !inner.queue.is_empty() {
+            return Some(Post::Records(std::mem::take(&mut inner.queue)));
+        }
+        inner.overflow.take().map(Post::ReadFrom)
+    }
+
+    /// Something came: a record, a stored snapshot, a call to look at the clock.
+    pub async fn news(&self) {
+        self.news.notified().await;
+    }
+
+    pub fn wake(&self) {
+        self.news.notify_one();
+    }
+
+    /// All records up to `offset` are in a stored snapshot.
+    pub fn stored(&self, offset: Offset) {
+        let mut inner = self.lock();
+        let all = inner.last.is_none_or(|last| last <= offset);
+        inner.unsaved_from = if all { None } else { inner.unsaved_from.map(|from| from.max(offset + 1)) };
+        drop(inner);
+        self.news.notify_one();
+    }
+
+    pub fn unsaved_from(&self) -> Option<Offset> {
+        self.lock().unsaved_from
+    }
+
+    pub fn last(&self) -> Option<Offset> {
+        self.lock().last
+    }
+
+    /// Whether nothing waits and everything is stored.
+    pub fn is_settled(&self) -> bool {
+        let inner = self.lock();
+        inner.queue.is_empty() && inner.overflow.is_none() && inner.unsaved_from.is_none()
+    }
+
+    pub fn kind(&self) -> Option<Kind> {
+        self.lock().kind.clone()
+    }
+
+    pub fn set_kind(&self, kind: Kind) {
+        self.lock().kind = Some(kind);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().expect("nobody panics while holding it")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chorus_core::{
+        command::RoomCommand,
+        ids::{RoomId, Time},
+    };
+
+    fn record() -> Record {
+        Record { room: RoomId(1), time: Time(0), command: RoomCommand::Close { reason: "".into() } }
+    }
+
+    #[test]
+    fn a_full_mailbox_says_where_to_read_on() {
+        let mailbox = Mailbox::default();
+        for offset in 0..CAPACITY as u64 + 5 {
+            mailbox.push(offset, record());
+        }
+        let Some(Post::Records(records)) = mailbox.take() else { panic!("there are records") };
+        assert_eq!(records.len(), CAPACITY);
+        let Some(Post::ReadFrom(from)) = mailbox.take() else { panic!("there is more in the log") };
+        assert_eq!(from, CAPACITY as u64);
+        mailbox.push(900, record());
+        assert!(matches!(mailbox.take(), Some(Post::Records(_))), "from then on it takes records again");
+    }
+
+    #[test]
+    fn it_is_settled_when_the_last_record_is_stored() {
+        let mailbox = Mailbox::default();
+        mailbox.push(3, record());
+        mailbox.push(7, record());
+        mailbox.take();
+        mailbox.stored(3);
+        assert_eq!(mailbox.unsaved_from(), Some(4));
+        mailbox.stored(7);
+        assert!(mailbox.is_settled());
+    }
+}

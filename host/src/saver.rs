@@ -1,0 +1,130 @@
+//! Snapshots on their way to the store: gathered, written in one transaction, and only when the bus has confirmed all
+//! that the records in them caused. Whoever starts from a stored snapshot therefore owes nobody anything.
+//!
+//! The queue is bounded by [`QUEUE`]; a room whose snapshot finds no place waits, and only that room. A store that is
+//! gone makes them all wait: games go on until their mailboxes are full.
+
+use std::{sync::Arc, time::Duration};
+
+use chorus_bus::Append;
+use chorus_core::ids::RoomId;
+use chorus_store::{RoomUpdate, Store, StoreError};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::mailbox::Mailbox;
+
+/// Snapshots waiting at a time.
+const QUEUE: usize = 1024;
+
+/// Snapshots written in one transaction.
+const BATCH: usize = 256;
+
+/// How long to wait when the store fails.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// One room's news for the store.
+#[derive(Debug)]
+pub struct Job {
+    pub update: RoomUpdate,
+    /// The last append of each partition that came before: all of them must be confirmed.
+    pub after: Vec<Append>,
+    /// Told when it is stored: all records up to its offset are.
+    pub mailbox: Arc<Mailbox>,
+}
+
+#[derive(Debug)]
+enum Order {
+    Save(Box<Job>),
+    Flush(oneshot::Sender<()>),
+}
+
+#[derive(Debug)]
+pub struct Saver {
+    orders: mpsc::Sender<Order>,
+}
+
+impl Saver {
+    pub fn start(store: Store) -> Saver {
+        let (orders, queue) = mpsc::channel(QUEUE);
+        tokio::spawn(run(store, queue));
+        Saver { orders }
+    }
+
+    pub async fn save(&self, job: Job) {
+        // It ends only with the process.
+        let _ = self.orders.send(Order::Save(Box::new(job))).await;
+    }
+
+    /// Returns when all that was given before is stored.
+    pub async fn flush(&self) {
+        let (done, wait) = oneshot::channel();
+        if self.orders.send(Order::Flush(done)).await.is_ok() {
+            let _ = wait.await;
+        }
+    }
+}
+
+async fn run(store: Store, mut queue: mpsc::Receiver<Order>) {
+    let mut orders = Vec::new();
+    while queue.recv_many(&mut orders, BATCH).await > 0 {
+        let mut jobs = Vec::new();
+        let mut flushes = Vec::new();
+        for order in orders.drain(..) {
+            match order {
+                Order::Save(job) => jobs.push(*job),
+                Order::Flush(done) => flushes.push(done),
+            }
+        }
+        save_all(&store, jobs).await;
+        for done in flushes {
+            let _ = done.send(());
+        }
+    }
+}
+
+async fn save_all(store: &Store, jobs: Vec<Job>) {
+    let mut updates = Vec::new();
+    let mut told = Vec::new();
+    for job in jobs {
+        if confirmed(job.after).await {
+            told.push((job.mailbox, job.update.row.id, job.update.row.offset));
+            updates.push(job.update);
+        }
+    }
+    let given_up = write(store, updates).await;
+    for (mailbox, room, offset) in told {
+        if !given_up.contains(&room) {
+            mailbox.stored(offset);
+        }
+    }
+}
+
+async fn confirmed(appends: Vec<Append>) -> bool {
+    for append in appends {
+        if let Err(error) = append.await {
+            tracing::error!(%error, "an output is not in the log, so its room's snapshot is not stored");
+            return false;
+        }
+    }
+    true
+}
+
+/// Until it is written. Only what cannot be right is given up: which rooms those were.
+async fn write(store: &Store, mut updates: Vec<RoomUpdate>) -> Vec<RoomId> {
+    let mut given_up = Vec::new();
+    loop {
+        match store.write_rooms(updates.clone()).await {
+            Ok(()) => return given_up,
+            Err(StoreError::Diverged { room, offset }) => {
+                tracing::error!(%room, offset, "two hosts disagree on this room; its snapshots are not stored any more");
+                updates.retain(|update| update.row.id != room);
+                given_up.push(room);
+            }
+            Err(StoreError::Closed) => return given_up,
+            Err(error) => {
+                tracing::warn!(%error, "snapshots are not stored; trying again");
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+}
