@@ -1,1 +1,171 @@
+//! End-user server: WebSocket ⇄ [`chorus_core::session`] ⇄ bus.
+//!
+//! ```text
+//! accept ─▶ http (warp) ─▶ connection ─▶ line ─▶ bus ─▶ rooms
+//!                          one task      │ lock
+//!                          a socket      │            one task for all
+//!          client ◀─ connection ◀─ line ◀┴─ dispatch ◀─ the edge's channel ◀─ rooms
+//! ```
+//! What to read in: `line` is a connection's session machine with its outbox, shared by its two sides; `connection` is
+//! the side of the socket, `dispatch` the side of the rooms; `http` is what comes before a WebSocket is one; `hub`
+//! holds them together; `outbox` is the bound on what waits for a client; `bury` is for edges that have died.
+//!
+//! One message takes two hops between tasks, one each way: its connection's task appends it to the bus itself, and
+//! what rooms answer is put into outboxes by the dispatcher, which wakes the connection's task; that writes all that
+//! waits in one system call. Nothing waits on a timer.
 
+mod accept;
+mod bury;
+mod connection;
+mod dispatch;
+mod http;
+mod hub;
+mod identify;
+mod line;
+mod outbox;
+mod watch;
+mod writes;
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use chorus_bus::Bus;
+use chorus_core::{ids::MachineId, session};
+use chorus_store::Store;
+use tokio::{net::TcpListener, task::JoinHandle};
+use warp::{filters::BoxedFilter, reply::Response};
+
+pub use bury::{BuryError, bury, expire};
+use hub::Hub;
+pub use outbox::{OUTBOX_BYTES, OUTBOX_FRAMES};
+
+/// How to serve.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// This life of this edge, as the store has registered it.
+    pub id: MachineId,
+    pub listen: SocketAddr,
+    /// Web pages of these origins (`https://example.org`) may connect, besides those of this very host and of
+    /// loopback. `*` lets all of them.
+    pub origins: Vec<String>,
+    /// What one client may do.
+    pub limits: session::Limits,
+    /// Connections at once. One more is told so (503, or 4505).
+    pub max_connections: usize,
+    /// Connections at once from one address; loopback, where a proxy may be, is not counted.
+    pub max_per_address: usize,
+    /// How long a client may take for the head of an HTTP request.
+    pub header_timeout: Duration,
+}
+
+impl Options {
+    /// The defaults.
+    pub fn new(id: MachineId, listen: SocketAddr) -> Options {
+        Options {
+            id,
+            listen,
+            origins: Vec::new(),
+            limits: session::Limits::default(),
+            max_connections: 100_000,
+            max_per_address: 512,
+            header_timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// How many connections this address may have.
+    fn max_from(&self, address: IpAddr) -> usize {
+        if address.to_canonical().is_loopback() { usize::MAX } else { self.max_per_address }
+    }
+}
+
+/// The edge cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("cannot listen on {address}: {source}; is another program using it?")]
+    Listen { address: SocketAddr, source: io::Error },
+}
+
+/// Serves `/ws` and `/healthz`, and `routes` for everything else. The edge's channel on the bus is open when this
+/// returns.
+pub async fn serve(
+    options: Options,
+    bus: Bus,
+    store: Store,
+    routes: BoxedFilter<(Response,)>,
+) -> Result<Edge, ServeError> {
+    let address = options.listen;
+    let listen = async {
+        let listener = TcpListener::bind(address).await?;
+        let bound = listener.local_addr()?;
+        Ok((listener, bound))
+    };
+    let (listener, bound) = listen.await.map_err(|source| ServeError::Listen { address, source })?;
+    let channel = bus.edge_channel(&options.id);
+    let hub = Hub::new(options, bus, store);
+    let dispatching = tokio::spawn(dispatch::run(hub.clone(), channel));
+    let accepting = tokio::spawn(accept::run(hub.clone(), listener, routes));
+    let running = Running { hub: hub.clone(), accepting, dispatching };
+    tracing::info!(address = %bound, edge = %hub.options.id, "serving");
+    Ok(Edge { hub, bound, running: Arc::new(running) })
+}
+
+/// Routes for [`serve`] when there are none.
+pub fn no_routes() -> BoxedFilter<(Response,)> {
+    use warp::Filter;
+    warp::any().and_then(async || Err::<Response, _>(warp::reject::not_found())).boxed()
+}
+
+/// A running edge. Cheap to clone; it stops when the last clone is dropped.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    hub: Arc<Hub>,
+    bound: SocketAddr,
+    running: Arc<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    hub: Arc<Hub>,
+    accepting: JoinHandle<()>,
+    dispatching: JoinHandle<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.dispatching.abort();
+        self.hub.drain();
+    }
+}
+
+impl Edge {
+    /// Where it listens, with the port that was chosen.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.bound
+    }
+
+    /// WebSockets that are open.
+    pub fn connections(&self) -> usize {
+        self.hub.connections()
+    }
+
+    /// Sessions that are connected.
+    pub fn sessions(&self) -> usize {
+        self.hub.sessions()
+    }
+
+    /// Stops accepting, closes every connection with 4001, and returns when all of them are closed and what they left
+    /// behind is with the bus and the store, or after `within`.
+    pub async fn drain(&self, within: Duration) {
+        self.running.accepting.abort();
+        self.hub.drain();
+        if tokio::time::timeout(within, self.hub.all_gone()).await.is_err() {
+            let left = self.connections();
+            tracing::warn!(left, "connections did not close in time; they are cut off");
+        }
+    }
+}

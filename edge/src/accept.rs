@@ -1,0 +1,50 @@
+//! Takes connections in.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::net::{TcpListener, TcpStream};
+use warp::{filters::BoxedFilter, reply::Response};
+
+use crate::{
+    connection,
+    http::{self, Entry},
+    hub::{Hub, Place},
+};
+
+/// Out of file descriptors, for instance: others have to go first.
+const PAUSE: Duration = Duration::from_millis(50);
+
+pub(crate) async fn run(hub: Arc<Hub>, listener: TcpListener, routes: BoxedFilter<(Response,)>) {
+    let routes = http::routes(hub.clone(), routes);
+    loop {
+        match listener.accept().await {
+            Ok((stream, from)) => take_in(&hub, stream, from, &routes),
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+fn take_in(hub: &Arc<Hub>, stream: TcpStream, from: SocketAddr, routes: &BoxedFilter<(Response,)>) {
+    let Some(place) = hub.place(from.ip()) else { return };
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection was gone before it was taken in");
+        return;
+    }
+    tokio::spawn(serve(hub.clone(), stream, place, routes.clone()));
+}
+
+/// HTTP, until it is done or is a WebSocket. Then that gets a task of its own, which is as small as it can be.
+async fn serve(hub: Arc<Hub>, stream: TcpStream, place: Place, routes: BoxedFilter<(Response,)>) {
+    let entry = Arc::new(Entry::new(place.over));
+    if let Err(error) = http::serve(&hub, stream, entry.clone(), routes).await {
+        tracing::debug!(%error, "an HTTP connection failed");
+    }
+    let Some(upgrade) = entry.take_upgrade() else { return };
+    let Ok(upgraded) = upgrade.await else { return };
+    if let Some(connection) = connection::open(hub, place, upgraded).await {
+        tokio::spawn(connection);
+    }
+}

@@ -1,0 +1,315 @@
+//! The side of the socket: one task for each WebSocket, and one future of known size, since there are many of them.
+//!
+//! What bounds a client's means: a message and a frame by [`MAX_FRAME`], the bytes that a message may be cut into by
+//! [`MAX_BYTES_A_MESSAGE`] (empty continuation frames are no message for ever), pings by the session's rate, what it
+//! does not read by the outbox, and how long it may take to go by [`FAREWELL`].
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use chorus_core::{
+    frame::{ClientFrame, CloseCode, MAX_FRAME},
+    ids::Time,
+    session::Input,
+};
+use futures_util::{Sink, Stream};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Instant, Sleep},
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Error as WsError, Message,
+        error::ProtocolError,
+        protocol::{Role, WebSocketConfig},
+    },
+};
+
+use crate::{
+    OUTBOX_BYTES,
+    hub::{Hub, Place},
+    line::Line,
+};
+
+/// The read buffer of a connection, which it keeps for its life. Larger messages grow it while they come.
+const READ_BUFFER: usize = 2 * 1024;
+
+/// Frames that wait are written together up to this size.
+const WRITE_TOGETHER: usize = 16 * 1024;
+
+/// Bytes from the socket that may come without making a message.
+const MAX_BYTES_A_MESSAGE: usize = 2 * MAX_FRAME + 16 * 1024;
+
+/// How long a closing connection may take to say goodbye.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How much of what a client still sends is thrown away, before it is cut off in the middle.
+const THROWN_AWAY: usize = 1 << 20;
+
+/// The close code of a connection that was gone without one.
+const GONE: u16 = 1006;
+
+/// The close code of a close frame that has none.
+const NO_CODE: u16 = 1005;
+
+/// An open WebSocket.
+pub(crate) struct Connection {
+    socket: WebSocketStream<Metered>,
+    line: Arc<Line>,
+    hub: Arc<Hub>,
+    timer: Pin<Box<Sleep>>,
+    /// What the timer waits for while the connection is open.
+    next_tick: Option<Time>,
+    state: State,
+    /// Something was handed to the socket since it was last flushed.
+    dirty: bool,
+    /// How it ended.
+    code: u16,
+    _place: Place,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// A close frame is on its way, from this side or to it.
+    Closing,
+    /// What comes makes no sense any more: the close frame is written, then what comes is thrown away, lest the
+    /// system takes the close frame back.
+    Deaf,
+    /// Likewise, and everything is written.
+    Draining,
+}
+
+/// Takes over the socket of a connection that has been upgraded.
+pub(crate) async fn open(hub: Arc<Hub>, place: Place, upgraded: hyper::upgrade::Upgraded) -> Option<Connection> {
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    let stream = Metered { stream: parts.io.into_inner(), left: MAX_BYTES_A_MESSAGE };
+    let early = parts.read_buf.to_vec();
+    let socket = WebSocketStream::from_partially_read(stream, early, Role::Server, Some(config())).await;
+    let line = hub.open_line();
+    if place.over {
+        let (code, reason) = (CloseCode::TooManyConnections, "too many connections");
+        line.input(&hub, Input::NotOpened { code, reason });
+    }
+    let (timer, next_tick) = (Box::pin(tokio::time::sleep(FAREWELL)), None);
+    let (state, dirty, code) = (State::Open, false, GONE);
+    Some(Connection { socket, line, hub, timer, next_tick, state, dirty, code, _place: place })
+}
+
+fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_TOGETHER)
+        .max_write_buffer_size(OUTBOX_BYTES + 4 * WRITE_TOGETHER)
+        .max_message_size(Some(MAX_FRAME))
+        .max_frame_size(Some(MAX_FRAME))
+}
+
+/// The connection is over.
+struct Over;
+
+impl Future for Connection {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        match self.advance(context) {
+            Ok(()) => Poll::Pending,
+            Err(Over) => Poll::Ready(()),
+        }
+    }
+}
+
+impl Connection {
+    /// Reads what has come, then writes what waits, then waits for more of either.
+    fn advance(&mut self, context: &mut Context<'_>) -> Result<(), Over> {
+        loop {
+            self.check_timer(context)?;
+            self.read(context)?;
+            let blocked = self.write(context)?.is_pending();
+            let parked = self.line.park(context, blocked);
+            let on_time = self.state != State::Open || parked.next_tick == self.next_tick;
+            if parked.closing && self.state == State::Open {
+                self.say_farewell(State::Closing);
+            } else if !on_time {
+                self.set_timer(parked.next_tick);
+            } else if !parked.more {
+                return Ok(());
+            }
+        }
+    }
+
+    fn check_timer(&mut self, context: &mut Context<'_>) -> Result<(), Over> {
+        while self.timer.as_mut().poll(context).is_ready() {
+            if self.state != State::Open {
+                return Err(Over);
+            }
+            self.line.input(&self.hub, Input::Tick);
+            self.set_timer(self.next_tick);
+        }
+        Ok(())
+    }
+
+    fn set_timer(&mut self, at: Option<Time>) {
+        self.next_tick = at;
+        let wait = at.map_or(FAREWELL, |at| Duration::from_millis(at.since(self.hub.now()).max(1)));
+        self.timer.as_mut().reset(Instant::now() + wait);
+    }
+
+    fn say_farewell(&mut self, state: State) {
+        self.state = state;
+        self.timer.as_mut().reset(Instant::now() + FAREWELL);
+    }
+
+    // ---- reading ----
+
+    fn read(&mut self, context: &mut Context<'_>) -> Result<(), Over> {
+        while matches!(self.state, State::Open | State::Closing) {
+            match Pin::new(&mut self.socket).poll_next(context) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Some(Ok(message))) => self.on_message(message),
+                Poll::Ready(Some(Err(error))) => self.on_error(&error)?,
+                Poll::Ready(None) => return Err(Over),
+            }
+        }
+        Ok(())
+    }
+
+    fn on_message(&mut self, message: Message) {
+        self.socket.get_mut().left = MAX_BYTES_A_MESSAGE;
+        let input = match &message {
+            Message::Text(text) => Input::Frame(ClientFrame::parse(text)),
+            Message::Binary(_) => Input::Malformed("binary frames are reserved"),
+            Message::Ping(_) => Input::Ping,
+            Message::Pong(_) => Input::Pong,
+            Message::Close(frame) => {
+                self.code = frame.as_ref().map_or(NO_CODE, |frame| frame.code.into());
+                self.say_farewell(State::Closing);
+                Input::Lost { code: self.code }
+            }
+            Message::Frame(_) => return,
+        };
+        self.line.input(&self.hub, input);
+    }
+
+    fn on_error(&mut self, error: &WsError) -> Result<(), Over> {
+        let what = match error {
+            WsError::Capacity(_) => "a message has at most 65536 bytes",
+            WsError::Utf8(_) => "text is UTF-8",
+            WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return Err(Over),
+            WsError::Protocol(_) => "this is not the WebSocket protocol",
+            WsError::Io(error) if error.kind() == io::ErrorKind::InvalidData => "a message in too many pieces",
+            _ => return Err(Over),
+        };
+        if self.state == State::Closing {
+            return Err(Over);
+        }
+        self.line.input(&self.hub, Input::Malformed(what));
+        self.say_farewell(State::Deaf);
+        Ok(())
+    }
+
+    // ---- writing ----
+
+    /// All frames that wait are handed to the socket, then it is flushed once. Pending: the client does not read.
+    fn write(&mut self, context: &mut Context<'_>) -> Result<Poll<()>, Over> {
+        if self.state == State::Draining {
+            return self.throw_away(context);
+        }
+        let written = self.poll_write(context);
+        match written {
+            Poll::Ready(Ok(())) if self.state == State::Deaf => {
+                self.state = State::Draining;
+                self.socket.get_mut().left = THROWN_AWAY;
+                self.throw_away(context)
+            }
+            Poll::Ready(Ok(())) => Ok(Poll::Ready(())),
+            Poll::Ready(Err(_)) => Err(Over),
+            Poll::Pending => Ok(Poll::Pending),
+        }
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WsError>> {
+        let mut socket = Pin::new(&mut self.socket);
+        loop {
+            ready!(socket.as_mut().poll_ready(context))?;
+            let Some(message) = self.line.pop() else { break };
+            self.dirty = true;
+            socket.as_mut().start_send(message)?;
+        }
+        if self.dirty {
+            ready!(socket.poll_flush(context))?;
+            self.dirty = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn throw_away(&mut self, context: &mut Context<'_>) -> Result<Poll<()>, Over> {
+        let mut stream = Pin::new(self.socket.get_mut());
+        if stream.as_mut().poll_shutdown(context).is_pending() {
+            return Ok(Poll::Pending);
+        }
+        let mut bytes = [std::mem::MaybeUninit::uninit(); 4096];
+        loop {
+            let mut buffer = ReadBuf::uninit(&mut bytes);
+            match stream.as_mut().poll_read(context, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+                Poll::Ready(_) => return Err(Over),
+                Poll::Pending => return Ok(Poll::Pending),
+            }
+        }
+    }
+}
+
+impl Drop for Connection {
+    /// However it ends, its session hears of it.
+    fn drop(&mut self) {
+        self.line.input(&self.hub, Input::Lost { code: self.code });
+        self.hub.close_line(&self.line);
+    }
+}
+
+/// A socket from which only so much may come before it has made a message.
+#[derive(Debug)]
+struct Metered {
+    stream: TcpStream,
+    left: usize,
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.left == 0 {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        self.left = self.left.saturating_sub(buffer.filled().len() - before);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,75 @@
+//! The side of the rooms: takes what they have for this edge's sessions, and hands it out.
+
+use std::sync::Arc;
+
+use chorus_bus::{EdgeReadError, EdgeReceiver};
+use chorus_core::{
+    command::{EdgeCommand, Target},
+    frame::RoomFrame,
+    ids::{RoomId, SessionId},
+    session::Input,
+};
+
+use crate::hub::Hub;
+
+/// How many frames are handed out before others get their turn.
+const BATCH: usize = 256;
+
+pub(crate) async fn run(hub: Arc<Hub>, mut channel: EdgeReceiver) {
+    let mut commands = Vec::new();
+    loop {
+        match channel.recv_many(&mut commands).await {
+            Ok(()) => hand_out(&hub, &mut commands).await,
+            Err(EdgeReadError::Overflow { dropped }) => {
+                tracing::warn!(dropped, "this edge was too slow for its rooms; its sessions have to resume");
+                hub.close_all(|| Input::FellBehind);
+            }
+            Err(EdgeReadError::Closed) => {
+                hub.close_all(|| Input::Unavailable);
+                return;
+            }
+        }
+    }
+}
+
+async fn hand_out(hub: &Arc<Hub>, commands: &mut Vec<EdgeCommand>) {
+    let mut handed = 0;
+    for command in commands.drain(..) {
+        match command {
+            EdgeCommand::Deliver { room, targets, frame } => {
+                handed += targets.len();
+                deliver(hub, room, &targets, &frame);
+            }
+            other => {
+                handed += 1;
+                // Without a line: the room hears of the lost connection, and says it again when the session is back.
+                if let Some(line) = hub.line_of(session_of(&other)) {
+                    line.input(hub, Input::Command(other));
+                }
+            }
+        }
+        if handed >= BATCH {
+            handed = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+fn deliver(hub: &Arc<Hub>, room: RoomId, targets: &[Target], frame: &RoomFrame) {
+    for target in targets {
+        if let Some(line) = hub.line_of(target.session) {
+            line.input(hub, Input::Deliver { room, seq: target.seq, frame });
+        }
+    }
+}
+
+fn session_of(command: &EdgeCommand) -> SessionId {
+    match command {
+        EdgeCommand::Join { session, .. }
+        | EdgeCommand::Leave { session, .. }
+        | EdgeCommand::Kick { session, .. }
+        | EdgeCommand::Admitted { session, .. }
+        | EdgeCommand::Refused { session, .. } => *session,
+        EdgeCommand::Deliver { .. } => unreachable!("it has targets instead"),
+    }
+}

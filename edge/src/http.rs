@@ -1,0 +1,211 @@
+//! What comes before a WebSocket is one: who may have it, and what else there is to see.
+
+use std::sync::{Arc, Mutex};
+
+use chorus_core::frame::PROTOCOL;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade::OnUpgrade};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use warp::{
+    Filter, Reply,
+    filters::BoxedFilter,
+    http::{HeaderMap, StatusCode, header},
+    reply::Response,
+};
+
+use crate::hub::Hub;
+
+/// The head of a request, at most.
+const MAX_HEAD: usize = 16 * 1024;
+
+/// What an HTTP connection and its requests share.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// There is no place for it.
+    over: bool,
+    upgrade: Mutex<Option<OnUpgrade>>,
+}
+
+impl Entry {
+    pub fn new(over: bool) -> Entry {
+        Entry { over, upgrade: Mutex::new(None) }
+    }
+
+    /// The connection that is a WebSocket from now on, if a request has made it one.
+    pub fn take_upgrade(&self) -> Option<OnUpgrade> {
+        self.upgrade.lock().expect("nobody panics while holding it").take()
+    }
+
+    fn set_upgrade(&self, upgrade: OnUpgrade) {
+        *self.upgrade.lock().expect("nobody panics while holding it") = Some(upgrade);
+    }
+}
+
+pub(crate) async fn serve(
+    hub: &Hub,
+    stream: TcpStream,
+    entry: Arc<Entry>,
+    routes: BoxedFilter<(Response,)>,
+) -> hyper::Result<()> {
+    use hyper::service::Service;
+    let routes = TowerToHyperService::new(warp::service(routes));
+    let service = service_fn(|mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(entry.clone());
+        routes.call(request)
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(hub.options.header_timeout).max_buf_size(MAX_HEAD);
+    let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    // Boxed, so that the task is small while it waits for the first request.
+    Box::pin(connection).await
+}
+
+/// Everything that is served.
+pub(crate) fn routes(hub: Arc<Hub>, others: BoxedFilter<(Response,)>) -> BoxedFilter<(Response,)> {
+    let health = warp::path!("healthz").and(warp::get()).map(|| "ok\n".into_response());
+    let rest = warp::ext::get::<Arc<Entry>>()
+        .and_then(async |entry: Arc<Entry>| if entry.over { Err(warp::reject::custom(NoPlace)) } else { Ok(()) })
+        .untuple_one()
+        .and(health.or(others).unify())
+        .recover(no_place)
+        .unify();
+    web_socket(hub).or(rest).unify().boxed()
+}
+
+#[derive(Debug)]
+struct NoPlace;
+
+impl warp::reject::Reject for NoPlace {}
+
+async fn no_place(rejection: warp::Rejection) -> Result<Response, warp::Rejection> {
+    match rejection.find::<NoPlace>() {
+        Some(_) => Ok(refuse(StatusCode::SERVICE_UNAVAILABLE, "too many connections")),
+        None => Err(rejection),
+    }
+}
+
+fn web_socket(hub: Arc<Hub>) -> impl Filter<Extract = (Response,), Error = warp::Rejection> + Clone {
+    warp::path!("ws")
+        .and(warp::get())
+        .and(warp::ext::get::<Arc<Entry>>())
+        .and(warp::ext::optional::<OnUpgrade>())
+        .and(warp::header::headers_cloned())
+        .map(move |entry: Arc<Entry>, upgrade: Option<OnUpgrade>, headers: HeaderMap| {
+            match (answer(&headers, &hub.options.origins), upgrade) {
+                (Ok(response), Some(upgrade)) => {
+                    entry.set_upgrade(upgrade);
+                    response
+                }
+                (Ok(_), None) => refuse(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket"),
+                (Err(refused), _) => refused,
+            }
+        })
+}
+
+/// The answer to a request for a WebSocket.
+fn answer(headers: &HeaderMap, origins: &[String]) -> Result<Response, Response> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let has = |name, word: &str| has_word(headers, name, |other| other.eq_ignore_ascii_case(word));
+    if !has(header::UPGRADE, "websocket") || !has(header::CONNECTION, "upgrade") {
+        return Err(refuse(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket"));
+    }
+    if text(header::SEC_WEBSOCKET_VERSION) != Some("13") {
+        return Err(refuse(StatusCode::UPGRADE_REQUIRED, "WebSocket version 13 is spoken here"));
+    }
+    let Some(key) = text(header::SEC_WEBSOCKET_KEY).filter(|key| key.len() == 24) else {
+        return Err(refuse(StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is missing"));
+    };
+    if !text(header::ORIGIN).is_none_or(|origin| may_connect(origin, text(header::HOST), origins)) {
+        return Err(refuse(StatusCode::FORBIDDEN, "pages of this origin may not connect; see the option for origins"));
+    }
+    let protocol = match headers.contains_key(header::SEC_WEBSOCKET_PROTOCOL) {
+        true if !has_word(headers, header::SEC_WEBSOCKET_PROTOCOL, |other| other == PROTOCOL) => {
+            return Err(refuse(StatusCode::BAD_REQUEST, "the subprotocol spoken here is v1.json.chorus"));
+        }
+        asked => asked.then_some((header::SEC_WEBSOCKET_PROTOCOL, PROTOCOL.to_owned())),
+    };
+    let switch = [
+        (header::UPGRADE, "websocket".to_owned()),
+        (header::CONNECTION, "upgrade".to_owned()),
+        (header::SEC_WEBSOCKET_ACCEPT, derive_accept_key(key.as_bytes())),
+    ];
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    for (name, value) in switch.into_iter().chain(protocol) {
+        let value = value.parse().expect("these are all ASCII");
+        response.headers_mut().insert(name, value);
+    }
+    Ok(response)
+}
+
+/// Whether a header's comma-separated list has such a word.
+fn has_word(headers: &HeaderMap, name: header::HeaderName, is: impl Fn(&str) -> bool) -> bool {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|word| is(word.trim()))
+}
+
+fn refuse(status: StatusCode, why: &'static str) -> Response {
+    let mut response = format!("{why}\n").into_response();
+    *response.status_mut() = status;
+    if status == StatusCode::UPGRADE_REQUIRED {
+        response.headers_mut().insert(header::UPGRADE, header::HeaderValue::from_static("websocket"));
+        response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, header::HeaderValue::from_static("13"));
+    }
+    response
+}
+
+/// Whether pages of this origin may connect: those of this very host, those of this machine, and those on the list.
+fn may_connect(origin: &str, host: Option<&str>, allowed: &[String]) -> bool {
+    if allowed.iter().any(|one| one == "*" || one.eq_ignore_ascii_case(origin)) {
+        return true;
+    }
+    let Some((_, authority)) = origin.split_once("://") else { return false };
+    let same = host.is_some_and(|host| host.eq_ignore_ascii_case(authority));
+    same || is_loopback(authority)
+}
+
+fn is_loopback(authority: &str) -> bool {
+    let name = match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(""),
+        None => authority.split(':').next().unwrap_or(""),
+    };
+    let address = name.parse::<std::net::IpAddr>();
+    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_from_elsewhere_may_not_connect_unless_listed() {
+        let list = ["https://friend.org".to_owned()];
+        let host = Some("chorus.org:8080");
+        for good in [
+            "https://friend.org",
+            "HTTPS://Friend.org",
+            "http://chorus.org:8080",
+            "http://localhost:3000",
+            "http://127.0.0.1",
+            "http://[::1]:9",
+        ] {
+            assert!(may_connect(good, host, &list), "{good}");
+        }
+        for bad in [
+            "https://evil.org",
+            "null",
+            "",
+            "http://chorus.org",
+            "http://localhost.evil.org",
+            "http://127.0.0.1.evil.org",
+            "http://friend.org",
+        ] {
+            assert!(!may_connect(bad, host, &list), "{bad}");
+        }
+        assert!(may_connect("null", None, &["*".to_owned()]));
+    }
+}

@@ -1,0 +1,204 @@
+//! What the tasks of an edge share: its connections, its sessions, its bus and its store.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use chorus_bus::Bus;
+use chorus_core::{
+    command::Record,
+    ids::{SessionId, Time},
+    session::Input,
+};
+use chorus_store::Store;
+use tokio::sync::Notify;
+
+use crate::{Options, line::Line, watch::Watch};
+
+#[derive(Debug)]
+pub(crate) struct Hub {
+    pub options: Options,
+    pub bus: Bus,
+    pub store: Store,
+    watch: Watch,
+    counts: Mutex<Counts>,
+    lines: Mutex<HashMap<u64, Arc<Line>>>,
+    sessions: Mutex<HashMap<SessionId, Arc<Line>>>,
+    next: AtomicU64,
+    draining: AtomicBool,
+    /// A connection is gone, or a task that finishes its work.
+    gone: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: usize,
+    /// By address, loopback aside.
+    from: HashMap<IpAddr, usize>,
+    /// Tasks that write what connections left behind.
+    working: usize,
+}
+
+/// A connection's place among those that are allowed at once.
+#[derive(Debug)]
+pub(crate) struct Place {
+    hub: Arc<Hub>,
+    address: IpAddr,
+    /// There was none any more.
+    pub over: bool,
+}
+
+/// A task that a drain waits for.
+#[derive(Debug)]
+pub(crate) struct Work(Arc<Hub>);
+
+impl Hub {
+    pub fn new(options: Options, bus: Bus, store: Store) -> Arc<Hub> {
+        Arc::new_cyclic(|hub| Hub {
+            options,
+            bus,
+            store,
+            watch: Watch::start(hub.clone()),
+            counts: Mutex::default(),
+            lines: Mutex::default(),
+            sessions: Mutex::default(),
+            next: AtomicU64::new(1),
+            draining: AtomicBool::new(false),
+            gone: Notify::new(),
+        })
+    }
+
+    /// The clock of this edge. The machines have none.
+    pub fn now(&self) -> Time {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    // ---- connections ----
+
+    /// `None` when there are so many too many that even a refusal costs too much.
+    pub fn place(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+        let mut counts = lock(&self.counts);
+        let from = counts.from.get(&address).copied().unwrap_or(0);
+        let (max, max_from) = (self.options.max_connections, self.options.max_from(address));
+        let refusals = 64 + max / 64;
+        if counts.all >= max + refusals || from >= max_from.saturating_add(64) {
+            return None;
+        }
+        let over = counts.all >= max || from >= max_from;
+        counts.all += 1;
+        if max_from != usize::MAX {
+            *counts.from.entry(address).or_default() += 1;
+        }
+        Some(Place { hub: self.clone(), address, over })
+    }
+
+    pub fn open_line(self: &Arc<Self>) -> Arc<Line> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let line = Arc::new(Line::new(number, self));
+        lock(&self.lines).insert(number, line.clone());
+        if self.draining.load(Ordering::SeqCst) {
+            line.input(self, Input::Drain);
+        }
+        line
+    }
+
+    /// Closes every connection, also those that are just being made.
+    pub fn drain(self: &Arc<Self>) {
+        self.draining.store(true, Ordering::SeqCst);
+        self.close_all(|| Input::Drain);
+    }
+
+    /// The line's connection is gone, and the machine knows.
+    pub fn close_line(&self, line: &Line) {
+        lock(&self.lines).remove(&line.number);
+        self.gone.notify_waiters();
+    }
+
+    pub fn close_all(self: &Arc<Self>, input: impl Fn() -> Input<'static>) {
+        let lines: Vec<Arc<Line>> = lock(&self.lines).values().cloned().collect();
+        lines.iter().for_each(|line| line.input(self, input()));
+    }
+
+    pub fn connections(&self) -> usize {
+        lock(&self.lines).len()
+    }
+
+    /// Returns when there is no connection, and nothing that one has left to do.
+    pub async fn all_gone(&self) {
+        loop {
+            let gone = self.gone.notified();
+            tokio::pin!(gone);
+            gone.as_mut().enable();
+            if self.connections() == 0 && lock(&self.counts).working == 0 {
+                return;
+            }
+            gone.await;
+        }
+    }
+
+    pub fn work(self: &Arc<Self>) -> Work {
+        lock(&self.counts).working += 1;
+        Work(self.clone())
+    }
+
+    // ---- sessions ----
+
+    /// From now on the session is this line's. Returns the line that had it.
+    pub fn register(&self, session: SessionId, line: &Arc<Line>) -> Option<Arc<Line>> {
+        lock(&self.sessions).insert(session, line.clone())
+    }
+
+    /// The session is this line's no longer, if it was.
+    pub fn unregister(&self, session: SessionId, line: &Arc<Line>) {
+        let mut sessions = lock(&self.sessions);
+        if sessions.get(&session).is_some_and(|current| Arc::ptr_eq(current, line)) {
+            sessions.remove(&session);
+        }
+    }
+
+    pub fn line_of(&self, session: SessionId) -> Option<Arc<Line>> {
+        lock(&self.sessions).get(&session).cloned()
+    }
+
+    pub fn sessions(&self) -> usize {
+        lock(&self.sessions).len()
+    }
+
+    // ---- the log ----
+
+    /// Appends for a line, which hears of it if that fails later. Whether it was taken.
+    pub fn append(&self, line: &Arc<Line>, record: Record, id: Option<u64>) -> bool {
+        self.watch.append(&self.bus, line, record, id)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = lock(&self.hub.counts);
+        counts.all -= 1;
+        if let Some(from) = counts.from.get_mut(&self.address) {
+            *from -= 1;
+            if *from == 0 {
+                counts.from.remove(&self.address);
+            }
+        }
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        lock(&self.0.counts).working -= 1;
+        self.0.gone.notify_waiters();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("nobody panics while holding it")
+}

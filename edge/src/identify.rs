@@ -1,0 +1,144 @@
+//! Who a client is, and its session: a new one, or the one that its token names.
+
+use std::{fmt::Write, sync::Arc};
+
+use chorus_core::{
+    command::Player,
+    frame::{CloseCode, Hello},
+    ids::{Digest, RoomId, SessionId},
+    session::{Input, Opened},
+};
+use chorus_store::{SessionRow, StoreError};
+
+use crate::{hub::Hub, line::Line};
+
+/// The longest name of a player, in characters.
+const MAX_NAME: usize = 32;
+
+/// Who says this `hello`. The one place where identities come from; anonymous for now, with an id of their own that
+/// stays with the session.
+pub(crate) fn identify(hello: &Hello) -> Result<Player, (CloseCode, &'static str)> {
+    if hello.token.is_some() {
+        return Err((CloseCode::Unauthorized, "tokens are not accepted here"));
+    }
+    let [number] = random::<1>();
+    let name = match hello.name.as_deref().map(str::trim) {
+        Some(name) if is_name(name) => name.to_owned(),
+        Some(_) => return Err((CloseCode::Unauthorized, "a name has 1 to 32 characters, and no control characters")),
+        None => format!("Player {}", 100 + u16::from(number)),
+    };
+    Ok(Player { id: hex(&random::<16>()).into(), name: name.into() })
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=MAX_NAME).contains(&name.chars().count()) && !name.chars().any(|c| c.is_control() || is_invisible(c))
+}
+
+/// Characters that turn a line around, or that a name could consist of without being seen.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// Finds or opens the session of this `hello`, and tells the line.
+pub(crate) fn open(hub: Arc<Hub>, line: Arc<Line>, hello: Hello) {
+    let work = hub.work();
+    tokio::spawn(async move {
+        match find_or_open(&hub, &hello).await {
+            Ok(Ok(opened)) => take_over(&hub, &line, opened),
+            Ok(Err((code, reason))) => line.input(&hub, Input::NotOpened { code, reason }),
+            Err(error) => {
+                tracing::warn!(%error, "no session could be opened");
+                let reason = "this server cannot reach its store now";
+                line.input(&hub, Input::NotOpened { code: CloseCode::Unavailable, reason });
+            }
+        }
+        drop(work);
+    });
+}
+
+/// From here on the session is this line's, and the one that had it is told.
+fn take_over(hub: &Arc<Hub>, line: &Arc<Line>, opened: Opened) {
+    let session = opened.session;
+    if let Some(earlier) = hub.register(session, line) {
+        earlier.input(hub, Input::Replaced);
+    }
+    line.input(hub, Input::Opened(opened));
+    if line.session().is_none() {
+        hub.unregister(session, line);
+    }
+}
+
+type Refused = (CloseCode, &'static str);
+
+async fn find_or_open(hub: &Hub, hello: &Hello) -> Result<Result<Opened, Refused>, StoreError> {
+    let resume = hex(&random::<32>());
+    let edge = hub.options.id.clone();
+    if let Some(token) = &hello.resume {
+        let found = hub.store.resume_session(hash(token), hash(&resume), &edge).await?;
+        if let Some(found) = found {
+            let recovered = Some(found.rooms);
+            return Ok(Ok(Opened { session: found.session, player: found.player, resume, recovered }));
+        }
+    }
+    let player = match identify(hello) {
+        Ok(player) => player,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    let session = SessionId(u128::from_be_bytes(random()));
+    let row = SessionRow { id: session, player: player.clone(), edge, resume_hash: hash(&resume) };
+    hub.store.open_session(row, RoomId::LOBBY).await?;
+    Ok(Ok(Opened { session, player, resume, recovered: None }))
+}
+
+/// All that is kept of a token.
+fn hash(token: &str) -> [u8; 32] {
+    Digest::of(token.as_bytes()).0
+}
+
+/// # Panics
+/// When the system has no randomness: nothing that is secret could be made.
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the system gives random bytes");
+    bytes
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn anyone() -> Hello {
+        Hello::default()
+    }
+
+    #[test]
+    fn a_name_is_seen_and_short() {
+        let hello = |name: &str| {
+            let mut hello = anyone();
+            hello.name = Some(name.into());
+            hello
+        };
+        for good in ["Ana", " Ana ", "Žofie 🎲", &"x".repeat(32)] {
+            let player = identify(&hello(good)).expect(good);
+            assert_eq!(&*player.name, good.trim());
+        }
+        for bad in ["", "   ", "a\nb", "\u{202e}evil", "\u{200b}", &"x".repeat(33)] {
+            assert!(identify(&hello(bad)).is_err(), "{bad:?}");
+        }
+        assert!(identify(&anyone()).is_ok());
+    }
+
+    #[test]
+    fn tokens_wait_for_their_issue() {
+        let mut hello = anyone();
+        hello.token = Some("secret".into());
+        assert_eq!(identify(&hello).unwrap_err().0, CloseCode::Unauthorized);
+    }
+}

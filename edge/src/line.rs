@@ -1,0 +1,137 @@
+//! A connection's session machine and its outbox, shared by the task of its socket and by the dispatcher.
+//!
+//! Whoever has an input takes the lock, lets the machine decide, and carries out what it says at once: appends go to
+//! the bus under the lock, so that their order in the log is the machine's order. What has to wait (the store) is
+//! handed to a task that comes back with another input.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard},
+    task::{Context, Waker},
+};
+
+use chorus_core::{
+    command::Record,
+    ids::{RoomId, SessionId, Time},
+    session::{Input, Output, Session, Store as Write},
+};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::{hub::Hub, identify, outbox::Outbox, writes};
+
+#[derive(Debug)]
+pub(crate) struct Line {
+    /// Its number among the connections of this edge.
+    pub number: u64,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    session: Session,
+    outbox: Outbox,
+    /// The socket's task, when it has nothing to do.
+    waker: Option<Waker>,
+    /// Writes to the store that wait for the one before them.
+    writes: VecDeque<Write>,
+    writing: bool,
+}
+
+/// What the socket's task has to know before it waits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parked {
+    /// The connection is closing, whether or not anything can be written.
+    pub closing: bool,
+    /// There is more to write, and it could be written.
+    pub more: bool,
+    /// When the machine wants a tick.
+    pub next_tick: Option<Time>,
+}
+
+impl Line {
+    pub fn new(number: u64, hub: &Hub) -> Line {
+        let session = Session::new(hub.options.id.clone(), hub.options.limits, hub.now());
+        let inner = Inner { session, outbox: Outbox::default(), waker: None, writes: VecDeque::new(), writing: false };
+        Line { number, inner: Mutex::new(inner) }
+    }
+
+    /// Hands an input to the machine, and carries out what it says.
+    pub fn input(self: &Arc<Self>, hub: &Arc<Hub>, input: Input<'_>) {
+        let now = hub.now();
+        let mut inner = self.lock();
+        let session = inner.session.id();
+        inner.session.handle(input, now);
+        while let Some(output) = inner.session.poll_output() {
+            self.carry_out(&mut inner, hub, output, now);
+        }
+        let over = inner.session.is_over();
+        let waker = if inner.outbox.is_empty() { None } else { inner.waker.take() };
+        drop(inner);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        if let (true, Some(session)) = (over, session) {
+            hub.unregister(session, self);
+        }
+    }
+
+    fn carry_out(self: &Arc<Self>, inner: &mut Inner, hub: &Arc<Hub>, output: Output, now: Time) {
+        match output {
+            Output::Send(frame) => {
+                if inner.outbox.push(frame).is_err() {
+                    inner.session.handle(Input::FellBehind, now);
+                }
+            }
+            Output::Ping => inner.outbox.ping(),
+            Output::Close { code, reason } => inner.outbox.close(code, reason),
+            Output::Hello(hello) => identify::open(hub.clone(), self.clone(), *hello),
+            Output::Append { room, command, id } => {
+                let record = Record { room, time: now, command };
+                if !hub.append(self, record, id) {
+                    inner.session.handle(Input::NotAppended { room, id }, now);
+                }
+            }
+            Output::Store(write) => {
+                inner.writes.push_back(write);
+                if !std::mem::replace(&mut inner.writing, true) {
+                    writes::run(hub.clone(), self.clone());
+                }
+            }
+        }
+    }
+
+    /// The next frame to write.
+    pub fn pop(&self) -> Option<Message> {
+        self.lock().outbox.pop()
+    }
+
+    /// The socket's task waits, and is woken when there is something to write.
+    pub fn park(&self, context: &Context<'_>, blocked: bool) -> Parked {
+        let mut inner = self.lock();
+        if !inner.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            inner.waker = Some(context.waker().clone());
+        }
+        let more = !blocked && !inner.outbox.is_empty();
+        Parked { closing: inner.outbox.is_closing(), more, next_tick: inner.session.poll_timeout() }
+    }
+
+    /// The next write to the store; `None` ends the one who asks.
+    pub fn next_write(&self) -> Option<Write> {
+        let mut inner = self.lock();
+        let write = inner.writes.pop_front();
+        inner.writing = write.is_some();
+        write
+    }
+
+    pub fn session(&self) -> Option<SessionId> {
+        self.lock().session.id()
+    }
+
+    pub fn not_appended(self: &Arc<Self>, hub: &Arc<Hub>, room: RoomId, id: Option<u64>) {
+        self.input(hub, Input::NotAppended { room, id });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("nobody panics while holding it")
+    }
+}

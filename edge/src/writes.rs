@@ -1,0 +1,39 @@
+//! A line's writes to the store: one after the other, in the machine's order.
+
+use std::sync::Arc;
+
+use chorus_core::session::{Input, Store as Write};
+use chorus_store::StoreError;
+
+use crate::{hub::Hub, line::Line};
+
+/// Begins to write what the line has to write, until there is nothing more.
+pub(crate) fn run(hub: Arc<Hub>, line: Arc<Line>) {
+    let work = hub.work();
+    tokio::spawn(async move {
+        while let Some(write) = line.next_write() {
+            let written = write_one(&hub, &line, write).await;
+            if let Err(error) = &written {
+                tracing::warn!(?write, %error, "the store did not take a session's change");
+            }
+            if let Write::Join(_, room) = write {
+                line.input(&hub, Input::Stored { room, done: written.is_ok() });
+            }
+        }
+        drop(work);
+    });
+}
+
+async fn write_one(hub: &Hub, line: &Arc<Line>, write: Write) -> Result<(), StoreError> {
+    let store = &hub.store;
+    match write {
+        Write::Join(session, room) => store.join_membership(session, room).await,
+        // If it is not written, the store knows one room too many, which is no harm.
+        Write::Leave(session, room) => store.leave_membership(session, room).await,
+        Write::Confirm(session) => store.confirm_resume(session).await,
+        // It has come back to this edge meanwhile.
+        Write::Disconnected(session) if hub.line_of(session).is_some_and(|now| !Arc::ptr_eq(&now, line)) => Ok(()),
+        Write::Disconnected(session) => store.session_disconnected(session, &hub.options.id).await,
+        Write::End(session) => store.end_session(session).await,
+    }
+}

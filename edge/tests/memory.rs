@@ -1,0 +1,68 @@
+//! What connections cost. One test, so that this process does nothing else.
+//!
+//! `CHORUS_IDLE=10000` makes it many; the clients are in this process too, as bare sockets.
+
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use chorus_core::session::Limits;
+use support::{Raw, World, frame, within};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+#[tokio::test]
+async fn an_idle_connection_is_small_and_a_ping_flood_takes_no_memory() {
+    let many: usize = std::env::var("CHORUS_IDLE").ok().and_then(|many| many.parse().ok()).unwrap_or(500);
+    let limits = Limits { ping_ms: 600_000, ..Limits::default() };
+    let world = World::start_with(|options| options.limits = limits).await;
+
+    // Whatever is allocated once is there when the measuring begins.
+    let warm = connect(&world, 100).await;
+    let before = resident();
+    let clients = connect(&world, many).await;
+    let each = (resident() - before) / many;
+    println!(
+        "{each} bytes of memory for each of {many} idle connections (its room's member and client's socket included)"
+    );
+    drop((warm, clients));
+
+    let mut raw = world.raw_web_socket().await;
+    let pings = frame(0x89, &[b'x'; 125]).repeat(1000);
+    let before = resident();
+    // Nothing is read until the server gives up.
+    within("the end", async { while raw.0.write_all(&pings).await.is_ok() {} }).await;
+    println!("a ping flood: {} KiB more", resident().saturating_sub(before) / 1024);
+}
+
+/// Clients that are in the lobby, and say nothing.
+async fn connect(world: &World, many: usize) -> Vec<TcpStream> {
+    let world = Arc::new(world.edge.local_addr());
+    let mut clients = Vec::with_capacity(many);
+    for _ in 0..many {
+        clients.push(within("a client", join(*world)).await);
+    }
+    // What they caused is done.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    clients
+}
+
+async fn join(edge: std::net::SocketAddr) -> TcpStream {
+    let mut raw = Raw::connect(edge).await;
+    raw.upgrade().await;
+    raw.send_frame(0x81, br#"{"t":"hello","name":"Ana"}"#).await;
+    let mut seen = Vec::new();
+    while !seen.windows(12).any(|part| part == br#""view":{"her"#) {
+        seen.push(raw.0.read_u8().await.expect("a byte"));
+    }
+    raw.0
+}
+
+/// Bytes of memory that this process has.
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+    let pages: usize = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number");
+    pages * 4096
+}

@@ -1,0 +1,382 @@
+//! Stories of clients that behave.
+
+mod support;
+
+use std::time::Duration;
+
+use chorus_core::{
+    command::{LeaveReason, RoomCommand},
+    ids::Time,
+    session::Limits,
+};
+use support::{CLOSED, Client, DEADLINE, GAME, LOBBY, World, within};
+use tokio_tungstenite::tungstenite::Message;
+
+#[tokio::test]
+async fn a_client_is_welcomed_and_lands_in_the_lobby() {
+    let world = World::start().await;
+    let mut client = world.connect().await;
+    client.send(r#"{"t":"hello","name":" Ana "}"#).await;
+    let welcome = client.welcome().await;
+    assert_eq!(
+        (&welcome["name"], &welcome["recovered"], &welcome["pingMs"]),
+        (&"Ana".into(), &false.into(), &20000.into())
+    );
+    assert_eq!(welcome["resume"].as_str().map(str::len), Some(64));
+    assert_eq!(client.frame("room").await["room"], LOBBY.to_string());
+    assert_eq!((world.edge.connections(), world.edge.sessions()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_message_is_answered_by_its_room() {
+    let world = World::start().await;
+    let mut client = world.join().await;
+    client.say(1, "echo", r#"{"a":[1]}"#).await;
+    let reply = client.frame("reply").await;
+    assert_eq!((reply["id"].as_u64(), reply["seq"].as_u64(), &reply["data"]["a"][0]), (Some(1), Some(2), &1.into()));
+}
+
+#[tokio::test]
+async fn frames_that_a_room_repeats_are_seen_once() {
+    let world = World::start().await;
+    let mut client = world.join().await;
+    client.say(1, "twice", "null").await;
+    client.say(2, "echo", "null").await;
+    for seq in [2, 3] {
+        assert_eq!(client.frame("reply").await["seq"], seq);
+    }
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_resumed_with_what_was_missed() {
+    let world = World::start().await;
+    let mut client = world.join().await;
+    client.say(1, "echo", "1").await;
+    client.say(2, "echo", "2").await;
+    assert_eq!(client.frame("reply").await["seq"], 2);
+    let (resume, session) = (client.resume.clone(), client.session.clone());
+    drop(client);
+    world.rooms.hear("the drop", |room, command| room == LOBBY && matches!(command, RoomCommand::Drop { .. })).await;
+
+    let mut client = world.connect().await;
+    client.send(&format!(r#"{{"t":"hello","resume":"{resume}","last":{{"{LOBBY}":2}}}}"#)).await;
+    let welcome = client.welcome().await;
+    assert_eq!((&welcome["recovered"], &welcome["name"]), (&true.into(), &"Ana".into()));
+    assert_eq!(client.session, session);
+    assert_eq!(client.frame("reply").await["seq"], 3);
+    client.say(3, "echo", "3").await;
+    assert_eq!(client.frame("reply").await["seq"], 4);
+}
+
+#[tokio::test]
+async fn a_resumed_session_that_says_nothing_of_what_it_has_gets_the_whole_view() {
+    let world = World::start().await;
+    let client = world.join().await;
+    let resume = client.resume.clone();
+    drop(client);
+    let mut client = world.connect().await;
+    client.send(&format!(r#"{{"t":"hello","resume":"{resume}"}}"#)).await;
+    client.welcome().await;
+    assert_eq!(client.frame("room").await["seq"], 2);
+}
+
+#[tokio::test]
+async fn a_token_that_was_used_and_superseded_opens_a_new_session() {
+    let world = World::start().await;
+    let client = world.join().await;
+    let (first, session) = (client.resume.clone(), client.session.clone());
+    let mut client = world.connect().await;
+    client.send(&format!(r#"{{"t":"hello","resume":"{first}","last":{{"{LOBBY}":1}}}}"#)).await;
+    client.welcome().await;
+    // Whatever is answered shows that the new token has arrived, and that the store knows.
+    client.say(1, "echo", "null").await;
+    client.frame("reply").await;
+    within("the old token's end", async {
+        loop {
+            let mut other = world.connect().await;
+            other.send(&format!(r#"{{"t":"hello","name":"Ana","resume":"{first}"}}"#)).await;
+            let welcome = other.welcome().await;
+            if welcome["recovered"] == false {
+                assert_ne!(other.session, session);
+                return;
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_second_connection_of_a_session_replaces_the_first() {
+    let world = World::start().await;
+    let mut first = world.join().await;
+    let mut second = world.connect().await;
+    second.send(&format!(r#"{{"t":"hello","resume":"{}","last":{{"{LOBBY}":1}}}}"#, first.resume)).await;
+    second.welcome().await;
+    assert_eq!(first.closed().await, 4504);
+    second.say(1, "echo", "null").await;
+    assert_eq!(second.frame("reply").await["seq"], 2);
+    assert_eq!(world.rooms.count(|command| matches!(command, RoomCommand::Drop { .. })), 0);
+    assert_eq!(world.edge.sessions(), 1);
+}
+
+#[tokio::test]
+async fn a_session_moves_over_the_same_socket() {
+    let world = World::start().await;
+    let mut client = world.join().await;
+    client.say(1, "move", &format!(r#""{GAME}""#)).await;
+    let room = client.frame("room").await;
+    assert_eq!(room["room"], GAME.to_string());
+    assert_eq!(client.frame("left").await["room"], LOBBY.to_string());
+    client.say(2, "echo", "null").await;
+    // What the lobby was asked and did not answer before the session left.
+    client.error("not_in_room", Some(1)).await;
+    assert_eq!(client.frame("reply").await["room"], GAME.to_string());
+    let moves = world.rooms.count(|command| matches!(command, RoomCommand::Join { from: Some(_), .. }));
+    assert_eq!(moves, 1, "it was asked twice");
+}
+
+#[tokio::test]
+async fn a_session_that_leaves_its_last_room_is_in_the_lobby_again() {
+    let world = World::start().await;
+    let mut client = world.join().await;
+    client.say(1, "move", &format!(r#""{GAME}""#)).await;
+    client.frame("room").await;
+    client.frame("left").await;
+    client.error("not_in_room", Some(1)).await;
+    client.say(2, "leave", "null").await;
+    client.frame("left").await;
+    client.error("not_in_room", Some(2)).await;
+    let room = client.frame("room").await;
+    assert_eq!((room["room"].as_str(), room["seq"].as_u64()), (Some(&*LOBBY.to_string()), Some(3)));
+}
+
+#[tokio::test]
+async fn a_refused_move_is_told_to_the_room_that_asked() {
+    let world = World::start().await;
+    let mut client = world.join().await;
+    client.say(1, "move", &format!(r#""{CLOSED}""#)).await;
+    world
+        .rooms
+        .hear("the refusal", |room, command| room == LOBBY && matches!(command, RoomCommand::Answer { .. }))
+        .await;
+    client.say(2, "echo", "null").await;
+    assert_eq!(client.frame("reply").await["room"], LOBBY.to_string());
+}
+
+#[tokio::test]
+async fn a_session_is_taken_up_at_another_edge_when_its_own_has_died() {
+    let mut world = World::start().await;
+    let mut client = world.join().await;
+    client.say(1, "echo", "1").await;
+    client.frame("reply").await;
+    // As far as the others can see, this is what a dead edge is.
+    let dead = world.another_edge().await;
+    let mut client = {
+        let resume = client.resume.clone();
+        let mut client = world.connect().await;
+        client.send(&format!(r#"{{"t":"hello","resume":"{resume}","last":{{"{LOBBY}":1}}}}"#)).await;
+        client
+    };
+    assert_eq!(client.welcome().await["recovered"], true);
+    assert_eq!(client.frame("reply").await["seq"], 2);
+    client.say(1, "echo", "1").await;
+    client.say(2, "echo", "2").await;
+    assert_eq!(client.frame("reply").await["id"], 2, "the first was applied, and answered, before");
+
+    let elsewhere = world.join_at(&dead).await;
+    assert_eq!(chorus_edge::bury(&dead.id, Time(1), &world.bus, &world.store).await.expect("buried"), 1);
+    let id = elsewhere.session.parse().expect("an id");
+    let dropped = |_, command: &RoomCommand| matches!(command, RoomCommand::Drop { session, .. } if *session == id);
+    world.rooms.hear("the drop", dropped).await;
+}
+
+#[tokio::test]
+async fn without_its_log_an_edge_sends_its_clients_away_for_a_while() {
+    let world = World::start().await;
+    let mut client = world.join().await;
+    world.bus.clone().close().await.expect("closed");
+    assert_eq!(client.closed().await, 4010);
+}
+
+#[tokio::test]
+async fn a_kicked_session_is_over() {
+    let world = World::start().await;
+    let mut client = world.join().await;
+    let resume = client.resume.clone();
+    client.say(1, "kick", "null").await;
+    assert_eq!(client.closed().await, 4503);
+    let kicked = |_, command: &RoomCommand| matches!(command, RoomCommand::Leave { reason: LeaveReason::Kicked, .. });
+    world.rooms.hear("the kick", kicked).await;
+    within("the session's end", async {
+        loop {
+            let mut client = world.connect().await;
+            client.send(&format!(r#"{{"t":"hello","resume":"{resume}"}}"#)).await;
+            if client.welcome().await["recovered"] == false {
+                return;
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_goes_is_dropped_with_its_own_code() {
+    let world = World::start().await;
+    let mut client = world.join().await;
+    within("the close", client.socket.close(None)).await.expect("closed");
+    world.rooms.hear("the drop", |_, command| matches!(command, RoomCommand::Drop { code: 1005, .. })).await;
+}
+
+#[tokio::test]
+async fn a_drain_closes_every_connection_and_tells_every_room() {
+    let world = World::start().await;
+    let mut clients = Vec::new();
+    for _ in 0..5 {
+        clients.push(world.join().await);
+    }
+    let silent = world.connect().await;
+    clients.push(silent);
+    let edge = world.edge.clone();
+    let drained = tokio::spawn(async move { edge.drain(DEADLINE).await });
+    for client in &mut clients {
+        assert_eq!(client.closed().await, 4001);
+        // The other half of the goodbye is said by reading on.
+        assert!(within("the end", futures_util::StreamExt::next(&mut client.socket)).await.is_none());
+    }
+    within("the drain", drained).await.expect("drained");
+    assert_eq!((world.edge.connections(), world.edge.sessions()), (0, 0));
+    let drops = |command: &RoomCommand| matches!(command, RoomCommand::Drop { code: 4001, .. });
+    within("the drops", async {
+        while world.rooms.count(drops) < 5 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(tokio::net::TcpStream::connect(world.edge.local_addr()).await.is_err(), "nobody is let in any more");
+}
+
+#[tokio::test]
+async fn the_server_pings_and_a_client_that_answers_stays() {
+    let limits = Limits { ping_ms: 50, ..Limits::default() };
+    let world = World::start_with(|options| options.limits = limits).await;
+    let mut client = world.join().await;
+    for _ in 0..5 {
+        // Reading answers it.
+        assert!(matches!(client.next_message().await, Message::Ping(_)));
+    }
+    client.say(1, "echo", "null").await;
+    client.frame("reply").await;
+}
+
+#[tokio::test]
+async fn a_half_open_connection_is_noticed() {
+    let limits = Limits { ping_ms: 50, ..Limits::default() };
+    let world = World::start_with(|options| options.limits = limits).await;
+    let mut silent = world.raw_web_socket().await;
+    silent.send_frame(0x81, br#"{"t":"hello"}"#).await;
+    assert_eq!(silent.close_code().await, Some(4009));
+    world.rooms.hear("the drop", |_, command| matches!(command, RoomCommand::Drop { code: 4009, .. })).await;
+}
+
+#[tokio::test]
+async fn a_client_that_is_too_fast_is_told_and_then_closed() {
+    let limits = Limits { per_second: 1, burst: 5, ..Limits::default() };
+    let world = World::start_with(|options| options.limits = limits).await;
+    let mut client = world.join().await;
+    for id in 1..=4 {
+        client.say(id, "echo", "null").await;
+        client.frame("reply").await;
+    }
+    client.say(5, "echo", "null").await;
+    let error = client.error("rate_limited", Some(5)).await;
+    assert!(error["retryAfterMs"].as_u64().is_some_and(|ms| (1..=1001).contains(&ms)), "{error}");
+    for id in 6..12 {
+        client.say(id, "echo", "null").await;
+    }
+    assert_eq!(client.closed().await, 4029);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_closed_and_finds_everything_when_it_is_back() {
+    let world = World::start().await;
+    let mut client = world.join().await;
+    let resume = client.resume.clone();
+    client.say(1, "flood", "9000").await;
+    // It reads nothing until it is given up.
+    world.rooms.hear("the drop", |_, command| matches!(command, RoomCommand::Drop { code: 4008, .. })).await;
+    let mut last = 1;
+    while let Some(Ok(message)) = within("the end", futures_util::StreamExt::next(&mut client.socket)).await {
+        let Message::Text(text) = message else { continue };
+        let frame: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        last += 1;
+        assert_eq!(frame["seq"], last, "what came is without a gap");
+    }
+    assert!(last < 9001, "it was closed before the end");
+    // It takes several rounds to get it all, each as far as the outbox goes.
+    let mut token = resume;
+    while last < 9001 {
+        let mut client = world.connect().await;
+        client.send(&format!(r#"{{"t":"hello","resume":"{token}","last":{{"{LOBBY}":{last}}}}}"#)).await;
+        token = client.welcome().await["resume"].as_str().expect("a token").to_owned();
+        while last < 9001 {
+            match within("a frame", futures_util::StreamExt::next(&mut client.socket)).await {
+                Some(Ok(Message::Text(text))) => {
+                    let frame: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+                    last += 1;
+                    assert_eq!(frame["seq"], last);
+                }
+                Some(Ok(_)) => {}
+                _ => break,
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_subprotocol_is_ours_or_none() {
+    let world = World::start().await;
+    let edge = world.edge.local_addr();
+    assert_eq!(Client::connect(edge, &[]).await.err(), None);
+    let ours = [("Sec-WebSocket-Protocol", "other, v1.json.chorus")];
+    assert_eq!(Client::connect(edge, &ours).await.err(), None);
+    assert_eq!(Client::connect(edge, &[("Sec-WebSocket-Protocol", "v2.json.chorus")]).await.err(), Some(400));
+}
+
+#[tokio::test]
+async fn connections_are_bounded() {
+    let world = World::start_with(|options| options.max_connections = 1).await;
+    let _first = world.join().await;
+    let mut second = world.connect().await;
+    assert_eq!(second.closed().await, 4505);
+    let mut page = world.raw().await;
+    page.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(page.head().await.starts_with("HTTP/1.1 503"));
+}
+
+#[tokio::test]
+async fn it_says_that_it_lives() {
+    let world = World::start().await;
+    let mut raw = world.raw().await;
+    raw.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(raw.head().await.starts_with("HTTP/1.1 200"));
+    let mut raw = world.raw().await;
+    raw.send(b"GET /elsewhere HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(raw.head().await.starts_with("HTTP/1.1 404"));
+    let mut raw = world.raw().await;
+    raw.send(b"GET /ws HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(raw.head().await.starts_with("HTTP/1.1 426"));
+}
+
+#[tokio::test]
+async fn what_has_ended_leaves_nothing_behind() {
+    let world = World::start().await;
+    for _ in 0..20 {
+        drop(world.join().await);
+    }
+    within("the ends", async {
+        while world.edge.connections() + world.edge.sessions() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+}

@@ -1,0 +1,182 @@
+//! Rooms without a host: one task reads the log, and does what messages say.
+
+use std::collections::HashMap;
+
+use chorus_bus::Bus;
+use chorus_core::{
+    command::{EdgeCommand, LeaveReason, Record, RoomCommand, Source, Target},
+    frame::RoomFrame,
+    ids::{Kind, MachineId, Number, Offset, RoomId, SessionId},
+    json::Json,
+};
+use tokio::sync::watch;
+
+use super::{CLOSED, within};
+
+/// What rooms have been told, in the order of the log.
+#[derive(Clone)]
+pub struct Rooms {
+    told: watch::Receiver<Vec<Record>>,
+}
+
+#[derive(Clone)]
+struct Member {
+    edge: MachineId,
+    connected: bool,
+    /// Frames so far; the last one's number is their count.
+    frames: Vec<RoomFrame>,
+    applied: u64,
+}
+
+struct Task {
+    bus: Bus,
+    members: HashMap<(RoomId, SessionId), Member>,
+    /// Numbers go on above those of an earlier stay.
+    stays: HashMap<(RoomId, SessionId), usize>,
+    told: watch::Sender<Vec<Record>>,
+}
+
+impl Rooms {
+    pub fn run(bus: Bus) -> Rooms {
+        let (sender, told) = watch::channel(Vec::new());
+        let task = Task { bus, members: HashMap::new(), stays: HashMap::new(), told: sender };
+        tokio::spawn(task.run());
+        Rooms { told }
+    }
+
+    /// Waits until a room has been told this.
+    pub async fn hear(&self, what: &str, is: impl Fn(RoomId, &RoomCommand) -> bool) -> Record {
+        let mut told = self.told.clone();
+        let heard = |all: &Vec<Record>| all.iter().any(|record| is(record.room, &record.command));
+        let all = within(what, told.wait_for(heard)).await.expect("rooms run");
+        all.iter().find(|record| is(record.room, &record.command)).expect("it was there").clone()
+    }
+
+    pub fn count(&self, is: impl Fn(&RoomCommand) -> bool) -> usize {
+        self.told.borrow().iter().filter(|record| is(&record.command)).count()
+    }
+}
+
+impl Task {
+    async fn run(mut self) {
+        let mut reader = self.bus.read(0, 0);
+        let mut batch = Vec::new();
+        while reader.next(&mut batch).await.is_ok() {
+            for (offset, record) in batch.drain(..) {
+                self.apply(offset, &record);
+                self.told.send_modify(|told| told.push(record));
+            }
+        }
+    }
+
+    fn apply(&mut self, offset: Offset, record: &Record) {
+        let room = record.room;
+        match &record.command {
+            RoomCommand::Join { session, edge, from, .. } => self.join(room, *session, edge, *from),
+            RoomCommand::Message { session, client_seq, kind, data } => {
+                self.message(offset, room, *session, *client_seq, kind, data);
+            }
+            RoomCommand::Reconnect { session, edge, last_seq } => self.reconnect(room, *session, edge, *last_seq),
+            RoomCommand::Drop { session, edge, .. } => {
+                if let Some(member) = self.members.get_mut(&(room, *session)).filter(|member| member.edge == *edge) {
+                    member.connected = false;
+                }
+            }
+            RoomCommand::Leave { session, reason } => self.leave(room, *session, *reason),
+            _ => {}
+        }
+    }
+
+    fn join(&mut self, room: RoomId, session: SessionId, edge: &MachineId, from: Option<Source>) {
+        if room == CLOSED {
+            let reason = "closed".into();
+            return self.bus.send_edge(edge, EdgeCommand::Refused { session, room, from, reason });
+        }
+        let frames = vec![view(room, 0); self.stays.get(&(room, session)).copied().unwrap_or(0)];
+        let member = Member { edge: edge.clone(), connected: true, frames, applied: 0 };
+        self.members.entry((room, session)).or_insert(member);
+        self.bus.send_edge(edge, EdgeCommand::Admitted { session, room, from });
+        self.send(room, session, view(room, 0));
+    }
+
+    fn message(&mut self, offset: Offset, room: RoomId, session: SessionId, id: u64, kind: &str, data: &Json) {
+        let Some(member) = self.members.get_mut(&(room, session)) else { return };
+        if id <= member.applied {
+            return;
+        }
+        member.applied = id;
+        let edge = member.edge.clone();
+        let number = Number { offset, index: 1 };
+        match kind {
+            "echo" => self.send(room, session, RoomFrame::reply(room, id, data)),
+            "move" => {
+                let to = data.trim_matches('"').parse().expect("a room's id");
+                let from = Source { room, number };
+                let ask = EdgeCommand::Join { session, room: to, options: Json::null(), from };
+                self.bus.send_edge(&edge, ask.clone());
+                // As a host would that does not know whether the one before it has said so.
+                self.bus.send_edge(&edge, ask);
+            }
+            "kick" => self.bus.send_edge(&edge, EdgeCommand::Kick { session, room, reason: "cheating".into() }),
+            "leave" => self.leave(room, session, LeaveReason::Left),
+            // As much as it says, in events of 1,000 bytes.
+            "flood" => {
+                let event = RoomFrame::event(room, "flood", &Json::of(&"x".repeat(1000)));
+                let count: u32 = data.parse().expect("a number");
+                (0..count).for_each(|_| self.send(room, session, event.clone()));
+            }
+            "twice" => {
+                self.send(room, session, RoomFrame::reply(room, id, data));
+                self.send_again(room, session, 1);
+            }
+            "lose" => {
+                self.send(room, session, RoomFrame::reply(room, id, data));
+            }
+            "silent" => {}
+            other => panic!("no story has {other}"),
+        }
+    }
+
+    fn reconnect(&mut self, room: RoomId, session: SessionId, edge: &MachineId, last: Option<u64>) {
+        let Some(member) = self.members.get_mut(&(room, session)) else {
+            let reason = LeaveReason::Left;
+            return self.bus.send_edge(edge, EdgeCommand::Leave { session, room, reason });
+        };
+        member.edge = edge.clone();
+        member.connected = true;
+        let applied = member.applied;
+        match last {
+            Some(last) => self.send_again(room, session, last as usize + 1),
+            None => self.send(room, session, view(room, applied)),
+        }
+    }
+
+    fn leave(&mut self, room: RoomId, session: SessionId, reason: LeaveReason) {
+        self.send(room, session, RoomFrame::left(room, "left"));
+        let Some(member) = self.members.remove(&(room, session)) else { return };
+        self.stays.insert((room, session), member.frames.len());
+        self.bus.send_edge(&member.edge, EdgeCommand::Leave { session, room, reason });
+    }
+
+    fn send(&mut self, room: RoomId, session: SessionId, frame: RoomFrame) {
+        let Some(member) = self.members.get_mut(&(room, session)) else { return };
+        member.frames.push(frame);
+        let seq = member.frames.len();
+        self.send_again(room, session, seq);
+    }
+
+    /// Everything from this number on.
+    fn send_again(&mut self, room: RoomId, session: SessionId, first: usize) {
+        let member = &self.members[&(room, session)];
+        for (seq, frame) in (1..).zip(&member.frames).skip(first - 1) {
+            if member.connected {
+                let targets = vec![Target { session, seq }];
+                self.bus.send_edge(&member.edge, EdgeCommand::Deliver { room, targets, frame: frame.clone() });
+            }
+        }
+    }
+}
+
+fn view(room: RoomId, ack: u64) -> RoomFrame {
+    RoomFrame::room(room, &Kind::lobby(), ack, &Json::trusted(r#"{"here":true}"#))
+}
