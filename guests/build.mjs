@@ -1,0 +1,139 @@
+// Builds guests into components: `node guests/build.mjs [--out DIR] [--guests DIR] [--no-fixtures] [--json] [kind | path …]`.
+//
+// Without names: every kind and every fixture. Only what changed is built. Exit code 1 when any guest failed.
+
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+
+const GUESTS = fileURLToPath(new URL(".", import.meta.url));
+const SDK = join(GUESTS, "sdk/");
+/** Builds at a time. Each keeps one core busy. */
+const AT_ONCE = 2;
+
+const HELP = `Usage: node guests/build.mjs [options] [kind | path …]
+
+Builds guests into WebAssembly components; all of them when none is named. Only what changed is built.
+
+  --out DIR        where the components and manifest.json go (default: dist in the folder of guests)
+  --guests DIR     the folder of guests (default: the one of this file)
+  --no-fixtures    leave out the tests' guests in fixtures/
+  --json           one line of JSON for each guest: { kind, ok, digest, file, bytes, ms, kept, warnings, error? }
+`;
+
+/** Builds what is named, and tells of each as it is done. Whether all went well. */
+export async function buildAll(options = {}) {
+  const { guests = GUESTS, out = join(guests, "dist"), fixtures = true, names = [], tell = () => {} } = options;
+  const { allGuests, namedGuest } = await import("./build/sources.mjs");
+  const { Dist } = await import("./build/dist.mjs");
+  const dist = new Dist(resolve(out));
+  const all = allGuests(guests);
+  const wanted = names.length > 0 ? names : all.filter((guest) => fixtures || !guest.fixture);
+  let done = 0, ok = true;
+
+  const one = async (guest) => {
+    const started = performance.now();
+    const since = () => Math.round(performance.now() - started);
+    const kind = typeof guest === "string" ? guest : guest.kind;
+    let told;
+    try {
+      const found = typeof guest === "string" ? namedGuest(guests, guest) : guest;
+      told = { kind: found.kind, ok: true, ...(await build(found, dist)), ms: since() };
+    } catch (error) {
+      const errors = (error.list ?? [error]).map((one) => plainError(one, kind));
+      told = { kind, ok: false, ms: since(), error: errors[0], errors };
+      ok = false;
+    }
+    done += 1;
+    tell({ ...told, done, of: wanted.length });
+  };
+
+  const waiting = [...wanted];
+  const worker = async () => { while (waiting.length > 0) await one(waiting.shift()); };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  if (names.length === 0) dist.prune(all.map(({ kind }) => kind));
+  return ok;
+}
+
+/** An author's mistake with its place; anything else is ours, and tells where it comes from. */
+function plainError({ file, line, column, message, stack }, kind) {
+  return file === undefined ? { file: kind, line: 0, column: 0, message: stack } : { file, line, column, message };
+}
+
+async function build(guest, dist) {
+  const { entryOf } = await import("./build/sources.mjs");
+  const { bundle } = await import("./build/bundle.mjs");
+  const { inspect } = await import("./build/inspect.mjs");
+  const entry = entryOf(guest);
+  const bundled = await bundle(entry);
+  const { warnings } = inspect(bundled, entry, SDK);
+  const sourceHash = await hashOf(bundled.module);
+  const kept = dist.kept(guest.kind, sourceHash);
+  const { digest, file, bytes } = kept ?? (await make(bundled, entry, guest.kind, sourceHash, dist));
+  return { digest, file, bytes, kept: kept !== undefined, warnings: warnings.map(String) };
+}
+
+async function make({ module }, entry, kind, sourceHash, dist) {
+  const { componentize } = await import("./build/component.mjs");
+  const started = performance.now();
+  const component = await componentize(module, entry);
+  return dist.keep(kind, component, sourceHash, Math.round(performance.now() - started));
+}
+
+/** Of all that goes into a component: its files and the SDK's (as bundled), the contract, the tools and their options. */
+async function hashOf(module) {
+  const { sha256 } = await import("./build/dist.mjs");
+  const { OPTIONS, WIT } = await import("./build/component.mjs");
+  const wit = readdirSync(WIT).sort().map((file) => readFileSync(join(WIT, file), "utf8"));
+  const tools = readFileSync(join(GUESTS, "package-lock.json"), "utf8");
+  return sha256(module, ...wit, tools, JSON.stringify(OPTIONS));
+}
+
+function tellPeople(told) {
+  const count = `[${told.done}/${told.of}]`;
+  if (!told.ok) {
+    console.error(`${count} ${told.kind}: failed`);
+    for (const { file, line, column, message } of told.errors) {
+      console.error(`  error: ${line > 0 ? `${file}:${line}:${column}` : file}: ${message}`);
+    }
+    return;
+  }
+  const size = `${(told.bytes / 1e6).toFixed(2)} MB`;
+  const how = told.kept ? "unchanged" : `${(told.ms / 1000).toFixed(1)} s`;
+  console.log(`${count} ${told.kind.padEnd(24)} ${size}  ${how}`);
+  told.warnings.forEach((warning) => console.warn(`  warning: ${warning}`));
+}
+
+function tellMachines({ done, of, ...told }) {
+  console.log(JSON.stringify(told));
+}
+
+async function main() {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      out: { type: "string" },
+      guests: { type: "string" },
+      "no-fixtures": { type: "boolean" },
+      json: { type: "boolean" },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  if (values.help) return console.log(HELP);
+  if (!existsSync(join(GUESTS, "node_modules", "componentize-qjs"))) {
+    console.error("the tools are not installed: run `npm ci` in guests/");
+    process.exitCode = 1;
+    return;
+  }
+  const ok = await buildAll({
+    out: values.out,
+    guests: values.guests && resolve(values.guests),
+    fixtures: !values["no-fixtures"],
+    names: positionals,
+    tell: values.json ? tellMachines : tellPeople,
+  });
+  if (!ok) process.exitCode = 1;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) await main();

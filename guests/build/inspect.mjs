@@ -1,0 +1,67 @@
+// Runs a bundled guest's top level as the componentizer will, where an error still has a file and a line, and asks it
+// what it is.
+
+import { readFileSync } from "node:fs";
+import { SourceMap } from "node:module";
+import { createContext, runInContext } from "node:vm";
+
+import { Mistake, placeOf } from "./error.mjs";
+import { shownPath } from "./sources.mjs";
+import { exportsOf, placeOfName } from "./syntax.mjs";
+
+const FILE = "bundle.js";
+/** A top level that takes longer does not end. */
+const TIMEOUT_MS = 5_000;
+
+/** `{ manifest, warnings }` of a guest. A bare one's word is not asked for: it may be meant to be nonsense. */
+export function inspect({ bare, script, map }, entry, sdk) {
+  try {
+    const guest = load(script);
+    if (bare) return { manifest: undefined, warnings: [] };
+    const warnings = Array.from(guest.warnings(), (name) => `no hook is called \`${name}\`; it is never called by the room`);
+    return { manifest: JSON.parse(JSON.stringify(guest.describe())), warnings: warnings.map((text) => at(entry, text)) };
+  } catch (error) {
+    throw mistake(error, map, entry, sdk);
+  }
+}
+
+/** A guest in a fresh global scope, without anything of Node's. */
+export function load(script) {
+  const context = createContext(Object.create(null));
+  return runInContext(`${script}\nguest;`, context, { filename: FILE, timeout: TIMEOUT_MS });
+}
+
+/** At the author's own line: of the stack, or of the member that the words name, or of the class. */
+function mistake(error, map, entry, sdk) {
+  const message = typeof error === "string" ? error : String(error?.message ?? error);
+  const frame = authorFrame(error, map, sdk);
+  if (frame) return new Mistake(shownPath(frame.file), frame, `${message} (while the component is built)`);
+  return at(entry, message);
+}
+
+/** How the SDK's words name a member of the class. */
+const NAMED = [
+  /has no key "(\w+)"/, /static config\.budget\.(\w+)/, /static config\.(\w+)/, /static (\w+)/, /called `(\w+)`/,
+  /(?:timers|messages)\.(\w+)/, /^this\.(\w+)/, /^(\w+) must/,
+];
+
+function at(entry, message) {
+  const code = readFileSync(entry, "utf8");
+  for (const pattern of NAMED) {
+    const place = placeOfName(code, entry, pattern.exec(message)?.[1]);
+    if (place) return new Mistake(shownPath(entry), place, message);
+  }
+  return new Mistake(shownPath(entry), placeOf(code, exportsOf(code, entry).place), message);
+}
+
+function authorFrame(error, map, sdk) {
+  const sources = new SourceMap(map);
+  const places = String(error?.stack ?? "").matchAll(/bundle\.js:(\d+):(\d+)/g);
+  for (const [, line, column] of places) {
+    const found = sources.findEntry(Number(line) - 1, Number(column) - 1);
+    if (found.originalSource === undefined) continue;
+    const file = found.originalSource;
+    if (!file.startsWith(sdk)) return { file, line: found.originalLine + 1, column: found.originalColumn + 1 };
+  }
+  return undefined;
+}

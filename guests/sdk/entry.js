@@ -1,0 +1,7 @@
+// The component's entry: the build puts the author's module where "chorus:script" is.
+
+import "./ground.js";
+import Script from "chorus:script";
+import { serve } from "./guest.js";
+
+export const { describe, open, handle, save, warnings } = serve(Script);

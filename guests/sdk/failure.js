@@ -1,0 +1,42 @@
+// What a script threw, as its author reads it.
+
+import { ABSENT } from "./absent.js";
+import { exec, join, slice, split, String, test } from "./primordials.js";
+
+const FRAMES = 3;
+
+/** The error's words, what to do about it where that is known, and where it came from. Anything can be thrown. */
+export function failureText(error) {
+  try {
+    return wordsOf(error);
+  } catch {
+    return "threw something that cannot be printed";
+  }
+}
+
+function wordsOf(error) {
+  if (typeof error !== "object" || error === null) return `threw ${String(error)}`;
+  const text = `${error.name ?? "Error"}: ${error.message ?? "thrown"}${hint(error)}`;
+  const frames = framesOf(error);
+  return frames === "" ? text : `${text}\n${frames}`;
+}
+
+function hint(error) {
+  const message = `${error.message}`;
+  const missing = exec(/^'?([\w$]+)'? is not defined/, message);
+  if (missing !== null && typeof ABSENT[missing[1]] === "string") return `; use instead: ${ABSENT[missing[1]]}`;
+  const frozen = /not extensible|read-?only|Cannot assign to|Cannot add property/i;
+  if (error.name === "TypeError" && test(frozen, message)) return `; ${SURVIVES}`;
+  return "";
+}
+
+export const SURVIVES = "only this.state survives; put it there";
+
+function framesOf(error) {
+  const lines = typeof error.stack === "string" ? split(error.stack, "\n") : [];
+  const frames = [];
+  for (let i = 0; i < lines.length && frames.length < FRAMES; i++) {
+    if (test(/^\s*at /, lines[i])) frames[frames.length] = slice(lines[i], 0, 160);
+  }
+  return join(frames, "\n");
+}

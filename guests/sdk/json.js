@@ -1,0 +1,33 @@
+// Values to the texts that cross to the host.
+//
+// These run for every message: an error's words are put together only when there is one.
+
+import { stringify, toWellFormed, TypeError } from "./primordials.js";
+
+/** `value` as JSON; `undefined` is null. `what` and `name` are for the error. Half surrogate pairs leave as escapes. */
+export function toJson(value, what, name) {
+  if (value === undefined) return "null";
+  let text;
+  try {
+    text = stringify(value);
+  } catch (cause) {
+    throw new TypeError(`${label(what, name)} is not plain JSON data: ${cause?.message}`);
+  }
+  if (text === undefined) throw new TypeError(`${label(what, name)} is a ${typeof value}; it must be plain JSON data`);
+  return text;
+}
+
+function label(what, name) {
+  return name === undefined ? what : `${what} ${stringify(name)}`;
+}
+
+/** A text that is handed out as it is. Half a surrogate pair would trap at the boundary. */
+export function toText(value, what) {
+  if (typeof value !== "string") throw new TypeError(`${what} must be a string, not ${named(value)}`);
+  return toWellFormed(value);
+}
+
+/** What kind of thing a value is, for an error. */
+export function named(value) {
+  return value === null || value === undefined ? `${value}` : `a ${typeof value}`;
+}

@@ -1,0 +1,91 @@
+// What a component says about itself, checked while it is built: a mistake here is its author's to see, at once.
+
+import { named, toJson } from "./json.js";
+import { getPrototypeOf, isInteger, join, keys, ownKeys, TypeError, test } from "./primordials.js";
+import { Room } from "./room.js";
+
+const whole = (value) => isInteger(value) && value >= 0 ? null : "must be a whole number, 0 or more";
+const positive = (value) => isInteger(value) && value >= 1 ? null : "must be a whole number, 1 or more";
+const flag = (value) => typeof value === "boolean" ? null : "must be true or false";
+
+const BUDGET = {
+  fuelPerRecord: positive,
+  memoryMiB: positive,
+  outputKiB: positive,
+  effectsPerRecord: positive,
+  timers: positive,
+  roomsPerRecord: positive,
+  stateKiB: positive,
+  faults: positive,
+};
+
+const CONFIG = {
+  maxPlayers: whole,
+  reconnectSeconds: whole,
+  keepWhenEmpty: flag,
+  emptySeconds: whole,
+  budget: (value) => { check(value, BUDGET, "static config.budget"); return null; },
+};
+
+export const HOOKS = [
+  "onCreate", "onJoinAttempt", "onJoin", "onDrop", "onReconnect", "onLeave", "onRoomMessage", "onRoomEnd", "onMoveFailed",
+  "onRestore", "onDispose",
+];
+
+/** The manifest of `RoomClass`, of which `room` is one. */
+export function manifestOf(RoomClass, room) {
+  const stateVersion = RoomClass.stateVersion ?? 1;
+  if (!isInteger(stateVersion) || stateVersion < 0 || stateVersion > 0xffffffff) {
+    throw new TypeError(`static stateVersion must be a whole number, 0 or more, not ${stateVersion}`);
+  }
+  const config = RoomClass.config ?? {};
+  check(config, CONFIG, "static config");
+  return {
+    stateVersion,
+    config: toJson(config, "static config"),
+    timers: namesOf(room.timers, "timers", "(payload) => …"),
+    messages: namesOf(room.messages, "messages", "(player, data) => …"),
+  };
+}
+
+function check(object, rules, what) {
+  if (typeof object !== "object" || object === null) throw new TypeError(`${what} must be an object, not ${named(object)}`);
+  const given = keys(object);
+  for (let i = 0; i < given.length; i++) {
+    const key = given[i];
+    const rule = rules[key];
+    if (typeof rule !== "function") throw new TypeError(`${what} has no key "${key}"; there are: ${join(keys(rules), ", ")}`);
+    const wrong = rule(object[key]);
+    if (wrong !== null) throw new TypeError(`${what}.${key} ${wrong}`);
+  }
+}
+
+function namesOf(handlers, what, shape) {
+  if (handlers === undefined) return [];
+  if (typeof handlers !== "object" || handlers === null) throw new TypeError(`${what} must be an object of { name: ${shape} }`);
+  const names = keys(handlers);
+  for (let i = 0; i < names.length; i++) {
+    const name = names[i];
+    if (typeof handlers[name] !== "function") throw new TypeError(`${what}.${name} must be a function, ${shape}, not ${named(handlers[name])}`);
+    if (name.length < 1 || name.length > 64) throw new TypeError(`${what}: a name has 1 to 64 bytes, this one ${name.length}`);
+  }
+  return names;
+}
+
+/** Methods that look like hooks and are none: most likely misspelt. */
+export function unknownHooks(RoomClass) {
+  const found = [];
+  for (let proto = RoomClass.prototype; proto !== Room.prototype && proto !== null; proto = getPrototypeOf(proto)) {
+    const names = ownKeys(proto);
+    for (let i = 0; i < names.length; i++) {
+      const name = names[i];
+      if (typeof name === "string" && test(/^on_?[a-z]/i, name) && !known(name)) found[found.length] = name;
+    }
+  }
+  return found;
+}
+
+function known(name) {
+  for (let i = 0; i < HOOKS.length; i++) if (HOOKS[i] === name) return true;
+  return false;
+}

@@ -1,0 +1,161 @@
+// The members of a room, as its script sees them.
+
+import { emit, messageType } from "./call.js";
+import { named, toJson, toText } from "./json.js";
+import * as own from "./primordials.js";
+
+/** The room that every session joins first. */
+export const LOBBY = "00000000000000000000000000010bb7";
+
+const ROOM_ID = /^[0-9a-f]{32}$/;
+
+/** A room's id, checked; `"lobby"` is one. */
+export function roomId(room, what) {
+  const id = room === "lobby" ? LOBBY : toText(room, `${what}: the room`);
+  if (!own.test(ROOM_ID, id)) {
+    throw new own.TypeError(`${what}: ${own.stringify(id)} is not a room's id; take one from this.rooms.create, or "lobby"`);
+  }
+  return id;
+}
+
+/** What the SDK may do to players and a script may not. */
+export let inner;
+export let seats;
+
+export class Player {
+  #member;
+  #text;
+  #live;
+
+  constructor(member, text) {
+    this.#member = member;
+    this.#text = text;
+  }
+
+  get id() { return this.#member.player; }
+  get session() { return this.#member.session; }
+  get name() { return this.#member.name; }
+  get connected() { return this.#member.connected; }
+  get spectator() { return this.#member.spectator; }
+
+  /** Parsed anew in each call that looks at it, so that what a restored room sees is what this one saw. */
+  get data() {
+    if (this.#live === undefined) {
+      this.#live = { value: own.parse(this.#text) };
+      looked[looked.length] = this;
+    }
+    return this.#live.value;
+  }
+
+  set data(value) {
+    void this.data;
+    this.#live.value = value;
+  }
+
+  send(type, data) {
+    const kind = messageType(type, "player.send: the type");
+    emit("send", { session: this.session, kind, data: toJson(data, "player.send: the data of", kind) });
+  }
+
+  moveTo(room, options) {
+    const target = roomId(room, "player.moveTo");
+    emit("move-to", { session: this.session, room: target, options: toJson(options ?? {}, "player.moveTo: the options") });
+  }
+
+  kick(reason = "kicked") {
+    emit("kick", { session: this.session, reason: toText(reason, "player.kick: the reason") });
+  }
+
+  toJSON() {
+    throw new own.TypeError("a player is not plain data: keep player.id or player.session");
+  }
+
+  static {
+    inner = {
+      setConnected(player, connected) { player.#member.connected = connected; },
+      setSpectator(player, spectator) { player.#member.spectator = spectator; },
+      text: (player) => player.#text,
+      /** Keeps what the script has made of `data`. Whether it is something new. */
+      commit(player) {
+        const text = toJson(player.#live.value, "player.data");
+        const changed = text !== player.#text;
+        player.#text = text;
+        player.#live = undefined;
+        return changed;
+      },
+      forget(player) { player.#live = undefined; },
+    };
+  }
+}
+
+/** Players whose data this call has looked at. */
+let looked = [];
+
+export function commitData() {
+  if (looked.length === 0) return false;
+  let changed = false;
+  for (let i = 0; i < looked.length; i++) changed = inner.commit(looked[i]) || changed;
+  looked = [];
+  return changed;
+}
+
+export function forgetData() {
+  for (let i = 0; i < looked.length; i++) inner.forget(looked[i]);
+  looked = [];
+}
+
+/** By session, in the order of joining. Iterating gives the players. */
+export class Players {
+  #bySession = new own.Map();
+
+  get size() { return own.mapSize(this.#bySession); }
+  get(session) { return own.mapGet(this.#bySession, session); }
+  has(session) { return own.mapHas(this.#bySession, session); }
+
+  /** The seats of one identity: somebody with two tabs has two sessions. */
+  of(id) {
+    const seats = [];
+    own.mapForEach(this.#bySession, (player) => { if (player.id === id) seats[seats.length] = player; });
+    return seats;
+  }
+
+  forEach(visit) {
+    own.mapForEach(this.#bySession, (player, session) => visit(player, session, this));
+  }
+
+  filter(test) {
+    const found = [];
+    own.mapForEach(this.#bySession, (player) => { if (test(player)) found[found.length] = player; });
+    return found;
+  }
+
+  *[Symbol.iterator]() {
+    const all = this.filter(() => true);
+    for (let i = 0; i < all.length; i++) yield all[i];
+  }
+
+  values() { return this[Symbol.iterator](); }
+
+  static {
+    seats = {
+      add(players, player) { own.mapSet(players.#bySession, player.session, player); },
+      remove(players, session) { own.mapDelete(players.#bySession, session); },
+    };
+  }
+}
+
+/** Sessions to leave out of a broadcast: a player, a session, or a list of them. */
+export function sessionsOf(except) {
+  if (except === undefined || except === null) return [];
+  const list = own.isArray(except) ? except : [except];
+  const sessions = [];
+  for (let i = 0; i < list.length; i++) {
+    const one = list[i];
+    if (typeof one !== "string" && !(one instanceof Player)) {
+      throw new own.TypeError(`broadcast: except takes players and sessions, not ${named(one)}`);
+    }
+    sessions[i] = typeof one === "string" ? own.toWellFormed(one) : one.session;
+  }
+  return sessions;
+}
+

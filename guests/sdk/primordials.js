@@ -1,0 +1,34 @@
+// The engine's own functions, taken before any author's code runs.
+//
+// A script may replace `JSON.stringify` or add to `Map.prototype`; what the SDK does must not change with it.
+
+const call = Function.prototype.call;
+const free = (method) => call.bind(method);
+
+export const { parse, stringify } = JSON;
+export const { apply, ownKeys, getOwnPropertyDescriptor, getPrototypeOf } = Reflect;
+export const { create, defineProperty, freeze, isFrozen, keys, preventExtensions, setPrototypeOf } = Object;
+export const objectPrototype = Object.prototype;
+export const { isArray } = Array;
+export const { isFinite, isInteger } = Number;
+export const { floor } = Math;
+export const { TypeError, Error, Map, Proxy, String } = globalThis;
+
+export const mapGet = free(Map.prototype.get);
+export const mapSet = free(Map.prototype.set);
+export const mapHas = free(Map.prototype.has);
+export const mapDelete = free(Map.prototype.delete);
+export const mapForEach = free(Map.prototype.forEach);
+export const mapSize = free(Object.getOwnPropertyDescriptor(Map.prototype, "size").get);
+export const join = free(Array.prototype.join);
+export const test = free(RegExp.prototype.test);
+export const exec = free(RegExp.prototype.exec);
+export const toWellFormed = free(String.prototype.toWellFormed ?? repaired);
+export const slice = free(String.prototype.slice);
+export const split = free(String.prototype.split);
+export const padStart = free(String.prototype.padStart);
+export const toText = free(Number.prototype.toString);
+
+function repaired() {
+  return this.replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, "\ufffd");
+}

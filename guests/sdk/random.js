@@ -1,0 +1,64 @@
+// The room's chance: sfc32, seeded anew for each call from what the record gives.
+//
+// Seeded from the log, a replay draws the same numbers; seeded from the room's id too, two rooms never do.
+
+import { call, moment } from "./call.js";
+import { floor, isArray, isInteger, TypeError } from "./primordials.js";
+
+let a = 0, b = 0, c = 0, counter = 0;
+
+/** 32 fresh bits. */
+function bits() {
+  if (!call.seeded) seed();
+  const sum = (((a + b) | 0) + counter) | 0;
+  counter = (counter + 1) | 0;
+  a = b ^ (b >>> 9);
+  b = (c + (c << 3)) | 0;
+  c = ((((c << 21) | (c >>> 11)) | 0) + sum) | 0;
+  return sum >>> 0;
+}
+
+function seed() {
+  const words = moment("randomness").seed;
+  a = words[0] | 0;
+  b = words[1] | 0;
+  c = words[2] | 0;
+  counter = words[3] | 0;
+  call.seeded = true;
+  // The first outputs are near the seed itself.
+  for (let round = 0; round < 8; round++) bits();
+}
+
+/** From 0 up to, and without, 1; 53 bits of it. */
+export function float() {
+  return ((bits() >>> 5) * 67108864 + (bits() >>> 6)) / 9007199254740992;
+}
+
+function int(n) {
+  if (!isInteger(n) || n < 1) throw new TypeError(`random.int(n): n must be a whole number, 1 or more, not ${n}`);
+  return floor(float() * n);
+}
+
+function pick(list) {
+  checkList(list, "pick");
+  return list.length === 0 ? undefined : list[int(list.length)];
+}
+
+function shuffle(list) {
+  checkList(list, "shuffle");
+  const mixed = [];
+  for (let i = 0; i < list.length; i++) mixed[i] = list[i];
+  for (let i = mixed.length - 1; i > 0; i--) {
+    const j = int(i + 1);
+    const held = mixed[i];
+    mixed[i] = mixed[j];
+    mixed[j] = held;
+  }
+  return mixed;
+}
+
+function checkList(list, what) {
+  if (!isArray(list)) throw new TypeError(`random.${what}(list): it takes an array`);
+}
+
+export const random = { float, int, pick, shuffle };

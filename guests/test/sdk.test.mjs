@@ -1,0 +1,322 @@
+// What the SDK promises an author, and the contract.
+
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import { test } from "node:test";
+
+import { compiledClass, room, roomNamed, roomOf, scriptOf, session, unborn } from "./story.mjs";
+
+const tags = (story) => story.effects.map(({ tag }) => tag);
+const COUNTER = "onCreate() { this.state = { count: 0 }; } messages = { add: () => ++this.state.count, look: () => this.state.count, mean: () => { this.state.count = 99; this.broadcast('x'); this.lock(); this.log.info('seen'); this.refuse('no'); } };";
+
+test("the SDK speaks wit/room.wit: its effects are the contract's, and every event is handled", () => {
+  const read = (path) => readFileSync(new URL(path, import.meta.url), "utf8");
+  const cases = (variant) => [...new RegExp(`variant ${variant} \\{(.*?)\\n    \\}`, "s").exec(read("../../wit/room.wit"))[1].matchAll(/^ {8}([a-z-]+)/gm)].map(([, name]) => name).sort();
+  const sdk = readdirSync(new URL("../sdk", import.meta.url)).filter((file) => file.endsWith(".js")).map((file) => read(`../sdk/${file}`)).join("");
+  const emitted = [...sdk.matchAll(/(?:emit\(|tag: )"([a-z-]+)"/g)].map(([, name]) => name);
+  assert.deepEqual([...new Set(emitted)].sort(), cases("effect"));
+  assert.deepEqual([...sdk.matchAll(/case "([a-z-]+)":/g)].map(([, name]) => name).sort(), cases("event"));
+});
+
+// State and views
+
+test("a new room shows its state, even when there is nothing in it", async () => {
+  const story = await roomOf("");
+  assert.deepEqual(story.effects, [{ tag: "view", val: "{}" }]);
+});
+
+test("a view goes out when the state has changed, before the reply, and not otherwise", async () => {
+  const story = (await roomOf(COUNTER)).join("ana");
+  assert.deepEqual(tags(story), ["admit"]);
+  assert.deepEqual(story.message("ana", "add").effects, [{ tag: "view", val: '{"count":1}' }, { tag: "reply", val: "1" }]);
+  assert.deepEqual(story.message("ana", "look").effects, [{ tag: "reply", val: "1" }]);
+});
+
+test("a field gives the first state, and onCreate may change it", async () => {
+  const story = await roomOf("state = { a: 1 }; onCreate({ b }) { this.state.b = b; }", { b: 2 });
+  assert.deepEqual(story.state, { a: 1, b: 2 });
+});
+
+test("a view of its own is made for each member when the state changes, for the new one when it does not", async () => {
+  const story = await roomOf("state = { n: 0, secret: 1 }; messages = { add: () => { this.state.n++; } }; view({ n }, player) { return { n, you: player.name }; }");
+  story.join("ana").join("bo");
+  assert.deepEqual(story.effects.map(({ tag, val }) => [tag, val.session]), [["admit", undefined], ["view-of", session("bo")]]);
+  story.message("ana", "add");
+  assert.deepEqual([story.viewOf("ana"), story.viewOf("bo")], [{ n: 1, you: "ana" }, { n: 1, you: "bo" }]);
+});
+
+test("a view that asks for no player is everybody's", async () => {
+  const story = (await roomOf("state = { n: 0, secret: 1 }; view({ n }) { return { n }; }")).join("ana");
+  assert.deepEqual(story.viewOf("ana"), { n: 0 });
+  assert.deepEqual(tags(story), ["admit"]);
+});
+
+test("what is in memory is what a restored room would have: a Map does not outlive its call", async () => {
+  const story = (await roomOf("messages = { put: () => { this.state.map = new Map([[1, 2]]); }, look: () => [typeof this.state.map, this.state.gone === undefined] };")).join("ana");
+  assert.deepEqual(story.message("ana", "put").message("ana", "look").reply, ["object", true]);
+  assert.deepEqual(story.state, { map: {} });
+});
+
+test("a view that changes the state changes nothing", async () => {
+  const story = (await roomOf("state = { n: 0 }; messages = { add: () => { this.state.n++; } }; view(state) { state.n = 100; return state; }")).join("ana");
+  assert.equal(story.message("ana", "add").state.n, 1);
+});
+
+for (const [type, words] of [
+  ["cycle", /this\.state is not plain JSON data/],
+  ["bigint-state", /this\.state is not plain JSON data/],
+  ["no-state", /this\.state is undefined; it must be plain JSON data/],
+  ["function-state", /this\.state is a function; it must be plain JSON data/],
+  ["bigint", /the reply to "bigint" is not plain JSON data/],
+  ["function", /the reply to "function" is a function; it must be plain JSON/],
+  ["player", /a player is not plain data: keep player\.id or player\.session/],
+  ["promise", /messages\.promise returned a promise: hooks are synchronous/],
+  ["empty-type", /broadcast: the type has 1 to 64 bytes, this one 0/],
+  ["infinity", /schedule\.after\(ms, name\): ms must be a number/],
+  ["no-such-timer", /schedule\.after: `timers` has no "tock"; it has: tick/],
+  ["no-such-room", /rooms\.send: "nowhere" is not a room's id/],
+  ["own-field", /this\.count cannot be set: only this\.state survives; put it there/],
+  ["throw-nothing", /threw undefined/],
+  ["throw-surrogate", /Error: cut \ufffd/],
+  ["throw-unprintable", /threw something that cannot be printed/],
+]) {
+  test(`return-garbage: ${type} is an error in clear words`, async () => {
+    const story = (await room("return-garbage")).join("ana");
+    assert.throws(() => story.message("ana", type), words);
+  });
+}
+
+test("half a surrogate pair leaves as something that every parser takes", async () => {
+  const story = (await room("return-garbage")).join("ana");
+  story.message("ana", "surrogate");
+  assert.deepEqual(story.effects.at(0).val.kind, "\ufffd");
+  assert.equal(story.message("ana", "surrogate-refusal").refused, "cut \ufffd");
+});
+
+// Messages and joins
+
+test("each message has one reply; nothing returned is null", async () => {
+  const story = (await roomOf("messages = { nothing: () => {}, thing: (player, data) => ({ data }) };")).join("ana");
+  assert.equal(story.message("ana", "nothing").reply, null);
+  assert.deepEqual(story.message("ana", "thing", [1]).reply, { data: [1] });
+});
+
+test("a refusal puts the state and the lock back, drops every effect but the log, and is the one answer", async () => {
+  const story = (await roomOf(COUNTER)).join("ana");
+  story.message("ana", "mean");
+  assert.deepEqual(story.effects, [{ tag: "log", val: { level: "info", text: "seen" } }, { tag: "refuse", val: "no" }]);
+  assert.deepEqual(story.state, { count: 0 });
+  assert.equal(story.message("ana", "add").reply, 1);
+});
+
+test("refuse is for messages and joins", async () => {
+  const story = (await roomOf("timers = { t: () => this.refuse('no') }; onCreate() { this.schedule.after(1, 't'); }"));
+  assert.throws(() => story.wait(1), /this\.refuse\(reason\) answers a message or a join/);
+});
+
+test("what is thrown arrives as words, with where it came from and what to do", async () => {
+  const story = (await roomOf("messages = { oops: () => { null.x; }, undo: () => { (0, eval)('setTimeout(1)'); } };")).join("ana");
+  assert.throws(() => story.message("ana", "oops"), /TypeError: .*null.*\n\s+at /s);
+  assert.throws(() => story.message("ana", "undo"), /setTimeout is not defined; use instead: declare it in `timers/);
+});
+
+test("a handler may be a method, and has the room for `this`", async () => {
+  const story = (await roomOf("messages = { who(player) { return [this.kind, player.name]; } };")).join("ana");
+  assert.deepEqual(story.message("ana", "who").reply, ["test", "ana"]);
+});
+
+test("admission: true, a spectator, false, a refusal", async () => {
+  const story = await roomOf("onJoinAttempt(player, { say }) { if (say === 'refuse') this.refuse('not you'); return say; } onJoin(player) { this.broadcast('in', player.spectator); } messages = { who: () => [...this.players].map(({ name }) => name) };");
+  assert.deepEqual(tags(story.join("ana", { options: { say: true } })), ["admit", "broadcast"]);
+  assert.equal(story.join("bo", { options: { say: "spectator" } }).effects[0].val, "spectator");
+  assert.deepEqual(story.told("bo"), [{ type: "in", data: true }]);
+  assert.equal(story.join("cid", { options: { say: false } }).refused, "the room did not let you in");
+  assert.equal(story.join("dee", { options: { say: "refuse" } }).refused, "not you");
+  assert.throws(() => story.join("eve", { options: { say: 1 } }), /onJoinAttempt returned a number; it must be true, false or "spectator"/);
+  assert.deepEqual(story.message("ana", "who").reply, ["ana", "bo"]);
+});
+
+test("in a full room nobody gets a player's seat, whatever the script says; a spectator may come", async () => {
+  assert.equal((await roomOf("")).join("ana", { full: true }).refused, "the room is full");
+  assert.equal((await roomOf("onJoinAttempt() { return true; }")).join("ana", { full: true }).refused, "the room is full");
+  assert.equal((await roomOf("onJoinAttempt() { return 'spectator'; }")).join("ana", { full: true }).effects[0].val, "spectator");
+});
+
+test("hooks see the members as they are", async () => {
+  const look = (hook) => `${hook}(player, reason) { this.broadcast("${hook}", [player.name, player.connected, this.players.size, reason ?? null]); }`;
+  const story = (await roomOf(["onJoin", "onDrop", "onReconnect", "onLeave"].map(look).join("\n"))).join("bo").join("ana");
+  story.told("bo");
+  story.drop("ana").reconnect("ana").drop("ana").leave("ana", "timed-out");
+  assert.deepEqual(story.told("bo").map(({ type, data }) => [type, ...data]), [
+    ["onDrop", "ana", false, 2, null], ["onReconnect", "ana", true, 2, null], ["onDrop", "ana", false, 2, null], ["onLeave", "ana", false, 1, "timed-out"],
+  ]);
+});
+
+test("a broadcast leaves out who is in except: a player, a session, or several", async () => {
+  const story = (await roomOf("messages = { tell: (player, how) => { this.broadcast('x', 1, { except: how === 'me' ? player : how === 'all' ? [...this.players] : player.session }); } };")).join("ana").join("bo");
+  assert.deepEqual(story.message("ana", "tell", "me").effects[0].val.except, [session("ana")]);
+  assert.deepEqual(story.message("ana", "tell", "session").effects[0].val.except, [session("ana")]);
+  assert.deepEqual(story.message("ana", "tell", "all").effects[0].val.except, [session("ana"), session("bo")]);
+});
+
+test("a player's data survives with the room, shows in views, and goes when the player leaves", async () => {
+  const story = (await roomOf("messages = { score: (player) => { player.data.score = (player.data.score ?? 0) + 1; return player.data.score; } }; view(state, player) { return player.data; }")).join("ana").join("bo");
+  assert.equal(story.message("ana", "score").message("ana", "score").reply, 2);
+  assert.deepEqual([story.viewOf("ana"), story.viewOf("bo")], [{ score: 2 }, {}]);
+  assert.deepEqual(JSON.parse(story.saved.state), { state: {}, data: { [session("ana")]: { score: 2 } } });
+  assert.equal(story.restore("recovered").message("ana", "score").reply, 3);
+  assert.deepEqual(JSON.parse(story.leave("ana").saved.state), { state: {} });
+});
+
+// Time, chance, other rooms
+
+test("a created room's id is the record's words, and n more", async () => {
+  const story = (await roomOf("messages = { two: () => [this.rooms.create('a', { x: 1 }), this.rooms.create('b')] };")).join("ana");
+  const [a, b] = story.message("ana", "two").reply;
+  assert.match(a, /^[0-9a-f]{32}$/);
+  const word = (id) => parseInt(id.slice(24), 16);
+  assert.deepEqual([b.slice(0, 24), word(b)], [a.slice(0, 24), (word(a) + 1) >>> 0]);
+  assert.deepEqual(story.created, [{ kind: "a", options: { x: 1 } }, { kind: "b", options: {} }]);
+});
+
+test("chance is the record's: another room, and another call, draw other numbers", async () => {
+  const body = "messages = { draw: () => [Math.random(), this.random.float(), this.random.int(1000000)] };";
+  const script = roomOf(body, {}, { id: roomNamed("one") });
+  const one = (await script).join("ana"), other = (await roomOf(body, {}, { id: roomNamed("other") })).join("ana");
+  const draws = [one.message("ana", "draw").reply, one.message("ana", "draw").reply, other.message("ana", "draw").reply].flat();
+  assert.equal(new Set(draws).size, draws.length);
+});
+
+test("chance is even", async () => {
+  const story = (await roomOf("messages = { roll: () => { const counts = [0, 0, 0, 0, 0, 0]; for (let i = 0; i < 6000; i++) counts[this.random.int(6)]++; return counts; }, first: () => { const counts = [0, 0, 0, 0]; for (let i = 0; i < 4000; i++) counts[this.random.shuffle([0, 1, 2, 3])[0]]++; return counts; } };")).join("ana");
+  for (const count of [...story.message("ana", "roll").reply, ...story.message("ana", "first").reply]) assert.ok(count > 850 && count < 1150, `${count}`);
+});
+
+test("all clocks are the record's", async () => {
+  const story = (await roomOf("messages = { time: () => [this.now(), Date.now(), new Date().getTime(), performance.now()] };")).join("ana").wait(1234);
+  assert.deepEqual(new Set(story.message("ana", "time").reply), new Set([story.now]));
+});
+
+test("chance-and-time: a long story of dates, dice and timers is the same in a replay", async () => {
+  const story = (await room("chance-and-time", { rounds: 10 })).join("ana").wait(5_000);
+  story.message("ana", "create").hear(roomNamed("x"), { hops: 2 }).message("ana", "later", 50).wait(1_000).message("ana", "deal");
+  assert.deepEqual([...story.reply].sort((a, b) => a - b), Array.from({ length: 52 }, (_, card) => card));
+  assert.ok(story.state.drawn > 12);
+});
+
+test("the lobby is a room that everybody knows", async () => {
+  const story = (await roomOf("messages = { home: (player) => player.moveTo('lobby'), same: () => LOBBY, away: (player) => player.moveTo('away') };")).join("ana");
+  story.message("ana", "home");
+  assert.equal(story.moves[0].room, story.message("ana", "same").reply);
+  assert.throws(() => story.message("ana", "away"), /player\.moveTo: "away" is not a room's id/);
+});
+
+test("a timer has its payload, and one of a name replaces another", async () => {
+  const story = await roomOf("state = []; timers = { t: (payload) => { this.state.push(payload); } }; onCreate() { this.schedule.after(1, 't', 'a'); this.schedule.after(2, 't', { b: 1 }); }");
+  assert.deepEqual(story.wait(10).state, [{ b: 1 }]);
+});
+
+test("lock, metadata, end and kick reach the host", async () => {
+  const story = (await roomOf("messages = { all: (player) => { this.lock(); this.setMetadata({ m: 1 }); player.kick('enough'); this.end({ e: 1 }); return this.locked; } };")).join("ana");
+  assert.equal(story.message("ana", "all").reply, true);
+  assert.deepEqual([story.metadata, story.outcome, story.kicked], [{ m: 1 }, { e: 1 }, [{ session: session("ana"), reason: "enough" }]]);
+});
+
+test("the log takes anything", async () => {
+  const story = (await room("console")).join("ana");
+  assert.deepEqual(story.message("ana", "levels").log.map(({ level }) => level), ["info", "debug", "info", "warn", "error", "info"]);
+  assert.equal(story.message("ana", "strange").reply, null);
+  story.log.length = 0;
+  assert.deepEqual(story.message("ana", "then-refuse").log, [{ level: "info", text: "kept" }]);
+});
+
+// What a script may not do
+
+test("only the state survives: fields cannot be set, nor what is in them", async () => {
+  const story = (await roomOf("table = { a: [1] }; messages = { field: () => { this.table = 1; }, fresh: () => { this.fresh = 1; }, deep: () => { this.table.a.push(2); }, handler: () => { this.messages.more = () => {}; }, hook: () => { this.onJoin = () => {}; }, read: () => this.table.a[0] };")).join("ana");
+  for (const type of ["field", "fresh", "deep", "handler", "hook"]) {
+    assert.throws(() => story.message("ana", type), /only this\.state survives; put it there/, type);
+  }
+  assert.equal(story.message("ana", "read").reply, 1);
+});
+
+test("a room has nothing of Node, of a browser, or of the collector", async () => {
+  const story = (await roomOf("messages = { all: () => Object.getOwnPropertyNames(globalThis) };")).join("ana");
+  const names = new Set(story.message("ana", "all").reply);
+  for (const name of ["setTimeout", "fetch", "process", "require", "WeakRef", "FinalizationRegistry", "Intl", "crypto", "WebAssembly"]) assert.ok(!names.has(name), name);
+  for (const name of ["console", "structuredClone", "performance"]) assert.ok(names.has(name), name);
+});
+
+test("a script that breaks the engine's own objects does not break the SDK", async () => {
+  const story = (await room("module-globals")).join("ana");
+  assert.equal(story.message("ana", "vandalise").reply, "done");
+  assert.deepEqual(story.message("ana", "echo", { a: [1] }).reply, { a: [1] });
+  assert.deepEqual(JSON.parse(story.saved.state), { state: {} });
+});
+
+// Restoring and swapping
+
+test("a swap migrates the state, tells the script, and shows everything anew", async () => {
+  const story = (await room("counter-v1")).join("ana").message("ana", "add", 5);
+  story.restore("swapped", await scriptOf("counter-v2"));
+  assert.deepEqual(story.state, { total: 5, from: 1 });
+  assert.deepEqual(tags(story), ["broadcast", "view"]);
+  assert.equal(story.message("ana", "add").reply, 6);
+});
+
+test("a swap is refused: by migrate's throw, without migrate, to an older version", async () => {
+  const story = await room("counter-v1");
+  const refuses = await scriptOf("counter-refuses");
+  assert.throws(() => story.restore("swapped", refuses), /Error: counts of version 1 cannot be trusted/);
+  const noMigrate = await compiledClass("static stateVersion = 3;");
+  assert.throws(() => story.restore("swapped", noMigrate), /the state is of version 1, this script's of 3: it needs static migrate/);
+  const newer = await room("counter-v2");
+  const older = await scriptOf("counter-v1");
+  assert.throws(() => newer.restore("swapped", older), /the state is of version 2, newer than this script's static stateVersion = 1/);
+});
+
+test("a recovered room says nothing, and its onRestore may only log", async () => {
+  const story = (await roomOf("state = { n: 0 }; onRestore(why) { this.log.info(why); this.state.n++; this.broadcast('x'); }")).join("ana");
+  story.restore("recovered");
+  assert.deepEqual(story.log.map(({ level }) => level), ["info", "warn"]);
+  assert.match(story.log[1].text, /onRestore\("recovered"\) may only log/);
+  assert.deepEqual([story.state, tags(story)], [{ n: 0 }, ["log", "log"]]);
+});
+
+test("an onRestore that throws does not cost the room", async () => {
+  const story = await roomOf("onRestore() { throw new Error('oh'); }");
+  assert.match(story.restore("woken").log[0].text, /onRestore\("woken"\): Error: oh/);
+});
+
+test("throw-everywhere: each hook's throw is an error, and its change is not saved", async () => {
+  const hooks = {
+    onJoinAttempt: (story) => story.join("bo"), onJoin: (story) => story.join("bo"), onDrop: (story) => story.drop("ana"),
+    onLeave: (story) => story.leave("ana"), onRoomMessage: (story) => story.hear(roomNamed("x"), 1), onRoomEnd: (story) => story.ended(roomNamed("x")),
+    onMoveFailed: (story) => story.moveFailed("ana", roomNamed("x")), onDispose: (story) => story.dispose(), message: (story) => story.message("ana", "message"),
+    timer: (story) => story.message("ana", "timer", 5).wait(5),
+  };
+  for (const [hook, happen] of Object.entries(hooks)) {
+    const story = (await room("throw-everywhere")).join("ana");
+    story.message("ana", "arm", hook);
+    assert.throws(() => happen(story), new RegExp(`Error: ${hook} was told to throw`), hook);
+  }
+  await assert.rejects(room("throw-everywhere", { throwIn: "onCreate" }), /onCreate was told to throw/);
+});
+
+test("the manifest says what there is", async () => {
+  assert.deepEqual((await unborn("static config = { maxPlayers: 3, budget: { timers: 2 } }; static stateVersion = 4; messages = { a() {}, b() {} }; timers = { t() {} };")).manifest, {
+    stateVersion: 4, config: '{"maxPlayers":3,"budget":{"timers":2}}', timers: ["t"], messages: ["a", "b"],
+  });
+  assert.deepEqual((await unborn("")).manifest, { stateVersion: 1, config: "{}", timers: [], messages: [] });
+});
+
+test("typescript: a guest in TypeScript is a guest", async () => {
+  const story = (await room("typescript")).join("ana");
+  assert.equal(story.message("ana", "vote", { colour: "blue" }).reply, "blue");
+  assert.equal(story.message("ana", "vote", { colour: "red" }).refused, "you have voted");
+});
+
+test("several-files: modules are bundled, and their variables are nobody's state", async () => {
+  const story = (await room("several-files")).join("ana");
+  assert.equal(story.message("ana", "times").reply, 0);
+});

@@ -1,0 +1,272 @@
+// A room and its host, for tests: the real bundle of a guest in a global scope of its own, and a host that keeps
+// members, timers, views and a log as the real one does.
+//
+// Every event is handled twice: by the instance that has lived through all, and by a twin that was restored a moment
+// before from what `save` gave. Both must ask for the same. So each story is also a test of replay.
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Script, createContext } from "node:vm";
+import { after } from "node:test";
+
+import { bundle } from "../build/bundle.mjs";
+import { allGuests, entryOf } from "../build/sources.mjs";
+
+const GUESTS = fileURLToPath(new URL("..", import.meta.url));
+const START = 1_700_000_000_000;
+const scratch = mkdtempSync(join(tmpdir(), "guests-"));
+after(() => rmSync(scratch, { recursive: true, force: true }));
+
+/** A room of a kind in this repository. */
+export async function room(kind, options = {}, more = {}) {
+  return new Story(await scriptOf(kind), { kind, ...more }).create(options);
+}
+
+/** A room whose class body is given: `await roomOf("messages = { … }")`. */
+export async function roomOf(body, options = {}, more = {}) {
+  return new Story(await compiledClass(body), { kind: "test", ...more }).create(options);
+}
+
+/** As [`roomOf`], before its first event. */
+export async function unborn(body) {
+  return new Story(await compiledClass(body), { kind: "test" });
+}
+
+const cache = new Map();
+
+export async function scriptOf(kind) {
+  if (!cache.has(kind)) {
+    const guest = allGuests(GUESTS).find((known) => known.kind === kind);
+    cache.set(kind, new Script(`${(await bundle(entryOf(guest))).script}\nguest;`));
+  }
+  return cache.get(kind);
+}
+
+let files = 0;
+
+export async function compiledClass(body) {
+  const file = join(scratch, `room-${files++}.js`);
+  writeFileSync(file, `import { Room, LOBBY } from "chorus";\nexport default class Test extends Room {\n${body}\n}\n`);
+  return new Script(`${(await bundle(file)).script}\nguest;`);
+}
+
+/** A session's id: the same for the same name. */
+export const session = (name) => digest(`session ${name}`).slice(0, 32);
+export const roomNamed = (name) => digest(`room ${name}`).slice(0, 32);
+
+export class Story {
+  /** What members have been shown and told, and what the host was asked to do. */
+  views = new Map();
+  events = new Map();
+  timers = new Map();
+  moves = [];
+  kicked = [];
+  created = [];
+  sent = [];
+  log = [];
+  sharedView = undefined;
+  metadata = undefined;
+  outcome = undefined;
+
+  #script; #guest; #clock = { now: START };
+  #members = new Map();
+  #offset = 0;
+  #locked = false;
+
+  constructor(script, { kind, id = roomNamed(kind), creator } = {}) {
+    this.#script = script;
+    this.info = { id, kind, creator };
+    this.#guest = this.#instance();
+    this.#take(this.#guest.open(this.#info(undefined), undefined));
+  }
+
+  create(options = {}) { return this.#event({ tag: "create", val: JSON.stringify(options) }); }
+
+  /** `name` is the player's identity and name; `tab` tells several sessions of one player apart. */
+  join(name, { tab = name, options = {}, full = false, from } = {}) {
+    const member = { session: session(tab), player: name, name, connected: true, spectator: full };
+    this.#joining = member;
+    return this.#event({ tag: "join", val: { member: { ...member }, options: JSON.stringify(options), from } });
+  }
+  #joining;
+
+  message(name, kind, data) {
+    return this.#event({ tag: "message", val: { session: session(name), kind, data: JSON.stringify(data ?? null) } });
+  }
+
+  drop(name) {
+    this.#members.get(session(name)).connected = false;
+    return this.#event({ tag: "drop", val: session(name) }, (members) => { members.get(session(name)).connected = true; });
+  }
+
+  reconnect(name) {
+    this.#members.get(session(name)).connected = true;
+    return this.#event({ tag: "reconnect", val: session(name) }, (members) => { members.get(session(name)).connected = false; });
+  }
+
+  leave(name, reason = "left") {
+    const gone = this.#members.get(session(name));
+    this.#members.delete(session(name));
+    return this.#event({ tag: "leave", val: { session: session(name), reason } }, (members) => members.set(session(name), gone));
+  }
+
+  /** The move that the room asked for has gone well. */
+  moved(name) {
+    this.moves = this.moves.filter((move) => move.session !== session(name));
+    return this.leave(name, "moved");
+  }
+
+  moveFailed(name, room, reason = "refused") {
+    return this.#event({ tag: "move-failed", val: { session: session(name), room, reason } });
+  }
+
+  /** Lets time pass, and whatever is due in it. */
+  wait(ms) {
+    const until = this.now + ms;
+    for (;;) {
+      const due = [...this.timers].filter(([, timer]) => timer.due <= until).sort(([, a], [, b]) => a.due - b.due)[0];
+      if (due === undefined || this.outcome !== undefined) break;
+      const [name, { due: at, payload }] = due;
+      this.timers.delete(name);
+      this.#clock.now = Math.max(this.now, at);
+      this.#event({ tag: "timer", val: { name, payload } });
+    }
+    this.#clock.now = until;
+    return this;
+  }
+
+  hear(room, data) { return this.#event({ tag: "room-message", val: { room, data: JSON.stringify(data) } }); }
+  ended(room, outcome, failed) { return this.#event({ tag: "room-end", val: { room, outcome: JSON.stringify(outcome ?? null), failed } }); }
+  dispose(outcome) { return this.#event({ tag: "dispose", val: JSON.stringify(outcome ?? null) }); }
+
+  get now() { return this.#clock.now; }
+  get state() { return JSON.parse(this.saved.state).state; }
+  get saved() { return plain(this.#guest.save()); }
+  get manifest() { return plain(this.#guest.describe()); }
+
+  viewOf(name) { return this.views.get(session(name)) ?? this.sharedView; }
+  /** What this member has been told since the last time that somebody asked. */
+  told(name) {
+    const events = this.events.get(session(name)) ?? [];
+    this.events.set(session(name), []);
+    return events;
+  }
+
+  /** A new instance from what this one saved, of this script or another. */
+  restore(why, script = this.#script) {
+    const saved = this.saved;
+    const guest = this.#instance(script);
+    const effects = plain(guest.open(this.#info(why), saved));
+    this.#guest = guest;
+    this.#script = script;
+    return this.#take(effects);
+  }
+
+  #instance(script = this.#script) {
+    const context = createContext({ clock: this.#clock });
+    new Script(DATE).runInContext(context);
+    return script.runInContext(context);
+  }
+
+  #info(restored, members = this.#members) {
+    return { ...this.info, at: this.#moment(), members: [...members.values()].map((one) => ({ ...one })), locked: this.#locked, restored };
+  }
+
+  /** Words arrive signed, as they do in the component. */
+  #moment() {
+    const bytes = createHash("sha256").update(`${this.info.id} ${this.#offset}`).digest();
+    const word = (at) => bytes.readInt32BE(at * 4);
+    return { now: this.now, seed: [0, 1, 2, 3].map(word), rooms: [4, 5, 6, 7].map(word) };
+  }
+
+  /** `before` takes a copy of the members back to what they were before the event. */
+  #event(event, before = () => {}) {
+    this.#offset += 1;
+    const twin = this.#twin(event, before);
+    let effects, error;
+    try {
+      effects = plain(this.#guest.handle(this.#moment(), structuredClone(event)));
+    } catch (thrown) {
+      error = thrown;
+    }
+    assert.deepEqual(twin, { effects, error: firstLine(error), saved: error === undefined ? this.saved : undefined }, "a restored room does the same");
+    if (error !== undefined) {
+      // The host discards the instance, and brings the room back from before the call.
+      assert.equal(typeof error, "string", "an error leaves as text");
+      assert.ok(error.isWellFormed(), "half a surrogate pair would trap");
+      throw new Error(error);
+    }
+    return this.#take(effects);
+  }
+
+  #twin(event, before) {
+    const guest = this.#instance();
+    const members = new Map([...this.#members].map(([id, member]) => [id, { ...member }]));
+    before(members);
+    guest.open(this.#info(event.tag === "create" ? undefined : "recovered", members), event.tag === "create" ? undefined : this.saved);
+    try {
+      const effects = plain(guest.handle(this.#moment(), structuredClone(event)));
+      return { effects, error: undefined, saved: plain(guest.save()) };
+    } catch (error) {
+      return { effects: undefined, error: firstLine(error), saved: undefined };
+    }
+  }
+
+  #take(effects) {
+    this.effects = plain(effects);
+    this.reply = undefined;
+    this.refused = undefined;
+    assert.ok(everyText(this.effects, (text) => text.isWellFormed()), "half a surrogate pair would trap");
+    for (const { tag, val } of this.effects) this.#carryOut(tag, val);
+    return this;
+  }
+
+  #carryOut(tag, val) {
+    const tell = (to, kind, data) => this.events.set(to, [...(this.events.get(to) ?? []), { type: kind, data: JSON.parse(data) }]);
+    switch (tag) {
+      case "admit": this.#members.set(this.#joining.session, { ...this.#joining, spectator: val === "spectator" }); break;
+      case "reply": assert.equal(this.reply, undefined, "one answer"); this.reply = JSON.parse(val); break;
+      case "refuse": this.refused = val; break;
+      case "send": tell(val.session, val.kind, val.data); break;
+      case "broadcast": for (const to of this.#members.keys()) if (!val.except.includes(to)) tell(to, val.kind, val.data); break;
+      case "view": this.sharedView = JSON.parse(val); break;
+      case "view-of": this.views.set(val.session, JSON.parse(val.view)); break;
+      case "move-to": this.moves.push({ session: val.session, room: val.room, options: JSON.parse(val.options) }); break;
+      case "kick": this.kicked.push(val); break;
+      case "create-room": this.created.push({ kind: val.kind, options: JSON.parse(val.options) }); break;
+      case "send-room": this.sent.push({ room: val.room, data: JSON.parse(val.data) }); break;
+      case "set-timer": this.timers.set(val.name, { due: this.now + val.afterMs, payload: val.payload }); break;
+      case "cancel-timer": this.timers.delete(val); break;
+      case "lock": this.#locked = true; break;
+      case "unlock": this.#locked = false; break;
+      case "metadata": this.metadata = JSON.parse(val); break;
+      case "end": this.outcome ??= JSON.parse(val); break;
+      case "log": this.log.push(val); break;
+      default: assert.fail(`an effect of kind ${tag}`);
+    }
+  }
+}
+
+/** The room's clock, as the host serves it to the engine. */
+const DATE = `{
+  const Real = Date;
+  const { clock } = globalThis;
+  delete globalThis.clock;
+  globalThis.Date = class Date extends Real {
+    constructor(...parts) { if (parts.length > 0) super(...parts); else super(clock.now); }
+    static now() { return clock.now; }
+  };
+}`;
+
+/** Out of the other global scope. */
+function plain(value) { return value === undefined ? undefined : JSON.parse(JSON.stringify(value)); }
+function everyText(value, holds) {
+  if (typeof value === "string") return holds(value);
+  return typeof value !== "object" || value === null || Object.values(value).every((part) => everyText(part, holds));
+}
+function digest(text) { return createHash("sha256").update(text).digest("hex"); }
+function firstLine(error) { return error === undefined ? undefined : String(error).split("\n")[0]; }
