@@ -1,0 +1,554 @@
+/**
+ * The chorus client, for browsers and Node: one session, which survives its connections.
+ *
+ *     const client = new Chorus("/ws", { name: "Ana" });
+ *     client.on("room", (room) => room.on("view", draw));
+ *     client.connect();
+ *     await client.send("move", { cell: 4 });
+ *
+ * The protocol is `v1.json.chorus` (docs/protocol.md). What this file adds to it:
+ * - A lost connection comes back by itself, and the session with it: the same rooms, the frames that were missed, and
+ *   every message without an answer again under its old id, so that it is applied once.
+ * - Frames are counted by `seq`. One that was seen is dropped. A missing one is a bug of the server: it is counted in
+ *   `gaps`, told by an `error` event, and the client connects again to get what it missed.
+ * - A `send` ends with the reply, or with a `ChorusError`. A refusal by the room has the server's code; the client's own:
+ *     applied   the room has handled the message, and what it answered is lost. It may have been a refusal, so this is
+ *               no success: look at the view
+ *     reset     the server no longer knows the session; whether the message was applied is not known
+ *     offline   too many messages are waiting for a connection; this one was not taken
+ *     busy      too many messages are waiting for an answer; this one was not taken
+ *     closed    the client was closed, or the server told it to stay away
+ */
+
+const PROTOCOL = "v1.json.chorus";
+
+/** Close codes of ours to a server. It sees a dropped session that comes back. */
+const CLOSED_GAP = 3001;
+const CLOSED_SILENT = 3002;
+
+const DEFAULTS = {
+  /** The first attempt after a loss is immediate, the second after about `baseMs`, then doubling up to `maxMs`. */
+  retry: { baseMs: 500, maxMs: 15_000 },
+  /** A connection that has lived this long is a success: the next loss starts the attempts anew. */
+  stableMs: 2_000,
+  /** From opening a socket to `welcome`. */
+  connectMs: 10_000,
+  /** No browser shows pings, so a dead connection is noticed by a message that stays without an answer. */
+  answerMs: 20_000,
+  /** Messages without an answer, sent or not. */
+  limit: 256,
+};
+
+/** Why a message was refused, or what went wrong. `code` is for programs, `message` for people. */
+export class ChorusError extends Error {
+  constructor(code, message, retryAfterMs) {
+    super(message);
+    this.name = "ChorusError";
+    this.code = code;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/**
+ * Applies RFC 6902 operations (`add`, `remove`, `replace`; the others are never sent) and returns the new document. The
+ * old one stays as it was, and whatever the operations do not touch is shared, so a listener may compare by identity.
+ */
+export function applyPatch(document, operations) {
+  return operations.reduce((doc, op) => applyAt(doc, pointer(op.path), op), document);
+}
+
+function pointer(path) {
+  if (path === "") return [];
+  if (typeof path !== "string" || path[0] !== "/") throw new ChorusError("bad_patch", `not a JSON pointer: ${path}`);
+  return path
+    .slice(1)
+    .split("/")
+    .map((token) => token.replaceAll("~1", "/").replaceAll("~0", "~"));
+}
+
+function applyAt(node, tokens, operation) {
+  if (tokens.length === 0) return applyToRoot(operation);
+  if (node === null || typeof node !== "object") throw badPatch(operation);
+  const copy = Array.isArray(node) ? node.slice() : { ...node };
+  const [token, ...rest] = tokens;
+  if (rest.length === 0) {
+    if (Array.isArray(copy)) applyToArray(copy, token, operation);
+    else applyToObject(copy, token, operation);
+  } else {
+    if (!Object.hasOwn(copy, token)) throw badPatch(operation);
+    setMember(copy, token, applyAt(copy[token], rest, operation));
+  }
+  return copy;
+}
+
+function applyToRoot(operation) {
+  if (operation.op === "remove") return null;
+  if (operation.op === "add" || operation.op === "replace") return operation.value;
+  throw badPatch(operation);
+}
+
+function applyToArray(array, token, operation) {
+  const index = token === "-" ? array.length : Number(token);
+  const end = operation.op === "add" ? array.length : array.length - 1;
+  if (!/^(-|0|[1-9]\d*)$/.test(token) || index > end) throw badPatch(operation);
+  if (operation.op === "add") array.splice(index, 0, operation.value);
+  else if (operation.op === "remove") array.splice(index, 1);
+  else if (operation.op === "replace") array[index] = operation.value;
+  else throw badPatch(operation);
+}
+
+function applyToObject(object, token, operation) {
+  const exists = Object.hasOwn(object, token);
+  if (operation.op === "add" || (operation.op === "replace" && exists)) setMember(object, token, operation.value);
+  else if (operation.op === "remove" && exists) delete object[token];
+  else throw badPatch(operation);
+}
+
+/** Assignment to `__proto__` would set the prototype; a view is data, and so is its every key. */
+function setMember(object, key, value) {
+  Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
+}
+
+function badPatch(operation) {
+  return new ChorusError("bad_patch", `${operation.op} ${operation.path} does not fit the view`);
+}
+
+/** Named listeners. One that throws is reported and disturbs nobody else. */
+class Emitter {
+  #listeners = new Map();
+
+  /** Returns the function that takes the listener off again. */
+  on(name, listener) {
+    if (!this.#listeners.has(name)) this.#listeners.set(name, new Set());
+    this.#listeners.get(name).add(listener);
+    return () => this.#listeners.get(name)?.delete(listener);
+  }
+
+  /** @internal */
+  emit(name, ...details) {
+    for (const listener of [...(this.#listeners.get(name) ?? [])]) {
+      try {
+        listener(...details);
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
+  }
+}
+
+/** A room as this session sees it. The same object for as long as the session is in it. */
+export class Room extends Emitter {
+  #client;
+
+  constructor(client, id) {
+    super();
+    this.#client = client;
+    this.id = id;
+    this.kind = "";
+    /** What the room shows to this player. Replaced, never changed. */
+    this.view = null;
+    /** The number of the last frame. */
+    this.seq = 0;
+    /** Why the session is no longer in it, or null. */
+    this.left = null;
+    /** @internal Frames were missing; see `Chorus.#gap`. */
+    this.suspect = false;
+  }
+
+  /** Resolves with the room's reply. */
+  send(type, data) {
+    return this.#client.sendTo(this, type, data);
+  }
+}
+
+export class Chorus extends Emitter {
+  #options;
+  #socket = null;
+  #timers = { retry: null, connect: null, stable: null, answer: null };
+  #attempts = 0;
+  #resume = null;
+  #lastId = 0;
+  #rooms = new Map();
+  /** Messages that have no id yet: they wait for a connection or, without a room, for the first one. */
+  #queue = [];
+  /** Messages with an id and without an answer, by id, oldest first. */
+  #unanswered = new Map();
+
+  constructor(url, options = {}) {
+    super();
+    this.url = webSocketUrl(url);
+    this.#options = { ...DEFAULTS, ...options, retry: { ...DEFAULTS.retry, ...options.retry } };
+    this.#options.WebSocket ??= globalThis.WebSocket;
+    if (!this.#options.WebSocket) throw new TypeError("there is no global WebSocket here: pass one as an option");
+    /** "idle", "connecting", "connected", "waiting" (for the next attempt) or "closed". */
+    this.state = "idle";
+    /** The room of the latest `room` frame that the session is still in. */
+    this.room = null;
+    this.session = null;
+    this.player = null;
+    this.name = options.name ?? null;
+    /** Frames left out, frames that came twice, connections that took the session up again, messages sent again. */
+    this.gaps = 0;
+    this.duplicates = 0;
+    this.resumes = 0;
+    this.resends = 0;
+    this.#load();
+    // Browsers only: the network is back, so the rest of the delay is of no use.
+    globalThis.addEventListener?.("online", () => this.state === "waiting" && this.connect());
+  }
+
+  /** The rooms that the session is in. */
+  get rooms() {
+    return [...this.#rooms.values()].filter((room) => room.left === null);
+  }
+
+  /** Whether a session is kept that `connect` would take up. */
+  get resumable() {
+    return this.#resume !== null;
+  }
+
+  connect() {
+    if (this.state === "connecting" || this.state === "connected") return;
+    clearTimeout(this.#timers.retry);
+    this.state = "connecting";
+    const socket = new this.#options.WebSocket(this.url, PROTOCOL);
+    this.#socket = socket;
+    const mine = (handle) => (event) => socket === this.#socket && handle(event);
+    socket.onopen = mine(() => this.#hello());
+    socket.onmessage = mine((event) => this.#receive(event.data));
+    // Every failure ends with `close`; a listener for `error` only keeps Node from treating it as uncaught.
+    socket.onerror = () => {};
+    socket.onclose = mine((event) => this.#lost(event.code, event.reason));
+    this.#timers.connect = setTimeout(() => this.#abandon(CLOSED_SILENT, "no welcome"), this.#options.connectMs);
+    this.emit("connecting");
+  }
+
+  /** Stays away for good. The session is kept: a new client with the same storage takes it up. */
+  close() {
+    const socket = this.#socket;
+    this.#detach();
+    this.state = "closed";
+    socket?.close(1000, "closed");
+    this.#rejectAll("closed", "the client was closed");
+  }
+
+  /** Leaves the kept session behind: the next `connect` is a new player, under `name` if given. */
+  forget(name = this.name) {
+    this.#resume = null;
+    this.name = name;
+    this.#clearRooms();
+    this.#save();
+  }
+
+  /** Sends to the current room, or to the first one, if there is none yet. */
+  send(type, data) {
+    return this.sendTo(this.room, type, data);
+  }
+
+  /** @internal */
+  sendTo(room, type, data) {
+    const refusal = this.#cannotTake();
+    if (refusal) return Promise.reject(refusal);
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ id: 0, room, type, data, resolve, reject });
+      this.#flush();
+    });
+  }
+
+  #cannotTake() {
+    if (this.state === "closed") return new ChorusError("closed", "the client is closed");
+    if (this.#queue.length + this.#unanswered.size < this.#options.limit) return null;
+    if (this.state === "connected") return new ChorusError("busy", "too many messages wait for an answer");
+    return new ChorusError("offline", "too many messages wait for a connection");
+  }
+
+  // ---- the connection ----
+
+  #hello() {
+    const hello = { t: "hello" };
+    // Who we are goes along with `resume`: if the session is gone, the new one is the same player's.
+    if (this.#options.token) hello.token = this.#options.token;
+    else if (this.name) hello.name = this.name;
+    if (this.#resume) Object.assign(hello, { resume: this.#resume, last: this.#last() });
+    this.#transmit(hello);
+  }
+
+  #last() {
+    return Object.fromEntries(this.rooms.filter((room) => room.seq > 0).map((room) => [room.id, room.seq]));
+  }
+
+  #welcome(frame) {
+    const resuming = this.#resume !== null;
+    clearTimeout(this.#timers.connect);
+    this.#timers.stable = setTimeout(() => (this.#attempts = 0), this.#options.stableMs);
+    this.state = "connected";
+    this.#resume = frame.resume;
+    this.session = frame.session;
+    this.player = frame.player ?? frame.session;
+    this.name = frame.name ?? this.name;
+    this.#save();
+    if (resuming && frame.recovered) this.resumes += 1;
+    if (resuming && !frame.recovered) this.#reset();
+    // Old ids go first: one that comes after a higher one would be stale. So they go before a listener can send.
+    this.#resend();
+    this.#flush();
+    const { session, player, name } = this;
+    this.emit("connected", { session, player, name, recovered: frame.recovered });
+  }
+
+  /** The session is a new one: nothing of the old one holds. */
+  #reset() {
+    this.#clearRooms();
+    this.#rejectAll("reset", "the server no longer knows this session");
+    this.emit("reset");
+  }
+
+  #lost(code, reason) {
+    this.#detach();
+    const willRetry = !(code >= 4500 && code <= 4999);
+    if (!willRetry) return this.#refused(code, reason);
+    const inMs = this.#nextDelay();
+    this.state = "waiting";
+    this.#timers.retry = setTimeout(() => this.connect(), inMs);
+    this.emit("disconnected", { willRetry, code, reason, inMs });
+  }
+
+  #refused(code, reason) {
+    this.state = "closed";
+    this.#rejectAll("closed", reason || `the server closed the connection with ${code}`);
+    this.emit("disconnected", { willRetry: false, code, reason, inMs: null });
+  }
+
+  /** Half of the delay is fixed and half is chance, so that the clients of a lost server do not come back at once. */
+  #nextDelay() {
+    const { baseMs, maxMs } = this.#options.retry;
+    const attempt = this.#attempts++;
+    if (attempt === 0) return 0;
+    const full = Math.min(maxMs, baseMs * 2 ** (attempt - 1));
+    return Math.round(full / 2 + (Math.random() * full) / 2);
+  }
+
+  /** Gives the connection up from this side, without waiting for the other's word. */
+  #abandon(code, reason) {
+    const socket = this.#socket;
+    this.#detach();
+    socket?.close(code, reason);
+    this.#lost(code, reason);
+  }
+
+  #detach() {
+    this.#socket = null;
+    for (const timer of Object.values(this.#timers)) clearTimeout(timer);
+    this.#timers.answer = null;
+  }
+
+  // ---- what goes out ----
+
+  #flush() {
+    while (this.state === "connected" && this.#queue.length > 0) {
+      const message = this.#queue[0];
+      message.room ??= this.room;
+      if (!message.room) return;
+      this.#queue.shift();
+      message.id = ++this.#lastId;
+      this.#save();
+      this.#unanswered.set(message.id, message);
+      this.#transmitMessage(message);
+    }
+  }
+
+  #resend() {
+    for (const message of this.#unanswered.values()) {
+      this.resends += 1;
+      this.#transmitMessage(message);
+    }
+  }
+
+  #transmitMessage({ id, room, type, data }) {
+    this.#transmit({ t: "msg", id, room: room.id, type, data });
+    this.#timers.answer ??= setTimeout(() => this.#abandon(CLOSED_SILENT, "no answer"), this.#options.answerMs);
+  }
+
+  #transmit(frame) {
+    this.#socket.send(JSON.stringify(frame));
+    this.emit("frame", { out: true, frame });
+  }
+
+  // ---- what comes in ----
+
+  #receive(text) {
+    const frame = parse(text);
+    if (!frame) return this.#abandon(CLOSED_GAP, "not a frame");
+    this.emit("frame", { out: false, frame });
+    if (this.#socket === null) return; // A listener has closed the client.
+    if (frame.t === "welcome") this.#welcome(frame);
+    else if (frame.seq !== undefined) this.#fromRoom(frame);
+    else if (frame.t === "error") this.#error(frame);
+  }
+
+  #fromRoom(frame) {
+    if (frame.t === "room") return this.#view(frame);
+    const room = this.#rooms.get(frame.room);
+    if (room && frame.seq <= room.seq) return void (this.duplicates += 1);
+    if (!room || frame.seq !== room.seq + 1) return this.#gap(room, frame);
+    Object.assign(room, { seq: frame.seq, suspect: false });
+    if (frame.t === "event") room.emit("event", frame.type, frame.data);
+    else if (frame.t === "patch") this.#patch(room, frame.ops);
+    else if (frame.t === "reply") this.#settle(frame.id, (message) => message.resolve(frame.data));
+    else if (frame.t === "error") this.#error(frame);
+    else if (frame.t === "left") this.#leave(room, frame.reason);
+  }
+
+  /** A whole view. It may skip frames, for nothing before it is needed any more, and with them the replies among them. */
+  #view(frame) {
+    const known = this.#rooms.get(frame.room);
+    // Even after leaving and joining again the numbers rise.
+    if (known && frame.seq <= known.seq) return void (this.duplicates += 1);
+    const again = known !== undefined && known.left === null;
+    const room = again ? known : new Room(this, frame.room);
+    const skipped = frame.seq !== room.seq + 1;
+    Object.assign(room, { kind: frame.kind, view: frame.view, seq: frame.seq, suspect: false });
+    this.#enter(room, again);
+    if (skipped) this.#applied(room, frame.ack ?? 0);
+    room.emit("view", room.view);
+    this.#flush();
+  }
+
+  #enter(room, again) {
+    const current = this.room;
+    // The map's order is the order of the `room` frames: what is left falls back to the one before.
+    this.#rooms.delete(room.id);
+    this.#rooms.set(room.id, room);
+    this.room = room;
+    if (!again || current !== room) this.emit("room", room);
+  }
+
+  #applied(room, ack) {
+    for (const message of [...this.#unanswered.values()]) {
+      if (message.room.id !== room.id || message.id > ack) continue;
+      const error = new ChorusError("applied", "the room has handled this message, and its answer is lost");
+      this.#settle(message.id, () => message.reject(error));
+    }
+  }
+
+  #patch(room, operations) {
+    try {
+      room.view = applyPatch(room.view, operations);
+    } catch (error) {
+      // Without a number in `last`, the server sends the whole view.
+      room.seq = 0;
+      this.#abandon(CLOSED_GAP, "a patch does not fit");
+      return this.emit("error", error);
+    }
+    room.emit("view", room.view);
+  }
+
+  #gap(room, frame) {
+    // The end of a room that is not known changes nothing.
+    if (!room && frame.t === "left") return;
+    this.gaps += 1;
+    const wanted = (room?.seq ?? 0) + 1;
+    // The second time in a row the missing frames are not to be had: ask for the whole view.
+    if (room?.suspect) room.seq = 0;
+    if (room) room.suspect = true;
+    this.#abandon(CLOSED_GAP, "gap");
+    this.emit("error", new ChorusError("gap", `room ${frame.room}: frame ${wanted} is missing, ${frame.seq} came`));
+  }
+
+  #error(frame) {
+    const error = new ChorusError(frame.code, frame.message, frame.retryAfterMs);
+    if (frame.id === undefined) return this.emit("error", error);
+    this.#settle(frame.id, (message) => message.reject(error));
+  }
+
+  /** An answer to a message that has one already is nothing new: a message was sent twice. */
+  #settle(id, how) {
+    const message = this.#unanswered.get(id);
+    if (!message) return;
+    this.#unanswered.delete(id);
+    clearTimeout(this.#timers.answer);
+    this.#timers.answer = null;
+    if (this.#unanswered.size > 0 && this.state === "connected") {
+      this.#timers.answer = setTimeout(() => this.#abandon(CLOSED_SILENT, "no answer"), this.#options.answerMs);
+    }
+    how(message);
+  }
+
+  #leave(room, reason) {
+    room.left = reason;
+    const rest = this.rooms;
+    if (this.room === room) this.room = rest.at(-1) ?? null;
+    this.#forgetOldRooms();
+    room.emit("left", reason);
+    this.emit("left", room, reason);
+  }
+
+  /** Rooms that were left stay known for a while, so that what comes late for them is known as late. */
+  #forgetOldRooms() {
+    const left = [...this.#rooms.values()].filter((room) => room.left !== null);
+    for (const room of left.slice(0, Math.max(0, left.length - 64))) this.#rooms.delete(room.id);
+  }
+
+  #clearRooms() {
+    for (const room of this.rooms) room.left = "reset";
+    this.#rooms.clear();
+    this.room = null;
+  }
+
+  #rejectAll(code, message) {
+    const all = [...this.#unanswered.values(), ...this.#queue];
+    this.#unanswered.clear();
+    this.#queue = [];
+    for (const { reject } of all) reject(new ChorusError(code, message));
+  }
+
+  // ---- what outlives the page ----
+  // Views are gone with the page, so `last` is not kept and the server sends them whole. The highest id is kept because
+  // ids must rise for as long as the session lives.
+
+  #storage() {
+    const { storage } = this.#options;
+    if (storage !== undefined) return storage;
+    try {
+      return globalThis.sessionStorage;
+    } catch {
+      return null; // A browser that forbids storage throws on the mere mention.
+    }
+  }
+
+  #load() {
+    try {
+      const kept = JSON.parse(this.#storage()?.getItem(`chorus ${this.url}`) ?? "null");
+      this.#resume = kept?.resume ?? null;
+      this.#lastId = kept?.id ?? 0;
+      this.name = this.name ?? kept?.name ?? null;
+    } catch {
+      this.#resume = null; // What cannot be read was not written by us.
+    }
+  }
+
+  #save() {
+    const kept = { resume: this.#resume, id: this.#lastId, name: this.name };
+    try {
+      this.#storage()?.setItem(`chorus ${this.url}`, JSON.stringify(kept));
+    } catch {
+      // Full or forbidden: a reload will be a new player.
+    }
+  }
+}
+
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+function webSocketUrl(url) {
+  const absolute = new URL(url, globalThis.location?.href);
+  absolute.protocol = absolute.protocol.replace(/^http/, "ws");
+  return absolute.href;
+}

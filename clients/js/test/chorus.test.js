@@ -1,0 +1,447 @@
+// Stories of one client and a scripted server.
+
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, mock, test } from "node:test";
+
+import { GAME, LOBBY, FakeServer, event, left, patch, reply, room, seated, tab } from "./fake.js";
+
+const refusedWith = (code) => (error) => error.name === "ChorusError" && error.code === code;
+
+// No story waits: time passes when it says so, and no client that a story leaves behind keeps the process alive.
+const clock = mock.timers;
+beforeEach(() => clock.enable({ apis: ["setTimeout"] }));
+afterEach(() => clock.reset());
+
+describe("a first connection", () => {
+  test("says the name, and is told who it is", () => {
+    const server = new FakeServer();
+    const client = server.client({ name: "Ana" });
+    client.connect();
+    assert.equal(server.socket.protocol, "v1.json.chorus");
+    server.accept({ player: "p1", name: "Ana" });
+    assert.deepEqual(server.heard, [{ t: "hello", name: "Ana" }]);
+    assert.deepEqual(client.told, [["connected", { session: "s1", player: "p1", name: "Ana", recovered: false }]]);
+  });
+
+  test("ends in a room with a view", () => {
+    const { client } = seated();
+    assert.equal(client.room.id, GAME);
+    assert.equal(client.room.kind, "tic-tac-toe");
+    assert.deepEqual(client.room.view, { board: [null, null] });
+  });
+
+  test("that is refused for good is not tried again", async () => {
+    const server = new FakeServer();
+    const client = server.client();
+    client.connect();
+    const waiting = client.send("find");
+    server.drop(4501, "unauthorized");
+    await assert.rejects(waiting, refusedWith("closed"));
+    assert.deepEqual(client.told, [
+      ["disconnected", { willRetry: false, code: 4501, reason: "unauthorized", inMs: null }],
+    ]);
+    assert.equal(client.state, "closed");
+  });
+});
+
+describe("messages", () => {
+  test("are answered by their id", async () => {
+    const { server, client } = seated();
+    const [first, second] = [client.send("move", { cell: 4 }), client.room.send("move", { cell: 4 })];
+    assert.deepEqual(server.heard.slice(1), [
+      { t: "msg", id: 1, room: GAME, type: "move", data: { cell: 4 } },
+      { t: "msg", id: 2, room: GAME, type: "move", data: { cell: 4 } },
+    ]);
+    server.say(reply(GAME, 2, 1, { fine: true }));
+    server.say({ t: "error", room: GAME, seq: 3, id: 2, code: "refused", message: "taken" });
+    assert.deepEqual(await first, { fine: true });
+    await assert.rejects(second, { code: "refused", message: "taken" });
+  });
+
+  test("refused by the edge carry no seq, and say when to come again", async () => {
+    const { server, client } = seated();
+    const sent = client.send("move");
+    server.say({ t: "error", id: 1, code: "rate_limited", message: "slowly", retryAfterMs: 250 });
+    await assert.rejects(sent, { code: "rate_limited", retryAfterMs: 250 });
+    assert.equal(client.gaps, 0);
+  });
+
+  test("before the first room wait for it", () => {
+    const server = new FakeServer();
+    const client = server.client();
+    client.connect();
+    client.send("find", { kind: "tic-tac-toe" });
+    server.accept();
+    assert.equal(server.heard.length, 1);
+    server.say(room(LOBBY, 1));
+    assert.deepEqual(server.heard[1], { t: "msg", id: 1, room: LOBBY, type: "find", data: { kind: "tic-tac-toe" } });
+  });
+
+  test("wait for a connection up to a bound", async () => {
+    const { server, client } = seated({ limit: 2 });
+    server.drop();
+    client.send("one");
+    client.send("two");
+    await assert.rejects(client.send("three"), refusedWith("offline"));
+  });
+
+  test("without an answer are bounded too", async () => {
+    const { client } = seated({ limit: 1 });
+    client.send("one");
+    await assert.rejects(client.send("two"), refusedWith("busy"));
+  });
+
+  test("end when the client is closed", async () => {
+    const { server, client } = seated();
+    const sent = client.send("move");
+    client.close();
+    await assert.rejects(sent, refusedWith("closed"));
+    await assert.rejects(client.send("move"), refusedWith("closed"));
+    assert.equal(server.socket.closed.code, 1000);
+  });
+});
+
+describe("a lost connection", () => {
+  test("comes back at once, with what it has", () => {
+    const { server, client } = seated();
+    server.say(event(GAME, 2, "moved"));
+    server.drop();
+    assert.equal(client.told.at(-1)[1].inMs, 0);
+    clock.tick(0);
+    server.accept({ recovered: true });
+    assert.deepEqual(server.heard[0], { t: "hello", resume: "token 1", last: { [GAME]: 2 } });
+    assert.equal(client.resumes, 1);
+  });
+
+  test("is tried more and more rarely, with chance", () => {
+    const { server, client } = seated({ retry: { baseMs: 100, maxMs: 400 } });
+    const delays = [];
+    for (let attempt = 0; attempt < 6; attempt++) {
+      server.drop();
+      delays.push(client.told.at(-1)[1].inMs);
+      clock.tick(delays.at(-1));
+    }
+    const bounds = [
+      [0, 0],
+      [50, 100],
+      [100, 200],
+      [200, 400],
+      [200, 400],
+      [200, 400],
+    ];
+    delays.forEach((delay, i) => assert.ok(bounds[i][0] <= delay && delay <= bounds[i][1], `${i}: ${delay}`));
+  });
+
+  test("after a good while is the first again", () => {
+    const { server, client } = seated({ stableMs: 1000 });
+    server.drop();
+    clock.tick(0);
+    server.accept({ recovered: true });
+    clock.tick(1000);
+    server.drop();
+    assert.equal(client.told.at(-1)[1].inMs, 0);
+  });
+
+  test("sends again what has no answer, under the old ids, before anything new", async () => {
+    const { server, client } = seated();
+    const answered = client.send("move", { cell: 0 });
+    const open = client.send("move", { cell: 1 });
+    server.say(reply(GAME, 2, 1));
+    await answered;
+    client.on("connected", () => client.send("from a listener"));
+    server.drop();
+    client.send("while away");
+    clock.tick(0);
+    server.accept({ recovered: true });
+    const messages = server.heard.slice(1).map(({ id, type }) => [id, type]);
+    assert.deepEqual(messages, [
+      [2, "move"],
+      [3, "while away"],
+      [4, "from a listener"],
+    ]);
+    server.say(reply(GAME, 3, 2, "done"));
+    assert.equal(await open, "done");
+    assert.equal(client.resends, 1);
+  });
+
+  test("sends again to the room that a message was for", () => {
+    const { server, client } = seated();
+    client.send("move");
+    server.say(room(LOBBY, 1));
+    server.drop();
+    clock.tick(0);
+    server.accept({ recovered: true });
+    assert.equal(server.heard[1].room, GAME);
+  });
+
+  test("that never becomes a welcome is given up", () => {
+    const server = new FakeServer();
+    const client = server.client({ connectMs: 1000 });
+    client.connect();
+    clock.tick(1000);
+    assert.equal(client.told[0][1].reason, "no welcome");
+    assert.equal(server.sockets.length, 2);
+  });
+
+  test("is suspected when an answer stays out", () => {
+    const { server, client } = seated({ answerMs: 1000 });
+    client.send("move");
+    clock.tick(999);
+    assert.equal(client.state, "connected");
+    clock.tick(1);
+    clock.tick(0);
+    server.accept({ recovered: true });
+    assert.equal(server.heard[1].id, 1);
+  });
+
+  test("whose session is gone starts anew and says so", async () => {
+    const { server, client } = seated();
+    const sent = client.send("move");
+    server.drop();
+    clock.tick(0);
+    server.accept({ recovered: false, session: "s2" });
+    await assert.rejects(sent, refusedWith("reset"));
+    assert.ok(client.told.some(([name]) => name === "reset"));
+    assert.deepEqual(client.rooms, []);
+    server.say(room(LOBBY, 1));
+    client.send("find");
+    assert.equal(server.heard.at(-1).id, 2, "ids rise even so");
+  });
+
+  test("of a closed client stays lost", () => {
+    const { server, client } = seated();
+    server.drop();
+    client.close();
+    clock.tick(60_000);
+    assert.equal(server.sockets.length, 1);
+  });
+
+  test("is nothing to a client that has a new one", () => {
+    const { server, client } = seated();
+    const old = server.socket;
+    server.drop();
+    clock.tick(0);
+    server.accept({ recovered: true });
+    old.onclose({ code: 1006, reason: "" });
+    assert.equal(client.state, "connected");
+  });
+});
+
+describe("frames", () => {
+  test("that come twice are dropped", () => {
+    const { server, client } = seated();
+    const seen = [];
+    client.room.on("event", (type) => seen.push(type));
+    server.say(event(GAME, 2, "moved"), event(GAME, 2, "moved"), room(GAME, 1), event(GAME, 3, "ended"));
+    assert.deepEqual(seen, ["moved", "ended"]);
+    assert.equal(client.duplicates, 2);
+  });
+
+  test("that are missing are a bug of the server, and asked for", () => {
+    const { server, client } = seated();
+    const seen = [];
+    client.room.on("event", (type) => seen.push(type));
+    server.say(event(GAME, 3, "late"));
+    assert.equal(client.gaps, 1);
+    assert.equal(client.told.at(-1)[1].code, "gap");
+    clock.tick(0);
+    server.accept({ recovered: true });
+    assert.deepEqual(server.heard[0].last, { [GAME]: 1 });
+    server.say(event(GAME, 2, "missed"), event(GAME, 3, "late"));
+    assert.deepEqual(seen, ["missed", "late"]);
+  });
+
+  test("that stay missing are given up for the whole view", () => {
+    const { server, client } = seated();
+    server.say(event(GAME, 3, "late"));
+    clock.tick(0);
+    server.accept({ recovered: true });
+    server.say(event(GAME, 3, "late"));
+    clock.tick(15_000);
+    server.accept({ recovered: true });
+    assert.deepEqual(server.heard[0].last, {});
+    server.say(room(GAME, 4, "whole"));
+    assert.equal(client.room.view, "whole");
+  });
+
+  test("of a room that nobody has entered are missing theirs", () => {
+    const { server, client } = seated();
+    server.say(event(LOBBY, 1, "welcome"));
+    assert.equal(client.gaps, 1);
+  });
+
+  test("may be skipped by a whole view, and with them an answer", async () => {
+    const { server, client } = seated();
+    const handled = client.send("move");
+    const open = client.send("move");
+    server.drop();
+    clock.tick(0);
+    server.accept({ recovered: true });
+    server.say(room(GAME, 9, { board: ["x"] }, 1));
+    await assert.rejects(handled, refusedWith("applied"));
+    assert.deepEqual(client.room.view, { board: ["x"] });
+    server.say(
+      { t: "error", room: GAME, seq: 10, id: 1, code: "applied", message: "before" },
+      reply(GAME, 11, 2, "ok"),
+    );
+    assert.equal(await open, "ok");
+    assert.equal(client.gaps, 0);
+  });
+
+  test("that were not skipped bring their answer, whatever `ack` says", async () => {
+    const { server, client } = seated();
+    const sent = client.send("move");
+    server.say(room(GAME, 2, {}, 1), reply(GAME, 3, 1, "ok"));
+    assert.equal(await sent, "ok");
+  });
+
+  test("may be skipped by a whole view in the middle, when the server had to take something back", () => {
+    const { server, client } = seated();
+    server.say(event(GAME, 2, "moved"), room(GAME, 10_003, "before"), event(GAME, 10_004, "moved"));
+    assert.equal(client.room.view, "before");
+    assert.equal(client.gaps, 0);
+  });
+
+  test("that are no JSON end the connection", () => {
+    const { server, client } = seated();
+    server.socket.onmessage({ data: "{" });
+    assert.equal(client.state, "waiting");
+  });
+});
+
+describe("rooms", () => {
+  test("change under the same socket", () => {
+    const { server, client } = seated();
+    const entered = [];
+    client.on("room", ({ id }) => entered.push(id));
+    server.say(room(LOBBY, 1), left(GAME, 2));
+    assert.deepEqual(entered, [LOBBY]);
+    assert.deepEqual(
+      client.rooms.map(({ id }) => id),
+      [LOBBY],
+    );
+  });
+
+  test("that are left fall back to the one before", () => {
+    const { server, client } = seated();
+    server.say(room(LOBBY, 1), left(LOBBY, 2, "closed"));
+    assert.equal(client.room.id, GAME);
+    server.say(left(GAME, 2));
+    assert.equal(client.room, null);
+  });
+
+  test("can be entered again, and count on", () => {
+    const { server, client } = seated();
+    const before = client.room;
+    server.say(event(GAME, 2, "moved"), left(GAME, 3), room(GAME, 4, "new"), event(GAME, 5, "moved"));
+    assert.notEqual(client.room, before);
+    assert.equal(client.room.view, "new");
+    assert.equal(client.gaps, 0);
+  });
+
+  test("can be left and entered again while away", () => {
+    const { server, client } = seated();
+    server.say(event(GAME, 2, "moved"), event(GAME, 3, "moved"));
+    server.drop();
+    clock.tick(0);
+    server.accept({ recovered: true });
+    server.say(room(GAME, 8, "new"), event(GAME, 9, "moved"));
+    assert.equal(client.room.view, "new");
+    assert.equal(client.gaps, 0);
+    assert.deepEqual(client.rooms, [client.room]);
+  });
+
+  test("show their views as they change", () => {
+    const { server, client } = seated();
+    const views = [];
+    client.room.on("view", (view) => views.push(view));
+    server.say(patch(GAME, 2, { op: "replace", path: "/board/1", value: 0 }, { op: "add", path: "/turn", value: 1 }));
+    assert.deepEqual(views, [{ board: [null, 0], turn: 1 }]);
+  });
+
+  test("are asked for their whole view when a patch does not fit", () => {
+    const { server, client } = seated();
+    server.say(patch(GAME, 2, { op: "remove", path: "/nothing" }));
+    assert.equal(client.told.at(-1)[1].code, "bad_patch");
+    clock.tick(0);
+    server.accept({ recovered: true });
+    assert.deepEqual(server.heard[0].last, {});
+    server.say(room(GAME, 3, "whole"));
+    assert.equal(client.room.view, "whole");
+  });
+});
+
+describe("a page that is loaded again", () => {
+  test("takes the session up, and ids go on rising", () => {
+    const storage = tab();
+    const { client: before } = seated({ storage, name: "Ana" });
+    before.send("move");
+    const server = new FakeServer();
+    const client = server.client({ storage });
+    assert.equal(client.resumable, true);
+    client.connect();
+    server.accept({ recovered: true });
+    assert.deepEqual(server.heard, [{ t: "hello", name: "Ana", resume: "token 1", last: {} }]);
+    server.say(room(GAME, 7));
+    client.send("move");
+    assert.equal(server.heard[1].id, 2);
+  });
+
+  test("in another tab is another player", () => {
+    seated({ storage: tab() });
+    assert.equal(new FakeServer().client({ storage: tab() }).resumable, false);
+  });
+
+  test("may begin anew under another name", () => {
+    const storage = tab();
+    const { client } = seated({ storage, name: "Ana" });
+    client.close();
+    client.forget("Ben");
+    const server = new FakeServer();
+    server.client({ storage }).connect();
+    server.accept();
+    assert.deepEqual(server.heard, [{ t: "hello", name: "Ben" }]);
+  });
+
+  test("with unreadable storage is a new one", () => {
+    const storage = {
+      getItem: () => "{",
+      setItem: () => {
+        throw new Error("full");
+      },
+    };
+    const { client } = seated({ storage });
+    assert.equal(client.state, "connected");
+  });
+});
+
+test("a listener that throws is reported, and disturbs nobody", async () => {
+  const { server, client } = seated();
+  const seen = [];
+  const reported = mock.fn();
+  const queue = mock.method(globalThis, "queueMicrotask", (task) => {
+    try {
+      task();
+    } catch (error) {
+      reported(error.message);
+    }
+  });
+  client.room.on("event", () => {
+    throw new Error("mine");
+  });
+  client.room.on("event", (type) => seen.push(type));
+  server.say(event(GAME, 2, "moved"));
+  queue.mock.restore();
+  assert.deepEqual(seen, ["moved"]);
+  assert.equal(reported.mock.calls[0].arguments[0], "mine");
+});
+
+test("a listener can be taken off", () => {
+  const { server, client } = seated();
+  const seen = [];
+  const off = client.room.on("event", (type) => seen.push(type));
+  server.say(event(GAME, 2, "one"));
+  off();
+  server.say(event(GAME, 3, "two"));
+  assert.deepEqual(seen, ["one"]);
+});

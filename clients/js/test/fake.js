@@ -1,0 +1,97 @@
+/**
+ * A server in a test's hands: every socket that the client opens is kept, and the story says what comes over it.
+ */
+
+import { Chorus } from "../chorus.js";
+
+export const LOBBY = "000000000000000000000000000010bb7".slice(1);
+export const GAME = "a".repeat(32);
+
+class FakeSocket {
+  sent = [];
+  closed = null;
+
+  constructor(server, url, protocol) {
+    Object.assign(this, { url, protocol });
+    server.sockets.push(this);
+  }
+
+  send(text) {
+    this.sent.push(JSON.parse(text));
+  }
+
+  close(code, reason) {
+    this.closed = { code, reason };
+  }
+}
+
+export class FakeServer {
+  sockets = [];
+
+  /** A client of this server, and what it told. */
+  client(options = {}) {
+    const server = this;
+    const WebSocket = class extends FakeSocket {
+      constructor(url, protocol) {
+        super(server, url, protocol);
+      }
+    };
+    const client = new Chorus("ws://server/ws", { WebSocket, storage: null, ...options });
+    client.told = [];
+    for (const name of ["connected", "disconnected", "reset", "error"]) {
+      client.on(name, (details) => client.told.push([name, details]));
+    }
+    return client;
+  }
+
+  get socket() {
+    return this.sockets.at(-1);
+  }
+
+  /** What the client has said over the present connection. */
+  get heard() {
+    return this.socket.sent;
+  }
+
+  accept(welcome = {}) {
+    this.socket.onopen({});
+    this.say({
+      t: "welcome",
+      session: "s1",
+      resume: `token ${this.sockets.length}`,
+      recovered: false,
+      pingMs: 15000,
+      ...welcome,
+    });
+  }
+
+  say(...frames) {
+    for (const frame of frames) this.socket.onmessage({ data: JSON.stringify(frame) });
+  }
+
+  drop(code = 1006, reason = "") {
+    this.socket.onclose({ code, reason });
+  }
+}
+
+export const room = (id, seq, view = {}, ack = 0) => ({ t: "room", room: id, kind: "tic-tac-toe", seq, ack, view });
+export const event = (id, seq, type, data = null) => ({ t: "event", room: id, seq, type, data });
+export const reply = (id, seq, message, data = {}) => ({ t: "reply", room: id, seq, id: message, data });
+export const patch = (id, seq, ...ops) => ({ t: "patch", room: id, seq, ops });
+export const left = (id, seq, reason = "moved") => ({ t: "left", room: id, seq, reason });
+
+/** A client that is connected and in `GAME`. */
+export function seated(options) {
+  const server = new FakeServer();
+  const client = server.client(options);
+  client.connect();
+  server.accept();
+  server.say(room(GAME, 1, { board: [null, null] }));
+  return { server, client };
+}
+
+/** `sessionStorage`, of one tab. */
+export function tab() {
+  const kept = new Map();
+  return { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value) };
+}
