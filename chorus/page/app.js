@@ -1,0 +1,117 @@
+/**
+ * The page: one client, and one of four screens at a time. What a screen shows is the view of the room that the
+ * session is in; `lobby.js` and `game.js` draw them. No build step: the browser reads these files as they are.
+ */
+
+import { Chorus } from "/chorus.js";
+import { watchBuilds } from "./builds.js";
+import { showDeveloper } from "./developer.js";
+import { $, say, toast } from "./dom.js";
+import { gameScreen } from "./game.js";
+import { lobbyScreen } from "./lobby.js";
+
+const client = new Chorus("/ws", { retry: { maxMs: 5000 } });
+const screens = { lobby: lobbyScreen(client, rename), "tic-tac-toe": gameScreen() };
+let retryAt = 0;
+
+client.on("connecting", showConnection);
+client.on("connected", showConnection);
+client.on("disconnected", (lost) => (lost.willRetry ? waitUntil(lost.inMs) : showClosed(lost)));
+client.on("reset", () => toast("The server no longer knew this player, so this is a new one."));
+client.on("error", (error) => toast(error.message));
+client.on("room", enter);
+client.on("left", () => client.room && showRoom(client.room));
+setInterval(showConnection, 250);
+showDeveloper(client);
+watchBuilds();
+begin();
+
+// ---- rooms ----
+
+function enter(room) {
+  room.on("view", () => room === client.room && showRoom(room));
+  room.on("event", (type, data) => screens[room.kind]?.event?.(type, data));
+}
+
+function showRoom(room) {
+  const screen = screens[room.kind];
+  if (!screen) return toast(`This page does not know how to show a ${room.kind}.`);
+  show(screen.id);
+  screen.draw(room);
+}
+
+/** One screen is seen. Whoever was using the keyboard goes along. */
+function show(id) {
+  const screen = $(id);
+  if (!screen.hidden) return;
+  for (const other of document.querySelectorAll(".screen")) other.hidden = other !== screen;
+  document.title = "chorus";
+  (screen.querySelector("[autofocus], input, button.primary:not([hidden])") ?? screen).focus({ preventScroll: true });
+}
+
+// ---- names ----
+
+/** A reload goes on where it was; a new tab is a new player and is asked for a name. */
+function begin() {
+  showConnection();
+  if (client.resumable) return client.connect();
+  $("hello-name").value = localStorage.getItem("chorus name") ?? "";
+  show("hello");
+}
+
+$("hello-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const name = $("hello-name").value.trim();
+  if (!name) return;
+  localStorage.setItem("chorus name", name);
+  client.forget(name);
+  client.connect();
+});
+
+function rename() {
+  client.close();
+  client.forget();
+  begin();
+}
+
+// ---- the connection ----
+
+function waitUntil(inMs) {
+  retryAt = Date.now() + inMs;
+  showConnection();
+}
+
+function showConnection() {
+  const [state, text] = connection();
+  $("connection").dataset.state = state;
+  say($("connection"), text);
+}
+
+function connection() {
+  const inSeconds = Math.ceil((retryAt - Date.now()) / 1000);
+  if (client.state === "connected") return ["good", "Connected"];
+  if (client.state === "connecting") return ["busy", retryAt ? "Reconnecting …" : "Connecting …"];
+  if (client.state === "waiting") return ["busy", inSeconds > 0 ? `Reconnecting in ${inSeconds} s` : "Reconnecting …"];
+  return client.state === "idle" ? ["idle", ""] : ["off", "Not connected"];
+}
+
+const REASONS = {
+  4501: ["You cannot come in", "The server did not accept who you are."],
+  4503: ["You were sent out", "A room has removed you."],
+  4504: ["Playing in another tab", "This player was opened elsewhere, so this tab has stopped."],
+  4505: ["Too many connections", "There are too many players from your address. Close a tab and try again."],
+  4506: ["Something went wrong", "The server could not read what this page sent."],
+};
+
+function showClosed({ code, reason }) {
+  const [title, text] = REASONS[code] ?? ["Disconnected", `The server closed the connection (${code}).`];
+  say($("closed-title"), title);
+  say($("closed-reason"), reason ? `${text} It said: ${reason}.` : text);
+  showConnection();
+  show("closed");
+}
+
+$("closed-again").addEventListener("click", () => {
+  client.forget();
+  begin();
+});
