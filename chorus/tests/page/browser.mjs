@@ -1,0 +1,133 @@
+/** Chromium for the page's tests, and what a person does on the page. */
+
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { chromium } from "playwright-core";
+
+const QUIET = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+export const DESKTOP = { width: 1200, height: 800 };
+export const PHONE = { width: 360, height: 740 };
+
+/** Waiting for anything on the page ends here. */
+const PATIENCE_MS = 15_000;
+
+export async function launch() {
+  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+  assert.ok(
+    existsSync(executablePath),
+    `there is no Chromium at ${executablePath}: install it, or name it in CHROMIUM`,
+  );
+  return chromium.launch({ executablePath, args: QUIET });
+}
+
+/** Where screenshots go: `SCREENSHOTS`, or a directory of the system's that is told. */
+export async function screenshotFolder() {
+  const folder = process.env.SCREENSHOTS ?? (await mkdtemp(join(tmpdir(), "chorus-page-")));
+  mkdirSync(folder, { recursive: true });
+  return folder;
+}
+
+/** One person at one page, as a separate browser profile. */
+export class Person {
+  constructor(page, errors) {
+    Object.assign(this, { page, errors });
+  }
+
+  static async open(browser, url, { viewport = DESKTOP, colorScheme = "light", reducedMotion = "no-preference" } = {}) {
+    const context = await browser.newContext({ viewport, colorScheme, reducedMotion });
+    context.setDefaultTimeout(PATIENCE_MS);
+    const page = await context.newPage();
+    const errors = [];
+    page.on("pageerror", (error) => errors.push(error.message));
+    await page.goto(url);
+    return new Person(page, errors);
+  }
+
+  /** Opens the page and comes in under a name. */
+  static async named(browser, url, name, options) {
+    const person = await Person.open(browser, url, options);
+    await person.see("name").fill(name);
+    await person.click("enter");
+    await person.see("lobby").waitFor();
+    return person;
+  }
+
+  see(id) {
+    return this.page.getByTestId(id);
+  }
+
+  click(id) {
+    return this.see(id).click();
+  }
+
+  /** Waits until the element's text is, or holds, what is expected. */
+  async reads(id, expected) {
+    const fits = expected instanceof RegExp ? expected : new RegExp(expected.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+    await this.see(id)
+      .filter({ hasText: fits })
+      .waitFor()
+      .catch(async () => {
+        assert.match(await this.see(id).innerText(), fits);
+      });
+  }
+
+  /** Plays a cell and waits until the mark is there. */
+  async play(cell) {
+    await this.click(`cell-${cell}`);
+    await this.owned(cell);
+  }
+
+  async owned(cell, seat) {
+    const attribute = seat === undefined ? "[data-owner]" : `[data-owner="${seat}"]`;
+    await this.page.locator(`[data-testid="cell-${cell}"]${attribute}`).waitFor();
+  }
+
+  /** 0 or 1; who moves first is the room's to say. */
+  async seat() {
+    await this.see("game").waitFor();
+    return (await this.see("player-0").innerText()).includes("You") ? 0 : 1;
+  }
+
+  async screenshot(folder, name) {
+    await this.page.waitForTimeout(500); // Marks are drawn and screens arrive within that.
+    await this.page.screenshot({ path: join(folder, `${name}.png`) });
+  }
+
+  /** Nothing is wider than the screen. */
+  async assertFits() {
+    const [content, screen] = await this.page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+    assert.ok(content <= screen, `the page is ${content} wide on a screen of ${screen}`);
+  }
+
+  close() {
+    return this.page.context().close();
+  }
+}
+
+/** Two people find each other. Resolves with them in the order of their seats: `[first, second]`. */
+export async function pair(one, other) {
+  await one.click("find");
+  await one.see("seeking").waitFor();
+  await other.click("find");
+  await Promise.all([one, other].map((person) => person.see("game").waitFor()));
+  return (await one.seat()) === 0 ? [one, other] : [other, one];
+}
+
+/** The person whose turn it is, out of two. */
+export async function onTurn(people) {
+  await Promise.race(people.map((person) => person.reads("status", "Your turn")));
+  const texts = await Promise.all(people.map((person) => person.see("status").innerText()));
+  return texts[0] === "Your turn" ? people : [...people].reverse();
+}

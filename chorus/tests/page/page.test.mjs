@@ -1,0 +1,180 @@
+// The page of `chorus dev` in Chromium: people find each other, play, lose the connection, watch.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+
+import { freePort, Server } from "../server.mjs";
+import { launch, onTurn, pair, Person, PHONE, screenshotFolder } from "./browser.mjs";
+
+const WIN_FOR_FIRST = [[0, 3], [1, 4], [2]];
+let server, browser, shots;
+
+before(async () => {
+  server = await Server.start({ port: await freePort() });
+  browser = await launch();
+  shots = await screenshotFolder();
+  console.log(`# screenshots: ${shots}`);
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+/** A story with its people, who leave at its end and have met no error in their pages. */
+function story(name, tell) {
+  test(name, { timeout: 90_000 }, async () => {
+    const people = [];
+    const come = async (who, options) => {
+      people.push(await Person.named(browser, server.url, who, options));
+      return people.at(-1);
+    };
+    try {
+      await tell(come);
+      for (const { errors } of people) assert.deepEqual(errors, []);
+    } finally {
+      for (const person of people) await person.close();
+    }
+  });
+}
+
+/** The one on turn wins by the upper row. */
+async function playToWin(people) {
+  const [first, second] = await onTurn(people);
+  for (const [mine, theirs] of WIN_FOR_FIRST) {
+    await first.play(mine);
+    if (theirs === undefined) continue;
+    await second.reads("status", "Your turn");
+    await second.play(theirs);
+    await first.reads("status", "Your turn");
+  }
+  await first.reads("status", "You won!");
+  return [first, second];
+}
+
+describe("two people", () => {
+  story("play a whole game to a win, and a rematch", async (come) => {
+    const people = [await come("Ana"), await come("Ben", { colorScheme: "dark" })];
+    await people[0].reads("greeting", "Ana");
+    await people[0].screenshot(shots, "lobby");
+    await pair(...people);
+    const [winner, loser] = await playToWin(people);
+    await loser.reads("status", / won$/);
+    for (const cell of [0, 1, 2]) assert.match(await loser.see(`cell-${cell}`).getAttribute("class"), /winning/);
+    await winner.screenshot(shots, "won");
+    await loser.screenshot(shots, "lost-dark");
+    await winner.click("rematch");
+    await loser.click("rematch");
+    await winner.page.locator("[data-owner]").first().waitFor({ state: "detached" });
+    await playToWin(people);
+    await winner.click("leave");
+    await winner.see("lobby").waitFor();
+    await winner.reads("results", /beat/);
+  });
+
+  story("see that a move is refused when it is not theirs", async (come) => {
+    const people = [await come("Ana"), await come("Ben")];
+    await pair(...people);
+    const [first, second] = await onTurn(people);
+    assert.equal(await second.see("cell-0").getAttribute("aria-disabled"), "true");
+    await first.play(0);
+    await second.reads("status", "Your turn");
+    await second.owned(0);
+    assert.equal(await second.see("cell-0").getAttribute("aria-disabled"), "true");
+  });
+
+  story("play with the keyboard alone", async (come) => {
+    const people = [await come("Ana"), await come("Ben")];
+    await pair(...people);
+    const [first, second] = await onTurn(people);
+    await first.page.keyboard.press("1");
+    await first.owned(0);
+    await second.reads("status", "Your turn");
+    await second.see("cell-4").focus();
+    await second.page.keyboard.press("ArrowDown");
+    await second.page.keyboard.press("Enter");
+    await second.owned(7);
+  });
+
+  story("keep their game over a reload", async (come) => {
+    const people = [await come("Ana"), await come("Ben")];
+    await pair(...people);
+    const [first, second] = await onTurn(people);
+    await first.play(4);
+    const seat = await second.seat();
+    await second.page.reload();
+    assert.equal(await second.seat(), seat);
+    await second.owned(4);
+    await second.reads("status", "Your turn");
+    await second.play(0);
+    await first.owned(0);
+  });
+
+  story("have room on a phone", async (come) => {
+    const people = [
+      await come("Ana", { viewport: PHONE }),
+      await come("Maximiliane-Theodora von Hohen", { viewport: PHONE, colorScheme: "dark" }),
+    ];
+    await people[0].assertFits();
+    await people[0].screenshot(shots, "phone-lobby");
+    await pair(...people);
+    const [first] = await onTurn(people);
+    await first.play(4);
+    for (const person of people) await person.assertFits();
+    await people[0].screenshot(shots, "phone-game");
+    await people[1].screenshot(shots, "phone-game-dark");
+  });
+});
+
+describe("one person", () => {
+  story("may stop looking", async (come) => {
+    const ana = await come("Ana");
+    await ana.click("find");
+    await ana.reads("seeking", "number 1");
+    await ana.screenshot(shots, "seeking");
+    await ana.click("cancel");
+    await ana.see("find").waitFor();
+  });
+
+  story("may take another name", async (come) => {
+    const ana = await come("Ana");
+    await ana.click("rename");
+    await ana.see("name").fill("Anabel");
+    await ana.click("enter");
+    await ana.reads("greeting", "Anabel");
+  });
+
+  story("watches a game of others", async (come) => {
+    // Names of their own: other stories' games may still be held for those who closed their page.
+    const people = [await come("Olga"), await come("Emil")];
+    const watcher = await come("Cleo");
+    await pair(...people);
+    await watcher.see("games").locator("li", { hasText: "Olga" }).getByTestId("watch").click();
+    await watcher.reads("note", "You are watching");
+    await playToWin(people);
+    await watcher.reads("status", /^(Olga|Emil) won$/);
+    await watcher.owned(0);
+    await watcher.screenshot(shots, "watching");
+    await watcher.click("leave");
+    await watcher.see("lobby").waitFor();
+  });
+});
+
+// Last, for all others use the same server.
+describe("when the server is killed", () => {
+  story("the page comes back by itself, and the game with it", async (come) => {
+    const people = [await come("Ana"), await come("Ben")];
+    await pair(...people);
+    const [first, second] = await onTurn(people);
+    await first.play(4);
+    await server.kill9();
+    await first.reads("connection", "Reconnecting");
+    await first.screenshot(shots, "reconnecting");
+    await server.start();
+    await first.reads("connection", "Connected");
+    await second.reads("status", "Your turn");
+    await second.play(0);
+    await first.owned(0);
+    await first.owned(4);
+  });
+});

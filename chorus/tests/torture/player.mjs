@@ -1,0 +1,222 @@
+/**
+ * One scripted client, and what it remembers for the checker. It plays, or watches, until the run has enough.
+ *
+ * Decisions come from the seed; when they are taken depends on the server, so two runs of one seed make the same
+ * choices at other moments.
+ */
+
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { WebSocket } from "ws";
+
+import { Chorus } from "../../../clients/js/chorus.js";
+import { random } from "./random.mjs";
+
+/** The dials: how often a player does what. */
+const CHANCE = { illegalMove: 0.15, disconnect: 0.04, rematch: 0.3 };
+const MOST_ROUNDS = 3;
+const THINK_MS = [0, 60];
+const LOOK_MS = 10;
+/** Whoever waits this long asks again: the queue may have let go of somebody who was away. */
+const ASK_AGAIN_MS = 3000;
+/** For the other to come back and see how the game ended. */
+const PATIENCE_MS = 10_000;
+/** The server may find that a turn ran out a little before this clock does. */
+const CLOCKS_DIFFER_MS = 250;
+const RETRY = { retry: { baseMs: 40, maxMs: 400 }, stableMs: 300, answerMs: 5000, storage: null };
+
+export class Player {
+  constructor(name, run) {
+    Object.assign(this, { name, run, resets: 0, connection: 0, frames: [], sends: [], games: [], socket: null });
+    this.dice = random(run.seed, name);
+    this.client = this.#connectedClient();
+  }
+
+  #connectedClient() {
+    const player = this;
+    // Kept, so that the player can lose it on purpose.
+    const Socket = class extends WebSocket {
+      constructor(...details) {
+        super(...details);
+        player.socket = this;
+      }
+    };
+    const client = new Chorus(`${this.run.url}/ws`, { name: this.name, WebSocket: Socket, ...RETRY });
+    client.on("frame", ({ out, frame }) => this.#remember(out, frame));
+    client.on("reset", () => (this.resets += 1));
+    client.on(
+      "disconnected",
+      ({ willRetry, code }) => willRetry || this.run.fail(`${this.name} was sent away with ${code}`),
+    );
+    client.on("room", (room) => room.kind !== "lobby" && this.#enter(room));
+    client.connect();
+    return client;
+  }
+
+  /** Resolves when the run is over for this player. */
+  async play() {
+    while (!this.run.aborted) {
+      await sleep(LOOK_MS);
+      const { room } = this.client;
+      if (room?.kind === "lobby" && (await this.inLobby(room))) return;
+      if (room?.kind === "tic-tac-toe") await this.inGame(room);
+    }
+  }
+
+  close() {
+    this.client.close();
+  }
+
+  /** What the checker gets. */
+  history() {
+    const { name, resets, frames, sends, games } = this;
+    return { name, resets, frames, sends, games };
+  }
+
+  // ---- the lobby ----
+
+  /** True when there is nothing left to do. */
+  async inLobby(room) {
+    if (this.run.done) return this.leaveQueue(room);
+    if (Date.now() - (this.askedAt ?? 0) < ASK_AGAIN_MS) return false;
+    this.askedAt = Date.now();
+    await this.send(room, "find", { kind: "tic-tac-toe" });
+    return false;
+  }
+
+  /** Whoever was being paired just now is in a game a moment later. */
+  async leaveQueue(room) {
+    await this.send(room, "cancel", {});
+    await sleep(500);
+    return this.client.room === room && this.client.state === "connected";
+  }
+
+  // ---- the game ----
+
+  async inGame(room) {
+    const round = this.#game(room).rounds.at(-1);
+    const { view } = room;
+    if (view.winner !== null) return this.afterGame(room, round);
+    if (view.turn !== view.you) return;
+    await sleep(this.dice.between(...THINK_MS));
+    if (this.dice.happens(CHANCE.illegalMove)) await this.move(room, round, this.illegalCell(room.view), false);
+    await this.legalMove(room, round);
+  }
+
+  async legalMove(room, round) {
+    const { view } = room;
+    if (room !== this.client.room || view.winner !== null || view.turn !== view.you) return;
+    const free = view.board.flatMap((owner, cell) => (owner === null ? [cell] : []));
+    const sent = this.move(room, round, this.dice.pick(free), true);
+    if (this.dice.happens(CHANCE.disconnect)) this.socket.terminate();
+    await sent;
+    await this.shown(room, view);
+  }
+
+  /** After an answer the view follows. Whoever does not wait for it would play the old one. */
+  async shown(room, before) {
+    for (let waited = 0; waited < 1000 && room.view === before && room.left === null; waited += LOOK_MS)
+      await sleep(LOOK_MS);
+  }
+
+  illegalCell(view) {
+    const taken = view.board.flatMap((owner, cell) => (owner === null ? [] : [cell]));
+    return this.dice.pick([...taken, -1, 9, "middle", null]);
+  }
+
+  async move(room, round, cell, legal) {
+    const send = await this.send(room, "move", { cell }, { legal, record: round.sends });
+    if (send.outcome === "reply") this.run.acknowledged();
+  }
+
+  /** Both players throw the same dice, so both want a rematch or neither. */
+  async afterGame(room, round) {
+    const game = this.#game(room);
+    round.endedAt ??= Date.now();
+    // Whoever is away when a room ends does not see its end. So nobody leaves before both have.
+    const both = this.run.seesEnd(this.name, `${room.id} ${game.rounds.length}`);
+    if (!both && Date.now() - round.endedAt < PATIENCE_MS) return;
+    const again =
+      !this.run.done &&
+      game.rounds.length < MOST_ROUNDS &&
+      random(this.run.seed, room.id, game.rounds.length).happens(CHANCE.rematch);
+    if (again) await this.rematch(room, round);
+    else await this.leave(room);
+  }
+
+  /** The other may have left meanwhile, for the run may have ended between its look and ours. */
+  async rematch(room, round) {
+    if (!round.asked || Date.now() - round.askedAt > ASK_AGAIN_MS)
+      await this.send(room, round.asked ? "leave" : "rematch", {});
+    round.asked ??= true;
+    round.askedAt ??= Date.now();
+  }
+
+  async leave(room) {
+    if (this.leaving === room && Date.now() - this.leftAt < ASK_AGAIN_MS) return;
+    Object.assign(this, { leaving: room, leftAt: Date.now(), askedAt: 0 });
+    await this.send(room, "leave", {});
+  }
+
+  // ---- remembering ----
+
+  async send(room, type, data, { legal = true, record = null } = {}) {
+    const send = { room: room.id, type, data, legal, outcome: "pending" };
+    this.sends.push(send);
+    record?.push(send);
+    await room.send(type, data).then(
+      (reply) => Object.assign(send, { outcome: "reply", reply }),
+      ({ code, message }) => Object.assign(send, { outcome: "error", code, message }),
+    );
+    return send;
+  }
+
+  #remember(out, { t, room, seq, id, type, data }) {
+    if (t === "welcome") this.connection += 1;
+    const told = type === "moved" || type === "ended" ? data : undefined;
+    this.frames.push({ connection: this.connection, out, t, room, seq, id, type, data: told });
+  }
+
+  #enter(room) {
+    room.on("view", (view) => this.#look(this.#game(room), view));
+  }
+
+  #game(room) {
+    let game = this.games.find((game) => game.room === room.id);
+    if (!game) this.games.push((game = { room: room.id, you: room.view.you, rounds: [newRound()] }));
+    return game;
+  }
+
+  /** A new round begins when an ended board is no more, even if its beginning was not seen. */
+  #look(game, { board, winner, line, deadline }) {
+    let round = game.rounds.at(-1);
+    const before = round.final;
+    if (before && (winner === null || JSON.stringify(before.board) !== JSON.stringify(board)))
+      game.rounds.push((round = newRound()));
+    if (winner === null) return void (round.deadline = deadline);
+    if (round.final) return;
+    round.final = { board, winner, line };
+    round.timedOut = Boolean(round.deadline) && Date.now() > round.deadline - CLOCKS_DIFFER_MS;
+  }
+}
+
+const newRound = () => ({ sends: [], final: null, deadline: null, timedOut: false });
+
+/** Watches one game after another. It never plays. */
+export class Watcher extends Player {
+  async inLobby(room) {
+    if (this.run.done) return true;
+    await sleep(this.dice.between(50, 400));
+    const { outcome, reply } = await this.send(room, "games", {});
+    const games = outcome === "reply" && Array.isArray(reply) ? reply : [];
+    if (games.length > 0 && room.left === null) await this.send(room, "watch", { room: this.dice.pick(games).room });
+    await sleep(100);
+    return false;
+  }
+
+  async inGame(room) {
+    if (room.view.winner === null && !this.run.done) return;
+    await sleep(this.dice.between(0, 300)); // Sometimes long enough to see the rematch.
+    if (room.left === null && (room.view.winner !== null || this.run.done)) await this.leave(room);
+  }
+}

@@ -1,0 +1,19 @@
+/** Chance from a seed: the same words, the same numbers. (mulberry32 over FNV-1a.) */
+
+export function random(...words) {
+  let state = 2166136261;
+  for (const character of words.join("/")) state = Math.imul(state ^ character.codePointAt(0), 16777619);
+  const next = () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+  return {
+    /** Whether something happens that does so with this chance. */
+    happens: (chance) => next() < chance,
+    /** A number from `low` up to `high`. */
+    between: (low, high) => low + next() * (high - low),
+    pick: (list) => list[Math.floor(next() * list.length)],
+  };
+}
