@@ -69,6 +69,22 @@ pub enum AppendError {
     Closed,
 }
 
+/// Where a partition begins or ends is not known. Try again.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot ask where partition {partition} {what}: {reason}")]
+pub struct BoundsError {
+    pub partition: u32,
+    pub what: &'static str,
+    pub reason: String,
+}
+
+/// Something about a machine's channel was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum MachineError {
+    #[error("cannot {action} the channel of machine {machine:?}: {reason}")]
+    Broker { action: &'static str, machine: String, reason: String },
+}
+
 /// A reader cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {

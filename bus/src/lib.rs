@@ -1,10 +1,11 @@
 //! Channels: ordered logs of what happens to rooms, and of what rooms have for edges.
 //!
-//! One handle, [`Bus`], over a back end: [`embedded`] keeps the log in files of one data directory; Kafka comes with
-//! the distributed mode and fits the same calls. So: rooms live in partitions, an append is confirmed later, a reader
-//! names its partition and offset itself, and there are no consumer groups.
+//! One handle, [`Bus`], over two back ends: [`embedded`] keeps the log in files of one data directory, `kafka` in
+//! the topics of a broker. Rooms live in partitions, an append is confirmed later, a reader names its partition and
+//! offset itself, and there are no consumer groups.
 //!
-//! A record's bytes are `chorus_core::wire`'s; how they lie in files is said in `embedded/segment.rs`.
+//! A record's bytes are `chorus_core::wire`'s; how they lie in files is said in `embedded/segment.rs`, in which topics
+//! they are in `kafka/mod.rs`.
 
 use std::{
     fmt,
@@ -24,7 +25,13 @@ use tokio::sync::oneshot;
 pub mod embedded;
 mod error;
 
-pub use error::{AppendError, EdgeReadError, FlushError, OpenError, ReadError, SkipError, Stopped, TruncateError};
+pub use error::{
+    AppendError, BoundsError, EdgeReadError, FlushError, MachineError, OpenError, ReadError, SkipError, Stopped,
+    TruncateError,
+};
+
+/// The largest record, in bytes.
+pub const MAX_RECORD: usize = 8 << 20;
 
 /// A handle to all channels. Cheap to clone; see [`Bus::close`] for how it ends.
 #[derive(Clone, Debug)]
@@ -46,7 +53,7 @@ impl Bus {
     /// Appends to the channel of the room's partition. The record is in its place when this returns, so the order of
     /// calls is the order in the log, whatever becomes of the returned futures; each resolves with its record's offset
     /// when the record is as durable as the mode promises: in the file with [`Fsync::Background`], on the disk with
-    /// [`Fsync::Always`].
+    /// [`Fsync::Always`], with all replicas in sync with Kafka.
     ///
     /// When the bounded queue is full, the record is too large, or the bus has stopped, the record is *not* in the
     /// log, and [`Append::refused`] says so at once.
@@ -64,17 +71,17 @@ impl Bus {
         }
     }
 
-    /// One past the last offset that is readable now.
-    pub fn end(&self, partition: u32) -> Offset {
+    /// One past the last offset that is readable now. At least one past every offset that was confirmed before.
+    pub async fn end(&self, partition: u32) -> Result<Offset, BoundsError> {
         match &self.0 {
-            Backend::Embedded(bus) => bus.end(partition),
+            Backend::Embedded(bus) => Ok(bus.end(partition)),
         }
     }
 
     /// The oldest offset that is kept.
-    pub fn start(&self, partition: u32) -> Offset {
+    pub async fn start(&self, partition: u32) -> Result<Offset, BoundsError> {
         match &self.0 {
-            Backend::Embedded(bus) => bus.start(partition),
+            Backend::Embedded(bus) => Ok(bus.start(partition)),
         }
     }
 
@@ -96,19 +103,23 @@ impl Bus {
         }
     }
 
-    /// Sends to an edge's channel, in the order of calls. See [`embedded`] for what becomes of commands when the
-    /// edge is too slow or not there.
-    pub fn send_edge(&self, edge: &MachineId, command: EdgeCommand) {
+    /// Sends to an edge's channel, in the order of calls. Commands for an edge that is not there are dropped: an edge
+    /// opens its channel before it appends anything, so they are for an earlier life of it. Commands for an edge that
+    /// cannot be taken are dropped, too, and the edge is told: see [`EdgeReceiver::recv_many`].
+    pub fn send_edge(&self, edge: &MachineId, command: EdgeCommand) -> Sent {
         match &self.0 {
-            Backend::Embedded(bus) => bus.send_edge(edge, command),
+            Backend::Embedded(bus) => {
+                bus.send_edge(edge, command);
+                Sent(SentState::Done)
+            }
         }
     }
 
-    /// The receiving end of an edge's channel. An edge opens it before it appends its first record. Opening it again
-    /// closes the earlier receiver.
-    pub fn edge_channel(&self, edge: &MachineId) -> EdgeReceiver {
+    /// The receiving end of an edge's channel, from now on. An edge opens it before it appends its first record.
+    /// Opening it again closes the earlier receiver.
+    pub async fn edge_channel(&self, edge: &MachineId) -> Result<EdgeReceiver, MachineError> {
         match &self.0 {
-            Backend::Embedded(bus) => EdgeReceiver(EdgeBackend::Embedded(bus.edge_channel(edge))),
+            Backend::Embedded(bus) => Ok(EdgeReceiver(EdgeBackend::Embedded(bus.edge_channel(edge)))),
         }
     }
 
@@ -170,7 +181,7 @@ pub struct Append(AppendState);
 
 #[derive(Debug)]
 enum AppendState {
-    Waiting(oneshot::Receiver<Result<Offset, AppendError>>),
+    Waiting(oneshot::Receiver<Result<Option<Offset>, AppendError>>),
     Refused(AppendError),
 }
 
@@ -184,8 +195,10 @@ impl Append {
     }
 }
 
+/// Resolves with the record's place. `None`: the record is in the log, once, and the broker did not say where, since
+/// it took it for a repetition of one that it had.
 impl Future for Append {
-    type Output = Result<Offset, AppendError>;
+    type Output = Result<Option<Offset>, AppendError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
@@ -193,6 +206,36 @@ impl Future for Append {
                 Pin::new(answer).poll(context).map(|answer| answer.unwrap_or(Err(AppendError::Closed)))
             }
             AppendState::Refused(error) => Poll::Ready(Err(error.clone())),
+        }
+    }
+}
+
+/// The promise of one command for an edge. May be dropped: the command stays sent. When the last one to an edge has
+/// resolved, so have all before it.
+///
+/// Resolves when the edge has the command or will be told that it is missing, so that whoever sent it owes nobody
+/// anything. In the embedded back end that is at once: the edge and the sender die together.
+#[derive(Debug)]
+pub struct Sent(SentState);
+
+#[derive(Debug)]
+enum SentState {
+    Done,
+}
+
+impl Sent {
+    /// Whether it has resolved already: then there is nothing to keep.
+    pub fn is_done(&self) -> bool {
+        matches!(self.0, SentState::Done)
+    }
+}
+
+impl Future for Sent {
+    type Output = Result<(), Stopped>;
+
+    fn poll(mut self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            SentState::Done => Poll::Ready(Ok(())),
         }
     }
 }

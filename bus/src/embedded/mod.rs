@@ -10,12 +10,17 @@
 //! mode says so, and only then shows it to readers. Readers (`reader.rs`) take the newest records from memory and the
 //! others from the files, so that a slow reader costs no memory.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
 
 use chorus_core::{
     command::{EdgeCommand, Record},
     ids::{MachineId, Offset},
 };
+use tokio::task::JoinHandle;
 
 use crate::{Append, Backend, Bus, FlushError, Fsync, OpenError, SkipError, TruncateError};
 
@@ -25,12 +30,14 @@ mod partition;
 mod reader;
 mod segment;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use edges::{EDGE_LIMIT, EdgeReceiver};
 use partition::Partition;
 pub use reader::Reader;
-pub use segment::{FORMAT, MAX_RECORD};
+pub use segment::FORMAT;
 
 /// How to open an embedded log.
 #[derive(Clone, Debug)]
@@ -67,13 +74,15 @@ impl Options {
 pub async fn open(options: Options) -> Result<Bus, OpenError> {
     let opened = tokio::task::spawn_blocking(move || Embedded::open(options)).await;
     let bus = opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-    bus.partitions.iter().for_each(|partition| writer::spawn(partition.clone()));
+    let writers = bus.partitions.iter().map(|partition| writer::spawn(partition.clone())).collect();
+    *bus.writers.lock().expect("nothing panics under this lock") = writers;
     Ok(Bus(Backend::Embedded(Arc::new(bus))))
 }
 
 pub(crate) struct Embedded {
     partitions: Vec<Arc<Partition>>,
     edges: edges::Edges,
+    writers: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Embedded {
@@ -84,6 +93,7 @@ impl Embedded {
         Ok(Embedded {
             partitions: (0..options.partitions).map(open).collect::<Result<_, _>>()?,
             edges: Default::default(),
+            writers: Default::default(),
         })
     }
 
@@ -141,6 +151,11 @@ impl Embedded {
         self.partitions.iter().for_each(|partition| partition.close());
         for partition in &self.partitions {
             partition.finished().await?;
+        }
+        // They hold the lock of the directory until they are really gone.
+        let writers = std::mem::take(&mut *self.writers.lock().expect("nothing panics under this lock"));
+        for writer in writers {
+            let _ = writer.await;
         }
         Ok(())
     }

@@ -12,10 +12,12 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::{
     Options,
-    segment::{self, FRAME, MAX_RECORD, Segment},
+    segment::{self, FRAME, Segment},
     tail::Tail,
 };
-use crate::{Append, AppendError, AppendState, FlushError, Fsync, OpenError, SkipError, Stopped, TruncateError};
+use crate::{
+    Append, AppendError, AppendState, FlushError, Fsync, MAX_RECORD, OpenError, SkipError, Stopped, TruncateError,
+};
 
 pub(super) struct Partition {
     pub number: u32,
@@ -75,7 +77,7 @@ pub(super) struct Batch {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub record: Record,
-    pub answer: oneshot::Sender<Result<Offset, AppendError>>,
+    pub answer: oneshot::Sender<Result<Option<Offset>, AppendError>>,
     /// The size of its frame.
     pub bytes: usize,
 }
