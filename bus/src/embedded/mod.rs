@@ -12,8 +12,10 @@
 
 use std::{
     fmt,
+    future::poll_fn,
     path::PathBuf,
     sync::{Arc, Mutex},
+    task::Poll,
 };
 
 use chorus_core::{
@@ -22,7 +24,7 @@ use chorus_core::{
 };
 use tokio::task::JoinHandle;
 
-use crate::{Append, Backend, Bus, FlushError, Fsync, OpenError, SkipError, TruncateError};
+use crate::{Append, Backend, Bus, FlushError, Fsync, OpenError, SkipError, Stopped, TruncateError};
 
 mod edges;
 mod lock;
@@ -137,6 +139,27 @@ impl Embedded {
 
     pub(crate) fn edge_channel(&self, edge: &MachineId) -> EdgeReceiver {
         self.edges.open(edge)
+    }
+
+    pub(crate) fn machines(&self) -> Vec<MachineId> {
+        self.edges.list()
+    }
+
+    pub(crate) fn delete_machine(&self, machine: &MachineId) {
+        self.edges.delete(machine);
+    }
+
+    pub(crate) fn stopped(&self) -> impl Future<Output = Stopped> + Send + use<> {
+        let mut all: Vec<_> = self.partitions.iter().map(|partition| Box::pin(partition.stopped())).collect();
+        poll_fn(move |context| {
+            let mut ready = all.iter_mut().map(|one| one.as_mut().poll(context)).filter(Poll::is_ready);
+            ready.next().unwrap_or(Poll::Pending)
+        })
+    }
+
+    pub(crate) fn ping(&self) -> Result<(), String> {
+        let stopped = self.partitions.iter().find_map(|partition| partition.status.borrow().stopped.clone());
+        stopped.map_or(Ok(()), |stopped| Err(stopped.to_string()))
     }
 
     pub(crate) async fn flush(&self) -> Result<(), FlushError> {

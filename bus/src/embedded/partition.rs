@@ -238,6 +238,17 @@ impl Partition {
         status.stopped.clone().map_or(Ok(()), |stopped| Err(stopped.into()))
     }
 
+    /// Resolves when the log has stopped for good; does not keep the partition.
+    pub fn stopped(&self) -> impl Future<Output = Stopped> + Send + use<> {
+        let mut status = self.status.subscribe();
+        async move {
+            match status.wait_for(|status| status.stopped.is_some()).await.map(|status| status.stopped.clone()) {
+                Ok(Some(stopped)) => stopped,
+                _ => std::future::pending().await,
+            }
+        }
+    }
+
     pub fn end(&self) -> Offset {
         self.status.borrow().end
     }

@@ -75,7 +75,7 @@ async fn fresh(fsync: Fsync) -> (TempDir, Bus) {
 }
 
 fn partition(bus: &Bus) -> &Partition {
-    let Backend::Embedded(bus) = &bus.0;
+    let Backend::Embedded(bus) = &bus.0 else { unreachable!("it was opened so") };
     bus.partition(0)
 }
 

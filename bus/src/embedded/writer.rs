@@ -157,7 +157,7 @@ impl Writer {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 Failure::NoSpace(AppendError::NoSpace { file, source: Arc::new(error) })
             }
-            _ => Failure::Stopped(Stopped { action: "make a segment in", file, source: Arc::new(error) }),
+            _ => Failure::Stopped(Stopped::Disk { action: "make a segment in", file, source: Arc::new(error) }),
         }
     }
 
@@ -214,7 +214,7 @@ impl From<Stopped> for Failure {
 }
 
 fn stopped(action: &'static str, segment: &Segment, error: io::Error) -> Stopped {
-    Stopped { action, file: segment.path.clone(), source: Arc::new(error) }
+    Stopped::Disk { action, file: segment.path.clone(), source: Arc::new(error) }
 }
 
 /// Syncs behind the writer, for ever. An error of a sync is final: the kernel may have thrown away the pages that it
