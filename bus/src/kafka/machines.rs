@@ -90,6 +90,8 @@ struct Channel {
 /// Commands that the machine has to be told are missing.
 struct Hole {
     dropped: u64,
+    /// The mark waits until no more commands than this are on their way: else the next hole would follow at once.
+    below: usize,
     /// Whoever waits for dropped commands. More than one when a mark was refused itself.
     told: Vec<watch::Sender<Option<Result<(), SendError>>>>,
     /// Of commands that were refused on their way.
@@ -155,7 +157,8 @@ impl Machines {
             return Sent(SentState::Done); // It is dead, and its channel deleted.
         }
         tracing::warn!(%machine, %error, "commands for an edge are dropped; its sessions will have to resume");
-        let sent = hole.insert(Hole::new()).drop_one();
+        let below = self.arrivals.waiting.load(Ordering::SeqCst) / 2;
+        let sent = hole.insert(Hole::new(below)).drop_one();
         self.arrivals.holes.notify_one();
         sent
     }
@@ -193,6 +196,10 @@ impl Machines {
 
     fn mend_one(&self, channel: &Arc<Channel>) -> bool {
         let mut place = channel.hole();
+        let waiting = self.arrivals.waiting.load(Ordering::SeqCst);
+        if place.as_ref().is_some_and(|hole| waiting > hole.below) {
+            return false;
+        }
         let (Some(hole), Some(topic)) = (place.take(), &channel.topic) else { return true };
         let dropped = hole.dropped;
         let headers = OwnedHeaders::new().insert(Header { key: DROPPED, value: Some(&dropped.to_string()) });
@@ -254,8 +261,8 @@ impl Channel {
 }
 
 impl Hole {
-    fn new() -> Hole {
-        Hole { dropped: 0, told: vec![watch::Sender::new(None)], refused: Vec::new() }
+    fn new(below: usize) -> Hole {
+        Hole { dropped: 0, below, told: vec![watch::Sender::new(None)], refused: Vec::new() }
     }
 
     fn drop_one(&mut self) -> Sent {
@@ -323,7 +330,7 @@ impl Channel {
     /// Something is missing from now on, also when it is the mark itself.
     fn refused(&self, what: What) {
         let mut place = self.hole();
-        let hole = place.get_or_insert_with(Hole::new);
+        let hole = place.get_or_insert_with(|| Hole::new(usize::MAX));
         match what {
             What::Command(arrived) => {
                 hole.dropped += 1;

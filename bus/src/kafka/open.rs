@@ -18,7 +18,7 @@ use super::{
     health::Health,
     machines,
     rooms::Rooms,
-    topics::{Found, Topics},
+    topics::{Found, Topics, silence},
 };
 use crate::MAX_RECORD;
 
@@ -86,7 +86,7 @@ async fn reach(options: &Options, topics: &Arc<Topics>) -> Result<Found, OpenErr
         let reason = match asked {
             Ok(Ok(found)) => return Ok(found),
             Ok(Err(reason)) => reason,
-            Err(_) => topics.explain(&KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut)),
+            Err(_) => topics.explain(&silence()),
         };
         if Instant::now() >= deadline {
             let (brokers, within) = (options.brokers.clone(), options.open_timeout);

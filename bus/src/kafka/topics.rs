@@ -10,6 +10,7 @@ use rdkafka::{
     metadata::Metadata,
     types::RDKafkaErrorCode,
 };
+use tokio::time::Instant;
 
 use super::{
     OpenError, Options, config,
@@ -22,11 +23,16 @@ use crate::MAX_RECORD;
 /// How long one question may take.
 const ANSWER: Duration = Duration::from_secs(5);
 
+/// How long readiness waits.
+const PING: Duration = Duration::from_secs(3);
+
 /// How long a topic may take until it is made or deleted everywhere.
 const WORK: Duration = Duration::from_secs(10);
 
 /// How soon to look again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+type Client = rdkafka::client::Client<Context>;
 
 pub(super) struct Topics {
     admin: Aside<AdminClient<Context>>,
@@ -51,12 +57,11 @@ impl Topics {
         Ok(Topics { admin, options: options.clone(), health: health.clone() })
     }
 
-    /// Where a partition begins, and where it ends.
+    /// Where a partition begins, and where it ends. A topic that is new, or has just lost a leader, is asked again.
     pub async fn bounds(self: &Arc<Topics>, topic: &str, partition: u32) -> Result<(Offset, Offset), String> {
-        let (topics, topic) = (self.clone(), topic.to_owned());
-        let ask = move || topics.admin.inner().fetch_watermarks(&topic, partition as i32, ANSWER);
-        let (start, end) = blocking(ask).await.map_err(|error| self.explain(&error))?;
-        self.health.answered();
+        let topic = topic.to_owned();
+        let ask = move |admin: &Client| admin.fetch_watermarks(&topic, partition as i32, ANSWER);
+        let (start, end) = self.ask(ask).await.map_err(|error| self.explain(&error))?;
         Ok((start as Offset, end as Offset))
     }
 
@@ -86,7 +91,7 @@ impl Topics {
     }
 
     pub async fn ping(self: &Arc<Topics>, topic: &str) -> Result<(), String> {
-        match self.find(topic).await? {
+        match tokio::time::timeout(PING, self.find(topic)).await.map_err(|_| self.explain(&silence()))?? {
             Found { is_led: true, .. } => Ok(()),
             Found { replicas: None, .. } => Err(format!("topic {topic} is missing")),
             Found { .. } => Err(format!("a partition of topic {topic} has no leader")),
@@ -94,10 +99,29 @@ impl Topics {
     }
 
     async fn metadata(self: &Arc<Topics>, topic: Option<String>) -> KafkaResult<Metadata> {
-        let topics = self.clone();
-        let metadata = blocking(move || topics.admin.inner().fetch_metadata(topic.as_deref(), ANSWER)).await?;
-        self.health.answered();
-        Ok(metadata)
+        self.ask(move |admin: &Client| admin.fetch_metadata(topic.as_deref(), ANSWER)).await
+    }
+
+    /// Asks on a blocking thread, and again while the answer may become another one: brokers come and go, and a new
+    /// topic or leader is not known everywhere at once.
+    async fn ask<T: Send + 'static>(
+        self: &Arc<Topics>,
+        question: impl Fn(&Client) -> KafkaResult<T> + Send + Sync + 'static,
+    ) -> KafkaResult<T> {
+        let (deadline, question) = (Instant::now() + WORK, Arc::new(question));
+        loop {
+            let (topics, question) = (self.clone(), question.clone());
+            let answer = tokio::task::spawn_blocking(move || question(topics.admin.inner())).await;
+            // A runtime that is shutting down asks nobody.
+            match answer.unwrap_or(Err(KafkaError::Canceled)) {
+                Ok(answer) => {
+                    self.health.answered();
+                    return Ok(answer);
+                }
+                Err(error) if Instant::now() >= deadline || is_final(&error) => return Err(error),
+                Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
+            }
+        }
     }
 
     /// Makes a topic, and waits until it can be used. Whether it was made, or was there.
@@ -165,6 +189,17 @@ impl Topics {
     }
 }
 
+fn is_final(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{ClusterAuthorizationFailed, Fatal, InvalidTopic, TopicAuthorizationFailed};
+    let no = [ClusterAuthorizationFailed, Fatal, InvalidTopic, TopicAuthorizationFailed];
+    error.rdkafka_error_code().is_none_or(|code| no.contains(&code))
+}
+
+/// No answer in time.
+pub(super) fn silence() -> KafkaError {
+    KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut)
+}
+
 fn is_silence(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut};
     matches!(error.rdkafka_error_code(), Some(OperationTimedOut | BrokerTransportFailure | AllBrokersDown))
@@ -172,9 +207,4 @@ fn is_silence(error: &KafkaError) -> bool {
 
 fn work() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(WORK)).operation_timeout(Some(WORK))
-}
-
-/// Runs what waits inside the client on a blocking thread. A runtime that is shutting down does not run it.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> KafkaResult<T> + Send + 'static) -> KafkaResult<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(KafkaError::Canceled))
 }
