@@ -41,6 +41,11 @@ export class Kafka {
     return this.#brokers.map(({ port }) => `127.0.0.1:${port}`).join(",");
   }
 
+  /** How many copies of each record they can keep. */
+  get replication() {
+    return replication(this.#brokers);
+  }
+
   /** Starts a broker (again), at the same address and on the same data; resolves when it serves. */
   async start(n) {
     const broker = this.#broker(n);
@@ -74,8 +79,12 @@ export class Kafka {
   }
 }
 
+function replication(brokers) {
+  return Math.min(3, brokers.length);
+}
+
 function properties({ n, port, controller }, all, data) {
-  const replicas = Math.min(3, all.length);
+  const replicas = replication(all);
   return Object.entries({
     "process.roles": "broker,controller",
     "node.id": n + 1,

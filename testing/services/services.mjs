@@ -7,7 +7,9 @@
  * The first prints one line of JSON, `{"postgres": URL, "kafka": "HOST:PORT,…"}`, when all of them answer, and then
  * takes orders, one a line, each answered by a line of JSON: `kill kafka 0`, `start kafka 0`, `kill postgres`,
  * `stop postgres`, `start postgres`. The second gives COMMAND the addresses in CHORUS_TEST_POSTGRES and
- * CHORUS_TEST_KAFKA, and ends as it ends. Naming neither service means both.
+ * CHORUS_TEST_KAFKA, how many copies of each record the brokers can keep in CHORUS_TEST_KAFKA_REPLICATION, and in
+ * CHORUS_TEST_SERVICES the path of this file, for tests that need services of their own; it ends as COMMAND ends.
+ * Naming neither service means both.
  *
  * Addresses that are in those variables already are used as they are, unless `--own` asks for services that may be
  * killed. Whatever was started is ended by its own handle: with the input, by SIGTERM or SIGINT, or with this process.
@@ -60,7 +62,8 @@ export class Services {
   /** The variables that tests look at. */
   get environment() {
     const named = Object.entries(this.addresses).map(([name, address]) => [GIVEN[name], address]);
-    return { ...Object.fromEntries(named), CHORUS_TEST_SERVICES: fileURLToPath(import.meta.url) };
+    const replication = this.kafka ? { CHORUS_TEST_KAFKA_REPLICATION: String(this.kafka.replication) } : {};
+    return { ...Object.fromEntries(named), ...replication, CHORUS_TEST_SERVICES: fileURLToPath(import.meta.url) };
   }
 
   async stop() {

@@ -191,7 +191,8 @@ impl Machines {
     fn mend(&self) -> bool {
         let channels: Vec<_> =
             self.channels.read().expect("nothing panics under this lock").values().cloned().collect();
-        channels.iter().fold(true, |all, channel| self.mend_one(channel) && all)
+        // Each is tried, also when one before it has to wait.
+        channels.iter().filter(|channel| !self.mend_one(channel)).count() == 0
     }
 
     fn mend_one(&self, channel: &Arc<Channel>) -> bool {

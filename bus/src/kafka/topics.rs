@@ -21,7 +21,7 @@ use super::{
 use crate::MAX_RECORD;
 
 /// How long one question may take.
-const ANSWER: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(3);
 
 /// How long readiness waits.
 const PING: Duration = Duration::from_secs(3);

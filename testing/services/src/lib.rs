@@ -14,6 +14,11 @@ pub fn kafka() -> Option<String> {
     given("CHORUS_TEST_KAFKA")
 }
 
+/// How many copies of each record that broker's cluster should keep.
+pub fn replication() -> u32 {
+    env::var("CHORUS_TEST_KAFKA_REPLICATION").ok().and_then(|copies| copies.parse().ok()).unwrap_or(1)
+}
+
 /// The database that tests share, if there is one: a superuser's address.
 pub fn postgres() -> Option<String> {
     given("CHORUS_TEST_POSTGRES")
