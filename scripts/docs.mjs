@@ -3,16 +3,25 @@
 //     node scripts/docs.mjs            writes the tables, checks the links
 //     node scripts/docs.mjs --check    writes nothing; exit code 1 when a table is old or a link is broken
 //
-// A table stands between `<!-- table: NAME -->` and `<!-- end -->`.
+// A table stands between `<!-- table: NAME -->`, or `<!-- table: NAME FILE -->`, and `<!-- end -->`.
 
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { ABSENT } from "../guests/sdk/absent.js";
+
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 const source = (path) => readFileSync(join(ROOT, path), "utf8");
 
-const TABLES = { budgets, imports, errors };
+const TABLES = { absent, budgets, imports, errors, options };
+
+/** What a room does not have, by what to use instead. */
+function absent() {
+  const names = new Map();
+  for (const [name, advice] of Object.entries(ABSENT)) names.set(advice, [...(names.get(advice) ?? []), `\`${name}\``]);
+  return table(["not there", "use instead"], [...names].map(([advice, all]) => [all.join(", "), advice]));
+}
 
 /** `config.budget`, from the constants and their comments. */
 function budgets() {
@@ -40,8 +49,41 @@ function errors() {
   return table(["code", "means"], rows);
 }
 
+/** The flags of a command: the fields of its clap struct. */
+function options(file) {
+  const field = /((?:^ *\/\/\/.*\n)+) *#\[arg\(([^\n]*|[^\]]*)\)\]\n *(?:pub )?(\w+):/gm;
+  const rows = [...source(file).matchAll(field)].map(([, comment, arg, name]) => {
+    const [, long = name.replaceAll("_", "-")] = arg.match(/long = "([\w-]+)"/) ?? [];
+    const [, env] = arg.match(/env = "(\w+)"/) ?? [];
+    const [summary] = comment.split(/^ *\/\/\/ *\n/m);
+    const text = said(summary).replace(/ \[default: .*\]$/, "");
+    return [`\`--${long}\``, env ? `\`${env}\`` : "", defaultOf(arg, name), text];
+  });
+  return table(["flag", "environment", "default", "what"], rows);
+}
+
+/** Defaults that stand elsewhere than in the flag itself. */
+const ELSEWHERE = {
+  "Limits::default().per_second": "`50`",
+  "guest::Options::MAX_INSTANCES": "`4096`",
+  "24.0 * 3600.0": "`86400`",
+  fsync: "`background`",
+  log_format: "`text`",
+  cache: "`chorus/compiled` in the user's cache directory",
+  guests: "the nearest",
+};
+
+function defaultOf(arg, name) {
+  const [, text] = arg.match(/default_value = "([^"]*)"/) ?? [];
+  const [, expression = name] = arg.match(/default_value_t = (.*?)(?:, \w+ = .*)?$/) ?? [];
+  if (text !== undefined) return `\`${text}\``;
+  if (ELSEWHERE[expression]) return ELSEWHERE[expression];
+  if (/default_value_t/.test(arg)) return `\`${expression.replaceAll("_", "").replace(/\.0$/, "")}\``;
+  return "";
+}
+
 function table(head, rows) {
-  if (rows.length === 0) throw new Error(`no rows for the table of ${head.join(", ")}: has the code moved?`);
+  if (rows.length === 0) throw new Error(`no rows for a table of ${head.join(", ")}: has the code moved?`);
   const line = (cells) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
   return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
 }
@@ -64,9 +106,9 @@ function pages() {
 }
 
 function withTables(text, page) {
-  return text.replace(/(<!-- table: (\w+) -->\n)[\s\S]*?(\n<!-- end -->)/g, (_, begin, name, end) => {
+  return text.replace(/(<!-- table: (\w+)(?: (\S+))? -->\n)[\s\S]*?(<!-- end -->)/g, (_, begin, name, file, end) => {
     if (!TABLES[name]) throw new Error(`${page}: there is no table ${name}; there are: ${Object.keys(TABLES).join(", ")}`);
-    return `${begin}\n${TABLES[name]()}\n${end}`;
+    return `${begin}\n${TABLES[name](file)}\n\n${end}`;
   });
 }
 
