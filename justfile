@@ -50,6 +50,12 @@ torture *args: build
     @node guests/build.mjs --no-fixtures
     @node chorus/tests/torture/torture.mjs --bin "{{binary}}" "$@"
 
+# the table of docs/performance.md: chorus, and the floor that it is compared with; arguments as of scripts/bench.mjs
+bench *args: build
+    @node scripts/setup.mjs guests
+    @node guests/build.mjs
+    @node scripts/bench.mjs "$@"
+
 # formats Rust
 fmt:
     cargo fmt --all
