@@ -23,9 +23,9 @@ export class Server {
   #child = null;
   #ended = null;
 
-  constructor({ bin = process.env.CHORUS_BIN, data, port = 0, args = [] }) {
+  constructor({ bin = process.env.CHORUS_BIN, data, port = 0, watch = false, args = [] }) {
     if (!bin) throw new Error("CHORUS_BIN must name the chorus binary");
-    Object.assign(this, { bin, data, port, args, url: null, output: "" });
+    Object.assign(this, { bin, data, port, args: watch ? args : ["--no-watch", ...args], url: null, output: "" });
   }
 
   /** A server on a directory of its own, which goes with it. */
@@ -43,7 +43,7 @@ export class Server {
 
   /** Resolves when the address is printed. */
   async start() {
-    const args = ["dev", "--data", this.data, "--port", String(this.port), "--no-watch", ...this.args];
+    const args = ["dev", "--data", this.data, "--port", String(this.port), ...this.args];
     const [command, ...before] = this.bin.endsWith(".mjs") ? [process.execPath, this.bin] : [this.bin];
     const child = spawn(command, [...before, ...args], { stdio: ["ignore", "pipe", "pipe"] });
     // A test that ends before its time must not leave a server behind.

@@ -158,7 +158,8 @@ impl Builds {
             board.tell(&told.kind, State::BuildFailed { message });
             return Ok(None);
         };
-        if !told.kept {
+        // Whoever was told that it is being built is told that it is.
+        if !told.kept || board.is_building(&told.kind) {
             board.tell(&told.kind, State::Built { bytes: told.bytes, ms: told.ms });
         }
         Ok(Some(self.entry(&told.kind, digest, file)?))

@@ -60,6 +60,10 @@ impl Board {
         let _ = self.0.changes.send(status);
     }
 
+    pub fn is_building(&self, kind: &str) -> bool {
+        self.latest().get(kind).is_some_and(|status| matches!(status.state, State::Building))
+    }
+
     /// What is wrong now, and what changes from now on.
     pub fn follow(&self) -> (Vec<Status>, broadcast::Receiver<Status>) {
         let latest = self.latest();
