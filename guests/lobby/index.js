@@ -78,7 +78,8 @@ export default class Lobby extends Room {
   messages = {
     find: (player, data) => {
       const kind = data?.kind ?? "tic-tac-toe";
-      if (!Object.hasOwn(GAMES, kind)) this.refuse(`there is no game ${JSON.stringify(kind)}; there are: ${Object.keys(GAMES).join(", ")}`);
+      const known = typeof kind === "string" && Object.hasOwn(GAMES, kind);
+      if (!known) this.refuse(`there is no game ${JSON.stringify(kind)}; there are: ${Object.keys(GAMES).join(", ")}`);
       this.#mustBeFree(player);
       const position = this.#enqueue(player, kind);
       this.#pair(kind);

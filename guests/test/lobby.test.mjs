@@ -90,7 +90,7 @@ test("who leaves while queued is not paired", async () => {
 
 test("a game that nobody knows is refused, with those there are", async () => {
   const lobby = await lobbyWith("ana");
-  for (const kind of ["chess", "lobby", "toString", 7]) {
+  for (const kind of ["chess", "lobby", "toString", 7, ["tic-tac-toe"], { toString: "x" }, ""]) {
     assert.match(lobby.message("ana", "find", { kind }).refused, /^there is no game .*; there are: tic-tac-toe$/);
   }
   assert.deepEqual(lobby.state.queue, []);
