@@ -41,13 +41,16 @@ export class Player {
     }
   }
 
+  static join(name, url) {
+    return new Player(name, url).arrive();
+  }
+
   /** Connects, and is in the lobby when this resolves. */
-  static async join(name, url) {
-    const player = new Player(name, url);
-    player.client.connect();
-    await player.in("lobby");
-    await player.hears("welcome");
-    return player;
+  async arrive() {
+    this.client.connect();
+    await this.in("lobby");
+    await this.hears("welcome");
+    return this;
   }
 
   get view() {
@@ -56,8 +59,13 @@ export class Player {
 
   // ---- doing ----
 
-  send(type, data) {
-    return this.client.send(type, data);
+  /** Resolves with the reply; one that does not come is an error of the story. */
+  async send(type, data) {
+    let late;
+    const never = new Promise((_, reject) => {
+      late = setTimeout(() => reject(this.#inVain(`an answer to ${type}`)), PATIENCE_MS);
+    });
+    return Promise.race([this.client.send(type, data), never]).finally(() => clearTimeout(late));
   }
 
   find() {
@@ -93,14 +101,14 @@ export class Player {
       const found = condition();
       if (found) return found;
       const left = deadline - Date.now();
-      if (left <= 0) throw new Error(`${this.name} waited in vain: ${what}\n${this.#story()}`);
+      if (left <= 0) throw this.#inVain(what);
       await this.#change(left);
     }
   }
 
   /** In a room of this kind, and shown it. */
   in(kind) {
-    return this.until(`to be in a ${kind}`, () => this.client.room?.kind === kind && this.client.room);
+    return this.until(`a ${kind}`, () => this.client.room?.kind === kind && this.client.room);
   }
 
   /** The next event of this type: each is waited for once. */
@@ -111,11 +119,11 @@ export class Player {
   }
 
   sees(what, condition) {
-    return this.until(`to see ${what}`, () => this.view && condition(this.view) && this.view);
+    return this.until(`${what}`, () => this.view && condition(this.view) && this.view);
   }
 
   resumed(times) {
-    return this.until(`to have come back ${times} times`, () => this.client.resumes >= times && this.client.state === "connected");
+    return this.until(`its ${times}. resume`, () => this.client.resumes >= times && this.client.state === "connected");
   }
 
   #change(ms) {
@@ -137,9 +145,11 @@ export class Player {
     queueMicrotask(() => this.#changed());
   }
 
-  #story() {
+  #inVain(what) {
+    const { state, room } = this.client;
     const last = this.frames.slice(-12).map((frame) => `  ${JSON.stringify(frame)}`);
-    return [`it is ${this.client.state}, in ${this.client.room?.kind}, with ${JSON.stringify(this.view)}`, ...last].join("\n");
+    const now = `it is ${state}, in ${room?.kind}, with ${JSON.stringify(this.view)}; the last that came:`;
+    return new Error([`${this.name} waited in vain for ${what}; ${now}`, ...last].join("\n"));
   }
 
   // ---- judging ----

@@ -14,8 +14,12 @@ function story(name, tell) {
   test(name, { timeout: 120_000 }, async () => {
     const server = await Server.start({ port: await freePort() });
     const players = [];
+    const come = (name) => {
+      players.push(new Player(name, server.url));
+      return players.at(-1).arrive();
+    };
     try {
-      await tell(server, async (name) => players[players.push(await Player.join(name, server.url)) - 1]);
+      await tell(server, come);
       players.forEach((player) => player.assertGapFree());
     } finally {
       players.forEach((player) => player.client.close());

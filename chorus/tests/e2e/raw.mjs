@@ -49,12 +49,21 @@ export class Raw {
   }
 
   /** The next frame of this kind; those before it are passed over. */
-  async frame(kind, fits = () => true) {
+  frame(kind, fits = () => true) {
+    return this.#first(`${kind}`, (frame) => frame.t === kind && fits(frame));
+  }
+
+  /** The one answer to the message of this id, be it a reply or an error. */
+  answer(id) {
+    return this.#first(`answer to ${id}`, (frame) => frame.id === id);
+  }
+
+  async #first(what, fits) {
     for (;;) {
-      const at = this.#frames.findIndex((frame) => frame.t === kind && fits(frame));
+      const at = this.#frames.findIndex(fits);
       if (at >= 0) return this.#frames.splice(0, at + 1).at(-1);
-      if (this.#closed) throw new Error(`closed with ${this.#closed.code} while waiting for ${kind}`);
-      await this.#change(kind);
+      if (this.#closed) throw new Error(`closed with ${this.#closed.code} while waiting for ${what}`);
+      await this.#change(what);
     }
   }
 

@@ -10,14 +10,20 @@ const STORY_MS = 120_000;
 
 export function stories() {
   let system;
+  const all = [];
   before(async () => {
     system = await startSystem();
   });
-  after(() => system?.stop());
+  after(async () => {
+    // Stories that ran out of time are still at it.
+    for (const here of all) here.cutOff();
+    await system?.stop();
+  });
 
   return function story(name, tell) {
     test(name, { timeout: STORY_MS }, async () => {
       const here = new Here(system);
+      all.push(here);
       try {
         await tell(here);
         here.players.forEach((player) => player.assertGapFree());
@@ -45,7 +51,11 @@ class Here {
   }
 
   join = async (...names) => {
-    for (const name of names) this.players.push(await Player.join(name, this.url));
+    for (const name of names) {
+      const player = new Player(name, this.url);
+      this.players.push(player);
+      await player.arrive();
+    }
     return this.players.slice(-names.length);
   };
 
@@ -57,7 +67,12 @@ class Here {
   };
 
   async leave() {
-    for (const raw of this.#raws) raw.terminate();
     for (const player of this.players) await player.leave();
+    this.cutOff();
+  }
+
+  cutOff() {
+    for (const raw of this.#raws) raw.terminate();
+    for (const player of this.players) player.client.close();
   }
 }
