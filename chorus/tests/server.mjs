@@ -33,7 +33,10 @@ export class Server {
     const data = options.data ?? (await mkdtemp(join(tmpdir(), "chorus-")));
     const server = new Server({ ...options, data });
     server.temporary = options.data === undefined;
-    await server.start();
+    await server.start().catch(async (error) => {
+      await server.#forget();
+      throw error;
+    });
     return server;
   }
 
