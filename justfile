@@ -60,18 +60,27 @@ bench *args: build
 fmt:
     cargo fmt --all
 
-# everything but the tests that CI checks: formatting, clippy, rustdoc, tables in docs/, licences and advisories
+# all that CI checks besides tests: formatting, clippy, rustdoc, docs/, licences and advisories
+[no-exit-message]
 lint:
-    cargo fmt --all --check
-    cargo clippy --workspace --all-targets --release --locked -- -D warnings
-    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --release --locked --quiet
-    node scripts/docs.mjs --check
-    @if cargo deny --version >/dev/null 2>&1; then cargo deny --workspace check; else echo "cargo-deny is not installed: skipped"; fi
+    #!/usr/bin/env bash
+    # Each of them, also when one before it has failed.
+    set -u
+    status=0
+    check() { echo "lint: $*"; "$@" || { status=1; echo "lint: that failed"; }; }
+    # Private items are documented too, so links to them are none that break.
+    export RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links"
+    check cargo fmt --all --check
+    check node scripts/docs.mjs --check
+    check cargo clippy --workspace --all-targets --release --locked --quiet -- -D warnings
+    check cargo doc --workspace --no-deps --document-private-items --release --locked --quiet
+    if cargo deny --version >/dev/null 2>&1; then check cargo deny --workspace check; else echo "lint: cargo-deny is not installed, so licences and advisories are not checked"; fi
+    exit $status
 
 # rustdoc, and the tables in docs/ that are made from the code
 docs:
     node scripts/docs.mjs
-    cargo doc --workspace --no-deps --release --locked
+    cargo doc --workspace --no-deps --document-private-items --release
 
 # what CI runs
 ci:

@@ -36,6 +36,8 @@ export function run(program, args, { cwd, log, limit, environment }) {
       log.write(`${program} could not be started: ${error.message}\n`);
       finish(1);
     });
+    // Whatever it has left behind would keep its output open.
+    child.on("exit", () => end(child, "SIGKILL"));
     child.on("close", (code) => finish(code ?? 1));
   });
 }
