@@ -223,7 +223,7 @@ impl World {
     fn carry_out_one(&mut self, n: usize, output: Output) -> bool {
         match output {
             Output::DeclareDead { machine, .. } => return self.declare_dead(&machine),
-            Output::Assign(assignment) => return self.assign(assignment),
+            Output::Assign(plan) => return self.assign(plan),
             Output::DropSessionsOf { edge: machine } => {
                 let state = self.machine(&machine).map(|edge| edge.state);
                 assert!(state.is_none_or(|state| state == MachineState::Dead), "seed {}: {machine} lives", self.seed);
@@ -254,15 +254,16 @@ impl World {
         true
     }
 
-    /// As the store does it: from the epoch before, or not at all.
-    fn assign(&mut self, Assignment { partition, host, epoch }: Assignment) -> bool {
-        let row = &mut self.partitions[partition as usize];
-        if row.epoch + 1 != epoch {
+    /// As the store does it: all from the epochs before, or nothing.
+    fn assign(&mut self, plan: Vec<Assignment>) -> bool {
+        if plan.iter().any(|line| self.partitions[line.partition as usize].epoch + 1 != line.epoch) {
             return false;
         }
-        let twice = self.history.insert((partition, epoch), host.clone());
-        assert_eq!(twice, None, "seed {}: two hosts of {partition} at epoch {epoch}", self.seed);
-        (row.host, row.epoch) = (Some(host), epoch);
+        for Assignment { partition, host, epoch } in &plan {
+            let twice = self.history.insert((*partition, *epoch), host.clone());
+            assert_eq!(twice, None, "seed {}: two hosts of {partition} at epoch {epoch}", self.seed);
+        }
+        self.partitions = apply(&self.partitions, &plan);
         true
     }
 

@@ -103,9 +103,8 @@ pub enum Input {
 pub enum Output {
     /// Writes that the machine is dead, unless it was heard again. (Then that is refused.)
     DeclareDead { machine: MachineId, silent_ms: u64 },
-    /// Writes who hosts a partition, if its epoch is still the one before, and tells the host. All that follow one
-    /// another are one plan.
-    Assign(Assignment),
+    /// Writes who hosts these partitions: all or none, and only if each one's epoch is still the one before.
+    Assign(Vec<Assignment>),
     /// Tells a draining host that nothing is left with it.
     MayLeave { host: MachineId },
     /// Appends a `Drop` for each of a dead edge's sessions to each of its rooms. Aside, since it may take long;
@@ -305,7 +304,9 @@ impl Placement {
             hosts().filter(|host| stands(host, Standing::Silent)).map(|host| &host.id).collect();
         let plan = plan::plan(&view.partitions, &up, &silent);
         self.tell_of_hosts(plan.homeless, up.is_empty());
-        self.outputs.extend(plan.moves.into_iter().map(Output::Assign));
+        if !plan.moves.is_empty() {
+            self.outputs.push_back(Output::Assign(plan.moves));
+        }
     }
 
     /// Says once that there are no hosts, and once that there are again.

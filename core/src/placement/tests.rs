@@ -411,21 +411,30 @@ impl Story {
     fn view(&mut self) -> Vec<String> {
         self.monitor.handle(Input::View(self.tables.clone()), self.now);
         let outputs: Vec<Output> = std::iter::from_fn(|| self.monitor.poll_output(self.now)).collect();
-        outputs.iter().map(|output| self.carry_out(output)).collect()
+        outputs.iter().flat_map(|output| self.carry_out(output)).collect()
     }
 
-    fn carry_out(&mut self, output: &Output) -> String {
+    fn carry_out(&mut self, output: &Output) -> Vec<String> {
+        match output {
+            Output::Assign(plan) => plan.iter().map(|assignment| self.assign(assignment)).collect(),
+            other => vec![self.carry_out_one(other)],
+        }
+    }
+
+    fn assign(&mut self, Assignment { partition, host, epoch }: &Assignment) -> String {
+        let row = &mut self.tables.partitions[*partition as usize];
+        assert_eq!(row.epoch + 1, *epoch);
+        (row.host, row.epoch) = (Some(host.clone()), *epoch);
+        format!("{partition} -> {host} @{epoch}")
+    }
+
+    fn carry_out_one(&mut self, output: &Output) -> String {
         match output {
             Output::DeclareDead { machine, silent_ms } => {
                 self.set(&machine.0, MachineState::Dead);
                 format!("{machine} is dead after {silent_ms} ms")
             }
-            Output::Assign(Assignment { partition, host, epoch }) => {
-                let row = &mut self.tables.partitions[*partition as usize];
-                assert_eq!(row.epoch + 1, *epoch);
-                (row.host, row.epoch) = (Some(host.clone()), *epoch);
-                format!("{partition} -> {host} @{epoch}")
-            }
+            Output::Assign(_) => unreachable!("it has many"),
             Output::MayLeave { host } => format!("{host} may leave"),
             Output::DropSessionsOf { edge } => format!("drop sessions of {edge}"),
             Output::CleanUp { machine, role } => format!("clean up {role} {machine}"),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{MachineId, Offset};
 
-/// Both tables, read at one instant.
+/// Both tables. They need not be of one instant: whatever has changed in between is in the next view.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
     pub machines: Vec<Machine>,
