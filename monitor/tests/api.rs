@@ -259,6 +259,14 @@ async fn events_go_on_after_the_last_one_that_was_seen() {
 }
 
 #[tokio::test]
+async fn who_follows_hears_first_where_that_begins() {
+    let world = World::start().await;
+    let last = world.append(GAME, message("before")).await;
+    let events = world.events(&format!("/v1/rooms/{GAME}/events")).await;
+    assert_eq!(events.raw().await, format!("event:begin\ndata:{{\"from\":{}}}\n\n", last + 1));
+}
+
+#[tokio::test]
 async fn only_so_many_follow_at_a_time() {
     let world = World::start().await;
     let path = format!("/v1/rooms/{GAME}/events");

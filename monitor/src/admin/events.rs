@@ -1,7 +1,8 @@
 //! What happens in a room: the records of its channel, as server-sent events.
 //!
 //! An event's id is its record's offset, so a client that lost its connection goes on with `Last-Event-ID`. Without
-//! `from`, one that follows begins with what comes, and one that does not begins with the oldest that is kept. What
+//! `from`, one that follows begins with what comes, and one that does not begins with the oldest that is kept; where
+//! that is, the first event says (`begin`), so that nothing is missed when the line breaks before a record comes. What
 //! players wrote, and texts that may repeat it, are in there only if `content=true` asks for them.
 
 use std::{sync::Arc, time::Duration};
@@ -57,6 +58,7 @@ pub(super) async fn events(state: &Arc<Shared>, room: RoomId, query: EventsQuery
         until: (!follow).then_some(end),
         next: from,
         content: query.content.unwrap_or(false),
+        begun: false,
         over: false,
         _permit: permit,
     };
@@ -84,6 +86,7 @@ struct Follower {
     /// Everything before has been read.
     next: Offset,
     content: bool,
+    begun: bool,
     over: bool,
     _permit: OwnedSemaphorePermit,
 }
@@ -100,6 +103,9 @@ impl Follower {
 
     /// `None`: that is all.
     async fn batch(&mut self) -> Option<Vec<Event>> {
+        if !std::mem::replace(&mut self.begun, true) {
+            return Some(vec![Event::default().event("begin").data(json!({ "from": self.next }).to_string())]);
+        }
         if self.over || self.until.is_some_and(|until| self.next >= until) {
             return None;
         }

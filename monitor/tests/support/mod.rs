@@ -240,19 +240,26 @@ impl Events {
         Events { body: response.into_body(), text: String::new() }
     }
 
+    /// The first bytes that come.
+    pub async fn raw(mut self) -> String {
+        let frame = within("an event", self.body.frame()).await.expect("there is one").expect("the line holds");
+        String::from_utf8_lossy(frame.data_ref().expect("data")).into_owned()
+    }
+
     /// The next one's id and data. `None`: there are no more.
     pub async fn next(&mut self) -> Option<(String, Value)> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name));
-                let event = field("data:").map(|data| {
+                let data = field("data:").filter(|_| field("event:").is_none());
+                let event = data.map(|data| {
                     let id = field("id:").unwrap_or_default().trim().to_owned();
                     (id, serde_json::from_str(data).expect("JSON"))
                 });
                 self.text = rest.to_owned();
                 match event {
                     Some(event) => return Some(event),
-                    None => continue, // A comment that keeps the line open.
+                    None => continue, // Where it begins, or a comment that keeps the line open.
                 }
             }
             let frame = within("an event", self.body.frame()).await?.expect("the line holds");
