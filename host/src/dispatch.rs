@@ -45,7 +45,7 @@ impl Positions {
 
 /// Reads what there is since the checkpoint.
 pub async fn prepare(host: &Shared, partition: u32) -> Result<Start, HostError> {
-    let highest = host.store.highest_offset().await?;
+    let highest = host.store.highest_offset(partition).await?;
     host.bus.skip_to(partition, highest.map_or(0, |offset| offset + 1)).await?;
     let from = host.store.checkpoint(partition).await?.max(host.bus.start(partition));
     let end = host.bus.end(partition);

@@ -168,7 +168,7 @@ impl Host {
         let host = &self.0;
         host.catalogue.activate(kind, digest).await?;
         let of_kind = RoomFilter { kind: Some(kind.clone()), status: Some(RoomStatus::Live) };
-        let stored = host.store.rooms(&of_kind, u32::MAX).await?;
+        let stored = host.store.rooms(&of_kind, None, u32::MAX).await?;
         let mut rooms: Vec<RoomId> = stored.into_iter().map(|row| row.id).collect();
         let live = host.rooms().iter().filter(|(_, room)| room.kind().as_ref() == Some(kind)).map(|(id, _)| *id);
         rooms.extend(live.collect::<Vec<_>>());
