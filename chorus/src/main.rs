@@ -1,1 +1,45 @@
-fn main() {}
+//! The `chorus` binary: parses, sets up logs, and calls one `run`.
+
+mod dev;
+mod load;
+mod logging;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Rooms for multiplayer software: durable, sandboxed, hot-swappable.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, arg_required_else_help = true)]
+struct Chorus {
+    #[command(flatten)]
+    logging: logging::Options,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Dev(dev::Options),
+    Load(load::Options),
+}
+
+fn main() -> ExitCode {
+    let Chorus { logging, command } = Chorus::parse();
+    logging::start(&logging);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.expect("a process that cannot start threads cannot do anything");
+    let done = runtime.block_on(async {
+        match command {
+            Command::Dev(options) => dev::run(options).await,
+            Command::Load(options) => load::run(options).await,
+        }
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chorus: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

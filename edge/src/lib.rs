@@ -148,6 +148,11 @@ impl Edge {
         self.bound
     }
 
+    /// This life of this edge.
+    pub fn id(&self) -> &MachineId {
+        &self.hub.options.id
+    }
+
     /// WebSockets that are open.
     pub fn connections(&self) -> usize {
         self.hub.connections()

@@ -17,6 +17,7 @@ mod dispatch;
 pub mod guest;
 mod life;
 mod mailbox;
+mod outbox;
 mod saver;
 
 use std::{
@@ -30,6 +31,7 @@ use chorus_core::{
     command::{Record, RoomCommand},
     effect::LogLevel,
     ids::{Digest, Kind, RoomId, Time},
+    json::Json,
     room::Notice,
 };
 use chorus_store::{RoomFilter, RoomStatus, Store, StoreError};
@@ -66,6 +68,8 @@ pub enum HostError {
     Append(#[from] chorus_bus::AppendError),
     #[error("the log cannot be set to go on after the store: {0}")]
     Skip(#[from] chorus_bus::SkipError),
+    #[error("there is no component for the kind {kind}: publish one")]
+    NoComponent { kind: Kind },
     #[error("component {digest} of kind {kind} cannot be used: {reason}")]
     Component { kind: Kind, digest: Digest, reason: String },
 }
@@ -159,8 +163,25 @@ impl Host {
         self.0.rooms().len()
     }
 
-    /// Makes `digest` the component of all rooms of its kind, those to come and those that are: each gets a `Swap`
-    /// in its channel. How many that were.
+    /// Creates this room with the active component of `kind`, if it is not there yet.
+    ///
+    /// # Errors
+    /// When the kind has no component, or the log cannot be written.
+    pub async fn ensure(&self, room: RoomId, kind: &Kind) -> Result<(), HostError> {
+        let host = &self.0;
+        if host.store.room(room).await?.is_some() {
+            return Ok(());
+        }
+        let component = host.catalogue.active(kind).ok_or_else(|| HostError::NoComponent { kind: kind.clone() })?;
+        let options = Json::trusted("{}");
+        // A second `Create`, of a room that the store does not know yet, is ignored.
+        let create = RoomCommand::Create { kind: kind.clone(), component, options, creator: None };
+        host.append(room, create).await?.await?;
+        Ok(())
+    }
+
+    /// Makes `digest` the component of all rooms of its kind, those to come and those that are: each that may run
+    /// another one gets a `Swap` in its channel. How many that were.
     ///
     /// # Errors
     /// When the component cannot be loaded; then nothing has changed.
@@ -169,9 +190,9 @@ impl Host {
         host.catalogue.activate(kind, digest).await?;
         let of_kind = RoomFilter { kind: Some(kind.clone()), status: Some(RoomStatus::Live) };
         let stored = host.store.rooms(&of_kind, None, u32::MAX).await?;
-        let mut rooms: Vec<RoomId> = stored.into_iter().map(|row| row.id).collect();
-        let live = host.rooms().iter().filter(|(_, room)| room.kind().as_ref() == Some(kind)).map(|(id, _)| *id);
-        rooms.extend(live.collect::<Vec<_>>());
+        let others = stored.into_iter().filter(|row| row.component != digest);
+        let mut rooms: Vec<RoomId> = others.map(|row| row.id).collect();
+        rooms.extend(host.rooms().iter().filter(|(_, room)| room.kind().as_ref() == Some(kind)).map(|(id, _)| *id));
         rooms.sort_unstable();
         rooms.dedup();
         for room in &rooms {

@@ -97,6 +97,16 @@ fn whoever_comes_back_too_late_gets_a_whole_view() {
 }
 
 #[test]
+fn a_client_that_has_seen_more_than_the_log_kept_goes_on_above_and_a_liar_does_not() {
+    let mut story = Story::of(chatter()).with_members(&[ANA, BEA]);
+    let ahead = story.seq_of(ANA) + 40;
+    story.record(reconnect(ANA, EDGE, Some(ahead)));
+    assert_eq!(story.seq_of(ANA), ahead + 1, "its whole view is news to it");
+    story.record(reconnect(BEA, EDGE, Some(u64::MAX >> 11)));
+    assert!(story.seq_of(BEA) < 100, "later seats take up these numbers: they must not run out");
+}
+
+#[test]
 fn what_a_client_has_of_an_earlier_seat_is_not_continued() {
     let mut story = Story::of(chatter()).with_members(&[ANA, BEA]);
     let before = story.seq_of(ANA);
