@@ -17,14 +17,25 @@ pub enum BuryError {
     Append(#[from] AppendError),
 }
 
+/// Sessions read from the store at a time.
+const PAGE: u32 = 256;
+
 /// Tells every room that the sessions of a dead edge have lost their connection, then closes that machine. A room
 /// ignores it of a session that has come back elsewhere. How many sessions there were.
 pub async fn bury(dead: &MachineId, now: Time, bus: &Bus, store: &Store) -> Result<usize, BuryError> {
-    let sessions = store.sessions_of_edge(dead).await?;
     let gone = |session| RoomCommand::Drop { session, edge: dead.clone(), code: 1006 };
-    tell(bus, now, &sessions, gone).await?;
+    let (mut count, mut after) = (0, None);
+    loop {
+        let sessions = store.sessions_of_edge(dead, after, PAGE).await?;
+        tell(bus, now, &sessions, gone).await?;
+        count += sessions.len();
+        match sessions.last() {
+            Some((last, _)) => after = Some(*last),
+            None => break,
+        }
+    }
     store.close_machine(dead).await?;
-    Ok(sessions.len())
+    Ok(count)
 }
 
 /// Ends sessions that have been gone for this long, and takes them out of the rooms that still hold their seats. How
@@ -33,6 +44,10 @@ pub async fn expire(older_than: Duration, now: Time, bus: &Bus, store: &Store) -
     let sessions = store.expire_sessions(older_than).await?;
     let over = |session| RoomCommand::Leave { session, reason: LeaveReason::TimedOut };
     tell(bus, now, &sessions, over).await?;
+    // Only now: had the telling failed, they would come again.
+    for (session, _) in &sessions {
+        store.end_session(*session).await?;
+    }
     Ok(sessions.len())
 }
 

@@ -73,9 +73,10 @@ impl Inner {
 
 /// Takes over what rooms were waiting for when the host before went.
 pub async fn load(host: &Shared) -> Result<(), HostError> {
+    let partitions: Vec<u32> = (0..host.bus.partitions()).collect();
     let mut after = None;
     loop {
-        let timers = host.store.timers(after, PAGE).await?;
+        let timers = host.store.timers(&partitions, after, PAGE).await?;
         after = timers.last().copied();
         if after.is_none() {
             return Ok(());

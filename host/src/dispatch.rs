@@ -70,7 +70,7 @@ pub async fn prepare(host: &Shared, partition: u32) -> Result<Start, HostError> 
 /// A log that has lost its end goes on after whatever the store knows of, and with a record: a reader that is to stop
 /// at the log's end waits for the one before it.
 async fn catch_up_with_the_store(host: &Shared, partition: u32, checkpoint: Offset) -> Result<(), HostError> {
-    let highest = host.store.highest_offset().await?;
+    let highest = host.store.highest_offset(partition).await?;
     let at_least = highest.map_or(0, |offset| offset + 1).max(checkpoint);
     let end = host.bus.end(partition);
     if end >= at_least {

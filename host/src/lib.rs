@@ -194,7 +194,7 @@ impl Host {
         let host = &self.0;
         host.catalogue.activate(kind, digest).await?;
         let of_kind = RoomFilter { kind: Some(kind.clone()), status: Some(RoomStatus::Live) };
-        let stored = host.store.rooms(&of_kind, u32::MAX).await?;
+        let stored = host.store.rooms(&of_kind, None, u32::MAX).await?;
         let others = stored.into_iter().filter(|row| row.component != digest);
         let mut rooms: Vec<RoomId> = others.map(|row| row.id).collect();
         rooms.extend(host.rooms().iter().filter(|(_, room)| room.kind().as_ref() == Some(kind)).map(|(id, _)| *id));

@@ -31,7 +31,7 @@ use chorus_core::{
 };
 use chorus_edge::Edge;
 use chorus_host::{Host, HostError, guest};
-use chorus_store::{Durability, Store};
+use chorus_store::{Durability, Registration, Role, Store};
 use clap::Args;
 use warp::{Filter as _, filters::BoxedFilter, reply::Response};
 
@@ -237,7 +237,7 @@ async fn open_edge(
     store: &Store,
     routes: BoxedFilter<(Response,)>,
 ) -> anyhow::Result<Edge> {
-    let registered = store.register_machine("edge").await?;
+    let registered = store.register_machine(&Registration::new(Role::Edge)).await?;
     // What a `kill -9` has left: rooms still think that those players are here.
     for dead in &registered.dead {
         chorus_edge::bury(dead, now(), bus, store).await?;

@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use chorus_bus::Bus;
 use chorus_core::ids::{MachineId, RoomId};
 use chorus_edge::{Edge, Options};
-use chorus_store::{Durability, Store};
+use chorus_store::{Durability, Registration, Role, Store};
 use tempfile::TempDir;
 
 pub use client::{Client, Raw, frame};
@@ -49,7 +49,7 @@ impl World {
         let bus = chorus_bus::embedded::open(chorus_bus::embedded::Options::new(dir.path())).await.expect("a bus");
         let store =
             Store::open_embedded(&dir.path().join("store.sqlite"), Durability::default()).await.expect("a store");
-        let id = store.register_machine("edge").await.expect("an edge's id").id;
+        let id = store.register_machine(&Registration::new(Role::Edge)).await.expect("an edge's id").id;
         let rooms = Rooms::run(bus.clone());
         let mut options = Options::new(id.clone(), "127.0.0.1:0".parse().expect("an address"));
         change(&mut options);
@@ -59,7 +59,7 @@ impl World {
 
     /// From now on clients come to another edge of the same world. Returns the one before, which goes on.
     pub async fn another_edge(&mut self) -> Other {
-        let id = self.store.register_machine("edge").await.expect("an edge's id").id;
+        let id = self.store.register_machine(&Registration::new(Role::Edge)).await.expect("an edge's id").id;
         let options = Options::new(id.clone(), "127.0.0.1:0".parse().expect("an address"));
         let (bus, store) = (self.bus.clone(), self.store.clone());
         let edge = chorus_edge::serve(options, bus, store, chorus_edge::no_routes()).await.expect("it listens");
