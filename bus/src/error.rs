@@ -1,23 +1,26 @@
 //! What can go wrong, one enum per operation. Every text names the file, and says who can do what.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
-use chorus_core::{ids::Offset, wire::DecodeError};
+use chorus_core::{
+    ids::{MachineId, Offset},
+    wire::DecodeError,
+};
 
-/// The log has stopped for good: something happened after which it cannot promise what it promised. Restart the
-/// process when the cause is gone; what is whole on the disk is found again.
+/// The bus has stopped for good: something happened after which it cannot promise what it promised. Restart the
+/// process when the cause is gone; what is whole in the log is found again.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error(
-    "the log has stopped: cannot {action} {}: {source}; check the disk, then restart",
-    file.display()
-)]
-pub struct Stopped {
-    pub action: &'static str,
-    pub file: PathBuf,
-    pub source: Arc<io::Error>,
+pub enum Stopped {
+    #[error(
+        "the log has stopped: cannot {action} {}: {source}; check the disk, then restart",
+        file.display()
+    )]
+    Disk { action: &'static str, file: PathBuf, source: Arc<io::Error> },
+    #[error("the bus has stopped: {what}: {reason}; what was confirmed is in the log. Restart when the cause is gone")]
+    Broker { what: &'static str, reason: Arc<str> },
 }
 
-/// The log could not be opened.
+/// The embedded log could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error(
@@ -52,7 +55,7 @@ pub enum OpenError {
     Io { action: &'static str, file: PathBuf, source: io::Error },
 }
 
-/// A record is not in the log.
+/// A record is not in the log, or not known to be.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum AppendError {
     /// Try again later.
@@ -63,10 +66,43 @@ pub enum AppendError {
     /// The log is as it was before, and appends are taken again: they succeed once there is room.
     #[error("the disk is full: cannot write {}: {source}; make room", file.display())]
     NoSpace { file: PathBuf, source: Arc<io::Error> },
+    /// It is still on its way, before everything that is appended later, and no less sure to arrive than before: only
+    /// the waiting is over.
+    #[error("the broker has not confirmed the record within {after:?}: it may or may not be in the log")]
+    Unconfirmed { after: Duration },
     #[error(transparent)]
     Stopped(#[from] Stopped),
     #[error("the log is closed")]
     Closed,
+}
+
+/// What became of a command for an edge is not known; whoever sent it sends it again in its next life.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SendError {
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    #[error("the bus is closed")]
+    Closed,
+}
+
+/// Where a partition begins or ends is not known. Try again.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("cannot ask where partition {partition} {what}: {reason}")]
+pub struct BoundsError {
+    pub partition: u32,
+    pub what: &'static str,
+    pub reason: String,
+}
+
+/// Something about machines' channels was not done. Try again.
+#[derive(Debug, thiserror::Error)]
+pub enum MachineError {
+    #[error("{machine:?} cannot be a machine's id: use letters, digits, dots, hyphens and underscores, at most 180")]
+    Name { machine: MachineId },
+    #[error("cannot {action} the channel of machine {machine}: {reason}")]
+    Broker { action: &'static str, machine: MachineId, reason: String },
+    #[error("cannot list the machines' channels: {reason}")]
+    List { reason: String },
 }
 
 /// A reader cannot go on.
@@ -80,6 +116,8 @@ pub enum ReadError {
     Decode { partition: u32, offset: Offset, source: DecodeError },
     #[error("cannot read {}: {source}", file.display())]
     Io { file: PathBuf, source: io::Error },
+    #[error("the broker does not give partition {partition}: {reason}")]
+    Broker { partition: u32, reason: String },
     #[error(transparent)]
     Stopped(#[from] Stopped),
     /// The bus was closed, and everything has been read.
@@ -87,11 +125,13 @@ pub enum ReadError {
     Closed,
 }
 
-/// Old segments are still there. Nothing is wrong with the log; try again.
+/// Old records are still there. Nothing is wrong with the log; try again.
 #[derive(Debug, thiserror::Error)]
 pub enum TruncateError {
     #[error("cannot delete {}: {source}", file.display())]
     Io { file: PathBuf, source: io::Error },
+    #[error("cannot delete old records of partition {partition}: {reason}")]
+    Broker { partition: u32, reason: String },
 }
 
 /// What was appended may not be on the disk.
@@ -113,6 +153,15 @@ pub enum SkipError {
     Busy,
     #[error(transparent)]
     Flush(#[from] FlushError),
+    /// A broker's offsets cannot be skipped, and it does not lose what it has confirmed.
+    #[error(
+        "partition {partition} ends at {end}, and the store has a snapshot at {}: the topic is not the one that the store \
+         belongs to, or has lost its end; give the store its own topic again, or begin with an empty store",
+        at_least - 1
+    )]
+    Behind { partition: u32, end: Offset, at_least: Offset },
+    #[error(transparent)]
+    Bounds(#[from] BoundsError),
 }
 
 /// An edge's channel cannot go on as if nothing had happened.

@@ -1,10 +1,11 @@
 //! Channels: ordered logs of what happens to rooms, and of what rooms have for edges.
 //!
-//! One handle, [`Bus`], over a back end: [`embedded`] keeps the log in files of one data directory; Kafka comes with
-//! the distributed mode and fits the same calls. So: rooms live in partitions, an append is confirmed later, a reader
-//! names its partition and offset itself, and there are no consumer groups.
+//! One handle, [`Bus`], over two back ends: [`embedded`] keeps the log in files of one data directory, [`kafka`] in
+//! the topics of a broker. Rooms live in partitions, an append is confirmed later, a reader names its partition and
+//! offset itself, and there are no consumer groups.
 //!
-//! A record's bytes are `chorus_core::wire`'s; how they lie in files is said in `embedded/segment.rs`.
+//! A record's bytes are `chorus_core::wire`'s; how they lie in files is said in `embedded/segment.rs`, in which topics
+//! they are in `kafka/mod.rs`.
 
 use std::{
     fmt,
@@ -13,18 +14,29 @@ use std::{
     str::FromStr,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use chorus_core::{
     command::{EdgeCommand, Record},
     ids::{MachineId, Offset},
 };
-use tokio::sync::oneshot;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, Sleep},
+};
 
 pub mod embedded;
 mod error;
+pub mod kafka;
 
-pub use error::{AppendError, EdgeReadError, FlushError, OpenError, ReadError, SkipError, Stopped, TruncateError};
+pub use error::{
+    AppendError, BoundsError, EdgeReadError, FlushError, MachineError, OpenError, ReadError, SendError, SkipError,
+    Stopped, TruncateError,
+};
+
+/// The largest record, in bytes.
+pub const MAX_RECORD: usize = 8 << 20;
 
 /// A handle to all channels. Cheap to clone; see [`Bus::close`] for how it ends.
 #[derive(Clone, Debug)]
@@ -33,6 +45,7 @@ pub struct Bus(Backend);
 #[derive(Clone, Debug)]
 enum Backend {
     Embedded(Arc<embedded::Embedded>),
+    Kafka(Arc<kafka::Kafka>),
 }
 
 impl Bus {
@@ -40,19 +53,21 @@ impl Bus {
     pub fn partitions(&self) -> u32 {
         match &self.0 {
             Backend::Embedded(bus) => bus.partitions(),
+            Backend::Kafka(bus) => bus.partitions(),
         }
     }
 
     /// Appends to the channel of the room's partition. The record is in its place when this returns, so the order of
     /// calls is the order in the log, whatever becomes of the returned futures; each resolves with its record's offset
     /// when the record is as durable as the mode promises: in the file with [`Fsync::Background`], on the disk with
-    /// [`Fsync::Always`].
+    /// [`Fsync::Always`], with all replicas in sync with Kafka.
     ///
     /// When the bounded queue is full, the record is too large, or the bus has stopped, the record is *not* in the
     /// log, and [`Append::refused`] says so at once.
     pub fn append(&self, record: &Record) -> Append {
         match &self.0 {
             Backend::Embedded(bus) => bus.append(record),
+            Backend::Kafka(bus) => bus.append(record),
         }
     }
 
@@ -61,54 +76,102 @@ impl Bus {
     pub fn read(&self, partition: u32, from: Offset) -> Reader {
         match &self.0 {
             Backend::Embedded(bus) => Reader(ReaderBackend::Embedded(bus.read(partition, from))),
+            Backend::Kafka(bus) => Reader(ReaderBackend::Kafka(bus.read(partition, from))),
         }
     }
 
-    /// One past the last offset that is readable now.
-    pub fn end(&self, partition: u32) -> Offset {
+    /// One past the last offset that is readable now. At least one past every offset that was confirmed before.
+    pub async fn end(&self, partition: u32) -> Result<Offset, BoundsError> {
         match &self.0 {
-            Backend::Embedded(bus) => bus.end(partition),
+            Backend::Embedded(bus) => Ok(bus.end(partition)),
+            Backend::Kafka(bus) => bus.end(partition).await,
         }
     }
 
     /// The oldest offset that is kept.
-    pub fn start(&self, partition: u32) -> Offset {
+    pub async fn start(&self, partition: u32) -> Result<Offset, BoundsError> {
         match &self.0 {
-            Backend::Embedded(bus) => bus.start(partition),
+            Backend::Embedded(bus) => Ok(bus.start(partition)),
+            Backend::Kafka(bus) => bus.start(partition).await,
         }
     }
 
-    /// Everything below `before` may go. Whole segments are deleted, and never the last one, so that offsets are
-    /// never given out twice. Call it only when what makes those records unnecessary is itself on the disk.
+    /// Everything below `before` may go. The embedded log deletes whole segments, and never the last one, so that
+    /// offsets are never given out twice; a broker deletes what it is told. Call it only when what makes those records unnecessary is itself on the disk.
     pub async fn truncate(&self, partition: u32, before: Offset) -> Result<(), TruncateError> {
         match &self.0 {
             Backend::Embedded(bus) => bus.truncate(partition, before).await,
+            Backend::Kafka(bus) => bus.truncate(partition, before).await,
         }
     }
 
     /// Makes sure that no record appended from now on gets an offset below `at_least`. Nothing to do unless the log
     /// has lost its last records (a power cut, with [`Fsync::Background`]) and the store has not: then a snapshot
     /// is ahead of the log, and a record under an offset that the snapshot covers would be taken for applied. Call it
-    /// at start with the store's highest offset plus one, before the first append.
+    /// at start with the store's highest offset of that partition plus one, before the first append. A broker does not
+    /// lose what it has confirmed, and there it is an error: [`SkipError::Behind`].
     pub async fn skip_to(&self, partition: u32, at_least: Offset) -> Result<(), SkipError> {
         match &self.0 {
             Backend::Embedded(bus) => bus.skip_to(partition, at_least).await,
+            Backend::Kafka(bus) => bus.skip_to(partition, at_least).await,
         }
     }
 
-    /// Sends to an edge's channel, in the order of calls. See [`embedded`] for what becomes of commands when the
-    /// edge is too slow or not there.
-    pub fn send_edge(&self, edge: &MachineId, command: EdgeCommand) {
+    /// Sends to an edge's channel, in the order of calls. Commands for an edge that is not there are dropped: an edge
+    /// opens its channel before it appends anything, so they are for an earlier life of it. Commands for an edge that
+    /// cannot be taken are dropped, too, and the edge is told: see [`EdgeReceiver::recv_many`].
+    pub fn send_edge(&self, edge: &MachineId, command: EdgeCommand) -> Sent {
         match &self.0 {
-            Backend::Embedded(bus) => bus.send_edge(edge, command),
+            Backend::Embedded(bus) => {
+                bus.send_edge(edge, command);
+                Sent(SentState::Done)
+            }
+            Backend::Kafka(bus) => bus.send_edge(edge, &command),
         }
     }
 
-    /// The receiving end of an edge's channel. An edge opens it before it appends its first record. Opening it again
-    /// closes the earlier receiver.
-    pub fn edge_channel(&self, edge: &MachineId) -> EdgeReceiver {
+    /// The receiving end of an edge's channel, from now on. An edge opens it before it appends its first record.
+    /// Opening it again closes the earlier receiver.
+    pub async fn edge_channel(&self, edge: &MachineId) -> Result<EdgeReceiver, MachineError> {
         match &self.0 {
-            Backend::Embedded(bus) => EdgeReceiver(EdgeBackend::Embedded(bus.edge_channel(edge))),
+            Backend::Embedded(bus) => Ok(EdgeReceiver(EdgeBackend::Embedded(bus.edge_channel(edge)))),
+            Backend::Kafka(bus) => Ok(EdgeReceiver(EdgeBackend::Kafka(bus.edge_channel(edge).await?))),
+        }
+    }
+
+    /// The machines that have a channel. For the monitor.
+    pub async fn machines(&self) -> Result<Vec<MachineId>, MachineError> {
+        match &self.0 {
+            Backend::Embedded(bus) => Ok(bus.machines()),
+            Backend::Kafka(bus) => bus.machines().await,
+        }
+    }
+
+    /// Deletes a machine's channel, if it has one: its receiver ends. For the monitor, when the machine is dead.
+    pub async fn delete_machine(&self, machine: &MachineId) -> Result<(), MachineError> {
+        match &self.0 {
+            Backend::Embedded(bus) => {
+                bus.delete_machine(machine);
+                Ok(())
+            }
+            Backend::Kafka(bus) => bus.delete_machine(machine).await,
+        }
+    }
+
+    /// Resolves when the bus has stopped for good, and never when it is closed. Whoever sees it ends the process.
+    pub fn stopped(&self) -> impl Future<Output = Stopped> + Send + 'static {
+        let stopped: Pin<Box<dyn Future<Output = Stopped> + Send>> = match &self.0 {
+            Backend::Embedded(bus) => Box::pin(bus.stopped()),
+            Backend::Kafka(bus) => Box::pin(bus.stopped()),
+        };
+        stopped
+    }
+
+    /// Whether the log can be used just now; if not, why. For readiness.
+    pub async fn ping(&self) -> Result<(), String> {
+        match &self.0 {
+            Backend::Embedded(bus) => bus.ping(),
+            Backend::Kafka(bus) => bus.ping().await,
         }
     }
 
@@ -116,15 +179,20 @@ impl Bus {
     pub async fn flush(&self) -> Result<(), FlushError> {
         match &self.0 {
             Backend::Embedded(bus) => bus.flush().await,
+            Backend::Kafka(bus) => bus.flush().await,
         }
     }
 
     /// Refuses further appends, writes and syncs what was appended before, ends the readers once they have read it,
-    /// and gives the data directory free when the last clone and reader is gone. Dropping every clone does the same
-    /// without telling when it is done.
+    /// and gives the data directory free when the last clone and reader is gone. Dropping every clone of an embedded
+    /// bus does the same without telling when it is done; with a broker, it gives up what is not confirmed.
+    ///
+    /// With a broker: waits for what was appended and sent, at most as long as an append may wait; readers end with what they
+    /// have, since others go on writing.
     pub async fn close(self) -> Result<(), FlushError> {
         match &self.0 {
             Backend::Embedded(bus) => bus.close().await,
+            Backend::Kafka(bus) => bus.close().await,
         }
     }
 }
@@ -170,30 +238,118 @@ pub struct Append(AppendState);
 
 #[derive(Debug)]
 enum AppendState {
-    Waiting(oneshot::Receiver<Result<Offset, AppendError>>),
+    Waiting(Answer),
+    Confirming(Confirming),
     Refused(AppendError),
+}
+
+type Answer = oneshot::Receiver<Result<Option<Offset>, AppendError>>;
+
+/// Waiting with a limit.
+#[derive(Debug)]
+struct Confirming {
+    answer: Answer,
+    after: Duration,
+    deadline: Instant,
+    /// Only when somebody has to wait.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Append {
     /// Why the record was not even taken, if it was not. Known at once.
     pub fn refused(&self) -> Option<&AppendError> {
         match &self.0 {
-            AppendState::Waiting(_) => None,
+            AppendState::Waiting(_) | AppendState::Confirming(_) => None,
             AppendState::Refused(error) => Some(error),
+        }
+    }
+
+    /// The same without a limit, for whoever answers nobody: never [`AppendError::Unconfirmed`] while the bus is there.
+    pub fn however_long(self) -> Append {
+        match self.0 {
+            AppendState::Confirming(confirming) => Append(AppendState::Waiting(confirming.answer)),
+            state => Append(state),
         }
     }
 }
 
+impl Confirming {
+    fn new(answer: Answer, after: Duration) -> Confirming {
+        Confirming { answer, after, deadline: Instant::now() + after, timer: None }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Offset>, AppendError>> {
+        if let Poll::Ready(answer) = poll_answer(&mut self.answer, context) {
+            return Poll::Ready(answer);
+        }
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(self.deadline)));
+        timer.as_mut().poll(context).map(|()| Err(AppendError::Unconfirmed { after: self.after }))
+    }
+}
+
+fn poll_answer(answer: &mut Answer, context: &mut Context<'_>) -> Poll<Result<Option<Offset>, AppendError>> {
+    Pin::new(answer).poll(context).map(|answer| answer.unwrap_or(Err(AppendError::Closed)))
+}
+
+/// Resolves with the record's place. `None`: the record is in the log, once, and the broker did not say where, since
+/// it took it for a repetition of one that it had.
 impl Future for Append {
-    type Output = Result<Offset, AppendError>;
+    type Output = Result<Option<Offset>, AppendError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
-            AppendState::Waiting(answer) => {
-                Pin::new(answer).poll(context).map(|answer| answer.unwrap_or(Err(AppendError::Closed)))
-            }
+            AppendState::Waiting(answer) => poll_answer(answer, context),
+            AppendState::Confirming(confirming) => confirming.poll(context),
             AppendState::Refused(error) => Poll::Ready(Err(error.clone())),
         }
+    }
+}
+
+/// The promise of one command for an edge. May be dropped: the command stays sent. When the last one to an edge has
+/// resolved, so have all before it.
+///
+/// Resolves when the edge has the command or will be told that it is missing, so that whoever sent it owes nobody
+/// anything. In the embedded back end that is at once: the edge and the sender die together.
+pub struct Sent(SentState);
+
+enum SentState {
+    Done,
+    Waiting(oneshot::Receiver<Result<(), SendError>>),
+    /// The command was dropped: until the edge is told.
+    Told(Pin<Box<dyn Future<Output = Result<(), SendError>> + Send + Sync>>),
+    Failed(SendError),
+}
+
+impl Sent {
+    /// Whether it has resolved already, and well: then there is nothing to keep.
+    pub fn is_done(&self) -> bool {
+        matches!(self.0, SentState::Done)
+    }
+}
+
+impl Future for Sent {
+    type Output = Result<(), SendError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            SentState::Done => Poll::Ready(Ok(())),
+            SentState::Waiting(arrived) => {
+                Pin::new(arrived).poll(context).map(|arrived| arrived.unwrap_or(Err(SendError::Closed)))
+            }
+            SentState::Told(told) => told.as_mut().poll(context),
+            SentState::Failed(error) => Poll::Ready(Err(error.clone())),
+        }
+    }
+}
+
+impl fmt::Debug for Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.0 {
+            SentState::Done => "Sent(done)",
+            SentState::Waiting(_) => "Sent(on its way)",
+            SentState::Told(_) => "Sent(dropped)",
+            SentState::Failed(_) => "Sent(failed)",
+        })
     }
 }
 
@@ -204,6 +360,7 @@ pub struct Reader(ReaderBackend);
 #[derive(Debug)]
 enum ReaderBackend {
     Embedded(embedded::Reader),
+    Kafka(kafka::Reader),
 }
 
 impl Reader {
@@ -212,6 +369,7 @@ impl Reader {
     pub async fn next(&mut self, into: &mut Vec<(Offset, Record)>) -> Result<(), ReadError> {
         match &mut self.0 {
             ReaderBackend::Embedded(reader) => reader.next(into).await,
+            ReaderBackend::Kafka(reader) => reader.next(into).await,
         }
     }
 }
@@ -223,6 +381,7 @@ pub struct EdgeReceiver(EdgeBackend);
 #[derive(Debug)]
 enum EdgeBackend {
     Embedded(embedded::EdgeReceiver),
+    Kafka(kafka::EdgeReceiver),
 }
 
 impl EdgeReceiver {
@@ -234,6 +393,7 @@ impl EdgeReceiver {
     pub async fn recv_many(&mut self, into: &mut Vec<EdgeCommand>) -> Result<(), EdgeReadError> {
         match &mut self.0 {
             EdgeBackend::Embedded(receiver) => receiver.recv_many(into).await,
+            EdgeBackend::Kafka(receiver) => receiver.recv_many(into).await,
         }
     }
 }

@@ -54,6 +54,16 @@ impl Edges {
         EdgeReceiver(channel)
     }
 
+    pub(super) fn list(&self) -> Vec<MachineId> {
+        let edges = self.0.read().expect("nothing panics under this lock");
+        edges.iter().filter(|(_, channel)| !channel.lock().closed).map(|(edge, _)| edge.clone()).collect()
+    }
+
+    pub(super) fn delete(&self, edge: &MachineId) {
+        let deleted = self.0.write().expect("nothing panics under this lock").remove(edge);
+        deleted.iter().for_each(|channel| channel.close());
+    }
+
     pub(super) fn close(&self) {
         self.0.read().expect("nothing panics under this lock").values().for_each(|channel| channel.close());
     }

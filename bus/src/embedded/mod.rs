@@ -10,14 +10,21 @@
 //! mode says so, and only then shows it to readers. Readers (`reader.rs`) take the newest records from memory and the
 //! others from the files, so that a slow reader costs no memory.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{
+    fmt,
+    future::poll_fn,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    task::Poll,
+};
 
 use chorus_core::{
     command::{EdgeCommand, Record},
     ids::{MachineId, Offset},
 };
+use tokio::task::JoinHandle;
 
-use crate::{Append, Backend, Bus, FlushError, Fsync, OpenError, SkipError, TruncateError};
+use crate::{Append, Backend, Bus, FlushError, Fsync, OpenError, SkipError, Stopped, TruncateError};
 
 mod edges;
 mod lock;
@@ -25,12 +32,14 @@ mod partition;
 mod reader;
 mod segment;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use edges::{EDGE_LIMIT, EdgeReceiver};
 use partition::Partition;
 pub use reader::Reader;
-pub use segment::{FORMAT, MAX_RECORD};
+pub use segment::FORMAT;
 
 /// How to open an embedded log.
 #[derive(Clone, Debug)]
@@ -67,13 +76,15 @@ impl Options {
 pub async fn open(options: Options) -> Result<Bus, OpenError> {
     let opened = tokio::task::spawn_blocking(move || Embedded::open(options)).await;
     let bus = opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-    bus.partitions.iter().for_each(|partition| writer::spawn(partition.clone()));
+    let writers = bus.partitions.iter().map(|partition| writer::spawn(partition.clone())).collect();
+    *bus.writers.lock().expect("nothing panics under this lock") = writers;
     Ok(Bus(Backend::Embedded(Arc::new(bus))))
 }
 
 pub(crate) struct Embedded {
     partitions: Vec<Arc<Partition>>,
     edges: edges::Edges,
+    writers: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Embedded {
@@ -84,6 +95,7 @@ impl Embedded {
         Ok(Embedded {
             partitions: (0..options.partitions).map(open).collect::<Result<_, _>>()?,
             edges: Default::default(),
+            writers: Default::default(),
         })
     }
 
@@ -129,6 +141,27 @@ impl Embedded {
         self.edges.open(edge)
     }
 
+    pub(crate) fn machines(&self) -> Vec<MachineId> {
+        self.edges.list()
+    }
+
+    pub(crate) fn delete_machine(&self, machine: &MachineId) {
+        self.edges.delete(machine);
+    }
+
+    pub(crate) fn stopped(&self) -> impl Future<Output = Stopped> + Send + use<> {
+        let mut all: Vec<_> = self.partitions.iter().map(|partition| Box::pin(partition.stopped())).collect();
+        poll_fn(move |context| {
+            let mut ready = all.iter_mut().map(|one| one.as_mut().poll(context)).filter(Poll::is_ready);
+            ready.next().unwrap_or(Poll::Pending)
+        })
+    }
+
+    pub(crate) fn ping(&self) -> Result<(), String> {
+        let stopped = self.partitions.iter().find_map(|partition| partition.status.borrow().stopped.clone());
+        stopped.map_or(Ok(()), |stopped| Err(stopped.to_string()))
+    }
+
     pub(crate) async fn flush(&self) -> Result<(), FlushError> {
         for flushed in self.partitions.iter().map(|partition| partition.flush()).collect::<Vec<_>>() {
             flushed.await?;
@@ -141,6 +174,11 @@ impl Embedded {
         self.partitions.iter().for_each(|partition| partition.close());
         for partition in &self.partitions {
             partition.finished().await?;
+        }
+        // They hold the lock of the directory until they are really gone.
+        let writers = std::mem::take(&mut *self.writers.lock().expect("nothing panics under this lock"));
+        for writer in writers {
+            let _ = writer.await;
         }
         Ok(())
     }

@@ -12,10 +12,12 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::{
     Options,
-    segment::{self, FRAME, MAX_RECORD, Segment},
+    segment::{self, FRAME, Segment},
     tail::Tail,
 };
-use crate::{Append, AppendError, AppendState, FlushError, Fsync, OpenError, SkipError, Stopped, TruncateError};
+use crate::{
+    Append, AppendError, AppendState, FlushError, Fsync, MAX_RECORD, OpenError, SkipError, Stopped, TruncateError,
+};
 
 pub(super) struct Partition {
     pub number: u32,
@@ -75,7 +77,7 @@ pub(super) struct Batch {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub record: Record,
-    pub answer: oneshot::Sender<Result<Offset, AppendError>>,
+    pub answer: oneshot::Sender<Result<Option<Offset>, AppendError>>,
     /// The size of its frame.
     pub bytes: usize,
 }
@@ -234,6 +236,17 @@ impl Partition {
         let mut status = self.status.subscribe();
         let status = status.wait_for(|status| status.finished).await.expect("the sender is in self");
         status.stopped.clone().map_or(Ok(()), |stopped| Err(stopped.into()))
+    }
+
+    /// Resolves when the log has stopped for good; does not keep the partition.
+    pub fn stopped(&self) -> impl Future<Output = Stopped> + Send + use<> {
+        let mut status = self.status.subscribe();
+        async move {
+            match status.wait_for(|status| status.stopped.is_some()).await.map(|status| status.stopped.clone()) {
+                Ok(Some(stopped)) => stopped,
+                _ => std::future::pending().await,
+            }
+        }
     }
 
     pub fn end(&self) -> Offset {

@@ -45,8 +45,8 @@ impl Reader {
     pub(crate) async fn next(&mut self, into: &mut Vec<(Offset, Record)>) -> Result<(), ReadError> {
         loop {
             let end = self.wait().await?;
-            let copied = self.from_memory(into);
-            if copied > 0 || self.from_disk(end, into).await? {
+            let copied = self.take_from_memory(into);
+            if copied > 0 || self.take_from_disk(end, into).await? {
                 return Ok(());
             }
         }
@@ -68,7 +68,7 @@ impl Reader {
         }
     }
 
-    fn from_memory(&mut self, into: &mut Vec<(Offset, Record)>) -> usize {
+    fn take_from_memory(&mut self, into: &mut Vec<(Offset, Record)>) -> usize {
         let tail = self.partition.tail.lock().expect("nothing panics under this lock");
         let copied = tail.copy(self.position, MOST, into);
         if copied > 0 {
@@ -79,7 +79,7 @@ impl Reader {
     }
 
     /// Whether there were any; if not, the position may still have moved over offsets that were skipped.
-    async fn from_disk(&mut self, end: Offset, into: &mut Vec<(Offset, Record)>) -> Result<bool, ReadError> {
+    async fn take_from_disk(&mut self, end: Offset, into: &mut Vec<(Offset, Record)>) -> Result<bool, ReadError> {
         let place = self.find()?;
         let (from, number) = (self.position.max(place.segment.base), self.partition.number);
         let read = tokio::task::spawn_blocking(move || read_chunk(number, place, from, end)).await;

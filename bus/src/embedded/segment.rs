@@ -28,13 +28,10 @@ use std::{
 use chorus_core::ids::Offset;
 use crc32fast::Hasher;
 
-use crate::OpenError;
+use crate::{MAX_RECORD, OpenError};
 
 /// The format of segment files.
 pub const FORMAT: u32 = 1;
-
-/// The largest record, in bytes.
-pub const MAX_RECORD: usize = 8 << 20;
 
 const MAGIC: &[u8; 8] = b"CHORUSLG";
 pub(super) const HEADER: usize = 36;

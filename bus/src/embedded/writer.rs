@@ -6,6 +6,7 @@
 use std::{io, os::unix::fs::FileExt, sync::Arc, time::Duration};
 
 use chorus_core::ids::Offset;
+use tokio::task::JoinHandle;
 
 use super::{
     partition::{Batch, Partition},
@@ -19,8 +20,9 @@ const SYNC_AFTER: Duration = Duration::from_millis(50);
 /// Batches larger than this are not kept as buffers.
 const KEEP_BUFFER: usize = 1 << 20;
 
-/// Starts the partition's writer and, in background mode, what syncs behind it. Both end after `Partition::close`.
-pub(super) fn spawn(partition: Arc<Partition>) {
+/// Starts the partition's writer and, in background mode, what syncs behind it. Both end after `Partition::close`, and
+/// have let go of the partition when the handle resolves.
+pub(super) fn spawn(partition: Arc<Partition>) -> JoinHandle<()> {
     let syncer = match partition.fsync {
         Fsync::Always => None,
         Fsync::Background => Some(tokio::spawn(sync_behind(partition.clone()))),
@@ -32,9 +34,10 @@ pub(super) fn spawn(partition: Arc<Partition>) {
         writer.run().await;
         if let Some(syncer) = syncer {
             syncer.abort();
+            let _ = syncer.await; // It is aborted, or has told of its failure.
         }
         writer.partition.status.send_modify(|status| status.finished = true);
-    });
+    })
 }
 
 struct Writer {
@@ -154,7 +157,7 @@ impl Writer {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 Failure::NoSpace(AppendError::NoSpace { file, source: Arc::new(error) })
             }
-            _ => Failure::Stopped(Stopped { action: "make a segment in", file, source: Arc::new(error) }),
+            _ => Failure::Stopped(Stopped::Disk { action: "make a segment in", file, source: Arc::new(error) }),
         }
     }
 
@@ -169,7 +172,7 @@ impl Writer {
         drop(tail);
         self.partition.status.send_modify(|status| status.end = self.end);
         for (answer, offset) in answers.into_iter().zip(first..) {
-            let _ = answer.send(Ok(offset)); // Nobody has to wait.
+            let _ = answer.send(Ok(Some(offset))); // Nobody has to wait.
         }
         batch.flushes.drain(..).for_each(|flush| drop(flush.send(Ok(()))));
         batch.frames.clear();
@@ -211,7 +214,7 @@ impl From<Stopped> for Failure {
 }
 
 fn stopped(action: &'static str, segment: &Segment, error: io::Error) -> Stopped {
-    Stopped { action, file: segment.path.clone(), source: Arc::new(error) }
+    Stopped::Disk { action, file: segment.path.clone(), source: Arc::new(error) }
 }
 
 /// Syncs behind the writer, for ever. An error of a sync is final: the kernel may have thrown away the pages that it

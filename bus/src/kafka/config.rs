@@ -1,0 +1,129 @@
+//! Every setting of the client that is not its default, with its reason.
+
+use rdkafka::{
+    ClientConfig,
+    config::{FromClientConfigAndContext, RDKafkaLogLevel},
+};
+
+use super::{OpenError, Options};
+use crate::MAX_RECORD;
+
+/// What a record may have around its value: key, headers, framing.
+pub(super) const OVERHEAD: usize = 64 << 10;
+
+/// Whatever the client and the brokers do together.
+fn common(options: &Options) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", &options.brokers)
+        .set("client.id", &options.prefix)
+        // A cut that no packet tells of is noticed after ten seconds rather than a minute.
+        .set("socket.timeout.ms", "10000")
+        .set("socket.connection.setup.timeout.ms", "5000")
+        .set("socket.keepalive.enable", "true")
+        .set("socket.nagle.disable", "true")
+        // Back soon after a restart, without hammering.
+        .set("reconnect.backoff.ms", "50")
+        .set("reconnect.backoff.max.ms", "1000")
+        .set("retry.backoff.ms", "50")
+        .set("retry.backoff.max.ms", "500")
+        .set("topic.metadata.refresh.fast.interval.ms", "50")
+        // Every topic is made by us, with its settings: sending to a dead edge makes none.
+        .set("allow.auto.create.topics", "false")
+        .set("topic.metadata.propagation.max.ms", "10000")
+        .set("message.max.bytes", (MAX_RECORD + OVERHEAD).to_string())
+        .set("log.connection.close", "false")
+        .set("enable.metrics.push", "false")
+        .set_log_level(RDKafkaLogLevel::Info);
+    for (key, value) in &options.client {
+        config.set(key, value);
+    }
+    config
+}
+
+pub(super) fn producer(options: &Options) -> ClientConfig {
+    let mut config = common(options);
+    config
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("linger.ms", "0")
+        // A message that gives up would let those behind it overtake it. Whoever waits has a limit of its own.
+        .set("message.timeout.ms", "0")
+        .set("request.timeout.ms", "10000")
+        // The bound is in bytes; so many messages have some 300 bytes each of their own.
+        .set("queue.buffering.max.kbytes", options.queue_bytes.div_ceil(1024).to_string())
+        .set("queue.buffering.max.messages", "500000");
+    config
+}
+
+pub(super) fn rooms_producer(options: &Options) -> ClientConfig {
+    let mut config = producer(options);
+    // A record that fails for good holds back all later ones: the producer stops.
+    config.set("enable.gapless.guarantee", "true");
+    config
+}
+
+pub(super) fn consumer(options: &Options) -> ClientConfig {
+    let mut config = common(options);
+    config
+        // Needed for assigning; nothing is ever committed under it.
+        .set("group.id", format!("{}.readers", options.prefix))
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("isolation.level", "read_uncommitted")
+        .set("check.crcs", "true")
+        // A fetch returns with the first byte. Without any it is how long a newly assigned partition may wait for
+        // the fetch that is under way.
+        .set("fetch.min.bytes", "1")
+        .set("fetch.wait.max.ms", "100")
+        .set("fetch.error.backoff.ms", "50")
+        // What is fetched ahead, per partition; when it is too much, look again soon.
+        .set("queued.max.messages.kbytes", "4096")
+        .set("queued.min.messages", "10000")
+        .set("fetch.queue.backoff.ms", "10");
+    config
+}
+
+/// For questions and orders. Nobody takes its log lines.
+pub(super) fn admin(options: &Options) -> ClientConfig {
+    let mut config = common(options);
+    config.set_log_level(RDKafkaLogLevel::Emerg);
+    config
+}
+
+/// What an operator may not set: promises rest on it, or it has an option of its own.
+const OURS: [&str; 16] = [
+    "bootstrap.servers",
+    "metadata.broker.list",
+    "enable.idempotence",
+    "enable.gapless.guarantee",
+    "acks",
+    "request.required.acks",
+    "linger.ms",
+    "queue.buffering.max.ms",
+    "message.timeout.ms",
+    "delivery.timeout.ms",
+    "queue.buffering.max.kbytes",
+    "message.max.bytes",
+    "transactional.id",
+    "enable.auto.commit",
+    "auto.offset.reset",
+    "allow.auto.create.topics",
+];
+
+/// Refuses settings that would break a promise.
+pub(super) fn check(options: &Options) -> Result<(), OpenError> {
+    match options.client.iter().find(|(key, _)| OURS.contains(&key.as_str())) {
+        Some((key, _)) => Err(OpenError::Setting { key: key.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// A client of these settings. Creating one talks to nobody yet.
+pub(super) fn create<C, T: FromClientConfigAndContext<C>>(config: &ClientConfig, context: C) -> Result<T, OpenError>
+where
+    C: rdkafka::ClientContext,
+{
+    config.create_with_context(context).map_err(|error| OpenError::Config { reason: error.to_string() })
+}

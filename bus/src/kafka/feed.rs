@@ -1,0 +1,92 @@
+//! One partition of a topic, from a place on, as it comes from the broker into a queue of its own.
+
+use std::{sync::Arc, time::Duration};
+
+use chorus_core::ids::Offset;
+use rdkafka::{
+    TopicPartitionList,
+    consumer::{BaseConsumer, Consumer, base_consumer::PartitionQueue},
+    error::KafkaResult,
+    message::BorrowedMessage,
+};
+use tokio::sync::Notify;
+
+use super::context::{Context, on_a_thread};
+
+pub(super) struct Feed {
+    topic: String,
+    partition: i32,
+    /// There is something to take, or there was.
+    pub filled: Arc<Notify>,
+    queue: Option<PartitionQueue<Context>>,
+    consumer: Arc<BaseConsumer<Context>>,
+    /// Nobody else uses the consumer: it goes with the feed.
+    is_own: bool,
+}
+
+impl Feed {
+    pub fn shared(consumer: &Arc<BaseConsumer<Context>>, topic: &str, partition: i32, from: Offset) -> Feed {
+        Feed::new(consumer.clone(), topic, partition, from, false)
+    }
+
+    pub fn own(consumer: Arc<BaseConsumer<Context>>, topic: &str, partition: i32, from: Offset) -> Feed {
+        Feed::new(consumer, topic, partition, from, true)
+    }
+
+    fn new(consumer: Arc<BaseConsumer<Context>>, topic: &str, partition: i32, from: Offset, is_own: bool) -> Feed {
+        let filled = Arc::new(Notify::new());
+        let mut queue = consumer.split_partition_queue(topic, partition).expect("topics' names are checked");
+        let notify = filled.clone();
+        queue.set_nonempty_callback(move || notify.notify_one());
+        // What an earlier reader has left.
+        while queue.poll(Duration::ZERO).is_some() {}
+        let feed = Feed { topic: topic.to_owned(), partition, filled, queue: Some(queue), consumer, is_own };
+        feed.assign(from);
+        feed
+    }
+
+    /// The next record, or what the broker says instead, if there is something now.
+    pub fn poll(&self) -> Option<KafkaResult<BorrowedMessage<'_>>> {
+        self.queue.as_ref().expect("it is there until it is dropped").poll(Duration::ZERO)
+    }
+
+    /// Goes on from another place.
+    pub fn go_to(&self, offset: Offset) {
+        self.unassign();
+        while self.poll().is_some() {}
+        self.assign(offset);
+    }
+
+    fn assign(&self, from: Offset) {
+        let place = rdkafka::Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX));
+        let mut list = TopicPartitionList::new();
+        let assigned = list
+            .add_partition_offset(&self.topic, self.partition, place)
+            .and_then(|()| self.consumer.incremental_assign(&list));
+        if let Err(error) = assigned {
+            self.consumer.context().health.stop("a partition cannot be assigned", &error.to_string());
+        }
+    }
+
+    fn unassign(&self) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&self.topic, self.partition);
+        if let Err(error) = self.consumer.incremental_unassign(&list) {
+            tracing::debug!(%error, topic = self.topic, partition = self.partition, "not unassigned");
+        }
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        let (queue, consumer) = (self.queue.take(), self.consumer.clone());
+        match self.is_own {
+            // It is closed with the last of its handles, and that can take a while.
+            true => on_a_thread(move || drop((queue, consumer))),
+            false => {
+                drop(queue);
+                self.unassign();
+            }
+        }
+    }
+}

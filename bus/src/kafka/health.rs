@@ -1,0 +1,130 @@
+//! What all clients of one bus share: whether appends are taken, whether the bus has stopped for good, and whether the
+//! broker answers, said once when that changes.
+
+use std::{
+    future::Future,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use tokio::sync::watch;
+
+use crate::Stopped;
+
+#[derive(Debug)]
+pub(super) struct Health {
+    state: watch::Sender<State>,
+    gone: AtomicBool,
+    last_error: Mutex<Option<String>>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum State {
+    Open,
+    /// Nothing more is taken; what was taken is on its way.
+    Closing,
+    Closed,
+    Stopped(Stopped),
+}
+
+impl Health {
+    pub fn new() -> Health {
+        Health { state: watch::Sender::new(State::Open), gone: AtomicBool::new(false), last_error: Mutex::default() }
+    }
+
+    pub fn state(&self) -> State {
+        self.state.borrow().clone()
+    }
+
+    pub fn is_open(&self) -> bool {
+        matches!(*self.state.borrow(), State::Open)
+    }
+
+    pub fn watch(&self) -> watch::Receiver<State> {
+        self.state.subscribe()
+    }
+
+    pub fn refuse(&self) {
+        self.state.send_if_modified(|state| match state {
+            State::Open => {
+                *state = State::Closing;
+                true
+            }
+            _ => false,
+        });
+    }
+
+    pub fn close(&self) {
+        self.state.send_if_modified(|state| match state {
+            State::Open | State::Closing => {
+                *state = State::Closed;
+                true
+            }
+            _ => false,
+        });
+    }
+
+    /// For good. The first reason is the one that is told.
+    pub fn stop(&self, what: &'static str, reason: &str) -> Stopped {
+        let mut told = Stopped::Broker { what, reason: reason.into() };
+        self.state.send_if_modified(|state| match state {
+            State::Stopped(first) => {
+                told = first.clone();
+                false
+            }
+            _ => {
+                tracing::error!("{told}");
+                *state = State::Stopped(told.clone());
+                true
+            }
+        });
+        told
+    }
+
+    pub fn is_stopped(&self) -> Option<Stopped> {
+        match &*self.state.borrow() {
+            State::Stopped(stopped) => Some(stopped.clone()),
+            _ => None,
+        }
+    }
+
+    /// Resolves when the bus has stopped for good; never when it is closed in order.
+    pub fn stopped(&self) -> impl Future<Output = Stopped> + Send + use<> {
+        let mut state = self.watch();
+        async move {
+            loop {
+                if let State::Stopped(stopped) = &*state.borrow_and_update() {
+                    return stopped.clone();
+                }
+                if state.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+    }
+
+    /// No broker can be reached.
+    pub fn lost(&self, reason: &str) {
+        if !self.gone.swap(true, Ordering::Relaxed) && self.is_open() {
+            tracing::warn!(reason, "no broker answers; everything waits for it");
+        }
+    }
+
+    /// A broker has answered.
+    pub fn answered(&self) {
+        if self.gone.load(Ordering::Relaxed) && self.gone.swap(false, Ordering::Relaxed) {
+            tracing::info!("the broker answers again");
+        }
+    }
+
+    pub fn note_error(&self, reason: &str) {
+        *self.last_error.lock().expect("nothing panics under this lock") = Some(reason.to_owned());
+    }
+
+    /// What the client last complained of: more than that a time is over.
+    pub fn last_error(&self) -> Option<String> {
+        self.last_error.lock().expect("nothing panics under this lock").clone()
+    }
+}

@@ -1,0 +1,220 @@
+//! The Kafka back end: many processes, one broker cluster. Apache Kafka or Redpanda.
+//!
+//! | what | topic | key | written by | read by | retention |
+//! |---|---|---|---|---|---|
+//! | rooms' channels | `PREFIX.rooms`, P partitions; the partition is [`RoomId::partition`] | the room's id, 32 hexadecimal digits | every machine | the host of the partition | until [`Bus::truncate`] |
+//! | a machine's channel | `PREFIX.machine.ID`, one partition | none | hosts | that edge | [`Options::machine_retention`]; the topic until [`Bus::delete_machine`] |
+//!
+//! Values are `chorus_core::wire`'s bytes. In a machine's channel a record without a value stands where commands are
+//! missing; its header `dropped` says how many (see `machines.rs`).
+//!
+//! What is promised, and by what:
+//! * *Order, once each.* One idempotent producer for rooms and one for machines, `acks=all`, and no time limit on
+//!   delivery: a record that was taken leaves before those after it, or nothing leaves any more ([`Stopped`]). A caller
+//!   that wants to answer somebody does have a limit, [`Options::append_timeout`]: then it hears
+//!   [`AppendError::Unconfirmed`], and the record stays on its way.
+//! * *Low latency.* No linger, fetches that return with the first byte; the settings are on one screen, in `config.rs`.
+//! * *Bounds.* The producers' queues ([`Options::queue_bytes`] each), 4 MiB fetched ahead for each partition that is read.
+//! * *No groups, no transactions.* Readers name partition and offset; the client has a group id because it must.
+//!
+//! The broker may go and come back at any time: everything waits, nothing that was confirmed is lost.
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use chorus_core::{
+    command::{EdgeCommand, Record},
+    ids::{MachineId, Offset, RoomId},
+};
+
+use crate::{Append, Backend, BoundsError, Bus, FlushError, MachineError, Sent, SkipError, Stopped, TruncateError};
+
+mod config;
+mod context;
+mod feed;
+mod health;
+mod machines;
+mod open;
+mod reader;
+mod rooms;
+mod topics;
+
+use health::Health;
+pub use machines::EdgeReceiver;
+use machines::Machines;
+pub use open::OpenError;
+pub use reader::Reader;
+use reader::Tails;
+use rooms::Rooms;
+use topics::Topics;
+
+/// How to reach the broker, and what to make there.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `host:port`, one or several with commas between.
+    pub brokers: String,
+    /// How many partitions rooms are spread over. Fixed when the topic is made.
+    pub partitions: u32,
+    /// How many brokers keep a copy of each record. With more than one, two of them must have it before it counts.
+    pub replication: u32,
+    /// What topics' names begin with.
+    pub prefix: String,
+    /// More settings of the client, as librdkafka names them: TLS, SASL, rack. What promises rest on is refused.
+    pub client: Vec<(String, String)>,
+    /// After this long without a confirmation, whoever waits for an append hears that it is not known.
+    pub append_timeout: Duration,
+    /// How many bytes may wait for the broker before appends are refused; as many for commands to machines.
+    pub queue_bytes: usize,
+    /// How long the broker keeps what is in a machine's channel.
+    pub machine_retention: Duration,
+    /// How long opening waits for the broker.
+    pub open_timeout: Duration,
+}
+
+impl Options {
+    /// The defaults, for these brokers.
+    pub fn new(brokers: impl Into<String>) -> Options {
+        Options {
+            brokers: brokers.into(),
+            partitions: 64,
+            replication: 1,
+            prefix: "chorus".to_owned(),
+            client: Vec::new(),
+            append_timeout: Duration::from_secs(30),
+            queue_bytes: 64 << 20,
+            machine_retention: Duration::from_secs(4 * 3600),
+            open_timeout: Duration::from_secs(15),
+        }
+    }
+
+    fn rooms_topic(&self) -> String {
+        format!("{}.rooms", self.prefix)
+    }
+}
+
+/// Connects, asks the broker what it can do, makes the rooms' topic if it is missing, and checks it. What is missing is
+/// an error; what is only worse than it could be is a warning in the log. Needs a tokio runtime.
+pub async fn open(options: Options) -> Result<Bus, OpenError> {
+    Ok(Bus(Backend::Kafka(Arc::new(open::open(options).await?))))
+}
+
+pub(crate) struct Kafka {
+    options: Arc<Options>,
+    health: Arc<Health>,
+    topics: Arc<Topics>,
+    rooms: Rooms,
+    // An edge reads no rooms and sends to no edge: it need not have the clients for that.
+    machines: OnceLock<Arc<Machines>>,
+    tails: OnceLock<Arc<Tails>>,
+    receivers: machines::Receivers,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Kafka {
+    pub(crate) fn partitions(&self) -> u32 {
+        self.options.partitions
+    }
+
+    pub(crate) fn append(&self, record: &Record) -> Append {
+        self.rooms.append(record)
+    }
+
+    pub(crate) fn read(&self, partition: u32, from: Offset) -> Reader {
+        assert!(partition < self.partitions(), "there are {} partitions", self.partitions());
+        let tails = self.tails.get_or_init(|| Tails::new(&self.options, &self.health, &self.topics));
+        tails.read(partition, from)
+    }
+
+    pub(crate) async fn end(&self, partition: u32) -> Result<Offset, BoundsError> {
+        Ok(self.bounds(partition, "ends").await?.1)
+    }
+
+    pub(crate) async fn start(&self, partition: u32) -> Result<Offset, BoundsError> {
+        Ok(self.bounds(partition, "begins").await?.0)
+    }
+
+    async fn bounds(&self, partition: u32, what: &'static str) -> Result<(Offset, Offset), BoundsError> {
+        let bounds = self.topics.bounds(&self.options.rooms_topic(), partition).await;
+        bounds.map_err(|reason| BoundsError { partition, what, reason })
+    }
+
+    /// Deletes exactly what is below: the broker does not mind where a segment ends.
+    pub(crate) async fn truncate(&self, partition: u32, before: Offset) -> Result<(), TruncateError> {
+        let error = |reason| TruncateError::Broker { partition, reason };
+        let (start, end) = self.topics.bounds(&self.options.rooms_topic(), partition).await.map_err(error)?;
+        match before.min(end) {
+            before if before <= start => Ok(()),
+            before => self.topics.delete_records(&self.options.rooms_topic(), partition, before).await.map_err(error),
+        }
+    }
+
+    /// A broker's offsets cannot be skipped. It need not be possible: what was confirmed is not lost. So this only
+    /// checks, and an end that is too low is the sign of a topic that is not the store's.
+    pub(crate) async fn skip_to(&self, partition: u32, at_least: Offset) -> Result<(), SkipError> {
+        let end = self.end(partition).await?;
+        if end >= at_least { Ok(()) } else { Err(SkipError::Behind { partition, end, at_least }) }
+    }
+
+    pub(crate) fn send_edge(&self, edge: &MachineId, command: &EdgeCommand) -> Sent {
+        let machines = self.machines.get_or_init(|| Machines::new(&self.options, &self.health, &self.runtime));
+        machines.send(edge, command)
+    }
+
+    pub(crate) async fn edge_channel(&self, edge: &MachineId) -> Result<EdgeReceiver, MachineError> {
+        machines::receive(edge, &self.options, &self.health, &self.topics, &self.receivers).await
+    }
+
+    pub(crate) async fn machines(&self) -> Result<Vec<MachineId>, MachineError> {
+        machines::list(&self.options, &self.topics).await
+    }
+
+    pub(crate) async fn delete_machine(&self, machine: &MachineId) -> Result<(), MachineError> {
+        machines::delete(machine, &self.options, &self.topics).await
+    }
+
+    pub(crate) async fn flush(&self) -> Result<(), FlushError> {
+        self.rooms.flush().await
+    }
+
+    pub(crate) fn stopped(&self) -> impl Future<Output = Stopped> + Send + use<> {
+        self.health.stopped()
+    }
+
+    pub(crate) async fn ping(&self) -> Result<(), String> {
+        if let Some(stopped) = self.health.is_stopped() {
+            return Err(stopped.to_string());
+        }
+        self.topics.ping(&self.options.rooms_topic()).await
+    }
+
+    pub(crate) async fn close(&self) -> Result<(), FlushError> {
+        self.health.refuse();
+        let flushed = self.rooms.flush().await;
+        if let Some(machines) = self.machines.get() {
+            machines.flush().await;
+        }
+        self.health.close();
+        flushed
+    }
+}
+
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        self.health.refuse();
+        self.health.close();
+    }
+}
+
+impl fmt::Debug for Kafka {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kafka").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// The key of a room's records.
+fn key(room: RoomId) -> String {
+    room.to_string()
+}

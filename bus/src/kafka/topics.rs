@@ -1,0 +1,210 @@
+//! Questions and orders to the cluster: which topics there are, where they begin and end, making and deleting them.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use chorus_core::ids::Offset;
+use rdkafka::{
+    TopicPartitionList,
+    admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
+    error::{KafkaError, KafkaResult},
+    metadata::Metadata,
+    types::RDKafkaErrorCode,
+};
+use tokio::time::Instant;
+
+use super::{
+    OpenError, Options, config,
+    context::{Aside, Context},
+    health::Health,
+    reader::is_about_topic,
+};
+use crate::MAX_RECORD;
+
+/// How long one question may take.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// How long readiness waits.
+const PING: Duration = Duration::from_secs(3);
+
+/// How long a topic may take until it is made or deleted everywhere.
+const WORK: Duration = Duration::from_secs(10);
+
+/// How soon to look again.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+type Client = rdkafka::client::Client<Context>;
+
+pub(super) struct Topics {
+    admin: Aside<AdminClient<Context>>,
+    options: Arc<Options>,
+    health: Arc<Health>,
+}
+
+/// A topic as the cluster knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub brokers: usize,
+    /// None when there is no such topic; of each partition, how many copies there should be.
+    pub replicas: Option<Vec<usize>>,
+    /// Every partition has a leader.
+    pub is_led: bool,
+}
+
+impl Topics {
+    pub fn new(options: &Arc<Options>, health: &Arc<Health>) -> Result<Topics, OpenError> {
+        let context = Context { health: health.clone(), deliveries: () };
+        let admin = Aside::new(config::create(&config::admin(options), context)?);
+        Ok(Topics { admin, options: options.clone(), health: health.clone() })
+    }
+
+    /// Where a partition begins, and where it ends. A topic that is new, or has just lost a leader, is asked again.
+    pub async fn bounds(self: &Arc<Topics>, topic: &str, partition: u32) -> Result<(Offset, Offset), String> {
+        let topic = topic.to_owned();
+        let ask = move |admin: &Client| admin.fetch_watermarks(&topic, partition as i32, ANSWER);
+        let (start, end) = self.ask(ask).await.map_err(|error| self.explain(&error))?;
+        Ok((start as Offset, end as Offset))
+    }
+
+    pub async fn find(self: &Arc<Topics>, topic: &str) -> Result<Found, String> {
+        let metadata = self.metadata(Some(topic.to_owned())).await.map_err(|error| self.explain(&error))?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        let there = found.filter(|found| found.error().is_none());
+        Ok(Found {
+            brokers: metadata.brokers().len(),
+            replicas: there.map(|found| found.partitions().iter().map(|one| one.replicas().len()).collect()),
+            is_led: there.is_some_and(|found| found.partitions().iter().all(|one| one.leader() >= 0)),
+        })
+    }
+
+    /// Whether the cluster says that there is no such topic. Not when it says nothing.
+    pub async fn is_missing(self: &Arc<Topics>, topic: &str) -> bool {
+        let Ok(metadata) = self.metadata(Some(topic.to_owned())).await else { return false };
+        metadata.topics().iter().any(|found| {
+            found.name() == topic && found.error().is_some_and(|error| is_about_topic(RDKafkaErrorCode::from(error)))
+        })
+    }
+
+    /// Names of all topics.
+    pub async fn names(self: &Arc<Topics>) -> Result<Vec<String>, String> {
+        let metadata = self.metadata(None).await.map_err(|error| self.explain(&error))?;
+        Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
+    }
+
+    pub async fn ping(self: &Arc<Topics>, topic: &str) -> Result<(), String> {
+        match tokio::time::timeout(PING, self.find(topic)).await.map_err(|_| self.explain(&silence()))?? {
+            Found { is_led: true, .. } => Ok(()),
+            Found { replicas: None, .. } => Err(format!("topic {topic} is missing")),
+            Found { .. } => Err(format!("a partition of topic {topic} has no leader")),
+        }
+    }
+
+    async fn metadata(self: &Arc<Topics>, topic: Option<String>) -> KafkaResult<Metadata> {
+        self.ask(move |admin: &Client| admin.fetch_metadata(topic.as_deref(), ANSWER)).await
+    }
+
+    /// Asks on a blocking thread, and again while the answer may become another one: brokers come and go, and a new
+    /// topic or leader is not known everywhere at once.
+    async fn ask<T: Send + 'static>(
+        self: &Arc<Topics>,
+        question: impl Fn(&Client) -> KafkaResult<T> + Send + Sync + 'static,
+    ) -> KafkaResult<T> {
+        let (deadline, question) = (Instant::now() + WORK, Arc::new(question));
+        loop {
+            let (topics, question) = (self.clone(), question.clone());
+            let answer = tokio::task::spawn_blocking(move || question(topics.admin.inner())).await;
+            // A runtime that is shutting down asks nobody.
+            match answer.unwrap_or(Err(KafkaError::Canceled)) {
+                Ok(answer) => {
+                    self.health.answered();
+                    return Ok(answer);
+                }
+                Err(error) if Instant::now() >= deadline || is_final(&error) => return Err(error),
+                Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
+            }
+        }
+    }
+
+    /// Makes a topic, and waits until it can be used. Whether it was made, or was there.
+    pub async fn make(self: &Arc<Topics>, name: &str, partitions: u32, retention: Option<Duration>) -> KafkaResult<()> {
+        let retention = retention.map_or("-1".to_owned(), |keep| keep.as_millis().to_string());
+        let largest = (MAX_RECORD + config::OVERHEAD).to_string();
+        let replication = TopicReplication::Fixed(self.options.replication as i32);
+        let mut topic = NewTopic::new(name, partitions as i32, replication)
+            .set("cleanup.policy", "delete")
+            .set("retention.ms", &retention)
+            .set("retention.bytes", "-1")
+            .set("max.message.bytes", &largest);
+        if self.options.replication > 1 {
+            topic = topic.set("min.insync.replicas", "2");
+        }
+        let made = self.admin.create_topics([&topic], &work()).await?;
+        match made.into_iter().next() {
+            Some(Err((_, code))) if code != RDKafkaErrorCode::TopicAlreadyExists => Err(KafkaError::AdminOp(code)),
+            _ => self.wait_until(name, |found| found.is_led).await,
+        }
+    }
+
+    pub async fn delete(self: &Arc<Topics>, name: &str) -> KafkaResult<()> {
+        let deleted = self.admin.delete_topics(&[name], &work()).await?;
+        match deleted.into_iter().next() {
+            Some(Err((_, code))) if !is_about_topic(code) => Err(KafkaError::AdminOp(code)),
+            _ => self.wait_until(name, |found| found.replicas.is_none()).await,
+        }
+    }
+
+    async fn wait_until(self: &Arc<Topics>, name: &str, is_so: impl Fn(&Found) -> bool) -> KafkaResult<()> {
+        let wait = async {
+            while !self.find(name).await.is_ok_and(|found| is_so(&found)) {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        let waited = tokio::time::timeout(WORK, wait).await;
+        waited.map_err(|_| KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut))
+    }
+
+    /// Deletes what is below `before`.
+    pub async fn delete_records(&self, topic: &str, partition: u32, before: Offset) -> Result<(), String> {
+        let mut list = TopicPartitionList::new();
+        let place = rdkafka::Offset::Offset(i64::try_from(before).unwrap_or(i64::MAX));
+        let added = list.add_partition_offset(topic, partition as i32, place);
+        added.map_err(|error| self.explain(&error))?;
+        let deleted = self.admin.delete_records(&list, &work()).await.map_err(|error| self.explain(&error))?;
+        deleted.elements().iter().try_for_each(|one| one.error().map_err(|error| self.explain(&error)))
+    }
+
+    /// A topic's settings.
+    pub async fn settings(&self, topic: &str) -> Result<HashMap<String, String>, String> {
+        let described = self.admin.describe_configs(&[ResourceSpecifier::Topic(topic)], &work()).await;
+        let described = described.map_err(|error| self.explain(&error))?;
+        let resource = described.into_iter().next().ok_or("no answer")?.map_err(|code| code.to_string())?;
+        Ok(resource.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect())
+    }
+
+    /// An error of the client, and what it last complained of if that says more.
+    pub fn explain(&self, error: &KafkaError) -> String {
+        match self.health.last_error() {
+            Some(last) if is_silence(error) => format!("{error}; the client says: {last}"),
+            _ => error.to_string(),
+        }
+    }
+}
+
+fn is_final(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{ClusterAuthorizationFailed, Fatal, InvalidTopic, TopicAuthorizationFailed};
+    let no = [ClusterAuthorizationFailed, Fatal, InvalidTopic, TopicAuthorizationFailed];
+    error.rdkafka_error_code().is_none_or(|code| no.contains(&code))
+}
+
+/// No answer in time.
+pub(super) fn silence() -> KafkaError {
+    KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut)
+}
+
+fn is_silence(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut};
+    matches!(error.rdkafka_error_code(), Some(OperationTimedOut | BrokerTransportFailure | AllBrokersDown))
+}
+
+fn work() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(WORK)).operation_timeout(Some(WORK))
+}

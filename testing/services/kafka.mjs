@@ -1,0 +1,154 @@
+/**
+ * An Apache Kafka of its own: one broker or several, in KRaft mode, each one Java process that is broker and
+ * controller. What is acknowledged is on the disk, and a broker that was killed is back after some three seconds.
+ */
+
+import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { end, findOrInstall, freePorts, run, start, until, which } from "./programs.mjs";
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+const POM = join(HERE, "kafka", "pom.xml");
+const CLUSTER = "chorus-testing-cluster";
+const INSTEAD = "set CHORUS_TEST_KAFKA";
+/** Small and quick to start rather than fast in the long run. */
+const JVM = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+const NEWEST_JAVA = ["default-jre-headless"];
+
+export class Kafka {
+  #java;
+  #libs;
+  #brokers = [];
+
+  static async start(folder, count = 1) {
+    const kafka = new Kafka();
+    kafka.#java = await findOrInstall("Java 17 or newer", findJava, NEWEST_JAVA, INSTEAD);
+    kafka.#libs = await jars();
+    const ports = await freePorts(2 * count);
+    const nodes = Array.from({ length: count }, (_, n) => ({ n, port: ports[n], controller: ports[count + n] }));
+    kafka.#brokers = nodes.map((node) => ({ ...node, config: join(folder, `kafka-${node.n}.properties`), child: null }));
+    await Promise.all(kafka.#brokers.map((broker) => kafka.#format(broker, folder)));
+    await Promise.all(kafka.#brokers.map(({ n }) => kafka.start(n)));
+    return kafka;
+  }
+
+  /** Addresses of all brokers, as a client wants them. */
+  get brokers() {
+    return this.#brokers.map(({ port }) => `127.0.0.1:${port}`).join(",");
+  }
+
+  /** Starts a broker (again), at the same address and on the same data; resolves when it serves. */
+  async start(n) {
+    const broker = this.#broker(n);
+    broker.child = this.#run(start, ["kafka.Kafka", broker.config], JVM);
+    const others = this.#brokers.filter(({ child }) => child && child.exitCode === null && child.signalCode === null);
+    await until(`broker ${n}`, broker.child, async () => (await brokersKnownTo(broker.port)) >= others.length);
+  }
+
+  async kill(n) {
+    await end(this.#broker(n).child, "SIGKILL");
+  }
+
+  /** For good: it goes with its folder, so nothing need be put in order. */
+  async stop() {
+    await Promise.all(this.#brokers.filter(({ child }) => child).map(({ child }) => end(child, "SIGKILL")));
+  }
+
+  #broker(n) {
+    const broker = this.#brokers[n];
+    if (!broker) throw new Error(`there is no broker ${n}, only ${this.#brokers.length}`);
+    return broker;
+  }
+
+  async #format(broker, folder) {
+    await writeFile(broker.config, properties(broker, this.#brokers, join(folder, `kafka-${broker.n}`)));
+    await this.#run(run, ["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", broker.config], JVM);
+  }
+
+  #run(how, args, options) {
+    return how(this.#java, [...options, "-cp", join(this.#libs, "*"), ...args]);
+  }
+}
+
+function properties({ n, port, controller }, all, data) {
+  const replicas = Math.min(3, all.length);
+  return Object.entries({
+    "process.roles": "broker,controller",
+    "node.id": n + 1,
+    "controller.quorum.voters": all.map((one) => `${one.n + 1}@127.0.0.1:${one.controller}`).join(","),
+    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controller}`,
+    "advertised.listeners": `PLAINTEXT://127.0.0.1:${port}`,
+    "controller.listener.names": "CONTROLLER",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "log.dirs": data,
+    // Acknowledged is on the disk.
+    "log.flush.interval.messages": 1,
+    // A killed broker is known to be dead, and may come back, after two seconds rather than nine.
+    "broker.session.timeout.ms": 2000,
+    "broker.heartbeat.interval.ms": 500,
+    "auto.create.topics.enable": false,
+    "default.replication.factor": replicas,
+    "offsets.topic.replication.factor": replicas,
+    "transaction.state.log.replication.factor": replicas,
+    "transaction.state.log.min.isr": 1,
+    "num.network.threads": 2,
+    "num.io.threads": 4,
+  })
+    .map(([key, value]) => `${key}=${value}\n`)
+    .join("");
+}
+
+/** How many brokers one of them knows. Waits for its answer, which it gives once it serves. */
+function brokersKnownTo(port) {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, "127.0.0.1");
+    socket.setTimeout(1000, () => socket.destroy(new Error("no answer")));
+    // Metadata, version 1, about no topic: size, api key, version, correlation, no client id, an empty array.
+    const ask = Buffer.from([0, 0, 0, 14, 0, 3, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0, 0, 0, 0]);
+    let answer = Buffer.alloc(0);
+    socket.on("connect", () => socket.write(ask));
+    socket.on("data", (piece) => {
+      answer = Buffer.concat([answer, piece]);
+      // Size, correlation, then an array of brokers.
+      if (answer.length >= 12) (resolve(answer.readInt32BE(8)), socket.destroy());
+    });
+    socket.on("close", () => reject(new Error("no answer")));
+    socket.on("error", reject);
+  });
+}
+
+async function findJava() {
+  const places = [process.env.JAVA_HOME && join(process.env.JAVA_HOME, "bin", "java"), which("java")];
+  for (const java of places.filter(Boolean)) {
+    const said = await run(java, ["-version"]).catch(() => "");
+    if (Number(said.match(/version "(\d+)/)?.[1]) >= 17) return java;
+  }
+  return null;
+}
+
+/** The folder of jars, kept between runs and checkouts. */
+async function jars() {
+  const version = (await readFile(POM, "utf8")).match(/<artifactId>kafka_[\d.]+<\/artifactId>\s*<version>([^<]+)</)[1];
+  const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "chorus", "kafka");
+  const libs = join(cache, version);
+  if ((await readdir(libs).catch(() => [])).length > 0) return libs;
+  const maven = await findOrInstall("Maven", async () => which("mvn"), ["maven"], INSTEAD);
+  console.error(`fetching Apache Kafka ${version} (45 jars, 43 MB) into ${libs} …`);
+  await mkdir(cache, { recursive: true });
+  // Renamed when whole. If another one was quicker, its jars are as good.
+  const fresh = await mkdtemp(join(cache, "fetching-"));
+  try {
+    const goal = ["dependency:copy-dependencies", `-DoutputDirectory=${fresh}`];
+    await run(maven, ["--batch-mode", "--quiet", "--file", POM, ...goal]);
+    await rename(fresh, libs).catch((error) => {
+      if (error.code !== "ENOTEMPTY" && error.code !== "EEXIST") throw error;
+    });
+  } finally {
+    await rm(fresh, { recursive: true, force: true });
+  }
+  return libs;
+}

@@ -1,0 +1,103 @@
+/**
+ * Programs that a service needs: found on this machine, else installed from Debian's packages where that is allowed,
+ * else an error that says what to do. And processes: started with their last words kept, ended by their own handle.
+ */
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { createServer } from "node:net";
+import { delimiter, join } from "node:path";
+
+const KEPT_OUTPUT = 16 * 1024;
+const IS_ROOT = process.getuid?.() === 0;
+
+/** Where a program is on the PATH, or null. */
+export function which(name) {
+  const places = (process.env.PATH ?? "").split(delimiter).map((dir) => join(dir, name));
+  return places.find((place) => existsSync(place)) ?? null;
+}
+
+/** What `find` finds, if need be after these packages were installed. `instead` ends the error's text. */
+export async function findOrInstall(what, find, packages, instead) {
+  const found = await find();
+  if (found) return found;
+  const hint = `install it (Debian: apt-get install ${packages.join(" ")}), or ${instead}`;
+  if (!IS_ROOT || !which("apt-get")) throw new Error(`${what} is not on this machine: ${hint}`);
+  console.error(`${what} is not on this machine: installing ${packages.join(" ")} …`);
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  const install = () => run("apt-get", ["install", "-y", "--no-install-recommends", ...packages], { env });
+  try {
+    await install().catch(async () => {
+      await run("apt-get", ["update"], { env });
+      await install();
+    });
+  } catch (error) {
+    throw new Error(`${what} is not on this machine and could not be installed: ${hint}\n${error.message}`);
+  }
+  const installed = await find();
+  if (!installed) throw new Error(`${what} is still not found after installing ${packages.join(" ")}: ${hint}`);
+  return installed;
+}
+
+/** Runs a program to its end; what it printed. An end that is not good is an error with its last words. */
+export async function run(command, args, options = {}) {
+  const child = start(command, args, options);
+  const code = await child.ended;
+  if (code !== 0) throw new Error(`${command} ended with ${code}\n${child.output()}`);
+  return child.output();
+}
+
+/** Starts a program that dies with this process, where the system can promise that. */
+export function start(command, args, { user, ...options } = {}) {
+  const [program, ...rest] = [...wrapper(user), command, ...args];
+  const child = spawn(program, rest, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  const keep = (piece) => (output = (output + piece).slice(-KEPT_OUTPUT));
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", keep);
+  child.on("error", (error) => keep(`${error.message}\n`));
+  child.ended = new Promise((resolve) => {
+    child.on("error", () => resolve("an error"));
+    child.on("close", (code, signal) => resolve(code ?? signal));
+  });
+  child.output = () => output;
+  return child;
+}
+
+function wrapper(user) {
+  const setpriv = process.platform === "linux" ? which("setpriv") : null;
+  if (!setpriv && user) throw new Error(`setpriv (Debian: util-linux) is needed to run a server as ${user}`);
+  const as = user ? ["--reuid", user, "--regid", user, "--init-groups"] : [];
+  return setpriv ? [setpriv, ...as, "--pdeathsig", "KILL"] : [];
+}
+
+/** The user that servers run as: PostgreSQL refuses root. */
+export const SERVER_USER = IS_ROOT ? "postgres" : undefined;
+
+/** Sends a signal, and waits for the end. */
+export async function end(child, signal) {
+  child.kill(signal);
+  await child.ended;
+}
+
+/** Asks until the answer is not false. Stops with the process's last words when it ends or takes too long. */
+export async function until(what, child, ask, withinMs = 60_000) {
+  const deadline = Date.now() + withinMs;
+  for (;;) {
+    const answer = await ask().catch(() => false);
+    if (answer) return answer;
+    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`${what} ended\n${child.output()}`);
+    if (Date.now() > deadline) throw new Error(`${what} does not answer after ${withinMs} ms\n${child.output()}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** Ports of loopback that nobody uses just now. */
+export async function freePorts(count) {
+  const probes = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
+  await Promise.all(probes.map((probe) => once(probe, "listening")));
+  const ports = probes.map((probe) => probe.address().port);
+  probes.forEach((probe) => probe.close());
+  await Promise.all(probes.map((probe) => once(probe, "close")));
+  return ports;
+}

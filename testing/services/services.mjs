@@ -1,0 +1,132 @@
+/**
+ * Real services for tests: PostgreSQL and Apache Kafka, on free ports of loopback, in a temporary folder.
+ *
+ *   node testing/services/services.mjs [postgres] [kafka] [--brokers N] [--own]              until its input ends
+ *   node testing/services/services.mjs [postgres] [kafka] [--brokers N] [--own] -- COMMAND   as long as COMMAND runs
+ *
+ * The first prints one line of JSON, `{"postgres": URL, "kafka": "HOST:PORT,…"}`, when all of them answer, and then
+ * takes orders, one a line, each answered by a line of JSON: `kill kafka 0`, `start kafka 0`, `kill postgres`,
+ * `stop postgres`, `start postgres`. The second gives COMMAND the addresses in CHORUS_TEST_POSTGRES and
+ * CHORUS_TEST_KAFKA, and ends as it ends. Naming neither service means both.
+ *
+ * Addresses that are in those variables already are used as they are, unless `--own` asks for services that may be
+ * killed. Whatever was started is ended by its own handle: with the input, by SIGTERM or SIGINT, or with this process.
+ */
+
+import { spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+import { Kafka } from "./kafka.mjs";
+import { Postgres } from "./postgres.mjs";
+
+const GIVEN = { postgres: "CHORUS_TEST_POSTGRES", kafka: "CHORUS_TEST_KAFKA" };
+
+/** Services that run. `kafka` and `postgres` are null when not asked for, or not ours. */
+export class Services {
+  addresses = {};
+  kafka = null;
+  postgres = null;
+  #folder;
+
+  static async start({ postgres = false, kafka = false, brokers = 1, own = false } = {}) {
+    const services = new Services();
+    services.#folder = await mkdtemp(join(tmpdir(), "chorus-services-"));
+    const given = (name) => (own ? undefined : process.env[GIVEN[name]]);
+    const starts = [];
+    if (postgres) starts.push(services.#postgres(given("postgres")));
+    if (kafka) starts.push(services.#kafka(given("kafka"), brokers));
+    const failed = (await Promise.allSettled(starts)).find(({ status }) => status === "rejected");
+    if (failed) {
+      await services.stop();
+      throw failed.reason;
+    }
+    return services;
+  }
+
+  async #postgres(given) {
+    if (!given) this.postgres = await Postgres.start(this.#folder);
+    this.addresses.postgres = given ?? this.postgres.url;
+  }
+
+  async #kafka(given, brokers) {
+    if (!given) this.kafka = await Kafka.start(this.#folder, brokers);
+    this.addresses.kafka = given ?? this.kafka.brokers;
+  }
+
+  /** The variables that tests look at. */
+  get environment() {
+    const named = Object.entries(this.addresses).map(([name, address]) => [GIVEN[name], address]);
+    return { ...Object.fromEntries(named), CHORUS_TEST_SERVICES: fileURLToPath(import.meta.url) };
+  }
+
+  async stop() {
+    await Promise.all([this.kafka?.stop(), this.postgres?.stop()]);
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}
+
+function parse(words) {
+  const at = words.indexOf("--");
+  const command = at < 0 ? null : words.slice(at + 1);
+  const options = { own: false, brokers: 1 };
+  const own = at < 0 ? words : words.slice(0, at);
+  for (let n = 0; n < own.length; n++) {
+    const word = own[n];
+    if (word === "postgres" || word === "kafka" || word === "--own") options[word.replace("--", "")] = true;
+    else if (word === "--brokers" && Number(own[n + 1]) > 0) options.brokers = Number(own[++n]);
+    else throw new Error(`cannot understand ${word}: see the head of services.mjs`);
+  }
+  if (!options.postgres && !options.kafka) options.postgres = options.kafka = true;
+  return { options, command };
+}
+
+async function main() {
+  const { options, command } = parse(process.argv.slice(2));
+  const ended = new Promise((resolve) => ["SIGINT", "SIGTERM"].forEach((signal) => process.on(signal, resolve)));
+  const services = await Services.start(options);
+  try {
+    process.exitCode = await (command ? runCommand(services, command, ended) : takeOrders(services, ended));
+  } finally {
+    await services.stop();
+  }
+}
+
+async function runCommand(services, [program, ...args], ended) {
+  const child = spawn(program, args, { stdio: "inherit", env: { ...process.env, ...services.environment } });
+  ended.then(() => child.kill("SIGTERM"));
+  return new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code) => resolve(code ?? 1));
+  });
+}
+
+async function takeOrders(services, ended) {
+  const tell = (line) => console.log(JSON.stringify(line));
+  tell(services.addresses);
+  const orders = createInterface({ input: process.stdin });
+  ended.then(() => orders.close());
+  for await (const order of orders) {
+    await carryOut(services, order.trim()).then(() => tell({ done: order }), (error) => tell({ failed: error.message }));
+  }
+  return 0;
+}
+
+async function carryOut(services, order) {
+  const [, broker, n] = order.match(/^(kill|start) kafka (\d+)$/) ?? [];
+  const [, postgres] = order.match(/^(kill|stop|start) postgres$/) ?? [];
+  if (broker && services.kafka) return services.kafka[broker](Number(n));
+  if (postgres && services.postgres) return services.postgres[postgres]();
+  throw new Error(`cannot carry out ${JSON.stringify(order)}: no such order, or not a service of ours`);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await main().catch((error) => {
+    console.error(`services: ${error.message}`);
+    process.exitCode = 1;
+  });
+  process.exit(); // Whatever else is open.
+}

@@ -1,0 +1,110 @@
+//! Real services for tests in Rust: what `services.mjs` beside this starts, as values that end with the test.
+//!
+//! Tests that share a broker or a database take its address from [`kafka`] and [`postgres`]; those that kill one start
+//! their own. Without the variables, which `services.mjs … -- COMMAND` sets, both are skipped, and say so loudly.
+
+use std::{
+    env,
+    io::{BufRead, BufReader, Write},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+};
+
+/// The broker that tests share, if there is one.
+pub fn kafka() -> Option<String> {
+    given("CHORUS_TEST_KAFKA")
+}
+
+/// The database that tests share, if there is one: a superuser's address.
+pub fn postgres() -> Option<String> {
+    given("CHORUS_TEST_POSTGRES")
+}
+
+fn given(variable: &str) -> Option<String> {
+    let value = env::var(variable).ok().filter(|value| !value.is_empty());
+    if value.is_none() {
+        skipped(variable);
+    }
+    value
+}
+
+#[allow(clippy::print_stderr)]
+fn skipped(variable: &str) {
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    eprintln!(
+        "\n*** SKIPPED {test}: {variable} is not set. Run it by: node testing/services/services.mjs -- cargo test …\n"
+    );
+}
+
+/// Services of a test's own, which it may kill. They end when this is dropped.
+#[derive(Debug)]
+pub struct Services {
+    child: Child,
+    orders: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+    addresses: serde_json::Value,
+}
+
+impl Services {
+    /// So many brokers; none when tests may not start services here.
+    ///
+    /// # Panics
+    /// When they cannot be started: what to do is on the standard error.
+    pub fn brokers(count: u32) -> Option<Services> {
+        Services::start(&["kafka", "--brokers", &count.to_string()])
+    }
+
+    /// A database.
+    ///
+    /// # Panics
+    /// As [`Services::brokers`].
+    pub fn database() -> Option<Services> {
+        Services::start(&["postgres"])
+    }
+
+    fn start(arguments: &[&str]) -> Option<Services> {
+        let script = given("CHORUS_TEST_SERVICES")?;
+        let mut command = Command::new("node");
+        command.arg(script).args(arguments).arg("--own").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("node is on the PATH");
+        let orders = child.stdin.take();
+        let answers = BufReader::new(child.stdout.take().expect("it was asked for"));
+        let mut services = Services { child, orders, answers, addresses: serde_json::Value::Null };
+        services.addresses = services.answer();
+        Some(services)
+    }
+
+    /// The brokers' addresses, as a client wants them.
+    pub fn kafka(&self) -> &str {
+        self.addresses["kafka"].as_str().expect("brokers were asked for")
+    }
+
+    /// The database's address.
+    pub fn postgres(&self) -> &str {
+        self.addresses["postgres"].as_str().expect("a database was asked for")
+    }
+
+    /// Kills or starts something, and returns when that is done: `kill kafka 0`, `start kafka 0`, `kill postgres`,
+    /// `stop postgres`, `start postgres`.
+    ///
+    /// # Panics
+    /// When it cannot be done.
+    pub fn order(&mut self, order: &str) {
+        let orders = self.orders.as_mut().expect("it is there until it is dropped");
+        writeln!(orders, "{order}").expect("the services run");
+        let answer = self.answer();
+        assert_eq!(answer["done"], order, "{answer}");
+    }
+
+    fn answer(&mut self) -> serde_json::Value {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).expect("the services run");
+        serde_json::from_str(&line).expect("services say what went wrong on the standard error")
+    }
+}
+
+impl Drop for Services {
+    fn drop(&mut self) {
+        drop(self.orders.take()); // It ends with its input.
+        let _ = self.child.wait();
+    }
+}
