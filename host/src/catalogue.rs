@@ -45,9 +45,17 @@ pub struct Catalogue {
 impl Catalogue {
     /// Reads which component each kind has.
     pub async fn open(engine: Engine, store: Store) -> Result<Catalogue, HostError> {
-        let kinds = store.kinds().await?;
+        let catalogue = Catalogue { engine, store, active: Mutex::default(), loaded: Mutex::default() };
+        catalogue.refresh().await?;
+        Ok(catalogue)
+    }
+
+    /// Reads anew which component each kind has.
+    pub async fn refresh(&self) -> Result<(), HostError> {
+        let kinds = self.store.kinds().await?;
         let active = kinds.into_iter().map(|(kind, digest, _)| (kind, digest)).collect();
-        Ok(Catalogue { engine, store, active: Mutex::new(active), loaded: Mutex::default() })
+        *self.active.lock().expect("nobody panics while holding it") = active;
+        Ok(())
     }
 
     /// Instances that there can be at a time.

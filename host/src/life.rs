@@ -11,9 +11,9 @@ use std::{sync::Arc, time::Duration};
 
 use chorus_bus::AppendError;
 use chorus_core::{
-    command::{Answer, Fault, Record, RoomCommand, Source},
+    command::{Answer, EdgeCommand, Fault, Record, RoomCommand, Source},
     effect::{Effect, LogLevel, RestoreReason, RoomInfo, Saved},
-    ids::{Digest, Kind, Number, Offset, RoomId, Secret, Time},
+    ids::{Digest, Kind, MachineId, Number, Offset, RoomId, Secret, Time},
     json::Json,
     room::{Call, Notice, Outcome, Output, Room, State, SwappedTo},
 };
@@ -74,10 +74,13 @@ async fn try_find(host: &Shared, id: RoomId, why: RestoreReason) -> anyhow::Resu
 struct Life {
     host: Arc<Shared>,
     id: RoomId,
+    partition: u32,
     mailbox: Arc<Mailbox>,
     room: Room,
     instance: Option<Instance>,
     outbox: Outbox,
+    /// The time of the oldest record whose outputs have not all left.
+    handed_in: Option<Time>,
     /// The last record that the machine was given.
     seen: Option<Offset>,
     /// What was last given to be stored.
@@ -103,6 +106,7 @@ impl Life {
     async fn begin(host: Arc<Shared>, id: RoomId, mailbox: Arc<Mailbox>, why: RestoreReason) -> Life {
         let room = find(&host, id, why).await;
         Life {
+            partition: host.partition_of(id),
             host,
             id,
             mailbox,
@@ -110,6 +114,7 @@ impl Life {
             room,
             instance: None,
             outbox: Outbox::default(),
+            handed_in: None,
             seen: None,
             saving: None,
             rung: None,
@@ -129,11 +134,12 @@ impl Life {
     async fn live(&mut self) -> Result<(), HostError> {
         loop {
             self.carry_out().await?;
+            self.handed_in.take().into_iter().for_each(|time| self.host.counts.caused(time));
             if self.has_post().await? {
                 continue;
             }
             self.outbox.check()?;
-            if self.may_rest() && self.put_aside() {
+            if self.mailbox.is_given_up() || (self.may_rest() && self.put_aside()) {
                 return Ok(());
             }
             let wake = self.next_look();
@@ -168,14 +174,14 @@ impl Life {
             self.row = Some(RowFacts::of_new(kind, *component, *creator, record.time));
         }
         self.seen = Some(offset);
+        self.handed_in.get_or_insert(record.time);
         self.room.record(offset, record);
     }
 
     /// Reads from the log what the mailbox had no place for. What comes meanwhile is in the mailbox, maybe twice.
     async fn catch_up(&mut self, from: Offset) -> Result<(), HostError> {
-        let partition = self.id.partition(self.host.bus.partitions());
-        let end = self.host.bus.end(partition);
-        let mut reader = self.host.bus.read(partition, from);
+        let end = self.host.bus.end(self.partition).await?;
+        let mut reader = self.host.bus.read(self.partition, from);
         let mut batch: Vec<(Offset, Record)> = Vec::new();
         let mut at = from;
         while at < end {
@@ -199,7 +205,7 @@ impl Life {
                 Output::Create { id, kind, options, source, secret } => {
                     self.create(id, kind, options, source, secret).await?
                 }
-                Output::Edge(edge, command) => self.host.bus.send_edge(&edge, command),
+                Output::Edge(edge, command) => self.send(edge, command),
                 Output::Snapshot { offset, bytes } => self.save(offset, bytes).await?,
                 Output::Ended { outcome, failed } => self.ended(outcome, failed).await?,
                 Output::Log { level, text } => self.tell(What::Log(level, text.into())),
@@ -212,8 +218,16 @@ impl Life {
     async fn append(&mut self, room: RoomId, command: RoomCommand) -> Result<(), HostError> {
         self.outbox.check()?;
         let append = self.host.append(room, command).await?;
-        self.outbox.put(room.partition(self.host.bus.partitions()), append);
+        self.outbox.put(self.host.partition_of(room), append);
         Ok(())
+    }
+
+    fn send(&mut self, edge: MachineId, command: EdgeCommand) {
+        if let EdgeCommand::Deliver { targets, .. } = &command {
+            self.host.counts.deliveries.inc_by(targets.len() as u64);
+        }
+        let sent = self.host.bus.send_edge(&edge, command);
+        self.outbox.put_sent(edge, sent);
     }
 
     async fn create(
@@ -224,6 +238,11 @@ impl Life {
         creator: Source,
         secret: Secret,
     ) -> Result<(), HostError> {
+        if self.host.catalogue.active(&kind).is_none() {
+            // Published a moment ago, perhaps.
+            let refreshed = self.host.catalogue.refresh().await;
+            refreshed.unwrap_or_else(|error| tracing::warn!(%kind, %error, "a kind cannot be looked up"));
+        }
         match self.host.catalogue.active(&kind) {
             Some(component) => {
                 let creator = Some(creator);
@@ -287,6 +306,9 @@ impl Life {
     }
 
     async fn open(&mut self, component: Digest, info: &RoomInfo, saved: Option<&Saved>) -> Outcome {
+        if let Some(why) = info.restored {
+            self.host.counts.restored(why);
+        }
         // The old instance goes first: there may be no place for two.
         self.instance = None;
         let loaded = load(&self.host, self.id, component).await;
@@ -376,6 +398,7 @@ impl Life {
     async fn hand_over(&mut self, update: RoomUpdate) -> Result<(), HostError> {
         self.outbox.confirmed().await?;
         self.saving = Some(update.row.offset);
+        self.host.counts.snapshots.inc();
         self.host.saver.save(Job { update, mailbox: self.mailbox.clone() }).await;
         Ok(())
     }
@@ -438,7 +461,7 @@ impl Life {
             self.unsaved_since = None;
             self.seen.into_iter().for_each(|seen| self.mailbox.settled(seen));
         }
-        let draining = *self.host.draining.borrow();
+        let draining = self.host.partitions.is_leaving(self.partition);
         if draining && !self.room.is_saved() {
             self.room.snapshot();
         }
@@ -455,6 +478,9 @@ impl Life {
     /// Unless something has come in the meantime.
     fn put_aside(&mut self) -> bool {
         let mut rooms = self.host.rooms();
+        if self.mailbox.is_given_up() {
+            return true;
+        }
         if !self.mailbox.is_settled() {
             return false;
         }
@@ -478,11 +504,26 @@ impl Life {
                     self.append(room, RoomCommand::Swap { component, rollout: None }).await?;
                 }
             }
-            Notice::Faulted { offset, fault } => tracing::warn!(%room, offset, %fault, "a script failed"),
-            Notice::SwapUndone { fault, .. } => tracing::warn!(%room, %fault, "a swap was taken back"),
-            Notice::SwapRefused { reason, .. } => tracing::warn!(%room, %reason, "a swap was refused"),
-            Notice::Threw { offset, .. } => tracing::info!(%room, offset, "a script threw"),
-            Notice::Swapped { component } => tracing::debug!(%room, ?component, "swapped"),
+            Notice::Faulted { offset, fault } => {
+                self.host.counts.fault(fault);
+                tracing::warn!(%room, offset, %fault, "a script failed");
+            }
+            Notice::SwapUndone { fault, .. } => {
+                self.host.counts.swap("undone");
+                tracing::warn!(%room, %fault, "a swap was taken back");
+            }
+            Notice::SwapRefused { reason, .. } => {
+                self.host.counts.swap("refused");
+                tracing::warn!(%room, %reason, "a swap was refused");
+            }
+            Notice::Threw { offset, .. } => {
+                self.host.counts.throws.inc();
+                tracing::info!(%room, offset, "a script threw");
+            }
+            Notice::Swapped { component } => {
+                self.host.counts.swap("done");
+                tracing::debug!(%room, ?component, "swapped");
+            }
         }
         self.tell(What::Notice(notice));
         Ok(())

@@ -32,6 +32,7 @@ struct Inner {
     /// What the store has said it has.
     stored: Option<Offset>,
     kind: Option<Kind>,
+    given_up: bool,
 }
 
 /// What a room takes out of its mailbox.
@@ -110,6 +111,16 @@ impl Mailbox {
     pub fn is_settled(&self) -> bool {
         let inner = self.lock();
         inner.queue.is_empty() && inner.overflow.is_none() && inner.unsaved_from.is_none()
+    }
+
+    /// The room is another host's now: its task here ends, with nothing more stored.
+    pub fn give_up(&self) {
+        self.lock().given_up = true;
+        self.news.notify_one();
+    }
+
+    pub fn is_given_up(&self) -> bool {
+        self.lock().given_up
     }
 
     pub fn kind(&self) -> Option<Kind> {

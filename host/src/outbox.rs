@@ -11,14 +11,27 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use chorus_bus::{Append, AppendError};
+use chorus_bus::{Append, AppendError, Sent};
+use chorus_core::ids::MachineId;
+
+use crate::HostError;
 
 #[derive(Debug, Default)]
-pub struct Outbox(BTreeMap<u32, VecDeque<Append>>);
+pub struct Outbox {
+    appends: BTreeMap<u32, VecDeque<Append>>,
+    /// The last command to each edge: when it has arrived, so have all before it.
+    sent: BTreeMap<MachineId, Sent>,
+}
 
 impl Outbox {
     pub fn put(&mut self, partition: u32, append: Append) {
-        self.0.entry(partition).or_default().push_back(append);
+        self.appends.entry(partition).or_default().push_back(append);
+    }
+
+    pub fn put_sent(&mut self, edge: MachineId, sent: Sent) {
+        if !sent.is_done() {
+            self.sent.insert(edge, sent);
+        }
     }
 
     /// Forgets what is confirmed.
@@ -27,7 +40,7 @@ impl Outbox {
     /// When something is lost. In one partition, whatever was queued behind it is lost, too.
     pub fn check(&mut self) -> Result<(), AppendError> {
         let mut context = Context::from_waker(Waker::noop());
-        for appends in self.0.values_mut() {
+        for appends in self.appends.values_mut() {
             while let Some(first) = appends.front_mut() {
                 match Pin::new(first).poll(&mut context) {
                     Poll::Pending => break,
@@ -43,9 +56,12 @@ impl Outbox {
     ///
     /// # Errors
     /// As [`Outbox::check`].
-    pub async fn confirmed(&mut self) -> Result<(), AppendError> {
-        for append in std::mem::take(&mut self.0).into_values().flatten() {
+    pub async fn confirmed(&mut self) -> Result<(), HostError> {
+        for append in std::mem::take(&mut self.appends).into_values().flatten() {
             append.await?;
+        }
+        for sent in std::mem::take(&mut self.sent).into_values() {
+            sent.await?;
         }
         Ok(())
     }

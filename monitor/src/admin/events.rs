@@ -152,7 +152,7 @@ struct Fields {
 impl Fields {
     fn command(&mut self, command: &RoomCommand) {
         match command {
-            RoomCommand::Create { kind, component, options, creator } => {
+            RoomCommand::Create { kind, component, options, creator, secret: _ } => {
                 self.what("create").put("kind", kind.as_str()).put("component", component.to_string());
                 self.source("creator", creator).json("options", options);
             }
