@@ -1,9 +1,11 @@
 //! The `chorus` binary: parses, sets up logs, and calls one `run`.
 
 mod cache;
+mod cluster;
 mod dev;
 mod load;
 mod logging;
+mod operate;
 mod page;
 mod stop;
 
@@ -24,6 +26,15 @@ struct Chorus {
 #[derive(Debug, Subcommand)]
 enum Command {
     Dev(dev::Options),
+    Edge(cluster::edge::Options),
+    Host(cluster::host::Options),
+    Monitor(cluster::monitor::Options),
+    Migrate(cluster::migrate::Options),
+    Status(operate::status::Options),
+    Machine(operate::machine::Options),
+    Room(operate::room::Options),
+    Publish(operate::publish::Options),
+    Swap(operate::swap::Options),
     Load(load::Options),
 }
 
@@ -35,6 +46,15 @@ fn main() -> ExitCode {
     let done = runtime.block_on(async {
         match command {
             Command::Dev(options) => dev::run(options).await,
+            Command::Edge(options) => cluster::edge::run(options).await,
+            Command::Host(options) => cluster::host::run(options).await,
+            Command::Monitor(options) => cluster::monitor::run(options).await,
+            Command::Migrate(options) => cluster::migrate::run(options).await,
+            Command::Status(options) => operate::status::run(options).await,
+            Command::Machine(options) => operate::machine::run(options).await,
+            Command::Room(options) => operate::room::run(options).await,
+            Command::Publish(options) => operate::publish::run(options).await,
+            Command::Swap(options) => operate::swap::run(options).await,
             Command::Load(options) => load::run(options).await,
         }
     });

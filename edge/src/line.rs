@@ -74,7 +74,14 @@ pub(crate) struct Parked {
 impl Line {
     pub fn new(number: u64, hub: &Hub) -> Line {
         let session = Session::new(hub.options.id.clone(), hub.options.limits, hub.now());
-        let inner = Inner { session, outbox: Outbox::default(), waker: None, writes: VecDeque::new(), writing: false, asked: VecDeque::new() };
+        let inner = Inner {
+            session,
+            outbox: Outbox::default(),
+            waker: None,
+            writes: VecDeque::new(),
+            writing: false,
+            asked: VecDeque::new(),
+        };
         Line { number, inner: Mutex::new(inner) }
     }
 

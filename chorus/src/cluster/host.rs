@@ -61,7 +61,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let engine =
         guest::Engine::new(guest::Options { max_instances: options.max_instances, ..guest::Options::new(cache_dir) })?;
     let host_options = chorus_host::Options { hibernate_after, ..chorus_host::Options::default() };
-    let (host, failed) = chorus_host::start(host_options, bus.clone(), store.clone(), engine).await?;
+    let (host, failed) = chorus_host::join(host_options, bus.clone(), store.clone(), engine).await?;
     let mut metrics = Registry::with_prefix("chorus_host");
     host.register(&mut metrics);
     let ready = {

@@ -1,7 +1,6 @@
 //! `chorus migrate`: brings the database and the topics up to date.
 
-use chorus_bus::kafka;
-use chorus_store::{Store, migrate_postgres};
+use chorus_store::migrate_postgres;
 use clap::Args;
 
 use super::Shared;

@@ -14,6 +14,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context as _;
 use chorus_bus::{Bus, kafka};
+use chorus_core::ids::Kind;
 use chorus_store::{PostgresOptions, Store};
 use clap::Args;
 
@@ -21,10 +22,22 @@ use clap::Args;
 #[derive(Debug, Args)]
 pub struct Shared {
     /// The brokers, Redpanda or Apache Kafka: one or several with commas between
-    #[arg(long, env = "CHORUS_BROKERS", value_name = "HOST:PORT,…", default_value = "127.0.0.1:9092", help_heading = "Cluster")]
+    #[arg(
+        long,
+        env = "CHORUS_BROKERS",
+        value_name = "HOST:PORT,…",
+        default_value = "127.0.0.1:9092",
+        help_heading = "Cluster"
+    )]
     brokers: String,
     /// The Postgres database
-    #[arg(long, env = "CHORUS_POSTGRES", value_name = "URL", default_value = "postgres://127.0.0.1/chorus", help_heading = "Cluster")]
+    #[arg(
+        long,
+        env = "CHORUS_POSTGRES",
+        value_name = "URL",
+        default_value = "postgres://127.0.0.1/chorus",
+        help_heading = "Cluster"
+    )]
     postgres: PostgresOptions,
     /// How many partitions rooms are spread over; fixed when the cluster is made
     #[arg(long, env = "CHORUS_PARTITIONS", value_name = "N", default_value_t = 64, help_heading = "Cluster")]
@@ -47,11 +60,21 @@ pub struct Machine {
     #[arg(long, env = "CHORUS_NAME", value_name = "NAME", help_heading = "Machine")]
     name: Option<String>,
     /// Where it answers `GET /healthz`, `/readyz` and `/metrics`; port 0 takes a free one
-    #[arg(long, env = "CHORUS_STATUS", value_name = "ADDRESS", default_value = "127.0.0.1:0", help_heading = "Machine")]
+    #[arg(
+        long,
+        env = "CHORUS_STATUS",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:0",
+        help_heading = "Machine"
+    )]
     status: SocketAddr,
     /// How often it says that it lives
     #[arg(long, env = "CHORUS_HEARTBEAT", value_name = "SECONDS", default_value_t = 1.0, help_heading = "Machine")]
     heartbeat: f64,
+}
+
+fn kind(name: &str) -> Result<Kind, String> {
+    Kind::new(name).map_err(|error| error.to_string())
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {

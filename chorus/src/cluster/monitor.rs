@@ -45,7 +45,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
     let every = options.machine.heartbeat()?;
     let dead_after = Duration::try_from_secs_f64(options.dead_after).context("--dead-after makes no sense")?;
-    let expire_after = Duration::try_from_secs_f64(options.session_expiry).context("--session-expiry makes no sense")?;
+    let expire_after =
+        Duration::try_from_secs_f64(options.session_expiry).context("--session-expiry makes no sense")?;
     let engine = guest::Engine::new(guest::Options {
         max_instances: TRIED_AT_ONCE,
         ..guest::Options::new(options.cache.dir()?)

@@ -71,8 +71,6 @@ fn exposition(metrics: &Mutex<Registry>) -> Response {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             warp::reply::with_header(text, "content-type", kind).into_response()
         }
-        Err(error) => {
-            warp::reply::with_status(format!("{error}\n"), StatusCode::INTERNAL_SERVER_ERROR).into_response()
-        }
+        Err(error) => warp::reply::with_status(format!("{error}\n"), StatusCode::INTERNAL_SERVER_ERROR).into_response(),
     }
 }

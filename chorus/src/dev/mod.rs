@@ -12,6 +12,7 @@
 
 mod builds;
 mod events;
+mod operators;
 mod publish;
 mod status;
 mod watch;
@@ -31,6 +32,7 @@ use chorus_core::{
 };
 use chorus_edge::Edge;
 use chorus_host::{Host, HostError, guest};
+use chorus_monitor::Token;
 use chorus_store::{Durability, Registration, Role, Store};
 use clap::Args;
 use warp::{Filter as _, filters::BoxedFilter, reply::Response};
@@ -74,6 +76,10 @@ pub struct Options {
     lobby: Kind,
     #[command(flatten)]
     cache: cache::Options,
+    /// What operators show to `chorus status` and the like, 16 characters or more; unless told, one is made and kept in
+    /// the data directory
+    #[arg(long, env = "CHORUS_TOKEN", value_name = "SECRET", hide_env_values = true)]
+    token: Option<Token>,
     /// Pages of this origin may connect, besides those of this very host and of loopback; `*` is all. May be repeated
     #[arg(long = "origin", env = "CHORUS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
     origins: Vec<String>,
@@ -159,7 +165,8 @@ impl Dev {
         }
         host.ensure(RoomId::LOBBY, &options.lobby).await?;
 
-        let routes = events::routes(board).or(page::files()).unify().boxed();
+        let admin = operators::routes(&options, &bus, &store, &host, publisher.engine()).await?;
+        let routes = events::routes(board).or(admin).unify().or(page::files()).unify().boxed();
         let edge = open_edge(&options, &bus, &store, routes).await?;
         let watch = if options.no_watch { None } else { Some(Watch::start(builds.dir())?) };
         let session_expiry = seconds(options.session_expiry, "--session-expiry")?;
@@ -206,7 +213,7 @@ impl Dev {
     /// Tells the players, stores the rooms, and leaves the directory whole.
     async fn stop(self) -> anyhow::Result<()> {
         let edge = self.edge.id().clone();
-        self.edge.drain(DRAIN).await;
+        self.edge.drain(Duration::ZERO, DRAIN).await;
         drop(self.edge);
         self.host.drain(DRAIN).await;
         self.store.close_machine(&edge).await.context("the store was not closed in good order")?;

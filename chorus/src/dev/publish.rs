@@ -33,6 +33,10 @@ impl Publisher {
         Publisher { engine, store, host, board }
     }
 
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     pub fn board(&self) -> &Board {
         &self.board
     }
