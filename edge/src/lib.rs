@@ -8,14 +8,13 @@
 //! ```
 //! What to read in: `line` is a connection's session machine with its outbox, shared by its two sides; `connection` is
 //! the side of the socket, `dispatch` the side of the rooms; `http` is what comes before a WebSocket is one; `hub`
-//! holds them together; `outbox` is the bound on what waits for a client; `bury` is for edges that have died.
+//! holds them together; `outbox` is the bound on what waits for a client.
 //!
 //! One message takes two hops between tasks, one each way: its connection's task appends it to the bus itself, and
 //! what rooms answer is put into outboxes by the dispatcher, which wakes the connection's task; that writes all that
 //! waits in one system call. Nothing waits on a timer.
 
 mod accept;
-mod bury;
 mod connection;
 mod counts;
 mod dispatch;
@@ -40,7 +39,6 @@ use chorus_store::Store;
 use tokio::{net::TcpListener, task::JoinHandle};
 use warp::{filters::BoxedFilter, reply::Response};
 
-pub use bury::{BuryError, bury, expire};
 use hub::Hub;
 pub use outbox::{OUTBOX_BYTES, OUTBOX_FRAMES};
 

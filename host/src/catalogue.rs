@@ -50,12 +50,17 @@ impl Catalogue {
         Ok(catalogue)
     }
 
-    /// Reads anew which component each kind has.
-    pub async fn refresh(&self) -> Result<(), HostError> {
+    /// Reads anew which component each kind has. Those that have another one than before.
+    pub async fn refresh(&self) -> Result<Vec<(Kind, Digest)>, HostError> {
         let kinds = self.store.kinds().await?;
-        let active = kinds.into_iter().map(|(kind, digest, _)| (kind, digest)).collect();
-        *self.active.lock().expect("nobody panics while holding it") = active;
-        Ok(())
+        let mut active = self.active.lock().expect("nobody panics while holding it");
+        let mut changed = Vec::new();
+        for (kind, digest, _) in kinds {
+            if active.insert(kind.clone(), digest).is_some_and(|before| before != digest) {
+                changed.push((kind, digest));
+            }
+        }
+        Ok(changed)
     }
 
     /// Instances that there can be at a time.

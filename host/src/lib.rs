@@ -249,7 +249,7 @@ impl Host {
 
     /// Reads anew which component each kind has. For a host whose operators speak to others.
     pub async fn refresh_kinds(&self) -> Result<(), HostError> {
-        self.0.catalogue.refresh().await
+        self.0.refresh_kinds().await
     }
 
     /// Takes snapshots of all rooms, stores them, and stops. What has not come that far after `within` is in the log.
@@ -262,6 +262,19 @@ impl Host {
 impl Shared {
     pub fn rooms(&self) -> MutexGuard<'_, HashMap<RoomId, Arc<Mailbox>>> {
         self.rooms.lock().expect("nobody panics while holding it")
+    }
+
+    /// Reads anew which component each kind has. Operators tell the rooms that the store knows; a room that is younger
+    /// than its first snapshot is told here.
+    pub async fn refresh_kinds(&self) -> Result<(), HostError> {
+        for (kind, component) in self.catalogue.refresh().await? {
+            let of_kind = |room: &Mailbox| room.kind().as_ref() == Some(&kind);
+            let rooms: Vec<RoomId> = self.rooms().iter().filter(|(_, room)| of_kind(room)).map(|(id, _)| *id).collect();
+            for room in rooms {
+                self.append(room, RoomCommand::Swap { component, rollout: None }).await?;
+            }
+        }
+        Ok(())
     }
 
     pub fn partition_of(&self, room: RoomId) -> u32 {

@@ -240,8 +240,9 @@ impl Life {
     ) -> Result<(), HostError> {
         if self.host.catalogue.active(&kind).is_none() {
             // Published a moment ago, perhaps.
-            let refreshed = self.host.catalogue.refresh().await;
-            refreshed.unwrap_or_else(|error| tracing::warn!(%kind, %error, "a kind cannot be looked up"));
+            if let Err(error) = self.host.refresh_kinds().await {
+                tracing::warn!(%kind, %error, "a kind cannot be looked up");
+            }
         }
         match self.host.catalogue.active(&kind) {
             Some(component) => {

@@ -3,10 +3,11 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use chorus_bus::Bus;
 use chorus_core::placement::Limits;
 use chorus_host::guest;
-use chorus_monitor::{Checked, Hooks, Token};
-use chorus_store::{MachineState, Registration, Role};
+use chorus_monitor::{Checked, Hooks, Monitor, MonitorError, Token};
+use chorus_store::{MachineState, Registration, Role, Store};
 use clap::Args;
 
 use super::{Machine, Shared, heart::Heart};
@@ -70,21 +71,31 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     println!("{id} answers operators at http://{}/", monitor.local_addr());
 
     tokio::pin!(watching);
-    let ended = tokio::select! {
-        () = stop.asked() => Ok(MachineState::Draining),
-        state = heart.leaves() => Ok(state),
-        ended = &mut watching => ended.map(|()| MachineState::Draining),
+    let state = tokio::select! {
+        () = stop.asked() => MachineState::Draining,
+        state = heart.leaves() => state,
+        ended = &mut watching => return leave(ended, monitor, heart, bus, store).await,
     };
-    if matches!(ended, Ok(MachineState::Draining)) {
-        monitor.drain();
-        store.close_machine(&id).await.context("the store does not know that this monitor has left")?;
-    }
-    drop((heart, monitor));
-    let state = ended?;
+    monitor.drain();
+    // It gives the lease up, so that another one acts at once.
+    let ended = watching.await;
     anyhow::ensure!(
         state != MachineState::Dead,
         "{id} was declared dead: it was not heard for too long. Restart it; it then has a new id"
     );
+    leave(ended, monitor, heart, bus, store).await
+}
+
+/// Its loop has ended, and has closed the monitor's row if it could.
+async fn leave(
+    ended: Result<(), MonitorError>,
+    monitor: Monitor,
+    heart: Heart,
+    bus: Bus,
+    store: Store,
+) -> anyhow::Result<()> {
+    ended?;
+    drop((heart, monitor));
     bus.close().await?;
     store.close().await?;
     Ok(())

@@ -21,13 +21,14 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     pin::Pin,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use anyhow::Context as _;
 use chorus_bus::{Bus, Fsync, embedded};
 use chorus_core::{
-    ids::{Kind, RoomId, Time},
+    ids::{Kind, RoomId},
+    placement,
     session::Limits,
 };
 use chorus_edge::Edge;
@@ -202,7 +203,7 @@ impl Dev {
     }
 
     async fn keep_house(&self) {
-        if let Err(error) = chorus_edge::expire(self.session_expiry, now(), &self.bus, &self.store).await {
+        if let Err(error) = chorus_monitor::expire(self.session_expiry, &self.bus, &self.store).await {
             tracing::warn!(%error, "old sessions stay; trying again");
         }
         if let Err(error) = self.store.forget_rooms(KEEP_ENDED).await {
@@ -247,7 +248,7 @@ async fn open_edge(
     let registered = store.register_machine(&Registration::new(Role::Edge)).await?;
     // What a `kill -9` has left: rooms still think that those players are here.
     for dead in &registered.dead {
-        chorus_edge::bury(dead, now(), bus, store).await?;
+        chorus_monitor::clean_up(dead, placement::Role::Edge, bus, store).await?;
     }
     let listen = SocketAddr::new(options.listen, options.port);
     let limits = Limits { per_second: options.rate, burst: options.rate.saturating_mul(2), ..Limits::default() };
@@ -262,9 +263,4 @@ async fn open_edge(
 
 fn seconds(given: f64, flag: &str) -> anyhow::Result<Duration> {
     Duration::try_from_secs_f64(given).map_err(|error| anyhow::anyhow!("{flag} {given}: {error}"))
-}
-
-fn now() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
