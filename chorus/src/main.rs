@@ -1,8 +1,11 @@
 //! The `chorus` binary: parses, sets up logs, and calls one `run`.
 
+mod cache;
 mod dev;
 mod load;
 mod logging;
+mod page;
+mod stop;
 
 use std::process::ExitCode;
 

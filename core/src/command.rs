@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     frame::RoomFrame,
-    ids::{Digest, Kind, MachineId, Number, Offset, RoomId, SessionId, Time},
+    ids::{Digest, Kind, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
 };
 
@@ -26,7 +26,7 @@ pub struct Record {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RoomCommand {
     /// The room begins. A second one is ignored.
-    Create { kind: Kind, component: Digest, options: Json, creator: Option<Source> },
+    Create { kind: Kind, component: Digest, options: Json, creator: Option<Source>, secret: Secret },
     /// A session asks to be a member. Of one that already is, it is a reconnect.
     Join {
         session: SessionId,

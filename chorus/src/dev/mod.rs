@@ -6,12 +6,12 @@
 //!              └──────────── status ──────────▶ the page, the terminal
 //! ```
 //! What to read in: this file starts and stops it all; `builds` makes components of guests; `publish` hands them to the
-//! running rooms; `watch` sees changed sources; `status` is what the page and the terminal are told; `page` serves.
+//! running rooms; `watch` sees changed sources; `status` is what the page and the terminal are told; `events` streams it.
 //!
 //! What it leaves in the data directory is enough to go on after a `kill -9`: the log, the store, nothing else.
 
 mod builds;
-mod page;
+mod events;
 mod publish;
 mod status;
 mod watch;
@@ -33,10 +33,10 @@ use chorus_edge::Edge;
 use chorus_host::{Host, HostError, guest};
 use chorus_store::{Durability, Registration, Role, Store};
 use clap::Args;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use warp::{filters::BoxedFilter, reply::Response};
+use warp::{Filter as _, filters::BoxedFilter, reply::Response};
 
 use self::{builds::Builds, publish::Publisher, status::Board, watch::Watch};
+use crate::{cache, page, stop::Stop};
 
 /// Serves rooms from one process, with nothing else to install
 ///
@@ -72,10 +72,8 @@ pub struct Options {
     /// The kind of the room that every session joins first
     #[arg(long, env = "CHORUS_LOBBY", value_name = "KIND", default_value = "lobby", value_parser = kind)]
     lobby: Kind,
-    /// Where compiled components are kept, for all data directories of this user [default: chorus/compiled in the
-    /// user's cache directory]
-    #[arg(long, env = "CHORUS_CACHE", value_name = "DIR")]
-    cache: Option<PathBuf>,
+    #[command(flatten)]
+    cache: cache::Options,
     /// Pages of this origin may connect, besides those of this very host and of loopback; `*` is all. May be repeated
     #[arg(long = "origin", env = "CHORUS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
     origins: Vec<String>,
@@ -147,7 +145,7 @@ impl Dev {
 
         let engine = guest::Engine::new(guest::Options {
             max_instances: options.max_instances,
-            ..guest::Options::new(cache_dir(options.cache.clone())?)
+            ..guest::Options::new(options.cache.dir()?)
         })?;
         let host_options = chorus_host::Options {
             hibernate_after: seconds(options.hibernate_after, "--hibernate-after")?,
@@ -161,7 +159,8 @@ impl Dev {
         }
         host.ensure(RoomId::LOBBY, &options.lobby).await?;
 
-        let edge = open_edge(&options, &bus, &store, page::routes(board)).await?;
+        let routes = events::routes(board).or(page::files()).unify().boxed();
+        let edge = open_edge(&options, &bus, &store, routes).await?;
         let watch = if options.no_watch { None } else { Some(Watch::start(builds.dir())?) };
         let session_expiry = seconds(options.session_expiry, "--session-expiry")?;
         let failed = Box::pin(failed);
@@ -254,15 +253,6 @@ async fn open_edge(
     Ok(chorus_edge::serve(edge, bus.clone(), store.clone(), routes).await?)
 }
 
-/// Compiled components are the same for all data directories.
-fn cache_dir(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
-    let home = |name, below: &str| {
-        std::env::var_os(name).filter(|dir| !dir.is_empty()).map(|dir| PathBuf::from(dir).join(below))
-    };
-    let user = || home("XDG_CACHE_HOME", "").or_else(|| home("HOME", ".cache")).map(|dir| dir.join("chorus/compiled"));
-    given.or_else(user).context("where to keep compiled components? Set --cache DIR, or HOME")
-}
-
 fn seconds(given: f64, flag: &str) -> anyhow::Result<Duration> {
     Duration::try_from_secs_f64(given).map_err(|error| anyhow::anyhow!("{flag} {given}: {error}"))
 }
@@ -270,24 +260,4 @@ fn seconds(given: f64, flag: &str) -> anyhow::Result<Duration> {
 fn now() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// Ctrl-C and SIGTERM.
-struct Stop {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Stop {
-    fn new() -> anyhow::Result<Stop> {
-        let on = |kind| signal(kind).context("signals cannot be handled");
-        Ok(Stop { interrupt: on(SignalKind::interrupt())?, terminate: on(SignalKind::terminate())? })
-    }
-
-    async fn asked(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }
