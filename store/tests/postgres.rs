@@ -5,6 +5,7 @@
 
 use std::{
     env,
+    io::Write as _,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
@@ -14,6 +15,7 @@ use chorus_store::{MachineState, OpenError, PostgresOptions, Registration, Role,
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
 mod postgres_server;
+mod proxy;
 mod stories;
 
 use stories::cast::*;
@@ -31,18 +33,31 @@ struct Place {
 fn url() -> Option<String> {
     let url = env::var(URL).ok().filter(|url| !url.is_empty());
     if url.is_none() {
-        eprintln!("\n!!! SKIPPED: {URL} is not set, so Postgres is NOT tested. Give it a superuser's URL.\n");
+        loudly(&format!("{URL} is not set, so Postgres is NOT tested. Give it a superuser's URL."));
     }
     url
+}
+
+/// Once, and past the test harness, which keeps what `eprintln` says of a test that passes to itself.
+fn loudly(what: &str) {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let _ = writeln!(std::io::stderr(), "\n!!! SKIPPED: {what}\n");
+    });
 }
 
 /// An address of a schema that nobody else has, and that is not there yet.
 fn address(url: &str) -> (PostgresOptions, String) {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let schema = format!("chorus_test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    (in_schema(url, &schema), schema)
+}
+
+/// Its connections have the schema's name, so that a story can tell them from others.
+fn in_schema(url: &str, schema: &str) -> PostgresOptions {
     let separator = if url.contains('?') { '&' } else { '?' };
     let url = format!("{url}{separator}options[search_path]={schema}&application_name={schema}");
-    (url.parse().expect("a URL"), schema)
+    url.parse().expect("a URL")
 }
 
 async fn empty() -> Option<(PostgresOptions, String)> {
@@ -243,6 +258,60 @@ async fn broken_connections_are_not_seen() {
         player.await.expect("it saw nothing of it");
     }
     assert!(broken > 0, "nothing was broken, so nothing was tested");
+    place.leave().await;
+}
+
+/// A caller that has no patience drops its call, and with it the connection; the others never notice.
+#[tokio::test]
+async fn calls_that_are_given_up_take_nothing_from_others() {
+    let Some(place) = fresh("").await else { return };
+    open_ana(&place.store).await;
+    let mut few = place.options.clone();
+    few.connections = 2;
+    few.give_up_after = Duration::from_secs(30);
+    let store = Store::open_postgres(&few).await.expect("opens");
+    let mut db = admin().await;
+    let hold = format!("SET search_path = {}; BEGIN; UPDATE sessions SET name = 'held'", place.schema);
+    sqlx::raw_sql(AssertSqlSafe(hold)).execute(&mut db).await.expect("held");
+    for _ in 0..5 {
+        let wait = Duration::from_millis(20);
+        let call = tokio::time::timeout(wait, store.session_disconnected(ANA, &edge(1))).await;
+        assert!(call.is_err(), "the row is held");
+    }
+    store.machines().await.expect("there is a connection");
+    sqlx::query("ROLLBACK").execute(&mut db).await.expect("let go");
+    store.session_disconnected(ANA, &edge(1)).await.expect("noted");
+    store.close().await.expect("closed");
+    place.leave().await;
+}
+
+/// No refusal, no end of the connection: packets just do not arrive any more.
+#[tokio::test]
+async fn a_network_that_swallows_everything_is_a_pause() {
+    let Some(place) = fresh("").await else { return };
+    open_ana(&place.store).await;
+    let proxy = proxy::Proxy::before(&url().expect("checked")).await;
+    let mut through = in_schema(&proxy.url, &place.schema);
+    through.connections = 2;
+    through.acquire = Duration::from_millis(500);
+    // What the statement may take; the store adds two seconds until it takes the connection for dead.
+    through.statement = Duration::from_millis(100);
+    let store = Store::open_postgres(&through).await.expect("opens");
+
+    proxy.swallow();
+    let calls = (0..4).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move { store.session_edge(ANA).await })
+    });
+    let calls: Vec<_> = calls.collect();
+    proxy.has_swallowed().await;
+    // It heals, but what went through it before is lost for ever.
+    proxy.heal();
+    for call in calls {
+        let edge_of = call.await.expect("no panic").expect("a pause, no error");
+        assert_eq!(edge_of, Some((edge(1), true)));
+    }
+    store.close().await.expect("closed");
     place.leave().await;
 }
 

@@ -16,7 +16,8 @@ use sqlx::PgConnection;
 use super::Postgres;
 use crate::StoreError;
 
-/// What a call does on a connection. May be carried out more than once: it must not remember anything.
+/// What a call does on a connection. May be carried out more than once: it must not remember anything. When it ends
+/// well, no transaction is open.
 pub(crate) trait Call: Send + Sync {
     type Output: Send;
 
@@ -45,8 +46,8 @@ impl From<StoreError> for Failed {
     }
 }
 
-/// The waits between attempts, doubling. The first is none: the pool may just have handed out a connection that died
-/// while it was idle.
+/// The waits between attempts, doubling. The first is none: it may have been nothing but a connection that died while it
+/// was idle.
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
@@ -88,22 +89,22 @@ impl Postgres {
     }
 
     async fn attempt<C: Call>(&self, call: &C) -> Result<C::Output, Failed> {
-        let mut db = self.pool.acquire().await?;
+        let mut taken = self.pool.take().await?;
         // The database ends a statement that takes too long; this is for a database that has gone without a word.
-        match tokio::time::timeout(self.options.statement + MARGIN, call.call(&mut db)).await {
-            Ok(done) => done,
-            Err(_) => {
-                // Not back to the pool, which would wait for it too.
-                drop(db.detach());
-                Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer")).into())
-            }
-        }
+        let done = tokio::time::timeout(self.options.statement + MARGIN, call.call(&mut taken.db)).await;
+        let output = done.unwrap_or_else(|_| Err(no_answer()))?;
+        taken.give_back();
+        Ok(output)
     }
 
     /// Ends all connections. Calls that wait for one get [`StoreError::Closed`].
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+fn no_answer() -> Failed {
+    sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer")).into()
 }
 
 /// Whether it may be over soon.

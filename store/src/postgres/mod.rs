@@ -1,12 +1,10 @@
-//! Postgres: a pool of connections, and one way to make a call (`call.rs`) that bounds each wait and tries again what
+//! Postgres: a few connections (`pool.rs`), and one way to make a call (`call.rs`) that bounds each wait and tries again what
 //! a restart of the database has broken.
 //!
 //! Most calls are one statement, so that nothing is half done and no round trip is spent on a transaction; where a call
 //! has several, its comment says why they are safe to be cut apart, or they are in one transaction.
 
 use std::sync::OnceLock;
-
-use sqlx::PgPool;
 
 mod call;
 mod components;
@@ -15,6 +13,7 @@ mod machines;
 mod open;
 mod options;
 mod partitions;
+mod pool;
 mod rooms;
 mod sessions;
 
@@ -24,7 +23,7 @@ pub use options::{BadUrl, PostgresOptions};
 
 #[derive(Debug)]
 pub(crate) struct Postgres {
-    pool: PgPool,
+    pool: pool::Pool,
     options: PostgresOptions,
     /// How many there are: never changes once it is written.
     partitions: OnceLock<u32>,

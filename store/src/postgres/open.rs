@@ -1,33 +1,21 @@
 //! Opening a cluster's database, and bringing its tables up to date. Two things: many machines open it, and one
 //! operator migrates it.
 
-use std::{sync::OnceLock, time::Duration};
+use std::sync::OnceLock;
 
 use sqlx::{
     Connection, PgConnection,
     migrate::{MigrateError, Migrator},
-    postgres::PgPoolOptions,
 };
 
-use super::{Call, Failed, Postgres, PostgresOptions};
+use super::{Call, Failed, Postgres, PostgresOptions, pool::Pool};
 use crate::OpenError;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
 
-/// A connection that was idle for longer is tried before it is used: it may not have survived. A busy one is not, as
-/// that would double its round trips; should it be dead, the call is tried again.
-const TEST_AFTER: Duration = Duration::from_secs(1);
-
 impl Postgres {
     pub async fn open(options: &PostgresOptions) -> Result<Postgres, OpenError> {
-        let pool = PgPoolOptions::new()
-            .max_connections(options.connections)
-            .acquire_timeout(options.acquire)
-            .test_before_acquire(false)
-            .before_acquire(|db, idle| {
-                Box::pin(async move { Ok(idle.idle_for < TEST_AFTER || db.ping().await.is_ok()) })
-            })
-            .connect_lazy_with(options.session());
+        let pool = Pool::new(options.session(), options.connections, options.acquire);
         let postgres = Postgres { pool, options: options.clone(), partitions: OnceLock::new() };
         match postgres.check().await {
             Ok(()) => Ok(postgres),

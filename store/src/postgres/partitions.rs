@@ -77,6 +77,7 @@ impl Call for CarryOut {
         let active = "SELECT 1 FROM leases WHERE name = $1 AND holder = $2 AND until > now() FOR SHARE";
         let active = sqlx::query(active).bind(MONITOR_LEASE).bind(self.monitor.0.as_ref());
         if active.fetch_optional(&mut *all_or_nothing).await?.is_none() {
+            all_or_nothing.rollback().await?;
             return Ok(Assigned::NotActive);
         }
         let assign = "UPDATE partitions SET host = plan.host, epoch = plan.epoch
@@ -92,7 +93,10 @@ impl Call for CarryOut {
         let assign = sqlx::query_scalar::<_, i64>(assign).bind(partitions).bind(hosts).bind(epochs);
         let done: HashSet<i64> = assign.fetch_all(&mut *all_or_nothing).await?.into_iter().collect();
         match self.plan.iter().find(|line| !done.contains(&i64::from(line.partition))) {
-            Some(line) => Ok(Assigned::Overtaken { partition: line.partition }),
+            Some(line) => {
+                all_or_nothing.rollback().await?;
+                Ok(Assigned::Overtaken { partition: line.partition })
+            }
             None => {
                 all_or_nothing.commit().await?;
                 Ok(Assigned::Done)

@@ -1,7 +1,5 @@
 //! Leases, embedded.
 
-use std::time::Duration;
-
 use chorus_core::ids::MachineId;
 use sqlx::SqliteConnection;
 
@@ -31,7 +29,7 @@ impl Write for Acquire {
         let acquire = acquire.bind(&self.name).bind(self.holder.0.as_ref()).bind(millis(self.ttl));
         let (holder, left) = acquire.fetch_one(db).await.map_err(StoreError::at("acquire a lease"))?;
         Ok(match holder == *self.holder.0 {
-            true => Lease::Held { lasts: self.ttl.min(duration(left).max(Duration::ZERO)) },
+            true => Lease::Held { lasts: self.ttl },
             false => Lease::HeldBy { holder: MachineId(holder.into()), lasts: duration(left) },
         })
     }

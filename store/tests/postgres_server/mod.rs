@@ -123,7 +123,7 @@ impl Server {
         let binaries = sqlx::query_scalar::<_, String>("SELECT setting FROM pg_config WHERE name = 'BINDIR'");
         let binaries = PathBuf::from(binaries.fetch_one(&mut db).await.expect("read"));
         if !binaries.join("initdb").exists() {
-            eprintln!("\n!!! SKIPPED: the Postgres of {} is not on this machine: it is NOT restarted.\n", crate::URL);
+            crate::loudly(&format!("the Postgres of {} is not on this machine: it is NOT restarted.", crate::URL));
             return None;
         }
         let dir = tempfile::tempdir().expect("a directory");
