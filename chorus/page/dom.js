@@ -59,4 +59,7 @@ export async function ask(room, type, data) {
   }
 }
 
+/** For what nobody asked for: a refusal is no news, and the promise resolves with undefined. */
+export const quietly = (sent) => sent.catch(() => undefined);
+
 export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");

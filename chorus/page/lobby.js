@@ -1,64 +1,108 @@
 /** The lobby's screen: find a game or stop looking, watch one, see how the last ones ended. */
 
-import { $, ask, h, mark, say } from "./dom.js";
+import { $, ask, h, mark, quietly, say } from "./dom.js";
+
+const KIND = "tic-tac-toe";
+
+/** The lists are asked for again when something happened, at most this often; and now and then, for games end unseen. */
+const LOOK_AT_MOST_MS = 1000;
+const LOOK_AT_LEAST_MS = 15_000;
+/** Rows of a list, newest first. */
+const SHOWN = 6;
 
 export function lobbyScreen(client, rename) {
   let room = null;
-  /** The place in the queue; null when not looking. */
+  /** The place in the queue; null when not looking for a game. */
   let position = null;
+  let waiting = 0;
+  let nextLook;
 
   $("lobby-find").addEventListener("click", find);
   $("lobby-cancel").addEventListener("click", cancel);
   $("lobby-rename").addEventListener("click", rename);
+  client.on("connected", back);
+  setInterval(() => document.visibilityState === "visible" && look(), LOOK_AT_LEAST_MS);
   return { id: "lobby", draw, event };
 
   function draw(lobby) {
-    if (lobby !== room) position = null;
+    const arrived = lobby !== room;
     room = lobby;
-    // What this page does not remember after a reload, the view may.
-    if (room.view?.position !== undefined) position = room.view.position;
     say($("lobby-name"), client.name ?? "you");
+    if (!arrived) return;
+    position = null;
     drawQueue();
-    drawList($("lobby-games"), room.view?.games ?? [], gameRow, "Nobody is playing right now.");
-    drawList($("lobby-results"), (room.view?.results ?? []).slice(0, 6), resultRow, "No game has ended yet.");
+    look();
   }
+
+  function event(type, data) {
+    if (type === "waiting" || type === "welcome") waiting = data.count ?? data.waiting;
+    // Whoever leaves the queue ahead of us brings us forward.
+    if (type === "waiting" && position !== null) position = Math.max(1, Math.min(position, waiting));
+    if (room) drawQueue();
+    nextLook ??= setTimeout(look, LOOK_AT_MOST_MS);
+  }
+
+  // ---- what the lobby knows ----
+
+  /** The lobby's view is the same for ever, so that ten thousand may sit in it: what it knows is asked for. */
+  async function look() {
+    clearTimeout(nextLook);
+    nextLook = undefined;
+    if (!isHere()) return;
+    const asked = room;
+    const seen = await quietly(asked.send("look", {}));
+    if (!seen || asked !== room) return;
+    ({ waiting, position } = seen);
+    drawQueue();
+    drawList($("lobby-games"), seen.games.toReversed(), gameRow, "Nobody is playing right now.");
+    drawList($("lobby-results"), seen.results.toReversed(), resultRow, "No game has ended yet.");
+  }
+
+  /** Whoever loses the connection loses the place in the queue too, and takes another. */
+  async function back() {
+    if (!isHere()) return;
+    if (position !== null) await quietly(room.send("find", { kind: KIND }));
+    look();
+  }
+
+  function isHere() {
+    return room !== null && room === client.room && client.state === "connected";
+  }
+
+  // ---- the queue ----
 
   function drawQueue() {
     const looking = position !== null;
-    const others = Math.max(0, count(room.view?.waiting) - (looking ? 1 : 0));
+    const others = Math.max(0, waiting - (looking ? 1 : 0));
     say($("lobby-waiting"), waitingText(others, looking));
     say($("lobby-seeking"), looking ? `Looking … you are number ${position}` : "");
+    const focus = document.activeElement;
     $("lobby-seeking").hidden = !looking;
     $("lobby-cancel").hidden = !looking;
     $("lobby-find").hidden = looking;
+    // The keyboard stays at whichever of the two buttons there is.
+    if (focus === $("lobby-find") && looking) $("lobby-cancel").focus();
+    if (focus === $("lobby-cancel") && !looking) $("lobby-find").focus();
   }
 
   async function find() {
     const asked = room;
-    $("lobby-find").disabled = true;
-    const reply = await ask(asked, "find", { kind: "tic-tac-toe" });
-    $("lobby-find").disabled = false;
+    $("lobby-find").setAttribute("aria-busy", "true");
+    const reply = await ask(asked, "find", { kind: KIND });
+    $("lobby-find").removeAttribute("aria-busy");
     if (!reply || room !== asked || asked.left !== null) return;
     position = reply.position ?? 1;
     drawQueue();
-    $("lobby-cancel").focus();
   }
 
   async function cancel() {
-    await ask(room, "cancel", {});
+    if ((await ask(room, "cancel", {})) === undefined) return;
     position = null;
     drawQueue();
-    $("lobby-find").focus();
-  }
-
-  function event(type, data) {
-    // Whoever leaves the queue ahead of us brings us forward.
-    if (type === "waiting" && position !== null && data?.count < position) position = Math.max(1, data.count);
-    if (room) drawQueue();
   }
 
   function gameRow(game) {
-    const [one, other] = (game.players ?? []).map(nameOf);
+    const [one, other] = game.players ?? [];
     const watch = () => ask(room, "watch", { room: game.room });
     return h(
       "li",
@@ -82,7 +126,7 @@ function waitingText(others, looking) {
 }
 
 function resultRow(result) {
-  const [one, other] = (result.players ?? result.seats ?? []).map(nameOf);
+  const [one, other] = result.players ?? [];
   const text = resultText(result.winner, one, other);
   return h(
     "li",
@@ -100,15 +144,15 @@ function resultText(winner, one, other) {
   return [name(one), " and ", name(other), " stopped"];
 }
 
-const nameOf = (player) => (typeof player === "string" ? player : player?.name);
-const count = (waiting) => (Array.isArray(waiting) ? waiting.length : Number(waiting ?? 0));
-
 /** A list is drawn again only when it changed, so that a button under the finger stays. */
 function drawList(list, items, row, whenEmpty) {
   const now = JSON.stringify(items);
   if (list.dataset.shown === now) return;
   list.dataset.shown = now;
-  list.replaceChildren(...(items.length > 0 ? items.map(row) : [h("li", { class: "empty" }, whenEmpty)]));
+  const note = (text) => [h("li", { class: "empty" }, text)];
+  const more = items.length - SHOWN;
+  const rows = items.length > 0 ? items.slice(0, SHOWN).map(row) : note(whenEmpty);
+  list.replaceChildren(...rows, ...(more > 0 ? note(`and ${more} more`) : []));
 }
 
 function ago(since) {

@@ -1,1 +1,68 @@
-fn main() {}
+//! The `chorus` binary: parses, sets up logs, and calls one `run`.
+
+mod cache;
+mod cluster;
+mod dev;
+mod load;
+mod logging;
+mod operate;
+mod page;
+mod stop;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Rooms for multiplayer software: durable, sandboxed, hot-swappable.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, arg_required_else_help = true)]
+struct Chorus {
+    #[command(flatten)]
+    logging: logging::Options,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Dev(dev::Options),
+    Edge(cluster::edge::Options),
+    Host(cluster::host::Options),
+    Monitor(cluster::monitor::Options),
+    Migrate(cluster::migrate::Options),
+    Status(operate::status::Options),
+    Machine(operate::machine::Options),
+    Room(operate::room::Options),
+    Publish(operate::publish::Options),
+    Swap(operate::swap::Options),
+    Load(load::Options),
+}
+
+fn main() -> ExitCode {
+    let Chorus { logging, command } = Chorus::parse();
+    logging::start(&logging);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.expect("a process that cannot start threads cannot do anything");
+    let done = runtime.block_on(async {
+        match command {
+            Command::Dev(options) => dev::run(options).await,
+            Command::Edge(options) => cluster::edge::run(options).await,
+            Command::Host(options) => cluster::host::run(options).await,
+            Command::Monitor(options) => cluster::monitor::run(options).await,
+            Command::Migrate(options) => cluster::migrate::run(options).await,
+            Command::Status(options) => operate::status::run(options).await,
+            Command::Machine(options) => operate::machine::run(options).await,
+            Command::Room(options) => operate::room::run(options).await,
+            Command::Publish(options) => operate::publish::run(options).await,
+            Command::Swap(options) => operate::swap::run(options).await,
+            Command::Load(options) => load::run(options).await,
+        }
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chorus: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

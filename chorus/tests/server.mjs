@@ -23,9 +23,9 @@ export class Server {
   #child = null;
   #ended = null;
 
-  constructor({ bin = process.env.CHORUS_BIN, data, port = 0, args = [] }) {
+  constructor({ bin = process.env.CHORUS_BIN, data, port = 0, watch = false, args = [] }) {
     if (!bin) throw new Error("CHORUS_BIN must name the chorus binary");
-    Object.assign(this, { bin, data, port, args, url: null, output: "" });
+    Object.assign(this, { bin, data, port, args: watch ? args : ["--no-watch", ...args], url: null, output: "" });
   }
 
   /** A server on a directory of its own, which goes with it. */
@@ -33,7 +33,10 @@ export class Server {
     const data = options.data ?? (await mkdtemp(join(tmpdir(), "chorus-")));
     const server = new Server({ ...options, data });
     server.temporary = options.data === undefined;
-    await server.start();
+    await server.start().catch(async (error) => {
+      await server.#forget();
+      throw error;
+    });
     return server;
   }
 
@@ -43,11 +46,15 @@ export class Server {
 
   /** Resolves when the address is printed. */
   async start() {
-    const args = ["dev", "--data", this.data, "--port", String(this.port), "--no-watch", ...this.args];
+    const args = ["dev", "--data", this.data, "--port", String(this.port), ...this.args];
     const [command, ...before] = this.bin.endsWith(".mjs") ? [process.execPath, this.bin] : [this.bin];
     const child = spawn(command, [...before, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    // A test that ends before its time must not leave a server behind.
+    const orphaned = () => child.kill("SIGKILL");
+    process.once("exit", orphaned);
     this.#child = child;
     this.#ended = once(child, "exit").then((how) => {
+      process.off("exit", orphaned);
       if (this.#child === child) this.#child = null;
       return how;
     });
@@ -79,17 +86,24 @@ export class Server {
     await this.#signal("SIGKILL");
   }
 
-  /** As Ctrl-C does; by force if that takes too long, which is an error. */
-  async stop() {
-    if (!this.#child) return this.#forget();
+  /** As Ctrl-C does; by force if that takes too long, which is an error. Resolves with the exit code. */
+  async interrupt(signal = "SIGINT") {
     const child = this.#child;
     let forced = false;
     const deadline = setTimeout(() => (forced = true) && child.kill("SIGKILL"), STOP_MS);
-    const [code] = await this.#signal("SIGINT");
+    const [code] = await this.#signal(signal);
     clearTimeout(deadline);
-    await this.#forget();
     if (forced) throw new Error(`the server did not stop in ${STOP_MS} ms\n${this.output}`);
     return code;
+  }
+
+  /** Ends it, if it runs, and whatever it kept goes. */
+  async stop() {
+    try {
+      return this.running ? await this.interrupt() : undefined;
+    } finally {
+      await this.#forget();
+    }
   }
 
   async #signal(signal) {

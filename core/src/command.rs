@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     frame::RoomFrame,
-    ids::{Digest, Kind, MachineId, Number, Offset, RoomId, SessionId, Time},
+    ids::{Digest, Kind, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
 };
 
@@ -26,7 +26,7 @@ pub struct Record {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RoomCommand {
     /// The room begins. A second one is ignored.
-    Create { kind: Kind, component: Digest, options: Json, creator: Option<Source> },
+    Create { kind: Kind, component: Digest, options: Json, creator: Option<Source>, secret: Secret },
     /// A session asks to be a member. Of one that already is, it is a reconnect.
     Join {
         session: SessionId,
@@ -124,7 +124,7 @@ pub enum Fault {
     Garbage(Box<str>),
 }
 
-/// What a room has for an edge. Everything in it is numbered by the room, so a repetition is recognized.
+/// What a room, or another edge, has for an edge. What is a room's is numbered by it, so a repetition is recognized.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EdgeCommand {
     /// One frame for several sessions, each under its own sequence number.
@@ -139,6 +139,8 @@ pub enum EdgeCommand {
     Admitted { session: SessionId, room: RoomId, from: Option<Source> },
     /// The room has not.
     Refused { session: SessionId, room: RoomId, from: Option<Source>, reason: Box<str> },
+    /// From another edge: the session has a connection there now.
+    Replaced { session: SessionId },
 }
 
 /// A session that a frame is for, and the frame's number among those of this room to this session: 1, 2, 3, …

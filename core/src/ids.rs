@@ -204,8 +204,31 @@ impl Time {
     }
 }
 
+/// What makes a room's chance its own: nobody outside of its hosts knows it. The first room's is drawn; a created room's
+/// follows from its creator's. Ids of rooms and offsets can be guessed: without this, so could the cards.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret(pub u128);
+
+impl Secret {
+    /// That of a room which this one's creates.
+    pub fn of_created(self, room: RoomId) -> Secret {
+        let mut hash = Sha256::new();
+        hash.update(b"chorus created");
+        hash.update(self.0.to_be_bytes());
+        hash.update(room.0.to_be_bytes());
+        let bytes: [u8; 32] = hash.finalize().into();
+        Secret(u128::from_be_bytes(bytes[..16].try_into().expect("16 bytes")))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
 /// What one record gives a room of chance: a seed for its generator, and ids for the rooms that it creates.
-/// SHA-256 of the room's id and the record's offset, so no two rooms share one, and a replay has the same.
+/// SHA-256 of the room's id, its secret and the record's offset, so no two rooms share one, and a replay has the same.
 /// The two halves do not tell of each other: a room's id is public, the cards dealt in the same call are not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seed {
@@ -214,9 +237,10 @@ pub struct Seed {
 }
 
 impl Seed {
-    pub fn of(room: RoomId, offset: Offset) -> Seed {
+    pub fn of(room: RoomId, secret: Secret, offset: Offset) -> Seed {
         let mut hash = Sha256::new();
         hash.update(room.0.to_be_bytes());
+        hash.update(secret.0.to_be_bytes());
         hash.update(offset.to_be_bytes());
         let bytes: [u8; 32] = hash.finalize().into();
         let word = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().expect("4 bytes"));
@@ -247,10 +271,13 @@ mod tests {
 
     #[test]
     fn two_rooms_and_two_offsets_never_share_chance() {
-        let seed = Seed::of(RoomId(1), 7);
-        assert_eq!(seed, Seed::of(RoomId(1), 7));
-        assert_ne!(seed.random, Seed::of(RoomId(2), 7).random);
-        assert_ne!(seed.random, Seed::of(RoomId(1), 8).random);
+        let secret = Secret(5);
+        let seed = Seed::of(RoomId(1), secret, 7);
+        assert_eq!(seed, Seed::of(RoomId(1), secret, 7));
+        assert_ne!(seed.random, Seed::of(RoomId(2), secret, 7).random);
+        assert_ne!(seed.random, Seed::of(RoomId(1), secret, 8).random);
+        assert_ne!(seed.random, Seed::of(RoomId(1), Secret(6), 7).random, "who knows the room still knows nothing");
+        assert_ne!(secret.of_created(RoomId(1)), secret.of_created(RoomId(2)));
         assert_ne!(seed.random, seed.rooms);
         assert_ne!(seed.room(0), seed.room(1));
     }

@@ -5,13 +5,14 @@
 //! unit tests and in a simulator, and why the same records always give the same bytes.
 //!
 //! Start at [`command`] for what travels on channels, at [`room`] for how a room decides, at [`session`] for how an
-//! edge decides, and at [`frame`] for what a client sees.
+//! edge decides, at [`placement`] for how a monitor decides, and at [`frame`] for what a client sees.
 
 pub mod command;
 pub mod effect;
 pub mod frame;
 pub mod ids;
 pub mod json;
+pub mod placement;
 pub mod room;
 pub mod session;
 pub mod wire;

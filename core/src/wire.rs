@@ -124,6 +124,7 @@ mod tests {
                 component: Digest([7; 32]),
                 options: json(),
                 creator: Some(source),
+                secret: Secret(10),
             },
             RoomCommand::Join { session, player, edge: edge.clone(), client_seq: 2, options: json(), from: None },
             RoomCommand::Message { session, client_seq: 3, kind: "move".into(), data: json() },

@@ -40,6 +40,10 @@ async fn hand_out(hub: &Arc<Hub>, commands: &mut Vec<EdgeCommand>) {
                 handed += targets.len();
                 deliver(hub, room, &targets, &frame);
             }
+            EdgeCommand::Replaced { session } => {
+                handed += 1;
+                replaced(hub, session);
+            }
             other => {
                 handed += 1;
                 // Without a line: the room hears of the lost connection, and says it again when the session is back.
@@ -63,13 +67,28 @@ fn deliver(hub: &Arc<Hub>, room: RoomId, targets: &[Target], frame: &RoomFrame) 
     }
 }
 
+/// The session went to another edge, unless it has come back since.
+fn replaced(hub: &Arc<Hub>, session: SessionId) {
+    let Some(line) = hub.line_of(session) else { return };
+    let hub = hub.clone();
+    tokio::spawn(async move {
+        match hub.store.session_edge(session).await {
+            Ok(Some((edge, _))) if edge == hub.options.id => {}
+            Ok(_) => line.input(&hub, Input::Command(EdgeCommand::Replaced { session })),
+            // The other edge has it, and this one finds out with its next write.
+            Err(error) => tracing::warn!(%session, %error, "where a session is cannot be looked up"),
+        }
+    });
+}
+
 fn session_of(command: &EdgeCommand) -> SessionId {
     match command {
         EdgeCommand::Join { session, .. }
         | EdgeCommand::Leave { session, .. }
         | EdgeCommand::Kick { session, .. }
         | EdgeCommand::Admitted { session, .. }
-        | EdgeCommand::Refused { session, .. } => *session,
+        | EdgeCommand::Refused { session, .. }
+        | EdgeCommand::Replaced { session } => *session,
         EdgeCommand::Deliver { .. } => unreachable!("it has targets instead"),
     }
 }

@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use chorus_bus::Bus;
@@ -17,17 +17,18 @@ use chorus_core::{
     session::Input,
 };
 use chorus_store::Store;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
-use crate::{Options, line::Line, watch::Watch};
+use crate::{Options, counts::Counts, line::Line, watch::Watch};
 
 #[derive(Debug)]
 pub(crate) struct Hub {
     pub options: Options,
     pub bus: Bus,
     pub store: Store,
+    pub counts: Counts,
     watch: Watch,
-    counts: Mutex<Counts>,
+    places: Mutex<Places>,
     lines: Mutex<HashMap<u64, Arc<Line>>>,
     sessions: Mutex<HashMap<SessionId, Arc<Line>>>,
     next: AtomicU64,
@@ -37,7 +38,7 @@ pub(crate) struct Hub {
 }
 
 #[derive(Debug, Default)]
-struct Counts {
+struct Places {
     all: usize,
     /// By address, loopback aside.
     from: HashMap<IpAddr, usize>,
@@ -65,7 +66,8 @@ impl Hub {
             bus,
             store,
             watch: Watch::start(hub.clone()),
-            counts: Mutex::default(),
+            counts: Counts::default(),
+            places: Mutex::default(),
             lines: Mutex::default(),
             sessions: Mutex::default(),
             next: AtomicU64::new(1),
@@ -84,7 +86,7 @@ impl Hub {
 
     /// `None` when there are so many too many that even a refusal costs too much.
     pub fn place(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
-        let mut counts = lock(&self.counts);
+        let mut counts = lock(&self.places);
         let from = counts.from.get(&address).copied().unwrap_or(0);
         let (max, max_from) = (self.options.max_connections, self.options.max_from(address));
         let refusals = 64 + max / 64;
@@ -103,6 +105,7 @@ impl Hub {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let line = Arc::new(Line::new(number, self));
         lock(&self.lines).insert(number, line.clone());
+        self.counts.accepted.inc();
         if self.draining.load(Ordering::SeqCst) {
             line.input(self, Input::Drain);
         }
@@ -113,6 +116,22 @@ impl Hub {
     pub fn drain(self: &Arc<Self>) {
         self.draining.store(true, Ordering::SeqCst);
         self.close_all(|| Input::Drain);
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// Closes the connections that are open now, one after the other over this time: whoever takes them on is not
+    /// overrun.
+    pub async fn drain_over(self: &Arc<Self>, time: Duration) {
+        let lines: Vec<Arc<Line>> = lock(&self.lines).values().cloned().collect();
+        let pause = time.checked_div(u32::try_from(lines.len()).unwrap_or(u32::MAX)).unwrap_or_default();
+        let began = Instant::now();
+        for (line, n) in lines.iter().zip(0u32..) {
+            tokio::time::sleep_until(began + pause * n).await;
+            line.input(self, Input::Drain);
+        }
     }
 
     /// The line's connection is gone, and the machine knows.
@@ -136,7 +155,7 @@ impl Hub {
             let gone = self.gone.notified();
             tokio::pin!(gone);
             gone.as_mut().enable();
-            if self.connections() == 0 && lock(&self.counts).working == 0 {
+            if self.connections() == 0 && lock(&self.places).working == 0 {
                 return;
             }
             gone.await;
@@ -144,7 +163,7 @@ impl Hub {
     }
 
     pub fn work(self: &Arc<Self>) -> Work {
-        lock(&self.counts).working += 1;
+        lock(&self.places).working += 1;
         Work(self.clone())
     }
 
@@ -181,7 +200,7 @@ impl Hub {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = lock(&self.hub.counts);
+        let mut counts = lock(&self.hub.places);
         counts.all -= 1;
         if let Some(from) = counts.from.get_mut(&self.address) {
             *from -= 1;
@@ -194,7 +213,7 @@ impl Drop for Place {
 
 impl Drop for Work {
     fn drop(&mut self) {
-        lock(&self.0.counts).working -= 1;
+        lock(&self.0.places).working -= 1;
         self.0.gone.notify_waiters();
     }
 }

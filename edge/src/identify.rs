@@ -3,7 +3,7 @@
 use std::{fmt::Write, sync::Arc};
 
 use chorus_core::{
-    command::Player,
+    command::{EdgeCommand, Player},
     frame::{CloseCode, Hello},
     ids::{Digest, RoomId, SessionId},
     session::{Input, Opened},
@@ -76,6 +76,10 @@ async fn find_or_open(hub: &Hub, hello: &Hello) -> Result<Result<Opened, Refused
     if let Some(token) = &hello.resume {
         let found = hub.store.resume_session(hash(token), hash(&resume), &edge).await?;
         if let Some(found) = found {
+            if let Some(edge) = found.replaced {
+                // Its promise is not waited for: if the command is lost, that edge finds out with its next write.
+                drop(hub.bus.send_edge(&edge, EdgeCommand::Replaced { session: found.session }));
+            }
             let recovered = Some(found.rooms);
             return Ok(Ok(Opened { session: found.session, player: found.player, resume, recovered }));
         }

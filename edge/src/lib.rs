@@ -8,15 +8,15 @@
 //! ```
 //! What to read in: `line` is a connection's session machine with its outbox, shared by its two sides; `connection` is
 //! the side of the socket, `dispatch` the side of the rooms; `http` is what comes before a WebSocket is one; `hub`
-//! holds them together; `outbox` is the bound on what waits for a client; `bury` is for edges that have died.
+//! holds them together; `outbox` is the bound on what waits for a client.
 //!
 //! One message takes two hops between tasks, one each way: its connection's task appends it to the bus itself, and
 //! what rooms answer is put into outboxes by the dispatcher, which wakes the connection's task; that writes all that
 //! waits in one system call. Nothing waits on a timer.
 
 mod accept;
-mod bury;
 mod connection;
+mod counts;
 mod dispatch;
 mod http;
 mod hub;
@@ -33,13 +33,12 @@ use std::{
     time::Duration,
 };
 
-use chorus_bus::Bus;
+use chorus_bus::{Bus, MachineError};
 use chorus_core::{ids::MachineId, session};
 use chorus_store::Store;
 use tokio::{net::TcpListener, task::JoinHandle};
 use warp::{filters::BoxedFilter, reply::Response};
 
-pub use bury::{BuryError, bury, expire};
 use hub::Hub;
 pub use outbox::{OUTBOX_BYTES, OUTBOX_FRAMES};
 
@@ -87,6 +86,8 @@ impl Options {
 pub enum ServeError {
     #[error("cannot listen on {address}: {source}; is another program using it?")]
     Listen { address: SocketAddr, source: io::Error },
+    #[error("this edge cannot have a channel: {0}")]
+    Channel(#[from] MachineError),
 }
 
 /// Serves `/ws` and `/healthz`, and `routes` for everything else. The edge's channel on the bus is open when this
@@ -104,7 +105,7 @@ pub async fn serve(
         Ok((listener, bound))
     };
     let (listener, bound) = listen.await.map_err(|source| ServeError::Listen { address, source })?;
-    let channel = bus.edge_channel(&options.id);
+    let channel = bus.edge_channel(&options.id).await?;
     let hub = Hub::new(options, bus, store);
     let dispatching = tokio::spawn(dispatch::run(hub.clone(), channel));
     let accepting = tokio::spawn(accept::run(hub.clone(), listener, routes));
@@ -148,6 +149,11 @@ impl Edge {
         self.bound
     }
 
+    /// This life of this edge.
+    pub fn id(&self) -> &MachineId {
+        &self.hub.options.id
+    }
+
     /// WebSockets that are open.
     pub fn connections(&self) -> usize {
         self.hub.connections()
@@ -158,10 +164,25 @@ impl Edge {
         self.hub.sessions()
     }
 
-    /// Stops accepting, closes every connection with 4001, and returns when all of them are closed and what they left
-    /// behind is with the bus and the store, or after `within`.
-    pub async fn drain(&self, within: Duration) {
+    /// Whether it can take players in; if not, why.
+    pub fn readiness(&self) -> Result<(), String> {
+        match self.hub.is_draining() {
+            true => Err("draining".to_owned()),
+            false if self.running.dispatching.is_finished() => Err("its channel is closed".to_owned()),
+            false => Ok(()),
+        }
+    }
+
+    /// Adds what this edge counts.
+    pub fn register(&self, registry: &mut prometheus_client::registry::Registry) {
+        counts::register(&self.hub, registry);
+    }
+
+    /// Stops accepting, closes every connection with 4001, spread over the time `over`, and returns when all of them are
+    /// closed and what they left behind is with the bus and the store, or `within` that time after the last.
+    pub async fn drain(&self, over: Duration, within: Duration) {
         self.running.accepting.abort();
+        self.hub.drain_over(over).await;
         self.hub.drain();
         if tokio::time::timeout(within, self.hub.all_gone()).await.is_err() {
             let left = self.connections();

@@ -8,16 +8,17 @@ use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard},
     task::{Context, Waker},
+    time::Instant,
 };
 
 use chorus_core::{
     command::Record,
     ids::{RoomId, SessionId, Time},
-    session::{Input, Output, Session, Store as Write},
+    session::{Input, Outgoing, Output, Session, Store as Write},
 };
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::{hub::Hub, identify, outbox::Outbox, writes};
+use crate::{counts::Code, hub::Hub, identify, outbox::Outbox, writes};
 
 #[derive(Debug)]
 pub(crate) struct Line {
@@ -35,6 +36,28 @@ struct Inner {
     /// Writes to the store that wait for the one before them.
     writes: VecDeque<Write>,
     writing: bool,
+    /// Messages whose answers are timed, oldest first; the others are not.
+    asked: VecDeque<(u64, Instant)>,
+}
+
+/// Messages of one connection that are timed at once. Who sends more without waiting is timed by some of them.
+const TIMED: usize = 8;
+
+impl Inner {
+    fn ask(&mut self, id: u64) {
+        if self.asked.len() < TIMED {
+            self.asked.push_back((id, Instant::now()));
+        }
+    }
+
+    fn count(&mut self, hub: &Hub, frame: &Outgoing) {
+        let Outgoing::Room { frame, .. } = frame else { return };
+        hub.counts.deliveries.inc();
+        let Some(answered) = frame.answers else { return };
+        while let Some((_, since)) = self.asked.pop_front_if(|(id, _)| *id <= answered) {
+            hub.counts.answers.observe(since.elapsed().as_secs_f64());
+        }
+    }
 }
 
 /// What the socket's task has to know before it waits.
@@ -51,7 +74,14 @@ pub(crate) struct Parked {
 impl Line {
     pub fn new(number: u64, hub: &Hub) -> Line {
         let session = Session::new(hub.options.id.clone(), hub.options.limits, hub.now());
-        let inner = Inner { session, outbox: Outbox::default(), waker: None, writes: VecDeque::new(), writing: false };
+        let inner = Inner {
+            session,
+            outbox: Outbox::default(),
+            waker: None,
+            writes: VecDeque::new(),
+            writing: false,
+            asked: VecDeque::new(),
+        };
         Line { number, inner: Mutex::new(inner) }
     }
 
@@ -78,14 +108,22 @@ impl Line {
     fn carry_out(self: &Arc<Self>, inner: &mut Inner, hub: &Arc<Hub>, output: Output, now: Time) {
         match output {
             Output::Send(frame) => {
+                inner.count(hub, &frame);
                 if inner.outbox.push(frame).is_err() {
                     inner.session.handle(Input::FellBehind, now);
                 }
             }
             Output::Ping => inner.outbox.ping(),
-            Output::Close { code, reason } => inner.outbox.close(code, reason),
+            Output::Close { code, reason } => {
+                hub.counts.closes.get_or_create(&Code { code: code.code() }).inc();
+                inner.outbox.close(code, reason);
+            }
             Output::Hello(hello) => identify::open(hub.clone(), self.clone(), *hello),
             Output::Append { room, command, id } => {
+                if let Some(id) = id {
+                    hub.counts.messages.inc();
+                    inner.ask(id);
+                }
                 let record = Record { room, time: now, command };
                 if !hub.append(self, record, id) {
                     inner.session.handle(Input::NotAppended { room, id }, now);

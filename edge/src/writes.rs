@@ -17,23 +17,25 @@ pub(crate) fn run(hub: Arc<Hub>, line: Arc<Line>) {
                 tracing::warn!(?write, %error, "the store did not take a session's change");
             }
             if let Write::Join(_, room) = write {
-                line.input(&hub, Input::Stored { room, done: written.is_ok() });
+                line.input(&hub, Input::Stored { room, done: matches!(written, Ok(true)) });
             }
         }
         drop(work);
     });
 }
 
-async fn write_one(hub: &Hub, line: &Arc<Line>, write: Write) -> Result<(), StoreError> {
-    let store = &hub.store;
-    match write {
-        Write::Join(session, room) => store.join_membership(session, room).await,
+/// `false`: it is not this edge's session any more.
+async fn write_one(hub: &Hub, line: &Arc<Line>, write: Write) -> Result<bool, StoreError> {
+    let (store, edge) = (&hub.store, &hub.options.id);
+    let done = match write {
+        Write::Join(session, room) => return store.join_membership(session, room, edge).await,
         // If it is not written, the store knows one room too many, which is no harm.
         Write::Leave(session, room) => store.leave_membership(session, room).await,
-        Write::Confirm(session) => store.confirm_resume(session).await,
+        Write::Confirm(session) => store.confirm_resume(session, edge).await,
         // It has come back to this edge meanwhile.
         Write::Disconnected(session) if hub.line_of(session).is_some_and(|now| !Arc::ptr_eq(&now, line)) => Ok(()),
-        Write::Disconnected(session) => store.session_disconnected(session, &hub.options.id).await,
+        Write::Disconnected(session) => store.session_disconnected(session, edge).await,
         Write::End(session) => store.end_session(session).await,
-    }
+    };
+    done.map(|()| true)
 }

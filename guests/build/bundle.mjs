@@ -16,23 +16,25 @@ const CONTRACT = ["describe", "open", "handle", "save"];
 /** `{ module, script, map }`: as an ES module, and as a plain script with its source map. `bare`: without the SDK. */
 export async function bundle(entry) {
   const bare = isBare(entry);
-  const mistakes = [];
+  /** By file: each is loaded once for each output. */
+  const found = new Map();
+  const mistakes = () => [...found.values()].flat();
   const build = await rolldown({
     input: bare ? entry : `${SDK}entry.js`,
     platform: "neutral",
     // Paths in the bundle are relative to it: they must not depend on where the build was called from.
     cwd: SDK,
     resolve: { mainFields: ["module", "main"], extensions: [".js", ".ts", ".mjs", ".mts", ".json"] },
-    plugins: [{ name: "chorus", resolveId: (id) => resolveOurs(id, entry), load: (id) => checked(id, mistakes) }],
+    plugins: [{ name: "chorus", resolveId: (id) => resolveOurs(id, entry), load: (id) => checked(id, found) }],
     onLog: () => {},
   });
   try {
     const module = await build.generate({ format: "es" });
     const script = await build.generate({ format: "iife", name: "guest", sourcemap: true, sourcemapPathTransform: absolute, exports: "named" });
-    if (mistakes.length > 0) throw new Mistakes(mistakes);
+    if (mistakes().length > 0) throw new Mistakes(mistakes());
     return { bare, module: module.output[0].code, script: script.output[0].code, map: script.output[0].map };
   } catch (error) {
-    throw mistakes.length > 0 ? new Mistakes(mistakes) : bundlerMistakes(error, entry);
+    throw mistakes().length > 0 ? new Mistakes(mistakes()) : bundlerMistakes(error, entry);
   } finally {
     await build.close();
   }
@@ -68,10 +70,10 @@ function resolveOurs(id, entry) {
 }
 
 /** An author's file, looked through. */
-function checked(id, mistakes) {
+function checked(id, found) {
   if (id.startsWith(SDK) || id.includes("/node_modules/") || !/\.[mc]?[jt]s$/.test(id)) return undefined;
   const code = readFileSync(id, "utf8");
-  mistakes.push(...mistakesIn(code, id, shownPath(id)));
+  found.set(id, mistakesIn(code, id, shownPath(id)));
   return undefined;
 }
 

@@ -25,9 +25,24 @@ export function inspect({ bare, script, map }, entry, sdk) {
   }
 }
 
+/**
+ * There is a clock while a component is built, and what it says would be the same in every room. Where it is asked for
+ * in plain sight `syntax.mjs` finds it; this finds the rest.
+ */
+const NO_CLOCK = `{
+  const Real = Date;
+  const refuse = () => {
+    throw new Error("Date has no meaning while the component is built, and would be the same in every room: use it in onCreate or later");
+  };
+  globalThis.Date = function Date(...parts) { return new.target && parts.length > 0 ? Reflect.construct(Real, parts, new.target) : refuse(); };
+  Date.prototype = Real.prototype;
+  Object.assign(Date, { now: refuse, parse: Real.parse, UTC: Real.UTC });
+}`;
+
 /** A guest in a fresh global scope, without anything of Node's. */
-export function load(script) {
+function load(script) {
   const context = createContext(Object.create(null));
+  runInContext(NO_CLOCK, context);
   return runInContext(`${script}\nguest;`, context, { filename: FILE, timeout: TIMEOUT_MS });
 }
 

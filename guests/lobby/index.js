@@ -78,7 +78,8 @@ export default class Lobby extends Room {
   messages = {
     find: (player, data) => {
       const kind = data?.kind ?? "tic-tac-toe";
-      if (!Object.hasOwn(GAMES, kind)) this.refuse(`there is no game ${JSON.stringify(kind)}; there are: ${Object.keys(GAMES).join(", ")}`);
+      const known = typeof kind === "string" && Object.hasOwn(GAMES, kind);
+      if (!known) this.refuse(`there is no game ${JSON.stringify(kind)}; there are: ${Object.keys(GAMES).join(", ")}`);
       this.#mustBeFree(player);
       const position = this.#enqueue(player, kind);
       this.#pair(kind);
@@ -102,11 +103,19 @@ export default class Lobby extends Room {
       return {};
     },
 
-    games: () => Object.entries(this.state.games).map(([room, { kind, players, since }]) => {
-      return { room, kind, players, since };
-    }),
+    games: () => this.#games(),
 
-    results: () => this.state.results.map(([room, winner, at, ...players]) => ({ room, winner, players, at })),
+    /** All that a page shows, for one that has just come or has missed something. */
+    look: ({ session }) => {
+      const { queue, results } = this.state;
+      const mine = queue.find((waiting) => waiting.session === session);
+      return {
+        waiting: queue.length,
+        position: mine ? this.#position(mine) : null,
+        games: this.#games(),
+        results: results.map(([room, winner, at, ...players]) => ({ room, winner, players, at })),
+      };
+    },
   };
 
   timers = {
@@ -130,11 +139,16 @@ export default class Lobby extends Room {
   #enqueue(player, kind) {
     const { session, id, name } = player;
     const known = this.state.queue.find((waiting) => waiting.session === session);
-    if (known?.kind !== kind) {
-      this.#dequeue(player);
-      this.state.queue.push({ session, id, name, kind });
-    }
-    return this.state.queue.filter((waiting) => waiting.kind === kind).findIndex((waiting) => waiting.session === session) + 1;
+    if (known?.kind === kind) return this.#position(known);
+    this.#dequeue(player);
+    const waiting = { session, id, name, kind };
+    this.state.queue.push(waiting);
+    return this.#position(waiting);
+  }
+
+  /** @param {Waiting} waiting */
+  #position(waiting) {
+    return this.state.queue.filter(({ kind }) => kind === waiting.kind).indexOf(waiting) + 1;
   }
 
   /** @param {Player} player */
@@ -175,6 +189,10 @@ export default class Lobby extends Room {
   #move(player, room, options) {
     player.data.moving = room;
     player.moveTo(room, options);
+  }
+
+  #games() {
+    return Object.entries(this.state.games).map(([room, { kind, players, since }]) => ({ room, kind, players, since }));
   }
 
   /** Tells how many wait, when that has changed. */

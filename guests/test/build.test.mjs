@@ -40,15 +40,18 @@ const BROKEN = {
   ],
   "top-level-random.js": [[3, 14, /Math\.random\(\) at the top level.*use instead: this\.random/], [4, 17, /new Date\(\) at the top level.*use instead: this\.now\(\)/]],
   "hidden-random.js": [[3, 25, /randomness has no meaning while the component is built.*onCreate/]],
+  "hidden-date.js": [[3, 21, /Date has no meaning while the component is built.*onCreate/]],
   "bad-config.js": [[6, 5, /static config has no key "reconectSeconds"; there are: maxPlayers, reconnectSeconds/]],
   "missing-import.js": [[2, 22, /Could not resolve '\.\/nowhere\.js'/]],
+  "second-file": [[4, 3, /no `setTimeout`; use instead/]],
 };
 
 for (const [name, mistakes] of Object.entries(BROKEN)) {
   test(`${name}: the mistake is named with its place and what to use instead`, async () => {
     const { ok, errors } = await built(broken(name));
     assert.equal(ok, false);
-    assert.deepEqual(errors.map(({ file, line, column }) => [basename(file), line, column]), mistakes.map(([line, column]) => [name, line, column]));
+    const file = name === "second-file" ? "later.ts" : name;
+    assert.deepEqual(errors.map(({ file, line, column }) => [basename(file), line, column]), mistakes.map(([line, column]) => [file, line, column]));
     mistakes.forEach(([, , words], n) => assert.match(errors[n].message, words));
   });
 }

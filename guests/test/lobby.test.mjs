@@ -90,7 +90,7 @@ test("who leaves while queued is not paired", async () => {
 
 test("a game that nobody knows is refused, with those there are", async () => {
   const lobby = await lobbyWith("ana");
-  for (const kind of ["chess", "lobby", "toString", 7]) {
+  for (const kind of ["chess", "lobby", "toString", 7, ["tic-tac-toe"], { toString: "x" }, ""]) {
     assert.match(lobby.message("ana", "find", { kind }).refused, /^there is no game .*; there are: tic-tac-toe$/);
   }
   assert.deepEqual(lobby.state.queue, []);
@@ -150,9 +150,17 @@ test("a result is told to all at once, and the last fifty are kept", async () =>
   const { lobby, game } = await lobbyWithGame();
   for (let i = 0; i < 60; i++) lobby.hear(game, result(i % 2));
   assert.deepEqual(lobby.told("cid").at(-1), { type: "result", data: { room: game, winner: 1, players: ["ana", "bo"] } });
-  const kept = lobby.message("cid", "results").reply;
+  const kept = lobby.message("cid", "look").reply.results;
   assert.equal(kept.length, 50);
   assert.deepEqual(kept.at(-1), { room: game, winner: 1, players: ["ana", "bo"], at: lobby.now });
+});
+
+test("a look shows all at once: who waits, one's own place, games and results", async () => {
+  const { lobby, game } = await lobbyWithGame();
+  const games = [{ room: game, kind: "tic-tac-toe", players: ["ana", "bo"], since: lobby.now }];
+  assert.deepEqual(lobby.message("cid", "look").reply, { waiting: 0, position: null, games, results: [] });
+  lobby.message("cid", "find", find);
+  assert.deepEqual(lobby.message("cid", "look").reply, { waiting: 1, position: 1, games, results: [] });
 });
 
 test("what other rooms say is no result unless it looks like one", async () => {

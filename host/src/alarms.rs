@@ -39,9 +39,25 @@ impl Alarms {
         }
     }
 
+    /// The same for what the store knows, which is older than what a room that lives knows itself.
+    fn set_unless_awake(&self, host: &Shared, room: RoomId, due: Time) {
+        // Under the map's lock, as when a room is put aside or brought to life.
+        let rooms = host.rooms();
+        if !rooms.contains_key(&room) {
+            self.set(room, due);
+        }
+    }
+
     /// The room is awake.
     pub fn clear(&self, room: RoomId) {
         self.lock().remove(room);
+    }
+
+    /// These rooms are somebody else's now.
+    pub fn forget(&self, which: impl Fn(RoomId) -> bool) {
+        let mut inner = self.lock();
+        let theirs: Vec<RoomId> = inner.by_room.keys().copied().filter(|room| which(*room)).collect();
+        theirs.into_iter().for_each(|room| inner.remove(room));
     }
 
     fn next(&self) -> Option<Time> {
@@ -71,30 +87,28 @@ impl Inner {
     }
 }
 
-/// Takes over what rooms were waiting for when the host before went.
-pub async fn load(host: &Shared) -> Result<(), HostError> {
+/// Takes over what a partition's rooms were waiting for when the host before went.
+pub async fn load(host: &Shared, partition: u32) -> Result<(), HostError> {
     let mut after = None;
     loop {
-        let timers = host.store.timers(after, PAGE).await?;
+        let timers = host.store.timers(&[partition], after, PAGE).await?;
         after = timers.last().copied();
         if after.is_none() {
             return Ok(());
         }
         for (due, room) in timers {
-            host.alarms.set(room, due);
+            host.alarms.set_unless_awake(host, room, due);
         }
     }
 }
 
-/// Rings, until the host drains.
+/// Rings, for ever.
 pub async fn run(host: Arc<Shared>) -> Result<(), HostError> {
-    let mut draining = host.draining.subscribe();
     loop {
         let wait = host.alarms.next().map_or(LONG, |due| Duration::from_millis(due.since(now())).min(LONG));
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = host.alarms.changed.notified() => {}
-            _ = draining.wait_for(|draining| *draining) => return Ok(()),
         }
         for room in host.alarms.take_due(now()) {
             dispatch::wake(&host, room);

@@ -3,20 +3,16 @@
 //! At start, everything between the checkpoint and the log's end is gathered before any room runs, so that a record that
 //! the log has declared a fault is known as one before it could be tried again.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{collections::HashMap, sync::Arc};
 
 use chorus_core::{
-    command::Record,
+    command::{Record, RoomCommand},
+    effect::RestoreReason,
     ids::{Offset, RoomId},
 };
+use tokio::sync::watch;
 
-use crate::{HostError, Shared, life, mailbox::Mailbox};
+use crate::{HostError, Shared, life, mailbox::Mailbox, now};
 
 /// Where to go on from.
 pub struct Start {
@@ -25,30 +21,12 @@ pub struct Start {
     end: Offset,
 }
 
-/// How far each partition has been handed to its rooms: one past the last offset.
-#[derive(Debug)]
-pub struct Positions(Vec<AtomicU64>);
-
-impl Positions {
-    pub fn new(partitions: u32) -> Positions {
-        Positions((0..partitions).map(|_| AtomicU64::new(0)).collect())
-    }
-
-    fn moved(&self, partition: u32, end: Offset) {
-        self.0[partition as usize].store(end, Ordering::Release);
-    }
-
-    fn of(&self, partition: u32) -> Offset {
-        self.0[partition as usize].load(Ordering::Acquire)
-    }
-}
-
 /// Reads what there is since the checkpoint.
 pub async fn prepare(host: &Shared, partition: u32) -> Result<Start, HostError> {
-    let highest = host.store.highest_offset().await?;
-    host.bus.skip_to(partition, highest.map_or(0, |offset| offset + 1)).await?;
-    let from = host.store.checkpoint(partition).await?.max(host.bus.start(partition));
-    let end = host.bus.end(partition);
+    let checkpoint = host.store.checkpoint(partition).await?;
+    catch_up_with_the_store(host, partition, checkpoint).await?;
+    let from = checkpoint.max(host.bus.start(partition).await?);
+    let end = host.bus.end(partition).await?;
     let mut reader = host.bus.read(partition, from);
     let mut backlog: HashMap<RoomId, Vec<(Offset, Record)>> = HashMap::new();
     let mut batch = Vec::new();
@@ -66,76 +44,101 @@ pub async fn prepare(host: &Shared, partition: u32) -> Result<Start, HostError> 
     Ok(Start { reader, backlog, end })
 }
 
-/// Hands records to rooms, until the host drains.
-pub async fn run(host: Arc<Shared>, partition: u32, start: Start) -> Result<(), HostError> {
+/// A log that has lost its end goes on after whatever the store knows of, and with a record: a reader that is to stop
+/// at the log's end waits for the one before it.
+async fn catch_up_with_the_store(host: &Shared, partition: u32, checkpoint: Offset) -> Result<(), HostError> {
+    let highest = host.store.highest_offset(partition).await?;
+    let at_least = highest.map_or(0, |offset| offset + 1).max(checkpoint);
+    let end = host.bus.end(partition).await?;
+    if end >= at_least {
+        return Ok(());
+    }
+    tracing::warn!(partition, end, at_least, "the log has lost its end, and goes on after what the store has");
+    host.bus.skip_to(partition, at_least).await?;
+    let partitions = host.bus.partitions();
+    let nobody = (0..).map(RoomId).find(|room| room.partition(partitions) == partition);
+    let room = nobody.expect("some room is in every partition");
+    let command = RoomCommand::Close { reason: "the log lost its end here".into() };
+    host.bus.append(&Record { room, time: now(), command }).await?;
+    Ok(())
+}
+
+/// Hands records to rooms, until the partition is to leave.
+pub async fn run(
+    host: Arc<Shared>,
+    partition: u32,
+    start: Start,
+    mut leaving: watch::Receiver<bool>,
+) -> Result<(), HostError> {
     let Start { mut reader, backlog, end } = start;
     for (room, records) in backlog {
-        dispatch(&host, room, records);
+        dispatch(&host, room, RestoreReason::Recovered, records);
     }
-    host.positions.moved(partition, end);
-    let mut draining = host.draining.subscribe();
+    host.partitions.moved(partition, end);
     let mut batch = Vec::new();
     loop {
         tokio::select! {
             result = reader.next(&mut batch) => result?,
-            _ = draining.wait_for(|draining| *draining) => return Ok(()),
+            _ = leaving.wait_for(|leaving| *leaving) => return Ok(()),
         }
         let end = batch.last().map_or(0, |(offset, _)| offset + 1);
+        host.counts.records.inc_by(batch.len() as u64);
         for (offset, record) in batch.drain(..) {
-            dispatch(&host, record.room, [(offset, record)]);
+            dispatch(&host, record.room, RestoreReason::Woken, [(offset, record)]);
         }
-        host.positions.moved(partition, end);
+        host.partitions.moved(partition, end);
     }
 }
 
 /// Under the map's lock, so that a room that is put aside has either seen the record or is woken by it.
-fn dispatch(host: &Arc<Shared>, room: RoomId, records: impl IntoIterator<Item = (Offset, Record)>) {
+fn dispatch(host: &Arc<Shared>, room: RoomId, why: RestoreReason, records: impl IntoIterator<Item = (Offset, Record)>) {
     let mut rooms = host.rooms();
-    let mailbox = rooms.entry(room).or_insert_with(|| bring_to_life(host, room));
+    let mailbox = rooms.entry(room).or_insert_with(|| bring_to_life(host, room, why));
     for (offset, record) in records {
         mailbox.push(offset, record);
     }
 }
 
-/// Brings a room to life that has something to do by its own timers.
+/// Brings a room to life that has something to do by its own timers, if it is of this host.
 pub fn wake(host: &Arc<Shared>, room: RoomId) {
-    host.rooms().entry(room).or_insert_with(|| bring_to_life(host, room)).wake();
+    let mut rooms = host.rooms();
+    if !host.partitions.is_leaving(host.partition_of(room)) {
+        rooms.entry(room).or_insert_with(|| bring_to_life(host, room, RestoreReason::Woken)).wake();
+    }
 }
 
-fn bring_to_life(host: &Arc<Shared>, room: RoomId) -> Arc<Mailbox> {
+fn bring_to_life(host: &Arc<Shared>, room: RoomId, why: RestoreReason) -> Arc<Mailbox> {
     host.alarms.clear(room);
     let mailbox = Arc::new(Mailbox::default());
-    tokio::spawn(life::run(host.clone(), room, mailbox.clone()));
+    tokio::spawn(life::run(host.clone(), room, mailbox.clone(), why));
     mailbox
 }
 
-/// Moves the checkpoints on, until the host drains.
+/// Moves the checkpoints on, for ever.
 pub async fn keep_checkpoints(host: Arc<Shared>) -> Result<(), HostError> {
-    let mut draining = host.draining.subscribe();
     loop {
-        tokio::select! {
-            () = tokio::time::sleep(host.options.checkpoint_every) => move_checkpoints(&host).await,
-            _ = draining.wait_for(|draining| *draining) => return Ok(()),
-        }
+        tokio::time::sleep(host.options.checkpoint_every).await;
+        let owned: Vec<u32> = host.partitions.owned().into_iter().collect();
+        move_checkpoints(&host, &owned).await;
     }
 }
 
 /// Below the checkpoint every room is snapshotted: the log may go. Failing costs disk, not data.
-pub async fn move_checkpoints(host: &Shared) {
-    for partition in 0..host.bus.partitions() {
-        if let Err(error) = move_checkpoint(host, partition).await {
+pub async fn move_checkpoints(host: &Shared, partitions: &[u32]) {
+    for partition in partitions {
+        if let Err(error) = move_checkpoint(host, *partition).await {
             tracing::warn!(partition, %error, "the log could not be cut; it grows until it can");
         }
     }
 }
 
 async fn move_checkpoint(host: &Shared, partition: u32) -> anyhow::Result<()> {
+    host.partitions.ends(partition, host.bus.end(partition).await?);
     // First the end, then the rooms: a record that comes in between is above it.
-    let end = host.positions.of(partition);
-    let partitions = host.bus.partitions();
+    let end = host.partitions.position(partition);
     let unsaved = {
         let rooms = host.rooms();
-        let of_it = rooms.iter().filter(|(room, _)| room.partition(partitions) == partition);
+        let of_it = rooms.iter().filter(|(room, _)| host.partition_of(**room) == partition);
         of_it.filter_map(|(_, mailbox)| mailbox.unsaved_from()).min()
     };
     let checkpoint = unsaved.unwrap_or(end).min(end);

@@ -13,14 +13,18 @@
 
 mod alarms;
 mod catalogue;
+mod counts;
 mod dispatch;
 pub mod guest;
 mod life;
 mod mailbox;
+mod outbox;
+mod partitions;
 mod saver;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -29,13 +33,21 @@ use chorus_bus::{Bus, ReadError};
 use chorus_core::{
     command::{Record, RoomCommand},
     effect::LogLevel,
-    ids::{Digest, Kind, RoomId, Time},
+    ids::{Digest, Kind, RoomId, Secret, Time},
+    json::Json,
     room::Notice,
 };
 use chorus_store::{RoomFilter, RoomStatus, Store, StoreError};
-use tokio::sync::{broadcast, watch};
+use futures_util::FutureExt as _;
+use tokio::{
+    sync::{broadcast, mpsc},
+    task::JoinHandle,
+};
 
-use crate::{alarms::Alarms, catalogue::Catalogue, guest::Engine, mailbox::Mailbox, saver::Saver};
+use crate::{
+    alarms::Alarms, catalogue::Catalogue, counts::Counts, guest::Engine, mailbox::Mailbox, partitions::Partitions,
+    saver::Saver,
+};
 
 /// What a host is told.
 #[derive(Clone, Debug)]
@@ -64,8 +76,18 @@ pub enum HostError {
     Read(#[from] ReadError),
     #[error("the log cannot be written: {0}")]
     Append(#[from] chorus_bus::AppendError),
+    #[error("the log does not say how far it goes: {0}")]
+    Bounds(#[from] chorus_bus::BoundsError),
+    #[error("an edge's channel cannot be written: {0}")]
+    Send(#[from] chorus_bus::SendError),
+    #[error("a part of the host has panicked; the lines before this one say where")]
+    Panicked,
     #[error("the log cannot be set to go on after the store: {0}")]
     Skip(#[from] chorus_bus::SkipError),
+    #[error("the system gives no random bytes: {0}")]
+    NoRandomness(String),
+    #[error("there is no component for the kind {kind}: publish one")]
+    NoComponent { kind: Kind },
     #[error("component {digest} of kind {kind} cannot be used: {reason}")]
     Component { kind: Kind, digest: Digest, reason: String },
 }
@@ -105,13 +127,14 @@ pub(crate) struct Shared {
     pub saver: Saver,
     pub alarms: Alarms,
     pub events: broadcast::Sender<HostEvent>,
-    pub positions: dispatch::Positions,
+    pub partitions: Partitions,
     rooms: Mutex<HashMap<RoomId, Arc<Mailbox>>>,
-    /// `true` from the moment that every room is to be put aside.
-    pub draining: watch::Sender<bool>,
+    /// The first one is the host's end.
+    failures: mpsc::UnboundedSender<HostError>,
+    pub counts: Counts,
 }
 
-/// Starts a host for all partitions of `bus`. It runs until [`Host::drain`], or until the future that comes with it
+/// Starts a host that has all partitions of `bus`. It runs until [`Host::drain`], or until the future that comes with it
 /// resolves: then it has failed, and nothing that it had not confirmed is lost.
 pub async fn start(
     options: Options,
@@ -119,30 +142,36 @@ pub async fn start(
     store: Store,
     engine: Engine,
 ) -> Result<(Host, impl Future<Output = HostError> + Send), HostError> {
+    let all = (0..bus.partitions()).collect();
+    let (host, failed) = join(options, bus, store, engine).await?;
+    host.own(&all, Duration::ZERO).await?;
+    Ok((host, failed))
+}
+
+/// Starts a host that has no partition yet: one among several, whose partitions [`Host::own`] says.
+pub async fn join(
+    options: Options,
+    bus: Bus,
+    store: Store,
+    engine: Engine,
+) -> Result<(Host, impl Future<Output = HostError> + Send), HostError> {
     let (events, _) = broadcast::channel(EVENTS);
-    let (draining, _) = watch::channel(false);
+    let (failures, mut failed) = mpsc::unbounded_channel();
     let catalogue = Catalogue::open(engine, store.clone()).await?;
     let saver = Saver::start(store.clone());
     let alarms = Alarms::default();
-    let positions = dispatch::Positions::new(bus.partitions());
+    let partitions = Partitions::new(bus.partitions());
     let rooms = Mutex::default();
-    let shared = Arc::new(Shared { options, bus, store, catalogue, saver, alarms, events, positions, rooms, draining });
-    alarms::load(&shared).await?;
-    let mut tasks = tokio::task::JoinSet::new();
-    for partition in 0..shared.bus.partitions() {
-        let start = dispatch::prepare(&shared, partition).await?;
-        tasks.spawn(dispatch::run(shared.clone(), partition, start));
-    }
-    tasks.spawn(alarms::run(shared.clone()));
-    tasks.spawn(dispatch::keep_checkpoints(shared.clone()));
+    let counts = Counts::default();
+    let shared =
+        Arc::new(Shared { options, bus, store, catalogue, saver, alarms, events, partitions, rooms, failures, counts });
+    shared.supervise(alarms::run(shared.clone()));
+    shared.supervise(dispatch::keep_checkpoints(shared.clone()));
     let failed = async move {
-        loop {
-            match tasks.join_next().await {
-                Some(Ok(Err(error))) => return error,
-                Some(Err(panic)) if panic.is_panic() => std::panic::resume_unwind(panic.into_panic()),
-                Some(_) => {}
-                None => std::future::pending().await,
-            }
+        match failed.recv().await {
+            Some(error) => error,
+            // Its sender is the host's own.
+            None => std::future::pending().await,
         }
     };
     Ok((Host(shared), failed))
@@ -159,8 +188,28 @@ impl Host {
         self.0.rooms().len()
     }
 
-    /// Makes `digest` the component of all rooms of its kind, those to come and those that are: each gets a `Swap`
-    /// in its channel. How many that were.
+    /// Creates this room with the active component of `kind`, if it is not there yet.
+    ///
+    /// # Errors
+    /// When the kind has no component, or the log cannot be written.
+    pub async fn ensure(&self, room: RoomId, kind: &Kind) -> Result<(), HostError> {
+        let host = &self.0;
+        if host.store.room(room).await?.is_some() {
+            return Ok(());
+        }
+        let component = host.catalogue.active(kind).ok_or_else(|| HostError::NoComponent { kind: kind.clone() })?;
+        let options = Json::trusted("{}");
+        // A second `Create`, of a room that the store does not know yet, is ignored.
+        let mut secret = [0; 16];
+        getrandom::fill(&mut secret).map_err(|error| HostError::NoRandomness(error.to_string()))?;
+        let secret = Secret(u128::from_be_bytes(secret));
+        let create = RoomCommand::Create { kind: kind.clone(), component, options, creator: None, secret };
+        host.append(room, create).await?.await?;
+        Ok(())
+    }
+
+    /// Makes `digest` the component of all rooms of its kind, those to come and those that are: each that may run
+    /// another one gets a `Swap` in its channel. How many that were.
     ///
     /// # Errors
     /// When the component cannot be loaded; then nothing has changed.
@@ -168,10 +217,10 @@ impl Host {
         let host = &self.0;
         host.catalogue.activate(kind, digest).await?;
         let of_kind = RoomFilter { kind: Some(kind.clone()), status: Some(RoomStatus::Live) };
-        let stored = host.store.rooms(&of_kind, u32::MAX).await?;
-        let mut rooms: Vec<RoomId> = stored.into_iter().map(|row| row.id).collect();
-        let live = host.rooms().iter().filter(|(_, room)| room.kind().as_ref() == Some(kind)).map(|(id, _)| *id);
-        rooms.extend(live.collect::<Vec<_>>());
+        let stored = host.store.rooms(&of_kind, None, u32::MAX).await?;
+        let others = stored.into_iter().filter(|row| row.component != digest);
+        let mut rooms: Vec<RoomId> = others.map(|row| row.id).collect();
+        rooms.extend(host.rooms().iter().filter(|(_, room)| room.kind().as_ref() == Some(kind)).map(|(id, _)| *id));
         rooms.sort_unstable();
         rooms.dedup();
         for room in &rooms {
@@ -180,22 +229,33 @@ impl Host {
         Ok(rooms.len())
     }
 
+    /// Makes these partitions this host's, and no others. Rooms of those that go get `within` to be stored.
+    ///
+    /// # Errors
+    /// When one cannot be taken; then it is not, and may be asked for again.
+    pub async fn own(&self, partitions: &BTreeSet<u32>, within: Duration) -> Result<(), HostError> {
+        partitions::own(&self.0, partitions, within).await
+    }
+
+    /// The partitions that are this host's.
+    pub fn owned(&self) -> BTreeSet<u32> {
+        self.0.partitions.owned()
+    }
+
+    /// Adds what this host counts.
+    pub fn register(&self, registry: &mut prometheus_client::registry::Registry) {
+        counts::register(&self.0, registry);
+    }
+
+    /// Reads anew which component each kind has. For a host whose operators speak to others.
+    pub async fn refresh_kinds(&self) -> Result<(), HostError> {
+        self.0.refresh_kinds().await
+    }
+
     /// Takes snapshots of all rooms, stores them, and stops. What has not come that far after `within` is in the log.
     pub async fn drain(&self, within: Duration) {
-        self.0.draining.send_replace(true);
-        let all_gone = async {
-            while self.live_rooms() > 0 {
-                for room in self.0.rooms().values() {
-                    room.wake();
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        if tokio::time::timeout(within, all_gone).await.is_err() {
-            tracing::warn!(rooms = self.live_rooms(), "rooms were not put aside in time; the log has what they did");
-        }
-        self.0.saver.flush().await;
-        dispatch::move_checkpoints(&self.0).await;
+        let owned: Vec<u32> = self.owned().into_iter().collect();
+        partitions::hand_over(&self.0, &owned, within).await;
     }
 }
 
@@ -204,13 +264,45 @@ impl Shared {
         self.rooms.lock().expect("nobody panics while holding it")
     }
 
+    /// Reads anew which component each kind has. Operators tell the rooms that the store knows; a room that is younger
+    /// than its first snapshot is told here.
+    pub async fn refresh_kinds(&self) -> Result<(), HostError> {
+        for (kind, component) in self.catalogue.refresh().await? {
+            let of_kind = |room: &Mailbox| room.kind().as_ref() == Some(&kind);
+            let rooms: Vec<RoomId> = self.rooms().iter().filter(|(_, room)| of_kind(room)).map(|(id, _)| *id).collect();
+            for room in rooms {
+                self.append(room, RoomCommand::Swap { component, rollout: None }).await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn partition_of(&self, room: RoomId) -> u32 {
+        room.partition(self.bus.partitions())
+    }
+
+    /// Runs what the host cannot do without: its end is the host's failure, unless it was to end.
+    pub fn supervise(&self, task: impl Future<Output = Result<(), HostError>> + Send + 'static) -> JoinHandle<()> {
+        let failures = self.failures.clone();
+        tokio::spawn(async move {
+            let failure = match AssertUnwindSafe(task).catch_unwind().await {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => error,
+                Err(_) => HostError::Panicked,
+            };
+            // Nobody waits for it: then the host is on its way out.
+            let _ = failures.send(failure);
+        })
+    }
+
     /// Appends to a room's channel, as often as the bus is full. Its place in the log is that of this call's end.
     pub async fn append(&self, room: RoomId, command: RoomCommand) -> Result<chorus_bus::Append, HostError> {
         let record = Record { room, time: now(), command };
         loop {
             let append = self.bus.append(&record);
             match append.refused() {
-                None => return Ok(append),
+                // A room answers nobody, and must not go on without it.
+                None => return Ok(append.however_long()),
                 Some(chorus_bus::AppendError::Full { .. }) => tokio::time::sleep(FULL_RETRY).await,
                 Some(error) => return Err(error.clone().into()),
             }

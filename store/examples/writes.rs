@@ -1,4 +1,5 @@
-//! What the embedded store costs: `cargo run --release -p chorus-store --example writes [DIR]`. Prints, asserts nothing.
+//! What the store costs: `cargo run --release -p chorus-store --example writes [DIR]`. Prints, asserts nothing.
+//! With the URL of an empty database in `CHORUS_BENCH_POSTGRES`, what Postgres costs too.
 
 use std::{future::Future, time::Instant};
 
@@ -6,35 +7,43 @@ use chorus_core::{
     command::Player,
     ids::{Digest, Kind, MachineId, RoomId, SessionId, Time},
 };
-use chorus_store::{Durability, RoomRow, RoomStatus, RoomUpdate, SessionRow, Snapshot, Store};
+use chorus_store::{Durability, RoomRow, RoomStatus, RoomUpdate, SessionRow, Snapshot, Store, migrate_postgres};
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
     let root = std::env::args().nth(1).map_or_else(std::env::temp_dir, Into::into).join("chorus-bench-writes");
-    println!("| fsync | what | p50 | p99 | per second |");
+    println!("| store | what | p50 | p99 | per second |");
     println!("|---|---|---|---|---|");
     for fsync in [Durability::Background, Durability::Always] {
         let _ = std::fs::remove_dir_all(&root);
         std::fs::create_dir_all(&root).expect("a directory");
         let store = Store::open_embedded(&root.join("chorus.db"), fsync).await.expect("opens");
-        one_by_one(fsync, "open a session", 3_000, |n| store.open_session(session(n), RoomId::LOBBY)).await;
-        one_by_one(fsync, "join a room", 3_000, |n| store.join_membership(SessionId(n), RoomId(n))).await;
-        one_by_one(fsync, "resume a session", 3_000, |n| store.resume_session(hash(n), hash(n + (1 << 64)), &edge()))
-            .await;
-        one_by_one(fsync, "write a room of 8 KiB", 2_000, |n| store.write_rooms(vec![room(n)])).await;
-        one_by_one(fsync, "read its snapshot", 2_000, |n| store.snapshot(RoomId(n))).await;
-        one_by_one(fsync, "write 32 rooms", 200, |n| {
-            store.write_rooms((0..32).map(|i| room(1 << 20 | n << 8 | i)).collect())
-        })
-        .await;
-        together(fsync, &store, 20_000).await;
-        store.close().await.expect("closes");
+        measure(&format!("fsync {fsync:?}"), store).await;
     }
     let _ = std::fs::remove_dir_all(root);
+    if let Ok(url) = std::env::var("CHORUS_BENCH_POSTGRES") {
+        let options = url.parse().expect("a URL");
+        migrate_postgres(&options).await.expect("migrates");
+        measure("Postgres", Store::open_postgres(&options).await.expect("opens")).await;
+    }
+}
+
+async fn measure(label: &str, store: Store) {
+    let (db, edge) = (&store, &edge());
+    db.partitions(64).await.expect("written");
+    one_by_one(label, "open a session", 3_000, |n| db.open_session(session(n), RoomId::LOBBY)).await;
+    one_by_one(label, "join a room", 3_000, |n| db.join_membership(SessionId(n), RoomId(n), edge)).await;
+    one_by_one(label, "resume a session", 3_000, |n| db.resume_session(hash(n), hash(n + (1 << 64)), edge)).await;
+    one_by_one(label, "write a room of 8 KiB", 2_000, |n| db.write_rooms(vec![room(n)])).await;
+    one_by_one(label, "read its snapshot", 2_000, |n| db.snapshot(RoomId(n))).await;
+    one_by_one(label, "write 32 rooms", 200, |n| db.write_rooms((0..32).map(|i| room(1 << 20 | n << 8 | i)).collect()))
+        .await;
+    together(label, db, 20_000).await;
+    store.close().await.expect("closes");
 }
 
 async fn one_by_one<T, E: std::fmt::Debug, F: Future<Output = Result<T, E>>>(
-    fsync: Durability,
+    label: &str,
     what: &str,
     rounds: u128,
     work: impl Fn(u128) -> F,
@@ -49,11 +58,11 @@ async fn one_by_one<T, E: std::fmt::Debug, F: Future<Output = Result<T, E>>>(
     let rate = rounds as f64 / all.elapsed().as_secs_f64();
     took.sort();
     let [p50, p99] = [0.5, 0.99].map(|share| took[(took.len() as f64 * share) as usize].as_secs_f64() * 1e6);
-    println!("| {fsync:?} | {what} | {p50:.0} µs | {p99:.0} µs | {rate:.0} |");
+    println!("| {label} | {what} | {p50:.0} µs | {p99:.0} µs | {rate:.0} |");
 }
 
 /// Many sessions that open at once.
-async fn together(fsync: Durability, store: &Store, sessions: u128) {
+async fn together(label: &str, store: &Store, sessions: u128) {
     let begin = Instant::now();
     let opened: Vec<_> = (0..sessions)
         .map(|n| {
@@ -69,7 +78,7 @@ async fn together(fsync: Durability, store: &Store, sessions: u128) {
         opened.await.expect("runs");
     }
     let rate = sessions as f64 / begin.elapsed().as_secs_f64();
-    println!("| {fsync:?} | open {sessions} sessions at once | – | – | {rate:.0} |");
+    println!("| {label} | open {sessions} sessions at once | – | – | {rate:.0} |");
 }
 
 fn edge() -> MachineId {

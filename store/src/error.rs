@@ -1,33 +1,35 @@
 //! What can go wrong. Every text names the cause, and who can do what.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use chorus_core::ids::{Offset, RoomId};
 
-/// The database could not be opened.
+/// The database could not be opened. `database` is SQLite's file, or Postgres's address without its password.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("{} is damaged: {what}; nothing was changed. Restore it from a copy", file.display())]
-    Damaged { file: PathBuf, what: String },
+    #[error("{database} is damaged: {what}; nothing was changed. Restore it from a copy")]
+    Damaged { database: String, what: String },
     #[error(
-        "{} was last used by a newer chorus (it has migration {migration}, which this binary does not know): run that \
-         version, or a newer one",
-        file.display()
+        "{database} was last used by a newer chorus (it has migration {migration}, which this binary does not know): \
+         run that version, or a newer one"
     )]
-    Newer { file: PathBuf, migration: i64 },
+    Newer { database: String, migration: i64 },
     #[error(
-        "{} was made by another build of chorus: its migration {migration} is not the one in this binary. Run the \
-         build that made it",
-        file.display()
+        "{database} was made by another build of chorus: its migration {migration} is not the one in this binary. Run \
+         the build that made it"
     )]
-    Changed { file: PathBuf, migration: i64 },
-    #[error("cannot open {}: {source}", file.display())]
-    Io { file: PathBuf, source: io::Error },
-    #[error("cannot open {}: {source}", file.display())]
-    Database { file: PathBuf, source: sqlx::Error },
+    Changed { database: String, migration: i64 },
+    #[error("{database} is not ready for this chorus: it has not had migration {migration}. Run `chorus migrate`")]
+    NotMigrated { database: String, migration: i64 },
+    #[error("cannot open {database}: {source}")]
+    Io { database: String, source: io::Error },
+    #[error("cannot open {database}: {source}")]
+    Database { database: String, source: sqlx::Error },
+    #[error("cannot open {database}: {source}")]
+    Store { database: String, source: StoreError },
 }
 
-/// A read or a write failed. A write that failed has changed nothing.
+/// A read or a write failed. A write that failed has changed nothing, but for [`StoreError::Unavailable`].
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// Of one room there are two states at one offset. It must stop: one of them is wrong, and nobody can tell which.
@@ -38,10 +40,17 @@ pub enum StoreError {
     Diverged { room: RoomId, offset: Offset },
     #[error("the table {table} holds what chorus never writes: {what}; restore the database from a copy")]
     Malformed { table: &'static str, what: String },
+    #[error("{name:?} cannot be the name of a machine: use 1 to 32 of a-z, 0-9 and -")]
+    BadName { name: String },
+    #[error("how many partitions there are was never written; start a host or a monitor first")]
+    NoPartitions,
     #[error("the disk is full: cannot {doing}; make room")]
     NoSpace { doing: &'static str },
     #[error("cannot {doing}: {source}")]
     Database { doing: &'static str, source: Arc<sqlx::Error> },
+    /// Nobody knows whether it happened. To do it again is safe.
+    #[error("Postgres cannot be reached ({source}), tried for {tried:.1?}: cannot {doing}; it may be tried again")]
+    Unavailable { doing: &'static str, tried: Duration, source: Arc<sqlx::Error> },
     /// What was written since the last sync may not be on the disk, and never will be: nothing is written any more.
     #[error("the store has stopped: cannot sync {}: {source}; check the disk, then restart", file.display())]
     Stopped { file: PathBuf, source: Arc<io::Error> },
@@ -49,15 +58,15 @@ pub enum StoreError {
     Closed,
 }
 
-/// SQLite's code for a disk that is full.
-const SQLITE_FULL: &str = "13";
+/// A disk that is full, by SQLite's code and by Postgres's.
+const FULL: [&str; 2] = ["13", "53100"];
 
 impl StoreError {
     /// For `map_err`, with what was being done: "open a session".
     pub(crate) fn at(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
         move |source| match &source {
             sqlx::Error::PoolClosed => StoreError::Closed,
-            sqlx::Error::Database(error) if error.code().as_deref() == Some(SQLITE_FULL) => {
+            sqlx::Error::Database(error) if error.code().is_some_and(|code| FULL.contains(&&*code)) => {
                 StoreError::NoSpace { doing }
             }
             _ => StoreError::Database { doing, source: Arc::new(source) },

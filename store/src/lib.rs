@@ -1,40 +1,49 @@
-//! Tables: what edges and hosts must find again after a restart, and what operators list.
+//! Tables: what edges, hosts and monitors must find again after a restart, and what operators list.
 //!
-//! One handle, [`Store`], over a back end: SQLite in embedded mode; Postgres comes with the distributed mode. The tables
-//! are in `migrations/sqlite/`, each with its owner and retention, each column that is not obvious with its reason.
+//! One handle, [`Store`], over two back ends: SQLite in embedded mode (`sqlite/`), Postgres for a cluster (`postgres/`).
+//! Each call is a small struct beside the method that makes it; what it does in SQL is said once for each back end.
+//! The tables are in `migrations/`, each with its owner and retention, each column that is not obvious with its reason.
 //!
-//! * **Writes** go to one writer (`writer.rs`), which puts all that wait into one transaction. Every one may be
-//!   repeated: a caller that does not know whether it happened does it again. A write is in the database when its
-//!   future resolves, and takes effect even if the future is dropped after its first poll.
-//! * **Reads** have connections of their own, do not wait for writes, and see every write that has resolved.
-//! * **Durability**: with [`Durability::Always`] a write is on the disk when it resolves; with
-//!   [`Durability::Background`] no `kill -9` undoes it, and a power cut may undo the last 100 ms.
+//! * **Every call may be repeated**: a caller that does not know whether it happened does it again.
+//! * **A write is in the database when its future resolves.** With SQLite it takes effect even if the future is dropped
+//!   after its first poll; with Postgres it then may or may not.
+//! * **Reads** see every write that has resolved.
+//! * **Whoever judges life by time** (heartbeats, leases, expiry) does it by the database's clock, and gets durations.
+//! * **Durability**: Postgres, and SQLite with [`Durability::Always`]: a write is on the disk when it resolves. SQLite
+//!   with [`Durability::Background`]: no `kill -9` undoes it, and a power cut may undo the last 100 ms.
+//! * **Waiting is bounded**: SQLite's queue holds 1,024 writes and further ones wait to be let in; a call to Postgres
+//!   is tried again for [`PostgresOptions::give_up_after`], then it is [`StoreError::Unavailable`].
 
 use std::{path::Path, sync::Arc};
 
 mod components;
 mod error;
+mod leases;
 mod machines;
-mod open;
+mod partitions;
+mod postgres;
 mod rooms;
 mod row;
 mod sessions;
-mod writer;
+mod sqlite;
 
+pub use components::VersionRow;
 pub use error::{OpenError, StoreError};
-pub use machines::Registered;
+pub use leases::{Lease, MONITOR_LEASE};
+pub use machines::{BadRole, MachineRow, MachineState, Registered, Registration, Role};
+pub use partitions::{Assign, Assigned, Assignment};
+pub use postgres::{BadUrl, PostgresOptions, migrate_postgres};
 pub use rooms::{RoomFilter, RoomRow, RoomStatus, RoomUpdate, Snapshot, SnapshotRow};
 pub use sessions::{Resumed, SessionRow};
-use sqlx::SqlitePool;
 
 /// A handle to all tables. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Store(Arc<Sqlite>);
+pub struct Store(Backend);
 
-#[derive(Debug)]
-struct Sqlite {
-    readers: SqlitePool,
-    writer: writer::Handle,
+#[derive(Clone, Debug)]
+enum Backend {
+    Sqlite(Arc<sqlite::Sqlite>),
+    Postgres(Arc<postgres::Postgres>),
 }
 
 /// When a write counts as durable.
@@ -51,21 +60,54 @@ impl Store {
     /// Opens the SQLite database at `path`, creating it or bringing its tables up to date. Its directory must be there,
     /// and must be this process's alone (the log's lock sees to that). Checks the whole file: about a second per GiB.
     pub async fn open_embedded(path: &Path, fsync: Durability) -> Result<Store, OpenError> {
-        let (readers, writer) = open::open(path, fsync).await?;
-        Ok(Store(Arc::new(Sqlite { readers, writer })))
+        Ok(Store(Backend::Sqlite(Arc::new(sqlite::Sqlite::open(path, fsync).await?))))
     }
 
-    /// Refuses further writes, carries out those that wait, and closes the database with all of it on the disk.
+    /// Opens a cluster's database, whose tables [`migrate_postgres`] has made. Waits for a Postgres that is just
+    /// starting, for [`PostgresOptions::give_up_after`].
+    pub async fn open_postgres(options: &PostgresOptions) -> Result<Store, OpenError> {
+        Ok(Store(Backend::Postgres(Arc::new(postgres::Postgres::open(options).await?))))
+    }
+
+    /// Refuses further calls. Embedded: carries out the writes that wait, and closes the database with all of it on
+    /// the disk.
     pub async fn close(self) -> Result<(), StoreError> {
-        self.0.readers.close().await;
-        self.0.writer.close().await
+        match &self.0 {
+            Backend::Sqlite(db) => db.close().await,
+            Backend::Postgres(db) => {
+                db.close().await;
+                Ok(())
+            }
+        }
     }
 
-    fn readers(&self) -> &SqlitePool {
-        &self.0.readers
+    /// Whether the database answers: one attempt, at most as long as waiting for a connection may take. For those who
+    /// must know whether they are themselves cut off.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        match &self.0 {
+            Backend::Sqlite(db) => db.ping().await,
+            Backend::Postgres(db) => db.ping().await,
+        }
     }
 
-    async fn write<W: writer::Write>(&self, write: W) -> Result<W::Output, StoreError> {
-        self.0.writer.write(write).await
+    async fn write<C, T>(&self, call: C) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        C: sqlite::Write<Output = T> + postgres::Call<Output = T>,
+    {
+        match &self.0 {
+            Backend::Sqlite(db) => db.write(call).await,
+            Backend::Postgres(db) => db.call(&call).await,
+        }
+    }
+
+    async fn read<C, T>(&self, call: C) -> Result<T, StoreError>
+    where
+        C: sqlite::Read<Output = T> + postgres::Call<Output = T>,
+    {
+        match &self.0 {
+            Backend::Sqlite(db) => db.read(&call).await,
+            Backend::Postgres(db) => db.call(&call).await,
+        }
     }
 }

@@ -1,126 +1,216 @@
-//! Machines and partitions.
+//! Machines: who takes part, and whether it lives.
 
-use chorus_core::ids::{MachineId, Offset};
-use sqlx::SqliteConnection;
+use std::{fmt, str::FromStr, time::Duration};
 
-use crate::{
-    Store, StoreError,
-    row::{From, number},
-    writer::Write,
-};
+use chorus_core::ids::MachineId;
+
+use crate::{Backend, Store, StoreError, row::From};
+
+/// What a machine does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    Edge,
+    Host,
+    Monitor,
+}
+
+/// A word that is no role.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no role: it is edge, host or monitor")]
+pub struct BadRole(pub String);
+
+impl Role {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Edge => "edge",
+            Role::Host => "host",
+            Role::Monitor => "monitor",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Role {
+    type Err = BadRole;
+    fn from_str(text: &str) -> Result<Role, BadRole> {
+        let all = [Role::Edge, Role::Host, Role::Monitor];
+        all.into_iter().find(|role| role.as_str() == text).ok_or_else(|| BadRole(text.to_owned()))
+    }
+}
+
+/// How far a machine's life has come. It only goes on: from dead there is no way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MachineState {
+    Alive,
+    /// It is to hand over and leave.
+    Draining,
+    /// Somebody has judged so: others have taken over what it had, or will. It must stop.
+    Dead,
+}
+
+impl MachineState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MachineState::Alive => "alive",
+            MachineState::Draining => "draining",
+            MachineState::Dead => "dead",
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Result<MachineState, StoreError> {
+        let all = [MachineState::Alive, MachineState::Draining, MachineState::Dead];
+        all.into_iter().find(|state| state.as_str() == text).ok_or_else(|| From("machines").bad("an unknown state"))
+    }
+}
+
+/// A machine that begins its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    pub role: Role,
+    /// Becomes a part of its id: 1 to 32 of `a-z`, `0-9` and `-`.
+    pub name: Option<String>,
+    /// Where an operator, or another machine, reaches it.
+    pub address: Option<String>,
+}
+
+impl Registration {
+    /// Without a name and an address.
+    pub fn new(role: Role) -> Registration {
+        Registration { role, name: None, address: None }
+    }
+
+    /// An id says what it is, and the number that nobody had before makes it one life's: `edge-left-17`.
+    pub(crate) fn id(&self, incarnation: i64) -> MachineId {
+        MachineId(match &self.name {
+            Some(name) => format!("{}-{name}-{incarnation}", self.role).into(),
+            None => format!("{}-{incarnation}", self.role).into(),
+        })
+    }
+}
 
 /// A machine that has just been registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registered {
     pub id: MachineId,
-    /// Earlier lives of its role that were never closed, oldest first. One process owns an embedded store, so they
-    /// are dead: what they left is to be cleaned up, and each is then to be closed.
+    /// Earlier lives of its role that were never closed, oldest first, if they are certainly dead: one process owns an
+    /// embedded store, so they are. What they left is to be cleaned up, and each is then to be closed. In a cluster
+    /// nobody can tell yet, and this is empty: the monitor will see.
     pub dead: Vec<MachineId>,
 }
 
+/// What is known of a machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MachineRow {
+    pub id: MachineId,
+    pub role: Role,
+    pub name: Option<String>,
+    pub address: Option<String>,
+    pub state: MachineState,
+    /// Since its last heartbeat, or since the database was started, which is shorter: no heartbeat could come before.
+    /// An embedded machine lives in the process that asks, and is never silent.
+    pub silent_for: Duration,
+    pub registered_for: Duration,
+}
+
 impl Store {
-    /// Begins a machine's life: a new id, `edge-17` for the role `edge`, that no machine has had before.
-    pub async fn register_machine(&self, role: &str) -> Result<Registered, StoreError> {
-        self.write(Register { role: role.to_owned() }).await
+    /// Begins a machine's life, with an id that no machine has had before.
+    pub async fn register_machine(&self, new: &Registration) -> Result<Registered, StoreError> {
+        if let Some(name) = new.name.as_ref().filter(|name| !is_name(name)) {
+            return Err(StoreError::BadName { name: name.chars().take(64).collect() });
+        }
+        match &self.0 {
+            Backend::Sqlite(db) => db.write(Register { new: new.clone() }).await,
+            // Two calls, so that each may be repeated: a number that is never used is no harm, a second machine is.
+            Backend::Postgres(db) => {
+                let incarnation = db.call(&NextIncarnation).await?;
+                db.call(&Enter { id: new.id(incarnation), incarnation, new: new.clone() }).await
+            }
+        }
     }
 
-    /// Ends a machine's life. Sessions that were connected to it are disconnected from now on.
+    /// Says that it lives, and learns how it is seen. [`MachineState::Dead`] (declared so, or closed): it must stop.
+    pub async fn heartbeat(&self, id: &MachineId) -> Result<MachineState, StoreError> {
+        self.write(Heartbeat { id: id.clone() }).await
+    }
+
+    /// Asks a machine to hand over and leave: it learns that with its next heartbeat. `false`: it is dead, or gone.
+    pub async fn drain_machine(&self, id: &MachineId) -> Result<bool, StoreError> {
+        self.write(Drain { id: id.clone() }).await
+    }
+
+    /// Declares a machine dead, unless it was heard within `limit`, or the database itself has not been up for that
+    /// long: then it may have had nobody to say it to. `true`: it is dead, or closed.
+    pub async fn declare_dead(&self, id: &MachineId, limit: Duration) -> Result<bool, StoreError> {
+        self.write(DeclareDead { id: id.clone(), limit }).await
+    }
+
+    /// All machines that were not closed, dead ones too, in the order of their registration.
+    pub async fn machines(&self) -> Result<Vec<MachineRow>, StoreError> {
+        self.read(Machines).await
+    }
+
+    /// Forgets a machine, when it leaves in good order or when all that a dead one left is cleaned up. Sessions that
+    /// were connected to it are disconnected from now on.
     pub async fn close_machine(&self, id: &MachineId) -> Result<(), StoreError> {
-        self.write(Close { id: id.clone() }).await
-    }
-
-    /// How many partitions the log has: what was written when the store was made, which is `default`. If that is not
-    /// what the log says, the two do not belong together.
-    pub async fn partitions(&self, default: u32) -> Result<u32, StoreError> {
-        self.write(Partitions { default }).await
-    }
-
-    /// The offset below which every room of the partition is in its snapshot. 0 at first.
-    pub async fn checkpoint(&self, partition: u32) -> Result<Offset, StoreError> {
-        let found = sqlx::query_scalar::<_, i64>("SELECT checkpoint FROM partitions WHERE partition = ?1")
-            .bind(partition)
-            .fetch_optional(self.readers())
-            .await
-            .map_err(StoreError::at("read a checkpoint"))?;
-        From("partitions").number(found.unwrap_or(0))
-    }
-
-    /// Raises a checkpoint; a lower one than it has changes nothing. When this returns it is on the disk, in either
-    /// mode, and with it every snapshot written before: only then may the log forget what is below it.
-    pub async fn set_checkpoint(&self, partition: u32, offset: Offset) -> Result<(), StoreError> {
-        self.write(SetCheckpoint { partition, offset }).await
+        self.write(CloseMachine { id: id.clone() }).await
     }
 }
 
-struct Register {
-    role: String,
+fn is_name(name: &str) -> bool {
+    let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=32).contains(&name.len()) && name.bytes().all(good)
 }
 
-impl Write for Register {
-    type Output = Registered;
-
-    async fn apply(&self, db: &mut SqliteConnection) -> Result<Registered, StoreError> {
-        let at = StoreError::at("register a machine");
-        let earlier = "SELECT number FROM machines WHERE role = ?1 ORDER BY number";
-        let dead = sqlx::query_scalar::<_, i64>(earlier).bind(&self.role).fetch_all(&mut *db).await.map_err(&at)?;
-        let new = "INSERT INTO machines (role) VALUES (?1) RETURNING number";
-        let number = sqlx::query_scalar::<_, i64>(new).bind(&self.role).fetch_one(db).await.map_err(&at)?;
-        let id = |number| MachineId(format!("{}-{number}", self.role).into());
-        Ok(Registered { id: id(number), dead: dead.into_iter().map(id).collect() })
-    }
+/// Embedded: number and row in one.
+pub(crate) struct Register {
+    pub new: Registration,
 }
 
-struct Close {
-    id: MachineId,
+pub(crate) struct NextIncarnation;
+
+pub(crate) struct Enter {
+    pub id: MachineId,
+    pub incarnation: i64,
+    pub new: Registration,
 }
 
-impl Write for Close {
-    type Output = ();
-
-    async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
-        let close = "UPDATE sessions SET disconnected_at = CAST(unixepoch('subsec') * 1000 AS INTEGER)
-                     WHERE edge = ?1 AND disconnected_at IS NULL;
-                     DELETE FROM machines WHERE role || '-' || number = ?1";
-        let closed = sqlx::query(close).bind(self.id.0.as_ref()).execute(db).await;
-        closed.map(drop).map_err(StoreError::at("close a machine"))
-    }
+pub(crate) struct Heartbeat {
+    pub id: MachineId,
 }
 
-struct Partitions {
-    default: u32,
+pub(crate) struct Drain {
+    pub id: MachineId,
 }
 
-impl Write for Partitions {
-    type Output = u32;
-
-    async fn apply(&self, db: &mut SqliteConnection) -> Result<u32, StoreError> {
-        let at = StoreError::at("read the number of partitions");
-        let count = "SELECT count(*) FROM partitions";
-        let found = sqlx::query_scalar::<_, i64>(count).fetch_one(&mut *db).await.map_err(&at)?;
-        if found > 0 {
-            return From("partitions").number(found);
-        }
-        for partition in 0..self.default {
-            let new = sqlx::query("INSERT INTO partitions (partition) VALUES (?1)").bind(partition);
-            new.execute(&mut *db).await.map_err(&at)?;
-        }
-        Ok(self.default)
-    }
+pub(crate) struct DeclareDead {
+    pub id: MachineId,
+    pub limit: Duration,
 }
 
-struct SetCheckpoint {
-    partition: u32,
-    offset: Offset,
+pub(crate) struct Machines;
+
+pub(crate) struct CloseMachine {
+    pub id: MachineId,
 }
 
-impl Write for SetCheckpoint {
-    type Output = ();
+/// id, role, name, address, state, milliseconds of silence, milliseconds since registration.
+pub(crate) type MachineColumns = (String, String, Option<String>, Option<String>, String, i64, i64);
 
-    const DURABLE: bool = true;
-
-    async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
-        let set = "UPDATE partitions SET checkpoint = ?2 WHERE partition = ?1 AND checkpoint < ?2";
-        let set = sqlx::query(set).bind(self.partition).bind(number(self.offset)).execute(db).await;
-        set.map(drop).map_err(StoreError::at("set a checkpoint"))
-    }
+pub(crate) fn machine(
+    (id, role, name, address, state, silent, registered): MachineColumns,
+) -> Result<MachineRow, StoreError> {
+    Ok(MachineRow {
+        id: MachineId(id.into()),
+        role: role.parse().map_err(|error: BadRole| From("machines").bad(error.to_string()))?,
+        name,
+        address,
+        state: MachineState::parse(&state)?,
+        silent_for: crate::row::duration(silent),
+        registered_for: crate::row::duration(registered),
+    })
 }

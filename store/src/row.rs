@@ -1,5 +1,7 @@
 //! Our types as columns, and back.
 
+use std::time::Duration;
+
 use chorus_core::ids::{Digest, Kind};
 
 use crate::StoreError;
@@ -9,29 +11,25 @@ use crate::StoreError;
 pub(crate) struct From(pub &'static str);
 
 impl From {
-    fn malformed(self, what: impl Into<String>) -> StoreError {
+    pub fn bad(self, what: impl Into<String>) -> StoreError {
         StoreError::Malformed { table: self.0, what: what.into() }
     }
 
     pub fn id(self, bytes: Vec<u8>) -> Result<u128, StoreError> {
-        let bytes = bytes.try_into().map_err(|_| self.malformed("an id that has not 16 bytes"))?;
+        let bytes = bytes.try_into().map_err(|_| self.bad("an id that has not 16 bytes"))?;
         Ok(u128::from_be_bytes(bytes))
     }
 
     pub fn digest(self, bytes: Vec<u8>) -> Result<Digest, StoreError> {
-        Ok(Digest(bytes.try_into().map_err(|_| self.malformed("a digest that has not 32 bytes"))?))
+        Ok(Digest(bytes.try_into().map_err(|_| self.bad("a digest that has not 32 bytes"))?))
     }
 
     pub fn kind(self, name: &str) -> Result<Kind, StoreError> {
-        Kind::new(name).map_err(|error| self.malformed(error.to_string()))
+        Kind::new(name).map_err(|error| self.bad(error.to_string()))
     }
 
     pub fn number<N: TryFrom<i64>>(self, number: i64) -> Result<N, StoreError> {
-        N::try_from(number).map_err(|_| self.malformed(format!("the number {number}")))
-    }
-
-    pub fn bad(self, what: &str) -> StoreError {
-        self.malformed(what)
+        N::try_from(number).map_err(|_| self.bad(format!("the number {number}")))
     }
 }
 
@@ -40,7 +38,18 @@ pub(crate) fn id(id: u128) -> Vec<u8> {
     id.to_be_bytes().to_vec()
 }
 
-/// SQLite has signed integers only. Nothing of ours gets near the end of them: what does is a bound, not a value.
+/// Databases have signed integers only. Nothing of ours gets near the end of them: what does is a bound, not a value.
 pub(crate) fn number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A duration in milliseconds. A hundred years is as good as for ever, and no database overflows on it.
+pub(crate) fn millis(duration: Duration) -> i64 {
+    const CENTURY: i64 = 100 * 366 * 24 * 60 * 60 * 1000;
+    i64::try_from(duration.as_millis()).unwrap_or(CENTURY).min(CENTURY)
+}
+
+/// Back from [`millis`]. A clock that was set back makes an age negative: then it is none.
+pub(crate) fn duration(millis: i64) -> Duration {
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }

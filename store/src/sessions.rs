@@ -7,16 +7,11 @@ use chorus_core::{
     command::Player,
     ids::{MachineId, RoomId, SessionId},
 };
-use sqlx::SqliteConnection;
 
-use crate::{
-    Store, StoreError,
-    row::{From, id, number},
-    writer::Write,
-};
+use crate::{Store, StoreError, row::From};
 
 /// How many sessions [`Store::expire_sessions`] takes at a time.
-const EXPIRE_AT_ONCE: u32 = 256;
+pub(crate) const EXPIRE_AT_ONCE: u32 = 256;
 
 /// A session to open.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +30,9 @@ pub struct Resumed {
     pub player: Player,
     /// In the order of joining. Perhaps one more than know of it: the edge may have died before it told the room.
     pub rooms: Vec<RoomId>,
-    /// Where it was connected last; the same edge if it comes back to it.
-    pub previous_edge: MachineId,
+    /// Another edge to which it was still connected, as far as the store knows. That edge is to be told, so that it
+    /// closes the older connection with 4504.
+    pub replaced: Option<MachineId>,
 }
 
 impl Store {
@@ -59,15 +55,22 @@ impl Store {
         self.write(Resume { resume_hash, new_hash, edge: edge.clone() }).await
     }
 
-    /// The client has shown that it has its current token (it sent something after its `welcome`): the one before it
-    /// is good no longer.
-    pub async fn confirm_resume(&self, session: SessionId) -> Result<(), StoreError> {
-        self.write(Confirm { session }).await
+    /// The client has shown at `edge` that it has its current token (it sent something after its `welcome`): the one
+    /// before it is good no longer. Nothing changes if the session has gone to another edge, where there is a newer one.
+    pub async fn confirm_resume(&self, session: SessionId, edge: &MachineId) -> Result<(), StoreError> {
+        self.write(Confirm { session, edge: edge.clone() }).await
     }
 
-    /// The session is a member of `room`, as its latest one. Nothing changes if it already is, or has ended.
-    pub async fn join_membership(&self, session: SessionId, room: RoomId) -> Result<(), StoreError> {
-        self.write(Join { session, room }).await
+    /// The session is a member of `room`, as its latest one if it was not one before, provided that it is still at
+    /// `edge`. `false`: it has ended, or gone to another edge, which does not know of this room and will not hear of
+    /// it. Then the room must not hear of the session either.
+    pub async fn join_membership(
+        &self,
+        session: SessionId,
+        room: RoomId,
+        edge: &MachineId,
+    ) -> Result<bool, StoreError> {
+        self.write(Join { session, room, edge: edge.clone() }).await
     }
 
     /// The session is not a member of `room`.
@@ -85,23 +88,35 @@ impl Store {
         self.write(End { session }).await
     }
 
-    /// Ends sessions that have been disconnected for at least this long, and returns them with the rooms that they were
-    /// in. At most 256: when there are that many, ask again.
+    /// Makes sessions expire that have been disconnected for at least this long: from now on nobody can resume them.
+    /// Returns those that have, with the rooms that they are in. Each comes again until [`Store::end_session`], so
+    /// that whoever dies before it has told all the rooms leaves no ghosts in them. At most 256: end those, then ask
+    /// again.
     pub async fn expire_sessions(&self, older_than: Duration) -> Result<Vec<(SessionId, Vec<RoomId>)>, StoreError> {
         self.write(Expire { older_than }).await
     }
 
     /// The sessions of an edge, with their rooms in the order of joining: for a dead edge, who is to be dropped where.
-    pub async fn sessions_of_edge(&self, edge: &MachineId) -> Result<Vec<(SessionId, Vec<RoomId>)>, StoreError> {
-        let of_edge = "SELECT id, room FROM sessions LEFT JOIN memberships ON session = id
-                       WHERE edge = ?1 ORDER BY id, position";
-        let rows = sqlx::query_as(of_edge).bind(edge.0.as_ref()).fetch_all(self.readers()).await;
-        by_session(rows.map_err(StoreError::at("read an edge's sessions"))?)
+    /// Those that have come back by another edge are that edge's. The first `limit`, or those after what an earlier
+    /// call ended with.
+    pub async fn sessions_of_edge(
+        &self,
+        edge: &MachineId,
+        after: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Vec<(SessionId, Vec<RoomId>)>, StoreError> {
+        self.read(OfEdge { edge: edge.clone(), after, limit }).await
+    }
+
+    /// The edge that has the session, and whether it is connected there as far as the store knows. `None`: it has
+    /// ended.
+    pub async fn session_edge(&self, session: SessionId) -> Result<Option<(MachineId, bool)>, StoreError> {
+        self.read(EdgeOf { session }).await
     }
 }
 
 /// Rows that are in order of sessions, one list for each. A session without rooms has one row without a room.
-fn by_session(rows: Vec<(Vec<u8>, Option<Vec<u8>>)>) -> Result<Vec<(SessionId, Vec<RoomId>)>, StoreError> {
+pub(crate) fn by_session(rows: Vec<(Vec<u8>, Option<Vec<u8>>)>) -> Result<Vec<(SessionId, Vec<RoomId>)>, StoreError> {
     let mut sessions: Vec<(SessionId, Vec<RoomId>)> = Vec::new();
     for (session, room) in rows {
         let session = SessionId(From("sessions").id(session)?);
@@ -116,166 +131,67 @@ fn by_session(rows: Vec<(Vec<u8>, Option<Vec<u8>>)>) -> Result<Vec<(SessionId, V
     Ok(sessions)
 }
 
-struct Open {
-    session: SessionRow,
-    first_room: RoomId,
+/// session, player, name, the other edge that was connected.
+pub(crate) type ResumedColumns = (Vec<u8>, String, String, Option<String>);
+
+pub(crate) fn resumed(
+    (session, player, name, replaced): ResumedColumns,
+    rooms: Vec<Vec<u8>>,
+) -> Result<Resumed, StoreError> {
+    Ok(Resumed {
+        session: SessionId(From("sessions").id(session)?),
+        player: Player { id: player.into(), name: name.into() },
+        rooms: rooms.into_iter().map(|room| From("memberships").id(room).map(RoomId)).collect::<Result<_, _>>()?,
+        replaced: replaced.map(|edge| MachineId(edge.into())),
+    })
 }
 
-impl Write for Open {
-    type Output = ();
-
-    async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
-        let open = "INSERT INTO sessions (id, player, name, edge, resume_hash) VALUES (?1, ?2, ?3, ?4, ?5)
-                    ON CONFLICT (id) DO NOTHING;
-                    INSERT INTO memberships (session, room, position) VALUES (?1, ?6, 1)
-                    ON CONFLICT (session, room) DO NOTHING";
-        let SessionRow { id: session, player, edge, resume_hash } = &self.session;
-        let opened = sqlx::query(open)
-            .bind(id(session.0))
-            .bind(player.id.as_ref())
-            .bind(player.name.as_ref())
-            .bind(edge.0.as_ref())
-            .bind(resume_hash.as_slice())
-            .bind(id(self.first_room.0))
-            .execute(db)
-            .await;
-        opened.map(drop).map_err(StoreError::at("open a session"))
-    }
+pub(crate) struct Open {
+    pub session: SessionRow,
+    pub first_room: RoomId,
 }
 
-struct Resume {
-    resume_hash: [u8; 32],
-    new_hash: [u8; 32],
-    edge: MachineId,
+pub(crate) struct Resume {
+    pub resume_hash: [u8; 32],
+    pub new_hash: [u8; 32],
+    pub edge: MachineId,
 }
 
-impl Write for Resume {
-    type Output = Option<Resumed>;
-
-    async fn apply(&self, db: &mut SqliteConnection) -> Result<Option<Resumed>, StoreError> {
-        let at = StoreError::at("resume a session");
-        let find = "SELECT id, player, name, edge FROM sessions WHERE resume_hash = ?1 OR previous_hash = ?1";
-        let found = sqlx::query_as(find).bind(self.resume_hash.as_slice()).fetch_optional(&mut *db).await;
-        let Some((session, player, name, edge)) = found.map_err(&at)? else { return Ok(None) };
-        let (session, player, name, edge): (Vec<u8>, String, String, String) = (session, player, name, edge);
-
-        let take = "UPDATE sessions SET previous_hash = ?2, resume_hash = ?3, edge = ?4, disconnected_at = NULL,
-                    updated_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) WHERE id = ?1";
-        let take = sqlx::query(take)
-            .bind(session.clone())
-            .bind(self.resume_hash.as_slice())
-            .bind(self.new_hash.as_slice())
-            .bind(self.edge.0.as_ref());
-        take.execute(&mut *db).await.map_err(&at)?;
-
-        let rooms = "SELECT room FROM memberships WHERE session = ?1 ORDER BY position";
-        let rooms = sqlx::query_scalar::<_, Vec<u8>>(rooms).bind(session.clone()).fetch_all(db).await.map_err(&at)?;
-        Ok(Some(Resumed {
-            session: SessionId(From("sessions").id(session)?),
-            player: Player { id: player.into(), name: name.into() },
-            rooms: rooms.into_iter().map(|room| From("memberships").id(room).map(RoomId)).collect::<Result<_, _>>()?,
-            previous_edge: MachineId(edge.into()),
-        }))
-    }
+pub(crate) struct Confirm {
+    pub session: SessionId,
+    pub edge: MachineId,
 }
 
-struct Confirm {
-    session: SessionId,
+pub(crate) struct Join {
+    pub session: SessionId,
+    pub room: RoomId,
+    pub edge: MachineId,
 }
 
-impl Write for Confirm {
-    type Output = ();
-
-    async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
-        let confirm = "UPDATE sessions SET previous_hash = NULL WHERE id = ?1 AND previous_hash IS NOT NULL";
-        let confirmed = sqlx::query(confirm).bind(id(self.session.0)).execute(db).await;
-        confirmed.map(drop).map_err(StoreError::at("confirm a resume"))
-    }
+pub(crate) struct Leave {
+    pub session: SessionId,
+    pub room: RoomId,
 }
 
-struct Join {
-    session: SessionId,
-    room: RoomId,
+pub(crate) struct Disconnected {
+    pub session: SessionId,
+    pub edge: MachineId,
 }
 
-impl Write for Join {
-    type Output = ();
-
-    async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
-        let join = "INSERT INTO memberships (session, room, position)
-                    SELECT ?1, ?2, 1 + coalesce((SELECT max(position) FROM memberships WHERE session = ?1), 0)
-                    WHERE EXISTS (SELECT 1 FROM sessions WHERE id = ?1)
-                    ON CONFLICT (session, room) DO NOTHING";
-        let joined = sqlx::query(join).bind(id(self.session.0)).bind(id(self.room.0)).execute(db).await;
-        joined.map(drop).map_err(StoreError::at("join a room"))
-    }
+pub(crate) struct End {
+    pub session: SessionId,
 }
 
-struct Leave {
-    session: SessionId,
-    room: RoomId,
+pub(crate) struct Expire {
+    pub older_than: Duration,
 }
 
-impl Write for Leave {
-    type Output = ();
-
-    async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
-        let leave = "DELETE FROM memberships WHERE session = ?1 AND room = ?2";
-        let left = sqlx::query(leave).bind(id(self.session.0)).bind(id(self.room.0)).execute(db).await;
-        left.map(drop).map_err(StoreError::at("leave a room"))
-    }
+pub(crate) struct OfEdge {
+    pub edge: MachineId,
+    pub after: Option<SessionId>,
+    pub limit: u32,
 }
 
-struct Disconnected {
-    session: SessionId,
-    edge: MachineId,
-}
-
-impl Write for Disconnected {
-    type Output = ();
-
-    async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
-        let gone = "UPDATE sessions SET disconnected_at = CAST(unixepoch('subsec') * 1000 AS INTEGER),
-                    updated_at = CAST(unixepoch('subsec') * 1000 AS INTEGER)
-                    WHERE id = ?1 AND edge = ?2 AND disconnected_at IS NULL";
-        let gone = sqlx::query(gone).bind(id(self.session.0)).bind(self.edge.0.as_ref()).execute(db).await;
-        gone.map(drop).map_err(StoreError::at("note a disconnection"))
-    }
-}
-
-struct End {
-    session: SessionId,
-}
-
-impl Write for End {
-    type Output = ();
-
-    async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
-        let ended = sqlx::query("DELETE FROM sessions WHERE id = ?1").bind(id(self.session.0)).execute(db).await;
-        ended.map(drop).map_err(StoreError::at("end a session"))
-    }
-}
-
-struct Expire {
-    older_than: Duration,
-}
-
-impl Write for Expire {
-    type Output = Vec<(SessionId, Vec<RoomId>)>;
-
-    async fn apply(&self, db: &mut SqliteConnection) -> Result<Self::Output, StoreError> {
-        let at = StoreError::at("expire sessions");
-        let old = "SELECT id, room FROM (
-                       SELECT id FROM sessions
-                       WHERE disconnected_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER) - ?1
-                       ORDER BY disconnected_at LIMIT ?2
-                   ) LEFT JOIN memberships ON session = id ORDER BY id, position";
-        let older_than = number(self.older_than.as_millis().try_into().unwrap_or(u64::MAX));
-        let old = sqlx::query_as(old).bind(older_than).bind(EXPIRE_AT_ONCE).fetch_all(&mut *db).await;
-        let expired = by_session(old.map_err(&at)?)?;
-        for (session, _) in &expired {
-            End { session: *session }.apply(db).await?;
-        }
-        Ok(expired)
-    }
+pub(crate) struct EdgeOf {
+    pub session: SessionId,
 }

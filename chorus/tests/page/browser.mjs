@@ -39,6 +39,17 @@ export async function screenshotFolder() {
   return folder;
 }
 
+/** Runs in the page: every socket is where a test can take it away. */
+function keepSockets() {
+  globalThis.sockets = [];
+  globalThis.WebSocket = class extends WebSocket {
+    constructor(...details) {
+      super(...details);
+      globalThis.sockets.push(this);
+    }
+  };
+}
+
 /** One person at one page, as a separate browser profile. */
 export class Person {
   constructor(page, errors) {
@@ -49,6 +60,7 @@ export class Person {
     const context = await browser.newContext({ viewport, colorScheme, reducedMotion });
     context.setDefaultTimeout(PATIENCE_MS);
     const page = await context.newPage();
+    await page.addInitScript(keepSockets);
     const errors = [];
     page.on("pageerror", (error) => errors.push(error.message));
     await page.goto(url);
@@ -98,6 +110,12 @@ export class Person {
   async seat() {
     await this.see("game").waitFor();
     return (await this.see("player-0").innerText()).includes("You") ? 0 : 1;
+  }
+
+  /** As a tunnel does to a train: the page's sockets are gone, and it was not asked. */
+  async loseConnection() {
+    await this.page.evaluate(() => globalThis.sockets.forEach((socket) => socket.close(4000, "a test")));
+    await this.page.waitForFunction(() => globalThis.sockets.length > 1 && globalThis.sockets.at(-1).readyState === 1);
   }
 
   async screenshot(folder, name) {

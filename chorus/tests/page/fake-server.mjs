@@ -74,7 +74,7 @@ const everyone = (room) => Object.keys(room.members);
 const broadcast = (room, type, data) => everyone(room).forEach((who) => say(room, who, { t: "event", type, data }));
 
 function viewOf(room, session) {
-  if (room.kind === "lobby") return { waiting: room.queue.length, games: room.games, results: room.results };
+  if (room.kind === "lobby") return { kinds: ["tic-tac-toe"] };
   const seats = room.seats.map((seat) => ({
     name: state.sessions[seat]?.name,
     connected: room.members[seat]?.connected ?? false,
@@ -140,28 +140,31 @@ function move(session, from, to) {
 const lobby = () => state.rooms[LOBBY];
 
 function dequeue(room, session) {
+  if (!room.queue.includes(session)) return;
   room.queue = room.queue.filter((who) => who !== session);
-  broadcast(room, "waiting", { count: room.queue.length });
-  showChanges(room);
+  tellWaiting(room);
 }
+
+const tellWaiting = (room) => broadcast(room, "waiting", { count: room.queue.length });
 
 const lobbyMessages = {
   find(room, session, { kind } = {}) {
     if (kind !== "tic-tac-toe") throw new Error(`there is no game ${kind}`);
-    if (room.queue.includes(session)) throw new Error("you are waiting already");
-    room.queue.push(session);
-    broadcast(room, "waiting", { count: room.queue.length });
-    const position = room.queue.length;
+    if (!room.queue.includes(session)) room.queue.push(session);
+    const position = room.queue.indexOf(session) + 1;
     if (position >= 2) later(() => startGame(room, room.queue.splice(0, 2)));
-    showChanges(room);
+    tellWaiting(room);
     return { position };
   },
   cancel(room, session) {
-    if (!room.queue.includes(session)) throw new Error("you are not waiting");
     dequeue(room, session);
     return {};
   },
   games: (room) => room.games,
+  look(room, session) {
+    const position = room.queue.indexOf(session) + 1 || null;
+    return { waiting: room.queue.length, position, games: room.games, results: room.results };
+  },
   watch(room, session, { room: id } = {}) {
     const game = state.rooms[id];
     if (game?.kind !== "tic-tac-toe") throw new Error("there is no such game");
@@ -181,6 +184,7 @@ function startGame(room, seats) {
     since: Date.now(),
   });
   for (const seat of seats) move(seat, room, game);
+  tellWaiting(room);
 }
 
 // ---- the game ----
@@ -244,9 +248,8 @@ function end(room, winner) {
     players: room.seats.map((seat) => state.sessions[seat].name),
     at: Date.now(),
   };
-  lobby().results = [result, ...lobby().results].slice(0, 10);
+  lobby().results = [...lobby().results, result].slice(-50);
   broadcast(lobby(), "result", result);
-  showChanges(lobby());
 }
 
 function close(room, winner) {
@@ -254,7 +257,6 @@ function close(room, winner) {
   lobby().games = lobby().games.filter((game) => game.room !== room.id);
   for (const who of everyone(room)) move(who, room, lobby());
   delete state.rooms[room.id];
-  showChanges(lobby());
 }
 
 function away(room, session) {

@@ -55,6 +55,10 @@ async function playToWin(people) {
 describe("two people", () => {
   story("play a whole game to a win, and a rematch", async (come) => {
     const people = [await come("Ana"), await come("Ben", { colorScheme: "dark" })];
+    const stranger = await Person.open(browser, server.url);
+    await stranger.see("name").waitFor();
+    await stranger.screenshot(shots, "hello");
+    await stranger.close();
     await people[0].reads("greeting", "Ana");
     await people[0].screenshot(shots, "lobby");
     await pair(...people);
@@ -136,6 +140,18 @@ describe("one person", () => {
     await ana.see("find").waitFor();
   });
 
+  story("keeps looking when the connection is lost", async (come) => {
+    const ana = await come("Ana");
+    await ana.click("find");
+    await ana.reads("seeking", "number 1");
+    await ana.loseConnection();
+    await ana.reads("connection", "Connected");
+    await ana.reads("seeking", "number 1");
+    const ben = await come("Ben");
+    await ben.click("find");
+    await Promise.all([ana, ben].map((person) => person.see("game").waitFor()));
+  });
+
   story("may take another name", async (come) => {
     const ana = await come("Ana");
     await ana.click("rename");
@@ -157,6 +173,46 @@ describe("one person", () => {
     await watcher.screenshot(shots, "watching");
     await watcher.click("leave");
     await watcher.see("lobby").waitFor();
+  });
+});
+
+describe("the author of a room", () => {
+  /** What the server says of its builds, said by the test in its place. */
+  const say = (page, ...statuses) =>
+    page.route("**/dev/events", (route) =>
+      route.fulfill({
+        contentType: "text/event-stream",
+        body: statuses.map((status) => `retry: 600000\nevent: status\ndata: ${JSON.stringify(status)}\n\n`).join(""),
+      }),
+    );
+
+  story("is told what does not build, and what was swapped", async (come) => {
+    const ana = await come("Ana");
+    const message = "guests/tic-tac-toe/index.js:81:9: a room has no `setTimeout`; use instead: this.schedule.after(ms, name, payload)";
+    await say(
+      ana.page,
+      { kind: "tic-tac-toe", state: "build-failed", message },
+      { kind: "lobby", state: "building" },
+      { kind: "lobby", state: "swapped", rooms: 1 },
+    );
+    await ana.page.reload();
+    await ana.reads("banner-tic-tac-toe", "does not build; its rooms go on as they were");
+    await ana.reads("banner-tic-tac-toe", message);
+    await ana.reads("banner-lobby", "lobby was swapped in 1 room");
+    await ana.screenshot(shots, "banners");
+    await ana.see("banner-lobby").waitFor({ state: "detached" });
+    await ana.see("banner-tic-tac-toe").getByRole("button").click();
+    await ana.see("banner-tic-tac-toe").waitFor({ state: "detached" });
+  });
+
+  story("sees frames, and no secret in them", async (come) => {
+    const ana = await come("Ana");
+    await ana.see("developer").locator("summary").click();
+    await ana.reads("developer-facts", /Gaps\s*0/);
+    await ana.reads("developer-frames", "welcome");
+    await ana.reads("developer-frames", '"resume":"…"');
+    await ana.see("developer-frames").scrollIntoViewIfNeeded();
+    await ana.screenshot(shots, "developer");
   });
 });
 

@@ -203,8 +203,10 @@ impl Room {
         let number = turn.number();
         let id = turn.moment.seed.room(turn.created);
         turn.created += 1;
-        self.state_mut().children.insert(id);
-        turn.out.push(Output::Create { id, kind, options, source: Source { room: self.id, number } });
+        let state = self.state_mut();
+        state.children.insert(id);
+        let secret = state.secret.of_created(id);
+        turn.out.push(Output::Create { id, kind, options, source: Source { room: self.id, number }, secret });
     }
 
     fn state_mut(&mut self) -> &mut super::State {

@@ -22,6 +22,11 @@ pub const RING_BYTES: usize = 64 * 1024;
 /// until it read of it, since by then the one that failed has written it down.
 pub(super) const RESYNC_JUMP: u64 = 10_000;
 
+/// How far a client may honestly be ahead of the room: by the frames of a log's end that a power cut took, which are those
+/// of some tenths of a second. Whoever claims more is not believed: a seat's numbers are taken up by later seats, and one
+/// that begins near the end of what clients can count would spoil them for everybody.
+const MOST_AHEAD: u64 = 1 << 20;
+
 impl Room {
     /// Numbers a frame for each of its members, keeps it, and sends it to those that are connected.
     pub(super) fn deliver(&mut self, turn: &mut Turn, frame: RoomFrame, to: To) {
@@ -49,6 +54,7 @@ impl Room {
         let Some(state) = &mut self.state else { return };
         let missed = last_seq.and_then(|last| state.missed(session, last));
         let Some(member) = state.members.get_mut(&session) else { return };
+        let last_seq = last_seq.filter(|last| *last <= member.out_seq + MOST_AHEAD);
         let Some(missed) = missed else {
             // A client that has seen more than we know of (a log that lost its end) must not take the view for old.
             member.out_seq = member.out_seq.max(last_seq.unwrap_or(0));

@@ -39,7 +39,7 @@ pub use state::{Member, State};
 use crate::{
     command::{EdgeCommand, Fault, Player, Record, RoomCommand, RoomData, Source},
     effect::{Effect, Event, LogLevel, Moment, RestoreReason, RoomInfo, Saved},
-    ids::{Digest, Kind, MachineId, Number, Offset, RoomId, Seed, SessionId, Time},
+    ids::{Digest, Kind, MachineId, Number, Offset, RoomId, Secret, Seed, SessionId, Time},
     json::Json,
     wire,
 };
@@ -127,6 +127,8 @@ struct Turn {
     created: u32,
     moment: Moment,
     cause: Cause,
+    /// Who has just left, and whom a guest that is opened for this has yet to hear of.
+    leaver: Option<Box<(SessionId, Member)>>,
 }
 
 /// What a call is about, as far as its effects depend on it.
@@ -147,7 +149,7 @@ pub enum Output {
     /// To this room's own channel or another's. Leaves in order, or not at all.
     Append(RoomId, RoomCommand),
     /// Creates a room of `kind` with that kind's active component, or answers that it cannot.
-    Create { id: RoomId, kind: Kind, options: Json, source: Source },
+    Create { id: RoomId, kind: Kind, options: Json, source: Source, secret: Secret },
     /// To an edge's channel.
     Edge(MachineId, EdgeCommand),
     /// A snapshot at `offset`: to be stored when all that the records up to there caused is confirmed.
@@ -395,6 +397,7 @@ impl Room {
         let state = self.state.as_ref().expect("only a room that exists calls its guest");
         let restored = (!matches!(turn.cause, Cause::Create)).then_some(self.why);
         let mut info = self.room_info(state, turn.moment, restored);
+        info.members = state.member_infos(turn.leaver.as_deref());
         as_before(&mut info, &event);
         let (component, saved) = (state.component, state.saved.clone());
         self.outputs.push_back(Output::Guest(Call::Open { component, info: Box::new(info), saved }));
@@ -407,7 +410,7 @@ impl Room {
             kind: state.kind.clone(),
             creator: state.creator.map(|creator| creator.room),
             at,
-            members: state.member_infos(),
+            members: state.member_infos(None),
             locked: state.locked,
             restored,
         }
@@ -455,8 +458,8 @@ impl Room {
         }
     }
 
-    /// The log has spoken on the record at `offset`.
-    fn decide_fault(&mut self, offset: Offset, fault: Fault) {
+    /// The log has spoken on the record at `offset`. Also for a shell that knows it before the `Fault` itself is handed in.
+    pub fn decide_fault(&mut self, offset: Offset, fault: Fault) {
         let in_base = self.base.as_ref().is_some_and(|base| offset <= base.offset);
         if self.ended || in_base || self.skips.contains_key(&offset) {
             return;
@@ -548,8 +551,8 @@ fn as_before(info: &mut RoomInfo, event: &Event) {
 }
 
 impl Moment {
-    fn of(room: RoomId, offset: Offset, now: Time) -> Moment {
-        Moment { now, seed: Seed::of(room, offset) }
+    fn of(room: RoomId, secret: Secret, offset: Offset, now: Time) -> Moment {
+        Moment { now, seed: Seed::of(room, secret, offset) }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     command::{Answer, EdgeCommand, Fault, LeaveReason, Player, Record, RoomCommand, RoomData, Source},
     effect::{Effect, Event, MemberInfo, Moment, RestoreReason},
     frame::{ErrorCode, RoomFrame},
-    ids::{Digest, Kind, MachineId, Number, Offset, RoomId, SessionId, Time},
+    ids::{Digest, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
     wire,
 };
@@ -20,7 +20,7 @@ impl Room {
             return self.begin_without_room(offset, record);
         };
         state.clock = state.clock.max(record.time);
-        let turn = Turn::new(self.id, offset, state.clock);
+        let turn = Turn::new(self.id, state.secret, offset, state.clock);
         match record.command {
             RoomCommand::Create { .. } => self.finish(turn),
             RoomCommand::Join { session, player, edge, client_seq, options, from } => {
@@ -43,11 +43,17 @@ impl Room {
 
     /// The room was never created, or has ended.
     fn begin_without_room(&mut self, offset: Offset, record: Record) {
-        let mut turn = Turn::new(self.id, offset, record.time);
         let room = self.id;
+        let secret = match &record.command {
+            RoomCommand::Create { secret, .. } => *secret,
+            // Nothing here is drawn by it.
+            _ => Secret(0),
+        };
+        let mut turn = Turn::new(room, secret, offset, record.time);
         match record.command {
-            RoomCommand::Create { kind, component, options, creator } if !self.ended => {
-                return self.create(turn, kind, component, options, creator);
+            RoomCommand::Create { kind, component, options, creator, secret } if !self.ended => {
+                let state = State::new(kind, component, creator, secret, turn.moment.now, offset);
+                return self.create(turn, state, options);
             }
             RoomCommand::Join { session, edge, from, .. } => {
                 let reason = if self.ended { "the room has ended" } else { "there is no such room" };
@@ -62,10 +68,10 @@ impl Room {
         self.finish(turn);
     }
 
-    fn create(&mut self, mut turn: Turn, kind: Kind, component: Digest, options: Json, creator: Option<Source>) {
-        turn.notice(Notice::Created { kind: kind.clone(), component });
+    fn create(&mut self, mut turn: Turn, state: State, options: Json) {
+        turn.notice(Notice::Created { kind: state.kind.clone(), component: state.component });
         turn.cause = Cause::Create;
-        self.state = Some(State::new(kind, component, creator, turn.moment.now, turn.offset));
+        self.state = Some(state);
         self.call(turn, Event::Create { options });
     }
 
@@ -183,6 +189,7 @@ impl Room {
         state.high_seq = state.high_seq.max(member.out_seq);
         turn.edge(&member.edge, EdgeCommand::Leave { session, room: self.id, reason });
         state.watch_emptiness(turn);
+        turn.leaver = Some(Box::new((session, member)));
         true
     }
 
@@ -440,14 +447,15 @@ struct Joining {
 }
 
 impl Turn {
-    pub(super) fn new(room: RoomId, offset: Offset, now: Time) -> Turn {
+    pub(super) fn new(room: RoomId, secret: Secret, offset: Offset, now: Time) -> Turn {
         Turn {
             offset,
             out: Vec::new(),
             index: 1,
             created: 0,
-            moment: Moment::of(room, offset, now),
+            moment: Moment::of(room, secret, offset, now),
             cause: Cause::Other,
+            leaver: None,
         }
     }
 
@@ -502,6 +510,7 @@ impl State {
             edge,
             connected: true,
             spectator,
+            joined: self.joins,
             last_client_seq: client_seq,
             out_seq,
             first_seq: out_seq + 1,
@@ -510,6 +519,7 @@ impl State {
             moving: None,
             kicked: None,
         };
+        self.joins += 1;
         self.members.insert(session, member);
         self.empty = None;
     }

@@ -13,7 +13,7 @@ use crate::{
     command::{Fault, Player, Record, Source},
     effect::{MemberInfo, Saved},
     frame::RoomFrame,
-    ids::{Digest, Kind, MachineId, Number, Offset, RoomId, SessionId, Time},
+    ids::{Digest, Kind, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
     room::Spec,
 };
@@ -28,12 +28,15 @@ pub struct State {
     /// What the component said of itself. `None` until it was first opened.
     pub spec: Option<Arc<Spec>>,
     pub creator: Option<Source>,
+    pub secret: Secret,
     pub created: Time,
     /// The time of the latest record; never goes back.
     pub clock: Time,
     /// The latest record that is in here.
     pub offset: Offset,
     pub members: BTreeMap<SessionId, Member>,
+    /// Seats that were ever taken.
+    pub joins: u64,
     /// The highest sequence number of any seat that was given up: a new seat's begin above it.
     pub high_seq: u64,
     /// No frame under a number at or below this may be sent any more: a swap that was undone has used them.
@@ -71,6 +74,8 @@ pub struct Member {
     pub edge: MachineId,
     pub connected: bool,
     pub spectator: bool,
+    /// Its place in the order of joining, in which the guest holds its members.
+    pub joined: u64,
     /// The highest message id that was applied. Not above it is a duplicate.
     pub last_client_seq: u64,
     /// The sequence number of the latest frame for it.
@@ -138,16 +143,25 @@ pub struct Probation {
 }
 
 impl State {
-    pub fn new(kind: Kind, component: Digest, creator: Option<Source>, created: Time, offset: Offset) -> State {
+    pub fn new(
+        kind: Kind,
+        component: Digest,
+        creator: Option<Source>,
+        secret: Secret,
+        created: Time,
+        offset: Offset,
+    ) -> State {
         State {
             kind,
             component,
             spec: None,
             creator,
+            secret,
             created,
             clock: created,
             offset,
             members: BTreeMap::new(),
+            joins: 0,
             high_seq: 0,
             seq_floor: 0,
             timers: BTreeMap::new(),
@@ -167,8 +181,13 @@ impl State {
         }
     }
 
-    pub fn member_infos(&self) -> Vec<MemberInfo> {
-        self.members.iter().map(|(session, member)| member.info(*session)).collect()
+    /// In the order of joining: a guest that was opened anew must go through its members as the one before did.
+    /// With `leaver`, who has just left, in its place.
+    pub fn member_infos(&self, leaver: Option<&(SessionId, Member)>) -> Vec<MemberInfo> {
+        let leaver = leaver.map(|(session, member)| (session, member));
+        let mut members: Vec<_> = self.members.iter().chain(leaver).collect();
+        members.sort_unstable_by_key(|(_, member)| member.joined);
+        members.into_iter().map(|(session, member)| member.info(*session)).collect()
     }
 
     /// When the next timer of any sort is due, and its id.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     command::{Answer, LeaveReason, RoomData, Target},
-    effect::Event,
+    effect::{Event, MemberInfo},
     frame::{FrameTag, RoomFrame},
 };
 
@@ -94,6 +94,16 @@ fn whoever_comes_back_too_late_gets_a_whole_view() {
     }
     let out = story.record(reconnect(ANA, EDGE, Some(before)));
     assert_eq!(out.to_edge(), [format!("ana {} room", before + RING_FRAMES as u64 + 1)]);
+}
+
+#[test]
+fn a_client_that_has_seen_more_than_the_log_kept_goes_on_above_and_a_liar_does_not() {
+    let mut story = Story::of(chatter()).with_members(&[ANA, BEA]);
+    let ahead = story.seq_of(ANA) + 40;
+    story.record(reconnect(ANA, EDGE, Some(ahead)));
+    assert_eq!(story.seq_of(ANA), ahead + 1, "its whole view is news to it");
+    story.record(reconnect(BEA, EDGE, Some(u64::MAX >> 11)));
+    assert!(story.seq_of(BEA) < 100, "later seats take up these numbers: they must not run out");
 }
 
 #[test]
@@ -326,6 +336,31 @@ fn a_room_from_its_snapshot_and_tail_is_the_same_room_at_every_offset() {
 }
 
 #[test]
+fn whoever_leaves_a_room_that_slept_is_known_to_the_instance_that_hears_of_it() {
+    let mut story = Story::of(chatter()).with_members(&[ANA, BEA]);
+    story.record(drop_of(BEA, EDGE));
+    story.sleep();
+    let (_, hold) = story.room.poll_timeout().expect("the hold");
+    story.record(RoomCommand::Timer { id: hold });
+    assert_eq!(story.events.last().map(String::as_str), Some("leave bea TimedOut"));
+    assert_eq!(story.opened.last().map(String::as_str), Some("ana, bea (away)"));
+    assert_eq!(story.room.state().unwrap().members.len(), 1);
+}
+
+#[test]
+fn an_instance_meets_the_members_in_the_order_of_their_joining() {
+    let mut story = Story::of(chatter()).with_members(&[BEA, ANA]);
+    story.sleep();
+    story.record(message(ANA, 1));
+    assert_eq!(story.opened.last().map(String::as_str), Some("bea, ana"));
+    story.record(leave(BEA));
+    story.record(join(BEA, 0));
+    story.sleep();
+    story.record(leave(ANA));
+    assert_eq!(story.opened.last().map(String::as_str), Some("ana, bea"), "one who comes again comes last");
+}
+
+#[test]
 fn the_tail_is_bounded_by_snapshots() {
     let mut story = Story::of(counter()).with_members(&[ANA]);
     let mut snapshots = 0;
@@ -419,6 +454,8 @@ struct Story {
     script: Script,
     counted: u64,
     events: Vec<String>,
+    /// The members that each instance was opened with.
+    opened: Vec<String>,
     log: Vec<(Offset, Record)>,
     next: Offset,
     now: Time,
@@ -434,7 +471,8 @@ impl Story {
     fn of(script: impl FnMut(&Event) -> Result<Vec<Effect>, Fault> + 'static) -> Story {
         let script = Box::new(script);
         let (room, now) = (Room::new(ROOM), Time(1_000_000));
-        Story { room, script, counted: 0, events: vec![], log: vec![], next: 100, now, refuses_swaps: false }
+        let (events, opened, log) = (vec![], vec![], vec![]);
+        Story { room, script, counted: 0, events, opened, log, next: 100, now, refuses_swaps: false }
     }
 
     fn with_members(mut self, sessions: &[SessionId]) -> Story {
@@ -479,7 +517,10 @@ impl Story {
     fn answer(&mut self, call: Call) -> Outcome {
         let saved = |counted: u64| Saved { version: 1, state: Json::of(&counted) };
         match call {
-            Call::Open { saved, .. } => {
+            Call::Open { saved, info, .. } => {
+                let away = |member: &MemberInfo| if member.connected { "" } else { " (away)" };
+                let members = info.members.iter().map(|member| format!("{}{}", who(member.session), away(member)));
+                self.opened.push(members.collect::<Vec<_>>().join(", "));
                 self.counted = saved.map_or(0, |saved| saved.state.parse().unwrap());
                 Outcome::Opened(Ok(spec()))
             }
@@ -495,6 +536,18 @@ impl Story {
                 Outcome::Swapped(Ok(SwappedTo { before: saved(self.counted), spec: spec(), effects: vec![] }))
             }
         }
+    }
+
+    /// Nothing is left of the room but its snapshot.
+    fn sleep(&mut self) {
+        self.room.snapshot();
+        let out = self.turn();
+        let snapshot = out.outputs.iter().find_map(|output| match output {
+            Output::Snapshot { bytes, .. } => Some(bytes.clone()),
+            _ => None,
+        });
+        let snapshot = snapshot.expect("there is something new");
+        self.room = Room::restore(ROOM, &snapshot, RestoreReason::Woken).unwrap();
     }
 
     fn guest_state(&mut self) -> String {
@@ -618,7 +671,13 @@ fn spec() -> Arc<Spec> {
 
 fn create() -> RoomCommand {
     let creator = Some(Source { room: RoomId(77), number: Number { offset: 1, index: 0 } });
-    RoomCommand::Create { kind: Kind::lobby(), component: Digest([1; 32]), options: Json::null(), creator }
+    RoomCommand::Create {
+        kind: Kind::lobby(),
+        component: Digest([1; 32]),
+        options: Json::null(),
+        creator,
+        secret: Secret(7),
+    }
 }
 
 fn join(session: SessionId, client_seq: u64) -> RoomCommand {

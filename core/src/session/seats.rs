@@ -193,6 +193,7 @@ impl Session {
             EdgeCommand::Kick { room, reason, .. } if self.is_member(room) => self.on_kick(room, reason),
             EdgeCommand::Admitted { room, from, .. } => self.on_admitted(room, from),
             EdgeCommand::Refused { room, from, reason, .. } => self.on_refused(room, from, reason, now),
+            EdgeCommand::Replaced { .. } => self.on_replaced(),
             EdgeCommand::Kick { .. } | EdgeCommand::Deliver { .. } => {}
         }
     }

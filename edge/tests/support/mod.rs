@@ -8,9 +8,9 @@ mod rooms;
 use std::{sync::Arc, time::Duration};
 
 use chorus_bus::Bus;
-use chorus_core::ids::{MachineId, RoomId};
+use chorus_core::ids::RoomId;
 use chorus_edge::{Edge, Options};
-use chorus_store::{Durability, Store};
+use chorus_store::{Durability, Registration, Role, Store};
 use tempfile::TempDir;
 
 pub use client::{Client, Raw, frame};
@@ -24,15 +24,8 @@ pub const CLOSED: RoomId = RoomId(13);
 /// Nothing here takes that long; whatever does is broken.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-/// An edge, and the name of its life.
-pub struct Other {
-    pub edge: Edge,
-    pub id: MachineId,
-}
-
 pub struct World {
     pub edge: Edge,
-    id: MachineId,
     pub rooms: Rooms,
     pub bus: Bus,
     pub store: Store,
@@ -49,35 +42,26 @@ impl World {
         let bus = chorus_bus::embedded::open(chorus_bus::embedded::Options::new(dir.path())).await.expect("a bus");
         let store =
             Store::open_embedded(&dir.path().join("store.sqlite"), Durability::default()).await.expect("a store");
-        let id = store.register_machine("edge").await.expect("an edge's id").id;
+        let id = store.register_machine(&Registration::new(Role::Edge)).await.expect("an edge's id").id;
         let rooms = Rooms::run(bus.clone());
-        let mut options = Options::new(id.clone(), "127.0.0.1:0".parse().expect("an address"));
+        let mut options = Options::new(id, "127.0.0.1:0".parse().expect("an address"));
         change(&mut options);
         let edge = chorus_edge::serve(options, bus.clone(), store.clone(), chorus_edge::no_routes()).await;
-        World { edge: edge.expect("it listens"), id, rooms, bus, store, _dir: dir }
+        World { edge: edge.expect("it listens"), rooms, bus, store, _dir: dir }
     }
 
     /// From now on clients come to another edge of the same world. Returns the one before, which goes on.
-    pub async fn another_edge(&mut self) -> Other {
-        let id = self.store.register_machine("edge").await.expect("an edge's id").id;
-        let options = Options::new(id.clone(), "127.0.0.1:0".parse().expect("an address"));
+    pub async fn another_edge(&mut self) -> Edge {
+        let id = self.store.register_machine(&Registration::new(Role::Edge)).await.expect("an edge's id").id;
+        let options = Options::new(id, "127.0.0.1:0".parse().expect("an address"));
         let (bus, store) = (self.bus.clone(), self.store.clone());
         let edge = chorus_edge::serve(options, bus, store, chorus_edge::no_routes()).await.expect("it listens");
-        let (edge, id) = (std::mem::replace(&mut self.edge, edge), std::mem::replace(&mut self.id, id));
-        Other { edge, id }
+        std::mem::replace(&mut self.edge, edge)
     }
 
     /// A client that is in the lobby.
     pub async fn join(&self) -> Client {
-        self.join_by(&self.edge).await
-    }
-
-    pub async fn join_at(&self, other: &Other) -> Client {
-        self.join_by(&other.edge).await
-    }
-
-    async fn join_by(&self, edge: &Edge) -> Client {
-        let mut client = connect(edge).await;
+        let mut client = self.connect().await;
         client.send(r#"{"t":"hello","name":"Ana"}"#).await;
         client.welcome().await;
         let room = client.frame("room").await;

@@ -87,15 +87,21 @@ impl Task {
         }
     }
 
+    /// This back end keeps its promise at once.
+    fn send_edge(&self, edge: &MachineId, command: EdgeCommand) {
+        drop(self.bus.send_edge(edge, command));
+    }
+
     fn join(&mut self, room: RoomId, session: SessionId, edge: &MachineId, from: Option<Source>) {
         if room == CLOSED {
             let reason = "closed".into();
-            return self.bus.send_edge(edge, EdgeCommand::Refused { session, room, from, reason });
+            self.send_edge(edge, EdgeCommand::Refused { session, room, from, reason });
+            return;
         }
         let frames = vec![view(room, 0); self.stays.get(&(room, session)).copied().unwrap_or(0)];
         let member = Member { edge: edge.clone(), connected: true, frames, applied: 0 };
         self.members.entry((room, session)).or_insert(member);
-        self.bus.send_edge(edge, EdgeCommand::Admitted { session, room, from });
+        self.send_edge(edge, EdgeCommand::Admitted { session, room, from });
         self.send(room, session, view(room, 0));
     }
 
@@ -113,11 +119,11 @@ impl Task {
                 let to = data.trim_matches('"').parse().expect("a room's id");
                 let from = Source { room, number };
                 let ask = EdgeCommand::Join { session, room: to, options: Json::null(), from };
-                self.bus.send_edge(&edge, ask.clone());
+                self.send_edge(&edge, ask.clone());
                 // As a host would that does not know whether the one before it has said so.
-                self.bus.send_edge(&edge, ask);
+                self.send_edge(&edge, ask);
             }
-            "kick" => self.bus.send_edge(&edge, EdgeCommand::Kick { session, room, reason: "cheating".into() }),
+            "kick" => self.send_edge(&edge, EdgeCommand::Kick { session, room, reason: "cheating".into() }),
             "leave" => self.leave(room, session, LeaveReason::Left),
             // As much as it says, in events of 1,000 bytes.
             "flood" => {
@@ -140,7 +146,8 @@ impl Task {
     fn reconnect(&mut self, room: RoomId, session: SessionId, edge: &MachineId, last: Option<u64>) {
         let Some(member) = self.members.get_mut(&(room, session)) else {
             let reason = LeaveReason::Left;
-            return self.bus.send_edge(edge, EdgeCommand::Leave { session, room, reason });
+            self.send_edge(edge, EdgeCommand::Leave { session, room, reason });
+            return;
         };
         member.edge = edge.clone();
         member.connected = true;
@@ -155,7 +162,7 @@ impl Task {
         self.send(room, session, RoomFrame::left(room, "left"));
         let Some(member) = self.members.remove(&(room, session)) else { return };
         self.stays.insert((room, session), member.frames.len());
-        self.bus.send_edge(&member.edge, EdgeCommand::Leave { session, room, reason });
+        self.send_edge(&member.edge, EdgeCommand::Leave { session, room, reason });
     }
 
     fn send(&mut self, room: RoomId, session: SessionId, frame: RoomFrame) {
@@ -171,7 +178,7 @@ impl Task {
         for (seq, frame) in (1..).zip(&member.frames).skip(first - 1) {
             if member.connected {
                 let targets = vec![Target { session, seq }];
-                self.bus.send_edge(&member.edge, EdgeCommand::Deliver { room, targets, frame: frame.clone() });
+                self.send_edge(&member.edge, EdgeCommand::Deliver { room, targets, frame: frame.clone() });
             }
         }
     }

@@ -8,10 +8,8 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use crate::{
-    Durability, OpenError,
-    writer::{self, Wal},
-};
+use super::writer::{self, Wal};
+use crate::{Durability, OpenError};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 
@@ -27,7 +25,7 @@ pub(crate) async fn open(path: &Path, fsync: Durability) -> Result<(SqlitePool, 
     let mut db = options(path, fsync).create_if_missing(true).connect().await.map_err(database)?;
     check(path, &mut db).await?;
     MIGRATIONS.run(&mut db).await.map_err(|error| cannot_migrate(path, error))?;
-    let wal = open_wal(path, fsync).map_err(|source| OpenError::Io { file: path.to_owned(), source })?;
+    let wal = open_wal(path, fsync).map_err(|source| OpenError::Io { database: name_of(path), source })?;
     let pool = SqlitePoolOptions::new()
         .max_connections(READERS)
         // A file does not hang up: connections need no test, and no end.
@@ -57,7 +55,7 @@ async fn check(path: &Path, db: &mut SqliteConnection) -> Result<(), OpenError> 
     let found = sqlx::query_scalar::<_, String>("PRAGMA quick_check(1)").fetch_one(db).await;
     match found.map_err(|source| named(path, source))?.as_str() {
         "ok" => Ok(()),
-        what => Err(OpenError::Damaged { file: path.to_owned(), what: what.to_owned() }),
+        what => Err(OpenError::Damaged { database: name_of(path), what: what.to_owned() }),
     }
 }
 
@@ -75,15 +73,19 @@ fn open_wal(path: &Path, fsync: Durability) -> std::io::Result<Wal> {
 /// SQLite's codes for a file that is not, or no longer, a database.
 const DAMAGED: [&str; 2] = ["11", "26"];
 
+fn name_of(path: &Path) -> String {
+    path.display().to_string()
+}
+
 fn named(path: &Path, source: sqlx::Error) -> OpenError {
-    let file = path.to_owned();
+    let database = name_of(path);
     let code = source.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
     match code {
         // The low byte is the code, the rest says where.
         Some(code) if DAMAGED.contains(&low_byte(&code).as_str()) => {
-            OpenError::Damaged { file, what: source.to_string() }
+            OpenError::Damaged { database, what: source.to_string() }
         }
-        _ => OpenError::Database { file, source },
+        _ => OpenError::Database { database, source },
     }
 }
 
@@ -92,11 +94,11 @@ fn low_byte(code: &str) -> String {
 }
 
 fn cannot_migrate(path: &Path, error: MigrateError) -> OpenError {
-    let file = path.to_owned();
+    let database = name_of(path);
     match error {
-        MigrateError::VersionMissing(migration) => OpenError::Newer { file, migration },
-        MigrateError::VersionMismatch(migration) => OpenError::Changed { file, migration },
+        MigrateError::VersionMissing(migration) => OpenError::Newer { database, migration },
+        MigrateError::VersionMismatch(migration) => OpenError::Changed { database, migration },
         MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => named(path, source),
-        other => OpenError::Database { file, source: sqlx::Error::Migrate(Box::new(other)) },
+        other => OpenError::Database { database, source: sqlx::Error::Migrate(Box::new(other)) },
     }
 }

@@ -1,0 +1,105 @@
+//! `chorus edge`: players' WebSockets.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use chorus_core::session::Limits;
+use chorus_edge::Edge;
+use chorus_store::{MachineState, Registration, Role};
+use clap::Args;
+use prometheus_client::registry::Registry;
+
+use super::{Machine, Shared, heart::Heart, status};
+use crate::{page, stop::Stop};
+
+/// Serves players' WebSockets
+///
+/// Any number of them, behind any load balancer: a session resumes on whichever it comes to. On SIGTERM it tells its
+/// players to come again elsewhere (4001), spread over --drain-over, and leaves.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Where players connect
+    #[arg(long, env = "CHORUS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:4000")]
+    listen: SocketAddr,
+    /// Pages of this origin may connect, besides those of this very host and of loopback; `*` is all. May be repeated
+    #[arg(long = "origin", env = "CHORUS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
+    origins: Vec<String>,
+    /// Frames that one session may send per second, in the long run; twice as many at once
+    #[arg(long, env = "CHORUS_RATE", value_name = "N", default_value_t = Limits::default().per_second)]
+    rate: u32,
+    /// Connections at once
+    #[arg(long, env = "CHORUS_MAX_CONNECTIONS", value_name = "N", default_value_t = 100_000)]
+    max_connections: usize,
+    /// Serves the page to play on, too
+    #[arg(long, env = "CHORUS_PAGE")]
+    page: bool,
+    /// How long players are sent away for when this edge drains: not all at once
+    #[arg(long, env = "CHORUS_DRAIN_OVER", value_name = "SECONDS", default_value_t = 5.0)]
+    drain_over: f64,
+    #[command(flatten)]
+    shared: Shared,
+    #[command(flatten)]
+    machine: Machine,
+}
+
+/// After the last player was sent away, this long for what they leave behind.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Serves until SIGTERM, Ctrl-C, an operator's drain or its own death.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let mut stop = Stop::new()?;
+    let drain_over = Duration::try_from_secs_f64(options.drain_over).context("--drain-over makes no sense")?;
+    let every = options.machine.heartbeat()?;
+    let (bus, store) = options.shared.open().await?;
+    let address = Some(options.listen.to_string());
+    let registration = Registration { role: Role::Edge, name: options.machine.name.clone(), address };
+    let id = store.register_machine(&registration).await?.id;
+    let mut heart = Heart::start(store.clone(), id.clone(), every);
+
+    let mut metrics = Registry::with_prefix("chorus_edge");
+    let limits = Limits { per_second: options.rate, burst: options.rate.saturating_mul(2), ..Limits::default() };
+    let serving = chorus_edge::Options {
+        origins: options.origins,
+        limits,
+        max_connections: options.max_connections,
+        ..chorus_edge::Options::new(id.clone(), options.listen)
+    };
+    let routes = if options.page { page::files() } else { chorus_edge::no_routes() };
+    let edge = chorus_edge::serve(serving, bus.clone(), store.clone(), routes).await?;
+    edge.register(&mut metrics);
+    let ready = {
+        let edge = edge.clone();
+        Arc::new(move || edge.readiness())
+    };
+    let status = status::serve(options.machine.status, heart.pulse(), ready, metrics).await?;
+    println!("{id} serves players at http://{}/, its status at http://{}/", edge.local_addr(), status.address);
+
+    let why = tokio::select! {
+        () = stop.asked() => MachineState::Draining,
+        state = heart.leaves() => state,
+    };
+    if why == MachineState::Draining {
+        // So that a load balancer that asks /readyz, and the monitor, know.
+        let told = store.drain_machine(&id).await;
+        told.map(drop).unwrap_or_else(|error| tracing::warn!(%error, "the store was not told of the drain"));
+        edge.drain(drain_over, FAREWELL).await;
+        store.close_machine(&id).await.context("the store does not know that this edge has left")?;
+    } else {
+        edge.drain(Duration::ZERO, FAREWELL).await;
+    }
+    drop((heart, status));
+    leave(edge, why)?;
+    bus.close().await?;
+    store.close().await?;
+    Ok(())
+}
+
+fn leave(edge: Edge, why: MachineState) -> anyhow::Result<()> {
+    let id = edge.id().clone();
+    drop(edge);
+    anyhow::ensure!(
+        why != MachineState::Dead,
+        "{id} was declared dead: it was not heard for too long. Restart it; it then has a new id"
+    );
+    Ok(())
+}

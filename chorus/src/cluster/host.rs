@@ -1,0 +1,178 @@
+//! `chorus host`: rooms.
+
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use chorus_core::ids::{Kind, MachineId, RoomId};
+use chorus_host::{Host, HostError, guest};
+use chorus_store::{MachineState, Registration, Role, Store};
+use clap::Args;
+use prometheus_client::registry::Registry;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::{Machine, Shared, heart::Heart, status};
+use crate::{cache, stop::Stop};
+
+/// Runs rooms
+///
+/// A monitor says which partitions of the rooms are this host's. On SIGTERM it stores its rooms, hands them over, and
+/// leaves; players' sockets stay open.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The kind of the room that every session joins first
+    #[arg(long, env = "CHORUS_LOBBY", value_name = "KIND", default_value = "lobby", value_parser = super::kind)]
+    lobby: Kind,
+    #[command(flatten)]
+    cache: cache::Options,
+    /// Rooms with an instance at once; each reserves 8 GiB of address space, and no memory
+    #[arg(long, env = "CHORUS_MAX_INSTANCES", value_name = "N", default_value_t = guest::Options::MAX_INSTANCES)]
+    max_instances: u32,
+    /// A room that has had nothing to do for this long is put aside: a snapshot stays, and no instance
+    #[arg(long, env = "CHORUS_HIBERNATE_AFTER", value_name = "SECONDS", default_value_t = 60.0)]
+    hibernate_after: f64,
+    /// On SIGTERM, how long to wait for a monitor to give the partitions to other hosts
+    #[arg(long, env = "CHORUS_HAND_OVER", value_name = "SECONDS", default_value_t = 15.0)]
+    hand_over: f64,
+    #[command(flatten)]
+    shared: Shared,
+    #[command(flatten)]
+    machine: Machine,
+}
+
+/// How often it looks which partitions are its own.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How long rooms of a partition that goes may take to be stored. What is not is in the log.
+const STORE_ROOMS: Duration = Duration::from_secs(10);
+
+/// Serves until SIGTERM, Ctrl-C, an operator's drain or its own death.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let mut stop = Stop::new()?;
+    let every = options.machine.heartbeat()?;
+    let hand_over = Duration::try_from_secs_f64(options.hand_over).context("--hand-over makes no sense")?;
+    let hibernate_after =
+        Duration::try_from_secs_f64(options.hibernate_after).context("--hibernate-after makes no sense")?;
+    let cache_dir: PathBuf = options.cache.dir()?;
+    let (bus, store) = options.shared.open().await?;
+    let registration = Registration { role: Role::Host, name: options.machine.name.clone(), address: None };
+    let id = store.register_machine(&registration).await?.id;
+    let heart = Heart::start(store.clone(), id.clone(), every);
+
+    let engine =
+        guest::Engine::new(guest::Options { max_instances: options.max_instances, ..guest::Options::new(cache_dir) })?;
+    let host_options = chorus_host::Options { hibernate_after, ..chorus_host::Options::default() };
+    let (host, failed) = chorus_host::join(host_options, bus.clone(), store.clone(), engine).await?;
+    let mut metrics = Registry::with_prefix("chorus_host");
+    host.register(&mut metrics);
+    let ready = {
+        let host = host.clone();
+        Arc::new(move || if host.owned().is_empty() { Err("no partition is here yet".to_owned()) } else { Ok(()) })
+    };
+    let status = status::serve(options.machine.status, heart.pulse(), ready, metrics).await?;
+    println!("{id} runs rooms; its status is at http://{}/", status.address);
+
+    let mut serving = Serving { id, store, host, heart, lobby: options.lobby, has_lobby: false, leaves_by: None };
+    let ended = serving.serve(&mut stop, failed, hand_over).await;
+    let Serving { id, store, host, heart, .. } = serving;
+    if matches!(ended, Ok(MachineState::Draining)) {
+        host.drain(STORE_ROOMS).await;
+        store.close_machine(&id).await.context("the store does not know that this host has left")?;
+    }
+    drop((heart, status));
+    let state = ended?;
+    anyhow::ensure!(
+        state != MachineState::Dead,
+        "{id} was declared dead: it was not heard for too long. Restart it; it then has a new id"
+    );
+    drop(host);
+    bus.close().await?;
+    store.close().await?;
+    Ok(())
+}
+
+struct Serving {
+    id: MachineId,
+    store: Store,
+    host: Host,
+    heart: Heart,
+    lobby: Kind,
+    /// The lobby is known to be there.
+    has_lobby: bool,
+    /// It is leaving, at the latest then.
+    leaves_by: Option<Instant>,
+}
+
+impl Serving {
+    /// Until it has handed everything over, or is dead.
+    async fn serve(
+        &mut self,
+        stop: &mut Stop,
+        failed: impl Future<Output = HostError>,
+        hand_over: Duration,
+    ) -> anyhow::Result<MachineState> {
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tokio::pin!(failed);
+        loop {
+            tokio::select! {
+                () = stop.asked(), if self.leaves_by.is_none() => self.begin_to_leave(hand_over).await,
+                state = self.heart.leaves(), if self.leaves_by.is_none() => match state {
+                    MachineState::Dead => return Ok(state),
+                    _ => self.begin_to_leave(hand_over).await,
+                },
+                error = &mut failed => return Err(error).context("the rooms had to stop"),
+                _ = looks.tick() => self.look().await?,
+            }
+            let Some(leaves_by) = self.leaves_by else { continue };
+            if self.heart.pulse().borrow().state == MachineState::Dead {
+                return Ok(MachineState::Dead);
+            }
+            if self.host.owned().is_empty() || Instant::now() >= leaves_by {
+                return Ok(MachineState::Draining);
+            }
+        }
+    }
+
+    /// A monitor sees it in the store, and gives the partitions to others.
+    async fn begin_to_leave(&mut self, hand_over: Duration) {
+        self.leaves_by = Some(Instant::now() + hand_over);
+        if let Err(error) = self.store.drain_machine(&self.id).await {
+            tracing::warn!(%error, "the store was not told of the drain");
+        }
+    }
+
+    /// What the store says now: which partitions are here, what each kind runs.
+    async fn look(&mut self) -> Result<(), HostError> {
+        let looked = async {
+            let assignments = self.store.assignments().await?;
+            self.host.refresh_kinds().await?;
+            Ok::<_, HostError>(assignments)
+        };
+        let assignments = match looked.await {
+            Ok(assignments) => assignments,
+            // Games go on with what is here.
+            Err(HostError::Store(error)) => {
+                tracing::warn!(%error, "this host cannot see which partitions are its own");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let mine = assignments.iter().filter(|one| one.host.as_ref() == Some(&self.id));
+        let mine: BTreeSet<u32> = mine.map(|one| one.partition).collect();
+        self.host.own(&mine, STORE_ROOMS).await?;
+        self.ensure_lobby(&mine, assignments.len() as u32).await;
+        Ok(())
+    }
+
+    /// Whoever has the lobby's partition makes it, once there is something for it to run.
+    async fn ensure_lobby(&mut self, mine: &BTreeSet<u32>, partitions: u32) {
+        if self.has_lobby || !mine.contains(&RoomId::LOBBY.partition(partitions)) {
+            return;
+        }
+        match self.host.ensure(RoomId::LOBBY, &self.lobby).await {
+            Ok(()) => self.has_lobby = true,
+            Err(HostError::NoComponent { .. }) => {}
+            Err(error) => tracing::warn!(%error, "the lobby could not be made; trying again"),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! `chorus monitor`: who lives, who hosts what, and the operators' way in.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use chorus_bus::Bus;
+use chorus_core::placement::Limits;
+use chorus_host::guest;
+use chorus_monitor::{Checked, Hooks, Monitor, MonitorError, Token};
+use chorus_store::{MachineState, Registration, Role, Store};
+use clap::Args;
+
+use super::{Machine, Shared, heart::Heart};
+use crate::{cache, stop::Stop};
+
+/// Watches over machines, and answers operators
+///
+/// Run two or three: one acts, the others stand by and answer operators too. Games go on without any.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Where operators reach it. Not to be open to others than them: there is no TLS here
+    #[arg(long, env = "CHORUS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:7400")]
+    listen: SocketAddr,
+    /// What operators show: 16 characters or more
+    #[arg(long, env = "CHORUS_TOKEN", value_name = "SECRET", hide_env_values = true)]
+    token: Token,
+    /// A machine that was silent for longer is dead
+    #[arg(long, env = "CHORUS_DEAD_AFTER", value_name = "SECONDS", default_value_t = 10.0)]
+    dead_after: f64,
+    /// A session that has been gone for this long is over
+    #[arg(long, env = "CHORUS_SESSION_EXPIRY", value_name = "SECONDS", default_value_t = 24.0 * 3600.0)]
+    session_expiry: f64,
+    #[command(flatten)]
+    cache: cache::Options,
+    #[command(flatten)]
+    shared: Shared,
+    #[command(flatten)]
+    machine: Machine,
+}
+
+/// Instances for components that are tried. One is enough; two do no harm.
+const TRIED_AT_ONCE: u32 = 2;
+
+/// Serves until SIGTERM, Ctrl-C, an operator's drain or its own death.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let mut stop = Stop::new()?;
+    let every = options.machine.heartbeat()?;
+    let dead_after = Duration::try_from_secs_f64(options.dead_after).context("--dead-after makes no sense")?;
+    let expire_after =
+        Duration::try_from_secs_f64(options.session_expiry).context("--session-expiry makes no sense")?;
+    let engine = guest::Engine::new(guest::Options {
+        max_instances: TRIED_AT_ONCE,
+        ..guest::Options::new(options.cache.dir()?)
+    })?;
+    let (bus, store) = options.shared.open().await?;
+    let address = Some(options.listen.to_string());
+    let registration = Registration { role: Role::Monitor, name: options.machine.name.clone(), address };
+    let id = store.register_machine(&registration).await?.id;
+    let mut heart = Heart::start(store.clone(), id.clone(), every);
+
+    let dead_after_ms = u64::try_from(dead_after.as_millis()).unwrap_or(u64::MAX);
+    let monitor_options = chorus_monitor::Options {
+        listen: options.listen,
+        limits: Limits { dead_after_ms, lease_ms: dead_after_ms, ..Limits::default() },
+        every,
+        expire_after,
+        ..chorus_monitor::Options::new(id.clone(), options.token)
+    };
+    let hooks = Hooks::new(check(engine));
+    let (monitor, watching) = chorus_monitor::start(monitor_options, bus.clone(), store.clone(), hooks).await?;
+    println!("{id} answers operators at http://{}/", monitor.local_addr());
+
+    tokio::pin!(watching);
+    let state = tokio::select! {
+        () = stop.asked() => MachineState::Draining,
+        state = heart.leaves() => state,
+        ended = &mut watching => return leave(ended, monitor, heart, bus, store).await,
+    };
+    monitor.drain();
+    // It gives the lease up, so that another one acts at once.
+    let ended = watching.await;
+    anyhow::ensure!(
+        state != MachineState::Dead,
+        "{id} was declared dead: it was not heard for too long. Restart it; it then has a new id"
+    );
+    leave(ended, monitor, heart, bus, store).await
+}
+
+/// Its loop has ended, and has closed the monitor's row if it could.
+async fn leave(
+    ended: Result<(), MonitorError>,
+    monitor: Monitor,
+    heart: Heart,
+    bus: Bus,
+    store: Store,
+) -> anyhow::Result<()> {
+    ended?;
+    drop((heart, monitor));
+    bus.close().await?;
+    store.close().await?;
+    Ok(())
+}
+
+/// Tries a component as a host would.
+pub fn check(engine: guest::Engine) -> chorus_monitor::Check {
+    Arc::new(move |wasm| {
+        let engine = engine.clone();
+        Box::pin(async move {
+            let digest = chorus_core::ids::Digest::of(&wasm);
+            let loaded = engine.load(digest, &wasm).await.map_err(|error| error.to_string())?;
+            Ok(Checked { state_version: loaded.manifest().state_version })
+        })
+    })
+}

@@ -1,0 +1,76 @@
+//! What an operator's tools ask a machine: does it answer, can it do its work, how does it do.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use prometheus_client::registry::Registry;
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use warp::{Filter as _, Reply as _, http::StatusCode, reply::Response};
+
+use super::heart::Pulse;
+use chorus_store::MachineState;
+
+/// A machine that has not reached the store for this long cannot take new work.
+const OUT_OF_TOUCH: Duration = Duration::from_secs(5);
+
+/// Serves `/healthz`, `/readyz` and `/metrics`. It stops when it is dropped.
+#[derive(Debug)]
+pub struct Status {
+    pub address: SocketAddr,
+    serving: JoinHandle<()>,
+}
+
+impl Drop for Status {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+/// What `/readyz` goes by: the pulse, and what the machine itself has to say against it.
+pub type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+pub async fn serve(
+    listen: SocketAddr,
+    pulse: watch::Receiver<Pulse>,
+    ready: Ready,
+    metrics: Registry,
+) -> anyhow::Result<Status> {
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen} (--status)"))?;
+    let address = listener.local_addr().context("a socket has no address")?;
+    let metrics = Arc::new(Mutex::new(metrics));
+    let health = warp::path!("healthz").map(|| "ok\n".into_response());
+    let readiness = warp::path!("readyz").map(move || readiness(*pulse.borrow(), &ready));
+    let numbers = warp::path!("metrics").map(move || exposition(&metrics));
+    let routes = warp::get().and(health.or(readiness).unify().or(numbers).unify());
+    let serving = tokio::spawn(warp::serve(routes).incoming(listener).run());
+    Ok(Status { address, serving })
+}
+
+fn readiness(pulse: Pulse, ready: &Ready) -> Response {
+    let of_pulse = match pulse.state {
+        MachineState::Alive if pulse.heard.elapsed() > OUT_OF_TOUCH => Err("the store cannot be reached".to_owned()),
+        MachineState::Alive => Ok(()),
+        MachineState::Draining => Err("draining".to_owned()),
+        MachineState::Dead => Err("declared dead".to_owned()),
+    };
+    match of_pulse.and_then(|()| ready()) {
+        Ok(()) => "ready\n".into_response(),
+        Err(why) => warp::reply::with_status(format!("{why}\n"), StatusCode::SERVICE_UNAVAILABLE).into_response(),
+    }
+}
+
+fn exposition(metrics: &Mutex<Registry>) -> Response {
+    let registry = metrics.lock().expect("nobody panics while holding it");
+    let mut text = String::new();
+    match prometheus_client::encoding::text::encode(&mut text, &registry) {
+        Ok(()) => {
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            warp::reply::with_header(text, "content-type", kind).into_response()
+        }
+        Err(error) => warp::reply::with_status(format!("{error}\n"), StatusCode::INTERNAL_SERVER_ERROR).into_response(),
+    }
+}

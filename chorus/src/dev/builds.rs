@@ -1,0 +1,227 @@
+//! Makes components of guests, by the build tool in their folder, and says how that goes.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use anyhow::{Context as _, bail, ensure};
+use chorus_core::ids::{Digest, Kind};
+use serde::Deserialize;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::Command,
+};
+
+use super::{
+    status::{Board, State},
+    watch::Changed,
+};
+
+/// The build tool, in the folder of guests.
+const TOOL: &str = "build.mjs";
+
+/// Folders beside the kinds that are none; as in `guests/build/sources.mjs`.
+const NOT_KINDS: [&str; 6] = ["sdk", "build", "fixtures", "test", "node_modules", "dist"];
+
+/// The guests of one folder.
+#[derive(Debug)]
+pub struct Builds {
+    dir: PathBuf,
+    fixtures: bool,
+}
+
+/// A component on disk.
+#[derive(Debug)]
+pub struct Built {
+    pub kind: Kind,
+    pub digest: Digest,
+    pub file: PathBuf,
+}
+
+impl Builds {
+    /// The folder that was given, or the nearest one.
+    pub fn find(given: Option<PathBuf>, fixtures: bool) -> anyhow::Result<Builds> {
+        let here = std::env::current_dir().context("there is no current directory")?;
+        let nearest = || here.ancestors().map(|dir| dir.join("guests")).find(|dir| dir.join(TOOL).exists());
+        let dir = given.or_else(nearest).with_context(|| {
+            format!("there is no folder guests/ with a {TOOL} in {} or above; name it by --guests DIR", here.display())
+        })?;
+        ensure!(dir.join(TOOL).exists(), "{} has no {TOOL}: it is not a folder of guests", dir.display());
+        let dir = dir.canonicalize().with_context(|| format!("{} cannot be read", dir.display()))?;
+        Ok(Builds { dir, fixtures })
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What there is to run: built now, or with `as_built` only where something is missing.
+    pub async fn at_start(&self, as_built: bool, board: &Board) -> anyhow::Result<Vec<Built>> {
+        if !(as_built && self.is_complete()) {
+            self.install().await?;
+            self.build(&[], board).await?;
+        }
+        self.in_manifest()
+    }
+
+    /// Builds what a change may have touched. What does not build is told, and left out.
+    pub async fn after(&self, changed: &Changed, board: &Board) -> Vec<Built> {
+        let kinds = self.kinds().into_iter().filter(|kind| changed.may_touch(kind)).collect::<Vec<_>>();
+        for kind in &kinds {
+            board.tell(kind, State::Building);
+        }
+        match self.build(&kinds, board).await {
+            Ok(built) => built,
+            Err(error) => {
+                kinds.iter().for_each(|kind| board.tell(kind, State::BuildFailed { message: format!("{error:#}") }));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Whether every guest has a component. Not whether it is of the newest source.
+    fn is_complete(&self) -> bool {
+        let Ok(manifest) = self.manifest() else { return false };
+        let has = |kind: &String| manifest.get(kind).is_some_and(|entry| self.dist().join(&entry.file).exists());
+        self.kinds().iter().all(has)
+    }
+
+    /// The kinds of this folder, by their names.
+    fn kinds(&self) -> Vec<String> {
+        let names = |dir: &Path| -> Vec<PathBuf> {
+            let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+            entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
+        };
+        let mut paths = names(&self.dir).into_iter().filter(|path| path.is_dir()).collect::<Vec<_>>();
+        if self.fixtures {
+            paths.extend(names(&self.dir.join("fixtures")).into_iter().filter(|path| !path.ends_with("broken")));
+        }
+        let name = |path: &PathBuf| path.file_stem().and_then(|name| name.to_str()).map(str::to_owned);
+        let mut kinds = paths.iter().filter_map(name).collect::<Vec<_>>();
+        kinds.retain(|kind| !NOT_KINDS.contains(&kind.as_str()) && !kind.starts_with('.'));
+        kinds.sort();
+        kinds
+    }
+
+    fn dist(&self) -> PathBuf {
+        self.dir.join("dist")
+    }
+
+    /// Brings the build's own tools, which are pinned by the lock file, when they are not there.
+    async fn install(&self) -> anyhow::Result<()> {
+        if self.dir.join("node_modules").exists() {
+            return Ok(());
+        }
+        println!("installing the guests' build tools (npm ci) …");
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&self.dir).stdin(Stdio::null());
+        let done = npm.status().await.context("npm does not start; guests are built by Node.js 20 or newer")?;
+        ensure!(done.success(), "npm ci in {} failed", self.dir.display());
+        Ok(())
+    }
+
+    /// Runs the build tool, and tells of each guest as it is done.
+    async fn build(&self, kinds: &[String], board: &Board) -> anyhow::Result<Vec<Built>> {
+        let mut node = Command::new("node");
+        node.arg(self.dir.join(TOOL)).arg("--json").args(kinds).current_dir(&self.dir).kill_on_drop(true);
+        if !self.fixtures {
+            node.arg("--no-fixtures");
+        }
+        node.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = node.spawn().context("node does not start; guests are built by Node.js 20 or newer")?;
+        let stdout = child.stdout.take().context("node has no output")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let mut built = Vec::new();
+        let mut told = 0;
+        while let Some(line) = lines.next_line().await.context("the build cannot be read")? {
+            let Ok(one) = serde_json::from_str::<Told>(&line) else {
+                tracing::warn!(line, "the build said what is no JSON");
+                continue;
+            };
+            told += 1;
+            built.extend(self.tell(one, board)?);
+        }
+        let done = child.wait_with_output().await.context("the build cannot be waited for")?;
+        // It fails when one guest does, and has said which.
+        if !done.status.success() && told == 0 {
+            bail!("the guests' build failed: {}", String::from_utf8_lossy(&done.stderr).trim());
+        }
+        Ok(built)
+    }
+
+    fn tell(&self, told: Told, board: &Board) -> anyhow::Result<Option<Built>> {
+        told.warnings.iter().for_each(|warning| println!("{}: warning: {warning}", told.kind));
+        let (Some(file), Some(digest), true) = (&told.file, &told.digest, told.ok) else {
+            let message = told.errors.iter().map(Mistake::to_string).collect::<Vec<_>>().join("\n");
+            board.tell(&told.kind, State::BuildFailed { message });
+            return Ok(None);
+        };
+        // Whoever was told that it is being built is told that it is.
+        if !told.kept || board.is_building(&told.kind) {
+            board.tell(&told.kind, State::Built { bytes: told.bytes, ms: told.ms });
+        }
+        Ok(Some(self.entry(&told.kind, digest, file)?))
+    }
+
+    /// What the last builds have left.
+    fn in_manifest(&self) -> anyhow::Result<Vec<Built>> {
+        let kinds = self.kinds();
+        let manifest = self.manifest()?;
+        let entries = manifest.iter().filter(|(kind, _)| kinds.contains(kind));
+        entries.map(|(kind, entry)| self.entry(kind, &entry.digest, &entry.file)).collect()
+    }
+
+    fn manifest(&self) -> anyhow::Result<BTreeMap<String, Entry>> {
+        let path = self.dist().join("manifest.json");
+        let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is damaged: delete it", path.display()))
+    }
+
+    fn entry(&self, kind: &str, digest: &str, file: &str) -> anyhow::Result<Built> {
+        Ok(Built { kind: Kind::new(kind)?, digest: digest.parse()?, file: self.dist().join(file) })
+    }
+}
+
+/// What the build tool says of one guest; see `guests/build.mjs`.
+#[derive(Debug, Deserialize)]
+struct Told {
+    kind: String,
+    ok: bool,
+    digest: Option<String>,
+    file: Option<String>,
+    #[serde(default)]
+    bytes: u64,
+    #[serde(default)]
+    ms: u64,
+    #[serde(default)]
+    kept: bool,
+    #[serde(default)]
+    warnings: Vec<String>,
+    #[serde(default)]
+    errors: Vec<Mistake>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Mistake {
+    file: String,
+    line: u32,
+    column: u32,
+    message: String,
+}
+
+impl std::fmt::Display for Mistake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.line {
+            0 => write!(f, "{}: {}", self.file, self.message),
+            line => write!(f, "{}:{line}:{}: {}", self.file, self.column, self.message),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Entry {
+    digest: String,
+    file: String,
+}

@@ -1,0 +1,266 @@
+//! `chorus dev`: edge, host and store in one process, on one data directory. The author's tool and the small
+//! deployment.
+//!
+//! ```text
+//! guests/ ─▶ builds (node) ─▶ store ─▶ host ⇄ bus ⇄ edge ⇄ players
+//!              └──────────── status ──────────▶ the page, the terminal
+//! ```
+//! What to read in: this file starts and stops it all; `builds` makes components of guests; `publish` hands them to the
+//! running rooms; `watch` sees changed sources; `status` is what the page and the terminal are told; `events` streams it.
+//!
+//! What it leaves in the data directory is enough to go on after a `kill -9`: the log, the store, nothing else.
+
+mod builds;
+mod events;
+mod operators;
+mod publish;
+mod status;
+mod watch;
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    pin::Pin,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use chorus_bus::{Bus, Fsync, embedded};
+use chorus_core::{
+    ids::{Kind, RoomId},
+    placement,
+    session::Limits,
+};
+use chorus_edge::Edge;
+use chorus_host::{Host, HostError, guest};
+use chorus_monitor::Token;
+use chorus_store::{Durability, Registration, Role, Store};
+use clap::Args;
+use warp::{Filter as _, filters::BoxedFilter, reply::Response};
+
+use self::{builds::Builds, publish::Publisher, status::Board, watch::Watch};
+use crate::{cache, page, stop::Stop};
+
+/// Serves rooms from one process, with nothing else to install
+///
+/// Builds the guests, serves a page to play on, and swaps a guest into its running rooms when its source changes. What
+/// players were told is done survives `kill -9`; see --fsync for what survives a power cut.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Where the log and the store are; made when missing
+    #[arg(long, env = "CHORUS_DATA", value_name = "DIR", default_value = "data")]
+    data: PathBuf,
+    /// The port to serve on; 0 takes a free one
+    #[arg(long, env = "CHORUS_PORT", default_value_t = 4000)]
+    port: u16,
+    /// The address to serve on
+    #[arg(long, env = "CHORUS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1")]
+    listen: std::net::IpAddr,
+    /// When a record counts as durable
+    ///
+    /// background: when it is in the file, synced to disk at most 100 ms later: a `kill -9` loses nothing that was
+    /// acknowledged, a power cut may lose the last 100 ms. always: when it is on the disk: a power cut loses nothing
+    /// that was acknowledged, and every message waits for the disk.
+    #[arg(long, env = "CHORUS_FSYNC", value_name = "always|background", default_value_t)]
+    fsync: Fsync,
+    /// The folder of guests; the nearest `guests/` with a build.mjs, from here upwards, unless told
+    #[arg(long, env = "CHORUS_GUESTS", value_name = "DIR")]
+    guests: Option<PathBuf>,
+    /// Takes the guests as they were last built: builds only what is missing, and does not watch for changes
+    #[arg(long, env = "CHORUS_NO_WATCH")]
+    no_watch: bool,
+    /// Serves the guests of guests/fixtures too
+    #[arg(long, env = "CHORUS_FIXTURES")]
+    fixtures: bool,
+    /// The kind of the room that every session joins first
+    #[arg(long, env = "CHORUS_LOBBY", value_name = "KIND", default_value = "lobby", value_parser = kind)]
+    lobby: Kind,
+    #[command(flatten)]
+    cache: cache::Options,
+    /// What operators show to `chorus status` and the like, 16 characters or more; unless told, one is made and kept in
+    /// the data directory
+    #[arg(long, env = "CHORUS_TOKEN", value_name = "SECRET", hide_env_values = true)]
+    token: Option<Token>,
+    /// Pages of this origin may connect, besides those of this very host and of loopback; `*` is all. May be repeated
+    #[arg(long = "origin", env = "CHORUS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
+    origins: Vec<String>,
+    /// Frames that one session may send per second, in the long run; twice as many at once
+    #[arg(long, env = "CHORUS_RATE", value_name = "N", default_value_t = Limits::default().per_second)]
+    rate: u32,
+    /// Connections at once
+    #[arg(long, env = "CHORUS_MAX_CONNECTIONS", value_name = "N", default_value_t = 100_000)]
+    max_connections: usize,
+    /// Rooms with an instance at once; each reserves 4 GiB of address space, and no memory
+    #[arg(long, env = "CHORUS_MAX_INSTANCES", value_name = "N", default_value_t = guest::Options::MAX_INSTANCES)]
+    max_instances: u32,
+    /// A room that has had nothing to do for this long is put aside: a snapshot stays, and no instance
+    #[arg(long, env = "CHORUS_HIBERNATE_AFTER", value_name = "SECONDS", default_value_t = 60.0)]
+    hibernate_after: f64,
+    /// A session that has been gone for this long is over
+    #[arg(long, env = "CHORUS_SESSION_EXPIRY", value_name = "SECONDS", default_value_t = 24.0 * 3600.0)]
+    session_expiry: f64,
+}
+
+fn kind(name: &str) -> Result<Kind, String> {
+    Kind::new(name).map_err(|error| error.to_string())
+}
+
+/// Players get this long to be told, and rooms this long to be stored.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// How often old sessions and rooms are let go.
+const HOUSEKEEPING: Duration = Duration::from_secs(60);
+
+/// Rows of ended rooms are kept this long, for lists.
+const KEEP_ENDED: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Serves until Ctrl-C or SIGTERM.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let mut stop = Stop::new()?;
+    let mut dev = tokio::select! {
+        started = Dev::start(options) => started?,
+        () = stop.asked() => return Ok(()),
+    };
+    println!("chorus is at {}   (Ctrl-C stops it; what was played is in {})", dev.url(), dev.data.display());
+    let served = dev.serve(&mut stop).await;
+    dev.stop().await?;
+    served
+}
+
+struct Dev {
+    data: PathBuf,
+    bus: Bus,
+    store: Store,
+    host: Host,
+    failed: Pin<Box<dyn Future<Output = HostError> + Send>>,
+    edge: Edge,
+    builds: Builds,
+    publisher: Publisher,
+    watch: Option<Watch>,
+    session_expiry: Duration,
+}
+
+impl Dev {
+    async fn start(options: Options) -> anyhow::Result<Dev> {
+        let builds = Builds::find(options.guests.clone(), options.fixtures)?;
+        let log = embedded::Options { fsync: options.fsync, ..embedded::Options::new(&options.data) };
+        // First, since its lock says whose the directory is.
+        let bus = embedded::open(log).await.context("the data directory cannot be used")?;
+        let store = open_store(&options, &bus).await?;
+        let board = Board::default();
+        let built = builds.at_start(options.no_watch, &board).await?;
+
+        let engine = guest::Engine::new(guest::Options {
+            max_instances: options.max_instances,
+            ..guest::Options::new(options.cache.dir()?)
+        })?;
+        let host_options = chorus_host::Options {
+            hibernate_after: seconds(options.hibernate_after, "--hibernate-after")?,
+            ..chorus_host::Options::default()
+        };
+        let (host, failed) = chorus_host::start(host_options, bus.clone(), store.clone(), engine.clone()).await?;
+        status::follow(&host, &board);
+        let publisher = Publisher::new(engine, store.clone(), host.clone(), board.clone());
+        for component in built {
+            publisher.publish(component).await?;
+        }
+        host.ensure(RoomId::LOBBY, &options.lobby).await?;
+
+        let admin = operators::routes(&options, &bus, &store, &host, publisher.engine()).await?;
+        let routes = events::routes(board).or(admin).unify().or(page::files()).unify().boxed();
+        let edge = open_edge(&options, &bus, &store, routes).await?;
+        let watch = if options.no_watch { None } else { Some(Watch::start(builds.dir())?) };
+        let session_expiry = seconds(options.session_expiry, "--session-expiry")?;
+        let failed = Box::pin(failed);
+        Ok(Dev { data: options.data, bus, store, host, failed, edge, builds, publisher, watch, session_expiry })
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/", self.edge.local_addr())
+    }
+
+    /// Until it is to stop, or cannot go on.
+    async fn serve(&mut self, stop: &mut Stop) -> anyhow::Result<()> {
+        let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
+        loop {
+            tokio::select! {
+                () = stop.asked() => return Ok(()),
+                error = &mut self.failed => return Err(error).context("the rooms had to stop"),
+                changed = Watch::changed(&mut self.watch) => self.rebuild(changed).await,
+                _ = housekeeping.tick() => self.keep_house().await,
+            }
+        }
+    }
+
+    /// Builds what has changed, and hands it to the running rooms. Whatever fails, they go on as they were.
+    async fn rebuild(&mut self, changed: watch::Changed) {
+        let built = self.builds.after(&changed, self.publisher.board()).await;
+        for component in built {
+            if let Err(error) = self.publisher.publish(component).await {
+                tracing::error!("{error:#}");
+            }
+        }
+    }
+
+    async fn keep_house(&self) {
+        if let Err(error) = chorus_monitor::expire(self.session_expiry, &self.bus, &self.store).await {
+            tracing::warn!(%error, "old sessions stay; trying again");
+        }
+        if let Err(error) = self.store.forget_rooms(KEEP_ENDED).await {
+            tracing::warn!(%error, "ended rooms stay listed; trying again");
+        }
+    }
+
+    /// Tells the players, stores the rooms, and leaves the directory whole.
+    async fn stop(self) -> anyhow::Result<()> {
+        let edge = self.edge.id().clone();
+        self.edge.drain(Duration::ZERO, DRAIN).await;
+        drop(self.edge);
+        self.host.drain(DRAIN).await;
+        self.store.close_machine(&edge).await.context("the store was not closed in good order")?;
+        self.bus.close().await.context("the log was not closed in good order")?;
+        self.store.close().await.context("the store was not closed in good order")
+    }
+}
+
+async fn open_store(options: &Options, bus: &Bus) -> anyhow::Result<Store> {
+    let durability = match options.fsync {
+        Fsync::Always => Durability::Always,
+        Fsync::Background => Durability::Background,
+    };
+    let store = Store::open_embedded(&options.data.join("store.sqlite"), durability).await?;
+    let partitions = store.partitions(bus.partitions()).await?;
+    anyhow::ensure!(
+        partitions == bus.partitions(),
+        "{}: the store was made for a log of {partitions} partitions, and the log has {}: they do not belong together",
+        options.data.display(),
+        bus.partitions()
+    );
+    Ok(store)
+}
+
+async fn open_edge(
+    options: &Options,
+    bus: &Bus,
+    store: &Store,
+    routes: BoxedFilter<(Response,)>,
+) -> anyhow::Result<Edge> {
+    let registered = store.register_machine(&Registration::new(Role::Edge)).await?;
+    // What a `kill -9` has left: rooms still think that those players are here.
+    for dead in &registered.dead {
+        chorus_monitor::clean_up(dead, placement::Role::Edge, bus, store).await?;
+    }
+    let listen = SocketAddr::new(options.listen, options.port);
+    let limits = Limits { per_second: options.rate, burst: options.rate.saturating_mul(2), ..Limits::default() };
+    let edge = chorus_edge::Options {
+        origins: options.origins.clone(),
+        limits,
+        max_connections: options.max_connections,
+        ..chorus_edge::Options::new(registered.id, listen)
+    };
+    Ok(chorus_edge::serve(edge, bus.clone(), store.clone(), routes).await?)
+}
+
+fn seconds(given: f64, flag: &str) -> anyhow::Result<Duration> {
+    Duration::try_from_secs_f64(given).map_err(|error| anyhow::anyhow!("{flag} {given}: {error}"))
+}

@@ -1,0 +1,96 @@
+//! Whole games of tic-tac-toe: each move is asked for, answered, and seen by the opponent before the next one.
+
+use tokio::{task::JoinSet, time::Instant};
+
+use super::{
+    Bench,
+    measure::{Latencies, Window},
+    player::{Party, Player},
+    report::Report,
+};
+
+/// A game that nobody wins, so that it is as long as games are.
+const CELLS: [usize; 9] = [0, 1, 2, 4, 3, 5, 7, 6, 8];
+
+/// The room of two players. Turns do not run out while a benchmark waits.
+pub fn party() -> Party {
+    Party { kind: "tic-tac-toe", key: "game".into(), size: 2, options: r#"{"turnSeconds":86400}"# }
+}
+
+/// `rooms` games at once, each followed by a rematch.
+pub async fn play(bench: &Bench, rooms: usize) -> anyhow::Result<Report> {
+    let mut games = Vec::with_capacity(rooms);
+    for party in bench.server.parties(rooms, &party()).await? {
+        games.push(Game::of(party).await?);
+    }
+    let (window, latencies) = (Window::open(bench), Latencies::new());
+    let mut players = JoinSet::new();
+    for mut game in games {
+        let latencies = latencies.clone();
+        players.spawn(async move {
+            while !window.is_over() {
+                game.play_one(|began| latencies.record(&window, began)).await?;
+                game.rematch().await?;
+            }
+            Ok(())
+        });
+    }
+    let seen = window.watch(bench, players, || {}).await?;
+    let figures = [seen.figures("moves", latencies.count()), latencies.figures()].concat();
+    Ok(Report::new("tic-tac-toe", format!("{rooms} rooms, two players in each"), figures))
+}
+
+/// Two players, and whose turn it is.
+#[derive(Debug)]
+pub struct Game {
+    /// By seat.
+    players: [Player; 2],
+    turn: usize,
+}
+
+impl Game {
+    /// The players have entered; who sits where, and who begins, is asked of the room: a move out of turn is refused.
+    pub async fn of(party: Vec<Player>) -> anyhow::Result<Game> {
+        let players = <[Player; 2]>::try_from(party);
+        let mut players = players.map_err(|party| anyhow::anyhow!("a game has two players, not {}", party.len()))?;
+        // Whoever may begin begins, and then moves as the rest of `CELLS` says.
+        let first_begins = players[0].ask("move", r#"{"cell":0}"#).await.is_ok();
+        if !first_begins {
+            players[1].ask("move", r#"{"cell":0}"#).await?;
+        }
+        let turn = usize::from(!first_begins);
+        players[1 - turn].told("moved").await?;
+        let mut game = Game { players, turn: 1 - turn };
+        game.moves(&CELLS[1..], |_| {}).await?;
+        game.rematch().await?;
+        Ok(game)
+    }
+
+    /// One whole game; tells when each move that is done began.
+    pub async fn play_one(&mut self, done: impl FnMut(Instant)) -> anyhow::Result<()> {
+        self.moves(&CELLS, done).await
+    }
+
+    async fn moves(&mut self, cells: &[usize], mut done: impl FnMut(Instant)) -> anyhow::Result<()> {
+        for cell in cells {
+            let began = Instant::now();
+            self.players[self.turn].ask("move", &format!(r#"{{"cell":{cell}}}"#)).await?;
+            done(began);
+            self.turn = 1 - self.turn;
+            self.players[self.turn].told("moved").await?;
+        }
+        Ok(())
+    }
+
+    /// A new game, which the other one begins. There are nine moves in a game, so whose turn it is now did not begin it.
+    pub async fn rematch(&mut self) -> anyhow::Result<()> {
+        for player in &mut self.players {
+            player.ask("rematch", "null").await?;
+        }
+        Ok(())
+    }
+
+    pub fn into_players(self) -> [Player; 2] {
+        self.players
+    }
+}

@@ -1,0 +1,173 @@
+//! `chorus load`: scripted players, and what they see of a server: latencies, rates, its CPU time and memory.
+//!
+//! ```text
+//! scenario ─▶ players (closed loops) ⇄ server        `floor`: what one is compared with
+//!     └─ window: warm-up, then all that counts ─▶ report
+//! ```
+//! What to read in: this file is the command; `player` is one connection; `measure` is the window and the histograms;
+//! `process` reads what the system knows of the server; `floor` is the bare server; the others are the scenarios, each
+//! beginning with what it measures. `scripts/bench.mjs` runs them in turn and makes the table of `docs/performance.md`.
+//!
+//! The server must run the fixture `bench-lobby` as its lobby, and must let a session send as fast as it can:
+//! `chorus dev --no-watch --fixtures --lobby bench-lobby --rate 1000000`.
+
+mod echo;
+mod floor;
+mod games;
+mod measure;
+mod memory;
+mod neighbour;
+mod player;
+mod process;
+mod report;
+mod swap;
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Subcommand};
+
+use self::{player::Server, report::Report};
+
+/// Measures a server with scripted players
+///
+/// The server has to run the lobby of the benchmarks, and to let a session send as fast as it can: `chorus dev
+/// --no-watch --fixtures --lobby bench-lobby --rate 1000000`. Players are closed loops: each sends its next message
+/// when it has the answer to the last one.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Where the server is
+    #[arg(long, global = true, value_name = "URL", default_value = "ws://127.0.0.1:4000/ws")]
+    url: String,
+    /// How long to measure
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 5.0)]
+    seconds: f64,
+    /// How long to play before that
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 1.0)]
+    warm_up: f64,
+    /// The server's process, when it is on this machine: its CPU time and its memory are measured too
+    #[arg(long, global = true, value_name = "PID")]
+    server_pid: Option<u32>,
+    /// The server is the floor, which knows no rooms: whatever comes is the answer
+    #[arg(long, global = true, hide = true)]
+    raw: bool,
+    /// Prints one JSON object, for programs
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    scenario: Scenario,
+}
+
+#[derive(Debug, Subcommand)]
+enum Scenario {
+    /// Rooms whose players each send to their room and wait for the answer
+    Echo {
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        rooms: usize,
+        /// Players in each room
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        clients: usize,
+    },
+    /// One room, in which one player talks to all
+    FanOut {
+        /// Players in the room, the one who talks among them
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        clients: usize,
+    },
+    /// Whole games of tic-tac-toe, one after the other in each room
+    TicTacToe {
+        #[arg(long, value_name = "N", default_value_t = 1000)]
+        rooms: usize,
+    },
+    /// From a player's wish in the lobby to the first answer of a room that was made for it
+    Create {
+        /// Players who wish at the same time
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        clients: usize,
+    },
+    /// Connections that do nothing: memory of each
+    Idle {
+        #[arg(long, value_name = "N", default_value_t = 4000)]
+        clients: usize,
+    },
+    /// Games of tic-tac-toe that pause: memory of each room while it lives, and when it has been put aside
+    Rooms {
+        #[arg(long, value_name = "N", default_value_t = 500)]
+        rooms: usize,
+        /// As the server was told by its option of that name
+        #[arg(long, value_name = "SECONDS", default_value_t = 15.0)]
+        hibernate_after: f64,
+    },
+    /// The longest time that players of a room wait when it changes its component
+    Swap {
+        /// The source of the fixture `bench-room`, in the guests of a server that watches them. A line is added to it
+        #[arg(long, value_name = "FILE")]
+        source: PathBuf,
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        rooms: usize,
+    },
+    /// A room's latency, alone and while another room loops for ever
+    Neighbour {
+        /// Rooms that are measured, one player in each
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        rooms: usize,
+    },
+    /// A bare WebSocket server: it answers with what it is sent at /echo, and repeats it to all who are at /all
+    #[command(hide = true)]
+    Floor {
+        #[arg(long, default_value_t = 0)]
+        port: u16,
+    },
+}
+
+/// Runs one scenario and prints what it found.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let json = options.json;
+    if let Scenario::Floor { port } = options.scenario {
+        return floor::run(port).await;
+    }
+    // On a worker of the runtime, where players are: between it and the main thread each message would be handed over.
+    let measured = tokio::spawn(measured(options)).await?;
+    measured?.print(json);
+    Ok(())
+}
+
+async fn measured(options: Options) -> anyhow::Result<Report> {
+    let bench = Bench::of(&options)?;
+    match options.scenario {
+        Scenario::Echo { rooms, clients } => echo::round_trips(&bench, rooms, clients).await,
+        Scenario::FanOut { clients } => echo::fan_out(&bench, clients).await,
+        Scenario::TicTacToe { rooms } => games::play(&bench, rooms).await,
+        Scenario::Create { clients } => echo::create(&bench, clients).await,
+        Scenario::Idle { clients } => memory::idle(&bench, clients).await,
+        Scenario::Rooms { rooms, hibernate_after } => memory::rooms(&bench, rooms, duration(hibernate_after)?).await,
+        Scenario::Swap { source, rooms } => swap::swap(&bench, &source, rooms).await,
+        Scenario::Neighbour { rooms } => neighbour::neighbour(&bench, rooms).await,
+        Scenario::Floor { .. } => unreachable!("it was run above"),
+    }
+}
+
+/// What every scenario needs to know.
+#[derive(Clone, Debug)]
+struct Bench {
+    server: Server,
+    warm_up: Duration,
+    seconds: Duration,
+    pid: Option<u32>,
+}
+
+impl Bench {
+    fn of(options: &Options) -> anyhow::Result<Bench> {
+        let server = Server::at(&options.url, options.raw)?;
+        let (warm_up, seconds) = (duration(options.warm_up)?, duration(options.seconds)?);
+        Ok(Bench { server, warm_up, seconds, pid: options.server_pid })
+    }
+
+    /// For scenarios that measure memory.
+    fn pid(&self) -> anyhow::Result<u32> {
+        self.pid.ok_or_else(|| anyhow::anyhow!("memory is the server's: say which process it is by --server-pid"))
+    }
+}
+
+fn duration(seconds: f64) -> anyhow::Result<Duration> {
+    Duration::try_from_secs_f64(seconds).map_err(|error| anyhow::anyhow!("{seconds} seconds: {error}"))
+}

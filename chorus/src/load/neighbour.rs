@@ -1,0 +1,59 @@
+//! What a room that loops for ever does to its neighbours.
+
+use tokio::task::JoinSet;
+
+use super::{
+    Bench, echo,
+    measure::{Latencies, Window},
+    player::{Party, Player},
+    report::{Figure, Report},
+};
+
+/// Latencies of `rooms` rooms, first alone, then beside one that is told to loop as soon as it can hear.
+pub async fn neighbour(bench: &Bench, rooms: usize) -> anyhow::Result<Report> {
+    let mut figures = latencies(bench, rooms).await?.into_iter().map(|one| one.of("alone")).collect::<Vec<_>>();
+    let mut looping = JoinSet::new();
+    looping.spawn(loop_for_ever(Player::arrive(&bench.server).await?));
+    let beside = latencies(bench, rooms).await?;
+    if let Some(ended) = looping.try_join_next() {
+        ended??;
+    }
+    figures.extend(beside.into_iter().map(|one| one.of("beside a loop")));
+    Ok(Report::new("neighbour", format!("{rooms} rooms, one player in each"), figures))
+}
+
+async fn latencies(bench: &Bench, rooms: usize) -> anyhow::Result<Vec<Figure>> {
+    let party = Party { kind: "bench-room", key: "neighbour".into(), size: 1, options: "{}" };
+    let parties = bench.server.parties(rooms, &party).await?;
+    let (window, latencies) = (Window::open(bench), Latencies::new());
+    let mut players = JoinSet::new();
+    for player in parties.into_iter().flatten() {
+        players.spawn(echo::echo(player, window, latencies.clone()));
+    }
+    window.watch(bench, players, || {}).await?;
+    Ok(latencies.figures())
+}
+
+/// Each `spin` burns all the fuel that a record has. After some in a row the room is ended, and the player, who is in the
+/// lobby again, takes another one.
+async fn loop_for_ever(mut player: Player) -> anyhow::Result<()> {
+    let party = Party { kind: "spin-forever", key: "spin".into(), size: 1, options: "{}" };
+    player.wish(&party).await?;
+    let mut is_there = false;
+    loop {
+        let text = player.next().await?;
+        if text.starts_with(r#"{"t":"room""#) {
+            is_there = text.contains(r#""kind":"spin-forever""#);
+            if !is_there {
+                player.wish(&party).await?;
+                continue;
+            }
+        } else if !text.starts_with(r#"{"t":"error""#) {
+            continue;
+        }
+        // An error in the lobby answers a `spin` that came there too late.
+        if is_there {
+            player.send("spin", "null").await?;
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! One connection and what a scripted player does with it: it arrives, enters a room, asks, listens.
+//!
+//! Frames are looked at as text, and only as far as they must be: what the players cost, the server does not get.
+
+use std::{fmt::Write as _, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, anyhow, bail};
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::{net::TcpStream, task::JoinSet};
+use tokio_tungstenite::{
+    WebSocketStream, client_async_with_config,
+    tungstenite::{Message, Utf8Bytes, client::IntoClientRequest as _, http::Uri, protocol::WebSocketConfig},
+};
+
+/// The lobby that the server has to have.
+const LOBBY: &str = "bench-lobby";
+
+/// Nothing that is asked for here takes as long.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Players that arrive at the same time.
+const AT_ONCE: usize = 64;
+
+/// Where the server is.
+#[derive(Clone, Debug)]
+pub struct Server {
+    url: Arc<str>,
+    pub address: SocketAddr,
+    /// It is the floor.
+    pub raw: bool,
+}
+
+/// A room to enter: the players of one `key` meet in one.
+#[derive(Clone, Debug)]
+pub struct Party {
+    pub kind: &'static str,
+    pub key: String,
+    pub size: usize,
+    /// The room's options, as JSON.
+    pub options: &'static str,
+}
+
+/// A connected player.
+#[derive(Debug)]
+pub struct Player {
+    socket: WebSocketStream<TcpStream>,
+    raw: bool,
+    id: u64,
+}
+
+impl Server {
+    pub fn at(url: &str, raw: bool) -> anyhow::Result<Server> {
+        let uri: Uri = url.parse().with_context(|| format!("--url {url}"))?;
+        let host = uri.host().ok_or_else(|| anyhow!("--url {url}: it has no host"))?;
+        let host = if host == "localhost" { "127.0.0.1" } else { host.trim_matches(['[', ']']) };
+        let ip = host.parse().with_context(|| format!("--url {url}: the host must be an address"))?;
+        Ok(Server { url: url.into(), address: SocketAddr::new(ip, uri.port_u16().unwrap_or(80)), raw })
+    }
+
+    /// Players in its lobby, in no particular order.
+    pub async fn players(&self, count: usize) -> anyhow::Result<Vec<Player>> {
+        let mut players = Vec::with_capacity(count);
+        let mut arriving = JoinSet::new();
+        for number in 0..count {
+            if number >= AT_ONCE {
+                players.extend(arriving.join_next().await.transpose()?.transpose()?);
+            }
+            let server = self.clone();
+            arriving.spawn(async move { Player::arrive(&server).await });
+        }
+        while let Some(arrived) = arriving.join_next().await {
+            players.push(arrived??);
+        }
+        Ok(players)
+    }
+
+    /// `count` rooms with all their players in them; one list of players for each.
+    pub async fn parties(&self, count: usize, party: &Party) -> anyhow::Result<Vec<Vec<Player>>> {
+        let mut players = self.players(count * party.size).await?.into_iter();
+        let mut parties = Vec::with_capacity(count);
+        for number in 0..count {
+            let mut members: Vec<Player> = players.by_ref().take(party.size).collect();
+            if !self.raw {
+                let party = Party { key: format!("{}-{number}", party.key), ..party.clone() };
+                enter(&mut members, &party).await?;
+            }
+            parties.push(members);
+        }
+        Ok(parties)
+    }
+}
+
+/// All of a party go to their room.
+pub async fn enter(members: &mut [Player], party: &Party) -> anyhow::Result<()> {
+    for member in members.iter_mut() {
+        member.wish(party).await?;
+    }
+    for member in members {
+        member.shown(party.kind).await?;
+    }
+    Ok(())
+}
+
+impl Player {
+    /// Connects; in chorus it says hello and waits until it is in the lobby.
+    pub async fn arrive(server: &Server) -> anyhow::Result<Player> {
+        let mut player = patiently("a connection", Player::connect(server)).await?;
+        if !server.raw {
+            player.say(r#"{"t":"hello"}"#.to_owned()).await?;
+            player.shown(LOBBY).await?;
+        }
+        Ok(player)
+    }
+
+    async fn connect(server: &Server) -> anyhow::Result<Player> {
+        let stream = TcpStream::connect(server.address).await;
+        let stream = stream.with_context(|| format!("no connection to {}", server.address))?;
+        stream.set_nodelay(true)?;
+        // Thousands of them are in this one process.
+        let config = WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(0);
+        let request = server.url.as_ref().into_client_request()?;
+        let (socket, _) = client_async_with_config(request, stream, Some(config)).await.context("no WebSocket")?;
+        Ok(Player { socket, raw: server.raw, id: 0 })
+    }
+
+    /// Asks the lobby for a room, and does not wait.
+    pub async fn wish(&mut self, party: &Party) -> anyhow::Result<()> {
+        let Party { kind, key, size, options } = party;
+        let data = format!(r#"{{"kind":"{kind}","key":"{key}","size":{size},"options":{options}}}"#);
+        self.send("enter", &data).await
+    }
+
+    /// Goes to a room of its own.
+    pub async fn enter(&mut self, party: &Party) -> anyhow::Result<()> {
+        self.wish(party).await?;
+        self.shown(party.kind).await.map(drop)
+    }
+
+    /// Goes back to the lobby.
+    pub async fn go_home(&mut self) -> anyhow::Result<()> {
+        self.send("home", "null").await?;
+        self.shown(LOBBY).await.map(drop)
+    }
+
+    /// Waits until it is in a room of this kind; the frame that says so.
+    pub async fn shown(&mut self, kind: &str) -> anyhow::Result<Utf8Bytes> {
+        let shown = async {
+            loop {
+                let text = self.next().await?;
+                if text.starts_with(r#"{"t":"room""#) && text.contains(&format!(r#""kind":"{kind}""#)) {
+                    return Ok(text);
+                }
+                is_no_error(&text).with_context(|| format!("on the way to {kind}"))?;
+            }
+        };
+        patiently("a room", shown).await
+    }
+
+    /// Sends a message and waits for its answer.
+    pub async fn ask(&mut self, kind: &str, data: &str) -> anyhow::Result<Utf8Bytes> {
+        self.send(kind, data).await?;
+        self.answered().await
+    }
+
+    pub async fn send(&mut self, kind: &str, data: &str) -> anyhow::Result<()> {
+        self.id += 1;
+        let mut text = String::with_capacity(48 + kind.len() + data.len());
+        write!(text, r#"{{"t":"msg","id":{},"type":"{kind}","data":{data}}}"#, self.id)?;
+        self.say(text).await
+    }
+
+    /// Waits for the answer to its last message.
+    pub async fn answered(&mut self) -> anyhow::Result<Utf8Bytes> {
+        loop {
+            let text = self.next().await?;
+            if self.raw || reply_id(&text) == Some(self.id) {
+                return Ok(text);
+            }
+            is_no_error(&text)?;
+        }
+    }
+
+    /// Waits for an event of this type.
+    pub async fn told(&mut self, kind: &str) -> anyhow::Result<Utf8Bytes> {
+        loop {
+            let text = self.next().await?;
+            if is_event(&text, kind) {
+                return Ok(text);
+            }
+            is_no_error(&text)?;
+        }
+    }
+
+    /// The next frame.
+    pub async fn next(&mut self) -> anyhow::Result<Utf8Bytes> {
+        loop {
+            match self.socket.next().await {
+                Some(Ok(Message::Text(text))) => return Ok(text),
+                Some(Ok(Message::Close(frame))) => bail!("the server closed the connection: {frame:?}"),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(error).context("the connection was lost"),
+                None => bail!("the connection is closed"),
+            }
+        }
+    }
+
+    async fn say(&mut self, text: String) -> anyhow::Result<()> {
+        self.socket.send(Message::Text(text.into())).await.context("the connection was lost")
+    }
+}
+
+/// Whether it is an event of this type.
+pub fn is_event(text: &str, kind: &str) -> bool {
+    let of_type = |rest: &str| rest.strip_prefix(kind).is_some_and(|rest| rest.starts_with('"'));
+    text.starts_with(r#"{"t":"event""#) && after(text, r#""type":""#).is_some_and(of_type)
+}
+
+fn reply_id(text: &str) -> Option<u64> {
+    if !text.starts_with(r#"{"t":"reply""#) {
+        return None;
+    }
+    let digits = after(text, r#","id":"#)?;
+    digits[..digits.find(|c: char| !c.is_ascii_digit())?].parse().ok()
+}
+
+fn after<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
+    text.find(mark).map(|at| &text[at + mark.len()..])
+}
+
+fn is_no_error(text: &str) -> anyhow::Result<()> {
+    if text.starts_with(r#"{"t":"error""#) || is_event(text, "failed") {
+        bail!("the server said {text}");
+    }
+    Ok(())
+}
+
+async fn patiently<T>(what: &str, waiting: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let waited = tokio::time::timeout(PATIENCE, waiting).await;
+    waited.unwrap_or_else(|_| bail!("waited {} s for {what}: is the server's lobby {LOBBY}?", PATIENCE.as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_told_apart_by_their_text() {
+        let reply = r#"{"t":"reply","room":"0a","seq":3,"id":27,"data":{"id":5}}"#;
+        assert_eq!(reply_id(reply), Some(27));
+        let event = r#"{"t":"event","room":"0a","seq":3,"type":"moved","data":{}}"#;
+        assert_eq!(reply_id(event), None);
+        assert!(is_event(event, "moved") && !is_event(event, "move"));
+        assert!(is_no_error(reply).is_ok() && is_no_error(r#"{"t":"error","code":"refused"}"#).is_err());
+    }
+}

@@ -1,0 +1,78 @@
+//! What a scenario found: for people a few lines, for programs one JSON object.
+
+use serde_json::{Map, Value, json};
+
+/// One number.
+#[derive(Clone, Debug)]
+pub struct Figure {
+    name: String,
+    value: f64,
+    unit: &'static str,
+}
+
+/// All of one scenario.
+#[derive(Clone, Debug)]
+pub struct Report {
+    scenario: &'static str,
+    what: String,
+    figures: Vec<Figure>,
+}
+
+impl Figure {
+    pub fn new(name: impl Into<String>, value: f64, unit: &'static str) -> Figure {
+        Figure { name: name.into(), value, unit }
+    }
+
+    /// The same number of something more special.
+    pub fn of(self, whose: &str) -> Figure {
+        Figure { name: format!("{} {whose}", self.name), ..self }
+    }
+}
+
+impl Report {
+    pub fn new(scenario: &'static str, what: String, figures: Vec<Figure>) -> Report {
+        Report { scenario, what, figures }
+    }
+
+    pub fn print(&self, as_json: bool) {
+        if as_json {
+            let figure = |figure: &Figure| (figure.name.clone(), Value::from(figure.value));
+            let figures: Map<String, Value> = self.figures.iter().map(figure).collect();
+            println!("{}", json!({ "scenario": self.scenario, "what": self.what, "figures": figures }));
+            return;
+        }
+        println!("{}: {}", self.scenario, self.what);
+        for Figure { name, value, unit } in &self.figures {
+            println!("  {name:<28} {:>12} {unit}", rounded(*value));
+        }
+    }
+}
+
+/// Three digits at least, and thousands set apart.
+fn rounded(value: f64) -> String {
+    if value < 100.0 {
+        return format!("{value:.*}", if value < 10.0 { 2 } else { 1 });
+    }
+    let digits = format!("{value:.0}");
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        let cases = [(1.234, "1.23"), (12.34, "12.3"), (123.4, "123"), (1234.0, "1 234"), (1_234_567.0, "1 234 567")];
+        for (value, text) in cases {
+            assert_eq!(rounded(value), text);
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Where log lines go: standard error, for whoever is woken. Standard output is for what a command has to say.
+
+use clap::{Args, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+/// How to log.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// What is logged: a level, or levels by module as in `info,chorus_host=debug`
+    #[arg(long, env = "CHORUS_LOG", default_value = "warn", global = true, help_heading = "Logging")]
+    log: String,
+    /// How a log line looks
+    #[arg(long, env = "CHORUS_LOG_FORMAT", value_enum, default_value_t, global = true, help_heading = "Logging")]
+    log_format: Format,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// Logs from here on. A filter that makes no sense is said so, and `warn` is taken.
+pub fn start(options: &Options) {
+    let filter = EnvFilter::try_new(&options.log).unwrap_or_else(|error| {
+        eprintln!("chorus: --log {:?} is not a filter ({error}); logging warnings", options.log);
+        EnvFilter::new("warn")
+    });
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match options.log_format {
+        Format::Text => lines.init(),
+        Format::Json => lines.json().init(),
+    }
+}

@@ -1,0 +1,233 @@
+//! Asks a monitor. One connection a request: these are commands, not a service.
+
+use std::{io::Write as _, time::Duration};
+
+use anyhow::{Context as _, bail, ensure};
+use bytes::{Bytes, BytesMut};
+use clap::Args;
+use http_body_util::{BodyExt as _, Full};
+use hyper::{
+    Method, Request, Response, StatusCode, Uri,
+    body::Incoming,
+    client::conn::http1,
+    header::{AUTHORIZATION, HOST},
+};
+use hyper_util::rt::TokioIo;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+/// A monitor that is there answers the connection at once.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// The longest answer is that to a component, which is compiled first.
+const ANSWER: Duration = Duration::from_secs(120);
+
+/// What a whole answer may have: a page of rooms has less than a tenth of it.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// What one event may have: a record of the log has at most 8 MiB.
+const MAX_EVENT: usize = 32 << 20;
+
+/// Whom to ask, and how to print what it says.
+#[derive(Clone, Debug, Args)]
+pub struct Asking {
+    /// The monitor's address, or that of `chorus dev`
+    #[arg(
+        long,
+        env = "CHORUS_MONITOR",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:7400",
+        help_heading = "Monitor"
+    )]
+    monitor: String,
+    /// The monitor's token
+    #[arg(long, env = "CHORUS_TOKEN", value_name = "SECRET", hide_env_values = true, help_heading = "Monitor")]
+    token: String,
+    /// Prints JSON, for programs
+    #[arg(long, help_heading = "Monitor")]
+    pub json: bool,
+}
+
+/// A monitor.
+#[derive(Debug)]
+pub struct Client {
+    authority: String,
+    token: String,
+}
+
+impl Asking {
+    pub fn client(&self) -> anyhow::Result<Client> {
+        let uri: Uri = self.monitor.parse().with_context(|| format!("--monitor {:?} is no address", self.monitor))?;
+        ensure!(
+            uri.scheme_str() == Some("http"),
+            "--monitor {:?} is no http:// address: a monitor has no TLS; reach one that is far away by a tunnel (ssh -L)",
+            self.monitor
+        );
+        let host = uri.host().filter(|host| !host.is_empty()).context("--monitor names no host")?;
+        ensure!(matches!(uri.path(), "" | "/"), "--monitor is an address alone, without a path");
+        let authority = format!("{host}:{}", uri.port_u16().unwrap_or(80));
+        Ok(Client { authority, token: self.token.clone() })
+    }
+}
+
+impl Client {
+    pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        read(self.send(Method::GET, path, Bytes::new()).await?).await
+    }
+
+    pub async fn post(&self, path: &str, body: Bytes) -> anyhow::Result<Value> {
+        read(self.send(Method::POST, path, body).await?).await
+    }
+
+    pub async fn events(&self, path: &str) -> anyhow::Result<Events> {
+        let response = self.send(Method::GET, path, Bytes::new()).await?;
+        match response.status() {
+            StatusCode::OK => Ok(Events { body: response.into_body(), text: BytesMut::new() }),
+            _ => Err(read::<Value>(response).await.err().unwrap_or_else(|| anyhow::anyhow!("no events came"))),
+        }
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Bytes) -> anyhow::Result<Response<Incoming>> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, &self.authority)
+            .header(AUTHORIZATION, format!("Bearer {}", self.token))
+            .body(Full::new(body))
+            .context("the token has characters that no header can carry, or the path is wrong")?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(self.connect().await?)).await?;
+        tokio::spawn(connection);
+        let answer = tokio::time::timeout(ANSWER, sender.send_request(request)).await;
+        let answer = answer.with_context(|| format!("the monitor at {} did not answer", self.authority))?;
+        answer.with_context(|| format!("the connection to the monitor at {} broke", self.authority))
+    }
+
+    async fn connect(&self) -> anyhow::Result<TcpStream> {
+        let connected = tokio::time::timeout(CONNECT, TcpStream::connect(&self.authority)).await;
+        let connected = connected.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
+        connected.with_context(|| {
+            format!("cannot reach a monitor at {}: is one running? Set --monitor or CHORUS_MONITOR", self.authority)
+        })
+    }
+}
+
+/// What a monitor says of what it did not do.
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
+    #[serde(rename = "do")]
+    what_to_do: String,
+}
+
+async fn read<T: DeserializeOwned>(response: Response<Incoming>) -> anyhow::Result<T> {
+    let status = response.status();
+    let body = http_body_util::Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+    let body = body.map_err(|error| anyhow::anyhow!("the answer broke off: {error}"))?.to_bytes();
+    if status.is_success() {
+        return serde_json::from_slice(&body).context("the answer is not what a monitor says; is --monitor right?");
+    }
+    match serde_json::from_slice::<Refusal>(&body) {
+        Ok(Refusal { error, what_to_do }) => bail!("{error}; {what_to_do}"),
+        Err(_) => bail!("it answered {status}; is --monitor a monitor's address?"),
+    }
+}
+
+/// Server-sent events, as they come.
+#[derive(Debug)]
+pub struct Events {
+    body: Incoming,
+    text: BytesMut,
+}
+
+/// One of them.
+#[derive(Debug, PartialEq)]
+pub struct Event {
+    pub name: String,
+    pub data: Value,
+}
+
+impl Events {
+    /// `None`: that was all.
+    pub async fn next(&mut self) -> anyhow::Result<Option<Event>> {
+        loop {
+            if let Some(end) = find(&self.text, b"\n\n") {
+                let block = self.text.split_to(end + 2);
+                match parse(&block)? {
+                    Some(event) => return Ok(Some(event)),
+                    None => continue, // A comment that keeps the line open.
+                }
+            }
+            ensure!(self.text.len() <= MAX_EVENT, "an event is too large");
+            match self.body.frame().await {
+                Some(frame) => {
+                    let data = frame.context("the connection broke")?.into_data().unwrap_or_default();
+                    self.text.extend_from_slice(&data);
+                }
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+fn find(text: &[u8], what: &[u8]) -> Option<usize> {
+    text.windows(what.len()).position(|window| window == what)
+}
+
+fn parse(block: &[u8]) -> anyhow::Result<Option<Event>> {
+    let text = std::str::from_utf8(block).context("an event is not text")?;
+    let mut name = "message".to_owned();
+    let mut data = None;
+    for line in text.lines() {
+        match line.split_once(':') {
+            Some(("event", value)) => name = value.trim().to_owned(),
+            Some(("data", value)) => data = Some(serde_json::from_str(value).context("an event is not JSON")?),
+            _ => {}
+        }
+    }
+    Ok(data.map(|data| Event { name, data }))
+}
+
+/// Prints a line. Whoever reads may have had enough (`| head`): that is no failure of ours.
+pub fn print(line: impl std::fmt::Display) {
+    if writeln!(std::io::stdout(), "{line}").is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// Prints JSON that people can read, too.
+pub fn print_json(value: &Value) {
+    print(serde_json::to_string_pretty(value).expect("a JSON value can be written"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asking(monitor: &str) -> Asking {
+        Asking { monitor: monitor.into(), token: "t".into(), json: false }
+    }
+
+    #[test]
+    fn an_address_is_checked_before_it_is_asked() {
+        for (good, authority) in [
+            ("http://127.0.0.1:7400", "127.0.0.1:7400"),
+            ("http://monitor.example/", "monitor.example:80"),
+            ("http://[::1]:7400", "[::1]:7400"),
+        ] {
+            assert_eq!(asking(good).client().unwrap().authority, authority);
+        }
+        for bad in ["", "127.0.0.1:7400", "https://monitor.example", "http://monitor.example/v1", "http://"] {
+            assert!(asking(bad).client().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn events_are_told_from_comments() {
+        let event = parse(b"id:7\ndata:{\"offset\":7}\n\n").unwrap().unwrap();
+        assert_eq!((event.name.as_str(), &event.data["offset"]), ("message", &Value::from(7)));
+        assert_eq!(parse(b"event:begin\ndata:{\"from\":1}\n\n").unwrap().unwrap().name, "begin");
+        assert_eq!(parse(b":\n\n").unwrap(), None);
+        assert!(parse(b"data:{\n\n").is_err());
+    }
+}

@@ -1,0 +1,278 @@
+//! `chorus room`: rooms, what they hold, and what happens in them.
+
+use std::{fmt::Write as _, time::Duration};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand, ValueEnum};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    client::{Asking, Client, print, print_json},
+    machine::segment,
+    table::{ago, brief, clock, printable, table},
+};
+
+/// Rooms in one request.
+const PAGE: u32 = 500;
+
+/// How soon a line that broke is mended.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Lists rooms, and looks into them
+#[derive(Debug, Args)]
+pub struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Lists rooms, the latest first
+    Ls {
+        /// Only of this kind
+        #[arg(long, value_name = "KIND")]
+        kind: Option<String>,
+        /// Only those that are so
+        #[arg(long, value_enum)]
+        status: Option<Status>,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        limit: u32,
+        #[command(flatten)]
+        asking: Asking,
+    },
+    /// Shows one room: what it runs, who hosts it, what it ended with
+    Get {
+        /// 32 hexadecimal digits
+        id: String,
+        #[command(flatten)]
+        asking: Asking,
+    },
+    /// Shows what a room's newest snapshot holds: its members, its timers, and what its script saved
+    State {
+        /// 32 hexadecimal digits
+        id: String,
+        #[command(flatten)]
+        asking: Asking,
+    },
+    /// Shows what happens in a room: the records of its channel
+    ///
+    /// Without -f, all that are kept so far. What players said is left out unless --content asks for it.
+    Events(EventsOptions),
+}
+
+#[derive(Debug, Args)]
+struct EventsOptions {
+    /// 32 hexadecimal digits
+    id: String,
+    /// Goes on with what comes, until Ctrl-C
+    #[arg(short, long)]
+    follow: bool,
+    /// Begins with the record at this offset
+    #[arg(long, value_name = "OFFSET")]
+    from: Option<u64>,
+    /// With what players and scripts said
+    #[arg(long)]
+    content: bool,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Status {
+    /// Goes on
+    Live,
+    /// By its script or an operator
+    Ended,
+    /// By its faults
+    Failed,
+}
+
+#[derive(Deserialize)]
+struct Room {
+    id: String,
+    kind: String,
+    status: String,
+    component: String,
+    members: u32,
+    created_at: u64,
+}
+
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    match options.command {
+        Command::Ls { kind, status, limit, asking } => list(kind, status, limit, &asking).await,
+        Command::Get { id, asking } => show(&asking, &format!("/v1/rooms/{}", segment(&id))).await,
+        Command::State { id, asking } => show(&asking, &format!("/v1/rooms/{}/state", segment(&id))).await,
+        Command::Events(options) => events(options).await,
+    }
+}
+
+// ---- lists ----
+
+async fn list(kind: Option<String>, status: Option<Status>, limit: u32, asking: &Asking) -> anyhow::Result<()> {
+    let client = asking.client()?;
+    let mut filter = String::new();
+    if let Some(kind) = kind {
+        let _ = write!(filter, "&kind={}", segment(&kind)); // A string takes everything.
+    }
+    if let Some(status) = status {
+        let name = status.to_possible_value().context("every status has a name")?;
+        let _ = write!(filter, "&status={}", name.get_name());
+    }
+    let (rooms, more) = pages(&client, &filter, limit).await?;
+    if asking.json {
+        print_json(&json!({ "rooms": rooms }));
+        return Ok(());
+    }
+    let rooms: Vec<Room> =
+        serde_json::from_value(Value::Array(rooms)).context("this monitor speaks of other things")?;
+    let rows = rooms.into_iter().map(|room| {
+        let (component, age) = (brief(&room.component), ago(room.created_at));
+        [room.id, room.kind, room.status, room.members.to_string(), component, age]
+    });
+    print(table(["ID", "KIND", "STATUS", "MEMBERS", "COMPONENT", "AGE"], rows));
+    if more {
+        print("… and more: see --limit, --kind and --status");
+    }
+    Ok(())
+}
+
+/// Up to `limit` rooms, and whether there are more.
+async fn pages(client: &Client, filter: &str, limit: u32) -> anyhow::Result<(Vec<Value>, bool)> {
+    let (mut rooms, mut after) = (Vec::new(), String::new());
+    loop {
+        let left = limit.saturating_sub(rooms.len() as u32);
+        if left == 0 {
+            return Ok((rooms, true));
+        }
+        let mut page = client.get(&format!("/v1/rooms?limit={}{filter}{after}", left.min(PAGE))).await?;
+        match page["rooms"].take() {
+            Value::Array(more) => rooms.extend(more),
+            _ => bail!("this monitor speaks of other things than this chorus"),
+        }
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={}", segment(next)),
+            None => return Ok((rooms, false)),
+        }
+    }
+}
+
+// ---- one ----
+
+/// What has a shape of its own is shown as it is.
+async fn show(asking: &Asking, path: &str) -> anyhow::Result<()> {
+    let said = asking.client()?.get(path).await?;
+    match asking.json {
+        true => print_json(&said),
+        false => print(lines(&said)),
+    }
+    Ok(())
+}
+
+/// A line for each field, and a line below it for each entry of a list.
+fn lines(said: &Value) -> String {
+    let Value::Object(fields) = said else { return value(said) };
+    let fields: Vec<(&String, &Value)> = fields.iter().filter(|(_, field)| !field.is_null()).collect();
+    let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for (name, field) in fields {
+        match field {
+            Value::Array(entries) if entries.iter().all(Value::is_object) => {
+                let _ = writeln!(text, "{name:<width$}  {}", entries.len());
+                for entry in entries {
+                    let _ = writeln!(text, "{:<width$}  {}", "", pairs(entry.as_object().unwrap_or(&Map::new())));
+                }
+            }
+            field => {
+                let _ = writeln!(text, "{name:<width$}  {}", value(field));
+            }
+        }
+    }
+    text.trim_end().to_owned()
+}
+
+fn pairs(fields: &Map<String, Value>) -> String {
+    let pair = |(name, field): (&String, &Value)| format!("{name}={}", value(field));
+    fields.iter().filter(|(_, field)| !field.is_null()).map(pair).collect::<Vec<_>>().join(" ")
+}
+
+fn value(value: &Value) -> String {
+    match value {
+        Value::String(text) => printable(text),
+        other => printable(&other.to_string()),
+    }
+}
+
+// ---- events ----
+
+async fn events(options: EventsOptions) -> anyhow::Result<()> {
+    let client = options.asking.client()?;
+    let mut from = options.from;
+    let mut connected = false;
+    loop {
+        match watch(&client, &options, &mut from, &mut connected).await {
+            Ok(()) if !options.follow => return Ok(()),
+            // What was never there is not waited for.
+            Err(error) if !options.follow || !connected => return Err(error),
+            Ok(()) => eprintln!("chorus: the monitor has ended the line; trying again"),
+            Err(error) => eprintln!("chorus: {error:#}; trying again"),
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// Until the line ends. `from` is where to go on.
+async fn watch(
+    client: &Client,
+    options: &EventsOptions,
+    from: &mut Option<u64>,
+    connected: &mut bool,
+) -> anyhow::Result<()> {
+    let mut path =
+        format!("/v1/rooms/{}/events?follow={}&content={}", segment(&options.id), options.follow, options.content);
+    if let Some(from) = from {
+        let _ = write!(path, "&from={from}");
+    }
+    let mut events = client.events(&path).await?;
+    *connected = true;
+    while let Some(event) = events.next().await? {
+        match event.name.as_str() {
+            "begin" => *from = event.data["from"].as_u64().or(*from),
+            "error" => bail!("{}; {}", value(&event.data["error"]), value(&event.data["do"])),
+            _ => {
+                print(if options.asking.json { event.data.to_string() } else { line(&event.data) });
+                *from = event.data["offset"].as_u64().map(|offset| offset + 1).or(*from);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A record: when, where, what, and the rest.
+fn line(event: &Value) -> String {
+    let Value::Object(fields) = event else { return value(event) };
+    let number = |name: &str| fields.get(name).and_then(Value::as_u64).unwrap_or_default();
+    let rest: Map<String, Value> =
+        fields.clone().into_iter().filter(|(name, _)| !matches!(&**name, "offset" | "time" | "command")).collect();
+    let command = fields.get("command").map(value).unwrap_or_default();
+    format!("{}  {:>8}  {command:<12}  {}", clock(number("time")), number("offset"), pairs(&rest)).trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_one_line() {
+        let event =
+            json!({ "offset": 12, "time": 3_723_004, "command": "message", "session": "ab", "bytes": 3, "from": null });
+        assert_eq!(line(&event), "01:02:03.004        12  message       bytes=3 session=ab");
+    }
+
+    #[test]
+    fn a_state_is_shown_field_by_field() {
+        let state = json!({ "room": "7", "locked": false, "timers": [{ "name": "turn", "due": 5 }], "state": { "turn": 1 }, "outcome": null });
+        assert_eq!(lines(&state), "locked  false\nroom    7\nstate   {\"turn\":1}\ntimers  1\n        due=5 name=turn");
+    }
+}

@@ -1,0 +1,48 @@
+//! The page to play on, from the binary itself.
+
+use warp::{
+    Filter as _, Reply as _,
+    filters::BoxedFilter,
+    http::{HeaderValue, header},
+    reply::Response,
+};
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// Everything there is to see: its path, its type, its bytes.
+const FILES: [(&str, &str, &str); 9] = [
+    ("", HTML, include_str!("../page/index.html")),
+    ("style.css", CSS, include_str!("../page/style.css")),
+    ("app.js", JAVASCRIPT, include_str!("../page/app.js")),
+    ("builds.js", JAVASCRIPT, include_str!("../page/builds.js")),
+    ("developer.js", JAVASCRIPT, include_str!("../page/developer.js")),
+    ("dom.js", JAVASCRIPT, include_str!("../page/dom.js")),
+    ("game.js", JAVASCRIPT, include_str!("../page/game.js")),
+    ("lobby.js", JAVASCRIPT, include_str!("../page/lobby.js")),
+    ("chorus.js", JAVASCRIPT, include_str!("../../clients/js/chorus.js")),
+];
+
+/// Only what comes from here runs on the page.
+const POLICY: &str = "default-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; frame-ancestors 'none'";
+
+/// `GET /` and its files.
+pub fn files() -> BoxedFilter<(Response,)> {
+    let file = warp::get().and(warp::path::tail()).and_then(async |tail: warp::path::Tail| {
+        let found = FILES.iter().find(|(path, ..)| *path == tail.as_str());
+        found.map(|(_, kind, text)| file(kind, text)).ok_or_else(warp::reject::not_found)
+    });
+    file.boxed()
+}
+
+fn file(kind: &'static str, text: &'static str) -> Response {
+    let mut response = text.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    // The next binary may have another page under the same name.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

@@ -1,0 +1,194 @@
+/** Players for stories: real clients over real sockets, which wait for what they see and never for a time. */
+
+import assert from "node:assert/strict";
+
+import { WebSocket } from "ws";
+
+import { Chorus } from "../../../clients/js/chorus.js";
+
+/** Whatever is waited for, comes within this or not at all. */
+export const PATIENCE_MS = 20_000;
+/** A port of this machine on which nobody listens. */
+const NOWHERE = "ws://127.0.0.1:1/ws";
+const CLIENT = { storage: null, retry: { baseMs: 20, maxMs: 200 }, stableMs: 100 };
+
+export class Player {
+  /** All frames that came, and all events of rooms, oldest first. */
+  frames = [];
+  events = [];
+  /** Sockets that were opened to the server, and whether this one would be. */
+  connections = 0;
+  #away = false;
+  #socket = null;
+  #changed = () => {};
+  /** How many events of each type were waited for already. */
+  #heard = new Map();
+
+  constructor(name, url) {
+    this.name = name;
+    const player = this;
+    const Socket = class extends WebSocket {
+      constructor(address, ...more) {
+        super(player.#away ? NOWHERE : address, ...more);
+        player.#socket = this;
+      }
+    };
+    this.client = new Chorus(`${url}/ws`, { name, WebSocket: Socket, ...CLIENT });
+    this.client.on("frame", ({ out, frame }) => out || this.#take(frame));
+    this.client.on("connected", () => (this.connections += 1));
+    for (const what of ["connected", "disconnected", "reset", "error"]) {
+      this.client.on(what, (details) => this.#took({ what, details }));
+    }
+  }
+
+  static join(name, url) {
+    return new Player(name, url).arrive();
+  }
+
+  /** Connects, and is in the lobby when this resolves. */
+  async arrive() {
+    this.client.connect();
+    await this.in("lobby");
+    await this.hears("welcome");
+    return this;
+  }
+
+  get view() {
+    return this.client.room?.view;
+  }
+
+  // ---- doing ----
+
+  /** Resolves with the reply; one that does not come is an error of the story. */
+  async send(type, data) {
+    let late;
+    const never = new Promise((_, reject) => {
+      late = setTimeout(() => reject(this.#inVain(`an answer to ${type}`)), PATIENCE_MS);
+    });
+    return Promise.race([this.client.send(type, data), never]).finally(() => clearTimeout(late));
+  }
+
+  find() {
+    return this.send("find", { kind: "tic-tac-toe" });
+  }
+
+  move(cell) {
+    return this.send("move", { cell });
+  }
+
+  /** The connection breaks, and the next ones come to nothing until `comeBack`. */
+  goAway() {
+    this.#away = true;
+    this.#socket.terminate();
+  }
+
+  comeBack() {
+    this.#away = false;
+  }
+
+  /** Leaves nothing behind that another story could trip over. */
+  async leave() {
+    if (this.client.state === "connected" && this.client.room?.kind === "lobby") await this.send("cancel").catch(() => {});
+    this.client.close();
+  }
+
+  // ---- waiting ----
+
+  /** Resolves with what `condition` gives as soon as that is something; it is asked whenever anything has come. */
+  async until(what, condition) {
+    const deadline = Date.now() + PATIENCE_MS;
+    for (;;) {
+      const found = condition();
+      if (found) return found;
+      const left = deadline - Date.now();
+      if (left <= 0) throw this.#inVain(what);
+      await this.#change(left);
+    }
+  }
+
+  /** In a room of this kind, and shown it. */
+  in(kind) {
+    return this.until(`a ${kind}`, () => this.client.room?.kind === kind && this.client.room);
+  }
+
+  /** The next event of this type: each is waited for once. */
+  async hears(type) {
+    const before = this.#heard.get(type) ?? 0;
+    this.#heard.set(type, before + 1);
+    return this.until(`the event ${type}`, () => this.events.filter((event) => event.type === type)[before]).then(({ data }) => data);
+  }
+
+  sees(what, condition) {
+    return this.until(`${what}`, () => this.view && condition(this.view) && this.view);
+  }
+
+  resumed(times) {
+    return this.until(`its ${times}. resume`, () => this.client.resumes >= times && this.client.state === "connected");
+  }
+
+  #change(ms) {
+    return new Promise((resolve) => {
+      const late = setTimeout(resolve, ms);
+      this.#changed = () => (clearTimeout(late), resolve());
+    });
+  }
+
+  #take(frame) {
+    this.frames.push(frame);
+    if (frame.t === "event") this.events.push(frame);
+    this.#took();
+  }
+
+  #took(note) {
+    if (note) this.frames.push(note);
+    // After the client has done with it too.
+    queueMicrotask(() => this.#changed());
+  }
+
+  #inVain(what) {
+    const { state, room } = this.client;
+    const last = this.frames.slice(-12).map((frame) => `  ${JSON.stringify(frame)}`);
+    const now = `it is ${state}, in ${room?.kind}, with ${JSON.stringify(this.view)}; the last that came:`;
+    return new Error([`${this.name} waited in vain for ${what}; ${now}`, ...last].join("\n"));
+  }
+
+  // ---- judging ----
+
+  /** Every frame of every room came once and in its order, whatever became of the connections. */
+  assertGapFree() {
+    assert.deepEqual([this.client.gaps, this.client.duplicates], [0, 0], `${this.name}: [gaps, duplicates]`);
+    const last = new Map();
+    for (const { t, room, seq } of this.frames) {
+      if (seq === undefined) continue;
+      const continues = seq === (last.get(room) ?? 0) + 1 || (t === "room" && seq > last.get(room)) || (t === "room" && !last.has(room));
+      assert.ok(continues, `${this.name}: ${t} ${seq} after ${last.get(room)} of room ${room}`);
+      last.set(room, seq);
+    }
+  }
+}
+
+/** Two at a table. Resolves with `[first, second]` in the order of moving. */
+export async function pair(one, other) {
+  await one.find();
+  await other.find();
+  await Promise.all([one.in("tic-tac-toe"), other.in("tic-tac-toe")]);
+  return byTurn(one, other);
+}
+
+/** The one whose turn it is, first. */
+export function byTurn(one, other) {
+  const { turn, you } = one.view;
+  return turn === you ? [one, other] : [other, one];
+}
+
+/** Plays the cells by turns; each move is seen by both before the next is made. */
+export async function play([first, second], cells) {
+  for (const [n, cell] of cells.entries()) {
+    const mover = n % 2 === 0 ? first : second;
+    assert.deepEqual(await mover.move(cell), {}, `move ${n}, to ${cell}`);
+    for (const player of [first, second]) await player.sees(`a mark on ${cell}`, ({ board }) => board[cell] !== null);
+  }
+}
+
+export const FIRST_WINS = [0, 3, 1, 4, 2];
+export const DRAW = [0, 1, 2, 4, 3, 5, 7, 6, 8];

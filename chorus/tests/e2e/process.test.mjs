@@ -1,0 +1,97 @@
+// `chorus dev` as a process: how it ends, and what of it is left. Not for a cluster.
+
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+
+import { freePort, Server } from "../server.mjs";
+import { Player, pair, play } from "./people.mjs";
+
+/** A story with a server of its own. */
+function story(name, tell) {
+  test(name, { timeout: 120_000 }, async () => {
+    const server = await Server.start({ port: await freePort() });
+    const players = [];
+    const come = (name) => {
+      players.push(new Player(name, server.url));
+      return players.at(-1).arrive();
+    };
+    try {
+      await tell(server, come);
+      players.forEach((player) => player.assertGapFree());
+    } finally {
+      players.forEach((player) => player.client.close());
+      await server.stop();
+    }
+  });
+}
+
+story("Ctrl-C tells the players, ends with 0, and a restart goes on where it was", async (server, come) => {
+  const players = await pair(await come("Ana"), await come("Bo"));
+  await play(players, [0, 3]);
+  assert.equal(await server.interrupt(), 0, server.output);
+  for (const player of players) {
+    const { details } = await player.until("to be told", () => player.frames.find(({ what }) => what === "disconnected"));
+    assert.deepEqual([details.code, details.willRetry], [4001, true]);
+  }
+  await server.start();
+  for (const player of players) await player.resumed(1);
+  await play(players, [1, 4, 2]);
+  for (const player of players) await player.sees("the end", ({ winner }) => winner === players[0].view.you);
+});
+
+story("SIGTERM is as good", async (server, come) => {
+  await come("Ana");
+  assert.equal(await server.interrupt("SIGTERM"), 0, server.output);
+});
+
+story("the directory is one process's: a second is refused, and the first does not notice", async (server, come) => {
+  const ana = await come("Ana");
+  const second = new Server({ data: server.data, port: await freePort() });
+  await assert.rejects(second.start(), (error) => {
+    assert.match(error.message, /ended with 1\n/);
+    assert.match(error.message, /is in use by another chorus process \(pid \d+\): stop it, or give this one another directory/);
+    return true;
+  });
+  assert.ok(Array.isArray(await ana.send("games")));
+});
+
+story("a port that is taken is said to be", async (server) => {
+  const data = await mkdtemp(join(tmpdir(), "chorus-"));
+  const second = new Server({ data, port: new URL(server.url).port });
+  await assert.rejects(second.start(), /ended with 1\n[^]*cannot listen on 127\.0\.0\.1:\d+/);
+  await rm(data, { recursive: true, force: true });
+});
+
+test("a data directory that is a file is said to be", async () => {
+  const data = join(await mkdtemp(join(tmpdir(), "chorus-")), "data");
+  await writeFile(data, "");
+  const server = new Server({ data, port: await freePort() });
+  await assert.rejects(server.start(), (error) => error.message.includes(data) && /ended with 1\n/.test(error.message));
+  await rm(join(data, ".."), { recursive: true, force: true });
+});
+
+story("what is left of it can be read by its next life, again and again", async (server, come) => {
+  const ana = await come("Ana");
+  const session = ana.client.session;
+  for (let life = 1; life <= 4; life++) {
+    await (life % 2 ? server.kill9() : server.interrupt());
+    await server.start();
+    await ana.resumed(life);
+    assert.equal(ana.client.session, session);
+    assert.deepEqual(await ana.send("cancel"), {});
+  }
+});
+
+story("the page, its files and the client are served", async (server) => {
+  for (const [path, type] of [["/", "text/html"], ["/style.css", "text/css"], ["/app.js", "text/javascript"], ["/chorus.js", "text/javascript"]]) {
+    const response = await fetch(server.url + path);
+    assert.equal(response.status, 200, path);
+    assert.ok(response.headers.get("content-type").startsWith(type), path);
+  }
+  const events = await fetch(`${server.url}/dev/events`);
+  assert.match(events.headers.get("content-type"), /^text\/event-stream/);
+  await events.body.cancel();
+});

@@ -1,0 +1,87 @@
+/** A WebSocket without a client: whatever a story wants to send, and whatever comes back. */
+
+import { once } from "node:events";
+
+import { WebSocket } from "ws";
+
+import { PATIENCE_MS } from "./people.mjs";
+
+const PROTOCOL = "v1.json.chorus";
+
+export class Raw {
+  /** Frames that came and were not looked at yet. */
+  #frames = [];
+  #closed = null;
+  #changed = () => {};
+
+  /** Resolves when the socket is open; rejects with the HTTP status when it is refused. */
+  static async connect(url, { headers = {}, protocol = PROTOCOL } = {}) {
+    const socket = new WebSocket(`${url.replace(/^http/, "ws")}/ws`, protocol, { headers });
+    const raw = new Raw(socket);
+    await Promise.race([once(socket, "open"), once(socket, "unexpected-response").then(([, { statusCode }]) => { throw new Error(`HTTP ${statusCode}`); })]);
+    return raw;
+  }
+
+  constructor(socket) {
+    this.socket = socket;
+    socket.on("message", (text) => (this.#frames.push(JSON.parse(text)), this.#changed()));
+    socket.on("close", (code, reason) => ((this.#closed = { code, reason: String(reason) }), this.#changed()));
+    socket.on("error", () => {}); // `close` follows.
+  }
+
+  /** A text as it is, anything else as JSON. */
+  send(frame) {
+    this.socket.send(typeof frame === "string" ? frame : JSON.stringify(frame));
+    return this;
+  }
+
+  /** Says hello, and resolves with the welcome. */
+  async hello(more = {}) {
+    this.send({ t: "hello", ...more });
+    return this.frame("welcome");
+  }
+
+  /** A session in its lobby. */
+  async arrive(name = "Raw") {
+    const welcome = await this.hello({ name });
+    const room = await this.frame("room");
+    return { ...welcome, room: room.room };
+  }
+
+  /** The next frame of this kind; those before it are passed over. */
+  frame(kind, fits = () => true) {
+    return this.#first(`${kind}`, (frame) => frame.t === kind && fits(frame));
+  }
+
+  /** The one answer to the message of this id, be it a reply or an error. */
+  answer(id) {
+    return this.#first(`answer to ${id}`, (frame) => frame.id === id);
+  }
+
+  async #first(what, fits) {
+    for (;;) {
+      const at = this.#frames.findIndex(fits);
+      if (at >= 0) return this.#frames.splice(0, at + 1).at(-1);
+      if (this.#closed) throw new Error(`closed with ${this.#closed.code} while waiting for ${what}`);
+      await this.#change(what);
+    }
+  }
+
+  /** How it ends: `{ code, reason }`. */
+  async closed() {
+    while (!this.#closed) await this.#change("the end");
+    return this.#closed;
+  }
+
+  /** The connection is gone without a word. */
+  terminate() {
+    this.socket.terminate();
+  }
+
+  #change(what) {
+    return new Promise((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error(`no ${what} came; there is ${JSON.stringify(this.#frames)}`)), PATIENCE_MS);
+      this.#changed = () => (clearTimeout(late), resolve());
+    });
+  }
+}

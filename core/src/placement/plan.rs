@@ -1,0 +1,75 @@
+//! Which partitions go where: with few moves, to an even load. The same tables give the same plan.
+//!
+//! A move costs the rooms of a partition a pause (they are brought to life again on the other host), so none is made
+//! that is not needed: partitions without a host go to those who have the fewest, and a host gives away only what it
+//! has above its share. Rooms are spread over partitions by a hash, so a partition is a good measure of load.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Assignment, Partition};
+use crate::ids::MachineId;
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// In the order of partitions.
+    pub moves: Vec<Assignment>,
+    /// Partitions that need a host, when there is none.
+    pub homeless: usize,
+}
+
+/// `up`: hosts that can take partitions. `silent`: hosts that keep what they have, and of which nobody knows whether
+/// they will be there: until that is known, nothing is moved for the sake of evenness.
+pub(super) fn plan(partitions: &[Partition], up: &[&MachineId], silent: &BTreeSet<&MachineId>) -> Plan {
+    let mut loads: BTreeMap<&MachineId, BTreeSet<u32>> = up.iter().map(|host| (*host, BTreeSet::new())).collect();
+    let mut homeless = BTreeSet::new();
+    for Partition { partition, host, .. } in partitions {
+        match host.as_ref().and_then(|host| loads.get_mut(host)) {
+            Some(load) => drop(load.insert(*partition)),
+            None if host.as_ref().is_some_and(|host| silent.contains(host)) => {}
+            None => drop(homeless.insert(*partition)),
+        }
+    }
+    if loads.is_empty() {
+        // Somebody silent may be heard any moment.
+        let homeless = if silent.is_empty() { homeless.len() } else { 0 };
+        return Plan { moves: Vec::new(), homeless };
+    }
+    if silent.is_empty() {
+        homeless.extend(surplus(&mut loads, partitions.len()));
+    }
+    let new_hosts = deal(homeless, loads);
+    let moved = |partition: &Partition| {
+        let host = new_hosts.get(&partition.partition)?;
+        Some(Assignment { partition: partition.partition, host: (*host).clone(), epoch: partition.epoch + 1 })
+    };
+    let mut moves: Vec<Assignment> = partitions.iter().filter_map(moved).collect();
+    moves.sort_unstable_by_key(|assignment| assignment.partition);
+    Plan { moves, homeless: 0 }
+}
+
+/// Takes away what hosts have above their share. Where shares cannot all be equal, whoever has most keeps one more.
+fn surplus(loads: &mut BTreeMap<&MachineId, BTreeSet<u32>>, partitions: usize) -> Vec<u32> {
+    let (share, extra) = (partitions / loads.len(), partitions % loads.len());
+    let mut by_load: Vec<&mut BTreeSet<u32>> = loads.values_mut().collect();
+    by_load.sort_by_key(|load| std::cmp::Reverse(load.len()));
+    let mut surplus = Vec::new();
+    for (place, load) in by_load.into_iter().enumerate() {
+        let share = share + usize::from(place < extra);
+        while load.len() > share {
+            surplus.extend(load.pop_last());
+        }
+    }
+    surplus
+}
+
+/// Each to the host that has the fewest then, the first by name among equals.
+fn deal(homeless: BTreeSet<u32>, loads: BTreeMap<&MachineId, BTreeSet<u32>>) -> BTreeMap<u32, &MachineId> {
+    let mut by_load: BTreeSet<(usize, &MachineId)> = loads.iter().map(|(host, load)| (load.len(), *host)).collect();
+    let mut dealt = BTreeMap::new();
+    for partition in homeless {
+        let Some((load, host)) = by_load.pop_first() else { break };
+        by_load.insert((load + 1, host));
+        dealt.insert(partition, host);
+    }
+    dealt
+}

@@ -1,0 +1,108 @@
+//! What the store knows of machines and partitions, as the monitor reads it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{MachineId, Offset};
+
+/// Both tables. They need not be of one instant: whatever has changed in between is in the next view.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    pub machines: Vec<Machine>,
+    pub partitions: Vec<Partition>,
+}
+
+/// A machine that has not left in good order: then its row goes with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    pub id: MachineId,
+    pub role: Role,
+    pub state: MachineState,
+    /// How long ago it was heard last, by the database's clock.
+    pub silent_ms: u64,
+}
+
+/// What a machine does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    Edge,
+    Host,
+    Monitor,
+}
+
+/// How a machine stands, by its own word, an operator's or a monitor's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MachineState {
+    Alive,
+    /// It takes nothing new, hands over, and leaves.
+    Draining,
+    /// A monitor has declared it dead. It never comes back under this id.
+    Dead,
+}
+
+/// A slice of the rooms.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partition {
+    pub partition: u32,
+    /// Its host, or its last one. `None` at the very beginning.
+    pub host: Option<MachineId>,
+    /// How often it was assigned. A host acts on the highest that it knows.
+    pub epoch: u64,
+    pub checkpoint: Offset,
+}
+
+impl View {
+    /// Whether any partition has this host.
+    pub fn is_host(&self, machine: &MachineId) -> bool {
+        self.partitions.iter().any(|partition| partition.host.as_ref() == Some(machine))
+    }
+}
+
+impl Role {
+    pub const ALL: [Role; 3] = [Role::Edge, Role::Host, Role::Monitor];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Edge => "edge",
+            Role::Host => "host",
+            Role::Monitor => "monitor",
+        }
+    }
+
+    /// The role of this name.
+    pub fn parse(name: &str) -> Option<Role> {
+        Role::ALL.into_iter().find(|role| role.as_str() == name)
+    }
+}
+
+impl MachineState {
+    pub const ALL: [MachineState; 3] = [MachineState::Alive, MachineState::Draining, MachineState::Dead];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MachineState::Alive => "alive",
+            MachineState::Draining => "draining",
+            MachineState::Dead => "dead",
+        }
+    }
+
+    /// The state of this name.
+    pub fn parse(name: &str) -> Option<MachineState> {
+        MachineState::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for MachineState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,80 @@
+//! What an edge counts, for those who watch over it. Names and meanings are in `docs/operating.md`.
+
+use std::{fmt, sync::Arc};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::ConstGauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+
+use crate::hub::Hub;
+
+#[derive(Debug)]
+pub(crate) struct Counts {
+    pub accepted: Counter,
+    pub messages: Counter,
+    pub deliveries: Counter,
+    pub closes: Family<Code, Counter>,
+    /// From a message's append to the room's answer in the outbox.
+    pub answers: Histogram,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Code {
+    pub code: u16,
+}
+
+impl Default for Counts {
+    fn default() -> Counts {
+        Counts {
+            accepted: Counter::default(),
+            messages: Counter::default(),
+            deliveries: Counter::default(),
+            closes: Family::default(),
+            // 0.25 ms to 16 s.
+            answers: Histogram::new(exponential_buckets(0.000_25, 2.0, 17)),
+        }
+    }
+}
+
+/// Everything about an edge that is counted.
+pub(crate) fn register(hub: &Arc<Hub>, registry: &mut Registry) {
+    let counts = &hub.counts;
+    registry.register("accepted", "WebSockets that were opened", counts.accepted.clone());
+    registry.register("messages", "Messages of players that were taken", counts.messages.clone());
+    registry.register("deliveries", "Frames of rooms that were put out for players", counts.deliveries.clone());
+    registry.register("closes", "Connections that this edge has closed, by code", counts.closes.clone());
+    registry.register("answer_seconds", "From a message to its room's answer", counts.answers.clone());
+    registry.register_collector(Box::new(Now(hub.clone())));
+}
+
+/// What is so at the moment of asking.
+struct Now(Arc<Hub>);
+
+impl fmt::Debug for Now {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Now")
+    }
+}
+
+impl Collector for Now {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let gauges = [
+            ("connections", "WebSockets that are open", self.0.connections()),
+            ("sessions", "Sessions that are connected", self.0.sessions()),
+        ];
+        for (name, help, count) in gauges {
+            let gauge = ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX));
+            let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
+            gauge.encode(metric)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,147 @@
+//! What a host counts, for those who watch over it. Names and meanings are in `docs/operating.md`.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use chorus_core::{command::Fault, effect::RestoreReason, ids::Time};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::ConstGauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+
+use crate::{Shared, now};
+
+#[derive(Debug)]
+pub struct Counts {
+    pub records: Counter,
+    pub deliveries: Counter,
+    pub throws: Counter,
+    pub faults: Family<How, Counter>,
+    pub snapshots: Counter,
+    pub recoveries: Family<Why, Counter>,
+    pub swaps: Family<Ended, Counter>,
+    /// From a record's time to the moment at which what it caused was handed to the bus.
+    pub latency: Histogram,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct How {
+    pub how: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Why {
+    pub why: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Ended {
+    pub ended: &'static str,
+}
+
+impl Default for Counts {
+    fn default() -> Counts {
+        Counts {
+            records: Counter::default(),
+            deliveries: Counter::default(),
+            throws: Counter::default(),
+            faults: Family::default(),
+            snapshots: Counter::default(),
+            recoveries: Family::default(),
+            swaps: Family::default(),
+            // 0.25 ms to 16 s.
+            latency: Histogram::new(exponential_buckets(0.000_25, 2.0, 17)),
+        }
+    }
+}
+
+impl Counts {
+    pub fn fault(&self, fault: &Fault) {
+        let how = match fault {
+            Fault::Threw(_) => "threw",
+            Fault::Trapped(_) => "trapped",
+            Fault::OutOfFuel(_) => "out_of_fuel",
+            Fault::OutOfMemory(_) => "out_of_memory",
+            Fault::TooMuch(_) => "too_much",
+            Fault::Garbage(_) => "garbage",
+        };
+        self.faults.get_or_create(&How { how }).inc();
+    }
+
+    pub fn restored(&self, why: RestoreReason) {
+        let why = match why {
+            RestoreReason::Recovered => "recovered",
+            RestoreReason::Woken => "woken",
+            RestoreReason::Swapped => "swapped",
+            RestoreReason::Faulted => "faulted",
+        };
+        self.recoveries.get_or_create(&Why { why }).inc();
+    }
+
+    pub fn swap(&self, ended: &'static str) {
+        self.swaps.get_or_create(&Ended { ended }).inc();
+    }
+
+    /// What a record of this time has caused is on its way.
+    pub fn caused(&self, time: Time) {
+        self.latency.observe(now().since(time) as f64 / 1000.0);
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        registry.register("records", "Records handed to rooms", self.records.clone());
+        registry.register("deliveries", "Frames for members, each counted once for each", self.deliveries.clone());
+        registry.register("throws", "Hooks that threw, and had no effect", self.throws.clone());
+        registry.register("faults", "Records that a guest failed on, and that are skipped", self.faults.clone());
+        registry.register("snapshots", "Snapshots handed to the store", self.snapshots.clone());
+        registry.register("recoveries", "New instances for rooms that have lived before", self.recoveries.clone());
+        registry.register("swaps", "Rooms that were to change component", self.swaps.clone());
+        let latency = "From a record's time to its outputs on the bus, by two machines' clocks";
+        registry.register("record_to_output_seconds", latency, self.latency.clone());
+    }
+}
+
+/// Everything about a host that is counted.
+pub fn register(host: &Arc<Shared>, registry: &mut Registry) {
+    host.counts.register(registry);
+    registry.register_collector(Box::new(Now(host.clone())));
+}
+
+/// What is so at the moment of asking.
+struct Now(Arc<Shared>);
+
+impl fmt::Debug for Now {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Now")
+    }
+}
+
+impl Collector for Now {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let host = &self.0;
+        let owned = host.partitions.owned();
+        let mut rooms: BTreeMap<String, i64> = BTreeMap::new();
+        for room in host.rooms().values() {
+            *rooms.entry(room.kind().map_or_else(|| "unknown".into(), |kind| kind.to_string())).or_default() += 1;
+        }
+        let count = ConstGauge::new(i64::try_from(owned.len()).unwrap_or(i64::MAX));
+        let metric = encoder.encode_descriptor("partitions", "Partitions of this host", None, count.metric_type())?;
+        count.encode(metric)?;
+        let none = ConstGauge::new(0i64).metric_type();
+        let mut family = encoder.encode_descriptor("rooms_live", "Rooms with a task, by kind", None, none)?;
+        for (kind, count) in rooms {
+            ConstGauge::new(count).encode(family.encode_family(&[("kind", kind)])?)?;
+        }
+        let mut family = encoder.encode_descriptor("lag_records", "Records that wait in the log", None, none)?;
+        for partition in owned {
+            let lag = i64::try_from(host.partitions.lag(partition)).unwrap_or(i64::MAX);
+            ConstGauge::new(lag).encode(family.encode_family(&[("partition", partition.to_string())])?)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,151 @@
+//! Which partitions are this host's, and how they come and go.
+//!
+//! A partition is *taken* by bringing its rooms up to the log's end and then following it; it is *handed over* by putting
+//! its rooms aside. Rooms that do not come that far in time are given up: whatever they had in mind is in the log, and
+//! whoever has the partition next does the same again under the same numbers.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use chorus_core::ids::{Offset, RoomId};
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::{HostError, Shared, alarms, dispatch};
+
+/// How often it is looked whether all rooms have been put aside.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// The partitions of this host.
+#[derive(Debug)]
+pub struct Partitions {
+    owned: Mutex<BTreeMap<u32, Owned>>,
+    /// How far each has been handed to its rooms: one past the last offset.
+    positions: Vec<AtomicU64>,
+    /// Where each one's log ended when that was last asked.
+    ends: Vec<AtomicU64>,
+}
+
+#[derive(Debug)]
+struct Owned {
+    /// `true` from the moment that its rooms are to be put aside.
+    leaving: watch::Sender<bool>,
+    following: JoinHandle<()>,
+}
+
+impl Partitions {
+    pub fn new(count: u32) -> Partitions {
+        let zeros = || (0..count).map(|_| AtomicU64::new(0)).collect();
+        Partitions { owned: Mutex::default(), positions: zeros(), ends: zeros() }
+    }
+
+    pub fn owned(&self) -> BTreeSet<u32> {
+        self.lock().keys().copied().collect()
+    }
+
+    /// Whether this partition's rooms are to be put aside. One that is not here is gone already.
+    pub fn is_leaving(&self, partition: u32) -> bool {
+        self.lock().get(&partition).is_none_or(|owned| *owned.leaving.borrow())
+    }
+
+    pub fn moved(&self, partition: u32, end: Offset) {
+        self.positions[partition as usize].store(end, Ordering::Release);
+    }
+
+    /// One past the last offset that was handed to a room.
+    pub fn position(&self, partition: u32) -> Offset {
+        self.positions[partition as usize].load(Ordering::Acquire)
+    }
+
+    pub fn ends(&self, partition: u32, end: Offset) {
+        self.ends[partition as usize].store(end, Ordering::Release);
+    }
+
+    /// Records that were not handed to their rooms when that was last asked.
+    pub fn lag(&self, partition: u32) -> u64 {
+        self.ends[partition as usize].load(Ordering::Acquire).saturating_sub(self.position(partition))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Owned>> {
+        self.owned.lock().expect("nobody panics while holding it")
+    }
+}
+
+/// Takes what is wanted and not here, and hands over what is here and not wanted, within this time.
+pub async fn own(host: &Arc<Shared>, wanted: &BTreeSet<u32>, within: Duration) -> Result<(), HostError> {
+    let here = host.partitions.owned();
+    let unwanted: Vec<u32> = here.difference(wanted).copied().collect();
+    hand_over(host, &unwanted, within).await;
+    for partition in wanted.difference(&here) {
+        take(host, *partition).await?;
+    }
+    Ok(())
+}
+
+async fn take(host: &Arc<Shared>, partition: u32) -> Result<(), HostError> {
+    let start = dispatch::prepare(host, partition).await?;
+    let (leaving, stop) = watch::channel(false);
+    let following = host.supervise(dispatch::run(host.clone(), partition, start, stop));
+    host.partitions.lock().insert(partition, Owned { leaving, following });
+    // Only now: an alarm wakes a room, and a room that is not of this host must not live.
+    alarms::load(host, partition).await?;
+    tracing::info!(partition, "this host has a partition");
+    Ok(())
+}
+
+/// Puts the rooms of these partitions aside, and lets go of them.
+pub async fn hand_over(host: &Arc<Shared>, partitions: &[u32], within: Duration) {
+    if partitions.is_empty() {
+        return;
+    }
+    for partition in partitions {
+        if let Some(owned) = host.partitions.lock().get(partition) {
+            owned.leaving.send_replace(true);
+        }
+    }
+    let all_gone = async {
+        while wake_all(host, partitions) > 0 {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    if tokio::time::timeout(within, all_gone).await.is_err() {
+        tracing::warn!(?partitions, "rooms were not put aside in time; the log has what they did");
+    }
+    host.saver.flush().await;
+    dispatch::move_checkpoints(host, partitions).await;
+    for partition in partitions {
+        let owned = host.partitions.lock().remove(partition);
+        // Before its rooms are given up: it must not bring one back to life.
+        if let Some(owned) = owned {
+            owned.following.abort();
+            let _ = owned.following.await;
+        }
+        give_up(host, *partition);
+        tracing::info!(partition, "this host has handed a partition over");
+    }
+}
+
+/// How many rooms of these partitions live.
+fn wake_all(host: &Shared, partitions: &[u32]) -> usize {
+    let rooms = host.rooms();
+    let theirs = rooms.iter().filter(|(room, _)| partitions.contains(&host.partition_of(**room)));
+    theirs.map(|(_, room)| room.wake()).count()
+}
+
+/// What is left of a partition's rooms must not be found again: it would miss what happens elsewhere from now on.
+fn give_up(host: &Shared, partition: u32) {
+    let of_it = |room: RoomId| host.partition_of(room) == partition;
+    host.rooms().retain(|room, mailbox| {
+        let goes = of_it(*room);
+        if goes {
+            mailbox.give_up();
+        }
+        !goes
+    });
+    host.alarms.forget(of_it);
+}

@@ -1,0 +1,87 @@
+# Everything that one does here. `just` is run as `npx --yes rust-just`, or installed.
+
+set positional-arguments
+
+# Outside of the checkout, so that several checkouts share one build of the sandbox; one profile for the same reason.
+export CARGO_TARGET_DIR := env("CARGO_TARGET_DIR", env("XDG_CACHE_HOME", home_directory() / ".cache") / "chorus/target")
+
+binary := CARGO_TARGET_DIR / "release/chorus"
+
+# what there is
+default:
+    @just --list --unsorted
+
+# the JavaScript tools of guests, client and tests (npm ci, where it is due)
+setup:
+    @node scripts/setup.mjs
+
+# the chorus binary
+build:
+    cargo build --release -p chorus
+
+# guests into components, only what changed; arguments as of guests/build.mjs
+build-guests *args:
+    @node scripts/setup.mjs guests
+    @node guests/build.mjs "$@"
+
+# builds what is missing, and plays: `just dev --port 9000`, see `just dev --help`
+dev *args:
+    @echo "1/3  tools for guests"
+    @node scripts/setup.mjs guests
+    @echo "2/3  chorus (the first time this compiles the sandbox, which takes minutes)"
+    @cargo build --release -p chorus
+    @echo "3/3  guests"
+    @node guests/build.mjs --no-fixtures
+    @"{{binary}}" dev "$@"
+
+# all tests; or some steps of them: `just test rust page`
+[no-exit-message]
+test *steps:
+    @node scripts/test.mjs "$@"
+
+# the tests that need no sandbox: the machines, the SDK, the guests, the client
+[no-exit-message]
+test-quick:
+    @node scripts/test.mjs --quick
+
+# kill -9 under load: 100 games, 200 kills; arguments as of chorus/tests/torture/torture.mjs
+torture *args: build
+    @node scripts/setup.mjs chorus/tests
+    @node guests/build.mjs --no-fixtures
+    @node chorus/tests/torture/torture.mjs --bin "{{binary}}" "$@"
+
+# the table of docs/performance.md: chorus, and the floor that it is compared with; arguments as of scripts/bench.mjs
+bench *args: build
+    @node scripts/setup.mjs guests
+    @node guests/build.mjs
+    @node scripts/bench.mjs "$@"
+
+# formats Rust
+fmt:
+    cargo fmt --all
+
+# all that CI checks besides tests: formatting, clippy, rustdoc, docs/, licences and advisories
+[no-exit-message]
+lint:
+    #!/usr/bin/env bash
+    # Each of them, also when one before it has failed.
+    set -u
+    status=0
+    check() { echo "lint: $*"; "$@" || { status=1; echo "lint: that failed"; }; }
+    # Private items are documented too, so links to them are none that break.
+    export RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links"
+    check cargo fmt --all --check
+    check node scripts/docs.mjs --check
+    check cargo clippy --workspace --all-targets --release --locked --quiet -- -D warnings
+    check cargo doc --workspace --no-deps --document-private-items --release --locked --quiet
+    if cargo deny --version >/dev/null 2>&1; then check cargo deny --workspace check; else echo "lint: cargo-deny is not installed, so licences and advisories are not checked"; fi
+    exit $status
+
+# rustdoc, and the tables in docs/ that are made from the code
+docs:
+    node scripts/docs.mjs
+    cargo doc --workspace --no-deps --document-private-items --release
+
+# what CI runs
+ci:
+    @.ci/run

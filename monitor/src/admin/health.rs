@@ -1,0 +1,43 @@
+//! Whether it lives, and whether it can work.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::json;
+use warp::http::StatusCode;
+
+use super::{
+    Shared,
+    answer::{Answer, ApiError, json},
+};
+
+/// Whoever probes does not wait longer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A loop that has not turned for this long is stuck, whatever the store says.
+const STUCK: Duration = Duration::from_secs(30);
+
+pub(super) fn healthz() -> Answer {
+    json(&json!({ "status": "ok" }))
+}
+
+/// On standby it is as ready as in charge.
+pub(super) async fn readyz(state: &Arc<Shared>) -> Answer {
+    let unready = |why: String| {
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, why, "look at the store and the network; games go on without it")
+    };
+    match tokio::time::timeout(PATIENCE, state.store.ping()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return Err(unready(error.to_string())),
+        Err(_) => return Err(unready(format!("the store did not answer within {PATIENCE:?}"))),
+    }
+    let Some(monitor) = &state.monitor else { return json(&json!({ "status": "ready" })) };
+    let (heard, in_charge) = {
+        let standing = monitor.borrow();
+        (standing.heard, standing.in_charge)
+    };
+    match heard {
+        None => Err(unready("it has not reached the store yet, or again".into())),
+        Some(heard) if heard.elapsed() > STUCK => Err(unready(format!("its loop has not turned for {STUCK:?}"))),
+        Some(_) => json(&json!({ "status": "ready", "in_charge": in_charge })),
+    }
+}

@@ -1,0 +1,174 @@
+//! Kinds: publish a version, and swap rooms to it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chorus_bus::Append;
+use chorus_core::{
+    command::RoomCommand,
+    ids::{Digest, Kind, RoomId},
+};
+use chorus_store::{RoomFilter, RoomStatus, VersionRow};
+use serde::Deserialize;
+use serde_json::json;
+use warp::http::StatusCode;
+
+use super::{
+    Shared,
+    answer::{Answer, ApiError, json, json_of},
+    query, rooms, status,
+};
+use crate::bury::append;
+
+/// What a component begins with: wasm's magic, and the version that means "component", not "module".
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+/// Rooms that are told at a time.
+const PAGE: u32 = 500;
+
+pub(super) async fn list(state: &Arc<Shared>) -> Answer {
+    json(&json!({ "kinds": status::kinds(state).await? }))
+}
+
+pub(super) async fn versions(state: &Arc<Shared>, kind: Kind) -> Answer {
+    let versions = versions_of(state, &kind).await?;
+    let active = state.store.active(&kind).await?;
+    let show = |row: &VersionRow| {
+        json!({
+            "version": row.version,
+            "digest": row.digest.to_string(),
+            "published_at": row.published_at.0,
+            "active": active == Some(row.digest),
+        })
+    };
+    json(&json!({ "kind": kind.as_str(), "versions": versions.iter().map(show).collect::<Vec<_>>() }))
+}
+
+/// Stores a component as a version of its kind. Nothing runs it before a swap, unless it is the kind's first.
+pub(super) async fn publish(state: &Arc<Shared>, kind: Kind, wasm: Bytes) -> Answer {
+    if !wasm.starts_with(COMPONENT) {
+        let what_to_do = "send what the build made of the script, the file that ends in .wasm";
+        return Err(ApiError::bad("the body is no WebAssembly component", what_to_do));
+    }
+    let busy = |_| ApiError::busy("another component is being checked");
+    let checking = state.checking.try_acquire().map_err(busy)?;
+    let checked = (state.hooks.check)(wasm.clone()).await.map_err(|reason| {
+        let error = format!("the component cannot run here: {reason}");
+        ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, error, "correct the script, build it, and publish it again")
+    })?;
+    drop(checking);
+    let digest = Digest::of(&wasm);
+    let version = state.store.add_version(&kind, digest, &wasm).await?;
+    let active = match state.store.active(&kind).await? {
+        Some(active) => active == digest,
+        // A kind that has none cannot have rooms either: nobody is surprised.
+        None => activate(state, &kind, digest).await.map(|()| true)?,
+    };
+    tracing::info!(%kind, version, %digest, bytes = wasm.len(), "an operator published a component");
+    let published = json!({
+        "kind": kind.as_str(),
+        "version": version,
+        "digest": digest.to_string(),
+        "bytes": wasm.len(),
+        "state_version": checked.state_version,
+        "active": active,
+    });
+    Ok(json_of(StatusCode::CREATED, &published))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SwapOrder {
+    /// The newest, when it is not said.
+    version: Option<u32>,
+    /// This room alone; what new rooms run stays as it is.
+    room: Option<String>,
+}
+
+/// A `Swap` in each room's channel. Whether a room can go over is decided there: one whose migration or first call
+/// fails stays on its component, and its events say why.
+pub(super) async fn swap(state: &Arc<Shared>, kind: Kind, order: SwapOrder) -> Answer {
+    let busy = |_| ApiError::busy("another swap is under way");
+    let _alone = state.swapping.try_lock().map_err(busy)?;
+    let target = target(state, &kind, order.version).await?;
+    let room = order.room.as_deref().map(query::room).transpose()?;
+    let told = match room {
+        Some(room) => swap_one(state, &kind, room, target.digest).await?,
+        None => swap_all(state, &kind, target.digest).await?,
+    };
+    tracing::info!(%kind, version = target.version, digest = %target.digest, rooms = told, "an operator swapped");
+    json(&json!({
+        "kind": kind.as_str(),
+        "version": target.version,
+        "digest": target.digest.to_string(),
+        "active": room.is_none(),
+        "rooms": told,
+    }))
+}
+
+async fn target(state: &Shared, kind: &Kind, version: Option<u32>) -> Result<VersionRow, ApiError> {
+    let versions = versions_of(state, kind).await?;
+    let newest = versions.last().map_or(0, |row| row.version);
+    let wanted = version.unwrap_or(newest);
+    versions.into_iter().find(|row| row.version == wanted).ok_or_else(|| {
+        let what_to_do = format!("the newest is {newest}; see /v1/kinds/{kind}/components");
+        ApiError::not_found(format!("kind {kind} has no version {wanted}"), what_to_do)
+    })
+}
+
+async fn versions_of(state: &Shared, kind: &Kind) -> Result<Vec<VersionRow>, ApiError> {
+    let versions = state.store.versions(kind).await?;
+    if versions.is_empty() {
+        let what_to_do = "publish one first: POST /v1/kinds/{kind}/components, or `chorus publish`";
+        return Err(ApiError::not_found(format!("kind {kind} has no component"), what_to_do));
+    }
+    Ok(versions)
+}
+
+async fn swap_one(state: &Shared, kind: &Kind, room: RoomId, to: Digest) -> Result<u64, ApiError> {
+    let its = rooms::kind_of(state, room).await?;
+    if its != *kind {
+        return Err(ApiError::conflict(format!("room {room} is of kind {its}"), "a room keeps its kind"));
+    }
+    append_swap(state, room, to).await?.await?;
+    Ok(1)
+}
+
+/// New rooms first: then every room that is not listed yet is one that begins with the new component, or that its host
+/// swaps by itself.
+async fn swap_all(state: &Shared, kind: &Kind, to: Digest) -> Result<u64, ApiError> {
+    activate(state, kind, to).await?;
+    let of_kind = RoomFilter { kind: Some(kind.clone()), status: Some(RoomStatus::Live) };
+    let (mut after, mut told) = (None, 0);
+    loop {
+        let page = state.store.rooms(&of_kind, after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(told) };
+        after = Some((last.created_at, last.id));
+        // All of them, also those that seem to run it already: a row may be older than a swap that is on its way.
+        let mut appends = Vec::with_capacity(page.len());
+        for row in &page {
+            appends.push(append_swap(state, row.id, to).await?);
+        }
+        for append in appends {
+            append.await?;
+            told += 1;
+        }
+    }
+}
+
+async fn append_swap(state: &Shared, room: RoomId, to: Digest) -> Result<Append, ApiError> {
+    Ok(append(&state.bus, room, RoomCommand::Swap { component: to, rollout: None }).await?)
+}
+
+/// What new rooms run, from now on.
+async fn activate(state: &Shared, kind: &Kind, digest: Digest) -> Result<(), ApiError> {
+    if !state.store.set_active(kind, digest).await? {
+        let what_to_do = "see /v1/kinds/{kind}/components";
+        return Err(ApiError::not_found(format!("kind {kind} has no component {digest}"), what_to_do));
+    }
+    let told = (state.hooks.activated)(kind.clone(), digest).await;
+    told.map_err(|reason| {
+        let error = format!("the host does not take the component: {reason}");
+        ApiError::conflict(error, "swap to the version before, which is still there")
+    })
+}

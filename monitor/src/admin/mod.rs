@@ -1,0 +1,242 @@
+//! The operators' HTTP API.
+//!
+//! | route | what |
+//! |---|---|
+//! | `GET /healthz` | the process answers (no token) |
+//! | `GET /readyz` | it can do its work: the store answers, the loop turns (no token) |
+//! | `GET /metrics` | Prometheus text |
+//! | `GET /v1/status` | all on one page: monitor, machines, partitions, kinds, problems |
+//! | `GET /v1/machines` | every machine, its state and its partitions |
+//! | `POST /v1/machines/{id}/drain` | it hands over and leaves |
+//! | `GET /v1/rooms?kind=&status=&limit=&after=` | rooms, the latest first |
+//! | `GET /v1/rooms/{id}` | one room, its partition and host |
+//! | `GET /v1/rooms/{id}/state` | what its newest snapshot holds |
+//! | `GET /v1/rooms/{id}/events?from=&follow=&content=` | the records of its channel, as server-sent events |
+//! | `GET /v1/kinds` | what each kind runs |
+//! | `GET /v1/kinds/{kind}/components` | its versions |
+//! | `POST /v1/kinds/{kind}/components` | publish: the body is a component; it is checked, and is not active yet |
+//! | `POST /v1/kinds/{kind}/swap` | `{version?, room?}`: all of a kind's rooms run that version from now on, or one |
+//!
+//! Every answer is JSON (but for metrics and events), an error is `{"error": …, "do": …}`. Whoever asks shows the token
+//! as `Authorization: Bearer …`. What players say is in a room's state, in its outcome, and in its events only when
+//! `content=true` asks for it; it is never in a log.
+//!
+//! All of it works by the store and the bus alone, so any monitor can be asked, in charge or not, and `chorus dev`
+//! serves the same routes ([`routes`]) beside its own.
+
+mod answer;
+mod auth;
+mod body;
+mod events;
+mod health;
+mod kinds;
+mod machines;
+mod metrics;
+mod query;
+mod rooms;
+mod status;
+
+use std::{fmt, sync::Arc};
+
+use bytes::{Buf, Bytes};
+use chorus_bus::Bus;
+use chorus_core::ids::{Digest, Kind};
+use chorus_store::Store;
+use futures_util::{Stream, future::BoxFuture};
+use tokio::sync::{Mutex, Semaphore, watch};
+use warp::{
+    Filter,
+    filters::BoxedFilter,
+    http::{HeaderMap, Method},
+    reply::Response,
+};
+
+use crate::Standing;
+use answer::{Answer, ApiError};
+pub use auth::{BadToken, Token};
+pub use body::MAX_BODY;
+pub use events::MAX_FOLLOWERS;
+pub use rooms::MAX_PAGE;
+
+/// What the API stands on. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AdminState(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    bus: Bus,
+    store: Store,
+    token: Token,
+    hooks: Hooks,
+    /// `None` where there is no loop: in `chorus dev`.
+    monitor: Option<watch::Receiver<Standing>>,
+    /// Whoever follows a room reads its whole partition.
+    followers: Arc<Semaphore>,
+    /// Components are checked one at a time: compiling takes a core and hundreds of megabytes.
+    checking: Semaphore,
+    /// Two swaps at once would leave some rooms here and some there.
+    swapping: Mutex<()>,
+}
+
+/// A component that can be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// The version of the state that it saves.
+    pub state_version: u32,
+}
+
+/// Loads a component in the sandbox and tries it. The error is for its author.
+pub type Check = Arc<dyn Fn(Bytes) -> BoxFuture<'static, Result<Checked, String>> + Send + Sync>;
+
+/// Hears that a kind has another active component.
+pub type Activated = Arc<dyn Fn(Kind, Digest) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// What only others can do.
+#[derive(Clone)]
+pub struct Hooks {
+    /// Only a host knows wasm.
+    pub check: Check,
+    /// Called when a kind has another active component, before its rooms are told: where host and monitor are one
+    /// process, the host is to know at once. In a cluster hosts look into the store.
+    pub activated: Activated,
+}
+
+impl Hooks {
+    /// For where hosts are other processes.
+    pub fn new(check: Check) -> Hooks {
+        Hooks { check, activated: Arc::new(|_, _| Box::pin(async { Ok(()) })) }
+    }
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks").finish_non_exhaustive()
+    }
+}
+
+impl AdminState {
+    /// Without a monitor's loop, as in `chorus dev`.
+    pub fn new(bus: Bus, store: Store, token: Token, hooks: Hooks) -> AdminState {
+        AdminState(Arc::new(Shared {
+            bus,
+            store,
+            token,
+            hooks,
+            monitor: None,
+            followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
+            checking: Semaphore::new(1),
+            swapping: Mutex::new(()),
+        }))
+    }
+
+    /// With this monitor's.
+    pub(crate) fn with_monitor(self, standing: watch::Receiver<Standing>) -> AdminState {
+        let shared = Arc::into_inner(self.0).expect("nobody else has it yet");
+        AdminState(Arc::new(Shared { monitor: Some(standing), ..shared }))
+    }
+}
+
+/// The API. Paths that are not its own are rejected as not found, so that others can be served beside it.
+pub fn routes(state: AdminState) -> BoxedFilter<(Response,)> {
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    warp::path::full()
+        .and_then(async |path: warp::path::FullPath| match is_ours(path.as_str()) {
+            true => Ok(path.as_str().to_owned()),
+            false => Err(warp::reject::not_found()),
+        })
+        .and(warp::method())
+        .and(query)
+        .and(warp::header::headers_cloned())
+        .and(warp::body::stream())
+        .then(move |path: String, method, query, headers, body| {
+            let state = state.clone();
+            async move { answer(&state.0, &path, Request { method, query, headers }, body).await }
+        })
+        .boxed()
+}
+
+/// The API alone: also says what is not there.
+pub(crate) fn routes_only(state: AdminState) -> BoxedFilter<(Response,)> {
+    let rest = warp::path::full().map(|path: warp::path::FullPath| nothing_at(path.as_str()).into_response());
+    routes(state).or(rest).unify().boxed()
+}
+
+fn is_ours(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz" | "/metrics") || path.starts_with("/v1/")
+}
+
+struct Request {
+    method: Method,
+    query: String,
+    headers: HeaderMap,
+}
+
+async fn answer<B: Buf>(
+    state: &Arc<Shared>,
+    path: &str,
+    request: Request,
+    body: impl Stream<Item = Result<B, warp::Error>> + Send,
+) -> Response {
+    match route(state, path, &request, body).await {
+        Ok(response) => response,
+        Err(error) => error.into_response(),
+    }
+}
+
+/// The API on one screen.
+async fn route<B: Buf>(
+    state: &Arc<Shared>,
+    path: &str,
+    Request { method, query, headers }: &Request,
+    body: impl Stream<Item = Result<B, warp::Error>> + Send,
+) -> Answer {
+    let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    let get = method == Method::GET || method == Method::HEAD;
+    let post = method == Method::POST;
+    // Probes have no token.
+    match segments[..] {
+        ["healthz"] if get => return health::healthz(),
+        ["readyz"] if get => return health::readyz(state).await,
+        _ => state.token.check(headers)?,
+    }
+    match segments[..] {
+        ["metrics"] if get => metrics::metrics(state).await,
+        ["v1", "status"] if get => status::status(state).await,
+        ["v1", "machines"] if get => machines::list(state).await,
+        ["v1", "machines", id, "drain"] if post => machines::drain(state, id).await,
+        ["v1", "rooms"] if get => rooms::list(state, query::parse(query)?).await,
+        ["v1", "rooms", id] if get => rooms::get(state, query::room(id)?).await,
+        ["v1", "rooms", id, "state"] if get => rooms::state(state, query::room(id)?).await,
+        ["v1", "rooms", id, "events"] if get => {
+            events::events(state, query::room(id)?, query::parse(query)?, headers).await
+        }
+        ["v1", "kinds"] if get => kinds::list(state).await,
+        ["v1", "kinds", kind, "components"] if get => kinds::versions(state, query::kind(kind)?).await,
+        ["v1", "kinds", kind, "components"] if post => {
+            kinds::publish(state, query::kind(kind)?, body::read(headers, body).await?).await
+        }
+        ["v1", "kinds", kind, "swap"] if post => {
+            let order = query::json(&body::read(headers, body).await?)?;
+            kinds::swap(state, query::kind(kind)?, order).await
+        }
+        ["healthz" | "readyz" | "metrics"]
+        | ["v1", "status" | "machines" | "rooms" | "kinds"]
+        | ["v1", "rooms", _]
+        | ["v1", "rooms", _, "state" | "events"] => Err(only("GET")),
+        ["v1", "kinds", _, "components"] => Err(only("GET, POST")),
+        ["v1", "machines", _, "drain"] | ["v1", "kinds", _, "swap"] => Err(only("POST")),
+        _ => Err(nothing_at(path)),
+    }
+}
+
+fn only(methods: &'static str) -> ApiError {
+    ApiError::method(methods)
+}
+
+fn nothing_at(path: &str) -> ApiError {
+    let path: String = path.chars().take(100).collect();
+    ApiError::not_found(
+        format!("there is nothing at {path}"),
+        "see the routes in docs/operating.md; the API is at /v1/status, /v1/machines, /v1/rooms and /v1/kinds",
+    )
+}

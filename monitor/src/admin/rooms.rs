@@ -1,0 +1,236 @@
+//! Rooms: what hosts have written of them.
+
+use std::{num::ParseIntError, str::FromStr, sync::Arc};
+
+use chorus_core::{
+    ids::{Digest, Kind, RoomId, Time},
+    json::Json,
+    room::State,
+    wire,
+};
+use chorus_store::{RoomFilter, RoomRow, RoomStatus};
+use serde::{Deserialize, Serialize};
+use serde_json::{json, value::RawValue};
+use warp::http::StatusCode;
+
+use super::{
+    Shared,
+    answer::{Answer, ApiError, json},
+    query,
+};
+
+/// Rooms in one answer, at most: a row with its outcome and metadata has a few kilobytes.
+pub const MAX_PAGE: u32 = 500;
+
+const DEFAULT_PAGE: u32 = 50;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    kind: Option<String>,
+    status: Option<String>,
+    limit: Option<u32>,
+    after: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Room<'a> {
+    id: String,
+    kind: &'a str,
+    status: &'static str,
+    component: String,
+    members: u32,
+    offset: u64,
+    creator: Option<String>,
+    created_at: u64,
+    ended_at: Option<u64>,
+    next_timer_at: Option<u64>,
+    metadata: Option<Box<RawValue>>,
+    outcome: Option<Box<RawValue>>,
+}
+
+pub(super) async fn list(state: &Arc<Shared>, query: ListQuery) -> Answer {
+    let limit = query.limit.unwrap_or(DEFAULT_PAGE);
+    if !(1..=MAX_PAGE).contains(&limit) {
+        return Err(ApiError::bad(format!("limit={limit} is out of range"), format!("use 1 to {MAX_PAGE}")));
+    }
+    let kind = query.kind.as_deref().map(query::kind).transpose()?;
+    let status = query.status.as_deref().map(status).transpose()?;
+    let after = query.after.as_deref().map(str::parse::<Cursor>).transpose()?;
+    let filter = RoomFilter { kind, status };
+    let rows = state.store.rooms(&filter, after.map(|Cursor(time, room)| (time, room)), limit).await?;
+    let next = rows.last().filter(|_| rows.len() == limit as usize);
+    let next = next.map(|row| Cursor(row.created_at, row.id).to_string());
+    json(&json!({ "rooms": rows.iter().map(show).collect::<Vec<_>>(), "next": next }))
+}
+
+pub(super) async fn get(state: &Arc<Shared>, id: RoomId) -> Answer {
+    let row = state.store.room(id).await?.ok_or_else(|| unknown(id))?;
+    let partition = id.partition(state.bus.partitions());
+    let assignments = state.store.assignments().await?;
+    let host = assignments.into_iter().find(|row| row.partition == partition).and_then(|row| row.host);
+    #[derive(Serialize)]
+    struct Placed<'a> {
+        #[serde(flatten)]
+        room: Room<'a>,
+        partition: u32,
+        host: Option<String>,
+    }
+    json(&Placed { room: show(&row), partition, host: host.map(|host| host.to_string()) })
+}
+
+#[derive(Serialize)]
+struct RoomState {
+    room: String,
+    kind: String,
+    component: String,
+    /// The last record that is in it.
+    offset: u64,
+    hash: String,
+    clock: u64,
+    locked: bool,
+    faults: u32,
+    /// A swap that a fault would take back.
+    probation: bool,
+    members: Vec<Member>,
+    timers: Vec<Timer>,
+    state_version: Option<u32>,
+    /// What the script saved.
+    state: Option<Box<RawValue>>,
+}
+
+#[derive(Serialize)]
+struct Member {
+    session: String,
+    player: String,
+    name: String,
+    edge: String,
+    connected: bool,
+    spectator: bool,
+}
+
+#[derive(Serialize)]
+struct Timer {
+    name: String,
+    due: u64,
+}
+
+pub(super) async fn state(shared: &Arc<Shared>, id: RoomId) -> Answer {
+    let Some(snapshot) = shared.store.snapshot(id).await? else {
+        return match shared.store.room(id).await? {
+            Some(row) if row.status != RoomStatus::Live => {
+                let what_to_do = "its outcome is in /v1/rooms/{id}, what happened in its events";
+                Err(ApiError::not_found(format!("room {id} has ended, and keeps no state"), what_to_do))
+            }
+            Some(_) => Err(ApiError::not_found(
+                format!("room {id} has no snapshot yet"),
+                "try again in half a minute; until then, see its events",
+            )),
+            None => Err(unknown(id)),
+        };
+    };
+    let state: State = wire::decode(&snapshot.state).map_err(|error| {
+        let what_to_do = "ask a monitor of the version that its host has";
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the snapshot cannot be read: {error}"), what_to_do)
+    })?;
+    json(&show_state(id, &state, snapshot.hash))
+}
+
+fn show_state(room: RoomId, state: &State, hash: Digest) -> RoomState {
+    let members = state.members.iter().map(|(session, member)| Member {
+        session: session.to_string(),
+        player: member.player.id.to_string(),
+        name: member.player.name.to_string(),
+        edge: member.edge.to_string(),
+        connected: member.connected,
+        spectator: member.spectator,
+    });
+    let timers = state.timers.iter().map(|(name, timer)| Timer { name: name.to_string(), due: timer.due.0 });
+    RoomState {
+        room: room.to_string(),
+        kind: state.kind.to_string(),
+        component: state.component.to_string(),
+        offset: state.offset,
+        hash: hash.to_string(),
+        clock: state.clock.0,
+        locked: state.locked,
+        faults: state.faults,
+        probation: state.probation.is_some(),
+        members: members.collect(),
+        timers: timers.collect(),
+        state_version: state.saved.as_ref().map(|saved| saved.version),
+        state: state.saved.as_ref().and_then(|saved| raw(&saved.state)),
+    }
+}
+
+fn show(row: &RoomRow) -> Room<'_> {
+    Room {
+        id: row.id.to_string(),
+        kind: row.kind.as_str(),
+        status: status_name(row.status),
+        component: row.component.to_string(),
+        members: row.members,
+        offset: row.offset,
+        creator: row.creator.map(|creator| creator.to_string()),
+        created_at: row.created_at.0,
+        ended_at: row.ended_at.map(|time| time.0),
+        next_timer_at: row.next_timer_at.map(|time| time.0),
+        metadata: row.metadata.as_ref().and_then(raw),
+        outcome: row.outcome.as_ref().and_then(raw),
+    }
+}
+
+/// JSON as it is. `None` when a table holds what is none.
+pub(super) fn raw(json: &Json) -> Option<Box<RawValue>> {
+    RawValue::from_string(json.as_str().to_owned()).ok()
+}
+
+pub(super) fn status_name(status: RoomStatus) -> &'static str {
+    match status {
+        RoomStatus::Live => "live",
+        RoomStatus::Ended => "ended",
+        RoomStatus::Failed => "failed",
+    }
+}
+
+fn status(name: &str) -> Result<RoomStatus, ApiError> {
+    let all = [RoomStatus::Live, RoomStatus::Ended, RoomStatus::Failed];
+    let unknown = || ApiError::bad(format!("status={:?} is unknown", query::short(name)), "use live, ended or failed");
+    all.into_iter().find(|status| status_name(*status) == name).ok_or_else(unknown)
+}
+
+pub(super) fn unknown(id: RoomId) -> ApiError {
+    ApiError::not_found(
+        format!("room {id} is not known"),
+        "see /v1/rooms; a room that was just created is listed within half a minute, one that ended long ago not any more",
+    )
+}
+
+/// Where a page ended.
+struct Cursor(Time, RoomId);
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.0.0, self.1)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = ApiError;
+
+    fn from_str(text: &str) -> Result<Cursor, ApiError> {
+        let bad = || ApiError::bad("`after` is no place in the list", "use what came as `next` with the page before");
+        let (time, room) = text.split_once('-').ok_or_else(bad)?;
+        let time = time.parse().map_err(|_: ParseIntError| bad())?;
+        Ok(Cursor(Time(time), room.parse().map_err(|_| bad())?))
+    }
+}
+
+/// The kind of a room that is to be swapped.
+pub(super) async fn kind_of(shared: &Shared, id: RoomId) -> Result<Kind, ApiError> {
+    let row = shared.store.room(id).await?.ok_or_else(|| unknown(id))?;
+    match row.status {
+        RoomStatus::Live => Ok(row.kind),
+        _ => Err(ApiError::conflict(format!("room {id} has ended"), "only rooms that live can be swapped")),
+    }
+}

@@ -1,0 +1,135 @@
+//! All on one page.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use chorus_core::ids::{Digest, Kind, MachineId};
+use chorus_store::{Assignment, MachineRow, MachineState, Role, RoomStatus};
+use serde::Serialize;
+
+use super::{
+    Shared,
+    answer::{Answer, ApiError, json},
+};
+
+#[derive(Serialize)]
+struct Status {
+    /// `null` in `chorus dev`.
+    monitor: Option<MonitorStatus>,
+    machines: BTreeMap<&'static str, MachineCounts>,
+    partitions: Partitions,
+    kinds: Vec<KindStatus>,
+    /// What an operator should look at. Empty when all is well.
+    problems: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct MonitorStatus {
+    id: String,
+    in_charge: bool,
+    /// Who is.
+    active: Option<String>,
+}
+
+#[derive(Default, Serialize)]
+struct MachineCounts {
+    alive: usize,
+    draining: usize,
+    dead: usize,
+}
+
+#[derive(Serialize)]
+struct Partitions {
+    count: usize,
+    /// With a host that lives.
+    hosted: usize,
+}
+
+#[derive(Serialize)]
+pub(super) struct KindStatus {
+    kind: String,
+    version: u32,
+    digest: String,
+    rooms: RoomCounts,
+}
+
+#[derive(Clone, Copy, Default, Serialize)]
+struct RoomCounts {
+    live: u64,
+    ended: u64,
+    failed: u64,
+}
+
+pub(super) async fn status(state: &Arc<Shared>) -> Answer {
+    let machines = state.store.machines().await?;
+    let assignments = state.store.assignments().await?;
+    let monitor = state.monitor.as_ref().map(|monitor| {
+        let standing = monitor.borrow();
+        MonitorStatus {
+            id: standing.id.to_string(),
+            in_charge: standing.in_charge,
+            active: standing.holder.as_ref().map(MachineId::to_string),
+        }
+    });
+    let partitions = Partitions { count: assignments.len(), hosted: hosted(&assignments, &machines) };
+    // In `chorus dev` the one host has all partitions, and nobody assigns them.
+    let problems = if monitor.is_some() { problems(&machines, &partitions) } else { Vec::new() };
+    json(&Status { monitor, machines: count(&machines), partitions, kinds: kinds(state).await?, problems })
+}
+
+/// What each kind runs, and how many rooms it has.
+pub(super) async fn kinds(state: &Shared) -> Result<Vec<KindStatus>, ApiError> {
+    let mut rooms: BTreeMap<Kind, RoomCounts> = BTreeMap::new();
+    for (kind, status, count) in state.store.count_rooms().await? {
+        let counts = rooms.entry(kind).or_default();
+        match status {
+            RoomStatus::Live => counts.live = count,
+            RoomStatus::Ended => counts.ended = count,
+            RoomStatus::Failed => counts.failed = count,
+        }
+    }
+    let kinds = state.store.kinds().await?;
+    let row = |(kind, digest, version): (Kind, Digest, u32)| KindStatus {
+        rooms: rooms.get(&kind).copied().unwrap_or_default(),
+        kind: kind.to_string(),
+        version,
+        digest: digest.to_string(),
+    };
+    Ok(kinds.into_iter().map(row).collect())
+}
+
+fn count(machines: &[MachineRow]) -> BTreeMap<&'static str, MachineCounts> {
+    let mut counts: BTreeMap<&'static str, MachineCounts> =
+        [Role::Edge, Role::Host, Role::Monitor].map(|role| (role.as_str(), MachineCounts::default())).into();
+    for machine in machines {
+        let counts = counts.entry(machine.role.as_str()).or_default();
+        match machine.state {
+            MachineState::Alive => counts.alive += 1,
+            MachineState::Draining => counts.draining += 1,
+            MachineState::Dead => counts.dead += 1,
+        }
+    }
+    counts
+}
+
+/// Partitions whose host is there and is not dead.
+pub(super) fn hosted(assignments: &[Assignment], machines: &[MachineRow]) -> usize {
+    let living = machines.iter().filter(|machine| machine.state != MachineState::Dead);
+    let living: BTreeSet<&MachineId> = living.map(|machine| &machine.id).collect();
+    assignments.iter().filter(|row| row.host.as_ref().is_some_and(|host| living.contains(host))).count()
+}
+
+fn problems(machines: &[MachineRow], partitions: &Partitions) -> Vec<String> {
+    let mut problems = Vec::new();
+    let without = partitions.count - partitions.hosted;
+    if without > 0 {
+        problems.push(format!("{without} partitions have no host that lives: their rooms stand still; start a host"));
+    }
+    let serves = |role| machines.iter().any(|machine| machine.role == role && machine.state == MachineState::Alive);
+    if !serves(Role::Edge) {
+        problems.push("no edge is alive: nobody can connect; start an edge".into());
+    }
+    problems
+}

@@ -1,0 +1,63 @@
+//! The monitor's own clock.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use chorus_core::ids::Time;
+
+/// Goes on by whichever of two clocks says that more time has passed: the monotonic one stands still while a machine
+/// sleeps, and somebody may set the other one back. Whoever counts a lease by it gives it up too early, never too late.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    now: Time,
+    monotonic: Instant,
+    wall: u64,
+}
+
+impl Clock {
+    pub fn start() -> Clock {
+        let wall = wall();
+        Clock { now: Time(wall), monotonic: Instant::now(), wall }
+    }
+
+    pub fn now(&mut self) -> Time {
+        self.read(Instant::now(), wall())
+    }
+
+    fn read(&mut self, monotonic: Instant, wall: u64) -> Time {
+        let went = monotonic.saturating_duration_since(self.monotonic).as_millis();
+        let went = u64::try_from(went).unwrap_or(u64::MAX).max(wall.saturating_sub(self.wall));
+        // Parts of a millisecond are not lost: the clocks are read anew from where `now` has moved on.
+        if went > 0 {
+            (self.now, self.monotonic, self.wall) = (self.now.plus(went), monotonic, wall);
+        }
+        self.now
+    }
+}
+
+/// The wall clock, as records carry it.
+pub(crate) fn wall_time() -> Time {
+    Time(wall())
+}
+
+fn wall() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn whichever_clock_went_on_further_counts() {
+        let start = Instant::now();
+        let mut clock = Clock { now: Time(1_000), monotonic: start, wall: 1_000 };
+        let later = |ms| start + Duration::from_millis(ms);
+        assert_eq!(clock.read(later(5), 1_005), Time(1_005));
+        assert_eq!(clock.read(later(6), 31_005), Time(31_005), "the machine slept");
+        assert_eq!(clock.read(later(10), 7), Time(31_009), "somebody set the clock back");
+        assert_eq!(clock.read(later(10), 8), Time(31_010));
+    }
+}

@@ -1,0 +1,145 @@
+//! Orchestrator: who lives, who hosts what, and the operators' way in.
+//!
+//! ```text
+//! store ─▶ watch ─▶ core::placement ─▶ watch ─▶ store, bus
+//! operator ─▶ serve ─▶ admin (one table of routes) ─▶ store, bus
+//! ```
+//! What to read in: `watch` is the loop, and `bury` what it does about the dead; [`admin`] is the HTTP API, which
+//! `chorus dev` serves as well, on its own bus and store.
+//!
+//! The data path never needs a monitor: games go on without one. Several may run; the one that holds the store's lease
+//! acts, and all of them answer operators.
+//!
+//! Rollouts (swaps of a growing share of a kind's rooms, which undo themselves) will be a machine in `core::rollout`,
+//! with its shell beside `watch`: a second loop under the same lease. [`admin`] swaps all of a kind's rooms, or one.
+
+pub mod admin;
+mod bury;
+mod clock;
+mod counters;
+mod housekeeping;
+mod serve;
+mod tables;
+mod watch;
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use chorus_bus::Bus;
+use chorus_core::{ids::MachineId, placement};
+use chorus_store::{Store, StoreError};
+use tokio::{sync::watch as channel, task::JoinHandle};
+
+pub use admin::{Activated, AdminState, BadToken, Check, Checked, Hooks, Token};
+pub use bury::{BuryError, clean_up, drop_sessions, expire};
+pub use watch::Standing;
+
+/// What a monitor is told.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// This life of this monitor, as the store has registered it.
+    pub id: MachineId,
+    /// Where operators reach it. Loopback unless they have a way in that is closed to others: there is no TLS here.
+    pub listen: SocketAddr,
+    /// Operators show it.
+    pub token: Token,
+    /// How patient it is.
+    pub limits: placement::Limits,
+    /// How often it looks.
+    pub every: Duration,
+    /// Sessions that have been gone for this long are over.
+    pub expire_after: Duration,
+    /// Rooms that ended this long ago are not listed any more.
+    pub forget_after: Duration,
+}
+
+impl Options {
+    /// The defaults.
+    pub fn new(id: MachineId, token: Token) -> Options {
+        Options {
+            id,
+            listen: SocketAddr::from(([127, 0, 0, 1], 7400)),
+            token,
+            limits: placement::Limits::default(),
+            every: Duration::from_secs(1),
+            expire_after: Duration::from_secs(10 * 60),
+            forget_after: Duration::from_secs(7 * 24 * 3600),
+        }
+    }
+}
+
+/// Why a monitor cannot begin, or stops.
+#[derive(Debug, thiserror::Error)]
+pub enum MonitorError {
+    #[error("cannot listen on {address}: {source}; is another program using it?")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error(
+        "{id} was declared dead: another monitor did not hear it for too long. Restart it; it then has a new id. If \
+         that happens often, look at the store's latency"
+    )]
+    DeclaredDead { id: MachineId },
+    #[error(
+        "the store has {stored} partitions and the log {logged}: they do not belong together; check both addresses"
+    )]
+    Partitions { stored: u32, logged: u32 },
+    #[error("the store failed: {0}")]
+    Store(#[from] StoreError),
+}
+
+/// A running monitor. Cheap to clone; it stops when the last clone is dropped.
+#[derive(Clone, Debug)]
+pub struct Monitor(Arc<Running>);
+
+#[derive(Debug)]
+struct Running {
+    bound: SocketAddr,
+    standing: channel::Receiver<Standing>,
+    stop: channel::Sender<bool>,
+    serving: JoinHandle<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.serving.abort();
+        self.stop.send_replace(true);
+    }
+}
+
+/// Starts a monitor. The future that comes with it is its loop: it is to be awaited, and resolves when the monitor has
+/// been drained (by [`Monitor::drain`], or by an operator), or cannot go on.
+pub async fn start(
+    options: Options,
+    bus: Bus,
+    store: Store,
+    hooks: Hooks,
+) -> Result<(Monitor, impl Future<Output = Result<(), MonitorError>> + Send), MonitorError> {
+    let address = options.listen;
+    let (listener, bound) = serve::listen(address).await.map_err(|source| MonitorError::Listen { address, source })?;
+    let logged = bus.partitions();
+    let stored = store.partitions(logged).await?;
+    if stored != logged {
+        return Err(MonitorError::Partitions { stored, logged });
+    }
+    let (stop, stopped) = channel::channel(false);
+    let (watching, standing) = watch::Watch::new(&options, bus.clone(), store.clone());
+    let state = AdminState::new(bus, store, options.token.clone(), hooks).with_monitor(standing.clone());
+    let serving = tokio::spawn(serve::run(listener, admin::routes_only(state)));
+    tracing::info!(address = %bound, monitor = %options.id, "serving");
+    Ok((Monitor(Arc::new(Running { bound, standing, stop, serving })), watching.run(stopped)))
+}
+
+impl Monitor {
+    /// Where it listens, with the port that was chosen.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.0.bound
+    }
+
+    /// How it stands, from now on.
+    pub fn standing(&self) -> channel::Receiver<Standing> {
+        self.0.standing.clone()
+    }
+
+    /// Asks it to give up its lease and leave. Its loop then ends; what it has not done, another one does.
+    pub fn drain(&self) {
+        self.0.stop.send_replace(true);
+    }
+}

@@ -1,0 +1,359 @@
+//! The loop: asks for the lease, looks at the tables, and does what [`placement`] says.
+//!
+//! Everything that may take long (the dead, housekeeping) runs aside, so that the lease is renewed in time: at most
+//! [`placement::WORK_AT_ONCE`] on the dead, and one that keeps house.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chorus_bus::Bus;
+use chorus_core::{
+    ids::MachineId,
+    placement::{self, Input, Notice, Output, Placement, Role},
+};
+use chorus_store::{Assigned, Lease, MONITOR_LEASE, MachineState, Store, StoreError};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Interval, MissedTickBehavior},
+};
+
+use crate::{
+    MonitorError, Options,
+    bury::{clean_up, drop_sessions},
+    clock::Clock,
+    counters::Counters,
+    housekeeping::{self, keep_house},
+    tables,
+};
+
+/// How long work that failed waits before it is given back.
+const WORK_RETRY: Duration = Duration::from_secs(5);
+
+/// How a monitor stands, for whoever asks it.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    pub id: MachineId,
+    pub in_charge: bool,
+    /// Who holds the lease, as far as it knows.
+    pub holder: Option<MachineId>,
+    /// When the store answered last.
+    pub heard: Option<Instant>,
+    pub(crate) counters: Arc<Counters>,
+}
+
+pub(crate) struct Watch {
+    options: Options,
+    bus: Bus,
+    store: Store,
+    placement: Placement,
+    clock: Clock,
+    work: JoinSet<Done>,
+    keeps_house: bool,
+    /// It has said that the store is out of reach.
+    store_is_lost: bool,
+    standing: watch::Sender<Standing>,
+    counters: Arc<Counters>,
+}
+
+/// Work that ran aside has ended.
+enum Done {
+    Worked { machine: MachineId, done: bool },
+    KeptHouse,
+}
+
+/// Whether a turn was the last.
+enum Turn {
+    Next,
+    /// An operator wants it gone.
+    Last,
+}
+
+impl Watch {
+    pub fn new(options: &Options, bus: Bus, store: Store) -> (Watch, watch::Receiver<Standing>) {
+        let counters = Arc::new(Counters::default());
+        let (standing, standings) = watch::channel(Standing {
+            id: options.id.clone(),
+            in_charge: false,
+            holder: None,
+            heard: None,
+            counters: counters.clone(),
+        });
+        let watch = Watch {
+            placement: Placement::new(options.id.clone(), options.limits),
+            options: options.clone(),
+            bus,
+            store,
+            clock: Clock::start(),
+            work: JoinSet::new(),
+            keeps_house: false,
+            store_is_lost: false,
+            standing,
+            counters,
+        };
+        (watch, standings)
+    }
+
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), MonitorError> {
+        let mut turns = every(self.options.every);
+        let mut rounds = every(housekeeping::EVERY);
+        loop {
+            // A turn is never cut short: only the waiting is.
+            tokio::select! {
+                biased;
+                () = asked_to(&mut stop) => break,
+                Some(done) = self.work.join_next() => self.on_done(done),
+                _ = turns.tick() => match self.turn().await? {
+                    Turn::Next => {}
+                    Turn::Last => break,
+                },
+                _ = rounds.tick() => self.round(),
+            }
+        }
+        self.leave().await;
+        Ok(())
+    }
+
+    // ---- one turn ----
+
+    async fn turn(&mut self) -> Result<Turn, MonitorError> {
+        let state = match self.store.heartbeat(&self.options.id).await {
+            Ok(state) => state,
+            Err(error) => return Ok(self.store_lost(error)),
+        };
+        match state {
+            MachineState::Alive => {}
+            MachineState::Draining => return Ok(Turn::Last),
+            MachineState::Dead => return Err(MonitorError::DeclaredDead { id: self.options.id.clone() }),
+        }
+        match self.look().await {
+            Ok(()) => self.act().await,
+            Err(error) => return Ok(self.store_lost(error)),
+        }
+        Ok(Turn::Next)
+    }
+
+    async fn look(&mut self) -> Result<(), StoreError> {
+        let asked = self.clock.now();
+        let ttl = Duration::from_millis(self.options.limits.lease_ms);
+        let lease = self.store.acquire_lease(MONITOR_LEASE, &self.options.id, ttl).await?;
+        let held = matches!(lease, Lease::Held { .. });
+        self.tell(Input::Lease { held, asked });
+        let holder = match lease {
+            Lease::Held { .. } => self.options.id.clone(),
+            Lease::HeldBy { holder, .. } => holder,
+        };
+        let view = tables::view(&self.store).await?;
+        self.tell(Input::View(view));
+        if std::mem::take(&mut self.store_is_lost) {
+            tracing::info!("the store is back");
+        }
+        let in_charge = self.is_in_charge();
+        self.standing.send_modify(|standing| {
+            (standing.in_charge, standing.holder, standing.heard) = (in_charge, Some(holder), Some(Instant::now()));
+        });
+        Ok(())
+    }
+
+    /// What came of it, one after the other.
+    async fn act(&mut self) {
+        loop {
+            let now = self.clock.now();
+            let Some(output) = self.placement.poll_output(now) else { return };
+            match self.carry_out(output).await {
+                Ok(true) => {}
+                Ok(false) => self.tell(Input::Refused),
+                Err(error) => drop(self.store_lost(error)),
+            }
+        }
+    }
+
+    /// `false`: the store has refused.
+    async fn carry_out(&mut self, output: Output) -> Result<bool, StoreError> {
+        match output {
+            Output::DeclareDead { machine, silent_ms } => self.declare_dead(machine, silent_ms).await,
+            Output::Assign(plan) => self.assign(plan).await,
+            Output::MayLeave { host } => {
+                // It sees that in the table as well as we do.
+                tracing::info!(%host, "nothing is left with this draining host; it may leave");
+                Ok(true)
+            }
+            Output::DropSessionsOf { edge } => {
+                self.drop_sessions_of(edge);
+                Ok(true)
+            }
+            Output::CleanUp { machine, role } => {
+                self.clean_up(machine, role);
+                Ok(true)
+            }
+            Output::Notice(notice) => {
+                self.notice(notice);
+                Ok(true)
+            }
+        }
+    }
+
+    async fn declare_dead(&mut self, machine: MachineId, silent_ms: u64) -> Result<bool, StoreError> {
+        let limit = Duration::from_millis(self.options.limits.dead_after_ms);
+        let dead = self.store.declare_dead(&machine, limit).await?;
+        if dead {
+            self.counters.deaths.add(1);
+            tracing::warn!(%machine, silent_ms, "a machine is dead: it was not heard for too long");
+        }
+        Ok(dead)
+    }
+
+    async fn assign(&mut self, plan: Vec<placement::Assignment>) -> Result<bool, StoreError> {
+        let partitions = plan.len();
+        match self.store.assign(&self.options.id, &tables::plan(plan)).await? {
+            Assigned::Done => {
+                self.counters.moves.add(partitions as u64);
+                tracing::info!(partitions, "partitions have new hosts");
+                Ok(true)
+            }
+            Assigned::NotActive => {
+                tracing::info!("the lease is another monitor's by now; nothing was assigned");
+                Ok(false)
+            }
+            Assigned::Overtaken { partition } => {
+                tracing::info!(partition, "somebody else has assigned this partition; looking again");
+                Ok(false)
+            }
+        }
+    }
+
+    // ---- aside ----
+
+    fn drop_sessions_of(&mut self, machine: MachineId) {
+        let (bus, store, counters) = (self.bus.clone(), self.store.clone(), self.counters.clone());
+        self.work.spawn(async move {
+            let dropped = drop_sessions(&machine, &bus, &store).await;
+            let done = match dropped {
+                Ok(sessions) => {
+                    counters.dropped.add(sessions as u64);
+                    tracing::info!(edge = %machine, sessions, "the rooms of a dead edge's sessions are told");
+                    true
+                }
+                Err(error) => failed(&machine, &error).await,
+            };
+            Done::Worked { machine, done }
+        });
+    }
+
+    fn clean_up(&mut self, machine: MachineId, role: Role) {
+        let (bus, store, counters) = (self.bus.clone(), self.store.clone(), self.counters.clone());
+        self.work.spawn(async move {
+            let done = match clean_up(&machine, role, &bus, &store).await {
+                Ok(()) => {
+                    counters.cleaned.add(1);
+                    tracing::info!(%machine, "nothing is left of a machine that was long dead");
+                    true
+                }
+                Err(error) => failed(&machine, &error).await,
+            };
+            Done::Worked { machine, done }
+        });
+    }
+
+    fn round(&mut self) {
+        if self.keeps_house || !self.is_in_charge() {
+            return;
+        }
+        self.keeps_house = true;
+        let (options, bus, store) = (self.options.clone(), self.bus.clone(), self.store.clone());
+        let counters = self.counters.clone();
+        self.work.spawn(async move {
+            match keep_house(&options, &bus, &store).await {
+                Ok(expired) => counters.expired.add(expired as u64),
+                Err(error) => {
+                    tracing::warn!(%error, "sessions and rooms that are over could not be put away; trying again")
+                }
+            }
+            Done::KeptHouse
+        });
+    }
+
+    fn on_done(&mut self, done: Result<Done, tokio::task::JoinError>) {
+        match done {
+            Ok(Done::Worked { machine, done }) => self.tell(Input::Worked { machine, done }),
+            Ok(Done::KeptHouse) => self.keeps_house = false,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => tracing::debug!("work was cut off"),
+            },
+        }
+    }
+
+    // ---- saying so ----
+
+    fn notice(&self, notice: Notice) {
+        match notice {
+            Notice::InCharge => tracing::info!("in charge"),
+            Notice::Standby => tracing::info!("on standby"),
+            Notice::Patient { for_ms } => tracing::info!(for_ms, "just in touch with the store; judging nobody yet"),
+            Notice::NoHosts { partitions } => {
+                tracing::error!(partitions, "no host lives: these partitions' rooms stand still; start a host");
+            }
+            Notice::HostsAgain => tracing::info!("there are hosts again"),
+        }
+    }
+
+    /// Says it when it begins, not every time.
+    fn store_lost(&mut self, error: StoreError) -> Turn {
+        self.tell(Input::StoreLost);
+        self.counters.store_lost.add(1);
+        let in_charge = self.is_in_charge();
+        self.standing.send_modify(|standing| (standing.heard, standing.in_charge) = (None, in_charge));
+        match std::mem::replace(&mut self.store_is_lost, true) {
+            false => tracing::warn!(%error, "the store is out of reach; trying again"),
+            true => tracing::debug!(%error, "the store is still out of reach"),
+        }
+        Turn::Next
+    }
+
+    fn tell(&mut self, input: Input) {
+        let now = self.clock.now();
+        self.placement.handle(input, now);
+    }
+
+    fn is_in_charge(&mut self) -> bool {
+        let now = self.clock.now();
+        self.placement.is_in_charge(now)
+    }
+
+    // ---- the end ----
+
+    /// So that the next one need not wait.
+    async fn leave(mut self) {
+        self.work.shutdown().await;
+        let left = async {
+            self.store.release_lease(MONITOR_LEASE, &self.options.id).await?;
+            self.store.close_machine(&self.options.id).await
+        };
+        match left.await {
+            Ok(()) => tracing::info!(monitor = %self.options.id, "left"),
+            Err(error) => tracing::warn!(%error, "left without giving up the lease; it runs out by itself"),
+        }
+        self.standing.send_modify(|standing| standing.in_charge = false);
+    }
+}
+
+async fn failed(machine: &MachineId, error: &crate::BuryError) -> bool {
+    tracing::warn!(%machine, %error, "what a dead machine left is not put away; trying again");
+    tokio::time::sleep(WORK_RETRY).await;
+    false
+}
+
+async fn asked_to(stop: &mut watch::Receiver<bool>) {
+    // An error: the handle is gone, which says the same.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// A turn that took too long is not made up for.
+fn every(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}

@@ -1,0 +1,125 @@
+//! Monitors at work. (In an embedded store nobody is ever silent, so nobody dies here: that is for real clusters.)
+
+mod support;
+
+use std::time::Duration;
+
+use chorus_core::{
+    command::{LeaveReason, Player, RoomCommand},
+    ids::{MachineId, RoomId, SessionId},
+};
+use chorus_monitor::MonitorError;
+use chorus_store::{Role, SessionRow};
+use support::*;
+
+const GAME: RoomId = RoomId(7);
+
+#[tokio::test]
+async fn the_first_host_gets_all_partitions_and_a_second_one_half() {
+    let world = World::start().await;
+    let first = world.register(Role::Host).await;
+    until("it has all", async || hosts(&world).await == vec![first.clone(); 4]).await;
+    let second = world.register(Role::Host).await;
+    until("it has half", async || hosts(&world).await.iter().filter(|host| **host == second).count() == 2).await;
+    let assignments = world.store.assignments().await.expect("read");
+    assert!(assignments.iter().all(|row| row.epoch == if row.host == Some(second.clone()) { 2 } else { 1 }));
+}
+
+#[tokio::test]
+async fn a_host_that_is_drained_hands_over() {
+    let world = World::start().await;
+    let first = world.register(Role::Host).await;
+    let second = world.register(Role::Host).await;
+    until("both have some", async || hosts(&world).await.contains(&second)).await;
+    world.post(&format!("/v1/machines/{first}/drain"), "").await;
+    until("the other has all", async || hosts(&world).await == vec![second.clone(); 4]).await;
+}
+
+#[tokio::test]
+async fn a_host_that_has_left_is_replaced() {
+    let world = World::start().await;
+    let first = world.register(Role::Host).await;
+    until("it has all", async || hosts(&world).await == vec![first.clone(); 4]).await;
+    world.store.close_machine(&first).await.expect("closed");
+    until("nobody hosts them", async || {
+        let problems = world.good("/v1/status").await["problems"].to_string();
+        problems.contains("4 partitions have no host that lives")
+    })
+    .await;
+    let second = world.register(Role::Host).await;
+    until("the other has all", async || hosts(&world).await == vec![second.clone(); 4]).await;
+}
+
+#[tokio::test]
+async fn of_two_monitors_one_acts_and_the_other_follows_at_once_when_it_leaves() {
+    let world = World::start().await;
+    until("the first acts", async || world.monitor.monitor.standing().borrow().in_charge).await;
+    let second = world.another_monitor().await;
+    let standing = second.monitor.standing();
+    until("the second knows the first", async || standing.borrow().holder.as_ref() == Some(&world.monitor.id)).await;
+    assert!(!standing.borrow().in_charge);
+    world.monitor.monitor.drain();
+    until("the second acts", async || standing.borrow().in_charge).await;
+    let host = world.register(Role::Host).await;
+    until("it deals out", async || hosts(&world).await == vec![host.clone(); 4]).await;
+}
+
+#[tokio::test]
+async fn a_monitor_that_is_drained_leaves() {
+    let mut world = World::start().await;
+    let id = world.monitor.id.clone();
+    world.post(&format!("/v1/machines/{id}/drain"), "").await;
+    let ended = within("it leaves", &mut world.monitor.running).await.expect("it does not panic");
+    assert!(ended.is_ok(), "{ended:?}");
+    let machines = world.store.machines().await.expect("read");
+    assert!(machines.iter().all(|machine| machine.id != id));
+}
+
+#[tokio::test]
+async fn a_monitor_that_was_given_up_stops() {
+    let mut world = World::start().await;
+    world.store.close_machine(&world.monitor.id).await.expect("closed");
+    let ended = within("it stops", &mut world.monitor.running).await.expect("it does not panic");
+    assert!(matches!(ended, Err(MonitorError::DeclaredDead { .. })), "{ended:?}");
+}
+
+#[tokio::test]
+async fn the_rooms_of_a_dead_edges_sessions_are_told_and_the_sessions_disconnected() {
+    let world = World::start().await;
+    let edge = world.register(Role::Edge).await;
+    // More than one page of them.
+    for n in 1..=300 {
+        open_session(&world, SessionId(n), &edge).await;
+    }
+    let dropped = chorus_monitor::drop_sessions(&edge, &world.bus, &world.store).await.expect("done");
+    assert_eq!(dropped, 300);
+    let records = world.records(GAME).await;
+    assert_eq!(records.len(), 300);
+    assert_eq!(records[0], RoomCommand::Drop { session: SessionId(1), edge: edge.clone(), code: 1006 });
+    let at = world.store.session_edge(SessionId(300)).await.expect("read");
+    assert_eq!(at, Some((edge, false)), "it can come back, and expires if it does not");
+}
+
+#[tokio::test]
+async fn sessions_that_do_not_come_back_leave_their_rooms_and_end() {
+    let world = World::start().await;
+    let edge = world.register(Role::Edge).await;
+    open_session(&world, ANA, &edge).await;
+    world.store.session_disconnected(ANA, &edge).await.expect("noted");
+    let expired = chorus_monitor::expire(Duration::ZERO, &world.bus, &world.store).await.expect("done");
+    assert_eq!(expired, 1);
+    assert_eq!(world.records(GAME).await, [RoomCommand::Leave { session: ANA, reason: LeaveReason::TimedOut }]);
+    assert_eq!(world.store.session_edge(ANA).await.expect("read"), None);
+}
+
+async fn hosts(world: &World) -> Vec<MachineId> {
+    world.store.assignments().await.expect("read").into_iter().filter_map(|row| row.host).collect()
+}
+
+async fn open_session(world: &World, id: SessionId, edge: &MachineId) {
+    let mut resume_hash = [0; 32];
+    resume_hash[..16].copy_from_slice(&id.0.to_be_bytes());
+    let player = Player { id: "p1".into(), name: "Ana".into() };
+    let session = SessionRow { id, player, edge: edge.clone(), resume_hash };
+    world.store.open_session(session, GAME).await.expect("opened");
+}

@@ -1,0 +1,290 @@
+//! A monitor, or its API alone, on a real bus and a real store, and a client for it.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use chorus_bus::Bus;
+use chorus_core::{
+    command::{Player, Record, RoomCommand},
+    effect::Saved,
+    ids::{Digest, Kind, MachineId, Offset, RoomId, SessionId, Time},
+    json::Json,
+    room::{Member, State},
+    wire,
+};
+use chorus_monitor::{Checked, Hooks, Monitor, MonitorError, Options, Token};
+use chorus_store::{Durability, Registration, Role, RoomRow, RoomStatus, RoomUpdate, Snapshot, Store};
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, StatusCode, body::Incoming};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::{net::TcpStream, task::JoinHandle};
+
+pub const TOKEN: &str = "a-token-that-nobody-guesses";
+
+/// What the checker takes for a good component, after the bytes that every component begins with.
+pub const GOOD: &[u8] = b"\0asm\x0d\0\x01\0good";
+pub const BETTER: &[u8] = b"\0asm\x0d\0\x01\0good, and better";
+pub const BAD: &[u8] = b"\0asm\x0d\0\x01\0bad";
+
+/// Nothing here takes that long; whatever does is broken.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+pub struct World {
+    pub bus: Bus,
+    pub store: Store,
+    /// The first monitor.
+    pub monitor: Running,
+    _dir: Arc<TempDir>,
+}
+
+pub struct Running {
+    pub id: MachineId,
+    pub monitor: Monitor,
+    pub running: JoinHandle<Result<(), MonitorError>>,
+}
+
+impl World {
+    pub async fn start() -> World {
+        let dir = Arc::new(tempfile::tempdir().expect("a temporary directory"));
+        let mut options = chorus_bus::embedded::Options::new(dir.path());
+        options.partitions = 4;
+        let bus = chorus_bus::embedded::open(options).await.expect("a bus");
+        let store =
+            Store::open_embedded(&dir.path().join("store.sqlite"), Durability::default()).await.expect("a store");
+        let monitor = start_monitor(&bus, &store).await;
+        World { bus, store, monitor, _dir: dir }
+    }
+
+    pub async fn another_monitor(&self) -> Running {
+        start_monitor(&self.bus, &self.store).await
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.monitor.monitor.local_addr()
+    }
+
+    pub async fn register(&self, role: Role) -> MachineId {
+        self.store.register_machine(&Registration::new(role)).await.expect("registered").id
+    }
+
+    // ---- the API ----
+
+    pub async fn get(&self, path: &str) -> (StatusCode, Value) {
+        call(self.address(), "GET", path, Some(TOKEN), Bytes::new()).await
+    }
+
+    pub async fn post(&self, path: &str, body: impl Into<Bytes>) -> (StatusCode, Value) {
+        call(self.address(), "POST", path, Some(TOKEN), body.into()).await
+    }
+
+    pub async fn good(&self, path: &str) -> Value {
+        let (status, body) = self.get(path).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {body}");
+        body
+    }
+
+    pub async fn events(&self, path: &str) -> Events {
+        Events::open(self.address(), path).await
+    }
+
+    // ---- what hosts and edges would do ----
+
+    pub async fn live_room(&self, id: RoomId, kind: &str, created_at: u64) {
+        self.write_room(row(id, kind, created_at), None).await;
+    }
+
+    pub async fn write_room(&self, row: RoomRow, state: Option<State>) {
+        let snapshot = state.map(|state| Snapshot {
+            offset: state.offset,
+            component: state.component,
+            state: wire::encode(&state).into(),
+        });
+        self.store.write_rooms(vec![RoomUpdate { row, snapshot }]).await.expect("written");
+    }
+
+    pub async fn append(&self, room: RoomId, command: RoomCommand) -> Offset {
+        let append = self.bus.append(&Record { room, time: Time(1_000), command });
+        append.await.expect("appended").expect("embedded logs know the offset")
+    }
+
+    /// All records of the room so far.
+    pub async fn records(&self, room: RoomId) -> Vec<RoomCommand> {
+        let partition = room.partition(self.bus.partitions());
+        let end = self.bus.end(partition).await.expect("its end");
+        let mut reader = self.bus.read(partition, 0);
+        let mut records = Vec::new();
+        while records.last().map_or(0, |(offset, _)| offset + 1) < end {
+            within("the records", reader.next(&mut records)).await.expect("read");
+        }
+        records.into_iter().filter(|(_, record)| record.room == room).map(|(_, record)| record.command).collect()
+    }
+}
+
+async fn start_monitor(bus: &Bus, store: &Store) -> Running {
+    let id = store.register_machine(&Registration::new(Role::Monitor)).await.expect("a monitor's id").id;
+    let mut options = Options::new(id.clone(), TOKEN.parse::<Token>().expect("a token"));
+    options.listen = "127.0.0.1:0".parse().expect("an address");
+    options.every = Duration::from_millis(20);
+    let check = |wasm: Bytes| -> futures_util::future::BoxFuture<'static, Result<Checked, String>> {
+        Box::pin(async move {
+            match wasm.ends_with(b"bad") {
+                true => Err("it throws in onCreate".into()),
+                false => Ok(Checked { state_version: 2 }),
+            }
+        })
+    };
+    let started = chorus_monitor::start(options, bus.clone(), store.clone(), Hooks::new(Arc::new(check))).await;
+    let (monitor, running) = started.expect("it starts");
+    Running { id, monitor, running: tokio::spawn(running) }
+}
+
+pub fn kind(name: &str) -> Kind {
+    Kind::new(name).expect("a kind")
+}
+
+pub fn row(id: RoomId, name: &str, created_at: u64) -> RoomRow {
+    RoomRow {
+        id,
+        offset: 1,
+        kind: kind(name),
+        component: Digest::of(GOOD),
+        status: RoomStatus::Live,
+        creator: None,
+        created_at: Time(created_at),
+        ended_at: None,
+        outcome: None,
+        next_timer_at: None,
+        metadata: Some(Json::trusted(r#"{"stakes":3}"#)),
+        members: 2,
+    }
+}
+
+pub const ANA: SessionId = SessionId(1);
+
+pub fn state_with_ana(name: &str) -> State {
+    let mut state = State::new(kind(name), Digest::of(GOOD), None, Time(5), 9);
+    let player = Player { id: "p1".into(), name: "Ana".into() };
+    let ana = Member {
+        player,
+        edge: MachineId("edge-1".into()),
+        connected: true,
+        spectator: false,
+        last_client_seq: 0,
+        out_seq: 1,
+        first_seq: 1,
+        view: None,
+        hold: None,
+        moving: None,
+        kicked: None,
+    };
+    state.members.insert(ANA, ana);
+    state.saved = Some(Saved { version: 2, state: Json::trusted(r#"{"board":[null,0,1]}"#) });
+    state
+}
+
+pub fn message(text: &str) -> RoomCommand {
+    let data = Json::of(&text);
+    RoomCommand::Message { session: ANA, client_seq: 1, kind: "say".into(), data }
+}
+
+// ---- HTTP ----
+
+pub async fn call(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+    body: Bytes,
+) -> (StatusCode, Value) {
+    let response = send(address, method, path, token, body).await;
+    let status = response.status();
+    let body = within("the body", response.into_body().collect()).await.expect("a body").to_bytes();
+    let text = String::from_utf8_lossy(&body).into_owned();
+    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+pub async fn send(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+    body: Bytes,
+) -> hyper::Response<Incoming> {
+    let stream = TcpStream::connect(address).await.expect("it listens");
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("it speaks HTTP");
+    tokio::spawn(connection);
+    let mut request = Request::builder().method(method).uri(path).header("host", "monitor");
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    let request = request.body(Full::new(body)).expect("a request");
+    within("the answer", sender.send_request(request)).await.expect("an answer")
+}
+
+/// Server-sent events.
+pub struct Events {
+    body: Incoming,
+    text: String,
+}
+
+impl Events {
+    pub async fn open(address: SocketAddr, path: &str) -> Events {
+        let response = send(address, "GET", path, Some(TOKEN), Bytes::new()).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Events { body: response.into_body(), text: String::new() }
+    }
+
+    /// The first bytes that come.
+    pub async fn raw(mut self) -> String {
+        let frame = within("an event", self.body.frame()).await.expect("there is one").expect("the line holds");
+        String::from_utf8_lossy(frame.data_ref().expect("data")).into_owned()
+    }
+
+    /// The next one's id and data. `None`: there are no more.
+    pub async fn next(&mut self) -> Option<(String, Value)> {
+        loop {
+            if let Some((event, rest)) = self.text.split_once("\n\n") {
+                let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name));
+                let data = field("data:").filter(|_| field("event:").is_none());
+                let event = data.map(|data| {
+                    let id = field("id:").unwrap_or_default().trim().to_owned();
+                    (id, serde_json::from_str(data).expect("JSON"))
+                });
+                self.text = rest.to_owned();
+                match event {
+                    Some(event) => return Some(event),
+                    None => continue, // Where it begins, or a comment that keeps the line open.
+                }
+            }
+            let frame = within("an event", self.body.frame()).await?.expect("the line holds");
+            if let Some(data) = frame.data_ref() {
+                self.text.push_str(std::str::from_utf8(data).expect("UTF-8"));
+            }
+        }
+    }
+}
+
+// ---- waiting ----
+
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(DEADLINE, future).await {
+        Ok(done) => done,
+        Err(_) => panic!("waited in vain for {what}"),
+    }
+}
+
+/// Waits until it is so.
+pub async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
+    within(what, async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}

@@ -1,0 +1,281 @@
+// The table of docs/performance.md: `just bench [options]`, or `node scripts/bench.mjs --help`.
+//
+// The server has one core and the players another, where there are two and `taskset`. Every scenario runs at the floor
+// and at chorus, one right after the other, and again; the share of the floor is the median of those pairs: machines
+// are not quiet, and what disturbs one half of a pair mostly disturbs the other.
+
+import { spawn, spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpus, homedir, release, tmpdir, totalmem } from "node:os";
+import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
+const GUESTS = join(ROOT, "guests");
+const DOCUMENT = join(ROOT, "docs", "performance.md");
+const TARGET = process.env.CARGO_TARGET_DIR ?? join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "chorus", "target");
+/** Rooms are put aside after this long, where that is measured. */
+const ASIDE_SECONDS = 12;
+
+const HELP = `Usage: node scripts/bench.mjs [options]
+
+Measures chorus and the floor, and prints one table. Needs the binary (cargo build --release -p chorus) and the guests
+(node guests/build.mjs). Takes about six minutes.
+
+  --seconds N       how long each scenario is measured, each time (default: 3)
+  --rounds N        how often each pair of floor and chorus runs (default: 3)
+  --only a,b        some scenarios: ${["echo-1", "echo-100", "fan-out", "tic-tac-toe", "create", "memory", "swap", "neighbour", "always", "in-process"].join(", ")}
+  --bin FILE        the chorus binary
+  --write           puts the table into docs/performance.md
+`;
+
+/** What is measured at both: the load's arguments, the figure that counts, and the issue's two targets for its share. */
+const PAIRS = [
+  { name: "echo-1", what: "echo p50, one client", args: ["echo", "--rooms", "1"], figure: "p50", unit: "µs", reach: 6, aim: 3, less: true },
+  { name: "echo-100", what: "echo, 100 rooms", args: ["echo", "--rooms", "100"], figure: "messages", unit: "/s", reach: 0.3, aim: 0.5 },
+  { name: "fan-out", what: "fan-out to 100, deliveries", args: ["fan-out"], path: "/all", figure: "deliveries", unit: "/s", reach: 0.3, aim: 0.5 },
+  { name: "tic-tac-toe", what: "tic-tac-toe, 1,000 rooms, moves, of the floor's echoes", args: ["tic-tac-toe"], floor: ["echo", "--rooms", "100"], floorFigure: "messages", figure: "moves", unit: "/s", reach: 0.12, aim: 0.2 },
+  { name: "create", what: "room created and answering p50, of the floor's connect-and-echo", args: ["create"], figure: "p50", unit: "µs", reach: 12, aim: 8, less: true },
+];
+
+const options = parseArgs({
+  options: {
+    seconds: { type: "string", default: "3" },
+    rounds: { type: "string", default: "3" },
+    only: { type: "string" },
+    bin: { type: "string", default: join(TARGET, "release", "chorus") },
+    write: { type: "boolean" },
+    help: { type: "boolean", short: "h" },
+  },
+}).values;
+const { seconds, bin } = options;
+const wanted = options.only?.split(",");
+const isWanted = (name) => wanted === undefined || wanted.includes(name);
+
+// ---- processes ----
+
+const hasTaskset = spawnSync("taskset", ["--version"]).status === 0 && cpus().length > 1;
+const pinned = (core, program, args) => hasTaskset ? ["taskset", ["-c", `${core}`, program, ...args]] : [program, args];
+
+/** What is running and where it keeps its data: stopped and removed, however this ends. */
+const running = new Set();
+const scratch = mkdtempSync(join(tmpdir(), "chorus-bench-"));
+process.once("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+  rmSync(scratch, { recursive: true, force: true });
+});
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(130));
+
+/** A server on core 0, once it has said where it is. `taskset` becomes what it starts, so the pid is the server's. */
+async function serve(args, says) {
+  const child = spawn(...pinned(0, bin, args), { stdio: ["ignore", "pipe", "inherit"] });
+  running.add(child);
+  child.once("exit", () => running.delete(child));
+  for await (const line of createInterface({ input: child.stdout })) {
+    const at = says.exec(line);
+    if (at) {
+      child.stdout.resume();
+      return { child, pid: child.pid, address: at[1] };
+    }
+  }
+  throw new Error(`${args.join(" ")} ended before it said where it is`);
+}
+
+const floor = () => serve(["load", "floor"], /ws:\/\/([\d.:]+)\//);
+
+let servers = 0;
+function chorus({ fsync = "background", guests, more = [] } = {}) {
+  const data = join(scratch, `data-${servers++}`);
+  const base = ["dev", "--fixtures", "--lobby", "bench-lobby", "--rate", "1000000", "--port", "0", "--fsync", fsync, "--data", data];
+  const where = guests ? ["--guests", guests] : ["--guests", GUESTS, "--no-watch"];
+  return serve([...base, ...where, ...more], /http:\/\/([\d.:]+)\//);
+}
+
+async function stop(server) {
+  const gone = new Promise((resolve) => server.child.once("exit", resolve));
+  server.child.kill("SIGTERM");
+  await gone;
+}
+
+/** Runs one scenario on core 1; its figures, or null when it failed, which is said. */
+async function load(server, args, { raw = false, path = "/echo", warmUp = 1 } = {}) {
+  const url = `ws://${server.address}${raw ? path : "/ws"}`;
+  const common = ["load", "--url", url, "--server-pid", `${server.pid}`, "--seconds", seconds, "--warm-up", `${warmUp}`, "--json"];
+  const child = spawn(...pinned(1, bin, [...common, ...(raw ? ["--raw"] : []), ...args]), { stdio: ["ignore", "pipe", "inherit"] });
+  running.add(child);
+  let text = "";
+  child.stdout.setEncoding("utf8").on("data", (piece) => { text += piece; });
+  const code = await new Promise((resolve) => child.once("close", resolve));
+  running.delete(child);
+  if (code === 0) return JSON.parse(text).figures;
+  console.error(`(${args.join(" ")} failed)`);
+  return null;
+}
+
+// ---- figures ----
+
+const median = (numbers) => {
+  const sorted = numbers.filter(Number.isFinite).sort((a, b) => a - b);
+  return sorted.length === 0 ? NaN : sorted[Math.floor(sorted.length / 2)];
+};
+
+/** Each pair, `rounds` times. The two servers are up all the time; the one that is not asked does nothing. */
+async function pairs(fsync, rounds) {
+  const [low, high] = [await floor(), await chorus({ fsync })];
+  const rows = [];
+  for (const pair of PAIRS.filter(({ name }) => isWanted(name))) {
+    const runs = [];
+    for (let round = 0; round < rounds; round++) {
+      const atFloor = await load(low, pair.floor ?? pair.args, { raw: true, path: pair.path });
+      const atChorus = await load(high, pair.args);
+      if (atFloor && atChorus) runs.push({ floor: atFloor[pair.floorFigure ?? pair.figure], chorus: atChorus[pair.figure], all: atChorus, low: atFloor });
+    }
+    const share = median(runs.map((run) => run.chorus / run.floor));
+    rows.push({ ...pair, floor: median(runs.map((run) => run.floor)), chorus: median(runs.map((run) => run.chorus)), share, runs });
+    say(pair.name);
+  }
+  await Promise.all([stop(low), stop(high)]);
+  return rows;
+}
+
+async function memory() {
+  const idleServer = await chorus();
+  const idle = await load(idleServer, ["idle"]);
+  await stop(idleServer);
+  say("idle");
+  const server = await chorus({ more: ["--hibernate-after", `${ASIDE_SECONDS}`] });
+  const rooms = await load(server, ["rooms", "--hibernate-after", `${ASIDE_SECONDS}`]);
+  await stop(server);
+  say("rooms");
+  return { ...idle, ...rooms };
+}
+
+/** The guests that are watched are a copy: their source is changed. */
+async function swap() {
+  const guests = join(scratch, "guests");
+  const tools = join(GUESTS, "node_modules");
+  cpSync(GUESTS, guests, { recursive: true, filter: (path) => path !== tools && !path.endsWith("/test") });
+  symlinkSync(tools, join(guests, "node_modules"));
+  cpSync(join(ROOT, "wit"), join(scratch, "wit"), { recursive: true });
+  const server = await chorus({ guests });
+  const figures = await load(server, ["swap", "--source", join(guests, "fixtures", "bench-room.js")]);
+  await stop(server);
+  say("swap");
+  return figures;
+}
+
+async function neighbour() {
+  // Each fault of the room that loops is a warning.
+  const server = await chorus({ more: ["--log", "error"] });
+  const figures = await load(server, ["neighbour"]);
+  await stop(server);
+  say("neighbour");
+  return figures;
+}
+
+/** The figures without sockets; the first time, this compiles the benchmark. */
+function inProcess() {
+  const args = ["bench", "--profile", "release", "--workspace", "--bench", "rooms", "--locked"];
+  const ran = spawnSync(...pinned(0, "cargo", args), { cwd: ROOT, encoding: "utf8", env: { ...process.env, CARGO_TARGET_DIR: TARGET } });
+  if (ran.status !== 0) console.error(ran.stderr);
+  say("in-process");
+  return ran.stdout.trimEnd();
+}
+
+function say(name) {
+  process.stderr.write(`  ${name.padEnd(12)} done after ${Math.round(performance.now() / 1000)} s\n`);
+}
+
+// ---- the table ----
+
+function short(value) {
+  if (!Number.isFinite(value)) return "–";
+  if (value >= 1000) return Math.round(value).toLocaleString("en-US");
+  return value >= 100 ? value.toFixed(0) : value.toFixed(value >= 10 ? 1 : 2);
+}
+
+const verdict = (value, reach, aim, less) => {
+  const within = (target) => (less ? value <= target : value >= target);
+  if (!Number.isFinite(value)) return "not measured";
+  return within(aim) ? "aim reached" : within(reach) ? "reached" : "**not reached**";
+};
+
+const shown = (share, less) => (less ? `${short(share)} ×` : `${short(100 * share)} %`);
+
+function table(background, always, used) {
+  const head = ["measure", "floor", "chorus", "share of the floor's", "reach", "aim", "", "server CPU each", "with `--fsync always`"];
+  const lines = background.map((row) => {
+    const strict = always?.find(({ name }) => name === row.name);
+    const cpu = median(row.runs.map(({ all }) => all["server CPU each"]));
+    return [
+      row.what, `${short(row.floor)} ${row.unit}`, `${short(row.chorus)} ${row.unit}`, shown(row.share, row.less),
+      shown(row.reach, row.less), shown(row.aim, row.less), verdict(row.share, row.reach, row.aim, row.less),
+      `${short(cpu)} µs`, strict ? `${short(strict.chorus)} ${strict.unit} (${shown(strict.share, row.less)})` : "",
+    ];
+  });
+  const kib = (what, figure, reach, aim) => {
+    const value = used?.[`memory of a ${figure}`];
+    const tables = used?.[`page tables of a ${figure}`];
+    return [what, "", `${short(value)} KiB`, "", `${reach} KiB`, `${aim} KiB`, verdict(value, reach, aim, true), "", `page tables: ${short(tables)} KiB more`];
+  };
+  if (used) {
+    lines.push(
+      kib("memory: active room of two players, sandbox included", "active room", 400, 200),
+      kib("memory: hibernated room", "hibernated room", 2, 1),
+      kib("memory: idle connection", "connection", 16, 8),
+    );
+  }
+  return [head, head.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}
+
+function others(used, swapped, beside) {
+  const lines = [];
+  const value = (figures, name, unit) => `${short(figures[name])} ${unit}`;
+  if (swapped) {
+    lines.push(`- Swap, 50 rooms with a player each: the longest wait for an answer was ${value(swapped, "longest pause before", "ms")} in the seconds before, ${value(swapped, "longest pause of the build", "ms")} while the guest was built on the same core, and ${value(swapped, "longest pause of the swap", "ms")} from the finished build (compiled, loaded, swapped) to half a second after the last room; all rooms had swapped after ${value(swapped, "from build to last room", "ms")}.`);
+  }
+  if (beside) {
+    lines.push(`- A room beside one that loops for ever: p50 ${value(beside, "p50 alone", "µs")} alone and ${value(beside, "p50 beside a loop", "µs")} beside it; p99 ${value(beside, "p99 alone", "µs")} and ${value(beside, "p99 beside a loop", "µs")}.`);
+  }
+  if (used) lines.push(`- The first message to a room that was put aside is answered after ${value(used, "p50 of waking", "µs")} (p50).`);
+  return lines.join("\n");
+}
+
+function machine() {
+  const git = (...args) => spawnSync("git", args, { cwd: ROOT, encoding: "utf8" }).stdout.trim();
+  const changed = git("status", "--porcelain", "--", "*.rs", "*.js", "*.wit", "*.toml") ? " with changes" : "";
+  const cores = hasTaskset ? "the server on one, the players on another" : "not pinned";
+  return [
+    `- Machine: ${cpus()[0].model.trim()}, ${cpus().length} cores (${cores}), ${Math.round(totalmem() / 2 ** 30)} GiB; Linux ${release()}.`,
+    `- When: ${new Date().toISOString().slice(0, 10)}, commit ${git("rev-parse", "--short=10", "HEAD")}${changed}.`,
+    `- How: \`just bench ${process.argv.slice(2).join(" ")}\`; ${options.rounds} rounds of ${seconds} s, medians; load average at the end ${readFileSync("/proc/loadavg", "utf8").split(" ")[0]}.`,
+  ].join("\n");
+}
+
+function write(text) {
+  const [begin, end] = ["<!-- begin: just bench --write -->", "<!-- end: just bench --write -->"];
+  const old = readFileSync(DOCUMENT, "utf8");
+  const [at, until] = [old.indexOf(begin), old.indexOf(end)];
+  if (at < 0 || until < 0) throw new Error(`${DOCUMENT} has lost its marks`);
+  writeFileSync(DOCUMENT, `${old.slice(0, at + begin.length)}\n\n${text}\n\n${old.slice(until)}`);
+}
+
+async function main() {
+  if (options.help) return console.log(HELP);
+  if (!existsSync(bin)) throw new Error(`${bin} is not there: cargo build --release -p chorus`);
+  const background = await pairs("background", Number(options.rounds));
+  const always = isWanted("always") ? await pairs("always", 1) : undefined;
+  const used = isWanted("memory") ? await memory() : undefined;
+  const swapped = isWanted("swap") ? await swap() : undefined;
+  const beside = isWanted("neighbour") ? await neighbour() : undefined;
+  const alone = isWanted("in-process") ? inProcess() : undefined;
+  const parts = [machine(), table(background, always, used), others(used, swapped, beside)];
+  if (alone) parts.push("Without sockets (`cargo bench -p chorus-host`):", "```text\n" + alone + "\n```");
+  const text = parts.filter(Boolean).join("\n\n");
+  console.log(`\n${text}`);
+  if (options.write) write(text);
+}
+
+await main();

@@ -1,0 +1,52 @@
+// The sum is only worth what the counting is.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { countCargo, countNode, countNone, countOne, failures, judge } from "./count.mjs";
+
+const CARGO = `
+running 3 tests
+test wire::tests::no_damage_panics ... ok
+test room::tests::a_throw_has_no_effect ... FAILED
+test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s
+
+     Running tests/sessions.rs
+test result: \u001b[32mok\u001b[0m. 40 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 2.31s
+
+   Doc-tests chorus_core
+test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
+`;
+const SPEC = "✔ one (3ms)\n✖ two (1ms)\nℹ tests 2\nℹ suites 0\nℹ pass 1\nℹ fail 1\nℹ cancelled 0\nℹ skipped 0\n\n✖ failing tests:\n✖ two (1ms)\n";
+const TAP = "TAP version 13\nok 1 - one\n1..1\n# tests 1\n# suites 0\n# pass 1\n# fail 0\n# cancelled 2\n# skipped 0\n# duration_ms 3\n";
+
+test("cargo's binaries are summed", () => {
+  assert.deepEqual(countCargo(CARGO), { passed: 42, failed: 1 });
+  assert.deepEqual(failures(CARGO), ["test room::tests::a_throw_has_no_effect ... FAILED"]);
+});
+
+test("Node's summary is read in both of its forms, and a cancelled test has failed", () => {
+  assert.deepEqual(countNode(SPEC), { passed: 1, failed: 1 });
+  assert.deepEqual(countNode(TAP), { passed: 1, failed: 2 });
+  assert.deepEqual(failures(SPEC), ["✖ two (1ms)"]);
+});
+
+test("what a test prints is not taken for the summary", () => {
+  assert.deepEqual(countNode(`# pass 99\n${TAP}`), { passed: 1, failed: 2 });
+});
+
+test("a runner that failed counts as failed, whatever it printed", () => {
+  assert.deepEqual(judge({ count: countCargo }, "error: could not compile `chorus`", 101), { passed: 0, failed: 1 });
+  assert.deepEqual(judge({ count: countCargo }, CARGO, 101), { passed: 42, failed: 1 });
+  assert.deepEqual(judge({ count: countNone }, "", 1), { passed: 0, failed: 1 });
+});
+
+test("a runner that ran nothing has failed, a step that is none has not", () => {
+  assert.deepEqual(judge({ count: countNode }, "# pass 0\n# fail 0\n", 0), { passed: 0, failed: 1 });
+  assert.deepEqual(judge({ count: countNone }, "", 0), { passed: 0, failed: 0 });
+});
+
+test("a program that is one test", () => {
+  assert.deepEqual(judge({ count: countOne }, "", 0), { passed: 1, failed: 0 });
+  assert.deepEqual(judge({ count: countOne }, "", 1), { passed: 0, failed: 1 });
+});

@@ -1,0 +1,149 @@
+// Keeps docs/ true where a program can: tables that are made from the code, and links that lead somewhere.
+//
+//     node scripts/docs.mjs            writes the tables, checks the links
+//     node scripts/docs.mjs --check    writes nothing; exit code 1 when a table is old or a link is broken
+//
+// A table stands between `<!-- table: NAME -->`, or `<!-- table: NAME FILE -->`, and `<!-- end -->`.
+
+import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { ABSENT } from "../guests/sdk/absent.js";
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
+const source = (path) => readFileSync(join(ROOT, path), "utf8");
+
+const TABLES = { absent, budgets, imports, errors, options };
+
+/** What a room does not have, by what to use instead. */
+function absent() {
+  const names = new Map();
+  for (const [name, advice] of Object.entries(ABSENT)) names.set(advice, [...(names.get(advice) ?? []), `\`${name}\``]);
+  return table(["not there", "use instead"], [...names].map(([advice, all]) => [all.join(", "), advice]));
+}
+
+/** `config.budget`, from the constants and their comments. */
+function budgets() {
+  const bound = /((?:\/\/\/ .*\n)+)pub const \w+: Bound = bound\("(\w+)", ([\d_* ]+), ([\d_* ]+), .*\);/g;
+  const rows = [...source("host/src/guest/budget.rs").matchAll(bound)].map(([, comment, key, normal, cap]) => {
+    return [`\`${key}\``, number(normal), number(cap), said(comment)];
+  });
+  return table(["key", "default", "cap", "why"], rows);
+}
+
+/** The closed list of WASI. */
+function imports() {
+  const line = /^ {4}"(wasi:[\w/-]+)",\s+"([^"]+)",/gm;
+  const rows = [...source("host/src/guest/wasi.rs").matchAll(line)].map(([, name, why]) => [`\`${name}\``, why]);
+  return table(["interface", "what a guest gets"], rows);
+}
+
+/** The codes of `error` frames. */
+function errors() {
+  const frame = source("core/src/frame.rs");
+  const meanings = /((?: {4}\/\/\/ .*\n)+) {4}(\w+),$/gm;
+  const texts = new Map([...frame.matchAll(/ErrorCode::(\w+) => "(\w+)"/g)].map(([, name, text]) => [name, text]));
+  const enumeration = frame.slice(frame.indexOf("pub enum ErrorCode"), frame.indexOf("impl ErrorCode"));
+  const rows = [...enumeration.matchAll(meanings)].map(([, comment, name]) => [`\`${texts.get(name)}\``, said(comment)]);
+  return table(["code", "means"], rows);
+}
+
+/** The flags of a command: the fields of its clap struct. */
+function options(file) {
+  const field = /((?:^ *\/\/\/.*\n)+) *#\[arg\(([^\n]*|[^\]]*)\)\]\n *(?:pub )?(\w+):/gm;
+  const rows = [...source(file).matchAll(field)].map(([, comment, arg, name]) => {
+    const [, long = name.replaceAll("_", "-")] = arg.match(/long = "([\w-]+)"/) ?? [];
+    const [, env] = arg.match(/env = "(\w+)"/) ?? [];
+    const [summary] = comment.split(/^ *\/\/\/ *\n/m);
+    const text = said(summary).replace(/ \[default: .*\]$/, "");
+    return [`\`--${long}\``, env ? `\`${env}\`` : "", defaultOf(arg, name), text];
+  });
+  return table(["flag", "environment", "default", "what"], rows);
+}
+
+/** Defaults that stand elsewhere than in the flag itself. */
+const ELSEWHERE = {
+  "Limits::default().per_second": "`50`",
+  "guest::Options::MAX_INSTANCES": "`4096`",
+  "24.0 * 3600.0": "`86400`",
+  fsync: "`background`",
+  log_format: "`text`",
+  cache: "`chorus/compiled` in the user's cache directory",
+  guests: "the nearest",
+};
+
+function defaultOf(arg, name) {
+  const [, text] = arg.match(/default_value = "([^"]*)"/) ?? [];
+  const [, expression = name] = arg.match(/default_value_t = (.*?)(?:, \w+ = .*)?$/) ?? [];
+  if (text !== undefined) return `\`${text}\``;
+  if (ELSEWHERE[expression]) return ELSEWHERE[expression];
+  if (/default_value_t/.test(arg)) return `\`${expression.replaceAll("_", "").replace(/\.0$/, "")}\``;
+  return "";
+}
+
+function table(head, rows) {
+  if (rows.length === 0) throw new Error(`no rows for a table of ${head.join(", ")}: has the code moved?`);
+  const line = (cells) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+  return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
+}
+
+/** `8 * 1024`, `300_000_000`: as people write them. */
+function number(expression) {
+  const value = expression.replaceAll("_", "").split("*").reduce((product, factor) => product * Number(factor), 1);
+  return value.toLocaleString("en");
+}
+
+function said(comment) {
+  return comment.split("\n").map((line) => line.trim().replace(/^\/\/\/ ?/, "")).join(" ").trim();
+}
+
+// ---- the files ----
+
+function pages() {
+  const below = (folder) => readdirSync(join(ROOT, folder)).filter((name) => name.endsWith(".md")).map((name) => join(folder, name));
+  return [...below("."), ...below("docs"), ...below("docs/adr"), "clients/js/README.md"];
+}
+
+function withTables(text, page) {
+  return text.replace(/(<!-- table: (\w+)(?: (\S+))? -->\n)[\s\S]*?(<!-- end -->)/g, (_, begin, name, file, end) => {
+    if (!TABLES[name]) throw new Error(`${page}: there is no table ${name}; there are: ${Object.keys(TABLES).join(", ")}`);
+    return `${begin}\n${TABLES[name](file)}\n\n${end}`;
+  });
+}
+
+/** Links to files of this repository that are not there, and to headings that a page does not have. */
+function brokenLinks(text, page) {
+  const prose = text.replace(/```[\s\S]*?```/g, "");
+  const targets = [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target]) => target);
+  return targets.filter((target) => !/^[a-z]+:/.test(target)).filter((target) => {
+    const [path, heading] = target.split("#");
+    const file = path === "" ? join(ROOT, page) : join(ROOT, dirname(page), path);
+    if (!existsSync(file)) return true;
+    return heading !== undefined && !headings(readFileSync(file, "utf8")).includes(heading);
+  });
+}
+
+function headings(text) {
+  return [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading]) => {
+    return heading.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-");
+  });
+}
+
+function main(check) {
+  const wrong = [];
+  for (const page of pages()) {
+    const text = source(page);
+    const fresh = withTables(text, page);
+    if (fresh !== text && check) wrong.push(`${page}: a table is older than the code: run \`just docs\``);
+    if (fresh !== text && !check) {
+      writeFileSync(join(ROOT, page), fresh);
+      console.log(`wrote ${relative(".", join(ROOT, page))}`);
+    }
+    wrong.push(...brokenLinks(fresh, page).map((target) => `${page}: the link to ${target} leads nowhere`));
+  }
+  wrong.forEach((text) => console.error(text));
+  process.exitCode = wrong.length > 0 ? 1 : 0;
+}
+
+main(process.argv.includes("--check"));

@@ -1,0 +1,163 @@
+// The one test command: `just test [step …]`. Every runner of this repository, one after the other, and one sum.
+//
+// All steps run even when one fails. A step that went well is one line; one that failed shows which tests and the end
+// of what it printed, and all logs are kept then. The last line is the sum alone, `N passed, N failed`.
+
+import { createWriteStream, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { add, countCargo, countNode, countNone, countOne, failures, judge, NONE, plain } from "./count.mjs";
+import { run, stopOnSignals } from "./run.mjs";
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
+const TARGET = process.env.CARGO_TARGET_DIR;
+const MINUTES = 60_000;
+/** What a failed step shows of its log. */
+const TAIL_LINES = 80;
+const NAMES = 30;
+
+/** Cargo shows how far it is, which is what a long build's progress is made of. */
+const ENVIRONMENT = {
+  CHORUS_BIN: join(TARGET ?? "", "release", "chorus"),
+  NO_COLOR: "1",
+  CARGO_TERM_COLOR: "never",
+  CARGO_TERM_PROGRESS_WHEN: "always",
+  CARGO_TERM_PROGRESS_WIDTH: "78",
+};
+const TORTURE = ["--games", "10", "--kills", "12", "--minutes", "8"];
+
+/**
+ * The steps, in their order: `commands` are run one after the other until one fails, each a program with its arguments;
+ * `count` reads how many tests that was. `quick`: part of `just test-quick`, which compiles no sandbox.
+ */
+const STEPS = [
+  { name: "install", title: "JavaScript tools", quick: true, count: countNone, commands: () => [node("scripts/setup.mjs")] },
+  { name: "scripts", title: "these scripts, and the README's room", quick: true, count: countNode, commands: () => [nodeTests("scripts")] },
+  { name: "guests", title: "guests built into components", count: countNone, commands: () => [node("guests/build.mjs")] },
+  { name: "guest-types", title: "types of the SDK and the guests", quick: true, count: countOne, commands: () => [tsc("guests", "tsconfig.json")] },
+  { name: "guest-tests", title: "the SDK, the guests and their build", quick: true, count: countNode, commands: () => [nodeTests("guests/test")] },
+  { name: "client-types", title: "types of the client", quick: true, count: countOne, commands: () => [tsc("clients/js", "test")] },
+  { name: "client", title: "the client", quick: true, count: countNode, commands: () => [nodeTests("clients/js/test")] },
+  { name: "checker", title: "the judge of the torture", quick: true, count: countNode, commands: () => [nodeTests("chorus/tests/torture")] },
+  { name: "core", title: "the machines", quick: "only", count: countCargo, commands: () => [cargo("test", "-p", "chorus-core", "--no-fail-fast")] },
+  { name: "build", title: "the chorus binary", minutes: 45, count: countNone, commands: () => [cargo("build", "-p", "chorus")] },
+  { name: "rust", title: "all Rust tests", minutes: 45, count: countCargo, commands: () => [cargo("test", "--workspace", "--no-fail-fast")] },
+  { name: "e2e", title: "the whole way through one process", count: countNode, commands: () => [nodeTests("chorus/tests/e2e")] },
+  { name: "page", title: "the page, in Chromium", count: countNode, commands: () => [...chromium(), nodeTests("chorus/tests/page")] },
+  { name: "torture", title: "kill -9 while games are played", count: countOne, commands: () => [node("chorus/tests/torture/torture.mjs", ...TORTURE)] },
+];
+
+async function main(args) {
+  if (!TARGET) return usage("CARGO_TARGET_DIR is not set: call this as `just test`");
+  const steps = chosen(args);
+  if (!steps) return;
+  const logs = mkdtempSync(join(tmpdir(), "chorus-test-"));
+  const environment = { ...ENVIRONMENT, SCREENSHOTS: join(logs, "screenshots") };
+  let sum = NONE;
+  for (const [at, step] of steps.entries()) {
+    sum = add(sum, await carryOut(step, `[${at + 1}/${steps.length}] ${step.title}`, logs, environment));
+  }
+  if (sum.failed > 0) console.log(`\nThe logs are kept in ${logs}`);
+  else rmSync(logs, { recursive: true, force: true });
+  process.exitCode = sum.failed > 0 ? 1 : 0;
+  console.log(`${sum.passed} passed, ${sum.failed} failed`);
+}
+
+function chosen(args) {
+  if (args[0] === "--quick") return STEPS.filter(({ quick }) => quick);
+  if (args.length === 0) return STEPS.filter(({ quick }) => quick !== "only");
+  const unknown = args.find((name) => !STEPS.some((step) => step.name === name));
+  if (unknown) return usage(`there is no step ${unknown}; there are: ${STEPS.map(({ name }) => name).join(", ")}`);
+  return STEPS.filter(({ name }) => args.includes(name));
+}
+
+function usage(why) {
+  console.error(why);
+  process.exitCode = 2;
+}
+
+async function carryOut(step, heading, logs, environment) {
+  console.log(heading);
+  const begun = performance.now();
+  const file = join(logs, `${step.name}.log`);
+  const code = await runAll(step, file, environment);
+  const output = readFileSync(file, "utf8");
+  const counted = judge(step, output, code);
+  const seconds = ((performance.now() - begun) / 1000).toFixed(0);
+  const tests = step.count === countNone ? "" : `${counted.passed} passed, ${counted.failed} failed, `;
+  console.log(`    ${counted.failed > 0 ? "FAILED" : "ok"}: ${tests}${seconds} s`);
+  if (counted.failed > 0) show(step, output, code);
+  return counted;
+}
+
+/** The exit code of the last command that ran. */
+async function runAll(step, file, environment) {
+  const log = createWriteStream(file);
+  const limit = (step.minutes ?? 15) * MINUTES;
+  let code = 0;
+  try {
+    for (const [program, ...args] of step.commands()) {
+      code = await run(program, args, { cwd: ROOT, log, limit, environment });
+      if (code !== 0) break;
+    }
+  } catch (error) {
+    log.write(`${error.message}\n`);
+    code = 1;
+  }
+  await new Promise((done) => log.end(done));
+  return code;
+}
+
+function show(step, output, code) {
+  const lines = plain(output).trimEnd().split("\n");
+  const names = failures(output);
+  if (code === 0 && names.length === 0) console.log(`    it ran no test`);
+  for (const name of names.slice(0, NAMES)) console.log(`    ${name}`);
+  if (names.length > NAMES) console.log(`    … and ${names.length - NAMES} more`);
+  console.log(`    the end of its log:`);
+  for (const line of lines.slice(-TAIL_LINES)) console.log(`    | ${line}`);
+  console.log(`    again: just test ${step.name}`);
+}
+
+// ---- commands ----
+
+function node(script, ...args) {
+  return [process.execPath, script, ...args];
+}
+
+/** A test that has failed may have left something open: its file ends all the same. Older ones of Node 20 lack it. */
+const [MAJOR, MINOR] = process.versions.node.split(".").map(Number);
+const FORCE_EXIT = MAJOR > 21 || (MAJOR === 20 && MINOR >= 14) ? ["--test-force-exit"] : [];
+
+/** The test files right in a folder. The runner's own search differs between versions of Node. */
+function nodeTests(folder) {
+  const names = existsSync(join(ROOT, folder)) ? readdirSync(join(ROOT, folder)).sort() : [];
+  const files = names.filter((name) => /\.test\.m?js$/.test(name)).map((name) => join(folder, name));
+  if (files.length === 0) throw new Error(`there is no test in ${folder}/`);
+  return [process.execPath, "--test", "--test-reporter=spec", ...FORCE_EXIT, ...files];
+}
+
+function tsc(folder, project) {
+  return [process.execPath, join(folder, "node_modules/typescript/bin/tsc"), "--project", join(folder, project)];
+}
+
+/** Release always: one profile for building and testing compiles the sandbox once. */
+function cargo(command, ...args) {
+  return ["cargo", command, "--release", "--locked", ...args];
+}
+
+/** What brings Chromium, when there is none and it may be brought. */
+function chromium() {
+  if (existsSync(process.env.CHROMIUM ?? "/usr/bin/chromium")) return [];
+  const mayInstall = !process.env.CHROMIUM && process.getuid?.() === 0 && existsSync("/usr/bin/apt-get");
+  if (!mayInstall) {
+    throw new Error("the page's tests need Chromium: install it (Debian: apt-get install chromium), or name it in CHROMIUM");
+  }
+  const apt = (...args) => ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", ...args];
+  return [apt("update"), apt("install", "--yes", "--no-install-recommends", "chromium", "fonts-liberation")];
+}
+
+stopOnSignals();
+await main(process.argv.slice(2));

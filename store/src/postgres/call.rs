@@ -1,0 +1,145 @@
+//! One call, and what is tried again.
+//!
+//! Every call may be repeated, so whatever has to do with the connection or with others' locks (a restart, a failover,
+//! a deadlock) is tried again on another connection, at once and then after growing waits, until
+//! [`PostgresOptions::give_up_after`]. What the database says of the statement itself is final.
+
+use std::{
+    future::Future,
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use sqlx::PgConnection;
+
+use super::Postgres;
+use crate::StoreError;
+
+/// What a call does on a connection. May be carried out more than once: it must not remember anything. When it ends
+/// well, no transaction is open.
+pub(crate) trait Call: Send + Sync {
+    type Output: Send;
+
+    /// For the error: "open a session".
+    const DOING: &'static str;
+
+    fn call(&self, db: &mut PgConnection) -> impl Future<Output = Result<Self::Output, Failed>> + Send;
+}
+
+/// Why it was not done.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    Database(sqlx::Error),
+    Store(StoreError),
+}
+
+impl From<sqlx::Error> for Failed {
+    fn from(error: sqlx::Error) -> Failed {
+        Failed::Database(error)
+    }
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Failed {
+        Failed::Store(error)
+    }
+}
+
+/// The waits between attempts, doubling. The first is none: it may have been nothing but a connection that died while it
+/// was idle.
+const FIRST_WAIT: Duration = Duration::from_millis(20);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// What a statement may take beyond the database's own limit, before its connection is taken for dead.
+const MARGIN: Duration = Duration::from_secs(2);
+
+impl Postgres {
+    pub async fn call<C: Call>(&self, call: &C) -> Result<C::Output, StoreError> {
+        let began = Instant::now();
+        let mut wait = Duration::ZERO;
+        loop {
+            let source = match self.attempt(call).await {
+                Ok(output) => return Ok(output),
+                Err(Failed::Store(error)) => return Err(error),
+                Err(Failed::Database(error)) if !passes(&error) => return Err(StoreError::at(C::DOING)(error)),
+                Err(Failed::Database(error)) => error,
+            };
+            let tried = began.elapsed();
+            if tried + wait >= self.options.give_up_after {
+                return Err(StoreError::Unavailable { doing: C::DOING, tried, source: Arc::new(source) });
+            }
+            tracing::debug!(doing = C::DOING, error = %source, ?wait, "Postgres did not answer; trying again");
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).clamp(FIRST_WAIT, LONGEST_WAIT);
+        }
+    }
+
+    /// Once, without waiting for anything but a connection.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let began = Instant::now();
+        match self.attempt(&Ping).await {
+            Ok(()) => Ok(()),
+            Err(Failed::Store(error)) => Err(error),
+            Err(Failed::Database(sqlx::Error::PoolClosed)) => Err(StoreError::Closed),
+            Err(Failed::Database(source)) => {
+                Err(StoreError::Unavailable { doing: Ping::DOING, tried: began.elapsed(), source: Arc::new(source) })
+            }
+        }
+    }
+
+    async fn attempt<C: Call>(&self, call: &C) -> Result<C::Output, Failed> {
+        let mut taken = self.pool.take().await?;
+        // The database ends a statement that takes too long; this is for a database that has gone without a word.
+        let done = tokio::time::timeout(self.options.statement + MARGIN, call.call(&mut taken.db)).await;
+        let output = done.unwrap_or_else(|_| Err(no_answer()))?;
+        taken.give_back();
+        Ok(output)
+    }
+
+    /// Ends all connections. Calls that wait for one get [`StoreError::Closed`].
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+fn no_answer() -> Failed {
+    sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer")).into()
+}
+
+/// Whether it may be over soon.
+fn passes(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+        // The end of a connection, where an answer was expected.
+        sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| is_passing(&code)),
+        _ => false,
+    }
+}
+
+/// By SQLSTATE.
+fn is_passing(code: &str) -> bool {
+    match code {
+        // Broken connections; the database stops, has crashed, or is starting; too many connections.
+        _ if code.starts_with("08") => true,
+        "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "53300" => true,
+        // Others were in the way: a deadlock, a lock held for too long, a statement cut off by its timeout.
+        "40001" | "40P01" | "55P03" | "57014" => true,
+        // A replica that is about to become the primary, or no longer is it.
+        "25006" => true,
+        _ => false,
+    }
+}
+
+struct Ping;
+
+impl Call for Ping {
+    type Output = ();
+    const DOING: &'static str = "reach the database";
+
+    async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
+        sqlx::query("SELECT 1").execute(db).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,85 @@
+//! Where the database is, and how long to wait for it.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use sqlx::postgres::PgConnectOptions;
+
+/// How to reach a cluster's database. Parsed from a URL, `postgres://chorus:secret@db:5432/chorus?sslmode=require`;
+/// what it does not name comes from the usual variables (`PGHOST`, `PGPASSWORD`, …). The fields have good defaults.
+#[derive(Clone)]
+pub struct PostgresOptions {
+    pub(super) connect: PgConnectOptions,
+    /// At most so many connections at a time; calls beyond them wait for one.
+    pub connections: u32,
+    /// How long a call may wait for a connection, a new one included.
+    pub acquire: Duration,
+    /// How long one statement may take.
+    pub statement: Duration,
+    /// How long a statement may wait for a row that another holds.
+    pub lock: Duration,
+    /// For how long a call is tried again before it is given up.
+    pub give_up_after: Duration,
+}
+
+/// A text that is no address of a Postgres database.
+#[derive(Debug, thiserror::Error)]
+#[error("not the address of a Postgres database ({0}): write postgres://user:password@host:5432/database")]
+pub struct BadUrl(String);
+
+impl FromStr for PostgresOptions {
+    type Err = BadUrl;
+
+    fn from_str(url: &str) -> Result<PostgresOptions, BadUrl> {
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            return Err(BadUrl("it begins with another scheme".to_owned()));
+        }
+        let connect = url.parse().map_err(|error: sqlx::Error| BadUrl(error.to_string()))?;
+        Ok(PostgresOptions {
+            connect,
+            connections: 10,
+            acquire: Duration::from_secs(3),
+            statement: Duration::from_secs(10),
+            lock: Duration::from_secs(3),
+            give_up_after: Duration::from_secs(15),
+        })
+    }
+}
+
+impl PostgresOptions {
+    /// What every connection of the pool is told.
+    pub(super) fn session(&self) -> PgConnectOptions {
+        let connect = match self.connect.get_application_name() {
+            None => self.connect.clone().application_name("chorus"),
+            Some(_) => self.connect.clone(),
+        };
+        connect.options([
+            ("statement_timeout", self.statement.as_millis().to_string()),
+            ("lock_timeout", self.lock.as_millis().to_string()),
+            // A process that is stopped (SIGSTOP, a paused machine) in the middle of a transaction must not keep its
+            // rows from those who take over.
+            ("idle_in_transaction_session_timeout", self.lock.as_millis().to_string()),
+            // What the statements rely on, whatever the database's own default is.
+            ("default_transaction_isolation", "read committed".to_owned()),
+            // A write that has resolved is on the disk, whatever the database's own default is.
+            ("synchronous_commit", "on".to_owned()),
+        ])
+    }
+}
+
+/// Without the password.
+impl fmt::Display for PostgresOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PostgresOptions { connect, .. } = self;
+        match connect.get_socket() {
+            Some(socket) => write!(f, "postgres at {}", socket.display())?,
+            None => write!(f, "postgres://{}:{}", connect.get_host(), connect.get_port())?,
+        }
+        write!(f, "/{}", connect.get_database().unwrap_or(connect.get_username()))
+    }
+}
+
+impl fmt::Debug for PostgresOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

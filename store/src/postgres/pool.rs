@@ -1,0 +1,108 @@
+//! A few connections, lent to one call at a time.
+//!
+//! Not sqlx's pool: that one asks the database for a sign of life each time it gets a connection back, for as long as
+//! the answer takes. So it doubles the round trips, and a network that swallows packets empties it for as long as TCP
+//! goes on hoping. Here a connection comes back only from a call that has ended well; from all others (failed, timed
+//! out, given up by its caller) it is dropped, and what it was doing ends on the other side too.
+
+use std::{
+    sync::{Mutex, MutexGuard},
+    time::{Duration, Instant},
+};
+
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
+
+/// A connection that was idle for longer is tried before it is used: it may not have survived.
+const TEST_AFTER: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Pool {
+    connect: PgConnectOptions,
+    /// Of a whole [`Pool::take`].
+    patience: Duration,
+    /// One for each connection that may be lent. The queue for them is as long as there are callers, who all wait at
+    /// most for `patience`.
+    permits: Semaphore,
+    /// The one that was used last is at the end, and the next to be used.
+    idle: Mutex<Vec<Idle>>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    db: PgConnection,
+    since: Instant,
+}
+
+/// A connection on loan.
+#[derive(Debug)]
+pub(super) struct Taken<'p> {
+    pub db: PgConnection,
+    pool: &'p Pool,
+    _permit: SemaphorePermit<'p>,
+}
+
+impl Pool {
+    pub fn new(connect: PgConnectOptions, connections: u32, patience: Duration) -> Pool {
+        let permits = Semaphore::new(connections.max(1) as usize);
+        Pool { connect, patience, permits, idle: Mutex::default() }
+    }
+
+    pub async fn take(&self) -> Result<Taken<'_>, sqlx::Error> {
+        timeout(self.patience, self.take_one()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    }
+
+    async fn take_one(&self) -> Result<Taken<'_>, sqlx::Error> {
+        let permit = self.permits.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;
+        let db = match self.survivor().await {
+            Some(db) => db,
+            None => PgConnection::connect_with(&self.connect).await?,
+        };
+        Ok(Taken { db, pool: self, _permit: permit })
+    }
+
+    /// An idle connection that works.
+    async fn survivor(&self) -> Option<PgConnection> {
+        let Idle { mut db, since } = self.idle().pop()?;
+        if since.elapsed() < TEST_AFTER {
+            return Some(db);
+        }
+        match timeout(self.patience / 2, db.ping()).await {
+            Ok(Ok(())) => Some(db),
+            // The others have been idle for even longer, and what took this one has taken them.
+            _ => {
+                self.idle().clear();
+                None
+            }
+        }
+    }
+
+    /// Nobody takes a connection any more. Those on loan end with their calls.
+    pub async fn close(&self) {
+        self.permits.close();
+        let idle = std::mem::take(&mut *self.idle());
+        let part = async {
+            for Idle { db, .. } in idle {
+                // It is the end of it either way.
+                let _ = db.close().await;
+            }
+        };
+        let _ = timeout(self.patience, part).await;
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().expect("nobody panics while holding it")
+    }
+}
+
+impl Taken<'_> {
+    /// For the next call.
+    pub fn give_back(self) {
+        if !self.pool.permits.is_closed() {
+            self.pool.idle().push(Idle { db: self.db, since: Instant::now() });
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Sessions and memberships of a cluster.
+//!
+//! Two edges may have one session at a time (a client that comes back before its old edge has noticed). The session's
+//! row decides: a resume writes its edge there, and a join holds the row while it checks that its own edge still is the
+//! one. So either the join comes first, and the resume sees that room, or the join is refused.
+
+use chorus_core::ids::{MachineId, RoomId, SessionId};
+use sqlx::PgConnection;
+
+use super::{Call, Failed};
+use crate::{
+    Resumed, SessionRow,
+    row::{id, millis},
+    sessions::{
+        Confirm, Disconnected, EXPIRE_AT_ONCE, EdgeOf, End, Expire, Join, Leave, OfEdge, Open, Resume, ResumedColumns,
+        by_session, resumed,
+    },
+};
+
+impl Call for Open {
+    type Output = ();
+    const DOING: &'static str = "open a session";
+
+    async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
+        // The reference of a membership to its session is checked at the end of the statement.
+        let open = "WITH opened AS (INSERT INTO sessions (id, player, name, edge, resume_hash)
+                                    VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO NOTHING)
+                    INSERT INTO memberships (session, room, position) VALUES ($1, $6, 1)
+                    ON CONFLICT (session, room) DO NOTHING";
+        let SessionRow { id: session, player, edge, resume_hash } = &self.session;
+        sqlx::query(open)
+            .bind(id(session.0))
+            .bind(player.id.as_ref())
+            .bind(player.name.as_ref())
+            .bind(edge.0.as_ref())
+            .bind(resume_hash.as_slice())
+            .bind(id(self.first_room.0))
+            .execute(db)
+            .await?;
+        Ok(())
+    }
+}
+
+impl Call for Resume {
+    type Output = Option<Resumed>;
+    const DOING: &'static str = "resume a session";
+
+    async fn call(&self, db: &mut PgConnection) -> Result<Option<Resumed>, Failed> {
+        // All to the right of a `=` is as it was before. The first case is this very call once more: it has the same
+        // answer, though the session is at this edge already.
+        let take = "UPDATE sessions SET
+                        replaced_edge = CASE WHEN resume_hash = $2 AND edge = $3 THEN replaced_edge
+                                             WHEN edge <> $3 AND disconnected_at IS NULL THEN edge END,
+                        previous_hash = $1, resume_hash = $2, edge = $3, disconnected_at = NULL, updated_at = now()
+                    WHERE (resume_hash = $1 OR previous_hash = $1) AND NOT expired
+                    RETURNING id, player, name, replaced_edge";
+        let take = sqlx::query_as::<_, ResumedColumns>(take)
+            .bind(self.resume_hash.as_slice())
+            .bind(self.new_hash.as_slice())
+            .bind(self.edge.0.as_ref());
+        let Some(found) = take.fetch_optional(&mut *db).await? else { return Ok(None) };
+        // A statement of its own: it sees what was joined while the one above waited for the row. Nothing is joined by
+        // another edge from here on.
+        let rooms = "SELECT room FROM memberships WHERE session = $1 ORDER BY position, room";
+        let rooms = sqlx::query_scalar(rooms).bind(found.0.clone()).fetch_all(db).await?;
+        Ok(Some(resumed(found, rooms)?))
+    }
+}
+
+impl Call for Confirm {
+    type Output = ();
+    const DOING: &'static str = "confirm a resume";
+
+    async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
+        let confirm = "UPDATE sessions SET previous_hash = NULL
+                       WHERE id = $1 AND edge = $2 AND previous_hash IS NOT NULL";
+        sqlx::query(confirm).bind(id(self.session.0)).bind(self.edge.0.as_ref()).execute(db).await?;
+        Ok(())
+    }
+}
+
+impl Call for Join {
+    type Output = bool;
+    const DOING: &'static str = "join a room";
+
+    async fn call(&self, db: &mut PgConnection) -> Result<bool, Failed> {
+        let join = "WITH here AS MATERIALIZED (
+                        SELECT id FROM sessions WHERE id = $1 AND edge = $3 AND NOT expired FOR NO KEY UPDATE),
+                    joined AS (
+                        INSERT INTO memberships (session, room, position)
+                        SELECT id, $2, 1 + coalesce((SELECT max(position) FROM memberships WHERE session = $1), 0)
+                        FROM here ON CONFLICT (session, room) DO NOTHING)
+                    SELECT EXISTS (SELECT 1 FROM here)";
+        let join = sqlx::query_scalar(join).bind(id(self.session.0)).bind(id(self.room.0));
+        Ok(join.bind(self.edge.0.as_ref()).fetch_one(db).await?)
+    }
+}
+
+impl Call for Leave {
+    type Output = ();
+    const DOING: &'static str = "leave a room";
+
+    async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
+        let leave = sqlx::query("DELETE FROM memberships WHERE session = $1 AND room = $2");
+        leave.bind(id(self.session.0)).bind(id(self.room.0)).execute(db).await?;
+        Ok(())
+    }
+}
+
+impl Call for Disconnected {
+    type Output = ();
+    const DOING: &'static str = "note a disconnection";
+
+    async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
+        let gone = "UPDATE sessions SET disconnected_at = now(), updated_at = now()
+                    WHERE id = $1 AND edge = $2 AND disconnected_at IS NULL";
+        sqlx::query(gone).bind(id(self.session.0)).bind(self.edge.0.as_ref()).execute(db).await?;
+        Ok(())
+    }
+}
+
+impl Call for End {
+    type Output = ();
+    const DOING: &'static str = "end a session";
+
+    async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
+        sqlx::query("DELETE FROM sessions WHERE id = $1").bind(id(self.session.0)).execute(db).await?;
+        Ok(())
+    }
+}
+
+impl Call for Expire {
+    type Output = Vec<(SessionId, Vec<RoomId>)>;
+    const DOING: &'static str = "expire sessions";
+
+    /// Cut apart, the sessions have expired and come with the next call.
+    async fn call(&self, db: &mut PgConnection) -> Result<Self::Output, Failed> {
+        // The age is asked for once more where the row is changed: it may have come back meanwhile.
+        let expire = "UPDATE sessions SET expired = true
+                      WHERE disconnected_at <= now() - $1 * interval '1 ms' AND id IN (
+                          SELECT id FROM sessions WHERE disconnected_at <= now() - $1 * interval '1 ms'
+                          ORDER BY disconnected_at LIMIT $2)";
+        let expire = sqlx::query(expire).bind(millis(self.older_than) as f64).bind(i64::from(EXPIRE_AT_ONCE));
+        expire.execute(&mut *db).await?;
+        let expired = "SELECT id, room FROM (
+                           SELECT id FROM sessions WHERE expired ORDER BY disconnected_at LIMIT $1
+                       ) AS expired LEFT JOIN memberships ON session = id ORDER BY id, position, room";
+        let expired = sqlx::query_as(expired).bind(i64::from(EXPIRE_AT_ONCE)).fetch_all(db).await?;
+        Ok(by_session(expired)?)
+    }
+}
+
+impl Call for OfEdge {
+    type Output = Vec<(SessionId, Vec<RoomId>)>;
+    const DOING: &'static str = "read an edge's sessions";
+
+    async fn call(&self, db: &mut PgConnection) -> Result<Self::Output, Failed> {
+        let of_edge = "SELECT id, room FROM (
+                           SELECT id FROM sessions WHERE edge = $1 AND id > $2 ORDER BY id LIMIT $3
+                       ) AS of_edge LEFT JOIN memberships ON session = id ORDER BY id, position, room";
+        // The empty string of bytes is before every id.
+        let after = self.after.map_or(Vec::new(), |session| id(session.0));
+        let rows = sqlx::query_as(of_edge).bind(self.edge.0.as_ref()).bind(after).bind(i64::from(self.limit));
+        Ok(by_session(rows.fetch_all(db).await?)?)
+    }
+}
+
+impl Call for EdgeOf {
+    type Output = Option<(MachineId, bool)>;
+    const DOING: &'static str = "read a session";
+
+    async fn call(&self, db: &mut PgConnection) -> Result<Self::Output, Failed> {
+        let edge = "SELECT edge, disconnected_at IS NULL FROM sessions WHERE id = $1 AND NOT expired";
+        let found = sqlx::query_as::<_, (String, bool)>(edge).bind(id(self.session.0)).fetch_optional(db).await?;
+        Ok(found.map(|(edge, connected)| (MachineId(edge.into()), connected)))
+    }
+}

@@ -1,0 +1,64 @@
+//! SQLite: one writer (`writer.rs`), which puts all writes that wait into one transaction, and a few readers.
+
+use std::{future::Future, path::Path};
+
+use sqlx::SqlitePool;
+
+use crate::{Durability, OpenError, StoreError};
+
+mod components;
+mod leases;
+mod machines;
+mod open;
+mod partitions;
+mod rooms;
+mod sessions;
+mod writer;
+
+pub(crate) use writer::Write;
+
+#[derive(Debug)]
+pub(crate) struct Sqlite {
+    readers: SqlitePool,
+    writer: writer::Handle,
+}
+
+/// A look at the tables, on a connection of its own.
+pub(crate) trait Read {
+    type Output;
+
+    fn read(&self, db: &SqlitePool) -> impl Future<Output = Result<Self::Output, StoreError>> + Send;
+}
+
+impl Sqlite {
+    pub async fn open(path: &Path, fsync: Durability) -> Result<Sqlite, OpenError> {
+        let (readers, writer) = open::open(path, fsync).await?;
+        Ok(Sqlite { readers, writer })
+    }
+
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.readers.close().await;
+        self.writer.close().await
+    }
+
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let one = sqlx::query_scalar::<_, i64>("SELECT 1").fetch_one(&self.readers).await;
+        one.map(drop).map_err(StoreError::at("reach the database"))
+    }
+
+    pub async fn write<W: Write>(&self, write: W) -> Result<W::Output, StoreError> {
+        self.writer.write(write).await
+    }
+
+    pub async fn read<R: Read>(&self, read: &R) -> Result<R::Output, StoreError> {
+        read.read(&self.readers).await
+    }
+}
+
+/// Milliseconds since 1970, by this database's clock.
+macro_rules! now {
+    () => {
+        "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+    };
+}
+pub(crate) use now;

@@ -1,0 +1,94 @@
+//! Partitions, embedded.
+
+use chorus_core::ids::Offset;
+use sqlx::{SqliteConnection, SqlitePool};
+
+use super::{Read, Write, now};
+use crate::{
+    Assign, Assigned, Assignment, MONITOR_LEASE, StoreError,
+    partitions::{AssignmentColumns, Assignments, CarryOut, Checkpoint, Partitions, SetCheckpoint, assignment},
+    row::{From, number},
+};
+
+impl Write for Partitions {
+    type Output = u32;
+
+    async fn apply(&self, db: &mut SqliteConnection) -> Result<u32, StoreError> {
+        let at = StoreError::at("read the number of partitions");
+        let count = "SELECT count(*) FROM partitions";
+        let found = sqlx::query_scalar::<_, i64>(count).fetch_one(&mut *db).await.map_err(&at)?;
+        if found > 0 {
+            return From("partitions").number(found);
+        }
+        for partition in 0..self.default {
+            let new = sqlx::query("INSERT INTO partitions (partition) VALUES (?1)").bind(partition);
+            new.execute(&mut *db).await.map_err(&at)?;
+        }
+        Ok(self.default)
+    }
+}
+
+impl Read for Assignments {
+    type Output = Vec<Assignment>;
+
+    async fn read(&self, db: &SqlitePool) -> Result<Vec<Assignment>, StoreError> {
+        let all = "SELECT partition, host, epoch, checkpoint FROM partitions ORDER BY partition";
+        let all = sqlx::query_as::<_, AssignmentColumns>(all).fetch_all(db).await;
+        all.map_err(StoreError::at("read the assignments"))?.into_iter().map(assignment).collect()
+    }
+}
+
+impl Write for CarryOut {
+    type Output = Assigned;
+
+    async fn apply(&self, db: &mut SqliteConnection) -> Result<Assigned, StoreError> {
+        let at = StoreError::at("assign partitions");
+        let active = concat!("SELECT 1 FROM leases WHERE name = ?1 AND holder = ?2 AND until > ", now!());
+        let active = sqlx::query_scalar::<_, i64>(active).bind(MONITOR_LEASE).bind(self.monitor.0.as_ref());
+        if active.fetch_optional(&mut *db).await.map_err(&at)?.is_none() {
+            return Ok(Assigned::NotActive);
+        }
+        // First look, then change: what is applied here is committed, whatever it returns.
+        for line in &self.plan {
+            let fits = "SELECT 1 FROM partitions WHERE partition = ?1
+                        AND (epoch = ?3 - 1 OR (epoch = ?3 AND host = ?2))";
+            if bound(fits, line).fetch_optional(&mut *db).await.map_err(&at)?.is_none() {
+                return Ok(Assigned::Overtaken { partition: line.partition });
+            }
+        }
+        for line in &self.plan {
+            let assign = "UPDATE partitions SET host = ?2, epoch = ?3 WHERE partition = ?1";
+            bound(assign, line).execute(&mut *db).await.map_err(&at)?;
+        }
+        Ok(Assigned::Done)
+    }
+}
+
+type Bound<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
+
+fn bound<'q>(sql: &'static str, line: &Assign) -> Bound<'q> {
+    let (partition, host, epoch) = line.columns();
+    sqlx::query(sql).bind(partition).bind(host).bind(epoch)
+}
+
+impl Read for Checkpoint {
+    type Output = Offset;
+
+    async fn read(&self, db: &SqlitePool) -> Result<Offset, StoreError> {
+        let found = sqlx::query_scalar::<_, i64>("SELECT checkpoint FROM partitions WHERE partition = ?1");
+        let found = found.bind(self.partition).fetch_optional(db).await.map_err(StoreError::at("read a checkpoint"))?;
+        From("partitions").number(found.unwrap_or(0))
+    }
+}
+
+impl Write for SetCheckpoint {
+    type Output = ();
+
+    const DURABLE: bool = true;
+
+    async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
+        let set = "UPDATE partitions SET checkpoint = ?2 WHERE partition = ?1 AND checkpoint < ?2";
+        let set = sqlx::query(set).bind(self.partition).bind(number(self.offset)).execute(db).await;
+        set.map(drop).map_err(StoreError::at("set a checkpoint"))
+    }
+}

@@ -1,0 +1,211 @@
+//! Rooms and snapshots, embedded.
+
+use std::collections::HashSet;
+
+use chorus_core::{
+    ids::{Digest, Kind, Offset, RoomId, Time},
+    json::Json,
+};
+use sqlx::{SqliteConnection, SqlitePool};
+
+use super::{Read, Write, now};
+use crate::{
+    RoomRow, RoomStatus, RoomUpdate, Snapshot, SnapshotRow, StoreError,
+    rooms::{
+        Columns, CountRooms, Forget, HighestOffset, ListRooms, ReadRoom, ReadSnapshot, Timers, WriteRooms, count,
+        snapshot, timer,
+    },
+    row::{From, id, millis, number},
+};
+
+impl Write for WriteRooms {
+    type Output = ();
+
+    async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
+        for (hash, RoomUpdate { row, snapshot }) in &self.batch {
+            write_row(row, db).await?;
+            if row.status != RoomStatus::Live {
+                delete_snapshot(row.id, db).await?;
+            } else if let (Some(snapshot), Some(hash)) = (snapshot, hash) {
+                write_snapshot(row.id, snapshot, hash, db).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn write_row(row: &RoomRow, db: &mut SqliteConnection) -> Result<(), StoreError> {
+    // The same offset may come again, with the same values, or with one thing known that was not (a component after
+    // a swap was refused): the later write stands. Ended is for ever.
+    let upsert = "INSERT INTO rooms (id, \"offset\", kind, component, status, creator, created_at, ended_at, outcome,
+                                     next_timer_at, metadata, members)
+                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+                  ON CONFLICT (id) DO UPDATE SET
+                      \"offset\" = ?2, component = ?4, status = ?5, ended_at = ?8, outcome = ?9,
+                      next_timer_at = ?10, metadata = ?11, members = ?12
+                  WHERE rooms.\"offset\" <= ?2 AND (rooms.status = 'live' OR ?5 <> 'live')";
+    let written = sqlx::query(upsert)
+        .bind(id(row.id.0))
+        .bind(number(row.offset))
+        .bind(row.kind.as_str())
+        .bind(row.component.0.as_slice())
+        .bind(row.status.as_str())
+        .bind(row.creator.map(|room| id(room.0)))
+        .bind(number(row.created_at.0))
+        .bind(row.ended_at.map(|time| number(time.0)))
+        .bind(row.outcome.as_ref().map(Json::as_str))
+        .bind(row.next_timer_at.map(|time| number(time.0)))
+        .bind(row.metadata.as_ref().map(Json::as_str))
+        .bind(row.members)
+        .execute(db)
+        .await;
+    written.map(drop).map_err(StoreError::at("write a room"))
+}
+
+async fn delete_snapshot(room: RoomId, db: &mut SqliteConnection) -> Result<(), StoreError> {
+    // Only if that is what the row says now: it may have been written by somebody who knows more.
+    let delete = "DELETE FROM snapshots WHERE room = ?1 AND (SELECT status FROM rooms WHERE id = ?1) <> 'live'";
+    let deleted = sqlx::query(delete).bind(id(room.0)).execute(db).await;
+    deleted.map(drop).map_err(StoreError::at("delete a snapshot"))
+}
+
+async fn write_snapshot(
+    room: RoomId,
+    snapshot: &Snapshot,
+    hash: &Digest,
+    db: &mut SqliteConnection,
+) -> Result<(), StoreError> {
+    let at = StoreError::at("write a snapshot");
+    let upsert = "INSERT INTO snapshots (room, \"offset\", component, hash, state)
+                  SELECT ?1, ?2, ?3, ?4, ?5 WHERE (SELECT status FROM rooms WHERE id = ?1) = 'live'
+                  ON CONFLICT (room) DO UPDATE SET \"offset\" = ?2, component = ?3, hash = ?4, state = ?5
+                  WHERE snapshots.\"offset\" < ?2";
+    let upsert = sqlx::query(upsert)
+        .bind(id(room.0))
+        .bind(number(snapshot.offset))
+        .bind(snapshot.component.0.as_slice())
+        .bind(hash.0.as_slice())
+        .bind(snapshot.state.as_ref());
+    if upsert.execute(&mut *db).await.map_err(&at)?.rows_affected() > 0 {
+        return Ok(());
+    }
+    // Not the highest: then it must be equal to what is there, if that is at the same offset.
+    let other = "SELECT 1 FROM snapshots WHERE room = ?1 AND \"offset\" = ?2 AND hash <> ?3";
+    let other = sqlx::query_scalar::<_, i64>(other).bind(id(room.0)).bind(number(snapshot.offset));
+    match other.bind(hash.0.as_slice()).fetch_optional(db).await.map_err(&at)? {
+        Some(_) => Err(StoreError::Diverged { room, offset: snapshot.offset }),
+        None => Ok(()),
+    }
+}
+
+impl Read for ReadSnapshot {
+    type Output = Option<SnapshotRow>;
+
+    async fn read(&self, db: &SqlitePool) -> Result<Option<SnapshotRow>, StoreError> {
+        let newest = "SELECT \"offset\", component, hash, state FROM snapshots WHERE room = ?1";
+        let found = sqlx::query_as(newest).bind(id(self.room.0)).fetch_optional(db).await;
+        found.map_err(StoreError::at("read a snapshot"))?.map(|columns| snapshot(self.room, columns)).transpose()
+    }
+}
+
+impl Read for ReadRoom {
+    type Output = Option<RoomRow>;
+
+    async fn read(&self, db: &SqlitePool) -> Result<Option<RoomRow>, StoreError> {
+        let found = sqlx::query_as::<_, Columns>("SELECT * FROM rooms WHERE id = ?1").bind(id(self.room.0));
+        let found = found.fetch_optional(db).await.map_err(StoreError::at("read a room"))?;
+        found.map(Columns::row).transpose()
+    }
+}
+
+impl Read for ListRooms {
+    type Output = Vec<RoomRow>;
+
+    async fn read(&self, db: &SqlitePool) -> Result<Vec<RoomRow>, StoreError> {
+        let list = "SELECT * FROM rooms WHERE (?1 IS NULL OR kind = ?1) AND (?2 IS NULL OR status = ?2)
+                    AND (?3 IS NULL OR (created_at, id) < (?3, ?4))
+                    ORDER BY created_at DESC, id DESC LIMIT ?5";
+        let found = sqlx::query_as::<_, Columns>(list)
+            .bind(self.filter.kind.as_ref().map(Kind::as_str))
+            .bind(self.filter.status.map(RoomStatus::as_str))
+            .bind(self.after.map(|(time, _)| number(time.0)))
+            .bind(self.after.map(|(_, room)| id(room.0)))
+            .bind(self.limit)
+            .fetch_all(db)
+            .await;
+        found.map_err(StoreError::at("list rooms"))?.into_iter().map(Columns::row).collect()
+    }
+}
+
+impl Read for CountRooms {
+    type Output = Vec<(Kind, RoomStatus, u64)>;
+
+    async fn read(&self, db: &SqlitePool) -> Result<Self::Output, StoreError> {
+        let counts = "SELECT kind, status, count(*) FROM rooms GROUP BY kind, status ORDER BY kind, status";
+        let counts = sqlx::query_as(counts).fetch_all(db).await;
+        counts.map_err(StoreError::at("count rooms"))?.into_iter().map(count).collect()
+    }
+}
+
+impl Read for Timers {
+    type Output = Vec<(Time, RoomId)>;
+
+    /// Rooms have no column for their partition here: whoever asks has all of them, or nearly, so it is as quick to
+    /// compute it of each.
+    async fn read(&self, db: &SqlitePool) -> Result<Self::Output, StoreError> {
+        let at = StoreError::at("list timers");
+        let count = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM partitions").fetch_one(db).await.map_err(&at)?;
+        let count = From("partitions").number(count)?;
+        let wanted: HashSet<u32> = self.partitions.iter().copied().collect();
+        let (mut found, mut after) = (Vec::new(), self.after);
+        loop {
+            let page = timers(after, self.limit, db).await.map_err(&at)?;
+            let page = page.into_iter().map(timer).collect::<Result<Vec<_>, _>>()?;
+            let is_last = page.len() < self.limit as usize;
+            after = page.last().copied().or(after);
+            found.extend(page.into_iter().filter(|(_, room)| wanted.contains(&room.partition(count))));
+            if is_last || found.len() >= self.limit as usize {
+                found.truncate(self.limit as usize);
+                return Ok(found);
+            }
+        }
+    }
+}
+
+async fn timers(
+    after: Option<(Time, RoomId)>,
+    limit: u32,
+    db: &SqlitePool,
+) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
+    let by_time = "SELECT next_timer_at, id FROM rooms
+                   WHERE next_timer_at IS NOT NULL AND (next_timer_at, id) > (?1, ?2)
+                   ORDER BY next_timer_at, id LIMIT ?3";
+    let (time, room) = after.map_or((-1, Vec::new()), |(time, room)| (number(time.0), id(room.0)));
+    sqlx::query_as(by_time).bind(time).bind(room).bind(limit).fetch_all(db).await
+}
+
+impl Read for HighestOffset {
+    type Output = Option<Offset>;
+
+    async fn read(&self, db: &SqlitePool) -> Result<Option<Offset>, StoreError> {
+        let highest =
+            "SELECT max(\"offset\") FROM (SELECT \"offset\" FROM rooms UNION ALL SELECT \"offset\" FROM snapshots)";
+        let found = sqlx::query_scalar::<_, Option<i64>>(highest).fetch_one(db).await;
+        let found = found.map_err(StoreError::at("read the highest offset"))?;
+        found.map(|offset| From("rooms").number(offset)).transpose()
+    }
+}
+
+impl Write for Forget {
+    type Output = u64;
+
+    async fn apply(&self, db: &mut SqliteConnection) -> Result<u64, StoreError> {
+        let forget = concat!(
+            "DELETE FROM rooms WHERE id IN (SELECT id FROM rooms WHERE ended_at <= ",
+            now!(),
+            " - ?1 AND status <> 'live' ORDER BY ended_at LIMIT 1000)"
+        );
+        let forgotten = sqlx::query(forget).bind(millis(self.older_than)).execute(db).await;
+        Ok(forgotten.map_err(StoreError::at("forget rooms"))?.rows_affected())
+    }
+}

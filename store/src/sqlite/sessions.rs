@@ -1,0 +1,173 @@
+//! Sessions and memberships, embedded.
+
+use chorus_core::ids::{MachineId, RoomId, SessionId};
+use sqlx::{SqliteConnection, SqlitePool};
+
+use super::{Read, Write, now};
+use crate::{
+    Resumed, SessionRow, StoreError,
+    row::{id, millis},
+    sessions::{
+        Confirm, Disconnected, EXPIRE_AT_ONCE, EdgeOf, End, Expire, Join, Leave, OfEdge, Open, Resume, ResumedColumns,
+        by_session, resumed,
+    },
+};
+
+impl Write for Open {
+    type Output = ();
+
+    async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
+        let open = "INSERT INTO sessions (id, player, name, edge, resume_hash) VALUES (?1, ?2, ?3, ?4, ?5)
+                    ON CONFLICT (id) DO NOTHING;
+                    INSERT INTO memberships (session, room, position) VALUES (?1, ?6, 1)
+                    ON CONFLICT (session, room) DO NOTHING";
+        let SessionRow { id: session, player, edge, resume_hash } = &self.session;
+        let opened = sqlx::query(open)
+            .bind(id(session.0))
+            .bind(player.id.as_ref())
+            .bind(player.name.as_ref())
+            .bind(edge.0.as_ref())
+            .bind(resume_hash.as_slice())
+            .bind(id(self.first_room.0))
+            .execute(db)
+            .await;
+        opened.map(drop).map_err(StoreError::at("open a session"))
+    }
+}
+
+impl Write for Resume {
+    type Output = Option<Resumed>;
+
+    async fn apply(&self, db: &mut SqliteConnection) -> Result<Option<Resumed>, StoreError> {
+        let at = StoreError::at("resume a session");
+        // All to the right of a `=` is as it was before. The first case is this very call once more: it has the same
+        // answer, though the session is at this edge already.
+        let take = concat!(
+            "UPDATE sessions SET
+                 replaced_edge = CASE WHEN resume_hash = ?2 AND edge = ?3 THEN replaced_edge
+                                      WHEN edge <> ?3 AND disconnected_at IS NULL THEN edge END,
+                 previous_hash = ?1, resume_hash = ?2, edge = ?3, disconnected_at = NULL, updated_at = ",
+            now!(),
+            " WHERE (resume_hash = ?1 OR previous_hash = ?1) AND expired = 0
+              RETURNING id, player, name, replaced_edge"
+        );
+        let take = sqlx::query_as::<_, ResumedColumns>(take)
+            .bind(self.resume_hash.as_slice())
+            .bind(self.new_hash.as_slice())
+            .bind(self.edge.0.as_ref());
+        let Some(found) = take.fetch_optional(&mut *db).await.map_err(&at)? else { return Ok(None) };
+        let rooms = "SELECT room FROM memberships WHERE session = ?1 ORDER BY position";
+        let rooms = sqlx::query_scalar(rooms).bind(found.0.clone()).fetch_all(db).await.map_err(&at)?;
+        resumed(found, rooms).map(Some)
+    }
+}
+
+impl Write for Confirm {
+    type Output = ();
+
+    async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
+        let confirm = "UPDATE sessions SET previous_hash = NULL
+                       WHERE id = ?1 AND edge = ?2 AND previous_hash IS NOT NULL";
+        let confirmed = sqlx::query(confirm).bind(id(self.session.0)).bind(self.edge.0.as_ref()).execute(db).await;
+        confirmed.map(drop).map_err(StoreError::at("confirm a resume"))
+    }
+}
+
+impl Write for Join {
+    type Output = bool;
+
+    async fn apply(&self, db: &mut SqliteConnection) -> Result<bool, StoreError> {
+        let at = StoreError::at("join a room");
+        let here = "SELECT 1 FROM sessions WHERE id = ?1 AND edge = ?2 AND expired = 0";
+        let here = sqlx::query_scalar::<_, i64>(here).bind(id(self.session.0)).bind(self.edge.0.as_ref());
+        if here.fetch_optional(&mut *db).await.map_err(&at)?.is_none() {
+            return Ok(false);
+        }
+        let join = "INSERT INTO memberships (session, room, position)
+                    SELECT ?1, ?2, 1 + coalesce((SELECT max(position) FROM memberships WHERE session = ?1), 0) WHERE true
+                    ON CONFLICT (session, room) DO NOTHING";
+        let join = sqlx::query(join).bind(id(self.session.0)).bind(id(self.room.0));
+        join.execute(db).await.map(|_| true).map_err(&at)
+    }
+}
+
+impl Write for Leave {
+    type Output = ();
+
+    async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
+        let leave = "DELETE FROM memberships WHERE session = ?1 AND room = ?2";
+        let left = sqlx::query(leave).bind(id(self.session.0)).bind(id(self.room.0)).execute(db).await;
+        left.map(drop).map_err(StoreError::at("leave a room"))
+    }
+}
+
+impl Write for Disconnected {
+    type Output = ();
+
+    async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
+        let gone = concat!(
+            "UPDATE sessions SET disconnected_at = ",
+            now!(),
+            ", updated_at = ",
+            now!(),
+            " WHERE id = ?1 AND edge = ?2 AND disconnected_at IS NULL"
+        );
+        let gone = sqlx::query(gone).bind(id(self.session.0)).bind(self.edge.0.as_ref()).execute(db).await;
+        gone.map(drop).map_err(StoreError::at("note a disconnection"))
+    }
+}
+
+impl Write for End {
+    type Output = ();
+
+    async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
+        let ended = sqlx::query("DELETE FROM sessions WHERE id = ?1").bind(id(self.session.0)).execute(db).await;
+        ended.map(drop).map_err(StoreError::at("end a session"))
+    }
+}
+
+impl Write for Expire {
+    type Output = Vec<(SessionId, Vec<RoomId>)>;
+
+    async fn apply(&self, db: &mut SqliteConnection) -> Result<Self::Output, StoreError> {
+        let at = StoreError::at("expire sessions");
+        let expire = concat!(
+            "UPDATE sessions SET expired = 1 WHERE id IN (
+                 SELECT id FROM sessions WHERE disconnected_at <= ",
+            now!(),
+            " - ?1 ORDER BY disconnected_at LIMIT ?2)"
+        );
+        let expire = sqlx::query(expire).bind(millis(self.older_than)).bind(EXPIRE_AT_ONCE);
+        expire.execute(&mut *db).await.map_err(&at)?;
+        let expired = "SELECT id, room FROM (
+                           SELECT id FROM sessions WHERE expired = 1 ORDER BY disconnected_at LIMIT ?1
+                       ) LEFT JOIN memberships ON session = id ORDER BY id, position";
+        let expired = sqlx::query_as(expired).bind(EXPIRE_AT_ONCE).fetch_all(db).await;
+        by_session(expired.map_err(&at)?)
+    }
+}
+
+impl Read for OfEdge {
+    type Output = Vec<(SessionId, Vec<RoomId>)>;
+
+    async fn read(&self, db: &SqlitePool) -> Result<Self::Output, StoreError> {
+        let of_edge = "SELECT id, room FROM (
+                           SELECT id FROM sessions WHERE edge = ?1 AND id > ?2 ORDER BY id LIMIT ?3
+                       ) LEFT JOIN memberships ON session = id ORDER BY id, position";
+        // The empty string of bytes is before every id.
+        let after = self.after.map_or(Vec::new(), |session| id(session.0));
+        let rows = sqlx::query_as(of_edge).bind(self.edge.0.as_ref()).bind(after).bind(self.limit).fetch_all(db).await;
+        by_session(rows.map_err(StoreError::at("read an edge's sessions"))?)
+    }
+}
+
+impl Read for EdgeOf {
+    type Output = Option<(MachineId, bool)>;
+
+    async fn read(&self, db: &SqlitePool) -> Result<Self::Output, StoreError> {
+        let edge = "SELECT edge, disconnected_at IS NULL FROM sessions WHERE id = ?1 AND expired = 0";
+        let found = sqlx::query_as::<_, (String, bool)>(edge).bind(id(self.session.0)).fetch_optional(db).await;
+        let found = found.map_err(StoreError::at("read a session"))?;
+        Ok(found.map(|(edge, connected)| (MachineId(edge.into()), connected)))
+    }
+}

@@ -1,0 +1,208 @@
+//! The embedded store: all that a store promises, and what a file can suffer.
+
+use std::{fs, path::Path};
+
+use chorus_core::ids::{Digest, RoomId};
+use chorus_store::{Durability, OpenError, Registration, Role, Store, StoreError};
+use sqlx::{Connection, SqliteConnection};
+use tempfile::TempDir;
+
+mod stories;
+
+use stories::cast::*;
+
+/// A store in a directory of its own.
+struct Place {
+    store: Store,
+    dir: TempDir,
+}
+
+async fn fresh(_story: &str) -> Option<Place> {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path()).await.expect("a new store");
+    Some(Place { store, dir })
+}
+
+impl Place {
+    async fn leave(self) {
+        // The story may have closed it.
+        let _ = self.store.close().await;
+    }
+}
+
+async fn open(dir: &Path) -> Result<Store, OpenError> {
+    Store::open_embedded(&dir.join("store.sqlite"), Durability::Background).await
+}
+
+tell_all_stories!(fresh);
+
+/// What is in the files at this moment is what a `kill -9` leaves.
+fn killed(place: &Place) -> TempDir {
+    let copy = tempfile::tempdir().expect("a directory");
+    for file in ["store.sqlite", "store.sqlite-wal"] {
+        fs::copy(place.dir.path().join(file), copy.path().join(file)).expect("copied");
+    }
+    copy
+}
+
+#[tokio::test]
+async fn what_has_resolved_is_there_after_a_kill() {
+    let place = fresh("").await.expect("a store");
+    let store = &place.store;
+    with_partitions(store, 4).await;
+    store.set_checkpoint(2, 7).await.expect("set");
+    let edge = store.register_machine(&Registration::new(Role::Edge)).await.expect("registered").id;
+    store.open_session(session(ANA, &edge, token(1)), LOBBY).await.expect("opened");
+    store.join_membership(ANA, RoomId(5), &edge).await.expect("joined");
+    store.write_rooms(vec![with_state(room(5, 9), "a board")]).await.expect("written");
+    store.publish(&kind("chat"), Digest::of(b"chat"), b"chat").await.expect("published");
+    let left = killed(&place);
+
+    let store = open(left.path()).await.expect("opens again");
+    assert_eq!(store.partitions(1).await.expect("read"), 4);
+    assert_eq!(store.checkpoint(2).await.expect("read"), 7);
+    assert_eq!(state_of(&store, 5).await, Some((9, "a board".into())));
+    assert_eq!(store.active(&kind("chat")).await.expect("read"), Some(Digest::of(b"chat")));
+    // The edge of the process that was killed is dead; its session is not.
+    let next = store.register_machine(&Registration::new(Role::Edge)).await.expect("registered");
+    assert_eq!(next.dead, std::slice::from_ref(&edge));
+    assert_eq!(store.sessions_of_edge(&edge, None, 9).await.expect("read"), [(ANA, vec![LOBBY, RoomId(5)])]);
+    assert!(!store.declare_dead(&edge, std::time::Duration::ZERO).await.expect("asked"), "it is not closed");
+    store.close_machine(&edge).await.expect("buried");
+    assert!(store.declare_dead(&edge, std::time::Duration::ZERO).await.expect("asked"));
+    let back = store.resume_session(token(1), token(2), &next.id).await.expect("asked").expect("good");
+    assert_eq!((back.rooms, back.replaced), (vec![LOBBY, RoomId(5)], None));
+    let after = store.register_machine(&Registration::new(Role::Edge)).await.expect("registered");
+    assert_eq!(after.dead, [next.id], "the buried one is not asked for again");
+}
+
+#[tokio::test]
+async fn a_thousand_sessions_at_once_open_and_survive_the_kill() {
+    let place = fresh("").await.expect("a store");
+    let all = (1..=1000_u32).map(|n| {
+        let store = place.store.clone();
+        tokio::spawn(async move {
+            let mut hash = token(0);
+            hash[..4].copy_from_slice(&n.to_be_bytes());
+            let row = session(chorus_core::ids::SessionId(n.into()), &edge(1), hash);
+            store.open_session(row, LOBBY).await.expect("opened");
+        })
+    });
+    for one in all.collect::<Vec<_>>() {
+        one.await.expect("no panic");
+    }
+    let store = open(killed(&place).path()).await.expect("opens again");
+    assert_eq!(store.sessions_of_edge(&edge(1), None, 2000).await.expect("read").len(), 1000);
+}
+
+#[tokio::test]
+async fn a_write_happens_even_if_nobody_waits_for_it() {
+    let place = fresh("").await.expect("a store");
+    let impatient = tokio::time::timeout(std::time::Duration::ZERO, open_ana(&place.store)).await;
+    place.store.ping().await.expect("open");
+    // The next write is behind it in the queue.
+    place.store.end_session(BEN).await.expect("asked");
+    assert!(place.store.session_edge(ANA).await.expect("read").is_some(), "{impatient:?}");
+}
+
+#[tokio::test]
+async fn one_bad_write_does_not_hurt_its_neighbours() {
+    let place = fresh("").await.expect("a store");
+    let store = &place.store;
+    open_ana(store).await;
+    let same_token = || store.open_session(session(BEN, &edge(1), token(1)), LOBBY);
+    let (bad, good, _) = tokio::join!(same_token(), store.set_checkpoint(0, 1), store.end_session(BEN));
+    assert!(matches!(bad, Err(StoreError::Database { .. })), "{bad:?}");
+    good.expect("its neighbour's mistake is not its own");
+    assert_eq!(store.session_edge(BEN).await.expect("read"), None);
+}
+
+/// Runs SQL on the closed database in `dir`.
+async fn tamper(dir: &Path, sql: &'static str) {
+    let file = dir.join("store.sqlite");
+    let mut db = SqliteConnection::connect(file.to_str().expect("a path")).await.expect("a database");
+    sqlx::query(sql).execute(&mut db).await.expect("done");
+    db.close().await.expect("closed");
+}
+
+async fn closed() -> TempDir {
+    let Place { store, dir } = fresh("").await.expect("a store");
+    open_ana(&store).await;
+    store.close().await.expect("closed");
+    dir
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_chorus_is_refused_by_name() {
+    let dir = closed().await;
+    tamper(
+        dir.path(),
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (99, 'the future', true, x'00', 0)",
+    )
+    .await;
+    let error = open(dir.path()).await.expect_err("newer");
+    assert!(matches!(error, OpenError::Newer { migration: 99, .. }), "{error}");
+    assert!(error.to_string().contains("store.sqlite"), "{error}");
+}
+
+#[tokio::test]
+async fn a_database_of_another_build_is_refused_by_name() {
+    let dir = closed().await;
+    tamper(dir.path(), "UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 1").await;
+    let error = open(dir.path()).await.expect_err("changed");
+    assert!(matches!(error, OpenError::Changed { migration: 1, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_refused_and_left_as_it_is() {
+    let dir = closed().await;
+    let file = dir.path().join("store.sqlite");
+    let good = fs::read(&file).expect("read");
+    // Its first page, a page in the middle, and something else altogether.
+    let mut head = good.clone();
+    head[..16].fill(b'x');
+    let mut middle = good.clone();
+    let half = middle.len() / 2;
+    middle[half..half + 4096].fill(0xa5);
+    for damaged in [head, middle, b"not a database at all, but a text that is long enough for a header".repeat(20)] {
+        fs::write(&file, &damaged).expect("written");
+        let error = open(dir.path()).await.expect_err("damaged");
+        assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+        assert!(fs::read(&file).expect("read") == damaged, "nothing was changed");
+    }
+    fs::write(&file, good).expect("restored from a copy");
+    open(dir.path()).await.expect("and it opens");
+}
+
+#[tokio::test]
+async fn a_snapshot_that_was_changed_on_the_disk_is_not_given_out() {
+    let Place { store, dir } = fresh("").await.expect("a store");
+    store.write_rooms(vec![with_state(room(5, 9), "a board")]).await.expect("written");
+    store.publish(&kind("chat"), Digest::of(b"chat"), b"chat").await.expect("published");
+    store.close().await.expect("closed");
+    tamper(dir.path(), "UPDATE snapshots SET state = x'00'; UPDATE components SET wasm = x'00'").await;
+    let store = open(dir.path()).await.expect("opens");
+    let error = store.snapshot(RoomId(5)).await.expect_err("changed");
+    assert!(matches!(error, StoreError::Malformed { table: "snapshots", .. }), "{error}");
+    let error = store.component(Digest::of(b"chat")).await.expect_err("changed");
+    assert!(matches!(error, StoreError::Malformed { table: "components", .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_missing_directory_is_named() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let error = open(&dir.path().join("nowhere")).await.expect_err("no directory");
+    assert!(error.to_string().contains("nowhere"), "{error}");
+}
+
+#[tokio::test]
+async fn with_fsync_always_it_is_the_same_store() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("store.sqlite");
+    let store = Store::open_embedded(&file, Durability::Always).await.expect("opens");
+    open_ana(&store).await;
+    store.close().await.expect("closed");
+    let store = open(dir.path()).await.expect("opens in the other mode");
+    assert!(store.session_edge(ANA).await.expect("read").is_some());
+}

@@ -1,0 +1,69 @@
+//! What a store promises, whatever is behind it. Each story gets a new, empty store; `sqlite.rs` and `postgres.rs` run
+//! all of them. Helpers are in `cast.rs`.
+
+// Each back end's tests are a program of their own, and not every one uses all.
+#![allow(dead_code)]
+
+pub mod cast;
+mod components;
+mod machines;
+mod partitions;
+mod rooms;
+mod sessions;
+
+pub use components::*;
+pub use machines::*;
+pub use partitions::*;
+pub use rooms::*;
+pub use sessions::*;
+
+/// Makes a test of each story: `$fresh` opens a new store, and what it returns is kept until the story ends.
+#[macro_export]
+macro_rules! tell_all_stories {
+    ($fresh:path) => {
+        $crate::tell_all_stories! { $fresh:
+            a_session_comes_back_to_its_rooms_in_order
+            a_token_is_good_once
+            a_lost_welcome_locks_nobody_out
+            a_repeated_resume_has_the_same_answer
+            of_many_resumes_at_once_one_token_is_left
+            the_edge_that_still_had_a_session_is_named
+            an_older_edge_changes_nothing_any_more
+            a_join_and_a_resume_elsewhere_never_miss_each_other
+            memberships_are_a_set_in_the_order_of_joining
+            a_dead_edges_sessions_come_in_pages
+            sessions_expire_and_come_again_until_they_are_ended
+            only_a_higher_snapshot_replaces
+            two_states_at_one_offset_are_named_and_nothing_is_written
+            a_room_that_has_ended_stays_so_and_keeps_no_snapshot
+            a_stale_host_takes_no_row_back
+            one_batch_may_have_a_room_twice
+            two_hosts_write_the_same_rooms_at_once
+            rooms_are_listed_latest_first_by_kind_and_status
+            timers_come_in_pages_for_the_partitions_that_are_asked_for
+            the_highest_offset_is_known
+            rooms_are_forgotten_long_after_their_end
+            a_rooms_json_comes_back_byte_for_byte
+            versions_are_numbered_by_kind
+            a_version_waits_until_it_is_activated
+            publishers_at_once_get_different_numbers
+            the_number_of_partitions_is_written_once
+            a_checkpoint_only_rises
+            a_plan_is_carried_out_as_a_whole_by_the_holder_of_the_lease
+            a_lease_has_one_holder_at_a_time
+            of_many_who_want_a_lease_one_gets_it
+            no_two_machines_ever_have_one_id
+            a_machine_learns_that_it_is_to_drain
+            closing_a_machine_disconnects_its_sessions
+            a_closed_store_says_so
+        }
+    };
+    ($fresh:path: $($story:ident)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $story() {
+            let Some(place) = $fresh(stringify!($story)).await else { return };
+            stories::$story(place.store.clone()).await;
+            place.leave().await;
+        }
+    )*};
+}

@@ -1,0 +1,191 @@
+//! Sessions and the rooms they are in.
+
+use std::{collections::HashSet, time::Duration};
+
+use chorus_core::ids::{RoomId, SessionId};
+use chorus_store::{Resumed, Store};
+
+use super::cast::*;
+
+const AT_ONCE: Duration = Duration::ZERO;
+const AN_HOUR: Duration = Duration::from_secs(3600);
+
+async fn resume(store: &Store, old: u8, new: u8, at: u32) -> Option<Resumed> {
+    store.resume_session(token(old), token(new), &edge(at)).await.expect("asked")
+}
+
+async fn rooms_of_ana(store: &Store) -> Vec<RoomId> {
+    let sessions = store.sessions_of_edge(&edge(1), None, 10).await.expect("read");
+    sessions.into_iter().find(|(session, _)| *session == ANA).expect("Ana is at edge-1").1
+}
+
+pub async fn a_session_comes_back_to_its_rooms_in_order(store: Store) {
+    open_ana(&store).await;
+    // Ids that do not sort as they were joined.
+    for room in [9, 3, 7] {
+        assert!(store.join_membership(ANA, RoomId(room), &edge(1)).await.expect("joined"));
+    }
+    store.leave_membership(ANA, RoomId(3)).await.expect("left");
+    store.session_disconnected(ANA, &edge(1)).await.expect("noted");
+
+    let back = resume(&store, 1, 2, 1).await.expect("her token is good");
+    assert_eq!((back.session, &*back.player.name), (ANA, "Ana 🎲"));
+    assert_eq!(back.rooms, [LOBBY, RoomId(9), RoomId(7)]);
+    assert_eq!(back.replaced, None);
+}
+
+pub async fn a_token_is_good_once(store: Store) {
+    open_ana(&store).await;
+    assert!(resume(&store, 1, 2, 1).await.is_some());
+    store.confirm_resume(ANA, &edge(1)).await.expect("confirmed");
+
+    assert_eq!(resume(&store, 1, 3, 1).await, None, "it was used, and the next one has arrived");
+    assert!(resume(&store, 2, 3, 1).await.is_some());
+    store.end_session(ANA).await.expect("ended");
+    assert_eq!(resume(&store, 3, 4, 1).await, None, "the session is over");
+    assert_eq!(resume(&store, 9, 4, 1).await, None, "nobody's");
+}
+
+pub async fn a_lost_welcome_locks_nobody_out(store: Store) {
+    open_ana(&store).await;
+    // The answers that carry tokens 2 and 3 are lost.
+    assert!(resume(&store, 1, 2, 1).await.is_some());
+    assert!(resume(&store, 1, 3, 1).await.is_some());
+    assert_eq!(resume(&store, 2, 9, 1).await, None, "nobody ever had it");
+    assert!(resume(&store, 1, 4, 1).await.is_some());
+    // Token 4 arrives and is used: the one before the one before it is good no longer.
+    assert!(resume(&store, 4, 5, 1).await.is_some());
+    assert_eq!(resume(&store, 1, 6, 1).await, None);
+}
+
+pub async fn a_repeated_resume_has_the_same_answer(store: Store) {
+    open_ana(&store).await;
+    let first = resume(&store, 1, 2, 2).await.expect("good");
+    assert_eq!(first.replaced, Some(edge(1)));
+    // The same call once more, since its answer was lost between the database and the edge.
+    assert_eq!(resume(&store, 1, 2, 2).await, Some(first));
+    assert!(resume(&store, 2, 3, 2).await.is_some(), "and the token is what it was");
+}
+
+pub async fn of_many_resumes_at_once_one_token_is_left(store: Store) {
+    open_ana(&store).await;
+    let all = (10..26).map(|new| {
+        let store = store.clone();
+        tokio::spawn(async move { resume(&store, 1, new, u32::from(new)).await.expect("not confirmed yet").replaced })
+    });
+    let mut replaced = Vec::new();
+    for one in all.collect::<Vec<_>>() {
+        replaced.push(one.await.expect("no panic").expect("somebody had her before"));
+    }
+    let (last, connected) = store.session_edge(ANA).await.expect("read").expect("there");
+    assert!(connected);
+    // Each replaced another, in a chain: all but the last one were replaced.
+    let mut chain: HashSet<_> = (10..26).map(edge).chain([edge(1)]).collect();
+    replaced.iter().for_each(|edge| assert!(chain.remove(edge), "{edge} was replaced twice"));
+    assert_eq!(chain.into_iter().collect::<Vec<_>>(), std::slice::from_ref(&last));
+
+    store.confirm_resume(ANA, &last).await.expect("confirmed");
+    let mut good = Vec::new();
+    for n in (10..26).chain([1]) {
+        if resume(&store, n, 100 + n, 1).await.is_some() {
+            good.push(edge(n.into()));
+            store.confirm_resume(ANA, &edge(1)).await.expect("confirmed");
+        }
+    }
+    assert_eq!(good, [last]);
+}
+
+pub async fn the_edge_that_still_had_a_session_is_named(store: Store) {
+    open_ana(&store).await;
+    assert_eq!(resume(&store, 1, 2, 2).await.expect("good").replaced, Some(edge(1)), "two edges have her");
+    assert_eq!(resume(&store, 2, 3, 2).await.expect("good").replaced, None, "the same edge knows by itself");
+    store.session_disconnected(ANA, &edge(2)).await.expect("noted");
+    assert_eq!(store.session_edge(ANA).await.expect("read"), Some((edge(2), false)));
+    assert_eq!(resume(&store, 3, 4, 1).await.expect("good").replaced, None, "nobody has her");
+    assert_eq!(store.session_edge(ANA).await.expect("read"), Some((edge(1), true)));
+    assert_eq!(store.session_edge(BEN).await.expect("read"), None);
+}
+
+pub async fn an_older_edge_changes_nothing_any_more(store: Store) {
+    open_ana(&store).await;
+    resume(&store, 1, 2, 2).await.expect("she is at edge-2");
+
+    store.session_disconnected(ANA, &edge(1)).await.expect("asked");
+    assert_eq!(store.session_edge(ANA).await.expect("read"), Some((edge(2), true)));
+    store.confirm_resume(ANA, &edge(1)).await.expect("asked");
+    assert!(resume(&store, 1, 3, 2).await.is_some(), "token 2 may be lost, and edge-1 cannot know");
+    assert!(!store.join_membership(ANA, RoomId(5), &edge(1)).await.expect("asked"));
+    assert_eq!(resume(&store, 3, 4, 2).await.expect("good").rooms, [LOBBY]);
+}
+
+/// Whatever the order: either the resume sees the room, or the join is refused. Both would lose a room, neither would
+/// put the session into a room of which its edge does not know.
+pub async fn a_join_and_a_resume_elsewhere_never_miss_each_other(store: Store) {
+    for n in 0..30_u8 {
+        let id = SessionId(u128::from(n) + 1);
+        store.open_session(session(id, &edge(1), token(n)), LOBBY).await.expect("opened");
+        let (joiner, resumer) = (store.clone(), store.clone());
+        let join = tokio::spawn(async move { joiner.join_membership(id, RoomId(5), &edge(1)).await.expect("asked") });
+        let resume = tokio::spawn(async move { resume(&resumer, n, n + 100, 2).await.expect("good") });
+        let (joined, resumed) = (join.await.expect("no panic"), resume.await.expect("no panic"));
+        assert_eq!(joined, resumed.rooms.contains(&RoomId(5)), "of {id}");
+    }
+}
+
+pub async fn memberships_are_a_set_in_the_order_of_joining(store: Store) {
+    open_ana(&store).await;
+    open_ana(&store).await;
+    for room in [2, 1, 2] {
+        assert!(store.join_membership(ANA, RoomId(room), &edge(1)).await.expect("joined"));
+    }
+    assert_eq!(rooms_of_ana(&store).await, [LOBBY, RoomId(2), RoomId(1)]);
+    store.leave_membership(ANA, RoomId(2)).await.expect("left");
+    store.leave_membership(ANA, RoomId(2)).await.expect("left again");
+    assert!(store.join_membership(ANA, RoomId(2), &edge(1)).await.expect("joined"));
+    assert_eq!(rooms_of_ana(&store).await, [LOBBY, RoomId(1), RoomId(2)]);
+
+    store.end_session(ANA).await.expect("ended");
+    store.end_session(ANA).await.expect("ended again");
+    assert!(!store.join_membership(ANA, RoomId(3), &edge(1)).await.expect("asked"), "she is gone");
+}
+
+pub async fn a_dead_edges_sessions_come_in_pages(store: Store) {
+    for n in 1..=5_u8 {
+        let id = SessionId(u128::from(n));
+        store.open_session(session(id, &edge(1), token(n)), LOBBY).await.expect("opened");
+    }
+    store.join_membership(SessionId(2), RoomId(7), &edge(1)).await.expect("joined");
+    store.leave_membership(SessionId(3), LOBBY).await.expect("left");
+    resume(&store, 4, 14, 2).await.expect("session 4 is at edge-2");
+
+    let mut seen = Vec::new();
+    let mut after = None;
+    loop {
+        let page = store.sessions_of_edge(&edge(1), after, 2).await.expect("read");
+        assert!(page.len() <= 2);
+        let Some((last, _)) = page.last() else { break };
+        after = Some(*last);
+        seen.extend(page);
+    }
+    let expected = [(1, vec![LOBBY]), (2, vec![LOBBY, RoomId(7)]), (3, vec![]), (5, vec![LOBBY])];
+    assert_eq!(seen, expected.map(|(id, rooms)| (SessionId(id), rooms)));
+}
+
+pub async fn sessions_expire_and_come_again_until_they_are_ended(store: Store) {
+    open_ana(&store).await;
+    store.open_session(session(BEN, &edge(1), token(2)), LOBBY).await.expect("opened");
+    assert_eq!(store.expire_sessions(AT_ONCE).await.expect("asked"), [], "all are connected");
+
+    store.session_disconnected(ANA, &edge(1)).await.expect("noted");
+    assert_eq!(store.expire_sessions(AN_HOUR).await.expect("asked"), [], "she has just gone");
+    assert_eq!(store.expire_sessions(Duration::MAX).await.expect("asked"), []);
+    let expired = vec![(ANA, vec![LOBBY])];
+    assert_eq!(store.expire_sessions(AT_ONCE).await.expect("asked"), expired);
+
+    assert_eq!(resume(&store, 1, 3, 1).await, None, "too late");
+    assert!(!store.join_membership(ANA, RoomId(3), &edge(1)).await.expect("asked"));
+    assert_eq!(store.expire_sessions(AN_HOUR).await.expect("asked"), expired, "whoever asked first may be dead");
+    store.end_session(ANA).await.expect("ended");
+    assert_eq!(store.expire_sessions(AT_ONCE).await.expect("asked"), []);
+    assert!(resume(&store, 2, 4, 1).await.is_some(), "Ben is still there");
+}
