@@ -7,6 +7,7 @@ use std::time::Duration;
 use chorus_core::{
     command::{LeaveReason, Player, RoomCommand},
     ids::{MachineId, RoomId, SessionId},
+    placement,
 };
 use chorus_monitor::MonitorError;
 use chorus_store::{Role, SessionRow};
@@ -110,6 +111,25 @@ async fn sessions_that_do_not_come_back_leave_their_rooms_and_end() {
     assert_eq!(expired, 1);
     assert_eq!(world.records(GAME).await, [RoomCommand::Leave { session: ANA, reason: LeaveReason::TimedOut }]);
     assert_eq!(world.store.session_edge(ANA).await.expect("read"), None);
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_machines_that_are_gone() {
+    let world = World::start().await;
+    let [stays, leaves, died] = [0, 1, 2].map(|_| async {
+        let edge = world.register(Role::Edge).await;
+        let channel = world.bus.edge_channel(&edge).await.expect("opened");
+        (edge, channel)
+    });
+    let (stays, leaves, died) = (stays.await, leaves.await, died.await);
+    world.store.close_machine(&leaves.0).await.expect("closed");
+    open_session(&world, ANA, &died.0).await;
+    chorus_monitor::clean_up(&died.0, placement::Role::Edge, &world.bus, &world.store).await.expect("done");
+    chorus_monitor::delete_channels(&world.bus, &world.store).await.expect("done");
+    assert_eq!(world.bus.machines().await.expect("listed"), std::slice::from_ref(&stays.0));
+    let machines = world.store.machines().await.expect("read");
+    assert!(machines.iter().all(|machine| machine.id != died.0));
+    assert_eq!(world.records(GAME).await, [RoomCommand::Drop { session: ANA, edge: died.0, code: 1006 }]);
 }
 
 async fn hosts(world: &World) -> Vec<MachineId> {
