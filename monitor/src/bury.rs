@@ -3,9 +3,9 @@
 //! Everything here may be done twice, by two monitors even: a room ignores a `Drop` of a session that has come back by
 //! another edge, and a `Leave` of one that it does not have.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use chorus_bus::{AppendError, Bus};
+use chorus_bus::{AppendError, Bus, MachineError};
 use chorus_core::{
     command::{LeaveReason, Record, RoomCommand},
     ids::{MachineId, RoomId, SessionId},
@@ -35,6 +35,8 @@ pub enum BuryError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Append(#[from] AppendError),
+    #[error(transparent)]
+    Channel(#[from] MachineError),
 }
 
 /// Tells every room that the sessions of a dead edge have lost their connection, and notes the sessions as
@@ -60,7 +62,21 @@ pub async fn clean_up(machine: &MachineId, role: Role, bus: &Bus, store: &Store)
         // It may have let somebody in after its death, before it knew of it.
         drop_sessions(machine, bus, store).await?;
     }
+    bus.delete_machine(machine).await?;
     Ok(store.close_machine(machine).await?)
+}
+
+/// Deletes the channels of machines that have left in good order: their rows went with them. How many there were.
+pub async fn delete_channels(bus: &Bus, store: &Store) -> Result<usize, BuryError> {
+    // In this order: a machine has a row before it has a channel, so whoever is not in the second list has left.
+    let channels = bus.machines().await?;
+    let machines: BTreeSet<MachineId> = store.machines().await?.into_iter().map(|row| row.id).collect();
+    let mut deleted = 0;
+    for left in channels.iter().filter(|channel| !machines.contains(channel)) {
+        bus.delete_machine(left).await?;
+        deleted += 1;
+    }
+    Ok(deleted)
 }
 
 /// Takes sessions that have been gone for this long out of the rooms that still hold their seats, and ends them. How

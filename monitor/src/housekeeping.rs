@@ -1,4 +1,5 @@
-//! What has to be done now and then, by whoever is in charge: sessions expire, rooms that ended are forgotten.
+//! What has to be done now and then, by whoever is in charge: sessions expire, rooms that ended are
+//! forgotten, and so are the channels of machines that left.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use chorus_store::Store;
 
 use crate::{
     Options,
-    bury::{BuryError, expire},
+    bury::{BuryError, delete_channels, expire},
 };
 
 /// How often.
@@ -19,6 +20,10 @@ const FORGOTTEN_AT_ONCE: u64 = 1_000;
 /// How many sessions are over.
 pub(crate) async fn keep_house(options: &Options, bus: &Bus, store: &Store) -> Result<usize, BuryError> {
     let expired = expire(options.expire_after, bus, store).await?;
+    let deleted = delete_channels(bus, store).await?;
+    if deleted > 0 {
+        tracing::info!(deleted, "channels of machines that have left are deleted");
+    }
     while store.forget_rooms(options.forget_after).await? >= FORGOTTEN_AT_ONCE {}
     Ok(expired)
 }

@@ -30,7 +30,7 @@ use chorus_store::{Store, StoreError};
 use tokio::{sync::watch as channel, task::JoinHandle};
 
 pub use admin::{Activated, AdminState, BadToken, Check, Checked, Hooks, Token};
-pub use bury::{BuryError, clean_up, drop_sessions, expire};
+pub use bury::{BuryError, clean_up, delete_channels, drop_sessions, expire};
 pub use watch::Standing;
 
 /// What a monitor is told.

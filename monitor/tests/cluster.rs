@@ -1,15 +1,16 @@
-//! Monitors at work. (In an embedded store nobody is ever silent, so nobody dies here: that is for real clusters.)
+//! Monitors at work. (In an embedded store nobody is ever silent, so nobody dies here: that is in `deaths.rs`.)
 
 mod support;
 
 use std::time::Duration;
 
 use chorus_core::{
-    command::{LeaveReason, Player, RoomCommand},
-    ids::{MachineId, RoomId, SessionId},
+    command::{LeaveReason, RoomCommand},
+    ids::{RoomId, SessionId},
+    placement,
 };
 use chorus_monitor::MonitorError;
-use chorus_store::{Role, SessionRow};
+use chorus_store::Role;
 use support::*;
 
 const GAME: RoomId = RoomId(7);
@@ -18,9 +19,9 @@ const GAME: RoomId = RoomId(7);
 async fn the_first_host_gets_all_partitions_and_a_second_one_half() {
     let world = World::start().await;
     let first = world.register(Role::Host).await;
-    until("it has all", async || hosts(&world).await == vec![first.clone(); 4]).await;
+    until("it has all", async || world.hosts().await == vec![first.clone(); 4]).await;
     let second = world.register(Role::Host).await;
-    until("it has half", async || hosts(&world).await.iter().filter(|host| **host == second).count() == 2).await;
+    until("it has half", async || world.hosts().await.iter().filter(|host| **host == second).count() == 2).await;
     let assignments = world.store.assignments().await.expect("read");
     assert!(assignments.iter().all(|row| row.epoch == if row.host == Some(second.clone()) { 2 } else { 1 }));
 }
@@ -30,16 +31,16 @@ async fn a_host_that_is_drained_hands_over() {
     let world = World::start().await;
     let first = world.register(Role::Host).await;
     let second = world.register(Role::Host).await;
-    until("both have some", async || hosts(&world).await.contains(&second)).await;
+    until("both have some", async || world.hosts().await.contains(&second)).await;
     world.post(&format!("/v1/machines/{first}/drain"), "").await;
-    until("the other has all", async || hosts(&world).await == vec![second.clone(); 4]).await;
+    until("the other has all", async || world.hosts().await == vec![second.clone(); 4]).await;
 }
 
 #[tokio::test]
 async fn a_host_that_has_left_is_replaced() {
     let world = World::start().await;
     let first = world.register(Role::Host).await;
-    until("it has all", async || hosts(&world).await == vec![first.clone(); 4]).await;
+    until("it has all", async || world.hosts().await == vec![first.clone(); 4]).await;
     world.store.close_machine(&first).await.expect("closed");
     until("nobody hosts them", async || {
         let problems = world.good("/v1/status").await["problems"].to_string();
@@ -47,7 +48,7 @@ async fn a_host_that_has_left_is_replaced() {
     })
     .await;
     let second = world.register(Role::Host).await;
-    until("the other has all", async || hosts(&world).await == vec![second.clone(); 4]).await;
+    until("the other has all", async || world.hosts().await == vec![second.clone(); 4]).await;
 }
 
 #[tokio::test]
@@ -61,7 +62,7 @@ async fn of_two_monitors_one_acts_and_the_other_follows_at_once_when_it_leaves()
     world.monitor.monitor.drain();
     until("the second acts", async || standing.borrow().in_charge).await;
     let host = world.register(Role::Host).await;
-    until("it deals out", async || hosts(&world).await == vec![host.clone(); 4]).await;
+    until("it deals out", async || world.hosts().await == vec![host.clone(); 4]).await;
 }
 
 #[tokio::test]
@@ -89,7 +90,7 @@ async fn the_rooms_of_a_dead_edges_sessions_are_told_and_the_sessions_disconnect
     let edge = world.register(Role::Edge).await;
     // More than one page of them.
     for n in 1..=300 {
-        open_session(&world, SessionId(n), &edge).await;
+        world.open_session(SessionId(n), &edge, GAME).await;
     }
     let dropped = chorus_monitor::drop_sessions(&edge, &world.bus, &world.store).await.expect("done");
     assert_eq!(dropped, 300);
@@ -104,7 +105,7 @@ async fn the_rooms_of_a_dead_edges_sessions_are_told_and_the_sessions_disconnect
 async fn sessions_that_do_not_come_back_leave_their_rooms_and_end() {
     let world = World::start().await;
     let edge = world.register(Role::Edge).await;
-    open_session(&world, ANA, &edge).await;
+    world.open_session(ANA, &edge, GAME).await;
     world.store.session_disconnected(ANA, &edge).await.expect("noted");
     let expired = chorus_monitor::expire(Duration::ZERO, &world.bus, &world.store).await.expect("done");
     assert_eq!(expired, 1);
@@ -112,14 +113,21 @@ async fn sessions_that_do_not_come_back_leave_their_rooms_and_end() {
     assert_eq!(world.store.session_edge(ANA).await.expect("read"), None);
 }
 
-async fn hosts(world: &World) -> Vec<MachineId> {
-    world.store.assignments().await.expect("read").into_iter().filter_map(|row| row.host).collect()
-}
-
-async fn open_session(world: &World, id: SessionId, edge: &MachineId) {
-    let mut resume_hash = [0; 32];
-    resume_hash[..16].copy_from_slice(&id.0.to_be_bytes());
-    let player = Player { id: "p1".into(), name: "Ana".into() };
-    let session = SessionRow { id, player, edge: edge.clone(), resume_hash };
-    world.store.open_session(session, GAME).await.expect("opened");
+#[tokio::test]
+async fn nothing_is_left_of_machines_that_are_gone() {
+    let world = World::start().await;
+    let [stays, leaves, died] = [0, 1, 2].map(|_| async {
+        let edge = world.register(Role::Edge).await;
+        let channel = world.bus.edge_channel(&edge).await.expect("opened");
+        (edge, channel)
+    });
+    let (stays, leaves, died) = (stays.await, leaves.await, died.await);
+    world.store.close_machine(&leaves.0).await.expect("closed");
+    world.open_session(ANA, &died.0, GAME).await;
+    chorus_monitor::clean_up(&died.0, placement::Role::Edge, &world.bus, &world.store).await.expect("done");
+    chorus_monitor::delete_channels(&world.bus, &world.store).await.expect("done");
+    assert_eq!(world.bus.machines().await.expect("listed"), std::slice::from_ref(&stays.0));
+    let machines = world.store.machines().await.expect("read");
+    assert!(machines.iter().all(|machine| machine.id != died.0));
+    assert_eq!(world.records(GAME).await, [RoomCommand::Drop { session: ANA, edge: died.0, code: 1006 }]);
 }

@@ -23,12 +23,21 @@ pub(super) fn healthz() -> Answer {
 /// On standby it is as ready as in charge.
 pub(super) async fn readyz(state: &Arc<Shared>) -> Answer {
     let unready = |why: String| {
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, why, "look at the store and the network; games go on without it")
+        ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            why,
+            "look at the store, the log and the network; games go on without this",
+        )
     };
     match tokio::time::timeout(PATIENCE, state.store.ping()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => return Err(unready(error.to_string())),
         Err(_) => return Err(unready(format!("the store did not answer within {PATIENCE:?}"))),
+    }
+    match tokio::time::timeout(PATIENCE, state.bus.ping()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return Err(unready(error)),
+        Err(_) => return Err(unready(format!("the log did not answer within {PATIENCE:?}"))),
     }
     let Some(monitor) = &state.monitor else { return json(&json!({ "status": "ready" })) };
     let (heard, in_charge) = {

@@ -3,7 +3,7 @@
 //! | route | what |
 //! |---|---|
 //! | `GET /healthz` | the process answers (no token) |
-//! | `GET /readyz` | it can do its work: the store answers, the loop turns (no token) |
+//! | `GET /readyz` | it can do its work: the store and the log answer, the loop turns (no token) |
 //! | `GET /metrics` | Prometheus text |
 //! | `GET /v1/status` | all on one page: monitor, machines, partitions, kinds, problems |
 //! | `GET /v1/machines` | every machine, its state and its partitions |

@@ -11,11 +11,15 @@ use chorus_core::{
     effect::Saved,
     ids::{Digest, Kind, MachineId, Offset, RoomId, SessionId, Time},
     json::Json,
+    placement::Limits,
     room::{Member, State},
     wire,
 };
 use chorus_monitor::{Checked, Hooks, Monitor, MonitorError, Options, Token};
-use chorus_store::{Durability, Registration, Role, RoomRow, RoomStatus, RoomUpdate, Snapshot, Store};
+use chorus_store::{
+    Durability, PostgresOptions, Registration, Role, RoomRow, RoomStatus, RoomUpdate, SessionRow, Snapshot, Store,
+    migrate_postgres,
+};
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, StatusCode, body::Incoming};
 use hyper_util::rt::TokioIo;
@@ -31,14 +35,15 @@ pub const BETTER: &[u8] = b"\0asm\x0d\0\x01\0good, and better";
 pub const BAD: &[u8] = b"\0asm\x0d\0\x01\0bad";
 
 /// Nothing here takes that long; whatever does is broken.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 pub struct World {
     pub bus: Bus,
     pub store: Store,
+    limits: Limits,
     /// The first monitor.
     pub monitor: Running,
-    _dir: Arc<TempDir>,
+    _dir: TempDir,
 }
 
 pub struct Running {
@@ -49,18 +54,29 @@ pub struct Running {
 
 impl World {
     pub async fn start() -> World {
-        let dir = Arc::new(tempfile::tempdir().expect("a temporary directory"));
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let store = Store::open_embedded(&dir.path().join("store.sqlite"), Durability::default()).await;
+        World::on(store.expect("a store"), dir, Limits::default()).await
+    }
+
+    /// On a database in which machines can be silent.
+    pub async fn on_postgres(url: &str, limits: Limits) -> World {
+        let options: PostgresOptions = url.parse().expect("an address");
+        migrate_postgres(&options).await.expect("migrated");
+        let store = Store::open_postgres(&options).await.expect("a store");
+        World::on(store, tempfile::tempdir().expect("a temporary directory"), limits).await
+    }
+
+    async fn on(store: Store, dir: TempDir, limits: Limits) -> World {
         let mut options = chorus_bus::embedded::Options::new(dir.path());
         options.partitions = 4;
         let bus = chorus_bus::embedded::open(options).await.expect("a bus");
-        let store =
-            Store::open_embedded(&dir.path().join("store.sqlite"), Durability::default()).await.expect("a store");
-        let monitor = start_monitor(&bus, &store).await;
-        World { bus, store, monitor, _dir: dir }
+        let monitor = start_monitor(&bus, &store, limits).await;
+        World { bus, store, limits, monitor, _dir: dir }
     }
 
     pub async fn another_monitor(&self) -> Running {
-        start_monitor(&self.bus, &self.store).await
+        start_monitor(&self.bus, &self.store, self.limits).await
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -93,6 +109,19 @@ impl World {
 
     // ---- what hosts and edges would do ----
 
+    pub async fn open_session(&self, id: SessionId, edge: &MachineId, room: RoomId) {
+        let mut resume_hash = [0; 32];
+        resume_hash[..16].copy_from_slice(&id.0.to_be_bytes());
+        let player = Player { id: "p1".into(), name: "Ana".into() };
+        let session = SessionRow { id, player, edge: edge.clone(), resume_hash };
+        self.store.open_session(session, room).await.expect("opened");
+    }
+
+    /// The hosts of all partitions that have one.
+    pub async fn hosts(&self) -> Vec<MachineId> {
+        self.store.assignments().await.expect("read").into_iter().filter_map(|row| row.host).collect()
+    }
+
     pub async fn live_room(&self, id: RoomId, kind: &str, created_at: u64) {
         self.write_room(row(id, kind, created_at), None).await;
     }
@@ -124,11 +153,11 @@ impl World {
     }
 }
 
-async fn start_monitor(bus: &Bus, store: &Store) -> Running {
+async fn start_monitor(bus: &Bus, store: &Store, limits: Limits) -> Running {
     let id = store.register_machine(&Registration::new(Role::Monitor)).await.expect("a monitor's id").id;
     let mut options = Options::new(id.clone(), TOKEN.parse::<Token>().expect("a token"));
     options.listen = "127.0.0.1:0".parse().expect("an address");
-    options.every = Duration::from_millis(20);
+    (options.every, options.limits) = (Duration::from_millis(20), limits);
     let check = |wasm: Bytes| -> futures_util::future::BoxFuture<'static, Result<Checked, String>> {
         Box::pin(async move {
             match wasm.ends_with(b"bad") {

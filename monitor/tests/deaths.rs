@@ -1,0 +1,117 @@
+//! Monitors at work on a database by whose clock machines are silent and leases run out.
+
+mod support;
+
+use std::time::Duration;
+
+use chorus_core::{
+    command::RoomCommand,
+    ids::{MachineId, RoomId},
+    placement::Limits,
+};
+use chorus_services::Services;
+use chorus_store::{MachineState, Role, Store};
+use support::*;
+use tokio::task::JoinHandle;
+
+const GAME: RoomId = RoomId(7);
+
+/// Short, so that these stories are; long enough that a busy machine is heard in time.
+const LIMITS: Limits = Limits { dead_after_ms: 4_000, lease_ms: 4_000, clean_after_ms: 3_600_000 };
+
+const HEARTBEAT: Duration = Duration::from_millis(200);
+
+#[tokio::test]
+async fn a_host_that_is_not_heard_any_more_is_replaced_and_one_that_is_stays() {
+    let Some(database) = Services::database() else { return };
+    let world = World::on_postgres(database.postgres(), LIMITS).await;
+    let (dies, lives) = (Living::host(&world).await, Living::host(&world).await);
+    until("both have some", async || world.hosts().await.iter().filter(|host| **host == lives.id).count() == 2).await;
+    let dies = dies.dies();
+    until("the other has all", async || world.hosts().await == vec![lives.id.clone(); 4]).await;
+    assert_eq!(state_of(&world, &dies).await, Some(MachineState::Dead));
+    assert_eq!(
+        world.store.heartbeat(&dies).await.expect("answered"),
+        MachineState::Dead,
+        "a zombie hears of its death"
+    );
+    assert_eq!(state_of(&world, &lives.id).await, Some(MachineState::Alive));
+}
+
+#[tokio::test]
+async fn the_rooms_of_a_dead_edge_are_told() {
+    let Some(database) = Services::database() else { return };
+    let world = World::on_postgres(database.postgres(), LIMITS).await;
+    let edge = world.register(Role::Edge).await;
+    world.open_session(ANA, &edge, GAME).await;
+    until("its room is told", async || !world.records(GAME).await.is_empty()).await;
+    assert_eq!(world.records(GAME).await, [RoomCommand::Drop { session: ANA, edge, code: 1006 }]);
+}
+
+#[tokio::test]
+async fn a_standby_takes_over_from_a_monitor_that_was_killed() {
+    let Some(database) = Services::database() else { return };
+    let world = World::on_postgres(database.postgres(), LIMITS).await;
+    until("the first acts", async || world.monitor.monitor.standing().borrow().in_charge).await;
+    let second = world.another_monitor().await;
+    let standing = second.monitor.standing();
+    until("the second stands by", async || standing.borrow().holder.as_ref() == Some(&world.monitor.id)).await;
+    world.monitor.running.abort();
+    until("the second acts", async || standing.borrow().in_charge).await;
+    let host = Living::host(&world).await;
+    until("it deals out", async || world.hosts().await == vec![host.id.clone(); 4]).await;
+    until("the first is dead", async || state_of(&world, &world.monitor.id).await == Some(MachineState::Dead)).await;
+}
+
+#[tokio::test]
+async fn nobody_who_lives_is_declared_dead_because_the_database_was_gone() {
+    let Some(mut database) = Services::database() else { return };
+    let world = World::on_postgres(database.postgres(), LIMITS).await;
+    let (dies, lives) = (Living::host(&world).await, Living::host(&world).await);
+    until("both have some", async || world.hosts().await.contains(&lives.id)).await;
+    // Orders block, and the machines are to go on meanwhile.
+    let order = |mut database: Services, order: &'static str| {
+        tokio::task::spawn_blocking(move || {
+            database.order(order);
+            database
+        })
+    };
+    database = order(database, "kill postgres").await.expect("killed");
+    let dies = dies.dies();
+    until("the monitor has noticed", async || world.monitor.monitor.standing().borrow().heard.is_none()).await;
+    let _database = order(database, "start postgres").await.expect("started");
+    until("the other has all", async || world.hosts().await == vec![lives.id.clone(); 4]).await;
+    assert_eq!(state_of(&world, &dies).await, Some(MachineState::Dead));
+    assert_eq!(state_of(&world, &lives.id).await, Some(MachineState::Alive));
+}
+
+/// A machine that says so.
+struct Living {
+    id: MachineId,
+    beating: JoinHandle<()>,
+}
+
+impl Living {
+    async fn host(world: &World) -> Living {
+        let id = world.register(Role::Host).await;
+        let beating = tokio::spawn(beat(world.store.clone(), id.clone()));
+        Living { id, beating }
+    }
+
+    fn dies(self) -> MachineId {
+        self.beating.abort();
+        self.id.clone()
+    }
+}
+
+async fn beat(store: Store, id: MachineId) {
+    loop {
+        let _ = store.heartbeat(&id).await; // It tries again.
+        tokio::time::sleep(HEARTBEAT).await;
+    }
+}
+
+async fn state_of(world: &World, id: &MachineId) -> Option<MachineState> {
+    let machines = world.store.machines().await.expect("read");
+    machines.into_iter().find(|machine| machine.id == *id).map(|machine| machine.state)
+}
