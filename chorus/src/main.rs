@@ -1,5 +1,6 @@
 //! The `chorus` binary: parses, sets up logs, and calls one `run`.
 
+mod audit;
 mod cache;
 mod dev;
 mod load;
@@ -25,6 +26,7 @@ struct Chorus {
 enum Command {
     Dev(dev::Options),
     Load(load::Options),
+    Audit(audit::Options),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         match command {
             Command::Dev(options) => dev::run(options).await,
             Command::Load(options) => load::run(options).await,
+            Command::Audit(options) => audit::run(options).await,
         }
     });
     match done {
