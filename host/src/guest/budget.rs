@@ -119,6 +119,10 @@ pub const LOG: u64 = 16 * KIB;
 /// Bytes of a fault's text, or of a reason.
 pub const TEXT: usize = 512;
 
+/// Bytes of a text that goes to another room, with a session to another room, or to the creator at the end: it is one
+/// record of a channel, and a broker's limit for one is often 1 MiB.
+pub const PARCEL: usize = 512 * KIB as usize;
+
 /// Bytes of the type of a message to a client: as much as a client's own may have.
 pub const TYPE: usize = chorus_core::frame::MAX_TYPE;
 
@@ -134,15 +138,16 @@ pub const RANDOM_BYTES: u64 = 64 * KIB;
 /// Streams and the like that a guest may hold: three standard streams, each taken a few times.
 pub const RESOURCES: usize = 64;
 
-/// Linear memories, core instances and tables of one component. One memory, so that its bound is the room's.
-pub const MEMORIES: u32 = 1;
+/// Linear memories, core instances and tables of one component. A script has two memories: the engine's, and the few
+/// pages of the adapter that gives it WASI; their sum is held to the room's bound.
+pub const MEMORIES: u32 = 2;
 pub const CORE_INSTANCES: u32 = 16;
 pub const TABLES: u32 = 4;
 /// QuickJS has 2,100 functions in its table; StarlingMonkey 14,000.
 pub const TABLE_ELEMENTS: usize = 20_000;
 
-/// Native stack for wasm. QuickJS limits itself by its own stack in linear memory, and throws a `RangeError` that a
-/// script can catch; this must be more than it uses until then, or the room dies instead.
+/// Native stack for wasm. A script that recurses without end meets the end of QuickJS's own stack, in linear memory,
+/// first; the engine's recursion (over a JSON text that nests deeply) ends here. Both are traps.
 pub const WASM_STACK: usize = 4 * MIB as usize;
 /// The fiber's stack: wasm's, and what our own functions need when a guest calls them at its deepest.
 pub const ASYNC_STACK: usize = WASM_STACK + MIB as usize;

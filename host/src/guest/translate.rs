@@ -235,12 +235,12 @@ impl Checker<'_> {
             Said::MoveTo(it) => Effect::MoveTo {
                 session: session("move-to", &it.session)?,
                 room: room("move-to", &it.room)?,
-                options: self.json("move-to", it.options)?,
+                options: self.parcel("move-to", it.options)?,
             },
             Said::Kick(it) => Effect::Kick { session: session("kick", &it.session)?, reason: self.reason(it.reason)? },
             Said::CreateRoom(it) => self.create_room(it)?,
             Said::SendRoom(it) => {
-                Effect::SendRoom { room: room("send-room", &it.room)?, data: self.json("send-room", it.data)? }
+                Effect::SendRoom { room: room("send-room", &it.room)?, data: self.parcel("send-room", it.data)? }
             }
             Said::SetTimer(it) => Effect::SetTimer {
                 name: self.timer("set-timer", &it.name)?,
@@ -251,7 +251,7 @@ impl Checker<'_> {
             Said::Lock => Effect::Lock,
             Said::Unlock => Effect::Unlock,
             Said::Metadata(data) => Effect::Metadata { data: self.json("metadata", data)? },
-            Said::End(outcome) => Effect::End { outcome: self.json("end", outcome)? },
+            Said::End(outcome) => Effect::End { outcome: self.parcel("end", outcome)? },
             Said::Log(line) => return Ok(self.log(line)),
         }))
     }
@@ -263,7 +263,7 @@ impl Checker<'_> {
             return Err(too_much(format!("more than {limit} rooms created in one record")));
         }
         let kind = Kind::new(&it.kind).map_err(|cause| garbage(format!("create-room: {cause}")))?;
-        Ok(Effect::CreateRoom { kind, options: self.json("create-room", it.options)? })
+        Ok(Effect::CreateRoom { kind, options: self.parcel("create-room", it.options)? })
     }
 
     fn count(&mut self, bytes: usize) -> Result<(), Fault> {
@@ -278,6 +278,14 @@ impl Checker<'_> {
     fn json(&mut self, what: &str, text: String) -> Result<Json, Fault> {
         self.count(text.len())?;
         sound(what, text)
+    }
+
+    /// A JSON text that leaves the room as one record.
+    fn parcel(&mut self, what: &str, text: String) -> Result<Json, Fault> {
+        if text.len() > budget::PARCEL {
+            return Err(too_much(format!("{what}: {} bytes at once; at most {}", text.len(), budget::PARCEL)));
+        }
+        self.json(what, text)
     }
 
     fn reason(&mut self, text: String) -> Result<Box<str>, Fault> {
