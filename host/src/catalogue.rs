@@ -13,7 +13,7 @@ use chorus_store::Store;
 
 use crate::{
     HostError,
-    guest::{Component, Engine},
+    guest::{Component, Engine, GuestError, LoadError},
 };
 
 /// A component, and what its rooms must know of it.
@@ -21,6 +21,17 @@ use crate::{
 pub struct Loaded {
     pub component: Component,
     pub spec: Arc<Spec>,
+}
+
+/// Why there is no component. The texts are for people.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotLoad {
+    /// No host ever will.
+    #[error("{0}")]
+    Unusable(String),
+    /// This host, now.
+    #[error("{0}")]
+    NotNow(String),
 }
 
 #[derive(Debug)]
@@ -51,39 +62,40 @@ impl Catalogue {
     /// From now on rooms of `kind` are created with this component, which is loaded first.
     pub async fn activate(&self, kind: &Kind, digest: Digest) -> Result<(), HostError> {
         let loaded = self.load(digest).await;
-        loaded.map_err(|reason| HostError::Component { kind: kind.clone(), digest, reason })?;
-        self.active.lock().expect("nobody panics while holding it").insert(kind.clone(), digest);
+        let unusable =
+            |cause: CannotLoad| HostError::Component { kind: kind.clone(), digest, reason: cause.to_string() };
+        loaded.map_err(unusable)?;
+        let mut active = self.active.lock().expect("nobody panics while holding it");
+        active.insert(kind.clone(), digest);
+        // The others are loaded again, from the cache, when a room that sleeps needs them.
+        let mut loaded = self.loaded.lock().expect("nobody panics while holding it");
+        loaded.retain(|digest, it| it.component.is_in_use() || active.values().any(|active| active == digest));
         Ok(())
     }
 
-    /// The component of this digest. The error is for people.
-    pub async fn load(&self, digest: Digest) -> Result<Loaded, String> {
+    /// The component of this digest.
+    pub async fn load(&self, digest: Digest) -> Result<Loaded, CannotLoad> {
         if let Some(loaded) = self.loaded.lock().expect("nobody panics while holding it").get(&digest) {
             return Ok(loaded.clone());
         }
-        let wasm = self.store.component(digest).await.map_err(|e| e.to_string())?;
-        let wasm = wasm.ok_or_else(|| format!("component {digest} is not in the store: publish it again"))?;
-        let component = self.engine.load(digest, &wasm).await.map_err(|e| e.to_string())?;
-        let spec = Arc::new(spec_of(&component));
+        let wasm = self.store.component(digest).await.map_err(|cause| CannotLoad::NotNow(cause.to_string()))?;
+        let missing = || CannotLoad::Unusable(format!("component {digest} is not in the store: publish it again"));
+        let component = self.engine.load(digest, &wasm.ok_or_else(missing)?).await?;
+        let spec = Arc::new(component.manifest().spec());
         let loaded = Loaded { component, spec };
         self.loaded.lock().expect("nobody panics while holding it").insert(digest, loaded.clone());
         Ok(loaded)
     }
 }
 
-/// What of a manifest the room machine decides by.
-fn spec_of(component: &Component) -> Spec {
-    let manifest = component.manifest();
-    let config = &manifest.config;
-    Spec {
-        state_version: manifest.state_version,
-        max_players: config.max_players,
-        hold_ms: u64::from(config.reconnect_seconds) * 1000,
-        keep_when_empty: config.keep_when_empty,
-        empty_ms: u64::from(config.empty_seconds) * 1000,
-        max_faults: u32::try_from(config.budget.faults).unwrap_or(u32::MAX),
-        max_timers: usize::try_from(config.budget.timers).unwrap_or(usize::MAX),
-        messages: manifest.messages.iter().cloned().collect(),
-        timers: manifest.timers.iter().cloned().collect(),
+impl From<LoadError> for CannotLoad {
+    fn from(error: LoadError) -> CannotLoad {
+        let text = error.to_string();
+        match error {
+            LoadError::Full(_) | LoadError::Start(GuestError::Host(_)) | LoadError::Describe(GuestError::Host(_)) => {
+                CannotLoad::NotNow(text)
+            }
+            _ => CannotLoad::Unusable(text),
+        }
     }
 }

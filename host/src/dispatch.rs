@@ -12,11 +12,12 @@ use std::{
 };
 
 use chorus_core::{
-    command::Record,
+    command::{Record, RoomCommand},
+    effect::RestoreReason,
     ids::{Offset, RoomId},
 };
 
-use crate::{HostError, Shared, life, mailbox::Mailbox};
+use crate::{HostError, Shared, life, mailbox::Mailbox, now};
 
 /// Where to go on from.
 pub struct Start {
@@ -45,9 +46,9 @@ impl Positions {
 
 /// Reads what there is since the checkpoint.
 pub async fn prepare(host: &Shared, partition: u32) -> Result<Start, HostError> {
-    let highest = host.store.highest_offset().await?;
-    host.bus.skip_to(partition, highest.map_or(0, |offset| offset + 1)).await?;
-    let from = host.store.checkpoint(partition).await?.max(host.bus.start(partition));
+    let checkpoint = host.store.checkpoint(partition).await?;
+    catch_up_with_the_store(host, partition, checkpoint).await?;
+    let from = checkpoint.max(host.bus.start(partition));
     let end = host.bus.end(partition);
     let mut reader = host.bus.read(partition, from);
     let mut backlog: HashMap<RoomId, Vec<(Offset, Record)>> = HashMap::new();
@@ -66,11 +67,30 @@ pub async fn prepare(host: &Shared, partition: u32) -> Result<Start, HostError> 
     Ok(Start { reader, backlog, end })
 }
 
+/// A log that has lost its end goes on after whatever the store knows of, and with a record: a reader that is to stop
+/// at the log's end waits for the one before it.
+async fn catch_up_with_the_store(host: &Shared, partition: u32, checkpoint: Offset) -> Result<(), HostError> {
+    let highest = host.store.highest_offset().await?;
+    let at_least = highest.map_or(0, |offset| offset + 1).max(checkpoint);
+    let end = host.bus.end(partition);
+    if end >= at_least {
+        return Ok(());
+    }
+    tracing::warn!(partition, end, at_least, "the log has lost its end, and goes on after what the store has");
+    host.bus.skip_to(partition, at_least).await?;
+    let partitions = host.bus.partitions();
+    let nobody = (0..).map(RoomId).find(|room| room.partition(partitions) == partition);
+    let room = nobody.expect("some room is in every partition");
+    let command = RoomCommand::Close { reason: "the log lost its end here".into() };
+    host.bus.append(&Record { room, time: now(), command }).await?;
+    Ok(())
+}
+
 /// Hands records to rooms, until the host drains.
 pub async fn run(host: Arc<Shared>, partition: u32, start: Start) -> Result<(), HostError> {
     let Start { mut reader, backlog, end } = start;
     for (room, records) in backlog {
-        dispatch(&host, room, records);
+        dispatch(&host, room, RestoreReason::Recovered, records);
     }
     host.positions.moved(partition, end);
     let mut draining = host.draining.subscribe();
@@ -82,16 +102,16 @@ pub async fn run(host: Arc<Shared>, partition: u32, start: Start) -> Result<(), 
         }
         let end = batch.last().map_or(0, |(offset, _)| offset + 1);
         for (offset, record) in batch.drain(..) {
-            dispatch(&host, record.room, [(offset, record)]);
+            dispatch(&host, record.room, RestoreReason::Woken, [(offset, record)]);
         }
         host.positions.moved(partition, end);
     }
 }
 
 /// Under the map's lock, so that a room that is put aside has either seen the record or is woken by it.
-fn dispatch(host: &Arc<Shared>, room: RoomId, records: impl IntoIterator<Item = (Offset, Record)>) {
+fn dispatch(host: &Arc<Shared>, room: RoomId, why: RestoreReason, records: impl IntoIterator<Item = (Offset, Record)>) {
     let mut rooms = host.rooms();
-    let mailbox = rooms.entry(room).or_insert_with(|| bring_to_life(host, room));
+    let mailbox = rooms.entry(room).or_insert_with(|| bring_to_life(host, room, why));
     for (offset, record) in records {
         mailbox.push(offset, record);
     }
@@ -99,13 +119,13 @@ fn dispatch(host: &Arc<Shared>, room: RoomId, records: impl IntoIterator<Item = 
 
 /// Brings a room to life that has something to do by its own timers.
 pub fn wake(host: &Arc<Shared>, room: RoomId) {
-    host.rooms().entry(room).or_insert_with(|| bring_to_life(host, room)).wake();
+    host.rooms().entry(room).or_insert_with(|| bring_to_life(host, room, RestoreReason::Woken)).wake();
 }
 
-fn bring_to_life(host: &Arc<Shared>, room: RoomId) -> Arc<Mailbox> {
+fn bring_to_life(host: &Arc<Shared>, room: RoomId, why: RestoreReason) -> Arc<Mailbox> {
     host.alarms.clear(room);
     let mailbox = Arc::new(Mailbox::default());
-    tokio::spawn(life::run(host.clone(), room, mailbox.clone()));
+    tokio::spawn(life::run(host.clone(), room, mailbox.clone(), why));
     mailbox
 }
 
@@ -114,9 +134,10 @@ pub async fn keep_checkpoints(host: Arc<Shared>) -> Result<(), HostError> {
     let mut draining = host.draining.subscribe();
     loop {
         tokio::select! {
-            () = tokio::time::sleep(host.options.checkpoint_every) => move_checkpoints(&host).await,
+            () = tokio::time::sleep(host.options.checkpoint_every) => {}
             _ = draining.wait_for(|draining| *draining) => return Ok(()),
         }
+        move_checkpoints(&host).await;
     }
 }
 
@@ -141,7 +162,9 @@ async fn move_checkpoint(host: &Shared, partition: u32) -> anyhow::Result<()> {
     let checkpoint = unsaved.unwrap_or(end).min(end);
     if checkpoint > host.store.checkpoint(partition).await? {
         host.store.set_checkpoint(partition, checkpoint).await?;
-        host.bus.truncate(partition, checkpoint).await?;
+        if host.options.truncate {
+            host.bus.truncate(partition, checkpoint).await?;
+        }
     }
     Ok(())
 }

@@ -30,7 +30,7 @@ use chorus_bus::{Bus, ReadError};
 use chorus_core::{
     command::{Record, RoomCommand},
     effect::LogLevel,
-    ids::{Digest, Kind, RoomId, Time},
+    ids::{Digest, Kind, RoomId, Secret, Time},
     json::Json,
     room::Notice,
 };
@@ -48,12 +48,19 @@ pub struct Options {
     pub snapshot_after: Duration,
     /// How often the checkpoint moves on and the log is cut.
     pub checkpoint_every: Duration,
+    /// Whether the log is cut behind the checkpoint. If not, it has all that was ever played, for whoever checks it.
+    pub truncate: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
         let seconds = Duration::from_secs;
-        Options { hibernate_after: seconds(60), snapshot_after: seconds(30), checkpoint_every: seconds(5) }
+        Options {
+            hibernate_after: seconds(60),
+            snapshot_after: seconds(30),
+            checkpoint_every: seconds(5),
+            truncate: true,
+        }
     }
 }
 
@@ -68,6 +75,8 @@ pub enum HostError {
     Append(#[from] chorus_bus::AppendError),
     #[error("the log cannot be set to go on after the store: {0}")]
     Skip(#[from] chorus_bus::SkipError),
+    #[error("the system gives no random bytes: {0}")]
+    NoRandomness(String),
     #[error("there is no component for the kind {kind}: publish one")]
     NoComponent { kind: Kind },
     #[error("component {digest} of kind {kind} cannot be used: {reason}")]
@@ -175,7 +184,10 @@ impl Host {
         let component = host.catalogue.active(kind).ok_or_else(|| HostError::NoComponent { kind: kind.clone() })?;
         let options = Json::trusted("{}");
         // A second `Create`, of a room that the store does not know yet, is ignored.
-        let create = RoomCommand::Create { kind: kind.clone(), component, options, creator: None };
+        let mut secret = [0; 16];
+        getrandom::fill(&mut secret).map_err(|error| HostError::NoRandomness(error.to_string()))?;
+        let secret = Secret(u128::from_be_bytes(secret));
+        let create = RoomCommand::Create { kind: kind.clone(), component, options, creator: None, secret };
         host.append(room, create).await?.await?;
         Ok(())
     }

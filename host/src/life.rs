@@ -7,13 +7,13 @@
 //! Cancellation: the task is never cancelled from outside, and what it waits for (`Mailbox::news`, a sleep) takes
 //! nothing when it is dropped. Guest calls are never raced against anything: they end by their fuel.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use chorus_bus::Append;
+use chorus_bus::AppendError;
 use chorus_core::{
-    command::{Answer, Fault, Record, RoomCommand},
+    command::{Answer, Fault, Record, RoomCommand, Source},
     effect::{Effect, LogLevel, RestoreReason, RoomInfo, Saved},
-    ids::{Digest, Kind, Number, Offset, RoomId, Time},
+    ids::{Digest, Kind, Number, Offset, RoomId, Secret, Time},
     json::Json,
     room::{Call, Notice, Outcome, Output, Room, State, SwappedTo},
 };
@@ -22,40 +22,38 @@ use tokio::time::Instant;
 
 use crate::{
     HostError, HostEvent, Shared, What,
-    catalogue::Loaded,
+    catalogue::{CannotLoad, Loaded},
     guest::{GuestError, Instance, InstantiateError},
     mailbox::{Mailbox, Post},
     now,
+    outbox::Outbox,
     saver::Job,
 };
 
 /// How long to wait when this host is out of something that a room needs.
 const SHORT_OF: Duration = Duration::from_millis(100);
 
+/// How long what was due and could not be done is left alone, when nothing happens.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
 /// Lives until the room is put aside, or until the log fails: then the whole host stops, and says so.
-pub async fn run(host: Arc<Shared>, id: RoomId, mailbox: Arc<Mailbox>) {
-    let room = find(&host, id).await;
-    let mut life = Life {
-        host,
-        id,
-        mailbox,
-        row: RowFacts::of(&room),
-        room,
-        instance: None,
-        appends: BTreeMap::new(),
-        rung: None,
-        quiet_since: Instant::now(),
-        unsaved_since: None,
-    };
-    if let Err(error) = life.live().await {
-        tracing::error!(room = %id, %error, "a room cannot go on on this host");
+pub async fn run(host: Arc<Shared>, id: RoomId, mailbox: Arc<Mailbox>, why: RestoreReason) {
+    let mut life = Life::begin(host, id, mailbox, why).await;
+    while let Err(error) = life.live().await {
+        let HostError::Append(AppendError::NoSpace { .. }) = error else {
+            tracing::error!(room = %id, %error, "a room cannot go on on this host");
+            return;
+        };
+        tracing::error!(room = %id, %error, "a room begins again at its snapshot: what it asked for since is lost");
+        tokio::time::sleep(SHORT_OF).await;
+        life.begin_again().await;
     }
 }
 
 /// The room as the store has it. Waits for a store that is gone.
-async fn find(host: &Shared, id: RoomId) -> Room {
+async fn find(host: &Shared, id: RoomId, why: RestoreReason) -> Room {
     loop {
-        match try_find(host, id).await {
+        match try_find(host, id, why).await {
             Ok(room) => return room,
             Err(error) => {
                 tracing::warn!(room = %id, %error, "a room cannot be woken; trying again");
@@ -65,9 +63,8 @@ async fn find(host: &Shared, id: RoomId) -> Room {
     }
 }
 
-async fn try_find(host: &Shared, id: RoomId) -> anyhow::Result<Room> {
+async fn try_find(host: &Shared, id: RoomId, why: RestoreReason) -> anyhow::Result<Room> {
     if let Some(snapshot) = host.store.snapshot(id).await? {
-        let why = if *host.draining.borrow() { RestoreReason::Recovered } else { RestoreReason::Woken };
         return Ok(Room::restore(id, &snapshot.state, why)?);
     }
     let ended = host.store.room(id).await?.is_some_and(|row| row.status != RoomStatus::Live);
@@ -80,16 +77,21 @@ struct Life {
     mailbox: Arc<Mailbox>,
     room: Room,
     instance: Option<Instance>,
-    /// The last append to each partition: when these are confirmed, so is everything before.
-    appends: BTreeMap<u32, Append>,
+    outbox: Outbox,
+    /// The last record that the machine was given.
+    seen: Option<Offset>,
+    /// What was last given to be stored.
+    saving: Option<Offset>,
     /// The timer for which a record is on its way.
     rung: Option<Number>,
     row: Option<RowFacts>,
     quiet_since: Instant,
     unsaved_since: Option<Instant>,
+    /// When the clock was last looked at, if nothing has happened since.
+    looked: Option<Instant>,
 }
 
-/// What the store's row of a room needs when the machine has forgotten it.
+/// What the store's row of a room needs, also when the machine has forgotten it.
 struct RowFacts {
     kind: Kind,
     component: Digest,
@@ -98,12 +100,39 @@ struct RowFacts {
 }
 
 impl Life {
+    async fn begin(host: Arc<Shared>, id: RoomId, mailbox: Arc<Mailbox>, why: RestoreReason) -> Life {
+        let room = find(&host, id, why).await;
+        Life {
+            host,
+            id,
+            mailbox,
+            row: RowFacts::of(&room),
+            room,
+            instance: None,
+            outbox: Outbox::default(),
+            seen: None,
+            saving: None,
+            rung: None,
+            quiet_since: Instant::now(),
+            unsaved_since: None,
+            looked: None,
+        }
+    }
+
+    /// *New instance ← snapshot ← tail*, since an output is lost: nothing after it may count, or leave.
+    async fn begin_again(&mut self) {
+        // Before the snapshot is read: a later one may have more, and what it has is ignored.
+        self.mailbox.rewind();
+        *self = Life::begin(self.host.clone(), self.id, self.mailbox.clone(), RestoreReason::Recovered).await;
+    }
+
     async fn live(&mut self) -> Result<(), HostError> {
         loop {
             self.carry_out().await?;
             if self.has_post().await? {
                 continue;
             }
+            self.outbox.check()?;
             if self.may_rest() && self.put_aside() {
                 return Ok(());
             }
@@ -121,14 +150,25 @@ impl Life {
             None => return Ok(false),
             Some(Post::Records(records)) => {
                 for (offset, record) in records {
-                    self.room.record(offset, record);
+                    self.hand_in(offset, record);
                 }
             }
             Some(Post::ReadFrom(offset)) => self.catch_up(offset).await?,
         }
         self.quiet_since = Instant::now();
         self.unsaved_since.get_or_insert(self.quiet_since);
+        self.looked = None;
         Ok(true)
+    }
+
+    fn hand_in(&mut self, offset: Offset, record: Record) {
+        if let RoomCommand::Create { kind, component, creator, .. } = &record.command
+            && self.row.is_none()
+        {
+            self.row = Some(RowFacts::of_new(kind, *component, *creator, record.time));
+        }
+        self.seen = Some(offset);
+        self.room.record(offset, record);
     }
 
     /// Reads from the log what the mailbox had no place for. What comes meanwhile is in the mailbox, maybe twice.
@@ -143,7 +183,7 @@ impl Life {
             for (offset, record) in batch.drain(..) {
                 at = offset + 1;
                 if record.room == self.id {
-                    self.room.record(offset, record);
+                    self.hand_in(offset, record);
                 }
             }
             self.carry_out().await?;
@@ -156,20 +196,23 @@ impl Life {
             match output {
                 Output::Guest(call) => self.call(call).await,
                 Output::Append(room, command) => self.append(room, command).await?,
-                Output::Create { id, kind, options, source } => self.create(id, kind, options, source).await?,
+                Output::Create { id, kind, options, source, secret } => {
+                    self.create(id, kind, options, source, secret).await?
+                }
                 Output::Edge(edge, command) => self.host.bus.send_edge(&edge, command),
-                Output::Snapshot { offset, bytes } => self.save(offset, bytes).await,
-                Output::Ended { outcome, failed } => self.ended(outcome, failed).await,
+                Output::Snapshot { offset, bytes } => self.save(offset, bytes).await?,
+                Output::Ended { outcome, failed } => self.ended(outcome, failed).await?,
                 Output::Log { level, text } => self.tell(What::Log(level, text.into())),
-                Output::Notice(notice) => self.notice(notice),
+                Output::Notice(notice) => self.notice(notice).await?,
             }
         }
         Ok(())
     }
 
     async fn append(&mut self, room: RoomId, command: RoomCommand) -> Result<(), HostError> {
+        self.outbox.check()?;
         let append = self.host.append(room, command).await?;
-        self.appends.insert(room.partition(self.host.bus.partitions()), append);
+        self.outbox.put(room.partition(self.host.bus.partitions()), append);
         Ok(())
     }
 
@@ -178,12 +221,13 @@ impl Life {
         room: RoomId,
         kind: Kind,
         options: Json,
-        creator: chorus_core::command::Source,
+        creator: Source,
+        secret: Secret,
     ) -> Result<(), HostError> {
         match self.host.catalogue.active(&kind) {
             Some(component) => {
                 let creator = Some(creator);
-                self.append(room, RoomCommand::Create { kind, component, options, creator }).await
+                self.append(room, RoomCommand::Create { kind, component, options, creator, secret }).await
             }
             None => {
                 let reason = format!("there is no kind {kind}").into();
@@ -245,92 +289,102 @@ impl Life {
     async fn open(&mut self, component: Digest, info: &RoomInfo, saved: Option<&Saved>) -> Outcome {
         // The old instance goes first: there may be no place for two.
         self.instance = None;
-        loop {
-            let loaded = self.load(component).await;
-            let opened = open(&loaded, info, saved).await;
-            match opened {
-                Ok((instance, effects)) => {
-                    self.instance = Some(instance);
-                    self.tell_logs(effects);
-                    return Outcome::Opened(Ok(loaded.spec));
-                }
-                Err(Unopened::Guest(error)) => {
-                    if let Some(result) = self.outcome(Err(error)) {
-                        return Outcome::Opened(result);
-                    }
-                }
-                Err(Unopened::Full(limit)) => {
-                    tracing::debug!(room = %self.id, limit, "all instances are in use; waiting for one");
-                    self.host.make_room();
-                }
+        let loaded = load(&self.host, self.id, component).await;
+        match open_in_time(&self.host, &loaded, info, saved).await {
+            Ok((instance, effects)) => {
+                self.instance = Some(instance);
+                self.tell_logs(effects);
+                Outcome::Opened(Ok(loaded.spec))
             }
-            tokio::time::sleep(SHORT_OF).await;
+            Err(fault) => Outcome::Opened(Err(fault)),
         }
     }
 
-    /// The component, however long the store is gone.
-    async fn load(&self, component: Digest) -> Loaded {
-        loop {
-            match self.host.catalogue.load(component).await {
-                Ok(loaded) => return loaded,
-                Err(reason) => {
-                    tracing::warn!(room = %self.id, %component, reason, "a component cannot be loaded; trying again");
-                    tokio::time::sleep(10 * SHORT_OF).await;
-                }
-            }
-        }
-    }
-
+    /// What is refused here is refused everywhere: whatever only this host is out of is waited for.
     async fn swap(&mut self, component: Digest, info: &RoomInfo) -> Option<Outcome> {
         let saved = self.instance.as_mut()?.save().await;
         let before = match self.outcome(saved)? {
             Ok(saved) => saved,
             Err(fault) => return Some(Outcome::Saved(Err(fault))),
         };
-        let loaded = match self.host.catalogue.load(component).await {
+        let loaded = match load_in_time(&self.host, self.id, component).await {
             Ok(loaded) => loaded,
             Err(reason) => return Some(Outcome::Swapped(Err(reason.into()))),
         };
-        Some(Outcome::Swapped(match open(&loaded, info, Some(&before)).await {
+        let opened = match open(&loaded, info, Some(&before)).await {
+            Ok(opened) => Ok(opened),
+            Err(Unopened::Guest(fault)) => Err(fault),
+            Err(Unopened::ShortOf(_)) => return self.swap_in_its_place(&loaded, info, before).await,
+        };
+        Some(Outcome::Swapped(match opened {
             Ok((instance, effects)) => {
                 self.instance = Some(instance);
                 Ok(SwappedTo { before, spec: loaded.spec, effects })
             }
-            Err(Unopened::Guest(error)) => Err(error.to_string().into()),
-            Err(Unopened::Full(limit)) => Err(format!("all {limit} instances of this host are in use").into()),
+            Err(fault) => Err(fault.to_string().into()),
         }))
+    }
+
+    /// There is no place for two instances: the old one leaves first, and comes back when the new one will not have the
+    /// room.
+    async fn swap_in_its_place(&mut self, loaded: &Loaded, info: &RoomInfo, before: Saved) -> Option<Outcome> {
+        let old = self.instance.take()?.component().digest();
+        let fault = match open_in_time(&self.host, loaded, info, Some(&before)).await {
+            Ok((instance, effects)) => {
+                self.instance = Some(instance);
+                let swapped = SwappedTo { before, spec: loaded.spec.clone(), effects };
+                return Some(Outcome::Swapped(Ok(swapped)));
+            }
+            Err(fault) => fault,
+        };
+        let info = RoomInfo { restored: Some(RestoreReason::Recovered), ..info.clone() };
+        match self.open(old, &info, Some(&before)).await {
+            Outcome::Opened(Err(fault)) => Some(Outcome::Saved(Err(fault))),
+            _ => Some(Outcome::Swapped(Err(fault.to_string().into()))),
+        }
     }
 
     // The store.
 
-    async fn save(&mut self, offset: Offset, bytes: Arc<[u8]>) {
+    async fn save(&mut self, offset: Offset, bytes: Arc<[u8]>) -> Result<(), HostError> {
         self.unsaved_since = None;
         self.row = RowFacts::of(&self.room).or(self.row.take());
-        let Some(row) = self.row(offset, None) else { return };
+        let row = self.row(offset, None);
         let snapshot = Snapshot { offset, component: row.component, state: bytes::Bytes::from_owner(bytes) };
-        self.hand_over(RoomUpdate { row, snapshot: Some(snapshot) }).await;
+        self.hand_over(RoomUpdate { row, snapshot: Some(snapshot) }).await?;
+        if self.instance.as_ref().is_some_and(Instance::is_overgrown) {
+            tracing::debug!(room = %self.id, "an instance has grown large; another takes its place");
+            self.instance = None;
+            self.room.instance_lost();
+        }
+        Ok(())
     }
 
-    async fn ended(&mut self, outcome: Json, failed: Option<Box<str>>) {
+    async fn ended(&mut self, outcome: Json, failed: Option<Box<str>>) -> Result<(), HostError> {
         self.instance = None;
+        self.unsaved_since = None;
         self.tell(What::Ended { failed: failed.clone().map(Arc::from) });
-        let offset = self.mailbox.last().unwrap_or(0);
+        let offset = self.seen.expect("a record has ended it");
         let status = if failed.is_some() { RoomStatus::Failed } else { RoomStatus::Ended };
         let outcome = failed.map_or(outcome, |reason| Json::of(&reason));
-        let Some(row) = self.row(offset, Some((status, outcome))) else { return };
-        self.hand_over(RoomUpdate { row, snapshot: None }).await;
+        let row = self.row(offset, Some((status, outcome)));
+        self.hand_over(RoomUpdate { row, snapshot: None }).await
     }
 
-    async fn hand_over(&mut self, update: RoomUpdate) {
-        let after = std::mem::take(&mut self.appends).into_values().collect();
-        self.host.saver.save(Job { update, after, mailbox: self.mailbox.clone() }).await;
+    /// Not before the log has all that the records up to here caused: whoever goes on from what is stored does not
+    /// cause it again.
+    async fn hand_over(&mut self, update: RoomUpdate) -> Result<(), HostError> {
+        self.outbox.confirmed().await?;
+        self.saving = Some(update.row.offset);
+        self.host.saver.save(Job { update, mailbox: self.mailbox.clone() }).await;
+        Ok(())
     }
 
-    fn row(&self, offset: Offset, ended: Option<(RoomStatus, Json)>) -> Option<RoomRow> {
-        let facts = self.row.as_ref()?;
+    fn row(&self, offset: Offset, ended: Option<(RoomStatus, Json)>) -> RoomRow {
+        let facts = self.row.as_ref().expect("what is stored was restored, or created by a record");
         let state = self.room.state();
         let (status, outcome) = ended.map_or((RoomStatus::Live, None), |(status, outcome)| (status, Some(outcome)));
-        Some(RoomRow {
+        RoomRow {
             id: self.id,
             offset,
             kind: facts.kind.clone(),
@@ -343,18 +397,19 @@ impl Life {
             next_timer_at: state.and_then(State::next_timer).map(|(due, _)| due),
             metadata: state.and_then(|state| state.metadata.clone()),
             members: state.map_or(0, |state| state.members.len() as u32),
-        })
+        }
     }
 
     // The clock.
 
     fn next_look(&self) -> Instant {
-        let options = &self.host.options;
         let rest = self.quiet_since + self.rest_after();
-        let snapshot = self.unsaved_since.map(|since| since + options.snapshot_after);
+        let snapshot = self.unsaved_since.map(|since| since + self.host.options.snapshot_after);
+        let due = snapshot.map_or(rest, |snapshot| snapshot.min(rest));
+        let due = self.looked.map_or(due, |looked| due.max(looked + LOOK_AGAIN));
         let timer = self.room.poll_timeout().filter(|(_, id)| self.rung != Some(*id));
         let timer = timer.map(|(due, _)| Instant::now() + Duration::from_millis(due.since(now())));
-        [Some(rest), snapshot, timer].into_iter().flatten().min().unwrap_or(rest)
+        timer.map_or(due, |timer| timer.min(due))
     }
 
     async fn look_at_the_clock(&mut self) -> Result<(), HostError> {
@@ -369,30 +424,32 @@ impl Life {
         let late = self.unsaved_since.is_some_and(|since| since.elapsed() >= self.host.options.snapshot_after);
         if late || self.quiet_since.elapsed() >= self.rest_after() {
             self.room.snapshot();
-            // A second look only when there is something new, or when it is time to rest again.
-            self.quiet_since = self.quiet_since.max(Instant::now() - self.rest_after());
         }
+        self.looked = Some(Instant::now());
         Ok(())
     }
 
     fn rest_after(&self) -> Duration {
-        self.host.rest_after(self.room.has_ended() || self.room.state().is_none())
+        self.host.rest_after(self.room.state().is_none())
     }
 
     fn may_rest(&mut self) -> bool {
-        if self.room.state().is_none()
-            && self.room.is_idle()
-            && !self.room.has_ended()
-            && let Some(last) = self.mailbox.last()
-        {
-            // Of a room that never was there is nothing to store.
-            self.mailbox.stored(last);
+        if self.is_stored() {
+            self.unsaved_since = None;
+            self.seen.into_iter().for_each(|seen| self.mailbox.settled(seen));
         }
         let draining = *self.host.draining.borrow();
         if draining && !self.room.is_saved() {
             self.room.snapshot();
         }
         (draining || self.quiet_since.elapsed() >= self.rest_after()) && self.room.is_saved()
+    }
+
+    /// Whether the store has whatever is to be kept of what this room has seen. Of a room that never was, and of records
+    /// that its snapshot has already, that is nothing.
+    fn is_stored(&self) -> bool {
+        let arrived = self.saving.is_none_or(|offset| self.mailbox.stored_up_to() >= Some(offset));
+        arrived && self.room.is_saved()
     }
 
     /// Unless something has come in the meantime.
@@ -410,19 +467,15 @@ impl Life {
 
     // Whoever watches.
 
-    fn notice(&mut self, notice: Notice) {
+    async fn notice(&mut self, notice: Notice) -> Result<(), HostError> {
         let room = self.id;
         match &notice {
             Notice::Created { kind, component } => {
-                self.row = RowFacts::of(&self.room);
                 self.mailbox.set_kind(kind.clone());
                 // Its creator knew an older component than there is now.
-                if let Some(active) = self.host.catalogue.active(kind)
-                    && active != *component
-                {
-                    let swap = RoomCommand::Swap { component: active, rollout: None };
-                    let record = Record { room, time: now(), command: swap };
-                    drop(self.host.bus.append(&record));
+                let active = self.host.catalogue.active(kind);
+                if let Some(component) = active.filter(|active| active != component) {
+                    self.append(room, RoomCommand::Swap { component, rollout: None }).await?;
                 }
             }
             Notice::Faulted { offset, fault } => tracing::warn!(%room, offset, %fault, "a script failed"),
@@ -432,6 +485,7 @@ impl Life {
             Notice::Swapped { component } => tracing::debug!(%room, ?component, "swapped"),
         }
         self.tell(What::Notice(notice));
+        Ok(())
     }
 
     fn tell_logs(&self, effects: Vec<Effect>) {
@@ -454,22 +508,79 @@ impl Life {
     }
 }
 
-enum Unopened {
-    Guest(GuestError),
-    Full(u32),
+/// The component, however long it takes: a room that has it is not given up because this host has not.
+async fn load(host: &Shared, room: RoomId, component: Digest) -> Loaded {
+    loop {
+        match load_in_time(host, room, component).await {
+            Ok(loaded) => return loaded,
+            Err(reason) => tracing::error!(%room, %component, reason, "a room cannot go on without its component"),
+        }
+        tokio::time::sleep(100 * SHORT_OF).await;
+    }
 }
 
-async fn open(loaded: &Loaded, info: &RoomInfo, saved: Option<&Saved>) -> Result<(Instance, Vec<Effect>), Unopened> {
+/// The component, as soon as this host can have it; an error when it never can.
+async fn load_in_time(host: &Shared, room: RoomId, component: Digest) -> Result<Loaded, String> {
+    loop {
+        match host.catalogue.load(component).await {
+            Ok(loaded) => return Ok(loaded),
+            Err(CannotLoad::Unusable(reason)) => return Err(reason),
+            Err(CannotLoad::NotNow(reason)) => {
+                tracing::warn!(%room, %component, reason, "a component cannot be loaded; trying again");
+                host.make_room();
+                tokio::time::sleep(SHORT_OF).await;
+            }
+        }
+    }
+}
+
+enum Unopened {
+    /// The guest's doing.
+    Guest(Fault),
+    /// This host's.
+    ShortOf(Box<str>),
+}
+
+type Opened = (Instance, Vec<Effect>);
+
+/// Opens an instance as soon as this host has what it takes.
+async fn open_in_time(host: &Shared, loaded: &Loaded, info: &RoomInfo, saved: Option<&Saved>) -> Result<Opened, Fault> {
+    loop {
+        match open(loaded, info, saved).await {
+            Ok(opened) => return Ok(opened),
+            Err(Unopened::Guest(fault)) => return Err(fault),
+            Err(Unopened::ShortOf(reason)) => {
+                tracing::debug!(room = %info.id, %reason, "a room waits for an instance");
+                host.make_room();
+                tokio::time::sleep(SHORT_OF).await;
+            }
+        }
+    }
+}
+
+async fn open(loaded: &Loaded, info: &RoomInfo, saved: Option<&Saved>) -> Result<Opened, Unopened> {
     let instance = loaded.component.instantiate(info.id, &info.at).await;
     let mut instance = instance.map_err(|error| match error {
-        InstantiateError::Full(limit) => Unopened::Full(limit),
-        InstantiateError::Start(error) => Unopened::Guest(error),
+        InstantiateError::Full(_) => Unopened::ShortOf(error.to_string().into()),
+        InstantiateError::Start(error) => unopened(error),
     })?;
-    let opened = instance.open(info, saved).await.map_err(Unopened::Guest)?;
+    let opened = instance.open(info, saved).await.map_err(unopened)?;
     Ok((instance, opened.effects))
 }
 
+fn unopened(error: GuestError) -> Unopened {
+    match error {
+        GuestError::Fault(fault) => Unopened::Guest(fault),
+        GuestError::Refused(text) => Unopened::Guest(Fault::Threw(text)),
+        GuestError::Poisoned | GuestError::Host(_) => Unopened::ShortOf(error.to_string().into()),
+    }
+}
+
 impl RowFacts {
+    fn of_new(kind: &Kind, component: Digest, creator: Option<Source>, created: Time) -> RowFacts {
+        RowFacts { kind: kind.clone(), component, creator: creator.map(|creator| creator.room), created }
+    }
+
     fn of(room: &Room) -> Option<RowFacts> {
         let state = room.state()?;
         Some(RowFacts {

@@ -29,6 +29,8 @@ struct Inner {
     last: Option<Offset>,
     /// The oldest record that is in no stored snapshot. The log must be kept from there.
     unsaved_from: Option<Offset>,
+    /// What the store has said it has.
+    stored: Option<Offset>,
     kind: Option<Kind>,
 }
 
@@ -75,21 +77,33 @@ impl Mailbox {
         self.news.notify_one();
     }
 
-    /// All records up to `offset` are in a stored snapshot.
+    /// The store has all records up to `offset`, in a snapshot or as the end of the room.
     pub fn stored(&self, offset: Offset) {
         let mut inner = self.lock();
-        let all = inner.last.is_none_or(|last| last <= offset);
-        inner.unsaved_from = if all { None } else { inner.unsaved_from.map(|from| from.max(offset + 1)) };
+        inner.stored = inner.stored.max(Some(offset));
+        inner.need_not_keep(offset);
         drop(inner);
         self.news.notify_one();
     }
 
-    pub fn unsaved_from(&self) -> Option<Offset> {
-        self.lock().unsaved_from
+    pub fn stored_up_to(&self) -> Option<Offset> {
+        self.lock().stored
     }
 
-    pub fn last(&self) -> Option<Offset> {
-        self.lock().last
+    /// The room has seen all records up to `offset`, and needs none of them again.
+    pub fn settled(&self, offset: Offset) {
+        self.lock().need_not_keep(offset);
+    }
+
+    /// What the room did since its stored snapshot does not count: from there on it reads the log again.
+    pub fn rewind(&self) {
+        let mut inner = self.lock();
+        inner.queue.clear();
+        inner.overflow = inner.unsaved_from;
+    }
+
+    pub fn unsaved_from(&self) -> Option<Offset> {
+        self.lock().unsaved_from
     }
 
     /// Whether nothing waits and everything is stored.
@@ -108,6 +122,13 @@ impl Mailbox {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
         self.inner.lock().expect("nobody panics while holding it")
+    }
+}
+
+impl Inner {
+    fn need_not_keep(&mut self, offset: Offset) {
+        let all = self.last.is_none_or(|last| last <= offset);
+        self.unsaved_from = if all { None } else { self.unsaved_from.map(|from| from.max(offset + 1)) };
     }
 }
 
@@ -147,5 +168,25 @@ mod tests {
         assert_eq!(mailbox.unsaved_from(), Some(4));
         mailbox.stored(7);
         assert!(mailbox.is_settled());
+    }
+
+    #[test]
+    fn what_came_after_the_last_look_is_kept() {
+        let mailbox = Mailbox::default();
+        mailbox.push(3, record());
+        mailbox.take();
+        mailbox.push(4, record());
+        mailbox.settled(3);
+        assert_eq!((mailbox.unsaved_from(), mailbox.is_settled()), (Some(4), false));
+    }
+
+    #[test]
+    fn a_room_that_begins_again_reads_what_is_not_stored() {
+        let mailbox = Mailbox::default();
+        (3..9).for_each(|offset| mailbox.push(offset, record()));
+        mailbox.stored(5);
+        mailbox.rewind();
+        assert!(matches!(mailbox.take(), Some(Post::ReadFrom(6))));
+        assert!(mailbox.take().is_none());
     }
 }

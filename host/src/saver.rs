@@ -1,12 +1,11 @@
-//! Snapshots on their way to the store: gathered, written in one transaction, and only when the bus has confirmed all
-//! that the records in them caused. Whoever starts from a stored snapshot therefore owes nobody anything.
+//! Snapshots on their way to the store: gathered, and written in one transaction. A room hands one over only when the bus
+//! has confirmed all that the records in it caused: whoever starts from a stored snapshot owes nobody anything.
 //!
 //! The queue is bounded by [`QUEUE`]; a room whose snapshot finds no place waits, and only that room. A store that is
 //! gone makes them all wait: games go on until their mailboxes are full.
 
 use std::{sync::Arc, time::Duration};
 
-use chorus_bus::Append;
 use chorus_core::ids::RoomId;
 use chorus_store::{RoomUpdate, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
@@ -26,8 +25,6 @@ const RETRY: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Job {
     pub update: RoomUpdate,
-    /// The last append of each partition that came before: all of them must be confirmed.
-    pub after: Vec<Append>,
     /// Told when it is stored: all records up to its offset are.
     pub mailbox: Arc<Mailbox>,
 }
@@ -83,30 +80,13 @@ async fn run(store: Store, mut queue: mpsc::Receiver<Order>) {
 }
 
 async fn save_all(store: &Store, jobs: Vec<Job>) {
-    let mut updates = Vec::new();
-    let mut told = Vec::new();
-    for job in jobs {
-        if confirmed(job.after).await {
-            told.push((job.mailbox, job.update.row.id, job.update.row.offset));
-            updates.push(job.update);
-        }
-    }
-    let given_up = write(store, updates).await;
+    let told: Vec<_> = jobs.iter().map(|job| (job.mailbox.clone(), job.update.row.id, job.update.row.offset)).collect();
+    let given_up = write(store, jobs.into_iter().map(|job| job.update).collect()).await;
     for (mailbox, room, offset) in told {
         if !given_up.contains(&room) {
             mailbox.stored(offset);
         }
     }
-}
-
-async fn confirmed(appends: Vec<Append>) -> bool {
-    for append in appends {
-        if let Err(error) = append.await {
-            tracing::error!(%error, "an output is not in the log, so its room's snapshot is not stored");
-            return false;
-        }
-    }
-    true
 }
 
 /// Until it is written. Only what cannot be right is given up: which rooms those were.
@@ -120,7 +100,10 @@ async fn write(store: &Store, mut updates: Vec<RoomUpdate>) -> Vec<RoomId> {
                 updates.retain(|update| update.row.id != room);
                 given_up.push(room);
             }
-            Err(StoreError::Closed) => return given_up,
+            Err(StoreError::Closed) => {
+                given_up.extend(updates.iter().map(|update| update.row.id));
+                return given_up;
+            }
             Err(error) => {
                 tracing::warn!(%error, "snapshots are not stored; trying again");
                 tokio::time::sleep(RETRY).await;

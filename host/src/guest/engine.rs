@@ -123,6 +123,11 @@ impl Component {
         &self.0.manifest
     }
 
+    /// Whether anybody but the caller holds it.
+    pub fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     pub(super) fn pre(&self) -> &contract::RoomPre<Ground> {
         &self.0.pre
     }
@@ -157,7 +162,7 @@ fn pool(options: &Options) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(max)
         .total_core_instances(max.saturating_mul(budget::CORE_INSTANCES))
-        .total_memories(max)
+        .total_memories(max.saturating_mul(budget::MEMORIES))
         .total_tables(max.saturating_mul(budget::TABLES))
         .total_stacks(max)
         .max_core_instances_per_component(budget::CORE_INSTANCES)

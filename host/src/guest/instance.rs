@@ -45,6 +45,8 @@ pub struct Instance {
     room: RoomId,
     store: Store<Ground>,
     guest: contract::Room,
+    /// Bytes of memory when it had been opened.
+    began_with: u64,
     poisoned: bool,
 }
 
@@ -68,7 +70,7 @@ impl Component {
             Failed::Full => InstantiateError::Full(self.max_instances()),
             Failed::Guest(error) => InstantiateError::Start(error),
         })?;
-        Ok(Instance { component: self.clone(), room, store, guest, poisoned: false })
+        Ok(Instance { component: self.clone(), room, store, guest, began_with: 0, poisoned: false })
     }
 }
 
@@ -85,10 +87,19 @@ impl Instance {
         let members = parts.members(info);
         let saved = saved.map(|saved| contract::SavedParam { version: saved.version, state: &saved.state });
         let said = run(self.guest.call_open(&mut self.store, parts.info(info, &members), saved)).await;
+        self.began_with = self.store.data().memory.used();
         match self.leave(said, fuel)? {
             Ok(effects) => self.finish(effects, fuel),
             Err(words) => Err(GuestError::Refused(shortened(&words))),
         }
+    }
+
+    /// Whether another instance in its place would be much smaller: it has more than half of what its kind may have, and
+    /// most of that since it was opened. A script that keeps things where they are no state does that, and so may a
+    /// garbage collector.
+    pub fn is_overgrown(&self) -> bool {
+        let used = self.store.data().memory.used();
+        used > self.component.manifest().config.budget.memory / 2 && used > 2 * self.began_with
     }
 
     /// Hands the guest one record.

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use chorus_core::room::Spec;
 use serde_json::{Map, Value};
 
 use super::{budget, budget::Budget, contract};
@@ -74,6 +75,22 @@ impl Manifest {
             timers: said.timers.into_iter().map(Arc::from).collect(),
             messages: said.messages.into_iter().map(String::into_boxed_str).collect(),
         })
+    }
+
+    /// What of it the room machine decides by.
+    pub fn spec(&self) -> Spec {
+        let config = &self.config;
+        Spec {
+            state_version: self.state_version,
+            max_players: config.max_players,
+            hold_ms: u64::from(config.reconnect_seconds) * 1000,
+            keep_when_empty: config.keep_when_empty,
+            empty_ms: u64::from(config.empty_seconds) * 1000,
+            max_faults: u32::try_from(config.budget.faults).unwrap_or(u32::MAX),
+            max_timers: usize::try_from(config.budget.timers).unwrap_or(usize::MAX),
+            messages: self.messages.clone(),
+            timers: self.timers.clone(),
+        }
     }
 }
 

@@ -165,6 +165,13 @@ pub(crate) struct Memory {
     used: u64,
 }
 
+impl Memory {
+    /// Bytes. Linear memory grows, and never shrinks.
+    pub(crate) fn used(&self) -> u64 {
+        self.used
+    }
+}
+
 /// The guest asked for more memory than its kind may have.
 #[derive(Debug, thiserror::Error)]
 #[error("out of memory ({0} bytes)")]
