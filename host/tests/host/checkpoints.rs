@@ -1,0 +1,112 @@
+//! The log does not grow without end: the checkpoint reaches its end when nothing is left to do, whatever rooms went
+//! through.
+
+use std::time::Duration;
+
+use chorus_core::{
+    command::{EdgeCommand, LeaveReason, RoomCommand},
+    ids::{RoomId, SessionId},
+};
+use chorus_host::What;
+use serde_json::json;
+
+use crate::support::{
+    ANA, BEA, CLEO, join,
+    world::{Setup, World, within},
+};
+
+const ROOM: RoomId = RoomId(0xc4ec);
+const OTHER: RoomId = RoomId(0xc4ed);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_records_go_once_every_room_has_them_in_a_snapshot() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = Setup { segment_bytes: 64 << 10, ..Setup::restless() };
+    let mut world = World::open(dir.path(), setup).await;
+    world.publish("echo", "echo").await;
+    for room in [ROOM, OTHER] {
+        world.create(room, "echo", json!({})).await;
+        world.edge.join(ANA, room).await;
+    }
+    let text = "x".repeat(2_000);
+    for id in 0..500 {
+        world.edge.say(ANA, ROOM, "echo", json!(text)).await.unwrap();
+        if id % 100 == 0 {
+            world.edge.say(ANA, OTHER, "echo", json!(id)).await.unwrap();
+        }
+    }
+    reaches_the_end(&world).await;
+    assert!(world.bus.start(0) > 100, "1 MB in segments of 64 KiB: the log begins at {}", world.bus.start(0));
+    assert_eq!(world.edge.say(ANA, OTHER, "echo", json!("still")).await, Ok(json!("still")));
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_that_has_ended_holds_nothing_and_turns_away_who_comes_late() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::open(dir.path(), Setup::restless()).await;
+    world.publish("throw-everywhere", "throw-everywhere").await;
+    world.create(ROOM, "throw-everywhere", json!({})).await;
+    world.edge.join(ANA, ROOM).await;
+    world.edge.tell(ANA, ROOM, "finish", json!(null)).await;
+    world.happens("the room to end", |event| matches!(event.what, What::Ended { .. }).then_some(())).await;
+    // While its task is still there, and when it is gone.
+    for session in [BEA, CLEO] {
+        let edge = world.edge.id.clone();
+        world.append(ROOM, RoomCommand::Leave { session: ANA, reason: LeaveReason::Left }).await;
+        world.append(ROOM, join(session, &edge, 0)).await;
+        let refused = refusal(&mut world, session).await;
+        assert_eq!(refused, "the room has ended");
+        reaches_the_end(&world).await;
+        world.quiet().await;
+    }
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_that_fails_as_it_is_created_is_remembered_as_failed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::open(dir.path(), Setup::restless()).await;
+    world.publish("throw-everywhere", "throw-everywhere").await;
+    world.create(ROOM, "throw-everywhere", json!({ "throwIn": "onCreate" })).await;
+    reaches_the_end(&world).await;
+    world.quiet().await;
+    let row = world.store.room(ROOM).await.unwrap().expect("it is listed");
+    assert_eq!(row.status, chorus_store::RoomStatus::Failed);
+    let edge = world.edge.id.clone();
+    world.append(ROOM, join(ANA, &edge, 0)).await;
+    assert_eq!(refusal(&mut world, ANA).await, "the room has ended");
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_that_never_was_holds_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::open(dir.path(), Setup::restless()).await;
+    let edge = world.edge.id.clone();
+    world.append(ROOM, join(ANA, &edge, 0)).await;
+    assert_eq!(refusal(&mut world, ANA).await, "there is no such room");
+    reaches_the_end(&world).await;
+    world.quiet().await;
+    world.close().await;
+}
+
+async fn refusal(world: &mut World, of: SessionId) -> String {
+    let refused = |edge: &crate::support::world::Edge| {
+        edge.received.iter().find_map(|command| match command {
+            EdgeCommand::Refused { session, reason, .. } if *session == of => Some(reason.to_string()),
+            _ => None,
+        })
+    };
+    world.edge.until("a refusal", refused).await
+}
+
+/// Waits until the checkpoint is at the log's end.
+pub async fn reaches_the_end(world: &World) {
+    let reached = async {
+        while world.store.checkpoint(0).await.unwrap() < world.bus.end(0) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    within("the checkpoint to reach the log's end", reached).await;
+}

@@ -1,0 +1,180 @@
+//! A host that is gone from one moment to the next, and the one that goes on from its log and store.
+
+use std::time::Duration;
+
+use chorus_core::{command::RoomCommand, frame::FrameTag, ids::RoomId};
+use serde_json::json;
+
+use crate::{
+    checkpoints::reaches_the_end,
+    support::{
+        ANA, BEA,
+        world::{Edge, Frame, Setup, World},
+    },
+};
+
+const ROOM: RoomId = RoomId(0xdead);
+
+#[test]
+fn no_acknowledged_message_is_lost_and_what_is_said_again_is_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut said: Vec<Frame> = life(async {
+        let mut world = World::open(dir.path(), Setup::default()).await;
+        world.publish("counter", "counter-v1").await;
+        world.create(ROOM, "counter", json!({})).await;
+        world.edge.join(ANA, ROOM).await;
+        world.edge.of(ANA, ROOM)
+    });
+    let (mut count, mut repeated) = (0, 0);
+    // Before the first snapshot, just before and after the one that the 128th record brings, and long after.
+    for messages in [1, 7, 115, 3, 140, 0, 300] {
+        let frames = life(async {
+            let mut world = World::open(dir.path(), Setup::default()).await;
+            world.edge.continue_from(ANA, count);
+            for _ in 0..messages {
+                count += 1;
+                assert_eq!(world.edge.say(ANA, ROOM, "add", json!(1)).await, Ok(json!(count)));
+            }
+            world.edge.of(ANA, ROOM)
+        });
+        for frame in frames {
+            match said.iter().find(|known| known.seq == frame.seq) {
+                Some(known) => {
+                    assert_eq!(known.text, frame.text, "what is said again is the same");
+                    repeated += 1;
+                }
+                None => said.push(frame),
+            }
+        }
+    }
+    assert!(repeated > 10, "a host that went without a word is repeated by the next one");
+    assert!(said.iter().zip(1..).all(|(frame, seq)| frame.seq == seq), "no gap");
+}
+
+#[test]
+fn records_that_nobody_had_read_yet_are_applied_by_the_next_host() {
+    let dir = tempfile::tempdir().unwrap();
+    life(async {
+        let mut world = World::open(dir.path(), Setup::default()).await;
+        world.publish("counter", "counter-v1").await;
+        world.create(ROOM, "counter", json!({})).await;
+        world.edge.join(ANA, ROOM).await;
+        for _ in 0..1_000 {
+            // In the log, and no more: the answers are not waited for.
+            world.edge.tell(ANA, ROOM, "add", json!(1)).await;
+        }
+    });
+    life(async {
+        let mut world = World::open(dir.path(), Setup::default()).await;
+        world.edge.continue_from(ANA, 1_000);
+        assert_eq!(world.edge.say(ANA, ROOM, "add", json!(1)).await, Ok(json!(1_001)));
+        world.close().await;
+    });
+}
+
+#[test]
+fn a_fault_that_the_log_knows_is_not_tried_again() {
+    let dir = tempfile::tempdir().unwrap();
+    life(async {
+        let mut world = World::open(dir.path(), Setup::default()).await;
+        world.publish("spin-forever", "spin-forever").await;
+        world.create(ROOM, "spin-forever", json!({})).await;
+        world.edge.join(ANA, ROOM).await;
+        world.edge.say(ANA, ROOM, "spin", json!(null)).await.expect_err("it is a fault");
+    });
+    life(async {
+        let mut world = World::open(dir.path(), Setup::default()).await;
+        world.edge.continue_from(ANA, 1);
+        assert_eq!(world.edge.say(ANA, ROOM, "echo", json!(1)).await, Ok(json!(1)));
+        let log = world.log_of(ROOM).await;
+        let faults = log.iter().filter(|(_, record)| matches!(record.command, RoomCommand::Fault { .. })).count();
+        assert_eq!(faults, 1);
+        world.close().await;
+    });
+}
+
+#[test]
+fn whoever_comes_back_after_a_crash_gets_just_what_it_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let last = life(async {
+        let mut world = World::open(dir.path(), Setup::default()).await;
+        world.publish("chat", "chat").await;
+        world.create(ROOM, "chat", json!({})).await;
+        for session in [ANA, BEA] {
+            world.edge.join(session, ROOM).await;
+        }
+        world.edge.say(ANA, ROOM, "say", json!("seen")).await.unwrap();
+        let last = world.edge.of(BEA, ROOM).last().unwrap().seq;
+        world.edge.say(ANA, ROOM, "say", json!("missed")).await.unwrap();
+        last
+    });
+    life(async {
+        let mut world = World::open(dir.path(), Setup::default()).await;
+        let edge = world.edge.id.clone();
+        // A client that resumes has forgotten what the old edge had on its way to it.
+        world.append(ROOM, RoomCommand::Reconnect { session: BEA, edge, last_seq: Some(last) }).await;
+        let missed = |edge: &Edge| {
+            edge.of(BEA, ROOM).into_iter().rfind(|frame| frame.seq == last + 1 && frame.text.contains("missed"))
+        };
+        let frame = world.edge.until("the frame that was missed", missed).await;
+        assert_eq!(frame.tag, FrameTag::Event);
+        world.close().await;
+    });
+}
+
+#[test]
+fn snapshots_that_are_ahead_of_the_checkpoint_hold_nothing_up() {
+    let dir = tempfile::tempdir().unwrap();
+    life(async {
+        let never = Duration::from_secs(3600);
+        let setup = Setup::restless();
+        let options = chorus_host::Options { checkpoint_every: never, ..setup.options };
+        let mut world = World::open(dir.path(), Setup { options, ..setup }).await;
+        world.publish("counter", "counter-v1").await;
+        world.create(ROOM, "counter", json!({})).await;
+        world.edge.join(ANA, ROOM).await;
+        world.edge.say(ANA, ROOM, "add", json!(1)).await.unwrap();
+        world.quiet().await;
+        assert_eq!(world.store.checkpoint(0).await.unwrap(), 0);
+    });
+    life(async {
+        let mut world = World::open(dir.path(), Setup::restless()).await;
+        world.quiet().await;
+        reaches_the_end(&world).await;
+        world.close().await;
+    });
+}
+
+#[test]
+fn a_log_that_has_lost_its_end_goes_on_after_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    life(async {
+        let mut world = World::open(dir.path(), Setup::default()).await;
+        world.publish("counter", "counter-v1").await;
+        world.create(ROOM, "counter", json!({})).await;
+        world.edge.join(ANA, ROOM).await;
+        world.edge.say(ANA, ROOM, "add", json!(3)).await.unwrap();
+        world.close().await;
+    });
+    // Worse than what a power cut leaves.
+    std::fs::remove_dir_all(dir.path().join("log")).unwrap();
+    // The second time nothing is appended; the third must start, too.
+    for ids in [1, 1, 2] {
+        life(async {
+            let mut world = World::open(dir.path(), Setup::default()).await;
+            world.edge.continue_from(ANA, ids);
+            if ids == 2 {
+                assert_eq!(world.edge.say(ANA, ROOM, "add", json!(1)).await, Ok(json!(4)));
+            }
+            world.close().await;
+        });
+    }
+}
+
+/// One life of a process: when the story is told, everything that runs is gone, wherever it was.
+fn life<T>(story: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let told = runtime.block_on(story);
+    runtime.shutdown_timeout(Duration::from_secs(60));
+    told
+}

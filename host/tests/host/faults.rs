@@ -1,0 +1,250 @@
+//! What a script cannot be allowed to do: its room pays, by the log's word; the process lives, and so do its neighbours.
+
+use chorus_core::{
+    command::{Fault, RoomCommand},
+    effect::LogLevel,
+    frame::FrameTag,
+    ids::RoomId,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    replay::rebuilds_everywhere,
+    support::{
+        ANA, BEA,
+        stage::{ROOM, Stage},
+        world::{Setup, World},
+    },
+};
+
+#[tokio::test]
+async fn a_loop_without_end_runs_out_of_fuel() {
+    for kind in ["spin", "regexp"] {
+        let fault = pays("spin-forever", kind, json!(null)).await;
+        assert_eq!(fault, Fault::OutOfFuel(300_000_000), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn memory_without_end_is_out_of_memory() {
+    for kind in ["allocate", "stubborn"] {
+        let fault = pays("allocate-forever", kind, json!(null)).await;
+        assert_eq!(fault, Fault::OutOfMemory(64 << 20), "{kind}");
+    }
+    // What is too large at once is refused by the engine itself.
+    for (kind, words) in [("strings", "string too long"), ("one", "invalid array buffer length")] {
+        let mut stage = Stage::with("allocate-forever", json!({}), &[ANA]).await;
+        let out = stage.say(ANA, kind, json!(null)).await;
+        assert!(out.threw().is_some_and(|text| text.contains(words)), "{out:?}");
+        assert_eq!(stage.say(ANA, "echo", json!(1)).await.reply(), 1);
+    }
+}
+
+#[tokio::test]
+async fn recursion_without_end_traps_inside_of_try_and_catch_too() {
+    for kind in ["recurse", "caught", "json"] {
+        let fault = pays("recurse-forever", kind, json!(null)).await;
+        assert!(matches!(fault, Fault::Trapped(_)), "{kind}: {fault}");
+    }
+}
+
+#[tokio::test]
+async fn to_ask_for_more_than_a_record_may_is_too_much() {
+    let cases = [
+        ("effects", json!({ "count": 1_200 }), "effects in one record; at most 1000"),
+        ("bytes", json!({ "count": 20 }), "more than 1048576 bytes of output in one record"),
+        ("one", json!({ "size": 1_100_000 }), "more than 1048576 bytes of output in one record"),
+        ("rooms", json!({ "count": 17 }), "more than 16 rooms created in one record"),
+        ("state", json!({ "size": 1_100_000 }), "more than 1048576 bytes of output in one record"),
+    ];
+    for (kind, data, words) in cases {
+        let fault = pays("flood-output", kind, data).await;
+        assert!(matches!(&fault, Fault::TooMuch(text) if text.contains(words)), "{kind}: {fault}");
+    }
+    // As much as there is: whichever bound comes first.
+    for kind in ["effects", "bytes", "one", "timers", "rooms", "state"] {
+        let fault = pays("flood-output", kind, json!({})).await;
+        assert!(!matches!(fault, Fault::Trapped(_) | Fault::Garbage(_)), "{kind}: {fault}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_is_too_long_is_cut_and_no_fault() {
+    let mut stage = Stage::with("flood-output", json!({}), &[ANA]).await;
+    let out = stage.say(ANA, "log", json!({})).await;
+    assert_eq!(out.reply(), json!(null));
+    let logs = out.logs();
+    assert!(logs.iter().map(|(_, text)| text.len()).sum::<usize>() < 17 << 10);
+    assert_eq!(
+        logs.last().map(|(level, text)| (*level, text.ends_with("more bytes of log were cut)"))),
+        Some((LogLevel::Warn, true))
+    );
+}
+
+#[tokio::test]
+async fn garbage_by_a_script_that_speaks_the_contract_itself_is_named() {
+    let cases = [
+        ("bad-session", "is not a session's id"),
+        ("negative-timer", "-5 ms; it must be from 0"),
+        ("nan-timer", "NaN ms"),
+        ("unknown-timer", "no timer is called \"tock\""),
+        ("bad-json", "not one JSON value"),
+        ("no-json", "not one JSON value"),
+        ("bad-room", "is not a room's id"),
+        ("bad-kind", "not a kind"),
+        ("empty-type", "a type of 0 bytes"),
+        ("deep-json", "not one JSON value"),
+    ];
+    for (kind, words) in cases {
+        let Fault::Garbage(text) = pays("bare-garbage", kind, json!(null)).await else { panic!("{kind}: {kind}") };
+        assert!(text.contains(words), "{kind}: {text}");
+    }
+    for kind in ["many-timers"] {
+        let fault = pays("bare-garbage", kind, json!(null)).await;
+        assert!(matches!(fault, Fault::OutOfMemory(_) | Fault::OutOfFuel(_) | Fault::TooMuch(_)), "{kind}: {fault}");
+    }
+    for kind in ["unknown-effect", "unknown-role", "missing-field", "not-a-list", "nothing", "throw"] {
+        let mut stage = Stage::with("bare-garbage", json!({}), &[ANA]).await;
+        let out = stage.say(ANA, kind, json!(null)).await;
+        assert_eq!(out.error().0, "fault", "{kind}");
+        assert_eq!(stage.say(ANA, "two-replies", json!(null)).await.reply(), 1, "{kind}");
+        rebuilds_everywhere(ROOM, &stage.log, &["bare-garbage"]).await;
+    }
+}
+
+#[tokio::test]
+async fn strange_but_harmless_answers_are_one_answer() {
+    let mut stage = Stage::with("bare-garbage", json!({}), &[ANA]).await;
+    assert_eq!(stage.say(ANA, "two-replies", json!(null)).await.reply(), 1);
+    assert_eq!(stage.say(ANA, "no-reply", json!(null)).await.reply(), json!(null));
+    assert_eq!(stage.say(ANA, "admit-nobody", json!(null)).await.reply(), 1);
+    let out = stage.say(ANA, "unknown-session", json!(null)).await;
+    assert_eq!(out.tags(), [(ANA, FrameTag::Reply)], "a send to nobody goes nowhere");
+}
+
+#[tokio::test]
+async fn a_state_that_cannot_be_saved_ends_the_room_with_a_reason() {
+    let mut stage = Stage::with("bare-garbage", json!({}), &[ANA]).await;
+    stage.say(ANA, "bad-save", json!(null)).await.reply();
+    stage.room.snapshot();
+    let out = stage.turn().await;
+    let closed = out.iter().find_map(|output| match output {
+        chorus_core::room::Output::Append(_, command @ RoomCommand::Close { .. }) => Some(command.clone()),
+        _ => None,
+    });
+    let out = stage.record(closed.expect("it gives up")).await;
+    assert!(out.left()[0].starts_with("ended: its state cannot be saved"), "{:?}", out.left());
+}
+
+#[tokio::test]
+async fn a_large_state_is_kept() {
+    let mut stage = Stage::with("big-state", json!({ "cells": 20_000 }), &[ANA]).await;
+    assert_eq!(stage.say(ANA, "touch", json!(19_999)).await.reply(), 1);
+    let saved = stage.snapshot().await.expect("it can be saved");
+    assert!(saved.len() > 100_000);
+    assert_eq!(stage.say(ANA, "read", json!(19_999)).await.reply(), 20_000);
+    rebuilds_everywhere(ROOM, &stage.log, &["big-state"]).await;
+}
+
+#[tokio::test]
+async fn a_trap_goes_back_to_the_state_before_the_record_in_a_new_instance() {
+    let mut stage = Stage::with("big-state", json!({ "cells": 10 }), &[ANA, BEA]).await;
+    stage.say(ANA, "touch", json!(3)).await;
+    stage.snapshot().await;
+    stage.say(BEA, "touch", json!(4)).await;
+    let before = stage.saved().await;
+    let opened = stage.opened.len();
+    // The array becomes so long that to print it takes for ever.
+    let out = stage.say(ANA, "touch", json!(4_000_000_000_u64)).await;
+    assert!(out.fault().is_some(), "{out:?}");
+    assert_eq!(stage.opened.len(), opened + 1, "a new instance, from the snapshot");
+    assert_eq!(stage.saved().await, before, "and the tail");
+    let whole_views = out.tags().into_iter().filter(|(_, tag)| *tag == FrameTag::Room).count();
+    assert_eq!(whole_views, 2, "everyone sees everything anew");
+    assert_eq!(stage.say(BEA, "touch", json!(4)).await.reply(), 3);
+    rebuilds_everywhere(ROOM, &stage.log, &["big-state"]).await;
+}
+
+#[tokio::test]
+async fn faults_in_a_row_end_the_room_with_a_reason_that_its_members_get() {
+    let mut stage = Stage::with("spin-forever", json!({}), &[ANA, BEA]).await;
+    for _ in 0..4 {
+        stage.say(ANA, "spin", json!(null)).await;
+    }
+    assert_eq!(stage.say(ANA, "echo", json!(1)).await.reply(), 1);
+    for _ in 0..4 {
+        stage.say(ANA, "spin", json!(null)).await;
+    }
+    assert!(!stage.room.has_ended(), "four, and four, are not five in a row");
+    let out = stage.say(ANA, "spin", json!(null)).await;
+    assert!(stage.room.has_ended());
+    let reason =
+        "its script failed 5 times in a row; the last time it ran out of fuel (300000000 units for one record)";
+    assert_eq!(out.failed().as_deref(), Some(reason));
+    assert_eq!(out.left(), vec![format!("ended: {reason}"); 2]);
+    rebuilds_everywhere(ROOM, &stage.log, &["spin-forever"]).await;
+}
+
+#[tokio::test]
+async fn what_a_script_prints_and_logs_is_its_authors() {
+    let mut stage = Stage::with("console", json!({}), &[ANA]).await;
+    let out = stage.say(ANA, "levels", json!(null)).await;
+    let levels: Vec<LogLevel> = out.logs().into_iter().map(|(level, _)| level).collect();
+    assert_eq!(levels, [LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error, LogLevel::Info]);
+    stage.say(ANA, "strange", json!(null)).await.reply();
+    let refused = stage.say(ANA, "then-refuse", json!(null)).await;
+    assert_eq!((refused.logs(), refused.events()), (vec![(LogLevel::Info, "kept".into())], vec![]));
+}
+
+/// Each of these fixtures in a room of its own, in one host, with a neighbour that must not notice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hostile_room_ends_and_its_neighbour_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::open(dir.path(), Setup::default()).await;
+    let neighbour = RoomId(1);
+    world.publish("echo", "echo").await;
+    world.create(neighbour, "echo", json!({})).await;
+    world.edge.join(BEA, neighbour).await;
+    let hostile = [
+        ("spin-forever", "spin"),
+        ("spin-forever", "regexp"),
+        ("allocate-forever", "stubborn"),
+        ("flood-output", "bytes"),
+        ("bare-garbage", "bad-json"),
+    ];
+    for (n, (guest, kind)) in hostile.into_iter().enumerate() {
+        let room = RoomId(100 + n as u128);
+        world.publish(guest, guest).await;
+        world.create(room, guest, json!({})).await;
+        world.edge.join(ANA, room).await;
+        for id in 0..5 {
+            world.edge.tell(ANA, room, kind, json!({})).await;
+            assert_eq!(world.edge.say(BEA, neighbour, "echo", json!(id)).await, Ok(json!(id)));
+        }
+        let left = world.edge.until("the room to end", |edge| {
+            let frame = edge.of(ANA, room).into_iter().find(|frame| frame.tag == FrameTag::Left)?;
+            Some(frame.value()["reason"].as_str().unwrap().to_owned())
+        });
+        let reason = left.await;
+        assert!(reason.starts_with("ended: its script failed 5 times in a row"), "{guest} {kind}: {reason}");
+        assert_eq!(world.edge.say(BEA, neighbour, "echo", json!(kind)).await, Ok(json!(kind)));
+        let faults = world.log_of(room).await;
+        let faults = faults.iter().filter(|(_, record)| matches!(record.command, RoomCommand::Fault { .. })).count();
+        assert_eq!(faults, 5, "{guest} {kind}: each is in the log, once");
+    }
+    world.close().await;
+}
+
+/// A member's message is a fault: the sender is told, the room answers the next one, and the log rebuilds it anywhere.
+async fn pays(guest: &str, kind: &str, data: Value) -> Fault {
+    let mut stage = Stage::with(guest, json!({}), &[ANA]).await;
+    let before = stage.saved().await;
+    let out = stage.say(ANA, kind, data).await;
+    let fault = out.fault().unwrap_or_else(|| panic!("{guest} {kind}: {out:?}"));
+    assert_eq!(out.error().0, "fault", "{guest} {kind}");
+    assert_eq!(stage.saved().await, before, "{guest} {kind}");
+    let harmless = if guest == "bare-garbage" { "two-replies" } else { "echo" };
+    assert_eq!(stage.say(ANA, harmless, json!(1)).await.reply(), 1, "{guest} {kind}");
+    rebuilds_everywhere(ROOM, &stage.log, &[guest]).await;
+    fault
+}

@@ -1,0 +1,131 @@
+//! What becomes a room's component, and what is refused; the cache of compiled components.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use chorus_core::ids::Digest;
+use chorus_host::guest::{Component, Engine, LoadError, Options};
+
+use crate::support::guests::{Built, built, engine};
+
+#[tokio::test]
+async fn an_import_that_is_not_on_the_list_is_refused_by_name() {
+    let imports = [
+        ("wasi:sockets/tcp@0.2.0", r#"(component (import "wasi:sockets/tcp@0.2.0" (instance)))"#),
+        ("wasi:http/outgoing-handler@0.2.0", r#"(component (import "wasi:http/outgoing-handler@0.2.0" (instance)))"#),
+        ("wasi:cli/stdin@0.3.0", r#"(component (import "wasi:cli/stdin@0.3.0" (instance)))"#),
+        ("acme:secrets/vault@1.0.0", r#"(component (import "acme:secrets/vault@1.0.0" (instance)))"#),
+        ("log", r#"(component (import "log" (func (param "text" string))))"#),
+    ];
+    for (name, text) in imports {
+        match load_text(text).await {
+            Err(LoadError::Import(refused)) => assert_eq!(refused, name),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_function_that_a_listed_interface_has_not_is_refused_by_name() {
+    let text = r#"(component (import "wasi:cli/environment@0.2.0" (instance (export "set-everything" (func)))))"#;
+    let Err(LoadError::Contract(why)) = load_text(text).await else { panic!("it is no function of WASI's") };
+    assert!(why.contains("set-everything"), "{why}");
+}
+
+#[tokio::test]
+async fn what_does_not_fit_the_contract_is_refused_by_the_name_of_what_is_missing() {
+    let Err(LoadError::Contract(why)) = load_text("(component)").await else { panic!("it exports nothing") };
+    assert!(why.contains("describe"), "{why}");
+    let other_type = r#"(component
+        (core module $m (func (export "describe") (result i32) i32.const 1))
+        (core instance $i (instantiate $m))
+        (func (export "describe") (result u32) (canon lift (core func $i "describe")))
+    )"#;
+    let Err(LoadError::Contract(why)) = load_text(other_type).await else { panic!("its describe is another") };
+    assert!(why.contains("describe"), "{why}");
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_component_are_refused() {
+    let module = wat::parse_str("(module)").unwrap();
+    for bytes in [&b""[..], b"garbage", b"\0asm", &module, &built("echo").wasm[..1000]] {
+        let loaded = engine().load(Digest::of(bytes), bytes).await;
+        assert!(matches!(loaded, Err(LoadError::Compile(_))), "{loaded:?}");
+    }
+}
+
+#[tokio::test]
+async fn bytes_under_another_digest_are_refused() {
+    let Built { wasm, digest } = built("echo");
+    let wrong = engine().load(Digest::of(b"another"), &wasm).await;
+    assert!(matches!(wrong, Err(LoadError::Digest(is)) if is == digest), "{wrong:?}");
+}
+
+#[tokio::test]
+async fn a_compiled_component_is_taken_from_the_cache_and_what_is_damaged_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = load_echo(dir.path()).await;
+    let made = identity(&file);
+    load_echo(dir.path()).await;
+    assert_eq!(identity(&file), made, "the second load has compiled nothing");
+
+    let good = fs::read(&file).unwrap();
+    let flipped = |at: usize| {
+        let mut bytes = good.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let damaged = [
+        ("empty", vec![]),
+        ("cut in its header", good[..40].to_vec()),
+        ("cut", good[..good.len() - 1].to_vec()),
+        ("longer", [&good[..], b"x"].concat()),
+        ("foreign", b"#!/bin/sh\n".repeat(100)),
+        ("another engine's", flipped(20)),
+        ("of another length", flipped(48)),
+        ("with another hash", flipped(60)),
+        ("damaged at its end", flipped(good.len() - 1)),
+    ];
+    for (how, bytes) in damaged {
+        fs::write(&file, &bytes).unwrap();
+        load_echo(dir.path()).await;
+        assert!(fs::read(&file).unwrap() == good, "{how}: it was made anew, the same");
+    }
+}
+
+#[tokio::test]
+async fn compiled_functions_that_are_damaged_are_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = load_echo(dir.path()).await;
+    let functions = dir.path().join("functions");
+    let mut bytes = fs::read(&functions).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&functions, &bytes).unwrap();
+    fs::remove_file(&file).unwrap();
+    load_echo(dir.path()).await;
+    assert!(fs::read(&functions).unwrap() != bytes);
+    let readable_by = fs::metadata(&file).unwrap().mode() & 0o777;
+    assert_eq!(readable_by, 0o600, "it is run as native code: nobody else may write it, or needs to read it");
+}
+
+async fn load_text(text: &str) -> Result<Component, LoadError> {
+    let wasm = wat::parse_str(text).expect("it is a component");
+    engine().load(Digest::of(&wasm), &wasm).await
+}
+
+/// Loads `echo` by an engine that knows nothing but this cache. The file of the compiled component.
+async fn load_echo(cache: &Path) -> PathBuf {
+    let engine = Engine::new(Options { max_instances: 2, ..Options::new(cache) }).unwrap();
+    let Built { digest, wasm } = built("echo");
+    let component = engine.load(digest, &wasm).await.unwrap();
+    assert!(component.manifest().messages.contains("echo"));
+    cache.join(format!("{digest}.cwasm"))
+}
+
+/// A file that is put in another's place is another file.
+fn identity(file: &Path) -> u64 {
+    fs::metadata(file).unwrap().ino()
+}

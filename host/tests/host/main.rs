@@ -1,0 +1,16 @@
+//! Rooms in their sandbox: real guests, one tiny fixture for each behaviour.
+//!
+//! Two ways to run a room: on a [`Stage`](support::stage) (the machine and its guest, nothing else: what goes in and what
+//! comes out, call by call) and in a [`World`](support::world) (a host on its log and store, and an edge made of paper).
+
+mod chance;
+mod checkpoints;
+mod crash;
+mod faults;
+mod life;
+mod loading;
+mod pool;
+mod replay;
+mod support;
+mod swap;
+mod throws;

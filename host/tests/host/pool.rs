@@ -1,0 +1,46 @@
+//! More rooms than instances: they take turns.
+
+use std::time::Duration;
+
+use chorus_core::{
+    frame::FrameTag,
+    ids::{RoomId, SessionId},
+};
+use chorus_host::guest::{Engine, Options};
+use serde_json::json;
+
+use crate::support::{
+    guests::cache_dir,
+    world::{Setup, World},
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rooms_that_find_no_instance_wait_until_others_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::new(Options { max_instances: 3, ..Options::new(cache_dir()) }).unwrap();
+    let options = chorus_host::Options { hibernate_after: Duration::from_secs(3600), ..Default::default() };
+    let mut world = World::open(dir.path(), Setup { engine, options, ..Setup::default() }).await;
+    world.publish("counter", "counter-v1").await;
+    let rooms: Vec<(SessionId, RoomId)> = (1..=10).map(|n| (SessionId(n), RoomId(n))).collect();
+    for (session, room) in &rooms {
+        world.create(*room, "counter", json!({})).await;
+        // Not waited for: all of them want an instance at the same time.
+        let edge = world.edge.id.clone();
+        world.append(*room, crate::support::join(*session, &edge, 0)).await;
+    }
+    for count in 1..=2 {
+        let mut asked = vec![];
+        for (session, room) in &rooms {
+            asked.push((*session, world.edge.tell(*session, *room, "add", json!(1)).await));
+        }
+        for (session, id) in asked {
+            assert_eq!(world.edge.answer(session, id).await, Ok(json!(count)));
+        }
+    }
+    for (session, room) in &rooms {
+        let frames = world.edge.of(*session, *room);
+        assert!(frames.iter().zip(1..).all(|(frame, seq)| frame.seq == seq), "{frames:?}");
+        assert_eq!(frames[0].tag, FrameTag::Room);
+    }
+    world.close().await;
+}

@@ -1,0 +1,38 @@
+//! How the stories are told.
+
+pub mod guests;
+pub mod stage;
+pub mod world;
+
+use std::sync::Arc;
+
+use chorus_core::{
+    command::{Player, RoomCommand},
+    ids::{MachineId, SessionId},
+    json::Json,
+};
+use serde_json::Value;
+
+pub const ANA: SessionId = SessionId(0xa);
+pub const BEA: SessionId = SessionId(0xb);
+pub const CLEO: SessionId = SessionId(0xc);
+
+/// A session's player has the session's name.
+pub fn player(session: SessionId) -> Player {
+    let name: Arc<str> = match session {
+        ANA => "ana".into(),
+        BEA => "bea".into(),
+        CLEO => "cleo".into(),
+        other => format!("p{:x}", other.0).into(),
+    };
+    Player { id: name.clone(), name }
+}
+
+pub fn join(session: SessionId, edge: &MachineId, client_seq: u64) -> RoomCommand {
+    let (player, edge, options) = (player(session), edge.clone(), Json::trusted("{}"));
+    RoomCommand::Join { session, player, edge, client_seq, options, from: None }
+}
+
+pub fn message(session: SessionId, client_seq: u64, kind: &str, data: &Value) -> RoomCommand {
+    RoomCommand::Message { session, client_seq, kind: kind.into(), data: Json::of(data) }
+}

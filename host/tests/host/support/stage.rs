@@ -1,0 +1,303 @@
+//! A room and its guest, and nothing else: the machine decides, a real instance answers, and what leaves is looked at.
+
+use std::{collections::HashMap, sync::Arc};
+
+use chorus_core::{
+    command::{EdgeCommand, Fault, Record, RoomCommand},
+    effect::{Effect, LogLevel, RestoreReason, RoomInfo, Saved},
+    frame::{FrameTag, RoomFrame},
+    ids::{Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId, Time},
+    json::Json,
+    room::{Call, Notice, Outcome, Output, Room, SwappedTo},
+};
+use chorus_host::guest::{Component, GuestError, Instance};
+use serde_json::Value;
+
+use super::{guests, join, message};
+
+pub const ROOM: RoomId = RoomId(0x70);
+
+pub struct Stage {
+    pub room: Room,
+    pub instance: Option<Instance>,
+    components: HashMap<Digest, Component>,
+    /// What the room was given, or gave itself.
+    pub log: Vec<(Offset, Record)>,
+    next: Offset,
+    pub now: Time,
+    ids: u64,
+    /// Instances opened so far.
+    pub opened: Vec<Option<RestoreReason>>,
+}
+
+impl Stage {
+    /// An empty stage for `kind`'s rooms. Its component is at hand, and those of `others`.
+    pub async fn of(kind: &str, others: &[&str]) -> Stage {
+        let mut components = HashMap::new();
+        for kind in [&[kind], others].concat() {
+            let component = guests::component(kind).await;
+            components.insert(component.digest(), component);
+        }
+        Stage {
+            room: Room::new(ROOM),
+            instance: None,
+            components,
+            log: vec![],
+            next: 1000,
+            now: Time(1_700_000_000_000),
+            ids: 0,
+            opened: vec![],
+        }
+    }
+
+    /// A room of `kind` with these members.
+    pub async fn with(kind: &str, options: Value, members: &[SessionId]) -> Stage {
+        let mut stage = Stage::of(kind, &[]).await;
+        stage.create(kind, options).await;
+        for member in members {
+            stage.record(join(*member, &edge(), 0)).await;
+        }
+        stage
+    }
+
+    pub async fn create(&mut self, kind: &str, options: Value) -> Out {
+        let component = guests::component(kind).await.digest();
+        let (kind, options) = (Kind::new(kind).unwrap(), Json::of(&options));
+        self.record(RoomCommand::Create { kind, component, options, creator: None, secret: Secret(7) }).await
+    }
+
+    pub async fn say(&mut self, session: SessionId, kind: &str, data: Value) -> Out {
+        self.ids += 1;
+        self.record(message(session, self.ids, kind, &data)).await
+    }
+
+    /// Appends a record, and whatever the room appends for itself because of it; applies it all.
+    pub async fn record(&mut self, command: RoomCommand) -> Out {
+        self.now = self.now.plus(10);
+        let mut out = Out::default();
+        let mut commands = vec![command];
+        while let Some(command) = commands.pop() {
+            let record = Record { room: self.room.id(), time: self.now, command };
+            let offset = self.next;
+            self.next += 2;
+            self.log.push((offset, record.clone()));
+            self.room.record(offset, record);
+            for output in self.turn().await {
+                if let Output::Append(room, command) = &output
+                    && *room == self.room.id()
+                {
+                    commands.insert(0, command.clone());
+                }
+                out.0.push(output);
+            }
+        }
+        out
+    }
+
+    /// Gives the machine records of a log, all before any is applied, as a host does.
+    pub async fn replay(&mut self, log: &[(Offset, Record)]) -> Out {
+        for (offset, record) in log {
+            self.room.record(*offset, record.clone());
+        }
+        Out(self.turn().await)
+    }
+
+    /// What the room would be restored from.
+    pub async fn snapshot(&mut self) -> Option<Arc<[u8]>> {
+        self.room.snapshot();
+        let out = self.turn().await;
+        out.into_iter().find_map(|output| match output {
+            Output::Snapshot { bytes, .. } => Some(bytes),
+            _ => None,
+        })
+    }
+
+    /// What the script would save now, as it writes it.
+    pub async fn saved(&mut self) -> Value {
+        let saved = self.instance.as_mut().expect("the room has an instance").save().await.expect("it can be saved");
+        serde_json::from_str(&saved.state).unwrap()
+    }
+
+    /// Does what the machine asks for, until it asks for nothing more.
+    pub async fn turn(&mut self) -> Vec<Output> {
+        let mut outputs = vec![];
+        while let Some(output) = self.room.poll_output() {
+            match output {
+                Output::Guest(call) => {
+                    let outcome = self.answer(call).await;
+                    self.room.guest(outcome);
+                }
+                output => outputs.push(output),
+            }
+        }
+        outputs
+    }
+
+    async fn answer(&mut self, call: Call) -> Outcome {
+        match call {
+            Call::Open { component, info, saved } => {
+                self.instance = None;
+                Outcome::Opened(self.open(component, &info, saved.as_ref()).await.map(|(instance, _)| {
+                    let spec = Arc::new(instance.component().manifest().spec());
+                    self.instance = Some(instance);
+                    spec
+                }))
+            }
+            Call::Handle { at, event } => {
+                let called = self.instance().handle(&at, &event).await;
+                Outcome::Called(self.result(called.map(|called| called.effects)))
+            }
+            Call::Save => {
+                let saved = self.instance().save().await;
+                Outcome::Saved(self.result(saved))
+            }
+            Call::Swap { component, info } => {
+                let saved = self.instance().save().await;
+                let before = match self.result(saved) {
+                    Ok(before) => before,
+                    Err(fault) => return Outcome::Saved(Err(fault)),
+                };
+                Outcome::Swapped(match self.open(component, &info, Some(&before)).await {
+                    Ok((instance, effects)) => {
+                        let spec = Arc::new(instance.component().manifest().spec());
+                        self.instance = Some(instance);
+                        Ok(SwappedTo { before, spec, effects })
+                    }
+                    Err(fault) => Err(fault.to_string().into()),
+                })
+            }
+        }
+    }
+
+    fn instance(&mut self) -> &mut Instance {
+        self.instance.as_mut().expect("the machine asks only while there is an instance")
+    }
+
+    async fn open(
+        &mut self,
+        component: Digest,
+        info: &RoomInfo,
+        saved: Option<&Saved>,
+    ) -> Result<(Instance, Vec<Effect>), Fault> {
+        self.opened.push(info.restored);
+        let component = self.components.get(&component).expect("the stage was told of it");
+        let mut instance = component.instantiate(info.id, &info.at).await.expect("there is place");
+        let opened = instance.open(info, saved).await.map_err(fault)?;
+        Ok((instance, opened.effects))
+    }
+
+    fn result<T>(&mut self, result: Result<T, GuestError>) -> Result<T, Fault> {
+        result.map_err(|error| {
+            self.instance = None;
+            fault(error)
+        })
+    }
+}
+
+fn fault(error: GuestError) -> Fault {
+    match error {
+        GuestError::Fault(fault) => fault,
+        GuestError::Refused(text) => Fault::Threw(text),
+        error => panic!("not the guest's doing: {error}"),
+    }
+}
+
+pub fn edge() -> MachineId {
+    MachineId("stage".into())
+}
+
+/// What left the room.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Out(pub Vec<Output>);
+
+impl Out {
+    fn deliveries(&self) -> impl Iterator<Item = (SessionId, u64, &RoomFrame)> {
+        self.0.iter().flat_map(|output| match output {
+            Output::Edge(_, EdgeCommand::Deliver { targets, frame, .. }) => {
+                targets.iter().map(|target| (target.session, target.seq, frame)).collect()
+            }
+            _ => vec![],
+        })
+    }
+
+    fn frames(&self, wanted: FrameTag) -> Vec<Value> {
+        let frames = self.deliveries().filter(|(_, _, frame)| frame.tag == wanted);
+        frames.map(|(_, seq, frame)| serde_json::from_str(&frame.with_seq(seq)).unwrap()).collect()
+    }
+
+    /// The one reply.
+    pub fn reply(&self) -> Value {
+        let replies = self.frames(FrameTag::Reply);
+        assert_eq!(replies.len(), 1, "one message, one answer: {self:?}");
+        replies[0]["data"].clone()
+    }
+
+    /// The code and the words of the one error.
+    pub fn error(&self) -> (String, String) {
+        let errors = self.frames(FrameTag::Error);
+        assert_eq!(errors.len(), 1, "one message, one answer: {self:?}");
+        let text = |key: &str| errors[0][key].as_str().unwrap().to_owned();
+        (text("code"), text("message"))
+    }
+
+    /// Who was sent which sort of frame.
+    pub fn tags(&self) -> Vec<(SessionId, FrameTag)> {
+        self.deliveries().map(|(session, _, frame)| (session, frame.tag)).collect()
+    }
+
+    /// The types and data of events.
+    pub fn events(&self) -> Vec<(String, Value)> {
+        let events = self.frames(FrameTag::Event);
+        events.into_iter().map(|event| (event["type"].as_str().unwrap().to_owned(), event["data"].clone())).collect()
+    }
+
+    /// Words of the last frames that members got.
+    pub fn left(&self) -> Vec<String> {
+        self.frames(FrameTag::Left).iter().map(|frame| frame["reason"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// What the log was told of a failure.
+    pub fn fault(&self) -> Option<Fault> {
+        self.0.iter().find_map(|output| match output {
+            Output::Append(_, RoomCommand::Fault { fault, .. }) => Some(fault.clone()),
+            _ => None,
+        })
+    }
+
+    /// What the author was told of a throw.
+    pub fn threw(&self) -> Option<String> {
+        self.0.iter().find_map(|output| match output {
+            Output::Notice(Notice::Threw { text, .. }) => Some(text.to_string()),
+            _ => None,
+        })
+    }
+
+    /// Why the room has failed, if it has.
+    pub fn failed(&self) -> Option<String> {
+        self.0.iter().find_map(|output| match output {
+            Output::Ended { failed, .. } => failed.as_deref().map(str::to_owned),
+            _ => None,
+        })
+    }
+
+    pub fn logs(&self) -> Vec<(LogLevel, String)> {
+        let logs = self.0.iter().filter_map(|output| match output {
+            Output::Log { level, text } => Some((*level, text.to_string())),
+            _ => None,
+        });
+        logs.collect()
+    }
+
+    /// What somebody else gets of it: a repetition must be the same. A replay that knows of a fault does not ask the log
+    /// for its word again.
+    pub fn said(self) -> Vec<Output> {
+        let private = |output: &Output| {
+            let asks = matches!(output, Output::Append(_, RoomCommand::Fault { .. }));
+            asks || matches!(
+                output,
+                Output::Snapshot { .. } | Output::Log { .. } | Output::Notice(_) | Output::Guest(_)
+            )
+        };
+        self.0.into_iter().filter(|output| !private(output)).collect()
+    }
+}

@@ -1,0 +1,332 @@
+//! A host on its log and store, and an edge made of paper: it does what an edge must for a move, and keeps all frames.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use chorus_bus::{Bus, EdgeReceiver, embedded};
+use chorus_core::{
+    command::{Answer, EdgeCommand, LeaveReason, Record, RoomCommand, Source},
+    frame::FrameTag,
+    ids::{Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId, Time},
+    json::Json,
+    room::Notice,
+};
+use chorus_host::{Host, HostEvent, Options, What, guest::Engine};
+use chorus_store::{Durability, Store};
+use serde_json::Value;
+use tokio::{sync::broadcast, time::timeout};
+
+use super::{
+    guests::{self, Built},
+    join, message, player,
+};
+
+/// No state takes this long to come about, on the slowest machine.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// How a world is set up.
+pub struct Setup {
+    pub options: Options,
+    pub engine: Engine,
+    /// Bytes of the log's segments: what may be cut off at a time.
+    pub segment_bytes: u64,
+}
+
+impl Default for Setup {
+    fn default() -> Setup {
+        Setup { options: Options::default(), engine: guests::engine(), segment_bytes: 64 << 20 }
+    }
+}
+
+impl Setup {
+    /// Rooms rest as soon as they have nothing to do.
+    pub fn restless() -> Setup {
+        let soon = Duration::from_millis(60);
+        Setup {
+            options: Options {
+                hibernate_after: soon,
+                snapshot_after: soon,
+                checkpoint_every: soon,
+                ..Options::default()
+            },
+            ..Setup::default()
+        }
+    }
+}
+
+pub struct World {
+    pub host: Host,
+    pub bus: Bus,
+    pub store: Store,
+    pub edge: Edge,
+    pub events: broadcast::Receiver<HostEvent>,
+    failed: tokio::task::JoinHandle<()>,
+}
+
+impl World {
+    /// Opens the data directory `dir`, or goes on in it.
+    pub async fn open(dir: &Path, setup: Setup) -> World {
+        let log = embedded::Options { segment_bytes: setup.segment_bytes, ..embedded::Options::new(dir) };
+        let bus = embedded::open(log).await.expect("the log opens");
+        let store = Store::open_embedded(&dir.join("store.sqlite"), Durability::Background).await.expect("it opens");
+        store.partitions(1).await.expect("the store takes the number of partitions");
+        let edge = Edge::open(&bus);
+        let started = chorus_host::start(setup.options, bus.clone(), store.clone(), setup.engine);
+        let (host, failed) = within("the host to start", started).await.expect("the host starts");
+        let failed = tokio::spawn(async {
+            let error = failed.await;
+            eprintln!("the host has failed: {error}");
+        });
+        World { events: host.events(), host, bus, store, edge, failed }
+    }
+
+    /// Makes a built guest the component of `kind`.
+    pub async fn publish(&self, kind: &str, guest: &str) -> Digest {
+        let Built { digest, wasm } = guests::built(guest);
+        // Held by the tests' own list, so that it stays loaded.
+        guests::component(guest).await;
+        let kind = Kind::new(kind).unwrap();
+        self.store.publish(&kind, digest, &wasm).await.expect("it is stored");
+        self.host.activate(&kind, digest).await.expect("it is activated");
+        digest
+    }
+
+    /// A new room of `kind`.
+    pub async fn create(&self, room: RoomId, kind: &str, options: Value) {
+        let kind = Kind::new(kind).unwrap();
+        let component = self.store.active(&kind).await.unwrap().expect("it was published");
+        self.append(
+            room,
+            RoomCommand::Create { kind, component, options: Json::of(&options), creator: None, secret: Secret(7) },
+        )
+        .await;
+    }
+
+    /// A new room by somebody who knows this component of its kind.
+    pub async fn create_with(&self, room: RoomId, kind: &str, component: Digest) {
+        let (kind, options) = (Kind::new(kind).unwrap(), Json::trusted("{}"));
+        self.append(room, RoomCommand::Create { kind, component, options, creator: None, secret: Secret(7) }).await;
+    }
+
+    pub async fn append(&self, room: RoomId, command: RoomCommand) -> Offset {
+        append(&self.bus, room, command).await
+    }
+
+    /// All records so far, of one room.
+    pub async fn log_of(&self, room: RoomId) -> Vec<(Offset, Record)> {
+        let (mut reader, end) = (self.bus.read(0, self.bus.start(0)), self.bus.end(0));
+        let mut log = vec![];
+        while log.last().is_none_or(|(offset, _): &(Offset, Record)| offset + 1 < end) {
+            within("the log to be read", reader.next(&mut log)).await.expect("the log can be read");
+        }
+        log.retain(|(_, record)| record.room == room);
+        log
+    }
+
+    /// Waits until all rooms are put aside.
+    pub async fn quiet(&mut self) {
+        until("all rooms rest", || (self.host.live_rooms() == 0).then_some(())).await;
+    }
+
+    /// Waits for something to happen.
+    pub async fn happens<T>(&mut self, what: &str, mut look: impl FnMut(&HostEvent) -> Option<T>) -> T {
+        let event = async {
+            loop {
+                let event = self.events.recv().await.expect("nobody is that slow here");
+                if let Some(found) = look(&event) {
+                    return found;
+                }
+            }
+        };
+        within(what, event).await
+    }
+
+    /// Waits for a notice of this room.
+    pub async fn notices<T>(&mut self, of: RoomId, what: &str, mut look: impl FnMut(&Notice) -> Option<T>) -> T {
+        let look = |event: &HostEvent| match &event.what {
+            What::Notice(notice) if event.room == of => look(notice),
+            _ => None,
+        };
+        self.happens(what, look).await
+    }
+
+    /// In good order.
+    pub async fn close(self) {
+        self.host.drain(DEADLINE).await;
+        let World { host, bus, store, failed, edge, events } = self;
+        failed.abort();
+        let _ = failed.await;
+        drop((host, edge, events));
+        bus.close().await.expect("the log closes");
+        store.close().await.expect("the store closes");
+    }
+}
+
+async fn append(bus: &Bus, room: RoomId, command: RoomCommand) -> Offset {
+    let now = std::time::UNIX_EPOCH.elapsed().expect("it is after 1970").as_millis() as u64;
+    let append = bus.append(&Record { room, time: Time(now), command });
+    within("the log to take a record", append).await.expect("the log takes it")
+}
+
+/// Waits for a future that must come.
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("waited in vain: {what}"))
+}
+
+/// Waits for a state that nobody tells of.
+pub async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let look = async {
+        loop {
+            if let Some(found) = look() {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    within(what, look).await
+}
+
+/// A frame as its session got it.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    pub room: RoomId,
+    pub seq: u64,
+    pub tag: FrameTag,
+    pub text: String,
+}
+
+impl Frame {
+    pub fn value(&self) -> Value {
+        serde_json::from_str(&self.text).expect("a frame is JSON")
+    }
+}
+
+pub struct Edge {
+    pub id: MachineId,
+    bus: Bus,
+    inbox: EdgeReceiver,
+    /// Everything that has come, in order.
+    pub received: Vec<EdgeCommand>,
+    pub frames: BTreeMap<SessionId, Vec<Frame>>,
+    ids: BTreeMap<SessionId, u64>,
+}
+
+impl Edge {
+    /// The same edge, whenever it is opened: what a room repeats to it can be compared.
+    fn open(bus: &Bus) -> Edge {
+        let id = MachineId("paper".into());
+        let inbox = bus.edge_channel(&id);
+        Edge { id, bus: bus.clone(), inbox, received: vec![], frames: BTreeMap::new(), ids: BTreeMap::new() }
+    }
+
+    pub async fn join(&mut self, session: SessionId, room: RoomId) {
+        let joined = join(session, &self.id, self.last_id(session));
+        append(&self.bus, room, joined).await;
+        let admitted = |command: &EdgeCommand| match command {
+            EdgeCommand::Admitted { session: who, room: where_, .. } => *who == session && *where_ == room,
+            EdgeCommand::Refused { session: who, reason, .. } if *who == session => panic!("refused: {reason}"),
+            _ => false,
+        };
+        self.until("a session to be let in", move |edge| edge.received.iter().any(admitted).then_some(())).await;
+    }
+
+    /// Sends a message, and waits for its answer: a reply's data, or an error's code and words.
+    pub async fn say(
+        &mut self,
+        session: SessionId,
+        room: RoomId,
+        kind: &str,
+        data: Value,
+    ) -> Result<Value, (String, String)> {
+        let id = self.tell(session, room, kind, data).await;
+        self.answer(session, id).await
+    }
+
+    /// Sends a message; its id.
+    pub async fn tell(&mut self, session: SessionId, room: RoomId, kind: &str, data: Value) -> u64 {
+        let id = self.last_id(session) + 1;
+        self.ids.insert(session, id);
+        append(&self.bus, room, message(session, id, kind, &data)).await;
+        id
+    }
+
+    pub async fn answer(&mut self, session: SessionId, id: u64) -> Result<Value, (String, String)> {
+        let answer = move |edge: &Edge| {
+            edge.frames.get(&session)?.iter().rev().filter(|frame| is_answer(frame.tag)).find_map(|frame| {
+                let value = frame.value();
+                (value["id"] == id).then_some((frame.tag, value))
+            })
+        };
+        let (tag, frame) = self.until(&format!("an answer to message {id} of {session}"), answer).await;
+        let text = |key: &str| frame[key].as_str().unwrap_or_default().to_owned();
+        if tag == FrameTag::Reply { Ok(frame["data"].clone()) } else { Err((text("code"), text("message"))) }
+    }
+
+    /// The session has used ids up to this one in an earlier life of the edge.
+    pub fn continue_from(&mut self, session: SessionId, id: u64) {
+        self.ids.insert(session, id);
+    }
+
+    fn last_id(&self, session: SessionId) -> u64 {
+        self.ids.get(&session).copied().unwrap_or(0)
+    }
+
+    /// Receives until there is what is looked for.
+    pub async fn until<T>(&mut self, what: &str, mut look: impl FnMut(&Edge) -> Option<T>) -> T {
+        let receive = async {
+            loop {
+                if let Some(found) = look(self) {
+                    return found;
+                }
+                self.receive().await;
+            }
+        };
+        timeout(DEADLINE, receive).await.unwrap_or_else(|_| panic!("waited in vain: {what}"))
+    }
+
+    async fn receive(&mut self) {
+        let mut commands = vec![];
+        self.inbox.recv_many(&mut commands).await.expect("nothing is dropped");
+        for command in commands {
+            self.carry_out(&command).await;
+            self.received.push(command);
+        }
+    }
+
+    async fn carry_out(&mut self, command: &EdgeCommand) {
+        match command {
+            EdgeCommand::Deliver { room, targets, frame } => {
+                for target in targets {
+                    let text = frame.with_seq(target.seq);
+                    let frame = Frame { room: *room, seq: target.seq, tag: frame.tag, text };
+                    self.frames.entry(target.session).or_default().push(frame);
+                }
+            }
+            EdgeCommand::Join { session, room, options, from } => {
+                let (session, options, from) = (*session, options.clone(), Some(*from));
+                let (edge, client_seq) = (self.id.clone(), self.last_id(session));
+                let join = RoomCommand::Join { session, player: player(session), edge, client_seq, options, from };
+                append(&self.bus, *room, join).await;
+            }
+            EdgeCommand::Admitted { session, from: Some(from), .. } => {
+                let leave = RoomCommand::Leave { session: *session, reason: LeaveReason::Moved };
+                append(&self.bus, from.room, leave).await;
+            }
+            EdgeCommand::Refused { session, room, from: Some(Source { room: source, number }), reason } => {
+                let (session, room, reason) = (*session, *room, reason.clone());
+                let answer = Answer::MoveRefused { session, room, reason };
+                append(&self.bus, *source, RoomCommand::Answer { request: *number, answer }).await;
+            }
+            _ => {}
+        }
+    }
+
+    /// What this session got from this room, in order.
+    pub fn of(&self, session: SessionId, room: RoomId) -> Vec<Frame> {
+        let all = self.frames.get(&session).into_iter().flatten();
+        all.filter(|frame| frame.room == room).cloned().collect()
+    }
+}
+
+fn is_answer(tag: FrameTag) -> bool {
+    matches!(tag, FrameTag::Reply | FrameTag::Error)
+}
