@@ -1,5 +1,6 @@
 //! The `chorus` binary: parses, sets up logs, and calls one `run`.
 
+mod audit;
 mod cache;
 mod cluster;
 mod dev;
@@ -36,6 +37,7 @@ enum Command {
     Publish(operate::publish::Options),
     Swap(operate::swap::Options),
     Load(load::Options),
+    Audit(audit::Options),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
             Command::Publish(options) => operate::publish::run(options).await,
             Command::Swap(options) => operate::swap::run(options).await,
             Command::Load(options) => load::run(options).await,
+            Command::Audit(options) => audit::run(options).await,
         }
     });
     match done {

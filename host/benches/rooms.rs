@@ -203,7 +203,7 @@ impl World {
         let bus = embedded::open(embedded::Options::new(dir.join("data"))).await.expect("a log");
         let store = Store::open_embedded(&dir.join("data/store.sqlite"), Durability::default()).await.expect("a store");
         let edge = MachineId("edge-1".into());
-        let frames = bus.edge_channel(&edge);
+        let frames = bus.edge_channel(&edge).await.expect("a channel");
         let started = chorus_host::start(chorus_host::Options::default(), bus.clone(), store.clone(), engine).await;
         let (host, failed) = started.expect("a host");
         tokio::spawn(async move { panic!("the host failed: {}", failed.await) });

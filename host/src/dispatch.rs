@@ -144,7 +144,9 @@ async fn move_checkpoint(host: &Shared, partition: u32) -> anyhow::Result<()> {
     let checkpoint = unsaved.unwrap_or(end).min(end);
     if checkpoint > host.store.checkpoint(partition).await? {
         host.store.set_checkpoint(partition, checkpoint).await?;
-        host.bus.truncate(partition, checkpoint).await?;
+        if host.options.truncate {
+            host.bus.truncate(partition, checkpoint).await?;
+        }
     }
     Ok(())
 }

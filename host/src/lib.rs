@@ -58,12 +58,19 @@ pub struct Options {
     pub snapshot_after: Duration,
     /// How often the checkpoint moves on and the log is cut.
     pub checkpoint_every: Duration,
+    /// Whether the log is cut behind the checkpoint. If not, it has all that was ever played, for whoever checks it.
+    pub truncate: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
         let seconds = Duration::from_secs;
-        Options { hibernate_after: seconds(60), snapshot_after: seconds(30), checkpoint_every: seconds(5) }
+        Options {
+            hibernate_after: seconds(60),
+            snapshot_after: seconds(30),
+            checkpoint_every: seconds(5),
+            truncate: true,
+        }
     }
 }
 

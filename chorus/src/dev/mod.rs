@@ -17,12 +17,7 @@ mod publish;
 mod status;
 mod watch;
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    pin::Pin,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, pin::Pin, time::Duration};
 
 use anyhow::Context as _;
 use chorus_bus::{Bus, Fsync, embedded};
@@ -96,6 +91,9 @@ pub struct Options {
     /// A room that has had nothing to do for this long is put aside: a snapshot stays, and no instance
     #[arg(long, env = "CHORUS_HIBERNATE_AFTER", value_name = "SECONDS", default_value_t = 60.0)]
     hibernate_after: f64,
+    /// Never cuts the log, so that `chorus audit` can replay all that was played; the directory grows without bound
+    #[arg(long, env = "CHORUS_KEEP_LOG")]
+    keep_log: bool,
     /// A session that has been gone for this long is over
     #[arg(long, env = "CHORUS_SESSION_EXPIRY", value_name = "SECONDS", default_value_t = 24.0 * 3600.0)]
     session_expiry: f64,
@@ -156,6 +154,7 @@ impl Dev {
         })?;
         let host_options = chorus_host::Options {
             hibernate_after: seconds(options.hibernate_after, "--hibernate-after")?,
+            truncate: !options.keep_log,
             ..chorus_host::Options::default()
         };
         let (host, failed) = chorus_host::start(host_options, bus.clone(), store.clone(), engine.clone()).await?;

@@ -5,7 +5,7 @@
  * A history is `{ players: [player] }`, and a player
  *
  *     { name, resets,                                  how often the server no longer knew its session
- *       frames: [{ connection, out, t, room, seq, id, type, data }],          in the order in which it saw or sent them
+ *       frames: [{ connection, out, t, room, seq, id, type, data, frame }],   in the order in which it saw or sent them
  *       sends:  [{ room, type, data, legal, outcome, code, reply }],          outcome: "reply", "error" or "pending"
  *       games:  [{ room, you, rounds: [{ sends, final, timedOut }] }] }       you: null for a watcher
  *

@@ -171,10 +171,12 @@ export class Player {
     return send;
   }
 
-  #remember(out, { t, room, seq, id, type, data }) {
+  /** `frame` is for `chorus audit`, which compares all of it. */
+  #remember(out, frame) {
+    const { t, room, seq, id, type, data } = frame;
     if (t === "welcome") this.connection += 1;
     const told = type === "moved" || type === "ended" ? data : undefined;
-    this.frames.push({ connection: this.connection, out, t, room, seq, id, type, data: told });
+    this.frames.push({ connection: this.connection, out, t, room, seq, id, type, data: told, frame });
   }
 
   #enter(room) {

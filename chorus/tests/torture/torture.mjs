@@ -27,6 +27,10 @@ const { values: flags } = parseArgs({
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
     minutes: { type: "string", default: "20" },
     fsync: { type: "string" },
+    /** Leaves the data directory and history.json here, for `chorus audit`. */
+    keep: { type: "string" },
+    /** More options of the server, one each. */
+    serve: { type: "string", multiple: true, default: [] },
     bin: { type: "string", default: process.env.CHORUS_BIN },
   },
 });
@@ -75,9 +79,9 @@ class Run {
 }
 
 async function main() {
-  const data = await mkdtemp(join(tmpdir(), "chorus-torture-"));
+  const data = flags.keep ?? (await mkdtemp(join(tmpdir(), "chorus-torture-")));
   const port = await freePort();
-  const args = flags.fsync ? ["--fsync", flags.fsync] : [];
+  const args = [...(flags.fsync ? ["--fsync", flags.fsync] : []), ...flags.serve];
   const server = new Server({ bin: flags.bin, data, port, args });
   await server.start();
   const run = new Run(server.url);
@@ -153,8 +157,9 @@ async function report(run, players, seconds, data) {
   const violations = [...run.failures, ...check(history)];
   for (const [name, value] of Object.entries(figures(run, players, seconds)))
     console.log(`${name.padEnd(24)} ${value}`);
-  if (violations.length === 0) return rm(data, { recursive: true, force: true });
+  if (violations.length === 0 && !flags.keep) return rm(data, { recursive: true, force: true });
   await writeFile(join(data, "history.json"), JSON.stringify(history));
+  if (violations.length === 0) return;
   tell(violations, data);
   process.exitCode = 1;
 }
@@ -206,8 +211,9 @@ function tell(violations, data) {
   for (const { rule, who, what } of violations.slice(0, MOST)) console.error(`  ${rule}: ${who}: ${what}`);
   if (violations.length > MOST) console.error(`  … and ${violations.length - MOST} more`);
   const given = Object.entries(flags)
+    .flatMap(([name, value]) => (Array.isArray(value) ? value.map((one) => [name, one]) : [[name, value]]))
     .filter(([, value]) => value !== undefined)
-    .map(([name, value]) => `--${name} ${value}`);
+    .map(([name, value]) => `--${name}=${value}`);
   console.error(`\nThe data directory and history.json are kept in ${data}. To play it again:`);
   console.error(`  node chorus/tests/torture/torture.mjs ${given.join(" ")}`);
 }

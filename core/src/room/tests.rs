@@ -595,6 +595,7 @@ fn describe(command: &EdgeCommand) -> Vec<String> {
         EdgeCommand::Join { session, .. } => vec![format!("move {}", who(*session))],
         EdgeCommand::Leave { session, .. } => vec![format!("leave {}", who(*session))],
         EdgeCommand::Kick { session, .. } => vec![format!("kick {}", who(*session))],
+        EdgeCommand::Replaced { .. } => unreachable!("no room says that"),
         EdgeCommand::Admitted { session, .. } => vec![format!("admitted {}", who(*session))],
         EdgeCommand::Refused { session, reason, .. } => vec![format!("refused {}: {reason}", who(*session))],
     }

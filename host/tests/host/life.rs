@@ -138,5 +138,5 @@ async fn rings(world: &mut World, rounds: usize) {
 
 /// Whether nothing is left of the room but its snapshot and its alarm.
 async fn asleep_now(world: &World) -> bool {
-    world.host.live_rooms() == 0 && !world.store.timers(None, 1).await.unwrap().is_empty()
+    world.host.live_rooms() == 0 && !world.store.timers(&[0], None, 1).await.unwrap().is_empty()
 }

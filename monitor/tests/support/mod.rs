@@ -9,7 +9,7 @@ use chorus_bus::Bus;
 use chorus_core::{
     command::{Player, Record, RoomCommand},
     effect::Saved,
-    ids::{Digest, Kind, MachineId, Offset, RoomId, SessionId, Time},
+    ids::{Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
     placement::Limits,
     room::{Member, State},
@@ -195,13 +195,14 @@ pub fn row(id: RoomId, name: &str, created_at: u64) -> RoomRow {
 pub const ANA: SessionId = SessionId(1);
 
 pub fn state_with_ana(name: &str) -> State {
-    let mut state = State::new(kind(name), Digest::of(GOOD), None, Time(5), 9);
+    let mut state = State::new(kind(name), Digest::of(GOOD), None, Secret(7), Time(5), 9);
     let player = Player { id: "p1".into(), name: "Ana".into() };
     let ana = Member {
         player,
         edge: MachineId("edge-1".into()),
         connected: true,
         spectator: false,
+        joined: 0,
         last_client_seq: 0,
         out_seq: 1,
         first_seq: 1,

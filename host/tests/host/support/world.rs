@@ -42,7 +42,12 @@ impl Setup {
     pub fn restless() -> Setup {
         let soon = Duration::from_millis(60);
         Setup {
-            options: Options { hibernate_after: soon, snapshot_after: soon, checkpoint_every: soon },
+            options: Options {
+                hibernate_after: soon,
+                snapshot_after: soon,
+                checkpoint_every: soon,
+                ..Options::default()
+            },
             ..Setup::default()
         }
     }
@@ -64,7 +69,7 @@ impl World {
         let bus = embedded::open(log).await.expect("the log opens");
         let store = Store::open_embedded(&dir.join("store.sqlite"), Durability::Background).await.expect("it opens");
         store.partitions(1).await.expect("the store takes the number of partitions");
-        let edge = Edge::open(&bus);
+        let edge = Edge::open(&bus).await;
         let started = chorus_host::start(setup.options, bus.clone(), store.clone(), setup.engine);
         let (host, failed) = within("the host to start", started).await.expect("the host starts");
         let failed = tokio::spawn(async {
@@ -108,7 +113,8 @@ impl World {
 
     /// All records so far, of one room.
     pub async fn log_of(&self, room: RoomId) -> Vec<(Offset, Record)> {
-        let (mut reader, end) = (self.bus.read(0, self.bus.start(0)), self.bus.end(0));
+        let (start, end) = (self.bus.start(0).await.expect("a start"), self.bus.end(0).await.expect("an end"));
+        let mut reader = self.bus.read(0, start);
         let mut log = vec![];
         while log.last().is_none_or(|(offset, _): &(Offset, Record)| offset + 1 < end) {
             within("the log to be read", reader.next(&mut log)).await.expect("the log can be read");
@@ -159,7 +165,8 @@ impl World {
 async fn append(bus: &Bus, room: RoomId, command: RoomCommand) -> Offset {
     let now = std::time::UNIX_EPOCH.elapsed().expect("it is after 1970").as_millis() as u64;
     let append = bus.append(&Record { room, time: Time(now), command });
-    within("the log to take a record", append).await.expect("the log takes it")
+    let offset = within("the log to take a record", append).await.expect("the log takes it");
+    offset.expect("this log says where")
 }
 
 /// Waits for a future that must come.
@@ -207,9 +214,9 @@ pub struct Edge {
 
 impl Edge {
     /// The same edge, whenever it is opened: what a room repeats to it can be compared.
-    fn open(bus: &Bus) -> Edge {
+    async fn open(bus: &Bus) -> Edge {
         let id = MachineId("paper".into());
-        let inbox = bus.edge_channel(&id);
+        let inbox = bus.edge_channel(&id).await.expect("a channel");
         Edge { id, bus: bus.clone(), inbox, received: vec![], frames: BTreeMap::new(), ids: BTreeMap::new() }
     }
 

@@ -1,0 +1,128 @@
+//! What players saw and sent, room by room: `{ players: [{ name, frames: [{ out, frame }] }] }`, each frame whole, in the
+//! order in which it came or went. The torture's players write it (`chorus/tests/torture/player.mjs`).
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
+
+use anyhow::Context as _;
+use chorus_core::ids::{RoomId, SessionId};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// All of it.
+#[derive(Debug, Default)]
+pub struct History {
+    pub sessions: u64,
+    pub rooms: HashMap<RoomId, OfRoom>,
+}
+
+/// What one room's players saw of it.
+pub type OfRoom = BTreeMap<SessionId, Stay>;
+
+/// What one session saw of one room, and said to it.
+#[derive(Debug, Default)]
+pub struct Stay {
+    pub player: String,
+    pub events: Vec<Event>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A message, maybe not for the first time.
+    Sent { id: u64, kind: String, data: Value },
+    /// A frame of the room's.
+    Frame { seq: u64, frame: Value },
+    /// An answer to a message that bears no number of a room: an edge's own.
+    Edge { id: u64, frame: Value },
+}
+
+#[derive(Debug, Deserialize)]
+struct Written {
+    players: Vec<Player>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Player {
+    name: String,
+    frames: Vec<Frame>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Frame {
+    #[serde(default)]
+    out: bool,
+    frame: Value,
+}
+
+/// Of one player, on the way through its frames.
+#[derive(Debug, Default)]
+struct Walk {
+    session: Option<SessionId>,
+    /// Where messages went, by their ids.
+    sent: HashMap<u64, RoomId>,
+    /// That of the latest `room` frame, to which messages go that name none.
+    current: Option<RoomId>,
+}
+
+impl History {
+    pub fn read(file: &Path) -> anyhow::Result<History> {
+        let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        History::parse(&text).with_context(|| format!("{} is no history of players", file.display()))
+    }
+
+    pub fn parse(text: &str) -> anyhow::Result<History> {
+        let Written { players } = serde_json::from_str(text)?;
+        let mut history = History::default();
+        for Player { name, frames } in players {
+            let mut walk = Walk::default();
+            for Frame { out, frame } in frames {
+                history.take(&name, &mut walk, out, frame);
+            }
+        }
+        Ok(history)
+    }
+
+    fn take(&mut self, player: &str, walk: &mut Walk, out: bool, frame: Value) {
+        let kind = frame["t"].as_str().unwrap_or_default();
+        if kind == "welcome" {
+            return self.welcome(walk, &frame);
+        }
+        let Some(session) = walk.session else { return };
+        let id = frame["id"].as_u64();
+        let named: Option<RoomId> = frame["room"].as_str().and_then(|room| room.parse().ok());
+        let (room, event) = match (out, kind, id, frame["seq"].as_u64()) {
+            (true, "msg", Some(id), _) => {
+                let Some(room) = named.or(walk.current) else { return };
+                walk.sent.insert(id, room);
+                let kind = frame["type"].as_str().unwrap_or_default().to_owned();
+                (room, Event::Sent { id, kind, data: frame.get("data").cloned().unwrap_or_default() })
+            }
+            (false, _, _, Some(seq)) => {
+                let Some(room) = named else { return };
+                if kind == "room" {
+                    walk.current = Some(room);
+                }
+                (room, Event::Frame { seq, frame })
+            }
+            (false, "reply" | "error", Some(id), None) => {
+                let Some(room) = walk.sent.get(&id) else { return };
+                (*room, Event::Edge { id, frame })
+            }
+            _ => return,
+        };
+        let stay = self.rooms.entry(room).or_default().entry(session).or_default();
+        stay.player = player.to_owned();
+        stay.events.push(event);
+    }
+
+    /// Ids are a session's own: a new one begins anew.
+    fn welcome(&mut self, walk: &mut Walk, frame: &Value) {
+        let session = frame["session"].as_str().and_then(|session| session.parse().ok());
+        if session != walk.session {
+            *walk = Walk { session, ..Walk::default() };
+            self.sessions += 1;
+        }
+    }
+}

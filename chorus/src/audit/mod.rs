@@ -1,0 +1,203 @@
+//! `chorus audit`: holds what a system did against the rooms' channels, which are the truth.
+//!
+//! ```text
+//! channels ─▶ replay, room by room (core::room and real guests) ─▶ the reference ─┐
+//!                                        history of players ─▶ judge ◀────────────┤─▶ violations
+//!                                  snapshots, rows, checkpoints ─▶ stored ◀───────┤
+//!                         what rooms have for other rooms' channels ─▶ talk ◀─────┘
+//! ```
+//! What to read in: this file opens, reads and hands out the rooms; `replay` makes the reference of one room; `judge`
+//! holds its players' histories against it; `stored` does so with the store, `talk` with other rooms' channels; `guest`
+//! runs the scripts; `report` names the rules.
+//!
+//! The reference is made by the same machine that the hosts run, from records alone, in one go, in one process. So a
+//! difference is something that did not come from the log, or did not survive: what the machines around it may not do.
+//! What the machine itself must keep (a message applied once, a number used once) is counted here, not believed.
+//!
+//! Bounds: all records are held in memory, and the frames of the rooms that are replayed at the time, one a core.
+
+mod channels;
+mod guest;
+mod history;
+mod judge;
+mod replay;
+mod report;
+mod stored;
+mod talk;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeSet,
+    num::NonZero,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+use chorus_bus::{Bus, embedded};
+use chorus_core::ids::{Offset, RoomId};
+use chorus_host::guest::{Engine, Options as EngineOptions};
+use chorus_store::{Durability, RoomFilter, Store};
+use clap::Args;
+use futures_util::{StreamExt as _, stream};
+
+use self::{
+    channels::{Channel, Channels},
+    guest::{Guests, Seat},
+    history::{History, OfRoom},
+    replay::{Beginning, Unplayable},
+    report::{Figures, Report, Unchecked, Violation},
+    stored::Stored,
+    talk::Talk,
+};
+use crate::cache;
+
+/// Holds what was played against the log
+///
+/// Replays every room from its channel and compares: the frames that players got, message by message what was
+/// acknowledged, the stored snapshots, what rooms had for each other. The directory must not be in use. Ends with 1 when
+/// anything differs.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The data directory of `chorus dev`. Run it with --keep-log: of rooms whose log was cut, less can be checked
+    #[arg(long, env = "CHORUS_DATA", value_name = "DIR", default_value = "data")]
+    data: PathBuf,
+    /// What players saw and sent, as `chorus/tests/torture` writes it
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
+    #[command(flatten)]
+    cache: cache::Options,
+    /// Prints one JSON object, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+/// Replays, compares, prints. An error when there are violations.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let history = options.history.as_deref().map(History::read).transpose()?.unwrap_or_default();
+    let jobs = std::thread::available_parallelism().map_or(2, NonZero::get);
+    let (bus, store) = open(&options.data).await?;
+    let engine = Engine::new(EngineOptions {
+        // Each room's own, and one more while it changes its component.
+        max_instances: 2 * jobs as u32,
+        ..EngineOptions::new(options.cache.dir()?)
+    })?;
+    let report = audit(&bus, &store, engine, history, jobs).await?;
+    bus.close().await?;
+    store.close().await?;
+    report.print(options.json);
+    let found = report.violations.len();
+    anyhow::ensure!(found == 0, "what was played is not what the log says: {found} violations");
+    Ok(())
+}
+
+async fn open(data: &Path) -> anyhow::Result<(Bus, Store)> {
+    // Opening makes what is missing: a slip of the pen would be audited, and found good.
+    let database = data.join("store.sqlite");
+    anyhow::ensure!(database.exists(), "{} is no data directory of chorus: it has no store.sqlite", data.display());
+    let bus = embedded::open(embedded::Options::new(data)).await.context("the data directory cannot be used")?;
+    let store = Store::open_embedded(&database, Durability::default()).await?;
+    Ok((bus, store))
+}
+
+/// What every room's task needs.
+#[derive(Debug)]
+struct Audit {
+    store: Store,
+    guests: Guests,
+    /// Of each partition.
+    checkpoints: Vec<Offset>,
+    /// The partitions whose records are all there still.
+    whole: Vec<bool>,
+}
+
+/// One room, and what is held against it.
+#[derive(Debug)]
+struct Case {
+    room: RoomId,
+    channel: Channel,
+    history: OfRoom,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+struct Verdict {
+    violations: Vec<Violation>,
+    unchecked: Option<Unchecked>,
+    figures: Figures,
+    talk: Talk,
+}
+
+async fn audit(bus: &Bus, store: &Store, engine: Engine, history: History, jobs: usize) -> anyhow::Result<Report> {
+    let channels = Channels::read(bus).await?;
+    let mut checkpoints = Vec::new();
+    for partition in 0..bus.partitions() {
+        checkpoints.push(store.checkpoint(partition).await?);
+    }
+    let mut whole = Vec::new();
+    for partition in 0..bus.partitions() {
+        whole.push(bus.start(partition).await? == 0);
+    }
+    let audit = Audit { store: store.clone(), guests: Guests::new(engine, store.clone()), checkpoints, whole };
+    let audit = Arc::new(audit);
+
+    let mut figures = Figures { records: channels.records, sessions: history.sessions, ..Figures::default() };
+    let cases = cases(store, channels, history).await?;
+    let mut verdicts =
+        stream::iter(cases).map(|case| tokio::spawn(look_at(audit.clone(), case))).buffer_unordered(jobs);
+    let (mut violations, mut unchecked, mut talk) = (Vec::new(), Vec::new(), Talk::default());
+    while let Some(verdict) = verdicts.next().await {
+        let verdict = verdict??;
+        violations.extend(verdict.violations);
+        unchecked.extend(verdict.unchecked);
+        figures.add(&verdict.figures);
+        talk.extend(verdict.talk);
+    }
+    let is_whole = |room: RoomId| audit.whole[room.partition(bus.partitions()) as usize];
+    violations.extend(talk.check(is_whole, &mut figures));
+    Ok(Report::new(figures, violations, unchecked))
+}
+
+/// Every room of which anything is known; those with the longest channels first, so that nobody waits for one at the end.
+async fn cases(store: &Store, channels: Channels, history: History) -> anyhow::Result<Vec<Case>> {
+    let Channels { mut rooms, partitions, .. } = channels;
+    let mut histories = history.rooms;
+    let stored = store.rooms(&RoomFilter::default(), None, u32::MAX).await?;
+    let mut all: BTreeSet<RoomId> = rooms.keys().chain(histories.keys()).copied().collect();
+    all.extend(stored.into_iter().map(|row| row.id));
+    let mut cases: Vec<Case> = Vec::with_capacity(all.len());
+    for room in all {
+        let empty = || Channel { partition: room.partition(partitions), records: Vec::new() };
+        let channel = rooms.remove(&room).unwrap_or_else(empty);
+        cases.push(Case { room, channel, history: histories.remove(&room).unwrap_or_default() });
+    }
+    cases.sort_by_key(|case| std::cmp::Reverse(case.channel.records.len()));
+    Ok(cases)
+}
+
+async fn look_at(audit: Arc<Audit>, case: Case) -> anyhow::Result<Verdict> {
+    let Case { room, channel, history } = case;
+    let stored = Stored::read(&audit.store, room, audit.checkpoints[channel.partition as usize]).await?;
+    let whole = audit.whole[channel.partition as usize];
+    let mut verdict = Verdict { figures: Figures { rooms: 1, ..Figures::default() }, ..Verdict::default() };
+    let Some(beginning) = Beginning::of(&channel, whole, &stored) else {
+        let why = "its log was cut, and it has no snapshot".to_owned();
+        return Ok(Verdict { unchecked: Some(Unchecked { room, why }), ..verdict });
+    };
+    let wanted = stored.snapshot.as_ref().map(|snapshot| snapshot.offset);
+    let mut seat = Seat::new(&audit.guests, room);
+    let replay = match replay::replay(room, &beginning, &channel.records, wanted, &mut seat).await {
+        Ok(replay) => replay,
+        Err(Unplayable(why)) => return Ok(Verdict { unchecked: Some(Unchecked { room, why }), ..verdict }),
+    };
+    verdict.unchecked = replay.stuck.map(|offset| Unchecked {
+        room,
+        why: format!("from offset {offset} on: its script failed there, and the log does not say what came of it"),
+    });
+    verdict.violations.extend(replay.violations.iter().cloned());
+    judge::judge(room, &replay, &history, &mut verdict.figures, &mut verdict.violations);
+    stored.check(&replay, &channel, &mut verdict.figures, &mut verdict.violations);
+    verdict.talk = Talk::of(&replay, &channel, &stored);
+    Ok(verdict)
+}

@@ -1,0 +1,415 @@
+//! One room, played again from its channel: the reference.
+//!
+//! **What the log takes back.** A `Fault` record at `F` says that the record at `O`, before it, counts for nothing. A host
+//! that had not read `F` may have applied `O` all the same (it had an older instance, a fault is not the script's alone),
+//! and have shown what came of it and of the records up to `F`. So one channel has several *timelines*, one for each
+//! number of faults that a host may have known: timeline `k` skips what the first `k` faults say, and goes up to the next
+//! one. The last of them, which knows all, is what holds. A frame that is in an earlier timeline only is *taken back*: a
+//! client may have it, since nobody could know better, but only
+//! - under a number below that of the whole view which `F` gives that member: the room jumps far for just that reason, so
+//!   no number stands for two frames on both sides of `F`, and this is checked;
+//! - until that view: numbers rise for whoever sees them, so nothing that was taken back can come after it.
+//!
+//! An undone swap needs no timeline of its own: it is undone by its `Fault`, at that offset in every replay, and what was
+//! shown until then was shown by all who had read as far.
+//!
+//! All faults are told to the machine before the first record, as a host tells those that it finds in the log's tail.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+use chorus_core::{
+    command::{EdgeCommand, Fault, Record, RoomCommand, Source},
+    effect::{Event, RestoreReason},
+    frame::RoomFrame,
+    ids::{Kind, Offset, RoomId, Secret, Seed, SessionId},
+    json::Json,
+    room::{Call, Output, Room},
+};
+
+use super::{
+    channels::Channel,
+    guest::Guest,
+    report::{At, Rule, Violation},
+    stored::Stored,
+};
+
+/// Why a room cannot be replayed. For people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unplayable(pub String);
+
+/// Where a replay begins.
+#[derive(Clone, Debug)]
+pub enum Beginning {
+    /// With nothing: the channel has all that ever happened.
+    Nothing,
+    /// After this snapshot, in which the records are that the log has no more.
+    Snapshot { offset: Offset, bytes: Arc<[u8]> },
+    /// It had ended before.
+    Ended,
+}
+
+/// What a room did, by its channel.
+#[derive(Debug, Default)]
+pub struct Replay {
+    /// Records up to here could not be replayed.
+    pub after: Option<Offset>,
+    /// Frames up to this number may have been shown to anybody before.
+    pub before: u64,
+    pub shown: HashMap<SessionId, Shown>,
+    /// Messages in the channel, by their sessions and ids.
+    pub messages: HashMap<(SessionId, u64), Received>,
+    /// What it had for other rooms' channels.
+    pub said: Vec<Said>,
+    /// Its state after the record that was asked for.
+    pub state: Option<Arc<[u8]>>,
+    pub created: Option<Offset>,
+    pub ended: Option<Offset>,
+    /// Its script failed here, and no record says what came of it: nothing after this was applied by anybody.
+    pub stuck: Option<Offset>,
+    /// What the machine itself did not keep.
+    pub violations: Vec<Violation>,
+}
+
+/// What one session was shown.
+#[derive(Debug, Default)]
+pub struct Shown {
+    /// Frames up to this number were shown to it before the replay began.
+    pub before: u64,
+    /// By number. Several, where the log has taken some back.
+    pub frames: BTreeMap<u64, Vec<Frame>>,
+    /// Records in which the room said that the session is no member.
+    pub out: Vec<Offset>,
+}
+
+/// A frame, the first record that brought it, and the `Fault` that took it back.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    pub frame: RoomFrame,
+    pub offset: Offset,
+    pub taken_back: Option<Offset>,
+}
+
+/// One message in the channel.
+#[derive(Debug)]
+pub struct Received {
+    pub kind: Box<str>,
+    pub data: Json,
+    /// Its records.
+    pub at: Vec<Offset>,
+    /// Those of them that the room did not drop.
+    pub applied: Vec<Offset>,
+}
+
+/// What a record made the room have for another room's channel.
+#[derive(Clone, Debug)]
+pub struct Said {
+    pub offset: Offset,
+    pub what: Saying,
+}
+
+#[derive(Clone, Debug)]
+pub enum Saying {
+    Tell { to: RoomId, command: RoomCommand },
+    Create { room: RoomId, kind: Kind, options: Json, source: Source, secret: Secret },
+}
+
+impl Beginning {
+    /// `None`: there is no way to begin. `whole`: nothing of the partition was cut.
+    pub fn of(channel: &Channel, whole: bool, stored: &Stored) -> Option<Beginning> {
+        let creates = |(_, record): &(Offset, Record)| matches!(record.command, RoomCommand::Create { .. });
+        if whole || channel.records.first().is_some_and(creates) {
+            return Some(Beginning::Nothing);
+        }
+        if stored.has_ended() {
+            return Some(Beginning::Ended);
+        }
+        let snapshot = stored.snapshot.as_ref()?;
+        Some(Beginning::Snapshot { offset: snapshot.offset, bytes: Arc::from(&*snapshot.state) })
+    }
+
+    fn room(&self, id: RoomId) -> Result<Room, Unplayable> {
+        match self {
+            Beginning::Nothing => Ok(Room::new(id)),
+            Beginning::Ended => Ok(Room::ended(id)),
+            Beginning::Snapshot { bytes, .. } => {
+                Room::restore(id, bytes, RestoreReason::Recovered).map_err(|error| Unplayable(error.to_string()))
+            }
+        }
+    }
+
+    fn offset(&self) -> Option<Offset> {
+        match self {
+            Beginning::Snapshot { offset, .. } => Some(*offset),
+            Beginning::Nothing | Beginning::Ended => None,
+        }
+    }
+}
+
+/// A record that a `Fault` declares void.
+#[derive(Clone, Debug)]
+struct Skip {
+    of: Offset,
+    fault: Fault,
+    /// The `Fault`'s own place.
+    said: Offset,
+}
+
+/// Plays all of a room's records. `wanted`: the record after which the state is asked for.
+pub async fn replay<G: Guest>(
+    id: RoomId,
+    beginning: &Beginning,
+    records: &[(Offset, Record)],
+    wanted: Option<Offset>,
+    guest: &mut G,
+) -> Result<Replay, Unplayable> {
+    let skips = skips(records);
+    let mut pass = Pass::new(id, beginning, guest, &skips)?;
+    pass.wanted = wanted;
+    pass.keeps_snapshots = !skips.is_empty();
+    pass.play(records).await?;
+    let Pass { mut replay, snapshots, .. } = pass;
+    for known in 0..skips.len() {
+        let (known, unknown) = skips.split_at(known);
+        let until = unknown[0].said;
+        let from = unknown.iter().map(|skip| skip.of).min().expect("there is one at least");
+        let base = snapshots.iter().rev().find(|(offset, _)| *offset < from);
+        let base = base.map(|(offset, bytes)| Beginning::Snapshot { offset: *offset, bytes: bytes.clone() });
+        let mut pass = Pass::new(id, base.as_ref().unwrap_or(beginning), guest, known)?;
+        pass.play(&records[..records.partition_point(|(offset, _)| *offset < until)]).await?;
+        let earlier = pass.replay;
+        replay.add_taken_back(id, earlier, until);
+    }
+    Ok(replay)
+}
+
+/// In the order in which the log says them; of several about one record the first.
+fn skips(records: &[(Offset, Record)]) -> Vec<Skip> {
+    let mut seen = HashSet::new();
+    let mut skips = Vec::new();
+    for (said, record) in records {
+        if let RoomCommand::Fault { offset, fault } = &record.command
+            && offset < said
+            && seen.insert(*offset)
+        {
+            skips.push(Skip { of: *offset, fault: fault.clone(), said: *said });
+        }
+    }
+    skips
+}
+
+/// One way through the records.
+struct Pass<'a, G> {
+    id: RoomId,
+    room: Room,
+    guest: &'a mut G,
+    replay: Replay,
+    wanted: Option<Offset>,
+    keeps_snapshots: bool,
+    snapshots: Vec<(Offset, Arc<[u8]>)>,
+    /// The record at hand.
+    at: Offset,
+    /// The guest was asked about the message of the record at hand.
+    asked: bool,
+}
+
+impl<'a, G: Guest> Pass<'a, G> {
+    fn new(id: RoomId, beginning: &Beginning, guest: &'a mut G, skips: &[Skip]) -> Result<Self, Unplayable> {
+        let mut room = beginning.room(id)?;
+        for skip in skips {
+            room.decide_fault(skip.of, skip.fault.clone());
+        }
+        let mut replay = Replay { after: beginning.offset(), ..Replay::default() };
+        if let Some(state) = room.state() {
+            replay.created = Some(0);
+            replay.before = state.high_seq.max(state.seq_floor);
+            for (session, member) in &state.members {
+                replay.shown.entry(*session).or_default().before = member.out_seq;
+            }
+        } else if room.has_ended() {
+            replay.before = u64::MAX;
+        }
+        Ok(Pass {
+            id,
+            room,
+            guest,
+            replay,
+            wanted: None,
+            keeps_snapshots: false,
+            snapshots: Vec::new(),
+            at: 0,
+            asked: false,
+        })
+    }
+
+    async fn play(&mut self, records: &[(Offset, Record)]) -> Result<(), Unplayable> {
+        for (offset, record) in records {
+            if self.replay.after.is_some_and(|after| *offset <= after) {
+                continue;
+            }
+            self.at = *offset;
+            self.asked = false;
+            let message = self.before_message(record);
+            self.room.record(*offset, record.clone());
+            self.carry_out().await?;
+            if let Some(message) = message {
+                self.after_message(message);
+            }
+            self.after_record();
+            if self.wanted == Some(*offset) {
+                self.room.snapshot();
+                self.carry_out().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn carry_out(&mut self) -> Result<(), Unplayable> {
+        while let Some(output) = self.room.poll_output() {
+            match output {
+                Output::Guest(call) => self.call(call).await?,
+                Output::Edge(_, command) => self.show(command),
+                Output::Append(to, command) => self.append(to, command),
+                Output::Create { id: room, kind, options, source, secret } => {
+                    self.say(Saying::Create { room, kind, options, source, secret });
+                }
+                Output::Snapshot { offset, bytes } => self.snapshot(offset, bytes),
+                Output::Ended { .. } => self.replay.ended = Some(self.at),
+                Output::Log { .. } | Output::Notice(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn call(&mut self, call: Call) -> Result<(), Unplayable> {
+        if let Call::Handle { at, event: Event::Message { .. } } = &call
+            && let Some(state) = self.room.state()
+        {
+            // A call of an earlier record, in a rebuild, has another seed.
+            self.asked |= at.seed == Seed::of(self.id, state.secret, self.at);
+        }
+        match self.guest.answer(call).await? {
+            Some(outcome) => self.room.guest(outcome),
+            None => self.room.instance_lost(),
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, command: EdgeCommand) {
+        match command {
+            EdgeCommand::Deliver { targets, frame, .. } => {
+                for target in targets {
+                    self.show_frame(target.session, target.seq, &frame);
+                }
+            }
+            EdgeCommand::Leave { session, .. } => {
+                self.replay.shown.entry(session).or_default().out.push(self.at);
+            }
+            _ => {}
+        }
+    }
+
+    fn show_frame(&mut self, session: SessionId, seq: u64, frame: &RoomFrame) {
+        let frames = self.replay.shown.entry(session).or_default().frames.entry(seq).or_default();
+        if frames.iter().any(|known| known.frame == *frame) {
+            return; // Sent again, to a member that has come back.
+        }
+        if let Some(first) = frames.first() {
+            self.replay.violations.push(Violation {
+                session: Some(session),
+                at: Some(At::Seq(seq)),
+                what: format!("first by the record at {}, then by the one at {}", first.offset, self.at),
+                ..Violation::of(Rule::NumberTwice, self.id)
+            });
+        }
+        frames.push(Frame { frame: frame.clone(), offset: self.at, taken_back: None });
+    }
+
+    /// What it has for its own channel is the host's: a fault, an end. The log has them, or nothing comes of them.
+    fn append(&mut self, to: RoomId, command: RoomCommand) {
+        let own = matches!(command, RoomCommand::Fault { .. } | RoomCommand::Close { .. });
+        if !own {
+            self.say(Saying::Tell { to, command });
+        }
+    }
+
+    fn say(&mut self, what: Saying) {
+        self.replay.said.push(Said { offset: self.at, what });
+    }
+
+    fn snapshot(&mut self, offset: Offset, bytes: Arc<[u8]>) {
+        if self.wanted == Some(offset) {
+            self.replay.state = Some(bytes.clone());
+        }
+        if self.keeps_snapshots {
+            self.snapshots.push((offset, bytes));
+        }
+        if self.guest.retires() {
+            self.room.instance_lost();
+        }
+    }
+
+    fn after_record(&mut self) {
+        if self.replay.created.is_none() && self.room.state().is_some() {
+            self.replay.created = Some(self.at);
+        }
+        // It waits for a record of its own, which may still come.
+        self.replay.stuck = if self.room.is_idle() { None } else { self.replay.stuck.or(Some(self.at)) };
+    }
+
+    /// Of a message: whose it is, and the highest id that the room has applied of that session.
+    fn before_message(&mut self, record: &Record) -> Option<((SessionId, u64), Option<u64>)> {
+        let RoomCommand::Message { session, client_seq, kind, data } = &record.command else { return None };
+        let message = (*session, *client_seq);
+        let received = self.replay.messages.entry(message);
+        let first = || Received { kind: kind.clone(), data: data.clone(), at: Vec::new(), applied: Vec::new() };
+        received.or_insert_with(first).at.push(self.at);
+        Some((message, self.highest(*session)))
+    }
+
+    /// Applied is what the guest was asked, or what the room answered itself.
+    fn after_message(&mut self, (message, before): ((SessionId, u64), Option<u64>)) {
+        let (session, id) = message;
+        let moved = self.highest(session) == Some(id) && before.is_some_and(|before| before < id);
+        if self.asked || moved {
+            self.replay.messages.get_mut(&message).expect("it was just put there").applied.push(self.at);
+        }
+    }
+
+    fn highest(&self, session: SessionId) -> Option<u64> {
+        self.room.state()?.members.get(&session).map(|member| member.last_client_seq)
+    }
+}
+
+impl Replay {
+    /// The frames of an earlier timeline, which held until the `Fault` at `until`.
+    fn add_taken_back(&mut self, id: RoomId, earlier: Replay, until: Offset) {
+        for (session, shown) in earlier.shown {
+            let ours = self.shown.entry(session).or_default();
+            ours.out.extend(shown.out);
+            for (seq, frames) in shown.frames {
+                let known = ours.frames.entry(seq).or_default();
+                for Frame { frame, offset, .. } in frames {
+                    if known.iter().any(|known| known.frame == frame) {
+                        continue;
+                    }
+                    if let Some(again) = known.iter().find(|known| known.taken_back.is_none() && known.offset >= until)
+                    {
+                        self.violations.push(Violation {
+                            session: Some(session),
+                            at: Some(At::Seq(seq)),
+                            what: format!("the record at {} uses it again, and what it stood for was taken back before, at {until}", again.offset),
+                            ..Violation::of(Rule::NumberTwice, id)
+                        });
+                    }
+                    known.push(Frame { frame, offset, taken_back: Some(until) });
+                }
+            }
+        }
+        // Whatever it told other rooms may have been told.
+        self.said.extend(earlier.said.into_iter().map(|said| Said { offset: Offset::MAX, ..said }));
+        self.violations.extend(earlier.violations);
+    }
+}

@@ -1,0 +1,118 @@
+//! What the store says of a room, against what the log says.
+//!
+//! - A snapshot is, byte for byte, the state that the records up to its offset lead to.
+//! - Below a partition's checkpoint, all records of every room that goes on are in its snapshot: whoever starts there
+//!   reads none of them.
+//! - A room that has ended in the store has ended in the log, no later.
+
+use std::sync::Arc;
+
+use chorus_core::{
+    ids::{Digest, Offset, RoomId},
+    room::State,
+    wire,
+};
+use chorus_store::{RoomRow, RoomStatus, SnapshotRow, Store, StoreError};
+
+use super::{
+    channels::Channel,
+    replay::Replay,
+    report::{At, Figures, Rule, Violation},
+};
+
+/// All that the store has of one room.
+#[derive(Debug)]
+pub struct Stored {
+    pub room: RoomId,
+    pub row: Option<RoomRow>,
+    pub snapshot: Option<SnapshotRow>,
+    /// Of its partition.
+    pub checkpoint: Offset,
+}
+
+impl Stored {
+    pub async fn read(store: &Store, room: RoomId, checkpoint: Offset) -> Result<Stored, StoreError> {
+        Ok(Stored { room, row: store.room(room).await?, snapshot: store.snapshot(room).await?, checkpoint })
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.row.as_ref().is_some_and(|row| row.status != RoomStatus::Live)
+    }
+
+    /// The last record that is in what is stored.
+    pub fn covers(&self) -> Option<Offset> {
+        let row = self.row.as_ref().filter(|_| self.has_ended()).map(|row| row.offset);
+        row.or(self.snapshot.as_ref().map(|snapshot| snapshot.offset))
+    }
+
+    pub fn check(&self, replay: &Replay, channel: &Channel, figures: &mut Figures, violations: &mut Vec<Violation>) {
+        let mut found = |rule, at: Option<Offset>, what: String| {
+            violations.push(Violation { at: at.map(At::Offset), what, ..Violation::of(rule, self.room) });
+        };
+        let is_stored = self.row.is_some() || self.snapshot.is_some();
+        if is_stored && channel.records.is_empty() && replay.after.is_none() && replay.before == 0 {
+            return found(Rule::RoomUnknown, None, "it has no record".to_owned());
+        }
+        if let Some(snapshot) = &self.snapshot {
+            figures.snapshots += 1;
+            self.compare(snapshot, replay, &mut found);
+        }
+        if let Some(behind) = self.first_uncovered(replay, channel) {
+            let covers = self.covers().map_or("there is none".to_owned(), |offset| format!("it is at {offset}"));
+            let what = format!("{covers}, and a record is below the checkpoint {}", self.checkpoint);
+            found(Rule::SnapshotBehind, Some(behind), what);
+        }
+        if let Some(row) = self.row.as_ref().filter(|_| self.has_ended())
+            && replay.before != u64::MAX
+            && replay.ended.is_none_or(|ended| ended > row.offset)
+        {
+            let ended = replay.ended.map_or("goes on".to_owned(), |ended| format!("ends at {ended}"));
+            found(Rule::EndedInStoreOnly, Some(row.offset), format!("by the log it {ended}"));
+        }
+    }
+
+    fn compare(&self, snapshot: &SnapshotRow, replay: &Replay, found: &mut impl FnMut(Rule, Option<Offset>, String)) {
+        let at = Some(snapshot.offset);
+        if replay.after == at {
+            return; // It is what the replay began with.
+        }
+        match &replay.state {
+            Some(state) if **state == *snapshot.state => {}
+            Some(state) => {
+                let (is, should) = (snapshot.hash, Digest::of(state));
+                let what = format!("it is {is}, and should be {should}{}", differences(&snapshot.state, state));
+                found(Rule::SnapshotDiffers, at, what);
+            }
+            None => found(Rule::SnapshotUnknown, at, "the room has no record there, or has ended".to_owned()),
+        }
+    }
+
+    /// The first record that nobody would read again, and that no snapshot has.
+    fn first_uncovered(&self, replay: &Replay, channel: &Channel) -> Option<Offset> {
+        let covers = self.covers();
+        let created = replay.created?;
+        let lives = |offset: Offset| created <= offset && replay.ended.is_none_or(|ended| offset <= ended);
+        let offsets = channel.records.iter().map(|(offset, _)| *offset);
+        offsets
+            .take_while(|offset| *offset < self.checkpoint)
+            .find(|offset| lives(*offset) && covers.is_none_or(|covers| *offset > covers))
+    }
+}
+
+/// Which parts of a state are not equal, for whoever looks for the reason.
+fn differences(one: &[u8], other: &Arc<[u8]>) -> String {
+    let (Ok(one), Ok(other)) = (wire::decode::<State>(one), wire::decode::<State>(other)) else {
+        return String::new();
+    };
+    macro_rules! differing {
+        ($($field:ident),*) => {
+            [$((stringify!($field), one.$field != other.$field)),*]
+        };
+    }
+    let fields = differing!(
+        component, spec, clock, offset, members, joins, high_seq, seq_floor, timers, holds, empty, sources, children,
+        ring, view, locked, metadata, faults, probation, saved
+    );
+    let names: Vec<&str> = fields.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect();
+    format!("; they differ in: {}", names.join(", "))
+}

@@ -1,0 +1,136 @@
+//! What rooms have for each other's channels: a message, the creation of a room.
+//!
+//! - A record in another room's name is one that this room asked for: its replay puts out the same.
+//! - What a record made a room ask for is in the other's channel, if the room's snapshot has that record: a snapshot is
+//!   stored only after the bus has confirmed all that came before it, so nobody would ask again.
+
+use std::collections::{HashMap, HashSet};
+
+use chorus_core::{
+    command::{Answer, Record, RoomCommand},
+    ids::{Number, Offset, RoomId},
+    wire,
+};
+
+use super::{
+    channels::Channel,
+    replay::{Replay, Said, Saying},
+    report::{At, Figures, Rule, Violation},
+    stored::Stored,
+};
+
+/// Both sides of it.
+#[derive(Debug, Default)]
+pub struct Talk {
+    asked: HashMap<Line, Asked>,
+    found: Vec<(Line, RoomId, Offset)>,
+    /// Rooms of which all is known that they ever asked for.
+    whole: HashSet<RoomId>,
+    /// Creations that came to nothing: their creator's channel says so.
+    failed: HashSet<(RoomId, Number)>,
+}
+
+/// Who asked what of whom, and how. The command's bytes, but for what only its host knows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Line {
+    from: RoomId,
+    number: Number,
+    to: RoomId,
+    bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    by: Offset,
+    /// Its room's snapshot has the record that made it ask.
+    owed: bool,
+}
+
+impl Talk {
+    /// One room's.
+    pub fn of(replay: &Replay, channel: &Channel, stored: &Stored) -> Talk {
+        let mut talk = Talk::default();
+        let room = stored.room;
+        for Said { offset, what } in &replay.said {
+            let Some(line) = asked(room, what) else { continue };
+            let owed = stored.covers().is_some_and(|covers| *offset <= covers);
+            let asked = talk.asked.entry(line).or_insert(Asked { by: *offset, owed });
+            asked.owed |= owed;
+        }
+        for (offset, record) in &channel.records {
+            talk.found.extend(found(record).map(|line| (line, room, *offset)));
+            if let RoomCommand::Answer { request, answer: Answer::CreateFailed { .. } } = &record.command {
+                talk.failed.insert((room, *request));
+            }
+        }
+        if replay.after.is_none() && replay.before == 0 {
+            talk.whole.insert(room);
+        }
+        talk
+    }
+
+    pub fn extend(&mut self, other: Talk) {
+        self.asked.extend(other.asked);
+        self.found.extend(other.found);
+        self.whole.extend(other.whole);
+        self.failed.extend(other.failed);
+    }
+
+    /// `is_whole`: of the room's partition nothing was cut.
+    pub fn check(self, is_whole: impl Fn(RoomId) -> bool, figures: &mut Figures) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        let unasked =
+            self.found.iter().filter(|(line, ..)| self.whole.contains(&line.from) && !self.asked.contains_key(line));
+        for (line, room, offset) in unasked {
+            violations.push(Violation {
+                at: Some(At::Offset(*offset)),
+                what: format!("{} of room {}", number(line.number), line.from),
+                ..Violation::of(Rule::OutputUnknown, *room)
+            });
+        }
+        figures.outputs += self.asked.len() as u64;
+        let found: HashSet<&Line> = self.found.iter().map(|(line, ..)| line).collect();
+        for (line, Asked { by, owed }) in &self.asked {
+            let failed = self.failed.contains(&(line.from, line.number));
+            if *owed && !failed && is_whole(line.to) && !found.contains(line) {
+                violations.push(Violation {
+                    at: Some(At::Offset(*by)),
+                    what: format!("{}, for room {}", number(line.number), line.to),
+                    ..Violation::of(Rule::OutputMissing, line.from)
+                });
+            }
+        }
+        violations
+    }
+}
+
+fn number(number: Number) -> String {
+    format!("output {}.{}", number.offset, number.index)
+}
+
+fn asked(from: RoomId, saying: &Saying) -> Option<Line> {
+    match saying {
+        Saying::Tell { to, command: RoomCommand::RoomMessage { number, data, .. } } => {
+            Some(Line { from, number: *number, to: *to, bytes: wire::encode(data) })
+        }
+        // What it answers to itself.
+        Saying::Tell { .. } => None,
+        Saying::Create { room, kind, options, source, secret } => {
+            let bytes = wire::encode(&(kind, options, secret));
+            Some(Line { from, number: source.number, to: *room, bytes })
+        }
+    }
+}
+
+fn found(Record { room, command, .. }: &Record) -> Option<Line> {
+    match command {
+        RoomCommand::RoomMessage { from, number, data } => {
+            Some(Line { from: *from, number: *number, to: *room, bytes: wire::encode(data) })
+        }
+        RoomCommand::Create { kind, options, creator: Some(creator), secret, .. } => {
+            let bytes = wire::encode(&(kind, options, secret));
+            Some(Line { from: creator.room, number: creator.number, to: *room, bytes })
+        }
+        _ => None,
+    }
+}
