@@ -12,6 +12,7 @@ pub mod effect;
 pub mod frame;
 pub mod ids;
 pub mod json;
+pub mod planted;
 pub mod room;
 pub mod session;
 pub mod wire;

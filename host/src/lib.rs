@@ -18,6 +18,8 @@ pub mod guest;
 mod life;
 mod mailbox;
 mod outbox;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 mod saver;
 
 use std::{
@@ -208,6 +210,11 @@ impl Host {
         rooms.sort_unstable();
         rooms.dedup();
         for room in &rooms {
+            #[cfg(feature = "planted-bugs")]
+            if chorus_core::planted::planted(chorus_core::planted::Bug::SwapOutsideTheLog) {
+                planted::outside_the_log(host, *room, RoomCommand::Swap { component: digest, rollout: None });
+                continue;
+            }
             host.append(*room, RoomCommand::Swap { component: digest, rollout: None }).await?;
         }
         Ok(rooms.len())

@@ -22,6 +22,8 @@ use crate::{Append, Backend, Bus, FlushError, Fsync, OpenError, SkipError, Trunc
 mod edges;
 mod lock;
 mod partition;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 mod reader;
 mod segment;
 mod tail;

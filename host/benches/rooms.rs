@@ -1,0 +1,321 @@
+//! What a room costs without sockets: `cargo bench -p chorus-host`, after `node guests/build.mjs`.
+//!
+//! A plain harness: each figure is the median of many single ones, so that one that was disturbed counts for one. The
+//! figures of one run are to be compared with those of another on the same machine, nothing else.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use chorus_bus::{Bus, EdgeReceiver, embedded};
+use chorus_core::{
+    command::{EdgeCommand, Player, Record, RoomCommand},
+    effect::{Effect, Event, MemberInfo, Moment, RoomInfo},
+    frame::FrameTag,
+    ids::{Digest, Kind, MachineId, RoomId, Secret, Seed, SessionId, Time},
+    json::Json,
+};
+use chorus_host::{
+    Host,
+    guest::{Component, Engine, Instance, Options},
+};
+use chorus_store::{Durability, Store};
+
+const NOW: Time = Time(1_700_000_000_000);
+
+fn main() {
+    // One thread, as a server with one core has.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(run());
+}
+
+async fn run() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let engine = Engine::new(Options::new(dir.path().join("cache"))).expect("an engine");
+    let others: Vec<String> = std::env::args().skip(1).filter(|arg| arg.ends_with(".wasm")).collect();
+    if !others.is_empty() {
+        return compare(&engine, &others).await;
+    }
+    let (echo, game) = (Built::find("bench-room"), Built::find("tic-tac-toe"));
+
+    title("one call of a guest");
+    guest_echo(&echo.load(&engine).await).await;
+    let component = game.load(&engine).await;
+    guest_move(&component).await;
+    guest_start(&component).await;
+
+    title("one message through a room: the log, the room, the frame for the edge");
+    let mut world = World::start(dir.path(), engine).await;
+    world.publish(&echo).await;
+    world.publish(&game).await;
+    message_through_a_room(&mut world, &echo).await;
+    create_to_first_frame(&mut world, &echo).await;
+}
+
+/// The same message to each of these components: what a change of the SDK or of the tools does.
+async fn compare(engine: &Engine, files: &[String]) {
+    for file in files {
+        let wasm = std::fs::read(file).expect("a component");
+        let component = engine.load(Digest::of(&wasm), &wasm).await.expect("it loads");
+        title(file);
+        match component.manifest().messages.contains("move") {
+            true => guest_move(&component).await,
+            false => guest_echo(&component).await,
+        }
+    }
+}
+
+// ---- figures ----
+
+fn title(text: &str) {
+    println!("{text}");
+}
+
+fn say(what: &str, mut times: Vec<Duration>, more: &str) {
+    times.sort();
+    let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize].as_nanos() as f64 / 1e3;
+    println!("  {what:<44} p50 {:>8.1} µs   p99 {:>8.1} µs   {more}", at(0.5), at(0.99));
+}
+
+// ---- the guest alone ----
+
+async fn guest_echo(component: &Component) {
+    let mut room = Guest::open(component, r#"{}"#, &[SessionId(1)]).await;
+    let echo = message(SessionId(1), "echo", r#"{"text":"a word or two of a game"}"#);
+    let (times, fuel) = room.repeat(&echo, 20_000).await;
+    say("echo", times, &format!("{fuel} fuel"));
+    let data = format!(r#"{{"text":"{}"}}"#, "x".repeat(4000));
+    let (times, fuel) = room.repeat(&message(SessionId(1), "echo", &data), 2_000).await;
+    say("echo of 4 kB", times, &format!("{fuel} fuel"));
+}
+
+async fn guest_move(component: &Component) {
+    let seats = [SessionId(1), SessionId(2)];
+    let mut room = Guest::open(component, r#"{"seats":["1","2"]}"#, &seats).await;
+    let (mut times, mut fuels) = (Vec::new(), Vec::new());
+    for _ in 0..500 {
+        for cell in [0, 1, 2, 4, 3, 5, 7, 6, 8] {
+            let data = format!(r#"{{"cell":{cell}}}"#);
+            // Whoever's turn it is not is refused; that costs no state.
+            for seat in seats {
+                let began = Instant::now();
+                let called = room.handle(&message(seat, "move", &data)).await;
+                if called.0.iter().any(|effect| matches!(effect, Effect::Reply { .. })) {
+                    times.push(began.elapsed());
+                    fuels.push(called.1);
+                    break;
+                }
+            }
+        }
+        for seat in seats {
+            room.handle(&message(seat, "rematch", "null")).await;
+        }
+    }
+    fuels.sort_unstable();
+    say("move in tic-tac-toe", times, &format!("{} fuel", fuels[fuels.len() / 2]));
+}
+
+async fn guest_start(component: &Component) {
+    let mut times = Vec::new();
+    for _ in 0..300 {
+        let began = Instant::now();
+        let room = Guest::open(component, r#"{"seats":["1","2"]}"#, &[]).await;
+        times.push(began.elapsed());
+        drop(room);
+    }
+    say("a new instance, opened and created", times, "");
+}
+
+/// A guest, and what a host would know of it.
+struct Guest {
+    instance: Instance,
+    offset: u64,
+}
+
+impl Guest {
+    async fn open(component: &Component, options: &str, sessions: &[SessionId]) -> Guest {
+        let at = moment(1);
+        let instance = component.instantiate(RoomId(1), &at).await.expect("an instance");
+        let info = RoomInfo {
+            id: RoomId(1),
+            kind: Kind::lobby(),
+            creator: None,
+            at,
+            members: Vec::new(),
+            locked: false,
+            restored: None,
+        };
+        let mut guest = Guest { instance, offset: 1 };
+        guest.instance.open(&info, None).await.expect("it opens");
+        guest.handle(&Event::Create { options: Json::trusted(options) }).await;
+        for session in sessions {
+            let player = Player { id: session.0.to_string().into(), name: "Ana".into() };
+            let member = MemberInfo { session: *session, player, connected: true, spectator: false };
+            guest.handle(&Event::Join { member, options: Json::trusted("{}"), from: None }).await;
+        }
+        guest
+    }
+
+    async fn handle(&mut self, event: &Event) -> (Vec<Effect>, u64) {
+        self.offset += 1;
+        let at = moment(self.offset);
+        match self.instance.handle(&at, event).await {
+            Ok(called) => (called.effects, called.fuel),
+            Err(error) => panic!("{event:?}: {error}"),
+        }
+    }
+
+    async fn repeat(&mut self, event: &Event, times: usize) -> (Vec<Duration>, u64) {
+        let mut all = Vec::with_capacity(times);
+        let mut fuel = 0;
+        for _ in 0..times {
+            let began = Instant::now();
+            fuel = self.handle(event).await.1;
+            all.push(began.elapsed());
+        }
+        (all, fuel)
+    }
+}
+
+fn moment(offset: u64) -> Moment {
+    Moment { now: NOW, seed: Seed::of(RoomId(1), Secret(7), offset) }
+}
+
+fn message(session: SessionId, kind: &str, data: &str) -> Event {
+    Event::Message { session, kind: kind.into(), data: Json::trusted(data) }
+}
+
+// ---- the whole host ----
+
+/// A host on a log and a store, and the edge that its rooms send to.
+struct World {
+    bus: Bus,
+    store: Store,
+    host: Host,
+    edge: MachineId,
+    frames: EdgeReceiver,
+}
+
+impl World {
+    async fn start(dir: &Path, engine: Engine) -> World {
+        let bus = embedded::open(embedded::Options::new(dir.join("data"))).await.expect("a log");
+        let store = Store::open_embedded(&dir.join("data/store.sqlite"), Durability::default()).await.expect("a store");
+        let edge = MachineId("edge-1".into());
+        let frames = bus.edge_channel(&edge);
+        let started = chorus_host::start(chorus_host::Options::default(), bus.clone(), store.clone(), engine).await;
+        let (host, failed) = started.expect("a host");
+        tokio::spawn(async move { panic!("the host failed: {}", failed.await) });
+        World { bus, store, host, edge, frames }
+    }
+
+    async fn publish(&self, guest: &Built) {
+        self.store.publish(&guest.kind, guest.digest, &guest.wasm).await.expect("it is stored");
+        self.host.activate(&guest.kind, guest.digest).await.expect("it is activated");
+    }
+
+    fn append(&self, room: RoomId, command: RoomCommand) {
+        drop(self.bus.append(&Record { room, time: NOW, command }));
+    }
+
+    fn create(&self, room: RoomId, guest: &Built) {
+        let (kind, component, options) = (guest.kind.clone(), guest.digest, Json::trusted("{}"));
+        self.append(room, RoomCommand::Create { kind, component, options, creator: None, secret: Secret(7) });
+    }
+
+    fn join(&self, room: RoomId, session: SessionId) {
+        let player = Player { id: "1".into(), name: "Ana".into() };
+        let (edge, options) = (self.edge.clone(), Json::trusted("{}"));
+        self.append(room, RoomCommand::Join { session, player, edge, client_seq: 0, options, from: None });
+    }
+
+    /// Waits until the edge has that many frames of this kind.
+    async fn frames(&mut self, tag: FrameTag, mut count: usize) {
+        let mut commands = Vec::new();
+        while count > 0 {
+            self.frames.recv_many(&mut commands).await.expect("the edge keeps up");
+            for command in commands.drain(..) {
+                let is_one = matches!(&command, EdgeCommand::Deliver { frame, .. } if frame.tag == tag);
+                count = count.saturating_sub(usize::from(is_one));
+            }
+        }
+    }
+}
+
+async fn message_through_a_room(world: &mut World, echo: &Built) {
+    let rooms: Vec<RoomId> = (100..200).map(RoomId).collect();
+    for room in &rooms {
+        world.create(*room, echo);
+        world.join(*room, SessionId(room.0));
+    }
+    world.frames(FrameTag::Room, rooms.len()).await;
+    let mut seq = 0;
+    let mut say_in = |world: &World, room: RoomId| {
+        seq += 1;
+        let data = Json::trusted(r#"{"text":"a word or two of a game"}"#);
+        let session = SessionId(room.0);
+        world.append(room, RoomCommand::Message { session, client_seq: seq, kind: "echo".into(), data });
+    };
+    let mut times = Vec::new();
+    for _ in 0..20_000 {
+        let began = Instant::now();
+        say_in(world, rooms[0]);
+        world.frames(FrameTag::Reply, 1).await;
+        times.push(began.elapsed());
+    }
+    say("one at a time", times, "");
+    let (began, rounds) = (Instant::now(), 200);
+    for _ in 0..rounds {
+        for room in &rooms {
+            say_in(world, *room);
+        }
+        world.frames(FrameTag::Reply, rooms.len()).await;
+    }
+    let each = began.elapsed() / (rounds * rooms.len() as u32);
+    println!("  {:<44} {:>12.1} µs each", "one to each of 100 rooms at a time", each.as_nanos() as f64 / 1e3);
+}
+
+async fn create_to_first_frame(world: &mut World, echo: &Built) {
+    let mut times = Vec::new();
+    for number in 0..500 {
+        let room = RoomId(1_000_000 + number);
+        let began = Instant::now();
+        world.create(room, echo);
+        world.join(room, SessionId(1));
+        world.frames(FrameTag::Room, 1).await;
+        times.push(began.elapsed());
+    }
+    say("a room created, to its first frame", times, "");
+}
+
+// ---- components ----
+
+/// A component, as the build has left it.
+struct Built {
+    kind: Kind,
+    digest: Digest,
+    wasm: Vec<u8>,
+}
+
+impl Built {
+    fn find(kind: &str) -> Built {
+        #[derive(serde::Deserialize)]
+        struct Entry {
+            digest: String,
+            file: PathBuf,
+        }
+        let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests/dist");
+        let manifest = std::fs::read_to_string(dist.join("manifest.json"));
+        let manifest = manifest.expect("guests are built: run `node guests/build.mjs`");
+        let mut manifest: BTreeMap<String, Entry> = serde_json::from_str(&manifest).expect("a manifest");
+        let entry = manifest.remove(kind).unwrap_or_else(|| panic!("{kind} is built: run `node guests/build.mjs`"));
+        let wasm = std::fs::read(dist.join(entry.file)).expect("a component");
+        let digest = entry.digest.parse().expect("a digest");
+        Built { kind: Kind::new(kind).expect("a kind"), digest, wasm }
+    }
+
+    async fn load(&self, engine: &Engine) -> Component {
+        engine.load(self.digest, &self.wasm).await.expect("it loads")
+    }
+}
