@@ -43,6 +43,11 @@ enum Command {
 fn main() -> ExitCode {
     let Chorus { logging, command } = Chorus::parse();
     logging::start(&logging);
+    #[cfg(feature = "planted-bugs")]
+    if let Ok(name) = std::env::var("CHORUS_PLANT") {
+        tracing::error!("this process has a bug on purpose: {name}");
+        chorus_core::planted::plant(&name);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.expect("a process that cannot start threads cannot do anything");
     let done = runtime.block_on(async {

@@ -13,6 +13,7 @@ pub mod frame;
 pub mod ids;
 pub mod json;
 pub mod placement;
+pub mod planted;
 pub mod room;
 pub mod session;
 pub mod wire;

@@ -91,7 +91,12 @@ pub async fn run(
 }
 
 /// Under the map's lock, so that a room that is put aside has either seen the record or is woken by it.
-fn dispatch(host: &Arc<Shared>, room: RoomId, why: RestoreReason, records: impl IntoIterator<Item = (Offset, Record)>) {
+pub fn dispatch(
+    host: &Arc<Shared>,
+    room: RoomId,
+    why: RestoreReason,
+    records: impl IntoIterator<Item = (Offset, Record)>,
+) {
     let mut rooms = host.rooms();
     let mailbox = rooms.entry(room).or_insert_with(|| bring_to_life(host, room, why));
     for (offset, record) in records {

@@ -20,6 +20,8 @@ mod life;
 mod mailbox;
 mod outbox;
 mod partitions;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 mod saver;
 
 use std::{
@@ -231,6 +233,11 @@ impl Host {
         rooms.sort_unstable();
         rooms.dedup();
         for room in &rooms {
+            #[cfg(feature = "planted-bugs")]
+            if chorus_core::planted::planted(chorus_core::planted::Bug::SwapOutsideTheLog) {
+                planted::outside_the_log(host, *room, RoomCommand::Swap { component: digest, rollout: None });
+                continue;
+            }
             host.append(*room, RoomCommand::Swap { component: digest, rollout: None }).await?;
         }
         Ok(rooms.len())

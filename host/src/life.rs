@@ -15,6 +15,7 @@ use chorus_core::{
     effect::{Effect, LogLevel, RestoreReason, RoomInfo, Saved},
     ids::{Digest, Kind, MachineId, Number, Offset, RoomId, Secret, Time},
     json::Json,
+    planted::{Bug, planted},
     room::{Call, Notice, Outcome, Output, Room, State, SwappedTo},
 };
 use chorus_store::{RoomRow, RoomStatus, RoomUpdate, Snapshot};
@@ -442,7 +443,13 @@ impl Life {
             && self.rung != Some(id)
         {
             self.rung = Some(id);
-            self.append(self.id, RoomCommand::Timer { id }).await?;
+            match planted(Bug::TimerOutsideTheLog) {
+                false => self.append(self.id, RoomCommand::Timer { id }).await?,
+                true => {
+                    let record = Record { room: self.id, time: now(), command: RoomCommand::Timer { id } };
+                    self.hand_in(self.seen.map_or(0, |seen| seen + 1), record);
+                }
+            }
             self.quiet_since = Instant::now();
         }
         let late = self.unsaved_since.is_some_and(|since| since.elapsed() >= self.host.options.snapshot_after);

@@ -81,7 +81,12 @@ async fn run(store: Store, mut queue: mpsc::Receiver<Order>) {
 
 async fn save_all(store: &Store, jobs: Vec<Job>) {
     let told: Vec<_> = jobs.iter().map(|job| (job.mailbox.clone(), job.update.row.id, job.update.row.offset)).collect();
-    let given_up = write(store, jobs.into_iter().map(|job| job.update).collect()).await;
+    let updates: Vec<RoomUpdate> = jobs.into_iter().map(|job| job.update).collect();
+    #[cfg(feature = "planted-bugs")]
+    let older = crate::planted::older(&updates);
+    let given_up = write(store, updates).await;
+    #[cfg(feature = "planted-bugs")]
+    write(store, older).await;
     for (mailbox, room, offset) in told {
         if !given_up.contains(&room) {
             mailbox.stored(offset);

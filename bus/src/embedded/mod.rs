@@ -29,6 +29,8 @@ use crate::{Append, Backend, Bus, FlushError, Fsync, OpenError, SkipError, Stopp
 mod edges;
 mod lock;
 mod partition;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 mod reader;
 mod segment;
 mod tail;

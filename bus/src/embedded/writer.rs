@@ -133,6 +133,10 @@ impl Writer {
             self.segment.file.write_all_at(&bytes[..bytes_written.min(bytes.len())], at)?;
             return Err(io::ErrorKind::StorageFull.into());
         }
+        #[cfg(feature = "planted-bugs")]
+        if super::planted::put_off(&self.segment, bytes, at) {
+            return Ok(());
+        }
         self.segment.file.write_all_at(bytes, at)
     }
 
@@ -242,6 +246,8 @@ async fn sync(partition: &Arc<Partition>, segment: Arc<Segment>, end: Offset) ->
         if fault {
             return Err(io::Error::other("a planted fault"));
         }
+        #[cfg(feature = "planted-bugs")]
+        super::planted::catch_up()?;
         file.file.sync_data()
     });
     synced.await.map_err(|error| stopped("sync", &segment, error))?;

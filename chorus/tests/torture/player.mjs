@@ -48,7 +48,7 @@ export class Player {
       "disconnected",
       ({ willRetry, code }) => willRetry || this.run.fail(`${this.name} was sent away with ${code}`),
     );
-    client.on("room", (room) => room.kind !== "lobby" && this.#enter(room));
+    client.on("room", (room) => room.kind === "tic-tac-toe" && this.#enter(room));
     client.connect();
     return client;
   }

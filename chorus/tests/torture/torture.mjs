@@ -158,7 +158,7 @@ async function report(run, players, seconds, data) {
   for (const [name, value] of Object.entries(figures(run, players, seconds)))
     console.log(`${name.padEnd(24)} ${value}`);
   if (violations.length === 0 && !flags.keep) return rm(data, { recursive: true, force: true });
-  await writeFile(join(data, "history.json"), JSON.stringify(history));
+  await writeFile(join(data, "history.json"), JSON.stringify({ ...history, violations }));
   if (violations.length === 0) return;
   tell(violations, data);
   process.exitCode = 1;

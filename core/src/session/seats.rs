@@ -8,6 +8,7 @@ use crate::{
     frame::{CloseCode, ErrorCode, FrameTag, RoomFrame},
     ids::{RoomId, SessionId, Time},
     json::Json,
+    planted::{Bug, planted},
 };
 
 /// Rooms left and moves answered that are remembered. What a room repeats after a crash is recent.
@@ -203,6 +204,9 @@ impl Session {
         let Some(at) = self.seats.iter().position(|seat| seat.room == room) else { return };
         let seat = &mut self.seats[at];
         if seq <= seat.seen {
+            if planted(Bug::EdgeDuplicates) {
+                self.outputs.push_back(Output::Send(Outgoing::Room { seq, frame: frame.clone() }));
+            }
             return;
         }
         seat.certain = true;

@@ -1,6 +1,6 @@
 //! A host that is gone from one moment to the next, and the one that goes on from its log and store.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use chorus_core::{command::RoomCommand, frame::FrameTag, ids::RoomId};
 use serde_json::json;
@@ -125,18 +125,7 @@ fn whoever_comes_back_after_a_crash_gets_just_what_it_missed() {
 #[test]
 fn snapshots_that_are_ahead_of_the_checkpoint_hold_nothing_up() {
     let dir = tempfile::tempdir().unwrap();
-    life(async {
-        let never = Duration::from_secs(3600);
-        let setup = Setup::restless();
-        let options = chorus_host::Options { checkpoint_every: never, ..setup.options };
-        let mut world = World::open(dir.path(), Setup { options, ..setup }).await;
-        world.publish("counter", "counter-v1").await;
-        world.create(ROOM, "counter", json!({})).await;
-        world.edge.join(ANA, ROOM).await;
-        world.edge.say(ANA, ROOM, "add", json!(1)).await.unwrap();
-        world.quiet().await;
-        assert_eq!(world.store.checkpoint(0).await.unwrap(), 0);
-    });
+    life(counts_to_three_and_sleeps(dir.path()));
     life(async {
         let mut world = World::open(dir.path(), Setup::restless()).await;
         world.quiet().await;
@@ -148,27 +137,33 @@ fn snapshots_that_are_ahead_of_the_checkpoint_hold_nothing_up() {
 #[test]
 fn a_log_that_has_lost_its_end_goes_on_after_the_store() {
     let dir = tempfile::tempdir().unwrap();
-    life(async {
-        let mut world = World::open(dir.path(), Setup::default()).await;
-        world.publish("counter", "counter-v1").await;
-        world.create(ROOM, "counter", json!({})).await;
-        world.edge.join(ANA, ROOM).await;
-        world.edge.say(ANA, ROOM, "add", json!(3)).await.unwrap();
-        world.close().await;
-    });
+    life(counts_to_three_and_sleeps(dir.path()));
     // Worse than what a power cut leaves.
     std::fs::remove_dir_all(dir.path().join("log")).unwrap();
-    // The second time nothing is appended; the third must start, too.
-    for ids in [1, 1, 2] {
+    // The first time nothing is appended; the second must start all the same, and the third must not take a record for
+    // one that its snapshot has.
+    for used in [1, 1, 2] {
         life(async {
             let mut world = World::open(dir.path(), Setup::default()).await;
-            world.edge.continue_from(ANA, ids);
-            if ids == 2 {
+            world.edge.continue_from(ANA, used);
+            if used == 2 {
                 assert_eq!(world.edge.say(ANA, ROOM, "add", json!(1)).await, Ok(json!(4)));
             }
-            world.close().await;
         });
     }
+}
+
+/// A life whose snapshots are stored, and whose checkpoint has never moved.
+async fn counts_to_three_and_sleeps(dir: &Path) {
+    let setup = Setup::restless();
+    let options = chorus_host::Options { checkpoint_every: Duration::from_secs(3600), ..setup.options };
+    let mut world = World::open(dir, Setup { options, ..setup }).await;
+    world.publish("counter", "counter-v1").await;
+    world.create(ROOM, "counter", json!({})).await;
+    world.edge.join(ANA, ROOM).await;
+    world.edge.say(ANA, ROOM, "add", json!(3)).await.unwrap();
+    world.quiet().await;
+    assert_eq!(world.store.checkpoint(0).await.unwrap(), 0);
 }
 
 /// One life of a process: when the story is told, everything that runs is gone, wherever it was.

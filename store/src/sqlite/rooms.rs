@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use chorus_core::{
     ids::{Digest, Kind, Offset, RoomId, Time},
     json::Json,
+    planted::{Bug, planted},
 };
 use sqlx::{SqliteConnection, SqlitePool};
 
@@ -76,6 +77,10 @@ async fn write_snapshot(
     db: &mut SqliteConnection,
 ) -> Result<(), StoreError> {
     let at = StoreError::at("write a snapshot");
+    if planted(Bug::OlderSnapshot) {
+        let unguarded = sqlx::query("DELETE FROM snapshots WHERE room = ?1").bind(id(room.0));
+        unguarded.execute(&mut *db).await.map_err(&at)?;
+    }
     let upsert = "INSERT INTO snapshots (room, \"offset\", component, hash, state)
                   SELECT ?1, ?2, ?3, ?4, ?5 WHERE (SELECT status FROM rooms WHERE id = ?1) = 'live'
                   ON CONFLICT (room) DO UPDATE SET \"offset\" = ?2, component = ?3, hash = ?4, state = ?5

@@ -1,0 +1,151 @@
+/**
+ * Torture without a game: clients in one room that draws lots and sets timers, and that tells all of it to everybody. They
+ * talk without waiting, lose their connections (also without closing them, as a phone does that changes its network),
+ * and the process is killed, or comes back with another component for the room.
+ *
+ *     node chatter.mjs --bin PATH --keep DIR [--kills 4] [--talkers 8] [--swaps] [--seed 1] [--serve OPTION …]
+ *
+ * What games do rarely happens here all the time: frames that come twice, timers, snapshots, swaps. Whether all is well
+ * only `chorus audit` can say, so DIR keeps the directory and history.json. Exits with 1 when the checker finds anything.
+ */
+
+import { createHash } from "node:crypto";
+import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+import { freePort, Server } from "../server.mjs";
+import { check } from "./checker.mjs";
+import { Player } from "./player.mjs";
+import { random } from "./random.mjs";
+
+const { values: flags } = parseArgs({
+  options: {
+    kills: { type: "string", default: "4" },
+    talkers: { type: "string", default: "8" },
+    seed: { type: "string", default: "1" },
+    swaps: { type: "boolean", default: false },
+    keep: { type: "string" },
+    serve: { type: "string", multiple: true, default: [] },
+    bin: { type: "string", default: process.env.CHORUS_BIN },
+  },
+});
+
+const GUESTS = fileURLToPath(new URL("../../../guests", import.meta.url));
+/** The room that all are in. */
+const KIND = "chance-and-time";
+const LIFE_MS = [500, 1500];
+const PAUSE_MS = [0, 20];
+const LOST = 0.03;
+/** Nobody waits longer than this for what was left to say. */
+const FINISH_MS = 30_000;
+
+/** Talks to the room, and goes away without a word now and then. */
+class Talker extends Player {
+  async play() {
+    const answers = [];
+    while (!this.run.done && !this.run.aborted) {
+      await sleep(this.dice.between(...PAUSE_MS));
+      const { room } = this.client;
+      if (!room) continue;
+      answers.push(this.send(room, ...this.#words()));
+      if (this.dice.happens(LOST)) this.#lose();
+    }
+    await Promise.all(answers);
+  }
+
+  #words() {
+    return this.dice.pick([["draw"], ["luck"], ["deal"], ["later", 30]]);
+  }
+
+  /** The server sees the end of a connection, or does not: then the next one takes its place. */
+  #lose() {
+    if (this.dice.happens(0.5)) this.socket.terminate();
+    else this.socket.onclose?.({ code: 1006, reason: "" });
+  }
+}
+
+async function main() {
+  const guests = join(flags.keep, "guests");
+  await copyGuests(guests);
+  const port = await freePort();
+  const args = ["--guests", guests, "--fixtures", "--lobby", KIND, "--rate", "100000", "--keep-log", ...flags.serve];
+  const server = new Server({ bin: flags.bin, data: flags.keep, port, args });
+  await server.start();
+  process.once("SIGINT", () => server.kill9().then(() => process.exit(130)));
+  const run = new Run(server.url);
+  const talkers = Array.from({ length: Number(flags.talkers) }, (_, n) => new Talker(`talker ${n + 1}`, run));
+  const talked = Promise.all(talkers.map((talker) => talker.play()));
+  await killAndTalk(run, server, guests);
+  run.done = true;
+  const late = await Promise.race([talked, sleep(FINISH_MS, "late", { ref: false })]);
+  if (late === "late") run.fail(`some still wait for answers, ${FINISH_MS} ms after the last kill`);
+  for (const talker of talkers) talker.close();
+  await server.stop();
+  await report(run, talkers);
+}
+
+class Run {
+  constructor(url) {
+    Object.assign(this, { url, seed: flags.seed, done: false, aborted: false, failures: [] });
+  }
+
+  acknowledged() {}
+
+  fail(what) {
+    this.failures.push({ rule: "the run failed", who: "chatter", what });
+    this.aborted = true;
+  }
+}
+
+async function killAndTalk(run, server, guests) {
+  const dice = random(run.seed, "kills");
+  for (let kills = 0; kills < Number(flags.kills) && !run.aborted; kills += 1) {
+    await sleep(dice.between(...LIFE_MS));
+    await server.kill9();
+    if (flags.swaps) await anotherComponent(guests, kills);
+    await server.start().catch((error) => run.fail(error.message));
+  }
+  await sleep(dice.between(...LIFE_MS));
+}
+
+/** As they are, but for a list of components of their own. */
+async function copyGuests(to) {
+  await mkdir(join(to, "dist"), { recursive: true });
+  const link = (from, names) =>
+    Promise.all(names.map((name) => symlink(join(from, name), join(to, from === GUESTS ? name : join("dist", name)))));
+  const others = (await readdir(GUESTS)).filter((name) => name !== "dist");
+  const components = (await readdir(join(GUESTS, "dist"))).filter((name) => name.endsWith(".wasm"));
+  await link(GUESTS, others);
+  await link(join(GUESTS, "dist"), components);
+  await writeFile(join(to, "dist/manifest.json"), await readFile(join(GUESTS, "dist/manifest.json")));
+}
+
+/** The same script under another digest: a custom section at its end, which says nothing. */
+async function anotherComponent(guests, number) {
+  const path = join(guests, "dist/manifest.json");
+  const manifest = JSON.parse(await readFile(path, "utf8"));
+  const entry = manifest[KIND];
+  const name = Buffer.from(`version ${number}`);
+  const section = Buffer.concat([Buffer.from([0, name.length + 1, name.length]), name]);
+  const wasm = Buffer.concat([await readFile(join(guests, "dist", entry.file)), section]);
+  const digest = createHash("sha256").update(wasm).digest("hex");
+  manifest[KIND] = { ...entry, digest, file: `${KIND}-${digest.slice(0, 12)}.wasm` };
+  await writeFile(join(guests, "dist", manifest[KIND].file), wasm);
+  await writeFile(path, JSON.stringify(manifest));
+}
+
+async function report(run, talkers) {
+  const history = { players: talkers.map((talker) => talker.history()) };
+  const violations = [...run.failures, ...check(history)];
+  await writeFile(join(flags.keep, "history.json"), JSON.stringify({ ...history, violations }));
+  const count = (of) => talkers.reduce((sum, talker) => sum + of(talker), 0);
+  console.log(`messages ${count(({ sends }) => sends.length)}, frames ${count(({ frames }) => frames.length)}`);
+  console.log(`resumes ${count(({ client }) => client.resumes)}, duplicates ${count(({ client }) => client.duplicates)}`);
+  for (const { rule, who, what } of violations.slice(0, 20)) console.error(`  ${rule}: ${who}: ${what}`);
+  process.exitCode = violations.length > 0 ? 1 : 0;
+}
+
+await main();

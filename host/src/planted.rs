@@ -1,0 +1,34 @@
+//! [`Bug::SwapOutsideTheLog`] and [`Bug::OlderSnapshot`], planted, as far as they take more than a line.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use chorus_core::{
+    command::{Record, RoomCommand},
+    effect::RestoreReason,
+    ids::RoomId,
+    planted::{Bug, planted},
+};
+use chorus_store::RoomUpdate;
+
+use crate::{Shared, dispatch, now};
+
+/// The room takes it for the next record of its channel, where nobody finds it again.
+pub fn outside_the_log(host: &Arc<Shared>, room: RoomId, command: RoomCommand) {
+    let offset = host.bus.end(room.partition(host.bus.partitions()));
+    let record = Record { room, time: now(), command };
+    dispatch::dispatch(host, room, RestoreReason::Woken, [(offset, record)]);
+}
+
+/// The first snapshots of these rooms that this process has stored: they are stored once more, as by a host that was
+/// paused since and does not know it.
+pub fn older(updates: &[RoomUpdate]) -> Vec<RoomUpdate> {
+    static FIRST: Mutex<BTreeMap<RoomId, RoomUpdate>> = Mutex::new(BTreeMap::new());
+    if !planted(Bug::OlderSnapshot) {
+        return Vec::new();
+    }
+    let mut first = FIRST.lock().unwrap_or_else(PoisonError::into_inner);
+    updates.iter().map(|update| first.entry(update.row.id).or_insert_with(|| update.clone()).clone()).collect()
+}
