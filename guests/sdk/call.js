@@ -1,13 +1,18 @@
 // The call in hand. One instance is one room and calls never overlap, so there is one of it.
 
 import { toText } from "./json.js";
-import { Error } from "./primordials.js";
+import { Error, join } from "./primordials.js";
 
-/** `at` is null while the component is built: the script's top level, its constructor and its fields. */
-export const call = { at: null, effects: [], created: 0, refusable: false, locked: false, seeded: false };
+/** Between the parts of an effect, and between effects; see `wit/room.wit`. Neither can be in JSON. */
+export const PART = "\x1f";
+const END = "\x1e";
 
-export function beginCall(at, refusable) {
-  call.at = at;
+/** `now` is null while the component is built: the script's top level, its constructor and its fields. */
+export const call = { now: null, chance: "", effects: [], created: 0, refusable: false, locked: false, seeded: false };
+
+export function beginCall(now, chance, refusable) {
+  call.now = now;
+  call.chance = chance;
   call.effects = [];
   call.created = 0;
   call.refusable = refusable;
@@ -16,18 +21,24 @@ export function beginCall(at, refusable) {
 
 /** The room's instant; there is none at build time. */
 export function moment(what) {
-  if (call.at === null) {
+  if (call.now === null) {
     throw new Error(
       `${what} has no meaning while the component is built, and would be the same in every room: use it in onCreate or later`,
     );
   }
-  return call.at;
+  return call.now;
 }
 
-/** Asks for an effect, carried out once the call has returned. */
-export function emit(tag, val) {
-  moment("an effect");
-  call.effects[call.effects.length] = { tag, val };
+/** Asks for an effect, carried out once the call has returned: its name and its parts, with a `PART` before each. */
+export function emit(effect) {
+  if (call.now === null) moment("an effect");
+  call.effects[call.effects.length] = effect;
+}
+
+/** All that was asked for, as it leaves. */
+export function effectsText() {
+  const { effects } = call;
+  return effects.length === 1 ? effects[0] : join(effects, END);
 }
 
 /** A message's type as the host takes it. */

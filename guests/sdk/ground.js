@@ -15,6 +15,6 @@ function put(name, value) {
 
 for (const name of keys(ABSENT)) delete globalThis[name];
 put("console", console);
-put("performance", { now: () => moment("performance.now").now, timeOrigin: 0 });
+put("performance", { now: () => moment("performance.now"), timeOrigin: 0 });
 put("structuredClone", (value) => (value === undefined ? undefined : parse(toJson(value, "structuredClone: the value"))));
 defineProperty(Math, "random", { value: float, writable: true, configurable: true, enumerable: false });

@@ -2,7 +2,7 @@
 //
 // These run for every message: an error's words are put together only when there is one.
 
-import { stringify, toWellFormed, TypeError } from "./primordials.js";
+import { includes, replace, stringify, toWellFormed, TypeError } from "./primordials.js";
 
 /** `value` as JSON; `undefined` is null. `what` and `name` are for the error. Half surrogate pairs leave as escapes. */
 export function toJson(value, what, name) {
@@ -21,10 +21,16 @@ function label(what, name) {
   return name === undefined ? what : `${what} ${stringify(name)}`;
 }
 
-/** A text that is handed out as it is. Half a surrogate pair would trap at the boundary. */
+/** A text that is handed out as it is. */
 export function toText(value, what) {
   if (typeof value !== "string") throw new TypeError(`${what} must be a string, not ${named(value)}`);
-  return toWellFormed(value);
+  return plain(value);
+}
+
+/** What may leave: half a surrogate pair would trap at the boundary, and two characters set effects and their parts apart. */
+export function plain(text) {
+  const whole = toWellFormed(text);
+  return includes(whole, "\x1e") || includes(whole, "\x1f") ? replace(whole, /[\x1e\x1f]/g, " ") : whole;
 }
 
 /** What kind of thing a value is, for an error. */

@@ -1,15 +1,24 @@
 // The room's log: `this.log`, and `console`, which writes the same.
 
-import { call } from "./call.js";
-import { join, stringify, String, toWellFormed } from "./primordials.js";
+import { call, PART } from "./call.js";
+import { plain } from "./json.js";
+import { join, stringify, String } from "./primordials.js";
 
 function write(level, parts) {
   // While the component is built nobody listens.
-  if (call.at === null) return;
+  if (call.now === null) return;
   const words = [];
   for (let i = 0; i < parts.length; i++) words[i] = word(parts[i]);
-  call.effects[call.effects.length] = { tag: "log", val: { level, text: toWellFormed(join(words, " ")) } };
+  call.effects[call.effects.length] = logLine(level, join(words, " "));
 }
+
+/** The effect of one line. */
+export function logLine(level, text) {
+  return LOG + level + PART + plain(text);
+}
+
+/** How such an effect begins. */
+export const LOG = "log" + PART;
 
 /** Never throws: to log a strange value must not fail a call. */
 function word(value) {

@@ -1,7 +1,7 @@
 // The members of a room, as its script sees them.
 
-import { emit, messageType } from "./call.js";
-import { named, toJson, toText } from "./json.js";
+import { emit, messageType, PART } from "./call.js";
+import { named, plain, toJson, toText } from "./json.js";
 import * as own from "./primordials.js";
 
 /** The room that every session joins first. */
@@ -20,7 +20,9 @@ export function roomId(room, what) {
 
 /** What the SDK may do to players and a script may not. */
 export let inner;
-export let seats;
+
+/** Who is in the room, by session, in the order of joining. */
+export const bySession = own.ownMap();
 
 export class Player {
   #member;
@@ -54,16 +56,16 @@ export class Player {
 
   send(type, data) {
     const kind = messageType(type, "player.send: the type");
-    emit("send", { session: this.session, kind, data: toJson(data, "player.send: the data of", kind) });
+    emit("send" + PART + this.session + PART + kind + PART + toJson(data, "player.send: the data of", kind));
   }
 
   moveTo(room, options) {
     const target = roomId(room, "player.moveTo");
-    emit("move-to", { session: this.session, room: target, options: toJson(options ?? {}, "player.moveTo: the options") });
+    emit("move-to" + PART + this.session + PART + target + PART + toJson(options ?? {}, "player.moveTo: the options"));
   }
 
   kick(reason = "kicked") {
-    emit("kick", { session: this.session, reason: toText(reason, "player.kick: the reason") });
+    emit("kick" + PART + this.session + PART + toText(reason, "player.kick: the reason"));
   }
 
   toJSON() {
@@ -89,10 +91,9 @@ export class Player {
 }
 
 /** Players whose data this call has looked at. */
-let looked = [];
+export let looked = [];
 
 export function commitData() {
-  if (looked.length === 0) return false;
   let changed = false;
   for (let i = 0; i < looked.length; i++) changed = inner.commit(looked[i]) || changed;
   looked = [];
@@ -104,28 +105,26 @@ export function forgetData() {
   looked = [];
 }
 
-/** By session, in the order of joining. Iterating gives the players. */
+/** What a script sees of them. Iterating gives the players. */
 export class Players {
-  #bySession = new own.Map();
-
-  get size() { return own.mapSize(this.#bySession); }
-  get(session) { return own.mapGet(this.#bySession, session); }
-  has(session) { return own.mapHas(this.#bySession, session); }
+  get size() { return own.mapSize(bySession); }
+  get(session) { return bySession.get(session); }
+  has(session) { return bySession.has(session); }
 
   /** The seats of one identity: somebody with two tabs has two sessions. */
   of(id) {
     const seats = [];
-    own.mapForEach(this.#bySession, (player) => { if (player.id === id) seats[seats.length] = player; });
+    bySession.forEach((player) => { if (player.id === id) seats[seats.length] = player; });
     return seats;
   }
 
   forEach(visit) {
-    own.mapForEach(this.#bySession, (player, session) => visit(player, session, this));
+    bySession.forEach((player, session) => visit(player, session, this));
   }
 
   filter(test) {
     const found = [];
-    own.mapForEach(this.#bySession, (player) => { if (test(player)) found[found.length] = player; });
+    bySession.forEach((player) => { if (test(player)) found[found.length] = player; });
     return found;
   }
 
@@ -135,26 +134,19 @@ export class Players {
   }
 
   values() { return this[Symbol.iterator](); }
-
-  static {
-    seats = {
-      add(players, player) { own.mapSet(players.#bySession, player.session, player); },
-      remove(players, session) { own.mapDelete(players.#bySession, session); },
-    };
-  }
 }
 
-/** Sessions to leave out of a broadcast: a player, a session, or a list of them. */
+/** Sessions to leave out of a broadcast, as parts: a player, a session, or a list of them. */
 export function sessionsOf(except) {
-  if (except === undefined || except === null) return [];
+  if (except === undefined || except === null) return "";
   const list = own.isArray(except) ? except : [except];
-  const sessions = [];
+  let sessions = "";
   for (let i = 0; i < list.length; i++) {
     const one = list[i];
     if (typeof one !== "string" && !(one instanceof Player)) {
       throw new own.TypeError(`broadcast: except takes players and sessions, not ${named(one)}`);
     }
-    sessions[i] = typeof one === "string" ? own.toWellFormed(one) : one.session;
+    sessions += PART + (typeof one === "string" ? plain(one) : one.session);
   }
   return sessions;
 }

@@ -3,7 +3,7 @@
 // Seeded from the log, a replay draws the same numbers; seeded from the room's id too, two rooms never do.
 
 import { call, moment } from "./call.js";
-import { floor, isArray, isInteger, TypeError } from "./primordials.js";
+import { floor, isArray, isInteger, parseInt, slice, TypeError } from "./primordials.js";
 
 let a = 0, b = 0, c = 0, counter = 0;
 
@@ -19,14 +19,19 @@ function bits() {
 }
 
 function seed() {
-  const words = moment("randomness").seed;
-  a = words[0] | 0;
-  b = words[1] | 0;
-  c = words[2] | 0;
-  counter = words[3] | 0;
+  moment("randomness");
+  a = word(0);
+  b = word(1);
+  c = word(2);
+  counter = word(3);
   call.seeded = true;
   // The first outputs are near the seed itself.
   for (let round = 0; round < 8; round++) bits();
+}
+
+/** Of the eight words of this call's chance. */
+function word(n) {
+  return parseInt(slice(call.chance, n * 8, n * 8 + 8), 16) | 0;
 }
 
 /** From 0 up to, and without, 1; 53 bits of it. */

@@ -1,9 +1,9 @@
 // `Room`, which every script extends.
 
-import { call, emit, messageType, moment } from "./call.js";
+import { call, emit, messageType, moment, PART } from "./call.js";
 import { toJson, toText } from "./json.js";
 import { log } from "./log.js";
-import { isFinite, padStart, stringify, toText as digits, TypeError, Error, join, keys } from "./primordials.js";
+import { isFinite, padStart, parseInt, slice, stringify, toText as digits, TypeError, Error, join, keys } from "./primordials.js";
 import { Players, roomId, sessionsOf } from "./players.js";
 import { random } from "./random.js";
 
@@ -29,12 +29,12 @@ export class Room {
   get schedule() { return schedule; }
 
   /** Milliseconds since 1970: the record's time, standing still within a call. */
-  now() { return moment("this.now()").now; }
+  now() { return moment("this.now()"); }
 
   broadcast(type, data, options) {
     const kind = messageType(type, "broadcast: the type");
     const except = sessionsOf(options?.except);
-    emit("broadcast", { kind, data: toJson(data, "broadcast: the data of", kind), except });
+    emit("broadcast" + PART + kind + PART + toJson(data, "broadcast: the data of", kind) + except);
   }
 
   refuse(reason) {
@@ -55,8 +55,8 @@ export class Room {
     call.locked = false;
   }
 
-  setMetadata(data) { emit("metadata", toJson(data, "setMetadata: the data")); }
-  end(outcome) { emit("end", toJson(outcome, "end: the outcome")); }
+  setMetadata(data) { emit("metadata" + PART + toJson(data, "setMetadata: the data")); }
+  end(outcome) { emit("end" + PART + toJson(outcome, "end: the outcome")); }
 }
 
 function told(what) {
@@ -67,31 +67,26 @@ function told(what) {
 const rooms = {
   /** The id is known at once, by the same sum that the host does: the creating record's words, and n. */
   create(kind, options) {
-    emit("create-room", { kind: toText(kind, "rooms.create: the kind"), options: toJson(options ?? {}, "rooms.create: the options") });
-    const words = call.at.rooms;
-    const last = words[3] + call.created++;
-    return hex(words[0]) + hex(words[1]) + hex(words[2]) + hex(last);
+    const name = toText(kind, "rooms.create: the kind");
+    emit("create-room" + PART + name + PART + toJson(options ?? {}, "rooms.create: the options"));
+    const last = parseInt(slice(call.chance, 56), 16) + call.created++;
+    return slice(call.chance, 32, 56) + padStart(digits(last >>> 0, 16), 8, "0");
   },
 
   send(room, data) {
-    emit("send-room", { room: roomId(room, "rooms.send"), data: toJson(data, "rooms.send: the data") });
+    emit("send-room" + PART + roomId(room, "rooms.send") + PART + toJson(data, "rooms.send: the data"));
   },
 };
-
-/** Words arrive signed. */
-function hex(word) {
-  return padStart(digits(word >>> 0, 16), 8, "0");
-}
 
 const schedule = {
   after(ms, name, data) {
     if (typeof ms !== "number" || !isFinite(ms) || ms < 0) {
       throw new TypeError(`schedule.after(ms, name): ms must be a number, 0 or more, not ${ms}`);
     }
-    emit("set-timer", { name: timer(name, "schedule.after"), afterMs: ms, payload: toJson(data, "schedule.after: the payload") });
+    emit("set-timer" + PART + timer(name, "schedule.after") + PART + ms + PART + toJson(data, "schedule.after: the payload"));
   },
 
-  cancel(name) { emit("cancel-timer", timer(name, "schedule.cancel")); },
+  cancel(name) { emit("cancel-timer" + PART + timer(name, "schedule.cancel")); },
 };
 
 function timer(name, what) {

@@ -11,11 +11,13 @@ const COUNTER = "onCreate() { this.state = { count: 0 }; } messages = { add: () 
 
 test("the SDK speaks wit/room.wit: its effects are the contract's, and every event is handled", () => {
   const read = (path) => readFileSync(new URL(path, import.meta.url), "utf8");
-  const cases = (variant) => [...new RegExp(`variant ${variant} \\{(.*?)\\n    \\}`, "s").exec(read("../../wit/room.wit"))[1].matchAll(/^ {8}([a-z-]+)/gm)].map(([, name]) => name).sort();
+  const wit = read("../../wit/room.wit");
+  const table = (head) => new RegExp(`\\| ${head} \\|.*?\\n((?: *///? \\|.*\\n)+)`).exec(wit)[1].split("\n").slice(1);
+  const cases = (head) => table(head).flatMap((row) => [...(row.split("|")[1] ?? "").matchAll(/`([a-z-]+)`/g)].map(([, name]) => name)).sort();
   const sdk = readdirSync(new URL("../sdk", import.meta.url)).filter((file) => file.endsWith(".js")).map((file) => read(`../sdk/${file}`)).join("");
-  const emitted = [...sdk.matchAll(/(?:emit\(|tag: )"([a-z-]+)"/g)].map(([, name]) => name);
+  const emitted = [...sdk.matchAll(/(?:emit\(|LOG = )"([a-z-]+)"/g)].map(([, name]) => name);
   assert.deepEqual([...new Set(emitted)].sort(), cases("effect"));
-  assert.deepEqual([...sdk.matchAll(/case "([a-z-]+)":/g)].map(([, name]) => name).sort(), cases("event"));
+  assert.deepEqual([...sdk.matchAll(/case "([a-z-]+)":|event === "([a-z-]+)"\) /g)].map(([, name, other]) => name ?? other).sort(), cases("event"));
 });
 
 // State and views

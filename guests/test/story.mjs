@@ -81,7 +81,7 @@ export class Story {
     this.#script = script;
     this.info = { id, kind, creator };
     this.#guest = this.#instance();
-    this.#take(this.#guest.open(this.#info(undefined), undefined));
+    this.#take(effectsOf(this.#guest.open(this.#info(undefined), 0, "")));
   }
 
   create(options = {}) { return this.#event({ tag: "create", val: JSON.stringify(options) }); }
@@ -145,7 +145,7 @@ export class Story {
 
   get now() { return this.#clock.now; }
   get state() { return JSON.parse(this.saved.state).state; }
-  get saved() { return plain(this.#guest.save()); }
+  get saved() { return savedBy(this.#guest); }
   get manifest() { return plain(this.#guest.describe()); }
 
   viewOf(name) { return this.views.get(session(name)) ?? this.sharedView; }
@@ -160,7 +160,7 @@ export class Story {
   restore(why, script = this.#script) {
     const saved = this.saved;
     const guest = this.#instance(script);
-    const effects = plain(guest.open(this.#info(why), saved));
+    const effects = effectsOf(guest.open(this.#info(why), saved.version, saved.state));
     this.#guest = guest;
     this.#script = script;
     return this.#take(effects);
@@ -173,14 +173,15 @@ export class Story {
   }
 
   #info(restored, members = this.#members) {
-    return { ...this.info, at: this.#moment(), members: [...members.values()].map((one) => ({ ...one })), locked: this.#locked, restored };
+    const list = [...members.values()];
+    return JSON.stringify({ ...this.info, now: this.now, chance: this.#chance(), members: list, locked: this.#locked, restored });
   }
 
-  /** Words arrive signed, as they do in the component. */
-  #moment() {
-    const bytes = createHash("sha256").update(`${this.info.id} ${this.#offset}`).digest();
-    const word = (at) => bytes.readInt32BE(at * 4);
-    return { now: this.now, seed: [0, 1, 2, 3].map(word), rooms: [4, 5, 6, 7].map(word) };
+  #chance() { return digest(`${this.info.id} ${this.#offset}`); }
+
+  #handle(guest, event) {
+    const { who = "", what = "", data = "" } = partsOf(event);
+    return effectsOf(guest.handle(this.now, this.#chance(), event.tag, who, what, data));
   }
 
   /** `before` takes a copy of the members back to what they were before the event. */
@@ -189,7 +190,7 @@ export class Story {
     const twin = this.#twin(event, before);
     let effects, error;
     try {
-      effects = plain(this.#guest.handle(this.#moment(), structuredClone(event)));
+      effects = this.#handle(this.#guest, event);
     } catch (thrown) {
       error = thrown;
     }
@@ -207,10 +208,11 @@ export class Story {
     const guest = this.#instance();
     const members = new Map([...this.#members].map(([id, member]) => [id, { ...member }]));
     before(members);
-    guest.open(this.#info(event.tag === "create" ? undefined : "recovered", members), event.tag === "create" ? undefined : this.saved);
+    const { version, state } = event.tag === "create" ? { version: 0, state: "" } : this.saved;
+    guest.open(this.#info(event.tag === "create" ? undefined : "recovered", members), version, state);
     try {
-      const effects = plain(guest.handle(this.#moment(), structuredClone(event)));
-      return { effects, error: undefined, saved: plain(guest.save()) };
+      const effects = this.#handle(guest, event);
+      return { effects, error: undefined, saved: savedBy(guest) };
     } catch (error) {
       return { effects: undefined, error: firstLine(error), saved: undefined };
     }
@@ -239,7 +241,7 @@ export class Story {
       case "kick": this.kicked.push(val); break;
       case "create-room": this.created.push({ kind: val.kind, options: JSON.parse(val.options) }); break;
       case "send-room": this.sent.push({ room: val.room, data: JSON.parse(val.data) }); break;
-      case "set-timer": this.timers.set(val.name, { due: this.now + val.afterMs, payload: val.payload }); break;
+      case "set-timer": this.timers.set(val.name, { due: this.now + Number(val.afterMs), payload: val.payload }); break;
       case "cancel-timer": this.timers.delete(val); break;
       case "lock": this.#locked = true; break;
       case "unlock": this.#locked = false; break;
@@ -249,6 +251,52 @@ export class Story {
       default: assert.fail(`an effect of kind ${tag}`);
     }
   }
+}
+
+// The contract's texts, from and to what stories are told in.
+
+function partsOf({ tag, val }) {
+  switch (tag) {
+    case "create": case "dispose": return { data: val };
+    case "join": {
+      const { session: who, player, name, spectator } = val.member;
+      return { who, what: JSON.stringify({ player, name, spectator, from: val.from }), data: val.options };
+    }
+    case "drop": case "reconnect": return { who: val };
+    case "leave": return { who: val.session, what: val.reason };
+    case "message": return { who: val.session, what: val.kind, data: val.data };
+    case "timer": return { what: val.name, data: val.payload };
+    case "room-message": return { who: val.room, data: val.data };
+    case "room-end": return { who: val.room, what: val.failed, data: val.outcome };
+    case "move-failed": return { who: val.session, what: val.room, data: val.reason };
+    default: throw new Error(`an event of kind ${tag}`);
+  }
+}
+
+/** The names of an effect's parts. An effect that is not here has one, or none. */
+const PARTS = {
+  send: ["session", "kind", "data"], "view-of": ["session", "view"], "move-to": ["session", "room", "options"],
+  kick: ["session", "reason"], "create-room": ["kind", "options"], "send-room": ["room", "data"],
+  "set-timer": ["name", "afterMs", "payload"], log: ["level", "text"],
+};
+
+/** What the text of a call asks for. An error in it is thrown. */
+function effectsOf(text) {
+  assert.equal(typeof text, "string");
+  if (text.startsWith("!")) throw text.slice(1);
+  return text === "" ? [] : text.split("\x1e").map((effect) => {
+    const [tag, ...parts] = effect.split("\x1f");
+    if (tag === "broadcast") return { tag, val: { kind: parts[0], data: parts[1], except: parts.slice(2) } };
+    if (PARTS[tag] === undefined) return { tag, val: parts[0] };
+    assert.equal(parts.length, PARTS[tag].length, tag);
+    return { tag, val: Object.fromEntries(PARTS[tag].map((name, at) => [name, parts[at]])) };
+  });
+}
+
+function savedBy(guest) {
+  const state = guest.save();
+  if (state.startsWith("!")) throw state.slice(1);
+  return { version: guest.describe().stateVersion, state };
 }
 
 /** The room's clock, as the host serves it to the engine. */

@@ -101,7 +101,7 @@ impl Budget {
     }
 
     /// How many bytes may cross from a guest in one call: the largest output or state twice over (a guest may say in
-    /// UTF-16 what we hold in UTF-8), and 64 bytes of list for each effect that is too many by far.
+    /// UTF-16 what we hold in UTF-8), and 128 bytes of names and ids for each effect.
     pub(crate) fn crossing(&self) -> usize {
         (2 * self.output.max(self.state) + 64 * 2 * self.effects + LOG + MIB) as usize
     }

@@ -16,7 +16,7 @@ use wasmtime::Store;
 use super::{
     budget, contract,
     engine::Component,
-    fault::{self, GuestError, shortened},
+    fault::{self, GuestError},
     translate,
     wasi::Ground,
 };
@@ -83,14 +83,13 @@ impl Instance {
     pub async fn open(&mut self, info: &RoomInfo, saved: Option<&Saved>) -> Result<Called, GuestError> {
         let fuel = self.component.manifest().config.budget.fuel_for_state();
         self.enter(Some(&info.at), fuel)?;
-        let parts = translate::InfoParts::of(info);
-        let members = parts.members(info);
-        let saved = saved.map(|saved| contract::SavedParam { version: saved.version, state: &saved.state });
-        let said = run(self.guest.call_open(&mut self.store, parts.info(info, &members), saved)).await;
+        let room = translate::room_text(info);
+        let (version, saved) = saved.map_or((0, ""), |saved| (saved.version, &saved.state));
+        let said = run(self.guest.call_open(&mut self.store, &room, version, saved)).await;
         self.began_with = self.store.data().memory.used();
-        match self.leave(said, fuel)? {
-            Ok(effects) => self.finish(effects, fuel),
-            Err(words) => Err(GuestError::Refused(shortened(&words))),
+        match translate::answer(self.leave(said, fuel)?) {
+            Ok(effects) => self.finish(&effects, fuel),
+            Err(words) => Err(GuestError::Refused(words)),
         }
     }
 
@@ -106,12 +105,12 @@ impl Instance {
     pub async fn handle(&mut self, at: &Moment, event: &Event) -> Result<Called, GuestError> {
         let fuel = self.component.manifest().config.budget.fuel;
         self.enter(Some(at), fuel)?;
-        let ids = translate::event_ids(event);
-        let (at, event) = (translate::moment(at), translate::event(event, &ids));
-        let said = run(self.guest.call_handle(&mut self.store, at, event)).await;
-        match self.leave(said, fuel)? {
-            Ok(effects) => self.finish(effects, fuel),
-            Err(words) => Err(Fault::Threw(shortened(&words)).into()),
+        let (now, chance, told) = (at.now.0 as f64, translate::Chance::of(&at.seed), translate::told(event));
+        let (event, who, what, data) = (told.event, told.who(), &told.what, told.data);
+        let said = run(self.guest.call_handle(&mut self.store, now, chance.as_str(), event, who, what, data)).await;
+        match translate::answer(self.leave(said, fuel)?) {
+            Ok(effects) => self.finish(&effects, fuel),
+            Err(words) => Err(Fault::Threw(words).into()),
         }
     }
 
@@ -120,9 +119,9 @@ impl Instance {
         let fuel = self.component.manifest().config.budget.fuel_for_state();
         self.enter(None, fuel)?;
         let said = run(self.guest.call_save(&mut self.store)).await;
-        let saved = match self.leave(said, fuel)? {
+        let saved = match translate::answer(self.leave(said, fuel)?) {
             Ok(saved) => translate::saved(saved, self.component.manifest())?,
-            Err(words) => return Err(Fault::Threw(shortened(&words)).into()),
+            Err(words) => return Err(Fault::Threw(words).into()),
         };
         self.debug_log(&self.store.data().take_printed());
         self.poisoned = false;
@@ -152,7 +151,7 @@ impl Instance {
     }
 
     /// After a call that succeeded: its effects are checked.
-    fn finish(&mut self, said: Vec<contract::Effect>, fuel: u64) -> Result<Called, GuestError> {
+    fn finish(&mut self, said: &str, fuel: u64) -> Result<Called, GuestError> {
         let printed = self.store.data().take_printed();
         let effects = translate::effects(said, printed, self.component.manifest())?;
         self.poisoned = false;

@@ -1,26 +1,26 @@
-//! Between the plain types of `core` and the contract's. What comes out of a guest is checked here.
+//! Between the plain types of `core` and the contract's texts. What comes out of a guest is checked here.
 //!
 //! A text that a guest calls JSON is parsed as strictly as anybody downstream might, so that nobody downstream can be
 //! surprised: numbers that no `f64` holds and nesting beyond 127 are refused. One thing is repaired instead. JavaScript
 //! makes half a surrogate pair by cutting a string inside an emoji, prints it as `\ud83d`, and other languages' parsers
 //! refuse that: it becomes `\ufffd`. Saved state is left as it is, since only the guest itself reads it.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, fmt, str::Split, sync::Arc};
 
 use chorus_core::{
     command::{Fault, LeaveReason},
     effect::{Effect, Event, LogLevel, MemberInfo, Moment, RestoreReason, RoomInfo, Saved},
-    ids::{Kind, RoomId, SessionId},
+    ids::{Kind, RoomId, Seed, SessionId},
     json::Json,
 };
+use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{
-    budget,
-    contract::{self, chorus::room::types as wit},
-    fault::shortened,
-    manifest::Manifest,
-};
+use super::{budget, fault::shortened, manifest::Manifest};
+
+/// Between effects, and between the parts of one. Neither can be in JSON.
+const END: char = '\u{1e}';
+const PART: char = '\u{1f}';
 
 /// An id's 32 digits, without an allocation.
 pub(crate) struct Id([u8; 32]);
@@ -39,150 +39,180 @@ impl Id {
     }
 }
 
-fn words(w: [u32; 4]) -> (u32, u32, u32, u32) {
-    (w[0], w[1], w[2], w[3])
+/// A record's chance, written out without an allocation.
+pub(crate) struct Chance([u8; 64]);
+
+impl Chance {
+    pub(crate) fn of(seed: &Seed) -> Chance {
+        let id = |words: [u32; 4]| Id::of(words.iter().fold(0, |id, word| (id << 32) | u128::from(*word)));
+        let mut digits = [0; 64];
+        digits[..32].copy_from_slice(&id(seed.random).0);
+        digits[32..].copy_from_slice(&id(seed.rooms).0);
+        Chance(digits)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("hexadecimal digits are ASCII")
+    }
 }
 
-pub(crate) fn moment(at: &Moment) -> contract::Moment {
-    contract::Moment { now: at.now.0 as f64, seed: words(at.seed.random), rooms: words(at.seed.rooms) }
+/// An event as `handle` takes it.
+pub(crate) struct Told<'a> {
+    pub event: &'static str,
+    who: Option<Id>,
+    pub what: Cow<'a, str>,
+    pub data: &'a str,
 }
 
-/// The ids in an event, written out; [`event`] borrows them.
-pub(crate) struct EventIds(Id, Id);
-
-pub(crate) fn event_ids(event: &Event) -> EventIds {
-    let (first, second) = match event {
-        Event::Create { .. } | Event::Timer { .. } | Event::Dispose { .. } => (0, 0),
-        Event::Join { member, from, .. } => (member.session.0, from.map_or(0, |room| room.0)),
-        Event::Drop { session }
-        | Event::Reconnect { session }
-        | Event::Leave { session, .. }
-        | Event::Message { session, .. } => (session.0, 0),
-        Event::RoomMessage { room, .. } | Event::RoomEnd { room, .. } => (room.0, 0),
-        Event::MoveFailed { session, room, .. } => (session.0, room.0),
-    };
-    EventIds(Id::of(first), Id::of(second))
+impl Told<'_> {
+    pub(crate) fn who(&self) -> &str {
+        self.who.as_ref().map_or("", Id::as_str)
+    }
 }
 
-pub(crate) fn event<'a>(event: &'a Event, ids: &'a EventIds) -> contract::Event<'a> {
-    let (first, second) = (ids.0.as_str(), ids.1.as_str());
+pub(crate) fn told(event: &Event) -> Told<'_> {
+    let new = |event, who: Option<u128>, what, data| Told { event, who: who.map(Id::of), what, data };
+    let nothing = Cow::Borrowed("");
     match event {
-        Event::Create { options } => contract::Event::Create(options),
-        Event::Join { member: who, options, from } => contract::Event::Join(wit::Joining {
-            member: member(who, first),
-            options,
-            from: from.is_some().then_some(second),
-        }),
-        Event::Drop { .. } => contract::Event::Drop(first),
-        Event::Reconnect { .. } => contract::Event::Reconnect(first),
-        Event::Leave { reason, .. } => {
-            contract::Event::Leave(wit::Leaving { session: first, reason: leave_reason(*reason) })
+        Event::Create { options } => new("create", None, nothing, options),
+        Event::Join { member, options, from } => {
+            new("join", Some(member.session.0), joining(member, *from).into(), options)
         }
-        Event::Message { kind, data, .. } => contract::Event::Message(wit::Incoming { session: first, kind, data }),
-        Event::Timer { name, payload } => contract::Event::Timer(wit::Fired { name, payload }),
-        Event::RoomMessage { data, .. } => contract::Event::RoomMessage(wit::FromRoomParam { room: first, data }),
-        Event::RoomEnd { outcome, failed, .. } => {
-            contract::Event::RoomEnd(wit::RoomEnded { room: first, outcome, failed: failed.as_deref() })
+        Event::Drop { session } => new("drop", Some(session.0), nothing, ""),
+        Event::Reconnect { session } => new("reconnect", Some(session.0), nothing, ""),
+        Event::Leave { session, reason } => new("leave", Some(session.0), leave_reason(*reason).into(), ""),
+        Event::Message { session, kind, data } => new("message", Some(session.0), (&**kind).into(), data),
+        Event::Timer { name, payload } => new("timer", None, (&**name).into(), payload),
+        Event::RoomMessage { room, data } => new("room-message", Some(room.0), nothing, data),
+        Event::RoomEnd { room, outcome, failed } => {
+            // Empty says that it has not failed.
+            let failed = failed.as_deref().map(|reason| if reason.is_empty() { "failed" } else { reason });
+            new("room-end", Some(room.0), failed.unwrap_or("").into(), outcome)
         }
-        Event::MoveFailed { reason, .. } => {
-            contract::Event::MoveFailed(wit::MoveFailed { session: first, room: second, reason })
+        Event::MoveFailed { session, room, reason } => {
+            new("move-failed", Some(session.0), room.to_string().into(), reason)
         }
-        Event::Dispose { outcome } => contract::Event::Dispose(outcome),
+        Event::Dispose { outcome } => new("dispose", None, nothing, outcome),
     }
 }
 
-fn member<'a>(member: &'a MemberInfo, session: &'a str) -> wit::Member<'a> {
-    wit::Member {
-        session,
-        player: &member.player.id,
-        name: &member.player.name,
-        connected: member.connected,
-        spectator: member.spectator,
+fn joining(member: &MemberInfo, from: Option<RoomId>) -> String {
+    #[derive(Serialize)]
+    struct Joining<'a> {
+        player: &'a str,
+        name: &'a str,
+        spectator: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
     }
+    let MemberInfo { player, spectator, .. } = member;
+    let from = from.map(|room| room.to_string());
+    json_of(&Joining { player: &player.id, name: &player.name, spectator: *spectator, from })
 }
 
-fn leave_reason(reason: LeaveReason) -> wit::LeaveReason {
+fn json_of(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("a value of ours has string keys and no failing serializer")
+}
+
+fn leave_reason(reason: LeaveReason) -> &'static str {
     match reason {
-        LeaveReason::Left => wit::LeaveReason::Left,
-        LeaveReason::Moved => wit::LeaveReason::Moved,
-        LeaveReason::TimedOut => wit::LeaveReason::TimedOut,
-        LeaveReason::Kicked => wit::LeaveReason::Kicked,
-        LeaveReason::Replaced => wit::LeaveReason::Replaced,
+        LeaveReason::Left => "left",
+        LeaveReason::Moved => "moved",
+        LeaveReason::TimedOut => "timed-out",
+        LeaveReason::Kicked => "kicked",
+        LeaveReason::Replaced => "replaced",
     }
 }
 
-/// The parts of a room-info that are built; [`InfoParts::info`] borrows them.
-pub(crate) struct InfoParts {
-    id: Id,
-    creator: Option<Id>,
-    sessions: Vec<Id>,
+/// What `open` is told of the room.
+pub(crate) fn room_text(info: &RoomInfo) -> String {
+    #[derive(Serialize)]
+    struct Told<'a> {
+        id: String,
+        kind: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        creator: Option<String>,
+        now: u64,
+        chance: &'a str,
+        members: Vec<Member<'a>>,
+        locked: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        restored: Option<&'static str>,
+    }
+    #[derive(Serialize)]
+    struct Member<'a> {
+        session: String,
+        player: &'a str,
+        name: &'a str,
+        connected: bool,
+        spectator: bool,
+    }
+    let Moment { now, seed } = &info.at;
+    json_of(&Told {
+        id: info.id.to_string(),
+        kind: info.kind.as_str(),
+        creator: info.creator.map(|room| room.to_string()),
+        now: now.0,
+        chance: Chance::of(seed).as_str(),
+        members: info
+            .members
+            .iter()
+            .map(|one| Member {
+                session: one.session.to_string(),
+                player: &one.player.id,
+                name: &one.player.name,
+                connected: one.connected,
+                spectator: one.spectator,
+            })
+            .collect(),
+        locked: info.locked,
+        restored: info.restored.map(|reason| match reason {
+            RestoreReason::Recovered => "recovered",
+            RestoreReason::Woken => "woken",
+            RestoreReason::Swapped => "swapped",
+            RestoreReason::Faulted => "faulted",
+        }),
+    })
 }
 
-impl InfoParts {
-    pub(crate) fn of(info: &RoomInfo) -> InfoParts {
-        InfoParts {
-            id: Id::of(info.id.0),
-            creator: info.creator.map(|room| Id::of(room.0)),
-            sessions: info.members.iter().map(|member| Id::of(member.session.0)).collect(),
-        }
-    }
-
-    pub(crate) fn members<'a>(&'a self, info: &'a RoomInfo) -> Vec<wit::Member<'a>> {
-        info.members.iter().zip(&self.sessions).map(|(who, session)| member(who, session.as_str())).collect()
-    }
-
-    pub(crate) fn info<'a>(&'a self, info: &'a RoomInfo, members: &'a [wit::Member<'a>]) -> contract::RoomInfo<'a> {
-        contract::RoomInfo {
-            id: self.id.as_str(),
-            kind: info.kind.as_str(),
-            creator: self.creator.as_ref().map(Id::as_str),
-            at: moment(&info.at),
-            members,
-            locked: info.locked,
-            restored: info.restored.map(|reason| match reason {
-                RestoreReason::Recovered => wit::RestoreReason::Recovered,
-                RestoreReason::Woken => wit::RestoreReason::Woken,
-                RestoreReason::Swapped => wit::RestoreReason::Swapped,
-                RestoreReason::Faulted => wit::RestoreReason::Faulted,
-            }),
-        }
+/// An answer of the guest's, or the words of its error.
+pub(crate) fn answer(said: String) -> Result<String, Box<str>> {
+    match said.strip_prefix('!') {
+        Some(words) => Err(shortened(words)),
+        None => Ok(said),
     }
 }
 
-/// Checks what one call returned, and puts what the guest printed meanwhile in front of it.
-pub(crate) fn effects(
-    said: Vec<contract::Effect>,
-    printed: Vec<Effect>,
-    manifest: &Manifest,
-) -> Result<Vec<Effect>, Fault> {
+/// Checks what one call asked for, and puts what the guest printed meanwhile in front of it.
+pub(crate) fn effects(said: &str, printed: Vec<Effect>, manifest: &Manifest) -> Result<Vec<Effect>, Fault> {
+    if said.is_empty() {
+        return Ok(printed);
+    }
     let budget = &manifest.config.budget;
-    if said.len() as u64 > budget.effects {
-        return Err(too_much(format!("{} effects in one record; at most {}", said.len(), budget.effects)));
+    let count = 1 + said.bytes().filter(|byte| *byte == END as u8).count();
+    if count as u64 > budget.effects {
+        return Err(too_much(format!("{count} effects in one record; at most {}", budget.effects)));
     }
     let mut checker = Checker { manifest, output: 0, rooms: 0, log: log_bytes(&printed), log_cut: 0 };
     let mut effects = printed;
-    effects.reserve_exact(said.len());
-    for effect in said {
-        effects.extend(checker.effect(effect)?);
+    effects.reserve_exact(count);
+    for effect in said.split(END) {
+        effects.extend(checker.effect(Asked::of(effect))?);
     }
     effects.extend(checker.log_note());
     Ok(effects)
 }
 
 /// Checks what `save` returned.
-pub(crate) fn saved(said: contract::SavedResult, manifest: &Manifest) -> Result<Saved, Fault> {
+pub(crate) fn saved(said: String, manifest: &Manifest) -> Result<Saved, Fault> {
     let limit = manifest.config.budget.state;
-    if said.state.len() as u64 > limit {
-        return Err(too_much(format!("a state of {} bytes; at most {limit}", said.state.len())));
+    if said.len() as u64 > limit {
+        return Err(too_much(format!("a state of {} bytes; at most {limit}", said.len())));
     }
-    if said.version != manifest.state_version {
-        let text = format!("save: version {}, but the manifest says {}", said.version, manifest.state_version);
-        return Err(garbage(text));
-    }
-    let raw: &RawValue = serde_json::from_str(&said.state).map_err(|cause| not_json("save", &cause.to_string()))?;
-    let whole = raw.get().len() == said.state.len();
-    let state = if whole { Json::trusted(said.state) } else { Json::trusted(raw.get()) };
-    Ok(Saved { version: said.version, state })
+    let raw: &RawValue = serde_json::from_str(&said).map_err(|cause| not_json("save", &cause.to_string()))?;
+    let whole = raw.get().len() == said.len();
+    let state = if whole { Json::trusted(said) } else { Json::trusted(raw.get()) };
+    Ok(Saved { version: manifest.state_version, state })
 }
 
 fn too_much(text: String) -> Fault {
@@ -202,6 +232,38 @@ fn log_bytes(effects: &[Effect]) -> u64 {
     effects.iter().map(bytes).sum()
 }
 
+/// One effect, as it came: its name and its parts.
+struct Asked<'a> {
+    name: &'a str,
+    parts: Option<Split<'a, char>>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(text: &'a str) -> Asked<'a> {
+        match text.split_once(PART) {
+            Some((name, parts)) => Asked { name, parts: Some(parts.split(PART)) },
+            None => Asked { name: text, parts: None },
+        }
+    }
+
+    /// All of its parts, when it is to have so many.
+    fn parts<const N: usize>(mut self) -> Result<[&'a str; N], Fault> {
+        let mut parts = [""; N];
+        for part in &mut parts {
+            *part = self.next().ok_or_else(|| self.miscounted(N))?;
+        }
+        if self.next().is_some() { Err(self.miscounted(N)) } else { Ok(parts) }
+    }
+
+    fn next(&mut self) -> Option<&'a str> {
+        self.parts.as_mut().and_then(Iterator::next)
+    }
+
+    fn miscounted(&self, wanted: usize) -> Fault {
+        garbage(format!("the effect {:?} has {wanted} parts, this one has not", shortened(self.name)))
+    }
+}
+
 /// Checks the effects of one call, one after another.
 struct Checker<'a> {
     manifest: &'a Manifest,
@@ -212,58 +274,66 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn effect(&mut self, said: contract::Effect) -> Result<Option<Effect>, Fault> {
-        use contract::Effect as Said;
-        Ok(Some(match said {
-            Said::Admit(role) => Effect::Admit { spectator: role == wit::Role::Spectator },
-            Said::Reply(data) => Effect::Reply { data: self.json("reply", data)? },
-            Said::Refuse(reason) => Effect::Refuse { reason: self.reason(reason)? },
-            Said::Send(it) => Effect::Send {
-                session: session("send", &it.session)?,
-                kind: self.kind("send", it.kind)?,
-                data: self.json("send", it.data)?,
-            },
-            Said::Broadcast(it) => Effect::Broadcast {
-                kind: self.kind("broadcast", it.kind)?,
-                data: self.json("broadcast", it.data)?,
-                except: it.except.iter().map(|id| session("broadcast", id)).collect::<Result<_, _>>()?,
-            },
-            Said::View(view) => Effect::View { view: self.json("view", view)? },
-            Said::ViewOf(it) => {
-                Effect::ViewOf { session: session("view-of", &it.session)?, view: self.json("view-of", it.view)? }
+    fn effect(&mut self, asked: Asked<'_>) -> Result<Option<Effect>, Fault> {
+        let name = asked.name;
+        Ok(Some(match name {
+            "admit" => Effect::Admit { spectator: role(asked.parts()?)? },
+            "reply" => Effect::Reply { data: self.json(name, asked.parts::<1>()?[0])? },
+            "refuse" => Effect::Refuse { reason: self.reason(asked.parts::<1>()?[0])? },
+            "send" => {
+                let [to, kind, data] = asked.parts()?;
+                Effect::Send { session: session(name, to)?, kind: self.kind(name, kind)?, data: self.json(name, data)? }
             }
-            Said::MoveTo(it) => Effect::MoveTo {
-                session: session("move-to", &it.session)?,
-                room: room("move-to", &it.room)?,
-                options: self.parcel("move-to", it.options)?,
-            },
-            Said::Kick(it) => Effect::Kick { session: session("kick", &it.session)?, reason: self.reason(it.reason)? },
-            Said::CreateRoom(it) => self.create_room(it)?,
-            Said::SendRoom(it) => {
-                Effect::SendRoom { room: room("send-room", &it.room)?, data: self.parcel("send-room", it.data)? }
+            "broadcast" => self.broadcast(asked)?,
+            "view" => Effect::View { view: self.json(name, asked.parts::<1>()?[0])? },
+            "view-of" => {
+                let [whose, view] = asked.parts()?;
+                Effect::ViewOf { session: session(name, whose)?, view: self.json(name, view)? }
             }
-            Said::SetTimer(it) => Effect::SetTimer {
-                name: self.timer("set-timer", &it.name)?,
-                after_ms: delay(it.after_ms)?,
-                payload: self.json("set-timer", it.payload)?,
-            },
-            Said::CancelTimer(name) => Effect::CancelTimer { name: self.timer("cancel-timer", &name)? },
-            Said::Lock => Effect::Lock,
-            Said::Unlock => Effect::Unlock,
-            Said::Metadata(data) => Effect::Metadata { data: self.json("metadata", data)? },
-            Said::End(outcome) => Effect::End { outcome: self.parcel("end", outcome)? },
-            Said::Log(line) => return Ok(self.log(line)),
+            "move-to" => {
+                let [who, to, options] = asked.parts()?;
+                let (session, room) = (session(name, who)?, room(name, to)?);
+                Effect::MoveTo { session, room, options: self.parcel(name, options)? }
+            }
+            "kick" => {
+                let [who, reason] = asked.parts()?;
+                Effect::Kick { session: session(name, who)?, reason: self.reason(reason)? }
+            }
+            "create-room" => self.create_room(asked.parts()?)?,
+            "send-room" => {
+                let [to, data] = asked.parts()?;
+                Effect::SendRoom { room: room(name, to)?, data: self.parcel(name, data)? }
+            }
+            "set-timer" => {
+                let [timer, after, payload] = asked.parts()?;
+                let (timer, after_ms) = (self.timer(name, timer)?, delay(after)?);
+                Effect::SetTimer { name: timer, after_ms, payload: self.json(name, payload)? }
+            }
+            "cancel-timer" => Effect::CancelTimer { name: self.timer(name, asked.parts::<1>()?[0])? },
+            "lock" => asked.parts().map(|[]| Effect::Lock)?,
+            "unlock" => asked.parts().map(|[]| Effect::Unlock)?,
+            "metadata" => Effect::Metadata { data: self.json(name, asked.parts::<1>()?[0])? },
+            "end" => Effect::End { outcome: self.parcel(name, asked.parts::<1>()?[0])? },
+            "log" => return self.log(asked.parts()?),
+            other => return Err(garbage(format!("no effect is called {:?}", shortened(other)))),
         }))
     }
 
-    fn create_room(&mut self, it: wit::Creating) -> Result<Effect, Fault> {
+    fn broadcast(&mut self, mut asked: Asked<'_>) -> Result<Effect, Fault> {
+        let (Some(kind), Some(data)) = (asked.next(), asked.next()) else { return Err(asked.miscounted(2)) };
+        let (kind, data) = (self.kind("broadcast", kind)?, self.json("broadcast", data)?);
+        let except = asked.parts.into_iter().flatten().map(|id| session("broadcast", id));
+        Ok(Effect::Broadcast { kind, data, except: except.collect::<Result<_, _>>()? })
+    }
+
+    fn create_room(&mut self, [kind, options]: [&str; 2]) -> Result<Effect, Fault> {
         self.rooms += 1;
         let limit = self.manifest.config.budget.rooms;
         if self.rooms > limit {
             return Err(too_much(format!("more than {limit} rooms created in one record")));
         }
-        let kind = Kind::new(&it.kind).map_err(|cause| garbage(format!("create-room: {cause}")))?;
-        Ok(Effect::CreateRoom { kind, options: self.parcel("create-room", it.options)? })
+        let kind = Kind::new(kind).map_err(|cause| garbage(format!("create-room: {cause}")))?;
+        Ok(Effect::CreateRoom { kind, options: self.parcel("create-room", options)? })
     }
 
     fn count(&mut self, bytes: usize) -> Result<(), Fault> {
@@ -275,25 +345,25 @@ impl Checker<'_> {
         Ok(())
     }
 
-    fn json(&mut self, what: &str, text: String) -> Result<Json, Fault> {
+    fn json(&mut self, what: &str, text: &str) -> Result<Json, Fault> {
         self.count(text.len())?;
         sound(what, text)
     }
 
     /// A JSON text that leaves the room as one record.
-    fn parcel(&mut self, what: &str, text: String) -> Result<Json, Fault> {
+    fn parcel(&mut self, what: &str, text: &str) -> Result<Json, Fault> {
         if text.len() > budget::PARCEL {
             return Err(too_much(format!("{what}: {} bytes at once; at most {}", text.len(), budget::PARCEL)));
         }
         self.json(what, text)
     }
 
-    fn reason(&mut self, text: String) -> Result<Box<str>, Fault> {
+    fn reason(&mut self, text: &str) -> Result<Box<str>, Fault> {
         self.count(text.len())?;
-        Ok(if text.len() > budget::TEXT { shortened(&text) } else { text.into() })
+        Ok(shortened(text))
     }
 
-    fn kind(&mut self, what: &str, kind: String) -> Result<Box<str>, Fault> {
+    fn kind(&mut self, what: &str, kind: &str) -> Result<Box<str>, Fault> {
         self.count(kind.len())?;
         if kind.is_empty() || kind.len() > budget::TYPE {
             return Err(garbage(format!("{what}: a type of {} bytes; it has 1 to {}", kind.len(), budget::TYPE)));
@@ -307,26 +377,33 @@ impl Checker<'_> {
     }
 
     /// A line that fits. What does not is counted, and said once at the end: to log too much is no fault.
-    fn log(&mut self, line: wit::LogLine) -> Option<Effect> {
-        let left = budget::LOG.saturating_sub(self.log) as usize;
-        let text = &line.text[..line.text.floor_char_boundary(left)];
-        self.log += text.len() as u64;
-        self.log_cut += (line.text.len() - text.len()) as u64;
-        if text.is_empty() && !line.text.is_empty() {
-            return None;
-        }
-        let level = match line.level {
-            wit::Level::Debug => LogLevel::Debug,
-            wit::Level::Info => LogLevel::Info,
-            wit::Level::Warn => LogLevel::Warn,
-            wit::Level::Error => LogLevel::Error,
+    fn log(&mut self, [level, line]: [&str; 2]) -> Result<Option<Effect>, Fault> {
+        let level = match level {
+            "debug" => LogLevel::Debug,
+            "info" => LogLevel::Info,
+            "warn" => LogLevel::Warn,
+            "error" => LogLevel::Error,
+            other => return Err(garbage(format!("log: {:?} is no level", shortened(other)))),
         };
-        Some(Effect::Log { level, text: text.into() })
+        let left = budget::LOG.saturating_sub(self.log) as usize;
+        let text = &line[..line.floor_char_boundary(left)];
+        self.log += text.len() as u64;
+        self.log_cut += (line.len() - text.len()) as u64;
+        let nothing_left = text.is_empty() && !line.is_empty();
+        Ok((!nothing_left).then(|| Effect::Log { level, text: text.into() }))
     }
 
     fn log_note(&self) -> Option<Effect> {
         let text = format!("({} more bytes of log were cut)", self.log_cut);
         (self.log_cut > 0).then(|| Effect::Log { level: LogLevel::Warn, text: text.into() })
+    }
+}
+
+fn role([role]: [&str; 1]) -> Result<bool, Fault> {
+    match role {
+        "player" => Ok(false),
+        "spectator" => Ok(true),
+        other => Err(garbage(format!("admit: {:?} is no role", shortened(other)))),
     }
 }
 
@@ -339,7 +416,9 @@ fn room(what: &str, id: &str) -> Result<RoomId, Fault> {
 }
 
 /// Milliseconds, rounded up: a timer never fires early.
-fn delay(ms: f64) -> Result<u64, Fault> {
+fn delay(text: &str) -> Result<u64, Fault> {
+    let not_a_number = || garbage(format!("set-timer: {:?} is no number of milliseconds", shortened(text)));
+    let ms: f64 = text.parse().map_err(|_| not_a_number())?;
     if (0.0..=budget::DELAY_MS).contains(&ms) {
         return Ok(ms.ceil() as u64);
     }
@@ -347,12 +426,12 @@ fn delay(ms: f64) -> Result<u64, Fault> {
 }
 
 /// One JSON value that every parser takes, or a fault.
-fn sound(what: &str, text: String) -> Result<Json, Fault> {
-    let cause = match serde_json::from_str::<Sound>(&text) {
+fn sound(what: &str, text: &str) -> Result<Json, Fault> {
+    let cause = match serde_json::from_str::<Sound>(text) {
         Ok(Sound) => return Ok(Json::trusted(text)),
         Err(cause) => cause,
     };
-    if let Cow::Owned(repaired) = repair_surrogates(&text)
+    if let Cow::Owned(repaired) = repair_surrogates(text)
         && serde_json::from_str::<Sound>(&repaired).is_ok()
     {
         return Ok(Json::trusted(repaired));
@@ -437,7 +516,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str) -> Result<String, Fault> {
-        sound("view", text.to_owned()).map(|json| json.as_str().to_owned())
+        sound("view", text).map(|json| json.as_str().to_owned())
     }
 
     #[test]
@@ -464,11 +543,32 @@ mod tests {
 
     #[test]
     fn a_delay_is_rounded_up_and_within_reason() {
-        assert_eq!(delay(0.0), Ok(0));
-        assert_eq!(delay(1.2), Ok(2));
-        for bad in [-1.0, f64::NAN, f64::INFINITY, 1e300] {
+        assert_eq!(delay("0"), Ok(0));
+        assert_eq!(delay("1.2"), Ok(2));
+        for bad in ["-1", "NaN", "inf", "1e300", "", "soon"] {
             assert!(delay(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_effect_has_the_parts_that_it_is_to_have() {
+        assert!(Asked::of("lock").parts::<0>().is_ok());
+        assert_eq!(Asked::of("kick\u{1f}a\u{1f}").parts::<2>(), Ok(["a", ""]));
+        for (text, wanted) in
+            [("lock\u{1f}", "0 parts"), ("kick\u{1f}a", "2 parts"), ("kick\u{1f}a\u{1f}b\u{1f}c", "2 parts")]
+        {
+            let asked = Asked::of(text);
+            let wrong = if asked.name == "lock" { asked.parts::<0>().map(drop) } else { asked.parts::<2>().map(drop) };
+            assert!(matches!(&wrong, Err(Fault::Garbage(said)) if said.contains(wanted)), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn chance_is_written_as_rooms_are() {
+        let seed = Seed { random: [1, 2, 3, 0xffff_ffff], rooms: [4, 5, 6, 7] };
+        let chance = Chance::of(&seed);
+        assert_eq!(&chance.as_str()[24..32], "ffffffff");
+        assert_eq!(chance.as_str()[32..], seed.room(0).to_string());
     }
 
     #[test]

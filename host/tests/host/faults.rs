@@ -94,6 +94,12 @@ async fn garbage_by_a_script_that_speaks_the_contract_itself_is_named() {
         ("bad-kind", "not a kind"),
         ("empty-type", "a type of 0 bytes"),
         ("deep-json", "not one JSON value"),
+        ("no-number-timer", "no number of milliseconds"),
+        ("unknown-effect", "no effect is called \"explode\""),
+        ("unknown-role", "\"king\" is no role"),
+        ("missing-part", "has 3 parts"),
+        ("part-too-many", "has 1 parts"),
+        ("empty-effect", "no effect is called \"\""),
     ];
     for (kind, words) in cases {
         let Fault::Garbage(text) = pays("bare-garbage", kind, json!(null)).await else { panic!("{kind}: {kind}") };
@@ -103,7 +109,7 @@ async fn garbage_by_a_script_that_speaks_the_contract_itself_is_named() {
         let fault = pays("bare-garbage", kind, json!(null)).await;
         assert!(matches!(fault, Fault::OutOfMemory(_) | Fault::OutOfFuel(_) | Fault::TooMuch(_)), "{kind}: {fault}");
     }
-    for kind in ["unknown-effect", "unknown-role", "missing-field", "not-a-list", "nothing", "throw"] {
+    for kind in ["not-a-text", "nothing", "throw"] {
         let mut stage = Stage::with("bare-garbage", json!({}), &[ANA]).await;
         let out = stage.say(ANA, kind, json!(null)).await;
         assert_eq!(out.error().0, "fault", "{kind}");
