@@ -107,6 +107,8 @@ fn web_socket(hub: Arc<Hub>) -> impl Filter<Extract = (Response,), Error = warp:
 }
 
 /// The answer to a request for a WebSocket.
+// Either is a response; it is made once for a connection.
+#[allow(clippy::result_large_err)]
 fn answer(headers: &HeaderMap, origins: &[String]) -> Result<Response, Response> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let has = |name, word: &str| has_word(headers, name, |other| other.eq_ignore_ascii_case(word));

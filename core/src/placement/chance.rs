@@ -14,6 +14,8 @@ const PHASES: u64 = 3;
 
 #[test]
 fn in_random_worlds_the_promises_hold() {
+    // A test's own dial, not the machine's: the one seed that a failure has named.
+    #[allow(clippy::disallowed_methods)]
     let one = std::env::var("SEED").ok().map(|seed| seed.parse::<u64>().expect("SEED is a number"));
     for seed in one.map_or(0..SEEDS, |seed| seed..seed + 1) {
         let mut world = World::new(seed);
