@@ -235,7 +235,7 @@ impl Host {
         for room in &rooms {
             #[cfg(feature = "planted-bugs")]
             if chorus_core::planted::planted(chorus_core::planted::Bug::SwapOutsideTheLog) {
-                planted::outside_the_log(host, *room, RoomCommand::Swap { component: digest, rollout: None });
+                planted::outside_the_log(host, *room, RoomCommand::Swap { component: digest, rollout: None }).await;
                 continue;
             }
             host.append(*room, RoomCommand::Swap { component: digest, rollout: None }).await?;

@@ -16,8 +16,8 @@ use chorus_store::RoomUpdate;
 use crate::{Shared, dispatch, now};
 
 /// The room takes it for the next record of its channel, where nobody finds it again.
-pub fn outside_the_log(host: &Arc<Shared>, room: RoomId, command: RoomCommand) {
-    let offset = host.bus.end(room.partition(host.bus.partitions()));
+pub async fn outside_the_log(host: &Arc<Shared>, room: RoomId, command: RoomCommand) {
+    let Ok(offset) = host.bus.end(host.partition_of(room)).await else { return };
     let record = Record { room, time: now(), command };
     dispatch::dispatch(host, room, RestoreReason::Woken, [(offset, record)]);
 }

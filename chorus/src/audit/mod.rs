@@ -51,18 +51,18 @@ use self::{
     stored::Stored,
     talk::Talk,
 };
-use crate::cache;
+use crate::{cache, cluster::Shared};
 
 /// Holds what was played against the log
 ///
 /// Replays every room from its channel and compares: the frames that players got, message by message what was
-/// acknowledged, the stored snapshots, what rooms had for each other. The directory must not be in use. Ends with 1 when
-/// anything differs.
+/// acknowledged, the stored snapshots, what rooms had for each other. Ends with 1 when anything differs. Nothing may be
+/// played meanwhile, and hosts should have run with --keep-log: of rooms whose log was cut, less can be checked.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// The data directory of `chorus dev`. Run it with --keep-log: of rooms whose log was cut, less can be checked
-    #[arg(long, env = "CHORUS_DATA", value_name = "DIR", default_value = "data")]
-    data: PathBuf,
+    /// The data directory of a `chorus dev` that does not run; without it, the cluster of --brokers and --postgres
+    #[arg(long, env = "CHORUS_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
     /// What players saw and sent, as `chorus/tests/torture` writes it
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
@@ -71,13 +71,18 @@ pub struct Options {
     /// Prints one JSON object, for programs
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    shared: Shared,
 }
 
 /// Replays, compares, prints. An error when there are violations.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let history = options.history.as_deref().map(History::read).transpose()?.unwrap_or_default();
     let jobs = std::thread::available_parallelism().map_or(2, NonZero::get);
-    let (bus, store) = open(&options.data).await?;
+    let (bus, store) = match &options.data {
+        Some(data) => open(data).await?,
+        None => options.shared.open().await?,
+    };
     let engine = Engine::new(EngineOptions {
         // Each room's own, and one more while it changes its component.
         max_instances: 2 * jobs as u32,

@@ -44,7 +44,8 @@ async fn whoever_saw_what_the_room_showed_is_content() {
 /// What is done to Ana's part of a history in which all is well, and what must be found.
 #[tokio::test]
 async fn every_rule_about_frames_and_messages_is_broken_once() {
-    let planted: [(Rule, fn(&mut Vec<Event>)); 11] = [
+    type Plant = fn(&mut Vec<Event>);
+    let planted: [(Rule, Plant); 11] = [
         (Rule::FrameTwice, |ana| ana.insert(4, ana[3].clone())),
         (Rule::FrameMissing, |ana| drop(ana.remove(3))),
         (Rule::FrameDiffers, |ana| set(&mut ana[3], "data", json!("another"))),
@@ -391,8 +392,11 @@ fn of(played: &Replay, session: SessionId, frames: &[(u64, String)]) -> OfRoom {
     OfRoom::from([(session, Stay { player: "somebody".into(), events })])
 }
 
+/// By their numbers.
+type Frames = Vec<(u64, String)>;
+
 /// What a session is shown by whoever knows the whole log, and by a host that read of the fault later.
-fn timelines(played: &Replay, session: SessionId) -> (Vec<(u64, String)>, Vec<(u64, String)>) {
+fn timelines(played: &Replay, session: SessionId) -> (Frames, Frames) {
     let (mut kept, mut back) = (Vec::new(), Vec::new());
     for (seq, frames) in &played.shown[&session].frames {
         for frame in frames {

@@ -94,7 +94,7 @@ impl Shared {
     }
 
     /// Connects to both, and checks that they belong together.
-    async fn open(&self) -> anyhow::Result<(Bus, Store)> {
+    pub async fn open(&self) -> anyhow::Result<(Bus, Store)> {
         let store = Store::open_postgres(&self.postgres).await?;
         let bus = kafka::open(self.kafka()).await?;
         let stored = store.partitions(bus.partitions()).await?;

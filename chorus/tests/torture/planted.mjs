@@ -1,0 +1,122 @@
+/**
+ * Tests the judges: `checker.mjs` and `chorus audit` must find each bug that is planted in a real system
+ * (`core/src/planted.rs`), and must find nothing where none is planted.
+ *
+ *     node planted.mjs [--bin PATH] [--planted PATH] [--keep DIR] [bug …]
+ *
+ * `--bin` is the binary that audits: it has no bug, and is what the planted one is compared with. The planted one is built
+ * here unless it is given: only chorus's own crates are compiled for it, beside the others in the same build directory,
+ * and it goes to `planted/` in the target directory, so that it is never taken for the real one.
+ */
+
+import { spawn } from "node:child_process";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+const ROOT = join(HERE, "../../..");
+const TARGET = process.env.CARGO_TARGET_DIR ?? join(ROOT, "target");
+
+const { values: flags, positionals: names } = parseArgs({
+  allowPositionals: true,
+  options: {
+    bin: { type: "string", default: process.env.CHORUS_BIN ?? join(TARGET, "release/chorus") },
+    planted: { type: "string" },
+    keep: { type: "string" },
+    seed: { type: "string", default: "1" },
+  },
+});
+
+/**
+ * What is planted, the run in which it shows, and the rule by which it must be found; without a rule, nothing may be
+ * found. Others may be broken, too: a move that is applied twice also makes frames that the log does not know.
+ */
+const PLANTS = [
+  { bug: "nothing", run: ["--swaps"], rule: null },
+  { bug: "early-ack", run: ["--kills", "6"], rule: "an acknowledged message is not in the channel" },
+  { bug: "edge-duplicates", run: [], rule: "a frame came twice" },
+  { bug: "message-duplicates", run: [], rule: "a message was answered twice by its room" },
+  { bug: "timer-outside-the-log", run: ["--kills", "1"], rule: "a frame differs from its room's" },
+  { bug: "swap-outside-the-log", run: ["--swaps"], rule: "a snapshot differs from the replayed state" },
+  { bug: "older-snapshot", run: ["--kills", "1"], rule: "a snapshot is older than the checkpoint" },
+];
+
+async function main() {
+  const unknown = names.find((name) => !PLANTS.some(({ bug }) => bug === name));
+  if (unknown) throw new Error(`no bug is called ${unknown}; there are: ${PLANTS.map(({ bug }) => bug).join(", ")}`);
+  const planted = flags.planted ?? (await build());
+  const home = flags.keep ?? (await mkdtemp(join(tmpdir(), "chorus-planted-")));
+  const wanted = PLANTS.filter(({ bug }) => names.length === 0 || names.includes(bug));
+  let missed = 0;
+  for (const plant of wanted) if (!(await isFound(planted, join(home, plant.bug), plant))) missed += 1;
+  console.log(missed === 0 ? `all ${wanted.length} are as they should be` : `${missed} of ${wanted.length} are not`);
+  if (missed === 0 && !flags.keep) await rm(home, { recursive: true, force: true });
+  else console.log(`directories and histories are kept in ${home}`);
+  process.exitCode = missed > 0 ? 1 : 0;
+}
+
+/** Whether the judges say of it what they should. */
+async function isFound(bin, data, { bug, run, rule }) {
+  await mkdir(data, { recursive: true });
+  const plant = bug === "nothing" ? {} : { CHORUS_PLANT: bug };
+  const chatter = [join(HERE, "chatter.mjs"), "--bin", bin, "--keep", data, "--seed", flags.seed, ...run];
+  const played = await output(process.execPath, chatter, plant);
+  const file = join(data, "history.json");
+  const history = await readFile(file, "utf8").then(JSON.parse, () => null);
+  if (!history) return tell(bug, false, `the run has left no history:\n${played}`);
+  const report = await output(flags.bin, ["audit", "--data", data, "--history", file, "--json"]);
+  const audit = parse(report);
+  if (!audit) return tell(bug, false, `the audit could not be made:\n${report}`);
+
+  const found = [...history.violations, ...audit.violations];
+  const rules = [...new Set(found.map(({ rule }) => rule))];
+  const is = rule === null ? found.length === 0 && audit.notCheckable.length === 0 : rules.includes(rule);
+  const { "frames compared": frames, messages, "snapshots compared": snapshots } = audit.figures;
+  const seen = `${messages} messages, ${frames} frames, ${snapshots} snapshots`;
+  const what = rules.length === 0 ? "nothing" : `${found.length} times: ${rules.join("; ")}`;
+  if (rule !== null && !is) return tell(bug, false, `it was to be found by “${rule}”; found ${what} (${seen})`);
+  return tell(bug, is, `found ${what} (${seen})`);
+}
+
+function tell(bug, is, what) {
+  console.log(`${is ? "ok    " : "WRONG "} ${bug}: ${what}`);
+  return is;
+}
+
+function parse(text) {
+  try {
+    return JSON.parse(text.slice(text.indexOf("{"), text.lastIndexOf("}") + 1));
+  } catch {
+    return null;
+  }
+}
+
+async function build() {
+  const target = join(TARGET, "planted");
+  const places = { CARGO_BUILD_BUILD_DIR: TARGET, CARGO_TARGET_DIR: target };
+  console.log("building the binary with bugs …");
+  const args = ["build", "--release", "-p", "chorus", "--features", "planted-bugs"];
+  await output("cargo", args, places, "inherit");
+  return join(target, "release/chorus");
+}
+
+/** What a program prints. One that says that something is wrong ends with 1; anything else is a failure here. */
+function output(program, args, environment = {}, stdio = "pipe") {
+  return new Promise((resolve, reject) => {
+    const env = { ...process.env, ...environment };
+    const child = spawn(program, args, { cwd: ROOT, env, stdio: ["ignore", stdio, stdio] });
+    let text = "";
+    for (const stream of [child.stdout, child.stderr]) stream?.setEncoding("utf8").on("data", (piece) => (text += piece));
+    child.on("error", reject);
+    child.on("close", (code, signal) => {
+      const failed = signal !== null || code > 1 || (stdio === "inherit" && code !== 0);
+      if (failed) reject(new Error(`${program} ended with ${code ?? signal}\n${text}`));
+      else resolve(text);
+    });
+  });
+}
+
+await main();
