@@ -43,6 +43,8 @@ pub async fn run(port: u16) -> anyhow::Result<()> {
 async fn serve(stream: TcpStream, all: All) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
     let mut repeats = false;
+    // The type is the library's.
+    #[allow(clippy::result_large_err)]
     let path = |request: &Request, response: Response| {
         repeats = request.uri().path() == "/all";
         Ok(response)
