@@ -106,7 +106,7 @@ pub(crate) struct Kafka {
     health: Arc<Health>,
     topics: Arc<Topics>,
     rooms: Rooms,
-    // An edge reads no rooms and sends to no edge: it need not have the clients for that.
+    // An edge reads no rooms, and hardly sends to another edge: it need not have the clients for that.
     machines: OnceLock<Arc<Machines>>,
     tails: OnceLock<Arc<Tails>>,
     receivers: machines::Receivers,
