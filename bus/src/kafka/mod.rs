@@ -12,7 +12,7 @@
 //! * *Order, once each.* One idempotent producer for rooms and one for machines, `acks=all`, and no time limit on
 //!   delivery: a record that was taken leaves before those after it, or nothing leaves any more ([`Stopped`]). A caller
 //!   that wants to answer somebody does have a limit, [`Options::append_timeout`]: then it hears
-//!   [`AppendError::Unconfirmed`], and the record stays on its way.
+//!   [`crate::AppendError::Unconfirmed`], and the record stays on its way.
 //! * *Low latency.* No linger, fetches that return with the first byte; the settings are on one screen, in `config.rs`.
 //! * *Bounds.* The producers' queues ([`Options::queue_bytes`] each), 4 MiB fetched ahead for each partition that is read.
 //! * *No groups, no transactions.* Readers name partition and offset; the client has a group id because it must.

@@ -18,7 +18,7 @@ use super::{
 /// It is tried in a sandbox first. No room runs it before `chorus swap`, unless it is the first of its kind.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// The file that the build made: guests/dist/<kind>-<digest>.wasm
+    /// The file that the build made: guests/dist/KIND-DIGEST.wasm
     #[arg(value_name = "COMPONENT")]
     file: PathBuf,
     /// What it is a version of [default: as the file's name says]
