@@ -2,7 +2,7 @@
 //!
 //! Every call may be repeated, so whatever has to do with the connection or with others' locks (a restart, a failover,
 //! a deadlock) is tried again on another connection, at once and then after growing waits, until
-//! [`PostgresOptions::give_up_after`]. What the database says of the statement itself is final.
+//! [`crate::PostgresOptions::give_up_after`]. What the database says of the statement itself is final.
 
 use std::{
     future::Future,
