@@ -50,6 +50,18 @@ torture *args: build
     @node guests/build.mjs --no-fixtures
     @node chorus/tests/torture/torture.mjs --bin "{{binary}}" "$@"
 
+# the same for a cluster: 100 games, 200 faults; arguments as of chorus/tests/cluster/torture.mjs
+torture-cluster *args: build
+    @node scripts/setup.mjs guests chorus/tests
+    @node guests/build.mjs --no-fixtures
+    @node chorus/tests/cluster/torture.mjs --bin "{{binary}}" "$@"
+
+# a cluster on this machine, over a broker and a PostgreSQL of its own or given ones; arguments as of scripts/cluster.mjs
+cluster *args: build
+    @node scripts/setup.mjs guests chorus/tests
+    @node guests/build.mjs --no-fixtures
+    @node scripts/cluster.mjs "$@"
+
 # the table of docs/performance.md: chorus, and the floor that it is compared with; arguments as of scripts/bench.mjs
 bench *args: build
     @node scripts/setup.mjs guests

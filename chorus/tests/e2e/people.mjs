@@ -24,16 +24,21 @@ export class Player {
   /** How many events of each type were waited for already. */
   #heard = new Map();
 
-  constructor(name, url) {
+  /** Several addresses are tried in turn, as a load balancer would send connections to one edge after the other. */
+  constructor(name, urls) {
     this.name = name;
     const player = this;
+    const addresses = [urls].flat();
+    let next = 0;
     const Socket = class extends WebSocket {
-      constructor(address, ...more) {
-        super(player.#away ? NOWHERE : address, ...more);
+      constructor(_, ...more) {
+        const url = addresses[next++ % addresses.length];
+        super(player.#away ? NOWHERE : `${url.replace(/^http/, "ws")}/ws`, ...more);
+        Object.assign(player, { url });
         player.#socket = this;
       }
     };
-    this.client = new Chorus(`${url}/ws`, { name, WebSocket: Socket, ...CLIENT });
+    this.client = new Chorus(`${addresses[0]}/ws`, { name, WebSocket: Socket, ...CLIENT });
     this.client.on("frame", ({ out, frame }) => out || this.#take(frame));
     this.client.on("connected", () => (this.connections += 1));
     for (const what of ["connected", "disconnected", "reset", "error"]) {

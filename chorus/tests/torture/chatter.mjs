@@ -92,10 +92,10 @@ async function main() {
 
 class Run {
   constructor(url) {
-    Object.assign(this, { url, seed: flags.seed, done: false, aborted: false, failures: [] });
+    Object.assign(this, { urls: [url], seed: flags.seed, done: false, aborted: false, failures: [] });
   }
 
-  acknowledged() {}
+  answered() {}
 
   fail(what) {
     this.failures.push({ rule: "the run failed", who: "chatter", what });

@@ -4,8 +4,8 @@
  *
  * A history is `{ players: [player] }`, and a player
  *
- *     { name, resets,                                  how often the server no longer knew its session
- *       frames: [{ connection, out, t, room, seq, id, type, data, frame }],   in the order in which it saw or sent them
+ *     { name, sessions, resets,                        how often the server no longer knew its session
+ *       frames: [{ connection, out, frame }],    in the order in which it saw or sent them; the rules see { …, …frame }
  *       sends:  [{ room, type, data, legal, outcome, code, reply }],          outcome: "reply", "error" or "pending"
  *       games:  [{ room, you, rounds: [{ sends, final, timedOut }] }] }       you: null for a watcher
  *
@@ -37,12 +37,14 @@ export function check(history) {
     acknowledgedMovesStand,
   ];
   const all = [movesAreSomebodys, playersAgree];
+  const players = history.players.map((player) => ({ ...player, frames: player.frames.map(flat) }));
   return [
-    ...history.players.flatMap((player) => perPlayer.flatMap((rule) => rule(player))),
-    ...all.flatMap((rule) => rule(history.players)),
+    ...players.flatMap((player) => perPlayer.flatMap((rule) => rule(player))),
+    ...all.flatMap((rule) => rule(players)),
   ];
 }
 
+const flat = ({ frame, ...more }) => ({ ...more, ...frame });
 const violation = (rule, who, what) => ({ rule, who, what });
 
 /** In each room 1, 2, 3, … with no frame missing and none twice; only a whole view may skip. */

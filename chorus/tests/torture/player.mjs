@@ -27,21 +27,24 @@ const RETRY = { retry: { baseMs: 40, maxMs: 400 }, stableMs: 300, answerMs: 5000
 
 export class Player {
   constructor(name, run) {
-    Object.assign(this, { name, run, resets: 0, connection: 0, frames: [], sends: [], games: [], socket: null });
+    Object.assign(this, { name, run, resets: 0, connection: 0, sessions: [], frames: [], sends: [], games: [] });
     this.dice = random(run.seed, name);
     this.client = this.#connectedClient();
   }
 
   #connectedClient() {
     const player = this;
-    // Kept, so that the player can lose it on purpose.
+    const { urls } = this.run;
+    let next = Math.floor(this.dice.between(0, urls.length));
+    // As a load balancer would, it comes to one edge after the other. And it is kept, to be lost on purpose.
     const Socket = class extends WebSocket {
-      constructor(...details) {
-        super(...details);
-        player.socket = this;
+      constructor(_, ...more) {
+        const url = urls[next++ % urls.length];
+        super(`${url.replace(/^http/, "ws")}/ws`, ...more);
+        Object.assign(player, { url, socket: this });
       }
     };
-    const client = new Chorus(`${this.run.url}/ws`, { name: this.name, WebSocket: Socket, ...RETRY });
+    const client = new Chorus(`${urls[0]}/ws`, { name: this.name, WebSocket: Socket, ...RETRY });
     client.on("frame", ({ out, frame }) => this.#remember(out, frame));
     client.on("reset", () => (this.resets += 1));
     client.on(
@@ -67,10 +70,10 @@ export class Player {
     this.client.close();
   }
 
-  /** What the checker gets. */
+  /** What the checker gets, and `chorus audit`. */
   history() {
-    const { name, resets, frames, sends, games } = this;
-    return { name, resets, frames, sends, games };
+    const { name, sessions, resets, frames, sends, games } = this;
+    return { name, sessions, resets, frames, sends, games };
   }
 
   // ---- the lobby ----
@@ -126,7 +129,7 @@ export class Player {
 
   async move(room, round, cell, legal) {
     const send = await this.send(room, "move", { cell }, { legal, record: round.sends });
-    if (send.outcome === "reply") this.run.acknowledged();
+    if (send.outcome === "reply") this.run.moves += 1;
   }
 
   /** Both players throw the same dice, so both want a rematch or neither. */
@@ -162,21 +165,21 @@ export class Player {
 
   async send(room, type, data, { legal = true, record = null } = {}) {
     const send = { room: room.id, type, data, legal, outcome: "pending" };
+    const sentAt = performance.now();
     this.sends.push(send);
     record?.push(send);
     await room.send(type, data).then(
       (reply) => Object.assign(send, { outcome: "reply", reply }),
       ({ code, message }) => Object.assign(send, { outcome: "error", code, message }),
     );
+    if (send.outcome === "reply") this.run.answered(this, sentAt);
     return send;
   }
 
-  /** `frame` is for `chorus audit`, which compares all of it. */
   #remember(out, frame) {
-    const { t, room, seq, id, type, data } = frame;
-    if (t === "welcome") this.connection += 1;
-    const told = type === "moved" || type === "ended" ? data : undefined;
-    this.frames.push({ connection: this.connection, out, t, room, seq, id, type, data: told, frame });
+    if (frame.t === "welcome") this.connection += 1;
+    if (frame.t === "welcome" && !this.sessions.includes(frame.session)) this.sessions.push(frame.session);
+    this.frames.push({ connection: this.connection, out: out || undefined, frame });
   }
 
   #enter(room) {

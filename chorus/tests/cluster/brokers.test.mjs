@@ -1,0 +1,20 @@
+// Three brokers, each record on two of them before it counts: one is killed, and games go on without it.
+
+import { pair, play } from "../e2e/people.mjs";
+import { ends, stories } from "./stories.mjs";
+
+const story = stories({ own: true, brokers: 3, replication: 3 });
+
+story("each broker in its turn is killed and comes back, and the game goes on", async ({ cluster, two }) => {
+  const players = await pair(...(await two()));
+  await play(players, [0]);
+  const { kafka } = cluster.services;
+  let order = [players[1], players[0]];
+  for (const [broker, cell] of [3, 1, 4].entries()) {
+    await kafka.kill(broker);
+    await play(order, [cell]);
+    await kafka.start(broker);
+    order = order.toReversed();
+  }
+  await ends(players, 4);
+});

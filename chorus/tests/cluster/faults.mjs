@@ -1,0 +1,161 @@
+/**
+ * What befalls a cluster while people play: a plan of faults by seed, and how each is done. Which machine it is, and
+ * when, is thrown too; what it is doing then depends on the machines, so two runs of one seed differ in that.
+ */
+
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { random } from "../torture/random.mjs";
+import { partitionOf } from "./cluster.mjs";
+
+/** How many of a hundred faults are of which kind. Every kind is there, however few they are. */
+const SHARES = {
+  "host kill": 16,
+  "host pause": 12,
+  "host stop": 10,
+  "edge kill": 12,
+  "edge pause": 8,
+  "edge stop": 8,
+  "monitor kill": 9,
+  "monitor pause": 6,
+  "monitor stop": 5,
+  "broker restart": 7,
+  "postgres restart": 7,
+};
+/** Between two faults. Most meet a cluster that has not got over the last one. */
+const GAP_MS = [200, 2600];
+/** How long a service that was killed is away. */
+const AWAY_MS = [0, 1500];
+/** A pause is longer than the lease by this. */
+const OVERSLEEP_MS = [200, 3000];
+/** How old the picture of which host has what may be. */
+const LOOK_MS = 400;
+/** A database whose memory is not given back yet does not start. */
+const TRIES = 20;
+
+export class Faults {
+  /** By kind. */
+  counts = {};
+  #dice;
+  #naps = new Set();
+  /** What was done to which life of a machine, by its id. */
+  #done = new Map();
+  #hosts = new Map();
+
+  constructor(cluster, run, count) {
+    Object.assign(this, { cluster, run, count });
+    this.#dice = random(run.seed, "faults");
+    cluster.onEnd = (end) => this.#judge(end);
+  }
+
+  get total() {
+    return Object.values(this.counts).reduce((sum, count) => sum + count, 0);
+  }
+
+  /** All of them, one after the other; then whoever sleeps is woken, and the cluster is whole again. */
+  async all() {
+    const watching = setInterval(() => this.#look(), LOOK_MS);
+    const progress = setInterval(() => console.error(`${this.total} faults, ${this.run.games} games, ${this.run.moves} moves`), 10_000);
+    try {
+      for (const kind of plan(this.count, this.#dice)) {
+        if (this.run.aborted) break;
+        await sleep(this.#dice.between(...GAP_MS));
+        await this.#strike(kind);
+        this.counts[kind] = (this.counts[kind] ?? 0) + 1;
+      }
+      await Promise.all(this.#naps);
+      await this.cluster.ready();
+    } catch (error) {
+      this.run.fail(error.message);
+    } finally {
+      clearInterval(watching);
+      clearInterval(progress);
+    }
+  }
+
+  async #strike(kind) {
+    const [what, how] = kind.split(" ");
+    if (how === "restart") return this.#restart(what, kind);
+    const machine = await this.#victim(this.cluster[`${what}s`]);
+    this.#done.set(machine.id, how);
+    this.run.touch(this.#touched(machine), kind);
+    if (how === "kill") return machine.kill9();
+    if (how === "stop") return machine.ask();
+    this.#pause(machine);
+  }
+
+  /** One that serves, and was left alone so far in this life. */
+  async #victim(machines) {
+    for (;;) {
+      const whole = machines.filter(({ id, running, paused }) => running && !paused && id !== null && !this.#done.has(id));
+      if (whole.length > 0) return this.#dice.pick(whole);
+      await sleep(50);
+    }
+  }
+
+  /** Its clock stands still; others judge it meanwhile. */
+  #pause(machine) {
+    const { id } = machine;
+    machine.pause();
+    const { deadAfter } = this.cluster.options.timing;
+    const nap = sleep(deadAfter * 1000 + this.#dice.between(...OVERSLEEP_MS)).then(() => {
+      if (machine.id === id) machine.wake();
+      this.#naps.delete(nap);
+    });
+    this.#naps.add(nap);
+  }
+
+  async #restart(what, kind) {
+    this.run.touch(this.run.players, kind);
+    const service = this.cluster.services[what === "broker" ? "kafka" : what];
+    await service.kill(0);
+    await sleep(this.#dice.between(...AWAY_MS));
+    for (let tries = 1; ; tries++) {
+      try {
+        return await service.start(0);
+      } catch (error) {
+        if (tries === TRIES) throw error;
+        await sleep(200);
+      }
+    }
+  }
+
+  // ---- who feels it ----
+
+  #touched(machine) {
+    const { players } = this.run;
+    if (machine.role === "edge") return players.filter(({ url }) => url === machine.url);
+    if (machine.role === "monitor") return [];
+    const has = (room) => this.#hosts.get(partitionOf(room.id, this.cluster.options.partitions)) === machine.id;
+    return players.filter(({ client }) => client.room && has(client.room));
+  }
+
+  async #look() {
+    const { machines } = await this.cluster.ask("/v1/machines").catch(() => ({ machines: [] }));
+    for (const { id, partitions } of machines) for (const partition of partitions) this.#hosts.set(partition, id);
+  }
+
+  // ---- who ends, and may ----
+
+  /** A machine that served ends because it was made to, or was declared dead. Any other end is a violation. */
+  #judge({ id, how, served, output }) {
+    const done = this.#done.get(id);
+    const wasMadeTo = (done === "kill" && how === "SIGKILL") || (done === "stop" && how === 0);
+    if (!served || wasMadeTo || output.includes(`${id} was declared dead`)) return;
+    this.run.failures.push({ rule: "a machine ended by itself", who: id, what: `with ${how} after ${done ?? "nothing"}: ${lastLines(output)}` });
+  }
+}
+
+function lastLines(output) {
+  return output.trimEnd().split("\n").slice(-4).join("\n    ");
+}
+
+/** So many faults in the proportions of the table, in an order that is thrown. */
+function plan(count, dice) {
+  const kinds = Object.entries(SHARES).flatMap(([kind, share]) => Array(Math.max(1, Math.round((share * count) / 100))).fill(kind));
+  for (let n = kinds.length - 1; n > 0; n--) {
+    const other = Math.floor(dice.between(0, n + 1));
+    [kinds[n], kinds[other]] = [kinds[other], kinds[n]];
+  }
+  return kinds;
+}

@@ -1,0 +1,105 @@
+/**
+ * Tortures a cluster while scripted clients play: edges, hosts and monitors are killed, paused for longer than the lease
+ * and woken, and stopped; the broker and PostgreSQL are killed and started again. Then everything that the players saw is
+ * held against what was promised (`torture/checker.mjs`), and against the rooms' channels (`chorus audit`).
+ *
+ *     node torture.mjs --games 100 --faults 200 --seed 1 --bin PATH
+ *
+ * Prints figures; on a violation also the command that plays it again, and exits with 1.
+ */
+
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+
+import { audit } from "../torture/audit.mjs";
+import { check } from "../torture/checker.mjs";
+import { figures, print, quantile, tell, typed } from "../torture/report.mjs";
+import { Run } from "../torture/run.mjs";
+import { Cluster } from "./cluster.mjs";
+import { Faults } from "./faults.mjs";
+
+const { values: flags } = parseArgs({
+  options: {
+    games: { type: "string", default: "100" },
+    faults: { type: "string", default: "200" },
+    players: { type: "string", default: "24" },
+    watchers: { type: "string", default: "4" },
+    edges: { type: "string", default: "2" },
+    hosts: { type: "string", default: "2" },
+    seed: { type: "string", default: String(Date.now() % 1_000_000) },
+    minutes: { type: "string", default: "40" },
+    bin: { type: "string", default: process.env.CHORUS_BIN },
+  },
+});
+const number = (name) => Number(flags[name]);
+
+async function main() {
+  const folder = await mkdtemp(join(tmpdir(), "chorus-torture-"));
+  // The audit reads the channels from their beginning.
+  const hostArgs = ["--keep-log"];
+  const cluster = await Cluster.start({ bin: flags.bin, own: true, edges: number("edges"), hosts: number("hosts"), hostArgs });
+  try {
+    const violations = await torture(cluster, folder);
+    if (violations.length === 0) return;
+    await writeFile(join(folder, "machines.log"), cluster.machines.map(({ name, output }) => `---- ${name}\n${output}`).join("\n"));
+    tell(violations, `history.json, machines.log and the records of these rooms are kept in ${folder}`, `just torture-cluster ${typed(flags)}`);
+    process.exitCode = 1;
+  } finally {
+    await cluster.stop();
+    if (!process.exitCode) await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** The violations. */
+async function torture(cluster, folder) {
+  const begun = performance.now();
+  const run = new Run({ urls: cluster.urls, seed: flags.seed, players: number("players"), watchers: number("watchers") });
+  const faults = new Faults(cluster, run, number("faults"));
+  try {
+    await run.playThrough(faults.all(), { games: number("games"), minutes: number("minutes") });
+  } finally {
+    run.close();
+  }
+  const took = (performance.now() - begun) / 1000;
+  print({ seed: run.seed, faults: faults.total, ...byKind(faults, run), ...figures(run), took: `${took.toFixed(1)} s` });
+  const history = run.history();
+  const file = join(folder, "history.json");
+  await writeFile(file, JSON.stringify(history));
+  const violations = [...run.failures, ...check(history)];
+  await keepRecords(cluster, violations, folder);
+  violations.push(...(await stopMachines(cluster)));
+  return [...violations, ...(await audit(flags.bin, ["--history", file], cluster.environment))];
+}
+
+/** The records of each room that a violation names: the broker goes, and they with it. */
+async function keepRecords(cluster, violations, folder) {
+  const rooms = new Set(violations.flatMap(({ what }) => what.match(/\b[0-9a-f]{32}\b/g) ?? []));
+  const [{ url }] = cluster.monitors;
+  for (const room of rooms) {
+    const events = await cluster.chorus("room", "events", room, "--content", "--json", "--monitor", url).catch(({ message }) => message);
+    await writeFile(join(folder, `${room}.records`), events);
+  }
+}
+
+function byKind({ counts }, { recoveries }) {
+  const line = ([kind, count]) => {
+    const times = recoveries.filter((recovery) => recovery.kind === kind).map(({ ms }) => ms);
+    const waits = times.length > 0 ? `, recovery p50 ${quantile(times, 0.5)} ms, p99 ${quantile(times, 0.99)} ms` : "";
+    return [`  ${kind}`, `${count}${waits}`];
+  };
+  return Object.fromEntries(Object.entries(counts).sort().map(line));
+}
+
+/** In good order, so that what hosts store last is audited too. */
+async function stopMachines(cluster) {
+  const found = [];
+  for (const machines of [cluster.edges, cluster.hosts, cluster.monitors]) {
+    const ends = await cluster.retire(machines).catch((error) => [error.message]);
+    if (ends.some((how) => how !== 0)) found.push({ rule: "a machine did not stop in order", who: machines[0].role, what: ends.join(", ") });
+  }
+  return found;
+}
+
+await main();

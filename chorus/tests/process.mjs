@@ -1,0 +1,97 @@
+/**
+ * A process of a test: started, paused, killed and started again. It is only ever signalled through the handle of the
+ * child that was started here, and it dies with this process where the system can promise that.
+ */
+
+import { start } from "../../testing/services/programs.mjs";
+
+/** What it has said in all its lives, for whoever reads a failure. */
+const KEPT_OUTPUT = 64 * 1024;
+/** Longer lines than this are not looked at. */
+const LONGEST_LINE = 4096;
+
+export class Process {
+  output = "";
+  /** What it has said in this life, or in the last one. */
+  lifeOutput = "";
+  #child = null;
+
+  /** `command` may be a script of ours, which Node runs. */
+  constructor(command, args, options = {}) {
+    const isScript = command.endsWith(".mjs");
+    Object.assign(this, { name: command, command: isScript ? process.execPath : command, args: isScript ? [command, ...args] : args, options });
+  }
+
+  get running() {
+    return this.#child !== null;
+  }
+
+  get pid() {
+    return this.#child?.pid;
+  }
+
+  /** Starts it, and resolves with what it has printed as soon as that fits `announcement`. */
+  async start(announcement, withinMs) {
+    if (this.running) throw new Error(`${this.name} runs already`);
+    const child = start(this.command, this.args, this.options);
+    const orphaned = () => child.kill("SIGKILL");
+    process.once("exit", orphaned);
+    this.#child = child;
+    this.lifeOutput = "";
+    this.ended = child.ended.then((how) => {
+      process.off("exit", orphaned);
+      if (this.#child === child) this.#child = null;
+      return how;
+    });
+    return this.#announced(child, announcement, withinMs);
+  }
+
+  /** How the present life ends, or the last one did: an exit code, or a signal. */
+  ended = Promise.resolve(null);
+
+  signal(name) {
+    this.#child?.kill(name);
+  }
+
+  /** Sends a signal, and resolves with how it ended. */
+  async end(signal) {
+    this.signal(signal);
+    return this.ended;
+  }
+
+  /** As a power cut of the process: no handler runs. */
+  kill9() {
+    return this.end("SIGKILL");
+  }
+
+  /** Ends it in order; by force if that takes too long, which is an error. Resolves with the exit code. */
+  async interrupt(signal, withinMs) {
+    const forced = new Promise((resolve) => {
+      const late = setTimeout(() => (this.signal("SIGKILL"), resolve(true)), withinMs);
+      this.ended.then(() => (clearTimeout(late), resolve(false)));
+    });
+    const how = await this.end(signal);
+    if (await forced) throw new Error(`${this.name} did not stop in ${withinMs} ms\n${this.output}`);
+    return how;
+  }
+
+  #announced(child, announcement, withinMs) {
+    return new Promise((resolve, reject) => {
+      let said = "";
+      const fail = (why) => reject(new Error(`${this.name} ${why}\n${this.output}`));
+      const late = setTimeout(() => {
+        child.kill("SIGKILL");
+        fail(`has not said in ${withinMs} ms where it is`);
+      }, withinMs);
+      const read = (piece) => {
+        this.output = (this.output + piece).slice(-KEPT_OUTPUT);
+        this.lifeOutput = (this.lifeOutput + piece).slice(-KEPT_OUTPUT);
+        said = (said + piece).slice(-LONGEST_LINE);
+        const found = said.match(announcement);
+        if (found) (clearTimeout(late), resolve(found));
+      };
+      for (const stream of [child.stdout, child.stderr]) stream.on("data", read);
+      child.ended.then((how) => (clearTimeout(late), fail(`ended with ${how}`)));
+    });
+  }
+}
