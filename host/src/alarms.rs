@@ -102,13 +102,15 @@ pub async fn load(host: &Shared, partition: u32) -> Result<(), HostError> {
     }
 }
 
-/// Rings, for ever.
+/// Rings, until the host is to end.
 pub async fn run(host: Arc<Shared>) -> Result<(), HostError> {
+    let mut stopping = host.stopping.subscribe();
     loop {
         let wait = host.alarms.next().map_or(LONG, |due| Duration::from_millis(due.since(now())).min(LONG));
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = host.alarms.changed.notified() => {}
+            _ = stopping.wait_for(|stopping| *stopping) => return Ok(()),
         }
         for room in host.alarms.take_due(now()) {
             dispatch::wake(&host, room);

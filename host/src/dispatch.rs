@@ -119,10 +119,18 @@ fn bring_to_life(host: &Arc<Shared>, room: RoomId, why: RestoreReason) -> Arc<Ma
     mailbox
 }
 
-/// Moves the checkpoints on, for ever.
+/// Moves the checkpoints on, until the host is to end.
 pub async fn keep_checkpoints(host: Arc<Shared>) -> Result<(), HostError> {
+    let mut stopping = host.stopping.subscribe();
     loop {
-        tokio::time::sleep(host.options.checkpoint_every).await;
+        let stop = tokio::select! {
+            () = tokio::time::sleep(host.options.checkpoint_every) => false,
+            // The guard of what it says must not live across the next wait.
+            _ = stopping.wait_for(|stopping| *stopping) => true,
+        };
+        if stop {
+            return Ok(());
+        }
         let owned: Vec<u32> = host.partitions.owned().into_iter().collect();
         move_checkpoints(&host, &owned).await;
     }

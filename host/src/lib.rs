@@ -42,7 +42,7 @@ use chorus_core::{
 use chorus_store::{RoomFilter, RoomStatus, Store, StoreError};
 use futures_util::FutureExt as _;
 use tokio::{
-    sync::{broadcast, mpsc},
+    sync::{broadcast, mpsc, watch},
     task::JoinHandle,
 };
 
@@ -138,6 +138,8 @@ pub(crate) struct Shared {
     pub events: broadcast::Sender<HostEvent>,
     pub partitions: Partitions,
     rooms: Mutex<HashMap<RoomId, Arc<Mailbox>>>,
+    /// `true` from the moment that the host is to end: what it runs besides its rooms ends then.
+    pub stopping: watch::Sender<bool>,
     /// The first one is the host's end.
     failures: mpsc::UnboundedSender<HostError>,
     pub counts: Counts,
@@ -166,14 +168,27 @@ pub async fn join(
 ) -> Result<(Host, impl Future<Output = HostError> + Send), HostError> {
     let (events, _) = broadcast::channel(EVENTS);
     let (failures, mut failed) = mpsc::unbounded_channel();
+    let (stopping, _) = watch::channel(false);
     let catalogue = Catalogue::open(engine, store.clone()).await?;
     let saver = Saver::start(store.clone());
     let alarms = Alarms::default();
     let partitions = Partitions::new(bus.partitions());
     let rooms = Mutex::default();
     let counts = Counts::default();
-    let shared =
-        Arc::new(Shared { options, bus, store, catalogue, saver, alarms, events, partitions, rooms, failures, counts });
+    let shared = Arc::new(Shared {
+        options,
+        bus,
+        store,
+        catalogue,
+        saver,
+        alarms,
+        events,
+        partitions,
+        rooms,
+        stopping,
+        failures,
+        counts,
+    });
     shared.supervise(alarms::run(shared.clone()));
     shared.supervise(dispatch::keep_checkpoints(shared.clone()));
     let failed = async move {
@@ -270,6 +285,7 @@ impl Host {
     pub async fn drain(&self, within: Duration) {
         let owned: Vec<u32> = self.owned().into_iter().collect();
         partitions::hand_over(&self.0, &owned, within).await;
+        self.0.stopping.send_replace(true);
     }
 }
 
