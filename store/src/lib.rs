@@ -18,6 +18,7 @@ use std::{path::Path, sync::Arc};
 
 mod components;
 mod error;
+mod hashes;
 mod leases;
 mod machines;
 mod partitions;
@@ -29,6 +30,7 @@ mod sqlite;
 
 pub use components::VersionRow;
 pub use error::{OpenError, StoreError};
+pub use hashes::KeptHash;
 pub use leases::{Lease, MONITOR_LEASE};
 pub use machines::{BadRole, MachineRow, MachineState, Registered, Registration, Role};
 pub use partitions::{Assign, Assigned, Assignment};

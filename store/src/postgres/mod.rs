@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 
 mod call;
 mod components;
+mod hashes;
 mod leases;
 mod machines;
 mod open;

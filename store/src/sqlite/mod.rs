@@ -7,6 +7,7 @@ use sqlx::SqlitePool;
 use crate::{Durability, OpenError, StoreError};
 
 mod components;
+mod hashes;
 mod leases;
 mod machines;
 mod open;

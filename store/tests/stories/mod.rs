@@ -34,6 +34,7 @@ macro_rules! tell_all_stories {
             a_dead_edges_sessions_come_in_pages
             sessions_expire_and_come_again_until_they_are_ended
             only_a_higher_snapshot_replaces
+            hashes_of_snapshots_are_kept_for_whoever_asks
             two_states_at_one_offset_are_named_and_nothing_is_written
             a_room_that_has_ended_stays_so_and_keeps_no_snapshot
             a_stale_host_takes_no_row_back

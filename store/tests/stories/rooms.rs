@@ -28,6 +28,21 @@ pub async fn only_a_higher_snapshot_replaces(store: Store) {
     assert_eq!((stored.hash, stored.component), (Digest::of(b"at 8"), Digest::of(b"tic-tac-toe")));
 }
 
+pub async fn hashes_of_snapshots_are_kept_for_whoever_asks(store: Store) {
+    with_partitions(&store, 4).await;
+    write(&store, [with_state(room(1, 4), "before")]).await;
+    assert_eq!(store.kept_hashes().await.expect("read"), [], "nobody has asked");
+    store.keep_hashes().await.expect("kept");
+    store.keep_hashes().await.expect("kept as it was");
+    write(&store, [with_state(room(1, 5), "at 5"), with_state(room(2, 1), "another")]).await;
+    write(&store, [with_state(room(1, 3), "at 3, late")]).await;
+    write(&store, [with_state(room(1, 8), "at 8")]).await;
+    let kept = store.kept_hashes().await.expect("read");
+    let kept: Vec<_> = kept.into_iter().map(|kept| (kept.room.0, kept.offset, kept.hash)).collect();
+    let expected = [(1, 5, Digest::of(b"at 5")), (1, 8, Digest::of(b"at 8")), (2, 1, Digest::of(b"another"))];
+    assert_eq!(kept, expected);
+}
+
 pub async fn two_states_at_one_offset_are_named_and_nothing_is_written(store: Store) {
     with_partitions(&store, 4).await;
     write(&store, [with_state(room(1, 5), "one"), with_state(room(2, 5), "two")]).await;

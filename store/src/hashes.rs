@@ -1,0 +1,40 @@
+//! Hashes of all snapshots that were ever stored, for whoever checks a system afterwards (`chorus audit`): the snapshots
+//! themselves give way to newer ones. Kept only where somebody asks for it, in a table that is not part of the schema and
+//! grows without bound.
+
+use chorus_core::ids::{Digest, Offset, RoomId};
+
+use crate::{Store, StoreError, row::From};
+
+/// One snapshot that was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeptHash {
+    pub room: RoomId,
+    pub offset: Offset,
+    /// SHA-256 of the state.
+    pub hash: Digest,
+}
+
+impl Store {
+    /// From now on the hashes of all snapshots are kept, whoever stores them. It takes the right to make a table.
+    pub async fn keep_hashes(&self) -> Result<(), StoreError> {
+        self.write(KeepHashes).await
+    }
+
+    /// All that were kept, by room and offset; none if that was never asked for.
+    pub async fn kept_hashes(&self) -> Result<Vec<KeptHash>, StoreError> {
+        self.read(KeptHashes).await
+    }
+}
+
+pub(crate) struct KeepHashes;
+
+pub(crate) struct KeptHashes;
+
+/// The columns of one.
+pub(crate) type Columns = (Vec<u8>, i64, Vec<u8>);
+
+pub(crate) fn kept((room, offset, hash): Columns) -> Result<KeptHash, StoreError> {
+    let from = From("kept_hashes");
+    Ok(KeptHash { room: RoomId(from.id(room)?), offset: from.number(offset)?, hash: from.digest(hash)? })
+}
