@@ -28,7 +28,7 @@ mod talk;
 mod tests;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     num::NonZero,
     path::{Path, PathBuf},
     sync::Arc,
@@ -38,7 +38,7 @@ use anyhow::Context as _;
 use chorus_bus::{Bus, embedded};
 use chorus_core::ids::{Offset, RoomId};
 use chorus_host::guest::{Engine, Options as EngineOptions};
-use chorus_store::{Durability, RoomFilter, Store};
+use chorus_store::{Durability, KeptHash, RoomFilter, Store};
 use clap::Args;
 use futures_util::{StreamExt as _, stream};
 
@@ -123,6 +123,7 @@ struct Case {
     room: RoomId,
     channel: Channel,
     history: OfRoom,
+    hashes: Vec<KeptHash>,
 }
 
 /// What came of it.
@@ -171,28 +172,33 @@ async fn cases(store: &Store, channels: Channels, history: History) -> anyhow::R
     let stored = store.rooms(&RoomFilter::default(), None, u32::MAX).await?;
     let mut all: BTreeSet<RoomId> = rooms.keys().chain(histories.keys()).copied().collect();
     all.extend(stored.into_iter().map(|row| row.id));
+    let mut hashes: HashMap<RoomId, Vec<KeptHash>> = HashMap::new();
+    for kept in store.kept_hashes().await? {
+        hashes.entry(kept.room).or_default().push(kept);
+    }
+    all.extend(hashes.keys());
     let mut cases: Vec<Case> = Vec::with_capacity(all.len());
     for room in all {
         let empty = || Channel { partition: room.partition(partitions), records: Vec::new() };
         let channel = rooms.remove(&room).unwrap_or_else(empty);
-        cases.push(Case { room, channel, history: histories.remove(&room).unwrap_or_default() });
+        let history = histories.remove(&room).unwrap_or_default();
+        cases.push(Case { room, channel, history, hashes: hashes.remove(&room).unwrap_or_default() });
     }
     cases.sort_by_key(|case| std::cmp::Reverse(case.channel.records.len()));
     Ok(cases)
 }
 
 async fn look_at(audit: Arc<Audit>, case: Case) -> anyhow::Result<Verdict> {
-    let Case { room, channel, history } = case;
-    let stored = Stored::read(&audit.store, room, audit.checkpoints[channel.partition as usize]).await?;
+    let Case { room, channel, history, hashes } = case;
+    let stored = Stored::read(&audit.store, room, hashes, audit.checkpoints[channel.partition as usize]).await?;
     let whole = audit.whole[channel.partition as usize];
     let mut verdict = Verdict { figures: Figures { rooms: 1, ..Figures::default() }, ..Verdict::default() };
     let Some(beginning) = Beginning::of(&channel, whole, &stored) else {
         let why = "its log was cut, and it has no snapshot".to_owned();
         return Ok(Verdict { unchecked: Some(Unchecked { room, why }), ..verdict });
     };
-    let wanted = stored.snapshot.as_ref().map(|snapshot| snapshot.offset);
     let mut seat = Seat::new(&audit.guests, room);
-    let replay = match replay::replay(room, &beginning, &channel.records, wanted, &mut seat).await {
+    let replay = match replay::replay(room, &beginning, &channel.records, &stored.offsets(), &mut seat).await {
         Ok(replay) => replay,
         Err(Unplayable(why)) => return Ok(Verdict { unchecked: Some(Unchecked { room, why }), ..verdict }),
     };

@@ -16,7 +16,7 @@
 //! All faults are told to the machine before the first record, as a host tells those that it finds in the log's tail.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -63,8 +63,8 @@ pub struct Replay {
     pub messages: HashMap<(SessionId, u64), Received>,
     /// What it had for other rooms' channels.
     pub said: Vec<Said>,
-    /// Its state after the record that was asked for.
-    pub state: Option<Arc<[u8]>>,
+    /// Its states after the records that were asked for.
+    pub states: BTreeMap<Offset, Arc<[u8]>>,
     pub created: Option<Offset>,
     pub ended: Option<Offset>,
     /// Its script failed here, and no record says what came of it: nothing after this was applied by anybody.
@@ -157,17 +157,17 @@ struct Skip {
     said: Offset,
 }
 
-/// Plays all of a room's records. `wanted`: the record after which the state is asked for.
+/// Plays all of a room's records. `wanted`: the records after which the state is asked for.
 pub async fn replay<G: Guest>(
     id: RoomId,
     beginning: &Beginning,
     records: &[(Offset, Record)],
-    wanted: Option<Offset>,
+    wanted: &BTreeSet<Offset>,
     guest: &mut G,
 ) -> Result<Replay, Unplayable> {
     let skips = skips(records);
     let mut pass = Pass::new(id, beginning, guest, &skips)?;
-    pass.wanted = wanted;
+    pass.wanted = wanted.clone();
     pass.keeps_snapshots = !skips.is_empty();
     pass.play(records).await?;
     let Pass { mut replay, snapshots, .. } = pass;
@@ -206,7 +206,7 @@ struct Pass<'a, G> {
     room: Room,
     guest: &'a mut G,
     replay: Replay,
-    wanted: Option<Offset>,
+    wanted: BTreeSet<Offset>,
     keeps_snapshots: bool,
     snapshots: Vec<(Offset, Arc<[u8]>)>,
     /// The record at hand.
@@ -236,7 +236,7 @@ impl<'a, G: Guest> Pass<'a, G> {
             room,
             guest,
             replay,
-            wanted: None,
+            wanted: BTreeSet::new(),
             keeps_snapshots: false,
             snapshots: Vec::new(),
             at: 0,
@@ -258,7 +258,7 @@ impl<'a, G: Guest> Pass<'a, G> {
                 self.after_message(message);
             }
             self.after_record();
-            if self.wanted == Some(*offset) {
+            if self.wanted.contains(offset) {
                 self.room.snapshot();
                 self.carry_out().await?;
             }
@@ -340,8 +340,8 @@ impl<'a, G: Guest> Pass<'a, G> {
     }
 
     fn snapshot(&mut self, offset: Offset, bytes: Arc<[u8]>) {
-        if self.wanted == Some(offset) {
-            self.replay.state = Some(bytes.clone());
+        if self.wanted.contains(&offset) {
+            self.replay.states.insert(offset, bytes.clone());
         }
         if self.keeps_snapshots {
             self.snapshots.push((offset, bytes));

@@ -1,18 +1,19 @@
 //! What the store says of a room, against what the log says.
 //!
-//! - A snapshot is, byte for byte, the state that the records up to its offset lead to.
+//! - A snapshot is, byte for byte, the state that the records up to its offset lead to; of those that others have taken
+//!   the place of, the hashes are compared.
 //! - Below a partition's checkpoint, all records of every room that goes on are in its snapshot: whoever starts there
 //!   reads none of them.
 //! - A room that has ended in the store has ended in the log, no later.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use chorus_core::{
     ids::{Digest, Offset, RoomId},
     room::State,
     wire,
 };
-use chorus_store::{RoomRow, RoomStatus, SnapshotRow, Store, StoreError};
+use chorus_store::{KeptHash, RoomRow, RoomStatus, SnapshotRow, Store, StoreError};
 
 use super::{
     channels::Channel,
@@ -26,13 +27,27 @@ pub struct Stored {
     pub room: RoomId,
     pub row: Option<RoomRow>,
     pub snapshot: Option<SnapshotRow>,
+    /// Of all snapshots that it ever had, if that was kept.
+    pub hashes: Vec<KeptHash>,
     /// Of its partition.
     pub checkpoint: Offset,
 }
 
 impl Stored {
-    pub async fn read(store: &Store, room: RoomId, checkpoint: Offset) -> Result<Stored, StoreError> {
-        Ok(Stored { room, row: store.room(room).await?, snapshot: store.snapshot(room).await?, checkpoint })
+    pub async fn read(
+        store: &Store,
+        room: RoomId,
+        hashes: Vec<KeptHash>,
+        checkpoint: Offset,
+    ) -> Result<Stored, StoreError> {
+        let (row, snapshot) = (store.room(room).await?, store.snapshot(room).await?);
+        Ok(Stored { room, row, snapshot, hashes, checkpoint })
+    }
+
+    /// The offsets of all snapshots that are known.
+    pub fn offsets(&self) -> BTreeSet<Offset> {
+        let kept = self.hashes.iter().map(|kept| kept.offset);
+        kept.chain(self.snapshot.iter().map(|snapshot| snapshot.offset)).collect()
     }
 
     pub fn has_ended(&self) -> bool {
@@ -55,7 +70,13 @@ impl Stored {
         }
         if let Some(snapshot) = &self.snapshot {
             figures.snapshots += 1;
-            self.compare(snapshot, replay, &mut found);
+            let differ = |state: &Arc<[u8]>| differences(&snapshot.state, state);
+            compare(replay, snapshot.offset, snapshot.hash, differ, &mut found);
+        }
+        let now = self.snapshot.as_ref().map(|snapshot| (snapshot.offset, snapshot.hash));
+        for kept in self.hashes.iter().filter(|kept| Some((kept.offset, kept.hash)) != now) {
+            figures.snapshots += 1;
+            compare(replay, kept.offset, kept.hash, |_| String::new(), &mut found);
         }
         if let Some(behind) = self.first_uncovered(replay, channel) {
             let covers = self.covers().map_or("there is none".to_owned(), |offset| format!("it is at {offset}"));
@@ -71,22 +92,6 @@ impl Stored {
         }
     }
 
-    fn compare(&self, snapshot: &SnapshotRow, replay: &Replay, found: &mut impl FnMut(Rule, Option<Offset>, String)) {
-        let at = Some(snapshot.offset);
-        if replay.after == at {
-            return; // It is what the replay began with.
-        }
-        match &replay.state {
-            Some(state) if **state == *snapshot.state => {}
-            Some(state) => {
-                let (is, should) = (snapshot.hash, Digest::of(state));
-                let what = format!("it is {is}, and should be {should}{}", differences(&snapshot.state, state));
-                found(Rule::SnapshotDiffers, at, what);
-            }
-            None => found(Rule::SnapshotUnknown, at, "the room has no record there, or has ended".to_owned()),
-        }
-    }
-
     /// The first record that nobody would read again, and that no snapshot has.
     fn first_uncovered(&self, replay: &Replay, channel: &Channel) -> Option<Offset> {
         let covers = self.covers();
@@ -96,6 +101,29 @@ impl Stored {
         offsets
             .take_while(|offset| *offset < self.checkpoint)
             .find(|offset| lives(*offset) && covers.is_none_or(|covers| *offset > covers))
+    }
+}
+
+fn compare(
+    replay: &Replay,
+    offset: Offset,
+    is: Digest,
+    differ: impl Fn(&Arc<[u8]>) -> String,
+    found: &mut impl FnMut(Rule, Option<Offset>, String),
+) {
+    // What the replay began with, and what was before that, cannot be told.
+    if replay.after.is_some_and(|after| offset <= after) || replay.before == u64::MAX {
+        return;
+    }
+    match replay.states.get(&offset) {
+        Some(state) if Digest::of(state) == is => {}
+        Some(state) => {
+            let what = format!("it is {is}, and should be {}{}", Digest::of(state), differ(state));
+            found(Rule::SnapshotDiffers, Some(offset), what);
+        }
+        None => {
+            found(Rule::SnapshotUnknown, Some(offset), "the room has no record there, or has ended".to_owned());
+        }
     }
 }
 

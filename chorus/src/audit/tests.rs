@@ -9,7 +9,7 @@ use chorus_core::{
     json::Json,
     room::{Call, Outcome, Spec},
 };
-use chorus_store::{RoomRow, RoomStatus, SnapshotRow};
+use chorus_store::{KeptHash, RoomRow, RoomStatus, SnapshotRow};
 use serde_json::{Value, json};
 
 use super::{
@@ -171,19 +171,29 @@ async fn a_snapshot_is_what_the_log_leads_to() {
     let log = a_talk();
     for wanted in 1..log.len() as u64 {
         let played = play_to(&log, Some(wanted)).await;
-        let state = played.state.clone().unwrap();
+        let state = played.states[&wanted].clone();
         assert_eq!(stored_rules(&log, &played, &stored(Some((wanted, &state)), 0)), []);
-        let other = play_to(&log, Some(wanted - 1)).await.state.unwrap();
+        let other = play_to(&log, Some(wanted - 1)).await.states[&(wanted - 1)].clone();
         let rules = stored_rules(&log, &played, &stored(Some((wanted, &other)), 0));
         assert_eq!(rules, [Rule::SnapshotDiffers]);
     }
 }
 
 #[tokio::test]
+async fn so_is_one_that_another_has_taken_the_place_of() {
+    let log = a_talk();
+    let played = play_to(&log, Some(3)).await;
+    let kept = |offset, hash| Stored { hashes: vec![KeptHash { room: ROOM, offset, hash }], ..stored(None, 0) };
+    assert_eq!(stored_rules(&log, &played, &kept(3, Digest::of(&played.states[&3]))), []);
+    assert_eq!(stored_rules(&log, &played, &kept(3, Digest([9; 32]))), [Rule::SnapshotDiffers]);
+    assert_eq!(stored_rules(&log, &played, &kept(77, Digest([9; 32]))), [Rule::SnapshotUnknown]);
+}
+
+#[tokio::test]
 async fn below_the_checkpoint_all_is_in_the_snapshot() {
     let log = a_talk();
     let played = play_to(&log, Some(3)).await;
-    let state = played.state.clone().unwrap();
+    let state = played.states[&3].clone();
     assert_eq!(stored_rules(&log, &played, &stored(Some((3, &state)), 4)), []);
     assert_eq!(stored_rules(&log, &played, &stored(Some((3, &state)), 5)), [Rule::SnapshotBehind]);
 }
@@ -201,12 +211,12 @@ async fn a_room_ends_by_its_log() {
 async fn a_room_whose_log_was_cut_is_checked_from_its_snapshot_on() {
     let log = a_talk();
     let all = play_to(&log, Some(3)).await;
-    let bytes = all.state.clone().unwrap();
+    let bytes = all.states[&3].clone();
     let rest: Vec<_> = numbered(&log).into_iter().filter(|(offset, _)| *offset > 3).collect();
     let stored = stored(Some((3, &bytes)), 0);
     let channel = Channel { partition: 0, records: rest };
     let beginning = Beginning::of(&channel, false, &stored).unwrap();
-    let played = replay(ROOM, &beginning, &channel.records, Some(3), &mut Script::default()).await.unwrap();
+    let played = replay(ROOM, &beginning, &channel.records, &stored.offsets(), &mut Script::default()).await.unwrap();
     let mut figures = Figures::default();
     let mut violations = Vec::new();
     judge(ROOM, &played, &honest(&all), &mut figures, &mut violations);
@@ -234,7 +244,7 @@ async fn what_a_room_tells_another_is_in_its_channel_and_nothing_else_is() {
     if let RoomCommand::RoomMessage { number, .. } = &mut another {
         number.index += 1;
     }
-    let state = played.state.clone().unwrap();
+    let state = played.states[&(log.len() as u64 - 1)].clone();
     let check = |theirs: Vec<RoomCommand>| {
         let ours = Channel { partition: 0, records: numbered(&log) };
         let mut talk = Talk::of(&played, &ours, &stored(Some((log.len() as u64 - 1, &state)), 0));
@@ -307,7 +317,8 @@ async fn play(log: &[RoomCommand]) -> Replay {
 
 async fn play_to(log: &[RoomCommand], wanted: Option<Offset>) -> Replay {
     let mut script = Script::default();
-    replay(ROOM, &Beginning::Nothing, &numbered(log), wanted, &mut script).await.unwrap()
+    let wanted = wanted.into_iter().collect();
+    replay(ROOM, &Beginning::Nothing, &numbered(log), &wanted, &mut script).await.unwrap()
 }
 
 /// Repeats to all what somebody says, and counts it.
@@ -470,7 +481,7 @@ fn stored(snapshot: Option<(Offset, &Arc<[u8]>)>, checkpoint: Offset) -> Stored 
         hash: Digest::of(state),
         state: state.to_vec().into(),
     });
-    Stored { room: ROOM, row: Some(row), snapshot, checkpoint }
+    Stored { room: ROOM, row: Some(row), snapshot, hashes: Vec::new(), checkpoint }
 }
 
 fn stored_rules(log: &[RoomCommand], played: &Replay, stored: &Stored) -> Vec<Rule> {

@@ -30,7 +30,8 @@ pub struct Options {
     /// A room that has had nothing to do for this long is put aside: a snapshot stays, and no instance
     #[arg(long, env = "CHORUS_HIBERNATE_AFTER", value_name = "SECONDS", default_value_t = 60.0)]
     hibernate_after: f64,
-    /// Never cuts the log, so that `chorus audit` can replay all that was played; it grows without bound
+    /// Never cuts the log, and keeps the hashes of all snapshots, so that `chorus audit` can check all that was played;
+    /// both grow without bound
     #[arg(long, env = "CHORUS_KEEP_LOG")]
     keep_log: bool,
     /// On SIGTERM, how long to wait for a monitor to give the partitions to other hosts
@@ -65,6 +66,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         guest::Engine::new(guest::Options { max_instances: options.max_instances, ..guest::Options::new(cache_dir) })?;
     let host_options =
         chorus_host::Options { hibernate_after, truncate: !options.keep_log, ..chorus_host::Options::default() };
+    if options.keep_log {
+        store.keep_hashes().await?;
+    }
     let (host, failed) = chorus_host::join(host_options, bus.clone(), store.clone(), engine).await?;
     let mut metrics = Registry::with_prefix("chorus_host");
     host.register(&mut metrics);

@@ -91,7 +91,8 @@ pub struct Options {
     /// A room that has had nothing to do for this long is put aside: a snapshot stays, and no instance
     #[arg(long, env = "CHORUS_HIBERNATE_AFTER", value_name = "SECONDS", default_value_t = 60.0)]
     hibernate_after: f64,
-    /// Never cuts the log, so that `chorus audit` can replay all that was played; the directory grows without bound
+    /// Never cuts the log, and keeps the hashes of all snapshots, so that `chorus audit` can check all that was played;
+    /// the directory grows without bound
     #[arg(long, env = "CHORUS_KEEP_LOG")]
     keep_log: bool,
     /// A session that has been gone for this long is over
@@ -157,6 +158,9 @@ impl Dev {
             truncate: !options.keep_log,
             ..chorus_host::Options::default()
         };
+        if options.keep_log {
+            store.keep_hashes().await?;
+        }
         let (host, failed) = chorus_host::start(host_options, bus.clone(), store.clone(), engine.clone()).await?;
         status::follow(&host, &board);
         let publisher = Publisher::new(engine, store.clone(), host.clone(), board.clone());
