@@ -156,6 +156,8 @@ fn read_chunk(partition: u32, place: Place, from: Offset, end: Offset) -> Result
 }
 
 fn read(segment: &Segment, at: u64, most: usize) -> Result<Vec<u8>, ReadError> {
+    #[cfg(feature = "planted-bugs")]
+    let _ = super::planted::catch_up(); // What it cannot write cannot be read, and that is told.
     let left = segment.len().saturating_sub(at);
     let mut bytes = vec![0; left.min(most as u64) as usize];
     let read = segment.file.read_exact_at(&mut bytes, at);
