@@ -365,8 +365,7 @@ impl Session {
 
     /// Takes back a seat that came to nothing, unless something else still waits for it.
     fn give_up_joining(&mut self, room: RoomId, now: Time) {
-        let pending = |asked: &Move| matches!(asked.state, MoveState::Storing(_) | MoveState::Joining);
-        let wanted = self.moves.iter().any(|asked| asked.to == room && pending(asked));
+        let wanted = self.is_moving_to(room);
         let joining = self.seat(room).is_some_and(|seat| seat.state == SeatState::Joining);
         if joining && !wanted && !(room == RoomId::LOBBY && self.wants_lobby) {
             self.remove_seat(room, LeaveReason::Left, now);
@@ -382,15 +381,31 @@ impl Session {
         match seat.state {
             // From the stay before: the answer to the present join is still to come.
             SeatState::Joining => {}
+            // The answer of a room that the store was wrong about. Meanwhile another room has moved the session there.
+            SeatState::Member if !seat.certain && self.is_moving_to(room) => {
+                self.vacate(room, reason);
+                self.add_seat(room, now);
+            }
             SeatState::Member if seat.certain && !seat.left => self.ask_for_frames(room, now),
             SeatState::Member | SeatState::Leaving => self.remove_seat(room, reason, now),
         }
     }
 
+    fn is_moving_to(&self, room: RoomId) -> bool {
+        let pending = |asked: &Move| matches!(asked.state, MoveState::Storing(_) | MoveState::Joining);
+        self.moves.iter().any(|asked| asked.to == room && pending(asked))
+    }
+
     fn remove_seat(&mut self, room: RoomId, reason: LeaveReason, now: Time) {
-        let (Some(session), Some(at)) = (self.id(), self.seats.iter().position(|seat| seat.room == room)) else {
-            return;
-        };
+        let (Some(session), Some(_)) = (self.id(), self.seat(room)) else { return };
+        self.vacate(room, reason);
+        self.outputs.push_back(Output::Store(Store::Leave(session, room)));
+        self.be_somewhere(now);
+    }
+
+    /// The client is out of a room, and what it had to say there is answered.
+    fn vacate(&mut self, room: RoomId, reason: LeaveReason) {
+        let Some(at) = self.seats.iter().position(|seat| seat.room == room) else { return };
         let seat = self.seats.remove(at);
         if seat.synced && !seat.left {
             self.send_left(room, seat.seen, reason);
@@ -403,8 +418,6 @@ impl Session {
         if self.past.len() > REMEMBERED {
             self.past.pop_front();
         }
-        self.outputs.push_back(Output::Store(Store::Leave(session, room)));
-        self.be_somewhere(now);
     }
 
     /// Tells the client in the room's place, which did not get to say it.

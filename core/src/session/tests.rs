@@ -318,6 +318,22 @@ fn a_move_that_was_pending_when_the_connection_was_lost_is_finished_by_the_next(
     assert_eq!(story.outputs(), [leave(LOBBY, LeaveReason::Moved)]);
 }
 
+/// The edge before this one was killed when the session had left the game and the store had not heard of it.
+#[test]
+fn a_move_is_finished_also_to_a_room_that_the_store_was_wrong_about() {
+    let mut story = Story::resumed(&[LOBBY, GAME]);
+    story.ask_move(GAME, number(9));
+    assert_eq!(story.outputs(), [Output::Store(Store::Join(ANA, GAME))]);
+    story.on(Input::Stored { room: GAME, done: true });
+    assert_eq!(story.outputs(), [join(GAME, 0, Some(number(9)))]);
+    story.leave(GAME); // The answer to the question at the beginning. That to the join comes after it.
+    assert_eq!(story.outputs(), []);
+    story.admitted(GAME, number(9));
+    assert_eq!(story.outputs(), [leave(LOBBY, LeaveReason::Moved)]);
+    story.deliver(GAME, 5, view(GAME));
+    story.expect_seq(5);
+}
+
 #[test]
 fn a_room_that_moves_its_member_back_before_it_has_left_gets_it_back() {
     let mut story = Story::in_lobby();
