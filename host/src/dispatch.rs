@@ -5,6 +5,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use chorus_bus::ReadError;
 use chorus_core::{
     command::{Record, RoomCommand},
     effect::RestoreReason,
@@ -21,8 +22,18 @@ pub struct Start {
     end: Offset,
 }
 
-/// Reads what there is since the checkpoint.
+/// Reads what there is since the checkpoint. Whoever had the partition until now may store the last of its rooms just
+/// then, and cut the log behind them: then the checkpoint is another one, and it is read again.
 pub async fn prepare(host: &Shared, partition: u32) -> Result<Start, HostError> {
+    loop {
+        match gather(host, partition).await {
+            Err(HostError::Read(ReadError::Gone { .. })) => {}
+            done => return done,
+        }
+    }
+}
+
+async fn gather(host: &Shared, partition: u32) -> Result<Start, HostError> {
     let checkpoint = host.store.checkpoint(partition).await?;
     catch_up_with_the_store(host, partition, checkpoint).await?;
     let from = checkpoint.max(host.bus.start(partition).await?);

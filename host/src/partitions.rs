@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use chorus_bus::ReadError;
 use chorus_core::ids::{Offset, RoomId};
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -90,12 +91,33 @@ pub async fn own(host: &Arc<Shared>, wanted: &BTreeSet<u32>, within: Duration) -
 async fn take(host: &Arc<Shared>, partition: u32) -> Result<(), HostError> {
     let start = dispatch::prepare(host, partition).await?;
     let (leaving, stop) = watch::channel(false);
-    let following = host.supervise(dispatch::run(host.clone(), partition, start, stop));
+    let following = host.supervise(follow(host.clone(), partition, start, stop));
     host.partitions.lock().insert(partition, Owned { leaving, following });
     // Only now: an alarm wakes a room, and a room that is not of this host must not live.
     alarms::load(host, partition).await?;
     tracing::info!(partition, "this host has a partition");
     Ok(())
+}
+
+/// Hands records to rooms, until the partition is to leave. A log that was cut ahead of this host says that another one
+/// has the partition too, or had it until just now: the rooms begin anew from what that one has stored.
+async fn follow(
+    host: Arc<Shared>,
+    partition: u32,
+    mut start: dispatch::Start,
+    leaving: watch::Receiver<bool>,
+) -> Result<(), HostError> {
+    loop {
+        match dispatch::run(host.clone(), partition, start, leaving.clone()).await {
+            Err(HostError::Read(ReadError::Gone { from, start, .. })) => {
+                tracing::warn!(partition, from, start, "the log was cut ahead of this host; its rooms begin anew");
+            }
+            done => return done,
+        }
+        give_up(&host, partition);
+        start = dispatch::prepare(&host, partition).await?;
+        alarms::load(&host, partition).await?;
+    }
 }
 
 /// Puts the rooms of these partitions aside, and lets go of them.
