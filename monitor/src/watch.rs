@@ -54,6 +54,9 @@ pub(crate) struct Watch {
     keeps_house: bool,
     /// It has said that the store is out of reach.
     store_is_lost: bool,
+    /// When the broker was last asked something that it answered.
+    broker: watch::Receiver<Instant>,
+    broker_is_lost: bool,
     standing: watch::Sender<Standing>,
     counters: Arc<Counters>,
 }
@@ -84,12 +87,14 @@ impl Watch {
         let watch = Watch {
             placement: Placement::new(options.id.clone(), options.limits),
             options: options.clone(),
-            bus,
+            bus: bus.clone(),
             store,
             clock: Clock::start(),
             work: JoinSet::new(),
             keeps_house: false,
             store_is_lost: false,
+            broker: listen(bus, options.every),
+            broker_is_lost: false,
             standing,
             counters,
         };
@@ -119,6 +124,9 @@ impl Watch {
     // ---- one turn ----
 
     async fn turn(&mut self) -> Result<Turn, MonitorError> {
+        if let Some(silent) = self.broker_is_silent() {
+            return Ok(self.broker_lost(silent));
+        }
         let state = match self.store.heartbeat(&self.options.id).await {
             Ok(state) => state,
             Err(error) => return Ok(self.store_lost(error)),
@@ -149,6 +157,9 @@ impl Watch {
         self.tell(Input::View(view));
         if std::mem::take(&mut self.store_is_lost) {
             tracing::info!("the store is back");
+        }
+        if std::mem::take(&mut self.broker_is_lost) {
+            tracing::info!("the broker is back");
         }
         let in_charge = self.is_in_charge();
         self.standing.send_modify(|standing| {
@@ -300,6 +311,25 @@ impl Watch {
         }
     }
 
+    /// How long the broker has not answered, if that is so long that machines may be silent for that reason alone.
+    fn broker_is_silent(&self) -> Option<Duration> {
+        let silent = self.broker.borrow().elapsed();
+        let patience = Duration::from_millis(self.options.limits.dead_after_ms / 2);
+        (silent > patience).then_some(silent)
+    }
+
+    /// Machines that the broker does not answer do not say that they live. When it is gone for this one as well, that says
+    /// nothing about them: as when the store is gone, nobody is judged until all had time to be heard.
+    fn broker_lost(&mut self, silent: Duration) -> Turn {
+        self.tell(Input::StoreLost);
+        let in_charge = self.is_in_charge();
+        self.standing.send_modify(|standing| (standing.heard, standing.in_charge) = (None, in_charge));
+        if !std::mem::replace(&mut self.broker_is_lost, true) {
+            tracing::warn!(?silent, "the broker does not answer; judging nobody");
+        }
+        Turn::Next
+    }
+
     /// Says it when it begins, not every time.
     fn store_lost(&mut self, error: StoreError) -> Turn {
         self.tell(Input::StoreLost);
@@ -344,6 +374,21 @@ async fn failed(machine: &MachineId, error: &crate::BuryError) -> bool {
     tracing::warn!(%machine, %error, "what a dead machine left is not put away; trying again");
     tokio::time::sleep(WORK_RETRY).await;
     false
+}
+
+/// Asks the broker, again and again, as long as somebody wants to know.
+fn listen(bus: Bus, every: Duration) -> watch::Receiver<Instant> {
+    let (heard, receiver) = watch::channel(Instant::now());
+    tokio::spawn(async move {
+        while !heard.is_closed() {
+            let asked = Instant::now();
+            if bus.ping().await.is_ok() {
+                heard.send_replace(asked);
+            }
+            tokio::time::sleep(every).await;
+        }
+    });
+    receiver
 }
 
 async fn asked_to(stop: &mut watch::Receiver<bool>) {

@@ -54,7 +54,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let address = Some(options.listen.to_string());
     let registration = Registration { role: Role::Edge, name: options.machine.name.clone(), address };
     let id = store.register_machine(&registration).await?.id;
-    let mut heart = Heart::start(store.clone(), id.clone(), every);
+    let mut heart = Heart::start(store.clone(), Some(bus.clone()), id.clone(), every);
 
     let mut metrics = Registry::with_prefix("chorus_edge");
     let limits = Limits { per_second: options.rate, burst: options.rate.saturating_mul(2), ..Limits::default() };

@@ -60,7 +60,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (bus, store) = options.shared.open().await?;
     let registration = Registration { role: Role::Host, name: options.machine.name.clone(), address: None };
     let id = store.register_machine(&registration).await?.id;
-    let heart = Heart::start(store.clone(), id.clone(), every);
+    let heart = Heart::start(store.clone(), Some(bus.clone()), id.clone(), every);
 
     let engine =
         guest::Engine::new(guest::Options { max_instances: options.max_instances, ..guest::Options::new(cache_dir) })?;

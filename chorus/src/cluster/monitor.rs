@@ -56,7 +56,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let address = Some(options.listen.to_string());
     let registration = Registration { role: Role::Monitor, name: options.machine.name.clone(), address };
     let id = store.register_machine(&registration).await?.id;
-    let mut heart = Heart::start(store.clone(), id.clone(), every);
+    let mut heart = Heart::start(store.clone(), None, id.clone(), every);
 
     let dead_after_ms = u64::try_from(dead_after.as_millis()).unwrap_or(u64::MAX);
     let monitor_options = chorus_monitor::Options {

@@ -52,6 +52,7 @@ pub async fn serve(
 
 fn readiness(pulse: Pulse, ready: &Ready) -> Response {
     let of_pulse = match pulse.state {
+        MachineState::Alive if pulse.cut_off => Err("the broker does not answer".to_owned()),
         MachineState::Alive if pulse.heard.elapsed() > OUT_OF_TOUCH => Err("the store cannot be reached".to_owned()),
         MachineState::Alive => Ok(()),
         MachineState::Draining => Err("draining".to_owned()),
