@@ -139,7 +139,8 @@ pub enum EdgeCommand {
     Admitted { session: SessionId, room: RoomId, from: Option<Source> },
     /// The room has not.
     Refused { session: SessionId, room: RoomId, from: Option<Source>, reason: Box<str> },
-    /// From another edge: the session has a connection there now.
+    /// From another edge, or from a room: the session has a connection elsewhere now. The store knows whether that is so:
+    /// what an edge has told a room may have been on its way for long.
     Replaced { session: SessionId },
 }
 

@@ -1,6 +1,6 @@
 //! The side of the rooms: takes what they have for this edge's sessions, and hands it out.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chorus_bus::{EdgeReadError, EdgeReceiver};
 use chorus_core::{
@@ -14,6 +14,9 @@ use crate::hub::Hub;
 
 /// How many frames are handed out before others get their turn.
 const BATCH: usize = 256;
+
+/// The store is asked again, after its own tries, for as long as the connection is there.
+const STORE_RETRY: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(hub: Arc<Hub>, mut channel: EdgeReceiver) {
     let mut commands = Vec::new();
@@ -67,16 +70,21 @@ fn deliver(hub: &Arc<Hub>, room: RoomId, targets: &[Target], frame: &RoomFrame) 
     }
 }
 
-/// The session went to another edge, unless it has come back since.
+/// The session went to another edge, says that one or a room. The store knows where it went last.
 fn replaced(hub: &Arc<Hub>, session: SessionId) {
     let Some(line) = hub.line_of(session) else { return };
     let hub = hub.clone();
     tokio::spawn(async move {
-        match hub.store.session_edge(session).await {
-            Ok(Some((edge, _))) if edge == hub.options.id => {}
-            Ok(_) => line.input(&hub, Input::Command(EdgeCommand::Replaced { session })),
-            // The other edge has it, and this one finds out with its next write.
-            Err(error) => tracing::warn!(%session, %error, "where a session is cannot be looked up"),
+        loop {
+            match hub.store.session_edge(session).await {
+                Ok(Some((edge, _))) if edge == hub.options.id => return line.input(&hub, Input::Contested),
+                Ok(_) => return line.input(&hub, Input::Command(EdgeCommand::Replaced { session })),
+                Err(error) => tracing::warn!(%session, %error, "where a session is cannot be looked up; trying again"),
+            }
+            tokio::time::sleep(STORE_RETRY).await;
+            if !hub.line_of(session).is_some_and(|now| Arc::ptr_eq(&now, &line)) {
+                return;
+            }
         }
     });
 }

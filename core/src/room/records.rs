@@ -144,7 +144,11 @@ impl Room {
             return self.finish(turn);
         };
         let was_away = !std::mem::replace(&mut member.connected, true);
-        member.edge = edge.clone();
+        let before = std::mem::replace(&mut member.edge, edge.clone());
+        // Records of two edges may come in another order than the client did. If it is still there, it hears of this.
+        if before != edge && !was_away {
+            turn.edge(&before, EdgeCommand::Replaced { session });
+        }
         if let Some((due, id)) = member.hold.take() {
             state.holds.remove(&(due, id, session));
         }

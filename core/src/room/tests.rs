@@ -126,6 +126,21 @@ fn a_drop_that_was_overtaken_by_a_resume_elsewhere_is_ignored() {
 }
 
 #[test]
+fn the_edge_before_is_told_for_it_may_be_the_later_one() {
+    let mut story = Story::of(greeter()).with_members(&[ANA]);
+    let out = story.record(reconnect(ANA, "edge-2", None));
+    let Some(Output::Edge(before, EdgeCommand::Replaced { session: ANA })) = out.outputs.first() else {
+        panic!("{out:?}")
+    };
+    assert_eq!(&*before.0, EDGE);
+    // It is the later one indeed: what came over edge-2 had been on its way for long.
+    let again = story.record(reconnect(ANA, EDGE, None));
+    assert_eq!(again.to_edge()[0], "replaced ana");
+    story.record(drop_of(ANA, "edge-2"));
+    assert!(story.room.state().unwrap().members[&ANA].connected);
+}
+
+#[test]
 fn a_held_seat_is_given_up_when_its_time_is_over() {
     let mut story = Story::of(greeter()).with_members(&[ANA]);
     story.record(drop_of(ANA, EDGE));
@@ -595,7 +610,7 @@ fn describe(command: &EdgeCommand) -> Vec<String> {
         EdgeCommand::Join { session, .. } => vec![format!("move {}", who(*session))],
         EdgeCommand::Leave { session, .. } => vec![format!("leave {}", who(*session))],
         EdgeCommand::Kick { session, .. } => vec![format!("kick {}", who(*session))],
-        EdgeCommand::Replaced { .. } => unreachable!("no room says that"),
+        EdgeCommand::Replaced { session } => vec![format!("replaced {}", who(*session))],
         EdgeCommand::Admitted { session, .. } => vec![format!("admitted {}", who(*session))],
         EdgeCommand::Refused { session, reason, .. } => vec![format!("refused {}: {reason}", who(*session))],
     }

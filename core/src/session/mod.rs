@@ -135,6 +135,8 @@ pub enum Input<'a> {
     FellBehind,
     /// The session has another connection now.
     Replaced,
+    /// A room takes another connection for the latest, and it is this one.
+    Contested,
     /// The connection is gone. `code`: of its close frame, 1006 when there was none.
     Lost { code: u16 },
     /// The edge is about to leave.
@@ -260,6 +262,7 @@ impl Session {
                 self.close(CloseCode::SlowConsumer, "too much was waiting for you: come again and resume")
             }
             Input::Replaced => self.on_replaced(),
+            Input::Contested => self.on_contested(now),
             Input::Lost { code } => self.depart(code),
             Input::Drain => self.close(CloseCode::Draining, "this server is about to stop: come again"),
             Input::Unavailable => self.close(CloseCode::Unavailable, "this server cannot do its work now"),

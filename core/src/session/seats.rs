@@ -232,6 +232,15 @@ impl Session {
         }
     }
 
+    /// What an earlier connection of the session had to say came later than what this one had: the rooms are asked again,
+    /// and then know where it is.
+    pub(super) fn on_contested(&mut self, now: Time) {
+        let members = self.seats.iter().filter(|seat| seat.state == SeatState::Member);
+        for room in members.map(|seat| seat.room).collect::<Vec<_>>() {
+            self.ask_for_frames(room, now);
+        }
+    }
+
     fn ask_for_frames(&mut self, room: RoomId, now: Time) {
         let (Some(session), edge) = (self.id(), self.edge.clone()) else { return };
         let Some(seat) = self.seat_mut(room) else { return };

@@ -433,6 +433,13 @@ fn an_older_connection_is_replaced_and_no_room_hears_of_it() {
 }
 
 #[test]
+fn the_latest_connection_says_so_again_when_a_room_has_heard_otherwise() {
+    let mut story = Story::in_game();
+    story.on(Input::Contested);
+    assert_eq!(story.outputs(), [reconnect(GAME, Some(1))]);
+}
+
+#[test]
 fn a_client_that_does_not_answer_two_pings_is_lost() {
     let mut story = Story::in_lobby();
     for _ in 0..2 {

@@ -147,7 +147,7 @@ fn room_of(command: &EdgeCommand) -> RoomId {
         | EdgeCommand::Kick { room, .. }
         | EdgeCommand::Admitted { room, .. }
         | EdgeCommand::Refused { room, .. } => *room,
-        EdgeCommand::Replaced { .. } => unreachable!("no room says that"),
+        EdgeCommand::Replaced { .. } => unreachable!("there is one edge"),
     }
 }
 
