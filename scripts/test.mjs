@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { Services } from "../testing/services/services.mjs";
 import { add, countCargo, countNode, countNone, countOne, failures, judge, NONE, plain } from "./count.mjs";
 import { run, stopOnSignals } from "./run.mjs";
 
@@ -27,10 +28,14 @@ const ENVIRONMENT = {
   CARGO_TERM_PROGRESS_WIDTH: "78",
 };
 const TORTURE = ["--games", "10", "--kills", "12", "--minutes", "8"];
+const TORTURE_CLUSTER = ["--games", "20", "--faults", "20", "--minutes", "12"];
+/** Stories of the whole way that are told of one process only. */
+const EMBEDDED_ONLY = ["process.test.mjs", "edit.test.mjs"];
 
 /**
  * The steps, in their order: `commands` are run one after the other until one fails, each a program with its arguments;
- * `count` reads how many tests that was. `quick`: part of `just test-quick`, which compiles no sandbox.
+ * `count` reads how many tests that was. `quick`: part of `just test-quick`, which compiles no sandbox. `services`: it
+ * needs PostgreSQL and a broker, which are started before the first such step, and stopped at the end.
  */
 const STEPS = [
   { name: "install", title: "JavaScript tools", quick: true, count: countNone, commands: () => [node("scripts/setup.mjs")] },
@@ -43,10 +48,13 @@ const STEPS = [
   { name: "checker", title: "the judge of the torture", quick: true, count: countNode, commands: () => [nodeTests("chorus/tests/torture")] },
   { name: "core", title: "the machines", quick: "only", count: countCargo, commands: () => [cargo("test", "-p", "chorus-core", "--no-fail-fast")] },
   { name: "build", title: "the chorus binary", minutes: 45, count: countNone, commands: () => [cargo("build", "-p", "chorus")] },
-  { name: "rust", title: "all Rust tests", minutes: 45, count: countCargo, commands: () => [cargo("test", "--workspace", "--no-fail-fast")] },
+  { name: "rust", title: "all Rust tests", minutes: 45, services: true, count: countCargo, commands: () => [cargo("test", "--workspace", "--no-fail-fast")] },
   { name: "e2e", title: "the whole way through one process", count: countNode, commands: () => [nodeTests("chorus/tests/e2e")] },
+  { name: "cluster-e2e", title: "the same through a cluster", minutes: 20, services: true, count: countNode, commands: () => [inCluster(nodeTests("chorus/tests/e2e", EMBEDDED_ONLY))] },
+  { name: "cluster", title: "a cluster that loses machines, and its operators", minutes: 30, services: true, count: countNode, commands: () => [nodeTests("chorus/tests/cluster")] },
   { name: "page", title: "the page, in Chromium", count: countNode, commands: () => [...chromium(), nodeTests("chorus/tests/page")] },
   { name: "torture", title: "kill -9 while games are played", count: countOne, commands: () => [node("chorus/tests/torture/torture.mjs", ...TORTURE)] },
+  { name: "torture-cluster", title: "faults in a cluster while games are played", minutes: 20, count: countOne, commands: () => [node("chorus/tests/cluster/torture.mjs", ...TORTURE_CLUSTER)] },
 ];
 
 async function main(args) {
@@ -55,10 +63,13 @@ async function main(args) {
   if (!steps) return;
   const logs = mkdtempSync(join(tmpdir(), "chorus-test-"));
   const environment = { ...ENVIRONMENT, SCREENSHOTS: join(logs, "screenshots") };
+  const services = new OnDemand();
   let sum = NONE;
   for (const [at, step] of steps.entries()) {
+    if (step.services) Object.assign(environment, await services.environment());
     sum = add(sum, await carryOut(step, `[${at + 1}/${steps.length}] ${step.title}`, logs, environment));
   }
+  sum = add(sum, await services.stop());
   if (sum.failed > 0) console.log(`\nThe logs are kept in ${logs}`);
   else rmSync(logs, { recursive: true, force: true });
   process.exitCode = sum.failed > 0 ? 1 : 0;
@@ -76,6 +87,37 @@ function chosen(args) {
 function usage(why) {
   console.error(why);
   process.exitCode = 2;
+}
+
+/**
+ * PostgreSQL and a broker, for all steps that need them: those that the environment names, else started here. Without
+ * them steps do what they can, and that is one failure.
+ */
+class OnDemand {
+  #services = null;
+  #asked = null;
+  #failed = NONE;
+
+  environment() {
+    return (this.#asked ??= this.#start());
+  }
+
+  async #start() {
+    console.log("    PostgreSQL and a broker are started");
+    try {
+      this.#services = await Services.start({ postgres: true, kafka: true });
+      return this.#services.environment;
+    } catch (error) {
+      console.log(`    FAILED: ${error.message}`);
+      this.#failed = { passed: 0, failed: 1 };
+      return {};
+    }
+  }
+
+  async stop() {
+    await this.#services?.stop();
+    return this.#failed;
+  }
 }
 
 async function carryOut(step, heading, logs, environment) {
@@ -132,11 +174,16 @@ const [MAJOR, MINOR] = process.versions.node.split(".").map(Number);
 const FORCE_EXIT = MAJOR > 21 || (MAJOR === 20 && MINOR >= 14) ? ["--test-force-exit"] : [];
 
 /** The test files right in a folder. The runner's own search differs between versions of Node. */
-function nodeTests(folder) {
+function nodeTests(folder, except = []) {
   const names = existsSync(join(ROOT, folder)) ? readdirSync(join(ROOT, folder)).sort() : [];
-  const files = names.filter((name) => /\.test\.m?js$/.test(name)).map((name) => join(folder, name));
+  const files = names.filter((name) => /\.test\.m?js$/.test(name) && !except.includes(name)).map((name) => join(folder, name));
   if (files.length === 0) throw new Error(`there is no test in ${folder}/`);
   return [process.execPath, "--test", "--test-reporter=spec", ...FORCE_EXIT, ...files];
+}
+
+/** The same stories, told of a cluster. */
+function inCluster(command) {
+  return ["env", `CHORUS_SYSTEM=${join(ROOT, "chorus/tests/cluster/system.mjs")}`, ...command];
 }
 
 function tsc(folder, project) {
