@@ -32,6 +32,8 @@ pub(super) struct Seat {
     certain: bool,
     /// When the room was last asked for frames.
     asked: Time,
+    /// The highest id that was on its way when the room was asked to let the session in: what is above comes after that.
+    joined_at: Option<u64>,
     /// The highest id that the room had applied when it last showed the whole view.
     pub applied: u64,
     /// Ids of messages without an answer, rising.
@@ -60,6 +62,8 @@ pub(super) struct Move {
     from: Source,
     to: RoomId,
     state: MoveState,
+    /// The source has been left since: whatever it says of this move again is an echo.
+    over: bool,
 }
 
 #[derive(Debug)]
@@ -72,6 +76,12 @@ enum MoveState {
     Refused(Box<str>),
 }
 
+impl Move {
+    fn is_pending(&self) -> bool {
+        matches!(self.state, MoveState::Storing(_) | MoveState::Joining)
+    }
+}
+
 impl Seat {
     fn new(room: RoomId, state: SeatState, seen: u64, now: Time) -> Seat {
         Seat {
@@ -82,6 +92,7 @@ impl Seat {
             left: false,
             certain: false,
             asked: now,
+            joined_at: None,
             applied: 0,
             waiting: VecDeque::new(),
         }
@@ -154,9 +165,11 @@ impl Session {
     fn join(&mut self, room: RoomId, options: Json, from: Option<Source>, now: Time) {
         let Phase::Open(who) = &self.phase else { return };
         let (session, player, edge) = (who.session, who.player.clone(), self.edge.clone());
-        let command = RoomCommand::Join { session, player, edge, client_seq: self.high, options, from };
+        let high = self.high;
+        let command = RoomCommand::Join { session, player, edge, client_seq: high, options, from };
         if let Some(seat) = self.seat_mut(room) {
             seat.asked = now;
+            seat.joined_at = Some(high);
         }
         self.append(room, command);
     }
@@ -273,10 +286,11 @@ impl Session {
         }
         match self.moves.iter().find(|asked| asked.from.room == from.room) {
             Some(latest) if from.number < latest.from.number => return,
+            Some(latest) if from.number == latest.from.number && latest.over => return,
             Some(latest) if from.number == latest.from.number => return self.answer_again(from.room),
             _ => {}
         }
-        self.remember_move(Move { from, to, state: MoveState::Storing(options) });
+        self.remember_move(Move { from, to, state: MoveState::Storing(options), over: false });
         let known = self.seat(to).is_some();
         if to == from.room {
             self.refuse_move(from, "the member is in that room already".into(), now);
@@ -316,12 +330,16 @@ impl Session {
 
     fn on_admitted(&mut self, room: RoomId, from: Option<Source>) {
         let Some(seat) = self.seat_mut(room) else { return };
-        if seat.state == SeatState::Leaving {
+        let goes_on = seat.state == SeatState::Leaving;
+        if !goes_on {
+            seat.state = SeatState::Member;
+            seat.certain = true;
+        }
+        let Some(from) = from else { return };
+        // Of a room that it is about to leave again, the answer to what is known to be asked; others are echoes.
+        if goes_on && !self.is_moving(from, room) {
             return;
         }
-        seat.state = SeatState::Member;
-        seat.certain = true;
-        let Some(from) = from else { return };
         if let Some(asked) = self.expected_answer(from, room) {
             asked.state = MoveState::Admitted;
             self.leave_source(from.room);
@@ -345,10 +363,9 @@ impl Session {
         let Phase::Open(who) = &self.phase else { return None };
         let unknown = self.moves.iter().all(|asked| asked.from.room != from.room);
         if unknown && who.recovered && self.is_member(from.room) {
-            self.remember_move(Move { from, to, state: MoveState::Joining });
+            self.remember_move(Move { from, to, state: MoveState::Joining, over: false });
         }
-        let pending = |asked: &Move| matches!(asked.state, MoveState::Storing(_) | MoveState::Joining);
-        self.moves.iter_mut().find(|asked| asked.from == from && asked.to == to && pending(asked))
+        self.moves.iter_mut().find(|asked| asked.from == from && asked.to == to && asked.is_pending())
     }
 
     fn leave_source(&mut self, room: RoomId) {
@@ -391,18 +408,32 @@ impl Session {
             // From the stay before: the answer to the present join is still to come.
             SeatState::Joining => {}
             // The answer of a room that the store was wrong about. Meanwhile another room has moved the session there.
-            SeatState::Member if !seat.certain && self.is_moving_to(room) => {
-                self.vacate(room, reason);
-                self.add_seat(room, now);
-            }
+            SeatState::Member if !seat.certain && self.is_moving_to(room) => self.begin_anew(room, reason, now),
             SeatState::Member if seat.certain && !seat.left => self.ask_for_frames(room, now),
             SeatState::Member | SeatState::Leaving => self.remove_seat(room, reason, now),
         }
     }
 
     fn is_moving_to(&self, room: RoomId) -> bool {
-        let pending = |asked: &Move| matches!(asked.state, MoveState::Storing(_) | MoveState::Joining);
-        self.moves.iter().any(|asked| asked.to == room && pending(asked))
+        self.moves.iter().any(|asked| asked.to == room && asked.is_pending())
+    }
+
+    fn is_moving(&self, from: Source, to: RoomId) -> bool {
+        self.moves.iter().any(|asked| asked.from == from && asked.to == to && asked.is_pending())
+    }
+
+    /// What was said after the room was asked to let the session in, is for the stay that begins.
+    fn begin_anew(&mut self, room: RoomId, reason: LeaveReason, now: Time) {
+        let Some(seat) = self.seat_mut(room) else { return };
+        let joined_at = seat.joined_at;
+        let later = |id: &u64| joined_at.is_some_and(|at| *id > at);
+        let (kept, lost) = seat.waiting.drain(..).partition(later);
+        seat.waiting = lost;
+        self.vacate(room, reason);
+        self.add_seat(room, now);
+        if let Some(seat) = self.seat_mut(room) {
+            (seat.waiting, seat.joined_at) = (kept, joined_at);
+        }
     }
 
     fn remove_seat(&mut self, room: RoomId, reason: LeaveReason, now: Time) {
@@ -416,6 +447,9 @@ impl Session {
     fn vacate(&mut self, room: RoomId, reason: LeaveReason) {
         let Some(at) = self.seats.iter().position(|seat| seat.room == room) else { return };
         let seat = self.seats.remove(at);
+        for asked in self.moves.iter_mut().filter(|asked| asked.from.room == room) {
+            asked.over = true;
+        }
         if seat.synced && !seat.left {
             self.send_left(room, seat.seen, reason);
         }

@@ -335,6 +335,46 @@ fn a_move_is_finished_also_to_a_room_that_the_store_was_wrong_about() {
 }
 
 #[test]
+fn what_is_said_to_a_room_that_is_being_joined_is_for_the_stay_that_begins() {
+    let mut story = Story::resumed(&[LOBBY, GAME]);
+    story.say(1, Some(GAME)); // Before the room is asked: it knows nobody of that name yet.
+    story.ask_move(GAME, number(9));
+    story.on(Input::Stored { room: GAME, done: true });
+    story.say(2, Some(GAME));
+    story.outputs();
+    story.leave(GAME);
+    story.expect_error(Some(1), "not_in_room");
+    story.admitted(GAME, number(9));
+    let waiting = &story.session.seat(GAME).expect("it is in it").waiting;
+    assert_eq!(waiting.iter().collect::<Vec<_>>(), [&2], "the room will answer that");
+}
+
+/// The host of the lobby has died, and the next one says again what that one had said.
+#[test]
+fn an_echo_of_a_move_from_an_earlier_stay_does_not_take_the_session_away_again() {
+    let mut story = Story::in_lobby();
+    story.move_to(GAME);
+    story.move_back();
+    story.ask_move(GAME, number(9));
+    assert_eq!(story.outputs(), []);
+}
+
+/// Two rooms move it at the same time: out of the one that it goes on from, it is admitted to by the other.
+#[test]
+fn an_admission_to_a_room_that_is_being_left_again_still_ends_the_move() {
+    let mut story = Story::resumed(&[GAME, LOBBY]);
+    let back = Source { room: GAME, number: Number { offset: 5, index: 1 } };
+    story.command(EdgeCommand::Join { session: ANA, room: LOBBY, options: Json::null(), from: back });
+    story.on(Input::Stored { room: LOBBY, done: true });
+    story.ask_move(RoomId(8), number(9));
+    story.on(Input::Stored { room: RoomId(8), done: true });
+    story.admitted(RoomId(8), number(9));
+    story.outputs();
+    story.command(EdgeCommand::Admitted { session: ANA, room: LOBBY, from: Some(back) });
+    assert_eq!(story.outputs(), [leave(GAME, LeaveReason::Moved)]);
+}
+
+#[test]
 fn a_room_that_moves_its_member_back_before_it_has_left_gets_it_back() {
     let mut story = Story::in_lobby();
     story.ask_move(GAME, number(9));
