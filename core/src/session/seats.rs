@@ -453,8 +453,15 @@ impl Session {
         if seat.synced && !seat.left {
             self.send_left(room, seat.seen, reason);
         }
+        // What was said before the session left by this edge's word, the room has taken. If its `left` did not come, its
+        // replies did not either: it took the connection for lost, and this edge may have been paused.
+        let taken = seat.state == SeatState::Leaving && reason == LeaveReason::Moved && !seat.left;
+        let (code, message) = match taken {
+            true => (ErrorCode::Applied, "the room has applied this message; its reply is lost"),
+            false => (ErrorCode::NotInRoom, "you left the room before it took this message"),
+        };
         for id in seat.waiting {
-            self.refuse(Some(id), ErrorCode::NotInRoom, "you left the room before it took this message", None);
+            self.refuse(Some(id), code, message, None);
         }
         self.past.retain(|past| past.room != room);
         self.past.push_back(Past { room, seen: seat.seen });

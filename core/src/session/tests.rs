@@ -349,6 +349,20 @@ fn what_is_said_to_a_room_that_is_being_joined_is_for_the_stay_that_begins() {
     assert_eq!(waiting.iter().collect::<Vec<_>>(), [&2], "the room will answer that");
 }
 
+/// The edge was paused, and a monitor has dropped its sessions.
+#[test]
+fn what_was_said_before_a_move_was_taken_even_if_no_reply_came() {
+    let mut story = Story::in_lobby();
+    story.ask_move(GAME, number(9));
+    story.on(Input::Stored { room: GAME, done: true });
+    story.say(1, Some(LOBBY));
+    story.admitted(GAME, number(9));
+    story.outputs();
+    story.command(EdgeCommand::Leave { session: ANA, room: LOBBY, reason: LeaveReason::Moved });
+    assert_eq!(text(&story.next()), RoomFrame::left(LOBBY, "moved").with_seq(2));
+    story.expect_error(Some(1), "applied");
+}
+
 /// The host of the lobby has died, and the next one says again what that one had said.
 #[test]
 fn an_echo_of_a_move_from_an_earlier_stay_does_not_take_the_session_away_again() {
