@@ -8,10 +8,11 @@
  * Prints figures; on a violation also the command that plays it again, and exits with 1.
  */
 
+import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { parseArgs, promisify } from "node:util";
 
 import { audit } from "../torture/audit.mjs";
 import { check } from "../torture/checker.mjs";
@@ -34,6 +35,10 @@ const { values: flags } = parseArgs({
   },
 });
 const number = (name) => Number(flags[name]);
+const execute = promisify(execFile);
+const MOST_RECORDS = 64 << 20;
+/** `RoomId::LOBBY`. */
+const LOBBY = "00000000000000000000000000010bb7";
 
 async function main() {
   const folder = await mkdtemp(join(tmpdir(), "chorus-torture-"));
@@ -67,19 +72,21 @@ async function torture(cluster, folder) {
   const history = run.history();
   const file = join(folder, "history.json");
   await writeFile(file, JSON.stringify(history));
-  const violations = [...run.failures, ...check(history)];
+  const violations = [...run.failures, ...check(history), ...(await stop(cluster, cluster.edges, cluster.hosts))];
+  violations.push(...(await audit(flags.bin, ["--history", file], cluster.environment)));
   await keepRecords(cluster, violations, folder);
-  violations.push(...(await stopMachines(cluster)));
-  return [...violations, ...(await audit(flags.bin, ["--history", file], cluster.environment))];
+  return [...violations, ...(await stop(cluster, cluster.monitors))];
 }
 
-/** The records of each room that a violation names: the broker goes, and they with it. */
+/** The records of the lobby, and of each room that a violation names: the broker goes, and they with it. */
 async function keepRecords(cluster, violations, folder) {
-  const rooms = new Set(violations.flatMap(({ what }) => what.match(/\b[0-9a-f]{32}\b/g) ?? []));
-  const [{ url }] = cluster.monitors;
-  for (const room of rooms) {
-    const events = await cluster.chorus("room", "events", room, "--content", "--json", "--monitor", url).catch(({ message }) => message);
-    await writeFile(join(folder, `${room}.records`), events);
+  if (violations.length === 0) return;
+  const named = violations.flatMap(({ what }) => what.match(/\b[0-9a-f]{32}\b/g) ?? []);
+  const env = { ...process.env, ...cluster.environment, CHORUS_MONITOR: cluster.monitors[0].url };
+  for (const room of new Set([LOBBY, ...named])) {
+    const args = ["room", "events", room, "--from", "0", "--content", "--json"];
+    const { stdout } = await execute(flags.bin, args, { env, maxBuffer: MOST_RECORDS }).catch(() => ({ stdout: "" }));
+    if (stdout) await writeFile(join(folder, `${room}.records`), stdout); // Others are sessions.
   }
 }
 
@@ -93,9 +100,9 @@ function byKind({ counts }, { recoveries }) {
 }
 
 /** In good order, so that what hosts store last is audited too. */
-async function stopMachines(cluster) {
+async function stop(cluster, ...all) {
   const found = [];
-  for (const machines of [cluster.edges, cluster.hosts, cluster.monitors]) {
+  for (const machines of all) {
     const ends = await cluster.retire(machines).catch((error) => [error.message]);
     if (ends.some((how) => how !== 0)) found.push({ rule: "a machine did not stop in order", who: machines[0].role, what: ends.join(", ") });
   }
