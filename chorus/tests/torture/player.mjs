@@ -139,11 +139,12 @@ export class Player {
     // Whoever is away when a room ends does not see its end. So nobody leaves before both have.
     const both = this.run.seesEnd(this.name, `${room.id} ${game.rounds.length}`);
     if (!both && Date.now() - round.endedAt < PATIENCE_MS) return;
-    const again =
+    // Decided once: whoever has agreed to another round plays it, even if the run is over by then.
+    round.again ??=
       !this.run.done &&
       game.rounds.length < MOST_ROUNDS &&
       random(this.run.seed, room.id, game.rounds.length).happens(CHANCE.rematch);
-    if (again) await this.rematch(room, round);
+    if (round.again) await this.rematch(room, round);
     else await this.leave(room);
   }
 
