@@ -32,6 +32,8 @@ const { values: flags } = parseArgs({
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
     minutes: { type: "string", default: "40" },
     bin: { type: "string", default: process.env.CHORUS_BIN },
+    /** The binary that audits, when the one that is played with cannot be trusted. */
+    judge: { type: "string" },
   },
 });
 const number = (name) => Number(flags[name]);
@@ -73,7 +75,7 @@ async function torture(cluster, folder) {
   const file = join(folder, "history.json");
   await writeFile(file, JSON.stringify(history));
   const violations = [...run.failures, ...check(history), ...(await stop(cluster, cluster.edges, cluster.hosts))];
-  violations.push(...(await audit(flags.bin, ["--history", file], cluster.environment)));
+  violations.push(...(await audit(flags.judge ?? flags.bin, ["--history", file], cluster.environment)));
   await keepRecords(cluster, violations, folder);
   return [...violations, ...(await stop(cluster, cluster.monitors))];
 }

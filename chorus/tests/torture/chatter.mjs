@@ -3,7 +3,8 @@
  * talk without waiting, lose their connections (also without closing them, as a phone does that changes its network),
  * and the process is killed, or comes back with another component for the room.
  *
- *     node chatter.mjs --bin PATH --keep DIR [--kills 4] [--talkers 8] [--swaps] [--seed 1] [--serve OPTION …]
+ *     node chatter.mjs --bin PATH --keep DIR [--kills 4] [--talkers 8] [--unanswered 12] [--life MS] [--swaps] [--seed 1]
+ *                      [--serve OPTION …]
  *
  * What games do rarely happens here all the time: frames that come twice, timers, snapshots, swaps. Whether all is well
  * only `chorus audit` can say, so DIR keeps the directory and history.json. Exits with 1 when the checker finds anything.
@@ -25,6 +26,10 @@ const { values: flags } = parseArgs({
   options: {
     kills: { type: "string", default: "4" },
     talkers: { type: "string", default: "8" },
+    /** Messages that a talker has on its way at a time. With hundreds the room is seconds behind. */
+    unanswered: { type: "string", default: "12" },
+    /** How long the process lives between two kills, about. */
+    life: { type: "string", default: "1000" },
     seed: { type: "string", default: "1" },
     swaps: { type: "boolean", default: false },
     keep: { type: "string" },
@@ -36,10 +41,8 @@ const { values: flags } = parseArgs({
 const GUESTS = fileURLToPath(new URL("../../../guests", import.meta.url));
 /** The room that all are in. */
 const KIND = "chance-and-time";
-const LIFE_MS = [500, 1500];
-/** Fast enough that the room is always behind: what is on its way when a connection is lost is what comes twice. */
+const LIFE_MS = [0.5 * flags.life, 1.5 * flags.life];
 const PAUSE_MS = [0, 8];
-const MOST_UNANSWERED = 12;
 const LOST = 0.01;
 /** Nobody waits longer than this for what was left to say. */
 const FINISH_MS = 30_000;
@@ -51,7 +54,7 @@ class Talker extends Player {
     while (!this.run.done && !this.run.aborted) {
       await sleep(this.dice.between(...PAUSE_MS));
       const { room } = this.client;
-      if (!room || unanswered.size >= MOST_UNANSWERED) continue;
+      if (!room || unanswered.size >= Number(flags.unanswered)) continue;
       const answered = this.send(room, ...this.#words()).then(() => unanswered.delete(answered));
       unanswered.add(answered);
       if (this.dice.happens(LOST)) this.#lose();
