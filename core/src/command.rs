@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     frame::RoomFrame,
-    ids::{Digest, Kind, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
+    ids::{ConnectionId, Digest, Kind, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
 };
 
@@ -32,6 +32,7 @@ pub enum RoomCommand {
         session: SessionId,
         player: Player,
         edge: MachineId,
+        connection: ConnectionId,
         /// The highest id that the edge has taken from this session: an older one can never be for this room.
         client_seq: u64,
         options: Json,
@@ -43,7 +44,7 @@ pub enum RoomCommand {
     /// The session's connection at this edge is gone. Ignored when it has come back by another one.
     Drop { session: SessionId, edge: MachineId, code: u16 },
     /// The session is back. `last_seq` is the last frame of this room that it has; `None` asks for a full view.
-    Reconnect { session: SessionId, edge: MachineId, last_seq: Option<u64> },
+    Reconnect { session: SessionId, edge: MachineId, connection: ConnectionId, last_seq: Option<u64> },
     /// The session is a member no longer.
     Leave { session: SessionId, reason: LeaveReason },
     /// The setting of a timer that is due. It fires if that setting is still pending.
@@ -148,5 +149,7 @@ pub enum EdgeCommand {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     pub session: SessionId,
+    /// The one that the room last heard of. Another one of this session gets what it has missed when the room hears of it.
+    pub connection: ConnectionId,
     pub seq: u64,
 }

@@ -135,6 +135,11 @@ impl fmt::Debug for MachineId {
     }
 }
 
+/// One WebSocket of an edge: its number among those that this edge has had. It tells what a room says to a session that
+/// is here now from the echo of what it said when the session was here before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ConnectionId(pub u32);
+
 /// The SHA-256 of a component: its name for ever.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Digest(pub [u8; 32]);

@@ -79,7 +79,7 @@ mod tests {
         }
         let frame = RoomFrame::error(RoomId(3), Some(1), ErrorCode::Refused, "no");
         let deliver =
-            EdgeCommand::Deliver { room: RoomId(3), targets: vec![Target { session: SessionId(9), seq: 1 }], frame };
+            EdgeCommand::Deliver { room: RoomId(3), targets: vec![Target { session: SessionId(9), connection: ConnectionId(1), seq: 1 }], frame };
         assert_eq!(decode(&encode(&deliver)), Ok(deliver));
     }
 
@@ -126,10 +126,18 @@ mod tests {
                 creator: Some(source),
                 secret: Secret(10),
             },
-            RoomCommand::Join { session, player, edge: edge.clone(), client_seq: 2, options: json(), from: None },
+            RoomCommand::Join {
+                session,
+                player,
+                edge: edge.clone(),
+                connection: ConnectionId(1),
+                client_seq: 2,
+                options: json(),
+                from: None,
+            },
             RoomCommand::Message { session, client_seq: 3, kind: "move".into(), data: json() },
             RoomCommand::Drop { session, edge: edge.clone(), code: 1006 },
-            RoomCommand::Reconnect { session, edge, last_seq: Some(300) },
+            RoomCommand::Reconnect { session, edge, connection: ConnectionId(2), last_seq: Some(300) },
             RoomCommand::Leave { session, reason: LeaveReason::Moved },
             RoomCommand::Timer { id: Number { offset: 1, index: 0 } },
             RoomCommand::RoomMessage { from: RoomId(4), number: source.number, data: RoomData::Message(json()) },

@@ -65,7 +65,7 @@ async fn hand_out(hub: &Arc<Hub>, commands: &mut Vec<EdgeCommand>) {
 fn deliver(hub: &Arc<Hub>, room: RoomId, targets: &[Target], frame: &RoomFrame) {
     for target in targets {
         if let Some(line) = hub.line_of(target.session) {
-            line.input(hub, Input::Deliver { room, seq: target.seq, frame });
+            line.input(hub, Input::Deliver { room, target: *target, frame });
         }
     }
 }

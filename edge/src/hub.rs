@@ -5,7 +5,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -13,7 +13,7 @@ use std::{
 use chorus_bus::Bus;
 use chorus_core::{
     command::Record,
-    ids::{SessionId, Time},
+    ids::{ConnectionId, SessionId, Time},
     session::Input,
 };
 use chorus_store::Store;
@@ -29,9 +29,9 @@ pub(crate) struct Hub {
     pub counts: Counts,
     watch: Watch,
     places: Mutex<Places>,
-    lines: Mutex<HashMap<u64, Arc<Line>>>,
+    lines: Mutex<HashMap<ConnectionId, Arc<Line>>>,
     sessions: Mutex<HashMap<SessionId, Arc<Line>>>,
-    next: AtomicU64,
+    next: AtomicU32,
     draining: AtomicBool,
     /// A connection is gone, or a task that finishes its work.
     gone: Notify,
@@ -70,7 +70,7 @@ impl Hub {
             places: Mutex::default(),
             lines: Mutex::default(),
             sessions: Mutex::default(),
-            next: AtomicU64::new(1),
+            next: AtomicU32::new(1),
             draining: AtomicBool::new(false),
             gone: Notify::new(),
         })
@@ -102,7 +102,7 @@ impl Hub {
     }
 
     pub fn open_line(self: &Arc<Self>) -> Arc<Line> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let number = ConnectionId(self.next.fetch_add(1, Ordering::Relaxed));
         let line = Arc::new(Line::new(number, self));
         lock(&self.lines).insert(number, line.clone());
         self.counts.accepted.inc();

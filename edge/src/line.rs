@@ -13,7 +13,7 @@ use std::{
 
 use chorus_core::{
     command::Record,
-    ids::{RoomId, SessionId, Time},
+    ids::{ConnectionId, RoomId, SessionId, Time},
     session::{Input, Outgoing, Output, Session, Store as Write},
 };
 use tokio_tungstenite::tungstenite::Message;
@@ -23,7 +23,7 @@ use crate::{counts::Code, hub::Hub, identify, outbox::Outbox, writes};
 #[derive(Debug)]
 pub(crate) struct Line {
     /// Its number among the connections of this edge.
-    pub number: u64,
+    pub number: ConnectionId,
     inner: Mutex<Inner>,
 }
 
@@ -72,8 +72,8 @@ pub(crate) struct Parked {
 }
 
 impl Line {
-    pub fn new(number: u64, hub: &Hub) -> Line {
-        let session = Session::new(hub.options.id.clone(), hub.options.limits, hub.now());
+    pub fn new(number: ConnectionId, hub: &Hub) -> Line {
+        let session = Session::new(hub.options.id.clone(), number, hub.options.limits, hub.now());
         let inner = Inner {
             session,
             outbox: Outbox::default(),

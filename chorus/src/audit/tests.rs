@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chorus_core::{
     command::{Fault, LeaveReason, Player, Record, RoomCommand},
     effect::{Effect, Event as Asked, Saved},
-    ids::{Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId, Time},
+    ids::{ConnectionId, Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
     room::{Call, Outcome, Spec},
 };
@@ -295,7 +295,7 @@ fn create() -> RoomCommand {
 fn joins(session: SessionId) -> RoomCommand {
     let player = Player { id: "p".into(), name: "P".into() };
     let (edge, options) = (MachineId("edge".into()), Json::null());
-    RoomCommand::Join { session, player, edge, client_seq: 0, options, from: None }
+    RoomCommand::Join { session, player, edge, connection: ConnectionId(1), client_seq: 0, options, from: None }
 }
 
 fn says(session: SessionId, id: u64) -> RoomCommand {

@@ -30,6 +30,8 @@ const AWAY_MS = [0, 1500];
 const OVERSLEEP_MS = [200, 3000];
 /** How old the picture of which host has what may be. */
 const LOOK_MS = 400;
+/** How long a machine that was struck may take to end and to serve again. */
+const PATIENCE_MS = 60_000;
 /** A database whose memory is not given back yet does not start. */
 const TRIES = 20;
 
@@ -84,13 +86,19 @@ export class Faults {
     this.#pause(machine);
   }
 
-  /** One that serves, and was left alone so far in this life. */
+  /** One that serves, and that no fault is at work on: whoever was asked to stop is not killed meanwhile. */
   async #victim(machines) {
+    const deadline = Date.now() + PATIENCE_MS;
     for (;;) {
+      if (Date.now() > deadline) throw new Error(`none is left to strike: ${machines.map((one) => this.#fate(one)).join(", ")}`);
       const whole = machines.filter(({ id, running, paused }) => running && !paused && id !== null && !this.#done.has(id));
       if (whole.length > 0) return this.#dice.pick(whole);
       await sleep(50);
     }
+  }
+
+  #fate({ name, id, running, paused }) {
+    return `${name} (${id}, ${this.#done.get(id) ?? "nothing"} was done${running ? "" : ", does not run"}${paused ? ", is paused" : ""})`;
   }
 
   /** Its clock stands still; others judge it meanwhile. */
@@ -100,6 +108,7 @@ export class Faults {
     const { deadAfter } = this.cluster.options.timing;
     const nap = sleep(deadAfter * 1000 + this.#dice.between(...OVERSLEEP_MS)).then(() => {
       if (machine.id === id) machine.wake();
+      this.#done.delete(id); // It may have gone unnoticed, and then lives on.
       this.#naps.delete(nap);
     });
     this.#naps.add(nap);

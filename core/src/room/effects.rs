@@ -52,16 +52,17 @@ impl Room {
 
     /// Seats a joining member before anything else is carried out, so that its first frame is its whole view.
     fn admit(&mut self, turn: &mut Turn, effects: Vec<Effect>) -> Vec<Effect> {
-        let Cause::Join { session, player, edge, client_seq, from } = &turn.cause else { return effects };
+        let Cause::Join { session, player, edge, connection, client_seq, from } = &turn.cause else { return effects };
         let Some(spectator) = effects.iter().find_map(|effect| match effect {
             Effect::Admit { spectator } => Some(*spectator),
             _ => None,
         }) else {
             return effects;
         };
-        let (session, player, edge, client_seq, from) = (*session, player.clone(), edge.clone(), *client_seq, *from);
+        let (session, player, client_seq, from) = (*session, player.clone(), *client_seq, *from);
+        let (edge, connection) = (edge.clone(), *connection);
         let state = self.state.as_mut().expect("a join needs a room");
-        state.seat(session, player, edge.clone(), client_seq, spectator);
+        state.seat(session, player, (edge.clone(), connection), client_seq, spectator);
         state.members.get_mut(&session).expect("just seated").view = last_view_of(&effects, session);
         let others = effects.into_iter().filter(|effect| match effect {
             Effect::Admit { .. } => false,

@@ -61,10 +61,10 @@ impl Room {
             member.first_seq = member.out_seq + 1;
             return self.send_whole_view(turn, session);
         };
-        let edge = member.edge.clone();
+        let (edge, connection) = (member.edge.clone(), member.connection);
         let first = member.out_seq + 1 - missed.len() as u64;
         for (seq, frame) in (first..).zip(missed) {
-            let targets = vec![Target { session, seq }];
+            let targets = vec![Target { session, connection, seq }];
             turn.edge(&edge, EdgeCommand::Deliver { room: self.id, targets, frame });
         }
     }
@@ -89,7 +89,7 @@ impl State {
             if !member.connected {
                 return;
             }
-            let target = Target { session, seq: member.out_seq };
+            let target = Target { session, connection: member.connection, seq: member.out_seq };
             match by_edge.iter_mut().find(|(edge, _)| *edge == member.edge) {
                 Some((_, targets)) => targets.push(target),
                 None => by_edge.push((member.edge.clone(), vec![target])),

@@ -39,7 +39,7 @@ pub use state::{Member, State};
 use crate::{
     command::{EdgeCommand, Fault, Player, Record, RoomCommand, RoomData, Source},
     effect::{Effect, Event, LogLevel, Moment, RestoreReason, RoomInfo, Saved},
-    ids::{Digest, Kind, MachineId, Number, Offset, RoomId, Secret, Seed, SessionId, Time},
+    ids::{ConnectionId, Digest, Kind, MachineId, Number, Offset, RoomId, Secret, Seed, SessionId, Time},
     json::Json,
     wire,
 };
@@ -135,7 +135,14 @@ struct Turn {
 #[derive(Debug)]
 enum Cause {
     Create,
-    Join { session: SessionId, player: Player, edge: MachineId, client_seq: u64, from: Option<Source> },
+    Join {
+        session: SessionId,
+        player: Player,
+        edge: MachineId,
+        connection: ConnectionId,
+        client_seq: u64,
+        from: Option<Source>,
+    },
     Message { session: SessionId, id: u64 },
     Dispose { outcome: Json, failed: Option<Box<str>> },
     Other,

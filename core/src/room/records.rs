@@ -9,7 +9,7 @@ use crate::{
     command::{Answer, EdgeCommand, Fault, LeaveReason, Player, Record, RoomCommand, RoomData, Source},
     effect::{Effect, Event, MemberInfo, Moment, RestoreReason},
     frame::{ErrorCode, RoomFrame},
-    ids::{Digest, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
+    ids::{ConnectionId, Digest, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
     planted::{Bug, planted},
     wire,
@@ -24,14 +24,16 @@ impl Room {
         let turn = Turn::new(self.id, state.secret, offset, state.clock);
         match record.command {
             RoomCommand::Create { .. } => self.finish(turn),
-            RoomCommand::Join { session, player, edge, client_seq, options, from } => {
-                self.join(turn, Joining { session, player, edge, client_seq, options, from });
+            RoomCommand::Join { session, player, edge, connection, client_seq, options, from } => {
+                self.join(turn, Joining { session, player, edge, connection, client_seq, options, from });
             }
             RoomCommand::Message { session, client_seq, kind, data } => {
                 self.message(turn, session, client_seq, kind, data);
             }
             RoomCommand::Drop { session, edge, .. } => self.drop_member(turn, session, edge),
-            RoomCommand::Reconnect { session, edge, last_seq } => self.reconnect(turn, session, edge, last_seq),
+            RoomCommand::Reconnect { session, edge, connection, last_seq } => {
+                self.reconnect(turn, session, (edge, connection), last_seq);
+            }
             RoomCommand::Leave { session, reason } => self.leave(turn, session, reason),
             RoomCommand::Timer { id } => self.timer(turn, id),
             RoomCommand::RoomMessage { from, number, data } => self.room_message(turn, from, number, data),
@@ -77,11 +79,11 @@ impl Room {
     }
 
     fn join(&mut self, mut turn: Turn, joining: Joining) {
-        let Joining { session, player, edge, client_seq, options, from } = joining;
+        let Joining { session, player, edge, connection, client_seq, options, from } = joining;
         let state = self.state.as_ref().expect("begin has looked");
         if state.members.contains_key(&session) {
             turn.edge(&edge, EdgeCommand::Admitted { session, room: self.id, from });
-            return self.reconnect(turn, session, edge, None);
+            return self.reconnect(turn, session, (edge, connection), None);
         }
         let room_for_players = state.has_room_for_a_player();
         let refused = match () {
@@ -95,7 +97,7 @@ impl Room {
         }
         // A spectator beforehand: there is no seat for a player any more.
         let member = MemberInfo { session, player: player.clone(), connected: true, spectator: !room_for_players };
-        turn.cause = Cause::Join { session, player, edge, client_seq, from };
+        turn.cause = Cause::Join { session, player, edge, connection, client_seq, from };
         self.call(turn, Event::Join { member, options, from: from.map(|from| from.room) });
     }
 
@@ -136,7 +138,13 @@ impl Room {
         }
     }
 
-    fn reconnect(&mut self, mut turn: Turn, session: SessionId, edge: MachineId, last_seq: Option<u64>) {
+    fn reconnect(
+        &mut self,
+        mut turn: Turn,
+        session: SessionId,
+        (edge, connection): (MachineId, ConnectionId),
+        last_seq: Option<u64>,
+    ) {
         let room = self.id;
         let state = self.state.as_mut().expect("begin has looked");
         let Some(member) = state.members.get_mut(&session) else {
@@ -145,6 +153,7 @@ impl Room {
         };
         let was_away = !std::mem::replace(&mut member.connected, true);
         let before = std::mem::replace(&mut member.edge, edge.clone());
+        member.connection = connection;
         // Records of two edges may come in another order than the client did. If it is still there, it hears of this.
         if before != edge && !was_away {
             turn.edge(&before, EdgeCommand::Replaced { session });
@@ -446,6 +455,7 @@ struct Joining {
     session: SessionId,
     player: Player,
     edge: MachineId,
+    connection: ConnectionId,
     client_seq: u64,
     options: Json,
     from: Option<Source>,
@@ -505,7 +515,7 @@ impl State {
         &mut self,
         session: SessionId,
         player: Player,
-        edge: MachineId,
+        (edge, connection): (MachineId, ConnectionId),
         client_seq: u64,
         spectator: bool,
     ) {
@@ -513,6 +523,7 @@ impl State {
         let member = Member {
             player,
             edge,
+            connection,
             connected: true,
             spectator,
             joined: self.joins,

@@ -13,7 +13,7 @@ use crate::{
     command::{Fault, Player, Record, Source},
     effect::{MemberInfo, Saved},
     frame::RoomFrame,
-    ids::{Digest, Kind, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
+    ids::{ConnectionId, Digest, Kind, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
     room::Spec,
 };
@@ -72,6 +72,7 @@ pub struct State {
 pub struct Member {
     pub player: Player,
     pub edge: MachineId,
+    pub connection: ConnectionId,
     pub connected: bool,
     pub spectator: bool,
     /// Its place in the order of joining, in which the guest holds its members.

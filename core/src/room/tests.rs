@@ -605,7 +605,7 @@ fn describe(command: &EdgeCommand) -> Vec<String> {
     match command {
         EdgeCommand::Deliver { targets, frame, .. } => {
             let tag = format!("{:?}", frame.tag).to_lowercase();
-            targets.iter().map(|Target { session, seq }| format!("{} {seq} {tag}", who(*session))).collect()
+            targets.iter().map(|Target { session, seq, .. }| format!("{} {seq} {tag}", who(*session))).collect()
         }
         EdgeCommand::Join { session, .. } => vec![format!("move {}", who(*session))],
         EdgeCommand::Leave { session, .. } => vec![format!("leave {}", who(*session))],
@@ -699,7 +699,7 @@ fn create() -> RoomCommand {
 fn join(session: SessionId, client_seq: u64) -> RoomCommand {
     let player = Player { id: who(session).into(), name: who(session).into() };
     let edge = MachineId(EDGE.into());
-    RoomCommand::Join { session, player, edge, client_seq, options: Json::null(), from: None }
+    RoomCommand::Join { session, player, edge, connection: ConnectionId(1), client_seq, options: Json::null(), from: None }
 }
 
 fn message(session: SessionId, client_seq: u64) -> RoomCommand {
@@ -715,7 +715,7 @@ fn drop_of(session: SessionId, edge: &str) -> RoomCommand {
 }
 
 fn reconnect(session: SessionId, edge: &str, last_seq: Option<u64>) -> RoomCommand {
-    RoomCommand::Reconnect { session, edge: MachineId(edge.into()), last_seq }
+    RoomCommand::Reconnect { session, edge: MachineId(edge.into()), connection: ConnectionId(1), last_seq }
 }
 
 fn leave(session: SessionId) -> RoomCommand {

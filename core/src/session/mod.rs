@@ -29,9 +29,9 @@ use std::{borrow::Cow, collections::VecDeque};
 use seats::{Move, Past, Seat};
 
 use crate::{
-    command::{EdgeCommand, Player, RoomCommand},
+    command::{EdgeCommand, Player, RoomCommand, Target},
     frame::{BadFrame, ClientFrame, CloseCode, ErrorCode, Hello, RoomFrame, Welcome, edge_error},
-    ids::{MachineId, RoomId, SessionId, Time},
+    ids::{ConnectionId, MachineId, RoomId, SessionId, Time},
 };
 
 /// Rooms that a session can be in at once.
@@ -63,6 +63,7 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct Session {
     edge: MachineId,
+    connection: ConnectionId,
     limits: Limits,
     phase: Phase,
     /// In the order of their latest `room` frames: messages without a room go to the last one.
@@ -127,8 +128,8 @@ pub enum Input<'a> {
     Stored { room: RoomId, done: bool },
     /// What [`Output::Append`] wanted is not in the log. `id`: as it was there.
     NotAppended { room: RoomId, id: Option<u64> },
-    /// A room's frame for this session, under its number.
-    Deliver { room: RoomId, seq: u64, frame: &'a RoomFrame },
+    /// A room's frame for this session, under its number, and for the connection that the room knows of.
+    Deliver { room: RoomId, target: Target, frame: &'a RoomFrame },
     /// Anything else from a room. Not [`EdgeCommand::Deliver`].
     Command(EdgeCommand),
     /// Too much waits for the client, or something for it was lost at this edge: it has to resume.
@@ -223,9 +224,10 @@ pub enum Store {
 
 impl Session {
     /// A connection that has just been made to `edge`.
-    pub fn new(edge: MachineId, limits: Limits, now: Time) -> Session {
+    pub fn new(edge: MachineId, connection: ConnectionId, limits: Limits, now: Time) -> Session {
         Session {
             edge,
+            connection,
             limits,
             phase: Phase::Greeting { deadline: now.plus(limits.hello_ms) },
             seats: Vec::new(),
@@ -256,7 +258,7 @@ impl Session {
             Input::NotOpened { code, reason } => self.close(code, reason),
             Input::Stored { room, done } => self.on_stored(room, done, now),
             Input::NotAppended { room, id } => self.on_not_appended(room, id),
-            Input::Deliver { room, seq, frame } => self.on_deliver(room, seq, frame, now),
+            Input::Deliver { room, target, frame } => self.on_deliver(room, target, frame, now),
             Input::Command(command) => self.on_command(command, now),
             Input::FellBehind => {
                 self.close(CloseCode::SlowConsumer, "too much was waiting for you: come again and resume")

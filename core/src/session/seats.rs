@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::{MAX_ROOMS, Outgoing, Output, Phase, Session, Store};
 use crate::{
-    command::{Answer, EdgeCommand, LeaveReason, RoomCommand, Source},
+    command::{Answer, EdgeCommand, LeaveReason, RoomCommand, Source, Target},
     frame::{CloseCode, ErrorCode, FrameTag, RoomFrame},
     ids::{RoomId, SessionId, Time},
     json::Json,
@@ -164,9 +164,9 @@ impl Session {
 
     fn join(&mut self, room: RoomId, options: Json, from: Option<Source>, now: Time) {
         let Phase::Open(who) = &self.phase else { return };
-        let (session, player, edge) = (who.session, who.player.clone(), self.edge.clone());
+        let (session, player, edge, connection) = (who.session, who.player.clone(), self.edge.clone(), self.connection);
         let high = self.high;
-        let command = RoomCommand::Join { session, player, edge, client_seq: high, options, from };
+        let command = RoomCommand::Join { session, player, edge, connection, client_seq: high, options, from };
         if let Some(seat) = self.seat_mut(room) {
             seat.asked = now;
             seat.joined_at = Some(high);
@@ -212,9 +212,14 @@ impl Session {
         }
     }
 
-    /// Passes a frame on if it continues what the client has.
-    pub(super) fn on_deliver(&mut self, room: RoomId, seq: u64, frame: &RoomFrame, now: Time) {
+    /// Passes a frame on if it continues what the client has. One for an earlier connection is an echo, said again by a
+    /// host that has taken over, or the room has not heard of this connection: then it is told once more.
+    pub(super) fn on_deliver(&mut self, room: RoomId, target: Target, frame: &RoomFrame, now: Time) {
         let Some(at) = self.seats.iter().position(|seat| seat.room == room) else { return };
+        if target.connection != self.connection {
+            return self.on_gap(room, now);
+        }
+        let seq = target.seq;
         let seat = &mut self.seats[at];
         if seq <= seat.seen {
             if planted(Bug::EdgeDuplicates) {
@@ -255,12 +260,12 @@ impl Session {
     }
 
     fn ask_for_frames(&mut self, room: RoomId, now: Time) {
-        let (Some(session), edge) = (self.id(), self.edge.clone()) else { return };
+        let (Some(session), edge, connection) = (self.id(), self.edge.clone(), self.connection) else { return };
         let Some(seat) = self.seat_mut(room) else { return };
         seat.asked = now;
         seat.certain = false;
         let last_seq = seat.synced.then_some(seat.seen);
-        self.append(room, RoomCommand::Reconnect { session, edge, last_seq });
+        self.append(room, RoomCommand::Reconnect { session, edge, connection, last_seq });
     }
 
     /// The client begins anew with this room, which is the current one now. Replies up to `ack` were in frames that it

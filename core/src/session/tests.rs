@@ -10,6 +10,8 @@ use crate::{
 
 const LOBBY: RoomId = RoomId::LOBBY;
 const GAME: RoomId = RoomId(7);
+const HERE: ConnectionId = ConnectionId(5);
+const BEFORE: ConnectionId = ConnectionId(4);
 const ANA: SessionId = SessionId(1);
 
 // ---- greeting ----
@@ -349,6 +351,27 @@ fn what_is_said_to_a_room_that_is_being_joined_is_for_the_stay_that_begins() {
     assert_eq!(waiting.iter().collect::<Vec<_>>(), [&2], "the room will answer that");
 }
 
+/// The host of the lobby has died, and the next one says again what that one had said, also to this edge: the session
+/// was here before, went to the game, and has come back by another edge meanwhile.
+#[test]
+fn an_echo_of_what_an_earlier_connection_was_shown_is_not_shown_again() {
+    let mut story = Story::resumed(&[GAME, LOBBY]);
+    story.deliver_to(BEFORE, LOBBY, 3, view(LOBBY));
+    story.deliver_to(BEFORE, LOBBY, 4, RoomFrame::left(LOBBY, "moved"));
+    assert_eq!(story.outputs(), []);
+    story.deliver(LOBBY, 5, view(LOBBY));
+    assert_eq!(text(&story.next()), view(LOBBY).with_seq(5));
+}
+
+/// What this edge had to say of the session's connection before came later than what it said of this one.
+#[test]
+fn a_room_that_knows_an_earlier_connection_is_told_of_this_one_again() {
+    let mut story = Story::in_lobby();
+    story.now = story.now.plus(2_000);
+    story.deliver_to(BEFORE, LOBBY, 2, view(LOBBY));
+    assert_eq!(story.outputs(), [reconnect(LOBBY, Some(1))]);
+}
+
 /// The edge was paused, and a monitor has dropped its sessions.
 #[test]
 fn what_was_said_before_a_move_was_taken_even_if_no_reply_came() {
@@ -519,7 +542,7 @@ struct Story {
 impl Story {
     fn begin() -> Story {
         let now = Time(1_000_000);
-        Story { session: Session::new(edge(), Limits::default(), now), now }
+        Story { session: Session::new(edge(), HERE, Limits::default(), now), now }
     }
 
     fn resumed(rooms: &[RoomId]) -> Story {
@@ -590,7 +613,12 @@ impl Story {
     }
 
     fn deliver(&mut self, room: RoomId, seq: u64, frame: RoomFrame) {
-        self.on(Input::Deliver { room, seq, frame: &frame });
+        self.deliver_to(HERE, room, seq, frame);
+    }
+
+    fn deliver_to(&mut self, connection: ConnectionId, room: RoomId, seq: u64, frame: RoomFrame) {
+        let target = Target { session: ANA, connection, seq };
+        self.on(Input::Deliver { room, target, frame: &frame });
     }
 
     fn command(&mut self, command: EdgeCommand) {
@@ -670,7 +698,7 @@ fn append(room: RoomId, command: RoomCommand) -> Output {
 fn join(room: RoomId, client_seq: u64, number: Option<Number>) -> Output {
     let from = number.map(|number| Source { room: LOBBY, number });
     let (player, edge, options) = (player(), edge(), Json::null());
-    append(room, RoomCommand::Join { session: ANA, player, edge, client_seq, options, from })
+    append(room, RoomCommand::Join { session: ANA, player, edge, connection: HERE, client_seq, options, from })
 }
 
 fn message(room: RoomId, id: u64) -> Output {
@@ -679,7 +707,7 @@ fn message(room: RoomId, id: u64) -> Output {
 }
 
 fn reconnect(room: RoomId, last_seq: Option<u64>) -> Output {
-    append(room, RoomCommand::Reconnect { session: ANA, edge: edge(), last_seq })
+    append(room, RoomCommand::Reconnect { session: ANA, edge: edge(), connection: HERE, last_seq })
 }
 
 fn drop_from(room: RoomId, code: u16) -> Output {

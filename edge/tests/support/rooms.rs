@@ -6,7 +6,7 @@ use chorus_bus::Bus;
 use chorus_core::{
     command::{EdgeCommand, LeaveReason, Record, RoomCommand, Source, Target},
     frame::RoomFrame,
-    ids::{Kind, MachineId, Number, Offset, RoomId, SessionId},
+    ids::{ConnectionId, Kind, MachineId, Number, Offset, RoomId, SessionId},
     json::Json,
 };
 use tokio::sync::watch;
@@ -22,6 +22,7 @@ pub struct Rooms {
 #[derive(Clone)]
 struct Member {
     edge: MachineId,
+    connection: ConnectionId,
     connected: bool,
     /// Frames so far; the last one's number is their count.
     frames: Vec<RoomFrame>,
@@ -72,11 +73,15 @@ impl Task {
     fn apply(&mut self, offset: Offset, record: &Record) {
         let room = record.room;
         match &record.command {
-            RoomCommand::Join { session, edge, from, .. } => self.join(room, *session, edge, *from),
+            RoomCommand::Join { session, edge, connection, from, .. } => {
+                self.join(room, *session, (edge, *connection), *from);
+            },
             RoomCommand::Message { session, client_seq, kind, data } => {
                 self.message(offset, room, *session, *client_seq, kind, data);
             }
-            RoomCommand::Reconnect { session, edge, last_seq } => self.reconnect(room, *session, edge, *last_seq),
+            RoomCommand::Reconnect { session, edge, connection, last_seq } => {
+                self.reconnect(room, *session, (edge, *connection), *last_seq);
+            },
             RoomCommand::Drop { session, edge, .. } => {
                 if let Some(member) = self.members.get_mut(&(room, *session)).filter(|member| member.edge == *edge) {
                     member.connected = false;
@@ -92,14 +97,20 @@ impl Task {
         drop(self.bus.send_edge(edge, command));
     }
 
-    fn join(&mut self, room: RoomId, session: SessionId, edge: &MachineId, from: Option<Source>) {
+    fn join(
+        &mut self,
+        room: RoomId,
+        session: SessionId,
+        (edge, connection): (&MachineId, ConnectionId),
+        from: Option<Source>,
+    ) {
         if room == CLOSED {
             let reason = "closed".into();
             self.send_edge(edge, EdgeCommand::Refused { session, room, from, reason });
             return;
         }
         let frames = vec![view(room, 0); self.stays.get(&(room, session)).copied().unwrap_or(0)];
-        let member = Member { edge: edge.clone(), connected: true, frames, applied: 0 };
+        let member = Member { edge: edge.clone(), connection, connected: true, frames, applied: 0 };
         self.members.entry((room, session)).or_insert(member);
         self.send_edge(edge, EdgeCommand::Admitted { session, room, from });
         self.send(room, session, view(room, 0));
@@ -143,13 +154,20 @@ impl Task {
         }
     }
 
-    fn reconnect(&mut self, room: RoomId, session: SessionId, edge: &MachineId, last: Option<u64>) {
+    fn reconnect(
+        &mut self,
+        room: RoomId,
+        session: SessionId,
+        (edge, connection): (&MachineId, ConnectionId),
+        last: Option<u64>,
+    ) {
         let Some(member) = self.members.get_mut(&(room, session)) else {
             let reason = LeaveReason::Left;
             self.send_edge(edge, EdgeCommand::Leave { session, room, reason });
             return;
         };
         member.edge = edge.clone();
+        member.connection = connection;
         member.connected = true;
         let applied = member.applied;
         match last {
@@ -177,7 +195,7 @@ impl Task {
         let member = &self.members[&(room, session)];
         for (seq, frame) in (1..).zip(&member.frames).skip(first - 1) {
             if member.connected {
-                let targets = vec![Target { session, seq }];
+                let targets = vec![Target { session, connection: member.connection, seq }];
                 self.send_edge(&member.edge, EdgeCommand::Deliver { room, targets, frame: frame.clone() });
             }
         }

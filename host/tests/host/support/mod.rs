@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use chorus_core::{
     command::{Player, RoomCommand},
-    ids::{MachineId, SessionId},
+    ids::{ConnectionId, MachineId, SessionId},
     json::Json,
 };
 use serde_json::Value;
@@ -30,7 +30,7 @@ pub fn player(session: SessionId) -> Player {
 
 pub fn join(session: SessionId, edge: &MachineId, client_seq: u64) -> RoomCommand {
     let (player, edge, options) = (player(session), edge.clone(), Json::trusted("{}"));
-    RoomCommand::Join { session, player, edge, client_seq, options, from: None }
+    RoomCommand::Join { session, player, edge, connection: ConnectionId(1), client_seq, options, from: None }
 }
 
 pub fn message(session: SessionId, client_seq: u64, kind: &str, data: &Value) -> RoomCommand {

@@ -6,7 +6,7 @@ use chorus_bus::{Bus, EdgeReceiver, embedded};
 use chorus_core::{
     command::{Answer, EdgeCommand, LeaveReason, Record, RoomCommand, Source},
     frame::FrameTag,
-    ids::{Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId, Time},
+    ids::{ConnectionId, Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
     room::Notice,
 };
@@ -306,7 +306,7 @@ impl Edge {
             EdgeCommand::Join { session, room, options, from } => {
                 let (session, options, from) = (*session, options.clone(), Some(*from));
                 let (edge, client_seq) = (self.id.clone(), self.last_id(session));
-                let join = RoomCommand::Join { session, player: player(session), edge, client_seq, options, from };
+                let join = RoomCommand::Join { session, player: player(session), edge, connection: ConnectionId(1), client_seq, options, from };
                 append(&self.bus, *room, join).await;
             }
             EdgeCommand::Admitted { session, from: Some(from), .. } => {
