@@ -80,6 +80,8 @@ struct Life {
     room: Room,
     instance: Option<Instance>,
     outbox: Outbox,
+    /// Rooms that it has made, and that may not be in the log yet.
+    made: Vec<RoomId>,
     /// The time of the oldest record whose outputs have not all left.
     handed_in: Option<Time>,
     /// The last record that the machine was given.
@@ -115,6 +117,7 @@ impl Life {
             room,
             instance: None,
             outbox: Outbox::default(),
+            made: Vec::new(),
             handed_in: None,
             seen: None,
             saving: None,
@@ -133,6 +136,8 @@ impl Life {
     }
 
     async fn live(&mut self) -> Result<(), HostError> {
+        let clock = tokio::time::sleep_until(Instant::now());
+        tokio::pin!(clock);
         loop {
             self.carry_out().await?;
             self.handed_in.take().into_iter().for_each(|time| self.host.counts.caused(time));
@@ -140,13 +145,20 @@ impl Life {
                 continue;
             }
             self.outbox.check()?;
+            if self.outbox.is_confirmed() {
+                self.made.clear();
+            }
             if self.mailbox.is_given_up() || (self.may_rest() && self.put_aside()) {
                 return Ok(());
             }
+            // Mostly it is put off again by each message: to let it ring too early now and then costs less than to set it.
             let wake = self.next_look();
+            if clock.is_elapsed() || wake < clock.deadline() {
+                clock.as_mut().reset(wake);
+            }
             tokio::select! {
                 () = self.mailbox.news() => {}
-                () = tokio::time::sleep_until(wake) => self.look_at_the_clock().await?,
+                () = &mut clock => if wake <= Instant::now() { self.look_at_the_clock().await? },
             }
         }
     }
@@ -206,7 +218,7 @@ impl Life {
                 Output::Create { id, kind, options, source, secret } => {
                     self.create(id, kind, options, source, secret).await?
                 }
-                Output::Edge(edge, command) => self.send(edge, command),
+                Output::Edge(edge, command) => self.send(edge, command).await?,
                 Output::Snapshot { offset, bytes } => self.save(offset, bytes).await?,
                 Output::Ended { outcome, failed } => self.ended(outcome, failed).await?,
                 Output::Log { level, text } => self.tell(What::Log(level, text.into())),
@@ -223,12 +235,21 @@ impl Life {
         Ok(())
     }
 
-    fn send(&mut self, edge: MachineId, command: EdgeCommand) {
+    /// Edges have channels of their own, which may be faster than a room's. So nobody is sent to a room that this one has
+    /// made before that is sure to be there: the edge would find none, and the room would wait for its players in vain.
+    async fn send(&mut self, edge: MachineId, command: EdgeCommand) -> Result<(), HostError> {
+        if let EdgeCommand::Join { room, .. } = &command
+            && self.made.contains(room)
+        {
+            self.made.clear();
+            self.outbox.confirmed_in(self.host.partition_of(*room)).await?;
+        }
         if let EdgeCommand::Deliver { targets, .. } = &command {
             self.host.counts.deliveries.inc_by(targets.len() as u64);
         }
         let sent = self.host.bus.send_edge(&edge, command);
         self.outbox.put_sent(edge, sent);
+        Ok(())
     }
 
     async fn create(
@@ -247,6 +268,7 @@ impl Life {
         }
         match self.host.catalogue.active(&kind) {
             Some(component) => {
+                self.made.push(room);
                 let creator = Some(creator);
                 self.append(room, RoomCommand::Create { kind, component, options, creator, secret }).await
             }

@@ -52,6 +52,22 @@ impl Outbox {
         Ok(())
     }
 
+    /// Whether every append is known to be in the log.
+    pub fn is_confirmed(&self) -> bool {
+        self.appends.values().all(VecDeque::is_empty)
+    }
+
+    /// Waits until nothing is on its way to this partition.
+    ///
+    /// # Errors
+    /// As [`Outbox::check`].
+    pub async fn confirmed_in(&mut self, partition: u32) -> Result<(), AppendError> {
+        for append in self.appends.remove(&partition).into_iter().flatten() {
+            append.await?;
+        }
+        Ok(())
+    }
+
     /// Waits until nothing is on its way.
     ///
     /// # Errors
