@@ -136,10 +136,11 @@ export function gamesAreFinished({ name, games }) {
 /** Who has won is what the board says, and turns were taken in turn. */
 export function winnersAreRight({ name, games }) {
   const found = [];
-  for (const { room, rounds } of games) {
-    for (const { final, timedOut } of rounds) {
+  for (const { room, you, rounds } of games) {
+    for (const { final, timedOut, deadline } of rounds) {
       if (final === null) continue;
-      const wrong = wrongEnd(final, timedOut);
+      // Who came to watch when it was over has not seen the clock.
+      const wrong = wrongEnd(final, timedOut || (you === null && !deadline));
       if (wrong)
         found.push(
           violation("a game ended otherwise than its moves say", name, `${wrong} in ${room}: ${JSON.stringify(final)}`),
