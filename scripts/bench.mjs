@@ -12,6 +12,9 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
+import { Cluster } from "../chorus/tests/cluster/cluster.mjs";
+import { Services } from "../testing/services/services.mjs";
+
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 const GUESTS = join(ROOT, "guests");
 const DOCUMENT = join(ROOT, "docs", "performance.md");
@@ -26,7 +29,7 @@ Measures chorus and the floor, and prints one table. Needs the binary (cargo bui
 
   --seconds N       how long each scenario is measured, each time (default: 3)
   --rounds N        how often each pair of floor and chorus runs (default: 3)
-  --only a,b        some scenarios: ${["echo-1", "echo-100", "fan-out", "tic-tac-toe", "create", "memory", "swap", "neighbour", "always", "in-process"].join(", ")}
+  --only a,b        some scenarios: ${["echo-1", "echo-100", "fan-out", "tic-tac-toe", "create", "memory", "swap", "neighbour", "always", "cluster", "in-process"].join(", ")}
   --bin FILE        the chorus binary
   --write           puts the table into docs/performance.md
 `;
@@ -121,9 +124,15 @@ const median = (numbers) => {
   return sorted.length === 0 ? NaN : sorted[Math.floor(sorted.length / 2)];
 };
 
-/** Each pair, `rounds` times. The two servers are up all the time; the one that is not asked does nothing. */
 async function pairs(fsync, rounds) {
   const [low, high] = [await floor(), await chorus({ fsync })];
+  const rows = await measured(low, high, rounds);
+  await Promise.all([stop(low), stop(high)]);
+  return rows;
+}
+
+/** Each pair, `rounds` times. The two servers are up all the time; the one that is not asked does nothing. */
+async function measured(low, high, rounds) {
   const rows = [];
   for (const pair of PAIRS.filter(({ name }) => isWanted(name))) {
     const runs = [];
@@ -136,8 +145,50 @@ async function pairs(fsync, rounds) {
     rows.push({ ...pair, floor: median(runs.map((run) => run.floor)), chorus: median(runs.map((run) => run.chorus)), share, runs });
     say(pair.name);
   }
-  await Promise.all([stop(low), stop(high)]);
   return rows;
+}
+
+/**
+ * The same through a broker and a PostgreSQL: an edge, a host and a monitor, each a process, all on the server's core as
+ * the broker is, for the same total. And the broker alone.
+ */
+async function cluster(rounds) {
+  const services = await Services.start({ postgres: true, kafka: true });
+  let system = null;
+  const low = await floor();
+  try {
+    system = await Cluster.start({
+      bin,
+      services,
+      edges: 1,
+      hosts: 1,
+      monitors: 1,
+      kinds: ["lobby", "bench-room", "tic-tac-toe"],
+      standIns: { lobby: "bench-lobby" },
+      edgeArgs: ["--rate", "1000000"],
+      timing: { heartbeat: 2, deadAfter: 30 },
+    });
+    const { host: address } = new URL(system.urls[0]);
+    const brokers = services.addresses.kafka;
+    const hops = [];
+    for (let round = 0; round < rounds; round++) hops.push((await broker(brokers)).p50);
+    const rows = await measured(low, { address, pid: system.edges[0].pid }, rounds);
+    hops.push((await broker(brokers)).p50);
+    const [echo] = rows.filter(({ name }) => name === "echo-1");
+    return { rows, hop: median(hops), echo: echo?.chorus, spent: await whereTimeGoes(system) };
+  } finally {
+    await stop(low);
+    await system?.stop();
+    await services.stop();
+  }
+}
+
+/** From producing a record to consuming it, by the same client and nothing else. */
+async function broker(brokers) {
+  const args = ["load", "--seconds", seconds, "--json", "broker", "--brokers", brokers];
+  const { stdout, stderr, status } = spawnSync(bin, args, { encoding: "utf8" });
+  if (status !== 0) throw new Error(`the broker could not be measured: ${stderr}`);
+  return JSON.parse(stdout).figures;
 }
 
 async function memory() {

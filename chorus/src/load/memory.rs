@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 
 use super::{
     Bench,
     games::{self, Game},
-    player::Player,
+    player::{Party, Player, enter},
     process::{self, Memory},
     report::{Figure, Report},
 };
@@ -32,14 +35,21 @@ pub async fn idle(bench: &Bench, clients: usize) -> anyhow::Result<Report> {
 /// `rooms` games, each played to its end once. Then nobody moves, until the rooms have been put aside; then some go on.
 pub async fn rooms(bench: &Bench, rooms: usize, hibernate_after: Duration) -> anyhow::Result<Report> {
     let pid = bench.pid()?;
-    let _first = games(bench, BEFORE).await?;
+    let mut waiting = JoinSet::new();
+    for game in games_of(bench.server.players(2 * BEFORE).await?, "first").await? {
+        for player in game.into_players() {
+            waiting.spawn(player.idle());
+        }
+    }
+    fill_the_log(bench).await?;
     // They have been here before: what is measured is the rooms, not their players.
     let lobby = bench.server.players(2 * rooms).await?;
+    sleep(hibernate_after).await;
     let before = settled(pid).await?;
-    let games = games_of(lobby, rooms).await?;
+    let games = games_of(lobby, "game").await?;
     let active = settled(pid).await?;
-    let mut games: Vec<Vec<Player>> = games.into_iter().map(|game| game.into_players().into()).collect();
-    sleep(hibernate_after + SETTLE).await;
+    let mut games: Vec<[Player; 2]> = games.into_iter().map(Game::into_players).collect();
+    sleep(hibernate_after).await;
     let aside = settled(pid).await?;
     let mut figures = each("active room", before, active, rooms);
     figures.extend(each("hibernated room", before, aside, rooms));
@@ -47,26 +57,38 @@ pub async fn rooms(bench: &Bench, rooms: usize, hibernate_after: Duration) -> an
     Ok(Report::new("rooms", format!("{rooms} rooms of tic-tac-toe, two players in each"), figures))
 }
 
-async fn games(bench: &Bench, rooms: usize) -> anyhow::Result<Vec<Game>> {
-    games_of(bench.server.players(2 * rooms).await?, rooms).await
+/// The newest records are kept in memory up to a bound; from here on that is reached, and does not count for a room.
+async fn fill_the_log(bench: &Bench) -> anyhow::Result<()> {
+    let party = Party { kind: "bench-room", key: "noise".into(), size: 1, options: "{}" };
+    let mut talking = JoinSet::new();
+    for mut player in bench.server.parties(8, &party).await?.into_iter().flatten() {
+        talking.spawn(async move {
+            for _ in 0..5_000 {
+                player.ask("echo", r#"{"text":"a word or two of a game"}"#).await?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(done) = talking.join_next().await {
+        done??;
+    }
+    Ok(())
 }
 
 /// Rooms whose first game is over and whose second one has begun.
-async fn games_of(players: Vec<Player>, rooms: usize) -> anyhow::Result<Vec<Game>> {
+async fn games_of(players: Vec<Player>, key: &str) -> anyhow::Result<Vec<Game>> {
     let mut players = players.into_iter();
-    let mut games = Vec::with_capacity(rooms);
-    for number in 0..rooms {
+    let mut games = Vec::new();
+    while players.len() > 0 {
         let mut party: Vec<Player> = players.by_ref().take(2).collect();
-        let wish = games::party();
-        let key = format!("{}-{rooms}-{number}", wish.key);
-        super::player::enter(&mut party, &super::player::Party { key, ..wish }).await?;
+        enter(&mut party, &Party { key: format!("{key}-{}", games.len()), ..games::party() }).await?;
         games.push(Game::of(party).await?);
     }
     Ok(games)
 }
 
 /// Microseconds that the first message to a room that was put aside takes, the median of a hundred.
-async fn woken(games: &mut [Vec<Player>]) -> anyhow::Result<f64> {
+async fn woken(games: &mut [[Player; 2]]) -> anyhow::Result<f64> {
     let mut times = Vec::new();
     for players in games.iter_mut().take(100) {
         let began = Instant::now();

@@ -5,12 +5,14 @@
 //!     └─ window: warm-up, then all that counts ─▶ report
 //! ```
 //! What to read in: this file is the command; `player` is one connection; `measure` is the window and the histograms;
-//! `process` reads what the system knows of the server; `floor` is the bare server; the others are the scenarios, each
-//! beginning with what it measures. `scripts/bench.mjs` runs them in turn and makes the table of `docs/performance.md`.
+//! `process` reads what the system knows of the server; `floor` is the bare server, `broker` a broker
+//! without chorus; the others are the scenarios, each beginning with what it measures. `scripts/bench.mjs` runs them in
+//! turn and makes the table of `docs/performance.md`.
 //!
 //! The server must run the fixture `bench-lobby` as its lobby, and must let a session send as fast as it can:
 //! `chorus dev --no-watch --fixtures --lobby bench-lobby --rate 1000000`.
 
+mod broker;
 mod echo;
 mod floor;
 mod games;
@@ -111,6 +113,14 @@ enum Scenario {
         #[arg(long, value_name = "N", default_value_t = 1)]
         rooms: usize,
     },
+    /// From producing a record to consuming it, by a broker and nothing else
+    Broker {
+        #[arg(long, value_name = "HOST:PORT,…")]
+        brokers: String,
+        /// Copies of each record
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        replication: u8,
+    },
     /// A bare WebSocket server: it answers with what it is sent at /echo, and repeats it to all who are at /all
     #[command(hide = true)]
     Floor {
@@ -142,6 +152,7 @@ async fn measured(options: Options) -> anyhow::Result<Report> {
         Scenario::Rooms { rooms, hibernate_after } => memory::rooms(&bench, rooms, duration(hibernate_after)?).await,
         Scenario::Swap { source, rooms } => swap::swap(&bench, &source, rooms).await,
         Scenario::Neighbour { rooms } => neighbour::neighbour(&bench, rooms).await,
+        Scenario::Broker { brokers, replication } => broker::produce_to_consume(&bench, &brokers, replication).await,
         Scenario::Floor { .. } => unreachable!("it was run above"),
     }
 }

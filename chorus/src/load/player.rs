@@ -5,6 +5,7 @@
 use std::{fmt::Write as _, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow, bail};
+use chorus_core::ids::RoomId;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::{net::TcpStream, task::JoinSet};
 use tokio_tungstenite::{
@@ -139,18 +140,23 @@ impl Player {
     /// Goes back to the lobby.
     pub async fn go_home(&mut self) -> anyhow::Result<()> {
         self.send("home", "null").await?;
-        self.shown(LOBBY).await.map(drop)
+        let lobby = format!(r#""room":"{}""#, RoomId::LOBBY);
+        self.shown_room(LOBBY, &lobby).await.map(drop)
     }
 
     /// Waits until it is in a room of this kind; the frame that says so.
     pub async fn shown(&mut self, kind: &str) -> anyhow::Result<Utf8Bytes> {
+        self.shown_room(kind, &format!(r#""kind":"{kind}""#)).await
+    }
+
+    async fn shown_room(&mut self, what: &str, has: &str) -> anyhow::Result<Utf8Bytes> {
         let shown = async {
             loop {
                 let text = self.next().await?;
-                if text.starts_with(r#"{"t":"room""#) && text.contains(&format!(r#""kind":"{kind}""#)) {
+                if text.starts_with(r#"{"t":"room""#) && text.contains(has) {
                     return Ok(text);
                 }
-                is_no_error(&text).with_context(|| format!("on the way to {kind}"))?;
+                is_no_error(&text).with_context(|| format!("on the way to {what}"))?;
             }
         };
         patiently("a room", shown).await
@@ -201,6 +207,13 @@ impl Player {
                 Some(Err(error)) => return Err(error).context("the connection was lost"),
                 None => bail!("the connection is closed"),
             }
+        }
+    }
+
+    /// Listens for ever, and answers pings.
+    pub async fn idle(mut self) -> anyhow::Result<()> {
+        loop {
+            self.next().await?;
         }
     }
 

@@ -33,6 +33,8 @@ const DEFAULTS = {
   replication: 1,
   partitions: 8,
   kinds: ["lobby", "tic-tac-toe"],
+  /** Another guest in the place of the one of that name, by kind. */
+  standIns: {},
   /** More flags of edges and of hosts, and what the n-th host has in its environment besides: `(n, addresses)`. */
   edgeArgs: [],
   hostArgs: [],
@@ -162,7 +164,7 @@ export class Cluster {
   async #publish() {
     const manifest = JSON.parse(await readFile(join(DIST, "manifest.json"), "utf8"));
     for (const kind of this.options.kinds) {
-      const { active, version } = await this.operator.publish(kind, join(DIST, manifest[kind].file));
+      const { active, version } = await this.operator.publish(kind, join(DIST, manifest[this.options.standIns[kind] ?? kind].file));
       if (!active) await this.operator.chorus("swap", kind, "--to", String(version));
     }
   }
