@@ -13,7 +13,7 @@ use std::{
 use chorus_bus::{AppendError, Bus, kafka};
 use chorus_core::{
     command::{EdgeCommand, LeaveReason, Record, RoomCommand},
-    ids::{MachineId, RoomId, SessionId, Time},
+    ids::{ConnectionId, MachineId, RoomId, SessionId, Time},
     json::Json,
     wire,
 };
@@ -112,7 +112,12 @@ async fn edge_latency(bus: &Bus) -> Vec<Duration> {
     let (mut receiver, mut into) = (bus.edge_channel(&edge).await.expect("opens"), Vec::new());
     let mut took = Vec::new();
     for n in 0..ROUNDS as u64 + 100 {
-        let command = EdgeCommand::Leave { session: SessionId(1), room: RoomId(1), reason: LeaveReason::Left };
+        let command = EdgeCommand::Leave {
+            session: SessionId(1),
+            connection: ConnectionId(1),
+            room: RoomId(1),
+            reason: LeaveReason::Left,
+        };
         let begin = Instant::now();
         drop(bus.send_edge(&edge, command));
         receiver.recv_many(&mut into).await.expect("receives");

@@ -40,7 +40,7 @@ pub enum RoomCommand {
         from: Option<Source>,
     },
     /// From a player. `client_seq` rises within a session; one that does not is a duplicate, and dropped.
-    Message { session: SessionId, client_seq: u64, kind: Box<str>, data: Json },
+    Message { session: SessionId, client_seq: u64, kind: Arc<str>, data: Json },
     /// The session's connection at this edge is gone. Ignored when it has come back by another one.
     Drop { session: SessionId, edge: MachineId, code: u16 },
     /// The session is back. `last_seq` is the last frame of this room that it has; `None` asks for a full view.
@@ -125,31 +125,47 @@ pub enum Fault {
     Garbage(Box<str>),
 }
 
-/// What a room, or another edge, has for an edge. What is a room's is numbered by it, so a repetition is recognized.
+/// What a room, or another edge, has for an edge.
+///
+/// What a room says, it says to one connection, the latest of the session that it has heard of: said again by a host that
+/// has taken over, it is an echo to any other. A connection that the room has not heard of yet is told all when it has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EdgeCommand {
     /// One frame for several sessions, each under its own sequence number.
     Deliver { room: RoomId, targets: Vec<Target>, frame: RoomFrame },
     /// Move this session on to `room`; `from` is the room that asks, and its number.
-    Join { session: SessionId, room: RoomId, options: Json, from: Source },
+    Join { session: SessionId, connection: ConnectionId, room: RoomId, options: Json, from: Source },
     /// The session is not (or no longer) a member of this room.
-    Leave { session: SessionId, room: RoomId, reason: LeaveReason },
+    Leave { session: SessionId, connection: ConnectionId, room: RoomId, reason: LeaveReason },
     /// Close the session for good.
-    Kick { session: SessionId, room: RoomId, reason: Box<str> },
+    Kick { session: SessionId, connection: ConnectionId, room: RoomId, reason: Box<str> },
     /// The room has taken the session in. `from` as it was in its `Join`.
-    Admitted { session: SessionId, room: RoomId, from: Option<Source> },
+    Admitted { session: SessionId, connection: ConnectionId, room: RoomId, from: Option<Source> },
     /// The room has not.
-    Refused { session: SessionId, room: RoomId, from: Option<Source>, reason: Box<str> },
+    Refused { session: SessionId, connection: ConnectionId, room: RoomId, from: Option<Source>, reason: Box<str> },
     /// From another edge, or from a room: the session has a connection elsewhere now. The store knows whether that is so:
     /// what an edge has told a room may have been on its way for long.
     Replaced { session: SessionId },
+}
+
+impl EdgeCommand {
+    /// Whom it is for, where that is one connection.
+    pub fn connection(&self) -> Option<ConnectionId> {
+        match self {
+            EdgeCommand::Join { connection, .. }
+            | EdgeCommand::Leave { connection, .. }
+            | EdgeCommand::Kick { connection, .. }
+            | EdgeCommand::Admitted { connection, .. }
+            | EdgeCommand::Refused { connection, .. } => Some(*connection),
+            EdgeCommand::Deliver { .. } | EdgeCommand::Replaced { .. } => None,
+        }
+    }
 }
 
 /// A session that a frame is for, and the frame's number among those of this room to this session: 1, 2, 3, …
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     pub session: SessionId,
-    /// The one that the room last heard of. Another one of this session gets what it has missed when the room hears of it.
     pub connection: ConnectionId,
     pub seq: u64,
 }

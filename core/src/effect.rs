@@ -63,7 +63,7 @@ pub enum Event {
     Drop { session: SessionId },
     Reconnect { session: SessionId },
     Leave { session: SessionId, reason: LeaveReason },
-    Message { session: SessionId, kind: Box<str>, data: Json },
+    Message { session: SessionId, kind: Arc<str>, data: Json },
     Timer { name: Arc<str>, payload: Json },
     RoomMessage { room: RoomId, data: Json },
     RoomEnd { room: RoomId, outcome: Json, failed: Option<Box<str>> },

@@ -10,7 +10,10 @@
 //! client can say what it has and get the rest. (A seat's numbers begin where the room's last seat ended, so they rise
 //! even for a session that leaves and comes again; its first frame is always a `room` frame.) `docs/protocol.md` is this page for strangers.
 
-use std::sync::Arc;
+use std::{
+    fmt::{self, Write as _},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -66,7 +69,7 @@ pub struct Msg {
     pub id: u64,
     /// The room of the latest `room` frame, when left out.
     pub room: Option<RoomId>,
-    pub kind: Box<str>,
+    pub kind: Arc<str>,
     pub data: Json,
 }
 
@@ -161,44 +164,49 @@ impl RoomFrame {
     /// The member's whole view; the client forgets what it had of this room. `ack` is the highest message id of this
     /// session that the room has applied.
     pub fn room(room: RoomId, kind: &Kind, ack: u64, view: &Json) -> RoomFrame {
-        let tail = format!(r#","kind":"{kind}","ack":{ack},"view":{}"#, &**view);
-        RoomFrame { answers: Some(ack), ..RoomFrame::new(FrameTag::Room, "room", room, &tail) }
+        let tail = format_args!(r#","kind":"{kind}","ack":{ack},"view":{}"#, &**view);
+        RoomFrame { answers: Some(ack), ..RoomFrame::new(FrameTag::Room, "room", room, tail) }
     }
 
     pub fn event(room: RoomId, kind: &str, data: &Json) -> RoomFrame {
-        RoomFrame::new(FrameTag::Event, "event", room, &format!(r#","type":{},"data":{}"#, quote(kind), &**data))
+        let kind = quote(kind);
+        RoomFrame::new(FrameTag::Event, "event", room, format_args!(r#","type":{kind},"data":{}"#, &**data))
     }
 
     /// `ops` is a JSON array of RFC 6902 operations.
     pub fn patch(room: RoomId, ops: &Json) -> RoomFrame {
-        RoomFrame::new(FrameTag::Patch, "patch", room, &format!(r#","ops":{}"#, &**ops))
+        RoomFrame::new(FrameTag::Patch, "patch", room, format_args!(r#","ops":{}"#, &**ops))
     }
 
     pub fn reply(room: RoomId, id: u64, data: &Json) -> RoomFrame {
-        let frame = RoomFrame::new(FrameTag::Reply, "reply", room, &format!(r#","id":{id},"data":{}"#, &**data));
-        RoomFrame { answers: Some(id), ..frame }
+        let tail = format_args!(r#","id":{id},"data":{}"#, &**data);
+        RoomFrame { answers: Some(id), ..RoomFrame::new(FrameTag::Reply, "reply", room, tail) }
     }
 
     /// `id` is the message that it answers; an error without one is about a join or a move.
     pub fn error(room: RoomId, id: Option<u64>, code: ErrorCode, message: &str) -> RoomFrame {
         let id_text = id.map_or_else(String::new, |id| format!(r#","id":{id}"#));
-        let tail = format!(r#"{id_text},"code":"{}","message":{}"#, code.as_str(), quote(message));
-        RoomFrame { answers: id, ..RoomFrame::new(FrameTag::Error, "error", room, &tail) }
+        let (code, message) = (code.as_str(), quote(message));
+        let tail = format_args!(r#"{id_text},"code":"{code}","message":{message}"#);
+        RoomFrame { answers: id, ..RoomFrame::new(FrameTag::Error, "error", room, tail) }
     }
 
     /// The last frame of a room to a member: it is one no longer.
     pub fn left(room: RoomId, reason: &str) -> RoomFrame {
-        RoomFrame::new(FrameTag::Left, "left", room, &format!(r#","reason":{}"#, quote(reason)))
+        RoomFrame::new(FrameTag::Left, "left", room, format_args!(r#","reason":{}"#, quote(reason)))
     }
 
-    fn new(tag: FrameTag, t: &str, room: RoomId, tail: &str) -> RoomFrame {
-        let head = format!(r#"{{"t":"{t}","room":"{room}","seq":"#);
-        RoomFrame { text: format!("{head}{tail}}}").into(), hole: head.len() as u32, tag, answers: None }
+    fn new(tag: FrameTag, t: &str, room: RoomId, tail: fmt::Arguments<'_>) -> RoomFrame {
+        let sure = "writing to a string cannot fail";
+        let mut text = String::with_capacity(192);
+        write!(text, r#"{{"t":"{t}","room":"{room}","seq":"#).expect(sure);
+        let hole = text.len() as u32;
+        write!(text, "{tail}}}").expect(sure);
+        RoomFrame { text: text.into(), hole, tag, answers: None }
     }
 
     /// The frame's text under one sequence number.
     pub fn with_seq(&self, seq: u64) -> String {
-        use std::fmt::Write;
         let (head, tail) = self.text.split_at_checked(self.hole as usize).unwrap_or((&self.text, ""));
         let mut text = String::with_capacity(self.text.len() + 12);
         text.push_str(head);

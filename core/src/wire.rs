@@ -78,8 +78,11 @@ mod tests {
             assert_eq!(decode(&encode(&record)), Ok(record));
         }
         let frame = RoomFrame::error(RoomId(3), Some(1), ErrorCode::Refused, "no");
-        let deliver =
-            EdgeCommand::Deliver { room: RoomId(3), targets: vec![Target { session: SessionId(9), connection: ConnectionId(1), seq: 1 }], frame };
+        let deliver = EdgeCommand::Deliver {
+            room: RoomId(3),
+            targets: vec![Target { session: SessionId(9), connection: ConnectionId(1), seq: 1 }],
+            frame,
+        };
         assert_eq!(decode(&encode(&deliver)), Ok(deliver));
     }
 

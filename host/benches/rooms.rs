@@ -227,7 +227,18 @@ impl World {
     fn join(&self, room: RoomId, session: SessionId) {
         let player = Player { id: "1".into(), name: "Ana".into() };
         let (edge, options) = (self.edge.clone(), Json::trusted("{}"));
-        self.append(room, RoomCommand::Join { session, player, edge, connection: ConnectionId(1), client_seq: 0, options, from: None });
+        self.append(
+            room,
+            RoomCommand::Join {
+                session,
+                player,
+                edge,
+                connection: ConnectionId(1),
+                client_seq: 0,
+                options,
+                from: None,
+            },
+        );
     }
 
     /// Waits until the edge has that many frames of this kind.

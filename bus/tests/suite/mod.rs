@@ -9,7 +9,7 @@ use std::{future::Future, time::Duration};
 use chorus_bus::{AppendError, Bus, EdgeReadError, EdgeReceiver, ReadError, Reader};
 use chorus_core::{
     command::{EdgeCommand, LeaveReason, Record, RoomCommand},
-    ids::{MachineId, Offset, RoomId, SessionId, Time},
+    ids::{ConnectionId, MachineId, Offset, RoomId, SessionId, Time},
     json::Json,
 };
 
@@ -334,7 +334,12 @@ pub async fn open(bus: &Bus, edge: &str) -> EdgeReceiver {
 
 /// A command that tells itself from others.
 pub fn left(n: u64) -> EdgeCommand {
-    EdgeCommand::Leave { session: SessionId(n.into()), room: ROOM, reason: LeaveReason::Left }
+    EdgeCommand::Leave {
+        session: SessionId(n.into()),
+        connection: ConnectionId(1),
+        room: ROOM,
+        reason: LeaveReason::Left,
+    }
 }
 
 pub async fn receive(edge: &mut EdgeReceiver, count: usize) -> Vec<EdgeCommand> {

@@ -95,7 +95,7 @@ pub struct Frame {
 /// One message in the channel.
 #[derive(Debug)]
 pub struct Received {
-    pub kind: Box<str>,
+    pub kind: Arc<str>,
     pub data: Json,
     /// Its records.
     pub at: Vec<Offset>,

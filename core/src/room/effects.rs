@@ -71,7 +71,7 @@ impl Room {
         });
         let others = others.collect();
         turn.cause = Cause::Other;
-        turn.edge(&edge, EdgeCommand::Admitted { session, room: self.id, from });
+        turn.edge(&edge, EdgeCommand::Admitted { session, connection, room: self.id, from });
         self.send_whole_view(turn, session);
         others
     }
@@ -127,10 +127,10 @@ impl Room {
 
     fn refuse(&mut self, turn: &mut Turn, reason: Box<str>) {
         match &turn.cause {
-            Cause::Join { session, edge, from, .. } => {
-                let (session, edge, from) = (*session, edge.clone(), *from);
+            Cause::Join { session, edge, connection, from, .. } => {
+                let (session, edge, connection, from) = (*session, edge.clone(), *connection, *from);
                 turn.cause = Cause::Other;
-                turn.edge(&edge, EdgeCommand::Refused { session, room: self.id, from, reason });
+                turn.edge(&edge, EdgeCommand::Refused { session, connection, room: self.id, from, reason });
             }
             _ => self.reply(turn, Err(&reason)),
         }
@@ -176,8 +176,8 @@ impl Room {
         if member.moving.is_some() {
             return;
         }
-        let edge = member.edge.clone();
-        let command = EdgeCommand::Join { session, room: moving.room, options: moving.options.clone(), from };
+        let (edge, connection, options) = (member.edge.clone(), member.connection, moving.options.clone());
+        let command = EdgeCommand::Join { session, connection, room: moving.room, options, from };
         member.moving = Some(moving);
         if member.connected {
             turn.edge(&edge, command);
@@ -191,8 +191,8 @@ impl Room {
         let Some(member) = state.members.get_mut(&session) else { return };
         member.kicked = Some(reason.clone());
         if member.connected {
-            let edge = member.edge.clone();
-            turn.edge(&edge, EdgeCommand::Kick { session, room, reason });
+            let (edge, connection) = (member.edge.clone(), member.connection);
+            turn.edge(&edge, EdgeCommand::Kick { session, connection, room, reason });
         } else if let Some((due, old)) = member.hold.replace((now, id)) {
             // Nobody to close: its seat is given up at once.
             state.holds.remove(&(due, old, session));

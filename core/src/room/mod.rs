@@ -143,8 +143,14 @@ enum Cause {
         client_seq: u64,
         from: Option<Source>,
     },
-    Message { session: SessionId, id: u64 },
-    Dispose { outcome: Json, failed: Option<Box<str>> },
+    Message {
+        session: SessionId,
+        id: u64,
+    },
+    Dispose {
+        outcome: Json,
+        failed: Option<Box<str>>,
+    },
     Other,
 }
 

@@ -1,5 +1,7 @@
 //! What each record does to a room: the machine's own part first, then the guest's word where it has one.
 
+use std::sync::Arc;
+
 use super::{
     Call, Cause, Notice, Output, PROBATION_MS, PROBATION_RECORDS, Phase, Room, State, SwappedTo, Turn,
     frames::{RESYNC_JUMP, patch_ops},
@@ -58,12 +60,12 @@ impl Room {
                 let state = State::new(kind, component, creator, secret, turn.moment.now, offset);
                 return self.create(turn, state, options);
             }
-            RoomCommand::Join { session, edge, from, .. } => {
+            RoomCommand::Join { session, edge, connection, from, .. } => {
                 let reason = if self.ended { "the room has ended" } else { "there is no such room" };
-                turn.edge(&edge, EdgeCommand::Refused { session, room, from, reason: reason.into() });
+                turn.edge(&edge, EdgeCommand::Refused { session, connection, room, from, reason: reason.into() });
             }
-            RoomCommand::Reconnect { session, edge, .. } => {
-                turn.edge(&edge, EdgeCommand::Leave { session, room, reason: LeaveReason::Left });
+            RoomCommand::Reconnect { session, edge, connection, .. } => {
+                turn.edge(&edge, EdgeCommand::Leave { session, connection, room, reason: LeaveReason::Left });
             }
             _ => {}
         }
@@ -82,7 +84,7 @@ impl Room {
         let Joining { session, player, edge, connection, client_seq, options, from } = joining;
         let state = self.state.as_ref().expect("begin has looked");
         if state.members.contains_key(&session) {
-            turn.edge(&edge, EdgeCommand::Admitted { session, room: self.id, from });
+            turn.edge(&edge, EdgeCommand::Admitted { session, connection, room: self.id, from });
             return self.reconnect(turn, session, (edge, connection), None);
         }
         let room_for_players = state.has_room_for_a_player();
@@ -92,7 +94,7 @@ impl Room {
             () => None,
         };
         if let Some(reason) = refused {
-            turn.edge(&edge, EdgeCommand::Refused { session, room: self.id, from, reason: reason.into() });
+            turn.edge(&edge, EdgeCommand::Refused { session, connection, room: self.id, from, reason: reason.into() });
             return self.finish(turn);
         }
         // A spectator beforehand: there is no seat for a player any more.
@@ -101,7 +103,7 @@ impl Room {
         self.call(turn, Event::Join { member, options, from: from.map(|from| from.room) });
     }
 
-    fn message(&mut self, mut turn: Turn, session: SessionId, id: u64, kind: Box<str>, data: Json) {
+    fn message(&mut self, mut turn: Turn, session: SessionId, id: u64, kind: Arc<str>, data: Json) {
         let state = self.state.as_mut().expect("begin has looked");
         // The edge answers a message whose sender has left, when it hears of that.
         let Some(member) = state.members.get_mut(&session) else { return self.finish(turn) };
@@ -109,7 +111,7 @@ impl Room {
             return self.finish(turn);
         }
         member.last_client_seq = id;
-        let known = state.spec.as_ref().is_none_or(|spec| spec.messages.contains(&kind));
+        let known = state.spec.as_ref().is_none_or(|spec| spec.messages.contains(&*kind));
         if !known {
             let known = state.spec.iter().flat_map(|spec| &spec.messages).map(|name| &**name).collect::<Vec<_>>();
             let text = format!("this room has no message {kind:?}; it has {}", known.join(", "));
@@ -148,7 +150,7 @@ impl Room {
         let room = self.id;
         let state = self.state.as_mut().expect("begin has looked");
         let Some(member) = state.members.get_mut(&session) else {
-            turn.edge(&edge, EdgeCommand::Leave { session, room, reason: LeaveReason::Left });
+            turn.edge(&edge, EdgeCommand::Leave { session, connection, room, reason: LeaveReason::Left });
             return self.finish(turn);
         };
         let was_away = !std::mem::replace(&mut member.connected, true);
@@ -170,13 +172,14 @@ impl Room {
     fn ask_again(&mut self, turn: &mut Turn, session: SessionId) {
         let state = self.state.as_ref().expect("the member is in it");
         let Some(member) = state.members.get(&session) else { return };
+        let connection = member.connection;
         if let Some(moving) = &member.moving {
             let from = Source { room: self.id, number: moving.number };
             let options = moving.options.clone();
-            turn.edge(&member.edge, EdgeCommand::Join { session, room: moving.room, options, from });
+            turn.edge(&member.edge, EdgeCommand::Join { session, connection, room: moving.room, options, from });
         }
         if let Some(reason) = &member.kicked {
-            turn.edge(&member.edge, EdgeCommand::Kick { session, room: self.id, reason: reason.clone() });
+            turn.edge(&member.edge, EdgeCommand::Kick { session, connection, room: self.id, reason: reason.clone() });
         }
     }
 
@@ -201,7 +204,8 @@ impl Room {
             state.holds.remove(&(due, id, session));
         }
         state.high_seq = state.high_seq.max(member.out_seq);
-        turn.edge(&member.edge, EdgeCommand::Leave { session, room: self.id, reason });
+        let connection = member.connection;
+        turn.edge(&member.edge, EdgeCommand::Leave { session, connection, room: self.id, reason });
         state.watch_emptiness(turn);
         turn.leaver = Some(Box::new((session, member)));
         true
@@ -284,12 +288,7 @@ impl Room {
         self.phase = Phase::Swapping(Box::new(turn), component);
     }
 
-    pub(super) fn on_opened_to_swap(
-        &mut self,
-        turn: Turn,
-        component: Digest,
-        result: Result<std::sync::Arc<super::Spec>, Fault>,
-    ) {
+    pub(super) fn on_opened_to_swap(&mut self, turn: Turn, component: Digest, result: Result<Arc<super::Spec>, Fault>) {
         match result {
             Ok(_) => {
                 self.instance = true;
@@ -394,9 +393,9 @@ impl Room {
         match std::mem::replace(&mut turn.cause, Cause::Other) {
             Cause::Create => return self.end(turn, Json::null(), Some(format!("its script {fault}").into())),
             Cause::Dispose { outcome, failed } => return self.conclude(turn, outcome, failed),
-            Cause::Join { session, edge, from, .. } => {
+            Cause::Join { session, edge, connection, from, .. } => {
                 let reason = "the room's script failed".into();
-                turn.edge(&edge, EdgeCommand::Refused { session, room: self.id, from, reason });
+                turn.edge(&edge, EdgeCommand::Refused { session, connection, room: self.id, from, reason });
             }
             Cause::Message { session, id } => {
                 let text = "the room's script failed on this message; it had no effect";
@@ -436,8 +435,9 @@ impl Room {
         for session in sessions {
             self.deliver(&mut turn, RoomFrame::left(self.id, &text), To::One(session));
             let member = &self.state.as_ref().expect("as above").members[&session];
-            let edge = member.edge.clone();
-            turn.edge(&edge, EdgeCommand::Leave { session, room: self.id, reason: LeaveReason::Left });
+            let (edge, connection) = (member.edge.clone(), member.connection);
+            let reason = LeaveReason::Left;
+            turn.edge(&edge, EdgeCommand::Leave { session, connection, room: self.id, reason });
         }
         if let Some(creator) = creator {
             let number = turn.number();

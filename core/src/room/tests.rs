@@ -699,7 +699,15 @@ fn create() -> RoomCommand {
 fn join(session: SessionId, client_seq: u64) -> RoomCommand {
     let player = Player { id: who(session).into(), name: who(session).into() };
     let edge = MachineId(EDGE.into());
-    RoomCommand::Join { session, player, edge, connection: ConnectionId(1), client_seq, options: Json::null(), from: None }
+    RoomCommand::Join {
+        session,
+        player,
+        edge,
+        connection: ConnectionId(1),
+        client_seq,
+        options: Json::null(),
+        from: None,
+    }
 }
 
 fn message(session: SessionId, client_seq: u64) -> RoomCommand {

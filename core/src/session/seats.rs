@@ -201,6 +201,9 @@ impl Session {
     // ---- what rooms say ----
 
     pub(super) fn on_command(&mut self, command: EdgeCommand, now: Time) {
+        if command.connection().is_some_and(|connection| connection != self.connection) {
+            return;
+        }
         match command {
             EdgeCommand::Join { room, options, from, .. } => self.on_move(room, options, from, now),
             EdgeCommand::Leave { room, reason, .. } => self.on_left(room, reason, now),

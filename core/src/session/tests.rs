@@ -363,6 +363,16 @@ fn an_echo_of_what_an_earlier_connection_was_shown_is_not_shown_again() {
     assert_eq!(text(&story.next()), view(LOBBY).with_seq(5));
 }
 
+/// The host of the lobby has died, and the next one asks again for the move that the connection before has made.
+#[test]
+fn an_echo_of_a_move_that_an_earlier_connection_was_asked_for_moves_nobody() {
+    let mut story = Story::resumed(&[GAME, LOBBY]);
+    let from = Source { room: LOBBY, number: number(9) };
+    let echo = EdgeCommand::Join { session: ANA, connection: BEFORE, room: GAME, options: Json::null(), from };
+    story.command(echo);
+    assert_eq!(story.outputs(), []);
+}
+
 /// What this edge had to say of the session's connection before came later than what it said of this one.
 #[test]
 fn a_room_that_knows_an_earlier_connection_is_told_of_this_one_again() {
@@ -381,7 +391,7 @@ fn what_was_said_before_a_move_was_taken_even_if_no_reply_came() {
     story.say(1, Some(LOBBY));
     story.admitted(GAME, number(9));
     story.outputs();
-    story.command(EdgeCommand::Leave { session: ANA, room: LOBBY, reason: LeaveReason::Moved });
+    story.command(EdgeCommand::Leave { session: ANA, connection: HERE, room: LOBBY, reason: LeaveReason::Moved });
     assert_eq!(text(&story.next()), RoomFrame::left(LOBBY, "moved").with_seq(2));
     story.expect_error(Some(1), "applied");
 }
@@ -401,13 +411,13 @@ fn an_echo_of_a_move_from_an_earlier_stay_does_not_take_the_session_away_again()
 fn an_admission_to_a_room_that_is_being_left_again_still_ends_the_move() {
     let mut story = Story::resumed(&[GAME, LOBBY]);
     let back = Source { room: GAME, number: Number { offset: 5, index: 1 } };
-    story.command(EdgeCommand::Join { session: ANA, room: LOBBY, options: Json::null(), from: back });
+    story.command(EdgeCommand::Join { session: ANA, connection: HERE, room: LOBBY, options: Json::null(), from: back });
     story.on(Input::Stored { room: LOBBY, done: true });
     story.ask_move(RoomId(8), number(9));
     story.on(Input::Stored { room: RoomId(8), done: true });
     story.admitted(RoomId(8), number(9));
     story.outputs();
-    story.command(EdgeCommand::Admitted { session: ANA, room: LOBBY, from: Some(back) });
+    story.command(EdgeCommand::Admitted { session: ANA, connection: HERE, room: LOBBY, from: Some(back) });
     assert_eq!(story.outputs(), [leave(GAME, LeaveReason::Moved)]);
 }
 
@@ -419,13 +429,13 @@ fn a_room_that_moves_its_member_back_before_it_has_left_gets_it_back() {
     story.admitted(GAME, number(9));
     story.deliver(GAME, 1, view(GAME));
     let from = Source { room: GAME, number: Number { offset: 3, index: 1 } };
-    story.command(EdgeCommand::Join { session: ANA, room: LOBBY, options: Json::null(), from });
+    story.command(EdgeCommand::Join { session: ANA, connection: HERE, room: LOBBY, options: Json::null(), from });
     story.outputs();
     story.leave(LOBBY);
     assert_eq!(story.outputs(), [], "that was the stay before");
     story.on(Input::Stored { room: LOBBY, done: true });
     story.outputs();
-    story.command(EdgeCommand::Admitted { session: ANA, room: LOBBY, from: Some(from) });
+    story.command(EdgeCommand::Admitted { session: ANA, connection: HERE, room: LOBBY, from: Some(from) });
     assert_eq!(story.outputs(), [leave(GAME, LeaveReason::Moved)]);
 }
 
@@ -480,7 +490,7 @@ fn an_echo_of_an_old_leave_is_asked_about() {
 fn whoever_is_kicked_is_out_for_good() {
     let mut story = Story::resumed(&[LOBBY, GAME]);
     story.outputs();
-    story.command(EdgeCommand::Kick { session: ANA, room: GAME, reason: "cheating".into() });
+    story.command(EdgeCommand::Kick { session: ANA, connection: HERE, room: GAME, reason: "cheating".into() });
     let close = Output::Close { code: CloseCode::Kicked, reason: "cheating".into() };
     let leaves = [leave(LOBBY, LeaveReason::Left), leave(GAME, LeaveReason::Kicked)];
     let [first, second] = leaves;
@@ -561,7 +571,7 @@ impl Story {
         let mut story = Story::begin();
         story.frame(r#"{"t":"hello"}"#);
         story.on(Input::Opened(new_session()));
-        story.command(EdgeCommand::Admitted { session: ANA, room: LOBBY, from: None });
+        story.command(EdgeCommand::Admitted { session: ANA, connection: HERE, room: LOBBY, from: None });
         story.deliver(LOBBY, 1, view(LOBBY));
         story.outputs();
         story
@@ -585,9 +595,9 @@ impl Story {
 
     fn move_back(&mut self) {
         let from = Source { room: GAME, number: Number { offset: 5, index: 1 } };
-        self.command(EdgeCommand::Join { session: ANA, room: LOBBY, options: Json::null(), from });
+        self.command(EdgeCommand::Join { session: ANA, connection: HERE, room: LOBBY, options: Json::null(), from });
         self.on(Input::Stored { room: LOBBY, done: true });
-        self.command(EdgeCommand::Admitted { session: ANA, room: LOBBY, from: Some(from) });
+        self.command(EdgeCommand::Admitted { session: ANA, connection: HERE, room: LOBBY, from: Some(from) });
         self.deliver(LOBBY, 3, view(LOBBY));
         self.deliver(GAME, 2, RoomFrame::left(GAME, "moved"));
         self.leave(GAME);
@@ -627,21 +637,21 @@ impl Story {
 
     fn ask_move(&mut self, room: RoomId, number: Number) {
         let from = Source { room: LOBBY, number };
-        self.command(EdgeCommand::Join { session: ANA, room, options: Json::null(), from });
+        self.command(EdgeCommand::Join { session: ANA, connection: HERE, room, options: Json::null(), from });
     }
 
     fn admitted(&mut self, room: RoomId, number: Number) {
         let from = Some(Source { room: LOBBY, number });
-        self.command(EdgeCommand::Admitted { session: ANA, room, from });
+        self.command(EdgeCommand::Admitted { session: ANA, connection: HERE, room, from });
     }
 
     fn refused(&mut self, room: RoomId, number: Number) {
         let from = Some(Source { room: LOBBY, number });
-        self.command(EdgeCommand::Refused { session: ANA, room, from, reason: "full".into() });
+        self.command(EdgeCommand::Refused { session: ANA, connection: HERE, room, from, reason: "full".into() });
     }
 
     fn leave(&mut self, room: RoomId) {
-        self.command(EdgeCommand::Leave { session: ANA, room, reason: LeaveReason::Left });
+        self.command(EdgeCommand::Leave { session: ANA, connection: HERE, room, reason: LeaveReason::Left });
     }
 
     fn outputs(&mut self) -> Vec<Output> {

@@ -75,13 +75,13 @@ impl Task {
         match &record.command {
             RoomCommand::Join { session, edge, connection, from, .. } => {
                 self.join(room, *session, (edge, *connection), *from);
-            },
+            }
             RoomCommand::Message { session, client_seq, kind, data } => {
                 self.message(offset, room, *session, *client_seq, kind, data);
             }
             RoomCommand::Reconnect { session, edge, connection, last_seq } => {
                 self.reconnect(room, *session, (edge, *connection), *last_seq);
-            },
+            }
             RoomCommand::Drop { session, edge, .. } => {
                 if let Some(member) = self.members.get_mut(&(room, *session)).filter(|member| member.edge == *edge) {
                     member.connected = false;
@@ -106,13 +106,13 @@ impl Task {
     ) {
         if room == CLOSED {
             let reason = "closed".into();
-            self.send_edge(edge, EdgeCommand::Refused { session, room, from, reason });
+            self.send_edge(edge, EdgeCommand::Refused { session, connection, room, from, reason });
             return;
         }
         let frames = vec![view(room, 0); self.stays.get(&(room, session)).copied().unwrap_or(0)];
         let member = Member { edge: edge.clone(), connection, connected: true, frames, applied: 0 };
         self.members.entry((room, session)).or_insert(member);
-        self.send_edge(edge, EdgeCommand::Admitted { session, room, from });
+        self.send_edge(edge, EdgeCommand::Admitted { session, connection, room, from });
         self.send(room, session, view(room, 0));
     }
 
@@ -122,19 +122,19 @@ impl Task {
             return;
         }
         member.applied = id;
-        let edge = member.edge.clone();
+        let (edge, connection) = (member.edge.clone(), member.connection);
         let number = Number { offset, index: 1 };
         match kind {
             "echo" => self.send(room, session, RoomFrame::reply(room, id, data)),
             "move" => {
                 let to = data.trim_matches('"').parse().expect("a room's id");
                 let from = Source { room, number };
-                let ask = EdgeCommand::Join { session, room: to, options: Json::null(), from };
+                let ask = EdgeCommand::Join { session, connection, room: to, options: Json::null(), from };
                 self.send_edge(&edge, ask.clone());
                 // As a host would that does not know whether the one before it has said so.
                 self.send_edge(&edge, ask);
             }
-            "kick" => self.send_edge(&edge, EdgeCommand::Kick { session, room, reason: "cheating".into() }),
+            "kick" => self.send_edge(&edge, EdgeCommand::Kick { session, connection, room, reason: "cheating".into() }),
             "leave" => self.leave(room, session, LeaveReason::Left),
             // As much as it says, in events of 1,000 bytes.
             "flood" => {
@@ -163,7 +163,7 @@ impl Task {
     ) {
         let Some(member) = self.members.get_mut(&(room, session)) else {
             let reason = LeaveReason::Left;
-            self.send_edge(edge, EdgeCommand::Leave { session, room, reason });
+            self.send_edge(edge, EdgeCommand::Leave { session, connection, room, reason });
             return;
         };
         member.edge = edge.clone();
@@ -180,7 +180,8 @@ impl Task {
         self.send(room, session, RoomFrame::left(room, "left"));
         let Some(member) = self.members.remove(&(room, session)) else { return };
         self.stays.insert((room, session), member.frames.len());
-        self.send_edge(&member.edge, EdgeCommand::Leave { session, room, reason });
+        let connection = member.connection;
+        self.send_edge(&member.edge, EdgeCommand::Leave { session, connection, room, reason });
     }
 
     fn send(&mut self, room: RoomId, session: SessionId, frame: RoomFrame) {

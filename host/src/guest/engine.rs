@@ -151,6 +151,8 @@ fn config(options: &Options, functions: &Arc<Functions>) -> wasmtime::Result<Con
     config.concurrency_support(false);
     // A fault's text has no backtrace (it would differ between builds), so nothing that only backtraces need is kept.
     config.wasm_backtrace_max_frames(None).generate_address_map(false).native_unwind_info(false);
+    // A room that is put aside gives the pages of its stack back; one that lives keeps its stack from call to call.
+    config.async_stack_zeroing(true);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(options)));
     Ok(config)
 }

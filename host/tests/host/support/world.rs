@@ -303,17 +303,25 @@ impl Edge {
                     self.frames.entry(target.session).or_default().push(frame);
                 }
             }
-            EdgeCommand::Join { session, room, options, from } => {
+            EdgeCommand::Join { session, room, options, from, .. } => {
                 let (session, options, from) = (*session, options.clone(), Some(*from));
                 let (edge, client_seq) = (self.id.clone(), self.last_id(session));
-                let join = RoomCommand::Join { session, player: player(session), edge, connection: ConnectionId(1), client_seq, options, from };
+                let join = RoomCommand::Join {
+                    session,
+                    player: player(session),
+                    edge,
+                    connection: ConnectionId(1),
+                    client_seq,
+                    options,
+                    from,
+                };
                 append(&self.bus, *room, join).await;
             }
             EdgeCommand::Admitted { session, from: Some(from), .. } => {
                 let leave = RoomCommand::Leave { session: *session, reason: LeaveReason::Moved };
                 append(&self.bus, from.room, leave).await;
             }
-            EdgeCommand::Refused { session, room, from: Some(Source { room: source, number }), reason } => {
+            EdgeCommand::Refused { session, room, from: Some(Source { room: source, number }), reason, .. } => {
                 let (session, room, reason) = (*session, *room, reason.clone());
                 let answer = Answer::MoveRefused { session, room, reason };
                 append(&self.bus, *source, RoomCommand::Answer { request: *number, answer }).await;
