@@ -25,7 +25,7 @@ const ASIDE_SECONDS = 12;
 const HELP = `Usage: node scripts/bench.mjs [options]
 
 Measures chorus and the floor, and prints one table. Needs the binary (cargo build --release -p chorus) and the guests
-(node guests/build.mjs). Takes about six minutes.
+(node guests/build.mjs). Takes about ten minutes.
 
   --seconds N       how long each scenario is measured, each time (default: 3)
   --rounds N        how often each pair of floor and chorus runs (default: 3)
@@ -149,8 +149,8 @@ async function measured(low, high, rounds) {
 }
 
 /**
- * The same through a broker and a PostgreSQL: an edge, a host and a monitor, each a process, all on the server's core as
- * the broker is, for the same total. And the broker alone.
+ * The same through a broker and a PostgreSQL: an edge, a host and a monitor, each a process, that share the cores with
+ * the broker, with PostgreSQL and with the players. And the broker alone.
  */
 async function cluster(rounds) {
   const services = await Services.start({ postgres: true, kafka: true });
@@ -174,8 +174,7 @@ async function cluster(rounds) {
     for (let round = 0; round < rounds; round++) hops.push((await broker(brokers)).p50);
     const rows = await measured(low, { address, pid: system.edges[0].pid }, rounds);
     hops.push((await broker(brokers)).p50);
-    const [echo] = rows.filter(({ name }) => name === "echo-1");
-    return { rows, hop: median(hops), echo: echo?.chorus, spent: await whereTimeGoes(system) };
+    return { rows, hop: median(hops) };
   } finally {
     await stop(low);
     await system?.stop();
@@ -281,6 +280,19 @@ function table(background, always, used) {
   return [head, head.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 
+function throughBroker({ rows, hop }) {
+  const head = ["measure", "floor", "chorus", "share of the floor's"];
+  const lines = rows.map((row) => [row.what, `${short(row.floor)} ${row.unit}`, `${short(row.chorus)} ${row.unit}`, shown(row.share, row.less)]);
+  const text = ["Through a broker (Apache Kafka, one process) and PostgreSQL: one edge, one host and one monitor, which share the cores with both and with the players.", "", ...[head, head.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |`)];
+  const echo = rows.find(({ name }) => name === "echo-1");
+  if (echo) {
+    const rest = echo.chorus - 2 * hop - echo.floor;
+    const share = echo.chorus / hop;
+    text.push("", `From produce to consume the broker alone takes ${short(hop)} µs (p50, one record at a time). An echo takes ${short(echo.chorus)} µs, ${short(share)} times that (to reach: 3 times, ${share <= 3 ? "reached" : "**not reached**"}): twice through the broker ${short(2 * hop)} µs, the WebSocket ${short(echo.floor)} µs (the floor's echo), and ${short(rest)} µs for the edge, the host, the room and the ways between their threads.`);
+  }
+  return text.join("\n");
+}
+
 function others(used, swapped, beside) {
   const lines = [];
   const value = (figures, name, unit) => `${short(figures[name])} ${unit}`;
@@ -318,11 +330,13 @@ async function main() {
   if (!existsSync(bin)) throw new Error(`${bin} is not there: cargo build --release -p chorus`);
   const background = await pairs("background", Number(options.rounds));
   const always = isWanted("always") ? await pairs("always", 1) : undefined;
+  const brokered = isWanted("cluster") ? await cluster(Number(options.rounds)) : undefined;
   const used = isWanted("memory") ? await memory() : undefined;
   const swapped = isWanted("swap") ? await swap() : undefined;
   const beside = isWanted("neighbour") ? await neighbour() : undefined;
   const alone = isWanted("in-process") ? inProcess() : undefined;
   const parts = [machine(), table(background, always, used), others(used, swapped, beside)];
+  if (brokered) parts.push(throughBroker(brokered));
   if (alone) parts.push("Without sockets (`cargo bench -p chorus-host`):", "```text\n" + alone + "\n```");
   const text = parts.filter(Boolean).join("\n\n");
   console.log(`\n${text}`);

@@ -25,6 +25,10 @@ export class Machine {
     return this.#process.running;
   }
 
+  get pid() {
+    return this.#process.pid;
+  }
+
   /** What it has said in all its lives. */
   get output() {
     return this.#process.output;
