@@ -535,6 +535,13 @@ impl Life {
         }
         self.tell(What::Notice(notice));
         Ok(())
+            Notice::BeginsAnew { failed, in_ms } => {
+                self.instance = None;
+                match failed {
+                    Some(reason) => tracing::warn!(%room, %reason, in_ms, "the lobby has failed, and begins anew"),
+                    None => tracing::info!(%room, in_ms, "the lobby has ended, and begins anew"),
+                }
+            }
     }
 
     fn tell_logs(&self, effects: Vec<Effect>) {
