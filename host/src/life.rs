@@ -139,6 +139,9 @@ impl Life {
             if self.has_post().await? {
                 continue;
             }
+            if let Some(offset) = self.mailbox.take_diverged() {
+                self.stop_loudly(offset).await?;
+            }
             self.outbox.check()?;
             if self.mailbox.is_given_up() || (self.may_rest() && self.put_aside()) {
                 return Ok(());
@@ -395,6 +398,16 @@ impl Life {
         self.hand_over(RoomUpdate { row, snapshot: None }).await
     }
 
+    /// The same records have led to two states, so what members see may be either, and nobody can say which is right: what
+    /// makes a room trustworthy is gone. By the log's word it ends, wherever it runs. To go on would mean a state that
+    /// depends on who asks, and a log that can never be cut.
+    async fn stop_loudly(&mut self, offset: Offset) -> Result<(), HostError> {
+        self.host.counts.divergences.inc();
+        tracing::error!(room = %self.id, offset, "the store has another state of this room at this offset; the room ends");
+        let reason = format!("its state after the record at {offset} came out in two ways").into();
+        self.append(self.id, RoomCommand::Close { reason }).await
+    }
+
     /// Not before the log has all that the records up to here caused: whoever goes on from what is stored does not
     /// cause it again.
     async fn hand_over(&mut self, update: RoomUpdate) -> Result<(), HostError> {
@@ -512,6 +525,13 @@ impl Life {
                     self.append(room, RoomCommand::Swap { component, rollout: None }).await?;
                 }
             }
+            Notice::BeginsAnew { failed, in_ms } => {
+                self.instance = None;
+                match failed {
+                    Some(reason) => tracing::warn!(%room, %reason, in_ms, "the lobby has failed, and begins anew"),
+                    None => tracing::info!(%room, in_ms, "the lobby has ended, and begins anew"),
+                }
+            }
             Notice::Faulted { offset, fault } => {
                 self.host.counts.fault(fault);
                 tracing::warn!(%room, offset, %fault, "a script failed");
@@ -535,13 +555,6 @@ impl Life {
         }
         self.tell(What::Notice(notice));
         Ok(())
-            Notice::BeginsAnew { failed, in_ms } => {
-                self.instance = None;
-                match failed {
-                    Some(reason) => tracing::warn!(%room, %reason, in_ms, "the lobby has failed, and begins anew"),
-                    None => tracing::info!(%room, in_ms, "the lobby has ended, and begins anew"),
-                }
-            }
     }
 
     fn tell_logs(&self, effects: Vec<Effect>) {

@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chorus_core::ids::RoomId;
+use chorus_core::ids::{Offset, RoomId};
 use chorus_store::{RoomUpdate, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
@@ -88,25 +88,27 @@ async fn save_all(store: &Store, jobs: Vec<Job>) {
     #[cfg(feature = "planted-bugs")]
     write(store, older).await;
     for (mailbox, room, offset) in told {
-        if !given_up.contains(&room) {
-            mailbox.stored(offset);
+        match given_up.iter().find(|(id, _)| *id == room) {
+            None => mailbox.stored(offset),
+            Some((_, Some(offset))) => mailbox.diverged(*offset),
+            Some((_, None)) => {}
         }
     }
 }
 
-/// Until it is written. Only what cannot be right is given up: which rooms those were.
-async fn write(store: &Store, mut updates: Vec<RoomUpdate>) -> Vec<RoomId> {
+/// Until it is written. Only what cannot be right is given up: which rooms those were, and after which record the store
+/// has another state of them.
+async fn write(store: &Store, mut updates: Vec<RoomUpdate>) -> Vec<(RoomId, Option<Offset>)> {
     let mut given_up = Vec::new();
     loop {
         match store.write_rooms(updates.clone()).await {
             Ok(()) => return given_up,
             Err(StoreError::Diverged { room, offset }) => {
-                tracing::error!(%room, offset, "two hosts disagree on this room; its snapshots are not stored any more");
                 updates.retain(|update| update.row.id != room);
-                given_up.push(room);
+                given_up.push((room, Some(offset)));
             }
             Err(StoreError::Closed) => {
-                given_up.extend(updates.iter().map(|update| update.row.id));
+                given_up.extend(updates.iter().map(|update| (update.row.id, None)));
                 return given_up;
             }
             Err(error) => {
