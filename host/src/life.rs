@@ -408,6 +408,15 @@ impl Life {
         self.append(self.id, RoomCommand::Close { reason }).await
     }
 
+    /// A new room is in lists before its first snapshot is stored. Nothing waits for that, and nobody goes on from it.
+    fn list(&self) {
+        if let Some(state) = self.room.state() {
+            // It has no timer there: until it has a snapshot, it is the log that brings it back to life.
+            let row = RoomRow { next_timer_at: None, ..self.row(state.offset, None) };
+            self.host.saver.list(row);
+        }
+    }
+
     /// Not before the log has all that the records up to here caused: whoever goes on from what is stored does not
     /// cause it again.
     async fn hand_over(&mut self, update: RoomUpdate) -> Result<(), HostError> {
@@ -519,6 +528,7 @@ impl Life {
         match &notice {
             Notice::Created { kind, component } => {
                 self.mailbox.set_kind(kind.clone());
+                self.list();
                 // Its creator knew an older component than there is now.
                 let active = self.host.catalogue.active(kind);
                 if let Some(component) = active.filter(|active| active != component) {

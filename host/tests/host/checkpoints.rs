@@ -8,7 +8,7 @@ use chorus_core::{
     ids::{Kind, RoomId, SessionId, Time},
 };
 use chorus_host::{Options, What};
-use chorus_store::{RoomRow, RoomStatus, RoomUpdate, Snapshot};
+use chorus_store::{RoomFilter, RoomRow, RoomStatus, RoomUpdate, Snapshot};
 use serde_json::json;
 
 use crate::support::{
@@ -40,6 +40,30 @@ async fn old_records_go_once_every_room_has_them_in_a_snapshot() {
     let start = world.bus.start(0).await.unwrap();
     assert!(start > 100, "1 MB in segments of 64 KiB: the log begins at {start}");
     assert_eq!(world.edge.say(ANA, OTHER, "echo", json!("still")).await, Ok(json!("still")));
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_room_is_listed_before_anything_of_it_is_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::open(dir.path(), Setup::default()).await;
+    let digest = world.publish("echo", "echo").await;
+    world.create(ROOM, "echo", json!({})).await;
+    let listed = async {
+        loop {
+            if let Some(room) = world.store.rooms(&RoomFilter::default(), None, 10).await.unwrap().pop() {
+                return room;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let listed = within("the room to be listed", listed).await;
+    assert_eq!((listed.id, listed.component, listed.status), (ROOM, digest, RoomStatus::Live));
+    assert_eq!(world.store.snapshot(ROOM).await.unwrap(), None);
+    assert_eq!(world.store.checkpoint(0).await.unwrap(), 0, "the log is kept");
+    // It is not taken for one that is stored.
+    world.edge.join(ANA, ROOM).await;
+    assert_eq!(world.edge.say(ANA, ROOM, "echo", json!(1)).await, Ok(json!(1)));
     world.close().await;
 }
 

@@ -201,7 +201,7 @@ fn status(name: &str) -> Result<RoomStatus, ApiError> {
 pub(super) fn unknown(id: RoomId) -> ApiError {
     ApiError::not_found(
         format!("room {id} is not known"),
-        "see /v1/rooms; a room that was just created is listed within half a minute, one that ended long ago not any more",
+        "see /v1/rooms; one that ended long ago is not listed any more",
     )
 }
 
