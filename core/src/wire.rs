@@ -8,6 +8,9 @@ use serde::{Serialize, de::DeserializeOwned};
 /// The format of [`crate::command::Record`] and [`crate::command::EdgeCommand`].
 pub const VERSION: u8 = 1;
 
+/// The format of the state of a lobby that has begun anew: what version 1 has, and more. See `room::State::encode`.
+pub(crate) const VERSION_OF_LIVES: u8 = 2;
+
 /// Bytes that are not what they should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -32,18 +35,26 @@ fn config() -> impl bincode::config::Config {
 
 /// The bytes of one value.
 pub fn encode(value: &impl Serialize) -> Vec<u8> {
+    encode_as(VERSION, value)
+}
+
+/// The value of these bytes, all of them.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    decode_as(VERSION, bytes)
+}
+
+pub(crate) fn encode_as(version: u8, value: &impl Serialize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(160);
-    bytes.push(VERSION);
+    bytes.push(version);
     bincode::serde::encode_into_std_write(value, &mut bytes, config())
         .expect("our types have no serializer that fails, and a vector takes every byte");
     bytes
 }
 
-/// The value of these bytes, all of them.
-pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
-    let (&version, body) = bytes.split_first().ok_or(DecodeError::Empty)?;
-    if version != VERSION {
-        return Err(DecodeError::Version { found: version });
+pub(crate) fn decode_as<T: DeserializeOwned>(version: u8, bytes: &[u8]) -> Result<T, DecodeError> {
+    let (&found, body) = bytes.split_first().ok_or(DecodeError::Empty)?;
+    if found != version {
+        return Err(DecodeError::Version { found });
     }
     let (value, used) =
         bincode::serde::decode_from_slice(body, config()).map_err(|e| DecodeError::Damaged(e.to_string()))?;

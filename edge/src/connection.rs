@@ -2,7 +2,8 @@
 //!
 //! What bounds a client's means: a message and a frame by [`MAX_FRAME`], the bytes that a message may be cut into by
 //! [`MAX_BYTES_A_MESSAGE`] (empty continuation frames are no message for ever), pings by the session's rate, what it
-//! does not read by the outbox, and how long it may take to go by [`FAREWELL`].
+//! does not read by the outbox, and how long it may take to go by [`FAREWELL`], or, when it is in the middle of something
+//! that nobody wants, by [`THROWING_AWAY`] and [`THROWN_AWAY`].
 
 use std::{
     future::Future,
@@ -52,8 +53,15 @@ const MAX_BYTES_A_MESSAGE: usize = 2 * MAX_FRAME + 16 * 1024;
 /// How long a closing connection may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// How much of what a client still sends is thrown away, before it is cut off in the middle.
-const THROWN_AWAY: usize = 1 << 20;
+/// How much of what a client still sends is thrown away, before it is cut off in the middle. A client that sends one huge
+/// message reads what it is told only after that.
+const THROWN_AWAY: usize = 48 << 20;
+
+/// How long that may take.
+const THROWING_AWAY: Duration = Duration::from_secs(5);
+
+/// What is thrown away is read in pieces of this size.
+const PIECE: usize = 16 * 1024;
 
 /// The close code of a connection that was gone without one.
 const GONE: u16 = 1006;
@@ -166,7 +174,8 @@ impl Connection {
 
     fn say_farewell(&mut self, state: State) {
         self.state = state;
-        self.timer.as_mut().reset(Instant::now() + FAREWELL);
+        let patience = if state == State::Deaf { THROWING_AWAY } else { FAREWELL };
+        self.timer.as_mut().reset(Instant::now() + patience);
     }
 
     // ---- reading ----
@@ -209,7 +218,8 @@ impl Connection {
             WsError::Io(error) if error.kind() == io::ErrorKind::InvalidData => "a message in too many pieces",
             _ => return Err(Over),
         };
-        if self.state == State::Closing {
+        // It has said goodbye itself: there is nobody to tell.
+        if self.code != GONE {
             return Err(Over);
         }
         self.line.input(&self.hub, Input::Malformed(what));
@@ -257,7 +267,7 @@ impl Connection {
         if stream.as_mut().poll_shutdown(context).is_pending() {
             return Ok(Poll::Pending);
         }
-        let mut bytes = [std::mem::MaybeUninit::uninit(); 4096];
+        let mut bytes = [std::mem::MaybeUninit::uninit(); PIECE];
         loop {
             let mut buffer = ReadBuf::uninit(&mut bytes);
             match stream.as_mut().poll_read(context, &mut buffer) {

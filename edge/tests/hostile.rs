@@ -97,6 +97,27 @@ async fn fragments_that_are_too_large_together_close_the_connection() {
 }
 
 #[tokio::test]
+async fn a_client_that_listens_only_after_a_huge_message_is_told_all_the_same() {
+    let world = World::start().await;
+    let mut raw = world.raw_web_socket().await;
+    raw.send_frame(0x81, &vec![b' '; 32 << 20]).await;
+    assert_eq!(raw.close_code().await, Some(4506));
+
+    let mut raw = world.raw_web_socket().await;
+    raw.send_frame(0x01, &vec![b' '; 65_536]).await;
+    let piece = frame(0x00, &vec![b' '; 65_536]);
+    for _ in 1..512 {
+        raw.send(&piece).await;
+    }
+    assert_eq!(raw.close_code().await, Some(4506), "in fragments");
+
+    let mut raw = world.raw_web_socket().await;
+    raw.send_frame(0x82, b"binary").await;
+    raw.send_frame(0x81, &vec![b' '; 32 << 20]).await;
+    assert_eq!(raw.close_code().await, Some(4506), "after something else that closes it");
+}
+
+#[tokio::test]
 async fn what_is_not_the_web_socket_protocol_closes_the_connection() {
     let world = World::start().await;
     for (what, bytes) in [

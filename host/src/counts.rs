@@ -26,6 +26,7 @@ pub struct Counts {
     pub snapshots: Counter,
     pub recoveries: Family<Why, Counter>,
     pub swaps: Family<Ended, Counter>,
+    pub divergences: Counter,
     /// From a record's time to the moment at which what it caused was handed to the bus.
     pub latency: Histogram,
 }
@@ -55,6 +56,7 @@ impl Default for Counts {
             snapshots: Counter::default(),
             recoveries: Family::default(),
             swaps: Family::default(),
+            divergences: Counter::default(),
             // 0.25 ms to 16 s.
             latency: Histogram::new(exponential_buckets(0.000_25, 2.0, 17)),
         }
@@ -101,6 +103,8 @@ impl Counts {
         registry.register("snapshots", "Snapshots handed to the store", self.snapshots.clone());
         registry.register("recoveries", "New instances for rooms that have lived before", self.recoveries.clone());
         registry.register("swaps", "Rooms that were to change component", self.swaps.clone());
+        let divergences = "Rooms that came out in two ways, and ended";
+        registry.register("divergences", divergences, self.divergences.clone());
         let latency = "From a record's time to its outputs on the bus, by two machines' clocks";
         registry.register("record_to_output_seconds", latency, self.latency.clone());
     }

@@ -101,6 +101,13 @@ pub enum HostError {
     Component { kind: Kind, digest: Digest, reason: String },
 }
 
+impl HostError {
+    /// Whether it is the store or the broker that does not answer. The same may go well a little later.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, HostError::Store(_) | HostError::Bounds(_) | HostError::Append(_) | HostError::Skip(_))
+    }
+}
+
 /// What happened in a room, for whoever watches: the author's terminal and page, the operator's events.
 #[derive(Clone, Debug)]
 pub struct HostEvent {
@@ -218,7 +225,7 @@ impl Host {
     /// When the kind has no component, or the log cannot be written.
     pub async fn ensure(&self, room: RoomId, kind: &Kind) -> Result<(), HostError> {
         let host = &self.0;
-        if host.store.room(room).await?.is_some() {
+        if host.is_stored(room).await? {
             return Ok(());
         }
         let component = host.catalogue.active(kind).ok_or_else(|| HostError::NoComponent { kind: kind.clone() })?;
@@ -290,6 +297,15 @@ impl Host {
 }
 
 impl Shared {
+    /// Whether the store has a state of this room, or its end. That it is listed says less: a power cut may have taken what
+    /// the log had of it.
+    async fn is_stored(&self, room: RoomId) -> Result<bool, StoreError> {
+        match self.store.room(room).await? {
+            Some(row) if row.status == RoomStatus::Live => Ok(self.store.snapshot(room).await?.is_some()),
+            row => Ok(row.is_some()),
+        }
+    }
+
     pub fn rooms(&self) -> MutexGuard<'_, HashMap<RoomId, Arc<Mailbox>>> {
         self.rooms.lock().expect("nobody panics while holding it")
     }

@@ -144,6 +144,9 @@ impl Life {
             if self.has_post().await? {
                 continue;
             }
+            if let Some(offset) = self.mailbox.take_diverged() {
+                self.stop_loudly(offset).await?;
+            }
             self.outbox.check()?;
             if self.outbox.is_confirmed() {
                 self.made.clear();
@@ -417,6 +420,25 @@ impl Life {
         self.hand_over(RoomUpdate { row, snapshot: None }).await
     }
 
+    /// The same records have led to two states, so what members see may be either, and nobody can say which is right: what
+    /// makes a room trustworthy is gone. By the log's word it ends, wherever it runs. To go on would mean a state that
+    /// depends on who asks, and a log that can never be cut.
+    async fn stop_loudly(&mut self, offset: Offset) -> Result<(), HostError> {
+        self.host.counts.divergences.inc();
+        tracing::error!(room = %self.id, offset, "the store has another state of this room at this offset; the room ends");
+        let reason = format!("its state after the record at {offset} came out in two ways").into();
+        self.append(self.id, RoomCommand::Close { reason }).await
+    }
+
+    /// A new room is in lists before its first snapshot is stored. Nothing waits for that, and nobody goes on from it.
+    fn list(&self) {
+        if let Some(state) = self.room.state() {
+            // It has no timer there: until it has a snapshot, it is the log that brings it back to life.
+            let row = RoomRow { next_timer_at: None, ..self.row(state.offset, None) };
+            self.host.saver.list(row);
+        }
+    }
+
     /// Not before the log has all that the records up to here caused: whoever goes on from what is stored does not
     /// cause it again.
     async fn hand_over(&mut self, update: RoomUpdate) -> Result<(), HostError> {
@@ -528,10 +550,18 @@ impl Life {
         match &notice {
             Notice::Created { kind, component } => {
                 self.mailbox.set_kind(kind.clone());
+                self.list();
                 // Its creator knew an older component than there is now.
                 let active = self.host.catalogue.active(kind);
                 if let Some(component) = active.filter(|active| active != component) {
                     self.append(room, RoomCommand::Swap { component, rollout: None }).await?;
+                }
+            }
+            Notice::BeginsAnew { failed, in_ms } => {
+                self.instance = None;
+                match failed {
+                    Some(reason) => tracing::warn!(%room, %reason, in_ms, "the lobby has failed, and begins anew"),
+                    None => tracing::info!(%room, in_ms, "the lobby has ended, and begins anew"),
                 }
             }
             Notice::Faulted { offset, fault } => {

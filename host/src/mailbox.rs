@@ -33,6 +33,8 @@ struct Inner {
     stored: Option<Offset>,
     kind: Option<Kind>,
     given_up: bool,
+    /// The store has another state after this record than the room, which has yet to hear of it.
+    diverged: Option<Offset>,
 }
 
 /// What a room takes out of its mailbox.
@@ -111,6 +113,16 @@ impl Mailbox {
     pub fn is_settled(&self) -> bool {
         let inner = self.lock();
         inner.queue.is_empty() && inner.overflow.is_none() && inner.unsaved_from.is_none()
+    }
+
+    /// The store has another state after the record at `offset` than this room had.
+    pub fn diverged(&self, offset: Offset) {
+        self.lock().diverged = Some(offset);
+        self.news.notify_one();
+    }
+
+    pub fn take_diverged(&self) -> Option<Offset> {
+        self.lock().diverged.take()
     }
 
     /// The room is another host's now: its task here ends, with nothing more stored.

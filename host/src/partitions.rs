@@ -22,6 +22,9 @@ use crate::{HostError, Shared, alarms, dispatch};
 /// How often it is looked whether all rooms have been put aside.
 const LOOK: Duration = Duration::from_millis(5);
 
+/// A broker or a store that did not answer is asked again after this long.
+const AGAIN: Duration = Duration::from_millis(500);
+
 /// The partitions of this host.
 #[derive(Debug)]
 pub struct Partitions {
@@ -94,7 +97,11 @@ async fn take(host: &Arc<Shared>, partition: u32) -> Result<(), HostError> {
     let following = host.supervise(follow(host.clone(), partition, start, stop));
     host.partitions.lock().insert(partition, Owned { leaving, following });
     // Only now: an alarm wakes a room, and a room that is not of this host must not live.
-    alarms::load(host, partition).await?;
+    if let Err(error) = alarms::load(host, partition).await {
+        // Nobody else would ring for these rooms: then they are not here.
+        hand_over(host, &[partition], Duration::ZERO).await;
+        return Err(error);
+    }
     tracing::info!(partition, "this host has a partition");
     Ok(())
 }
@@ -115,8 +122,23 @@ async fn follow(
             done => return done,
         }
         give_up(&host, partition);
-        start = dispatch::prepare(&host, partition).await?;
-        alarms::load(&host, partition).await?;
+        start = begin_anew(&host, partition).await?;
+    }
+}
+
+async fn begin_anew(host: &Arc<Shared>, partition: u32) -> Result<dispatch::Start, HostError> {
+    loop {
+        let begun = async {
+            let start = dispatch::prepare(host, partition).await?;
+            alarms::load(host, partition).await.map(|()| start)
+        };
+        match begun.await {
+            Err(error) if error.may_pass() => {
+                tracing::warn!(partition, %error, "this partition's rooms cannot begin anew; trying again");
+                tokio::time::sleep(AGAIN).await;
+            }
+            done => return done,
+        }
     }
 }
 

@@ -11,7 +11,6 @@ use std::{collections::BTreeSet, sync::Arc};
 use chorus_core::{
     ids::{Digest, Offset, RoomId},
     room::State,
-    wire,
 };
 use chorus_store::{KeptHash, RoomRow, RoomStatus, SnapshotRow, Store, StoreError};
 
@@ -129,7 +128,7 @@ fn compare(
 
 /// Which parts of a state are not equal, for whoever looks for the reason.
 fn differences(one: &[u8], other: &Arc<[u8]>) -> String {
-    let (Ok(one), Ok(other)) = (wire::decode::<State>(one), wire::decode::<State>(other)) else {
+    let (Ok(one), Ok(other)) = (State::decode(one), State::decode(other)) else {
         return String::new();
     };
     macro_rules! differing {

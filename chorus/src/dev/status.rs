@@ -117,6 +117,10 @@ fn tell(event: &HostEvent, board: &Board) {
         What::Ended { failed: None } => {}
         What::Notice(Notice::Threw { text, .. }) => say(&format!("threw: {text}")),
         What::Notice(Notice::Faulted { fault, .. }) => say(&format!("failed: {fault}")),
+        What::Notice(Notice::BeginsAnew { failed, .. }) => {
+            let why = failed.as_deref().map_or(String::new(), |reason| format!(": {reason}"));
+            say(&format!("ended{why}; it begins anew"));
+        }
         What::Notice(Notice::SwapUndone { fault, .. }) => {
             board.tell(kind, State::SwapRefused { message: format!("the swap was taken back: it {fault}") });
         }

@@ -52,7 +52,13 @@ story("a room is found, looked into, and its records are listed", async ({ clust
   });
   const found = await cluster.operator.chorus("room", "get", room);
   assert.equal(cluster.hosts.some(({ id }) => id === found.host), true);
-  const { members, state } = await cluster.operator.chorus("room", "state", room);
+  // It is listed at once; its state is stored within half a minute.
+  let looked;
+  await cluster.until("for its state to be stored", async () => {
+    looked = await cluster.operator.chorus("room", "state", room).catch(({ message }) => ({ missing: message }));
+    return looked.missing;
+  });
+  const { members, state } = looked;
   assert.deepEqual(members.map(({ name }) => name).sort(), ["Ana", "Bo"]);
   assert.deepEqual([0, 3].map((cell) => state.state.board[cell]), [0, 1].map((n) => players[n].view.you));
   await ends(players, 2);
@@ -69,8 +75,7 @@ story("a new version is published and swapped in, in mid-game: the state is carr
     await play(players, [1]);
     await cluster.operator.chorus("swap", "tic-tac-toe");
     await cluster.until("for the room to run it", async () => {
-      // It is not listed until it was stored for the first time.
-      const { component } = await cluster.operator.chorus("room", "get", room).catch(({ message }) => ({ component: message }));
+      const { component } = await cluster.operator.chorus("room", "get", room);
       return component === digest ? null : `it runs ${component}`;
     });
   } finally {

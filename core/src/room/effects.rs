@@ -5,7 +5,7 @@ use crate::{
     command::{EdgeCommand, Fault, RoomCommand, RoomData, Source},
     effect::Effect,
     frame::{ErrorCode, RoomFrame},
-    ids::SessionId,
+    ids::{RoomId, SessionId},
     json::Json,
 };
 
@@ -40,7 +40,7 @@ impl Room {
             }
         }
         self.answer_what_is_left(&mut turn);
-        if matches!(turn.cause, Cause::Create) {
+        if matches!(turn.cause, Cause::Create) && self.id != RoomId::LOBBY {
             self.state.as_mut().expect("it was just created").watch_emptiness(&turn);
         }
         match (std::mem::replace(&mut turn.cause, Cause::Other), ends) {

@@ -5,7 +5,8 @@
 //! back with [`Room::guest`]. The machine waits for nothing and reads no clock: its time is the records'.
 //!
 //! What to read in: this file drives; `records` says what each command does; `effects` carries out what a guest asked
-//! for; `frames` numbers, keeps and resends what members see; `state` is what a snapshot holds.
+//! for; `frames` numbers, keeps and resends what members see; `state` is what a snapshot holds; `lives` is how the lobby,
+//! which everybody needs, goes on where another room ends.
 //!
 //! **One way to life.** *New instance ← snapshot ← tail.* The machine keeps the last encoded state (`base`) and the
 //! records since (`tail`). To start a room, to wake it, and to take back a call that failed, it goes back to the base,
@@ -21,6 +22,7 @@
 
 mod effects;
 mod frames;
+mod lives;
 mod records;
 mod spec;
 mod state;
@@ -33,6 +35,7 @@ use std::{
 };
 
 pub use frames::{RING_BYTES, RING_FRAMES};
+pub use lives::{Lives, MOST_WAIT_MS, STEADY_MS};
 pub use spec::Spec;
 pub use state::{Member, State};
 
@@ -211,12 +214,34 @@ pub struct SwappedTo {
 /// What an operator wants to know of a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    Created { kind: Kind, component: Digest },
-    Threw { offset: Offset, text: Box<str> },
-    Faulted { offset: Offset, fault: Fault },
-    Swapped { component: Digest },
-    SwapRefused { component: Digest, reason: Box<str> },
-    SwapUndone { component: Digest, fault: Fault },
+    Created {
+        kind: Kind,
+        component: Digest,
+    },
+    Threw {
+        offset: Offset,
+        text: Box<str>,
+    },
+    Faulted {
+        offset: Offset,
+        fault: Fault,
+    },
+    Swapped {
+        component: Digest,
+    },
+    SwapRefused {
+        component: Digest,
+        reason: Box<str>,
+    },
+    SwapUndone {
+        component: Digest,
+        fault: Fault,
+    },
+    /// The lobby has ended, and begins anew in so many milliseconds: for why, if it has failed.
+    BeginsAnew {
+        failed: Option<Box<str>>,
+        in_ms: u64,
+    },
 }
 
 /// A snapshot that cannot be read.
@@ -253,7 +278,7 @@ impl Room {
 
     /// A room from a snapshot that this machine once put out. Records that are in it are ignored.
     pub fn restore(id: RoomId, snapshot: &[u8], why: RestoreReason) -> Result<Room, BadSnapshot> {
-        let state: State = wire::decode(snapshot).map_err(|cause| BadSnapshot { room: id, cause })?;
+        let state = State::decode(snapshot).map_err(|cause| BadSnapshot { room: id, cause })?;
         let base = Some(Base { offset: state.offset, bytes: snapshot.into() });
         let at = Some(state.offset);
         Ok(Room { said: at, reached: at, base, state: Some(state), why, ..Room::new(id) })
@@ -437,7 +462,10 @@ impl Room {
                 self.call(turn, event);
             }
             // What was saved cannot be opened again: there is nothing to go back to.
-            Err(fault) => self.give_up(format!("its script cannot be opened: {fault}")),
+            Err(fault) => {
+                self.turn_away(&turn);
+                self.give_up(format!("its script cannot be opened: {fault}"));
+            }
         }
     }
 
@@ -485,7 +513,7 @@ impl Room {
 
     /// Back to the base, to go forward through the tail once more without what failed.
     fn rebuild(&mut self) {
-        self.state = self.base.as_ref().map(|base| wire::decode(&base.bytes).expect("read once, or written, by us"));
+        self.state = self.base.as_ref().map(|base| State::decode(&base.bytes).expect("read once, or written, by us"));
         self.instance = false;
         self.stale = false;
         self.phase = Phase::Idle;
@@ -499,14 +527,44 @@ impl Room {
     /// The room cannot go on. It is the log that says so: until then, nothing happens.
     fn give_up(&mut self, reason: String) {
         self.instance = false;
+        // A replay finds what was said the first time.
+        if self.inbox.iter().any(|(_, record)| matches!(record.command, RoomCommand::Close { .. })) {
+            return self.end_hopeless();
+        }
         self.outputs.push_back(Output::Append(self.id, RoomCommand::Close { reason: reason.into() }));
         self.phase = Phase::Hopeless;
     }
 
-    /// A room that has given up does nothing but end.
+    /// A room that has given up does nothing but end; what came before that is turned away.
     fn end_hopeless(&mut self) {
-        self.inbox.retain(|(_, record)| matches!(record.command, RoomCommand::Close { .. }));
         self.phase = Phase::Idle;
+        let closes = |(_, record): &(Offset, Record)| matches!(record.command, RoomCommand::Close { .. });
+        while let Some((offset, record)) = self.inbox.pop_front_if(|entry| !closes(entry)) {
+            if let RoomCommand::Join { session, edge, connection, from, .. } = record.command {
+                self.refuse_unheard(offset, edge, (session, connection), from);
+            }
+        }
+    }
+
+    /// Whoever is asking to be let in by this turn, which comes to nothing, is not.
+    fn turn_away(&mut self, turn: &Turn) {
+        if let Cause::Join { session, edge, connection, from, .. } = &turn.cause {
+            self.refuse_unheard(turn.offset, edge.clone(), (*session, *connection), *from);
+        }
+    }
+
+    fn refuse_unheard(
+        &mut self,
+        offset: Offset,
+        edge: MachineId,
+        (session, connection): (SessionId, ConnectionId),
+        from: Option<Source>,
+    ) {
+        if self.said.is_none_or(|said| offset > said) {
+            let reason = "the room's script cannot go on".into();
+            let refused = EdgeCommand::Refused { session, connection, room: self.id, from, reason };
+            self.outputs.push_back(Output::Edge(edge, refused));
+        }
     }
 
     fn can_save(&self) -> bool {
@@ -541,7 +599,7 @@ impl Room {
     fn put_base(&mut self) {
         let Some(state) = &self.state else { return };
         let offset = state.offset;
-        let bytes: Arc<[u8]> = wire::encode(state).into();
+        let bytes: Arc<[u8]> = state.encode().into();
         self.base = Some(Base { offset, bytes: bytes.clone() });
         self.tail = Vec::new();
         self.tail_bytes = 0;

@@ -14,7 +14,6 @@ use crate::{
     ids::{ConnectionId, Digest, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
     planted::{Bug, planted},
-    wire,
 };
 
 impl Room {
@@ -24,6 +23,9 @@ impl Room {
         };
         state.clock = state.clock.max(record.time);
         let turn = Turn::new(self.id, state.secret, offset, state.clock);
+        if state.is_between_lives() {
+            return self.between_lives(turn, record.command);
+        }
         match record.command {
             RoomCommand::Create { .. } => self.finish(turn),
             RoomCommand::Join { session, player, edge, connection, client_seq, options, from } => {
@@ -206,7 +208,10 @@ impl Room {
         state.high_seq = state.high_seq.max(member.out_seq);
         let connection = member.connection;
         turn.edge(&member.edge, EdgeCommand::Leave { session, connection, room: self.id, reason });
-        state.watch_emptiness(turn);
+        // The lobby is there for whoever comes next, whatever its kind says.
+        if self.id != RoomId::LOBBY {
+            state.watch_emptiness(turn);
+        }
         turn.leaver = Some(Box::new((session, member)));
         true
     }
@@ -309,7 +314,7 @@ impl Room {
         let state = self.state.as_mut().expect("only a room that exists is swapped");
         state.saved = Some(swapped.before);
         state.probation = None;
-        let before = wire::encode(state);
+        let before = state.encode();
         let until = state.clock.plus(PROBATION_MS);
         let probation = Probation { before, swap: turn.offset, records: vec![], skips: [].into(), until };
         state.probation = Some(Box::new(probation));
@@ -366,9 +371,9 @@ impl Room {
         let used = state.members.values().map(|member| member.out_seq).max().unwrap_or(0).max(state.high_seq);
         let component = state.component;
         turn.notice(Notice::SwapUndone { component, fault });
-        let mut old: State = wire::decode(&probation.before).expect("we encoded it");
+        let mut old = State::decode(&probation.before).expect("we encoded it");
         old.seq_floor = used.max(state.seq_floor) + RESYNC_JUMP;
-        self.base = Some(super::Base { offset: old.offset, bytes: wire::encode(&old).into() });
+        self.base = Some(super::Base { offset: old.offset, bytes: old.encode().into() });
         self.skips.append(&mut probation.skips);
         self.tail = probation.records;
         self.outputs.extend(turn.out);
@@ -443,6 +448,9 @@ impl Room {
             let number = turn.number();
             let data = RoomData::Ended { outcome: outcome.clone(), failed: failed.clone() };
             turn.out.push(Output::Append(creator.room, RoomCommand::RoomMessage { from: self.id, number, data }));
+        }
+        if self.id == RoomId::LOBBY {
+            return self.begin_anew_later(turn, failed);
         }
         turn.out.push(Output::Ended { outcome, failed });
         self.finish(turn);

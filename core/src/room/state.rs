@@ -15,7 +15,8 @@ use crate::{
     frame::RoomFrame,
     ids::{ConnectionId, Digest, Kind, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
-    room::Spec,
+    room::{Lives, Spec},
+    wire::{self, DecodeError},
 };
 
 /// Rooms that have ended are remembered as sources for this many further ends, in case a zombie repeats their words.
@@ -66,6 +67,9 @@ pub struct State {
     pub probation: Option<Box<Probation>>,
     /// The guest's own. `None` until it was asked for: a state in memory may be ahead of it.
     pub saved: Option<Saved>,
+    /// Of a lobby that has ended and begins anew. Encoded beside the rest, and only if it is there.
+    #[serde(skip)]
+    pub lives: Option<Lives>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -179,7 +183,25 @@ impl State {
             faults: 0,
             probation: None,
             saved: None,
+            lives: None,
         }
+    }
+
+    /// What a snapshot holds.
+    pub fn encode(&self) -> Vec<u8> {
+        match &self.lives {
+            None => wire::encode(self),
+            Some(lives) => wire::encode_as(wire::VERSION_OF_LIVES, &(self, lives)),
+        }
+    }
+
+    /// The state of these bytes, all of them.
+    pub fn decode(bytes: &[u8]) -> Result<State, DecodeError> {
+        if bytes.first() != Some(&wire::VERSION_OF_LIVES) {
+            return wire::decode(bytes);
+        }
+        let (state, lives): (State, Lives) = wire::decode_as(wire::VERSION_OF_LIVES, bytes)?;
+        Ok(State { lives: Some(lives), ..state })
     }
 
     /// In the order of joining: a guest that was opened anew must go through its members as the one before did.
@@ -195,7 +217,8 @@ impl State {
     pub fn next_timer(&self) -> Option<(Time, Number)> {
         let named = self.timers.values().map(|timer| (timer.due, timer.id)).min();
         let hold = self.holds.first().map(|(due, id, _)| (*due, *id));
-        [named, hold, self.empty].into_iter().flatten().min()
+        let next_life = self.lives.as_ref().and_then(Lives::next);
+        [named, hold, self.empty, next_life].into_iter().flatten().min()
     }
 
     /// Whether this output of another room is new; from then on it is not.

@@ -297,6 +297,127 @@ fn faults_in_a_row_end_the_room_with_a_reason() {
 }
 
 #[test]
+fn a_lobby_that_failed_begins_anew_at_once_and_its_members_join_again() {
+    let mut story = Story::of_the_lobby(counter()).with_members(&[ANA]);
+    story.record(message(ANA, 1));
+    let out = story.trap(ANA);
+    let before = out.frames().last().expect("it says goodbye").0;
+    assert_eq!(&out.to_edge()[1..], [format!("ana {before} left"), "leave ana".into()]);
+    assert!(matches!(out.begins_anew(), Some((Some(why), 0)) if why.contains("failed 3 times in a row")), "{out:?}");
+    assert!(!story.room.has_ended());
+
+    assert_eq!(story.record(join(ANA, 0)).to_edge(), ["refused ana: it begins anew, in 0 s"], "a moment too early");
+    let due = story.room.poll_timeout().expect("the next life").0;
+    assert_eq!(due, story.now);
+    story.wait();
+    assert_eq!(story.events.last().map(String::as_str), Some("create"));
+    assert_eq!(story.guest_state(), "0", "it knows nothing of before");
+    let out = story.record(join(ANA, 100));
+    assert_eq!(out.to_edge(), ["admitted ana".to_owned(), format!("ana {} room", before + 1)], "numbers go on");
+}
+
+#[test]
+fn a_lobby_that_fails_again_and_again_waits_longer_and_longer() {
+    let mut story = Story::of_the_lobby(|_: &Event| Err(Fault::Trapped("always".into())));
+    let mut waits = vec![];
+    let mut at = story.next;
+    story.record(create());
+    for _ in 0..10 {
+        let (_, in_ms) = story.record(fault_at(at)).begins_anew().expect("it goes on");
+        waits.push(in_ms);
+        at = story.next;
+        story.wait();
+    }
+    assert_eq!(waits, [0, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]);
+}
+
+#[test]
+fn a_long_life_of_the_lobby_makes_up_for_brief_ones() {
+    let mut story = Story::of_the_lobby(counter()).with_members(&[ANA]);
+    story.trap(ANA);
+    story.wait();
+    story.record(join(ANA, story.next));
+    assert_eq!(story.trap(ANA).begins_anew().map(|(_, in_ms)| in_ms), Some(1_000));
+    story.wait();
+    story.record(join(ANA, story.next));
+    story.now = story.now.plus(STEADY_MS);
+    assert_eq!(story.trap(ANA).begins_anew().map(|(_, in_ms)| in_ms), Some(0));
+}
+
+#[test]
+fn another_component_is_tried_at_once() {
+    let mut story = Story::of_the_lobby(counter()).with_members(&[ANA]);
+    story.trap(ANA);
+    story.wait();
+    story.record(join(ANA, story.next));
+    story.trap(ANA);
+    assert!(story.room.poll_timeout().expect("the next life").0 > story.now);
+    story.record(swap(9));
+    assert_eq!(story.room.poll_timeout().expect("the next life").0, story.now);
+    story.wait();
+    assert_eq!(story.room.state().unwrap().component, Digest([9; 32]));
+}
+
+#[test]
+fn a_lobby_goes_on_between_two_lives_from_its_snapshot_and_from_its_log() {
+    let mut story = Story::of_the_lobby(counter()).with_members(&[ANA, BEA]);
+    story.record(message(ANA, 1));
+    let out = story.trap(ANA);
+    let snapshot = out.outputs.iter().find_map(|output| match output {
+        Output::Snapshot { bytes, .. } => Some(bytes.clone()),
+        _ => None,
+    });
+    let snapshot = snapshot.expect("the life that is over is done with");
+    let cut = story.log.len();
+    story.wait();
+    story.record(join(BEA, 0));
+    story.record(message(BEA, 1));
+
+    let mut from_snapshot = Story::of(counter());
+    from_snapshot.room = Room::restore(RoomId::LOBBY, &snapshot, RestoreReason::Woken).unwrap();
+    assert_eq!(from_snapshot.room.poll_timeout().map(|(due, _)| due), Some(story.log[cut].1.time));
+    from_snapshot.replay(&story.log[cut..]);
+    assert_eq!(from_snapshot.room.state(), story.room.state());
+
+    let mut from_log = Story::of_the_lobby(counter());
+    from_log.replay(&story.log);
+    assert_eq!(from_log.room.state(), story.room.state());
+}
+
+#[test]
+fn a_lobby_that_ends_itself_or_stays_empty_is_there_for_the_next_one() {
+    let mut story = Story::of_the_lobby(|event: &Event| match event {
+        Event::Message { .. } => Ok(vec![Effect::End { outcome: Json::null() }]),
+        event => greeter()(event),
+    });
+    story.record(create());
+    assert_eq!(story.room.poll_timeout(), None, "it does not wait for its own end");
+    story.record(join(ANA, 0));
+    let out = story.record(message(ANA, 1));
+    assert_eq!(out.begins_anew(), Some((None, 0)));
+    assert_eq!(story.events.last().map(String::as_str), Some("dispose"));
+    story.wait();
+    assert_eq!(story.record(join(ANA, 1)).to_edge()[0], "admitted ana");
+}
+
+#[test]
+fn a_lobby_whose_state_cannot_be_opened_begins_anew_and_whoever_knocked_is_told() {
+    let mut story = Story::of_the_lobby(counter()).with_members(&[ANA]);
+    story.sleep();
+    story.refuses_to_open = true;
+    let out = story.record(join(BEA, 0));
+    assert_eq!(out.to_edge(), ["refused bea: the room's script cannot go on"]);
+    let Some(Output::Append(_, close)) = out.outputs.last().cloned() else { panic!("{out:?}") };
+    assert_eq!(story.record(message(ANA, 1)).to_edge(), [""; 0], "nothing happens before the log has spoken");
+    let out = story.record(close.clone());
+    assert!(out.begins_anew().is_some(), "{out:?}");
+    assert_eq!(story.record(close).outputs, [], "a zombie's word on the life that is over");
+    story.refuses_to_open = false;
+    story.wait();
+    assert_eq!(story.record(join(BEA, 0)).to_edge()[0], "admitted bea");
+}
+
+#[test]
 fn throws_of_a_player_never_end_the_room() {
     let mut story = Story::of(counter()).with_members(&[ANA]);
     for id in 1..=20 {
@@ -475,6 +596,7 @@ struct Story {
     next: Offset,
     now: Time,
     refuses_swaps: bool,
+    refuses_to_open: bool,
 }
 
 #[derive(Debug)]
@@ -487,7 +609,40 @@ impl Story {
         let script = Box::new(script);
         let (room, now) = (Room::new(ROOM), Time(1_000_000));
         let (events, opened, log) = (vec![], vec![], vec![]);
-        Story { room, script, counted: 0, events, opened, log, next: 100, now, refuses_swaps: false }
+        Story {
+            room,
+            script,
+            counted: 0,
+            events,
+            opened,
+            log,
+            next: 100,
+            now,
+            refuses_swaps: false,
+            refuses_to_open: false,
+        }
+    }
+
+    fn of_the_lobby(script: impl FnMut(&Event) -> Result<Vec<Effect>, Fault> + 'static) -> Story {
+        Story { room: Room::new(RoomId::LOBBY), ..Story::of(script) }
+    }
+
+    /// As often as it takes.
+    fn trap(&mut self, session: SessionId) -> Out {
+        let mut out = Out { outputs: vec![] };
+        for _ in 0..3 {
+            let (at, id) = (self.next, self.next);
+            self.record(say_to_it(session, id, "trap"));
+            out = self.record(fault_at(at));
+        }
+        out
+    }
+
+    /// The next timer is due, and fires.
+    fn wait(&mut self) -> Out {
+        let (due, id) = self.room.poll_timeout().expect("there is something to wait for");
+        self.now = self.now.max(due);
+        self.record(RoomCommand::Timer { id })
     }
 
     fn with_members(mut self, sessions: &[SessionId]) -> Story {
@@ -499,7 +654,7 @@ impl Story {
     }
 
     fn record(&mut self, command: RoomCommand) -> Out {
-        let record = Record { room: ROOM, time: self.now, command };
+        let record = Record { room: self.room.id(), time: self.now, command };
         let offset = self.next;
         self.next += 3;
         self.log.push((offset, record.clone()));
@@ -532,6 +687,7 @@ impl Story {
     fn answer(&mut self, call: Call) -> Outcome {
         let saved = |counted: u64| Saved { version: 1, state: Json::of(&counted) };
         match call {
+            Call::Open { .. } if self.refuses_to_open => Outcome::Opened(Err(Fault::Trapped("at once".into()))),
             Call::Open { saved, info, .. } => {
                 let away = |member: &MemberInfo| if member.connected { "" } else { " (away)" };
                 let members = info.members.iter().map(|member| format!("{}{}", who(member.session), away(member)));
@@ -562,7 +718,7 @@ impl Story {
             _ => None,
         });
         let snapshot = snapshot.expect("there is something new");
-        self.room = Room::restore(ROOM, &snapshot, RestoreReason::Woken).unwrap();
+        self.room = Room::restore(self.room.id(), &snapshot, RestoreReason::Woken).unwrap();
     }
 
     fn guest_state(&mut self) -> String {
@@ -581,6 +737,15 @@ impl Out {
             _ => None,
         });
         words.flat_map(describe).collect()
+    }
+
+    fn begins_anew(&self) -> Option<(Option<String>, u64)> {
+        self.outputs.iter().find_map(|output| match output {
+            Output::Notice(Notice::BeginsAnew { failed, in_ms }) => {
+                Some((failed.as_deref().map(str::to_owned), *in_ms))
+            }
+            _ => None,
+        })
     }
 
     fn frames(&self) -> Vec<(u64, &RoomFrame)> {

@@ -418,6 +418,10 @@ impl Session {
             // The answer of a room that the store was wrong about. Meanwhile another room has moved the session there.
             SeatState::Member if !seat.certain && self.is_moving_to(room) => self.begin_anew(room, reason, now),
             SeatState::Member if seat.certain && !seat.left => self.ask_for_frames(room, now),
+            // Not as the answer to this edge's word that it has moved.
+            SeatState::Leaving if seat.certain && !seat.left && reason == LeaveReason::Left => {
+                self.ask_for_frames(room, now);
+            }
             SeatState::Member | SeatState::Leaving => self.remove_seat(room, reason, now),
         }
     }
@@ -463,7 +467,8 @@ impl Session {
         }
         // What was said before the session left by this edge's word, the room has taken. If its `left` did not come, its
         // replies did not either: it took the connection for lost, and this edge may have been paused.
-        let taken = seat.state == SeatState::Leaving && reason == LeaveReason::Moved && !seat.left;
+        let moved = matches!(reason, LeaveReason::Moved | LeaveReason::Left);
+        let taken = seat.state == SeatState::Leaving && moved && !seat.left;
         let (code, message) = match taken {
             true => (ErrorCode::Applied, "the room has applied this message; its reply is lost"),
             false => (ErrorCode::NotInRoom, "you left the room before it took this message"),

@@ -363,6 +363,26 @@ fn an_echo_of_what_an_earlier_connection_was_shown_is_not_shown_again() {
     assert_eq!(text(&story.next()), view(LOBBY).with_seq(5));
 }
 
+/// When the session came back by this connection the lobby said that it was not there, and then it was let in. The host
+/// of the lobby has died since, and the next one says all of that again, while the session is on its way out.
+#[test]
+fn an_echo_of_not_being_there_does_not_end_a_stay_that_is_being_left() {
+    let mut story = Story::in_lobby();
+    story.ask_move(GAME, number(9));
+    story.on(Input::Stored { room: GAME, done: true });
+    story.say(1, Some(LOBBY));
+    story.admitted(GAME, number(9));
+    story.outputs();
+    story.leave(LOBBY);
+    assert_eq!(story.outputs(), [reconnect(LOBBY, Some(1))], "the lobby has yet to say what became of the message");
+    story.deliver(LOBBY, 2, RoomFrame::reply(LOBBY, 1, &Json::null()));
+    story.deliver(LOBBY, 3, RoomFrame::left(LOBBY, "moved"));
+    story.command(EdgeCommand::Leave { session: ANA, connection: HERE, room: LOBBY, reason: LeaveReason::Moved });
+    let shown: Vec<String> = story.outputs().iter().filter(|one| matches!(one, Output::Send(_))).map(text).collect();
+    let reply = RoomFrame::reply(LOBBY, 1, &Json::null()).with_seq(2);
+    assert_eq!(shown, [reply, RoomFrame::left(LOBBY, "moved").with_seq(3)]);
+}
+
 /// The host of the lobby has died, and the next one asks again for the move that the connection before has made.
 #[test]
 fn an_echo_of_a_move_that_an_earlier_connection_was_asked_for_moves_nobody() {

@@ -9,6 +9,9 @@
 //! (32) · length of the payload (8, little-endian) · SHA-256 of the payload (32) · payload. Written to a temporary file,
 //! synced and renamed, readable by their owner alone: what is in them is run as native code. One that does not match in
 //! every part is as good as absent.
+//!
+//! Bounds: [`MAX_BYTES`] and [`MAX_AGE`], held to at each start by [`prune`]. A file's time of modification is when it was
+//! last used. Whoever finds its file gone compiles again.
 
 use std::{
     fs,
@@ -17,12 +20,22 @@ use std::{
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, SystemTime},
 };
 
 use sha2::{Digest as _, Sha256};
 
 const MAGIC: &[u8; 16] = b"chorus cache 1\r\n";
 const HEADER: usize = 16 + 32 + 8 + 32;
+
+/// Compiled components that are kept, together: some two hundred guests in JavaScript.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// A component that nobody has used for this long is some author's old build.
+const MAX_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// A temporary file of this age has no writer any more: one takes seconds.
+const MAX_AGE_OF_TEMPORARY: Duration = Duration::from_secs(24 * 3600);
 
 /// What an engine is, as far as compiled code cares.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -85,6 +98,55 @@ pub(super) fn read(path: &Path, want: Compatibility) -> Result<Option<Vec<u8>>, 
     Ok(Some(bytes))
 }
 
+/// The file at `path` was of use just now, and is to be kept.
+pub(super) fn used(path: &Path) {
+    // Best effort: at worst it is made again.
+    let _ = fs::File::options().append(true).open(path).and_then(|file| file.set_modified(SystemTime::now()));
+}
+
+/// Removes what is too much or too old of the files that are ours by their names. How many. What cannot be removed stays.
+pub(super) fn prune(dir: &Path, now: SystemTime) -> usize {
+    let (mut components, temporary): (Vec<Kept>, Vec<Kept>) = ours(dir).partition(|file| !file.is_temporary);
+    components.sort_unstable_by_key(|file| std::cmp::Reverse(file.used));
+    let mut bytes = 0;
+    let surplus = components.iter().filter(|file| {
+        bytes += file.bytes;
+        bytes > MAX_BYTES || file.age(now) > MAX_AGE
+    });
+    let left_behind = temporary.iter().filter(|file| file.age(now) > MAX_AGE_OF_TEMPORARY);
+    surplus.chain(left_behind).filter(|file| fs::remove_file(&file.path).is_ok()).count()
+}
+
+struct Kept {
+    path: PathBuf,
+    is_temporary: bool,
+    bytes: u64,
+    used: SystemTime,
+}
+
+impl Kept {
+    fn age(&self, now: SystemTime) -> Duration {
+        now.duration_since(self.used).unwrap_or_default()
+    }
+}
+
+/// Files in `dir` that this module has named. One that vanishes meanwhile is another process's doing.
+fn ours(dir: &Path) -> impl Iterator<Item = Kept> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.filter_map(|entry| {
+        let name = entry.file_name();
+        let (stem, extension) = name.to_str()?.split_once('.')?;
+        let is_digest = stem.len() == 64 && stem.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_temporary = extension.starts_with("tmp-") && (is_digest || stem == "functions");
+        let is_component = is_digest && extension == "cwasm";
+        if !is_temporary && !is_component {
+            return None;
+        }
+        let about = entry.metadata().ok().filter(fs::Metadata::is_file)?;
+        Some(Kept { path: entry.path(), is_temporary, bytes: about.len(), used: about.modified().ok()? })
+    })
+}
+
 /// Puts the file at `path`, whole or not at all.
 pub(super) fn write(path: &Path, compatibility: Compatibility, payload: &[u8]) -> io::Result<()> {
     let temporary = temporary(path);
@@ -111,4 +173,73 @@ fn temporary(path: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     path.with_extension(format!("tmp-{}-{count}", std::process::id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    struct Dir(tempfile::TempDir, SystemTime);
+
+    impl Dir {
+        fn new() -> Dir {
+            Dir(tempfile::tempdir().expect("a directory"), SystemTime::now())
+        }
+
+        /// A file of this size that was used so long ago. It takes no place on the disk.
+        fn put(&self, name: &str, bytes: u64, age: Duration) {
+            let file = fs::File::create(self.0.path().join(name)).expect("a file");
+            file.set_len(bytes).and_then(|()| file.set_modified(self.1 - age)).expect("as it is to be");
+        }
+
+        fn prune(&self) -> Vec<String> {
+            prune(self.0.path(), self.1);
+            let names = fs::read_dir(self.0.path()).expect("read").flatten().map(|entry| entry.file_name());
+            let mut names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+            names.sort_unstable();
+            names
+        }
+    }
+
+    fn component(n: u8) -> String {
+        format!("{}.cwasm", format!("{n:02x}").repeat(32))
+    }
+
+    #[test]
+    fn what_was_used_lately_stays_within_the_bound() {
+        let dir = Dir::new();
+        for (n, age) in [(1, 3), (2, 1), (3, 2), (4, 0)] {
+            dir.put(&component(n), MAX_BYTES / 3, age * DAY);
+        }
+        assert_eq!(dir.prune(), [component(2), component(3), component(4)]);
+        used(&dir.0.path().join(component(3)));
+        dir.put(&component(5), MAX_BYTES / 3, Duration::ZERO);
+        assert_eq!(dir.prune(), [component(3), component(4), component(5)], "2 was used before 3");
+    }
+
+    #[test]
+    fn what_nobody_uses_goes_and_what_is_not_ours_stays() {
+        let dir = Dir::new();
+        let temporary = |n: u8| format!("{}.tmp-1-1", format!("{n:02x}").repeat(32));
+        let foreign = ["functions", "notes.cwasm", "photo.jpg"];
+        for name in foreign {
+            dir.put(name, 2 * MAX_BYTES, 400 * DAY);
+        }
+        dir.put(&component(1), 1, MAX_AGE + DAY);
+        dir.put(&component(2), 1, MAX_AGE - DAY);
+        dir.put(&temporary(1), 1, 2 * DAY);
+        dir.put(&temporary(2), 1, DAY / 2);
+        dir.put("functions.tmp-1-2", 1, 2 * DAY);
+        let mut expected = vec![component(2), temporary(2)];
+        expected.extend(foreign.map(str::to_owned));
+        expected.sort_unstable();
+        assert_eq!(dir.prune(), expected);
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_read_is_no_reason_to_fail() {
+        assert_eq!(prune(Path::new("/nowhere/at/all"), SystemTime::now()), 0);
+    }
 }

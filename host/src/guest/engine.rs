@@ -5,6 +5,7 @@ use std::{
     fmt, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, Weak},
+    time::SystemTime,
 };
 
 use chorus_core::{
@@ -180,6 +181,10 @@ impl Engine {
     pub fn new(options: Options) -> Result<Engine, EngineError> {
         let bad_dir = |cause| EngineError::CacheDir { path: options.cache_dir.clone(), cause };
         cache::make_dir(&options.cache_dir).map_err(bad_dir)?;
+        let pruned = cache::prune(&options.cache_dir, SystemTime::now());
+        if pruned > 0 {
+            tracing::info!(files = pruned, path = %options.cache_dir.display(), "old compiled components are removed");
+        }
         let functions = Arc::new(Functions::default());
         let set_up = || -> wasmtime::Result<_> {
             let wasmtime = wasmtime::Engine::new(&config(&options, &functions)?)?;
@@ -253,7 +258,10 @@ impl Engine {
     fn compiled(&self, digest: Digest, wasm: &[u8]) -> Result<wasmtime::component::Component, LoadError> {
         let path = self.0.options.cache_dir.join(format!("{digest}.cwasm"));
         match self.cached(&path) {
-            Ok(Some(component)) => return Ok(component),
+            Ok(Some(component)) => {
+                cache::used(&path);
+                return Ok(component);
+            }
             Ok(None) => {}
             Err(why) => tracing::warn!(path = %path.display(), %why, "ignoring a cached component; it will be rebuilt"),
         }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use chorus_core::{
     command::{EdgeCommand, LeaveReason, RoomCommand},
-    ids::{RoomId, SessionId},
+    ids::{Kind, RoomId, SessionId, Time},
 };
-use chorus_host::What;
+use chorus_host::{Options, What};
+use chorus_store::{RoomFilter, RoomRow, RoomStatus, RoomUpdate, Snapshot};
 use serde_json::json;
 
 use crate::support::{
@@ -39,6 +40,71 @@ async fn old_records_go_once_every_room_has_them_in_a_snapshot() {
     let start = world.bus.start(0).await.unwrap();
     assert!(start > 100, "1 MB in segments of 64 KiB: the log begins at {start}");
     assert_eq!(world.edge.say(ANA, OTHER, "echo", json!("still")).await, Ok(json!("still")));
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_room_is_listed_before_anything_of_it_is_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::open(dir.path(), Setup::default()).await;
+    let digest = world.publish("echo", "echo").await;
+    world.create(ROOM, "echo", json!({})).await;
+    let listed = async {
+        loop {
+            if let Some(room) = world.store.rooms(&RoomFilter::default(), None, 10).await.unwrap().pop() {
+                return room;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let listed = within("the room to be listed", listed).await;
+    assert_eq!((listed.id, listed.component, listed.status), (ROOM, digest, RoomStatus::Live));
+    assert_eq!(world.store.snapshot(ROOM).await.unwrap(), None);
+    assert_eq!(world.store.checkpoint(0).await.unwrap(), 0, "the log is kept");
+    // It is not taken for one that is stored.
+    world.edge.join(ANA, ROOM).await;
+    assert_eq!(world.edge.say(ANA, ROOM, "echo", json!(1)).await, Ok(json!(1)));
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_that_came_out_in_two_ways_ends_and_its_log_can_be_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = Setup::default();
+    let options = Options { checkpoint_every: Duration::from_millis(60), ..setup.options };
+    let mut world = World::open(dir.path(), Setup { options, ..setup }).await;
+    let component = world.publish("throw-everywhere", "throw-everywhere").await;
+    world.create(ROOM, "throw-everywhere", json!({ "throwIn": "message" })).await;
+    world.edge.join(ANA, ROOM).await;
+    let offset = world.bus.end(0).await.unwrap();
+    // Somebody else has it in another state after the next record. A throw makes a snapshot.
+    let row = RoomRow {
+        id: ROOM,
+        offset,
+        kind: Kind::new("throw-everywhere").unwrap(),
+        component,
+        status: RoomStatus::Live,
+        creator: None,
+        created_at: Time(0),
+        ended_at: None,
+        outcome: None,
+        next_timer_at: None,
+        metadata: None,
+        members: 1,
+    };
+    let snapshot = Some(Snapshot { offset, component, state: "another".into() });
+    world.store.write_rooms(vec![RoomUpdate { row, snapshot }]).await.unwrap();
+    world.edge.say(ANA, ROOM, "message", json!(null)).await.expect_err("it throws");
+
+    let failed = world.happens("the room to end", |event| match &event.what {
+        What::Ended { failed } if event.room == ROOM => failed.clone(),
+        _ => None,
+    });
+    let why = failed.await;
+    assert!(why.ends_with("came out in two ways"), "{why}");
+    reaches_the_end(&world).await;
+    let row = world.store.room(ROOM).await.unwrap().expect("it was there");
+    assert_eq!(row.status, RoomStatus::Failed);
     world.close().await;
 }
 

@@ -4,7 +4,8 @@ use chorus_core::{
     command::{Fault, RoomCommand},
     effect::LogLevel,
     frame::FrameTag,
-    ids::RoomId,
+    ids::{Kind, RoomId},
+    room::Notice,
 };
 use serde_json::{Value, json};
 
@@ -13,7 +14,7 @@ use crate::{
     support::{
         ANA, BEA,
         stage::{ROOM, Stage},
-        world::{Setup, World},
+        world::{Edge, Setup, World},
     },
 };
 
@@ -239,6 +240,42 @@ async fn a_hostile_room_ends_and_its_neighbour_goes_on() {
         assert_eq!(faults, 5, "{guest} {kind}: each is in the log, once");
     }
     world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_lobby_begins_anew_when_it_has_failed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::open(dir.path(), Setup::default()).await;
+    world.publish("lobby", "spin-forever").await;
+    world.host.ensure(RoomId::LOBBY, &Kind::lobby()).await.expect("there is a lobby");
+    world.edge.join(ANA, RoomId::LOBBY).await;
+    for _ in 0..5 {
+        world.edge.tell(ANA, RoomId::LOBBY, "spin", json!(null)).await;
+    }
+    let look = |it: &Notice| match it {
+        Notice::BeginsAnew { failed, in_ms: 0 } => Some(failed.clone()),
+        _ => None,
+    };
+    let why = world.notices(RoomId::LOBBY, "the lobby to fail", look).await.expect("a reason");
+    assert!(why.starts_with("its script failed 5 times in a row"), "{why}");
+    world.edge.until("everybody to be out", |edge| (!lefts(edge).is_empty()).then_some(())).await;
+    let look = |it: &Notice| matches!(it, Notice::Created { .. }).then_some(());
+    world.notices(RoomId::LOBBY, "the lobby to begin anew", look).await;
+    world.edge.received.clear();
+    world.edge.join(ANA, RoomId::LOBBY).await;
+    assert_eq!(world.edge.say(ANA, RoomId::LOBBY, "echo", json!(1)).await, Ok(json!(1)));
+    world.close().await;
+
+    // And is there in the next process, too.
+    let mut world = World::open(dir.path(), Setup::default()).await;
+    world.host.ensure(RoomId::LOBBY, &Kind::lobby()).await.expect("there is a lobby");
+    world.edge.join(BEA, RoomId::LOBBY).await;
+    world.close().await;
+}
+
+fn lefts(edge: &Edge) -> Vec<String> {
+    let frames = edge.of(ANA, RoomId::LOBBY).into_iter().filter(|frame| frame.tag == FrameTag::Left);
+    frames.map(|frame| frame.value()["reason"].as_str().expect("a reason").to_owned()).collect()
 }
 
 /// A member's message is a fault: the sender is told, the room answers the next one, and the log rebuilds it anywhere.

@@ -4,8 +4,7 @@ use chorus_core::{
     command::{EdgeCommand, Record, RoomCommand},
     effect::RestoreReason,
     ids::{ConnectionId, Offset, RoomId, SessionId},
-    room::{Output, Room},
-    wire,
+    room::{Output, Room, State},
 };
 use serde_json::json;
 
@@ -210,7 +209,7 @@ async fn empty(room: RoomId, kinds: &[&str]) -> Stage {
 /// The state's bytes; none of a room that has ended.
 async fn state(stage: &mut Stage) -> Option<Vec<u8>> {
     stage.snapshot().await;
-    stage.room.state().map(wire::encode)
+    stage.room.state().map(State::encode)
 }
 
 /// Names the first difference: the whole of either is too much to read.

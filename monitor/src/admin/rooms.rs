@@ -6,7 +6,6 @@ use chorus_core::{
     ids::{Digest, Kind, RoomId, Time},
     json::Json,
     room::State,
-    wire,
 };
 use chorus_store::{RoomFilter, RoomRow, RoomStatus};
 use serde::{Deserialize, Serialize};
@@ -129,7 +128,7 @@ pub(super) async fn state(shared: &Arc<Shared>, id: RoomId) -> Answer {
             None => Err(unknown(id)),
         };
     };
-    let state: State = wire::decode(&snapshot.state).map_err(|error| {
+    let state = State::decode(&snapshot.state).map_err(|error| {
         let what_to_do = "ask a monitor of the version that its host has";
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the snapshot cannot be read: {error}"), what_to_do)
     })?;
@@ -202,7 +201,7 @@ fn status(name: &str) -> Result<RoomStatus, ApiError> {
 pub(super) fn unknown(id: RoomId) -> ApiError {
     ApiError::not_found(
         format!("room {id} is not known"),
-        "see /v1/rooms; a room that was just created is listed within half a minute, one that ended long ago not any more",
+        "see /v1/rooms; one that ended long ago is not listed any more",
     )
 }
 

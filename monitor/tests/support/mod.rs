@@ -13,7 +13,6 @@ use chorus_core::{
     json::Json,
     placement::Limits,
     room::{Member, State},
-    wire,
 };
 use chorus_monitor::{Checked, Hooks, Monitor, MonitorError, Options, Token};
 use chorus_store::{
@@ -130,7 +129,7 @@ impl World {
         let snapshot = state.map(|state| Snapshot {
             offset: state.offset,
             component: state.component,
-            state: wire::encode(&state).into(),
+            state: state.encode().into(),
         });
         self.store.write_rooms(vec![RoomUpdate { row, snapshot }]).await.expect("written");
     }
