@@ -56,6 +56,12 @@ torture-cluster *args: build
     @node guests/build.mjs --no-fixtures
     @node chorus/tests/cluster/torture.mjs --bin "{{binary}}" "$@"
 
+# bugs that are planted in a binary of their own: the judges of the torture must find each; arguments as of chorus/tests/torture/planted.mjs
+planted *args: build
+    @node scripts/setup.mjs guests chorus/tests
+    @node guests/build.mjs
+    @node chorus/tests/torture/planted.mjs --bin "{{binary}}" "$@"
+
 # a cluster on this machine, over a broker and a PostgreSQL of its own or given ones; arguments as of scripts/cluster.mjs
 cluster *args: build
     @node scripts/setup.mjs guests chorus/tests

@@ -7,9 +7,10 @@
  *     { name, sessions, resets,                        how often the server no longer knew its session
  *       frames: [{ connection, out, frame }],    in the order in which it saw or sent them; the rules see { …, …frame }
  *       sends:  [{ room, type, data, legal, outcome, code, reply }],          outcome: "reply", "error" or "pending"
- *       games:  [{ room, you, rounds: [{ sends, final, timedOut }] }] }       you: null for a watcher
+ *       games:  [{ room, you, rounds: [{ sends, final, timedOut }], walkedOut }] }       you: null for a watcher
  *
- * A rematch is the next round of its room. `final` is `{ board, winner, line }`, or null if the end was never seen.
+ * A rematch is the next round of its room. `walkedOut`: after so many rounds it waited for a rematch, and then did not; if
+ * that began all the same, it is nobody's game. `final` is `{ board, winner, line }`, or null if the end was never seen.
  *
  * A violation is `{ rule, who, what }`. The rules are the functions below.
  */
@@ -37,11 +38,21 @@ export function check(history) {
     acknowledgedMovesStand,
   ];
   const all = [movesAreSomebodys, playersAgree];
-  const players = history.players.map((player) => ({ ...player, frames: player.frames.map(flat) }));
+  const walkedOut = roundsBeforeWalkingOut(history.players);
+  const games = (player) => player.games.map((game) => ({ ...game, rounds: game.rounds.slice(0, walkedOut.get(game.room)) }));
+  const players = history.players.map((player) => ({ ...player, frames: player.frames.map(flat), games: games(player) }));
   return [
     ...players.flatMap((player) => perPlayer.flatMap((rule) => rule(player))),
     ...all.flatMap((rule) => rule(players)),
   ];
+}
+
+/** By room, how many rounds were meant by both. */
+function roundsBeforeWalkingOut(players) {
+  const rounds = new Map();
+  for (const { room, walkedOut } of players.flatMap(({ games }) => games))
+    if (walkedOut !== undefined) rounds.set(room, Math.min(walkedOut, rounds.get(room) ?? Infinity));
+  return rounds;
 }
 
 const flat = ({ frame, ...more }) => ({ ...more, ...frame });

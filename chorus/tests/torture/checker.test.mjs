@@ -125,6 +125,16 @@ test("a turn that ran out may end a game without a line", () => {
   assert.deepEqual(check(fine), []);
 });
 
+test("a rematch that somebody did not wait for any more is nobody's game", () => {
+  const fine = history();
+  const begun = { sends: [], final: null, timedOut: false };
+  fine.players[0].games[0].walkedOut = 1;
+  for (const { games } of fine.players.slice(0, 2)) games[0].rounds.push({ ...begun });
+  assert.deepEqual(check(fine), []);
+  delete fine.players[0].games[0].walkedOut;
+  assert.notDeepEqual(check(fine), []);
+});
+
 test("a move whose answer is lost may be on the board, or not", () => {
   const fine = history();
   Object.assign(fine.players[0].games[0].rounds[0].sends[0], { outcome: "error", code: "applied" });

@@ -150,6 +150,8 @@ export class Player {
 
   /** The other may have left meanwhile, for the run may have ended between its look and ours. */
   async rematch(room, round) {
+    // Its rematch may begin just now, and then is a round without it.
+    if (round.asked && Date.now() - round.askedAt > ASK_AGAIN_MS) this.#game(room).walkedOut ??= this.#game(room).rounds.length;
     if (!round.asked || Date.now() - round.askedAt > ASK_AGAIN_MS)
       await this.send(room, round.asked ? "leave" : "rematch", {});
     round.asked ??= true;
