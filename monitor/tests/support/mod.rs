@@ -9,7 +9,7 @@ use chorus_bus::Bus;
 use chorus_core::{
     command::{Player, Record, RoomCommand},
     effect::Saved,
-    ids::{Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId, Time},
+    ids::{ConnectionId, Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
     placement::Limits,
     room::{Member, State},
@@ -198,6 +198,7 @@ pub fn state_with_ana(name: &str) -> State {
     let player = Player { id: "p1".into(), name: "Ana".into() };
     let ana = Member {
         player,
+        connection: ConnectionId(1),
         edge: MachineId("edge-1".into()),
         connected: true,
         spectator: false,
