@@ -54,6 +54,7 @@ const STEPS = [
   { name: "cluster", title: "a cluster that loses machines, and its operators", minutes: 30, services: true, count: countNode, commands: () => [nodeTests("chorus/tests/cluster")] },
   { name: "page", title: "the page, in Chromium", count: countNode, commands: () => [...chromium(), nodeTests("chorus/tests/page")] },
   { name: "torture", title: "kill -9 while games are played", count: countOne, commands: () => [node("chorus/tests/torture/torture.mjs", ...TORTURE)] },
+  { name: "planted", title: "the judges of the torture, against planted bugs", minutes: 30, count: countOne, commands: () => [node("chorus/tests/torture/planted.mjs")] },
   { name: "torture-cluster", title: "faults in a cluster while games are played", minutes: 20, count: countOne, commands: () => [node("chorus/tests/cluster/torture.mjs", ...TORTURE_CLUSTER)] },
 ];
 
