@@ -232,14 +232,20 @@ export class Cluster {
     return this.unhosted();
   }
 
-  /** Partitions that are with no host that runs here, if there are any. */
+  /** Partitions that are with no host that runs here, if there are any: by the monitor's word and by their hosts' own. */
   async unhosted() {
     const listed = await this.ask("/v1/machines").catch((error) => error);
     if (listed instanceof Error) return listed.message;
     const mine = new Set(this.hosts.filter(({ running }) => running).map(({ id }) => id));
     const hosted = listed.machines.filter(({ id }) => mine.has(id)).flatMap(({ partitions }) => partitions);
     const { partitions } = this.options;
-    return hosted.length < partitions ? `${hosted.length} of ${partitions} partitions are hosted` : null;
+    if (hosted.length < partitions) return `${hosted.length} of ${partitions} partitions are hosted`;
+    for (const host of this.hosts.filter(({ running, paused }) => running && !paused)) {
+      const given = listed.machines.find(({ id }) => id === host.id)?.partitions ?? [];
+      const taken = await host.partitions().catch(({ message }) => message);
+      if (`${taken}` !== `${given}`) return `${host.name} is to have the partitions ${given}, and has ${taken}`;
+    }
+    return null;
   }
 
   /** The host that has a room now, by the monitor's word. */

@@ -76,6 +76,12 @@ export class Machine {
     this.#process.signal("SIGCONT");
   }
 
+  /** A host's partitions, as it has them itself: one that is given to it may be still on its way. */
+  async partitions() {
+    const lines = (await this.metrics()).matchAll(/^chorus_host_lag_records\{partition="(\d+)"\}/gm);
+    return [...lines].map(([, partition]) => Number(partition)).sort((a, b) => a - b);
+  }
+
   /** What it says of itself: whether it can work, and if not, why. */
   async readiness() {
     if (!this.running || this.#status === null) return { ready: false, why: "it does not run" };
