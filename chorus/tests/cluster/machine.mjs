@@ -8,6 +8,7 @@ const ANNOUNCEMENT = /^(\S+) (?:serves players|runs rooms|answers operators).* a
 const PROBE_MS = 2000;
 
 export class Machine {
+  /** Of its present life, once it serves. */
   id = null;
   /** How often it ran. */
   lives = 0;
@@ -47,6 +48,7 @@ export class Machine {
   /** Resolves when it serves. Whether it is ready for work is another question. */
   async start() {
     this.lives += 1;
+    this.id = null;
     [, this.id, this.#status] = await this.#process.start(ANNOUNCEMENT, START_MS);
   }
 
