@@ -8,9 +8,21 @@ use std::{
 
 use crate::OpenError;
 
-/// Takes the directory (making it if need be) for as long as the returned file is open. The lock is the kernel's, so
-/// it is gone with the process however that ends; the pid in the file is only for the other one's error.
-pub(super) fn take(dir: &Path) -> Result<File, OpenError> {
+/// A directory that is taken. The lock is the kernel's, so it is gone with the process however that ends.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    /// Not left to closing the file: a process that is just being started still has every file of this one open, and the
+    /// lock would be kept until it has become another program.
+    fn drop(&mut self) {
+        // An error leaves the lock to the kernel.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Takes the directory, making it if need be. The pid in the file is only for the other one's error.
+pub(super) fn take(dir: &Path) -> Result<Lock, OpenError> {
     let io = |action| move |source| OpenError::Io { action, file: dir.to_owned(), source };
     create_dir_all(dir).map_err(io("create"))?;
     let path = dir.join("lock");
@@ -23,11 +35,27 @@ pub(super) fn take(dir: &Path) -> Result<File, OpenError> {
     }
     let write = file.set_len(0).and_then(|()| file.write_all(format!("{}\n", std::process::id()).as_bytes()));
     write.map_err(io("lock"))?;
-    Ok(file)
+    Ok(Lock(file))
 }
 
 fn holder(file: &mut File) -> Option<String> {
     let mut pid = String::new();
     file.read_to_string(&mut pid).ok()?;
     Some(pid.trim().to_owned()).filter(|pid| !pid.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_free_although_a_process_that_starts_still_has_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = take(dir.path()).unwrap();
+        let inherited = lock.0.try_clone().unwrap();
+        assert!(matches!(take(dir.path()), Err(OpenError::Locked { .. })));
+        drop(lock);
+        take(dir.path()).unwrap();
+        drop(inherited);
+    }
 }

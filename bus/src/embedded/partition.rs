@@ -1,7 +1,6 @@
 //! One partition: what its writer, its readers and its appenders share.
 
 use std::{
-    fs::File,
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
@@ -12,6 +11,7 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::{
     Options,
+    lock::Lock,
     segment::{self, FRAME, Segment},
     tail::Tail,
 };
@@ -35,7 +35,7 @@ pub(super) struct Partition {
     pub tail: Mutex<Tail>,
     pub status: watch::Sender<Status>,
     /// The data directory is this process's for as long as any of it is in use.
-    _lock: Arc<File>,
+    _lock: Arc<Lock>,
     #[cfg(test)]
     pub faults: Faults,
 }
@@ -116,7 +116,7 @@ pub(super) fn check_count(options: &Options) -> Result<(), OpenError> {
 }
 
 impl Partition {
-    pub fn open(options: &Options, number: u32, lock: Arc<File>) -> Result<Partition, OpenError> {
+    pub fn open(options: &Options, number: u32, lock: Arc<Lock>) -> Result<Partition, OpenError> {
         let dir = options.dir.join("log").join(number.to_string());
         let io = |action| move |(file, source)| OpenError::Io { action, file, source };
         make_dirs(&options.dir, &dir).map_err(io("create"))?;
