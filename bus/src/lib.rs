@@ -175,6 +175,15 @@ impl Bus {
         }
     }
 
+    /// Whether anybody answers at all; if not, why. Less than [`Bus::ping`]: a partition that is between two leaders is
+    /// so for everybody, and says nothing about whoever asks.
+    pub async fn reach(&self) -> Result<(), String> {
+        match &self.0 {
+            Backend::Embedded(bus) => bus.ping(),
+            Backend::Kafka(bus) => bus.reach().await,
+        }
+    }
+
     /// Returns when every record appended before this call is on the disk, in either mode.
     pub async fn flush(&self) -> Result<(), FlushError> {
         match &self.0 {

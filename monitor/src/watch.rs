@@ -382,7 +382,7 @@ fn listen(bus: Bus, every: Duration) -> watch::Receiver<Instant> {
     tokio::spawn(async move {
         while !heard.is_closed() {
             let asked = Instant::now();
-            if bus.ping().await.is_ok() {
+            if bus.reach().await.is_ok() {
                 heard.send_replace(asked);
             }
             tokio::time::sleep(every).await;

@@ -184,10 +184,17 @@ impl Kafka {
     }
 
     pub(crate) async fn ping(&self) -> Result<(), String> {
-        if let Some(stopped) = self.health.is_stopped() {
-            return Err(stopped.to_string());
-        }
+        self.is_running()?;
         self.topics.ping(&self.options.rooms_topic()).await
+    }
+
+    pub(crate) async fn reach(&self) -> Result<(), String> {
+        self.is_running()?;
+        self.topics.reach(&self.options.rooms_topic()).await
+    }
+
+    fn is_running(&self) -> Result<(), String> {
+        self.health.is_stopped().map_or(Ok(()), |stopped| Err(stopped.to_string()))
     }
 
     pub(crate) async fn close(&self) -> Result<(), FlushError> {

@@ -23,8 +23,12 @@ use crate::MAX_RECORD;
 /// How long one question may take.
 const ANSWER: Duration = Duration::from_secs(3);
 
-/// How long readiness waits.
+/// How long whoever asks for a sign of life waits.
 const PING: Duration = Duration::from_secs(3);
+
+/// How long one broker has for it. The client asks the same one again if that goes away meanwhile, so a new question is
+/// how another one is found.
+const PING_ONE: Duration = Duration::from_secs(1);
 
 /// How long a topic may take until it is made or deleted everywhere.
 const WORK: Duration = Duration::from_secs(10);
@@ -66,7 +70,11 @@ impl Topics {
     }
 
     pub async fn find(self: &Arc<Topics>, topic: &str) -> Result<Found, String> {
-        let metadata = self.metadata(Some(topic.to_owned())).await.map_err(|error| self.explain(&error))?;
+        self.find_within(ANSWER, topic).await
+    }
+
+    async fn find_within(self: &Arc<Topics>, answer: Duration, topic: &str) -> Result<Found, String> {
+        let metadata = self.metadata(answer, Some(topic.to_owned())).await.map_err(|error| self.explain(&error))?;
         let found = metadata.topics().iter().find(|found| found.name() == topic);
         let there = found.filter(|found| found.error().is_none());
         Ok(Found {
@@ -78,7 +86,7 @@ impl Topics {
 
     /// Whether the cluster says that there is no such topic. Not when it says nothing.
     pub async fn is_missing(self: &Arc<Topics>, topic: &str) -> bool {
-        let Ok(metadata) = self.metadata(Some(topic.to_owned())).await else { return false };
+        let Ok(metadata) = self.metadata(ANSWER, Some(topic.to_owned())).await else { return false };
         metadata.topics().iter().any(|found| {
             found.name() == topic && found.error().is_some_and(|error| is_about_topic(RDKafkaErrorCode::from(error)))
         })
@@ -86,20 +94,30 @@ impl Topics {
 
     /// Names of all topics.
     pub async fn names(self: &Arc<Topics>) -> Result<Vec<String>, String> {
-        let metadata = self.metadata(None).await.map_err(|error| self.explain(&error))?;
+        let metadata = self.metadata(ANSWER, None).await.map_err(|error| self.explain(&error))?;
         Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
     }
 
     pub async fn ping(self: &Arc<Topics>, topic: &str) -> Result<(), String> {
-        match tokio::time::timeout(PING, self.find(topic)).await.map_err(|_| self.explain(&silence()))?? {
+        match self.sign_of_life(topic).await? {
             Found { is_led: true, .. } => Ok(()),
             Found { replicas: None, .. } => Err(format!("topic {topic} is missing")),
             Found { .. } => Err(format!("a partition of topic {topic} has no leader")),
         }
     }
 
-    async fn metadata(self: &Arc<Topics>, topic: Option<String>) -> KafkaResult<Metadata> {
-        self.ask(move |admin: &Client| admin.fetch_metadata(topic.as_deref(), ANSWER)).await
+    /// Whether any broker answers, whatever it says.
+    pub async fn reach(self: &Arc<Topics>, topic: &str) -> Result<(), String> {
+        self.sign_of_life(topic).await.map(drop)
+    }
+
+    async fn sign_of_life(self: &Arc<Topics>, topic: &str) -> Result<Found, String> {
+        let found = tokio::time::timeout(PING, self.find_within(PING_ONE, topic)).await;
+        found.unwrap_or_else(|_| Err(self.explain(&silence())))
+    }
+
+    async fn metadata(self: &Arc<Topics>, answer: Duration, topic: Option<String>) -> KafkaResult<Metadata> {
+        self.ask(move |admin: &Client| admin.fetch_metadata(topic.as_deref(), answer)).await
     }
 
     /// Asks on a blocking thread, and again while the answer may become another one: brokers come and go, and a new

@@ -73,7 +73,7 @@ impl Heart {
 async fn listen(bus: Bus, every: Duration, heard: watch::Sender<Instant>) {
     loop {
         let asked = Instant::now();
-        match bus.ping().await {
+        match bus.reach().await {
             Ok(()) => drop(heard.send_replace(asked)),
             Err(reason) => tracing::debug!(reason, "the broker does not answer"),
         }

@@ -3,7 +3,8 @@
 import { pair, play } from "../e2e/people.mjs";
 import { ends, stories } from "./stories.mjs";
 
-const story = stories({ own: true, brokers: 3, replication: 3 });
+// A machine that loses its broker needs a few seconds to find another, so it is given what operators give by default.
+const story = stories({ own: true, brokers: 3, replication: 3, timing: { heartbeat: 1, deadAfter: 10 } });
 
 story("each broker in its turn is killed and comes back, and the game goes on", async ({ cluster, two }) => {
   const players = await pair(...(await two()));
