@@ -88,6 +88,7 @@ export default class Lobby extends Room {
     },
 
     cancel: (player) => {
+      this.#mustBeFree(player);
       this.#dequeue(player);
       this.#announce();
       return {};

@@ -96,10 +96,11 @@ test("a game that nobody knows is refused, with those there are", async () => {
   assert.deepEqual(lobby.state.queue, []);
 });
 
-test("who is on the way to a game cannot ask for another", async () => {
+test("who is on the way to a game can neither ask for another nor step back", async () => {
   const lobby = await lobbyWith("ana", "bo");
   lobby.message("ana", "find", find).message("bo", "find", find);
   assert.equal(lobby.message("ana", "find", find).refused, "you are on your way to a game");
+  assert.equal(lobby.message("ana", "cancel").refused, "you are on your way to a game");
 });
 
 test("a move that fails is told to the player, who may ask again", async () => {

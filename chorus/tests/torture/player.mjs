@@ -87,11 +87,9 @@ export class Player {
     return false;
   }
 
-  /** Whoever was being paired just now is in a game a moment later. */
+  /** Refused to whoever has been paired: that game is still to be played. */
   async leaveQueue(room) {
-    await this.send(room, "cancel", {});
-    await sleep(500);
-    return this.client.room === room && this.client.state === "connected";
+    return (await this.send(room, "cancel", {})).outcome === "reply";
   }
 
   // ---- the game ----
