@@ -27,7 +27,7 @@ use crate::{
     guest::{GuestError, Instance, InstantiateError},
     mailbox::{Mailbox, Post},
     now,
-    outbox::Outbox,
+    outbox::{MOST_HELD, Mark, Outbox},
     saver::Job,
 };
 
@@ -81,7 +81,7 @@ struct Life {
     instance: Option<Instance>,
     outbox: Outbox,
     /// Rooms that it has made, and that may not be in the log yet.
-    made: Vec<RoomId>,
+    made: Vec<(RoomId, Mark)>,
     /// The time of the oldest record whose outputs have not all left.
     handed_in: Option<Time>,
     /// The last record that the machine was given.
@@ -147,10 +147,6 @@ impl Life {
             if let Some(offset) = self.mailbox.take_diverged() {
                 self.stop_loudly(offset).await?;
             }
-            self.outbox.check()?;
-            if self.outbox.is_confirmed() {
-                self.made.clear();
-            }
             if self.mailbox.is_given_up() || (self.may_rest() && self.put_aside()) {
                 return Ok(());
             }
@@ -161,6 +157,7 @@ impl Life {
             }
             tokio::select! {
                 () = self.mailbox.news() => {}
+                freed = self.outbox.freeing(), if self.outbox.held() > 0 => freed?,
                 () = &mut clock => if wake <= Instant::now() { self.look_at_the_clock().await? },
             }
         }
@@ -217,7 +214,7 @@ impl Life {
         while let Some(output) = self.room.poll_output() {
             match output {
                 Output::Guest(call) => self.call(call).await,
-                Output::Append(room, command) => self.append(room, command).await?,
+                Output::Append(room, command) => drop(self.append(room, command).await?),
                 Output::Create { id, kind, options, source, secret } => {
                     self.create(id, kind, options, source, secret).await?
                 }
@@ -228,31 +225,51 @@ impl Life {
                 Output::Notice(notice) => self.notice(notice).await?,
             }
         }
+        self.outbox.check()?;
+        self.let_go();
         Ok(())
     }
 
-    async fn append(&mut self, room: RoomId, command: RoomCommand) -> Result<(), HostError> {
+    async fn append(&mut self, room: RoomId, command: RoomCommand) -> Result<Mark, HostError> {
         self.outbox.check()?;
         let append = self.host.append(room, command).await?;
-        self.outbox.put(self.host.partition_of(room), append);
+        Ok(self.outbox.put(self.host.partition_of(room), append))
+    }
+
+    /// Nobody is sent to a room that this one has made before that is sure to be there: the edge would find none, and the
+    /// room would wait for its players in vain.
+    async fn send(&mut self, edge: MachineId, command: EdgeCommand) -> Result<(), HostError> {
+        let made = match &command {
+            EdgeCommand::Join { room, .. } => self.made.iter().find(|(made, _)| made == room).map(|(_, mark)| *mark),
+            _ => None,
+        };
+        let until = made.filter(|mark| !self.outbox.has(*mark));
+        if until.is_none() && self.outbox.held() == 0 {
+            self.send_now(edge, command);
+            return Ok(());
+        }
+        while self.outbox.held() >= MOST_HELD {
+            self.outbox.freeing().await?;
+            self.let_go();
+        }
+        self.outbox.hold(edge, command, until);
         Ok(())
     }
 
-    /// Edges have channels of their own, which may be faster than a room's. So nobody is sent to a room that this one has
-    /// made before that is sure to be there: the edge would find none, and the room would wait for its players in vain.
-    async fn send(&mut self, edge: MachineId, command: EdgeCommand) -> Result<(), HostError> {
-        if let EdgeCommand::Join { room, .. } = &command
-            && self.made.contains(room)
-        {
-            self.made.clear();
-            self.outbox.confirmed_in(self.host.partition_of(*room)).await?;
+    /// Sends what need not be held any longer.
+    fn let_go(&mut self) {
+        self.made.retain(|(_, mark)| !self.outbox.has(*mark));
+        while let Some((edge, command)) = self.outbox.freed() {
+            self.send_now(edge, command);
         }
+    }
+
+    fn send_now(&mut self, edge: MachineId, command: EdgeCommand) {
         if let EdgeCommand::Deliver { targets, .. } = &command {
             self.host.counts.deliveries.inc_by(targets.len() as u64);
         }
         let sent = self.host.bus.send_edge(&edge, command);
         self.outbox.put_sent(edge, sent);
-        Ok(())
     }
 
     async fn create(
@@ -271,14 +288,16 @@ impl Life {
         }
         match self.host.catalogue.active(&kind) {
             Some(component) => {
-                self.made.push(room);
                 let creator = Some(creator);
-                self.append(room, RoomCommand::Create { kind, component, options, creator, secret }).await
+                let create = RoomCommand::Create { kind, component, options, creator, secret };
+                let mark = self.append(room, create).await?;
+                self.made.push((room, mark));
+                Ok(())
             }
             None => {
                 let reason = format!("there is no kind {kind}").into();
                 let answer = Answer::CreateFailed { room, reason };
-                self.append(self.id, RoomCommand::Answer { request: creator.number, answer }).await
+                self.append(self.id, RoomCommand::Answer { request: creator.number, answer }).await.map(drop)
             }
         }
     }
@@ -427,7 +446,7 @@ impl Life {
         self.host.counts.divergences.inc();
         tracing::error!(room = %self.id, offset, "the store has another state of this room at this offset; the room ends");
         let reason = format!("its state after the record at {offset} came out in two ways").into();
-        self.append(self.id, RoomCommand::Close { reason }).await
+        self.append(self.id, RoomCommand::Close { reason }).await.map(drop)
     }
 
     /// A new room is in lists before its first snapshot is stored. Nothing waits for that, and nobody goes on from it.
@@ -442,6 +461,10 @@ impl Life {
     /// Not before the log has all that the records up to here caused: whoever goes on from what is stored does not
     /// cause it again.
     async fn hand_over(&mut self, update: RoomUpdate) -> Result<(), HostError> {
+        while self.outbox.held() > 0 {
+            self.outbox.freeing().await?;
+            self.let_go();
+        }
         self.outbox.confirmed().await?;
         self.saving = Some(update.row.offset);
         self.host.counts.snapshots.inc();
@@ -488,7 +511,7 @@ impl Life {
         {
             self.rung = Some(id);
             match planted(Bug::TimerOutsideTheLog) {
-                false => self.append(self.id, RoomCommand::Timer { id }).await?,
+                false => self.append(self.id, RoomCommand::Timer { id }).await.map(drop)?,
                 true => {
                     let record = Record { room: self.id, time: now(), command: RoomCommand::Timer { id } };
                     self.hand_in(self.seen.map_or(0, |seen| seen + 1), record);
