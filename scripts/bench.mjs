@@ -56,6 +56,8 @@ const options = parseArgs({
 const { seconds, bin } = options;
 const wanted = options.only?.split(",");
 const isWanted = (name) => wanted === undefined || wanted.includes(name);
+/** `--only cluster` is all pairs there. */
+const anyPair = PAIRS.some(({ name }) => isWanted(name));
 
 // ---- processes ----
 
@@ -134,7 +136,7 @@ async function pairs(fsync, rounds) {
 /** Each pair, `rounds` times. The two servers are up all the time; the one that is not asked does nothing. */
 async function measured(low, high, rounds) {
   const rows = [];
-  for (const pair of PAIRS.filter(({ name }) => isWanted(name))) {
+  for (const pair of PAIRS.filter(({ name }) => isWanted(name) || !anyPair)) {
     const runs = [];
     for (let round = 0; round < rounds; round++) {
       const atFloor = await load(low, pair.floor ?? pair.args, { raw: true, path: pair.path });
@@ -328,7 +330,7 @@ function write(text) {
 async function main() {
   if (options.help) return console.log(HELP);
   if (!existsSync(bin)) throw new Error(`${bin} is not there: cargo build --release -p chorus`);
-  const background = await pairs("background", Number(options.rounds));
+  const background = anyPair ? await pairs("background", Number(options.rounds)) : [];
   const always = isWanted("always") ? await pairs("always", 1) : undefined;
   const brokered = isWanted("cluster") ? await cluster(Number(options.rounds)) : undefined;
   const used = isWanted("memory") ? await memory() : undefined;

@@ -1,11 +1,12 @@
 //! Whole games of tic-tac-toe: each move is asked for, answered, and seen by the opponent before the next one.
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::{task::JoinSet, time::Instant};
 
 use super::{
     Bench,
     measure::{Latencies, Window},
-    player::{Party, Player},
+    player::{AT_ONCE, Party, Player},
     report::Report,
 };
 
@@ -19,10 +20,8 @@ pub fn party() -> Party {
 
 /// `rooms` games at once, each followed by a rematch.
 pub async fn play(bench: &Bench, rooms: usize) -> anyhow::Result<Report> {
-    let mut games = Vec::with_capacity(rooms);
-    for party in bench.server.parties(rooms, &party()).await? {
-        games.push(Game::of(party).await?);
-    }
+    let parties = stream::iter(bench.server.parties(rooms, &party()).await?);
+    let games: Vec<Game> = parties.map(Game::of).buffer_unordered(AT_ONCE).try_collect().await?;
     let (window, latencies) = (Window::open(bench), Latencies::new());
     let mut players = JoinSet::new();
     for mut game in games {

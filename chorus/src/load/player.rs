@@ -6,8 +6,8 @@ use std::{fmt::Write as _, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow, bail};
 use chorus_core::ids::RoomId;
-use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::{net::TcpStream, task::JoinSet};
+use futures_util::{SinkExt as _, StreamExt as _, TryStreamExt as _, stream};
+use tokio::net::TcpStream;
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
     tungstenite::{Message, Utf8Bytes, client::IntoClientRequest as _, http::Uri, protocol::WebSocketConfig},
@@ -19,8 +19,8 @@ const LOBBY: &str = "bench-lobby";
 /// Nothing that is asked for here takes as long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Players that arrive at the same time.
-const AT_ONCE: usize = 64;
+/// Players that arrive, or rooms that are entered, at the same time.
+pub const AT_ONCE: usize = 64;
 
 /// Where the server is.
 #[derive(Clone, Debug)]
@@ -60,34 +60,23 @@ impl Server {
 
     /// Players in its lobby, in no particular order.
     pub async fn players(&self, count: usize) -> anyhow::Result<Vec<Player>> {
-        let mut players = Vec::with_capacity(count);
-        let mut arriving = JoinSet::new();
-        for number in 0..count {
-            if number >= AT_ONCE {
-                players.extend(arriving.join_next().await.transpose()?.transpose()?);
-            }
-            let server = self.clone();
-            arriving.spawn(async move { Player::arrive(&server).await });
-        }
-        while let Some(arrived) = arriving.join_next().await {
-            players.push(arrived??);
-        }
-        Ok(players)
+        stream::iter(0..count).map(|_| Player::arrive(self)).buffer_unordered(AT_ONCE).try_collect().await
     }
 
     /// `count` rooms with all their players in them; one list of players for each.
     pub async fn parties(&self, count: usize, party: &Party) -> anyhow::Result<Vec<Vec<Player>>> {
         let mut players = self.players(count * party.size).await?.into_iter();
-        let mut parties = Vec::with_capacity(count);
-        for number in 0..count {
+        let parties = (0..count).map(|number| {
             let mut members: Vec<Player> = players.by_ref().take(party.size).collect();
-            if !self.raw {
-                let party = Party { key: format!("{}-{number}", party.key), ..party.clone() };
-                enter(&mut members, &party).await?;
+            async move {
+                if !self.raw {
+                    let party = Party { key: format!("{}-{number}", party.key), ..party.clone() };
+                    enter(&mut members, &party).await?;
+                }
+                Ok(members)
             }
-            parties.push(members);
-        }
-        Ok(parties)
+        });
+        stream::iter(parties).buffer_unordered(AT_ONCE).try_collect().await
     }
 }
 
@@ -108,7 +97,7 @@ impl Player {
         let mut player = patiently("a connection", Player::connect(server)).await?;
         if !server.raw {
             player.say(r#"{"t":"hello"}"#.to_owned()).await?;
-            player.shown(LOBBY).await?;
+            player.shown_lobby().await?;
         }
         Ok(player)
     }
@@ -140,8 +129,13 @@ impl Player {
     /// Goes back to the lobby.
     pub async fn go_home(&mut self) -> anyhow::Result<()> {
         self.send("home", "null").await?;
+        self.shown_lobby().await
+    }
+
+    /// By its id: how its kind is called is for the server to say.
+    async fn shown_lobby(&mut self) -> anyhow::Result<()> {
         let lobby = format!(r#""room":"{}""#, RoomId::LOBBY);
-        self.shown_room(LOBBY, &lobby).await.map(drop)
+        self.shown_room("the lobby", &lobby).await.map(drop)
     }
 
     /// Waits until it is in a room of this kind; the frame that says so.
