@@ -13,6 +13,12 @@ mod stop;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
+
+/// Rooms come and go by the thousand. The C library's allocator keeps most of what a room had when it is put aside, 67 KiB
+/// of each; of this one's version 2 it is 16 KiB, and of version 3, 55 KiB. What is in use is 1.6 KiB.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Rooms for multiplayer software: durable, sandboxed, hot-swappable.
 #[derive(Debug, Parser)]
