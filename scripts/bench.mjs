@@ -315,7 +315,8 @@ function machine() {
   return [
     `- Machine: ${cpus()[0].model.trim()}, ${cpus().length} cores (${cores}), ${Math.round(totalmem() / 2 ** 30)} GiB; Linux ${release()}.`,
     `- When: ${new Date().toISOString().slice(0, 10)}, commit ${git("rev-parse", "--short=10", "HEAD")}${changed}.`,
-    `- How: \`just bench ${process.argv.slice(2).join(" ")}\`; ${options.rounds} rounds of ${seconds} s, medians; load average at the end ${readFileSync("/proc/loadavg", "utf8").split(" ")[0]}.`,
+    // Where the binary was is nobody else's business.
+    `- How: \`just bench ${process.argv.slice(2).filter((word, n, all) => ![word, all[n - 1]].includes("--bin")).join(" ")}\`; ${options.rounds} rounds of ${seconds} s, medians; load average at the end ${readFileSync("/proc/loadavg", "utf8").split(" ")[0]}.`,
   ].join("\n");
 }
 
