@@ -248,10 +248,7 @@ impl Life {
             self.send_now(edge, command);
             return Ok(());
         }
-        while self.outbox.held() >= MOST_HELD {
-            self.outbox.freeing().await?;
-            self.let_go();
-        }
+        self.hold_at_most(MOST_HELD - 1).await?;
         self.outbox.hold(edge, command, until);
         Ok(())
     }
@@ -262,6 +259,14 @@ impl Life {
         while let Some((edge, command)) = self.outbox.freed() {
             self.send_now(edge, command);
         }
+    }
+
+    async fn hold_at_most(&mut self, count: usize) -> Result<(), HostError> {
+        while self.outbox.held() > count {
+            self.outbox.freeing().await?;
+            self.let_go();
+        }
+        Ok(())
     }
 
     fn send_now(&mut self, edge: MachineId, command: EdgeCommand) {
@@ -461,10 +466,7 @@ impl Life {
     /// Not before the log has all that the records up to here caused: whoever goes on from what is stored does not
     /// cause it again.
     async fn hand_over(&mut self, update: RoomUpdate) -> Result<(), HostError> {
-        while self.outbox.held() > 0 {
-            self.outbox.freeing().await?;
-            self.let_go();
-        }
+        self.hold_at_most(0).await?;
         self.outbox.confirmed().await?;
         self.saving = Some(update.row.offset);
         self.host.counts.snapshots.inc();

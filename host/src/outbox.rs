@@ -26,18 +26,19 @@ pub const MOST_HELD: usize = 1024;
 
 #[derive(Debug, Default)]
 pub struct Outbox {
-    partitions: BTreeMap<u32, Partition>,
+    /// By partition, oldest first; those that are not confirmed yet.
+    appends: BTreeMap<u32, VecDeque<Numbered>>,
+    /// Appends that were ever put here.
+    put: u64,
     held: VecDeque<Held>,
     /// The last command to each edge: when it has arrived, so have all before it.
     sent: BTreeMap<MachineId, Sent>,
 }
 
-#[derive(Debug, Default)]
-struct Partition {
-    /// Appends that were put here, since the beginning.
-    put: u64,
-    /// The last of them, oldest first.
-    unconfirmed: VecDeque<Append>,
+#[derive(Debug)]
+struct Numbered {
+    number: u64,
+    append: Append,
 }
 
 /// An append.
@@ -56,15 +57,15 @@ struct Held {
 
 impl Outbox {
     pub fn put(&mut self, partition: u32, append: Append) -> Mark {
-        let appends = self.partitions.entry(partition).or_default();
-        appends.put += 1;
-        appends.unconfirmed.push_back(append);
-        Mark { partition, number: appends.put }
+        self.put += 1;
+        let number = self.put;
+        self.appends.entry(partition).or_default().push_back(Numbered { number, append });
+        Mark { partition, number }
     }
 
     /// Whether this append was confirmed when that was last looked at.
     pub fn has(&self, mark: Mark) -> bool {
-        self.partitions.get(&mark.partition).is_none_or(|appends| appends.has(mark.number))
+        self.appends.get(&mark.partition).is_none_or(|appends| is_past(appends, mark.number))
     }
 
     /// Holds a command back until the append is confirmed, or, without one, only behind those that are held already.
@@ -91,10 +92,10 @@ impl Outbox {
     /// As [`Outbox::check`].
     pub async fn freeing(&mut self) -> Result<(), AppendError> {
         let Some(mark) = self.held.front().and_then(|first| first.until) else { return Ok(()) };
-        let Some(appends) = self.partitions.get_mut(&mark.partition) else { return Ok(()) };
+        let Some(appends) = self.appends.get_mut(&mark.partition) else { return Ok(()) };
         poll_fn(|context| {
-            while !appends.has(mark.number) {
-                ready!(appends.poll_first(context))?;
+            while !is_past(appends, mark.number) {
+                ready!(poll_first(appends, context))?;
             }
             Poll::Ready(Ok(()))
         })
@@ -113,13 +114,14 @@ impl Outbox {
     /// When something is lost. In one partition, whatever was queued behind it is lost, too.
     pub fn check(&mut self) -> Result<(), AppendError> {
         let mut context = Context::from_waker(Waker::noop());
-        for appends in self.partitions.values_mut() {
-            while let Poll::Ready(confirmed) = appends.poll_first(&mut context) {
+        for appends in self.appends.values_mut() {
+            while let Poll::Ready(confirmed) = poll_first(appends, &mut context) {
                 if !confirmed? {
                     break;
                 }
             }
         }
+        self.appends.retain(|_, appends| !appends.is_empty());
         Ok(())
     }
 
@@ -129,8 +131,8 @@ impl Outbox {
     /// As [`Outbox::check`].
     pub async fn confirmed(&mut self) -> Result<(), HostError> {
         debug_assert!(self.held.is_empty(), "what is held has not even left");
-        for appends in self.partitions.values_mut() {
-            while poll_fn(|context| appends.poll_first(context)).await? {}
+        for append in std::mem::take(&mut self.appends).into_values().flatten() {
+            append.append.await?;
         }
         for sent in std::mem::take(&mut self.sent).into_values() {
             sent.await?;
@@ -139,16 +141,15 @@ impl Outbox {
     }
 }
 
-impl Partition {
-    fn has(&self, number: u64) -> bool {
-        number <= self.put - self.unconfirmed.len() as u64
-    }
+/// Whether this one and all before it are confirmed.
+fn is_past(appends: &VecDeque<Numbered>, number: u64) -> bool {
+    appends.front().is_none_or(|first| first.number > number)
+}
 
-    /// Resolves when the oldest append is confirmed, and with false if there is none.
-    fn poll_first(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, AppendError>> {
-        let Some(first) = self.unconfirmed.front_mut() else { return Poll::Ready(Ok(false)) };
-        ready!(Pin::new(first).poll(context))?;
-        self.unconfirmed.pop_front();
-        Poll::Ready(Ok(true))
-    }
+/// Resolves when the oldest append is confirmed, and with false if there is none.
+fn poll_first(appends: &mut VecDeque<Numbered>, context: &mut Context<'_>) -> Poll<Result<bool, AppendError>> {
+    let Some(first) = appends.front_mut() else { return Poll::Ready(Ok(false)) };
+    ready!(Pin::new(&mut first.append).poll(context))?;
+    appends.pop_front();
+    Poll::Ready(Ok(true))
 }
