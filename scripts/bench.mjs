@@ -56,8 +56,7 @@ const options = parseArgs({
 const { seconds, bin } = options;
 const wanted = options.only?.split(",");
 const isWanted = (name) => wanted === undefined || wanted.includes(name);
-/** `--only cluster` is all pairs there. */
-const anyPair = PAIRS.some(({ name }) => isWanted(name));
+const wantedPairs = PAIRS.filter(({ name }) => isWanted(name));
 
 // ---- processes ----
 
@@ -127,16 +126,17 @@ const median = (numbers) => {
 };
 
 async function pairs(fsync, rounds) {
+  if (wantedPairs.length === 0) return [];
   const [low, high] = [await floor(), await chorus({ fsync })];
-  const rows = await measured(low, high, rounds);
+  const rows = await measured(low, high, rounds, wantedPairs);
   await Promise.all([stop(low), stop(high)]);
   return rows;
 }
 
-/** Each pair, `rounds` times. The two servers are up all the time; the one that is not asked does nothing. */
-async function measured(low, high, rounds) {
+/** Each of these pairs, `rounds` times. The two servers are up all the time; the one that is not asked does nothing. */
+async function measured(low, high, rounds, all) {
   const rows = [];
-  for (const pair of PAIRS.filter(({ name }) => isWanted(name) || !anyPair)) {
+  for (const pair of all) {
     const runs = [];
     for (let round = 0; round < rounds; round++) {
       const atFloor = await load(low, pair.floor ?? pair.args, { raw: true, path: pair.path });
@@ -174,7 +174,9 @@ async function cluster(rounds) {
     const brokers = services.addresses.kafka;
     const hops = [];
     for (let round = 0; round < rounds; round++) hops.push((await broker(brokers)).p50);
-    const rows = await measured(low, { address, pid: system.edges[0].pid }, rounds);
+    // `--only cluster` is all of them.
+    const all = wantedPairs.length > 0 ? wantedPairs : PAIRS;
+    const rows = await measured(low, { address, pid: system.edges[0].pid }, rounds, all);
     hops.push((await broker(brokers)).p50);
     return { rows, hop: median(hops) };
   } finally {
@@ -331,7 +333,7 @@ function write(text) {
 async function main() {
   if (options.help) return console.log(HELP);
   if (!existsSync(bin)) throw new Error(`${bin} is not there: cargo build --release -p chorus`);
-  const background = anyPair ? await pairs("background", Number(options.rounds)) : [];
+  const background = await pairs("background", Number(options.rounds));
   const always = isWanted("always") ? await pairs("always", 1) : undefined;
   const brokered = isWanted("cluster") ? await cluster(Number(options.rounds)) : undefined;
   const used = isWanted("memory") ? await memory() : undefined;
