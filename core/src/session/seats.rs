@@ -306,7 +306,10 @@ impl Session {
             self.refuse_move(from, format!("a session can be in {MAX_ROOMS} rooms at most").into(), now);
         } else {
             match self.seat_mut(to) {
-                Some(seat) if seat.state == SeatState::Leaving => seat.state = SeatState::Joining,
+                Some(seat) if seat.state == SeatState::Leaving => {
+                    seat.state = SeatState::Joining;
+                    self.end_moves_from(to);
+                }
                 Some(_) => {}
                 None => self.add_seat(to, now),
             }
@@ -337,17 +340,18 @@ impl Session {
     }
 
     fn on_admitted(&mut self, room: RoomId, from: Option<Source>) {
+        let known = from.map_or(!self.is_moving_to(room), |from| self.is_moving(from, room));
         let Some(seat) = self.seat_mut(room) else { return };
-        let goes_on = seat.state == SeatState::Leaving;
-        if !goes_on {
+        // Of a room that it is about to enter, or to leave, the answer to what is known to be asked. Others are echoes: a
+        // host that has taken over says again what let the session in earlier.
+        if seat.state != SeatState::Member && !known {
+            return;
+        }
+        if seat.state != SeatState::Leaving {
             seat.state = SeatState::Member;
             seat.certain = true;
         }
         let Some(from) = from else { return };
-        // Of a room that it is about to leave again, the answer to what is known to be asked; others are echoes.
-        if goes_on && !self.is_moving(from, room) {
-            return;
-        }
         if let Some(asked) = self.expected_answer(from, room) {
             asked.state = MoveState::Admitted;
             self.leave_source(from.room);
@@ -459,9 +463,7 @@ impl Session {
     fn vacate(&mut self, room: RoomId, reason: LeaveReason) {
         let Some(at) = self.seats.iter().position(|seat| seat.room == room) else { return };
         let seat = self.seats.remove(at);
-        for asked in self.moves.iter_mut().filter(|asked| asked.from.room == room) {
-            asked.over = true;
-        }
+        self.end_moves_from(room);
         if seat.synced && !seat.left {
             self.send_left(room, seat.seen, reason);
         }
@@ -480,6 +482,12 @@ impl Session {
         self.past.push_back(Past { room, seen: seat.seen });
         if self.past.len() > REMEMBERED {
             self.past.pop_front();
+        }
+    }
+
+    fn end_moves_from(&mut self, room: RoomId) {
+        for asked in self.moves.iter_mut().filter(|asked| asked.from.room == room) {
+            asked.over = true;
         }
     }
 

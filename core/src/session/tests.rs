@@ -459,6 +459,28 @@ fn a_room_that_moves_its_member_back_before_it_has_left_gets_it_back() {
     assert_eq!(story.outputs(), [leave(GAME, LeaveReason::Moved)]);
 }
 
+/// It was moved back before the lobby had heard that it left, and the lobby's host has died: the next one says everything
+/// again, from how the session came to the lobby the first time.
+#[test]
+fn an_echo_of_an_earlier_admission_is_no_answer_to_a_join_that_has_none_yet() {
+    let mut story = Story::in_lobby();
+    story.ask_move(GAME, number(9));
+    story.on(Input::Stored { room: GAME, done: true });
+    story.admitted(GAME, number(9));
+    let back = Source { room: GAME, number: Number { offset: 3, index: 1 } };
+    story.command(EdgeCommand::Join { session: ANA, connection: HERE, room: LOBBY, options: Json::null(), from: back });
+    story.on(Input::Stored { room: LOBBY, done: true });
+    story.outputs();
+    story.command(EdgeCommand::Admitted { session: ANA, connection: HERE, room: LOBBY, from: None });
+    story.ask_move(GAME, number(9));
+    story.leave(LOBBY);
+    assert_eq!(story.outputs(), [], "all of it was before");
+    story.command(EdgeCommand::Admitted { session: ANA, connection: HERE, room: LOBBY, from: Some(back) });
+    assert_eq!(story.outputs(), [leave(GAME, LeaveReason::Moved)]);
+    story.ask_move(GAME, number(9));
+    assert_eq!(story.outputs(), [], "also when the echo comes later");
+}
+
 #[test]
 fn rooms_are_bounded() {
     let mut story =
