@@ -38,8 +38,9 @@ export function check(history) {
     acknowledgedMovesStand,
   ];
   const all = [movesAreSomebodys, playersAgree];
-  const walkedOut = roundsBeforeWalkingOut(history.players);
-  const games = (player) => player.games.map((game) => ({ ...game, rounds: game.rounds.slice(0, walkedOut.get(game.room)) }));
+  const meant = roundsBeforeWalkingOut(history.players);
+  const meantOf = (game) => ({ ...game, walkedOut: meant.get(game.room), rounds: game.rounds.slice(0, meant.get(game.room)) });
+  const games = (player) => player.games.map(meantOf);
   const players = history.players.map((player) => ({ ...player, frames: player.frames.map(flat), games: games(player) }));
   return [
     ...players.flatMap((player) => perPlayer.flatMap((rule) => rule(player))),
@@ -218,7 +219,8 @@ export function playersAgree(players) {
     if (JSON.stringify(a) !== JSON.stringify(b))
       found.push(violation("players disagree", `${one.name} and ${other.name}`, `${room}: ${a} or ${b}`));
   }
-  for (const { name, room, rounds } of watched(players)) {
+  for (const { name, room, rounds, walkedOut } of watched(players)) {
+    if (walkedOut !== undefined) continue; // It may have seen the end of nobody's game.
     const known = new Set((byRoom.get(room) ?? []).flatMap((seat) => seat.rounds.map(({ final }) => outcome(final))));
     const strange = rounds.filter(({ final }) => final !== null && !known.has(outcome(final)));
     for (const { final } of strange)

@@ -135,6 +135,15 @@ test("a rematch that somebody did not wait for any more is nobody's game", () =>
   assert.notDeepEqual(check(fine), []);
 });
 
+test("whoever watches may see the end of a rematch that is nobody's game", () => {
+  const fine = history();
+  const gone = { board: Array(9).fill(null), winner: 1, line: null };
+  fine.players[0].games[0].walkedOut = 2;
+  fine.players[1].games[0].rounds.push({ sends: [], final: gone, timedOut: false });
+  fine.players[2].games[0].rounds = [{ sends: [], final: gone, timedOut: false }];
+  assert.deepEqual(check(fine), []);
+});
+
 test("a move whose answer is lost may be on the board, or not", () => {
   const fine = history();
   Object.assign(fine.players[0].games[0].rounds[0].sends[0], { outcome: "error", code: "applied" });
