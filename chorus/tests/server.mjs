@@ -4,9 +4,7 @@
  * `CHORUS_BIN` names the binary; one that ends in `.mjs` is run by Node (the stand-in of `page/`).
  */
 
-import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -75,14 +73,4 @@ export class Server {
   async #forget() {
     if (this.temporary) await rm(this.data, { recursive: true, force: true });
   }
-}
-
-/** A port of loopback that nobody uses just now. */
-export async function freePort() {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address();
-  probe.close();
-  await once(probe, "close");
-  return port;
 }

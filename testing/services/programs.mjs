@@ -4,8 +4,9 @@
  */
 
 import { spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { delimiter, join } from "node:path";
 
@@ -92,12 +93,36 @@ export async function until(what, child, ask, withinMs = 60_000) {
   }
 }
 
-/** Ports of loopback that nobody uses just now. */
-export async function freePorts(count) {
-  const probes = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(probes.map((probe) => once(probe, "listening")));
-  const ports = probes.map((probe) => probe.address().port);
-  probes.forEach((probe) => probe.close());
-  await Promise.all(probes.map((probe) => once(probe, "close")));
-  return ports;
+/**
+ * A port of loopback that nobody uses just now, and that the system gives to nobody who does not ask for it: neither to a
+ * connection nor to a listener without a port. So whoever is told of it may take its time, and may come back to it.
+ */
+export async function freePort() {
+  for (;;) {
+    const port = LOWEST_PORT + randomInt(firstOfTheSystem() - LOWEST_PORT);
+    if (given.has(port)) continue;
+    given.add(port);
+    if (await isFree(port)) return port;
+  }
+}
+
+export const freePorts = (count) => Promise.all(Array.from({ length: count }, freePort));
+
+const LOWEST_PORT = 10_000;
+/** Those that this process was told of: nobody may listen on them yet. */
+const given = new Set();
+
+/** Linux says it; elsewhere it is not below this. */
+function firstOfTheSystem() {
+  const range = "/proc/sys/net/ipv4/ip_local_port_range";
+  const first = existsSync(range) ? Number.parseInt(readFileSync(range, "utf8"), 10) : 32_768;
+  if (first < LOWEST_PORT + 1000) throw new Error(`${range} leaves no ports for tests: it must begin above ${LOWEST_PORT + 1000}`);
+  return first;
+}
+
+async function isFree(port) {
+  const probe = createServer().listen(port, "127.0.0.1");
+  const free = await once(probe, "listening").then(() => true, () => false);
+  if (free) await new Promise((resolve) => probe.close(resolve));
+  return free;
 }

@@ -12,9 +12,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
-import { run } from "../../../testing/services/programs.mjs";
+import { freePort, run } from "../../../testing/services/programs.mjs";
 import { Services } from "../../../testing/services/services.mjs";
-import { freePort } from "../server.mjs";
 import { createDatabase } from "./database.mjs";
 import { Machine } from "./machine.mjs";
 import { Operator } from "./operator.mjs";

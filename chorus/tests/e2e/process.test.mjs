@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { freePort, Server } from "../server.mjs";
+import { freePort } from "../../../testing/services/programs.mjs";
+import { Server } from "../server.mjs";
 import { Player, pair, play } from "./people.mjs";
 
 /** A story with a server of its own. */

@@ -9,7 +9,8 @@
  *     stop()      ends it, and whatever it kept goes
  */
 
-import { freePort, Server } from "../server.mjs";
+import { freePort } from "../../../testing/services/programs.mjs";
+import { Server } from "../server.mjs";
 
 export async function startSystem() {
   const { startSystem: start } = process.env.CHORUS_SYSTEM ? await import(process.env.CHORUS_SYSTEM) : { startSystem: embedded };

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
-import { freePort, Server } from "../server.mjs";
+import { freePort } from "../../../testing/services/programs.mjs";
+import { Server } from "../server.mjs";
 import { launch, onTurn, pair, Person, PHONE, screenshotFolder } from "./browser.mjs";
 
 const WIN_FOR_FIRST = [[0, 3], [1, 4], [2]];

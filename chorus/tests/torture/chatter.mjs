@@ -17,7 +17,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-import { freePort, Server } from "../server.mjs";
+import { freePort } from "../../../testing/services/programs.mjs";
+import { Server } from "../server.mjs";
 import { check } from "./checker.mjs";
 import { Player } from "./player.mjs";
 import { random } from "./random.mjs";

@@ -14,7 +14,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 
-import { freePort, Server } from "../server.mjs";
+import { freePort } from "../../../testing/services/programs.mjs";
+import { Server } from "../server.mjs";
 import { audit } from "./audit.mjs";
 import { check } from "./checker.mjs";
 import { random } from "./random.mjs";
