@@ -9,6 +9,7 @@ mod logging;
 mod operate;
 mod page;
 mod stop;
+mod words;
 
 use std::process::ExitCode;
 
@@ -75,7 +76,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("chorus: {error:#}");
+            eprintln!("chorus: {}", words::of(&error));
             ExitCode::FAILURE
         }
     }

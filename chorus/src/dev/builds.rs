@@ -75,7 +75,8 @@ impl Builds {
         match self.build(&kinds, board).await {
             Ok(built) => built,
             Err(error) => {
-                kinds.iter().for_each(|kind| board.tell(kind, State::BuildFailed { message: format!("{error:#}") }));
+                let message = crate::words::of(&error);
+                kinds.iter().for_each(|kind| board.tell(kind, State::BuildFailed { message: message.clone() }));
                 Vec::new()
             }
         }

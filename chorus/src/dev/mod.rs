@@ -200,7 +200,7 @@ impl Dev {
         let built = self.builds.after(&changed, self.publisher.board()).await;
         for component in built {
             if let Err(error) = self.publisher.publish(component).await {
-                tracing::error!("{error:#}");
+                tracing::error!("{}", crate::words::of(&error));
             }
         }
     }

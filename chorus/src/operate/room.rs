@@ -216,7 +216,7 @@ async fn events(options: EventsOptions) -> anyhow::Result<()> {
             // What was never there is not waited for.
             Err(error) if !options.follow || !connected => return Err(error),
             Ok(()) => eprintln!("chorus: the monitor has ended the line; trying again"),
-            Err(error) => eprintln!("chorus: {error:#}; trying again"),
+            Err(error) => eprintln!("chorus: {}; trying again", crate::words::of(&error)),
         }
         tokio::time::sleep(AGAIN).await;
     }
