@@ -306,6 +306,9 @@ function others(used, swapped, beside) {
   if (beside) {
     lines.push(`- A room beside one that loops for ever: p50 ${value(beside, "p50 alone", "µs")} alone and ${value(beside, "p50 beside a loop", "µs")} beside it; p99 ${value(beside, "p99 alone", "µs")} and ${value(beside, "p99 beside a loop", "µs")}.`);
   }
+  if (used) {
+    lines.push(`- Of rooms that were all active at the same time and put aside together, ${value(used, "memory of a room that others were active with", "KiB")} each stay with the process until others use them.`);
+  }
   if (used) lines.push(`- The first message to a room that was put aside is answered after ${value(used, "p50 of waking", "µs")} (p50).`);
   return lines.join("\n");
 }

@@ -112,7 +112,7 @@ async fn come_and_go(mut player: Player, window: Window, latencies: Latencies) -
         player.enter(&party).await?;
         player.ask("echo", WORDS).await?;
         latencies.record(&window, began);
-        player.go_home().await?;
+        player.go_home("home").await?;
     }
     Ok(())
 }

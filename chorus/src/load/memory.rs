@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
@@ -18,6 +19,9 @@ use super::{
 /// Connections, or rooms, that come before anything is measured: what the first one needs is not each one's.
 const BEFORE: usize = 50;
 
+/// How many times as many rooms are put aside later, and measured.
+const LATER: usize = 3;
+
 /// What was done has settled by then: tasks have ended, snapshots are stored.
 const SETTLE: Duration = Duration::from_secs(2);
 
@@ -33,28 +37,63 @@ pub async fn idle(bench: &Bench, clients: usize) -> anyhow::Result<Report> {
 }
 
 /// `rooms` games, each played to its end once. Then nobody moves, until the rooms have been put aside; then some go on.
+///
+/// What a room costs that was put aside is measured by [`LATER`] times as many, which come and go after these and as many
+/// others: what so many rooms leave behind that were active *at the same time* is used by those who come next, and is a
+/// figure of its own.
 pub async fn rooms(bench: &Bench, rooms: usize, hibernate_after: Duration) -> anyhow::Result<Report> {
     let pid = bench.pid()?;
-    let mut waiting = JoinSet::new();
-    for game in games_of(bench.server.players(2 * BEFORE).await?, "first").await? {
-        for player in game.into_players() {
-            waiting.spawn(player.idle());
-        }
+    let mut others = JoinSet::new();
+    for player in in_games(bench.server.players(2 * BEFORE).await?, "first").await?.into_iter().flatten() {
+        others.spawn(player.idle());
     }
     fill_the_log(bench).await?;
-    // They have been here before: what is measured is the rooms, not their players.
-    let lobby = bench.server.players(2 * rooms).await?;
-    sleep(hibernate_after).await;
+    let mut players = played_before(bench, rooms * (2 + LATER)).await?;
+    quiet(&mut players, hibernate_after).await?;
     let before = settled(pid).await?;
-    let games = games_of(lobby, "game").await?;
+    let mut waiting = players.split_off(2 * rooms);
+    let mut played = in_games(players, "game").await?;
     let active = settled(pid).await?;
-    let mut games: Vec<[Player; 2]> = games.into_iter().map(Game::into_players).collect();
-    sleep(hibernate_after).await;
+    quiet(played.iter_mut().flatten().chain(&mut waiting), hibernate_after).await?;
     let aside = settled(pid).await?;
+    let mut settled_down = aside;
+    for wave in 0..=LATER {
+        let rest = waiting.split_off(2 * rooms);
+        played.extend(in_games(std::mem::replace(&mut waiting, rest), &format!("later-{wave}")).await?);
+        quiet(played.iter_mut().flatten().chain(&mut waiting), hibernate_after).await?;
+        if wave == 0 {
+            settled_down = settled(pid).await?;
+        }
+    }
+    let all_aside = settled(pid).await?;
     let mut figures = each("active room", before, active, rooms);
-    figures.extend(each("hibernated room", before, aside, rooms));
-    figures.push(Figure::new("p50 of waking", woken(&mut games).await?, "µs"));
-    Ok(Report::new("rooms", format!("{rooms} rooms of tic-tac-toe, two players in each"), figures))
+    figures.extend(each("hibernated room", settled_down, all_aside, LATER * rooms));
+    figures.extend(each("room that others were active with", before, aside, rooms));
+    figures.push(Figure::new("p50 of waking", woken(&mut played).await?, "µs"));
+    Ok(Report::new(
+        "rooms",
+        format!("{rooms} rooms of tic-tac-toe, two players in each, and {} later", (1 + LATER) * rooms),
+        figures,
+    ))
+}
+
+/// Players of so many games, back in the lobby: what is measured is the rooms, and not what a player's connection needs who
+/// has never played.
+async fn played_before(bench: &Bench, games: usize) -> anyhow::Result<Vec<Player>> {
+    let mut back = Vec::new();
+    for game in 0..games {
+        for mut players in in_games(bench.server.players(2).await?, &format!("before-{game}")).await? {
+            for player in &mut players {
+                player.go_home("leave").await?;
+            }
+            back.extend(players);
+        }
+        // Whoever does not answer pings is not here for long.
+        if game % 500 == 499 {
+            quiet(&mut back, Duration::from_millis(100)).await?;
+        }
+    }
+    Ok(back)
 }
 
 /// The newest records are kept in memory up to a bound; from here on that is reached, and does not count for a room.
@@ -75,16 +114,22 @@ async fn fill_the_log(bench: &Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Rooms whose first game is over and whose second one has begun.
-async fn games_of(players: Vec<Player>, key: &str) -> anyhow::Result<Vec<Game>> {
+/// The players of rooms whose first game is over and whose second one has begun. One room after the other.
+async fn in_games(players: Vec<Player>, key: &str) -> anyhow::Result<Vec<[Player; 2]>> {
     let mut players = players.into_iter();
     let mut games = Vec::new();
     while players.len() > 0 {
         let mut party: Vec<Player> = players.by_ref().take(2).collect();
         enter(&mut party, &Party { key: format!("{key}-{}", games.len()), ..games::party() }).await?;
-        games.push(Game::of(party).await?);
+        games.push(Game::of(party).await?.into_players());
     }
     Ok(games)
+}
+
+/// Nobody says anything for this time.
+async fn quiet(players: impl IntoIterator<Item = &mut Player>, time: Duration) -> anyhow::Result<()> {
+    let then = Instant::now() + time;
+    try_join_all(players.into_iter().map(|player| player.idle_until(then))).await.map(drop)
 }
 
 /// Microseconds that the first message to a room that was put aside takes, the median of a hundred.

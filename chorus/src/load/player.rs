@@ -7,7 +7,10 @@ use std::{fmt::Write as _, net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::{Context as _, anyhow, bail};
 use chorus_core::ids::RoomId;
 use futures_util::{SinkExt as _, StreamExt as _, TryStreamExt as _, stream};
-use tokio::net::TcpStream;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
     tungstenite::{Message, Utf8Bytes, client::IntoClientRequest as _, http::Uri, protocol::WebSocketConfig},
@@ -126,9 +129,9 @@ impl Player {
         self.shown(party.kind).await.map(drop)
     }
 
-    /// Goes back to the lobby.
-    pub async fn go_home(&mut self) -> anyhow::Result<()> {
-        self.send("home", "null").await?;
+    /// Goes back to the lobby, by this word to the room.
+    pub async fn go_home(&mut self, word: &str) -> anyhow::Result<()> {
+        self.send(word, "null").await?;
         self.shown_lobby().await
     }
 
@@ -208,6 +211,16 @@ impl Player {
     pub async fn idle(mut self) -> anyhow::Result<()> {
         loop {
             self.next().await?;
+        }
+    }
+
+    /// Listens until then, and answers pings.
+    pub async fn idle_until(&mut self, then: Instant) -> anyhow::Result<()> {
+        loop {
+            match timeout_at(then, self.next()).await {
+                Ok(frame) => drop(frame?),
+                Err(_) => return Ok(()),
+            }
         }
     }
 
