@@ -153,3 +153,67 @@ fn poll_first(appends: &mut VecDeque<Numbered>, context: &mut Context<'_>) -> Po
     appends.pop_front();
     Poll::Ready(Ok(true))
 }
+
+#[cfg(test)]
+mod tests {
+    use chorus_bus::{Bus, embedded};
+    use chorus_core::{
+        command::{Record, RoomCommand},
+        ids::{RoomId, SessionId, Time},
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_held_leaves_in_order_once_the_append_is_confirmed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let bus = embedded::open(embedded::Options::new(dir.path().join("data"))).await.expect("a log");
+        let mut outbox = Outbox::default();
+        let mark = put(&mut outbox, &bus);
+        outbox.hold(edge(1), command(1), Some(mark));
+        outbox.hold(edge(2), command(2), None);
+        assert!(outbox.freed().is_none(), "it was not confirmed yet");
+        assert_eq!(outbox.held(), 2, "nor goes what needs no append, for it is behind one that does");
+        outbox.freeing().await.expect("the log takes it");
+        let freed: Vec<_> = std::iter::from_fn(|| outbox.freed()).collect();
+        assert_eq!(freed, [(edge(1), command(1)), (edge(2), command(2))]);
+        assert_eq!(outbox.held(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_append_counts_as_confirmed_only_when_all_before_it_are() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let bus = embedded::open(embedded::Options::new(dir.path().join("data"))).await.expect("a log");
+        let mut outbox = Outbox::default();
+        let (first, second) = (put(&mut outbox, &bus), put(&mut outbox, &bus));
+        outbox.hold(edge(1), command(1), Some(second));
+        outbox.freeing().await.expect("the log takes it");
+        assert!(outbox.has(first) && outbox.has(second));
+    }
+
+    #[tokio::test]
+    async fn a_log_that_has_stopped_is_an_error_and_frees_nothing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let bus = embedded::open(embedded::Options::new(dir.path().join("data"))).await.expect("a log");
+        bus.clone().close().await.expect("it ends in order");
+        let mut outbox = Outbox::default();
+        let mark = put(&mut outbox, &bus);
+        outbox.hold(edge(1), command(1), Some(mark));
+        outbox.freeing().await.expect_err("it takes nothing any more");
+        assert!(outbox.freed().is_none());
+    }
+
+    fn put(outbox: &mut Outbox, bus: &Bus) -> Mark {
+        let room = RoomId(7);
+        let record = Record { room, time: Time(1), command: RoomCommand::Close { reason: "over".into() } };
+        outbox.put(0, bus.append(&record))
+    }
+
+    fn edge(number: u8) -> MachineId {
+        MachineId(format!("edge-{number}").into())
+    }
+
+    fn command(number: u128) -> EdgeCommand {
+        EdgeCommand::Replaced { session: SessionId(number) }
+    }
+}

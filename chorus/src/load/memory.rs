@@ -19,27 +19,30 @@ use super::{
 /// Connections, or rooms, that come before anything is measured: what the first one needs is not each one's.
 const BEFORE: usize = 50;
 
-/// How many times as many rooms are put aside later, and measured.
+/// How many times as many rooms are put aside until what the first ones left behind is settled.
+const EARLIER: usize = 2;
+
+/// How many times as many rooms are put aside then, and measured.
 const LATER: usize = 3;
 
 /// What was done has settled by then: tasks have ended, snapshots are stored.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// `clients` players in the lobby who say nothing.
+/// `clients` players in the lobby who say nothing, after as many others: those use what the start has left behind.
 pub async fn idle(bench: &Bench, clients: usize) -> anyhow::Result<Report> {
     let pid = bench.pid()?;
-    let _first = bench.server.players(BEFORE).await?;
+    let _first = bench.server.players(clients).await?;
     let before = settled(pid).await?;
     let _players = bench.server.players(clients).await?;
     let after = settled(pid).await?;
     let figures = each("connection", before, after, clients);
-    Ok(Report::new("idle", format!("{clients} players in the lobby"), figures))
+    Ok(Report::new("idle", format!("{clients} players in the lobby, and as many before"), figures))
 }
 
 /// `rooms` games, each played to its end once. Then nobody moves, until the rooms have been put aside; then some go on.
 ///
-/// What a room costs that was put aside is measured by [`LATER`] times as many, which come and go after these and as many
-/// others: what so many rooms leave behind that were active *at the same time* is used by those who come next, and is a
+/// What a room costs that was put aside is measured by [`LATER`] times as many, which come and go after these and
+/// [`EARLIER`] times as many others: what so many rooms leave behind that were active *at the same time* is used by those who come next, and is a
 /// figure of its own.
 pub async fn rooms(bench: &Bench, rooms: usize, hibernate_after: Duration) -> anyhow::Result<Report> {
     let pid = bench.pid()?;
@@ -48,7 +51,7 @@ pub async fn rooms(bench: &Bench, rooms: usize, hibernate_after: Duration) -> an
         others.spawn(player.idle());
     }
     fill_the_log(bench).await?;
-    let mut players = played_before(bench, rooms * (2 + LATER)).await?;
+    let mut players = played_before(bench, rooms * (1 + EARLIER + LATER)).await?;
     quiet(&mut players, hibernate_after).await?;
     let before = settled(pid).await?;
     let mut waiting = players.split_off(2 * rooms);
@@ -57,11 +60,11 @@ pub async fn rooms(bench: &Bench, rooms: usize, hibernate_after: Duration) -> an
     quiet(played.iter_mut().flatten().chain(&mut waiting), hibernate_after).await?;
     let aside = settled(pid).await?;
     let mut settled_down = aside;
-    for wave in 0..=LATER {
+    for wave in 0..EARLIER + LATER {
         let rest = waiting.split_off(2 * rooms);
         played.extend(in_games(std::mem::replace(&mut waiting, rest), &format!("later-{wave}")).await?);
         quiet(played.iter_mut().flatten().chain(&mut waiting), hibernate_after).await?;
-        if wave == 0 {
+        if wave + 1 == EARLIER {
             settled_down = settled(pid).await?;
         }
     }
@@ -72,7 +75,7 @@ pub async fn rooms(bench: &Bench, rooms: usize, hibernate_after: Duration) -> an
     figures.push(Figure::new("p50 of waking", woken(&mut played).await?, "µs"));
     Ok(Report::new(
         "rooms",
-        format!("{rooms} rooms of tic-tac-toe, two players in each, and {} later", (1 + LATER) * rooms),
+        format!("{rooms} rooms of tic-tac-toe, two players in each, and {} later", (EARLIER + LATER) * rooms),
         figures,
     ))
 }
