@@ -183,7 +183,10 @@ impl Connection {
     fn read(&mut self, context: &mut Context<'_>) -> Result<(), Over> {
         while matches!(self.state, State::Open | State::Closing) {
             match Pin::new(&mut self.socket).poll_next(context) {
-                Poll::Pending => return Ok(()),
+                Poll::Pending => {
+                    self.line.greet(&self.hub);
+                    return Ok(());
+                }
                 Poll::Ready(Some(Ok(message))) => self.on_message(message),
                 Poll::Ready(Some(Err(error))) => self.on_error(&error)?,
                 Poll::Ready(None) => return Err(Over),

@@ -13,6 +13,7 @@ use std::{
 
 use chorus_core::{
     command::Record,
+    frame::Hello,
     ids::{ConnectionId, RoomId, SessionId, Time},
     session::{Input, Outgoing, Output, Session, Store as Write},
 };
@@ -36,6 +37,8 @@ struct Inner {
     /// Writes to the store that wait for the one before them.
     writes: VecDeque<Write>,
     writing: bool,
+    /// Whose session this is, is to be found out.
+    hello: Option<Box<Hello>>,
     /// Messages whose answers are timed, oldest first; the others are not.
     asked: VecDeque<(u64, Instant)>,
 }
@@ -80,6 +83,7 @@ impl Line {
             waker: None,
             writes: VecDeque::new(),
             writing: false,
+            hello: None,
             asked: VecDeque::new(),
         };
         Line { number, inner: Mutex::new(inner) }
@@ -118,7 +122,7 @@ impl Line {
                 hub.counts.closes.get_or_create(&Code { code: code.code() }).inc();
                 inner.outbox.close(code, reason);
             }
-            Output::Hello(hello) => identify::open(hub.clone(), self.clone(), *hello),
+            Output::Hello(hello) => inner.hello = Some(hello),
             Output::Append { room, command, id } => {
                 if let Some(id) = id {
                     hub.counts.messages.inc();
@@ -135,6 +139,17 @@ impl Line {
                     writes::run(hub.clone(), self.clone());
                 }
             }
+        }
+    }
+
+    /// All that has come was read, and the client has not left: its `hello` is looked into. Of a client that has, it must
+    /// not be, for it may have come by another edge since; this one would take the session away from there.
+    pub fn greet(self: &Arc<Self>, hub: &Arc<Hub>) {
+        let mut inner = self.lock();
+        let hello = inner.hello.take().filter(|_| !inner.session.is_over());
+        drop(inner);
+        if let Some(hello) = hello {
+            identify::open(hub.clone(), self.clone(), *hello);
         }
     }
 

@@ -327,6 +327,11 @@ impl Session {
         };
         self.outputs.push_back(Output::Send(Outgoing::Text(welcome.text())));
         self.unconfirmed = recovered.is_some();
+        if self.unconfirmed {
+            // Its answer makes the old token void. Until then whoever still has that (an edge that stood still, with this
+            // client's earlier `hello` before it) takes the session away from here, and the new token is worth nothing.
+            self.outputs.push_back(Output::Ping);
+        }
         self.next_ping = now.plus(self.limits.ping_ms);
         self.phase = Phase::Open(Who { session, player, recovered: recovered.is_some() });
         match recovered {

@@ -56,9 +56,10 @@ fn a_session_that_comes_back_asks_its_rooms_for_what_it_has_not() {
     story.on(Input::Opened(resumed(&[LOBBY, GAME])));
     let outputs = story.outputs();
     assert!(text(&outputs[0]).contains(r#""recovered":true"#));
-    assert_eq!(outputs[1..3], [reconnect(LOBBY, None), reconnect(GAME, Some(5))]);
-    assert_eq!(text(&outputs[3]), left(RoomId(9), 3), "a room that nobody knows of any more is over");
-    assert_eq!(outputs.len(), 4);
+    assert_eq!(outputs[1], Output::Ping, "its old token is to be void soon");
+    assert_eq!(outputs[2..4], [reconnect(LOBBY, None), reconnect(GAME, Some(5))]);
+    assert_eq!(text(&outputs[4]), left(RoomId(9), 3), "a room that nobody knows of any more is over");
+    assert_eq!(outputs.len(), 5);
     story.deliver(GAME, 6, event(GAME));
     story.expect_seq(6);
 }
