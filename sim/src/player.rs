@@ -1,0 +1,193 @@
+//! A client: it comes to the lobby, plays, comes back; and resumes and resends as `clients/js` does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chorus_core::ids::{RoomId, Time};
+use serde_json::{Value, json};
+
+use crate::script::HITS;
+
+/// Whoever waits so long for an answer, in milliseconds, comes by another way.
+const PATIENCE_MS: u64 = 5_000;
+
+/// Asked again after so long.
+const ASK_AGAIN_MS: u64 = 3_000;
+
+#[derive(Debug, Default)]
+pub struct Player {
+    /// What takes its session up again.
+    resume: Option<String>,
+    welcomed: bool,
+    rooms: BTreeMap<String, Seen>,
+    /// In the order of their latest `room` frames.
+    order: Vec<String>,
+    next_id: u64,
+    pending: BTreeMap<u64, Pending>,
+    answered: BTreeSet<u64>,
+    connected_at: Time,
+    asked: Option<(String, Time)>,
+    pub ended: BTreeSet<String>,
+    pub frames: usize,
+    pub resumes: usize,
+}
+
+#[derive(Debug)]
+struct Seen {
+    seq: u64,
+    kind: String,
+    hits: u64,
+}
+
+#[derive(Debug)]
+struct Pending {
+    text: String,
+    since: Time,
+}
+
+/// What a player does next.
+#[derive(Debug)]
+pub enum Wish {
+    Say(String),
+    /// Its connection has not answered for too long.
+    GoAnotherWay,
+    Wait,
+}
+
+impl Player {
+    pub fn hello(&mut self, now: Time) -> String {
+        self.connected_at = now;
+        self.welcomed = false;
+        match &self.resume {
+            None => json!({ "t": "hello", "name": "Ana" }).to_string(),
+            Some(session) => {
+                let last: BTreeMap<&String, u64> = self.order.iter().map(|room| (room, self.rooms[room].seq)).collect();
+                json!({ "t": "hello", "resume": session, "last": last }).to_string()
+            }
+        }
+    }
+
+    /// A frame has come. What is to be said to it; or what is wrong with it.
+    pub fn sees(&mut self, text: &str, now: Time) -> Result<Vec<String>, String> {
+        self.frames += 1;
+        let frame: Value = serde_json::from_str(text).map_err(|error| format!("{error}: {text}"))?;
+        let kind = frame["t"].as_str().unwrap_or_default();
+        if kind == "welcome" {
+            return self.welcome(&frame, now);
+        }
+        if let (Some(room), Some(seq)) = (frame["room"].as_str(), frame["seq"].as_u64()) {
+            self.count(room, seq, kind, text)?;
+        }
+        match (kind, frame["id"].as_u64()) {
+            ("reply", Some(id)) if !self.answered.insert(id) => return Err(format!("a second reply: {text}")),
+            ("reply" | "error", Some(id)) => drop(self.pending.remove(&id)),
+            _ => {}
+        }
+        self.look(&frame, kind);
+        Ok(Vec::new())
+    }
+
+    fn welcome(&mut self, frame: &Value, now: Time) -> Result<Vec<String>, String> {
+        let recovered = frame["recovered"] == json!(true);
+        if self.resume.is_some() && !recovered {
+            return Err("its session is lost".to_owned());
+        }
+        self.resumes += usize::from(recovered);
+        self.welcomed = true;
+        self.resume = frame["resume"].as_str().map(str::to_owned);
+        for pending in self.pending.values_mut() {
+            pending.since = now;
+        }
+        Ok(self.pending.values().map(|pending| pending.text.clone()).collect())
+    }
+
+    fn count(&mut self, room: &str, seq: u64, kind: &str, text: &str) -> Result<(), String> {
+        let last = self.rooms.get(room).map_or(0, |seen| seen.seq);
+        let fits = if kind == "room" { seq > last } else { seq == last + 1 };
+        if !fits {
+            return Err(format!("after {last} comes {text}"));
+        }
+        let seen = self.rooms.entry(room.to_owned()).or_insert(Seen { seq, kind: String::new(), hits: 0 });
+        seen.seq = seq;
+        Ok(())
+    }
+
+    fn look(&mut self, frame: &Value, kind: &str) {
+        let Some(room) = frame["room"].as_str() else { return };
+        let Some(seen) = self.rooms.get_mut(room) else { return };
+        match kind {
+            "room" => {
+                seen.kind = frame["kind"].as_str().unwrap_or_default().to_owned();
+                seen.hits = frame["view"]["hits"].as_u64().unwrap_or(0);
+                self.order.retain(|other| other != room);
+                self.order.push(room.to_owned());
+            }
+            "event" if frame["type"] == "hits" => seen.hits = frame["data"].as_u64().unwrap_or(0),
+            "left" => {
+                // Its number is kept: a later stay goes on above it.
+                self.order.retain(|other| other != room);
+            }
+            _ => {}
+        }
+        if seen.kind == "game" && seen.hits >= HITS {
+            self.ended.insert(room.to_owned());
+        }
+    }
+
+    /// Whether it is in the lobby, and waits for nothing.
+    pub fn is_home(&self) -> bool {
+        self.pending.is_empty() && self.here().is_some_and(|room| *room == LOBBY.to_string())
+    }
+
+    fn here(&self) -> Option<&String> {
+        self.order.last()
+    }
+
+    /// `plays`: it wants another game.
+    pub fn wish(&mut self, plays: bool, now: Time) -> Wish {
+        let oldest = self.pending.values().map(|pending| pending.since).min();
+        let waits_since = if self.welcomed { oldest } else { Some(self.connected_at) };
+        if waits_since.is_some_and(|since| now.since(since) > PATIENCE_MS) {
+            return Wish::GoAnotherWay;
+        }
+        if !self.welcomed || !self.pending.is_empty() {
+            return Wish::Wait;
+        }
+        let Some(room) = self.here().cloned() else { return Wish::Wait };
+        let seen = &self.rooms[&room];
+        let what = match seen.kind.as_str() {
+            "lobby" if plays => "find",
+            "lobby" => return Wish::Wait,
+            _ if seen.hits < HITS => "hit",
+            _ => "leave",
+        };
+        let again = |(asked, since): &(String, Time)| asked != &room || now.since(*since) > ASK_AGAIN_MS;
+        if what != "hit" && !self.asked.as_ref().is_none_or(again) {
+            return Wish::Wait;
+        }
+        self.asked = Some((room.clone(), now));
+        self.say(room, what, now)
+    }
+
+    fn say(&mut self, room: String, what: &str, now: Time) -> Wish {
+        self.next_id += 1;
+        let text = json!({ "t": "msg", "id": self.next_id, "room": room, "type": what, "data": null }).to_string();
+        self.pending.insert(self.next_id, Pending { text: text.clone(), since: now });
+        Wish::Say(text)
+    }
+
+    pub fn messages(&self) -> u64 {
+        self.next_id
+    }
+
+    /// For whoever asks why it gets no further.
+    pub fn place(&self) -> String {
+        let seen = self.here().and_then(|room| self.rooms.get(room));
+        format!(
+            "in {:?} ({seen:?}), waiting for answers to {:?}",
+            self.here(),
+            self.pending.values().collect::<Vec<_>>()
+        )
+    }
+}
+
+const LOBBY: RoomId = RoomId::LOBBY;

@@ -1,0 +1,818 @@
+//! The queue of events, and what each does to the machines.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+    sync::Arc,
+};
+
+use chorus_core::{
+    command::{EdgeCommand, Player as Identity, Record, RoomCommand},
+    effect::RestoreReason,
+    frame::ClientFrame,
+    ids::{ConnectionId, Digest, Kind, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
+    json::Json,
+    room::{Call, Outcome, Output as RoomOutput, Room},
+    session::{Input, Limits, Opened, Output, Session, Store as Write},
+};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    Plan, Report, Violation,
+    player::{Player, Wish},
+    script::{Script, spec},
+};
+
+/// A host, or an edge, in one of its lives.
+type Life = u32;
+
+/// Of each role.
+const SLOTS: usize = 2;
+/// Channels of rooms are in so many partitions.
+const PARTITIONS: u128 = 4;
+/// Who is silent for so long, in milliseconds, is dead, and others take over.
+const DEAD_AFTER_MS: u64 = 2_500;
+/// When nothing fails any more, everybody comes to the end within this, in milliseconds.
+const FINISH_MS: u64 = 180_000;
+const BEGIN: Time = Time(1_700_000_000_000);
+
+pub struct World {
+    seed: u64,
+    plan: Plan,
+    dice: ChaCha8Rng,
+    now: Time,
+    queue: BinaryHeap<Reverse<(Time, u64)>>,
+    events: BTreeMap<u64, What>,
+    next_event: u64,
+    log: BTreeMap<RoomId, Vec<(Offset, Record)>>,
+    next_offset: Offset,
+    snapshots: BTreeMap<RoomId, (Offset, Arc<[u8]>)>,
+    ended: BTreeMap<RoomId, Offset>,
+    sessions: BTreeMap<SessionId, Row>,
+    next_token: u64,
+    machines: BTreeMap<Life, Machine>,
+    next_life: Life,
+    hosts: [Life; SLOTS],
+    edges: [Life; SLOTS],
+    /// When the last word of a life to a channel arrives: the next one comes after it.
+    last: BTreeMap<(Life, Channel), Time>,
+    players: Vec<Client>,
+    faults_left: usize,
+    calm_since: Time,
+    seen: Sha256,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Channel {
+    Partition(u128),
+    Edge(Life),
+    Client(usize, u32),
+    Store(u32),
+}
+
+struct Row {
+    edge: Life,
+    connected: bool,
+    /// The token that takes it up, and the one before it, until the client has shown that it knows the new one.
+    token: u64,
+    previous: Option<u64>,
+    rooms: Vec<RoomId>,
+}
+
+struct Machine {
+    role: Role,
+    alive: bool,
+    stands_until: Option<Time>,
+    /// What a dead machine has said by then still arrives.
+    cut: Option<Time>,
+}
+
+enum Role {
+    Host {
+        slot: usize,
+        rooms: BTreeMap<RoomId, Live>,
+    },
+    Edge {
+        slot: usize,
+        lines: BTreeMap<ConnectionId, Line>,
+        sessions: BTreeMap<SessionId, ConnectionId>,
+        next: u32,
+    },
+    /// It drops the sessions of dead edges, and never fails here.
+    Monitor,
+}
+
+/// A room, as one host has it.
+struct Live {
+    room: Room,
+    script: Option<Script>,
+    /// How much of its channel it has read.
+    read: usize,
+    offset: Offset,
+    rung: Option<Number>,
+    /// Rooms that it has made: nobody is sent there before that is in the log, and nothing leaves before who is.
+    made: BTreeMap<RoomId, Time>,
+    held_until: Time,
+}
+
+struct Line {
+    session: Session,
+    client: usize,
+    link: u32,
+}
+
+struct Client {
+    player: Player,
+    /// Its connection: the edge, the number there, and its own count of connections.
+    line: Option<(Life, ConnectionId)>,
+    link: u32,
+}
+
+enum What {
+    Arrives(Life, Record),
+    Read(Life, RoomId),
+    Ring(Life, RoomId, Number),
+    Snapshot(Life, RoomId, Offset, Arc<[u8]>),
+    Ended(Life, RoomId, Offset),
+    ToEdge(Life, Life, EdgeCommand),
+    Frame(Life, ConnectionId, String),
+    Pong(Life, ConnectionId),
+    Lost(Life, ConnectionId),
+    Opens(Life, ConnectionId, Option<u64>),
+    Written(Life, ConnectionId, Write),
+    ToClient(Life, usize, u32, Option<String>),
+    Act(usize),
+    Fault,
+    TakenOver(Life),
+    Fenced(Life),
+}
+
+impl What {
+    /// Whose words these are, and who is to hear them.
+    fn machines(&self) -> (Option<Life>, Option<Life>) {
+        match self {
+            What::Arrives(from, _) | What::Snapshot(from, ..) | What::Ended(from, ..) => (Some(*from), None),
+            What::ToEdge(from, edge, _) => (Some(*from), Some(*edge)),
+            What::ToClient(from, ..) => (Some(*from), None),
+            What::Read(at, _) | What::Ring(at, ..) => (None, Some(*at)),
+            What::Frame(at, ..)
+            | What::Pong(at, _)
+            | What::Lost(at, _)
+            | What::Opens(at, ..)
+            | What::Written(at, ..) => (None, Some(*at)),
+            What::Act(_) | What::Fault | What::TakenOver(_) | What::Fenced(_) => (None, None),
+        }
+    }
+}
+
+impl World {
+    pub fn new(seed: u64, plan: Plan) -> World {
+        let mut world = World {
+            seed,
+            plan,
+            dice: ChaCha8Rng::seed_from_u64(seed),
+            now: BEGIN,
+            queue: BinaryHeap::new(),
+            events: BTreeMap::new(),
+            next_event: 0,
+            log: BTreeMap::new(),
+            next_offset: 0,
+            snapshots: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            next_token: 0,
+            machines: BTreeMap::new(),
+            next_life: 0,
+            hosts: [0; SLOTS],
+            edges: [0; SLOTS],
+            last: BTreeMap::new(),
+            players: Vec::new(),
+            faults_left: plan.faults,
+            calm_since: BEGIN,
+            seen: Sha256::new(),
+        };
+        world.begin_life(Role::Monitor);
+        for slot in 0..SLOTS {
+            world.hosts[slot] = world.new_host(slot);
+            world.edges[slot] = world.new_edge(slot);
+        }
+        let command = RoomCommand::Create {
+            kind: Kind::lobby(),
+            component: Digest([0; 32]),
+            options: Json::null(),
+            creator: None,
+            secret: Secret(u128::from(seed)),
+        };
+        world.append(MONITOR, RoomId::LOBBY, command);
+        for client in 0..plan.players {
+            world.players.push(Client { player: Player::default(), line: None, link: 0 });
+            world.after(1 + client as u64, What::Act(client));
+        }
+        world.after(1_000, What::Fault);
+        world
+    }
+
+    pub fn run(mut self) -> Result<Report, Violation> {
+        while let Some(Reverse((at, number))) = self.queue.pop() {
+            self.now = at;
+            let event = self.events.remove(&number).expect("it is queued once");
+            if let Some(event) = self.may_happen(event) {
+                self.happen(event)?;
+            }
+            let calm = self.faults_left == 0;
+            let late = self.players.iter().enumerate().filter(|(_, client)| !client.player.is_home());
+            if calm && !self.play_on() && late.clone().next().is_none() {
+                break;
+            }
+            if calm && self.now.since(self.calm_since) > FINISH_MS {
+                let late: Vec<String> =
+                    late.map(|(n, client)| format!("player {n} {}", client.player.place())).collect();
+                return Err(self.wrong(format!("these get no further: {}", late.join("; "))));
+            }
+        }
+        let of = |count: fn(&Player) -> usize| self.players.iter().map(|client| count(&client.player)).sum();
+        Ok(Report {
+            games: of(|player| player.ended.len()),
+            messages: of(|player| player.messages() as usize),
+            frames: of(|player| player.frames),
+            resumes: of(|player| player.resumes),
+            digest: self.seen.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+        })
+    }
+
+    /// Somebody has not had its games yet, and needs others for them.
+    fn play_on(&self) -> bool {
+        self.faults_left > 0 || self.players.iter().any(|client| client.player.ended.len() < self.plan.games)
+    }
+
+    fn wrong(&self, what: String) -> Violation {
+        Violation { seed: self.seed, at_ms: self.now.since(BEGIN), what }
+    }
+
+    // ---- time and chance ----
+
+    fn draw(&mut self, from: u64, to: u64) -> u64 {
+        from + self.dice.next_u64() % (to - from)
+    }
+
+    fn after(&mut self, ms: u64, what: What) {
+        self.at(self.now.plus(ms), what);
+    }
+
+    fn at(&mut self, time: Time, what: What) {
+        self.next_event += 1;
+        self.events.insert(self.next_event, what);
+        self.queue.push(Reverse((time, self.next_event)));
+    }
+
+    /// When something that is said now, or not before `earliest`, arrives.
+    fn arrival(&mut self, from: Life, channel: Channel, earliest: Time) -> Time {
+        let slow = if self.draw(0, 50) == 0 { self.draw(0, 800) } else { 0 };
+        let takes = self.draw(1, 8) + slow;
+        let last = self.last.get(&(from, channel)).copied().unwrap_or_default();
+        let at = self.now.max(earliest).plus(takes).max(last);
+        self.last.insert((from, channel), at);
+        at
+    }
+
+    /// Whoever is dead hears nothing, and what it said too late was never said. Whoever stands still does both later.
+    fn may_happen(&mut self, event: What) -> Option<What> {
+        let (from, hears) = event.machines();
+        if let Some(from) = from.map(|life| &self.machines[&life]) {
+            if from.cut.is_some_and(|cut| self.now > cut) {
+                return None;
+            }
+            if let Some(until) = from.stands_until.filter(|until| *until > self.now) {
+                self.at(until, event);
+                return None;
+            }
+        }
+        if let Some(hears) = hears.map(|life| &self.machines[&life]) {
+            if !hears.alive {
+                return None;
+            }
+            if let Some(until) = hears.stands_until.filter(|until| *until > self.now) {
+                self.at(until, event);
+                return None;
+            }
+        }
+        Some(event)
+    }
+
+    fn happen(&mut self, event: What) -> Result<(), Violation> {
+        match event {
+            What::Arrives(_, record) => self.arrives(record),
+            What::Read(host, room) => self.read(host, room),
+            What::Ring(host, room, id) => self.ring(host, room, id),
+            What::Snapshot(_, room, offset, bytes) => {
+                let newest = self.snapshots.get(&room).map(|(newest, _)| *newest);
+                if newest.is_none_or(|newest| offset > newest) && !self.ended.contains_key(&room) {
+                    self.snapshots.insert(room, (offset, bytes));
+                }
+            }
+            What::Ended(_, room, offset) => drop(self.ended.insert(room, offset)),
+            What::ToEdge(_, edge, command) => self.edge_hears(edge, command),
+            What::Frame(edge, connection, text) => {
+                self.input(edge, connection, Input::Frame(ClientFrame::parse(&text)));
+            }
+            What::Pong(edge, connection) => self.input(edge, connection, Input::Pong),
+            What::Lost(edge, connection) => self.input(edge, connection, Input::Lost { code: 1006 }),
+            What::Opens(edge, connection, session) => self.opens(edge, connection, session),
+            What::Written(edge, connection, write) => self.written(edge, connection, write),
+            What::ToClient(_, client, link, text) => return self.client_hears(client, link, text),
+            What::Act(client) => self.act(client),
+            What::Fault => self.fault(),
+            What::TakenOver(life) => self.taken_over(life),
+            What::Fenced(life) => self.kill(life),
+        }
+        Ok(())
+    }
+
+    // ---- the log ----
+
+    fn append(&mut self, from: Life, room: RoomId, command: RoomCommand) -> Time {
+        let record = Record { room, time: self.now, command };
+        let at = self.arrival(from, Channel::Partition(room.0 % PARTITIONS), self.now);
+        self.at(at, What::Arrives(from, record));
+        at
+    }
+
+    fn arrives(&mut self, record: Record) {
+        let (room, slot) = (record.room, slot_of(record.room));
+        self.next_offset += 1;
+        self.log.entry(room).or_default().push((self.next_offset, record));
+        // Also a host that does not know that others have taken over goes on reading.
+        let reads =
+            |machine: &Machine| machine.alive && matches!(machine.role, Role::Host { slot: its, .. } if its == slot);
+        let readers: Vec<Life> =
+            self.machines.iter().filter(|(_, machine)| reads(machine)).map(|(life, _)| *life).collect();
+        for host in readers {
+            let ms = self.draw(1, 5);
+            self.after(ms, What::Read(host, room));
+        }
+    }
+
+    // ---- hosts ----
+
+    fn read(&mut self, host: Life, room: RoomId) {
+        let Some(mut live) = self.take(host, room) else { return };
+        let records = self.log.get(&room).map_or(&[][..], |log| &log[live.read..]).to_vec();
+        live.read += records.len();
+        for (offset, record) in records {
+            live.offset = offset;
+            live.room.record(offset, record);
+            self.carry_out(host, &mut live);
+        }
+        if self.draw(0, 12) == 0 {
+            live.room.snapshot();
+            self.carry_out(host, &mut live);
+        }
+        self.set_alarm(host, &mut live);
+        self.put(host, live);
+    }
+
+    fn rooms(&mut self, host: Life) -> Option<&mut BTreeMap<RoomId, Live>> {
+        match &mut self.machines.get_mut(&host)?.role {
+            Role::Host { rooms, .. } => Some(rooms),
+            _ => None,
+        }
+    }
+
+    /// As this host has it; from the snapshot, if it has not.
+    fn take(&mut self, host: Life, room: RoomId) -> Option<Live> {
+        if let Some(live) = self.rooms(host)?.remove(&room) {
+            return Some(live);
+        }
+        let (machine, offset) = match (self.ended.get(&room), self.snapshots.get(&room)) {
+            (Some(offset), _) => (Room::ended(room), *offset),
+            (None, Some((offset, bytes))) => {
+                (Room::restore(room, bytes, RestoreReason::Recovered).expect("a room wrote it"), *offset)
+            }
+            (None, None) => (Room::new(room), 0),
+        };
+        let known = |log: &Vec<(Offset, Record)>| log.partition_point(|(at, _)| *at <= offset);
+        let read = self.log.get(&room).map_or(0, known);
+        let (made, held_until) = (BTreeMap::new(), self.now);
+        Some(Live { room: machine, script: None, read, offset, rung: None, made, held_until })
+    }
+
+    fn put(&mut self, host: Life, live: Live) {
+        let room = live.room.id();
+        if let Some(rooms) = self.rooms(host) {
+            rooms.insert(room, live);
+        }
+    }
+
+    fn carry_out(&mut self, host: Life, live: &mut Live) {
+        let room = live.room.id();
+        while let Some(output) = live.room.poll_output() {
+            match output {
+                RoomOutput::Guest(call) => {
+                    let outcome = answer(&mut live.script, call);
+                    live.room.guest(outcome);
+                }
+                RoomOutput::Append(to, command) => drop(self.append(host, to, command)),
+                RoomOutput::Create { id, kind, options, source, secret } => {
+                    let (component, creator) = (Digest([1; 32]), Some(source));
+                    let create = RoomCommand::Create { kind, component, options, creator, secret };
+                    let at = self.append(host, id, create);
+                    live.made.insert(id, at);
+                }
+                RoomOutput::Edge(edge, command) => {
+                    if let EdgeCommand::Join { room, .. } = &command {
+                        live.held_until = live.held_until.max(live.made.get(room).copied().unwrap_or_default());
+                    }
+                    let edge = life_of(&edge);
+                    let at = self.arrival(host, Channel::Edge(edge), live.held_until);
+                    self.at(at, What::ToEdge(host, edge, command));
+                }
+                RoomOutput::Snapshot { offset, bytes } => {
+                    let at = self.all_arrived(host);
+                    self.at(at, What::Snapshot(host, room, offset, bytes));
+                }
+                RoomOutput::Ended { .. } => {
+                    let at = self.all_arrived(host);
+                    self.at(at, What::Ended(host, room, live.offset));
+                }
+                RoomOutput::Log { .. } | RoomOutput::Notice(_) => {}
+            }
+        }
+    }
+
+    /// When all that this machine has said is where it belongs.
+    fn all_arrived(&self, life: Life) -> Time {
+        let said = self.last.range((life, Channel::Partition(0))..).take_while(|((from, _), _)| *from == life);
+        said.map(|(_, at)| *at).max().unwrap_or_default().max(self.now).plus(1)
+    }
+
+    fn set_alarm(&mut self, host: Life, live: &mut Live) {
+        let Some((due, id)) = live.room.poll_timeout() else { return };
+        if live.rung != Some(id) {
+            live.rung = Some(id);
+            let room = live.room.id();
+            self.at(due.max(self.now), What::Ring(host, room, id));
+        }
+    }
+
+    fn ring(&mut self, host: Life, room: RoomId, id: Number) {
+        let now = self.now;
+        let Some(live) = self.rooms(host).and_then(|rooms| rooms.get(&room)) else { return };
+        if live.room.poll_timeout().is_some_and(|(due, next)| next == id && due <= now) {
+            self.append(host, room, RoomCommand::Timer { id });
+        }
+    }
+
+    // ---- edges ----
+
+    fn edge_hears(&mut self, edge: Life, command: EdgeCommand) {
+        match command {
+            EdgeCommand::Deliver { room, targets, frame } => {
+                for target in targets {
+                    if let Some(connection) = self.connection_of(edge, target.session) {
+                        self.input(edge, connection, Input::Deliver { room, target, frame: &frame });
+                    }
+                }
+            }
+            EdgeCommand::Replaced { session } => {
+                let Some(connection) = self.connection_of(edge, session) else { return };
+                let is_here = self.sessions.get(&session).is_some_and(|row| row.edge == edge);
+                let said = Input::Command(EdgeCommand::Replaced { session });
+                self.input(edge, connection, if is_here { Input::Contested } else { said });
+            }
+            EdgeCommand::Join { session, .. }
+            | EdgeCommand::Leave { session, .. }
+            | EdgeCommand::Kick { session, .. }
+            | EdgeCommand::Admitted { session, .. }
+            | EdgeCommand::Refused { session, .. } => {
+                if let Some(connection) = self.connection_of(edge, session) {
+                    self.input(edge, connection, Input::Command(command));
+                }
+            }
+        }
+    }
+
+    fn connection_of(&self, edge: Life, session: SessionId) -> Option<ConnectionId> {
+        match &self.machines[&edge].role {
+            Role::Edge { sessions, .. } => sessions.get(&session).copied(),
+            _ => None,
+        }
+    }
+
+    fn input(&mut self, edge: Life, connection: ConnectionId, input: Input<'_>) {
+        let now = self.now;
+        let Role::Edge { lines, sessions, .. } = &mut self.machines.get_mut(&edge).expect("it is there").role else {
+            return;
+        };
+        let Some(line) = lines.get_mut(&connection) else { return };
+        let whose = line.session.id();
+        line.session.handle(input, now);
+        let outputs: Vec<Output> = std::iter::from_fn(|| line.session.poll_output()).collect();
+        let (over, client, link) = (line.session.is_over(), line.client, line.link);
+        if let (true, Some(session)) = (over, whose)
+            && sessions.get(&session) == Some(&connection)
+        {
+            sessions.remove(&session);
+        }
+        for output in outputs {
+            self.carry_out_line(edge, connection, (client, link), output);
+        }
+    }
+
+    fn carry_out_line(&mut self, edge: Life, connection: ConnectionId, (client, link): (usize, u32), output: Output) {
+        match output {
+            Output::Send(frame) => {
+                let at = self.arrival(edge, Channel::Client(client, link), self.now);
+                self.at(at, What::ToClient(edge, client, link, Some(frame.into_text())));
+            }
+            Output::Close { .. } => {
+                let at = self.arrival(edge, Channel::Client(client, link), self.now);
+                self.at(at, What::ToClient(edge, client, link, None));
+            }
+            Output::Hello(hello) => {
+                let token = hello.resume.and_then(|token| token.parse().ok());
+                let ms = self.draw(1, 20);
+                self.after(ms, What::Opens(edge, connection, token));
+            }
+            Output::Append { room, command, .. } => drop(self.append(edge, room, command)),
+            Output::Store(write) => {
+                let at = self.arrival(edge, Channel::Store(connection.0), self.now);
+                self.at(at, What::Written(edge, connection, write));
+            }
+            Output::Ping => {
+                let at = self.arrival(edge, Channel::Client(client, link), self.now);
+                self.at(at, What::ToClient(edge, client, link, Some(PING.to_owned())));
+            }
+        }
+    }
+
+    fn opens(&mut self, edge: Life, connection: ConnectionId, token: Option<u64>) {
+        let Role::Edge { lines, .. } = &self.machines[&edge].role else { return };
+        // An edge reads all that has come before it looks into a `hello`, and so knows of a client that has left.
+        if lines.get(&connection).is_none_or(|line| line.session.is_over()) {
+            return;
+        }
+        self.next_token += 1;
+        let new = self.next_token;
+        let fits = |row: &Row| token.is_some_and(|token| row.token == token || row.previous == Some(token));
+        let known = self.sessions.iter_mut().find(|(_, row)| fits(row));
+        let (session, recovered) = match known {
+            Some((session, row)) => {
+                let (session, before) = (*session, std::mem::replace(&mut row.edge, edge));
+                let was_elsewhere = before != edge && row.connected;
+                (row.connected, row.previous, row.token) = (true, token, new);
+                let rooms = row.rooms.clone();
+                if was_elsewhere {
+                    let at = self.arrival(edge, Channel::Edge(before), self.now);
+                    self.at(at, What::ToEdge(edge, before, EdgeCommand::Replaced { session }));
+                }
+                (session, Some(rooms))
+            }
+            None => {
+                let session = SessionId(self.sessions.len() as u128 + 1);
+                let (rooms, previous) = (vec![RoomId::LOBBY], None);
+                self.sessions.insert(session, Row { edge, connected: true, token: new, previous, rooms });
+                (session, None)
+            }
+        };
+        if let Role::Edge { sessions, .. } = &mut self.machines.get_mut(&edge).expect("it is there").role {
+            let earlier = sessions.insert(session, connection);
+            if let Some(earlier) = earlier {
+                self.input(edge, earlier, Input::Replaced);
+            }
+        }
+        let player = Identity { id: session.to_string().into(), name: "Ana".into() };
+        let opened = Opened { session, player, resume: new.to_string(), recovered };
+        self.input(edge, connection, Input::Opened(opened));
+    }
+
+    fn written(&mut self, edge: Life, connection: ConnectionId, write: Write) {
+        match write {
+            Write::Join(session, room) => {
+                let row = self.sessions.get_mut(&session).filter(|row| row.edge == edge);
+                let done = row.is_some();
+                if let Some(row) = row.filter(|row| !row.rooms.contains(&room)) {
+                    row.rooms.push(room);
+                }
+                self.input(edge, connection, Input::Stored { room, done });
+            }
+            Write::Leave(session, room) => {
+                if let Some(row) = self.sessions.get_mut(&session) {
+                    row.rooms.retain(|other| *other != room);
+                }
+            }
+            Write::Disconnected(session) => {
+                let is_back = self.connection_of(edge, session).is_some_and(|now| now != connection);
+                if let Some(row) = self.sessions.get_mut(&session).filter(|row| row.edge == edge && !is_back) {
+                    row.connected = false;
+                }
+            }
+            Write::End(session) => drop(self.sessions.remove(&session)),
+            Write::Confirm(session) => {
+                if let Some(row) = self.sessions.get_mut(&session).filter(|row| row.edge == edge) {
+                    row.previous = None;
+                }
+            }
+        }
+    }
+
+    // ---- players ----
+
+    fn act(&mut self, client: usize) {
+        let ms = self.draw(10, 60);
+        self.after(ms, What::Act(client));
+        if self.players[client].line.is_none() {
+            return self.connect(client);
+        }
+        let leaves = self.faults_left > 0 && self.draw(0, 400) == 0;
+        let (plays, now) = (self.play_on(), self.now);
+        match self.players[client].player.wish(plays, now) {
+            _ if leaves => self.hang_up(client),
+            Wish::GoAnotherWay => self.hang_up(client),
+            Wish::Say(text) => self.say(client, text),
+            Wish::Wait => {}
+        }
+    }
+
+    fn connect(&mut self, client: usize) {
+        let slot = self.draw(0, SLOTS as u64) as usize;
+        let (edge, now) = (self.edges[slot], self.now);
+        let this = &mut self.players[client];
+        let link = this.link;
+        let Machine { alive: true, role: Role::Edge { lines, next, .. }, .. } =
+            self.machines.get_mut(&edge).expect("it is there")
+        else {
+            return;
+        };
+        *next += 1;
+        let connection = ConnectionId(*next);
+        let limits = Limits { per_second: 1_000_000, burst: 1_000_000, ..Limits::default() };
+        let session = Session::new(machine_id(edge), connection, limits, now);
+        lines.insert(connection, Line { session, client, link });
+        this.line = Some((edge, connection));
+        let hello = this.player.hello(now);
+        self.say(client, hello);
+    }
+
+    fn hang_up(&mut self, client: usize) {
+        let this = &mut self.players[client];
+        this.link += 1;
+        if let Some((edge, connection)) = this.line.take() {
+            let ms = self.draw(1, 30);
+            self.after(ms, What::Lost(edge, connection));
+        }
+    }
+
+    fn say(&mut self, client: usize, text: String) {
+        let Some((edge, connection)) = self.players[client].line else { return };
+        let link = self.players[client].link;
+        // The monitor is as good as any other who is always there.
+        let at = self.arrival(MONITOR, Channel::Client(client, link), self.now);
+        self.at(at, What::Frame(edge, connection, text));
+    }
+
+    fn client_hears(&mut self, client: usize, link: u32, text: Option<String>) -> Result<(), Violation> {
+        if self.players[client].link != link {
+            return Ok(());
+        }
+        let Some(text) = text else {
+            self.hang_up(client);
+            return Ok(());
+        };
+        if text == PING {
+            let Some((edge, connection)) = self.players[client].line else { return Ok(()) };
+            let at = self.arrival(MONITOR, Channel::Client(client, link), self.now);
+            self.at(at, What::Pong(edge, connection));
+            return Ok(());
+        }
+        self.seen.update(text.as_bytes());
+        match self.players[client].player.sees(&text, self.now) {
+            Ok(answers) => {
+                answers.into_iter().for_each(|answer| self.say(client, answer));
+                Ok(())
+            }
+            Err(what) => Err(self.wrong(format!("player {client}: {what}"))),
+        }
+    }
+
+    // ---- faults ----
+
+    fn begin_life(&mut self, role: Role) -> Life {
+        let life = self.next_life;
+        self.next_life += 1;
+        self.machines.insert(life, Machine { role, alive: true, stands_until: None, cut: None });
+        life
+    }
+
+    fn new_host(&mut self, slot: usize) -> Life {
+        self.begin_life(Role::Host { slot, rooms: BTreeMap::new() })
+    }
+
+    fn new_edge(&mut self, slot: usize) -> Life {
+        self.begin_life(Role::Edge { slot, lines: BTreeMap::new(), sessions: BTreeMap::new(), next: 0 })
+    }
+
+    fn fault(&mut self) {
+        if self.faults_left == 0 {
+            return;
+        }
+        self.faults_left -= 1;
+        self.calm_since = self.now;
+        let ms = self.draw(200, 3_000);
+        self.after(ms, What::Fault);
+        let slot = self.draw(0, SLOTS as u64) as usize;
+        let life = if self.draw(0, 3) == 0 { self.edges[slot] } else { self.hosts[slot] };
+        let stands = self.draw(0, 2) == 0;
+        let machine = self.machines.get_mut(&life).expect("it is there");
+        if !machine.alive || machine.stands_until.is_some() {
+            return;
+        }
+        if stands {
+            let until = self.now.plus(DEAD_AFTER_MS + 100 + self.dice.next_u64() % 4_000);
+            machine.stands_until = Some(until);
+            self.after(DEAD_AFTER_MS, What::TakenOver(life));
+            // It goes on for a while before it learns that it is dead.
+            let fenced = until.plus(self.dice.next_u64() % 400);
+            self.at(fenced, What::Fenced(life));
+        } else {
+            self.kill(life);
+            self.after(DEAD_AFTER_MS, What::TakenOver(life));
+        }
+    }
+
+    fn kill(&mut self, life: Life) {
+        let cut = self.now.plus(self.dice.next_u64() % 12);
+        let machine = self.machines.get_mut(&life).expect("it is there");
+        machine.alive = false;
+        machine.stands_until = None;
+        machine.cut = Some(cut);
+        if let Role::Host { rooms, .. } = &mut machine.role {
+            rooms.clear();
+        }
+        let clients = (0..self.players.len()).filter(|n| self.players[*n].line.is_some_and(|(edge, _)| edge == life));
+        for client in clients.collect::<Vec<_>>() {
+            self.hang_up(client);
+        }
+    }
+
+    fn taken_over(&mut self, life: Life) {
+        match &self.machines[&life].role {
+            Role::Host { slot, .. } => {
+                let slot = *slot;
+                let host = self.new_host(slot);
+                self.hosts[slot] = host;
+                let rooms: Vec<RoomId> = self.log.keys().copied().filter(|room| slot_of(*room) == slot).collect();
+                for room in rooms.into_iter().filter(|room| !self.ended.contains_key(room)).collect::<Vec<_>>() {
+                    let ms = self.draw(1, 100);
+                    self.after(ms, What::Read(host, room));
+                }
+            }
+            Role::Edge { slot, .. } => {
+                let slot = *slot;
+                self.edges[slot] = self.new_edge(slot);
+                let dropped = self.sessions.iter_mut().filter(|(_, row)| row.edge == life && row.connected);
+                let dropped = dropped
+                    .map(|(session, row)| (*session, std::mem::replace(&mut row.connected, false), row.rooms.clone()));
+                for (session, _, rooms) in dropped.collect::<Vec<_>>() {
+                    for room in rooms {
+                        self.append(MONITOR, room, RoomCommand::Drop { session, edge: machine_id(life), code: 1006 });
+                    }
+                }
+            }
+            Role::Monitor => {}
+        }
+    }
+}
+
+/// In the place of a frame.
+const PING: &str = "ping";
+
+/// The first life.
+const MONITOR: Life = 0;
+
+fn answer(script: &mut Option<Script>, call: Call) -> Outcome {
+    match call {
+        Call::Open { info, saved, .. } => {
+            *script = Some(Script::open(&info, saved.as_ref()));
+            Outcome::Opened(Ok(spec(&info.kind)))
+        }
+        Call::Handle { at, event } => Outcome::Called(Ok(script.as_mut().expect("it is open").handle(&at, event))),
+        Call::Save => Outcome::Saved(Ok(script.as_ref().expect("it is open").save())),
+        Call::Swap { .. } => Outcome::Swapped(Err("there is one script".into())),
+    }
+}
+
+fn slot_of(room: RoomId) -> usize {
+    (room.0 % SLOTS as u128) as usize
+}
+
+fn machine_id(life: Life) -> MachineId {
+    MachineId(format!("edge-{life}").into())
+}
+
+fn life_of(edge: &MachineId) -> Life {
+    edge.0.strip_prefix("edge-").and_then(|life| life.parse().ok()).expect("it was given by machine_id")
+}
