@@ -279,7 +279,8 @@ impl World {
         at
     }
 
-    /// Whoever is dead hears nothing, and what it said too late was never said. Whoever stands still does both later.
+    /// Whoever is dead hears nothing, and what it said too late was never said. Whoever stands still does both later; what
+    /// has arrived by then waits for it, whatever becomes of who said it.
     fn may_happen(&mut self, event: What) -> Option<What> {
         let (from, hears) = event.machines();
         if let Some(from) = from.map(|life| &self.machines[&life]) {
@@ -296,7 +297,11 @@ impl World {
                 return None;
             }
             if let Some(until) = hears.stands_until.filter(|until| *until > self.now) {
-                self.at(until, event);
+                let kept = match event {
+                    What::ToEdge(_, edge, command) => What::ToEdge(MONITOR, edge, command),
+                    other => other,
+                };
+                self.at(until, kept);
                 return None;
             }
         }

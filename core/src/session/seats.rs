@@ -182,6 +182,15 @@ impl Session {
                 false => return self.close(CloseCode::Unavailable, "this server cannot reach its store now"),
             }
         }
+        if done && self.is_moving_to(room) {
+            match self.seat_mut(room) {
+                // It was left meanwhile, and is asked to let the session in after that.
+                Some(seat) if seat.state == SeatState::Leaving => self.come_back(room),
+                Some(_) => {}
+                // It was left for good meanwhile, and the store has forgotten it again.
+                None => return self.store_join(room, now),
+            }
+        }
         for at in 0..self.moves.len() {
             let asked = &mut self.moves[at];
             let MoveState::Storing(options) = &mut asked.state else { continue };
@@ -227,6 +236,10 @@ impl Session {
         if seq <= seat.seen {
             if planted(Bug::EdgeDuplicates) {
                 self.outputs.push_back(Output::Send(Outgoing::Room { seq, frame: frame.clone() }));
+            }
+            // A stay that this edge has ended by its own word goes on, in the room's: that word has used the number.
+            if seq == seat.seen && frame.tag == FrameTag::Room && !seat.synced {
+                self.ask_for_frames(room, now);
             }
             return;
         }
@@ -288,7 +301,6 @@ impl Session {
 
     /// A room wants the session to go on to another. It may say so again: after a crash, or when the session is back.
     fn on_move(&mut self, to: RoomId, options: Json, from: Source, now: Time) {
-        let Some(session) = self.id() else { return };
         if !self.is_member(from.room) {
             return;
         }
@@ -306,15 +318,28 @@ impl Session {
             self.refuse_move(from, format!("a session can be in {MAX_ROOMS} rooms at most").into(), now);
         } else {
             match self.seat_mut(to) {
-                Some(seat) if seat.state == SeatState::Leaving => {
-                    seat.state = SeatState::Joining;
-                    self.end_moves_from(to);
-                }
-                Some(_) => {}
-                None => self.add_seat(to, now),
+                Some(seat) if seat.state == SeatState::Leaving => self.come_back(to),
+                _ => {}
             }
-            self.outputs.push_back(Output::Store(Store::Join(session, to)));
+            self.store_join(to, now);
         }
+    }
+
+    /// The stay that is being left is followed by another.
+    fn come_back(&mut self, room: RoomId) {
+        if let Some(seat) = self.seat_mut(room) {
+            seat.state = SeatState::Joining;
+        }
+        self.end_moves_from(room);
+    }
+
+    /// The store knows first; then the room is asked.
+    fn store_join(&mut self, room: RoomId, now: Time) {
+        let Some(session) = self.id() else { return };
+        if self.seat(room).is_none() {
+            self.add_seat(room, now);
+        }
+        self.outputs.push_back(Output::Store(Store::Join(session, room)));
     }
 
     fn remember_move(&mut self, asked: Move) {
@@ -464,8 +489,10 @@ impl Session {
         let Some(at) = self.seats.iter().position(|seat| seat.room == room) else { return };
         let seat = self.seats.remove(at);
         self.end_moves_from(room);
+        let mut seen = seat.seen;
         if seat.synced && !seat.left {
-            self.send_left(room, seat.seen, reason);
+            self.send_left(room, seen, reason);
+            seen += 1;
         }
         // What was said before the session left by this edge's word, the room has taken. If its `left` did not come, its
         // replies did not either: it took the connection for lost, and this edge may have been paused.
@@ -479,7 +506,7 @@ impl Session {
             self.refuse(Some(id), code, message, None);
         }
         self.past.retain(|past| past.room != room);
-        self.past.push_back(Past { room, seen: seat.seen });
+        self.past.push_back(Past { room, seen });
         if self.past.len() > REMEMBERED {
             self.past.pop_front();
         }

@@ -482,6 +482,42 @@ fn an_echo_of_an_earlier_admission_is_no_answer_to_a_join_that_has_none_yet() {
     assert_eq!(story.outputs(), [], "also when the echo comes later");
 }
 
+/// Two moves cross: the game wants the session back in the lobby, and the lobby has just let it go.
+#[test]
+fn a_room_that_is_left_while_the_store_hears_of_the_way_back_is_entered_again() {
+    let mut story = Story::resumed(&[GAME, LOBBY]);
+    let back = Source { room: GAME, number: Number { offset: 5, index: 1 } };
+    story.command(EdgeCommand::Join { session: ANA, connection: HERE, room: LOBBY, options: Json::null(), from: back });
+    story.ask_move(GAME, number(9));
+    story.on(Input::Stored { room: GAME, done: true });
+    story.admitted(GAME, number(9));
+    assert_eq!(story.outputs().last(), Some(&leave(LOBBY, LeaveReason::Moved)));
+    story.on(Input::Stored { room: LOBBY, done: true });
+    story.outputs();
+    story.leave(LOBBY);
+    assert_eq!(story.outputs(), [], "that was the stay before");
+    story.command(EdgeCommand::Admitted { session: ANA, connection: HERE, room: LOBBY, from: Some(back) });
+    assert_eq!(story.outputs(), [leave(GAME, LeaveReason::Moved)]);
+}
+
+/// The answer to an older question was taken for one to this edge's last: the session never left, and the room goes on.
+#[test]
+fn a_number_that_this_edge_has_used_itself_is_not_used_again() {
+    let mut story = Story::in_lobby();
+    story.now = story.now.plus(2_000);
+    story.deliver_to(BEFORE, LOBBY, 2, view(LOBBY));
+    story.outputs();
+    story.leave(LOBBY);
+    assert_eq!(text(&story.next()), left(LOBBY, 2));
+    story.on(Input::Stored { room: LOBBY, done: true });
+    story.command(EdgeCommand::Admitted { session: ANA, connection: HERE, room: LOBBY, from: None });
+    story.outputs();
+    story.deliver(LOBBY, 2, view(LOBBY));
+    assert_eq!(story.outputs(), [reconnect(LOBBY, None)], "it is asked for another");
+    story.deliver(LOBBY, 3, view(LOBBY));
+    story.expect_seq(3);
+}
+
 #[test]
 fn rooms_are_bounded() {
     let mut story =
