@@ -135,7 +135,7 @@ impl Player {
 
     /// Whether it is in the lobby, and waits for nothing.
     pub fn is_home(&self) -> bool {
-        self.pending.is_empty() && self.here().is_some_and(|room| *room == LOBBY.to_string())
+        self.pending.is_empty() && self.here().is_some_and(|room| *room == RoomId::LOBBY.to_string())
     }
 
     fn here(&self) -> Option<&String> {
@@ -189,5 +189,3 @@ impl Player {
         )
     }
 }
-
-const LOBBY: RoomId = RoomId::LOBBY;

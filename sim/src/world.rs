@@ -1,10 +1,6 @@
 //! The queue of events, and what each does to the machines.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use chorus_core::{
     command::{EdgeCommand, Player as Identity, Record, RoomCommand},
@@ -45,8 +41,8 @@ pub struct World {
     plan: Plan,
     dice: ChaCha8Rng,
     now: Time,
-    queue: BinaryHeap<Reverse<(Time, u64)>>,
-    events: BTreeMap<u64, What>,
+    /// Those of one instant in the order in which they were queued.
+    queue: BTreeMap<(Time, u64), What>,
     next_event: u64,
     log: BTreeMap<RoomId, Vec<(Offset, Record)>>,
     next_offset: Offset,
@@ -176,8 +172,7 @@ impl World {
             plan,
             dice: ChaCha8Rng::seed_from_u64(seed),
             now: BEGIN,
-            queue: BinaryHeap::new(),
-            events: BTreeMap::new(),
+            queue: BTreeMap::new(),
             next_event: 0,
             log: BTreeMap::new(),
             next_offset: 0,
@@ -217,9 +212,8 @@ impl World {
     }
 
     pub fn run(mut self) -> Result<Report, Violation> {
-        while let Some(Reverse((at, number))) = self.queue.pop() {
+        while let Some(((at, _), event)) = self.queue.pop_first() {
             self.now = at;
-            let event = self.events.remove(&number).expect("it is queued once");
             if let Some(event) = self.may_happen(event) {
                 self.happen(event)?;
             }
@@ -265,8 +259,7 @@ impl World {
 
     fn at(&mut self, time: Time, what: What) {
         self.next_event += 1;
-        self.events.insert(self.next_event, what);
-        self.queue.push(Reverse((time, self.next_event)));
+        self.queue.insert((time, self.next_event), what);
     }
 
     /// When something that is said now, or not before `earliest`, arrives.
@@ -529,14 +522,9 @@ impl World {
 
     fn carry_out_line(&mut self, edge: Life, connection: ConnectionId, (client, link): (usize, u32), output: Output) {
         match output {
-            Output::Send(frame) => {
-                let at = self.arrival(edge, Channel::Client(client, link), self.now);
-                self.at(at, What::ToClient(edge, client, link, Some(frame.into_text())));
-            }
-            Output::Close { .. } => {
-                let at = self.arrival(edge, Channel::Client(client, link), self.now);
-                self.at(at, What::ToClient(edge, client, link, None));
-            }
+            Output::Send(frame) => self.send(edge, client, link, Some(frame.into_text())),
+            Output::Ping => self.send(edge, client, link, Some(PING.to_owned())),
+            Output::Close { .. } => self.send(edge, client, link, None),
             Output::Hello(hello) => {
                 let token = hello.resume.and_then(|token| token.parse().ok());
                 let ms = self.draw(1, 20);
@@ -547,11 +535,12 @@ impl World {
                 let at = self.arrival(edge, Channel::Store(connection.0), self.now);
                 self.at(at, What::Written(edge, connection, write));
             }
-            Output::Ping => {
-                let at = self.arrival(edge, Channel::Client(client, link), self.now);
-                self.at(at, What::ToClient(edge, client, link, Some(PING.to_owned())));
-            }
         }
+    }
+
+    fn send(&mut self, edge: Life, client: usize, link: u32, text: Option<String>) {
+        let at = self.arrival(edge, Channel::Client(client, link), self.now);
+        self.at(at, What::ToClient(edge, client, link, text));
     }
 
     fn opens(&mut self, edge: Life, connection: ConnectionId, token: Option<u64>) {
@@ -672,11 +661,16 @@ impl World {
     }
 
     fn say(&mut self, client: usize, text: String) {
+        self.answer(client, |edge, connection| What::Frame(edge, connection, text));
+    }
+
+    /// On its way to the edge that the client is connected to.
+    fn answer(&mut self, client: usize, what: impl FnOnce(Life, ConnectionId) -> What) {
         let Some((edge, connection)) = self.players[client].line else { return };
         let link = self.players[client].link;
         // The monitor is as good as any other who is always there.
         let at = self.arrival(MONITOR, Channel::Client(client, link), self.now);
-        self.at(at, What::Frame(edge, connection, text));
+        self.at(at, what(edge, connection));
     }
 
     fn client_hears(&mut self, client: usize, link: u32, text: Option<String>) -> Result<(), Violation> {
@@ -688,9 +682,7 @@ impl World {
             return Ok(());
         };
         if text == PING {
-            let Some((edge, connection)) = self.players[client].line else { return Ok(()) };
-            let at = self.arrival(MONITOR, Channel::Client(client, link), self.now);
-            self.at(at, What::Pong(edge, connection));
+            self.answer(client, What::Pong);
             return Ok(());
         }
         self.seen.update(text.as_bytes());
@@ -769,8 +761,8 @@ impl World {
                 let slot = *slot;
                 let host = self.new_host(slot);
                 self.hosts[slot] = host;
-                let rooms: Vec<RoomId> = self.log.keys().copied().filter(|room| slot_of(*room) == slot).collect();
-                for room in rooms.into_iter().filter(|room| !self.ended.contains_key(room)).collect::<Vec<_>>() {
+                let goes_on = |room: &RoomId| slot_of(*room) == slot && !self.ended.contains_key(room);
+                for room in self.log.keys().copied().filter(goes_on).collect::<Vec<_>>() {
                     let ms = self.draw(1, 100);
                     self.after(ms, What::Read(host, room));
                 }
@@ -778,13 +770,13 @@ impl World {
             Role::Edge { slot, .. } => {
                 let slot = *slot;
                 self.edges[slot] = self.new_edge(slot);
-                let dropped = self.sessions.iter_mut().filter(|(_, row)| row.edge == life && row.connected);
-                let dropped = dropped
-                    .map(|(session, row)| (*session, std::mem::replace(&mut row.connected, false), row.rooms.clone()));
-                for (session, _, rooms) in dropped.collect::<Vec<_>>() {
-                    for room in rooms {
-                        self.append(MONITOR, room, RoomCommand::Drop { session, edge: machine_id(life), code: 1006 });
-                    }
+                let mut dropped = Vec::new();
+                for (session, row) in self.sessions.iter_mut().filter(|(_, row)| row.edge == life && row.connected) {
+                    row.connected = false;
+                    dropped.extend(row.rooms.iter().map(|room| (*session, *room)));
+                }
+                for (session, room) in dropped {
+                    self.append(MONITOR, room, RoomCommand::Drop { session, edge: machine_id(life), code: 1006 });
                 }
             }
             Role::Monitor => {}

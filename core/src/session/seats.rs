@@ -149,11 +149,9 @@ impl Session {
 
     /// A session is always in a room, or on its way into one.
     fn be_somewhere(&mut self, now: Time) {
-        let Some(session) = self.id() else { return };
-        if self.seats.is_empty() {
-            self.add_seat(RoomId::LOBBY, now);
+        if self.id().is_some() && self.seats.is_empty() {
             self.wants_lobby = true;
-            self.outputs.push_back(Output::Store(Store::Join(session, RoomId::LOBBY)));
+            self.store_join(RoomId::LOBBY, now);
         }
     }
 
@@ -183,13 +181,11 @@ impl Session {
             }
         }
         if done && self.is_moving_to(room) {
-            match self.seat_mut(room) {
-                // It was left meanwhile, and is asked to let the session in after that.
-                Some(seat) if seat.state == SeatState::Leaving => self.come_back(room),
-                Some(_) => {}
-                // It was left for good meanwhile, and the store has forgotten it again.
-                None => return self.store_join(room, now),
+            // It was left for good meanwhile, and the store has forgotten it again.
+            if self.seat(room).is_none() {
+                return self.store_join(room, now);
             }
+            self.come_back(room);
         }
         for at in 0..self.moves.len() {
             let asked = &mut self.moves[at];
@@ -317,20 +313,17 @@ impl Session {
         } else if !known && self.seats.len() >= MAX_ROOMS {
             self.refuse_move(from, format!("a session can be in {MAX_ROOMS} rooms at most").into(), now);
         } else {
-            match self.seat_mut(to) {
-                Some(seat) if seat.state == SeatState::Leaving => self.come_back(to),
-                _ => {}
-            }
+            self.come_back(to);
             self.store_join(to, now);
         }
     }
 
-    /// The stay that is being left is followed by another.
+    /// A stay that is being left is followed by another: the room is asked to let the session in after that.
     fn come_back(&mut self, room: RoomId) {
-        if let Some(seat) = self.seat_mut(room) {
+        if let Some(seat) = self.seat_mut(room).filter(|seat| seat.state == SeatState::Leaving) {
             seat.state = SeatState::Joining;
+            self.end_moves_from(room);
         }
-        self.end_moves_from(room);
     }
 
     /// The store knows first; then the room is asked.
