@@ -308,8 +308,8 @@ function others(used, swapped, beside) {
   }
   if (used) {
     lines.push(`- Of rooms that were all active at the same time and put aside together, ${value(used, "memory of a room that others were active with", "KiB")} each stay with the process until others use them.`);
+    lines.push(`- The first message to a room that was put aside is answered after ${value(used, "p50 of waking", "µs")} (p50).`);
   }
-  if (used) lines.push(`- The first message to a room that was put aside is answered after ${value(used, "p50 of waking", "µs")} (p50).`);
   return lines.join("\n");
 }
 

@@ -166,8 +166,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_held_leaves_in_order_once_the_append_is_confirmed() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let bus = embedded::open(embedded::Options::new(dir.path().join("data"))).await.expect("a log");
+        let (_dir, bus) = log().await;
         let mut outbox = Outbox::default();
         let mark = put(&mut outbox, &bus);
         outbox.hold(edge(1), command(1), Some(mark));
@@ -182,8 +181,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_append_counts_as_confirmed_only_when_all_before_it_are() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let bus = embedded::open(embedded::Options::new(dir.path().join("data"))).await.expect("a log");
+        let (_dir, bus) = log().await;
         let mut outbox = Outbox::default();
         let (first, second) = (put(&mut outbox, &bus), put(&mut outbox, &bus));
         outbox.hold(edge(1), command(1), Some(second));
@@ -193,14 +191,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_log_that_has_stopped_is_an_error_and_frees_nothing() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let bus = embedded::open(embedded::Options::new(dir.path().join("data"))).await.expect("a log");
+        let (_dir, bus) = log().await;
         bus.clone().close().await.expect("it ends in order");
         let mut outbox = Outbox::default();
         let mark = put(&mut outbox, &bus);
         outbox.hold(edge(1), command(1), Some(mark));
         outbox.freeing().await.expect_err("it takes nothing any more");
         assert!(outbox.freed().is_none());
+    }
+
+    async fn log() -> (tempfile::TempDir, Bus) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let bus = embedded::open(embedded::Options::new(dir.path().join("data"))).await.expect("a log");
+        (dir, bus)
     }
 
     fn put(outbox: &mut Outbox, bus: &Bus) -> Mark {

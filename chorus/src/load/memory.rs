@@ -42,8 +42,8 @@ pub async fn idle(bench: &Bench, clients: usize) -> anyhow::Result<Report> {
 /// `rooms` games, each played to its end once. Then nobody moves, until the rooms have been put aside; then some go on.
 ///
 /// What a room costs that was put aside is measured by [`LATER`] times as many, which come and go after these and
-/// [`EARLIER`] times as many others: what so many rooms leave behind that were active *at the same time* is used by those who come next, and is a
-/// figure of its own.
+/// [`EARLIER`] times as many others: what so many rooms leave behind that were active *at the same time* is used by
+/// those who come next, and is a figure of its own.
 pub async fn rooms(bench: &Bench, rooms: usize, hibernate_after: Duration) -> anyhow::Result<Report> {
     let pid = bench.pid()?;
     let mut others = JoinSet::new();
