@@ -32,7 +32,7 @@ pub enum RoomCommand {
         session: SessionId,
         player: Player,
         edge: MachineId,
-        connection: ConnectionId,
+        question: Question,
         /// The highest id that the edge has taken from this session: an older one can never be for this room.
         client_seq: u64,
         options: Json,
@@ -44,7 +44,7 @@ pub enum RoomCommand {
     /// The session's connection at this edge is gone. Ignored when it has come back by another one.
     Drop { session: SessionId, edge: MachineId, code: u16 },
     /// The session is back. `last_seq` is the last frame of this room that it has; `None` asks for a full view.
-    Reconnect { session: SessionId, edge: MachineId, connection: ConnectionId, last_seq: Option<u64> },
+    Reconnect { session: SessionId, edge: MachineId, question: Question, last_seq: Option<u64> },
     /// The session is a member no longer.
     Leave { session: SessionId, reason: LeaveReason },
     /// The setting of a timer that is due. It fires if that setting is still pending.
@@ -66,6 +66,16 @@ pub enum RoomCommand {
 pub struct Source {
     pub room: RoomId,
     pub number: Number,
+}
+
+/// An edge's question to a room, for one connection. Its number rises with each that the connection asks, of any room.
+///
+/// What the room says of a member it says after the latest question that it has heard, and names that. So an edge can tell
+/// the answer to what it asks now from one to what it asked before, late, or said again by a host that has taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    pub connection: ConnectionId,
+    pub number: u32,
 }
 
 /// An identity, as the edge has checked it.
@@ -135,14 +145,14 @@ pub enum EdgeCommand {
     Deliver { room: RoomId, targets: Vec<Target>, frame: RoomFrame },
     /// Move this session on to `room`; `from` is the room that asks, and its number.
     Join { session: SessionId, connection: ConnectionId, room: RoomId, options: Json, from: Source },
-    /// The session is not (or no longer) a member of this room.
-    Leave { session: SessionId, connection: ConnectionId, room: RoomId, reason: LeaveReason },
+    /// The session is not (or no longer) a member of this room: after `question`, the latest that the room has heard of it.
+    Leave { session: SessionId, question: Question, room: RoomId, reason: LeaveReason },
     /// Close the session for good.
     Kick { session: SessionId, connection: ConnectionId, room: RoomId, reason: Box<str> },
-    /// The room has taken the session in. `from` as it was in its `Join`.
-    Admitted { session: SessionId, connection: ConnectionId, room: RoomId, from: Option<Source> },
+    /// The room has taken the session in. `question` and `from` as they were in its `Join`.
+    Admitted { session: SessionId, question: Question, room: RoomId, from: Option<Source> },
     /// The room has not.
-    Refused { session: SessionId, connection: ConnectionId, room: RoomId, from: Option<Source>, reason: Box<str> },
+    Refused { session: SessionId, question: Question, room: RoomId, from: Option<Source>, reason: Box<str> },
     /// From another edge, or from a room: the session has a connection elsewhere now. The store knows whether that is so:
     /// what an edge has told a room may have been on its way for long.
     Replaced { session: SessionId },
@@ -152,11 +162,10 @@ impl EdgeCommand {
     /// Whom it is for, where that is one connection.
     pub fn connection(&self) -> Option<ConnectionId> {
         match self {
-            EdgeCommand::Join { connection, .. }
-            | EdgeCommand::Leave { connection, .. }
-            | EdgeCommand::Kick { connection, .. }
-            | EdgeCommand::Admitted { connection, .. }
-            | EdgeCommand::Refused { connection, .. } => Some(*connection),
+            EdgeCommand::Join { connection, .. } | EdgeCommand::Kick { connection, .. } => Some(*connection),
+            EdgeCommand::Leave { question, .. }
+            | EdgeCommand::Admitted { question, .. }
+            | EdgeCommand::Refused { question, .. } => Some(question.connection),
             EdgeCommand::Deliver { .. } | EdgeCommand::Replaced { .. } => None,
         }
     }

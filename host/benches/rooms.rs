@@ -11,7 +11,7 @@ use std::{
 
 use chorus_bus::{Bus, EdgeReceiver, embedded};
 use chorus_core::{
-    command::{EdgeCommand, Player, Record, RoomCommand},
+    command::{EdgeCommand, Player, Question, Record, RoomCommand},
     effect::{Effect, Event, MemberInfo, Moment, RoomInfo},
     frame::FrameTag,
     ids::{ConnectionId, Digest, Kind, MachineId, RoomId, Secret, Seed, SessionId, Time},
@@ -233,7 +233,7 @@ impl World {
                 session,
                 player,
                 edge,
-                connection: ConnectionId(1),
+                question: Question { connection: ConnectionId(1), number: 1 },
                 client_seq: 0,
                 options,
                 from: None,

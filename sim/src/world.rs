@@ -73,9 +73,11 @@ enum Channel {
 struct Row {
     edge: Life,
     connected: bool,
-    /// The token that takes it up, and the one before it, until the client has shown that it knows the new one.
+    /// The token that takes it up; the one before it, and the one that was overtaken by that, until the client has shown
+    /// that it knows the new one.
     token: u64,
     previous: Option<u64>,
+    overtaken: Option<u64>,
     rooms: Vec<RoomId>,
 }
 
@@ -551,12 +553,13 @@ impl World {
         }
         self.next_token += 1;
         let new = self.next_token;
-        let fits = |row: &Row| token.is_some_and(|token| row.token == token || row.previous == Some(token));
+        let fits = |row: &Row| token.is_some_and(|token| row.token == token || [row.previous, row.overtaken].contains(&Some(token)));
         let known = self.sessions.iter_mut().find(|(_, row)| fits(row));
         let (session, recovered) = match known {
             Some((session, row)) => {
                 let (session, before) = (*session, std::mem::replace(&mut row.edge, edge));
                 let was_elsewhere = before != edge && row.connected;
+                row.overtaken = (row.previous == token).then_some(row.token);
                 (row.connected, row.previous, row.token) = (true, token, new);
                 let rooms = row.rooms.clone();
                 if was_elsewhere {
@@ -568,7 +571,7 @@ impl World {
             None => {
                 let session = SessionId(self.sessions.len() as u128 + 1);
                 let (rooms, previous) = (vec![RoomId::LOBBY], None);
-                self.sessions.insert(session, Row { edge, connected: true, token: new, previous, rooms });
+                self.sessions.insert(session, Row { edge, connected: true, token: new, previous, overtaken: None, rooms });
                 (session, None)
             }
         };
@@ -594,23 +597,28 @@ impl World {
                 self.input(edge, connection, Input::Stored { room, done });
             }
             Write::Leave(session, room) => {
-                if let Some(row) = self.sessions.get_mut(&session) {
+                if let Some(row) = self.row_if_still(edge, connection, session) {
                     row.rooms.retain(|other| *other != room);
                 }
             }
             Write::Disconnected(session) => {
-                let is_back = self.connection_of(edge, session).is_some_and(|now| now != connection);
-                if let Some(row) = self.sessions.get_mut(&session).filter(|row| row.edge == edge && !is_back) {
+                if let Some(row) = self.row_if_still(edge, connection, session) {
                     row.connected = false;
                 }
             }
             Write::End(session) => drop(self.sessions.remove(&session)),
             Write::Confirm(session) => {
                 if let Some(row) = self.sessions.get_mut(&session).filter(|row| row.edge == edge) {
-                    row.previous = None;
+                    (row.previous, row.overtaken) = (None, None);
                 }
             }
         }
+    }
+
+    /// What the store has of a session that has not come back by another connection.
+    fn row_if_still(&mut self, edge: Life, connection: ConnectionId, session: SessionId) -> Option<&mut Row> {
+        let is_back = self.connection_of(edge, session).is_some_and(|now| now != connection);
+        self.sessions.get_mut(&session).filter(|row| row.edge == edge && !is_back)
     }
 
     // ---- players ----
@@ -761,8 +769,13 @@ impl World {
                 let slot = *slot;
                 let host = self.new_host(slot);
                 self.hosts[slot] = host;
-                let goes_on = |room: &RoomId| slot_of(*room) == slot && !self.ended.contains_key(room);
-                for room in self.log.keys().copied().filter(goes_on).collect::<Vec<_>>() {
+                // Of a room that has ended, what came after: whoever knocked then may have had no answer.
+                let has_more = |(room, log): (&RoomId, &Vec<(Offset, Record)>)| {
+                    let ended = self.ended.get(room);
+                    let more = ended.is_none_or(|ended| log.last().is_some_and(|(last, _)| last > ended));
+                    (slot_of(*room) == slot && more).then_some(*room)
+                };
+                for room in self.log.iter().filter_map(has_more).collect::<Vec<_>>() {
                     let ms = self.draw(1, 100);
                     self.after(ms, What::Read(host, room));
                 }

@@ -45,7 +45,9 @@ impl Store {
     /// `None`: no session has this token (it was used, or the session has ended).
     ///
     /// A token is good once. But the answer that carries the next one can be lost on its way, so the one that was used
-    /// last stays good until [`Store::confirm_resume`], or until the one after it is used.
+    /// last stays good until [`Store::confirm_resume`], or until the one after it is used. When it is used again, by the
+    /// client or by an edge that stood still with what the client had sent it, the next one may have arrived all the same:
+    /// so that one stays good as long.
     pub async fn resume_session(
         &self,
         resume_hash: [u8; 32],
@@ -73,9 +75,15 @@ impl Store {
         self.write(Join { session, room, edge: edge.clone() }).await
     }
 
-    /// The session is not a member of `room`.
-    pub async fn leave_membership(&self, session: SessionId, room: RoomId) -> Result<(), StoreError> {
-        self.write(Leave { session, room }).await
+    /// The session is not a member of `room`. Nothing changes if it has gone to another edge, which may have brought it
+    /// back there meanwhile.
+    pub async fn leave_membership(
+        &self,
+        session: SessionId,
+        room: RoomId,
+        edge: &MachineId,
+    ) -> Result<(), StoreError> {
+        self.write(Leave { session, room, edge: edge.clone() }).await
     }
 
     /// The session's connection to `edge` is gone. Nothing changes if it has come back by another edge.
@@ -171,6 +179,7 @@ pub(crate) struct Join {
 pub(crate) struct Leave {
     pub session: SessionId,
     pub room: RoomId,
+    pub edge: MachineId,
 }
 
 pub(crate) struct Disconnected {

@@ -52,7 +52,7 @@ impl Room {
 
     /// Seats a joining member before anything else is carried out, so that its first frame is its whole view.
     fn admit(&mut self, turn: &mut Turn, effects: Vec<Effect>) -> Vec<Effect> {
-        let Cause::Join { session, player, edge, connection, client_seq, from } = &turn.cause else { return effects };
+        let Cause::Join { session, player, edge, question, client_seq, from } = &turn.cause else { return effects };
         let Some(spectator) = effects.iter().find_map(|effect| match effect {
             Effect::Admit { spectator } => Some(*spectator),
             _ => None,
@@ -60,9 +60,9 @@ impl Room {
             return effects;
         };
         let (session, player, client_seq, from) = (*session, player.clone(), *client_seq, *from);
-        let (edge, connection) = (edge.clone(), *connection);
+        let (edge, question) = (edge.clone(), *question);
         let state = self.state.as_mut().expect("a join needs a room");
-        state.seat(session, player, (edge.clone(), connection), client_seq, spectator);
+        state.seat(session, player, (edge.clone(), question), client_seq, spectator);
         state.members.get_mut(&session).expect("just seated").view = last_view_of(&effects, session);
         let others = effects.into_iter().filter(|effect| match effect {
             Effect::Admit { .. } => false,
@@ -71,7 +71,7 @@ impl Room {
         });
         let others = others.collect();
         turn.cause = Cause::Other;
-        turn.edge(&edge, EdgeCommand::Admitted { session, connection, room: self.id, from });
+        turn.edge(&edge, EdgeCommand::Admitted { session, question, room: self.id, from });
         self.send_whole_view(turn, session);
         others
     }
@@ -127,10 +127,10 @@ impl Room {
 
     fn refuse(&mut self, turn: &mut Turn, reason: Box<str>) {
         match &turn.cause {
-            Cause::Join { session, edge, connection, from, .. } => {
-                let (session, edge, connection, from) = (*session, edge.clone(), *connection, *from);
+            Cause::Join { session, edge, question, from, .. } => {
+                let (session, edge, question, from) = (*session, edge.clone(), *question, *from);
                 turn.cause = Cause::Other;
-                turn.edge(&edge, EdgeCommand::Refused { session, connection, room: self.id, from, reason });
+                turn.edge(&edge, EdgeCommand::Refused { session, question, room: self.id, from, reason });
             }
             _ => self.reply(turn, Err(&reason)),
         }
@@ -176,7 +176,8 @@ impl Room {
         if member.moving.is_some() {
             return;
         }
-        let (edge, connection, options) = (member.edge.clone(), member.connection, moving.options.clone());
+        let (edge, connection) = (member.edge.clone(), member.question.connection);
+        let options = moving.options.clone();
         let command = EdgeCommand::Join { session, connection, room: moving.room, options, from };
         member.moving = Some(moving);
         if member.connected {
@@ -191,7 +192,7 @@ impl Room {
         let Some(member) = state.members.get_mut(&session) else { return };
         member.kicked = Some(reason.clone());
         if member.connected {
-            let (edge, connection) = (member.edge.clone(), member.connection);
+            let (edge, connection) = (member.edge.clone(), member.question.connection);
             turn.edge(&edge, EdgeCommand::Kick { session, connection, room, reason });
         } else if let Some((due, old)) = member.hold.replace((now, id)) {
             // Nobody to close: its seat is given up at once.

@@ -61,7 +61,7 @@ impl Room {
             member.first_seq = member.out_seq + 1;
             return self.send_whole_view(turn, session);
         };
-        let (edge, connection) = (member.edge.clone(), member.connection);
+        let (edge, connection) = (member.edge.clone(), member.question.connection);
         let first = member.out_seq + 1 - missed.len() as u64;
         for (seq, frame) in (first..).zip(missed) {
             let targets = vec![Target { session, connection, seq }];
@@ -89,7 +89,7 @@ impl State {
             if !member.connected {
                 return;
             }
-            let target = Target { session, connection: member.connection, seq: member.out_seq };
+            let target = Target { session, connection: member.question.connection, seq: member.out_seq };
             match by_edge.iter_mut().find(|(edge, _)| *edge == member.edge) {
                 Some((_, targets)) => targets.push(target),
                 None => by_edge.push((member.edge.clone(), vec![target])),

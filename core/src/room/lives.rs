@@ -89,13 +89,13 @@ impl Room {
         let lives = state.lives.as_mut().expect("it is between two of them");
         match command {
             RoomCommand::Timer { id } if lives.waits_for == Some(id) => return self.begin_anew(turn),
-            RoomCommand::Join { session, edge, connection, from, .. } => {
+            RoomCommand::Join { session, edge, question, from, .. } => {
                 let seconds = lives.since.since(turn.moment.now).div_ceil(1000);
                 let reason = format!("it begins anew, in {seconds} s").into();
-                turn.edge(&edge, EdgeCommand::Refused { session, connection, room, from, reason });
+                turn.edge(&edge, EdgeCommand::Refused { session, question, room, from, reason });
             }
-            RoomCommand::Reconnect { session, edge, connection, .. } => {
-                turn.edge(&edge, EdgeCommand::Leave { session, connection, room, reason: LeaveReason::Left });
+            RoomCommand::Reconnect { session, edge, question, .. } => {
+                turn.edge(&edge, EdgeCommand::Leave { session, question, room, reason: LeaveReason::Left });
             }
             RoomCommand::Swap { component, .. } if component != state.component => {
                 state.component = component;

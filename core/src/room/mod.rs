@@ -40,9 +40,9 @@ pub use spec::Spec;
 pub use state::{Member, State};
 
 use crate::{
-    command::{EdgeCommand, Fault, Player, Record, RoomCommand, RoomData, Source},
+    command::{EdgeCommand, Fault, LeaveReason, Player, Question, Record, RoomCommand, RoomData, Source},
     effect::{Effect, Event, LogLevel, Moment, RestoreReason, RoomInfo, Saved},
-    ids::{ConnectionId, Digest, Kind, MachineId, Number, Offset, RoomId, Secret, Seed, SessionId, Time},
+    ids::{Digest, Kind, MachineId, Number, Offset, RoomId, Secret, Seed, SessionId, Time},
     json::Json,
     wire,
 };
@@ -142,7 +142,7 @@ enum Cause {
         session: SessionId,
         player: Player,
         edge: MachineId,
-        connection: ConnectionId,
+        question: Question,
         client_seq: u64,
         from: Option<Source>,
     },
@@ -540,16 +540,23 @@ impl Room {
         self.phase = Phase::Idle;
         let closes = |(_, record): &(Offset, Record)| matches!(record.command, RoomCommand::Close { .. });
         while let Some((offset, record)) = self.inbox.pop_front_if(|entry| !closes(entry)) {
-            if let RoomCommand::Join { session, edge, connection, from, .. } = record.command {
-                self.refuse_unheard(offset, edge, (session, connection), from);
+            match record.command {
+                RoomCommand::Join { session, edge, question, from, .. } => {
+                    self.refuse_unheard(offset, edge, (session, question), from);
+                }
+                RoomCommand::Reconnect { session, edge, question, .. } => {
+                    let (room, reason) = (self.id, LeaveReason::Left);
+                    self.answer_unheard(offset, edge, EdgeCommand::Leave { session, question, room, reason });
+                }
+                _ => {}
             }
         }
     }
 
     /// Whoever is asking to be let in by this turn, which comes to nothing, is not.
     fn turn_away(&mut self, turn: &Turn) {
-        if let Cause::Join { session, edge, connection, from, .. } = &turn.cause {
-            self.refuse_unheard(turn.offset, edge.clone(), (*session, *connection), *from);
+        if let Cause::Join { session, edge, question, from, .. } = &turn.cause {
+            self.refuse_unheard(turn.offset, edge.clone(), (*session, *question), *from);
         }
     }
 
@@ -557,13 +564,16 @@ impl Room {
         &mut self,
         offset: Offset,
         edge: MachineId,
-        (session, connection): (SessionId, ConnectionId),
+        (session, question): (SessionId, Question),
         from: Option<Source>,
     ) {
+        let reason = "the room's script cannot go on".into();
+        self.answer_unheard(offset, edge, EdgeCommand::Refused { session, question, room: self.id, from, reason });
+    }
+
+    fn answer_unheard(&mut self, offset: Offset, edge: MachineId, answer: EdgeCommand) {
         if self.said.is_none_or(|said| offset > said) {
-            let reason = "the room's script cannot go on".into();
-            let refused = EdgeCommand::Refused { session, connection, room: self.id, from, reason };
-            self.outputs.push_back(Output::Edge(edge, refused));
+            self.outputs.push_back(Output::Edge(edge, answer));
         }
     }
 

@@ -8,10 +8,10 @@ use super::{
     state::{Member, Probation, To},
 };
 use crate::{
-    command::{Answer, EdgeCommand, Fault, LeaveReason, Player, Record, RoomCommand, RoomData, Source},
+    command::{Answer, EdgeCommand, Fault, LeaveReason, Player, Question, Record, RoomCommand, RoomData, Source},
     effect::{Effect, Event, MemberInfo, Moment, RestoreReason},
     frame::{ErrorCode, RoomFrame},
-    ids::{ConnectionId, Digest, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
+    ids::{Digest, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
     planted::{Bug, planted},
 };
@@ -28,15 +28,15 @@ impl Room {
         }
         match record.command {
             RoomCommand::Create { .. } => self.finish(turn),
-            RoomCommand::Join { session, player, edge, connection, client_seq, options, from } => {
-                self.join(turn, Joining { session, player, edge, connection, client_seq, options, from });
+            RoomCommand::Join { session, player, edge, question, client_seq, options, from } => {
+                self.join(turn, Joining { session, player, edge, question, client_seq, options, from });
             }
             RoomCommand::Message { session, client_seq, kind, data } => {
                 self.message(turn, session, client_seq, kind, data);
             }
             RoomCommand::Drop { session, edge, .. } => self.drop_member(turn, session, edge),
-            RoomCommand::Reconnect { session, edge, connection, last_seq } => {
-                self.reconnect(turn, session, (edge, connection), last_seq);
+            RoomCommand::Reconnect { session, edge, question, last_seq } => {
+                self.reconnect(turn, session, (edge, question), last_seq);
             }
             RoomCommand::Leave { session, reason } => self.leave(turn, session, reason),
             RoomCommand::Timer { id } => self.timer(turn, id),
@@ -62,12 +62,12 @@ impl Room {
                 let state = State::new(kind, component, creator, secret, turn.moment.now, offset);
                 return self.create(turn, state, options);
             }
-            RoomCommand::Join { session, edge, connection, from, .. } => {
+            RoomCommand::Join { session, edge, question, from, .. } => {
                 let reason = if self.ended { "the room has ended" } else { "there is no such room" };
-                turn.edge(&edge, EdgeCommand::Refused { session, connection, room, from, reason: reason.into() });
+                turn.edge(&edge, EdgeCommand::Refused { session, question, room, from, reason: reason.into() });
             }
-            RoomCommand::Reconnect { session, edge, connection, .. } => {
-                turn.edge(&edge, EdgeCommand::Leave { session, connection, room, reason: LeaveReason::Left });
+            RoomCommand::Reconnect { session, edge, question, .. } => {
+                turn.edge(&edge, EdgeCommand::Leave { session, question, room, reason: LeaveReason::Left });
             }
             _ => {}
         }
@@ -83,11 +83,11 @@ impl Room {
     }
 
     fn join(&mut self, mut turn: Turn, joining: Joining) {
-        let Joining { session, player, edge, connection, client_seq, options, from } = joining;
+        let Joining { session, player, edge, question, client_seq, options, from } = joining;
         let state = self.state.as_ref().expect("begin has looked");
         if state.members.contains_key(&session) {
-            turn.edge(&edge, EdgeCommand::Admitted { session, connection, room: self.id, from });
-            return self.reconnect(turn, session, (edge, connection), None);
+            turn.edge(&edge, EdgeCommand::Admitted { session, question, room: self.id, from });
+            return self.reconnect(turn, session, (edge, question), None);
         }
         let room_for_players = state.has_room_for_a_player();
         let refused = match () {
@@ -96,12 +96,12 @@ impl Room {
             () => None,
         };
         if let Some(reason) = refused {
-            turn.edge(&edge, EdgeCommand::Refused { session, connection, room: self.id, from, reason: reason.into() });
+            turn.edge(&edge, EdgeCommand::Refused { session, question, room: self.id, from, reason: reason.into() });
             return self.finish(turn);
         }
         // A spectator beforehand: there is no seat for a player any more.
         let member = MemberInfo { session, player: player.clone(), connected: true, spectator: !room_for_players };
-        turn.cause = Cause::Join { session, player, edge, connection, client_seq, from };
+        turn.cause = Cause::Join { session, player, edge, question, client_seq, from };
         self.call(turn, Event::Join { member, options, from: from.map(|from| from.room) });
     }
 
@@ -146,18 +146,18 @@ impl Room {
         &mut self,
         mut turn: Turn,
         session: SessionId,
-        (edge, connection): (MachineId, ConnectionId),
+        (edge, question): (MachineId, Question),
         last_seq: Option<u64>,
     ) {
         let room = self.id;
         let state = self.state.as_mut().expect("begin has looked");
         let Some(member) = state.members.get_mut(&session) else {
-            turn.edge(&edge, EdgeCommand::Leave { session, connection, room, reason: LeaveReason::Left });
+            turn.edge(&edge, EdgeCommand::Leave { session, question, room, reason: LeaveReason::Left });
             return self.finish(turn);
         };
         let was_away = !std::mem::replace(&mut member.connected, true);
         let before = std::mem::replace(&mut member.edge, edge.clone());
-        member.connection = connection;
+        member.question = question;
         // Records of two edges may come in another order than the client did. If it is still there, it hears of this.
         if before != edge && !was_away {
             turn.edge(&before, EdgeCommand::Replaced { session });
@@ -174,7 +174,7 @@ impl Room {
     fn ask_again(&mut self, turn: &mut Turn, session: SessionId) {
         let state = self.state.as_ref().expect("the member is in it");
         let Some(member) = state.members.get(&session) else { return };
-        let connection = member.connection;
+        let connection = member.question.connection;
         if let Some(moving) = &member.moving {
             let from = Source { room: self.id, number: moving.number };
             let options = moving.options.clone();
@@ -206,8 +206,8 @@ impl Room {
             state.holds.remove(&(due, id, session));
         }
         state.high_seq = state.high_seq.max(member.out_seq);
-        let connection = member.connection;
-        turn.edge(&member.edge, EdgeCommand::Leave { session, connection, room: self.id, reason });
+        let question = member.question;
+        turn.edge(&member.edge, EdgeCommand::Leave { session, question, room: self.id, reason });
         // The lobby is there for whoever comes next, whatever its kind says.
         if self.id != RoomId::LOBBY {
             state.watch_emptiness(turn);
@@ -398,9 +398,9 @@ impl Room {
         match std::mem::replace(&mut turn.cause, Cause::Other) {
             Cause::Create => return self.end(turn, Json::null(), Some(format!("its script {fault}").into())),
             Cause::Dispose { outcome, failed } => return self.conclude(turn, outcome, failed),
-            Cause::Join { session, edge, connection, from, .. } => {
+            Cause::Join { session, edge, question, from, .. } => {
                 let reason = "the room's script failed".into();
-                turn.edge(&edge, EdgeCommand::Refused { session, connection, room: self.id, from, reason });
+                turn.edge(&edge, EdgeCommand::Refused { session, question, room: self.id, from, reason });
             }
             Cause::Message { session, id } => {
                 let text = "the room's script failed on this message; it had no effect";
@@ -440,9 +440,9 @@ impl Room {
         for session in sessions {
             self.deliver(&mut turn, RoomFrame::left(self.id, &text), To::One(session));
             let member = &self.state.as_ref().expect("as above").members[&session];
-            let (edge, connection) = (member.edge.clone(), member.connection);
+            let (edge, question) = (member.edge.clone(), member.question);
             let reason = LeaveReason::Left;
-            turn.edge(&edge, EdgeCommand::Leave { session, connection, room: self.id, reason });
+            turn.edge(&edge, EdgeCommand::Leave { session, question, room: self.id, reason });
         }
         if let Some(creator) = creator {
             let number = turn.number();
@@ -463,7 +463,7 @@ struct Joining {
     session: SessionId,
     player: Player,
     edge: MachineId,
-    connection: ConnectionId,
+    question: Question,
     client_seq: u64,
     options: Json,
     from: Option<Source>,
@@ -523,7 +523,7 @@ impl State {
         &mut self,
         session: SessionId,
         player: Player,
-        (edge, connection): (MachineId, ConnectionId),
+        (edge, question): (MachineId, Question),
         client_seq: u64,
         spectator: bool,
     ) {
@@ -531,7 +531,7 @@ impl State {
         let member = Member {
             player,
             edge,
-            connection,
+            question,
             connected: true,
             spectator,
             joined: self.joins,

@@ -10,10 +10,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    command::{Fault, Player, Record, Source},
+    command::{Fault, Player, Question, Record, Source},
     effect::{MemberInfo, Saved},
     frame::RoomFrame,
-    ids::{ConnectionId, Digest, Kind, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
+    ids::{Digest, Kind, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
     room::{Lives, Spec},
     wire::{self, DecodeError},
@@ -76,7 +76,8 @@ pub struct State {
 pub struct Member {
     pub player: Player,
     pub edge: MachineId,
-    pub connection: ConnectionId,
+    /// The latest that its edge has asked of it.
+    pub question: Question,
     pub connected: bool,
     pub spectator: bool,
     /// Its place in the order of joining, in which the guest holds its members.

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::{
-    command::{Answer, LeaveReason, RoomData, Target},
+    command::{Answer, LeaveReason, Question, RoomData, Target},
     effect::{Event, MemberInfo},
     frame::{FrameTag, RoomFrame},
+    ids::ConnectionId,
 };
 
 #[test]
@@ -417,6 +418,20 @@ fn a_lobby_whose_state_cannot_be_opened_begins_anew_and_whoever_knocked_is_told(
     assert_eq!(story.record(join(BEA, 0)).to_edge()[0], "admitted bea");
 }
 
+/// It has come by another edge, which the room will not hear of any more: what it says at its end it says to the first.
+#[test]
+fn whoever_comes_back_to_a_room_that_is_about_to_end_is_told_that_it_is_out() {
+    let mut story = Story::of(counter()).with_members(&[ANA]);
+    story.sleep();
+    story.refuses_to_open = true;
+    let out = story.record(join(BEA, 0));
+    let Some(Output::Append(_, close)) = out.outputs.last().cloned() else { panic!("{out:?}") };
+    story.record(reconnect(ANA, "edge-2", None));
+    let out = story.record(close);
+    let told = EdgeCommand::Leave { session: ANA, question: FIRST, room: ROOM, reason: LeaveReason::Left };
+    assert!(out.outputs.contains(&Output::Edge(MachineId("edge-2".into()), told)), "{out:?}");
+}
+
 #[test]
 fn throws_of_a_player_never_end_the_room() {
     let mut story = Story::of(counter()).with_members(&[ANA]);
@@ -581,6 +596,7 @@ const ROOM: RoomId = RoomId(10);
 const ANA: SessionId = SessionId(0xa);
 const BEA: SessionId = SessionId(0xb);
 const EDGE: &str = "edge-1";
+const FIRST: Question = Question { connection: ConnectionId(1), number: 1 };
 
 type Script = Box<dyn FnMut(&Event) -> Result<Vec<Effect>, Fault>>;
 
@@ -864,15 +880,7 @@ fn create() -> RoomCommand {
 fn join(session: SessionId, client_seq: u64) -> RoomCommand {
     let player = Player { id: who(session).into(), name: who(session).into() };
     let edge = MachineId(EDGE.into());
-    RoomCommand::Join {
-        session,
-        player,
-        edge,
-        connection: ConnectionId(1),
-        client_seq,
-        options: Json::null(),
-        from: None,
-    }
+    RoomCommand::Join { session, player, edge, question: FIRST, client_seq, options: Json::null(), from: None }
 }
 
 fn message(session: SessionId, client_seq: u64) -> RoomCommand {
@@ -888,7 +896,7 @@ fn drop_of(session: SessionId, edge: &str) -> RoomCommand {
 }
 
 fn reconnect(session: SessionId, edge: &str, last_seq: Option<u64>) -> RoomCommand {
-    RoomCommand::Reconnect { session, edge: MachineId(edge.into()), connection: ConnectionId(1), last_seq }
+    RoomCommand::Reconnect { session, edge: MachineId(edge.into()), question: FIRST, last_seq }
 }
 
 fn leave(session: SessionId) -> RoomCommand {

@@ -55,6 +55,9 @@ impl Session {
     }
 
     fn on_msg(&mut self, msg: Msg) {
+        if msg.id > self.high && msg.room.is_some_and(|room| self.has_answered(room, msg.id)) {
+            return;
+        }
         match self.room_for(&msg) {
             Ok(room) => self.pass_on(room, msg),
             Err(Refusal { code, message, retry_after_ms }) => self.refuse(Some(msg.id), code, message, retry_after_ms),
@@ -77,6 +80,9 @@ impl Session {
         let Some(seat) = seat.filter(|seat| seat.state == SeatState::Member) else {
             return refusal(ErrorCode::NotInRoom, "you are not in that room; the last room frame says where you are");
         };
+        if msg.id <= seat.begins_after {
+            return refusal(ErrorCode::NotInRoom, "you have left that room since, and come back to it");
+        }
         if msg.id <= seat.applied {
             return refusal(ErrorCode::Applied, "the room has applied this message; its reply is no longer kept");
         }

@@ -15,7 +15,8 @@
 //! - **One answer to each `msg`:** the room's, or an error of the edge's own.
 //! - **The store knows more, never less:** a membership is stored before its room is told, and removed when the room
 //!   has said that it is none. Whoever resumes asks every room that may have it.
-//! - **Repetitions do no harm:** requests of a room are told apart by their numbers.
+//! - **Repetitions do no harm:** requests of a room are told apart by their numbers, and its answers by the number of the
+//!   question.
 //!
 //! Bounds: [`MAX_ROOMS`] seats, [`MAX_WAITING`] messages without an answer in each, a few remembered rooms and moves.
 
@@ -74,8 +75,12 @@ pub struct Session {
     moves: VecDeque<Move>,
     /// The lobby is to be joined, when the store knows.
     wants_lobby: bool,
+    /// The number of the latest question to a room.
+    questions: u32,
     /// The highest id that was taken on this connection.
     high: u64,
+    /// The highest id that a room has applied, as far as this connection was told.
+    reached: u64,
     /// Thousandths of frames that may come now. Below zero when the client went on after it was told to wait.
     tokens: i64,
     refilled: Time,
@@ -105,8 +110,6 @@ enum Phase {
 struct Who {
     session: SessionId,
     player: Player,
-    /// It was taken up: rooms may know things of it that this machine does not.
-    recovered: bool,
 }
 
 /// What happened.
@@ -234,7 +237,9 @@ impl Session {
             past: VecDeque::new(),
             moves: VecDeque::new(),
             wants_lobby: false,
+            questions: 0,
             high: 0,
+            reached: 0,
             tokens: i64::from(limits.burst) * 1000,
             refilled: now,
             bad_in_a_row: 0,
@@ -333,7 +338,7 @@ impl Session {
             self.outputs.push_back(Output::Ping);
         }
         self.next_ping = now.plus(self.limits.ping_ms);
-        self.phase = Phase::Open(Who { session, player, recovered: recovered.is_some() });
+        self.phase = Phase::Open(Who { session, player });
         match recovered {
             Some(rooms) => self.reconnect_to(rooms, last, now),
             None => self.enter_lobby(now),

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::{MAX_ROOMS, Outgoing, Output, Phase, Session, Store};
 use crate::{
-    command::{Answer, EdgeCommand, LeaveReason, RoomCommand, Source, Target},
+    command::{Answer, EdgeCommand, LeaveReason, Question, RoomCommand, Source, Target},
     frame::{CloseCode, ErrorCode, FrameTag, RoomFrame},
     ids::{RoomId, SessionId, Time},
     json::Json,
@@ -28,14 +28,18 @@ pub(super) struct Seat {
     synced: bool,
     /// The room's `left` has gone to the client.
     left: bool,
-    /// Whether the room has shown, since it was last asked, that the session is a member.
-    certain: bool,
+    /// A question up to which nothing is known of this stay: what the room has to say after an earlier one is of a stay before.
+    since: u32,
     /// When the room was last asked for frames.
     asked: Time,
-    /// The highest id that was on its way when the room was asked to let the session in: what is above comes after that.
-    joined_at: Option<u64>,
+    /// The latest question to let the session in, and the highest id that was on its way then: what is above comes after.
+    joined: Option<(u32, u64)>,
     /// The highest id that the room had applied when it last showed the whole view.
     pub applied: u64,
+    /// The highest id that the room has answered, as far as this connection was told.
+    answered: u64,
+    /// Messages up to this id were for an earlier stay: the room was told so when it let the session in.
+    pub begins_after: u64,
     /// Ids of messages without an answer, rising.
     pub waiting: VecDeque<u64>,
 }
@@ -54,6 +58,7 @@ pub(super) enum SeatState {
 pub(super) struct Past {
     room: RoomId,
     seen: u64,
+    answered: u64,
 }
 
 /// The latest request of a room to move the session.
@@ -83,17 +88,19 @@ impl Move {
 }
 
 impl Seat {
-    fn new(room: RoomId, state: SeatState, seen: u64, now: Time) -> Seat {
+    fn new(room: RoomId, state: SeatState, seen: u64, since: u32, now: Time) -> Seat {
         Seat {
             room,
             state,
             seen,
             synced: false,
             left: false,
-            certain: false,
+            since,
             asked: now,
-            joined_at: None,
+            joined: None,
+            begins_after: 0,
             applied: 0,
+            answered: 0,
             waiting: VecDeque::new(),
         }
     }
@@ -118,6 +125,13 @@ impl Session {
         self.seats.iter_mut().find(|seat| seat.room == room)
     }
 
+    /// Whether the client has been told what the room made of this message. It has sent it again before it heard of that.
+    pub(super) fn has_answered(&self, room: RoomId, id: u64) -> bool {
+        let seat = self.seat(room).map(|seat| seat.answered);
+        let past = || self.past.iter().find(|past| past.room == room).map(|past| past.answered);
+        seat.or_else(past).is_some_and(|answered| id <= answered)
+    }
+
     fn is_member(&self, room: RoomId) -> bool {
         self.seat(room).is_some_and(|seat| seat.state == SeatState::Member)
     }
@@ -134,7 +148,7 @@ impl Session {
     pub(super) fn reconnect_to(&mut self, rooms: Vec<RoomId>, last: Vec<(RoomId, u64)>, now: Time) {
         for room in &rooms {
             let has = last.iter().find(|(named, _)| named == room).map(|(_, seq)| *seq);
-            let mut seat = Seat::new(*room, SeatState::Member, has.unwrap_or(0), now);
+            let mut seat = Seat::new(*room, SeatState::Member, has.unwrap_or(0), self.next_question(), now);
             seat.synced = has.is_some();
             self.seats.push(seat);
             self.ask_for_frames(*room, now);
@@ -156,18 +170,30 @@ impl Session {
     }
 
     fn add_seat(&mut self, room: RoomId, now: Time) {
-        let seen = self.past.iter().find(|past| past.room == room).map_or(0, |past| past.seen);
-        self.seats.insert(0, Seat::new(room, SeatState::Joining, seen, now));
+        let past = self.past.iter().find(|past| past.room == room);
+        let (seen, answered) = past.map_or((0, 0), |past| (past.seen, past.answered));
+        let seat = Seat::new(room, SeatState::Joining, seen, self.next_question(), now);
+        self.seats.insert(0, Seat { answered, ..seat });
+    }
+
+    fn next_question(&self) -> u32 {
+        self.questions + 1
+    }
+
+    fn question(&mut self) -> Question {
+        self.questions += 1;
+        Question { connection: self.connection, number: self.questions }
     }
 
     fn join(&mut self, room: RoomId, options: Json, from: Option<Source>, now: Time) {
         let Phase::Open(who) = &self.phase else { return };
-        let (session, player, edge, connection) = (who.session, who.player.clone(), self.edge.clone(), self.connection);
-        let high = self.high;
-        let command = RoomCommand::Join { session, player, edge, connection, client_seq: high, options, from };
+        let (session, player, edge) = (who.session, who.player.clone(), self.edge.clone());
+        let high = self.high.max(self.reached);
+        let question = self.question();
+        let command = RoomCommand::Join { session, player, edge, question, client_seq: high, options, from };
         if let Some(seat) = self.seat_mut(room) {
             seat.asked = now;
-            seat.joined_at = Some(high);
+            seat.joined = Some((question.number, high));
         }
         self.append(room, command);
     }
@@ -211,10 +237,12 @@ impl Session {
         }
         match command {
             EdgeCommand::Join { room, options, from, .. } => self.on_move(room, options, from, now),
-            EdgeCommand::Leave { room, reason, .. } => self.on_left(room, reason, now),
+            EdgeCommand::Leave { room, question, reason, .. } => self.on_left(room, question.number, reason, now),
             EdgeCommand::Kick { room, reason, .. } if self.is_member(room) => self.on_kick(room, reason),
-            EdgeCommand::Admitted { room, from, .. } => self.on_admitted(room, from),
-            EdgeCommand::Refused { room, from, reason, .. } => self.on_refused(room, from, reason, now),
+            EdgeCommand::Admitted { room, question, from, .. } => self.on_admitted(room, question.number, from),
+            EdgeCommand::Refused { room, question, from, reason, .. } => {
+                self.on_refused(room, question.number, from, reason, now);
+            }
             EdgeCommand::Replaced { .. } => self.on_replaced(),
             EdgeCommand::Kick { .. } | EdgeCommand::Deliver { .. } => {}
         }
@@ -239,15 +267,18 @@ impl Session {
             }
             return;
         }
-        seat.certain = true;
         if !seat.fits(seq, frame.tag) {
             return self.on_gap(room, now);
         }
         seat.seen = seq;
         seat.synced = true;
+        self.reached = self.reached.max(frame.answers.unwrap_or(0));
         self.outputs.push_back(Output::Send(Outgoing::Room { seq, frame: frame.clone() }));
         match (frame.tag, frame.answers) {
-            (FrameTag::Reply | FrameTag::Error, Some(id)) => answered(&mut seat.waiting, id),
+            (FrameTag::Reply | FrameTag::Error, Some(id)) => {
+                seat.answered = seat.answered.max(id);
+                answered(&mut seat.waiting, id);
+            }
             (FrameTag::Room, ack) => self.on_whole_view(at, ack.unwrap_or(0)),
             (FrameTag::Left, _) => seat.left = true,
             _ => {}
@@ -272,12 +303,12 @@ impl Session {
     }
 
     fn ask_for_frames(&mut self, room: RoomId, now: Time) {
-        let (Some(session), edge, connection) = (self.id(), self.edge.clone(), self.connection) else { return };
+        let (Some(session), edge) = (self.id(), self.edge.clone()) else { return };
         let Some(seat) = self.seat_mut(room) else { return };
         seat.asked = now;
-        seat.certain = false;
         let last_seq = seat.synced.then_some(seat.seen);
-        self.append(room, RoomCommand::Reconnect { session, edge, connection, last_seq });
+        let question = self.question();
+        self.append(room, RoomCommand::Reconnect { session, edge, question, last_seq });
     }
 
     /// The client begins anew with this room, which is the current one now. Replies up to `ack` were in frames that it
@@ -320,8 +351,9 @@ impl Session {
 
     /// A stay that is being left is followed by another: the room is asked to let the session in after that.
     fn come_back(&mut self, room: RoomId) {
+        let next = self.next_question();
         if let Some(seat) = self.seat_mut(room).filter(|seat| seat.state == SeatState::Leaving) {
-            seat.state = SeatState::Joining;
+            (seat.state, seat.since) = (SeatState::Joining, next);
             self.end_moves_from(room);
         }
     }
@@ -357,17 +389,12 @@ impl Session {
         }
     }
 
-    fn on_admitted(&mut self, room: RoomId, from: Option<Source>) {
-        let known = from.map_or(!self.is_moving_to(room), |from| self.is_moving(from, room));
-        let Some(seat) = self.seat_mut(room) else { return };
-        // Of a room that it is about to enter, or to leave, the answer to what is known to be asked. Others are echoes: a
-        // host that has taken over says again what let the session in earlier.
-        if seat.state != SeatState::Member && !known {
-            return;
-        }
-        if seat.state != SeatState::Leaving {
+    fn on_admitted(&mut self, room: RoomId, question: u32, from: Option<Source>) {
+        let Some(seat) = self.seat_mut(room).filter(|seat| question >= seat.since) else { return };
+        seat.since = question;
+        if seat.state == SeatState::Joining {
             seat.state = SeatState::Member;
-            seat.certain = true;
+            seat.begins_after = seat.joined.map_or(0, |(_, high)| high);
         }
         let Some(from) = from else { return };
         if let Some(asked) = self.expected_answer(from, room) {
@@ -376,10 +403,17 @@ impl Session {
         }
     }
 
-    fn on_refused(&mut self, room: RoomId, from: Option<Source>, reason: Box<str>, now: Time) {
+    fn on_refused(&mut self, room: RoomId, question: u32, from: Option<Source>, reason: Box<str>, now: Time) {
+        let Some(state) = self.state_after(room, question) else { return };
         match from {
-            Some(from) if self.expected_answer(from, room).is_some() => self.refuse_move(from, reason, now),
-            None if self.seat(room).is_some_and(|seat| seat.state == SeatState::Joining) => {
+            Some(from) if self.expected_answer(from, room).is_some() => {
+                // It refuses nobody who is a member.
+                if let (SeatState::Member, Some(seat)) = (state, self.seat_mut(room)) {
+                    seat.state = SeatState::Joining;
+                }
+                self.refuse_move(from, reason, now);
+            }
+            None if state == SeatState::Joining => {
                 let text = super::close_reason(&format!("the lobby did not let you in: {reason}"));
                 self.close(CloseCode::Unavailable, text);
             }
@@ -387,14 +421,13 @@ impl Session {
         }
     }
 
-    /// The move that an answer of `to` is about, if it has none yet. A session that was taken up may not know of it:
-    /// the source's number is as good as the request then.
+    /// The state of the seat that the room speaks of after this question. If the stay has begun since, that is an echo.
+    fn state_after(&self, room: RoomId, question: u32) -> Option<SeatState> {
+        self.seat(room).filter(|seat| question >= seat.since).map(|seat| seat.state)
+    }
+
+    /// The move that an answer of `to` is about, if it has none yet.
     fn expected_answer(&mut self, from: Source, to: RoomId) -> Option<&mut Move> {
-        let Phase::Open(who) = &self.phase else { return None };
-        let unknown = self.moves.iter().all(|asked| asked.from.room != from.room);
-        if unknown && who.recovered && self.is_member(from.room) {
-            self.remember_move(Move { from, to, state: MoveState::Joining, over: false });
-        }
         self.moves.iter_mut().find(|asked| asked.from == from && asked.to == to && asked.is_pending())
     }
 
@@ -430,20 +463,13 @@ impl Session {
 
     // ---- leaving ----
 
-    /// A room says that the session is no member. After its `left` that is so; as an answer to being asked, too. Out of
-    /// nothing it may be an echo from an earlier stay: then the room is asked.
-    fn on_left(&mut self, room: RoomId, reason: LeaveReason, now: Time) {
-        let Some(seat) = self.seat(room) else { return };
-        match seat.state {
-            // From the stay before: the answer to the present join is still to come.
+    /// A room says that the session is no member. Meanwhile another may have moved it there: then it is about to be one.
+    fn on_left(&mut self, room: RoomId, question: u32, reason: LeaveReason, now: Time) {
+        let Some(state) = self.state_after(room, question) else { return };
+        match state {
+            // It was asked for frames, and is yet to be asked to let the session in.
             SeatState::Joining => {}
-            // The answer of a room that the store was wrong about. Meanwhile another room has moved the session there.
-            SeatState::Member if !seat.certain && self.is_moving_to(room) => self.begin_anew(room, reason, now),
-            SeatState::Member if seat.certain && !seat.left => self.ask_for_frames(room, now),
-            // Not as the answer to this edge's word that it has moved.
-            SeatState::Leaving if seat.certain && !seat.left && reason == LeaveReason::Left => {
-                self.ask_for_frames(room, now);
-            }
+            _ if self.is_moving_to(room) => self.begin_anew(room, question, reason, now),
             SeatState::Member | SeatState::Leaving => self.remove_seat(room, reason, now),
         }
     }
@@ -452,21 +478,17 @@ impl Session {
         self.moves.iter().any(|asked| asked.to == room && asked.is_pending())
     }
 
-    fn is_moving(&self, from: Source, to: RoomId) -> bool {
-        self.moves.iter().any(|asked| asked.from == from && asked.to == to && asked.is_pending())
-    }
-
     /// What was said after the room was asked to let the session in, is for the stay that begins.
-    fn begin_anew(&mut self, room: RoomId, reason: LeaveReason, now: Time) {
+    fn begin_anew(&mut self, room: RoomId, question: u32, reason: LeaveReason, now: Time) {
         let Some(seat) = self.seat_mut(room) else { return };
-        let joined_at = seat.joined_at;
-        let later = |id: &u64| joined_at.is_some_and(|at| *id > at);
+        let joined = seat.joined.filter(|(number, _)| *number > question);
+        let later = |id: &u64| joined.is_some_and(|(_, high)| *id > high);
         let (kept, lost) = seat.waiting.drain(..).partition(later);
         seat.waiting = lost;
         self.vacate(room, reason);
         self.add_seat(room, now);
         if let Some(seat) = self.seat_mut(room) {
-            (seat.waiting, seat.joined_at) = (kept, joined_at);
+            (seat.since, seat.waiting, seat.joined) = (question + 1, kept, joined);
         }
     }
 
@@ -499,7 +521,7 @@ impl Session {
             self.refuse(Some(id), code, message, None);
         }
         self.past.retain(|past| past.room != room);
-        self.past.push_back(Past { room, seen });
+        self.past.push_back(Past { room, seen, answered: seat.answered });
         if self.past.len() > REMEMBERED {
             self.past.pop_front();
         }

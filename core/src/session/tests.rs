@@ -1,8 +1,10 @@
 //! Stories of a session. What the edge, the store and the rooms would do is said by the story.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::{
-    command::{Answer, LeaveReason, Source},
+    command::{Answer, LeaveReason, Question, Source},
     frame::Msg,
     ids::{Kind, Number},
     json::Json,
@@ -12,6 +14,7 @@ const LOBBY: RoomId = RoomId::LOBBY;
 const GAME: RoomId = RoomId(7);
 const HERE: ConnectionId = ConnectionId(5);
 const BEFORE: ConnectionId = ConnectionId(4);
+const ANY: Question = Question { connection: HERE, number: 0 };
 const ANA: SessionId = SessionId(1);
 
 // ---- greeting ----
@@ -123,6 +126,42 @@ fn a_resent_message_goes_to_its_room_again_which_knows_whether_it_has_it() {
     story.outputs();
     story.say(3, Some(LOBBY));
     assert_eq!(story.outputs(), [message(LOBBY, 3)]);
+}
+
+/// It came back while the reply was on its way, and has moved on meanwhile.
+#[test]
+fn a_resent_message_whose_reply_has_crossed_it_is_not_taken_again() {
+    let mut story = Story::resumed(&[LOBBY]);
+    story.deliver(LOBBY, 1, view(LOBBY));
+    story.deliver(LOBBY, 2, RoomFrame::reply(LOBBY, 3, &Json::null()));
+    story.move_to(GAME);
+    story.say(3, Some(LOBBY));
+    assert_eq!(story.outputs(), []);
+    story.move_back();
+    story.say(3, Some(LOBBY));
+    assert_eq!(story.outputs(), []);
+    story.say(4, Some(LOBBY));
+    assert_eq!(story.outputs(), [message(LOBBY, 4)]);
+}
+
+/// An edge that stood still has yet to say what it said to the lobby in the stay before.
+#[test]
+fn a_message_of_a_stay_before_is_not_taken_in_the_next_one() {
+    let mut story = Story::resumed(&[GAME, LOBBY]);
+    story.leave(LOBBY);
+    story.deliver(GAME, 8, RoomFrame::room(GAME, &Kind::lobby(), 5, &Json::null()));
+    story.outputs();
+    let back = Source { room: GAME, number: Number { offset: 5, index: 1 } };
+    story.command(EdgeCommand::Join { session: ANA, connection: HERE, room: LOBBY, options: Json::null(), from: back });
+    story.on(Input::Stored { room: LOBBY, done: true });
+    let Output::Append { command: RoomCommand::Join { client_seq, .. }, .. } = &story.outputs()[1] else { panic!() };
+    assert_eq!(*client_seq, 5, "the room will take nothing up to that");
+    story.admitted_from(LOBBY, Some(back));
+    story.outputs();
+    story.say(4, Some(LOBBY));
+    story.expect_error(Some(4), "not_in_room");
+    story.say(6, Some(LOBBY));
+    assert_eq!(story.outputs(), [message(LOBBY, 6)]);
 }
 
 #[test]
@@ -314,8 +353,10 @@ fn a_move_that_the_store_cannot_take_is_refused() {
 }
 
 #[test]
-fn a_move_that_was_pending_when_the_connection_was_lost_is_finished_by_the_next() {
+fn a_move_that_was_pending_when_the_connection_was_lost_is_asked_for_again_and_finished_by_the_next() {
     let mut story = Story::resumed(&[LOBBY, GAME]);
+    story.ask_move(GAME, number(9));
+    story.on(Input::Stored { room: GAME, done: true });
     story.outputs();
     story.admitted(GAME, number(9));
     assert_eq!(story.outputs(), [leave(LOBBY, LeaveReason::Moved)]);
@@ -329,12 +370,27 @@ fn a_move_is_finished_also_to_a_room_that_the_store_was_wrong_about() {
     assert_eq!(story.outputs(), [Output::Store(Store::Join(ANA, GAME))]);
     story.on(Input::Stored { room: GAME, done: true });
     assert_eq!(story.outputs(), [join(GAME, 0, Some(number(9)))]);
-    story.leave(GAME); // The answer to the question at the beginning. That to the join comes after it.
+    story.leave_after(GAME, 2); // The answer to the question at the beginning. That to the join comes after it.
     assert_eq!(story.outputs(), []);
     story.admitted(GAME, number(9));
     assert_eq!(story.outputs(), [leave(LOBBY, LeaveReason::Moved)]);
     story.deliver(GAME, 5, view(GAME));
     story.expect_seq(5);
+}
+
+/// It was asked twice before, and has answered twice.
+#[test]
+fn an_echo_of_an_answer_that_a_join_has_overtaken_ends_nothing() {
+    let mut story = Story::resumed(&[LOBBY, GAME]);
+    story.on(Input::Contested);
+    story.ask_move(GAME, number(9));
+    story.on(Input::Stored { room: GAME, done: true });
+    story.leave_after(GAME, 2);
+    story.leave_after(GAME, 4);
+    story.admitted(GAME, number(9));
+    story.outputs();
+    story.leave_after(GAME, 4);
+    assert_eq!(story.outputs(), []);
 }
 
 #[test]
@@ -345,7 +401,7 @@ fn what_is_said_to_a_room_that_is_being_joined_is_for_the_stay_that_begins() {
     story.on(Input::Stored { room: GAME, done: true });
     story.say(2, Some(GAME));
     story.outputs();
-    story.leave(GAME);
+    story.leave_after(GAME, 2);
     story.expect_error(Some(1), "not_in_room");
     story.admitted(GAME, number(9));
     let waiting = &story.session.seat(GAME).expect("it is in it").waiting;
@@ -365,20 +421,27 @@ fn an_echo_of_what_an_earlier_connection_was_shown_is_not_shown_again() {
 }
 
 /// When the session came back by this connection the lobby said that it was not there, and then it was let in. The host
-/// of the lobby has died since, and the next one says all of that again, while the session is on its way out.
+/// of the lobby has died since, and the next one says all of that again.
 #[test]
-fn an_echo_of_not_being_there_does_not_end_a_stay_that_is_being_left() {
-    let mut story = Story::in_lobby();
+fn an_echo_of_not_being_there_does_not_end_the_stay_that_followed() {
+    let mut story = Story::resumed(&[LOBBY]);
+    story.leave(LOBBY);
+    story.on(Input::Stored { room: LOBBY, done: true });
+    story.admitted_from(LOBBY, None);
+    story.deliver(LOBBY, 1, view(LOBBY));
+    story.outputs();
+    story.leave_after(LOBBY, 1);
+    story.say(1, Some(LOBBY));
+    assert_eq!(story.outputs(), [message(LOBBY, 1)], "it is there");
     story.ask_move(GAME, number(9));
     story.on(Input::Stored { room: GAME, done: true });
-    story.say(1, Some(LOBBY));
     story.admitted(GAME, number(9));
     story.outputs();
-    story.leave(LOBBY);
-    assert_eq!(story.outputs(), [reconnect(LOBBY, Some(1))], "the lobby has yet to say what became of the message");
+    story.leave_after(LOBBY, 1);
+    assert_eq!(story.outputs(), [], "the lobby has yet to say what became of the message");
     story.deliver(LOBBY, 2, RoomFrame::reply(LOBBY, 1, &Json::null()));
     story.deliver(LOBBY, 3, RoomFrame::left(LOBBY, "moved"));
-    story.command(EdgeCommand::Leave { session: ANA, connection: HERE, room: LOBBY, reason: LeaveReason::Moved });
+    story.leave_as(LOBBY, LeaveReason::Moved);
     let shown: Vec<String> = story.outputs().iter().filter(|one| matches!(one, Output::Send(_))).map(text).collect();
     let reply = RoomFrame::reply(LOBBY, 1, &Json::null()).with_seq(2);
     assert_eq!(shown, [reply, RoomFrame::left(LOBBY, "moved").with_seq(3)]);
@@ -412,7 +475,7 @@ fn what_was_said_before_a_move_was_taken_even_if_no_reply_came() {
     story.say(1, Some(LOBBY));
     story.admitted(GAME, number(9));
     story.outputs();
-    story.command(EdgeCommand::Leave { session: ANA, connection: HERE, room: LOBBY, reason: LeaveReason::Moved });
+    story.leave_as(LOBBY, LeaveReason::Moved);
     assert_eq!(text(&story.next()), RoomFrame::left(LOBBY, "moved").with_seq(2));
     story.expect_error(Some(1), "applied");
 }
@@ -438,7 +501,7 @@ fn an_admission_to_a_room_that_is_being_left_again_still_ends_the_move() {
     story.on(Input::Stored { room: RoomId(8), done: true });
     story.admitted(RoomId(8), number(9));
     story.outputs();
-    story.command(EdgeCommand::Admitted { session: ANA, connection: HERE, room: LOBBY, from: Some(back) });
+    story.admitted_from(LOBBY, Some(back));
     assert_eq!(story.outputs(), [leave(GAME, LeaveReason::Moved)]);
 }
 
@@ -456,7 +519,7 @@ fn a_room_that_moves_its_member_back_before_it_has_left_gets_it_back() {
     assert_eq!(story.outputs(), [], "that was the stay before");
     story.on(Input::Stored { room: LOBBY, done: true });
     story.outputs();
-    story.command(EdgeCommand::Admitted { session: ANA, connection: HERE, room: LOBBY, from: Some(from) });
+    story.admitted_from(LOBBY, Some(from));
     assert_eq!(story.outputs(), [leave(GAME, LeaveReason::Moved)]);
 }
 
@@ -472,11 +535,11 @@ fn an_echo_of_an_earlier_admission_is_no_answer_to_a_join_that_has_none_yet() {
     story.command(EdgeCommand::Join { session: ANA, connection: HERE, room: LOBBY, options: Json::null(), from: back });
     story.on(Input::Stored { room: LOBBY, done: true });
     story.outputs();
-    story.command(EdgeCommand::Admitted { session: ANA, connection: HERE, room: LOBBY, from: None });
+    story.admitted_after(LOBBY, 1, None);
     story.ask_move(GAME, number(9));
-    story.leave(LOBBY);
+    story.leave_after(LOBBY, 1);
     assert_eq!(story.outputs(), [], "all of it was before");
-    story.command(EdgeCommand::Admitted { session: ANA, connection: HERE, room: LOBBY, from: Some(back) });
+    story.admitted_from(LOBBY, Some(back));
     assert_eq!(story.outputs(), [leave(GAME, LeaveReason::Moved)]);
     story.ask_move(GAME, number(9));
     assert_eq!(story.outputs(), [], "also when the echo comes later");
@@ -496,7 +559,7 @@ fn a_room_that_is_left_while_the_store_hears_of_the_way_back_is_entered_again() 
     story.outputs();
     story.leave(LOBBY);
     assert_eq!(story.outputs(), [], "that was the stay before");
-    story.command(EdgeCommand::Admitted { session: ANA, connection: HERE, room: LOBBY, from: Some(back) });
+    story.admitted_from(LOBBY, Some(back));
     assert_eq!(story.outputs(), [leave(GAME, LeaveReason::Moved)]);
 }
 
@@ -510,7 +573,7 @@ fn a_number_that_this_edge_has_used_itself_is_not_used_again() {
     story.leave(LOBBY);
     assert_eq!(text(&story.next()), left(LOBBY, 2));
     story.on(Input::Stored { room: LOBBY, done: true });
-    story.command(EdgeCommand::Admitted { session: ANA, connection: HERE, room: LOBBY, from: None });
+    story.admitted_from(LOBBY, None);
     story.outputs();
     story.deliver(LOBBY, 2, view(LOBBY));
     assert_eq!(story.outputs(), [reconnect(LOBBY, None)], "it is asked for another");
@@ -557,12 +620,43 @@ fn a_room_that_does_not_know_it_is_left_when_asked() {
 }
 
 #[test]
-fn an_echo_of_an_old_leave_is_asked_about() {
+fn an_echo_of_an_earlier_stays_end_ends_nothing() {
     let mut story = Story::in_lobby();
-    story.leave(LOBBY);
-    assert_eq!(story.outputs(), [reconnect(LOBBY, Some(1))]);
+    story.move_to(GAME);
+    story.move_back();
+    story.leave_after(LOBBY, 1);
+    assert_eq!(story.outputs(), []);
     story.say(1, None);
     assert_eq!(story.outputs(), [message(LOBBY, 1)], "it is still there");
+}
+
+/// The member's hold ran out while what this edge had to say was on its way. Another room wants to move it there meanwhile.
+#[test]
+fn a_stay_that_has_ended_is_followed_by_the_one_that_a_move_asks_for() {
+    let mut story = Story::resumed(&[LOBBY, GAME]);
+    story.deliver(GAME, 3, view(GAME));
+    story.say(1, Some(GAME));
+    story.ask_move(GAME, number(9));
+    story.outputs();
+    story.leave_as(GAME, LeaveReason::TimedOut);
+    assert_eq!(text(&story.next()), RoomFrame::left(GAME, "timed out").with_seq(4));
+    story.expect_error(Some(1), "not_in_room");
+    story.on(Input::Stored { room: GAME, done: true });
+    assert_eq!(story.outputs(), [join(GAME, 1, Some(number(9)))]);
+    story.admitted(GAME, number(9));
+    story.deliver(GAME, 5, view(GAME));
+    assert_eq!(story.outputs()[0], leave(LOBBY, LeaveReason::Moved));
+}
+
+/// The room refuses nobody who is there.
+#[test]
+fn a_seat_that_the_room_has_refused_to_confirm_is_taken_back() {
+    let mut story = Story::resumed(&[LOBBY, GAME]);
+    story.ask_move(GAME, number(9));
+    story.on(Input::Stored { room: GAME, done: true });
+    story.outputs();
+    story.refused(GAME, number(9));
+    assert_eq!(story.outputs(), [answer_refused(number(9), "full"), Output::Store(Store::Leave(ANA, GAME))]);
 }
 
 #[test]
@@ -626,12 +720,14 @@ fn a_client_that_does_not_answer_two_pings_is_lost() {
 struct Story {
     session: Session,
     now: Time,
+    /// The number of the latest question to each room.
+    asked: BTreeMap<RoomId, u32>,
 }
 
 impl Story {
     fn begin() -> Story {
         let now = Time(1_000_000);
-        Story { session: Session::new(edge(), HERE, Limits::default(), now), now }
+        Story { session: Session::new(edge(), HERE, Limits::default(), now), now, asked: BTreeMap::new() }
     }
 
     fn resumed(rooms: &[RoomId]) -> Story {
@@ -650,7 +746,7 @@ impl Story {
         let mut story = Story::begin();
         story.frame(r#"{"t":"hello"}"#);
         story.on(Input::Opened(new_session()));
-        story.command(EdgeCommand::Admitted { session: ANA, connection: HERE, room: LOBBY, from: None });
+        story.admitted_from(LOBBY, None);
         story.deliver(LOBBY, 1, view(LOBBY));
         story.outputs();
         story
@@ -676,7 +772,7 @@ impl Story {
         let from = Source { room: GAME, number: Number { offset: 5, index: 1 } };
         self.command(EdgeCommand::Join { session: ANA, connection: HERE, room: LOBBY, options: Json::null(), from });
         self.on(Input::Stored { room: LOBBY, done: true });
-        self.command(EdgeCommand::Admitted { session: ANA, connection: HERE, room: LOBBY, from: Some(from) });
+        self.admitted_from(LOBBY, Some(from));
         self.deliver(LOBBY, 3, view(LOBBY));
         self.deliver(GAME, 2, RoomFrame::left(GAME, "moved"));
         self.leave(GAME);
@@ -685,6 +781,21 @@ impl Story {
 
     fn on(&mut self, input: Input<'_>) {
         self.session.handle(input, self.now);
+        for output in &mut self.session.outputs {
+            if let Output::Append { room, command, .. } = output
+                && let RoomCommand::Join { question, .. } | RoomCommand::Reconnect { question, .. } = command
+            {
+                let latest = self.asked.entry(*room).or_default();
+                *latest = question.number.max(*latest);
+                // What a story is told does not have it.
+                question.number = 0;
+            }
+        }
+    }
+
+    /// The latest question to a room.
+    fn question(&self, room: RoomId) -> Question {
+        Question { connection: HERE, number: self.asked.get(&room).copied().unwrap_or(0) }
     }
 
     fn wait(&mut self, ms: u64) {
@@ -720,17 +831,36 @@ impl Story {
     }
 
     fn admitted(&mut self, room: RoomId, number: Number) {
-        let from = Some(Source { room: LOBBY, number });
-        self.command(EdgeCommand::Admitted { session: ANA, connection: HERE, room, from });
+        self.admitted_from(room, Some(Source { room: LOBBY, number }));
+    }
+
+    fn admitted_from(&mut self, room: RoomId, from: Option<Source>) {
+        self.admitted_after(room, self.question(room).number, from);
+    }
+
+    fn admitted_after(&mut self, room: RoomId, number: u32, from: Option<Source>) {
+        let question = Question { connection: HERE, number };
+        self.command(EdgeCommand::Admitted { session: ANA, question, room, from });
     }
 
     fn refused(&mut self, room: RoomId, number: Number) {
         let from = Some(Source { room: LOBBY, number });
-        self.command(EdgeCommand::Refused { session: ANA, connection: HERE, room, from, reason: "full".into() });
+        let question = self.question(room);
+        self.command(EdgeCommand::Refused { session: ANA, question, room, from, reason: "full".into() });
     }
 
     fn leave(&mut self, room: RoomId) {
-        self.command(EdgeCommand::Leave { session: ANA, connection: HERE, room, reason: LeaveReason::Left });
+        self.leave_as(room, LeaveReason::Left);
+    }
+
+    fn leave_after(&mut self, room: RoomId, number: u32) {
+        let (question, reason) = (Question { connection: HERE, number }, LeaveReason::Left);
+        self.command(EdgeCommand::Leave { session: ANA, question, room, reason });
+    }
+
+    fn leave_as(&mut self, room: RoomId, reason: LeaveReason) {
+        let question = self.question(room);
+        self.command(EdgeCommand::Leave { session: ANA, question, room, reason });
     }
 
     fn outputs(&mut self) -> Vec<Output> {
@@ -787,7 +917,7 @@ fn append(room: RoomId, command: RoomCommand) -> Output {
 fn join(room: RoomId, client_seq: u64, number: Option<Number>) -> Output {
     let from = number.map(|number| Source { room: LOBBY, number });
     let (player, edge, options) = (player(), edge(), Json::null());
-    append(room, RoomCommand::Join { session: ANA, player, edge, connection: HERE, client_seq, options, from })
+    append(room, RoomCommand::Join { session: ANA, player, edge, question: ANY, client_seq, options, from })
 }
 
 fn message(room: RoomId, id: u64) -> Output {
@@ -796,7 +926,7 @@ fn message(room: RoomId, id: u64) -> Output {
 }
 
 fn reconnect(room: RoomId, last_seq: Option<u64>) -> Output {
-    append(room, RoomCommand::Reconnect { session: ANA, edge: edge(), connection: HERE, last_seq })
+    append(room, RoomCommand::Reconnect { session: ANA, edge: edge(), question: ANY, last_seq })
 }
 
 fn drop_from(room: RoomId, code: u16) -> Output {

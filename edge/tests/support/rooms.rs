@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use chorus_bus::Bus;
 use chorus_core::{
-    command::{EdgeCommand, LeaveReason, Record, RoomCommand, Source, Target},
+    command::{EdgeCommand, LeaveReason, Question, Record, RoomCommand, Source, Target},
     frame::RoomFrame,
-    ids::{ConnectionId, Kind, MachineId, Number, Offset, RoomId, SessionId},
+    ids::{Kind, MachineId, Number, Offset, RoomId, SessionId},
     json::Json,
 };
 use tokio::sync::watch;
@@ -22,7 +22,7 @@ pub struct Rooms {
 #[derive(Clone)]
 struct Member {
     edge: MachineId,
-    connection: ConnectionId,
+    question: Question,
     connected: bool,
     /// Frames so far; the last one's number is their count.
     frames: Vec<RoomFrame>,
@@ -73,14 +73,14 @@ impl Task {
     fn apply(&mut self, offset: Offset, record: &Record) {
         let room = record.room;
         match &record.command {
-            RoomCommand::Join { session, edge, connection, from, .. } => {
-                self.join(room, *session, (edge, *connection), *from);
+            RoomCommand::Join { session, edge, question, from, .. } => {
+                self.join(room, *session, (edge, *question), *from);
             }
             RoomCommand::Message { session, client_seq, kind, data } => {
                 self.message(offset, room, *session, *client_seq, kind, data);
             }
-            RoomCommand::Reconnect { session, edge, connection, last_seq } => {
-                self.reconnect(room, *session, (edge, *connection), *last_seq);
+            RoomCommand::Reconnect { session, edge, question, last_seq } => {
+                self.reconnect(room, *session, (edge, *question), *last_seq);
             }
             RoomCommand::Drop { session, edge, .. } => {
                 if let Some(member) = self.members.get_mut(&(room, *session)).filter(|member| member.edge == *edge) {
@@ -101,18 +101,18 @@ impl Task {
         &mut self,
         room: RoomId,
         session: SessionId,
-        (edge, connection): (&MachineId, ConnectionId),
+        (edge, question): (&MachineId, Question),
         from: Option<Source>,
     ) {
         if room == CLOSED {
             let reason = "closed".into();
-            self.send_edge(edge, EdgeCommand::Refused { session, connection, room, from, reason });
+            self.send_edge(edge, EdgeCommand::Refused { session, question, room, from, reason });
             return;
         }
         let frames = vec![view(room, 0); self.stays.get(&(room, session)).copied().unwrap_or(0)];
-        let member = Member { edge: edge.clone(), connection, connected: true, frames, applied: 0 };
+        let member = Member { edge: edge.clone(), question, connected: true, frames, applied: 0 };
         self.members.entry((room, session)).or_insert(member);
-        self.send_edge(edge, EdgeCommand::Admitted { session, connection, room, from });
+        self.send_edge(edge, EdgeCommand::Admitted { session, question, room, from });
         self.send(room, session, view(room, 0));
     }
 
@@ -122,7 +122,7 @@ impl Task {
             return;
         }
         member.applied = id;
-        let (edge, connection) = (member.edge.clone(), member.connection);
+        let (edge, connection) = (member.edge.clone(), member.question.connection);
         let number = Number { offset, index: 1 };
         match kind {
             "echo" => self.send(room, session, RoomFrame::reply(room, id, data)),
@@ -158,16 +158,16 @@ impl Task {
         &mut self,
         room: RoomId,
         session: SessionId,
-        (edge, connection): (&MachineId, ConnectionId),
+        (edge, question): (&MachineId, Question),
         last: Option<u64>,
     ) {
         let Some(member) = self.members.get_mut(&(room, session)) else {
             let reason = LeaveReason::Left;
-            self.send_edge(edge, EdgeCommand::Leave { session, connection, room, reason });
+            self.send_edge(edge, EdgeCommand::Leave { session, question, room, reason });
             return;
         };
         member.edge = edge.clone();
-        member.connection = connection;
+        member.question = question;
         member.connected = true;
         let applied = member.applied;
         match last {
@@ -180,8 +180,8 @@ impl Task {
         self.send(room, session, RoomFrame::left(room, "left"));
         let Some(member) = self.members.remove(&(room, session)) else { return };
         self.stays.insert((room, session), member.frames.len());
-        let connection = member.connection;
-        self.send_edge(&member.edge, EdgeCommand::Leave { session, connection, room, reason });
+        let question = member.question;
+        self.send_edge(&member.edge, EdgeCommand::Leave { session, question, room, reason });
     }
 
     fn send(&mut self, room: RoomId, session: SessionId, frame: RoomFrame) {
@@ -196,7 +196,7 @@ impl Task {
         let member = &self.members[&(room, session)];
         for (seq, frame) in (1..).zip(&member.frames).skip(first - 1) {
             if member.connected {
-                let targets = vec![Target { session, connection: member.connection, seq }];
+                let targets = vec![Target { session, connection: member.question.connection, seq }];
                 self.send_edge(&member.edge, EdgeCommand::Deliver { room, targets, frame: frame.clone() });
             }
         }

@@ -2,17 +2,13 @@
 
 use std::{path::Path, time::Duration};
 
-use chorus_core::{
-    command::RoomCommand,
-    frame::FrameTag,
-    ids::{ConnectionId, RoomId},
-};
+use chorus_core::{command::RoomCommand, frame::FrameTag, ids::RoomId};
 use serde_json::json;
 
 use crate::{
     checkpoints::reaches_the_end,
     support::{
-        ANA, BEA,
+        ANA, BEA, FIRST,
         world::{Edge, Frame, Setup, World},
     },
 };
@@ -116,12 +112,7 @@ fn whoever_comes_back_after_a_crash_gets_just_what_it_missed() {
         let mut world = World::open(dir.path(), Setup::default()).await;
         let edge = world.edge.id.clone();
         // A client that resumes has forgotten what the old edge had on its way to it.
-        world
-            .append(
-                ROOM,
-                RoomCommand::Reconnect { session: BEA, edge, connection: ConnectionId(1), last_seq: Some(last) },
-            )
-            .await;
+        world.append(ROOM, RoomCommand::Reconnect { session: BEA, edge, question: FIRST, last_seq: Some(last) }).await;
         let missed = |edge: &Edge| {
             edge.of(BEA, ROOM).into_iter().rfind(|frame| frame.seq == last + 1 && frame.text.contains("missed"))
         };

@@ -3,13 +3,13 @@
 use chorus_core::{
     command::{EdgeCommand, Record, RoomCommand},
     effect::RestoreReason,
-    ids::{ConnectionId, Offset, RoomId, SessionId},
+    ids::{Offset, RoomId, SessionId},
     room::{Output, Room, State},
 };
 use serde_json::json;
 
 use crate::support::{
-    ANA, BEA, CLEO,
+    ANA, BEA, CLEO, FIRST,
     stage::Stage,
     world::{Edge, Setup, World},
 };
@@ -39,9 +39,7 @@ async fn games_and_their_lobby_are_rebuilt_at_every_offset() {
     // One loses its connection and comes back; then both go.
     let edge = world.edge.id.clone();
     world.append(game, RoomCommand::Drop { session: BEA, edge: edge.clone(), code: 1006 }).await;
-    world
-        .append(game, RoomCommand::Reconnect { session: BEA, edge, connection: ConnectionId(1), last_seq: Some(3) })
-        .await;
+    world.append(game, RoomCommand::Reconnect { session: BEA, edge, question: FIRST, last_seq: Some(3) }).await;
     for session in [ANA, BEA] {
         world.edge.say(session, game, "leave", json!({})).await.unwrap();
     }

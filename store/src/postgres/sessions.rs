@@ -46,13 +46,15 @@ impl Call for Resume {
     const DOING: &'static str = "resume a session";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Option<Resumed>, Failed> {
-        // All to the right of a `=` is as it was before. The first case is this very call once more: it has the same
-        // answer, though the session is at this edge already.
+        // All to the right of a `=` is as it was before. The first case of each is this very call once more: it has the
+        // same answer, though the session is at this edge already.
         let take = "UPDATE sessions SET
                         replaced_edge = CASE WHEN resume_hash = $2 AND edge = $3 THEN replaced_edge
                                              WHEN edge <> $3 AND disconnected_at IS NULL THEN edge END,
+                        overtaken_hash = CASE WHEN resume_hash = $2 THEN overtaken_hash
+                                              WHEN previous_hash = $1 THEN resume_hash END,
                         previous_hash = $1, resume_hash = $2, edge = $3, disconnected_at = NULL, updated_at = now()
-                    WHERE (resume_hash = $1 OR previous_hash = $1) AND NOT expired
+                    WHERE $1 IN (resume_hash, previous_hash, overtaken_hash) AND NOT expired
                     RETURNING id, player, name, replaced_edge";
         let take = sqlx::query_as::<_, ResumedColumns>(take)
             .bind(self.resume_hash.as_slice())
@@ -72,7 +74,7 @@ impl Call for Confirm {
     const DOING: &'static str = "confirm a resume";
 
     async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
-        let confirm = "UPDATE sessions SET previous_hash = NULL
+        let confirm = "UPDATE sessions SET previous_hash = NULL, overtaken_hash = NULL
                        WHERE id = $1 AND edge = $2 AND previous_hash IS NOT NULL";
         sqlx::query(confirm).bind(id(self.session.0)).bind(self.edge.0.as_ref()).execute(db).await?;
         Ok(())
@@ -101,8 +103,11 @@ impl Call for Leave {
     const DOING: &'static str = "leave a room";
 
     async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
-        let leave = sqlx::query("DELETE FROM memberships WHERE session = $1 AND room = $2");
-        leave.bind(id(self.session.0)).bind(id(self.room.0)).execute(db).await?;
+        let leave = "WITH here AS MATERIALIZED (
+                         SELECT id FROM sessions WHERE id = $1 AND edge = $3 FOR NO KEY UPDATE)
+                     DELETE FROM memberships USING here WHERE session = here.id AND room = $2";
+        let leave = sqlx::query(leave).bind(id(self.session.0)).bind(id(self.room.0));
+        leave.bind(self.edge.0.as_ref()).execute(db).await?;
         Ok(())
     }
 }

@@ -40,15 +40,17 @@ impl Write for Resume {
 
     async fn apply(&self, db: &mut SqliteConnection) -> Result<Option<Resumed>, StoreError> {
         let at = StoreError::at("resume a session");
-        // All to the right of a `=` is as it was before. The first case is this very call once more: it has the same
-        // answer, though the session is at this edge already.
+        // All to the right of a `=` is as it was before. The first case of each is this very call once more: it has the
+        // same answer, though the session is at this edge already.
         let take = concat!(
             "UPDATE sessions SET
                  replaced_edge = CASE WHEN resume_hash = ?2 AND edge = ?3 THEN replaced_edge
                                       WHEN edge <> ?3 AND disconnected_at IS NULL THEN edge END,
+                 overtaken_hash = CASE WHEN resume_hash = ?2 THEN overtaken_hash
+                                       WHEN previous_hash = ?1 THEN resume_hash END,
                  previous_hash = ?1, resume_hash = ?2, edge = ?3, disconnected_at = NULL, updated_at = ",
             now!(),
-            " WHERE (resume_hash = ?1 OR previous_hash = ?1) AND expired = 0
+            " WHERE ?1 IN (resume_hash, previous_hash, overtaken_hash) AND expired = 0
               RETURNING id, player, name, replaced_edge"
         );
         let take = sqlx::query_as::<_, ResumedColumns>(take)
@@ -66,7 +68,7 @@ impl Write for Confirm {
     type Output = ();
 
     async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
-        let confirm = "UPDATE sessions SET previous_hash = NULL
+        let confirm = "UPDATE sessions SET previous_hash = NULL, overtaken_hash = NULL
                        WHERE id = ?1 AND edge = ?2 AND previous_hash IS NOT NULL";
         let confirmed = sqlx::query(confirm).bind(id(self.session.0)).bind(self.edge.0.as_ref()).execute(db).await;
         confirmed.map(drop).map_err(StoreError::at("confirm a resume"))
@@ -95,9 +97,10 @@ impl Write for Leave {
     type Output = ();
 
     async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
-        let leave = "DELETE FROM memberships WHERE session = ?1 AND room = ?2";
-        let left = sqlx::query(leave).bind(id(self.session.0)).bind(id(self.room.0)).execute(db).await;
-        left.map(drop).map_err(StoreError::at("leave a room"))
+        let leave = "DELETE FROM memberships WHERE session = ?1 AND room = ?2
+                     AND EXISTS (SELECT 1 FROM sessions WHERE id = ?1 AND edge = ?3)";
+        let leave = sqlx::query(leave).bind(id(self.session.0)).bind(id(self.room.0)).bind(self.edge.0.as_ref());
+        leave.execute(db).await.map(drop).map_err(StoreError::at("leave a room"))
     }
 }
 

@@ -25,11 +25,13 @@ macro_rules! tell_all_stories {
             a_session_comes_back_to_its_rooms_in_order
             a_token_is_good_once
             a_lost_welcome_locks_nobody_out
+            a_token_that_was_overtaken_by_the_one_before_it_is_still_good
             a_repeated_resume_has_the_same_answer
             of_many_resumes_at_once_one_token_is_left
             the_edge_that_still_had_a_session_is_named
             an_older_edge_changes_nothing_any_more
             a_join_and_a_resume_elsewhere_never_miss_each_other
+            an_edge_that_a_session_has_left_takes_no_room_from_it
             memberships_are_a_set_in_the_order_of_joining
             a_dead_edges_sessions_come_in_pages
             sessions_expire_and_come_again_until_they_are_ended

@@ -25,7 +25,7 @@ pub async fn a_session_comes_back_to_its_rooms_in_order(store: Store) {
     for room in [9, 3, 7] {
         assert!(store.join_membership(ANA, RoomId(room), &edge(1)).await.expect("joined"));
     }
-    store.leave_membership(ANA, RoomId(3)).await.expect("left");
+    store.leave_membership(ANA, RoomId(3), &edge(1)).await.expect("left");
     store.session_disconnected(ANA, &edge(1)).await.expect("noted");
 
     let back = resume(&store, 1, 2, 1).await.expect("her token is good");
@@ -51,11 +51,27 @@ pub async fn a_lost_welcome_locks_nobody_out(store: Store) {
     // The answers that carry tokens 2 and 3 are lost.
     assert!(resume(&store, 1, 2, 1).await.is_some());
     assert!(resume(&store, 1, 3, 1).await.is_some());
-    assert_eq!(resume(&store, 2, 9, 1).await, None, "nobody ever had it");
     assert!(resume(&store, 1, 4, 1).await.is_some());
+    assert_eq!(resume(&store, 2, 9, 1).await, None, "nobody ever had it");
     // Token 4 arrives and is used: the one before the one before it is good no longer.
     assert!(resume(&store, 4, 5, 1).await.is_some());
     assert_eq!(resume(&store, 1, 6, 1).await, None);
+}
+
+/// An edge that stood still wakes, and looks into the `hello` of a client that has come by another edge since.
+pub async fn a_token_that_was_overtaken_by_the_one_before_it_is_still_good(store: Store) {
+    open_ana(&store).await;
+    assert!(resume(&store, 1, 2, 2).await.is_some(), "the client's way");
+    assert!(resume(&store, 1, 3, 1).await.is_some(), "the edge's that stood still");
+    assert!(resume(&store, 1, 3, 1).await.is_some(), "as often as it takes");
+    let back = resume(&store, 2, 4, 2).await.expect("it is what the client has");
+    assert_eq!(back.replaced, Some(edge(1)));
+    assert_eq!(resume(&store, 1, 9, 1).await, None, "used, and so is the next one");
+    assert_eq!(resume(&store, 3, 9, 1).await, None, "nobody ever had it");
+
+    assert!(resume(&store, 2, 5, 1).await.is_some());
+    store.confirm_resume(ANA, &edge(1)).await.expect("confirmed");
+    assert_eq!(resume(&store, 4, 9, 1).await, None, "the one after it has arrived");
 }
 
 pub async fn a_repeated_resume_has_the_same_answer(store: Store) {
@@ -132,6 +148,17 @@ pub async fn a_join_and_a_resume_elsewhere_never_miss_each_other(store: Store) {
     }
 }
 
+/// An edge that stood still for longer than its lease wakes, and has yet to say that the session has left a room. It has come
+/// back there by another edge meanwhile.
+pub async fn an_edge_that_a_session_has_left_takes_no_room_from_it(store: Store) {
+    open_ana(&store).await;
+    resume(&store, 1, 2, 2).await.expect("her token is good");
+    assert!(store.join_membership(ANA, RoomId(2), &edge(2)).await.expect("joined"));
+    store.leave_membership(ANA, RoomId(2), &edge(1)).await.expect("ignored");
+    store.leave_membership(ANA, LOBBY, &edge(2)).await.expect("left");
+    assert_eq!(resume(&store, 2, 3, 1).await.expect("her token is good").rooms, [RoomId(2)]);
+}
+
 pub async fn memberships_are_a_set_in_the_order_of_joining(store: Store) {
     open_ana(&store).await;
     open_ana(&store).await;
@@ -139,8 +166,8 @@ pub async fn memberships_are_a_set_in_the_order_of_joining(store: Store) {
         assert!(store.join_membership(ANA, RoomId(room), &edge(1)).await.expect("joined"));
     }
     assert_eq!(rooms_of_ana(&store).await, [LOBBY, RoomId(2), RoomId(1)]);
-    store.leave_membership(ANA, RoomId(2)).await.expect("left");
-    store.leave_membership(ANA, RoomId(2)).await.expect("left again");
+    store.leave_membership(ANA, RoomId(2), &edge(1)).await.expect("left");
+    store.leave_membership(ANA, RoomId(2), &edge(1)).await.expect("left again");
     assert!(store.join_membership(ANA, RoomId(2), &edge(1)).await.expect("joined"));
     assert_eq!(rooms_of_ana(&store).await, [LOBBY, RoomId(1), RoomId(2)]);
 
@@ -155,7 +182,7 @@ pub async fn a_dead_edges_sessions_come_in_pages(store: Store) {
         store.open_session(session(id, &edge(1), token(n)), LOBBY).await.expect("opened");
     }
     store.join_membership(SessionId(2), RoomId(7), &edge(1)).await.expect("joined");
-    store.leave_membership(SessionId(3), LOBBY).await.expect("left");
+    store.leave_membership(SessionId(3), LOBBY, &edge(1)).await.expect("left");
     resume(&store, 4, 14, 2).await.expect("session 4 is at edge-2");
 
     let mut seen = Vec::new();

@@ -7,7 +7,7 @@ pub mod world;
 use std::sync::Arc;
 
 use chorus_core::{
-    command::{Player, RoomCommand},
+    command::{Player, Question, RoomCommand},
     ids::{ConnectionId, MachineId, SessionId},
     json::Json,
 };
@@ -16,6 +16,9 @@ use serde_json::Value;
 pub const ANA: SessionId = SessionId(0xa);
 pub const BEA: SessionId = SessionId(0xb);
 pub const CLEO: SessionId = SessionId(0xc);
+
+/// What every join asks: these edges have one connection.
+pub const FIRST: Question = Question { connection: ConnectionId(1), number: 1 };
 
 /// A session's player has the session's name.
 pub fn player(session: SessionId) -> Player {
@@ -30,7 +33,7 @@ pub fn player(session: SessionId) -> Player {
 
 pub fn join(session: SessionId, edge: &MachineId, client_seq: u64) -> RoomCommand {
     let (player, edge, options) = (player(session), edge.clone(), Json::trusted("{}"));
-    RoomCommand::Join { session, player, edge, connection: ConnectionId(1), client_seq, options, from: None }
+    RoomCommand::Join { session, player, edge, question: FIRST, client_seq, options, from: None }
 }
 
 pub fn message(session: SessionId, client_seq: u64, kind: &str, data: &Value) -> RoomCommand {

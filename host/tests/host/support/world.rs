@@ -6,7 +6,7 @@ use chorus_bus::{Bus, EdgeReceiver, embedded};
 use chorus_core::{
     command::{Answer, EdgeCommand, LeaveReason, Record, RoomCommand, Source},
     frame::FrameTag,
-    ids::{ConnectionId, Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId, Time},
+    ids::{Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
     room::Notice,
 };
@@ -16,6 +16,7 @@ use serde_json::Value;
 use tokio::{sync::broadcast, time::timeout};
 
 use super::{
+    FIRST,
     guests::{self, Built},
     join, message, player,
 };
@@ -310,7 +311,7 @@ impl Edge {
                     session,
                     player: player(session),
                     edge,
-                    connection: ConnectionId(1),
+                    question: FIRST,
                     client_seq,
                     options,
                     from,
