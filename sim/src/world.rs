@@ -553,7 +553,9 @@ impl World {
         }
         self.next_token += 1;
         let new = self.next_token;
-        let fits = |row: &Row| token.is_some_and(|token| row.token == token || [row.previous, row.overtaken].contains(&Some(token)));
+        let fits = |row: &Row| {
+            token.is_some_and(|token| row.token == token || [row.previous, row.overtaken].contains(&Some(token)))
+        };
         let known = self.sessions.iter_mut().find(|(_, row)| fits(row));
         let (session, recovered) = match known {
             Some((session, row)) => {
@@ -571,7 +573,8 @@ impl World {
             None => {
                 let session = SessionId(self.sessions.len() as u128 + 1);
                 let (rooms, previous) = (vec![RoomId::LOBBY], None);
-                self.sessions.insert(session, Row { edge, connected: true, token: new, previous, overtaken: None, rooms });
+                self.sessions
+                    .insert(session, Row { edge, connected: true, token: new, previous, overtaken: None, rooms });
                 (session, None)
             }
         };

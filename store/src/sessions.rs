@@ -77,12 +77,7 @@ impl Store {
 
     /// The session is not a member of `room`. Nothing changes if it has gone to another edge, which may have brought it
     /// back there meanwhile.
-    pub async fn leave_membership(
-        &self,
-        session: SessionId,
-        room: RoomId,
-        edge: &MachineId,
-    ) -> Result<(), StoreError> {
+    pub async fn leave_membership(&self, session: SessionId, room: RoomId, edge: &MachineId) -> Result<(), StoreError> {
         self.write(Leave { session, room, edge: edge.clone() }).await
     }
 
