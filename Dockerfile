@@ -4,7 +4,7 @@ FROM rust:1.95-bookworm AS binary
 WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/target \
-    CARGO_TARGET_DIR=/target cargo build --release --locked -p chorus \
+    CARGO_INCREMENTAL=0 CARGO_TARGET_DIR=/target cargo build --release --locked -p chorus \
     && cp /target/release/chorus /usr/local/bin/chorus
 
 FROM node:22-bookworm-slim AS guests

@@ -19,6 +19,8 @@ import { parseArgs } from "node:util";
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = join(HERE, "../../..");
 const TARGET = process.env.CARGO_TARGET_DIR ?? join(ROOT, "target");
+/** Where cargo works, and where it puts what has bugs. */
+const PLACES = { CARGO_BUILD_BUILD_DIR: TARGET, CARGO_TARGET_DIR: join(TARGET, "planted") };
 
 const { values: flags, positionals: names } = parseArgs({
   allowPositionals: true,
@@ -43,6 +45,8 @@ const PLANTS = [
   // In one process edge and host die together, and what a host says again goes to an edge that is no more.
   { bug: "edge-duplicates", cluster: true, run: CLUSTER, rule: "a frame came twice" },
   { bug: "message-duplicates", run: [], rule: "a message was answered twice by its room" },
+  { bug: "edge-duplicates", simulated: true },
+  { bug: "message-duplicates", simulated: true },
   { bug: "timer-outside-the-log", run: ["--kills", "1"], rule: "a frame differs from its room's" },
   { bug: "swap-outside-the-log", run: ["--swaps"], rule: "a snapshot differs from the replayed state" },
   { bug: "older-snapshot", run: ["--kills", "1"], rule: "a snapshot is older than the checkpoint" },
@@ -56,13 +60,18 @@ async function main() {
   const wanted = PLANTS.filter(({ bug }) => names.length === 0 || names.includes(bug));
   let missed = 0;
   for (const plant of wanted) {
-    const found = plant.cluster ? isFoundInCluster(planted, plant) : isFound(planted, join(home, plant.bug), plant);
-    if (!(await found)) missed += 1;
+    if (!(await judge(planted, home, plant))) missed += 1;
   }
   console.log(missed === 0 ? `all ${wanted.length} are as they should be` : `${missed} of ${wanted.length} are not`);
   if (missed === 0 && !flags.keep) await rm(home, { recursive: true, force: true });
   else console.log(`directories and histories are kept in ${home}`);
   process.exitCode = missed > 0 ? 1 : 0;
+}
+
+/** Whether it is found where it should be. */
+function judge(planted, home, plant) {
+  if (plant.simulated) return isFoundInSimulator(plant);
+  return plant.cluster ? isFoundInCluster(planted, plant) : isFound(planted, join(home, plant.bug), plant);
 }
 
 /** Whether the judges say of it what they should. */
@@ -97,6 +106,14 @@ async function isFoundInCluster(bin, { bug, run, rule }) {
   return tell(bug, is, is ? `found by “${rule}”, in a cluster` : `it was to be found by “${rule}” in:\n${said}`);
 }
 
+/** The machines alone, with one of their bugs. */
+async function isFoundInSimulator({ bug }) {
+  const args = ["test", "--release", "--locked", "-p", "chorus-sim", "--features", "planted-bugs", "--test", "planted"];
+  const said = await output("cargo", [...args, "--", "--nocapture"], { ...PLACES, CHORUS_PLANT: bug });
+  const seed = said.split("\n").find((line) => line.startsWith("seed "));
+  return tell(bug, seed !== undefined, seed ? `found by the simulator: ${seed}` : `the simulator does not find it:\n${said}`);
+}
+
 function tell(bug, is, what) {
   console.log(`${is ? "ok    " : "WRONG "} ${bug}: ${what}`);
   return is;
@@ -111,12 +128,10 @@ function parse(text) {
 }
 
 async function build() {
-  const target = join(TARGET, "planted");
-  const places = { CARGO_BUILD_BUILD_DIR: TARGET, CARGO_TARGET_DIR: target };
   console.log("building the binary with bugs …");
   const args = ["build", "--release", "-p", "chorus", "--features", "planted-bugs"];
-  await output("cargo", args, places, "inherit");
-  return join(target, "release/chorus");
+  await output("cargo", args, PLACES, "inherit");
+  return join(PLACES.CARGO_TARGET_DIR, "release/chorus");
 }
 
 /** What a program prints. One that says that something is wrong ends with 1; anything else is a failure here. */
