@@ -132,6 +132,9 @@ pub enum TruncateError {
     Io { file: PathBuf, source: io::Error },
     #[error("cannot delete old records of partition {partition}: {reason}")]
     Broker { partition: u32, reason: String },
+    /// Nothing will change that but another broker; it was said at the start.
+    #[error("this broker deletes no records when told to (it lacks DeleteRecords, which Redpanda has since 23.2)")]
+    Unsupported,
 }
 
 /// What was appended may not be on the disk.

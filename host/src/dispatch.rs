@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use chorus_bus::ReadError;
+use chorus_bus::{ReadError, TruncateError};
 use chorus_core::{
     command::{Record, RoomCommand},
     effect::RestoreReason,
@@ -169,7 +169,10 @@ async fn move_checkpoint(host: &Shared, partition: u32) -> anyhow::Result<()> {
     if checkpoint > host.store.checkpoint(partition).await? {
         host.store.set_checkpoint(partition, checkpoint).await?;
         if host.options.truncate {
-            host.bus.truncate(partition, checkpoint).await?;
+            match host.bus.truncate(partition, checkpoint).await {
+                Err(TruncateError::Unsupported) => {}
+                done => done?,
+            }
         }
     }
     Ok(())

@@ -4,12 +4,12 @@
  */
 
 import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
-import { connect } from "node:net";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { end, findOrInstall, freePorts, run, start, until, which } from "./programs.mjs";
+import { Brokers } from "./brokers.mjs";
+import { findOrInstall, freePorts, run, start, which } from "./programs.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const POM = join(HERE, "kafka", "pom.xml");
@@ -19,10 +19,9 @@ const INSTEAD = "set CHORUS_TEST_KAFKA";
 const JVM = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
 const NEWEST_JAVA = ["default-jre-headless"];
 
-export class Kafka {
+export class Kafka extends Brokers {
   #java;
   #libs;
-  #brokers = [];
 
   static async start(folder, count = 1) {
     const kafka = new Kafka();
@@ -30,47 +29,18 @@ export class Kafka {
     kafka.#libs = await jars();
     const ports = await freePorts(2 * count);
     const nodes = Array.from({ length: count }, (_, n) => ({ n, port: ports[n], controller: ports[count + n] }));
-    kafka.#brokers = nodes.map((node) => ({ ...node, config: join(folder, `kafka-${node.n}.properties`), child: null }));
-    await Promise.all(kafka.#brokers.map((broker) => kafka.#format(broker, folder)));
-    await Promise.all(kafka.#brokers.map(({ n }) => kafka.start(n)));
+    kafka.all = nodes.map((node) => ({ ...node, config: join(folder, `kafka-${node.n}.properties`), child: null }));
+    await Promise.all(kafka.all.map((broker) => kafka.#format(broker, folder)));
+    await kafka.startAll();
     return kafka;
   }
 
-  /** Addresses of all brokers, as a client wants them. */
-  get brokers() {
-    return this.#brokers.map(({ port }) => `127.0.0.1:${port}`).join(",");
-  }
-
-  /** How many copies of each record they can keep. */
-  get replication() {
-    return replication(this.#brokers);
-  }
-
-  /** Starts a broker (again), at the same address and on the same data; resolves when it serves. */
-  async start(n) {
-    const broker = this.#broker(n);
-    broker.child = this.#run(start, ["kafka.Kafka", broker.config], JVM);
-    const others = this.#brokers.filter(({ child }) => child && child.exitCode === null && child.signalCode === null);
-    await until(`broker ${n}`, broker.child, async () => (await brokersKnownTo(broker.port)) >= others.length);
-  }
-
-  async kill(n) {
-    await end(this.#broker(n).child, "SIGKILL");
-  }
-
-  /** For good: it goes with its folder, so nothing need be put in order. */
-  async stop() {
-    await Promise.all(this.#brokers.filter(({ child }) => child).map(({ child }) => end(child, "SIGKILL")));
-  }
-
-  #broker(n) {
-    const broker = this.#brokers[n];
-    if (!broker) throw new Error(`there is no broker ${n}, only ${this.#brokers.length}`);
-    return broker;
+  run({ config }) {
+    return this.#run(start, ["kafka.Kafka", config], JVM);
   }
 
   async #format(broker, folder) {
-    await writeFile(broker.config, properties(broker, this.#brokers, join(folder, `kafka-${broker.n}`)));
+    await writeFile(broker.config, properties(broker, this.all, this.replication, join(folder, `kafka-${broker.n}`)));
     await this.#run(run, ["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", broker.config], JVM);
   }
 
@@ -79,12 +49,7 @@ export class Kafka {
   }
 }
 
-function replication(brokers) {
-  return Math.min(3, brokers.length);
-}
-
-function properties({ n, port, controller }, all, data) {
-  const replicas = replication(all);
+function properties({ n, port, controller }, all, replicas, data) {
   return Object.entries({
     "process.roles": "broker,controller",
     "node.id": n + 1,
@@ -109,25 +74,6 @@ function properties({ n, port, controller }, all, data) {
   })
     .map(([key, value]) => `${key}=${value}\n`)
     .join("");
-}
-
-/** How many brokers one of them knows. Waits for its answer, which it gives once it serves. */
-function brokersKnownTo(port) {
-  return new Promise((resolve, reject) => {
-    const socket = connect(port, "127.0.0.1");
-    socket.setTimeout(1000, () => socket.destroy(new Error("no answer")));
-    // Metadata, version 1, about no topic: size, api key, version, correlation, no client id, an empty array.
-    const ask = Buffer.from([0, 0, 0, 14, 0, 3, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0, 0, 0, 0]);
-    let answer = Buffer.alloc(0);
-    socket.on("connect", () => socket.write(ask));
-    socket.on("data", (piece) => {
-      answer = Buffer.concat([answer, piece]);
-      // Size, correlation, then an array of brokers.
-      if (answer.length >= 12) (resolve(answer.readInt32BE(8)), socket.destroy());
-    });
-    socket.on("close", () => reject(new Error("no answer")));
-    socket.on("error", reject);
-  });
 }
 
 async function findJava() {

@@ -12,7 +12,8 @@
  * Naming neither service means both.
  *
  * Addresses that are in those variables already are used as they are, unless `--own` asks for services that may be
- * killed. Whatever was started is ended by its own handle: with the input, by SIGTERM or SIGINT, or with this process.
+ * killed. CHORUS_TEST_REDPANDA is the path of a `redpanda`, to be started in place of Apache Kafka. Whatever was started
+ * is ended by its own handle: with the input, by SIGTERM or SIGINT, or with this process.
  */
 
 import { spawn } from "node:child_process";
@@ -24,8 +25,11 @@ import { fileURLToPath } from "node:url";
 
 import { Kafka } from "./kafka.mjs";
 import { Postgres } from "./postgres.mjs";
+import { Redpanda } from "./redpanda.mjs";
 
 const GIVEN = { postgres: "CHORUS_TEST_POSTGRES", kafka: "CHORUS_TEST_KAFKA" };
+/** The path of a Redpanda's binary, to be started in place of Apache Kafka. */
+const REDPANDA = "CHORUS_TEST_REDPANDA";
 
 /** Services that run. `kafka` and `postgres` are null when not asked for, or not ours. */
 export class Services {
@@ -55,7 +59,9 @@ export class Services {
   }
 
   async #kafka(given, brokers) {
-    if (!given) this.kafka = await Kafka.start(this.#folder, brokers);
+    const redpanda = process.env[REDPANDA];
+    const start = () => (redpanda ? Redpanda.start(redpanda, this.#folder, brokers) : Kafka.start(this.#folder, brokers));
+    if (!given) this.kafka = await start();
     this.addresses.kafka = given ?? this.kafka.brokers;
   }
 

@@ -147,7 +147,7 @@ impl Kafka {
         let (start, end) = self.topics.bounds(&self.options.rooms_topic(), partition).await.map_err(error)?;
         match before.min(end) {
             before if before <= start => Ok(()),
-            before => self.topics.delete_records(&self.options.rooms_topic(), partition, before).await.map_err(error),
+            before => self.topics.delete_records(&self.options.rooms_topic(), partition, before).await,
         }
     }
 

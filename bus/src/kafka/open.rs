@@ -173,7 +173,7 @@ async fn check_deleting(options: &Options, topics: &Arc<Topics>) {
     let topic = options.rooms_topic();
     let tried = async {
         let (start, _) = topics.bounds(&topic, 0).await?;
-        topics.delete_records(&topic, 0, start).await
+        topics.delete_records(&topic, 0, start).await.map_err(|error| error.to_string())
     };
     if let Err(reason) = tried.await {
         tracing::warn!(

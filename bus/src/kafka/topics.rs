@@ -18,7 +18,7 @@ use super::{
     health::Health,
     reader::is_about_topic,
 };
-use crate::MAX_RECORD;
+use crate::{MAX_RECORD, TruncateError};
 
 /// How long one question may take.
 const ANSWER: Duration = Duration::from_secs(3);
@@ -181,13 +181,16 @@ impl Topics {
     }
 
     /// Deletes what is below `before`.
-    pub async fn delete_records(&self, topic: &str, partition: u32, before: Offset) -> Result<(), String> {
+    pub async fn delete_records(&self, topic: &str, partition: u32, before: Offset) -> Result<(), TruncateError> {
+        let error = |error: KafkaError| match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::UnsupportedFeature) => TruncateError::Unsupported,
+            _ => TruncateError::Broker { partition, reason: self.explain(&error) },
+        };
         let mut list = TopicPartitionList::new();
         let place = rdkafka::Offset::Offset(i64::try_from(before).unwrap_or(i64::MAX));
-        let added = list.add_partition_offset(topic, partition as i32, place);
-        added.map_err(|error| self.explain(&error))?;
-        let deleted = self.admin.delete_records(&list, &work()).await.map_err(|error| self.explain(&error))?;
-        deleted.elements().iter().try_for_each(|one| one.error().map_err(|error| self.explain(&error)))
+        list.add_partition_offset(topic, partition as i32, place).map_err(error)?;
+        let deleted = self.admin.delete_records(&list, &work()).await.map_err(error)?;
+        deleted.elements().iter().try_for_each(|one| one.error()).map_err(error)
     }
 
     /// A topic's settings.

@@ -6,7 +6,7 @@
 
 use std::{future::Future, time::Duration};
 
-use chorus_bus::{AppendError, Bus, EdgeReadError, EdgeReceiver, ReadError, Reader};
+use chorus_bus::{AppendError, Bus, EdgeReadError, EdgeReceiver, ReadError, Reader, TruncateError};
 use chorus_core::{
     command::{EdgeCommand, LeaveReason, Question, Record, RoomCommand},
     ids::{ConnectionId, MachineId, Offset, RoomId, SessionId, Time},
@@ -188,7 +188,10 @@ pub async fn below_what_is_kept_a_reader_is_told_where_the_log_begins(place: imp
     let partition = of(&bus, ROOM);
     let mut behind = bus.read(partition, 0);
     soon(behind.next(&mut Vec::new())).await.unwrap();
-    soon(bus.truncate(partition, 10)).await.unwrap();
+    match soon(bus.truncate(partition, 10)).await {
+        Err(error @ TruncateError::Unsupported) => return eprintln!("!!! NOT tested: {error}"),
+        done => done.unwrap(),
+    }
 
     let start = soon(bus.start(partition)).await.unwrap();
     assert!((1..=10).contains(&start), "{start}");
