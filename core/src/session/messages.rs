@@ -55,7 +55,7 @@ impl Session {
     }
 
     fn on_msg(&mut self, msg: Msg) {
-        if msg.id > self.high && msg.room.is_some_and(|room| self.has_answered(room, msg.id)) {
+        if msg.id > self.high && msg.room.is_some_and(|room| self.has_crossed(room, msg.id)) {
             return;
         }
         match self.room_for(&msg) {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{MAX_ROOMS, Outgoing, Output, Phase, Session, Store};
+use super::{MAX_ROOMS, MAX_WAITING, Outgoing, Output, Phase, Session, Store};
 use crate::{
     command::{Answer, EdgeCommand, LeaveReason, Question, RoomCommand, Source, Target},
     frame::{CloseCode, ErrorCode, FrameTag, RoomFrame},
@@ -36,8 +36,9 @@ pub(super) struct Seat {
     joined: Option<(u32, u64)>,
     /// The highest id that the room had applied when it last showed the whole view.
     pub applied: u64,
-    /// The highest id that the room has answered, as far as this connection was told.
-    answered: u64,
+    /// Ids that the room has answered without having been sent them by this connection: the client may yet send them again.
+    /// The latest [`MAX_WAITING`].
+    crossed: VecDeque<u64>,
     /// Messages up to this id were for an earlier stay: the room was told so when it let the session in.
     pub begins_after: u64,
     /// Ids of messages without an answer, rising.
@@ -58,7 +59,7 @@ pub(super) enum SeatState {
 pub(super) struct Past {
     room: RoomId,
     seen: u64,
-    answered: u64,
+    crossed: VecDeque<u64>,
 }
 
 /// The latest request of a room to move the session.
@@ -100,7 +101,7 @@ impl Seat {
             joined: None,
             begins_after: 0,
             applied: 0,
-            answered: 0,
+            crossed: VecDeque::new(),
             waiting: VecDeque::new(),
         }
     }
@@ -108,6 +109,20 @@ impl Seat {
     /// Whether the client knows of it.
     pub fn is_shown(&self) -> bool {
         self.synced
+    }
+
+    /// Answers come in the order of the messages, nearly always.
+    fn on_answer(&mut self, id: u64) {
+        if self.waiting.front() == Some(&id) {
+            self.waiting.pop_front();
+        } else if let Some(at) = self.waiting.iter().position(|waiting| *waiting == id) {
+            self.waiting.remove(at);
+        } else {
+            self.crossed.push_back(id);
+            if self.crossed.len() > MAX_WAITING {
+                self.crossed.pop_front();
+            }
+        }
     }
 
     fn fits(&self, seq: u64, tag: FrameTag) -> bool {
@@ -126,10 +141,10 @@ impl Session {
     }
 
     /// Whether the client has been told what the room made of this message. It has sent it again before it heard of that.
-    pub(super) fn has_answered(&self, room: RoomId, id: u64) -> bool {
-        let seat = self.seat(room).map(|seat| seat.answered);
-        let past = || self.past.iter().find(|past| past.room == room).map(|past| past.answered);
-        seat.or_else(past).is_some_and(|answered| id <= answered)
+    pub(super) fn has_crossed(&self, room: RoomId, id: u64) -> bool {
+        let past = || self.past.iter().find(|past| past.room == room).map(|past| &past.crossed);
+        let crossed = self.seat(room).map(|seat| &seat.crossed).or_else(past);
+        crossed.is_some_and(|crossed| crossed.contains(&id))
     }
 
     fn is_member(&self, room: RoomId) -> bool {
@@ -170,10 +185,10 @@ impl Session {
     }
 
     fn add_seat(&mut self, room: RoomId, now: Time) {
-        let past = self.past.iter().find(|past| past.room == room);
-        let (seen, answered) = past.map_or((0, 0), |past| (past.seen, past.answered));
+        let past = self.past.iter_mut().find(|past| past.room == room);
+        let (seen, crossed) = past.map_or_else(Default::default, |past| (past.seen, std::mem::take(&mut past.crossed)));
         let seat = Seat::new(room, SeatState::Joining, seen, self.next_question(), now);
-        self.seats.insert(0, Seat { answered, ..seat });
+        self.seats.insert(0, Seat { crossed, ..seat });
     }
 
     fn next_question(&self) -> u32 {
@@ -275,10 +290,7 @@ impl Session {
         self.reached = self.reached.max(frame.answers.unwrap_or(0));
         self.outputs.push_back(Output::Send(Outgoing::Room { seq, frame: frame.clone() }));
         match (frame.tag, frame.answers) {
-            (FrameTag::Reply | FrameTag::Error, Some(id)) => {
-                seat.answered = seat.answered.max(id);
-                answered(&mut seat.waiting, id);
-            }
+            (FrameTag::Reply | FrameTag::Error, Some(id)) => seat.on_answer(id),
             (FrameTag::Room, ack) => self.on_whole_view(at, ack.unwrap_or(0)),
             (FrameTag::Left, _) => seat.left = true,
             _ => {}
@@ -521,7 +533,7 @@ impl Session {
             self.refuse(Some(id), code, message, None);
         }
         self.past.retain(|past| past.room != room);
-        self.past.push_back(Past { room, seen, answered: seat.answered });
+        self.past.push_back(Past { room, seen, crossed: seat.crossed });
         if self.past.len() > REMEMBERED {
             self.past.pop_front();
         }
@@ -553,14 +565,5 @@ fn left_text(reason: LeaveReason) -> &'static str {
         LeaveReason::TimedOut => "timed out",
         LeaveReason::Kicked => "kicked",
         LeaveReason::Replaced => "replaced",
-    }
-}
-
-/// Takes an id out. Answers come in the order of the messages, nearly always.
-fn answered(waiting: &mut VecDeque<u64>, id: u64) {
-    if waiting.front() == Some(&id) {
-        waiting.pop_front();
-    } else {
-        waiting.retain(|other| *other != id);
     }
 }

@@ -144,6 +144,19 @@ fn a_resent_message_whose_reply_has_crossed_it_is_not_taken_again() {
     assert_eq!(story.outputs(), [message(LOBBY, 4)]);
 }
 
+/// The reply to a later message has come, but its own is no longer kept.
+#[test]
+fn a_resent_message_whose_reply_is_lost_is_told_to_be_applied_whatever_else_was_answered() {
+    let mut story = Story::resumed(&[GAME]);
+    story.deliver(GAME, 20, RoomFrame::room(GAME, &Kind::lobby(), 3, &Json::null()));
+    story.deliver(GAME, 21, RoomFrame::reply(GAME, 5, &Json::null()));
+    story.outputs();
+    story.say(3, Some(GAME));
+    story.expect_error(Some(3), "applied");
+    story.say(5, Some(GAME));
+    assert_eq!(story.outputs(), [], "its reply has crossed it");
+}
+
 /// An edge that stood still has yet to say what it said to the lobby in the stay before.
 #[test]
 fn a_message_of_a_stay_before_is_not_taken_in_the_next_one() {
