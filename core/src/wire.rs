@@ -6,10 +6,12 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The format of [`crate::command::Record`] and [`crate::command::EdgeCommand`].
-pub const VERSION: u8 = 1;
+///
+/// 1 and 2 are of builds before the first release, whose questions had no numbers.
+pub const VERSION: u8 = 3;
 
-/// The format of the state of a lobby that has begun anew: what version 1 has, and more. See `room::State::encode`.
-pub(crate) const VERSION_OF_LIVES: u8 = 2;
+/// The format of the state of a lobby that has begun anew: what version 3 has, and more. See `room::State::encode`.
+pub(crate) const VERSION_OF_LIVES: u8 = 4;
 
 /// Bytes that are not what they should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -102,7 +104,7 @@ mod tests {
         let mut bytes = encode(&record(RoomCommand::Close { reason: "x".into() }));
         bytes[0] = 9;
         let error = decode::<Record>(&bytes).unwrap_err().to_string();
-        assert!(error.contains("format 9") && error.contains("format 1"), "{error}");
+        assert!(error.contains("format 9") && error.contains("format 3"), "{error}");
     }
 
     #[test]
