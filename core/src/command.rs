@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     frame::RoomFrame,
-    ids::{ConnectionId, Digest, Kind, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
+    ids::{ConnectionId, Digest, Kind, MachineId, Number, RoomId, Secret, SessionId, Time},
     json::Json,
 };
 
@@ -26,7 +26,15 @@ pub struct Record {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RoomCommand {
     /// The room begins. A second one is ignored.
-    Create { kind: Kind, component: Digest, options: Json, creator: Option<Source>, secret: Secret },
+    Create {
+        kind: Kind,
+        component: Digest,
+        options: Json,
+        creator: Option<Source>,
+        secret: Secret,
+        /// How many living rooms it may have created, those that they have created in turn included.
+        allowance: u32,
+    },
     /// A session asks to be a member. Of one that already is, it is a reconnect.
     Join {
         session: SessionId,
@@ -55,8 +63,9 @@ pub enum RoomCommand {
     Answer { request: Number, answer: Answer },
     /// From here on the room runs this component.
     Swap { component: Digest, rollout: Option<Box<str>> },
-    /// The guest failed on the record at `offset`: that record is skipped, now and in every replay.
-    Fault { offset: Offset, fault: Fault },
+    /// The guest failed on the record at this offset: that record is skipped, now and in every replay. The index is for
+    /// records that hold several inputs; none does, so it is 0.
+    Fault { at: Number, fault: Fault },
     /// An operator ends the room.
     Close { reason: Box<str> },
 }
@@ -156,14 +165,23 @@ pub enum EdgeCommand {
     /// From another edge, or from a room: the session has a connection elsewhere now. The store knows whether that is so:
     /// what an edge has told a room may have been on its way for long.
     Replaced { session: SessionId },
+    /// So much of a host's processor time went into what this session's client has sent, since the last of these. Best
+    /// effort: it may be lost, and comes only where it is much.
+    Spent { session: SessionId, connection: ConnectionId, micros: u32 },
+    /// The end of the room's answer to `question`: all frames that the session has missed have been sent. `applied` is the
+    /// highest message id of the session that the room has applied.
+    Resumed { session: SessionId, question: Question, room: RoomId, applied: u64 },
 }
 
 impl EdgeCommand {
     /// Whom it is for, where that is one connection.
     pub fn connection(&self) -> Option<ConnectionId> {
         match self {
-            EdgeCommand::Join { connection, .. } | EdgeCommand::Kick { connection, .. } => Some(*connection),
+            EdgeCommand::Join { connection, .. }
+            | EdgeCommand::Kick { connection, .. }
+            | EdgeCommand::Spent { connection, .. } => Some(*connection),
             EdgeCommand::Leave { question, .. }
+            | EdgeCommand::Resumed { question, .. }
             | EdgeCommand::Admitted { question, .. }
             | EdgeCommand::Refused { question, .. } => Some(question.connection),
             EdgeCommand::Deliver { .. } | EdgeCommand::Replaced { .. } => None,

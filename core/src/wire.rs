@@ -5,13 +5,10 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// The format of [`crate::command::Record`] and [`crate::command::EdgeCommand`].
+/// The format of [`crate::command::Record`], [`crate::command::EdgeCommand`] and [`crate::room::State`].
 ///
-/// 1 and 2 are of builds before the first release, whose questions had no numbers.
-pub const VERSION: u8 = 3;
-
-/// The format of the state of a lobby that has begun anew: what version 3 has, and more. See `room::State::encode`.
-pub(crate) const VERSION_OF_LIVES: u8 = 4;
+/// 1 to 4 are of builds before the first release. Nothing converts them: they are refused by name.
+pub const VERSION: u8 = 5;
 
 /// Bytes that are not what they should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,25 +34,17 @@ fn config() -> impl bincode::config::Config {
 
 /// The bytes of one value.
 pub fn encode(value: &impl Serialize) -> Vec<u8> {
-    encode_as(VERSION, value)
-}
-
-/// The value of these bytes, all of them.
-pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
-    decode_as(VERSION, bytes)
-}
-
-pub(crate) fn encode_as(version: u8, value: &impl Serialize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(160);
-    bytes.push(version);
+    bytes.push(VERSION);
     bincode::serde::encode_into_std_write(value, &mut bytes, config())
         .expect("our types have no serializer that fails, and a vector takes every byte");
     bytes
 }
 
-pub(crate) fn decode_as<T: DeserializeOwned>(version: u8, bytes: &[u8]) -> Result<T, DecodeError> {
+/// The value of these bytes, all of them.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     let (&found, body) = bytes.split_first().ok_or(DecodeError::Empty)?;
-    if found != version {
+    if found != VERSION {
         return Err(DecodeError::Version { found });
     }
     let (value, used) =
@@ -84,27 +73,33 @@ mod tests {
         assert_eq!(written.join("\n"), include_str!("wire.golden").trim_end(), "a log outlives a binary");
     }
 
+    /// The same for what edges are told: two machines of one cluster may run different builds while it is upgraded.
+    #[test]
+    fn the_bytes_of_every_edge_command_are_pinned() {
+        let written: Vec<String> = edge_examples().iter().map(|command| hex(&encode(command))).collect();
+        assert_eq!(written.join("\n"), include_str!("wire.edge.golden").trim_end());
+    }
+
     #[test]
     fn whatever_is_written_is_read_back() {
         for command in examples() {
             let record = record(command);
             assert_eq!(decode(&encode(&record)), Ok(record));
         }
-        let frame = RoomFrame::error(RoomId(3), Some(1), ErrorCode::Refused, "no");
-        let deliver = EdgeCommand::Deliver {
-            room: RoomId(3),
-            targets: vec![Target { session: SessionId(9), connection: ConnectionId(1), seq: 1 }],
-            frame,
-        };
-        assert_eq!(decode(&encode(&deliver)), Ok(deliver));
+        for command in edge_examples() {
+            assert_eq!(decode(&encode(&command)), Ok(command));
+        }
     }
 
     #[test]
     fn another_version_is_named() {
-        let mut bytes = encode(&record(RoomCommand::Close { reason: "x".into() }));
-        bytes[0] = 9;
-        let error = decode::<Record>(&bytes).unwrap_err().to_string();
-        assert!(error.contains("format 9") && error.contains("format 3"), "{error}");
+        for version in [1, 2, 3, 4, 6, 9] {
+            let mut bytes = encode(&record(RoomCommand::Close { reason: "x".into() }));
+            bytes[0] = version;
+            assert_eq!(decode::<Record>(&bytes), Err(DecodeError::Version { found: version }));
+            let error = decode::<EdgeCommand>(&bytes).unwrap_err().to_string();
+            assert!(error.contains(&format!("format {version},")) && error.contains("format 5:"), "{error}");
+        }
     }
 
     #[test]
@@ -141,6 +136,7 @@ mod tests {
                 options: json(),
                 creator: Some(source),
                 secret: Secret(10),
+                allowance: 16,
             },
             RoomCommand::Join {
                 session,
@@ -167,8 +163,28 @@ mod tests {
                 answer: Answer::CreateFailed { room: RoomId(8), reason: "no".into() },
             },
             RoomCommand::Swap { component: Digest([8; 32]), rollout: None },
-            RoomCommand::Fault { offset: 12, fault: Fault::OutOfFuel(1_000_000_000) },
+            RoomCommand::Fault { at: Number { offset: 12, index: 0 }, fault: Fault::OutOfFuel(1_000_000_000) },
             RoomCommand::Close { reason: "done".into() },
+        ]
+    }
+
+    fn edge_examples() -> Vec<EdgeCommand> {
+        let (room, session, connection) = (RoomId(3), SessionId(9), ConnectionId(1));
+        let question = Question { connection, number: 2 };
+        let from = Source { room: RoomId(4), number: Number { offset: 5, index: 6 } };
+        let frame = RoomFrame::error(room, Some(1), ErrorCode::Refused, "no");
+        let targets = vec![Target { session, connection, seq: 1 }];
+        let reason = || "no".into();
+        vec![
+            EdgeCommand::Deliver { room, targets, frame },
+            EdgeCommand::Join { session, connection, room, options: Json::trusted("{\"a\":1}"), from },
+            EdgeCommand::Leave { session, question, room, reason: LeaveReason::Kicked },
+            EdgeCommand::Kick { session, connection, room, reason: reason() },
+            EdgeCommand::Admitted { session, question, room, from: None },
+            EdgeCommand::Refused { session, question, room, from: Some(from), reason: reason() },
+            EdgeCommand::Replaced { session },
+            EdgeCommand::Spent { session, connection, micros: 7_000 },
+            EdgeCommand::Resumed { session, question, room, applied: 300 },
         ]
     }
 

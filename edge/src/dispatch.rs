@@ -96,7 +96,9 @@ fn session_of(command: &EdgeCommand) -> SessionId {
         | EdgeCommand::Kick { session, .. }
         | EdgeCommand::Admitted { session, .. }
         | EdgeCommand::Refused { session, .. }
-        | EdgeCommand::Replaced { session } => *session,
+        | EdgeCommand::Replaced { session }
+        | EdgeCommand::Spent { session, .. }
+        | EdgeCommand::Resumed { session, .. } => *session,
         EdgeCommand::Deliver { .. } => unreachable!("it has targets instead"),
     }
 }

@@ -108,12 +108,16 @@ declare module "chorus" {
   /** What one room may use. What goes beyond is a fault: the record that caused it is skipped. */
   export interface Budget {
     fuelPerRecord?: number;
+    /** Of one record that a client has caused: a message, a join, a drop, a reconnect, a leave. */
+    fuelPerMessage?: number;
     memoryMiB?: number;
     outputKiB?: number;
     effectsPerRecord?: number;
     /** Pending at a time. */
     timers?: number;
     roomsPerRecord?: number;
+    /** Created and not ended, at a time, those that they have created included. 16. */
+    rooms?: number;
     stateKiB?: number;
     /** In a row; then the room ends. */
     faults?: number;

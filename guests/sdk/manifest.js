@@ -10,11 +10,13 @@ const flag = (value) => typeof value === "boolean" ? null : "must be true or fal
 
 const BUDGET = {
   fuelPerRecord: positive,
+  fuelPerMessage: positive,
   memoryMiB: positive,
   outputKiB: positive,
   effectsPerRecord: positive,
   timers: positive,
   roomsPerRecord: positive,
+  rooms: positive,
   stateKiB: positive,
   faults: positive,
 };

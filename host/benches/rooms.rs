@@ -221,7 +221,10 @@ impl World {
 
     fn create(&self, room: RoomId, guest: &Built) {
         let (kind, component, options) = (guest.kind.clone(), guest.digest, Json::trusted("{}"));
-        self.append(room, RoomCommand::Create { kind, component, options, creator: None, secret: Secret(7) });
+        self.append(
+            room,
+            RoomCommand::Create { kind, component, options, creator: None, secret: Secret(7), allowance: 16 },
+        );
     }
 
     fn join(&self, room: RoomId, session: SessionId) {

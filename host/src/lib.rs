@@ -234,7 +234,8 @@ impl Host {
         let mut secret = [0; 16];
         getrandom::fill(&mut secret).map_err(|error| HostError::NoRandomness(error.to_string()))?;
         let secret = Secret(u128::from_be_bytes(secret));
-        let create = RoomCommand::Create { kind: kind.clone(), component, options, creator: None, secret };
+        let (kind, creator, allowance) = (kind.clone(), None, guest::budget::LIVING.cap as u32);
+        let create = RoomCommand::Create { kind, component, options, creator, secret, allowance };
         host.append(room, create).await?.await?;
         Ok(())
     }

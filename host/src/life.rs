@@ -215,8 +215,8 @@ impl Life {
             match output {
                 Output::Guest(call) => self.call(call).await,
                 Output::Append(room, command) => drop(self.append(room, command).await?),
-                Output::Create { id, kind, options, source, secret } => {
-                    self.create(id, kind, options, source, secret).await?
+                Output::Create { id, kind, options, source, secret, allowance } => {
+                    self.create(id, kind, options, source, secret, allowance).await?
                 }
                 Output::Edge(edge, command) => self.send(edge, command).await?,
                 Output::Snapshot { offset, bytes } => self.save(offset, bytes).await?,
@@ -284,6 +284,7 @@ impl Life {
         options: Json,
         creator: Source,
         secret: Secret,
+        allowance: u32,
     ) -> Result<(), HostError> {
         if self.host.catalogue.active(&kind).is_none() {
             // Published a moment ago, perhaps.
@@ -294,7 +295,7 @@ impl Life {
         match self.host.catalogue.active(&kind) {
             Some(component) => {
                 let creator = Some(creator);
-                let create = RoomCommand::Create { kind, component, options, creator, secret };
+                let create = RoomCommand::Create { kind, component, options, creator, secret, allowance };
                 let mark = self.append(room, create).await?;
                 self.made.push((room, mark));
                 Ok(())

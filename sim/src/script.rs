@@ -123,6 +123,7 @@ pub fn spec(kind: &Kind) -> Arc<Spec> {
         keep_when_empty: lobby,
         empty_ms: 20_000,
         max_faults: 3,
+        fuel_per_message: 1_000_000,
         max_timers: 4,
         messages: messages.into_iter().map(Into::into).collect(),
         timers: [].into(),

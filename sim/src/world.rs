@@ -203,6 +203,7 @@ impl World {
             options: Json::null(),
             creator: None,
             secret: Secret(u128::from(seed)),
+            allowance: 0,
         };
         world.append(MONITOR, RoomId::LOBBY, command);
         for client in 0..plan.players {
@@ -416,9 +417,9 @@ impl World {
                     live.room.guest(outcome);
                 }
                 RoomOutput::Append(to, command) => drop(self.append(host, to, command)),
-                RoomOutput::Create { id, kind, options, source, secret } => {
+                RoomOutput::Create { id, kind, options, source, secret, allowance } => {
                     let (component, creator) = (Digest([1; 32]), Some(source));
-                    let create = RoomCommand::Create { kind, component, options, creator, secret };
+                    let create = RoomCommand::Create { kind, component, options, creator, secret, allowance };
                     let at = self.append(host, id, create);
                     live.made.insert(id, at);
                 }
@@ -487,7 +488,9 @@ impl World {
             | EdgeCommand::Leave { session, .. }
             | EdgeCommand::Kick { session, .. }
             | EdgeCommand::Admitted { session, .. }
-            | EdgeCommand::Refused { session, .. } => {
+            | EdgeCommand::Refused { session, .. }
+            | EdgeCommand::Spent { session, .. }
+            | EdgeCommand::Resumed { session, .. } => {
                 if let Some(connection) = self.connection_of(edge, session) {
                     self.input(edge, connection, Input::Command(command));
                 }

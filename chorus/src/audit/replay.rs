@@ -113,7 +113,7 @@ pub struct Said {
 #[derive(Clone, Debug)]
 pub enum Saying {
     Tell { to: RoomId, command: RoomCommand },
-    Create { room: RoomId, kind: Kind, options: Json, source: Source, secret: Secret },
+    Create { room: RoomId, kind: Kind, options: Json, source: Source, secret: Secret, allowance: u32 },
 }
 
 impl Beginning {
@@ -190,11 +190,11 @@ fn skips(records: &[(Offset, Record)]) -> Vec<Skip> {
     let mut seen = HashSet::new();
     let mut skips = Vec::new();
     for (said, record) in records {
-        if let RoomCommand::Fault { offset, fault } = &record.command
-            && offset < said
-            && seen.insert(*offset)
+        if let RoomCommand::Fault { at, fault } = &record.command
+            && at.offset < *said
+            && seen.insert(at.offset)
         {
-            skips.push(Skip { of: *offset, fault: fault.clone(), said: *said });
+            skips.push(Skip { of: at.offset, fault: fault.clone(), said: *said });
         }
     }
     skips
@@ -272,8 +272,8 @@ impl<'a, G: Guest> Pass<'a, G> {
                 Output::Guest(call) => self.call(call).await?,
                 Output::Edge(_, command) => self.show(command),
                 Output::Append(to, command) => self.append(to, command),
-                Output::Create { id: room, kind, options, source, secret } => {
-                    self.say(Saying::Create { room, kind, options, source, secret });
+                Output::Create { id: room, kind, options, source, secret, allowance } => {
+                    self.say(Saying::Create { room, kind, options, source, secret, allowance });
                 }
                 Output::Snapshot { offset, bytes } => self.snapshot(offset, bytes),
                 Output::Ended { .. } => self.replay.ended = Some(self.at),

@@ -115,8 +115,8 @@ fn asked(from: RoomId, saying: &Saying) -> Option<Line> {
         }
         // What it answers to itself.
         Saying::Tell { .. } => None,
-        Saying::Create { room, kind, options, source, secret } => {
-            let bytes = wire::encode(&(kind, options, secret));
+        Saying::Create { room, kind, options, source, secret, allowance } => {
+            let bytes = wire::encode(&(kind, options, secret, allowance));
             Some(Line { from, number: source.number, to: *room, bytes })
         }
     }
@@ -127,8 +127,8 @@ fn found(Record { room, command, .. }: &Record) -> Option<Line> {
         RoomCommand::RoomMessage { from, number, data } => {
             Some(Line { from: *from, number: *number, to: *room, bytes: wire::encode(data) })
         }
-        RoomCommand::Create { kind, options, creator: Some(creator), secret, .. } => {
-            let bytes = wire::encode(&(kind, options, secret));
+        RoomCommand::Create { kind, options, creator: Some(creator), secret, allowance, .. } => {
+            let bytes = wire::encode(&(kind, options, secret, allowance));
             Some(Line { from: creator.room, number: creator.number, to: *room, bytes })
         }
         _ => None,

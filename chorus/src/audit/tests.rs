@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chorus_core::{
     command::{Fault, LeaveReason, Player, Question, Record, RoomCommand},
     effect::{Effect, Event as Asked, Saved},
-    ids::{ConnectionId, Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId, Time},
+    ids::{ConnectionId, Digest, Kind, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
     room::{Call, Outcome, Spec},
 };
@@ -129,7 +129,7 @@ fn a_fault() -> Vec<RoomCommand> {
         says(BEN, 1),
         says(ANA, 1),
         says(BEN, 2),
-        RoomCommand::Fault { offset: 4, fault },
+        RoomCommand::Fault { at: Number { offset: 4, index: 0 }, fault },
         says(BEN, 3),
     ]
 }
@@ -289,7 +289,7 @@ fn a_history_is_sorted_by_room_and_session() {
 
 fn create() -> RoomCommand {
     let (kind, component) = (Kind::new("talk").unwrap(), Digest([1; 32]));
-    RoomCommand::Create { kind, component, options: Json::null(), creator: None, secret: Secret(1) }
+    RoomCommand::Create { kind, component, options: Json::null(), creator: None, secret: Secret(1), allowance: 0 }
 }
 
 fn joins(session: SessionId) -> RoomCommand {
@@ -372,6 +372,7 @@ fn spec() -> Arc<Spec> {
         keep_when_empty: true,
         empty_ms: 0,
         max_faults: 5,
+        fuel_per_message: 1_000_000,
         max_timers: 8,
         messages: ["say", "trap", "tell"].into_iter().map(Into::into).collect(),
         timers: Default::default(),

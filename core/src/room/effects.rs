@@ -100,7 +100,8 @@ impl Room {
                 turn.out.push(Output::Append(room, command));
             }
             Effect::SetTimer { name, after_ms, payload } => {
-                let timer = Timer { id: turn.number(), due: turn.moment.now.plus(after_ms), payload };
+                let due = turn.moment.now.plus(after_ms);
+                let timer = Timer { id: turn.number(), due, delay_ms: after_ms, payload };
                 self.state_mut().timers.insert(name, timer);
             }
             Effect::CancelTimer { name } => {
@@ -206,9 +207,11 @@ impl Room {
         let id = turn.moment.seed.room(turn.created);
         turn.created += 1;
         let state = self.state_mut();
-        state.children.insert(id);
+        let allowance = 0;
+        state.children.insert(id, allowance);
         let secret = state.secret.of_created(id);
-        turn.out.push(Output::Create { id, kind, options, source: Source { room: self.id, number }, secret });
+        let source = Source { room: self.id, number };
+        turn.out.push(Output::Create { id, kind, options, source, secret, allowance });
     }
 
     fn state_mut(&mut self) -> &mut super::State {

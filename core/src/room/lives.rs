@@ -73,7 +73,7 @@ impl Room {
             sources: old.sources,
             ended_sources: old.ended_sources,
             lives: Some(lives),
-            ..State::new(old.kind, old.component, old.creator, old.secret, old.created, turn.offset)
+            ..State::new(old.kind, old.component, old.creator, old.secret, old.allowance, old.created, turn.offset)
         });
         self.instance = false;
         self.stale = false;

@@ -14,7 +14,7 @@
 //!
 //! **Failure.** A hook that *throws* has no effect: the same in every replay, so nothing needs to be written. A *trap*
 //! or an exhausted budget depends on more than the records (a heap's history, a host's limit), so it is decided by the
-//! log: the machine appends `Fault{offset}`, runs nothing until it has read that back, and from then on that record is
+//! log: the machine appends `Fault{at}`, runs nothing until it has read that back, and from then on that record is
 //! skipped by whoever replays it. Members then get a full view, since a host that did not fail may have shown more.
 //!
 //! Bounds: the tail by [`TAIL_RECORDS`] and [`TAIL_BYTES`] (then it asks for a snapshot), the ring by [`RING_FRAMES`]
@@ -165,7 +165,7 @@ pub enum Output {
     /// To this room's own channel or another's. Leaves in order, or not at all.
     Append(RoomId, RoomCommand),
     /// Creates a room of `kind` with that kind's active component, or answers that it cannot.
-    Create { id: RoomId, kind: Kind, options: Json, source: Source, secret: Secret },
+    Create { id: RoomId, kind: Kind, options: Json, source: Source, secret: Secret, allowance: u32 },
     /// To an edge's channel.
     Edge(MachineId, EdgeCommand),
     /// A snapshot at `offset`: to be stored when all that the records up to there caused is confirmed.
@@ -295,8 +295,8 @@ impl Room {
         if newest.is_some_and(|newest| offset <= newest) {
             return;
         }
-        if let RoomCommand::Fault { offset, fault } = &record.command {
-            self.decide_fault(*offset, fault.clone());
+        if let RoomCommand::Fault { at, fault } = &record.command {
+            self.decide_fault(at.offset, fault.clone());
         }
         let closes = matches!(record.command, RoomCommand::Close { .. });
         self.inbox.push_back((offset, record));
@@ -493,7 +493,8 @@ impl Room {
                 self.wants_snapshot = true;
             }
             fault => {
-                self.outputs.push_back(Output::Append(self.id, RoomCommand::Fault { offset: turn.offset, fault }));
+                let at = Number { offset: turn.offset, index: 0 };
+                self.outputs.push_back(Output::Append(self.id, RoomCommand::Fault { at, fault }));
                 self.phase = Phase::Deciding;
             }
         }

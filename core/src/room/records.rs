@@ -43,7 +43,7 @@ impl Room {
             RoomCommand::RoomMessage { from, number, data } => self.room_message(turn, from, number, data),
             RoomCommand::Answer { request, answer } => self.answer(turn, request, answer),
             RoomCommand::Swap { component, .. } => self.swap(turn, component),
-            RoomCommand::Fault { offset, fault } => self.fault(turn, offset, fault),
+            RoomCommand::Fault { at, fault } => self.fault(turn, at.offset, fault),
             RoomCommand::Close { reason } => self.end(turn, Json::null(), Some(reason)),
         }
     }
@@ -58,8 +58,8 @@ impl Room {
         };
         let mut turn = Turn::new(room, secret, offset, record.time);
         match record.command {
-            RoomCommand::Create { kind, component, options, creator, secret } if !self.ended => {
-                let state = State::new(kind, component, creator, secret, turn.moment.now, offset);
+            RoomCommand::Create { kind, component, options, creator, secret, allowance } if !self.ended => {
+                let state = State::new(kind, component, creator, secret, allowance, turn.moment.now, offset);
                 return self.create(turn, state, options);
             }
             RoomCommand::Join { session, edge, question, from, .. } => {
@@ -250,7 +250,7 @@ impl Room {
 
     fn child_ended(&mut self, turn: Turn, room: RoomId, outcome: Json, failed: Option<Box<str>>) {
         let state = self.state.as_mut().expect("begin has looked");
-        if state.children.remove(&room) {
+        if state.children.remove(&room).is_some() {
             self.call(turn, Event::RoomEnd { room, outcome, failed });
         } else {
             self.finish(turn);
@@ -316,7 +316,8 @@ impl Room {
         state.probation = None;
         let before = state.encode();
         let until = state.clock.plus(PROBATION_MS);
-        let probation = Probation { before, swap: turn.offset, records: vec![], skips: [].into(), until };
+        let probation =
+            Probation { before, swap: turn.offset, records: vec![], skips: [].into(), until, exhausted: None };
         state.probation = Some(Box::new(probation));
         state.component = component;
         state.spec = Some(swapped.spec);

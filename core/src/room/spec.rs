@@ -18,6 +18,8 @@ pub struct Spec {
     pub empty_ms: u64,
     /// Faults in a row that end the room.
     pub max_faults: u32,
+    /// Fuel for one record that a client has caused.
+    pub fuel_per_message: u64,
     /// Timers pending at a time.
     pub max_timers: usize,
     /// Message types that have a handler.

@@ -51,8 +51,10 @@ pub struct State {
     /// The highest number seen of each room that has sent something.
     pub sources: BTreeMap<RoomId, Number>,
     pub ended_sources: VecDeque<RoomId>,
-    /// Rooms that this one created and that have not ended.
-    pub children: BTreeSet<RoomId>,
+    /// How many living rooms it may have created, those that they have created in turn included.
+    pub allowance: u32,
+    /// Rooms that this one created and that have not ended, with the allowance that each was given.
+    pub children: BTreeMap<RoomId, u32>,
     /// Frames that members may ask for again.
     pub ring: VecDeque<RingEntry>,
     /// Bytes of the frames in `ring`.
@@ -67,8 +69,7 @@ pub struct State {
     pub probation: Option<Box<Probation>>,
     /// The guest's own. `None` until it was asked for: a state in memory may be ahead of it.
     pub saved: Option<Saved>,
-    /// Of a lobby that has ended and begins anew. Encoded beside the rest, and only if it is there.
-    #[serde(skip)]
+    /// Of a lobby that has ended and begins anew.
     pub lives: Option<Lives>,
 }
 
@@ -108,6 +109,8 @@ pub struct Moving {
 pub struct Timer {
     pub id: Number,
     pub due: Time,
+    /// The delay that it was set with.
+    pub delay_ms: u64,
     pub payload: Json,
 }
 
@@ -146,6 +149,8 @@ pub struct Probation {
     pub skips: BTreeMap<Offset, Fault>,
     /// It ends with the first record from here on.
     pub until: Time,
+    /// The session whose records have exhausted a budget since. It takes a second one to undo the swap.
+    pub exhausted: Option<SessionId>,
 }
 
 impl State {
@@ -154,6 +159,7 @@ impl State {
         component: Digest,
         creator: Option<Source>,
         secret: Secret,
+        allowance: u32,
         created: Time,
         offset: Offset,
     ) -> State {
@@ -175,7 +181,8 @@ impl State {
             empty: None,
             sources: BTreeMap::new(),
             ended_sources: VecDeque::new(),
-            children: BTreeSet::new(),
+            allowance,
+            children: BTreeMap::new(),
             ring: VecDeque::new(),
             ring_bytes: 0,
             view: None,
@@ -190,19 +197,12 @@ impl State {
 
     /// What a snapshot holds.
     pub fn encode(&self) -> Vec<u8> {
-        match &self.lives {
-            None => wire::encode(self),
-            Some(lives) => wire::encode_as(wire::VERSION_OF_LIVES, &(self, lives)),
-        }
+        wire::encode(self)
     }
 
     /// The state of these bytes, all of them.
     pub fn decode(bytes: &[u8]) -> Result<State, DecodeError> {
-        if bytes.first() != Some(&wire::VERSION_OF_LIVES) {
-            return wire::decode(bytes);
-        }
-        let (state, lives): (State, Lives) = wire::decode_as(wire::VERSION_OF_LIVES, bytes)?;
-        Ok(State { lives: Some(lives), ..state })
+        wire::decode(bytes)
     }
 
     /// In the order of joining: a guest that was opened anew must go through its members as the one before did.
@@ -251,5 +251,101 @@ impl Member {
     pub fn info(&self, session: SessionId) -> MemberInfo {
         let Member { player, connected, spectator, .. } = self;
         MemberInfo { session, player: player.clone(), connected: *connected, spectator: *spectator }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ConnectionId;
+
+    /// The bytes of a state that has one of everything, as this format writes them. A changed line is a broken snapshot.
+    #[test]
+    fn the_bytes_of_a_state_are_pinned() {
+        let bytes: String = example().encode().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(bytes, include_str!("state.golden").trim_end());
+    }
+
+    #[test]
+    fn a_state_that_is_written_is_read_back() {
+        assert_eq!(State::decode(&example().encode()), Ok(example()));
+    }
+
+    /// Format 4 was that of a lobby that had begun anew.
+    #[test]
+    fn a_state_of_another_format_is_refused_by_name() {
+        for found in [3, 4, 6] {
+            let mut bytes = example().encode();
+            bytes[0] = found;
+            assert_eq!(State::decode(&bytes), Err(DecodeError::Version { found }));
+        }
+    }
+
+    fn example() -> State {
+        let (session, number) = (SessionId(9), |index| Number { offset: 5, index });
+        let json = || Json::trusted("{\"a\":1}");
+        let question = Question { connection: ConnectionId(1), number: 2 };
+        let player = Player { id: "p1".into(), name: "Ana".into() };
+        let spec = Spec {
+            state_version: 1,
+            max_players: 2,
+            hold_ms: 60_000,
+            keep_when_empty: false,
+            empty_ms: 60_000,
+            max_faults: 5,
+            fuel_per_message: 20_000_000,
+            max_timers: 64,
+            messages: ["move".into()].into(),
+            timers: ["turn".into()].into(),
+        };
+        let member = Member {
+            player: player.clone(),
+            edge: MachineId("edge-1".into()),
+            question,
+            connected: false,
+            spectator: true,
+            joined: 3,
+            last_client_seq: 4,
+            out_seq: 6,
+            first_seq: 1,
+            view: Some(json()),
+            hold: Some((Time(60), number(0))),
+            moving: Some(Moving { number: number(1), room: RoomId(8), options: json() }),
+            kicked: Some("no".into()),
+        };
+        let record =
+            Record { room: RoomId(3), time: Time(50), command: crate::command::RoomCommand::Timer { id: number(2) } };
+        let probation = Probation {
+            before: vec![1, 2, 3],
+            swap: 4,
+            records: vec![(5, record)],
+            skips: [(5, Fault::OutOfFuel(20_000_000))].into(),
+            until: Time(70),
+            exhausted: Some(session),
+        };
+        let creator = Some(Source { room: RoomId(2), number: number(7) });
+        State {
+            spec: Some(Arc::new(spec)),
+            members: [(session, member)].into(),
+            joins: 4,
+            high_seq: 6,
+            seq_floor: 5,
+            timers: [("turn".into(), Timer { id: number(2), due: Time(90), delay_ms: 40, payload: json() })].into(),
+            holds: [(Time(60), number(0), session)].into(),
+            empty: Some((Time(80), number(3))),
+            sources: [(RoomId(2), number(7))].into(),
+            ended_sources: [RoomId(2)].into(),
+            children: [(RoomId(8), 3)].into(),
+            ring: [RingEntry { frame: RoomFrame::left(RoomId(3), "left"), to: To::Except(vec![session]) }].into(),
+            ring_bytes: 42,
+            view: Some(json()),
+            locked: true,
+            metadata: Some(json()),
+            faults: 1,
+            probation: Some(Box::new(probation)),
+            saved: Some(Saved { version: 1, state: json() }),
+            lives: Some(Lives { brief: 1, since: Time(10), waits_for: Some(number(4)) }),
+            ..State::new(Kind::lobby(), Digest([7; 32]), creator, Secret(10), 16, Time(10), 5)
+        }
     }
 }

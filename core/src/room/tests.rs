@@ -245,7 +245,7 @@ fn a_trap_is_decided_by_the_log_and_skipped_on_replay() {
     story.record(message(ANA, 1));
     let trapped = story.next;
     let out = story.record(say_to_it(ANA, 2, "trap"));
-    assert!(matches!(&out.outputs[..], [Output::Append(_, RoomCommand::Fault { offset, .. })] if *offset == trapped));
+    assert!(matches!(&out.outputs[..], [Output::Append(_, RoomCommand::Fault { at, .. })] if at.offset == trapped));
     assert_eq!(story.record(message(BEA, 1)).outputs, [], "nothing runs before the log has spoken");
     let out = story.record(fault_at(trapped));
     let tags = out.tags();
@@ -258,7 +258,7 @@ fn a_trap_is_decided_by_the_log_and_skipped_on_replay() {
         counter()(event)
     });
     for (offset, record) in story.log.iter().rev().filter(|(_, r)| matches!(r.command, RoomCommand::Fault { .. })) {
-        if let RoomCommand::Fault { offset: at, fault } = &record.command {
+        if let RoomCommand::Fault { at: Number { offset: at, .. }, fault } = &record.command {
             replay.room.skips.insert(*at, fault.clone());
         }
         let _ = offset;
@@ -794,6 +794,8 @@ fn describe(command: &EdgeCommand) -> Vec<String> {
         EdgeCommand::Replaced { session } => vec![format!("replaced {}", who(*session))],
         EdgeCommand::Admitted { session, .. } => vec![format!("admitted {}", who(*session))],
         EdgeCommand::Refused { session, reason, .. } => vec![format!("refused {}: {reason}", who(*session))],
+        EdgeCommand::Spent { session, .. } => vec![format!("spent {}", who(*session))],
+        EdgeCommand::Resumed { session, applied, .. } => vec![format!("resumed {} {applied}", who(*session))],
     }
 }
 
@@ -860,6 +862,7 @@ fn spec() -> Arc<Spec> {
         keep_when_empty: false,
         empty_ms: 10_000,
         max_faults: 3,
+        fuel_per_message: 1_000_000,
         max_timers: 4,
         messages: ["say".into()].into(),
         timers: ["turn".into()].into(),
@@ -874,6 +877,7 @@ fn create() -> RoomCommand {
         options: Json::null(),
         creator,
         secret: Secret(7),
+        allowance: 16,
     }
 }
 
@@ -904,7 +908,7 @@ fn leave(session: SessionId) -> RoomCommand {
 }
 
 fn fault_at(offset: Offset) -> RoomCommand {
-    RoomCommand::Fault { offset, fault: Fault::OutOfFuel(1) }
+    RoomCommand::Fault { at: Number { offset, index: 0 }, fault: Fault::OutOfFuel(1) }
 }
 
 fn swap(component: u8) -> RoomCommand {

@@ -259,7 +259,10 @@ impl Session {
                 self.on_refused(room, question.number, from, reason, now);
             }
             EdgeCommand::Replaced { .. } => self.on_replaced(),
-            EdgeCommand::Kick { .. } | EdgeCommand::Deliver { .. } => {}
+            EdgeCommand::Kick { .. }
+            | EdgeCommand::Deliver { .. }
+            | EdgeCommand::Spent { .. }
+            | EdgeCommand::Resumed { .. } => {}
         }
     }
 

@@ -21,6 +21,9 @@ const fn bound(key: &'static str, default: u64, cap: u64, unit: u64) -> Bound {
 
 /// A tic-tac-toe move burns 0.15 M, `fib(20)` 21 M; 300 M is 50 to 200 ms of one core, and a loop costs no more.
 pub const FUEL: Bound = bound("fuelPerRecord", 300_000_000, 3_000_000_000, 1);
+/// For one record that a client has caused: 30 times the dearest of the example games, a tic-tac-toe move of 0.63 M, and
+/// 350 times an echo; 4 to 14 ms of one core. Beyond it the client is answered so, and the room is not to blame.
+pub const MESSAGE_FUEL: Bound = bound("fuelPerMessage", 20_000_000, 3_000_000_000, 1);
 /// QuickJS starts at 1.3 MiB; the example games stay under 2.
 pub const MEMORY: Bound = bound("memoryMiB", 64, 256, MIB);
 /// All text of one call's effects, a broadcast counted once. Sixteen of the largest client frames.
@@ -31,19 +34,25 @@ pub const EFFECTS: Bound = bound("effectsPerRecord", 1_000, 10_000, 1);
 pub const TIMERS: Bound = bound("timers", 64, 1_024, 1);
 /// A lobby creates one or two; each is a record, an instance and a snapshot.
 pub const ROOMS: Bound = bound("roomsPerRecord", 16, 64, 1);
+/// Rooms that it has created and that have not ended, at a time, those that they have created included. A tournament of
+/// 32 players has 16 matches. The script's `rooms.create` throws beyond it, and what throws is decided anew in each replay:
+/// the default never changes.
+pub const LIVING: Bound = bound("rooms", 16, 1_024, 1);
 /// A snapshot is written every few seconds and read at each waking.
 pub const STATE: Bound = bound("stateKiB", 1024, 8 * 1024, KIB);
 /// In a row. One is a bad message; five is a broken script.
 pub const FAULTS: Bound = bound("faults", 5, 100, 1);
 
 /// All of them: the keys that `config.budget` may have.
-pub const ALL: [Bound; 8] = [FUEL, MEMORY, OUTPUT, EFFECTS, TIMERS, ROOMS, STATE, FAULTS];
+pub const ALL: [Bound; 10] = [FUEL, MESSAGE_FUEL, MEMORY, OUTPUT, EFFECTS, TIMERS, ROOMS, LIVING, STATE, FAULTS];
 
 /// What one room of a kind may use. Plain numbers, in bytes and units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// Fuel for one `handle`.
     pub fuel: u64,
+    /// Fuel for one `handle` of a record that a client has caused.
+    pub message_fuel: u64,
     /// Bytes of linear memory.
     pub memory: u64,
     /// Bytes of text in the effects of one call.
@@ -54,6 +63,8 @@ pub struct Budget {
     pub timers: u64,
     /// Rooms created by one call.
     pub rooms: u64,
+    /// Rooms created that have not ended, with all of theirs.
+    pub living: u64,
     /// Bytes of saved state.
     pub state: u64,
     /// Faults in a row that end the room.
@@ -65,11 +76,13 @@ impl Default for Budget {
         let of = |bound: Bound| bound.default * bound.unit;
         Budget {
             fuel: of(FUEL),
+            message_fuel: of(MESSAGE_FUEL),
             memory: of(MEMORY),
             output: of(OUTPUT),
             effects: of(EFFECTS),
             timers: of(TIMERS),
             rooms: of(ROOMS),
+            living: of(LIVING),
             state: of(STATE),
             faults: of(FAULTS),
         }
@@ -82,11 +95,13 @@ impl Budget {
         let bound = *ALL.iter().find(|bound| bound.key == key)?;
         let field = match key {
             "fuelPerRecord" => &mut self.fuel,
+            "fuelPerMessage" => &mut self.message_fuel,
             "memoryMiB" => &mut self.memory,
             "outputKiB" => &mut self.output,
             "effectsPerRecord" => &mut self.effects,
             "timers" => &mut self.timers,
             "roomsPerRecord" => &mut self.rooms,
+            "rooms" => &mut self.living,
             "stateKiB" => &mut self.state,
             "faults" => &mut self.faults,
             _ => return None,

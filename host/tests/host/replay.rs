@@ -145,8 +145,9 @@ fn room_of(command: &EdgeCommand) -> RoomId {
         | EdgeCommand::Leave { room, .. }
         | EdgeCommand::Kick { room, .. }
         | EdgeCommand::Admitted { room, .. }
-        | EdgeCommand::Refused { room, .. } => *room,
-        EdgeCommand::Replaced { .. } => unreachable!("there is one edge"),
+        | EdgeCommand::Refused { room, .. }
+        | EdgeCommand::Resumed { room, .. } => *room,
+        EdgeCommand::Replaced { .. } | EdgeCommand::Spent { .. } => unreachable!("there is one edge"),
     }
 }
 

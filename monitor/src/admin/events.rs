@@ -152,9 +152,9 @@ struct Fields {
 impl Fields {
     fn command(&mut self, command: &RoomCommand) {
         match command {
-            RoomCommand::Create { kind, component, options, creator, secret: _ } => {
+            RoomCommand::Create { kind, component, options, creator, secret: _, allowance } => {
                 self.what("create").put("kind", kind.as_str()).put("component", component.to_string());
-                self.source("creator", creator).json("options", options);
+                self.source("creator", creator).put("allowance", *allowance).json("options", options);
             }
             RoomCommand::Join { session, player, edge, question: _, client_seq, options, from } => {
                 self.what("join").put("session", session.to_string()).put("player", &*player.id);
@@ -187,8 +187,11 @@ impl Fields {
             RoomCommand::Swap { component, rollout } => {
                 self.what("swap").put("component", component.to_string()).put("rollout", rollout.as_deref());
             }
-            RoomCommand::Fault { offset, fault } => {
-                self.what("fault").put("of", *offset).put("fault", fault_kind(fault)).text("text", &fault.to_string());
+            RoomCommand::Fault { at, fault } => {
+                self.what("fault")
+                    .put("of", at.offset)
+                    .put("fault", fault_kind(fault))
+                    .text("text", &fault.to_string());
             }
             RoomCommand::Close { reason } => {
                 self.what("close").text("reason", reason);

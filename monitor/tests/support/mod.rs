@@ -194,7 +194,7 @@ pub fn row(id: RoomId, name: &str, created_at: u64) -> RoomRow {
 pub const ANA: SessionId = SessionId(1);
 
 pub fn state_with_ana(name: &str) -> State {
-    let mut state = State::new(kind(name), Digest::of(GOOD), None, Secret(7), Time(5), 9);
+    let mut state = State::new(kind(name), Digest::of(GOOD), None, Secret(7), 16, Time(5), 9);
     let player = Player { id: "p1".into(), name: "Ana".into() };
     let ana = Member {
         player,

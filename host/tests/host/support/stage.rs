@@ -63,7 +63,8 @@ impl Stage {
     pub async fn create(&mut self, kind: &str, options: Value) -> Out {
         let component = guests::component(kind).await.digest();
         let (kind, options) = (Kind::new(kind).unwrap(), Json::of(&options));
-        self.record(RoomCommand::Create { kind, component, options, creator: None, secret: Secret(7) }).await
+        self.record(RoomCommand::Create { kind, component, options, creator: None, secret: Secret(7), allowance: 16 })
+            .await
     }
 
     pub async fn say(&mut self, session: SessionId, kind: &str, data: Value) -> Out {

@@ -97,7 +97,14 @@ impl World {
         let component = self.store.active(&kind).await.unwrap().expect("it was published");
         self.append(
             room,
-            RoomCommand::Create { kind, component, options: Json::of(&options), creator: None, secret: Secret(7) },
+            RoomCommand::Create {
+                kind,
+                component,
+                options: Json::of(&options),
+                creator: None,
+                secret: Secret(7),
+                allowance: 16,
+            },
         )
         .await;
     }
@@ -105,7 +112,11 @@ impl World {
     /// A new room by somebody who knows this component of its kind.
     pub async fn create_with(&self, room: RoomId, kind: &str, component: Digest) {
         let (kind, options) = (Kind::new(kind).unwrap(), Json::trusted("{}"));
-        self.append(room, RoomCommand::Create { kind, component, options, creator: None, secret: Secret(7) }).await;
+        self.append(
+            room,
+            RoomCommand::Create { kind, component, options, creator: None, secret: Secret(7), allowance: 16 },
+        )
+        .await;
     }
 
     pub async fn append(&self, room: RoomId, command: RoomCommand) -> Offset {
