@@ -21,10 +21,10 @@ export type ServerCode =
   | "unavailable";
 
 /** What the client refuses with, or reports by an `error` event. */
-export type ClientCode = "applied" | "reset" | "offline" | "busy" | "closed" | "gap" | "bad_patch";
+export type ClientCode = "applied" | "reset" | "offline" | "busy" | "closed" | "invalid" | "gap" | "bad_patch" | "bad_frame";
 
 export declare class ChorusError extends Error {
-  constructor(code: string, message: string, retryAfterMs?: number);
+  constructor(code: string, message: string, retryAfterMs?: number, options?: { cause?: unknown });
   readonly name: "ChorusError";
   /** A `ServerCode`, a `ClientCode`, or a code that is newer than this client. */
   readonly code: ServerCode | ClientCode | (string & {});
@@ -46,6 +46,7 @@ export declare class Room<View = any> {
   readonly seq: number;
   readonly left: string | null;
   on<Name extends keyof RoomEvents<View>>(name: Name, listener: Listener<RoomEvents<View>[Name]>): () => void;
+  /** `data` is whatever `JSON.stringify` makes JSON of, as it is now. Rejects with `invalid` what cannot be sent. */
   send<Reply = unknown>(type: string, data?: unknown): Promise<Reply>;
 }
 

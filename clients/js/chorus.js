@@ -18,6 +18,7 @@
  *     offline   too many messages are waiting for a connection; this one was not taken
  *     busy      too many messages are waiting for an answer; this one was not taken
  *     closed    the client was closed, or the server told it to stay away
+ *     invalid   the message cannot be sent: its type, its data or its size is not allowed. Nothing was sent or kept
  */
 
 const PROTOCOL = "v1.json.chorus";
@@ -25,6 +26,11 @@ const PROTOCOL = "v1.json.chorus";
 /** Close codes of ours to a server. It sees a dropped session that comes back. */
 const CLOSED_GAP = 3001;
 const CLOSED_SILENT = 3002;
+
+/** What the server takes (docs/protocol.md, "Limits"). `send` rejects what is beyond, so that no frame is refused for it. */
+const MAX_FRAME_BYTES = 64 * 1024;
+const MAX_TYPE_BYTES = 64;
+const MAX_DEPTH = 64;
 
 const DEFAULTS = {
   /** The first attempt after a loss is immediate, the second after about `baseMs`, then doubling up to `maxMs`. */
@@ -41,8 +47,8 @@ const DEFAULTS = {
 
 /** Why a message was refused, or what went wrong. `code` is for programs, `message` for people. */
 export class ChorusError extends Error {
-  constructor(code, message, retryAfterMs) {
-    super(message);
+  constructor(code, message, retryAfterMs, options) {
+    super(message, options);
     this.name = "ChorusError";
     this.code = code;
     this.retryAfterMs = retryAfterMs;
@@ -125,6 +131,11 @@ class Emitter {
   }
 
   /** @internal */
+  has(name) {
+    return (this.#listeners.get(name)?.size ?? 0) > 0;
+  }
+
+  /** @internal */
   emit(name, ...details) {
     for (const listener of [...(this.#listeners.get(name) ?? [])]) {
       try {
@@ -179,16 +190,14 @@ export class Chorus extends Emitter {
   constructor(url, options = {}) {
     super();
     this.url = webSocketUrl(url);
-    this.#options = { ...DEFAULTS, ...options, retry: { ...DEFAULTS.retry, ...options.retry } };
-    this.#options.WebSocket ??= globalThis.WebSocket;
-    if (!this.#options.WebSocket) throw new TypeError("there is no global WebSocket here: pass one as an option");
+    this.#options = checked({ ...DEFAULTS, ...options, retry: { ...DEFAULTS.retry, ...options.retry } });
     /** "idle", "connecting", "connected", "waiting" (for the next attempt) or "closed". */
     this.state = "idle";
     /** The room of the latest `room` frame that the session is still in. */
     this.room = null;
     this.session = null;
     this.player = null;
-    this.name = options.name ?? null;
+    this.name = checkedName(options.name);
     /** Frames left out, frames that came twice, connections that took the session up again, messages sent again. */
     this.gaps = 0;
     this.duplicates = 0;
@@ -236,8 +245,8 @@ export class Chorus extends Emitter {
 
   /** Leaves the kept session behind: the next `connect` is a new player, under `name` if given. */
   forget(name = this.name) {
+    this.name = checkedName(name);
     this.#resume = null;
-    this.name = name;
     this.#clearRooms();
     this.#save();
   }
@@ -251,8 +260,17 @@ export class Chorus extends Emitter {
   sendTo(room, type, data) {
     const refusal = this.#cannotTake();
     if (refusal) return Promise.reject(refusal);
+    let body;
+    try {
+      body = bodyOf(type, data);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    // Serializing may have run code of the caller's (`toJSON`), which may have closed the client or filled the queue.
+    const late = this.#cannotTake();
+    if (late) return Promise.reject(late);
     return new Promise((resolve, reject) => {
-      this.#queue.push({ id: 0, room, type, data, resolve, reject });
+      this.#queue.push({ id: 0, room, body, resolve, reject });
       this.#flush();
     });
   }
@@ -272,7 +290,7 @@ export class Chorus extends Emitter {
     if (this.#options.token) hello.token = this.#options.token;
     else if (this.name) hello.name = this.name;
     if (this.#resume) Object.assign(hello, { resume: this.#resume, last: this.#last() });
-    this.#transmit(hello);
+    this.#transmit(JSON.stringify(hello));
   }
 
   #last() {
@@ -290,7 +308,9 @@ export class Chorus extends Emitter {
     this.name = frame.name ?? this.name;
     this.#save();
     if (resuming && frame.recovered) this.resumes += 1;
+    const socket = this.#socket;
     if (resuming && !frame.recovered) this.#reset();
+    if (this.#socket !== socket) return; // A listener has closed the client.
     // Old ids go first: one that comes after a higher one would be stale. So they go before a listener can send.
     this.#resend();
     this.#flush();
@@ -366,26 +386,44 @@ export class Chorus extends Emitter {
     }
   }
 
-  #transmitMessage({ id, room, type, data }) {
-    this.#transmit({ t: "msg", id, room: room.id, type, data });
+  #transmitMessage({ id, room, body }) {
+    this.#transmit(messageText(id, room.id, body));
     this.#timers.answer ??= setTimeout(() => this.#abandon(CLOSED_SILENT, "no answer"), this.#options.answerMs);
   }
 
-  #transmit(frame) {
-    this.#socket.send(JSON.stringify(frame));
-    this.emit("frame", { out: true, frame });
+  /** A socket that is gone already takes nothing; what it was to carry is sent again by the next one. */
+  #transmit(text) {
+    try {
+      this.#socket?.send(text);
+    } catch {
+      return; // Not open any more: `onclose` follows.
+    }
+    if (this.has("frame")) this.emit("frame", { out: true, frame: JSON.parse(text) });
   }
 
   // ---- what comes in ----
 
   #receive(text) {
     const frame = parse(text);
-    if (!frame) return this.#abandon(CLOSED_GAP, "not a frame");
+    const socket = this.#socket;
+    if (!isFrame(frame) || !this.#mayCome(frame)) return this.#garbled();
     this.emit("frame", { out: false, frame });
-    if (this.#socket === null) return; // A listener has closed the client.
+    if (this.#socket !== socket) return; // A listener has closed the client, or connected anew.
     if (frame.t === "welcome") this.#welcome(frame);
     else if (frame.seq !== undefined) this.#fromRoom(frame);
     else if (frame.t === "error") this.#error(frame);
+  }
+
+  /** `welcome` is the first frame and comes once; what rooms send comes after it. */
+  #mayCome(frame) {
+    if (frame.t === "welcome") return this.state === "connecting";
+    return frame.seq === undefined || this.state === "connected";
+  }
+
+  /** Nothing that follows can be trusted to be in order: another connection asks for what is missing. */
+  #garbled() {
+    this.#abandon(CLOSED_GAP, "not a frame of this protocol");
+    this.emit("error", new ChorusError("bad_frame", "the server sent what is no frame of this protocol"));
   }
 
   #fromRoom(frame) {
@@ -440,7 +478,8 @@ export class Chorus extends Emitter {
       // Without a number in `last`, the server sends the whole view.
       room.seq = 0;
       this.#abandon(CLOSED_GAP, "a patch does not fit");
-      return this.emit("error", error);
+      const known = error instanceof ChorusError;
+      return this.emit("error", known ? error : new ChorusError("bad_patch", "the operations of a patch are malformed"));
     }
     room.emit("view", room.view);
   }
@@ -521,11 +560,11 @@ export class Chorus extends Emitter {
   #load() {
     try {
       const kept = JSON.parse(this.#storage()?.getItem(`chorus ${this.url}`) ?? "null");
-      this.#resume = kept?.resume ?? null;
-      this.#lastId = kept?.id ?? 0;
-      this.name = this.name ?? kept?.name ?? null;
+      if (typeof kept?.resume === "string") this.#resume = kept.resume;
+      if (Number.isSafeInteger(kept?.id) && kept.id > 0) this.#lastId = kept.id;
+      if (typeof kept?.name === "string") this.name ??= checkedName(kept.name);
     } catch {
-      this.#resume = null; // What cannot be read was not written by us.
+      // What cannot be read was not written by this client.
     }
   }
 
@@ -547,8 +586,118 @@ function parse(text) {
   }
 }
 
+const isText = (value) => typeof value === "string";
+const isCount = (value) => Number.isSafeInteger(value) && value >= 0;
+const isOr = (check) => (value) => value === undefined || check(value);
+
+/** What of each frame this client relies on. Members that it does not know are nothing to it. */
+const SHAPES = {
+  welcome: { session: isText, resume: isText, pingMs: isOr((ms) => ms > 0 && ms < Infinity), player: isOr(isText), name: isOr(isText) },
+  room: { room: isText, seq: isCount, kind: isText, ack: isOr(isCount) },
+  event: { room: isText, seq: isCount, type: isText },
+  patch: { room: isText, seq: isCount, ops: Array.isArray },
+  reply: { room: isText, seq: isCount, id: isCount },
+  error: { room: isOr(isText), seq: isOr(isCount), id: isOr(isCount), code: isText },
+  left: { room: isText, seq: isCount },
+};
+
+/** Whether this is a frame: one that is not known is one too, if only `t` is a text. */
+function isFrame(frame) {
+  if (frame === null || typeof frame !== "object" || !isText(frame.t)) return false;
+  const numbered = frame.seq === undefined ? {} : { room: isText, seq: isCount };
+  const shape = Object.hasOwn(SHAPES, frame.t) ? SHAPES[frame.t] : numbered;
+  return Object.entries(shape).every(([member, fits]) => fits(frame[member]));
+}
+
 function webSocketUrl(url) {
   const absolute = new URL(url, globalThis.location?.href);
   absolute.protocol = absolute.protocol.replace(/^http/, "ws");
+  absolute.hash = ""; // A WebSocket's address has none, and a browser throws at one.
   return absolute.href;
+}
+
+// ---- what is sent is checked when it is given, so that the one who gave it is told ----
+
+/** A message's type and data as they are sent. Serialized once: what the caller changes afterwards is not sent. */
+function bodyOf(type, data) {
+  if (typeof type !== "string") throw invalid(`the type of a message is a string, not ${describe(type)}`);
+  if (/\p{Surrogate}/u.test(type)) throw invalid("the type of a message ends or begins in half a character");
+  const bytes = byteLength(type);
+  if (bytes < 1 || bytes > MAX_TYPE_BYTES) throw invalid(`a type has 1 to ${MAX_TYPE_BYTES} bytes, this one has ${bytes}`);
+  let text;
+  try {
+    text = JSON.stringify(data); // `undefined` and functions have none, and are left out.
+  } catch (error) {
+    throw invalid(`the data of ${JSON.stringify(type)} is no JSON: ${reasonOf(error)}`, error);
+  }
+  const body = `"type":${JSON.stringify(type)}${text === undefined ? "" : `,"data":${text}`}`;
+  const size = byteLength(messageText(Number.MAX_SAFE_INTEGER, "0".repeat(32), body));
+  if (size > MAX_FRAME_BYTES) throw invalid(`a message has at most ${MAX_FRAME_BYTES} bytes, this one has ${size}`);
+  const depth = depthOf(text ?? "");
+  if (depth > MAX_DEPTH) throw invalid(`the data of ${JSON.stringify(type)} is nested ${depth} deep; ${MAX_DEPTH} is the limit`);
+  return body;
+}
+
+function messageText(id, room, body) {
+  return `{"t":"msg","id":${id},"room":"${room}",${body}}`;
+}
+
+function invalid(message, cause) {
+  return new ChorusError("invalid", message, undefined, cause === undefined ? undefined : { cause });
+}
+
+/** How deep arrays and objects are nested in a JSON text. */
+function depthOf(json) {
+  let [depth, deepest, quoted] = [0, 0, false];
+  for (let i = 0; i < json.length; i++) {
+    const c = json[i];
+    if (quoted && c === "\\") i += 1;
+    else if (c === '"') quoted = !quoted;
+    else if (!quoted && (c === "[" || c === "{")) deepest = Math.max(deepest, ++depth);
+    else if (!quoted && (c === "]" || c === "}")) depth -= 1;
+  }
+  return deepest;
+}
+
+/** Bytes of UTF-8, without making them. */
+function byteLength(text) {
+  let bytes = text.length;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    // Two more for three bytes; a pair is two units of four bytes.
+    if (unit >= 0x80) bytes += unit < 0x800 || (unit >= 0xd800 && unit < 0xe000) ? 1 : 2;
+  }
+  return bytes;
+}
+
+function describe(value) {
+  return value === null ? "null" : typeof value;
+}
+
+function reasonOf(error) {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Names come from what people type, and a field that cuts at 32 units may cut a character in two: the half is dropped. */
+function checkedName(name) {
+  if (name === undefined || name === null) return null;
+  if (typeof name !== "string") throw new TypeError(`name is a string, not ${describe(name)}`);
+  return name.replace(/\p{Surrogate}/gu, "");
+}
+
+function checked(options) {
+  options.WebSocket ??= globalThis.WebSocket;
+  if (!options.WebSocket) throw new TypeError("there is no global WebSocket here: pass one as an option");
+  const { token, retry } = options;
+  if (token !== undefined && token !== null && typeof token !== "string") {
+    throw new TypeError(`token is a string, not ${describe(token)}`);
+  }
+  const { stableMs, connectMs, answerMs, limit } = options;
+  const numbers = { stableMs, connectMs, answerMs, limit, "retry.baseMs": retry.baseMs, "retry.maxMs": retry.maxMs };
+  for (const [name, value] of Object.entries(numbers)) {
+    // A timer that is set beyond this fires at once.
+    const fits = typeof value === "number" && value >= 0 && value < 2 ** 31;
+    if (!fits) throw new TypeError(`${name} is a number from 0 to 2147483647, not ${String(value)}`);
+  }
+  return options;
 }

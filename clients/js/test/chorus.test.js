@@ -101,6 +101,166 @@ describe("messages", () => {
   });
 });
 
+describe("what cannot be sent", () => {
+  const cycle = {};
+  cycle.self = cycle;
+  const nested = (depth) => JSON.parse("[".repeat(depth) + "]".repeat(depth));
+  const bad = {
+    "a type that is a number": [5],
+    "a type that is an object": [{}],
+    "a type that is a symbol": [Symbol("move")],
+    "no type": [undefined],
+    "an empty type": [""],
+    "a type of 65 bytes": ["x".repeat(65)],
+    "a type of 22 characters, which are 66 bytes": ["\u20ac".repeat(22)],
+    "a type that ends in half a character": ["move\ud83d"],
+    "a BigInt": ["move", { cell: 4n }],
+    "a cycle": ["move", cycle],
+    "a toJSON that throws": ["move", { toJSON: () => { throw new Error("mine"); } }],
+    "a toJSON that throws no error": ["move", { toJSON: () => { throw Object.create(null); } }],
+    "a getter that throws": ["move", { get cell() { throw new Error("mine"); } }],
+    "65 levels": ["move", nested(65)],
+    "5,000 levels": ["move", nested(5_000)],
+    "70 KB": ["move", "x".repeat(70_000)],
+    "22,000 characters, which are 66,000 bytes": ["move", "\u20ac".repeat(22_000)],
+  };
+
+  for (const [name, [type, data]] of Object.entries(bad)) {
+    test(`is told at once: ${name}`, async () => {
+      const { server, client } = seated();
+      const before = client.send("move", { cell: 1 });
+      const refused = client.send(type, data);
+      const after = client.send("move", { cell: 2 });
+      await assert.rejects(refused, (error) => error instanceof Error && (error.code === "invalid" || name.includes("no error")));
+      server.drop();
+      clock.tick(0);
+      server.accept({ recovered: true });
+      assert.deepEqual(server.heard.slice(1).map(({ id, data: { cell } }) => [id, cell]), [[1, 1], [2, 2]]);
+      server.say(reply(GAME, 2, 1, "one"), reply(GAME, 3, 2, "two"));
+      assert.deepEqual(await Promise.all([before, after]), ["one", "two"]);
+    });
+  }
+
+  test("is nothing that `JSON.stringify` has another word for", () => {
+    const { server, client } = seated();
+    for (const data of [undefined, () => {}, Symbol("x"), NaN, new Date(0), { a: undefined, b: () => {} }, [undefined]]) {
+      client.send("move", data);
+    }
+    assert.deepEqual(
+      server.heard.slice(1).map((frame) => frame.data),
+      [undefined, undefined, undefined, null, "1970-01-01T00:00:00.000Z", {}, [null]],
+    );
+  });
+
+  test("ends at the limits, which are allowed", () => {
+    const { server, client } = seated();
+    client.send("x".repeat(64));
+    client.send("\u20ac".repeat(21));
+    client.send("move", nested(64));
+    const overhead = JSON.stringify({ t: "msg", id: Number.MAX_SAFE_INTEGER, room: GAME, type: "move", data: "" }).length;
+    client.send("move", "x".repeat(65_536 - overhead));
+    assert.equal(server.heard.length, 5);
+  });
+
+  test("is serialized once: later changes are not sent", () => {
+    const { server, client } = seated();
+    const data = { cell: 1 };
+    client.send("move", data);
+    data.cell = 2n;
+    server.drop();
+    clock.tick(0);
+    server.accept({ recovered: true });
+    assert.deepEqual(server.heard[1].data, { cell: 1 });
+  });
+
+  test("closes nothing when serializing closes the client", async () => {
+    const { client } = seated();
+    const sent = client.send("move", { toJSON: () => client.close() });
+    await assert.rejects(sent, refusedWith("closed"));
+  });
+
+  test("never disturbs what can be, in any order, over any number of connections", async () => {
+    const random = mulberry(20261129);
+    for (let round = 0; round < 40; round++) {
+      const { server, client } = seated();
+      const open = new Map();
+      const promises = [];
+      let seq = 1;
+      let sent = 0;
+      const answer = () => {
+        const [id, n] = open.entries().next().value ?? [];
+        if (id === undefined) return;
+        open.delete(id);
+        server.say(reply(GAME, ++seq, id, n));
+      };
+      for (let step = 0; step < 60; step++) {
+        const dice = random();
+        if (dice < 0.35) {
+          const n = sent++;
+          promises.push(client.send("move", { n }).then((got) => assert.equal(got, n)));
+          open.set(sent, n);
+        } else if (dice < 0.7) {
+          const [type, data] = Object.values(bad)[Math.floor(random() * Object.keys(bad).length)];
+          promises.push(assert.rejects(client.send(type, data)));
+        } else if (dice < 0.9) answer();
+        else {
+          server.drop();
+          clock.tick(30_000);
+          server.accept({ recovered: true });
+          const again = server.heard.slice(1).map(({ id, data }) => [id, data.n]);
+          assert.deepEqual(again, [...open], "what has no answer is sent again, and nothing else");
+        }
+      }
+      while (open.size > 0) answer();
+      await Promise.all(promises);
+      assert.equal(client.state, "connected");
+      client.close();
+    }
+  });
+});
+
+/** A generator of numbers from 0 to 1 that repeats itself by its seed. */
+function mulberry(seed) {
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+describe("options", () => {
+  const server = () => new FakeServer();
+
+  test("that make no sense are refused when the client is made", () => {
+    const wrong = [
+      { name: 5 }, { name: {} }, { token: 5 }, { answerMs: NaN }, { answerMs: -1 }, { connectMs: "soon" }, { connectMs: 2 ** 31 },
+      { limit: null }, { retry: { baseMs: NaN } }, { retry: { maxMs: "1" } },
+    ];
+    for (const options of wrong) assert.throws(() => server().client(options), TypeError, JSON.stringify(options));
+    assert.throws(() => server().client().forget(5), TypeError);
+  });
+
+  test("may hold a name that a field has cut in the middle of a character", () => {
+    const there = server();
+    there.client({ name: "Ana \ud83d" }).connect();
+    there.accept();
+    assert.deepEqual(there.heard, [{ t: "hello", name: "Ana " }]);
+  });
+
+  test("and kept sessions that this client did not write are as good as none", () => {
+    for (const kept of ["5", "null", '"x"', "[]", '{"resume":5,"id":"x","name":{}}', '{"id":-1}', '{"id":1e300}']) {
+      const there = server();
+      const client = there.client({ storage: { getItem: () => kept, setItem: () => {} } });
+      client.connect();
+      there.accept();
+      there.say(room(GAME, 1));
+      client.send("move");
+      assert.deepEqual([there.heard[0], there.heard[1].id], [{ t: "hello" }, 1], kept);
+    }
+  });
+});
+
 describe("a lost connection", () => {
   test("comes back at once, with what it has", () => {
     const { server, client } = seated();
@@ -302,10 +462,55 @@ describe("frames", () => {
     assert.equal(client.gaps, 0);
   });
 
-  test("that are no JSON end the connection", () => {
+  const malformed = [
+    "{", "null", "5", "[]", '"x"', "{}", '{"t":5}', new ArrayBuffer(8), undefined,
+    '{"t":"event","room":5,"seq":2,"type":"x"}', '{"t":"event","room":"x","seq":"2","type":"x"}',
+    '{"t":"room","room":"x","seq":2.5,"kind":"x"}', '{"t":"room","room":"x","seq":2,"kind":null}',
+    '{"t":"reply","room":"x","seq":2,"id":"1"}', '{"t":"error","code":5}', '{"t":"left","seq":1}',
+    `{"t":"patch","room":"${GAME}","seq":2,"ops":{}}`, '{"t":"news","seq":1}',
+    '{"t":"welcome","session":"s9","resume":"stolen","recovered":false}',
+  ];
+
+  for (const data of malformed) {
+    test(`that are malformed end the connection, and nothing else: ${data}`, async () => {
+      const { server, client } = seated();
+      const sent = client.send("move", { cell: 4 });
+      server.socket.onmessage({ data });
+      assert.equal(client.state, "waiting");
+      assert.equal(client.told.at(-1)[1].code, "bad_frame");
+      clock.tick(0);
+      server.accept({ recovered: true });
+      assert.deepEqual(server.heard[0], { t: "hello", resume: "token 1", last: { [GAME]: 1 } });
+      assert.deepEqual(server.heard[1].data, { cell: 4 });
+      server.say(reply(GAME, 2, 1, "ok"));
+      assert.equal(await sent, "ok");
+    });
+  }
+
+  test("that hold a malformed patch are asked for whole", () => {
+    for (const ops of [[null], [5], [{ op: "replace" }], [{ op: "add", path: 5, value: 1 }]]) {
+      const { server, client } = seated();
+      server.say({ t: "patch", room: GAME, seq: 2, ops });
+      assert.equal(client.told.at(-1)[1].code, "bad_patch");
+      clock.tick(0);
+      server.accept({ recovered: true });
+      assert.deepEqual(server.heard[0].last, {});
+    }
+  });
+
+  test("of a sort that this client does not know are none of its business", () => {
     const { server, client } = seated();
-    server.socket.onmessage({ data: "{" });
-    assert.equal(client.state, "waiting");
+    server.say({ t: "news" }, { t: "toString" }, { t: "__proto__" }, { t: "news", room: GAME, seq: 2 }, event(GAME, 3, "moved"));
+    assert.equal(client.state, "connected");
+    assert.equal(client.room.seq, 3);
+  });
+
+  test("that answer what was never asked, or long ago, change nothing", async () => {
+    const { server, client } = seated();
+    const sent = client.send("move");
+    server.say(reply(GAME, 2, 77), { t: "error", id: 78, code: "applied", message: "" }, reply(GAME, 3, 1, "ok"), reply(GAME, 4, 1, "no"));
+    assert.equal(await sent, "ok");
+    assert.equal(client.state, "connected");
   });
 });
 
