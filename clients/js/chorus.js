@@ -60,7 +60,8 @@ export class ChorusError extends Error {
  * old one stays as it was, and whatever the operations do not touch is shared, so a listener may compare by identity.
  */
 export function applyPatch(document, operations) {
-  return operations.reduce((doc, op) => applyAt(doc, pointer(op.path), op), document);
+  const copies = new Set();
+  return operations.reduce((doc, op) => applyAt(doc, pointer(op.path), op, copies), document);
 }
 
 function pointer(path) {
@@ -72,17 +73,19 @@ function pointer(path) {
     .map((token) => token.replaceAll("~1", "/").replaceAll("~0", "~"));
 }
 
-function applyAt(node, tokens, operation) {
+/** `copies` are what this patch has copied already: each part is copied once, however many operations it has. */
+function applyAt(node, tokens, operation, copies) {
   if (tokens.length === 0) return applyToRoot(operation);
   if (node === null || typeof node !== "object") throw badPatch(operation);
-  const copy = Array.isArray(node) ? node.slice() : { ...node };
+  const copy = copies.has(node) ? node : Array.isArray(node) ? node.slice() : { ...node };
+  copies.add(copy);
   const [token, ...rest] = tokens;
   if (rest.length === 0) {
     if (Array.isArray(copy)) applyToArray(copy, token, operation);
     else applyToObject(copy, token, operation);
   } else {
     if (!Object.hasOwn(copy, token)) throw badPatch(operation);
-    setMember(copy, token, applyAt(copy[token], rest, operation));
+    setMember(copy, token, applyAt(copy[token], rest, operation, copies));
   }
   return copy;
 }

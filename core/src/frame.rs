@@ -174,8 +174,8 @@ impl RoomFrame {
     }
 
     /// `ops` is a JSON array of RFC 6902 operations.
-    pub fn patch(room: RoomId, ops: &Json) -> RoomFrame {
-        RoomFrame::new(FrameTag::Patch, "patch", room, format_args!(r#","ops":{}"#, &**ops))
+    pub fn patch(room: RoomId, ops: &str) -> RoomFrame {
+        RoomFrame::new(FrameTag::Patch, "patch", room, format_args!(r#","ops":{ops}"#))
     }
 
     pub fn reply(room: RoomId, id: u64, data: &Json) -> RoomFrame {
@@ -213,6 +213,12 @@ impl RoomFrame {
         write!(text, "{seq}").expect("writing to a string cannot fail");
         text.push_str(tail);
         text
+    }
+
+    /// Whether both are one text in memory.
+    #[cfg(test)]
+    pub fn shares_its_text(&self, other: &RoomFrame) -> bool {
+        Arc::ptr_eq(&self.text, &other.text)
     }
 
     /// Bytes of it that are kept in memory, the sequence number aside.
@@ -385,7 +391,7 @@ mod tests {
         assert_eq!(frame.with_seq(12), text);
         for frame in [
             RoomFrame::room(RoomId(1), &Kind::lobby(), 3, &Json::null()),
-            RoomFrame::patch(RoomId(1), &Json::trusted("[]")),
+            RoomFrame::patch(RoomId(1), "[]"),
             RoomFrame::reply(RoomId(1), 4, &Json::null()),
             RoomFrame::error(RoomId(1), Some(4), ErrorCode::Refused, "not \"your\" turn"),
             RoomFrame::left(RoomId(1), "moved"),

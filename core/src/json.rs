@@ -8,7 +8,7 @@ use std::{fmt, ops::Deref, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 /// One JSON value, as text. Cheap to clone: on its way a message is in a log, in two queues and in a room.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Json(Arc<str>);
 
 impl Json {

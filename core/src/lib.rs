@@ -8,6 +8,7 @@
 //! edge decides, at [`placement`] for how a monitor decides, and at [`frame`] for what a client sees.
 
 pub mod command;
+pub mod diff;
 pub mod effect;
 pub mod frame;
 pub mod ids;

@@ -1,6 +1,7 @@
 // RFC 6902, as much of it as a room sends.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { applyPatch } from "../chorus.js";
@@ -65,4 +66,32 @@ test("takes a prototype's name for a name", () => {
   const after = applyPatch({}, [{ op: "add", path: "/__proto__", value: { bad: true } }]);
   assert.equal(after.bad, undefined);
   assert.deepEqual(Object.keys(after), ["__proto__"]);
+});
+
+test("does not change what came as the value of an operation", () => {
+  const value = { a: 1 };
+  const after = applyPatch({}, [
+    { op: "add", path: "/b", value },
+    { op: "replace", path: "/b/a", value: 2 },
+  ]);
+  assert.deepEqual([value, after], [{ a: 1 }, { b: { a: 2 } }]);
+});
+
+test("copies a part once, however many operations it has", () => {
+  let copies = 0;
+  const board = [0, 1, 2, 3];
+  board.slice = () => ((copies += 1), [...board]);
+  const operations = [0, 1, 2, 3].map((at) => ({ op: "replace", path: `/board/${at}`, value: 9 }));
+  assert.deepEqual(applyPatch({ board }, operations), { board: [9, 9, 9, 9] });
+  assert.equal(copies, 1);
+});
+
+test("has after the operations of a server what a whole view would have given, bit for bit and key for key", () => {
+  // Written by the server's own test: core/src/diff/tests.rs.
+  const lines = readFileSync(new URL("patches.jsonl", import.meta.url), "utf8").trim().split("\n");
+  assert.ok(lines.length > 100);
+  for (const line of lines) {
+    const { old, new: next, ops } = JSON.parse(line);
+    assert.equal(JSON.stringify(applyPatch(old, ops)), JSON.stringify(next), line);
+  }
 });

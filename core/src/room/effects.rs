@@ -1,6 +1,6 @@
 //! Carrying out what a guest asked for, in its order, after its call has gone well.
 
-use super::{Cause, Output, Room, Turn, frames::patch_ops, state::Moving, state::Timer, state::To};
+use super::{Cause, Output, Room, Turn, state::Moving, state::Timer, state::To};
 use crate::{
     command::{EdgeCommand, Fault, RoomCommand, RoomData, Source},
     effect::Effect,
@@ -154,7 +154,7 @@ impl Room {
         }
         let own = state.members.iter().filter(|(_, member)| member.view.is_some());
         let own: Vec<SessionId> = own.map(|(session, _)| *session).collect();
-        let frame = RoomFrame::patch(self.id, &patch_ops(&old, &view));
+        let frame = self.patch(turn, old, view);
         self.deliver(turn, frame, To::Except(own));
     }
 
@@ -165,9 +165,9 @@ impl Room {
         if old == view {
             return;
         }
-        let ops = patch_ops(&old, &view);
-        member.view = Some(view);
-        self.deliver(turn, RoomFrame::patch(self.id, &ops), To::One(session));
+        member.view = Some(view.clone());
+        let frame = self.patch(turn, old, view);
+        self.deliver(turn, frame, To::One(session));
     }
 
     fn move_member(&mut self, turn: &mut Turn, session: SessionId, moving: Moving) {

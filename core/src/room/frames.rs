@@ -7,6 +7,7 @@
 use super::{Room, State, Turn, state::RingEntry, state::To};
 use crate::{
     command::{EdgeCommand, Target},
+    diff,
     frame::RoomFrame,
     ids::{MachineId, SessionId},
     json::Json,
@@ -39,6 +40,18 @@ impl Room {
         for (edge, targets) in targets {
             turn.edge(&edge, EdgeCommand::Deliver { room: self.id, targets, frame: frame.clone() });
         }
+    }
+
+    /// The frame that makes one view of another. Members mostly see the same, and so do all spectators: views that were
+    /// compared for one member are not compared again for the next.
+    pub(super) fn patch(&self, turn: &mut Turn, old: Json, new: Json) -> RoomFrame {
+        let views = (old, new);
+        if let Some(frame) = turn.patches.get(&views) {
+            return frame.clone();
+        }
+        let frame = RoomFrame::patch(self.id, &diff::compare(&views.0, &views.1).ops);
+        turn.patches.insert(views, frame.clone());
+        frame
     }
 
     /// The member's whole view as its next frame.
@@ -141,12 +154,4 @@ impl State {
         frames.reverse();
         (frames.len() as u64 == count).then_some(frames)
     }
-}
-
-/// RFC 6902 operations from one view to the next; the whole of the next when that is shorter.
-pub(super) fn patch_ops(old: &Json, new: &Json) -> Json {
-    let whole = || Json::trusted(format!(r#"[{{"op":"replace","path":"","value":{}}}]"#, &**new));
-    let (Ok(before), Ok(after)) = (serde_json::from_str(old), serde_json::from_str(new)) else { return whole() };
-    let ops = Json::of(&json_patch::diff(&before, &after));
-    if ops.len() > new.len() + 48 { whole() } else { ops }
 }

@@ -42,6 +42,7 @@ pub use state::{Member, State};
 use crate::{
     command::{EdgeCommand, Fault, LeaveReason, Player, Question, Record, RoomCommand, RoomData, Source},
     effect::{Effect, Event, LogLevel, Moment, RestoreReason, RoomInfo, Saved},
+    frame::RoomFrame,
     ids::{Digest, Kind, MachineId, Number, Offset, RoomId, Secret, Seed, SessionId, Time},
     json::Json,
     wire,
@@ -124,6 +125,8 @@ struct Turn {
     offset: Offset,
     /// What it has caused. Leaves when the record is applied whole, or never.
     out: Vec<Output>,
+    /// Frames from one view to another, which more than one member may get.
+    patches: BTreeMap<(Json, Json), RoomFrame>,
     /// The next output's index.
     index: u32,
     /// Rooms created so far.

@@ -1,10 +1,10 @@
 //! What each record does to a room: the machine's own part first, then the guest's word where it has one.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Call, Cause, Notice, Output, PROBATION_MS, PROBATION_RECORDS, Phase, Room, State, SwappedTo, Turn,
-    frames::{RESYNC_JUMP, patch_ops},
+    frames::RESYNC_JUMP,
     state::{Member, Probation, To},
 };
 use crate::{
@@ -337,7 +337,8 @@ impl Room {
         let shared = state.view.clone().unwrap_or_else(Json::null);
         let own = state.members.iter_mut().filter_map(|(session, member)| Some((*session, member.view.take()?)));
         for (session, view) in own.collect::<Vec<_>>() {
-            self.deliver(turn, RoomFrame::patch(self.id, &patch_ops(&view, &shared)), To::One(session));
+            let frame = self.patch(turn, view, shared.clone());
+            self.deliver(turn, frame, To::One(session));
         }
     }
 
@@ -475,6 +476,7 @@ impl Turn {
         Turn {
             offset,
             out: Vec::new(),
+            patches: BTreeMap::new(),
             index: 1,
             created: 0,
             moment: Moment::of(room, secret, offset, now),
