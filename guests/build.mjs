@@ -3,9 +3,11 @@
 // Without names: every kind and every fixture. Only what changed is built. Exit code 1 when any guest failed.
 
 import { existsSync, readFileSync, readdirSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
+
+import { printable } from "./build/error.mjs";
 
 const GUESTS = fileURLToPath(new URL(".", import.meta.url));
 const SDK = join(GUESTS, "sdk/");
@@ -18,18 +20,21 @@ Builds guests into WebAssembly components; all of them when none is named. Only 
 
   --out DIR        where the components and manifest.json go (default: dist in the folder of guests)
   --guests DIR     the folder of guests (default: the one of this file)
+  --first KIND     build this one before the others; may be repeated
   --no-fixtures    leave out the tests' guests in fixtures/
   --json           one line of JSON for each guest: { kind, ok, digest, file, bytes, ms, kept, warnings, error? }
 `;
 
 /** Builds what is named, and tells of each as it is done. Whether all went well. */
 export async function buildAll(options = {}) {
-  const { guests = GUESTS, out = join(guests, "dist"), fixtures = true, names = [], tell = () => {} } = options;
-  const { allGuests, namedGuest } = await import("./build/sources.mjs");
+  const { guests = GUESTS, out = join(guests, "dist"), fixtures = true, first = [], names = [], tell = () => {} } = options;
+  const { allGuests, namedGuest, shownPath } = await import("./build/sources.mjs");
+  const { unreadable } = await import("./build/error.mjs");
   const { Dist } = await import("./build/dist.mjs");
   const dist = new Dist(resolve(out));
   const all = allGuests(guests);
-  const wanted = names.length > 0 ? names : all.filter((guest) => fixtures || !guest.fixture);
+  const isLate = ({ kind }) => (first.includes(kind) ? 0 : 1);
+  const wanted = names.length > 0 ? names : all.filter((guest) => fixtures || !guest.fixture).sort((a, b) => isLate(a) - isLate(b));
   let done = 0, ok = true;
 
   const one = async (guest) => {
@@ -41,7 +46,9 @@ export async function buildAll(options = {}) {
       const found = typeof guest === "string" ? namedGuest(guests, guest) : guest;
       told = { kind: found.kind, ok: true, ...(await build(found, dist)), ms: since() };
     } catch (error) {
-      const errors = (error.list ?? [error]).map((one) => plainError(one, kind));
+      // It went while it was built: then there is nothing to say of it.
+      if (guest.path !== undefined && !existsSync(guest.path)) return;
+      const errors = (error.list ?? [error]).map((one) => plainError(one, kind, { shownPath, unreadable }));
       told = { kind, ok: false, ms: since(), error: errors[0], errors };
       ok = false;
     }
@@ -57,37 +64,41 @@ export async function buildAll(options = {}) {
 }
 
 /** An author's mistake with its place; anything else is ours, and tells where it comes from. */
-function plainError({ file, line, column, message, stack }, kind) {
-  return file === undefined ? { file: kind, line: 0, column: 0, message: stack } : { file, line, column, message };
+function plainError(error, kind, { shownPath, unreadable }) {
+  const { file, line, column, message, stack } = error;
+  if (file !== undefined) return { file, line, column, message };
+  const words = unreadable(error);
+  if (words !== undefined) return { file: shownPath(error.path), line: 0, column: 0, message: words };
+  return { file: kind, line: 0, column: 0, message: stack };
 }
 
 async function build(guest, dist) {
-  const { entryOf } = await import("./build/sources.mjs");
+  const { entryOf, isFile } = await import("./build/sources.mjs");
   const { bundle } = await import("./build/bundle.mjs");
   const { inspect } = await import("./build/inspect.mjs");
-  const entry = entryOf(guest);
-  const bundled = await bundle(entry);
+  const { entry, warnings: chosen } = entryOf(guest);
+  const bundled = await bundle(entry, isFile(guest.path) ? dirname(guest.path) : guest.path);
   const { warnings } = inspect(bundled, entry, SDK);
-  const sourceHash = await hashOf(bundled.module);
+  const sourceHash = await hashOf(bundled);
   const kept = dist.kept(guest.kind, sourceHash);
   const { digest, file, bytes } = kept ?? (await make(bundled, entry, guest.kind, sourceHash, dist));
-  return { digest, file, bytes, kept: kept !== undefined, warnings: warnings.map(String) };
+  return { digest, file, bytes, kept: kept !== undefined, warnings: [...chosen, ...warnings].map(String) };
 }
 
-async function make({ module }, entry, kind, sourceHash, dist) {
+async function make(bundled, entry, kind, sourceHash, dist) {
   const { componentize } = await import("./build/component.mjs");
   const started = performance.now();
-  const component = await componentize(module, entry);
+  const component = await componentize(bundled, entry);
   return dist.keep(kind, component, sourceHash, Math.round(performance.now() - started));
 }
 
 /** Of all that goes into a component: its files and the SDK's (as bundled), the contract, the tools and their options. */
-async function hashOf(module) {
+async function hashOf({ module, map }) {
   const { sha256 } = await import("./build/dist.mjs");
   const { OPTIONS, WIT } = await import("./build/component.mjs");
   const wit = readdirSync(WIT).sort().map((file) => readFileSync(join(WIT, file), "utf8"));
   const tools = readFileSync(join(GUESTS, "package-lock.json"), "utf8");
-  return sha256(module, ...wit, tools, JSON.stringify(OPTIONS));
+  return sha256(module, map, ...wit, tools, JSON.stringify(OPTIONS));
 }
 
 function tellPeople(told) {
@@ -95,14 +106,14 @@ function tellPeople(told) {
   if (!told.ok) {
     console.error(`${count} ${told.kind}: failed`);
     for (const { file, line, column, message } of told.errors) {
-      console.error(`  error: ${line > 0 ? `${file}:${line}:${column}` : file}: ${message}`);
+      console.error(printable(`  error: ${line > 0 ? `${file}:${line}:${column}` : file}: ${message}`));
     }
     return;
   }
   const size = `${(told.bytes / 1e6).toFixed(2)} MB`;
   const how = told.kept ? "unchanged" : `${(told.ms / 1000).toFixed(1)} s`;
   console.log(`${count} ${told.kind.padEnd(24)} ${size}  ${how}`);
-  told.warnings.forEach((warning) => console.warn(`  warning: ${warning}`));
+  told.warnings.forEach((warning) => console.warn(printable(`  warning: ${warning}`)));
 }
 
 function tellMachines({ done, of, ...told }) {
@@ -115,6 +126,7 @@ async function main() {
     options: {
       out: { type: "string" },
       guests: { type: "string" },
+      first: { type: "string", multiple: true },
       "no-fixtures": { type: "boolean" },
       json: { type: "boolean" },
       help: { type: "boolean", short: "h" },
@@ -129,6 +141,7 @@ async function main() {
   const ok = await buildAll({
     out: values.out,
     guests: values.guests && resolve(values.guests),
+    first: values.first,
     fixtures: !values["no-fixtures"],
     names: positionals,
     tell: values.json ? tellMachines : tellPeople,

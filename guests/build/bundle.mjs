@@ -1,48 +1,198 @@
-// One guest's files, the SDK and the entry into one module.
+// One guest's files, the packages that they import, the SDK and the entry into one module.
 
-import { readFileSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { existsSync, readdirSync } from "node:fs";
+import { builtinModules } from "node:module";
+import { basename, dirname, extname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
 
-import { Mistake, Mistakes, NOWHERE } from "./error.mjs";
-import { shownPath } from "./sources.mjs";
-import { exportsOf, mistakesIn } from "./syntax.mjs";
+import { Mistake, Mistakes, NOWHERE, unreadable } from "./error.mjs";
+import { isFile, notJson, readText, shownPath } from "./sources.mjs";
+import { exportsOf, mistakesIn, placeOfImport } from "./syntax.mjs";
 
 const SDK = fileURLToPath(new URL("../sdk/", import.meta.url));
 const SCRIPT = "chorus:script";
 const CONTRACT = ["describe", "open", "handle", "save"];
+const BUILTIN = new Set(builtinModules);
+/** A bundle of this size starts slowly and is no game's logic: most likely data that belongs to the client. */
+const MAX_BYTES = 8 << 20;
 
-/** `{ module, script, map }`: as an ES module, and as a plain script with its source map. `bare`: without the SDK. */
-export async function bundle(entry) {
+/**
+ * `{ module, map, script, scriptMap }`: as an ES module and as a plain script, each with its source map. `bare`: without
+ * the SDK. The paths in `map` begin with the name of the guest's `folder`; none of this machine's is in it.
+ */
+export async function bundle(entry, folder = dirname(entry)) {
   const bare = isBare(entry);
-  /** By file: each is loaded once for each output. */
-  const found = new Map();
-  const mistakes = () => [...found.values()].flat();
+  const author = new Author(entry, folder);
   const build = await rolldown({
     input: bare ? entry : `${SDK}entry.js`,
     platform: "neutral",
     // Paths in the bundle are relative to it: they must not depend on where the build was called from.
     cwd: SDK,
-    resolve: { mainFields: ["module", "main"], extensions: [".js", ".ts", ".mjs", ".mts", ".json"] },
-    plugins: [{ name: "chorus", resolveId: (id) => resolveOurs(id, entry), load: (id) => checked(id, found) }],
+    resolve: {
+      // A package's browser build is the one that does without Node.
+      conditionNames: ["import", "module", "browser", "production", "default"],
+      mainFields: ["browser", "module", "main"],
+      aliasFields: [["browser"]],
+      extensions: [".js", ".ts", ".mjs", ".mts", ".json"],
+    },
+    transform: { define: { "process.env.NODE_ENV": '"production"' } },
+    plugins: [author.plugin()],
     onLog: () => {},
   });
   try {
-    const module = await build.generate({ format: "es" });
+    const module = await build.generate({ format: "es", sourcemap: "hidden", sourcemapPathTransform: author.known });
     const script = await build.generate({ format: "iife", name: "guest", sourcemap: true, sourcemapPathTransform: absolute, exports: "named" });
-    if (mistakes().length > 0) throw new Mistakes(mistakes());
-    return { bare, module: module.output[0].code, script: script.output[0].code, map: script.output[0].map };
+    if (author.mistakes.length > 0) throw new Mistakes(author.mistakes);
+    const [{ code, map }] = module.output;
+    if (code.length > MAX_BYTES) throw new Mistake(shownPath(entry), NOWHERE, tooLarge(code));
+    const { version, sources, names, mappings } = map;
+    const ours = JSON.stringify({ version, sources, names, mappings });
+    const [{ code: plain, map: plainMap }] = script.output;
+    return { bare, module: code, map: ours, script: plain, scriptMap: plainMap, suspects: author.suspects };
   } catch (error) {
-    throw mistakes().length > 0 ? new Mistakes(mistakes()) : bundlerMistakes(error, entry);
+    if (error instanceof Mistake || error instanceof Mistakes) throw error;
+    throw author.mistakes.length > 0 ? new Mistakes(author.mistakes) : bundlerMistakes(error, entry);
   } finally {
     await build.close();
   }
 }
 
+function tooLarge(code) {
+  const mb = (code.length / (1 << 20)).toFixed(1);
+  return `with all that it imports it has ${mb} MiB, and at most ${MAX_BYTES >> 20} are built; keep data that the room does not need in the client`;
+}
+
+/** The author's files as they are loaded, and what is wrong with them. */
+class Author {
+  #entry;
+  /** The guest's folder, and the one that guests are in: where an author's paths begin. */
+  #folder;
+  #root;
+  /** By file: each is loaded once for each output. */
+  #found = new Map();
+  /** By place: an import is resolved once for each output. */
+  #refused = new Map();
+  /** Who imported a file first: to say how a package came in. */
+  #importers = new Map();
+  /** What packages ask for by `require`: they may do without it. */
+  suspects = [];
+
+  constructor(entry, folder) {
+    this.#entry = entry;
+    this.#folder = folder;
+    this.#root = dirname(folder);
+  }
+
+  get mistakes() { return [...[...this.#found.values()].flat(), ...this.#refused.values()]; }
+
+  /** A path in the map of a component: as the author knows it. */
+  known = (source, map) => {
+    const path = absolute(source, map);
+    if (path.startsWith(SDK)) return `sdk/${path.slice(SDK.length)}`;
+    const packaged = path.lastIndexOf("/node_modules/");
+    return packaged < 0 ? relative(this.#root, path).replace(/^(\.\.\/)+/, "") : path.slice(packaged + 1);
+  };
+
+  plugin() {
+    const author = this;
+    return {
+      name: "chorus",
+      async resolveId(id, importer, options) {
+        if (id === "chorus") return `${SDK}chorus.js`;
+        if (id === SCRIPT) return author.#entry;
+        if (importer === undefined || id.startsWith("\0")) return undefined;
+        const found = isBuiltin(id) ? null : await this.resolve(id, importer, { ...options, skipSelf: true });
+        if (found === null) {
+          author.#refuse(id, importer, options.kind);
+          return { id, external: true };
+        }
+        if (author.#isOwn(found.id) && !(extname(found.id) in TYPES)) author.#refuse(id, importer, options.kind);
+        if (!author.#importers.has(found.id)) author.#importers.set(found.id, { importer, id });
+        return found;
+      },
+      load: (id) => author.#loaded(id),
+    };
+  }
+
+  #isOwn(path) { return !path.startsWith("\0") && !path.startsWith(SDK) && !path.includes("/node_modules/"); }
+
+  /** An author's file, looked through. */
+  #loaded(path) {
+    const type = TYPES[extname(path)];
+    if (!this.#isOwn(path)) return undefined;
+    if (type === undefined) return { code: "export {};", moduleType: "js" };
+    let code = "", wrong = [];
+    try {
+      code = readText(path);
+      wrong = type === "json" ? [notJson(code, shownPath(path))].filter(Boolean) : mistakesIn(code, path, shownPath(path));
+    } catch (error) {
+      const words = unreadable(error);
+      if (words === undefined && !(error instanceof Mistake)) throw error;
+      wrong = [words === undefined ? error : new Mistake(shownPath(path), NOWHERE, words)];
+    }
+    this.#found.set(path, wrong);
+    return wrong.length > 0 ? { code: "export {};", moduleType: "js" } : { code, moduleType: type };
+  }
+
+  /** An import that leads to nothing. */
+  #refuse(id, importer, kind) {
+    const { place, shown, through } = this.#cause(id, importer);
+    const mistake = new Mistake(shown, place, through + (isBuiltin(id) ? noBuiltin(id) : this.#notFound(id, importer)));
+    // The author's own imports of Node's modules are found by `mistakesIn`.
+    if (isBuiltin(id) && this.#isOwn(importer)) return;
+    if (kind === "import-statement") this.#refused.set(`${mistake}`, mistake);
+    else this.suspects.push(mistake);
+  }
+
+  /** The author's own import that has brought this one in. */
+  #cause(id, importer) {
+    let own = { importer, id };
+    while (!this.#isOwn(own.importer) && this.#importers.has(own.importer)) own = this.#importers.get(own.importer);
+    const through = own.importer === importer ? "" : `the package "${packageOf(own.id)}" does not work in a room: `;
+    if (!this.#isOwn(own.importer)) return { shown: shownPath(this.#entry), place: NOWHERE, through };
+    return { shown: shownPath(own.importer), place: placeOfImport(readText(own.importer), own.importer, own.id) ?? NOWHERE, through };
+  }
+
+  #notFound(id, importer) {
+    if (/^[./]/.test(id)) return isFile(resolve(dirname(importer), id)) ? `${id} is nothing that a room can read: it imports JavaScript, TypeScript and JSON` : noFile(id, importer);
+    const name = packageOf(id);
+    const installed = foldersAbove(importer).find((folder) => existsSync(join(folder, "node_modules", name)));
+    if (installed) return `the package "${name}" is installed, and has no "${id.slice(name.length + 1) || "."}" to import; look at \`exports\` in its package.json`;
+    const where = existsSync(join(this.#folder, "package.json")) ? this.#folder : this.#root;
+    return `the package "${name}" is not installed; run \`npm install ${name}\` in ${relative(dirname(this.#root), where)}/`;
+  }
+}
+
+/** Files of an author's that are read here; others are the bundler's to judge. */
+const TYPES = { ".js": "js", ".mjs": "js", ".cjs": "js", ".ts": "ts", ".mts": "ts", ".cts": "ts", ".json": "json" };
+
+function isBuiltin(id) { return id.startsWith("node:") || (BUILTIN.has(id) && !id.endsWith("/")); }
+
+function noBuiltin(id) {
+  const instead = /^(node:)?(web)?crypto$/.test(id) ? "; use instead: crypto.getRandomValues and crypto.randomUUID, which a room has" : "; use instead: a package of plain JavaScript";
+  return `it imports Node's \`${id}\`, which a room does not have${instead}`;
+}
+
+function noFile(id, importer) {
+  const folder = dirname(resolve(dirname(importer), id));
+  const stem = (name) => basename(name, extname(name)).toLowerCase();
+  const near = existsSync(folder) ? readdirSync(folder).filter((name) => stem(name) === stem(id)) : [];
+  return `there is no file ${id}${near.length > 0 ? `; there is ${near.join(", ")}` : ""}`;
+}
+
+/** `@scope/name/file` and `name/file`: the package's name. */
+function packageOf(id) { return id.split("/", id.startsWith("@") ? 2 : 1).join("/"); }
+
+function foldersAbove(path) {
+  const folders = [];
+  for (let folder = dirname(path); folders.at(-1) !== folder; folder = dirname(folder)) folders.push(folder);
+  return folders;
+}
+
 /** Whether it speaks the contract itself. */
 function isBare(entry) {
-  const code = readFileSync(entry, "utf8");
+  const code = readText(entry);
   const shown = shownPath(entry);
   const mistakes = mistakesIn(code, entry, shown);
   if (mistakes.length > 0) throw new Mistakes(mistakes);
@@ -64,19 +214,6 @@ function absolute(source, map) {
   return resolve(dirname(map), source);
 }
 
-function resolveOurs(id, entry) {
-  if (id === "chorus") return `${SDK}chorus.js`;
-  return id === SCRIPT ? entry : undefined;
-}
-
-/** An author's file, looked through. */
-function checked(id, found) {
-  if (id.startsWith(SDK) || id.includes("/node_modules/") || !/\.[mc]?[jt]s$/.test(id)) return undefined;
-  const code = readFileSync(id, "utf8");
-  found.set(id, mistakesIn(code, id, shownPath(id)));
-  return undefined;
-}
-
 function bundlerMistakes(error, entry) {
   const causes = error.errors ?? [error];
   return new Mistakes(causes.map((cause) => {
@@ -84,6 +221,15 @@ function bundlerMistakes(error, entry) {
     const place = cause.loc ? { line: cause.loc.line, column: cause.loc.column + 1 } : NOWHERE;
     // The rest of the bundler's text is a drawing of the place.
     const text = String(cause.message).replace(/\u001b\[[0-9;]*m/g, "").split("\n")[0].replace(/^\[\w+\] /, "");
-    return new Mistake(shownPath(file), place, text);
+    return new Mistake(shownPath(file), place, notExported(text));
   }));
+}
+
+/** The bundler shows paths from where it was told to be. */
+function notExported(text) {
+  const [, name, path] = /^"(.+)" is not exported by "(.+)"/.exec(text) ?? [];
+  if (name === undefined) return text;
+  const file = resolve(SDK, path);
+  if (file === `${SDK}chorus.js`) return `"chorus" has no ${name === "default" ? "default export" : `\`${name}\``}; it has \`Room\` and \`LOBBY\`: import { Room } from "chorus"`;
+  return `${shownPath(file)} has no ${name === "default" ? "default export" : `export \`${name}\``}`;
 }

@@ -31,3 +31,24 @@ export function placeOf(code, offset) {
   const line = before.split("\n").length;
   return { line, column: offset - before.lastIndexOf("\n") };
 }
+
+const FILES = {
+  ENOENT: "there is no such file",
+  EACCES: "it may not be read: look at its permissions",
+  EPERM: "it may not be read: look at its permissions",
+  EISDIR: "it is a folder, and a file is needed here",
+  ENOTDIR: "it is a file, and a folder is needed here",
+  ELOOP: "its links lead back to themselves",
+};
+
+/** The words for a file that cannot be read; `undefined` for any other error. */
+export function unreadable({ code, path }) {
+  return path !== undefined && FILES[code];
+}
+
+/** Text that a terminal shows and does not obey. Line breaks stay. */
+export function printable(text) {
+  // eslint-disable-next-line no-control-regex
+  return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, (char) =>
+    `\\u{${char.codePointAt(0).toString(16)}}`);
+}

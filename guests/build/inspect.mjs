@@ -1,12 +1,11 @@
 // Runs a bundled guest's top level as the componentizer will, where an error still has a file and a line, and asks it
 // what it is.
 
-import { readFileSync } from "node:fs";
 import { SourceMap } from "node:module";
 import { createContext, runInContext } from "node:vm";
 
 import { Mistake, placeOf } from "./error.mjs";
-import { shownPath } from "./sources.mjs";
+import { readText, shownPath } from "./sources.mjs";
 import { exportsOf, placeOfName } from "./syntax.mjs";
 
 const FILE = "bundle.js";
@@ -14,14 +13,16 @@ const FILE = "bundle.js";
 const TIMEOUT_MS = 5_000;
 
 /** `{ manifest, warnings }` of a guest. A bare one's word is not asked for: it may be meant to be nonsense. */
-export function inspect({ bare, script, map }, entry, sdk) {
+export function inspect({ bare, script, scriptMap, suspects }, entry, sdk) {
   try {
     const guest = load(script);
     if (bare) return { manifest: undefined, warnings: [] };
     const warnings = Array.from(guest.warnings(), (name) => `no hook is called \`${name}\`; it is never called by the room`);
     return { manifest: JSON.parse(JSON.stringify(guest.describe())), warnings: warnings.map((text) => at(entry, text)) };
   } catch (error) {
-    throw mistake(error, map, entry, sdk);
+    // A package could not do without what it asked for.
+    const cause = /\brequire\b/.test(error?.message) ? suspects[0] : undefined;
+    throw cause ?? mistake(error, scriptMap, entry, sdk);
   }
 }
 
@@ -48,20 +49,27 @@ function load(script) {
 
 /** At the author's own line: of the stack, or of the member that the words name, or of the class. */
 function mistake(error, map, entry, sdk) {
-  const message = typeof error === "string" ? error : String(error?.message ?? error);
+  const message = wordsOf(error);
   const frame = authorFrame(error, map, sdk);
   if (frame) return new Mistake(shownPath(frame.file), frame, `${message} (while the component is built)`);
   return at(entry, message);
 }
 
+function wordsOf(error) {
+  // Errors are of the guest's own global scope.
+  if (typeof error?.message !== "string") return `threw ${typeof error === "string" ? JSON.stringify(error) : String(error)} while the component is built`;
+  if (error.code === "ERR_SCRIPT_EXECUTION_TIMEOUT") return `this does not end: the top level has ${TIMEOUT_MS / 1000} seconds`;
+  return error.message === "Room is not defined" ? `${error.message}: it needs \`import { Room } from "chorus"\`` : error.message;
+}
+
 /** How the SDK's words name a member of the class. */
 const NAMED = [
   /has no key "(\w+)"/, /static config\.budget\.(\w+)/, /static config\.(\w+)/, /static (\w+)/, /called `(\w+)`/,
-  /(?:timers|messages)\.(\w+)/, /^this\.(\w+)/, /^(\w+) must/,
+  /^(?:timers|messages)\.(.+?) (?:must|is) /, /^this\.(\w+)/, /^(\w+) (?:must|is) /,
 ];
 
 function at(entry, message) {
-  const code = readFileSync(entry, "utf8");
+  const code = readText(entry);
   for (const pattern of NAMED) {
     const place = placeOfName(code, entry, pattern.exec(message)?.[1]);
     if (place) return new Mistake(shownPath(entry), place, message);

@@ -11,6 +11,7 @@ import { Mistake, placeOf } from "./error.mjs";
 
 const BUILTIN = new Set(builtinModules);
 const NO_LOADER = "a room has no module loader while it runs; use instead: `import` at the top of the file";
+const SUBTLE = "a package of plain JavaScript; what must stay secret is no business of a room";
 const AT_BUILD = "runs while the component is built, and is the same in every room";
 
 /** The mistakes in one file, in its order; `shown` is how its path is told. */
@@ -54,6 +55,18 @@ export function placeOfName(code, path, name) {
   const kinds = new Set(["PropertyDefinition", "MethodDefinition", "Property"]);
   const walk = (node) => {
     if (offset < 0 && kinds.has(node.type) && (node.key.name ?? node.key.value) === name) offset = node.start;
+    children(node).forEach(walk);
+  };
+  walk(parse(code, path).program);
+  return offset < 0 ? undefined : placeOf(code, offset);
+}
+
+/** Where a module is imported by this name. */
+export function placeOfImport(code, path, name) {
+  let offset = -1;
+  const walk = (node) => {
+    const source = node.source ?? (node.type === "CallExpression" && node.callee.name === "require" ? node.arguments[0] : undefined);
+    if (offset < 0 && source?.value === name) offset = source.start;
     children(node).forEach(walk);
   };
   walk(parse(code, path).program);
@@ -165,6 +178,9 @@ class Reader {
   #isGlobal(name) { return !this.#scopes.some((names) => names.has(name)); }
 
   #member(node) {
+    // Replaced when it is bundled, as every bundler does.
+    if (isNodeEnv(node) && this.#isGlobal("process")) return undefined;
+    if (this.#isGlobalNamed(node.object, "crypto") && node.property.name === "subtle") this.#report(node, `a room has no \`crypto.subtle\`; use instead: ${SUBTLE}`);
     const name = node.computed ? node.property.value : node.property.name;
     if (this.#isGlobalNamed(node.object, "globalThis") && typeof name === "string") return this.#name({ ...node, name });
     this.#visit(node.object);
@@ -207,6 +223,12 @@ class Reader {
       this.#report(source, `a room has no Node modules: \`${name}\`; use instead: the SDK, or a package of plain JavaScript`);
     }
   }
+}
+
+/** `process.env.NODE_ENV`, by its plain name. */
+function isNodeEnv({ object, property, computed }) {
+  const isEnv = object.type === "MemberExpression" && !object.computed && object.property.name === "env" && object.object.name === "process";
+  return isEnv && !computed && property.name === "NODE_ENV";
 }
 
 /** Nodes directly below, in order; types are erased and not looked at. */

@@ -4,7 +4,6 @@
 const TIMER = "declare it in `timers = { name: (payload) => … }` and set it by this.schedule.after(ms, name, payload)";
 const NETWORK = "a room talks to its players and to other rooms only: player.send, this.broadcast, this.rooms.send";
 const STORAGE = "what must last goes into this.state";
-const RANDOM = "this.random, or Math.random, which is the room's own";
 const COLLECTOR = "nothing may depend on the garbage collector: a replay would differ";
 const MEMORY = "a room has one thread; use an ArrayBuffer";
 
@@ -34,7 +33,6 @@ export const ABSENT = {
   __dirname: "a room has no files; `import` what it needs",
   __filename: "a room has no files; `import` what it needs",
   Buffer: "Uint8Array, and strings, which are sent as they are",
-  crypto: RANDOM,
   Intl: "format for people in the client, which knows their language",
   TextEncoder: "strings are sent as they are",
   TextDecoder: "strings are sent as they are",

@@ -5,7 +5,7 @@ import { Error, join } from "./primordials.js";
 
 /** Between the parts of an effect, and between effects; see `wit/room.wit`. Neither can be in JSON. */
 export const PART = "\x1f";
-const END = "\x1e";
+export const END = "\x1e";
 
 /** `now` is null while the component is built: the script's top level, its constructor and its fields. */
 export const call = { now: null, chance: "", effects: [], created: 0, refusable: false, locked: false, seeded: false };

@@ -190,3 +190,8 @@ declare const console: import("chorus").Log & { log(...parts: unknown[]): void }
 /** The room's time. */
 declare const performance: { now(): number };
 declare function structuredClone<T>(value: T): T;
+/** For packages that want bytes or ids: of the room's own chance, as `this.random` is. */
+declare const crypto: {
+  getRandomValues<T extends Int8Array | Uint8Array | Uint8ClampedArray | Int16Array | Uint16Array | Int32Array | Uint32Array | BigInt64Array | BigUint64Array>(array: T): T;
+  randomUUID(): `${string}-${string}-${string}-${string}-${string}`;
+};

@@ -1,9 +1,12 @@
 // What a script threw, as its author reads it.
 
 import { ABSENT } from "./absent.js";
-import { exec, join, slice, split, String, test } from "./primordials.js";
+import { exec, join, replace, slice, split, String, test } from "./primordials.js";
 
-const FRAMES = 3;
+/** The SDK's own are among them; those who show a throw leave them out. What is too long is cut by the host. */
+const FRAMES = 8;
+/** The engine's name of the bundle; the host puts the author's files in its place. */
+const BUNDLE = /componentize-qjs:user\.js/g;
 
 /** The error's words, what to do about it where that is known, and where it came from. Anything can be thrown. */
 export function failureText(error) {
@@ -36,7 +39,7 @@ function framesOf(error) {
   const lines = typeof error.stack === "string" ? split(error.stack, "\n") : [];
   const frames = [];
   for (let i = 0; i < lines.length && frames.length < FRAMES; i++) {
-    if (test(/^\s*at /, lines[i])) frames[frames.length] = slice(lines[i], 0, 160);
+    if (test(/^\s*at /, lines[i])) frames[frames.length] = replace(slice(lines[i], 0, 160), BUNDLE, "script");
   }
   return join(frames, "\n");
 }

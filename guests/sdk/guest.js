@@ -2,11 +2,11 @@
 //
 // One instance of a component is one room: what there is one of is kept in this module.
 
-import { beginCall, call, effectsText, emit, PART } from "./call.js";
+import { beginCall, call, effectsText, emit, END, PART } from "./call.js";
 import { failureText, SURVIVES } from "./failure.js";
 import { named, plain, toJson } from "./json.js";
 import { LOG, logLine } from "./log.js";
-import { HOOKS, manifestOf, unknownHooks } from "./manifest.js";
+import { HOOKS, manifestOf, mustBeSync, unknownHooks } from "./manifest.js";
 import { bySession, commitData, forgetData, inner, looked as lookedAtData, Player } from "./players.js";
 import * as own from "./primordials.js";
 import { Refusal, Room, self } from "./room.js";
@@ -28,6 +28,7 @@ export function serve(GivenClass) {
   commitState();
   forgetState();
   hooks = hooksOf();
+  if (typeof RoomClass.migrate === "function") mustBeSync(RoomClass.migrate, "static migrate");
   handlers = handlersOf();
   self.timers = room.timers ?? {};
   seal();
@@ -57,7 +58,7 @@ function handle(now, chance, event, who, what, data) {
     }
     return effectsText();
   } catch (error) {
-    return words(error);
+    return withLog(words(error));
   }
 }
 
@@ -74,13 +75,21 @@ function words(error) {
   return "!" + plain(failureText(error));
 }
 
+/** What the call logged before it failed leaves with the error: it is what its author looks for. */
+function withLog(text) {
+  const lines = logLines(call.effects);
+  return lines.length === 0 ? text : text + END + own.join(lines, END);
+}
+
 function hooksOf() {
   const found = { view: room.view };
   for (let i = 0; i < HOOKS.length; i++) found[HOOKS[i]] = room[HOOKS[i]];
   const names = own.keys(found);
   for (let i = 0; i < names.length; i++) {
     const hook = found[names[i]];
-    if (hook !== undefined && typeof hook !== "function") throw new own.TypeError(`${names[i]} must be a function, not ${named(hook)}`);
+    if (hook === undefined) continue;
+    if (typeof hook !== "function") throw new own.TypeError(`${names[i]} must be a function, not ${named(hook)}`);
+    mustBeSync(hook, names[i]);
   }
   return found;
 }

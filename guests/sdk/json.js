@@ -35,5 +35,6 @@ export function plain(text) {
 
 /** What kind of thing a value is, for an error. */
 export function named(value) {
-  return value === null || value === undefined ? `${value}` : `a ${typeof value}`;
+  if (value === null || value === undefined) return `${value}`;
+  return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }

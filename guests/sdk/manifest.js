@@ -1,7 +1,7 @@
 // What a component says about itself, checked while it is built: a mistake here is its author's to see, at once.
 
 import { named, toJson } from "./json.js";
-import { getPrototypeOf, isInteger, join, keys, ownKeys, TypeError, test } from "./primordials.js";
+import { getPrototypeOf, isInteger, join, keys, ownKeys, slice, TypeError, test, toTag } from "./primordials.js";
 import { Room } from "./room.js";
 
 const whole = (value) => isInteger(value) && value >= 0 ? null : "must be a whole number, 0 or more";
@@ -62,6 +62,18 @@ function check(object, rules, what) {
   }
 }
 
+/** `value` must be called and be done when it returns: what a promise or a generator would do later is in no record. */
+export function mustBeSync(value, what) {
+  const sort = functionSort(value);
+  if (sort === "Function") return;
+  const later = sort === "GeneratorFunction" ? "is a generator" : "is async";
+  throw new TypeError(`${what} ${later}: hooks are synchronous; drop \`${sort === "GeneratorFunction" ? "*" : "async"}\`, and use this.schedule.after for what comes later`);
+}
+
+function functionSort(value) {
+  return slice(toTag(value), 8, -1);
+}
+
 function namesOf(handlers, what, shape) {
   if (handlers === undefined) return [];
   if (typeof handlers !== "object" || handlers === null) throw new TypeError(`${what} must be an object of { name: ${shape} }`);
@@ -69,6 +81,7 @@ function namesOf(handlers, what, shape) {
   for (let i = 0; i < names.length; i++) {
     const name = names[i];
     if (typeof handlers[name] !== "function") throw new TypeError(`${what}.${name} must be a function, ${shape}, not ${named(handlers[name])}`);
+    mustBeSync(handlers[name], `${what}.${name}`);
     if (name.length < 1 || name.length > 64) throw new TypeError(`${what}: a name has 1 to 64 bytes, this one ${name.length}`);
   }
   return names;

@@ -15,7 +15,8 @@ export const objectPrototype = Object.prototype;
 export const { isArray } = Array;
 export const { isFinite, isInteger, parseInt } = Number;
 export const { floor } = Math;
-export const { TypeError, Error, Map, Proxy, String } = globalThis;
+export const { TypeError, Error, Map, Proxy, String, Uint8Array } = globalThis;
+export const { isView } = ArrayBuffer;
 
 const { get, set, has, delete: remove, forEach } = Map.prototype;
 
@@ -36,6 +37,8 @@ export const startsWith = free(String.prototype.startsWith);
 export const split = free(String.prototype.split);
 export const padStart = free(String.prototype.padStart);
 export const toText = free(Number.prototype.toString);
+/** `[object AsyncFunction]` and the like. */
+export const toTag = free(Object.prototype.toString);
 
 function repaired() {
   return this.replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, "\ufffd");

@@ -3,7 +3,7 @@
 // Seeded from the log, a replay draws the same numbers; seeded from the room's id too, two rooms never do.
 
 import { call, moment } from "./call.js";
-import { floor, isArray, isInteger, parseInt, slice, TypeError } from "./primordials.js";
+import { floor, freeze, isArray, isInteger, isView, padStart, parseInt, slice, toText, TypeError, Uint8Array } from "./primordials.js";
 
 let a = 0, b = 0, c = 0, counter = 0;
 
@@ -65,5 +65,23 @@ function shuffle(list) {
 function checkList(list, what) {
   if (!isArray(list)) throw new TypeError(`random.${what}(list): it takes an array`);
 }
+
+/** What packages ask `crypto` for, of the room's own chance: the same records give the same bytes. */
+export const crypto = freeze({
+  getRandomValues(array) {
+    if (!isView(array)) throw new TypeError("crypto.getRandomValues(array) takes an array of whole numbers, a Uint8Array for instance");
+    if (array.byteLength > 65536) throw new TypeError(`crypto.getRandomValues: 65536 bytes at once at most, not ${array.byteLength}`);
+    const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+    for (let i = 0; i < bytes.length; i++) bytes[i] = bits() >>> 24;
+    return array;
+  },
+
+  randomUUID() {
+    const word = () => padStart(toText(bits(), 16), 8, "0");
+    const a = word(), b = word(), c = word(), d = word();
+    const variant = toText((parseInt(slice(c, 0, 1), 16) & 3) | 8, 16);
+    return `${a}-${slice(b, 0, 4)}-4${slice(b, 5)}-${variant}${slice(c, 1, 4)}-${slice(c, 4)}${d}`;
+  },
+});
 
 export const random = { float, int, pick, shuffle };

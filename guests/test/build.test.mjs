@@ -1,9 +1,9 @@
 // What the build tells an author, and what it keeps.
 
 import assert from "node:assert/strict";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
@@ -42,7 +42,7 @@ const BROKEN = {
   "hidden-random.js": [[3, 25, /randomness has no meaning while the component is built.*onCreate/]],
   "hidden-date.js": [[3, 21, /Date has no meaning while the component is built.*onCreate/]],
   "bad-config.js": [[6, 5, /static config has no key "reconectSeconds"; there are: maxPlayers, reconnectSeconds/]],
-  "missing-import.js": [[2, 22, /Could not resolve '\.\/nowhere\.js'/]],
+  "missing-import.js": [[2, 22, /there is no file \.\/nowhere\.js/]],
   "second-file": [[4, 3, /no `setTimeout`; use instead/]],
 };
 
@@ -136,6 +136,8 @@ test("a name of one's own is no mistake", () => {
     "const later = () => [Math.random(), Date.now(), new Date()];",
     "const Math = { random: () => 4 }; Math.random();",
     "new Date(2020, 1, 1);",
+    "if (process.env.NODE_ENV !== 'production') check();",
+    "crypto.randomUUID();",
   ]) assert.equal(mistakes(code).join(), "", code);
   assert.deepEqual(mistakes("interface process { fetch: number } let x: process; function f(this: Window, fetch?: string) { return fetch; } enum Worker { A } Worker.A;", "x.ts"), []);
 });
@@ -151,10 +153,115 @@ test("a name that nobody declared is the engine's, wherever it is used", () => {
     ["class A { x = localStorage.y; }", "1: a room has no `localStorage`"],
     ["x[process.env];", "1: a room has no `process`"],
     ["new WeakRef({});", "1: a room has no `WeakRef`"],
-    ["`${crypto.randomUUID()}`;", "1: a room has no `crypto`"],
+    ["crypto.subtle.digest('SHA-1', x);", "1: a room has no `crypto.subtle`"],
+    ["process.env.HOME;", "1: a room has no `process`"],
     ["class A { static x = Math.random(); }", "1: Math.random() at the top level runs while the component is built, and is the same in every room"],
     ["import 'fs';", "1: a room has no Node modules: `fs`"],
     ["export * from 'node:path';", "1: a room has no Node modules: `node:path`"],
   ]) assert.deepEqual(mistakes(code), [at], code);
   assert.deepEqual(mistakes("const x = (fetch as any)(1)!;", "x.ts"), ["1: a room has no `fetch`"]);
 });
+
+const ROOM = 'import { Room } from "chorus";\nexport default class A extends Room {}\n';
+const with_ = (line) => `import { Room } from "chorus";\n${line}\nexport default class A extends Room {}\n`;
+/** Files of a guest, and each of its mistakes: where, and what is said. `null` makes a folder. */
+const AUTHORS = {
+  "an empty file": [{ "index.js": "" }, ["index.js:1:1", /no room: it needs `import \{ Room \}/]],
+  "a folder called index.js": [{ "index.js": null }, ["", /index\.js is no file/]],
+  "nothing to begin with": [{ "Index.js": ROOM }, ["", /nothing to begin with: it needs index\.js or index\.ts.*; there is Index\.js/]],
+  "no UTF-8": [{ "index.js": Buffer.from(`${ROOM}// caf\u00e9\n`, "latin1") }, ["index.js:3:7", /not UTF-8 text.*save the file as UTF-8/]],
+  "two defaults": [{ "index.js": `${ROOM}export default class B extends Room {}\n` }, ["index.js:2:8", /multiple default exports/]],
+  "no default": [{ "index.js": 'import { Room } from "chorus";\nexport class A extends Room {}\n' }, ["index.js:1:1", /no room/]],
+  "an object": [{ "index.js": with_("").replace("export default class A extends Room {}", "class A extends Room {}\nexport default new A();") }, ["index.js:4:1", /the default export is an object; it must be a class/]],
+  "no import of Room": [{ "index.js": "export default class A extends Room {}\n" }, ["index.js:1:1", /Room is not defined: it needs `import \{ Room \} from "chorus"`/]],
+  "Room as the default import": [{ "index.js": ROOM.replace("{ Room }", "Room") }, ["index.js:1:8", /"chorus" has no default export.*import \{ Room \} from "chorus"/]],
+  "an export that is not there": [{ "index.js": with_('import { no } from "./b.js"; no();'), "b.js": "export const b = 1;\n" }, ["index.js:2:10", /b\.js has no export `no`/]],
+  "a file of another case": [{ "index.js": with_('import "./Board.js";'), "board.js": "" }, ["index.js:2:8", /there is no file \.\/Board\.js; there is board\.js/]],
+  "a style sheet": [{ "index.js": with_('import "./a.css";'), "a.css": "a {}" }, ["index.js:2:8", /nothing that a room can read/]],
+  "bad JSON that is imported": [{ "index.js": with_('import "./a.json";'), "a.json": '{\n "a": }' }, ["a.json:2:7", /^not JSON: Unexpected token '}'$/]],
+  "a package that is not installed": [{ "index.js": with_('import { Chess } from "chess.js"; Chess;') }, ["index.js:2:23", /"chess\.js" is not installed; run `npm install chess\.js` in .*\/$/]],
+  "a scoped one, in a guest with packages": [{ "index.js": with_('import "@a/b/c.js";'), "package.json": "{}" }, ["index.js:2:8", /"@a\/b" is not installed; run `npm install @a\/b` in .*scoped-one-in-a-guest-with-packages\/$/]],
+  "a package that needs Node": [
+    { "index.js": with_('import "needy";'), "node_modules/needy/index.js": 'import { randomBytes } from "node:crypto"; export { randomBytes };', "node_modules/needy/package.json": '{"type":"module","main":"index.js"}' },
+    ["index.js:2:8", /the package "needy" does not work in a room: it imports Node's `node:crypto`.*crypto\.getRandomValues/],
+  ],
+  "a package that requires Node": [
+    { "index.js": with_('import { r } from "needy"; r;'), "node_modules/needy/index.js": 'exports.r = require("fs").readFileSync;' },
+    ["index.js:2:19", /the package "needy" does not work in a room: it imports Node's `fs`/],
+  ],
+  "async hook": [{ "index.js": with_("").replace("{}", "{ async onJoin() {} }") }, ["index.js:3:39", /^onJoin is async: hooks are synchronous; drop `async`/]],
+  "async message": [{ "index.js": ROOM.replace("{}", '{\n messages = {\n  "go-on": async () => 1 } }') }, ["index.js:4:3", /^messages\.go-on is async/]],
+  "generator timer": [{ "index.js": ROOM.replace("Room {}", "Room {\n timers = {\n  *tick() {} } }") }, ["index.js:4:3", /^timers\.tick is a generator.*drop `\*`/]],
+  "async view": [{ "index.js": ROOM.replace("Room {}", "Room {\n async view(s) { return s; } }") }, ["index.js:3:2", /^view is async/]],
+  "async migrate": [{ "index.js": ROOM.replace("Room {}", "Room {\n static async migrate(s) { return s; } }") }, ["index.js:3:2", /^static migrate is async/]],
+  "a throw of no error": [{ "index.js": with_('throw "words";') }, ["index.js:3:1", /^threw "words" while the component is built$/]],
+  "bad package.json": [{ "index.js": ROOM, "package.json": '{\n "main": "index.js",\n}' }, ["package.json:3:1", /^not JSON: .*; mend it, or delete it/]],
+  "a main that is not there": [{ "room.js": ROOM, "package.json": '{\n "main": "index.js" }' }, ["package.json:2:2", /`main` is "index\.js", and there is no such file; delete `main`/]],
+  "a main that is no text": [{ "room.js": ROOM, "package.json": '{"main": 5}' }, ["package.json:1:2", /`main` is 5/]],
+  "too much": [{ "index.js": with_('import { a } from "./a.js"; console.log(a);'), "a.js": `export const a = "${"1234567,".repeat(1_200_000)}";` }, ["index.js", /with all that it imports it has \d+\.\d MiB, and at most 8/]],
+};
+
+for (const [what, [files, ...mistakes]] of Object.entries(AUTHORS)) {
+  test(`${what}: its place and what to do`, async () => {
+    const folder = write(`${what.replace(/[^a-z]+/gi, "-").toLowerCase()}`, files);
+    const { ok, errors } = await built(folder);
+    assert.equal(ok, false);
+    const places = errors.map(({ file, line, column }) => [file.split(`${basename(folder)}/`)[1] ?? "", line, column].filter(Boolean).join(":"));
+    assert.deepEqual(places, mistakes.map(([place]) => place));
+    mistakes.forEach(([, words], n) => assert.match(errors[n].message, words));
+  });
+}
+
+/** What a package manager, an editor or a habit leaves in a folder, and builds all the same. */
+const FINE = {
+  "a byte order mark": [{ "index.js": `\ufeff${ROOM}`, "package.json": '\ufeff{"main": "index.js"}' }, []],
+  "a package of CommonJS by npm init": [{ "index.js": ROOM, "package.json": '{"main": "index.js", "type": "commonjs"}' }, []],
+  "a main beside an index": [{ "index.ts": ROOM, "board.js": "export const n = 1;", "package.json": '{\n "main": "board.js"}' }, [/package\.json:2:2: `main` is "board\.js" and not used: a guest begins with its index\.ts/]],
+  "a main that is the only one": [{ "lib/room.js": ROOM, "package.json": '{"main": "lib/room"}' }, []],
+  "two of them": [{ "index.ts": ROOM, "index.js": ROOM }, [/index\.ts: not used: index\.js comes first/]],
+  "files that import each other": [{ "index.js": with_('import { b } from "./b.js"; export const a = () => b;'), "b.js": 'import { a } from "./index.js"; export const b = () => a;' }, []],
+  "imported JSON": [{ "index.js": with_('import { a } from "./a.json"; import b from "./a.json" with { type: "json" }; a + b;'), "a.json": '\ufeff{"a":1}' }, []],
+  "a package that can do without Node": [{ "index.js": with_('import { r } from "able"; r;'), "node_modules/able/index.js": 'let c; try { c = require("crypto"); } catch { c = 0; }\nexports.r = c;' }, []],
+};
+
+for (const [what, [files, warnings]] of Object.entries(FINE)) {
+  test(`${what} is fine`, async () => {
+    const { ok, error, warnings: told } = await built(write(what.replace(/[^a-z]+/gi, "-").toLowerCase(), files));
+    assert.ok(ok, JSON.stringify(error));
+    assert.equal(told.length, warnings.length, told.join());
+    warnings.forEach((words, n) => assert.match(told[n], words));
+  });
+}
+
+test("what cannot be a guest where it is is named, and no link or empty folder stops the build", async () => {
+  const guests = write("odd", { "test/index.js": ROOM, "My_Room/index.js": ROOM, "buzzer.js": ROOM, "helper.js": "export const n = 1;", "empty": null });
+  symlinkSync("loop", join(guests, "loop"));
+  symlinkSync("nowhere", join(guests, "dangling"));
+  const told = [];
+  assert.equal(await buildAll({ guests, out: join(scratch, "odd-dist"), tell: (line) => told.push(line) }), false);
+  const said = Object.fromEntries(told.map(({ kind, error }) => [kind, error.message]));
+  assert.deepEqual(Object.keys(said).sort(), ["My_Room", "buzzer", "test"]);
+  assert.match(said.test, /a guest cannot be called "test".*rename the folder/);
+  assert.match(said.My_Room, /"My_Room" cannot be a kind: use 1 to 48 of a-z/);
+  assert.match(said.buzzer, /a guest is a folder: move this file to guests\/buzzer\/index\.js/);
+});
+
+test("a component says where its code is from, and names no path of the machine", async () => {
+  const { file } = await built(write("mapped", { "index.js": with_('import { n } from "./deep/n.js"; n();'), "deep/n.js": "export const n = () => 1;\n" }));
+  const [component] = readdirSync(join(scratch, "dist")).filter((name) => name === file).map((name) => readFileSync(join(scratch, "dist", name)));
+  const at = component.lastIndexOf("chorus:source-map") + "chorus:source-map".length;
+  const { version, sources } = JSON.parse(component.subarray(at).toString());
+  assert.equal(version, 3);
+  assert.deepEqual(sources.filter((source) => !source.startsWith("sdk/")), ["mapped/deep/n.js", "mapped/index.js"]);
+  assert.ok(!component.includes(scratch) && !component.includes(GUESTS));
+});
+
+function write(name, files) {
+  const folder = join(scratch, "authors", name);
+  mkdirSync(folder, { recursive: true });
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(text === null ? join(folder, path) : dirname(join(folder, path)), { recursive: true });
+    if (text !== null) writeFileSync(join(folder, path), text);
+  }
+  return folder;
+}

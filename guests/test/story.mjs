@@ -41,7 +41,7 @@ const cache = new Map();
 export async function scriptOf(kind) {
   if (!cache.has(kind)) {
     const guest = allGuests(GUESTS).find((known) => known.kind === kind);
-    cache.set(kind, new Script(`${(await bundle(entryOf(guest))).script}\nguest;`));
+    cache.set(kind, new Script(`${(await bundle(entryOf(guest).entry)).script}\nguest;`));
   }
   return cache.get(kind);
 }
@@ -283,7 +283,8 @@ const PARTS = {
 /** What the text of a call asks for. An error in it is thrown. */
 function effectsOf(text) {
   assert.equal(typeof text, "string");
-  if (text.startsWith("!")) throw text.slice(1);
+  // The log of the call that failed is behind the error.
+  if (text.startsWith("!")) throw text.slice(1).split("\x1e")[0];
   return text === "" ? [] : text.split("\x1e").map((effect) => {
     const [tag, ...parts] = effect.split("\x1f");
     if (tag === "broadcast") return { tag, val: { kind: parts[0], data: parts[1], except: parts.slice(2) } };

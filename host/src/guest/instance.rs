@@ -48,6 +48,8 @@ pub struct Instance {
     /// Bytes of memory when it had been opened.
     began_with: u64,
     poisoned: bool,
+    /// What the call that has failed had logged.
+    last_words: Vec<Effect>,
 }
 
 impl fmt::Debug for Instance {
@@ -70,7 +72,15 @@ impl Component {
             Failed::Full => InstantiateError::Full(self.max_instances()),
             Failed::Guest(error) => InstantiateError::Start(error),
         })?;
-        Ok(Instance { component: self.clone(), room, store, guest, began_with: 0, poisoned: false })
+        Ok(Instance {
+            component: self.clone(),
+            room,
+            store,
+            guest,
+            began_with: 0,
+            poisoned: false,
+            last_words: Vec::new(),
+        })
     }
 }
 
@@ -87,7 +97,7 @@ impl Instance {
         let (version, saved) = saved.map_or((0, ""), |saved| (saved.version, &saved.state));
         let said = run(self.guest.call_open(&mut self.store, &room, version, saved)).await;
         self.began_with = self.store.data().memory.used();
-        match translate::answer(self.leave(said, fuel)?) {
+        match self.answer(said, fuel)? {
             Ok(effects) => self.finish(&effects, fuel),
             Err(words) => Err(GuestError::Refused(words)),
         }
@@ -108,7 +118,7 @@ impl Instance {
         let (now, chance, told) = (at.now.0 as f64, translate::Chance::of(&at.seed), translate::told(event));
         let (event, who, what, data) = (told.event, told.who(), &told.what, told.data);
         let said = run(self.guest.call_handle(&mut self.store, now, chance.as_str(), event, who, what, data)).await;
-        match translate::answer(self.leave(said, fuel)?) {
+        match self.answer(said, fuel)? {
             Ok(effects) => self.finish(&effects, fuel),
             Err(words) => Err(Fault::Threw(words).into()),
         }
@@ -119,7 +129,7 @@ impl Instance {
         let fuel = self.component.manifest().config.budget.fuel_for_state();
         self.enter(None, fuel)?;
         let said = run(self.guest.call_save(&mut self.store)).await;
-        let saved = match translate::answer(self.leave(said, fuel)?) {
+        let saved = match self.answer(said, fuel)? {
             Ok(saved) => translate::saved(saved, self.component.manifest())?,
             Err(words) => return Err(Fault::Threw(words).into()),
         };
@@ -141,21 +151,40 @@ impl Instance {
         Ok(())
     }
 
-    /// After a call: a trap becomes a fault.
-    fn leave<T>(&mut self, said: wasmtime::Result<T>, fuel: u64) -> Result<T, GuestError> {
-        said.map_err(|error| {
-            let printed = self.store.data().take_printed();
-            self.debug_log(&printed);
-            fault::of_trap(&error, fuel, &printed)
-        })
+    /// After a call: what the guest answers, or the words of its error. A trap becomes a fault.
+    fn answer(&mut self, said: wasmtime::Result<String>, fuel: u64) -> Result<Result<String, Box<str>>, GuestError> {
+        match said {
+            Ok(said) => Ok(translate::answer(said, self.component.manifest()).map_err(|failed| {
+                self.last_words = self.store.data().take_printed();
+                self.last_words.extend(failed.log);
+                failed.words
+            })),
+            Err(error) => {
+                self.last_words = self.store.data().take_printed();
+                Err(fault::of_trap(&error, fuel, &self.last_words))
+            }
+        }
     }
 
     /// After a call that succeeded: its effects are checked.
     fn finish(&mut self, said: &str, fuel: u64) -> Result<Called, GuestError> {
         let printed = self.store.data().take_printed();
-        let effects = translate::effects(said, printed, self.component.manifest())?;
-        self.poisoned = false;
-        Ok(Called { effects, fuel: fuel - self.store.get_fuel().expect("fuel is on") })
+        let manifest = self.component.manifest();
+        match translate::effects(said, printed, manifest) {
+            Ok(effects) => {
+                self.poisoned = false;
+                Ok(Called { effects, fuel: fuel - self.store.get_fuel().expect("fuel is on") })
+            }
+            Err(fault) => {
+                self.last_words = translate::log_of_failed(said, manifest);
+                Err(fault.into())
+            }
+        }
+    }
+
+    /// What the call that failed has logged and printed: it has no effects to carry it.
+    pub fn take_last_words(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.last_words)
     }
 
     /// What was printed in a call that has no effects to carry it.

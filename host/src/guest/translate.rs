@@ -175,12 +175,28 @@ pub(crate) fn room_text(info: &RoomInfo) -> String {
     })
 }
 
-/// An answer of the guest's, or the words of its error.
-pub(crate) fn answer(said: String) -> Result<String, Box<str>> {
-    match said.strip_prefix('!') {
-        Some(words) => Err(shortened(words)),
-        None => Ok(said),
-    }
+/// An error of the guest's.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub words: Box<str>,
+    /// What the call had logged before it failed.
+    pub log: Vec<Effect>,
+}
+
+/// An answer of the guest's, or its error.
+pub(crate) fn answer(said: String, manifest: &Manifest) -> Result<String, Failed> {
+    let Some(failed) = said.strip_prefix('!') else { return Ok(said) };
+    let (words, log) = failed.split_once(END).unwrap_or((failed, ""));
+    Err(Failed { words: shortened(words), log: log_of_failed(log, manifest) })
+}
+
+/// The log lines of a call that failed. They are for its author: what else it asked for, or got wrong here, is nobody's.
+pub(crate) fn log_of_failed(said: &str, manifest: &Manifest) -> Vec<Effect> {
+    let mut checker = Checker { manifest, output: 0, rooms: 0, log: 0, log_cut: 0 };
+    let lines = said.split(END).map(Asked::of).filter(|asked| asked.name == "log");
+    let mut log: Vec<Effect> = lines.filter_map(|asked| checker.log(asked.parts().ok()?).ok()?).collect();
+    log.extend(checker.log_note());
+    log
 }
 
 /// Checks what one call asked for, and puts what the guest printed meanwhile in front of it.
