@@ -14,7 +14,7 @@ import { ABSENT } from "../guests/sdk/absent.js";
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 const source = (path) => readFileSync(join(ROOT, path), "utf8");
 
-const TABLES = { absent, budgets, imports, errors, options };
+const TABLES = { absent, bounds, budgets, imports, errors, options };
 
 /** What a room does not have, by what to use instead. */
 function absent() {
@@ -30,6 +30,16 @@ function budgets() {
     return [`\`${key}\``, number(normal), number(cap), said(comment)];
   });
   return table(["key", "default", "cap", "why"], rows);
+}
+
+/** The bounds on the JSON of a client's frame, from the constants and their comments. */
+function bounds() {
+  const bound = /((?:\/\/\/ .*\n)+)pub const \w+: usize = ([\d_]+);/g;
+  const rows = [...source("core/src/frame/bounds.rs").matchAll(bound)].map(([, comment, limit]) => {
+    const [what] = said(comment).split(/(?<=[.:]) /);
+    return [what.replace(/[.:]$/, ""), number(limit)];
+  });
+  return table(["what", "at most"], rows);
 }
 
 /** The closed list of WASI. */

@@ -10,10 +10,14 @@
 //! client can say what it has and get the rest. (A seat's numbers begin where the room's last seat ended, so they rise
 //! even for a session that leaves and comes again; its first frame is always a `room` frame.) `docs/protocol.md` is this page for strangers.
 
+mod bounds;
+
 use std::{
     fmt::{self, Write as _},
     sync::Arc,
 };
+
+pub use bounds::{MAX_DEPTH, MAX_EXTREME, MAX_MEMBERS, MAX_NAME, MAX_NAMES, MAX_NUMBER, MAX_VALUES};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -73,12 +77,14 @@ pub struct Msg {
     pub data: Json,
 }
 
-/// A text that is no frame of this protocol. The text is for the client's author.
+/// A text that is not taken as a frame. The message is for the client's author.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct BadFrame {
     /// The `id` of the message, when that much could be read.
     pub id: Option<u64>,
+    /// [`ErrorCode::BadFrame`], or [`ErrorCode::BadData`] where the frame is JSON that is beyond a bound.
+    pub code: ErrorCode,
     pub message: String,
 }
 
@@ -97,7 +103,11 @@ impl ClientFrame {
             #[serde(default, borrow)]
             data: Option<&'a RawValue>,
         }
-        let bad = |id, message: String| BadFrame { id, message };
+        let bad = |id, message: String| BadFrame { id, code: ErrorCode::BadFrame, message };
+        if !text.trim_start().starts_with('{') {
+            return Err(bad(None, "not a frame: expected an object".to_owned()));
+        }
+        bounds::check(text).map_err(|excess| beyond(text, excess))?;
         let raw: Raw<'_> = serde_json::from_str(text).map_err(|e| bad(None, format!("not a frame: {e}")))?;
         let id = raw.id.as_ref().and_then(serde_json::Number::as_u64).filter(|id| (1..=MAX_SEQ).contains(id));
         match raw.t.as_ref() {
@@ -119,6 +129,22 @@ impl ClientFrame {
                 Err(bad(id, format!("unknown frame {other:?}: expected hello or msg")))
             }
         }
+    }
+}
+
+/// The refusal of a frame that is beyond a bound. Its `id` is read without recursion.
+fn beyond(text: &str, excess: bounds::Excess) -> BadFrame {
+    #[derive(Deserialize)]
+    struct Numbered {
+        #[serde(default)]
+        id: Option<serde_json::Number>,
+    }
+    match serde_json::from_str::<Numbered>(text) {
+        Ok(Numbered { id }) => {
+            let id = id.as_ref().and_then(serde_json::Number::as_u64).filter(|id| (1..=MAX_SEQ).contains(id));
+            BadFrame { id, code: ErrorCode::BadData, message: excess.to_string() }
+        }
+        Err(error) => BadFrame { id: None, code: ErrorCode::BadFrame, message: format!("not a frame: {error}") },
     }
 }
 
@@ -274,6 +300,8 @@ pub fn edge_error(id: Option<u64>, code: ErrorCode, message: &str, retry_after_m
 pub enum ErrorCode {
     /// Not a frame of this protocol.
     BadFrame,
+    /// The frame is beyond a bound on its JSON: see the limits. No room has seen it, and its id is not used.
+    BadData,
     /// A frame that cannot come now: a message before `hello`, a second `hello`.
     BadOrder,
     /// The id is not above the highest that this session has used.
@@ -298,6 +326,7 @@ impl ErrorCode {
     pub fn as_str(self) -> &'static str {
         match self {
             ErrorCode::BadFrame => "bad_frame",
+            ErrorCode::BadData => "bad_data",
             ErrorCode::BadOrder => "bad_order",
             ErrorCode::StaleId => "stale_id",
             ErrorCode::NotInRoom => "not_in_room",
@@ -373,6 +402,7 @@ mod tests {
             (r#"{"t":"msg","id":1}"#, "needs a type"),
             (r#"{"t":"msg","id":1,"type":""}"#, "needs a type"),
             (r#"{"t":"msg","id":1,"type":"a","room":"x"}"#, "room is not an id"),
+            (r#"["msg",1,null,"a"]"#, "expected an object"),
             (r#"{"t":"hello","colour":"red"}"#, "unknown field"),
             (r#"{"t":"hello","last":{"x":1}}"#, "not an id"),
             (r#"{"t":"hello","last":{"0000000000000000000000000000000a":9007199254740992}}"#, "a seq above"),
@@ -380,6 +410,27 @@ mod tests {
         for (text, says) in cases {
             let error = ClientFrame::parse(text).expect_err(text);
             assert!(error.message.contains(says), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_frame_beyond_a_bound_is_refused_by_its_id_wherever_that_stands() {
+        let deep = format!("{}{}", "[".repeat(30_000), "]".repeat(30_000));
+        let keys = (0..2_500).map(|n| format!(r#""k{n}":0"#)).collect::<Vec<_>>().join(",");
+        for (text, id, code) in [
+            (format!(r#"{{"t":"msg","id":7,"type":"a","data":{deep}}}"#), Some(7), ErrorCode::BadData),
+            (format!(r#"{{"data":{deep},"t":"msg","type":"a","id":7}}"#), Some(7), ErrorCode::BadData),
+            (format!(r#"{{"t":"msg","id":7,"type":"a","nobody":{deep}}}"#), Some(7), ErrorCode::BadData),
+            (format!(r#"{{"t":"msg","id":7,"type":"a","data":{{{keys}}}}}"#), Some(7), ErrorCode::BadData),
+            (format!(r#"{{"t":{deep},"id":7}}"#), Some(7), ErrorCode::BadData),
+            (format!(r#"{{"t":"msg","id":{deep},"type":"a"}}"#), None, ErrorCode::BadFrame),
+            (r#"{"t":"msg","id":7,"type":"\ud800"}"#.to_owned(), Some(7), ErrorCode::BadData),
+            (r#"{"t":"msg","id":7,"type":"a","data":1e999}"#.to_owned(), Some(7), ErrorCode::BadData),
+            (r#"{"t":"hello","name":"\ud83d"}"#.to_owned(), None, ErrorCode::BadData),
+            (format!(r#"{{"t":"msg","id":7,"type":"a","data":{}"#, "[".repeat(60_000)), None, ErrorCode::BadFrame),
+        ] {
+            let bad = ClientFrame::parse(&text).expect_err("it is beyond a bound");
+            assert_eq!((bad.id, bad.code), (id, code), "{}", text.chars().take(60).collect::<String>());
         }
     }
 
