@@ -1,6 +1,6 @@
 //! What the client sends: at its rate, in its order, to a room that it is in.
 
-use super::{MAX_WAITING, Output, Phase, Session, seats::SeatState};
+use super::{MAX_HELD_BYTES, MAX_WAITING, Output, Phase, Session, WINDOW, close_reason, seats::SeatState};
 use crate::{
     command::RoomCommand,
     frame::{BadFrame, ClientFrame, CloseCode, ErrorCode, Msg},
@@ -46,8 +46,16 @@ impl Session {
         }
     }
 
+    /// A client that cannot even greet does so again in vain. One whose data is beyond a bound speaks the protocol: its
+    /// frames cost it its rate, and nothing else.
     fn on_bad_frame(&mut self, bad: BadFrame) {
-        self.refuse(bad.id, ErrorCode::BadFrame, &bad.message, None);
+        if matches!(self.phase, Phase::Greeting { .. }) {
+            return self.close(CloseCode::BadFrame, close_reason(&format!("no hello: {}", bad.message)));
+        }
+        self.refuse(bad.id, bad.code, &bad.message, None);
+        if bad.code != ErrorCode::BadFrame {
+            return;
+        }
         self.bad_in_a_row += 1;
         if self.bad_in_a_row >= MAX_BAD {
             self.close(CloseCode::BadFrame, "too many bad frames in a row");
@@ -86,21 +94,40 @@ impl Session {
         if msg.id <= seat.applied {
             return refusal(ErrorCode::Applied, "the room has applied this message; its reply is no longer kept");
         }
-        if seat.waiting.len() >= MAX_WAITING {
+        let behind = seat.sent() >= WINDOW && self.held_bytes() + msg.data.len() > MAX_HELD_BYTES;
+        if behind || seat.waiting.len() >= MAX_WAITING {
             let message = "too many messages wait for this room's answers";
             return Err(Refusal { code: ErrorCode::Unavailable, message, retry_after_ms: Some(RETRY_MS) });
         }
         Ok(seat.room)
     }
 
+    /// It goes to its room's channel at once, or when it is its turn: see [`WINDOW`].
     fn pass_on(&mut self, room: RoomId, msg: Msg) {
-        let Some(session) = self.id() else { return };
         self.high = msg.id;
         if let Some(seat) = self.seat_mut(room) {
             seat.waiting.push_back(msg.id);
+            seat.held.push_back(msg);
         }
-        let command = RoomCommand::Message { session, client_seq: msg.id, kind: msg.kind, data: msg.data };
-        self.outputs.push_back(Output::Append { room, command, id: Some(msg.id) });
+    }
+
+    /// Messages that have waited here for the answers to others follow them, in their order.
+    pub(super) fn send_held(&mut self) {
+        let Some(session) = self.id() else { return };
+        for at in 0..self.seats.len() {
+            let seat = &mut self.seats[at];
+            while seat.state == SeatState::Member
+                && seat.sent() < WINDOW
+                && let Some(msg) = seat.held.pop_front()
+            {
+                let command = RoomCommand::Message { session, client_seq: msg.id, kind: msg.kind, data: msg.data };
+                self.outputs.push_back(Output::Append { room: seat.room, command, id: Some(msg.id) });
+            }
+        }
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.seats.iter().flat_map(|seat| &seat.held).map(|msg| msg.data.len()).sum()
     }
 
     /// A message gets its answer from the edge. Anything else that a room was not told is told when the session
@@ -111,6 +138,7 @@ impl Session {
         };
         if let Some(seat) = self.seat_mut(room) {
             seat.waiting.retain(|waiting| *waiting != id);
+            seat.held.retain(|msg| msg.id != id);
         }
         let message = "the message could not be taken; it had no effect";
         self.refuse(Some(id), ErrorCode::Unavailable, message, Some(RETRY_MS));

@@ -17,8 +17,11 @@
 //!   has said that it is none. Whoever resumes asks every room that may have it.
 //! - **Repetitions do no harm:** requests of a room are told apart by their numbers, and its answers by the number of the
 //!   question.
+//! - **Fair channels:** at most [`WINDOW`] messages of a session are in a room's channel without an answer; the others wait
+//!   here, in their order. One that still waits when the connection ends was not applied, and is sent again by its client.
 //!
-//! Bounds: [`MAX_ROOMS`] seats, [`MAX_WAITING`] messages without an answer in each, a few remembered rooms and moves.
+//! Bounds: [`MAX_ROOMS`] seats, [`MAX_WAITING`] messages without an answer in each, [`MAX_HELD_BYTES`] of data that waits,
+//! a few remembered rooms and moves.
 
 mod messages;
 mod seats;
@@ -40,6 +43,15 @@ pub const MAX_ROOMS: usize = 8;
 
 /// Messages to one room that may wait for an answer.
 pub const MAX_WAITING: usize = 256;
+
+/// Messages of one session that may be in one room's channel without an answer. The others wait here, so that a member who
+/// sends many at once does not go before one who sends one: a channel is read in order. Eight at the default rate of 50 a
+/// second wait for nothing where an answer takes less than 160 ms.
+pub const WINDOW: usize = 8;
+
+/// Bytes of data that wait here, in all rooms together: four of the largest frames. Beyond it a message is answered with
+/// `unavailable`, as beyond [`MAX_WAITING`].
+pub const MAX_HELD_BYTES: usize = 256 * 1024;
 
 /// What a client may do, and for how long it may do nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -275,6 +287,7 @@ impl Session {
             Input::Unavailable => self.close(CloseCode::Unavailable, "this server cannot do its work now"),
             Input::Tick => self.on_tick(now),
         }
+        self.send_held();
     }
 
     /// The next thing to do, until there is none.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::{MAX_ROOMS, MAX_WAITING, Outgoing, Output, Phase, Session, Store};
 use crate::{
     command::{Answer, EdgeCommand, LeaveReason, Question, RoomCommand, Source, Target},
-    frame::{CloseCode, ErrorCode, FrameTag, RoomFrame},
+    frame::{CloseCode, ErrorCode, FrameTag, Msg, RoomFrame},
     ids::{RoomId, SessionId, Time},
     json::Json,
     planted::{Bug, planted},
@@ -43,6 +43,8 @@ pub(super) struct Seat {
     pub begins_after: u64,
     /// Ids of messages without an answer, rising.
     pub waiting: VecDeque<u64>,
+    /// The last of them: not in the log yet, since [`WINDOW`](super::WINDOW) others are.
+    pub held: VecDeque<Msg>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +105,21 @@ impl Seat {
             applied: 0,
             crossed: VecDeque::new(),
             waiting: VecDeque::new(),
+            held: VecDeque::new(),
         }
+    }
+
+    /// Ids of messages that wait here and are for an earlier stay: they wait no more.
+    fn take_held_up_to(&mut self, last: u64) -> Vec<u64> {
+        let taken: Vec<u64> = self.held.iter().map(|msg| msg.id).filter(|id| *id <= last).collect();
+        self.held.retain(|msg| msg.id > last);
+        self.waiting.retain(|id| !taken.contains(id));
+        taken
+    }
+
+    /// Messages that are in the log and have no answer.
+    pub fn sent(&self) -> usize {
+        self.waiting.len() - self.held.len()
     }
 
     /// Whether the client knows of it.
@@ -113,6 +129,7 @@ impl Seat {
 
     /// Answers come in the order of the messages, nearly always.
     fn on_answer(&mut self, id: u64) {
+        self.held.retain(|msg| msg.id != id);
         if self.waiting.front() == Some(&id) {
             self.waiting.pop_front();
         } else if let Some(at) = self.waiting.iter().position(|waiting| *waiting == id) {
@@ -332,6 +349,7 @@ impl Session {
         let mut seat = self.seats.remove(at);
         seat.left = false;
         seat.applied = seat.applied.max(ack);
+        seat.held.retain(|msg| msg.id > ack);
         while let Some(id) = seat.waiting.pop_front_if(|id| *id <= ack) {
             let message = "the room has applied this message; its reply is no longer kept";
             self.refuse(Some(id), ErrorCode::Applied, message, None);
@@ -410,6 +428,8 @@ impl Session {
         if seat.state == SeatState::Joining {
             seat.state = SeatState::Member;
             seat.begins_after = seat.joined.map_or(0, |(_, high)| high);
+            let earlier = seat.take_held_up_to(seat.begins_after);
+            self.refuse_unsent(earlier);
         }
         let Some(from) = from else { return };
         if let Some(asked) = self.expected_answer(from, room) {
@@ -450,7 +470,18 @@ impl Session {
         let Some(session) = self.id() else { return };
         let Some(seat) = self.seat_mut(room) else { return };
         seat.state = SeatState::Leaving;
+        let unsent = seat.held.len();
+        let unsent = seat.waiting.split_off(seat.waiting.len() - unsent);
+        seat.held = VecDeque::new();
         self.append(room, RoomCommand::Leave { session, reason: LeaveReason::Moved });
+        self.refuse_unsent(unsent);
+    }
+
+    /// What waited here for a room that the session leaves goes there no more.
+    fn refuse_unsent(&mut self, ids: impl IntoIterator<Item = u64>) {
+        for id in ids {
+            self.refuse(Some(id), ErrorCode::NotInRoom, "you left the room before it took this message", None);
+        }
     }
 
     fn refuse_move(&mut self, from: Source, reason: Box<str>, now: Time) {
@@ -499,11 +530,12 @@ impl Session {
         let joined = seat.joined.filter(|(number, _)| *number > question);
         let later = |id: &u64| joined.is_some_and(|(_, high)| *id > high);
         let (kept, lost) = seat.waiting.drain(..).partition(later);
-        seat.waiting = lost;
+        let (held, dropped) = seat.held.drain(..).partition(|msg| later(&msg.id));
+        (seat.waiting, seat.held) = (lost, dropped);
         self.vacate(room, reason);
         self.add_seat(room, now);
         if let Some(seat) = self.seat_mut(room) {
-            (seat.since, seat.waiting, seat.joined) = (question + 1, kept, joined);
+            (seat.since, seat.waiting, seat.held, seat.joined) = (question + 1, kept, held, joined);
         }
     }
 
@@ -517,8 +549,9 @@ impl Session {
     /// The client is out of a room, and what it had to say there is answered.
     fn vacate(&mut self, room: RoomId, reason: LeaveReason) {
         let Some(at) = self.seats.iter().position(|seat| seat.room == room) else { return };
-        let seat = self.seats.remove(at);
+        let mut seat = self.seats.remove(at);
         self.end_moves_from(room);
+        let unsent = seat.waiting.split_off(seat.sent());
         let mut seen = seat.seen;
         if seat.synced && !seat.left {
             self.send_left(room, seen, reason);
@@ -535,6 +568,7 @@ impl Session {
         for id in seat.waiting {
             self.refuse(Some(id), code, message, None);
         }
+        self.refuse_unsent(unsent);
         self.past.retain(|past| past.room != room);
         self.past.push_back(Past { room, seen, crossed: seat.crossed });
         if self.past.len() > REMEMBERED {

@@ -225,9 +225,8 @@ fn a_message_that_the_log_does_not_take_is_answered() {
 fn a_client_that_is_too_fast_is_told_to_wait_and_then_closed() {
     let mut story = Story::in_lobby();
     for id in 2..=100 {
-        story.say(id, None);
+        story.say_and_hear(id);
     }
-    assert_eq!(story.outputs().len(), 99, "and the hello");
     story.say(101, None);
     story.expect_error(Some(101), "rate_limited");
     story.wait(50);
@@ -237,6 +236,97 @@ fn a_client_that_is_too_fast_is_told_to_wait_and_then_closed() {
         story.say(id, None);
     }
     story.expect_close(CloseCode::RateLimited);
+}
+
+/// A room's channel is read in order: of one member's many, most wait here.
+#[test]
+fn few_messages_of_a_session_are_in_a_channel_at_once_and_the_others_follow_in_their_order() {
+    let mut story = Story::in_lobby();
+    (1..=20).for_each(|id| story.say(id, None));
+    assert_eq!(story.outputs(), (1..=8).map(|id| message(LOBBY, id)).collect::<Vec<_>>());
+    story.reply(LOBBY, 2, 1);
+    story.expect_seq(2);
+    assert_eq!(story.outputs(), [message(LOBBY, 9)]);
+    story.reply(LOBBY, 3, 2);
+    story.reply(LOBBY, 4, 3);
+    story.expect_seq(3);
+    assert_eq!(story.next(), message(LOBBY, 10));
+    story.expect_seq(4);
+    assert_eq!(story.outputs(), [message(LOBBY, 11)]);
+    story.deliver(LOBBY, 9, RoomFrame::room(LOBBY, &Kind::lobby(), 11, &Json::null()));
+    let appended: Vec<_> = story.outputs().into_iter().filter(|one| matches!(one, Output::Append { .. })).collect();
+    assert_eq!(appended, (12..=19).map(|id| message(LOBBY, id)).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_message_that_the_log_does_not_take_makes_way_for_the_next() {
+    let mut story = Story::in_lobby();
+    (1..=9).for_each(|id| story.say(id, None));
+    story.outputs();
+    story.on(Input::NotAppended { room: LOBBY, id: Some(3) });
+    story.expect_error(Some(3), "unavailable");
+    assert_eq!(story.outputs(), [message(LOBBY, 9)]);
+}
+
+#[test]
+fn what_waits_for_a_room_that_the_session_leaves_is_answered_once_and_goes_nowhere() {
+    let mut story = Story::in_lobby();
+    story.ask_move(GAME, number(9));
+    story.on(Input::Stored { room: GAME, done: true });
+    (1..=10).for_each(|id| story.say(id, Some(LOBBY)));
+    story.outputs();
+    story.admitted(GAME, number(9));
+    assert_eq!(story.next(), leave(LOBBY, LeaveReason::Moved));
+    story.expect_error(Some(9), "not_in_room");
+    story.expect_error(Some(10), "not_in_room");
+    (1..=8).for_each(|id| story.reply(LOBBY, id + 1, id));
+    story.deliver(LOBBY, 10, RoomFrame::left(LOBBY, "moved"));
+    story.leave(LOBBY);
+    let outputs = story.outputs();
+    let errors = outputs.iter().filter(|one| matches!(one, Output::Send(Outgoing::Text(_)))).count();
+    let appended = outputs.iter().filter(|one| matches!(one, Output::Append { .. })).count();
+    assert_eq!((errors, appended), (0, 0), "{outputs:?}");
+}
+
+#[test]
+fn what_waits_when_a_room_says_that_the_session_is_out_is_answered_once() {
+    let mut story = Story::in_lobby();
+    (1..=10).for_each(|id| story.say(id, None));
+    story.outputs();
+    story.leave_as(LOBBY, LeaveReason::TimedOut);
+    assert_eq!(text(&story.next()), RoomFrame::left(LOBBY, "timed out").with_seq(2));
+    (1..=10).for_each(|id| story.expect_error(Some(id), "not_in_room"));
+    assert_eq!(story.outputs(), [Output::Store(Store::Leave(ANA, LOBBY)), Output::Store(Store::Join(ANA, LOBBY))]);
+}
+
+/// The room has not seen them: the client sends them again when it is back.
+#[test]
+fn what_waits_when_the_connection_is_lost_does_not_follow_its_drop() {
+    let mut story = Story::in_lobby();
+    (1..=10).for_each(|id| story.say(id, None));
+    story.outputs();
+    story.on(Input::Lost { code: 1006 });
+    assert_eq!(story.outputs(), [drop_from(LOBBY, 1006), Output::Store(Store::Disconnected(ANA))]);
+}
+
+#[test]
+fn what_waits_is_bounded_in_number_and_in_bytes() {
+    let mut story = Story::in_lobby();
+    story.session.limits.burst = 1_000;
+    story.session.tokens = 1_000_000;
+    (1..=256).for_each(|id| story.say(id, None));
+    assert_eq!(story.outputs().len(), WINDOW);
+    story.say(257, None);
+    story.expect_error(Some(257), "unavailable");
+
+    let mut story = Story::in_lobby();
+    let large = Json::of(&"x".repeat(60_000));
+    (1..=13).for_each(|id| story.say_data(id, large.clone()));
+    assert_eq!(story.outputs().iter().filter(|one| matches!(one, Output::Append { .. })).count(), WINDOW);
+    let waiting = story.session.seat(LOBBY).expect("it is there").waiting.len();
+    assert_eq!(waiting, 12, "four frames wait");
+    story.say_data(13, Json::null());
+    assert_eq!(story.outputs(), [], "its id was not used, and a small one finds room");
 }
 
 #[test]
@@ -252,6 +342,26 @@ fn ten_bad_frames_in_a_row_are_enough() {
         story.frame("{}");
     }
     story.expect_close(CloseCode::BadFrame);
+}
+
+#[test]
+fn data_beyond_a_bound_is_answered_each_time_and_closes_nothing() {
+    let mut story = Story::in_lobby();
+    for id in 1..=30 {
+        story.frame(&format!(r#"{{"t":"msg","id":{id},"type":"a","data":"\ud800"}}"#));
+        story.expect_error(Some(id), "bad_data");
+    }
+    story.say(1, None);
+    assert_eq!(story.outputs(), [message(LOBBY, 1)], "the id was not used");
+}
+
+#[test]
+fn a_client_that_cannot_greet_is_sent_away_for_good() {
+    for hello in [r#"{"t":"hello","name":"half an emoji \ud83d"}"#, r#"{"t":"hello","name":5}"#, "hello", "{}"] {
+        let mut story = Story::begin();
+        story.frame(hello);
+        story.expect_close(CloseCode::BadFrame);
+    }
 }
 
 // ---- frames ----
@@ -818,6 +928,21 @@ impl Story {
 
     fn frame(&mut self, text: &str) {
         self.on(Input::Frame(ClientFrame::parse(text)));
+    }
+
+    /// A message to the lobby, and its reply.
+    fn say_and_hear(&mut self, id: u64) {
+        self.say(id, None);
+        self.reply(LOBBY, id, id);
+        self.outputs();
+    }
+
+    fn reply(&mut self, room: RoomId, seq: u64, id: u64) {
+        self.deliver(room, seq, RoomFrame::reply(room, id, &Json::null()));
+    }
+
+    fn say_data(&mut self, id: u64, data: Json) {
+        self.on(Input::Frame(Ok(ClientFrame::Msg(Msg { id, room: None, kind: "hi".into(), data }))));
     }
 
     fn say(&mut self, id: u64, room: Option<RoomId>) {
