@@ -1,0 +1,48 @@
+// What a member sees that has followed patches, what one sees that comes later, and what the script's JSON.stringify
+// wrote: one text.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { WebSocket } from "ws";
+
+import { Chorus } from "../../../clients/js/chorus.js";
+import { Server } from "../server.mjs";
+
+const STEPS = 400;
+
+let server;
+before(async () => {
+  server = await Server.start({ args: ["--fixtures", "--lobby", "random-documents", "--rate", "100000"] });
+});
+after(() => server?.stop());
+
+test("any state is shown as it is, in patches and as a whole", { timeout: 120_000 }, async () => {
+  const seen = { patch: 0, whole: 0 };
+  const ana = await join("Ana", seen);
+  for (let step = 1; step <= STEPS; step++) {
+    const text = await ana.send("change");
+    // The reply is the last of a message's frames.
+    assert.equal(JSON.stringify(ana.room.view), text, `step ${step}`);
+    if (step % 20 !== 0) continue;
+    const later = await join("Ana", {});
+    assert.equal(JSON.stringify(later.room.view), text, `whoever comes after step ${step}`);
+    later.close();
+  }
+  assert.ok(seen.patch > STEPS / 2 && seen.whole < seen.patch, `they are patches: ${JSON.stringify(seen)}`);
+  ana.close();
+});
+
+/** A client in the room. Counts the patches that came, and those of them that replaced everything. */
+function join(name, seen) {
+  const client = new Chorus(`${server.url.replace(/^http/, "ws")}/ws`, { name, WebSocket, storage: null });
+  client.on("frame", ({ frame }) => {
+    if (frame.t === "patch") seen[frame.ops.some(({ path }) => path === "") ? "whole" : "patch"] += 1;
+  });
+  return new Promise((resolve, reject) => {
+    client.on("disconnected", ({ reason }) => reject(new Error(reason)));
+    client.on("error", reject);
+    client.on("room", () => resolve(client));
+    client.connect();
+  });
+}
