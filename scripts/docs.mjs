@@ -75,6 +75,7 @@ function options(file) {
 /** Defaults that stand elsewhere than in the flag itself. */
 const ELSEWHERE = {
   "Limits::default().per_second": "`50`",
+  "Limits::default().compute_ms": "`100`",
   "guest::Options::MAX_INSTANCES": "`4096`",
   "24.0 * 3600.0": "`86400`",
   fsync: "`background`",

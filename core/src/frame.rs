@@ -308,7 +308,7 @@ pub enum ErrorCode {
     StaleId,
     /// The session is not in that room.
     NotInRoom,
-    /// More messages than the session may send; try again after `retryAfterMs`.
+    /// More messages than the session may send, or messages that cost too much computing; try again after `retryAfterMs`.
     RateLimited,
     /// The room has no handler for this type.
     UnknownType,

@@ -19,7 +19,7 @@ use chorus_core::{
 use chorus_store::Store;
 use tokio::{sync::Notify, time::Instant};
 
-use crate::{Options, counts::Counts, line::Line, watch::Watch};
+use crate::{Options, counts::Counts, debts::Debts, line::Line, watch::Watch};
 
 #[derive(Debug)]
 pub(crate) struct Hub {
@@ -31,6 +31,7 @@ pub(crate) struct Hub {
     places: Mutex<Places>,
     lines: Mutex<HashMap<ConnectionId, Arc<Line>>>,
     sessions: Mutex<HashMap<SessionId, Arc<Line>>>,
+    debts: Mutex<Debts>,
     next: AtomicU32,
     draining: AtomicBool,
     /// A connection is gone, or a task that finishes its work.
@@ -70,6 +71,7 @@ impl Hub {
             places: Mutex::default(),
             lines: Mutex::default(),
             sessions: Mutex::default(),
+            debts: Mutex::default(),
             next: AtomicU32::new(1),
             draining: AtomicBool::new(false),
             gone: Notify::new(),
@@ -188,6 +190,18 @@ impl Hub {
 
     pub fn sessions(&self) -> usize {
         lock(&self.sessions).len()
+    }
+
+    /// What a session owes that comes back: by its connection of now, or by its last.
+    pub fn debt(&self, session: SessionId) -> u64 {
+        let now = self.now();
+        let left = lock(&self.debts).take(session, now, &self.options.limits);
+        self.line_of(session).map_or(left, |line| line.owed(now))
+    }
+
+    /// A session's connection is gone, and it owes this.
+    pub fn leave_debt(&self, session: SessionId, owed: u64) {
+        lock(&self.debts).leave(session, owed, self.now(), &self.options.limits);
     }
 
     // ---- the log ----

@@ -80,8 +80,8 @@ async fn find_or_open(hub: &Hub, hello: &Hello) -> Result<Result<Opened, Refused
                 // Its promise is not waited for: if the command is lost, that edge finds out with its next write.
                 drop(hub.bus.send_edge(&edge, EdgeCommand::Replaced { session: found.session }));
             }
-            let recovered = Some(found.rooms);
-            return Ok(Ok(Opened { session: found.session, player: found.player, resume, recovered }));
+            let (owed, recovered) = (hub.debt(found.session), Some(found.rooms));
+            return Ok(Ok(Opened { session: found.session, player: found.player, resume, owed, recovered }));
         }
     }
     let player = match identify(hello) {
@@ -91,7 +91,7 @@ async fn find_or_open(hub: &Hub, hello: &Hello) -> Result<Result<Opened, Refused
     let session = SessionId(u128::from_be_bytes(random()));
     let row = SessionRow { id: session, player: player.clone(), edge, resume_hash: hash(&resume) };
     hub.store.open_session(row, RoomId::LOBBY).await?;
-    Ok(Ok(Opened { session, player, resume, recovered: None }))
+    Ok(Ok(Opened { session, player, resume, owed: 0, recovered: None }))
 }
 
 /// All that is kept of a token.

@@ -17,6 +17,7 @@
 mod accept;
 mod connection;
 mod counts;
+mod debts;
 mod dispatch;
 mod http;
 mod hub;

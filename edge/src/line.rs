@@ -99,12 +99,14 @@ impl Line {
             self.carry_out(&mut inner, hub, output, now);
         }
         let over = inner.session.is_over();
+        let owed = inner.session.owed(now);
         let waker = if inner.outbox.is_empty() { None } else { inner.waker.take() };
         drop(inner);
         if let Some(waker) = waker {
             waker.wake();
         }
         if let (true, Some(session)) = (over, session) {
+            hub.leave_debt(session, owed);
             hub.unregister(session, self);
         }
     }
@@ -178,6 +180,11 @@ impl Line {
 
     pub fn session(&self) -> Option<SessionId> {
         self.lock().session.id()
+    }
+
+    /// What its session owes for computing.
+    pub fn owed(&self, now: Time) -> u64 {
+        self.lock().session.owed(now)
     }
 
     pub fn not_appended(self: &Arc<Self>, hub: &Arc<Hub>, room: RoomId, id: Option<u64>) {

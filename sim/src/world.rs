@@ -588,7 +588,7 @@ impl World {
             }
         }
         let player = Identity { id: session.to_string().into(), name: "Ana".into() };
-        let opened = Opened { session, player, resume: new.to_string(), recovered };
+        let opened = Opened { session, player, resume: new.to_string(), owed: 0, recovered };
         self.input(edge, connection, Input::Opened(opened));
     }
 

@@ -82,6 +82,10 @@ pub struct Options {
     /// Frames that one session may send per second, in the long run; twice as many at once
     #[arg(long, env = "CHORUS_RATE", value_name = "N", default_value_t = Limits::default().per_second)]
     rate: u32,
+    /// Milliseconds of a host's processor that the messages of one session may cost per second, in the long run; ten
+    /// times as much at once
+    #[arg(long, env = "CHORUS_COMPUTE_RATE", value_name = "MS", default_value_t = Limits::default().compute_ms)]
+    compute_rate: u32,
     /// Connections at once
     #[arg(long, env = "CHORUS_MAX_CONNECTIONS", value_name = "N", default_value_t = 100_000)]
     max_connections: usize,
@@ -254,7 +258,12 @@ async fn open_edge(
         chorus_monitor::clean_up(dead, placement::Role::Edge, bus, store).await?;
     }
     let listen = SocketAddr::new(options.listen, options.port);
-    let limits = Limits { per_second: options.rate, burst: options.rate.saturating_mul(2), ..Limits::default() };
+    let limits = Limits {
+        per_second: options.rate,
+        burst: options.rate.saturating_mul(2),
+        compute_ms: options.compute_rate,
+        ..Limits::default()
+    };
     let edge = chorus_edge::Options {
         origins: options.origins.clone(),
         limits,

@@ -33,7 +33,7 @@ impl Session {
         }
         match frame {
             Ok(ClientFrame::Hello(hello)) => self.on_hello(hello),
-            Ok(ClientFrame::Msg(msg)) => self.on_msg(msg),
+            Ok(ClientFrame::Msg(msg)) => self.on_msg(msg, now),
             Err(bad) => return self.on_bad_frame(bad),
         }
         self.bad_in_a_row = 0;
@@ -62,11 +62,12 @@ impl Session {
         }
     }
 
-    fn on_msg(&mut self, msg: Msg) {
+    fn on_msg(&mut self, msg: Msg, now: Time) {
         if msg.id > self.high && msg.room.is_some_and(|room| self.has_crossed(room, msg.id)) {
             return;
         }
         match self.room_for(&msg) {
+            Ok(_) if self.slow_down(msg.id, now) => {}
             Ok(room) => self.pass_on(room, msg),
             Err(Refusal { code, message, retry_after_ms }) => self.refuse(Some(msg.id), code, message, retry_after_ms),
         }

@@ -5,7 +5,7 @@
 //! the store knows. It is handed inputs with the time, and says what to do with [`Session::poll_output`]. It never
 //! waits, reads no clock and draws no randomness.
 //!
-//! What to read in: this file drives and greets; `messages` takes what the client sends; `seats` holds the rooms that
+//! What to read in: this file drives and greets; `messages` takes what the client sends; `spending` slows one that costs too much; `seats` holds the rooms that
 //! the session is in, passes their frames on, and moves it between them.
 //!
 //! What it guarantees:
@@ -25,12 +25,14 @@
 
 mod messages;
 mod seats;
+mod spending;
 #[cfg(test)]
 mod tests;
 
 use std::{borrow::Cow, collections::VecDeque};
 
 use seats::{Move, Past, Seat};
+use spending::Spending;
 
 use crate::{
     command::{EdgeCommand, Player, RoomCommand, Target},
@@ -60,6 +62,9 @@ pub struct Limits {
     pub per_second: u32,
     /// Frames at once. As many again are refused one by one; after those the connection is closed.
     pub burst: u32,
+    /// Milliseconds of a host's processor that a session's messages may cost per second, in the long run; ten times as much
+    /// at once. A tenth of a core: 50 moves of tic-tac-toe a second cost 3 to 15 ms.
+    pub compute_ms: u32,
     /// How long a client may take for its `hello`, in milliseconds.
     pub hello_ms: u64,
     /// The time between two pings, in milliseconds. A client that says nothing through two of them is lost.
@@ -68,7 +73,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { per_second: 50, burst: 100, hello_ms: 10_000, ping_ms: 20_000 }
+        Limits { per_second: 50, burst: 100, compute_ms: 100, hello_ms: 10_000, ping_ms: 20_000 }
     }
 }
 
@@ -96,6 +101,7 @@ pub struct Session {
     /// Thousandths of frames that may come now. Below zero when the client went on after it was told to wait.
     tokens: i64,
     refilled: Time,
+    spending: Spending,
     bad_in_a_row: u32,
     /// The client has not yet shown that it knows its new resume token.
     unconfirmed: bool,
@@ -170,6 +176,8 @@ pub struct Opened {
     pub player: Player,
     /// The token that takes it up again, once.
     pub resume: String,
+    /// What it owes for computing, as far as this edge knows: [`Session::owed`] of its connection before.
+    pub owed: u64,
     /// The rooms that it may be in, in the order of joining, when it was taken up. A new one is stored as a member of
     /// the lobby, and nowhere told.
     pub recovered: Option<Vec<RoomId>>,
@@ -254,6 +262,7 @@ impl Session {
             reached: 0,
             tokens: i64::from(limits.burst) * 1000,
             refilled: now,
+            spending: Spending::default(),
             bad_in_a_row: 0,
             unconfirmed: false,
             next_ping: now.plus(limits.ping_ms),
@@ -334,7 +343,8 @@ impl Session {
             Phase::Opening { last } => std::mem::take(last),
             _ => Vec::new(),
         };
-        let Opened { session, player, resume, recovered } = opened;
+        let Opened { session, player, resume, owed, recovered } = opened;
+        self.bring(owed, now);
         let welcome = Welcome {
             session: session.to_string(),
             resume: &resume,

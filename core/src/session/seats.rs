@@ -276,10 +276,8 @@ impl Session {
                 self.on_refused(room, question.number, from, reason, now);
             }
             EdgeCommand::Replaced { .. } => self.on_replaced(),
-            EdgeCommand::Kick { .. }
-            | EdgeCommand::Deliver { .. }
-            | EdgeCommand::Spent { .. }
-            | EdgeCommand::Resumed { .. } => {}
+            EdgeCommand::Spent { micros, .. } => self.spend(u64::from(micros), now),
+            EdgeCommand::Kick { .. } | EdgeCommand::Deliver { .. } | EdgeCommand::Resumed { .. } => {}
         }
     }
 

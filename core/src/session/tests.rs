@@ -345,6 +345,50 @@ fn ten_bad_frames_in_a_row_are_enough() {
 }
 
 #[test]
+fn a_session_whose_messages_cost_too_much_is_slowed_until_it_has_paid() {
+    let mut story = Story::in_lobby();
+    story.spent(1_000_000);
+    story.say_and_hear(1);
+    story.spent(50_000);
+    story.say(2, None);
+    let error = text(&story.next());
+    assert!(error.contains(r#""code":"rate_limited""#) && error.contains(r#""retryAfterMs":501"#), "{error}");
+    // The message that was refused has cost 10 ms.
+    story.now = story.now.plus(601);
+    story.say(2, None);
+    assert_eq!(story.outputs(), [message(LOBBY, 2)]);
+}
+
+#[test]
+fn a_session_that_goes_on_after_it_was_slowed_is_closed_and_owes_as_much_when_it_is_back() {
+    let mut story = Story::in_lobby();
+    story.session.limits.burst = 1_000;
+    story.session.tokens = 1_000_000;
+    story.spent(1_050_000);
+    (1..=96).for_each(|id| story.say(id, None));
+    story.expect_close(CloseCode::RateLimited);
+    let owed = story.session.owed(story.now);
+    assert_eq!(owed, 2_010_000);
+    assert_eq!(story.session.owed(story.now.plus(10_000)), 1_010_000, "it pays by the time");
+
+    let mut story = Story::begin();
+    story.frame(r#"{"t":"hello","resume":"x"}"#);
+    story.on(Input::Opened(Opened { owed: owed - 900_000, ..resumed(&[LOBBY]) }));
+    story.on(Input::Pong);
+    story.outputs();
+    story.say(1, Some(LOBBY));
+    story.expect_error(Some(1), "rate_limited");
+}
+
+#[test]
+fn what_another_connection_has_spent_is_not_owed_by_this_one() {
+    let mut story = Story::in_lobby();
+    story.command(EdgeCommand::Spent { session: ANA, connection: BEFORE, micros: 9_000_000 });
+    story.say(1, None);
+    assert_eq!(story.outputs(), [message(LOBBY, 1)]);
+}
+
+#[test]
 fn data_beyond_a_bound_is_answered_each_time_and_closes_nothing() {
     let mut story = Story::in_lobby();
     for id in 1..=30 {
@@ -941,6 +985,10 @@ impl Story {
         self.deliver(room, seq, RoomFrame::reply(room, id, &Json::null()));
     }
 
+    fn spent(&mut self, micros: u32) {
+        self.command(EdgeCommand::Spent { session: ANA, connection: HERE, micros });
+    }
+
     fn say_data(&mut self, id: u64, data: Json) {
         self.on(Input::Frame(Ok(ClientFrame::Msg(Msg { id, room: None, kind: "hi".into(), data }))));
     }
@@ -1037,7 +1085,7 @@ fn player() -> Player {
 }
 
 fn new_session() -> Opened {
-    Opened { session: ANA, player: player(), resume: "token".into(), recovered: None }
+    Opened { session: ANA, player: player(), resume: "token".into(), owed: 0, recovered: None }
 }
 
 fn resumed(rooms: &[RoomId]) -> Opened {

@@ -1,0 +1,71 @@
+//! What sessions owe for computing while they have no connection here, so that a new one does not begin without debts.
+
+use std::collections::HashMap;
+
+use chorus_core::{
+    ids::{SessionId, Time},
+    session::Limits,
+};
+
+/// Sessions that are remembered. To owe something each must have used a host for a tenth of a second, and it is forgotten when it has
+/// paid, at most 20 seconds later; so this many are hardly ever reached. Beyond it the one that owes least is forgotten.
+const DEBTORS: usize = 4_096;
+
+/// Less than this is not remembered, in microseconds.
+const SMALL: u64 = 100_000;
+
+#[derive(Debug, Default)]
+pub(crate) struct Debts(HashMap<SessionId, (u64, Time)>);
+
+impl Debts {
+    pub fn leave(&mut self, session: SessionId, owed: u64, now: Time, limits: &Limits) {
+        if owed < SMALL {
+            return;
+        }
+        let left = |(owed, since): (u64, Time)| owed.saturating_sub(limits.paid_in(now.since(since)));
+        self.0.insert(session, (owed, now));
+        if self.0.len() > DEBTORS {
+            self.0.retain(|_, debt| left(*debt) > 0);
+        }
+        if self.0.len() > DEBTORS
+            && let Some(least) = self.0.iter().min_by_key(|(_, debt)| left(**debt)).map(|(session, _)| *session)
+        {
+            self.0.remove(&least);
+        }
+    }
+
+    pub fn take(&mut self, session: SessionId, now: Time, limits: &Limits) -> u64 {
+        let debt = self.0.remove(&session);
+        debt.map_or(0, |(owed, since)| owed.saturating_sub(limits.paid_in(now.since(since))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_debt_is_paid_by_time_and_taken_once() {
+        let (limits, now) = (Limits::default(), Time(1_000));
+        let mut debts = Debts::default();
+        debts.leave(SessionId(1), 500_000, now, &limits);
+        debts.leave(SessionId(2), 50_000, now, &limits);
+        assert_eq!(debts.take(SessionId(1), now.plus(1_000), &limits), 400_000);
+        assert_eq!(debts.take(SessionId(1), now.plus(1_000), &limits), 0);
+        assert_eq!(debts.take(SessionId(2), now, &limits), 0, "too little to remember");
+    }
+
+    #[test]
+    fn of_too_many_debtors_the_one_that_owes_least_is_forgotten() {
+        let (limits, now) = (Limits::default(), Time(1_000));
+        let mut debts = Debts::default();
+        debts.leave(SessionId(1), 200_000, now, &limits);
+        (0..DEBTORS).for_each(|n| debts.leave(SessionId(2 + n as u128), 300_000, now, &limits));
+        assert_eq!(debts.take(SessionId(1), now, &limits), 0);
+        assert_eq!(debts.take(SessionId(2), now, &limits), 300_000);
+        assert_eq!(debts.0.len(), DEBTORS - 1);
+        debts.leave(SessionId(1), 200_000, now.plus(60_000), &limits);
+        debts.leave(SessionId(2), 200_000, now.plus(60_000), &limits);
+        assert_eq!(debts.0.len(), 2, "the others have paid");
+    }
+}
