@@ -85,7 +85,10 @@ function showConnection() {
   const [state, text] = connection();
   $("connection").dataset.state = state;
   say($("connection"), text);
+  $("retry").hidden = client.state !== "waiting";
 }
+
+$("retry").addEventListener("click", () => client.retryNow());
 
 function connection() {
   const inSeconds = Math.ceil((retryAt - Date.now()) / 1000);

@@ -1,4 +1,4 @@
-//! An error in words, for a terminal.
+//! Words for a terminal: errors to it, and a time from it.
 
 /// The error and its causes. Many of them say their cause themselves, for logs that have but one line; that is not said
 /// again.
@@ -14,8 +14,27 @@ pub(crate) fn of(error: &anyhow::Error) -> String {
     said
 }
 
+/// `--ping`: below a tenth of a second, a connection would be lost by a pause of its network; above ten minutes nobody
+/// would notice that it is.
+pub(crate) fn ping_ms(text: &str) -> Result<u64, String> {
+    let seconds: f64 = text.parse().map_err(|_| format!("{text:?} is no number of seconds"))?;
+    if !(0.1..=600.0).contains(&seconds) {
+        return Err("it is from 0.1 to 600 seconds".to_owned());
+    }
+    Ok((seconds * 1000.0).round() as u64)
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_ping_is_some_seconds() {
+        assert_eq!(super::ping_ms("8"), Ok(8_000));
+        assert_eq!(super::ping_ms("0.25"), Ok(250));
+        for bad in ["", "x", "0", "-1", "NaN", "inf", "601"] {
+            assert!(super::ping_ms(bad).is_err(), "{bad}");
+        }
+    }
+
     use anyhow::{Context, anyhow};
 
     #[test]

@@ -104,6 +104,7 @@ export interface Options {
   stableMs?: number;
   connectMs?: number;
   answerMs?: number;
+  probeMs?: number;
   limit?: number;
 }
 
@@ -126,6 +127,8 @@ export declare class Chorus {
   readonly resends: number;
   on<Name extends keyof ChorusEvents>(name: Name, listener: Listener<ChorusEvents[Name]>): () => void;
   connect(): void;
+  /** Does not wait for the next attempt; a connection that is there is asked whether it lives. */
+  retryNow(): void;
   close(): void;
   /** To be called when not connected. */
   forget(name?: string | null): void;

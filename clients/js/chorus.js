@@ -9,6 +9,9 @@
  * The protocol is `v1.json.chorus` (docs/protocol.md). What this file adds to it:
  * - A lost connection comes back by itself, and the session with it: the same rooms, the frames that were missed, and
  *   every message without an answer again under its old id, so that it is applied once.
+ * - A connection can die without a word. When nothing has come for `pingMs` (the server's, in `welcome`), the client asks, and
+ *   gives the connection up when nothing comes for half of that: it is on its way back within 1.5 x `pingMs`. It asks at once,
+ *   with a short deadline, when the page or the network comes back.
  * - Frames are counted by `seq`. One that was seen is dropped. A missing one is a bug of the server: it is counted in
  *   `gaps`, told by an `error` event, and the client connects again to get what it missed.
  * - A `send` ends with the reply, or with a `ChorusError`. A refusal by the room has the server's code; the client's own:
@@ -26,11 +29,23 @@ const PROTOCOL = "v1.json.chorus";
 /** Close codes of ours to a server. It sees a dropped session that comes back. */
 const CLOSED_GAP = 3001;
 const CLOSED_SILENT = 3002;
+/** Of the server: too many messages, and a session that a room has ended. */
+const CLOSED_TOO_FAST = 4029;
+const CLOSED_KICKED = 4503;
+/** Of the server: not this protocol. */
+const CLOSED_BAD_FRAME = 4506;
+/** Told to the program only: there was no server yet. */
+const CLOSED_UNUSABLE = 3003;
 
 /** What the server takes (docs/protocol.md, "Limits"). `send` rejects what is beyond, so that no frame is refused for it. */
 const MAX_FRAME_BYTES = 64 * 1024;
 const MAX_TYPE_BYTES = 64;
 const MAX_DEPTH = 64;
+
+/** Without a word of the server's: its own default. */
+const PING_MS = 8_000;
+/** A timer that is set far ahead fires at once in a browser: nobody needs one beyond this. */
+const MOST_PING_MS = 3_600_000;
 
 const DEFAULTS = {
   /** The first attempt after a loss is immediate, the second after about `baseMs`, then doubling up to `maxMs`. */
@@ -39,8 +54,10 @@ const DEFAULTS = {
   stableMs: 2_000,
   /** From opening a socket to `welcome`. */
   connectMs: 10_000,
-  /** No browser shows pings, so a dead connection is noticed by a message that stays without an answer. */
+  /** The edge answers, but a message stays without its answer: the next connection sends it again. */
   answerMs: 20_000,
+  /** How long a connection may take to answer when there is a reason to doubt it: a phone's radio wakes up in 2 s. */
+  probeMs: 2_000,
   /** Messages without an answer, sent or not. */
   limit: 256,
 };
@@ -180,8 +197,15 @@ export class Room extends Emitter {
 export class Chorus extends Emitter {
   #options;
   #socket = null;
-  #timers = { retry: null, connect: null, stable: null, answer: null };
+  #timers = { retry: null, connect: null, stable: null, answer: null, ask: null, silence: null, probe: null };
   #attempts = 0;
+  #pingMs = PING_MS;
+  /** A message was sent since anything came: the connection is asked sooner. */
+  #hurried = false;
+  /** Listens to the page, while the client is not closed. */
+  #watching = null;
+  /** What the server has against this `hello`; its close frame says whether to come again. */
+  #refusal = null;
   #resume = null;
   #lastId = 0;
   #rooms = new Map();
@@ -207,8 +231,6 @@ export class Chorus extends Emitter {
     this.resumes = 0;
     this.resends = 0;
     this.#load();
-    // Browsers only: the network is back, so the rest of the delay is of no use.
-    globalThis.addEventListener?.("online", () => this.state === "waiting" && this.connect());
   }
 
   /** The rooms that the session is in. */
@@ -225,23 +247,22 @@ export class Chorus extends Emitter {
     if (this.state === "connecting" || this.state === "connected") return;
     clearTimeout(this.#timers.retry);
     this.state = "connecting";
-    const socket = new this.#options.WebSocket(this.url, PROTOCOL);
-    this.#socket = socket;
-    const mine = (handle) => (event) => socket === this.#socket && handle(event);
-    socket.onopen = mine(() => this.#hello());
-    socket.onmessage = mine((event) => this.#receive(event.data));
-    // Every failure ends with `close`; a listener for `error` only keeps Node from treating it as uncaught.
-    socket.onerror = () => {};
-    socket.onclose = mine((event) => this.#lost(event.code, event.reason));
-    this.#timers.connect = setTimeout(() => this.#abandon(CLOSED_SILENT, "no welcome"), this.#options.connectMs);
-    this.emit("connecting");
+    this.#refusal = null;
+    this.#watchPage();
+    this.#open();
+  }
+
+  /** Does not wait for the next attempt. A connection that is there is asked whether it lives. */
+  retryNow() {
+    if (this.state === "waiting") this.connect();
+    else if (this.state === "connected") this.#probe();
   }
 
   /** Stays away for good. The session is kept: a new client with the same storage takes it up. */
   close() {
     const socket = this.#socket;
     this.#detach();
-    this.state = "closed";
+    this.#stop();
     socket?.close(1000, "closed");
     this.#rejectAll("closed", "the client was closed");
   }
@@ -287,6 +308,25 @@ export class Chorus extends Emitter {
 
   // ---- the connection ----
 
+  #open() {
+    let socket;
+    try {
+      socket = new this.#options.WebSocket(this.url, PROTOCOL);
+    } catch (error) {
+      // As a page from https may open none to ws. No later attempt ends otherwise.
+      return this.#refused(CLOSED_UNUSABLE, reasonOf(error));
+    }
+    this.#socket = socket;
+    const mine = (handle) => (event) => socket === this.#socket && handle(event);
+    socket.onopen = mine(() => this.#hello());
+    socket.onmessage = mine((event) => this.#receive(event.data));
+    // Every failure ends with `close`; a listener for `error` only keeps Node from treating it as uncaught.
+    socket.onerror = () => {};
+    socket.onclose = mine((event) => this.#lost(event.code, event.reason));
+    this.#timers.connect = setTimeout(() => this.#abandon(CLOSED_SILENT, "no welcome"), this.#options.connectMs);
+    this.emit("connecting");
+  }
+
   #hello() {
     const hello = { t: "hello" };
     // Who we are goes along with `resume`: if the session is gone, the new one is the same player's.
@@ -302,9 +342,11 @@ export class Chorus extends Emitter {
 
   #welcome(frame) {
     const resuming = this.#resume !== null;
-    clearTimeout(this.#timers.connect);
+    this.#clear("connect");
     this.#timers.stable = setTimeout(() => (this.#attempts = 0), this.#options.stableMs);
     this.state = "connected";
+    this.#pingMs = Math.min(frame.pingMs ?? PING_MS, MOST_PING_MS);
+    this.#heard();
     this.#resume = frame.resume;
     this.session = frame.session;
     this.player = frame.player ?? frame.session;
@@ -331,7 +373,9 @@ export class Chorus extends Emitter {
   #lost(code, reason) {
     this.#detach();
     const willRetry = !(code >= 4500 && code <= 4999);
-    if (!willRetry) return this.#refused(code, reason);
+    if (!willRetry) return this.#refused(code, reason || this.#refusal?.message || "");
+    // It was too fast, so it comes back slowly.
+    if (code === CLOSED_TOO_FAST) this.#attempts = Math.max(this.#attempts, 3);
     const inMs = this.#nextDelay();
     this.state = "waiting";
     this.#timers.retry = setTimeout(() => this.connect(), inMs);
@@ -339,7 +383,11 @@ export class Chorus extends Emitter {
   }
 
   #refused(code, reason) {
-    this.state = "closed";
+    this.#stop();
+    if (code === CLOSED_KICKED) {
+      this.#resume = null; // The session is over: what follows is another one.
+      this.#save();
+    }
     this.#rejectAll("closed", reason || `the server closed the connection with ${code}`);
     this.emit("disconnected", { willRetry: false, code, reason, inMs: null });
   }
@@ -357,14 +405,81 @@ export class Chorus extends Emitter {
   #abandon(code, reason) {
     const socket = this.#socket;
     this.#detach();
-    socket?.close(code, reason);
+    socket?.close(code, reason.slice(0, 40)); // A close frame has 123 bytes for it.
     this.#lost(code, reason);
   }
 
   #detach() {
     this.#socket = null;
-    for (const timer of Object.values(this.#timers)) clearTimeout(timer);
-    this.#timers.answer = null;
+    for (const name of Object.keys(this.#timers)) this.#clear(name);
+  }
+
+  #clear(timer) {
+    clearTimeout(this.#timers[timer]);
+    this.#timers[timer] = null;
+  }
+
+  #stop() {
+    this.state = "closed";
+    this.#watching?.abort();
+    this.#watching = null;
+  }
+
+  // ---- whether it is alive ----
+
+  /** Something has come. */
+  #heard() {
+    this.#hurried = false;
+    this.#clear("silence");
+    this.#clear("probe");
+    this.#askIn(this.#pingMs);
+  }
+
+  #askIn(ms) {
+    this.#clear("ask");
+    this.#timers.ask = setTimeout(() => this.#ask("silence", this.#pingMs / 2), ms);
+  }
+
+  /** A message has an answer, and so has this question: what comes first shows that the connection lives. */
+  #askSooner() {
+    if (this.#hurried || this.#timers.silence) return;
+    this.#hurried = true;
+    this.#askIn(this.#pingMs / 4);
+  }
+
+  /** There is a reason to doubt: the page was hidden, or the network has changed. */
+  #probe() {
+    if (!this.#timers.probe) this.#ask("probe", this.#options.probeMs);
+  }
+
+  #ask(timer, withinMs) {
+    this.#timers[timer] = setTimeout(() => this.#abandon(CLOSED_SILENT, "the connection is silent"), withinMs);
+    this.#transmit('{"t":"ping"}');
+  }
+
+  /** Browsers only. What a page is told of its network is a hint: loopback works without one. */
+  #watchPage() {
+    if (this.#watching) return;
+    this.#watching = new AbortController();
+    const { signal } = this.#watching;
+    const on = (target, name, listener) => target?.addEventListener?.(name, listener, { signal });
+    on(globalThis, "offline", () => this.#probeIfConnected());
+    on(globalThis, "online", () => (this.state === "connecting" ? this.#openAnew() : this.retryNow()));
+    on(globalThis, "pageshow", ({ persisted }) => persisted && this.retryNow());
+    const { document } = globalThis;
+    on(document, "visibilitychange", () => document.visibilityState === "visible" && this.retryNow());
+  }
+
+  #probeIfConnected() {
+    if (this.state === "connected") this.#probe();
+  }
+
+  /** The attempt was begun on a network that is gone. */
+  #openAnew() {
+    const socket = this.#socket;
+    this.#detach();
+    socket?.close(CLOSED_SILENT, "the network has changed");
+    this.#open();
   }
 
   // ---- what goes out ----
@@ -392,6 +507,7 @@ export class Chorus extends Emitter {
   #transmitMessage({ id, room, body }) {
     this.#transmit(messageText(id, room.id, body));
     this.#timers.answer ??= setTimeout(() => this.#abandon(CLOSED_SILENT, "no answer"), this.#options.answerMs);
+    this.#askSooner();
   }
 
   /** A socket that is gone already takes nothing; what it was to carry is sent again by the next one. */
@@ -410,6 +526,7 @@ export class Chorus extends Emitter {
     const frame = parse(text);
     const socket = this.#socket;
     if (!isFrame(frame) || !this.#mayCome(frame)) return this.#garbled();
+    if (this.state === "connected") this.#heard();
     this.emit("frame", { out: false, frame });
     if (this.#socket !== socket) return; // A listener has closed the client, or connected anew.
     if (frame.t === "welcome") this.#welcome(frame);
@@ -501,8 +618,21 @@ export class Chorus extends Emitter {
 
   #error(frame) {
     const error = new ChorusError(frame.code, frame.message, frame.retryAfterMs);
-    if (frame.id === undefined) return this.emit("error", error);
+    if (frame.id === undefined) {
+      if (this.state === "connecting") this.#notWelcome(error);
+      return this.emit("error", error);
+    }
     this.#settle(frame.id, (message) => message.reject(error));
+  }
+
+  /** The server does not take this `hello`, and closes the connection with a code. If it does not, it would never come to more. */
+  #notWelcome(error) {
+    this.#refusal = error;
+    this.#clear("connect");
+    this.#timers.connect = setTimeout(() => {
+      const again = error.code !== "bad_frame" && error.code !== "bad_order";
+      this.#abandon(again ? CLOSED_SILENT : CLOSED_BAD_FRAME, error.message);
+    }, this.#options.probeMs);
   }
 
   /** An answer to a message that has one already is nothing new: a message was sent twice. */
@@ -510,8 +640,7 @@ export class Chorus extends Emitter {
     const message = this.#unanswered.get(id);
     if (!message) return;
     this.#unanswered.delete(id);
-    clearTimeout(this.#timers.answer);
-    this.#timers.answer = null;
+    this.#clear("answer");
     if (this.#unanswered.size > 0 && this.state === "connected") {
       this.#timers.answer = setTimeout(() => this.#abandon(CLOSED_SILENT, "no answer"), this.#options.answerMs);
     }
@@ -695,8 +824,8 @@ function checked(options) {
   if (token !== undefined && token !== null && typeof token !== "string") {
     throw new TypeError(`token is a string, not ${describe(token)}`);
   }
-  const { stableMs, connectMs, answerMs, limit } = options;
-  const numbers = { stableMs, connectMs, answerMs, limit, "retry.baseMs": retry.baseMs, "retry.maxMs": retry.maxMs };
+  const { stableMs, connectMs, answerMs, probeMs, limit } = options;
+  const numbers = { stableMs, connectMs, answerMs, probeMs, limit, "retry.baseMs": retry.baseMs, "retry.maxMs": retry.maxMs };
   for (const [name, value] of Object.entries(numbers)) {
     // A timer that is set beyond this fires at once.
     const fits = typeof value === "number" && value >= 0 && value < 2 ** 31;

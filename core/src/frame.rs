@@ -44,7 +44,12 @@ pub const MAX_SEQ: u64 = (1 << 53) - 1;
 pub enum ClientFrame {
     Hello(Hello),
     Msg(Msg),
+    /// Asks whether the connection still carries anything. Answered by [`PONG`].
+    Ping,
 }
+
+/// The answer to [`ClientFrame::Ping`].
+pub const PONG: &str = r#"{"t":"pong"}"#;
 
 /// The first frame of a connection.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -124,9 +129,10 @@ impl ClientFrame {
                 let data = raw.data.map_or_else(Json::null, |data| Json::trusted(data.get()));
                 Ok(ClientFrame::Msg(Msg { id, room, kind: kind.into(), data }))
             }
+            "ping" => Ok(ClientFrame::Ping),
             other => {
                 let other: String = other.chars().take(32).collect();
-                Err(bad(id, format!("unknown frame {other:?}: expected hello or msg")))
+                Err(bad(id, format!("unknown frame {other:?}: expected hello, msg or ping")))
             }
         }
     }

@@ -34,7 +34,7 @@ use clap::Args;
 use warp::{Filter as _, filters::BoxedFilter, reply::Response};
 
 use self::{builds::Builds, publish::Publisher, status::Board, watch::Watch};
-use crate::{cache, page, stop::Stop};
+use crate::{cache, page, stop::Stop, words};
 
 /// Serves rooms from one process, with nothing else to install
 ///
@@ -86,6 +86,10 @@ pub struct Options {
     /// times as much at once
     #[arg(long, env = "CHORUS_COMPUTE_RATE", value_name = "MS", default_value_t = Limits::default().compute_ms)]
     compute_rate: u32,
+    /// A client that has received nothing for this long asks whether its connection is alive; one that is silent for twice
+    /// as long is lost, and its rooms are told
+    #[arg(long, env = "CHORUS_PING", value_name = "SECONDS", default_value = "8", value_parser = words::ping_ms)]
+    ping: u64,
     /// Connections at once
     #[arg(long, env = "CHORUS_MAX_CONNECTIONS", value_name = "N", default_value_t = 100_000)]
     max_connections: usize,
@@ -262,6 +266,7 @@ async fn open_edge(
         per_second: options.rate,
         burst: options.rate.saturating_mul(2),
         compute_ms: options.compute_rate,
+        ping_ms: options.ping,
         ..Limits::default()
     };
     let edge = chorus_edge::Options {

@@ -285,7 +285,7 @@ function hello(socket, frame) {
   const resume = newId();
   session.resumes = [frame.resume, resume].filter(Boolean);
   const { id, name } = session;
-  outbox.push([id, { t: "welcome", session: id, resume, recovered: Boolean(kept), pingMs: 15000, player: id, name }]);
+  outbox.push([id, { t: "welcome", session: id, resume, recovered: Boolean(kept), pingMs: 8000, player: id, name }]);
   if (kept) back(session, frame.last ?? {});
   else enter(lobby(), id);
   return session;
@@ -368,6 +368,7 @@ new WebSocketServer({ server: http, path: "/ws" }).on("connection", (socket) => 
   let session = null;
   socket.on("message", (data) => {
     const frame = JSON.parse(data);
+    if (frame.t === "ping") return socket.send('{"t":"pong"}');
     if (frame.t === "hello") session = hello(socket, frame);
     else message(session, frame);
     commit();

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, mock, test } from "node:test";
 
-import { GAME, LOBBY, FakeServer, event, left, patch, reply, room, seated, tab } from "./fake.js";
+import { GAME, LOBBY, FakePage, FakeServer, event, left, patch, reply, room, seated, tab } from "./fake.js";
 
 const refusedWith = (code) => (error) => error.name === "ChorusError" && error.code === code;
 
@@ -384,6 +384,248 @@ describe("a lost connection", () => {
     server.accept({ recovered: true });
     old.onclose({ code: 1006, reason: "" });
     assert.equal(client.state, "connected");
+  });
+});
+
+describe("a connection that dies without a word", () => {
+  const asked = (server) => server.heard.filter(({ t }) => t === "ping").length;
+  const PING_MS = 8_000;
+  let page;
+  beforeEach(() => (page = new FakePage()));
+  afterEach(() => page.restore());
+
+  function seatedAt(pingMs = PING_MS, options) {
+    const server = new FakeServer();
+    const client = server.client(options);
+    client.connect();
+    server.accept({ pingMs });
+    server.say(room(GAME, 1));
+    return { server, client };
+  }
+
+  test("is asked, given up, and followed by another within twice pingMs", () => {
+    const { server, client } = seatedAt();
+    clock.tick(PING_MS - 1);
+    assert.equal(asked(server), 0);
+    clock.tick(1);
+    assert.deepEqual(server.heard.at(-1), { t: "ping" });
+    clock.tick(PING_MS / 2 - 1);
+    assert.equal(client.state, "connected");
+    clock.tick(1);
+    clock.tick(0);
+    assert.equal(server.sockets.length, 2);
+    assert.equal(server.sockets[0].closed.code, 3002);
+    server.accept({ recovered: true });
+    assert.deepEqual(server.heard, [{ t: "hello", resume: "token 1", last: { [GAME]: 1 } }]);
+  });
+
+  test("is not one that answers, whatever it answers", () => {
+    for (const answer of [{ t: "pong" }, { t: "error", code: "rate_limited", message: "" }, { t: "news" }]) {
+      const { server, client } = seatedAt();
+      for (let n = 1; n <= 5; n++) {
+        clock.tick(PING_MS);
+        assert.equal(asked(server), n);
+        clock.tick(PING_MS / 2 - 1);
+        server.say(answer);
+      }
+      assert.equal(client.state, "connected");
+      assert.equal(server.sockets.length, 1);
+      client.close();
+    }
+  });
+
+  test("is not one on which something comes: that is not even asked", () => {
+    const { server } = seatedAt();
+    for (let seq = 2; seq < 8; seq++) {
+      clock.tick(PING_MS - 1);
+      server.say(event(GAME, seq, "moved"));
+    }
+    assert.equal(asked(server), 0);
+  });
+
+  test("is asked sooner when a message waits for an answer, however many more are sent", async () => {
+    const { server, client } = seatedAt();
+    const sent = [];
+    for (let n = 0; n < 5; n++) {
+      sent.push(client.send("tap"));
+      clock.tick(1_000);
+    }
+    assert.equal(asked(server), 1);
+    clock.tick(1_000);
+    clock.tick(0);
+    assert.equal(server.sockets.length, 2);
+    server.accept({ recovered: true, pingMs: PING_MS });
+    assert.equal(server.heard.length, 6);
+    server.say(...sent.map((_, n) => reply(GAME, 2 + n, 1 + n)));
+    await Promise.all(sent);
+  });
+
+  test("is looked for at once when the page is seen again, comes out of a cache, or its network goes or comes", () => {
+    const doubts = {
+      visible: () => (page.show("hidden"), page.show("visible")),
+      pageshow: () => page.say("pageshow", { persisted: true }),
+      offline: () => page.say("offline"),
+      online: () => page.say("online"),
+    };
+    for (const [name, doubt] of Object.entries(doubts)) {
+      const { server, client } = seatedAt(PING_MS, { probeMs: 500 });
+      doubt();
+      doubt();
+      assert.equal(asked(server), 1, name);
+      clock.tick(499);
+      assert.equal(client.state, "connected", name);
+      clock.tick(1);
+      clock.tick(0);
+      assert.equal(server.sockets.length, 2, name);
+      client.close();
+    }
+  });
+
+  test("is not looked for when a page is hidden, or shown for the first time", () => {
+    const { server } = seatedAt();
+    page.show("hidden");
+    page.say("pageshow", { persisted: false });
+    assert.equal(asked(server), 0);
+  });
+
+  test("keeps nobody waiting who comes back, or wants to try", () => {
+    const reasons = [
+      () => page.say("online"),
+      () => page.show("visible"),
+      () => page.say("pageshow", { persisted: true }),
+      (client) => client.retryNow(),
+    ];
+    for (const reason of reasons) {
+      const { server, client } = seatedAt(PING_MS, { retry: { baseMs: 10_000 } });
+      server.drop();
+      clock.tick(0);
+      server.drop();
+      assert.equal(client.state, "waiting");
+      reason(client);
+      assert.equal(client.state, "connecting");
+      assert.equal(server.sockets.length, 3);
+      client.close();
+    }
+  });
+
+  test("leaves an attempt on the network of before behind", () => {
+    const { server, client } = seatedAt();
+    server.drop();
+    clock.tick(0);
+    page.say("online");
+    assert.equal(server.sockets.length, 3);
+    assert.ok(server.sockets[1].closed);
+    server.accept({ recovered: true });
+    assert.equal(client.state, "connected");
+  });
+
+  test("concerns no client that is closed", () => {
+    const { server, client } = seatedAt();
+    client.close();
+    page.say("online");
+    page.show("visible");
+    client.retryNow();
+    clock.tick(100_000);
+    assert.equal(server.sockets.length, 1);
+    assert.equal(client.state, "closed");
+  });
+
+  test("is found by the client's own measure when the server names none, or one that no timer has", () => {
+    for (const pingMs of [undefined, 1e15]) {
+      const { server, client } = seatedAt(pingMs);
+      clock.tick(100);
+      assert.equal(asked(server), 0);
+      clock.tick(3_600_000);
+      assert.ok(asked(server) >= 1);
+      client.close();
+    }
+  });
+});
+
+describe("a hello that is not taken", () => {
+  test("ends the attempts when its code says so, and says why", () => {
+    const server = new FakeServer();
+    const client = server.client({ name: "x" });
+    client.connect();
+    server.socket.onopen({});
+    server.say({ t: "error", code: "bad_frame", message: "bad hello: no" });
+    assert.equal(client.told[0][1].code, "bad_frame");
+    server.drop(4506);
+    assert.deepEqual(client.told[1], ["disconnected", { willRetry: false, code: 4506, reason: "bad hello: no", inMs: null }]);
+    clock.tick(100_000);
+    assert.equal(server.sockets.length, 1);
+  });
+
+  test("ends them too when the server does not close the connection", () => {
+    const server = new FakeServer();
+    const client = server.client();
+    client.connect();
+    server.socket.onopen({});
+    server.say({ t: "error", code: "bad_frame", message: "bad hello: no" });
+    clock.tick(100_000);
+    assert.equal(server.sockets.length, 1);
+    assert.equal(client.state, "closed");
+  });
+
+  test("is said again when it was only too early", () => {
+    const server = new FakeServer();
+    const client = server.client();
+    client.connect();
+    server.socket.onopen({});
+    server.say({ t: "error", code: "unavailable", message: "not now", retryAfterMs: 100 });
+    clock.tick(2_000);
+    clock.tick(0);
+    assert.equal(server.sockets.length, 2);
+    server.drop(4010);
+    assert.equal(client.state, "waiting");
+  });
+
+  test("may come from a browser that opens no such connection at all", async () => {
+    const client = new FakeServer().client({
+      WebSocket: class {
+        constructor() {
+          throw new Error("insecure");
+        }
+      },
+    });
+    const sent = client.send("move");
+    client.connect();
+    await assert.rejects(sent, refusedWith("closed"));
+    assert.equal(client.state, "closed");
+    assert.equal(client.told[0][1].reason, "insecure");
+  });
+});
+
+describe("codes of the server", () => {
+  test("from 4500 on are final, whatever they are", () => {
+    for (const code of [4500, 4501, 4503, 4504, 4505, 4506, 4777, 4999]) {
+      const { server, client } = seated();
+      server.drop(code);
+      clock.tick(1_000_000);
+      assert.deepEqual([client.state, server.sockets.length], ["closed", 1], String(code));
+    }
+  });
+
+  test("below are not, nor those of others", () => {
+    for (const code of [1000, 1001, 1006, 1011, 3000, 4000, 4001, 4008, 4009, 4010, 4029, 4499]) {
+      const { server, client } = seated();
+      server.drop(code);
+      assert.equal(client.state, "waiting", String(code));
+      client.close();
+    }
+  });
+
+  test("that call it too fast make it come back slowly", () => {
+    const { server, client } = seated({ retry: { baseMs: 1000, maxMs: 15_000 } });
+    server.drop(4029);
+    assert.ok(client.told.at(-1)[1].inMs >= 2_000);
+  });
+
+  test("that end the session are the end of its token", () => {
+    const storage = tab();
+    const { server } = seated({ storage });
+    server.drop(4503, "cheating");
+    assert.equal(new FakeServer().client({ storage }).resumable, false);
   });
 });
 

@@ -90,6 +90,34 @@ export function seated(options) {
   return { server, client };
 }
 
+/** What a browser tells of its network and of the page. Take it away again by `restore`. */
+export class FakePage extends EventTarget {
+  #before = { addEventListener: globalThis.addEventListener, document: globalThis.document };
+  document = Object.assign(new EventTarget(), { visibilityState: "visible" });
+
+  constructor() {
+    super();
+    globalThis.addEventListener = (...details) => this.addEventListener(...details);
+    globalThis.document = this.document;
+  }
+
+  say(name, details = {}) {
+    this.dispatchEvent(Object.assign(new Event(name), details));
+  }
+
+  show(visibilityState) {
+    this.document.visibilityState = visibilityState;
+    this.document.dispatchEvent(new Event("visibilitychange"));
+  }
+
+  restore() {
+    for (const [name, value] of Object.entries(this.#before)) {
+      if (value === undefined) delete globalThis[name];
+      else globalThis[name] = value;
+    }
+  }
+}
+
 /** `sessionStorage`, of one tab. */
 export function tab() {
   const kept = new Map();

@@ -18,6 +18,7 @@ export async function play(): Promise<void> {
     else lost.inMs satisfies null;
   });
   client.connect();
+  client.retryNow();
   const { position } = await client.send<{ position: number }>("find", { kind: "tic-tac-toe" });
   position satisfies number;
   try {

@@ -1,9 +1,9 @@
 //! What the client sends: at its rate, in its order, to a room that it is in.
 
-use super::{MAX_HELD_BYTES, MAX_WAITING, Output, Phase, Session, WINDOW, close_reason, seats::SeatState};
+use super::{MAX_HELD_BYTES, MAX_WAITING, Outgoing, Output, Phase, Session, WINDOW, close_reason, seats::SeatState};
 use crate::{
     command::RoomCommand,
-    frame::{BadFrame, ClientFrame, CloseCode, ErrorCode, Msg},
+    frame::{BadFrame, ClientFrame, CloseCode, ErrorCode, Msg, PONG},
     ids::{RoomId, Time},
 };
 
@@ -22,10 +22,10 @@ struct Refusal {
 
 impl Session {
     pub(super) fn on_frame(&mut self, frame: Result<ClientFrame, BadFrame>, now: Time) {
-        self.heard();
+        self.heard(now);
         let id = match &frame {
             Ok(ClientFrame::Msg(msg)) => Some(msg.id),
-            Ok(ClientFrame::Hello(_)) => None,
+            Ok(ClientFrame::Hello(_) | ClientFrame::Ping) => None,
             Err(bad) => bad.id,
         };
         if let Err(retry_after_ms) = self.take_token(now) {
@@ -34,15 +34,24 @@ impl Session {
         match frame {
             Ok(ClientFrame::Hello(hello)) => self.on_hello(hello),
             Ok(ClientFrame::Msg(msg)) => self.on_msg(msg, now),
+            Ok(ClientFrame::Ping) => self.on_ping_frame(),
             Err(bad) => return self.on_bad_frame(bad),
         }
         self.bad_in_a_row = 0;
     }
 
     pub(super) fn on_ping(&mut self, now: Time) {
-        self.heard();
+        self.heard(now);
         if self.take_token(now).is_err() && self.is_far_too_fast() {
             self.close(CloseCode::RateLimited, "too many pings");
+        }
+    }
+
+    /// The client asks in its own words: a browser shows its page no ping of the WebSocket protocol.
+    fn on_ping_frame(&mut self) {
+        match self.phase {
+            Phase::Greeting { .. } => self.refuse(None, ErrorCode::BadOrder, "say hello first", None),
+            _ => self.outputs.push_back(Output::Send(Outgoing::Text(PONG.to_owned()))),
         }
     }
 

@@ -67,13 +67,32 @@ pub struct Limits {
     pub compute_ms: u32,
     /// How long a client may take for its `hello`, in milliseconds.
     pub hello_ms: u64,
-    /// The time between two pings, in milliseconds. A client that says nothing through two of them is lost.
+    /// After this long without a frame a client asks whether its connection is alive, in milliseconds. One that is silent
+    /// for twice as long, and answers neither of two pings in that time, is lost.
     pub ping_ms: u64,
+}
+
+impl Limits {
+    /// [`Limits::ping_ms`] unless told. Of a turn of 30 seconds, a player whose connection dies silently has more than half
+    /// left when the client is back (1.5 times this); opponents see it within twice this. One small frame in this time keeps
+    /// a phone's radio from sleeping (LTE: some 10 s after the last packet), which a game that is looked at does anyway;
+    /// a page in the background is slowed down by its browser.
+    pub const PING_MS: u64 = 8_000;
+
+    /// Silence after which the edge pings. Later than a client asks, so that a client that does is not pinged at all.
+    fn silence_ms(&self) -> u64 {
+        self.ping_ms.saturating_add(self.ping_ms / 4)
+    }
+
+    /// How long it waits for the answer to each of two pings: both end with twice [`Limits::ping_ms`].
+    fn pong_ms(&self) -> u64 {
+        (self.ping_ms / 8 * 3).max(1)
+    }
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { per_second: 50, burst: 100, compute_ms: 100, hello_ms: 10_000, ping_ms: 20_000 }
+        Limits { per_second: 50, burst: 100, compute_ms: 100, hello_ms: 10_000, ping_ms: Limits::PING_MS }
     }
 }
 
@@ -105,6 +124,9 @@ pub struct Session {
     bad_in_a_row: u32,
     /// The client has not yet shown that it knows its new resume token.
     unconfirmed: bool,
+    /// When the client last sent anything.
+    heard_at: Time,
+    /// When that is looked at. It is put off only then, not by each frame.
     next_ping: Time,
     unanswered_pings: u32,
     outputs: VecDeque<Output>,
@@ -265,7 +287,8 @@ impl Session {
             spending: Spending::default(),
             bad_in_a_row: 0,
             unconfirmed: false,
-            next_ping: now.plus(limits.ping_ms),
+            heard_at: now,
+            next_ping: now.plus(limits.silence_ms()),
             unanswered_pings: 0,
             outputs: VecDeque::new(),
         }
@@ -279,7 +302,7 @@ impl Session {
             Input::Frame(frame) => self.on_frame(frame, now),
             Input::Malformed(what) => self.close(CloseCode::BadFrame, what),
             Input::Ping => self.on_ping(now),
-            Input::Pong => self.heard(),
+            Input::Pong => self.heard(now),
             Input::Opened(opened) => self.on_opened(opened, now),
             Input::NotOpened { code, reason } => self.close(code, reason),
             Input::Stored { room, done } => self.on_stored(room, done, now),
@@ -360,7 +383,6 @@ impl Session {
             // client's earlier `hello` before it) takes the session away from here, and the new token is worth nothing.
             self.outputs.push_back(Output::Ping);
         }
-        self.next_ping = now.plus(self.limits.ping_ms);
         self.phase = Phase::Open(Who { session, player });
         match recovered {
             Some(rooms) => self.reconnect_to(rooms, last, now),
@@ -395,16 +417,22 @@ impl Session {
     }
 
     fn ping(&mut self, now: Time) {
+        let due = self.heard_at.plus(self.limits.silence_ms());
+        if self.unanswered_pings == 0 && now < due {
+            self.next_ping = due;
+            return;
+        }
         if self.unanswered_pings >= 2 {
             return self.close(CloseCode::HeartbeatLost, "two pings were not answered");
         }
         self.unanswered_pings += 1;
-        self.next_ping = now.plus(self.limits.ping_ms);
+        self.next_ping = now.plus(self.limits.pong_ms());
         self.outputs.push_back(Output::Ping);
     }
 
     /// The client lives, and what it was sent has arrived.
-    fn heard(&mut self) {
+    fn heard(&mut self, now: Time) {
+        self.heard_at = now;
         self.unanswered_pings = 0;
         if let (true, Some(session)) = (self.unconfirmed, self.id()) {
             self.unconfirmed = false;
