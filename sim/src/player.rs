@@ -24,6 +24,10 @@ pub struct Player {
     next_id: u64,
     pending: BTreeMap<u64, Pending>,
     answered: BTreeSet<u64>,
+    /// Ids that were answered on an earlier connection and were used again on this one, as by a client that counts anew.
+    used_again: BTreeMap<u64, Time>,
+    /// The ids that had an answer when this connection began.
+    settled: BTreeSet<u64>,
     connected_at: Time,
     asked: Option<(String, Time)>,
     pub ended: BTreeSet<String>,
@@ -77,13 +81,21 @@ impl Player {
         if let (Some(room), Some(seq)) = (frame["room"].as_str(), frame["seq"].as_u64()) {
             self.count(room, seq, kind, text)?;
         }
-        match (kind, frame["id"].as_u64()) {
-            ("reply", Some(id)) if !self.answered.insert(id) => return Err(format!("a second reply: {text}")),
-            ("reply" | "error", Some(id)) => drop(self.pending.remove(&id)),
-            _ => {}
+        if let ("reply" | "error", Some(id)) = (kind, frame["id"].as_u64()) {
+            self.answer(id, text)?;
         }
         self.look(&frame, kind);
         Ok(Vec::new())
+    }
+
+    /// Each message has exactly one answer, and so has an id that is used again.
+    fn answer(&mut self, id: u64, text: &str) -> Result<(), String> {
+        if self.used_again.remove(&id).is_some() {
+            // By a reply too: the room may be another one, and the first that gets this id.
+            return Ok(());
+        }
+        self.pending.remove(&id);
+        if self.answered.insert(id) { Ok(()) } else { Err(format!("a second answer: {text}")) }
     }
 
     fn welcome(&mut self, frame: &Value, now: Time) -> Result<Vec<String>, String> {
@@ -97,7 +109,18 @@ impl Player {
         for pending in self.pending.values_mut() {
             pending.since = now;
         }
+        self.settled = self.answered.clone();
+        self.used_again.clear();
         Ok(self.pending.values().map(|pending| pending.text.clone()).collect())
+    }
+
+    /// A message to the present room under an id that has had its answer: the lowest, as a client would that has lost count.
+    /// Not one that is answered on this connection, for that may be the answer to what was sent again.
+    fn say_again(&mut self, room: &str, now: Time) -> Option<String> {
+        let id = *self.settled.first()?;
+        self.settled.clear();
+        self.used_again.insert(id, now);
+        Some(json!({ "t": "msg", "id": id, "room": room, "type": "hit", "data": null }).to_string())
     }
 
     fn count(&mut self, room: &str, seq: u64, kind: &str, text: &str) -> Result<(), String> {
@@ -135,7 +158,9 @@ impl Player {
 
     /// Whether it is in the lobby, and waits for nothing.
     pub fn is_home(&self) -> bool {
-        self.pending.is_empty() && self.here().is_some_and(|room| *room == RoomId::LOBBY.to_string())
+        self.pending.is_empty()
+            && self.used_again.is_empty()
+            && self.here().is_some_and(|room| *room == RoomId::LOBBY.to_string())
     }
 
     fn here(&self) -> Option<&String> {
@@ -144,15 +169,18 @@ impl Player {
 
     /// `plays`: it wants another game.
     pub fn wish(&mut self, plays: bool, now: Time) -> Wish {
-        let oldest = self.pending.values().map(|pending| pending.since).min();
+        let oldest = self.pending.values().map(|pending| pending.since).chain(self.used_again.values().copied()).min();
         let waits_since = if self.welcomed { oldest } else { Some(self.connected_at) };
         if waits_since.is_some_and(|since| now.since(since) > PATIENCE_MS) {
             return Wish::GoAnotherWay;
         }
-        if !self.welcomed || !self.pending.is_empty() {
+        if !self.welcomed || !self.pending.is_empty() || !self.used_again.is_empty() {
             return Wish::Wait;
         }
         let Some(room) = self.here().cloned() else { return Wish::Wait };
+        if let Some(text) = self.say_again(&room, now) {
+            return Wish::Say(text);
+        }
         let seen = &self.rooms[&room];
         let what = match seen.kind.as_str() {
             "lobby" if plays => "find",

@@ -82,6 +82,14 @@ impl Room {
         }
     }
 
+    /// The answers to all messages that were applied are in the frames that the member has now: whatever else waits for one
+    /// at its edge gets none.
+    pub(super) fn end_resume(&self, turn: &mut Turn, session: SessionId) {
+        let Some(member) = self.state.as_ref().and_then(|state| state.members.get(&session)) else { return };
+        let (question, applied) = (member.question, member.last_client_seq);
+        turn.edge(&member.edge, EdgeCommand::Resumed { session, question, room: self.id, applied });
+    }
+
     /// The whole view under a number that nobody can have seen.
     pub(super) fn resync(&mut self, turn: &mut Turn, session: SessionId) {
         let Some(state) = &mut self.state else { return };

@@ -166,6 +166,7 @@ impl Room {
             state.holds.remove(&(due, id, session));
         }
         self.resume(&mut turn, session, last_seq);
+        self.end_resume(&mut turn, session);
         self.ask_again(&mut turn, session);
         if was_away { self.call(turn, Event::Reconnect { session }) } else { self.finish(turn) }
     }

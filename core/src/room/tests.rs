@@ -83,7 +83,7 @@ fn whoever_comes_back_in_time_gets_just_what_it_missed() {
     story.record(message(BEA, 2));
     let out = story.record(reconnect(ANA, "edge-2", Some(before)));
     let says = [before + 1, before + 2].map(|seq| format!("ana {seq} event"));
-    assert_eq!(out.to_edge(), says);
+    assert_eq!(out.to_edge(), [&says[..], &["resumed ana 0".to_owned()]].concat());
     assert!(out.outputs.iter().all(|o| matches!(o, Output::Edge(edge, _) if &*edge.0 == "edge-2")));
 }
 
@@ -95,7 +95,19 @@ fn whoever_comes_back_too_late_gets_a_whole_view() {
         story.record(message(BEA, id));
     }
     let out = story.record(reconnect(ANA, EDGE, Some(before)));
-    assert_eq!(out.to_edge(), [format!("ana {} room", before + RING_FRAMES as u64 + 1)]);
+    let view = format!("ana {} room", before + RING_FRAMES as u64 + 1);
+    assert_eq!(out.to_edge(), [view, "resumed ana 0".to_owned()]);
+}
+
+#[test]
+fn whoever_comes_back_is_told_which_of_its_messages_were_applied() {
+    let mut story = Story::of(chatter()).with_members(&[ANA]);
+    story.record(message(ANA, 1));
+    story.record(message(ANA, 7));
+    let seen = story.seq_of(ANA);
+    assert_eq!(story.record(message(ANA, 1)).to_edge(), [""; 0], "a known id is dropped without a word");
+    let out = story.record(reconnect(ANA, EDGE, Some(seen)));
+    assert_eq!(out.to_edge(), ["resumed ana 7"]);
 }
 
 #[test]

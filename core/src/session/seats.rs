@@ -32,9 +32,11 @@ pub(super) struct Seat {
     since: u32,
     /// When the room was last asked for frames.
     asked: Time,
+    /// The latest question to the room.
+    question: u32,
     /// The latest question to let the session in, and the highest id that was on its way then: what is above comes after.
     joined: Option<(u32, u64)>,
-    /// The highest id that the room had applied when it last showed the whole view.
+    /// The highest id that the room had applied when it last showed the whole view, or had sent again what was missing.
     pub applied: u64,
     /// Ids that the room has answered without having been sent them by this connection: the client may yet send them again.
     /// The latest [`MAX_WAITING`].
@@ -100,6 +102,7 @@ impl Seat {
             left: false,
             since,
             asked: now,
+            question: 0,
             joined: None,
             begins_after: 0,
             applied: 0,
@@ -225,6 +228,7 @@ impl Session {
         let command = RoomCommand::Join { session, player, edge, question, client_seq: high, options, from };
         if let Some(seat) = self.seat_mut(room) {
             seat.asked = now;
+            seat.question = question.number;
             seat.joined = Some((question.number, high));
         }
         self.append(room, command);
@@ -275,9 +279,10 @@ impl Session {
             EdgeCommand::Refused { room, question, from, reason, .. } => {
                 self.on_refused(room, question.number, from, reason, now);
             }
+            EdgeCommand::Resumed { room, question, applied, .. } => self.on_resumed(room, question.number, applied),
             EdgeCommand::Replaced { .. } => self.on_replaced(),
             EdgeCommand::Spent { micros, .. } => self.spend(u64::from(micros), now),
-            EdgeCommand::Kick { .. } | EdgeCommand::Deliver { .. } | EdgeCommand::Resumed { .. } => {}
+            EdgeCommand::Kick { .. } | EdgeCommand::Deliver { .. } => {}
         }
     }
 
@@ -338,6 +343,9 @@ impl Session {
         seat.asked = now;
         let last_seq = seat.synced.then_some(seat.seen);
         let question = self.question();
+        if let Some(seat) = self.seat_mut(room) {
+            seat.question = question.number;
+        }
         self.append(room, RoomCommand::Reconnect { session, edge, question, last_seq });
     }
 
@@ -346,13 +354,29 @@ impl Session {
     fn on_whole_view(&mut self, at: usize, ack: u64) {
         let mut seat = self.seats.remove(at);
         seat.left = false;
-        seat.applied = seat.applied.max(ack);
-        seat.held.retain(|msg| msg.id > ack);
-        while let Some(id) = seat.waiting.pop_front_if(|id| *id <= ack) {
+        self.seats.push(seat);
+        self.answer_applied(self.seats.len() - 1, ack);
+    }
+
+    /// The room has sent again all that the client did not have. If it has been asked once more since, that answer counts.
+    fn on_resumed(&mut self, room: RoomId, question: u32, applied: u64) {
+        let at = self.seats.iter().position(|seat| seat.room == room && seat.synced && seat.question == question);
+        if let Some(at) = at {
+            self.answer_applied(at, applied);
+        }
+    }
+
+    /// Replies to all ids up to `applied` have gone to the client, or never will: a room drops an id that it knows.
+    fn answer_applied(&mut self, at: usize, applied: u64) {
+        let seat = &mut self.seats[at];
+        seat.applied = seat.applied.max(applied);
+        let lost: Vec<u64> = seat.waiting.iter().copied().filter(|id| *id <= applied).collect();
+        seat.waiting.retain(|id| *id > applied);
+        seat.held.retain(|msg| msg.id > applied);
+        for id in lost {
             let message = "the room has applied this message; its reply is no longer kept";
             self.refuse(Some(id), ErrorCode::Applied, message, None);
         }
-        self.seats.push(seat);
     }
 
     // ---- moving ----

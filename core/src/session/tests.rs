@@ -157,6 +157,57 @@ fn a_resent_message_whose_reply_is_lost_is_told_to_be_applied_whatever_else_was_
     assert_eq!(story.outputs(), [], "its reply has crossed it");
 }
 
+#[test]
+fn ids_that_begin_again_at_1_are_answered_before_and_after_the_room_has_said_what_it_has_applied() {
+    let mut story = Story::resumed_with(&[(GAME, 9)]);
+    story.say(1, Some(GAME));
+    story.say(8, Some(GAME));
+    assert_eq!(story.outputs(), [message(GAME, 1), message(GAME, 8)], "nobody knows yet that the room has it");
+    story.resumed_in(GAME, 1, 7);
+    story.expect_error(Some(1), "applied");
+    assert_eq!(story.outputs(), [], "the other one is new to the room");
+    story.say(2, Some(GAME));
+    story.expect_error(Some(2), "stale_id");
+    story.deliver(GAME, 10, RoomFrame::reply(GAME, 8, &Json::null()));
+    assert_eq!(story.outputs().len(), 1);
+    let mut story = Story::resumed_with(&[(GAME, 9)]);
+    story.resumed_in(GAME, 1, 7);
+    for id in 1..=7 {
+        story.say(id, Some(GAME));
+        story.expect_error(Some(id), "applied");
+    }
+    story.say(8, Some(GAME));
+    assert_eq!(story.outputs(), [message(GAME, 8)]);
+}
+
+#[test]
+fn a_message_whose_reply_is_sent_again_has_its_one_answer() {
+    let mut story = Story::resumed_with(&[(GAME, 9)]);
+    story.say(3, Some(GAME));
+    story.outputs();
+    story.deliver(GAME, 10, RoomFrame::reply(GAME, 3, &Json::null()));
+    assert_eq!(story.outputs().len(), 1);
+    story.resumed_in(GAME, 1, 3);
+    assert_eq!(story.outputs(), []);
+}
+
+/// The frames that go with it may not be those that this connection has.
+#[test]
+fn what_a_room_says_after_an_earlier_question_ends_no_later_one() {
+    let mut story = Story::resumed_with(&[(GAME, 9)]);
+    story.say(3, Some(GAME));
+    story.now = story.now.plus(5_000);
+    story.deliver(GAME, 11, RoomFrame::event(GAME, "late", &Json::null()));
+    assert_eq!(story.outputs(), [message(GAME, 3), reconnect(GAME, Some(9))], "a frame is missing, and asked for");
+    story.resumed_in(GAME, 1, 3);
+    assert_eq!(story.outputs(), []);
+    story.deliver(GAME, 10, RoomFrame::reply(GAME, 3, &Json::null()));
+    story.deliver(GAME, 11, RoomFrame::event(GAME, "late", &Json::null()));
+    assert_eq!(story.outputs().len(), 2);
+    story.resumed_in(GAME, 2, 3);
+    assert_eq!(story.outputs(), []);
+}
+
 /// An edge that stood still has yet to say what it said to the lobby in the stay before.
 #[test]
 fn a_message_of_a_stay_before_is_not_taken_in_the_next_one() {
@@ -937,6 +988,23 @@ impl Story {
         let joins = |output: &Output| matches!(output, Output::Store(Store::Join(..)));
         story.session.outputs.retain(joins);
         story
+    }
+
+    /// With what its client has of these rooms.
+    fn resumed_with(rooms: &[(RoomId, u64)]) -> Story {
+        let mut story = Story::begin();
+        let last: Vec<String> = rooms.iter().map(|(room, seq)| format!(r#""{room}":{seq}"#)).collect();
+        story.frame(&format!(r#"{{"t":"hello","resume":"x","last":{{{}}}}}"#, last.join(",")));
+        let ids: Vec<RoomId> = rooms.iter().map(|(room, _)| *room).collect();
+        story.on(Input::Opened(resumed(&ids)));
+        story.on(Input::Pong);
+        story.outputs();
+        story
+    }
+
+    fn resumed_in(&mut self, room: RoomId, number: u32, applied: u64) {
+        let question = Question { connection: HERE, number };
+        self.command(EdgeCommand::Resumed { session: ANA, question, room, applied });
     }
 
     fn in_lobby() -> Story {
