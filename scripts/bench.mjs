@@ -89,10 +89,13 @@ async function serve(args, says) {
 
 const floor = () => serve(["load", "floor"], /ws:\/\/([\d.:]+)\//);
 
+/** All players are at one address, and send as fast as they can. */
+const ROOMY = ["--rate", "1000000", "--new-sessions", "1000000", "--max-connections-per-address", "100000", "--compute-rate", "100000"];
+
 let servers = 0;
 function chorus({ fsync = "background", guests, more = [] } = {}) {
   const data = join(scratch, `data-${servers++}`);
-  const base = ["dev", "--fixtures", "--lobby", "bench-lobby", "--rate", "1000000", "--port", "0", "--fsync", fsync, "--data", data];
+  const base = ["dev", "--fixtures", "--lobby", "bench-lobby", ...ROOMY, "--port", "0", "--fsync", fsync, "--data", data];
   const where = guests ? ["--guests", guests] : ["--guests", GUESTS, "--no-watch"];
   return serve([...base, ...where, ...more], /http:\/\/([\d.:]+)\//);
 }
@@ -167,7 +170,7 @@ async function cluster(rounds) {
       monitors: 1,
       kinds: ["lobby", "bench-room", "tic-tac-toe"],
       standIns: { lobby: "bench-lobby" },
-      edgeArgs: ["--rate", "1000000"],
+      edgeArgs: ROOMY,
       timing: { heartbeat: 2, deadAfter: 30 },
     });
     const { host: address } = new URL(system.urls[0]);

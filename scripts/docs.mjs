@@ -76,6 +76,8 @@ function options(file) {
 const ELSEWHERE = {
   "Limits::default().per_second": "`50`",
   "Limits::default().compute_ms": "`100`",
+  "chorus_edge::Options::MAX_PER_ADDRESS": "`512`",
+  "chorus_edge::Options::NEW_SESSIONS": "`120`",
   "guest::Options::MAX_INSTANCES": "`4096`",
   "24.0 * 3600.0": "`86400`",
   fsync: "`background`",

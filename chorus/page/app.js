@@ -102,7 +102,6 @@ const REASONS = {
   4501: ["You cannot come in", "The server did not accept who you are."],
   4503: ["You were sent out", "A room has removed you."],
   4504: ["Playing in another tab", "This player was opened elsewhere, so this tab has stopped."],
-  4505: ["Too many connections", "There are too many players from your address. Close a tab and try again."],
   4506: ["Something went wrong", "The server could not read what this page sent."],
 };
 

@@ -1,5 +1,6 @@
 //! The `chorus` binary: parses, sets up logs, and calls one `run`.
 
+mod admission;
 mod audit;
 mod cache;
 mod cluster;

@@ -8,6 +8,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { ROOMY } from "./limits.mjs";
 import { Process } from "./process.mjs";
 
 const ADDRESS = /http:\/\/127\.0\.0\.1:\d+/;
@@ -23,7 +24,8 @@ export class Server {
     if (!bin) throw new Error("CHORUS_BIN must name the chorus binary");
     Object.assign(this, { bin, data, port });
     const watching = watch ? [] : ["--no-watch"];
-    this.#process = new Process(bin, ["dev", "--data", data, "--port", String(port), ...watching, ...args]);
+    const env = { ...ROOMY, ...process.env };
+    this.#process = new Process(bin, ["dev", "--data", data, "--port", String(port), ...watching, ...args], { env });
   }
 
   /** A server on a directory of its own, which goes with it. */

@@ -356,10 +356,11 @@ pub enum CloseCode {
     /// The edge failed on this session's behalf: its log or its store did.
     Unavailable = 4010,
     RateLimited = 4029,
+    /// Connections, or new sessions, of this address or of all.
+    TooMany = 4030,
     Unauthorized = 4501,
     Kicked = 4503,
     Replaced = 4504,
-    TooManyConnections = 4505,
     BadFrame = 4506,
 }
 

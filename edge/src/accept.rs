@@ -28,23 +28,36 @@ pub(crate) async fn run(hub: Arc<Hub>, listener: TcpListener, routes: BoxedFilte
 }
 
 fn take_in(hub: &Arc<Hub>, stream: TcpStream, from: SocketAddr, routes: &BoxedFilter<(Response,)>) {
-    let Some(place) = hub.place(from.ip()) else { return };
+    let address = (!hub.proxies.trusts(from.ip())).then(|| from.ip().into());
+    let Some(place) = hub.place(address) else { return };
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection was gone before it was taken in");
         return;
     }
-    tokio::spawn(serve(hub.clone(), stream, place, routes.clone()));
+    tokio::spawn(serve(hub.clone(), stream, from, place, routes.clone()));
 }
 
 /// HTTP, until it is done or is a WebSocket. Then that gets a task of its own, which is as small as it can be.
-async fn serve(hub: Arc<Hub>, stream: TcpStream, place: Place, routes: BoxedFilter<(Response,)>) {
-    let entry = Arc::new(Entry::new(place.over));
+async fn serve(
+    hub: Arc<Hub>,
+    mut stream: TcpStream,
+    from: SocketAddr,
+    mut place: Place,
+    routes: BoxedFilter<(Response,)>,
+) {
+    let named = Box::pin(hub.proxies.connected(&mut stream, from));
+    let Ok(Ok(from)) = tokio::time::timeout(hub.options.header_timeout, named).await else { return };
+    if !hub.proxies.trusts(from) {
+        place.settle(from.into());
+    }
+    let entry = Arc::new(Entry::new(from, place.over));
     if let Err(error) = http::serve(&hub, stream, entry.clone(), routes).await {
         tracing::debug!(%error, "an HTTP connection failed");
     }
-    let Some(upgrade) = entry.take_upgrade() else { return };
+    let Some((upgrade, client)) = entry.take_upgrade() else { return };
+    let address = place.settle(client.into());
     let Ok(upgraded) = upgrade.await else { return };
-    if let Some(connection) = connection::open(hub, place, upgraded).await {
+    if let Some(connection) = connection::open(hub, address, place, upgraded).await {
         tokio::spawn(connection);
     }
 }

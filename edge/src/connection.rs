@@ -1,7 +1,7 @@
 //! The side of the socket: one task for each WebSocket, and one future of known size, since there are many of them.
 //!
 //! What bounds a client's means: a message and a frame by [`MAX_FRAME`], the bytes that a message may be cut into by
-//! [`MAX_BYTES_A_MESSAGE`] (empty continuation frames are no message for ever), pings by the session's rate, what it
+//! [`MAX_BYTES_A_MESSAGE`] (empty continuation frames are no message for ever), pings, pongs that nobody asked for and fragments by the session's rate, what it
 //! does not read by the outbox, and how long it may take to go by [`FAREWELL`], or, when it is in the middle of something
 //! that nobody wants, by [`THROWING_AWAY`] and [`THROWN_AWAY`].
 
@@ -37,6 +37,7 @@ use tokio_tungstenite::{
 
 use crate::{
     OUTBOX_BYTES,
+    address::Address,
     hub::{Hub, Place},
     line::Line,
 };
@@ -98,14 +99,19 @@ enum State {
 }
 
 /// Takes over the socket of a connection that has been upgraded.
-pub(crate) async fn open(hub: Arc<Hub>, place: Place, upgraded: hyper::upgrade::Upgraded) -> Option<Connection> {
+pub(crate) async fn open(
+    hub: Arc<Hub>,
+    address: Address,
+    place: Place,
+    upgraded: hyper::upgrade::Upgraded,
+) -> Option<Connection> {
     let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    let stream = Metered { stream: parts.io.into_inner(), left: MAX_BYTES_A_MESSAGE };
+    let stream = Metered { stream: parts.io.into_inner(), left: MAX_BYTES_A_MESSAGE, stray: 0 };
     let early = parts.read_buf.to_vec();
     let socket = WebSocketStream::from_partially_read(stream, early, Role::Server, Some(config())).await;
-    let line = hub.open_line();
+    let line = hub.open_line(address);
     if place.over {
-        let (code, reason) = (CloseCode::TooManyConnections, "too many connections");
+        let (code, reason) = (CloseCode::TooMany, "too many connections: come again later");
         line.input(&hub, Input::NotOpened { code, reason });
     }
     let (timer, next_tick) = (Box::pin(tokio::time::sleep(FAREWELL)), None);
@@ -121,6 +127,16 @@ fn config() -> WebSocketConfig {
         .max_message_size(Some(MAX_FRAME))
         .max_frame_size(Some(MAX_FRAME))
 }
+
+/// Bytes of a client's frame beside its payload, at most: of a head with a long length, and the mask.
+const HEAD: usize = 14;
+
+/// A read takes more than one message, so that bytes seem not to belong to any until the next one is looked at. Up to here
+/// that is nothing.
+const READ_AHEAD: usize = MAX_BYTES_A_MESSAGE;
+
+/// Beyond it so many bytes that belong to no message cost as much as one frame. Ten empty fragments have 60.
+const FRAGMENTS: usize = 64;
 
 /// The connection is over.
 struct Over;
@@ -196,7 +212,10 @@ impl Connection {
     }
 
     fn on_message(&mut self, message: Message) {
-        self.socket.get_mut().left = MAX_BYTES_A_MESSAGE;
+        let fragments = self.socket.get_mut().next_message(message.len());
+        if fragments > 0 {
+            self.line.input(&self.hub, Input::Fragments(fragments));
+        }
         let input = match &message {
             Message::Text(text) => Input::Frame(ClientFrame::parse(text)),
             Message::Binary(_) => Input::Malformed("binary frames are reserved"),
@@ -295,6 +314,19 @@ impl Drop for Connection {
 struct Metered {
     stream: TcpStream,
     left: usize,
+    /// Bytes that have come, less those of the messages that they made.
+    stray: usize,
+}
+
+impl Metered {
+    /// A message of this size was made of what has come. How many frames are to be paid that made none.
+    fn next_message(&mut self, size: usize) -> u32 {
+        self.left = MAX_BYTES_A_MESSAGE;
+        self.stray = self.stray.saturating_sub(size + HEAD);
+        let frames = self.stray.saturating_sub(READ_AHEAD) / FRAGMENTS;
+        self.stray -= frames * FRAGMENTS;
+        u32::try_from(frames).unwrap_or(u32::MAX)
+    }
 }
 
 impl AsyncRead for Metered {
@@ -308,7 +340,9 @@ impl AsyncRead for Metered {
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        self.left = self.left.saturating_sub(buffer.filled().len() - before);
+        let come = buffer.filled().len() - before;
+        self.left = self.left.saturating_sub(come);
+        self.stray = self.stray.saturating_add(come);
         Poll::Ready(Ok(()))
     }
 }

@@ -1,8 +1,13 @@
 //! What comes before a WebSocket is one: who may have it, and what else there is to see.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    convert::Infallible,
+    net::IpAddr,
+    sync::{Arc, Mutex},
+};
 
 use chorus_core::frame::PROTOCOL;
+use chorus_gate::MAX_HEAD;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade::OnUpgrade};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -19,29 +24,28 @@ use warp::{
 
 use crate::hub::Hub;
 
-/// The head of a request, at most.
-const MAX_HEAD: usize = 16 * 1024;
-
 /// What an HTTP connection and its requests share.
 #[derive(Debug)]
 pub(crate) struct Entry {
+    /// Who is at its other end: the client, or a trusted proxy.
+    from: IpAddr,
     /// There is no place for it.
     over: bool,
-    upgrade: Mutex<Option<OnUpgrade>>,
+    upgrade: Mutex<Option<(OnUpgrade, IpAddr)>>,
 }
 
 impl Entry {
-    pub fn new(over: bool) -> Entry {
-        Entry { over, upgrade: Mutex::new(None) }
+    pub fn new(from: IpAddr, over: bool) -> Entry {
+        Entry { from, over, upgrade: Mutex::new(None) }
     }
 
-    /// The connection that is a WebSocket from now on, if a request has made it one.
-    pub fn take_upgrade(&self) -> Option<OnUpgrade> {
+    /// The connection that is a WebSocket from now on, if a request has made it one, and its client.
+    pub fn take_upgrade(&self) -> Option<(OnUpgrade, IpAddr)> {
         self.upgrade.lock().expect("nobody panics while holding it").take()
     }
 
-    fn set_upgrade(&self, upgrade: OnUpgrade) {
-        *self.upgrade.lock().expect("nobody panics while holding it") = Some(upgrade);
+    fn set_upgrade(&self, upgrade: OnUpgrade, client: IpAddr) {
+        *self.upgrade.lock().expect("nobody panics while holding it") = Some((upgrade, client));
     }
 }
 
@@ -55,7 +59,13 @@ pub(crate) async fn serve(
     let routes = TowerToHyperService::new(warp::service(routes));
     let service = service_fn(|mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(entry.clone());
-        routes.call(request)
+        let passed = chorus_gate::check(&request, &hub.hosts).map(|()| routes.call(request));
+        async move {
+            match passed {
+                Ok(answer) => answer.await,
+                Err(refusal) => Ok::<Response, Infallible>(refusal.response()),
+            }
+        }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(hub.options.header_timeout).max_buf_size(MAX_HEAD);
@@ -97,7 +107,7 @@ fn web_socket(hub: Arc<Hub>) -> impl Filter<Extract = (Response,), Error = warp:
         .map(move |entry: Arc<Entry>, upgrade: Option<OnUpgrade>, headers: HeaderMap| {
             match (answer(&headers, &hub.options.origins), upgrade) {
                 (Ok(response), Some(upgrade)) => {
-                    entry.set_upgrade(upgrade);
+                    entry.set_upgrade(upgrade, hub.proxies.client(entry.from, &headers));
                     response
                 }
                 (Ok(_), None) => refuse(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket"),
@@ -118,10 +128,12 @@ fn answer(headers: &HeaderMap, origins: &[String]) -> Result<Response, Response>
     if text(header::SEC_WEBSOCKET_VERSION) != Some("13") {
         return Err(refuse(StatusCode::UPGRADE_REQUIRED, "WebSocket version 13 is spoken here"));
     }
-    let Some(key) = text(header::SEC_WEBSOCKET_KEY).filter(|key| key.len() == 24) else {
-        return Err(refuse(StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is missing"));
+    let Some(key) = only(headers, header::SEC_WEBSOCKET_KEY).filter(|key| is_key(key)) else {
+        return Err(refuse(StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is not 16 bytes in base64"));
     };
-    if !text(header::ORIGIN).is_none_or(|origin| may_connect(origin, text(header::HOST), origins)) {
+    let from_page = headers.contains_key(header::ORIGIN);
+    let origin = only(headers, header::ORIGIN);
+    if from_page && !origin.is_some_and(|origin| may_connect(origin, text(header::HOST), origins)) {
         return Err(refuse(StatusCode::FORBIDDEN, "pages of this origin may not connect; see the option for origins"));
     }
     let protocol = match headers.contains_key(header::SEC_WEBSOCKET_PROTOCOL) {
@@ -142,6 +154,20 @@ fn answer(headers: &HeaderMap, origins: &[String]) -> Result<Response, Response>
         response.headers_mut().insert(name, value);
     }
     Ok(response)
+}
+
+/// The text of a header that is there once.
+fn only(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    let mut values = headers.get_all(name).into_iter();
+    let first = values.next()?;
+    if values.next().is_some() { None } else { first.to_str().ok() }
+}
+
+/// 16 bytes in base64: 22 digits, of the last of which only the upper two bits count, and two to fill up.
+fn is_key(key: &str) -> bool {
+    let Some(digits) = key.strip_suffix("==").filter(|digits| digits.len() == 22) else { return false };
+    digits.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'+' || c == b'/')
+        && digits.ends_with(['A', 'Q', 'g', 'w'])
 }
 
 /// Whether a header's comma-separated list has such a word.

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -16,10 +15,19 @@ use chorus_core::{
     ids::{ConnectionId, SessionId, Time},
     session::Input,
 };
+use chorus_gate::Hosts;
 use chorus_store::Store;
 use tokio::{sync::Notify, time::Instant};
 
-use crate::{Options, counts::Counts, debts::Debts, line::Line, watch::Watch};
+use crate::{
+    Options,
+    address::{Address, Proxies},
+    counts::Counts,
+    debts::Debts,
+    line::Line,
+    newcomers::Newcomers,
+    watch::Watch,
+};
 
 #[derive(Debug)]
 pub(crate) struct Hub {
@@ -27,6 +35,9 @@ pub(crate) struct Hub {
     pub bus: Bus,
     pub store: Store,
     pub counts: Counts,
+    pub hosts: Hosts,
+    pub proxies: Proxies,
+    newcomers: Mutex<Newcomers>,
     watch: Watch,
     places: Mutex<Places>,
     lines: Mutex<HashMap<ConnectionId, Arc<Line>>>,
@@ -41,8 +52,7 @@ pub(crate) struct Hub {
 #[derive(Debug, Default)]
 struct Places {
     all: usize,
-    /// By address, loopback aside.
-    from: HashMap<IpAddr, usize>,
+    from: HashMap<Address, usize>,
     /// Tasks that write what connections left behind.
     working: usize,
 }
@@ -51,7 +61,8 @@ struct Places {
 #[derive(Debug)]
 pub(crate) struct Place {
     hub: Arc<Hub>,
-    address: IpAddr,
+    /// None while a trusted proxy has yet to name the client.
+    address: Option<Address>,
     /// There was none any more.
     pub over: bool,
 }
@@ -63,6 +74,9 @@ pub(crate) struct Work(Arc<Hub>);
 impl Hub {
     pub fn new(options: Options, bus: Bus, store: Store) -> Arc<Hub> {
         Arc::new_cyclic(|hub| Hub {
+            hosts: Hosts::new(options.listen.ip(), options.host_names.clone()),
+            proxies: Proxies::new(options.trusted_proxies.clone()),
+            newcomers: Mutex::new(Newcomers::new(options.new_sessions)),
             options,
             bus,
             store,
@@ -87,25 +101,25 @@ impl Hub {
     // ---- connections ----
 
     /// `None` when there are so many too many that even a refusal costs too much.
-    pub fn place(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+    pub fn place(self: &Arc<Self>, address: Option<Address>) -> Option<Place> {
         let mut counts = lock(&self.places);
-        let from = counts.from.get(&address).copied().unwrap_or(0);
-        let (max, max_from) = (self.options.max_connections, self.options.max_from(address));
+        let from = address.map_or(0, |address| counts.from.get(&address).copied().unwrap_or(0));
+        let (max, max_from) = (self.options.max_connections, self.options.max_per_address);
         let refusals = 64 + max / 64;
         if counts.all >= max + refusals || from >= max_from.saturating_add(64) {
             return None;
         }
         let over = counts.all >= max || from >= max_from;
         counts.all += 1;
-        if max_from != usize::MAX {
+        if let Some(address) = address {
             *counts.from.entry(address).or_default() += 1;
         }
         Some(Place { hub: self.clone(), address, over })
     }
 
-    pub fn open_line(self: &Arc<Self>) -> Arc<Line> {
+    pub fn open_line(self: &Arc<Self>, address: Address) -> Arc<Line> {
         let number = ConnectionId(self.next.fetch_add(1, Ordering::Relaxed));
-        let line = Arc::new(Line::new(number, self));
+        let line = Arc::new(Line::new(number, address, self));
         lock(&self.lines).insert(number, line.clone());
         self.counts.accepted.inc();
         if self.draining.load(Ordering::SeqCst) {
@@ -192,6 +206,11 @@ impl Hub {
         lock(&self.sessions).len()
     }
 
+    /// Whether this address may open one more.
+    pub fn admits(&self, address: Address) -> bool {
+        lock(&self.newcomers).admit(address, self.now()).is_ok()
+    }
+
     /// What a session owes that comes back: by its connection of now, or by its last.
     pub fn debt(&self, session: SessionId) -> u64 {
         let now = self.now();
@@ -212,14 +231,30 @@ impl Hub {
     }
 }
 
+impl Place {
+    /// It counts for this address, unless it counts for one already. Returns the one that it counts for.
+    pub fn settle(&mut self, address: Address) -> Address {
+        if let Some(known) = self.address {
+            return known;
+        }
+        self.address = Some(address);
+        let mut counts = lock(&self.hub.places);
+        let from = counts.from.entry(address).or_default();
+        self.over |= *from >= self.hub.options.max_per_address;
+        *from += 1;
+        address
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = lock(&self.hub.places);
         counts.all -= 1;
-        if let Some(from) = counts.from.get_mut(&self.address) {
+        let Some(address) = self.address else { return };
+        if let Some(from) = counts.from.get_mut(&address) {
             *from -= 1;
             if *from == 0 {
-                counts.from.remove(&self.address);
+                counts.from.remove(&address);
             }
         }
     }

@@ -10,7 +10,7 @@ use chorus_core::{
 };
 use chorus_store::{SessionRow, StoreError};
 
-use crate::{hub::Hub, line::Line};
+use crate::{address::Address, hub::Hub, line::Line};
 
 /// The longest name of a player, in characters.
 const MAX_NAME: usize = 32;
@@ -43,7 +43,7 @@ fn is_invisible(c: char) -> bool {
 pub(crate) fn open(hub: Arc<Hub>, line: Arc<Line>, hello: Hello) {
     let work = hub.work();
     tokio::spawn(async move {
-        match find_or_open(&hub, &hello).await {
+        match find_or_open(&hub, line.address, &hello).await {
             Ok(Ok(opened)) => take_over(&hub, &line, opened),
             Ok(Err((code, reason))) => line.input(&hub, Input::NotOpened { code, reason }),
             Err(error) => {
@@ -70,7 +70,7 @@ fn take_over(hub: &Arc<Hub>, line: &Arc<Line>, opened: Opened) {
 
 type Refused = (CloseCode, &'static str);
 
-async fn find_or_open(hub: &Hub, hello: &Hello) -> Result<Result<Opened, Refused>, StoreError> {
+async fn find_or_open(hub: &Hub, address: Address, hello: &Hello) -> Result<Result<Opened, Refused>, StoreError> {
     let resume = hex(&random::<32>());
     let edge = hub.options.id.clone();
     if let Some(token) = &hello.resume {
@@ -88,6 +88,9 @@ async fn find_or_open(hub: &Hub, hello: &Hello) -> Result<Result<Opened, Refused
         Ok(player) => player,
         Err(refused) => return Ok(Err(refused)),
     };
+    if !hub.admits(address) {
+        return Ok(Err((CloseCode::TooMany, "too many new sessions from your address: come again later")));
+    }
     let session = SessionId(u128::from_be_bytes(random()));
     let row = SessionRow { id: session, player: player.clone(), edge, resume_hash: hash(&resume) };
     hub.store.open_session(row, RoomId::LOBBY).await?;

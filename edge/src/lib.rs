@@ -15,6 +15,7 @@
 //! waits in one system call. Nothing waits on a timer.
 
 mod accept;
+mod address;
 mod connection;
 mod counts;
 mod debts;
@@ -23,16 +24,12 @@ mod http;
 mod hub;
 mod identify;
 mod line;
+mod newcomers;
 mod outbox;
 mod watch;
 mod writes;
 
-use std::{
-    io,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use chorus_bus::{Bus, MachineError};
 use chorus_core::{ids::MachineId, session};
@@ -41,6 +38,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use warp::{filters::BoxedFilter, reply::Response};
 
 use hub::Hub;
+pub use ipnet::IpNet;
 pub use outbox::{OUTBOX_BYTES, OUTBOX_FRAMES};
 
 /// How to serve.
@@ -54,15 +52,28 @@ pub struct Options {
     pub origins: Vec<String>,
     /// What one client may do.
     pub limits: session::Limits,
-    /// Connections at once. One more is told so (503, or 4505).
+    /// Names that this edge is reached by, besides addresses and those of loopback; `*` is all.
+    pub host_names: Vec<String>,
+    /// Networks of proxies that are believed when they name the client whose connection they pass on.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Connections at once. One more is told so (503, or 4030).
     pub max_connections: usize,
-    /// Connections at once from one address; loopback, where a proxy may be, is not counted.
+    /// Connections at once from one address: of IPv6, from one /64.
     pub max_per_address: usize,
+    /// Sessions that one address may open per minute, in the long run; twice as many at once.
+    pub new_sessions: u32,
     /// How long a client may take for the head of an HTTP request.
     pub header_timeout: Duration,
 }
 
 impl Options {
+    /// A school, or a carrier's customers, behind one address.
+    pub const MAX_PER_ADDRESS: usize = 512;
+
+    /// A class that opens the page at once, and a few hundred who follow. At most so many are on their way out of a lobby
+    /// at any time.
+    pub const NEW_SESSIONS: u32 = 120;
+
     /// The defaults.
     pub fn new(id: MachineId, listen: SocketAddr) -> Options {
         Options {
@@ -70,15 +81,13 @@ impl Options {
             listen,
             origins: Vec::new(),
             limits: session::Limits::default(),
+            host_names: Vec::new(),
+            trusted_proxies: Vec::new(),
             max_connections: 100_000,
-            max_per_address: 512,
+            max_per_address: Options::MAX_PER_ADDRESS,
+            new_sessions: Options::NEW_SESSIONS,
             header_timeout: Duration::from_secs(10),
         }
-    }
-
-    /// How many connections this address may have.
-    fn max_from(&self, address: IpAddr) -> usize {
-        if address.to_canonical().is_loopback() { usize::MAX } else { self.max_per_address }
     }
 }
 

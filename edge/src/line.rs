@@ -19,12 +19,14 @@ use chorus_core::{
 };
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::{counts::Code, hub::Hub, identify, outbox::Outbox, writes};
+use crate::{address::Address, counts::Code, hub::Hub, identify, outbox::Outbox, writes};
 
 #[derive(Debug)]
 pub(crate) struct Line {
     /// Its number among the connections of this edge.
     pub number: ConnectionId,
+    /// The address that it counts for.
+    pub address: Address,
     inner: Mutex<Inner>,
 }
 
@@ -75,7 +77,7 @@ pub(crate) struct Parked {
 }
 
 impl Line {
-    pub fn new(number: ConnectionId, hub: &Hub) -> Line {
+    pub fn new(number: ConnectionId, address: Address, hub: &Hub) -> Line {
         let session = Session::new(hub.options.id.clone(), number, hub.options.limits, hub.now());
         let inner = Inner {
             session,
@@ -86,7 +88,7 @@ impl Line {
             hello: None,
             asked: VecDeque::new(),
         };
-        Line { number, inner: Mutex::new(inner) }
+        Line { number, address, inner: Mutex::new(inner) }
     }
 
     /// Hands an input to the machine, and carries out what it says.

@@ -17,7 +17,10 @@ use tokio::{
 async fn an_idle_connection_is_small_and_a_ping_flood_takes_no_memory() {
     let many: usize = std::env::var("CHORUS_IDLE").ok().and_then(|many| many.parse().ok()).unwrap_or(500);
     let limits = Limits { ping_ms: 600_000, ..Limits::default() };
-    let world = World::start_with(|options| options.limits = limits).await;
+    let world = World::start_with(|options| {
+        (options.limits, options.max_per_address, options.new_sessions) = (limits, 1_000_000, 1_000_000);
+    })
+    .await;
 
     // Whatever is allocated once is there when the measuring begins.
     let warm = connect(&world, 100).await;

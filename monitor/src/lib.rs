@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! store ─▶ watch ─▶ core::placement ─▶ watch ─▶ store, bus
-//! operator ─▶ serve ─▶ admin (one table of routes) ─▶ store, bus
+//! operator ─▶ gate ─▶ admin (one table of routes) ─▶ store, bus
 //! ```
 //! What to read in: `watch` is the loop, and `bury` what it does about the dead; [`admin`] is the HTTP API, which
 //! `chorus dev` serves as well, on its own bus and store.
@@ -18,7 +18,6 @@ mod bury;
 mod clock;
 mod counters;
 mod housekeeping;
-mod serve;
 mod tables;
 mod watch;
 
@@ -26,8 +25,9 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use chorus_bus::Bus;
 use chorus_core::{ids::MachineId, placement};
+use chorus_gate::Hosts;
 use chorus_store::{Store, StoreError};
-use tokio::{sync::watch as channel, task::JoinHandle};
+use tokio::{net::TcpListener, sync::watch as channel, task::JoinHandle};
 
 pub use admin::{Activated, AdminState, BadToken, Check, Checked, Hooks, Token};
 pub use bury::{BuryError, clean_up, delete_channels, drop_sessions, expire};
@@ -40,6 +40,8 @@ pub struct Options {
     pub id: MachineId,
     /// Where operators reach it. Loopback unless they have a way in that is closed to others: there is no TLS here.
     pub listen: SocketAddr,
+    /// Names that it is reached by, besides addresses and those of loopback; `*` is all.
+    pub host_names: Vec<String>,
     /// Operators show it.
     pub token: Token,
     /// How patient it is.
@@ -58,6 +60,7 @@ impl Options {
         Options {
             id,
             listen: SocketAddr::from(([127, 0, 0, 1], 7400)),
+            host_names: Vec::new(),
             token,
             limits: placement::Limits::default(),
             every: Duration::from_secs(1),
@@ -113,18 +116,28 @@ pub async fn start(
     hooks: Hooks,
 ) -> Result<(Monitor, impl Future<Output = Result<(), MonitorError>> + Send), MonitorError> {
     let address = options.listen;
-    let (listener, bound) = serve::listen(address).await.map_err(|source| MonitorError::Listen { address, source })?;
+    let (listener, bound) = listen(address).await.map_err(|source| MonitorError::Listen { address, source })?;
     let logged = bus.partitions();
     let stored = store.partitions(logged).await?;
     if stored != logged {
         return Err(MonitorError::Partitions { stored, logged });
     }
+    let hosts = Hosts::new(bound.ip(), options.host_names.clone());
     let (stop, stopped) = channel::channel(false);
     let (watching, standing) = watch::Watch::new(&options, bus.clone(), store.clone());
     let state = AdminState::new(bus, store, options.token.clone(), hooks).with_monitor(standing.clone());
-    let serving = tokio::spawn(serve::run(listener, admin::routes_only(state)));
+    let serving = tokio::spawn(chorus_gate::serve(listener, admin::routes_only(state), hosts));
     tracing::info!(address = %bound, monitor = %options.id, "serving");
     Ok((Monitor(Arc::new(Running { bound, standing, stop, serving })), watching.run(stopped)))
+}
+
+async fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await?;
+    let bound = listener.local_addr()?;
+    if !bound.ip().is_loopback() {
+        tracing::warn!(address = %bound, "operators' tokens pass here unencrypted: see that nobody else can listen");
+    }
+    Ok((listener, bound))
 }
 
 impl Monitor {

@@ -3,14 +3,13 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use chorus_core::session::Limits;
 use chorus_edge::Edge;
 use chorus_store::{MachineState, Registration, Role};
 use clap::Args;
 use prometheus_client::registry::Registry;
 
 use super::{Machine, Shared, heart::Heart, status};
-use crate::{page, stop::Stop, words};
+use crate::{admission::Admission, page, stop::Stop};
 
 /// Serves players' WebSockets
 ///
@@ -21,23 +20,8 @@ pub struct Options {
     /// Where players connect
     #[arg(long, env = "CHORUS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:4000")]
     listen: SocketAddr,
-    /// Pages of this origin may connect, besides those of this very host and of loopback; `*` is all. May be repeated
-    #[arg(long = "origin", env = "CHORUS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
-    origins: Vec<String>,
-    /// Frames that one session may send per second, in the long run; twice as many at once
-    #[arg(long, env = "CHORUS_RATE", value_name = "N", default_value_t = Limits::default().per_second)]
-    rate: u32,
-    /// Milliseconds of a host's processor that the messages of one session may cost per second, in the long run; ten
-    /// times as much at once
-    #[arg(long, env = "CHORUS_COMPUTE_RATE", value_name = "MS", default_value_t = Limits::default().compute_ms)]
-    compute_rate: u32,
-    /// A client that has received nothing for this long asks whether its connection is alive; one that is silent for twice
-    /// as long is lost, and its rooms are told
-    #[arg(long, env = "CHORUS_PING", value_name = "SECONDS", default_value = "8", value_parser = words::ping_ms)]
-    ping: u64,
-    /// Connections at once
-    #[arg(long, env = "CHORUS_MAX_CONNECTIONS", value_name = "N", default_value_t = 100_000)]
-    max_connections: usize,
+    #[command(flatten)]
+    admission: Admission,
     /// Serves the page to play on, too
     #[arg(long, env = "CHORUS_PAGE")]
     page: bool,
@@ -65,19 +49,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let mut heart = Heart::start(store.clone(), Some(bus.clone()), id.clone(), every);
 
     let mut metrics = Registry::with_prefix("chorus_edge");
-    let limits = Limits {
-        per_second: options.rate,
-        burst: options.rate.saturating_mul(2),
-        compute_ms: options.compute_rate,
-        ping_ms: options.ping,
-        ..Limits::default()
-    };
-    let serving = chorus_edge::Options {
-        origins: options.origins,
-        limits,
-        max_connections: options.max_connections,
-        ..chorus_edge::Options::new(id.clone(), options.listen)
-    };
+    let serving = options.admission.apply(chorus_edge::Options::new(id.clone(), options.listen));
     let routes = if options.page { page::files() } else { chorus_edge::no_routes() };
     let edge = chorus_edge::serve(serving, bus.clone(), store.clone(), routes).await?;
     edge.register(&mut metrics);

@@ -21,6 +21,9 @@ pub struct Options {
     /// Where operators reach it. Not to be open to others than them: there is no TLS here
     #[arg(long, env = "CHORUS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:7400")]
     listen: SocketAddr,
+    /// A name that operators reach it by, besides addresses and localhost; `*` is all. May be repeated
+    #[arg(long = "host-name", env = "CHORUS_HOST_NAMES", value_name = "NAME", value_delimiter = ',')]
+    host_names: Vec<String>,
     /// What operators show: 16 characters or more
     #[arg(long, env = "CHORUS_TOKEN", value_name = "SECRET", hide_env_values = true)]
     token: Token,
@@ -61,6 +64,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let dead_after_ms = u64::try_from(dead_after.as_millis()).unwrap_or(u64::MAX);
     let monitor_options = chorus_monitor::Options {
         listen: options.listen,
+        host_names: options.host_names,
         limits: Limits { dead_after_ms, lease_ms: dead_after_ms, ..Limits::default() },
         every,
         expire_after,

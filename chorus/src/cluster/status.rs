@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use chorus_gate::Hosts;
 use prometheus_client::registry::Registry;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use warp::{Filter as _, Reply as _, http::StatusCode, reply::Response};
@@ -45,8 +46,8 @@ pub async fn serve(
     let health = warp::path!("healthz").map(|| "ok\n".into_response());
     let readiness = warp::path!("readyz").map(move || readiness(*pulse.borrow(), &ready));
     let numbers = warp::path!("metrics").map(move || exposition(&metrics));
-    let routes = warp::get().and(health.or(readiness).unify().or(numbers).unify());
-    let serving = tokio::spawn(warp::serve(routes).incoming(listener).run());
+    let routes = warp::get().and(health.or(readiness).unify().or(numbers).unify()).boxed();
+    let serving = tokio::spawn(chorus_gate::serve(listener, routes, Hosts::open(address.ip())));
     Ok(Status { address, serving })
 }
 

@@ -24,7 +24,6 @@ use chorus_bus::{Bus, Fsync, embedded};
 use chorus_core::{
     ids::{Kind, RoomId},
     placement,
-    session::Limits,
 };
 use chorus_edge::Edge;
 use chorus_host::{Host, HostError, guest};
@@ -34,7 +33,7 @@ use clap::Args;
 use warp::{Filter as _, filters::BoxedFilter, reply::Response};
 
 use self::{builds::Builds, publish::Publisher, status::Board, watch::Watch};
-use crate::{cache, page, stop::Stop, words};
+use crate::{admission::Admission, cache, page, stop::Stop};
 
 /// Serves rooms from one process, with nothing else to install
 ///
@@ -76,23 +75,8 @@ pub struct Options {
     /// the data directory
     #[arg(long, env = "CHORUS_TOKEN", value_name = "SECRET", hide_env_values = true)]
     token: Option<Token>,
-    /// Pages of this origin may connect, besides those of this very host and of loopback; `*` is all. May be repeated
-    #[arg(long = "origin", env = "CHORUS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
-    origins: Vec<String>,
-    /// Frames that one session may send per second, in the long run; twice as many at once
-    #[arg(long, env = "CHORUS_RATE", value_name = "N", default_value_t = Limits::default().per_second)]
-    rate: u32,
-    /// Milliseconds of a host's processor that the messages of one session may cost per second, in the long run; ten
-    /// times as much at once
-    #[arg(long, env = "CHORUS_COMPUTE_RATE", value_name = "MS", default_value_t = Limits::default().compute_ms)]
-    compute_rate: u32,
-    /// A client that has received nothing for this long asks whether its connection is alive; one that is silent for twice
-    /// as long is lost, and its rooms are told
-    #[arg(long, env = "CHORUS_PING", value_name = "SECONDS", default_value = "8", value_parser = words::ping_ms)]
-    ping: u64,
-    /// Connections at once
-    #[arg(long, env = "CHORUS_MAX_CONNECTIONS", value_name = "N", default_value_t = 100_000)]
-    max_connections: usize,
+    #[command(flatten)]
+    admission: Admission,
     /// Rooms with an instance at once; each reserves 4 GiB of address space, and no memory
     #[arg(long, env = "CHORUS_MAX_INSTANCES", value_name = "N", default_value_t = guest::Options::MAX_INSTANCES)]
     max_instances: u32,
@@ -262,19 +246,7 @@ async fn open_edge(
         chorus_monitor::clean_up(dead, placement::Role::Edge, bus, store).await?;
     }
     let listen = SocketAddr::new(options.listen, options.port);
-    let limits = Limits {
-        per_second: options.rate,
-        burst: options.rate.saturating_mul(2),
-        compute_ms: options.compute_rate,
-        ping_ms: options.ping,
-        ..Limits::default()
-    };
-    let edge = chorus_edge::Options {
-        origins: options.origins.clone(),
-        limits,
-        max_connections: options.max_connections,
-        ..chorus_edge::Options::new(registered.id, listen)
-    };
+    let edge = options.admission.apply(chorus_edge::Options::new(registered.id, listen));
     Ok(chorus_edge::serve(edge, bus.clone(), store.clone(), routes).await?)
 }
 

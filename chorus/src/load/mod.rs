@@ -9,8 +9,9 @@
 //! without chorus; the others are the scenarios, each beginning with what it measures. `scripts/bench.mjs` runs them in
 //! turn and makes the table of `docs/performance.md`.
 //!
-//! The server must run the fixture `bench-lobby` as its lobby, and must let a session send as fast as it can:
-//! `chorus dev --no-watch --fixtures --lobby bench-lobby --rate 1000000`.
+//! The server must run the fixture `bench-lobby` as its lobby, and must let many sessions of one address send as fast as they
+//! can: `chorus dev --no-watch --fixtures --lobby bench-lobby --rate 1000000 --new-sessions 1000000
+//! --max-connections-per-address 100000 --compute-rate 100000`.
 
 mod broker;
 mod echo;
@@ -32,8 +33,9 @@ use self::{player::Server, report::Report};
 
 /// Measures a server with scripted players
 ///
-/// The server has to run the lobby of the benchmarks, and to let a session send as fast as it can: `chorus dev
-/// --no-watch --fixtures --lobby bench-lobby --rate 1000000`. Players are closed loops: each sends its next message
+/// The server has to run the lobby of the benchmarks, and to let many sessions of one address send as fast as they can:
+/// `chorus dev --no-watch --fixtures --lobby bench-lobby --rate 1000000 --new-sessions 1000000
+/// --max-connections-per-address 100000 --compute-rate 100000`. Players are closed loops: each sends its next message
 /// when it has the answer to the last one.
 #[derive(Debug, Args)]
 pub struct Options {

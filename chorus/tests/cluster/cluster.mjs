@@ -15,6 +15,7 @@ import { fileURLToPath } from "node:url";
 import { freePort, run } from "../../../testing/services/programs.mjs";
 import { Services } from "../../../testing/services/services.mjs";
 import { createDatabase } from "./database.mjs";
+import { ROOMY } from "../limits.mjs";
 import { Machine } from "./machine.mjs";
 import { Operator } from "./operator.mjs";
 import { seesLobby } from "./probe.mjs";
@@ -151,7 +152,7 @@ export class Cluster {
 
   #machine(role, n, args, environment = {}) {
     const { bin, spawn } = this.options;
-    const env = { ...process.env, ...this.environment, ...environment };
+    const env = { ...ROOMY, ...process.env, ...this.environment, ...environment };
     return new Machine({ bin, role, name: `${role[0]}${n}`, args, spawn: { ...spawn, env } });
   }
 

@@ -200,7 +200,7 @@ story("before there is a WebSocket, HTTP says what is wrong", async ({ raw, syst
 
 story("what is not HTTP at all is not for long", async ({ system }) => {
   const { hostname, port } = new URL(system.urls[0]);
-  for (const bytes of ["\u0000\u0001\u0002\r\n\r\n", "GET\r\n\r\n", `GET /ws HTTP/1.1\r\nHost: x\r\nX-Large: ${"x".repeat(20_000)}\r\n\r\n`]) {
+  for (const bytes of ["\u0000\u0001\u0002\r\n\r\n", "GET\r\n\r\n", `GET /ws HTTP/1.1\r\nHost: localhost\r\nX-Large: ${"x".repeat(20_000)}\r\n\r\n`]) {
     const socket = connect(Number(port), hostname);
     socket.on("error", () => {}).on("data", () => {});
     socket.write(bytes, "latin1");

@@ -42,8 +42,23 @@ impl Session {
 
     pub(super) fn on_ping(&mut self, now: Time) {
         self.heard(now);
-        if self.take_token(now).is_err() && self.is_far_too_fast() {
-            self.close(CloseCode::RateLimited, "too many pings");
+        self.on_idle_frames(1, now);
+    }
+
+    pub(super) fn on_pong(&mut self, now: Time) {
+        self.heard(now);
+        match self.awaited_pongs.checked_sub(1) {
+            Some(awaited) => self.awaited_pongs = awaited,
+            None => self.on_idle_frames(1, now),
+        }
+    }
+
+    /// Frames that are no messages cost the rate too. There is no answer to them but the last.
+    pub(super) fn on_idle_frames(&mut self, count: u32, now: Time) {
+        for _ in 0..count {
+            if self.take_token(now).is_err() && self.is_far_too_fast() {
+                return self.close(CloseCode::RateLimited, "too many pings, pongs or fragments");
+            }
         }
     }
 

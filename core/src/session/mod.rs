@@ -129,6 +129,8 @@ pub struct Session {
     /// When that is looked at. It is put off only then, not by each frame.
     next_ping: Time,
     unanswered_pings: u32,
+    /// Pings that were sent, less the pongs that have come since. A pong beyond them costs what a ping costs.
+    awaited_pongs: u32,
     outputs: VecDeque<Output>,
 }
 
@@ -161,8 +163,10 @@ pub enum Input<'a> {
     Malformed(&'static str),
     /// The client's own ping. The shell has answered it.
     Ping,
-    /// The answer to a ping.
+    /// The answer to a ping, or one that nobody asked for.
     Pong,
+    /// So many WebSocket frames have come that made no message of their own.
+    Fragments(u32),
     /// The answer to [`Output::Hello`].
     Opened(Opened),
     /// The other answer to [`Output::Hello`].
@@ -290,6 +294,7 @@ impl Session {
             heard_at: now,
             next_ping: now.plus(limits.silence_ms()),
             unanswered_pings: 0,
+            awaited_pongs: 0,
             outputs: VecDeque::new(),
         }
     }
@@ -302,7 +307,8 @@ impl Session {
             Input::Frame(frame) => self.on_frame(frame, now),
             Input::Malformed(what) => self.close(CloseCode::BadFrame, what),
             Input::Ping => self.on_ping(now),
-            Input::Pong => self.heard(now),
+            Input::Pong => self.on_pong(now),
+            Input::Fragments(count) => self.on_idle_frames(count, now),
             Input::Opened(opened) => self.on_opened(opened, now),
             Input::NotOpened { code, reason } => self.close(code, reason),
             Input::Stored { room, done } => self.on_stored(room, done, now),
@@ -381,7 +387,7 @@ impl Session {
         if self.unconfirmed {
             // Its answer makes the old token void. Until then whoever still has that (an edge that stood still, with this
             // client's earlier `hello` before it) takes the session away from here, and the new token is worth nothing.
-            self.outputs.push_back(Output::Ping);
+            self.send_ping();
         }
         self.phase = Phase::Open(Who { session, player });
         match recovered {
@@ -427,6 +433,11 @@ impl Session {
         }
         self.unanswered_pings += 1;
         self.next_ping = now.plus(self.limits.pong_ms());
+        self.send_ping();
+    }
+
+    fn send_ping(&mut self) {
+        self.awaited_pongs += 1;
         self.outputs.push_back(Output::Ping);
     }
 

@@ -440,6 +440,29 @@ fn what_another_connection_has_spent_is_not_owed_by_this_one() {
 }
 
 #[test]
+fn pongs_that_nobody_asked_for_cost_what_pings_cost() {
+    let mut story = Story::in_lobby();
+    story.wait(20_000);
+    assert_eq!(story.outputs(), [Output::Ping]);
+    story.on(Input::Pong);
+    assert_eq!(story.session.tokens, 99_000, "the hello, and nothing since");
+    story.on(Input::Pong);
+    story.on(Input::Pong);
+    assert_eq!(story.session.tokens, 98_000, "it was full again");
+    (0..200).for_each(|_| story.on(Input::Pong));
+    story.expect_close(CloseCode::RateLimited);
+}
+
+#[test]
+fn frames_that_make_no_message_cost_the_rate() {
+    let mut story = Story::in_lobby();
+    story.on(Input::Fragments(90));
+    assert_eq!(story.outputs(), []);
+    story.on(Input::Fragments(u32::MAX));
+    story.expect_close(CloseCode::RateLimited);
+}
+
+#[test]
 fn data_beyond_a_bound_is_answered_each_time_and_closes_nothing() {
     let mut story = Story::in_lobby();
     for id in 1..=30 {

@@ -104,7 +104,7 @@ impl Raw {
 
     /// Asks for a WebSocket, and gets it.
     pub async fn upgrade(&mut self) {
-        self.send(b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n").await;
+        self.send(b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n").await;
         self.send(b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n").await;
         let head = self.head().await;
         assert!(head.starts_with("HTTP/1.1 101"), "{head}");

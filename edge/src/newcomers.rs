@@ -1,0 +1,119 @@
+//! How many new sessions each address may open. Who resumes one is not counted.
+//!
+//! A session costs a row, a seat in the lobby and a call of its script, also when its client has gone at once. A bucket for each
+//! address fills by time; only buckets that are not full are kept.
+
+use std::collections::HashMap;
+
+use chorus_core::ids::Time;
+
+use crate::address::Address;
+
+/// Addresses whose buckets are kept. A bucket that lacks one session is full again within a second, so that so many need tens
+/// of thousands of new sessions a second.
+const BUCKETS: usize = 1 << 16;
+
+/// Full buckets are looked for once in so many milliseconds, since that takes a while.
+const SWEEP_MS: u64 = 1_000;
+
+#[derive(Debug)]
+pub(crate) struct Newcomers {
+    per_minute: u64,
+    buckets: HashMap<Address, Bucket>,
+    /// One for all addresses for which there is no place: nobody gets a fresh bucket by pushing others out.
+    overflow: Bucket,
+    swept: Time,
+}
+
+/// In thousandths of a session for a second's worth of sixty: a millisecond adds the rate per minute.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket {
+    missing: u64,
+    since: Time,
+}
+
+/// A session's worth.
+const ONE: u64 = 60_000;
+
+impl Bucket {
+    fn missing(&self, per_minute: u64, now: Time) -> u64 {
+        self.missing.saturating_sub(now.since(self.since).saturating_mul(per_minute))
+    }
+
+    /// Otherwise in how many milliseconds there is one.
+    fn take(&mut self, per_minute: u64, now: Time) -> Result<(), u64> {
+        // Twice a minute's worth at once.
+        let full = 2 * per_minute * ONE;
+        let missing = self.missing(per_minute, now);
+        if missing + ONE > full {
+            return Err((missing + ONE - full).div_ceil(per_minute));
+        }
+        *self = Bucket { missing: missing + ONE, since: now };
+        Ok(())
+    }
+}
+
+impl Newcomers {
+    pub fn new(per_minute: u32) -> Newcomers {
+        let per_minute = u64::from(per_minute.max(1));
+        Newcomers { per_minute, buckets: HashMap::new(), overflow: Bucket::default(), swept: Time::default() }
+    }
+
+    /// Whether this address may open a session now; otherwise in how many milliseconds.
+    pub fn admit(&mut self, address: Address, now: Time) -> Result<(), u64> {
+        if self.buckets.len() >= BUCKETS && now.since(self.swept) >= SWEEP_MS {
+            self.swept = now;
+            self.buckets.retain(|_, bucket| bucket.missing(self.per_minute, now) > 0);
+        }
+        let has_place = self.buckets.len() < BUCKETS || self.buckets.contains_key(&address);
+        let bucket = match has_place {
+            true => self.buckets.entry(address).or_default(),
+            false => &mut self.overflow,
+        };
+        bucket.take(self.per_minute, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+
+    fn address(n: u32) -> Address {
+        IpAddr::from(Ipv4Addr::from_bits(n)).into()
+    }
+
+    #[test]
+    fn an_address_opens_two_minutes_worth_at_once_and_then_as_many_as_come() {
+        let mut newcomers = Newcomers::new(120);
+        let now = Time(1_000_000);
+        (0..240).for_each(|_| newcomers.admit(address(1), now).expect("there are some"));
+        assert_eq!(newcomers.admit(address(1), now), Err(500));
+        assert_eq!(newcomers.admit(address(2), now), Ok(()), "another is another");
+        assert_eq!(newcomers.admit(address(1), now.plus(499)), Err(1));
+        assert_eq!(newcomers.admit(address(1), now.plus(500)), Ok(()));
+        assert_eq!(newcomers.admit(address(1), now.plus(500)), Err(500));
+        (0..240).for_each(|_| newcomers.admit(address(1), now.plus(3_600_000)).expect("it is full again"));
+        assert!(newcomers.admit(address(1), now.plus(3_600_000)).is_err());
+    }
+
+    #[test]
+    fn addresses_beyond_the_table_share_a_bucket_until_others_are_full_again() {
+        let mut newcomers = Newcomers::new(120);
+        let now = Time(1_000_000);
+        let first = address(0);
+        (0..240).for_each(|_| newcomers.admit(first, now).expect("there are some"));
+        (1..BUCKETS as u32).for_each(|n| newcomers.admit(address(n), now).expect("there is a place"));
+        let beyond = |n: u32| address(BUCKETS as u32 + n);
+        (0..240).for_each(|n| newcomers.admit(beyond(n), now).expect("they share one"));
+        assert_eq!(newcomers.admit(beyond(240), now), Err(500));
+        assert!(newcomers.admit(first, now).is_err(), "it was not pushed out");
+        assert_eq!(newcomers.buckets.len(), BUCKETS);
+        assert_eq!(newcomers.admit(beyond(240), now.plus(1_000)), Ok(()), "most have been dropped");
+        assert_eq!(newcomers.buckets.len(), 2);
+        assert_eq!(newcomers.admit(first, now.plus(1_000)), Ok(()));
+        assert_eq!(newcomers.admit(first, now.plus(1_000)), Ok(()));
+        assert!(newcomers.admit(first, now.plus(1_000)).is_err());
+    }
+}
