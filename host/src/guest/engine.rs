@@ -20,7 +20,7 @@ use super::{
     contract,
     fault::GuestError,
     functions::Functions,
-    instance::{Failed, Start, run, start_guest},
+    instance::{Failed, Start, failed, run, start_guest},
     manifest::{BadManifest, Manifest},
     wasi::{self, Ground},
 };
@@ -144,7 +144,7 @@ fn config(options: &Options, functions: &Arc<Functions>) -> wasmtime::Result<Con
     // The same records must give the same bytes on every machine.
     config.cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
     // Metered, so that a loop ends at the same instruction everywhere.
-    config.consume_fuel(true);
+    config.consume_fuel(true).operator_cost(budget::instruction_costs());
     config.max_wasm_stack(budget::WASM_STACK).async_stack_size(budget::ASYNC_STACK);
     config.cranelift_opt_level(OptLevel::Speed);
     config.enable_incremental_compilation(functions.clone())?;
@@ -294,7 +294,7 @@ impl Engine {
         })?;
         let said = run(guest.call_describe(&mut store)).await;
         let printed = store.data().take_printed();
-        let said = said.map_err(|error| LoadError::Describe(super::fault::of_trap(&error, fuel, &printed)))?;
+        let said = said.map_err(|error| LoadError::Describe(failed(&store, &error, fuel, &printed)))?;
         let said = said.map_err(|words| LoadError::Describe(GuestError::Refused(super::fault::shortened(&words))))?;
         Ok(Manifest::check(said)?)
     }

@@ -147,6 +147,7 @@ impl Instance {
         if let Some(at) = at {
             self.store.data_mut().enter(at);
         }
+        self.store.data().meter().reset();
         self.store.set_fuel(fuel).expect("fuel is on");
         Ok(())
     }
@@ -161,7 +162,7 @@ impl Instance {
             })),
             Err(error) => {
                 self.last_words = self.store.data().take_printed();
-                Err(fault::of_trap(&error, fuel, &self.last_words))
+                Err(failed(&self.store, &error, fuel, &self.last_words))
             }
         }
     }
@@ -180,6 +181,12 @@ impl Instance {
                 Err(fault.into())
             }
         }
+    }
+
+    /// Calls of host functions that the last call has made, and the bytes that they moved.
+    pub fn host_calls(&self) -> (u64, u64) {
+        let meter = self.store.data().meter();
+        (meter.calls(), meter.bytes())
     }
 
     /// What the call that failed has logged and printed: it has no effects to carry it.
@@ -222,7 +229,15 @@ pub(super) async fn start_guest(
     match run(pre.instantiate_async(&mut store)).await {
         Ok(guest) => Ok((store, guest)),
         Err(error) if error.is::<wasmtime::PoolConcurrencyLimitError>() => Err(Failed::Full),
-        Err(error) => Err(Failed::Guest(fault::of_trap(&error, start.fuel, &store.data().take_printed()))),
+        Err(error) => Err(Failed::Guest(failed(&store, &error, start.fuel, &store.data().take_printed()))),
+    }
+}
+
+/// What a call that did not end well says about the guest.
+pub(super) fn failed(store: &Store<Ground>, error: &wasmtime::Error, fuel: u64, printed: &[Effect]) -> GuestError {
+    match store.data().meter().overspent() {
+        Some(over) => Fault::TooMuch(over.to_string().into()).into(),
+        None => fault::of_trap(error, fuel, printed),
     }
 }
 

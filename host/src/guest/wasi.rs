@@ -3,10 +3,16 @@
 //! The contract asks for nothing; this is what the runtimes of languages need to start. All of it is deterministic and
 //! none of it reaches out. Whatever is not in [`IMPORTS`] is refused by name when a component is loaded.
 //!
+//! Every call is counted, and so are the bytes that it moves: fuel meters the guest's own instructions, and says nothing of
+//! ours. See [`Meter`].
+//!
 //! Nothing here waits: a stream is always ready, so a poll of streams returns at once, and the two functions that make
 //! something to wait for (`subscribe-instant`, `subscribe-duration`) trap.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
@@ -15,7 +21,7 @@ use wasmtime_wasi::{
     async_trait,
     filesystem::{WasiFilesystem, WasiFilesystemCtx, WasiFilesystemCtxView},
     p2::{
-        DynInputStream, DynOutputStream, DynPollable, OutputStream, Pollable, StreamResult,
+        DynInputStream, DynOutputStream, DynPollable, OutputStream, Pollable, StreamError, StreamResult,
         bindings::{cli, clocks, filesystem, random},
         pipe::ClosedInputStream,
     },
@@ -71,10 +77,10 @@ pub const IMPORTS: &[Import] = imports! {
     "wasi:random/insecure",        "the same generator",                                    |l| random::insecure::add_to_linker::<_, Own>(l, own);
     "wasi:random/insecure-seed",   "the same generator; hash tables are seeded by it",      |l| random::insecure_seed::add_to_linker::<_, Own>(l, own);
     "wasi:io/error",               "what a stream fails with",                              |l| io::error::add_to_linker::<_, Table>(l, table);
-    "wasi:io/poll",                "only streams can be polled, and they are always ready", |l| io::poll::add_to_linker::<_, Table>(l, table);
+    "wasi:io/poll",                "only streams can be polled, and they are always ready", |l| io::poll::add_to_linker::<_, Own>(l, own);
     "wasi:io/streams",             "the three standard streams; no call of theirs waits",   |l| io::streams::add_to_linker::<_, Table>(l, table);
     "wasi:filesystem/types",       "comes with libc; there is nothing to open",             |l| filesystem::types::add_to_linker::<_, WasiFilesystem>(l, files);
-    "wasi:filesystem/preopens",    "libc asks for directories: there are none",             |l| filesystem::preopens::add_to_linker::<_, WasiFilesystem>(l, files);
+    "wasi:filesystem/preopens",    "libc asks for directories: there are none",             |l| filesystem::preopens::add_to_linker::<_, Own>(l, own);
 };
 
 /// The contract's own types. They hold no functions.
@@ -98,12 +104,21 @@ fn own(ground: &mut Ground) -> &mut Ground {
     ground
 }
 
+/// What functions work on that are not ours. Each takes a handle, so once the calls are used up, no handle is known: that
+/// traps, and [`Meter::overspent`] says why.
 fn table(ground: &mut Ground) -> &mut ResourceTable {
-    &mut ground.table
+    match ground.meter.call() {
+        Ok(()) => &mut ground.table,
+        Err(_) => &mut ground.nothing,
+    }
 }
 
 fn files(ground: &mut Ground) -> WasiFilesystemCtxView<'_> {
-    WasiFilesystemCtxView { ctx: &mut ground.files, table: &mut ground.table }
+    let table = match ground.meter.call() {
+        Ok(()) => &mut ground.table,
+        Err(_) => &mut ground.nothing,
+    };
+    WasiFilesystemCtxView { ctx: &mut ground.files, table }
 }
 
 /// What a guest stands on: all that it can reach outside its own memory.
@@ -111,7 +126,10 @@ pub(crate) struct Ground {
     now: Time,
     chance: Chance,
     printed: Arc<Mutex<Printed>>,
+    meter: Arc<Meter>,
     table: ResourceTable,
+    /// Has nothing in it.
+    nothing: ResourceTable,
     files: WasiFilesystemCtx,
     pub(crate) memory: Memory,
 }
@@ -124,7 +142,9 @@ impl Ground {
             now: at.now,
             chance: Chance::of(&at.seed),
             printed: Arc::default(),
+            meter: Arc::default(),
             table,
+            nothing: ResourceTable::new(),
             files: WasiFilesystemCtx::default(),
             memory: Memory { limit: memory, used: 0 },
         }
@@ -134,6 +154,10 @@ impl Ground {
     pub(crate) fn enter(&mut self, at: &Moment) {
         self.now = at.now;
         self.chance = Chance::of(&at.seed);
+    }
+
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// What the guest has printed since it was last asked, a log line for each line.
@@ -155,6 +179,55 @@ impl Ground {
             });
         }
         log
+    }
+}
+
+/// What a guest has asked of its host in the call at hand. A count, and no time: the same on every machine.
+#[derive(Default)]
+pub(crate) struct Meter {
+    calls: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// The guest asked its host for more than one call may.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Overspent {
+    #[error("more than {} calls of host functions in one record", budget::HOST_CALLS)]
+    Calls,
+    #[error("more than {} bytes to and from host functions in one record", budget::HOST_BYTES)]
+    Bytes,
+}
+
+impl Meter {
+    /// A new call of the guest begins.
+    pub(crate) fn reset(&self) {
+        self.calls.store(0, Relaxed);
+        self.bytes.store(0, Relaxed);
+    }
+
+    pub(crate) fn overspent(&self) -> Option<Overspent> {
+        if self.calls() > budget::HOST_CALLS {
+            return Some(Overspent::Calls);
+        }
+        (self.bytes() > budget::HOST_BYTES).then_some(Overspent::Bytes)
+    }
+
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Relaxed)
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Relaxed)
+    }
+
+    fn call(&self) -> wasmtime::Result<()> {
+        self.calls.fetch_add(1, Relaxed);
+        self.overspent().map_or(Ok(()), |over| Err(over.into()))
+    }
+
+    fn moves(&self, bytes: u64) -> wasmtime::Result<()> {
+        self.bytes.fetch_add(bytes, Relaxed);
+        self.overspent().map_or(Ok(()), |over| Err(over.into()))
     }
 }
 
@@ -277,6 +350,7 @@ impl Printed {
 struct Printer {
     level: LogLevel,
     printed: Arc<Mutex<Printed>>,
+    meter: Arc<Meter>,
 }
 
 #[async_trait]
@@ -287,6 +361,7 @@ impl Pollable for Printer {
 #[async_trait]
 impl OutputStream for Printer {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.meter.moves(bytes.len() as u64).map_err(StreamError::Trap)?;
         self.printed.lock().expect("no panic while printing").print(self.level, &bytes);
         Ok(())
     }
@@ -302,21 +377,25 @@ impl OutputStream for Printer {
 
 impl Ground {
     fn printer(&mut self, level: LogLevel) -> wasmtime::Result<Resource<DynOutputStream>> {
-        let stream: DynOutputStream = Box::new(Printer { level, printed: self.printed.clone() });
+        let stream: DynOutputStream =
+            Box::new(Printer { level, printed: self.printed.clone(), meter: self.meter.clone() });
         Ok(self.table.push(stream)?)
     }
 }
 
 impl cli::environment::Host for Ground {
     fn get_environment(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
+        self.meter.call()?;
         Ok(Vec::new())
     }
 
     fn get_arguments(&mut self) -> wasmtime::Result<Vec<String>> {
+        self.meter.call()?;
         Ok(Vec::new())
     }
 
     fn initial_cwd(&mut self) -> wasmtime::Result<Option<String>> {
+        self.meter.call()?;
         Ok(None)
     }
 }
@@ -333,6 +412,7 @@ impl cli::exit::Host for Ground {
 
 impl cli::stdin::Host for Ground {
     fn get_stdin(&mut self) -> wasmtime::Result<Resource<DynInputStream>> {
+        self.meter.call()?;
         let stream: DynInputStream = Box::new(ClosedInputStream);
         Ok(self.table.push(stream)?)
     }
@@ -340,12 +420,14 @@ impl cli::stdin::Host for Ground {
 
 impl cli::stdout::Host for Ground {
     fn get_stdout(&mut self) -> wasmtime::Result<Resource<DynOutputStream>> {
+        self.meter.call()?;
         self.printer(LogLevel::Info)
     }
 }
 
 impl cli::stderr::Host for Ground {
     fn get_stderr(&mut self) -> wasmtime::Result<Resource<DynOutputStream>> {
+        self.meter.call()?;
         self.printer(LogLevel::Warn)
     }
 }
@@ -353,6 +435,7 @@ impl cli::stderr::Host for Ground {
 impl cli::terminal_input::Host for Ground {}
 impl cli::terminal_input::HostTerminalInput for Ground {
     fn drop(&mut self, it: Resource<cli::terminal_input::TerminalInput>) -> wasmtime::Result<()> {
+        self.meter.call()?;
         self.table.delete(it)?;
         Ok(())
     }
@@ -361,6 +444,7 @@ impl cli::terminal_input::HostTerminalInput for Ground {
 impl cli::terminal_output::Host for Ground {}
 impl cli::terminal_output::HostTerminalOutput for Ground {
     fn drop(&mut self, it: Resource<cli::terminal_output::TerminalOutput>) -> wasmtime::Result<()> {
+        self.meter.call()?;
         self.table.delete(it)?;
         Ok(())
     }
@@ -368,39 +452,46 @@ impl cli::terminal_output::HostTerminalOutput for Ground {
 
 impl cli::terminal_stdin::Host for Ground {
     fn get_terminal_stdin(&mut self) -> wasmtime::Result<Option<Resource<cli::terminal_stdin::TerminalInput>>> {
+        self.meter.call()?;
         Ok(None)
     }
 }
 
 impl cli::terminal_stdout::Host for Ground {
     fn get_terminal_stdout(&mut self) -> wasmtime::Result<Option<Resource<cli::terminal_stdout::TerminalOutput>>> {
+        self.meter.call()?;
         Ok(None)
     }
 }
 
 impl cli::terminal_stderr::Host for Ground {
     fn get_terminal_stderr(&mut self) -> wasmtime::Result<Option<Resource<cli::terminal_stderr::TerminalOutput>>> {
+        self.meter.call()?;
         Ok(None)
     }
 }
 
 impl clocks::wall_clock::Host for Ground {
     fn now(&mut self) -> wasmtime::Result<clocks::wall_clock::Datetime> {
+        self.meter.call()?;
         let Time(ms) = self.now;
         Ok(clocks::wall_clock::Datetime { seconds: ms / 1000, nanoseconds: (ms % 1000) as u32 * 1_000_000 })
     }
 
     fn resolution(&mut self) -> wasmtime::Result<clocks::wall_clock::Datetime> {
+        self.meter.call()?;
         Ok(clocks::wall_clock::Datetime { seconds: 0, nanoseconds: 1_000_000 })
     }
 }
 
 impl clocks::monotonic_clock::Host for Ground {
     fn now(&mut self) -> wasmtime::Result<u64> {
+        self.meter.call()?;
         Ok(self.now.0.saturating_mul(1_000_000))
     }
 
     fn resolution(&mut self) -> wasmtime::Result<u64> {
+        self.meter.call()?;
         Ok(1_000_000)
     }
 
@@ -415,26 +506,72 @@ impl clocks::monotonic_clock::Host for Ground {
 
 impl random::random::Host for Ground {
     fn get_random_bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
-        self.chance.bytes(len)
+        self.meter.call()?;
+        self.random(len)
     }
 
     fn get_random_u64(&mut self) -> wasmtime::Result<u64> {
+        self.meter.call()?;
         Ok(self.chance.word())
     }
 }
 
 impl random::insecure::Host for Ground {
     fn get_insecure_random_bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
-        self.chance.bytes(len)
+        self.meter.call()?;
+        self.random(len)
     }
 
     fn get_insecure_random_u64(&mut self) -> wasmtime::Result<u64> {
+        self.meter.call()?;
         Ok(self.chance.word())
     }
 }
 
 impl random::insecure_seed::Host for Ground {
     fn insecure_seed(&mut self) -> wasmtime::Result<(u64, u64)> {
+        self.meter.call()?;
         Ok((self.chance.word(), self.chance.word()))
+    }
+}
+
+impl Ground {
+    fn random(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
+        // One that asks for more at once is told so.
+        self.meter.moves(len.min(budget::RANDOM_BYTES))?;
+        self.chance.bytes(len)
+    }
+}
+
+impl io::poll::Host for Ground {
+    async fn poll(&mut self, pollables: Vec<Resource<DynPollable>>) -> wasmtime::Result<Vec<u32>> {
+        self.meter.call()?;
+        // As many bytes as it takes to hold one, which is about what it costs to look one up.
+        self.meter.moves(pollables.len() as u64 * size_of::<Resource<DynPollable>>() as u64)?;
+        io::poll::Host::poll(&mut self.table, pollables).await
+    }
+}
+
+impl io::poll::HostPollable for Ground {
+    async fn block(&mut self, it: Resource<DynPollable>) -> wasmtime::Result<()> {
+        self.meter.call()?;
+        io::poll::HostPollable::block(&mut self.table, it).await
+    }
+
+    async fn ready(&mut self, it: Resource<DynPollable>) -> wasmtime::Result<bool> {
+        self.meter.call()?;
+        io::poll::HostPollable::ready(&mut self.table, it).await
+    }
+
+    fn drop(&mut self, it: Resource<DynPollable>) -> wasmtime::Result<()> {
+        self.meter.call()?;
+        io::poll::HostPollable::drop(&mut self.table, it)
+    }
+}
+
+impl filesystem::preopens::Host for Ground {
+    fn get_directories(&mut self) -> wasmtime::Result<Vec<(Resource<filesystem::types::Descriptor>, String)>> {
+        self.meter.call()?;
+        Ok(Vec::new())
     }
 }

@@ -9,6 +9,7 @@ mod crash;
 mod faults;
 mod life;
 mod loading;
+mod metered;
 mod pool;
 mod replay;
 mod support;

@@ -78,13 +78,21 @@ pub fn engine() -> Engine {
 
 /// A built guest, loaded. Kept, since most tests use the same few.
 pub async fn component(kind: &str) -> Component {
-    static LOADED: OnceLock<Mutex<HashMap<String, Component>>> = OnceLock::new();
-    let loaded = LOADED.get_or_init(Mutex::default);
-    if let Some(component) = loaded.lock().unwrap().get(kind) {
+    if let Some(component) = loaded().lock().unwrap().get(kind) {
         return component.clone();
     }
     let Built { digest, wasm } = built(kind);
-    let component = engine().load(digest, &wasm).await.unwrap_or_else(|error| panic!("{kind}: {error}"));
-    loaded.lock().unwrap().insert(kind.to_owned(), component.clone());
+    insert(kind, digest, &wasm).await
+}
+
+/// Makes a component that is no built guest known under a name.
+pub async fn insert(kind: &str, digest: Digest, wasm: &[u8]) -> Component {
+    let component = engine().load(digest, wasm).await.unwrap_or_else(|error| panic!("{kind}: {error}"));
+    loaded().lock().unwrap().insert(kind.to_owned(), component.clone());
     component
+}
+
+fn loaded() -> &'static Mutex<HashMap<String, Component>> {
+    static LOADED: OnceLock<Mutex<HashMap<String, Component>>> = OnceLock::new();
+    LOADED.get_or_init(Mutex::default)
 }

@@ -26,6 +26,8 @@ pub struct Stage {
     next: Offset,
     pub now: Time,
     ids: u64,
+    /// What the latest call has burnt.
+    pub fuel: u64,
     /// Instances opened so far.
     pub opened: Vec<Option<RestoreReason>>,
 }
@@ -46,6 +48,7 @@ impl Stage {
             next: 1000,
             now: Time(1_700_000_000_000),
             ids: 0,
+            fuel: 0,
             opened: vec![],
         }
     }
@@ -146,6 +149,7 @@ impl Stage {
             }
             Call::Handle { at, event } => {
                 let called = self.instance().handle(&at, &event).await;
+                self.fuel = called.as_ref().map_or(0, |called| called.fuel);
                 Outcome::Called(self.result(called.map(|called| called.effects)))
             }
             Call::Save => {
