@@ -12,7 +12,7 @@ mod page;
 mod stop;
 mod words;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use mimalloc::MiMalloc;
@@ -48,6 +48,9 @@ enum Command {
     Audit(audit::Options),
 }
 
+/// For tasks that end by themselves when all else has.
+const LAST_TASKS: Duration = Duration::from_secs(1);
+
 fn main() -> ExitCode {
     let Chorus { logging, command } = Chorus::parse();
     logging::start(&logging);
@@ -74,6 +77,8 @@ fn main() -> ExitCode {
             Command::Audit(options) => audit::run(options).await,
         }
     });
+    // What still runs (a guest in the middle of a call, a lookup) is not waited for.
+    runtime.shutdown_timeout(LAST_TASKS);
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

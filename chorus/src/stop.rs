@@ -1,7 +1,12 @@
-//! How a process is asked to stop.
+//! How a process is asked to stop, and that it does.
+
+use std::{process, thread, time::Duration};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// For what is closed after everything else: the log, the store.
+pub const CLOSING: Duration = Duration::from_secs(5);
 
 /// Ctrl-C and SIGTERM.
 pub struct Stop {
@@ -10,7 +15,15 @@ pub struct Stop {
 }
 
 impl Stop {
-    pub fn new() -> anyhow::Result<Stop> {
+    /// `within`: how long the process may take to end once it is asked to. Then it is ended, whatever it is doing: what was
+    /// acknowledged is in the log, and the next start goes on from there, as after a `kill -9`.
+    pub fn new(within: Duration) -> anyhow::Result<Stop> {
+        let stop = Stop::listen()?;
+        end_in_time(within)?;
+        Ok(stop)
+    }
+
+    fn listen() -> anyhow::Result<Stop> {
         let on = |kind| signal(kind).context("signals cannot be handled");
         Ok(Stop { interrupt: on(SignalKind::interrupt())?, terminate: on(SignalKind::terminate())? })
     }
@@ -20,6 +33,95 @@ impl Stop {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// On a thread and a runtime of its own: a guest, or a fault of ours, may hold all threads of the other one.
+fn end_in_time(within: Duration) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("the process could not watch over its own end")?;
+    let mut stop = {
+        let _here = runtime.enter();
+        Stop::listen()?
+    };
+    let watch = async move {
+        stop.asked().await;
+        tokio::time::sleep(within).await;
+        eprintln!(
+            "chorus: it did not stop within {} s, and is ended; nothing that was acknowledged is lost",
+            within.as_secs()
+        );
+        process::exit(1);
+    };
+    let thread = thread::Builder::new().name("stop".to_owned()).spawn(move || runtime.block_on(watch));
+    thread.map(drop).context("the process could not watch over its own end")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, io::Read as _, process::Command, time::Instant};
+
+    use super::*;
+
+    const CHILD: &str = "CHORUS_TEST_STUCK_CHILD";
+
+    /// A process whose threads are all held, as by guests that never return.
+    #[test]
+    fn a_process_ends_in_time_though_all_of_its_threads_are_held() {
+        if env::var_os(CHILD).is_some() {
+            return stand_still();
+        }
+        let name = "stop::tests::a_process_ends_in_time_though_all_of_its_threads_are_held";
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture"])
+            .env(CHILD, "1")
+            .stdout(process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It says so when it stands still.
+        let mut said = child.stdout.take().unwrap();
+        let mut all = Vec::new();
+        while !all.ends_with(b"held\n") {
+            let mut byte = [0];
+            assert_eq!(said.read(&mut byte).unwrap(), 1, "it has ended: {}", String::from_utf8_lossy(&all));
+            all.push(byte[0]);
+        }
+        let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let ended = loop {
+            if let Some(ended) = child.try_wait().unwrap() {
+                break ended;
+            }
+            if Instant::now() > deadline {
+                child.kill().unwrap();
+                panic!("it goes on, though it was asked to stop");
+            }
+            thread::sleep(Duration::from_millis(20));
+        };
+        assert_eq!(ended.code(), Some(1));
+    }
+
+    fn stand_still() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let _stop = Stop::new(Duration::from_millis(200)).unwrap();
+            let held: Vec<_> = (0..2).map(|_| tokio::spawn(async { hold() })).collect();
+            for one in held {
+                one.await.unwrap();
+            }
+        });
+    }
+
+    /// Holds its thread for ever. The second one says so.
+    fn hold() {
+        static HELD: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        if HELD.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 1 {
+            println!("held");
+        }
+        loop {
+            thread::park();
         }
     }
 }

@@ -46,6 +46,16 @@ export class Process {
     return this.#announced(child, announcement, withinMs);
   }
 
+  /** Resolves as soon as what it has printed in this life fits. */
+  async says(words, withinMs) {
+    const deadline = Date.now() + withinMs;
+    while (!words.test(this.lifeOutput)) {
+      if (!this.running) throw new Error(`${this.name} has ended\n${this.output}`);
+      if (Date.now() > deadline) throw new Error(`${this.name} has not said ${words} in ${withinMs} ms\n${this.output}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
   /** How the present life ends, or the last one did: an exit code, or a signal. */
   ended = Promise.resolve(null);
 

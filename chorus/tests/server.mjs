@@ -14,7 +14,9 @@ import { Process } from "./process.mjs";
 const ADDRESS = /http:\/\/127\.0\.0\.1:\d+/;
 /** A first start compiles the guests. */
 export const START_MS = Number(process.env.CHORUS_START_MS ?? 180_000);
-const STOP_MS = 15_000;
+const STOP_MS = 20_000;
+/** What takes seconds on an idle machine. */
+const SAY_MS = 60_000;
 
 export class Server {
   url = null;
@@ -51,6 +53,11 @@ export class Server {
   /** Resolves when the address is printed. */
   async start() {
     [this.url] = await this.#process.start(ADDRESS, START_MS);
+  }
+
+  /** Resolves when it has printed that in this life. */
+  says(words) {
+    return this.#process.says(words, SAY_MS);
   }
 
   /** As a power cut of the process: no handler runs. */

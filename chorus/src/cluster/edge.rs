@@ -9,7 +9,11 @@ use clap::Args;
 use prometheus_client::registry::Registry;
 
 use super::{Machine, Shared, heart::Heart, status};
-use crate::{admission::Admission, page, stop::Stop};
+use crate::{
+    admission::Admission,
+    page,
+    stop::{CLOSING, Stop},
+};
 
 /// Serves players' WebSockets
 ///
@@ -39,8 +43,8 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Serves until SIGTERM, Ctrl-C, an operator's drain or its own death.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let mut stop = Stop::new()?;
     let drain_over = Duration::try_from_secs_f64(options.drain_over).context("--drain-over makes no sense")?;
+    let mut stop = Stop::new(drain_over.saturating_add(FAREWELL + CLOSING))?;
     let every = options.machine.heartbeat()?;
     let (bus, store) = options.shared.open().await?;
     let address = Some(options.listen.to_string());

@@ -11,7 +11,10 @@ use prometheus_client::registry::Registry;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::{Machine, Shared, heart::Heart, status};
-use crate::{cache, stop::Stop};
+use crate::{
+    cache,
+    stop::{CLOSING, Stop},
+};
 
 /// Runs rooms
 ///
@@ -51,9 +54,9 @@ const STORE_ROOMS: Duration = Duration::from_secs(10);
 
 /// Serves until SIGTERM, Ctrl-C, an operator's drain or its own death.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let mut stop = Stop::new()?;
     let every = options.machine.heartbeat()?;
     let hand_over = Duration::try_from_secs_f64(options.hand_over).context("--hand-over makes no sense")?;
+    let mut stop = Stop::new(hand_over.saturating_add(STORE_ROOMS + CLOSING))?;
     let hibernate_after =
         Duration::try_from_secs_f64(options.hibernate_after).context("--hibernate-after makes no sense")?;
     let cache_dir: PathBuf = options.cache.dir()?;

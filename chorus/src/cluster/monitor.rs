@@ -11,7 +11,10 @@ use chorus_store::{MachineState, Registration, Role, Store};
 use clap::Args;
 
 use super::{Machine, Shared, heart::Heart};
-use crate::{cache, stop::Stop};
+use crate::{
+    cache,
+    stop::{CLOSING, Stop},
+};
 
 /// Watches over machines, and answers operators
 ///
@@ -46,7 +49,7 @@ const TRIED_AT_ONCE: u32 = 2;
 
 /// Serves until SIGTERM, Ctrl-C, an operator's drain or its own death.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let mut stop = Stop::new()?;
+    let mut stop = Stop::new(CLOSING + CLOSING)?;
     let every = options.machine.heartbeat()?;
     let dead_after = Duration::try_from_secs_f64(options.dead_after).context("--dead-after makes no sense")?;
     let expire_after =

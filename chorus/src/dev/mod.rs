@@ -33,7 +33,11 @@ use clap::Args;
 use warp::{Filter as _, filters::BoxedFilter, reply::Response};
 
 use self::{builds::Builds, publish::Publisher, status::Board, watch::Watch};
-use crate::{admission::Admission, cache, page, stop::Stop};
+use crate::{
+    admission::Admission,
+    cache, page,
+    stop::{CLOSING, Stop},
+};
 
 /// Serves rooms from one process, with nothing else to install
 ///
@@ -107,7 +111,7 @@ const KEEP_ENDED: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Serves until Ctrl-C or SIGTERM.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let mut stop = Stop::new()?;
+    let mut stop = Stop::new(DRAIN + DRAIN + CLOSING)?;
     let mut dev = tokio::select! {
         started = Dev::start(options) => started?,
         () = stop.asked() => return Ok(()),

@@ -48,6 +48,20 @@ story("SIGTERM is as good", async (server, come) => {
   assert.equal(await server.interrupt("SIGTERM"), 0, server.output);
 });
 
+test("SIGTERM ends it in its time whatever a guest does, and so does the next one", { timeout: 120_000 }, async () => {
+  const server = await Server.start({ args: ["--fixtures", "--lobby", "busy-forever"] });
+  try {
+    for (let life = 1; life <= 2; life++) {
+      if (life > 1) await server.start();
+      // It burns ten times what a record mostly may, many times over.
+      await server.says(/ran out of fuel/);
+      assert.equal(await server.interrupt("SIGTERM"), 0, server.output);
+    }
+  } finally {
+    await server.stop();
+  }
+});
+
 story("the directory is one process's: a second is refused, and the first does not notice", async (server, come) => {
   const ana = await come("Ana");
   const second = new Server({ data: server.data, port: await freePort() });
