@@ -9,17 +9,41 @@ use crate::words;
 #[derive(Debug, Args)]
 pub struct Admission {
     /// Pages of this origin may connect, besides those of this very host and of loopback; `*` is all. May be repeated
-    #[arg(long = "origin", help_heading = "Admission", env = "CHORUS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
+    #[arg(
+        long = "origin",
+        help_heading = "Admission",
+        env = "CHORUS_ORIGINS",
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
     origins: Vec<String>,
     /// A name that this server is reached by, besides addresses and localhost; `*` is all. May be repeated
-    #[arg(long = "host-name", help_heading = "Admission", env = "CHORUS_HOST_NAMES", value_name = "NAME", value_delimiter = ',')]
+    #[arg(
+        long = "host-name",
+        help_heading = "Admission",
+        env = "CHORUS_HOST_NAMES",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
     host_names: Vec<String>,
     /// A network of proxies that name the clients whose connections they pass on, by the PROXY protocol, `Forwarded` or
     /// `X-Forwarded-For`. May be repeated
-    #[arg(long = "trusted-proxy", help_heading = "Admission", env = "CHORUS_TRUSTED_PROXIES", value_name = "CIDR", value_delimiter = ',')]
+    #[arg(
+        long = "trusted-proxy",
+        help_heading = "Admission",
+        env = "CHORUS_TRUSTED_PROXIES",
+        value_name = "CIDR",
+        value_delimiter = ','
+    )]
     trusted_proxies: Vec<IpNet>,
     /// Connections at once
-    #[arg(long, help_heading = "Admission", env = "CHORUS_MAX_CONNECTIONS", value_name = "N", default_value_t = 100_000)]
+    #[arg(
+        long,
+        help_heading = "Admission",
+        env = "CHORUS_MAX_CONNECTIONS",
+        value_name = "N",
+        default_value_t = 100_000
+    )]
     max_connections: usize,
     /// Connections at once from one address: of IPv6, from one /64
     #[arg(long, help_heading = "Admission", env = "CHORUS_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N", default_value_t = chorus_edge::Options::MAX_PER_ADDRESS)]
