@@ -13,6 +13,7 @@ pub mod effect;
 pub mod frame;
 pub mod ids;
 pub mod json;
+pub mod pairing;
 pub mod placement;
 pub mod planted;
 pub mod room;

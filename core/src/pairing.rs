@@ -1,0 +1,159 @@
+//! Whether a log and a store belong together, and whether each is all of what it was.
+//!
+//! Both carry a [`Mark`]: one id, drawn when the two were created, and the number of the process *life* that used them
+//! last. At each start the next life is written to the store as *unsettled*, then to the log, then settled in the store.
+//! So the two numbers are equal, or a start was interrupted between its steps and the store is one ahead and unsettled.
+//! Anything else means that one of the two was lost, replaced, or restored from an older copy.
+
+use std::fmt;
+
+/// The id that a log and its store share.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DataId(pub u128);
+
+impl fmt::Display for DataId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for DataId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// What a log or a store carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    pub id: DataId,
+    /// Processes that have used it, the present one included.
+    pub life: u64,
+}
+
+/// A store's mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreMark {
+    pub mark: Mark,
+    /// The log is known to carry the same life.
+    pub settled: bool,
+}
+
+/// Why a log and a store cannot be used together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Mismatch {
+    #[error("the log is there, and the store is missing or empty")]
+    StoreMissing,
+    #[error("the store is there, and its log is missing or empty")]
+    LogMissing,
+    #[error("the log has the id {log} and the store has the id {store}: they were not created together")]
+    Foreign { log: DataId, store: DataId },
+    #[error("the store was last used in life {store}, and the log in life {log}: the store is an older copy")]
+    StoreOlder { log: u64, store: u64 },
+    #[error("the log was last used in life {log}, and the store in life {store}: the log is an older copy")]
+    LogOlder { log: u64, store: u64 },
+}
+
+impl Mismatch {
+    /// Whether it is a loss that an operator may accept. Two foreign halves are not: records of one would be applied to
+    /// the rooms of the other.
+    pub fn is_loss(&self) -> bool {
+        !matches!(self, Mismatch::Foreign { .. })
+    }
+}
+
+/// The mark of the life that begins. `drawn` is the id of a log and a store that do not exist yet.
+pub fn pair(log: Option<Mark>, store: Option<StoreMark>, drawn: DataId) -> Result<Mark, Mismatch> {
+    let next = |id, life: u64| Mark { id, life: life.saturating_add(1) };
+    match (log, store) {
+        (None, None) => Ok(next(drawn, 0)),
+        (Some(_), None) => Err(Mismatch::StoreMissing),
+        // The first start was interrupted before the log existed.
+        (None, Some(StoreMark { mark: Mark { id, life: 1 }, settled: false })) => Ok(next(id, 0)),
+        (None, Some(_)) => Err(Mismatch::LogMissing),
+        (Some(log), Some(StoreMark { mark, .. })) if log.id != mark.id => {
+            Err(Mismatch::Foreign { log: log.id, store: mark.id })
+        }
+        (Some(log), Some(StoreMark { mark, settled })) => match (log.life, mark.life) {
+            (log, store) if log > store => Err(Mismatch::StoreOlder { log, store }),
+            (log, store) if log == store || (!settled && log.saturating_add(1) == store) => Ok(next(mark.id, log)),
+            (log, store) => Err(Mismatch::LogOlder { log, store }),
+        },
+    }
+}
+
+/// The mark with which one goes on in spite of a loss; `None` when the two are foreign to each other.
+pub fn pair_in_spite_of(log: Option<Mark>, store: Option<StoreMark>, drawn: DataId) -> Option<Mark> {
+    let marks = || log.iter().chain(store.iter().map(|store| &store.mark));
+    let id = marks().next().map_or(drawn, |mark| mark.id);
+    let life = marks().map(|mark| mark.life).max().unwrap_or(0);
+    marks().all(|mark| mark.id == id).then_some(Mark { id, life: life.saturating_add(1) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: DataId = DataId(7);
+    const DRAWN: DataId = DataId(99);
+
+    fn log(life: u64) -> Option<Mark> {
+        Some(Mark { id: ID, life })
+    }
+
+    fn store(life: u64, settled: bool) -> Option<StoreMark> {
+        Some(StoreMark { mark: Mark { id: ID, life }, settled })
+    }
+
+    #[test]
+    fn what_was_created_together_and_used_together_goes_on() {
+        assert_eq!(pair(None, None, DRAWN), Ok(Mark { id: DRAWN, life: 1 }));
+        assert_eq!(pair(log(4), store(4, true), DRAWN), Ok(Mark { id: ID, life: 5 }));
+    }
+
+    #[test]
+    fn a_start_may_be_interrupted_at_any_step_any_number_of_times() {
+        let (mut log, mut store) = (None, None);
+        for stopped_after in [0, 1, 1, 2, 1, 3, 1, 1, 2, 2, 3, 0, 3] {
+            let mark = pair(log, store, ID).expect("nothing was lost");
+            if stopped_after >= 1 {
+                store = Some(StoreMark { mark, settled: false });
+            }
+            if stopped_after >= 2 {
+                log = Some(mark);
+            }
+            if stopped_after >= 3 {
+                store = Some(StoreMark { mark, settled: true });
+            }
+        }
+    }
+
+    #[test]
+    fn a_half_that_is_gone_is_named() {
+        assert_eq!(pair(log(3), None, DRAWN), Err(Mismatch::StoreMissing));
+        assert_eq!(pair(None, store(3, true), DRAWN), Err(Mismatch::LogMissing));
+        assert_eq!(pair(None, store(1, true), DRAWN), Err(Mismatch::LogMissing), "its first life is no exception");
+        assert_eq!(pair(None, store(2, false), DRAWN), Err(Mismatch::LogMissing), "nor is an interrupted start");
+    }
+
+    #[test]
+    fn an_older_copy_of_either_half_is_told_from_the_other() {
+        for older in 1..5 {
+            let store_older = Err(Mismatch::StoreOlder { log: 5, store: older });
+            assert_eq!(pair(log(5), store(older, true), DRAWN), store_older);
+            assert_eq!(pair(log(5), store(older, false), DRAWN), store_older);
+            assert_eq!(pair(log(older), store(5, true), DRAWN), Err(Mismatch::LogOlder { log: older, store: 5 }));
+        }
+    }
+
+    #[test]
+    fn foreign_halves_are_refused_even_in_spite_of_a_loss() {
+        let foreign = Some(StoreMark { mark: Mark { id: DRAWN, life: 3 }, settled: true });
+        let mismatch = pair(log(3), foreign, DRAWN).expect_err("they are foreign");
+        assert!(matches!(mismatch, Mismatch::Foreign { .. }) && !mismatch.is_loss(), "{mismatch}");
+        assert_eq!(pair_in_spite_of(log(3), foreign, DRAWN), None);
+        assert_eq!(pair_in_spite_of(log(3), store(9, true), DRAWN), Some(Mark { id: ID, life: 10 }));
+        assert_eq!(pair_in_spite_of(None, store(9, true), DRAWN), Some(Mark { id: ID, life: 10 }));
+        assert_eq!(pair_in_spite_of(log(3), None, DRAWN), Some(Mark { id: ID, life: 4 }));
+    }
+}

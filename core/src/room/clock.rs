@@ -1,0 +1,342 @@
+//! When a room's timers fire on the host that has it.
+//!
+//! A timer is due by the room's own time, which follows its records and never goes back. A host has another clock. As long
+//! as the two agree, a timer fires when the host's clock reaches the time that it is due. There are two exceptions:
+//!
+//! * **The room is ahead.** The clock of the whole system was set back (a restored machine, NTP), and the room's time is of
+//!   before. Then what counts is how much of its delay a timer had left, by the room's time, when this host first saw it:
+//!   that passes on the host's clock, and the record that fires it carries the time at which it was due.
+//! * **Nobody had the room.** Time that passes between two hosts counts. But whoever was to act in it could not, and may
+//!   not be back yet: what was set before this host took the room fires no earlier than [`GRACE_MS`] after that, or the
+//!   timer's delay if that is shorter.
+//!
+//! None of this is in the room's state: it decides when a `Timer` record is written, and only the record counts.
+//!
+//! Bounds: what is remembered of timers that were set while the room was ahead, at most twice as many as there are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::State;
+use crate::ids::{Number, Offset, SessionId, Time};
+
+/// Players who were cut off by a restart are back within this many milliseconds, or will not be soon.
+pub const GRACE_MS: u64 = 10_000;
+
+/// Clocks of one system agree to less than this many milliseconds.
+const SKEW_MS: u64 = 1_000;
+
+/// Entries beyond twice the pending timers before those of timers that are gone are dropped.
+const SPARE: usize = 64;
+
+/// The next timer of a room, by its host's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ring {
+    /// When it fires.
+    pub at: Time,
+    pub id: Number,
+    /// By the room's time.
+    due: Time,
+}
+
+impl Ring {
+    /// The time that the `Timer` record carries when it is written at `now`, which is `at` or later.
+    pub fn stamp(&self, now: Time) -> Time {
+        now.max(self.due.plus(now.since(self.at)))
+    }
+}
+
+/// What a host knows of one room's time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomClock {
+    /// When this host took the room.
+    taken: Time,
+    /// The record after which it last looked.
+    looked: Option<Offset>,
+    /// Timers that were set while the room was ahead: when they fire.
+    armed: BTreeMap<Number, Time>,
+}
+
+/// A timer of any sort.
+#[derive(Clone, Copy)]
+struct Pending {
+    due: Time,
+    id: Number,
+    delay_ms: u64,
+}
+
+impl RoomClock {
+    /// Of a room that this host took at `taken`.
+    pub fn new(taken: Time) -> RoomClock {
+        RoomClock { taken, looked: None, armed: BTreeMap::new() }
+    }
+
+    /// Whether it knows more than when the room was taken: then it is to be kept while the room sleeps.
+    pub fn is_worth_keeping(&self) -> bool {
+        !self.armed.is_empty()
+    }
+
+    /// The next timer to fire. `now` never goes back.
+    pub fn next(&mut self, state: &State, now: Time) -> Option<Ring> {
+        self.look(state, now);
+        let fires = |pending: Pending| Ring { at: self.fires_at(&pending), id: pending.id, due: pending.due };
+        candidates(state).map(fires).min_by_key(|ring| (ring.at, ring.due, ring.id))
+    }
+
+    /// Arms what is new while the room is ahead. What was there when the room was taken counts from then.
+    fn look(&mut self, state: &State, now: Time) {
+        let (looked, since) = match self.looked.replace(state.offset) {
+            Some(looked) => (Some(looked), now),
+            None => (None, self.taken),
+        };
+        if state.clock.since(since) <= SKEW_MS || looked.is_some_and(|looked| looked >= state.offset) {
+            return;
+        }
+        for (due, id) in new(state, looked) {
+            self.armed.entry(id).or_insert(since.plus(due.since(state.clock)));
+        }
+        let pending = state.timers.len() + state.holds.len();
+        if self.armed.len() > 2 * pending + SPARE {
+            let pending: BTreeSet<Number> = new(state, None).map(|(_, id)| id).collect();
+            self.armed.retain(|id, _| pending.contains(id));
+        }
+    }
+
+    fn fires_at(&self, pending: &Pending) -> Time {
+        let at = self.armed.get(&pending.id).copied().unwrap_or(pending.due);
+        // By the host's clock: it is that of the host before, or near it, unless the room is ahead.
+        let set = at.0.saturating_sub(pending.delay_ms);
+        if set < self.taken.0 { at.max(self.taken.plus(pending.delay_ms.min(GRACE_MS))) } else { at }
+    }
+}
+
+/// When a room that sleeps is to be woken for a timer that is due, where its host took it at `taken` and it slept at
+/// `clock`, by its own time. It is woken, and then decides.
+pub fn wakes_at(due: Time, clock: Time, taken: Time) -> Time {
+    taken.plus(due.since(clock.max(taken)))
+}
+
+/// Of each sort of timers those that may be the next.
+fn candidates(state: &State) -> impl Iterator<Item = Pending> {
+    let spec = state.spec.as_ref();
+    let named = state.timers.values().map(|timer| Pending { due: timer.due, id: timer.id, delay_ms: timer.delay_ms });
+    let hold = state.holds.first().map(|(due, id, session)| {
+        let kicked = state.members.get(session).is_some_and(|member| member.kicked.is_some());
+        let delay_ms = if kicked { 0 } else { spec.map_or(0, |spec| spec.hold_ms) };
+        Pending { due: *due, id: *id, delay_ms }
+    });
+    let empty =
+        state.empty.map(|(due, id)| Pending { due, id, delay_ms: spec.map_or(0, |spec| spec.empty_ms) });
+    // Nobody is in between two lives, so nobody needs to be waited for.
+    let life = state.next_life().map(|(due, id)| Pending { due, id, delay_ms: 0 });
+    named.chain(hold).chain(empty).chain(life)
+}
+
+/// All timers that were set after a record. Held seats are in the order in which they are due, and so, while a kind's delay
+/// stays the same, of the records that they were set by; those without a delay (of members who are kicked) are in front.
+fn new(state: &State, after: Option<Offset>) -> impl Iterator<Item = (Time, Number)> {
+    let is_new = move |id: &Number| after.is_none_or(|after| id.offset > after);
+    let named = state.timers.values().map(|timer| (timer.due, timer.id));
+    let others = [state.empty, state.next_life()].into_iter().flatten();
+    let hold = |(due, id, _): &(Time, Number, SessionId)| (*due, *id);
+    let in_front = state.holds.iter().take(IN_FRONT).map(hold);
+    let holds = state.holds.iter().rev().map(hold).take_while(move |(_, id)| is_new(id));
+    named.chain(others).chain(in_front).filter(move |(_, id)| is_new(id)).chain(holds)
+}
+
+/// Members who are kicked at a time while they are away, as far as a look goes. The next one finds more.
+const IN_FRONT: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ids::{Digest, Kind, Secret},
+        json::Json,
+        room::state::Timer,
+    };
+
+    const HOUR: u64 = 3_600_000;
+    const NOON: Time = Time(1_700_000_000_000);
+
+    /// A room whose latest record was at NOON.
+    struct Story {
+        state: State,
+        clock: RoomClock,
+        now: Time,
+    }
+
+    impl Story {
+        /// Taken by a host whose clock says `taken`.
+        fn taken_at(taken: Time) -> Story {
+            let state = State::new(Kind::lobby(), Digest([0; 32]), None, Secret(1), NOON, 10);
+            Story { state, clock: RoomClock::new(taken), now: taken }
+        }
+
+        /// A record of this time has set a timer.
+        fn sets(&mut self, name: &str, time: Time, delay_ms: u64) {
+            self.state.offset += 1;
+            self.state.clock = self.state.clock.max(time);
+            let id = Number { offset: self.state.offset, index: 1 };
+            let timer = Timer { id, due: self.state.clock.plus(delay_ms), delay_ms, payload: Json::null() };
+            self.state.timers.insert(name.into(), timer);
+        }
+
+        /// One that was set so many milliseconds before the room's latest record.
+        fn had(mut self, name: &str, ago: u64, delay_ms: u64) -> Story {
+            self.sets(name, NOON, delay_ms);
+            let timer = self.state.timers.get_mut(name).expect("it was just set");
+            timer.due = Time(timer.due.0 - ago);
+            self
+        }
+
+        fn next(&mut self) -> Ring {
+            self.clock.next(&self.state, self.now).expect("there is a timer")
+        }
+
+        /// In how many milliseconds the next one fires.
+        fn waits(&mut self) -> u64 {
+            self.next().at.since(self.now)
+        }
+
+        /// The next one fires when it is time, and its record is applied. After how long, by the host's clock.
+        fn fires(&mut self) -> u64 {
+            let ring = self.next();
+            let waited = ring.at.since(self.now);
+            self.now = self.now.max(ring.at);
+            self.state.offset += 1;
+            self.state.clock = self.state.clock.max(ring.stamp(self.now));
+            self.state.timers.retain(|_, timer| timer.id != ring.id);
+            waited
+        }
+    }
+
+    #[test]
+    fn while_the_clocks_agree_a_timer_fires_when_it_is_due() {
+        let mut story = Story::taken_at(NOON);
+        story.sets("turn", NOON.plus(5), 30_000);
+        story.now = NOON.plus(10_000);
+        assert_eq!(story.waits(), 20_005);
+        story.sets("hint", NOON.plus(10_000), 1_000);
+        assert_eq!(story.fires(), 1_000);
+        assert_eq!(story.fires(), 19_005);
+        assert_eq!(story.state.clock, NOON.plus(30_005));
+    }
+
+    #[test]
+    fn with_the_clock_set_back_by_an_hour_every_timer_still_ends_in_its_time() {
+        let back = Time(NOON.0 - HOUR);
+        let mut story = Story::taken_at(back).had("turn", 5_000, 30_000);
+        assert_eq!(story.waits(), 25_000, "what was left of it");
+        // A message of an edge whose clock was set back too: the room's time stands still.
+        story.now = back.plus(20_000);
+        story.sets("bid", story.now, 30_000);
+        assert_eq!(story.waits(), 5_000);
+        assert_eq!(story.fires(), 5_000);
+        assert_eq!(story.state.clock, NOON.plus(25_000), "its record carries the time that it was due");
+        assert_eq!(story.fires(), 25_000);
+        // And so on, for as long as the room is ahead.
+        for _ in 0..500 {
+            story.now = story.now.plus(1_000);
+            story.sets("turn", story.now, 30_000);
+            assert_eq!(story.waits(), 30_000);
+            story.now = story.now.plus(7_000);
+            assert_eq!(story.fires(), 23_000);
+        }
+        assert!(story.now > NOON, "the clock has caught up meanwhile");
+        assert!(story.clock.armed.len() <= SPARE + 2);
+    }
+
+    #[test]
+    fn a_timer_that_is_set_while_the_room_is_ahead_does_not_fire_at_once() {
+        let back = Time(NOON.0 - HOUR);
+        let mut story = Story::taken_at(back).had("turn", 0, 30_000);
+        story.now = back.plus(29_000);
+        story.waits();
+        for n in 0..100 {
+            // Each message sets it anew, as the last one did.
+            story.now = story.now.plus(10_000);
+            story.sets("turn", story.now, 30_000);
+            assert_eq!(story.waits(), 30_000, "{n}");
+        }
+    }
+
+    #[test]
+    fn records_of_a_machine_that_is_ahead_end_nothing_at_once() {
+        let mut story = Story::taken_at(NOON);
+        story.sets("turn", NOON, 30_000);
+        assert_eq!(story.waits(), 30_000);
+        // An edge that was started after the clock leapt.
+        story.sets("bid", NOON.plus(HOUR), 10_000);
+        assert_eq!(story.fires(), 10_000, "the bid");
+        assert_eq!(story.fires(), 20_000, "the turn");
+    }
+
+    #[test]
+    fn down_time_counts_but_nobody_loses_a_turn_to_it() {
+        for (down, left) in [(5_000, 25_000), (19_000, 11_000), (20_000, 10_000), (29_000, 10_000), (30_000, 10_000)] {
+            let mut story = Story::taken_at(NOON.plus(down)).had("turn", 0, 30_000);
+            assert_eq!(story.waits(), left, "after {down} ms");
+        }
+        let mut story = Story::taken_at(NOON.plus(24 * HOUR)).had("turn", 0, 30_000);
+        assert_eq!(story.waits(), 10_000);
+        story.now = story.now.plus(4_000);
+        assert_eq!(story.waits(), 6_000, "it is from when the room was taken, not from each look");
+    }
+
+    #[test]
+    fn a_short_timer_waits_no_longer_than_it_was_set_for() {
+        let mut story = Story::taken_at(NOON.plus(HOUR)).had("tick", 0, 50).had("now", 0, 0);
+        assert_eq!(story.fires(), 0);
+        assert_eq!(story.fires(), 50);
+    }
+
+    #[test]
+    fn what_is_set_after_the_room_was_taken_is_not_put_off() {
+        let mut story = Story::taken_at(NOON.plus(HOUR));
+        story.sets("tick", NOON.plus(HOUR), 2_000);
+        story.now = story.now.plus(3_000);
+        assert_eq!(story.waits(), 0, "its host was busy, but had it");
+    }
+
+    #[test]
+    fn after_a_step_back_and_a_restart_at_once_both_rules_hold() {
+        let back = Time(NOON.0 - HOUR);
+        let mut story = Story::taken_at(back).had("turn", 29_000, 30_000);
+        assert_eq!(story.waits(), 10_000);
+        assert_eq!(story.fires(), 10_000);
+        assert_eq!(story.state.clock, NOON.plus(1_000));
+    }
+
+    #[test]
+    fn held_seats_and_empty_rooms_go_by_the_same_rules() {
+        let back = Time(NOON.0 - HOUR);
+        let mut story = Story::taken_at(back);
+        let hold = |offset, delay: u64| (NOON.plus(delay), Number { offset, index: 0 }, SessionId(offset.into()));
+        story.state.holds.extend([hold(5, 20_000), hold(6, 25_000)]);
+        story.state.empty = Some((NOON.plus(60_000), Number { offset: 7, index: 0 }));
+        assert_eq!(story.waits(), 20_000);
+        // Another member drops, and one is kicked at once, by the room's time.
+        story.now = back.plus(10_000);
+        story.state.offset = 20;
+        story.state.holds.extend([hold(20, 30_000), hold(19, 0)]);
+        let mut waits = Vec::new();
+        while let Some(ring) = story.clock.next(&story.state, story.now) {
+            waits.push(ring.at.since(back));
+            story.state.holds.retain(|(_, id, _)| *id != ring.id);
+            story.state.empty = story.state.empty.filter(|(_, id)| *id != ring.id);
+        }
+        assert_eq!(waits, [10_000, 20_000, 25_000, 40_000, 60_000]);
+    }
+
+    #[test]
+    fn a_room_that_sleeps_is_woken_when_its_timer_fires() {
+        for taken in [Time(NOON.0 - HOUR), NOON, NOON.plus(10_000), NOON.plus(HOUR)] {
+            let mut story = Story::taken_at(taken).had("turn", 3_000, 30_000);
+            let due = story.state.next_timer().expect("the turn").0;
+            let wakes = wakes_at(due, story.state.clock, taken);
+            assert!(wakes <= story.next().at && wakes >= taken, "{taken:?}");
+            story.now = wakes;
+            assert!(story.waits() <= GRACE_MS, "and it need not wait for long");
+        }
+    }
+}
