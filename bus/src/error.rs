@@ -4,6 +4,7 @@ use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use chorus_core::{
     ids::{MachineId, Offset},
+    pairing::DataId,
     wire::DecodeError,
 };
 
@@ -41,11 +42,26 @@ pub enum OpenError {
     )]
     Gap { file: PathBuf, missing: Offset, found: Offset },
     #[error(
-        "{} is in log format {found}, this binary reads format {}: run the version of chorus that wrote it, or a \
+        "{} is in log format {found}, this binary reads format {reads}: run the version of chorus that wrote it, or a \
          newer one",
-        file.display(), crate::embedded::FORMAT
+        file.display()
     )]
-    Format { file: PathBuf, found: u32 },
+    Format { file: PathBuf, found: u32, reads: u32 },
+    #[error(
+        "{} is missing, and the rest of the log is there; nothing was changed. Restore it from a copy",
+        file.display()
+    )]
+    Missing { file: PathBuf },
+    #[error(
+        "{} belongs to another log (its id is {found}, and this log's is {id}); nothing was changed. Restore the \
+         directory from one copy",
+        file.display()
+    )]
+    Foreign { file: PathBuf, id: DataId, found: DataId },
+    #[error(transparent)]
+    Private(#[from] chorus_private::PrivateError),
+    #[error("the system gives no random bytes: {0}")]
+    NoRandomness(String),
     #[error(
         "{} holds {found} partitions, asked for {asked}: the number is fixed when a log begins",
         dir.display()

@@ -57,6 +57,14 @@ impl Bus {
         }
     }
 
+    /// The broker cluster's own id, if its brokers say it, and the topic of the rooms' channels. `None`: the log is in files.
+    pub async fn identity(&self) -> Option<(Option<String>, String)> {
+        match &self.0 {
+            Backend::Embedded(_) => None,
+            Backend::Kafka(bus) => Some(bus.identity().await),
+        }
+    }
+
     /// Appends to the channel of the room's partition. The record is in its place when this returns, so the order of
     /// calls is the order in the log, whatever becomes of the returned futures; each resolves with its record's offset
     /// when the record is as durable as the mode promises: in the file with [`Fsync::Background`], on the disk with
@@ -189,6 +197,15 @@ impl Bus {
         match &self.0 {
             Backend::Embedded(bus) => bus.flush().await,
             Backend::Kafka(bus) => bus.flush().await,
+        }
+    }
+
+    /// Returns when every record that is readable now outlives a power cut. With a broker that is at once: it shows nothing
+    /// that its replicas do not have.
+    pub async fn settle(&self) -> Result<(), FlushError> {
+        match &self.0 {
+            Backend::Embedded(bus) => bus.flush().await,
+            Backend::Kafka(_) => Ok(()),
         }
     }
 

@@ -5,7 +5,7 @@ mod suite;
 use std::{
     fs::{self, OpenOptions},
     io::Write,
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, PermissionsExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -14,6 +14,7 @@ use chorus_bus::{
     AppendError, Bus, EdgeReadError, Fsync, OpenError,
     embedded::{self, EDGE_LIMIT, Options},
 };
+use chorus_core::pairing::{DataId, Mark};
 use suite::*;
 use tempfile::TempDir;
 
@@ -45,6 +46,11 @@ impl Files {
         let mut files: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.sort();
         files
+    }
+
+    /// The head of the room's partition.
+    fn head(&self) -> PathBuf {
+        self.dir.path().join("log").join(format!("{}.head", ROOM.partition(2)))
     }
 
     async fn open_error(&self) -> OpenError {
@@ -247,6 +253,132 @@ async fn files_that_are_not_of_this_log_are_refused() {
 }
 
 #[tokio::test]
+async fn a_part_that_is_gone_is_named_and_not_made_anew() {
+    type Lose = fn(&Files) -> PathBuf;
+    let lost: [(&str, Lose); 5] = [
+        ("the head of a partition", |files| {
+            fs::remove_file(files.head()).unwrap();
+            files.head()
+        }),
+        ("a partition's directory", |files| {
+            let dir = files.segments()[0].parent().unwrap().to_owned();
+            fs::remove_dir_all(&dir).unwrap();
+            dir
+        }),
+        ("all segments of a partition", |files| {
+            let segments = files.segments();
+            segments.iter().for_each(|segment| fs::remove_file(segment).unwrap());
+            segments.last().unwrap().clone()
+        }),
+        ("its newest segment", |files| {
+            let newest = files.segments().pop().unwrap();
+            fs::remove_file(&newest).unwrap();
+            newest
+        }),
+        ("its newest segments", |files| {
+            let segments = files.segments();
+            segments[1..].iter().for_each(|segment| fs::remove_file(segment).unwrap());
+            segments.last().unwrap().clone()
+        }),
+    ];
+    for (what, lose) in lost {
+        let files = Files::new(Fsync::Background);
+        let bus = files.open().await;
+        for n in 0..4 {
+            soon(bus.append(&large(n))).await.unwrap();
+        }
+        soon(bus.close()).await.unwrap();
+        let named = lose(&files);
+        for attempt in 1..=2 {
+            let error = files.open_error().await;
+            assert!(matches!(&error, OpenError::Missing { file } if *file == named), "{what}, {attempt}: {error}");
+        }
+        assert!(!named.exists(), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_part_of_another_log_is_named() {
+    let (files, other) = (Files::crashed_after(3).await, Files::crashed_after(3).await);
+    let (segment, head) = (files.segments().pop().unwrap(), files.head());
+    for (ours, theirs) in [(&segment, &other.segments()[0]), (&head, &other.head())] {
+        let kept = fs::read(ours).unwrap();
+        fs::copy(theirs, ours).unwrap();
+        let error = files.open_error().await;
+        assert!(matches!(&error, OpenError::Foreign { .. }), "{error}");
+        fs::write(ours, kept).unwrap();
+    }
+    assert_eq!(files.open().await.end(ROOM.partition(2)).await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn a_first_start_that_was_interrupted_is_begun_again() {
+    let files = Files::new(Fsync::Background);
+    soon(files.open().await.close()).await.unwrap();
+    // No record is taken before all heads are there.
+    fs::remove_file(files.head()).unwrap();
+    assert_eq!(embedded::take(files.options()).await.unwrap().mark(), None);
+    let bus = files.open().await;
+    append_all(&bus, 0..3).await;
+    assert_eq!(bus.end(of(&bus, ROOM)).await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn a_log_carries_the_mark_that_it_was_opened_with() {
+    let files = Files::new(Fsync::Background);
+    let place = embedded::take(files.options()).await.unwrap();
+    assert_eq!(place.mark(), None);
+    let mark = Mark { id: DataId(77), life: 1 };
+    soon(place.open(mark).await.unwrap().close()).await.unwrap();
+    let place = embedded::take(files.options()).await.unwrap();
+    assert_eq!(place.mark(), Some(mark));
+    let bus = place.open(Mark { life: 2, ..mark }).await.unwrap();
+    for n in 0..4 {
+        soon(bus.append(&large(n))).await.unwrap();
+    }
+    soon(bus.close()).await.unwrap();
+    assert_eq!(embedded::take(files.options()).await.unwrap().mark(), Some(Mark { life: 2, ..mark }));
+}
+
+#[tokio::test]
+async fn all_of_it_is_for_its_owner_alone_and_links_are_not_followed() {
+    let files = Files::crashed_after(3).await;
+    let open_to_all = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+    let log = files.dir.path().join("log");
+    for path in [files.dir.path(), &log, &files.head(), &files.segments()[0], &files.dir.path().join("lock")] {
+        open_to_all(path);
+    }
+    soon(files.open().await.close()).await.unwrap();
+    for path in walk(files.dir.path()) {
+        let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, if path.is_dir() { 0o700 } else { 0o600 }, "{}", path.display());
+    }
+    for path in [files.segments()[0].clone(), files.head(), files.dir.path().join("lock"), log] {
+        let elsewhere = tempfile::tempdir().unwrap();
+        let elsewhere = elsewhere.path().join("elsewhere");
+        fs::rename(&path, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+        let error = files.open_error().await.to_string();
+        assert!(error.contains("symbolic link") && error.contains(path.to_str().unwrap()), "{error}");
+        fs::remove_file(&path).unwrap();
+        fs::rename(&elsewhere, &path).unwrap();
+    }
+    // But the directory itself may be reached by one.
+    let link = tempfile::tempdir().unwrap();
+    let link = link.path().join("data");
+    std::os::unix::fs::symlink(files.dir.path(), &link).unwrap();
+    let bus = embedded::open(Options { dir: link, ..files.options() }).await.unwrap();
+    assert_eq!(bus.end(ROOM.partition(2)).await.unwrap(), 3);
+}
+
+/// A directory and all that is below it.
+fn walk(dir: &Path) -> Vec<PathBuf> {
+    let below = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let below = below.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] });
+    [dir.to_owned()].into_iter().chain(below).collect()
+}
+
+#[tokio::test]
 async fn another_number_of_partitions_is_refused() {
     let files = Files::crashed_after(1).await;
     let error = embedded::open(Options { partitions: 3, ..files.options() }).await.err().unwrap();
@@ -377,7 +509,7 @@ async fn after_a_skip_offsets_go_on_from_there() {
 // Helpers.
 
 /// How long a segment's header is.
-const HEADER: u64 = 36;
+const HEADER: u64 = 52;
 
 impl Files {
     /// A log with so many records, as a process leaves it that was killed: nothing at its end vouches for them.

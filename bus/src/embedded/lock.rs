@@ -1,7 +1,7 @@
 //! One process per data directory.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError, create_dir_all},
+    fs::{File, OpenOptions, TryLockError},
     io::{Read, Write},
     path::Path,
 };
@@ -21,13 +21,11 @@ impl Drop for Lock {
     }
 }
 
-/// Takes the directory, making it if need be. The pid in the file is only for the other one's error.
+/// Takes the directory, which is there. The pid in the file is only for the other one's error.
 pub(super) fn take(dir: &Path) -> Result<Lock, OpenError> {
     let io = |action| move |source| OpenError::Io { action, file: dir.to_owned(), source };
-    create_dir_all(dir).map_err(io("create"))?;
     let path = dir.join("lock");
-    let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-    let mut file = open.map_err(io("lock"))?;
+    let mut file = chorus_private::open(OpenOptions::new().read(true).write(true).create(true).truncate(false), &path)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { dir: dir.to_owned(), pid: holder(&mut file) }),

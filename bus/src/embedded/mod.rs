@@ -3,6 +3,7 @@
 //! | what | where | owner | retention |
 //! |---|---|---|---|
 //! | the lock | `DIR/lock`: the holder's pid, under an exclusive file lock | the process | its life |
+//! | a partition's head | `DIR/log/<partition>.head`, see `head.rs` | the partition's writer | the log's life |
 //! | rooms' channels | `DIR/log/<partition>/<first offset, 20 digits>.log`, see `segment.rs` | the partition's writer | until [`Bus::truncate`] |
 //! | edges' channels | memory only, see `edges.rs` | the edge | until received |
 //!
@@ -13,7 +14,7 @@
 use std::{
     fmt,
     future::poll_fn,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     task::Poll,
 };
@@ -21,12 +22,14 @@ use std::{
 use chorus_core::{
     command::{EdgeCommand, Record},
     ids::{MachineId, Offset},
+    pairing::{DataId, Mark},
 };
 use tokio::task::JoinHandle;
 
 use crate::{Append, Backend, Bus, FlushError, Fsync, OpenError, SkipError, Stopped, TruncateError};
 
 mod edges;
+mod head;
 mod lock;
 mod partition;
 #[cfg(feature = "planted-bugs")]
@@ -46,7 +49,7 @@ pub use segment::FORMAT;
 /// How to open an embedded log.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The data directory. Created when missing; the log is in its `log/`, the lock is its `lock`.
+    /// The data directory. Made when missing, for its owner alone; the log is in its `log/`, the lock is its `lock`.
     pub dir: PathBuf,
     /// How many partitions. 1 is right for one process.
     pub partitions: u32,
@@ -73,14 +76,72 @@ impl Options {
     }
 }
 
-/// Opens the log of a data directory, and repairs what a crash may leave: a torn end is cut, with a warning that names
-/// the file and place. Reads every segment once (about a second per GiB). Needs a tokio runtime; its writers run in it.
+/// A data directory that is this process's, and whose log is not open yet: what it carries is to be compared with the
+/// store first.
+#[derive(Debug)]
+pub struct Place {
+    options: Options,
+    lock: lock::Lock,
+    found: Option<Mark>,
+}
+
+/// Takes a data directory: makes it, or its modes private, and locks it. Of the log it only looks at the heads.
+pub async fn take(options: Options) -> Result<Place, OpenError> {
+    blocking(move || {
+        let dir = chorus_private::dir(&options.dir, chorus_private::Root::Named)?;
+        let options = Options { dir, ..options };
+        let lock = lock::take(&options.dir)?;
+        let found = partition::look(&options)?;
+        Ok(Place { options, lock, found })
+    })
+    .await
+}
+
+impl Place {
+    /// The directory's real path.
+    pub fn dir(&self) -> &Path {
+        &self.options.dir
+    }
+
+    /// What the log carries; `None` when there is no log.
+    pub fn mark(&self) -> Option<Mark> {
+        self.found
+    }
+
+    /// Opens the log for the process life of `mark`, or makes it, and repairs what a crash may leave: a torn end is cut,
+    /// with a warning that names the file and place. Reads every segment once (about a second per GiB). Needs a tokio
+    /// runtime; its writers run in it.
+    pub async fn open(self, mark: Mark) -> Result<Bus, OpenError> {
+        let bus = blocking(move || Embedded::open(self, mark)).await?;
+        let writers = bus.partitions.iter().map(|partition| writer::spawn(partition.clone())).collect();
+        *bus.writers.lock().expect("nothing panics under this lock") = writers;
+        Ok(Bus(Backend::Embedded(Arc::new(bus))))
+    }
+}
+
+/// Opens the log of a data directory by itself, without a store to compare it with: in the life that it is in, or a new
+/// one. Otherwise as [`Place::open`].
 pub async fn open(options: Options) -> Result<Bus, OpenError> {
-    let opened = tokio::task::spawn_blocking(move || Embedded::open(options)).await;
-    let bus = opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-    let writers = bus.partitions.iter().map(|partition| writer::spawn(partition.clone())).collect();
-    *bus.writers.lock().expect("nothing panics under this lock") = writers;
-    Ok(Bus(Backend::Embedded(Arc::new(bus))))
+    let place = take(options).await?;
+    let mark = match place.mark() {
+        Some(mark) => mark,
+        None => Mark { id: draw()?, life: 1 },
+    };
+    place.open(mark).await
+}
+
+/// An id that no other log has.
+pub fn draw() -> Result<DataId, OpenError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| OpenError::NoRandomness(error.to_string()))?;
+    Ok(DataId(u128::from_be_bytes(bytes)))
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
+) -> Result<T, OpenError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
 pub(crate) struct Embedded {
@@ -90,10 +151,13 @@ pub(crate) struct Embedded {
 }
 
 impl Embedded {
-    fn open(options: Options) -> Result<Embedded, OpenError> {
-        let lock = Arc::new(lock::take(&options.dir)?);
-        partition::check_count(&options)?;
-        let open = |number| Partition::open(&options, number, lock.clone()).map(Arc::new);
+    fn open(place: Place, mark: Mark) -> Result<Embedded, OpenError> {
+        let Place { options, lock, found } = place;
+        let lock = Arc::new(lock);
+        if found.is_none() {
+            partition::make(&options, mark)?;
+        }
+        let open = |number| Partition::open(&options, number, mark, lock.clone()).map(Arc::new);
         Ok(Embedded {
             partitions: (0..options.partitions).map(open).collect::<Result<_, _>>()?,
             edges: Default::default(),

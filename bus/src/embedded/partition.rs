@@ -1,16 +1,18 @@
 //! One partition: what its writer, its readers and its appenders share.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use chorus_core::{command::Record, ids::Offset, wire};
+use chorus_core::{command::Record, ids::Offset, pairing::Mark, wire};
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::{
     Options,
+    head::{self, Head},
     lock::Lock,
     segment::{self, FRAME, Segment},
     tail::Tail,
@@ -21,6 +23,7 @@ use crate::{
 
 pub(super) struct Partition {
     pub number: u32,
+    pub mark: Mark,
     pub dir: PathBuf,
     pub fsync: Fsync,
     pub segment_bytes: u64,
@@ -100,47 +103,120 @@ impl Batch {
     }
 }
 
-/// Refuses a number of partitions that is smaller than what is there.
-pub(super) fn check_count(options: &Options) -> Result<(), OpenError> {
+/// Refuses a number of partitions that is not what is there: a partition has a directory and a head, and one of the two
+/// may have been lost.
+fn check_count(options: &Options) -> Result<(), OpenError> {
     assert!(options.partitions > 0, "a log has at least one partition");
     let dir = options.dir.join("log");
-    let numbers = match std::fs::read_dir(&dir) {
-        Ok(entries) => entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok()),
+    let names = match std::fs::read_dir(&dir) {
+        Ok(entries) => entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(source) => return Err(OpenError::Io { action: "list", file: dir, source }),
     };
-    match numbers.count() as u32 {
+    let number = |name: String| name.strip_suffix(".head").unwrap_or(&name).parse::<u32>().ok();
+    match names.filter_map(number).collect::<BTreeSet<u32>>().len() as u32 {
         found if found == 0 || found == options.partitions => Ok(()),
         found => Err(OpenError::Partitions { dir, found, asked: options.partitions }),
     }
 }
 
+/// What there is of a log, before it is opened.
+pub(super) fn look(options: &Options) -> Result<Option<Mark>, OpenError> {
+    let log = options.dir.join("log");
+    if log.symlink_metadata().is_ok() {
+        chorus_private::dir(&log, chorus_private::Root::Inside)?;
+    }
+    check_count(options)?;
+    let mut heads = Vec::new();
+    let mut missing = Vec::new();
+    for number in 0..options.partitions {
+        match Head::read(&log, number)? {
+            Some(head) => heads.push(head),
+            None => missing.push(number),
+        }
+    }
+    if !missing.is_empty() && is_half_made(&log, options.partitions)? {
+        return Ok(None);
+    }
+    if let Some(number) = missing.first() {
+        return Err(OpenError::Missing { file: head::path(&log, *number) });
+    }
+    let id = heads[0].mark.id;
+    if let Some(other) = heads.iter().find(|head| head.mark.id != id) {
+        return Err(OpenError::Foreign { file: head::path(&log, other.partition), id, found: other.mark.id });
+    }
+    // The heads of partitions are written one after the other.
+    Ok(heads.iter().map(|head| head.mark).max_by_key(|mark| mark.life))
+}
+
+/// Whether there is no log, or what an interrupted first start has left of one: segments without a record, since none is
+/// taken before all heads are written.
+fn is_half_made(log: &Path, partitions: u32) -> Result<bool, OpenError> {
+    for number in 0..partitions {
+        let dir = log.join(number.to_string());
+        if !dir.is_dir() {
+            continue;
+        }
+        for file in segment_files(&dir).map_err(|(file, source)| OpenError::Io { action: "list", file, source })? {
+            let size = std::fs::symlink_metadata(&file);
+            let size = size.map_err(|source| OpenError::Io { action: "look at", file: file.clone(), source })?.len();
+            if size > segment::HEADER as u64 || !file.ends_with(segment::file_name(0)) {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Makes the segments of a new log, and then its heads. Whatever an interrupted first start has left is made anew.
+pub(super) fn make(options: &Options, mark: Mark) -> Result<(), OpenError> {
+    let log = options.dir.join("log");
+    let io = |action| move |(file, source)| OpenError::Io { action, file, source };
+    for number in 0..options.partitions {
+        let dir = log.join(number.to_string());
+        make_dirs(&options.dir, &dir)?;
+        for left in segment_files(&dir).map_err(io("list"))? {
+            std::fs::remove_file(&left).map_err(|e| (left, e)).map_err(io("remove"))?;
+        }
+        Segment::create(&dir, number, mark.id, 0, 0).map_err(|e| (dir, e)).map_err(io("create a segment in"))?;
+    }
+    for partition in 0..options.partitions {
+        Head { partition, mark, newest: 0 }.write(&log).map_err(io("write"))?;
+    }
+    Ok(())
+}
+
 impl Partition {
-    pub fn open(options: &Options, number: u32, lock: Arc<Lock>) -> Result<Partition, OpenError> {
-        let dir = options.dir.join("log").join(number.to_string());
+    /// Opens a partition that is there, for the process life of `mark`.
+    pub fn open(options: &Options, number: u32, mark: Mark, lock: Arc<Lock>) -> Result<Partition, OpenError> {
+        let log = options.dir.join("log");
+        let dir = log.join(number.to_string());
         let io = |action| move |(file, source)| OpenError::Io { action, file, source };
-        make_dirs(&options.dir, &dir).map_err(io("create"))?;
+        let head = Head::read(&log, number)?.ok_or_else(|| OpenError::Missing { file: head::path(&log, number) })?;
+        if !dir.is_dir() {
+            return Err(OpenError::Missing { file: dir });
+        }
+        make_dirs(&options.dir, &dir)?;
         let mut segments = Vec::new();
         let mut end = None;
         let names = segment_files(&dir).map_err(io("list"))?;
         for (at, path) in names.iter().enumerate() {
-            let found = segment::recover(path, number, end, at + 1 == names.len())?;
+            let found = segment::recover(path, (number, mark.id), end, at + 1 == names.len())?;
             end = Some(found.end);
             segments.push(Arc::new(found.segment));
         }
-        match segments.last() {
-            // What is read from here on must survive, whoever wrote it and however that ended.
-            Some(last) => last.file.sync_all().map_err(|e| (last.path.clone(), e)).map_err(io("sync"))?,
-            None => {
-                let first = Segment::create(&dir, number, 0, 0);
-                segments.push(Arc::new(first.map_err(|e| (dir.clone(), e)).map_err(io("create a segment in"))?));
-            }
-        }
+        // Its newest segment was on the disk before the head named it: a crash does not take it away.
+        let last = segments.last().filter(|last| last.base >= head.newest);
+        let last = last.ok_or_else(|| OpenError::Missing { file: dir.join(segment::file_name(head.newest)) })?;
+        // What is read from here on must survive, whoever wrote it and however that ended.
+        last.file.sync_all().map_err(|e| (last.path.clone(), e)).map_err(io("sync"))?;
+        Head { mark, newest: last.base, ..head }.write(&log).map_err(io("write"))?;
         let end = end.unwrap_or(0);
         let queue = Queue { next: end, batch: Batch::default(), writing: 0, closed: false, stopped: None };
         let status = Status { end, synced: end, stopped: None, finished: false };
         Ok(Partition {
             number,
+            mark,
             dir,
             fsync: options.fsync,
             segment_bytes: options.segment_bytes,
@@ -261,6 +337,15 @@ impl Partition {
         self.segments.lock().expect("nothing panics under this lock")
     }
 
+    /// Makes the next segment, and returns when the disk has it and the head names it.
+    pub fn make_segment(&self, base: Offset, previous_end: Offset) -> io::Result<Segment> {
+        let made = Segment::create(&self.dir, self.number, self.mark.id, base, previous_end)?;
+        let log = self.dir.parent().expect("it is the log's");
+        let head = Head { partition: self.number, mark: self.mark, newest: base };
+        head.write(log).map_err(|(_, error)| error)?;
+        Ok(made)
+    }
+
     /// The segment that is written to.
     pub fn current(&self) -> Arc<Segment> {
         self.segments().last().expect("there is always one").clone()
@@ -357,11 +442,14 @@ impl std::fmt::Debug for Partition {
 type AtFile = (PathBuf, io::Error);
 
 /// Makes the partition's directory, and its name durable.
-fn make_dirs(root: &Path, dir: &Path) -> Result<(), AtFile> {
-    std::fs::create_dir_all(dir).map_err(|e| (dir.to_owned(), e))?;
+fn make_dirs(root: &Path, dir: &Path) -> Result<(), OpenError> {
     let log = root.join("log");
+    for made in [&log, dir] {
+        chorus_private::dir(made, chorus_private::Root::Inside)?;
+    }
     for parent in [root, &log] {
-        segment::sync_dir(parent).map_err(|e| (parent.to_owned(), e))?;
+        let synced = segment::sync_dir(parent);
+        synced.map_err(|source| OpenError::Io { action: "sync", file: parent.to_owned(), source })?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! A segment file: a header, then frames, nothing between. All numbers are little endian.
 //!
 //! ```text
-//! header  magic "CHORUSLG" · format u32 · partition u32 · first offset u64 · end of the segment before u64 · crc u32
+//! header  magic "CHORUSLG" · format u32 · partition u32 · first offset u64 · end of the segment before u64 · id u128 · crc u32
 //! frame   length u32 · crc u32 · offset u64 · payload, `length` bytes
 //! ```
 //! * A frame with a payload is a record: the payload is `chorus_core::wire`'s bytes (at most [`MAX_RECORD`]), the key is
@@ -9,6 +9,7 @@
 //! * A frame without a payload is a *mark*: every record below its offset was on the disk when the mark was written.
 //!   It takes no offset. Marks tell damage from what a power cut leaves (see [`recover`]).
 //! * The crc (CRC-32, IEEE) is over everything in the header before it; in a frame over payload, offset, length.
+//! * The id is the log's, the same in all of its segments and in its store (`chorus_core::pairing`).
 //! * The end of the segment before is equal to the first offset unless offsets were skipped on purpose.
 //!
 //! A segment is made under another name and renamed when its header is on the disk, and the segment before it is whole
@@ -16,7 +17,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io,
+    io::{self, Read as _},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{
@@ -25,16 +26,16 @@ use std::{
     },
 };
 
-use chorus_core::ids::Offset;
+use chorus_core::{ids::Offset, pairing::DataId};
 use crc32fast::Hasher;
 
 use crate::{MAX_RECORD, OpenError};
 
 /// The format of segment files.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 const MAGIC: &[u8; 8] = b"CHORUSLG";
-pub(super) const HEADER: usize = 36;
+pub(super) const HEADER: usize = 52;
 pub(super) const FRAME: usize = 16;
 
 /// The index has one entry for so many bytes.
@@ -82,11 +83,13 @@ impl Segment {
     }
 
     /// Makes the file of a new segment, and returns when it and its name are on the disk.
-    pub fn create(dir: &Path, partition: u32, base: Offset, previous_end: Offset) -> io::Result<Segment> {
+    pub fn create(dir: &Path, partition: u32, id: DataId, base: Offset, previous_end: Offset) -> io::Result<Segment> {
         let path = dir.join(file_name(base));
         let new = path.with_extension("new");
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&new)?;
-        file.write_all_at(&header(partition, base, previous_end), 0)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true);
+        let file = chorus_private::open(&mut options, &new).map_err(io::Error::other)?;
+        file.write_all_at(&header(partition, id, base, previous_end), 0)?;
         file.sync_all()?;
         std::fs::rename(&new, &path)?;
         sync_dir(dir)?;
@@ -104,15 +107,16 @@ pub(super) fn file_name(base: Offset) -> String {
     format!("{base:020}.log")
 }
 
-fn header(partition: u32, base: Offset, previous_end: Offset) -> [u8; HEADER] {
+fn header(partition: u32, id: DataId, base: Offset, previous_end: Offset) -> [u8; HEADER] {
     let mut bytes = [0; HEADER];
     bytes[..8].copy_from_slice(MAGIC);
     bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
     bytes[12..16].copy_from_slice(&partition.to_le_bytes());
     bytes[16..24].copy_from_slice(&base.to_le_bytes());
     bytes[24..32].copy_from_slice(&previous_end.to_le_bytes());
-    let crc = crc32fast::hash(&bytes[..32]);
-    bytes[32..].copy_from_slice(&crc.to_le_bytes());
+    bytes[32..48].copy_from_slice(&id.0.to_le_bytes());
+    let crc = crc32fast::hash(&bytes[..48]);
+    bytes[48..].copy_from_slice(&crc.to_le_bytes());
     bytes
 }
 
@@ -193,14 +197,15 @@ pub(super) struct Recovered {
 /// in any order, so whole frames may follow): the file is cut there, with a warning.
 pub(super) fn recover(
     path: &Path,
-    partition: u32,
+    (partition, id): (u32, DataId),
     previous_end: Option<Offset>,
     last: bool,
 ) -> Result<Recovered, OpenError> {
     let io = |action| move |source| OpenError::Io { action, file: path.to_owned(), source };
-    let file = OpenOptions::new().read(true).write(true).open(path).map_err(io("open"))?;
-    let bytes = std::fs::read(path).map_err(io("read"))?;
-    let (base, written_after) = check_header(path, partition, &bytes)?;
+    let mut file = chorus_private::open(OpenOptions::new().read(true).write(true), path)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(io("read"))?;
+    let (base, written_after) = check_header(path, partition, id, &bytes)?;
     if let Some(end) = previous_end.filter(|end| *end != written_after) {
         return Err(OpenError::Gap { file: path.to_owned(), missing: end, found: written_after });
     }
@@ -217,22 +222,27 @@ pub(super) fn recover(
     Ok(Recovered { segment, end: scan.end })
 }
 
-fn check_header(path: &Path, partition: u32, bytes: &[u8]) -> Result<(Offset, Offset), OpenError> {
+fn check_header(path: &Path, partition: u32, id: DataId, bytes: &[u8]) -> Result<(Offset, Offset), OpenError> {
     let damaged = |what: &str| OpenError::Damaged { file: path.to_owned(), position: 0, what: what.to_owned() };
-    let head = bytes.get(..HEADER).ok_or_else(|| damaged("the header is cut off"))?;
-    let long = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().expect("8 bytes"));
-    if &head[..8] != MAGIC {
+    let beginning = bytes.get(..12).ok_or_else(|| damaged("the header is cut off"))?;
+    if &beginning[..8] != MAGIC {
         return Err(damaged("this is not a chorus log"));
     }
-    // Before the checksum: another format may have its checksum elsewhere.
-    if word(head, 8) != FORMAT {
-        return Err(OpenError::Format { file: path.to_owned(), found: word(head, 8) });
+    // Before the rest: another format may be shorter, and have its checksum elsewhere.
+    if word(beginning, 8) != FORMAT {
+        return Err(OpenError::Format { file: path.to_owned(), found: word(beginning, 8), reads: FORMAT });
     }
-    if crc32fast::hash(&head[..32]) != word(head, 32) {
+    let head = bytes.get(..HEADER).ok_or_else(|| damaged("the header is cut off"))?;
+    let long = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().expect("8 bytes"));
+    if crc32fast::hash(&head[..48]) != word(head, 48) {
         return Err(damaged("the header's checksum does not match"));
     }
     if word(head, 12) != partition || path.file_name() != Some(file_name(long(16)).as_ref()) {
         return Err(damaged("the header is of another segment: the file was renamed or moved"));
+    }
+    let found = DataId(u128::from_le_bytes(head[32..48].try_into().expect("16 bytes")));
+    if found != id {
+        return Err(OpenError::Foreign { file: path.to_owned(), id, found });
     }
     Ok((long(16), long(24)))
 }

@@ -148,7 +148,7 @@ impl Writer {
         }
         sync(&self.partition, self.segment.clone(), self.end).await?;
         let (partition, end) = (self.partition.clone(), self.end);
-        let made = move || Segment::create(&partition.dir, partition.number, base, end);
+        let made = move || partition.make_segment(base, end);
         let made = blocking(made).await.map_err(|error| self.cannot_roll(error))?;
         self.segment = Arc::new(made);
         self.partition.segments().push(self.segment.clone());

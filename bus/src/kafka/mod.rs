@@ -72,6 +72,8 @@ pub struct Options {
     pub machine_retention: Duration,
     /// How long opening waits for the broker.
     pub open_timeout: Duration,
+    /// Whether the rooms' topic is made when it is missing. Not where it was there before: then it is lost.
+    pub make_topic: bool,
 }
 
 impl Options {
@@ -87,6 +89,7 @@ impl Options {
             queue_bytes: 64 << 20,
             machine_retention: Duration::from_secs(4 * 3600),
             open_timeout: Duration::from_secs(15),
+            make_topic: true,
         }
     }
 
@@ -114,6 +117,10 @@ pub(crate) struct Kafka {
 }
 
 impl Kafka {
+    pub(crate) async fn identity(&self) -> (Option<String>, String) {
+        (self.topics.cluster_id().await, self.options.rooms_topic())
+    }
+
     pub(crate) fn partitions(&self) -> u32 {
         self.options.partitions
     }

@@ -42,6 +42,11 @@ pub enum OpenError {
         "topic {topic} is missing and could not be made: {reason}; make it with {partitions} partitions, or allow this client to"
     )]
     CannotMake { topic: String, partitions: u32, reason: String },
+    #[error(
+        "topic {topic} is missing, and the database belongs to it: what was played since each room's last snapshot is lost. \
+         Bring the topic back, or begin a new cluster: another database, another --topic-prefix"
+    )]
+    Gone { topic: String },
     #[error("topic {topic} has {found} partitions, asked for {asked}: the number is fixed when a log begins")]
     Partitions { topic: String, found: usize, asked: u32 },
     #[error(
@@ -100,6 +105,9 @@ async fn reach(options: &Options, topics: &Arc<Topics>) -> Result<Found, OpenErr
 async fn check_rooms(options: &Options, topics: &Arc<Topics>, mut found: Found) -> Result<(), OpenError> {
     let topic = options.rooms_topic();
     if found.replicas.is_none() {
+        if !options.make_topic {
+            return Err(OpenError::Gone { topic });
+        }
         make_rooms(options, topics, found.brokers).await?;
         found = reach(options, topics).await?;
     }

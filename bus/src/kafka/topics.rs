@@ -92,6 +92,12 @@ impl Topics {
         })
     }
 
+    /// The cluster's own id, as its brokers say it; `None` when they do not.
+    pub async fn cluster_id(self: &Arc<Topics>) -> Option<String> {
+        let asked = self.ask(|admin: &Client| Ok(admin.fetch_cluster_id(ANSWER))).await;
+        asked.ok().flatten().filter(|id| !id.is_empty())
+    }
+
     /// Names of all topics.
     pub async fn names(self: &Arc<Topics>) -> Result<Vec<String>, String> {
         let metadata = self.metadata(ANSWER, None).await.map_err(|error| self.explain(&error))?;
