@@ -21,6 +21,14 @@ pub enum OpenError {
     Changed { database: String, migration: i64 },
     #[error("{database} is not ready for this chorus: it has not had migration {migration}. Run `chorus migrate`")]
     NotMigrated { database: String, migration: i64 },
+    #[error(
+        "{wal} is missing: {database} was not closed in good order, and its latest commits were in that file; nothing was \
+         changed. Restore it from a copy, or give --accept-loss to go on without those commits (also with a copy that \
+         SQLite's own backup has made)"
+    )]
+    WalMissing { database: String, wal: String },
+    #[error(transparent)]
+    Private(#[from] chorus_private::PrivateError),
     #[error("cannot open {database}: {source}")]
     Io { database: String, source: io::Error },
     #[error("cannot open {database}: {source}")]

@@ -14,8 +14,12 @@
 //! * **Waiting is bounded**: SQLite's queue holds 1,024 writes and further ones wait to be let in; a call to Postgres
 //!   is tried again for [`PostgresOptions::give_up_after`], then it is [`StoreError::Unavailable`].
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
+mod clock;
 mod components;
 mod error;
 mod hashes;
@@ -27,7 +31,9 @@ mod rooms;
 mod row;
 mod sessions;
 mod sqlite;
+mod whole;
 
+pub use clock::Clock;
 pub use components::VersionRow;
 pub use error::{OpenError, StoreError};
 pub use hashes::KeptHash;
@@ -37,6 +43,7 @@ pub use partitions::{Assign, Assigned, Assignment};
 pub use postgres::{BadUrl, PostgresOptions, migrate_postgres};
 pub use rooms::{RoomFilter, RoomRow, RoomStatus, RoomUpdate, Snapshot, SnapshotRow};
 pub use sessions::{Resumed, SessionRow};
+pub use whole::LogIdentity;
 
 /// A handle to all tables. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -58,11 +65,36 @@ pub enum Durability {
     Background,
 }
 
+/// How to open an embedded store.
+#[derive(Clone, Debug)]
+pub struct EmbeddedOptions {
+    /// The database's file.
+    pub path: PathBuf,
+    pub durability: Durability,
+    /// Goes on without a write-ahead log that is gone, and without the commits that were in it.
+    pub accept_loss: bool,
+    /// The process's clock, in place of one that begins at the wall clock.
+    pub clock: Option<Clock>,
+}
+
+impl EmbeddedOptions {
+    /// The defaults, for this file.
+    pub fn new(path: impl Into<PathBuf>) -> EmbeddedOptions {
+        let durability = Durability::default();
+        EmbeddedOptions { path: path.into(), durability, accept_loss: false, clock: None }
+    }
+}
+
 impl Store {
     /// Opens the SQLite database at `path`, creating it or bringing its tables up to date. Its directory must be there,
     /// and must be this process's alone (the log's lock sees to that). Checks the whole file: about a second per GiB.
     pub async fn open_embedded(path: &Path, fsync: Durability) -> Result<Store, OpenError> {
-        Ok(Store(Backend::Sqlite(Arc::new(sqlite::Sqlite::open(path, fsync).await?))))
+        Store::open_embedded_with(EmbeddedOptions { durability: fsync, ..EmbeddedOptions::new(path) }).await
+    }
+
+    /// The same, with all that can be set.
+    pub async fn open_embedded_with(options: EmbeddedOptions) -> Result<Store, OpenError> {
+        Ok(Store(Backend::Sqlite(Arc::new(sqlite::Sqlite::open(options).await?))))
     }
 
     /// Opens a cluster's database, whose tables [`migrate_postgres`] has made. Waits for a Postgres that is just

@@ -21,7 +21,7 @@ mod stories;
 use stories::cast::*;
 
 const URL: &str = "CHORUS_TEST_POSTGRES";
-const MIGRATIONS: [i64; 2] = [1, 2];
+const MIGRATIONS: [i64; 3] = [1, 2, 3];
 
 /// A store in a schema of its own.
 struct Place {

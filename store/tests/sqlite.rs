@@ -1,9 +1,21 @@
 //! The embedded store: all that a store promises, and what a file can suffer.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use chorus_core::ids::{Digest, RoomId};
-use chorus_store::{Durability, OpenError, Registration, Role, Store, StoreError};
+use chorus_core::{
+    ids::{Digest, RoomId, Time},
+    pairing::{DataId, Mark, StoreMark},
+};
+use chorus_store::{Clock, Durability, EmbeddedOptions, OpenError, Registration, Role, Store, StoreError};
 use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
 
@@ -187,6 +199,164 @@ async fn a_snapshot_that_was_changed_on_the_disk_is_not_given_out() {
     assert!(matches!(error, StoreError::Malformed { table: "snapshots", .. }), "{error}");
     let error = store.component(Digest::of(b"chat")).await.expect_err("changed");
     assert!(matches!(error, StoreError::Malformed { table: "components", .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_write_ahead_log_that_is_gone_is_a_loss_and_named() {
+    let place = fresh("").await.expect("a store");
+    open_ana(&place.store).await;
+    let left = killed(&place);
+    let wal = left.path().join("store.sqlite-wal");
+    let kept = fs::read(&wal).expect("read");
+    type Lose = fn(&Path);
+    let losses: [(&str, Lose); 3] = [
+        ("gone", |wal| fs::remove_file(wal).expect("removed")),
+        ("empty", |wal| fs::write(wal, "").expect("written")),
+        ("without a commit", |wal| fs::File::options().write(true).open(wal).expect("there").set_len(32).expect("cut")),
+    ];
+    for (what, lose) in losses {
+        lose(&wal);
+        for attempt in 1..=2 {
+            let error = open(left.path()).await.expect_err("commits are lost");
+            assert!(matches!(error, OpenError::WalMissing { .. }), "{what}, {attempt}: {error}");
+            let text = error.to_string();
+            assert!(text.contains("store.sqlite-wal") && text.contains("--accept-loss"), "{text}");
+        }
+        fs::write(&wal, &kept).expect("restored");
+    }
+    let store = open(left.path()).await.expect("nothing was changed");
+    assert!(store.session_edge(ANA).await.expect("read").is_some());
+
+    let left = killed(&place);
+    fs::remove_file(left.path().join("store.sqlite-wal")).expect("removed");
+    let accepting = EmbeddedOptions { accept_loss: true, ..EmbeddedOptions::new(left.path().join("store.sqlite")) };
+    let store = Store::open_embedded_with(accepting).await.expect("the loss is accepted");
+    assert!(store.session_edge(ANA).await.expect("read").is_none());
+    store.close().await.expect("closed");
+    open(left.path()).await.expect("what was accepted once is over");
+}
+
+#[tokio::test]
+async fn a_store_that_was_closed_needs_no_write_ahead_log() {
+    let dir = closed().await;
+    assert!(!dir.path().join("store.sqlite-wal").exists());
+    let store = open(dir.path()).await.expect("opens");
+    assert!(store.session_edge(ANA).await.expect("read").is_some());
+}
+
+#[test]
+fn a_store_that_nobody_closed_but_that_lost_nothing_needs_no_write_ahead_log() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    // The runtime goes with what runs in it, and SQLite puts everything into the file as it closes it.
+    let first = runtime();
+    let store = first.block_on(async {
+        let store = open(dir.path()).await.expect("opens");
+        open_ana(&store).await;
+        store
+    });
+    drop(first);
+    drop(store);
+    let wal = dir.path().join("store.sqlite-wal");
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    while wal.exists() && std::time::Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(!wal.exists(), "SQLite has deleted it");
+    runtime().block_on(async {
+        let store = open(dir.path()).await.expect("opens");
+        assert!(store.session_edge(ANA).await.expect("read").is_some());
+    });
+}
+
+#[tokio::test]
+async fn a_write_ahead_log_that_is_gone_is_known_also_after_it_was_moved_into_the_database() {
+    let place = fresh("").await.expect("a store");
+    let wal = place.dir.path().join("store.sqlite-wal");
+    let state = "x".repeat(1 << 20);
+    let mut moved = 0;
+    for n in 1..=40 {
+        let before = fs::metadata(&wal).expect("there").len();
+        place.store.write_rooms(vec![with_state(room(n, 1), &state)]).await.expect("written");
+        moved += u32::from(fs::metadata(&wal).expect("there").len() < before);
+    }
+    assert!(moved >= 1, "40 MiB were written, and the log is {} bytes", fs::metadata(&wal).expect("there").len());
+    let left = killed(&place);
+    fs::remove_file(left.path().join("store.sqlite-wal")).expect("removed");
+    assert!(matches!(open(left.path()).await, Err(OpenError::WalMissing { .. })));
+    let whole = open(killed(&place).path()).await.expect("opens");
+    assert_eq!(state_of(&whole, 40).await, Some((1, state)));
+}
+
+#[tokio::test]
+async fn it_carries_the_mark_that_it_was_given() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path()).await.expect("opens");
+    assert_eq!(store.mark().await.expect("read"), None);
+    let mark = Mark { id: DataId(0xabc), life: 1 };
+    for (mark, settled) in [(mark, false), (mark, true), (Mark { life: 2, ..mark }, false)] {
+        store.set_mark(mark, settled).await.expect("written");
+        assert_eq!(store.mark().await.expect("read"), Some(StoreMark { mark, settled }));
+    }
+    store.close().await.expect("closed");
+    let store = open(dir.path()).await.expect("opens");
+    assert_eq!(store.mark().await.expect("read").map(|store| store.mark), Some(Mark { life: 2, ..mark }));
+}
+
+#[tokio::test]
+async fn its_files_are_for_their_owner_alone_and_links_are_not_followed() {
+    let place = fresh("").await.expect("a store");
+    open_ana(&place.store).await;
+    let files = || ["store.sqlite", "store.sqlite-wal", "store.sqlite-shm"].map(|file| place.dir.path().join(file));
+    for file in files() {
+        let mode = fs::metadata(&file).expect("there").permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{}", file.display());
+    }
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let left = killed(&place);
+    for name in ["store.sqlite", "store.sqlite-wal"] {
+        let (file, target) = (left.path().join(name), elsewhere.path().join(name));
+        fs::rename(&file, &target).expect("moved");
+        std::os::unix::fs::symlink(&target, &file).expect("linked");
+        let error = open(left.path()).await.expect_err("a link").to_string();
+        assert!(error.contains("symbolic link") && error.contains(name), "{error}");
+        fs::rename(&target, &file).expect("moved back");
+    }
+    open(left.path()).await.expect("opens");
+}
+
+#[tokio::test]
+async fn its_clock_does_not_begin_before_what_it_knows() {
+    let dir = closed().await;
+    // A process before this one had a clock that was far ahead.
+    tamper(dir.path(), "UPDATE data SET clock = 4102444800000").await;
+    let store = open(dir.path()).await.expect("opens");
+    let began = store.clock().now();
+    assert!(began >= Time(4_102_444_800_000), "{began:?}");
+    // Whatever it writes is by that clock, and so is the next one.
+    store.close().await.expect("closed");
+    let store = open(dir.path()).await.expect("opens");
+    assert!(store.clock().now() >= began);
+}
+
+#[tokio::test]
+async fn sessions_expire_by_the_processs_clock() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let time = Arc::new(AtomicU64::new(1_000));
+    let clock = Clock::of({
+        let time = time.clone();
+        move || Time(time.load(Ordering::Relaxed))
+    });
+    let options = EmbeddedOptions { clock: Some(clock), ..EmbeddedOptions::new(dir.path().join("store.sqlite")) };
+    let store = Store::open_embedded_with(options).await.expect("opens");
+    open_ana(&store).await;
+    store.session_disconnected(ANA, &edge(1)).await.expect("noted");
+    let hour = Duration::from_secs(3600);
+    assert_eq!(store.expire_sessions(hour).await.expect("asked"), []);
+    time.store(1_000 + 3_599_999, Ordering::Relaxed);
+    assert_eq!(store.expire_sessions(hour).await.expect("asked"), []);
+    time.store(1_000 + 3_600_000, Ordering::Relaxed);
+    assert_eq!(store.expire_sessions(hour).await.expect("asked").len(), 1);
 }
 
 #[tokio::test]

@@ -17,10 +17,13 @@ mod partitions;
 mod pool;
 mod rooms;
 mod sessions;
+mod whole;
 
 pub(crate) use call::{Call, Failed};
 pub use open::migrate_postgres;
 pub use options::{BadUrl, PostgresOptions};
+
+use crate::Clock;
 
 #[derive(Debug)]
 pub(crate) struct Postgres {
@@ -28,4 +31,5 @@ pub(crate) struct Postgres {
     options: PostgresOptions,
     /// How many there are: never changes once it is written.
     partitions: OnceLock<u32>,
+    clock: Clock,
 }

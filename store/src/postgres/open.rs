@@ -3,22 +3,24 @@
 
 use std::sync::OnceLock;
 
+use chorus_core::ids::Time;
 use sqlx::{
     Connection, PgConnection,
     migrate::{MigrateError, Migrator},
 };
 
 use super::{Call, Failed, Postgres, PostgresOptions, pool::Pool};
-use crate::OpenError;
+use crate::{Clock, OpenError, row::From};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
 
 impl Postgres {
     pub async fn open(options: &PostgresOptions) -> Result<Postgres, OpenError> {
         let pool = Pool::new(options.session(), options.connections, options.acquire);
-        let postgres = Postgres { pool, options: options.clone(), partitions: OnceLock::new() };
+        let clock = Clock::starting_at(Time(0));
+        let postgres = Postgres { pool, options: options.clone(), partitions: OnceLock::new(), clock };
         match postgres.check().await {
-            Ok(()) => Ok(postgres),
+            Ok(clock) => Ok(Postgres { clock, ..postgres }),
             Err(error) => {
                 postgres.close().await;
                 Err(error)
@@ -26,13 +28,29 @@ impl Postgres {
         }
     }
 
-    async fn check(&self) -> Result<(), OpenError> {
+    /// The database's clock, when its tables are what they must be.
+    async fn check(&self) -> Result<Clock, OpenError> {
         let database = self.options.to_string();
-        let applied = match self.call(&ReadSchema).await {
-            Ok(applied) => applied,
-            Err(source) => return Err(OpenError::Store { database, source }),
-        };
-        compare(database, &applied)
+        let failed = |source| OpenError::Store { database: database.clone(), source };
+        let applied = self.call(&ReadSchema).await.map_err(failed)?;
+        let clock = self.call(&ReadClock).await.map_err(failed)?;
+        compare(database, &applied).map(|()| clock)
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+}
+
+struct ReadClock;
+
+impl Call for ReadClock {
+    type Output = Clock;
+    const DOING: &'static str = "read the clock";
+
+    async fn call(&self, db: &mut PgConnection) -> Result<Clock, Failed> {
+        let now = sqlx::query_scalar::<_, i64>("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint");
+        Ok(Clock::starting_at(Time(From("the clock").number(now.fetch_one(db).await?)?)))
     }
 }
 

@@ -65,11 +65,10 @@ impl Read for Machines {
     type Output = Vec<MachineRow>;
 
     async fn read(&self, db: &SqlitePool) -> Result<Vec<MachineRow>, StoreError> {
-        let all = concat!(
-            "SELECT role || coalesce('-' || name, '') || '-' || number, role, name, address, state, 0, ",
-            now!(),
-            " - registered_at FROM machines ORDER BY number"
-        );
+        // When it was registered is a default, by the wall clock.
+        let all = "SELECT role || coalesce('-' || name, '') || '-' || number, role, name, address, state, 0,
+                          CAST(unixepoch('subsec') * 1000 AS INTEGER) - registered_at
+                   FROM machines ORDER BY number";
         let all = sqlx::query_as::<_, MachineColumns>(all).fetch_all(db).await;
         all.map_err(StoreError::at("list machines"))?.into_iter().map(machine).collect()
     }

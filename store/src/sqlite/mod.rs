@@ -1,10 +1,10 @@
 //! SQLite: one writer (`writer.rs`), which puts all writes that wait into one transaction, and a few readers.
 
-use std::{future::Future, path::Path};
+use std::future::Future;
 
 use sqlx::SqlitePool;
 
-use crate::{Durability, OpenError, StoreError};
+use crate::{Clock, EmbeddedOptions, OpenError, StoreError};
 
 mod components;
 mod hashes;
@@ -14,6 +14,7 @@ mod open;
 mod partitions;
 mod rooms;
 mod sessions;
+mod whole;
 mod writer;
 
 pub(crate) use writer::Write;
@@ -22,6 +23,7 @@ pub(crate) use writer::Write;
 pub(crate) struct Sqlite {
     readers: SqlitePool,
     writer: writer::Handle,
+    clock: Clock,
 }
 
 /// A look at the tables, on a connection of its own.
@@ -32,9 +34,12 @@ pub(crate) trait Read {
 }
 
 impl Sqlite {
-    pub async fn open(path: &Path, fsync: Durability) -> Result<Sqlite, OpenError> {
-        let (readers, writer) = open::open(path, fsync).await?;
-        Ok(Sqlite { readers, writer })
+    pub async fn open(options: EmbeddedOptions) -> Result<Sqlite, OpenError> {
+        open::open(options).await
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     pub async fn close(&self) -> Result<(), StoreError> {
@@ -56,10 +61,11 @@ impl Sqlite {
     }
 }
 
-/// Milliseconds since 1970, by this database's clock.
+/// Milliseconds since 1970, by the process's clock, for whatever the writer does: it puts that into this table when it
+/// begins a transaction.
 macro_rules! now {
     () => {
-        "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+        "(SELECT now FROM temp.clock)"
     };
 }
 pub(crate) use now;

@@ -1,30 +1,52 @@
 //! Opening the SQLite database: settings, checks, migrations.
 
-use std::{ffi::OsString, fs::File, path::Path, time::Duration};
+use std::{
+    ffi::OsString,
+    fs::File,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use chorus_core::ids::Time;
 use sqlx::{
-    ConnectOptions, SqliteConnection, SqlitePool,
+    ConnectOptions, Connection as _, SqliteConnection,
     migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::writer::{self, Wal};
-use crate::{Durability, OpenError};
+use super::{
+    Sqlite,
+    writer::{self, Wal},
+};
+use crate::{Clock, Durability, EmbeddedOptions, OpenError, clock};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 
 /// Reads are short, and there are two cores at least.
 const READERS: u32 = 3;
 
-/// Pages (of 4 KiB) in the write-ahead log before the commit that brings it there moves them into the database. Larger
-/// than SQLite's 1000, since that commit waits for two syncs; small enough that the file stays at 16 MiB.
-const CHECKPOINT_PAGES: &str = "4096";
-
-pub(crate) async fn open(path: &Path, fsync: Durability) -> Result<(SqlitePool, writer::Handle), OpenError> {
+pub(crate) async fn open(given: EmbeddedOptions) -> Result<Sqlite, OpenError> {
+    let EmbeddedOptions { path, durability: fsync, accept_loss, clock } = given;
+    let path = path.as_path();
     let database = |source| named(path, source);
+    let has_wal = make_private(path)?;
     let mut db = options(path, fsync).create_if_missing(true).connect().await.map_err(database)?;
     check(path, &mut db).await?;
+    if !has_wal && needs_wal(&mut db).await.map_err(database)? {
+        let lost = OpenError::WalMissing { database: name_of(path), wal: wal_of(path).display().to_string() };
+        if !accept_loss {
+            // Closed by us, so that nothing is left of this attempt.
+            let _ = db.close().await;
+            return Err(lost);
+        }
+        tracing::warn!("{lost}; going on without them: sessions and components since may be missing");
+    }
     MIGRATIONS.run(&mut db).await.map_err(|error| cannot_migrate(path, error))?;
+    let clock = match clock {
+        Some(clock) => clock,
+        None => Clock::starting_at(clock::wall().max(latest(&mut db).await.map_err(database)?)),
+    };
+    begin(&mut db).await.map_err(database)?;
     let wal = open_wal(path, fsync).map_err(|source| OpenError::Io { database: name_of(path), source })?;
     let pool = SqlitePoolOptions::new()
         .max_connections(READERS)
@@ -33,7 +55,63 @@ pub(crate) async fn open(path: &Path, fsync: Durability) -> Result<(SqlitePool, 
         .idle_timeout(None)
         .max_lifetime(None);
     let readers = pool.connect_with(options(path, fsync).pragma("query_only", "ON")).await.map_err(database)?;
-    Ok((readers, writer::spawn(db, wal)))
+    Ok(Sqlite { readers, writer: writer::spawn(db, wal, clock.clone()), clock })
+}
+
+/// SQLite opens its files by their names, and gives the later ones the modes of the first. Whether there is a write-ahead
+/// log with something in it.
+fn make_private(path: &Path) -> Result<bool, OpenError> {
+    let wal = wal_of(path);
+    let has_wal = chorus_private::check(&wal)? && wal.metadata().is_ok_and(|wal| wal.len() > WAL_HEADER);
+    chorus_private::check(&beside(path, "-shm"))?;
+    chorus_private::open(File::options().read(true).write(true).create(true), path)?;
+    Ok(has_wal)
+}
+
+/// A write-ahead log of this length or less has no commit.
+const WAL_HEADER: u64 = 32;
+
+/// Whether the file needs a write-ahead log: the process before this one did not close it. A database that is new has no
+/// such table.
+async fn needs_wal(db: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    let known = "SELECT count(*) FROM sqlite_schema WHERE name = 'data'";
+    if sqlx::query_scalar::<_, i64>(known).fetch_one(&mut *db).await? == 0 {
+        return Ok(false);
+    }
+    let open = sqlx::query_scalar::<_, bool>("SELECT open = 1 FROM data").fetch_optional(db).await?;
+    Ok(open.unwrap_or(false))
+}
+
+/// From here on a missing write-ahead log is a loss.
+async fn begin(db: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    writer::checkpoint(db).await?;
+    for statement in [
+        "PRAGMA temp_store = MEMORY",
+        "CREATE TEMP TABLE clock (now INTEGER NOT NULL)",
+        "INSERT INTO temp.clock VALUES (0)",
+    ] {
+        sqlx::query(statement).execute(&mut *db).await?;
+    }
+    Ok(())
+}
+
+/// The latest time that the store knows. Rooms' own times are not among them: a room's clock follows its producers'.
+async fn latest(db: &mut SqliteConnection) -> Result<Time, sqlx::Error> {
+    let latest = "SELECT max(coalesce((SELECT max(clock) FROM data), 0),
+                             coalesce((SELECT max(disconnected_at) FROM sessions), 0),
+                             coalesce((SELECT max(ended_at) FROM rooms), 0))";
+    let latest = sqlx::query_scalar::<_, i64>(latest).fetch_one(db).await?;
+    Ok(Time(u64::try_from(latest).unwrap_or(0)))
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
+fn wal_of(path: &Path) -> PathBuf {
+    beside(path, "-wal")
 }
 
 fn options(path: &Path, fsync: Durability) -> SqliteConnectOptions {
@@ -47,7 +125,10 @@ fn options(path: &Path, fsync: Durability) -> SqliteConnectOptions {
         })
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(5))
-        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        // The writer does that itself, so that the file says whether it needs the log: see `writer::Writer::checkpoint`.
+        .pragma("wal_autocheckpoint", "0")
+        // A log that was moved into the database begins anew with this size, so that its size says what is in it.
+        .pragma("journal_size_limit", "0")
         .disable_statement_logging()
 }
 
@@ -61,13 +142,12 @@ async fn check(path: &Path, db: &mut SqliteConnection) -> Result<(), OpenError> 
 
 /// The write-ahead log and its name are on the disk from here on. It lives as long as a connection is open.
 fn open_wal(path: &Path, fsync: Durability) -> std::io::Result<Wal> {
-    let mut name = OsString::from(path);
-    name.push("-wal");
+    let name = wal_of(path);
     let file = File::open(&name)?;
     file.sync_all()?;
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(dir)?.sync_all()?;
-    Ok(Wal::new(name.into(), file, fsync))
+    Ok(Wal::new(name, file, fsync))
 }
 
 /// SQLite's codes for a file that is not, or no longer, a database.

@@ -88,7 +88,10 @@ impl Write for SetCheckpoint {
 
     async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
         let set = "UPDATE partitions SET checkpoint = ?2 WHERE partition = ?1 AND checkpoint < ?2";
-        let set = sqlx::query(set).bind(self.partition).bind(number(self.offset)).execute(db).await;
-        set.map(drop).map_err(StoreError::at("set a checkpoint"))
+        let at = StoreError::at("set a checkpoint");
+        let set = sqlx::query(set).bind(self.partition).bind(number(self.offset));
+        set.execute(&mut *db).await.map_err(&at)?;
+        let clock = concat!("UPDATE data SET clock = max(clock, ", now!(), ")");
+        sqlx::query(clock).execute(db).await.map(drop).map_err(&at)
     }
 }

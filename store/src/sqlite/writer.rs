@@ -14,7 +14,7 @@ use std::{
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::{Durability, StoreError};
+use crate::{Clock, Durability, StoreError, row::number};
 
 /// How many writes may wait; further ones wait to be let in.
 const QUEUE: usize = 1024;
@@ -24,6 +24,20 @@ const MOST: usize = 128;
 
 /// How long after a commit its sync begins. The promise is 100 ms; the rest is for the sync itself.
 const SYNC_AFTER: Duration = Duration::from_millis(50);
+
+/// Bytes of the write-ahead log before they are moved into the database. More than SQLite's own 4 MiB, since the writes
+/// that come meanwhile wait for two syncs; few enough to be read quickly at a start.
+const CHECKPOINT_BYTES: u64 = 16 << 20;
+
+/// Moves the write-ahead log into the database. Afterwards the file says that it needs its log, and the log, that it does
+/// not: see the table `data`.
+pub(super) async fn checkpoint(db: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    // FULL waits for readers, which are short, and for as long as the busy timeout at most.
+    for statement in ["UPDATE data SET open = 1", "PRAGMA wal_checkpoint(FULL)", "UPDATE data SET open = 2"] {
+        sqlx::query(statement).execute(&mut *db).await?;
+    }
+    Ok(())
+}
 
 /// A change of the tables. May be applied more than once before it is committed once: it must not remember anything.
 pub(crate) trait Write: Send + Sync + 'static {
@@ -98,12 +112,12 @@ impl<W: Write> Job for Waiting<W> {
 }
 
 /// Starts the writer. It ends with the last handle, or by `Handle::close`.
-pub(crate) fn spawn(db: SqliteConnection, wal: Wal) -> Handle {
+pub(crate) fn spawn(db: SqliteConnection, wal: Wal, clock: Clock) -> Handle {
     let (sender, queue) = mpsc::channel(QUEUE);
     let wal = Arc::new(wal);
     let syncer = tokio::spawn(sync_behind(wal.clone()));
     tokio::spawn(async move {
-        let mut writer = Writer { db, wal, queue };
+        let mut writer = Writer { db, wal, clock, queue };
         let closed = writer.run().await;
         syncer.abort();
         let done = writer.finish().await;
@@ -115,6 +129,7 @@ pub(crate) fn spawn(db: SqliteConnection, wal: Wal) -> Handle {
 struct Writer {
     db: SqliteConnection,
     wal: Arc<Wal>,
+    clock: Clock,
     queue: mpsc::Receiver<Message>,
 }
 
@@ -168,6 +183,12 @@ impl Writer {
             let _ = sqlx::query("ROLLBACK").execute(&mut self.db).await;
             return done;
         }
+        if self.wal.is_large() {
+            // They are committed. Failing costs disk, and the next commit tries again.
+            if let Err(error) = checkpoint(&mut self.db).await {
+                tracing::warn!(%error, "the write-ahead log could not be moved into the database; it grows until it can");
+            }
+        }
         if self.wal.fsync == Durability::Background {
             let must_be_durable = jobs.iter().any(|job| job.is_durable());
             match must_be_durable {
@@ -180,6 +201,9 @@ impl Writer {
 
     async fn transaction(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
         sqlx::query("BEGIN IMMEDIATE").execute(&mut self.db).await.map_err(StoreError::at("begin a transaction"))?;
+        // What `now!` reads.
+        let set = sqlx::query("UPDATE temp.clock SET now = ?1").bind(number(self.clock.now().0));
+        set.execute(&mut self.db).await.map_err(StoreError::at("set the clock"))?;
         for job in jobs {
             job.apply(&mut self.db).await?;
         }
@@ -189,8 +213,10 @@ impl Writer {
 
     /// Puts everything into the database file and empties the write-ahead log.
     async fn finish(self) -> Result<(), StoreError> {
-        let Writer { mut db, wal, .. } = self;
+        let Writer { mut db, wal, clock, .. } = self;
         wal.check()?;
+        let closed = sqlx::query("UPDATE data SET open = 0, clock = max(clock, ?1)").bind(number(clock.now().0));
+        closed.execute(&mut db).await.map_err(StoreError::at("note that it is closed"))?;
         wal.sync().await?;
         let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut db).await;
         emptied.map_err(StoreError::at("empty the write-ahead log"))?;
@@ -219,6 +245,10 @@ impl Wal {
     /// Once a sync has failed nothing can be promised: the kernel may have thrown away what it could not write.
     fn check(&self) -> Result<(), StoreError> {
         self.stopped.get().map_or(Ok(()), |stopped| Err(stopped.clone()))
+    }
+
+    fn is_large(&self) -> bool {
+        self.file.metadata().is_ok_and(|wal| wal.len() > CHECKPOINT_BYTES)
     }
 
     async fn sync(&self) -> Result<(), StoreError> {

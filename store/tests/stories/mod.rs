@@ -46,6 +46,7 @@ macro_rules! tell_all_stories {
             timers_come_in_pages_for_the_partitions_that_are_asked_for
             the_highest_offset_is_known
             rooms_are_forgotten_long_after_their_end
+            a_live_room_without_a_snapshot_is_found_and_can_be_given_up
             a_rooms_json_comes_back_byte_for_byte
             versions_are_numbered_by_kind
             a_version_waits_until_it_is_activated

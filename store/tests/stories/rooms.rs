@@ -205,3 +205,29 @@ pub async fn a_rooms_json_comes_back_byte_for_byte(store: Store) {
         assert!(store.room(RoomId(id)).await.expect("read") == Some(row), "room {id}");
     }
 }
+
+/// With a snapshot it is never given up, whoever asks for it.
+pub async fn a_live_room_without_a_snapshot_is_found_and_can_be_given_up(store: Store) {
+    with_partitions(&store, 4).await;
+    let lobby = RoomRow { id: LOBBY, ..room(0, 1) };
+    write(&store, [with_state(room(1, 1), "kept"), news(room(2, 1)), news(ended(room(3, 1))), news(lobby)]).await;
+    for partition in 0..4 {
+        let mut expected = vec![RoomId(2), LOBBY];
+        expected.retain(|room| room.partition(4) == partition);
+        assert_eq!(store.rooms_without_snapshot(partition).await.expect("read"), expected);
+    }
+    for _ in 0..2 {
+        let all = [RoomId(1), RoomId(2), RoomId(3), LOBBY];
+        store.give_up_rooms(&all, "it is \"lost\"").await.expect("given up");
+    }
+    let row = async |id: u128| store.room(RoomId(id)).await.expect("read");
+    let given_up = row(2).await.expect("listed");
+    assert_eq!(given_up.status, RoomStatus::Failed);
+    assert_eq!(given_up.outcome.as_ref().map(Json::as_str), Some(r#""it is \"lost\"""#));
+    assert_eq!(row(1).await.expect("listed").status, RoomStatus::Live);
+    assert_eq!(row(3).await.expect("listed").status, RoomStatus::Ended);
+    assert_eq!(row(LOBBY.0).await, None, "it is made anew");
+    for partition in 0..4 {
+        assert_eq!(store.rooms_without_snapshot(partition).await.expect("read"), []);
+    }
+}

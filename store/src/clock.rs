@@ -1,0 +1,61 @@
+//! The one clock of a process.
+//!
+//! It takes its offset once, from the store's clock, and then runs by the machine's monotonic clock: NTP or an operator who
+//! sets the wall clock moves nothing while a process runs, neither back (turns and held seats would not end) nor forward
+//! (all of them would end at once). The monotonic clock stands still while a machine is suspended, and so does this one.
+//!
+//! The store's clock is Postgres's `now()` in a cluster. Embedded it is the wall clock, but never behind the latest time
+//! that the store knows.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use chorus_core::ids::Time;
+
+use crate::{Backend, Store};
+
+/// A clock. Cheap to clone; all clones tell the same time.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> Time + Send + Sync>);
+
+impl Clock {
+    /// A clock that says `time` now, and runs from there.
+    pub fn starting_at(time: Time) -> Clock {
+        let began = Instant::now();
+        Clock::of(move || time.plus(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    /// A clock in somebody's hands: a test's.
+    pub fn of(now: impl Fn() -> Time + Send + Sync + 'static) -> Clock {
+        Clock(Arc::new(now))
+    }
+
+    pub fn now(&self) -> Time {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Clock").field(&self.now()).finish()
+    }
+}
+
+impl Store {
+    /// The clock of this process: whatever needs the time asks this one.
+    pub fn clock(&self) -> &Clock {
+        match &self.0 {
+            Backend::Sqlite(db) => db.clock(),
+            Backend::Postgres(db) => db.clock(),
+        }
+    }
+}
+
+/// The wall clock: read once for each store that is opened.
+pub(crate) fn wall() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
