@@ -6,9 +6,12 @@
 //! | compiled functions | `functions` | what this engine is | any host on this machine |
 //!
 //! Layout: magic (16 bytes) · compatibility hash of the engine: wasmtime's version, the compiler's settings, the target
-//! (32) · length of the payload (8, little-endian) · SHA-256 of the payload (32) · payload. Written to a temporary file,
-//! synced and renamed, readable by their owner alone: what is in them is run as native code. One that does not match in
-//! every part is as good as absent.
+//! (32) · what it is of: the component's digest, or that of the file's name (32) · length of the payload (8,
+//! little-endian) · SHA-256 of the payload (32) · payload. Written to a temporary file, synced and renamed, readable by
+//! their owner alone: what is in them is run as native code. One that does not match in every part is as good as absent.
+//!
+//! A directory or file that others may write to, or that another user owns, is refused by name: a checksum beside the
+//! code is no proof of who wrote both.
 //!
 //! Bounds: [`MAX_BYTES`] and [`MAX_AGE`], held to at each start by [`prune`]. A file's time of modification is when it was
 //! last used. Whoever finds its file gone compiles again.
@@ -16,17 +19,18 @@
 use std::{
     fs,
     hash::Hash,
-    io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, SystemTime},
 };
 
+use chorus_core::ids::Digest;
+use chorus_private::PrivateError;
 use sha2::{Digest as _, Sha256};
 
-const MAGIC: &[u8; 16] = b"chorus cache 1\r\n";
-const HEADER: usize = 16 + 32 + 8 + 32;
+const MAGIC: &[u8; 16] = b"chorus cache 2\r\n";
+const HEADER: usize = 16 + 32 + 32 + 8 + 32;
 
 /// Compiled components that are kept, together: some two hundred guests in JavaScript.
 const MAX_BYTES: u64 = 1 << 30;
@@ -67,31 +71,40 @@ pub(super) enum Unusable {
     Foreign,
     #[error("it was made by another engine or with other settings")]
     Incompatible,
+    #[error("it is of another component: it was renamed or replaced")]
+    OfAnother,
     #[error("it is damaged")]
     Damaged,
+    #[error(transparent)]
+    Private(#[from] PrivateError),
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// Makes the directory, for its owner alone.
-pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+/// Makes the directory, for its owner alone, or refuses one that others may write to.
+pub(super) fn make_dir(dir: &Path) -> Result<PathBuf, PrivateError> {
+    chorus_private::dir_of_code(dir)
 }
 
-/// The payload of the file at `path`; `None` when there is no file.
-pub(super) fn read(path: &Path, want: Compatibility) -> Result<Option<Vec<u8>>, Unusable> {
-    let mut bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(cause) => return Err(cause.into()),
+/// The payload of the file at `path`, which is to be of `of`; `None` when there is no file.
+pub(super) fn read(path: &Path, want: Compatibility, of: Digest) -> Result<Option<Vec<u8>>, Unusable> {
+    let mut file = match chorus_private::open_code(path) {
+        Ok(file) => file,
+        Err(PrivateError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
     };
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
     let header = bytes.get(..HEADER).filter(|header| header.starts_with(MAGIC)).ok_or(Unusable::Foreign)?;
     if header[16..48] != want.0 {
         return Err(Unusable::Incompatible);
     }
-    let length = u64::from_le_bytes(header[48..56].try_into().expect("8 bytes"));
+    if header[48..80] != of.0 {
+        return Err(Unusable::OfAnother);
+    }
+    let length = u64::from_le_bytes(header[80..88].try_into().expect("8 bytes"));
     let payload = &bytes[HEADER..];
-    if length != payload.len() as u64 || header[56..88] != *Sha256::digest(payload) {
+    if length != payload.len() as u64 || header[88..120] != *Sha256::digest(payload) {
         return Err(Unusable::Damaged);
     }
     bytes.drain(..HEADER);
@@ -148,9 +161,9 @@ fn ours(dir: &Path) -> impl Iterator<Item = Kept> {
 }
 
 /// Puts the file at `path`, whole or not at all.
-pub(super) fn write(path: &Path, compatibility: Compatibility, payload: &[u8]) -> io::Result<()> {
+pub(super) fn write(path: &Path, compatibility: Compatibility, of: Digest, payload: &[u8]) -> io::Result<()> {
     let temporary = temporary(path);
-    let written = write_new(&temporary, compatibility, payload).and_then(|()| fs::rename(&temporary, path));
+    let written = write_new(&temporary, compatibility, of, payload).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         // Best effort: what is left behind is never read.
         let _ = fs::remove_file(&temporary);
@@ -158,10 +171,12 @@ pub(super) fn write(path: &Path, compatibility: Compatibility, payload: &[u8]) -
     written
 }
 
-fn write_new(path: &Path, compatibility: Compatibility, payload: &[u8]) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+fn write_new(path: &Path, compatibility: Compatibility, of: Digest, payload: &[u8]) -> io::Result<()> {
+    let made = chorus_private::open(fs::OpenOptions::new().write(true).create_new(true), path);
+    let mut file = made.map_err(io::Error::other)?;
     file.write_all(MAGIC)?;
     file.write_all(&compatibility.0)?;
+    file.write_all(&of.0)?;
     file.write_all(&(payload.len() as u64).to_le_bytes())?;
     file.write_all(&Sha256::digest(payload))?;
     file.write_all(payload)?;
@@ -236,6 +251,31 @@ mod tests {
         expected.extend(foreign.map(str::to_owned));
         expected.sort_unstable();
         assert_eq!(dir.prune(), expected);
+    }
+
+    #[test]
+    fn an_entry_is_used_only_for_what_it_is_of_and_when_nobody_has_touched_it() {
+        let dir = Dir::new();
+        let path = dir.0.path().join(component(1));
+        let (want, of) = (Compatibility([7; 32]), Digest::of(b"one"));
+        assert!(read(&path, want, of).expect("there is none").is_none());
+        write(&path, want, of, b"code").expect("written");
+        assert_eq!(read(&path, want, of).expect("it is good"), Some(b"code".to_vec()));
+        assert!(matches!(read(&path, want, Digest::of(b"other")), Err(Unusable::OfAnother)));
+        assert!(matches!(read(&path, Compatibility([8; 32]), of), Err(Unusable::Incompatible)));
+        // Renamed, it is of the component that it was made of, not of its name.
+        let renamed = dir.0.path().join(component(2));
+        fs::rename(&path, &renamed).expect("renamed");
+        assert!(matches!(read(&renamed, want, Digest::of(b"two")), Err(Unusable::OfAnother)));
+        std::os::unix::fs::symlink(&renamed, &path).expect("linked");
+        assert!(matches!(read(&path, want, of), Err(Unusable::Private(PrivateError::Link { .. }))));
+        let good = fs::read(&renamed).expect("read");
+        for at in 0..good.len() {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1;
+            fs::write(&renamed, bytes).expect("written");
+            read(&renamed, want, of).expect_err("every byte of it counts");
+        }
     }
 
     #[test]

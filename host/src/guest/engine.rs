@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    fmt, io,
+    fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, Weak},
     time::SystemTime,
@@ -12,6 +12,7 @@ use chorus_core::{
     effect::Moment,
     ids::{Digest, Seed, Time},
 };
+use chorus_private::PrivateError;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, component::Linker};
 
 use super::{
@@ -30,16 +31,12 @@ use super::{
 pub struct Options {
     /// Where compiled components are kept. Made if it is missing, for its owner alone.
     pub cache_dir: PathBuf,
-    /// Instances at a time. Each reserves [`Options::ADDRESS_SPACE_GIB`] of address space, and no memory.
+    /// Instances at a time. Each reserves 4 GiB of address space, and no memory.
     pub max_instances: u32,
 }
 
 impl Options {
     pub const MAX_INSTANCES: u32 = 4096;
-
-    /// What wasmtime reserves for one instance, so that no access of a guest needs a check of bounds: 4 GiB, all that a
-    /// guest can address, for each of its memories. Guard pages, tables and the stack are less than 1 % more.
-    pub const ADDRESS_SPACE_GIB: u32 = 4 * budget::MEMORIES;
 
     pub fn new(cache_dir: impl Into<PathBuf>) -> Options {
         Options { cache_dir: cache_dir.into(), max_instances: Options::MAX_INSTANCES }
@@ -49,11 +46,10 @@ impl Options {
 /// No engine.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    #[error("cannot use the cache directory {path}: {cause}")]
-    CacheDir { path: PathBuf, cause: io::Error },
+    #[error("the cache of compiled components (--cache) cannot be used: {0}")]
+    CacheDir(#[from] PrivateError),
     #[error(
-        "cannot set up wasmtime for {max_instances} instances (each reserves {} GiB of address space; is there a limit, `ulimit -v`?): {cause}",
-        Options::ADDRESS_SPACE_GIB
+        "cannot set up wasmtime for {max_instances} instances (each reserves 4 GiB of address space; is there a limit, `ulimit -v`?): {cause}"
     )]
     Wasmtime { max_instances: u32, cause: String },
 }
@@ -184,8 +180,8 @@ fn pool(options: &Options) -> PoolingAllocationConfig {
 
 impl Engine {
     pub fn new(options: Options) -> Result<Engine, EngineError> {
-        let bad_dir = |cause| EngineError::CacheDir { path: options.cache_dir.clone(), cause };
-        cache::make_dir(&options.cache_dir).map_err(bad_dir)?;
+        let cache_dir = cache::make_dir(&options.cache_dir).map_err(EngineError::CacheDir)?;
+        let options = Options { cache_dir, ..options };
         let pruned = cache::prune(&options.cache_dir, SystemTime::now());
         if pruned > 0 {
             tracing::info!(files = pruned, path = %options.cache_dir.display(), "old compiled components are removed");
@@ -262,7 +258,7 @@ impl Engine {
 
     fn compiled(&self, digest: Digest, wasm: &[u8]) -> Result<wasmtime::component::Component, LoadError> {
         let path = self.0.options.cache_dir.join(format!("{digest}.cwasm"));
-        match self.cached(&path) {
+        match self.cached(&path, digest) {
             Ok(Some(component)) => {
                 cache::used(&path);
                 return Ok(component);
@@ -274,14 +270,14 @@ impl Engine {
         let compile = || self.0.wasmtime.precompile_component(wasm);
         let compiled = self.0.functions.during(&self.0.options.cache_dir, self.0.compatibility, compile);
         let compiled = compiled.map_err(|cause| LoadError::Compile(format!("{cause:#}")))?;
-        if let Err(cause) = cache::write(&path, self.0.compatibility, &compiled) {
+        if let Err(cause) = cache::write(&path, self.0.compatibility, digest, &compiled) {
             tracing::warn!(path = %path.display(), %cause, "cannot cache a compiled component");
         }
         deserialize(&self.0.wasmtime, &Trusted(compiled)).map_err(|cause| LoadError::Compile(format!("{cause:#}")))
     }
 
-    fn cached(&self, path: &Path) -> Result<Option<wasmtime::component::Component>, String> {
-        let Some(payload) = cache::read(path, self.0.compatibility).map_err(|why| why.to_string())? else {
+    fn cached(&self, path: &Path, digest: Digest) -> Result<Option<wasmtime::component::Component>, String> {
+        let Some(payload) = cache::read(path, self.0.compatibility, digest).map_err(|why| why.to_string())? else {
             return Ok(None);
         };
         deserialize(&self.0.wasmtime, &Trusted(payload)).map(Some).map_err(|cause| format!("{cause:#}"))
@@ -312,31 +308,6 @@ struct Trusted(Vec<u8>);
 fn deserialize(engine: &wasmtime::Engine, code: &Trusted) -> wasmtime::Result<wasmtime::component::Component> {
     // SAFETY: the bytes must come from `precompile_component`, unchanged. A `Trusted` is made in two places: from its
     // return value, and from a cache file whose payload has the SHA-256 that we wrote beside it, in a directory that
-    // only our own user can write to. The bytes are in memory by then, so nobody can change them after the check.
+    // only our own user can write to (`chorus_private` has checked that). The bytes are in memory by then, so nobody can change them after the check.
     unsafe { wasmtime::component::Component::deserialize(engine, &code.0) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The address space of this process, in bytes.
-    fn address_space() -> u64 {
-        let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmSize:")).expect("its size");
-        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
-    }
-
-    /// No other test of this crate's own sets wasmtime up.
-    #[test]
-    fn an_instance_reserves_what_is_said() {
-        const INSTANCES: u32 = 100;
-        let dir = tempfile::tempdir().expect("a directory");
-        let before = address_space();
-        let engine = Engine::new(Options { max_instances: INSTANCES, ..Options::new(dir.path()) });
-        let _engine = engine.expect("an engine");
-        let each = (address_space() - before) as f64 / f64::from(INSTANCES) / f64::from(1 << 30);
-        let said = f64::from(Options::ADDRESS_SPACE_GIB);
-        assert!((said..1.05 * said).contains(&each), "{each} GiB each");
-    }
 }

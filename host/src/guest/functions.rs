@@ -10,6 +10,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
+use chorus_core::ids::Digest;
+
 use super::cache::{self, Compatibility};
 
 /// When more than this is kept, only what the last component used stays.
@@ -69,7 +71,8 @@ impl Functions {
         compile: impl FnOnce() -> T,
     ) -> T {
         let path: PathBuf = dir.join("functions");
-        let read = cache::read(&path, compatibility).map(|payload| payload.map_or_else(HashMap::new, |it| decode(&it)));
+        let read = cache::read(&path, compatibility, of_functions())
+            .map(|payload| payload.map_or_else(HashMap::new, |it| decode(&it)));
         let entries = read.unwrap_or_else(|why| {
             tracing::warn!(path = %path.display(), %why, "ignoring the cache of compiled functions; it will be rebuilt");
             HashMap::new()
@@ -80,7 +83,7 @@ impl Functions {
         tracing::debug!(hits = held.hits, known = held.entries.len(), "compiled with known functions");
         if held.added {
             let payload = encode(held.entries);
-            if let Err(cause) = cache::write(&path, compatibility, &payload) {
+            if let Err(cause) = cache::write(&path, compatibility, of_functions(), &payload) {
                 tracing::warn!(path = %path.display(), %cause, "cannot keep compiled functions");
             }
         }
@@ -122,4 +125,9 @@ fn decode_entry(payload: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (key, rest) = rest.split_at_checked(u32::from_le_bytes(*key_len) as usize)?;
     let (value, rest) = rest.split_at_checked(u32::from_le_bytes(*value_len) as usize)?;
     Some((key, value, rest))
+}
+
+/// What the file of functions is of: itself.
+fn of_functions() -> Digest {
+    Digest::of(b"functions")
 }
