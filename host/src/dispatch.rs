@@ -7,13 +7,13 @@ use std::{collections::HashMap, sync::Arc};
 
 use chorus_bus::{ReadError, TruncateError};
 use chorus_core::{
-    command::{Record, RoomCommand},
+    command::Record,
     effect::RestoreReason,
     ids::{Offset, RoomId},
 };
 use tokio::sync::watch;
 
-use crate::{HostError, Shared, life, mailbox::Mailbox, now};
+use crate::{HostError, Shared, life, mailbox::Mailbox, whole};
 
 /// Where to go on from.
 pub struct Start {
@@ -27,16 +27,27 @@ pub struct Start {
 pub async fn prepare(host: &Shared, partition: u32) -> Result<Start, HostError> {
     loop {
         match gather(host, partition).await {
-            Err(HostError::Read(ReadError::Gone { .. })) => {}
-            done => return done,
+            Ok(Some(start)) => return Ok(start),
+            Ok(None) | Err(HostError::Read(ReadError::Gone { .. })) => {}
+            Err(error) => return Err(error),
         }
     }
 }
 
-async fn gather(host: &Shared, partition: u32) -> Result<Start, HostError> {
+/// `None`: the checkpoint has moved meanwhile.
+async fn gather(host: &Shared, partition: u32) -> Result<Option<Start>, HostError> {
     let checkpoint = host.store.checkpoint(partition).await?;
-    catch_up_with_the_store(host, partition, checkpoint).await?;
-    let from = checkpoint.max(host.bus.start(partition).await?);
+    // Before the log's end is asked: a room that is listed now was created before that.
+    let unsaved = host.store.rooms_without_snapshot(partition).await?;
+    let torn_at = whole::catch_up_with_the_store(host, partition, checkpoint).await?;
+    let begin = host.bus.start(partition).await?;
+    if begin > checkpoint {
+        if host.store.checkpoint(partition).await? > checkpoint {
+            return Ok(None);
+        }
+        whole::store_is_behind(host, partition, begin, checkpoint)?;
+    }
+    let from = checkpoint.max(begin);
     let end = host.bus.end(partition).await?;
     let mut reader = host.bus.read(partition, from);
     let mut backlog: HashMap<RoomId, Vec<(Offset, Record)>> = HashMap::new();
@@ -49,29 +60,11 @@ async fn gather(host: &Shared, partition: u32) -> Result<Start, HostError> {
             backlog.entry(record.room).or_default().push((offset, record));
         }
     }
+    whole::check_rooms(host, partition, unsaved, &backlog, torn_at).await?;
     if !backlog.is_empty() {
         tracing::info!(partition, from, end, rooms = backlog.len(), "rooms are brought up to the log's end");
     }
-    Ok(Start { reader, backlog, end })
-}
-
-/// A log that has lost its end goes on after whatever the store knows of, and with a record: a reader that is to stop
-/// at the log's end waits for the one before it.
-async fn catch_up_with_the_store(host: &Shared, partition: u32, checkpoint: Offset) -> Result<(), HostError> {
-    let highest = host.store.highest_offset(partition).await?;
-    let at_least = highest.map_or(0, |offset| offset + 1).max(checkpoint);
-    let end = host.bus.end(partition).await?;
-    if end >= at_least {
-        return Ok(());
-    }
-    tracing::warn!(partition, end, at_least, "the log has lost its end, and goes on after what the store has");
-    host.bus.skip_to(partition, at_least).await?;
-    let partitions = host.bus.partitions();
-    let nobody = (0..).map(RoomId).find(|room| room.partition(partitions) == partition);
-    let room = nobody.expect("some room is in every partition");
-    let command = RoomCommand::Close { reason: "the log lost its end here".into() };
-    host.bus.append(&Record { room, time: now(), command }).await?;
-    Ok(())
+    Ok(Some(Start { reader, backlog, end }))
 }
 
 /// Hands records to rooms, until the partition is to leave.
@@ -167,6 +160,8 @@ async fn move_checkpoint(host: &Shared, partition: u32) -> anyhow::Result<()> {
     };
     let checkpoint = unsaved.unwrap_or(end).min(end);
     if checkpoint > host.store.checkpoint(partition).await? {
+        // A log that ends before a checkpoint has lost what was on the disk: that is how its loss is known.
+        host.bus.settle().await?;
         host.store.set_checkpoint(partition, checkpoint).await?;
         if host.options.truncate {
             match host.bus.truncate(partition, checkpoint).await {

@@ -23,6 +23,7 @@ mod partitions;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 mod saver;
+mod whole;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -46,6 +47,8 @@ use tokio::{
     task::JoinHandle,
 };
 
+pub use whole::{Lost, Rooms};
+
 use crate::{
     alarms::Alarms, catalogue::Catalogue, counts::Counts, guest::Engine, mailbox::Mailbox, partitions::Partitions,
     saver::Saver,
@@ -62,6 +65,8 @@ pub struct Options {
     pub checkpoint_every: Duration,
     /// Whether the log is cut behind the checkpoint. If not, it has all that was ever played, for whoever checks it.
     pub truncate: bool,
+    /// Whether to go on where a part of the log or of the store is gone, without what was in it; see [`Lost`].
+    pub accept_loss: bool,
 }
 
 impl Default for Options {
@@ -72,6 +77,7 @@ impl Default for Options {
             snapshot_after: seconds(30),
             checkpoint_every: seconds(5),
             truncate: true,
+            accept_loss: false,
         }
     }
 }
@@ -93,6 +99,8 @@ pub enum HostError {
     Panicked,
     #[error("the log cannot be set to go on after the store: {0}")]
     Skip(#[from] chorus_bus::SkipError),
+    #[error(transparent)]
+    Lost(#[from] Lost),
     #[error("the system gives no random bytes: {0}")]
     NoRandomness(String),
     #[error("there is no component for the kind {kind}: publish one")]
@@ -162,7 +170,11 @@ pub async fn start(
 ) -> Result<(Host, impl Future<Output = HostError> + Send), HostError> {
     let all = (0..bus.partitions()).collect();
     let (host, failed) = join(options, bus, store, engine).await?;
-    host.own(&all, Duration::ZERO).await?;
+    if let Err(error) = host.own(&all, Duration::ZERO).await {
+        // What runs besides its rooms ends, and lets go of the log.
+        host.drain(Duration::ZERO).await;
+        return Err(error);
+    }
     Ok((host, failed))
 }
 

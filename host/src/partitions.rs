@@ -85,10 +85,15 @@ pub async fn own(host: &Arc<Shared>, wanted: &BTreeSet<u32>, within: Duration) -
     let here = host.partitions.owned();
     let unwanted: Vec<u32> = here.difference(wanted).copied().collect();
     hand_over(host, &unwanted, within).await;
+    let mut refused = Ok(());
     for partition in wanted.difference(&here) {
-        take(host, *partition).await?;
+        match take(host, *partition).await {
+            // What is lost of one partition is no reason to leave the others alone.
+            Err(error @ HostError::Lost(_)) => refused = refused.and(Err(error)),
+            done => done?,
+        }
     }
-    Ok(())
+    refused
 }
 
 async fn take(host: &Arc<Shared>, partition: u32) -> Result<(), HostError> {

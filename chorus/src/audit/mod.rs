@@ -34,11 +34,10 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::Context as _;
-use chorus_bus::{Bus, embedded};
+use chorus_bus::{Bus, Fsync};
 use chorus_core::ids::{Offset, RoomId};
 use chorus_host::guest::{Engine, Options as EngineOptions};
-use chorus_store::{Durability, KeptHash, RoomFilter, Store};
+use chorus_store::{KeptHash, RoomFilter, Store};
 use clap::Args;
 use futures_util::{StreamExt as _, stream};
 
@@ -101,9 +100,8 @@ async fn open(data: &Path) -> anyhow::Result<(Bus, Store)> {
     // Opening makes what is missing: a slip of the pen would be audited, and found good.
     let database = data.join("store.sqlite");
     anyhow::ensure!(database.exists(), "{} is no data directory of chorus: it has no store.sqlite", data.display());
-    let bus = embedded::open(embedded::Options::new(data)).await.context("the data directory cannot be used")?;
-    let store = Store::open_embedded(&database, Durability::default()).await?;
-    Ok((bus, store))
+    let opened = crate::data::open(data, Fsync::default(), false).await?;
+    Ok((opened.bus, opened.store))
 }
 
 /// What every room's task needs.

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use chorus_core::ids::{Kind, MachineId, RoomId};
-use chorus_host::{Host, HostError, guest};
+use chorus_host::{Host, HostError, Lost, guest};
 use chorus_store::{MachineState, Registration, Role, Store};
 use clap::Args;
 use prometheus_client::registry::Registry;
@@ -27,7 +27,7 @@ pub struct Options {
     lobby: Kind,
     #[command(flatten)]
     cache: cache::Options,
-    /// Rooms with an instance at once; each reserves address space, and no memory
+    /// Rooms with an instance at once; each reserves 8 GiB of address space, and no memory
     #[arg(long, env = "CHORUS_MAX_INSTANCES", value_name = "N", default_value_t = guest::Options::MAX_INSTANCES)]
     max_instances: u32,
     /// A room that has had nothing to do for this long is put aside: a snapshot stays, and no instance
@@ -67,8 +67,12 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
     let engine =
         guest::Engine::new(guest::Options { max_instances: options.max_instances, ..guest::Options::new(cache_dir) })?;
-    let host_options =
-        chorus_host::Options { hibernate_after, truncate: !options.keep_log, ..chorus_host::Options::default() };
+    let host_options = chorus_host::Options {
+        hibernate_after,
+        truncate: !options.keep_log,
+        accept_loss: options.shared.loss.accept_loss,
+        ..chorus_host::Options::default()
+    };
     if options.keep_log {
         store.keep_hashes().await?;
     }
@@ -82,7 +86,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let status = status::serve(options.machine.status, heart.pulse(), ready, metrics).await?;
     println!("{id} runs rooms; its status is at http://{}/", status.address);
 
-    let mut serving = Serving { id, store, host, heart, lobby: options.lobby, has_lobby: false, leaves_by: None };
+    let mut serving =
+        Serving { id, store, host, heart, lobby: options.lobby, has_lobby: false, refused: None, leaves_by: None };
     let ended = serving.serve(&mut stop, failed, hand_over).await;
     let Serving { id, store, host, heart, .. } = serving;
     if matches!(ended, Ok(MachineState::Draining)) {
@@ -109,6 +114,8 @@ struct Serving {
     lobby: Kind,
     /// The lobby is known to be there.
     has_lobby: bool,
+    /// Why a partition that is its own is not taken: what was last said of that.
+    refused: Option<Lost>,
     /// It is leaving, at the latest then.
     leaves_by: Option<Instant>,
 }
@@ -171,15 +178,26 @@ impl Serving {
         let mine = assignments.iter().filter(|one| one.host.as_ref() == Some(&self.id));
         let mine: BTreeSet<u32> = mine.map(|one| one.partition).collect();
         match self.host.own(&mine, STORE_ROOMS).await {
-            // The partitions that are here stay; the next look goes on with the others.
+            // The partitions that are here stay, and the others are taken; the next look tries this one again.
             Err(error) if error.may_pass() => {
                 tracing::warn!(%error, "this host cannot take a partition that is its own; trying again");
-                return Ok(());
             }
-            done => done?,
+            Err(HostError::Lost(lost)) => self.refuse(lost),
+            done => {
+                self.refused = None;
+                done?;
+            }
         }
-        self.ensure_lobby(&mine, assignments.len() as u32).await;
+        self.ensure_lobby(&self.host.owned(), assignments.len() as u32).await;
         Ok(())
+    }
+
+    /// Its rooms stand still rather than begin anew; those of other partitions go on. Said once, not at every look.
+    fn refuse(&mut self, lost: Lost) {
+        if self.refused.as_ref() != Some(&lost) {
+            tracing::error!("this host does not serve a partition that is its own: {lost}");
+            self.refused = Some(lost);
+        }
     }
 
     /// Whoever has the lobby's partition makes it, once there is something for it to run.

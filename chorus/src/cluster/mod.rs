@@ -1,8 +1,9 @@
 //! The same machines as `chorus dev`, as processes on many machines: edges, hosts and monitors over Kafka and Postgres.
 //!
 //! What to read in: this file says how a process reaches what all share; `edge`, `host` and `monitor` start, serve and
-//! leave; `heart` is how a machine is known to live; `status` is what an operator's tools ask each of them.
+//! leave; `belong` checks that broker and database are each other's; `heart` is how a machine is known to live; `status` is what an operator's tools ask each of them.
 
+mod belong;
 pub mod edge;
 mod heart;
 pub mod host;
@@ -17,6 +18,8 @@ use chorus_bus::{Bus, kafka};
 use chorus_core::ids::Kind;
 use chorus_store::{PostgresOptions, Store};
 use clap::Args;
+
+use crate::data::AcceptLoss;
 
 /// What all machines of a cluster share.
 #[derive(Debug, Args)]
@@ -51,6 +54,8 @@ pub struct Shared {
     /// A setting of the Kafka client, as librdkafka names it: TLS, SASL, rack; may be repeated
     #[arg(long = "kafka", env = "CHORUS_KAFKA", value_name = "KEY=VALUE", value_delimiter = ';', value_parser = setting, help_heading = "Cluster")]
     kafka: Vec<(String, String)>,
+    #[command(flatten)]
+    pub loss: AcceptLoss,
 }
 
 /// What every machine of a cluster is told.
@@ -96,7 +101,11 @@ impl Shared {
     /// Connects to both, and checks that they belong together.
     pub async fn open(&self) -> anyhow::Result<(Bus, Store)> {
         let store = Store::open_postgres(&self.postgres).await?;
-        let bus = kafka::open(self.kafka()).await?;
+        let known = store.log().await?;
+        // A topic that is missing is made for a database that is new, and is lost for one that was used.
+        let make_topic = known.is_none();
+        let bus = kafka::open(kafka::Options { make_topic, ..self.kafka() }).await?;
+        belong::check(&bus, &store, known, self.loss.accept_loss).await?;
         let stored = store.partitions(bus.partitions()).await?;
         anyhow::ensure!(
             stored == bus.partitions(),

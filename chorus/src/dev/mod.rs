@@ -6,14 +6,12 @@
 //!              └──────────── status ──────────▶ the page, the terminal
 //! ```
 //! What to read in: this file starts and stops it all; `builds` makes components of guests; `publish` hands them to the
-//! running rooms; `watch` sees changed sources; `status` is what the page and the terminal are told; `events` streams it; `metrics` has
-//! the numbers of edge and host.
+//! running rooms; `watch` sees changed sources; `status` is what the page and the terminal are told; `events` streams it.
 //!
 //! What it leaves in the data directory is enough to go on after a `kill -9`: the log, the store, nothing else.
 
 mod builds;
 mod events;
-mod metrics;
 mod operators;
 mod publish;
 mod status;
@@ -22,7 +20,7 @@ mod watch;
 use std::{net::SocketAddr, path::PathBuf, pin::Pin, time::Duration};
 
 use anyhow::Context as _;
-use chorus_bus::{Bus, Fsync, embedded};
+use chorus_bus::{Bus, Fsync};
 use chorus_core::{
     ids::{Kind, RoomId},
     placement,
@@ -30,14 +28,16 @@ use chorus_core::{
 use chorus_edge::Edge;
 use chorus_host::{Host, HostError, guest};
 use chorus_monitor::Token;
-use chorus_store::{Durability, Registration, Role, Store};
+use chorus_store::{Registration, Role, Store};
 use clap::Args;
 use warp::{Filter as _, filters::BoxedFilter, reply::Response};
 
-use self::{builds::Builds, metrics::Metrics, publish::Publisher, status::Board, watch::Watch};
+use self::{builds::Builds, publish::Publisher, status::Board, watch::Watch};
 use crate::{
     admission::Admission,
-    cache, page,
+    cache,
+    data::{self, AcceptLoss, Data},
+    page,
     stop::{CLOSING, Stop},
 };
 
@@ -76,6 +76,8 @@ pub struct Options {
     #[arg(long, env = "CHORUS_LOBBY", value_name = "KIND", default_value = "lobby", value_parser = kind)]
     lobby: Kind,
     #[command(flatten)]
+    loss: AcceptLoss,
+    #[command(flatten)]
     cache: cache::Options,
     /// What operators show to `chorus status` and the like, 16 characters or more; unless told, one is made and kept in
     /// the data directory
@@ -83,7 +85,7 @@ pub struct Options {
     token: Option<Token>,
     #[command(flatten)]
     admission: Admission,
-    /// Rooms with an instance at once; each reserves address space, and no memory
+    /// Rooms with an instance at once; each reserves 4 GiB of address space, and no memory
     #[arg(long, env = "CHORUS_MAX_INSTANCES", value_name = "N", default_value_t = guest::Options::MAX_INSTANCES)]
     max_instances: u32,
     /// A room that has had nothing to do for this long is put aside: a snapshot stays, and no instance
@@ -93,8 +95,8 @@ pub struct Options {
     /// the directory grows without bound
     #[arg(long, env = "CHORUS_KEEP_LOG")]
     keep_log: bool,
-    /// A session that has had no connection for this long is over
-    #[arg(long, env = "CHORUS_SESSION_EXPIRY", value_name = "SECONDS", default_value_t = chorus_monitor::EXPIRE_AFTER.as_secs_f64())]
+    /// A session that has been gone for this long is over
+    #[arg(long, env = "CHORUS_SESSION_EXPIRY", value_name = "SECONDS", default_value_t = 24.0 * 3600.0)]
     session_expiry: f64,
 }
 
@@ -140,10 +142,9 @@ struct Dev {
 impl Dev {
     async fn start(options: Options) -> anyhow::Result<Dev> {
         let builds = Builds::find(options.guests.clone(), options.fixtures)?;
-        let log = embedded::Options { fsync: options.fsync, ..embedded::Options::new(&options.data) };
+        let accept_loss = options.loss.accept_loss;
         // First, since its lock says whose the directory is.
-        let bus = embedded::open(log).await.context("the data directory cannot be used")?;
-        let store = open_store(&options, &bus).await?;
+        let Data { dir, bus, store } = data::open(&options.data, options.fsync, accept_loss).await?;
         let board = Board::default();
         let built = builds.at_start(options.no_watch, &board).await?;
 
@@ -154,6 +155,7 @@ impl Dev {
         let host_options = chorus_host::Options {
             hibernate_after: seconds(options.hibernate_after, "--hibernate-after")?,
             truncate: !options.keep_log,
+            accept_loss,
             ..chorus_host::Options::default()
         };
         if options.keep_log {
@@ -167,16 +169,13 @@ impl Dev {
         }
         host.ensure(RoomId::LOBBY, &options.lobby).await?;
 
-        let metrics = Metrics::default();
-        metrics.add("chorus_host", |registry| host.register(registry));
-        let admin = operators::routes(&options, &bus, &store, &host, publisher.engine(), &metrics).await?;
+        let admin = operators::routes(&options, &dir, &bus, &store, &host, publisher.engine()).await?;
         let routes = events::routes(board).or(admin).unify().or(page::files()).unify().boxed();
         let edge = open_edge(&options, &bus, &store, routes).await?;
-        metrics.add("chorus_edge", |registry| edge.register(registry));
         let watch = if options.no_watch { None } else { Some(Watch::start(builds.dir())?) };
         let session_expiry = seconds(options.session_expiry, "--session-expiry")?;
         let failed = Box::pin(failed);
-        Ok(Dev { data: options.data, bus, store, host, failed, edge, builds, publisher, watch, session_expiry })
+        Ok(Dev { data: dir, bus, store, host, failed, edge, builds, publisher, watch, session_expiry })
     }
 
     fn url(&self) -> String {
@@ -225,22 +224,6 @@ impl Dev {
         self.bus.close().await.context("the log was not closed in good order")?;
         self.store.close().await.context("the store was not closed in good order")
     }
-}
-
-async fn open_store(options: &Options, bus: &Bus) -> anyhow::Result<Store> {
-    let durability = match options.fsync {
-        Fsync::Always => Durability::Always,
-        Fsync::Background => Durability::Background,
-    };
-    let store = Store::open_embedded(&options.data.join("store.sqlite"), durability).await?;
-    let partitions = store.partitions(bus.partitions()).await?;
-    anyhow::ensure!(
-        partitions == bus.partitions(),
-        "{}: the store was made for a log of {partitions} partitions, and the log has {}: they do not belong together",
-        options.data.display(),
-        bus.partitions()
-    );
-    Ok(store)
 }
 
 async fn open_edge(

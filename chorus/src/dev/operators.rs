@@ -2,8 +2,7 @@
 
 use std::{
     fs::{self, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    io::Write as _,
     path::Path,
     sync::Arc,
 };
@@ -15,7 +14,7 @@ use chorus_monitor::{AdminState, Hooks, Token, admin};
 use chorus_store::Store;
 use warp::{filters::BoxedFilter, reply::Response};
 
-use super::{Options, metrics::Metrics};
+use super::Options;
 use crate::cluster;
 
 /// The token of a data directory, for its owner alone.
@@ -23,38 +22,35 @@ const TOKEN: &str = "token";
 
 pub async fn routes(
     options: &Options,
+    data: &Path,
     bus: &Bus,
     store: &Store,
     host: &Host,
     engine: &Engine,
-    metrics: &Metrics,
 ) -> anyhow::Result<BoxedFilter<(Response,)>> {
     let token = match &options.token {
         Some(token) => token.clone(),
-        None => kept(&options.data.join(TOKEN))?,
+        None => kept(&data.join(TOKEN))?,
     };
     let host = host.clone();
     let activated: chorus_monitor::Activated = Arc::new(move |_, _| {
         let host = host.clone();
         Box::pin(async move { host.refresh_kinds().await.map_err(|error| error.to_string()) })
     });
-    let metrics = metrics.exposition();
-    let hooks = Hooks { activated, metrics, ..Hooks::new(cluster::monitor::check(engine.clone())) };
+    let hooks = Hooks { activated, ..Hooks::new(cluster::monitor::check(engine.clone())) };
     Ok(admin::routes(AdminState::new(bus.clone(), store.clone(), token, hooks)))
 }
 
 /// The token that this directory has, or a new one.
 fn kept(path: &Path) -> anyhow::Result<Token> {
     let unreadable = || format!("{} cannot be used", path.display());
-    match fs::read_to_string(path) {
-        Ok(text) => return text.trim().parse().with_context(unreadable),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(unreadable),
+    if chorus_private::check(path)? {
+        return fs::read_to_string(path).with_context(unreadable)?.trim().parse().with_context(unreadable);
     }
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("the system gives no random bytes: {error}"))?;
     let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).with_context(unreadable)?;
+    let mut file = chorus_private::open(OpenOptions::new().write(true).create_new(true), path)?;
     writeln!(file, "{text}").with_context(unreadable)?;
     text.parse().with_context(unreadable)
 }

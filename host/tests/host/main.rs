@@ -15,3 +15,4 @@ mod replay;
 mod support;
 mod swap;
 mod throws;
+mod whole;

@@ -10,7 +10,7 @@ use chorus_core::{
     json::Json,
     room::Notice,
 };
-use chorus_host::{Host, HostEvent, Options, What, guest::Engine};
+use chorus_host::{Host, HostError, HostEvent, Options, What, guest::Engine};
 use chorus_store::{Durability, Store};
 use serde_json::Value;
 use tokio::{sync::broadcast, time::timeout};
@@ -66,18 +66,38 @@ pub struct World {
 impl World {
     /// Opens the data directory `dir`, or goes on in it.
     pub async fn open(dir: &Path, setup: Setup) -> World {
+        World::try_open(dir, setup).await.expect("the host starts")
+    }
+
+    /// The same, where the host may refuse.
+    pub async fn try_open(dir: &Path, setup: Setup) -> Result<World, HostError> {
         let log = embedded::Options { segment_bytes: setup.segment_bytes, ..embedded::Options::new(dir) };
         let bus = embedded::open(log).await.expect("the log opens");
         let store = Store::open_embedded(&dir.join("store.sqlite"), Durability::Background).await.expect("it opens");
         store.partitions(1).await.expect("the store takes the number of partitions");
         let edge = Edge::open(&bus).await;
         let started = chorus_host::start(setup.options, bus.clone(), store.clone(), setup.engine);
-        let (host, failed) = within("the host to start", started).await.expect("the host starts");
+        let (host, failed) = match within("the host to start", started).await {
+            Ok(started) => started,
+            Err(error) => {
+                drop(edge);
+                bus.close().await.expect("the log closes");
+                store.close().await.expect("the store closes");
+                // Until what ran besides its rooms has let go of the directory.
+                let free = async {
+                    while embedded::take(embedded::Options::new(dir)).await.is_err() {
+                        tokio::time::sleep(Duration::from_millis(2)).await;
+                    }
+                };
+                within("the directory to be free", free).await;
+                return Err(error);
+            }
+        };
         let failed = tokio::spawn(async {
             let error = failed.await;
             eprintln!("the host has failed: {error}");
         });
-        World { events: host.events(), host, bus, store, edge, failed }
+        Ok(World { events: host.events(), host, bus, store, edge, failed })
     }
 
     /// Makes a built guest the component of `kind`.

@@ -1,0 +1,66 @@
+//! Whether a cluster's log and its database belong together.
+//!
+//! The database says which log is its own: the broker cluster's id and the topic, written by the first machine that opened
+//! both, which finds the topic without a record. What a host checks besides, when it takes a partition, are the offsets
+//! (`host/src/whole.rs`): a topic that was deleted and made anew ends below what the database knows of.
+
+use chorus_bus::Bus;
+use chorus_store::{LogIdentity, Store};
+
+/// `known`: what the database said before the topic was opened.
+pub async fn check(bus: &Bus, store: &Store, known: Option<LogIdentity>, accept_loss: bool) -> anyhow::Result<()> {
+    let Some((cluster, topic)) = bus.identity().await else { return Ok(()) };
+    let here = LogIdentity { cluster, topic };
+    let known = match known {
+        Some(known) => known,
+        None => first(bus, store, &here, accept_loss).await?,
+    };
+    if known.may_be(&here) {
+        // It may be that the brokers say only now which cluster they are.
+        store.set_log(&here, false).await?;
+        return Ok(());
+    }
+    let (this, that) = (words(&here), words(&known));
+    anyhow::ensure!(
+        known.topic == here.topic,
+        "the database belongs to {that}, and --brokers and --topic-prefix lead to {this}: set them to what the database \
+         belongs to, or --postgres to another database"
+    );
+    anyhow::ensure!(
+        accept_loss,
+        "the database belongs to {that}, and --brokers leads to {this}. If its records were moved there, under the same \
+         offsets, give --accept-loss once; otherwise set --brokers, or begin with another database"
+    );
+    tracing::warn!("the database belonged to {that}, and from now on belongs to {this} (--accept-loss)");
+    store.set_log(&here, true).await?;
+    Ok(())
+}
+
+/// A database that has never seen a log: the topic must be as new.
+async fn first(bus: &Bus, store: &Store, here: &LogIdentity, accept_loss: bool) -> anyhow::Result<LogIdentity> {
+    let mut records = 0;
+    for partition in 0..bus.partitions() {
+        records += bus.end(partition).await?;
+    }
+    if records > 0 {
+        // Another machine may have been the first meanwhile.
+        if let Some(known) = store.log().await? {
+            return Ok(known);
+        }
+        let what = format!("{} has had {records} records, and this database has never seen one", words(here));
+        anyhow::ensure!(
+            accept_loss,
+            "{what}: it is another cluster's topic, or the database is lost. Restore the database from a copy, or set \
+             --topic-prefix for a new cluster; --accept-loss goes on without the snapshots, sessions and components"
+        );
+        tracing::warn!("{what}; going on without the snapshots, sessions and components (--accept-loss)");
+    }
+    Ok(store.set_log(here, false).await?)
+}
+
+fn words(log: &LogIdentity) -> String {
+    match &log.cluster {
+        Some(cluster) => format!("topic {} of broker cluster {cluster}", log.topic),
+        None => format!("topic {}", log.topic),
+    }
+}

@@ -1,0 +1,111 @@
+//! A data directory: a log and a store that were made together, and are checked to be so at each start.
+//!
+//! The order is what `chorus_core::pairing` relies on: the directory is locked, both halves are looked at, and only when
+//! they belong together is the next life written: to the store as unsettled, to the log, to the store as settled.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use chorus_bus::{Bus, Fsync, embedded};
+use chorus_core::pairing::{self, Mark, Mismatch, StoreMark};
+use chorus_store::{Durability, EmbeddedOptions, Store};
+use clap::Args;
+
+/// The flag for a loss.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct AcceptLoss {
+    /// Goes on where a part of the log or of the store is gone, without what was in it
+    ///
+    /// Without it such a loss is an error at the start that names what is missing. With it, each loss is a warning that
+    /// names the rooms it costs, and what is left is served. For one start, not for all.
+    #[arg(long, env = "CHORUS_ACCEPT_LOSS")]
+    pub accept_loss: bool,
+}
+
+/// Both halves, open.
+#[derive(Debug)]
+pub struct Data {
+    /// The directory's real path.
+    pub dir: PathBuf,
+    pub bus: Bus,
+    pub store: Store,
+}
+
+/// Opens a data directory, or makes it.
+pub async fn open(dir: &Path, fsync: Fsync, accept_loss: bool) -> anyhow::Result<Data> {
+    let options = embedded::Options { fsync, ..embedded::Options::new(dir) };
+    let place = embedded::take(options).await.context("the data directory cannot be used")?;
+    let dir = place.dir().to_owned();
+    let path = dir.join("store.sqlite");
+    // Opening makes what is missing, so it is looked at first.
+    let is_there = chorus_private::check(&path)?;
+    if !is_there && !accept_loss {
+        pair(&dir, place.mark(), None, accept_loss)?;
+    }
+    let durability = match fsync {
+        Fsync::Always => Durability::Always,
+        Fsync::Background => Durability::Background,
+    };
+    let store = EmbeddedOptions { durability, accept_loss, ..EmbeddedOptions::new(path) };
+    let store = Store::open_embedded_with(store).await?;
+    match marked(place, &store, accept_loss).await {
+        Ok(bus) => Ok(Data { dir, bus, store }),
+        Err(error) => {
+            // As it was found; what it says is in the error.
+            let _ = store.close().await;
+            Err(error)
+        }
+    }
+}
+
+async fn marked(place: embedded::Place, store: &Store, accept_loss: bool) -> anyhow::Result<Bus> {
+    let dir = place.dir().to_owned();
+    let mark = pair(&dir, place.mark(), store.mark().await?, accept_loss)?;
+    store.set_mark(mark, false).await?;
+    let bus = place.open(mark).await.context("the data directory cannot be used")?;
+    store.set_mark(mark, true).await?;
+    let partitions = store.partitions(bus.partitions()).await?;
+    anyhow::ensure!(
+        partitions == bus.partitions(),
+        "{}: the store was made for a log of {partitions} partitions, and the log has {}: they do not belong together",
+        dir.display(),
+        bus.partitions()
+    );
+    Ok(bus)
+}
+
+fn pair(dir: &Path, log: Option<Mark>, store: Option<StoreMark>, accept_loss: bool) -> anyhow::Result<Mark> {
+    let drawn = embedded::draw()?;
+    let mismatch = match pairing::pair(log, store, drawn) {
+        Ok(mark) => return Ok(mark),
+        Err(mismatch) => mismatch,
+    };
+    let what = format!("{}: {mismatch} ({} and {})", dir.display(), dir.join("log").display(), STORE);
+    match pairing::pair_in_spite_of(log, store, drawn).filter(|_| accept_loss && mismatch.is_loss()) {
+        Some(mark) => {
+            tracing::warn!("{what}; --accept-loss is given: going on without {}", cost(&mismatch));
+            Ok(mark)
+        }
+        None if mismatch.is_loss() => anyhow::bail!(
+            "{what}. Restore the whole directory from one copy, or give --accept-loss to go on without {}; nothing was \
+             changed",
+            cost(&mismatch)
+        ),
+        None => anyhow::bail!("{what}. Put the log and the store back that belong together; nothing was changed"),
+    }
+}
+
+const STORE: &str = "store.sqlite";
+
+/// What it costs to go on.
+fn cost(mismatch: &Mismatch) -> &'static str {
+    match mismatch {
+        Mismatch::StoreMissing => {
+            "the snapshots, all sessions and all published components: what is still in the log is played again"
+        }
+        Mismatch::LogMissing => "what was played since each room's last snapshot",
+        Mismatch::StoreOlder { .. } => "the sessions, components and snapshots since that copy",
+        Mismatch::LogOlder { .. } => "what was played since that copy and is in no snapshot",
+        Mismatch::Foreign { .. } => "one of them",
+    }
+}

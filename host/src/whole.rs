@@ -1,0 +1,144 @@
+//! Whether a partition's log and the store have, together, all that its rooms are made of. Checked whenever a partition is
+//! taken, before any of its rooms runs: a room that began anew because its state is gone would be silently wrong.
+//!
+//! * All that is below the checkpoint is in snapshots, and the log is cut behind it only when that is on the disk. So a log
+//!   that *begins above* the checkpoint belongs to a newer store than this one.
+//! * A checkpoint is set only when the log up to there is on the disk. So a log that *ends below* it has lost records that
+//!   no power cut takes. One that ends between the checkpoint and the newest snapshot has lost what a power cut may take
+//!   (`--fsync background`): it skips forward, with a warning.
+//! * A live room has a snapshot, or its `Create` is in the log above the checkpoint.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+};
+
+use chorus_core::{
+    command::{Record, RoomCommand},
+    ids::{Offset, RoomId},
+};
+
+use crate::{HostError, Shared};
+
+/// What is missing of a partition.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Lost {
+    #[error(
+        "partition {partition}: the log begins at offset {start}, and the store has snapshots up to {checkpoint} only: the \
+         store is older than the log, and what its rooms did in between is lost. {WHAT_TO_DO}"
+    )]
+    StoreBehind { partition: u32, start: Offset, checkpoint: Offset },
+    #[error(
+        "partition {partition}: the log ends at offset {end}, and the store has seen it on the disk up to {checkpoint}: the \
+         end of the log is lost, or it is another log. {WHAT_TO_DO}"
+    )]
+    LogBehind { partition: u32, end: Offset, checkpoint: Offset },
+    #[error(
+        "partition {partition}: {rooms} live, and have neither a snapshot in the store nor the record of their creation in \
+         the log. {WHAT_TO_DO}"
+    )]
+    Rooms { partition: u32, rooms: Rooms },
+}
+
+const WHAT_TO_DO: &str =
+    "Restore what is missing from a copy, or give --accept-loss to go on without it; nothing was changed";
+
+/// Rooms, of which a text names the first few.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rooms(pub Vec<RoomId>);
+
+/// An operator finds the others by their status afterwards.
+const NAMED: usize = 8;
+
+impl fmt::Display for Rooms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named: Vec<String> = self.0.iter().take(NAMED).map(RoomId::to_string).collect();
+        let more = self.0.len().saturating_sub(NAMED);
+        write!(f, "{} room(s) ({}", self.0.len(), named.join(", "))?;
+        if more > 0 {
+            write!(f, " and {more} more")?;
+        }
+        write!(f, ")")
+    }
+}
+
+impl Shared {
+    fn accept(&self, lost: Lost) -> Result<(), HostError> {
+        if !self.options.accept_loss {
+            return Err(lost.into());
+        }
+        tracing::warn!("{lost} (--accept-loss is given: going on)");
+        Ok(())
+    }
+}
+
+pub fn store_is_behind(host: &Shared, partition: u32, start: Offset, checkpoint: Offset) -> Result<(), HostError> {
+    host.accept(Lost::StoreBehind { partition, start, checkpoint })
+}
+
+/// A log that has lost its end goes on after whatever the store knows of, and with a record: a reader that is to stop
+/// at the log's end waits for the one before it. Where the log ended, if so.
+pub async fn catch_up_with_the_store(
+    host: &Shared,
+    partition: u32,
+    checkpoint: Offset,
+) -> Result<Option<Offset>, HostError> {
+    let highest = host.store.highest_offset(partition).await?;
+    let at_least = highest.map_or(0, |offset| offset + 1).max(checkpoint);
+    let end = host.bus.end(partition).await?;
+    if end >= at_least {
+        return Ok(None);
+    }
+    if end < checkpoint {
+        host.accept(Lost::LogBehind { partition, end, checkpoint })?;
+    }
+    tracing::warn!(partition, end, at_least, "the log has lost its end, and goes on after what the store has");
+    host.bus.skip_to(partition, at_least).await?;
+    let partitions = host.bus.partitions();
+    let nobody = (0..).map(RoomId).find(|room| room.partition(partitions) == partition);
+    let room = nobody.expect("some room is in every partition");
+    let command = RoomCommand::Close { reason: "the log lost its end here".into() };
+    host.bus.append(&Record { room, time: crate::now(), command }).await?;
+    Ok(Some(end))
+}
+
+/// `unsaved` are live rooms that had no snapshot before the log was read. `torn_at`: where the log ended, if a power cut has
+/// taken its end, and with it, perhaps, the creation of rooms that were listed already.
+pub async fn check_rooms(
+    host: &Shared,
+    partition: u32,
+    unsaved: Vec<RoomId>,
+    backlog: &HashMap<RoomId, Vec<(Offset, Record)>>,
+    torn_at: Option<Offset>,
+) -> Result<(), HostError> {
+    let is_created = |room: &RoomId| {
+        let mut records = backlog.get(room).into_iter().flatten();
+        records.any(|(_, record)| matches!(record.command, RoomCommand::Create { .. }))
+    };
+    let mut missing: BTreeSet<RoomId> = unsaved.into_iter().filter(|room| !is_created(room)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    // Whoever had the partition before may have stored one of them just now.
+    let still: BTreeSet<RoomId> = host.store.rooms_without_snapshot(partition).await?.into_iter().collect();
+    missing.retain(|room| still.contains(room));
+    let (mut lost, mut torn) = (Vec::new(), Vec::new());
+    for room in missing {
+        let listed = host.store.room(room).await?.map(|row| row.offset);
+        match torn_at.is_some_and(|end| listed >= Some(end)) {
+            true => torn.push(room),
+            false => lost.push(room),
+        }
+    }
+    if !torn.is_empty() {
+        let rooms = Rooms(torn);
+        tracing::warn!(partition, %rooms, "a power cut has taken the records of the creation of rooms; they are given up");
+        host.store.give_up_rooms(&rooms.0, "a power cut has taken the record of its creation").await?;
+    }
+    if !lost.is_empty() {
+        let rooms = Rooms(lost);
+        host.accept(Lost::Rooms { partition, rooms: rooms.clone() })?;
+        host.store.give_up_rooms(&rooms.0, "its state was lost, and an operator has accepted that").await?;
+    }
+    Ok(())
+}
