@@ -70,7 +70,7 @@ cluster *args: build
 
 # the table of docs/performance.md: chorus, and the floor that it is compared with; arguments as of scripts/bench.mjs
 bench *args: build
-    @node scripts/setup.mjs guests
+    @node scripts/setup.mjs guests chorus/tests
     @node guests/build.mjs
     @node scripts/bench.mjs "$@"
 
@@ -92,7 +92,7 @@ lint:
     check node scripts/docs.mjs --check
     check cargo clippy --workspace --all-targets --release --locked --quiet -- -D warnings
     check cargo doc --workspace --no-deps --document-private-items --release --locked --quiet
-    if cargo deny --version >/dev/null 2>&1; then check cargo deny --workspace check; else echo "lint: cargo-deny is not installed, so licences and advisories are not checked"; fi
+    check node scripts/deny.mjs
     exit $status
 
 # rustdoc, and the tables in docs/ that are made from the code

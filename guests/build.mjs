@@ -120,18 +120,19 @@ function tellMachines({ done, of, ...told }) {
   console.log(JSON.stringify(told));
 }
 
+const ARGUMENTS = {
+  out: { type: "string" },
+  guests: { type: "string" },
+  first: { type: "string", multiple: true },
+  "no-fixtures": { type: "boolean" },
+  json: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+};
+
 async function main() {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      out: { type: "string" },
-      guests: { type: "string" },
-      first: { type: "string", multiple: true },
-      "no-fixtures": { type: "boolean" },
-      json: { type: "boolean" },
-      help: { type: "boolean", short: "h" },
-    },
-  });
+  const given = argumentsOrNull();
+  if (given === null) return;
+  const { values, positionals } = given;
   if (values.help) return console.log(HELP);
   if (!existsSync(join(GUESTS, "node_modules", "componentize-qjs"))) {
     console.error("the tools are not installed: run `npm ci` in guests/");
@@ -147,6 +148,17 @@ async function main() {
     tell: values.json ? tellMachines : tellPeople,
   });
   if (!ok) process.exitCode = 1;
+}
+
+/** Without a stack trace when they are wrong. */
+function argumentsOrNull() {
+  try {
+    return parseArgs({ allowPositionals: true, options: ARGUMENTS });
+  } catch (error) {
+    console.error(`${error.message}\nSee --help.`);
+    process.exitCode = 2;
+    return null;
+  }
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) await main();

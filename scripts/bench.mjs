@@ -10,10 +10,8 @@ import { cpus, homedir, release, tmpdir, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 
-import { Cluster } from "../chorus/tests/cluster/cluster.mjs";
-import { Services } from "../testing/services/services.mjs";
+import { argumentsOf, wrongArguments } from "./arguments.mjs";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 const GUESTS = join(ROOT, "guests");
@@ -22,16 +20,21 @@ const TARGET = process.env.CARGO_TARGET_DIR ?? join(process.env.XDG_CACHE_HOME |
 /** Rooms are put aside after this long, where that is measured. */
 const ASIDE_SECONDS = 12;
 
+/** What strangers do on purpose: `--only hostile` is all of them. They have a table of their own. */
+const HOSTILE = ["dear-messages", "host-calls", "newcomer"];
+const SCENARIOS = ["echo-1", "echo-100", "fan-out", "tic-tac-toe", "create", "memory", "swap", "neighbour", "always", "cluster", "in-process", ...HOSTILE];
+
 const HELP = `Usage: node scripts/bench.mjs [options]
 
 Measures chorus and the floor, and prints one table. Needs the binary (cargo build --release -p chorus) and the guests
-(node guests/build.mjs). Takes about ten minutes.
+(node guests/build.mjs). Takes about a quarter of an hour.
 
   --seconds N       how long each scenario is measured, each time (default: 3)
   --rounds N        how often each pair of floor and chorus runs (default: 3)
-  --only a,b        some scenarios: ${["echo-1", "echo-100", "fan-out", "tic-tac-toe", "create", "memory", "swap", "neighbour", "always", "cluster", "in-process"].join(", ")}
+  --only a,b        some scenarios: ${SCENARIOS.join(", ")};
+                    or hostile, which is the last three, and takes about three minutes
   --bin FILE        the chorus binary
-  --write           puts the table into docs/performance.md
+  --write           puts the tables into docs/performance.md: that of the hostile scenarios, and that of the others
 `;
 
 /** What is measured at both: the load's arguments, the figure that counts, and the issue's two targets for its share. */
@@ -43,18 +46,21 @@ const PAIRS = [
   { name: "create", what: "room created and answering p50, of the floor's connect-and-echo", args: ["create"], figure: "p50", unit: "µs", reach: 12, aim: 8, less: true },
 ];
 
-const options = parseArgs({
+const { values: options } = argumentsOf(HELP, {
+  numbers: ["rounds"],
   options: {
     seconds: { type: "string", default: "3" },
     rounds: { type: "string", default: "3" },
     only: { type: "string" },
     bin: { type: "string", default: join(TARGET, "release", "chorus") },
     write: { type: "boolean" },
-    help: { type: "boolean", short: "h" },
   },
-}).values;
+});
 const { seconds, bin } = options;
-const wanted = options.only?.split(",");
+const wanted = options.only?.split(",").flatMap((name) => (name === "hostile" ? HOSTILE : [name]));
+const unknown = wanted?.find((name) => !SCENARIOS.includes(name));
+if (unknown !== undefined) wrongArguments(`there is no scenario ${unknown}; there are: ${SCENARIOS.join(", ")}.`);
+if (!(Number(seconds) > 0)) wrongArguments(`--seconds ${seconds}: not a number of seconds.`);
 const isWanted = (name) => wanted === undefined || wanted.includes(name);
 const wantedPairs = PAIRS.filter(({ name }) => isWanted(name));
 
@@ -93,11 +99,13 @@ const floor = () => serve(["load", "floor"], /ws:\/\/([\d.:]+)\//);
 const ROOMY = ["--rate", "1000000", "--new-sessions", "1000000", "--max-connections-per-address", "100000", "--compute-rate", "100000"];
 
 let servers = 0;
-function chorus({ fsync = "background", guests, more = [] } = {}) {
+
+/** `limits`: those of a server that nobody has configured, for what they are there for. */
+async function chorus({ fsync = "background", guests, more = [], limits = false, lobby = "bench-lobby" } = {}) {
   const data = join(scratch, `data-${servers++}`);
-  const base = ["dev", "--fixtures", "--lobby", "bench-lobby", ...ROOMY, "--port", "0", "--fsync", fsync, "--data", data];
+  const base = ["dev", "--fixtures", "--lobby", lobby, ...(limits ? [] : ROOMY), "--port", "0", "--fsync", fsync, "--data", data];
   const where = guests ? ["--guests", guests] : ["--guests", GUESTS, "--no-watch"];
-  return serve([...base, ...where, ...more], /http:\/\/([\d.:]+)\//);
+  return { ...(await serve([...base, ...where, ...more], /http:\/\/([\d.:]+)\//)), data };
 }
 
 async function stop(server) {
@@ -107,9 +115,9 @@ async function stop(server) {
 }
 
 /** Runs one scenario on core 1; its figures, or null when it failed, which is said. */
-async function load(server, args, { raw = false, path = "/echo", warmUp = 1 } = {}) {
+async function load(server, args, { raw = false, path = "/echo", warmUp = 1, measure = seconds } = {}) {
   const url = `ws://${server.address}${raw ? path : "/ws"}`;
-  const common = ["load", "--url", url, "--server-pid", `${server.pid}`, "--seconds", seconds, "--warm-up", `${warmUp}`, "--json"];
+  const common = ["load", "--url", url, "--server-pid", `${server.pid}`, "--seconds", `${measure}`, "--warm-up", `${warmUp}`, "--json"];
   const child = spawn(...pinned(1, bin, [...common, ...(raw ? ["--raw"] : []), ...args]), { stdio: ["ignore", "pipe", "inherit"] });
   running.add(child);
   let text = "";
@@ -158,6 +166,8 @@ async function measured(low, high, rounds, all) {
  * the broker, with PostgreSQL and with the players. And the broker alone.
  */
 async function cluster(rounds) {
+  const { Cluster } = await import("../chorus/tests/cluster/cluster.mjs");
+  const { Services } = await import("../testing/services/services.mjs");
   const services = await Services.start({ postgres: true, kafka: true });
   let system = null;
   const low = await floor();
@@ -229,6 +239,42 @@ async function neighbour() {
   const figures = await load(server, ["neighbour"]);
   await stop(server);
   say("neighbour");
+  return figures;
+}
+
+/** What honest players wait while others send the dearest messages that are taken: by kind of message. */
+async function dearMessages(rounds) {
+  const server = await chorus({ limits: true, more: ["--log", "error"] });
+  const all = {};
+  for (const attack of ["names", "objects", "numbers"]) {
+    all[attack] = await load(server, ["hostile", attack, "--rounds", `${rounds}`]);
+  }
+  await stop(server);
+  say("dear-messages");
+  return all;
+}
+
+/** As many rooms as there are cores call the host as often as they may. */
+async function hostCalls(rounds) {
+  const component = join(scratch, "host-calls.wasm");
+  const made = spawnSync("cargo", ["run", "--release", "--locked", "--quiet", "-p", "chorus", "-p", "chorus-host", "--example", "host-calls", "--", component], { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"], env: { ...process.env, CARGO_TARGET_DIR: TARGET } });
+  if (made.status !== 0) throw new Error("the component that calls its host could not be made");
+  const server = await chorus({ limits: true, more: ["--log", "error"] });
+  const token = readFileSync(join(server.data, "token"), "utf8").trim();
+  const env = { ...process.env, CHORUS_MONITOR: `http://${server.address}`, CHORUS_TOKEN: token };
+  const published = spawnSync(bin, ["publish", component, "--kind", "host-calls"], { env, stdio: ["ignore", "ignore", "inherit"] });
+  if (published.status !== 0) throw new Error("the component that calls its host could not be published");
+  const figures = await load(server, ["hostile", "host-calls", "--attackers", `${cpus().length}`, "--rounds", `${rounds}`]);
+  await stop(server);
+  say("host-calls");
+  return figures;
+}
+
+async function newcomer() {
+  const server = await chorus({ limits: true, lobby: "lobby", more: ["--log", "error"] });
+  const figures = await load(server, ["newcomer"], { measure: Math.max(10, Number(seconds)) });
+  await stop(server);
+  say("newcomer");
   return figures;
 }
 
@@ -316,6 +362,28 @@ function others(used, swapped, beside) {
   return lines.join("\n");
 }
 
+/** What strangers do to others: calm and attack in turn, compared pair by pair. */
+function underAttack(messages, calls, flooded) {
+  const head = ["measure", "calm, p50", "attacked, p50", "times: median (least to most)", "attackers cut off"];
+  const row = (what, figures, place) => {
+    const value = (name) => short(figures?.[name] ?? NaN);
+    const times = `${value(`times ${place}`)} × (${value(`times ${place}, least`)} to ${value(`times ${place}, most`)})`;
+    return [what, `${value(`p50 ${place}, calm`)} µs`, `${value(`p50 ${place}, attacked`)} µs`, times, value("times that attackers were cut off")];
+  };
+  const rows = Object.entries(messages ?? {}).flatMap(([attack, figures]) => [
+    row(`the dearest legal message, ${attack}: players of the same room`, figures, "in the same room"),
+    row(`the dearest legal message, ${attack}: players of other rooms`, figures, "in other rooms"),
+  ]);
+  if (calls) rows.push(row(`${cpus().length} rooms of host calls: players of other rooms`, calls, "in other rooms"));
+  const parts = [];
+  if (rows.length > 0) parts.push([head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n"));
+  if (flooded) {
+    const when = (which) => `${short(flooded[`let in ${which}`])} % were let in, after ${short(flooded[`p50 ${which}`])} µs (p50; at most ${short(flooded[`max ${which}`])} µs)`;
+    parts.push(`A newcomer, from connecting to its first \`room\` frame: alone, ${when("alone")}; while another address opened new sessions (${short(flooded["sessions of the flood"])} in all), ${when("beside a flood")}.`);
+  }
+  return parts.join("\n\n");
+}
+
 function machine() {
   const git = (...args) => spawnSync("git", args, { cwd: ROOT, encoding: "utf8" }).stdout.trim();
   const changed = git("status", "--porcelain", "--", "*.rs", "*.js", "*.wit", "*.toml") ? " with changes" : "";
@@ -328,8 +396,8 @@ function machine() {
   ].join("\n");
 }
 
-function write(text) {
-  const [begin, end] = ["<!-- begin: just bench --write -->", "<!-- end: just bench --write -->"];
+function write(text, command) {
+  const [begin, end] = [`<!-- begin: ${command} -->`, `<!-- end: ${command} -->`];
   const old = readFileSync(DOCUMENT, "utf8");
   const [at, until] = [old.indexOf(begin), old.indexOf(end)];
   if (at < 0 || until < 0) throw new Error(`${DOCUMENT} has lost its marks`);
@@ -337,7 +405,6 @@ function write(text) {
 }
 
 async function main() {
-  if (options.help) return console.log(HELP);
   if (!existsSync(bin)) throw new Error(`${bin} is not there: cargo build --release -p chorus`);
   const background = await pairs("background", Number(options.rounds));
   const always = isWanted("always") ? await pairs("always", 1) : undefined;
@@ -346,12 +413,24 @@ async function main() {
   const swapped = isWanted("swap") ? await swap() : undefined;
   const beside = isWanted("neighbour") ? await neighbour() : undefined;
   const alone = isWanted("in-process") ? inProcess() : undefined;
+  const rounds = Number(options.rounds);
+  const messages = isWanted("dear-messages") ? await dearMessages(rounds) : undefined;
+  const calls = isWanted("host-calls") ? await hostCalls(rounds) : undefined;
+  const flooded = isWanted("newcomer") ? await newcomer() : undefined;
+  const attacked = underAttack(messages, calls, flooded);
+  if (attacked) {
+    const text = `${machine()}\n\n${attacked}`;
+    console.log(`\n${text}`);
+    if (options.write) write(text, "just bench --only hostile --write");
+  }
+  if (wanted?.every((name) => HOSTILE.includes(name))) return;
+
   const parts = [machine(), table(background, always, used), others(used, swapped, beside)];
   if (brokered) parts.push(throughBroker(brokered));
   if (alone) parts.push("Without sockets (`cargo bench -p chorus-host`):", "```text\n" + alone + "\n```");
   const text = parts.filter(Boolean).join("\n\n");
   console.log(`\n${text}`);
-  if (options.write) write(text);
+  if (options.write) write(text, "just bench --write");
 }
 
 await main();

@@ -1,23 +1,33 @@
-// A cluster on this machine: two edges, two hosts, a monitor and a standby, as processes. `just cluster`
-//
-//     node scripts/cluster.mjs [--edges N] [--hosts N] [--monitors N] [--port 4000] [--brokers HOST:PORT,…] [--postgres URL]
-//
-// Without addresses of a broker and of PostgreSQL it starts both in a temporary folder, and nothing is kept. With them
-// (a database that is there and may be empty; CHORUS_BROKERS and CHORUS_POSTGRES do the same) it goes on where it was.
-// Guests are built and published as new versions of their kinds where they have changed. Ctrl-C stops all of it.
+// A cluster on this machine, as processes: `just cluster`, or `node scripts/cluster.mjs --help`.
 
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 
-import { Cluster } from "../chorus/tests/cluster/cluster.mjs";
-import { Services } from "../testing/services/services.mjs";
+import { argumentsOf } from "./arguments.mjs";
+
+const HELP = `Usage: node scripts/cluster.mjs [options]
+
+Starts a cluster on this machine: edges, hosts and monitors, each a process. Guests that have changed are built and
+published as new versions of their kinds. Ctrl-C stops all of it.
+
+Without a broker and a database it starts both in a temporary folder and keeps nothing. With both (the database must
+exist and may be empty) it continues where it was.
+
+  --edges N            edges (default: 2)
+  --hosts N            hosts (default: 2)
+  --monitors N         monitors; one acts, the others stand by (default: 2)
+  --port N             port of the first edge; the others have the next ones (default: 4000)
+  --brokers HOST:PORT  the broker, with commas between several [env: CHORUS_BROKERS]
+  --postgres URL       the database [env: CHORUS_POSTGRES]
+  --bin FILE           the chorus binary (default: the one of \`just build\`)
+`;
 
 /** As in production, but for what one would wait for when trying things out. */
 const TIMING = { heartbeat: 1, deadAfter: 5, handOver: 3, drainOver: 1 };
 
 const MONITOR_PORT = 7400;
 
-const { values: flags } = parseArgs({
+const { values: flags } = argumentsOf(HELP, {
+  numbers: ["edges", "hosts", "monitors", "port"],
   options: {
     edges: { type: "string", default: "2" },
     hosts: { type: "string", default: "2" },
@@ -28,6 +38,10 @@ const { values: flags } = parseArgs({
     bin: { type: "string", default: join(process.env.CARGO_TARGET_DIR ?? "target", "release", "chorus") },
   },
 });
+
+// What these need is installed by `just cluster`; the help is there without it.
+const { Cluster } = await import("../chorus/tests/cluster/cluster.mjs");
+const { Services } = await import("../testing/services/services.mjs");
 
 const given = flags.brokers !== undefined && flags.postgres !== undefined;
 

@@ -1,20 +1,27 @@
 // Keeps docs/ true where a program can: tables that are made from the code, and links that lead somewhere.
 //
-//     node scripts/docs.mjs            writes the tables, checks the links
-//     node scripts/docs.mjs --check    writes nothing; exit code 1 when a table is old or a link is broken
-//
-// A table stands between `<!-- table: NAME -->`, or `<!-- table: NAME FILE -->`, and `<!-- end -->`.
+// A table stands between `<!-- table: NAME -->`, or `<!-- table: NAME ARGUMENT -->`, and `<!-- end -->`.
 
+import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { ABSENT } from "../guests/sdk/absent.js";
+import { argumentsOf } from "./arguments.mjs";
+
+const HELP = `Usage: node scripts/docs.mjs [--check]
+
+Writes the tables in docs/ that are made from the code, and checks the links of all pages. The tables of flags come from
+\`chorus reference\`, for which the binary is built if it is not up to date.
+
+  --check    writes nothing; exit code 1 when a table is old or a link is broken
+`;
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 const source = (path) => readFileSync(join(ROOT, path), "utf8");
 
-const TABLES = { absent, bounds, budgets, imports, errors, options };
+const TABLES = { absent, bounds, budgets, imports, errors, options, routes };
 
 /** What a room does not have, by what to use instead. */
 function absent() {
@@ -59,40 +66,35 @@ function errors() {
   return table(["code", "means"], rows);
 }
 
-/** The flags of a command: the fields of its clap struct. */
-function options(file) {
-  const field = /((?:^ *\/\/\/.*\n)+) *#\[arg\(([^\n]*|[^\]]*)\)\]\n *(?:pub )?(\w+):/gm;
-  const rows = [...source(file).matchAll(field)].map(([, comment, arg, name]) => {
-    const [, long = name.replaceAll("_", "-")] = arg.match(/long = "([\w-]+)"/) ?? [];
-    const [, env] = arg.match(/env = "(\w+)"/) ?? [];
-    const [summary] = comment.split(/^ *\/\/\/ *\n/m);
-    const text = said(summary).replace(/ \[default: .*\]$/, "");
-    return [`\`--${long}\``, env ? `\`${env}\`` : "", defaultOf(arg, name), text];
+/**
+ * The flags of a command, as the binary parses them: `dev`, or `edge Cluster,Machine` for those under these headings of
+ * its help. `chorus` is what all commands have.
+ */
+function options(command, headings = "") {
+  const { flags } = reference().find(({ name }) => name === command) ?? {};
+  if (!flags) throw new Error(`there is no command ${command}`);
+  const wanted = headings === "" ? [null] : headings.split(",");
+  const code = (text) => (text === null || text === "" ? "" : `\`${text}\``);
+  const rows = flags.filter(({ heading }) => wanted.includes(heading)).map(({ name, environment, default: value, what }) => {
+    // Some defaults are worked out later, and stand in the help.
+    const [, text, worked] = what.match(/^([^]*?)(?: \[default: (.*)\])?$/);
+    return [code(`--${name}`), code(environment), value === null ? (worked ?? "") : code(value), text];
   });
   return table(["flag", "environment", "default", "what"], rows);
 }
 
-/** Defaults that stand elsewhere than in the flag itself. */
-const ELSEWHERE = {
-  "Limits::default().per_second": "`50`",
-  "Limits::default().compute_ms": "`100`",
-  "chorus_edge::Options::MAX_PER_ADDRESS": "`512`",
-  "chorus_edge::Options::NEW_SESSIONS": "`120`",
-  "guest::Options::MAX_INSTANCES": "`4096`",
-  "24.0 * 3600.0": "`86400`",
-  fsync: "`background`",
-  log_format: "`text`",
-  cache: "`chorus/compiled` in the user's cache directory",
-  guests: "the nearest",
-};
+/** The operators' HTTP API, from the table at the top of its module. */
+function routes() {
+  const line = /^\/\/! \| (`(?:GET|POST) [^|]*`) \| (.*) \|$/gm;
+  return table(["route", "what"], [...source("monitor/src/admin/mod.rs").matchAll(line)].map(([, route, what]) => [route, what]));
+}
 
-function defaultOf(arg, name) {
-  const [, text] = arg.match(/default_value = "([^"]*)"/) ?? [];
-  const [, expression = name] = arg.match(/default_value_t = (.*?)(?:, \w+ = .*)?$/) ?? [];
-  if (text !== undefined) return `\`${text}\``;
-  if (ELSEWHERE[expression]) return ELSEWHERE[expression];
-  if (/default_value_t/.test(arg)) return `\`${expression.replaceAll("_", "").replace(/\.0$/, "")}\``;
-  return "";
+let referred;
+
+function reference() {
+  const run = ["run", "--release", "--locked", "--quiet", "--package", "chorus", "--", "reference"];
+  referred ??= JSON.parse(execFileSync("cargo", run, { cwd: ROOT, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] }));
+  return referred;
 }
 
 function table(head, rows) {
@@ -119,9 +121,9 @@ function pages() {
 }
 
 function withTables(text, page) {
-  return text.replace(/(<!-- table: (\w+)(?: (\S+))? -->\n)[\s\S]*?(<!-- end -->)/g, (_, begin, name, file, end) => {
+  return text.replace(/(<!-- table: (\w+)((?: \S+)*) -->\n)[\s\S]*?(<!-- end -->)/g, (_, begin, name, words, end) => {
     if (!TABLES[name]) throw new Error(`${page}: there is no table ${name}; there are: ${Object.keys(TABLES).join(", ")}`);
-    return `${begin}\n${TABLES[name](file)}\n\n${end}`;
+    return `${begin}\n${TABLES[name](...words.split(" ").filter(Boolean))}\n\n${end}`;
   });
 }
 
@@ -159,4 +161,5 @@ function main(check) {
   process.exitCode = wrong.length > 0 ? 1 : 0;
 }
 
-main(process.argv.includes("--check"));
+const { values } = argumentsOf(HELP, { options: { check: { type: "boolean", default: false } } });
+main(values.check);

@@ -1,4 +1,4 @@
-// Installs the JavaScript tools: `node scripts/setup.mjs [folder …]`, all three folders when none is named.
+// Installs the JavaScript tools: see --help.
 //
 // `npm ci` runs only where nothing is installed or the lock file has changed since. What was installed is remembered
 // by the lock file's hash, beside it in node_modules/.
@@ -9,9 +9,17 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { argumentsOf } from "./arguments.mjs";
+
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 const FOLDERS = ["guests", "clients/js", "chorus/tests"];
 const NODE = 20;
+
+const HELP = `Usage: node scripts/setup.mjs [folder …]
+
+Installs the JavaScript tools of these folders by \`npm ci\`, where their lock file has changed; of all folders when none
+is named: ${FOLDERS.join(", ")}.
+`;
 
 function main(folders) {
   const unknown = folders.find((folder) => !FOLDERS.includes(folder));
@@ -50,4 +58,4 @@ function fail(why) {
   return false;
 }
 
-main(process.argv.slice(2));
+main(argumentsOf(HELP, { allowPositionals: true }).positionals);

@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 
 import { Services } from "../testing/services/services.mjs";
 import { add, countCargo, countNode, countNone, countOne, failures, judge, NONE, plain } from "./count.mjs";
+import { argumentsOf, wrongArguments } from "./arguments.mjs";
 import { run, stopOnSignals } from "./run.mjs";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -30,7 +31,7 @@ const ENVIRONMENT = {
 const TORTURE = ["--games", "10", "--kills", "12", "--minutes", "8"];
 const TORTURE_CLUSTER = ["--games", "20", "--faults", "20", "--minutes", "12"];
 /** Stories of the whole way that are told of one process only. */
-const EMBEDDED_ONLY = ["process.test.mjs", "edit.test.mjs"];
+const EMBEDDED_ONLY = ["process.test.mjs", "edit.test.mjs", "fuzz.test.mjs"];
 
 /**
  * The steps, in their order: `commands` are run one after the other until one fails, each a program with its arguments;
@@ -58,10 +59,16 @@ const STEPS = [
   { name: "torture-cluster", title: "faults in a cluster while games are played", minutes: 20, count: countOne, commands: () => [node("chorus/tests/cluster/torture.mjs", ...TORTURE_CLUSTER)] },
 ];
 
-async function main(args) {
-  if (!TARGET) return usage("CARGO_TARGET_DIR is not set: call this as `just test`");
-  const steps = chosen(args);
-  if (!steps) return;
+const HELP = `Usage: just test [step …], or node scripts/test.mjs [--quick] [step …]
+
+Runs all tests, or these steps. The last line is the sum. --quick: the steps that compile no sandbox.
+
+${STEPS.map(({ name, title }) => `  ${name.padEnd(16)} ${title}\n`).join("")}`;
+
+async function main() {
+  const { values, positionals } = argumentsOf(HELP, { allowPositionals: true, options: { quick: { type: "boolean" } } });
+  if (!TARGET) wrongArguments("CARGO_TARGET_DIR is not set: call this as `just test`.");
+  const steps = chosen(values.quick, positionals);
   const logs = mkdtempSync(join(tmpdir(), "chorus-test-"));
   const environment = { ...ENVIRONMENT, SCREENSHOTS: join(logs, "screenshots") };
   const services = new OnDemand();
@@ -77,17 +84,12 @@ async function main(args) {
   console.log(`${sum.passed} passed, ${sum.failed} failed`);
 }
 
-function chosen(args) {
-  if (args[0] === "--quick") return STEPS.filter(({ quick }) => quick);
-  if (args.length === 0) return STEPS.filter(({ quick }) => quick !== "only");
-  const unknown = args.find((name) => !STEPS.some((step) => step.name === name));
-  if (unknown) return usage(`there is no step ${unknown}; there are: ${STEPS.map(({ name }) => name).join(", ")}`);
-  return STEPS.filter(({ name }) => args.includes(name));
-}
-
-function usage(why) {
-  console.error(why);
-  process.exitCode = 2;
+function chosen(quick, names) {
+  if (quick && names.length === 0) return STEPS.filter((step) => step.quick);
+  if (names.length === 0) return STEPS.filter((step) => step.quick !== "only");
+  const unknown = names.find((name) => !STEPS.some((step) => step.name === name));
+  if (unknown) wrongArguments(`there is no step ${unknown}; there are: ${STEPS.map(({ name }) => name).join(", ")}.`);
+  return STEPS.filter(({ name }) => names.includes(name));
 }
 
 /**
@@ -208,4 +210,4 @@ function chromium() {
 }
 
 stopOnSignals();
-await main(process.argv.slice(2));
+await main();

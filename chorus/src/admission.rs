@@ -9,34 +9,58 @@ use crate::words;
 #[derive(Debug, Args)]
 pub struct Admission {
     /// Pages of this origin may connect, besides those of this very host and of loopback; `*` is all. May be repeated
-    #[arg(long = "origin", env = "CHORUS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
+    #[arg(
+        long = "origin",
+        help_heading = "Admission",
+        env = "CHORUS_ORIGINS",
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
     origins: Vec<String>,
     /// A name that this server is reached by, besides addresses and localhost; `*` is all. May be repeated
-    #[arg(long = "host-name", env = "CHORUS_HOST_NAMES", value_name = "NAME", value_delimiter = ',')]
+    #[arg(
+        long = "host-name",
+        help_heading = "Admission",
+        env = "CHORUS_HOST_NAMES",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
     host_names: Vec<String>,
     /// A network of proxies that name the clients whose connections they pass on, by the PROXY protocol, `Forwarded` or
     /// `X-Forwarded-For`. May be repeated
-    #[arg(long = "trusted-proxy", env = "CHORUS_TRUSTED_PROXIES", value_name = "CIDR", value_delimiter = ',')]
+    #[arg(
+        long = "trusted-proxy",
+        help_heading = "Admission",
+        env = "CHORUS_TRUSTED_PROXIES",
+        value_name = "CIDR",
+        value_delimiter = ','
+    )]
     trusted_proxies: Vec<IpNet>,
     /// Connections at once
-    #[arg(long, env = "CHORUS_MAX_CONNECTIONS", value_name = "N", default_value_t = 100_000)]
+    #[arg(
+        long,
+        help_heading = "Admission",
+        env = "CHORUS_MAX_CONNECTIONS",
+        value_name = "N",
+        default_value_t = 100_000
+    )]
     max_connections: usize,
     /// Connections at once from one address: of IPv6, from one /64
-    #[arg(long, env = "CHORUS_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N", default_value_t = chorus_edge::Options::MAX_PER_ADDRESS)]
+    #[arg(long, help_heading = "Admission", env = "CHORUS_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N", default_value_t = chorus_edge::Options::MAX_PER_ADDRESS)]
     max_connections_per_address: usize,
     /// Sessions that one address may open per minute, in the long run; twice as many at once. To resume one is free
-    #[arg(long, env = "CHORUS_NEW_SESSIONS", value_name = "N", default_value_t = chorus_edge::Options::NEW_SESSIONS)]
+    #[arg(long, help_heading = "Admission", env = "CHORUS_NEW_SESSIONS", value_name = "N", default_value_t = chorus_edge::Options::NEW_SESSIONS)]
     new_sessions: u32,
     /// Frames that one session may send per second, in the long run; twice as many at once
-    #[arg(long, env = "CHORUS_RATE", value_name = "N", default_value_t = Limits::default().per_second)]
+    #[arg(long, help_heading = "Admission", env = "CHORUS_RATE", value_name = "N", default_value_t = Limits::default().per_second)]
     rate: u32,
     /// Milliseconds of a host's processor that the messages of one session may cost per second, in the long run; ten
     /// times as much at once
-    #[arg(long, env = "CHORUS_COMPUTE_RATE", value_name = "MS", default_value_t = Limits::default().compute_ms)]
+    #[arg(long, help_heading = "Admission", env = "CHORUS_COMPUTE_RATE", value_name = "MS", default_value_t = Limits::default().compute_ms)]
     compute_rate: u32,
     /// A client that has received nothing for this long asks whether its connection is alive; one that is silent for twice
     /// as long is lost, and its rooms are told
-    #[arg(long, env = "CHORUS_PING", value_name = "SECONDS", default_value = "8", value_parser = words::ping_ms)]
+    #[arg(long, help_heading = "Admission", env = "CHORUS_PING", value_name = "SECONDS", default_value = "8", value_parser = words::ping_ms)]
     ping: u64,
 }
 

@@ -10,6 +10,7 @@ mod load;
 mod logging;
 mod operate;
 mod page;
+mod reference;
 mod stop;
 mod words;
 
@@ -47,6 +48,9 @@ enum Command {
     Swap(operate::swap::Options),
     Load(load::Options),
     Audit(audit::Options),
+    /// Prints all commands and flags as JSON, for the documentation
+    #[command(hide = true)]
+    Reference,
 }
 
 /// For tasks that end by themselves when all else has.
@@ -54,6 +58,10 @@ const LAST_TASKS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let Chorus { logging, command } = Chorus::parse();
+    if let Command::Reference = command {
+        reference::print::<Chorus>();
+        return ExitCode::SUCCESS;
+    }
     logging::start(&logging);
     #[cfg(feature = "planted-bugs")]
     if let Ok(name) = std::env::var("CHORUS_PLANT") {
@@ -76,6 +84,7 @@ fn main() -> ExitCode {
             Command::Swap(options) => operate::swap::run(options).await,
             Command::Load(options) => load::run(options).await,
             Command::Audit(options) => audit::run(options).await,
+            Command::Reference => unreachable!("it was printed above"),
         }
     });
     // What still runs (a guest in the middle of a call, a lookup) is not waited for.

@@ -12,7 +12,7 @@ declare module "chorus" {
   export const LOBBY: string;
 
   /** Why a member is one no longer. */
-  export type LeaveReason = "left" | "moved" | "timed-out" | "kicked" | "replaced";
+  export type LeaveReason = "left" | "moved" | "timed-out" | "kicked";
 
   /** Why there is a new instance of a room that has lived before. Only at `"swapped"` may a room change anything. */
   export type RestoreReason = "recovered" | "woken" | "swapped" | "faulted";

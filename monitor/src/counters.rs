@@ -31,4 +31,6 @@ pub(crate) struct Counters {
     pub expired: Counter,
     /// Times that the store could not be reached.
     pub store_lost: Counter,
+    /// Turns of the loop in which the broker could not be reached.
+    pub broker_lost: Counter,
 }

@@ -29,9 +29,13 @@ use chorus_gate::Hosts;
 use chorus_store::{Store, StoreError};
 use tokio::{net::TcpListener, sync::watch as channel, task::JoinHandle};
 
-pub use admin::{Activated, AdminState, BadToken, Check, Checked, Hooks, Token};
+pub use admin::{Activated, AdminState, BadToken, Check, Checked, Exposition, Hooks, Token};
 pub use bury::{BuryError, clean_up, delete_channels, drop_sessions, expire};
 pub use watch::Standing;
+
+/// How long a session may be without a connection before it is over, unless configured otherwise: a player who closes
+/// the browser in the evening comes back to its game in the morning.
+pub const EXPIRE_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// What a monitor is told.
 #[derive(Clone, Debug)]
@@ -64,7 +68,7 @@ impl Options {
             token,
             limits: placement::Limits::default(),
             every: Duration::from_secs(1),
-            expire_after: Duration::from_secs(10 * 60),
+            expire_after: EXPIRE_AFTER,
             forget_after: Duration::from_secs(7 * 24 * 3600),
         }
     }

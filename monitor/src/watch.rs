@@ -11,7 +11,7 @@ use std::{
 use chorus_bus::Bus;
 use chorus_core::{
     ids::MachineId,
-    placement::{self, Input, Notice, Output, Placement, Role},
+    placement::{self, Blind, Input, Notice, Output, Placement, Role},
 };
 use chorus_store::{Assigned, Lease, MONITOR_LEASE, MachineState, Store, StoreError};
 use tokio::{
@@ -39,8 +39,8 @@ pub struct Standing {
     pub in_charge: bool,
     /// Who holds the lease, as far as it knows.
     pub holder: Option<MachineId>,
-    /// When the store answered last.
-    pub heard: Option<Instant>,
+    /// When its loop last turned with the store and the broker in reach; otherwise, why it cannot work.
+    pub state: Result<Instant, &'static str>,
     pub(crate) counters: Arc<Counters>,
 }
 
@@ -81,7 +81,7 @@ impl Watch {
             id: options.id.clone(),
             in_charge: false,
             holder: None,
-            heard: None,
+            state: Err("it has not reached the store yet"),
             counters: counters.clone(),
         });
         let watch = Watch {
@@ -123,10 +123,8 @@ impl Watch {
 
     // ---- one turn ----
 
+    /// The heartbeat comes first: it is the only one that this machine sends, and does not depend on the broker.
     async fn turn(&mut self) -> Result<Turn, MonitorError> {
-        if let Some(silent) = self.broker_is_silent() {
-            return Ok(self.broker_lost(silent));
-        }
         let state = match self.store.heartbeat(&self.options.id).await {
             Ok(state) => state,
             Err(error) => return Ok(self.store_lost(error)),
@@ -135,6 +133,9 @@ impl Watch {
             MachineState::Alive => {}
             MachineState::Draining => return Ok(Turn::Last),
             MachineState::Dead => return Err(MonitorError::DeclaredDead { id: self.options.id.clone() }),
+        }
+        if let Some(silent) = self.broker_is_silent() {
+            return Ok(self.broker_lost(silent));
         }
         match self.look().await {
             Ok(()) => self.act().await,
@@ -155,15 +156,11 @@ impl Watch {
         };
         let view = tables::view(&self.store).await?;
         self.tell(Input::View(view));
-        if std::mem::take(&mut self.store_is_lost) {
-            tracing::info!("the store is back");
-        }
-        if std::mem::take(&mut self.broker_is_lost) {
-            tracing::info!("the broker is back");
-        }
+        // That either is back, the machine's notice tells.
+        (self.store_is_lost, self.broker_is_lost) = (false, false);
         let in_charge = self.is_in_charge();
         self.standing.send_modify(|standing| {
-            (standing.in_charge, standing.holder, standing.heard) = (in_charge, Some(holder), Some(Instant::now()));
+            (standing.in_charge, standing.holder, standing.state) = (in_charge, Some(holder), Ok(Instant::now()));
         });
         Ok(())
     }
@@ -303,7 +300,13 @@ impl Watch {
         match notice {
             Notice::InCharge => tracing::info!("in charge"),
             Notice::Standby => tracing::info!("on standby"),
-            Notice::Patient { for_ms } => tracing::info!(for_ms, "just in touch with the store; judging nobody yet"),
+            Notice::Patient { after, for_ms } => {
+                tracing::info!(
+                    for_ms,
+                    "{}; no machine is declared dead until all had time for a heartbeat",
+                    seen(after)
+                );
+            }
             Notice::NoHosts { partitions } => {
                 tracing::error!(partitions, "no host lives: these partitions' rooms stand still; start a host");
             }
@@ -318,14 +321,14 @@ impl Watch {
         (silent > patience).then_some(silent)
     }
 
-    /// Machines that the broker does not answer do not say that they live. When it is gone for this one as well, that says
-    /// nothing about them: as when the store is gone, nobody is judged until all had time to be heard.
+    /// A machine that does not reach the broker sends no heartbeats. When this one does not reach it either, their
+    /// silence says nothing about them: no machine is declared dead until all had time for a heartbeat.
     fn broker_lost(&mut self, silent: Duration) -> Turn {
-        self.tell(Input::StoreLost);
-        let in_charge = self.is_in_charge();
-        self.standing.send_modify(|standing| (standing.heard, standing.in_charge) = (None, in_charge));
+        self.tell(Input::BrokerLost);
+        self.counters.broker_lost.add(1);
+        self.cannot_work("the broker does not answer");
         if !std::mem::replace(&mut self.broker_is_lost, true) {
-            tracing::warn!(?silent, "the broker does not answer; judging nobody");
+            tracing::warn!(?silent, "the broker does not answer; no machine is declared dead meanwhile");
         }
         Turn::Next
     }
@@ -334,13 +337,17 @@ impl Watch {
     fn store_lost(&mut self, error: StoreError) -> Turn {
         self.tell(Input::StoreLost);
         self.counters.store_lost.add(1);
-        let in_charge = self.is_in_charge();
-        self.standing.send_modify(|standing| (standing.heard, standing.in_charge) = (None, in_charge));
+        self.cannot_work("the store cannot be reached");
         match std::mem::replace(&mut self.store_is_lost, true) {
             false => tracing::warn!(%error, "the store is out of reach; trying again"),
             true => tracing::debug!(%error, "the store is still out of reach"),
         }
         Turn::Next
+    }
+
+    fn cannot_work(&mut self, why: &'static str) {
+        let in_charge = self.is_in_charge();
+        self.standing.send_modify(|standing| (standing.state, standing.in_charge) = (Err(why), in_charge));
     }
 
     fn tell(&mut self, input: Input) {
@@ -367,6 +374,16 @@ impl Watch {
             Err(error) => tracing::warn!(%error, "left without giving up the lease; it runs out by itself"),
         }
         self.standing.send_modify(|standing| standing.in_charge = false);
+    }
+}
+
+/// What a monitor that could not see heartbeats sees again.
+fn seen(after: Blind) -> &'static str {
+    match after {
+        Blind::Started => "started",
+        Blind::Store => "the store is reachable again",
+        Blind::Broker => "the broker is reachable again",
+        Blind::Paused => "this monitor's loop was paused",
     }
 }
 
@@ -401,4 +418,37 @@ fn every(period: Duration) -> Interval {
     let mut interval = tokio::time::interval(period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     interval
+}
+
+#[cfg(test)]
+mod tests {
+    use chorus_core::placement::Limits;
+    use chorus_store::{Durability, Registration, Role as MachineRole};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lost_broker_is_not_reported_as_a_lost_store() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let bus = chorus_bus::embedded::open(chorus_bus::embedded::Options::new(dir.path())).await.expect("a bus");
+        let store = Store::open_embedded(&dir.path().join("store.sqlite"), Durability::default()).await;
+        let store = store.expect("a store");
+        let id = store.register_machine(&Registration::new(MachineRole::Monitor)).await.expect("registered").id;
+        let options = Options::new(id, "a-token-that-nobody-guesses".parse().expect("a token"));
+        let (mut watch, standing) = Watch::new(&options, bus, store);
+        watch.turn().await.expect("a turn");
+        assert!(standing.borrow().state.is_ok());
+
+        let silent = Duration::from_millis(Limits::default().dead_after_ms);
+        let answered = Instant::now().checked_sub(silent).expect("this machine has been up for longer");
+        let (_broker, silent_broker) = watch::channel(answered);
+        let broker = std::mem::replace(&mut watch.broker, silent_broker);
+        watch.turn().await.expect("a turn");
+        assert_eq!(standing.borrow().state, Err("the broker does not answer"));
+        assert_eq!((watch.counters.store_lost.get(), watch.counters.broker_lost.get()), (0, 1));
+
+        watch.broker = broker;
+        watch.turn().await.expect("a turn");
+        assert!(standing.borrow().state.is_ok(), "it works again");
+    }
 }

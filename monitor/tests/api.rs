@@ -341,6 +341,25 @@ async fn a_swap_reaches_every_room_of_the_kind() {
 }
 
 #[tokio::test]
+async fn rooms_that_run_the_version_already_are_counted_apart() {
+    let world = World::start().await;
+    world.post("/v1/kinds/chess/components", GOOD).await;
+    world.post("/v1/kinds/chess/components", BETTER).await;
+    for n in 1..=3 {
+        world.live_room(RoomId(n), "chess", n as u64).await;
+    }
+    let mut ahead = row(RoomId(4), "chess", 4);
+    ahead.component = Digest::of(BETTER);
+    world.write_room(ahead, None).await;
+    let (_, body) = world.post("/v1/kinds/chess/swap", r#"{"version":1}"#).await;
+    assert_eq!((&body["rooms"], &body["already"]), (&1.into(), &3.into()), "{body}");
+    let one = format!(r#"{{"version":1,"room":"{}"}}"#, RoomId(1));
+    let (_, body) = world.post("/v1/kinds/chess/swap", one).await;
+    assert_eq!((&body["rooms"], &body["already"]), (&0.into(), &1.into()), "{body}");
+    assert_eq!(world.records(RoomId(1)).await.len(), 2, "a row may be older than a swap that is on its way");
+}
+
+#[tokio::test]
 async fn one_room_can_go_first_and_a_kind_can_go_back() {
     let world = World::start().await;
     world.post("/v1/kinds/chess/components", GOOD).await;

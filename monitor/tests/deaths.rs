@@ -78,7 +78,7 @@ async fn nobody_who_lives_is_declared_dead_because_the_database_was_gone() {
     };
     database = order(database, "kill postgres").await.expect("killed");
     let dies = dies.dies();
-    until("the monitor has noticed", async || world.monitor.monitor.standing().borrow().heard.is_none()).await;
+    until("the monitor has noticed", async || world.monitor.monitor.standing().borrow().state.is_err()).await;
     let _database = order(database, "start postgres").await.expect("started");
     until("the other has all", async || world.hosts().await == vec![lives.id.clone(); 4]).await;
     assert_eq!(state_of(&world, &dies).await, Some(MachineState::Dead));

@@ -27,7 +27,7 @@ pub struct Options {
     lobby: Kind,
     #[command(flatten)]
     cache: cache::Options,
-    /// Rooms with an instance at once; each reserves 8 GiB of address space, and no memory
+    /// Rooms with an instance at once; each reserves address space, and no memory
     #[arg(long, env = "CHORUS_MAX_INSTANCES", value_name = "N", default_value_t = guest::Options::MAX_INSTANCES)]
     max_instances: u32,
     /// A room that has had nothing to do for this long is put aside: a snapshot stays, and no instance

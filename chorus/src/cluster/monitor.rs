@@ -7,10 +7,10 @@ use chorus_bus::Bus;
 use chorus_core::placement::Limits;
 use chorus_host::guest;
 use chorus_monitor::{Checked, Hooks, Monitor, MonitorError, Token};
-use chorus_store::{MachineState, Registration, Role, Store};
+use chorus_store::{Registration, Role, Store};
 use clap::Args;
 
-use super::{Machine, Shared, heart::Heart};
+use super::{Machine, Shared};
 use crate::{
     cache,
     stop::{CLOSING, Stop},
@@ -33,8 +33,8 @@ pub struct Options {
     /// A machine that was silent for longer is dead
     #[arg(long, env = "CHORUS_DEAD_AFTER", value_name = "SECONDS", default_value_t = 10.0)]
     dead_after: f64,
-    /// A session that has been gone for this long is over
-    #[arg(long, env = "CHORUS_SESSION_EXPIRY", value_name = "SECONDS", default_value_t = 24.0 * 3600.0)]
+    /// A session that has had no connection for this long is over
+    #[arg(long, env = "CHORUS_SESSION_EXPIRY", value_name = "SECONDS", default_value_t = chorus_monitor::EXPIRE_AFTER.as_secs_f64())]
     session_expiry: f64,
     #[command(flatten)]
     cache: cache::Options,
@@ -62,7 +62,6 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let address = Some(options.listen.to_string());
     let registration = Registration { role: Role::Monitor, name: options.machine.name.clone(), address };
     let id = store.register_machine(&registration).await?.id;
-    let mut heart = Heart::start(store.clone(), None, id.clone(), every);
 
     let dead_after_ms = u64::try_from(dead_after.as_millis()).unwrap_or(u64::MAX);
     let monitor_options = chorus_monitor::Options {
@@ -78,31 +77,22 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     println!("{id} answers operators at http://{}/", monitor.local_addr());
 
     tokio::pin!(watching);
-    let state = tokio::select! {
-        () = stop.asked() => MachineState::Draining,
-        state = heart.leaves() => state,
-        ended = &mut watching => return leave(ended, monitor, heart, bus, store).await,
+    // Its loop sends the heartbeats, and ends when an operator drains this machine or it was declared dead.
+    let ended = tokio::select! {
+        ended = &mut watching => ended,
+        () = stop.asked() => {
+            monitor.drain();
+            // It gives the lease up, so that another one acts at once.
+            watching.await
+        }
     };
-    monitor.drain();
-    // It gives the lease up, so that another one acts at once.
-    let ended = watching.await;
-    anyhow::ensure!(
-        state != MachineState::Dead,
-        "{id} was declared dead: it was not heard for too long. Restart it; it then has a new id"
-    );
-    leave(ended, monitor, heart, bus, store).await
+    leave(ended, monitor, bus, store).await
 }
 
 /// Its loop has ended, and has closed the monitor's row if it could.
-async fn leave(
-    ended: Result<(), MonitorError>,
-    monitor: Monitor,
-    heart: Heart,
-    bus: Bus,
-    store: Store,
-) -> anyhow::Result<()> {
+async fn leave(ended: Result<(), MonitorError>, monitor: Monitor, bus: Bus, store: Store) -> anyhow::Result<()> {
     ended?;
-    drop((heart, monitor));
+    drop(monitor);
     bus.close().await?;
     store.close().await?;
     Ok(())

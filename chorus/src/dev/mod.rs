@@ -6,12 +6,14 @@
 //!              └──────────── status ──────────▶ the page, the terminal
 //! ```
 //! What to read in: this file starts and stops it all; `builds` makes components of guests; `publish` hands them to the
-//! running rooms; `watch` sees changed sources; `status` is what the page and the terminal are told; `events` streams it.
+//! running rooms; `watch` sees changed sources; `status` is what the page and the terminal are told; `events` streams it; `metrics` has
+//! the numbers of edge and host.
 //!
 //! What it leaves in the data directory is enough to go on after a `kill -9`: the log, the store, nothing else.
 
 mod builds;
 mod events;
+mod metrics;
 mod operators;
 mod publish;
 mod status;
@@ -32,7 +34,7 @@ use chorus_store::{Registration, Role, Store};
 use clap::Args;
 use warp::{Filter as _, filters::BoxedFilter, reply::Response};
 
-use self::{builds::Builds, publish::Publisher, status::Board, watch::Watch};
+use self::{builds::Builds, metrics::Metrics, publish::Publisher, status::Board, watch::Watch};
 use crate::{
     admission::Admission,
     cache,
@@ -85,7 +87,7 @@ pub struct Options {
     token: Option<Token>,
     #[command(flatten)]
     admission: Admission,
-    /// Rooms with an instance at once; each reserves 4 GiB of address space, and no memory
+    /// Rooms with an instance at once; each reserves address space, and no memory
     #[arg(long, env = "CHORUS_MAX_INSTANCES", value_name = "N", default_value_t = guest::Options::MAX_INSTANCES)]
     max_instances: u32,
     /// A room that has had nothing to do for this long is put aside: a snapshot stays, and no instance
@@ -95,8 +97,8 @@ pub struct Options {
     /// the directory grows without bound
     #[arg(long, env = "CHORUS_KEEP_LOG")]
     keep_log: bool,
-    /// A session that has been gone for this long is over
-    #[arg(long, env = "CHORUS_SESSION_EXPIRY", value_name = "SECONDS", default_value_t = 24.0 * 3600.0)]
+    /// A session that has had no connection for this long is over
+    #[arg(long, env = "CHORUS_SESSION_EXPIRY", value_name = "SECONDS", default_value_t = chorus_monitor::EXPIRE_AFTER.as_secs_f64())]
     session_expiry: f64,
 }
 
@@ -169,9 +171,12 @@ impl Dev {
         }
         host.ensure(RoomId::LOBBY, &options.lobby).await?;
 
-        let admin = operators::routes(&options, &dir, &bus, &store, &host, publisher.engine()).await?;
+        let metrics = Metrics::default();
+        metrics.add("chorus_host", |registry| host.register(registry));
+        let admin = operators::routes(&options, &dir, &bus, &store, &host, publisher.engine(), &metrics).await?;
         let routes = events::routes(board).or(admin).unify().or(page::files()).unify().boxed();
         let edge = open_edge(&options, &bus, &store, routes).await?;
+        metrics.add("chorus_edge", |registry| edge.register(registry));
         let watch = if options.no_watch { None } else { Some(Watch::start(builds.dir())?) };
         let session_expiry = seconds(options.session_expiry, "--session-expiry")?;
         let failed = Box::pin(failed);

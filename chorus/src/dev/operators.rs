@@ -14,7 +14,7 @@ use chorus_monitor::{AdminState, Hooks, Token, admin};
 use chorus_store::Store;
 use warp::{filters::BoxedFilter, reply::Response};
 
-use super::Options;
+use super::{Options, metrics::Metrics};
 use crate::cluster;
 
 /// The token of a data directory, for its owner alone.
@@ -27,6 +27,7 @@ pub async fn routes(
     store: &Store,
     host: &Host,
     engine: &Engine,
+    metrics: &Metrics,
 ) -> anyhow::Result<BoxedFilter<(Response,)>> {
     let token = match &options.token {
         Some(token) => token.clone(),
@@ -37,7 +38,8 @@ pub async fn routes(
         let host = host.clone();
         Box::pin(async move { host.refresh_kinds().await.map_err(|error| error.to_string()) })
     });
-    let hooks = Hooks { activated, ..Hooks::new(cluster::monitor::check(engine.clone())) };
+    let metrics = metrics.exposition();
+    let hooks = Hooks { activated, metrics, ..Hooks::new(cluster::monitor::check(engine.clone())) };
     Ok(admin::routes(AdminState::new(bus.clone(), store.clone(), token, hooks)))
 }
 

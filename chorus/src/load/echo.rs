@@ -15,7 +15,7 @@ use super::{
 };
 
 /// What players say: with the frame around it about as much as a game's message.
-const WORDS: &str = r#"{"text":"a word or two of a game"}"#;
+pub const WORDS: &str = r#"{"text":"a word or two of a game"}"#;
 
 fn party(size: usize) -> Party {
     Party { kind: "bench-room", key: "echo".into(), size, options: "{}" }

@@ -87,6 +87,17 @@ impl Latencies {
         }
     }
 
+    /// Counts it whatever the window is.
+    pub fn count_one(&self, took: Duration) {
+        self.lock().saturating_record(took.as_nanos() as u64);
+    }
+
+    /// In microseconds; not a number when nothing was counted.
+    pub fn p50(&self) -> f64 {
+        let histogram = self.lock();
+        if histogram.is_empty() { f64::NAN } else { histogram.value_at_quantile(0.5) as f64 / 1e3 }
+    }
+
     pub fn count(&self) -> u64 {
         self.lock().len()
     }

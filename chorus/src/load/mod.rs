@@ -11,12 +11,14 @@
 //!
 //! The server must run the fixture `bench-lobby` as its lobby, and must let many sessions of one address send as fast as they
 //! can: `chorus dev --no-watch --fixtures --lobby bench-lobby --rate 1000000 --new-sessions 1000000
-//! --max-connections-per-address 100000 --compute-rate 100000`.
+//! --max-connections-per-address 100000 --compute-rate 100000`. `hostile` and `newcomer` try the limits of a server, so for them
+//! it has the default ones.
 
 mod broker;
 mod echo;
 mod floor;
 mod games;
+mod hostile;
 mod measure;
 mod memory;
 mod neighbour;
@@ -115,6 +117,19 @@ enum Scenario {
         #[arg(long, value_name = "N", default_value_t = 1)]
         rooms: usize,
     },
+    /// What honest players wait while others send the most expensive messages that are taken: calm and attacks in turn, of
+    /// --seconds each. The server has to have the default --rate
+    Hostile {
+        #[arg(value_enum)]
+        attack: hostile::Attack,
+        /// Attackers; of host-calls each has a room of its own
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        attackers: usize,
+        #[arg(long, value_name = "N", default_value_t = 3)]
+        rounds: u32,
+    },
+    /// From connecting to the lobby, for newcomers: alone, and while another address floods the server with new sessions
+    Newcomer,
     /// From producing a record to consuming it, by a broker and nothing else
     Broker {
         #[arg(long, value_name = "HOST:PORT,…")]
@@ -154,6 +169,8 @@ async fn measured(options: Options) -> anyhow::Result<Report> {
         Scenario::Rooms { rooms, hibernate_after } => memory::rooms(&bench, rooms, duration(hibernate_after)?).await,
         Scenario::Swap { source, rooms } => swap::swap(&bench, &source, rooms).await,
         Scenario::Neighbour { rooms } => neighbour::neighbour(&bench, rooms).await,
+        Scenario::Hostile { attack, attackers, rounds } => hostile::hostile(&bench, attack, attackers, rounds).await,
+        Scenario::Newcomer => hostile::newcomer(&bench).await,
         Scenario::Broker { brokers, replication } => broker::produce_to_consume(&bench, &brokers, replication).await,
         Scenario::Floor { .. } => unreachable!("it was run above"),
     }

@@ -2,25 +2,37 @@
 //!
 //! Frames are looked at as text, and only as far as they must be: what the players cost, the server does not get.
 
-use std::{fmt::Write as _, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt::Write as _,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, anyhow, bail};
 use chorus_core::ids::RoomId;
 use futures_util::{SinkExt as _, StreamExt as _, TryStreamExt as _, stream};
 use tokio::{
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::{Instant, timeout_at},
 };
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
-    tungstenite::{Message, Utf8Bytes, client::IntoClientRequest as _, http::Uri, protocol::WebSocketConfig},
+    tungstenite::{
+        Message, Utf8Bytes,
+        client::IntoClientRequest as _,
+        http::Uri,
+        protocol::{CloseFrame, WebSocketConfig},
+    },
 };
+
+use crate::operate::table::printable;
 
 /// The lobby that the server has to have.
 const LOBBY: &str = "bench-lobby";
 
 /// Nothing that is asked for here takes as long.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Players that arrive, or rooms that are entered, at the same time.
 pub const AT_ONCE: usize = 64;
@@ -30,6 +42,8 @@ pub const AT_ONCE: usize = 64;
 pub struct Server {
     url: Arc<str>,
     pub address: SocketAddr,
+    /// The address that players come from, when it is not the system's choice.
+    source: Option<IpAddr>,
     /// It is the floor.
     pub raw: bool,
 }
@@ -50,6 +64,8 @@ pub struct Player {
     socket: WebSocketStream<TcpStream>,
     raw: bool,
     id: u64,
+    /// What takes the session up again.
+    token: String,
 }
 
 impl Server {
@@ -58,7 +74,16 @@ impl Server {
         let host = uri.host().ok_or_else(|| anyhow!("--url {url}: it has no host"))?;
         let host = if host == "localhost" { "127.0.0.1" } else { host.trim_matches(['[', ']']) };
         let ip = host.parse().with_context(|| format!("--url {url}: the host must be an address"))?;
-        Ok(Server { url: url.into(), address: SocketAddr::new(ip, uri.port_u16().unwrap_or(80)), raw })
+        Ok(Server { url: url.into(), address: SocketAddr::new(ip, uri.port_u16().unwrap_or(80)), source: None, raw })
+    }
+
+    /// The same for players that come from this address of this machine.
+    pub fn from(&self, source: [u8; 4]) -> anyhow::Result<Server> {
+        anyhow::ensure!(
+            self.address.ip().is_loopback(),
+            "players of many addresses can only come to a loopback address"
+        );
+        Ok(Server { source: Some(source.into()), ..self.clone() })
     }
 
     /// Players in its lobby, in no particular order.
@@ -99,21 +124,48 @@ impl Player {
     pub async fn arrive(server: &Server) -> anyhow::Result<Player> {
         let mut player = patiently("a connection", Player::connect(server)).await?;
         if !server.raw {
-            player.say(r#"{"t":"hello"}"#.to_owned()).await?;
+            player.hello(r#"{"t":"hello"}"#.to_owned()).await?;
             player.shown_lobby().await?;
         }
         Ok(player)
     }
 
+    /// A session that is opened, and whose connection is gone at once.
+    pub async fn throwaway(server: &Server) -> anyhow::Result<()> {
+        Player::connect(server).await?.hello(r#"{"t":"hello"}"#.to_owned()).await
+    }
+
+    /// A new connection for the session, whose rooms go on.
+    pub async fn resume(&mut self, server: &Server) -> anyhow::Result<()> {
+        let (token, id) = (std::mem::take(&mut self.token), self.id);
+        *self = patiently("a connection", Player::connect(server)).await?;
+        self.id = id;
+        self.hello(format!(r#"{{"t":"hello","resume":"{token}"}}"#)).await
+    }
+
+    async fn hello(&mut self, hello: String) -> anyhow::Result<()> {
+        self.say(hello).await?;
+        let welcome = patiently("the welcome", self.next()).await?;
+        let token = after(&welcome, r#""resume":""#).and_then(|rest| rest.split('"').next());
+        self.token = token.with_context(|| format!("no welcome: {welcome}"))?.to_owned();
+        Ok(())
+    }
+
     async fn connect(server: &Server) -> anyhow::Result<Player> {
-        let stream = TcpStream::connect(server.address).await;
+        let connecting = async {
+            let Some(source) = server.source else { return TcpStream::connect(server.address).await };
+            let socket = if source.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            socket.bind(SocketAddr::new(source, 0))?;
+            socket.connect(server.address).await
+        };
+        let stream = connecting.await;
         let stream = stream.with_context(|| format!("no connection to {}", server.address))?;
         stream.set_nodelay(true)?;
         // Thousands of them are in this one process.
         let config = WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(0);
         let request = server.url.as_ref().into_client_request()?;
         let (socket, _) = client_async_with_config(request, stream, Some(config)).await.context("no WebSocket")?;
-        Ok(Player { socket, raw: server.raw, id: 0 })
+        Ok(Player { socket, raw: server.raw, id: 0, token: String::new() })
     }
 
     /// Asks the lobby for a room, and does not wait.
@@ -199,7 +251,7 @@ impl Player {
         loop {
             match self.socket.next().await {
                 Some(Ok(Message::Text(text))) => return Ok(text),
-                Some(Ok(Message::Close(frame))) => bail!("the server closed the connection: {frame:?}"),
+                Some(Ok(Message::Close(frame))) => bail!("the server closed the connection{}", closed_with(frame)),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(error).context("the connection was lost"),
                 None => bail!("the connection is closed"),
@@ -214,6 +266,11 @@ impl Player {
         }
     }
 
+    /// Reads and throws away, until the connection is lost.
+    pub async fn drain(&mut self) {
+        while self.next().await.is_ok() {}
+    }
+
     /// Listens until then, and answers pings.
     pub async fn idle_until(&mut self, then: Instant) -> anyhow::Result<()> {
         loop {
@@ -226,6 +283,15 @@ impl Player {
 
     async fn say(&mut self, text: String) -> anyhow::Result<()> {
         self.socket.send(Message::Text(text.into())).await.context("the connection was lost")
+    }
+}
+
+/// A close frame's code and reason, as a person reads them.
+fn closed_with(frame: Option<CloseFrame>) -> String {
+    match frame {
+        None => " without a close code".to_owned(),
+        Some(CloseFrame { code, reason }) if reason.is_empty() => format!(" with code {}", u16::from(code)),
+        Some(CloseFrame { code, reason }) => format!(" with code {}: {}", u16::from(code), printable(&reason)),
     }
 }
 
@@ -262,6 +328,15 @@ async fn patiently<T>(what: &str, waiting: impl Future<Output = anyhow::Result<T
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_close_frame_is_told_in_words() {
+        let frame = |code: u16, reason: &str| Some(CloseFrame { code: code.into(), reason: reason.to_owned().into() });
+        assert_eq!(closed_with(frame(4029, "too many messages")), " with code 4029: too many messages");
+        assert_eq!(closed_with(frame(1000, "")), " with code 1000");
+        assert_eq!(closed_with(frame(4001, "\u{1b}[31m")), " with code 4001: \\u{1b}[31m");
+        assert_eq!(closed_with(None), " without a close code");
+    }
 
     #[test]
     fn frames_are_told_apart_by_their_text() {

@@ -9,4 +9,4 @@ pub mod publish;
 pub mod room;
 pub mod status;
 pub mod swap;
-mod table;
+pub mod table;

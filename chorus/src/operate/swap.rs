@@ -35,7 +35,10 @@ pub struct Options {
 struct Swapped {
     version: u32,
     digest: String,
+    /// Rooms that run another version so far.
     rooms: u64,
+    /// Rooms that run this one already.
+    already: u64,
 }
 
 pub async fn run(options: Options) -> anyhow::Result<()> {
@@ -47,12 +50,50 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         print_json(&said);
         return Ok(());
     }
-    let Swapped { version, digest, rooms } =
-        serde_json::from_value(said).context("this monitor speaks of other things than this chorus")?;
-    let who = match rooms {
-        1 => "1 room goes".to_owned(),
-        rooms => format!("{rooms} rooms go"),
-    };
-    print(format!("{who} over to {kind} version {version} ({})", brief(&digest)));
+    let swapped: Swapped = serde_json::from_value(said)
+        .context("unexpected response from the monitor: is it the same version of chorus?")?;
+    print(swapped.sentence(&kind));
     Ok(())
+}
+
+impl Swapped {
+    fn sentence(&self, kind: &Kind) -> String {
+        let Swapped { version, digest, rooms, already } = self;
+        let target = format!("{kind} version {version} ({})", brief(digest));
+        match (rooms, already) {
+            (0, 0) => format!("no room is live; new ones run {target}"),
+            (0, 1) => format!("nothing to swap: the room runs {target} already"),
+            (0, already) => format!("nothing to swap: all {already} rooms run {target} already"),
+            (rooms, 0) => format!("{} to {target}", swap_over(*rooms)),
+            (rooms, 1) => format!("{} to {target}; 1 runs it already", swap_over(*rooms)),
+            (rooms, already) => format!("{} to {target}; {already} run it already", swap_over(*rooms)),
+        }
+    }
+}
+
+fn swap_over(rooms: u64) -> String {
+    match rooms {
+        1 => "1 room swaps".to_owned(),
+        rooms => format!("{rooms} rooms swap"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rooms_that_run_the_version_already_are_not_counted_as_swapped() {
+        let chess = Kind::new("chess").expect("a kind");
+        let sentence = |rooms, already| {
+            let digest = "0123456789abcdef".to_owned();
+            Swapped { version: 2, digest, rooms, already }.sentence(&chess)
+        };
+        let target = "chess version 2 (0123456789ab)";
+        assert_eq!(sentence(0, 0), format!("no room is live; new ones run {target}"));
+        assert_eq!(sentence(0, 1), format!("nothing to swap: the room runs {target} already"));
+        assert_eq!(sentence(0, 3), format!("nothing to swap: all 3 rooms run {target} already"));
+        assert_eq!(sentence(1, 0), format!("1 room swaps to {target}"));
+        assert_eq!(sentence(3, 2), format!("3 rooms swap to {target}; 2 run it already"));
+    }
 }

@@ -3,7 +3,7 @@
  * and woken, and stopped; the broker and PostgreSQL are killed and started again. Then everything that the players saw is
  * held against what was promised (`torture/checker.mjs`), and against the rooms' channels (`chorus audit`).
  *
- *     node torture.mjs --games 100 --faults 200 --seed 1 --bin PATH
+ *     node torture.mjs --games 100 --faults 200 --seed 1 --bin PATH     (see --help)
  *
  * Prints figures; on a violation also the command that plays it again, and exits with 1.
  */
@@ -12,16 +12,32 @@ import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs, promisify } from "node:util";
+import { promisify } from "node:util";
 
+import { argumentsOf } from "../../../scripts/arguments.mjs";
 import { audit } from "../torture/audit.mjs";
 import { check } from "../torture/checker.mjs";
 import { figures, print, quantile, tell, typed } from "../torture/report.mjs";
-import { Run } from "../torture/run.mjs";
-import { Cluster } from "./cluster.mjs";
-import { Faults } from "./faults.mjs";
 
-const { values: flags } = parseArgs({
+const HELP = `Usage: node torture.mjs [options]
+
+Kills, pauses and stops the machines of a cluster, its broker and its PostgreSQL while scripted clients play, then judges
+what they saw.
+
+  --games N        games to play, at least (default: 100)
+  --faults N       faults (default: 200)
+  --players N      clients that play (default: 24)
+  --watchers N     clients that watch (default: 4)
+  --edges N        edges (default: 2)
+  --hosts N        hosts (default: 2)
+  --seed N         what they do; without it, one is drawn and printed
+  --minutes N      gives up after so long (default: 40)
+  --bin FILE       the chorus binary [env: CHORUS_BIN]
+  --judge FILE     the chorus binary that audits (default: the same)
+`;
+
+const { values: flags } = argumentsOf(HELP, {
+  numbers: ["games", "faults", "players", "watchers", "edges", "hosts", "seed", "minutes"],
   options: {
     games: { type: "string", default: "100" },
     faults: { type: "string", default: "200" },
@@ -36,6 +52,11 @@ const { values: flags } = parseArgs({
     judge: { type: "string" },
   },
 });
+// What these need is installed by `just torture-cluster`; the help is there without it.
+const { Run } = await import("../torture/run.mjs");
+const { Cluster } = await import("./cluster.mjs");
+const { Faults } = await import("./faults.mjs");
+
 const number = (name) => Number(flags[name]);
 const execute = promisify(execFile);
 const MOST_RECORDS = 64 << 20;

@@ -67,6 +67,26 @@ export class Raw {
     }
   }
 
+  get isClosed() {
+    return this.#closed !== null;
+  }
+
+  /** All frames that came and were not looked at yet. */
+  take() {
+    return this.#frames.splice(0);
+  }
+
+  /** Resolves with the next pong, rejects when the connection is closed before. */
+  async pong() {
+    if (this.#closed) throw new Error(`closed with ${this.#closed.code}`);
+    const ended = new AbortController();
+    try {
+      await Promise.race([once(this.socket, "pong", ended), once(this.socket, "close", ended).then(() => { throw new Error("closed"); })]);
+    } finally {
+      ended.abort();
+    }
+  }
+
   /** How it ends: `{ code, reason }`. */
   async closed() {
     while (!this.#closed) await this.#change("the end");

@@ -15,15 +15,31 @@ import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 
+import { argumentsOf } from "../../../scripts/arguments.mjs";
 import { freePort } from "../../../testing/services/programs.mjs";
 import { Server } from "../server.mjs";
 import { check } from "./checker.mjs";
-import { Player } from "./player.mjs";
 import { random } from "./random.mjs";
 
-const { values: flags } = parseArgs({
+const HELP = `Usage: node chatter.mjs --bin FILE --keep DIR [options]
+
+Clients that send without pause to a room while \`chorus dev\` is killed. DIR keeps the data directory and history.json, for
+\`chorus audit\`.
+
+  --kills N        kills (default: 4)
+  --talkers N      clients (default: 8)
+  --unanswered N   messages of each client without an answer at a time (default: 12)
+  --life MS        how long the process lives between two kills, about (default: 1000)
+  --swaps          swaps the room's script meanwhile
+  --seed N         what the clients do (default: 1)
+  --serve OPTION   one more option of \`chorus dev\`; may be repeated
+  --keep DIR       where the data directory and history.json are left
+  --bin FILE       the chorus binary [env: CHORUS_BIN]
+`;
+
+const { values: flags } = argumentsOf(HELP, {
+  numbers: ["kills", "talkers", "unanswered", "life", "seed"],
   options: {
     kills: { type: "string", default: "4" },
     talkers: { type: "string", default: "8" },
@@ -38,6 +54,9 @@ const { values: flags } = parseArgs({
     bin: { type: "string", default: process.env.CHORUS_BIN },
   },
 });
+
+// What it needs is installed by `just planted`; the help is there without it.
+const { Player } = await import("./player.mjs");
 
 const GUESTS = fileURLToPath(new URL("../../../guests", import.meta.url));
 /** The room that all are in. */

@@ -14,7 +14,8 @@ import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+
+import { argumentsOf, wrongArguments } from "../../../scripts/arguments.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = join(HERE, "../../..");
@@ -22,8 +23,20 @@ const TARGET = process.env.CARGO_TARGET_DIR ?? join(ROOT, "target");
 /** Where cargo works, and where it puts what has bugs. */
 const PLACES = { CARGO_BUILD_BUILD_DIR: TARGET, CARGO_TARGET_DIR: join(TARGET, "planted") };
 
-const { values: flags, positionals: names } = parseArgs({
+const HELP = `Usage: node planted.mjs [options] [bug …]
+
+Runs systems with a planted bug each; the judges of the torture must find every one, and nothing where there is none. All
+bugs when none is named; a wrong name lists them.
+
+  --bin FILE       the chorus binary without bugs, which audits [env: CHORUS_BIN]
+  --planted FILE   a binary with the bugs; without it, it is built
+  --keep DIR       leaves directories and histories here
+  --seed N         what the clients do (default: 1)
+`;
+
+const { values: flags, positionals: names } = argumentsOf(HELP, {
   allowPositionals: true,
+  numbers: ["seed"],
   options: {
     bin: { type: "string", default: process.env.CHORUS_BIN ?? join(TARGET, "release/chorus") },
     planted: { type: "string" },
@@ -54,7 +67,7 @@ const PLANTS = [
 
 async function main() {
   const unknown = names.find((name) => !PLANTS.some(({ bug }) => bug === name));
-  if (unknown) throw new Error(`no bug is called ${unknown}; there are: ${PLANTS.map(({ bug }) => bug).join(", ")}`);
+  if (unknown) wrongArguments(`no bug is called ${unknown}; there are: ${PLANTS.map(({ bug }) => bug).join(", ")}.`);
   const planted = flags.planted ?? (await build());
   const home = flags.keep ?? (await mkdtemp(join(tmpdir(), "chorus-planted-")));
   const wanted = PLANTS.filter(({ bug }) => names.length === 0 || names.includes(bug));

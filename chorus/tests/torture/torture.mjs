@@ -3,7 +3,7 @@
  * against what was promised (`checker.mjs`), and against the rooms' channels (`chorus audit`). For a cluster the same is
  * done by `cluster/torture.mjs`.
  *
- *     node torture.mjs --games 100 --kills 200 --seed 1 --bin PATH
+ *     node torture.mjs --games 100 --kills 200 --seed 1 --bin PATH     (see --help)
  *
  * Prints figures; on a violation also the command that plays it again, and exits with 1.
  */
@@ -12,17 +12,33 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
 
+import { argumentsOf } from "../../../scripts/arguments.mjs";
 import { freePort } from "../../../testing/services/programs.mjs";
 import { Server } from "../server.mjs";
 import { audit } from "./audit.mjs";
 import { check } from "./checker.mjs";
 import { random } from "./random.mjs";
 import { figures, print, tell, typed } from "./report.mjs";
-import { Run } from "./run.mjs";
 
-const { values: flags } = parseArgs({
+const HELP = `Usage: node torture.mjs [options]
+
+Kills \`chorus dev\` by kill -9 while scripted clients play, then judges what they saw.
+
+  --games N        games to play, at least (default: 100)
+  --kills N        kills (default: 200)
+  --players N      clients that play (default: 12)
+  --watchers N     clients that watch (default: 2)
+  --seed N         what they do; without it, one is drawn and printed
+  --minutes N      gives up after so long (default: 20)
+  --fsync MODE     as of \`chorus dev\`
+  --serve OPTION   one more option of \`chorus dev\`; may be repeated
+  --keep DIR       leaves the data directory and history.json here
+  --bin FILE       the chorus binary [env: CHORUS_BIN]
+`;
+
+const { values: flags } = argumentsOf(HELP, {
+  numbers: ["games", "kills", "players", "watchers", "seed", "minutes"],
   options: {
     games: { type: "string", default: "100" },
     kills: { type: "string", default: "200" },
@@ -38,6 +54,9 @@ const { values: flags } = parseArgs({
     bin: { type: "string", default: process.env.CHORUS_BIN },
   },
 });
+
+// What it needs is installed by `just torture`; the help is there without it.
+const { Run } = await import("./run.mjs");
 
 /** How long the process lives between two kills. Some are killed before they have printed their address. */
 const LIFE_MS = [60, 1600];

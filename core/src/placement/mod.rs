@@ -66,8 +66,10 @@ pub struct Placement {
     lease: Option<Time>,
     /// It has said that it is in charge.
     in_charge: bool,
-    /// When the store was last heard. `None` from a failure on, and before the first word.
+    /// When the store last answered. `None` from a failure of the store or the broker on, and before the first answer.
     heard: Option<Time>,
+    /// Why it could not judge, for the next [`Notice::Patient`].
+    blind: Blind,
     /// It was out of touch, and machines had no chance to be heard before then.
     judges_from: Option<Time>,
     /// Dead edges whose sessions' rooms have been told.
@@ -90,6 +92,9 @@ pub enum Input {
     View(View),
     /// The store could not be reached. The outputs that have not been taken yet are void.
     StoreLost,
+    /// The broker could not be reached. Machines that do not reach it either send no heartbeats, which says nothing
+    /// about them. The outputs that have not been taken yet are void.
+    BrokerLost,
     /// The store has refused an output: the tables are not any more what the view was. The outputs that have not been
     /// taken yet are void; the next view will be right.
     Refused,
@@ -131,12 +136,25 @@ pub enum Notice {
     InCharge,
     /// Another monitor acts, or none.
     Standby,
-    /// It was out of touch with the store, and judges no machine for this long.
-    Patient { for_ms: u64 },
+    /// This monitor could not see heartbeats, and declares no machine dead for this long.
+    Patient { after: Blind, for_ms: u64 },
     /// There is no host that could take these partitions; they stay where they were.
     NoHosts { partitions: usize },
     /// There are hosts again.
     HostsAgain,
+}
+
+/// Why a monitor could not see heartbeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blind {
+    /// It has just started.
+    Started,
+    /// The store could not be reached.
+    Store,
+    /// The broker could not be reached.
+    Broker,
+    /// Its own loop stood still, or its clock was set.
+    Paused,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,6 +184,7 @@ impl Placement {
             lease: None,
             in_charge: false,
             heard: None,
+            blind: Blind::Started,
             judges_from: None,
             buried: BTreeSet::new(),
             working: BTreeMap::new(),
@@ -179,7 +198,8 @@ impl Placement {
         match input {
             Input::Lease { held, asked } => self.on_lease(held, asked, now),
             Input::View(view) => self.on_view(&view, now),
-            Input::StoreLost => self.on_store_lost(),
+            Input::StoreLost => self.on_lost(Blind::Store),
+            Input::BrokerLost => self.on_lost(Blind::Broker),
             Input::Refused => self.void(),
             Input::Worked { machine, done } => self.on_worked(machine, done),
         }
@@ -211,8 +231,9 @@ impl Placement {
         }
     }
 
-    fn on_store_lost(&mut self) {
+    fn on_lost(&mut self, what: Blind) {
         self.heard = None;
+        self.blind = what;
         self.void();
     }
 
@@ -237,9 +258,10 @@ impl Placement {
         let in_touch =
             self.heard.is_some_and(|heard| heard <= now && now.since(heard) <= self.limits.dead_after_ms / 2);
         self.heard = Some(now);
+        let after = std::mem::replace(&mut self.blind, Blind::Paused);
         if !in_touch {
             self.judges_from = Some(now.plus(self.limits.dead_after_ms));
-            self.notice(Notice::Patient { for_ms: self.limits.dead_after_ms });
+            self.notice(Notice::Patient { after, for_ms: self.limits.dead_after_ms });
         }
     }
 

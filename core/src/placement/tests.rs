@@ -173,7 +173,7 @@ fn without_the_lease_it_does_nothing_at_all() {
     let mut story = Story::begin(4);
     story.join(Role::Host, "host-1");
     story.lease(false);
-    assert_eq!(story.beat(), ["patient for 10000 ms"]);
+    assert_eq!(story.beat(), ["patient for 10000 ms after started"]);
     story.wait(60_000);
     assert_eq!(story.view(), [""; 0]);
     assert_eq!(story.load(), []);
@@ -221,8 +221,8 @@ fn a_standby_that_was_in_touch_all_along_need_not_wait_to_judge() {
 #[test]
 fn whoever_was_cut_off_from_the_store_judges_nobody_for_a_while() {
     let mut story = Story::in_charge(2).with_hosts(2);
-    story.store_is_gone(30_000);
-    assert_eq!(story.beat(), ["patient for 10000 ms"], "all were silent, since nobody could be heard");
+    story.is_gone(Input::StoreLost, 30_000);
+    assert_eq!(story.beat(), ["patient for 10000 ms after store"], "all were silent, since nobody could be heard");
     story.speaks_again("host-1");
     story.goes_silent("host-2");
     for _ in 0..9 {
@@ -232,11 +232,20 @@ fn whoever_was_cut_off_from_the_store_judges_nobody_for_a_while() {
 }
 
 #[test]
+fn a_lost_broker_is_not_reported_as_a_lost_store() {
+    let mut story = Story::in_charge(2).with_hosts(2);
+    story.is_gone(Input::BrokerLost, 30_000);
+    assert_eq!(story.beat(), ["patient for 10000 ms after broker"]);
+    story.is_gone(Input::StoreLost, 30_000);
+    assert_eq!(story.beat(), ["patient for 10000 ms after store"]);
+}
+
+#[test]
 fn whoever_was_paused_judges_nobody_for_a_while() {
     let mut story = Story::in_charge(2).with_hosts(2);
     story.goes_silent("host-2");
     story.now = story.now.plus(40_000);
-    assert_eq!(story.beat(), ["patient for 10000 ms"]);
+    assert_eq!(story.beat(), ["patient for 10000 ms after paused"]);
 }
 
 #[test]
@@ -245,18 +254,22 @@ fn a_clock_that_went_back_is_no_clock_to_judge_by() {
     story.goes_silent("host-2");
     story.wait(9_000);
     story.now = Time(story.now.0 - 5_000);
-    assert_eq!(story.beat(), ["patient for 10000 ms"]);
+    assert_eq!(story.beat(), ["patient for 10000 ms after paused"]);
 }
 
 #[test]
 fn while_it_must_not_judge_orphans_find_a_home_but_nothing_else_moves() {
     let mut story = Story::in_charge(4).with_hosts(2);
-    story.store_is_gone(30_000);
+    story.is_gone(Input::StoreLost, 30_000);
     story.speaks_again("host-1");
     story.join(Role::Host, "host-3");
     story.set("host-1", MachineState::Draining);
     let moves = story.beat();
-    assert_eq!(moves, ["patient for 10000 ms", "0 -> host-3 @2", "2 -> host-3 @2"], "host-2 keeps what it has");
+    assert_eq!(
+        moves,
+        ["patient for 10000 ms after store", "0 -> host-3 @2", "2 -> host-3 @2"],
+        "host-2 keeps what it has"
+    );
 }
 
 #[test]
@@ -394,8 +407,9 @@ impl Story {
         }
     }
 
-    fn store_is_gone(&mut self, ms: u64) {
-        self.monitor.handle(Input::StoreLost, self.now);
+    /// `lost` says what.
+    fn is_gone(&mut self, lost: Input, ms: u64) {
+        self.monitor.handle(lost, self.now);
         self.now = self.now.plus(ms);
         self.tables.machines.iter_mut().for_each(|machine| machine.silent_ms += ms);
         self.silent.extend(self.tables.machines.iter().map(|machine| machine.id.clone()));
@@ -440,7 +454,10 @@ impl Story {
             Output::CleanUp { machine, role } => format!("clean up {role} {machine}"),
             Output::Notice(Notice::InCharge) => "in charge".into(),
             Output::Notice(Notice::Standby) => "standby".into(),
-            Output::Notice(Notice::Patient { for_ms }) => format!("patient for {for_ms} ms"),
+            Output::Notice(Notice::Patient { after, for_ms }) => {
+                let blind = format!("{after:?}").to_lowercase();
+                format!("patient for {for_ms} ms after {blind}")
+            }
             Output::Notice(Notice::NoHosts { partitions }) => format!("no hosts for {partitions} partitions"),
             Output::Notice(Notice::HostsAgain) => "hosts again".into(),
         }

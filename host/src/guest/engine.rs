@@ -31,12 +31,16 @@ use super::{
 pub struct Options {
     /// Where compiled components are kept. Made if it is missing, for its owner alone.
     pub cache_dir: PathBuf,
-    /// Instances at a time. Each reserves 4 GiB of address space, and no memory.
+    /// Instances at a time. Each reserves [`Options::ADDRESS_SPACE_GIB`] of address space, and no memory.
     pub max_instances: u32,
 }
 
 impl Options {
     pub const MAX_INSTANCES: u32 = 4096;
+
+    /// What wasmtime reserves for one instance, so that no access of a guest needs a check of bounds: 4 GiB, all that a
+    /// guest can address, for each of its memories. Guard pages, tables and the stack are less than 1 % more.
+    pub const ADDRESS_SPACE_GIB: u32 = 4 * budget::MEMORIES;
 
     pub fn new(cache_dir: impl Into<PathBuf>) -> Options {
         Options { cache_dir: cache_dir.into(), max_instances: Options::MAX_INSTANCES }
@@ -49,7 +53,8 @@ pub enum EngineError {
     #[error("the cache of compiled components (--cache) cannot be used: {0}")]
     CacheDir(#[from] PrivateError),
     #[error(
-        "cannot set up wasmtime for {max_instances} instances (each reserves 4 GiB of address space; is there a limit, `ulimit -v`?): {cause}"
+        "cannot set up wasmtime for {max_instances} instances (each reserves {} GiB of address space; is there a limit, `ulimit -v`?): {cause}",
+        Options::ADDRESS_SPACE_GIB
     )]
     Wasmtime { max_instances: u32, cause: String },
 }
@@ -310,4 +315,29 @@ fn deserialize(engine: &wasmtime::Engine, code: &Trusted) -> wasmtime::Result<wa
     // return value, and from a cache file whose payload has the SHA-256 that we wrote beside it, in a directory that
     // only our own user can write to (`chorus_private` has checked that). The bytes are in memory by then, so nobody can change them after the check.
     unsafe { wasmtime::component::Component::deserialize(engine, &code.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The address space of this process, in bytes.
+    fn address_space() -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmSize:")).expect("its size");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
+
+    /// No other test of this crate's own sets wasmtime up.
+    #[test]
+    fn an_instance_reserves_what_is_said() {
+        const INSTANCES: u32 = 100;
+        let dir = tempfile::tempdir().expect("a directory");
+        let before = address_space();
+        let engine = Engine::new(Options { max_instances: INSTANCES, ..Options::new(dir.path()) });
+        let _engine = engine.expect("an engine");
+        let each = (address_space() - before) as f64 / f64::from(INSTANCES) / f64::from(1 << 30);
+        let said = f64::from(Options::ADDRESS_SPACE_GIB);
+        assert!((said..1.05 * said).contains(&each), "{each} GiB each");
+    }
 }

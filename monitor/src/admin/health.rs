@@ -40,13 +40,13 @@ pub(super) async fn readyz(state: &Arc<Shared>) -> Answer {
         Err(_) => return Err(unready(format!("the log did not answer within {PATIENCE:?}"))),
     }
     let Some(monitor) = &state.monitor else { return json(&json!({ "status": "ready" })) };
-    let (heard, in_charge) = {
+    let (turned, in_charge) = {
         let standing = monitor.borrow();
-        (standing.heard, standing.in_charge)
+        (standing.state, standing.in_charge)
     };
-    match heard {
-        None => Err(unready("it has not reached the store yet, or again".into())),
-        Some(heard) if heard.elapsed() > STUCK => Err(unready(format!("its loop has not turned for {STUCK:?}"))),
-        Some(_) => json(&json!({ "status": "ready", "in_charge": in_charge })),
+    match turned {
+        Err(why) => Err(unready(why.into())),
+        Ok(turned) if turned.elapsed() > STUCK => Err(unready(format!("its loop has not turned for {STUCK:?}"))),
+        Ok(_) => json(&json!({ "status": "ready", "in_charge": in_charge })),
     }
 }

@@ -8,7 +8,7 @@ use chorus_core::{
     command::RoomCommand,
     ids::{Digest, Kind, RoomId},
 };
-use chorus_store::{RoomFilter, RoomStatus, VersionRow};
+use chorus_store::{RoomFilter, RoomRow, RoomStatus, VersionRow};
 use serde::Deserialize;
 use serde_json::json;
 use warp::http::StatusCode;
@@ -92,18 +92,38 @@ pub(super) async fn swap(state: &Arc<Shared>, kind: Kind, order: SwapOrder) -> A
     let _alone = state.swapping.try_lock().map_err(busy)?;
     let target = target(state, &kind, order.version).await?;
     let room = order.room.as_deref().map(query::room).transpose()?;
-    let told = match room {
+    let Swapped { rooms, already } = match room {
         Some(room) => swap_one(state, &kind, room, target.digest).await?,
         None => swap_all(state, &kind, target.digest).await?,
     };
-    tracing::info!(%kind, version = target.version, digest = %target.digest, rooms = told, "an operator swapped");
+    let (version, digest) = (target.version, target.digest);
+    tracing::info!(%kind, version, %digest, rooms, already, "an operator swapped");
     json(&json!({
         "kind": kind.as_str(),
         "version": target.version,
         "digest": target.digest.to_string(),
         "active": room.is_none(),
-        "rooms": told,
+        "rooms": rooms,
+        "already": already,
     }))
+}
+
+/// How many rooms got a `Swap`, by what their rows say that they run.
+#[derive(Default)]
+struct Swapped {
+    /// Another component.
+    rooms: u64,
+    /// This one. They get the command all the same: a row may be older than a swap that is on its way.
+    already: u64,
+}
+
+impl Swapped {
+    fn count(&mut self, row: &RoomRow, to: Digest) {
+        match row.component == to {
+            true => self.already += 1,
+            false => self.rooms += 1,
+        }
+    }
 }
 
 async fn target(state: &Shared, kind: &Kind, version: Option<u32>) -> Result<VersionRow, ApiError> {
@@ -125,33 +145,34 @@ async fn versions_of(state: &Shared, kind: &Kind) -> Result<Vec<VersionRow>, Api
     Ok(versions)
 }
 
-async fn swap_one(state: &Shared, kind: &Kind, room: RoomId, to: Digest) -> Result<u64, ApiError> {
-    let its = rooms::kind_of(state, room).await?;
-    if its != *kind {
-        return Err(ApiError::conflict(format!("room {room} is of kind {its}"), "a room keeps its kind"));
+async fn swap_one(state: &Shared, kind: &Kind, room: RoomId, to: Digest) -> Result<Swapped, ApiError> {
+    let row = rooms::live(state, room).await?;
+    if row.kind != *kind {
+        return Err(ApiError::conflict(format!("room {room} is of kind {}", row.kind), "a room keeps its kind"));
     }
     append_swap(state, room, to).await?.await?;
-    Ok(1)
+    let mut swapped = Swapped::default();
+    swapped.count(&row, to);
+    Ok(swapped)
 }
 
 /// New rooms first: then every room that is not listed yet is one that begins with the new component, or that its host
 /// swaps by itself.
-async fn swap_all(state: &Shared, kind: &Kind, to: Digest) -> Result<u64, ApiError> {
+async fn swap_all(state: &Shared, kind: &Kind, to: Digest) -> Result<Swapped, ApiError> {
     activate(state, kind, to).await?;
     let of_kind = RoomFilter { kind: Some(kind.clone()), status: Some(RoomStatus::Live) };
-    let (mut after, mut told) = (None, 0);
+    let (mut after, mut swapped) = (None, Swapped::default());
     loop {
         let page = state.store.rooms(&of_kind, after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(told) };
+        let Some(last) = page.last() else { return Ok(swapped) };
         after = Some((last.created_at, last.id));
-        // All of them, also those that seem to run it already: a row may be older than a swap that is on its way.
         let mut appends = Vec::with_capacity(page.len());
         for row in &page {
             appends.push(append_swap(state, row.id, to).await?);
         }
-        for append in appends {
+        for (append, row) in appends.into_iter().zip(&page) {
             append.await?;
-            told += 1;
+            swapped.count(row, to);
         }
     }
 }

@@ -30,12 +30,15 @@ pub(super) async fn metrics(state: &Arc<Shared>) -> Answer {
         page.counter("chorus_monitor_expired_sessions_total", "Sessions that did not come back.", expired);
         page.counter("chorus_monitor_cleaned_machines_total", "Dead machines cleaned up.", counters.cleaned.get());
         page.counter("chorus_monitor_store_lost_total", "Failures to reach the store.", counters.store_lost.get());
+        let help = "Turns of the loop in which the broker was out of reach.";
+        page.counter("chorus_monitor_broker_lost_total", help, counters.broker_lost.get());
     }
     let followers = MAX_FOLLOWERS - state.followers.available_permits();
     page.gauge("chorus_admin_followers", "Operators that follow a room's events.", followers);
     // What cannot be asked is left out, and said.
     let asked = of_the_store(state, &mut page).await;
     page.gauge("chorus_store_up", "Whether the store answered this scrape.", u8::from(asked.is_ok()));
+    page.0.push_str(&(state.hooks.metrics)());
     let mut response = page.0.into_response();
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, text);

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `GET /healthz` | the process answers (no token) |
 //! | `GET /readyz` | it can do its work: the store and the log answer, the loop turns (no token) |
-//! | `GET /metrics` | Prometheus text |
+//! | `GET /metrics` | metrics, as Prometheus reads them |
 //! | `GET /v1/status` | all on one page: monitor, machines, partitions, kinds, problems |
 //! | `GET /v1/machines` | every machine, its state and its partitions |
 //! | `POST /v1/machines/{id}/drain` | it hands over and leaves |
@@ -91,6 +91,9 @@ pub type Check = Arc<dyn Fn(Bytes) -> BoxFuture<'static, Result<Checked, String>
 /// Hears that a kind has another active component.
 pub type Activated = Arc<dyn Fn(Kind, Digest) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
+/// More for `/metrics`, in Prometheus's text format.
+pub type Exposition = Arc<dyn Fn() -> String + Send + Sync>;
+
 /// What only others can do.
 #[derive(Clone)]
 pub struct Hooks {
@@ -99,12 +102,16 @@ pub struct Hooks {
     /// Called when a kind has another active component, before its rooms are told: where host and monitor are one
     /// process, the host is to know at once. In a cluster hosts look into the store.
     pub activated: Activated,
+    /// Where edge, host and this API are one process, `/metrics` has the numbers of all of them. In a cluster each machine
+    /// serves its own.
+    pub metrics: Exposition,
 }
 
 impl Hooks {
     /// For where hosts are other processes.
     pub fn new(check: Check) -> Hooks {
-        Hooks { check, activated: Arc::new(|_, _| Box::pin(async { Ok(()) })) }
+        let activated: Activated = Arc::new(|_, _| Box::pin(async { Ok(()) }));
+        Hooks { check, activated, metrics: Arc::new(String::new) }
     }
 }
 
@@ -237,6 +244,6 @@ fn nothing_at(path: &str) -> ApiError {
     let path: String = path.chars().take(100).collect();
     ApiError::not_found(
         format!("there is nothing at {path}"),
-        "see the routes in docs/operating.md; the API is at /v1/status, /v1/machines, /v1/rooms and /v1/kinds",
+        "see \"The HTTP API\" in docs/operating.md; it is at /v1/status, /v1/machines, /v1/rooms and /v1/kinds",
     )
 }

@@ -3,7 +3,7 @@
 use std::{num::ParseIntError, str::FromStr, sync::Arc};
 
 use chorus_core::{
-    ids::{Digest, Kind, RoomId, Time},
+    ids::{Digest, RoomId, Time},
     json::Json,
     room::State,
 };
@@ -225,11 +225,11 @@ impl FromStr for Cursor {
     }
 }
 
-/// The kind of a room that is to be swapped.
-pub(super) async fn kind_of(shared: &Shared, id: RoomId) -> Result<Kind, ApiError> {
+/// The row of a room that is to be swapped.
+pub(super) async fn live(shared: &Shared, id: RoomId) -> Result<RoomRow, ApiError> {
     let row = shared.store.room(id).await?.ok_or_else(|| unknown(id))?;
     match row.status {
-        RoomStatus::Live => Ok(row.kind),
+        RoomStatus::Live => Ok(row),
         _ => Err(ApiError::conflict(format!("room {id} has ended"), "only rooms that live can be swapped")),
     }
 }

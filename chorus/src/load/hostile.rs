@@ -1,0 +1,351 @@
+//! What honest players have to wait while others send the most expensive messages that a server takes.
+//!
+//! Calm and attack alternate, with the same players in the same rooms, and each pair is compared by itself: machines are
+//! not quiet, and what disturbs one half of a pair mostly disturbs the other. Honest players send at a steady pace, as
+//! people do, far below the rate that a session may send at; attackers send at that rate. An attacker that is cut off
+//! resumes at once.
+
+use std::{
+    fmt::Write as _,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use clap::ValueEnum;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
+
+use super::{
+    Bench,
+    echo::WORDS,
+    measure::Latencies,
+    player::{self, Party, Player, Server},
+    report::{Figure, Report},
+};
+
+/// What attackers send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Attack {
+    /// As many members as a frame may have, with names that collide in the table of QuickJS
+    Names,
+    /// As many objects as a frame may have
+    Objects,
+    /// As many numbers as a frame may have, of all their digits
+    Numbers,
+    /// Messages to rooms of the kind `host-calls`, which call the host as often as they may
+    HostCalls,
+}
+
+/// Honest players: so many share the attacked room, and so many have a room each.
+const IN_THE_ROOM: usize = 4;
+const ELSEWHERE: usize = 4;
+
+/// How often an honest player sends.
+const PACE: Duration = Duration::from_millis(50);
+
+/// How often an attacker sends: the default of `--rate`.
+const RATE: Duration = Duration::from_millis(20);
+
+/// The beginning of each phase does not count: what the phase before has left is still worked on.
+const UNCOUNTED: f64 = 0.25;
+
+/// Calm phases and attacks in turn.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    from: Instant,
+    phase: Duration,
+    rounds: u32,
+}
+
+/// What the honest players of one place saw, by phase.
+#[derive(Clone, Debug)]
+struct Place(Arc<[Latencies]>);
+
+#[derive(Clone, Debug, Default)]
+struct Attacked {
+    sent: Arc<AtomicU64>,
+    cut_off: Arc<AtomicU64>,
+}
+
+/// `rooms` attackers: in the honest players' room, or of host calls, in a room of their own each.
+pub async fn hostile(bench: &Bench, attack: Attack, rooms: usize, rounds: u32) -> anyhow::Result<Report> {
+    let plan_of = |size| Party { kind: "bench-room", key: "hostile".into(), size, options: "{}" };
+    let in_room = attack != Attack::HostCalls;
+    let (mut same, mut attackers) = (Vec::new(), Vec::new());
+    if in_room {
+        let mut party = bench.server.parties(1, &plan_of(IN_THE_ROOM + rooms)).await?.pop().unwrap_or_default();
+        attackers = party.split_off(IN_THE_ROOM);
+        same = party;
+    } else {
+        let party = Party { kind: "host-calls", key: "hostile".into(), size: 1, options: "{}" };
+        attackers.extend(bench.server.parties(rooms, &party).await?.into_iter().flatten());
+    }
+    let others = bench.server.parties(ELSEWHERE, &Party { key: "elsewhere".into(), ..plan_of(1) }).await?;
+
+    let plan = Plan { from: Instant::now() + bench.warm_up, phase: bench.seconds, rounds };
+    let (here, elsewhere, attacked) = (Place::new(plan), Place::new(plan), Attacked::default());
+    let mut players = JoinSet::new();
+    for player in same {
+        players.spawn(honest(player, plan, here.clone()));
+    }
+    for player in others.into_iter().flatten() {
+        players.spawn(honest(player, plan, elsewhere.clone()));
+    }
+    let message: Arc<str> = attack.data().into();
+    for player in attackers {
+        let kind = if in_room { "echo" } else { "go" };
+        players.spawn(attacker(bench.server.clone(), player, plan, kind, message.clone(), attacked.clone()));
+    }
+    while let Some(ended) = players.join_next().await {
+        ended??;
+    }
+
+    let mut figures = elsewhere.figures("in other rooms");
+    if in_room {
+        figures.extend(here.figures("in the same room"));
+    }
+    let count = |name, counter: &AtomicU64| Figure::new(name, counter.load(Ordering::Relaxed) as f64, "");
+    figures.push(count("messages of the attackers", &attacked.sent));
+    figures.push(count("times that attackers were cut off", &attacked.cut_off));
+    Ok(Report::new("hostile", format!("{attack:?}, {rooms} attackers, {rounds} rounds"), figures))
+}
+
+impl Plan {
+    fn until(&self) -> Instant {
+        self.from + self.phase * (2 * self.rounds)
+    }
+
+    /// Which phase this instant counts for.
+    fn phase_at(&self, at: Instant) -> Option<usize> {
+        let phases = at.checked_duration_since(self.from)?.as_secs_f64() / self.phase.as_secs_f64();
+        (phases.fract() >= UNCOUNTED && phases < f64::from(2 * self.rounds)).then_some(phases as usize)
+    }
+
+    fn is_attack(&self, at: Instant) -> bool {
+        let since = at.checked_duration_since(self.from);
+        since.is_some_and(|since| (since.as_secs_f64() / self.phase.as_secs_f64()) as u64 % 2 == 1)
+    }
+
+    fn next_phase(&self, at: Instant) -> Instant {
+        let Some(since) = at.checked_duration_since(self.from) else { return self.from };
+        self.from + self.phase * ((since.as_secs_f64() / self.phase.as_secs_f64()) as u32 + 1)
+    }
+}
+
+impl Place {
+    fn new(plan: Plan) -> Place {
+        Place((0..2 * plan.rounds).map(|_| Latencies::new()).collect())
+    }
+
+    /// The median of all rounds, and by how much attacks raise it: least, median, most.
+    fn figures(&self, place: &str) -> Vec<Figure> {
+        let p50 = self.0.iter().map(Latencies::p50).collect::<Vec<_>>();
+        let (calm, attacked): (Vec<_>, Vec<_>) = p50.chunks_exact(2).map(|pair| (pair[0], pair[1])).unzip();
+        let times = calm.iter().zip(&attacked).map(|(calm, attacked)| attacked / calm).collect::<Vec<_>>();
+        let [least, median, most] = spread(times);
+        vec![
+            Figure::new(format!("p50 {place}, calm"), spread(calm)[1], "µs"),
+            Figure::new(format!("p50 {place}, attacked"), spread(attacked)[1], "µs"),
+            Figure::new(format!("times {place}, least"), least, "×"),
+            Figure::new(format!("times {place}"), median, "×"),
+            Figure::new(format!("times {place}, most"), most, "×"),
+        ]
+    }
+}
+
+/// The least, the median and the most.
+fn spread(mut values: Vec<f64>) -> [f64; 3] {
+    values.sort_by(f64::total_cmp);
+    match values.as_slice() {
+        [] => [f64::NAN; 3],
+        all => [all[0], all[all.len() / 2], all[all.len() - 1]],
+    }
+}
+
+async fn honest(mut player: Player, plan: Plan, place: Place) -> anyhow::Result<()> {
+    let mut pace = interval(PACE);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while Instant::now() < plan.until() {
+        pace.tick().await;
+        let began = Instant::now();
+        player.ask("echo", WORDS).await?;
+        if let Some(phase) = plan.phase_at(began) {
+            place.0[phase].count_one(began.elapsed());
+        }
+    }
+    Ok(())
+}
+
+/// Sends whatever the answers are; a connection that is closed is resumed.
+async fn attacker(
+    server: Server,
+    mut player: Player,
+    plan: Plan,
+    kind: &'static str,
+    data: Arc<str>,
+    attacked: Attacked,
+) -> anyhow::Result<()> {
+    let mut rate = interval(RATE);
+    rate.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    while Instant::now() < plan.until() {
+        let now = Instant::now();
+        if !plan.is_attack(now) {
+            // Until the attack begins: what still comes is read.
+            let over = tokio::time::timeout_at(plan.next_phase(now), player.drain()).await.is_ok();
+            if over && !back(&server, &mut player, &attacked).await {
+                sleep_until(plan.next_phase(now)).await;
+            }
+            continue;
+        }
+        let sent = tokio::select! {
+            _ = rate.tick() => {
+                attacked.sent.fetch_add(1, Ordering::Relaxed);
+                player.send(kind, &data).await
+            }
+            came = player.next() => came.map(drop),
+        };
+        if sent.is_err() && !back(&server, &mut player, &attacked).await {
+            tokio::time::sleep(RATE).await;
+        }
+    }
+    Ok(())
+}
+
+/// Whether it is back: a server that does not let it in has dealt with it.
+async fn back(server: &Server, player: &mut Player, attacked: &Attacked) -> bool {
+    attacked.cut_off.fetch_add(1, Ordering::Relaxed);
+    player.resume(server).await.is_ok()
+}
+
+impl Attack {
+    /// Within the bounds of `core/src/frame/bounds.rs`, and near them.
+    fn data(self) -> String {
+        let list = |items: Vec<String>| format!("[{}]", items.join(","));
+        match self {
+            Attack::Names => {
+                let object = (0..256).map(|n| format!(r#""{}{}":0"#, "x".repeat(36), colliding(n))).collect::<Vec<_>>();
+                list((0..4).map(|_| format!("{{{}}}", object.join(","))).collect())
+            }
+            Attack::Objects => list((0..4_000).map(|_| "{}".to_owned()).collect()),
+            Attack::Numbers => list((0..3_000).map(|n| format!("0.1234567890{:06}", 100_003 + 7 * n)).collect()),
+            Attack::HostCalls => "null".to_owned(),
+        }
+    }
+}
+
+/// One of 256 names of one hash: QuickJS folds characters by `h * 263 + c`, so that a pair `(a, b)` counts as much as
+/// `(a - 1, b + 263)`.
+fn colliding(n: u32) -> String {
+    let mut name = String::new();
+    for by in [n & 15, n >> 4] {
+        let pair = [0x140 - by, 0x40 + 263 * by].map(|point| char::from_u32(point).expect("below the surrogates"));
+        let _ = write!(name, "{}{}", pair[0], pair[1]); // A string takes everything.
+    }
+    name.replace('\\', "_")
+}
+
+// ---- a newcomer while one address floods ----
+
+/// New sessions that the flooding address opens at the same time.
+const FLOODING: usize = 4;
+
+/// A newcomer that is not in its lobby by then is counted as not let in.
+const NEWCOMER_WAITS: Duration = Duration::from_secs(10);
+
+/// How often somebody comes.
+const NEWCOMERS: Duration = Duration::from_millis(200);
+
+/// From connecting to the lobby's `room` frame, for newcomers of an address each: first alone, then while another address
+/// opens new sessions as fast as it can, each of which is dropped at once.
+pub async fn newcomer(bench: &Bench) -> anyhow::Result<Report> {
+    let mut figures = newcomers(bench, 1).await?.into_iter().map(|one| one.of("alone")).collect::<Vec<_>>();
+    let until = Instant::now() + bench.warm_up + bench.seconds + NEWCOMER_WAITS;
+    let opened = Arc::new(AtomicU64::new(0));
+    let mut floods = JoinSet::new();
+    for _ in 0..FLOODING {
+        floods.spawn(flood(bench.server.clone(), until, opened.clone()));
+    }
+    tokio::time::sleep(bench.warm_up).await;
+    let flooded = newcomers(bench, 2).await?;
+    floods.abort_all();
+    figures.extend(flooded.into_iter().map(|one| one.of("beside a flood")));
+    figures.push(Figure::new("sessions of the flood", opened.load(Ordering::Relaxed) as f64, ""));
+    Ok(Report::new("newcomer", format!("{FLOODING} sockets of one address open sessions"), figures))
+}
+
+async fn newcomers(bench: &Bench, network: u8) -> anyhow::Result<Vec<Figure>> {
+    let (until, latencies) = (Instant::now() + bench.seconds, Latencies::new());
+    let mut coming = JoinSet::new();
+    let mut ticks = interval(NEWCOMERS);
+    let mut count = 0_u64;
+    while Instant::now() < until {
+        ticks.tick().await;
+        count += 1;
+        let server = bench.server.from([127, 0, network, (count % 250) as u8 + 1])?;
+        let latencies = latencies.clone();
+        coming.spawn(async move {
+            let began = Instant::now();
+            if tokio::time::timeout(NEWCOMER_WAITS, Player::arrive(&server)).await.is_ok_and(|came| came.is_ok()) {
+                latencies.count_one(began.elapsed());
+            }
+        });
+    }
+    coming.join_all().await;
+    let let_in = 100.0 * latencies.count() as f64 / count as f64;
+    Ok([vec![Figure::new("let in", let_in, "%")], latencies.figures()].concat())
+}
+
+async fn flood(server: Server, until: Instant, opened: Arc<AtomicU64>) {
+    while Instant::now() < until {
+        match tokio::time::timeout(player::PATIENCE, Player::throwaway(&server)).await {
+            Ok(Ok(())) => drop(opened.fetch_add(1, Ordering::Relaxed)),
+            // Refused. It goes on without a pause: that is what a flood is.
+            _ => tokio::task::yield_now().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use chorus_core::frame::ClientFrame;
+
+    use super::*;
+
+    #[test]
+    fn what_attackers_send_is_legal() {
+        for attack in [Attack::Names, Attack::Objects, Attack::Numbers] {
+            let frame = format!(r#"{{"t":"msg","id":1,"type":"echo","data":{}}}"#, attack.data());
+            assert!(frame.len() < chorus_core::frame::MAX_FRAME, "{attack:?}: {}", frame.len());
+            assert!(ClientFrame::parse(&frame).is_ok(), "{attack:?}: {:?}", ClientFrame::parse(&frame).err());
+        }
+    }
+
+    #[test]
+    fn the_names_collide() {
+        let names: BTreeSet<String> = (0..256).map(colliding).collect();
+        let hash = |name: &String| name.chars().fold(1_u32, |h, c| h.wrapping_mul(263).wrapping_add(c as u32));
+        assert_eq!(names.len(), 256);
+        assert_eq!(names.iter().map(hash).collect::<BTreeSet<_>>().len(), 1);
+    }
+
+    #[test]
+    fn calm_and_attack_alternate() {
+        let from = Instant::now();
+        let plan = Plan { from, phase: Duration::from_secs(4), rounds: 2 };
+        let at = |seconds: f64| from + Duration::from_secs_f64(seconds);
+        assert_eq!(
+            [0.5, 2.0, 4.5, 6.0, 15.9, 16.1].map(|s| plan.phase_at(at(s))),
+            [None, Some(0), None, Some(1), Some(3), None]
+        );
+        assert_eq!([1.0, 5.0, 9.0, 13.0].map(|s| plan.is_attack(at(s))), [false, true, false, true]);
+        assert_eq!((plan.next_phase(at(1.0)), plan.until()), (at(4.0), at(16.0)));
+        assert_eq!(spread(vec![3.0, 1.0, 2.0]), [1.0, 2.0, 3.0]);
+    }
+}
