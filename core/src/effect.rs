@@ -71,6 +71,25 @@ pub enum Event {
     Dispose { outcome: Json },
 }
 
+impl Event {
+    /// What of the script it runs, as its author calls it.
+    pub fn handler(&self) -> Box<str> {
+        match self {
+            Event::Message { kind, .. } => format!("messages.{kind}").into(),
+            Event::Timer { name, .. } => format!("timers.{name}").into(),
+            Event::Create { .. } => "onCreate".into(),
+            Event::Join { .. } => "onJoin".into(),
+            Event::Drop { .. } => "onDrop".into(),
+            Event::Reconnect { .. } => "onReconnect".into(),
+            Event::Leave { .. } => "onLeave".into(),
+            Event::RoomMessage { .. } => "onRoomMessage".into(),
+            Event::RoomEnd { .. } => "onRoomEnd".into(),
+            Event::MoveFailed { .. } => "onMoveFailed".into(),
+            Event::Dispose { .. } => "onDispose".into(),
+        }
+    }
+}
+
 /// What a guest asks for. Carried out in order, once its call has returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {

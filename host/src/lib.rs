@@ -36,7 +36,7 @@ use chorus_bus::{Bus, ReadError};
 use chorus_core::{
     command::{Record, RoomCommand},
     effect::LogLevel,
-    ids::{Digest, Kind, RoomId, Secret, Time},
+    ids::{Digest, Kind, Offset, RoomId, Secret, Time},
     json::Json,
     room::Notice,
 };
@@ -132,6 +132,12 @@ pub enum What {
     Log(LogLevel, Arc<str>),
     Ended {
         failed: Option<Arc<str>>,
+    },
+    /// A call failed: what of the script it was, and why, at its author's lines. May hold players' words.
+    Failed {
+        offset: Offset,
+        handler: Arc<str>,
+        text: Arc<str>,
     },
 }
 

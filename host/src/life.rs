@@ -95,6 +95,8 @@ struct Life {
     unsaved_since: Option<Instant>,
     /// When the clock was last looked at, if nothing has happened since.
     looked: Option<Instant>,
+    /// The record whose call failed last on this host, and what that call had logged.
+    last_words: Option<(Offset, Vec<Effect>)>,
 }
 
 /// What the store's row of a room needs, also when the machine has forgotten it.
@@ -125,6 +127,7 @@ impl Life {
             quiet_since: Instant::now(),
             unsaved_since: None,
             looked: None,
+            last_words: None,
         }
     }
 
@@ -345,7 +348,8 @@ impl Life {
             Ok(value) => return Some(Ok(value)),
             Err(error) => error,
         };
-        self.instance = None;
+        let log = self.instance.take().map_or_else(Vec::new, |mut instance| instance.take_last_words());
+        self.last_words = self.room.in_hand().map(|offset| (offset, log));
         match error {
             GuestError::Fault(fault) => Some(Err(fault)),
             GuestError::Refused(text) => Some(Err(Fault::Threw(text))),
@@ -437,7 +441,12 @@ impl Life {
     async fn ended(&mut self, outcome: Json, failed: Option<Box<str>>) -> Result<(), HostError> {
         self.instance = None;
         self.unsaved_since = None;
-        self.tell(What::Ended { failed: failed.clone().map(Arc::from) });
+        let component = self.row.as_ref().map(|row| row.component);
+        let told = match (&failed, component) {
+            (Some(reason), Some(component)) => Some(readable(&self.host, component, reason).await.into()),
+            (reason, _) => reason.clone().map(Arc::from),
+        };
+        self.tell(What::Ended { failed: told });
         let offset = self.seen.expect("a record has ended it");
         let status = if failed.is_some() { RoomStatus::Failed } else { RoomStatus::Ended };
         let outcome = failed.map_or(outcome, |reason| Json::of(&reason));
@@ -571,8 +580,11 @@ impl Life {
 
     // Whoever watches.
 
-    async fn notice(&mut self, notice: Notice) -> Result<(), HostError> {
+    async fn notice(&mut self, mut notice: Notice) -> Result<(), HostError> {
         let room = self.id;
+        if let Notice::SwapRefused { component, reason } = &mut notice {
+            *reason = readable(&self.host, *component, reason).await.into();
+        }
         match &notice {
             Notice::Created { kind, component } => {
                 self.mailbox.set_kind(kind.clone());
@@ -590,9 +602,10 @@ impl Life {
                     None => tracing::info!(%room, in_ms, "the lobby has ended, and begins anew"),
                 }
             }
-            Notice::Faulted { offset, fault } => {
+            Notice::Faulted { offset, handler, fault } => {
+                self.tell_failed(*offset, handler, &fault.to_string()).await;
                 self.host.counts.fault(fault);
-                tracing::warn!(%room, offset, %fault, "a script failed");
+                tracing::warn!(%room, offset, %handler, %fault, "a script failed");
             }
             Notice::SwapUndone { fault, .. } => {
                 self.host.counts.swap("undone");
@@ -602,9 +615,11 @@ impl Life {
                 self.host.counts.swap("refused");
                 tracing::warn!(%room, %reason, "a swap was refused");
             }
-            Notice::Threw { offset, .. } => {
+            Notice::Threw { offset, handler, text } => {
+                let at = self.tell_failed(*offset, handler, &format!("threw {text}")).await;
                 self.host.counts.throws.inc();
-                tracing::info!(%room, offset, "a script threw");
+                // Its words may be a player's. Where it was is not.
+                tracing::info!(%room, offset, %handler, at, "a script threw");
             }
             Notice::Swapped { component } => {
                 self.host.counts.swap("done");
@@ -613,6 +628,23 @@ impl Life {
         }
         self.tell(What::Notice(notice));
         Ok(())
+    }
+
+    /// Tells the author of a call that failed: what it had logged before, then why. Where that was.
+    async fn tell_failed(&mut self, offset: Offset, handler: &str, text: &str) -> Option<String> {
+        let log = self.last_words.take_if(|(at, _)| *at == offset).map_or_else(Vec::new, |(_, log)| log);
+        for effect in log {
+            if let Effect::Log { level, text } = effect {
+                self.tell(What::Log(level, format!("(before it failed) {text}").into()));
+            }
+        }
+        let text = match &self.row {
+            Some(row) => readable(&self.host, row.component, text).await,
+            None => text.to_owned(),
+        };
+        let at = text.lines().find_map(|line| line.trim_start().strip_prefix("at ")).map(str::to_owned);
+        self.tell(What::Failed { offset, handler: handler.into(), text: text.into() });
+        at
     }
 
     fn tell_logs(&self, effects: Vec<Effect>) {
@@ -632,6 +664,14 @@ impl Life {
         let kind = self.row.as_ref().map(|row| row.kind.clone());
         // Nobody watches: then nobody is told.
         let _ = self.host.events.send(HostEvent { room: self.id, kind, what });
+    }
+}
+
+/// A text of a component's, at the lines of its author's files, where it is known which.
+async fn readable(host: &Shared, component: Digest, text: &str) -> String {
+    match host.catalogue.load(component).await {
+        Ok(loaded) => loaded.component.source_map().readable(text).into_owned(),
+        Err(_) => text.to_owned(),
     }
 }
 

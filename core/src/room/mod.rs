@@ -221,12 +221,15 @@ pub enum Notice {
         kind: Kind,
         component: Digest,
     },
+    /// `handler` is what of the script was called.
     Threw {
         offset: Offset,
+        handler: Box<str>,
         text: Box<str>,
     },
     Faulted {
         offset: Offset,
+        handler: Box<str>,
         fault: Fault,
     },
     Swapped {
@@ -341,6 +344,17 @@ impl Room {
         self.outputs.pop_front()
     }
 
+    /// The record whose call the machine waits for.
+    pub fn in_hand(&self) -> Option<Offset> {
+        match &self.phase {
+            Phase::Opening(turn, _)
+            | Phase::OpeningToSwap(turn, _)
+            | Phase::Calling(turn)
+            | Phase::Swapping(turn, _) => Some(turn.offset),
+            Phase::Idle | Phase::Saving | Phase::Deciding | Phase::Hopeless => None,
+        }
+    }
+
     /// When the shell must append `Timer` with this id to the room's channel.
     pub fn poll_timeout(&self) -> Option<(Time, Number)> {
         self.state.as_ref().and_then(State::next_timer)
@@ -425,10 +439,10 @@ impl Room {
     fn call(&mut self, turn: Turn, event: Event) {
         if let Some(text) = self.threw.get(&turn.offset) {
             let fault = Fault::Threw(text.clone());
-            return self.skip_call(turn, fault);
+            return self.skip_call(turn, event.handler(), fault);
         }
         if let Some(fault) = self.skips.get(&turn.offset).cloned() {
-            return self.skip_call(turn, fault);
+            return self.skip_call(turn, event.handler(), fault);
         }
         if self.instance {
             self.outputs.push_back(Output::Guest(Call::Handle { at: turn.moment, event }));
@@ -487,7 +501,7 @@ impl Room {
             // Nobody is left to whom it would make a difference.
             fault if matches!(turn.cause, Cause::Dispose { .. }) => {
                 turn.out.push(Output::Log { level: LogLevel::Error, text: format!("onDispose {fault}").into() });
-                self.skip_call(turn, fault);
+                self.skip_call(turn, "onDispose".into(), fault);
             }
             Fault::Threw(text) => {
                 self.threw.insert(turn.offset, text);

@@ -385,7 +385,7 @@ impl Room {
     }
 
     /// The guest has no say on this record, by the log's word or by its own throw.
-    pub(super) fn skip_call(&mut self, mut turn: Turn, fault: Fault) {
+    pub(super) fn skip_call(&mut self, mut turn: Turn, handler: Box<str>, fault: Fault) {
         let offset = turn.offset;
         let threw = matches!(fault, Fault::Threw(_));
         if let Some(state) = &mut self.state {
@@ -395,8 +395,8 @@ impl Room {
             }
         }
         match &fault {
-            Fault::Threw(text) => turn.notice(Notice::Threw { offset, text: text.clone() }),
-            fault => turn.notice(Notice::Faulted { offset, fault: fault.clone() }),
+            Fault::Threw(text) => turn.notice(Notice::Threw { offset, handler, text: text.clone() }),
+            fault => turn.notice(Notice::Faulted { offset, handler, fault: fault.clone() }),
         }
         match std::mem::replace(&mut turn.cause, Cause::Other) {
             Cause::Create => return self.end(turn, Json::null(), Some(format!("its script {fault}").into())),

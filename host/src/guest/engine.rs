@@ -23,6 +23,7 @@ use super::{
     functions::Functions,
     instance::{Failed, Start, failed, run, start_guest},
     manifest::{BadManifest, Manifest},
+    source_map::SourceMap,
     wasi::{self, Ground},
 };
 
@@ -103,6 +104,7 @@ struct Loaded {
     manifest: Manifest,
     pre: contract::RoomPre<Ground>,
     max_instances: u32,
+    source_map: SourceMap,
 }
 
 /// A component that can be a room. Cheap to clone.
@@ -133,6 +135,11 @@ impl Component {
     /// Whether anybody but the caller holds it.
     pub fn is_in_use(&self) -> bool {
         Arc::strong_count(&self.0) > 1
+    }
+
+    /// Where its author's files are in it.
+    pub fn source_map(&self) -> &SourceMap {
+        &self.0.source_map
     }
 
     pub(super) fn pre(&self) -> &contract::RoomPre<Ground> {
@@ -224,6 +231,7 @@ impl Engine {
         if let Some(loaded) = loaded.upgrade() {
             return Ok(Component(loaded));
         }
+        let source_map = SourceMap::of(wasm);
         let (engine, wasm) = (self.clone(), wasm.to_vec());
         let prepared = tokio::task::spawn_blocking(move || engine.prepare(digest, &wasm));
         let pre = match prepared.await {
@@ -231,7 +239,7 @@ impl Engine {
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
         let manifest = self.describe(&pre).await?;
-        let component = Arc::new(Loaded { digest, manifest, pre, max_instances: self.max_instances() });
+        let component = Arc::new(Loaded { digest, manifest, pre, max_instances: self.max_instances(), source_map });
         *loaded = Arc::downgrade(&component);
         Ok(Component(component))
     }

@@ -7,7 +7,7 @@
 //!
 //! What to read in: [`budget`] holds every number with its reason; [`wasi`] is the closed list of what a guest may
 //! import and how each is served; `engine` sets wasmtime up and loads; `instance` calls; `translate` checks and
-//! translates; `fault` says how a guest failed.
+//! translates; `fault` says how a guest failed, and [`source_map`] where in its author's files.
 //!
 //! Invariants of absence: a guest reaches no clock but its record's time, no randomness but its room's, no file, no
 //! socket, no environment; nothing that it calls waits; its failure is an error here, never a panic.
@@ -19,6 +19,7 @@ mod fault;
 mod functions;
 mod instance;
 mod manifest;
+pub mod source_map;
 mod translate;
 pub mod wasi;
 
@@ -27,6 +28,7 @@ pub use engine::{Component, Engine, EngineError, LoadError, Options};
 pub use fault::GuestError;
 pub use instance::{Called, Instance, InstantiateError};
 pub use manifest::{BadManifest, Config, Manifest};
+pub use source_map::SourceMap;
 
 /// The contract, as Rust: `wit/room.wit`. What goes in is borrowed, what comes out is owned.
 #[allow(clippy::too_many_arguments, reason = "calls are flat: see the contract")]
