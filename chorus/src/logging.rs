@@ -1,5 +1,7 @@
 //! Where log lines go: standard error, for whoever is woken. Standard output is for what a command has to say.
 
+use std::io::IsTerminal as _;
+
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
@@ -23,13 +25,18 @@ enum Format {
     Json,
 }
 
+/// Colours are for people who look: not in a file, not where somebody wants none (<https://no-color.org>).
+fn has_colours() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// Logs from here on. A filter that makes no sense is said so, and `warn` is taken.
 pub fn start(options: &Options) {
     let filter = EnvFilter::try_new(&options.log).unwrap_or_else(|error| {
         eprintln!("chorus: --log {:?} is not a filter ({error}); logging warnings", options.log);
         EnvFilter::new("warn")
     });
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(has_colours());
     match options.log_format {
         Format::Text => lines.init(),
         Format::Json => lines.json().init(),

@@ -10,6 +10,7 @@ mod load;
 mod logging;
 mod operate;
 mod page;
+mod printable;
 mod reference;
 mod stop;
 mod words;
@@ -92,7 +93,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("chorus: {}", words::of(&error));
+            eprintln!("{}", printable::lines(&format!("chorus: {}", words::of(&error))));
             ExitCode::FAILURE
         }
     }

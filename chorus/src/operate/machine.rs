@@ -9,8 +9,9 @@ use serde::Deserialize;
 
 use super::{
     client::{Asking, Client, print, print_json},
-    table::{duration, printable, table},
+    table::{duration, table},
 };
+use crate::printable::printable;
 
 /// How often to look whether a machine has left.
 const LOOK: Duration = Duration::from_millis(500);

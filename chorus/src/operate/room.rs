@@ -10,8 +10,9 @@ use serde_json::{Map, Value, json};
 use super::{
     client::{Asking, Client, print, print_json},
     machine::segment,
-    table::{ago, brief, clock, printable, table},
+    table::{ago, brief, clock, table},
 };
+use crate::printable::printable;
 
 /// Rooms in one request.
 const PAGE: u32 = 500;
@@ -199,8 +200,8 @@ fn pairs(fields: &Map<String, Value>) -> String {
 
 fn value(value: &Value) -> String {
     match value {
-        Value::String(text) => printable(text),
-        other => printable(&other.to_string()),
+        Value::String(text) => printable(text).into_owned(),
+        other => printable(&other.to_string()).into_owned(),
     }
 }
 

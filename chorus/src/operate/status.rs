@@ -8,8 +8,9 @@ use serde::Deserialize;
 
 use super::{
     client::{Asking, print, print_json},
-    table::{brief, printable, table},
+    table::{brief, table},
 };
+use crate::printable::printable;
 
 /// Shows how the cluster stands
 ///
