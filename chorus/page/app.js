@@ -4,7 +4,6 @@
  */
 
 import { Chorus } from "/chorus.js";
-import { watchBuilds } from "./builds.js";
 import { showDeveloper } from "./developer.js";
 import { $, say, toast } from "./dom.js";
 import { gameScreen } from "./game.js";
@@ -23,7 +22,6 @@ client.on("room", enter);
 client.on("left", () => client.room && showRoom(client.room));
 setInterval(showConnection, 250);
 showDeveloper(client);
-watchBuilds();
 begin();
 
 // ---- rooms ----

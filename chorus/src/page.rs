@@ -12,11 +12,10 @@ const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Everything there is to see: its path, its type, its bytes.
-const FILES: [(&str, &str, &str); 9] = [
+const FILES: [(&str, &str, &str); 8] = [
     ("", HTML, include_str!("../page/index.html")),
     ("style.css", CSS, include_str!("../page/style.css")),
     ("app.js", JAVASCRIPT, include_str!("../page/app.js")),
-    ("builds.js", JAVASCRIPT, include_str!("../page/builds.js")),
     ("developer.js", JAVASCRIPT, include_str!("../page/developer.js")),
     ("dom.js", JAVASCRIPT, include_str!("../page/dom.js")),
     ("game.js", JAVASCRIPT, include_str!("../page/game.js")),
@@ -24,13 +23,26 @@ const FILES: [(&str, &str, &str); 9] = [
     ("chorus.js", JAVASCRIPT, include_str!("../../clients/js/chorus.js")),
 ];
 
+/// What `chorus dev` serves to its author besides.
+const AUTHORS: [(&str, &str, &str); 2] =
+    [("dev", HTML, include_str!("../page/dev.html")), ("dev.js", JAVASCRIPT, include_str!("../page/dev.js"))];
+
 /// Only what comes from here runs on the page.
 const POLICY: &str = "default-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; frame-ancestors 'none'";
 
 /// `GET /` and its files.
 pub fn files() -> BoxedFilter<(Response,)> {
-    let file = warp::get().and(warp::path::tail()).and_then(async |tail: warp::path::Tail| {
-        let found = FILES.iter().find(|(path, ..)| *path == tail.as_str());
+    of(&FILES)
+}
+
+/// The author's page, `GET /dev`.
+pub fn authors() -> BoxedFilter<(Response,)> {
+    of(&AUTHORS)
+}
+
+fn of(files: &'static [(&str, &str, &str)]) -> BoxedFilter<(Response,)> {
+    let file = warp::get().and(warp::path::tail()).and_then(async move |tail: warp::path::Tail| {
+        let found = files.iter().find(|(path, ..)| *path == tail.as_str());
         found.map(|(_, kind, text)| file(kind, text)).ok_or_else(warp::reject::not_found)
     });
     file.boxed()

@@ -22,7 +22,7 @@ use warp::{
     reply::Response,
 };
 
-use crate::hub::Hub;
+use crate::{Peer, hub::Hub};
 
 /// What an HTTP connection and its requests share.
 #[derive(Debug)]
@@ -59,6 +59,7 @@ pub(crate) async fn serve(
     let routes = TowerToHyperService::new(warp::service(routes));
     let service = service_fn(|mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(entry.clone());
+        request.extensions_mut().insert(Peer(entry.from));
         let passed = chorus_gate::check(&request, &hub.hosts).map(|()| routes.call(request));
         async move {
             match passed {

@@ -100,6 +100,10 @@ pub enum ServeError {
     Channel(#[from] MachineError),
 }
 
+/// The other end of a connection. Each request that is not the edge's own has it among its extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub std::net::IpAddr);
+
 /// Serves `/ws` and `/healthz`, and `routes` for everything else. The edge's channel on the bus is open when this
 /// returns.
 pub async fn serve(

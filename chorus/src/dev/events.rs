@@ -1,33 +1,77 @@
-//! The stream of builds and swaps that the page shows: `GET /dev/events`.
+//! The author's page and its stream of builds, swaps and log lines: `GET /dev`, `GET /dev/events`.
+//!
+//! What is in there is the author's: file names, and what rooms log and throw. So it is served to this machine alone, and
+//! not to whoever a proxy on this machine speaks for.
 
 use std::convert::Infallible;
 
+use chorus_edge::Peer;
 use futures_util::{Stream, StreamExt as _, stream};
 use tokio::sync::broadcast;
-use warp::{Filter as _, Reply as _, filters::BoxedFilter, reply::Response, sse};
+use warp::{
+    Filter as _, Reply as _,
+    filters::BoxedFilter,
+    http::{HeaderMap, header},
+    reply::Response,
+    sse,
+};
 
-use super::status::{Board, Status};
+use super::status::{Board, News};
+use crate::page;
 
 pub fn routes(board: Board) -> BoxedFilter<(Response,)> {
     let stream = move || sse::reply(sse::keep_alive().stream(events(&board))).into_response();
-    warp::path!("dev" / "events").and(warp::get()).map(stream).boxed()
+    let events = warp::path!("dev" / "events").and(warp::get()).map(stream);
+    let author = warp::ext::optional::<Peer>().and(warp::header::headers_cloned()).and_then(
+        async |peer: Option<Peer>, headers: HeaderMap| {
+            if is_author(peer, &headers) { Ok(()) } else { Err(warp::reject::not_found()) }
+        },
+    );
+    author.untuple_one().and(events.or(page::authors()).unify()).boxed()
+}
+
+fn is_author(peer: Option<Peer>, headers: &HeaderMap) -> bool {
+    let is_here = peer.is_some_and(|Peer(address)| address.to_canonical().is_loopback());
+    is_here && ![header::FORWARDED.as_str(), "x-forwarded-for", "via"].iter().any(|name| headers.contains_key(*name))
 }
 
 fn events(board: &Board) -> impl Stream<Item = Result<sse::Event, Infallible>> + Send + 'static {
-    let (wrong, changes) = board.follow();
+    let (now, changes) = board.follow();
     let later = stream::unfold(changes, |mut changes| async move {
         loop {
             match changes.recv().await {
-                Ok(status) => return Some((status, changes)),
+                Ok(news) => return Some((news, changes)),
                 Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => return None,
             }
         }
     });
-    stream::iter(wrong).chain(later).map(|status| Ok(event(&status)))
+    stream::iter(now).chain(later).map(|news| Ok(event(&news)))
 }
 
-fn event(status: &Status) -> sse::Event {
-    let data = serde_json::to_string(status).expect("a status is always JSON");
-    sse::Event::default().event("status").data(data)
+fn event(news: &News) -> sse::Event {
+    let (name, data) = match news {
+        News::Status(status) => ("status", serde_json::to_string(status)),
+        News::Said(said) => ("said", serde_json::to_string(said)),
+    };
+    sse::Event::default().event(name).data(data.expect("both are always JSON"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_author_is_on_this_machine_and_behind_no_proxy() {
+        let peer = |address: &str| Some(Peer(address.parse().unwrap()));
+        let none = HeaderMap::new();
+        for here in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+            assert!(is_author(peer(here), &none), "{here}");
+        }
+        assert!(!is_author(peer("192.168.0.7"), &none));
+        assert!(!is_author(None, &none));
+        let mut proxied = HeaderMap::new();
+        proxied.insert("x-forwarded-for", "192.168.0.7".parse().unwrap());
+        assert!(!is_author(peer("127.0.0.1"), &proxied));
+    }
 }

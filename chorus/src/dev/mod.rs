@@ -123,6 +123,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         () = stop.asked() => return Ok(()),
     };
     println!("chorus is at {}   (Ctrl-C stops it; what was played is in {})", dev.url(), dev.data.display());
+    if dev.watch.is_some() {
+        println!("builds and logs are at {}dev", dev.url());
+    }
     let served = dev.serve(&mut stop).await;
     dev.stop().await?;
     served
@@ -165,7 +168,7 @@ impl Dev {
         }
         let (host, failed) = chorus_host::start(host_options, bus.clone(), store.clone(), engine.clone()).await?;
         status::follow(&host, &board);
-        let publisher = Publisher::new(engine, store.clone(), host.clone(), board.clone());
+        let mut publisher = Publisher::new(engine, store.clone(), host.clone(), board.clone());
         for component in built {
             publisher.publish(component).await?;
         }
@@ -174,7 +177,9 @@ impl Dev {
         let metrics = Metrics::default();
         metrics.add("chorus_host", |registry| host.register(registry));
         let admin = operators::routes(&options, &dir, &bus, &store, &host, publisher.engine(), &metrics).await?;
-        let routes = events::routes(board).or(admin).unify().or(page::files()).unify().boxed();
+        let routes = admin.or(page::files()).unify().boxed();
+        // Without builds there is no author to tell.
+        let routes = if options.no_watch { routes } else { events::routes(board).or(routes).unify().boxed() };
         let edge = open_edge(&options, &bus, &store, routes).await?;
         metrics.add("chorus_edge", |registry| edge.register(registry));
         let watch = if options.no_watch { None } else { Some(Watch::start(builds.dir())?) };

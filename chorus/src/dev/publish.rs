@@ -1,6 +1,6 @@
 //! From a built component to the rooms that run it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context as _;
 use chorus_core::{
@@ -26,11 +26,13 @@ pub struct Publisher {
     store: Store,
     host: Host,
     board: Board,
+    /// What was handed over last: a build gives all components, also those that are as they were.
+    published: BTreeMap<Kind, Digest>,
 }
 
 impl Publisher {
     pub fn new(engine: Engine, store: Store, host: Host, board: Board) -> Publisher {
-        Publisher { engine, store, host, board }
+        Publisher { engine, store, host, board, published: BTreeMap::new() }
     }
 
     pub fn engine(&self) -> &Engine {
@@ -43,8 +45,11 @@ impl Publisher {
 
     /// Makes a component the one of its kind, in rooms to come and in those that are. One that cannot be a room is
     /// told, and changes nothing.
-    pub async fn publish(&self, built: Built) -> anyhow::Result<()> {
+    pub async fn publish(&mut self, built: Built) -> anyhow::Result<()> {
         let Built { kind, digest, file } = built;
+        if self.published.get(&kind) == Some(&digest) {
+            return Ok(());
+        }
         let wasm = tokio::fs::read(&file).await.with_context(|| format!("{} cannot be read", file.display()))?;
         // Held until the host has it, so that it is loaded once.
         let loaded = match self.engine.load(digest, &wasm).await {
@@ -61,8 +66,11 @@ impl Publisher {
         let events = self.host.events();
         let asked = self.host.activate(&kind, digest).await?;
         drop(loaded);
-        if is_new && asked > 0 {
-            tokio::spawn(tell_swaps(events, self.board.clone(), kind, digest, asked));
+        self.published.insert(kind.clone(), digest);
+        match asked {
+            _ if !is_new => {}
+            0 => self.board.tell(kind.as_str(), State::Published),
+            asked => drop(tokio::spawn(tell_swaps(events, self.board.clone(), kind, digest, asked))),
         }
         Ok(())
     }

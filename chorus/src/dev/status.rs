@@ -1,9 +1,10 @@
-//! What the author is told: of builds and swaps, on the page and in the terminal; of scripts, in the terminal.
+//! What the author is told: of builds, swaps, and what scripts log and throw; in the terminal and on the author's page.
 //!
-//! The terminal of `chorus dev` is the author's own, so a script's log is printed there whole. It is not the log.
+//! The terminal of `chorus dev` is the author's own, so a script's log is printed there whole, by [`crate::printable`]. It is
+//! not the log.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -12,8 +13,10 @@ use chorus_host::{Host, HostEvent, What};
 use serde::Serialize;
 use tokio::sync::broadcast;
 
-/// Changes that a page may be behind before it misses some; it then sees the next.
-const BEHIND: usize = 64;
+use crate::printable::lines;
+
+/// News that a page may be behind before it misses some; it then sees the next.
+const BEHIND: usize = 256;
 
 /// How each kind stands. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -22,53 +25,128 @@ pub struct Board(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     latest: Mutex<BTreeMap<String, Status>>,
-    changes: broadcast::Sender<Status>,
+    news: broadcast::Sender<News>,
 }
 
-/// How one kind stands: the data of the page's `status` event.
-#[derive(Clone, Debug, Serialize)]
+/// What the page is told, each as an event of its name.
+#[derive(Clone, Debug)]
+pub enum News {
+    Status(Status),
+    Said(Said),
+}
+
+/// How one kind stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Status {
     pub kind: String,
     #[serde(flatten)]
     pub state: State,
+    /// What its author should look at, though it is built.
+    pub warnings: Vec<String>,
 }
 
 /// What is happening to a kind.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum State {
     Building,
-    Built { bytes: u64, ms: u64 },
-    BuildFailed { message: String },
-    Swapped { rooms: usize },
-    SwapRefused { message: String },
+    Built {
+        bytes: u64,
+        ms: u64,
+    },
+    BuildFailed {
+        message: String,
+    },
+    /// New rooms run it, and there are no others.
+    Published,
+    Swapped {
+        rooms: usize,
+    },
+    SwapRefused {
+        message: String,
+    },
+    /// Its folder is no more.
+    Gone,
+}
+
+/// A line of a room's script, or of its failure.
+#[derive(Clone, Debug, Serialize)]
+pub struct Said {
+    pub kind: String,
+    pub room: String,
+    pub level: &'static str,
+    pub text: String,
 }
 
 impl Default for Board {
     fn default() -> Board {
-        let (changes, _) = broadcast::channel(BEHIND);
-        Board(Arc::new(Inner { latest: Mutex::default(), changes }))
+        let (news, _) = broadcast::channel(BEHIND);
+        Board(Arc::new(Inner { latest: Mutex::default(), news }))
     }
 }
 
 impl Board {
     pub fn tell(&self, kind: &str, state: State) {
+        let mut latest = self.latest();
+        let before = latest.get(kind);
+        // The same failure once more is no news: every change builds every guest.
+        if before.is_some_and(|before| before.state == state) {
+            return;
+        }
         print(kind, &state);
-        let status = Status { kind: kind.to_owned(), state };
-        self.latest().insert(kind.to_owned(), status.clone());
-        // Nobody has the page open: then nobody is told.
-        let _ = self.0.changes.send(status);
+        let warnings = before.map_or_else(Vec::new, |before| before.warnings.clone());
+        let status = Status { kind: kind.to_owned(), state, warnings };
+        match status.state {
+            State::Gone => drop(latest.remove(kind)),
+            _ => drop(latest.insert(kind.to_owned(), status.clone())),
+        }
+        self.send(News::Status(status));
     }
 
-    pub fn is_building(&self, kind: &str) -> bool {
-        self.latest().get(kind).is_some_and(|status| matches!(status.state, State::Building))
+    /// What its author should look at, now.
+    pub fn warn(&self, kind: &str, warnings: Vec<String>) {
+        let mut latest = self.latest();
+        let Some(status) = latest.get_mut(kind) else {
+            let state = State::Built { bytes: 0, ms: 0 };
+            warnings.iter().for_each(|warning| say(kind, &format!("warning: {warning}")));
+            latest.insert(kind.to_owned(), Status { kind: kind.to_owned(), state, warnings });
+            return;
+        };
+        if status.warnings == warnings {
+            return;
+        }
+        warnings.iter().for_each(|warning| say(kind, &format!("warning: {warning}")));
+        status.warnings = warnings;
+        let status = status.clone();
+        self.send(News::Status(status));
     }
 
-    /// What is wrong now, and what changes from now on.
-    pub fn follow(&self) -> (Vec<Status>, broadcast::Receiver<Status>) {
+    /// These are all there are: what is known of others goes with them.
+    pub fn only(&self, kinds: &BTreeSet<String>) {
+        let gone: Vec<String> = self.latest().keys().filter(|kind| !kinds.contains(*kind)).cloned().collect();
+        gone.iter().for_each(|kind| self.tell(kind, State::Gone));
+    }
+
+    /// Whether a build that comes out as the one before is news all the same.
+    pub fn waits_for_a_build(&self, kind: &str) -> bool {
         let latest = self.latest();
-        let wrong = |status: &&Status| matches!(status.state, State::BuildFailed { .. } | State::SwapRefused { .. });
-        (latest.values().filter(wrong).cloned().collect(), self.0.changes.subscribe())
+        latest.get(kind).is_some_and(|status| matches!(status.state, State::Building | State::BuildFailed { .. }))
+    }
+
+    /// How all kinds stand now, and what changes from now on.
+    pub fn follow(&self) -> (Vec<News>, broadcast::Receiver<News>) {
+        let latest = self.latest();
+        (latest.values().cloned().map(News::Status).collect(), self.0.news.subscribe())
+    }
+
+    fn said(&self, said: Said) {
+        say(&format!("{} {}", said.kind, said.room), &format!("{}{}", prefix(said.level), said.text));
+        self.send(News::Said(said));
+    }
+
+    fn send(&self, news: News) {
+        // Nobody has the page open: then nobody is told.
+        let _ = self.0.news.send(news);
     }
 
     fn latest(&self) -> MutexGuard<'_, BTreeMap<String, Status>> {
@@ -78,19 +156,30 @@ impl Board {
 
 fn print(kind: &str, state: &State) {
     match state {
-        State::Building => println!("{kind}: building …"),
+        State::Building => say(kind, "building …"),
         State::Built { bytes, ms } => {
-            println!("{kind}: built, {:.1} MB in {:.1} s", *bytes as f64 / 1e6, *ms as f64 / 1e3)
+            say(kind, &format!("built, {:.1} MB in {:.1} s", *bytes as f64 / 1e6, *ms as f64 / 1e3))
         }
-        State::BuildFailed { message } => println!("{kind}: does not build; its rooms go on as they were\n{message}"),
-        State::Swapped { rooms } => println!("{kind}: swapped in {rooms} room{}", if *rooms == 1 { "" } else { "s" }),
+        State::BuildFailed { message } => {
+            say(kind, &format!("does not build; its rooms go on as they were\n{message}"))
+        }
+        State::Published => say(kind, "new rooms run it"),
+        State::Swapped { rooms } => {
+            say(kind, &format!("swapped in {rooms} room{}", if *rooms == 1 { "" } else { "s" }))
+        }
         State::SwapRefused { message } => {
-            println!("{kind}: could not take over; its rooms go on as they were\n{message}");
+            say(kind, &format!("could not take over; its rooms go on as they were\n{message}"));
         }
+        State::Gone => say(kind, "its folder is gone; its rooms go on, and new ones are of its last build"),
     }
 }
 
-/// Prints what scripts say and how they fail, for as long as the host runs.
+/// A line of the terminal, and more below it when the text has more.
+fn say(who: &str, text: &str) {
+    println!("{}", lines(&format!("{}: {text}", who.trim_end())));
+}
+
+/// Tells what scripts say and how they fail, for as long as the host runs.
 pub fn follow(host: &Host, board: &Board) {
     let mut events = host.events();
     let board = board.clone();
@@ -110,30 +199,38 @@ pub fn follow(host: &Host, board: &Board) {
 fn tell(event: &HostEvent, board: &Board) {
     let HostEvent { room, kind, what } = event;
     let kind = kind.as_ref().map_or("?", |kind| kind.as_str());
-    let say = |text: &str| println!("{kind} {}: {text}", short(*room));
+    let said = |level: &'static str, text: String| {
+        board.said(Said { kind: kind.to_owned(), room: short(*room), level, text });
+    };
     match what {
-        What::Log(level, text) => say(&format!("{}{text}", prefix(*level))),
-        What::Ended { failed: Some(reason) } => say(&format!("ended: {reason}")),
+        What::Log(level, text) => said(level_name(*level), text.to_string()),
+        What::Failed { handler, text, .. } => said("failed", format!("{handler} {text}")),
+        What::Ended { failed: Some(reason) } => said("failed", format!("ended: {reason}")),
         What::Ended { failed: None } => {}
-        What::Notice(Notice::Threw { text, .. }) => say(&format!("threw: {text}")),
-        What::Notice(Notice::Faulted { fault, .. }) => say(&format!("failed: {fault}")),
         What::Notice(Notice::BeginsAnew { failed, .. }) => {
             let why = failed.as_deref().map_or(String::new(), |reason| format!(": {reason}"));
-            say(&format!("ended{why}; it begins anew"));
+            said("failed", format!("ended{why}; it begins anew"));
         }
         What::Notice(Notice::SwapUndone { fault, .. }) => {
             board.tell(kind, State::SwapRefused { message: format!("the swap was taken back: it {fault}") });
         }
-        What::Notice(Notice::Created { .. } | Notice::Swapped { .. } | Notice::SwapRefused { .. }) => {}
+        What::Notice(_) => {}
     }
 }
 
-fn prefix(level: LogLevel) -> &'static str {
+fn level_name(level: LogLevel) -> &'static str {
     match level {
-        LogLevel::Debug => "debug: ",
-        LogLevel::Info => "",
-        LogLevel::Warn => "warning: ",
-        LogLevel::Error => "error: ",
+        LogLevel::Debug => "debug",
+        LogLevel::Info => "info",
+        LogLevel::Warn => "warning",
+        LogLevel::Error => "error",
+    }
+}
+
+fn prefix(level: &str) -> String {
+    match level {
+        "info" | "failed" => String::new(),
+        level => format!("{level}: "),
     }
 }
 
@@ -143,4 +240,40 @@ fn short(room: RoomId) -> String {
         return String::new();
     }
     format!("{:08x}", room.0 >> 96)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(message: &str) -> State {
+        State::BuildFailed { message: message.into() }
+    }
+
+    #[test]
+    fn a_failure_that_was_told_is_not_told_again_until_something_changes() {
+        let board = Board::default();
+        let (_, mut news) = board.follow();
+        board.tell("chess", failed("no"));
+        board.tell("chess", failed("no"));
+        board.tell("chess", failed("neither"));
+        let told = |news: &mut broadcast::Receiver<News>| match news.try_recv() {
+            Ok(News::Status(status)) => Some(status.state),
+            _ => None,
+        };
+        assert_eq!(told(&mut news), Some(failed("no")));
+        assert_eq!(told(&mut news), Some(failed("neither")));
+        assert_eq!(told(&mut news), None);
+    }
+
+    #[test]
+    fn what_is_known_of_a_kind_goes_with_its_folder() {
+        let board = Board::default();
+        board.tell("chess", failed("no"));
+        board.tell("go", failed("no"));
+        board.only(&["go".to_owned()].into());
+        let (there, _) = board.follow();
+        assert!(matches!(&there[..], [News::Status(status)] if status.kind == "go"));
+        assert!(!board.waits_for_a_build("chess"));
+    }
 }

@@ -1,103 +1,341 @@
-//! Sees that a guest's source has changed.
+//! Sees that a guest's source has changed, was added or is gone.
+//!
+//! Each folder is watched by itself: one that is made while `chorus dev` runs is watched from then on, and of
+//! `node_modules` the folder alone, since packages come and go there and their files stay as they are.
+//!
+//! Bounds: what waits is a set of the folders' names. A folder that cannot be watched any more is reported.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use anyhow::Context as _;
-use notify::{EventKind, RecursiveMode, Watcher as _};
-use tokio::sync::mpsc;
+use notify::{EventKind, RecursiveMode, Watcher as _, event::Flag};
+use tokio::sync::Notify;
 
-/// An editor writes a file in several steps: a change is taken when nothing has followed it for this long.
+/// An editor writes a file in several steps, and npm a package: a change is taken when nothing has followed it for this
+/// long.
 const QUIET: Duration = Duration::from_millis(80);
 
-/// Paths that wait to be looked at. More are not needed: then everything counts as changed.
-const QUEUE: usize = 1024;
+/// Where packages are installed.
+const PACKAGES: &str = "node_modules";
+
+/// Written last by `npm install`, `yarn` and `pnpm`: all other hidden files are nobody's source.
+const INSTALLED: [&str; 3] = [".package-lock.json", ".yarn-integrity", ".modules.yaml"];
 
 /// Watches a folder of guests.
 pub struct Watch {
     dir: PathBuf,
-    paths: mpsc::Receiver<PathBuf>,
-    _watcher: notify::RecommendedWatcher,
+    seen: Arc<Seen>,
+    /// The folders that are watched, and which ones they were then: another one may have taken the name.
+    watched: BTreeMap<PathBuf, (u64, u64)>,
+    watcher: notify::RecommendedWatcher,
+    /// What has changed and was not taken yet.
+    changed: BTreeSet<String>,
 }
 
-/// What has changed: folders right below the watched one.
+/// What the watcher's thread hands over.
+#[derive(Default)]
+struct Seen {
+    parts: Mutex<Parts>,
+    news: Notify,
+}
+
+#[derive(Default)]
+struct Parts {
+    /// Folders right below the watched one; the empty name is the watched one itself.
+    names: BTreeSet<String>,
+    /// Paths that were made anew: a folder among them has to be watched, whatever its number.
+    made: BTreeSet<PathBuf>,
+}
+
+/// What has changed: folders right below the watched one, or the files in it.
 #[derive(Debug)]
 pub struct Changed(BTreeSet<String>);
 
 impl Changed {
     /// Whether a build of this kind may come out otherwise now.
     pub fn may_touch(&self, kind: &str) -> bool {
-        let shared = ["sdk", "build", "fixtures", ""];
+        let shared = ["sdk", "build", "fixtures", PACKAGES, ""];
         self.0.iter().any(|part| part == kind || shared.contains(&part.as_str()))
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str).filter(|name| !name.is_empty())
     }
 }
 
 impl Watch {
     pub fn start(dir: &Path) -> anyhow::Result<Watch> {
-        let (sender, paths) = mpsc::channel(QUEUE);
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let Ok(event) = event else { return };
-            if matches!(event.kind, EventKind::Access(_)) {
-                return;
-            }
-            for path in event.paths {
-                // Full: what is in the queue makes for a build, which reads the newest sources.
-                let _ = sender.try_send(path);
+        let seen = Arc::new(Seen::default());
+        let (told, root) = (seen.clone(), dir.to_owned());
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            if let Ok(event) = event {
+                told.take(&root, &event);
             }
         })
         .context("files cannot be watched")?;
-        let watched = folders(dir)?;
-        for folder in watched {
-            let mode = if folder == dir { RecursiveMode::NonRecursive } else { RecursiveMode::Recursive };
-            watcher.watch(&folder, mode).with_context(|| format!("{} cannot be watched", folder.display()))?;
-        }
-        Ok(Watch { dir: dir.to_owned(), paths, _watcher: watcher })
+        let mut watch =
+            Watch { dir: dir.to_owned(), seen, watched: BTreeMap::new(), watcher, changed: BTreeSet::new() };
+        watch.watch(dir).with_context(|| format!("{} cannot be watched", dir.display()))?;
+        watch.follow_folders();
+        Ok(watch)
     }
 
-    /// Resolves when something has changed; never when nothing is watched. Cancel safe but for the quiet time: what it
-    /// has taken then is built with the next change.
+    /// Resolves when something has changed; never when nothing is watched. Cancel safe: what was seen stays until it is
+    /// taken.
     pub async fn changed(watch: &mut Option<Watch>) -> Changed {
         let Some(watch) = watch else { return std::future::pending().await };
         loop {
-            let Some(path) = watch.paths.recv().await else { return std::future::pending().await };
-            let mut changed: BTreeSet<String> = watch.part(&path).into_iter().collect();
-            if changed.is_empty() {
+            if !watch.take_news() && watch.changed.is_empty() {
+                watch.seen.news.notified().await;
                 continue;
             }
-            while let Ok(Some(path)) = tokio::time::timeout(QUIET, watch.paths.recv()).await {
-                changed.extend(watch.part(&path));
+            while tokio::time::timeout(QUIET, watch.seen.news.notified()).await.is_ok() {
+                watch.take_news();
             }
-            return Changed(changed);
+            if !watch.changed.is_empty() {
+                return Changed(std::mem::take(&mut watch.changed));
+            }
         }
     }
 
-    /// The folder below the watched one that a path is in; the empty name for a file of the watched folder itself.
-    fn part(&self, path: &Path) -> Option<String> {
-        let inside = path.strip_prefix(&self.dir).ok()?;
-        let mut parts = inside.components().map(|part| part.as_os_str().to_string_lossy().into_owned());
-        let (first, below) = (parts.next()?, parts.next());
-        let name = inside.file_name()?.to_string_lossy();
-        let noise = is_not_watched(&first) || name.starts_with('.') || name.ends_with('~');
-        match (noise, below) {
-            (true, _) => None,
-            (false, Some(_)) => Some(first),
-            (false, None) if first.ends_with(".mjs") || first.ends_with(".json") => Some(String::new()),
-            (false, None) => Some(first),
+    /// Whether there was anything. New folders are watched before the build that reads them.
+    fn take_news(&mut self) -> bool {
+        let Parts { names, made } = std::mem::take(&mut *self.seen.parts());
+        if names.is_empty() {
+            return false;
+        }
+        self.changed.extend(names);
+        self.watched.retain(|path, _| !path.ancestors().any(|above| made.contains(above)));
+        self.follow_folders();
+        true
+    }
+
+    /// Watches what is there, and forgets what is gone.
+    fn follow_folders(&mut self) {
+        let mut there = BTreeMap::new();
+        folders(&self.dir, 0, &mut there);
+        let gone: Vec<PathBuf> = self
+            .watched
+            .iter()
+            .filter(|(path, id)| there.get(*path) != Some(id))
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in gone {
+            self.watched.remove(&path);
+            // It was taken off by the system when it went.
+            let _ = self.watcher.unwatch(&path);
+        }
+        for (path, id) in there {
+            if self.watched.contains_key(&path) {
+                continue;
+            }
+            match self.watch(&path) {
+                Ok(()) => drop(self.watched.insert(path, id)),
+                // It went again: that is told next.
+                Err(_) if !path.exists() => {}
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "a folder cannot be watched: restart after a change in it");
+                    self.watched.insert(path, id);
+                }
+            }
+        }
+    }
+
+    fn watch(&mut self, path: &Path) -> notify::Result<()> {
+        self.watcher.watch(path, RecursiveMode::NonRecursive)
+    }
+}
+
+impl Seen {
+    fn parts(&self) -> MutexGuard<'_, Parts> {
+        self.parts.lock().expect("nobody panics while holding it")
+    }
+
+    fn take(&self, root: &Path, event: &notify::Event) {
+        if matches!(event.kind, EventKind::Access(_)) {
+            return;
+        }
+        let mut parts = self.parts();
+        // The system has dropped events: everything may have changed.
+        if event.attrs.flag() == Some(Flag::Rescan) {
+            parts.names.insert(String::new());
+        }
+        let made = matches!(
+            event.kind,
+            EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(notify::event::ModifyKind::Name(_))
+        );
+        for path in &event.paths {
+            let Some(part) = part(root, path) else { continue };
+            parts.names.insert(part);
+            if made {
+                parts.made.insert(path.clone());
+            }
+        }
+        if !parts.names.is_empty() {
+            self.news.notify_one();
         }
     }
 }
 
-/// Installed packages are many and do not change, and the build's own output must not call for a build.
+/// The folder below the watched one that a path is in; the empty name for a file of the watched folder itself.
+fn part(root: &Path, path: &Path) -> Option<String> {
+    let inside = path.strip_prefix(root).ok()?;
+    let mut parts = inside.components().map(|part| part.as_os_str().to_string_lossy().into_owned());
+    let first = parts.next()?;
+    let name = inside.file_name()?.to_string_lossy();
+    let installed = INSTALLED.contains(&&*name) && inside.components().any(|part| part.as_os_str() == PACKAGES);
+    if is_not_watched(&first) || ((name.starts_with('.') || name.ends_with('~')) && !installed) {
+        return None;
+    }
+    let is_file = parts.next().is_none() && Path::new(&first).extension().is_some();
+    Some(if is_file { String::new() } else { first })
+}
+
+/// The build's own output must not call for a build.
 fn is_not_watched(name: &str) -> bool {
-    matches!(name, "node_modules" | "dist" | "test") || name.starts_with('.')
+    name == "dist" || name.starts_with('.')
 }
 
-fn folders(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(dir).with_context(|| format!("{} cannot be read", dir.display()))?;
-    let below = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir());
-    let watched = below.filter(|path| !is_not_watched(&path.file_name().unwrap_or_default().to_string_lossy()));
-    Ok(std::iter::once(dir.to_owned()).chain(watched).collect())
+/// The folders to watch, and which ones they are. A link is followed where a guest or its packages may be one.
+fn folders(dir: &Path, depth: u32, found: &mut BTreeMap<PathBuf, (u64, u64)>) {
+    let Ok(about) = fs::metadata(dir) else { return };
+    found.insert(dir.to_owned(), (about.dev(), about.ino()));
+    let is_packages = dir.file_name().is_some_and(|name| name == PACKAGES);
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    if is_packages || depth > MAX_DEPTH {
+        return;
+    }
+    for entry in entries.flatten() {
+        let (name, path) = (entry.file_name(), entry.path());
+        let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+        let may_be_link = depth == 0 || name == PACKAGES;
+        if !is_not_watched(&name.to_string_lossy()) && path.is_dir() && (!is_link || may_be_link) {
+            folders(&path, depth + 1, found);
+        }
+    }
+}
+
+/// Folders within folders, of one guest. Deeper ones are nobody's source.
+const MAX_DEPTH: u32 = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is wrong comes within this, or not at all.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    async fn changed(watch: &mut Option<Watch>) -> Vec<String> {
+        let changed = tokio::time::timeout(PATIENCE, Watch::changed(watch)).await.expect("a change is seen");
+        changed.0.into_iter().collect()
+    }
+
+    /// Until this part was among what has changed: one change may be told in two.
+    async fn sees(watch: &mut Option<Watch>, part: &str) {
+        while !changed(watch).await.iter().any(|name| name == part) {}
+    }
+
+    fn watched(dir: &Path) -> Option<Watch> {
+        Some(Watch::start(dir).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_is_made_later_is_watched_and_so_are_those_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut watch = watched(dir.path());
+        fs::create_dir(dir.path().join("buzzer")).unwrap();
+        sees(&mut watch, "buzzer").await;
+        fs::write(dir.path().join("buzzer/index.js"), "1").unwrap();
+        sees(&mut watch, "buzzer").await;
+        fs::create_dir_all(dir.path().join("buzzer/a/b")).unwrap();
+        sees(&mut watch, "buzzer").await;
+        fs::write(dir.path().join("buzzer/a/b/c.js"), "1").unwrap();
+        sees(&mut watch, "buzzer").await;
+    }
+
+    #[tokio::test]
+    async fn a_change_is_not_lost_when_something_else_comes_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut watch = watched(dir.path());
+        fs::create_dir(dir.path().join("buzzer")).unwrap();
+        // Dropped in the quiet time.
+        let dropped = async {
+            tokio::select! {
+                biased;
+                _ = Watch::changed(&mut watch) => unreachable!("it waits for the quiet"),
+                () = tokio::time::sleep(QUIET / 4) => {}
+            }
+        };
+        dropped.await;
+        sees(&mut watch, "buzzer").await;
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_is_renamed_or_made_again_is_watched_under_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("old")).unwrap();
+        let mut watch = watched(dir.path());
+        fs::rename(dir.path().join("old"), dir.path().join("new")).unwrap();
+        sees(&mut watch, "new").await;
+        fs::write(dir.path().join("new/index.js"), "1").unwrap();
+        sees(&mut watch, "new").await;
+        for _ in 0..3 {
+            fs::remove_dir_all(dir.path().join("new")).unwrap();
+            fs::create_dir(dir.path().join("new")).unwrap();
+            sees(&mut watch, "new").await;
+            fs::write(dir.path().join("new/index.js"), "1").unwrap();
+            sees(&mut watch, "new").await;
+        }
+        fs::remove_dir_all(dir.path().join("new")).unwrap();
+        sees(&mut watch, "new").await;
+    }
+
+    #[tokio::test]
+    async fn a_package_that_comes_or_goes_is_a_change() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("chess")).unwrap();
+        let mut watch = watched(dir.path());
+        fs::create_dir_all(dir.path().join("node_modules/chess.js")).unwrap();
+        sees(&mut watch, "node_modules").await;
+        fs::write(dir.path().join("node_modules/.package-lock.json"), "{}").unwrap();
+        sees(&mut watch, "node_modules").await;
+        fs::create_dir_all(dir.path().join("chess/node_modules/chess.js")).unwrap();
+        sees(&mut watch, "chess").await;
+        fs::remove_dir(dir.path().join("chess/node_modules/chess.js")).unwrap();
+        sees(&mut watch, "chess").await;
+    }
+
+    #[test]
+    fn what_is_nobodys_source_is_no_change() {
+        let part = |path: &str| super::part(Path::new("/g"), &Path::new("/g").join(path));
+        for (path, expected) in [
+            ("buzzer/index.js", "buzzer"),
+            ("buzzer", "buzzer"),
+            ("build.mjs", ""),
+            ("stray.ts", ""),
+            ("node_modules/immer", "node_modules"),
+            ("node_modules/.package-lock.json", "node_modules"),
+            ("buzzer/node_modules/.package-lock.json", "buzzer"),
+        ] {
+            assert_eq!(part(path).as_deref(), Some(expected), "{path}");
+        }
+        for noise in [
+            "dist/a.wasm",
+            "dist",
+            ".git",
+            "buzzer/.index.js.swp",
+            "buzzer/index.js~",
+            "node_modules/.x-12",
+            "buzzer/.package-lock.json",
+        ] {
+            assert_eq!(part(noise), None, "{noise}");
+        }
+    }
 }

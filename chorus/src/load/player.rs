@@ -26,7 +26,7 @@ use tokio_tungstenite::{
     },
 };
 
-use crate::operate::table::printable;
+use crate::printable::printable;
 
 /// The lobby that the server has to have.
 const LOBBY: &str = "bench-lobby";

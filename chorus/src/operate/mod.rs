@@ -9,4 +9,4 @@ pub mod publish;
 pub mod room;
 pub mod status;
 pub mod swap;
-pub mod table;
+mod table;

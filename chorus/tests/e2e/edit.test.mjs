@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { get } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,7 +17,7 @@ const REPOSITORY = fileURLToPath(new URL("../../../", import.meta.url));
 const BUILD_MS = 120_000;
 const EDITED = { timeout: 2 * BUILD_MS };
 
-let folder, script, server, news;
+let folder, guests, script, server, news;
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "chorus-edit-"));
@@ -25,7 +25,8 @@ before(async () => {
   await cp(join(REPOSITORY, "guests"), join(folder, "guests"), { recursive: true, filter: (path) => !skipped.includes(path) });
   await cp(join(REPOSITORY, "wit"), join(folder, "wit"), { recursive: true });
   await symlink(join(REPOSITORY, "guests/node_modules"), join(folder, "guests/node_modules"));
-  script = join(folder, "guests/tic-tac-toe/index.js");
+  guests = join(folder, "guests");
+  script = join(guests, "tic-tac-toe/index.js");
   server = await Server.start({ watch: true, args: ["--guests", join(folder, "guests")] });
   news = await News.of(server.url);
 }, { timeout: BUILD_MS });
@@ -81,6 +82,104 @@ test("a refused migration is told with its reason, and the game goes on on the o
   await leave(players);
 });
 
+/** What the terminal shows, as soon as it shows that. */
+async function printed(pattern) {
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const [text] = server.output.match(pattern) ?? [];
+    if (text !== undefined) return text;
+    assert.ok(Date.now() < deadline, `never printed ${pattern}\n${server.output}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** The README's first room, as it is printed there. */
+async function firstRoom() {
+  const readme = await readFile(join(REPOSITORY, "README.md"), "utf8");
+  const [, room] = readme.match(/```js\n(import \{ Room \}.*?)```/s);
+  return room;
+}
+
+test("the README's first steps work in their order, with the server running", EDITED, async () => {
+  const lobby = join(guests, "lobby/index.js");
+  await mkdir(join(guests, "buzzer"));
+  await writeFile(join(guests, "buzzer/index.js"), await firstRoom());
+  await news.about("buzzer", "published");
+  await edit(lobby, ["const GAMES = { ", "const GAMES = { buzzer: { seats: 2 }, "]);
+  await news.about("lobby", "swapped");
+  const players = await Promise.all(["Gus", "Hana"].map((name) => Player.join(name, server.url)));
+  for (const player of players) await player.send("find", { kind: "buzzer" });
+  for (const player of players) await player.in("buzzer");
+  await players[0].send("buzz", {});
+  for (const player of players) await player.hears("won");
+  for (const player of players) player.assertGapFree();
+  await leave(players);
+});
+
+test("a throw is told at the author's line, with what the call had logged, and the player gets its words", EDITED, async () => {
+  const path = join(guests, "buzzer/index.js");
+  news.forget();
+  await edit(path, ["buzz: (player) => {", "broken: () => {\n      console.log('\\x1b[31mnearly\\x07 there');\n      null.field;\n    },\n    spin: () => { for (;;); },\n    buzz: (player) => {"]);
+  await news.about("buzzer", "published", "swapped");
+  const line = (await readFile(path, "utf8")).split("\n").findIndex((text) => text.includes("null.field")) + 1;
+  const players = await Promise.all(["Ida", "Jon"].map((name) => Player.join(name, server.url)));
+  for (const player of players) await player.send("find", { kind: "buzzer" });
+  for (const player of players) await player.in("buzzer");
+  await assert.rejects(players[0].send("broken", {}), ({ code }) => code === "fault");
+  const text = await printed(/buzzer [0-9a-f]{8}: messages\.broken threw TypeError: .*\n.*/);
+  assert.match(text, new RegExp(`buzzer/index\\.js:${line}:\\d+`));
+  assert.doesNotMatch(text, /script:|componentize|sdk\//);
+  // eslint-disable-next-line no-control-regex
+  assert.doesNotMatch(server.output, /[\x1b\x07]/, "nothing that a terminal obeys");
+  assert.match(server.output, /\(before it failed\) \\u\{1b\}\[31mnearly\\u\{7\} there/);
+  await assert.rejects(players[0].send("spin", {}), ({ code }) => code === "fault");
+  await printed(/buzzer [0-9a-f]{8}: messages\.spin .*fuel/);
+  await leave(players);
+});
+
+test("packages, names and folders: each mistake is told while it is one", EDITED, async () => {
+  const chess = join(guests, "chess");
+  await mkdir(chess);
+  await writeFile(join(chess, "index.js"), 'import { Room } from "chorus";\nimport { Chess } from "chess.js";\nexport default class extends Room { onCreate() { this.state = { moves: Chess }; } }\n');
+  const missing = await news.about("chess", "build-failed");
+  assert.match(missing.message, /chess\/index\.js:2:23: the package "chess\.js" is not installed; run `npm install chess\.js` in guests\//);
+
+  // As npm does, in a folder of its own.
+  await writeFile(join(chess, "package.json"), '{\n  "main": "index.js",\n  "type": "commonjs"\n}\n');
+  assert.match((await news.about("chess", "build-failed")).message, /in guests\/chess\//);
+  await mkdir(join(chess, "node_modules/chess.js"), { recursive: true });
+  await writeFile(join(chess, "node_modules/chess.js/index.js"), "export const Chess = 8;\n");
+  await writeFile(join(chess, "node_modules/.package-lock.json"), "{}");
+  await news.about("chess", "built");
+
+  await rename(join(chess, "index.js"), join(chess, "room.js"));
+  assert.match((await news.about("chess", "build-failed")).message, /chess\/package\.json:2:3: `main` is "index\.js", and there is no such file/);
+  await writeFile(join(chess, "package.json"), '{ "main": "room.js" }');
+  await news.about("chess", "built");
+
+  await rename(chess, join(guests, "checkers"));
+  await news.about("checkers", "built");
+  await news.about("chess", "gone");
+  await writeFile(join(guests, "checkers/room.js"), "nonsense(");
+  await news.about("checkers", "build-failed");
+  await rm(join(guests, "checkers"), { recursive: true });
+  await news.about("checkers", "gone");
+  const late = await News.of(server.url);
+  await late.about("lobby", "swapped");
+  assert.ok(!late.seen.some(({ state }) => state === "build-failed"), "its error went with it");
+  late.close();
+});
+
+test("players see nothing of builds and logs", EDITED, async () => {
+  const page = await (await fetch(`${server.url}/`)).text();
+  assert.doesNotMatch(page, /banner/);
+  assert.equal((await fetch(`${server.url}/dev`)).status, 200);
+  for (const path of ["dev", "dev.js", "dev/events"]) {
+    const proxied = await fetch(`${server.url}/${path}`, { headers: { "x-forwarded-for": "192.0.2.1" } });
+    assert.equal(proxied.status, 404, path);
+  }
+});
+
 async function seated(one, other) {
   const players = await Promise.all([one, other].map((name) => Player.join(name, server.url)));
   return pair(...players);
@@ -90,20 +189,23 @@ async function leave(players) {
   for (const player of players) await player.leave();
 }
 
-/** Saves the script with these pieces replaced, as an editor would. */
+/** Saves the script (or the file named first) with these pieces replaced, as an editor would. */
 async function edit(...changes) {
-  let text = await readFile(script, "utf8");
+  const path = typeof changes[0] === "string" ? changes.shift() : script;
+  let text = await readFile(path, "utf8");
   for (const [from, to] of changes) {
     assert.ok(text.includes(from), `the script has: ${from}`);
     text = text.replace(from, to);
   }
-  await writeFile(script, text);
+  await writeFile(path, text);
 }
 
 /** What the page is told of builds and swaps. */
 class News {
   #events = [];
   #changed = () => {};
+  /** All that came, oldest first. */
+  seen = [];
 
   static async of(url) {
     const news = new News();
@@ -113,7 +215,9 @@ class News {
     response.setEncoding("utf8").on("data", (piece) => {
       const events = (text + piece).split("\n\n");
       text = events.pop();
-      news.#events.push(...events.map((event) => event.match(/^data:\s*(.*)$/m)?.[1]).filter(Boolean).map((data) => JSON.parse(data)));
+      const fresh = events.map((event) => event.match(/^data:\s*(.*)$/m)?.[1]).filter(Boolean).map((data) => JSON.parse(data));
+      news.#events.push(...fresh);
+      news.seen.push(...fresh);
       news.#changed();
     });
     response.on("error", () => {});
@@ -121,20 +225,35 @@ class News {
   }
 
   /** The next event of one of these states; those before it are taken too. */
-  async of(...states) {
+  of(...states) {
+    return this.#next(states.join(" or "), ({ state }) => states.includes(state));
+  }
+
+  /** The next event of this kind that is one of these states. Those of other kinds stay. */
+  about(kind, ...states) {
+    return this.#next(`${kind} ${states.join(" or ")}`, (event) => event.kind === kind && states.includes(event.state), kind);
+  }
+
+  async #next(what, fits, kind) {
     const deadline = Date.now() + BUILD_MS;
     for (;;) {
-      while (this.#events.length > 0) {
-        const event = this.#events.shift();
-        if (states.includes(event.state)) return event;
+      const at = this.#events.findIndex(fits);
+      if (at >= 0) {
+        const passed = this.#events.splice(0, at + 1);
+        if (kind !== undefined) this.#events.unshift(...passed.slice(0, -1).filter((event) => event.kind !== kind));
+        return passed.at(-1);
       }
-      assert.ok(Date.now() < deadline, `no ${states.join(" or ")} came within ${BUILD_MS} ms\n${server.output}`);
+      if (kind === undefined) this.#events = [];
+      assert.ok(Date.now() < deadline, `no ${what} came within ${BUILD_MS} ms\n${server.output}`);
       await new Promise((resolve) => {
         const late = setTimeout(resolve, PATIENCE_MS);
         this.#changed = () => (clearTimeout(late), resolve());
       });
     }
   }
+
+  /** What came so far is of no interest any more. */
+  forget() { this.#events = []; }
 
   close() { this.request.destroy(); }
 }

@@ -1,6 +1,7 @@
 // The page of `chorus dev` in Chromium: people find each other, play, lose the connection, watch.
 
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
 
 import { freePort } from "../../../testing/services/programs.mjs";
@@ -179,15 +180,21 @@ describe("one person", () => {
 
 describe("the author of a room", () => {
   /** What the server says of its builds, said by the test in its place. */
-  const say = (page, ...statuses) =>
-    page.route("**/dev/events", (route) =>
+  const say = async (page, ...statuses) => {
+    // A server that does not watch has no such page.
+    for (const [path, file, contentType] of [["dev", "dev.html", "text/html"], ["dev.js", "dev.js", "text/javascript"]]) {
+      const body = await readFile(new URL(`../../page/${file}`, import.meta.url), "utf8");
+      await page.route(`**/${path}`, (route) => route.fulfill({ contentType, body }));
+    }
+    await page.route("**/dev/events", (route) =>
       route.fulfill({
         contentType: "text/event-stream",
         body: statuses.map((status) => `retry: 600000\nevent: status\ndata: ${JSON.stringify(status)}\n\n`).join(""),
       }),
     );
+  };
 
-  story("is told what does not build, and what was swapped", async (come) => {
+  story("is told what does not build, and what was swapped, on a page of its own", async (come) => {
     const ana = await come("Ana");
     const message = "guests/tic-tac-toe/index.js:81:9: a room has no `setTimeout`; use instead: this.schedule.after(ms, name, payload)";
     await say(
@@ -195,15 +202,15 @@ describe("the author of a room", () => {
       { kind: "tic-tac-toe", state: "build-failed", message },
       { kind: "lobby", state: "building" },
       { kind: "lobby", state: "swapped", rooms: 1 },
+      { kind: "chess", state: "build-failed", message },
+      { kind: "chess", state: "gone" },
     );
-    await ana.page.reload();
-    await ana.reads("banner-tic-tac-toe", "does not build; its rooms go on as they were");
-    await ana.reads("banner-tic-tac-toe", message);
-    await ana.reads("banner-lobby", "lobby was swapped in 1 room");
-    await ana.screenshot(shots, "banners");
-    await ana.see("banner-lobby").waitFor({ state: "detached" });
-    await ana.see("banner-tic-tac-toe").getByRole("button").click();
-    await ana.see("banner-tic-tac-toe").waitFor({ state: "detached" });
+    await ana.page.goto(new URL("/dev", ana.page.url()).href);
+    await ana.reads("guest-tic-tac-toe", "does not build; its rooms go on as they were");
+    await ana.reads("guest-tic-tac-toe", message);
+    await ana.reads("guest-lobby", "lobby was swapped in 1 room");
+    await ana.see("guest-chess").waitFor({ state: "detached" });
+    await ana.screenshot(shots, "guests");
   });
 
   story("sees frames, and no secret in them", async (come) => {

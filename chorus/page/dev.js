@@ -1,0 +1,54 @@
+/**
+ * The author's page: how each guest stands, and what rooms log and throw, from `GET /dev/events`. `chorus dev` serves it to
+ * this machine alone; players see none of it.
+ */
+
+import { $, h, say } from "./dom.js";
+
+/** Lines that stay. */
+const LINES = 200;
+
+const TITLES = {
+  building: (kind) => `Building ${kind} …`,
+  built: (kind) => `${kind} is built`,
+  published: (kind) => `${kind} is built; new rooms run it`,
+  swapped: (kind, rooms) => `${kind} was swapped in ${rooms} room${rooms === 1 ? "" : "s"}`,
+  "build-failed": (kind) => `${kind} does not build; its rooms go on as they were`,
+  "swap-refused": (kind) => `${kind} could not take over; its rooms go on as they were`,
+};
+
+const events = new EventSource("/dev/events");
+events.addEventListener("open", () => showConnection("good", "Connected"));
+events.addEventListener("error", () => showConnection("busy", "Reconnecting …"));
+events.addEventListener("status", (event) => showStatus(JSON.parse(event.data)));
+events.addEventListener("said", (event) => showSaid(JSON.parse(event.data)));
+
+function showConnection(state, text) {
+  $("connection").dataset.state = state;
+  say($("connection"), text);
+}
+
+/** What is told of a kind goes with its folder. */
+function showStatus({ kind, state, message, rooms, warnings = [] }) {
+  const old = [...$("guests").children].find((row) => row.dataset.kind === kind);
+  if (state === "gone") return old?.remove();
+  const words = [message, ...warnings.map((warning) => `warning: ${warning}`)].filter(Boolean);
+  const row = h(
+    "div",
+    { class: "banner", "data-kind": kind, "data-state": state, "data-testid": `guest-${kind}` },
+    h(
+      "div",
+      { class: "grow" },
+      h("strong", {}, TITLES[state]?.(kind, rooms) ?? `${kind}: ${state}`),
+      words.length > 0 ? h("pre", {}, words.join("\n")) : null,
+    ),
+  );
+  if (old) old.replaceWith(row);
+  else $("guests").append(row);
+}
+
+function showSaid({ kind, room, level, text }) {
+  const row = h("li", { "data-level": level }, h("b", {}, `${kind} ${room}`.trim()), h("pre", {}, text));
+  $("said").prepend(row);
+  while ($("said").children.length > LINES) $("said").lastChild.remove();
+}
