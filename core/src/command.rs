@@ -107,6 +107,8 @@ pub enum LeaveReason {
     Kicked,
     /// The same player sits here with another session.
     Replaced,
+    /// The room has ended. Told to those who were away then.
+    Ended,
 }
 
 /// What one room sends another.

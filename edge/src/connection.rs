@@ -111,7 +111,7 @@ pub(crate) async fn open(
     let socket = WebSocketStream::from_partially_read(stream, early, Role::Server, Some(config())).await;
     let line = hub.open_line(address);
     if place.over {
-        let (code, reason) = (CloseCode::TooMany, "too many connections: come again later");
+        let (code, reason) = (CloseCode::TooMany, "too many connections: come again later".into());
         line.input(&hub, Input::NotOpened { code, reason });
     }
     let (timer, next_tick) = (Box::pin(tokio::time::sleep(FAREWELL)), None);

@@ -1,12 +1,12 @@
 //! Who a client is, and its session: a new one, or the one that its token names.
 
-use std::{fmt::Write, sync::Arc};
+use std::{borrow::Cow, fmt::Write, sync::Arc};
 
 use chorus_core::{
     command::{EdgeCommand, Player},
     frame::{CloseCode, Hello},
     ids::{Digest, RoomId, SessionId},
-    session::{Input, Opened},
+    session::{Input, Opened, close_reason},
 };
 use chorus_store::{SessionRow, StoreError};
 
@@ -48,7 +48,7 @@ pub(crate) fn open(hub: Arc<Hub>, line: Arc<Line>, hello: Hello) {
             Ok(Err((code, reason))) => line.input(&hub, Input::NotOpened { code, reason }),
             Err(error) => {
                 tracing::warn!(%error, "no session could be opened");
-                let reason = "this server cannot reach its store now";
+                let reason = "this server cannot reach its store now".into();
                 line.input(&hub, Input::NotOpened { code: CloseCode::Unavailable, reason });
             }
         }
@@ -68,7 +68,7 @@ fn take_over(hub: &Arc<Hub>, line: &Arc<Line>, opened: Opened) {
     }
 }
 
-type Refused = (CloseCode, &'static str);
+type Refused = (CloseCode, Cow<'static, str>);
 
 async fn find_or_open(hub: &Hub, address: Address, hello: &Hello) -> Result<Result<Opened, Refused>, StoreError> {
     let resume = hex(&random::<32>());
@@ -83,13 +83,16 @@ async fn find_or_open(hub: &Hub, address: Address, hello: &Hello) -> Result<Resu
             let (owed, recovered) = (hub.debt(found.session), Some(found.rooms));
             return Ok(Ok(Opened { session: found.session, player: found.player, resume, owed, recovered }));
         }
+        if let Some(reason) = hub.store.kicked_session(hash(token)).await? {
+            return Ok(Err((CloseCode::Kicked, close_reason(&reason).into())));
+        }
     }
     let player = match identify(hello) {
         Ok(player) => player,
-        Err(refused) => return Ok(Err(refused)),
+        Err((code, reason)) => return Ok(Err((code, reason.into()))),
     };
     if !hub.admits(address) {
-        return Ok(Err((CloseCode::TooMany, "too many new sessions from your address: come again later")));
+        return Ok(Err((CloseCode::TooMany, "too many new sessions from your address: come again later".into())));
     }
     let session = SessionId(u128::from_be_bytes(random()));
     let row = SessionRow { id: session, player: player.clone(), edge, resume_hash: hash(&resume) };

@@ -16,6 +16,7 @@ mod catalogue;
 mod counts;
 mod dispatch;
 pub mod guest;
+mod kicks;
 mod life;
 mod mailbox;
 mod outbox;

@@ -13,18 +13,19 @@ use chorus_bus::AppendError;
 use chorus_core::{
     command::{Answer, EdgeCommand, Fault, Record, RoomCommand, Source},
     effect::{Effect, LogLevel, RestoreReason, RoomInfo, Saved},
-    ids::{Digest, Kind, MachineId, Number, Offset, RoomId, Secret, Time},
+    ids::{Digest, Kind, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
     planted::{Bug, planted},
-    room::{Call, Notice, Outcome, Output, Room, State, SwappedTo},
+    room::{Call, Notice, Outcome, Output, Room, SwappedTo},
 };
 use chorus_store::{RoomRow, RoomStatus, RoomUpdate, Snapshot};
-use tokio::time::Instant;
+use tokio::{task::JoinHandle, time::Instant};
 
 use crate::{
     HostError, HostEvent, Shared, What,
     catalogue::{CannotLoad, Loaded},
     guest::{GuestError, Instance, InstantiateError},
+    kicks,
     mailbox::{Mailbox, Post},
     now,
     outbox::{MOST_HELD, Mark, Outbox},
@@ -90,6 +91,8 @@ struct Life {
     saving: Option<Offset>,
     /// The timer for which a record is on its way.
     rung: Option<Number>,
+    /// Kicks that are not done yet.
+    kicks: Vec<JoinHandle<()>>,
     row: Option<RowFacts>,
     quiet_since: Instant,
     unsaved_since: Option<Instant>,
@@ -124,6 +127,7 @@ impl Life {
             seen: None,
             saving: None,
             rung: None,
+            kicks: Vec::new(),
             quiet_since: Instant::now(),
             unsaved_since: None,
             looked: None,
@@ -222,6 +226,7 @@ impl Life {
                     self.create(id, kind, options, source, secret, allowance).await?
                 }
                 Output::Edge(edge, command) => self.send(edge, command).await?,
+                Output::Kick { session, reason } => self.kick(session, reason),
                 Output::Snapshot { offset, bytes } => self.save(offset, bytes).await?,
                 Output::Ended { outcome, failed } => self.ended(outcome, failed).await?,
                 Output::Log { level, text } => self.tell(What::Log(level, text.into())),
@@ -309,6 +314,11 @@ impl Life {
                 self.append(self.id, RoomCommand::Answer { request: creator.number, answer }).await.map(drop)
             }
         }
+    }
+
+    fn kick(&mut self, session: SessionId, reason: Box<str>) {
+        self.kicks.retain(|kick| !kick.is_finished());
+        self.kicks.push(kicks::start(self.host.clone(), self.id, session, reason));
     }
 
     // The guest.
@@ -447,6 +457,10 @@ impl Life {
             (reason, _) => reason.clone().map(Arc::from),
         };
         self.tell(What::Ended { failed: told });
+        // No state keeps them any more.
+        for kick in std::mem::take(&mut self.kicks) {
+            kick.await.unwrap_or_else(|error| tracing::error!(room = %self.id, %error, "a kick has failed"));
+        }
         let offset = self.seen.expect("a record has ended it");
         let status = if failed.is_some() { RoomStatus::Failed } else { RoomStatus::Ended };
         let outcome = failed.map_or(outcome, |reason| Json::of(&reason));
@@ -498,7 +512,11 @@ impl Life {
             created_at: facts.created,
             ended_at: (status != RoomStatus::Live).then(now),
             outcome,
-            next_timer_at: state.and_then(State::next_timer).map(|(due, _)| due),
+            // A kick that is not done yet wakes the room too: whoever restores it does it again.
+            next_timer_at: state.and_then(|state| match state.kicks.is_empty() {
+                true => state.next_timer().map(|(due, _)| due),
+                false => Some(state.clock),
+            }),
             metadata: state.and_then(|state| state.metadata.clone()),
             members: state.map_or(0, |state| state.members.len() as u32),
         }

@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use chorus_core::{
-    command::{EdgeCommand, Player as Identity, Record, RoomCommand},
+    command::{EdgeCommand, LeaveReason, Player as Identity, Record, RoomCommand},
     effect::RestoreReason,
-    frame::ClientFrame,
+    frame::{ClientFrame, CloseCode},
     ids::{ConnectionId, Digest, Kind, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
     room::{Call, Outcome, Output as RoomOutput, Room},
@@ -79,6 +79,8 @@ struct Row {
     previous: Option<u64>,
     overtaken: Option<u64>,
     rooms: Vec<RoomId>,
+    /// A room has ended it.
+    kicked: bool,
 }
 
 struct Machine {
@@ -431,6 +433,7 @@ impl World {
                     let at = self.arrival(host, Channel::Edge(edge), live.held_until);
                     self.at(at, What::ToEdge(host, edge, command));
                 }
+                RoomOutput::Kick { session, .. } => self.kick(host, room, session),
                 RoomOutput::Snapshot { offset, bytes } => {
                     let at = self.all_arrived(host);
                     self.at(at, What::Snapshot(host, room, offset, bytes));
@@ -441,6 +444,18 @@ impl World {
                 }
                 RoomOutput::Log { .. } | RoomOutput::Notice(_) => {}
             }
+        }
+    }
+
+    /// The store knows first, then the session's rooms, the one that kicks last.
+    fn kick(&mut self, host: Life, room: RoomId, session: SessionId) {
+        let row = self.sessions.get_mut(&session);
+        let rooms = row.map_or(Vec::new(), |row| {
+            row.kicked = true;
+            row.rooms.clone()
+        });
+        for room in rooms.into_iter().filter(|other| *other != room).chain([room]) {
+            self.append(host, room, RoomCommand::Leave { session, reason: LeaveReason::Kicked });
         }
     }
 
@@ -559,6 +574,10 @@ impl World {
         let fits = |row: &Row| {
             token.is_some_and(|token| row.token == token || [row.previous, row.overtaken].contains(&Some(token)))
         };
+        if self.sessions.values().any(|row| row.kicked && fits(row)) {
+            let (code, reason) = (CloseCode::Kicked, "kicked".into());
+            return self.input(edge, connection, Input::NotOpened { code, reason });
+        }
         let known = self.sessions.iter_mut().find(|(_, row)| fits(row));
         let (session, recovered) = match known {
             Some((session, row)) => {
@@ -576,8 +595,10 @@ impl World {
             None => {
                 let session = SessionId(self.sessions.len() as u128 + 1);
                 let (rooms, previous) = (vec![RoomId::LOBBY], None);
-                self.sessions
-                    .insert(session, Row { edge, connected: true, token: new, previous, overtaken: None, rooms });
+                self.sessions.insert(
+                    session,
+                    Row { edge, connected: true, token: new, previous, overtaken: None, rooms, kicked: false },
+                );
                 (session, None)
             }
         };
@@ -595,7 +616,7 @@ impl World {
     fn written(&mut self, edge: Life, connection: ConnectionId, write: Write) {
         match write {
             Write::Join(session, room) => {
-                let row = self.sessions.get_mut(&session).filter(|row| row.edge == edge);
+                let row = self.sessions.get_mut(&session).filter(|row| row.edge == edge && !row.kicked);
                 let done = row.is_some();
                 if let Some(row) = row.filter(|row| !row.rooms.contains(&room)) {
                     row.rooms.push(room);

@@ -91,6 +91,18 @@ impl Store {
         self.write(End { session }).await
     }
 
+    /// A room ends this session: from now on nobody can resume it or join a room by it, and whoever tries to resume it gets
+    /// the reason, until it expires. The first reason stands. The rooms that it may be in, in the order of joining: they are
+    /// to be told. None when there is no such session any more.
+    pub async fn kick_session(&self, session: SessionId, reason: &str) -> Result<Vec<RoomId>, StoreError> {
+        self.write(Kick { session, reason: reason.into() }).await
+    }
+
+    /// Why the session with this token cannot be resumed, when a room has ended it.
+    pub async fn kicked_session(&self, resume_hash: [u8; 32]) -> Result<Option<String>, StoreError> {
+        self.read(Kicked { resume_hash }).await
+    }
+
     /// Makes sessions expire that have been disconnected for at least this long: from now on nobody can resume them.
     /// Returns those that have, with the rooms that they are in. Each comes again until [`Store::end_session`], so
     /// that whoever dies before it has told all the rooms leaves no ghosts in them. At most 256: end those, then ask
@@ -137,6 +149,10 @@ pub(crate) fn by_session(rows: Vec<(Vec<u8>, Option<Vec<u8>>)>) -> Result<Vec<(S
 /// session, player, name, the other edge that was connected.
 pub(crate) type ResumedColumns = (Vec<u8>, String, String, Option<String>);
 
+pub(crate) fn rooms_of(rooms: Vec<Vec<u8>>) -> Result<Vec<RoomId>, StoreError> {
+    rooms.into_iter().map(|room| From("memberships").id(room).map(RoomId)).collect()
+}
+
 pub(crate) fn resumed(
     (session, player, name, replaced): ResumedColumns,
     rooms: Vec<Vec<u8>>,
@@ -144,7 +160,7 @@ pub(crate) fn resumed(
     Ok(Resumed {
         session: SessionId(From("sessions").id(session)?),
         player: Player { id: player.into(), name: name.into() },
-        rooms: rooms.into_iter().map(|room| From("memberships").id(room).map(RoomId)).collect::<Result<_, _>>()?,
+        rooms: rooms_of(rooms)?,
         replaced: replaced.map(|edge| MachineId(edge.into())),
     })
 }
@@ -184,6 +200,15 @@ pub(crate) struct Disconnected {
 
 pub(crate) struct End {
     pub session: SessionId,
+}
+
+pub(crate) struct Kick {
+    pub session: SessionId,
+    pub reason: Box<str>,
+}
+
+pub(crate) struct Kicked {
+    pub resume_hash: [u8; 32],
 }
 
 pub(crate) struct Expire {

@@ -92,7 +92,7 @@ impl Room {
                 let number = turn.number();
                 self.move_member(turn, session, Moving { number, room, options });
             }
-            Effect::Kick { session, reason } => self.kick(turn, session, reason),
+            Effect::Kick { session, reason } => self.kick(session, reason),
             Effect::CreateRoom { kind, options } => self.create_room(turn, kind, options),
             Effect::SendRoom { room, data } => {
                 let number = turn.number();
@@ -186,22 +186,6 @@ impl Room {
         }
     }
 
-    fn kick(&mut self, turn: &mut Turn, session: SessionId, reason: Box<str>) {
-        let (room, now) = (self.id, turn.moment.now);
-        let id = turn.number();
-        let state = self.state_mut();
-        let Some(member) = state.members.get_mut(&session) else { return };
-        member.kicked = Some(reason.clone());
-        if member.connected {
-            let (edge, connection) = (member.edge.clone(), member.question.connection);
-            turn.edge(&edge, EdgeCommand::Kick { session, connection, room, reason });
-        } else if let Some((due, old)) = member.hold.replace((now, id)) {
-            // Nobody to close: its seat is given up at once.
-            state.holds.remove(&(due, old, session));
-            state.holds.insert((now, id, session));
-        }
-    }
-
     fn create_room(&mut self, turn: &mut Turn, kind: crate::ids::Kind, options: Json) {
         let number = turn.number();
         let id = turn.moment.seed.room(turn.created);
@@ -214,7 +198,7 @@ impl Room {
         turn.out.push(Output::Create { id, kind, options, source, secret, allowance });
     }
 
-    fn state_mut(&mut self) -> &mut super::State {
+    pub(super) fn state_mut(&mut self) -> &mut super::State {
         self.state.as_mut().expect("only a room that exists has a guest that asks")
     }
 }

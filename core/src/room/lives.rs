@@ -14,7 +14,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, Notice, Room, State, Turn};
+use super::{Cause, Notice, Room, State, Turn, state::Gone};
 use crate::{
     command::{EdgeCommand, LeaveReason, RoomCommand, RoomData},
     effect::Event,
@@ -65,7 +65,7 @@ impl Room {
         let lives = Lives { brief, since: now.plus(in_ms), waits_for: Some(turn.timer_id()) };
         turn.notice(Notice::BeginsAnew { failed, in_ms });
         let used = old.members.values().map(|member| member.out_seq).max().unwrap_or(0);
-        self.state = Some(State {
+        let mut state = State {
             clock: old.clock,
             high_seq: used.max(old.high_seq),
             seq_floor: old.seq_floor,
@@ -73,8 +73,14 @@ impl Room {
             sources: old.sources,
             ended_sources: old.ended_sources,
             lives: Some(lives),
+            kicks: old.kicks,
+            gone: old.gone,
             ..State::new(old.kind, old.component, old.creator, old.secret, old.allowance, old.created, turn.offset)
-        });
+        };
+        for session in old.members.iter().filter(|(_, member)| !member.connected).map(|(session, _)| *session) {
+            state.remember_gone(session, Gone { reason: LeaveReason::Ended, text: None });
+        }
+        self.state = Some(state);
         self.instance = false;
         self.stale = false;
         // The life that is over need not be gone through again.
@@ -95,13 +101,14 @@ impl Room {
                 turn.edge(&edge, EdgeCommand::Refused { session, question, room, from, reason });
             }
             RoomCommand::Reconnect { session, edge, question, .. } => {
-                turn.edge(&edge, EdgeCommand::Leave { session, question, room, reason: LeaveReason::Left });
+                turn.edge(&edge, EdgeCommand::Leave { session, question, room, reason: LeaveReason::Ended });
             }
             RoomCommand::Swap { component, .. } if component != state.component => {
                 state.component = component;
                 *lives = Lives { brief: 0, since: turn.moment.now, ..lives.clone() };
                 turn.notice(Notice::Swapped { component });
             }
+            RoomCommand::Leave { session, reason: LeaveReason::Kicked } => drop(state.kicks.remove(&session)),
             // For the life that is over. A repetition must not reach the next one.
             RoomCommand::RoomMessage { from, number, data } => {
                 let ended = matches!(data, RoomData::Ended { .. });

@@ -5,7 +5,7 @@
 //! back with [`Room::guest`]. The machine waits for nothing and reads no clock: its time is the records'.
 //!
 //! What to read in: this file drives; `records` says what each command does; `effects` carries out what a guest asked
-//! for; `frames` numbers, keeps and resends what members see; `state` is what a snapshot holds; `lives` is how the lobby,
+//! for; `kicks` ends sessions; `frames` numbers, keeps and resends what members see; `state` is what a snapshot holds; `lives` is how the lobby,
 //! which everybody needs, goes on where another room ends.
 //!
 //! **One way to life.** *New instance ← snapshot ← tail.* The machine keeps the last encoded state (`base`) and the
@@ -22,6 +22,7 @@
 
 mod effects;
 mod frames;
+mod kicks;
 mod lives;
 mod records;
 mod spec;
@@ -30,11 +31,12 @@ mod state;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
 pub use frames::{RING_BYTES, RING_FRAMES};
+pub use kicks::GONE;
 pub use lives::{Lives, MOST_WAIT_MS, STEADY_MS};
 pub use spec::Spec;
 pub use state::{Member, State};
@@ -88,6 +90,8 @@ pub struct Room {
     /// The instance has missed an event that failed; after the next save another takes its place.
     stale: bool,
     wants_snapshot: bool,
+    /// Kicks that the shell was asked for.
+    asked_kicks: BTreeSet<SessionId>,
     outputs: VecDeque<Output>,
 }
 
@@ -171,6 +175,9 @@ pub enum Output {
     Create { id: RoomId, kind: Kind, options: Json, source: Source, secret: Secret, allowance: u32 },
     /// To an edge's channel.
     Edge(MachineId, EdgeCommand),
+    /// Ends the session in the store, then appends `Leave` for [`LeaveReason::Kicked`] to all its rooms, to this one last.
+    /// Tried until it is done; done twice it does no harm. Nothing else waits for it but [`Output::Ended`].
+    Kick { session: SessionId, reason: Box<str> },
     /// A snapshot at `offset`: to be stored when all that the records up to there caused is confirmed.
     Snapshot { offset: Offset, bytes: Arc<[u8]> },
     /// The room is no more. Its snapshot may go when all that came before is confirmed.
@@ -278,6 +285,7 @@ impl Room {
             instance: false,
             stale: false,
             wants_snapshot: false,
+            asked_kicks: BTreeSet::new(),
             outputs: VecDeque::new(),
         }
     }
@@ -287,7 +295,9 @@ impl Room {
         let state = State::decode(snapshot).map_err(|cause| BadSnapshot { room: id, cause })?;
         let base = Some(Base { offset: state.offset, bytes: snapshot.into() });
         let at = Some(state.offset);
-        Ok(Room { said: at, reached: at, base, state: Some(state), why, ..Room::new(id) })
+        let mut room = Room { said: at, reached: at, base, state: Some(state), why, ..Room::new(id) };
+        room.ask_for_kicks();
+        Ok(room)
     }
 
     /// A room that has ended: it turns everyone away.
@@ -402,7 +412,7 @@ impl Room {
             } else if let Some((offset, record)) = self.inbox.pop_front() {
                 self.apply(offset, record);
             } else {
-                return;
+                return self.ask_for_kicks();
             }
         }
     }

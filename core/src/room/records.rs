@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     Call, Cause, Notice, Output, PROBATION_MS, PROBATION_RECORDS, Phase, Room, State, SwappedTo, Turn,
     frames::RESYNC_JUMP,
-    state::{Member, Probation, To},
+    state::{Gone, Member, Probation, To},
 };
 use crate::{
     command::{Answer, EdgeCommand, Fault, LeaveReason, Player, Question, Record, RoomCommand, RoomData, Source},
@@ -67,7 +67,8 @@ impl Room {
                 turn.edge(&edge, EdgeCommand::Refused { session, question, room, from, reason: reason.into() });
             }
             RoomCommand::Reconnect { session, edge, question, .. } => {
-                turn.edge(&edge, EdgeCommand::Leave { session, question, room, reason: LeaveReason::Left });
+                let reason = if self.ended { LeaveReason::Ended } else { LeaveReason::Left };
+                turn.edge(&edge, EdgeCommand::Leave { session, question, room, reason });
             }
             _ => {}
         }
@@ -109,6 +110,10 @@ impl Room {
         let state = self.state.as_mut().expect("begin has looked");
         // The edge answers a message whose sender has left, when it hears of that.
         let Some(member) = state.members.get_mut(&session) else { return self.finish(turn) };
+        // Whoever is being kicked has nothing more to say: the edge closes its connection, without an answer.
+        if state.kicks.contains_key(&session) {
+            return self.finish(turn);
+        }
         if id <= member.last_client_seq && !planted(Bug::MessageDuplicates) {
             return self.finish(turn);
         }
@@ -131,10 +136,12 @@ impl Room {
         match state.members.get_mut(&session) {
             Some(member) if member.connected && member.edge == edge => {
                 member.connected = false;
-                let wait = if member.kicked.is_some() { 0 } else { hold_ms };
-                let hold = (turn.moment.now.plus(wait), turn.timer_id());
-                member.hold = Some(hold);
-                state.holds.insert((hold.0, hold.1, session));
+                // Who is being kicked leaves by that.
+                if !state.kicks.contains_key(&session) {
+                    let hold = (turn.moment.now.plus(hold_ms), turn.timer_id());
+                    member.hold = Some(hold);
+                    state.holds.insert((hold.0, hold.1, session));
+                }
                 self.call(turn, Event::Drop { session });
             }
             // It has come back by another way, or is not here.
@@ -149,10 +156,9 @@ impl Room {
         (edge, question): (MachineId, Question),
         last_seq: Option<u64>,
     ) {
-        let room = self.id;
         let state = self.state.as_mut().expect("begin has looked");
         let Some(member) = state.members.get_mut(&session) else {
-            turn.edge(&edge, EdgeCommand::Leave { session, question, room, reason: LeaveReason::Left });
+            self.tell_why(&mut turn, session, (edge, question));
             return self.finish(turn);
         };
         let was_away = !std::mem::replace(&mut member.connected, true);
@@ -181,13 +187,11 @@ impl Room {
             let options = moving.options.clone();
             turn.edge(&member.edge, EdgeCommand::Join { session, connection, room: moving.room, options, from });
         }
-        if let Some(reason) = &member.kicked {
-            turn.edge(&member.edge, EdgeCommand::Kick { session, connection, room: self.id, reason: reason.clone() });
-        }
     }
 
     fn leave(&mut self, mut turn: Turn, session: SessionId, reason: LeaveReason) {
-        if self.remove_member(&mut turn, session, reason) {
+        let words = if reason == LeaveReason::Kicked { self.end_kick(session) } else { None };
+        if self.remove_member(&mut turn, session, reason, words) {
             self.call(turn, Event::Leave { session, reason });
         } else {
             self.finish(turn);
@@ -195,7 +199,13 @@ impl Room {
     }
 
     /// Takes the member out, and tells it. Whether there was one.
-    pub(super) fn remove_member(&mut self, turn: &mut Turn, session: SessionId, reason: LeaveReason) -> bool {
+    fn remove_member(
+        &mut self,
+        turn: &mut Turn,
+        session: SessionId,
+        reason: LeaveReason,
+        words: Option<Box<str>>,
+    ) -> bool {
         let known = self.state.as_ref().is_some_and(|state| state.members.contains_key(&session));
         if !known {
             return false;
@@ -207,11 +217,10 @@ impl Room {
             state.holds.remove(&(due, id, session));
         }
         state.high_seq = state.high_seq.max(member.out_seq);
-        let question = member.question;
-        turn.edge(&member.edge, EdgeCommand::Leave { session, question, room: self.id, reason });
+        self.tell_left(turn, session, &member, Gone { reason, text: words });
         // The lobby is there for whoever comes next, whatever its kind says.
         if self.id != RoomId::LOBBY {
-            state.watch_emptiness(turn);
+            self.state_mut().watch_emptiness(turn);
         }
         turn.leaver = Some(Box::new((session, member)));
         true
@@ -229,9 +238,8 @@ impl Room {
         }
         let held = state.holds.iter().find(|(_, hold, _)| *hold == id).map(|(_, _, session)| *session);
         let Some(session) = held else { return self.finish(turn) };
-        let kicked = state.members.get(&session).is_some_and(|member| member.kicked.is_some());
-        let reason = if kicked { LeaveReason::Kicked } else { LeaveReason::TimedOut };
-        self.remove_member(&mut turn, session, reason);
+        let reason = LeaveReason::TimedOut;
+        self.remove_member(&mut turn, session, reason, None);
         self.call(turn, Event::Leave { session, reason });
     }
 
@@ -455,6 +463,10 @@ impl Room {
         if self.id == RoomId::LOBBY {
             return self.begin_anew_later(turn, failed);
         }
+        // Nobody is there to ask again, so they come before the end.
+        for (session, reason) in &self.state_mut().kicks {
+            turn.out.push(Output::Kick { session: *session, reason: reason.clone() });
+        }
         turn.out.push(Output::Ended { outcome, failed });
         self.finish(turn);
         let (outputs, inbox) = (std::mem::take(&mut self.outputs), std::mem::take(&mut self.inbox));
@@ -545,9 +557,9 @@ impl State {
             view: None,
             hold: None,
             moving: None,
-            kicked: None,
         };
         self.joins += 1;
+        self.gone.retain(|(other, _)| *other != session);
         self.members.insert(session, member);
         self.empty = None;
     }
@@ -560,5 +572,6 @@ fn leave_text(reason: LeaveReason) -> &'static str {
         LeaveReason::TimedOut => "timed out",
         LeaveReason::Kicked => "kicked",
         LeaveReason::Replaced => "replaced",
+        LeaveReason::Ended => "ended",
     }
 }

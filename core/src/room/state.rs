@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    command::{Fault, Player, Question, Record, Source},
+    command::{Fault, LeaveReason, Player, Question, Record, Source},
     effect::{MemberInfo, Saved},
     frame::RoomFrame,
     ids::{Digest, Kind, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
@@ -71,6 +71,19 @@ pub struct State {
     pub saved: Option<Saved>,
     /// Of a lobby that has ended and begins anew.
     pub lives: Option<Lives>,
+    /// Sessions that this room ends, with its reason, until the log has the word that they have: see [`super::kicks`].
+    pub kicks: BTreeMap<SessionId, Box<str>>,
+    /// Members that were away when they became none, and why, oldest first: they hear of it when they come back. At most
+    /// [`super::GONE`].
+    pub gone: VecDeque<(SessionId, Gone)>,
+}
+
+/// Why a session that was away is a member no longer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gone {
+    pub reason: LeaveReason,
+    /// The script's words, when it was kicked.
+    pub text: Option<Box<str>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,7 +108,6 @@ pub struct Member {
     pub hold: Option<(Time, Number)>,
     /// A move that has no answer yet. It is asked again wherever the session comes back.
     pub moving: Option<Moving>,
-    pub kicked: Option<Box<str>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -192,6 +204,8 @@ impl State {
             probation: None,
             saved: None,
             lives: None,
+            kicks: BTreeMap::new(),
+            gone: VecDeque::new(),
         }
     }
 
@@ -311,7 +325,6 @@ mod tests {
             view: Some(json()),
             hold: Some((Time(60), number(0))),
             moving: Some(Moving { number: number(1), room: RoomId(8), options: json() }),
-            kicked: Some("no".into()),
         };
         let record =
             Record { room: RoomId(3), time: Time(50), command: crate::command::RoomCommand::Timer { id: number(2) } };
@@ -345,6 +358,8 @@ mod tests {
             probation: Some(Box::new(probation)),
             saved: Some(Saved { version: 1, state: json() }),
             lives: Some(Lives { brief: 1, since: Time(10), waits_for: Some(number(4)) }),
+            kicks: [(session, "no".into())].into(),
+            gone: [(session, Gone { reason: LeaveReason::Kicked, text: Some("no".into()) })].into(),
             ..State::new(Kind::lobby(), Digest([7; 32]), creator, Secret(10), 16, Time(10), 5)
         }
     }

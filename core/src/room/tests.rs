@@ -579,11 +579,90 @@ fn a_player_that_is_kicked_while_away_loses_its_seat() {
     })
     .with_members(&[ANA, BEA]);
     story.record(drop_of(ANA, EDGE));
-    story.record(message(BEA, 1));
-    let (due, id) = story.room.poll_timeout().unwrap();
-    assert_eq!(due, story.now);
-    story.record(RoomCommand::Timer { id });
+    let out = story.record(message(BEA, 1));
+    assert!(out.outputs.contains(&kick(ANA, "rude")), "{out:?}");
+    assert_eq!(story.room.poll_timeout(), None, "its seat is not held, and not given up either");
+    let out = story.record(RoomCommand::Leave { session: ANA, reason: LeaveReason::Kicked });
     assert_eq!(story.events.last().map(String::as_str), Some("leave ana Kicked"));
+    assert!(!out.outputs.iter().any(|output| matches!(output, Output::Kick { .. })));
+    let out = story.record(reconnect(ANA, "edge-2", Some(1)));
+    assert_eq!(out.to_edge(), ["kick ana"], "another edge took the session up before the store knew");
+}
+
+fn kick(session: SessionId, reason: &str) -> Output {
+    Output::Kick { session, reason: reason.into() }
+}
+
+fn kicker() -> impl FnMut(&Event) -> Result<Vec<Effect>, Fault> {
+    |event: &Event| match event {
+        Event::Message { session: BEA, .. } => Ok(vec![Effect::Kick { session: ANA, reason: "rude".into() }]),
+        event => greeter()(event),
+    }
+}
+
+#[test]
+fn whoever_is_kicked_has_no_more_to_say_and_hears_why_when_its_session_is_over() {
+    let mut story = Story::of(kicker()).with_members(&[ANA, BEA]);
+    story.record(message(BEA, 1));
+    let heard = story.events.len();
+    assert_eq!(story.record(message(ANA, 1)).to_edge(), [""; 0]);
+    assert_eq!(story.events.len(), heard, "the script does not get it");
+    let again = story.record(message(BEA, 2));
+    assert!(!again.outputs.iter().any(|output| matches!(output, Output::Kick { .. })), "it was asked for");
+    let out = story.record(RoomCommand::Leave { session: ANA, reason: LeaveReason::Kicked });
+    assert!(out.to_edge().contains(&"kick ana".to_owned()), "{:?}", out.to_edge());
+}
+
+/// The store was gone, and then the host.
+#[test]
+fn a_kick_that_is_not_done_is_asked_for_again_by_whoever_restores_the_room() {
+    let mut story = Story::of(kicker()).with_members(&[ANA, BEA]);
+    story.record(message(BEA, 1));
+    story.record(drop_of(ANA, EDGE));
+    let snapshot = story.saved();
+    let asks = |snapshot: &[u8]| {
+        let mut room = Room::restore(story.room.id(), snapshot, RestoreReason::Recovered).expect("it was just written");
+        std::iter::from_fn(move || room.poll_output()).collect::<Vec<_>>()
+    };
+    assert_eq!(asks(&snapshot), [kick(ANA, "rude")]);
+    story.record(RoomCommand::Leave { session: ANA, reason: LeaveReason::Kicked });
+    let snapshot = story.saved();
+    let room = story.room.id();
+    let mut done = Room::restore(room, &snapshot, RestoreReason::Recovered).expect("it was just written");
+    assert_eq!(done.poll_output(), None);
+}
+
+#[test]
+fn a_room_that_ends_asks_for_its_kicks_first() {
+    let mut story = Story::of(|event: &Event| match event {
+        Event::Message { .. } => {
+            Ok(vec![Effect::Kick { session: ANA, reason: "rude".into() }, Effect::End { outcome: Json::null() }])
+        }
+        event => greeter()(event),
+    })
+    .with_members(&[ANA, BEA]);
+    let out = story.record(message(BEA, 1));
+    let at = |wanted: fn(&Output) -> bool| out.outputs.iter().position(wanted).expect("it is there");
+    assert!(at(|output| matches!(output, Output::Kick { .. })) < at(|output| matches!(output, Output::Ended { .. })));
+}
+
+#[test]
+fn whoever_was_away_hears_why_it_is_out_when_it_comes_back() {
+    let mut story = Story::of(greeter()).with_members(&[ANA, BEA]);
+    story.record(drop_of(ANA, EDGE));
+    let (_, id) = story.room.poll_timeout().expect("its seat is held for a while");
+    story.record(RoomCommand::Timer { id });
+    let why = |out: &Out| {
+        out.outputs.iter().find_map(|output| match output {
+            Output::Edge(_, EdgeCommand::Leave { reason, .. }) => Some(*reason),
+            _ => None,
+        })
+    };
+    let out = story.record(reconnect(ANA, "edge-2", Some(1)));
+    assert_eq!(why(&out), Some(LeaveReason::TimedOut));
+    story.record(RoomCommand::Close { reason: "over".into() });
+    let out = story.record(reconnect(BEA, "edge-2", Some(1)));
+    assert_eq!(why(&out), Some(LeaveReason::Ended));
 }
 
 #[test]
@@ -710,6 +789,16 @@ impl Story {
     }
 
     /// The next timer is due, and fires.
+    /// The snapshot that it asks to be stored now.
+    fn saved(&mut self) -> Vec<u8> {
+        self.room.snapshot();
+        let saved = self.turn().outputs.into_iter().find_map(|output| match output {
+            Output::Snapshot { bytes, .. } => Some(bytes.to_vec()),
+            _ => None,
+        });
+        saved.expect("there is something new")
+    }
+
     fn wait(&mut self) -> Out {
         let (due, id) = self.room.poll_timeout().expect("there is something to wait for");
         self.now = self.now.max(due);

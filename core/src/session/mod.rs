@@ -35,7 +35,7 @@ use seats::{Move, Past, Seat};
 use spending::Spending;
 
 use crate::{
-    command::{EdgeCommand, Player, RoomCommand, Target},
+    command::{EdgeCommand, LeaveReason, Player, RoomCommand, Target},
     frame::{BadFrame, ClientFrame, CloseCode, ErrorCode, Hello, RoomFrame, Welcome, edge_error},
     ids::{ConnectionId, MachineId, RoomId, SessionId, Time},
 };
@@ -170,7 +170,7 @@ pub enum Input<'a> {
     /// The answer to [`Output::Hello`].
     Opened(Opened),
     /// The other answer to [`Output::Hello`].
-    NotOpened { code: CloseCode, reason: &'static str },
+    NotOpened { code: CloseCode, reason: Cow<'static, str> },
     /// The answer to [`Store::Join`]: whether it is stored.
     Stored { room: RoomId, done: bool },
     /// What [`Output::Append`] wanted is not in the log. `id`: as it was there.
@@ -477,13 +477,14 @@ impl Session {
         self.end();
     }
 
-    fn on_kick(&mut self, from: RoomId, reason: Box<str>) {
+    /// A room has ended the session. The store knows, and so do the rooms that it knew of: those that were joined meanwhile
+    /// hear of it from here.
+    fn on_kick(&mut self, reason: &str) {
         let Some(session) = self.id() else { return };
-        self.outputs.push_back(Output::Close { code: CloseCode::Kicked, reason: close_reason(&reason).into() });
+        self.outputs.push_back(Output::Close { code: CloseCode::Kicked, reason: close_reason(reason).into() });
         for room in self.end() {
-            self.leave_for_good(session, room, room == from);
+            self.append(room, RoomCommand::Leave { session, reason: LeaveReason::Kicked });
         }
-        self.outputs.push_back(Output::Store(Store::End(session)));
     }
 
     /// Forgets everything. Which rooms it was in, or was about to be.
@@ -516,7 +517,7 @@ impl Session {
 const GONE: u16 = 1006;
 
 /// A close frame holds 123 bytes of text.
-fn close_reason(text: &str) -> String {
+pub fn close_reason(text: &str) -> String {
     let mut end = text.len().min(120);
     while !text.is_char_boundary(end) {
         end -= 1;

@@ -6,7 +6,7 @@ use super::{MAX_ROOMS, MAX_WAITING, Outgoing, Output, Phase, Session, Store};
 use crate::{
     command::{Answer, EdgeCommand, LeaveReason, Question, RoomCommand, Source, Target},
     frame::{CloseCode, ErrorCode, FrameTag, Msg, RoomFrame},
-    ids::{RoomId, SessionId, Time},
+    ids::{RoomId, Time},
     json::Json,
     planted::{Bug, planted},
 };
@@ -274,7 +274,8 @@ impl Session {
         match command {
             EdgeCommand::Join { room, options, from, .. } => self.on_move(room, options, from, now),
             EdgeCommand::Leave { room, question, reason, .. } => self.on_left(room, question.number, reason, now),
-            EdgeCommand::Kick { room, reason, .. } if self.is_member(room) => self.on_kick(room, reason),
+            // Whatever the seat is by now: the session is over.
+            EdgeCommand::Kick { reason, .. } => self.on_kick(&reason),
             EdgeCommand::Admitted { room, question, from, .. } => self.on_admitted(room, question.number, from),
             EdgeCommand::Refused { room, question, from, reason, .. } => {
                 self.on_refused(room, question.number, from, reason, now);
@@ -282,7 +283,7 @@ impl Session {
             EdgeCommand::Resumed { room, question, applied, .. } => self.on_resumed(room, question.number, applied),
             EdgeCommand::Replaced { .. } => self.on_replaced(),
             EdgeCommand::Spent { micros, .. } => self.spend(u64::from(micros), now),
-            EdgeCommand::Kick { .. } | EdgeCommand::Deliver { .. } => {}
+            EdgeCommand::Deliver { .. } => {}
         }
     }
 
@@ -537,8 +538,17 @@ impl Session {
         match state {
             // It was asked for frames, and is yet to be asked to let the session in.
             SeatState::Joining => {}
+            _ if reason == LeaveReason::Kicked => self.on_other_kick(room),
             _ if self.is_moving_to(room) => self.begin_anew(room, question, reason, now),
             SeatState::Member | SeatState::Leaving => self.remove_seat(room, reason, now),
+        }
+    }
+
+    /// Some room has ended the session. That one is the last to say so, with its reason, unless the session has left it.
+    fn on_other_kick(&mut self, room: RoomId) {
+        self.vacate(room, LeaveReason::Kicked);
+        if self.seats.is_empty() {
+            self.on_kick("a room has removed you");
         }
     }
 
@@ -609,12 +619,6 @@ impl Session {
         let frame = RoomFrame::left(room, left_text(reason));
         self.outputs.push_back(Output::Send(Outgoing::Room { seq: seen + 1, frame }));
     }
-
-    /// The session ends: nothing holds its seats.
-    pub(super) fn leave_for_good(&mut self, session: SessionId, room: RoomId, kicked: bool) {
-        let reason = if kicked { LeaveReason::Kicked } else { LeaveReason::Left };
-        self.append(room, RoomCommand::Leave { session, reason });
-    }
 }
 
 fn left_text(reason: LeaveReason) -> &'static str {
@@ -624,5 +628,6 @@ fn left_text(reason: LeaveReason) -> &'static str {
         LeaveReason::TimedOut => "timed out",
         LeaveReason::Kicked => "kicked",
         LeaveReason::Replaced => "replaced",
+        LeaveReason::Ended => "ended",
     }
 }

@@ -906,10 +906,33 @@ fn whoever_is_kicked_is_out_for_good() {
     story.outputs();
     story.command(EdgeCommand::Kick { session: ANA, connection: HERE, room: GAME, reason: "cheating".into() });
     let close = Output::Close { code: CloseCode::Kicked, reason: "cheating".into() };
-    let leaves = [leave(LOBBY, LeaveReason::Left), leave(GAME, LeaveReason::Kicked)];
+    let leaves = [leave(LOBBY, LeaveReason::Kicked), leave(GAME, LeaveReason::Kicked)];
     let [first, second] = leaves;
-    assert_eq!(story.outputs(), [close, first, second, Output::Store(Store::End(ANA))]);
+    assert_eq!(story.outputs(), [close, first, second], "the store's row stays, with the reason");
     assert!(story.session.is_over());
+}
+
+/// A room that is left, and one that is joined, have the session as much as one that it is in.
+#[test]
+fn whoever_is_kicked_on_its_way_to_another_room_is_out_too() {
+    let mut story = Story::in_lobby();
+    story.ask_move(GAME, number(9));
+    story.outputs();
+    story.on(Input::Stored { room: GAME, done: true });
+    story.admitted(GAME, number(9));
+    story.outputs();
+    story.command(EdgeCommand::Kick { session: ANA, connection: HERE, room: LOBBY, reason: "cheating".into() });
+    story.expect_close(CloseCode::Kicked);
+}
+
+#[test]
+fn whoever_was_kicked_by_a_room_that_it_has_left_is_told_by_the_others() {
+    let mut story = Story::resumed(&[LOBBY, GAME]);
+    story.outputs();
+    story.leave_as(LOBBY, LeaveReason::Kicked);
+    assert!(!story.session.is_over(), "the room that did it has yet to give the reason");
+    story.leave_as(GAME, LeaveReason::Kicked);
+    story.expect_close(CloseCode::Kicked);
 }
 
 #[test]

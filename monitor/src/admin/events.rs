@@ -263,6 +263,7 @@ fn leave_reason(reason: LeaveReason) -> &'static str {
         LeaveReason::TimedOut => "timed-out",
         LeaveReason::Kicked => "kicked",
         LeaveReason::Replaced => "replaced",
+        LeaveReason::Ended => "ended",
     }
 }
 

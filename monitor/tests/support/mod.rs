@@ -209,7 +209,6 @@ pub fn state_with_ana(name: &str) -> State {
         view: None,
         hold: None,
         moving: None,
-        kicked: None,
     };
     state.members.insert(ANA, ana);
     state.saved = Some(Saved { version: 2, state: Json::trusted(r#"{"board":[null,0,1]}"#) });

@@ -12,8 +12,8 @@ use crate::{
     Resumed, SessionRow,
     row::{id, millis},
     sessions::{
-        Confirm, Disconnected, EXPIRE_AT_ONCE, EdgeOf, End, Expire, Join, Leave, OfEdge, Open, Resume, ResumedColumns,
-        by_session, resumed,
+        Confirm, Disconnected, EXPIRE_AT_ONCE, EdgeOf, End, Expire, Join, Kick, Kicked, Leave, OfEdge, Open, Resume,
+        ResumedColumns, by_session, resumed, rooms_of,
     },
 };
 
@@ -54,7 +54,7 @@ impl Call for Resume {
                         overtaken_hash = CASE WHEN resume_hash = $2 THEN overtaken_hash
                                               WHEN previous_hash = $1 THEN resume_hash END,
                         previous_hash = $1, resume_hash = $2, edge = $3, disconnected_at = NULL, updated_at = now()
-                    WHERE $1 IN (resume_hash, previous_hash, overtaken_hash) AND NOT expired
+                    WHERE $1 IN (resume_hash, previous_hash, overtaken_hash) AND NOT expired AND kicked IS NULL
                     RETURNING id, player, name, replaced_edge";
         let take = sqlx::query_as::<_, ResumedColumns>(take)
             .bind(self.resume_hash.as_slice())
@@ -87,7 +87,8 @@ impl Call for Join {
 
     async fn call(&self, db: &mut PgConnection) -> Result<bool, Failed> {
         let join = "WITH here AS MATERIALIZED (
-                        SELECT id FROM sessions WHERE id = $1 AND edge = $3 AND NOT expired FOR NO KEY UPDATE),
+                        SELECT id FROM sessions WHERE id = $1 AND edge = $3 AND NOT expired AND kicked IS NULL
+                        FOR NO KEY UPDATE),
                     joined AS (
                         INSERT INTO memberships (session, room, position)
                         SELECT id, $2, 1 + coalesce((SELECT max(position) FROM memberships WHERE session = $1), 0)
@@ -131,6 +132,34 @@ impl Call for End {
     async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
         sqlx::query("DELETE FROM sessions WHERE id = $1").bind(id(self.session.0)).execute(db).await?;
         Ok(())
+    }
+}
+
+impl Call for Kick {
+    type Output = Vec<RoomId>;
+    const DOING: &'static str = "end a session that was kicked";
+
+    async fn call(&self, db: &mut PgConnection) -> Result<Vec<RoomId>, Failed> {
+        // Its time to expire begins now, whether or not its connection is still there.
+        let kick =
+            "UPDATE sessions SET kicked = $2, disconnected_at = coalesce(disconnected_at, now()), updated_at = now()
+                    WHERE id = $1 AND kicked IS NULL";
+        sqlx::query(kick).bind(id(self.session.0)).bind(self.reason.as_ref()).execute(&mut *db).await?;
+        // A statement of its own: it sees what was joined while the one above waited for the row. Nothing is joined after.
+        let rooms = "SELECT room FROM memberships WHERE session = $1 ORDER BY position, room";
+        let rooms = sqlx::query_scalar(rooms).bind(id(self.session.0)).fetch_all(db).await?;
+        Ok(rooms_of(rooms)?)
+    }
+}
+
+impl Call for Kicked {
+    type Output = Option<String>;
+    const DOING: &'static str = "ask for a session that was kicked";
+
+    async fn call(&self, db: &mut PgConnection) -> Result<Option<String>, Failed> {
+        let kicked = "SELECT kicked FROM sessions
+                      WHERE $1 IN (resume_hash, previous_hash, overtaken_hash) AND kicked IS NOT NULL";
+        Ok(sqlx::query_scalar(kicked).bind(self.resume_hash.as_slice()).fetch_optional(db).await?)
     }
 }
 

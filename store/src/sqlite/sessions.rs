@@ -8,8 +8,8 @@ use crate::{
     Resumed, SessionRow, StoreError,
     row::{id, millis},
     sessions::{
-        Confirm, Disconnected, EXPIRE_AT_ONCE, EdgeOf, End, Expire, Join, Leave, OfEdge, Open, Resume, ResumedColumns,
-        by_session, resumed,
+        Confirm, Disconnected, EXPIRE_AT_ONCE, EdgeOf, End, Expire, Join, Kick, Kicked, Leave, OfEdge, Open, Resume,
+        ResumedColumns, by_session, resumed, rooms_of,
     },
 };
 
@@ -50,7 +50,7 @@ impl Write for Resume {
                                        WHEN previous_hash = ?1 THEN resume_hash END,
                  previous_hash = ?1, resume_hash = ?2, edge = ?3, disconnected_at = NULL, updated_at = ",
             now!(),
-            " WHERE ?1 IN (resume_hash, previous_hash, overtaken_hash) AND expired = 0
+            " WHERE ?1 IN (resume_hash, previous_hash, overtaken_hash) AND expired = 0 AND kicked IS NULL
               RETURNING id, player, name, replaced_edge"
         );
         let take = sqlx::query_as::<_, ResumedColumns>(take)
@@ -80,7 +80,7 @@ impl Write for Join {
 
     async fn apply(&self, db: &mut SqliteConnection) -> Result<bool, StoreError> {
         let at = StoreError::at("join a room");
-        let here = "SELECT 1 FROM sessions WHERE id = ?1 AND edge = ?2 AND expired = 0";
+        let here = "SELECT 1 FROM sessions WHERE id = ?1 AND edge = ?2 AND expired = 0 AND kicked IS NULL";
         let here = sqlx::query_scalar::<_, i64>(here).bind(id(self.session.0)).bind(self.edge.0.as_ref());
         if here.fetch_optional(&mut *db).await.map_err(&at)?.is_none() {
             return Ok(false);
@@ -126,6 +126,38 @@ impl Write for End {
     async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
         let ended = sqlx::query("DELETE FROM sessions WHERE id = ?1").bind(id(self.session.0)).execute(db).await;
         ended.map(drop).map_err(StoreError::at("end a session"))
+    }
+}
+
+impl Write for Kick {
+    type Output = Vec<RoomId>;
+
+    async fn apply(&self, db: &mut SqliteConnection) -> Result<Vec<RoomId>, StoreError> {
+        let at = StoreError::at("end a session that was kicked");
+        // Its time to expire begins now, whether or not its connection is still there.
+        let kick = concat!(
+            "UPDATE sessions SET kicked = ?2, disconnected_at = coalesce(disconnected_at, ",
+            now!(),
+            "), updated_at = ",
+            now!(),
+            " WHERE id = ?1 AND kicked IS NULL"
+        );
+        let kick = sqlx::query(kick).bind(id(self.session.0)).bind(self.reason.as_ref());
+        kick.execute(&mut *db).await.map_err(&at)?;
+        let rooms = "SELECT room FROM memberships WHERE session = ?1 ORDER BY position";
+        let rooms = sqlx::query_scalar(rooms).bind(id(self.session.0)).fetch_all(db).await.map_err(&at)?;
+        rooms_of(rooms)
+    }
+}
+
+impl Read for Kicked {
+    type Output = Option<String>;
+
+    async fn read(&self, db: &SqlitePool) -> Result<Option<String>, StoreError> {
+        let kicked = "SELECT kicked FROM sessions
+                      WHERE ?1 IN (resume_hash, previous_hash, overtaken_hash) AND kicked IS NOT NULL";
+        let kicked = sqlx::query_scalar(kicked).bind(self.resume_hash.as_slice()).fetch_optional(db).await;
+        kicked.map_err(StoreError::at("ask for a session that was kicked"))
     }
 }
 

@@ -32,6 +32,7 @@ macro_rules! tell_all_stories {
             an_older_edge_changes_nothing_any_more
             a_join_and_a_resume_elsewhere_never_miss_each_other
             an_edge_that_a_session_has_left_takes_no_room_from_it
+            a_session_that_is_kicked_cannot_be_resumed_and_says_why_until_it_expires
             memberships_are_a_set_in_the_order_of_joining
             a_dead_edges_sessions_come_in_pages
             sessions_expire_and_come_again_until_they_are_ended

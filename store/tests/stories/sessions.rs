@@ -176,6 +176,36 @@ pub async fn memberships_are_a_set_in_the_order_of_joining(store: Store) {
     assert!(!store.join_membership(ANA, RoomId(3), &edge(1)).await.expect("asked"), "she is gone");
 }
 
+/// She has no connection, or has come by another edge a moment ago: a kick ends the session, not a connection.
+pub async fn a_session_that_is_kicked_cannot_be_resumed_and_says_why_until_it_expires(store: Store) {
+    open_ana(&store).await;
+    resume(&store, 1, 2, 2).await.expect("her token is good");
+    assert!(store.join_membership(ANA, RoomId(2), &edge(2)).await.expect("joined"));
+    assert_eq!(store.kicked_session(token(2)).await.expect("asked"), None);
+    assert_eq!(store.kick_session(ANA, "cheating").await.expect("kicked"), [LOBBY, RoomId(2)]);
+    assert_eq!(
+        store.kick_session(ANA, "again").await.expect("kicked"),
+        [LOBBY, RoomId(2)],
+        "the rooms may not know yet"
+    );
+    for good in [1, 2] {
+        assert!(resume(&store, good, 3, 1).await.is_none(), "token {good}");
+        assert_eq!(store.kicked_session(token(good)).await.expect("asked").as_deref(), Some("cheating"));
+    }
+    assert_eq!(store.kicked_session(token(9)).await.expect("asked"), None);
+    assert!(!store.join_membership(ANA, RoomId(3), &edge(2)).await.expect("asked"), "no room takes her");
+    assert_eq!(store.expire_sessions(AN_HOUR).await.expect("asked"), []);
+    let expired = [(ANA, vec![LOBBY, RoomId(2)])];
+    assert_eq!(
+        store.expire_sessions(AT_ONCE).await.expect("asked"),
+        expired,
+        "though nobody has said that she is gone"
+    );
+    store.end_session(ANA).await.expect("ended");
+    assert_eq!(store.kicked_session(token(2)).await.expect("asked"), None);
+    assert_eq!(store.kick_session(ANA, "late").await.expect("asked"), []);
+}
+
 pub async fn a_dead_edges_sessions_come_in_pages(store: Store) {
     for n in 1..=5_u8 {
         let id = SessionId(u128::from(n));

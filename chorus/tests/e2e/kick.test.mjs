@@ -1,0 +1,77 @@
+// A kick ends a session, whether or not that has a connection, and whatever dies meanwhile.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { PATIENCE_MS } from "./people.mjs";
+import { Server } from "../server.mjs";
+import { Raw } from "./raw.mjs";
+
+let server;
+before(async () => {
+  server = await Server.start({ args: ["--fixtures", "--lobby", "bouncer"] });
+});
+after(() => server?.stop());
+
+let id = 0;
+async function ask(client, type, data) {
+  client.send({ t: "msg", id: ++id, type, data });
+  return (await client.answer(id)).data;
+}
+
+/** Asks until the answer fits. */
+async function until(client, type, fits) {
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const data = await ask(client, type);
+    if (fits(data)) return data;
+    assert.ok(Date.now() < deadline, `in vain: ${type} is ${JSON.stringify(data)}`);
+  }
+}
+
+async function come(name) {
+  const client = await Raw.connect(server.url);
+  return { client, ...(await client.arrive(name)) };
+}
+
+const isOut = (name) => (gone) => gone.some(([who, reason]) => who === name && reason === "kicked");
+
+test("whoever is connected is closed with the reason, and does not come back by its token", { timeout: 60_000 }, async () => {
+  const [host, ana] = [await come("Host"), await come("Ana")];
+  await ask(host.client, "kick", { name: "Ana", why: "cheating" });
+  assert.deepEqual(await ana.client.closed(), { code: 4503, reason: "cheating" });
+  await until(host.client, "gone", isOut("Ana"));
+  const again = await Raw.connect(server.url);
+  again.send({ t: "hello", resume: ana.resume, name: "Ana" });
+  assert.deepEqual(await again.closed(), { code: 4503, reason: "cheating" });
+  host.client.terminate();
+});
+
+test("whoever is away is out too, and hears why", { timeout: 60_000 }, async () => {
+  const [host, bo] = [await come("Host"), await come("Bo")];
+  bo.client.terminate();
+  await until(host.client, "who", (who) => who.some(([name, connected]) => name === "Bo" && !connected));
+  await ask(host.client, "kick", { name: "Bo", why: "asleep" });
+  await until(host.client, "gone", isOut("Bo"));
+  const again = await Raw.connect(server.url);
+  again.send({ t: "hello", resume: bo.resume, last: { [bo.room]: 1 } });
+  assert.deepEqual(await again.closed(), { code: 4503, reason: "asleep" });
+  host.client.terminate();
+});
+
+test("a server that is killed at once has not forgotten it", { timeout: 120_000 }, async () => {
+  const [host, cleo] = [await come("Host"), await come("Cleo")];
+  cleo.client.terminate();
+  await until(host.client, "who", (who) => who.some(([name, connected]) => name === "Cleo" && !connected));
+  await ask(host.client, "kick", { name: "Cleo", why: "late" });
+  await server.kill9();
+  await server.start();
+  const back = await Raw.connect(server.url);
+  await back.hello({ resume: host.resume });
+  await back.frame("room");
+  await until(back, "gone", isOut("Cleo"));
+  const again = await Raw.connect(server.url);
+  again.send({ t: "hello", resume: cleo.resume });
+  assert.deepEqual(await again.closed(), { code: 4503, reason: "late" });
+  back.terminate();
+});
