@@ -26,6 +26,8 @@ pub struct Player {
     answered: BTreeSet<u64>,
     /// Ids that were answered on an earlier connection and were used again on this one, as by a client that counts anew.
     used_again: BTreeMap<u64, Time>,
+    /// Those of an earlier connection that had no answer on it. A room that had not seen the id may yet answer, once.
+    late: BTreeSet<u64>,
     /// The ids that had an answer when this connection began.
     settled: BTreeSet<u64>,
     connected_at: Time,
@@ -90,7 +92,7 @@ impl Player {
 
     /// Each message has exactly one answer, and so has an id that is used again.
     fn answer(&mut self, id: u64, text: &str) -> Result<(), String> {
-        if self.used_again.remove(&id).is_some() {
+        if self.used_again.remove(&id).is_some() || self.late.remove(&id) {
             // By a reply too: the room may be another one, and the first that gets this id.
             return Ok(());
         }
@@ -110,7 +112,7 @@ impl Player {
             pending.since = now;
         }
         self.settled = self.answered.clone();
-        self.used_again.clear();
+        self.late.extend(std::mem::take(&mut self.used_again).into_keys());
         Ok(self.pending.values().map(|pending| pending.text.clone()).collect())
     }
 

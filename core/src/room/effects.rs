@@ -45,6 +45,11 @@ impl Room {
         }
         match (std::mem::replace(&mut turn.cause, Cause::Other), ends) {
             (Cause::Dispose { outcome, failed }, _) => self.conclude(turn, outcome, failed),
+            (Cause::MakeRoom(joining), None) => self.join_at_last(turn, *joining),
+            (Cause::MakeRoom(joining), Some(outcome)) => {
+                turn.refuse(self.id, *joining, "the room has ended");
+                self.end(turn, outcome, None);
+            }
             (_, Some(outcome)) => self.end(turn, outcome, None),
             _ => self.finish(turn),
         }

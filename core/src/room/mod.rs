@@ -161,6 +161,8 @@ enum Cause {
         outcome: Json,
         failed: Option<Box<str>>,
     },
+    /// A member has left so that another may come.
+    MakeRoom(Box<records::Joining>),
     Other,
 }
 
@@ -583,9 +585,13 @@ impl Room {
 
     /// Whoever is asking to be let in by this turn, which comes to nothing, is not.
     fn turn_away(&mut self, turn: &Turn) {
-        if let Cause::Join { session, edge, question, from, .. } = &turn.cause {
-            self.refuse_unheard(turn.offset, edge.clone(), (*session, *question), *from);
-        }
+        let asker = match &turn.cause {
+            Cause::Join { session, edge, question, from, .. } => (edge, *session, *question, *from),
+            Cause::MakeRoom(joining) => joining.asker(),
+            _ => return,
+        };
+        let (edge, session, question, from) = asker;
+        self.refuse_unheard(turn.offset, edge.clone(), (session, question), from);
     }
 
     fn refuse_unheard(

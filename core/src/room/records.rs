@@ -84,12 +84,19 @@ impl Room {
     }
 
     fn join(&mut self, mut turn: Turn, joining: Joining) {
-        let Joining { session, player, edge, question, client_seq, options, from } = joining;
         let state = self.state.as_ref().expect("begin has looked");
-        if state.members.contains_key(&session) {
+        if state.members.contains_key(&joining.session) {
+            let Joining { session, edge, question, from, .. } = joining;
             turn.edge(&edge, EdgeCommand::Admitted { session, question, room: self.id, from });
             return self.reconnect(turn, session, (edge, question), None);
         }
+        if state.members.len() >= super::Spec::MAX_MEMBERS
+            && !state.locked
+            && let Some((_, _, away)) = state.holds.first().copied()
+        {
+            return self.make_room(turn, away, joining);
+        }
+        let Joining { session, player, edge, question, client_seq, options, from } = joining;
         let room_for_players = state.has_room_for_a_player();
         let refused = match () {
             () if state.locked => Some("the room is locked"),
@@ -104,6 +111,21 @@ impl Room {
         let member = MemberInfo { session, player: player.clone(), connected: true, spectator: !room_for_players };
         turn.cause = Cause::Join { session, player, edge, question, client_seq, from };
         self.call(turn, Event::Join { member, options, from: from.map(|from| from.room) });
+    }
+
+    /// In a full room a seat that is held for somebody goes to whoever comes: the one that has been held longest. The script
+    /// first sees that member leave, then the join.
+    fn make_room(&mut self, mut turn: Turn, away: SessionId, joining: Joining) {
+        let reason = LeaveReason::TimedOut;
+        self.remove_member(&mut turn, away, reason);
+        turn.cause = Cause::MakeRoom(Box::new(joining));
+        self.call(turn, Event::Leave { session: away, reason });
+    }
+
+    /// The seat is free, and its script knows.
+    pub(super) fn join_at_last(&mut self, mut turn: Turn, joining: Joining) {
+        turn.leaver = None;
+        self.join(turn, joining);
     }
 
     fn message(&mut self, mut turn: Turn, session: SessionId, id: u64, kind: Arc<str>, data: Json) {
@@ -134,6 +156,17 @@ impl Room {
         let state = self.state.as_mut().expect("begin has looked");
         let hold_ms = state.spec.as_ref().map_or(0, |spec| spec.hold_ms);
         match state.members.get_mut(&session) {
+            // Whoever has said nothing has nothing there to come back to, and the lobby's seats are for those who play.
+            Some(member)
+                if self.id == RoomId::LOBBY
+                    && member.connected
+                    && member.edge == edge
+                    && member.last_client_seq == 0
+                    && member.moving.is_none()
+                    && member.kicked.is_none() =>
+            {
+                self.leave(turn, session, LeaveReason::TimedOut);
+            }
             Some(member) if member.connected && member.edge == edge => {
                 member.connected = false;
                 // Who is being kicked leaves by that.
@@ -413,6 +446,12 @@ impl Room {
                 let reason = "the room's script failed".into();
                 turn.edge(&edge, EdgeCommand::Refused { session, question, room: self.id, from, reason });
             }
+            // Likewise; and the machine has taken the member out, of which the instance does not know.
+            Cause::MakeRoom(joining) => {
+                turn.refuse(self.id, *joining, "the room's script failed");
+                self.stale = true;
+                self.wants_snapshot = true;
+            }
             Cause::Message { session, id } => {
                 let text = "the room's script failed on this message; it had no effect";
                 let frame = RoomFrame::error(self.id, Some(id), ErrorCode::Fault, text);
@@ -474,7 +513,8 @@ impl Room {
     }
 }
 
-struct Joining {
+#[derive(Debug)]
+pub(super) struct Joining {
     session: SessionId,
     player: Player,
     edge: MachineId,
@@ -482,6 +522,13 @@ struct Joining {
     client_seq: u64,
     options: Json,
     from: Option<Source>,
+}
+
+impl Joining {
+    /// Who is to be told what comes of it.
+    pub(super) fn asker(&self) -> (&MachineId, SessionId, Question, Option<Source>) {
+        (&self.edge, self.session, self.question, self.from)
+    }
 }
 
 impl Turn {
@@ -512,6 +559,12 @@ impl Turn {
 
     pub(super) fn edge(&mut self, edge: &MachineId, command: EdgeCommand) {
         self.out.push(Output::Edge(edge.clone(), command));
+    }
+
+    /// Somebody is not let in.
+    pub(super) fn refuse(&mut self, room: RoomId, joining: Joining, reason: &str) {
+        let Joining { session, edge, question, from, .. } = joining;
+        self.edge(&edge, EdgeCommand::Refused { session, question, room, from, reason: reason.into() });
     }
 
     pub(super) fn notice(&mut self, notice: Notice) {

@@ -723,6 +723,77 @@ fn a_view_too_long_to_be_compared_is_sent_whole() {
     assert!(out.frame_text(0).ends_with(&whole));
 }
 
+#[test]
+fn in_the_lobby_whoever_has_said_nothing_holds_no_seat() {
+    let mut story = Story::of_the_lobby(greeter()).with_members(&[ANA, BEA]);
+    story.record(message(BEA, 1));
+    let out = story.record(drop_of(ANA, EDGE));
+    assert_eq!(story.events.last().map(String::as_str), Some("leave ana TimedOut"));
+    assert_eq!(out.to_edge(), ["ana 4 left", "leave ana"]);
+    assert!(!story.room.state().unwrap().members.contains_key(&ANA));
+    story.record(drop_of(BEA, EDGE));
+    assert_eq!(story.events.last().map(String::as_str), Some("drop bea"), "who plays is waited for");
+
+    let mut elsewhere = Story::of(greeter()).with_members(&[ANA]);
+    elsewhere.record(drop_of(ANA, EDGE));
+    assert_eq!(elsewhere.events.last().map(String::as_str), Some("drop ana"), "spectators are silent by nature");
+}
+
+#[test]
+fn a_drop_of_an_earlier_connection_takes_nobody_out_of_the_lobby() {
+    let mut story = Story::of_the_lobby(greeter()).with_members(&[ANA]);
+    story.record(reconnect(ANA, "edge-2", None));
+    story.record(drop_of(ANA, EDGE));
+    assert!(story.room.state().unwrap().members[&ANA].connected);
+}
+
+#[test]
+fn in_a_full_room_the_seat_that_was_held_longest_goes_to_whoever_comes() {
+    let admits = |event: &Event| match event {
+        Event::Join { .. } => Ok(vec![Effect::Admit { spectator: false }]),
+        _ => Ok(vec![]),
+    };
+    let mut story = Story::of(admits).with_members(&[ANA, BEA]);
+    let crowd = (0x100..).map(SessionId).take(Spec::MAX_MEMBERS - 2);
+    crowd.for_each(|session| drop(story.record(join(session, 0))));
+    let out = story.record(join(CAI, 0));
+    assert_eq!(out.to_edge(), ["refused bea: the room is full"], "nobody is away");
+    story.record(drop_of(ANA, EDGE));
+    story.now = story.now.plus(1);
+    story.record(drop_of(BEA, EDGE));
+    let out = story.record(join(CAI, 0));
+    assert_eq!(story.events[story.events.len() - 2..], ["leave ana TimedOut", "join bea"]);
+    assert_eq!(out.to_edge()[..2], ["leave ana", "admitted bea"]);
+    let state = story.room.state().unwrap();
+    assert_eq!(state.members.len(), Spec::MAX_MEMBERS);
+    assert!(state.members.contains_key(&CAI) && state.members.contains_key(&BEA) && !state.members.contains_key(&ANA));
+}
+
+/// Whether the script says no to whoever comes, or fails when the one before leaves: there is one answer.
+#[test]
+fn a_seat_that_was_made_free_is_refused_by_the_script_or_by_its_failure() {
+    for fails in [false, true] {
+        let mut full = false;
+        let script = move |event: &Event| match event {
+            Event::Join { member, .. } if member.session == CAI => {
+                Ok(vec![Effect::Refuse { reason: "not you".into() }])
+            }
+            Event::Join { .. } => Ok(vec![Effect::Admit { spectator: false }]),
+            Event::Leave { .. } if fails && !std::mem::replace(&mut full, true) => Err(Fault::Threw("oh".into())),
+            _ => Ok(vec![]),
+        };
+        let mut story = Story::of(script).with_members(&[ANA]);
+        let crowd = (0x100..).map(SessionId).take(Spec::MAX_MEMBERS - 1);
+        crowd.for_each(|session| drop(story.record(join(session, 0))));
+        story.record(drop_of(ANA, EDGE));
+        let out = story.record(join(CAI, 0));
+        let answers = out.to_edge().into_iter().filter(|text| text.starts_with("refused")).collect::<Vec<_>>();
+        let reason = if fails { "the room's script failed" } else { "not you" };
+        assert_eq!(answers, [format!("refused bea: {reason}")]);
+        assert!(!story.room.state().unwrap().members.contains_key(&ANA));
+    }
+}
+
 // How the stories are told.
 
 const ROOM: RoomId = RoomId(10);
