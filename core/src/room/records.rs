@@ -117,7 +117,7 @@ impl Room {
     /// first sees that member leave, then the join.
     fn make_room(&mut self, mut turn: Turn, away: SessionId, joining: Joining) {
         let reason = LeaveReason::TimedOut;
-        self.remove_member(&mut turn, away, reason);
+        self.remove_member(&mut turn, away, reason, None);
         turn.cause = Cause::MakeRoom(Box::new(joining));
         self.call(turn, Event::Leave { session: away, reason });
     }
@@ -163,7 +163,7 @@ impl Room {
                     && member.edge == edge
                     && member.last_client_seq == 0
                     && member.moving.is_none()
-                    && member.kicked.is_none() =>
+                    && !state.kicks.contains_key(&session) =>
             {
                 self.leave(turn, session, LeaveReason::TimedOut);
             }
