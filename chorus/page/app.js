@@ -12,11 +12,14 @@ import { lobbyScreen } from "./lobby.js";
 const client = new Chorus("/ws", { retry: { maxMs: 5000 } });
 const screens = { lobby: lobbyScreen(client, rename), "tic-tac-toe": gameScreen() };
 let retryAt = 0;
+/** Closed because this player goes on in another tab. */
+let elsewhere = false;
 
 client.on("connecting", showConnection);
-client.on("connected", showConnection);
+client.on("connected", () => (showConnection(), client.room && showRoom(client.room)));
 client.on("disconnected", (lost) => (lost.willRetry ? waitUntil(lost.inMs) : showClosed(lost)));
 client.on("reset", () => toast("The server no longer knew this player, so this is a new one."));
+client.on("duplicate", () => toast("This player is open in another tab, so this is a new one."));
 client.on("error", (error) => toast(error.message));
 client.on("room", enter);
 client.on("left", () => client.room && showRoom(client.room));
@@ -107,11 +110,14 @@ function showClosed({ code, reason }) {
   const [title, text] = REASONS[code] ?? ["Disconnected", `The server closed the connection (${code}).`];
   say($("closed-title"), title);
   say($("closed-reason"), reason ? `${text} It said: ${reason}.` : text);
+  elsewhere = code === 4504;
+  say($("closed-again"), elsewhere ? "Play here" : "Start again");
   showConnection();
   show("closed");
 }
 
 $("closed-again").addEventListener("click", () => {
+  if (elsewhere) return client.playHere();
   client.forget();
   begin();
 });

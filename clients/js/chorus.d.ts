@@ -73,6 +73,8 @@ export interface ChorusEvents {
   disconnected: [details: Disconnected];
   /** The server no longer knew the session: rooms and messages of before are gone. */
   reset: [];
+  /** Another tab has the session that this tab was copied with: a new player follows. */
+  duplicate: [];
   /** The session has come into a room, and `client.room` is it. */
   room: [room: Room];
   left: [room: Room, reason: string];
@@ -127,6 +129,8 @@ export declare class Chorus {
   readonly resends: number;
   on<Name extends keyof ChorusEvents>(name: Name, listener: Listener<ChorusEvents[Name]>): () => void;
   connect(): void;
+  /** After 4504: takes the session back from the tab that has it. */
+  playHere(): Promise<void>;
   /** Does not wait for the next attempt; a connection that is there is asked whether it lives. */
   retryNow(): void;
   close(): void;

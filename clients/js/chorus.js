@@ -21,7 +21,8 @@
  *     offline   too many messages are waiting for a connection; this one was not taken
  *     busy      too many messages are waiting for an answer; this one was not taken
  *     closed    the client was closed, or the server told it to stay away
- *     invalid   the message cannot be sent: its type, its data or its size is not allowed. Nothing was sent or kept
+ *     invalid   the message cannot be sent: its type, its data or its size is beyond a bound of the server. Nothing was
+ *               sent or kept
  */
 
 const PROTOCOL = "v1.json.chorus";
@@ -29,9 +30,11 @@ const PROTOCOL = "v1.json.chorus";
 /** Close codes of ours to a server. It sees a dropped session that comes back. */
 const CLOSED_GAP = 3001;
 const CLOSED_SILENT = 3002;
-/** Of the server: too many messages, and a session that a room has ended. */
+/** Of the server: too many messages, too many connections, a session that a room has ended, one that is elsewhere now. */
 const CLOSED_TOO_FAST = 4029;
+const CLOSED_TOO_MANY = 4030;
 const CLOSED_KICKED = 4503;
+const CLOSED_REPLACED = 4504;
 /** Of the server: not this protocol. */
 const CLOSED_BAD_FRAME = 4506;
 /** Told to the program only: there was no server yet. */
@@ -40,7 +43,14 @@ const CLOSED_UNUSABLE = 3003;
 /** What the server takes (docs/protocol.md, "Limits"). `send` rejects what is beyond, so that no frame is refused for it. */
 const MAX_FRAME_BYTES = 64 * 1024;
 const MAX_TYPE_BYTES = 64;
+/** Of the JSON of a whole frame. */
 const MAX_DEPTH = 64;
+const MAX_VALUES = 4_096;
+const MAX_MEMBERS = 1_024;
+const MAX_NAMES = 256;
+const MAX_NAME_BYTES = 128;
+const MAX_NUMBER = 64;
+const MAX_EXTREME = 32;
 
 /** Without a word of the server's: its own default. */
 const PING_MS = 8_000;
@@ -194,8 +204,115 @@ export class Room extends Emitter {
   }
 }
 
+/** How long another tab may take to say that a session is its. */
+const TAB_MS = 250;
+
+/**
+ * Which tab has a session. A duplicated tab comes with a copy of `sessionStorage`, so a session that was kept is claimed
+ * before it is taken up: by a lock, which a browser gives to one tab and takes from one that is gone. A page that was not
+ * loaded over TLS or from loopback has no locks: there, tabs ask each other.
+ */
+class Tabs {
+  #name;
+  #locks;
+  #channel = null;
+  #Channel;
+  #held = null;
+  #unlock = null;
+  #answers = new Map();
+  #handOver;
+
+  constructor(name, { BroadcastChannel, locks }, handOver) {
+    this.#name = name;
+    this.#Channel = BroadcastChannel;
+    this.#locks = locks;
+    this.#handOver = handOver;
+  }
+
+  holds(session) {
+    return this.#held === session;
+  }
+
+  /** Resolves with whether no other tab has this session. Then this one has it. */
+  async claim(session) {
+    if (this.#held === session) return true;
+    const free = this.#locks ? await this.#lock(session) : (await this.#ask("who", session)) === null;
+    if (free) this.#keep(session);
+    return free;
+  }
+
+  /** The session is a new one, or nobody else's. */
+  hold(session) {
+    if (this.#held === session) return;
+    this.release();
+    this.#keep(session);
+    if (this.#locks) this.#lock(session);
+  }
+
+  release() {
+    this.#held = null;
+    this.#unlock?.();
+    this.#unlock = null;
+    this.#channel?.close();
+    this.#channel = null;
+  }
+
+  /** Resolves with what the tab that has the session knows of it; null when there is none. That tab stops. */
+  take(session) {
+    return this.#ask("take", session);
+  }
+
+  #keep(session) {
+    this.#held = session;
+    this.#listen();
+  }
+
+  /** A page that is loaded again asks before the browser has taken the lock from the one before. */
+  #lock(session) {
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), TAB_MS);
+    return new Promise((resolve) => {
+      const held = () => new Promise((unlock) => (clearTimeout(timer), (this.#unlock = unlock), resolve(true)));
+      // Where locks are forbidden nobody has one.
+      const failed = (error) => (clearTimeout(timer), resolve(error?.name !== "AbortError"));
+      this.#locks.request(`${this.#name} ${session}`, { signal: late.signal }, held).catch(failed);
+    });
+  }
+
+  #ask(question, session) {
+    const channel = this.#listen();
+    if (!channel) return Promise.resolve(null);
+    return new Promise((resolve) => {
+      const answer = (kept) => (clearTimeout(timer), this.#answers.delete(session), resolve(kept));
+      const timer = setTimeout(() => answer(null), TAB_MS);
+      this.#answers.set(session, answer);
+      channel.postMessage({ question, session });
+    });
+  }
+
+  #listen() {
+    if (this.#channel || !this.#Channel) return this.#channel;
+    this.#channel = new this.#Channel(this.#name);
+    this.#channel.onmessage = ({ data }) => this.#hear(data);
+    this.#channel.unref?.(); // Node would wait for it.
+    return this.#channel;
+  }
+
+  #hear({ question, answer, session }) {
+    if (answer !== undefined) return this.#answers.get(session)?.(answer);
+    if (session !== this.#held) return;
+    const channel = this.#channel;
+    // Posted before this tab lets go: its channel is closed then.
+    if (question === "who") channel.postMessage({ session, answer: {} });
+    else if (question === "take") this.#handOver((kept) => channel.postMessage({ session, answer: kept }));
+  }
+}
+
 export class Chorus extends Emitter {
   #options;
+  #tabs = null;
+  /** What is being waited for before a socket is opened; another value means that it was given up. */
+  #claim = null;
   #socket = null;
   #timers = { retry: null, connect: null, stable: null, answer: null, ask: null, silence: null, probe: null };
   #attempts = 0;
@@ -231,6 +348,8 @@ export class Chorus extends Emitter {
     this.resumes = 0;
     this.resends = 0;
     this.#load();
+    const { BroadcastChannel, locks } = this.#options;
+    if (this.#storage() && (BroadcastChannel || locks)) this.#tabs = new Tabs(`chorus ${this.url}`, this.#options, (give) => this.#handOver(give));
   }
 
   /** The rooms that the session is in. */
@@ -246,10 +365,56 @@ export class Chorus extends Emitter {
   connect() {
     if (this.state === "connecting" || this.state === "connected") return;
     clearTimeout(this.#timers.retry);
+    this.#begin();
+    if (this.#resume && this.#tabs && this.session && !this.#tabs.holds(this.session)) this.#claimAndOpen();
+    else this.#open();
+  }
+
+  /** Takes the session back from another tab that has it, after this one was closed by 4504. */
+  async playHere() {
+    if (this.state !== "closed" || !this.session) return this.connect();
+    const claim = this.#begin();
+    const kept = await this.#tabs?.take(this.session);
+    if (this.#claim !== claim) return;
+    if (kept) {
+      this.#resume = kept.resume;
+      this.#lastId = Math.max(this.#lastId, kept.id);
+    }
+    this.#tabs?.hold(this.session);
+    this.#open();
+  }
+
+  #begin() {
     this.state = "connecting";
     this.#refusal = null;
     this.#watchPage();
+    return (this.#claim = {});
+  }
+
+  /** A session that was kept may have been copied together with the tab. */
+  async #claimAndOpen() {
+    const claim = this.#begin();
+    const free = await this.#tabs.claim(this.session);
+    if (this.#claim !== claim) return;
+    if (!free) this.#becomeAnother();
     this.#open();
+  }
+
+  #becomeAnother() {
+    this.#resume = null;
+    this.session = null;
+    this.#clearRooms();
+    this.#save();
+    this.emit("duplicate");
+  }
+
+  /** Another tab takes the session: this one stops. The server closes its connection when the other one is there. */
+  #handOver(give) {
+    const socket = this.#socket;
+    give({ resume: this.#resume, id: this.#lastId });
+    this.#detach();
+    this.#refused(CLOSED_REPLACED, "this player goes on in another tab");
+    setTimeout(() => socket?.close(1000, "taken over"), this.#options.probeMs);
   }
 
   /** Does not wait for the next attempt. A connection that is there is asked whether it lives. */
@@ -271,6 +436,8 @@ export class Chorus extends Emitter {
   forget(name = this.name) {
     this.name = checkedName(name);
     this.#resume = null;
+    this.session = null;
+    this.#tabs?.release();
     this.#clearRooms();
     this.#save();
   }
@@ -309,6 +476,7 @@ export class Chorus extends Emitter {
   // ---- the connection ----
 
   #open() {
+    this.#claim = null;
     let socket;
     try {
       socket = new this.#options.WebSocket(this.url, PROTOCOL);
@@ -351,6 +519,7 @@ export class Chorus extends Emitter {
     this.session = frame.session;
     this.player = frame.player ?? frame.session;
     this.name = frame.name ?? this.name;
+    this.#tabs?.hold(this.session);
     this.#save();
     if (resuming && frame.recovered) this.resumes += 1;
     const socket = this.#socket;
@@ -375,7 +544,7 @@ export class Chorus extends Emitter {
     const willRetry = !(code >= 4500 && code <= 4999);
     if (!willRetry) return this.#refused(code, reason || this.#refusal?.message || "");
     // It was too fast, so it comes back slowly.
-    if (code === CLOSED_TOO_FAST) this.#attempts = Math.max(this.#attempts, 3);
+    if (code === CLOSED_TOO_FAST || code === CLOSED_TOO_MANY) this.#attempts = Math.max(this.#attempts, 3);
     const inMs = this.#nextDelay();
     this.state = "waiting";
     this.#timers.retry = setTimeout(() => this.connect(), inMs);
@@ -411,6 +580,7 @@ export class Chorus extends Emitter {
 
   #detach() {
     this.#socket = null;
+    this.#claim = null;
     for (const name of Object.keys(this.#timers)) this.#clear(name);
   }
 
@@ -421,6 +591,7 @@ export class Chorus extends Emitter {
 
   #stop() {
     this.state = "closed";
+    this.#tabs?.release();
     this.#watching?.abort();
     this.#watching = null;
   }
@@ -465,9 +636,21 @@ export class Chorus extends Emitter {
     const on = (target, name, listener) => target?.addEventListener?.(name, listener, { signal });
     on(globalThis, "offline", () => this.#probeIfConnected());
     on(globalThis, "online", () => (this.state === "connecting" ? this.#openAnew() : this.retryNow()));
-    on(globalThis, "pageshow", ({ persisted }) => persisted && this.retryNow());
+    on(globalThis, "pagehide", () => this.#tabs?.release());
+    on(globalThis, "pageshow", ({ persisted }) => persisted && this.#comeBack());
     const { document } = globalThis;
     on(document, "visibilitychange", () => document.visibilityState === "visible" && this.retryNow());
+  }
+
+  /** Out of the browser's cache: meanwhile another tab may have taken the session up. */
+  async #comeBack() {
+    if (this.#tabs && this.session && !(await this.#tabs.claim(this.session))) {
+      const socket = this.#socket;
+      this.#detach();
+      socket?.close(1000, "in another tab");
+      return this.#refused(CLOSED_REPLACED, "this player goes on in another tab");
+    }
+    this.retryNow();
   }
 
   #probeIfConnected() {
@@ -693,6 +876,7 @@ export class Chorus extends Emitter {
     try {
       const kept = JSON.parse(this.#storage()?.getItem(`chorus ${this.url}`) ?? "null");
       if (typeof kept?.resume === "string") this.#resume = kept.resume;
+      if (this.#resume && typeof kept.session === "string") this.session = kept.session;
       if (Number.isSafeInteger(kept?.id) && kept.id > 0) this.#lastId = kept.id;
       if (typeof kept?.name === "string") this.name ??= checkedName(kept.name);
     } catch {
@@ -701,7 +885,7 @@ export class Chorus extends Emitter {
   }
 
   #save() {
-    const kept = { resume: this.#resume, id: this.#lastId, name: this.name };
+    const kept = { resume: this.#resume, session: this.session, id: this.#lastId, name: this.name };
     try {
       this.#storage()?.setItem(`chorus ${this.url}`, JSON.stringify(kept));
     } catch {
@@ -763,10 +947,11 @@ function bodyOf(type, data) {
     throw invalid(`the data of ${JSON.stringify(type)} is no JSON: ${reasonOf(error)}`, error);
   }
   const body = `"type":${JSON.stringify(type)}${text === undefined ? "" : `,"data":${text}`}`;
-  const size = byteLength(messageText(Number.MAX_SAFE_INTEGER, "0".repeat(32), body));
+  const frame = messageText(Number.MAX_SAFE_INTEGER, "0".repeat(32), body);
+  const size = byteLength(frame);
   if (size > MAX_FRAME_BYTES) throw invalid(`a message has at most ${MAX_FRAME_BYTES} bytes, this one has ${size}`);
-  const depth = depthOf(text ?? "");
-  if (depth > MAX_DEPTH) throw invalid(`the data of ${JSON.stringify(type)} is nested ${depth} deep; ${MAX_DEPTH} is the limit`);
+  const excess = excessOf(frame);
+  if (excess) throw invalid(`the data of ${JSON.stringify(type)} cannot be sent: ${excess}`);
   return body;
 }
 
@@ -778,17 +963,37 @@ function invalid(message, cause) {
   return new ChorusError("invalid", message, undefined, cause === undefined ? undefined : { cause });
 }
 
-/** How deep arrays and objects are nested in a JSON text. */
-function depthOf(json) {
-  let [depth, deepest, quoted] = [0, 0, false];
-  for (let i = 0; i < json.length; i++) {
-    const c = json[i];
-    if (quoted && c === "\\") i += 1;
-    else if (c === '"') quoted = !quoted;
-    else if (!quoted && (c === "[" || c === "{")) deepest = Math.max(deepest, ++depth);
-    else if (!quoted && (c === "]" || c === "}")) depth -= 1;
+/** What of a frame's JSON is beyond a bound of the server, in words. It counts as the server does, the frame itself too. */
+function excessOf(json) {
+  const names = new Set();
+  let [depth, values, members, extreme, string] = [0, 1, 0, 0, ""];
+  for (const [token, quoted] of json.matchAll(/"([^"\\]*(?:\\.[^"\\]*)*)"|[[\]{}:,]|-?\d[\d.eE+-]*/g)) {
+    if (quoted !== undefined) {
+      string = quoted;
+      // `JSON.stringify` escapes a half of a pair and nothing else of theirs.
+      if (/\\ud[89a-f]/i.test(quoted.replaceAll("\\\\", ""))) return "a string holds half of a character";
+    } else if (token === "[" || token === "{") {
+      if (++depth > MAX_DEPTH) return `it is nested more than ${MAX_DEPTH} deep, the frame counted`;
+      values += 1;
+    } else if (token === "]" || token === "}") {
+      depth -= 1;
+    } else if (token === ",") {
+      values += 1;
+    } else if (token === ":") {
+      names.add(string);
+      if (++members > MAX_MEMBERS) return `its objects have more than ${MAX_MEMBERS} members together`;
+      if (names.size > MAX_NAMES) return `its members have more than ${MAX_NAMES} different names`;
+      if (byteLength(string) > MAX_NAME_BYTES) return `a name has more than ${MAX_NAME_BYTES} bytes`;
+    } else {
+      const size = Math.abs(Number(token));
+      if (token.length > MAX_NUMBER || size === Infinity) return "a number is no double";
+      if ((size > 1e21 || size < 1e-21) && size !== 0 && ++extreme > MAX_EXTREME) {
+        return `more than ${MAX_EXTREME} numbers are above 1e21 or below 1e-21`;
+      }
+    }
+    if (values > MAX_VALUES) return `it has more than ${MAX_VALUES} values`;
   }
-  return deepest;
+  return null;
 }
 
 /** Bytes of UTF-8, without making them. */
@@ -818,6 +1023,11 @@ function checkedName(name) {
 }
 
 function checked(options) {
+  // Tabs are a browser's.
+  if (globalThis.document) {
+    options.BroadcastChannel ??= globalThis.BroadcastChannel;
+    options.locks ??= globalThis.navigator?.locks;
+  }
   options.WebSocket ??= globalThis.WebSocket;
   if (!options.WebSocket) throw new TypeError("there is no global WebSocket here: pass one as an option");
   const { token, retry } = options;

@@ -119,7 +119,14 @@ describe("what cannot be sent", () => {
     "a toJSON that throws": ["move", { toJSON: () => { throw new Error("mine"); } }],
     "a toJSON that throws no error": ["move", { toJSON: () => { throw Object.create(null); } }],
     "a getter that throws": ["move", { get cell() { throw new Error("mine"); } }],
-    "65 levels": ["move", nested(65)],
+    "64 levels in a frame": ["move", nested(64)],
+    "half of a character": ["move", { text: "Ana \ud83d" }],
+    "half of a character in a name": ["move", { "\udc00": 1 }],
+    "4,097 values": ["move", Array(4_097).fill(1)],
+    "1,025 members": ["move", Array(205).fill({ a: 1, b: 2, c: 3, d: 4, e: 5 })],
+    "257 names": ["move", Object.fromEntries(Array.from({ length: 257 }, (_, n) => [`n${n}`, 1]))],
+    "a name of 129 bytes": ["move", { ["x".repeat(129)]: 1 }],
+    "33 extreme numbers": ["move", Array(33).fill(1e300)],
     "5,000 levels": ["move", nested(5_000)],
     "70 KB": ["move", "x".repeat(70_000)],
     "22,000 characters, which are 66,000 bytes": ["move", "\u20ac".repeat(22_000)],
@@ -156,10 +163,13 @@ describe("what cannot be sent", () => {
     const { server, client } = seated();
     client.send("x".repeat(64));
     client.send("\u20ac".repeat(21));
-    client.send("move", nested(64));
+    client.send("move", nested(63));
     const overhead = JSON.stringify({ t: "msg", id: Number.MAX_SAFE_INTEGER, room: GAME, type: "move", data: "" }).length;
     client.send("move", "x".repeat(65_536 - overhead));
-    assert.equal(server.heard.length, 5);
+    client.send("move", Array(4_085).fill(1));
+    client.send("move", { ["x".repeat(128)]: 1, text: "\\ud83d \u{1f600}" });
+    client.send("move", [...Array(32).fill(-1e300), 0, 1e21, 123456789012345680000]);
+    assert.equal(server.heard.length, 8);
   });
 
   test("is serialized once: later changes are not sent", () => {

@@ -1,0 +1,77 @@
+// The page behind a network that goes silent: no packet says that the connection is gone.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { Server } from "../server.mjs";
+import { SilentProxy } from "../silent.mjs";
+import { launch, onTurn, pair, Person } from "./browser.mjs";
+
+const PING_MS = 1_000;
+/** What is promised within twice the time of a ping gets three times that. */
+const PATIENCE_MS = 3 * 2 * PING_MS;
+let server, proxy, browser;
+
+before(async () => {
+  server = await Server.start({ args: ["--ping", String(PING_MS / 1000)] });
+  proxy = await SilentProxy.before(server.url);
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+  proxy?.close();
+  await server?.stop();
+});
+
+/** Ana plays through the proxy, Ben next to the server. */
+function story(name, tell) {
+  test(name, { timeout: 90_000 }, async () => {
+    const people = [await Person.named(browser, proxy.url, "Ana"), await Person.named(browser, server.url, "Ben")];
+    try {
+      await pair(...people);
+      await tell(...people);
+      for (const { errors } of people) assert.deepEqual(errors, []);
+    } finally {
+      proxy.listen();
+      for (const person of people) await person.close();
+    }
+  });
+}
+
+const soon = (person, id, text) =>
+  person.see(id).filter({ hasText: text }).waitFor({ timeout: PATIENCE_MS });
+const sockets = (person) => person.page.evaluate(() => globalThis.sockets.length);
+
+story("an idle page is back on another connection, and plays on", async (ana, ben) => {
+  const before = await sockets(ana);
+  proxy.silence();
+  await ana.page.waitForFunction(
+    (before) => globalThis.sockets.length > before && globalThis.sockets.at(-1).readyState === 1,
+    before,
+    { timeout: PATIENCE_MS },
+  );
+  await soon(ana, "connection", "Connected");
+  const [first, second] = await onTurn([ana, ben]);
+  await first.play(0);
+  await second.owned(0);
+});
+
+story("the page says so when there is no way back, the opponent is told, and a button ends the pause", async (ana, ben) => {
+  proxy.silenceAll();
+  const seat = await ana.seat();
+  await Promise.all([soon(ana, "connection", /Reconnecting/), soon(ben, `player-${seat}`, "Away")]);
+  proxy.listen();
+  const retry = ana.see("retry");
+  // An attempt that was begun on the dead network may still be on its way.
+  await Promise.race([retry.click(), soon(ana, "connection", "Connected").catch(() => {})]);
+  await ana.reads("connection", "Connected");
+  await soon(ben, `player-${seat}`, "Connected");
+});
+
+story("a page that is seen again asks at once", async (ana) => {
+  const before = await sockets(ana);
+  proxy.silence();
+  await ana.page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+  await ana.page.waitForFunction((before) => globalThis.sockets.length > before, before, { timeout: PATIENCE_MS });
+});

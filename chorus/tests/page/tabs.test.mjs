@@ -1,0 +1,99 @@
+// Two tabs are two players, also when one was duplicated; a reload is none.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+
+import { Server } from "../server.mjs";
+import { launch, Person } from "./browser.mjs";
+
+let server, browser;
+before(async () => {
+  server = await Server.start();
+  browser = await launch();
+});
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+/** As "Duplicate tab" does: a window that a page opens to itself begins with a copy of its `sessionStorage`. */
+async function duplicate(person) {
+  const [page] = await Promise.all([
+    person.page.context().waitForEvent("page"),
+    person.page.evaluate(() => void globalThis.open(location.href)),
+  ]);
+  const errors = [];
+  page.on("pageerror", (error) => errors.push(error.message));
+  return new Person(page, errors);
+}
+
+const session = (person) => person.page.evaluate((url) => JSON.parse(sessionStorage.getItem(url)).session, `chorus ${server.url.replace(/^http/, "ws")}/ws`);
+
+for (const locks of [true, false]) {
+  describe(locks ? "with locks" : "without locks, as on a page that came over plain HTTP", () => {
+    async function come(name) {
+      const person = await Person.open(browser, server.url);
+      if (!locks) {
+        await person.page.context().addInitScript(() => Object.defineProperty(navigator, "locks", { value: undefined }));
+        await person.page.reload();
+      }
+      await person.see("name").fill(name);
+      await person.click("enter");
+      await person.see("lobby").waitFor();
+      return person;
+    }
+
+    test("a duplicated tab is another player, and the first one stays", { timeout: 90_000 }, async () => {
+      const ana = await come("Ana");
+      const mine = await session(ana);
+      const copy = await duplicate(ana);
+      await copy.reads("connection", "Connected");
+      await copy.see("lobby").waitFor();
+      assert.notEqual(await session(copy), mine);
+      assert.equal(await session(ana), mine);
+      await ana.reads("connection", "Connected");
+      assert.equal(await ana.see("closed").isVisible(), false);
+      assert.deepEqual([...ana.errors, ...copy.errors], []);
+      await ana.close();
+    });
+
+    test("a tab that is loaded again keeps its session, also beside its copy", { timeout: 90_000 }, async () => {
+      const ana = await come("Ana");
+      const mine = await session(ana);
+      for (let n = 0; n < 3; n++) {
+        await ana.page.reload();
+        await ana.see("lobby").waitFor();
+        await ana.reads("connection", "Connected");
+        assert.equal(await session(ana), mine);
+        if (n === 0) await duplicate(ana).then((copy) => copy.see("lobby").waitFor());
+      }
+      await ana.close();
+    });
+  });
+}
+
+test("`Play here` takes the seat back from the tab that has it", { timeout: 90_000 }, async () => {
+  const ana = await Person.named(browser, server.url, "Ana");
+  const mine = await session(ana);
+  // Tabs that cannot speak to each other in time, as of a browser that was frozen.
+  await ana.page.context().addInitScript(() => {
+    Object.defineProperty(navigator, "locks", { value: undefined });
+    const { postMessage } = BroadcastChannel.prototype;
+    BroadcastChannel.prototype.postMessage = function (message) {
+      if (message.question !== "who") postMessage.call(this, message);
+    };
+  });
+  const copy = await duplicate(ana);
+  await ana.reads("closed", "Playing in another tab");
+  assert.equal(await session(copy), mine);
+  await ana.click("again");
+  await ana.see("lobby").waitFor();
+  await ana.reads("connection", "Connected");
+  assert.equal(await session(ana), mine);
+  await copy.reads("closed", "Playing in another tab");
+  await copy.click("again");
+  await copy.see("lobby").waitFor();
+  assert.equal(await session(copy), mine);
+  await ana.reads("closed", "Playing in another tab");
+  await ana.close();
+});
