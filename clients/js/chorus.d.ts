@@ -10,6 +10,7 @@ export declare function applyPatch<Document = unknown>(document: unknown, operat
 /** What the server refuses with (`ErrorCode` in docs/protocol.md). */
 export type ServerCode =
   | "bad_frame"
+  | "bad_data"
   | "bad_order"
   | "stale_id"
   | "not_in_room"

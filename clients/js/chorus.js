@@ -218,6 +218,8 @@ class Tabs {
   #channel = null;
   #Channel;
   #held = null;
+  /** The session whose lock was asked for last: one that comes late is given back. */
+  #wanted = null;
   #unlock = null;
   #answers = new Map();
   #handOver;
@@ -236,8 +238,9 @@ class Tabs {
   /** Resolves with whether no other tab has this session. Then this one has it. */
   async claim(session) {
     if (this.#held === session) return true;
+    this.#wanted = session;
     const free = this.#locks ? await this.#lock(session) : (await this.#ask("who", session)) === null;
-    if (free) this.#keep(session);
+    if (free && this.#wanted === session) this.#keep(session);
     return free;
   }
 
@@ -251,6 +254,7 @@ class Tabs {
 
   release() {
     this.#held = null;
+    this.#wanted = null;
     this.#unlock?.();
     this.#unlock = null;
     this.#channel?.close();
@@ -269,10 +273,12 @@ class Tabs {
 
   /** A page that is loaded again asks before the browser has taken the lock from the one before. */
   #lock(session) {
+    this.#wanted = session;
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), TAB_MS);
     return new Promise((resolve) => {
-      const held = () => new Promise((unlock) => (clearTimeout(timer), (this.#unlock = unlock), resolve(true)));
+      const keep = (unlock) => (clearTimeout(timer), (this.#unlock = unlock), resolve(true));
+      const held = () => (this.#wanted === session ? new Promise(keep) : resolve(false));
       // Where locks are forbidden nobody has one.
       const failed = (error) => (clearTimeout(timer), resolve(error?.name !== "AbortError"));
       this.#locks.request(`${this.#name} ${session}`, { signal: late.signal }, held).catch(failed);
