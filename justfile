@@ -74,6 +74,10 @@ bench *args: build
     @node guests/build.mjs
     @node scripts/bench.mjs "$@"
 
+# the field's WebSocket conformance suite, against the edge's connections; arguments as of scripts/conformance.mjs
+conformance *args:
+    @node scripts/conformance.mjs "$@"
+
 # formats Rust
 fmt:
     cargo fmt --all

@@ -83,6 +83,8 @@ pub(crate) struct Connection {
     dirty: bool,
     /// How it ended.
     code: u16,
+    #[cfg(feature = "conformance")]
+    echo: crate::echo::Echo,
     _place: Place,
 }
 
@@ -116,7 +118,19 @@ pub(crate) async fn open(
     }
     let (timer, next_tick) = (Box::pin(tokio::time::sleep(FAREWELL)), None);
     let (state, dirty, code) = (State::Open, false, GONE);
-    Some(Connection { socket, line, hub, timer, next_tick, state, dirty, code, _place: place })
+    Some(Connection {
+        socket,
+        line,
+        hub,
+        timer,
+        next_tick,
+        state,
+        dirty,
+        code,
+        #[cfg(feature = "conformance")]
+        echo: crate::echo::Echo::default(),
+        _place: place,
+    })
 }
 
 fn config() -> WebSocketConfig {
@@ -159,6 +173,10 @@ impl Connection {
             self.check_timer(context)?;
             self.read(context)?;
             let blocked = self.write(context)?.is_pending();
+            #[cfg(feature = "conformance")]
+            if !blocked && self.echo.reads_on() {
+                continue;
+            }
             let parked = self.line.park(context, blocked);
             let on_time = self.state != State::Open || parked.next_tick == self.next_tick;
             if parked.closing && self.state == State::Open {
@@ -203,7 +221,13 @@ impl Connection {
                     self.line.greet(&self.hub);
                     return Ok(());
                 }
-                Poll::Ready(Some(Ok(message))) => self.on_message(message),
+                Poll::Ready(Some(Ok(message))) => {
+                    self.on_message(message);
+                    #[cfg(feature = "conformance")]
+                    if self.echo.stops_reading() {
+                        return Ok(());
+                    }
+                }
                 Poll::Ready(Some(Err(error))) => self.on_error(&error)?,
                 Poll::Ready(None) => return Err(Over),
             }
@@ -216,6 +240,10 @@ impl Connection {
         if fragments > 0 {
             self.line.input(&self.hub, Input::Fragments(fragments));
         }
+        #[cfg(feature = "conformance")]
+        let Some(message) = (if self.hub.options.echo { self.echo.take(message) } else { Some(message) }) else {
+            return;
+        };
         let input = match &message {
             Message::Text(text) => Input::Frame(ClientFrame::parse(text)),
             Message::Binary(_) => Input::Malformed("binary frames are reserved"),
@@ -273,7 +301,11 @@ impl Connection {
         let mut socket = Pin::new(&mut self.socket);
         loop {
             ready!(socket.as_mut().poll_ready(context))?;
-            let Some(message) = self.line.pop() else { break };
+            #[cfg(feature = "conformance")]
+            let echo = self.echo.pop();
+            #[cfg(not(feature = "conformance"))]
+            let echo = None;
+            let Some(message) = echo.or_else(|| self.line.pop()) else { break };
             self.dirty = true;
             socket.as_mut().start_send(message)?;
         }

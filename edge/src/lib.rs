@@ -20,6 +20,8 @@ mod connection;
 mod counts;
 mod debts;
 mod dispatch;
+#[cfg(feature = "conformance")]
+pub mod echo;
 mod http;
 mod hub;
 mod identify;
@@ -64,6 +66,9 @@ pub struct Options {
     pub new_sessions: u32,
     /// How long a client may take for the head of an HTTP request.
     pub header_timeout: Duration,
+    /// Every message is sent back, and there are no sessions.
+    #[cfg(feature = "conformance")]
+    pub echo: bool,
 }
 
 impl Options {
@@ -87,6 +92,8 @@ impl Options {
             max_per_address: Options::MAX_PER_ADDRESS,
             new_sessions: Options::NEW_SESSIONS,
             header_timeout: Duration::from_secs(10),
+            #[cfg(feature = "conformance")]
+            echo: false,
         }
     }
 }

@@ -1,7 +1,7 @@
 // `chorus dev` as a process: how it ends, and what of it is left. Not for a cluster.
 
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -109,4 +109,12 @@ story("the page, its files and the client are served", async (server) => {
   const events = await fetch(`${server.url}/dev/events`);
   assert.match(events.headers.get("content-type"), /^text\/event-stream/);
   await events.body.cancel();
+});
+
+test("the echo of the conformance suite is in no binary that serves players", async () => {
+  const source = await readFile(new URL("../../../edge/src/echo.rs", import.meta.url), "utf8");
+  const [, mark] = source.match(/pub const MARK: &str = "(.+)";/);
+  const binary = await readFile(process.env.CHORUS_BIN);
+  assert.ok(binary.includes("v1.json.chorus"), "texts of the edge are found in it");
+  assert.ok(!binary.includes(mark));
 });
