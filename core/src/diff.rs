@@ -60,6 +60,29 @@ pub fn compare(old: &str, new: &str) -> Difference {
     Difference { ops: diff.ops, work: diff.work }
 }
 
+/// Whether both texts are one document: the same numbers, and the same keys in the same order, however they are written.
+pub fn is_same(one: &str, other: &str) -> bool {
+    let (Some(one), Some(other)) = (Index::of(one), Index::of(other)) else { return one == other };
+    one.nodes.len() == other.nodes.len()
+        && (0..one.nodes.len()).all(|node| {
+            let kind = one.kind(node);
+            kind == other.kind(node)
+                && one.nodes[node].next == other.nodes[node].next
+                && (kind != Kind::Scalar || is_same_scalar(one.text(node), other.text(node)))
+        })
+}
+
+fn is_same_scalar(one: &str, other: &str) -> bool {
+    if one == other {
+        return true;
+    }
+    if one.starts_with('"') {
+        return key(one).is_some_and(|text| key(other) == Some(text));
+    }
+    // To the last digit, which `serde_json` does not promise.
+    one.parse::<f64>().is_ok_and(|number| other.parse() == Ok(number))
+}
+
 fn whole(new: &str) -> String {
     format!(r#"[{{"op":"replace","path":"","value":{new}}}]"#)
 }

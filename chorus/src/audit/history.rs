@@ -3,13 +3,14 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    ops::Deref,
     path::Path,
 };
 
 use anyhow::Context as _;
 use chorus_core::ids::{RoomId, SessionId};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 /// All of it.
 #[derive(Debug, Default)]
@@ -31,11 +32,55 @@ pub struct Stay {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// A message, maybe not for the first time.
-    Sent { id: u64, kind: String, data: Value },
+    Sent { id: u64, kind: String, data: Seen },
     /// A frame of the room's.
-    Frame { seq: u64, frame: Value },
+    Frame { seq: u64, frame: Seen },
     /// An answer to a message that bears no number of a room: an edge's own.
-    Edge { id: u64, frame: Value },
+    Edge { id: u64, frame: Seen },
+}
+
+/// JSON as a player has written it down, with its digits and its order, and what it says.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    text: Box<str>,
+    value: Value,
+}
+
+impl Seen {
+    pub fn parse(text: &str) -> Result<Seen, serde_json::Error> {
+        Ok(Seen { value: serde_json::from_str(text)?, text: text.into() })
+    }
+
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// One of its fields; `null` where it is not there.
+    fn field(&self, name: &str) -> Seen {
+        let fields: BTreeMap<Box<str>, &RawValue> = serde_json::from_str(&self.text).unwrap_or_default();
+        let text = fields.get(name).map_or("null", |field| field.get());
+        Seen { text: text.into(), value: self.value.get(name).cloned().unwrap_or_default() }
+    }
+}
+
+impl Deref for Seen {
+    type Target = Value;
+    fn deref(&self) -> &Value {
+        &self.value
+    }
+}
+
+impl PartialEq for Seen {
+    fn eq(&self, other: &Seen) -> bool {
+        self.text == other.text
+    }
+}
+
+impl<'de> Deserialize<'de> for Seen {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Seen, D::Error> {
+        let raw = Box::<RawValue>::deserialize(from)?;
+        Seen::parse(raw.get()).map_err(serde::de::Error::custom)
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,7 +98,7 @@ struct Player {
 struct Frame {
     #[serde(default)]
     out: bool,
-    frame: Value,
+    frame: Seen,
 }
 
 /// Of one player, on the way through its frames.
@@ -84,7 +129,7 @@ impl History {
         Ok(history)
     }
 
-    fn take(&mut self, player: &str, walk: &mut Walk, out: bool, frame: Value) {
+    fn take(&mut self, player: &str, walk: &mut Walk, out: bool, frame: Seen) {
         let kind = frame["t"].as_str().unwrap_or_default();
         if kind == "welcome" {
             return self.welcome(walk, &frame);
@@ -97,7 +142,7 @@ impl History {
                 let Some(room) = named.or(walk.current) else { return };
                 walk.sent.insert(id, room);
                 let kind = frame["type"].as_str().unwrap_or_default().to_owned();
-                (room, Event::Sent { id, kind, data: frame.get("data").cloned().unwrap_or_default() })
+                (room, Event::Sent { id, kind, data: frame.field("data") })
             }
             (false, _, _, Some(seq)) => {
                 let Some(room) = named else { return };

@@ -13,13 +13,14 @@
 use std::collections::BTreeMap;
 
 use chorus_core::{
+    diff,
     frame::FrameTag,
     ids::{Offset, RoomId, SessionId},
 };
 use serde_json::Value;
 
 use super::{
-    history::{Event, OfRoom, Stay},
+    history::{Event, OfRoom, Seen, Stay},
     replay::{Received, Replay, Shown},
     report::{At, Figures, Rule, Violation},
 };
@@ -66,7 +67,7 @@ struct Judge<'a> {
 #[derive(Debug, Default)]
 struct Told<'a> {
     kind: &'a str,
-    data: Option<&'a Value>,
+    data: Option<&'a Seen>,
     sent: u32,
     /// The numbers of the room's answers.
     answers: Vec<u64>,
@@ -98,9 +99,9 @@ impl<'a> Judge<'a> {
     }
 
     /// The record that caused the frame, if the room did send it.
-    fn compare(&mut self, seq: u64, kind: &str, frame: &Value, before: Option<Offset>) -> Option<Offset> {
+    fn compare(&mut self, seq: u64, kind: &str, frame: &Seen, before: Option<Offset>) -> Option<Offset> {
         let known = self.shown.and_then(|shown| shown.frames.get(&seq)).map_or(&[][..], Vec::as_slice);
-        let same = known.iter().find(|known| is_text_of(&known.frame.with_seq(seq), frame));
+        let same = known.iter().find(|known| diff::is_same(&known.frame.with_seq(seq), frame.text()));
         if let Some(same) = same {
             self.figures.frames += 1;
             self.figures.taken_back += u64::from(same.taken_back.is_some());
@@ -117,10 +118,10 @@ impl<'a> Judge<'a> {
         }
         match known.first() {
             Some(other) => {
-                let what = format!("it got {frame}, the room has {}", other.frame.with_seq(seq));
+                let what = format!("it got {}, the room has {}", frame.text(), other.frame.with_seq(seq));
                 self.found(Rule::FrameDiffers, At::Seq(seq), what);
             }
-            None => self.found(Rule::FrameUnknown, At::Seq(seq), format!("it got {frame}")),
+            None => self.found(Rule::FrameUnknown, At::Seq(seq), format!("it got {}", frame.text())),
         }
         None
     }
@@ -209,7 +210,8 @@ impl<'a> Judge<'a> {
         }
         if let Some(received) = received
             && told.sent > 0
-            && !(*received.kind == *told.kind && told.data.is_none_or(|data| is_text_of(&received.data, data)))
+            && !(*received.kind == *told.kind
+                && told.data.is_none_or(|data| diff::is_same(&received.data, data.text())))
         {
             let what = format!("{} is there as {} {}", name(), received.kind, received.data.as_str());
             self.found(Rule::NotAsSent, At::Offset(received.at[0]), what);
@@ -264,25 +266,5 @@ fn acknowledge(all: &mut BTreeMap<u64, Told<'_>>, ack: u64) {
         if told.answers.is_empty() && !told.no_effect {
             told.applied = true;
         }
-    }
-}
-
-/// Whether the text is this value, as JSON: order of keys and ways to write a number do not count.
-fn is_text_of(text: &str, value: &Value) -> bool {
-    serde_json::from_str::<Value>(text).is_ok_and(|parsed| is_same(&parsed, value))
-}
-
-/// Numbers as JavaScript has them, which wrote the one and may have written the other.
-fn is_same(one: &Value, other: &Value) -> bool {
-    match (one, other) {
-        (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
-        (Value::Array(one), Value::Array(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
-        }
-        (Value::Object(one), Value::Object(other)) => {
-            one.len() == other.len()
-                && one.iter().all(|(key, one)| other.get(key).is_some_and(|other| is_same(one, other)))
-        }
-        _ => one == other,
     }
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{
     channels::Channel,
     guest::Guest,
-    history::{Event, History, OfRoom, Stay},
+    history::{Event, History, OfRoom, Seen, Stay},
     judge::judge,
     replay::{Beginning, Replay, Unplayable, replay},
     report::{Figures, Rule, Violation},
@@ -45,20 +45,25 @@ async fn whoever_saw_what_the_room_showed_is_content() {
 #[tokio::test]
 async fn every_rule_about_frames_and_messages_is_broken_once() {
     type Plant = fn(&mut Vec<Event>);
-    let planted: [(Rule, Plant); 11] = [
+    let planted: [(Rule, Plant); 12] = [
         (Rule::FrameTwice, |ana| ana.insert(4, ana[3].clone())),
         (Rule::FrameMissing, |ana| drop(ana.remove(3))),
         (Rule::FrameDiffers, |ana| set(&mut ana[3], "data", json!("another"))),
+        // The same, with its keys in another order.
+        (Rule::FrameDiffers, |ana| {
+            let Event::Frame { frame, .. } = &mut ana[3] else { panic!("no frame: {:?}", ana[3]) };
+            *frame = seen(Value::clone(frame));
+        }),
         (Rule::FrameUnknown, |ana| ana.push(frame(json!({"t": "event", "seq": last(ana) + 1})))),
         (Rule::FrameUnknown, |ana| ana.push(frame(json!({"t": "left", "seq": last(ana) + 1, "reason": "left"})))),
-        (Rule::NotByTheRoom, |ana| ana.push(Event::Edge { id: 1, frame: json!({"t": "reply", "id": 1}) })),
+        (Rule::NotByTheRoom, |ana| ana.push(Event::Edge { id: 1, frame: seen(json!({"t": "reply", "id": 1})) })),
         (Rule::NotInChannel, |ana| ana.extend([sent(9, "say"), applied(9)])),
         (Rule::NotAsSent, |ana| ana.insert(0, sent(1, "shout"))),
         (Rule::NeverSent, |ana| ana.retain(|event| !matches!(event, Event::Sent { id: 1, .. }))),
         (Rule::AnsweredTwice, |ana| ana.push(frame(json!({"t": "reply", "seq": last(ana) + 1, "id": 1})))),
         (Rule::NoEffect, |ana| {
             ana.retain(|event| !matches!(event, Event::Frame { frame, .. } if frame["id"] == 2));
-            ana.push(Event::Edge { id: 2, frame: json!({"t": "error", "id": 2, "code": "unavailable"}) });
+            ana.push(Event::Edge { id: 2, frame: seen(json!({"t": "error", "id": 2, "code": "unavailable"})) });
         }),
     ];
     let played = play(&a_talk()).await;
@@ -112,7 +117,8 @@ async fn an_edge_may_say_left_in_the_place_of_a_room_that_has_let_the_session_go
     assert_eq!(frame["t"], "left");
     // The room's own said "left"; Ana was away, and her next edge said it in other words and under a lower number.
     *seq -= 1;
-    *frame = json!({"t": "left", "seq": *seq, "room": ROOM.to_string(), "reason": "moved"});
+    let left = format!(r#"{{"t":"left","room":"{ROOM}","seq":{seq},"reason":"moved"}}"#);
+    *frame = Seen::parse(&left).unwrap();
     ana.remove(ana.len() - 2);
     assert_eq!(found(&played, &history), []);
 }
@@ -399,8 +405,7 @@ fn of(played: &Replay, session: SessionId, frames: &[(u64, String)]) -> OfRoom {
     for ((_, id), received) in theirs {
         events.push(sent(*id, &received.kind));
     }
-    let parsed =
-        frames.iter().map(|(seq, text)| Event::Frame { seq: *seq, frame: serde_json::from_str(text).unwrap() });
+    let parsed = frames.iter().map(|(seq, text)| Event::Frame { seq: *seq, frame: Seen::parse(text).unwrap() });
     events.extend(parsed);
     OfRoom::from([(session, Stay { player: "somebody".into(), events })])
 }
@@ -428,15 +433,15 @@ fn timelines(played: &Replay, session: SessionId) -> (Frames, Frames) {
 
 fn sent(id: u64, kind: &str) -> Event {
     let data = if kind == "say" { json!(5) } else { Value::Null };
-    Event::Sent { id, kind: kind.into(), data }
+    Event::Sent { id, kind: kind.into(), data: seen(data) }
 }
 
 fn applied(id: u64) -> Event {
-    Event::Edge { id, frame: json!({"t": "error", "id": id, "code": "applied"}) }
+    Event::Edge { id, frame: seen(json!({"t": "error", "id": id, "code": "applied"})) }
 }
 
 fn frame(frame: Value) -> Event {
-    Event::Frame { seq: frame["seq"].as_u64().unwrap(), frame }
+    Event::Frame { seq: frame["seq"].as_u64().unwrap(), frame: seen(frame) }
 }
 
 fn last(events: &[Event]) -> u64 {
@@ -449,7 +454,13 @@ fn last(events: &[Event]) -> u64 {
 
 fn set(event: &mut Event, key: &str, value: Value) {
     let Event::Frame { frame, .. } = event else { panic!("no frame: {event:?}") };
-    frame[key] = value;
+    let mut changed = Value::clone(frame);
+    changed[key] = value;
+    *frame = seen(changed);
+}
+
+fn seen(value: Value) -> Seen {
+    Seen::parse(&value.to_string()).unwrap()
 }
 
 fn found(played: &Replay, history: &OfRoom) -> Vec<Rule> {

@@ -1,11 +1,11 @@
 //! `chorus room`: rooms, what they hold, and what happens in them.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json, value::RawValue};
 
 use super::{
     client::{Asking, Client, print, print_json},
@@ -147,7 +147,7 @@ async fn pages(client: &Client, filter: &str, limit: u32) -> anyhow::Result<(Vec
         if left == 0 {
             return Ok((rooms, true));
         }
-        let mut page = client.get(&format!("/v1/rooms?limit={}{filter}{after}", left.min(PAGE))).await?;
+        let mut page: Value = client.get(&format!("/v1/rooms?limit={}{filter}{after}", left.min(PAGE))).await?;
         match page["rooms"].take() {
             Value::Array(more) => rooms.extend(more),
             _ => bail!("this monitor speaks of other things than this chorus"),
@@ -161,47 +161,54 @@ async fn pages(client: &Client, filter: &str, limit: u32) -> anyhow::Result<(Vec
 
 // ---- one ----
 
-/// What has a shape of its own is shown as it is.
+/// What has a shape of its own is shown as it is: what scripts wrote is not parsed, so it keeps its digits and its order.
 async fn show(asking: &Asking, path: &str) -> anyhow::Result<()> {
-    let said = asking.client()?.get(path).await?;
+    let said: Box<RawValue> = asking.client()?.get(path).await?;
     match asking.json {
-        true => print_json(&said),
-        false => print(lines(&said)),
+        true => print(said.get()),
+        false => print(lines(&said)?),
     }
     Ok(())
 }
 
+/// An object as it was written, field by field.
+type Fields = BTreeMap<String, Box<RawValue>>;
+
+fn fields(said: &RawValue) -> anyhow::Result<Fields> {
+    serde_json::from_str(said.get()).context("this monitor speaks of other things than this chorus")
+}
+
 /// A line for each field, and a line below it for each entry of a list.
-fn lines(said: &Value) -> String {
-    let Value::Object(fields) = said else { return value(said) };
-    let fields: Vec<(&String, &Value)> = fields.iter().filter(|(_, field)| !field.is_null()).collect();
-    let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+fn lines(said: &RawValue) -> anyhow::Result<String> {
+    let mut fields = fields(said)?;
+    fields.retain(|_, field| field.get() != "null");
+    let width = fields.keys().map(String::len).max().unwrap_or(0);
     let mut text = String::new();
-    for (name, field) in fields {
-        match field {
-            Value::Array(entries) if entries.iter().all(Value::is_object) => {
+    for (name, field) in &fields {
+        match serde_json::from_str::<Vec<Fields>>(field.get()) {
+            Ok(entries) => {
                 let _ = writeln!(text, "{name:<width$}  {}", entries.len());
-                for entry in entries {
-                    let _ = writeln!(text, "{:<width$}  {}", "", pairs(entry.as_object().unwrap_or(&Map::new())));
+                for entry in &entries {
+                    let _ = writeln!(text, "{:<width$}  {}", "", pairs(entry));
                 }
             }
-            field => {
+            Err(_) => {
                 let _ = writeln!(text, "{name:<width$}  {}", value(field));
             }
         }
     }
-    text.trim_end().to_owned()
+    Ok(text.trim_end().to_owned())
 }
 
-fn pairs(fields: &Map<String, Value>) -> String {
-    let pair = |(name, field): (&String, &Value)| format!("{name}={}", value(field));
-    fields.iter().filter(|(_, field)| !field.is_null()).map(pair).collect::<Vec<_>>().join(" ")
+fn pairs(fields: &Fields) -> String {
+    let pair = |(name, field): (&String, &Box<RawValue>)| format!("{name}={}", value(field));
+    fields.iter().filter(|(_, field)| field.get() != "null").map(pair).collect::<Vec<_>>().join(" ")
 }
 
-fn value(value: &Value) -> String {
-    match value {
-        Value::String(text) => printable(text).into_owned(),
-        other => printable(&other.to_string()).into_owned(),
+fn value(value: &RawValue) -> String {
+    match serde_json::from_str::<String>(value.get()) {
+        Ok(text) => printable(&text).into_owned(),
+        Err(_) => printable(value.get()).into_owned(),
     }
 }
 
@@ -238,12 +245,15 @@ async fn watch(
     let mut events = client.events(&path).await?;
     *connected = true;
     while let Some(event) = events.next().await? {
+        let fields = fields(&event.data)?;
+        let number = |name: &str| fields.get(name).and_then(|field| field.get().parse::<u64>().ok());
+        let words = |name: &str| fields.get(name).map(|field| value(field)).unwrap_or_default();
         match event.name.as_str() {
-            "begin" => *from = event.data["from"].as_u64().or(*from),
-            "error" => bail!("{}; {}", value(&event.data["error"]), value(&event.data["do"])),
+            "begin" => *from = number("from").or(*from),
+            "error" => bail!("{}; {}", words("error"), words("do")),
             _ => {
-                print(if options.asking.json { event.data.to_string() } else { line(&event.data) });
-                *from = event.data["offset"].as_u64().map(|offset| offset + 1).or(*from);
+                print(if options.asking.json { event.data.get().to_owned() } else { line(&fields) });
+                *from = number("offset").map(|offset| offset + 1).or(*from);
             }
         }
     }
@@ -251,12 +261,11 @@ async fn watch(
 }
 
 /// A record: when, where, what, and the rest.
-fn line(event: &Value) -> String {
-    let Value::Object(fields) = event else { return value(event) };
-    let number = |name: &str| fields.get(name).and_then(Value::as_u64).unwrap_or_default();
-    let rest: Map<String, Value> =
-        fields.clone().into_iter().filter(|(name, _)| !matches!(&**name, "offset" | "time" | "command")).collect();
-    let command = fields.get("command").map(value).unwrap_or_default();
+fn line(event: &Fields) -> String {
+    let number = |name: &str| event.get(name).and_then(|field| field.get().parse().ok()).unwrap_or_default();
+    let mut rest = event.clone();
+    rest.retain(|name, _| !matches!(&**name, "offset" | "time" | "command"));
+    let command = event.get("command").map(|command| value(command)).unwrap_or_default();
     format!("{}  {:>8}  {command:<12}  {}", clock(number("time")), number("offset"), pairs(&rest)).trim_end().to_owned()
 }
 
@@ -266,14 +275,20 @@ mod tests {
 
     #[test]
     fn a_record_is_one_line() {
-        let event =
-            json!({ "offset": 12, "time": 3_723_004, "command": "message", "session": "ab", "bytes": 3, "from": null });
-        assert_eq!(line(&event), "01:02:03.004        12  message       bytes=3 session=ab");
+        let event = r#"{"offset":12,"time":3723004,"command":"message","session":"ab","bytes":3,"from":null,"data":{"z":5e-324,"a":1e+21}}"#;
+        let shown = line(&fields(&raw(event)).unwrap());
+        assert_eq!(shown, r#"01:02:03.004        12  message       bytes=3 data={"z":5e-324,"a":1e+21} session=ab"#);
     }
 
     #[test]
     fn a_state_is_shown_field_by_field() {
-        let state = json!({ "room": "7", "locked": false, "timers": [{ "name": "turn", "due": 5 }], "state": { "turn": 1 }, "outcome": null });
-        assert_eq!(lines(&state), "locked  false\nroom    7\nstate   {\"turn\":1}\ntimers  1\n        due=5 name=turn");
+        let state = r#"{"room":"7","locked":false,"timers":[{"name":"turn","due":5}],"state":{"z":0.30000000000000004,"a":1},"outcome":null}"#;
+        let shown =
+            "locked  false\nroom    7\nstate   {\"z\":0.30000000000000004,\"a\":1}\ntimers  1\n        due=5 name=turn";
+        assert_eq!(lines(&raw(state)).unwrap(), shown);
+    }
+
+    fn raw(text: &str) -> Box<RawValue> {
+        RawValue::from_string(text.to_owned()).unwrap()
     }
 }

@@ -164,6 +164,38 @@ fn documents_that_other_languages_write_are_compared_too() {
 }
 
 #[test]
+fn documents_are_the_same_however_they_are_written() {
+    let same = [
+        (r#"{"a":[1,"x"],"b":null}"#, r#" { "\u0061" : [1.0, "x"], "b":null}"#),
+        ("1e21", "1E+21"),
+        (r#""\ud83d\ude00""#, r#""😀""#),
+        ("[]", "[ ]"),
+    ];
+    for (one, other) in same {
+        assert!(is_same(one, other), "{one} {other}");
+    }
+    let different = [
+        (r#"{"a":1,"b":2}"#, r#"{"b":2,"a":1}"#),
+        ("0.30000000000000004", "0.3"),
+        ("[1,[2]]", "[[1],2]"),
+        ("[1,2]", "[1]"),
+        ("{}", "[]"),
+        ("null", "0"),
+        ("true", "false"),
+        (r#""1""#, "1"),
+        (r#"{"a":1}"#, r#"["a",1]"#),
+    ];
+    for (one, other) in different {
+        assert!(!is_same(one, other), "{one} {other}");
+    }
+    for (before, after) in NUMBERS.windows(2).map(|pair| (pair[0], pair[1])) {
+        let value: f64 = before.parse().unwrap();
+        assert!(is_same(before, &format!("{value:?}")), "{before}");
+        assert_eq!(is_same(before, after), after.parse() == Ok(value), "{before} {after}");
+    }
+}
+
+#[test]
 fn what_a_comparison_costs_is_bounded_by_the_length_of_the_texts() {
     let list = |item: &str, count: usize| vec![item; count].join(",");
     let keys = |prefix: &str, value: u8, count: usize| {

@@ -5,7 +5,7 @@
 //! that is, the first event says (`begin`), so that nothing is missed when the line breaks before a record comes. What
 //! players wrote, and texts that may repeat it, are in there only if `content=true` asks for them.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chorus_bus::Reader;
 use chorus_core::{
@@ -14,8 +14,11 @@ use chorus_core::{
     json::Json,
 };
 use futures_util::{Stream, StreamExt, stream};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{
+    json,
+    value::{RawValue, to_raw_value},
+};
 use tokio::sync::OwnedSemaphorePermit;
 use warp::{
     Reply,
@@ -33,6 +36,8 @@ pub const MAX_FOLLOWERS: usize = 32;
 
 /// How long whoever does not follow waits for a record that should be there: offsets may leave some out, the last too.
 const LAST_WAIT: Duration = Duration::from_secs(5);
+
+const SURE: &str = "names and texts of ours are always JSON";
 
 /// So that proxies and clients see that the line is good.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -132,20 +137,20 @@ impl Follower {
 }
 
 fn event(offset: Offset, record: &Record, content: bool) -> Event {
-    Event::default().id(offset.to_string()).data(describe(offset, record, content).to_string())
+    Event::default().id(offset.to_string()).data(describe(offset, record, content))
 }
 
-/// A record for people. `content`: with what players wrote.
-pub(super) fn describe(offset: Offset, record: &Record, content: bool) -> Value {
-    let mut fields = Fields { map: Map::new(), content };
+/// A record for people, as JSON. `content`: with what players wrote, to the last digit and in its order.
+pub(super) fn describe(offset: Offset, record: &Record, content: bool) -> String {
+    let mut fields = Fields { map: BTreeMap::new(), content };
     fields.put("offset", offset);
     fields.put("time", record.time.0);
     fields.command(&record.command);
-    Value::Object(fields.map)
+    serde_json::to_string(&fields.map).expect(SURE)
 }
 
 struct Fields {
-    map: Map<String, Value>,
+    map: BTreeMap<&'static str, Box<RawValue>>,
     content: bool,
 }
 
@@ -222,35 +227,35 @@ impl Fields {
         };
     }
 
-    fn what(&mut self, command: &str) -> &mut Fields {
+    fn what(&mut self, command: &'static str) -> &mut Fields {
         self.put("command", command)
     }
 
-    fn put(&mut self, name: &str, value: impl Into<Value>) -> &mut Fields {
-        self.map.insert(name.to_owned(), value.into());
+    fn put(&mut self, name: &'static str, value: impl Serialize) -> &mut Fields {
+        self.map.insert(name, to_raw_value(&value).expect(SURE));
         self
     }
 
-    fn number(&mut self, name: &str, number: &Number) -> &mut Fields {
+    fn number(&mut self, name: &'static str, number: &Number) -> &mut Fields {
         self.put(name, format!("{}.{}", number.offset, number.index))
     }
 
-    fn source(&mut self, name: &str, source: &Option<Source>) -> &mut Fields {
+    fn source(&mut self, name: &'static str, source: &Option<Source>) -> &mut Fields {
         let source = source.map(|Source { room, number }| format!("{room} {}.{}", number.offset, number.index));
         self.put(name, source)
     }
 
     /// What a player or a script may have written.
-    fn text(&mut self, name: &str, text: &str) -> &mut Fields {
+    fn text(&mut self, name: &'static str, text: &str) -> &mut Fields {
         if self.content {
             self.put(name, text);
         }
         self
     }
 
-    fn json(&mut self, name: &str, json: &Json) -> &mut Fields {
+    fn json(&mut self, name: &'static str, json: &Json) -> &mut Fields {
         if self.content {
-            self.put(name, serde_json::from_str::<Value>(json).unwrap_or(Value::Null));
+            self.put(name, RawValue::from_string(json.as_str().to_owned()).ok());
         }
         self
     }
