@@ -1,6 +1,8 @@
 //! Timers of rooms that have no task: one entry each, and when it is due, the room is woken.
 //!
-//! A room that lives watches its own timers, and appends the `Timer` records for them.
+//! A room that lives watches its own timers, and appends the `Timer` records for them. When an entry rings is by this host's
+//! clock: `chorus_core::room::RoomClock` has said it of a room that was put aside here, and `wakes_at` of one that was
+//! found in the store.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -8,10 +10,13 @@ use std::{
     time::Duration,
 };
 
-use chorus_core::ids::{RoomId, Time};
+use chorus_core::{
+    ids::{RoomId, Time},
+    room::{RoomClock, wakes_at},
+};
 use tokio::sync::Notify;
 
-use crate::{HostError, Shared, dispatch, now};
+use crate::{HostError, Shared, dispatch};
 
 #[derive(Debug, Default)]
 pub struct Alarms {
@@ -23,6 +28,8 @@ pub struct Alarms {
 struct Inner {
     by_time: BTreeSet<(Time, RoomId)>,
     by_room: HashMap<RoomId, Time>,
+    /// Of rooms that were put aside while they were ahead of this host's clock.
+    clocks: HashMap<RoomId, RoomClock>,
 }
 
 impl Alarms {
@@ -37,6 +44,17 @@ impl Alarms {
         if is_first {
             self.changed.notify_one();
         }
+    }
+
+    /// Keeps what a room's clock knows until it is brought back to life here.
+    pub fn keep(&self, room: RoomId, clock: RoomClock) {
+        if clock.is_worth_keeping() {
+            self.lock().clocks.insert(room, clock);
+        }
+    }
+
+    pub fn take_clock(&self, room: RoomId) -> Option<RoomClock> {
+        self.lock().clocks.remove(&room)
     }
 
     /// The same for what the store knows, which is older than what a room that lives knows itself.
@@ -58,6 +76,7 @@ impl Alarms {
         let mut inner = self.lock();
         let theirs: Vec<RoomId> = inner.by_room.keys().copied().filter(|room| which(*room)).collect();
         theirs.into_iter().for_each(|room| inner.remove(room));
+        inner.clocks.retain(|room, _| !which(*room));
     }
 
     fn next(&self) -> Option<Time> {
@@ -92,12 +111,13 @@ pub async fn load(host: &Shared, partition: u32) -> Result<(), HostError> {
     let mut after = None;
     loop {
         let timers = host.store.timers(&[partition], after, PAGE).await?;
-        after = timers.last().copied();
+        after = timers.last().map(|(due, room, _)| (*due, *room));
         if after.is_none() {
             return Ok(());
         }
-        for (due, room) in timers {
-            host.alarms.set_unless_awake(host, room, due);
+        let taken = host.partitions.taken(partition);
+        for (due, room, clock) in timers {
+            host.alarms.set_unless_awake(host, room, wakes_at(due, clock, taken));
         }
     }
 }
@@ -106,13 +126,13 @@ pub async fn load(host: &Shared, partition: u32) -> Result<(), HostError> {
 pub async fn run(host: Arc<Shared>) -> Result<(), HostError> {
     let mut stopping = host.stopping.subscribe();
     loop {
-        let wait = host.alarms.next().map_or(LONG, |due| Duration::from_millis(due.since(now())).min(LONG));
+        let wait = host.alarms.next().map_or(LONG, |due| Duration::from_millis(due.since(host.now())).min(LONG));
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = host.alarms.changed.notified() => {}
             _ = stopping.wait_for(|stopping| *stopping) => return Ok(()),
         }
-        for room in host.alarms.take_due(now()) {
+        for room in host.alarms.take_due(host.now()) {
             dispatch::wake(&host, room);
         }
     }
@@ -121,5 +141,5 @@ pub async fn run(host: Arc<Shared>) -> Result<(), HostError> {
 /// Timers read from the store at a time.
 const PAGE: u32 = 10_000;
 
-/// The wall clock may be set while we sleep: look at it now and then.
+/// With nothing to wait for, it looks again after this long.
 const LONG: Duration = Duration::from_secs(30);

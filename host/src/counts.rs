@@ -15,7 +15,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{Shared, now};
+use crate::Shared;
 
 #[derive(Debug)]
 pub struct Counts {
@@ -90,9 +90,9 @@ impl Counts {
         self.swaps.get_or_create(&Ended { ended }).inc();
     }
 
-    /// What a record of this time has caused is on its way.
-    pub fn caused(&self, time: Time) {
-        self.latency.observe(now().since(time) as f64 / 1000.0);
+    /// What a record of this time has caused is on its way now.
+    pub fn caused(&self, time: Time, now: Time) {
+        self.latency.observe(now.since(time) as f64 / 1000.0);
     }
 
     fn register(&self, registry: &mut Registry) {

@@ -30,7 +30,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use chorus_bus::{Bus, ReadError};
@@ -343,6 +343,11 @@ impl Shared {
         Ok(())
     }
 
+    /// This process's clock: it never goes back.
+    pub fn now(&self) -> Time {
+        self.store.clock().now()
+    }
+
     pub fn partition_of(&self, room: RoomId) -> u32 {
         room.partition(self.bus.partitions())
     }
@@ -363,7 +368,17 @@ impl Shared {
 
     /// Appends to a room's channel, as often as the bus is full. Its place in the log is that of this call's end.
     pub async fn append(&self, room: RoomId, command: RoomCommand) -> Result<chorus_bus::Append, HostError> {
-        let record = Record { room, time: now(), command };
+        self.append_at(self.now(), room, command).await
+    }
+
+    /// The same with a time that is not this host's clock's.
+    pub async fn append_at(
+        &self,
+        time: Time,
+        room: RoomId,
+        command: RoomCommand,
+    ) -> Result<chorus_bus::Append, HostError> {
+        let record = Record { room, time, command };
         loop {
             let append = self.bus.append(&record);
             match append.refused() {
@@ -401,9 +416,3 @@ const SHORT_REST: Duration = Duration::from_secs(1);
 
 /// How soon to try again when the log's queue is full. The queue drains in one write.
 const FULL_RETRY: Duration = Duration::from_millis(2);
-
-/// The wall clock, as records carry it.
-pub(crate) fn now() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}

@@ -16,7 +16,7 @@ use chorus_core::{
     ids::{Digest, Kind, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
     planted::{Bug, planted},
-    room::{Call, Notice, Outcome, Output, Room, SwappedTo},
+    room::{Call, Notice, Outcome, Output, Ring, Room, RoomClock, SwappedTo},
 };
 use chorus_store::{RoomRow, RoomStatus, RoomUpdate, Snapshot};
 use tokio::{task::JoinHandle, time::Instant};
@@ -27,7 +27,6 @@ use crate::{
     guest::{GuestError, Instance, InstantiateError},
     kicks,
     mailbox::{Mailbox, Post},
-    now,
     outbox::{MOST_HELD, Mark, Outbox},
     saver::Job,
 };
@@ -89,6 +88,8 @@ struct Life {
     seen: Option<Offset>,
     /// What was last given to be stored.
     saving: Option<Offset>,
+    /// When its timers fire, by this host's clock.
+    clock: RoomClock,
     /// The timer for which a record is on its way.
     rung: Option<Number>,
     /// Kicks that are not done yet.
@@ -113,8 +114,11 @@ struct RowFacts {
 impl Life {
     async fn begin(host: Arc<Shared>, id: RoomId, mailbox: Arc<Mailbox>, why: RestoreReason) -> Life {
         let room = find(&host, id, why).await;
+        let partition = host.partition_of(id);
+        let kept = host.alarms.take_clock(id);
         Life {
-            partition: host.partition_of(id),
+            clock: kept.unwrap_or_else(|| RoomClock::new(host.partitions.taken(partition))),
+            partition,
             host,
             id,
             mailbox,
@@ -139,7 +143,9 @@ impl Life {
     async fn begin_again(&mut self) {
         // Before the snapshot is read: a later one may have more, and what it has is ignored.
         self.mailbox.rewind();
-        *self = Life::begin(self.host.clone(), self.id, self.mailbox.clone(), RestoreReason::Recovered).await;
+        let clock = self.clock.clone();
+        let begun = Life::begin(self.host.clone(), self.id, self.mailbox.clone(), RestoreReason::Recovered).await;
+        *self = Life { clock, ..begun };
     }
 
     async fn live(&mut self) -> Result<(), HostError> {
@@ -147,7 +153,7 @@ impl Life {
         tokio::pin!(clock);
         loop {
             self.carry_out().await?;
-            self.handed_in.take().into_iter().for_each(|time| self.host.counts.caused(time));
+            self.handed_in.take().into_iter().for_each(|time| self.host.counts.caused(time, self.host.now()));
             if self.has_post().await? {
                 continue;
             }
@@ -239,8 +245,12 @@ impl Life {
     }
 
     async fn append(&mut self, room: RoomId, command: RoomCommand) -> Result<Mark, HostError> {
+        self.append_at(self.host.now(), room, command).await
+    }
+
+    async fn append_at(&mut self, time: Time, room: RoomId, command: RoomCommand) -> Result<Mark, HostError> {
         self.outbox.check()?;
-        let append = self.host.append(room, command).await?;
+        let append = self.host.append_at(time, room, command).await?;
         Ok(self.outbox.put(self.host.partition_of(room), append))
     }
 
@@ -510,13 +520,14 @@ impl Life {
             status,
             creator: facts.creator,
             created_at: facts.created,
-            ended_at: (status != RoomStatus::Live).then(now),
+            ended_at: (status != RoomStatus::Live).then(|| self.host.now()),
             outcome,
             // A kick that is not done yet wakes the room too: whoever restores it does it again.
             next_timer_at: state.and_then(|state| match state.kicks.is_empty() {
                 true => state.next_timer().map(|(due, _)| due),
                 false => Some(state.clock),
             }),
+            clock: state.map_or(Time(0), |state| state.clock),
             metadata: state.and_then(|state| state.metadata.clone()),
             members: state.map_or(0, |state| state.members.len() as u32),
         }
@@ -524,26 +535,33 @@ impl Life {
 
     // The clock.
 
-    fn next_look(&self) -> Instant {
+    fn next_look(&mut self) -> Instant {
         let rest = self.quiet_since + self.rest_after();
         let snapshot = self.unsaved_since.map(|since| since + self.host.options.snapshot_after);
         let due = snapshot.map_or(rest, |snapshot| snapshot.min(rest));
         let due = self.looked.map_or(due, |looked| due.max(looked + LOOK_AGAIN));
-        let timer = self.room.poll_timeout().filter(|(_, id)| self.rung != Some(*id));
-        let timer = timer.map(|(due, _)| Instant::now() + Duration::from_millis(due.since(now())));
+        let now = self.host.now();
+        let ring = self.ring(now).filter(|ring| self.rung != Some(ring.id));
+        let timer = ring.map(|ring| Instant::now() + Duration::from_millis(ring.at.since(now)));
         timer.map_or(due, |timer| timer.min(due))
     }
 
+    fn ring(&mut self, now: Time) -> Option<Ring> {
+        self.room.state().and_then(|state| self.clock.next(state, now))
+    }
+
     async fn look_at_the_clock(&mut self) -> Result<(), HostError> {
-        if let Some((due, id)) = self.room.poll_timeout()
-            && due <= now()
-            && self.rung != Some(id)
+        let now = self.host.now();
+        if let Some(ring) = self.ring(now)
+            && ring.at <= now
+            && self.rung != Some(ring.id)
         {
+            let (id, time) = (ring.id, ring.stamp(now));
             self.rung = Some(id);
             match planted(Bug::TimerOutsideTheLog) {
-                false => self.append(self.id, RoomCommand::Timer { id }).await.map(drop)?,
+                false => self.append_at(time, self.id, RoomCommand::Timer { id }).await.map(drop)?,
                 true => {
-                    let record = Record { room: self.id, time: now(), command: RoomCommand::Timer { id } };
+                    let record = Record { room: self.id, time, command: RoomCommand::Timer { id } };
                     self.hand_in(self.seen.map_or(0, |seen| seen + 1), record);
                 }
             }
@@ -582,6 +600,7 @@ impl Life {
 
     /// Unless something has come in the meantime.
     fn put_aside(&mut self) -> bool {
+        let ring = self.ring(self.host.now());
         let mut rooms = self.host.rooms();
         if self.mailbox.is_given_up() {
             return true;
@@ -590,8 +609,9 @@ impl Life {
             return false;
         }
         rooms.remove(&self.id);
-        if let Some((due, _)) = self.room.poll_timeout() {
-            self.host.alarms.set(self.id, due);
+        if let Some(ring) = ring {
+            self.host.alarms.set(self.id, ring.at);
+            self.host.alarms.keep(self.id, self.clock.clone());
         }
         true
     }

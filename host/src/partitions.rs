@@ -14,7 +14,7 @@ use std::{
 };
 
 use chorus_bus::ReadError;
-use chorus_core::ids::{Offset, RoomId};
+use chorus_core::ids::{Offset, RoomId, Time};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{HostError, Shared, alarms, dispatch};
@@ -33,6 +33,8 @@ pub struct Partitions {
     positions: Vec<AtomicU64>,
     /// Where each one's log ended when that was last asked.
     ends: Vec<AtomicU64>,
+    /// When this host took each, by its clock.
+    taken: Vec<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -45,7 +47,7 @@ struct Owned {
 impl Partitions {
     pub fn new(count: u32) -> Partitions {
         let zeros = || (0..count).map(|_| AtomicU64::new(0)).collect();
-        Partitions { owned: Mutex::default(), positions: zeros(), ends: zeros() }
+        Partitions { owned: Mutex::default(), positions: zeros(), ends: zeros(), taken: zeros() }
     }
 
     pub fn owned(&self) -> BTreeSet<u32> {
@@ -68,6 +70,15 @@ impl Partitions {
 
     pub fn ends(&self, partition: u32, end: Offset) {
         self.ends[partition as usize].store(end, Ordering::Release);
+    }
+
+    /// What was due before then was due while nobody had its room, or just before this host had it.
+    pub fn taken(&self, partition: u32) -> Time {
+        Time(self.taken[partition as usize].load(Ordering::Acquire))
+    }
+
+    fn take_at(&self, partition: u32, now: Time) {
+        self.taken[partition as usize].store(now.0, Ordering::Release);
     }
 
     /// Records that were not handed to their rooms when that was last asked.
@@ -98,6 +109,7 @@ pub async fn own(host: &Arc<Shared>, wanted: &BTreeSet<u32>, within: Duration) -
 
 async fn take(host: &Arc<Shared>, partition: u32) -> Result<(), HostError> {
     let start = dispatch::prepare(host, partition).await?;
+    host.partitions.take_at(partition, host.now());
     let (leaving, stop) = watch::channel(false);
     let following = host.supervise(follow(host.clone(), partition, start, stop));
     host.partitions.lock().insert(partition, Owned { leaving, following });
@@ -135,6 +147,7 @@ async fn begin_anew(host: &Arc<Shared>, partition: u32) -> Result<dispatch::Star
     loop {
         let begun = async {
             let start = dispatch::prepare(host, partition).await?;
+            host.partitions.take_at(partition, host.now());
             alarms::load(host, partition).await.map(|()| start)
         };
         match begun.await {

@@ -13,12 +13,12 @@ use chorus_core::{
 };
 use chorus_store::RoomUpdate;
 
-use crate::{Shared, dispatch, now};
+use crate::{Shared, dispatch};
 
 /// The room takes it for the next record of its channel, where nobody finds it again.
 pub async fn outside_the_log(host: &Arc<Shared>, room: RoomId, command: RoomCommand) {
     let Ok(offset) = host.bus.end(host.partition_of(room)).await else { return };
-    let record = Record { room, time: now(), command };
+    let record = Record { room, time: host.now(), command };
     dispatch::dispatch(host, room, RestoreReason::Woken, [(offset, record)]);
 }
 

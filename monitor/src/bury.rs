@@ -11,10 +11,8 @@ use chorus_core::{
     ids::{MachineId, RoomId, SessionId},
     placement::Role,
 };
-use chorus_store::{Store, StoreError};
+use chorus_store::{Clock, Store, StoreError};
 use futures_util::{StreamExt, TryStreamExt, stream};
-
-use crate::clock::wall_time;
 
 /// Sessions that are read at a time.
 const PAGE: u32 = 256;
@@ -49,7 +47,7 @@ pub async fn drop_sessions(edge: &MachineId, bus: &Bus, store: &Store) -> Result
         after = Some(*last);
         dropped += page.len();
         let gone = |session| RoomCommand::Drop { session, edge: edge.clone(), code: GONE };
-        tell(bus, &page, gone).await?;
+        tell(bus, store.clock(), &page, gone).await?;
         // Only when the rooms know: whoever comes after a crash finds the others.
         let note = |(session, _)| store.session_disconnected(session, edge);
         stream::iter(page).map(note).buffer_unordered(WRITES).try_collect::<Vec<()>>().await?;
@@ -90,7 +88,7 @@ pub async fn expire(older_than: Duration, bus: &Bus, store: &Store) -> Result<us
         }
         expired += sessions.len();
         let over = |session| RoomCommand::Leave { session, reason: LeaveReason::TimedOut };
-        tell(bus, &sessions, over).await?;
+        tell(bus, store.clock(), &sessions, over).await?;
         // Only when the rooms know: until then the store names it again.
         let end = |(session, _)| store.end_session(session);
         stream::iter(sessions).map(end).buffer_unordered(WRITES).try_collect::<Vec<()>>().await?;
@@ -99,13 +97,14 @@ pub async fn expire(older_than: Duration, bus: &Bus, store: &Store) -> Result<us
 
 async fn tell(
     bus: &Bus,
+    clock: &Clock,
     sessions: &[(SessionId, Vec<RoomId>)],
     command: impl Fn(SessionId) -> RoomCommand,
 ) -> Result<(), AppendError> {
     let mut appends = Vec::new();
     for (session, rooms) in sessions {
         for room in rooms {
-            appends.push(append(bus, *room, command(*session)).await?);
+            appends.push(append(bus, clock, *room, command(*session)).await?);
         }
     }
     for append in appends {
@@ -115,8 +114,13 @@ async fn tell(
 }
 
 /// Appends to a room's channel, waiting while the bus is full. Its place in the log is that of this call's end.
-pub(crate) async fn append(bus: &Bus, room: RoomId, command: RoomCommand) -> Result<chorus_bus::Append, AppendError> {
-    let record = Record { room, time: wall_time(), command };
+pub(crate) async fn append(
+    bus: &Bus,
+    clock: &Clock,
+    room: RoomId,
+    command: RoomCommand,
+) -> Result<chorus_bus::Append, AppendError> {
+    let record = Record { room, time: clock.now(), command };
     loop {
         let append = bus.append(&record);
         match append.refused() {

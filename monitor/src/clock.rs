@@ -1,4 +1,5 @@
-//! The monitor's own clock.
+//! The clock by which a monitor counts its lease and its patience. It is not the one of records: a monitor that was suspended
+//! must know that time has passed.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -32,11 +33,6 @@ impl Clock {
         }
         self.now
     }
-}
-
-/// The wall clock, as records carry it.
-pub(crate) fn wall_time() -> Time {
-    Time(wall())
 }
 
 fn wall() -> u64 {

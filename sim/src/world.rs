@@ -8,7 +8,7 @@ use chorus_core::{
     frame::{ClientFrame, CloseCode},
     ids::{ConnectionId, Digest, Kind, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
-    room::{Call, Outcome, Output as RoomOutput, Room},
+    room::{Call, Outcome, Output as RoomOutput, Room, RoomClock},
     session::{Input, Limits, Opened, Output, Session, Store as Write},
 };
 use rand_chacha::{
@@ -113,6 +113,7 @@ struct Live {
     /// How much of its channel it has read.
     read: usize,
     offset: Offset,
+    clock: RoomClock,
     rung: Option<Number>,
     /// Rooms that it has made: nobody is sent there before that is in the log, and nothing leaves before who is.
     made: BTreeMap<RoomId, Time>,
@@ -400,7 +401,8 @@ impl World {
         let known = |log: &Vec<(Offset, Record)>| log.partition_point(|(at, _)| *at <= offset);
         let read = self.log.get(&room).map_or(0, known);
         let (made, held_until) = (BTreeMap::new(), self.now);
-        Some(Live { room: machine, script: None, read, offset, rung: None, made, held_until })
+        let clock = RoomClock::new(self.now);
+        Some(Live { room: machine, script: None, read, offset, clock, rung: None, made, held_until })
     }
 
     fn put(&mut self, host: Life, live: Live) {
@@ -466,18 +468,20 @@ impl World {
     }
 
     fn set_alarm(&mut self, host: Life, live: &mut Live) {
-        let Some((due, id)) = live.room.poll_timeout() else { return };
-        if live.rung != Some(id) {
-            live.rung = Some(id);
+        let now = self.now;
+        let Some(ring) = live.room.state().and_then(|state| live.clock.next(state, now)) else { return };
+        if live.rung != Some(ring.id) {
+            live.rung = Some(ring.id);
             let room = live.room.id();
-            self.at(due.max(self.now), What::Ring(host, room, id));
+            self.at(ring.at.max(now), What::Ring(host, room, ring.id));
         }
     }
 
     fn ring(&mut self, host: Life, room: RoomId, id: Number) {
         let now = self.now;
-        let Some(live) = self.rooms(host).and_then(|rooms| rooms.get(&room)) else { return };
-        if live.room.poll_timeout().is_some_and(|(due, next)| next == id && due <= now) {
+        let Some(live) = self.rooms(host).and_then(|rooms| rooms.get_mut(&room)) else { return };
+        let ring = live.room.state().and_then(|state| live.clock.next(state, now));
+        if ring.is_some_and(|ring| ring.id == id && ring.at <= now) {
             self.append(host, room, RoomCommand::Timer { id });
         }
     }

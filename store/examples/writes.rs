@@ -107,6 +107,7 @@ fn room(n: u128) -> RoomUpdate {
         ended_at: None,
         outcome: None,
         next_timer_at: None,
+        clock: Time(0),
         metadata: None,
         members: 2,
     };

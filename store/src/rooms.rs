@@ -53,6 +53,8 @@ pub struct RoomRow {
     pub outcome: Option<Json>,
     /// When it is to be woken.
     pub next_timer_at: Option<Time>,
+    /// The room's own time at `offset`.
+    pub clock: Time,
     pub metadata: Option<Json>,
     pub members: u32,
 }
@@ -139,15 +141,15 @@ impl Store {
         self.read(CountRooms).await
     }
 
-    /// Rooms of these partitions that want to be woken, by when: the first `limit` of them, or those after what an
-    /// earlier call ended with. It is all that a host loads when it takes a partition over: a room without a timer is
+    /// Rooms of these partitions that want to be woken, by when, with their own time at their row's offset: the first
+    /// `limit` of them, or those after what an earlier call ended with. It is all that a host loads when it takes a partition over: a room without a timer is
     /// woken by its channel, and by nothing else.
     pub async fn timers(
         &self,
         partitions: &[u32],
         after: Option<(Time, RoomId)>,
         limit: u32,
-    ) -> Result<Vec<(Time, RoomId)>, StoreError> {
+    ) -> Result<Vec<(Time, RoomId, Time)>, StoreError> {
         self.read(Timers { partitions: partitions.to_vec(), after, limit }).await
     }
 
@@ -176,6 +178,7 @@ pub(crate) struct Columns {
     ended_at: Option<i64>,
     outcome: Option<String>,
     next_timer_at: Option<i64>,
+    clock: i64,
     metadata: Option<String>,
     members: i64,
 }
@@ -195,6 +198,7 @@ impl Columns {
             ended_at: time(self.ended_at)?,
             outcome: self.outcome.map(Json::trusted),
             next_timer_at: time(self.next_timer_at)?,
+            clock: Time(from.number(self.clock)?),
             metadata: self.metadata.map(Json::trusted),
             members: from.number(self.members)?,
         })
@@ -250,9 +254,11 @@ pub(crate) struct Timers {
     pub limit: u32,
 }
 
-pub(crate) fn timer((time, room): (i64, Vec<u8>)) -> Result<(Time, RoomId), StoreError> {
+pub(crate) type TimerColumns = (i64, Vec<u8>, i64);
+
+pub(crate) fn timer((time, room, clock): TimerColumns) -> Result<(Time, RoomId, Time), StoreError> {
     let from = From("rooms");
-    Ok((Time(from.number(time)?), RoomId(from.id(room)?)))
+    Ok((Time(from.number(time)?), RoomId(from.id(room)?), Time(from.number(clock)?)))
 }
 
 pub(crate) struct HighestOffset {

@@ -484,6 +484,7 @@ fn stored(snapshot: Option<(Offset, &Arc<[u8]>)>, checkpoint: Offset) -> Stored 
         ended_at: None,
         outcome: None,
         next_timer_at: None,
+        clock: Time(0),
         metadata: None,
         members: 0,
     };

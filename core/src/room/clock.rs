@@ -17,7 +17,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::State;
-use crate::ids::{Number, Offset, SessionId, Time};
+use crate::ids::{Number, Offset, Time};
 
 /// Players who were cut off by a restart are back within this many milliseconds, or will not be soon.
 pub const GRACE_MS: u64 = 10_000;
@@ -119,38 +119,29 @@ pub fn wakes_at(due: Time, clock: Time, taken: Time) -> Time {
 fn candidates(state: &State) -> impl Iterator<Item = Pending> {
     let spec = state.spec.as_ref();
     let named = state.timers.values().map(|timer| Pending { due: timer.due, id: timer.id, delay_ms: timer.delay_ms });
-    let hold = state.holds.first().map(|(due, id, session)| {
-        let kicked = state.members.get(session).is_some_and(|member| member.kicked.is_some());
-        let delay_ms = if kicked { 0 } else { spec.map_or(0, |spec| spec.hold_ms) };
-        Pending { due: *due, id: *id, delay_ms }
-    });
-    let empty =
-        state.empty.map(|(due, id)| Pending { due, id, delay_ms: spec.map_or(0, |spec| spec.empty_ms) });
+    let hold_ms = spec.map_or(0, |spec| spec.hold_ms);
+    let hold = state.holds.first().map(|(due, id, _)| Pending { due: *due, id: *id, delay_ms: hold_ms });
+    let empty = state.empty.map(|(due, id)| Pending { due, id, delay_ms: spec.map_or(0, |spec| spec.empty_ms) });
     // Nobody is in between two lives, so nobody needs to be waited for.
     let life = state.next_life().map(|(due, id)| Pending { due, id, delay_ms: 0 });
     named.chain(hold).chain(empty).chain(life)
 }
 
 /// All timers that were set after a record. Held seats are in the order in which they are due, and so, while a kind's delay
-/// stays the same, of the records that they were set by; those without a delay (of members who are kicked) are in front.
+/// stays the same, of the records that they were set by.
 fn new(state: &State, after: Option<Offset>) -> impl Iterator<Item = (Time, Number)> {
     let is_new = move |id: &Number| after.is_none_or(|after| id.offset > after);
     let named = state.timers.values().map(|timer| (timer.due, timer.id));
     let others = [state.empty, state.next_life()].into_iter().flatten();
-    let hold = |(due, id, _): &(Time, Number, SessionId)| (*due, *id);
-    let in_front = state.holds.iter().take(IN_FRONT).map(hold);
-    let holds = state.holds.iter().rev().map(hold).take_while(move |(_, id)| is_new(id));
-    named.chain(others).chain(in_front).filter(move |(_, id)| is_new(id)).chain(holds)
+    let holds = state.holds.iter().rev().map(|(due, id, _)| (*due, *id)).take_while(move |(_, id)| is_new(id));
+    named.chain(others).filter(move |(_, id)| is_new(id)).chain(holds)
 }
-
-/// Members who are kicked at a time while they are away, as far as a look goes. The next one finds more.
-const IN_FRONT: usize = 16;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        ids::{Digest, Kind, Secret},
+        ids::{Digest, Kind, Secret, SessionId},
         json::Json,
         room::state::Timer,
     };
@@ -168,7 +159,7 @@ mod tests {
     impl Story {
         /// Taken by a host whose clock says `taken`.
         fn taken_at(taken: Time) -> Story {
-            let state = State::new(Kind::lobby(), Digest([0; 32]), None, Secret(1), NOON, 10);
+            let state = State::new(Kind::lobby(), Digest([0; 32]), None, Secret(1), 16, NOON, 10);
             Story { state, clock: RoomClock::new(taken), now: taken }
         }
 
@@ -315,17 +306,17 @@ mod tests {
         story.state.holds.extend([hold(5, 20_000), hold(6, 25_000)]);
         story.state.empty = Some((NOON.plus(60_000), Number { offset: 7, index: 0 }));
         assert_eq!(story.waits(), 20_000);
-        // Another member drops, and one is kicked at once, by the room's time.
+        // Another member drops.
         story.now = back.plus(10_000);
         story.state.offset = 20;
-        story.state.holds.extend([hold(20, 30_000), hold(19, 0)]);
+        story.state.holds.insert(hold(20, 30_000));
         let mut waits = Vec::new();
         while let Some(ring) = story.clock.next(&story.state, story.now) {
             waits.push(ring.at.since(back));
             story.state.holds.retain(|(_, id, _)| *id != ring.id);
             story.state.empty = story.state.empty.filter(|(_, id)| *id != ring.id);
         }
-        assert_eq!(waits, [10_000, 20_000, 25_000, 40_000, 60_000]);
+        assert_eq!(waits, [20_000, 25_000, 40_000, 60_000]);
     }
 
     #[test]

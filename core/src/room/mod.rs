@@ -5,7 +5,7 @@
 //! back with [`Room::guest`]. The machine waits for nothing and reads no clock: its time is the records'.
 //!
 //! What to read in: this file drives; `records` says what each command does; `effects` carries out what a guest asked
-//! for; `kicks` ends sessions; `frames` numbers, keeps and resends what members see; `state` is what a snapshot holds; `lives` is how the lobby,
+//! for; `kicks` ends sessions; `frames` numbers, keeps and resends what members see; `state` is what a snapshot holds; `clock` is when its timers fire; `lives` is how the lobby,
 //! which everybody needs, goes on where another room ends.
 //!
 //! **One way to life.** *New instance ← snapshot ← tail.* The machine keeps the last encoded state (`base`) and the
@@ -20,6 +20,7 @@
 //! Bounds: the tail by [`TAIL_RECORDS`] and [`TAIL_BYTES`] (then it asks for a snapshot), the ring by [`RING_FRAMES`]
 //! and [`RING_BYTES`], members by [`Spec::MAX_MEMBERS`]; the inbox by the shell, which stops reading.
 
+mod clock;
 mod effects;
 mod frames;
 mod kicks;
@@ -35,6 +36,7 @@ use std::{
     sync::Arc,
 };
 
+pub use clock::{GRACE_MS, Ring, RoomClock, wakes_at};
 pub use frames::{RING_BYTES, RING_FRAMES};
 pub use kicks::GONE;
 pub use lives::{Lives, MOST_WAIT_MS, STEADY_MS};
@@ -367,7 +369,7 @@ impl Room {
         }
     }
 
-    /// When the shell must append `Timer` with this id to the room's channel.
+    /// The next timer by the room's own time. When the shell must append `Timer` with its id is [`RoomClock`]'s to say.
     pub fn poll_timeout(&self) -> Option<(Time, Number)> {
         self.state.as_ref().and_then(State::next_timer)
     }

@@ -232,8 +232,12 @@ impl State {
     pub fn next_timer(&self) -> Option<(Time, Number)> {
         let named = self.timers.values().map(|timer| (timer.due, timer.id)).min();
         let hold = self.holds.first().map(|(due, id, _)| (*due, *id));
-        let next_life = self.lives.as_ref().and_then(Lives::next);
-        [named, hold, self.empty, next_life].into_iter().flatten().min()
+        [named, hold, self.empty, self.next_life()].into_iter().flatten().min()
+    }
+
+    /// When a lobby that has ended begins anew.
+    pub(super) fn next_life(&self) -> Option<(Time, Number)> {
+        self.lives.as_ref().and_then(Lives::next)
     }
 
     /// Whether this output of another room is new; from then on it is not.

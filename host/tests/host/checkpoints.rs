@@ -89,6 +89,7 @@ async fn a_room_that_came_out_in_two_ways_ends_and_its_log_can_be_cut() {
         ended_at: None,
         outcome: None,
         next_timer_at: None,
+        clock: Time(0),
         metadata: None,
         members: 1,
     };

@@ -5,6 +5,7 @@
 
 mod chance;
 mod checkpoints;
+mod clock;
 mod crash;
 mod faults;
 mod life;

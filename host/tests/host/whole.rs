@@ -138,6 +138,7 @@ async fn a_room_whose_creation_a_power_cut_has_taken_is_given_up_and_said_to_be(
         ended_at: None,
         outcome: None,
         next_timer_at: None,
+        clock: Time(0),
         metadata: None,
         members: 0,
     };

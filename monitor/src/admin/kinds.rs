@@ -178,7 +178,7 @@ async fn swap_all(state: &Shared, kind: &Kind, to: Digest) -> Result<Swapped, Ap
 }
 
 async fn append_swap(state: &Shared, room: RoomId, to: Digest) -> Result<Append, ApiError> {
-    Ok(append(&state.bus, room, RoomCommand::Swap { component: to, rollout: None }).await?)
+    Ok(append(&state.bus, state.store.clock(), room, RoomCommand::Swap { component: to, rollout: None }).await?)
 }
 
 /// What new rooms run, from now on.

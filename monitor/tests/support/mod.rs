@@ -186,6 +186,7 @@ pub fn row(id: RoomId, name: &str, created_at: u64) -> RoomRow {
         ended_at: None,
         outcome: None,
         next_timer_at: None,
+        clock: Time(0),
         metadata: Some(Json::trusted(r#"{"stakes":3}"#)),
         members: 2,
     }

@@ -114,22 +114,22 @@ const WRITE: &str = r#"
 WITH new AS MATERIALIZED (
     SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::text[], $5::bytea[], $6::text[], $7::bytea[],
                          $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::text[], $13::bigint[],
-                         $14::bigint[], $15::bytea[], $16::bytea[], $17::bytea[])
+                         $14::bigint[], $15::bytea[], $16::bytea[], $17::bytea[], $18::bigint[])
     AS new (id, partition, "offset", kind, component, status, creator,
             created_at, ended_at, outcome, next_timer_at, metadata, members,
-            snapshot_offset, snapshot_component, hash, state)
+            snapshot_offset, snapshot_component, hash, state, clock)
 ), before AS MATERIALIZED (
     SELECT id, status FROM rooms WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE
 ), written AS (
     INSERT INTO rooms (id, partition, "offset", kind, component, status, creator,
-                       created_at, ended_at, outcome, next_timer_at, metadata, members)
+                       created_at, ended_at, outcome, next_timer_at, metadata, members, clock)
     SELECT new.id, new.partition, new."offset", new.kind, new.component, new.status, new.creator,
-           new.created_at, new.ended_at, new.outcome, new.next_timer_at, new.metadata, new.members
+           new.created_at, new.ended_at, new.outcome, new.next_timer_at, new.metadata, new.members, new.clock
     FROM new LEFT JOIN before ON before.id = new.id ORDER BY new.id
     ON CONFLICT (id) DO UPDATE SET
         "offset" = excluded."offset", component = excluded.component, status = excluded.status,
         ended_at = excluded.ended_at, outcome = excluded.outcome, next_timer_at = excluded.next_timer_at,
-        metadata = excluded.metadata, members = excluded.members
+        metadata = excluded.metadata, members = excluded.members, clock = excluded.clock
     WHERE rooms."offset" <= excluded."offset" AND (rooms.status = 'live' OR excluded.status <> 'live')
     RETURNING id, status
 ), after AS (
@@ -174,6 +174,7 @@ async fn write(batch: &[Hashed], partitions: u32, db: &mut PgConnection) -> Resu
         .bind(of_snapshot(batch, |snapshot| snapshot.component.0.to_vec()))
         .bind(hashes)
         .bind(of_snapshot(batch, |snapshot| snapshot.state.to_vec()))
+        .bind(each(batch, |row| number(row.clock.0)))
         .execute(db)
         .await;
     written.map(drop).map_err(|error| diverged(&error).map_or(Failed::Database(error), Failed::Store))
@@ -242,11 +243,11 @@ impl Call for CountRooms {
 }
 
 impl Call for Timers {
-    type Output = Vec<(Time, RoomId)>;
+    type Output = Vec<(Time, RoomId, Time)>;
     const DOING: &'static str = "list timers";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Self::Output, Failed> {
-        let by_time = "SELECT next_timer_at, id FROM rooms
+        let by_time = "SELECT next_timer_at, id, clock FROM rooms
                        WHERE partition = ANY ($1) AND next_timer_at IS NOT NULL AND (next_timer_at, id) > ($2, $3)
                        ORDER BY next_timer_at, id LIMIT $4";
         let partitions: Vec<i64> = self.partitions.iter().copied().map(i64::from).collect();
@@ -308,6 +309,7 @@ mod tests {
             ended_at: None,
             outcome: None,
             next_timer_at: None,
+            clock: Time(0),
             metadata: None,
             members: 0,
         };

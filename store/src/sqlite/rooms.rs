@@ -13,8 +13,8 @@ use super::{Read, Write, now};
 use crate::{
     RoomRow, RoomStatus, RoomUpdate, Snapshot, SnapshotRow, StoreError,
     rooms::{
-        Columns, CountRooms, Forget, HighestOffset, ListRooms, ReadRoom, ReadSnapshot, Timers, WriteRooms, count,
-        snapshot, timer,
+        Columns, CountRooms, Forget, HighestOffset, ListRooms, ReadRoom, ReadSnapshot, TimerColumns, Timers,
+        WriteRooms, count, snapshot, timer,
     },
     row::{From, id, millis, number},
 };
@@ -39,11 +39,11 @@ async fn write_row(row: &RoomRow, db: &mut SqliteConnection) -> Result<(), Store
     // The same offset may come again, with the same values, or with one thing known that was not (a component after
     // a swap was refused): the later write stands. Ended is for ever.
     let upsert = "INSERT INTO rooms (id, \"offset\", kind, component, status, creator, created_at, ended_at, outcome,
-                                     next_timer_at, metadata, members)
-                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+                                     next_timer_at, metadata, members, clock)
+                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
                   ON CONFLICT (id) DO UPDATE SET
                       \"offset\" = ?2, component = ?4, status = ?5, ended_at = ?8, outcome = ?9,
-                      next_timer_at = ?10, metadata = ?11, members = ?12
+                      next_timer_at = ?10, metadata = ?11, members = ?12, clock = ?13
                   WHERE rooms.\"offset\" <= ?2 AND (rooms.status = 'live' OR ?5 <> 'live')";
     let written = sqlx::query(upsert)
         .bind(id(row.id.0))
@@ -58,6 +58,7 @@ async fn write_row(row: &RoomRow, db: &mut SqliteConnection) -> Result<(), Store
         .bind(row.next_timer_at.map(|time| number(time.0)))
         .bind(row.metadata.as_ref().map(Json::as_str))
         .bind(row.members)
+        .bind(number(row.clock.0))
         .execute(db)
         .await;
     written.map(drop).map_err(StoreError::at("write a room"))
@@ -153,7 +154,7 @@ impl Read for CountRooms {
 }
 
 impl Read for Timers {
-    type Output = Vec<(Time, RoomId)>;
+    type Output = Vec<(Time, RoomId, Time)>;
 
     /// Rooms have no column for their partition here: whoever asks has all of them, or nearly, so it is as quick to
     /// compute it of each.
@@ -167,8 +168,8 @@ impl Read for Timers {
             let page = timers(after, self.limit, db).await.map_err(&at)?;
             let page = page.into_iter().map(timer).collect::<Result<Vec<_>, _>>()?;
             let is_last = page.len() < self.limit as usize;
-            after = page.last().copied().or(after);
-            found.extend(page.into_iter().filter(|(_, room)| wanted.contains(&room.partition(count))));
+            after = page.last().map(|(due, room, _)| (*due, *room)).or(after);
+            found.extend(page.into_iter().filter(|(_, room, _)| wanted.contains(&room.partition(count))));
             if is_last || found.len() >= self.limit as usize {
                 found.truncate(self.limit as usize);
                 return Ok(found);
@@ -177,12 +178,8 @@ impl Read for Timers {
     }
 }
 
-async fn timers(
-    after: Option<(Time, RoomId)>,
-    limit: u32,
-    db: &SqlitePool,
-) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
-    let by_time = "SELECT next_timer_at, id FROM rooms
+async fn timers(after: Option<(Time, RoomId)>, limit: u32, db: &SqlitePool) -> Result<Vec<TimerColumns>, sqlx::Error> {
+    let by_time = "SELECT next_timer_at, id, clock FROM rooms
                    WHERE next_timer_at IS NOT NULL AND (next_timer_at, id) > (?1, ?2)
                    ORDER BY next_timer_at, id LIMIT ?3";
     let (time, room) = after.map_or((-1, Vec::new()), |(time, room)| (number(time.0), id(room.0)));

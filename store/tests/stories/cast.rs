@@ -51,6 +51,7 @@ pub fn room(id: u128, offset: Offset) -> RoomRow {
         ended_at: None,
         outcome: None,
         next_timer_at: None,
+        clock: Time(0),
         metadata: None,
         members: 2,
     }

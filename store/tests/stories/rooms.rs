@@ -153,20 +153,22 @@ pub async fn rooms_are_listed_latest_first_by_kind_and_status(store: Store) {
 pub async fn timers_come_in_pages_for_the_partitions_that_are_asked_for(store: Store) {
     const PARTITIONS: u32 = 4;
     with_partitions(&store, PARTITIONS).await;
-    let due = |id: u128, at: u64| news(RoomRow { next_timer_at: Some(Time(at)), ..room(id, 1) });
+    let clock = |id: u128| Time(id as u64 + 7);
+    let due = |id: u128, at: u64| news(RoomRow { next_timer_at: Some(Time(at)), clock: clock(id), ..room(id, 1) });
     // Every second room has a timer, two rooms always the same.
     write(&store, (1..=60).map(|id| if id % 2 == 0 { due(id, (id as u64).div_ceil(4)) } else { news(room(id, 1)) }))
         .await;
 
     for partitions in [&[0, 1, 2, 3][..], &[2], &[3, 0], &[]] {
-        let mut expected: Vec<_> = (1..=30).map(|n| (Time((2 * n as u64).div_ceil(4)), RoomId(2 * n))).collect();
-        expected.retain(|(_, room)| partitions.contains(&room.partition(PARTITIONS)));
+        let mut expected: Vec<_> =
+            (1..=30).map(|n| (Time((2 * n as u64).div_ceil(4)), RoomId(2 * n), clock(2 * n))).collect();
+        expected.retain(|(_, room, _)| partitions.contains(&room.partition(PARTITIONS)));
         expected.sort_unstable();
         let (mut found, mut after) = (Vec::new(), None);
         loop {
             let page = store.timers(partitions, after, 4).await.expect("listed");
             assert!(page.len() <= 4);
-            after = page.last().copied();
+            after = page.last().map(|(due, room, _)| (*due, *room));
             if after.is_none() {
                 break;
             }
@@ -177,7 +179,7 @@ pub async fn timers_come_in_pages_for_the_partitions_that_are_asked_for(store: S
     // A timer that is gone is not listed.
     write(&store, [news(room(2, 2))]).await;
     let all = store.timers(&[0, 1, 2, 3], None, 100).await.expect("listed");
-    assert!(all.len() == 29 && !all.iter().any(|(_, room)| *room == RoomId(2)));
+    assert!(all.len() == 29 && !all.iter().any(|(_, room, _)| *room == RoomId(2)));
 }
 
 pub async fn the_highest_offset_is_known(store: Store) {

@@ -6,12 +6,12 @@ use chorus_bus::{Bus, EdgeReceiver, embedded};
 use chorus_core::{
     command::{Answer, EdgeCommand, LeaveReason, Record, RoomCommand, Source},
     frame::FrameTag,
-    ids::{Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId, Time},
+    ids::{Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId},
     json::Json,
     room::Notice,
 };
 use chorus_host::{Host, HostError, HostEvent, Options, What, guest::Engine};
-use chorus_store::{Durability, Store};
+use chorus_store::{Clock, EmbeddedOptions, Store};
 use serde_json::Value;
 use tokio::{sync::broadcast, time::timeout};
 
@@ -30,11 +30,13 @@ pub struct Setup {
     pub engine: Engine,
     /// Bytes of the log's segments: what may be cut off at a time.
     pub segment_bytes: u64,
+    /// The clock of the process, if not one that begins at the wall clock.
+    pub clock: Option<Clock>,
 }
 
 impl Default for Setup {
     fn default() -> Setup {
-        Setup { options: Options::default(), engine: guests::engine(), segment_bytes: 64 << 20 }
+        Setup { options: Options::default(), engine: guests::engine(), segment_bytes: 64 << 20, clock: None }
     }
 }
 
@@ -73,9 +75,10 @@ impl World {
     pub async fn try_open(dir: &Path, setup: Setup) -> Result<World, HostError> {
         let log = embedded::Options { segment_bytes: setup.segment_bytes, ..embedded::Options::new(dir) };
         let bus = embedded::open(log).await.expect("the log opens");
-        let store = Store::open_embedded(&dir.join("store.sqlite"), Durability::Background).await.expect("it opens");
+        let store = EmbeddedOptions { clock: setup.clock, ..EmbeddedOptions::new(dir.join("store.sqlite")) };
+        let store = Store::open_embedded_with(store).await.expect("it opens");
         store.partitions(1).await.expect("the store takes the number of partitions");
-        let edge = Edge::open(&bus).await;
+        let edge = Edge::open(&bus, store.clock()).await;
         let started = chorus_host::start(setup.options, bus.clone(), store.clone(), setup.engine);
         let (host, failed) = match within("the host to start", started).await {
             Ok(started) => started,
@@ -140,7 +143,7 @@ impl World {
     }
 
     pub async fn append(&self, room: RoomId, command: RoomCommand) -> Offset {
-        append(&self.bus, room, command).await
+        append(&self.bus, self.store.clock(), room, command).await
     }
 
     /// All records so far, of one room.
@@ -194,9 +197,8 @@ impl World {
     }
 }
 
-async fn append(bus: &Bus, room: RoomId, command: RoomCommand) -> Offset {
-    let now = std::time::UNIX_EPOCH.elapsed().expect("it is after 1970").as_millis() as u64;
-    let append = bus.append(&Record { room, time: Time(now), command });
+async fn append(bus: &Bus, clock: &Clock, room: RoomId, command: RoomCommand) -> Offset {
+    let append = bus.append(&Record { room, time: clock.now(), command });
     let offset = within("the log to take a record", append).await.expect("the log takes it");
     offset.expect("this log says where")
 }
@@ -237,6 +239,7 @@ impl Frame {
 pub struct Edge {
     pub id: MachineId,
     bus: Bus,
+    clock: Clock,
     inbox: EdgeReceiver,
     /// Everything that has come, in order.
     pub received: Vec<EdgeCommand>,
@@ -246,15 +249,23 @@ pub struct Edge {
 
 impl Edge {
     /// The same edge, whenever it is opened: what a room repeats to it can be compared.
-    async fn open(bus: &Bus) -> Edge {
+    async fn open(bus: &Bus, clock: &Clock) -> Edge {
         let id = MachineId("paper".into());
         let inbox = bus.edge_channel(&id).await.expect("a channel");
-        Edge { id, bus: bus.clone(), inbox, received: vec![], frames: BTreeMap::new(), ids: BTreeMap::new() }
+        Edge {
+            id,
+            bus: bus.clone(),
+            clock: clock.clone(),
+            inbox,
+            received: vec![],
+            frames: BTreeMap::new(),
+            ids: BTreeMap::new(),
+        }
     }
 
     pub async fn join(&mut self, session: SessionId, room: RoomId) {
         let joined = join(session, &self.id, self.last_id(session));
-        append(&self.bus, room, joined).await;
+        append(&self.bus, &self.clock, room, joined).await;
         let admitted = |command: &EdgeCommand| match command {
             EdgeCommand::Admitted { session: who, room: where_, .. } => *who == session && *where_ == room,
             EdgeCommand::Refused { session: who, reason, .. } if *who == session => panic!("refused: {reason}"),
@@ -279,7 +290,7 @@ impl Edge {
     pub async fn tell(&mut self, session: SessionId, room: RoomId, kind: &str, data: Value) -> u64 {
         let id = self.last_id(session) + 1;
         self.ids.insert(session, id);
-        append(&self.bus, room, message(session, id, kind, &data)).await;
+        append(&self.bus, &self.clock, room, message(session, id, kind, &data)).await;
         id
     }
 
@@ -347,16 +358,16 @@ impl Edge {
                     options,
                     from,
                 };
-                append(&self.bus, *room, join).await;
+                append(&self.bus, &self.clock, *room, join).await;
             }
             EdgeCommand::Admitted { session, from: Some(from), .. } => {
                 let leave = RoomCommand::Leave { session: *session, reason: LeaveReason::Moved };
-                append(&self.bus, from.room, leave).await;
+                append(&self.bus, &self.clock, from.room, leave).await;
             }
             EdgeCommand::Refused { session, room, from: Some(Source { room: source, number }), reason, .. } => {
                 let (session, room, reason) = (*session, *room, reason.clone());
                 let answer = Answer::MoveRefused { session, room, reason };
-                append(&self.bus, *source, RoomCommand::Answer { request: *number, answer }).await;
+                append(&self.bus, &self.clock, *source, RoomCommand::Answer { request: *number, answer }).await;
             }
             _ => {}
         }
