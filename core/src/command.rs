@@ -70,6 +70,27 @@ pub enum RoomCommand {
     Close { reason: Box<str> },
 }
 
+impl RoomCommand {
+    /// The session whose client has caused this record; `None` where it was the room itself, another one, or an operator.
+    /// A budget that such a record exhausts is charged to the session, and not to the room.
+    pub fn client(&self) -> Option<SessionId> {
+        match self {
+            RoomCommand::Join { session, .. }
+            | RoomCommand::Message { session, .. }
+            | RoomCommand::Drop { session, .. }
+            | RoomCommand::Reconnect { session, .. }
+            | RoomCommand::Leave { session, .. } => Some(*session),
+            RoomCommand::Create { .. }
+            | RoomCommand::Timer { .. }
+            | RoomCommand::RoomMessage { .. }
+            | RoomCommand::Answer { .. }
+            | RoomCommand::Swap { .. }
+            | RoomCommand::Fault { .. }
+            | RoomCommand::Close { .. } => None,
+        }
+    }
+}
+
 /// An output of another room: who made it, and its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
@@ -144,6 +165,16 @@ pub enum Fault {
     TooMuch(Box<str>),
     #[error("returned what is not allowed: {0}")]
     Garbage(Box<str>),
+}
+
+impl Fault {
+    /// Whether a budget was exhausted. Everything else is a failure of the script's own, whatever it was given.
+    pub fn is_exhaustion(&self) -> bool {
+        match self {
+            Fault::OutOfFuel(_) | Fault::OutOfMemory(_) | Fault::TooMuch(_) => true,
+            Fault::Threw(_) | Fault::Trapped(_) | Fault::Garbage(_) => false,
+        }
+    }
 }
 
 /// What a room, or another edge, has for an edge.

@@ -322,6 +322,8 @@ pub enum ErrorCode {
     Refused,
     /// The script failed; the message had no effect.
     Fault,
+    /// The message cost the room more than one may; it had no effect.
+    TooCostly,
     /// The message was applied before, and its reply is no longer kept.
     Applied,
     /// The message cannot be taken now: the log is not reachable, or too much is waiting.
@@ -340,6 +342,7 @@ impl ErrorCode {
             ErrorCode::UnknownType => "unknown_type",
             ErrorCode::Refused => "refused",
             ErrorCode::Fault => "fault",
+            ErrorCode::TooCostly => "too_costly",
             ErrorCode::Applied => "applied",
             ErrorCode::Unavailable => "unavailable",
         }

@@ -17,8 +17,14 @@
 //! log: the machine appends `Fault{at}`, runs nothing until it has read that back, and from then on that record is
 //! skipped by whoever replays it. Members then get a full view, since a host that did not fail may have shown more.
 //!
-//! Bounds: the tail by [`TAIL_RECORDS`] and [`TAIL_BYTES`] (then it asks for a snapshot), the ring by [`RING_FRAMES`]
-//! and [`RING_BYTES`], members by [`Spec::MAX_MEMBERS`]; the inbox by the shell, which stops reading.
+//! **Who is to blame.** A record that a client has caused ([`RoomCommand::client`]) runs with a budget of its own, and
+//! exhausting it is charged to the session: the client is answered so, and it does not count among the faults that end the
+//! room. A trap is the room's, whatever caused the record. This follows from the record and the `Fault` alone. A record
+//! that may have been applied before runs with the room's budget, which is larger: a replay on another heap must not
+//! exhaust what has been answered. See `docs/adr/0007-charging-faults.md`.
+//!
+//! Bounds: the tail by [`TAIL_RECORDS`], [`TAIL_BYTES`] and [`TAIL_FUEL`] (then it asks for a snapshot), the ring by
+//! [`RING_FRAMES`] and [`RING_BYTES`], members by [`Spec::MAX_MEMBERS`]; the inbox by the shell, which stops reading.
 
 mod clock;
 mod effects;
@@ -47,7 +53,7 @@ use crate::{
     command::{EdgeCommand, Fault, LeaveReason, Player, Question, Record, RoomCommand, RoomData, Source},
     effect::{Effect, Event, LogLevel, Moment, RestoreReason, RoomInfo, Saved},
     frame::RoomFrame,
-    ids::{Digest, Kind, MachineId, Number, Offset, RoomId, Secret, Seed, SessionId, Time},
+    ids::{ConnectionId, Digest, Kind, MachineId, Number, Offset, RoomId, Secret, Seed, SessionId, Time},
     json::Json,
     wire,
 };
@@ -57,6 +63,10 @@ pub const TAIL_RECORDS: usize = 128;
 
 /// Bytes of messages since the base that make a room ask for a snapshot.
 pub const TAIL_BYTES: usize = 32 * 1024;
+
+/// Fuel burnt since the base that makes a room ask for a snapshot. 128 moves of tic-tac-toe burn a quarter of it. A rebuild
+/// costs no more than about one record of the room's own may, however dear the messages before were.
+pub const TAIL_FUEL: u64 = 300_000_000;
 
 /// Records after a swap during which a fault takes the swap back. They are kept in the room's state until then.
 pub const PROBATION_RECORDS: usize = 64;
@@ -75,6 +85,7 @@ pub struct Room {
     base: Option<Base>,
     tail: Vec<(Offset, Record)>,
     tail_bytes: usize,
+    tail_fuel: u64,
     inbox: VecDeque<(Offset, Record)>,
     /// Offsets to skip, by the log's word.
     skips: BTreeMap<Offset, Fault>,
@@ -84,6 +95,12 @@ pub struct Room {
     said: Option<Offset>,
     /// The highest record that was ever begun; below it, records are a replay.
     reached: Option<Offset>,
+    /// Records up to here were in the log before this machine was: another one may have applied them.
+    inherited: Option<Offset>,
+    /// The client on whose behalf the machine and its guest work now.
+    account: Option<Account>,
+    /// The clients whose records the log takes out, until it has said so.
+    accounts: BTreeMap<Offset, Account>,
     phase: Phase,
     /// Why the next instance is needed.
     why: RestoreReason,
@@ -95,6 +112,14 @@ pub struct Room {
     /// Kicks that the shell was asked for.
     asked_kicks: BTreeSet<SessionId>,
     outputs: VecDeque<Output>,
+}
+
+/// A client's session, and its latest connection that the room knows of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    pub session: SessionId,
+    pub edge: MachineId,
+    pub connection: ConnectionId,
 }
 
 /// A state to go back to.
@@ -138,6 +163,8 @@ struct Turn {
     /// Rooms created so far.
     created: u32,
     moment: Moment,
+    /// Who has caused the record, where it was a client.
+    client: Option<SessionId>,
     cause: Cause,
     /// Who has just left, and whom a guest that is opened for this has yet to hear of.
     leaver: Option<Box<(SessionId, Member)>>,
@@ -198,7 +225,8 @@ pub enum Call {
     /// A new instance in place of any old one, opened. Outcome: [`Outcome::Opened`].
     Open { component: Digest, info: Box<RoomInfo>, saved: Option<Saved> },
     /// Outcome: [`Outcome::Called`].
-    Handle { at: Moment, event: Event },
+    /// `fuel` is the budget; `None` is that of the component for any record.
+    Handle { at: Moment, event: Event, fuel: Option<u64> },
     /// Outcome: [`Outcome::Saved`].
     Save,
     /// Saves, and opens a new component with that; drops the old instance, or the new one when that fails.
@@ -242,6 +270,8 @@ pub enum Notice {
         offset: Offset,
         handler: Box<str>,
         fault: Fault,
+        /// The session that it is charged to; `None` where it is the room.
+        charged: Option<SessionId>,
     },
     Swapped {
         component: Digest,
@@ -279,11 +309,15 @@ impl Room {
             base: None,
             tail: Vec::new(),
             tail_bytes: 0,
+            tail_fuel: 0,
             inbox: VecDeque::new(),
             skips: BTreeMap::new(),
             threw: BTreeMap::new(),
             said: None,
             reached: None,
+            inherited: None,
+            account: None,
+            accounts: BTreeMap::new(),
             phase: Phase::Idle,
             why: RestoreReason::Recovered,
             instance: false,
@@ -307,6 +341,11 @@ impl Room {
     /// A room that has ended: it turns everyone away.
     pub fn ended(id: RoomId) -> Room {
         Room { ended: true, ..Room::new(id) }
+    }
+
+    /// Records up to `offset` were in the channel before: another machine may have applied them.
+    pub fn inherits(&mut self, offset: Offset) {
+        self.inherited = self.inherited.max(Some(offset));
     }
 
     /// The next record of this room's channel. Offsets rise; one that is known already is ignored.
@@ -343,6 +382,17 @@ impl Room {
             (phase, outcome) => panic!("the shell answered {outcome:?} to {phase:?}"),
         }
         self.advance();
+    }
+
+    /// What the call in hand has burnt. Before [`Room::guest`], which has its outcome.
+    pub fn burnt(&mut self, fuel: u64) {
+        self.tail_fuel = self.tail_fuel.saturating_add(fuel);
+        self.wants_snapshot |= self.tail_fuel >= TAIL_FUEL;
+    }
+
+    /// The client on whose behalf the guest is called, also while it is called again for what came before.
+    pub fn account(&self) -> Option<&Account> {
+        self.account.as_ref()
     }
 
     /// The instance is gone through no fault of the record's: the machine it was on was out of something. In place of
@@ -459,7 +509,8 @@ impl Room {
             return self.skip_call(turn, event.handler(), fault);
         }
         if self.instance {
-            self.outputs.push_back(Output::Guest(Call::Handle { at: turn.moment, event }));
+            let fuel = self.fuel(&turn);
+            self.outputs.push_back(Output::Guest(Call::Handle { at: turn.moment, event, fuel }));
             self.phase = Phase::Calling(Box::new(turn));
             return;
         }
@@ -471,6 +522,17 @@ impl Room {
         let (component, saved) = (state.component, state.saved.clone());
         self.outputs.push_back(Output::Guest(Call::Open { component, info: Box::new(info), saved }));
         self.phase = Phase::Opening(Box::new(turn), event);
+    }
+
+    /// What a client's record may burn, unless it may have been applied before. A room ends once, whoever has caused that.
+    fn fuel(&self, turn: &Turn) -> Option<u64> {
+        turn.client.filter(|_| !matches!(turn.cause, Cause::Dispose { .. }) && !self.is_replay(turn.offset))?;
+        let spec = self.state.as_ref().and_then(|state| state.spec.as_ref());
+        spec.map(|spec| spec.fuel_per_message)
+    }
+
+    fn is_replay(&self, offset: Offset) -> bool {
+        Some(offset) <= self.said.max(self.inherited)
     }
 
     fn room_info(&self, state: &State, at: Moment, restored: Option<RestoreReason>) -> RoomInfo {
@@ -554,6 +616,7 @@ impl Room {
             self.inbox.push_front(entry);
         }
         self.tail_bytes = 0;
+        self.tail_fuel = 0;
     }
 
     /// The room cannot go on. It is the log that says so: until then, nothing happens.
@@ -649,6 +712,7 @@ impl Room {
         self.base = Some(Base { offset, bytes: bytes.clone() });
         self.tail = Vec::new();
         self.tail_bytes = 0;
+        self.tail_fuel = 0;
         self.skips.retain(|at, _| *at > offset);
         self.threw.retain(|at, _| *at > offset);
         self.outputs.push_back(Output::Snapshot { offset, bytes });

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Call, Cause, Notice, Output, PROBATION_MS, PROBATION_RECORDS, Phase, Room, State, SwappedTo, Turn,
+    Account, Call, Cause, Notice, Output, PROBATION_MS, PROBATION_RECORDS, Phase, Room, State, SwappedTo, Turn,
     frames::RESYNC_JUMP,
     state::{Gone, Member, Probation, To},
 };
@@ -22,7 +22,11 @@ impl Room {
             return self.begin_without_room(offset, record);
         };
         state.clock = state.clock.max(record.time);
-        let turn = Turn::new(self.id, state.secret, offset, state.clock);
+        let turn = Turn { client: record.command.client(), ..Turn::new(self.id, state.secret, offset, state.clock) };
+        if !self.is_replay(offset) {
+            self.account = self.account_of(&record.command);
+        }
+        let state = self.state.as_ref().expect("it was just there");
         if state.is_between_lives() {
             return self.between_lives(turn, record.command);
         }
@@ -46,6 +50,24 @@ impl Room {
             RoomCommand::Fault { at, fault } => self.fault(turn, at.offset, fault),
             RoomCommand::Close { reason } => self.end(turn, Json::null(), Some(reason)),
         }
+    }
+
+    /// On whose behalf this record is. What the log takes out is taken out on behalf of whoever has caused it.
+    fn account_of(&mut self, command: &RoomCommand) -> Option<Account> {
+        if let RoomCommand::Fault { at, .. } = command {
+            return self.accounts.remove(&at.offset);
+        }
+        let session = command.client()?;
+        let (edge, connection) = match command {
+            RoomCommand::Join { edge, question, .. } | RoomCommand::Reconnect { edge, question, .. } => {
+                (edge.clone(), question.connection)
+            }
+            _ => {
+                let member = self.state.as_ref()?.members.get(&session)?;
+                (member.edge.clone(), member.question.connection)
+            }
+        };
+        Some(Account { session, edge, connection })
     }
 
     /// The room was never created, or has ended.
@@ -398,7 +420,8 @@ impl Room {
     /// The log takes a record back. Everyone sees everything anew: somebody may have been shown what is no longer so.
     fn fault(&mut self, mut turn: Turn, offset: Offset, fault: Fault) {
         let state = self.state.as_mut().expect("begin has looked");
-        if let Some(probation) = state.probation.take_if(|probation| offset > probation.swap) {
+        let counts = |probation: &mut Box<Probation>| offset > probation.swap && probation.counts(offset, &fault);
+        if let Some(probation) = state.probation.take_if(counts) {
             return self.undo_swap(turn, *probation, fault);
         }
         let sessions: Vec<SessionId> = state.members.keys().copied().collect();
@@ -429,21 +452,35 @@ impl Room {
     pub(super) fn skip_call(&mut self, mut turn: Turn, handler: Box<str>, fault: Fault) {
         let offset = turn.offset;
         let threw = matches!(fault, Fault::Threw(_));
+        let ends = matches!(turn.cause, Cause::Create | Cause::Dispose { .. });
+        let charged = turn.client.filter(|_| fault.is_exhaustion() && !ends);
+        let blamed = !threw && charged.is_none();
         if let Some(state) = &mut self.state {
-            state.faults += u32::from(!threw);
+            state.faults += u32::from(blamed);
             if let Some(probation) = state.probation.as_mut().filter(|_| !threw) {
                 probation.skips.insert(offset, fault.clone());
             }
         }
         match &fault {
             Fault::Threw(text) => turn.notice(Notice::Threw { offset, handler, text: text.clone() }),
-            fault => turn.notice(Notice::Faulted { offset, handler, fault: fault.clone() }),
+            fault => turn.notice(Notice::Faulted { offset, handler, fault: fault.clone(), charged }),
         }
+        if let Some(account) =
+            self.account.clone().filter(|_| !threw && turn.client.is_some() && !self.is_replay(offset))
+        {
+            self.accounts.insert(offset, account);
+        }
+        // The next failure finds a fresh base: what a client can make fail costs one instance, not all that came before.
+        self.wants_snapshot = true;
         match std::mem::replace(&mut turn.cause, Cause::Other) {
             Cause::Create => return self.end(turn, Json::null(), Some(format!("its script {fault}").into())),
             Cause::Dispose { outcome, failed } => return self.conclude(turn, outcome, failed),
             Cause::Join { session, edge, question, from, .. } => {
-                let reason = "the room's script failed".into();
+                let reason = match charged {
+                    Some(_) => "to let you in costs the room more than it may",
+                    None => "the room's script failed",
+                };
+                let reason = reason.into();
                 turn.edge(&edge, EdgeCommand::Refused { session, question, room: self.id, from, reason });
             }
             // Likewise; and the machine has taken the member out, of which the instance does not know.
@@ -453,19 +490,21 @@ impl Room {
                 self.wants_snapshot = true;
             }
             Cause::Message { session, id } => {
-                let text = "the room's script failed on this message; it had no effect";
-                let frame = RoomFrame::error(self.id, Some(id), ErrorCode::Fault, text);
+                let (code, text) = match charged {
+                    Some(_) => {
+                        (ErrorCode::TooCostly, "this message costs the room more than one may; it had no effect")
+                    }
+                    None => (ErrorCode::Fault, "the room's script failed on this message; it had no effect"),
+                };
+                let frame = RoomFrame::error(self.id, Some(id), code, text);
                 self.deliver(&mut turn, frame, To::One(session));
             }
             // The machine has done its part, of which the instance does not know.
-            Cause::Other => {
-                self.stale = true;
-                self.wants_snapshot = true;
-            }
+            Cause::Other => self.stale = true,
         }
         let limit = self.state.as_ref().and_then(|state| state.spec.as_ref()).map_or(5, |spec| spec.max_faults);
         match &self.state {
-            Some(state) if !threw && state.faults >= limit => {
+            Some(state) if blamed && state.faults >= limit => {
                 let reason = format!("its script failed {} times in a row; the last time it {fault}", state.faults);
                 self.end(turn, Json::null(), Some(reason.into()));
             }
@@ -540,6 +579,7 @@ impl Turn {
             index: 1,
             created: 0,
             moment: Moment::of(room, secret, offset, now),
+            client: None,
             cause: Cause::Other,
             leaver: None,
         }

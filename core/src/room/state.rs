@@ -265,6 +265,23 @@ impl State {
     }
 }
 
+impl Probation {
+    /// Whether this fault undoes the swap. What one client has exhausted says nothing about the component: any component can
+    /// be made to. What two have, does.
+    pub(super) fn counts(&mut self, offset: Offset, fault: &Fault) -> bool {
+        let record = self.records.iter().find(|(at, _)| *at == offset);
+        let client = record.and_then(|(_, record)| record.command.client()).filter(|_| fault.is_exhaustion());
+        match (client, self.exhausted) {
+            (None, _) => true,
+            (Some(client), Some(first)) => client != first,
+            (Some(client), None) => {
+                self.exhausted = Some(client);
+                false
+            }
+        }
+    }
+}
+
 impl Member {
     pub fn info(&self, session: SessionId) -> MemberInfo {
         let Member { player, connected, spectator, .. } = self;

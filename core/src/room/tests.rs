@@ -9,6 +9,8 @@ use crate::{
     ids::ConnectionId,
 };
 
+mod charges;
+
 #[test]
 fn a_created_room_seats_who_is_admitted_and_shows_the_view_first() {
     let mut story = Story::of(greeter());
@@ -813,6 +815,12 @@ struct Story {
     events: Vec<String>,
     /// The members that each instance was opened with.
     opened: Vec<String>,
+    /// The fuel that each call was given.
+    fuel: Vec<Option<u64>>,
+    /// On whose account each call was.
+    accounts: Vec<Option<SessionId>>,
+    /// What each call burns.
+    burns: u64,
     log: Vec<(Offset, Record)>,
     next: Offset,
     now: Time,
@@ -836,6 +844,9 @@ impl Story {
             counted: 0,
             events,
             opened,
+            fuel: vec![],
+            accounts: vec![],
+            burns: 0,
             log,
             next: 100,
             now,
@@ -926,8 +937,11 @@ impl Story {
                 self.counted = saved.map_or(0, |saved| saved.state.parse().unwrap());
                 Outcome::Opened(Ok(spec()))
             }
-            Call::Handle { event, .. } => {
+            Call::Handle { event, fuel, .. } => {
                 self.events.push(name(&event));
+                self.fuel.push(fuel);
+                self.accounts.push(self.room.account().map(|account| account.session));
+                self.room.burnt(self.burns);
                 let result = (self.script)(&event);
                 self.counted += u64::from(matches!((&event, &result), (Event::Message { .. }, Ok(_))));
                 Outcome::Called(result)
@@ -1056,7 +1070,8 @@ fn counter() -> impl FnMut(&Event) -> Result<Vec<Effect>, Fault> {
     |event| match event {
         Event::Join { .. } => Ok(vec![Effect::Admit { spectator: false }]),
         Event::Message { data, .. } if data.contains("throw") => Err(Fault::Threw("as it was told".into())),
-        Event::Message { data, .. } if data.contains("trap") => Err(Fault::OutOfFuel(1)),
+        Event::Message { data, .. } if data.contains("trap") => Err(trapped()),
+        Event::Message { data, .. } if data.contains("burn") => Err(Fault::OutOfFuel(1)),
         _ => Ok(vec![]),
     }
 }
@@ -1123,7 +1138,11 @@ fn leave(session: SessionId) -> RoomCommand {
 }
 
 fn fault_at(offset: Offset) -> RoomCommand {
-    RoomCommand::Fault { at: Number { offset, index: 0 }, fault: Fault::OutOfFuel(1) }
+    RoomCommand::Fault { at: Number { offset, index: 0 }, fault: trapped() }
+}
+
+fn trapped() -> Fault {
+    Fault::Trapped("unreachable".into())
 }
 
 fn swap(component: u8) -> RoomCommand {

@@ -1,0 +1,297 @@
+//! Stories of who pays: what a client exhausts is charged to its session, everything else to the room.
+
+use super::*;
+
+#[test]
+fn what_a_client_exhausts_ends_no_room_and_is_answered_so() {
+    let mut story = Story::of(counter()).with_members(&[ANA, BEA]);
+    for id in 1..=10 {
+        let out = story.exhaust(say_to_it(ANA, id, "burn"));
+        assert!(out.frame_text(0).contains(r#""code":"too_costly""#), "{out:?}");
+        assert_eq!(out.charged(), [Some(ANA)]);
+        assert_eq!(story.record(message(BEA, id)).tags(), [FrameTag::Reply], "a bystander plays on");
+    }
+    assert_eq!(story.room.state().unwrap().faults, 0);
+    assert_eq!(story.guest_state(), "10");
+    story.is_the_same_in_a_replay();
+}
+
+/// Not even in between: the room's own failures in a row are counted across it.
+#[test]
+fn what_a_client_exhausts_neither_counts_nor_makes_up_for_faults() {
+    let mut story = Story::of(counter()).with_members(&[ANA]);
+    for id in [1, 3] {
+        let at = story.next;
+        story.record(say_to_it(ANA, id, "trap"));
+        assert_eq!(story.record(fault_at(at)).charged(), [None], "a trap is the room's, whoever has sent the message");
+        story.exhaust(say_to_it(ANA, id + 1, "burn"));
+    }
+    assert_eq!(story.room.state().unwrap().faults, 2);
+    let at = story.next;
+    story.record(say_to_it(ANA, 5, "trap"));
+    story.record(fault_at(at));
+    assert!(story.room.has_ended());
+}
+
+#[test]
+fn each_sort_of_exhaustion_is_the_clients_and_each_other_failure_the_rooms() {
+    let faults = [
+        (Fault::OutOfFuel(1), true),
+        (Fault::OutOfMemory(1), true),
+        (Fault::TooMuch("effects".into()), true),
+        (trapped(), false),
+        (Fault::Garbage("no JSON".into()), false),
+    ];
+    for (fault, is_the_clients) in faults {
+        let told = fault.clone();
+        let mut story = Story::of(failing_on("message ana", told)).with_members(&[ANA]);
+        let out = story.exhaust(message(ANA, 1));
+        assert_eq!(out.charged(), [is_the_clients.then_some(ANA)], "{fault}");
+        assert_eq!(story.room.state().unwrap().faults, u32::from(!is_the_clients), "{fault}");
+    }
+}
+
+#[test]
+fn what_a_room_exhausts_by_itself_is_its_own() {
+    let mut story = Story::of(|event: &Event| match event {
+        Event::Timer { .. } => Err(Fault::OutOfFuel(1)),
+        Event::Message { .. } => Ok((0..3).map(|n| set_timer(&format!("turn {n}"), n)).collect()),
+        event => greeter()(event),
+    })
+    .with_members(&[ANA]);
+    story.record(message(ANA, 1));
+    for _ in 0..3 {
+        assert!(!story.room.has_ended());
+        let (_, id) = story.room.poll_timeout().unwrap();
+        assert_eq!(story.exhaust(RoomCommand::Timer { id }).charged(), [None]);
+    }
+    assert!(story.room.has_ended());
+}
+
+#[test]
+fn a_join_that_exhausts_is_refused() {
+    let mut story = Story::of(failing_on("join bea", Fault::OutOfFuel(1))).with_members(&[ANA]);
+    for _ in 0..5 {
+        let out = story.exhaust(join(BEA, 0));
+        assert_eq!(out.to_edge()[0], "refused bea: to let you in costs the room more than it may");
+        assert_eq!(out.charged(), [Some(BEA)]);
+    }
+    assert_eq!(story.room.state().unwrap().members.len(), 1);
+    assert_eq!(story.record(message(ANA, 1)).tags(), [FrameTag::Reply]);
+}
+
+/// The machine's own part does not depend on the script, and the next instance knows of it.
+#[test]
+fn a_drop_a_reconnect_and_a_leave_that_exhaust_happen_all_the_same() {
+    let events = ["drop bea", "reconnect bea", "leave bea Left"];
+    let mut story =
+        Story::of(|event: &Event| if events_of_bea(event) { Err(Fault::OutOfFuel(1)) } else { counter()(event) })
+            .with_members(&[ANA, BEA]);
+    let out = story.exhaust(drop_of(BEA, EDGE));
+    assert_eq!(out.charged(), [Some(BEA)]);
+    let bea = &story.room.state().unwrap().members[&BEA];
+    assert!(!bea.connected && bea.hold.is_some());
+    story.record(message(ANA, 1));
+    assert_eq!(story.opened.last().map(String::as_str), Some("ana, bea (away)"));
+
+    story.exhaust(reconnect(BEA, "edge-2", None));
+    let bea = &story.room.state().unwrap().members[&BEA];
+    assert!(bea.connected && bea.hold.is_none());
+    story.record(message(ANA, 2));
+    assert_eq!(story.opened.last().map(String::as_str), Some("ana, bea"));
+
+    let out = story.exhaust(leave(BEA));
+    assert!(out.to_edge().contains(&"leave bea".to_owned()), "{out:?}");
+    assert_eq!(story.room.state().unwrap().members.keys().collect::<Vec<_>>(), [&ANA]);
+    story.record(message(ANA, 3));
+    assert_eq!(story.opened.last().map(String::as_str), Some("ana"));
+    assert_eq!(story.room.state().unwrap().faults, 0);
+    for event in events {
+        assert!(story.events.iter().any(|heard| heard == event), "{event}");
+    }
+    story.is_the_same_in_a_replay();
+}
+
+#[test]
+fn a_clients_records_have_a_budget_of_their_own() {
+    let mut story = Story::of(|event: &Event| match event {
+        Event::Message { .. } => Ok(vec![set_timer("turn", 1)]),
+        event => greeter()(event),
+    });
+    story.record(create());
+    for command in [join(ANA, 0), message(ANA, 1), drop_of(ANA, EDGE), reconnect(ANA, EDGE, None)] {
+        story.record(command);
+    }
+    let (_, id) = story.room.poll_timeout().unwrap();
+    story.record(RoomCommand::Timer { id });
+    story.record(leave(ANA));
+    assert_eq!(
+        story.events,
+        ["create", "join ana", "message ana", "drop ana", "reconnect ana", "timer turn", "leave ana Left"]
+    );
+    let message = Some(spec().fuel_per_message);
+    assert_eq!(story.fuel, [None, message, message, message, message, None, message]);
+}
+
+/// A heap that has grown in another way must not exhaust what was answered.
+#[test]
+fn what_was_applied_before_runs_again_with_the_rooms_budget() {
+    let mut story = Story::of(counter()).with_members(&[ANA]);
+    story.record(message(ANA, 1));
+    let known = story.log.len();
+    story.fuel.clear();
+    story.record(say_to_it(ANA, 2, "throw"));
+    let message = Some(spec().fuel_per_message);
+    let rebuilt = [None, None, None];
+    assert_eq!(story.fuel, [&[message][..], &rebuilt].concat(), "create, join and message, again");
+
+    let mut heir = Story::of(counter());
+    heir.room.inherits(story.log[known - 1].0);
+    heir.replay(&story.log);
+    assert_eq!(heir.fuel[..4], [None, None, None, message]);
+}
+
+/// What is dear and just allowed is not gone through again for each message that is not.
+#[test]
+fn a_rebuild_replays_none_of_the_messages_before_the_last_failure() {
+    for failure in ["burn", "throw", "trap"] {
+        let mut story = Story::of(counter()).with_members(&[ANA]);
+        for id in 1..=50 {
+            story.record(message(ANA, id));
+        }
+        let fault = if failure == "trap" { trapped() } else { Fault::OutOfFuel(1) };
+        story.fail(say_to_it(ANA, 51, failure), fault.clone());
+        story.events.clear();
+        story.fail(say_to_it(ANA, 52, failure), fault);
+        assert_eq!(story.events, ["message ana"], "{failure}: the message itself, and nothing else");
+        story.record(message(ANA, 53));
+        assert_eq!(story.events, ["message ana", "message ana"]);
+        assert_eq!(story.guest_state(), "51");
+    }
+}
+
+#[test]
+fn dear_messages_are_soon_in_a_snapshot() {
+    let mut story = Story::of(counter()).with_members(&[ANA]);
+    let dear = TAIL_FUEL / 20;
+    let mut since = 0;
+    for id in 1..=100 {
+        story.burns = dear;
+        let out = story.record(message(ANA, id));
+        let saved = out.outputs.iter().any(|output| matches!(output, Output::Snapshot { .. }));
+        since = if saved { 0 } else { since + 1 };
+        assert!(since < 20, "a rebuild would cost {since} of them");
+    }
+}
+
+#[test]
+fn what_one_client_exhausts_undoes_no_swap_and_what_a_second_one_does() {
+    let mut story = Story::of(counter()).with_members(&[ANA, BEA]);
+    story.record(swap(9));
+    for id in 1..=4 {
+        story.exhaust(say_to_it(ANA, id, "burn"));
+        assert_eq!(story.room.state().unwrap().component, Digest([9; 32]), "one client, however often");
+    }
+    story.record(message(BEA, 1));
+    story.is_the_same_in_a_replay();
+    let out = story.exhaust(say_to_it(BEA, 2, "burn"));
+    assert!(out.outputs.iter().any(|o| matches!(o, Output::Notice(Notice::SwapUndone { .. }))), "{out:?}");
+    assert_eq!(story.room.state().unwrap().component, Digest([1; 32]));
+    assert_eq!(story.guest_state(), "1", "what went well was kept");
+    story.is_the_same_in_a_replay();
+}
+
+#[test]
+fn a_trap_after_a_swap_undoes_it_whoever_sent_the_message() {
+    let mut story = Story::of(counter()).with_members(&[ANA]);
+    story.record(swap(9));
+    story.exhaust(say_to_it(ANA, 1, "burn"));
+    story.fail(say_to_it(ANA, 2, "trap"), trapped());
+    assert_eq!(story.room.state().unwrap().component, Digest([1; 32]));
+}
+
+/// Also while the guest goes through earlier messages again, and while members get their views anew.
+#[test]
+fn the_work_that_a_client_causes_is_on_its_account() {
+    let mut story = Story::of(counter()).with_members(&[ANA, BEA]);
+    let on_account = |story: &Story| story.room.account().map(|account| account.session);
+    story.record(message(BEA, 1));
+    assert_eq!(on_account(&story), Some(BEA));
+    story.accounts.clear();
+    let at = story.next;
+    story.record(say_to_it(ANA, 1, "burn"));
+    story.record(message(BEA, 2));
+    story.record(fault(at, Fault::OutOfFuel(1)));
+    let rebuilt = ["create", "join ana", "join bea", "message bea"].map(|_| Some(ANA));
+    assert_eq!(story.accounts, [&[Some(ANA)][..], &rebuilt, &[Some(BEA)]].concat());
+    assert_eq!(on_account(&story), Some(ANA), "the Fault, which shows everything anew");
+    story.record(drop_of(ANA, EDGE));
+    assert_eq!(on_account(&story), Some(ANA));
+    let (_, id) = story.room.poll_timeout().unwrap();
+    story.record(RoomCommand::Timer { id });
+    assert_eq!(on_account(&story), None, "a timer is the room's");
+}
+
+impl Story {
+    /// A record on which the guest fails, and the log's word on it.
+    fn fail(&mut self, command: RoomCommand, fault_: Fault) -> Out {
+        let at = self.next;
+        let out = self.record(command);
+        let asked = out.outputs.iter().find_map(|output| match output {
+            Output::Append(_, RoomCommand::Fault { fault, .. }) => Some(fault.clone()),
+            _ => None,
+        });
+        match asked {
+            Some(asked) => self.record(fault(at, asked)),
+            None => {
+                assert_ne!(fault_, trapped(), "it should have failed: {out:?}");
+                out
+            }
+        }
+    }
+
+    fn exhaust(&mut self, command: RoomCommand) -> Out {
+        self.fail(command, Fault::OutOfFuel(1))
+    }
+
+    /// All faults are known beforehand, as to a host that takes the room over.
+    fn is_the_same_in_a_replay(&self) {
+        let mut heir = Story::of(|event: &Event| {
+            assert!(!format!("{event:?}").contains("burn"), "it must not be tried again");
+            counter()(event)
+        });
+        for (_, record) in &self.log {
+            if let RoomCommand::Fault { at, fault } = &record.command {
+                heir.room.decide_fault(at.offset, fault.clone());
+            }
+        }
+        heir.replay(&self.log);
+        let plain = |room: &Room| State { saved: None, probation: None, ..room.state().unwrap().clone() };
+        assert_eq!(plain(&heir.room), plain(&self.room));
+    }
+}
+
+impl Out {
+    fn charged(&self) -> Vec<Option<SessionId>> {
+        let notices = self.outputs.iter().filter_map(|output| match output {
+            Output::Notice(Notice::Faulted { charged, .. }) => Some(*charged),
+            _ => None,
+        });
+        notices.collect()
+    }
+}
+
+fn failing_on(event: &'static str, fault: Fault) -> impl FnMut(&Event) -> Result<Vec<Effect>, Fault> {
+    move |it| if name(it) == event { Err(fault.clone()) } else { greeter()(it) }
+}
+
+fn events_of_bea(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Drop { session: BEA } | Event::Reconnect { session: BEA } | Event::Leave { session: BEA, .. }
+    )
+}
+
+fn fault(offset: Offset, fault: Fault) -> RoomCommand {
+    RoomCommand::Fault { at: Number { offset, index: 0 }, fault }
+}
