@@ -161,7 +161,7 @@ impl Guest {
     async fn handle(&mut self, event: &Event) -> (Vec<Effect>, u64) {
         self.offset += 1;
         let at = moment(self.offset);
-        match self.instance.handle(&at, event).await {
+        match self.instance.handle(&at, event, None).await {
             Ok(called) => (called.effects, called.fuel),
             Err(error) => panic!("{event:?}: {error}"),
         }

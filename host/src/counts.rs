@@ -33,6 +33,7 @@ pub struct Counts {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct How {
+    pub charged: &'static str,
     pub how: &'static str,
 }
 
@@ -64,7 +65,8 @@ impl Default for Counts {
 }
 
 impl Counts {
-    pub fn fault(&self, fault: &Fault) {
+    /// `to_client`: a budget that a client's record has exhausted. All else is the room's.
+    pub fn fault(&self, fault: &Fault, to_client: bool) {
         let how = match fault {
             Fault::Threw(_) => "threw",
             Fault::Trapped(_) => "trapped",
@@ -73,7 +75,8 @@ impl Counts {
             Fault::TooMuch(_) => "too_much",
             Fault::Garbage(_) => "garbage",
         };
-        self.faults.get_or_create(&How { how }).inc();
+        let charged = if to_client { "client" } else { "room" };
+        self.faults.get_or_create(&How { charged, how }).inc();
     }
 
     pub fn restored(&self, why: RestoreReason) {

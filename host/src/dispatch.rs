@@ -75,6 +75,7 @@ pub async fn run(
     mut leaving: watch::Receiver<bool>,
 ) -> Result<(), HostError> {
     let Start { mut reader, backlog, end } = start;
+    host.partitions.inherit(partition, end);
     for (room, records) in backlog {
         dispatch(&host, room, RestoreReason::Recovered, records);
     }

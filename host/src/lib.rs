@@ -19,6 +19,7 @@ pub mod guest;
 mod kicks;
 mod life;
 mod mailbox;
+mod meter;
 mod outbox;
 mod partitions;
 #[cfg(feature = "planted-bugs")]

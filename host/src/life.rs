@@ -16,7 +16,7 @@ use chorus_core::{
     ids::{Digest, Kind, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
     planted::{Bug, planted},
-    room::{Call, Notice, Outcome, Output, Ring, Room, RoomClock, SwappedTo},
+    room::{Account, Call, Notice, Outcome, Output, Ring, Room, RoomClock, SwappedTo},
 };
 use chorus_store::{RoomRow, RoomStatus, RoomUpdate, Snapshot};
 use tokio::{task::JoinHandle, time::Instant};
@@ -27,6 +27,7 @@ use crate::{
     guest::{GuestError, Instance, InstantiateError},
     kicks,
     mailbox::{Mailbox, Post},
+    meter::Meter,
     outbox::{MOST_HELD, Mark, Outbox},
     saver::Job,
 };
@@ -80,6 +81,7 @@ struct Life {
     room: Room,
     instance: Option<Instance>,
     outbox: Outbox,
+    meter: Meter,
     /// Rooms that it has made, and that may not be in the log yet.
     made: Vec<(RoomId, Mark)>,
     /// The time of the oldest record whose outputs have not all left.
@@ -113,8 +115,9 @@ struct RowFacts {
 
 impl Life {
     async fn begin(host: Arc<Shared>, id: RoomId, mailbox: Arc<Mailbox>, why: RestoreReason) -> Life {
-        let room = find(&host, id, why).await;
+        let mut room = find(&host, id, why).await;
         let partition = host.partition_of(id);
+        host.partitions.inherited(partition).into_iter().for_each(|offset| room.inherits(offset));
         let kept = host.alarms.take_clock(id);
         Life {
             clock: kept.unwrap_or_else(|| RoomClock::new(host.partitions.taken(partition))),
@@ -126,6 +129,7 @@ impl Life {
             room,
             instance: None,
             outbox: Outbox::default(),
+            meter: Meter::default(),
             made: Vec::new(),
             handed_in: None,
             seen: None,
@@ -143,9 +147,10 @@ impl Life {
     async fn begin_again(&mut self) {
         // Before the snapshot is read: a later one may have more, and what it has is ignored.
         self.mailbox.rewind();
-        let clock = self.clock.clone();
+        let (clock, applied) = (self.clock.clone(), self.seen);
         let begun = Life::begin(self.host.clone(), self.id, self.mailbox.clone(), RestoreReason::Recovered).await;
         *self = Life { clock, ..begun };
+        applied.into_iter().for_each(|offset| self.room.inherits(offset));
     }
 
     async fn live(&mut self) -> Result<(), HostError> {
@@ -201,7 +206,9 @@ impl Life {
         }
         self.seen = Some(offset);
         self.handed_in.get_or_insert(record.time);
+        let begun = std::time::Instant::now();
         self.room.record(offset, record);
+        self.charge(self.room.account().cloned(), begun.elapsed());
     }
 
     /// Reads from the log what the mailbox had no place for. What comes meanwhile is in the mailbox, maybe twice.
@@ -334,11 +341,19 @@ impl Life {
     // The guest.
 
     async fn call(&mut self, call: Call) {
+        let (account, machine) = (self.room.account_for(&call).cloned(), self.room.account().cloned());
+        let mut busy = Duration::ZERO;
         let outcome = match call {
-            Call::Open { component, info, saved } => Some(self.open(component, &info, saved.as_ref()).await),
-            Call::Handle { at, event } => match &mut self.instance {
+            Call::Open { component, info, saved } => {
+                let opened = self.open(component, &info, saved.as_ref()).await;
+                busy = self.instance.as_mut().map_or(busy, Instance::take_busy);
+                Some(opened)
+            }
+            Call::Handle { at, event, fuel } => match &mut self.instance {
                 Some(instance) => {
-                    let called = instance.handle(&at, &event).await;
+                    let called = instance.handle(&at, &event, fuel).await;
+                    busy = instance.take_busy();
+                    self.room.burnt(called.as_ref().map_or(0, |called| called.fuel));
                     self.outcome(called.map(|called| called.effects)).map(Outcome::Called)
                 }
                 None => None,
@@ -346,19 +361,34 @@ impl Life {
             Call::Save => match &mut self.instance {
                 Some(instance) => {
                     let saved = instance.save().await;
+                    busy = instance.take_busy();
                     self.outcome(saved).map(Outcome::Saved)
                 }
                 None => None,
             },
             Call::Swap { component, info } => self.swap(component, &info).await,
         };
+        self.charge(account, busy);
         match outcome {
-            Some(outcome) => self.room.guest(outcome),
+            Some(outcome) => {
+                let begun = std::time::Instant::now();
+                self.room.guest(outcome);
+                self.charge(machine, begun.elapsed());
+            }
             None => {
                 self.instance = None;
                 tokio::time::sleep(SHORT_OF).await;
                 self.room.instance_lost();
             }
+        }
+    }
+
+    /// Best effort, and nothing waits for it: the edge slows who costs too much, and can do without one report.
+    fn charge(&mut self, account: Option<Account>, spent: Duration) {
+        let Some(account) = account else { return };
+        if let Some(micros) = self.meter.add(&account, spent) {
+            let Account { session, connection, edge, .. } = account;
+            drop(self.host.bus.send_edge(&edge, EdgeCommand::Spent { session, connection, micros }));
         }
     }
 
@@ -640,10 +670,15 @@ impl Life {
                     None => tracing::info!(%room, in_ms, "the lobby has ended, and begins anew"),
                 }
             }
-            Notice::Faulted { offset, handler, fault } => {
+            Notice::Faulted { offset, handler, fault, charged: None } => {
                 self.tell_failed(*offset, handler, &fault.to_string()).await;
-                self.host.counts.fault(fault);
+                self.host.counts.fault(fault, false);
                 tracing::warn!(%room, offset, %handler, %fault, "a script failed");
+            }
+            Notice::Faulted { offset, handler, fault, charged: Some(session) } => {
+                self.tell_failed(*offset, handler, &fault.to_string()).await;
+                self.host.counts.fault(fault, true);
+                tracing::info!(%room, offset, %handler, %session, %fault, "a client's record cost more than one may");
             }
             Notice::SwapUndone { fault, .. } => {
                 self.host.counts.swap("undone");

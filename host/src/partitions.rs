@@ -31,6 +31,8 @@ pub struct Partitions {
     owned: Mutex<BTreeMap<u32, Owned>>,
     /// How far each has been handed to its rooms: one past the last offset.
     positions: Vec<AtomicU64>,
+    /// Where each one's log ended when this host took it: records before that may have been applied by another.
+    inherited: Vec<AtomicU64>,
     /// Where each one's log ended when that was last asked.
     ends: Vec<AtomicU64>,
     /// When this host took each, by its clock.
@@ -47,7 +49,8 @@ struct Owned {
 impl Partitions {
     pub fn new(count: u32) -> Partitions {
         let zeros = || (0..count).map(|_| AtomicU64::new(0)).collect();
-        Partitions { owned: Mutex::default(), positions: zeros(), ends: zeros(), taken: zeros() }
+        let (positions, inherited, ends, taken) = (zeros(), zeros(), zeros(), zeros());
+        Partitions { owned: Mutex::default(), positions, inherited, ends, taken }
     }
 
     pub fn owned(&self) -> BTreeSet<u32> {
@@ -57,6 +60,15 @@ impl Partitions {
     /// Whether this partition's rooms are to be put aside. One that is not here is gone already.
     pub fn is_leaving(&self, partition: u32) -> bool {
         self.lock().get(&partition).is_none_or(|owned| *owned.leaving.borrow())
+    }
+
+    pub fn inherit(&self, partition: u32, end: Offset) {
+        self.inherited[partition as usize].store(end, Ordering::Release);
+    }
+
+    /// The last offset that another host, or an earlier life of this one, may have applied.
+    pub fn inherited(&self, partition: u32) -> Option<Offset> {
+        self.inherited[partition as usize].load(Ordering::Acquire).checked_sub(1)
     }
 
     pub fn moved(&self, partition: u32, end: Offset) {

@@ -840,7 +840,7 @@ fn answer(script: &mut Option<Script>, call: Call) -> Outcome {
             *script = Some(Script::open(&info, saved.as_ref()));
             Outcome::Opened(Ok(spec(&info.kind)))
         }
-        Call::Handle { at, event } => Outcome::Called(Ok(script.as_mut().expect("it is open").handle(&at, event))),
+        Call::Handle { at, event, .. } => Outcome::Called(Ok(script.as_mut().expect("it is open").handle(&at, event))),
         Call::Save => Outcome::Saved(Ok(script.as_ref().expect("it is open").save())),
         Call::Swap { .. } => Outcome::Swapped(Err("there is one script".into())),
     }

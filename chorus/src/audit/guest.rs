@@ -148,9 +148,9 @@ impl Guest for Seat<'_> {
         match call {
             Call::Open { component, info, saved } => self.open(component, &info, saved.as_ref()).await,
             Call::Swap { component, info } => self.swap(component, &info).await,
-            Call::Handle { at, event } => {
+            Call::Handle { at, event, fuel } => {
                 let Some(instance) = &mut self.instance else { return Ok(None) };
-                let called = instance.handle(&at, &event).await;
+                let called = instance.handle(&at, &event, fuel).await;
                 Ok(self.judged(called)?.map(|called| Outcome::Called(called.map(|called| called.effects))))
             }
             Call::Save => {

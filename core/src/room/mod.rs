@@ -99,6 +99,8 @@ pub struct Room {
     inherited: Option<Offset>,
     /// The client on whose behalf the machine and its guest work now.
     account: Option<Account>,
+    /// What they do is to take a failure of this client's back.
+    takes_back: bool,
     /// The clients whose records the log takes out, until it has said so.
     accounts: BTreeMap<Offset, Account>,
     phase: Phase,
@@ -120,6 +122,8 @@ pub struct Account {
     pub session: SessionId,
     pub edge: MachineId,
     pub connection: ConnectionId,
+    /// The record.
+    pub offset: Offset,
 }
 
 /// A state to go back to.
@@ -317,6 +321,7 @@ impl Room {
             reached: None,
             inherited: None,
             account: None,
+            takes_back: false,
             accounts: BTreeMap::new(),
             phase: Phase::Idle,
             why: RestoreReason::Recovered,
@@ -390,9 +395,14 @@ impl Room {
         self.wants_snapshot |= self.tail_fuel >= TAIL_FUEL;
     }
 
-    /// The client on whose behalf the guest is called, also while it is called again for what came before.
+    /// The client on whose behalf the machine works, also while it goes back and forth because that client's record failed.
     pub fn account(&self) -> Option<&Account> {
         self.account.as_ref()
+    }
+
+    /// The same for a call to the guest. Instances are opened and saved for all members alike, unless a failure asks for it.
+    pub fn account_for(&self, call: &Call) -> Option<&Account> {
+        self.account.as_ref().filter(|_| self.takes_back || matches!(call, Call::Handle { .. }))
     }
 
     /// The instance is gone through no fault of the record's: the machine it was on was out of something. In place of
@@ -572,6 +582,7 @@ impl Room {
     /// The call failed. Its instance is spent either way.
     fn on_failed(&mut self, mut turn: Turn, fault: Fault) {
         self.instance = false;
+        self.takes_back = true;
         self.why = RestoreReason::Faulted;
         match fault {
             // Nobody is left to whom it would make a difference.

@@ -24,7 +24,7 @@ impl Room {
         state.clock = state.clock.max(record.time);
         let turn = Turn { client: record.command.client(), ..Turn::new(self.id, state.secret, offset, state.clock) };
         if !self.is_replay(offset) {
-            self.account = self.account_of(&record.command);
+            self.begin_account(offset, &record.command);
         }
         let state = self.state.as_ref().expect("it was just there");
         if state.is_between_lives() {
@@ -52,11 +52,17 @@ impl Room {
         }
     }
 
-    /// On whose behalf this record is. What the log takes out is taken out on behalf of whoever has caused it.
-    fn account_of(&mut self, command: &RoomCommand) -> Option<Account> {
-        if let RoomCommand::Fault { at, .. } = command {
-            return self.accounts.remove(&at.offset);
-        }
+    /// What the log takes out is taken out on behalf of the client that has caused it.
+    fn begin_account(&mut self, offset: Offset, command: &RoomCommand) {
+        let skipped = self.skips.contains_key(&offset) || self.threw.contains_key(&offset);
+        self.takes_back &= skipped && self.account.as_ref().is_some_and(|account| account.offset == offset);
+        self.account = match command {
+            RoomCommand::Fault { at, .. } => self.accounts.remove(&at.offset),
+            command => self.account_of(offset, command),
+        };
+    }
+
+    fn account_of(&self, offset: Offset, command: &RoomCommand) -> Option<Account> {
         let session = command.client()?;
         let (edge, connection) = match command {
             RoomCommand::Join { edge, question, .. } | RoomCommand::Reconnect { edge, question, .. } => {
@@ -67,7 +73,7 @@ impl Room {
                 (member.edge.clone(), member.question.connection)
             }
         };
-        Some(Account { session, edge, connection })
+        Some(Account { session, edge, connection, offset })
     }
 
     /// The room was never created, or has ended.

@@ -4,6 +4,7 @@ use std::{
     fmt,
     pin::pin,
     task::{Context, Poll, Waker},
+    time::{Duration, Instant},
 };
 
 use chorus_core::{
@@ -47,6 +48,8 @@ pub struct Instance {
     guest: contract::Room,
     /// Bytes of memory when it had been opened.
     began_with: u64,
+    /// Time in which it ran, and did not wait for others.
+    busy: Duration,
     poisoned: bool,
     /// What the call that has failed had logged.
     last_words: Vec<Effect>,
@@ -68,19 +71,13 @@ impl Component {
     pub async fn instantiate(&self, room: RoomId, at: &Moment) -> Result<Instance, InstantiateError> {
         let budget = &self.manifest().config.budget;
         let start = Start { memory: budget.memory, fuel: budget.fuel_for_state(), crossing: budget.crossing() };
+        let begun = Instant::now();
         let (store, guest) = start_guest(self.pre(), start, at).await.map_err(|error| match error {
             Failed::Full => InstantiateError::Full(self.max_instances()),
             Failed::Guest(error) => InstantiateError::Start(error),
         })?;
-        Ok(Instance {
-            component: self.clone(),
-            room,
-            store,
-            guest,
-            began_with: 0,
-            poisoned: false,
-            last_words: Vec::new(),
-        })
+        let (component, busy, last_words) = (self.clone(), begun.elapsed(), Vec::new());
+        Ok(Instance { component, room, store, guest, began_with: 0, busy, poisoned: false, last_words })
     }
 }
 
@@ -95,7 +92,8 @@ impl Instance {
         self.enter(Some(&info.at), fuel)?;
         let room = translate::room_text(info);
         let (version, saved) = saved.map_or((0, ""), |saved| (saved.version, &saved.state));
-        let said = run(self.guest.call_open(&mut self.store, &room, version, saved)).await;
+        let (said, busy) = timed(self.guest.call_open(&mut self.store, &room, version, saved)).await;
+        self.busy += busy;
         self.began_with = self.store.data().memory.used();
         match self.answer(said, fuel)? {
             Ok(effects) => self.finish(&effects, fuel),
@@ -111,13 +109,15 @@ impl Instance {
         used > self.component.manifest().config.budget.memory / 2 && used > 2 * self.began_with
     }
 
-    /// Hands the guest one record.
-    pub async fn handle(&mut self, at: &Moment, event: &Event) -> Result<Called, GuestError> {
-        let fuel = self.component.manifest().config.budget.fuel;
+    /// Hands the guest one record, with this much fuel, or as much as any record has.
+    pub async fn handle(&mut self, at: &Moment, event: &Event, fuel: Option<u64>) -> Result<Called, GuestError> {
+        let fuel = fuel.unwrap_or(self.component.manifest().config.budget.fuel);
         self.enter(Some(at), fuel)?;
         let (now, chance, told) = (at.now.0 as f64, translate::Chance::of(&at.seed), translate::told(event));
         let (event, who, what, data) = (told.event, told.who(), &told.what, told.data);
-        let said = run(self.guest.call_handle(&mut self.store, now, chance.as_str(), event, who, what, data)).await;
+        let call = self.guest.call_handle(&mut self.store, now, chance.as_str(), event, who, what, data);
+        let (said, busy) = timed(call).await;
+        self.busy += busy;
         match self.answer(said, fuel)? {
             Ok(effects) => self.finish(&effects, fuel),
             Err(words) => Err(Fault::Threw(words).into()),
@@ -128,7 +128,8 @@ impl Instance {
     pub async fn save(&mut self) -> Result<Saved, GuestError> {
         let fuel = self.component.manifest().config.budget.fuel_for_state();
         self.enter(None, fuel)?;
-        let said = run(self.guest.call_save(&mut self.store)).await;
+        let (said, busy) = timed(self.guest.call_save(&mut self.store)).await;
+        self.busy += busy;
         let saved = match self.answer(said, fuel)? {
             Ok(saved) => translate::saved(saved, self.component.manifest())?,
             Err(words) => return Err(Fault::Threw(words).into()),
@@ -136,6 +137,11 @@ impl Instance {
         self.debug_log(&self.store.data().take_printed());
         self.poisoned = false;
         Ok(saved)
+    }
+
+    /// How long it has run since that was last asked, by this machine's clock.
+    pub fn take_busy(&mut self) -> Duration {
+        std::mem::take(&mut self.busy)
     }
 
     /// Before a call. Until [`Instance::finish`], the instance counts as spent: a call that is dropped half-way leaves
@@ -244,10 +250,19 @@ pub(super) fn failed(store: &Store<Ground>, error: &wasmtime::Error, fuel: u64, 
 /// Runs a call to its end. Nothing that a guest can call waits (see [`super::wasi`]), so a call that is pending has
 /// burnt [`budget::YIELD`] and lets others run: they, and the reactor, go before it is polled again.
 pub(super) async fn run<T>(call: impl Future<Output = T>) -> T {
+    timed(call).await.0
+}
+
+/// Likewise, and how long it ran; the time in which others did is not in it.
+async fn timed<T>(call: impl Future<Output = T>) -> (T, Duration) {
     let mut call = pin!(call);
+    let mut busy = Duration::ZERO;
     loop {
-        if let Poll::Ready(done) = call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            return done;
+        let begun = Instant::now();
+        let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        busy += begun.elapsed();
+        if let Poll::Ready(done) = polled {
+            return (done, busy);
         }
         tokio::task::yield_now().await;
     }

@@ -30,6 +30,8 @@ pub struct Stage {
     pub fuel: u64,
     /// Instances opened so far.
     pub opened: Vec<Option<RestoreReason>>,
+    /// Records that a guest was handed.
+    pub calls: usize,
 }
 
 impl Stage {
@@ -50,6 +52,7 @@ impl Stage {
             ids: 0,
             fuel: 0,
             opened: vec![],
+            calls: 0,
         }
     }
 
@@ -147,8 +150,9 @@ impl Stage {
                     spec
                 }))
             }
-            Call::Handle { at, event } => {
-                let called = self.instance().handle(&at, &event).await;
+            Call::Handle { at, event, fuel } => {
+                self.calls += 1;
+                let called = self.instance().handle(&at, &event, fuel).await;
                 self.fuel = called.as_ref().map_or(0, |called| called.fuel);
                 Outcome::Called(self.result(called.map(|called| called.effects)))
             }
