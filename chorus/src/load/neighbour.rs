@@ -34,26 +34,20 @@ async fn latencies(bench: &Bench, rooms: usize) -> anyhow::Result<Vec<Figure>> {
     Ok(latencies.figures())
 }
 
-/// Each `spin` burns all the fuel that a record has. After some in a row the room is ended, and the player, who is in the
-/// lobby again, takes another one.
+/// After `later` the room loops by itself, and each time burns all the fuel that a record has. Then everybody is shown
+/// everything anew, and it is told to loop again; when it is ended, the player, who is in the lobby again, takes another one.
 async fn loop_for_ever(mut player: Player) -> anyhow::Result<()> {
     let party = Party { kind: "spin-forever", key: "spin".into(), size: 1, options: "{}" };
     player.wish(&party).await?;
-    let mut is_there = false;
     loop {
         let text = player.next().await?;
-        if text.starts_with(r#"{"t":"room""#) {
-            is_there = text.contains(r#""kind":"spin-forever""#);
-            if !is_there {
-                player.wish(&party).await?;
-                continue;
-            }
-        } else if !text.starts_with(r#"{"t":"error""#) {
+        if !text.starts_with(r#"{"t":"room""#) {
             continue;
         }
-        // An error in the lobby answers a `spin` that came there too late.
-        if is_there {
-            player.send("spin", "null").await?;
+        if text.contains(r#""kind":"spin-forever""#) {
+            player.send("later", "null").await?;
+        } else {
+            player.wish(&party).await?;
         }
     }
 }

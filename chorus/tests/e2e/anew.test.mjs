@@ -8,7 +8,7 @@ import { Raw } from "./raw.mjs";
 
 let server;
 before(async () => {
-  server = await Server.start({ args: ["--fixtures", "--lobby", "spin-forever"] });
+  server = await Server.start({ args: ["--fixtures", "--lobby", "recurse-forever"] });
 });
 after(() => server?.stop());
 
@@ -16,7 +16,7 @@ test("a lobby that has failed five times begins anew, and whoever was in it is i
   let client = await Raw.connect(server.url);
   const { resume } = await client.arrive();
   for (let id = 1; id <= 5; id++) {
-    client.send({ t: "msg", id, type: "spin" });
+    client.send({ t: "msg", id, type: "recurse" });
     assert.equal((await client.answer(id)).code, "fault");
   }
   assert.match((await client.frame("left")).reason, /^ended: its script failed 5 times in a row/);

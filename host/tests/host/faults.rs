@@ -22,8 +22,13 @@ use crate::{
 async fn a_loop_without_end_runs_out_of_fuel() {
     for kind in ["spin", "regexp"] {
         let fault = pays("spin-forever", kind, json!(null)).await;
-        assert_eq!(fault, Fault::OutOfFuel(300_000_000), "{kind}");
+        assert_eq!(fault, Fault::OutOfFuel(20_000_000), "{kind}: what a message may");
     }
+    let mut stage = Stage::with("spin-forever", json!({}), &[ANA]).await;
+    stage.say(ANA, "later", json!(null)).await;
+    let (_, id) = stage.room.poll_timeout().expect("it has a timer");
+    let out = stage.record(RoomCommand::Timer { id }).await;
+    assert_eq!(out.fault(), Some(Fault::OutOfFuel(300_000_000)), "what a record of the room's own may");
 }
 
 #[tokio::test]
@@ -174,22 +179,21 @@ async fn a_trap_goes_back_to_the_state_before_the_record_in_a_new_instance() {
 
 #[tokio::test]
 async fn faults_in_a_row_end_the_room_with_a_reason_that_its_members_get() {
-    let mut stage = Stage::with("spin-forever", json!({}), &[ANA, BEA]).await;
+    let mut stage = Stage::with("recurse-forever", json!({}), &[ANA, BEA]).await;
     for _ in 0..4 {
-        stage.say(ANA, "spin", json!(null)).await;
+        stage.say(ANA, "recurse", json!(null)).await;
     }
     assert_eq!(stage.say(ANA, "echo", json!(1)).await.reply(), 1);
     for _ in 0..4 {
-        stage.say(ANA, "spin", json!(null)).await;
+        stage.say(ANA, "recurse", json!(null)).await;
     }
     assert!(!stage.room.has_ended(), "four, and four, are not five in a row");
-    let out = stage.say(ANA, "spin", json!(null)).await;
+    let out = stage.say(ANA, "recurse", json!(null)).await;
     assert!(stage.room.has_ended());
-    let reason =
-        "its script failed 5 times in a row; the last time it ran out of fuel (300000000 units for one record)";
-    assert_eq!(out.failed().as_deref(), Some(reason));
+    let reason = out.failed().expect("a reason");
+    assert!(reason.starts_with("its script failed 5 times in a row; the last time it trapped"), "{reason}");
     assert_eq!(out.left(), vec![format!("ended: {reason}"); 2]);
-    rebuilds_everywhere(ROOM, &stage.log, &["spin-forever"]).await;
+    rebuilds_everywhere(ROOM, &stage.log, &["recurse-forever"]).await;
 }
 
 #[tokio::test]
@@ -213,18 +217,19 @@ async fn a_hostile_room_ends_and_its_neighbour_goes_on() {
     world.create(neighbour, "echo", json!({})).await;
     world.edge.join(BEA, neighbour).await;
     let hostile = [
-        ("spin-forever", "spin"),
-        ("spin-forever", "regexp"),
-        ("allocate-forever", "stubborn"),
-        ("flood-output", "bytes"),
+        ("spin-forever", "later"),
+        ("recurse-forever", "recurse"),
+        ("recurse-forever", "json"),
         ("bare-garbage", "bad-json"),
+        ("bare-garbage", "deep-json"),
     ];
     for (n, (guest, kind)) in hostile.into_iter().enumerate() {
         let room = RoomId(100 + n as u128);
         world.publish(guest, guest).await;
         world.create(room, guest, json!({})).await;
         world.edge.join(ANA, room).await;
-        for id in 0..5 {
+        // The first failure of its own is the first of five.
+        for id in 0..if kind == "later" { 1 } else { 5 } {
             world.edge.tell(ANA, room, kind, json!({})).await;
             assert_eq!(world.edge.say(BEA, neighbour, "echo", json!(id)).await, Ok(json!(id)));
         }
@@ -246,11 +251,11 @@ async fn a_hostile_room_ends_and_its_neighbour_goes_on() {
 async fn the_lobby_begins_anew_when_it_has_failed() {
     let dir = tempfile::tempdir().unwrap();
     let mut world = World::open(dir.path(), Setup::default()).await;
-    world.publish("lobby", "spin-forever").await;
+    world.publish("lobby", "recurse-forever").await;
     world.host.ensure(RoomId::LOBBY, &Kind::lobby()).await.expect("there is a lobby");
     world.edge.join(ANA, RoomId::LOBBY).await;
     for _ in 0..5 {
-        world.edge.tell(ANA, RoomId::LOBBY, "spin", json!(null)).await;
+        world.edge.tell(ANA, RoomId::LOBBY, "recurse", json!(null)).await;
     }
     let look = |it: &Notice| match it {
         Notice::BeginsAnew { failed, in_ms: 0 } => Some(failed.clone()),
@@ -284,7 +289,8 @@ async fn pays(guest: &str, kind: &str, data: Value) -> Fault {
     let before = stage.saved().await;
     let out = stage.say(ANA, kind, data).await;
     let fault = out.fault().unwrap_or_else(|| panic!("{guest} {kind}: {out:?}"));
-    assert_eq!(out.error().0, "fault", "{guest} {kind}");
+    let code = if fault.is_exhaustion() { "too_costly" } else { "fault" };
+    assert_eq!(out.error().0, code, "{guest} {kind}");
     assert_eq!(stage.saved().await, before, "{guest} {kind}");
     let harmless = if guest == "bare-garbage" { "two-replies" } else { "echo" };
     assert_eq!(stage.say(ANA, harmless, json!(1)).await.reply(), 1, "{guest} {kind}");

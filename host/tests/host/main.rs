@@ -4,6 +4,7 @@
 //! comes out, call by call) and in a [`World`](support::world) (a host on its log and store, and an edge made of paper).
 
 mod chance;
+mod charges;
 mod checkpoints;
 mod clock;
 mod crash;

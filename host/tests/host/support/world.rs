@@ -241,8 +241,10 @@ pub struct Edge {
     bus: Bus,
     clock: Clock,
     inbox: EdgeReceiver,
-    /// Everything that has come, in order.
+    /// Everything that has come, in order, but for what says how much a session has cost: that depends on the clock.
     pub received: Vec<EdgeCommand>,
+    /// Microseconds that each session has cost, as far as that was told.
+    pub spent: BTreeMap<SessionId, u64>,
     pub frames: BTreeMap<SessionId, Vec<Frame>>,
     ids: BTreeMap<SessionId, u64>,
 }
@@ -258,6 +260,7 @@ impl Edge {
             clock: clock.clone(),
             inbox,
             received: vec![],
+            spent: BTreeMap::new(),
             frames: BTreeMap::new(),
             ids: BTreeMap::new(),
         }
@@ -332,6 +335,10 @@ impl Edge {
         let mut commands = vec![];
         self.inbox.recv_many(&mut commands).await.expect("nothing is dropped");
         for command in commands {
+            if let EdgeCommand::Spent { session, micros, .. } = command {
+                *self.spent.entry(session).or_default() += u64::from(micros);
+                continue;
+            }
             self.carry_out(&command).await;
             self.received.push(command);
         }

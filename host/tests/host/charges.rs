@@ -1,0 +1,137 @@
+//! What a client's record may cost, and who pays when it costs more: the client, and not the room or who else is in it.
+
+use chorus_core::{
+    command::{Fault, LeaveReason, RoomCommand},
+    ids::{Kind, RoomId, SessionId},
+    room::{Notice, State},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    replay::rebuilds_everywhere,
+    support::{
+        ANA, BEA,
+        stage::{ROOM, Stage, edge},
+        world::{Setup, World},
+    },
+};
+
+/// The room and the lobby, each with a bystander.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_strangers_dear_messages_end_no_room_and_a_bystander_plays_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::open(dir.path(), Setup::default()).await;
+    for (room, kind) in [(RoomId(7), "spin-forever"), (RoomId::LOBBY, "lobby")] {
+        world.publish(kind, "spin-forever").await;
+        match room {
+            RoomId::LOBBY => world.host.ensure(room, &Kind::lobby()).await.expect("there is a lobby"),
+            _ => world.create(room, kind, json!({})).await,
+        }
+        world.edge.join(ANA, room).await;
+        world.edge.join(BEA, room).await;
+        for n in 0..12 {
+            let (code, _) = world.edge.say(ANA, room, "spin", json!(n)).await.expect_err("it costs too much");
+            assert_eq!(code, "too_costly");
+            assert_eq!(world.edge.say(BEA, room, "echo", json!(n)).await, Ok(json!(n)));
+        }
+        let failed = |notice: &Notice| match notice {
+            Notice::Faulted { charged, .. } => Some(*charged),
+            _ => None,
+        };
+        assert_eq!(world.notices(room, "a fault", failed).await, Some(ANA));
+    }
+    let spent = |session| world.edge.spent.get(&session).copied().unwrap_or(0);
+    assert!(spent(ANA) > 10 * spent(BEA), "the edge is told who it was: {:?}", world.edge.spent);
+    world.close().await;
+}
+
+/// The calls are counted: the message itself, and nothing of what came before it.
+#[tokio::test]
+async fn dear_messages_are_not_gone_through_again_for_each_that_is_too_dear() {
+    let mut stage = Stage::with("costly-hooks", json!({}), &[ANA]).await;
+    for _ in 0..20 {
+        stage.say(ANA, "burn", json!(100_000)).await.reply();
+    }
+    assert!(stage.say(ANA, "spin", json!(null)).await.fault().is_some());
+    for _ in 0..3 {
+        let (calls, opened) = (stage.calls, stage.opened.len());
+        assert_eq!(stage.say(ANA, "spin", json!(null)).await.fault(), Some(Fault::OutOfFuel(20_000_000)));
+        assert!(stage.opened.len() <= opened + 1, "one instance");
+        assert_eq!(stage.calls, calls + 1, "and one call");
+    }
+    rebuilds_everywhere(ROOM, &stage.log, &["costly-hooks"]).await;
+}
+
+#[tokio::test]
+async fn what_hooks_exhaust_is_the_clients_too_and_the_machines_part_is_done() {
+    for hook in ["join", "drop", "reconnect", "leave"] {
+        let mut stage = Stage::with("costly-hooks", json!({}), &[ANA, BEA]).await;
+        if hook == "reconnect" {
+            stage.record(dropped(BEA)).await;
+        }
+        if hook == "join" {
+            stage.record(left(BEA)).await;
+        }
+        stage.say(ANA, "loop", json!([hook])).await.reply();
+        let command = match hook {
+            "join" => crate::support::join(BEA, &edge(), 0),
+            "drop" => dropped(BEA),
+            "reconnect" => crate::support::join(BEA, &edge(), 0),
+            _ => left(BEA),
+        };
+        for _ in 0..if hook == "join" { 6 } else { 1 } {
+            assert_eq!(stage.record(command.clone()).await.fault(), Some(Fault::OutOfFuel(20_000_000)), "{hook}");
+        }
+        let state: &State = stage.room.state().expect("it goes on");
+        assert_eq!(state.faults, 0, "{hook}");
+        let bea = state.members.get(&BEA).map(|member| member.connected);
+        let expected = match hook {
+            "join" | "leave" => None,
+            "drop" => Some(false),
+            _ => Some(true),
+        };
+        assert_eq!(bea, expected, "{hook}");
+        let heard = stage.say(ANA, "heard", json!(null)).await.reply();
+        assert!(heard.as_array().is_some_and(|heard| heard.len() >= 2), "{hook}: {heard}");
+        rebuilds_everywhere(ROOM, &stage.log, &["costly-hooks"]).await;
+    }
+}
+
+/// What an edge lets through nests 64 deep. Twice that, in what a script makes of it, is no more than what JSON's parsers
+/// of other languages take, and nowhere near what ends the sandbox's stack.
+#[tokio::test]
+async fn what_a_client_nests_is_given_back_shown_and_kept() {
+    let deepest = nested(64);
+    for depth in [0, 8, 56] {
+        let data = json!({ "data": deepest, "depth": depth });
+        let mut stage = Stage::with("nests", json!({}), &[ANA, BEA]).await;
+        stage.say(ANA, "back", data.clone()).await.reply();
+        assert_eq!(stage.say(ANA, "show", data.clone()).await.events().len(), 1);
+        stage.say(ANA, "keep", data).await.reply();
+        assert!(stage.snapshot().await.is_some());
+        rebuilds_everywhere(ROOM, &stage.log, &["nests"]).await;
+    }
+}
+
+/// How far it is to the end of the stack: the SDK's own parsing of what a client has sent.
+#[tokio::test]
+async fn the_stack_holds_many_times_what_an_edge_lets_through() {
+    let mut stage = Stage::with("nests", json!({}), &[ANA]).await;
+    let text = format!("{}{}", "[".repeat(4_000), "]".repeat(4_000));
+    let data = chorus_core::json::Json::trusted(text);
+    let out = stage.record(RoomCommand::Message { session: ANA, client_seq: 100, kind: "look".into(), data }).await;
+    assert_eq!(out.fault(), None, "60 times what an edge lets through");
+    assert_eq!(out.reply(), "object");
+}
+
+fn nested(depth: usize) -> Value {
+    (1..depth).fold(json!([1]), |inner, n| if n % 2 == 0 { json!([inner]) } else { json!({ "a": inner }) })
+}
+
+fn dropped(session: SessionId) -> RoomCommand {
+    RoomCommand::Drop { session, edge: edge(), code: 1006 }
+}
+
+fn left(session: SessionId) -> RoomCommand {
+    RoomCommand::Leave { session, reason: LeaveReason::Left }
+}
