@@ -1,0 +1,53 @@
+// A stranger sends what costs a room as much as it may, and more: the stranger pays, the room and its other members do not.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { Server } from "../server.mjs";
+import { Raw } from "./raw.mjs";
+
+/** Faults in a row that would end a room if they were its own, and as many again. */
+const MESSAGES = 10;
+
+let lobby, games;
+before(async () => {
+  lobby = await Server.start({ args: ["--fixtures", "--lobby", "spin-forever"] });
+  games = await Server.start({ args: ["--fixtures", "--lobby", "bench-lobby"] });
+});
+after(async () => {
+  await lobby?.stop();
+  await games?.stop();
+});
+
+test("dear messages of a stranger do not end the lobby, and a bystander plays on", { timeout: 120_000 }, async () => {
+  const [stranger, bystander] = [await Raw.connect(lobby.url), await Raw.connect(lobby.url)];
+  await stranger.arrive("Stranger");
+  await bystander.arrive("Bystander");
+  await plays(stranger, bystander, 1);
+});
+
+test("nor do they end a game", { timeout: 120_000 }, async () => {
+  const [stranger, bystander] = [await Raw.connect(games.url), await Raw.connect(games.url)];
+  for (const [client, name] of [[stranger, "Stranger"], [bystander, "Bystander"]]) {
+    await client.arrive(name);
+    client.send({ t: "msg", id: 1, type: "enter", data: { kind: "spin-forever", key: "costly", size: 2 } });
+  }
+  for (const client of [stranger, bystander]) await client.frame("room", ({ kind }) => kind === "spin-forever");
+  await plays(stranger, bystander, 2);
+});
+
+/** The edge may slow the stranger, or close its connection: both are as it should be. */
+async function plays(stranger, bystander, first) {
+  let charged = 0;
+  for (let id = first; id < first + MESSAGES; id++) {
+    stranger.send({ t: "msg", id, type: "spin" });
+    const answer = await stranger.answer(id).catch((error) => ({ code: error.message }));
+    if (answer.code === "too_costly") charged += 1;
+    else assert.match(answer.code, /rate_limited|closed with 4029/);
+    bystander.send({ t: "msg", id, type: "echo", data: id });
+    assert.equal((await bystander.answer(id)).data, id);
+  }
+  assert.ok(charged > 0, "the first ones reach the room");
+  stranger.terminate();
+  bystander.terminate();
+}
