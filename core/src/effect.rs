@@ -36,7 +36,26 @@ pub struct RoomInfo {
     pub at: Moment,
     pub members: Vec<MemberInfo>,
     pub locked: bool,
+    /// `None` in the lobby, whose bounds are others.
+    pub rooms: Option<RoomsInfo>,
     pub restored: Option<RestoreReason>,
+}
+
+/// How many rooms a room may create.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomsInfo {
+    /// As it was handed down. The component's own bound may be lower.
+    pub allowance: u32,
+    /// What each living one has taken, and gives back when it ends.
+    pub taken: Vec<(RoomId, u32)>,
+}
+
+impl RoomsInfo {
+    /// How many more, when the component has this bound.
+    pub fn left(&self, living: u32) -> u32 {
+        let taken = self.taken.iter().fold(0u32, |sum, (_, taken)| sum.saturating_add(*taken));
+        self.allowance.min(living).saturating_sub(taken)
+    }
 }
 
 /// Why there is a new instance of a room that has lived before.
@@ -93,24 +112,71 @@ impl Event {
 /// What a guest asks for. Carried out in order, once its call has returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    Admit { spectator: bool },
-    Reply { data: Json },
-    Refuse { reason: Box<str> },
-    Send { session: SessionId, kind: Box<str>, data: Json },
-    Broadcast { kind: Box<str>, data: Json, except: Vec<SessionId> },
-    View { view: Json },
-    ViewOf { session: SessionId, view: Json },
-    MoveTo { session: SessionId, room: RoomId, options: Json },
-    Kick { session: SessionId, reason: Box<str> },
-    CreateRoom { kind: Kind, options: Json },
-    SendRoom { room: RoomId, data: Json },
-    SetTimer { name: Arc<str>, after_ms: u64, payload: Json },
-    CancelTimer { name: Arc<str> },
+    Admit {
+        spectator: bool,
+    },
+    Reply {
+        data: Json,
+    },
+    Refuse {
+        reason: Box<str>,
+    },
+    Send {
+        session: SessionId,
+        kind: Box<str>,
+        data: Json,
+    },
+    Broadcast {
+        kind: Box<str>,
+        data: Json,
+        except: Vec<SessionId>,
+    },
+    View {
+        view: Json,
+    },
+    ViewOf {
+        session: SessionId,
+        view: Json,
+    },
+    MoveTo {
+        session: SessionId,
+        room: RoomId,
+        options: Json,
+    },
+    Kick {
+        session: SessionId,
+        reason: Box<str>,
+    },
+    /// `allowance`: how many of the rooms that this one may still create the new one may.
+    CreateRoom {
+        kind: Kind,
+        options: Json,
+        allowance: u32,
+    },
+    SendRoom {
+        room: RoomId,
+        data: Json,
+    },
+    SetTimer {
+        name: Arc<str>,
+        after_ms: u64,
+        payload: Json,
+    },
+    CancelTimer {
+        name: Arc<str>,
+    },
     Lock,
     Unlock,
-    Metadata { data: Json },
-    End { outcome: Json },
-    Log { level: LogLevel, text: Box<str> },
+    Metadata {
+        data: Json,
+    },
+    End {
+        outcome: Json,
+    },
+    Log {
+        level: LogLevel,
+        text: Box<str>,
+    },
 }
 
 /// How loud a guest's own log line is, to its author. All of it is DEBUG to the operator: it may hold players' words.

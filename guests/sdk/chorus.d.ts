@@ -74,8 +74,15 @@ declare module "chorus" {
   }
 
   export interface Rooms {
-    /** Creates a room, and gives its id at once. When it ends, or cannot be created, `onRoomEnd` runs. */
-    create(kind: string, options?: unknown): string;
+    /**
+     * Creates a room, and gives its id at once. When it ends, or cannot be created, `onRoomEnd` runs.
+     *
+     * It takes one of the rooms that this one may have, and as many more as `rooms` hands down for it to create in turn: 0
+     * when that is left out. It throws when so many are not left.
+     */
+    create(kind: string, options?: unknown, handDown?: { rooms?: number }): string;
+    /** How many rooms this one may still create. In the lobby, which has a rate instead, `Infinity`. */
+    readonly left: number;
     /** Sends a room a message, for its `onRoomMessage`. */
     send(room: string, data?: unknown): void;
   }

@@ -2,6 +2,7 @@
 //
 // One instance of a component is one room: what there is one of is kept in this module.
 
+import { giveBack, openRooms, undoRooms } from "./allowance.js";
 import { beginCall, call, effectsText, emit, END, PART } from "./call.js";
 import { failureText, SURVIVES } from "./failure.js";
 import { named, plain, toJson } from "./json.js";
@@ -138,6 +139,7 @@ function freezeDeep(value) {
 function opened(info, version, saved) {
   beginCall(info.now, info.chance, false);
   self.info = info;
+  openRooms(info.rooms);
   call.locked = info.locked;
   let data;
   if (saved !== "") {
@@ -173,6 +175,7 @@ function restored(why) {
     return finish(undefined, true);
   }
   const lines = restoredLines(why);
+  undoRooms();
   forget();
   call.locked = self.info.locked;
   call.effects = lines;
@@ -218,6 +221,7 @@ function dispatch(event, who, what, data) {
       callHook("onRoomMessage", who, own.parse(data));
       return finish();
     case "room-end":
+      giveBack(who);
       callHook("onRoomEnd", who, own.parse(data), what === "" ? undefined : what);
       return finish();
     case "move-failed":
@@ -304,6 +308,7 @@ function show(player) {
 
 /** Puts everything back; what was logged stays. */
 function refuse(reason) {
+  undoRooms();
   forget();
   call.locked = wasLocked;
   call.effects = logLines(call.effects);

@@ -1,5 +1,6 @@
 // `Room`, which every script extends.
 
+import { handedDown, roomsLeft, takeRooms } from "./allowance.js";
 import { call, emit, messageType, moment, PART } from "./call.js";
 import { toJson, toText } from "./json.js";
 import { log } from "./log.js";
@@ -66,12 +67,18 @@ function told(what) {
 
 const rooms = {
   /** The id is known at once, by the same sum that the host does: the creating record's words, and n. */
-  create(kind, options) {
+  create(kind, options, handed) {
     const name = toText(kind, "rooms.create: the kind");
-    emit("create-room" + PART + name + PART + toJson(options ?? {}, "rooms.create: the options"));
+    const down = handedDown(handed);
+    const allowance = down === 0 ? "" : PART + down;
+    emit("create-room" + PART + name + PART + toJson(options ?? {}, "rooms.create: the options") + allowance);
     const last = parseInt(slice(call.chance, 56), 16) + call.created++;
-    return slice(call.chance, 32, 56) + padStart(digits(last >>> 0, 16), 8, "0");
+    const id = slice(call.chance, 32, 56) + padStart(digits(last >>> 0, 16), 8, "0");
+    takeRooms(id, down);
+    return id;
   },
+
+  get left() { return roomsLeft(); },
 
   send(room, data) {
     emit("send-room" + PART + roomId(room, "rooms.send") + PART + toJson(data, "rooms.send: the data"));

@@ -145,6 +145,7 @@ impl Guest {
             at,
             members: Vec::new(),
             locked: false,
+            rooms: None,
             restored: None,
         };
         let mut guest = Guest { instance, offset: 1 };

@@ -40,7 +40,7 @@ use chorus_core::{
     effect::LogLevel,
     ids::{Digest, Kind, Offset, RoomId, Secret, Time},
     json::Json,
-    room::Notice,
+    room::{self, Notice},
 };
 use chorus_store::{RoomFilter, RoomStatus, Store, StoreError};
 use futures_util::FutureExt as _;
@@ -254,7 +254,7 @@ impl Host {
         let mut secret = [0; 16];
         getrandom::fill(&mut secret).map_err(|error| HostError::NoRandomness(error.to_string()))?;
         let secret = Secret(u128::from_be_bytes(secret));
-        let (kind, creator, allowance) = (kind.clone(), None, guest::budget::LIVING.cap as u32);
+        let (kind, creator, allowance) = (kind.clone(), None, room::ALLOWANCE);
         let create = RoomCommand::Create { kind, component, options, creator, secret, allowance };
         host.append(room, create).await?.await?;
         Ok(())

@@ -68,7 +68,7 @@ impl Script {
         };
         self.state["waiting"] = Value::Null;
         let room = at.seed.room(0);
-        let mut effects = vec![Effect::CreateRoom { kind: game(), options: Json::trusted("{}") }];
+        let mut effects = vec![Effect::CreateRoom { kind: game(), options: Json::trusted("{}"), allowance: 0 }];
         for session in [other, session] {
             self.moving().push(json!(session.to_string()));
             effects.push(Effect::MoveTo { session, room, options: Json::trusted("{}") });
@@ -124,6 +124,7 @@ pub fn spec(kind: &Kind) -> Arc<Spec> {
         empty_ms: 20_000,
         max_faults: 3,
         fuel_per_message: 1_000_000,
+        max_rooms: 16,
         max_timers: 4,
         messages: messages.into_iter().map(Into::into).collect(),
         timers: [].into(),

@@ -379,6 +379,7 @@ fn spec() -> Arc<Spec> {
         empty_ms: 0,
         max_faults: 5,
         fuel_per_message: 1_000_000,
+        max_rooms: 16,
         max_timers: 8,
         messages: ["say", "trap", "tell"].into_iter().map(Into::into).collect(),
         timers: Default::default(),

@@ -2,7 +2,7 @@
 
 use super::{Cause, Output, Room, Turn, state::Moving, state::Timer, state::To};
 use crate::{
-    command::{EdgeCommand, Fault, RoomCommand, RoomData, Source},
+    command::{Answer, EdgeCommand, Fault, RoomCommand, RoomData, Source},
     effect::Effect,
     frame::{ErrorCode, RoomFrame},
     ids::{RoomId, SessionId},
@@ -98,7 +98,7 @@ impl Room {
                 self.move_member(turn, session, Moving { number, room, options });
             }
             Effect::Kick { session, reason } => self.kick(session, reason),
-            Effect::CreateRoom { kind, options } => self.create_room(turn, kind, options),
+            Effect::CreateRoom { kind, options, allowance } => self.create_room(turn, kind, options, allowance),
             Effect::SendRoom { room, data } => {
                 let number = turn.number();
                 let command = RoomCommand::RoomMessage { from: self.id, number, data: RoomData::Message(data) };
@@ -177,9 +177,17 @@ impl Room {
 
     fn move_member(&mut self, turn: &mut Turn, session: SessionId, moving: Moving) {
         let from = Source { room: self.id, number: moving.number };
+        let is_refused = self.state_mut().is_refused(moving.room);
         let Some(member) = self.state_mut().members.get_mut(&session) else { return };
         // One move at a time: two would seat the session twice.
         if member.moving.is_some() {
+            return;
+        }
+        if is_refused {
+            let reason = "the room could not be created".into();
+            let answer = Answer::MoveRefused { session, room: moving.room, reason };
+            turn.out.push(Output::Append(from.room, RoomCommand::Answer { request: moving.number, answer }));
+            member.moving = Some(moving);
             return;
         }
         let (edge, connection) = (member.edge.clone(), member.question.connection);
@@ -189,18 +197,6 @@ impl Room {
         if member.connected {
             turn.edge(&edge, command);
         }
-    }
-
-    fn create_room(&mut self, turn: &mut Turn, kind: crate::ids::Kind, options: Json) {
-        let number = turn.number();
-        let id = turn.moment.seed.room(turn.created);
-        turn.created += 1;
-        let state = self.state_mut();
-        let allowance = 0;
-        state.children.insert(id, allowance);
-        let secret = state.secret.of_created(id);
-        let source = Source { room: self.id, number };
-        turn.out.push(Output::Create { id, kind, options, source, secret, allowance });
     }
 
     pub(super) fn state_mut(&mut self) -> &mut super::State {

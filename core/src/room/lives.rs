@@ -14,7 +14,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, Notice, Room, State, Turn, state::Gone};
+use super::{Cause, Notice, Placed, Room, State, Turn, state::Gone};
 use crate::{
     command::{EdgeCommand, LeaveReason, RoomCommand, RoomData},
     effect::Event,
@@ -72,6 +72,7 @@ impl Room {
             joins: old.joins,
             sources: old.sources,
             ended_sources: old.ended_sources,
+            placed: Placed { until: old.placed.until, ..Placed::default() },
             lives: Some(lives),
             kicks: old.kicks,
             gone: old.gone,

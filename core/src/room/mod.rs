@@ -32,6 +32,7 @@ mod frames;
 mod kicks;
 mod lives;
 mod records;
+mod rooms;
 mod spec;
 mod state;
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub use clock::{GRACE_MS, Ring, RoomClock, wakes_at};
 pub use frames::{RING_BYTES, RING_FRAMES};
 pub use kicks::GONE;
 pub use lives::{Lives, MOST_WAIT_MS, STEADY_MS};
+pub use rooms::{ALLOWANCE, LOBBY_AT_ONCE, LOBBY_EVERY_MS, OF_ONE_SESSION, Placed};
 pub use spec::Spec;
 pub use state::{Member, State};
 
@@ -67,6 +69,11 @@ pub const TAIL_BYTES: usize = 32 * 1024;
 /// Fuel burnt since the base that makes a room ask for a snapshot. 128 moves of tic-tac-toe burn a quarter of it. A rebuild
 /// costs no more than about one record of the room's own may, however dear the messages before were.
 pub const TAIL_FUEL: u64 = 300_000_000;
+
+/// Fuel that a client's record has in addition for each byte of the state that the room was last saved with: a script that
+/// looks at its state parses and prints it, whatever the message is. Without it a room that grows would come to a size at
+/// which it refuses everything.
+pub const STATE_FUEL: u64 = 300;
 
 /// Records after a swap during which a fault takes the swap back. They are kept in the room's state until then.
 pub const PROBATION_RECORDS: usize = 64;
@@ -537,8 +544,9 @@ impl Room {
     /// What a client's record may burn, unless it may have been applied before. A room ends once, whoever has caused that.
     fn fuel(&self, turn: &Turn) -> Option<u64> {
         turn.client.filter(|_| !matches!(turn.cause, Cause::Dispose { .. }) && !self.is_replay(turn.offset))?;
-        let spec = self.state.as_ref().and_then(|state| state.spec.as_ref());
-        spec.map(|spec| spec.fuel_per_message)
+        let state = self.state.as_ref()?;
+        let size = state.saved.as_ref().map_or(0, |saved| saved.state.len() as u64);
+        state.spec.as_ref().map(|spec| spec.fuel_per_message.saturating_add(STATE_FUEL * size))
     }
 
     fn is_replay(&self, offset: Offset) -> bool {
@@ -553,6 +561,7 @@ impl Room {
             at,
             members: state.member_infos(None),
             locked: state.locked,
+            rooms: state.rooms_info(self.id),
             restored,
         }
     }

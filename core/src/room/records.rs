@@ -320,7 +320,7 @@ impl Room {
 
     fn child_ended(&mut self, turn: Turn, room: RoomId, outcome: Json, failed: Option<Box<str>>) {
         let state = self.state.as_mut().expect("begin has looked");
-        if state.children.remove(&room).is_some() {
+        if state.forget_child(room) {
             self.call(turn, Event::RoomEnd { room, outcome, failed });
         } else {
             self.finish(turn);

@@ -20,6 +20,8 @@ pub struct Spec {
     pub max_faults: u32,
     /// Fuel for one record that a client has caused.
     pub fuel_per_message: u64,
+    /// Rooms that it may have created and that have not ended, those that they have created in turn included.
+    pub max_rooms: u32,
     /// Timers pending at a time.
     pub max_timers: usize,
     /// Message types that have a handler.

@@ -15,7 +15,7 @@ use crate::{
     frame::RoomFrame,
     ids::{Digest, Kind, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
-    room::{Lives, Spec},
+    room::{Lives, Placed, Spec},
     wire::{self, DecodeError},
 };
 
@@ -53,8 +53,10 @@ pub struct State {
     pub ended_sources: VecDeque<RoomId>,
     /// How many living rooms it may have created, those that they have created in turn included.
     pub allowance: u32,
-    /// Rooms that this one created and that have not ended, with the allowance that each was given.
+    /// Rooms that this one created and that have not ended, with what each takes of the allowance: see `rooms`.
     pub children: BTreeMap<RoomId, u32>,
+    /// The lobby's bounds in place of an allowance.
+    pub placed: Placed,
     /// Frames that members may ask for again.
     pub ring: VecDeque<RingEntry>,
     /// Bytes of the frames in `ring`.
@@ -195,6 +197,7 @@ impl State {
             ended_sources: VecDeque::new(),
             allowance,
             children: BTreeMap::new(),
+            placed: Placed::default(),
             ring: VecDeque::new(),
             ring_bytes: 0,
             view: None,
@@ -329,6 +332,7 @@ mod tests {
             empty_ms: 60_000,
             max_faults: 5,
             fuel_per_message: 20_000_000,
+            max_rooms: 16,
             max_timers: 64,
             messages: ["move".into()].into(),
             timers: ["turn".into()].into(),
@@ -370,6 +374,7 @@ mod tests {
             sources: [(RoomId(2), number(7))].into(),
             ended_sources: [RoomId(2)].into(),
             children: [(RoomId(8), 3)].into(),
+            placed: Placed { until: Time(11), by: [(RoomId(8), session)].into() },
             ring: [RingEntry { frame: RoomFrame::left(RoomId(3), "left"), to: To::Except(vec![session]) }].into(),
             ring_bytes: 42,
             view: Some(json()),

@@ -10,6 +10,7 @@ use crate::{
 };
 
 mod charges;
+mod rooms;
 
 #[test]
 fn a_created_room_seats_who_is_admitted_and_shows_the_view_first() {
@@ -1093,6 +1094,7 @@ fn spec() -> Arc<Spec> {
         empty_ms: 10_000,
         max_faults: 3,
         fuel_per_message: 1_000_000,
+        max_rooms: 4,
         max_timers: 4,
         messages: ["say".into()].into(),
         timers: ["turn".into()].into(),

@@ -90,7 +90,7 @@ impl Instance {
     pub async fn open(&mut self, info: &RoomInfo, saved: Option<&Saved>) -> Result<Called, GuestError> {
         let fuel = self.component.manifest().config.budget.fuel_for_state();
         self.enter(Some(&info.at), fuel)?;
-        let room = translate::room_text(info);
+        let room = translate::room_text(info, self.component.manifest());
         let (version, saved) = saved.map_or((0, ""), |saved| (saved.version, &saved.state));
         let (said, busy) = timed(self.guest.call_open(&mut self.store, &room, version, saved)).await;
         self.busy += busy;
@@ -111,7 +111,8 @@ impl Instance {
 
     /// Hands the guest one record, with this much fuel, or as much as any record has.
     pub async fn handle(&mut self, at: &Moment, event: &Event, fuel: Option<u64>) -> Result<Called, GuestError> {
-        let fuel = fuel.unwrap_or(self.component.manifest().config.budget.fuel);
+        let most = self.component.manifest().config.budget.fuel;
+        let fuel = fuel.map_or(most, |fuel| fuel.min(most));
         self.enter(Some(at), fuel)?;
         let (now, chance, told) = (at.now.0 as f64, translate::Chance::of(&at.seed), translate::told(event));
         let (event, who, what, data) = (told.event, told.who(), &told.what, told.data);

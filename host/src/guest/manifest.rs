@@ -88,6 +88,7 @@ impl Manifest {
             empty_ms: u64::from(config.empty_seconds) * 1000,
             max_faults: u32::try_from(config.budget.faults).unwrap_or(u32::MAX),
             fuel_per_message: config.budget.message_fuel.min(config.budget.fuel),
+            max_rooms: u32::try_from(config.budget.living).unwrap_or(u32::MAX),
             max_timers: usize::try_from(config.budget.timers).unwrap_or(usize::MAX),
             messages: self.messages.clone(),
             timers: self.timers.clone(),

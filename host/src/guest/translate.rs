@@ -126,7 +126,8 @@ fn leave_reason(reason: LeaveReason) -> &'static str {
 }
 
 /// What `open` is told of the room.
-pub(crate) fn room_text(info: &RoomInfo) -> String {
+pub(crate) fn room_text(info: &RoomInfo, manifest: &Manifest) -> String {
+    let living = u32::try_from(manifest.config.budget.living).unwrap_or(u32::MAX);
     #[derive(Serialize)]
     struct Told<'a> {
         id: String,
@@ -138,7 +139,14 @@ pub(crate) fn room_text(info: &RoomInfo) -> String {
         members: Vec<Member<'a>>,
         locked: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
+        rooms: Option<Rooms>,
+        #[serde(skip_serializing_if = "Option::is_none")]
         restored: Option<&'static str>,
+    }
+    #[derive(Serialize)]
+    struct Rooms {
+        left: u32,
+        taken: Vec<(String, u32)>,
     }
     #[derive(Serialize)]
     struct Member<'a> {
@@ -167,6 +175,10 @@ pub(crate) fn room_text(info: &RoomInfo) -> String {
             })
             .collect(),
         locked: info.locked,
+        rooms: info.rooms.as_ref().map(|rooms| Rooms {
+            left: rooms.left(living),
+            taken: rooms.taken.iter().map(|(room, taken)| (room.to_string(), *taken)).collect(),
+        }),
         restored: info.restored.map(|reason| match reason {
             RestoreReason::Recovered => "recovered",
             RestoreReason::Woken => "woken",
@@ -316,7 +328,7 @@ impl Checker<'_> {
                 let [who, reason] = asked.parts()?;
                 Effect::Kick { session: session(name, who)?, reason: self.reason(reason)? }
             }
-            "create-room" => self.create_room(asked.parts()?)?,
+            "create-room" => self.create_room(asked)?,
             "send-room" => {
                 let [to, data] = asked.parts()?;
                 Effect::SendRoom { room: room(name, to)?, data: self.parcel(name, data)? }
@@ -343,14 +355,19 @@ impl Checker<'_> {
         Ok(Effect::Broadcast { kind, data, except: except.collect::<Result<_, _>>()? })
     }
 
-    fn create_room(&mut self, [kind, options]: [&str; 2]) -> Result<Effect, Fault> {
+    fn create_room(&mut self, mut asked: Asked<'_>) -> Result<Effect, Fault> {
+        let (Some(kind), Some(options)) = (asked.next(), asked.next()) else { return Err(asked.miscounted(2)) };
+        let allowance = asked.next().map_or(Ok(0), allowance)?;
+        if asked.next().is_some() {
+            return Err(asked.miscounted(3));
+        }
         self.rooms += 1;
         let limit = self.manifest.config.budget.rooms;
         if self.rooms > limit {
             return Err(too_much(format!("more than {limit} rooms created in one record")));
         }
         let kind = Kind::new(kind).map_err(|cause| garbage(format!("create-room: {cause}")))?;
-        Ok(Effect::CreateRoom { kind, options: self.parcel("create-room", options)? })
+        Ok(Effect::CreateRoom { kind, options: self.parcel("create-room", options)?, allowance })
     }
 
     fn count(&mut self, bytes: usize) -> Result<(), Fault> {
@@ -433,6 +450,10 @@ fn room(what: &str, id: &str) -> Result<RoomId, Fault> {
 }
 
 /// Milliseconds, rounded up: a timer never fires early.
+fn allowance(text: &str) -> Result<u32, Fault> {
+    text.parse().map_err(|_| garbage(format!("create-room: {:?} is no allowance", shortened(text))))
+}
+
 fn delay(text: &str) -> Result<u64, Fault> {
     let not_a_number = || garbage(format!("set-timer: {:?} is no number of milliseconds", shortened(text)));
     let ms: f64 = text.parse().map_err(|_| not_a_number())?;

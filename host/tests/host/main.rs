@@ -14,6 +14,7 @@ mod loading;
 mod metered;
 mod pool;
 mod replay;
+mod rooms;
 mod support;
 mod swap;
 mod throws;

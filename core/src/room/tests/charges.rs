@@ -133,6 +133,18 @@ fn a_clients_records_have_a_budget_of_their_own() {
     assert_eq!(story.fuel, [None, message, message, message, message, None, message]);
 }
 
+#[test]
+fn a_room_with_a_large_state_has_more_for_each_message() {
+    let mut story = Story::of(counter()).with_members(&[ANA]);
+    story.record(message(ANA, 1));
+    story.room.snapshot();
+    story.turn();
+    let bytes = story.room.state().unwrap().saved.as_ref().unwrap().state.len() as u64;
+    story.fuel.clear();
+    story.record(message(ANA, 2));
+    assert_eq!(story.fuel, [Some(spec().fuel_per_message + STATE_FUEL * bytes)]);
+}
+
 /// A heap that has grown in another way must not exhaust what was answered.
 #[test]
 fn what_was_applied_before_runs_again_with_the_rooms_budget() {

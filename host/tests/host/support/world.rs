@@ -148,13 +148,19 @@ impl World {
 
     /// All records so far, of one room.
     pub async fn log_of(&self, room: RoomId) -> Vec<(Offset, Record)> {
+        let mut log = self.log().await;
+        log.retain(|(_, record)| record.room == room);
+        log
+    }
+
+    /// All records so far.
+    pub async fn log(&self) -> Vec<(Offset, Record)> {
         let (start, end) = (self.bus.start(0).await.expect("a start"), self.bus.end(0).await.expect("an end"));
         let mut reader = self.bus.read(0, start);
         let mut log = vec![];
         while log.last().is_none_or(|(offset, _): &(Offset, Record)| offset + 1 < end) {
             within("the log to be read", reader.next(&mut log)).await.expect("the log can be read");
         }
-        log.retain(|(_, record)| record.room == room);
         log
     }
 
