@@ -1,0 +1,234 @@
+// Random client frames at a lobby, a game and a room that returns, broadcasts and keeps what it is sent, while bystanders
+// play there. Nothing that a client sends is ever a fault of the room, and every bystander gets every answer.
+//
+// The seed is printed. `CHORUS_FUZZ_SEED` plays the same frames again, `CHORUS_FUZZ_SECONDS` for longer.
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+
+import { Server } from "../server.mjs";
+import { random } from "../torture/random.mjs";
+import { colliding, Frames } from "./frames.mjs";
+import { DRAW, PATIENCE_MS, pair, play, Player } from "./people.mjs";
+import { Raw } from "./raw.mjs";
+
+const SEED = process.env.CHORUS_FUZZ_SEED ?? String(Date.now() % 1_000_000);
+const SECONDS = Number(process.env.CHORUS_FUZZ_SECONDS ?? 15);
+const ATTACKERS = 6;
+/** Frames of an attacker that are sent before it waits for something to come back. */
+const AT_ONCE = 16;
+/** What of its last frames a failure shows. */
+const SHOWN_FRAMES = 12;
+const SHOWN_CHARACTERS = 160;
+
+const AGAIN = `CHORUS_FUZZ_SEED=${SEED} CHORUS_FUZZ_SECONDS=${SECONDS} node --test chorus/tests/e2e/fuzz.test.mjs`;
+
+// Attackers are thrown out again and again, and all of them come from one address.
+process.env.CHORUS_NEW_SESSIONS ??= "1000000";
+
+/** A server, and what it counts. */
+class World {
+  static async start(...args) {
+    const world = new World();
+    world.server = await Server.start({ args: ["--rate", "200", ...args] });
+    world.token = (await readFile(join(world.server.data, "token"), "utf8")).trim();
+    return world;
+  }
+
+  get url() {
+    return this.server.url;
+  }
+
+  /** Faults so far that were charged to a room, or to a client. */
+  async faults(charged) {
+    const response = await fetch(`${this.url}/metrics`, { headers: { authorization: `Bearer ${this.token}` } });
+    const page = await response.text();
+    assert.match(page, /^chorus_host_records_total \d+$/m, "the host's counters are served");
+    const lines = page.split("\n").filter((line) => line.startsWith("chorus_host_faults_total{") && line.includes(`charged="${charged}"`));
+    return lines.reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
+  }
+
+  stop() {
+    return this.server.stop();
+  }
+}
+
+/** A client that sends frames as they come from the dice, and comes back when it is thrown out. */
+class Attacker {
+  sent = [];
+  frames = 0;
+  #rooms = new Set();
+
+  constructor(world, name, enter) {
+    Object.assign(this, { world, enter, dice: random(SEED, name) });
+    this.source = new Frames(this.dice, () => [...this.#rooms].slice(-3));
+  }
+
+  async run(isOver) {
+    let resume = null;
+    while (!isOver()) {
+      const raw = await Raw.connect(this.world.url).catch(() => null);
+      // Refused: too many new sessions, for instance. Others go on.
+      if (!raw) { await pause(); continue; }
+      try {
+        raw.send(resume === null ? { t: "hello", name: "Mallory" } : this.source.hello(resume));
+        const welcome = await raw.frame("welcome");
+        ({ resume } = welcome);
+        if (!welcome.recovered) {
+          const { room } = await raw.frame("room");
+          this.#rooms.add(room);
+          await this.enter?.(raw);
+        }
+        await this.attack(raw, isOver);
+      } catch {
+        // It was closed, or got no answer that it understood: both are its own affair.
+        if (raw.isClosed) resume = this.dice.happens(0.5) ? resume : null;
+      } finally {
+        raw.terminate();
+      }
+    }
+  }
+
+  async attack(raw, isOver) {
+    while (!isOver()) {
+      for (let n = 0; n < AT_ONCE; n++) {
+        const frame = this.source.next();
+        this.#remember(frame);
+        raw.socket.send(frame, { binary: typeof frame !== "string" });
+        this.frames += 1;
+      }
+      // Something comes back, or it was closed: a queue of its own making is nobody's test.
+      raw.socket.ping();
+      await raw.pong();
+      for (const { t, room } of raw.take()) if (t === "room") this.#rooms.add(room);
+    }
+  }
+
+  #remember(frame) {
+    this.sent.push(typeof frame === "string" ? frame : `binary ${frame.toString("hex")}`);
+    if (this.sent.length > SHOWN_FRAMES) this.sent.shift();
+  }
+
+  /** Its last frames, for a person. */
+  toString() {
+    return this.sent.map((text) => `    ${text.length} characters: ${JSON.stringify(text.slice(0, SHOWN_CHARACTERS))}`).join("\n");
+  }
+}
+
+/** Between rounds: nobody who is honest sends as fast as it can. */
+const pause = () => new Promise((resolve) => setTimeout(resolve, 50));
+
+/** Attacks while `play` goes on in rounds; resolves when the time is up, and fails as soon as a room is charged. */
+async function siege(world, attackers, play) {
+  const until = performance.now() + SECONDS * 1000;
+  let failed = null;
+  const isOver = () => failed !== null || performance.now() > until;
+  const judge = async () => {
+    while (!isOver()) {
+      const faults = await world.faults("room");
+      if (faults > 0) throw new Error(`${faults} faults were charged to a room`);
+      await pause();
+    }
+  };
+  const rounds = async () => { while (!isOver()) await play(); };
+  const all = [judge(), rounds(), ...attackers.map((attacker) => attacker.run(isOver))];
+  await Promise.all(all.map((one) => one.catch((error) => (failed ??= error))));
+  const frames = attackers.reduce((sum, attacker) => sum + attacker.frames, 0);
+  console.log(`seed ${SEED}: ${frames} frames in ${SECONDS} s; ${await world.faults("client")} faults charged to clients`);
+  if (failed) throw new Error(`${failed.message}\nagain: ${AGAIN}\nthe attackers' last frames:\n${attackers.join("\n    –\n")}`, { cause: failed });
+  assert.equal(await world.faults("room"), 0, `again: ${AGAIN}`);
+  assert.ok(frames > 100 * SECONDS, `only ${frames} frames were sent: what stands in the way?`);
+  assert.doesNotMatch(world.server.output, /panicked/);
+}
+
+let world;
+before(async () => {
+  world = await World.start();
+  world.keeper = await World.start("--fixtures", "--lobby", "bench-lobby");
+});
+after(() => Promise.all([world?.stop(), world?.keeper?.stop()]));
+
+const LIMIT = { timeout: SECONDS * 1000 + 6 * PATIENCE_MS };
+
+test("names collide as they should for QuickJS's hash", () => {
+  const hash = (name) => [...name].reduce((h, c) => (Math.imul(h, 263) + c.charCodeAt(0)) | 0, 1);
+  const names = new Set(Array.from({ length: 5_000 }, (_, n) => colliding(n)));
+  assert.equal(names.size, 5_000);
+  assert.equal(new Set([...names].map(hash)).size, 1);
+});
+
+test("a lobby and a game: no frame is a fault of the room, and players nearby get every answer", LIMIT, async () => {
+  const [ana, bo, cleo] = await Promise.all(["Ana", "Bo", "Cleo"].map((name) => Player.join(name, world.url)));
+  const players = await pair(ana, bo);
+  const attackers = Array.from({ length: ATTACKERS }, (_, n) => new Attacker(world, `lobby ${n}`));
+  let [first, second] = players;
+  await siege(world, attackers, async () => {
+    assert.ok((await cleo.send("look")).games.length > 0, "the game of Ana and Bo is on");
+    await play([first, second], DRAW);
+    await first.send("rematch");
+    await second.send("rematch");
+    [first, second] = [second, first];
+    for (const one of [first, second]) await one.sees("a new game", ({ board, turn, you }) => board.every((cell) => cell === null) && (one === first ? turn === you : turn !== you));
+  });
+  for (const player of [ana, bo, cleo]) {
+    assert.equal(player.connections, 1, `${player.name} was never cut off`);
+    player.assertGapFree();
+    player.client.close();
+  }
+});
+
+test("a room that returns, broadcasts and keeps: no frame is a fault of it, and its other members get every answer", LIMIT, async () => {
+  const { keeper } = world;
+  const party = (size) => ({ kind: "keeper", key: "fuzz", size });
+  const raws = await Promise.all(Array.from({ length: ATTACKERS + 1 }, () => Raw.connect(keeper.url)));
+  for (const raw of raws) {
+    await raw.arrive();
+    raw.send({ t: "msg", id: 1, type: "enter", data: party(raws.length) });
+  }
+  const rooms = await Promise.all(raws.map((raw) => raw.frame("room", ({ kind }) => kind === "keeper")));
+  assert.equal(new Set(rooms.map(({ room }) => room)).size, 1, "all are in one room");
+  const [bystander, ...others] = raws;
+  let id = 1;
+  const attackers = others.map((raw, n) => new Member(keeper, `keeper ${n}`, raw));
+  await siege(keeper, attackers, async () => {
+    id += 1;
+    bystander.send({ t: "msg", id, type: "echo", data: { id } });
+    const answer = await bystander.answer(id);
+    assert.deepEqual([answer.t, answer.data], ["reply", { id }], JSON.stringify(answer));
+    await pause();
+  });
+  bystander.terminate();
+});
+
+/** An attacker whose first connection is in the room already. */
+class Member extends Attacker {
+  constructor(world, name, raw) {
+    super(world, name);
+    this.first = raw;
+  }
+
+  async run(isOver) {
+    await this.attack(this.first, isOver).catch(() => {});
+    this.first.terminate();
+    // Thrown out for good: it goes on in rooms of its own.
+    this.enter = async (raw) => {
+      raw.send({ t: "msg", id: 1, type: "enter", data: { kind: "keeper", key: "own" } });
+      await raw.frame("room", ({ kind }) => kind === "keeper");
+    };
+    await super.run(isOver);
+  }
+}
+
+test("a trap is charged to the room: what was 0 above can be something else", LIMIT, async () => {
+  const { keeper } = world;
+  const raw = await Raw.connect(keeper.url);
+  await raw.arrive();
+  raw.send({ t: "msg", id: 1, type: "enter", data: { kind: "recurse-forever", key: "trap" } });
+  await raw.frame("room", ({ kind }) => kind === "recurse-forever");
+  raw.send({ t: "msg", id: 2, type: "recurse" });
+  assert.equal((await raw.answer(2)).code, "fault");
+  assert.ok((await keeper.faults("room")) > 0);
+  raw.terminate();
+});
