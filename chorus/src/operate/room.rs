@@ -201,8 +201,8 @@ fn lines(said: &RawValue) -> anyhow::Result<String> {
 }
 
 fn pairs(fields: &Fields) -> String {
-    let pair = |(name, field): (&String, &Box<RawValue>)| format!("{name}={}", value(field));
-    fields.iter().filter(|(_, field)| field.get() != "null").map(pair).collect::<Vec<_>>().join(" ")
+    let there = fields.iter().filter(|(_, field)| field.get() != "null");
+    there.map(|(name, field)| format!("{name}={}", value(field))).collect::<Vec<_>>().join(" ")
 }
 
 fn value(value: &RawValue) -> String {
