@@ -21,7 +21,7 @@ mod stories;
 use stories::cast::*;
 
 const URL: &str = "CHORUS_TEST_POSTGRES";
-const MIGRATIONS: [i64; 3] = [1, 2, 3];
+const MIGRATIONS: [i64; 4] = [1, 2, 3, 4];
 
 /// A store in a schema of its own.
 struct Place {
