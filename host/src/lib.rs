@@ -107,6 +107,8 @@ pub enum HostError {
     NoRandomness(String),
     #[error("there is no component for the kind {kind}: publish one")]
     NoComponent { kind: Kind },
+    #[error("the room {room} is of kind {has}, not {wanted}")]
+    OtherKind { room: RoomId, has: Kind, wanted: Kind },
     #[error("component {digest} of kind {kind} cannot be used: {reason}")]
     Component { kind: Kind, digest: Digest, reason: String },
 }
@@ -245,6 +247,10 @@ impl Host {
     /// When the kind has no component, or the log cannot be written.
     pub async fn ensure(&self, room: RoomId, kind: &Kind) -> Result<(), HostError> {
         let host = &self.0;
+        let known = host.store.room(room).await?.filter(|row| row.status == RoomStatus::Live);
+        if let Some(row) = known.filter(|row| row.kind != *kind) {
+            return Err(HostError::OtherKind { room, has: row.kind, wanted: kind.clone() });
+        }
         if host.is_stored(room).await? {
             return Ok(());
         }

@@ -208,6 +208,10 @@ impl Serving {
         match self.host.ensure(RoomId::LOBBY, &self.lobby).await {
             Ok(()) => self.has_lobby = true,
             Err(HostError::NoComponent { .. }) => {}
+            Err(HostError::OtherKind { has, .. }) => {
+                self.has_lobby = true;
+                tracing::warn!(lobby = %has, asked = %self.lobby, "this cluster has a lobby of another kind: --lobby has no effect");
+            }
             Err(error) => tracing::warn!(%error, "the lobby could not be made; trying again"),
         }
     }

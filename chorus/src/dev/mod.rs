@@ -21,7 +21,7 @@ mod watch;
 
 use std::{net::SocketAddr, path::PathBuf, pin::Pin, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use chorus_bus::{Bus, Fsync};
 use chorus_core::{
     ids::{Kind, RoomId},
@@ -74,9 +74,10 @@ pub struct Options {
     /// Serves the guests of guests/fixtures too
     #[arg(long, env = "CHORUS_FIXTURES")]
     fixtures: bool,
-    /// The kind of the room that every session joins first
-    #[arg(long, env = "CHORUS_LOBBY", value_name = "KIND", default_value = "lobby", value_parser = kind)]
-    lobby: Kind,
+    /// The kind of the room that every session joins first. A data directory keeps the one that it began with: another
+    /// is refused
+    #[arg(long, env = "CHORUS_LOBBY", value_name = "KIND", value_parser = kind)]
+    lobby: Option<Kind>,
     #[command(flatten)]
     loss: AcceptLoss,
     #[command(flatten)]
@@ -131,6 +132,20 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     served
 }
 
+/// The lobby is of the kind that the directory has already, or of the one that is asked for, or `lobby`.
+async fn ensure_lobby(options: &Options, store: &Store, host: &Host) -> anyhow::Result<()> {
+    let has = store.room(RoomId::LOBBY).await?.map(|row| row.kind);
+    let kind = options.lobby.clone().or(has).unwrap_or_else(Kind::lobby);
+    match host.ensure(RoomId::LOBBY, &kind).await {
+        Err(HostError::OtherKind { has, wanted, .. }) => bail!(
+            "the lobby of {} is of kind {has}, and stays so: start with `--lobby {has}` or without, or give {wanted} \
+             another directory by `--data`",
+            options.data.display()
+        ),
+        result => Ok(result?),
+    }
+}
+
 struct Dev {
     data: PathBuf,
     bus: Bus,
@@ -172,7 +187,7 @@ impl Dev {
         for component in built {
             publisher.publish(component).await?;
         }
-        host.ensure(RoomId::LOBBY, &options.lobby).await?;
+        ensure_lobby(&options, &store, &host).await?;
 
         let metrics = Metrics::default();
         metrics.add("chorus_host", |registry| host.register(registry));

@@ -7,6 +7,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 
 import { freePort } from "../../../testing/services/programs.mjs";
+import { WebSocket } from "ws";
+
+import { Chorus } from "../../../clients/js/chorus.js";
 import { Server } from "../server.mjs";
 import { Player, pair, play } from "./people.mjs";
 
@@ -77,6 +80,31 @@ story("a port that is taken is said to be", async (server) => {
   const data = await mkdtemp(join(tmpdir(), "chorus-"));
   const second = new Server({ data, port: new URL(server.url).port });
   await assert.rejects(second.start(), /ended with 1\n[^]*cannot listen on 127\.0\.0\.1:\d+/);
+  await rm(data, { recursive: true, force: true });
+});
+
+test("a lobby of another kind than the directory has is refused by name, not passed over", async () => {
+  const data = await mkdtemp(join(tmpdir(), "chorus-"));
+  const port = await freePort();
+  const begin = (...args) => new Server({ data, port, args: ["--fixtures", ...args] });
+  const first = begin("--lobby", "chat");
+  await first.start();
+  await first.interrupt();
+  const other = begin("--lobby", "echo");
+  await assert.rejects(other.start(), (error) => {
+    assert.match(error.message, /ended with 1\n/);
+    assert.ok(error.message.includes(`the lobby of ${data} is of kind chat, and stays so: start with \`--lobby chat\` or without`), error.message);
+    return true;
+  });
+  for (const again of [begin("--lobby", "chat"), begin()]) {
+    await again.start();
+    const client = new Chorus(`${again.url}/ws`, { name: "Ana", WebSocket, storage: null });
+    const entered = new Promise((resolve) => client.on("room", resolve));
+    client.connect();
+    assert.equal((await entered).kind, "chat");
+    client.close();
+    await again.interrupt();
+  }
   await rm(data, { recursive: true, force: true });
 });
 

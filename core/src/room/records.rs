@@ -16,6 +16,10 @@ use crate::{
     planted::{Bug, planted},
 };
 
+/// A room that nobody has joined yet waits this long at least, whatever its kind says. It may have been created for
+/// members that are on their way: their joins are appended after its creation, by edges that may be slow.
+const FIRST_JOIN_MS: u64 = 10_000;
+
 impl Room {
     pub(super) fn begin(&mut self, offset: Offset, record: Record) {
         let Some(state) = &mut self.state else {
@@ -630,7 +634,8 @@ impl State {
         if !self.members.is_empty() {
             self.empty = None;
         } else if !spec.keep_when_empty && self.empty.is_none() {
-            self.empty = Some((turn.moment.now.plus(spec.empty_ms), turn.timer_id()));
+            let awaited = if self.joins == 0 { FIRST_JOIN_MS } else { 0 };
+            self.empty = Some((turn.moment.now.plus(spec.empty_ms.max(awaited)), turn.timer_id()));
         }
     }
 
