@@ -1,6 +1,7 @@
 // The README's room is real: it is built and played as it stands there.
 
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -38,7 +39,30 @@ test("the first to buzz wins, the second is refused, and after three seconds it 
   room.message("Ana", "buzz");
   assert.equal(room.refused, "too late");
   room.wait(3000);
-  assert.deepEqual(room.viewOf("Ana"), { open: true, scores: { Ben: 1 } });
-  room.message("Ana", "buzz");
-  assert.deepEqual(room.state.scores, { Ben: 1, Ana: 1 });
+  assert.deepEqual(room.viewOf("Ana"), { open: true, scores: [["Ben", { name: "Ben", points: 1 }]] });
+  room.message("Ana", "buzz").wait(3000).message("Ben", "buzz");
+  assert.deepEqual(room.state.scores, [["Ben", { name: "Ben", points: 2 }], ["Ana", { name: "Ana", points: 1 }]]);
+});
+
+test("it counts for players of any name and any id", async () => {
+  const names = ["constructor", "__proto__", "toString", "hasOwnProperty", "0", "__defineGetter__"];
+  const room = await buzzer();
+  for (const name of names) room.join(name);
+  for (const name of [...names, ...names]) room.message(name, "buzz").wait(3000);
+  assert.deepEqual(room.state.scores, names.map((name) => [name, { name, points: 2 }]));
+});
+
+test("its types are right, as `npm run types` checks them", () => {
+  const guests = join(ROOT, "guests");
+  // Where it is to be saved, but for the name.
+  const file = join(guests, `readme-${process.pid}.js`), config = join(guests, `readme-${process.pid}.json`);
+  try {
+    writeFileSync(file, code);
+    writeFileSync(config, JSON.stringify({ extends: "./tsconfig.json", include: ["sdk/chorus.d.ts", file], exclude: ["sdk/*.js"] }));
+    const { status, stdout } = spawnSync(process.execPath, [join(guests, "node_modules/typescript/bin/tsc"), "--project", config], { encoding: "utf8" });
+    assert.equal(status, 0, stdout);
+  } finally {
+    rmSync(file, { force: true });
+    rmSync(config, { force: true });
+  }
 });

@@ -111,6 +111,13 @@ export interface Options {
   limit?: number;
 }
 
+export interface EnterOptions {
+  /** More for the lobby's `find`, besides `kind`. */
+  data?: { [key: string]: unknown };
+  /** Ends the wait, as by `AbortSignal.timeout(60_000)`: the lobby is told `cancel`, and the promise rejects with its reason. */
+  signal?: AbortSignal;
+}
+
 export type State = "idle" | "connecting" | "connected" | "waiting" | "closed";
 
 export declare class Chorus {
@@ -137,5 +144,10 @@ export declare class Chorus {
   close(): void;
   /** To be called when not connected. */
   forget(name?: string | null): void;
+  /**
+   * Asks the lobby for a room of this kind, and resolves with it once the session is in it, however long that takes. Rejects
+   * with the lobby's refusal, or with `failed`, `elsewhere` or `closed`.
+   */
+  enter<View = any>(kind: string, options?: EnterOptions): Promise<Room<View>>;
   send<Reply = unknown>(type: string, data?: unknown): Promise<Reply>;
 }

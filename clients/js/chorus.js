@@ -4,7 +4,8 @@
  *     const client = new Chorus("/ws", { name: "Ana" });
  *     client.on("room", (room) => room.on("view", draw));
  *     client.connect();
- *     await client.send("move", { cell: 4 });
+ *     const game = await client.enter("tic-tac-toe");
+ *     await game.send("move", { cell: 4 });
  *
  * The protocol is `v1.json.chorus` (docs/protocol.md). What this file adds to it:
  * - A lost connection comes back by itself, and the session with it: the same rooms, the frames that were missed, and
@@ -26,6 +27,9 @@
  */
 
 const PROTOCOL = "v1.json.chorus";
+
+/** The room that every session joins first. */
+const LOBBY = "00000000000000000000000000010bb7";
 
 /** Close codes of ours to a server. It sees a dropped session that comes back. */
 const CLOSED_GAP = 3001;
@@ -314,6 +318,79 @@ class Tabs {
   }
 }
 
+/**
+ * One `enter`. It asks the lobby for a room and waits until the session is in one of that kind. A lobby forgets a player
+ * whose connection was lost, so it is asked again whenever the session comes back to it.
+ */
+class Entry {
+  #client;
+  #kind;
+  #find;
+  #settle;
+  #off = [];
+  /** The lobby as it was last asked. */
+  #lobby = null;
+  #failures = 0;
+
+  constructor(client, kind, { data, signal } = {}, settle) {
+    this.#client = client;
+    this.#kind = kind;
+    this.#find = { ...data, kind };
+    this.#settle = settle;
+    if (signal?.aborted) return this.fail(signal.reason);
+    const abort = () => this.#abort(signal.reason);
+    signal?.addEventListener("abort", abort);
+    this.#off.push(() => signal?.removeEventListener("abort", abort));
+    this.#off.push(client.on("room", (room) => this.#at(room)));
+    this.#off.push(client.on("connected", () => this.#back()));
+    const there = client.rooms.find((room) => room.kind === kind) ?? client.room;
+    if (there) this.#at(there);
+  }
+
+  fail(error) {
+    this.#end(() => this.#settle.reject(error));
+  }
+
+  #end(settle) {
+    for (const off of this.#off) off();
+    this.#settle.done(this);
+    settle();
+  }
+
+  #at(room) {
+    if (room.kind === this.#kind) return this.#end(() => this.#settle.resolve(room));
+    if (room.id !== LOBBY) {
+      return this.fail(new ChorusError("elsewhere", `the session is in a room of kind ${room.kind}, where no lobby can be asked`));
+    }
+    if (room === this.#lobby) return;
+    this.#lobby = room;
+    this.#off.push(room.on("event", (type, data) => type === "failed" && this.#failed(data?.reason)));
+    this.#ask((error) => this.fail(error));
+  }
+
+  /** The lobby has taken the wish before. It may refuse it now, since the session is on its way. */
+  #back() {
+    if (this.#lobby && this.#lobby.left === null) this.#ask(() => {});
+  }
+
+  #ask(refused) {
+    const moot = (error) => error.code === "reset" || error.code === "applied" || error.code === "closed";
+    this.#lobby.send("find", this.#find).catch((error) => moot(error) || refused(error));
+  }
+
+  /** The room was full, or has ended meanwhile: the next one may do. */
+  #failed(reason) {
+    this.#failures += 1;
+    if (this.#failures > 1) return this.fail(new ChorusError("failed", reason ?? "the room did not let you in"));
+    this.#ask((error) => this.fail(error));
+  }
+
+  #abort(reason) {
+    if (this.#lobby && this.#lobby.left === null) this.#lobby.send("cancel").catch(() => {});
+    this.fail(reason);
+  }
+}
+
 export class Chorus extends Emitter {
   #options;
   #tabs = null;
@@ -336,6 +413,8 @@ export class Chorus extends Emitter {
   #queue = [];
   /** Messages with an id and without an answer, by id, oldest first. */
   #unanswered = new Map();
+  /** Waiting `enter`s. */
+  #entries = new Set();
 
   constructor(url, options = {}) {
     super();
@@ -446,6 +525,22 @@ export class Chorus extends Emitter {
     this.#tabs?.release();
     this.#clearRooms();
     this.#save();
+  }
+
+  /**
+   * Asks the lobby for a room of this kind (its message `find`), and resolves with that room once the session is in it: at
+   * once if it is already. It waits for as long as that takes, over lost connections too; `signal` ends the wait. Rejects
+   * with the lobby's refusal, with `failed` when the room turned the player away twice, with `elsewhere` when the session
+   * is in another room than the lobby, and with `closed`.
+   */
+  enter(kind, options) {
+    if (this.state === "closed") return Promise.reject(new ChorusError("closed", "the client is closed"));
+    return new Promise((resolve, reject) => {
+      let entry = null, over = false;
+      const done = (ended) => ((over = true), this.#entries.delete(ended));
+      entry = new Entry(this, kind, options, { resolve, reject, done });
+      if (!over) this.#entries.add(entry);
+    });
   }
 
   /** Sends to the current room, or to the first one, if there is none yet. */
@@ -862,6 +957,8 @@ export class Chorus extends Emitter {
     this.#unanswered.clear();
     this.#queue = [];
     for (const { reject } of all) reject(new ChorusError(code, message));
+    // A new session is in the lobby again, where they go on.
+    if (code === "closed") for (const entry of [...this.#entries]) entry.fail(new ChorusError(code, message));
   }
 
   // ---- what outlives the page ----

@@ -1,0 +1,91 @@
+/** The README's room and its client, built and run as they stand there, by the steps that it tells. Not for a cluster. */
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+import { Server } from "../server.mjs";
+
+const REPOSITORY = fileURLToPath(new URL("../../../", import.meta.url));
+const DEADLINE_MS = 180_000;
+
+test("two players run the README's client, and play in its room", { timeout: 2 * DEADLINE_MS }, async () => {
+  const readme = await readFile(join(REPOSITORY, "README.md"), "utf8");
+  const [room, client] = [...readme.matchAll(/```js\n([\s\S]*?)```/g)].map(([, code]) => code);
+  const folder = await mkdtemp(join(tmpdir(), "chorus-readme-"));
+  const pages = [];
+  let server;
+  try {
+    await guestsWith(room, folder);
+    server = await Server.start({ data: join(folder, "data"), args: ["--guests", join(folder, "guests")] });
+    const script = await runnable(client, server.url, folder);
+    pages.push(new Page(script), new Page(script));
+    for (const page of pages) await page.prints(/^buzzer \{\s+open: false,\s+scores: \[ \[ '[0-9a-f]{32}'/m);
+    const refused = pages.filter(({ output }) => output.includes("too late"));
+    assert.ok(refused.length <= 1, "one of them was first");
+  } finally {
+    pages.forEach((page) => page.close());
+    await server?.stop();
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
+/** The repository's guests, the README's room among them, and the lobby that knows of it. */
+async function guestsWith(room, folder) {
+  const skipped = ["node_modules", "fixtures", "test", "dist"].map((name) => join(REPOSITORY, "guests", name));
+  await cp(join(REPOSITORY, "guests"), join(folder, "guests"), { recursive: true, filter: (path) => !skipped.includes(path) });
+  await cp(join(REPOSITORY, "wit"), join(folder, "wit"), { recursive: true });
+  await symlink(join(REPOSITORY, "guests/node_modules"), join(folder, "guests/node_modules"));
+  await mkdir(join(folder, "guests/buzzer"));
+  await writeFile(join(folder, "guests/buzzer/index.js"), room);
+  const lobby = join(folder, "guests/lobby/index.js");
+  const code = await readFile(lobby, "utf8");
+  const known = code.replace("const GAMES = {", "const GAMES = { buzzer: { seats: 2 },");
+  assert.notEqual(known, code, "the lobby has its GAMES");
+  await writeFile(lobby, known);
+}
+
+/** As a page of this server would run it. */
+async function runnable(client, url, folder) {
+  const page = client.replace('"/chorus.js"', JSON.stringify(pathToFileURL(join(REPOSITORY, "clients/js/chorus.js")).href));
+  const script = join(folder, "page.mjs");
+  const sockets = pathToFileURL(join(REPOSITORY, "chorus/tests/node_modules/ws/wrapper.mjs")).href;
+  await writeFile(join(folder, "browser.mjs"), `import { WebSocket } from ${JSON.stringify(sockets)};\nglobalThis.WebSocket ??= WebSocket;\nglobalThis.location = { href: ${JSON.stringify(`${url}/`)} };\n`);
+  await writeFile(script, `import "./browser.mjs";\n${page}`);
+  return script;
+}
+
+class Page {
+  output = "";
+  #process;
+  #changed = () => {};
+
+  constructor(script) {
+    this.#process = spawn(process.execPath, [script]);
+    for (const stream of [this.#process.stdout, this.#process.stderr]) {
+      stream.on("data", (text) => {
+        this.output += text;
+        this.#changed();
+      });
+    }
+  }
+
+  async prints(words) {
+    const late = setTimeout(() => this.#changed(new Error(`it did not print ${words}: ${this.output}`)), DEADLINE_MS);
+    try {
+      while (!words.test(this.output)) {
+        await new Promise((resolve, reject) => { this.#changed = (error) => (error ? reject(error) : resolve()); });
+      }
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
+  close() {
+    this.#process.kill("SIGKILL");
+  }
+}
