@@ -35,6 +35,8 @@ pub struct RoomInfo {
     pub creator: Option<RoomId>,
     pub at: Moment,
     pub members: Vec<MemberInfo>,
+    /// Names of the timers that are pending.
+    pub timers: Vec<Arc<str>>,
     pub locked: bool,
     /// `None` in the lobby, whose bounds are others.
     pub rooms: Option<RoomsInfo>,

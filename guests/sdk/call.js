@@ -1,22 +1,52 @@
 // The call in hand. One instance is one room and calls never overlap, so there is one of it.
 
+import { byteLength, fits } from "./bytes.js";
 import { toText } from "./json.js";
-import { Error, join } from "./primordials.js";
+import { allowed, LIMITS } from "./limits.js";
+import { Error, join, RangeError, startsWith, TypeError } from "./primordials.js";
 
 /** Between the parts of an effect, and between effects; see `wit/room.wit`. Neither can be in JSON. */
 export const PART = "\x1f";
 export const END = "\x1e";
 
+/** How the effect of a line of log begins. */
+export const LOG = "log" + PART;
+
 /** `now` is null while the component is built: the script's top level, its constructor and its fields. */
-export const call = { now: null, chance: "", effects: [], created: 0, refusable: false, locked: false, seeded: false };
+export const call = {
+  now: null, chance: "", effects: [], created: 0, locked: false, seeded: false,
+  /** Whether there is something to refuse, and the reason once it is refused. */
+  refusable: false, refused: undefined,
+  /** The error of a script that waits for a promise. */
+  promised: undefined,
+  /** Effects without the log's, and without the answer. */
+  asked: 0,
+  /** What they weigh: `bytes` those before `weighed`, `most` all of them at the most. */
+  bytes: 0, weighed: 0, most: 0,
+  /** Bytes of log: kept, and cut. */
+  logged: 0, cut: 0,
+};
 
 export function beginCall(now, chance, refusable) {
   call.now = now;
   call.chance = chance;
-  call.effects = [];
   call.created = 0;
   call.refusable = refusable;
+  call.refused = undefined;
+  call.promised = undefined;
   call.seeded = false;
+  call.logged = 0;
+  call.cut = 0;
+  keepOnly([]);
+}
+
+/** Takes back every effect but these lines of log. */
+export function keepOnly(lines) {
+  call.effects = lines;
+  call.asked = 0;
+  call.bytes = 0;
+  call.weighed = lines.length;
+  call.most = 0;
 }
 
 /** The room's instant; there is none at build time. */
@@ -29,14 +59,49 @@ export function moment(what) {
   return call.now;
 }
 
-/** Asks for an effect, carried out once the call has returned: its name and its parts, with a `PART` before each. */
-export function emit(effect) {
-  if (call.now === null) moment("an effect");
+/**
+ * Asks for an effect, carried out once the call has returned: its name and its parts, with a `PART` before each. The one
+ * that `answers` the record is not counted, so that a script cannot take its place.
+ */
+export function emit(effect, what, answers = false) {
+  if (call.now === null) moment(what);
+  if (call.asked >= allowed.effects && !answers) {
+    throw new RangeError(`${what}: this call has asked for ${allowed.effects} effects, which is all that it may (config.budget.effectsPerRecord)`);
+  }
+  weigh(effect, what);
+  if (!answers) call.asked += 1;
   call.effects[call.effects.length] = effect;
+}
+
+/** Bytes are counted only once they could be too many. */
+function weigh(effect, what) {
+  const most = call.most + effect.length * 3;
+  if (most <= allowed.output) {
+    call.most = most;
+    return;
+  }
+  const { effects } = call;
+  for (; call.weighed < effects.length; call.weighed++) {
+    if (!startsWith(effects[call.weighed], LOG)) call.bytes += byteLength(effects[call.weighed]);
+  }
+  const bytes = effect.length > allowed.output ? effect.length : byteLength(effect);
+  if (call.bytes + bytes > allowed.output) {
+    throw new RangeError(`${what}: with these ${bytes} bytes the call asks for more than ${allowed.output} bytes of output (config.budget.outputKiB)`);
+  }
+  call.bytes += bytes;
+  call.weighed = effects.length + 1;
+  call.most = call.bytes;
+}
+
+/** Closes the log, saying what is not in it. */
+export function closeLog() {
+  const { effects } = call;
+  if (call.cut > 0) effects[effects.length] = `${LOG}warn${PART}(${call.cut} more bytes of log were cut)`;
 }
 
 /** All that was asked for, as it leaves. */
 export function effectsText() {
+  closeLog();
   const { effects } = call;
   return effects.length === 1 ? effects[0] : join(effects, END);
 }
@@ -44,6 +109,8 @@ export function effectsText() {
 /** A message's type as the host takes it. */
 export function messageType(type, what) {
   const text = toText(type, what);
-  if (text.length < 1 || text.length > 64) throw new Error(`${what} has 1 to 64 bytes, this one ${text.length}`);
+  if (text === "" || !fits(text, LIMITS.typeBytes)) {
+    throw new TypeError(`${what} has 1 to ${LIMITS.typeBytes} bytes, this one ${byteLength(text)}`);
+  }
   return text;
 }

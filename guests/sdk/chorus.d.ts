@@ -27,7 +27,10 @@ declare module "chorus" {
     /** False while the seat is held for a player whose connection is gone. */
     readonly connected: boolean;
     readonly spectator: boolean;
-    /** Plain data of yours about this member. It survives with the room, and goes when the member leaves. */
+    /**
+     * Plain data of yours about this member. It survives with the room, and goes when the member leaves. No other property
+     * of a player can be set.
+     */
     data: Data;
     /** Sends this member an event. */
     send(type: string, data?: unknown): void;
@@ -112,7 +115,7 @@ declare module "chorus" {
     budget?: Budget;
   }
 
-  /** What one room may use. What goes beyond is a fault: the record that caused it is skipped. */
+  /** What one room may use. What asks for more throws; what burns more is a fault: the record that caused it is skipped. */
   export interface Budget {
     fuelPerRecord?: number;
     /** Of one record that a client has caused: a message, a join, a drop, a reconnect, a leave. */
@@ -137,7 +140,7 @@ declare module "chorus" {
     /** Makes a state of this version of one of version `from`. To throw is to refuse the swap. */
     static migrate?(old: any, from: number): unknown;
 
-    /** Plain JSON data, and all that survives: other fields cannot be set once the room is made. */
+    /** Plain JSON data, and all that survives: other fields are constants, and cannot be set once the room is made. */
     state: State;
 
     readonly id: string;
@@ -156,9 +159,12 @@ declare module "chorus" {
 
     /** Milliseconds since 1970: the record's time, standing still within a call. `Date` is this too. */
     now(): number;
-    /** Sends every member an event, but for those in `except`. */
+    /** Sends every member an event, but for those in `except`: players, and sessions as 32 hexadecimal digits. */
     broadcast(type: string, data?: unknown, options?: { except?: Player | string | readonly (Player | string)[] | null }): void;
-    /** Answers the message or the join in hand with an error, and undoes what it has done. */
+    /**
+     * Answers the message or the join in hand with an error, and undoes what it has done. It throws, and holds also when
+     * the script catches that.
+     */
     refuse(reason: string): never;
     /** No more joins are let in, but for members that come back. */
     lock(): void;

@@ -5,6 +5,8 @@ import { exec, join, replace, slice, split, String, test } from "./primordials.j
 
 /** The SDK's own are among them; those who show a throw leave them out. What is too long is cut by the host. */
 const FRAMES = 8;
+/** Characters of a message that leave. The host keeps fewer. */
+const WORDS = 2_000;
 /** The engine's name of the bundle; the host puts the author's files in its place. */
 const BUNDLE = /componentize-qjs:user\.js/g;
 
@@ -18,14 +20,17 @@ export function failureText(error) {
 }
 
 function wordsOf(error) {
-  if (typeof error !== "object" || error === null) return `threw ${String(error)}`;
-  const text = `${error.name ?? "Error"}: ${error.message ?? "thrown"}${hint(error)}`;
+  if (typeof error !== "object" || error === null) return `threw ${slice(String(error), 0, WORDS)}`;
+  const text = `${part(error.name ?? "Error")}: ${part(error.message ?? "thrown")}${hint(error)}`;
   const frames = framesOf(error);
   return frames === "" ? text : `${text}\n${frames}`;
 }
 
+/** More of it than the host keeps would be too much for it to take. */
+function part(text) { return slice(`${text}`, 0, WORDS); }
+
 function hint(error) {
-  const message = `${error.message}`;
+  const message = part(error.message);
   const missing = exec(/^'?([\w$]+)'? is not defined/, message);
   if (missing !== null && typeof ABSENT[missing[1]] === "string") return `; use instead: ${ABSENT[missing[1]]}`;
   const frozen = /not extensible|read-?only|Cannot assign to|Cannot add property/i;

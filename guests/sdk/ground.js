@@ -3,9 +3,9 @@
 // `Date` needs nothing: the host's clock stands at the record's time.
 
 import { ABSENT } from "./absent.js";
-import { moment } from "./call.js";
+import { call, moment } from "./call.js";
 import { console } from "./log.js";
-import { defineProperty, keys, parse } from "./primordials.js";
+import { apply, defineProperty, keys, parse, Promise, TypeError } from "./primordials.js";
 import { toJson } from "./json.js";
 import { crypto, float } from "./random.js";
 
@@ -19,3 +19,28 @@ put("crypto", crypto);
 put("performance", { now: () => moment("performance.now"), timeOrigin: 0 });
 put("structuredClone", (value) => (value === undefined ? undefined : parse(toJson(value, "structuredClone: the value"))));
 defineProperty(Math, "random", { value: float, writable: true, configurable: true, enumerable: false });
+// It would print what no other parser need take.
+delete JSON.rawJSON;
+
+const PROMISES =
+  "promises do not run in a room, so what waits for one never happens: hooks are synchronous; for what comes later use this.schedule.after(ms, name, payload)";
+
+const { then } = Promise.prototype;
+const nothing = () => {};
+
+/**
+ * Whatever waits for a promise comes by here: `catch`, `finally` and `Promise.all` call it too. The error is made where the
+ * script waits, and thrown at the end of the call, where no `try` of the script and no other promise can swallow it.
+ */
+defineProperty(Promise.prototype, "then", {
+  value: function () {
+    call.promised ??= new TypeError(PROMISES);
+    return apply(then, this, [nothing, nothing]);
+  },
+  writable: true, configurable: true, enumerable: false,
+});
+
+/** At the end of a call: what is left over would never happen. */
+export function settlePromises() {
+  if (call.promised !== undefined) throw call.promised;
+}

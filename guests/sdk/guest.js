@@ -3,15 +3,20 @@
 // One instance of a component is one room: what there is one of is kept in this module.
 
 import { giveBack, openRooms, undoRooms } from "./allowance.js";
-import { beginCall, call, effectsText, emit, END, PART } from "./call.js";
+import { byteLength } from "./bytes.js";
+import { beginCall, call, closeLog, effectsText, emit, END, keepOnly, LOG, PART } from "./call.js";
 import { failureText, SURVIVES } from "./failure.js";
+import { freezeDeep, checkFields } from "./fields.js";
+import { settlePromises } from "./ground.js";
 import { named, plain, toJson } from "./json.js";
-import { LOG, logLine } from "./log.js";
+import { allow, allowed } from "./limits.js";
+import { log, logLine } from "./log.js";
 import { HOOKS, manifestOf, mustBeSync, unknownHooks } from "./manifest.js";
-import { bySession, commitData, forgetData, inner, looked as lookedAtData, Player } from "./players.js";
+import { addPlayer, bySession, commitData, dataLength, forgetData, inner, looked as lookedAtData, Player, removePlayer, unsettable } from "./players.js";
 import * as own from "./primordials.js";
 import { Refusal, Room, self } from "./room.js";
 import { commitState, forgetState, getState, looked as lookedAtState, setState, stateDiffers, stateText } from "./state.js";
+import { beginTimers, fired, forgetTimers, restoreTimers, setTimers } from "./timers.js";
 
 let RoomClass, room, hooks, manifest, handlers;
 /** Whether the room was locked before the call in hand: a refusal puts that back. */
@@ -24,14 +29,18 @@ export function serve(GivenClass) {
   }
   RoomClass = GivenClass;
   room = new RoomClass();
+  settlePromises();
   manifest = manifestOf(RoomClass, room);
+  allow(RoomClass.config?.budget);
+  checkFields(RoomClass, room);
   setState(room.state);
   commitState();
   forgetState();
+  checkSize();
   hooks = hooksOf();
   if (typeof RoomClass.migrate === "function") mustBeSync(RoomClass.migrate, "static migrate");
   handlers = handlersOf();
-  self.timers = room.timers ?? {};
+  if (room.timers !== undefined) setTimers(room.timers);
   seal();
   return { describe: () => manifest, open, handle, save, warnings: () => unknownHooks(RoomClass) };
 }
@@ -39,6 +48,7 @@ export function serve(GivenClass) {
 function open(info, version, saved) {
   try {
     opened(own.parse(info), version, saved);
+    settlePromises();
     return effectsText();
   } catch (error) {
     return words(error);
@@ -48,15 +58,19 @@ function open(info, version, saved) {
 function handle(now, chance, event, who, what, data) {
   try {
     beginCall(now, chance, event === "message" || event === "join");
+    beginTimers();
     wasLocked = call.locked;
     try {
       // Nearly every record is one.
       if (event === "message") onMessage(who, what, data);
       else dispatch(event, who, what, data);
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      refuse(error.message);
+      if (call.refused === undefined) throw error;
+      // What else went wrong on the way out of a refusal changes nothing about it.
+      if (!(error instanceof Refusal)) log.warn(`after a refusal: ${own.split(failureText(error), "\n")[0]}`);
     }
+    if (call.refused !== undefined) refuse(call.refused);
+    settlePromises();
     return effectsText();
   } catch (error) {
     return withLog(words(error));
@@ -78,6 +92,7 @@ function words(error) {
 
 /** What the call logged before it failed leaves with the error: it is what its author looks for. */
 function withLog(text) {
+  closeLog();
   const lines = logLines(call.effects);
   return lines.length === 0 ? text : text + END + own.join(lines, END);
 }
@@ -117,22 +132,19 @@ function seal() {
     });
   }
   own.preventExtensions(room);
+  for (let Class = RoomClass; Class !== Room; Class = own.getPrototypeOf(Class)) {
+    own.freeze(Class);
+    own.freeze(Class.prototype);
+  }
+  unsettable(Room.prototype, keepOut);
   // At the end of the prototypes: met only by an assignment to what the room does not have.
   const guard = new own.Proxy(own.getPrototypeOf(Room.prototype), { set: (_, name) => keepOut(name) });
   own.setPrototypeOf(Room.prototype, guard);
+  own.freeze(Room.prototype);
 }
 
 function keepOut(name) {
   throw new own.TypeError(`this.${own.String(name)} cannot be set: ${SURVIVES}`);
-}
-
-function freezeDeep(value) {
-  if (typeof value !== "object" || value === null || own.isFrozen(value)) return;
-  const proto = own.getPrototypeOf(value);
-  if (!own.isArray(value) && proto !== own.objectPrototype && proto !== null) return;
-  own.freeze(value);
-  const names = own.keys(value);
-  for (let i = 0; i < names.length; i++) freezeDeep(value[names[i]]);
 }
 
 /** `saved` is empty when there is nothing. */
@@ -141,6 +153,7 @@ function opened(info, version, saved) {
   self.info = info;
   openRooms(info.rooms);
   call.locked = info.locked;
+  restoreTimers(info.timers ?? []);
   let data;
   if (saved !== "") {
     const known = own.parse(saved);
@@ -152,7 +165,7 @@ function opened(info, version, saved) {
   for (let i = 0; i < info.members.length; i++) {
     const member = info.members[i];
     const kept = data?.[member.session];
-    bySession.set(member.session, new Player(member, kept === undefined ? "{}" : own.stringify(kept)));
+    addPlayer(new Player(member, kept === undefined ? "{}" : own.stringify(kept)));
   }
   if (info.restored) restored(info.restored);
 }
@@ -177,8 +190,9 @@ function restored(why) {
   const lines = restoredLines(why);
   undoRooms();
   forget();
+  forgetTimers();
   call.locked = self.info.locked;
-  call.effects = lines;
+  keepOnly(lines);
 }
 
 function restoredLines(why) {
@@ -186,6 +200,7 @@ function restoredLines(why) {
   let complaint = "";
   try {
     callHook("onRestore", why);
+    settlePromises();
     const lines = logLines(call.effects);
     const asked = lines.length < call.effects.length || stateDiffers();
     if (asked) complaint = `${hook} may only log; what else it did is dropped, else a replay would differ`;
@@ -194,6 +209,7 @@ function restoredLines(why) {
   }
   const lines = logLines(call.effects);
   if (complaint !== "") lines[lines.length] = logLine("warn", complaint);
+  call.promised = undefined;
   return lines;
 }
 
@@ -215,7 +231,7 @@ function dispatch(event, who, what, data) {
     case "leave":
       return onLeave(who, what);
     case "timer":
-      settled(own.apply(self.timers[what], room, [own.parse(data)]), "timers", what);
+      settled(own.apply(fired(what), room, [own.parse(data)]), "timers", what);
       return finish();
     case "room-message":
       callHook("onRoomMessage", who, own.parse(data));
@@ -238,16 +254,17 @@ function dispatch(event, who, what, data) {
 function onJoin(session, { player: id, name, spectator }, given) {
   const player = new Player({ session, player: id, name, connected: true, spectator }, "{}");
   const word = hooks.onJoinAttempt === undefined ? true : callHook("onJoinAttempt", player, given);
+  if (call.refused !== undefined) return;
   if (word !== true && word !== false && word !== "spectator") {
     throw new own.TypeError(`onJoinAttempt returned ${named(word)}; it must be true, false or "spectator"`);
   }
+  call.refusable = false;
   if (word === false) return refuse("the room did not let you in");
   // The host says "spectator" beforehand when all players' seats are taken.
   if (word === true && spectator) return refuse("the room is full");
-  call.refusable = false;
   inner.setSpectator(player, word === "spectator");
-  emit("admit" + PART + (word === "spectator" ? "spectator" : "player"));
-  bySession.set(session, player);
+  emit("admit" + PART + (word === "spectator" ? "spectator" : "player"), "onJoinAttempt", true);
+  addPlayer(player);
   callHook("onJoin", player, given);
   finish(player);
 }
@@ -255,7 +272,7 @@ function onJoin(session, { player: id, name, spectator }, given) {
 function onLeave(session, reason) {
   const player = playerOf(session);
   inner.setConnected(player, false);
-  bySession.delete(session);
+  removePlayer(player);
   callHook("onLeave", player, reason);
   finish();
 }
@@ -264,11 +281,14 @@ function onMessage(session, kind, data) {
   const handler = handlers[kind];
   if (handler === undefined) throw new own.Error(`no handler for messages of type ${own.stringify(kind)}`);
   const said = handler(playerOf(session), own.parse(data));
+  if (call.refused !== undefined) return;
   if (typeof said === "object") settled(said, "messages", kind);
   const reply = toJson(said, "the reply to", kind);
+  // From here on the state is what it is.
+  call.refusable = false;
   finish();
   // Last, so that whoever has the reply has seen all that the message did.
-  emit("reply" + PART + reply);
+  emit("reply" + PART + reply, "the reply", true);
 }
 
 function playerOf(session) {
@@ -287,12 +307,13 @@ function finish(admitted, always = false) {
   const stateChanged = lookedAtState && commitState();
   const dataChanged = lookedAtData.length > 0 && commitData();
   const changed = stateChanged || dataChanged || always;
+  if (changed) checkSize();
   const { view } = hooks;
   if (view === undefined) {
-    if (stateChanged || always) emit("view" + PART + stateText());
+    if (stateChanged || always) emit("view" + PART + stateText(), "the view");
   } else if (view.length < 2) {
     // It asks for no player: everybody's.
-    if (changed) emit("view" + PART + toJson(callHook("view", getState()), "the view"));
+    if (changed) emit("view" + PART + toJson(callHook("view", getState()), "the view"), "the view");
   } else if (changed) {
     bySession.forEach(show);
   } else if (admitted !== undefined) {
@@ -303,16 +324,26 @@ function finish(admitted, always = false) {
 
 function show(player) {
   const view = callHook("view", getState(), player);
-  emit("view-of" + PART + player.session + PART + toJson(view, "the view"));
+  emit("view-of" + PART + player.session + PART + toJson(view, "the view"), "the view of each player");
+}
+
+/** What is too large to be saved would end the room. */
+function checkSize() {
+  // A character has three bytes at most.
+  if ((stateText().length + dataLength + 64) * 3 <= allowed.state) return;
+  const bytes = byteLength(saved());
+  if (bytes <= allowed.state) return;
+  throw new own.RangeError(`this.state and the players' data have ${bytes} bytes; a room may have ${allowed.state} (config.budget.stateKiB)`);
 }
 
 /** Puts everything back; what was logged stays. */
 function refuse(reason) {
   undoRooms();
   forget();
+  forgetTimers();
   call.locked = wasLocked;
-  call.effects = logLines(call.effects);
-  emit("refuse" + PART + reason);
+  keepOnly(logLines(call.effects));
+  emit("refuse" + PART + reason, "refuse: the reason", true);
 }
 
 function forget() {

@@ -1,15 +1,34 @@
 // The room's log: `this.log`, and `console`, which writes the same.
 
-import { call, PART } from "./call.js";
-import { plain } from "./json.js";
-import { join, stringify, String } from "./primordials.js";
+import { byteLength, fits } from "./bytes.js";
+import { call, LOG, PART } from "./call.js";
+import { isPrintable, plain } from "./json.js";
+import { LIMITS } from "./limits.js";
+import { join, slice, stringify, String } from "./primordials.js";
+
+/** Of the log's bytes, those that are kept for the line that says how many were cut. */
+const NOTE = 64;
 
 function write(level, parts) {
   // While the component is built nobody listens.
   if (call.now === null) return;
   const words = [];
   for (let i = 0; i < parts.length; i++) words[i] = word(parts[i]);
-  call.effects[call.effects.length] = logLine(level, join(words, " "));
+  keep(level, plain(join(words, " ")));
+}
+
+/** A line that fits; to log too much is no mistake. A line costs one byte more than its text has. */
+function keep(level, text) {
+  const left = LIMITS.logBytes - NOTE - call.logged - 1;
+  if (left < 0) {
+    call.cut += byteLength(text) + 1;
+    return;
+  }
+  // A third of what is left has no more bytes than that, whatever it consists of.
+  const kept = fits(text, left) ? text : plain(slice(text, 0, text.length === byteLength(text) ? left : left / 3));
+  call.logged += byteLength(kept) + 1;
+  call.cut += byteLength(text) - byteLength(kept);
+  call.effects[call.effects.length] = logLine(level, kept);
 }
 
 /** The effect of one line. */
@@ -17,15 +36,13 @@ export function logLine(level, text) {
   return LOG + level + PART + plain(text);
 }
 
-/** How such an effect begins. */
-export const LOG = "log" + PART;
-
 /** Never throws: to log a strange value must not fail a call. */
 function word(value) {
   if (typeof value === "string") return value;
   try {
     if (typeof value === "object" && value !== null) {
-      return value.stack === undefined ? stringify(value) : `${value.name}: ${value.message}`;
+      if (value.stack !== undefined) return `${value.name}: ${value.message}`;
+      return isPrintable(value) ? stringify(value) : "(an object that nests too deeply)";
     }
     return String(value);
   } catch {

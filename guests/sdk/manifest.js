@@ -1,31 +1,25 @@
 // What a component says about itself, checked while it is built: a mistake here is its author's to see, at once.
 
-import { named, toJson } from "./json.js";
-import { getPrototypeOf, isInteger, join, keys, ownKeys, slice, TypeError, test, toTag } from "./primordials.js";
+import { byteLength, fits } from "./bytes.js";
+import { named, plain, toJson } from "./json.js";
+import { BUDGETS, CAPS, LIMITS } from "./limits.js";
+import { create, getPrototypeOf, hasOwn, isInteger, join, keys, ownKeys, slice, stringify, TypeError, test, toTag } from "./primordials.js";
 import { Room } from "./room.js";
 
-const whole = (value) => isInteger(value) && value >= 0 ? null : "must be a whole number, 0 or more";
-const positive = (value) => isInteger(value) && value >= 1 ? null : "must be a whole number, 1 or more";
+const whole = (least, cap) => (value) => {
+  if (!isInteger(value) || value < least) return `must be a whole number, ${least} or more`;
+  return value > cap ? `is ${value}; the most is ${cap}` : null;
+};
 const flag = (value) => typeof value === "boolean" ? null : "must be true or false";
 
-const BUDGET = {
-  fuelPerRecord: positive,
-  fuelPerMessage: positive,
-  memoryMiB: positive,
-  outputKiB: positive,
-  effectsPerRecord: positive,
-  timers: positive,
-  roomsPerRecord: positive,
-  rooms: positive,
-  stateKiB: positive,
-  faults: positive,
-};
+const BUDGET = create(null);
+for (const key of keys(BUDGETS)) BUDGET[key] = whole(1, BUDGETS[key].cap);
 
 const CONFIG = {
-  maxPlayers: whole,
-  reconnectSeconds: whole,
+  maxPlayers: whole(0, CAPS.maxPlayers),
+  reconnectSeconds: whole(0, CAPS.reconnectSeconds),
   keepWhenEmpty: flag,
-  emptySeconds: whole,
+  emptySeconds: whole(0, CAPS.emptySeconds),
   budget: (value) => { check(value, BUDGET, "static config.budget"); return null; },
 };
 
@@ -55,9 +49,8 @@ function check(object, rules, what) {
   const given = keys(object);
   for (let i = 0; i < given.length; i++) {
     const key = given[i];
-    const rule = rules[key];
-    if (typeof rule !== "function") throw new TypeError(`${what} has no key "${key}"; there are: ${join(keys(rules), ", ")}`);
-    const wrong = rule(object[key]);
+    if (!hasOwn(rules, key)) throw new TypeError(`${what} has no key "${key}"; there are: ${join(keys(rules), ", ")}`);
+    const wrong = rules[key](object[key]);
     if (wrong !== null) throw new TypeError(`${what}.${key} ${wrong}`);
   }
 }
@@ -78,11 +71,15 @@ function namesOf(handlers, what, shape) {
   if (handlers === undefined) return [];
   if (typeof handlers !== "object" || handlers === null) throw new TypeError(`${what} must be an object of { name: ${shape} }`);
   const names = keys(handlers);
+  if (names.length > LIMITS.names) throw new TypeError(`${what} has ${names.length} names; at most ${LIMITS.names}`);
   for (let i = 0; i < names.length; i++) {
     const name = names[i];
     if (typeof handlers[name] !== "function") throw new TypeError(`${what}.${name} must be a function, ${shape}, not ${named(handlers[name])}`);
     mustBeSync(handlers[name], `${what}.${name}`);
-    if (name.length < 1 || name.length > 64) throw new TypeError(`${what}: a name has 1 to 64 bytes, this one ${name.length}`);
+    if (name === "" || !fits(name, LIMITS.typeBytes)) {
+      throw new TypeError(`${what}: a name has 1 to ${LIMITS.typeBytes} bytes, ${stringify(name)} has ${byteLength(name)}`);
+    }
+    if (plain(name) !== name) throw new TypeError(`${what}: ${stringify(name)} has characters that a name cannot have`);
   }
   return names;
 }

@@ -1,18 +1,19 @@
 // The members of a room, as its script sees them.
 
 import { emit, messageType, PART } from "./call.js";
-import { named, plain, toJson, toText } from "./json.js";
+import { named, toJson, toParcel, toText } from "./json.js";
 import * as own from "./primordials.js";
 
 /** The room that every session joins first. */
 export const LOBBY = "00000000000000000000000000010bb7";
 
-const ROOM_ID = /^[0-9a-f]{32}$/;
+/** A room's or a session's. */
+const ID = own.pattern(/^[0-9a-f]{32}$/);
 
 /** A room's id, checked; `"lobby"` is one. */
 export function roomId(room, what) {
   const id = room === "lobby" ? LOBBY : toText(room, `${what}: the room`);
-  if (!own.test(ROOM_ID, id)) {
+  if (!own.test(ID, id)) {
     throw new own.TypeError(`${what}: ${own.stringify(id)} is not a room's id; take one from this.rooms.create, or "lobby"`);
   }
   return id;
@@ -24,6 +25,22 @@ export let inner;
 /** Who is in the room, by session, in the order of joining. */
 export const bySession = own.ownMap();
 
+/** How long all members' data is in what the room saves, in units of UTF-16. */
+export let dataLength = 0;
+
+/** With its key, in quotes, a colon and a comma. */
+function lengthOf(text) { return text === "{}" ? 0 : text.length + 36; }
+
+export function addPlayer(player) {
+  bySession.set(player.session, player);
+  dataLength += lengthOf(inner.text(player));
+}
+
+export function removePlayer(player) {
+  bySession.delete(player.session);
+  dataLength -= lengthOf(inner.text(player));
+}
+
 export class Player {
   #member;
   #text;
@@ -32,6 +49,8 @@ export class Player {
   constructor(member, text) {
     this.#member = member;
     this.#text = text;
+    // What a script would put here would be lost; see `guard`.
+    own.preventExtensions(this);
   }
 
   get id() { return this.#member.player; }
@@ -56,16 +75,16 @@ export class Player {
 
   send(type, data) {
     const kind = messageType(type, "player.send: the type");
-    emit("send" + PART + this.session + PART + kind + PART + toJson(data, "player.send: the data of", kind));
+    emit("send" + PART + this.session + PART + kind + PART + toJson(data, "player.send: the data of", kind), "player.send");
   }
 
   moveTo(room, options) {
     const target = roomId(room, "player.moveTo");
-    emit("move-to" + PART + this.session + PART + target + PART + toJson(options ?? {}, "player.moveTo: the options"));
+    emit("move-to" + PART + this.session + PART + target + PART + toParcel(options ?? {}, "player.moveTo: the options"), "player.moveTo");
   }
 
   kick(reason = "kicked") {
-    emit("kick" + PART + this.session + PART + toText(reason, "player.kick: the reason"));
+    emit("kick" + PART + this.session + PART + toText(reason, "player.kick: the reason"), "player.kick");
   }
 
   toJSON() {
@@ -81,6 +100,8 @@ export class Player {
       commit(player) {
         const text = toJson(player.#live.value, "player.data");
         const changed = text !== player.#text;
+        // One that has left is not saved.
+        if (changed && bySession.has(player.session)) dataLength += lengthOf(text) - lengthOf(player.#text);
         player.#text = text;
         player.#live = undefined;
         return changed;
@@ -136,18 +157,47 @@ export class Players {
   values() { return this[Symbol.iterator](); }
 }
 
-/** Sessions to leave out of a broadcast, as parts: a player, a session, or a list of them. */
-export function sessionsOf(except) {
+/** Whom the options of a broadcast leave out, as parts: a player, a session, or a list of them. */
+export function exceptOf(options) {
+  if (options === undefined || options === null) return "";
+  if (typeof options !== "object") throw new own.TypeError(`broadcast: the options must be an object, { except }, not ${named(options)}`);
+  const given = own.keys(options);
+  for (let i = 0; i < given.length; i++) {
+    if (given[i] !== "except") throw new own.TypeError(`broadcast: the options have no ${own.stringify(given[i])}; there is: except`);
+  }
+  const { except } = options;
   if (except === undefined || except === null) return "";
   const list = own.isArray(except) ? except : [except];
   let sessions = "";
-  for (let i = 0; i < list.length; i++) {
-    const one = list[i];
-    if (typeof one !== "string" && !(one instanceof Player)) {
-      throw new own.TypeError(`broadcast: except takes players and sessions, not ${named(one)}`);
-    }
-    sessions += PART + (typeof one === "string" ? plain(one) : one.session);
-  }
+  for (let i = 0; i < list.length; i++) sessions += PART + sessionOf(list[i]);
   return sessions;
 }
 
+function sessionOf(one) {
+  if (one instanceof Player) return one.session;
+  if (typeof one === "string" && own.test(ID, one)) return one;
+  const given = typeof one === "string" ? own.stringify(one) : named(one);
+  throw new own.TypeError(`broadcast: except takes players, and sessions as 32 hexadecimal digits, not ${given}`);
+}
+
+/** Behind a class's last prototype: met only by an assignment to what its objects do not have. */
+function guard(Class, what, instead) {
+  const refuse = (name) => { throw new own.TypeError(`${what}.${own.String(name)} cannot be set: it would be lost; ${instead}`); };
+  unsettable(Class.prototype, refuse);
+  own.setPrototypeOf(Class.prototype, new own.Proxy(own.objectPrototype, { set: (_, name) => refuse(name) }));
+  own.freeze(Class.prototype);
+}
+
+/** Gives each getter without a setter one that refuses. */
+export function unsettable(object, refuse) {
+  const names = own.ownKeys(object);
+  for (let i = 0; i < names.length; i++) {
+    const known = own.getOwnPropertyDescriptor(object, names[i]);
+    if (known.get === undefined || known.set !== undefined) continue;
+    known.set = () => refuse(names[i]);
+    own.defineProperty(object, names[i], known);
+  }
+}
+
+guard(Player, "player", "keep it in player.data, or in this.state under player.id");
+guard(Players, "this.players", "keep it in this.state");

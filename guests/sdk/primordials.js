@@ -10,12 +10,12 @@ export const bind = free(Function.prototype.bind);
 
 export const { parse, stringify } = JSON;
 export const { apply, ownKeys, getOwnPropertyDescriptor, getPrototypeOf } = Reflect;
-export const { create, defineProperty, freeze, isFrozen, keys, preventExtensions, setPrototypeOf } = Object;
+export const { create, defineProperty, freeze, hasOwn, isFrozen, keys, preventExtensions, setPrototypeOf } = Object;
 export const objectPrototype = Object.prototype;
 export const { isArray } = Array;
-export const { isFinite, isInteger, parseInt } = Number;
+export const { isInteger, parseInt } = Number;
 export const { floor } = Math;
-export const { TypeError, Error, Map, Proxy, String, Uint8Array } = globalThis;
+export const { TypeError, RangeError, Error, Map, Proxy, String, Promise, Uint8Array } = globalThis;
 export const { isView } = ArrayBuffer;
 
 const { get, set, has, delete: remove, forEach } = Map.prototype;
@@ -29,6 +29,13 @@ export const mapSize = free(Object.getOwnPropertyDescriptor(Map.prototype, "size
 export const join = free(Array.prototype.join);
 export const test = free(RegExp.prototype.test);
 export const exec = free(RegExp.prototype.exec);
+
+/** An expression that goes on to match when a script has replaced `RegExp.prototype.exec`. */
+export function pattern(expression) {
+  return Object.defineProperty(expression, "exec", { value: RegExp.prototype.exec });
+}
+
+export const charCodeAt = free(String.prototype.charCodeAt);
 export const toWellFormed = free(String.prototype.toWellFormed ?? repaired);
 export const slice = free(String.prototype.slice);
 export const includes = free(String.prototype.includes);

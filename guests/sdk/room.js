@@ -2,11 +2,13 @@
 
 import { handedDown, roomsLeft, takeRooms } from "./allowance.js";
 import { call, emit, messageType, moment, PART } from "./call.js";
-import { toJson, toText } from "./json.js";
+import { toJson, toParcel, toText } from "./json.js";
+import { allowed, LIMITS } from "./limits.js";
 import { log } from "./log.js";
-import { isFinite, padStart, parseInt, slice, stringify, toText as digits, TypeError, Error, join, keys } from "./primordials.js";
-import { Players, roomId, sessionsOf } from "./players.js";
+import * as own from "./primordials.js";
+import { Players, roomId, exceptOf } from "./players.js";
 import { random } from "./random.js";
+import { schedule } from "./timers.js";
 
 /** A room's own word that it will not do what it was asked. No `Error`: a stack would cost more than the refusal. */
 export class Refusal {
@@ -14,7 +16,7 @@ export class Refusal {
 }
 
 /** What the host said of this room, and what the SDK found in its class. */
-export const self = { info: null, players: new Players(), timers: {} };
+export const self = { info: null, players: own.freeze(new Players()) };
 
 export class Room {
   state = {};
@@ -34,30 +36,32 @@ export class Room {
 
   broadcast(type, data, options) {
     const kind = messageType(type, "broadcast: the type");
-    const except = sessionsOf(options?.except);
-    emit("broadcast" + PART + kind + PART + toJson(data, "broadcast: the data of", kind) + except);
+    const except = exceptOf(options);
+    emit("broadcast" + PART + kind + PART + toJson(data, "broadcast: the data of", kind) + except, "broadcast");
   }
 
   refuse(reason) {
     const text = toText(reason, "refuse: the reason");
     if (!call.refusable) {
-      throw new Error("this.refuse(reason) answers a message or a join: call it in a message's handler or in onJoinAttempt");
+      throw new own.Error("this.refuse(reason) answers a message or a join: call it in a message's handler or in onJoinAttempt");
     }
+    // It holds even when the script catches what is thrown.
+    call.refused = text;
     throw new Refusal(text);
   }
 
   lock() {
-    emit("lock");
+    emit("lock", "lock");
     call.locked = true;
   }
 
   unlock() {
-    emit("unlock");
+    emit("unlock", "unlock");
     call.locked = false;
   }
 
-  setMetadata(data) { emit("metadata" + PART + toJson(data, "setMetadata: the data")); }
-  end(outcome) { emit("end" + PART + toJson(outcome, "end: the outcome")); }
+  setMetadata(data) { emit("metadata" + PART + toJson(data, "setMetadata: the data"), "setMetadata"); }
+  end(outcome) { emit("end" + PART + toParcel(outcome, "end: the outcome"), "end"); }
 }
 
 function told(what) {
@@ -65,15 +69,23 @@ function told(what) {
   return self.info;
 }
 
+const KIND = own.pattern(/^[a-z][a-z0-9-]*$/);
+
 const rooms = {
   /** The id is known at once, by the same sum that the host does: the creating record's words, and n. */
   create(kind, options, handed) {
     const name = toText(kind, "rooms.create: the kind");
+    if (!own.test(KIND, name) || name.length > LIMITS.kindChars) {
+      throw new own.TypeError(`rooms.create: ${own.stringify(name)} is not a kind; one has 1 to ${LIMITS.kindChars} of a-z, 0-9 and -, and begins with a letter`);
+    }
+    const given = toParcel(options ?? {}, "rooms.create: the options");
+    if (call.created >= allowed.rooms) {
+      throw new own.RangeError(`rooms.create: this call has created ${allowed.rooms} rooms, which is all that it may (config.budget.roomsPerRecord)`);
+    }
     const down = handedDown(handed);
-    const allowance = down === 0 ? "" : PART + down;
-    emit("create-room" + PART + name + PART + toJson(options ?? {}, "rooms.create: the options") + allowance);
-    const last = parseInt(slice(call.chance, 56), 16) + call.created++;
-    const id = slice(call.chance, 32, 56) + padStart(digits(last >>> 0, 16), 8, "0");
+    emit("create-room" + PART + name + PART + given + (down === 0 ? "" : PART + down), "rooms.create");
+    const last = own.parseInt(own.slice(call.chance, 56), 16) + call.created++;
+    const id = own.slice(call.chance, 32, 56) + own.padStart(own.toText(last >>> 0, 16), 8, "0");
     takeRooms(id, down);
     return id;
   },
@@ -81,22 +93,8 @@ const rooms = {
   get left() { return roomsLeft(); },
 
   send(room, data) {
-    emit("send-room" + PART + roomId(room, "rooms.send") + PART + toJson(data, "rooms.send: the data"));
+    emit("send-room" + PART + roomId(room, "rooms.send") + PART + toParcel(data, "rooms.send: the data"), "rooms.send");
   },
 };
 
-const schedule = {
-  after(ms, name, data) {
-    if (typeof ms !== "number" || !isFinite(ms) || ms < 0) {
-      throw new TypeError(`schedule.after(ms, name): ms must be a number, 0 or more, not ${ms}`);
-    }
-    emit("set-timer" + PART + timer(name, "schedule.after") + PART + ms + PART + toJson(data, "schedule.after: the payload"));
-  },
-
-  cancel(name) { emit("cancel-timer" + PART + timer(name, "schedule.cancel")); },
-};
-
-function timer(name, what) {
-  if (typeof name === "string" && typeof self.timers[name] === "function") return name;
-  throw new Error(`${what}: \`timers\` has no ${stringify(`${name}`)}; it has: ${join(keys(self.timers), ", ") || "none"}`);
-}
+for (const handle of [rooms, schedule, random, log]) own.freeze(handle);

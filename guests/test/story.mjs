@@ -173,8 +173,8 @@ export class Story {
   }
 
   #info(restored, members = this.#members) {
-    const list = [...members.values()];
-    return JSON.stringify({ ...this.info, now: this.now, chance: this.#chance(), members: list, locked: this.#locked, restored });
+    const list = [...members.values()], timers = [...this.timers.keys()];
+    return JSON.stringify({ ...this.info, now: this.now, chance: this.#chance(), members: list, timers, locked: this.#locked, restored });
   }
 
   #chance() { return digest(`${this.info.id} ${this.#offset}`); }

@@ -144,6 +144,7 @@ impl Guest {
             creator: None,
             at,
             members: Vec::new(),
+            timers: Vec::new(),
             locked: false,
             rooms: None,
             restored: None,

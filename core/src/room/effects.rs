@@ -1,5 +1,7 @@
 //! Carrying out what a guest asked for, in its order, after its call has gone well.
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use super::{Cause, Output, Room, Turn, state::Moving, state::Timer, state::To};
 use crate::{
     command::{Answer, EdgeCommand, Fault, RoomCommand, RoomData, Source},
@@ -15,11 +17,17 @@ impl Room {
         let Some((state, spec)) = self.state.as_ref().and_then(|state| Some((state, state.spec.as_ref()?))) else {
             return Ok(());
         };
-        let new = effects.iter().filter(|effect| match effect {
-            Effect::SetTimer { name, .. } => !state.timers.contains_key(name),
-            _ => false,
-        });
-        let timers = state.timers.len() + new.count();
+        // Those that are pending afterwards, by name. One that an earlier component has set, and that this one has no
+        // handler for, counts no longer: the script does not know of it.
+        let mut pending: BTreeSet<&Arc<str>> = state.timers.keys().filter(|name| spec.timers.contains(*name)).collect();
+        for effect in effects {
+            match effect {
+                Effect::SetTimer { name, .. } => pending.insert(name),
+                Effect::CancelTimer { name } => pending.remove(name),
+                _ => continue,
+            };
+        }
+        let timers = pending.len();
         if timers > spec.max_timers {
             return Err(Fault::TooMuch(format!("{timers} timers; it may have {}", spec.max_timers).into()));
         }

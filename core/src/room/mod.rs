@@ -560,6 +560,7 @@ impl Room {
             creator: state.creator.map(|creator| creator.room),
             at,
             members: state.member_infos(None),
+            timers: state.timers.keys().cloned().collect(),
             locked: state.locked,
             rooms: state.rooms_info(self.id),
             restored,

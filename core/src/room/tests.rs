@@ -402,6 +402,49 @@ fn a_lobby_goes_on_between_two_lives_from_its_snapshot_and_from_its_log() {
 }
 
 #[test]
+fn a_room_waits_for_its_first_member_even_if_it_would_not_wait_once_empty() {
+    for empty_ms in [0, 1_000, 60_000] {
+        let mut story = Story { spec: Arc::new(Spec { empty_ms, ..Spec::clone(&spec()) }), ..Story::of(greeter()) };
+        story.record(create());
+        let due = |story: &Story| story.room.poll_timeout().map(|(due, _)| due);
+        assert_eq!(due(&story), Some(story.now.plus(empty_ms.max(10_000))), "somebody may be on the way");
+        story.now = story.now.plus(9_000);
+        story.record(join(ANA, 0));
+        assert_eq!(due(&story), None);
+        story.record(leave(ANA));
+        assert_eq!(due(&story), Some(story.now.plus(empty_ms)), "from its first member on it does as its kind says");
+        assert!(story.wait().outputs.iter().any(|output| matches!(output, Output::Ended { .. })));
+    }
+}
+
+#[test]
+fn timers_are_counted_by_their_names_after_the_call() {
+    let names = ["a", "b", "c"];
+    let mut story = Story::of(move |event| match event {
+        Event::Join { .. } => Ok(vec![Effect::Admit { spectator: false }]),
+        Event::Message { data, .. } if data.contains("again") => Ok((0..65).map(|ms| set_timer("turn", ms)).collect()),
+        Event::Message { data, .. } if data.contains("in turn") => {
+            let one = |name: &str| [set_timer(name, 1), Effect::CancelTimer { name: name.into() }];
+            Ok(names.iter().flat_map(|name| one(name)).collect())
+        }
+        Event::Message { .. } => Ok(names.iter().map(|name| set_timer(name, 1)).collect()),
+        _ => Ok(vec![]),
+    });
+    let timers = ["turn", "a", "b", "c"].map(Arc::from).into();
+    story.spec = Arc::new(Spec { timers, max_timers: 3, ..Spec::clone(&spec()) });
+    let mut story = story.with_members(&[ANA]);
+    for (id, words) in ["again", "in turn", "again"].into_iter().enumerate() {
+        assert!(!faulty(&story.record(say_to_it(ANA, 1 + id as u64, words))), "{words}");
+        assert_eq!(story.room.state().expect("it lives").timers.len(), 1, "{words}");
+    }
+    assert!(faulty(&story.record(say_to_it(ANA, 9, "all"))), "four, where there may be three");
+}
+
+fn faulty(out: &Out) -> bool {
+    out.outputs.iter().any(|output| matches!(output, Output::Append(_, RoomCommand::Fault { .. })))
+}
+
+#[test]
 fn a_lobby_that_ends_itself_or_stays_empty_is_there_for_the_next_one() {
     let mut story = Story::of_the_lobby(|event: &Event| match event {
         Event::Message { .. } => Ok(vec![Effect::End { outcome: Json::null() }]),
@@ -827,6 +870,7 @@ struct Story {
     now: Time,
     refuses_swaps: bool,
     refuses_to_open: bool,
+    spec: Arc<Spec>,
 }
 
 #[derive(Debug)]
@@ -853,6 +897,7 @@ impl Story {
             now,
             refuses_swaps: false,
             refuses_to_open: false,
+            spec: spec(),
         }
     }
 
@@ -936,7 +981,7 @@ impl Story {
                 let members = info.members.iter().map(|member| format!("{}{}", who(member.session), away(member)));
                 self.opened.push(members.collect::<Vec<_>>().join(", "));
                 self.counted = saved.map_or(0, |saved| saved.state.parse().unwrap());
-                Outcome::Opened(Ok(spec()))
+                Outcome::Opened(Ok(self.spec.clone()))
             }
             Call::Handle { event, fuel, .. } => {
                 self.events.push(name(&event));
@@ -950,7 +995,7 @@ impl Story {
             Call::Save => Outcome::Saved(Ok(saved(self.counted))),
             Call::Swap { .. } if self.refuses_swaps => Outcome::Swapped(Err("cannot migrate".into())),
             Call::Swap { .. } => {
-                Outcome::Swapped(Ok(SwappedTo { before: saved(self.counted), spec: spec(), effects: vec![] }))
+                Outcome::Swapped(Ok(SwappedTo { before: saved(self.counted), spec: self.spec.clone(), effects: vec![] }))
             }
         }
     }

@@ -189,3 +189,45 @@ pub const TABLE_ELEMENTS: usize = 20_000;
 pub const WASM_STACK: usize = 4 * MIB as usize;
 /// The fiber's stack: wasm's, and what our own functions need when a guest calls them at its deepest.
 pub const ASYNC_STACK: usize = WASM_STACK + MIB as usize;
+
+#[cfg(test)]
+mod tests {
+    use chorus_core::room::Spec;
+
+    use super::*;
+
+    /// What the SDK throws at. It is bundled into components, so these numbers are the contract's.
+    const SDK: &str = include_str!("../../../guests/sdk/limits.js");
+
+    /// The number behind this text; the first one, if there are several.
+    fn number(key: &str, field: &str) -> u64 {
+        let line = SDK.lines().find(|line| line.trim_start().starts_with(&format!("{key}: ")));
+        let line = line.unwrap_or_else(|| panic!("guests/sdk/limits.js has no {key}"));
+        let (_, value) = line.split_once(field).unwrap_or_else(|| panic!("{line}: no {field}"));
+        let digits = value.trim_start().chars().take_while(|c| c.is_ascii_digit() || *c == '_').filter(|c| *c != '_');
+        digits.collect::<String>().parse().unwrap_or_else(|error| panic!("{line}: {error}"))
+    }
+
+    #[test]
+    fn the_sdk_throws_where_this_host_would_punish() {
+        for bound in ALL {
+            let said = (number(bound.key, "normal: "), number(bound.key, "cap: "));
+            assert_eq!(said, (bound.default, bound.cap), "{}", bound.key);
+        }
+        let budgets = SDK.lines().filter(|line| line.contains("normal: ") && line.contains("cap: ")).count();
+        assert_eq!(budgets, ALL.len(), "the SDK has a budget that the host has not");
+        let others = [
+            ("typeBytes", TYPE as u64),
+            ("names", NAMES as u64),
+            ("kindChars", 48),
+            ("nesting", 127),
+            ("parcelBytes", PARCEL as u64),
+            ("delayMs", DELAY_MS as u64),
+            ("logBytes", LOG),
+            ("maxPlayers", Spec::MAX_MEMBERS as u64),
+        ];
+        for (key, here) in others {
+            assert_eq!(number(key, ": "), here, "{key}");
+        }
+    }
+}

@@ -137,6 +137,7 @@ pub(crate) fn room_text(info: &RoomInfo, manifest: &Manifest) -> String {
         now: u64,
         chance: &'a str,
         members: Vec<Member<'a>>,
+        timers: &'a [Arc<str>],
         locked: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
         rooms: Option<Rooms>,
@@ -174,6 +175,7 @@ pub(crate) fn room_text(info: &RoomInfo, manifest: &Manifest) -> String {
                 spectator: one.spectator,
             })
             .collect(),
+        timers: &info.timers,
         locked: info.locked,
         rooms: info.rooms.as_ref().map(|rooms| Rooms {
             left: rooms.left(living),
@@ -205,7 +207,7 @@ pub(crate) fn answer(said: String, manifest: &Manifest) -> Result<String, Failed
 
 /// The log lines of a call that failed. They are for its author: what else it asked for, or got wrong here, is nobody's.
 pub(crate) fn log_of_failed(said: &str, manifest: &Manifest) -> Vec<Effect> {
-    let mut checker = Checker { manifest, output: 0, rooms: 0, log: 0, log_cut: 0 };
+    let mut checker = Checker::new(manifest, 0);
     let lines = said.split(END).map(Asked::of).filter(|asked| asked.name == "log");
     let mut log: Vec<Effect> = lines.filter_map(|asked| checker.log(asked.parts().ok()?).ok()?).collect();
     log.extend(checker.log_note());
@@ -217,16 +219,10 @@ pub(crate) fn effects(said: &str, printed: Vec<Effect>, manifest: &Manifest) -> 
     if said.is_empty() {
         return Ok(printed);
     }
-    let budget = &manifest.config.budget;
-    let count = 1 + said.bytes().filter(|byte| *byte == END as u8).count();
-    if count as u64 > budget.effects {
-        return Err(too_much(format!("{count} effects in one record; at most {}", budget.effects)));
-    }
-    let mut checker = Checker { manifest, output: 0, rooms: 0, log: log_bytes(&printed), log_cut: 0 };
+    let mut checker = Checker::new(manifest, log_bytes(&printed));
     let mut effects = printed;
-    effects.reserve_exact(count);
     for effect in said.split(END) {
-        effects.extend(checker.effect(Asked::of(effect))?);
+        effects.extend(checker.effect(effect)?);
     }
     effects.extend(checker.log_note());
     Ok(effects)
@@ -296,6 +292,8 @@ impl<'a> Asked<'a> {
 /// Checks the effects of one call, one after another.
 struct Checker<'a> {
     manifest: &'a Manifest,
+    /// Effects so far, and their bytes; the log has a bound of its own.
+    asked: u64,
     output: u64,
     rooms: u64,
     log: u64,
@@ -303,21 +301,30 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn effect(&mut self, asked: Asked<'_>) -> Result<Option<Effect>, Fault> {
+    /// Of `log` bytes, which are printed already.
+    fn new(manifest: &Manifest, log: u64) -> Checker<'_> {
+        Checker { manifest, asked: 0, output: 0, rooms: 0, log, log_cut: 0 }
+    }
+
+    fn effect(&mut self, text: &str) -> Result<Option<Effect>, Fault> {
+        let asked = Asked::of(text);
         let name = asked.name;
+        if name != "log" {
+            self.count(text)?;
+        }
         Ok(Some(match name {
             "admit" => Effect::Admit { spectator: role(asked.parts()?)? },
-            "reply" => Effect::Reply { data: self.json(name, asked.parts::<1>()?[0])? },
-            "refuse" => Effect::Refuse { reason: self.reason(asked.parts::<1>()?[0])? },
+            "reply" => Effect::Reply { data: sound(name, asked.parts::<1>()?[0])? },
+            "refuse" => Effect::Refuse { reason: shortened(asked.parts::<1>()?[0]) },
             "send" => {
                 let [to, kind, data] = asked.parts()?;
-                Effect::Send { session: session(name, to)?, kind: self.kind(name, kind)?, data: self.json(name, data)? }
+                Effect::Send { session: session(name, to)?, kind: self.kind(name, kind)?, data: sound(name, data)? }
             }
             "broadcast" => self.broadcast(asked)?,
-            "view" => Effect::View { view: self.json(name, asked.parts::<1>()?[0])? },
+            "view" => Effect::View { view: sound(name, asked.parts::<1>()?[0])? },
             "view-of" => {
                 let [whose, view] = asked.parts()?;
-                Effect::ViewOf { session: session(name, whose)?, view: self.json(name, view)? }
+                Effect::ViewOf { session: session(name, whose)?, view: sound(name, view)? }
             }
             "move-to" => {
                 let [who, to, options] = asked.parts()?;
@@ -326,7 +333,7 @@ impl Checker<'_> {
             }
             "kick" => {
                 let [who, reason] = asked.parts()?;
-                Effect::Kick { session: session(name, who)?, reason: self.reason(reason)? }
+                Effect::Kick { session: session(name, who)?, reason: shortened(reason) }
             }
             "create-room" => self.create_room(asked)?,
             "send-room" => {
@@ -336,12 +343,12 @@ impl Checker<'_> {
             "set-timer" => {
                 let [timer, after, payload] = asked.parts()?;
                 let (timer, after_ms) = (self.timer(name, timer)?, delay(after)?);
-                Effect::SetTimer { name: timer, after_ms, payload: self.json(name, payload)? }
+                Effect::SetTimer { name: timer, after_ms, payload: sound(name, payload)? }
             }
             "cancel-timer" => Effect::CancelTimer { name: self.timer(name, asked.parts::<1>()?[0])? },
             "lock" => asked.parts().map(|[]| Effect::Lock)?,
             "unlock" => asked.parts().map(|[]| Effect::Unlock)?,
-            "metadata" => Effect::Metadata { data: self.json(name, asked.parts::<1>()?[0])? },
+            "metadata" => Effect::Metadata { data: sound(name, asked.parts::<1>()?[0])? },
             "end" => Effect::End { outcome: self.parcel(name, asked.parts::<1>()?[0])? },
             "log" => return self.log(asked.parts()?),
             other => return Err(garbage(format!("no effect is called {:?}", shortened(other)))),
@@ -350,7 +357,7 @@ impl Checker<'_> {
 
     fn broadcast(&mut self, mut asked: Asked<'_>) -> Result<Effect, Fault> {
         let (Some(kind), Some(data)) = (asked.next(), asked.next()) else { return Err(asked.miscounted(2)) };
-        let (kind, data) = (self.kind("broadcast", kind)?, self.json("broadcast", data)?);
+        let (kind, data) = (self.kind("broadcast", kind)?, sound("broadcast", data)?);
         let except = asked.parts.into_iter().flatten().map(|id| session("broadcast", id));
         Ok(Effect::Broadcast { kind, data, except: except.collect::<Result<_, _>>()? })
     }
@@ -370,35 +377,29 @@ impl Checker<'_> {
         Ok(Effect::CreateRoom { kind, options: self.parcel("create-room", options)?, allowance })
     }
 
-    fn count(&mut self, bytes: usize) -> Result<(), Fault> {
-        self.output += bytes as u64;
-        let limit = self.manifest.config.budget.output;
-        if self.output > limit {
-            return Err(too_much(format!("more than {limit} bytes of output in one record")));
+    fn count(&mut self, effect: &str) -> Result<(), Fault> {
+        let budget = &self.manifest.config.budget;
+        self.asked += 1;
+        // One more, which answers the record: what a script asks for leaves it its place.
+        if self.asked > budget.effects + 1 {
+            return Err(too_much(format!("more than {} effects in one record", budget.effects)));
+        }
+        self.output += effect.len() as u64;
+        if self.output > budget.output {
+            return Err(too_much(format!("more than {} bytes of output in one record", budget.output)));
         }
         Ok(())
     }
 
-    fn json(&mut self, what: &str, text: &str) -> Result<Json, Fault> {
-        self.count(text.len())?;
-        sound(what, text)
-    }
-
     /// A JSON text that leaves the room as one record.
-    fn parcel(&mut self, what: &str, text: &str) -> Result<Json, Fault> {
+    fn parcel(&self, what: &str, text: &str) -> Result<Json, Fault> {
         if text.len() > budget::PARCEL {
             return Err(too_much(format!("{what}: {} bytes at once; at most {}", text.len(), budget::PARCEL)));
         }
-        self.json(what, text)
+        sound(what, text)
     }
 
-    fn reason(&mut self, text: &str) -> Result<Box<str>, Fault> {
-        self.count(text.len())?;
-        Ok(shortened(text))
-    }
-
-    fn kind(&mut self, what: &str, kind: &str) -> Result<Box<str>, Fault> {
-        self.count(kind.len())?;
+    fn kind(&self, what: &str, kind: &str) -> Result<Box<str>, Fault> {
         if kind.is_empty() || kind.len() > budget::TYPE {
             return Err(garbage(format!("{what}: a type of {} bytes; it has 1 to {}", kind.len(), budget::TYPE)));
         }
@@ -419,12 +420,16 @@ impl Checker<'_> {
             "error" => LogLevel::Error,
             other => return Err(garbage(format!("log: {:?} is no level", shortened(other)))),
         };
-        let left = budget::LOG.saturating_sub(self.log) as usize;
+        // A line costs one byte more than its text has, so that there cannot be lines without end.
+        let left = budget::LOG.saturating_sub(self.log + 1) as usize;
         let text = &line[..line.floor_char_boundary(left)];
-        self.log += text.len() as u64;
+        if left == 0 || text.is_empty() && !line.is_empty() {
+            self.log_cut += line.len() as u64 + 1;
+            return Ok(None);
+        }
+        self.log += text.len() as u64 + 1;
         self.log_cut += (line.len() - text.len()) as u64;
-        let nothing_left = text.is_empty() && !line.is_empty();
-        Ok((!nothing_left).then(|| Effect::Log { level, text: text.into() }))
+        Ok(Some(Effect::Log { level, text: text.into() }))
     }
 
     fn log_note(&self) -> Option<Effect> {

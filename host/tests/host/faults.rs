@@ -55,23 +55,56 @@ async fn recursion_without_end_traps_inside_of_try_and_catch_too() {
 }
 
 #[tokio::test]
-async fn to_ask_for_more_than_a_record_may_is_too_much() {
+async fn to_ask_for_more_than_a_record_may_is_thrown_by_the_sdk() {
     let cases = [
-        ("effects", json!({ "count": 1_200 }), "effects in one record; at most 1000"),
-        ("bytes", json!({ "count": 20 }), "more than 1048576 bytes of output in one record"),
-        ("one", json!({ "size": 1_100_000 }), "more than 1048576 bytes of output in one record"),
-        ("rooms", json!({ "count": 17 }), "more than 16 rooms created in one record"),
-        ("state", json!({ "size": 1_100_000 }), "more than 1048576 bytes of output in one record"),
+        ("effects", json!({ "count": 1_200 }), "RangeError: broadcast: this call has asked for 1000 effects"),
+        ("bytes", json!({ "count": 20 }), "RangeError: broadcast: with these 60016 bytes the call asks for more than"),
+        ("one", json!({ "size": 1_100_000 }), "RangeError: the reply: with these 1100008 bytes"),
+        ("rooms", json!({ "count": 17 }), "RangeError: rooms.create: this call has created 16 rooms"),
+        ("state", json!({ "size": 1_100_000 }), "RangeError: this.state and the players' data have 1100021 bytes"),
     ];
+    let mut stage = Stage::with("flood-output", json!({}), &[ANA]).await;
     for (kind, data, words) in cases {
-        let fault = pays("flood-output", kind, data).await;
-        assert!(matches!(&fault, Fault::TooMuch(text) if text.contains(words)), "{kind}: {fault}");
+        let before = stage.saved().await;
+        let out = stage.say(ANA, kind, data).await;
+        assert!(out.threw().is_some_and(|text| text.starts_with(words)), "{kind}: {out:?}");
+        assert_eq!(out.error().0, "fault", "{kind}");
+        assert_eq!(stage.saved().await, before, "{kind}");
     }
+    assert_eq!(stage.say(ANA, "timers", json!({ "count": 900 })).await.reply(), json!(null), "one name is one timer");
+    assert_eq!(stage.say(ANA, "caught-effects", json!(null)).await.reply(), 200);
     // As much as there is: whichever bound comes first.
     for kind in ["effects", "bytes", "one", "timers", "rooms", "state"] {
-        let fault = pays("flood-output", kind, json!({})).await;
-        assert!(!matches!(fault, Fault::Trapped(_) | Fault::Garbage(_)), "{kind}: {fault}");
+        let out = stage.say(ANA, kind, json!({})).await;
+        let fault = out.fault();
+        let dear = matches!(fault, None | Some(Fault::OutOfFuel(_) | Fault::OutOfMemory(_)));
+        assert!(dear && (fault.is_some() || out.threw().is_some()), "{kind}: {out:?}");
     }
+    rebuilds_everywhere(ROOM, &stage.log, &["flood-output"]).await;
+}
+
+#[tokio::test]
+async fn a_script_that_speaks_the_contract_itself_pays_for_asking_too_much() {
+    let cases = [
+        ("many-effects", "more than 1000 effects in one record"),
+        ("many-bytes", "more than 1048576 bytes of output in one record"),
+        ("one-reply", "more than 1048576 bytes of output in one record"),
+        ("many-rooms", "more than 16 rooms created in one record"),
+        ("large-parcel", "end: 600002 bytes at once"),
+    ];
+    for (kind, words) in cases {
+        let fault = pays("bare-garbage", kind, json!(null)).await;
+        assert!(matches!(&fault, Fault::TooMuch(text) if text.contains(words)), "{kind}: {fault}");
+    }
+}
+
+#[tokio::test]
+async fn one_timer_set_often_is_one_timer() {
+    let mut stage = Stage::with("bare-garbage", json!({}), &[ANA]).await;
+    for _ in 0..3 {
+        assert_eq!(stage.say(ANA, "set-again", json!(null)).await.reply(), 1);
+    }
+    assert_eq!(stage.room.state().expect("it lives").timers.len(), 1);
 }
 
 #[tokio::test]

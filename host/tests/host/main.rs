@@ -10,6 +10,7 @@ mod clock;
 mod crash;
 mod faults;
 mod life;
+mod limits;
 mod loading;
 mod metered;
 mod pool;

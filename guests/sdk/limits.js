@@ -1,0 +1,59 @@
+// Every limit that makes the SDK throw, in one place.
+//
+// A throw is decided anew whenever a room is replayed, so a limit may never change for a component that has run: these
+// numbers are part of the contract's version (`wit/room.wit`) and are bundled into each component. The host checks the
+// same limits a second time (`host/src/guest/budget.rs`, whose tests compare the two), and there going beyond is a fault.
+
+/** The version of the contract that these limits belong to. */
+export const CONTRACT = "1.0.0";
+
+export const LIMITS = {
+  /** UTF-8 bytes of a message's type, of a timer's name. */
+  typeBytes: 64,
+  /** Message types, and timers, of one room. */
+  names: 256,
+  /** Characters of a kind. */
+  kindChars: 48,
+  /** Arrays and objects around a value: what every JSON parser takes. */
+  nesting: 127,
+  /** UTF-8 bytes of what leaves the room as one record: options, a message to a room, an outcome. */
+  parcelBytes: 524_288,
+  /** Ten years. Anything beyond is a mistake in units. */
+  delayMs: 316_224_000_000,
+  /** UTF-8 bytes of log in one call, with one more for each line. The rest is cut. */
+  logBytes: 16_384,
+};
+
+/** `static config.budget`: what holds when nothing is said, and the most that may be said. */
+export const BUDGETS = {
+  fuelPerRecord: { normal: 300_000_000, cap: 3_000_000_000 },
+  fuelPerMessage: { normal: 20_000_000, cap: 3_000_000_000 },
+  memoryMiB: { normal: 64, cap: 256 },
+  outputKiB: { normal: 1_024, cap: 8_192 },
+  effectsPerRecord: { normal: 1_000, cap: 10_000 },
+  timers: { normal: 64, cap: 1_024 },
+  roomsPerRecord: { normal: 16, cap: 64 },
+  rooms: { normal: 16, cap: 1_024 },
+  stateKiB: { normal: 1_024, cap: 8_192 },
+  faults: { normal: 5, cap: 100 },
+};
+
+/** The most that `static config` may say. */
+export const CAPS = {
+  maxPlayers: 20_000,
+  reconnectSeconds: 86_400,
+  emptySeconds: 604_800,
+};
+
+/** What this room may use: the budgets that the SDK checks, in bytes and units. */
+export const allowed = { output: 0, effects: 0, timers: 0, rooms: 0, state: 0 };
+
+/** Takes what the class says of its budget, once that has been checked. */
+export function allow(budget) {
+  const of = (key) => budget?.[key] ?? BUDGETS[key].normal;
+  allowed.output = of("outputKiB") * 1024;
+  allowed.effects = of("effectsPerRecord");
+  allowed.timers = of("timers");
+  allowed.rooms = of("roomsPerRecord");
+  allowed.state = of("stateKiB") * 1024;
+}

@@ -1,0 +1,79 @@
+// Timers that are pending, as the host counts them: by their names, those that have a handler.
+
+import { emit, PART } from "./call.js";
+import { toJson } from "./json.js";
+import { allowed, LIMITS } from "./limits.js";
+import { create, hasOwn, join, keys, RangeError, stringify, TypeError } from "./primordials.js";
+
+let handlers = create(null);
+let pending = create(null);
+let count = 0;
+/** What the call in hand has changed: a name, and whether it was pending. */
+let changes = [];
+
+/** Takes the class's handlers. */
+export function setTimers(given) { handlers = given; }
+
+/** The handler of a timer that has fired, which is pending no longer. */
+export function fired(name) {
+  set(name, false);
+  return handlers[name];
+}
+
+export function restoreTimers(names) {
+  pending = create(null);
+  count = 0;
+  for (let i = 0; i < names.length; i++) if (hasOwn(handlers, names[i])) set(names[i], true);
+  changes = [];
+}
+
+export function beginTimers() {
+  if (changes.length > 0) changes = [];
+}
+
+/** Takes back what the call in hand has set and cancelled. */
+export function forgetTimers() {
+  for (let i = changes.length - 1; i >= 0; i--) assign(changes[i].name, changes[i].was);
+  changes = [];
+}
+
+function set(name, is) {
+  const was = pending[name] === true;
+  if (was === is) return;
+  changes[changes.length] = { name, was };
+  assign(name, is);
+}
+
+function assign(name, is) {
+  count += is ? 1 : -1;
+  if (is) pending[name] = true;
+  else delete pending[name];
+}
+
+export const schedule = {
+  after(ms, name, data) {
+    if (typeof ms !== "number" || !(ms >= 0 && ms <= LIMITS.delayMs)) {
+      const given = typeof ms === "number" ? ms : typeof ms === "string" ? stringify(ms) : typeof ms;
+      throw new TypeError(`schedule.after(ms, name): ms must be a number from 0 to ${LIMITS.delayMs} (ten years), not ${given}`);
+    }
+    known(name, "schedule.after");
+    const payload = toJson(data, "schedule.after: the payload");
+    if (pending[name] !== true && count >= allowed.timers) {
+      throw new RangeError(`schedule.after: ${count} timers are pending, which is all that there may be (config.budget.timers)`);
+    }
+    emit("set-timer" + PART + name + PART + ms + PART + payload, "schedule.after");
+    set(name, true);
+  },
+
+  cancel(name) {
+    known(name, "schedule.cancel");
+    emit("cancel-timer" + PART + name, "schedule.cancel");
+    set(name, false);
+  },
+};
+
+function known(name, what) {
+  if (typeof name === "string" && hasOwn(handlers, name)) return;
+  const given = typeof name === "string" ? stringify(name) : typeof name;
+  throw new TypeError(`${what}: \`timers\` has no ${given}; it has: ${join(keys(handlers), ", ") || "none"}`);
+}

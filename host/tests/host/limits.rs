@@ -1,0 +1,64 @@
+//! Whatever a script asks for is thrown by the SDK, in the script's own call, or taken by the host: nothing is left for the
+//! host to punish.
+
+use std::collections::BTreeMap;
+
+use chorus_core::command::RoomCommand;
+use serde_json::{Value, json};
+
+use crate::{
+    replay::rebuilds_everywhere,
+    support::{
+        ANA, BEA,
+        stage::{ROOM, Stage},
+    },
+};
+
+/// Enough for each sort of call to be thrown and taken many times; a few seconds.
+const ROUNDS: u64 = 300;
+/// Each of these is replayed from each.
+const REPLAYED: usize = 15;
+
+#[tokio::test]
+async fn what_a_script_asks_for_at_random_is_thrown_or_taken() {
+    let mut stage = Stage::with("random-effects", json!({}), &[ANA, BEA]).await;
+    let (mut taken, mut thrown) = (BTreeMap::new(), BTreeMap::new());
+    for round in 0..ROUNDS {
+        let out = stage.say(ANA, "ask", json!({ "calls": 1 + round % 40 })).await;
+        assert_eq!(out.fault(), None, "the calls of round {round}, and no other, are at fault: {out:?}");
+        if let Some(words) = out.threw() {
+            // What is only found at the end of a call cannot be caught.
+            assert!(words.starts_with("RangeError: "), "round {round}: {words}");
+            continue;
+        }
+        let reply = out.reply();
+        add(&mut taken, &reply["taken"]);
+        add(&mut thrown, &reply["thrown"]);
+    }
+    for (call, count) in &taken {
+        assert!(*count > 20, "{call} was taken {count} times");
+    }
+    for call in ["send", "broadcast", "create", "sendRoom", "after", "cancel", "metadata"] {
+        assert!(thrown[call] > 20, "{call} was thrown {} times", thrown[call]);
+    }
+    assert_eq!(stage.say(BEA, "echo", json!(1)).await.reply(), 1);
+}
+
+#[tokio::test]
+async fn what_is_thrown_is_thrown_again_in_a_replay() {
+    let mut stage = Stage::with("random-effects", json!({}), &[ANA, BEA]).await;
+    for _ in 0..REPLAYED {
+        stage.say(ANA, "ask", json!({ "calls": 30 })).await;
+        while let Some((due, id)) = stage.room.poll_timeout().filter(|(due, _)| due.0 < stage.now.0 + 2_000) {
+            stage.now = stage.now.max(due);
+            stage.record(RoomCommand::Timer { id }).await;
+        }
+    }
+    rebuilds_everywhere(ROOM, &stage.log, &["random-effects"]).await;
+}
+
+fn add(sums: &mut BTreeMap<String, u64>, counts: &Value) {
+    for (call, count) in counts.as_object().expect("counts by call") {
+        *sums.entry(call.clone()).or_default() += count.as_u64().expect("a count");
+    }
+}
