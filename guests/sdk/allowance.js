@@ -1,7 +1,7 @@
 // How many rooms this one may still create. The host counts in the same way, and refuses what goes beyond it.
 
 import { call } from "./call.js";
-import { Error, isInteger, ownMap, TypeError } from "./primordials.js";
+import { isInteger, ownMap, RangeError, TypeError } from "./primordials.js";
 import { named } from "./json.js";
 
 /** Without a bound that is known here: the lobby has others. */
@@ -28,7 +28,7 @@ export function handedDown(options) {
     throw new TypeError(`rooms.create: rooms must be a whole number, 0 or more, not ${named(rooms)}`);
   }
   if (rooms >= left) {
-    throw new Error(`rooms.create: this room may have ${left} more rooms, and this one would take ${rooms + 1}; see \`rooms\` in static config.budget`);
+    throw new RangeError(`rooms.create: this room may have ${left} more rooms, and this one would take ${rooms + 1}; see \`rooms\` in static config.budget`);
   }
   return rooms;
 }

@@ -1,4 +1,4 @@
-// How many bytes a text has in UTF-8, which is what the host counts in.
+// How many bytes a text has in UTF-8, where the host counts in these. Dear: for short texts, and for those near a limit.
 
 import { charCodeAt, pattern, test } from "./primordials.js";
 

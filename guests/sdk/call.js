@@ -3,7 +3,7 @@
 import { byteLength, fits } from "./bytes.js";
 import { toText } from "./json.js";
 import { allowed, LIMITS } from "./limits.js";
-import { Error, join, RangeError, startsWith, TypeError } from "./primordials.js";
+import { Error, join, RangeError, TypeError } from "./primordials.js";
 
 /** Between the parts of an effect, and between effects; see `wit/room.wit`. Neither can be in JSON. */
 export const PART = "\x1f";
@@ -21,9 +21,9 @@ export const call = {
   promised: undefined,
   /** Effects without the log's, and without the answer. */
   asked: 0,
-  /** What they weigh: `bytes` those before `weighed`, `most` all of them at the most. */
-  bytes: 0, weighed: 0, most: 0,
-  /** Bytes of log: kept, and cut. */
+  /** The length of their texts, the answer's with them. */
+  units: 0,
+  /** The length of the log: kept, and cut. */
   logged: 0, cut: 0,
 };
 
@@ -44,9 +44,7 @@ export function beginCall(now, chance, refusable) {
 export function keepOnly(lines) {
   call.effects = lines;
   call.asked = 0;
-  call.bytes = 0;
-  call.weighed = lines.length;
-  call.most = 0;
+  call.units = 0;
 }
 
 /** The room's instant; there is none at build time. */
@@ -73,24 +71,12 @@ export function emit(effect, what, answers = false) {
   call.effects[call.effects.length] = effect;
 }
 
-/** Bytes are counted only once they could be too many. */
 function weigh(effect, what) {
-  const most = call.most + effect.length * 3;
-  if (most <= allowed.output) {
-    call.most = most;
-    return;
+  const units = call.units + effect.length;
+  if (units > allowed.output) {
+    throw new RangeError(`${what}: with these ${effect.length} characters the call asks for more than ${allowed.output} (config.budget.outputKiB)`);
   }
-  const { effects } = call;
-  for (; call.weighed < effects.length; call.weighed++) {
-    if (!startsWith(effects[call.weighed], LOG)) call.bytes += byteLength(effects[call.weighed]);
-  }
-  const bytes = effect.length > allowed.output ? effect.length : byteLength(effect);
-  if (call.bytes + bytes > allowed.output) {
-    throw new RangeError(`${what}: with these ${bytes} bytes the call asks for more than ${allowed.output} bytes of output (config.budget.outputKiB)`);
-  }
-  call.bytes += bytes;
-  call.weighed = effects.length + 1;
-  call.most = call.bytes;
+  call.units = units;
 }
 
 /** Closes the log, saying what is not in it. */

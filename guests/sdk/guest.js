@@ -3,7 +3,6 @@
 // One instance of a component is one room: what there is one of is kept in this module.
 
 import { giveBack, openRooms, undoRooms } from "./allowance.js";
-import { byteLength } from "./bytes.js";
 import { beginCall, call, closeLog, effectsText, emit, END, keepOnly, LOG, PART } from "./call.js";
 import { failureText, SURVIVES } from "./failure.js";
 import { freezeDeep, checkFields } from "./fields.js";
@@ -329,11 +328,11 @@ function show(player) {
 
 /** What is too large to be saved would end the room. */
 function checkSize() {
-  // A character has three bytes at most.
-  if ((stateText().length + dataLength + 64) * 3 <= allowed.state) return;
-  const bytes = byteLength(saved());
-  if (bytes <= allowed.state) return;
-  throw new own.RangeError(`this.state and the players' data have ${bytes} bytes; a room may have ${allowed.state} (config.budget.stateKiB)`);
+  // Without the keys around them.
+  if (stateText().length + dataLength + 64 <= allowed.state) return;
+  const { length } = saved();
+  if (length <= allowed.state) return;
+  throw new own.RangeError(`this.state and the players' data have ${length} characters as JSON; a room may have ${allowed.state} (config.budget.stateKiB)`);
 }
 
 /** Puts everything back; what was logged stays. */

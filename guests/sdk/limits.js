@@ -20,8 +20,8 @@ export const LIMITS = {
   parcelBytes: 524_288,
   /** Ten years. Anything beyond is a mistake in units. */
   delayMs: 316_224_000_000,
-  /** UTF-8 bytes of log in one call, with one more for each line. The rest is cut. */
-  logBytes: 16_384,
+  /** The log of one call in units of UTF-16, with one more for each line. The rest is cut. */
+  logUnits: 16_384,
 };
 
 /** `static config.budget`: what holds when nothing is said, and the most that may be said. */
@@ -45,7 +45,10 @@ export const CAPS = {
   emptySeconds: 604_800,
 };
 
-/** What this room may use: the budgets that the SDK checks, in bytes and units. */
+/**
+ * What this room may use: the budgets that the SDK checks. Output and state are counted in units of UTF-16, as strings are
+ * long here: their bytes could only be counted one by one, for 250 units of fuel each.
+ */
 export const allowed = { output: 0, effects: 0, timers: 0, rooms: 0, state: 0 };
 
 /** Takes what the class says of its budget, once that has been checked. */

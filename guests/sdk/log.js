@@ -1,12 +1,11 @@
 // The room's log: `this.log`, and `console`, which writes the same.
 
-import { byteLength, fits } from "./bytes.js";
 import { call, LOG, PART } from "./call.js";
 import { isPrintable, plain } from "./json.js";
 import { LIMITS } from "./limits.js";
 import { join, slice, stringify, String } from "./primordials.js";
 
-/** Of the log's bytes, those that are kept for the line that says how many were cut. */
+/** What is kept of the log's length for the line that says how many were cut. */
 const NOTE = 64;
 
 function write(level, parts) {
@@ -17,17 +16,16 @@ function write(level, parts) {
   keep(level, plain(join(words, " ")));
 }
 
-/** A line that fits; to log too much is no mistake. A line costs one byte more than its text has. */
+/** A line that fits; to log too much is no mistake. A line costs one unit more than its text has. */
 function keep(level, text) {
-  const left = LIMITS.logBytes - NOTE - call.logged - 1;
+  const left = LIMITS.logUnits - NOTE - call.logged - 1;
   if (left < 0) {
-    call.cut += byteLength(text) + 1;
+    call.cut += text.length + 1;
     return;
   }
-  // A third of what is left has no more bytes than that, whatever it consists of.
-  const kept = fits(text, left) ? text : plain(slice(text, 0, text.length === byteLength(text) ? left : left / 3));
-  call.logged += byteLength(kept) + 1;
-  call.cut += byteLength(text) - byteLength(kept);
+  const kept = text.length <= left ? text : plain(slice(text, 0, left));
+  call.logged += kept.length + 1;
+  call.cut += text.length - kept.length;
   call.effects[call.effects.length] = logLine(level, kept);
 }
 

@@ -54,7 +54,7 @@ export const schedule = {
   after(ms, name, data) {
     if (typeof ms !== "number" || !(ms >= 0 && ms <= LIMITS.delayMs)) {
       const given = typeof ms === "number" ? ms : typeof ms === "string" ? stringify(ms) : typeof ms;
-      throw new TypeError(`schedule.after(ms, name): ms must be a number from 0 to ${LIMITS.delayMs} (ten years), not ${given}`);
+      throw new TypeError(`schedule.after(ms, name): ms must be a number, 0 or more and ${LIMITS.delayMs} (ten years) at most, not ${given}`);
     }
     known(name, "schedule.after");
     const payload = toJson(data, "schedule.after: the payload");

@@ -74,8 +74,8 @@ pub struct Options {
     /// Serves the guests of guests/fixtures too
     #[arg(long, env = "CHORUS_FIXTURES")]
     fixtures: bool,
-    /// The kind of the room that every session joins first. A data directory keeps the one that it began with: another
-    /// is refused
+    /// The kind of the room that every session joins first: the one that the data directory has, else `lobby`. Another
+    /// than it has is refused
     #[arg(long, env = "CHORUS_LOBBY", value_name = "KIND", value_parser = kind)]
     lobby: Option<Kind>,
     #[command(flatten)]

@@ -994,9 +994,11 @@ impl Story {
             }
             Call::Save => Outcome::Saved(Ok(saved(self.counted))),
             Call::Swap { .. } if self.refuses_swaps => Outcome::Swapped(Err("cannot migrate".into())),
-            Call::Swap { .. } => {
-                Outcome::Swapped(Ok(SwappedTo { before: saved(self.counted), spec: self.spec.clone(), effects: vec![] }))
-            }
+            Call::Swap { .. } => Outcome::Swapped(Ok(SwappedTo {
+                before: saved(self.counted),
+                spec: self.spec.clone(),
+                effects: vec![],
+            })),
         }
     }
 

@@ -26,7 +26,7 @@ pub const FUEL: Bound = bound("fuelPerRecord", 300_000_000, 3_000_000_000, 1);
 pub const MESSAGE_FUEL: Bound = bound("fuelPerMessage", 20_000_000, 3_000_000_000, 1);
 /// QuickJS starts at 1.3 MiB; the example games stay under 2.
 pub const MEMORY: Bound = bound("memoryMiB", 64, 256, MIB);
-/// All text of one call's effects, a broadcast counted once. Sixteen of the largest client frames.
+/// All text of one call's effects in units of UTF-16, a broadcast counted once. Sixteen of the largest client frames.
 pub const OUTPUT: Bound = bound("outputKiB", 1024, 8 * 1024, KIB);
 /// A round of cards for a hundred players fits ten times.
 pub const EFFECTS: Bound = bound("effectsPerRecord", 1_000, 10_000, 1);
@@ -38,7 +38,7 @@ pub const ROOMS: Bound = bound("roomsPerRecord", 16, 64, 1);
 /// 32 players has 16 matches. The script's `rooms.create` throws beyond it, and what throws is decided anew in each replay:
 /// the default never changes.
 pub const LIVING: Bound = bound("rooms", 16, 1_024, 1);
-/// A snapshot is written every few seconds and read at each waking.
+/// In units of UTF-16, as JSON. A snapshot is written every few seconds and read at each waking.
 pub const STATE: Bound = bound("stateKiB", 1024, 8 * 1024, KIB);
 /// In a row. One is a bad message; five is a broken script.
 pub const FAULTS: Bound = bound("faults", 5, 100, 1);
@@ -55,7 +55,7 @@ pub struct Budget {
     pub message_fuel: u64,
     /// Bytes of linear memory.
     pub memory: u64,
-    /// Bytes of text in the effects of one call.
+    /// Units of UTF-16 in the effects of one call.
     pub output: u64,
     /// Effects of one call.
     pub effects: u64,
@@ -65,7 +65,7 @@ pub struct Budget {
     pub rooms: u64,
     /// Rooms created that have not ended, with all of theirs.
     pub living: u64,
-    /// Bytes of saved state.
+    /// Units of UTF-16 of saved state.
     pub state: u64,
     /// Faults in a row that end the room.
     pub faults: u64,
@@ -115,10 +115,10 @@ impl Budget {
         self.fuel.max(1_000_000_000)
     }
 
-    /// How many bytes may cross from a guest in one call: the largest output or state twice over (a guest may say in
-    /// UTF-16 what we hold in UTF-8), and 128 bytes of names and ids for each effect.
+    /// How many bytes may cross from a guest in one call: the largest output or state, of which a unit of UTF-16 is three
+    /// bytes at most, a log as long as it may be, and a megabyte for what is cut.
     pub(crate) fn crossing(&self) -> usize {
-        (2 * self.output.max(self.state) + 64 * 2 * self.effects + LOG + MIB) as usize
+        (3 * (self.output.max(self.state) + LOG) + MIB) as usize
     }
 }
 
@@ -129,7 +129,7 @@ pub const DESCRIBE_FUEL: u64 = 300_000_000;
 /// move 0.63 M and yields once.
 pub const YIELD: u64 = 500_000;
 
-/// Bytes of log that one call may leave; the rest is cut, and said to be.
+/// The length of the log that one call may leave, in units of UTF-16; the rest is cut, and said to be.
 pub const LOG: u64 = 16 * KIB;
 
 /// Bytes of a fault's text, or of a reason.
@@ -223,7 +223,7 @@ mod tests {
             ("nesting", 127),
             ("parcelBytes", PARCEL as u64),
             ("delayMs", DELAY_MS as u64),
-            ("logBytes", LOG),
+            ("logUnits", LOG),
             ("maxPlayers", Spec::MAX_MEMBERS as u64),
         ];
         for (key, here) in others {

@@ -219,7 +219,7 @@ pub(crate) fn effects(said: &str, printed: Vec<Effect>, manifest: &Manifest) -> 
     if said.is_empty() {
         return Ok(printed);
     }
-    let mut checker = Checker::new(manifest, log_bytes(&printed));
+    let mut checker = Checker::new(manifest, log_length(&printed));
     let mut effects = printed;
     for effect in said.split(END) {
         effects.extend(checker.effect(effect)?);
@@ -231,8 +231,8 @@ pub(crate) fn effects(said: &str, printed: Vec<Effect>, manifest: &Manifest) -> 
 /// Checks what `save` returned.
 pub(crate) fn saved(said: String, manifest: &Manifest) -> Result<Saved, Fault> {
     let limit = manifest.config.budget.state;
-    if said.len() as u64 > limit {
-        return Err(too_much(format!("a state of {} bytes; at most {limit}", said.len())));
+    if units(&said) > limit {
+        return Err(too_much(format!("a state of {} characters; at most {limit}", units(&said))));
     }
     let raw: &RawValue = serde_json::from_str(&said).map_err(|cause| not_json("save", &cause.to_string()))?;
     let whole = raw.get().len() == said.len();
@@ -252,9 +252,31 @@ fn not_json(what: &str, cause: &str) -> Fault {
     garbage(format!("{what}: not one JSON value: {cause}"))
 }
 
-fn log_bytes(effects: &[Effect]) -> u64 {
-    let bytes = |effect: &Effect| if let Effect::Log { text, .. } = effect { text.len() as u64 } else { 0 };
-    effects.iter().map(bytes).sum()
+/// The length of a text in units of UTF-16: what a script can count at no cost.
+fn units(text: &str) -> u64 {
+    let of = |byte: u8| u64::from(byte & 0xc0 != 0x80) + u64::from(byte >= 0xf0);
+    text.bytes().map(of).sum()
+}
+
+/// As many of its characters as have `limit` units.
+fn start_of(text: &str, limit: u64) -> &str {
+    if text.len() as u64 <= limit {
+        return text;
+    }
+    let mut left = limit;
+    let end = text.char_indices().find(|(_, char)| match left.checked_sub(char.len_utf16() as u64) {
+        Some(less) => {
+            left = less;
+            false
+        }
+        None => true,
+    });
+    end.map_or(text, |(at, _)| &text[..at])
+}
+
+fn log_length(effects: &[Effect]) -> u64 {
+    let length = |effect: &Effect| if let Effect::Log { text, .. } = effect { units(text) } else { 0 };
+    effects.iter().map(length).sum()
 }
 
 /// One effect, as it came: its name and its parts.
@@ -292,7 +314,7 @@ impl<'a> Asked<'a> {
 /// Checks the effects of one call, one after another.
 struct Checker<'a> {
     manifest: &'a Manifest,
-    /// Effects so far, and their bytes; the log has a bound of its own.
+    /// Effects so far, and their length; the log has a bound of its own.
     asked: u64,
     output: u64,
     rooms: u64,
@@ -301,7 +323,7 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    /// Of `log` bytes, which are printed already.
+    /// Of `log` units, which are printed already.
     fn new(manifest: &Manifest, log: u64) -> Checker<'_> {
         Checker { manifest, asked: 0, output: 0, rooms: 0, log, log_cut: 0 }
     }
@@ -384,9 +406,9 @@ impl Checker<'_> {
         if self.asked > budget.effects + 1 {
             return Err(too_much(format!("more than {} effects in one record", budget.effects)));
         }
-        self.output += effect.len() as u64;
+        self.output += units(effect);
         if self.output > budget.output {
-            return Err(too_much(format!("more than {} bytes of output in one record", budget.output)));
+            return Err(too_much(format!("more than {} characters of output in one record", budget.output)));
         }
         Ok(())
     }
@@ -420,15 +442,15 @@ impl Checker<'_> {
             "error" => LogLevel::Error,
             other => return Err(garbage(format!("log: {:?} is no level", shortened(other)))),
         };
-        // A line costs one byte more than its text has, so that there cannot be lines without end.
-        let left = budget::LOG.saturating_sub(self.log + 1) as usize;
-        let text = &line[..line.floor_char_boundary(left)];
+        // A line costs one more than its text has, so that there cannot be lines without end.
+        let left = budget::LOG.saturating_sub(self.log + 1);
+        let text = start_of(line, left);
         if left == 0 || text.is_empty() && !line.is_empty() {
-            self.log_cut += line.len() as u64 + 1;
+            self.log_cut += units(line) + 1;
             return Ok(None);
         }
-        self.log += text.len() as u64 + 1;
-        self.log_cut += (line.len() - text.len()) as u64;
+        self.log += units(text) + 1;
+        self.log_cut += units(line) - units(text);
         Ok(Some(Effect::Log { level, text: text.into() }))
     }
 
@@ -582,6 +604,19 @@ mod tests {
             r#"["\ufffd","\ud83d\ude00","\\ud83d","\ufffd\ud83d\ude00"]"#
         );
         assert!(check(r#""é\ud83d é"#).is_err());
+    }
+
+    #[test]
+    fn a_text_is_as_long_as_a_script_takes_it_to_be() {
+        for text in ["", "abc", "жук", "a😀b", "\u{ffff}x", "\u{800}\u{7ff}\u{80}"] {
+            assert_eq!(units(text), text.encode_utf16().count() as u64, "{text}");
+            for limit in 0..8 {
+                let start = start_of(text, limit);
+                assert!(units(start) <= limit && text.starts_with(start), "{text} {limit}");
+                let next = text[start.len()..].chars().next();
+                assert!(next.is_none_or(|next| units(start) + next.len_utf16() as u64 > limit), "{text} {limit}");
+            }
+        }
     }
 
     #[test]

@@ -58,10 +58,14 @@ async fn recursion_without_end_traps_inside_of_try_and_catch_too() {
 async fn to_ask_for_more_than_a_record_may_is_thrown_by_the_sdk() {
     let cases = [
         ("effects", json!({ "count": 1_200 }), "RangeError: broadcast: this call has asked for 1000 effects"),
-        ("bytes", json!({ "count": 20 }), "RangeError: broadcast: with these 60016 bytes the call asks for more than"),
-        ("one", json!({ "size": 1_100_000 }), "RangeError: the reply: with these 1100008 bytes"),
+        (
+            "bytes",
+            json!({ "count": 20 }),
+            "RangeError: broadcast: with these 60018 characters the call asks for more than",
+        ),
+        ("one", json!({ "size": 1_100_000 }), "RangeError: the reply: with these 1100008 characters"),
         ("rooms", json!({ "count": 17 }), "RangeError: rooms.create: this call has created 16 rooms"),
-        ("state", json!({ "size": 1_100_000 }), "RangeError: this.state and the players' data have 1100021 bytes"),
+        ("state", json!({ "size": 1_100_000 }), "RangeError: this.state and the players' data have 1100021 characters"),
     ];
     let mut stage = Stage::with("flood-output", json!({}), &[ANA]).await;
     for (kind, data, words) in cases {
@@ -87,8 +91,8 @@ async fn to_ask_for_more_than_a_record_may_is_thrown_by_the_sdk() {
 async fn a_script_that_speaks_the_contract_itself_pays_for_asking_too_much() {
     let cases = [
         ("many-effects", "more than 1000 effects in one record"),
-        ("many-bytes", "more than 1048576 bytes of output in one record"),
-        ("one-reply", "more than 1048576 bytes of output in one record"),
+        ("many-bytes", "more than 1048576 characters of output in one record"),
+        ("one-reply", "more than 1048576 characters of output in one record"),
         ("many-rooms", "more than 16 rooms created in one record"),
         ("large-parcel", "end: 600002 bytes at once"),
     ];

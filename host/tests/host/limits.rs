@@ -36,7 +36,7 @@ async fn what_a_script_asks_for_at_random_is_thrown_or_taken() {
         add(&mut thrown, &reply["thrown"]);
     }
     for (call, count) in &taken {
-        assert!(*count > 20, "{call} was taken {count} times");
+        assert!(*count > 5, "{call} was taken {count} times");
     }
     for call in ["send", "broadcast", "create", "sendRoom", "after", "cancel", "metadata"] {
         assert!(thrown[call] > 20, "{call} was thrown {} times", thrown[call]);
