@@ -10,10 +10,10 @@ use chorus_core::{
 };
 use chorus_store::{SessionRow, StoreError};
 
-use crate::{address::Address, hub::Hub, line::Line};
+use crate::{address::Address, hub::Hub, line::Line, name};
 
-/// The longest name of a player, in characters.
-const MAX_NAME: usize = 32;
+/// A close frame holds 123 bytes.
+const NO_NAME: &str = "a name has 1 to 32 characters (256 bytes), one of which can be seen, and no control characters";
 
 /// Who says this `hello`. The one place where identities come from; anonymous for now, with an id of their own that
 /// stays with the session.
@@ -22,21 +22,12 @@ pub(crate) fn identify(hello: &Hello) -> Result<Player, (CloseCode, &'static str
         return Err((CloseCode::Unauthorized, "tokens are not accepted here"));
     }
     let [number] = random::<1>();
-    let name = match hello.name.as_deref().map(str::trim) {
-        Some(name) if is_name(name) => name.to_owned(),
-        Some(_) => return Err((CloseCode::Unauthorized, "a name has 1 to 32 characters, and no control characters")),
+    let name = match hello.name.as_deref().map(name::of) {
+        Some(Some(name)) => name,
+        Some(None) => return Err((CloseCode::Unauthorized, NO_NAME)),
         None => format!("Player {}", 100 + u16::from(number)),
     };
     Ok(Player { id: hex(&random::<16>()).into(), name: name.into() })
-}
-
-fn is_name(name: &str) -> bool {
-    (1..=MAX_NAME).contains(&name.chars().count()) && !name.chars().any(|c| c.is_control() || is_invisible(c))
-}
-
-/// Characters that turn a line around, or that a name could consist of without being seen.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Finds or opens the session of this `hello`, and tells the line.

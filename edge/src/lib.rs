@@ -26,6 +26,7 @@ mod http;
 mod hub;
 mod identify;
 mod line;
+mod name;
 mod newcomers;
 mod outbox;
 mod watch;
