@@ -56,7 +56,8 @@ pub enum RoomCommand {
     /// The session is a member no longer.
     Leave { session: SessionId, reason: LeaveReason },
     /// The setting of a timer that is due. It fires if that setting is still pending.
-    Timer { id: Number },
+    /// `name` is for people: that of the script's timer; a seat that is held or an empty room has none.
+    Timer { id: Number, name: Option<Arc<str>> },
     /// From another room. `number` is its output's; one not above the highest seen from that room is dropped.
     RoomMessage { from: RoomId, number: Number, data: RoomData },
     /// What came of a request that this room made under `request`.
@@ -68,6 +69,8 @@ pub enum RoomCommand {
     Fault { at: Number, fault: Fault },
     /// An operator ends the room.
     Close { reason: Box<str> },
+    /// The guest threw on the record at `at`. For people: every replay finds that out for itself, so nothing comes of it.
+    Threw { at: Number, text: Box<str> },
 }
 
 impl RoomCommand {
@@ -86,7 +89,8 @@ impl RoomCommand {
             | RoomCommand::Answer { .. }
             | RoomCommand::Swap { .. }
             | RoomCommand::Fault { .. }
-            | RoomCommand::Close { .. } => None,
+            | RoomCommand::Close { .. }
+            | RoomCommand::Threw { .. } => None,
         }
     }
 }

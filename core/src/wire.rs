@@ -156,7 +156,7 @@ mod tests {
                 last_seq: Some(300),
             },
             RoomCommand::Leave { session, reason: LeaveReason::Moved },
-            RoomCommand::Timer { id: Number { offset: 1, index: 0 } },
+            RoomCommand::Timer { id: Number { offset: 1, index: 0 }, name: Some("turn".into()) },
             RoomCommand::RoomMessage { from: RoomId(4), number: source.number, data: RoomData::Message(json()) },
             RoomCommand::Answer {
                 request: source.number,
@@ -165,6 +165,7 @@ mod tests {
             RoomCommand::Swap { component: Digest([8; 32]), rollout: None },
             RoomCommand::Fault { at: Number { offset: 12, index: 0 }, fault: Fault::OutOfFuel(1_000_000_000) },
             RoomCommand::Close { reason: "done".into() },
+            RoomCommand::Threw { at: Number { offset: 12, index: 0 }, text: "Error: no".into() },
         ]
     }
 

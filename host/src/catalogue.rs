@@ -94,7 +94,7 @@ impl Catalogue {
         let wasm = self.store.component(digest).await.map_err(|cause| CannotLoad::NotNow(cause.to_string()))?;
         let missing = || CannotLoad::Unusable(format!("component {digest} is not in the store: publish it again"));
         let component = self.engine.load(digest, &wasm.ok_or_else(missing)?).await?;
-        let spec = Arc::new(component.manifest().spec());
+        let spec = Arc::new(component.spec());
         let loaded = Loaded { component, spec };
         self.loaded.lock().expect("nobody panics while holding it").insert(digest, loaded.clone());
         Ok(loaded)

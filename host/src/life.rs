@@ -589,9 +589,12 @@ impl Life {
             let (id, time) = (ring.id, ring.stamp(now));
             self.rung = Some(id);
             match planted(Bug::TimerOutsideTheLog) {
-                false => self.append_at(time, self.id, RoomCommand::Timer { id }).await.map(drop)?,
+                false => {
+                    let name = self.room.timer_name(id);
+                    self.append_at(time, self.id, RoomCommand::Timer { id, name }).await.map(drop)?
+                }
                 true => {
-                    let record = Record { room: self.id, time, command: RoomCommand::Timer { id } };
+                    let record = Record { room: self.id, time, command: RoomCommand::Timer { id, name: None } };
                     self.hand_in(self.seen.map_or(0, |seen| seen + 1), record);
                 }
             }

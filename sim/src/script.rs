@@ -127,6 +127,7 @@ pub fn spec(kind: &Kind) -> Arc<Spec> {
         max_rooms: 16,
         max_timers: 4,
         messages: messages.into_iter().map(Into::into).collect(),
+        shows_failures: false,
         timers: [].into(),
     })
 }

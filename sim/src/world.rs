@@ -482,7 +482,7 @@ impl World {
         let Some(live) = self.rooms(host).and_then(|rooms| rooms.get_mut(&room)) else { return };
         let ring = live.room.state().and_then(|state| live.clock.next(state, now));
         if ring.is_some_and(|ring| ring.id == id && ring.at <= now) {
-            self.append(host, room, RoomCommand::Timer { id });
+            self.append(host, room, RoomCommand::Timer { id, name: None });
         }
     }
 

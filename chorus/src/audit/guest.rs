@@ -52,7 +52,7 @@ impl Guests {
         let wasm = self.store.component(digest).await.map_err(|error| unplayable(error.to_string()))?;
         let wasm = wasm.ok_or_else(|| unplayable("it is not in the store".into()))?;
         let component = self.engine.load(digest, &wasm).await.map_err(|error| unplayable(error.to_string()))?;
-        let loaded = Loaded { spec: Arc::new(component.manifest().spec()), component };
+        let loaded = Loaded { spec: Arc::new(component.spec()), component };
         all.insert(digest, loaded.clone());
         Ok(loaded)
     }

@@ -85,6 +85,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let engine = Engine::new(EngineOptions {
         // Each room's own, and one more while it changes its component.
         max_instances: 2 * jobs as u32,
+        // As `chorus dev` has played it.
+        show_failures: options.data.is_some(),
         ..EngineOptions::new(options.cache.dir()?)
     })?;
     let report = audit(&bus, &store, engine, history, jobs).await?;

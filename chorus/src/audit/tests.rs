@@ -382,6 +382,7 @@ fn spec() -> Arc<Spec> {
         max_rooms: 16,
         max_timers: 8,
         messages: ["say", "trap", "tell"].into_iter().map(Into::into).collect(),
+        shows_failures: false,
         timers: Default::default(),
     })
 }

@@ -72,7 +72,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         expire_after,
         ..chorus_monitor::Options::new(id.clone(), options.token)
     };
-    let hooks = Hooks::new(check(engine));
+    let hooks = Hooks { locator: locator(), ..Hooks::new(check(engine)) };
     let (monitor, watching) = chorus_monitor::start(monitor_options, bus.clone(), store.clone(), hooks).await?;
     println!("{id} answers operators at http://{}/", monitor.local_addr());
 
@@ -99,6 +99,14 @@ async fn leave(ended: Result<(), MonitorError>, monitor: Monitor, bus: Bus, stor
 }
 
 /// Tries a component as a host would.
+/// Where a script's author finds what a text of its component names.
+pub fn locator() -> chorus_monitor::Locator {
+    Arc::new(|wasm| {
+        let map = guest::SourceMap::of(wasm);
+        Arc::new(move |text| map.readable(text).into_owned())
+    })
+}
+
 pub fn check(engine: guest::Engine) -> chorus_monitor::Check {
     Arc::new(move |wasm| {
         let engine = engine.clone();

@@ -170,6 +170,8 @@ impl Dev {
 
         let engine = guest::Engine::new(guest::Options {
             max_instances: options.max_instances,
+            // Always: a replay of what this directory holds makes the same frames.
+            show_failures: true,
             ..guest::Options::new(options.cache.dir()?)
         })?;
         let host_options = chorus_host::Options {

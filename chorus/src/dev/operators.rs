@@ -39,7 +39,12 @@ pub async fn routes(
         Box::pin(async move { host.refresh_kinds().await.map_err(|error| error.to_string()) })
     });
     let metrics = metrics.exposition();
-    let hooks = Hooks { activated, metrics, ..Hooks::new(cluster::monitor::check(engine.clone())) };
+    let hooks = Hooks {
+        activated,
+        metrics,
+        locator: cluster::monitor::locator(),
+        ..Hooks::new(cluster::monitor::check(engine.clone()))
+    };
     Ok(admin::routes(AdminState::new(bus.clone(), store.clone(), token, hooks)))
 }
 

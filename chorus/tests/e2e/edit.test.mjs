@@ -1,6 +1,7 @@
 /** An author edits a guest while people play: `chorus dev` as it is run by hand, watching a folder of guests. */
 
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { cp, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { get } from "node:http";
@@ -8,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 
 import { Server } from "../server.mjs";
 import { PATIENCE_MS, pair, play, Player } from "./people.mjs";
@@ -93,6 +95,18 @@ async function printed(pattern) {
   }
 }
 
+/** What `chorus room events` prints of a room, as soon as it prints that. */
+async function happened(room, pattern) {
+  const token = (await readFile(join(server.data, "token"), "utf8")).trim();
+  const env = { ...process.env, CHORUS_MONITOR: server.url, CHORUS_TOKEN: token };
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const { stdout } = await promisify(execFile)(server.bin, ["room", "events", room, "--content"], { env });
+    if (pattern.test(stdout)) return stdout;
+    assert.ok(Date.now() < deadline, `never happened: ${pattern}\n${stdout}`);
+  }
+}
+
 /** The README's first room, as it is printed there. */
 async function firstRoom() {
   const readme = await readFile(join(REPOSITORY, "README.md"), "utf8");
@@ -125,7 +139,7 @@ test("a throw is told at the author's line, with what the call had logged, and t
   const players = await Promise.all(["Ida", "Jon"].map((name) => Player.join(name, server.url)));
   for (const player of players) await player.send("find", { kind: "buzzer" });
   for (const player of players) await player.in("buzzer");
-  await assert.rejects(players[0].send("broken", {}), ({ code }) => code === "fault");
+  await assert.rejects(players[0].send("broken", {}), ({ code, message }) => code === "fault" && /: it threw: TypeError: /.test(message));
   const text = await printed(/buzzer [0-9a-f]{8}: messages\.broken threw TypeError: .*\n.*/);
   assert.match(text, new RegExp(`buzzer/index\\.js:${line}:\\d+`));
   assert.doesNotMatch(text, /script:|componentize|sdk\//);
@@ -134,6 +148,15 @@ test("a throw is told at the author's line, with what the call had logged, and t
   assert.match(server.output, /\(before it failed\) \\u\{1b\}\[31mnearly\\u\{7\} there/);
   await assert.rejects(players[0].send("spin", {}), ({ code }) => code === "fault");
   await printed(/buzzer [0-9a-f]{8}: messages\.spin .*fuel/);
+
+  // The same for operators; a timer has its name.
+  await players[0].send("buzz", {});
+  const { id } = players[0].client.room;
+  const events = await happened(id, / timer .* name=next/);
+  const threw = events.split("\n").find((text) => text.includes("  threw "));
+  assert.match(threw, new RegExp(`at=\\S* ?\\(?buzzer/index\\.js:${line}:\\d+`));
+  assert.match(threw, /handler=messages\.broken/);
+  assert.match(events, / fault .*handler=messages\.spin/);
   await leave(players);
 });
 

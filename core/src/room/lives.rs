@@ -95,7 +95,7 @@ impl Room {
         let state = self.state.as_mut().expect("begin has looked");
         let lives = state.lives.as_mut().expect("it is between two of them");
         match command {
-            RoomCommand::Timer { id } if lives.waits_for == Some(id) => return self.begin_anew(turn),
+            RoomCommand::Timer { id, .. } if lives.waits_for == Some(id) => return self.begin_anew(turn),
             RoomCommand::Join { session, edge, question, from, .. } => {
                 let seconds = lives.since.since(turn.moment.now).div_ceil(1000);
                 let reason = format!("it begins anew, in {seconds} s").into();

@@ -441,6 +441,12 @@ impl Room {
         self.state.as_ref().and_then(State::next_timer)
     }
 
+    /// The script's name of a timer.
+    pub fn timer_name(&self, id: Number) -> Option<Arc<str>> {
+        let timers = &self.state.as_ref()?.timers;
+        timers.iter().find(|(_, timer)| timer.id == id).map(|(name, _)| name.clone())
+    }
+
     /// Asks for a snapshot as soon as may be: on hibernation, drain, or after a time. Nothing when there is nothing new.
     pub fn snapshot(&mut self) {
         self.wants_snapshot = !self.tail.is_empty();
@@ -601,6 +607,10 @@ impl Room {
                 self.skip_call(turn, "onDispose".into(), fault);
             }
             Fault::Threw(text) => {
+                if !self.is_told(turn.offset) {
+                    let at = Number { offset: turn.offset, index: 0 };
+                    self.outputs.push_back(Output::Append(self.id, RoomCommand::Threw { at, text: text.clone() }));
+                }
                 self.threw.insert(turn.offset, text);
                 self.rebuild();
                 // The next throw finds a fresh base: what a player can make throw costs one instance, not one tail.
@@ -624,6 +634,12 @@ impl Room {
         if self.tail.iter().any(|(at, _)| *at == offset) {
             self.rebuild();
         }
+    }
+
+    /// Whether the log has this throw already, as far as is known here. To say it twice does no harm.
+    fn is_told(&self, offset: Offset) -> bool {
+        let tells = |(_, record): &(Offset, Record)| matches!(&record.command, RoomCommand::Threw { at, .. } if at.offset == offset);
+        Some(offset) <= self.said || self.inbox.iter().any(tells)
     }
 
     /// Back to the base, to go forward through the tail once more without what failed.

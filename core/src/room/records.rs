@@ -47,12 +47,13 @@ impl Room {
                 self.reconnect(turn, session, (edge, question), last_seq);
             }
             RoomCommand::Leave { session, reason } => self.leave(turn, session, reason),
-            RoomCommand::Timer { id } => self.timer(turn, id),
+            RoomCommand::Timer { id, .. } => self.timer(turn, id),
             RoomCommand::RoomMessage { from, number, data } => self.room_message(turn, from, number, data),
             RoomCommand::Answer { request, answer } => self.answer(turn, request, answer),
             RoomCommand::Swap { component, .. } => self.swap(turn, component),
             RoomCommand::Fault { at, fault } => self.fault(turn, at.offset, fault),
             RoomCommand::Close { reason } => self.end(turn, Json::null(), Some(reason)),
+            RoomCommand::Threw { .. } => self.finish(turn),
         }
     }
 
@@ -487,10 +488,9 @@ impl Room {
             Cause::Dispose { outcome, failed } => return self.conclude(turn, outcome, failed),
             Cause::Join { session, edge, question, from, .. } => {
                 let reason = match charged {
-                    Some(_) => "to let you in costs the room more than it may",
-                    None => "the room's script failed",
+                    Some(_) => "to let you in costs the room more than it may".into(),
+                    None => self.failure("the room's script failed", &fault),
                 };
-                let reason = reason.into();
                 turn.edge(&edge, EdgeCommand::Refused { session, question, room: self.id, from, reason });
             }
             // Likewise; and the machine has taken the member out, of which the instance does not know.
@@ -500,13 +500,17 @@ impl Room {
                 self.wants_snapshot = true;
             }
             Cause::Message { session, id } => {
-                let (code, text) = match charged {
+                let (code, text): (_, Box<str>) = match charged {
                     Some(_) => {
-                        (ErrorCode::TooCostly, "this message costs the room more than one may; it had no effect")
+                        let text = "this message costs the room more than one may; it had no effect";
+                        (ErrorCode::TooCostly, text.into())
                     }
-                    None => (ErrorCode::Fault, "the room's script failed on this message; it had no effect"),
+                    None => {
+                        let text = "the room's script failed on this message; it had no effect";
+                        (ErrorCode::Fault, self.failure(text, &fault))
+                    }
                 };
-                let frame = RoomFrame::error(self.id, Some(id), code, text);
+                let frame = RoomFrame::error(self.id, Some(id), code, &text);
                 self.deliver(&mut turn, frame, To::One(session));
             }
             // The machine has done its part, of which the instance does not know.
@@ -519,6 +523,16 @@ impl Room {
                 self.end(turn, Json::null(), Some(reason.into()));
             }
             _ => self.finish(turn),
+        }
+    }
+
+    /// What a client is told of a failure; with the first line of why, where its author is the client.
+    fn failure(&self, text: &str, fault: &Fault) -> Box<str> {
+        let shows = self.state.as_ref().and_then(|state| state.spec.as_ref()).is_some_and(|spec| spec.shows_failures);
+        let why = fault.to_string();
+        match why.lines().next() {
+            Some(why) if shows => format!("{text}: it {why}").into(),
+            _ => text.into(),
         }
     }
 

@@ -28,6 +28,9 @@ pub struct Spec {
     pub messages: BTreeSet<Box<str>>,
     /// Timers that have a handler.
     pub timers: BTreeSet<Arc<str>>,
+    /// Whether clients are told why a script failed on what they sent, in its own words. Its author's server does that
+    /// (`chorus dev`), and always: a replay makes the same frames.
+    pub shows_failures: bool,
 }
 
 impl Spec {

@@ -335,6 +335,7 @@ mod tests {
             max_rooms: 16,
             max_timers: 64,
             messages: ["move".into()].into(),
+            shows_failures: false,
             timers: ["turn".into()].into(),
         };
         let member = Member {
@@ -351,8 +352,11 @@ mod tests {
             hold: Some((Time(60), number(0))),
             moving: Some(Moving { number: number(1), room: RoomId(8), options: json() }),
         };
-        let record =
-            Record { room: RoomId(3), time: Time(50), command: crate::command::RoomCommand::Timer { id: number(2) } };
+        let record = Record {
+            room: RoomId(3),
+            time: Time(50),
+            command: crate::command::RoomCommand::Timer { id: number(2), name: None },
+        };
         let probation = Probation {
             before: vec![1, 2, 3],
             swap: 4,

@@ -163,10 +163,14 @@ fn a_held_seat_is_given_up_when_its_time_is_over() {
     story.record(drop_of(ANA, EDGE));
     let (due, id) = story.room.poll_timeout().expect("the hold");
     assert_eq!(due, story.now.plus(30_000));
-    story.record(RoomCommand::Timer { id });
+    story.record(RoomCommand::Timer { id, name: None });
     assert!(story.room.state().unwrap().members.is_empty());
     assert_eq!(story.events.last().map(String::as_str), Some("leave ana TimedOut"));
-    assert_eq!(story.record(RoomCommand::Timer { id }).outputs, [], "a zombie's second record finds nothing");
+    assert_eq!(
+        story.record(RoomCommand::Timer { id, name: None }).outputs,
+        [],
+        "a zombie's second record finds nothing"
+    );
 }
 
 #[test]
@@ -175,7 +179,7 @@ fn a_room_without_anybody_ends_after_a_while_and_tells_its_creator() {
     story.record(create());
     let (due, id) = story.room.poll_timeout().expect("nobody is here");
     assert_eq!(due, story.now.plus(10_000));
-    let out = story.record(RoomCommand::Timer { id });
+    let out = story.record(RoomCommand::Timer { id, name: None });
     let told = out.outputs.iter().any(|output| {
         matches!(
             output,
@@ -198,9 +202,9 @@ fn a_timer_fires_once_and_only_in_its_latest_setting() {
     let (_, first) = story.room.poll_timeout().unwrap();
     story.record(message(ANA, 2));
     let (_, second) = story.room.poll_timeout().unwrap();
-    assert_eq!(story.record(RoomCommand::Timer { id: first }).to_edge(), [""; 0], "it was set anew");
-    assert_eq!(story.record(RoomCommand::Timer { id: second }).to_edge().len(), 1);
-    assert_eq!(story.record(RoomCommand::Timer { id: second }).to_edge(), [""; 0]);
+    assert_eq!(story.record(RoomCommand::Timer { id: first, name: None }).to_edge(), [""; 0], "it was set anew");
+    assert_eq!(story.record(RoomCommand::Timer { id: second, name: None }).to_edge().len(), 1);
+    assert_eq!(story.record(RoomCommand::Timer { id: second, name: None }).to_edge(), [""; 0]);
 }
 
 #[test]
@@ -251,6 +255,10 @@ fn a_throw_has_no_effect_but_an_error_and_the_room_goes_on() {
     assert_eq!(out.to_edge().len(), 1);
     assert!(out.frame_text(0).contains(r#""code":"fault""#));
     assert!(out.outputs.iter().any(|output| matches!(output, Output::Snapshot { .. })), "the next throw is cheap");
+    let told = |output: &Output| matches!(output, Output::Append(_, RoomCommand::Threw { text, .. }) if &**text == "as it was told");
+    assert_eq!(out.outputs.iter().filter(|output| told(output)).count(), 1, "people find it in the log");
+    let named = |output: &Output| matches!(output, Output::Notice(Notice::Threw { handler, .. }) if &**handler == "messages.say");
+    assert!(out.outputs.iter().any(named), "{:?}", out.outputs);
     story.record(message(ANA, 3));
     assert_eq!(story.guest_state(), "2", "two messages counted, the throw not");
 }
@@ -551,7 +559,7 @@ fn whoever_leaves_a_room_that_slept_is_known_to_the_instance_that_hears_of_it() 
     story.record(drop_of(BEA, EDGE));
     story.sleep();
     let (_, hold) = story.room.poll_timeout().expect("the hold");
-    story.record(RoomCommand::Timer { id: hold });
+    story.record(RoomCommand::Timer { id: hold, name: None });
     assert_eq!(story.events.last().map(String::as_str), Some("leave bea TimedOut"));
     assert_eq!(story.opened.last().map(String::as_str), Some("ana, bea (away)"));
     assert_eq!(story.room.state().unwrap().members.len(), 1);
@@ -697,7 +705,7 @@ fn whoever_was_away_hears_why_it_is_out_when_it_comes_back() {
     let mut story = Story::of(greeter()).with_members(&[ANA, BEA]);
     story.record(drop_of(ANA, EDGE));
     let (_, id) = story.room.poll_timeout().expect("its seat is held for a while");
-    story.record(RoomCommand::Timer { id });
+    story.record(RoomCommand::Timer { id, name: None });
     let why = |out: &Out| {
         out.outputs.iter().find_map(|output| match output {
             Output::Edge(_, EdgeCommand::Leave { reason, .. }) => Some(*reason),
@@ -930,7 +938,7 @@ impl Story {
     fn wait(&mut self) -> Out {
         let (due, id) = self.room.poll_timeout().expect("there is something to wait for");
         self.now = self.now.max(due);
-        self.record(RoomCommand::Timer { id })
+        self.record(RoomCommand::Timer { id, name: None })
     }
 
     fn with_members(mut self, sessions: &[SessionId]) -> Story {
@@ -1144,6 +1152,7 @@ fn spec() -> Arc<Spec> {
         max_rooms: 4,
         max_timers: 4,
         messages: ["say".into()].into(),
+        shows_failures: false,
         timers: ["turn".into()].into(),
     })
 }

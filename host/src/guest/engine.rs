@@ -11,6 +11,7 @@ use std::{
 use chorus_core::{
     effect::Moment,
     ids::{Digest, Seed, Time},
+    room::Spec,
 };
 use chorus_private::PrivateError;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, component::Linker};
@@ -34,6 +35,8 @@ pub struct Options {
     pub cache_dir: PathBuf,
     /// Instances at a time. Each reserves [`Options::ADDRESS_SPACE_GIB`] of address space, and no memory.
     pub max_instances: u32,
+    /// Whether clients are told why a script failed.
+    pub show_failures: bool,
 }
 
 impl Options {
@@ -44,7 +47,7 @@ impl Options {
     pub const ADDRESS_SPACE_GIB: u32 = 4 * budget::MEMORIES;
 
     pub fn new(cache_dir: impl Into<PathBuf>) -> Options {
-        Options { cache_dir: cache_dir.into(), max_instances: Options::MAX_INSTANCES }
+        Options { cache_dir: cache_dir.into(), max_instances: Options::MAX_INSTANCES, show_failures: false }
     }
 }
 
@@ -105,6 +108,7 @@ struct Loaded {
     pre: contract::RoomPre<Ground>,
     max_instances: u32,
     source_map: SourceMap,
+    shows_failures: bool,
 }
 
 /// A component that can be a room. Cheap to clone.
@@ -135,6 +139,11 @@ impl Component {
     /// Whether anybody but the caller holds it.
     pub fn is_in_use(&self) -> bool {
         Arc::strong_count(&self.0) > 1
+    }
+
+    /// What its rooms must know of it.
+    pub fn spec(&self) -> Spec {
+        Spec { shows_failures: self.0.shows_failures, ..self.manifest().spec() }
     }
 
     /// Where its author's files are in it.
@@ -231,7 +240,7 @@ impl Engine {
         if let Some(loaded) = loaded.upgrade() {
             return Ok(Component(loaded));
         }
-        let source_map = SourceMap::of(wasm);
+        let (source_map, shows_failures) = (SourceMap::of(wasm), self.0.options.show_failures);
         let (engine, wasm) = (self.clone(), wasm.to_vec());
         let prepared = tokio::task::spawn_blocking(move || engine.prepare(digest, &wasm));
         let pre = match prepared.await {
@@ -239,7 +248,8 @@ impl Engine {
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
         let manifest = self.describe(&pre).await?;
-        let component = Arc::new(Loaded { digest, manifest, pre, max_instances: self.max_instances(), source_map });
+        let component =
+            Arc::new(Loaded { digest, manifest, pre, max_instances: self.max_instances(), source_map, shows_failures });
         *loaded = Arc::downgrade(&component);
         Ok(Component(component))
     }

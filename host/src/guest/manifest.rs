@@ -91,6 +91,7 @@ impl Manifest {
             max_rooms: u32::try_from(config.budget.living).unwrap_or(u32::MAX),
             max_timers: usize::try_from(config.budget.timers).unwrap_or(usize::MAX),
             messages: self.messages.clone(),
+            shows_failures: false,
             timers: self.timers.clone(),
         }
     }

@@ -27,7 +27,7 @@ async fn a_loop_without_end_runs_out_of_fuel() {
     let mut stage = Stage::with("spin-forever", json!({}), &[ANA]).await;
     stage.say(ANA, "later", json!(null)).await;
     let (_, id) = stage.room.poll_timeout().expect("it has a timer");
-    let out = stage.record(RoomCommand::Timer { id }).await;
+    let out = stage.record(RoomCommand::Timer { id, name: None }).await;
     assert_eq!(out.fault(), Some(Fault::OutOfFuel(300_000_000)), "what a record of the room's own may");
 }
 

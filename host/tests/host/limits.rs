@@ -51,7 +51,7 @@ async fn what_is_thrown_is_thrown_again_in_a_replay() {
         stage.say(ANA, "ask", json!({ "calls": 30 })).await;
         while let Some((due, id)) = stage.room.poll_timeout().filter(|(due, _)| due.0 < stage.now.0 + 2_000) {
             stage.now = stage.now.max(due);
-            stage.record(RoomCommand::Timer { id }).await;
+            stage.record(RoomCommand::Timer { id, name: None }).await;
         }
     }
     rebuilds_everywhere(ROOM, &stage.log, &["random-effects"]).await;

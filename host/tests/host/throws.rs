@@ -87,7 +87,7 @@ async fn a_timer_that_throws_has_fired() {
     let mut stage = armed("timer").await;
     stage.say(ANA, "timer", json!(0)).await;
     let (_, id) = stage.room.poll_timeout().expect("the timer");
-    let out = stage.record(RoomCommand::Timer { id }).await;
+    let out = stage.record(RoomCommand::Timer { id, name: None }).await;
     assert_eq!(stage.room.poll_timeout(), None);
     goes_on(&mut stage, "timer", &out).await;
 }

@@ -3,14 +3,15 @@
 //! An event's id is its record's offset, so a client that lost its connection goes on with `Last-Event-ID`. Without
 //! `from`, one that follows begins with what comes, and one that does not begins with the oldest that is kept; where
 //! that is, the first event says (`begin`), so that nothing is missed when the line breaks before a record comes. What
-//! players wrote, and texts that may repeat it, are in there only if `content=true` asks for them.
+//! players wrote, and texts that may repeat it, are in there only if `content=true` asks for them. Which handler failed and
+//! at which of its author's lines is always in there.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chorus_bus::Reader;
 use chorus_core::{
     command::{Answer as RoomAnswer, Fault, LeaveReason, Record, RoomCommand, RoomData, Source},
-    ids::{Number, Offset, RoomId},
+    ids::{Digest, Number, Offset, RoomId},
     json::Json,
 };
 use futures_util::{Stream, StreamExt, stream};
@@ -27,7 +28,7 @@ use warp::{
 };
 
 use super::{
-    Shared,
+    Locate, Shared,
     answer::{Answer, ApiError},
 };
 
@@ -63,6 +64,7 @@ pub(super) async fn events(state: &Arc<Shared>, room: RoomId, query: EventsQuery
         until: (!follow).then_some(end),
         next: from,
         content: query.content.unwrap_or(false),
+        scripts: Scripts::new(state.clone(), room).await?,
         begun: false,
         over: false,
         _permit: permit,
@@ -91,6 +93,7 @@ struct Follower {
     /// Everything before has been read.
     next: Offset,
     content: bool,
+    scripts: Scripts,
     begun: bool,
     over: bool,
     _permit: OwnedSemaphorePermit,
@@ -132,20 +135,116 @@ impl Follower {
         }
         let until = self.until.unwrap_or(Offset::MAX);
         let ours = records.iter().filter(|(offset, record)| record.room == self.room && *offset < until);
-        Some(ours.map(|(offset, record)| event(*offset, record, self.content)).collect())
+        let mut events = Vec::new();
+        for (offset, record) in ours {
+            let failure = self.scripts.failure(*offset, &record.command).await;
+            let said = describe_failure(*offset, record, self.content, failure.as_ref());
+            events.push(Event::default().id(offset.to_string()).data(said));
+        }
+        Some(events)
     }
 }
 
-fn event(offset: Offset, record: &Record, content: bool) -> Event {
-    Event::default().id(offset.to_string()).data(describe(offset, record, content))
+/// Records whose handlers are remembered, for a failure to name: one follows soon.
+const REMEMBERED: usize = 256;
+
+/// What is said of a failure besides its record.
+struct Failure {
+    handler: Option<String>,
+    at: Option<String>,
+    /// At the author's lines.
+    text: String,
+}
+
+/// What the room runs, as far as it explains failures.
+struct Scripts {
+    shared: Arc<Shared>,
+    component: Option<Digest>,
+    /// The places in that component, when they were asked for.
+    locate: Option<(Digest, Locate)>,
+    handlers: BTreeMap<Offset, String>,
+}
+
+impl Scripts {
+    async fn new(shared: Arc<Shared>, room: RoomId) -> Result<Scripts, ApiError> {
+        let component = shared.store.room(room).await?.map(|row| row.component);
+        Ok(Scripts { shared, component, locate: None, handlers: BTreeMap::new() })
+    }
+
+    /// Of a record that tells of a failure: the handler that failed, where, and why.
+    async fn failure(&mut self, offset: Offset, command: &RoomCommand) -> Option<Failure> {
+        match command {
+            RoomCommand::Create { component, .. } | RoomCommand::Swap { component, .. } => {
+                self.component = Some(*component);
+            }
+            _ => {}
+        }
+        if let Some(handler) = handler(command) {
+            self.handlers.insert(offset, handler);
+            if self.handlers.len() > REMEMBERED {
+                self.handlers.pop_first();
+            }
+        }
+        let (of, text) = match command {
+            RoomCommand::Fault { at, fault } => (Some(at.offset), fault.to_string()),
+            RoomCommand::Threw { at, text } => (Some(at.offset), text.to_string()),
+            RoomCommand::Close { reason } => (None, reason.to_string()),
+            _ => return None,
+        };
+        let text = self.readable(text).await;
+        let handler = of.and_then(|of| self.handlers.get(&of).cloned());
+        let at = text.lines().find_map(|line| line.trim_start().strip_prefix("at ")).map(str::to_owned);
+        Some(Failure { handler, at, text })
+    }
+
+    /// A component that cannot be had leaves the text as it is.
+    async fn readable(&mut self, text: String) -> String {
+        let Some(component) = self.component else { return text };
+        if self.locate.as_ref().is_none_or(|(of, _)| *of != component) {
+            let store = self.shared.store.clone();
+            // A task of its own: a stream of events has to be `Sync`, and what the store waits for is not.
+            let found = tokio::spawn(async move { store.component(component).await }).await;
+            let Ok(Ok(Some(wasm))) = found else { return text };
+            self.locate = Some((component, (self.shared.hooks.locator)(&wasm)));
+        }
+        self.locate.as_ref().map_or(text.clone(), |(_, locate)| locate(&text))
+    }
+}
+
+/// What of the script a record runs, as its author calls it. Of a message only what failed in its handler is shown: then its
+/// type is the script's word, not a player's.
+fn handler(command: &RoomCommand) -> Option<String> {
+    Some(match command {
+        RoomCommand::Create { .. } => "onCreate".into(),
+        RoomCommand::Join { .. } => "onJoin".into(),
+        RoomCommand::Message { kind, .. } => format!("messages.{kind}"),
+        RoomCommand::Drop { .. } => "onDrop".into(),
+        RoomCommand::Reconnect { .. } => "onReconnect".into(),
+        RoomCommand::Leave { .. } => "onLeave".into(),
+        RoomCommand::Timer { name: Some(name), .. } => format!("timers.{name}"),
+        RoomCommand::RoomMessage { data: RoomData::Message(_), .. } => "onRoomMessage".into(),
+        RoomCommand::RoomMessage { .. } => "onRoomEnd".into(),
+        RoomCommand::Close { .. } => "onDispose".into(),
+        _ => return None,
+    })
 }
 
 /// A record for people, as JSON. `content`: with what players wrote, to the last digit and in its order.
-pub(super) fn describe(offset: Offset, record: &Record, content: bool) -> String {
+fn describe_failure(offset: Offset, record: &Record, content: bool, failure: Option<&Failure>) -> String {
     let mut fields = Fields { map: BTreeMap::new(), content };
     fields.put("offset", offset);
     fields.put("time", record.time.0);
     fields.command(&record.command);
+    if let Some(Failure { handler, at, text }) = failure {
+        if let Some(handler) = handler {
+            fields.put("handler", handler);
+        }
+        if let Some(at) = at {
+            fields.put("at", at);
+        }
+        let name = if matches!(record.command, RoomCommand::Close { .. }) { "reason" } else { "text" };
+        fields.text(name, text);
+    }
     serde_json::to_string(&fields.map).expect(SURE)
 }
 
@@ -180,8 +279,8 @@ impl Fields {
             RoomCommand::Leave { session, reason } => {
                 self.what("leave").put("session", session.to_string()).put("reason", leave_reason(*reason));
             }
-            RoomCommand::Timer { id } => {
-                self.what("timer").number("id", id);
+            RoomCommand::Timer { id, name } => {
+                self.what("timer").number("id", id).put("name", name.as_deref());
             }
             RoomCommand::RoomMessage { from, number, data } => {
                 self.what("room-message").put("from", from.to_string()).number("number", number).room_data(data);
@@ -200,6 +299,9 @@ impl Fields {
             }
             RoomCommand::Close { reason } => {
                 self.what("close").text("reason", reason);
+            }
+            RoomCommand::Threw { at, text } => {
+                self.what("threw").put("of", at.offset).text("text", text);
             }
         }
     }

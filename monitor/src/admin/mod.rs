@@ -88,6 +88,12 @@ pub struct Checked {
 /// Loads a component in the sandbox and tries it. The error is for its author.
 pub type Check = Arc<dyn Fn(Bytes) -> BoxFuture<'static, Result<Checked, String>> + Send + Sync>;
 
+/// Puts places of an author's files into a text of a component's.
+pub type Locate = Arc<dyn Fn(&str) -> String + Send + Sync>;
+
+/// Reads from a component where its author's files are in it.
+pub type Locator = Arc<dyn Fn(&[u8]) -> Locate + Send + Sync>;
+
 /// Hears that a kind has another active component.
 pub type Activated = Arc<dyn Fn(Kind, Digest) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
@@ -105,13 +111,16 @@ pub struct Hooks {
     /// Where edge, host and this API are one process, `/metrics` has the numbers of all of them. In a cluster each machine
     /// serves its own.
     pub metrics: Exposition,
+    /// For texts of scripts that failed. Unless told, they are shown as they are.
+    pub locator: Locator,
 }
 
 impl Hooks {
     /// For where hosts are other processes.
     pub fn new(check: Check) -> Hooks {
         let activated: Activated = Arc::new(|_, _| Box::pin(async { Ok(()) }));
-        Hooks { check, activated, metrics: Arc::new(String::new) }
+        let locator: Locator = Arc::new(|_| Arc::new(str::to_owned));
+        Hooks { check, activated, metrics: Arc::new(String::new), locator }
     }
 }
 

@@ -63,7 +63,7 @@ fn what_a_room_exhausts_by_itself_is_its_own() {
     for _ in 0..3 {
         assert!(!story.room.has_ended());
         let (_, id) = story.room.poll_timeout().unwrap();
-        assert_eq!(story.exhaust(RoomCommand::Timer { id }).charged(), [None]);
+        assert_eq!(story.exhaust(RoomCommand::Timer { id, name: None }).charged(), [None]);
     }
     assert!(story.room.has_ended());
 }
@@ -123,7 +123,7 @@ fn a_clients_records_have_a_budget_of_their_own() {
         story.record(command);
     }
     let (_, id) = story.room.poll_timeout().unwrap();
-    story.record(RoomCommand::Timer { id });
+    story.record(RoomCommand::Timer { id, name: None });
     story.record(leave(ANA));
     assert_eq!(
         story.events,
@@ -240,7 +240,7 @@ fn the_work_that_a_client_causes_is_on_its_account() {
     story.record(drop_of(ANA, EDGE));
     assert_eq!(on_account(&story), Some(ANA));
     let (_, id) = story.room.poll_timeout().unwrap();
-    story.record(RoomCommand::Timer { id });
+    story.record(RoomCommand::Timer { id, name: None });
     assert_eq!(on_account(&story), None, "a timer is the room's");
 }
 

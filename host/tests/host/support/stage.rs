@@ -145,7 +145,7 @@ impl Stage {
             Call::Open { component, info, saved } => {
                 self.instance = None;
                 Outcome::Opened(self.open(component, &info, saved.as_ref()).await.map(|(instance, _)| {
-                    let spec = Arc::new(instance.component().manifest().spec());
+                    let spec = Arc::new(instance.component().spec());
                     self.instance = Some(instance);
                     spec
                 }))
@@ -168,7 +168,7 @@ impl Stage {
                 };
                 Outcome::Swapped(match self.open(component, &info, Some(&before)).await {
                     Ok((instance, effects)) => {
-                        let spec = Arc::new(instance.component().manifest().spec());
+                        let spec = Arc::new(instance.component().spec());
                         self.instance = Some(instance);
                         Ok(SwappedTo { before, spec, effects })
                     }
