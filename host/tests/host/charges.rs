@@ -55,7 +55,7 @@ async fn dear_messages_are_not_gone_through_again_for_each_that_is_too_dear() {
     assert!(stage.say(ANA, "spin", json!(null)).await.fault().is_some());
     for _ in 0..3 {
         let (calls, opened) = (stage.calls, stage.opened.len());
-        assert_eq!(stage.say(ANA, "spin", json!(null)).await.fault(), Some(Fault::OutOfFuel(20_000_000)));
+        assert!(is_exhausted(stage.say(ANA, "spin", json!(null)).await.fault()));
         assert!(stage.opened.len() <= opened + 1, "one instance");
         assert_eq!(stage.calls, calls + 1, "and one call");
     }
@@ -80,7 +80,7 @@ async fn what_hooks_exhaust_is_the_clients_too_and_the_machines_part_is_done() {
             _ => left(BEA),
         };
         for _ in 0..if hook == "join" { 6 } else { 1 } {
-            assert_eq!(stage.record(command.clone()).await.fault(), Some(Fault::OutOfFuel(20_000_000)), "{hook}");
+            assert!(is_exhausted(stage.record(command.clone()).await.fault()), "{hook}");
         }
         let state: &State = stage.room.state().expect("it goes on");
         assert_eq!(state.faults, 0, "{hook}");
@@ -126,6 +126,11 @@ async fn the_stack_holds_many_times_what_an_edge_lets_through() {
 
 fn nested(depth: usize) -> Value {
     (1..depth).fold(json!([1]), |inner, n| if n % 2 == 0 { json!([inner]) } else { json!({ "a": inner }) })
+}
+
+/// What a message may burn, and a little for the state.
+fn is_exhausted(fault: Option<Fault>) -> bool {
+    matches!(fault, Some(Fault::OutOfFuel(fuel)) if (20_000_000..21_000_000).contains(&fuel))
 }
 
 fn dropped(session: SessionId) -> RoomCommand {
