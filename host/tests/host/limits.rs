@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use chorus_core::command::RoomCommand;
+use chorus_core::{command::RoomCommand, ids::SessionId};
 use serde_json::{Value, json};
 
 use crate::{
     replay::rebuilds_everywhere,
     support::{
-        ANA, BEA,
+        ANA, BEA, CLEO,
         stage::{ROOM, Stage},
     },
 };
@@ -21,7 +21,9 @@ const REPLAYED: usize = 15;
 
 #[tokio::test]
 async fn what_a_script_asks_for_at_random_is_thrown_or_taken() {
-    let mut stage = Stage::with("random-effects", json!({}), &[ANA, BEA]).await;
+    let mut stage =
+        Stage::with("random-effects", json!({}), &[ANA, BEA, CLEO, SessionId(0xd), SessionId(0xe), SessionId(0xf)])
+            .await;
     let (mut taken, mut thrown) = (BTreeMap::new(), BTreeMap::new());
     for round in 0..ROUNDS {
         let out = stage.say(ANA, "ask", json!({ "calls": 1 + round % 40 })).await;
@@ -46,7 +48,9 @@ async fn what_a_script_asks_for_at_random_is_thrown_or_taken() {
 
 #[tokio::test]
 async fn what_is_thrown_is_thrown_again_in_a_replay() {
-    let mut stage = Stage::with("random-effects", json!({}), &[ANA, BEA]).await;
+    let mut stage =
+        Stage::with("random-effects", json!({}), &[ANA, BEA, CLEO, SessionId(0xd), SessionId(0xe), SessionId(0xf)])
+            .await;
     for _ in 0..REPLAYED {
         stage.say(ANA, "ask", json!({ "calls": 30 })).await;
         while let Some((due, id)) = stage.room.poll_timeout().filter(|(due, _)| due.0 < stage.now.0 + 2_000) {

@@ -121,8 +121,12 @@ impl Stage {
 
     /// What the script would save now, as it writes it.
     pub async fn saved(&mut self) -> Value {
-        let saved = self.instance.as_mut().expect("the room has an instance").save().await.expect("it can be saved");
-        serde_json::from_str(&saved.state).unwrap()
+        let state = match &mut self.instance {
+            Some(instance) => instance.save().await.expect("it can be saved").state,
+            // Nothing was called since the last snapshot.
+            None => self.room.state().and_then(|state| state.saved.clone()).expect("it was saved").state,
+        };
+        serde_json::from_str(&state).unwrap()
     }
 
     /// Does what the machine asks for, until it asks for nothing more.
@@ -298,13 +302,17 @@ impl Out {
     }
 
     /// What somebody else gets of it: a repetition must be the same. A replay that knows of a fault does not ask the log
-    /// for its word again.
+    /// for its word again, and a kick is asked for until the log has it.
     pub fn said(self) -> Vec<Output> {
         let private = |output: &Output| {
-            let asks = matches!(output, Output::Append(_, RoomCommand::Fault { .. }));
+            let asks = matches!(output, Output::Append(_, RoomCommand::Fault { .. } | RoomCommand::Threw { .. }));
             asks || matches!(
                 output,
-                Output::Snapshot { .. } | Output::Log { .. } | Output::Notice(_) | Output::Guest(_)
+                Output::Snapshot { .. }
+                    | Output::Log { .. }
+                    | Output::Notice(_)
+                    | Output::Guest(_)
+                    | Output::Kick { .. }
             )
         };
         self.0.into_iter().filter(|output| !private(output)).collect()
