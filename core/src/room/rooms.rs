@@ -75,7 +75,7 @@ impl State {
     /// What the script is told. Nothing, in the lobby: what it may do changes with the time and with who asks.
     pub(super) fn rooms_info(&self, room: RoomId) -> Option<RoomsInfo> {
         let taken = self.children.iter().map(|(child, taken)| (*child, *taken)).collect();
-        (room != RoomId::LOBBY).then(|| RoomsInfo { allowance: self.allowance, taken })
+        (room != RoomId::LOBBY).then_some(RoomsInfo { allowance: self.allowance, taken })
     }
 
     /// Whether it was refused, and its creator has yet to hear of that.
