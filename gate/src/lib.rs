@@ -6,7 +6,7 @@
 //!   machine or its network, and would then be of the same origin as this server: the browser lets it read everything, and
 //!   `Host` is all that shows it (DNS rebinding). Addresses cannot be rebound.
 //!
-//! [`check`] is the gate; the edge has a server of its own, and [`serve`] is the one of the others.
+//! [`check`] is the gate; the edge has a server of its own, and [`serve()`] is the one of the others.
 
 mod serve;
 
