@@ -19,7 +19,7 @@ async fn a_client_is_welcomed_and_lands_in_the_lobby() {
     let welcome = client.welcome().await;
     assert_eq!(
         (&welcome["name"], &welcome["recovered"], &welcome["pingMs"]),
-        (&"Ana".into(), &false.into(), &20000.into())
+        (&"Ana".into(), &false.into(), &8000.into())
     );
     assert_eq!(welcome["resume"].as_str().map(str::len), Some(64));
     assert_eq!(client.frame("room").await["room"], LOBBY.to_string());

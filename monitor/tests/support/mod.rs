@@ -248,7 +248,7 @@ pub async fn send(
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("it speaks HTTP");
     tokio::spawn(connection);
-    let mut request = Request::builder().method(method).uri(path).header("host", "monitor");
+    let mut request = Request::builder().method(method).uri(path).header("host", "127.0.0.1");
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));
     }
