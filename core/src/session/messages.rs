@@ -87,7 +87,7 @@ impl Session {
     }
 
     fn on_msg(&mut self, msg: Msg, now: Time) {
-        if msg.id > self.high && msg.room.is_some_and(|room| self.has_crossed(room, msg.id)) {
+        if msg.id > self.high && self.has_crossed(msg.room, msg.id) {
             return;
         }
         match self.room_for(&msg) {

@@ -160,11 +160,12 @@ impl Session {
         self.seats.iter_mut().find(|seat| seat.room == room)
     }
 
-    /// Whether the client has been told what the room made of this message. It has sent it again before it heard of that.
-    pub(super) fn has_crossed(&self, room: RoomId, id: u64) -> bool {
-        let past = || self.past.iter().find(|past| past.room == room).map(|past| &past.crossed);
-        let crossed = self.seat(room).map(|seat| &seat.crossed).or_else(past);
-        crossed.is_some_and(|crossed| crossed.contains(&id))
+    /// Whether the client has been sent the answer to this message, and has sent it again before that arrived. Ids are the
+    /// session's: where the message names no room, the room that has answered it was the current one before.
+    pub(super) fn has_crossed(&self, room: Option<RoomId>, id: u64) -> bool {
+        let is_meant = |at: RoomId| room.is_none_or(|room| room == at);
+        self.seats.iter().any(|seat| is_meant(seat.room) && seat.crossed.contains(&id))
+            || self.past.iter().any(|past| is_meant(past.room) && past.crossed.contains(&id))
     }
 
     fn is_member(&self, room: RoomId) -> bool {

@@ -144,6 +144,27 @@ fn a_resent_message_whose_reply_has_crossed_it_is_not_taken_again() {
     assert_eq!(story.outputs(), [message(LOBBY, 4)]);
 }
 
+#[test]
+fn a_resent_message_that_names_no_room_and_whose_reply_has_crossed_it_is_not_answered_again() {
+    let mut story = Story::resumed_with(&[(GAME, 9)]);
+    story.deliver(GAME, 10, RoomFrame::reply(GAME, 3, &Json::null()));
+    story.resumed_in(GAME, 1, 3);
+    story.outputs();
+    story.say(2, None);
+    story.expect_error(Some(2), "applied");
+    story.say(3, None);
+    assert_eq!(story.outputs(), [], "its reply has crossed it");
+    story.say(4, None);
+    assert_eq!(story.outputs(), [message(GAME, 4)]);
+
+    let mut story = Story::resumed(&[LOBBY]);
+    story.deliver(LOBBY, 1, view(LOBBY));
+    story.deliver(LOBBY, 2, RoomFrame::reply(LOBBY, 3, &Json::null()));
+    story.move_to(GAME);
+    story.say(3, None);
+    assert_eq!(story.outputs(), [], "the room that answered was the current one before");
+}
+
 /// The reply to a later message has come, but its own is no longer kept.
 #[test]
 fn a_resent_message_whose_reply_is_lost_is_told_to_be_applied_whatever_else_was_answered() {
