@@ -82,13 +82,13 @@ story("what a room has no handler for, or its script refuses, is an error of the
   }
 });
 
-story("any JSON may be data; each message has its one answer", async ({ raw }) => {
+story("any JSON within the bounds may be data; each message has its one answer", async ({ raw }) => {
   const client = await raw();
   await client.arrive();
   const data = [
-    "null", "true", "0", "-0", "1e308", '"\\u0000"', '"\\ud83d"', "[]", '{"kind":null}', '{"__proto__":{"kind":"chess"}}',
-    '{"kind":{"toString":"x"}}', '{"kind":"\\ud83d"}', `"${"x".repeat(60_000)}"`, `[${"0,".repeat(20_000)}0]`,
-    `${"[".repeat(100)}${"]".repeat(100)}`,
+    "null", "true", "0", "-0", "1e308", '"\\u0000"', '"\\ud83d\\ude00"', "[]", '{"kind":null}', '{"__proto__":{"kind":"chess"}}',
+    '{"kind":{"toString":"x"}}', '{"kind":"\\ud83d\\ude00"}', `"${"x".repeat(60_000)}"`, `[${"0,".repeat(4_000)}0]`,
+    `${"[".repeat(63)}${"]".repeat(63)}`,
   ];
   for (const [n, text] of data.entries()) {
     client.send(`{"t":"msg","id":${n + 1},"type":"games","data":${text}}`);
@@ -102,6 +102,19 @@ story("any JSON may be data; each message has its one answer", async ({ raw }) =
     client.send(msg(id + 1, "cancel"));
     await client.answer(id + 1);
   }
+});
+
+story("JSON beyond a bound is refused each time, and its id is not used", async ({ raw }) => {
+  const client = await raw();
+  await client.arrive();
+  const halves = ['"\\ud83d"', '"\\ude00"', '"\\ude00\\ud83d"', '{"kind":"\\ud83d"}', '{"\\ud83d":1}', '[["\\udfff"]]'];
+  const large = [`[${"0,".repeat(20_000)}0]`, `${"[".repeat(64)}${"]".repeat(64)}`, "1e309"];
+  for (const data of [...halves, ...large]) {
+    client.send(`{"t":"msg","id":1,"type":"games","data":${data}}`);
+    assert.equal((await client.answer(1)).code, "bad_data", data.slice(0, 40));
+  }
+  client.send(msg(1, "games"));
+  assert.equal((await client.answer(1)).t, "reply");
 });
 
 story("an id that goes back is stale, and does nothing", async ({ raw }) => {
