@@ -7,6 +7,9 @@ import { PATIENCE_MS } from "./people.mjs";
 import { Server } from "../server.mjs";
 import { Raw } from "./raw.mjs";
 
+/** A session may send 50 frames a second. */
+const POLL_MS = 25;
+
 let server;
 before(async () => {
   server = await Server.start({ args: ["--fixtures", "--lobby", "bouncer"] });
@@ -16,22 +19,30 @@ after(() => server?.stop());
 let id = 0;
 async function ask(client, type, data) {
   client.send({ t: "msg", id: ++id, type, data });
-  return (await client.answer(id)).data;
+  const answer = await client.answer(id);
+  assert.equal(answer.t, "reply", JSON.stringify(answer));
+  return answer.data;
 }
 
-/** Asks until the answer fits. */
+/** Asks until the answer fits; no more often than the edge allows. */
 async function until(client, type, fits) {
   const deadline = Date.now() + PATIENCE_MS;
   for (;;) {
-    const data = await ask(client, type);
-    if (fits(data)) return data;
-    assert.ok(Date.now() < deadline, `in vain: ${type} is ${JSON.stringify(data)}`);
+    client.send({ t: "msg", id: ++id, type });
+    const answer = await client.answer(id);
+    if (answer.t === "reply" && fits(answer.data)) return answer.data;
+    assert.ok(answer.t === "reply" || answer.code === "rate_limited", JSON.stringify(answer));
+    assert.ok(Date.now() < deadline, `in vain: ${type} is ${JSON.stringify(answer)}`);
+    await new Promise((resolve) => setTimeout(resolve, answer.retryAfterMs ?? POLL_MS));
   }
 }
 
+/** Has said something: the lobby holds the seat of nobody else. */
 async function come(name) {
   const client = await Raw.connect(server.url);
-  return { client, ...(await client.arrive(name)) };
+  const welcome = await client.arrive(name);
+  await ask(client, "who");
+  return { client, ...welcome };
 }
 
 const isOut = (name) => (gone) => gone.some(([who, reason]) => who === name && reason === "kicked");
