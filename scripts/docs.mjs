@@ -12,10 +12,10 @@ import { argumentsOf } from "./arguments.mjs";
 
 const HELP = `Usage: node scripts/docs.mjs [--check]
 
-Writes the tables in docs/ that are made from the code, and checks the links of all pages. The tables of flags come from
-\`chorus reference\`, for which the binary is built if it is not up to date.
+Writes the tables in docs/ that are made from the code, and checks the links of all pages and the numbers in docs/adr. The
+tables of flags come from \`chorus reference\`, for which the binary is built if it is not up to date.
 
-  --check    writes nothing; exit code 1 when a table is old or a link is broken
+  --check    writes nothing; exit code 1 when a table is old, a link is broken or a number of docs/adr is wrong
 `;
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -145,8 +145,20 @@ function headings(text) {
   });
 }
 
+/** Decisions that share a number with another one, or whose title has a number other than the file's. */
+function misnumbered() {
+  const names = readdirSync(join(ROOT, "docs/adr")).sort();
+  return names.flatMap((name, at) => {
+    const number = name.slice(0, 4);
+    const wrong = [];
+    if (names[at - 1]?.startsWith(number)) wrong.push(`docs/adr/${name}: ${names[at - 1]} has the same number`);
+    if (!source(`docs/adr/${name}`).startsWith(`# ${Number(number)}. `)) wrong.push(`docs/adr/${name}: the title's number is not ${Number(number)}`);
+    return wrong;
+  });
+}
+
 function main(check) {
-  const wrong = [];
+  const wrong = misnumbered();
   for (const page of pages()) {
     const text = source(page);
     const fresh = withTables(text, page);
