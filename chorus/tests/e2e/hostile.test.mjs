@@ -240,11 +240,14 @@ story("players nearby notice nothing", async ({ raw, join }) => {
 story("a session that claims to have seen frames from the future harms itself only", async ({ raw, join }) => {
   const first = await raw();
   const { resume, room } = await first.arrive("Mallory");
+  // A session that has sent nothing has no seat in the lobby once its connection is gone.
+  first.send(msg(1, "games"));
+  await first.frame("reply");
   first.terminate();
   const second = await raw();
   await second.hello({ resume, last: { [room]: MOST_SAFE } });
   // It leaves the room, whose next members take up its numbers.
-  second.send(msg(1, "find"));
+  second.send(msg(2, "find"));
   const [ana] = await join("Ana");
   await ana.find();
   await ana.in("tic-tac-toe");
