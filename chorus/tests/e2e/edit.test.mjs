@@ -133,7 +133,7 @@ test("the README's first steps work in their order, with the server running", ED
 test("a throw is told at the author's line, with what the call had logged, and the player gets its words", EDITED, async () => {
   const path = join(guests, "buzzer/index.js");
   news.forget();
-  await edit(path, ["buzz: (player) => {", "broken: () => {\n      console.log('\\x1b[31mnearly\\x07 there');\n      null.field;\n    },\n    spin: () => { for (;;); },\n    buzz: (player) => {"]);
+  await edit(path, ["messages = {", "messages = {\n    broken: () => {\n      console.log('\\x1b[31mnearly\\x07 there');\n      null.field;\n    },\n    spin: () => { for (;;); },"]);
   await news.about("buzzer", "published", "swapped");
   const line = (await readFile(path, "utf8")).split("\n").findIndex((text) => text.includes("null.field")) + 1;
   const players = await Promise.all(["Ida", "Jon"].map((name) => Player.join(name, server.url)));
@@ -146,7 +146,7 @@ test("a throw is told at the author's line, with what the call had logged, and t
   // eslint-disable-next-line no-control-regex
   assert.doesNotMatch(server.output, /[\x1b\x07]/, "nothing that a terminal obeys");
   assert.match(server.output, /\(before it failed\) \\u\{1b\}\[31mnearly\\u\{7\} there/);
-  await assert.rejects(players[0].send("spin", {}), ({ code }) => code === "fault");
+  await assert.rejects(players[0].send("spin", {}), ({ code }) => code === "too_costly");
   await printed(/buzzer [0-9a-f]{8}: messages\.spin .*fuel/);
 
   // The same for operators; a timer has its name.
