@@ -118,6 +118,8 @@ test("a data directory that is a file is said to be", async () => {
 
 story("what is left of it can be read by its next life, again and again", async (server, come) => {
   const ana = await come("Ana");
+  // The lobby holds the seat of nobody who has said nothing.
+  await ana.send("cancel");
   const session = ana.client.session;
   for (let life = 1; life <= 4; life++) {
     await (life % 2 ? server.kill9() : server.interrupt());
