@@ -119,8 +119,11 @@ impl Life {
         let partition = host.partition_of(id);
         host.partitions.inherited(partition).into_iter().for_each(|offset| room.inherits(offset));
         let kept = host.alarms.take_clock(id);
+        let mut clock = kept.unwrap_or_else(|| RoomClock::new(host.partitions.taken(partition)));
+        // Timers that it has now count from when it was taken, later ones from when they are set.
+        room.state().and_then(|state| clock.next(state, host.now()));
         Life {
-            clock: kept.unwrap_or_else(|| RoomClock::new(host.partitions.taken(partition))),
+            clock,
             partition,
             host,
             id,

@@ -88,7 +88,8 @@ impl RoomClock {
             Some(looked) => (Some(looked), now),
             None => (None, self.taken),
         };
-        if state.clock.since(since) <= SKEW_MS || looked.is_some_and(|looked| looked >= state.offset) {
+        // By the host's clock as it is now: a room that began, or was last awake, long after it was taken is not ahead.
+        if state.clock.since(now) <= SKEW_MS || looked.is_some_and(|looked| looked >= state.offset) {
             return;
         }
         for (due, id) in new(state, looked) {
@@ -211,6 +212,14 @@ mod tests {
         assert_eq!(story.fires(), 1_000);
         assert_eq!(story.fires(), 19_005);
         assert_eq!(story.state.clock, NOON.plus(30_005));
+    }
+
+    #[test]
+    fn a_room_that_begins_or_wakes_long_after_it_was_taken_is_not_ahead() {
+        let mut story = Story::taken_at(Time(NOON.0 - HOUR));
+        story.now = NOON;
+        story.sets("turn", NOON, 30_000);
+        assert_eq!(story.waits(), 30_000);
     }
 
     #[test]
