@@ -49,12 +49,12 @@ async function guestsWith(room, folder) {
   await writeFile(lobby, known);
 }
 
-/** As a page of this server would run it. */
+/** As a page of this server would run it: an error (`too late`) ends no page. */
 async function runnable(client, url, folder) {
   const page = client.replace('"/chorus.js"', JSON.stringify(pathToFileURL(join(REPOSITORY, "clients/js/chorus.js")).href));
   const script = join(folder, "page.mjs");
   const sockets = pathToFileURL(join(REPOSITORY, "chorus/tests/node_modules/ws/wrapper.mjs")).href;
-  await writeFile(join(folder, "browser.mjs"), `import { WebSocket } from ${JSON.stringify(sockets)};\nglobalThis.WebSocket ??= WebSocket;\nglobalThis.location = { href: ${JSON.stringify(`${url}/`)} };\n`);
+  await writeFile(join(folder, "browser.mjs"), `import { WebSocket } from ${JSON.stringify(sockets)};\nglobalThis.WebSocket ??= WebSocket;\nglobalThis.location = { href: ${JSON.stringify(`${url}/`)} };\nprocess.on("uncaughtException", (error) => console.error(error));\n`);
   await writeFile(script, `import "./browser.mjs";\n${page}`);
   return script;
 }
