@@ -11,9 +11,9 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { Server } from "../server.mjs";
 
 const REPOSITORY = fileURLToPath(new URL("../../../", import.meta.url));
-const DEADLINE_MS = 180_000;
+const DEADLINE_MS = 60_000;
 
-test("two players run the README's client, and play in its room", { timeout: 2 * DEADLINE_MS }, async () => {
+test("two players run the README's client, and play in its room", { timeout: 6 * DEADLINE_MS }, async () => {
   const readme = await readFile(join(REPOSITORY, "README.md"), "utf8");
   const [room, client] = [...readme.matchAll(/```js\n([\s\S]*?)```/g)].map(([, code]) => code);
   const folder = await mkdtemp(join(tmpdir(), "chorus-readme-"));
@@ -24,7 +24,8 @@ test("two players run the README's client, and play in its room", { timeout: 2 *
     server = await Server.start({ data: join(folder, "data"), args: ["--guests", join(folder, "guests")] });
     const script = await runnable(client, server.url, folder);
     pages.push(new Page(script), new Page(script));
-    for (const page of pages) await page.prints(/^buzzer \{\s+open: false,\s+scores: \[ \[ '[0-9a-f]{32}'/m);
+    // The one who comes in after the buzz sees the round that follows it.
+    for (const page of pages) await page.prints(/^buzzer \{\s+open: (false|true),\s+scores: \[ \[ '[0-9a-f]{32}'/m);
     const refused = pages.filter(({ output }) => output.includes("too late"));
     assert.ok(refused.length <= 1, "one of them was first");
   } finally {
