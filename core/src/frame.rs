@@ -114,7 +114,7 @@ impl ClientFrame {
         }
         bounds::check(text).map_err(|excess| beyond(text, excess))?;
         let raw: Raw<'_> = serde_json::from_str(text).map_err(|e| bad(None, format!("not a frame: {e}")))?;
-        let id = raw.id.as_ref().and_then(serde_json::Number::as_u64).filter(|id| (1..=MAX_SEQ).contains(id));
+        let id = message_id(raw.id.as_ref());
         match raw.t.as_ref() {
             "hello" => {
                 let hello = serde_json::from_str(text).map_err(|e| bad(None, format!("bad hello: {e}")))?;
@@ -147,11 +147,15 @@ fn beyond(text: &str, excess: bounds::Excess) -> BadFrame {
     }
     match serde_json::from_str::<Numbered>(text) {
         Ok(Numbered { id }) => {
-            let id = id.as_ref().and_then(serde_json::Number::as_u64).filter(|id| (1..=MAX_SEQ).contains(id));
-            BadFrame { id, code: ErrorCode::BadData, message: excess.to_string() }
+            BadFrame { id: message_id(id.as_ref()), code: ErrorCode::BadData, message: excess.to_string() }
         }
         Err(error) => BadFrame { id: None, code: ErrorCode::BadFrame, message: format!("not a frame: {error}") },
     }
+}
+
+/// The `id` of a message, if the number is one: a whole number from 1 to [`MAX_SEQ`].
+fn message_id(number: Option<&serde_json::Number>) -> Option<u64> {
+    number.and_then(serde_json::Number::as_u64).filter(|id| (1..=MAX_SEQ).contains(id))
 }
 
 /// Rooms in `hello.last`: more than a session can be in is a mistake or an attack.

@@ -74,8 +74,7 @@ impl Room {
 impl State {
     /// What the script is told. Nothing, in the lobby: what it may do changes with the time and with who asks.
     pub(super) fn rooms_info(&self, room: RoomId) -> Option<RoomsInfo> {
-        let taken = self.children.iter().map(|(child, taken)| (*child, *taken)).collect();
-        (room != RoomId::LOBBY).then_some(RoomsInfo { allowance: self.allowance, taken })
+        (room != RoomId::LOBBY).then(|| self.rooms())
     }
 
     /// Whether it was refused, and its creator has yet to hear of that.
@@ -90,9 +89,13 @@ impl State {
     }
 
     fn rooms_left(&self) -> u32 {
-        let taken = self.children.iter().map(|(child, taken)| (*child, *taken)).collect();
         let living = self.spec.as_ref().map_or(u32::MAX, |spec| spec.max_rooms);
-        RoomsInfo { allowance: self.allowance, taken }.left(living)
+        self.rooms().left(living)
+    }
+
+    fn rooms(&self) -> RoomsInfo {
+        let taken = self.children.iter().map(|(child, taken)| (*child, *taken)).collect();
+        RoomsInfo { allowance: self.allowance, taken }
     }
 
     fn grant(&self, handed_down: u32) -> Result<u32, Box<str>> {
