@@ -15,7 +15,7 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// `within`: how long the process may take to end once it is asked to. Then it is ended, whatever it is doing: what was
+    /// `within`: how long the process may take to end once it is asked to. Then it is ended, busy or not: what was
     /// acknowledged is in the log, and the next start goes on from there, as after a `kill -9`.
     pub fn new(within: Duration) -> anyhow::Result<Stop> {
         let stop = Stop::listen()?;

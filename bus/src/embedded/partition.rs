@@ -168,7 +168,7 @@ fn is_half_made(log: &Path, partitions: u32) -> Result<bool, OpenError> {
     Ok(true)
 }
 
-/// Makes the segments of a new log, and then its heads. Whatever an interrupted first start has left is made anew.
+/// Makes the segments of a new log, and then its heads. Files that an interrupted first start has left are made anew.
 pub(super) fn make(options: &Options, mark: Mark) -> Result<(), OpenError> {
     let log = options.dir.join("log");
     let io = |action| move |(file, source)| OpenError::Io { action, file, source };
@@ -208,7 +208,7 @@ impl Partition {
         // Its newest segment was on the disk before the head named it: a crash does not take it away.
         let last = segments.last().filter(|last| last.base >= head.newest);
         let last = last.ok_or_else(|| OpenError::Missing { file: dir.join(segment::file_name(head.newest)) })?;
-        // What is read from here on must survive, whoever wrote it and however that ended.
+        // Records that are read from here on must survive, also those of an earlier process that was killed.
         last.file.sync_all().map_err(|e| (last.path.clone(), e)).map_err(io("sync"))?;
         Head { mark, newest: last.base, ..head }.write(&log).map_err(io("write"))?;
         let end = end.unwrap_or(0);

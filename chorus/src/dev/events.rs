@@ -1,7 +1,7 @@
 //! The author's page and its stream of builds, swaps and log lines: `GET /dev`, `GET /dev/events`.
 //!
 //! What is in there is the author's: file names, and what rooms log and throw. So it is served to this machine alone, and
-//! not to whoever a proxy on this machine speaks for.
+//! not to the clients of a proxy on this machine.
 
 use std::convert::Infallible;
 

@@ -50,7 +50,7 @@ struct Seen {
 struct Parts {
     /// Folders right below the watched one; the empty name is the watched one itself.
     names: BTreeSet<String>,
-    /// Paths that were made anew: a folder among them has to be watched, whatever its number.
+    /// Paths that were made anew: a folder among them has to be watched, even if its inode is known.
     made: BTreeSet<PathBuf>,
 }
 

@@ -181,7 +181,7 @@ async fn honest(mut player: Player, plan: Plan, place: Place) -> anyhow::Result<
     Ok(())
 }
 
-/// Sends whatever the answers are; a connection that is closed is resumed.
+/// Sends without regard to the answers; a connection that is closed is resumed.
 async fn attacker(
     server: Server,
     mut player: Player,

@@ -87,7 +87,7 @@ impl Latencies {
         }
     }
 
-    /// Counts it whatever the window is.
+    /// Counts it also outside the window.
     pub fn count_one(&self, took: Duration) {
         self.lock().saturating_record(took.as_nanos() as u64);
     }

@@ -1,4 +1,4 @@
-// Whatever becomes of connections and servers, each message has exactly one answer.
+// Connections are lost and servers are killed; each message has exactly one answer all the same.
 //
 // A client by the letter of the protocol goes through random orders of messages, losses, silences, resumes and `kill -9`. It
 // sends again what has no answer; and now and then it uses an old id, as a client that counts from 1 again.

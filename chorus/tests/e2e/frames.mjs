@@ -42,7 +42,7 @@ export class Frames {
     return dice.happens(0.05) ? this.#broken(text) : text;
   }
 
-  /** A `hello` with whatever a client may put into one. */
+  /** A `hello` with random members. */
   hello(resume) {
     const { dice } = this;
     const members = [`"t":"hello"`];

@@ -1,4 +1,4 @@
-// A kick ends a session, whether or not that has a connection, and whatever dies meanwhile.
+// A kick ends a session, whether or not that has a connection, and even if the server is killed meanwhile.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";

@@ -15,7 +15,7 @@
 //! **Failure.** A hook that *throws* has no effect: the same in every replay, so nothing needs to be written. A *trap*
 //! or an exhausted budget depends on more than the records (a heap's history, a host's limit), so it is decided by the
 //! log: the machine appends `Fault{at}`, runs nothing until it has read that back, and from then on that record is
-//! skipped by whoever replays it. Members then get a full view, since a host that did not fail may have shown more.
+//! skipped by every replay. Members then get a full view, since a host that did not fail may have shown more.
 //!
 //! **Who is to blame.** A record that a client has caused ([`RoomCommand::client`]) runs with a budget of its own, and
 //! exhausting it is charged to the session: the client is answered so, and it does not count among the faults that end the
