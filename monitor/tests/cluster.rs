@@ -86,7 +86,7 @@ async fn a_monitor_that_was_given_up_stops() {
 
 #[tokio::test]
 async fn the_rooms_of_a_dead_edges_sessions_are_told_and_the_sessions_disconnected() {
-    let world = World::start().await;
+    let world = World::without_a_monitor().await;
     let edge = world.register(Role::Edge).await;
     // More than one page of them.
     for n in 1..=300 {
@@ -103,7 +103,7 @@ async fn the_rooms_of_a_dead_edges_sessions_are_told_and_the_sessions_disconnect
 
 #[tokio::test]
 async fn sessions_that_do_not_come_back_leave_their_rooms_and_end() {
-    let world = World::start().await;
+    let world = World::without_a_monitor().await;
     let edge = world.register(Role::Edge).await;
     world.open_session(ANA, &edge, GAME).await;
     world.store.session_disconnected(ANA, &edge).await.expect("noted");
@@ -115,7 +115,7 @@ async fn sessions_that_do_not_come_back_leave_their_rooms_and_end() {
 
 #[tokio::test]
 async fn nothing_is_left_of_machines_that_are_gone() {
-    let world = World::start().await;
+    let world = World::without_a_monitor().await;
     let [stays, leaves, died] = [0, 1, 2].map(|_| async {
         let edge = world.register(Role::Edge).await;
         let channel = world.bus.edge_channel(&edge).await.expect("opened");

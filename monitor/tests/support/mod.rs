@@ -74,6 +74,15 @@ impl World {
         World { bus, store, limits, monitor, _dir: dir }
     }
 
+    /// The bus and the store without a monitor that acts: its housekeeping would do the same work beside the test's.
+    pub async fn without_a_monitor() -> World {
+        let mut world = World::start().await;
+        world.monitor.monitor.drain();
+        let ended = within("the monitor leaves", &mut world.monitor.running).await.expect("it does not panic");
+        ended.expect("it leaves without an error");
+        world
+    }
+
     pub async fn another_monitor(&self) -> Running {
         start_monitor(&self.bus, &self.store, self.limits).await
     }
