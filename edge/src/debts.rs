@@ -7,8 +7,8 @@ use chorus_core::{
     session::Limits,
 };
 
-/// Sessions that are remembered. To owe something each must have used a host for a tenth of a second, and it is forgotten when it has
-/// paid, at most 20 seconds later; so this many are hardly ever reached. Beyond it the one that owes least is forgotten.
+/// Sessions that are remembered. To owe something each must have used a host for a tenth of a second, and it is removed when it has
+/// paid, at most 20 seconds later; so this many are hardly ever reached. Beyond it the one that owes least is removed.
 const DEBTORS: usize = 4_096;
 
 /// Less than this is not remembered, in microseconds.

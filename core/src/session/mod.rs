@@ -62,7 +62,7 @@ pub struct Limits {
     pub per_second: u32,
     /// Frames at once. As many again are refused one by one; after those the connection is closed.
     pub burst: u32,
-    /// Milliseconds of a host's processor that a session's messages may cost per second, in the long run; ten times as much
+    /// Milliseconds of a host's processor that a session's messages may cost per second, in the long run; twice as much
     /// at once. A tenth of a core: 50 moves of tic-tac-toe a second cost 3 to 15 ms.
     pub compute_ms: u32,
     /// How long a client may take for its `hello`, in milliseconds.
@@ -373,7 +373,9 @@ impl Session {
             _ => Vec::new(),
         };
         let Opened { session, player, resume, owed, recovered } = opened;
-        self.bring(owed, now);
+        if recovered.is_some() {
+            self.resume_owing(owed, now);
+        }
         let welcome = Welcome {
             session: session.to_string(),
             resume: &resume,

@@ -9,13 +9,21 @@ use crate::{
     ids::Time,
 };
 
-/// Seconds' worth of the rate that a session may owe. Beyond it its messages are refused; beyond twice that, since it
-/// went on all the same, it is closed.
-const BURST: u64 = 10;
+/// Seconds' worth of the rate that a session may owe. Beyond it its messages are refused. It is small, since a session
+/// that sends nothing but the dearest messages takes half of a core until it is spent.
+const BURST: u64 = 2;
 
-/// A message that is refused costs this part of [`BURST`], so that a client that ignores `retryAfterMs` is closed after a
-/// hundred of them, and one that heeds it never.
+/// Seconds' worth of the rate at which a session is closed: it went on although its messages were refused, or one message
+/// cost as much as all that.
+const CLOSED_AT: u64 = 20;
+
+/// A message that is refused costs this part of what lies between [`BURST`] and [`CLOSED_AT`], so that a client that ignores
+/// `retryAfterMs` is closed after a hundred of them, and one that heeds it never.
 const TRIES: u64 = 100;
+
+/// The part of [`BURST`] that a session has left when it resumes, at most. What it owed at another edge is not known here,
+/// and a client that goes from edge to edge must not begin with a whole burst at each of them.
+const RESUMES_WITH: u64 = 10;
 
 #[derive(Debug, Default)]
 pub(super) struct Spending {
@@ -50,6 +58,11 @@ impl Limits {
     fn credit(&self) -> u64 {
         self.rate_micros() * 1_000 * BURST
     }
+
+    /// With a larger debt than this a session is closed, in microseconds.
+    fn most(&self) -> u64 {
+        self.rate_micros() * 1_000 * CLOSED_AT
+    }
 }
 
 impl Session {
@@ -58,14 +71,16 @@ impl Session {
         self.spending.owed(&self.limits, now)
     }
 
-    /// It comes with what it owed before: at most so much that its next tries close it.
-    pub(super) fn bring(&mut self, owed: u64, now: Time) {
-        self.spending.add(owed.min(2 * self.limits.credit()), &self.limits, now);
+    /// A resumed session comes with what it owed before, as far as this edge knows: at most so much that its next tries
+    /// close it.
+    pub(super) fn resume_owing(&mut self, owed: u64, now: Time) {
+        let least = self.limits.credit() - self.limits.credit() / RESUMES_WITH;
+        self.spending.add(owed.clamp(least, self.limits.most()), &self.limits, now);
     }
 
     pub(super) fn spend(&mut self, micros: u64, now: Time) {
         self.spending.add(micros, &self.limits, now);
-        if self.owed(now) > 2 * self.limits.credit() {
+        if self.owed(now) > self.limits.most() {
             self.close(CloseCode::RateLimited, "your messages cost too much computing");
         }
     }
@@ -79,7 +94,7 @@ impl Session {
         let retry_after_ms = beyond / self.limits.rate_micros() + 1;
         let message = "your messages have cost too much computing";
         self.refuse(Some(id), ErrorCode::RateLimited, message, Some(retry_after_ms));
-        self.spend(self.limits.credit() / TRIES, now);
+        self.spend((self.limits.most() - self.limits.credit()) / TRIES, now);
         true
     }
 }

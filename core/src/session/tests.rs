@@ -419,14 +419,14 @@ fn ten_bad_frames_in_a_row_are_enough() {
 #[test]
 fn a_session_whose_messages_cost_too_much_is_slowed_until_it_has_paid() {
     let mut story = Story::in_lobby();
-    story.spent(1_000_000);
+    story.spent(200_000);
     story.say_and_hear(1);
     story.spent(50_000);
     story.say(2, None);
     let error = text(&story.next());
     assert!(error.contains(r#""code":"rate_limited""#) && error.contains(r#""retryAfterMs":501"#), "{error}");
-    // The message that was refused has cost 10 ms.
-    story.now = story.now.plus(601);
+    // The message that was refused has cost 18 ms.
+    story.now = story.now.plus(681);
     story.say(2, None);
     assert_eq!(story.outputs(), [message(LOBBY, 2)]);
 }
@@ -436,20 +436,29 @@ fn a_session_that_goes_on_after_it_was_slowed_is_closed_and_owes_as_much_when_it
     let mut story = Story::in_lobby();
     story.session.limits.burst = 1_000;
     story.session.tokens = 1_000_000;
-    story.spent(1_050_000);
-    (1..=96).for_each(|id| story.say(id, None));
+    story.spent(250_000);
+    (1..=98).for_each(|id| story.say(id, None));
     story.expect_close(CloseCode::RateLimited);
     let owed = story.session.owed(story.now);
-    assert_eq!(owed, 2_010_000);
-    assert_eq!(story.session.owed(story.now.plus(10_000)), 1_010_000, "it pays by the time");
+    assert_eq!(owed, 2_014_000);
+    assert_eq!(story.session.owed(story.now.plus(10_000)), 1_014_000, "it pays by the time");
 
     let mut story = Story::begin();
     story.frame(r#"{"t":"hello","resume":"x"}"#);
-    story.on(Input::Opened(Opened { owed: owed - 900_000, ..resumed(&[LOBBY]) }));
+    story.on(Input::Opened(Opened { owed: owed - 1_800_000, ..resumed(&[LOBBY]) }));
     story.on(Input::Pong);
     story.outputs();
     story.say(1, Some(LOBBY));
     story.expect_error(Some(1), "rate_limited");
+}
+
+#[test]
+fn a_session_that_resumes_has_a_tenth_of_the_burst_left_since_its_other_edge_may_know_of_a_debt() {
+    let mut story = Story::begin();
+    story.frame(r#"{"t":"hello","resume":"x"}"#);
+    story.on(Input::Opened(Opened { owed: 0, ..resumed(&[LOBBY]) }));
+    assert_eq!(story.session.owed(story.now), 180_000);
+    assert_eq!(Story::in_lobby().session.owed(story.now), 0, "a new session owes nothing");
 }
 
 #[test]

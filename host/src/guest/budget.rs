@@ -151,14 +151,14 @@ pub const NAMES: usize = 256;
 /// Bytes of randomness for one call of `get-random-bytes`: a key or two. The host allocates them.
 pub const RANDOM_BYTES: u64 = 64 * KIB;
 
-/// Calls of host functions (clocks, randomness, streams) in one call of a guest. Fuel does not meter them. Scripts stay below
-/// a thousandth of this, and a test holds that. The dearest call hashes two blocks or makes a handle, so all of them cost
-/// no more than the fuel of a record does.
-pub const HOST_CALLS: u64 = 100_000;
+/// Calls of host functions (clocks, randomness, streams) in one call of a guest. Fuel does not meter them, so other rooms
+/// wait meanwhile. Scripts stay below a hundredth of this, and a test holds that. The dearest call hashes two blocks or makes
+/// a handle.
+pub const HOST_CALLS: u64 = 10_000;
 
 /// Bytes that host functions may take and give in one call of a guest. The dearest are random: 64 KiB
-/// take 116 µs, so all of them 8 ms.
-pub const HOST_BYTES: u64 = 4 * MIB;
+/// take 116 µs, so all of them 2 ms.
+pub const HOST_BYTES: u64 = MIB;
 
 /// What instructions cost that call into the runtime: as much fuel as a computation burns in that time. All others are one
 /// unit, and those that move memory or elements one for each.
