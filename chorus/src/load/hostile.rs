@@ -45,7 +45,8 @@ pub enum Attack {
 const IN_THE_ROOM: usize = 4;
 const ELSEWHERE: usize = 4;
 
-/// How often an honest player sends.
+/// How often an honest player sends, on average. Each has its own sequence of pauses: players in step with each other would
+/// wait for each other, and players in step with an attacker would always meet it, or never.
 const PACE: Duration = Duration::from_millis(50);
 
 /// How often an attacker sends: the default of `--rate`.
@@ -90,11 +91,12 @@ pub async fn hostile(bench: &Bench, attack: Attack, rooms: usize, rounds: u32) -
     let plan = Plan { from: Instant::now() + bench.warm_up, phase: bench.seconds, rounds };
     let (here, elsewhere, attacked) = (Place::new(plan), Place::new(plan), Attacked::default());
     let mut players = JoinSet::new();
-    for player in same {
-        players.spawn(honest(player, plan, here.clone()));
-    }
-    for player in others.into_iter().flatten() {
-        players.spawn(honest(player, plan, elsewhere.clone()));
+    let honest_players = same
+        .into_iter()
+        .map(|player| (player, &here))
+        .chain(others.into_iter().flatten().map(|player| (player, &elsewhere)));
+    for (n, (player, place)) in honest_players.enumerate() {
+        players.spawn(honest(player, n, plan, place.clone()));
     }
     let message: Arc<str> = attack.data().into();
     for player in attackers {
@@ -167,18 +169,25 @@ fn spread(mut values: Vec<f64>) -> [f64; 3] {
     }
 }
 
-async fn honest(mut player: Player, plan: Plan, place: Place) -> anyhow::Result<()> {
-    let mut pace = interval(PACE);
-    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while Instant::now() < plan.until() {
-        pace.tick().await;
+async fn honest(mut player: Player, n: usize, plan: Plan, place: Place) -> anyhow::Result<()> {
+    for turn in 0.. {
+        tokio::time::sleep(pause(n, turn)).await;
         let began = Instant::now();
+        if began >= plan.until() {
+            break;
+        }
         player.ask("echo", WORDS).await?;
         if let Some(phase) = plan.phase_at(began) {
             place.0[phase].count_one(began.elapsed());
         }
     }
     Ok(())
+}
+
+/// Between half of [`PACE`] and one and a half, the same in every run: multiples of the golden ratio are spread evenly.
+fn pause(player: usize, turn: usize) -> Duration {
+    const GOLDEN: f64 = 0.618_033_988_749_895;
+    PACE.mul_f64(0.5 + ((player * 1_000 + turn * (2 * player + 1)) as f64 * GOLDEN).fract())
 }
 
 /// Sends without regard to the answers; a connection that is closed is resumed.
@@ -335,6 +344,18 @@ mod tests {
         let hash = |name: &String| name.chars().fold(1_u32, |h, c| h.wrapping_mul(263).wrapping_add(c as u32));
         assert_eq!(names.len(), 256);
         assert_eq!(names.iter().map(hash).collect::<BTreeSet<_>>().len(), 1);
+    }
+
+    #[test]
+    fn honest_players_are_in_step_with_nobody() {
+        let pauses = |player| (0..1_000).map(move |turn| pause(player, turn)).collect::<Vec<_>>();
+        for player in 0..8 {
+            let all = pauses(player);
+            let mean = all.iter().sum::<Duration>() / 1_000;
+            assert!(mean.abs_diff(PACE) < Duration::from_millis(1), "{mean:?}");
+            assert!(all.iter().collect::<BTreeSet<_>>().len() > 900);
+            assert_ne!(all, pauses(player + 1));
+        }
     }
 
     #[test]
