@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     replay::rebuilds_everywhere,
     support::{
-        ANA, BEA,
+        ANA, BEA, join,
         stage::{ROOM, Stage, edge},
         world::{Setup, World},
     },
@@ -139,4 +139,19 @@ fn dropped(session: SessionId) -> RoomCommand {
 
 fn left(session: SessionId) -> RoomCommand {
     RoomCommand::Leave { session, reason: LeaveReason::Left }
+}
+
+/// A join is the client's record, and what a lobby of thousands costs is not the newcomer's doing.
+#[tokio::test]
+async fn a_join_into_a_lobby_of_ten_thousand_is_far_below_what_a_client_may_cost() {
+    const MEMBERS: u128 = 10_000;
+    let mut stage = Stage::with("lobby", json!({}), &[]).await;
+    for n in 1..=MEMBERS {
+        stage.record(join(SessionId(n), &edge(), 0)).await;
+    }
+    let full = stage.record(join(SessionId(MEMBERS + 1), &edge(), 0)).await;
+    assert!(full.fault().is_none(), "{:?}", full.fault());
+    assert!(!full.tags().is_empty(), "it is in");
+    let fuel = stage.fuel;
+    assert!(2 * fuel < chorus_host::guest::budget::Budget::default().message_fuel, "{fuel} units");
 }
