@@ -19,32 +19,43 @@ export const call = {
   refusable: false, refused: undefined,
   /** The error of a script that waits for a promise. */
   promised: undefined,
-  /** Effects without the log's, and without the answer. */
-  asked: 0,
-  /** The length of their texts, the answer's with them. */
-  units: 0,
   /** The length of the log: kept, and cut. */
   logged: 0, cut: 0,
+  /** Set by all that changes what is reset in `resetRest`, or a timer: most calls do neither. */
+  rest: false,
 };
 
+/** Effects without the log's, and without the answer; and the length of their texts, the answer's with them. */
+let asked = 0, units = 0;
+
+/** Whether `call.rest` was set. Every property counts here: this runs for every message. */
 export function beginCall(now, chance, refusable) {
   call.now = now;
   call.chance = chance;
-  call.created = 0;
   call.refusable = refusable;
+  call.effects = [];
+  asked = 0;
+  units = 0;
+  if (!call.rest) return false;
+  resetRest();
+  return true;
+}
+
+function resetRest() {
+  call.rest = false;
+  call.created = 0;
   call.refused = undefined;
   call.promised = undefined;
   call.seeded = false;
   call.logged = 0;
   call.cut = 0;
-  keepOnly([]);
 }
 
 /** Takes back every effect but these lines of log. */
 export function keepOnly(lines) {
   call.effects = lines;
-  call.asked = 0;
-  call.units = 0;
+  asked = 0;
+  units = 0;
 }
 
 /** The room's instant; there is none at build time. */
@@ -63,20 +74,16 @@ export function moment(what) {
  */
 export function emit(effect, what, answers = false) {
   if (call.now === null) moment(what);
-  if (call.asked >= allowed.effects && !answers) {
+  if (asked >= allowed.effects && !answers) {
     throw new RangeError(`${what}: this call has asked for ${allowed.effects} effects, which is all that it may (config.budget.effectsPerRecord)`);
   }
-  weigh(effect, what);
-  if (!answers) call.asked += 1;
-  call.effects[call.effects.length] = effect;
-}
-
-function weigh(effect, what) {
-  const units = call.units + effect.length;
-  if (units > allowed.output) {
+  if (units + effect.length > allowed.output) {
     throw new RangeError(`${what}: with these ${effect.length} characters the call asks for more than ${allowed.output} (config.budget.outputKiB)`);
   }
-  call.units = units;
+  units += effect.length;
+  if (!answers) asked += 1;
+  const { effects } = call;
+  effects[effects.length] = effect;
 }
 
 /** Closes the log, saying what is not in it. */
@@ -87,7 +94,7 @@ export function closeLog() {
 
 /** All that was asked for, as it leaves. */
 export function effectsText() {
-  closeLog();
+  if (call.rest) closeLog();
   const { effects } = call;
   return effects.length === 1 ? effects[0] : join(effects, END);
 }

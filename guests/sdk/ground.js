@@ -34,6 +34,7 @@ const nothing = () => {};
  */
 defineProperty(Promise.prototype, "then", {
   value: function () {
+    call.rest = true;
     call.promised ??= new TypeError(PROMISES);
     return apply(then, this, [nothing, nothing]);
   },

@@ -56,8 +56,7 @@ function open(info, version, saved) {
 
 function handle(now, chance, event, who, what, data) {
   try {
-    beginCall(now, chance, event === "message" || event === "join");
-    beginTimers();
+    if (beginCall(now, chance, event === "message" || event === "join")) beginTimers();
     wasLocked = call.locked;
     try {
       // Nearly every record is one.
@@ -68,8 +67,10 @@ function handle(now, chance, event, who, what, data) {
       // What else went wrong on the way out of a refusal changes nothing about it.
       if (!(error instanceof Refusal)) log.warn(`after a refusal: ${own.split(failureText(error), "\n")[0]}`);
     }
-    if (call.refused !== undefined) refuse(call.refused);
-    settlePromises();
+    if (call.rest) {
+      if (call.refused !== undefined) refuse(call.refused);
+      settlePromises();
+    }
     return effectsText();
   } catch (error) {
     return withLog(words(error));

@@ -4,22 +4,20 @@
 
 import { byteLength, fits } from "./bytes.js";
 import { LIMITS } from "./limits.js";
-import { charCodeAt, includes, isArray, keys, replace, stringify, toWellFormed, TypeError } from "./primordials.js";
+import { charCodeAt, includes, isArray, replace, split, stringify, toWellFormed, TypeError, values } from "./primordials.js";
 
 /** `value` as JSON; `undefined` is null. `what` and `name` are for the error. Half surrogate pairs leave as escapes. */
 export function toJson(value, what, name) {
   if (value === undefined) return "null";
-  // Before it is printed: the engine's own recursion ends in a trap.
-  const nests = typeof value === "object" && value !== null ? nesting(value, LIMITS.nesting) : SHALLOW;
-  if (nests === DEEP) throw new TypeError(tooDeep(value, label(what, name)));
   let text;
   try {
     text = stringify(value);
   } catch (cause) {
-    throw new TypeError(`${label(what, name)} is not plain JSON data: ${cause?.message}`);
+    const why = `${cause?.message}`;
+    throw new TypeError(`${label(what, name)} is not plain JSON data: ${includes(why, "circular") ? "it contains itself" : why}`);
   }
   if (text === undefined) throw new TypeError(`${label(what, name)} is a ${typeof value}; it must be plain JSON data`);
-  if (nests === UNKNOWN && textNestsTooDeep(text)) throw new TypeError(tooDeep(undefined, label(what, name)));
+  if (text.length >= SHORT && nestsTooDeep(value, text)) throw new TypeError(tooDeep(label(what, name)));
   return text;
 }
 
@@ -36,42 +34,50 @@ function label(what, name) {
   return name === undefined ? what : `${what} ${stringify(name)}`;
 }
 
-// What `nesting` finds. UNKNOWN: some of it is printed by a `toJSON` of its own, so that only the text can tell.
-const SHALLOW = 0, UNKNOWN = 1, DEEP = 2;
+/** Shorter texts have too few brackets to nest too deeply. */
+const SHORT = 2 * (LIMITS.nesting + 1);
 
-/** Whether an array or object nests in more than `left` others. Goes no deeper than that itself. */
-function nesting(value, left) {
-  if (left === 0) return DEEP;
-  let found = SHALLOW;
-  if (isArray(value)) {
-    for (let i = 0; i < value.length; i++) {
-      const one = value[i];
-      if (typeof one !== "object" || one === null) continue;
-      const nests = nesting(one, left - 1);
-      if (nests === DEEP) return DEEP;
-      if (nests > found) found = nests;
-    }
-    return found;
-  }
-  if (typeof value.toJSON === "function") return UNKNOWN;
-  const names = keys(value);
-  for (let i = 0; i < names.length; i++) {
-    const one = value[names[i]];
-    if (typeof one !== "object" || one === null) continue;
-    const nests = nesting(one, left - 1);
-    if (nests === DEEP) return DEEP;
-    if (nests > found) found = nests;
-  }
-  return found;
+/** Whether arrays and objects nest too deeply in a value that has this text. */
+function nestsTooDeep(value, text) {
+  if (typeof value !== "object" || value === null || isFlat(value) || !hasBrackets(text)) return false;
+  return isDeep(value, LIMITS.nesting, true) && textNestsTooDeep(text);
 }
 
-/** Whether a value may be printed without a trap. */
-export function isPrintable(value) {
-  return nesting(value, LIMITS.nesting) !== DEEP;
+/** Whether it is an object around a few texts and numbers, of which the longest messages are. */
+function isFlat(value) {
+  const parts = values(value);
+  if (parts.length > 4 || value.toJSON !== undefined) return false;
+  for (let i = 0; i < parts.length; i++) if (typeof parts[i] === "object" && parts[i] !== null) return false;
+  return true;
 }
+
+/** Whether it has so many that it could nest too deeply; those inside of strings are counted too. */
+function hasBrackets(text) {
+  return split(text, "[").length + split(text, "{").length - 2 > LIMITS.nesting;
+}
+
+/**
+ * Whether an array or object nests in more than `left` others; `unknown` when one has a `toJSON` of its own, so that only
+ * the text can tell. Goes no deeper than that itself. One part takes as long here as 100 characters in `hasBrackets`.
+ */
+function isDeep(value, left, unknown) {
+  if (left === 0) return true;
+  let parts = value;
+  if (!isArray(value)) {
+    if (value.toJSON !== undefined) return unknown;
+    parts = values(value);
+  }
+  for (let i = parts.length - 1; i >= 0; i--) {
+    const part = parts[i];
+    if (typeof part === "object" && part !== null && isDeep(part, left - 1, unknown)) return true;
+  }
+  return false;
+}
+
+/** Whether it can be printed in little time: that takes as long as the square of how deep a value nests. */
+export function isPrintable(value) { return !isDeep(value, LIMITS.nesting, false); }
 
 function textNestsTooDeep(text) {
-  if (text.length <= 2 * LIMITS.nesting) return false;
   let depth = 0, quoted = false;
   for (let i = 0; i < text.length; i++) {
     const unit = charCodeAt(text, i);
@@ -83,23 +89,8 @@ function textNestsTooDeep(text) {
   return false;
 }
 
-function tooDeep(value, what) {
-  if (value !== undefined && leadsBack(value, [])) return `${what} is not plain JSON data: it contains itself`;
+function tooDeep(what) {
   return `${what} nests too deeply: it may have ${LIMITS.nesting} levels of arrays and objects`;
-}
-
-/** Whether the way down that was too long, the first of them, comes by some object twice. */
-function leadsBack(value, way) {
-  for (let i = 0; i < way.length; i++) if (way[i] === value) return true;
-  if (way.length === LIMITS.nesting) return false;
-  way[way.length] = value;
-  const names = keys(value);
-  for (let i = 0; i < names.length; i++) {
-    const one = value[names[i]];
-    if (typeof one !== "object" || one === null) continue;
-    if (nesting(one, LIMITS.nesting - way.length) === DEEP) return leadsBack(one, way);
-  }
-  return false;
 }
 
 /** A text that is handed out as it is. */

@@ -10,7 +10,7 @@ export const bind = free(Function.prototype.bind);
 
 export const { parse, stringify } = JSON;
 export const { apply, ownKeys, getOwnPropertyDescriptor, getPrototypeOf } = Reflect;
-export const { create, defineProperty, freeze, hasOwn, isFrozen, keys, preventExtensions, setPrototypeOf } = Object;
+export const { create, defineProperty, freeze, hasOwn, isFrozen, keys, preventExtensions, setPrototypeOf, values } = Object;
 export const objectPrototype = Object.prototype;
 export const { isArray } = Array;
 export const { isInteger, parseInt } = Number;

@@ -1,6 +1,6 @@
 // Timers that are pending, as the host counts them: by their names, those that have a handler.
 
-import { emit, PART } from "./call.js";
+import { call, emit, PART } from "./call.js";
 import { toJson } from "./json.js";
 import { allowed, LIMITS } from "./limits.js";
 import { create, hasOwn, join, keys, RangeError, stringify, TypeError } from "./primordials.js";
@@ -27,9 +27,7 @@ export function restoreTimers(names) {
   changes = [];
 }
 
-export function beginTimers() {
-  if (changes.length > 0) changes = [];
-}
+export function beginTimers() { changes = []; }
 
 /** Takes back what the call in hand has set and cancelled. */
 export function forgetTimers() {
@@ -41,6 +39,7 @@ function set(name, is) {
   const was = pending[name] === true;
   if (was === is) return;
   changes[changes.length] = { name, was };
+  call.rest = true;
   assign(name, is);
 }
 

@@ -43,7 +43,7 @@ for (const [expression, name, words] of [
   ["this.schedule.cancel('hasOwnProperty')", "TypeError", /^schedule\.cancel: `timers` has no "hasOwnProperty"/],
   ["this.schedule.after(1, Symbol('t'))", "TypeError", /`timers` has no symbol/],
   [`this.broadcast('x', ${nested(128)})`, "TypeError", /^broadcast: the data of "x" nests too deeply: it may have 127 levels/],
-  [`player.send('x', ${nested(5000)})`, "TypeError", /^player\.send: the data of "x" nests too deeply/],
+  [`player.send('x', ${nested(500)})`, "TypeError", /^player\.send: the data of "x" nests too deeply/],
   [`this.setMetadata(${nested(128)})`, "TypeError", /^setMetadata: the data nests too deeply/],
   [`this.schedule.after(1, 't', ${nested(128)})`, "TypeError", /^schedule\.after: the payload nests too deeply/],
   [`structuredClone(${nested(128)})`, "TypeError", /^structuredClone: the value nests too deeply/],
