@@ -30,14 +30,14 @@ async fn write_one(hub: &Hub, line: &Arc<Line>, write: Write) -> Result<bool, St
     let done = match write {
         Write::Join(session, room) => return store.join_membership(session, room, edge).await,
         // It has come back to this edge meanwhile, and perhaps to the room. One that the store knows too many is no harm.
-        Write::Leave(session, _) | Write::Disconnected(session)
+        Write::Leave(session, _) | Write::Disconnected { session, .. }
             if hub.line_of(session).is_some_and(|now| !Arc::ptr_eq(&now, line)) =>
         {
             Ok(())
         }
         Write::Leave(session, room) => store.leave_membership(session, room, edge).await,
         Write::Confirm(session) => store.confirm_resume(session, edge).await,
-        Write::Disconnected(session) => store.session_disconnected(session, edge).await,
+        Write::Disconnected { session, silent } => store.session_disconnected(session, edge, silent).await,
         Write::End(session) => store.end_session(session).await,
     };
     done.map(|()| true)

@@ -14,6 +14,8 @@ use chorus_core::{
 use chorus_store::{Clock, Store, StoreError};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use crate::SILENT_EXPIRE_AFTER;
+
 /// Sessions that are read at a time.
 const PAGE: u32 = 256;
 
@@ -49,7 +51,8 @@ pub async fn drop_sessions(edge: &MachineId, bus: &Bus, store: &Store) -> Result
         let gone = |session| RoomCommand::Drop { session, edge: edge.clone(), code: GONE };
         tell(bus, store.clock(), &page, gone).await?;
         // Only when the rooms know: whoever comes after a crash finds the others.
-        let note = |(session, _)| store.session_disconnected(session, edge);
+        // Whether they were silent, only their edge knew.
+        let note = |(session, _)| store.session_disconnected(session, edge, false);
         stream::iter(page).map(note).buffer_unordered(WRITES).try_collect::<Vec<()>>().await?;
     }
 }
@@ -77,12 +80,12 @@ pub async fn delete_channels(bus: &Bus, store: &Store) -> Result<usize, BuryErro
     Ok(deleted)
 }
 
-/// Takes sessions that have been gone for this long out of the rooms that still hold their seats, and ends them. How
-/// many there were.
+/// Takes sessions that have been gone for this long, or silent ones that have been for [`SILENT_EXPIRE_AFTER`], out of the
+/// rooms that still hold their seats, and ends them. How many there were.
 pub async fn expire(older_than: Duration, bus: &Bus, store: &Store) -> Result<usize, BuryError> {
     let mut expired = 0;
     loop {
-        let sessions = store.expire_sessions(older_than).await?;
+        let sessions = store.expire_sessions(older_than, SILENT_EXPIRE_AFTER).await?;
         if sessions.is_empty() {
             return Ok(expired);
         }

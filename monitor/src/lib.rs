@@ -37,6 +37,11 @@ pub use watch::Standing;
 /// the browser in the evening comes back to its game in the morning.
 pub const EXPIRE_AFTER: Duration = Duration::from_secs(24 * 3600);
 
+/// The same for a session that was new, stayed in the lobby and sent nothing: it loses nothing but its player's id. Long enough
+/// for a page that was just opened and whose network changes to keep that; an address that opens sessions all the time at
+/// the default `--new-sessions` has rows of minutes, and not of a day.
+pub const SILENT_EXPIRE_AFTER: Duration = Duration::from_secs(120);
+
 /// What a monitor is told.
 #[derive(Clone, Debug)]
 pub struct Options {

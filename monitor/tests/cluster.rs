@@ -2,15 +2,21 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use chorus_core::{
     command::{LeaveReason, RoomCommand},
-    ids::{RoomId, SessionId},
+    ids::{RoomId, SessionId, Time},
     placement,
 };
-use chorus_monitor::MonitorError;
-use chorus_store::Role;
+use chorus_monitor::{EXPIRE_AFTER, MonitorError, SILENT_EXPIRE_AFTER};
+use chorus_store::{Clock, Role};
 use support::*;
 
 const GAME: RoomId = RoomId(7);
@@ -102,11 +108,33 @@ async fn the_rooms_of_a_dead_edges_sessions_are_told_and_the_sessions_disconnect
 }
 
 #[tokio::test]
+async fn a_silent_session_is_over_soon_and_another_one_stays() {
+    let time = Arc::new(AtomicU64::new(1_000));
+    let clock = Clock::of({
+        let time = time.clone();
+        move || Time(time.load(Ordering::Relaxed))
+    });
+    let world = World::by_the_clock(Some(clock)).await;
+    let edge = world.register(Role::Edge).await;
+    for (session, silent) in [(ANA, true), (BEN, false)] {
+        world.open_session(session, &edge, RoomId::LOBBY).await;
+        world.store.session_disconnected(session, &edge, silent).await.expect("noted");
+    }
+    let passes = SILENT_EXPIRE_AFTER.as_millis() as u64;
+    time.store(1_000 + passes - 1, Ordering::Relaxed);
+    assert_eq!(chorus_monitor::expire(EXPIRE_AFTER, &world.bus, &world.store).await.expect("done"), 0);
+    time.store(1_000 + passes, Ordering::Relaxed);
+    assert_eq!(chorus_monitor::expire(EXPIRE_AFTER, &world.bus, &world.store).await.expect("done"), 1);
+    assert_eq!(world.store.session_edge(ANA).await.expect("read"), None);
+    assert_eq!(world.store.session_edge(BEN).await.expect("read"), Some((edge, false)));
+}
+
+#[tokio::test]
 async fn sessions_that_do_not_come_back_leave_their_rooms_and_end() {
     let world = World::without_a_monitor().await;
     let edge = world.register(Role::Edge).await;
     world.open_session(ANA, &edge, GAME).await;
-    world.store.session_disconnected(ANA, &edge).await.expect("noted");
+    world.store.session_disconnected(ANA, &edge, false).await.expect("noted");
     let expired = chorus_monitor::expire(Duration::ZERO, &world.bus, &world.store).await.expect("done");
     assert_eq!(expired, 1);
     assert_eq!(world.records(GAME).await, [RoomCommand::Leave { session: ANA, reason: LeaveReason::TimedOut }]);

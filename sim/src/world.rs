@@ -632,7 +632,7 @@ impl World {
                     row.rooms.retain(|other| *other != room);
                 }
             }
-            Write::Disconnected(session) => {
+            Write::Disconnected { session, .. } => {
                 if let Some(row) = self.row_if_still(edge, connection, session) {
                     row.connected = false;
                 }

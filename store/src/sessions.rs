@@ -81,9 +81,15 @@ impl Store {
         self.write(Leave { session, room, edge: edge.clone() }).await
     }
 
-    /// The session's connection to `edge` is gone. Nothing changes if it has come back by another edge.
-    pub async fn session_disconnected(&self, session: SessionId, edge: &MachineId) -> Result<(), StoreError> {
-        self.write(Disconnected { session, edge: edge.clone() }).await
+    /// The session's connection to `edge` is gone. Nothing changes if it has come back by another edge. `silent`: it has
+    /// never done anything, and may expire sooner, unless it comes back.
+    pub async fn session_disconnected(
+        &self,
+        session: SessionId,
+        edge: &MachineId,
+        silent: bool,
+    ) -> Result<(), StoreError> {
+        self.write(Disconnected { session, edge: edge.clone(), silent }).await
     }
 
     /// The session has ended: nobody can resume it, and it is in no room.
@@ -103,12 +109,16 @@ impl Store {
         self.read(Kicked { resume_hash }).await
     }
 
-    /// Makes sessions expire that have been disconnected for at least this long: from now on nobody can resume them.
-    /// Returns those that have, with the rooms that they are in. Each comes again until [`Store::end_session`], so
+    /// Makes sessions expire that have been disconnected for at least `older_than`, or, if they are silent
+    /// ([`Store::session_disconnected`]), for at least `silent_older_than`: from now on nobody can resume them. Returns those that have, with the rooms that they are in. Each comes again until [`Store::end_session`], so
     /// that whoever dies before it has told all the rooms leaves no ghosts in them. At most 256: end those, then ask
     /// again.
-    pub async fn expire_sessions(&self, older_than: Duration) -> Result<Vec<(SessionId, Vec<RoomId>)>, StoreError> {
-        self.write(Expire { older_than }).await
+    pub async fn expire_sessions(
+        &self,
+        older_than: Duration,
+        silent_older_than: Duration,
+    ) -> Result<Vec<(SessionId, Vec<RoomId>)>, StoreError> {
+        self.write(Expire { older_than, silent_older_than }).await
     }
 
     /// The sessions of an edge, with their rooms in the order of joining: for a dead edge, who is to be dropped where.
@@ -196,6 +206,7 @@ pub(crate) struct Leave {
 pub(crate) struct Disconnected {
     pub session: SessionId,
     pub edge: MachineId,
+    pub silent: bool,
 }
 
 pub(crate) struct End {
@@ -213,6 +224,7 @@ pub(crate) struct Kicked {
 
 pub(crate) struct Expire {
     pub older_than: Duration,
+    pub silent_older_than: Duration,
 }
 
 pub(crate) struct OfEdge {

@@ -21,7 +21,7 @@ mod stories;
 use stories::cast::*;
 
 const URL: &str = "CHORUS_TEST_POSTGRES";
-const MIGRATIONS: [i64; 4] = [1, 2, 3, 4];
+const MIGRATIONS: [i64; 5] = [1, 2, 3, 4, 5];
 
 /// A store in a schema of its own.
 struct Place {
@@ -277,12 +277,12 @@ async fn calls_that_are_given_up_take_nothing_from_others() {
     sqlx::raw_sql(AssertSqlSafe(hold)).execute(&mut db).await.expect("held");
     for _ in 0..5 {
         let wait = Duration::from_millis(20);
-        let call = tokio::time::timeout(wait, store.session_disconnected(ANA, &edge(1))).await;
+        let call = tokio::time::timeout(wait, store.session_disconnected(ANA, &edge(1), false)).await;
         assert!(call.is_err(), "the row is held");
     }
     store.machines().await.expect("there is a connection");
     sqlx::query("ROLLBACK").execute(&mut db).await.expect("let go");
-    store.session_disconnected(ANA, &edge(1)).await.expect("noted");
+    store.session_disconnected(ANA, &edge(1), false).await.expect("noted");
     store.close().await.expect("closed");
     place.leave().await;
 }
@@ -329,10 +329,10 @@ async fn a_row_that_is_held_for_ever_is_an_error_in_time() {
     let mut db = admin().await;
     let hold = format!("SET search_path = {}; BEGIN; UPDATE sessions SET name = 'held'", place.schema);
     sqlx::raw_sql(AssertSqlSafe(hold)).execute(&mut db).await.expect("held");
-    let error = store.session_disconnected(ANA, &edge(1)).await.expect_err("it cannot");
+    let error = store.session_disconnected(ANA, &edge(1), false).await.expect_err("it cannot");
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
     sqlx::query("ROLLBACK").execute(&mut db).await.expect("let go");
-    store.session_disconnected(ANA, &edge(1)).await.expect("it may be tried again");
+    store.session_disconnected(ANA, &edge(1), false).await.expect("it may be tried again");
     assert_eq!(store.session_edge(ANA).await.expect("read"), Some((edge(1), false)));
     store.close().await.expect("closed");
     place.leave().await;

@@ -350,13 +350,13 @@ async fn sessions_expire_by_the_processs_clock() {
     let options = EmbeddedOptions { clock: Some(clock), ..EmbeddedOptions::new(dir.path().join("store.sqlite")) };
     let store = Store::open_embedded_with(options).await.expect("opens");
     open_ana(&store).await;
-    store.session_disconnected(ANA, &edge(1)).await.expect("noted");
+    store.session_disconnected(ANA, &edge(1), false).await.expect("noted");
     let hour = Duration::from_secs(3600);
-    assert_eq!(store.expire_sessions(hour).await.expect("asked"), []);
+    assert_eq!(store.expire_sessions(hour, hour).await.expect("asked"), []);
     time.store(1_000 + 3_599_999, Ordering::Relaxed);
-    assert_eq!(store.expire_sessions(hour).await.expect("asked"), []);
+    assert_eq!(store.expire_sessions(hour, hour).await.expect("asked"), []);
     time.store(1_000 + 3_600_000, Ordering::Relaxed);
-    assert_eq!(store.expire_sessions(hour).await.expect("asked").len(), 1);
+    assert_eq!(store.expire_sessions(hour, hour).await.expect("asked").len(), 1);
 }
 
 #[tokio::test]

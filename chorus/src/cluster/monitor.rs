@@ -33,7 +33,8 @@ pub struct Options {
     /// A machine that was silent for longer is dead
     #[arg(long, env = "CHORUS_DEAD_AFTER", value_name = "SECONDS", default_value_t = 10.0)]
     dead_after: f64,
-    /// A session that has had no connection for this long is over
+    /// A session that has had no connection for this long is over; a new one that only was in the lobby and sent nothing, after
+    /// two minutes
     #[arg(long, env = "CHORUS_SESSION_EXPIRY", value_name = "SECONDS", default_value_t = chorus_monitor::EXPIRE_AFTER.as_secs_f64())]
     session_expiry: f64,
     #[command(flatten)]

@@ -98,7 +98,8 @@ pub struct Options {
     /// the directory grows without bound
     #[arg(long, env = "CHORUS_KEEP_LOG")]
     keep_log: bool,
-    /// A session that has had no connection for this long is over
+    /// A session that has had no connection for this long is over; a new one that only was in the lobby and sent nothing, after
+    /// two minutes
     #[arg(long, env = "CHORUS_SESSION_EXPIRY", value_name = "SECONDS", default_value_t = chorus_monitor::EXPIRE_AFTER.as_secs_f64())]
     session_expiry: f64,
 }

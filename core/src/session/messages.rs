@@ -130,6 +130,7 @@ impl Session {
     /// It goes to its room's channel at once, or when it is its turn: see [`WINDOW`].
     fn pass_on(&mut self, room: RoomId, msg: Msg) {
         self.high = msg.id;
+        self.silent = false;
         if let Some(seat) = self.seat_mut(room) {
             seat.waiting.push_back(msg.id);
             seat.held.push_back(msg);

@@ -124,6 +124,8 @@ pub struct Session {
     bad_in_a_row: u32,
     /// The client has not yet shown that it knows its new resume token.
     unconfirmed: bool,
+    /// The session has begun with this connection, and has done nothing but stay in the lobby since.
+    silent: bool,
     /// When the client last sent anything.
     heard_at: Time,
     /// When that is looked at. It is put off only then, not by each frame.
@@ -265,8 +267,9 @@ pub enum Store {
     Leave(SessionId, RoomId),
     /// Its latest resume token has arrived.
     Confirm(SessionId),
-    /// Its connection is gone.
-    Disconnected(SessionId),
+    /// Its connection is gone. `silent`: it is new, has never been elsewhere than in the lobby and has sent no message that
+    /// was taken, so there is nothing to keep for it.
+    Disconnected { session: SessionId, silent: bool },
     /// It is over for good.
     End(SessionId),
 }
@@ -291,6 +294,7 @@ impl Session {
             spending: Spending::default(),
             bad_in_a_row: 0,
             unconfirmed: false,
+            silent: false,
             heard_at: now,
             next_ping: now.plus(limits.silence_ms()),
             unanswered_pings: 0,
@@ -386,6 +390,7 @@ impl Session {
         };
         self.outputs.push_back(Output::Send(Outgoing::Text(welcome.text())));
         self.unconfirmed = recovered.is_some();
+        self.silent = recovered.is_none();
         if self.unconfirmed {
             // Its answer makes the old token void. Until then whoever still has that (an edge that stood still, with this
             // client's earlier `hello` before it) takes the session away from here, and the new token is worth nothing.
@@ -406,7 +411,7 @@ impl Session {
             // The connection before may have been replaced by this one, so nobody else tells the rooms.
             Some(rooms) => {
                 rooms.into_iter().for_each(|room| self.drop_from(session, room, GONE));
-                self.outputs.push_back(Output::Store(Store::Disconnected(session)));
+                self.outputs.push_back(Output::Store(Store::Disconnected { session, silent: false }));
             }
             None => self.outputs.push_back(Output::Store(Store::End(session))),
         }
@@ -467,7 +472,7 @@ impl Session {
             for room in self.end() {
                 self.drop_from(session, room, code);
             }
-            self.outputs.push_back(Output::Store(Store::Disconnected(session)));
+            self.outputs.push_back(Output::Store(Store::Disconnected { session, silent: self.silent }));
         }
         self.end();
     }

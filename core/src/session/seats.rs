@@ -418,6 +418,7 @@ impl Session {
     /// The store knows first; then the room is asked.
     fn store_join(&mut self, room: RoomId, now: Time) {
         let Some(session) = self.id() else { return };
+        self.silent &= room == RoomId::LOBBY;
         if self.seat(room).is_none() {
             self.add_seat(room, now);
         }

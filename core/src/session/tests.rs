@@ -94,7 +94,7 @@ fn a_session_that_is_taken_up_for_a_connection_that_is_gone_is_dropped_again() {
     story.on(Input::Lost { code: 1006 });
     story.outputs();
     story.on(Input::Opened(resumed(&[GAME])));
-    assert_eq!(story.outputs(), [drop_from(GAME, 1006), Output::Store(Store::Disconnected(ANA))]);
+    assert_eq!(story.outputs(), [drop_from(GAME, 1006), gone(false)]);
 }
 
 // ---- messages ----
@@ -378,7 +378,7 @@ fn what_waits_when_the_connection_is_lost_does_not_follow_its_drop() {
     (1..=10).for_each(|id| story.say(id, None));
     story.outputs();
     story.on(Input::Lost { code: 1006 });
-    assert_eq!(story.outputs(), [drop_from(LOBBY, 1006), Output::Store(Store::Disconnected(ANA))]);
+    assert_eq!(story.outputs(), [drop_from(LOBBY, 1006), gone(false)]);
 }
 
 #[test]
@@ -973,7 +973,37 @@ fn a_lost_connection_drops_the_session_from_every_room_even_from_one_that_it_is_
     story.outputs();
     story.on(Input::Lost { code: 1001 });
     let outputs = story.outputs();
-    assert_eq!(outputs, [drop_from(GAME, 1001), drop_from(LOBBY, 1001), Output::Store(Store::Disconnected(ANA))]);
+    assert_eq!(outputs, [drop_from(GAME, 1001), drop_from(LOBBY, 1001), gone(false)]);
+}
+
+/// Nobody comes back to a game by it, so its row need not wait for long.
+#[test]
+fn a_new_session_that_stays_in_the_lobby_without_a_message_is_silent_when_its_connection_is_lost() {
+    let mut story = Story::in_lobby();
+    story.frame(r#"{"t":"ping"}"#);
+    story.outputs();
+    story.say(1, Some(GAME));
+    story.expect_error(Some(1), "not_in_room");
+    story.on(Input::Lost { code: 1006 });
+    assert_eq!(story.outputs(), [drop_from(LOBBY, 1006), gone(true)]);
+}
+
+/// What an earlier connection of it has sent, this one does not know.
+#[test]
+fn a_session_that_has_sent_a_message_or_was_moved_or_has_come_back_is_not_silent() {
+    let mut sent = Story::in_lobby();
+    sent.say(1, None);
+    sent.on(Input::Lost { code: 1006 });
+    assert_eq!(sent.outputs().pop(), Some(gone(false)));
+
+    let mut moved = Story::in_lobby();
+    moved.move_to(GAME);
+    moved.on(Input::Lost { code: 1006 });
+    assert_eq!(moved.outputs().pop(), Some(gone(false)));
+
+    let mut back = Story::resumed(&[LOBBY]);
+    back.on(Input::Lost { code: 1006 });
+    assert_eq!(back.outputs().pop(), Some(gone(false)));
 }
 
 #[test]
@@ -1308,6 +1338,10 @@ fn view(room: RoomId) -> RoomFrame {
 
 fn event(room: RoomId) -> RoomFrame {
     RoomFrame::event(room, "happened", &Json::null())
+}
+
+fn gone(silent: bool) -> Output {
+    Output::Store(Store::Disconnected { session: ANA, silent })
 }
 
 fn left(room: RoomId, seq: u64) -> String {

@@ -16,8 +16,8 @@ use chorus_core::{
 };
 use chorus_monitor::{Checked, Hooks, Monitor, MonitorError, Options, Token};
 use chorus_store::{
-    Durability, PostgresOptions, Registration, Role, RoomRow, RoomStatus, RoomUpdate, SessionRow, Snapshot, Store,
-    migrate_postgres,
+    Clock, Durability, EmbeddedOptions, PostgresOptions, Registration, Role, RoomRow, RoomStatus, RoomUpdate,
+    SessionRow, Snapshot, Store, migrate_postgres,
 };
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, StatusCode, body::Incoming};
@@ -76,7 +76,15 @@ impl World {
 
     /// The bus and the store without a monitor that acts: its housekeeping would do the same work beside the test's.
     pub async fn without_a_monitor() -> World {
-        let mut world = World::start().await;
+        World::by_the_clock(None).await
+    }
+
+    /// The same, on a store that goes by this clock.
+    pub async fn by_the_clock(clock: Option<Clock>) -> World {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let options = EmbeddedOptions { clock, ..EmbeddedOptions::new(dir.path().join("store.sqlite")) };
+        let store = Store::open_embedded_with(options).await.expect("a store");
+        let mut world = World::on(store, dir, Limits::default()).await;
         world.monitor.monitor.drain();
         let ended = within("the monitor leaves", &mut world.monitor.running).await.expect("it does not panic");
         ended.expect("it leaves without an error");
@@ -202,6 +210,7 @@ pub fn row(id: RoomId, name: &str, created_at: u64) -> RoomRow {
 }
 
 pub const ANA: SessionId = SessionId(1);
+pub const BEN: SessionId = SessionId(2);
 
 pub fn state_with_ana(name: &str) -> State {
     let mut state = State::new(kind(name), Digest::of(GOOD), None, Secret(7), 16, Time(5), 9);

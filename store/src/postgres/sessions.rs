@@ -53,7 +53,8 @@ impl Call for Resume {
                                              WHEN edge <> $3 AND disconnected_at IS NULL THEN edge END,
                         overtaken_hash = CASE WHEN resume_hash = $2 THEN overtaken_hash
                                               WHEN previous_hash = $1 THEN resume_hash END,
-                        previous_hash = $1, resume_hash = $2, edge = $3, disconnected_at = NULL, updated_at = now()
+                        previous_hash = $1, resume_hash = $2, edge = $3, disconnected_at = NULL, silent = false,
+                        updated_at = now()
                     WHERE $1 IN (resume_hash, previous_hash, overtaken_hash) AND NOT expired AND kicked IS NULL
                     RETURNING id, player, name, replaced_edge";
         let take = sqlx::query_as::<_, ResumedColumns>(take)
@@ -118,9 +119,10 @@ impl Call for Disconnected {
     const DOING: &'static str = "note a disconnection";
 
     async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
-        let gone = "UPDATE sessions SET disconnected_at = now(), updated_at = now()
+        let gone = "UPDATE sessions SET disconnected_at = now(), silent = $3, updated_at = now()
                     WHERE id = $1 AND edge = $2 AND disconnected_at IS NULL";
-        sqlx::query(gone).bind(id(self.session.0)).bind(self.edge.0.as_ref()).execute(db).await?;
+        let gone = sqlx::query(gone).bind(id(self.session.0)).bind(self.edge.0.as_ref()).bind(self.silent);
+        gone.execute(db).await?;
         Ok(())
     }
 }
@@ -140,9 +142,10 @@ impl Call for Kick {
     const DOING: &'static str = "end a session that was kicked";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Vec<RoomId>, Failed> {
-        // Its time to expire begins now, whether or not its connection is still there.
+        // Its time to expire begins now, whether or not its connection is still there. The reason is kept for the full time.
         let kick =
-            "UPDATE sessions SET kicked = $2, disconnected_at = coalesce(disconnected_at, now()), updated_at = now()
+            "UPDATE sessions SET kicked = $2, silent = false, disconnected_at = coalesce(disconnected_at, now()),
+                        updated_at = now()
                     WHERE id = $1 AND kicked IS NULL";
         sqlx::query(kick).bind(id(self.session.0)).bind(self.reason.as_ref()).execute(&mut *db).await?;
         // A statement of its own: it sees what was joined while the one above waited for the row. Nothing is joined after.
@@ -174,8 +177,14 @@ impl Call for Expire {
                       WHERE disconnected_at <= now() - $1 * interval '1 ms' AND id IN (
                           SELECT id FROM sessions WHERE disconnected_at <= now() - $1 * interval '1 ms'
                           ORDER BY disconnected_at LIMIT $2)";
-        let expire = sqlx::query(expire).bind(millis(self.older_than) as f64).bind(i64::from(EXPIRE_AT_ONCE));
-        expire.execute(&mut *db).await?;
+        let silent = "UPDATE sessions SET expired = true
+                      WHERE silent AND disconnected_at <= now() - $1 * interval '1 ms' AND id IN (
+                          SELECT id FROM sessions WHERE silent AND disconnected_at <= now() - $1 * interval '1 ms'
+                          ORDER BY disconnected_at LIMIT $2)";
+        for (statement, older_than) in [(expire, self.older_than), (silent, self.silent_older_than)] {
+            let statement = sqlx::query(statement).bind(millis(older_than) as f64).bind(i64::from(EXPIRE_AT_ONCE));
+            statement.execute(&mut *db).await?;
+        }
         let expired = "SELECT id, room FROM (
                            SELECT id FROM sessions WHERE expired ORDER BY disconnected_at LIMIT $1
                        ) AS expired LEFT JOIN memberships ON session = id ORDER BY id, position, room";

@@ -48,7 +48,8 @@ impl Write for Resume {
                                       WHEN edge <> ?3 AND disconnected_at IS NULL THEN edge END,
                  overtaken_hash = CASE WHEN resume_hash = ?2 THEN overtaken_hash
                                        WHEN previous_hash = ?1 THEN resume_hash END,
-                 previous_hash = ?1, resume_hash = ?2, edge = ?3, disconnected_at = NULL, updated_at = ",
+                 previous_hash = ?1, resume_hash = ?2, edge = ?3, disconnected_at = NULL, silent = 0,
+                 updated_at = ",
             now!(),
             " WHERE ?1 IN (resume_hash, previous_hash, overtaken_hash) AND expired = 0 AND kicked IS NULL
               RETURNING id, player, name, replaced_edge"
@@ -109,14 +110,14 @@ impl Write for Disconnected {
 
     async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
         let gone = concat!(
-            "UPDATE sessions SET disconnected_at = ",
+            "UPDATE sessions SET silent = ?3, disconnected_at = ",
             now!(),
             ", updated_at = ",
             now!(),
             " WHERE id = ?1 AND edge = ?2 AND disconnected_at IS NULL"
         );
-        let gone = sqlx::query(gone).bind(id(self.session.0)).bind(self.edge.0.as_ref()).execute(db).await;
-        gone.map(drop).map_err(StoreError::at("note a disconnection"))
+        let gone = sqlx::query(gone).bind(id(self.session.0)).bind(self.edge.0.as_ref()).bind(self.silent);
+        gone.execute(db).await.map(drop).map_err(StoreError::at("note a disconnection"))
     }
 }
 
@@ -134,9 +135,9 @@ impl Write for Kick {
 
     async fn apply(&self, db: &mut SqliteConnection) -> Result<Vec<RoomId>, StoreError> {
         let at = StoreError::at("end a session that was kicked");
-        // Its time to expire begins now, whether or not its connection is still there.
+        // Its time to expire begins now, whether or not its connection is still there. The reason is kept for the full time.
         let kick = concat!(
-            "UPDATE sessions SET kicked = ?2, disconnected_at = coalesce(disconnected_at, ",
+            "UPDATE sessions SET kicked = ?2, silent = 0, disconnected_at = coalesce(disconnected_at, ",
             now!(),
             "), updated_at = ",
             now!(),
@@ -172,8 +173,16 @@ impl Write for Expire {
             now!(),
             " - ?1 ORDER BY disconnected_at LIMIT ?2)"
         );
-        let expire = sqlx::query(expire).bind(millis(self.older_than)).bind(EXPIRE_AT_ONCE);
-        expire.execute(&mut *db).await.map_err(&at)?;
+        let silent = concat!(
+            "UPDATE sessions SET expired = 1 WHERE id IN (
+                 SELECT id FROM sessions WHERE silent = 1 AND disconnected_at <= ",
+            now!(),
+            " - ?1 ORDER BY disconnected_at LIMIT ?2)"
+        );
+        for (statement, older_than) in [(expire, self.older_than), (silent, self.silent_older_than)] {
+            let statement = sqlx::query(statement).bind(millis(older_than)).bind(EXPIRE_AT_ONCE);
+            statement.execute(&mut *db).await.map_err(&at)?;
+        }
         let expired = "SELECT id, room FROM (
                            SELECT id FROM sessions WHERE expired = 1 ORDER BY disconnected_at LIMIT ?1
                        ) LEFT JOIN memberships ON session = id ORDER BY id, position";

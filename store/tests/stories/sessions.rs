@@ -26,7 +26,7 @@ pub async fn a_session_comes_back_to_its_rooms_in_order(store: Store) {
         assert!(store.join_membership(ANA, RoomId(room), &edge(1)).await.expect("joined"));
     }
     store.leave_membership(ANA, RoomId(3), &edge(1)).await.expect("left");
-    store.session_disconnected(ANA, &edge(1)).await.expect("noted");
+    store.session_disconnected(ANA, &edge(1), false).await.expect("noted");
 
     let back = resume(&store, 1, 2, 1).await.expect("her token is good");
     assert_eq!((back.session, &*back.player.name), (ANA, "Ana 🎲"));
@@ -115,7 +115,7 @@ pub async fn the_edge_that_still_had_a_session_is_named(store: Store) {
     open_ana(&store).await;
     assert_eq!(resume(&store, 1, 2, 2).await.expect("good").replaced, Some(edge(1)), "two edges have her");
     assert_eq!(resume(&store, 2, 3, 2).await.expect("good").replaced, None, "the same edge knows by itself");
-    store.session_disconnected(ANA, &edge(2)).await.expect("noted");
+    store.session_disconnected(ANA, &edge(2), false).await.expect("noted");
     assert_eq!(store.session_edge(ANA).await.expect("read"), Some((edge(2), false)));
     assert_eq!(resume(&store, 3, 4, 1).await.expect("good").replaced, None, "nobody has her");
     assert_eq!(store.session_edge(ANA).await.expect("read"), Some((edge(1), true)));
@@ -126,7 +126,7 @@ pub async fn an_older_edge_changes_nothing_any_more(store: Store) {
     open_ana(&store).await;
     resume(&store, 1, 2, 2).await.expect("she is at edge-2");
 
-    store.session_disconnected(ANA, &edge(1)).await.expect("asked");
+    store.session_disconnected(ANA, &edge(1), false).await.expect("asked");
     assert_eq!(store.session_edge(ANA).await.expect("read"), Some((edge(2), true)));
     store.confirm_resume(ANA, &edge(1)).await.expect("asked");
     assert!(resume(&store, 1, 3, 2).await.is_some(), "token 2 may be lost, and edge-1 cannot know");
@@ -194,10 +194,10 @@ pub async fn a_session_that_is_kicked_cannot_be_resumed_and_says_why_until_it_ex
     }
     assert_eq!(store.kicked_session(token(9)).await.expect("asked"), None);
     assert!(!store.join_membership(ANA, RoomId(3), &edge(2)).await.expect("asked"), "no room takes her");
-    assert_eq!(store.expire_sessions(AN_HOUR).await.expect("asked"), []);
+    assert_eq!(store.expire_sessions(AN_HOUR, AN_HOUR).await.expect("asked"), []);
     let expired = [(ANA, vec![LOBBY, RoomId(2)])];
     assert_eq!(
-        store.expire_sessions(AT_ONCE).await.expect("asked"),
+        store.expire_sessions(AT_ONCE, AT_ONCE).await.expect("asked"),
         expired,
         "though nobody has said that she is gone"
     );
@@ -231,18 +231,48 @@ pub async fn a_dead_edges_sessions_come_in_pages(store: Store) {
 pub async fn sessions_expire_and_come_again_until_they_are_ended(store: Store) {
     open_ana(&store).await;
     store.open_session(session(BEN, &edge(1), token(2)), LOBBY).await.expect("opened");
-    assert_eq!(store.expire_sessions(AT_ONCE).await.expect("asked"), [], "all are connected");
+    assert_eq!(store.expire_sessions(AT_ONCE, AT_ONCE).await.expect("asked"), [], "all are connected");
 
-    store.session_disconnected(ANA, &edge(1)).await.expect("noted");
-    assert_eq!(store.expire_sessions(AN_HOUR).await.expect("asked"), [], "she has just gone");
-    assert_eq!(store.expire_sessions(Duration::MAX).await.expect("asked"), []);
+    store.session_disconnected(ANA, &edge(1), false).await.expect("noted");
+    assert_eq!(store.expire_sessions(AN_HOUR, AN_HOUR).await.expect("asked"), [], "she has just gone");
+    assert_eq!(store.expire_sessions(Duration::MAX, Duration::MAX).await.expect("asked"), []);
     let expired = vec![(ANA, vec![LOBBY])];
-    assert_eq!(store.expire_sessions(AT_ONCE).await.expect("asked"), expired);
+    assert_eq!(store.expire_sessions(AT_ONCE, AT_ONCE).await.expect("asked"), expired);
 
     assert_eq!(resume(&store, 1, 3, 1).await, None, "too late");
     assert!(!store.join_membership(ANA, RoomId(3), &edge(1)).await.expect("asked"));
-    assert_eq!(store.expire_sessions(AN_HOUR).await.expect("asked"), expired, "whoever asked first may be dead");
+    assert_eq!(
+        store.expire_sessions(AN_HOUR, AN_HOUR).await.expect("asked"),
+        expired,
+        "whoever asked first may be dead"
+    );
     store.end_session(ANA).await.expect("ended");
-    assert_eq!(store.expire_sessions(AT_ONCE).await.expect("asked"), []);
+    assert_eq!(store.expire_sessions(AT_ONCE, AT_ONCE).await.expect("asked"), []);
     assert!(resume(&store, 2, 4, 1).await.is_some(), "Ben is still there");
+}
+
+pub async fn a_silent_session_expires_sooner_unless_it_comes_back_or_was_kicked(store: Store) {
+    let (cai, dan) = (SessionId(0xca1), SessionId(0xda7));
+    for (who, its) in [(ANA, 1), (BEN, 2), (cai, 3), (dan, 4)] {
+        store.open_session(session(who, &edge(1), token(its)), LOBBY).await.expect("opened");
+    }
+    store.session_disconnected(ANA, &edge(1), true).await.expect("noted");
+    store.session_disconnected(BEN, &edge(1), false).await.expect("noted");
+    for who in [cai, dan] {
+        store.session_disconnected(who, &edge(1), true).await.expect("noted");
+    }
+    assert_eq!(store.expire_sessions(AN_HOUR, AN_HOUR).await.expect("asked"), [], "they have just gone");
+    assert!(resume(&store, 3, 13, 1).await.is_some(), "it may come back until then");
+    assert_eq!(store.kick_session(dan, "cheating").await.expect("kicked"), [LOBBY]);
+
+    let expired = [(ANA, vec![LOBBY])];
+    assert_eq!(store.expire_sessions(AN_HOUR, AT_ONCE).await.expect("asked"), expired);
+    assert_eq!(resume(&store, 1, 11, 1).await, None, "too late");
+    store.end_session(ANA).await.expect("ended");
+    assert_eq!(store.kicked_session(token(4)).await.expect("asked").as_deref(), Some("cheating"));
+
+    // It has come back once: what it does not do from then on makes it no silent one again.
+    store.session_disconnected(cai, &edge(1), false).await.expect("noted");
+    assert_eq!(store.expire_sessions(AN_HOUR, AT_ONCE).await.expect("asked"), []);
+    assert!(resume(&store, 13, 14, 1).await.is_some());
 }
