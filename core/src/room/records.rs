@@ -123,9 +123,8 @@ impl Room {
             turn.edge(&edge, EdgeCommand::Admitted { session, question, room: self.id, from });
             return self.reconnect(turn, session, (edge, question), None);
         }
-        if state.members.len() >= super::Spec::MAX_MEMBERS
-            && !state.locked
-            && let Some((_, _, away)) = state.holds.first().copied()
+        if !state.locked
+            && let Some(away) = self.seat_to_free(state)
         {
             return self.make_room(turn, away, joining);
         }
@@ -146,8 +145,26 @@ impl Room {
         self.call(turn, Event::Join { member, options, from: from.map(|from| from.room) });
     }
 
-    /// In a full room a seat that is held for somebody goes to whoever comes: the one that has been held longest. The script
-    /// first sees that member leave, then the join.
+    /// Whose seat goes to a newcomer, so that those who are away do not keep others out: of the seats that are held, the one that
+    /// has been for longest. Where the room can have no more members; and in the lobby also where it has its `max_players`,
+    /// since its members have nothing there that they could not come back to by joining again. In other rooms a player's
+    /// seat is its game, and held as long as it was promised.
+    fn seat_to_free(&self, state: &State) -> Option<SessionId> {
+        let mut held = state.holds.iter().map(|(_, _, session)| *session);
+        if state.members.len() >= super::Spec::MAX_MEMBERS {
+            return held.next();
+        }
+        // With more players than seats (after a swap), one less lets nobody in.
+        if self.id != RoomId::LOBBY || state.holds.is_empty() || state.free_seats() != Some(0) {
+            return None;
+        }
+        let is_a_player_here = |session: &SessionId| {
+            state.members.get(session).is_some_and(|member| !member.spectator && member.moving.is_none())
+        };
+        held.find(is_a_player_here)
+    }
+
+    /// The script first sees that member leave, then the join.
     fn make_room(&mut self, mut turn: Turn, away: SessionId, joining: Joining) {
         let reason = LeaveReason::TimedOut;
         self.remove_member(&mut turn, away, reason, None);
@@ -638,8 +655,14 @@ impl Turn {
 
 impl State {
     pub(super) fn has_room_for_a_player(&self) -> bool {
-        let max = self.spec.as_ref().map_or(0, |spec| spec.max_players) as usize;
-        max == 0 || self.members.values().filter(|member| !member.spectator).count() < max
+        self.free_seats().is_none_or(|seats| seats > 0)
+    }
+
+    /// `None`: as many as there are members. Below zero after a swap to a version with fewer seats.
+    fn free_seats(&self) -> Option<i64> {
+        let max = self.spec.as_ref().map_or(0, |spec| spec.max_players);
+        let players = || self.members.values().filter(|member| !member.spectator).count() as i64;
+        (max > 0).then(|| i64::from(max) - players())
     }
 
     /// With nobody in it a room ends after a while, unless its kind says otherwise.

@@ -823,6 +823,37 @@ fn in_a_full_room_the_seat_that_was_held_longest_goes_to_whoever_comes() {
     assert!(state.members.contains_key(&CAI) && state.members.contains_key(&BEA) && !state.members.contains_key(&ANA));
 }
 
+/// Those who play elsewhere or have gone home must not keep newcomers out of the room that all come through.
+#[test]
+fn in_a_lobby_that_has_its_players_a_held_seat_goes_to_whoever_comes() {
+    let mut story = Story::of_the_lobby(seats_who_may_play());
+    story.record(create());
+    story.record(join(ANA, 1));
+    story.record(join(BEA, 1));
+    story.record(join(CAI, 1));
+    assert!(story.room.state().unwrap().members[&CAI].spectator, "nobody is away, and there are two seats");
+    story.record(drop_of(CAI, EDGE));
+    story.record(drop_of(BEA, EDGE));
+    story.record(join(DAN, 1));
+    let members = &story.room.state().unwrap().members;
+    assert!(!members.contains_key(&BEA) && !members[&DAN].spectator);
+    assert!(members.contains_key(&CAI), "a spectator's place is no player's seat");
+}
+
+/// Also if it has not sent anything yet: its turn may not have come.
+#[test]
+fn in_a_game_that_has_its_players_a_held_seat_is_kept() {
+    let mut story = Story::of(seats_who_may_play());
+    story.record(create());
+    story.record(join(ANA, 0));
+    story.record(join(BEA, 1));
+    story.record(drop_of(ANA, EDGE));
+    story.record(drop_of(BEA, EDGE));
+    story.record(join(CAI, 1));
+    let members = &story.room.state().unwrap().members;
+    assert!(members.contains_key(&ANA) && members.contains_key(&BEA) && members[&CAI].spectator);
+}
+
 /// Whether the script says no to whoever comes, or fails when the one before leaves: there is one answer.
 #[test]
 fn a_seat_that_was_made_free_is_refused_by_the_script_or_by_its_failure() {
@@ -854,6 +885,7 @@ const ROOM: RoomId = RoomId(10);
 const ANA: SessionId = SessionId(0xa);
 const BEA: SessionId = SessionId(0xb);
 const CAI: SessionId = SessionId(0xc);
+const DAN: SessionId = SessionId(0xd);
 const EDGE: &str = "edge-1";
 const FIRST: Question = Question { connection: ConnectionId(1), number: 1 };
 
@@ -1108,6 +1140,13 @@ fn greeter() -> impl FnMut(&Event) -> Result<Vec<Effect>, Fault> {
     |event| match event {
         Event::Create { .. } => Ok(vec![Effect::View { view: Json::trusted(r#"{"n":1}"#) }]),
         Event::Join { .. } => Ok(vec![Effect::Admit { spectator: false }, say("hello")]),
+        _ => Ok(vec![]),
+    }
+}
+
+fn seats_who_may_play() -> impl FnMut(&Event) -> Result<Vec<Effect>, Fault> {
+    |event| match event {
+        Event::Join { member, .. } => Ok(vec![Effect::Admit { spectator: member.spectator }]),
         _ => Ok(vec![]),
     }
 }
