@@ -88,6 +88,8 @@ impl Session {
 
     fn on_msg(&mut self, msg: Msg, now: Time) {
         if msg.id > self.high && self.has_crossed(msg.room, msg.id) {
+            // One reply answers one message: what comes under this id from now on is another one.
+            self.high = msg.id;
             return;
         }
         match self.room_for(&msg) {

@@ -139,7 +139,7 @@ fn a_resent_message_whose_reply_has_crossed_it_is_not_taken_again() {
     assert_eq!(story.outputs(), []);
     story.move_back();
     story.say(3, Some(LOBBY));
-    assert_eq!(story.outputs(), []);
+    story.expect_error(Some(3), "stale_id");
     story.say(4, Some(LOBBY));
     assert_eq!(story.outputs(), [message(LOBBY, 4)]);
 }
@@ -163,6 +163,31 @@ fn a_resent_message_that_names_no_room_and_whose_reply_has_crossed_it_is_not_ans
     story.move_to(GAME);
     story.say(3, None);
     assert_eq!(story.outputs(), [], "the room that answered was the current one before");
+}
+
+/// Its client has begun its ids again at 1, and the reply that is sent again is to an earlier message.
+#[test]
+fn a_reply_that_is_sent_again_answers_one_message_and_the_next_under_its_id_is_stale() {
+    for resumed_first in [true, false] {
+        let mut story = Story::resumed_with(&[(GAME, 9)]);
+        for id in 1..=2 {
+            story.deliver(GAME, 9 + id, RoomFrame::reply(GAME, id, &Json::null()));
+        }
+        if resumed_first {
+            story.resumed_in(GAME, 1, 2);
+        }
+        story.outputs();
+        for id in 1..=2 {
+            story.say(id, Some(GAME));
+            assert_eq!(story.outputs(), [], "its reply has crossed it");
+            for room in [Some(GAME), None] {
+                story.say(id, room);
+                story.expect_error(Some(id), "stale_id");
+            }
+        }
+        story.say(3, Some(GAME));
+        assert_eq!(story.outputs(), [message(GAME, 3)]);
+    }
 }
 
 /// The reply to a later message has come, but its own is no longer kept.
