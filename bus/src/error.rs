@@ -172,13 +172,9 @@ pub enum SkipError {
     Busy,
     #[error(transparent)]
     Flush(#[from] FlushError),
-    /// A broker's offsets cannot be skipped, and it does not lose what it has confirmed.
-    #[error(
-        "partition {partition} ends at {end}, and the store has a snapshot at {}: the topic is not the one that the store \
-         belongs to, or has lost its end; give the store its own topic again, or begin with an empty store",
-        at_least - 1
-    )]
-    Behind { partition: u32, end: Offset, at_least: Offset },
+    /// A broker's offsets are skipped by records that fill them, and it did not take one.
+    #[error("a record that fills the skipped offsets: {0}")]
+    Append(#[from] AppendError),
     #[error(transparent)]
     Bounds(#[from] BoundsError),
 }

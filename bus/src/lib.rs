@@ -116,13 +116,19 @@ impl Bus {
     /// Makes sure that no record appended from now on gets an offset below `at_least`. Nothing to do unless the log
     /// has lost its last records (a power cut, with [`Fsync::Background`]) and the store has not: then a snapshot
     /// is ahead of the log, and a record under an offset that the snapshot covers would be taken for applied. Call it
-    /// at start with the store's highest offset of that partition plus one, before the first append. A broker does not
-    /// lose what it has confirmed, and there it is an error: [`SkipError::Behind`].
-    pub async fn skip_to(&self, partition: u32, at_least: Offset) -> Result<(), SkipError> {
+    /// at start with the store's highest offset of that partition plus one, before the first append. A broker's offsets
+    /// cannot be left out: there it appends `filler`, a record of that partition which does nothing, as often as it takes.
+    pub async fn skip_to(&self, partition: u32, at_least: Offset, filler: &Record) -> Result<(), SkipError> {
         match &self.0 {
             Backend::Embedded(bus) => bus.skip_to(partition, at_least).await,
-            Backend::Kafka(bus) => bus.skip_to(partition, at_least).await,
+            Backend::Kafka(bus) => bus.skip_to(partition, at_least, filler).await,
         }
+    }
+
+    /// Whether the log may end before what it has confirmed: after a power cut, with [`Fsync::Background`]. A broker's topic
+    /// does so only if it is another one.
+    pub fn may_lose_its_end(&self) -> bool {
+        matches!(&self.0, Backend::Embedded(_))
     }
 
     /// Sends to an edge's channel, in the order of calls. Commands for an edge that is not there are dropped: an edge

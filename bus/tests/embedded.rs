@@ -493,8 +493,8 @@ async fn after_a_skip_offsets_go_on_from_there() {
     append_all(&bus, 0..3).await;
     let partition = of(&bus, ROOM);
     let mut waiting = bus.read(partition, 3);
-    bus.skip_to(partition, 2).await.unwrap(); // Nothing to do.
-    bus.skip_to(partition, 10).await.unwrap();
+    bus.skip_to(partition, 2, &message(ROOM, 99)).await.unwrap(); // Nothing to do.
+    bus.skip_to(partition, 10, &message(ROOM, 99)).await.unwrap();
     assert_eq!(bus.end(partition).await.unwrap(), 10);
     assert_eq!(soon(bus.append(&message(ROOM, 10))).await.unwrap(), Some(10));
     assert_eq!(read(&mut waiting, 1).await, [(10, message(ROOM, 10))]);

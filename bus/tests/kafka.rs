@@ -12,7 +12,7 @@ use std::{
 };
 
 use chorus_bus::{
-    AppendError, Bus, EdgeReadError, SendError, SkipError,
+    AppendError, Bus, EdgeReadError, SendError,
     kafka::{self, OpenError, Options},
 };
 use chorus_core::ids::RoomId;
@@ -170,13 +170,18 @@ async fn what_is_not_a_record_is_an_error_that_names_its_place_each_time() {
 }
 
 #[tokio::test]
-async fn a_log_that_ends_before_the_store_is_refused() {
+async fn skipped_offsets_are_filled_with_records() {
     let Some(broker) = Broker::shared().await else { return };
     let bus = broker.open().await;
     append_all(&bus, 0..3).await;
-    bus.skip_to(of(&bus, ROOM), 3).await.unwrap();
-    let error = bus.skip_to(of(&bus, ROOM), 4).await.unwrap_err();
-    assert!(matches!(error, SkipError::Behind { end: 3, at_least: 4, .. }), "{error}");
+    let (partition, filler) = (of(&bus, ROOM), message(ROOM, 99));
+    bus.skip_to(partition, 3, &filler).await.unwrap();
+    assert_eq!(bus.end(partition).await.unwrap(), 3, "there was nothing to skip");
+    // More than are written at once.
+    bus.skip_to(partition, 10_004, &filler).await.unwrap();
+    assert_eq!(bus.end(partition).await.unwrap(), 10_004);
+    assert_eq!(soon(bus.append(&message(ROOM, 3))).await.unwrap(), Some(10_004));
+    assert_eq!(read(&mut bus.read(partition, 10_003), 2).await, [(10_003, filler), (10_004, message(ROOM, 3))]);
 }
 
 #[tokio::test]

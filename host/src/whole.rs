@@ -5,7 +5,8 @@
 //!   that *begins above* the checkpoint belongs to a newer store than this one.
 //! * A checkpoint is set only when the log up to there is on the disk. So a log that *ends below* it has lost records that
 //!   no power cut takes. One that ends between the checkpoint and the newest snapshot has lost what a power cut may take
-//!   (`--fsync background`): it skips forward, with a warning.
+//!   (`--fsync background`): it skips forward, with a warning. A broker loses nothing that it has confirmed, so its topic ends
+//!   above all that the store has.
 //! * A live room has a snapshot, or its `Create` is in the log above the checkpoint.
 
 use std::{
@@ -76,8 +77,8 @@ pub fn store_is_behind(host: &Shared, partition: u32, start: Offset, checkpoint:
     host.accept(Lost::StoreBehind { partition, start, checkpoint })
 }
 
-/// A log that has lost its end goes on after whatever the store knows of, and with a record: a reader that is to stop
-/// at the log's end waits for the one before it. Where the log ended, if so.
+/// A log that has lost its end goes on after all that the store knows of, and with a record: a reader that is to stop
+/// at the log's end waits for the one before it. Where the log ended, if a power cut may have done that.
 pub async fn catch_up_with_the_store(
     host: &Shared,
     partition: u32,
@@ -89,17 +90,20 @@ pub async fn catch_up_with_the_store(
     if end >= at_least {
         return Ok(None);
     }
-    if end < checkpoint {
-        host.accept(Lost::LogBehind { partition, end, checkpoint })?;
+    let kept = if host.bus.may_lose_its_end() { checkpoint } else { at_least };
+    if end < kept {
+        host.accept(Lost::LogBehind { partition, end, checkpoint: kept })?;
     }
     tracing::warn!(partition, end, at_least, "the log has lost its end, and goes on after what the store has");
-    host.bus.skip_to(partition, at_least).await?;
     let partitions = host.bus.partitions();
     let nobody = (0..).map(RoomId).find(|room| room.partition(partitions) == partition);
     let room = nobody.expect("some room is in every partition");
     let command = RoomCommand::Close { reason: "the log lost its end here".into() };
-    host.bus.append(&Record { room, time: host.now(), command }).await?;
-    Ok(Some(end))
+    let filler = Record { room, time: host.now(), command };
+    host.bus.skip_to(partition, at_least, &filler).await?;
+    host.bus.append(&filler).await?;
+    // What more than a power cut has taken is named and accepted room by room.
+    Ok((end >= kept).then_some(end))
 }
 
 /// `unsaved` are live rooms that had no snapshot before the log was read. `torn_at`: where the log ended, if a power cut has

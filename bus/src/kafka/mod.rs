@@ -30,7 +30,9 @@ use chorus_core::{
     ids::{MachineId, Offset, RoomId},
 };
 
-use crate::{Append, Backend, BoundsError, Bus, FlushError, MachineError, Sent, SkipError, Stopped, TruncateError};
+use crate::{
+    Append, AppendError, Backend, BoundsError, Bus, FlushError, MachineError, Sent, SkipError, Stopped, TruncateError,
+};
 
 mod config;
 mod context;
@@ -104,6 +106,9 @@ pub async fn open(options: Options) -> Result<Bus, OpenError> {
     Ok(Bus(Backend::Kafka(Arc::new(open::open(options).await?))))
 }
 
+/// Records that fill skipped offsets, between two looks at the topic's end: about a megabyte of the queue.
+const FILLED_AT_ONCE: u64 = 10_000;
+
 pub(crate) struct Kafka {
     options: Arc<Options>,
     health: Arc<Health>,
@@ -158,11 +163,28 @@ impl Kafka {
         }
     }
 
-    /// A broker's offsets cannot be skipped. It need not be possible: what was confirmed is not lost. So this only
-    /// checks, and an end that is too low is the sign of a topic that is not the store's.
-    pub(crate) async fn skip_to(&self, partition: u32, at_least: Offset) -> Result<(), SkipError> {
-        let end = self.end(partition).await?;
-        if end >= at_least { Ok(()) } else { Err(SkipError::Behind { partition, end, at_least }) }
+    /// A broker gives out every offset, so those below are filled. Others may append meanwhile: then there are more than
+    /// that. Cut apart, it goes on from where the topic ends.
+    pub(crate) async fn skip_to(&self, partition: u32, at_least: Offset, filler: &Record) -> Result<(), SkipError> {
+        loop {
+            let missing = at_least.saturating_sub(self.end(partition).await?);
+            if missing == 0 {
+                return Ok(());
+            }
+            let mut fills = Vec::new();
+            for _ in 0..missing.min(FILLED_AT_ONCE) {
+                let fill = self.rooms.append(filler);
+                match fill.refused() {
+                    None => fills.push(fill),
+                    // What is on its way makes room.
+                    Some(AppendError::Full { .. }) => break,
+                    Some(error) => return Err(error.clone().into()),
+                }
+            }
+            for fill in fills {
+                fill.await?;
+            }
+        }
     }
 
     pub(crate) fn send_edge(&self, edge: &MachineId, command: &EdgeCommand) -> Sent {

@@ -44,7 +44,8 @@ pub enum OpenError {
     CannotMake { topic: String, partitions: u32, reason: String },
     #[error(
         "topic {topic} is missing, and the database belongs to it: what was played since each room's last snapshot is lost. \
-         Bring the topic back, or begin a new cluster: another database, another --topic-prefix"
+         Bring the topic back, or give --accept-loss to one machine to go on from the snapshots with a new topic; or begin a new \
+         cluster: another database, another --topic-prefix"
     )]
     Gone { topic: String },
     #[error("topic {topic} has {found} partitions, asked for {asked}: the number is fixed when a log begins")]

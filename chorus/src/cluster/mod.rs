@@ -104,7 +104,19 @@ impl Shared {
         let known = store.log().await?;
         // A topic that is missing is made for a database that is new, and is lost for one that was used.
         let make_topic = known.is_none();
-        let bus = kafka::open(kafka::Options { make_topic, ..self.kafka() }).await?;
+        let bus = match kafka::open(kafka::Options { make_topic, ..self.kafka() }).await {
+            // Another topic than the database's is no loss: it is a wrong --topic-prefix.
+            Err(kafka::OpenError::Gone { topic })
+                if self.loss.accept_loss && known.as_ref().is_some_and(|known| known.topic == topic) =>
+            {
+                tracing::warn!(
+                    "topic {topic} is missing, and the database belongs to it: going on with a new one, without what was played \
+                     since each room's last snapshot (--accept-loss)"
+                );
+                kafka::open(kafka::Options { make_topic: true, ..self.kafka() }).await?
+            }
+            opened => opened?,
+        };
         belong::check(&bus, &store, known, self.loss.accept_loss).await?;
         let stored = store.partitions(bus.partitions()).await?;
         anyhow::ensure!(

@@ -85,6 +85,52 @@ story("the same topic of another broker cluster", async (cluster) => {
   await cluster.chorus("migrate");
 });
 
+// The broker has no topic of that name: as if it had been deleted.
+story("the topic is gone, and a new one is in its place", async (cluster) => {
+  cluster.prefix = `${cluster.prefix}-gone`;
+  await say(cluster, `UPDATE log SET topic = '${cluster.prefix}.rooms'`);
+  await isRefused(cluster, `topic ${cluster.prefix}.rooms is missing`, "--accept-loss");
+  assert.match(await cluster.chorus("migrate", "--accept-loss"), /is missing, .* going on with a new one, without what was played/);
+  const [stored] = await highest(cluster);
+  assert.ok(stored.offset > 0, "the lobby was stored");
+
+  const { host: listen } = new URL(cluster.urls[0]);
+  const host = another(cluster, "host", "h1");
+  cluster.hosts = [host];
+  cluster.monitors = [another(cluster, "monitor", "m1", ["--listen", "127.0.0.1:0"])];
+  cluster.edges = [Object.assign(another(cluster, "edge", "e1", ["--listen", listen]), { url: cluster.urls[0] })];
+  await Promise.all(cluster.machines.map((machine) => cluster.run(machine)));
+  const said = /does not serve a partition that is its own: .* the log ends at offset \d+, and the store has seen it on the disk up to/;
+  await cluster.until("for the host to refuse", () => (said.test(host.output) ? null : "it has said nothing"), REFUSED_MS);
+  await cluster.kill([host]);
+
+  const accepting = another(cluster, "host", "h2", ["--accept-loss"]);
+  cluster.hosts = [accepting];
+  await cluster.run(accepting);
+  await seesLobby(cluster.urls[0], REFUSED_MS);
+  assert.match(accepting.output, /the log ends at offset \d+, .* \(--accept-loss is given: going on\)/);
+  // The lobby is the one that it was, and what it does from now on is above what was stored.
+  const [live] = await highest(cluster);
+  assert.equal(live.created_at, stored.created_at);
+
+  await cluster.retire([accepting]);
+  cluster.hosts = [another(cluster, "host", "h3")];
+  await cluster.run(cluster.hosts[0]);
+  await seesLobby(cluster.urls[0], REFUSED_MS);
+});
+
+/** Rooms by how far they are stored. */
+async function highest(cluster) {
+  const { rows } = await say(cluster, `SELECT "offset"::int, created_at FROM rooms WHERE status = 'live' ORDER BY "offset" DESC`);
+  return rows;
+}
+
+/** One more machine, which is told what the cluster is told now. */
+function another(cluster, role, name, args = []) {
+  const env = { ...process.env, ...cluster.environment };
+  return new Machine({ bin: cluster.options.bin, role, name, args, spawn: { env } });
+}
+
 story("rooms whose snapshots are gone", async (cluster) => {
   const { rowCount } = await say(cluster, "DELETE FROM snapshots");
   assert.ok(rowCount > 0, "the lobby was stored");
@@ -94,8 +140,7 @@ story("rooms whose snapshots are gone", async (cluster) => {
   await cluster.until("for the host to refuse", () => (said.test(host.output) ? null : "it has said nothing"), REFUSED_MS);
   assert.ok(host.running, "and serves what it can");
   await cluster.kill([host]);
-  const env = { ...process.env, ...cluster.environment };
-  const accepting = new Machine({ bin: cluster.options.bin, role: "host", name: "h2", args: ["--accept-loss"], spawn: { env } });
+  const accepting = another(cluster, "host", "h2", ["--accept-loss"]);
   cluster.hosts = [accepting];
   await cluster.run(accepting);
   await seesLobby(cluster.urls[0], REFUSED_MS);
