@@ -27,7 +27,7 @@ use crate::{
 pub const ALLOWANCE: u32 = 1_024;
 
 /// The lobby creates one room in so many milliseconds, over a longer time: more than the games that a server can begin.
-pub const LOBBY_EVERY_MS: u64 = 4;
+pub const LOBBY_EVERY_MS: u64 = 2;
 
 /// The lobby creates so many rooms at once: a tournament of all who are there.
 pub const LOBBY_AT_ONCE: u64 = 2_048;
