@@ -96,7 +96,7 @@ impl Instance {
         self.busy += busy;
         self.began_with = self.store.data().memory.used();
         match self.answer(said, fuel)? {
-            Ok(effects) => self.finish(&effects, fuel),
+            Ok(effects) => self.finish(effects, fuel).await,
             Err(words) => Err(GuestError::Refused(words)),
         }
     }
@@ -120,7 +120,7 @@ impl Instance {
         let (said, busy) = timed(call).await;
         self.busy += busy;
         match self.answer(said, fuel)? {
-            Ok(effects) => self.finish(&effects, fuel),
+            Ok(effects) => self.finish(effects, fuel).await,
             Err(words) => Err(Fault::Threw(words).into()),
         }
     }
@@ -132,7 +132,10 @@ impl Instance {
         let (said, busy) = timed(self.guest.call_save(&mut self.store)).await;
         self.busy += busy;
         let saved = match self.answer(said, fuel)? {
-            Ok(saved) => translate::saved(saved, self.component.manifest())?,
+            Ok(saved) => {
+                let component = self.component.clone();
+                aside(saved.len(), move || translate::saved(saved, component.manifest())).await?
+            }
             Err(words) => return Err(Fault::Threw(words).into()),
         };
         self.debug_log(&self.store.data().take_printed());
@@ -175,16 +178,21 @@ impl Instance {
     }
 
     /// After a call that succeeded: its effects are checked.
-    fn finish(&mut self, said: &str, fuel: u64) -> Result<Called, GuestError> {
+    async fn finish(&mut self, said: String, fuel: u64) -> Result<Called, GuestError> {
         let printed = self.store.data().take_printed();
-        let manifest = self.component.manifest();
-        match translate::effects(said, printed, manifest) {
+        let (bytes, component) = (said.len(), self.component.clone());
+        let check = move || {
+            let manifest = component.manifest();
+            translate::effects(&said, printed, manifest)
+                .map_err(|fault| (fault, translate::log_of_failed(&said, manifest)))
+        };
+        match aside(bytes, check).await {
             Ok(effects) => {
                 self.poisoned = false;
                 Ok(Called { effects, fuel: fuel - self.store.get_fuel().expect("fuel is on") })
             }
-            Err(fault) => {
-                self.last_words = translate::log_of_failed(said, manifest);
+            Err((fault, log)) => {
+                self.last_words = log;
                 Err(fault.into())
             }
         }
@@ -266,5 +274,20 @@ async fn timed<T>(call: impl Future<Output = T>) -> (T, Duration) {
             return (done, busy);
         }
         tokio::task::yield_now().await;
+    }
+}
+
+/// Work on so many bytes of a guest's text: in place when it is soon done, else on a thread that may be blocked.
+async fn aside<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
+    if bytes <= budget::IN_PLACE {
+        return work();
+    }
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(ended) => match ended.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime shuts down, and this task with it.
+            Err(_) => std::future::pending().await,
+        },
     }
 }

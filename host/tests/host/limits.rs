@@ -3,7 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use chorus_core::{command::RoomCommand, ids::SessionId};
+use chorus_core::{
+    command::RoomCommand,
+    frame::FrameTag,
+    ids::{RoomId, SessionId},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -11,6 +15,7 @@ use crate::{
     support::{
         ANA, BEA, CLEO,
         stage::{ROOM, Stage},
+        world::{Edge, Setup, World},
     },
 };
 
@@ -65,4 +70,33 @@ fn add(sums: &mut BTreeMap<String, u64>, counts: &Value) {
     for (call, count) in counts.as_object().expect("counts by call") {
         *sums.entry(call.clone()).or_default() += count.as_u64().expect("a count");
     }
+}
+
+/// All on one thread: were a view of 7 MB checked, or compared with the one before it, in one go, nobody else would be served.
+#[tokio::test]
+async fn rooms_with_views_of_megabytes_leave_their_neighbour_its_turns() {
+    const HEAVY: [RoomId; 3] = [RoomId(7), RoomId(8), RoomId(9)];
+    const NEIGHBOUR: RoomId = RoomId(10);
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::open(dir.path(), Setup::default()).await;
+    world.publish("wide-view", "wide-view").await;
+    world.publish("echo", "echo").await;
+    for room in HEAVY {
+        world.create(room, "wide-view", json!({})).await;
+        world.edge.join(ANA, room).await;
+    }
+    world.create(NEIGHBOUR, "echo", json!({})).await;
+    world.edge.join(BEA, NEIGHBOUR).await;
+    let mut ids = Vec::new();
+    for room in HEAVY.into_iter().cycle().take(6) {
+        ids.push(world.edge.tell(ANA, room, "bump", json!(null)).await);
+    }
+    let mut turns = 0;
+    let answered = |edge: &Edge| edge.frames[&ANA].iter().filter(|frame| frame.tag == FrameTag::Reply).count();
+    while answered(&world.edge) < ids.len() {
+        assert_eq!(world.edge.say(BEA, NEIGHBOUR, "echo", json!(turns)).await, Ok(json!(turns)));
+        turns += 1;
+    }
+    assert!(turns >= 200, "{turns} answers while six views were made");
+    world.close().await;
 }
