@@ -384,6 +384,7 @@ fn seen(after: Blind) -> &'static str {
         Blind::Store => "the store is reachable again",
         Blind::Broker => "the broker is reachable again",
         Blind::Paused => "this monitor's loop was paused",
+        Blind::Leap => "the database's clock was set forward",
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chorus_core::{
     command::Player,
-    ids::{MachineId, RoomId, SessionId},
+    ids::{MachineId, RoomId, SessionId, Time},
 };
 
 use crate::{Store, StoreError, row::From};
@@ -118,7 +118,7 @@ impl Store {
         older_than: Duration,
         silent_older_than: Duration,
     ) -> Result<Vec<(SessionId, Vec<RoomId>)>, StoreError> {
-        self.write(Expire { older_than, silent_older_than }).await
+        self.write(Expire { older_than, silent_older_than, now: self.clock().now() }).await
     }
 
     /// The sessions of an edge, with their rooms in the order of joining: for a dead edge, who is to be dropped where.
@@ -225,6 +225,8 @@ pub(crate) struct Kicked {
 pub(crate) struct Expire {
     pub older_than: Duration,
     pub silent_older_than: Duration,
+    /// By the process's clock.
+    pub now: Time,
 }
 
 pub(crate) struct OfEdge {

@@ -6,12 +6,17 @@
 use std::{
     env,
     io::Write as _,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
-use chorus_core::ids::RoomId;
-use chorus_store::{MachineState, OpenError, PostgresOptions, Registration, Role, Store, StoreError, migrate_postgres};
+use chorus_core::ids::{RoomId, Time};
+use chorus_store::{
+    Clock, MachineState, OpenError, PostgresOptions, Registration, Role, Store, StoreError, migrate_postgres,
+};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
 mod postgres_server;
@@ -103,6 +108,27 @@ fn free_port() -> u16 {
 }
 
 tell_all_stories!(fresh);
+
+#[tokio::test]
+async fn a_leap_of_the_databases_clock_expires_nobody() {
+    const HALF_AN_HOUR: Duration = Duration::from_secs(1_800);
+    let Some(mut place) = fresh("").await else { return };
+    // The database's clock was set forward by an hour, the process's was not, and Ana has just left.
+    let time = Arc::new(AtomicU64::new(place.store.clock().now().0 - 3_600_000));
+    place.options.clock = Some(Clock::of({
+        let time = time.clone();
+        move || Time(time.load(Ordering::Relaxed))
+    }));
+    let store = Store::open_postgres(&place.options).await.expect("opens");
+    open_ana(&store).await;
+    store.session_disconnected(ANA, &edge(1), false).await.expect("noted");
+    place.tamper("UPDATE sessions SET disconnected_at = now() - interval '1 hour'").await;
+    assert_eq!(store.expire_sessions(HALF_AN_HOUR, HALF_AN_HOUR).await.expect("asked"), []);
+    time.fetch_add(1_900_000, Ordering::Relaxed);
+    assert_eq!(store.expire_sessions(HALF_AN_HOUR, HALF_AN_HOUR).await.expect("asked").len(), 1);
+    store.close().await.expect("closed");
+    place.leave().await;
+}
 
 #[tokio::test]
 async fn whether_a_machine_is_dead_is_judged_by_the_databases_clock() {

@@ -68,6 +68,8 @@ pub struct Placement {
     in_charge: bool,
     /// When the store last answered. `None` from a failure of the store or the broker on, and before the first answer.
     heard: Option<Time>,
+    /// When the tables were looked at last, and for how long each machine had been silent then, by the database's clock.
+    looked: Option<(Time, BTreeMap<MachineId, u64>)>,
     /// Why it could not judge, for the next [`Notice::Patient`].
     blind: Blind,
     /// It was out of touch, and machines had no chance to be heard before then.
@@ -155,6 +157,8 @@ pub enum Blind {
     Broker,
     /// Its own loop stood still, or its clock was set.
     Paused,
+    /// The database's clock was set forward.
+    Leap,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,6 +188,7 @@ impl Placement {
             lease: None,
             in_charge: false,
             heard: None,
+            looked: None,
             blind: Blind::Started,
             judges_from: None,
             buried: BTreeSet::new(),
@@ -265,6 +270,20 @@ impl Placement {
         }
     }
 
+    /// A machine is silent for longer by the time that has passed, and not by more. Beyond that the database's clock was
+    /// set forward, and says nothing of the machines that were not heard since.
+    fn notice_leap(&mut self, view: &View, now: Time) {
+        let silences = view.machines.iter().map(|machine| (machine.id.clone(), machine.silent_ms)).collect();
+        let Some((looked, before)) = self.looked.replace((now, silences)) else { return };
+        let most = now.since(looked).saturating_add(self.limits.dead_after_ms / 2);
+        let has_leapt = |machine: &Machine| {
+            before.get(&machine.id).is_some_and(|before| machine.silent_ms > before.saturating_add(most))
+        };
+        if looked <= now && view.machines.iter().any(has_leapt) {
+            self.on_lost(Blind::Leap);
+        }
+    }
+
     fn may_judge(&mut self, now: Time) -> bool {
         if self.judges_from.is_some_and(|from| now >= from) {
             self.judges_from = None;
@@ -275,6 +294,7 @@ impl Placement {
     // ---- the tables ----
 
     fn on_view(&mut self, view: &View, now: Time) {
+        self.notice_leap(view, now);
         self.reached(now);
         self.forget(view);
         if !self.is_in_charge(now) {

@@ -249,6 +249,20 @@ fn whoever_was_paused_judges_nobody_for_a_while() {
 }
 
 #[test]
+fn a_leap_of_the_databases_clock_kills_nobody_and_who_stays_silent_is_dead_all_the_same() {
+    let mut story = Story::in_charge(2).with_hosts(2);
+    story.beat();
+    story.goes_silent("host-2");
+    // All were heard before the leap, and not yet after it.
+    story.tables.machines.iter_mut().for_each(|machine| machine.silent_ms += 3_600_000);
+    assert_eq!(story.view(), ["patient for 10000 ms after leap"]);
+    story.wait(8_000);
+    assert_eq!(story.beat(), [] as [&str; 0]);
+    story.wait(1_000);
+    assert!(story.beat().iter().any(|said| said.starts_with("host-2 is dead after")));
+}
+
+#[test]
 fn a_clock_that_went_back_is_no_clock_to_judge_by() {
     let mut story = Story::in_charge(2).with_hosts(2);
     story.goes_silent("host-2");

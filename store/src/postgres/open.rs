@@ -20,7 +20,7 @@ impl Postgres {
         let clock = Clock::starting_at(Time(0));
         let postgres = Postgres { pool, options: options.clone(), partitions: OnceLock::new(), clock };
         match postgres.check().await {
-            Ok(clock) => Ok(Postgres { clock, ..postgres }),
+            Ok(clock) => Ok(Postgres { clock: options.clock.clone().unwrap_or(clock), ..postgres }),
             Err(error) => {
                 postgres.close().await;
                 Err(error)

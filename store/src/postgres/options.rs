@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use sqlx::postgres::PgConnectOptions;
 
+use crate::Clock;
+
 /// How to reach a cluster's database. Parsed from a URL, `postgres://chorus:secret@db:5432/chorus?sslmode=require`;
 /// what it does not name comes from the usual variables (`PGHOST`, `PGPASSWORD`, …). The fields have good defaults.
 #[derive(Clone)]
@@ -19,6 +21,8 @@ pub struct PostgresOptions {
     pub lock: Duration,
     /// For how long a call is tried again before it is given up.
     pub give_up_after: Duration,
+    /// The process's clock, in place of one that begins at the database's.
+    pub clock: Option<Clock>,
 }
 
 /// A text that is no address of a Postgres database.
@@ -41,6 +45,7 @@ impl FromStr for PostgresOptions {
             statement: Duration::from_secs(10),
             lock: Duration::from_secs(3),
             give_up_after: Duration::from_secs(15),
+            clock: None,
         })
     }
 }

@@ -166,23 +166,30 @@ impl Call for Kicked {
     }
 }
 
+/// A process's clock and the database's may differ by so much without a leap: one is read, and both run.
+const CLOCKS_DIFFER_MS: u64 = 60_000;
+
 impl Call for Expire {
     type Output = Vec<(SessionId, Vec<RoomId>)>;
     const DOING: &'static str = "expire sessions";
 
     /// Cut apart, the sessions have expired and come with the next call.
     async fn call(&self, db: &mut PgConnection) -> Result<Self::Output, Failed> {
-        // The age is asked for once more where the row is changed: it may have come back meanwhile.
-        let expire = "UPDATE sessions SET expired = true
-                      WHERE disconnected_at <= now() - $1 * interval '1 ms' AND id IN (
-                          SELECT id FROM sessions WHERE disconnected_at <= now() - $1 * interval '1 ms'
+        // The age is asked for once more where the row is changed: it may have come back meanwhile. It has passed by the
+        // database's clock and by this process's, so that neither's leap expires everybody at once.
+        let expire = "WITH since AS (SELECT least(now(), to_timestamp($3 / 1000.0)) - $1 * interval '1 ms' AS since)
+                      UPDATE sessions SET expired = true
+                      WHERE disconnected_at <= (SELECT since FROM since) AND id IN (
+                          SELECT id FROM sessions WHERE disconnected_at <= (SELECT since FROM since)
                           ORDER BY disconnected_at LIMIT $2)";
-        let silent = "UPDATE sessions SET expired = true
-                      WHERE silent AND disconnected_at <= now() - $1 * interval '1 ms' AND id IN (
-                          SELECT id FROM sessions WHERE silent AND disconnected_at <= now() - $1 * interval '1 ms'
+        let silent = "WITH since AS (SELECT least(now(), to_timestamp($3 / 1000.0)) - $1 * interval '1 ms' AS since)
+                      UPDATE sessions SET expired = true
+                      WHERE silent AND disconnected_at <= (SELECT since FROM since) AND id IN (
+                          SELECT id FROM sessions WHERE silent AND disconnected_at <= (SELECT since FROM since)
                           ORDER BY disconnected_at LIMIT $2)";
         for (statement, older_than) in [(expire, self.older_than), (silent, self.silent_older_than)] {
             let statement = sqlx::query(statement).bind(millis(older_than) as f64).bind(i64::from(EXPIRE_AT_ONCE));
+            let statement = statement.bind(self.now.plus(CLOCKS_DIFFER_MS).0 as f64);
             statement.execute(&mut *db).await?;
         }
         let expired = "SELECT id, room FROM (
