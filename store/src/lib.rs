@@ -8,7 +8,8 @@
 //! * **A write is in the database when its future resolves.** With SQLite it takes effect even if the future is dropped
 //!   after its first poll; with Postgres it then may or may not.
 //! * **Reads** see every write that has resolved.
-//! * **Whoever judges life by time** (heartbeats, leases, expiry) does it by the database's clock, and gets durations.
+//! * **Life is judged by the database's clock** (heartbeats, leases, expiry), and callers get durations. Expiry heeds the
+//!   process's clock too, so that a leap of one of them expires nobody.
 //! * **Durability**: Postgres, and SQLite with [`Durability::Always`]: a write is on the disk when it resolves. SQLite
 //!   with [`Durability::Background`]: no `kill -9` undoes it, and a power cut may undo the last 100 ms.
 //! * **Waiting is bounded**: SQLite's queue holds 1,024 writes and further ones wait to be let in; a call to Postgres

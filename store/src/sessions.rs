@@ -110,9 +110,9 @@ impl Store {
     }
 
     /// Makes sessions expire that have been disconnected for at least `older_than`, or, if they are silent
-    /// ([`Store::session_disconnected`]), for at least `silent_older_than`: from now on nobody can resume them. Returns those that have, with the rooms that they are in. Each comes again until [`Store::end_session`], so
-    /// that whoever dies before it has told all the rooms leaves no ghosts in them. At most 256: end those, then ask
-    /// again.
+    /// ([`Store::session_disconnected`]), for at least `silent_older_than`: from now on nobody can resume them. Returns
+    /// those that have, with the rooms that they are in. Each comes again until [`Store::end_session`], so that a monitor
+    /// that dies before all the rooms know leaves no ghosts in them. At most 256: end those, then ask again.
     pub async fn expire_sessions(
         &self,
         older_than: Duration,

@@ -825,7 +825,7 @@ fn in_a_full_room_the_seat_that_was_held_longest_goes_to_whoever_comes() {
 
 /// Those who play elsewhere or have gone home must not keep newcomers out of the room that all come through.
 #[test]
-fn in_a_lobby_that_has_its_players_a_held_seat_goes_to_whoever_comes() {
+fn in_a_lobby_that_has_its_players_a_held_seat_goes_to_a_newcomer() {
     let mut story = Story::of_the_lobby(seats_who_may_play());
     story.record(create());
     story.record(join(ANA, 1));

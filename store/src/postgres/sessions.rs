@@ -169,6 +169,20 @@ impl Call for Kicked {
 /// A process's clock and the database's may differ by so much without a leap: one is read, and both run.
 const CLOCKS_DIFFER_MS: u64 = 60_000;
 
+/// The sessions `$only`, each condition with its `AND`, that were left `$1` ms ago or earlier; `$2` of them at most.
+macro_rules! expire {
+    ($only:literal) => {
+        concat!(
+            "WITH since AS (SELECT least(now(), to_timestamp($3 / 1000.0)) - $1 * interval '1 ms' AS since)
+             UPDATE sessions SET expired = true WHERE ",
+            $only,
+            "disconnected_at <= (SELECT since FROM since) AND id IN (SELECT id FROM sessions WHERE ",
+            $only,
+            "disconnected_at <= (SELECT since FROM since) ORDER BY disconnected_at LIMIT $2)"
+        )
+    };
+}
+
 impl Call for Expire {
     type Output = Vec<(SessionId, Vec<RoomId>)>;
     const DOING: &'static str = "expire sessions";
@@ -177,17 +191,9 @@ impl Call for Expire {
     async fn call(&self, db: &mut PgConnection) -> Result<Self::Output, Failed> {
         // The age is asked for once more where the row is changed: it may have come back meanwhile. It has passed by the
         // database's clock and by this process's, so that neither's leap expires everybody at once.
-        let expire = "WITH since AS (SELECT least(now(), to_timestamp($3 / 1000.0)) - $1 * interval '1 ms' AS since)
-                      UPDATE sessions SET expired = true
-                      WHERE disconnected_at <= (SELECT since FROM since) AND id IN (
-                          SELECT id FROM sessions WHERE disconnected_at <= (SELECT since FROM since)
-                          ORDER BY disconnected_at LIMIT $2)";
-        let silent = "WITH since AS (SELECT least(now(), to_timestamp($3 / 1000.0)) - $1 * interval '1 ms' AS since)
-                      UPDATE sessions SET expired = true
-                      WHERE silent AND disconnected_at <= (SELECT since FROM since) AND id IN (
-                          SELECT id FROM sessions WHERE silent AND disconnected_at <= (SELECT since FROM since)
-                          ORDER BY disconnected_at LIMIT $2)";
-        for (statement, older_than) in [(expire, self.older_than), (silent, self.silent_older_than)] {
+        for (statement, older_than) in
+            [(expire!(""), self.older_than), (expire!("silent AND "), self.silent_older_than)]
+        {
             let statement = sqlx::query(statement).bind(millis(older_than) as f64).bind(i64::from(EXPIRE_AT_ONCE));
             let statement = statement.bind(self.now.plus(CLOCKS_DIFFER_MS).0 as f64);
             statement.execute(&mut *db).await?;

@@ -162,24 +162,27 @@ impl Read for Kicked {
     }
 }
 
+/// The sessions `$only`, each condition with its `AND`, that were left `?1` ms ago or earlier; `?2` of them at most.
+macro_rules! expire {
+    ($only:literal) => {
+        concat!(
+            "UPDATE sessions SET expired = 1 WHERE id IN (SELECT id FROM sessions WHERE ",
+            $only,
+            "disconnected_at <= ",
+            now!(),
+            " - ?1 ORDER BY disconnected_at LIMIT ?2)"
+        )
+    };
+}
+
 impl Write for Expire {
     type Output = Vec<(SessionId, Vec<RoomId>)>;
 
     async fn apply(&self, db: &mut SqliteConnection) -> Result<Self::Output, StoreError> {
         let at = StoreError::at("expire sessions");
-        let expire = concat!(
-            "UPDATE sessions SET expired = 1 WHERE id IN (
-                 SELECT id FROM sessions WHERE disconnected_at <= ",
-            now!(),
-            " - ?1 ORDER BY disconnected_at LIMIT ?2)"
-        );
-        let silent = concat!(
-            "UPDATE sessions SET expired = 1 WHERE id IN (
-                 SELECT id FROM sessions WHERE silent = 1 AND disconnected_at <= ",
-            now!(),
-            " - ?1 ORDER BY disconnected_at LIMIT ?2)"
-        );
-        for (statement, older_than) in [(expire, self.older_than), (silent, self.silent_older_than)] {
+        for (statement, older_than) in
+            [(expire!(""), self.older_than), (expire!("silent = 1 AND "), self.silent_older_than)]
+        {
             let statement = sqlx::query(statement).bind(millis(older_than)).bind(EXPIRE_AT_ONCE);
             statement.execute(&mut *db).await.map_err(&at)?;
         }

@@ -244,7 +244,7 @@ pub async fn sessions_expire_and_come_again_until_they_are_ended(store: Store) {
     assert_eq!(
         store.expire_sessions(AN_HOUR, AN_HOUR).await.expect("asked"),
         expired,
-        "whoever asked first may be dead"
+        "the monitor that asked first may be dead"
     );
     store.end_session(ANA).await.expect("ended");
     assert_eq!(store.expire_sessions(AT_ONCE, AT_ONCE).await.expect("asked"), []);
