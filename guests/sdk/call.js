@@ -12,41 +12,48 @@ export const END = "\x1e";
 /** How the effect of a line of log begins. */
 export const LOG = "log" + PART;
 
-/** `now` is null while the component is built: the script's top level, its constructor and its fields. */
+/** How the effect that answers a message begins. */
+export const REPLY = "reply" + PART;
+
+/**
+ * `now` is null while the component is built: the script's top level, its constructor and its fields.
+ *
+ * What nearly every message needs is in this one object, and in few others. A server with many rooms has none of them in
+ * its processor's caches, and there each variable of a module and each function that a call looks at costs as much as some
+ * hundred instructions.
+ */
 export const call = {
-  now: null, chance: "", effects: [], created: 0, locked: false, seeded: false,
+  now: null, chance: "",
+  /** Whether the last call has changed one of the fields below, or a timer: most do not. */
+  used: false,
   /** Whether there is something to refuse, and the reason once it is refused. */
   refusable: false, refused: undefined,
+  /** Whether the script has looked at the state or at a player's data, which may have changed since. */
+  looked: false,
+  effects: [],
+  /** Effects so far, without the log's and without the answer; the units of text that all of them still may have. */
+  asked: 0, left: 0,
+  created: 0, seeded: false, locked: false,
+  /** Whether the room was locked before the call: a refusal puts that back. */
+  wasLocked: false,
   /** The error of a script that waits for a promise. */
   promised: undefined,
   /** The length of the log: kept, and cut. */
   logged: 0, cut: 0,
-  /** Set by all that changes what is reset in `resetRest`, or a timer: most calls do neither. */
-  rest: false,
 };
 
-/** Effects without the log's, and without the answer; and the length of their texts, the answer's with them. */
-let asked = 0, units = 0;
-
-/** Whether `call.rest` was set. Every property counts here: this runs for every message. */
-export function beginCall(now, chance, refusable) {
-  call.now = now;
-  call.chance = chance;
-  call.refusable = refusable;
-  call.effects = [];
-  asked = 0;
-  units = 0;
-  if (!call.rest) return false;
-  resetRest();
-  return true;
-}
-
-function resetRest() {
-  call.rest = false;
-  call.created = 0;
+/** After a call that has left something behind, before the next one. */
+export function resetCall() {
+  call.used = false;
+  call.refusable = false;
   call.refused = undefined;
   call.promised = undefined;
+  call.effects = [];
+  call.asked = 0;
+  call.left = allowed.output;
+  call.created = 0;
   call.seeded = false;
+  call.wasLocked = call.locked;
   call.logged = 0;
   call.cut = 0;
 }
@@ -54,8 +61,8 @@ function resetRest() {
 /** Takes back every effect but these lines of log. */
 export function keepOnly(lines) {
   call.effects = lines;
-  asked = 0;
-  units = 0;
+  call.asked = 0;
+  call.left = allowed.output;
 }
 
 /** The room's instant; there is none at build time. */
@@ -74,16 +81,20 @@ export function moment(what) {
  */
 export function emit(effect, what, answers = false) {
   if (call.now === null) moment(what);
-  if (asked >= allowed.effects && !answers) {
+  if (call.asked >= allowed.effects && !answers) {
     throw new RangeError(`${what}: this call has asked for ${allowed.effects} effects, which is all that it may (config.budget.effectsPerRecord)`);
   }
-  if (units + effect.length > allowed.output) {
-    throw new RangeError(`${what}: with these ${effect.length} characters the call asks for more than ${allowed.output} (config.budget.outputKiB)`);
-  }
-  units += effect.length;
-  if (!answers) asked += 1;
+  if (effect.length > call.left) throw tooMuch(effect, what);
+  call.used = true;
+  call.left -= effect.length;
+  if (!answers) call.asked += 1;
   const { effects } = call;
   effects[effects.length] = effect;
+}
+
+/** The error of an effect that is more than what is left. */
+export function tooMuch(effect, what) {
+  return new RangeError(`${what}: with these ${effect.length} characters the call asks for more than ${allowed.output} (config.budget.outputKiB)`);
 }
 
 /** Closes the log, saying what is not in it. */
@@ -94,7 +105,7 @@ export function closeLog() {
 
 /** All that was asked for, as it leaves. */
 export function effectsText() {
-  if (call.rest) closeLog();
+  closeLog();
   const { effects } = call;
   return effects.length === 1 ? effects[0] : join(effects, END);
 }

@@ -34,7 +34,7 @@ const nothing = () => {};
  */
 defineProperty(Promise.prototype, "then", {
   value: function () {
-    call.rest = true;
+    call.used = true;
     call.promised ??= new TypeError(PROMISES);
     return apply(then, this, [nothing, nothing]);
   },

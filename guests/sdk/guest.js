@@ -3,7 +3,7 @@
 // One instance of a component is one room: what there is one of is kept in this module.
 
 import { giveBack, openRooms, undoRooms } from "./allowance.js";
-import { beginCall, call, closeLog, effectsText, emit, END, keepOnly, LOG, PART } from "./call.js";
+import { call, closeLog, effectsText, emit, END, keepOnly, LOG, PART, REPLY, resetCall, tooMuch } from "./call.js";
 import { failureText, SURVIVES } from "./failure.js";
 import { freezeDeep, checkFields } from "./fields.js";
 import { settlePromises } from "./ground.js";
@@ -18,8 +18,6 @@ import { commitState, forgetState, getState, looked as lookedAtState, setState, 
 import { beginTimers, fired, forgetTimers, restoreTimers, setTimers } from "./timers.js";
 
 let RoomClass, room, hooks, manifest, handlers;
-/** Whether the room was locked before the call in hand: a refusal puts that back. */
-let wasLocked = false;
 
 /** The exports of a component whose room is of this class. Makes the room itself, at build time: it waits for `open`. */
 export function serve(GivenClass) {
@@ -34,7 +32,7 @@ export function serve(GivenClass) {
   checkFields(RoomClass, room);
   setState(room.state);
   commitState();
-  forgetState();
+  forget();
   checkSize();
   hooks = hooksOf();
   if (typeof RoomClass.migrate === "function") mustBeSync(RoomClass.migrate, "static migrate");
@@ -56,25 +54,36 @@ function open(info, version, saved) {
 
 function handle(now, chance, event, who, what, data) {
   try {
-    if (beginCall(now, chance, event === "message" || event === "join")) beginTimers();
-    wasLocked = call.locked;
+    if (call.used) beginCall();
+    call.now = now;
+    call.chance = chance;
     try {
-      // Nearly every record is one.
-      if (event === "message") onMessage(who, what, data);
-      else dispatch(event, who, what, data);
+      // Nearly every record is one, and nearly each of them is done here.
+      if (event === "message") {
+        const reply = onMessage(who, what, data);
+        if (!call.used) return reply;
+        if (call.refused === undefined) emit(reply, "the reply", true);
+      } else {
+        dispatch(event, who, what, data);
+      }
     } catch (error) {
       if (call.refused === undefined) throw error;
       // What else went wrong on the way out of a refusal changes nothing about it.
       if (!(error instanceof Refusal)) log.warn(`after a refusal: ${own.split(failureText(error), "\n")[0]}`);
     }
-    if (call.rest) {
-      if (call.refused !== undefined) refuse(call.refused);
-      settlePromises();
-    }
+    if (call.refused !== undefined) refuse(call.refused);
+    settlePromises();
     return effectsText();
   } catch (error) {
+    call.used = true;
     return withLog(words(error));
   }
+}
+
+/** For every call but one that follows on a call that has asked for nothing. */
+function beginCall() {
+  resetCall();
+  beginTimers();
 }
 
 function save() {
@@ -149,10 +158,12 @@ function keepOut(name) {
 
 /** `saved` is empty when there is nothing. */
 function opened(info, version, saved) {
-  beginCall(info.now, info.chance, false);
   self.info = info;
   openRooms(info.rooms);
+  call.now = info.now;
+  call.chance = info.chance;
   call.locked = info.locked;
+  beginCall();
   restoreTimers(info.timers ?? []);
   let data;
   if (saved !== "") {
@@ -253,6 +264,7 @@ function dispatch(event, who, what, data) {
 
 function onJoin(session, { player: id, name, spectator }, given) {
   const player = new Player({ session, player: id, name, connected: true, spectator }, "{}");
+  call.refusable = true;
   const word = hooks.onJoinAttempt === undefined ? true : callHook("onJoinAttempt", player, given);
   if (call.refused !== undefined) return;
   if (word !== true && word !== false && word !== "spectator") {
@@ -277,23 +289,33 @@ function onLeave(session, reason) {
   finish();
 }
 
+/**
+ * The effect that answers. It is the last, so that a client that has the reply has seen all that the message did.
+ */
 function onMessage(session, kind, data) {
   const handler = handlers[kind];
   if (handler === undefined) throw new own.Error(`no handler for messages of type ${own.stringify(kind)}`);
-  const said = handler(playerOf(session), own.parse(data));
-  if (call.refused !== undefined) return;
-  if (typeof said === "object") settled(said, "messages", kind);
-  const reply = toJson(said, "the reply to", kind);
+  const player = bySession.get(session);
+  if (player === undefined) throw notHere(session);
+  call.refusable = true;
+  const said = handler(player, own.parse(data));
+  if (call.refused !== undefined) return undefined;
+  if (typeof said === "object" && said !== null && typeof said.then === "function") settled(said, "messages", kind);
+  const reply = REPLY + toJson(said, "the reply to", kind);
   // From here on the state is what it is.
   call.refusable = false;
-  finish();
-  // Last, so that whoever has the reply has seen all that the message did.
-  emit("reply" + PART + reply, "the reply", true);
+  if (call.looked) finish();
+  if (reply.length > call.left) throw tooMuch(reply, "the reply");
+  return reply;
+}
+
+function notHere(session) {
+  return new own.Error(`session ${session} is not in this room`);
 }
 
 function playerOf(session) {
   const player = bySession.get(session);
-  if (player === undefined) throw new own.Error(`session ${session} is not in this room`);
+  if (player === undefined) throw notHere(session);
   return player;
 }
 
@@ -341,7 +363,7 @@ function refuse(reason) {
   undoRooms();
   forget();
   forgetTimers();
-  call.locked = wasLocked;
+  call.locked = call.wasLocked;
   keepOnly(logLines(call.effects));
   emit("refuse" + PART + reason, "refuse: the reason", true);
 }
@@ -349,6 +371,7 @@ function refuse(reason) {
 function forget() {
   if (lookedAtState) forgetState();
   if (lookedAtData.length > 0) forgetData();
+  call.looked = false;
 }
 
 function saved() {

@@ -18,7 +18,7 @@ function write(level, parts) {
 
 /** A line that fits; to log too much is no mistake. A line costs one unit more than its text has. */
 function keep(level, text) {
-  call.rest = true;
+  call.used = true;
   const left = LIMITS.logUnits - NOTE - call.logged - 1;
   if (left < 0) {
     call.cut += text.length + 1;

@@ -1,6 +1,6 @@
 // The members of a room, as its script sees them.
 
-import { emit, messageType, PART } from "./call.js";
+import { call, emit, messageType, PART } from "./call.js";
 import { named, toJson, toParcel, toText } from "./json.js";
 import * as own from "./primordials.js";
 
@@ -64,6 +64,7 @@ export class Player {
     if (this.#live === undefined) {
       this.#live = { value: own.parse(this.#text) };
       looked[looked.length] = this;
+      call.looked = true;
     }
     return this.#live.value;
   }

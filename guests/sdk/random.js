@@ -24,7 +24,7 @@ function seed() {
   b = word(1);
   c = word(2);
   counter = word(3);
-  call.seeded = call.rest = true;
+  call.seeded = call.used = true;
   // The first outputs are near the seed itself.
   for (let round = 0; round < 8; round++) bits();
 }

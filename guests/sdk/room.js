@@ -47,7 +47,7 @@ export class Room {
     }
     // It holds even when the script catches what is thrown.
     call.refused = text;
-    call.rest = true;
+    call.used = true;
     throw new Refusal(text);
   }
 
@@ -85,7 +85,7 @@ const rooms = {
     }
     const down = handedDown(handed);
     emit("create-room" + PART + name + PART + given + (down === 0 ? "" : PART + down), "rooms.create");
-    call.rest = true;
+    call.used = true;
     const last = own.parseInt(own.slice(call.chance, 56), 16) + call.created++;
     const id = own.slice(call.chance, 32, 56) + own.padStart(own.toText(last >>> 0, 16), 8, "0");
     takeRooms(id, down);

@@ -3,6 +3,7 @@
 // What makes a room deterministic is here: the state lives as the text that `save` gives. A call that looks at it parses
 // that text, so it sees what a restored instance would see, whatever earlier calls left in objects of their own.
 
+import { call } from "./call.js";
 import { toJson } from "./json.js";
 import { parse, TypeError } from "./primordials.js";
 
@@ -16,14 +17,14 @@ export function stateText() { return text; }
 export function getState() {
   if (!looked) {
     value = parse(text);
-    looked = true;
+    looked = call.looked = true;
   }
   return value;
 }
 
 export function setState(given) {
   value = given;
-  looked = true;
+  looked = call.looked = true;
 }
 
 /** Keeps what the script has made of it. Whether it is something new. */

@@ -39,7 +39,7 @@ function set(name, is) {
   const was = pending[name] === true;
   if (was === is) return;
   changes[changes.length] = { name, was };
-  call.rest = true;
+  call.used = true;
   assign(name, is);
 }
 

@@ -16,7 +16,7 @@ test("the SDK speaks wit/room.wit: its effects are the contract's, and every eve
   const table = (head) => new RegExp(`\\| ${head} \\|.*?\\n((?: *///? \\|.*\\n)+)`).exec(wit)[1].split("\n").slice(1);
   const cases = (head) => table(head).flatMap((row) => [...(row.split("|")[1] ?? "").matchAll(/`([a-z-]+)`/g)].map(([, name]) => name)).sort();
   const sdk = readdirSync(new URL("../sdk", import.meta.url)).filter((file) => file.endsWith(".js")).map((file) => read(`../sdk/${file}`)).join("");
-  const emitted = [...sdk.matchAll(/(?:emit\(|LOG = )"([a-z-]+)"/g)].map(([, name]) => name);
+  const emitted = [...sdk.matchAll(/(?:emit\(|LOG = |REPLY = )"([a-z-]+)"/g)].map(([, name]) => name);
   assert.deepEqual([...new Set(emitted)].sort(), cases("effect"));
   assert.deepEqual([...sdk.matchAll(/case "([a-z-]+)":|event === "([a-z-]+)"\) /g)].map(([, name, other]) => name ?? other).sort(), cases("event"));
 });
