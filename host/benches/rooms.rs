@@ -64,6 +64,7 @@ async fn compare(engine: &Engine, files: &[String]) {
             true => guest_move(&component).await,
             false => guest_echo(&component).await,
         }
+        guest_start(&component).await;
     }
 }
 
@@ -89,6 +90,25 @@ async fn guest_echo(component: &Component) {
     let data = format!(r#"{{"text":"{}"}}"#, "x".repeat(4000));
     let (times, fuel) = room.repeat(&message(SessionId(1), "echo", &data), 2_000).await;
     say("echo of 4 kB", times, &format!("{fuel} fuel"));
+    echo_in_turn(component, &echo).await;
+}
+
+/// What a message costs in a room that is in none of the processor's caches: what counts there is how much of its memory a
+/// call touches, more than how many instructions it has.
+async fn echo_in_turn(component: &Component, echo: &Event) {
+    let mut rooms = Vec::new();
+    for _ in 0..400 {
+        rooms.push(Guest::open(component, r#"{}"#, &[SessionId(1)]).await);
+    }
+    let mut times = Vec::new();
+    for _ in 0..50 {
+        for room in &mut rooms {
+            let began = Instant::now();
+            room.handle(echo).await;
+            times.push(began.elapsed());
+        }
+    }
+    say("echo, 400 rooms in turn", times, "");
 }
 
 async fn guest_move(component: &Component) {
