@@ -21,6 +21,11 @@ use crate::{
 
 impl Write for WriteRooms {
     type Output = ();
+    const READS_CLOCK: bool = false;
+
+    fn is_one_statement(&self) -> bool {
+        matches!(&self.batch[..], [(_, only)] if only.row.status == RoomStatus::Live && only.snapshot.is_none())
+    }
 
     async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
         for (hash, RoomUpdate { row, snapshot }) in &self.batch {

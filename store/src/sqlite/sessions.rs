@@ -78,24 +78,31 @@ impl Write for Confirm {
 
 impl Write for Join {
     type Output = bool;
+    const READS_CLOCK: bool = false;
+
+    fn is_one_statement(&self) -> bool {
+        true
+    }
 
     async fn apply(&self, db: &mut SqliteConnection) -> Result<bool, StoreError> {
-        let at = StoreError::at("join a room");
-        let here = "SELECT 1 FROM sessions WHERE id = ?1 AND edge = ?2 AND expired = 0 AND kicked IS NULL";
-        let here = sqlx::query_scalar::<_, i64>(here).bind(id(self.session.0)).bind(self.edge.0.as_ref());
-        if here.fetch_optional(&mut *db).await.map_err(&at)?.is_none() {
-            return Ok(false);
-        }
+        // The update changes nothing: it is there to count a row that has been there.
         let join = "INSERT INTO memberships (session, room, position)
-                    SELECT ?1, ?2, 1 + coalesce((SELECT max(position) FROM memberships WHERE session = ?1), 0) WHERE true
-                    ON CONFLICT (session, room) DO NOTHING";
-        let join = sqlx::query(join).bind(id(self.session.0)).bind(id(self.room.0));
-        join.execute(db).await.map(|_| true).map_err(&at)
+                    SELECT id, ?2, 1 + coalesce((SELECT max(position) FROM memberships WHERE session = ?1), 0)
+                    FROM sessions WHERE id = ?1 AND edge = ?3 AND expired = 0 AND kicked IS NULL
+                    ON CONFLICT (session, room) DO UPDATE SET position = position";
+        let join = sqlx::query(join).bind(id(self.session.0)).bind(id(self.room.0)).bind(self.edge.0.as_ref());
+        let joined = join.execute(db).await.map_err(StoreError::at("join a room"))?;
+        Ok(joined.rows_affected() > 0)
     }
 }
 
 impl Write for Leave {
     type Output = ();
+    const READS_CLOCK: bool = false;
+
+    fn is_one_statement(&self) -> bool {
+        true
+    }
 
     async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
         let leave = "DELETE FROM memberships WHERE session = ?1 AND room = ?2

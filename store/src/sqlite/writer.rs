@@ -46,6 +46,14 @@ pub(crate) trait Write: Send + Sync + 'static {
     /// Its answer waits until it is on the disk, in either mode.
     const DURABLE: bool = false;
 
+    /// Whether it reads `now!`. To set that costs as much as one more statement in each transaction.
+    const READS_CLOCK: bool = true;
+
+    /// Whether `apply` runs one statement and no more: alone, it is a transaction of its own.
+    fn is_one_statement(&self) -> bool {
+        false
+    }
+
     fn apply(&self, db: &mut SqliteConnection) -> impl Future<Output = Result<Self::Output, StoreError>> + Send;
 }
 
@@ -76,6 +84,8 @@ impl Handle {
 trait Job: Send {
     fn apply<'a>(&'a mut self, db: &'a mut SqliteConnection) -> Applied<'a>;
     fn is_durable(&self) -> bool;
+    fn reads_clock(&self) -> bool;
+    fn is_one_statement(&self) -> bool;
     fn committed(self: Box<Self>);
     fn failed(self: Box<Self>, error: StoreError);
 }
@@ -99,6 +109,14 @@ impl<W: Write> Job for Waiting<W> {
 
     fn is_durable(&self) -> bool {
         W::DURABLE
+    }
+
+    fn reads_clock(&self) -> bool {
+        W::READS_CLOCK
+    }
+
+    fn is_one_statement(&self) -> bool {
+        self.write.is_one_statement()
     }
 
     fn committed(self: Box<Self>) {
@@ -200,10 +218,18 @@ impl Writer {
     }
 
     async fn transaction(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+        // Each statement is a way to SQLite's thread and back, which takes longer than most of them.
+        if let [job] = jobs
+            && job.is_one_statement()
+            && !job.reads_clock()
+        {
+            return job.apply(&mut self.db).await;
+        }
         sqlx::query("BEGIN IMMEDIATE").execute(&mut self.db).await.map_err(StoreError::at("begin a transaction"))?;
-        // What `now!` reads.
-        let set = sqlx::query("UPDATE temp.clock SET now = ?1").bind(number(self.clock.now().0));
-        set.execute(&mut self.db).await.map_err(StoreError::at("set the clock"))?;
+        if jobs.iter().any(|job| job.reads_clock()) {
+            let set = sqlx::query("UPDATE temp.clock SET now = ?1").bind(number(self.clock.now().0));
+            set.execute(&mut self.db).await.map_err(StoreError::at("set the clock"))?;
+        }
         for job in jobs {
             job.apply(&mut self.db).await?;
         }
