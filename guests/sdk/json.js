@@ -36,10 +36,12 @@ function label(what, name) {
 
 /** Shorter texts have too few brackets to nest too deeply. */
 const SHORT = 2 * (LIMITS.nesting + 1);
+/** From here on a look at the value's parts is quicker than one at its text. */
+const LONG = 1_024;
 
 /** Whether arrays and objects nest too deeply in a value that has this text. */
 function nestsTooDeep(value, text) {
-  if (typeof value !== "object" || value === null || isFlat(value) || !hasBrackets(text)) return false;
+  if (typeof value !== "object" || value === null || (text.length >= LONG && isFlat(value)) || !hasBrackets(text)) return false;
   return isDeep(value, LIMITS.nesting, true) && textNestsTooDeep(text);
 }
 
@@ -51,9 +53,15 @@ function isFlat(value) {
   return true;
 }
 
-/** Whether it has so many that it could nest too deeply; those inside of strings are counted too. */
+/**
+ * Whether it has so many that it could nest too deeply; those inside of strings are counted too. An array takes two
+ * characters at least, and an object around something six, as `{"":1}` does without the 1: a text that is too short for so
+ * many objects needs arrays.
+ */
 function hasBrackets(text) {
-  return split(text, "[").length + split(text, "{").length - 2 > LIMITS.nesting;
+  const arrays = split(text, "[").length - 1;
+  if (arrays * 4 < 6 * LIMITS.nesting - text.length) return false;
+  return arrays + split(text, "{").length - 1 > LIMITS.nesting;
 }
 
 /**
