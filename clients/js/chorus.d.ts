@@ -1,13 +1,13 @@
-// Types of `chorus.js`, where everything is explained.
+// Types of `chorus.js`. The head of that file explains the client's behavior and its error codes.
 
 export type Listener<Details extends unknown[]> = (...details: Details) => void;
 
-/** One RFC 6902 operation, of those that a room sends. */
+/** An RFC 6902 operation of a kind that a room sends. */
 export type Operation = { op: "add" | "replace"; path: string; value: unknown } | { op: "remove"; path: string };
 
 export declare function applyPatch<Document = unknown>(document: unknown, operations: readonly Operation[]): Document;
 
-/** What the server refuses with (`ErrorCode` in docs/protocol.md). */
+/** Error codes of the server (`ErrorCode` in docs/protocol.md). */
 export type ServerCode =
   | "bad_frame"
   | "bad_data"
@@ -21,13 +21,13 @@ export type ServerCode =
   | "applied"
   | "unavailable";
 
-/** What the client refuses with, or reports by an `error` event. */
+/** Error codes of the client, in rejections and `error` events. */
 export type ClientCode = "applied" | "reset" | "offline" | "busy" | "closed" | "invalid" | "gap" | "bad_patch" | "bad_frame";
 
 export declare class ChorusError extends Error {
   constructor(code: string, message: string, retryAfterMs?: number, options?: { cause?: unknown });
   readonly name: "ChorusError";
-  /** A `ServerCode`, a `ClientCode`, or a code that is newer than this client. */
+  /** A `ServerCode`, a `ClientCode`, `failed` or `elsewhere` (of `enter`), or a code that is newer than this client. */
   readonly code: ServerCode | ClientCode | (string & {});
   readonly retryAfterMs: number | undefined;
 }
@@ -42,12 +42,15 @@ export declare class Room<View = any> {
   private constructor();
   readonly id: string;
   readonly kind: string;
-  /** Replaced, never changed: parts that are the same are the same objects. */
+  /** Replaced, never changed. The new view shares its unchanged parts with the old one. */
   readonly view: View;
   readonly seq: number;
   readonly left: string | null;
   on<Name extends keyof RoomEvents<View>>(name: Name, listener: Listener<RoomEvents<View>[Name]>): () => void;
-  /** `data` is whatever `JSON.stringify` makes JSON of, as it is now. Rejects with `invalid` what cannot be sent. */
+  /**
+   * Resolves with the room's reply. `data` is any value that `JSON.stringify` accepts, and is serialized at once. Rejects with
+   * `invalid` when the message cannot be sent.
+   */
   send<Reply = unknown>(type: string, data?: unknown): Promise<Reply>;
 }
 
@@ -55,7 +58,7 @@ export interface Connected {
   session: string;
   player: string;
   name: string | null;
-  /** Whether this is the session of before. */
+  /** Whether this connection resumed the previous session. */
   recovered: boolean;
 }
 
@@ -72,20 +75,20 @@ export interface ChorusEvents {
   connecting: [];
   connected: [details: Connected];
   disconnected: [details: Disconnected];
-  /** The server no longer knew the session: rooms and messages of before are gone. */
+  /** The server no longer had the session and made a new one: the old session's rooms and messages are dropped. */
   reset: [];
-  /** Another tab has the session that this tab was copied with: a new player follows. */
+  /** This tab is a duplicate, and the original tab has the session: this tab connects as a new player. */
   duplicate: [];
-  /** The session has come into a room, and `client.room` is it. */
+  /** The session has joined a room, which is now `client.room`. */
   room: [room: Room];
   left: [room: Room, reason: string];
-  /** What no `send` ends with: a failed move, a gap, a patch that does not fit. */
+  /** Errors that belong to no `send`: a failed move, a gap, a patch that does not fit. */
   error: [error: ChorusError];
-  /** Every frame, for those who want to look. */
+  /** Every frame that is sent or received, for debugging. */
   frame: [details: { out: boolean; frame: Frame }];
 }
 
-/** What is used of a WebSocket: that of browsers, of Node from 22 on, of the package `ws`. */
+/** The part of a WebSocket that the client uses: that of browsers, of Node 22 or newer, or of the package `ws`. */
 export interface WebSocketLike {
   onopen: ((event: any) => void) | null;
   onmessage: ((event: any) => void) | null;
@@ -96,12 +99,12 @@ export interface WebSocketLike {
 }
 
 export interface Options {
-  /** What an anonymous player is called, 1 to 32 characters. */
+  /** The name of an anonymous player, 1 to 32 characters. */
   name?: string;
-  /** Proves who the player is, where the server asks for it. */
+  /** Proves the player's identity, where the server requires it. */
   token?: string;
   WebSocket?: new (url: string, protocol: string) => any;
-  /** Where the session outlives a reload: `sessionStorage` unless told; `null` for nowhere. */
+  /** Where the session is stored, so that it survives a reload: by default `sessionStorage`; `null` for nowhere. */
   storage?: Pick<Storage, "getItem" | "setItem"> | null;
   retry?: { baseMs?: number; maxMs?: number };
   stableMs?: number;
@@ -112,16 +115,19 @@ export interface Options {
 }
 
 export interface EnterOptions {
-  /** More for the lobby's `find`, besides `kind`. */
+  /** Further members of the data of the lobby's `find`, besides `kind`. */
   data?: { [key: string]: unknown };
-  /** Ends the wait, as by `AbortSignal.timeout(60_000)`: the lobby is told `cancel`, and the promise rejects with its reason. */
+  /**
+   * Ends the wait, as in `AbortSignal.timeout(60_000)`: the client sends `cancel` to the lobby, and the promise rejects with
+   * the signal's reason.
+   */
   signal?: AbortSignal;
 }
 
 export type State = "idle" | "connecting" | "connected" | "waiting" | "closed";
 
 export declare class Chorus {
-  /** `url` may be relative to the page, and `http` stands for `ws`. */
+  /** `url` may be relative to the page; `http` and `https` are read as `ws` and `wss`. */
   constructor(url: string | URL, options?: Options);
   readonly url: string;
   readonly state: State;
@@ -137,16 +143,16 @@ export declare class Chorus {
   readonly resends: number;
   on<Name extends keyof ChorusEvents>(name: Name, listener: Listener<ChorusEvents[Name]>): () => void;
   connect(): void;
-  /** After 4504: takes the session back from the tab that has it. */
+  /** After close code 4504: takes the session back from the tab that has it. */
   playHere(): Promise<void>;
-  /** Does not wait for the next attempt; a connection that is there is asked whether it lives. */
+  /** Connects without waiting for the next attempt. An open connection is checked by a ping with a short deadline. */
   retryNow(): void;
   close(): void;
-  /** To be called when not connected. */
+  /** Drops the stored session: the next `connect` makes a new player, with this `name` if given. Call it when not connected. */
   forget(name?: string | null): void;
   /**
-   * Asks the lobby for a room of this kind, and resolves with it once the session is in it, however long that takes. Rejects
-   * with the lobby's refusal, or with `failed`, `elsewhere` or `closed`.
+   * Asks the lobby for a room of this kind, and resolves with the room once the session is in one. There is no time limit;
+   * `signal` ends the wait. Rejects with the lobby's refusal, or with `failed`, `elsewhere` or `closed`.
    */
   enter<View = any>(kind: string, options?: EnterOptions): Promise<Room<View>>;
   send<Reply = unknown>(type: string, data?: unknown): Promise<Reply>;

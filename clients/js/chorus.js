@@ -8,22 +8,22 @@
  *     await game.send("move", { cell: 4 });
  *
  * The protocol is `v1.json.chorus` (docs/protocol.md). What this file adds to it:
- * - A lost connection comes back by itself, and the session with it: the same rooms, the frames that were missed, and
- *   every message without an answer again under its old id, so that it is applied once.
- * - A connection can die without a word. When nothing has come for `pingMs` (the server's, in `welcome`), the client asks, and
- *   gives the connection up when nothing comes for half of that: it is on its way back within 1.5 x `pingMs`. It asks at once,
- *   with a short deadline, when the page or the network comes back.
- * - Frames are counted by `seq`. One that was seen is dropped. A missing one is a bug of the server: it is counted in
- *   `gaps`, told by an `error` event, and the client connects again to get what it missed.
- * - A `send` ends with the reply, or with a `ChorusError`. A refusal by the room has the server's code; the client's own:
- *     applied   the room has handled the message, and what it answered is lost. It may have been a refusal, so this is
+ * - After a lost connection the client reconnects and resumes its session: it is in the same rooms, receives the frames that
+ *   it missed, and sends every unanswered message again under its old id, so that each is applied once.
+ * - A connection can be lost without being closed. When no frame has arrived for `pingMs` (set by the server in `welcome`), the
+ *   client sends a ping; when none arrives for half of that time, it drops the connection. So it reconnects within 1.5 x
+ *   `pingMs`. When the page is shown again or the network returns, it sends a ping at once, with a short deadline.
+ * - Frames are numbered by `seq`. A frame that arrives twice is dropped. A missing frame is a bug of the server: it is counted
+ *   in `gaps` and reported by an `error` event, and the client reconnects to receive it.
+ * - A `send` resolves with the reply or rejects with a `ChorusError`. A refusal by the room has the server's code. The
+ *   client's own codes are:
+ *     applied   the room has handled the message, and its answer is lost. The answer may have been a refusal, so this is
  *               no success: look at the view
- *     reset     the server no longer knows the session; whether the message was applied is not known
- *     offline   too many messages are waiting for a connection; this one was not taken
- *     busy      too many messages are waiting for an answer; this one was not taken
- *     closed    the client was closed, or the server told it to stay away
- *     invalid   the message cannot be sent: its type, its data or its size is beyond a bound of the server. Nothing was
- *               sent or kept
+ *     reset     the server no longer has the session; whether the message was applied is unknown
+ *     offline   too many messages are waiting for a connection; this one was not accepted
+ *     busy      too many messages are waiting for an answer; this one was not accepted
+ *     closed    the client was closed, or the server has closed the connection for good
+ *     invalid   the message cannot be sent: its type, data or size exceeds a limit of the server. Nothing was sent or kept
  */
 
 const PROTOCOL = "v1.json.chorus";
@@ -31,20 +31,20 @@ const PROTOCOL = "v1.json.chorus";
 /** The room that every session joins first. */
 const LOBBY = "00000000000000000000000000010bb7";
 
-/** Close codes of ours to a server. It sees a dropped session that comes back. */
+/** Close codes that this client sends. To the server, each is a lost connection, and the session can be resumed. */
 const CLOSED_GAP = 3001;
 const CLOSED_SILENT = 3002;
-/** Of the server: too many messages, too many connections, a session that a room has ended, one that is elsewhere now. */
+/** The server's: too many messages, too many connections, a session ended by a room, a session with a newer connection. */
 const CLOSED_TOO_FAST = 4029;
 const CLOSED_TOO_MANY = 4030;
 const CLOSED_KICKED = 4503;
 const CLOSED_REPLACED = 4504;
-/** Of the server: not this protocol. */
+/** The server's: not this protocol. */
 const CLOSED_BAD_FRAME = 4506;
-/** Told to the program only: there was no server yet. */
+/** Reported to the program only, when no connection could be opened. */
 const CLOSED_UNUSABLE = 3003;
 
-/** What the server takes (docs/protocol.md, "Limits"). `send` rejects what is beyond, so that no frame is refused for it. */
+/** The server's limits (docs/protocol.md, "Limits"). `send` rejects messages beyond them, so that no frame is refused. */
 const MAX_FRAME_BYTES = 64 * 1024;
 const MAX_TYPE_BYTES = 64;
 /** Of the JSON of a whole frame. */
@@ -56,23 +56,23 @@ const MAX_NAME_BYTES = 128;
 const MAX_NUMBER = 64;
 const MAX_EXTREME = 32;
 
-/** Without a word of the server's: its own default. */
+/** The server's default, used when `welcome` has no `pingMs`. */
 const PING_MS = 8_000;
-/** A timer that is set far ahead fires at once in a browser: nobody needs one beyond this. */
+/** The upper bound of `pingMs`: in a browser, a timer with too long a delay fires at once. */
 const MOST_PING_MS = 3_600_000;
 
 const DEFAULTS = {
   /** The first attempt after a loss is immediate, the second after about `baseMs`, then doubling up to `maxMs`. */
   retry: { baseMs: 500, maxMs: 15_000 },
-  /** A connection that has lived this long is a success: the next loss starts the attempts anew. */
+  /** After a connection of this length, the next loss starts with the first attempt again. */
   stableMs: 2_000,
-  /** From opening a socket to `welcome`. */
+  /** The time from opening a socket to `welcome`. */
   connectMs: 10_000,
-  /** The edge answers, but a message stays without its answer: the next connection sends it again. */
+  /** After this time without an answer to a message, the client reconnects, even if the edge answers pings. */
   answerMs: 20_000,
-  /** How long a connection may take to answer when there is a reason to doubt it: a phone's radio wakes up in 2 s. */
+  /** How long a connection that may be lost has to answer a ping: a phone's radio needs up to 2 s to become active. */
   probeMs: 2_000,
-  /** Messages without an answer, sent or not. */
+  /** The most messages without an answer, sent or not. */
   limit: 256,
 };
 
@@ -88,7 +88,7 @@ export class ChorusError extends Error {
 
 /**
  * Applies RFC 6902 operations (`add`, `remove`, `replace`; the others are never sent) and returns the new document. The
- * old one stays as it was, and whatever the operations do not touch is shared, so a listener may compare by identity.
+ * old document is unchanged, and the two share all untouched parts, so a listener may compare them by identity.
  */
 export function applyPatch(document, operations) {
   const copies = new Set();
@@ -104,7 +104,7 @@ function pointer(path) {
     .map((token) => token.replaceAll("~1", "/").replaceAll("~0", "~"));
 }
 
-/** `copies` are what this patch has copied already: each part is copied once, however many operations it has. */
+/** `copies` are the parts that this patch has copied: each part is copied once, however many operations change it. */
 function applyAt(node, tokens, operation, copies) {
   if (tokens.length === 0) return applyToRoot(operation);
   if (node === null || typeof node !== "object") throw badPatch(operation);
@@ -144,7 +144,7 @@ function applyToObject(object, token, operation) {
   else throw badPatch(operation);
 }
 
-/** Assignment to `__proto__` would set the prototype; a view is data, and so is its every key. */
+/** Assignment to `__proto__` would set the prototype; in a view, every key is data. */
 function setMember(object, key, value) {
   Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
 }
@@ -153,11 +153,11 @@ function badPatch(operation) {
   return new ChorusError("bad_patch", `${operation.op} ${operation.path} does not fit the view`);
 }
 
-/** Named listeners. One that throws is reported and disturbs nobody else. */
+/** Named listeners. An exception in one is reported as uncaught and does not affect the others. */
 class Emitter {
   #listeners = new Map();
 
-  /** Returns the function that takes the listener off again. */
+  /** Returns a function that removes the listener. */
   on(name, listener) {
     if (!this.#listeners.has(name)) this.#listeners.set(name, new Set());
     this.#listeners.get(name).add(listener);
@@ -183,7 +183,7 @@ class Emitter {
   }
 }
 
-/** A room as this session sees it. The same object for as long as the session is in it. */
+/** A room as this session sees it. It is the same object for as long as the session is in the room. */
 export class Room extends Emitter {
   #client;
 
@@ -192,11 +192,11 @@ export class Room extends Emitter {
     this.#client = client;
     this.id = id;
     this.kind = "";
-    /** What the room shows to this player. Replaced, never changed. */
+    /** What this player sees of the room's state. Replaced, never changed. */
     this.view = null;
-    /** The number of the last frame. */
+    /** The `seq` of the last frame. */
     this.seq = 0;
-    /** Why the session is no longer in it, or null. */
+    /** The reason why the session is no longer in the room, or null. */
     this.left = null;
     /** @internal Frames were missing; see `Chorus.#gap`. */
     this.suspect = false;
@@ -208,13 +208,13 @@ export class Room extends Emitter {
   }
 }
 
-/** How long another tab may take to say that a session is its. */
+/** How long another tab has to answer that it has a session. */
 const TAB_MS = 250;
 
 /**
- * Which tab has a session. A duplicated tab comes with a copy of `sessionStorage`, so a session that was kept is claimed
- * before it is taken up: by a lock, which a browser gives to one tab and takes from one that is gone. A page that was not
- * loaded over TLS or from loopback has no locks: there, tabs ask each other.
+ * Which tab has a session. A duplicated tab starts with a copy of `sessionStorage`, so a stored session is claimed before it
+ * is resumed: by a lock, which a browser grants to one tab and releases when that tab is closed. A page that was not loaded
+ * over TLS or from loopback has no locks: there, a tab asks the other tabs.
  */
 class Tabs {
   #name;
@@ -222,7 +222,7 @@ class Tabs {
   #channel = null;
   #Channel;
   #held = null;
-  /** The session whose lock was asked for last: one that comes late is given back. */
+  /** The session of the latest lock request: a lock that is granted for another one is released. */
   #wanted = null;
   #unlock = null;
   #answers = new Map();
@@ -239,7 +239,7 @@ class Tabs {
     return this.#held === session;
   }
 
-  /** Resolves with whether no other tab has this session. Then this one has it. */
+  /** Resolves with true when no other tab has this session. Then this tab has it. */
   async claim(session) {
     if (this.#held === session) return true;
     this.#wanted = session;
@@ -248,7 +248,7 @@ class Tabs {
     return free;
   }
 
-  /** The session is a new one, or nobody else's. */
+  /** Takes a session that no other tab has. */
   hold(session) {
     if (this.#held === session) return;
     this.release();
@@ -265,7 +265,7 @@ class Tabs {
     this.#channel = null;
   }
 
-  /** Resolves with what the tab that has the session knows of it; null when there is none. That tab stops. */
+  /** Resolves with the token and the last id from the tab that has the session, which then closes; null when no tab has it. */
   take(session) {
     return this.#ask("take", session);
   }
@@ -275,7 +275,7 @@ class Tabs {
     this.#listen();
   }
 
-  /** A page that is loaded again asks before the browser has taken the lock from the one before. */
+  /** Waits a while for the lock: a reloaded page requests it before the browser has released the lock of the previous page. */
   #lock(session) {
     this.#wanted = session;
     const late = new AbortController();
@@ -283,7 +283,7 @@ class Tabs {
     return new Promise((resolve) => {
       const keep = (unlock) => (clearTimeout(timer), (this.#unlock = unlock), resolve(true));
       const held = () => (this.#wanted === session ? new Promise(keep) : resolve(false));
-      // Where locks are forbidden nobody has one.
+      // Where locks are forbidden no tab has one.
       const failed = (error) => (clearTimeout(timer), resolve(error?.name !== "AbortError"));
       this.#locks.request(`${this.#name} ${session}`, { signal: late.signal }, held).catch(failed);
     });
@@ -304,7 +304,7 @@ class Tabs {
     if (this.#channel || !this.#Channel) return this.#channel;
     this.#channel = new this.#Channel(this.#name);
     this.#channel.onmessage = ({ data }) => this.#hear(data);
-    this.#channel.unref?.(); // Node would wait for it.
+    this.#channel.unref?.(); // It would keep a Node process alive.
     return this.#channel;
   }
 
@@ -312,15 +312,15 @@ class Tabs {
     if (answer !== undefined) return this.#answers.get(session)?.(answer);
     if (session !== this.#held) return;
     const channel = this.#channel;
-    // Posted before this tab lets go: its channel is closed then.
+    // Posted before this tab releases the session, which closes its channel.
     if (question === "who") channel.postMessage({ session, answer: {} });
     else if (question === "take") this.#handOver((kept) => channel.postMessage({ session, answer: kept }));
   }
 }
 
 /**
- * One `enter`. It asks the lobby for a room and waits until the session is in one of that kind. A lobby forgets a player
- * whose connection was lost, so it is asked again whenever the session comes back to it.
+ * One `enter`. It asks the lobby for a room and waits until the session is in one of that kind. A lobby may drop the request of
+ * a player whose connection was lost, so each `connected` event in the lobby repeats it.
  */
 class Entry {
   #client;
@@ -328,7 +328,7 @@ class Entry {
   #find;
   #settle;
   #off = [];
-  /** The lobby as it was last asked. */
+  /** The lobby that received the latest request. */
   #lobby = null;
   #failures = 0;
 
@@ -368,7 +368,7 @@ class Entry {
     this.#ask((error) => this.fail(error));
   }
 
-  /** The lobby has taken the wish before. It may refuse it now, since the session is on its way. */
+  /** Repeats the request after a reconnection. A refusal is ignored: the first request may have started the session's move. */
   #back() {
     if (this.#lobby && this.#lobby.left === null) this.#ask(() => {});
   }
@@ -378,7 +378,7 @@ class Entry {
     this.#lobby.send("find", this.#find).catch((error) => moot(error) || refused(error));
   }
 
-  /** The room was full, or has ended meanwhile: the next one may do. */
+  /** The room was full, or has ended meanwhile: another room may admit the player. */
   #failed(reason) {
     this.#failures += 1;
     if (this.#failures > 1) return this.fail(new ChorusError("failed", reason ?? "the room did not let you in"));
@@ -394,22 +394,22 @@ class Entry {
 export class Chorus extends Emitter {
   #options;
   #tabs = null;
-  /** What is being waited for before a socket is opened; another value means that it was given up. */
+  /** Identifies the attempt that waits for other tabs before it opens a socket; another value means that it was canceled. */
   #claim = null;
   #socket = null;
   #timers = { retry: null, connect: null, stable: null, answer: null, ask: null, silence: null, probe: null };
   #attempts = 0;
   #pingMs = PING_MS;
-  /** A message was sent since anything came: the connection is asked sooner. */
+  /** Whether the next ping was brought forward since the last frame arrived, because a message was sent. */
   #hurried = false;
   /** Listens to the page, while the client is not closed. */
   #watching = null;
-  /** What the server has against this `hello`; its close frame says whether to come again. */
+  /** The error with which the server refused this `hello`; the code of its close frame decides whether the client retries. */
   #refusal = null;
   #resume = null;
   #lastId = 0;
   #rooms = new Map();
-  /** Messages that have no id yet: they wait for a connection or, without a room, for the first one. */
+  /** Messages that have no id yet: they wait for a connection or for the first room. */
   #queue = [];
   /** Messages with an id and without an answer, by id, oldest first. */
   #unanswered = new Map();
@@ -427,7 +427,7 @@ export class Chorus extends Emitter {
     this.session = null;
     this.player = null;
     this.name = checkedName(options.name);
-    /** Frames left out, frames that came twice, connections that took the session up again, messages sent again. */
+    /** Counters: gaps in the frames, frames that arrived twice, connections that resumed the session, messages sent again. */
     this.gaps = 0;
     this.duplicates = 0;
     this.resumes = 0;
@@ -442,7 +442,7 @@ export class Chorus extends Emitter {
     return [...this.#rooms.values()].filter((room) => room.left === null);
   }
 
-  /** Whether a session is kept that `connect` would take up. */
+  /** Whether there is a stored session that `connect` would resume. */
   get resumable() {
     return this.#resume !== null;
   }
@@ -455,7 +455,7 @@ export class Chorus extends Emitter {
     else this.#open();
   }
 
-  /** Takes the session back from another tab that has it, after this one was closed by 4504. */
+  /** After close code 4504: takes the session back from the tab that has it. */
   async playHere() {
     if (this.state !== "closed" || !this.session) return this.connect();
     const claim = this.#begin();
@@ -476,7 +476,7 @@ export class Chorus extends Emitter {
     return (this.#claim = {});
   }
 
-  /** A session that was kept may have been copied together with the tab. */
+  /** Claims the stored session first: it may be a copy from a duplicated tab. */
   async #claimAndOpen() {
     const claim = this.#begin();
     const free = await this.#tabs.claim(this.session);
@@ -493,7 +493,7 @@ export class Chorus extends Emitter {
     this.emit("duplicate");
   }
 
-  /** Another tab takes the session: this one stops. The server closes its connection when the other one is there. */
+  /** Hands the session to another tab and stops. The server closes this tab's connection when the other tab has resumed. */
   #handOver(give) {
     const socket = this.#socket;
     give({ resume: this.#resume, id: this.#lastId });
@@ -502,13 +502,13 @@ export class Chorus extends Emitter {
     setTimeout(() => socket?.close(1000, "taken over"), this.#options.probeMs);
   }
 
-  /** Does not wait for the next attempt. A connection that is there is asked whether it lives. */
+  /** Connects without waiting for the next attempt. An open connection is checked by a ping with a short deadline. */
   retryNow() {
     if (this.state === "waiting") this.connect();
     else if (this.state === "connected") this.#probe();
   }
 
-  /** Stays away for good. The session is kept: a new client with the same storage takes it up. */
+  /** Closes the connection and does not reconnect. The session stays stored: a new client with the same storage resumes it. */
   close() {
     const socket = this.#socket;
     this.#detach();
@@ -517,7 +517,7 @@ export class Chorus extends Emitter {
     this.#rejectAll("closed", "the client was closed");
   }
 
-  /** Leaves the kept session behind: the next `connect` is a new player, under `name` if given. */
+  /** Drops the stored session: the next `connect` makes a new player, with this `name` if given. */
   forget(name = this.name) {
     this.name = checkedName(name);
     this.#resume = null;
@@ -528,10 +528,10 @@ export class Chorus extends Emitter {
   }
 
   /**
-   * Asks the lobby for a room of this kind (its message `find`), and resolves with that room once the session is in it: at
-   * once if it is already. It waits for as long as that takes, over lost connections too; `signal` ends the wait. Rejects
-   * with the lobby's refusal, with `failed` when the room turned the player away twice, with `elsewhere` when the session
-   * is in another room than the lobby, and with `closed`.
+   * Asks the lobby for a room of this kind (message type `find`), and resolves with the room once the session is in one: at
+   * once if it is already. There is no time limit, and the wait continues through lost connections; `signal` ends it. Rejects
+   * with the lobby's refusal, with `failed` when rooms have refused the player twice, with `elsewhere` when the session is in
+   * a room that is neither of this kind nor the lobby, and with `closed`.
    */
   enter(kind, options) {
     if (this.state === "closed") return Promise.reject(new ChorusError("closed", "the client is closed"));
@@ -543,7 +543,7 @@ export class Chorus extends Emitter {
     });
   }
 
-  /** Sends to the current room, or to the first one, if there is none yet. */
+  /** Sends to the current room; while there is none, the message waits for the first room. */
   send(type, data) {
     return this.sendTo(this.room, type, data);
   }
@@ -558,7 +558,7 @@ export class Chorus extends Emitter {
     } catch (error) {
       return Promise.reject(error);
     }
-    // Serializing may have run code of the caller's (`toJSON`), which may have closed the client or filled the queue.
+    // Serializing may have run the caller's code (`toJSON`), which may have closed the client or filled the queue.
     const late = this.#cannotTake();
     if (late) return Promise.reject(late);
     return new Promise((resolve, reject) => {
@@ -582,7 +582,7 @@ export class Chorus extends Emitter {
     try {
       socket = new this.#options.WebSocket(this.url, PROTOCOL);
     } catch (error) {
-      // As a page from https may open none to ws. No later attempt ends otherwise.
+      // For instance, a page loaded over https cannot open a ws connection. A retry would fail in the same way.
       return this.#refused(CLOSED_UNUSABLE, reasonOf(error));
     }
     this.#socket = socket;
@@ -598,7 +598,7 @@ export class Chorus extends Emitter {
 
   #hello() {
     const hello = { t: "hello" };
-    // Who we are goes along with `resume`: if the session is gone, the new one is the same player's.
+    // The identity is sent with `resume` too: if the session is over, the new session belongs to the same player.
     if (this.#options.token) hello.token = this.#options.token;
     else if (this.name) hello.name = this.name;
     if (this.#resume) Object.assign(hello, { resume: this.#resume, last: this.#last() });
@@ -626,14 +626,14 @@ export class Chorus extends Emitter {
     const socket = this.#socket;
     if (resuming && !frame.recovered) this.#reset();
     if (this.#socket !== socket) return; // A listener has closed the client.
-    // Old ids go first: one that comes after a higher one would be stale. So they go before a listener can send.
+    // Unanswered messages are sent first, before a listener can send: an id that follows a higher one would be stale.
     this.#resend();
     this.#flush();
     const { session, player, name } = this;
     this.emit("connected", { session, player, name, recovered: frame.recovered });
   }
 
-  /** The session is a new one: nothing of the old one holds. */
+  /** The server has made a new session: the rooms and messages of the old one are dropped. */
   #reset() {
     this.#clearRooms();
     this.#rejectAll("reset", "the server no longer knows this session");
@@ -644,7 +644,7 @@ export class Chorus extends Emitter {
     this.#detach();
     const willRetry = !(code >= 4500 && code <= 4999);
     if (!willRetry) return this.#refused(code, reason || this.#refusal?.message || "");
-    // It was too fast, so it comes back slowly.
+    // The client was too fast, so its first retry already has a long delay.
     if (code === CLOSED_TOO_FAST || code === CLOSED_TOO_MANY) this.#attempts = Math.max(this.#attempts, 3);
     const inMs = this.#nextDelay();
     this.state = "waiting";
@@ -655,14 +655,14 @@ export class Chorus extends Emitter {
   #refused(code, reason) {
     this.#stop();
     if (code === CLOSED_KICKED) {
-      this.#resume = null; // The session is over: what follows is another one.
+      this.#resume = null; // The session is over: the next `connect` makes a new one.
       this.#save();
     }
     this.#rejectAll("closed", reason || `the server closed the connection with ${code}`);
     this.emit("disconnected", { willRetry: false, code, reason, inMs: null });
   }
 
-  /** Half of the delay is fixed and half is chance, so that the clients of a lost server do not come back at once. */
+  /** Half of the delay is fixed and half is random, so that the clients of a failed server do not all reconnect at once. */
   #nextDelay() {
     const { baseMs, maxMs } = this.#options.retry;
     const attempt = this.#attempts++;
@@ -671,11 +671,11 @@ export class Chorus extends Emitter {
     return Math.round(full / 2 + (Math.random() * full) / 2);
   }
 
-  /** Gives the connection up from this side, without waiting for the other's word. */
+  /** Drops the connection without waiting for the server's close frame. */
   #abandon(code, reason) {
     const socket = this.#socket;
     this.#detach();
-    socket?.close(code, reason.slice(0, 40)); // A close frame has 123 bytes for it.
+    socket?.close(code, reason.slice(0, 40)); // A close frame has 123 bytes for the reason.
     this.#lost(code, reason);
   }
 
@@ -697,9 +697,9 @@ export class Chorus extends Emitter {
     this.#watching = null;
   }
 
-  // ---- whether it is alive ----
+  // ---- liveness ----
 
-  /** Something has come. */
+  /** A frame has arrived, so the connection is alive. */
   #heard() {
     this.#hurried = false;
     this.#clear("silence");
@@ -712,14 +712,14 @@ export class Chorus extends Emitter {
     this.#timers.ask = setTimeout(() => this.#ask("silence", this.#pingMs / 2), ms);
   }
 
-  /** A message has an answer, and so has this question: what comes first shows that the connection lives. */
+  /** Sends the next ping sooner after a message: the first answer, to either of them, shows that the connection is alive. */
   #askSooner() {
     if (this.#hurried || this.#timers.silence) return;
     this.#hurried = true;
     this.#askIn(this.#pingMs / 4);
   }
 
-  /** There is a reason to doubt: the page was hidden, or the network has changed. */
+  /** Checks a connection that may be lost: the page was hidden, or the network has changed. */
   #probe() {
     if (!this.#timers.probe) this.#ask("probe", this.#options.probeMs);
   }
@@ -729,7 +729,7 @@ export class Chorus extends Emitter {
     this.#transmit('{"t":"ping"}');
   }
 
-  /** Browsers only. What a page is told of its network is a hint: loopback works without one. */
+  /** Browsers only. The network's state as a page sees it is only a hint: loopback works even offline. */
   #watchPage() {
     if (this.#watching) return;
     this.#watching = new AbortController();
@@ -743,7 +743,7 @@ export class Chorus extends Emitter {
     on(document, "visibilitychange", () => document.visibilityState === "visible" && this.retryNow());
   }
 
-  /** Out of the browser's cache: meanwhile another tab may have taken the session up. */
+  /** The page was restored from the browser's cache: meanwhile another tab may have resumed the session. */
   async #comeBack() {
     if (this.#tabs && this.session && !(await this.#tabs.claim(this.session))) {
       const socket = this.#socket;
@@ -758,7 +758,7 @@ export class Chorus extends Emitter {
     if (this.state === "connected") this.#probe();
   }
 
-  /** The attempt was begun on a network that is gone. */
+  /** Replaces an attempt that was begun on the previous network. */
   #openAnew() {
     const socket = this.#socket;
     this.#detach();
@@ -766,7 +766,7 @@ export class Chorus extends Emitter {
     this.#open();
   }
 
-  // ---- what goes out ----
+  // ---- sending ----
 
   #flush() {
     while (this.state === "connected" && this.#queue.length > 0) {
@@ -794,17 +794,17 @@ export class Chorus extends Emitter {
     this.#askSooner();
   }
 
-  /** A socket that is gone already takes nothing; what it was to carry is sent again by the next one. */
+  /** A closed socket drops the frame; an unanswered message is sent again over the next connection. */
   #transmit(text) {
     try {
       this.#socket?.send(text);
     } catch {
-      return; // Not open any more: `onclose` follows.
+      return; // No longer open: `onclose` follows.
     }
     if (this.has("frame")) this.emit("frame", { out: true, frame: JSON.parse(text) });
   }
 
-  // ---- what comes in ----
+  // ---- receiving ----
 
   #receive(text) {
     const frame = parse(text);
@@ -812,19 +812,19 @@ export class Chorus extends Emitter {
     if (!isFrame(frame) || !this.#mayCome(frame)) return this.#garbled();
     if (this.state === "connected") this.#heard();
     this.emit("frame", { out: false, frame });
-    if (this.#socket !== socket) return; // A listener has closed the client, or connected anew.
+    if (this.#socket !== socket) return; // A listener has closed the client, or reconnected.
     if (frame.t === "welcome") this.#welcome(frame);
     else if (frame.seq !== undefined) this.#fromRoom(frame);
     else if (frame.t === "error") this.#error(frame);
   }
 
-  /** `welcome` is the first frame and comes once; what rooms send comes after it. */
+  /** `welcome` is the first frame and is sent once; frames of rooms follow it. */
   #mayCome(frame) {
     if (frame.t === "welcome") return this.state === "connecting";
     return frame.seq === undefined || this.state === "connected";
   }
 
-  /** Nothing that follows can be trusted to be in order: another connection asks for what is missing. */
+  /** The order of later frames cannot be trusted: the client reconnects and receives the missing frames. */
   #garbled() {
     this.#abandon(CLOSED_GAP, "not a frame of this protocol");
     this.emit("error", new ChorusError("bad_frame", "the server sent what is no frame of this protocol"));
@@ -843,10 +843,10 @@ export class Chorus extends Emitter {
     else if (frame.t === "left") this.#leave(room, frame.reason);
   }
 
-  /** A whole view. It may skip frames, for nothing before it is needed any more, and with them the replies among them. */
+  /** A whole view. It replaces all earlier frames of the room, which may be skipped, replies included. */
   #view(frame) {
     const known = this.#rooms.get(frame.room);
-    // Even after leaving and joining again the numbers rise.
+    // The numbers rise even after leaving and joining again.
     if (known && frame.seq <= known.seq) return void (this.duplicates += 1);
     const again = known !== undefined && known.left === null;
     const room = again ? known : new Room(this, frame.room);
@@ -860,7 +860,7 @@ export class Chorus extends Emitter {
 
   #enter(room, again) {
     const current = this.room;
-    // The map's order is the order of the `room` frames: what is left falls back to the one before.
+    // The map's order is the order of the `room` frames: when a room is left, the one before it becomes the current room.
     this.#rooms.delete(room.id);
     this.#rooms.set(room.id, room);
     this.room = room;
@@ -889,11 +889,11 @@ export class Chorus extends Emitter {
   }
 
   #gap(room, frame) {
-    // The end of a room that is not known changes nothing.
+    // The end of a room that this client does not have changes nothing.
     if (!room && frame.t === "left") return;
     this.gaps += 1;
     const wanted = (room?.seq ?? 0) + 1;
-    // The second time in a row the missing frames are not to be had: ask for the whole view.
+    // A second gap in a row means that the server cannot send the missing frames: request the whole view.
     if (room?.suspect) room.seq = 0;
     if (room) room.suspect = true;
     this.#abandon(CLOSED_GAP, "gap");
@@ -909,7 +909,7 @@ export class Chorus extends Emitter {
     this.#settle(frame.id, (message) => message.reject(error));
   }
 
-  /** The server does not take this `hello`, and closes the connection with a code. If it does not, it would never come to more. */
+  /** The server has refused this `hello` and closes the connection next. If it does not, the client closes it after a while. */
   #notWelcome(error) {
     this.#refusal = error;
     this.#clear("connect");
@@ -919,7 +919,7 @@ export class Chorus extends Emitter {
     }, this.#options.probeMs);
   }
 
-  /** An answer to a message that has one already is nothing new: a message was sent twice. */
+  /** A second answer is ignored: the message was sent twice. */
   #settle(id, how) {
     const message = this.#unanswered.get(id);
     if (!message) return;
@@ -940,7 +940,7 @@ export class Chorus extends Emitter {
     this.emit("left", room, reason);
   }
 
-  /** Rooms that were left stay known for a while, so that what comes late for them is known as late. */
+  /** The latest rooms that were left are kept, so that late frames of theirs are recognized as such. */
   #forgetOldRooms() {
     const left = [...this.#rooms.values()].filter((room) => room.left !== null);
     for (const room of left.slice(0, Math.max(0, left.length - 64))) this.#rooms.delete(room.id);
@@ -957,12 +957,12 @@ export class Chorus extends Emitter {
     this.#unanswered.clear();
     this.#queue = [];
     for (const { reject } of all) reject(new ChorusError(code, message));
-    // A new session is in the lobby again, where they go on.
+    // After a reset they continue: the new session is in the lobby.
     if (code === "closed") for (const entry of [...this.#entries]) entry.fail(new ChorusError(code, message));
   }
 
-  // ---- what outlives the page ----
-  // Views are gone with the page, so `last` is not kept and the server sends them whole. The highest id is kept because
+  // ---- storage ----
+  // Views end with the page, so `last` is not stored, and the server sends whole views. The highest id is stored because
   // ids must rise for as long as the session lives.
 
   #storage() {
@@ -971,7 +971,7 @@ export class Chorus extends Emitter {
     try {
       return globalThis.sessionStorage;
     } catch {
-      return null; // A browser that forbids storage throws on the mere mention.
+      return null; // A browser that forbids storage throws on access.
     }
   }
 
@@ -983,7 +983,7 @@ export class Chorus extends Emitter {
       if (Number.isSafeInteger(kept?.id) && kept.id > 0) this.#lastId = kept.id;
       if (typeof kept?.name === "string") this.name ??= checkedName(kept.name);
     } catch {
-      // What cannot be read was not written by this client.
+      // A value that cannot be parsed was not written by this client.
     }
   }
 
@@ -992,7 +992,7 @@ export class Chorus extends Emitter {
     try {
       this.#storage()?.setItem(`chorus ${this.url}`, JSON.stringify(kept));
     } catch {
-      // Full or forbidden: a reload will be a new player.
+      // Full or forbidden: after a reload the client is a new player.
     }
   }
 }
@@ -1009,7 +1009,7 @@ const isText = (value) => typeof value === "string";
 const isCount = (value) => Number.isSafeInteger(value) && value >= 0;
 const isOr = (check) => (value) => value === undefined || check(value);
 
-/** What of each frame this client relies on. Members that it does not know are nothing to it. */
+/** The members of each frame that this client relies on. All others are ignored. */
 const SHAPES = {
   welcome: { session: isText, resume: isText, pingMs: isOr((ms) => ms > 0 && ms < Infinity), player: isOr(isText), name: isOr(isText) },
   room: { room: isText, seq: isCount, kind: isText, ack: isOr(isCount) },
@@ -1020,7 +1020,7 @@ const SHAPES = {
   left: { room: isText, seq: isCount },
 };
 
-/** Whether this is a frame: one that is not known is one too, if only `t` is a text. */
+/** Whether this is a frame. A frame of an unknown type is one too, as long as `t` is a string. */
 function isFrame(frame) {
   if (frame === null || typeof frame !== "object" || !isText(frame.t)) return false;
   const numbered = frame.seq === undefined ? {} : { room: isText, seq: isCount };
@@ -1031,13 +1031,13 @@ function isFrame(frame) {
 function webSocketUrl(url) {
   const absolute = new URL(url, globalThis.location?.href);
   absolute.protocol = absolute.protocol.replace(/^http/, "ws");
-  absolute.hash = ""; // A WebSocket's address has none, and a browser throws at one.
+  absolute.hash = ""; // A WebSocket's address has none, and some browsers reject one.
   return absolute.href;
 }
 
-// ---- what is sent is checked when it is given, so that the one who gave it is told ----
+// ---- checks of messages, made in `send` so that its caller gets the error ----
 
-/** A message's type and data as they are sent. Serialized once: what the caller changes afterwards is not sent. */
+/** A message's type and data as they are sent. They are serialized once: later changes by the caller are not sent. */
 function bodyOf(type, data) {
   if (typeof type !== "string") throw invalid(`the type of a message is a string, not ${describe(type)}`);
   if (/\p{Surrogate}/u.test(type)) throw invalid("the type of a message ends or begins in half a character");
@@ -1045,7 +1045,7 @@ function bodyOf(type, data) {
   if (bytes < 1 || bytes > MAX_TYPE_BYTES) throw invalid(`a type has 1 to ${MAX_TYPE_BYTES} bytes, this one has ${bytes}`);
   let text;
   try {
-    text = JSON.stringify(data); // `undefined` and functions have none, and are left out.
+    text = JSON.stringify(data); // `undefined` and functions have no JSON: `data` is omitted.
   } catch (error) {
     throw invalid(`the data of ${JSON.stringify(type)} is no JSON: ${reasonOf(error)}`, error);
   }
@@ -1066,14 +1066,14 @@ function invalid(message, cause) {
   return new ChorusError("invalid", message, undefined, cause === undefined ? undefined : { cause });
 }
 
-/** What of a frame's JSON is beyond a bound of the server, in words. It counts as the server does, the frame itself too. */
+/** Describes the server's limit that a frame's JSON exceeds, or null. Counts as the server does, including the frame itself. */
 function excessOf(json) {
   const names = new Set();
   let [depth, values, members, extreme, string] = [0, 1, 0, 0, ""];
   for (const [token, quoted] of json.matchAll(/"([^"\\]*(?:\\.[^"\\]*)*)"|[[\]{}:,]|-?\d[\d.eE+-]*/g)) {
     if (quoted !== undefined) {
       string = quoted;
-      // `JSON.stringify` escapes a half of a pair and nothing else of theirs.
+      // Of surrogates, `JSON.stringify` escapes only those without their other half.
       if (/\\ud[89a-f]/i.test(quoted.replaceAll("\\\\", ""))) return "a string holds half of a character";
     } else if (token === "[" || token === "{") {
       if (++depth > MAX_DEPTH) return `it is nested more than ${MAX_DEPTH} deep, the frame counted`;
@@ -1099,12 +1099,12 @@ function excessOf(json) {
   return null;
 }
 
-/** Bytes of UTF-8, without making them. */
+/** The length of a string in UTF-8, without encoding it. */
 function byteLength(text) {
   let bytes = text.length;
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i);
-    // Two more for three bytes; a pair is two units of four bytes.
+    // Two more when a unit takes three bytes; a surrogate pair is two units for four bytes.
     if (unit >= 0x80) bytes += unit < 0x800 || (unit >= 0xd800 && unit < 0xe000) ? 1 : 2;
   }
   return bytes;
@@ -1118,7 +1118,7 @@ function reasonOf(error) {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Names come from what people type, and a field that cuts at 32 units may cut a character in two: the half is dropped. */
+/** Names are typed by people, and a field that truncates at 32 units may split a character: the half is dropped. */
 function checkedName(name) {
   if (name === undefined || name === null) return null;
   if (typeof name !== "string") throw new TypeError(`name is a string, not ${describe(name)}`);
@@ -1126,7 +1126,7 @@ function checkedName(name) {
 }
 
 function checked(options) {
-  // Tabs are a browser's.
+  // Only browsers have tabs.
   if (globalThis.document) {
     options.BroadcastChannel ??= globalThis.BroadcastChannel;
     options.locks ??= globalThis.navigator?.locks;
@@ -1140,7 +1140,7 @@ function checked(options) {
   const { stableMs, connectMs, answerMs, probeMs, limit } = options;
   const numbers = { stableMs, connectMs, answerMs, probeMs, limit, "retry.baseMs": retry.baseMs, "retry.maxMs": retry.maxMs };
   for (const [name, value] of Object.entries(numbers)) {
-    // A timer that is set beyond this fires at once.
+    // A timer with a longer delay fires at once.
     const fits = typeof value === "number" && value >= 0 && value < 2 ** 31;
     if (!fits) throw new TypeError(`${name} is a number from 0 to 2147483647, not ${String(value)}`);
   }
