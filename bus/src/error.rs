@@ -1,4 +1,4 @@
-//! What can go wrong, one enum per operation. Every text names the file, and says who can do what.
+//! The errors, one enum per operation. Every text names the file and the remedy.
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
@@ -8,8 +8,8 @@ use chorus_core::{
     wire::DecodeError,
 };
 
-/// The bus has stopped for good: something happened after which it cannot promise what it promised. Restart the
-/// process when the cause is gone; what is whole in the log is found again.
+/// The bus has stopped for good: after such an error it cannot keep its promises. Restart the process once the cause is
+/// removed; it recovers the intact part of the log.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Stopped {
     #[error(
@@ -82,8 +82,8 @@ pub enum AppendError {
     /// The log is as it was before, and appends are taken again: they succeed once there is room.
     #[error("the disk is full: cannot write {}: {source}; make room", file.display())]
     NoSpace { file: PathBuf, source: Arc<io::Error> },
-    /// It is still on its way, before everything that is appended later, and no less sure to arrive than before: only
-    /// the waiting is over.
+    /// The record is still in flight, ahead of every later append, and no less certain to arrive than before: only the wait has
+    /// ended.
     #[error("the broker has not confirmed the record within {after:?}: it may or may not be in the log")]
     Unconfirmed { after: Duration },
     #[error(transparent)]
@@ -92,7 +92,7 @@ pub enum AppendError {
     Closed,
 }
 
-/// What became of a command for an edge is not known; whoever sent it sends it again in its next life.
+/// The result of a command for an edge is unknown; the sender sends it again in its next life.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SendError {
     #[error(transparent)]
@@ -101,7 +101,7 @@ pub enum SendError {
     Closed,
 }
 
-/// Where a partition begins or ends is not known. Try again.
+/// A partition's start or end is unknown. Try again.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("cannot ask where partition {partition} {what}: {reason}")]
 pub struct BoundsError {
@@ -110,7 +110,7 @@ pub struct BoundsError {
     pub reason: String,
 }
 
-/// Something about machines' channels was not done. Try again.
+/// An operation on machines' channels failed. Try again.
 #[derive(Debug, thiserror::Error)]
 pub enum MachineError {
     #[error("{machine:?} cannot be a machine's id: use letters, digits, dots, hyphens and underscores, at most 180")]
@@ -141,19 +141,19 @@ pub enum ReadError {
     Closed,
 }
 
-/// Old records are still there. Nothing is wrong with the log; try again.
+/// Old records were not deleted. The log is intact; try again.
 #[derive(Debug, thiserror::Error)]
 pub enum TruncateError {
     #[error("cannot delete {}: {source}", file.display())]
     Io { file: PathBuf, source: io::Error },
     #[error("cannot delete old records of partition {partition}: {reason}")]
     Broker { partition: u32, reason: String },
-    /// Nothing will change that but another broker; it was said at the start.
+    /// Only another broker changes that; the start has logged a warning about it.
     #[error("this broker deletes no records when told to (it lacks DeleteRecords, which Redpanda has since 23.2)")]
     Unsupported,
 }
 
-/// What was appended may not be on the disk.
+/// Appended records may not be on the disk.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum FlushError {
     #[error("some of what was appended was not written: {0}")]
@@ -172,14 +172,14 @@ pub enum SkipError {
     Busy,
     #[error(transparent)]
     Flush(#[from] FlushError),
-    /// A broker's offsets are skipped by records that fill them, and it did not take one.
+    /// A broker's offsets are skipped by records that fill them, and it refused one.
     #[error("a record that fills the skipped offsets: {0}")]
     Append(#[from] AppendError),
     #[error(transparent)]
     Bounds(#[from] BoundsError),
 }
 
-/// An edge's channel cannot go on as if nothing had happened.
+/// An edge's channel cannot continue without a gap, or has ended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EdgeReadError {
     /// Commands are missing here; later ones will come.

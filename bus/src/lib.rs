@@ -1,11 +1,11 @@
-//! Channels: ordered logs of what happens to rooms, and of what rooms have for edges.
+//! Channels: ordered logs of the records of rooms and of the commands that rooms send to edges.
 //!
-//! One handle, [`Bus`], over two back ends: [`embedded`] keeps the log in files of one data directory, [`kafka`] in
-//! the topics of a broker. Rooms live in partitions, an append is confirmed later, a reader names its partition and
+//! One handle, [`Bus`], over two back ends: [`embedded`] keeps the log in files of one data directory, [`kafka`] in the topics
+//! of a broker. Rooms are spread over partitions, an append is confirmed asynchronously, a reader names its partition and
 //! offset itself, and there are no consumer groups.
 //!
-//! A record's bytes are `chorus_core::wire`'s; how they lie in files is said in `embedded/segment.rs`, in which topics
-//! they are in `kafka/mod.rs`.
+//! A record's bytes are `chorus_core::wire`'s. Their layout in files is documented in `embedded/segment.rs`, their topics in
+//! `kafka/mod.rs`.
 
 use std::{
     fmt,
@@ -38,7 +38,7 @@ pub use error::{
 /// The largest record, in bytes.
 pub const MAX_RECORD: usize = 8 << 20;
 
-/// A handle to all channels. Cheap to clone; see [`Bus::close`] for how it ends.
+/// A handle to all channels. Cheap to clone; [`Bus::close`] ends it.
 #[derive(Clone, Debug)]
 pub struct Bus(Backend);
 
@@ -49,7 +49,7 @@ enum Backend {
 }
 
 impl Bus {
-    /// How many partitions rooms are spread over. Fixed for the life of the data.
+    /// The number of partitions over which rooms are spread. Fixed for the life of the data.
     pub fn partitions(&self) -> u32 {
         match &self.0 {
             Backend::Embedded(bus) => bus.partitions(),
@@ -57,7 +57,7 @@ impl Bus {
         }
     }
 
-    /// The broker cluster's own id, if its brokers say it, and the topic of the rooms' channels. `None`: the log is in files.
+    /// The broker cluster's id, if its brokers report one, and the topic of the rooms' channels. `None`: the log is in files.
     pub async fn identity(&self) -> Option<(Option<String>, String)> {
         match &self.0 {
             Backend::Embedded(_) => None,
@@ -65,13 +65,13 @@ impl Bus {
         }
     }
 
-    /// Appends to the channel of the room's partition. The record is in its place when this returns, so the order of
-    /// calls is the order in the log, whatever becomes of the returned futures; each resolves with its record's offset
-    /// when the record is as durable as the mode promises: in the file with [`Fsync::Background`], on the disk with
+    /// Appends to the channel of the room's partition. The record is in its place when this call returns, so the order of calls
+    /// is the order in the log, even if the returned futures are dropped. Each future resolves with its record's offset when
+    /// the record is as durable as the mode promises: in the file with [`Fsync::Background`], on the disk with
     /// [`Fsync::Always`], with all replicas in sync with Kafka.
     ///
-    /// When the bounded queue is full, the record is too large, or the bus has stopped, the record is *not* in the
-    /// log, and [`Append::refused`] says so at once.
+    /// When the bounded queue is full, the record is too large, or the bus has stopped, the record is *not* in the log, and
+    /// [`Append::refused`] reports so at once.
     pub fn append(&self, record: &Record) -> Append {
         match &self.0 {
             Backend::Embedded(bus) => bus.append(record),
@@ -79,8 +79,8 @@ impl Bus {
         }
     }
 
-    /// The records of a partition from `from` on, in offset order, for ever: first what is on disk, then what comes.
-    /// From beyond the end, it waits until the log has grown that far.
+    /// The records of a partition from `from` on, in offset order, without an end: first the records on disk, then new ones. A
+    /// position beyond the end waits until the log has grown that far.
     pub fn read(&self, partition: u32, from: Offset) -> Reader {
         match &self.0 {
             Backend::Embedded(bus) => Reader(ReaderBackend::Embedded(bus.read(partition, from))),
@@ -88,7 +88,7 @@ impl Bus {
         }
     }
 
-    /// One past the last offset that is readable now. At least one past every offset that was confirmed before.
+    /// One past the last offset that is readable now. At least one past every offset confirmed so far.
     pub async fn end(&self, partition: u32) -> Result<Offset, BoundsError> {
         match &self.0 {
             Backend::Embedded(bus) => Ok(bus.end(partition)),
@@ -104,8 +104,9 @@ impl Bus {
         }
     }
 
-    /// Everything below `before` may go. The embedded log deletes whole segments, and never the last one, so that
-    /// offsets are never given out twice; a broker deletes what it is told. Call it only when what makes those records unnecessary is itself on the disk.
+    /// Allows the deletion of all records below `before`. The embedded log deletes whole segments, and never the last one, so
+    /// that no offset is assigned twice; a broker deletes exactly up to `before`. Call it only when the snapshots that make
+    /// those records unnecessary are themselves on the disk.
     pub async fn truncate(&self, partition: u32, before: Offset) -> Result<(), TruncateError> {
         match &self.0 {
             Backend::Embedded(bus) => bus.truncate(partition, before).await,
@@ -113,11 +114,11 @@ impl Bus {
         }
     }
 
-    /// Makes sure that no record appended from now on gets an offset below `at_least`. Nothing to do unless the log
-    /// has lost its last records (a power cut, with [`Fsync::Background`]) and the store has not: then a snapshot
-    /// is ahead of the log, and a record under an offset that the snapshot covers would be taken for applied. Call it
-    /// at start with the store's highest offset of that partition plus one, before the first append. A broker's offsets
-    /// cannot be left out: there it appends `filler`, a record of that partition which does nothing, as often as it takes.
+    /// Guarantees that no record appended from now on gets an offset below `at_least`. This does nothing unless the log has
+    /// lost its last records (a power cut, with [`Fsync::Background`]) and the store has not: then a snapshot is ahead of the
+    /// log, and a record under an offset that the snapshot covers would be taken for applied. Call it at start, before the
+    /// first append, with the store's highest offset of that partition plus one. A broker's offsets cannot be skipped: there it
+    /// appends `filler`, a record of that partition without any effect, as often as necessary.
     pub async fn skip_to(&self, partition: u32, at_least: Offset, filler: &Record) -> Result<(), SkipError> {
         match &self.0 {
             Backend::Embedded(bus) => bus.skip_to(partition, at_least).await,
@@ -125,15 +126,15 @@ impl Bus {
         }
     }
 
-    /// Whether the log may end before what it has confirmed: after a power cut, with [`Fsync::Background`]. A broker's topic
-    /// does so only if it is another one.
+    /// Whether the log may end before a record that it has confirmed: after a power cut, with [`Fsync::Background`]. A broker's
+    /// topic does so only if it has been replaced by another one.
     pub fn may_lose_its_end(&self) -> bool {
         matches!(&self.0, Backend::Embedded(_))
     }
 
-    /// Sends to an edge's channel, in the order of calls. Commands for an edge that is not there are dropped: an edge
-    /// opens its channel before it appends anything, so they are for an earlier life of it. Commands for an edge that
-    /// cannot be taken are dropped, too, and the edge is told: see [`EdgeReceiver::recv_many`].
+    /// Sends to an edge's channel, in the order of calls. Commands for an edge without a channel are dropped: an edge opens its
+    /// channel before it appends anything, so such commands are for an earlier life of it. Commands that do not fit into an
+    /// edge's channel are dropped, too, and the edge is notified: see [`EdgeReceiver::recv_many`].
     pub fn send_edge(&self, edge: &MachineId, command: EdgeCommand) -> Sent {
         match &self.0 {
             Backend::Embedded(bus) => {
@@ -144,7 +145,7 @@ impl Bus {
         }
     }
 
-    /// The receiving end of an edge's channel, from now on. An edge opens it before it appends its first record.
+    /// The receiving end of an edge's channel, from its present end on. An edge opens it before it appends its first record.
     /// Opening it again closes the earlier receiver.
     pub async fn edge_channel(&self, edge: &MachineId) -> Result<EdgeReceiver, MachineError> {
         match &self.0 {
@@ -172,7 +173,7 @@ impl Bus {
         }
     }
 
-    /// Resolves when the bus has stopped for good, and never when it is closed. Whoever sees it ends the process.
+    /// Resolves when the bus has stopped for good, and never when it is closed. The caller then ends the process.
     pub fn stopped(&self) -> impl Future<Output = Stopped> + Send + 'static {
         let stopped: Pin<Box<dyn Future<Output = Stopped> + Send>> = match &self.0 {
             Backend::Embedded(bus) => Box::pin(bus.stopped()),
@@ -181,7 +182,7 @@ impl Bus {
         stopped
     }
 
-    /// Whether the log can be used just now; if not, why. For readiness.
+    /// Whether the log is usable now; the error is the reason if it is not. For readiness.
     pub async fn ping(&self) -> Result<(), String> {
         match &self.0 {
             Backend::Embedded(bus) => bus.ping(),
@@ -189,8 +190,8 @@ impl Bus {
         }
     }
 
-    /// Whether anybody answers at all; if not, why. Less than [`Bus::ping`]: a partition that is between two leaders is
-    /// so for everybody, and says nothing about whoever asks.
+    /// Whether any broker answers; the error is the reason if none does. This is weaker than [`Bus::ping`]: a partition between
+    /// two leaders is unavailable to every machine, which is no sign of a defect in this one.
     pub async fn reach(&self) -> Result<(), String> {
         match &self.0 {
             Backend::Embedded(bus) => bus.ping(),
@@ -206,8 +207,8 @@ impl Bus {
         }
     }
 
-    /// Returns when every record that is readable now outlives a power cut. With a broker that is at once: it shows nothing
-    /// that its replicas do not have.
+    /// Returns when every record that is readable now survives a power cut. With a broker that is at once: it shows only
+    /// records that its replicas have.
     pub async fn settle(&self) -> Result<(), FlushError> {
         match &self.0 {
             Backend::Embedded(bus) => bus.flush().await,
@@ -215,12 +216,12 @@ impl Bus {
         }
     }
 
-    /// Refuses further appends, writes and syncs what was appended before, ends the readers once they have read it,
-    /// and gives the data directory free when the last clone and reader is gone. Dropping every clone of an embedded
-    /// bus does the same without telling when it is done; with a broker, it gives up what is not confirmed.
+    /// Refuses further appends, writes and syncs earlier ones, ends the readers once they have read them, and releases the data
+    /// directory when the last clone and reader is dropped. Dropping every clone of an embedded bus does the same without
+    /// reporting its completion; with a broker, it abandons unconfirmed records.
     ///
-    /// With a broker: waits for what was appended and sent, at most as long as an append may wait; readers end with what they
-    /// have, since others go on writing.
+    /// With a broker: waits for earlier appends and sends, at most as long as an append may wait. Readers end at their present
+    /// position, since other machines go on writing.
     pub async fn close(self) -> Result<(), FlushError> {
         match &self.0 {
             Backend::Embedded(bus) => bus.close().await,
@@ -232,14 +233,14 @@ impl Bus {
 /// When an appended record counts as durable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fsync {
-    /// When it is on the disk: a power cut loses nothing.
+    /// When it is on the disk: a power cut loses no confirmed record.
     Always,
-    /// When it is in the file: no `kill -9` loses it. It is synced at most 100 ms later, so a power cut may lose that.
+    /// When it is in the file: no `kill -9` loses it. It is synced at most 100 ms later, so a power cut may lose those records.
     #[default]
     Background,
 }
 
-/// A text that is not a mode of syncing.
+/// A text that is not an fsync mode.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a mode of syncing: {0:?}; use always or background")]
 pub struct BadFsync(String);
@@ -264,7 +265,7 @@ impl fmt::Display for Fsync {
     }
 }
 
-/// The promise of one append. May be dropped: the record stays appended.
+/// The promise of one append. Dropping it leaves the record appended.
 #[derive(Debug)]
 pub struct Append(AppendState);
 
@@ -277,18 +278,18 @@ enum AppendState {
 
 type Answer = oneshot::Receiver<Result<Option<Offset>, AppendError>>;
 
-/// Waiting with a limit.
+/// A wait with a limit.
 #[derive(Debug)]
 struct Confirming {
     answer: Answer,
     after: Duration,
     deadline: Instant,
-    /// Only when somebody has to wait.
+    /// Set only when the caller has to wait.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Append {
-    /// Why the record was not even taken, if it was not. Known at once.
+    /// Why the record was refused, if it was. Known at once.
     pub fn refused(&self) -> Option<&AppendError> {
         match &self.0 {
             AppendState::Waiting(_) | AppendState::Confirming(_) => None,
@@ -296,7 +297,8 @@ impl Append {
         }
     }
 
-    /// The same without a limit, for whoever answers nobody: never [`AppendError::Unconfirmed`] while the bus is there.
+    /// The same without a limit, for a caller that owes no client an answer: never [`AppendError::Unconfirmed`] while the bus
+    /// exists.
     pub fn however_long(self) -> Append {
         match self.0 {
             AppendState::Confirming(confirming) => Append(AppendState::Waiting(confirming.answer)),
@@ -323,8 +325,8 @@ fn poll_answer(answer: &mut Answer, context: &mut Context<'_>) -> Poll<Result<Op
     Pin::new(answer).poll(context).map(|answer| answer.unwrap_or(Err(AppendError::Closed)))
 }
 
-/// Resolves with the record's place. `None`: the record is in the log, once, and the broker did not say where, since
-/// it took it for a repetition of one that it had.
+/// Resolves with the record's offset. `None`: the record is in the log, once, but the broker did not report its offset, since
+/// it identified this delivery as a repetition.
 impl Future for Append {
     type Output = Result<Option<Offset>, AppendError>;
 
@@ -337,23 +339,23 @@ impl Future for Append {
     }
 }
 
-/// The promise of one command for an edge. May be dropped: the command stays sent. When the last one to an edge has
-/// resolved, so have all before it.
+/// The promise of one command for an edge. Dropping it leaves the command sent. When the last one to an edge has resolved, so
+/// have all before it.
 ///
-/// Resolves when the edge has the command or will be told that it is missing, so that whoever sent it owes nobody
-/// anything. In the embedded back end that is at once: the edge and the sender die together.
+/// Resolves when the edge has the command or is certain to be notified of its loss, so that the sender need not keep it any
+/// longer. In the embedded back end that is at once: the edge and the sender die together.
 pub struct Sent(SentState);
 
 enum SentState {
     Done,
     Waiting(oneshot::Receiver<Result<(), SendError>>),
-    /// The command was dropped: until the edge is told.
+    /// The command was dropped: resolves when the edge has been notified.
     Told(Pin<Box<dyn Future<Output = Result<(), SendError>> + Send + Sync>>),
     Failed(SendError),
 }
 
 impl Sent {
-    /// Whether it has resolved already, and well: then there is nothing to keep.
+    /// Whether it has already resolved with success, so that there is nothing to keep.
     pub fn is_done(&self) -> bool {
         matches!(self.0, SentState::Done)
     }
@@ -396,8 +398,8 @@ enum ReaderBackend {
 }
 
 impl Reader {
-    /// Waits for records and appends a batch of them to `into`: at least one, at most some hundreds. Offsets rise, but
-    /// may leave some out (see [`Bus::skip_to`]). Cancel safe: a call that is dropped has taken nothing.
+    /// Waits for records and appends a batch of them to `into`: at least one, at most some hundreds. Offsets rise, but may have
+    /// gaps (see [`Bus::skip_to`]). Cancel safe: a call that is dropped has consumed no record.
     pub async fn next(&mut self, into: &mut Vec<(Offset, Record)>) -> Result<(), ReadError> {
         match &mut self.0 {
             ReaderBackend::Embedded(reader) => reader.next(into).await,
@@ -406,7 +408,7 @@ impl Reader {
     }
 }
 
-/// What rooms have for one edge, in order.
+/// The commands of rooms for one edge, in order.
 #[derive(Debug)]
 pub struct EdgeReceiver(EdgeBackend);
 
@@ -417,11 +419,11 @@ enum EdgeBackend {
 }
 
 impl EdgeReceiver {
-    /// Waits for commands and appends all that are there to `into`: at least one. Cancel safe.
+    /// Waits for commands and appends all that are available to `into`: at least one. Cancel safe.
     ///
-    /// [`EdgeReadError::Overflow`] is told once, in the place where commands are missing. What a room
-    /// sends again when a session reconnects is then the only way to be complete: the edge closes its sessions
-    /// with 4008 (slow consumer), they resume, and reading goes on.
+    /// [`EdgeReadError::Overflow`] is returned once, in the place of the missing commands. Only what a room sends again to a
+    /// resumed session can then make that session complete: the edge closes its sessions with 4008 (slow consumer), they
+    /// resume, and reading continues.
     pub async fn recv_many(&mut self, into: &mut Vec<EdgeCommand>) -> Result<(), EdgeReadError> {
         match &mut self.0 {
             EdgeBackend::Embedded(receiver) => receiver.recv_many(into).await,
