@@ -1,10 +1,10 @@
-//! Edges' channels, in memory only: edge and host are one process here, so they die together, and whatever was in
-//! a channel can be produced again from the room's log.
+//! Edges' channels, in memory only: edge and host are one process here, so they die together, and a room's log can reproduce
+//! everything in a channel.
 //!
-//! A channel holds [`EDGE_LIMIT`] commands. When the edge falls that far behind, *overflow*: all of them are dropped,
-//! and the edge is told so once, in their place; it closes its sessions with 4008, they resume, and rooms send again
-//! what they missed. Commands for an edge that has no receiver are dropped: an edge opens its channel before it appends
-//! anything, so they are for an earlier life of it.
+//! A channel holds [`EDGE_LIMIT`] commands. When the edge falls that far behind, the channel *overflows*: all of them are
+//! dropped, and the edge is notified once, in their place. It closes its sessions with 4008, they resume, and rooms send again
+//! what these sessions missed. Commands for an edge without a receiver are dropped: an edge opens its channel before it appends
+//! anything, so such commands are for an earlier life of it.
 
 use std::{
     collections::HashMap,
@@ -49,7 +49,7 @@ impl Edges {
         if let Some(earlier) = edges.insert(edge.clone(), channel.clone()) {
             earlier.close();
         }
-        // Receivers that are gone have closed their channels.
+        // Dropped receivers have closed their channels.
         edges.retain(|_, channel| !channel.lock().closed);
         EdgeReceiver(channel)
     }
@@ -84,7 +84,7 @@ impl Channel {
             queue.dropped += queue.commands.len() as u64;
             queue.commands = Vec::new();
         }
-        // Until the edge has been told, nothing after the gap may reach it either: it would look complete.
+        // Until the edge has read the overflow, no later command may reach it: its session would look complete.
         match queue.dropped {
             0 => queue.commands.push(command),
             _ => queue.dropped += 1,
@@ -123,7 +123,7 @@ impl EdgeReceiver {
         if queue.commands.is_empty() {
             return queue.closed.then_some(Err(EdgeReadError::Closed));
         }
-        // Two vectors change places for ever, so that in the long run nothing is allocated here.
+        // Two vectors are swapped again and again, so that in the long run nothing is allocated here.
         match into.is_empty() {
             true => std::mem::swap(into, &mut queue.commands),
             false => into.append(&mut queue.commands),

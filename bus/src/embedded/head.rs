@@ -1,12 +1,12 @@
-//! A partition's head: what the log carries of its store, and which segment is the newest.
+//! A partition's head: the log's pairing with its store, and its newest segment.
 //!
 //! `DIR/log/<partition>.head`, 56 bytes, all numbers little endian; replaced whole by a rename:
 //!
 //! ```text
 //! magic "CHORUSHD" · format u32 · partition u32 · id u128 · life u64 · first offset of the newest segment u64 · 4 zero bytes · crc u32
 //! ```
-//! The id and the life are `chorus_core::pairing`'s. The newest segment is named so that its loss is not taken for a log
-//! that ends before it: the head is written when a segment has been made, and before a record in it is confirmed.
+//! The id and the life are `chorus_core::pairing`'s. The newest segment is named so that its loss is not taken for a log that
+//! ends before it: the head is written after a segment has been created, and before a record in it is confirmed.
 
 use std::{
     fs::OpenOptions,

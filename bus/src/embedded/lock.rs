@@ -8,20 +8,20 @@ use std::{
 
 use crate::OpenError;
 
-/// A directory that is taken. The lock is the kernel's, so it is gone with the process however that ends.
+/// The lock of a data directory. The kernel holds it, so it is released when the process ends in any way.
 #[derive(Debug)]
 pub(super) struct Lock(File);
 
 impl Drop for Lock {
-    /// Not left to closing the file: a process that is just being started still has every file of this one open, and the
-    /// lock would be kept until it has become another program.
+    /// Unlocks explicitly rather than by closing the file: a child process between fork and exec still has every file of this
+    /// one open, and would keep the lock until its exec.
     fn drop(&mut self) {
-        // An error leaves the lock to the kernel.
+        // On an error, the kernel releases the lock later.
         let _ = self.0.unlock();
     }
 }
 
-/// Takes the directory, which is there. The pid in the file is only for the other one's error.
+/// Locks an existing directory. The pid in the file only serves the error of another process.
 pub(super) fn take(dir: &Path) -> Result<Lock, OpenError> {
     let io = |action| move |source| OpenError::Io { action, file: dir.to_owned(), source };
     let path = dir.join("lock");

@@ -7,9 +7,9 @@
 //! | rooms' channels | `DIR/log/<partition>/<first offset, 20 digits>.log`, see `segment.rs` | the partition's writer | until [`Bus::truncate`] |
 //! | edges' channels | memory only, see `edges.rs` | the edge | until received |
 //!
-//! A partition has one writer (`writer.rs`): it takes all that is queued, writes it in one call, syncs it first if the
-//! mode says so, and only then shows it to readers. Readers (`reader.rs`) take the newest records from memory and the
-//! others from the files, so that a slow reader costs no memory.
+//! A partition has one writer (`writer.rs`): it takes all queued records, writes them in one call, syncs them first if the mode
+//! requires it, and only then shows them to readers. Readers (`reader.rs`) take the newest records from memory and the others
+//! from the files, so that a slow reader costs no memory.
 
 use std::{
     fmt,
@@ -54,7 +54,7 @@ pub struct Options {
     /// How many partitions. 1 is right for one process.
     pub partitions: u32,
     pub fsync: Fsync,
-    /// A segment that has grown to this many bytes is followed by a new one. What is kept on disk is rounded up to it.
+    /// A segment that has grown to this many bytes is followed by a new one. Truncation works in whole segments of this size.
     pub segment_bytes: u64,
     /// How many bytes may wait to be written, per partition, before appends are refused.
     pub queue_bytes: usize,
@@ -76,8 +76,7 @@ impl Options {
     }
 }
 
-/// A data directory that is this process's, and whose log is not open yet: what it carries is to be compared with the
-/// store first.
+/// A data directory that this process holds and whose log is not open yet: the log's mark is compared with the store's first.
 #[derive(Debug)]
 pub struct Place {
     options: Options,
@@ -85,7 +84,7 @@ pub struct Place {
     found: Option<Mark>,
 }
 
-/// Takes a data directory: makes it, or its modes private, and locks it. Of the log it only looks at the heads.
+/// Takes a data directory: creates it, or makes its modes private, and locks it. Of the log it reads only the heads.
 pub async fn take(options: Options) -> Result<Place, OpenError> {
     blocking(move || {
         let dir = chorus_private::dir(&options.dir, chorus_private::Root::Named)?;
@@ -103,14 +102,14 @@ impl Place {
         &self.options.dir
     }
 
-    /// What the log carries; `None` when there is no log.
+    /// The log's mark; `None` when there is no log.
     pub fn mark(&self) -> Option<Mark> {
         self.found
     }
 
-    /// Opens the log for the process life of `mark`, or makes it, and repairs what a crash may leave: a torn end is cut,
-    /// with a warning that names the file and place. Reads every segment once (about a second per GiB). Needs a tokio
-    /// runtime; its writers run in it.
+    /// Opens the log for the process life of `mark`, or creates it, and repairs the effects of a crash: a torn end is
+    /// truncated, with a warning that names the file and offset. Reads every segment once (about a second per GiB). Needs a
+    /// tokio runtime, in which its writers run.
     pub async fn open(self, mark: Mark) -> Result<Bus, OpenError> {
         let bus = blocking(move || Embedded::open(self, mark)).await?;
         let writers = bus.partitions.iter().map(|partition| writer::spawn(partition.clone())).collect();
@@ -119,8 +118,8 @@ impl Place {
     }
 }
 
-/// Opens the log of a data directory by itself, without a store to compare it with: in the life that it is in, or a new
-/// one. Otherwise as [`Place::open`].
+/// Opens the log of a data directory without a store to compare it with: in its present life, or a new one. Otherwise as
+/// [`Place::open`].
 pub async fn open(options: Options) -> Result<Bus, OpenError> {
     let place = take(options).await?;
     let mark = match place.mark() {
@@ -130,7 +129,7 @@ pub async fn open(options: Options) -> Result<Bus, OpenError> {
     place.open(mark).await
 }
 
-/// An id that no other log has.
+/// Draws an id that no other log has.
 pub fn draw() -> Result<DataId, OpenError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| OpenError::NoRandomness(error.to_string()))?;
@@ -241,7 +240,7 @@ impl Embedded {
         for partition in &self.partitions {
             partition.finished().await?;
         }
-        // They hold the lock of the directory until they are really gone.
+        // The writers hold the directory's lock until they have ended.
         let writers = std::mem::take(&mut *self.writers.lock().expect("nothing panics under this lock"));
         for writer in writers {
             let _ = writer.await;

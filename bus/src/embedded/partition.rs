@@ -1,4 +1,4 @@
-//! One partition: what its writer, its readers and its appenders share.
+//! One partition: the state that its writer, its readers and its appenders share.
 
 use std::{
     collections::BTreeSet,
@@ -29,21 +29,21 @@ pub(super) struct Partition {
     pub segment_bytes: u64,
     queue_bytes: usize,
     queue: Mutex<Queue>,
-    /// The queue has something to take, or was closed.
+    /// The queue has an entry, or was closed.
     pub filled: Notify,
-    /// Something was written that is not synced yet.
+    /// Some written bytes are not synced yet.
     pub dirty: Notify,
     /// Oldest first, never empty.
     segments: Mutex<Vec<Arc<Segment>>>,
     pub tail: Mutex<Tail>,
     pub status: watch::Sender<Status>,
-    /// The data directory is this process's for as long as any of it is in use.
+    /// Keeps the data directory locked as long as any partition is in use.
     _lock: Arc<Lock>,
     #[cfg(test)]
     pub faults: Faults,
 }
 
-/// What readers wait on.
+/// The progress for which readers wait.
 #[derive(Clone, Debug)]
 pub(super) struct Status {
     /// One past the last readable offset.
@@ -51,23 +51,23 @@ pub(super) struct Status {
     /// Everything below is on the disk.
     pub synced: Offset,
     pub stopped: Option<Stopped>,
-    /// The writer is done.
+    /// The writer has ended.
     pub finished: bool,
 }
 
-/// What waits for the writer.
+/// The writer's queue.
 #[derive(Debug)]
 struct Queue {
     /// The offset of the next append.
     next: Offset,
     batch: Batch,
-    /// Bytes that the writer has taken and not yet shown.
+    /// Bytes that the writer has taken but not yet shown.
     writing: usize,
     closed: bool,
     stopped: Option<Stopped>,
 }
 
-/// What the writer does in one go, in this order: skip, write the frames, answer.
+/// One step of the writer, in this order: skip, write the frames, answer.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub skip: Option<Offset>,
@@ -90,7 +90,7 @@ impl Batch {
         self.skip.is_none() && self.entries.is_empty() && self.flushes.is_empty()
     }
 
-    /// Answers everything with this error. Leaves the batch empty.
+    /// Answers every entry with this error. Leaves the batch empty.
     pub fn fail(&mut self, error: &AppendError) {
         self.frames.clear();
         self.entries.drain(..).for_each(|entry| drop(entry.answer.send(Err(error.clone()))));
@@ -103,7 +103,7 @@ impl Batch {
     }
 }
 
-/// Refuses a number of partitions that is not what is there: a partition has a directory and a head, and one of the two
+/// Refuses a number of partitions that differs from the one on disk: a partition has a directory and a head, and one of the two
 /// may have been lost.
 fn check_count(options: &Options) -> Result<(), OpenError> {
     assert!(options.partitions > 0, "a log has at least one partition");
@@ -120,7 +120,7 @@ fn check_count(options: &Options) -> Result<(), OpenError> {
     }
 }
 
-/// What there is of a log, before it is opened.
+/// The log's mark, read before the log is opened; `None` when there is no log.
 pub(super) fn look(options: &Options) -> Result<Option<Mark>, OpenError> {
     let log = options.dir.join("log");
     if log.symlink_metadata().is_ok() {
@@ -145,12 +145,12 @@ pub(super) fn look(options: &Options) -> Result<Option<Mark>, OpenError> {
     if let Some(other) = heads.iter().find(|head| head.mark.id != id) {
         return Err(OpenError::Foreign { file: head::path(&log, other.partition), id, found: other.mark.id });
     }
-    // The heads of partitions are written one after the other.
+    // The partitions' heads are written one after the other.
     Ok(heads.iter().map(|head| head.mark).max_by_key(|mark| mark.life))
 }
 
-/// Whether there is no log, or what an interrupted first start has left of one: segments without a record, since none is
-/// taken before all heads are written.
+/// Whether there is no log, or only the remains of an interrupted first start: segments without a record, since no record is
+/// accepted before all heads are written.
 fn is_half_made(log: &Path, partitions: u32) -> Result<bool, OpenError> {
     for number in 0..partitions {
         let dir = log.join(number.to_string());
@@ -168,7 +168,7 @@ fn is_half_made(log: &Path, partitions: u32) -> Result<bool, OpenError> {
     Ok(true)
 }
 
-/// Makes the segments of a new log, and then its heads. Files that an interrupted first start has left are made anew.
+/// Creates the segments of a new log, and then its heads. Replaces the files of an interrupted first start.
 pub(super) fn make(options: &Options, mark: Mark) -> Result<(), OpenError> {
     let log = options.dir.join("log");
     let io = |action| move |(file, source)| OpenError::Io { action, file, source };
@@ -187,7 +187,7 @@ pub(super) fn make(options: &Options, mark: Mark) -> Result<(), OpenError> {
 }
 
 impl Partition {
-    /// Opens a partition that is there, for the process life of `mark`.
+    /// Opens an existing partition for the process life of `mark`.
     pub fn open(options: &Options, number: u32, mark: Mark, lock: Arc<Lock>) -> Result<Partition, OpenError> {
         let log = options.dir.join("log");
         let dir = log.join(number.to_string());
@@ -205,10 +205,10 @@ impl Partition {
             end = Some(found.end);
             segments.push(Arc::new(found.segment));
         }
-        // Its newest segment was on the disk before the head named it: a crash does not take it away.
+        // The newest segment was on the disk before the head named it, so a crash does not remove it.
         let last = segments.last().filter(|last| last.base >= head.newest);
         let last = last.ok_or_else(|| OpenError::Missing { file: dir.join(segment::file_name(head.newest)) })?;
-        // Records that are read from here on must survive, also those of an earlier process that was killed.
+        // Records that are read from here on must survive, even those of an earlier process that was killed.
         last.file.sync_all().map_err(|e| (last.path.clone(), e)).map_err(io("sync"))?;
         Head { mark, newest: last.base, ..head }.write(&log).map_err(io("write"))?;
         let end = end.unwrap_or(0);
@@ -239,7 +239,7 @@ impl Partition {
 
     pub fn append(&self, record: &Record) -> Append {
         let refused = |error| Append(AppendState::Refused(error));
-        // All that can be done outside the lock is.
+        // All work that needs no lock is done before taking it.
         let payload = wire::encode(record);
         if payload.len() > MAX_RECORD {
             return refused(AppendError::TooLarge { bytes: payload.len(), limit: MAX_RECORD });
@@ -314,7 +314,7 @@ impl Partition {
         status.stopped.clone().map_or(Ok(()), |stopped| Err(stopped.into()))
     }
 
-    /// Resolves when the log has stopped for good; does not keep the partition.
+    /// Resolves when the log has stopped for good; does not keep the partition alive.
     pub fn stopped(&self) -> impl Future<Output = Stopped> + Send + use<> {
         let mut status = self.status.subscribe();
         async move {
@@ -337,7 +337,7 @@ impl Partition {
         self.segments.lock().expect("nothing panics under this lock")
     }
 
-    /// Makes the next segment, and returns when the disk has it and the head names it.
+    /// Creates the next segment, and returns when it is on the disk and the head names it.
     pub fn make_segment(&self, base: Offset, previous_end: Offset) -> io::Result<Segment> {
         let made = Segment::create(&self.dir, self.number, self.mark.id, base, previous_end)?;
         let log = self.dir.parent().expect("it is the log's");
@@ -353,7 +353,7 @@ impl Partition {
 
     pub fn truncate(&self, before: Offset) -> Result<(), TruncateError> {
         let mut deleted = false;
-        // Oldest first, one by one, so that whatever interrupts this leaves no gap.
+        // Oldest first, one by one, so that no interruption leaves a gap.
         while let Some(oldest) = self.oldest_below(before) {
             let io = |source| TruncateError::Io { file: oldest.path.clone(), source };
             match std::fs::remove_file(&oldest.path) {
@@ -373,7 +373,7 @@ impl Partition {
         }
     }
 
-    /// What the writer does next, in exchange for an empty batch; `None` when there is nothing to do now.
+    /// Takes the writer's next batch in exchange for an empty one. Returns whether there was any work.
     pub fn take(&self, spare: &mut Batch) -> bool {
         let mut queue = self.queue();
         if queue.batch.is_empty() {
@@ -384,7 +384,7 @@ impl Partition {
         true
     }
 
-    /// The writer is done with what it took.
+    /// The writer has finished the batch that it took.
     pub fn taken_is_done(&self) {
         self.queue().writing = 0;
     }
@@ -394,7 +394,7 @@ impl Partition {
         (queue.closed && queue.batch.is_empty()) || queue.stopped.is_some()
     }
 
-    /// A batch was not written, and the log is as before it: what was queued behind it has lost its place, too.
+    /// A batch was not written and the log is as before it: the records queued behind it lose their offsets, too.
     pub fn fail_queued(&self, end: Offset, error: &AppendError) {
         let mut queue = self.queue();
         let mut batch = std::mem::take(&mut queue.batch);
@@ -403,7 +403,7 @@ impl Partition {
         batch.fail(error);
     }
 
-    /// Something happened after which nothing can be promised: refuse everything from here on.
+    /// After a failure that breaks every promise: refuses all appends from here on.
     pub fn stop(&self, stopped: Stopped) {
         tracing::error!(partition = self.number, "{stopped}");
         let mut queue = self.queue();
@@ -426,7 +426,7 @@ impl Queue {
         }
         match () {
             () if self.closed => Some(AppendError::Closed),
-            // A record larger than the whole queue is let in alone.
+            // A record larger than the whole queue is accepted when the queue is empty.
             () if waiting > 0 && waiting + bytes > limit => Some(AppendError::Full { waiting }),
             () => None,
         }
@@ -441,7 +441,7 @@ impl std::fmt::Debug for Partition {
 
 type AtFile = (PathBuf, io::Error);
 
-/// Makes the partition's directory, and its name durable.
+/// Creates the partition's directory, and makes its name durable.
 fn make_dirs(root: &Path, dir: &Path) -> Result<(), OpenError> {
     let log = root.join("log");
     for made in [&log, dir] {
@@ -454,7 +454,7 @@ fn make_dirs(root: &Path, dir: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// The segments of a partition in the order of their offsets. Deletes what a crash left of one that was being made.
+/// The segments of a partition in the order of their offsets. Deletes a segment that a crash left unfinished.
 fn segment_files(dir: &Path) -> Result<Vec<PathBuf>, AtFile> {
     let at = |e| (dir.to_owned(), e);
     let mut files = Vec::new();

@@ -1,5 +1,5 @@
-//! [`Bug::EarlyAck`], planted: what is written stays in memory until the next sync, some tens of milliseconds later. By
-//! then readers have seen it and appends were confirmed; a `kill -9` in between loses it.
+//! [`Bug::EarlyAck`], planted: written bytes stay in memory until the next sync, some tens of milliseconds later. By then
+//! readers have received them and appends were confirmed; a `kill -9` in between loses them.
 
 use std::{
     io,
@@ -19,7 +19,7 @@ struct Late {
 
 static LATE: Mutex<Vec<Late>> = Mutex::new(Vec::new());
 
-/// Whether the write was put off.
+/// Postpones a write. Returns whether it did.
 pub(super) fn put_off(segment: &Arc<Segment>, bytes: &[u8], at: u64) -> bool {
     if planted(Bug::EarlyAck) {
         let late = Late { segment: segment.clone(), at, bytes: bytes.to_vec() };
@@ -28,7 +28,7 @@ pub(super) fn put_off(segment: &Arc<Segment>, bytes: &[u8], at: u64) -> bool {
     planted(Bug::EarlyAck)
 }
 
-/// Writes what was put off.
+/// Performs the postponed writes.
 pub(super) fn catch_up() -> io::Result<()> {
     let mut late = LATE.lock().unwrap_or_else(PoisonError::into_inner);
     late.drain(..).try_for_each(|Late { segment, at, bytes }| segment.file.write_all_at(&bytes, at))

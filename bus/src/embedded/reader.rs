@@ -1,5 +1,5 @@
-//! A reader of one partition: a position, and how to get the records there. Records at the tail come from memory,
-//! older ones from the files; which of the two is decided anew for each batch, so switching has no edge to fall off.
+//! A reader of one partition: a position, and two sources of records. Records at the tail come from memory, older ones from the
+//! files. The source is chosen anew for each batch, so there is no switch between modes.
 
 use std::{os::unix::fs::FileExt, sync::Arc};
 
@@ -25,7 +25,7 @@ pub struct Reader {
     status: watch::Receiver<Status>,
     /// The next record.
     position: Offset,
-    /// Where its frame is, or a little before, when the last batch came from a file.
+    /// The place of its frame, or one a little before, when the last batch came from a file.
     place: Option<Place>,
 }
 
@@ -52,7 +52,7 @@ impl Reader {
         }
     }
 
-    /// The end of what is readable, once that is after the position.
+    /// Waits until the end is after the position, and returns it.
     async fn wait(&mut self) -> Result<Offset, ReadError> {
         loop {
             {
@@ -78,7 +78,7 @@ impl Reader {
         copied
     }
 
-    /// Whether there were any; if not, the position may still have moved over offsets that were skipped.
+    /// Returns whether there were any records; if not, the position may still have moved over skipped offsets.
     async fn take_from_disk(&mut self, end: Offset, into: &mut Vec<(Offset, Record)>) -> Result<bool, ReadError> {
         let place = self.find()?;
         let (from, number) = (self.position.max(place.segment.base), self.partition.number);
@@ -100,13 +100,13 @@ impl Reader {
             if place.byte < place.segment.len() {
                 return Ok(place.clone());
             }
-            // The whole segment has been read. The one after it may be deleted by now.
+            // The whole segment has been read. The next one may have been deleted by now.
             let next = segments.iter().find(|segment| segment.base > place.segment.base);
             if let Some(segment) = next.filter(|segment| segment.previous_end <= self.position) {
                 return Ok(Place { segment: segment.clone(), byte: HEADER as u64 });
             }
         }
-        // A segment also stands for the offsets that were skipped before it.
+        // A segment also covers the offsets that were skipped before it.
         let at = segments.partition_point(|segment| segment.previous_end <= self.position);
         match at.checked_sub(1).map(|at| &segments[at]) {
             Some(segment) => Ok(Place { segment: segment.clone(), byte: segment.near(self.position) }),
@@ -120,7 +120,7 @@ impl Reader {
 
 struct Chunk {
     records: Vec<(Offset, Record)>,
-    /// After the last of them.
+    /// The place after the last of them.
     place: Place,
 }
 
@@ -157,7 +157,7 @@ fn read_chunk(partition: u32, place: Place, from: Offset, end: Offset) -> Result
 
 fn read(segment: &Segment, at: u64, most: usize) -> Result<Vec<u8>, ReadError> {
     #[cfg(feature = "planted-bugs")]
-    let _ = super::planted::catch_up(); // What it cannot write cannot be read, and that is told.
+    let _ = super::planted::catch_up(); // Bytes that it fails to write are missing below, which is reported there.
     let left = segment.len().saturating_sub(at);
     let mut bytes = vec![0; left.min(most as u64) as usize];
     let read = segment.file.read_exact_at(&mut bytes, at);

@@ -1,4 +1,4 @@
-//! A segment file: a header, then frames, nothing between. All numbers are little endian.
+//! A segment file: a header, then frames, with nothing in between. All numbers are little endian.
 //!
 //! ```text
 //! header  magic "CHORUSLG" · format u32 · partition u32 · first offset u64 · end of the segment before u64 · id u128 · crc u32
@@ -6,14 +6,14 @@
 //! ```
 //! * A frame with a payload is a record: the payload is `chorus_core::wire`'s bytes (at most [`MAX_RECORD`]), the key is
 //!   in them, and offsets go up by one.
-//! * A frame without a payload is a *mark*: every record below its offset was on the disk when the mark was written.
-//!   It takes no offset. Marks tell damage from what a power cut leaves (see [`recover`]).
+//! * A frame without a payload is a *mark*: every record below its offset was on the disk when the mark was written. It takes
+//!   no offset. Marks distinguish damage from the effects of a power cut (see [`recover`]).
 //! * The crc (CRC-32, IEEE) is over everything in the header before it; in a frame over payload, offset, length.
 //! * The id is the log's, the same in all of its segments and in its store (`chorus_core::pairing`).
 //! * The end of the segment before is equal to the first offset unless offsets were skipped on purpose.
 //!
-//! A segment is made under another name and renamed when its header is on the disk, and the segment before it is whole
-//! on the disk by then: so only the last segment can be torn.
+//! A segment is created under another name and renamed when its header is on the disk. By then the segment before it is
+//! entirely on the disk, so only the last segment can be torn.
 
 use std::{
     fs::{File, OpenOptions},
@@ -38,20 +38,20 @@ const MAGIC: &[u8; 8] = b"CHORUSLG";
 pub(super) const HEADER: usize = 52;
 pub(super) const FRAME: usize = 16;
 
-/// The index has one entry for so many bytes.
+/// The distance in bytes between two entries of the index.
 const INDEX_EVERY: u64 = 32 << 10;
 
-/// One open segment. Written by the partition's writer, read by anybody, also after its name is deleted.
+/// One open segment. The partition's writer writes it; readers may read it even after its name is deleted.
 #[derive(Debug)]
 pub(super) struct Segment {
     pub base: Offset,
-    /// Where the segment before it ended.
+    /// The end of the segment before it.
     pub previous_end: Offset,
     pub path: PathBuf,
     pub file: File,
-    /// Bytes of whole frames in it, and the header.
+    /// The size of its header and its whole frames, in bytes.
     len: AtomicU64,
-    /// Some records and where their frames are, in order.
+    /// Some records and the places of their frames, in order.
     index: Mutex<Vec<(Offset, u64)>>,
 }
 
@@ -60,12 +60,12 @@ impl Segment {
         self.len.load(Ordering::Acquire)
     }
 
-    /// Shows readers that the file is whole up to `len`.
+    /// Publishes to readers that the file is whole up to `len`.
     pub fn set_len(&self, len: u64) {
         self.len.store(len, Ordering::Release);
     }
 
-    /// Remembers where a record is, if the last one remembered is far enough away.
+    /// Adds a record's place to the index, if it is far enough from the last entry.
     pub fn note(&self, offset: Offset, position: u64) {
         let mut index = self.index.lock().expect("nothing panics under this lock");
         if index.last().is_none_or(|(_, last)| position >= last + INDEX_EVERY) {
@@ -82,7 +82,7 @@ impl Segment {
         }
     }
 
-    /// Makes the file of a new segment, and returns when it and its name are on the disk.
+    /// Creates the file of a new segment, and returns when it and its name are on the disk.
     pub fn create(dir: &Path, partition: u32, id: DataId, base: Offset, previous_end: Offset) -> io::Result<Segment> {
         let path = dir.join(file_name(base));
         let new = path.with_extension("new");
@@ -98,7 +98,7 @@ impl Segment {
     }
 }
 
-/// Makes what was created, renamed or deleted in a directory durable.
+/// Makes the creations, renames and deletions in a directory durable.
 pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
@@ -120,7 +120,7 @@ fn header(partition: u32, id: DataId, base: Offset, previous_end: Offset) -> [u8
     bytes
 }
 
-/// Appends a record's frame to a batch. `hasher` has seen the payload already: that part of the work needs no lock.
+/// Appends a record's frame to a batch. `hasher` has already hashed the payload: that part of the work needs no lock.
 pub(super) fn put_record(out: &mut Vec<u8>, offset: Offset, payload: &[u8], mut hasher: Hasher) {
     let len = payload.len() as u32;
     hasher.update(&offset.to_le_bytes());
@@ -136,7 +136,7 @@ pub(super) fn put_mark(out: &mut Vec<u8>, synced: Offset) {
     put_record(out, synced, &[], Hasher::new());
 }
 
-/// What is at a place in a file's bytes. `next` is the place after it.
+/// The frame at a place in a file's bytes. `next` is the place after it.
 #[derive(Debug, PartialEq)]
 pub(super) enum Parsed<'a> {
     Record {
@@ -182,19 +182,19 @@ fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes"))
 }
 
-/// A segment as it was found, and one past its last record.
+/// A segment as it was read, and one past its last record.
 #[derive(Debug)]
 pub(super) struct Recovered {
     pub segment: Segment,
     pub end: Offset,
 }
 
-/// Opens a segment and checks all of it. `previous_end` is where the one before it really ended, if there is one.
+/// Opens a segment and checks all of it. `previous_end` is the actual end of the segment before it, if there is one.
 ///
-/// What was once known to be on the disk must be whole. That is all of every segment but the last, and in the last one
-/// what a mark says: if the frames stop making sense at a record that a later mark vouches for, that is damage, and an
-/// error. If nothing vouches for it, it is what a crash leaves of writes that were never synced (the kernel writes pages
-/// in any order, so whole frames may follow): the file is cut there, with a warning.
+/// A record that was known to be on the disk must be whole. That holds for every record of every segment but the last, and in
+/// the last one for the records that a mark covers: frames that turn invalid at a record covered by a later mark are damage,
+/// and an error. Without such a mark, they are the effect of a crash on writes that were never synced (the kernel writes pages
+/// in any order, so whole frames may follow): the file is truncated there, with a warning.
 pub(super) fn recover(
     path: &Path,
     (partition, id): (u32, DataId),
@@ -228,7 +228,7 @@ fn check_header(path: &Path, partition: u32, id: DataId, bytes: &[u8]) -> Result
     if &beginning[..8] != MAGIC {
         return Err(damaged("this is not a chorus log"));
     }
-    // Before the rest: another format may be shorter, and have its checksum elsewhere.
+    // Before the other checks: another format may be shorter, and may have its checksum elsewhere.
     if word(beginning, 8) != FORMAT {
         return Err(OpenError::Format { file: path.to_owned(), found: word(beginning, 8), reads: FORMAT });
     }
@@ -249,7 +249,7 @@ fn check_header(path: &Path, partition: u32, id: DataId, bytes: &[u8]) -> Result
 
 struct Scan {
     end: Offset,
-    /// Where the whole frames end.
+    /// The place after the last whole frame.
     stop: usize,
     bad: Option<&'static str>,
 }
@@ -274,8 +274,8 @@ fn scan(segment: &Segment, bytes: &[u8]) -> Scan {
     scan
 }
 
-/// Whether any mark after the place says that the record at `offset` was on the disk. Every byte is tried as a frame's
-/// first, since a damaged length leads nowhere; almost all fail on their length or offset, before any checksum.
+/// Whether any mark after the place states that the record at `offset` was on the disk. Every byte is tried as a frame's first,
+/// since a damaged length cannot be followed; almost all fail on their length or offset, before any checksum.
 fn is_vouched_for(bytes: &[u8], from: usize, offset: Offset) -> bool {
     let highest = offset + (bytes.len() - from) as u64;
     (from + 1..bytes.len().saturating_sub(FRAME - 1)).any(|at| {

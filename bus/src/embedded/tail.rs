@@ -1,7 +1,7 @@
-//! The newest records of a partition, in memory: readers that keep up take them from here, and never touch a file.
+//! The newest records of a partition, in memory: readers that keep up take them from here, without touching a file.
 //!
-//! One bounded window that all readers share, rather than a queue for each: a reader that falls behind the window reads
-//! from disk until it is back in it, and no reader can make another one lose its place.
+//! One bounded window that all readers share, rather than a queue for each: a reader that falls behind the window reads from
+//! disk until it has caught up, and no reader can make another one lose its position.
 
 use std::collections::VecDeque;
 
@@ -21,7 +21,7 @@ impl Tail {
         Tail { first: next, records: VecDeque::new(), bytes: 0, limit }
     }
 
-    /// Takes the next record in order; `bytes` is its encoded size.
+    /// Appends the next record in order; `bytes` is its encoded size.
     pub(super) fn push(&mut self, record: Record, bytes: usize) {
         self.records.push_back((record, bytes));
         self.bytes += bytes;
@@ -32,12 +32,12 @@ impl Tail {
         }
     }
 
-    /// Starts anew at a later offset.
+    /// Empties the window and continues at a later offset.
     pub(super) fn skip_to(&mut self, next: Offset) {
         *self = Tail::new(next, self.limit);
     }
 
-    /// Copies up to `most` records from `from` on; how many. 0 when `from` is not in the window.
+    /// Copies up to `most` records from `from` on, and returns their number. 0 when `from` is not in the window.
     pub(super) fn copy(&self, from: Offset, most: usize, into: &mut Vec<(Offset, Record)>) -> usize {
         let Some(skip) = from.checked_sub(self.first) else { return 0 };
         let before = into.len();

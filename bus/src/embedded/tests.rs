@@ -1,4 +1,4 @@
-//! Disks that fail. Everything else is told in `tests/embedded.rs`, from outside.
+//! Disks that fail. `tests/embedded.rs` has all other tests, from outside.
 
 use std::sync::atomic::Ordering;
 
@@ -38,7 +38,7 @@ async fn a_failed_sync_stops_the_log_for_good_and_says_so_to_everyone() {
     partition(&bus).faults.sync.store(true, Ordering::Relaxed);
     let error = append(&bus, 1).await.unwrap_err();
     assert!(matches!(error, AppendError::Stopped(_)), "{error}");
-    // A later sync would succeed, and mean nothing.
+    // A later sync would succeed, but prove nothing.
     partition(&bus).faults.sync.store(false, Ordering::Relaxed);
     assert!(matches!(bus.append(&record(2)).refused(), Some(AppendError::Stopped(_))));
     assert!(matches!(reader.next(&mut Vec::new()).await, Err(ReadError::Stopped(_))));
@@ -60,7 +60,7 @@ async fn a_failed_sync_in_the_background_stops_the_log_too() {
 async fn what_waits_together_is_written_together() {
     let (_dir, bus) = fresh(Fsync::Always).await;
     let appends: Vec<_> = (0..100).map(|n| bus.append(&record(n))).collect();
-    // One sync that fails fails them all: they were one group.
+    // A failed sync fails them all: they were one group.
     partition(&bus).faults.sync.store(true, Ordering::Relaxed);
     for append in appends {
         assert!(matches!(append.await, Err(AppendError::Stopped(_))));

@@ -1,7 +1,7 @@
-//! The writer of one partition: takes all that is queued, writes it in one call, shows it to readers, answers.
+//! The writer of one partition: takes all queued records, writes them in one call, shows them to readers, and answers.
 //!
-//! It is a task, and writes in the task: the bytes go to the page cache, which takes a microsecond or two, less than
-//! a hand-over to another thread. What can wait for a disk (syncing, making a segment) is done on a blocking thread.
+//! It is a task, and writes in the task: the bytes go to the page cache, which takes a microsecond or two, less than a
+//! hand-over to another thread. Operations that may wait for a disk (syncing, creating a segment) run on a blocking thread.
 
 use std::{io, os::unix::fs::FileExt, sync::Arc, time::Duration};
 
@@ -14,14 +14,14 @@ use super::{
 };
 use crate::{AppendError, Fsync, Stopped};
 
-/// How long after a write its sync begins, in background mode. The promise is 100 ms; the rest is for the sync itself.
+/// The delay between a write and its sync in background mode. The promise is 100 ms; the rest is for the sync itself.
 const SYNC_AFTER: Duration = Duration::from_millis(50);
 
-/// Batches larger than this are not kept as buffers.
+/// A buffer that has grown beyond this is shrunk to it.
 const KEEP_BUFFER: usize = 1 << 20;
 
-/// Starts the partition's writer and, in background mode, what syncs behind it. Both end after `Partition::close`, and
-/// have let go of the partition when the handle resolves.
+/// Starts the partition's writer and, in background mode, the task that syncs behind it. Both end after `Partition::close`, and
+/// have dropped the partition when the handle resolves.
 pub(super) fn spawn(partition: Arc<Partition>) -> JoinHandle<()> {
     let syncer = match partition.fsync {
         Fsync::Always => None,
@@ -34,7 +34,7 @@ pub(super) fn spawn(partition: Arc<Partition>) -> JoinHandle<()> {
         writer.run().await;
         if let Some(syncer) = syncer {
             syncer.abort();
-            let _ = syncer.await; // It is aborted, or has told of its failure.
+            let _ = syncer.await; // It is aborted, or has reported its failure.
         }
         writer.partition.status.send_modify(|status| status.finished = true);
     })
@@ -45,7 +45,7 @@ struct Writer {
     segment: Arc<Segment>,
     /// One past the last record in the file.
     end: Offset,
-    /// What the last mark says.
+    /// The offset in the last mark.
     marked: Offset,
 }
 
@@ -63,7 +63,7 @@ impl Writer {
 
     async fn carry_out(&mut self, batch: &mut Batch) {
         let done = self.write(batch).await;
-        // Before the answers: whoever is answered and appends again must not find its own bytes in the way.
+        // Before the answers: an appender that is answered and appends again must not have its own bytes counted against it.
         self.partition.taken_is_done();
         match done {
             Ok(()) => self.publish(batch),
@@ -116,7 +116,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes all of it or leaves the file as it was.
+    /// Writes all bytes or leaves the file as it was.
     fn write_at(&self, bytes: &[u8], at: u64) -> Result<(), Failure> {
         let Err(error) = self.try_write_at(bytes, at) else { return Ok(()) };
         let is_space = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
@@ -140,11 +140,11 @@ impl Writer {
         self.segment.file.write_all_at(bytes, at)
     }
 
-    /// Goes on in a new segment whose first offset is `base`. The old one is on the disk before the new one exists, so
-    /// that only a last segment can ever be torn.
+    /// Continues in a new segment whose first offset is `base`. The old one is on the disk before the new one exists, so that
+    /// only a last segment can ever be torn.
     async fn roll(&mut self, base: Offset) -> Result<(), Failure> {
         if base == self.segment.base {
-            return Ok(()); // It has no record yet, and may have any size: no name for another one.
+            return Ok(()); // It has no record yet, at any size, and no other segment may have its name.
         }
         sync(&self.partition, self.segment.clone(), self.end).await?;
         let (partition, end) = (self.partition.clone(), self.end);
@@ -176,14 +176,14 @@ impl Writer {
         drop(tail);
         self.partition.status.send_modify(|status| status.end = self.end);
         for (answer, offset) in answers.into_iter().zip(first..) {
-            let _ = answer.send(Ok(Some(offset))); // Nobody has to wait.
+            let _ = answer.send(Ok(Some(offset))); // The appender may have dropped its future.
         }
         batch.flushes.drain(..).for_each(|flush| drop(flush.send(Ok(()))));
         batch.frames.clear();
         batch.frames.shrink_to(KEEP_BUFFER);
     }
 
-    /// Leaves a segment that vouches for all of itself.
+    /// Ends the segment with a mark that covers all of its records.
     async fn finish(&mut self) {
         if self.partition.status.borrow().stopped.is_some() {
             return;
@@ -221,13 +221,13 @@ fn stopped(action: &'static str, segment: &Segment, error: io::Error) -> Stopped
     Stopped::Disk { action, file: segment.path.clone(), source: Arc::new(error) }
 }
 
-/// Syncs behind the writer, for ever. An error of a sync is final: the kernel may have thrown away the pages that it
-/// could not write, and a second sync would then succeed without them.
+/// Syncs behind the writer until it is aborted. An error of a sync is final: the kernel may have dropped the pages that it could
+/// not write, and a second sync would then succeed without them.
 async fn sync_behind(partition: Arc<Partition>) {
     loop {
         partition.dirty.notified().await;
         tokio::time::sleep(SYNC_AFTER).await;
-        // In this order: what is readable is in the segment, or in one before it that rolling has synced.
+        // In this order: every readable record is in the segment, or in an earlier one that was synced at the roll.
         let (end, segment) = (partition.end(), partition.current());
         if let Err(stopped) = sync(&partition, segment, end).await {
             partition.stop(stopped);
