@@ -8,27 +8,27 @@ use rdkafka::{
 use super::{OpenError, Options};
 use crate::MAX_RECORD;
 
-/// What a record may have around its value: key, headers, framing.
+/// The overhead of a record beyond its value: key, headers, framing.
 pub(super) const OVERHEAD: usize = 64 << 10;
 
-/// Whatever the client and the brokers do together.
+/// The settings of every client.
 fn common(options: &Options) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", &options.brokers)
         .set("client.id", &options.prefix)
-        // A cut that no packet tells of is noticed after ten seconds rather than a minute.
+        // A cut of the network without a packet is noticed after ten seconds rather than a minute.
         .set("socket.timeout.ms", "10000")
         .set("socket.connection.setup.timeout.ms", "5000")
         .set("socket.keepalive.enable", "true")
         .set("socket.nagle.disable", "true")
-        // Back soon after a restart, without hammering.
+        // Reconnects soon after a restart, without flooding the broker.
         .set("reconnect.backoff.ms", "50")
         .set("reconnect.backoff.max.ms", "1000")
         .set("retry.backoff.ms", "50")
         .set("retry.backoff.max.ms", "500")
         .set("topic.metadata.refresh.fast.interval.ms", "50")
-        // Every topic is made by us, with its settings: sending to a dead edge makes none.
+        // Every topic is created by this back end, with its settings: sending to a dead edge creates none.
         .set("allow.auto.create.topics", "false")
         .set("topic.metadata.propagation.max.ms", "10000")
         .set("message.max.bytes", (MAX_RECORD + OVERHEAD).to_string())
@@ -47,10 +47,10 @@ pub(super) fn producer(options: &Options) -> ClientConfig {
         .set("enable.idempotence", "true")
         .set("acks", "all")
         .set("linger.ms", "0")
-        // A message that gives up would let those behind it overtake it. Whoever waits has a limit of its own.
+        // A message that gives up would let later ones overtake it. A caller that waits has a limit of its own.
         .set("message.timeout.ms", "0")
         .set("request.timeout.ms", "10000")
-        // The bound is in bytes; so many messages have some 300 bytes each of their own.
+        // The bound is in bytes; this many messages take about 300 bytes each besides their payload.
         .set("queue.buffering.max.kbytes", options.queue_bytes.div_ceil(1024).to_string())
         .set("queue.buffering.max.messages", "500000");
     config
@@ -66,33 +66,33 @@ pub(super) fn rooms_producer(options: &Options) -> ClientConfig {
 pub(super) fn consumer(options: &Options) -> ClientConfig {
     let mut config = common(options);
     config
-        // Needed for assigning; nothing is ever committed under it.
+        // Required for assigning partitions; no offset is ever committed under it.
         .set("group.id", format!("{}.readers", options.prefix))
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "error")
         .set("isolation.level", "read_uncommitted")
         .set("check.crcs", "true")
-        // A fetch returns with the first byte. Without any it is how long a newly assigned partition may wait for
-        // the fetch that is under way.
+        // A fetch returns with the first byte. Without data, a fetch in flight delays the fetch of a newly assigned partition
+        // by at most this long.
         .set("fetch.min.bytes", "1")
         .set("fetch.wait.max.ms", "100")
         .set("fetch.error.backoff.ms", "50")
-        // What is fetched ahead, per partition; when it is too much, look again soon.
+        // The limit of records fetched ahead, per partition; when it is reached, the client checks again soon.
         .set("queued.max.messages.kbytes", "4096")
         .set("queued.min.messages", "10000")
         .set("fetch.queue.backoff.ms", "10");
     config
 }
 
-/// For questions and orders. Nobody takes its log lines.
+/// For queries and administration. Its log lines are not read.
 pub(super) fn admin(options: &Options) -> ClientConfig {
     let mut config = common(options);
     config.set_log_level(RDKafkaLogLevel::Emerg);
     config
 }
 
-/// What an operator may not set: promises rest on it, or it has an option of its own.
+/// Settings that an operator may not change: promises depend on them, or they have options of their own.
 const OURS: [&str; 16] = [
     "bootstrap.servers",
     "metadata.broker.list",
@@ -120,7 +120,7 @@ pub(super) fn check(options: &Options) -> Result<(), OpenError> {
     }
 }
 
-/// A client of these settings. Creating one talks to nobody yet.
+/// A client of these settings. Creating one does not connect yet.
 pub(super) fn create<C, T: FromClientConfigAndContext<C>>(config: &ClientConfig, context: C) -> Result<T, OpenError>
 where
     C: rdkafka::ClientContext,

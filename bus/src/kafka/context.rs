@@ -1,5 +1,5 @@
-//! What librdkafka tells us, and what becomes of it: log lines, errors, deliveries. And clients that go away without
-//! holding up whoever drops them.
+//! The handlers of librdkafka's log lines, errors and deliveries, and clients whose destruction does not block the thread that
+//! drops them.
 
 use std::{ops::Deref, sync::Arc, thread, time::Duration};
 
@@ -16,7 +16,7 @@ use rdkafka::{
 
 use super::health::Health;
 
-/// One client's. `D` says what becomes of deliveries.
+/// The context of one client. `D` handles its deliveries.
 #[derive(Debug)]
 pub(super) struct Context<D = ()> {
     pub health: Arc<Health>,
@@ -25,12 +25,12 @@ pub(super) struct Context<D = ()> {
 
 pub(super) trait Deliveries: Send + Sync {
     type Opaque: IntoOpaque;
-    /// The record's offset, if the broker has told it.
+    /// Reports the record's offset, if the broker has returned it.
     fn delivered(&self, health: &Health, result: Result<Option<u64>, &KafkaError>, opaque: Self::Opaque);
 }
 
 impl<D: Send + Sync> ClientContext for Context<D> {
-    /// The client tries again whatever it complains of here; what is final comes as an error of an operation.
+    /// The client retries after every complaint here; final errors are returned by an operation.
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
@@ -74,7 +74,7 @@ impl<D: Deliveries> ProducerContext for Context<D> {
     }
 }
 
-/// A producer. Whatever still waits in it when it goes is told.
+/// A producer. The messages still queued in it when it is dropped are answered.
 pub(super) struct Sender<D: Deliveries + 'static>(Aside<ToldAtTheEnd<D>>);
 
 struct ToldAtTheEnd<D: Deliveries + 'static>(ThreadedProducer<Context<D>>);
@@ -96,12 +96,12 @@ impl<D: Deliveries> Deref for Sender<D> {
 impl<D: Deliveries> Drop for ToldAtTheEnd<D> {
     fn drop(&mut self) {
         self.0.purge(PurgeConfig::default().queue().inflight());
-        // Nothing is sent any more: this only hands out the news.
+        // Sending has ended: this call only delivers the reports.
         let _ = self.0.flush(Duration::from_secs(1));
     }
 }
 
-/// Something that goes away on a thread of its own, since that can take a while.
+/// A value that is destroyed on a thread of its own, since that can take a while.
 pub(super) struct Aside<T: Send + 'static>(Option<T>);
 
 impl<T: Send> Aside<T> {
@@ -124,20 +124,20 @@ impl<T: Send> Drop for Aside<T> {
     }
 }
 
-/// A consumer whose events are taken by a thread of its own, and which goes away on it.
+/// A consumer with a thread of its own, which serves its events and finally destroys it.
 pub(super) fn serve(consumer: BaseConsumer<Context>) -> Arc<BaseConsumer<Context>> {
     let consumer = Arc::new(consumer);
     let served = Arc::downgrade(&consumer);
     on_a_thread(move || {
         while let Some(consumer) = served.upgrade() {
-            // Records come by the partitions' own queues. Here are log lines and errors, and the context has them.
+            // Records come through the partitions' own queues. Here are log lines and errors, which the context handles.
             drop(consumer.poll(Duration::from_millis(200)));
         }
     });
     consumer
 }
 
-/// For work that may block for a while when the broker is gone, and that nobody waits for.
+/// For work that may block for a while when the broker is unreachable, and whose result is not needed.
 pub(super) fn on_a_thread(work: impl FnOnce() + Send + 'static) {
     let started = thread::Builder::new().name("chorus-kafka".to_owned()).spawn(work);
     if let Err(error) = started {

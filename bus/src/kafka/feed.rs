@@ -1,4 +1,4 @@
-//! One partition of a topic, from a place on, as it comes from the broker into a queue of its own.
+//! One partition of a topic, from an offset on, as the client fetches it into a queue of its own.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,11 +16,11 @@ use super::context::{Context, on_a_thread};
 pub(super) struct Feed {
     topic: String,
     partition: i32,
-    /// There is something to take, or there was.
+    /// The queue has, or had, an entry.
     pub filled: Arc<Notify>,
     queue: Option<PartitionQueue<Context>>,
     consumer: Arc<BaseConsumer<Context>>,
-    /// Nobody else uses the consumer: it goes with the feed.
+    /// The consumer is not shared: it is destroyed with the feed.
     is_own: bool,
 }
 
@@ -38,19 +38,19 @@ impl Feed {
         let mut queue = consumer.split_partition_queue(topic, partition).expect("topics' names are checked");
         let notify = filled.clone();
         queue.set_nonempty_callback(move || notify.notify_one());
-        // What an earlier reader has left.
+        // Discards the records that an earlier reader has left.
         while queue.poll(Duration::ZERO).is_some() {}
         let feed = Feed { topic: topic.to_owned(), partition, filled, queue: Some(queue), consumer, is_own };
         feed.assign(from);
         feed
     }
 
-    /// The next record, or what the broker says instead, if there is something now.
+    /// The next record, or the broker's error, if there is one now.
     pub fn poll(&self) -> Option<KafkaResult<BorrowedMessage<'_>>> {
         self.queue.as_ref().expect("it is there until it is dropped").poll(Duration::ZERO)
     }
 
-    /// Goes on from another place.
+    /// Continues from another offset.
     pub fn go_to(&self, offset: Offset) {
         self.unassign();
         while self.poll().is_some() {}
@@ -81,7 +81,7 @@ impl Drop for Feed {
     fn drop(&mut self) {
         let (queue, consumer) = (self.queue.take(), self.consumer.clone());
         match self.is_own {
-            // It is closed with the last of its handles, and that can take a while.
+            // It is closed with the last of its handles, which can take a while.
             true => on_a_thread(move || drop((queue, consumer))),
             false => {
                 drop(queue);

@@ -1,5 +1,5 @@
-//! What all clients of one bus share: whether appends are taken, whether the bus has stopped for good, and whether the
-//! broker answers, said once when that changes.
+//! The state that all clients of one bus share: whether appends are accepted, whether the bus has stopped for good, and whether
+//! the broker answers, logged once per change.
 
 use std::{
     future::Future,
@@ -23,7 +23,7 @@ pub(super) struct Health {
 #[derive(Clone, Debug)]
 pub(super) enum State {
     Open,
-    /// Nothing more is taken; what was taken is on its way.
+    /// New appends are refused; accepted ones are in flight.
     Closing,
     Closed,
     Stopped(Stopped),
@@ -66,7 +66,7 @@ impl Health {
         });
     }
 
-    /// For good. The first reason is the one that is told.
+    /// Stops the bus for good. The first reason is kept.
     pub fn stop(&self, what: &'static str, reason: &str) -> Stopped {
         let mut told = Stopped::Broker { what, reason: reason.into() };
         self.state.send_if_modified(|state| match state {
@@ -123,7 +123,7 @@ impl Health {
         *self.last_error.lock().expect("nothing panics under this lock") = Some(reason.to_owned());
     }
 
-    /// What the client last complained of: more than that a time is over.
+    /// The client's last complaint: it explains more than a timeout does.
     pub fn last_error(&self) -> Option<String> {
         self.last_error.lock().expect("nothing panics under this lock").clone()
     }

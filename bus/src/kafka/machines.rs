@@ -1,16 +1,16 @@
-//! Machines' channels: what rooms have for edges.
+//! Machines' channels: the commands of rooms for edges.
 //!
-//! Commands of one host for one edge arrive in the order of calls, or the edge is told that some are missing. Nearly
-//! always they all arrive, since nothing fails only because time is over. What can go wrong:
-//! * *The queue to the broker is full* ([`Options::queue_bytes`]), or the broker refuses a command for good: that is a
-//!   *hole*. Everything for that edge is dropped until a mark with their number could be put in its place. The edge
-//!   reads [`EdgeReadError::Overflow`] there, closes its sessions with 4008, they resume, and rooms send again what
-//!   they missed. Of the commands that were on their way when one was refused, some may arrive before the mark.
-//! * *There is no such topic*: the edge is dead and its channel deleted. Commands for it are dropped; nobody misses them.
+//! Commands of one host for one edge arrive in the order of calls, or the edge is notified that some are missing. Nearly always
+//! all of them arrive, since no delivery fails merely because a time limit has passed. The failures:
+//! * *The queue to the broker is full* ([`Options::queue_bytes`]), or the broker refuses a command for good: that is a *hole*.
+//!   Every command for that edge is dropped until a mark with the number of dropped commands could be sent in their place. The
+//!   edge reads [`EdgeReadError::Overflow`] there and closes its sessions with 4008; they resume, and rooms send again what
+//!   these sessions missed. Of the commands in flight when one was refused, some may arrive before the mark.
+//! * *There is no such topic*: the edge is dead and its channel deleted. Commands for it are dropped without a mark.
 //! * *The client cannot go on*: the bus has stopped ([`crate::Stopped`]).
 //!
-//! A [`Sent`] resolves when the edge has the command or the mark that stands for it. So a snapshot that waits for it
-//! never covers a command that nobody will hear of.
+//! A [`Sent`] resolves when the edge has the command or the mark that replaces it. So a snapshot that waits for it never covers
+//! a command whose loss goes unnoticed.
 
 use std::{
     collections::HashMap,
@@ -48,13 +48,13 @@ use crate::{EdgeReadError, MAX_RECORD, MachineError, SendError, Sent, SentState}
 /// The header of a mark.
 const DROPPED: &str = "dropped";
 
-/// How soon to try again to put a mark.
+/// The delay before another attempt to send a mark.
 const MEND_AGAIN: Duration = Duration::from_millis(20);
 
 /// The most commands that are received in one go.
 const MOST: usize = 4096;
 
-/// Whether a topic's name may have it in it.
+/// Whether a topic's name may contain this text.
 pub(super) fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
 }
@@ -75,26 +75,26 @@ pub(super) struct Machines {
     producer: Sender<Arrivals>,
     options: Arc<Options>,
     health: Arc<Health>,
-    /// Every machine that something was sent to.
+    /// Every machine to which a command was sent.
     channels: RwLock<HashMap<MachineId, Arc<Channel>>>,
     arrivals: Arrivals,
 }
 
 struct Channel {
-    /// None: no topic can have that name.
+    /// `None`: no topic can have that name.
     topic: Option<String>,
-    /// Locked while a command is given to the client, so that the order of calls is the order there.
+    /// Locked while a command is given to the client, so that the client's queue is in the order of calls.
     hole: Mutex<Option<Hole>>,
 }
 
-/// Commands that the machine has to be told are missing.
+/// Commands whose loss has to be reported to the machine.
 struct Hole {
     dropped: u64,
-    /// The mark waits until no more commands than this are on their way: else the next hole would follow at once.
+    /// The mark waits until at most this many commands are in flight: otherwise the next hole would follow at once.
     below: usize,
-    /// Whoever waits for dropped commands. More than one when a mark was refused itself.
+    /// Resolves the dropped commands. More than one when a mark was itself refused.
     told: Vec<watch::Sender<Option<Result<(), SendError>>>>,
-    /// Of commands that were refused on their way.
+    /// Resolves the commands that were refused in flight.
     refused: Vec<oneshot::Sender<Result<(), SendError>>>,
 }
 
@@ -108,7 +108,7 @@ enum What {
     Mark(Hole),
 }
 
-/// Nobody is told of a mistake in these settings later.
+/// Tries the settings at open: a mistake in them could not be reported later.
 pub(super) fn try_settings(options: &Options, health: &Arc<Health>) -> Result<(), OpenError> {
     let context = Context { health: health.clone(), deliveries: () };
     config::create::<_, rdkafka::consumer::BaseConsumer<_>>(&config::consumer(options), context).map(drop)
@@ -187,11 +187,11 @@ impl Machines {
         })
     }
 
-    /// Puts marks where commands are missing. Whether all could be put.
+    /// Sends marks in the place of missing commands. Returns whether all could be sent.
     fn mend(&self) -> bool {
         let channels: Vec<_> =
             self.channels.read().expect("nothing panics under this lock").values().cloned().collect();
-        // Each is tried, also when one before it has to wait.
+        // Each is tried, even if an earlier one has to wait.
         channels.iter().filter(|channel| !self.mend_one(channel)).count() == 0
     }
 
@@ -219,7 +219,7 @@ impl Machines {
         }
     }
 
-    /// Returns when all that was sent has arrived, or after [`Options::append_timeout`].
+    /// Returns when every sent command has arrived, or after [`Options::append_timeout`].
     pub async fn flush(&self) {
         let arrived = async {
             loop {
@@ -238,7 +238,7 @@ impl Machines {
     }
 }
 
-/// Mends holes as long as there are machines.
+/// Fills holes with marks as long as the [`Machines`] exist.
 async fn mend(machines: std::sync::Weak<Machines>, arrivals: Arrivals, mut state: watch::Receiver<State>) {
     loop {
         tokio::select! {
@@ -283,13 +283,13 @@ impl Hole {
     }
 }
 
-/// What becomes of commands and marks.
+/// Counts the commands and marks in flight, and handles their results.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Arrivals {
-    /// How many are on their way.
+    /// How many are in flight.
     waiting: Arc<AtomicUsize>,
     moved: Arc<Notify>,
-    /// There is one to be mended.
+    /// Notified when there is a new hole.
     holes: Arc<Notify>,
 }
 
@@ -328,7 +328,7 @@ impl What {
 }
 
 impl Channel {
-    /// Something is missing from now on, also when it is the mark itself.
+    /// Opens a hole, or enlarges the open one, with a refused command or with a refused mark's commands.
     fn refused(&self, what: What) {
         let mut place = self.hole();
         let hole = place.get_or_insert_with(|| Hole::new(usize::MAX));
@@ -348,7 +348,7 @@ impl Channel {
 
 // Receiving.
 
-/// The receivers that are open. One that is opened again takes the place of the earlier one, whose end then closes.
+/// The open receivers. One that is opened again replaces the earlier one, which then closes.
 pub(super) type Receivers = Mutex<HashMap<MachineId, watch::Sender<()>>>;
 
 /// The Kafka half of [`crate::EdgeReceiver`].
@@ -357,11 +357,11 @@ pub struct EdgeReceiver {
     topic: String,
     /// The next record.
     position: Offset,
-    /// Commands that are missing, not told of yet.
+    /// Missing commands that are not yet reported.
     lost: Option<u64>,
-    /// The broker does not give what is at the position.
+    /// The broker refuses to deliver from the position.
     is_stuck: bool,
-    /// Changes, by its sender going away, when this is not the receiver any more.
+    /// Closed by the drop of its sender when this receiver has been replaced.
     place: watch::Receiver<()>,
     state: watch::Receiver<State>,
     topics: Arc<Topics>,
@@ -420,7 +420,7 @@ impl EdgeReceiver {
         !is_open || self.place.has_changed().is_err()
     }
 
-    /// What is there, up to where commands are missing; whether there was anything.
+    /// Takes the available commands, up to a gap. Returns whether there were any.
     fn take(&mut self, into: &mut Vec<EdgeCommand>) -> bool {
         let before = into.len();
         while into.len() - before < MOST {
@@ -460,7 +460,7 @@ impl EdgeReceiver {
         }
         match self.topics.bounds(&self.topic, 0).await {
             Ok((start, end)) if !(start..=end).contains(&self.position) => {
-                // It was away for longer than the broker keeps commands.
+                // The edge was away for longer than the broker keeps commands.
                 self.lost = Some(start.saturating_sub(self.position).max(1));
                 self.position = self.position.clamp(start, end);
             }
@@ -477,7 +477,7 @@ impl EdgeReceiver {
     }
 }
 
-/// Of a mark, how many it stands for.
+/// The number of commands that a mark replaces.
 fn dropped(mark: &impl Message) -> Option<u64> {
     let headers = mark.headers()?;
     let header = headers.iter().find(|header| header.key == DROPPED)?;

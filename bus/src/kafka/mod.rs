@@ -5,19 +5,19 @@
 //! | rooms' channels | `PREFIX.rooms`, P partitions; the partition is [`RoomId::partition`] | the room's id, 32 hexadecimal digits | every machine | the host of the partition | until [`Bus::truncate`] |
 //! | a machine's channel | `PREFIX.machine.ID`, one partition | none | hosts | that edge | [`Options::machine_retention`]; the topic until [`Bus::delete_machine`] |
 //!
-//! Values are `chorus_core::wire`'s bytes. In a machine's channel a record without a value stands where commands are
-//! missing; its header `dropped` says how many (see `machines.rs`).
+//! Values are `chorus_core::wire`'s bytes. In a machine's channel a record without a value marks missing commands; its header
+//! `dropped` is their number (see `machines.rs`).
 //!
-//! What is promised, and by what:
-//! * *Order, once each.* One idempotent producer for rooms and one for machines, `acks=all`, and no time limit on
-//!   delivery: a record that was taken leaves before those after it, or nothing leaves any more ([`Stopped`]). A caller
-//!   that wants to answer somebody does have a limit, [`Options::append_timeout`]: then it hears
-//!   [`crate::AppendError::Unconfirmed`], and the record stays on its way.
-//! * *Low latency.* No linger, fetches that return with the first byte; the settings are on one screen, in `config.rs`.
+//! The promises, and their means:
+//! * *Order, once each.* One idempotent producer for rooms and one for machines, `acks=all`, and no time limit on delivery: an
+//!   accepted record is delivered before all later ones, or no record is delivered any more ([`Stopped`]). A caller that owes a
+//!   client an answer has a limit, [`Options::append_timeout`]: then it receives [`crate::AppendError::Unconfirmed`], and the
+//!   record stays in flight.
+//! * *Low latency.* No linger, and fetches that return with the first byte; the settings are on one screen, in `config.rs`.
 //! * *Bounds.* The producers' queues ([`Options::queue_bytes`] each), 4 MiB fetched ahead for each partition that is read.
-//! * *No groups, no transactions.* Readers name partition and offset; the client has a group id because it must.
+//! * *No groups, no transactions.* Readers name partition and offset; the client has a group id only because it requires one.
 //!
-//! The broker may go and come back at any time: everything waits, nothing that was confirmed is lost.
+//! The broker may disconnect and return at any time: all operations wait, and no confirmed record is lost.
 
 use std::{
     fmt,
@@ -53,28 +53,29 @@ use reader::Tails;
 use rooms::Rooms;
 use topics::Topics;
 
-/// How to reach the broker, and what to make there.
+/// The broker's address, and the settings of the topics that are created there.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// `host:port`, one or several with commas between.
+    /// `host:port`, one or several, separated by commas.
     pub brokers: String,
-    /// How many partitions rooms are spread over. Fixed when the topic is made.
+    /// The number of partitions over which rooms are spread. Fixed when the topic is created.
     pub partitions: u32,
-    /// How many brokers keep a copy of each record. With more than one, two of them must have it before it counts.
+    /// The number of brokers that keep a copy of each record. With more than one, two of them must have a record before it
+    /// counts.
     pub replication: u32,
-    /// What topics' names begin with.
+    /// The beginning of every topic's name.
     pub prefix: String,
-    /// More settings of the client, as librdkafka names them: TLS, SASL, rack. What promises rest on is refused.
+    /// More settings of the client, by librdkafka's names: TLS, SASL, rack. Settings on which promises depend are refused.
     pub client: Vec<(String, String)>,
-    /// After this long without a confirmation, whoever waits for an append hears that it is not known.
+    /// After this long without a confirmation, an append resolves as unconfirmed.
     pub append_timeout: Duration,
     /// How many bytes may wait for the broker before appends are refused; as many for commands to machines.
     pub queue_bytes: usize,
-    /// How long the broker keeps what is in a machine's channel.
+    /// How long the broker keeps the commands in a machine's channel.
     pub machine_retention: Duration,
     /// How long opening waits for the broker.
     pub open_timeout: Duration,
-    /// Whether the rooms' topic is made when it is missing. Not where it was there before: then it is lost.
+    /// Whether the rooms' topic is created when it is missing. Not in a deployment that had one: then the topic is lost.
     pub make_topic: bool,
 }
 
@@ -100,13 +101,13 @@ impl Options {
     }
 }
 
-/// Connects, asks the broker what it can do, makes the rooms' topic if it is missing, and checks it. What is missing is
-/// an error; what is only worse than it could be is a warning in the log. Needs a tokio runtime.
+/// Connects, queries the broker's capabilities, creates the rooms' topic if it is missing, and checks it. A missing capability
+/// is an error; a merely unfavourable setting is a warning in the log. Needs a tokio runtime.
 pub async fn open(options: Options) -> Result<Bus, OpenError> {
     Ok(Bus(Backend::Kafka(Arc::new(open::open(options).await?))))
 }
 
-/// Records that fill skipped offsets, between two looks at the topic's end: about a megabyte of the queue.
+/// The number of filler records between two checks of the topic's end: about a megabyte of the queue.
 const FILLED_AT_ONCE: u64 = 10_000;
 
 pub(crate) struct Kafka {
@@ -114,7 +115,7 @@ pub(crate) struct Kafka {
     health: Arc<Health>,
     topics: Arc<Topics>,
     rooms: Rooms,
-    // An edge reads no rooms, and hardly sends to another edge: it need not have the clients for that.
+    // An edge reads no rooms, and rarely sends to another edge: it need not have the clients for these.
     machines: OnceLock<Arc<Machines>>,
     tails: OnceLock<Arc<Tails>>,
     receivers: machines::Receivers,
@@ -153,7 +154,7 @@ impl Kafka {
         bounds.map_err(|reason| BoundsError { partition, what, reason })
     }
 
-    /// Deletes exactly what is below: the broker does not mind where a segment ends.
+    /// Deletes exactly the records below: a broker does not depend on the ends of segments.
     pub(crate) async fn truncate(&self, partition: u32, before: Offset) -> Result<(), TruncateError> {
         let error = |reason| TruncateError::Broker { partition, reason };
         let (start, end) = self.topics.bounds(&self.options.rooms_topic(), partition).await.map_err(error)?;
@@ -163,8 +164,8 @@ impl Kafka {
         }
     }
 
-    /// A broker gives out every offset, so those below are filled. Others may append meanwhile: then there are more than
-    /// that. Cut apart, it goes on from where the topic ends.
+    /// A broker assigns every offset, so those below are filled with records. Other machines may append meanwhile: then more
+    /// offsets than requested are used. If interrupted, it continues from the topic's end.
     pub(crate) async fn skip_to(&self, partition: u32, at_least: Offset, filler: &Record) -> Result<(), SkipError> {
         loop {
             let missing = at_least.saturating_sub(self.end(partition).await?);
@@ -176,7 +177,7 @@ impl Kafka {
                 let fill = self.rooms.append(filler);
                 match fill.refused() {
                     None => fills.push(fill),
-                    // What is on its way makes room.
+                    // The records in flight have to leave the queue first.
                     Some(AppendError::Full { .. }) => break,
                     Some(error) => return Err(error.clone().into()),
                 }

@@ -1,4 +1,4 @@
-//! The start: is the broker there, can it do what is needed, and is the rooms' topic what it must be.
+//! The start: checks that the broker is reachable and capable, and that the rooms' topic has the required settings.
 
 use std::{
     sync::{Arc, Mutex, OnceLock},
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::MAX_RECORD;
 
-/// Why there is no bus on this broker. Nothing was changed, but that the rooms' topic may have been made.
+/// Why there is no bus on this broker. Nothing was changed, except that the rooms' topic may have been created.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("the client's setting {key} cannot be given: chorus sets it, and its promises rest on it")]
@@ -66,7 +66,7 @@ pub(super) async fn open(options: Options) -> Result<Kafka, OpenError> {
     let health = Arc::new(Health::new());
     let mut rooms = Rooms::new(&options, &health)?;
     let topics = Arc::new(Topics::new(&options, &health)?);
-    // Also tries these settings: later, nobody can be told that they are wrong.
+    // Also tries these settings: a mistake in them could not be reported later.
     machines::try_settings(&options, &health)?;
 
     let found = reach(&options, &topics).await?;
@@ -84,7 +84,7 @@ fn check_prefix(prefix: &str) -> Result<(), OpenError> {
     if good { Ok(()) } else { Err(OpenError::Prefix { prefix: prefix.chars().take(64).collect() }) }
 }
 
-/// Until a broker answers.
+/// Waits until a broker answers.
 async fn reach(options: &Options, topics: &Arc<Topics>) -> Result<Found, OpenError> {
     let deadline = Instant::now() + options.open_timeout;
     loop {
@@ -102,7 +102,7 @@ async fn reach(options: &Options, topics: &Arc<Topics>) -> Result<Found, OpenErr
     }
 }
 
-/// The rooms' topic is there, with the number of partitions that rooms are spread over.
+/// Makes sure that the rooms' topic exists, with the configured number of partitions.
 async fn check_rooms(options: &Options, topics: &Arc<Topics>, mut found: Found) -> Result<(), OpenError> {
     let topic = options.rooms_topic();
     if found.replicas.is_none() {
@@ -145,7 +145,7 @@ async fn make_rooms(options: &Options, topics: &Arc<Topics>, brokers: usize) -> 
     }
 }
 
-/// What of the topic's settings would harm. How large a record it takes.
+/// Checks the topic's settings, and returns the largest record that it accepts.
 async fn check_settings(options: &Options, topics: &Arc<Topics>) -> Result<usize, OpenError> {
     let topic = options.rooms_topic();
     let settings = match topics.settings(&topic).await {
@@ -177,7 +177,7 @@ async fn check_settings(options: &Options, topics: &Arc<Topics>) -> Result<usize
     Ok(limit)
 }
 
-/// Deletes nothing, to see whether that is possible.
+/// Deletes no record, but finds out whether deletion is possible.
 async fn check_deleting(options: &Options, topics: &Arc<Topics>) {
     let topic = options.rooms_topic();
     let tried = async {
@@ -193,7 +193,7 @@ async fn check_deleting(options: &Options, topics: &Arc<Topics>) {
     }
 }
 
-/// Asks for a producer's id, which is all of it that a broker can refuse.
+/// Requests a producer id, which is the only part of idempotence that a broker can refuse.
 async fn check_idempotence(options: &Options) -> Result<(), OpenError> {
     let mut config = config::producer(options);
     config.set("statistics.interval.ms", "20");

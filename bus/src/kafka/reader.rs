@@ -1,8 +1,8 @@
 //! Reading rooms' channels.
 //!
-//! One consumer, [`Tails`], reads all partitions that this machine has, each into a queue of its own: one fetch a broker
-//! for all of them, so that idle partitions cost nothing and one more or less is only another assignment. A second
-//! reader of a partition (a room that catches up) has a consumer of its own while it is there.
+//! One consumer, [`Tails`], reads all partitions of this machine, each into a queue of its own: one fetch per broker for all of
+//! them, so that idle partitions cost nothing and adding or removing one is only another assignment. A second reader of a
+//! partition (a room that catches up) has a consumer of its own for its lifetime.
 
 use std::{
     collections::HashSet,
@@ -27,7 +27,7 @@ use crate::ReadError;
 /// The most records in one batch.
 const MOST: usize = 512;
 
-/// How soon to ask again where a partition ends, when that is behind what is to be read.
+/// The delay before another query of a partition's end, when that is behind the position.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 pub(super) struct Tails {
@@ -73,7 +73,7 @@ impl Tails {
     }
 }
 
-/// A place in [`Tails`], given back when the reader goes.
+/// A partition's entry in [`Tails`], released when the reader is dropped.
 struct Shared {
     tails: Arc<Tails>,
     partition: u32,
@@ -93,12 +93,12 @@ pub(super) fn consumer(options: &Options, health: &Arc<Health>) -> Arc<BaseConsu
 
 /// The Kafka half of [`crate::Reader`].
 pub struct Reader {
-    // In this order: the partition is free before another reader may take its place.
+    // In this order: the feed is dropped before another reader may take the partition.
     feed: Feed,
     _shared: Option<Shared>,
     /// The next record.
     position: Offset,
-    /// What has to be settled before records can come.
+    /// A problem to settle before records can come.
     trouble: Option<Trouble>,
     topic: String,
     partition: u32,
@@ -111,12 +111,12 @@ pub struct Reader {
 enum Trouble {
     /// There is no record at the position.
     OutOfRange,
-    /// The broker says something that may pass.
+    /// The broker returned an error that may pass.
     Refused(RDKafkaErrorCode),
 }
 
 impl Reader {
-    /// Cancel safe: what is taken from the queue is handed over without waiting, and trouble is remembered.
+    /// Cancel safe: records taken from the queue are handed over without waiting, and trouble is kept.
     pub(crate) async fn next(&mut self, into: &mut Vec<(Offset, Record)>) -> Result<(), ReadError> {
         loop {
             if self.trouble.is_some() {
@@ -136,7 +136,7 @@ impl Reader {
         }
     }
 
-    /// What is there; whether there was anything.
+    /// Takes the available records. Returns whether there were any.
     fn take(&mut self, into: &mut Vec<(Offset, Record)>) -> Result<bool, ReadError> {
         let before = into.len();
         while into.len() - before < MOST {
@@ -155,7 +155,7 @@ impl Reader {
             match wire::decode(message.payload().unwrap_or_default()) {
                 Ok(record) => into.push((offset, record)),
                 Err(source) => {
-                    // Those before it are handed over first; it comes again, as often as it is asked for.
+                    // The records before it are handed over first; the next poll returns the error again.
                     self.feed.go_to(self.position);
                     if into.len() > before {
                         break;
@@ -188,7 +188,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Until the position is one that can be read from.
+    /// Waits until records can be read from the position.
     async fn wait_for_the_log(&mut self) -> Result<(), ReadError> {
         let mut told = false;
         loop {

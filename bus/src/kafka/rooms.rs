@@ -1,7 +1,7 @@
 //! Appending to rooms' channels.
 //!
-//! A record that fails for good stops the bus: it would be a gap in what one machine has to say, and later records of it
-//! would look complete. Nothing fails only because time is over (see `config.rs`).
+//! A record that fails for good stops the bus: it would be a gap in one machine's records, and later ones would look complete.
+//! No record fails merely because a time limit has passed (see `config.rs`).
 
 use std::{
     sync::{
@@ -29,23 +29,24 @@ pub(super) struct Rooms {
     progress: Arc<Progress>,
     topic: String,
     timeout: Duration,
-    /// The largest value that the topic takes.
+    /// The largest value that the topic accepts.
     pub limit: usize,
     queue_bytes: usize,
 }
 
-/// How far each partition has come. Within a partition, confirmations come in the order of appends.
+/// The progress of each partition. Within a partition, confirmations come in the order of appends.
 #[derive(Debug)]
 struct Progress {
     partitions: Vec<Partition>,
     moved: Notify,
-    /// Without any, nobody need be woken.
+    /// The number of waiting flushes. Without any, no notification is needed.
     flushes: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
 struct Partition {
-    /// How many were taken. Locked while one is given to the client, so that this is also their order there.
+    /// The number of accepted records. Locked while one is given to the client, so that the client's queue is in the same
+    /// order.
     taken: Mutex<u64>,
     confirmed: AtomicU64,
 }
@@ -53,7 +54,7 @@ struct Partition {
 pub(super) struct Entry {
     answer: oneshot::Sender<Result<Option<u64>, AppendError>>,
     partition: u32,
-    /// Its place among those taken, from 1.
+    /// Its number among the accepted records, from 1.
     number: u64,
 }
 
@@ -139,7 +140,7 @@ impl Progress {
     }
 }
 
-/// What becomes of appended records.
+/// Handles the delivery reports of appended records.
 #[derive(Debug)]
 pub(super) struct Confirmations(Arc<Progress>);
 
@@ -157,7 +158,7 @@ impl Deliveries for Confirmations {
             }
             Err(error) => Err(failure(health, error)),
         };
-        let _ = entry.answer.send(answer); // Nobody has to wait.
+        let _ = entry.answer.send(answer); // The appender may have dropped its future.
     }
 }
 

@@ -1,4 +1,4 @@
-//! Questions and orders to the cluster: which topics there are, where they begin and end, making and deleting them.
+//! Queries and administration of the cluster: the topics, their starts and ends, and creating and deleting them.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -20,20 +20,20 @@ use super::{
 };
 use crate::{MAX_RECORD, TruncateError};
 
-/// How long one question may take.
+/// The limit of one query.
 const ANSWER: Duration = Duration::from_secs(3);
 
-/// How long whoever asks for a sign of life waits.
+/// The limit of a readiness check.
 const PING: Duration = Duration::from_secs(3);
 
-/// How long one broker has for it. The client asks the same one again if that goes away meanwhile, so a new question is
-/// how another one is found.
+/// One broker's share of it. The client repeats a query to the same broker if that goes away meanwhile, so another broker is
+/// only found by a new query.
 const PING_ONE: Duration = Duration::from_secs(1);
 
-/// How long a topic may take until it is made or deleted everywhere.
+/// The limit for a topic's creation or deletion on all brokers.
 const WORK: Duration = Duration::from_secs(10);
 
-/// How soon to look again.
+/// The delay between two checks of it.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 type Client = rdkafka::client::Client<Context>;
@@ -44,11 +44,11 @@ pub(super) struct Topics {
     health: Arc<Health>,
 }
 
-/// A topic as the cluster knows it.
+/// A topic's state in the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Found {
     pub brokers: usize,
-    /// None when there is no such topic; of each partition, how many copies there should be.
+    /// `None` when there is no such topic; for each partition, the number of its replicas.
     pub replicas: Option<Vec<usize>>,
     /// Every partition has a leader.
     pub is_led: bool,
@@ -61,7 +61,7 @@ impl Topics {
         Ok(Topics { admin, options: options.clone(), health: health.clone() })
     }
 
-    /// Where a partition begins, and where it ends. A topic that is new, or has just lost a leader, is asked again.
+    /// A partition's start and end. Repeats the query for a topic that is new or has just lost a leader.
     pub async fn bounds(self: &Arc<Topics>, topic: &str, partition: u32) -> Result<(Offset, Offset), String> {
         let topic = topic.to_owned();
         let ask = move |admin: &Client| admin.fetch_watermarks(&topic, partition as i32, ANSWER);
@@ -84,7 +84,7 @@ impl Topics {
         })
     }
 
-    /// Whether the cluster says that there is no such topic. Not when it says nothing.
+    /// Whether the cluster reports that there is no such topic. `false` when it does not answer.
     pub async fn is_missing(self: &Arc<Topics>, topic: &str) -> bool {
         let Ok(metadata) = self.metadata(ANSWER, Some(topic.to_owned())).await else { return false };
         metadata.topics().iter().any(|found| {
@@ -92,7 +92,7 @@ impl Topics {
         })
     }
 
-    /// The cluster's own id, as its brokers say it; `None` when they do not.
+    /// The cluster's own id, as its brokers report it; `None` when they do not.
     pub async fn cluster_id(self: &Arc<Topics>) -> Option<String> {
         let asked = self.ask(|admin: &Client| Ok(admin.fetch_cluster_id(ANSWER))).await;
         asked.ok().flatten().filter(|id| !id.is_empty())
@@ -112,7 +112,7 @@ impl Topics {
         }
     }
 
-    /// Whether any broker answers, whatever it says.
+    /// Whether any broker answers, even with an error.
     pub async fn reach(self: &Arc<Topics>, topic: &str) -> Result<(), String> {
         self.sign_of_life(topic).await.map(drop)
     }
@@ -126,8 +126,8 @@ impl Topics {
         self.ask(move |admin: &Client| admin.fetch_metadata(topic.as_deref(), answer)).await
     }
 
-    /// Asks on a blocking thread, and again while the answer may become another one: brokers come and go, and a new
-    /// topic or leader is not known everywhere at once.
+    /// Queries on a blocking thread, and repeats the query while the answer may change: brokers come and go, and a new topic or
+    /// leader takes some time to reach all of them.
     async fn ask<T: Send + 'static>(
         self: &Arc<Topics>,
         question: impl Fn(&Client) -> KafkaResult<T> + Send + Sync + 'static,
@@ -136,7 +136,7 @@ impl Topics {
         loop {
             let (topics, question) = (self.clone(), question.clone());
             let answer = tokio::task::spawn_blocking(move || question(topics.admin.inner())).await;
-            // A runtime that is shutting down asks nobody.
+            // A runtime that is shutting down runs no query.
             match answer.unwrap_or(Err(KafkaError::Canceled)) {
                 Ok(answer) => {
                     self.health.answered();
@@ -148,7 +148,7 @@ impl Topics {
         }
     }
 
-    /// Makes a topic, and waits until it can be used. Whether it was made, or was there.
+    /// Creates a topic, unless it exists, and waits until it is usable.
     pub async fn make(self: &Arc<Topics>, name: &str, partitions: u32, retention: Option<Duration>) -> KafkaResult<()> {
         let retention = retention.map_or("-1".to_owned(), |keep| keep.as_millis().to_string());
         let largest = (MAX_RECORD + config::OVERHEAD).to_string();
@@ -186,7 +186,7 @@ impl Topics {
         waited.map_err(|_| KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut))
     }
 
-    /// Deletes what is below `before`.
+    /// Deletes the records below `before`.
     pub async fn delete_records(&self, topic: &str, partition: u32, before: Offset) -> Result<(), TruncateError> {
         let error = |error: KafkaError| match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::UnsupportedFeature) => TruncateError::Unsupported,
@@ -207,7 +207,7 @@ impl Topics {
         Ok(resource.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect())
     }
 
-    /// An error of the client, and what it last complained of if that says more.
+    /// An error of the client, with its last complaint if that explains more.
     pub fn explain(&self, error: &KafkaError) -> String {
         match self.health.last_error() {
             Some(last) if is_silence(error) => format!("{error}; the client says: {last}"),
