@@ -1,7 +1,7 @@
-//! What the embedded log costs: `cargo run --release -p chorus-bus --example append [DIR]`. Prints, asserts nothing.
+//! The costs of the embedded log: `cargo run --release -p chorus-bus --example append [DIR]`. Prints, asserts nothing.
 //!
-//! *Added latency* is from the call of `append` to the record's arrival at a reader that waits at the tail: what a
-//! message pays for going through the log. *Records/s* is with 100 appenders that do not wait for their answers.
+//! *Added latency* is from the call of `append` to the record's arrival at a reader that waits at the tail: the cost of the log
+//! for one message. *Records/s* is with 100 appenders that do not wait for their answers.
 
 use std::{path::Path, time::Instant};
 

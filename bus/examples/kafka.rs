@@ -1,9 +1,8 @@
-//! What the Kafka back end costs, beside the broker's client as it comes:
-//! `node testing/services/services.mjs kafka -- cargo run --release -p chorus-bus --example kafka`. Prints, asserts
-//! nothing.
+//! The costs of the Kafka back end, compared with the broker's bare client:
+//! `node testing/services/services.mjs kafka -- cargo run --release -p chorus-bus --example kafka`. Prints, asserts nothing.
 //!
-//! *Latency* is from the call that sends one record to its arrival at whoever waits at the end, one at a time. *Idle* is
-//! the share of a core that this process uses while it reads that many partitions and nothing comes.
+//! *Latency* is from the call that sends one record to its arrival at a waiting reader, one at a time. *Idle* is the share of a
+//! core that this process uses while it reads that many partitions without any records.
 
 use std::{
     sync::LazyLock,
@@ -33,7 +32,7 @@ async fn main() {
         println!("CHORUS_TEST_KAFKA must name a broker: see the head of this example");
         return;
     };
-    // RUST_LOG shows what the client says.
+    // RUST_LOG shows the client's log lines.
     tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
     let prefix = format!("bench-{}", std::process::id());
     let begin = Instant::now();

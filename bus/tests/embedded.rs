@@ -1,4 +1,4 @@
-//! The embedded log: the shared suite, and what only files can tell: crashes, damage, locks, bounds.
+//! The embedded log: the shared suite, and the tests that need files: crashes, damage, locks, bounds.
 
 mod suite;
 
@@ -18,7 +18,7 @@ use chorus_core::pairing::{DataId, Mark};
 use suite::*;
 use tempfile::TempDir;
 
-/// Two partitions in a directory of its own, with segments so small that 10 KiB fill one, and few records in memory.
+/// Two partitions in a directory of its own, with segments that 10 KiB fill, and few records in memory.
 struct Files {
     dir: TempDir,
     fsync: Fsync,
@@ -76,7 +76,7 @@ mod always {
     suite!(place);
 }
 
-// What is on disk and what is in memory.
+// On disk and in memory.
 
 #[tokio::test]
 async fn a_reader_passes_from_disk_to_memory_and_back_without_a_gap() {
@@ -89,7 +89,7 @@ async fn a_reader_passes_from_disk_to_memory_and_back_without_a_gap() {
     let mut read = read(&mut reader, 1000).await;
     for n in 1000..1300 {
         append_all(&bus, n..n + 1).await;
-        // Every seventh time it is up to date, between that it falls behind the window.
+        // Every seventh time it has caught up; in between it falls behind the window.
         if n % 7 == 0 {
             while read.len() as u64 <= n {
                 soon(reader.next(&mut read)).await.unwrap();
@@ -110,7 +110,7 @@ async fn with_fsync_always_what_was_answered_survives_a_cut_at_its_end() {
     let answered = files.bytes_of_the_last_segment();
     append_all(&bus, 5..6).await;
     soon(bus.close()).await.unwrap();
-    // As the disk was at the fifth answer, whatever came after it.
+    // The disk as it was at the fifth answer, without any later write.
     fs::write(files.segments().last().unwrap(), answered).unwrap();
     let bus = files.open().await;
     assert_eq!(bus.end(of(&bus, ROOM)).await.unwrap(), 5);
@@ -136,7 +136,7 @@ async fn a_torn_last_record_is_cut_and_the_log_goes_on() {
 #[tokio::test]
 async fn pages_that_were_written_out_of_order_are_cut_too() {
     let files = Files::crashed_after(3).await;
-    // The middle record never reached the disk, the one after it did.
+    // The middle record never reached the disk, but the one after it did.
     let last = files.segments().pop().unwrap();
     let len = fs::metadata(&last).unwrap().len();
     let record = (len - HEADER) / 3;
@@ -186,7 +186,7 @@ async fn a_corrupt_record_in_the_middle_is_an_error_that_names_file_and_position
     assert_eq!((named, *position), (&file, HEADER));
     let text = error.to_string();
     assert!(text.contains(file.to_str().unwrap()) && text.contains(&format!("byte {HEADER}")), "{text}");
-    // And it has touched nothing: with the byte as it was, all is well.
+    // And it has changed nothing: with the original byte, the log opens.
     flip(&file, HEADER + 20);
     assert_eq!(fs::read(&file).unwrap(), before);
     assert_eq!(files.open().await.end(ROOM.partition(2)).await.unwrap(), 3);
@@ -201,7 +201,7 @@ async fn a_corrupt_record_in_an_older_segment_is_an_error() {
     }
     soon(bus.close()).await.unwrap();
     let oldest = &files.segments()[0];
-    // Not even its end may be torn: it was whole before the next one began.
+    // Not even its end may be torn: it was whole before the next segment began.
     let len = fs::metadata(oldest).unwrap().len();
     OpenOptions::new().write(true).open(oldest).unwrap().set_len(len - 1).unwrap();
     let error = files.open_error().await;
@@ -315,7 +315,7 @@ async fn a_part_of_another_log_is_named() {
 async fn a_first_start_that_was_interrupted_is_begun_again() {
     let files = Files::new(Fsync::Background);
     soon(files.open().await.close()).await.unwrap();
-    // No record is taken before all heads are there.
+    // No record is accepted before all heads exist.
     fs::remove_file(files.head()).unwrap();
     assert_eq!(embedded::take(files.options()).await.unwrap().mark(), None);
     let bus = files.open().await;
@@ -363,7 +363,7 @@ async fn all_of_it_is_for_its_owner_alone_and_links_are_not_followed() {
         fs::remove_file(&path).unwrap();
         fs::rename(&elsewhere, &path).unwrap();
     }
-    // But the directory itself may be reached by one.
+    // But the directory itself may be reached through one.
     let link = tempfile::tempdir().unwrap();
     let link = link.path().join("data");
     std::os::unix::fs::symlink(files.dir.path(), &link).unwrap();
@@ -468,7 +468,7 @@ async fn an_edge_that_falls_too_far_behind_is_told_once_in_the_place_where_comma
     assert_eq!(receive(&mut edge, 1).await, [left(1)]);
 }
 
-// What is kept.
+// Retention.
 
 #[tokio::test]
 async fn the_last_segment_is_never_cut_off() {
@@ -512,7 +512,7 @@ async fn after_a_skip_offsets_go_on_from_there() {
 const HEADER: u64 = 52;
 
 impl Files {
-    /// A log with so many records, as a process leaves it that was killed: nothing at its end vouches for them.
+    /// A log with this many records, as a killed process leaves it: no mark covers its end.
     async fn crashed_after(records: u64) -> Files {
         let files = Files::new(Fsync::Background);
         let bus = files.open().await;

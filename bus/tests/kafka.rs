@@ -1,8 +1,8 @@
-//! The Kafka back end against a real broker: the shared suite, and what only a broker does: it dies, comes back, has
-//! topics of other settings, is full of others' topics.
+//! The Kafka back end against a real broker: the shared suite, and the tests that need a broker: it dies and returns, has
+//! topics with other settings, and is full of other users' topics.
 //!
-//! `node testing/services/services.mjs kafka -- cargo test -p chorus-bus` starts one; with `--brokers 3`, every record of
-//! the suite has three copies, of which two must be there.
+//! `node testing/services/services.mjs kafka -- cargo test -p chorus-bus` starts one; with `--brokers 3`, every record of the
+//! suite has three copies, and an append waits for two of them.
 
 mod suite;
 
@@ -25,7 +25,7 @@ use rdkafka::{
 };
 use suite::*;
 
-/// Topics of their own on a broker, with two partitions.
+/// Topics of its own on a broker, with two partitions.
 struct Broker(Options);
 
 impl Broker {
@@ -222,14 +222,14 @@ async fn the_monitor_lists_machines_and_deletes_the_dead() {
     soon(bus.delete_machine(&machine("edge-1"))).await.unwrap();
     soon(bus.delete_machine(&machine("edge-that-never-was"))).await.unwrap();
     assert_eq!(bus.machines().await.unwrap(), [machine("edge-2")]);
-    // Whoever was taken for dead hears of it, and who sends to it is not held up.
+    // The edge that was taken for dead is notified, and a host that sends to it is not blocked.
     assert_eq!(soon(dead.recv_many(&mut Vec::new())).await, Err(EdgeReadError::Closed));
     soon(bus.send_edge(&machine("edge-1"), left(1))).await.unwrap();
     soon(bus.send_edge(&machine("edge-2"), left(2))).await.unwrap();
     assert_eq!(receive(&mut alive, 1).await, [left(2)]);
 }
 
-// The broker goes, and comes back.
+// The broker dies and returns.
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_is_killed_in_mid_flow_loses_nothing_and_doubles_nothing() {
@@ -244,7 +244,7 @@ async fn a_broker_that_is_killed_in_mid_flow_loses_nothing_and_doubles_nothing()
         })
         .await;
         let before = soon(bus.end(of(&bus, ROOM))).await.unwrap();
-        // It flows again before it is killed again.
+        // Records flow again before the broker is killed again.
         soon(bus.read(of(&bus, ROOM), before + 1000).next(&mut Vec::new())).await.unwrap();
     }
     flow.abort();
@@ -263,7 +263,7 @@ async fn one_broker_of_three_may_die_and_nothing_waits_for_it() {
     let flow = tokio::spawn(flow(bus.clone()));
     for victim in 0..2 {
         services = on_the_side(services, move |services| services.order(&format!("kill kafka {victim}"))).await;
-        // The two others go on: what comes now is confirmed and read while it is dead.
+        // The two others continue: new records are confirmed and read while it is dead.
         append_all(&bus, OUTSIDE + 10 * victim..OUTSIDE + 10 * victim + 10).await;
         let end = soon(bus.end(of(&bus, ROOM))).await.unwrap();
         assert!(soon(bus.read(of(&bus, ROOM), end - 1).next(&mut Vec::new())).await.is_ok());
@@ -323,7 +323,7 @@ async fn an_edge_is_told_where_commands_are_missing_that_found_no_place() {
     let sent: Vec<_> = (1..20_000).map(|n| bus.send_edge(&machine("edge-1"), left(n))).collect();
     let dropped = tokio::spawn(async move {
         for sent in sent {
-            sent.await.unwrap(); // Each is received, or told of.
+            sent.await.unwrap(); // Each is received, or reported as missing.
         }
     });
     assert!(!dropped.is_finished());
@@ -361,10 +361,10 @@ async fn a_bus_that_is_dropped_while_the_broker_is_gone_leaves_nobody_waiting() 
 
 // Helpers.
 
-/// Numbers of records that are not the flow's.
+/// Numbers of records outside the flow.
 const OUTSIDE: u64 = 1 << 40;
 
-/// Appends and sends without an end, as fast as the bus takes it.
+/// Appends and sends without an end, as fast as the bus accepts.
 async fn flow(bus: Bus) {
     for n in 0.. {
         let append = bus.append(&message(ROOM, n));
@@ -377,7 +377,7 @@ async fn flow(bus: Bus) {
     }
 }
 
-/// Everything that was appended is there once, in order, by offsets without a hole; and so at the edge.
+/// Every appended record is in the log once, in order, by offsets without a gap; and so is every command at the edge.
 async fn check_flow(bus: &Bus, edge: &mut chorus_bus::EdgeReceiver) {
     let end = soon(bus.end(of(bus, ROOM))).await.unwrap();
     let read = read(&mut bus.read(of(bus, ROOM), 0), end as usize).await;
@@ -397,7 +397,7 @@ async fn check_flow(bus: &Bus, edge: &mut chorus_bus::EdgeReceiver) {
     assert!(received.iter().cloned().eq((0..received.len() as u64).map(left)));
 }
 
-/// Runs what blocks, and gives the services back.
+/// Runs blocking work, and returns the services.
 async fn on_the_side(mut services: Services, work: impl FnOnce(&mut Services) + Send + 'static) -> Services {
     let done = tokio::task::spawn_blocking(move || {
         work(&mut services);

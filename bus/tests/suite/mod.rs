@@ -1,7 +1,7 @@
-//! What both back ends promise, as stories that run on either: `suite!(place)` makes a test of each, where `place()` is
-//! an empty log somewhere, or none when there is no such place on this machine.
+//! The promises of both back ends, as stories that run on either: `suite!(place)` makes a test of each, where `place()` is an
+//! empty log, or none when this machine has no such place.
 //!
-//! Nothing here waits for a state by sleeping: what does not come within [`SOON`] is a failure.
+//! No test waits for a state by sleeping: a result that does not come within [`SOON`] is a failure.
 #![allow(dead_code)] // Each test program uses its part.
 
 use std::{future::Future, time::Duration};
@@ -13,7 +13,7 @@ use chorus_core::{
     json::Json,
 };
 
-/// An empty log somewhere, which can be opened again and again.
+/// An empty log, which can be reopened any number of times.
 pub trait Place {
     fn open(&self) -> impl Future<Output = Bus> + Send;
 }
@@ -99,7 +99,7 @@ pub async fn every_reader_gets_everything(place: impl Place) {
     for reader in &mut readers {
         assert_eq!(numbers(&read(reader, 10).await), (50..60).collect::<Vec<_>>());
     }
-    // One goes, and another one comes in its place: at a place of its own.
+    // One is dropped, and another one takes its place, with a position of its own.
     drop(readers.remove(0));
     assert_eq!(numbers(&read(&mut bus.read(of(&bus, ROOM), 20), 40).await), (20..60).collect::<Vec<_>>());
 }
@@ -119,7 +119,7 @@ pub async fn a_call_that_is_dropped_has_taken_nothing(place: impl Place) {
     let mut into = Vec::new();
     for n in 0..200 {
         let append = bus.append(&message(ROOM, n));
-        // Given up at all kinds of moments.
+        // Dropped at different moments.
         let _ = tokio::time::timeout(Duration::from_micros(n * 10), reader.next(&mut into)).await;
         drop(append);
     }
@@ -199,7 +199,7 @@ pub async fn below_what_is_kept_a_reader_is_told_where_the_log_begins(place: imp
     let error = soon(bus.read(partition, 0).next(&mut Vec::new())).await.unwrap_err();
     assert!(matches!(error, ReadError::Gone { from: 0, start: told, .. } if told == start), "{error}");
 
-    // However much is asked for, offsets go on.
+    // Offsets continue after any truncation.
     soon(bus.truncate(partition, Offset::MAX)).await.unwrap();
     assert_eq!(soon(bus.append(&large(20))).await.unwrap(), Some(20));
 }
@@ -272,7 +272,7 @@ pub async fn what_is_sent_to_nobody_holds_up_nobody(place: impl Place) {
 
 // Helpers.
 
-/// How long anything may take that should come by itself. Brokers of tests share a small machine.
+/// The limit of every wait. Brokers of tests share a small machine.
 pub const SOON: Duration = Duration::from_secs(60);
 
 pub const ROOM: RoomId = RoomId(7);
@@ -317,7 +317,7 @@ pub async fn append_all(bus: &Bus, numbers: std::ops::Range<u64>) {
     }
 }
 
-/// The next records, when there are exactly so many.
+/// The next records, when there are exactly this many.
 pub async fn read(reader: &mut Reader, count: usize) -> Vec<(Offset, Record)> {
     let mut into = Vec::new();
     while into.len() < count {
@@ -335,7 +335,7 @@ pub async fn open(bus: &Bus, edge: &str) -> EdgeReceiver {
     soon(bus.edge_channel(&machine(edge))).await.unwrap()
 }
 
-/// A command that tells itself from others.
+/// A command that is distinguishable by its number.
 pub fn left(n: u64) -> EdgeCommand {
     EdgeCommand::Leave {
         session: SessionId(n.into()),
