@@ -1,11 +1,11 @@
-//! A room's life: one task that hands records to `core::room`, does what it says, and puts the room aside when it has
-//! nothing to do.
+//! A room's life: one task that hands records to `core::room`, carries out its outputs, and hibernates the room when it
+//! is idle.
 //!
 //! ```text
 //! loop { carry out what the machine says · put it aside if it may be · wait for news or for the clock }
 //! ```
-//! Cancellation: the task is never cancelled from outside, and what it waits for (`Mailbox::news`, a sleep) takes
-//! nothing when it is dropped. Guest calls are never raced against anything: they end by their fuel.
+//! Cancellation: the task is never cancelled from outside, and dropping what it waits for (`Mailbox::news`, a sleep)
+//! loses nothing. A guest call is never raced against anything: it ends by its fuel.
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,13 +32,13 @@ use crate::{
     saver::Job,
 };
 
-/// How long to wait when this host is out of something that a room needs.
+/// How long to wait before a retry when this host lacks a resource that a room needs.
 const SHORT_OF: Duration = Duration::from_millis(100);
 
-/// How long what was due and could not be done is left alone, when nothing happens.
+/// How soon an overdue snapshot or hibernation is tried again when no record arrives.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Lives until the room is put aside, or until the log fails: then the whole host stops, and says so.
+/// Runs until the room hibernates or is given up, or until the log fails, which stops the whole host and is logged.
 pub async fn run(host: Arc<Shared>, id: RoomId, mailbox: Arc<Mailbox>, why: RestoreReason) {
     let mut life = Life::begin(host, id, mailbox, why).await;
     while let Err(error) = life.live().await {
@@ -52,7 +52,7 @@ pub async fn run(host: Arc<Shared>, id: RoomId, mailbox: Arc<Mailbox>, why: Rest
     }
 }
 
-/// The room as the store has it. Waits for a store that is gone.
+/// The room as it stands in the store. Retries until the store answers.
 async fn find(host: &Shared, id: RoomId, why: RestoreReason) -> Room {
     loop {
         match try_find(host, id, why).await {
@@ -82,30 +82,30 @@ struct Life {
     instance: Option<Instance>,
     outbox: Outbox,
     meter: Meter,
-    /// Rooms that it has made, and that may not be in the log yet.
+    /// Rooms that this room has created and whose `Create` may not be in the log yet.
     made: Vec<(RoomId, Mark)>,
     /// The time of the oldest record whose outputs have not all left.
     handed_in: Option<Time>,
     /// The last record that the machine was given.
     seen: Option<Offset>,
-    /// What was last given to be stored.
+    /// The offset of the last snapshot or end that was given to the saver.
     saving: Option<Offset>,
     /// When its timers fire, by this host's clock.
     clock: RoomClock,
-    /// The timer for which a record is on its way.
+    /// The timer whose record is in flight.
     rung: Option<Number>,
-    /// Kicks that are not done yet.
+    /// Kicks that may not be done yet.
     kicks: Vec<JoinHandle<()>>,
     row: Option<RowFacts>,
     quiet_since: Instant,
     unsaved_since: Option<Instant>,
-    /// When the clock was last looked at, if nothing has happened since.
+    /// When the clock was last checked, if no record has arrived since.
     looked: Option<Instant>,
-    /// The record whose call failed last on this host, and what that call had logged.
+    /// The record whose call failed last on this host, and the log of that call.
     last_words: Option<(Offset, Vec<Effect>)>,
 }
 
-/// What the store's row of a room needs, also when the machine has forgotten it.
+/// The fields of the room's row in the store that are needed even when the machine has dropped its state.
 struct RowFacts {
     kind: Kind,
     component: Digest,
@@ -120,7 +120,7 @@ impl Life {
         host.partitions.inherited(partition).into_iter().for_each(|offset| room.inherits(offset));
         let kept = host.alarms.take_clock(id);
         let mut clock = kept.unwrap_or_else(|| RoomClock::new(host.partitions.taken(partition)));
-        // Timers that it has now count from when it was taken, later ones from when they are set.
+        // Timers that the room has now count from its partition's takeover, later ones from when they are set.
         room.state().and_then(|state| clock.next(state, host.now()));
         Life {
             clock,
@@ -148,7 +148,7 @@ impl Life {
 
     /// *New instance ← snapshot ← tail*, since an output is lost: nothing after it may count, or leave.
     async fn begin_again(&mut self) {
-        // Before the snapshot is read: a later one may have more, and what it has is ignored.
+        // Before the snapshot is read: a later snapshot may contain more records, and those are then ignored.
         self.mailbox.rewind();
         let (clock, applied) = (self.clock.clone(), self.seen);
         let begun = Life::begin(self.host.clone(), self.id, self.mailbox.clone(), RestoreReason::Recovered).await;
@@ -171,7 +171,8 @@ impl Life {
             if self.mailbox.is_given_up() || (self.may_rest() && self.put_aside()) {
                 return Ok(());
             }
-            // Mostly it is put off again by each message: to let it ring too early now and then costs less than to set it.
+            // Each message usually postpones this deadline: an occasional early ring costs less than a reset for each
+            // message.
             let wake = self.next_look();
             if clock.is_elapsed() || wake < clock.deadline() {
                 clock.as_mut().reset(wake);
@@ -184,7 +185,8 @@ impl Life {
         }
     }
 
-    /// Hands over what waits. All of it before any of it is carried out, so that a `Fault` is known in time.
+    /// Hands over the waiting records, all of them before any output is carried out, so that a `Fault` takes effect in
+    /// time.
     async fn has_post(&mut self) -> Result<bool, HostError> {
         match self.mailbox.take() {
             None => return Ok(false),
@@ -214,7 +216,8 @@ impl Life {
         self.charge(self.room.account().cloned(), begun.elapsed());
     }
 
-    /// Reads from the log what the mailbox had no place for. What comes meanwhile is in the mailbox, maybe twice.
+    /// Reads from the log the records that did not fit in the mailbox. Records that arrive meanwhile go to the mailbox,
+    /// so the machine may see some of them twice.
     async fn catch_up(&mut self, from: Offset) -> Result<(), HostError> {
         let end = self.host.bus.end(self.partition).await?;
         let mut reader = self.host.bus.read(self.partition, from);
@@ -264,8 +267,8 @@ impl Life {
         Ok(self.outbox.put(self.host.partition_of(room), append))
     }
 
-    /// Nobody is sent to a room that this one has made before that is sure to be there: the edge would find none, and the
-    /// room would wait for its players in vain.
+    /// A member is sent to a room that this one has created only when that room's `Create` is in the log: otherwise the
+    /// edge would find no such room, and the room would wait for its players in vain.
     async fn send(&mut self, edge: MachineId, command: EdgeCommand) -> Result<(), HostError> {
         let made = match &command {
             EdgeCommand::Join { room, .. } => self.made.iter().find(|(made, _)| made == room).map(|(_, mark)| *mark),
@@ -281,7 +284,7 @@ impl Life {
         Ok(())
     }
 
-    /// Sends what need not be held any longer.
+    /// Sends the commands that need not be held any longer.
     fn let_go(&mut self) {
         self.made.retain(|(_, mark)| !self.outbox.has(*mark));
         while let Some((edge, command)) = self.outbox.freed() {
@@ -315,7 +318,7 @@ impl Life {
         allowance: u32,
     ) -> Result<(), HostError> {
         if self.host.catalogue.active(&kind).is_none() {
-            // Published a moment ago, perhaps.
+            // The kind may have been published a moment ago.
             if let Err(error) = self.host.refresh_kinds().await {
                 tracing::warn!(%kind, %error, "a kind cannot be looked up");
             }
@@ -386,7 +389,7 @@ impl Life {
         }
     }
 
-    /// Best effort, and nothing waits for it: the edge slows who costs too much, and can do without one report.
+    /// Best effort, and nothing waits for it: the edge slows sessions that cost too much, and can do without one report.
     fn charge(&mut self, account: Option<Account>, spent: Duration) {
         let Some(account) = account else { return };
         if let Some(micros) = self.meter.add(&account, spent) {
@@ -395,7 +398,7 @@ impl Life {
         }
     }
 
-    /// `None`: it was not the guest's doing. Whatever failed, its instance is spent.
+    /// `None` when the failure was not the guest's. After any failure the instance is dropped.
     fn outcome<T>(&mut self, result: Result<T, GuestError>) -> Option<Result<T, Fault>> {
         let error = match result {
             Ok(value) => return Some(Ok(value)),
@@ -418,7 +421,7 @@ impl Life {
         if let Some(why) = info.restored {
             self.host.counts.restored(why);
         }
-        // The old instance goes first: there may be no place for two.
+        // The old instance is dropped first: there may be no place for two.
         self.instance = None;
         let loaded = load(&self.host, self.id, component).await;
         match open_in_time(&self.host, &loaded, info, saved).await {
@@ -431,7 +434,7 @@ impl Life {
         }
     }
 
-    /// What is refused here is refused everywhere: whatever only this host is out of is waited for.
+    /// A refusal here is a refusal on every host: a resource that only this host lacks is waited for.
     async fn swap(&mut self, component: Digest, info: &RoomInfo) -> Option<Outcome> {
         let saved = self.instance.as_mut()?.save().await;
         let before = match self.outcome(saved)? {
@@ -456,8 +459,7 @@ impl Life {
         }))
     }
 
-    /// There is no place for two instances: the old one leaves first, and comes back when the new one will not have the
-    /// room.
+    /// There is no place for two instances: the old one is dropped first, and opened again if the new one fails to open.
     async fn swap_in_its_place(&mut self, loaded: &Loaded, info: &RoomInfo, before: Saved) -> Option<Outcome> {
         let old = self.instance.take()?.component().digest();
         let fault = match open_in_time(&self.host, loaded, info, Some(&before)).await {
@@ -500,7 +502,7 @@ impl Life {
             (reason, _) => reason.clone().map(Arc::from),
         };
         self.tell(What::Ended { failed: told });
-        // No state keeps them any more.
+        // The room's state no longer holds these kicks.
         for kick in std::mem::take(&mut self.kicks) {
             kick.await.unwrap_or_else(|error| tracing::error!(room = %self.id, %error, "a kick has failed"));
         }
@@ -511,9 +513,9 @@ impl Life {
         self.hand_over(RoomUpdate { row, snapshot: None }).await
     }
 
-    /// The same records have led to two states, so what members see may be either, and nobody can say which is right: what
-    /// makes a room trustworthy is gone. By the log's word it ends, wherever it runs. To go on would mean a state that
-    /// depends on who asks, and a log that can never be cut.
+    /// The same records have led to two states, and nothing shows which of them is right. Members may see either, so the
+    /// room cannot be trusted. A `Close` in its channel ends it on every host. To go on would mean a state that depends
+    /// on the host, and a log that can never be truncated.
     async fn stop_loudly(&mut self, offset: Offset) -> Result<(), HostError> {
         self.host.counts.divergences.inc();
         tracing::error!(room = %self.id, offset, "the store has another state of this room at this offset; the room ends");
@@ -521,17 +523,18 @@ impl Life {
         self.append(self.id, RoomCommand::Close { reason }).await.map(drop)
     }
 
-    /// A new room is in lists before its first snapshot is stored. Nothing waits for that, and nobody goes on from it.
+    /// Puts a new room into lists before its first snapshot is stored. Nothing waits for this row, and no host restores
+    /// from it.
     fn list(&self) {
         if let Some(state) = self.room.state() {
-            // It has no timer there: until it has a snapshot, it is the log that brings it back to life.
+            // The row has no timer: until the room has a snapshot, the log restores it.
             let row = RoomRow { next_timer_at: None, ..self.row(state.offset, None) };
             self.host.saver.list(row);
         }
     }
 
-    /// Not before the log has all that the records up to here caused: whoever goes on from what is stored does not
-    /// cause it again.
+    /// Waits until the log has all that the records up to here caused: a host that restores the room from the stored
+    /// snapshot does not cause it again.
     async fn hand_over(&mut self, update: RoomUpdate) -> Result<(), HostError> {
         self.hold_at_most(0).await?;
         self.outbox.confirmed().await?;
@@ -555,7 +558,7 @@ impl Life {
             created_at: facts.created,
             ended_at: (status != RoomStatus::Live).then(|| self.host.now()),
             outcome,
-            // A kick that is not done yet wakes the room too: whoever restores it does it again.
+            // A kick that is not done yet counts as a timer: the host that restores the room repeats the kick.
             next_timer_at: state.and_then(|state| match state.kicks.is_empty() {
                 true => state.next_timer().map(|(due, _)| due),
                 false => Some(state.clock),
@@ -627,14 +630,14 @@ impl Life {
         (draining || self.quiet_since.elapsed() >= self.rest_after()) && self.room.is_saved()
     }
 
-    /// Whether the store has whatever is to be kept of what this room has seen. Of a room that never was, and of records
-    /// that its snapshot has already, that is nothing.
+    /// Whether the store has all that must be kept of this room's records. For a room that never existed, and for records
+    /// that its snapshot already contains, that is nothing.
     fn is_stored(&self) -> bool {
         let arrived = self.saving.is_none_or(|offset| self.mailbox.stored_up_to() >= Some(offset));
         arrived && self.room.is_saved()
     }
 
-    /// Unless something has come in the meantime.
+    /// Hibernates the room, unless a record has arrived in the meantime.
     fn put_aside(&mut self) -> bool {
         let ring = self.ring(self.host.now());
         let mut rooms = self.host.rooms();
@@ -652,7 +655,7 @@ impl Life {
         true
     }
 
-    // Whoever watches.
+    // Watchers.
 
     async fn notice(&mut self, mut notice: Notice) -> Result<(), HostError> {
         let room = self.id;
@@ -663,7 +666,7 @@ impl Life {
             Notice::Created { kind, component } => {
                 self.mailbox.set_kind(kind.clone());
                 self.list();
-                // Its creator knew an older component than there is now.
+                // The creator may have used a component that is no longer the active one.
                 let active = self.host.catalogue.active(kind);
                 if let Some(component) = active.filter(|active| active != component) {
                     self.append(room, RoomCommand::Swap { component, rollout: None }).await?;
@@ -697,7 +700,7 @@ impl Life {
             Notice::Threw { offset, handler, text } => {
                 let at = self.tell_failed(*offset, handler, &format!("threw {text}")).await;
                 self.host.counts.throws.inc();
-                // Its words may be a player's. Where it was is not.
+                // The text may contain a player's words; the place does not.
                 tracing::info!(%room, offset, %handler, at, "a script threw");
             }
             Notice::Swapped { component } => {
@@ -709,7 +712,7 @@ impl Life {
         Ok(())
     }
 
-    /// Tells the author of a call that failed: what it had logged before, then why. Where that was.
+    /// Reports a failed call to the script's author: what the call had logged before, then the reason. Returns its place.
     async fn tell_failed(&mut self, offset: Offset, handler: &str, text: &str) -> Option<String> {
         let log = self.last_words.take_if(|(at, _)| *at == offset).map_or_else(Vec::new, |(_, log)| log);
         for effect in log {
@@ -730,7 +733,7 @@ impl Life {
         for effect in effects {
             match effect {
                 Effect::Log { level, text } => self.tell(What::Log(level, text.into())),
-                // What a guest asks for when it is restored is not in the log, so it must not count.
+                // A guest's effects during its restore are not in the log, so they must not count.
                 effect => {
                     let text = format!("asked for {effect:.60?} in onRestore, where nothing can be asked for");
                     self.tell(What::Log(LogLevel::Warn, text.into()));
@@ -741,12 +744,12 @@ impl Life {
 
     fn tell(&self, what: What) {
         let kind = self.row.as_ref().map(|row| row.kind.clone());
-        // Nobody watches: then nobody is told.
+        // An error means that there are no watchers.
         let _ = self.host.events.send(HostEvent { room: self.id, kind, what });
     }
 }
 
-/// A text of a component's, at the lines of its author's files, where it is known which.
+/// A component's text, with places in its author's files where the source map has them.
 async fn readable(host: &Shared, component: Digest, text: &str) -> String {
     match host.catalogue.load(component).await {
         Ok(loaded) => loaded.component.source_map().readable(text).into_owned(),
@@ -754,7 +757,7 @@ async fn readable(host: &Shared, component: Digest, text: &str) -> String {
     }
 }
 
-/// The component, however long it takes: a room that has it is not given up because this host has not.
+/// The component, however long it takes: a room with a component is not given up because this host cannot load it.
 async fn load(host: &Shared, room: RoomId, component: Digest) -> Loaded {
     loop {
         match load_in_time(host, room, component).await {
@@ -765,7 +768,7 @@ async fn load(host: &Shared, room: RoomId, component: Digest) -> Loaded {
     }
 }
 
-/// The component, as soon as this host can have it; an error when it never can.
+/// The component, as soon as this host can load it; an error if no host ever can.
 async fn load_in_time(host: &Shared, room: RoomId, component: Digest) -> Result<Loaded, String> {
     loop {
         match host.catalogue.load(component).await {
@@ -781,15 +784,15 @@ async fn load_in_time(host: &Shared, room: RoomId, component: Digest) -> Result<
 }
 
 enum Unopened {
-    /// The guest's doing.
+    /// The guest caused it.
     Guest(Fault),
-    /// This host's.
+    /// This host lacks a resource.
     ShortOf(Box<str>),
 }
 
 type Opened = (Instance, Vec<Effect>);
 
-/// Opens an instance as soon as this host has what it takes.
+/// Opens an instance as soon as this host has the resources.
 async fn open_in_time(host: &Shared, loaded: &Loaded, info: &RoomInfo, saved: Option<&Saved>) -> Result<Opened, Fault> {
     loop {
         match open(loaded, info, saved).await {
