@@ -1,15 +1,15 @@
-//! The room server: reads its partitions' records, runs their rooms in the sandbox, and sends on what they ask for.
+//! The room server: reads its partitions' records, runs their rooms in the sandbox, and sends the rooms' outputs.
 //!
 //! ```text
 //! bus ─▶ dispatch ─▶ mailbox ─▶ room task: core::room + a guest instance ─▶ bus (rooms, edges)
 //!                                    └─ snapshots ─▶ saver ─▶ store
 //! ```
-//! One task a live room ([`life`]); a room with nothing to do keeps a snapshot in the store and, if it has a timer, one
-//! entry in [`alarms`], and nothing else. The only crate that knows wasmtime, in [`guest`].
+//! Each live room has one task ([`life`]). A hibernated room has a snapshot in the store and, if it has a timer, one
+//! entry in [`alarms`], and nothing else. No other crate uses wasmtime; here, only [`guest`] does.
 //!
-//! What bounds it: a mailbox holds [`mailbox::CAPACITY`] records, beyond which its room reads the log itself; live
-//! instances by the engine's pool; snapshots on their way by [`saver`]'s queue; the log by the checkpoint, which
-//! [`dispatch`] moves on as snapshots are stored.
+//! Bounds: a mailbox holds [`mailbox::CAPACITY`] records, and a room that lags further behind reads the log itself; the
+//! engine's pool bounds live instances; [`saver`]'s queue bounds snapshots in flight; the checkpoint, which [`dispatch`]
+//! advances as snapshots are stored, bounds the log.
 
 mod alarms;
 mod catalogue;
@@ -56,18 +56,18 @@ use crate::{
     saver::Saver,
 };
 
-/// What a host is told.
+/// A host's configuration.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// A room that has had nothing to do for this long is put aside.
+    /// A room that has been idle for this long hibernates.
     pub hibernate_after: Duration,
-    /// A room's records are in a snapshot at the latest after this long.
+    /// The longest that a record waits until a snapshot contains it.
     pub snapshot_after: Duration,
-    /// How often the checkpoint moves on and the log is cut.
+    /// How often the checkpoint advances and the log is truncated.
     pub checkpoint_every: Duration,
-    /// Whether the log is cut behind the checkpoint. If not, it has all that was ever played, for whoever checks it.
+    /// Whether the log is truncated behind the checkpoint. If not, it keeps every record, for later checks.
     pub truncate: bool,
-    /// Whether to go on where a part of the log or of the store is gone, without what was in it; see [`Lost`].
+    /// Whether to go on without the content of a lost part of the log or of the store; see [`Lost`].
     pub accept_loss: bool,
 }
 
@@ -114,13 +114,13 @@ pub enum HostError {
 }
 
 impl HostError {
-    /// Whether it is the store or the broker that does not answer. The same may go well a little later.
+    /// Whether the store or the broker did not answer. The same operation may succeed a little later.
     pub fn may_pass(&self) -> bool {
         matches!(self, HostError::Store(_) | HostError::Bounds(_) | HostError::Append(_) | HostError::Skip(_))
     }
 }
 
-/// What happened in a room, for whoever watches: the author's terminal and page, the operator's events.
+/// What happened in a room, for watchers: the author's terminal and page, the operator's events.
 #[derive(Clone, Debug)]
 pub struct HostEvent {
     pub room: RoomId,
@@ -137,7 +137,7 @@ pub enum What {
     Ended {
         failed: Option<Arc<str>>,
     },
-    /// A call failed: what of the script it was, and why, at its author's lines. May hold players' words.
+    /// A call failed: the handler, and the reason, at the author's lines. May hold players' words.
     Failed {
         offset: Offset,
         handler: Arc<str>,
@@ -145,7 +145,7 @@ pub enum What {
     },
 }
 
-/// Events that a slow watcher may be behind before it loses some. Nobody is held up by a watcher.
+/// How many events a slow watcher may lag behind before it loses some. A watcher holds nothing up.
 const EVENTS: usize = 1024;
 
 /// A running host. Cheap to clone.
@@ -163,15 +163,15 @@ pub(crate) struct Shared {
     pub events: broadcast::Sender<HostEvent>,
     pub partitions: Partitions,
     rooms: Mutex<HashMap<RoomId, Arc<Mailbox>>>,
-    /// `true` from the moment that the host is to end: what it runs besides its rooms ends then.
+    /// `true` from the moment that the host is to end; its tasks other than rooms end then.
     pub stopping: watch::Sender<bool>,
-    /// The first one is the host's end.
+    /// The first failure ends the host.
     failures: mpsc::UnboundedSender<HostError>,
     pub counts: Counts,
 }
 
-/// Starts a host that has all partitions of `bus`. It runs until [`Host::drain`], or until the future that comes with it
-/// resolves: then it has failed, and nothing that it had not confirmed is lost.
+/// Starts a host that owns all partitions of `bus`. It runs until [`Host::drain`], or until the future that comes with it
+/// resolves: then the host has failed, and nothing that it had confirmed is lost.
 pub async fn start(
     options: Options,
     bus: Bus,
@@ -181,14 +181,14 @@ pub async fn start(
     let all = (0..bus.partitions()).collect();
     let (host, failed) = join(options, bus, store, engine).await?;
     if let Err(error) = host.own(&all, Duration::ZERO).await {
-        // What runs besides its rooms ends, and lets go of the log.
+        // The host's own tasks end, and release the log.
         host.drain(Duration::ZERO).await;
         return Err(error);
     }
     Ok((host, failed))
 }
 
-/// Starts a host that has no partition yet: one among several, whose partitions [`Host::own`] says.
+/// Starts a host without partitions: one of several, whose partitions are set by [`Host::own`].
 pub async fn join(
     options: Options,
     bus: Bus,
@@ -223,7 +223,7 @@ pub async fn join(
     let failed = async move {
         match failed.recv().await {
             Some(error) => error,
-            // Its sender is the host's own.
+            // The host itself holds the sender.
             None => std::future::pending().await,
         }
     };
@@ -231,7 +231,7 @@ pub async fn join(
 }
 
 impl Host {
-    /// What happens from now on.
+    /// Events from now on.
     pub fn events(&self) -> broadcast::Receiver<HostEvent> {
         self.0.events.subscribe()
     }
@@ -241,7 +241,7 @@ impl Host {
         self.0.rooms().len()
     }
 
-    /// Creates this room with the active component of `kind`, if it is not there yet.
+    /// Creates this room with the active component of `kind`, if it does not exist yet.
     ///
     /// # Errors
     /// When the kind has no component, or the log cannot be written.
@@ -256,7 +256,7 @@ impl Host {
         }
         let component = host.catalogue.active(kind).ok_or_else(|| HostError::NoComponent { kind: kind.clone() })?;
         let options = Json::trusted("{}");
-        // A second `Create`, of a room that the store does not know yet, is ignored.
+        // A second `Create`, of a room that is not in the store yet, is ignored.
         let mut secret = [0; 16];
         getrandom::fill(&mut secret).map_err(|error| HostError::NoRandomness(error.to_string()))?;
         let secret = Secret(u128::from_be_bytes(secret));
@@ -266,8 +266,8 @@ impl Host {
         Ok(())
     }
 
-    /// Makes `digest` the component of all rooms of its kind, those to come and those that are: each that may run
-    /// another one gets a `Swap` in its channel. How many that were.
+    /// Makes `digest` the component of all rooms of its kind, future and existing: each room that may run another
+    /// component gets a `Swap` in its channel. Returns the number of those rooms.
     ///
     /// # Errors
     /// When the component cannot be loaded; then nothing has changed.
@@ -292,10 +292,11 @@ impl Host {
         Ok(rooms.len())
     }
 
-    /// Makes these partitions this host's, and no others. Rooms of those that go get `within` to be stored.
+    /// Makes these partitions this host's, and no others. Rooms of partitions that are handed over have `within` to be
+    /// stored.
     ///
     /// # Errors
-    /// When one cannot be taken; then it is not, and may be asked for again.
+    /// When a partition cannot be taken over; then it is not owned, and may be requested again.
     pub async fn own(&self, partitions: &BTreeSet<u32>, within: Duration) -> Result<(), HostError> {
         partitions::own(&self.0, partitions, within).await
     }
@@ -305,17 +306,17 @@ impl Host {
         self.0.partitions.owned()
     }
 
-    /// Adds what this host counts.
+    /// Registers this host's metrics.
     pub fn register(&self, registry: &mut prometheus_client::registry::Registry) {
         counts::register(&self.0, registry);
     }
 
-    /// Reads anew which component each kind has. For a host whose operators speak to others.
+    /// Reads the active component of each kind again. For a host whose operators use another machine.
     pub async fn refresh_kinds(&self) -> Result<(), HostError> {
         self.0.refresh_kinds().await
     }
 
-    /// Takes snapshots of all rooms, stores them, and stops. What has not come that far after `within` is in the log.
+    /// Snapshots all rooms, stores them, and stops. Records of rooms that are not stored after `within` are in the log.
     pub async fn drain(&self, within: Duration) {
         let owned: Vec<u32> = self.owned().into_iter().collect();
         partitions::hand_over(&self.0, &owned, within).await;
@@ -324,8 +325,8 @@ impl Host {
 }
 
 impl Shared {
-    /// Whether the store has a state of this room, or its end. That it is listed says less: a power cut may have taken what
-    /// the log had of it.
+    /// Whether the store has a state of this room, or its end. A row in the list proves less: a power cut may have lost
+    /// the room's records in the log.
     async fn is_stored(&self, room: RoomId) -> Result<bool, StoreError> {
         match self.store.room(room).await? {
             Some(row) if row.status == RoomStatus::Live => Ok(self.store.snapshot(room).await?.is_some()),
@@ -337,8 +338,8 @@ impl Shared {
         self.rooms.lock().expect("nobody panics while holding it")
     }
 
-    /// Reads anew which component each kind has. Operators tell the rooms that the store knows; a room that is younger
-    /// than its first snapshot is told here.
+    /// Reads the active component of each kind again. An activation swaps the rooms that are in the store; a room that is
+    /// younger than its first snapshot gets its `Swap` here.
     pub async fn refresh_kinds(&self) -> Result<(), HostError> {
         for (kind, component) in self.catalogue.refresh().await? {
             let of_kind = |room: &Mailbox| room.kind().as_ref() == Some(&kind);
@@ -350,7 +351,7 @@ impl Shared {
         Ok(())
     }
 
-    /// This process's clock: it never goes back.
+    /// This process's clock, which never goes back.
     pub fn now(&self) -> Time {
         self.store.clock().now()
     }
@@ -359,7 +360,7 @@ impl Shared {
         room.partition(self.bus.partitions())
     }
 
-    /// Runs what the host cannot do without: its end is the host's failure, unless it was to end.
+    /// Runs a task that the host cannot do without: its error or panic is the host's failure.
     pub fn supervise(&self, task: impl Future<Output = Result<(), HostError>> + Send + 'static) -> JoinHandle<()> {
         let failures = self.failures.clone();
         tokio::spawn(async move {
@@ -368,17 +369,18 @@ impl Shared {
                 Ok(Err(error)) => error,
                 Err(_) => HostError::Panicked,
             };
-            // Nobody waits for it: then the host is on its way out.
+            // The receiver is gone when the host is already ending.
             let _ = failures.send(failure);
         })
     }
 
-    /// Appends to a room's channel, as often as the bus is full. Its place in the log is that of this call's end.
+    /// Appends to a room's channel, and retries while the bus is full. The record's place in the log is fixed when this
+    /// returns.
     pub async fn append(&self, room: RoomId, command: RoomCommand) -> Result<chorus_bus::Append, HostError> {
         self.append_at(self.now(), room, command).await
     }
 
-    /// The same with a time that is not this host's clock's.
+    /// The same, with a time that is not from this host's clock.
     pub async fn append_at(
         &self,
         time: Time,
@@ -389,7 +391,7 @@ impl Shared {
         loop {
             let append = self.bus.append(&record);
             match append.refused() {
-                // A room answers nobody, and must not go on without it.
+                // No client waits for a room's append, and the room must not go on without it.
                 None => return Ok(append.however_long()),
                 Some(chorus_bus::AppendError::Full { .. }) => tokio::time::sleep(FULL_RETRY).await,
                 Some(error) => return Err(error.clone().into()),
@@ -399,8 +401,8 @@ impl Shared {
 }
 
 impl Shared {
-    /// How long a room may do nothing before it is put aside. Less when instances are short, and next to nothing for
-    /// one that has ended.
+    /// How long a room may be idle before it hibernates. Less when instances are short, and next to nothing for a room
+    /// that has ended.
     fn rest_after(&self, over: bool) -> Duration {
         let short = self.rooms().len() as u64 > self.catalogue.places() * 9 / 10;
         match (over, short) {
@@ -410,7 +412,7 @@ impl Shared {
         }
     }
 
-    /// Somebody waits for an instance: all rooms look whether they may rest.
+    /// An instance is needed: every room checks whether it may hibernate.
     fn make_room(&self) {
         for room in self.rooms().values() {
             room.wake();
@@ -418,8 +420,8 @@ impl Shared {
     }
 }
 
-/// How long a room may do nothing when instances are short.
+/// How long a room may be idle when instances are short.
 const SHORT_REST: Duration = Duration::from_secs(1);
 
-/// How soon to try again when the log's queue is full. The queue drains in one write.
+/// How soon to retry when the log's queue is full. The queue drains in one write.
 const FULL_RETRY: Duration = Duration::from_millis(2);
