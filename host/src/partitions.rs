@@ -1,8 +1,8 @@
-//! Which partitions are this host's, and how they come and go.
+//! Which partitions this host owns, and how they are taken over and handed over.
 //!
-//! A partition is *taken* by bringing its rooms up to the log's end and then following it; it is *handed over* by putting
-//! its rooms aside. Rooms that do not come that far in time are given up: whatever they had in mind is in the log, and
-//! whoever has the partition next does the same again under the same numbers.
+//! A partition is *taken over* by bringing its rooms up to the log's end and then following the log; it is *handed over*
+//! by hibernating its rooms. Rooms that are not stored in time are given up: the log has all of their records, and the
+//! partition's next host produces the same outputs again, under the same numbers.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,10 +19,10 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{HostError, Shared, alarms, dispatch};
 
-/// How often it is looked whether all rooms have been put aside.
+/// How often to check whether all rooms have hibernated.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// A broker or a store that did not answer is asked again after this long.
+/// How long to wait before a broker or a store that did not answer is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// The partitions of this host.
@@ -31,17 +31,17 @@ pub struct Partitions {
     owned: Mutex<BTreeMap<u32, Owned>>,
     /// How far each has been handed to its rooms: one past the last offset.
     positions: Vec<AtomicU64>,
-    /// Where each one's log ended when this host took it: records before that may have been applied by another.
+    /// Where each one's log ended at its takeover: records before that may have been applied by another host.
     inherited: Vec<AtomicU64>,
-    /// Where each one's log ended when that was last asked.
+    /// Where each one's log ended when that was last read.
     ends: Vec<AtomicU64>,
-    /// When this host took each, by its clock.
+    /// When this host took each over, by its clock.
     taken: Vec<AtomicU64>,
 }
 
 #[derive(Debug)]
 struct Owned {
-    /// `true` from the moment that its rooms are to be put aside.
+    /// `true` from the moment that its rooms are to hibernate.
     leaving: watch::Sender<bool>,
     following: JoinHandle<()>,
 }
@@ -57,7 +57,7 @@ impl Partitions {
         self.lock().keys().copied().collect()
     }
 
-    /// Whether this partition's rooms are to be put aside. One that is not here is gone already.
+    /// Whether this partition's rooms are to hibernate. A partition that is not here has left already.
     pub fn is_leaving(&self, partition: u32) -> bool {
         self.lock().get(&partition).is_none_or(|owned| *owned.leaving.borrow())
     }
@@ -66,7 +66,7 @@ impl Partitions {
         self.inherited[partition as usize].store(end, Ordering::Release);
     }
 
-    /// The last offset that another host, or an earlier life of this one, may have applied.
+    /// The last offset that another host, or an earlier process of this one, may have applied.
     pub fn inherited(&self, partition: u32) -> Option<Offset> {
         self.inherited[partition as usize].load(Ordering::Acquire).checked_sub(1)
     }
@@ -84,7 +84,8 @@ impl Partitions {
         self.ends[partition as usize].store(end, Ordering::Release);
     }
 
-    /// What was due before then was due while nobody had its room, or just before this host had it.
+    /// When this host took the partition over. Timers that were due earlier were due while no host had their room, or
+    /// just before the takeover.
     pub fn taken(&self, partition: u32) -> Time {
         Time(self.taken[partition as usize].load(Ordering::Acquire))
     }
@@ -93,7 +94,7 @@ impl Partitions {
         self.taken[partition as usize].store(now.0, Ordering::Release);
     }
 
-    /// Records that were not handed to their rooms when that was last asked.
+    /// Records that had not been handed to their rooms when the log's end was last read.
     pub fn lag(&self, partition: u32) -> u64 {
         self.ends[partition as usize].load(Ordering::Acquire).saturating_sub(self.position(partition))
     }
@@ -103,7 +104,7 @@ impl Partitions {
     }
 }
 
-/// Takes what is wanted and not here, and hands over what is here and not wanted, within this time.
+/// Takes over the wanted partitions that are not here, and hands over the unwanted ones that are, within this time.
 pub async fn own(host: &Arc<Shared>, wanted: &BTreeSet<u32>, within: Duration) -> Result<(), HostError> {
     let here = host.partitions.owned();
     let unwanted: Vec<u32> = here.difference(wanted).copied().collect();
@@ -111,7 +112,7 @@ pub async fn own(host: &Arc<Shared>, wanted: &BTreeSet<u32>, within: Duration) -
     let mut refused = Ok(());
     for partition in wanted.difference(&here) {
         match take(host, *partition).await {
-            // What is lost of one partition is no reason to leave the others alone.
+            // A loss in one partition is no reason to leave the others alone.
             Err(error @ HostError::Lost(_)) => refused = refused.and(Err(error)),
             done => done?,
         }
@@ -125,9 +126,9 @@ async fn take(host: &Arc<Shared>, partition: u32) -> Result<(), HostError> {
     let (leaving, stop) = watch::channel(false);
     let following = host.supervise(follow(host.clone(), partition, start, stop));
     host.partitions.lock().insert(partition, Owned { leaving, following });
-    // Only now: an alarm wakes a room, and a room that is not of this host must not live.
+    // Only now: an alarm restores a room, and a room must not live on a host that does not own its partition.
     if let Err(error) = alarms::load(host, partition).await {
-        // Nobody else would ring for these rooms: then they are not here.
+        // No other host would ring for these rooms, so the partition must not stay here.
         hand_over(host, &[partition], Duration::ZERO).await;
         return Err(error);
     }
@@ -135,8 +136,8 @@ async fn take(host: &Arc<Shared>, partition: u32) -> Result<(), HostError> {
     Ok(())
 }
 
-/// Hands records to rooms, until the partition is to leave. A log that was cut ahead of this host says that another one
-/// has the partition too, or had it until just now: the rooms begin anew from what that one has stored.
+/// Hands records to rooms, until the partition is to leave. A log that was truncated ahead of this host shows that
+/// another host has the partition too, or had it until just now: the rooms begin anew from what that host has stored.
 async fn follow(
     host: Arc<Shared>,
     partition: u32,
@@ -172,7 +173,7 @@ async fn begin_anew(host: &Arc<Shared>, partition: u32) -> Result<dispatch::Star
     }
 }
 
-/// Puts the rooms of these partitions aside, and lets go of them.
+/// Hibernates the rooms of these partitions, and releases the partitions.
 pub async fn hand_over(host: &Arc<Shared>, partitions: &[u32], within: Duration) {
     if partitions.is_empty() {
         return;
@@ -194,7 +195,7 @@ pub async fn hand_over(host: &Arc<Shared>, partitions: &[u32], within: Duration)
     dispatch::move_checkpoints(host, partitions).await;
     for partition in partitions {
         let owned = host.partitions.lock().remove(partition);
-        // Before its rooms are given up: it must not bring one back to life.
+        // Before its rooms are given up: this task must not restore one of them.
         if let Some(owned) = owned {
             owned.following.abort();
             let _ = owned.following.await;
@@ -204,14 +205,15 @@ pub async fn hand_over(host: &Arc<Shared>, partitions: &[u32], within: Duration)
     }
 }
 
-/// How many rooms of these partitions live.
+/// Wakes the tasks of the live rooms of these partitions, and counts them.
 fn wake_all(host: &Shared, partitions: &[u32]) -> usize {
     let rooms = host.rooms();
     let theirs = rooms.iter().filter(|(room, _)| partitions.contains(&host.partition_of(**room)));
     theirs.map(|(_, room)| room.wake()).count()
 }
 
-/// What is left of a partition's rooms must not be found again: it would miss what happens elsewhere from now on.
+/// The remaining rooms of a partition must not be found again: they would miss records that another host handles from now
+/// on.
 fn give_up(host: &Shared, partition: u32) {
     let of_it = |room: RoomId| host.partition_of(room) == partition;
     host.rooms().retain(|room, mailbox| {
