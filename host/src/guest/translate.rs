@@ -1,9 +1,9 @@
-//! Between the plain types of `core` and the contract's texts. What comes out of a guest is checked here.
+//! Translation between the plain types of `core` and the contract's texts. A guest's output is checked here.
 //!
-//! A text that a guest calls JSON is parsed as strictly as anybody downstream might, so that nobody downstream can be
-//! surprised: numbers that no `f64` holds and nesting beyond 127 are refused. One thing is repaired instead. JavaScript
-//! makes half a surrogate pair by cutting a string inside an emoji, prints it as `\ud83d`, and other languages' parsers
-//! refuse that: it becomes `\ufffd`. Saved state is left as it is, since only the guest itself reads it.
+//! A text that a guest passes as JSON is parsed as strictly as any parser downstream may parse it, so that none of them
+//! fails on it later: numbers that no `f64` holds and nesting beyond 127 are refused. One thing is repaired instead.
+//! JavaScript makes half a surrogate pair by cutting a string inside an emoji, and prints it as `\ud83d`, which parsers
+//! of other languages refuse: it becomes `\ufffd`. Saved state is left as it is, since only the guest itself reads it.
 
 use std::{borrow::Cow, fmt, str::Split, sync::Arc};
 
@@ -85,7 +85,7 @@ pub(crate) fn told(event: &Event) -> Told<'_> {
         Event::Timer { name, payload } => new("timer", None, (&**name).into(), payload),
         Event::RoomMessage { room, data } => new("room-message", Some(room.0), nothing, data),
         Event::RoomEnd { room, outcome, failed } => {
-            // Empty says that it has not failed.
+            // An empty text means that the room has not failed.
             let failed = failed.as_deref().map(|reason| if reason.is_empty() { "failed" } else { reason });
             new("room-end", Some(room.0), failed.unwrap_or("").into(), outcome)
         }
@@ -125,7 +125,7 @@ fn leave_reason(reason: LeaveReason) -> &'static str {
     }
 }
 
-/// What `open` is told of the room.
+/// What `open` receives of the room.
 pub(crate) fn room_text(info: &RoomInfo, manifest: &Manifest) -> String {
     let living = u32::try_from(manifest.config.budget.living).unwrap_or(u32::MAX);
     #[derive(Serialize)]
@@ -190,7 +190,7 @@ pub(crate) fn room_text(info: &RoomInfo, manifest: &Manifest) -> String {
     })
 }
 
-/// An error of the guest's.
+/// A guest's error.
 #[derive(Debug)]
 pub(crate) struct Failed {
     pub words: Box<str>,
@@ -198,14 +198,14 @@ pub(crate) struct Failed {
     pub log: Vec<Effect>,
 }
 
-/// An answer of the guest's, or its error.
+/// A guest's answer, or its error.
 pub(crate) fn answer(said: String, manifest: &Manifest) -> Result<String, Failed> {
     let Some(failed) = said.strip_prefix('!') else { return Ok(said) };
     let (words, log) = failed.split_once(END).unwrap_or((failed, ""));
     Err(Failed { words: shortened(words), log: log_of_failed(log, manifest) })
 }
 
-/// The log lines of a call that failed. They are for its author: what else it asked for, or got wrong here, is nobody's.
+/// The log lines of a call that failed, for the script's author. Its other effects, and its malformed lines, are dropped.
 pub(crate) fn log_of_failed(said: &str, manifest: &Manifest) -> Vec<Effect> {
     let mut checker = Checker::new(manifest, 0);
     let lines = said.split(END).map(Asked::of).filter(|asked| asked.name == "log");
@@ -214,7 +214,7 @@ pub(crate) fn log_of_failed(said: &str, manifest: &Manifest) -> Vec<Effect> {
     log
 }
 
-/// Checks what one call asked for, and puts what the guest printed meanwhile in front of it.
+/// Checks the effects of one call, and puts what the guest printed meanwhile in front of them.
 pub(crate) fn effects(said: &str, printed: Vec<Effect>, manifest: &Manifest) -> Result<Vec<Effect>, Fault> {
     if said.is_empty() {
         return Ok(printed);
@@ -252,13 +252,13 @@ fn not_json(what: &str, cause: &str) -> Fault {
     garbage(format!("{what}: not one JSON value: {cause}"))
 }
 
-/// The length of a text in units of UTF-16: what a script can count at no cost.
+/// The length of a text in units of UTF-16, which a script can count at no cost.
 fn units(text: &str) -> u64 {
     let of = |byte: u8| u64::from(byte & 0xc0 != 0x80) + u64::from(byte >= 0xf0);
     text.bytes().map(of).sum()
 }
 
-/// As many of its characters as have `limit` units.
+/// The longest start of the text that has at most `limit` units.
 fn start_of(text: &str, limit: u64) -> &str {
     if text.len() as u64 <= limit {
         return text;
@@ -279,7 +279,7 @@ fn log_length(effects: &[Effect]) -> u64 {
     effects.iter().map(length).sum()
 }
 
-/// One effect, as it came: its name and its parts.
+/// One effect as it was received: its name and its parts.
 struct Asked<'a> {
     name: &'a str,
     parts: Option<Split<'a, char>>,
@@ -293,7 +293,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// All of its parts, when it is to have so many.
+    /// All of its parts, if it has exactly `N`.
     fn parts<const N: usize>(mut self) -> Result<[&'a str; N], Fault> {
         let mut parts = [""; N];
         for part in &mut parts {
@@ -323,7 +323,7 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    /// Of `log` units, which are printed already.
+    /// `log`: the units that are printed already.
     fn new(manifest: &Manifest, log: u64) -> Checker<'_> {
         Checker { manifest, asked: 0, output: 0, rooms: 0, log, log_cut: 0 }
     }
@@ -402,7 +402,7 @@ impl Checker<'_> {
     fn count(&mut self, effect: &str) -> Result<(), Fault> {
         let budget = &self.manifest.config.budget;
         self.asked += 1;
-        // One more, which answers the record: what a script asks for leaves it its place.
+        // One more, which answers the record: the limit of a script's own effects leaves a place for it.
         if self.asked > budget.effects + 1 {
             return Err(too_much(format!("more than {} effects in one record", budget.effects)));
         }
@@ -433,7 +433,7 @@ impl Checker<'_> {
         known.ok_or_else(|| garbage(format!("{what}: no timer is called {:?}", shortened(name))))
     }
 
-    /// A line that fits. What does not is counted, and said once at the end: to log too much is no fault.
+    /// A line that fits. Lines that do not fit are counted, and reported once at the end: to log too much is no fault.
     fn log(&mut self, [level, line]: [&str; 2]) -> Result<Option<Effect>, Fault> {
         let level = match level {
             "debug" => LogLevel::Debug,
@@ -442,7 +442,7 @@ impl Checker<'_> {
             "error" => LogLevel::Error,
             other => return Err(garbage(format!("log: {:?} is no level", shortened(other)))),
         };
-        // A line costs one more than its text has, so that there cannot be lines without end.
+        // A line costs one unit more than its text, so that the number of empty lines is bounded too.
         let left = budget::LOG.saturating_sub(self.log + 1);
         let text = start_of(line, left);
         if left == 0 || text.is_empty() && !line.is_empty() {
@@ -490,7 +490,7 @@ fn delay(text: &str) -> Result<u64, Fault> {
     Err(garbage(format!("set-timer: {ms} ms; it must be from 0 to {} (ten years)", budget::DELAY_MS)))
 }
 
-/// One JSON value that every parser takes, or a fault.
+/// One JSON value that every parser accepts, or a fault.
 fn sound(what: &str, text: &str) -> Result<Json, Fault> {
     let cause = match serde_json::from_str::<Sound>(text) {
         Ok(Sound) => return Ok(Json::trusted(text)),
@@ -504,7 +504,7 @@ fn sound(what: &str, text: &str) -> Result<Json, Fault> {
     Err(not_json(what, &cause.to_string()))
 }
 
-/// Replaces escapes of half a surrogate pair by that of the replacement character.
+/// Replaces each escape of half a surrogate pair by the escape of the replacement character.
 fn repair_surrogates(text: &str) -> Cow<'_, str> {
     let escape = |at: usize| -> Option<u16> {
         let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
