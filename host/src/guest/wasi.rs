@@ -1,10 +1,11 @@
-//! What a guest may import: the closed list, and how each is served.
+//! What a guest may import: the closed list, and how each import is served.
 //!
-//! The contract asks for nothing; this is what the runtimes of languages need to start. All of it is deterministic and
-//! none of it reaches out. Whatever is not in [`IMPORTS`] is refused by name when a component is loaded.
+//! The contract itself needs no imports; these are what the runtimes of languages need to start. All of them are
+//! deterministic, and none reaches outside. An import that is not in [`IMPORTS`] is refused by name when a component is
+//! loaded.
 //!
-//! Every call is counted, and so are the bytes that it moves: fuel meters the guest's own instructions, and says nothing of
-//! ours. See [`Meter`].
+//! Every call is counted, and so are the bytes that it moves, since fuel meters the guest's instructions and not the
+//! host's. See [`Meter`].
 //!
 //! Nothing here waits: a stream is always ready, so a poll of streams returns at once, and the two functions that make
 //! something to wait for (`subscribe-instant`, `subscribe-duration`) trap.
@@ -86,7 +87,7 @@ pub const IMPORTS: &[Import] = imports! {
 /// The contract's own types. They hold no functions.
 const TYPES: &str = "chorus:room/types@1.0.0";
 
-/// Links all of the list.
+/// Links all imports of the list.
 pub(crate) fn link(linker: &mut Linker<Ground>) -> wasmtime::Result<()> {
     IMPORTS.iter().try_for_each(|import| (import.link)(linker))
 }
@@ -104,8 +105,8 @@ fn own(ground: &mut Ground) -> &mut Ground {
     ground
 }
 
-/// What functions work on that are not ours. Each takes a handle, so once the calls are used up, no handle is known: that
-/// traps, and [`Meter::overspent`] says why.
+/// The resources of functions that are not implemented here. Each function takes a handle, so once the calls are used up,
+/// no handle is valid: that traps, and [`Meter::overspent`] gives the reason.
 fn table(ground: &mut Ground) -> &mut ResourceTable {
     match ground.meter.call() {
         Ok(()) => &mut ground.table,
@@ -121,14 +122,14 @@ fn files(ground: &mut Ground) -> WasiFilesystemCtxView<'_> {
     WasiFilesystemCtxView { ctx: &mut ground.files, table }
 }
 
-/// What a guest stands on: all that it can reach outside its own memory.
+/// A guest's surroundings: all that it can reach outside its own memory.
 pub(crate) struct Ground {
     now: Time,
     chance: Chance,
     printed: Arc<Mutex<Printed>>,
     meter: Arc<Meter>,
     table: ResourceTable,
-    /// Has nothing in it.
+    /// Always empty.
     nothing: ResourceTable,
     files: WasiFilesystemCtx,
     pub(crate) memory: Memory,
@@ -150,7 +151,7 @@ impl Ground {
         }
     }
 
-    /// From here on it is this instant.
+    /// Sets the guest's instant, from here on.
     pub(crate) fn enter(&mut self, at: &Moment) {
         self.now = at.now;
         self.chance = Chance::of(&at.seed);
@@ -160,7 +161,7 @@ impl Ground {
         &self.meter
     }
 
-    /// What the guest has printed since it was last asked, a log line for each line.
+    /// What the guest has printed since the last call of this, as one log effect for each line.
     pub(crate) fn take_printed(&self) -> Vec<Effect> {
         let mut printed = self.printed.lock().expect("no panic while printing");
         if printed.lines.is_empty() {
@@ -182,14 +183,14 @@ impl Ground {
     }
 }
 
-/// What a guest has asked of its host in the call at hand. A count, and no time: the same on every machine.
+/// A guest's use of its host in the current call. A count and no time, so it is the same on every machine.
 #[derive(Default)]
 pub(crate) struct Meter {
     calls: AtomicU64,
     bytes: AtomicU64,
 }
 
-/// The guest asked its host for more than one call may.
+/// The guest used its host more than one call may.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Overspent {
     #[error("more than {} calls of host functions in one record", budget::HOST_CALLS)]
@@ -231,7 +232,7 @@ impl Meter {
     }
 }
 
-/// Counts linear memory. To ask for more than the kind may have is a trap: a script that caught it would go on
+/// Counts linear memory. A request for more than the kind may have is a trap: a script that caught it would go on
 /// half-broken.
 pub(crate) struct Memory {
     limit: u64,
@@ -537,7 +538,7 @@ impl random::insecure_seed::Host for Ground {
 
 impl Ground {
     fn random(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
-        // One that asks for more at once is told so.
+        // The cap on the count leaves a larger request to the error of `Chance::bytes`.
         self.meter.moves(len.min(budget::RANDOM_BYTES))?;
         self.chance.bytes(len)
     }
@@ -546,7 +547,7 @@ impl Ground {
 impl io::poll::Host for Ground {
     async fn poll(&mut self, pollables: Vec<Resource<DynPollable>>) -> wasmtime::Result<Vec<u32>> {
         self.meter.call()?;
-        // As many bytes as it takes to hold one, which is about what it costs to look one up.
+        // As many bytes as hold one handle, which is about what its look-up costs.
         self.meter.moves(pollables.len() as u64 * size_of::<Resource<DynPollable>>() as u64)?;
         io::poll::Host::poll(&mut self.table, pollables).await
     }
