@@ -1,4 +1,4 @@
-//! wasmtime, set up once for a process; components, compiled once for a machine.
+//! wasmtime, set up once for each process; components, compiled once for each machine.
 
 use std::{
     collections::HashMap,
@@ -28,14 +28,14 @@ use super::{
     wasi::{self, Ground},
 };
 
-/// What an [`Engine`] needs to know.
+/// An [`Engine`]'s configuration.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where compiled components are kept. Made if it is missing, for its owner alone.
+    /// Where compiled components are kept. Created if it is missing, for its owner alone.
     pub cache_dir: PathBuf,
     /// Instances at a time. Each reserves [`Options::ADDRESS_SPACE_GIB`] of address space, and no memory.
     pub max_instances: u32,
-    /// Whether clients are told why a script failed.
+    /// Whether clients receive the reason why a script failed.
     pub show_failures: bool,
 }
 
@@ -51,7 +51,7 @@ impl Options {
     }
 }
 
-/// No engine.
+/// Why an engine cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     #[error("the cache of compiled components (--cache) cannot be used: {0}")]
@@ -63,7 +63,7 @@ pub enum EngineError {
     Wasmtime { max_instances: u32, cause: String },
 }
 
-/// A component that cannot be a room. For whoever publishes it.
+/// Why a component cannot be a room. For its publisher.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     #[error("the component's bytes have another digest: {0}")]
@@ -94,7 +94,7 @@ struct Inner {
     options: Options,
     compatibility: Compatibility,
     functions: Arc<Functions>,
-    /// A compile takes all cores; a second one at a time would only slow both down.
+    /// A compile takes all cores: two at a time would only slow each other down.
     compiling: Mutex<()>,
     /// A lock for each digest, so that concurrent loads share one compile.
     loaded: Mutex<HashMap<Digest, Arc<Slot>>>,
@@ -136,17 +136,17 @@ impl Component {
         &self.0.manifest
     }
 
-    /// Whether anybody but the caller holds it.
+    /// Whether it has a holder other than the caller.
     pub fn is_in_use(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }
 
-    /// What its rooms must know of it.
+    /// What its rooms need of its manifest.
     pub fn spec(&self) -> Spec {
         Spec { shows_failures: self.0.shows_failures, ..self.manifest().spec() }
     }
 
-    /// Where its author's files are in it.
+    /// Its source map.
     pub fn source_map(&self) -> &SourceMap {
         &self.0.source_map
     }
@@ -170,11 +170,11 @@ fn config(options: &Options, functions: &Arc<Functions>) -> wasmtime::Result<Con
     config.max_wasm_stack(budget::WASM_STACK).async_stack_size(budget::ASYNC_STACK);
     config.cranelift_opt_level(OptLevel::Speed);
     config.enable_incremental_compilation(functions.clone())?;
-    // One call at a time in one instance: the bookkeeping of concurrent ones costs time and memory.
+    // One call at a time in one instance: the bookkeeping of concurrent calls costs time and memory.
     config.concurrency_support(false);
     // A fault's text has no backtrace (it would differ between builds), so nothing that only backtraces need is kept.
     config.wasm_backtrace_max_frames(None).generate_address_map(false).native_unwind_info(false);
-    // A room that is put aside gives the pages of its stack back; one that lives keeps its stack from call to call.
+    // A room that hibernates gives the pages of its stack back; one that lives keeps its stack from call to call.
     config.async_stack_zeroing(true);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(options)));
     Ok(config)
@@ -232,8 +232,9 @@ impl Engine {
         self.0.options.max_instances
     }
 
-    /// The component of these bytes, ready to be instantiated: compiled, or taken from the cache; its imports held to
-    /// the list, its manifest read and checked. Loads of one digest share one compile, and one copy while it is in use.
+    /// The component of these bytes, ready to be instantiated. It is compiled or taken from the cache, its imports are
+    /// checked against the list, and its manifest is read and checked. Loads of one digest share one compile, and one
+    /// copy while it is in use.
     pub async fn load(&self, digest: Digest, wasm: &[u8]) -> Result<Component, LoadError> {
         let slot = self.slot(digest);
         let mut loaded = slot.lock().await;
@@ -256,7 +257,7 @@ impl Engine {
 
     fn slot(&self, digest: Digest) -> Arc<Slot> {
         let mut slots = self.0.loaded.lock().expect("no panic while holding the slots");
-        // A slot that nobody waits on and whose component nobody uses is of no more use.
+        // Removes each slot that has no waiting load and whose component is not in use.
         slots.retain(|_, slot| {
             Arc::strong_count(slot) > 1 || slot.try_lock().is_ok_and(|loaded| loaded.strong_count() > 0)
         });
@@ -306,7 +307,7 @@ impl Engine {
         deserialize(&self.0.wasmtime, &Trusted(payload)).map(Some).map_err(|cause| format!("{cause:#}"))
     }
 
-    /// Asks the component what it is, in an instance that is thrown away.
+    /// Reads the component's manifest, in an instance that is then dropped.
     async fn describe(&self, pre: &contract::RoomPre<Ground>) -> Result<Manifest, LoadError> {
         let budget = budget::Budget::default();
         let fuel = budget::DESCRIBE_FUEL;
@@ -346,7 +347,7 @@ mod tests {
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
 
-    /// No other test of this crate's own sets wasmtime up.
+    /// No other unit test of this crate sets wasmtime up.
     #[test]
     fn an_instance_reserves_what_is_said() {
         const INSTANCES: u32 = 100;

@@ -1,10 +1,10 @@
-//! Where in an author's files something is, by the source map that the build puts into the component.
+//! Places in an author's files, by the source map that the build puts into the component.
 //!
-//! A throw names the bundle (`script:1006:45`), which nobody has. Its text is part of what a room says and must be the same in
-//! every replay, so it stays as it is, and is made readable here, for whoever it is shown to: in the log, on the page of
-//! `chorus dev`, by `chorus room events`. What has no map is shown as it is.
+//! A throw names the bundle (`script:1006:45`), which its author does not have. The text is part of a room's outputs and
+//! must be the same in every replay, so it stays as it is, and is made readable where it is shown: in the log, on the
+//! page of `chorus dev`, by `chorus room events`. A text without a map is shown as it is.
 //!
-//! Bounds: a map of [`MAX_BYTES`]; one that is larger or damaged is as good as absent. It is parsed when it is first asked.
+//! Bounds: a map of [`MAX_BYTES`]; a larger or damaged map is treated as absent. A map is parsed at its first use.
 
 use std::{
     borrow::Cow,
@@ -17,13 +17,13 @@ use serde::Deserialize;
 /// The custom section; see `guests/build/component.mjs`.
 const SECTION: &str = "chorus:source-map";
 
-/// What the build puts into a component at most: that of 40,000 lines.
+/// The largest map that the build puts into a component: that of 40,000 lines.
 pub const MAX_BYTES: usize = 4 << 20;
 
-/// How the SDK calls the bundle, and how the engine does.
+/// The bundle's name in the SDK, and in the engine.
 const BUNDLES: [&str; 2] = ["script:", "componentize-qjs:user.js:"];
 
-/// The SDK's own files in a map: no author's business, unless there is nothing else.
+/// The SDK's own files in a map, which are left out if there are others.
 const SDK: &str = "sdk/";
 
 /// A component's map. Cheap to clone.
@@ -50,7 +50,7 @@ impl SourceMap {
     }
 
     /// A text with the author's places in it: `tic-tac-toe/index.js:12:5` for `script:1006:45`. Frames of the SDK are
-    /// left out when there are others.
+    /// left out if there are others.
     pub fn readable<'a>(&self, text: &'a str) -> Cow<'a, str> {
         if !BUNDLES.iter().any(|name| text.contains(name)) {
             return text.into();
@@ -72,7 +72,7 @@ impl SourceMap {
 struct Line<'a> {
     text: Cow<'a, str>,
     is_frame: bool,
-    /// Of one of the author's files.
+    /// Whether it is in one of the author's files.
     is_own: bool,
 }
 
@@ -80,7 +80,7 @@ impl<'a> Line<'a> {
     fn of(line: &'a str, map: &Parsed) -> Line<'a> {
         let is_frame = line.trim_start().starts_with("at ");
         let Some((before, place, after)) = BUNDLES.iter().find_map(|name| split(line, name)) else {
-            // What has no place is the engine's own, or what somebody threw.
+            // A line without a place is the engine's own, or a text that a script threw.
             return Line { text: line.into(), is_frame, is_own: false };
         };
         let Some((source, (row, column))) = map.at(place) else {
@@ -94,8 +94,8 @@ impl<'a> Line<'a> {
 /// Lines and columns, from 1.
 type Place = (u32, u32);
 
-/// A map of version 3 (ECMA-426). Decoded here, in a screenful: the libraries for it bring URLs, bit vectors and Unicode
-/// tables with them, and read what is not needed to ask for one place.
+/// A map of version 3 (ECMA-426). Decoded here, in a screenful: the libraries for it depend on URLs, bit vectors and
+/// Unicode tables, and decode more than the look-up of one place needs.
 struct Parsed {
     sources: Vec<Box<str>>,
     /// By row and column of the bundle.
@@ -119,14 +119,14 @@ impl Parsed {
     fn of(json: &[u8]) -> Option<Parsed> {
         let Json { version: 3, sources, mappings } = serde_json::from_slice(json).ok()? else { return None };
         let mut segments = Vec::new();
-        // All but the column of the bundle are told as differences to the segment before, across lines.
+        // All fields but the bundle's column are differences to the segment before, across lines.
         let (mut source, mut row, mut column) = (0, 0, 0);
         for (line, text) in mappings.split(';').enumerate() {
             let mut start = 0;
             for text in text.split(',').filter(|text| !text.is_empty()) {
                 let mut numbers = Numbers(text.as_bytes());
                 start += numbers.next()??;
-                // A segment of one number is code of nobody's.
+                // A segment of one number maps to no source.
                 let Some(of) = numbers.next() else { continue };
                 source += of?;
                 row += numbers.next()??;
@@ -144,7 +144,7 @@ impl Parsed {
         Some(Parsed { sources, segments })
     }
 
-    /// The last segment of that line which begins there or before.
+    /// The last segment of that line that begins at that column or before.
     fn at(&self, (row, column): Place) -> Option<(&str, Place)> {
         let after = self.segments.partition_point(|segment| segment.at <= (row, column));
         let segment = self.segments[..after].last().filter(|segment| segment.at.0 == row)?;
@@ -157,11 +157,12 @@ fn place(number: i64) -> Option<u32> {
     u32::try_from(number.checked_add(1)?).ok().filter(|place| *place > 0)
 }
 
-/// Base64 VLQ: five bits a digit, the lowest first; the sixth says that more follow, and the lowest of all is the sign.
+/// Base64 VLQ: five bits a digit, the lowest first; the sixth bit is set if more digits follow, and the lowest of all is
+/// the sign.
 struct Numbers<'a>(&'a [u8]);
 
 impl Iterator for Numbers<'_> {
-    /// `None`: that is no such number.
+    /// `None` for an invalid number.
     type Item = Option<i64>;
 
     fn next(&mut self) -> Option<Option<i64>> {
@@ -182,7 +183,7 @@ impl Iterator for Numbers<'_> {
     }
 }
 
-/// A line around the place that it names in the bundle: what is before, line and column, what is after.
+/// A line, split at the place that it names in the bundle: the text before, line and column, the text after.
 fn split<'a>(line: &'a str, bundle: &str) -> Option<(&'a str, (u32, u32), &'a str)> {
     let (before, rest) = line.split_once(bundle)?;
     let (row, rest) = number(rest)?;
@@ -239,7 +240,7 @@ mod tests {
             body.extend_from_slice(name.as_bytes());
             body.extend_from_slice(content);
             wasm.push(0);
-            // Two bytes of size, whatever it is.
+            // Two bytes of size, for any size.
             wasm.extend_from_slice(&[(body.len() & 0x7f) as u8 | 0x80, (body.len() >> 7) as u8]);
             wasm.extend_from_slice(&body);
         }
