@@ -1,6 +1,6 @@
 // Builds guests into components: `node guests/build.mjs [--out DIR] [--guests DIR] [--no-fixtures] [--json] [kind | path …]`.
 //
-// Without names: every kind and every fixture. Only what changed is built. Exit code 1 when any guest failed.
+// Without names, every kind and every fixture is built. Unchanged guests are skipped. Exit code 1 when any guest failed.
 
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -11,7 +11,7 @@ import { printable } from "./build/error.mjs";
 
 const GUESTS = fileURLToPath(new URL(".", import.meta.url));
 const SDK = join(GUESTS, "sdk/");
-/** Builds at a time. Each keeps one core busy. */
+/** Concurrent builds. Each keeps one core busy. */
 const AT_ONCE = 2;
 
 const HELP = `Usage: node guests/build.mjs [options] [kind | path …]
@@ -25,7 +25,7 @@ Builds guests into WebAssembly components; all of them when none is named. Only 
   --json           one line of JSON for each guest: { kind, ok, digest, file, bytes, ms, kept, warnings, error? }
 `;
 
-/** Builds what is named, and tells of each as it is done. Whether all went well. */
+/** Builds the named guests and reports each when it is done. Resolves with whether all succeeded. */
 export async function buildAll(options = {}) {
   const { guests = GUESTS, out = join(guests, "dist"), fixtures = true, first = [], names = [], tell = () => {} } = options;
   const { allGuests, namedGuest, shownPath } = await import("./build/sources.mjs");
@@ -46,7 +46,7 @@ export async function buildAll(options = {}) {
       const found = typeof guest === "string" ? namedGuest(guests, guest) : guest;
       told = { kind: found.kind, ok: true, ...(await build(found, dist)), ms: since() };
     } catch (error) {
-      // It went while it was built: then there is nothing to say of it.
+      // The guest was deleted during its build: there is nothing to report.
       if (guest.path !== undefined && !existsSync(guest.path)) return;
       const errors = (error.list ?? [error]).map((one) => plainError(one, kind, { shownPath, unreadable }));
       told = { kind, ok: false, ms: since(), error: errors[0], errors };
@@ -63,7 +63,7 @@ export async function buildAll(options = {}) {
   return ok;
 }
 
-/** An author's mistake with its place; anything else is ours, and tells where it comes from. */
+/** An author's mistake with its place; any other error is a bug of the build, and has its stack trace. */
 function plainError(error, kind, { shownPath, unreadable }) {
   const { file, line, column, message, stack } = error;
   if (file !== undefined) return { file, line, column, message };
@@ -92,7 +92,7 @@ async function make(bundled, entry, kind, sourceHash, dist) {
   return dist.keep(kind, component, sourceHash, Math.round(performance.now() - started));
 }
 
-/** Of all that goes into a component: its files and the SDK's (as bundled), the contract, the tools and their options. */
+/** The hash of a component's inputs: its files and the SDK's (as bundled), the contract, the tools and their options. */
 async function hashOf({ module, map }) {
   const { sha256 } = await import("./build/dist.mjs");
   const { OPTIONS, WIT } = await import("./build/component.mjs");
@@ -150,7 +150,7 @@ async function main() {
   if (!ok) process.exitCode = 1;
 }
 
-/** Without a stack trace when they are wrong. */
+/** Reports wrong arguments without a stack trace. */
 function argumentsOrNull() {
   try {
     return parseArgs({ allowPositionals: true, options: ARGUMENTS });

@@ -1,4 +1,4 @@
-// One guest's files, the packages that they import, the SDK and the entry into one module.
+// Bundles a guest's files, the packages that they import, the SDK and the entry into one module.
 
 import { existsSync, readdirSync } from "node:fs";
 import { builtinModules } from "node:module";
@@ -14,12 +14,12 @@ const SDK = fileURLToPath(new URL("../sdk/", import.meta.url));
 const SCRIPT = "chorus:script";
 const CONTRACT = ["describe", "open", "handle", "save"];
 const BUILTIN = new Set(builtinModules);
-/** A bundle of this size starts slowly and is no game's logic: most likely data that belongs to the client. */
+/** The limit of a bundle's size. A larger one starts slowly, and most likely contains data that belongs in the client. */
 const MAX_BYTES = 8 << 20;
 
 /**
  * `{ module, map, script, scriptMap }`: as an ES module and as a plain script, each with its source map. `bare`: without
- * the SDK. The paths in `map` begin with the name of the guest's `folder`; none of this machine's is in it.
+ * the SDK. The paths in `map` begin with the name of the guest's `folder`, and contain no path of the building machine.
  */
 export async function bundle(entry, folder = dirname(entry)) {
   const bare = isBare(entry);
@@ -27,10 +27,10 @@ export async function bundle(entry, folder = dirname(entry)) {
   const build = await rolldown({
     input: bare ? entry : `${SDK}entry.js`,
     platform: "neutral",
-    // Paths in the bundle are relative to it: they must not depend on where the build was called from.
+    // Paths in the bundle are relative to `cwd`: they must not depend on the directory that the build is run from.
     cwd: SDK,
     resolve: {
-      // A package's browser build is the one that does without Node.
+      // A package's browser build is the one that does not need Node.
       conditionNames: ["import", "module", "browser", "production", "default"],
       mainFields: ["browser", "module", "main"],
       aliasFields: [["browser"]],
@@ -63,19 +63,19 @@ function tooLarge(code) {
   return `with all that it imports it has ${mb} MiB, and at most ${MAX_BYTES >> 20} are built; keep data that the room does not need in the client`;
 }
 
-/** The author's files as they are loaded, and what is wrong with them. */
+/** Loads the author's files, and collects the mistakes in them. */
 class Author {
   #entry;
-  /** The guest's folder, and the one that guests are in: where an author's paths begin. */
+  /** The guest's folder, and the folder of all guests, which an author's paths are relative to. */
   #folder;
   #root;
-  /** By file: each is loaded once for each output. */
+  /** Mistakes by file, since each file is loaded once for each output. */
   #found = new Map();
-  /** By place: an import is resolved once for each output. */
+  /** Mistakes by place, since each import is resolved once for each output. */
   #refused = new Map();
-  /** Who imported a file first: to say how a package came in. */
+  /** The first importer of each file: the error for a package names the import that brought it in. */
   #importers = new Map();
-  /** What packages ask for by `require`: they may do without it. */
+  /** Missing modules that packages `require`, which may be optional. */
   suspects = [];
 
   constructor(entry, folder) {
@@ -86,7 +86,7 @@ class Author {
 
   get mistakes() { return [...[...this.#found.values()].flat(), ...this.#refused.values()]; }
 
-  /** A path in the map of a component: as the author knows it. */
+  /** A path for a component's source map, as the author sees it. */
   known = (source, map) => {
     const path = absolute(source, map);
     if (path.startsWith(SDK)) return `sdk/${path.slice(SDK.length)}`;
@@ -117,7 +117,7 @@ class Author {
 
   #isOwn(path) { return !path.startsWith("\0") && !path.startsWith(SDK) && !path.includes("/node_modules/"); }
 
-  /** An author's file, looked through. */
+  /** Loads an author's file, and checks it for mistakes. */
   #loaded(path) {
     const type = TYPES[extname(path)];
     if (!this.#isOwn(path)) return undefined;
@@ -135,7 +135,7 @@ class Author {
     return wrong.length > 0 ? { code: "export {};", moduleType: "js" } : { code, moduleType: type };
   }
 
-  /** An import that leads to nothing. */
+  /** Refuses an import that cannot be resolved. */
   #refuse(id, importer, kind) {
     const { place, shown, through } = this.#cause(id, importer);
     const mistake = new Mistake(shown, place, through + (isBuiltin(id) ? noBuiltin(id) : this.#notFound(id, importer)));
@@ -145,7 +145,7 @@ class Author {
     else this.suspects.push(mistake);
   }
 
-  /** The author's own import that has brought this one in. */
+  /** The author's own import that brought this one in. */
   #cause(id, importer) {
     let own = { importer, id };
     while (!this.#isOwn(own.importer) && this.#importers.has(own.importer)) own = this.#importers.get(own.importer);
@@ -164,7 +164,7 @@ class Author {
   }
 }
 
-/** Files of an author's that are read here; others are the bundler's to judge. */
+/** The types of an author's files that a guest may import. */
 const TYPES = { ".js": "js", ".mjs": "js", ".cjs": "js", ".ts": "ts", ".mts": "ts", ".cts": "ts", ".json": "json" };
 
 function isBuiltin(id) { return id.startsWith("node:") || (BUILTIN.has(id) && !id.endsWith("/")); }
@@ -181,7 +181,7 @@ function noFile(id, importer) {
   return `there is no file ${id}${near.length > 0 ? `; there is ${near.join(", ")}` : ""}`;
 }
 
-/** `@scope/name/file` and `name/file`: the package's name. */
+/** The package's name in `@scope/name/file` or `name/file`. */
 function packageOf(id) { return id.split("/", id.startsWith("@") ? 2 : 1).join("/"); }
 
 function foldersAbove(path) {
@@ -190,7 +190,7 @@ function foldersAbove(path) {
   return folders;
 }
 
-/** Whether it speaks the contract itself. */
+/** Whether a guest implements the contract itself, without the SDK. */
 function isBare(entry) {
   const code = readText(entry);
   const shown = shownPath(entry);
@@ -219,13 +219,13 @@ function bundlerMistakes(error, entry) {
   return new Mistakes(causes.map((cause) => {
     const file = cause.loc?.file ?? cause.id ?? entry;
     const place = cause.loc ? { line: cause.loc.line, column: cause.loc.column + 1 } : NOWHERE;
-    // The rest of the bundler's text is a drawing of the place.
+    // The bundler's further lines show the code at that place.
     const text = String(cause.message).replace(/\u001b\[[0-9;]*m/g, "").split("\n")[0].replace(/^\[\w+\] /, "");
     return new Mistake(shownPath(file), place, notExported(text));
   }));
 }
 
-/** The bundler shows paths from where it was told to be. */
+/** The bundler reports paths relative to its `cwd`. */
 function notExported(text) {
   const [, name, path] = /^"(.+)" is not exported by "(.+)"/.exec(text) ?? [];
   if (name === undefined) return text;

@@ -1,7 +1,7 @@
-// A module into a component, by the QuickJS componentizer; WASI is left for the host to serve.
+// Builds a component from a module with the QuickJS componentizer; its WASI imports are left to the host.
 //
-// The component has its source map in a custom section, so that whoever has the component can say where in the author's
-// files something was thrown.
+// The component's source map is in a custom section, so that the component alone is enough to find the place in the author's
+// files at which an error was thrown.
 
 import { fileURLToPath } from "node:url";
 
@@ -10,17 +10,17 @@ import { shownPath } from "./sources.mjs";
 
 export const WIT = fileURLToPath(new URL("../../wit/", import.meta.url));
 
-/** Part of what a component is made from: another value makes another component. */
+/** Options are inputs of a component: another value makes another component. */
 export const OPTIONS = {
   world: "room",
-  // A guest never waits, and the host needs nothing asynchronous to call it.
+  // A guest never waits, so the host calls it synchronously.
   sync: true,
-  // The engine built for size is a third smaller, and takes half as long again for a move: JSON twice as long.
+  // The engine built for size is a third smaller, but a move takes 1.5 times as long, and JSON twice as long.
   optSize: false,
   stubWasi: false,
 };
 
-/** The section that the host reads (`host/src/guest/source_map.rs`), and what it reads at most. */
+/** The section that the host reads (`host/src/guest/source_map.rs`), and the most bytes that it reads. */
 const SECTION = "chorus:source-map";
 const MAX_MAP = 4 << 20;
 
@@ -34,7 +34,7 @@ export async function componentize({ module, map }, entry) {
   }
 }
 
-/** A component with a custom section at its end: id 0, then the size of what follows, the name and the bytes. */
+/** Appends a custom section to a component: id 0, then the size of the rest, the name and the bytes. */
 function withSection(component, name, text) {
   const sized = (bytes) => Buffer.concat([leb128(bytes.length), bytes]);
   const content = Buffer.concat([sized(Buffer.from(name)), Buffer.from(text)]);

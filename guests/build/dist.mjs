@@ -1,12 +1,12 @@
-// The artifacts: content-addressed components and `manifest.json`, which says which kind is which.
+// The artifacts: content-addressed components, and `manifest.json`, which maps each kind to its component.
 //
-// The same source twice gives different bytes, so an artifact is kept for as long as what it was made from stays.
+// Two builds of the same source give different bytes, so an artifact is kept for as long as its inputs are unchanged.
 
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** Somebody may still be reading a component that was replaced a moment ago. */
+/** A component is deleted this long after it was replaced, since a process may still be reading it. */
 const KEEP_REPLACED_MS = 24 * 60 * 60 * 1000;
 
 export class Dist {
@@ -25,7 +25,7 @@ export class Dist {
     }
   }
 
-  /** What is kept for this kind, when it was made from the same. */
+  /** The artifact of this kind, if it was built from the same source. */
   kept(kind, sourceHash) {
     const entry = this.manifest()[kind];
     if (entry?.sourceHash !== sourceHash) return undefined;
@@ -33,7 +33,7 @@ export class Dist {
     return found?.size === entry.bytes ? entry : undefined;
   }
 
-  /** Stores a component, then says so: whoever reads the manifest finds the file. */
+  /** Stores a component, then adds it to the manifest, so that every file in the manifest exists. */
   keep(kind, component, sourceHash, ms) {
     const digest = sha256(component);
     const file = `${kind}-${digest.slice(0, 12)}.wasm`;
@@ -43,7 +43,7 @@ export class Dist {
     return entry;
   }
 
-  /** Drops kinds that are no more, and components that nobody has named for a day. */
+  /** Drops kinds whose guests were deleted, and components older than a day that are not in the manifest. */
   prune(kinds) {
     const entries = Object.entries(this.manifest()).filter(([kind]) => kinds.includes(kind));
     this.#writeManifest(Object.fromEntries(entries));
@@ -59,7 +59,7 @@ export class Dist {
     this.#write("manifest.json", `${JSON.stringify(sorted, null, 2)}\n`);
   }
 
-  /** Whole or not at all, also when two builds run at once. */
+  /** Writes a file atomically, also when two builds run at once. */
   #write(file, bytes) {
     const unfinished = this.#path(`.${file}.${process.pid}`);
     writeFileSync(unfinished, bytes);

@@ -1,6 +1,6 @@
-// A mistake in a guest, at its place.
+// Mistakes in a guest, each with its place.
 
-/** One thing for the author to change. `line` and `column` begin at 1; 0 when only the file is known. */
+/** One mistake for the author to correct. `line` and `column` begin at 1; 0 when only the file is known. */
 export class Mistake extends Error {
   constructor(file, { line, column }, message) {
     super(message);
@@ -15,7 +15,7 @@ export class Mistake extends Error {
   }
 }
 
-/** All that is wrong with one guest. */
+/** All mistakes in one guest. */
 export class Mistakes extends Error {
   constructor(list) {
     super(list.map(String).join("\n"));
@@ -41,12 +41,12 @@ const FILES = {
   ELOOP: "its links lead back to themselves",
 };
 
-/** The words for a file that cannot be read; `undefined` for any other error. */
+/** The error text for a file that cannot be read; `undefined` for any other error. */
 export function unreadable({ code, path }) {
   return path !== undefined && FILES[code];
 }
 
-/** Text that a terminal shows and does not obey. Line breaks stay. */
+/** Text without control characters, which a terminal would interpret. Line breaks stay. */
 export function printable(text) {
   // eslint-disable-next-line no-control-regex
   return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, (char) =>

@@ -1,5 +1,5 @@
-// Runs a bundled guest's top level as the componentizer will, where an error still has a file and a line, and asks it
-// what it is.
+// Runs a bundled guest's top level as the componentizer will, but where an error still has a file and a line, and reads its
+// manifest.
 
 import { SourceMap } from "node:module";
 import { createContext, runInContext } from "node:vm";
@@ -9,10 +9,10 @@ import { readText, shownPath } from "./sources.mjs";
 import { exportsOf, placeOfName } from "./syntax.mjs";
 
 const FILE = "bundle.js";
-/** A top level that takes longer does not end. */
+/** A top level that runs longer is taken to be endless. */
 const TIMEOUT_MS = 5_000;
 
-/** `{ manifest, warnings }` of a guest. A bare one's word is not asked for: it may be meant to be nonsense. */
+/** `{ manifest, warnings }` of a guest. The manifest of a bare one is not read: a fixture's may be invalid on purpose. */
 export function inspect({ bare, script, scriptMap, suspects }, entry, sdk) {
   try {
     const guest = load(script);
@@ -20,15 +20,15 @@ export function inspect({ bare, script, scriptMap, suspects }, entry, sdk) {
     const warnings = Array.from(guest.warnings(), (name) => `no hook is called \`${name}\`; it is never called by the room`);
     return { manifest: JSON.parse(JSON.stringify(guest.describe())), warnings: warnings.map((text) => at(entry, text)) };
   } catch (error) {
-    // A package could not do without what it asked for.
+    // A package needs the module that it requires.
     const cause = /\brequire\b/.test(error?.message) ? suspects[0] : undefined;
     throw cause ?? mistake(error, scriptMap, entry, sdk);
   }
 }
 
 /**
- * There is a clock while a component is built, and what it says would be the same in every room. Where it is asked for
- * in plain sight `syntax.mjs` finds it; this finds the rest.
+ * The clock works while a component is built, but its time would be the same in every room. `syntax.mjs` finds direct uses of
+ * it; this finds the others.
  */
 const NO_CLOCK = `{
   const Real = Date;
@@ -40,14 +40,14 @@ const NO_CLOCK = `{
   Object.assign(Date, { now: refuse, parse: Real.parse, UTC: Real.UTC });
 }`;
 
-/** A guest in a fresh global scope, without anything of Node's. */
+/** Loads a guest in a fresh global scope, without Node's globals. */
 function load(script) {
   const context = createContext(Object.create(null));
   runInContext(NO_CLOCK, context);
   return runInContext(`${script}\nguest;`, context, { filename: FILE, timeout: TIMEOUT_MS });
 }
 
-/** At the author's own line: of the stack, or of the member that the words name, or of the class. */
+/** A mistake at the author's own line: that of the stack, of the class member that the message names, or of the class. */
 function mistake(error, map, entry, sdk) {
   const message = wordsOf(error);
   const frame = authorFrame(error, map, sdk);
@@ -56,13 +56,13 @@ function mistake(error, map, entry, sdk) {
 }
 
 function wordsOf(error) {
-  // Errors are of the guest's own global scope.
+  // `instanceof` does not work: errors belong to the guest's own global scope.
   if (typeof error?.message !== "string") return `threw ${typeof error === "string" ? JSON.stringify(error) : String(error)} while the component is built`;
   if (error.code === "ERR_SCRIPT_EXECUTION_TIMEOUT") return `this does not end: the top level has ${TIMEOUT_MS / 1000} seconds`;
   return error.message === "Room is not defined" ? `${error.message}: it needs \`import { Room } from "chorus"\`` : error.message;
 }
 
-/** How the SDK's words name a member of the class. */
+/** How the SDK's messages name a member of the class. */
 const NAMED = [
   /has no key "(\w+)"/, /static config\.budget\.(\w+)/, /static config\.(\w+)/, /static (\w+)/, /called `(\w+)`/,
   /^(?:timers|messages)\.(.+?) (?:must|is) /, /^this\.(\w+)/, /^(\w+) (?:must|is) /,

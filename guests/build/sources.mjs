@@ -1,18 +1,18 @@
-// Which guests there are, and the file that each begins with.
+// Finds the guests, and the entry file of each.
 
 import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { basename, extname, join, relative, resolve } from "node:path";
 
 import { Mistake, NOWHERE, placeOf } from "./error.mjs";
 
-/** Folders in `guests/` that are chorus's own. */
+/** Folders in `guests/` that belong to chorus. */
 const RESERVED = new Set(["sdk", "build", "fixtures", "test", "node_modules", "dist"]);
 const KIND = /^[a-z][a-z0-9-]{0,47}$/;
 const EXTENSIONS = [".js", ".ts", ".mjs", ".mts"];
 const INDEX = EXTENSIONS.map((extension) => `index${extension}`);
 const CODE = /\.[mc]?[jt]sx?$/;
 
-/** Every guest in `root`: `{ kind, path, fixture, refused? }`, by name. A `refused` one cannot be a guest: it says why. */
+/** Every guest in `root`: `{ kind, path, fixture, refused? }`, by name. `refused` is the reason why one cannot be a guest. */
 export function allGuests(root) {
   const guests = folders(root).filter((name) => !RESERVED.has(name)).map((name) => guest(join(root, name), false));
   const fixtures = join(root, "fixtures");
@@ -32,7 +32,7 @@ export function namedGuest(root, name) {
   throw new Mistake(name, NOWHERE, `no such guest; there are: ${kinds}`);
 }
 
-/** What is meant as a guest and would not be found: a room in a reserved folder, or in a file beside the folders. */
+/** Rooms that would not be found as guests: those in a reserved folder, or in a file beside the folders. */
 function misplaced(root) {
   const reserved = [...RESERVED].filter((name) => name !== "node_modules").flatMap((name) => {
     const index = INDEX.map((file) => join(root, name, file)).find(isFile);
@@ -48,7 +48,7 @@ function misplaced(root) {
   return [...reserved, ...files];
 }
 
-/** `undefined`: it went while we looked. */
+/** `undefined` when the path was deleted meanwhile. */
 function guest(path, fixture) {
   const found = statOf(path);
   return found && { kind: basename(path, found.isFile() ? extname(path) : ""), path, fixture };
@@ -68,7 +68,7 @@ function entries(folder) {
   }
 }
 
-/** The file that a guest begins with, and what its author should know about the choice: `{ entry, warnings }`. */
+/** The entry file of a guest, and warnings about the choice: `{ entry, warnings }`. */
 export function entryOf({ kind, path, refused }) {
   const shown = shownPath(path);
   if (refused) throw new Mistake(shown, { line: 1, column: 1 }, refused);
@@ -84,7 +84,7 @@ export function entryOf({ kind, path, refused }) {
   throw new Mistake(main.shown, main.place, `${what}; delete \`main\` and call the file of the room index.js, or name that file here`);
 }
 
-/** What was not used, where that may come as a surprise. */
+/** Warnings for files that an author may expect to be used and that are not. */
 function unused(path, index, others, main) {
   const warnings = others.map((name) => new Mistake(shownPath(join(path, name)), NOWHERE, `not used: ${index} comes first; delete one of them`));
   const names = typeof main?.value === "string" ? fileOf(join(path, main.value)) : undefined;
@@ -103,7 +103,7 @@ function nothing(path) {
   return `nothing to begin with: it needs index.js or index.ts, which exports the room${there}`;
 }
 
-/** `main` of a package.json, and where it stands. `undefined`: it has none. */
+/** `main` of a package.json, and its place. `undefined` when there is none. */
 function mainOf(folder) {
   const path = join(folder, "package.json");
   if (!isFile(path)) return undefined;
@@ -115,7 +115,7 @@ function mainOf(folder) {
   return { value: found.main, shown, place: placeOf(text, Math.max(0, text.indexOf('"main"'))) };
 }
 
-/** What is wrong with a text that is to be JSON, and where; `undefined` when nothing is. */
+/** The mistake in a text that should be JSON, with its place; `undefined` when it is JSON. */
 export function notJson(text, shown) {
   try {
     JSON.parse(text);
@@ -126,7 +126,7 @@ export function notJson(text, shown) {
   }
 }
 
-/** How far it is the beginning of some JSON. Node does not always say where it is not. */
+/** The length of the longest prefix with which a JSON text can begin. Node does not always report the place of an error. */
 function endOfJson(text) {
   let good = 0, bad = text.length + 1;
   while (bad - good > 1) {
@@ -147,7 +147,7 @@ function mayGoOn(text) {
   }
 }
 
-/** As Node resolves it: the file, with an extension, or the folder's index. */
+/** Resolves a path as Node does: the file itself, the file with an extension, or the folder's index. */
 function fileOf(path) {
   return [path, ...EXTENSIONS.map((extension) => path + extension), ...INDEX.map((name) => join(path, name))].find(isFile);
 }
@@ -156,7 +156,7 @@ export function isFile(path) {
   return statOf(path)?.isFile() ?? false;
 }
 
-/** `undefined`: nothing is there, or nothing that can be reached. */
+/** `undefined` when the path does not exist or cannot be reached. */
 function statOf(path) {
   try {
     return statSync(path);
@@ -165,7 +165,7 @@ function statOf(path) {
   }
 }
 
-/** An author's file. Editors on Windows put a byte order mark before the text. */
+/** Reads an author's file, without the byte order mark that some editors on Windows write. */
 export function readText(path) {
   const bytes = readFileSync(path);
   const text = bytes.toString("utf8");
@@ -181,7 +181,7 @@ function notUtf8(path, bytes, text) {
   return new Mistake(shownPath(path), place, "not UTF-8 text from here on; save the file as UTF-8");
 }
 
-/** A path as people and editors take it: relative to where they are. */
+/** A path for people and editors: relative to the current directory. */
 export function shownPath(path) {
   return relative(process.cwd(), path) || path;
 }

@@ -1,6 +1,6 @@
-// Reads an author's file before it is bundled, and finds what a room cannot have.
+// Checks an author's file before it is bundled, and finds uses of features that a room does not have.
 //
-// Names are resolved by scope, so a variable called `fetch` and a property `.fetch` are the author's own affair.
+// Names are resolved by scope, so a variable called `fetch` and a property `.fetch` are allowed.
 
 import { builtinModules } from "node:module";
 import { extname } from "node:path";
@@ -14,7 +14,7 @@ const NO_LOADER = "a room has no module loader while it runs; use instead: `impo
 const SUBTLE = "a package of plain JavaScript; what must stay secret is no business of a room";
 const AT_BUILD = "runs while the component is built, and is the same in every room";
 
-/** The mistakes in one file, in its order; `shown` is how its path is told. */
+/** The mistakes in one file, in the file's order; `shown` is its path in messages. */
 export function mistakesIn(code, path, shown) {
   const { program, errors } = parse(code, path);
   const say = (offset, message) => new Mistake(shown, placeOf(code, offset), message);
@@ -31,7 +31,7 @@ export function parse(code, path) {
   return parseSync(path, code, { sourceType: "module", lang });
 }
 
-/** What the entry module exports: whether there is a default, and the other names. */
+/** The exports of the entry module: the names, and the place of the default export. */
 export function exportsOf(code, path) {
   const names = new Set();
   let place = 0;
@@ -49,7 +49,7 @@ export function exportsOf(code, path) {
   return { names, place };
 }
 
-/** Where a class's member (or a key in it) of that name is, for errors that only show when the class is looked at. */
+/** The place of the class member of that name (or of a key in one), for errors that only show when the class is evaluated. */
 export function placeOfName(code, path, name) {
   let offset = -1;
   const kinds = new Set(["PropertyDefinition", "MethodDefinition", "Property"]);
@@ -61,7 +61,7 @@ export function placeOfName(code, path, name) {
   return offset < 0 ? undefined : placeOf(code, offset);
 }
 
-/** Where a module is imported by this name. */
+/** The place at which a module is imported by this name. */
 export function placeOfImport(code, path, name) {
   let offset = -1;
   const walk = (node) => {
@@ -75,12 +75,12 @@ export function placeOfImport(code, path, name) {
 
 class Reader {
   #report;
-  /** Innermost last: the names that each enclosing scope declares. */
+  /** The names that each enclosing scope declares, innermost last. */
   #scopes = [];
-  /** Functions that we are inside of. At 0 the code runs while the component is built. */
+  /** The depth in nested functions. At 0 the code runs while the component is built. */
   #depth = 0;
 
-  /** Inside of a class that extends Room, after its constructor: what is written there but the state is lost. */
+  /** Whether the code is in a class that extends Room, after its constructor: fields set there, except the state, are lost. */
   #inRoom = false;
 
   constructor(report) { this.#report = report; }
@@ -95,7 +95,7 @@ class Reader {
       case "MemberExpression": return this.#member(node);
       case "NewExpression": return this.#new(node);
       case "CallExpression": return this.#call(node);
-      // To ask whether a name is there is no use of it.
+      // `typeof name` only checks whether the name exists.
       case "UnaryExpression": return node.operator === "typeof" && node.argument.type === "Identifier" || this.#inside(node);
       case "ImportDeclaration": return this.#import(node);
       case "ExportNamedDeclaration": return node.declaration ? this.#inside(node) : node.source && this.#import(node);
@@ -162,7 +162,7 @@ class Reader {
     this.#inRoom = outer;
   }
 
-  /** Other fields refuse to be set when they are; a private one cannot be watched. */
+  /** Reports writes to private fields. Writes to other fields are refused at run time; those to private ones cannot be seen. */
   #write(node, target) {
     if (!this.#inRoom || target.type !== "MemberExpression" || target.property.type !== "PrivateIdentifier") return;
     if (target.object.type !== "ThisExpression") return;
@@ -178,7 +178,7 @@ class Reader {
   #isGlobal(name) { return !this.#scopes.some((names) => names.has(name)); }
 
   #member(node) {
-    // Replaced when it is bundled, as every bundler does.
+    // The bundler replaces it with a constant.
     if (isNodeEnv(node) && this.#isGlobal("process")) return undefined;
     if (this.#isGlobalNamed(node.object, "crypto") && node.property.name === "subtle") this.#report(node, `a room has no \`crypto.subtle\`; use instead: ${SUBTLE}`);
     const name = node.computed ? node.property.value : node.property.name;
@@ -225,13 +225,13 @@ class Reader {
   }
 }
 
-/** `process.env.NODE_ENV`, by its plain name. */
+/** Whether the expression is `process.env.NODE_ENV`. */
 function isNodeEnv({ object, property, computed }) {
   const isEnv = object.type === "MemberExpression" && !object.computed && object.property.name === "env" && object.object.name === "process";
   return isEnv && !computed && property.name === "NODE_ENV";
 }
 
-/** Nodes directly below, in order; types are erased and not looked at. */
+/** The child nodes, in order. Types are erased, so they are skipped. */
 function children(node) {
   const below = [];
   for (const key in node) {
@@ -251,7 +251,7 @@ const TYPED_CODE = new Set([
 
 function isCode(node) { return !node.type.startsWith("TS") || TYPED_CODE.has(node.type); }
 
-/** Names that statements declare for the whole function: what they declare themselves, and `var` anywhere inside. */
+/** Names that statements declare for the whole function: their own declarations, and every `var` inside. */
 function hoisted(statements) {
   const names = new Set(statements.flatMap(declaredBy));
   const walk = (node) => {
@@ -274,7 +274,7 @@ function declaredBy(node) {
   }
 }
 
-/** Names that a pattern binds. */
+/** The names that a pattern binds. */
 function namesIn(pattern) {
   switch (pattern?.type) {
     case "Identifier": return [pattern.name];

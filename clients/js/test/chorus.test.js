@@ -7,7 +7,7 @@ import { GAME, LOBBY, FakePage, FakeServer, event, left, patch, reply, room, sea
 
 const refusedWith = (code) => (error) => error.name === "ChorusError" && error.code === code;
 
-// No story waits: time passes when it says so, and no client that a story leaves behind keeps the process alive.
+// The stories run on a mocked clock: time passes only in `tick`, and a client left behind does not keep the process alive.
 const clock = mock.timers;
 beforeEach(() => clock.enable({ apis: ["setTimeout"] }));
 afterEach(() => clock.reset());
@@ -229,7 +229,7 @@ describe("what cannot be sent", () => {
   });
 });
 
-/** A generator of numbers from 0 to 1 that repeats itself by its seed. */
+/** A generator of numbers from 0 to 1, determined by its seed. */
 function mulberry(seed) {
   return () => {
     seed = (seed + 0x6d2b79f5) | 0;

@@ -11,10 +11,10 @@ afterEach(() => clock.reset());
 
 const lobby = (seq) => ({ ...room(LOBBY, seq), kind: "lobby" });
 const code = (wanted) => (error) => error.name === "ChorusError" && error.code === wanted;
-/** What is due in this turn of the loop has happened. */
+/** Resolves when everything due in this turn of the event loop has run. */
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-/** A client that has asked for a game, before it is connected; and the server, where the lobby has been asked. */
+/** A client that called `enter` before it was connected, and its server, where the lobby has received the request. */
 function asking(options) {
   const server = new FakeServer();
   const client = server.client();

@@ -1,5 +1,5 @@
 /**
- * A server in a test's hands: every socket that the client opens is kept, and the story says what comes over it.
+ * A server under a test's control: it keeps every socket that the client opens, and the story sends frames over them.
  */
 
 import { Chorus } from "../chorus.js";
@@ -28,7 +28,7 @@ class FakeSocket {
 export class FakeServer {
   sockets = [];
 
-  /** A client of this server, and what it told. */
+  /** A client of this server, with its events in `told`. */
   client(options = {}) {
     const server = this;
     const WebSocket = class extends FakeSocket {
@@ -48,7 +48,7 @@ export class FakeServer {
     return this.sockets.at(-1);
   }
 
-  /** What the client has said over the present connection. */
+  /** The frames that the client has sent over the current connection. */
   get heard() {
     return this.socket.sent;
   }
@@ -90,7 +90,7 @@ export function seated(options) {
   return { server, client };
 }
 
-/** What a browser tells of its network and of the page. Take it away again by `restore`. */
+/** The events of a browser's network and page. `restore` removes it again. */
 export class FakePage extends EventTarget {
   #before = { addEventListener: globalThis.addEventListener, document: globalThis.document };
   document = Object.assign(new EventTarget(), { visibilityState: "visible" });

@@ -1,4 +1,4 @@
-// RFC 6902, as much of it as a room sends.
+// The part of RFC 6902 that rooms send.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

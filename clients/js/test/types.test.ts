@@ -1,4 +1,4 @@
-// Compiled, never run: what a typed program may say, and what it may not.
+// Compiled, never run: what the types accept in a program, and what they reject.
 
 import { Chorus, ChorusError, Room, applyPatch } from "../chorus.js";
 
@@ -33,8 +33,8 @@ export async function play(): Promise<void> {
   client.on("rooms", () => {});
   // @ts-expect-error: `move` is not an operation that a room sends.
   applyPatch({}, [{ op: "move", path: "/a", from: "/b" }]);
-  // @ts-expect-error: rooms are the server's to make.
+  // @ts-expect-error: only the server makes rooms.
   new Room();
-  // @ts-expect-error: the view is not ours to change.
+  // @ts-expect-error: the view is read-only.
   client.room!.view = null;
 }

@@ -1,4 +1,4 @@
-// The package `ws` behaves as the fake of the stories does: one message there and back, one loss.
+// The package `ws` behaves as the fake socket of the stories does: one message with its reply, one lost connection.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
