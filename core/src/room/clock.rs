@@ -1,31 +1,31 @@
-//! When a room's timers fire on the host that has it.
+//! When a room's timers fire on its host.
 //!
-//! A timer is due by the room's own time, which follows its records and never goes back. A host has another clock. As long
-//! as the two agree, a timer fires when the host's clock reaches the time that it is due. There are two exceptions:
+//! A timer is due by the room's own time, which follows its records and never decreases. A host has another clock. As long as
+//! the two agree, a timer fires when the host's clock reaches the due time. There are two exceptions:
 //!
-//! * **The room is ahead.** The clock of the whole system was set back (a restored machine, NTP), and the room's time is of
-//!   before. Then what counts is how much of its delay a timer had left, by the room's time, when this host first saw it:
-//!   that passes on the host's clock, and the record that fires it carries the time at which it was due.
-//! * **Nobody had the room.** Time that passes between two hosts counts. But whoever was to act in it could not, and may
-//!   not be back yet: what was set before this host took the room fires no earlier than [`GRACE_MS`] after that, or the
-//!   timer's delay if that is shorter.
+//! * **The room is ahead.** The clock of the whole system was set back (a restored machine, NTP), and the room's time is from
+//!   before. Then a timer fires after the delay that it had left, by the room's time, when this host first saw it. The delay
+//!   passes on the host's clock, and the record that fires the timer carries the time at which it was due.
+//! * **The room had no host.** Time that passes between two hosts counts. But players could not act in it, and may not have
+//!   reconnected yet: a timer that was set before this host took over the room fires no earlier than [`GRACE_MS`] after the
+//!   takeover, or the timer's delay if that is shorter.
 //!
-//! None of this is in the room's state: it decides when a `Timer` record is written, and only the record counts.
+//! None of this is in the room's state. It decides when a `Timer` record is written, and only the record has an effect.
 //!
-//! Bounds: what is remembered of timers that were set while the room was ahead, at most twice as many as there are.
+//! Bounds: at most twice as many entries as there are pending timers, plus `SPARE`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::State;
 use crate::ids::{Number, Offset, Time};
 
-/// Players who were cut off by a restart are back within this many milliseconds, or will not be soon.
+/// Players who were disconnected by a restart reconnect within this many milliseconds, or not soon.
 pub const GRACE_MS: u64 = 10_000;
 
-/// Clocks of one system agree to less than this many milliseconds.
+/// The clocks of one system differ by less than this many milliseconds.
 const SKEW_MS: u64 = 1_000;
 
-/// Entries beyond twice the pending timers before those of timers that are gone are dropped.
+/// Entries beyond twice the number of pending timers at which those of timers that no longer exist are dropped.
 const SPARE: usize = 64;
 
 /// The next timer of a room, by its host's clock.
@@ -39,20 +39,20 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// The time that the `Timer` record carries when it is written at `now`, which is `at` or later.
+    /// The time that the `Timer` record carries when it is written at `now`, which is not before `at`.
     pub fn stamp(&self, now: Time) -> Time {
         now.max(self.due.plus(now.since(self.at)))
     }
 }
 
-/// What a host knows of one room's time.
+/// A host's view of one room's time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomClock {
-    /// When this host took the room.
+    /// When this host took over the room.
     taken: Time,
-    /// The record after which it last looked.
+    /// The latest record whose timers have been examined.
     looked: Option<Offset>,
-    /// Timers that were set while the room was ahead: when they fire.
+    /// When the timers fire that were set while the room was ahead.
     armed: BTreeMap<Number, Time>,
 }
 
@@ -65,30 +65,30 @@ struct Pending {
 }
 
 impl RoomClock {
-    /// Of a room that this host took at `taken`.
+    /// The clock of a room that this host took over at `taken`.
     pub fn new(taken: Time) -> RoomClock {
         RoomClock { taken, looked: None, armed: BTreeMap::new() }
     }
 
-    /// Whether it knows more than when the room was taken: then it is to be kept while the room sleeps.
+    /// Whether it has more than the time of the takeover. If so it must be kept while the room hibernates.
     pub fn is_worth_keeping(&self) -> bool {
         !self.armed.is_empty()
     }
 
-    /// The next timer to fire. `now` never goes back.
+    /// The next timer to fire. `now` never decreases.
     pub fn next(&mut self, state: &State, now: Time) -> Option<Ring> {
         self.look(state, now);
         let fires = |pending: Pending| Ring { at: self.fires_at(&pending), id: pending.id, due: pending.due };
         candidates(state).map(fires).min_by_key(|ring| (ring.at, ring.due, ring.id))
     }
 
-    /// Arms what is new while the room is ahead. What was there when the room was taken counts from then.
+    /// Arms new timers while the room is ahead. The delay of a timer that existed at the takeover counts from then.
     fn look(&mut self, state: &State, now: Time) {
         let (looked, since) = match self.looked.replace(state.offset) {
             Some(looked) => (Some(looked), now),
             None => (None, self.taken),
         };
-        // By the host's clock as it is now: a room that began, or was last awake, long after it was taken is not ahead.
+        // By the host's present clock: a room that was created, or last had an instance, long after the takeover is not ahead.
         if state.clock.since(now) <= SKEW_MS || looked.is_some_and(|looked| looked >= state.offset) {
             return;
         }
@@ -104,32 +104,32 @@ impl RoomClock {
 
     fn fires_at(&self, pending: &Pending) -> Time {
         let at = self.armed.get(&pending.id).copied().unwrap_or(pending.due);
-        // By the host's clock: it is that of the host before, or near it, unless the room is ahead.
+        // By this host's clock, which is about that of the host before unless the room is ahead.
         let set = at.0.saturating_sub(pending.delay_ms);
         if set < self.taken.0 { at.max(self.taken.plus(pending.delay_ms.min(GRACE_MS))) } else { at }
     }
 }
 
-/// When a room that sleeps is to be woken for a timer that is due, where its host took it at `taken` and it slept at
-/// `clock`, by its own time. It is woken, and then decides.
+/// When a hibernating room must be restored for a timer that is due, where its host took it over at `taken` and its own time
+/// was `clock` when it hibernated. The restored room then decides whether the timer fires.
 pub fn wakes_at(due: Time, clock: Time, taken: Time) -> Time {
     taken.plus(due.since(clock.max(taken)))
 }
 
-/// Of each sort of timers those that may be the next.
+/// The candidates for the next timer, of each sort.
 fn candidates(state: &State) -> impl Iterator<Item = Pending> {
     let spec = state.spec.as_ref();
     let named = state.timers.values().map(|timer| Pending { due: timer.due, id: timer.id, delay_ms: timer.delay_ms });
     let hold_ms = spec.map_or(0, |spec| spec.hold_ms);
     let hold = state.holds.first().map(|(due, id, _)| Pending { due: *due, id: *id, delay_ms: hold_ms });
     let empty = state.empty.map(|(due, id)| Pending { due, id, delay_ms: spec.map_or(0, |spec| spec.empty_ms) });
-    // Nobody is in between two lives, so nobody needs to be waited for.
+    // There are no members between two lives, so there is nobody to wait for.
     let life = state.next_life().map(|(due, id)| Pending { due, id, delay_ms: 0 });
     named.chain(hold).chain(empty).chain(life)
 }
 
-/// All timers that were set after a record. Held seats are in the order in which they are due, and so, while a kind's delay
-/// stays the same, of the records that they were set by.
+/// All timers that were set after a record. Held seats are ordered by due time, which is also the order of the records that set
+/// them while a kind's hold time is unchanged.
 fn new(state: &State, after: Option<Offset>) -> impl Iterator<Item = (Time, Number)> {
     let is_new = move |id: &Number| after.is_none_or(|after| id.offset > after);
     let named = state.timers.values().map(|timer| (timer.due, timer.id));
@@ -158,7 +158,7 @@ mod tests {
     }
 
     impl Story {
-        /// Taken by a host whose clock says `taken`.
+        /// Taken over by a host whose clock shows `taken`.
         fn taken_at(taken: Time) -> Story {
             let state = State::new(Kind::lobby(), Digest([0; 32]), None, Secret(1), 16, NOON, 10);
             Story { state, clock: RoomClock::new(taken), now: taken }
@@ -173,7 +173,7 @@ mod tests {
             self.state.timers.insert(name.into(), timer);
         }
 
-        /// One that was set so many milliseconds before the room's latest record.
+        /// Adds a timer that was set this many milliseconds before the room's latest record.
         fn had(mut self, name: &str, ago: u64, delay_ms: u64) -> Story {
             self.sets(name, NOON, delay_ms);
             let timer = self.state.timers.get_mut(name).expect("it was just set");
@@ -185,12 +185,12 @@ mod tests {
             self.clock.next(&self.state, self.now).expect("there is a timer")
         }
 
-        /// In how many milliseconds the next one fires.
+        /// The milliseconds until the next timer fires.
         fn waits(&mut self) -> u64 {
             self.next().at.since(self.now)
         }
 
-        /// The next one fires when it is time, and its record is applied. After how long, by the host's clock.
+        /// The next timer fires, and its record is applied. Returns the milliseconds until then, by the host's clock.
         fn fires(&mut self) -> u64 {
             let ring = self.next();
             let waited = ring.at.since(self.now);
@@ -227,7 +227,7 @@ mod tests {
         let back = Time(NOON.0 - HOUR);
         let mut story = Story::taken_at(back).had("turn", 5_000, 30_000);
         assert_eq!(story.waits(), 25_000, "what was left of it");
-        // A message of an edge whose clock was set back too: the room's time stands still.
+        // A message of an edge whose clock was set back too: the room's time does not advance.
         story.now = back.plus(20_000);
         story.sets("bid", story.now, 30_000);
         assert_eq!(story.waits(), 5_000);
@@ -253,7 +253,7 @@ mod tests {
         story.now = back.plus(29_000);
         story.waits();
         for n in 0..100 {
-            // Each message sets it anew, as the last one did.
+            // Each message sets the timer again.
             story.now = story.now.plus(10_000);
             story.sets("turn", story.now, 30_000);
             assert_eq!(story.waits(), 30_000, "{n}");

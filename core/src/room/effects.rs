@@ -1,4 +1,4 @@
-//! Carrying out what a guest asked for, in its order, after its call has gone well.
+//! Carries out the effects of a call that has succeeded, in their order.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -12,13 +12,13 @@ use crate::{
 };
 
 impl Room {
-    /// Whether all of it can be done. What cannot is the guest's fault, and none of it is done.
+    /// Checks that all effects can be carried out. If one cannot, the call is a fault and none is carried out.
     pub(super) fn check_effects(&self, effects: &[Effect]) -> Result<(), Fault> {
         let Some((state, spec)) = self.state.as_ref().and_then(|state| Some((state, state.spec.as_ref()?))) else {
             return Ok(());
         };
-        // Those that are pending afterwards, by name. One that an earlier component has set, and that this one has no
-        // handler for, counts no longer: the script does not know of it.
+        // The timers that are pending afterwards, by name. A timer that an earlier component has set, and for which this one
+        // has no handler, is not counted: the script cannot see it.
         let mut pending: BTreeSet<&Arc<str>> = state.timers.keys().filter(|name| spec.timers.contains(*name)).collect();
         for effect in effects {
             match effect {
@@ -63,7 +63,7 @@ impl Room {
         }
     }
 
-    /// Seats a joining member before anything else is carried out, so that its first frame is its whole view.
+    /// Seats a joining member before the other effects, so that its first frame is its whole view.
     fn admit(&mut self, turn: &mut Turn, effects: Vec<Effect>) -> Vec<Effect> {
         let Cause::Join { session, player, edge, question, client_seq, from } = &turn.cause else { return effects };
         let Some(spectator) = effects.iter().find_map(|effect| match effect {
@@ -124,7 +124,7 @@ impl Room {
             Effect::Unlock => self.state_mut().locked = false,
             Effect::Metadata { data } => self.state_mut().metadata = Some(data),
             Effect::Log { level, text } => turn.out.push(Output::Log { level, text }),
-            // An `admit` of nobody has nothing to do; an `end` was taken out before.
+            // An `admit` outside of a join has no effect; an `end` was removed before.
             Effect::Admit { .. } | Effect::End { .. } => {}
         }
     }
@@ -150,7 +150,7 @@ impl Room {
         }
     }
 
-    /// Every message has one answer, and every join one word, whatever a guest forgets.
+    /// Answers the message or join that the guest has left unanswered, so that each has exactly one answer.
     fn answer_what_is_left(&mut self, turn: &mut Turn) {
         match &turn.cause {
             Cause::Message { .. } => self.reply(turn, Ok(Json::null())),
@@ -212,7 +212,7 @@ impl Room {
     }
 }
 
-/// The last word of these effects on what this member alone sees.
+/// The last view that these effects give to this member alone.
 fn last_view_of(effects: &[Effect], session: SessionId) -> Option<Json> {
     effects.iter().rev().find_map(|effect| match effect {
         Effect::ViewOf { session: whose, view } if *whose == session => Some(view.clone()),

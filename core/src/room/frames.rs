@@ -1,8 +1,8 @@
-//! What members see: numbering, delivering, keeping and resending frames.
+//! Members' frames: numbering, delivery, retention and resending.
 //!
-//! A member's frames are numbered without a gap, whether it is connected or not; the ring keeps the last of them, so
-//! that whoever comes back in time gets just what it missed. It is one ring for the room: which entry is which number
-//! of a member follows from counting back those that were for it.
+//! A member's frames are numbered without a gap, whether it is connected or not. The ring keeps the latest, so that a member
+//! that reconnects in time gets exactly the frames that it missed. There is one ring for each room: the number that an entry
+//! has for a member follows from counting the entries for that member backwards.
 
 use super::{Room, State, Turn, state::RingEntry, state::To};
 use crate::{
@@ -13,19 +13,19 @@ use crate::{
     json::Json,
 };
 
-/// Frames that a room keeps for members that come back. Beyond it they get a whole view instead.
+/// Frames that a room keeps for members that reconnect. A member that missed more gets a whole view instead.
 pub const RING_FRAMES: usize = 256;
 
 /// Bytes of frames that a room keeps, likewise.
 pub const RING_BYTES: usize = 64 * 1024;
 
-/// How far the numbers jump when the log takes something back: further than a host that did not fail can have counted
-/// until it read of it, since by then the one that failed has written it down.
+/// How far sequence numbers jump when the log takes a record back: further than a host on which the call succeeded can have
+/// counted before it reads the `Fault` record, which the failing host has appended by then.
 pub(super) const RESYNC_JUMP: u64 = 10_000;
 
-/// How far a client may honestly be ahead of the room: by the frames of a log's end that a power cut took, which are those
-/// of some tenths of a second. Whoever claims more is not believed: a seat's numbers are taken up by later seats, and one
-/// that begins near the end of what clients can count would spoil them for everybody.
+/// How far a client can be ahead of the room: by the frames of the last tenths of a second, if a power cut has removed their
+/// records from the log. A higher claim is ignored: later seats continue a seat's numbers, and a seat that begins near the
+/// largest number that clients can count would leave none for them.
 const MOST_AHEAD: u64 = 1 << 20;
 
 impl Room {
@@ -42,8 +42,8 @@ impl Room {
         }
     }
 
-    /// The frame that makes one view of another. Members mostly see the same, and so do all spectators: views that were
-    /// compared for one member are not compared again for the next.
+    /// The frame that turns one view into another. Members mostly have the same view, and so do all spectators: two views that
+    /// were compared for one member are not compared again for the next.
     pub(super) fn patch(&self, turn: &mut Turn, old: Json, new: Json) -> RoomFrame {
         let views = (old, new);
         if let Some(frame) = turn.patches.get(&views) {
@@ -62,14 +62,15 @@ impl Room {
         self.deliver(turn, frame, To::One(session));
     }
 
-    /// Brings a member that has come back up to date: what it missed, or its whole view.
+    /// Brings a member that has reconnected up to date: by the frames that it missed, or by its whole view.
     pub(super) fn resume(&mut self, turn: &mut Turn, session: SessionId, last_seq: Option<u64>) {
         let Some(state) = &mut self.state else { return };
         let missed = last_seq.and_then(|last| state.missed(session, last));
         let Some(member) = state.members.get_mut(&session) else { return };
         let last_seq = last_seq.filter(|last| *last <= member.out_seq + MOST_AHEAD);
         let Some(missed) = missed else {
-            // A client that has seen more than we know of (a log that lost its end) must not take the view for old.
+            // A client may have received more frames than the room has counted (a log that lost its end). It must not drop the
+            // view as a repetition.
             member.out_seq = member.out_seq.max(last_seq.unwrap_or(0));
             member.first_seq = member.out_seq + 1;
             return self.send_whole_view(turn, session);
@@ -82,15 +83,15 @@ impl Room {
         }
     }
 
-    /// The answers to all messages that were applied are in the frames that the member has now: whatever else waits for one
-    /// at its edge gets none.
+    /// Ends a resume. The member has now been sent all answers that the room keeps: a message up to `applied` that still waits
+    /// for one at the member's edge gets none.
     pub(super) fn end_resume(&self, turn: &mut Turn, session: SessionId) {
         let Some(member) = self.state.as_ref().and_then(|state| state.members.get(&session)) else { return };
         let (question, applied) = (member.question, member.last_client_seq);
         turn.edge(&member.edge, EdgeCommand::Resumed { session, question, room: self.id, applied });
     }
 
-    /// The whole view under a number that nobody can have seen.
+    /// Sends the whole view under a number that no client can have received.
     pub(super) fn resync(&mut self, turn: &mut Turn, session: SessionId) {
         let Some(state) = &mut self.state else { return };
         let floor = state.seq_floor;
@@ -102,7 +103,7 @@ impl Room {
 }
 
 impl State {
-    /// Gives the next number of each member that the frame is for. Those that are connected, by edge.
+    /// Assigns the frame's next number for each of its members. Returns those that are connected, by edge.
     fn number_targets(&mut self, to: &To) -> Vec<(MachineId, Vec<Target>)> {
         let mut by_edge: Vec<(MachineId, Vec<Target>)> = Vec::new();
         let mut add = |session: SessionId, member: &mut super::Member| {

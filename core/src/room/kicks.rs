@@ -1,16 +1,17 @@
-//! How a room ends a session, whether or not that has a connection.
+//! How a room ends a session, connected or not.
 //!
-//! The session's row in the store comes first: from then on nobody resumes the session, and whoever tries is told the
-//! reason. Then come the rooms that it is in, each by a `Leave` of its own channel, this one last. When this one applies its
-//! `Leave`, its edge closes the connection.
+//! The session's row in the store comes first: from then on no client can resume the session, and an attempt gets the reason.
+//! Then each of its rooms gets a `Leave` on its own channel, this room last. When this room applies its `Leave`, the session's
+//! edge closes the connection.
 //!
-//! A store that is gone must not lose a kick, and the room must not wait for it. So the kick is part of the room's state until
-//! that last `Leave` is in the log: whoever restores the room asks its shell again. The shell may do it any number of times.
+//! An unreachable store must not lose a kick, and the room must not wait for the store. So the kick is part of the room's state
+//! until that last `Leave` is in the log: a host that restores the room outputs the kick again. The shell may carry it out any
+//! number of times.
 //!
-//! Until then the session is a member, whose messages no longer reach the script and whose seat no timer takes.
+//! Until then the session stays a member, but its messages no longer reach the guest and no timer takes its seat.
 //!
-//! Bounds: a room kicks members, of which it has [`super::Spec::MAX_MEMBERS`] at most; those that left by themselves since
-//! are few, since a store that is gone opens no sessions. Of those that were away [`GONE`] are remembered.
+//! Bounds: a room kicks only members, at most [`super::Spec::MAX_MEMBERS`]. Kicks of sessions that have left meanwhile are few,
+//! since no session is opened while the store is unreachable. Of removed members that may be away, [`GONE`] are kept.
 
 use super::{
     Output, Room, State, Turn,
@@ -21,12 +22,12 @@ use crate::{
     ids::{MachineId, SessionId},
 };
 
-/// Members that were taken out, of those the latest: one that was away may come back to hear why. A room that loses more at once was itself gone for
-/// longer than its seats were held; the others hear that they have left.
+/// The latest removed members that are kept with the reason, in case they reconnect. A room that loses more at once was without
+/// a host for longer than its seats were held; the others get [`LeaveReason::Left`].
 pub const GONE: usize = 64;
 
 impl Room {
-    /// The first reason stands.
+    /// The reason of a session's first kick is kept.
     pub(super) fn kick(&mut self, session: SessionId, reason: Box<str>) {
         let state = self.state_mut();
         let Some(member) = state.members.get_mut(&session) else { return };
@@ -36,7 +37,7 @@ impl Room {
         state.kicks.entry(session).or_insert(reason);
     }
 
-    /// Asks for what the state says is to be done, once in the life of this machine.
+    /// Outputs the kicks of the state, each once for this machine.
     pub(super) fn ask_for_kicks(&mut self) {
         let Some(state) = &self.state else { return };
         self.asked_kicks.retain(|session| state.kicks.contains_key(session));
@@ -47,13 +48,13 @@ impl Room {
         }
     }
 
-    /// The store, and the session's other rooms, know.
+    /// The store and the session's other rooms have the kick. Returns its reason.
     pub(super) fn end_kick(&mut self, session: SessionId) -> Option<Box<str>> {
         self.state_mut().kicks.remove(&session)
     }
 
-    /// Tells the edge of a member that has just been one, and keeps it for one that is away, perhaps without the room's
-    /// knowing.
+    /// Notifies the edge of a member that was just removed, and keeps the reason in case the member is away: its connection may
+    /// be lost without a record of that here.
     pub(super) fn tell_left(&mut self, turn: &mut Turn, session: SessionId, member: &Member, gone: Gone) {
         if !matches!(gone.reason, LeaveReason::Left | LeaveReason::Moved) {
             self.state_mut().remember_gone(session, gone.clone());
@@ -61,7 +62,7 @@ impl Room {
         self.tell_gone(turn, session, (member.edge.clone(), member.question), gone);
     }
 
-    /// A session that is no member asks what it has missed.
+    /// Answers a reconnect of a session that is no member, with the reason if that is kept.
     pub(super) fn tell_why(&mut self, turn: &mut Turn, session: SessionId, asked_by: (MachineId, Question)) {
         let gone = self.state_mut().gone.iter().find(|(left, _)| *left == session).map(|(_, gone)| gone.clone());
         self.tell_gone(turn, session, asked_by, gone.unwrap_or(Gone { reason: LeaveReason::Left, text: None }));

@@ -1,16 +1,15 @@
-//! How the lobby goes on where another room ends.
+//! How the lobby restarts where another room would end.
 //!
-//! Every session comes to the lobby first and comes back to it last: without one nobody can do anything. So whatever would
-//! be its end (faults in a row, a state that cannot be opened, its script's own word) is the end of one *life*. Its
-//! members are told that they are out, and join again; the script begins with `create`, knowing nothing of before.
+//! Every session joins the lobby first and returns to it last, so the service depends on it. What would end another room
+//! (faults in a row, a state that cannot be opened, the script's own `end`) therefore ends only one *life* of the lobby. Its
+//! members are removed and join again; the script begins again with `create` and no earlier state.
 //!
-//! It is all in the channel: the end is the record that ends it, and sets a timer; the record of that timer is the next
-//! life's beginning. In between whoever asks to be let in is refused, and comes again. What two lives share is what keeps
-//! others from being confused: members' frames go on to be numbered above those of before, and other rooms' words count
-//! once.
+//! All of it is in the channel: the record that ends a life also sets a timer, and that timer's record begins the next life.
+//! Joins in between are refused, and clients retry. Two lives share only what prevents confusion: members' sequence numbers
+//! continue above the earlier ones, and each output of another room is processed once.
 //!
-//! The first time it begins anew at once. A life that was brief makes the next one wait twice as long, up to
-//! [`MOST_WAIT_MS`], so that a script that always fails costs next to nothing; another component is tried at once.
+//! The first restart is immediate. Each brief life doubles the wait for the next one, up to [`MOST_WAIT_MS`], so that a script
+//! that always fails costs almost nothing. A new component is tried at once.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,23 +21,24 @@ use crate::{
     json::Json,
 };
 
-/// A life that was this long, in milliseconds, was no brief one: what ended it is not there at every beginning.
+/// A life of at least this many milliseconds is not brief: its end is no failure at the start.
 pub const STEADY_MS: u64 = 10 * 60_000;
 
-/// The longest time between two lives, in milliseconds: an operator who mends what the script needs waits no longer.
+/// The longest time between two lives, in milliseconds: how long an operator who has fixed the script's dependencies waits at
+/// most.
 pub const MOST_WAIT_MS: u64 = 60_000;
 
-/// The second brief life in a row is waited for this long, in milliseconds.
+/// The wait after the second brief life in a row, in milliseconds.
 const FIRST_WAIT_MS: u64 = 1_000;
 
-/// What is known of earlier lives.
+/// The lobby's record of earlier lives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lives {
-    /// Brief ones in a row, up to now.
+    /// The number of brief lives in a row.
     pub brief: u32,
-    /// When the present one began, or the next one is to.
+    /// When the present life began, or when the next one begins.
     pub since: Time,
-    /// The timer that begins the next one. Until it fires there is no script, and nobody is in.
+    /// The timer that begins the next life. Until it fires there is no instance, and there are no members.
     pub waits_for: Option<Number>,
 }
 
@@ -55,7 +55,7 @@ impl State {
 }
 
 impl Room {
-    /// The members have been told that they are out.
+    /// Ends this life and sets the timer of the next one. The members have been removed.
     pub(super) fn begin_anew_later(&mut self, mut turn: Turn, failed: Option<Box<str>>) {
         let old = self.state.take().expect("a room that ends was there");
         let now = turn.moment.now;
@@ -84,12 +84,12 @@ impl Room {
         self.state = Some(state);
         self.instance = false;
         self.stale = false;
-        // The life that is over need not be gone through again.
+        // A replay need not include the life that has ended.
         self.wants_snapshot = true;
         self.finish(turn);
     }
 
-    /// A record, while there is no script to hear of it.
+    /// Applies a record between two lives, without a guest.
     pub(super) fn between_lives(&mut self, mut turn: Turn, command: RoomCommand) {
         let room = self.id;
         let state = self.state.as_mut().expect("begin has looked");
@@ -110,7 +110,7 @@ impl Room {
                 turn.notice(Notice::Swapped { component });
             }
             RoomCommand::Leave { session, reason: LeaveReason::Kicked } => drop(state.kicks.remove(&session)),
-            // For the life that is over. A repetition must not reach the next one.
+            // Addressed to the life that has ended. A repetition must not reach the next one.
             RoomCommand::RoomMessage { from, number, data } => {
                 let ended = matches!(data, RoomData::Ended { .. });
                 if state.is_new(from, number) && ended {

@@ -1,30 +1,31 @@
-//! The room machine: how a room decides.
+//! The room machine: everything that a room decides.
 //!
-//! A room is a deterministic state machine over the records of its channel. The shell (`host`) hands it records in the
-//! order of their offsets with [`Room::record`], does what [`Room::poll_output`] says, and hands the guest's answers
-//! back with [`Room::guest`]. The machine waits for nothing and reads no clock: its time is the records'.
+//! A room is a deterministic state machine over the records of its channel. The shell (`host`) passes it records in offset
+//! order with [`Room::record`], carries out the outputs of [`Room::poll_output`], and returns the results of guest calls with
+//! [`Room::guest`]. The machine never waits and reads no clock: its time is that of the records.
 //!
-//! What to read in: this file drives; `records` says what each command does; `effects` carries out what a guest asked
-//! for; `kicks` ends sessions; `frames` numbers, keeps and resends what members see; `state` is what a snapshot holds; `clock` is when its timers fire; `lives` is how the lobby,
-//! which everybody needs, goes on where another room ends.
+//! Where to look: this file drives the machine; `records` has what each command does; `effects` carries out the guest's
+//! effects; `kicks` ends sessions; `rooms` bounds the rooms that a room creates; `frames` numbers, keeps and resends members'
+//! frames; `state` is the content of a snapshot; `clock` decides when timers fire; `lives` restarts the lobby where another
+//! room would end.
 //!
-//! **One way to life.** *New instance ← snapshot ← tail.* The machine keeps the last encoded state (`base`) and the
-//! records since (`tail`). To start a room, to wake it, and to take back a call that failed, it goes back to the base,
-//! asks for a new instance with the base's saved state, and applies the tail again, saying nothing that was said before.
+//! **One way to start.** *New instance ← snapshot ← tail.* The machine keeps the last encoded state (`base`) and the records
+//! since (`tail`). To start a room, to restore it after hibernation, or to take back a failed call, it returns to the base,
+//! opens a new instance with the base's saved state, and replays the tail. Outputs that were emitted before are suppressed.
 //!
-//! **Failure.** A hook that *throws* has no effect: the same in every replay, so nothing needs to be written. A *trap*
-//! or an exhausted budget depends on more than the records (a heap's history, a host's limit), so it is decided by the
-//! log: the machine appends `Fault{at}`, runs nothing until it has read that back, and from then on that record is
-//! skipped by every replay. Members then get a full view, since a host that did not fail may have shown more.
+//! **Failure.** A hook that *throws* has no effect, and does so in every replay, so nothing needs to be written. A *trap* or an
+//! exhausted budget depends on more than the records (a heap's history, a host's limit), so the log decides it: the machine
+//! appends `Fault{at}` and runs nothing until it has read that record back. From then on every replay skips the failed record.
+//! Each member then gets a whole view, because a host on which the call succeeded may have sent other frames.
 //!
-//! **Who is to blame.** A record that a client has caused ([`RoomCommand::client`]) runs with a budget of its own, and
-//! exhausting it is charged to the session: the client is answered so, and it does not count among the faults that end the
-//! room. A trap is the room's, whatever caused the record. This follows from the record and the `Fault` alone. A record
-//! that may have been applied before runs with the room's budget, which is larger: a replay on another heap must not
-//! exhaust what has been answered. See `docs/adr/0007-charging-faults.md`.
+//! **Charging.** A record that a client has caused ([`RoomCommand::client`]) runs with a budget of its own. Exhausting that
+//! budget is charged to the session: the client gets an error, and the fault does not count towards the limit that ends the
+//! room. A trap is charged to the room, even where a client caused the record. Both rules depend on the record and the `Fault`
+//! alone. A record that may have been applied before runs with the room's budget, which is larger: a replay on another heap
+//! must not exhaust its fuel on a record that has been answered. See `docs/adr/0007-charging-faults.md`.
 //!
-//! Bounds: the tail by [`TAIL_RECORDS`], [`TAIL_BYTES`] and [`TAIL_FUEL`] (then it asks for a snapshot), the ring by
-//! [`RING_FRAMES`] and [`RING_BYTES`], members by [`Spec::MAX_MEMBERS`]; the inbox by the shell, which stops reading.
+//! Bounds: the tail by [`TAIL_RECORDS`], [`TAIL_BYTES`] and [`TAIL_FUEL`] (at which the machine requests a snapshot), the ring
+//! by [`RING_FRAMES`] and [`RING_BYTES`], members by [`Spec::MAX_MEMBERS`]; the inbox by the shell, which stops reading.
 
 mod clock;
 mod effects;
@@ -60,25 +61,25 @@ use crate::{
     wire,
 };
 
-/// Records since the base that make a room ask for a snapshot. A rebuild costs at most this many calls.
+/// Records since the base at which a room requests a snapshot. A rebuild costs at most this many calls.
 pub const TAIL_RECORDS: usize = 128;
 
-/// Bytes of messages since the base that make a room ask for a snapshot.
+/// Bytes of messages since the base at which a room requests a snapshot.
 pub const TAIL_BYTES: usize = 32 * 1024;
 
-/// Fuel burnt since the base that makes a room ask for a snapshot. 128 moves of tic-tac-toe burn a quarter of it. A rebuild
-/// costs no more than about one record of the room's own may, however dear the messages before were.
+/// Fuel burnt since the base at which a room requests a snapshot. 128 moves of tic-tac-toe burn a quarter of it. A rebuild
+/// costs little more than one record may cost the room, however expensive the earlier messages were.
 pub const TAIL_FUEL: u64 = 300_000_000;
 
-/// Fuel that a client's record has in addition for each byte of the state that the room was last saved with: a script that
-/// looks at its state parses and prints it, whatever the message is. Without it a room that grows would come to a size at
-/// which it refuses everything.
+/// Fuel that a client's record gets in addition for each byte of the last saved state: a script that reads its state parses and
+/// prints all of it, even for a small message. Without this allowance a growing room would reach a size at which it refuses
+/// every message.
 pub const STATE_FUEL: u64 = 300;
 
-/// Records after a swap during which a fault takes the swap back. They are kept in the room's state until then.
+/// Records after a swap during which a fault undoes the swap. They are kept in the room's state until then.
 pub const PROBATION_RECORDS: usize = 64;
 
-/// How long after a swap a fault takes it back, in milliseconds.
+/// How long after a swap a fault undoes it, in milliseconds.
 pub const PROBATION_MS: u64 = 60_000;
 
 /// One room.
@@ -94,64 +95,64 @@ pub struct Room {
     tail_bytes: usize,
     tail_fuel: u64,
     inbox: VecDeque<(Offset, Record)>,
-    /// Offsets to skip, by the log's word.
+    /// Records to skip, by offset: the log has a `Fault` for each.
     skips: BTreeMap<Offset, Fault>,
-    /// Offsets whose hook threw, so that a replay need not find out again.
+    /// Records whose hook threw, by offset, so that a replay need not call it again.
     threw: BTreeMap<Offset, Box<str>>,
-    /// Outputs of records up to here have left before.
+    /// Outputs of records up to this offset have been emitted.
     said: Option<Offset>,
-    /// The highest record that was ever begun; below it, records are a replay.
+    /// The highest record that was ever begun. Records up to it are a replay.
     reached: Option<Offset>,
-    /// Records up to here were in the log before this machine was: another one may have applied them.
+    /// Records up to this offset were in the log before this machine was created: another one may have applied them.
     inherited: Option<Offset>,
     /// The client on whose behalf the machine and its guest work now.
     account: Option<Account>,
-    /// What they do is to take a failure of this client's back.
+    /// Whether that work takes back a failed record of this client.
     takes_back: bool,
-    /// The clients whose records the log takes out, until it has said so.
+    /// The clients whose records were skipped, by offset, until the `Fault` record itself is applied.
     accounts: BTreeMap<Offset, Account>,
     phase: Phase,
-    /// Why the next instance is needed.
+    /// Why the next instance is opened.
     why: RestoreReason,
-    /// Whether the shell holds an instance of the state's component that has heard all of its calls.
+    /// Whether the shell holds an instance of the state's component that has received all calls.
     instance: bool,
-    /// The instance has missed an event that failed; after the next save another takes its place.
+    /// The instance has missed an event whose call failed. It is replaced after the next save.
     stale: bool,
     wants_snapshot: bool,
-    /// Kicks that the shell was asked for.
+    /// Kicks that were output to the shell.
     asked_kicks: BTreeSet<SessionId>,
     outputs: VecDeque<Output>,
 }
 
-/// A client's session, and its latest connection that the room knows of.
+/// A client's session, and its latest connection in the room's records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     pub session: SessionId,
     pub edge: MachineId,
     pub connection: ConnectionId,
-    /// The record.
+    /// The record that the client has caused.
     pub offset: Offset,
 }
 
-/// A state to go back to.
+/// The state that a rebuild returns to.
 #[derive(Debug)]
 struct Base {
     offset: Offset,
     bytes: Arc<[u8]>,
 }
 
-/// What the machine waits for.
+/// The input that the machine waits for.
 #[derive(Debug)]
 enum Phase {
     /// The next record.
     Idle,
     /// An instance, for this call.
     Opening(Box<Turn>, Event),
-    /// An instance of the old component, for it to save.
+    /// An instance of the old component, so that it can save.
     OpeningToSwap(Box<Turn>, Digest),
-    /// The guest's answer to this call.
+    /// The outcome of this call.
     Calling(Box<Turn>),
-    /// The guest's answer to a swap.
+    /// The outcome of a swap.
     Swapping(Box<Turn>, Digest),
     /// The guest's state.
     Saving,
@@ -161,27 +162,28 @@ enum Phase {
     Hopeless,
 }
 
-/// One record that is being applied.
+/// A record that is being applied.
 #[derive(Debug)]
 struct Turn {
     offset: Offset,
-    /// What it has caused. Leaves when the record is applied whole, or never.
+    /// Its outputs. They are emitted once the record is fully applied, or never.
     out: Vec<Output>,
-    /// Frames from one view to another, which more than one member may get.
+    /// Patches by the two views, for members with the same views.
     patches: BTreeMap<(Json, Json), RoomFrame>,
     /// The next output's index.
     index: u32,
     /// Rooms created so far.
     created: u32,
     moment: Moment,
-    /// Who has caused the record, where it was a client.
+    /// The client that has caused the record, if any.
     client: Option<SessionId>,
     cause: Cause,
-    /// Who has just left, and whom a guest that is opened for this has yet to hear of.
+    /// A member that has just left, if the guest has not processed that event yet: an instance that is opened now still gets
+    /// it.
     leaver: Option<Box<(SessionId, Member)>>,
 }
 
-/// What a call is about, as far as its effects depend on it.
+/// The event of a call, as far as its effects depend on it.
 #[derive(Debug)]
 enum Cause {
     Create,
@@ -201,28 +203,28 @@ enum Cause {
         outcome: Json,
         failed: Option<Box<str>>,
     },
-    /// A member has left so that another may come.
+    /// A held seat was freed for this newcomer.
     MakeRoom(Box<records::Joining>),
     Other,
 }
 
-/// What the shell must do, in this order.
+/// Work for the shell, in this order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
-    /// Guest work. The machine goes on when it has the outcome, by [`Room::guest`].
+    /// Guest work. The machine continues when it gets the outcome, by [`Room::guest`].
     Guest(Call),
-    /// To this room's own channel or another's. Leaves in order, or not at all.
+    /// Appends to this room's channel or another's. Appended in order, or not at all.
     Append(RoomId, RoomCommand),
-    /// Creates a room of `kind` with that kind's active component, or answers that it cannot.
+    /// Creates a room of `kind` with that kind's active component, or replies that it cannot be created.
     Create { id: RoomId, kind: Kind, options: Json, source: Source, secret: Secret, allowance: u32 },
     /// To an edge's channel.
     Edge(MachineId, EdgeCommand),
     /// Ends the session in the store, then appends `Leave` for [`LeaveReason::Kicked`] to all its rooms, to this one last.
-    /// Tried until it is done; done twice it does no harm. Nothing else waits for it but [`Output::Ended`].
+    /// Retried until it succeeds; repeating it does no harm. Only [`Output::Ended`] waits for it.
     Kick { session: SessionId, reason: Box<str> },
-    /// A snapshot at `offset`: to be stored when all that the records up to there caused is confirmed.
+    /// A snapshot at `offset`, to be stored once all outputs of the records up to there are confirmed.
     Snapshot { offset: Offset, bytes: Arc<[u8]> },
-    /// The room is no more. Its snapshot may go when all that came before is confirmed.
+    /// The room has ended. Its snapshot may be deleted once all earlier outputs are confirmed.
     Ended { outcome: Json, failed: Option<Box<str>> },
     /// For the author.
     Log { level: LogLevel, text: Box<str> },
@@ -230,48 +232,48 @@ pub enum Output {
     Notice(Notice),
 }
 
-/// Guest work. An instance's trap is its end: the shell drops it and reports the fault.
+/// Guest work. A trap ends the instance: the shell drops it and reports the fault.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Call {
-    /// A new instance in place of any old one, opened. Outcome: [`Outcome::Opened`].
+    /// Opens a new instance in place of any old one. Outcome: [`Outcome::Opened`].
     Open { component: Digest, info: Box<RoomInfo>, saved: Option<Saved> },
     /// Outcome: [`Outcome::Called`].
     /// `fuel` is the budget; `None` is that of the component for any record.
     Handle { at: Moment, event: Event, fuel: Option<u64> },
     /// Outcome: [`Outcome::Saved`].
     Save,
-    /// Saves, and opens a new component with that; drops the old instance, or the new one when that fails.
-    /// Outcome: [`Outcome::Swapped`], or [`Outcome::Saved`] with the fault of the saving.
+    /// Saves, and opens the new component with the saved state; drops the old instance, or the new one if that fails. Outcome:
+    /// [`Outcome::Swapped`], or [`Outcome::Saved`] with the fault if saving failed.
     Swap { component: Digest, info: Box<RoomInfo> },
 }
 
-/// What came of guest work.
+/// The result of guest work.
 #[derive(Debug, Clone)]
 pub enum Outcome {
     Opened(Result<Arc<Spec>, Fault>),
     Called(Result<Vec<Effect>, Fault>),
     Saved(Result<Saved, Fault>),
-    /// An error is the reason why the room stays as it is; the old instance must still be there.
+    /// An error is the reason why the swap was refused; the old instance must still exist.
     Swapped(Result<SwappedTo, Box<str>>),
 }
 
-/// A component that has taken a room over.
+/// The result of a swap that succeeded.
 #[derive(Debug, Clone)]
 pub struct SwappedTo {
-    /// What the old one saved.
+    /// The state that the old component saved.
     pub before: Saved,
     pub spec: Arc<Spec>,
     pub effects: Vec<Effect>,
 }
 
-/// What an operator wants to know of a room.
+/// Something about a room that is reported to operators.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     Created {
         kind: Kind,
         component: Digest,
     },
-    /// `handler` is what of the script was called.
+    /// `handler` is the script's handler that was called.
     Threw {
         offset: Offset,
         handler: Box<str>,
@@ -281,7 +283,7 @@ pub enum Notice {
         offset: Offset,
         handler: Box<str>,
         fault: Fault,
-        /// The session that it is charged to; `None` where it is the room.
+        /// The session that the fault is charged to; `None` where it is charged to the room.
         charged: Option<SessionId>,
     },
     Swapped {
@@ -295,7 +297,7 @@ pub enum Notice {
         component: Digest,
         fault: Fault,
     },
-    /// The lobby has ended, and begins anew in so many milliseconds: for why, if it has failed.
+    /// The lobby has ended and restarts in this many milliseconds; with the failure, if it has failed.
     BeginsAnew {
         failed: Option<Box<str>>,
         in_ms: u64,
@@ -311,7 +313,7 @@ pub struct BadSnapshot {
 }
 
 impl Room {
-    /// A room of which nothing is known but its id: its channel begins with `Create`.
+    /// A room without a snapshot: its channel begins with `Create`.
     pub fn new(id: RoomId) -> Room {
         Room {
             id,
@@ -340,7 +342,7 @@ impl Room {
         }
     }
 
-    /// A room from a snapshot that this machine once put out. Records that are in it are ignored.
+    /// A room from a snapshot that this machine has output before. Records that the snapshot contains are ignored.
     pub fn restore(id: RoomId, snapshot: &[u8], why: RestoreReason) -> Result<Room, BadSnapshot> {
         let state = State::decode(snapshot).map_err(|cause| BadSnapshot { room: id, cause })?;
         let base = Some(Base { offset: state.offset, bytes: snapshot.into() });
@@ -350,17 +352,17 @@ impl Room {
         Ok(room)
     }
 
-    /// A room that has ended: it turns everyone away.
+    /// A room that has ended: it refuses every join.
     pub fn ended(id: RoomId) -> Room {
         Room { ended: true, ..Room::new(id) }
     }
 
-    /// Records up to `offset` were in the channel before: another machine may have applied them.
+    /// Records up to `offset` were in the channel before this machine was created: another one may have applied them.
     pub fn inherits(&mut self, offset: Offset) {
         self.inherited = self.inherited.max(Some(offset));
     }
 
-    /// The next record of this room's channel. Offsets rise; one that is known already is ignored.
+    /// The next record of this room's channel. Offsets rise; a record at or below the highest known offset is ignored.
     pub fn record(&mut self, offset: Offset, record: Record) {
         let newest = self.inbox.back().map(|(offset, _)| *offset).max(self.reached);
         if newest.is_some_and(|newest| offset <= newest) {
@@ -377,10 +379,9 @@ impl Room {
         self.advance();
     }
 
-    /// What came of the guest work that was asked for.
+    /// The outcome of the guest work that was output.
     ///
-    /// # Panics
-    /// When it was not asked for: the shell is wrong.
+    /// When no such work was output: the shell is wrong.
     pub fn guest(&mut self, outcome: Outcome) {
         match (std::mem::replace(&mut self.phase, Phase::Idle), outcome) {
             (Phase::Opening(turn, event), Outcome::Opened(result)) => self.on_opened(*turn, event, result),
@@ -389,30 +390,31 @@ impl Room {
             (Phase::Calling(turn), Outcome::Called(Err(fault))) => self.on_failed(*turn, fault),
             (Phase::Swapping(turn, to), Outcome::Swapped(result)) => self.on_swapped(*turn, to, result),
             (Phase::Saving, Outcome::Saved(result)) => self.on_saved(result),
-            // The old component could not even be asked what there is to carry over.
+            // The old component could not save the state to carry over.
             (Phase::Swapping(..), Outcome::Saved(Err(fault))) => self.on_saved(Err(fault)),
             (phase, outcome) => panic!("the shell answered {outcome:?} to {phase:?}"),
         }
         self.advance();
     }
 
-    /// What the call in hand has burnt. Before [`Room::guest`], which has its outcome.
+    /// The fuel that the current call has burnt. Reported before [`Room::guest`], which has its outcome.
     pub fn burnt(&mut self, fuel: u64) {
         self.tail_fuel = self.tail_fuel.saturating_add(fuel);
         self.wants_snapshot |= self.tail_fuel >= TAIL_FUEL;
     }
 
-    /// The client on whose behalf the machine works, also while it goes back and forth because that client's record failed.
+    /// The client on whose behalf the machine works, including the replay after a failed record of that client.
     pub fn account(&self) -> Option<&Account> {
         self.account.as_ref()
     }
 
-    /// The same for a call to the guest. Instances are opened and saved for all members alike, unless a failure asks for it.
+    /// The same for a call to the guest. Instances are opened and saved on behalf of all members, unless a client's failure
+    /// made that necessary.
     pub fn account_for(&self, call: &Call) -> Option<&Account> {
         self.account.as_ref().filter(|_| self.takes_back || matches!(call, Call::Handle { .. }))
     }
 
-    /// The instance is gone through no fault of the record's: the machine it was on was out of something. In place of
+    /// The instance was lost through no fault of the record: its host was out of some resource. Called in place of
     /// [`Room::guest`].
     pub fn instance_lost(&mut self) {
         self.why = RestoreReason::Recovered;
@@ -420,12 +422,12 @@ impl Room {
         self.advance();
     }
 
-    /// The next thing to do, until there is none.
+    /// The next output, until there is none.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// The record whose call the machine waits for.
+    /// The record whose guest work the machine waits for.
     pub fn in_hand(&self) -> Option<Offset> {
         match &self.phase {
             Phase::Opening(turn, _)
@@ -436,7 +438,7 @@ impl Room {
         }
     }
 
-    /// The next timer by the room's own time. When the shell must append `Timer` with its id is [`RoomClock`]'s to say.
+    /// The next timer by the room's own time. [`RoomClock`] decides when the shell must append `Timer` with its id.
     pub fn poll_timeout(&self) -> Option<(Time, Number)> {
         self.state.as_ref().and_then(State::next_timer)
     }
@@ -447,18 +449,18 @@ impl Room {
         timers.iter().find(|(_, timer)| timer.id == id).map(|(name, _)| name.clone())
     }
 
-    /// Asks for a snapshot as soon as may be: on hibernation, drain, or after a time. Nothing when there is nothing new.
+    /// Requests a snapshot as soon as possible: on hibernation, on drain, or after some time. Does nothing when nothing is new.
     pub fn snapshot(&mut self) {
         self.wants_snapshot = !self.tail.is_empty();
         self.advance();
     }
 
-    /// Whether it has nothing left to do, now.
+    /// Whether it has nothing to do at present.
     pub fn is_idle(&self) -> bool {
         matches!(self.phase, Phase::Idle) && self.inbox.is_empty() && self.outputs.is_empty()
     }
 
-    /// Whether every record that it has seen is in its last snapshot: it may be put aside.
+    /// Whether the last snapshot contains every record that the room has received: it may hibernate.
     pub fn is_saved(&self) -> bool {
         self.is_idle() && self.tail.is_empty()
     }
@@ -471,12 +473,12 @@ impl Room {
         self.ended
     }
 
-    /// What it is now, for those who watch. `None` when it was never created, or has ended.
+    /// The present state, for inspection. `None` when the room was never created, or has ended.
     pub fn state(&self) -> Option<&State> {
         self.state.as_ref()
     }
 
-    /// The oldest record that only the log has: the log must be kept from there.
+    /// The oldest record that is in no snapshot: the log must be kept from there.
     pub fn needs_log_from(&self) -> Option<Offset> {
         let oldest = self.tail.first().or(self.inbox.front());
         oldest.map(|(offset, _)| *offset)
@@ -510,7 +512,7 @@ impl Room {
         }
     }
 
-    /// The record is applied whole: what it caused may leave now. A replay says nothing that was said before.
+    /// The record is fully applied, so its outputs may be emitted, unless this is a replay of a record whose outputs were.
     fn finish(&mut self, turn: Turn) {
         if let Some(state) = &mut self.state {
             state.offset = turn.offset;
@@ -522,7 +524,7 @@ impl Room {
         self.phase = Phase::Idle;
     }
 
-    /// Asks for the guest's word on `event`; for an instance first, when there is none.
+    /// Calls the guest with `event`; opens an instance first when there is none.
     fn call(&mut self, turn: Turn, event: Event) {
         if let Some(text) = self.threw.get(&turn.offset) {
             let fault = Fault::Threw(text.clone());
@@ -547,7 +549,8 @@ impl Room {
         self.phase = Phase::Opening(Box::new(turn), event);
     }
 
-    /// What a client's record may burn, unless it may have been applied before. A room ends once, whoever has caused that.
+    /// The fuel of a client's record; `None` for any other, and for a record that may have been applied before. A room ends
+    /// only once, so its last call has the room's budget even where a client has caused it.
     fn fuel(&self, turn: &Turn) -> Option<u64> {
         turn.client.filter(|_| !matches!(turn.cause, Cause::Dispose { .. }) && !self.is_replay(turn.offset))?;
         let state = self.state.as_ref()?;
@@ -580,7 +583,7 @@ impl Room {
                 self.instance = true;
                 self.call(turn, event);
             }
-            // What was saved cannot be opened again: there is nothing to go back to.
+            // The saved state cannot be opened, so there is no state to return to.
             Err(fault) => {
                 self.turn_away(&turn);
                 self.give_up(format!("its script cannot be opened: {fault}"));
@@ -595,13 +598,13 @@ impl Room {
         }
     }
 
-    /// The call failed. Its instance is spent either way.
+    /// The call failed. Its instance is dropped in every case.
     fn on_failed(&mut self, mut turn: Turn, fault: Fault) {
         self.instance = false;
         self.takes_back = true;
         self.why = RestoreReason::Faulted;
         match fault {
-            // Nobody is left to whom it would make a difference.
+            // The room ends all the same, so the fault has no further effect.
             fault if matches!(turn.cause, Cause::Dispose { .. }) => {
                 turn.out.push(Output::Log { level: LogLevel::Error, text: format!("onDispose {fault}").into() });
                 self.skip_call(turn, "onDispose".into(), fault);
@@ -613,7 +616,7 @@ impl Room {
                 }
                 self.threw.insert(turn.offset, text);
                 self.rebuild();
-                // The next throw finds a fresh base: what a player can make throw costs one instance, not one tail.
+                // With a new base the next throw costs one instance, not a replay of the tail.
                 self.wants_snapshot = true;
             }
             fault => {
@@ -624,7 +627,8 @@ impl Room {
         }
     }
 
-    /// The log has spoken on the record at `offset`. Also for a shell that knows it before the `Fault` itself is handed in.
+    /// The log has a `Fault` for the record at `offset`. A shell that has found it may call this before it passes in the
+    /// `Fault` record itself.
     pub fn decide_fault(&mut self, offset: Offset, fault: Fault) {
         let in_base = self.base.as_ref().is_some_and(|base| offset <= base.offset);
         if self.ended || in_base || self.skips.contains_key(&offset) {
@@ -636,13 +640,13 @@ impl Room {
         }
     }
 
-    /// Whether the log has this throw already, as far as is known here. To say it twice does no harm.
+    /// Whether the log is known to contain this throw. Appending it twice does no harm.
     fn is_told(&self, offset: Offset) -> bool {
         let tells = |(_, record): &(Offset, Record)| matches!(&record.command, RoomCommand::Threw { at, .. } if at.offset == offset);
         Some(offset) <= self.said || self.inbox.iter().any(tells)
     }
 
-    /// Back to the base, to go forward through the tail once more without what failed.
+    /// Returns to the base and moves the tail back to the inbox, to be replayed.
     fn rebuild(&mut self) {
         self.state = self.base.as_ref().map(|base| State::decode(&base.bytes).expect("read once, or written, by us"));
         self.instance = false;
@@ -656,10 +660,10 @@ impl Room {
         self.tail_fuel = 0;
     }
 
-    /// The room cannot go on. It is the log that says so: until then, nothing happens.
+    /// The room cannot continue. It ends when it reads its own `Close` record; until then it applies nothing.
     fn give_up(&mut self, reason: String) {
         self.instance = false;
-        // A replay finds what was said the first time.
+        // On a replay that record is in the inbox already.
         if self.inbox.iter().any(|(_, record)| matches!(record.command, RoomCommand::Close { .. })) {
             return self.end_hopeless();
         }
@@ -667,7 +671,7 @@ impl Room {
         self.phase = Phase::Hopeless;
     }
 
-    /// A room that has given up does nothing but end; what came before that is turned away.
+    /// A room that has given up applies only its `Close`. Joins and reconnects before that are refused.
     fn end_hopeless(&mut self) {
         self.phase = Phase::Idle;
         let closes = |(_, record): &(Offset, Record)| matches!(record.command, RoomCommand::Close { .. });
@@ -685,7 +689,7 @@ impl Room {
         }
     }
 
-    /// Whoever is asking to be let in by this turn, which comes to nothing, is not.
+    /// The record cannot be applied: the join that it is part of, if any, is refused.
     fn turn_away(&mut self, turn: &Turn) {
         let asker = match &turn.cause {
             Cause::Join { session, edge, question, from, .. } => (edge, *session, *question, *from),
@@ -724,7 +728,7 @@ impl Room {
             self.outputs.push_back(Output::Guest(Call::Save));
             self.phase = Phase::Saving;
         } else {
-            // Nothing has been called since the base, so what it saved still holds.
+            // No call was made since the base, so its saved state is still valid.
             self.put_base();
         }
     }
@@ -741,7 +745,7 @@ impl Room {
         }
     }
 
-    /// What is, becomes the base.
+    /// Makes the present state the base.
     fn put_base(&mut self) {
         let Some(state) = &self.state else { return };
         let offset = state.offset;
@@ -756,7 +760,8 @@ impl Room {
     }
 }
 
-/// The machine has already done its part of `event`; a guest that is opened for it has yet to hear of it.
+/// The machine has already applied its part of `event`, but a guest that is opened for it has yet to process it: the guest sees
+/// the member as it was before.
 fn as_before(info: &mut RoomInfo, event: &Event) {
     let (session, was_connected) = match event {
         Event::Drop { session } => (session, true),
@@ -775,7 +780,7 @@ impl Moment {
 }
 
 impl RoomCommand {
-    /// Roughly what it holds in memory beyond its own size, in bytes.
+    /// Roughly the memory that it takes beyond its own size, in bytes.
     fn size(&self) -> usize {
         match self {
             RoomCommand::Create { options, .. } | RoomCommand::Join { options, .. } => options.len(),

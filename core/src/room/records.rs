@@ -1,4 +1,4 @@
-//! What each record does to a room: the machine's own part first, then the guest's word where it has one.
+//! What each record does to a room: first the machine's own part, then the guest's call, where there is one.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -16,8 +16,8 @@ use crate::{
     planted::{Bug, planted},
 };
 
-/// A room that nobody has joined yet waits this long at least, whatever its kind says. It may have been created for
-/// members that are on their way: their joins are appended after its creation, by edges that may be slow.
+/// A room that has had no member waits at least this long before it ends as empty, even if its kind's limit is shorter. It may
+/// have been created for members whose joins are still in flight: their edges append them after its creation, and may be slow.
 const FIRST_JOIN_MS: u64 = 10_000;
 
 impl Room {
@@ -57,7 +57,7 @@ impl Room {
         }
     }
 
-    /// What the log takes out is taken out on behalf of the client that has caused it.
+    /// A `Fault` record is applied on behalf of the client that caused the failed record.
     fn begin_account(&mut self, offset: Offset, command: &RoomCommand) {
         let skipped = self.skips.contains_key(&offset) || self.threw.contains_key(&offset);
         self.takes_back &= skipped && self.account.as_ref().is_some_and(|account| account.offset == offset);
@@ -86,7 +86,7 @@ impl Room {
         let room = self.id;
         let secret = match &record.command {
             RoomCommand::Create { secret, .. } => *secret,
-            // Nothing here is drawn by it.
+            // No random number is drawn here.
             _ => Secret(0),
         };
         let mut turn = Turn::new(room, secret, offset, record.time);
@@ -139,22 +139,21 @@ impl Room {
             turn.edge(&edge, EdgeCommand::Refused { session, question, room: self.id, from, reason: reason.into() });
             return self.finish(turn);
         }
-        // A spectator beforehand: there is no seat for a player any more.
+        // A newcomer is a spectator from the start where no seat is free for a player.
         let member = MemberInfo { session, player: player.clone(), connected: true, spectator: !room_for_players };
         turn.cause = Cause::Join { session, player, edge, question, client_seq, from };
         self.call(turn, Event::Join { member, options, from: from.map(|from| from.room) });
     }
 
-    /// Whose seat goes to a newcomer, so that those who are away do not keep others out: of the seats that are held, the one that
-    /// has been for longest. Where the room can have no more members; and in the lobby also where it has its `max_players`,
-    /// since its members have nothing there that they could not come back to by joining again. In other rooms a player's
-    /// seat is its game, and held as long as it was promised.
+    /// The member whose held seat goes to a newcomer: the one that has been away longest. A seat is freed where the room can
+    /// have no more members, and in the lobby also where it has its `max_players`, since a member can return to the lobby by
+    /// joining again. In other rooms a seat is a player's place in a game, and is held for the full time.
     fn seat_to_free(&self, state: &State) -> Option<SessionId> {
         let mut held = state.holds.iter().map(|(_, _, session)| *session);
         if state.members.len() >= super::Spec::MAX_MEMBERS {
             return held.next();
         }
-        // With more players than seats (after a swap), one less lets nobody in.
+        // With more players than seats (after a swap), freeing one seat would admit nobody.
         if self.id != RoomId::LOBBY || state.holds.is_empty() || state.free_seats() != Some(0) {
             return None;
         }
@@ -164,7 +163,7 @@ impl Room {
         held.find(is_a_player_here)
     }
 
-    /// The script first sees that member leave, then the join.
+    /// The guest first gets the `leave` of that member, then the newcomer's `join`.
     fn make_room(&mut self, mut turn: Turn, away: SessionId, joining: Joining) {
         let reason = LeaveReason::TimedOut;
         self.remove_member(&mut turn, away, reason, None);
@@ -172,7 +171,7 @@ impl Room {
         self.call(turn, Event::Leave { session: away, reason });
     }
 
-    /// The seat is free, and its script knows.
+    /// The seat is free, and the guest has processed the `leave`.
     pub(super) fn join_at_last(&mut self, mut turn: Turn, joining: Joining) {
         turn.leaver = None;
         self.join(turn, joining);
@@ -180,9 +179,9 @@ impl Room {
 
     fn message(&mut self, mut turn: Turn, session: SessionId, id: u64, kind: Arc<str>, data: Json) {
         let state = self.state.as_mut().expect("begin has looked");
-        // The edge answers a message whose sender has left, when it hears of that.
+        // The sender has left: its edge answers the message once it receives that.
         let Some(member) = state.members.get_mut(&session) else { return self.finish(turn) };
-        // Whoever is being kicked has nothing more to say: the edge closes its connection, without an answer.
+        // Messages of a session that is being kicked are dropped: its edge closes the connection without an answer.
         if state.kicks.contains_key(&session) {
             return self.finish(turn);
         }
@@ -206,7 +205,7 @@ impl Room {
         let state = self.state.as_mut().expect("begin has looked");
         let hold_ms = state.spec.as_ref().map_or(0, |spec| spec.hold_ms);
         match state.members.get_mut(&session) {
-            // Whoever has said nothing has nothing there to come back to, and the lobby's seats are for those who play.
+            // A member that has sent no message has no state here to return to, so its seat in the lobby is not held.
             Some(member)
                 if self.id == RoomId::LOBBY
                     && member.connected
@@ -219,7 +218,7 @@ impl Room {
             }
             Some(member) if member.connected && member.edge == edge => {
                 member.connected = false;
-                // Who is being kicked leaves by that.
+                // A member that is being kicked leaves by its kick, not by a timer.
                 if !state.kicks.contains_key(&session) {
                     let hold = (turn.moment.now.plus(hold_ms), turn.timer_id());
                     member.hold = Some(hold);
@@ -227,7 +226,7 @@ impl Room {
                 }
                 self.call(turn, Event::Drop { session });
             }
-            // It has come back by another way, or is not here.
+            // The member has reconnected elsewhere, or is none.
             _ => self.finish(turn),
         }
     }
@@ -247,7 +246,8 @@ impl Room {
         let was_away = !std::mem::replace(&mut member.connected, true);
         let before = std::mem::replace(&mut member.edge, edge.clone());
         member.question = question;
-        // Records of two edges may come in another order than the client did. If it is still there, it hears of this.
+        // Records of two edges may arrive in another order than the client's connections were made, so the previous edge may
+        // still have the client: it is notified.
         if before != edge && !was_away {
             turn.edge(&before, EdgeCommand::Replaced { session });
         }
@@ -260,7 +260,7 @@ impl Room {
         if was_away { self.call(turn, Event::Reconnect { session }) } else { self.finish(turn) }
     }
 
-    /// What the room wanted of this member's edge, and has no answer to.
+    /// Repeats the room's request to this member's edge that has no answer yet.
     fn ask_again(&mut self, turn: &mut Turn, session: SessionId) {
         let state = self.state.as_ref().expect("the member is in it");
         let Some(member) = state.members.get(&session) else { return };
@@ -281,7 +281,7 @@ impl Room {
         }
     }
 
-    /// Takes the member out, and tells it. Whether there was one.
+    /// Removes the member and notifies it. Returns whether it was one.
     fn remove_member(
         &mut self,
         turn: &mut Turn,
@@ -301,7 +301,7 @@ impl Room {
         }
         state.high_seq = state.high_seq.max(member.out_seq);
         self.tell_left(turn, session, &member, Gone { reason, text: words });
-        // The lobby is there for whoever comes next, whatever its kind says.
+        // The lobby stays open when it is empty, whatever its kind's limits are.
         if self.id != RoomId::LOBBY {
             self.state_mut().watch_emptiness(turn);
         }
@@ -373,7 +373,7 @@ impl Room {
         }
         let info = Box::new(self.room_info(state, turn.moment, Some(RestoreReason::Swapped)));
         if !self.instance {
-            // A room that sleeps is woken by its old component first: only that knows what it saved.
+            // A hibernating room is opened with its old component first: only that can read the saved state.
             let (why, state) = (self.why, self.state.as_ref().expect("begin has looked"));
             let old = Box::new(self.room_info(state, turn.moment, Some(why)));
             let open = Call::Open { component: state.component, info: old, saved: state.saved.clone() };
@@ -418,12 +418,12 @@ impl Room {
         if swapped.effects.iter().any(|effect| matches!(effect, Effect::View { .. })) {
             self.forget_own_views(&mut turn);
         }
-        // The new component's own words are the state from here on; what is saved must be in them.
+        // From here on the state depends on the new component, so it is saved at once.
         self.wants_snapshot = true;
         self.carry_out(turn, swapped.effects);
     }
 
-    /// The component before gave each member a view of its own, this one gives all the same.
+    /// Drops members' own views: the old component gave each member its own view, the new one gives all members the same.
     fn forget_own_views(&mut self, turn: &mut Turn) {
         let Some(state) = &mut self.state else { return };
         let shared = state.view.clone().unwrap_or_else(Json::null);
@@ -445,7 +445,7 @@ impl Room {
         }
     }
 
-    /// The log takes a record back. Everyone sees everything anew: somebody may have been shown what is no longer so.
+    /// The log takes a record back. Every member gets a whole view, because some may have been sent effects of that record.
     fn fault(&mut self, mut turn: Turn, offset: Offset, fault: Fault) {
         let state = self.state.as_mut().expect("begin has looked");
         let counts = |probation: &mut Box<Probation>| offset > probation.swap && probation.counts(offset, &fault);
@@ -459,8 +459,8 @@ impl Room {
         self.finish(turn);
     }
 
-    /// Back to the old component, and forward again through the records since. Nothing of it is said but, at the end,
-    /// everyone's view: the record at hand is applied once more, then with no probation to end.
+    /// Rolls back to the old component and replays the probation's records with outputs suppressed. The current record is then
+    /// applied again; since the probation is over, it resyncs every member's view.
     fn undo_swap(&mut self, mut turn: Turn, mut probation: Probation, fault: Fault) {
         let state = self.state.as_ref().expect("begin has looked");
         let used = state.members.values().map(|member| member.out_seq).max().unwrap_or(0).max(state.high_seq);
@@ -476,7 +476,7 @@ impl Room {
         self.rebuild();
     }
 
-    /// The guest has no say on this record, by the log's word or by its own throw.
+    /// Applies the record without the guest, whose call failed by a fault in the log or by its own throw.
     pub(super) fn skip_call(&mut self, mut turn: Turn, handler: Box<str>, fault: Fault) {
         let offset = turn.offset;
         let threw = matches!(fault, Fault::Threw(_));
@@ -498,7 +498,7 @@ impl Room {
         {
             self.accounts.insert(offset, account);
         }
-        // The next failure finds a fresh base: what a client can make fail costs one instance, not all that came before.
+        // With a new base the next failure that a client causes costs one instance, not a replay of the tail.
         self.wants_snapshot = true;
         match std::mem::replace(&mut turn.cause, Cause::Other) {
             Cause::Create => return self.end(turn, Json::null(), Some(format!("its script {fault}").into())),
@@ -510,7 +510,7 @@ impl Room {
                 };
                 turn.edge(&edge, EdgeCommand::Refused { session, question, room: self.id, from, reason });
             }
-            // Likewise; and the machine has taken the member out, of which the instance does not know.
+            // The join is refused likewise. The machine has removed the other member, which the instance has not processed.
             Cause::MakeRoom(joining) => {
                 turn.refuse(self.id, *joining, "the room's script failed");
                 self.stale = true;
@@ -530,7 +530,7 @@ impl Room {
                 let frame = RoomFrame::error(self.id, Some(id), code, &text);
                 self.deliver(&mut turn, frame, To::One(session));
             }
-            // The machine has done its part, of which the instance does not know.
+            // The machine has applied its part, which the instance has not processed.
             Cause::Other => self.stale = true,
         }
         let limit = self.state.as_ref().and_then(|state| state.spec.as_ref()).map_or(5, |spec| spec.max_faults);
@@ -543,7 +543,7 @@ impl Room {
         }
     }
 
-    /// What a client is told of a failure; with the first line of why, where its author is the client.
+    /// The error text of a failure; with the failure's first line where the client's author is also the script's.
     fn failure(&self, text: &str, fault: &Fault) -> Box<str> {
         let shows = self.state.as_ref().and_then(|state| state.spec.as_ref()).is_some_and(|spec| spec.shows_failures);
         let why = fault.to_string();
@@ -553,7 +553,7 @@ impl Room {
         }
     }
 
-    /// The room ends: the guest hears of it, whatever it says then.
+    /// Ends the room. Unless it has failed, the guest is called first; its result cannot prevent the end.
     pub(super) fn end(&mut self, mut turn: Turn, outcome: Json, failed: Option<Box<str>>) {
         if failed.is_some() {
             return self.conclude(turn, outcome, failed);
@@ -582,7 +582,7 @@ impl Room {
         if self.id == RoomId::LOBBY {
             return self.begin_anew_later(turn, failed);
         }
-        // Nobody is there to ask again, so they come before the end.
+        // An ended room cannot repeat them, so they come before the end.
         for (session, reason) in &self.state_mut().kicks {
             turn.out.push(Output::Kick { session: *session, reason: reason.clone() });
         }
@@ -605,7 +605,7 @@ pub(super) struct Joining {
 }
 
 impl Joining {
-    /// Who is to be told what comes of it.
+    /// The receiver of the answer to this join.
     pub(super) fn asker(&self) -> (&MachineId, SessionId, Question, Option<Source>) {
         (&self.edge, self.session, self.question, self.from)
     }
@@ -633,7 +633,7 @@ impl Turn {
         Number { offset: self.offset, index }
     }
 
-    /// The id of the one timer that a record can start without its guest. Guests' begin at 1.
+    /// The id of the one timer that a record can set without its guest. Guests' timers begin at 1.
     pub(super) fn timer_id(&self) -> Number {
         Number { offset: self.offset, index: 0 }
     }
@@ -642,7 +642,7 @@ impl Turn {
         self.out.push(Output::Edge(edge.clone(), command));
     }
 
-    /// Somebody is not let in.
+    /// Refuses a join.
     pub(super) fn refuse(&mut self, room: RoomId, joining: Joining, reason: &str) {
         let Joining { session, edge, question, from, .. } = joining;
         self.edge(&edge, EdgeCommand::Refused { session, question, room, from, reason: reason.into() });
@@ -665,7 +665,7 @@ impl State {
         (max > 0).then(|| i64::from(max) - players())
     }
 
-    /// With nobody in it a room ends after a while, unless its kind says otherwise.
+    /// Sets or clears the timer that ends an empty room. Kinds may keep empty rooms.
     pub(super) fn watch_emptiness(&mut self, turn: &Turn) {
         let Some(spec) = &self.spec else { return };
         if !self.members.is_empty() {

@@ -1,15 +1,16 @@
 //! How many rooms a room may create.
 //!
-//! `Create` hands a room an *allowance*: how many living rooms it may have created, those that they have created in turn
-//! included. The room shares it out: each room that it creates takes one and what it is handed down, and gives that back
-//! when it ends. So it is known locally, the same in every replay, and no chain of rooms that create rooms outgrows what its
-//! first one was given. What a room is handed down by the lobby or an operator is as much as any may have; its kind's
-//! `rooms` budget says how much of that is used.
+//! `Create` gives a room an *allowance*: how many living rooms it may have created, including those that they have created in
+//! turn. The room divides it: each room that it creates takes one plus the allowance that it is given, and returns both when it
+//! ends. So the rest is known locally, is the same in every replay, and no chain of rooms that create rooms exceeds the
+//! allowance of the first. The lobby and operators give each room the highest allowance; the `rooms` budget of its kind limits
+//! how much of that is used.
 //!
-//! The lobby has a rate instead, by the records' time, and a bound on the living rooms that one session has made it create.
+//! The lobby has a rate limit instead, by the records' time, and a limit on the living rooms that one session has caused it to
+//! create.
 //!
-//! A script is told how many rooms it may still create, and the SDK throws beyond that. A room that is asked for all the
-//! same is answered as one that could not be created: no fault, for the reason may be somebody else's doing.
+//! The SDK throws when a script creates more rooms than it has left. A `CreateRoom` beyond the limit that arrives all the same
+//! is answered as a room that could not be created. That is no fault, since other clients may have caused it.
 
 use std::collections::BTreeMap;
 
@@ -23,28 +24,28 @@ use crate::{
     json::Json,
 };
 
-/// What the lobby and operators hand down: the cap of the `rooms` budget, which each kind has its own value of.
+/// The allowance that the lobby and operators give: the upper limit of the `rooms` budget, which each kind sets for itself.
 pub const ALLOWANCE: u32 = 1_024;
 
-/// The lobby creates one room in so many milliseconds, over a longer time: more than the games that a server can begin.
+/// The lobby creates one room in this many milliseconds, in the long run: more than the games that a server can start.
 pub const LOBBY_EVERY_MS: u64 = 2;
 
-/// The lobby creates so many rooms at once: a tournament of all who are there.
+/// The lobby creates this many rooms at once: enough for a tournament of all its members.
 pub const LOBBY_AT_ONCE: u64 = 2_048;
 
-/// Living rooms that one session may have made the lobby create. A player is in one or two, and those that it has left end
+/// Living rooms that one session may have caused the lobby to create. A player is in one or two, and those that it has left end
 /// after a minute.
 pub const OF_ONE_SESSION: usize = 16;
 
-/// What a room that was refused takes of the allowance, until its creator has heard of that.
+/// The entry of a refused room in `children`, until its creator has the answer.
 const REFUSED: u32 = 0;
 
-/// What the lobby knows of the rooms that it has created.
+/// The lobby's record of the rooms that it has created.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placed {
-    /// The rate is used up to here, which may be [`LOBBY_AT_ONCE`] rooms ahead of the clock.
+    /// The rate is used up to this time, which may be [`LOBBY_AT_ONCE`] rooms ahead of the clock.
     pub until: Time,
-    /// Living rooms that a client's record has made it create, and whose.
+    /// Living rooms that a client's record has caused it to create, and that client's session.
     pub by: BTreeMap<RoomId, SessionId>,
 }
 
@@ -72,17 +73,17 @@ impl Room {
 }
 
 impl State {
-    /// What the script is told. Nothing, in the lobby: what it may do changes with the time and with who asks.
+    /// The limits that the script gets. None in the lobby: what it may create depends on the time and on the client.
     pub(super) fn rooms_info(&self, room: RoomId) -> Option<RoomsInfo> {
         (room != RoomId::LOBBY).then(|| self.rooms())
     }
 
-    /// Whether it was refused, and its creator has yet to hear of that.
+    /// Whether the room was refused, and its creator has yet to get the answer.
     pub(super) fn is_refused(&self, room: RoomId) -> bool {
         self.children.get(&room) == Some(&REFUSED)
     }
 
-    /// The room has ended, or was never made. Whether it is one of this room's.
+    /// The room has ended, or was never created. Returns whether this room had created it.
     pub(super) fn forget_child(&mut self, room: RoomId) -> bool {
         self.placed.by.remove(&room);
         self.children.remove(&room).is_some()

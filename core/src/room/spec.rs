@@ -1,10 +1,10 @@
-//! What a room must know of its component: what `describe` said, checked.
+//! A component's properties that its rooms need: the checked result of `describe`.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-/// A component, as its rooms see it. Made by `host` from the manifest; the same for every host.
+/// A component, as its rooms see it. Built by `host` from the manifest; equal on every host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
     pub state_version: u32,
@@ -12,15 +12,15 @@ pub struct Spec {
     pub max_players: u32,
     /// How long a dropped member's seat is held, in milliseconds.
     pub hold_ms: u64,
-    /// Whether the room goes on with nobody in it.
+    /// Whether the room stays open without members.
     pub keep_when_empty: bool,
-    /// How long it waits for somebody, in milliseconds, when it does not.
+    /// How long an empty room that is not kept stays open, in milliseconds.
     pub empty_ms: u64,
     /// Faults in a row that end the room.
     pub max_faults: u32,
     /// Fuel for one record that a client has caused.
     pub fuel_per_message: u64,
-    /// Rooms that it may have created and that have not ended, those that they have created in turn included.
+    /// Rooms that a room may have created and that have not ended, including those that they have created in turn.
     pub max_rooms: u32,
     /// Timers pending at a time.
     pub max_timers: usize,
@@ -28,8 +28,8 @@ pub struct Spec {
     pub messages: BTreeSet<Box<str>>,
     /// Timers that have a handler.
     pub timers: BTreeSet<Arc<str>>,
-    /// Whether clients are told why a script failed on what they sent, in its own words. Its author's server does that
-    /// (`chorus dev`), and always: a replay makes the same frames.
+    /// Whether clients get the script's own error text when it fails on their input. A server for the script's author (`chorus
+    /// dev`) sets this, and always, so that a replay makes the same frames.
     pub shows_failures: bool,
 }
 

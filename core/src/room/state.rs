@@ -1,4 +1,4 @@
-//! What a room is at an offset: everything that a snapshot holds.
+//! The state of a room at an offset: everything that a snapshot contains.
 //!
 //! All of it is a function of the room's records alone, so that two hosts at one offset have the same bytes.
 
@@ -19,36 +19,36 @@ use crate::{
     wire::{self, DecodeError},
 };
 
-/// Rooms that have ended are remembered as sources for this many further ends, in case a zombie repeats their words.
+/// Rooms that have ended are kept as sources for this many further ends, in case a zombie host repeats their outputs.
 pub(super) const ENDED_SOURCES: usize = 1024;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     pub kind: Kind,
     pub component: Digest,
-    /// What the component said of itself. `None` until it was first opened.
+    /// The component's own description. `None` until it was first opened.
     pub spec: Option<Arc<Spec>>,
     pub creator: Option<Source>,
     pub secret: Secret,
     pub created: Time,
-    /// The time of the latest record; never goes back.
+    /// The time of the latest record; never decreases.
     pub clock: Time,
-    /// The latest record that is in here.
+    /// The latest record that this state contains.
     pub offset: Offset,
     pub members: BTreeMap<SessionId, Member>,
-    /// Seats that were ever taken.
+    /// The number of seats that were ever taken.
     pub joins: u64,
-    /// The highest sequence number of any seat that was given up: a new seat's begin above it.
+    /// The highest sequence number of any seat that was given up: the numbers of a new seat begin above it.
     pub high_seq: u64,
-    /// No frame under a number at or below this may be sent any more: a swap that was undone has used them.
+    /// No frame may have this number or a lower one: the component of an undone swap has used them.
     pub seq_floor: u64,
     /// The script's timers, by name.
     pub timers: BTreeMap<Arc<str>, Timer>,
-    /// Dropped members' seats are held until then.
+    /// When the held seats of dropped members are given up.
     pub holds: BTreeSet<(Time, Number, SessionId)>,
-    /// Nobody is here, and nobody has come by then: the room ends.
+    /// The room has no members, and ends at this time unless one joins.
     pub empty: Option<(Time, Number)>,
-    /// The highest number seen of each room that has sent something.
+    /// The highest output number received from each room that has sent one.
     pub sources: BTreeMap<RoomId, Number>,
     pub ended_sources: VecDeque<RoomId>,
     /// How many living rooms it may have created, those that they have created in turn included.
@@ -57,34 +57,34 @@ pub struct State {
     pub children: BTreeMap<RoomId, u32>,
     /// The lobby's bounds in place of an allowance.
     pub placed: Placed,
-    /// Frames that members may ask for again.
+    /// Frames that can be sent again to members that resume.
     pub ring: VecDeque<RingEntry>,
     /// Bytes of the frames in `ring`.
     pub ring_bytes: usize,
-    /// What every member without a view of its own sees.
+    /// The view of every member that has none of its own.
     pub view: Option<Json>,
     pub locked: bool,
     pub metadata: Option<Json>,
-    /// Faults since the last call that went well.
+    /// Faults since the last successful call.
     pub faults: u32,
-    /// After a swap: how to go back.
+    /// After a swap: what is needed to undo it.
     pub probation: Option<Box<Probation>>,
-    /// The guest's own. `None` until it was asked for: a state in memory may be ahead of it.
+    /// The guest's saved state. `None` before the first save. An instance in memory may be ahead of it.
     pub saved: Option<Saved>,
-    /// Of a lobby that has ended and begins anew.
+    /// Set in a lobby that has ended and restarts.
     pub lives: Option<Lives>,
-    /// Sessions that this room ends, with its reason, until the log has the word that they have: see [`super::kicks`].
+    /// Sessions that this room kicks, with its reason, until the log has their `Leave`: see [`super::kicks`].
     pub kicks: BTreeMap<SessionId, Box<str>>,
-    /// Members that were away when they became none, and why, oldest first: they hear of it when they come back. At most
-    /// [`super::GONE`].
+    /// Members that were removed while they may have been away, and why, oldest first: they get the reason when they reconnect.
+    /// At most [`super::GONE`].
     pub gone: VecDeque<(SessionId, Gone)>,
 }
 
-/// Why a session that was away is a member no longer.
+/// Why a session is no longer a member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gone {
     pub reason: LeaveReason,
-    /// The script's words, when it was kicked.
+    /// The script's reason, if the session was kicked.
     pub text: Option<Box<str>>,
 }
 
@@ -92,23 +92,23 @@ pub struct Gone {
 pub struct Member {
     pub player: Player,
     pub edge: MachineId,
-    /// The latest that its edge has asked of it.
+    /// The latest request of its edge.
     pub question: Question,
     pub connected: bool,
     pub spectator: bool,
     /// Its place in the order of joining, in which the guest holds its members.
     pub joined: u64,
-    /// The highest message id that was applied. Not above it is a duplicate.
+    /// The highest message id that was applied. A message with this id or a lower one is a duplicate.
     pub last_client_seq: u64,
     /// The sequence number of the latest frame for it.
     pub out_seq: u64,
     /// The sequence number of its first frame.
     pub first_seq: u64,
-    /// What it sees, when that is not the shared view.
+    /// The member's own view, when it has one instead of the shared view.
     pub view: Option<Json>,
-    /// A hold that is running: its place in `holds`.
+    /// Its entry in `holds`, while its seat is held.
     pub hold: Option<(Time, Number)>,
-    /// A move that has no answer yet. It is asked again wherever the session comes back.
+    /// A move that has no answer yet. The request is repeated on every reconnect of the session.
     pub moving: Option<Moving>,
 }
 
@@ -128,7 +128,7 @@ pub struct Timer {
     pub payload: Json,
 }
 
-/// A frame, and whom it was for.
+/// A frame and its receivers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RingEntry {
     pub frame: RoomFrame,
@@ -138,7 +138,7 @@ pub struct RingEntry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum To {
     One(SessionId),
-    /// Everyone who was a member then, but these.
+    /// Everyone who was a member then, except these.
     Except(Vec<SessionId>),
 }
 
@@ -151,19 +151,19 @@ impl To {
     }
 }
 
-/// What it takes to undo a swap.
+/// What is needed to undo a swap.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probation {
-    /// The encoded state before the swap, which was at `swap`.
+    /// The encoded state before the swap, which is the record at `swap`.
     pub before: Vec<u8>,
     pub swap: Offset,
     /// The records since.
     pub records: Vec<(Offset, Record)>,
-    /// Those of them that the log has taken out, and were answered so.
+    /// The records among them that were skipped by a fault, and answered with an error.
     pub skips: BTreeMap<Offset, Fault>,
-    /// It ends with the first record from here on.
+    /// The first record at or after this time ends the probation.
     pub until: Time,
-    /// The session whose records have exhausted a budget since. It takes a second one to undo the swap.
+    /// The first session whose records have exhausted a budget since. Only a second session's exhaustion undoes the swap.
     pub exhausted: Option<SessionId>,
 }
 
@@ -222,8 +222,8 @@ impl State {
         wire::decode(bytes)
     }
 
-    /// In the order of joining: a guest that was opened anew must go through its members as the one before did.
-    /// With `leaver`, who has just left, in its place.
+    /// The members in the order of joining, as every instance iterates over them. Includes `leaver`, who has just left, in its
+    /// old place.
     pub fn member_infos(&self, leaver: Option<&(SessionId, Member)>) -> Vec<MemberInfo> {
         let leaver = leaver.map(|(session, member)| (session, member));
         let mut members: Vec<_> = self.members.iter().chain(leaver).collect();
@@ -238,12 +238,12 @@ impl State {
         [named, hold, self.empty, self.next_life()].into_iter().flatten().min()
     }
 
-    /// When a lobby that has ended begins anew.
+    /// When a lobby that has ended restarts.
     pub(super) fn next_life(&self) -> Option<(Time, Number)> {
         self.lives.as_ref().and_then(Lives::next)
     }
 
-    /// Whether this output of another room is new; from then on it is not.
+    /// Whether this output of another room is new. Records it, so that a repetition is not.
     pub fn is_new(&mut self, from: RoomId, number: Number) -> bool {
         let seen = self.sources.get(&from);
         if seen.is_some_and(|seen| number <= *seen) {
@@ -253,7 +253,7 @@ impl State {
         true
     }
 
-    /// Lets go of a source that has ended, once enough others have ended after it.
+    /// Drops a source that has ended, once enough others have ended after it.
     pub fn forget_source_later(&mut self, room: RoomId) {
         self.ended_sources.push_back(room);
         if self.ended_sources.len() > ENDED_SOURCES {
@@ -269,8 +269,8 @@ impl State {
 }
 
 impl Probation {
-    /// Whether this fault undoes the swap. What one client has exhausted says nothing about the component: any component can
-    /// be made to. What two have, does.
+    /// Whether this fault undoes the swap. One client that exhausts its budget proves nothing about the component: a client can
+    /// exhaust any component's. A second client does.
     pub(super) fn counts(&mut self, offset: Offset, fault: &Fault) -> bool {
         let record = self.records.iter().find(|(at, _)| *at == offset);
         let client = record.and_then(|(_, record)| record.command.client()).filter(|_| fault.is_exhaustion());
@@ -297,7 +297,7 @@ mod tests {
     use super::*;
     use crate::ids::ConnectionId;
 
-    /// The bytes of a state that has one of everything, as this format writes them. A changed line is a broken snapshot.
+    /// The bytes of a state that has one of everything, as this format encodes them. A changed line is a broken snapshot.
     #[test]
     fn the_bytes_of_a_state_are_pinned() {
         let bytes: String = example().encode().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -309,7 +309,7 @@ mod tests {
         assert_eq!(State::decode(&example().encode()), Ok(example()));
     }
 
-    /// Format 4 was that of a lobby that had begun anew.
+    /// Format 4 was written for a lobby that had restarted.
     #[test]
     fn a_state_of_another_format_is_refused_by_name() {
         for found in [3, 4, 6] {

@@ -1,4 +1,4 @@
-//! Stories of a room. The guest is scripted: each story says what it answers to which event.
+//! Stories of a room. The guest is scripted: each story defines its answer to each event.
 
 use super::*;
 use crate::{
@@ -150,7 +150,7 @@ fn the_edge_before_is_told_for_it_may_be_the_later_one() {
         panic!("{out:?}")
     };
     assert_eq!(&*before.0, EDGE);
-    // It is the later one indeed: what came over edge-2 had been on its way for long.
+    // The first edge has the newer connection: the record from edge-2 was in flight for long.
     let again = story.record(reconnect(ANA, EDGE, None));
     assert_eq!(again.to_edge()[0], "replaced ana");
     story.record(drop_of(ANA, "edge-2"));
@@ -485,7 +485,8 @@ fn a_lobby_whose_state_cannot_be_opened_begins_anew_and_whoever_knocked_is_told(
     assert_eq!(story.record(join(BEA, 0)).to_edge()[0], "admitted bea");
 }
 
-/// It has come by another edge, which the room will not hear of any more: what it says at its end it says to the first.
+/// The client has reconnected through another edge, but a room that has given up applies no `Reconnect`. On its end it sends
+/// its `Leave` to the first edge.
 #[test]
 fn whoever_comes_back_to_a_room_that_is_about_to_end_is_told_that_it_is_out() {
     let mut story = Story::of(counter()).with_members(&[ANA]);
@@ -539,7 +540,7 @@ fn a_room_from_its_snapshot_and_tail_is_the_same_room_at_every_offset() {
         let Some(Output::Snapshot { bytes, offset }) =
             out.outputs.iter().rfind(|o| matches!(o, Output::Snapshot { .. }))
         else {
-            // It waits for the log's word, and has nothing to save before.
+            // It waits for its `Fault` record, and has nothing to save before.
             continue;
         };
         let mut second = Story::of(counter());
@@ -667,7 +668,7 @@ fn whoever_is_kicked_has_no_more_to_say_and_hears_why_when_its_session_is_over()
     assert!(out.to_edge().contains(&"kick ana".to_owned()), "{:?}", out.to_edge());
 }
 
-/// The store was gone, and then the host.
+/// First the store is lost, then the host.
 #[test]
 fn a_kick_that_is_not_done_is_asked_for_again_by_whoever_restores_the_room() {
     let mut story = Story::of(kicker()).with_members(&[ANA, BEA]);
@@ -823,7 +824,7 @@ fn in_a_full_room_the_seat_that_was_held_longest_goes_to_whoever_comes() {
     assert!(state.members.contains_key(&CAI) && state.members.contains_key(&BEA) && !state.members.contains_key(&ANA));
 }
 
-/// Those who play elsewhere or have gone home must not keep newcomers out of the room that all come through.
+/// Sessions that play elsewhere or have disconnected must not keep newcomers out of the room that every session passes through.
 #[test]
 fn in_a_lobby_that_has_its_players_a_held_seat_goes_to_a_newcomer() {
     let mut story = Story::of_the_lobby(seats_who_may_play());
@@ -840,7 +841,7 @@ fn in_a_lobby_that_has_its_players_a_held_seat_goes_to_a_newcomer() {
     assert!(members.contains_key(&CAI), "a spectator's place is no player's seat");
 }
 
-/// Also if it has not sent anything yet: its turn may not have come.
+/// Even if the player has sent nothing yet: it may not have had a turn.
 #[test]
 fn in_a_game_that_has_its_players_a_held_seat_is_kept() {
     let mut story = Story::of(seats_who_may_play());
@@ -854,7 +855,7 @@ fn in_a_game_that_has_its_players_a_held_seat_is_kept() {
     assert!(members.contains_key(&ANA) && members.contains_key(&BEA) && members[&CAI].spectator);
 }
 
-/// Whether the script says no to whoever comes, or fails when the one before leaves: there is one answer.
+/// The script refuses the newcomer, or fails when the other member leaves: there is one answer in either case.
 #[test]
 fn a_seat_that_was_made_free_is_refused_by_the_script_or_by_its_failure() {
     for fails in [false, true] {
@@ -879,7 +880,7 @@ fn a_seat_that_was_made_free_is_refused_by_the_script_or_by_its_failure() {
     }
 }
 
-// How the stories are told.
+// The stories' fixtures.
 
 const ROOM: RoomId = RoomId(10);
 const ANA: SessionId = SessionId(0xa);
@@ -901,9 +902,9 @@ struct Story {
     opened: Vec<String>,
     /// The fuel that each call was given.
     fuel: Vec<Option<u64>>,
-    /// On whose account each call was.
+    /// The session on whose account each call was.
     accounts: Vec<Option<SessionId>>,
-    /// What each call burns.
+    /// The fuel that each call burns.
     burns: u64,
     log: Vec<(Offset, Record)>,
     next: Offset,
@@ -945,7 +946,7 @@ impl Story {
         Story { room: Room::new(RoomId::LOBBY), ..Story::of(script) }
     }
 
-    /// As often as it takes.
+    /// Traps until the room ends.
     fn trap(&mut self, session: SessionId) -> Out {
         let mut out = Out { outputs: vec![] };
         for _ in 0..3 {
@@ -956,8 +957,7 @@ impl Story {
         out
     }
 
-    /// The next timer is due, and fires.
-    /// The snapshot that it asks to be stored now.
+    /// The snapshot that the room outputs when one is requested.
     fn saved(&mut self) -> Vec<u8> {
         self.room.snapshot();
         let saved = self.turn().outputs.into_iter().find_map(|output| match output {
@@ -967,6 +967,7 @@ impl Story {
         saved.expect("there is something new")
     }
 
+    /// The next timer is due, and fires.
     fn wait(&mut self) -> Out {
         let (due, id) = self.room.poll_timeout().expect("there is something to wait for");
         self.now = self.now.max(due);
@@ -997,7 +998,7 @@ impl Story {
         }
     }
 
-    /// Does what the machine asks for, until it asks for nothing more.
+    /// Carries out the machine's outputs until there are none.
     fn turn(&mut self) -> Out {
         let mut outputs = vec![];
         while let Some(output) = self.room.poll_output() {
@@ -1042,7 +1043,7 @@ impl Story {
         }
     }
 
-    /// Nothing is left of the room but its snapshot.
+    /// Hibernates the room: only its snapshot is left.
     fn sleep(&mut self) {
         self.room.snapshot();
         let out = self.turn();

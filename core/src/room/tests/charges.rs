@@ -1,4 +1,4 @@
-//! Stories of who pays: what a client exhausts is charged to its session, everything else to the room.
+//! Stories of charging: what a client exhausts is charged to its session, everything else to the room.
 
 use super::*;
 
@@ -16,7 +16,7 @@ fn what_a_client_exhausts_ends_no_room_and_is_answered_so() {
     story.is_the_same_in_a_replay();
 }
 
-/// Not even in between: the room's own failures in a row are counted across it.
+/// Not even in between: the room's own consecutive failures are counted across it.
 #[test]
 fn what_a_client_exhausts_neither_counts_nor_makes_up_for_faults() {
     let mut story = Story::of(counter()).with_members(&[ANA]);
@@ -80,7 +80,7 @@ fn a_join_that_exhausts_is_refused() {
     assert_eq!(story.record(message(ANA, 1)).tags(), [FrameTag::Reply]);
 }
 
-/// The machine's own part does not depend on the script, and the next instance knows of it.
+/// The machine's own part does not depend on the script, and the next instance sees it.
 #[test]
 fn a_drop_a_reconnect_and_a_leave_that_exhaust_happen_all_the_same() {
     let events = ["drop bea", "reconnect bea", "leave bea Left"];
@@ -145,7 +145,7 @@ fn a_room_with_a_large_state_has_more_for_each_message() {
     assert_eq!(story.fuel, [Some(spec().fuel_per_message + STATE_FUEL * bytes)]);
 }
 
-/// A heap that has grown in another way must not exhaust what was answered.
+/// A heap that has grown differently must not run out of fuel on a record that was answered.
 #[test]
 fn what_was_applied_before_runs_again_with_the_rooms_budget() {
     let mut story = Story::of(counter()).with_members(&[ANA]);
@@ -163,7 +163,7 @@ fn what_was_applied_before_runs_again_with_the_rooms_budget() {
     assert_eq!(heir.fuel[..4], [None, None, None, message]);
 }
 
-/// What is dear and just allowed is not gone through again for each message that is not.
+/// Expensive messages within the budget are not replayed for each message that exceeds it.
 #[test]
 fn a_rebuild_replays_none_of_the_messages_before_the_last_failure() {
     for failure in ["burn", "throw", "trap"] {
@@ -222,7 +222,7 @@ fn a_trap_after_a_swap_undoes_it_whoever_sent_the_message() {
     assert_eq!(story.room.state().unwrap().component, Digest([1; 32]));
 }
 
-/// Also while the guest goes through earlier messages again, and while members get their views anew.
+/// That includes the replay of earlier messages, and the whole views that members are sent again.
 #[test]
 fn the_work_that_a_client_causes_is_on_its_account() {
     let mut story = Story::of(counter()).with_members(&[ANA, BEA]);
@@ -245,7 +245,7 @@ fn the_work_that_a_client_causes_is_on_its_account() {
 }
 
 impl Story {
-    /// A record on which the guest fails, and the log's word on it.
+    /// A record on which the guest fails, and the `Fault` record for it.
     fn fail(&mut self, command: RoomCommand, fault_: Fault) -> Out {
         let at = self.next;
         let out = self.record(command);
@@ -266,7 +266,7 @@ impl Story {
         self.fail(command, Fault::OutOfFuel(1))
     }
 
-    /// All faults are known beforehand, as to a host that takes the room over.
+    /// Replays with all faults known in advance, as on a host that takes the room over.
     fn is_the_same_in_a_replay(&self) {
         let mut heir = Story::of(|event: &Event| {
             assert!(!format!("{event:?}").contains("burn"), "it must not be tried again");

@@ -1,9 +1,9 @@
-//! Stories of how many rooms a room may create.
+//! Stories of the limit on the rooms that a room may create.
 
 use super::*;
 use crate::room::{ALLOWANCE, LOBBY_AT_ONCE, LOBBY_EVERY_MS, OF_ONE_SESSION};
 
-/// Stories' kinds may have 4.
+/// The kinds of these stories may have 4 rooms.
 #[test]
 fn a_room_creates_as_many_as_its_kind_may_have_and_has_them_back_when_they_end() {
     let mut story = Story::of(creator(0)).with_members(&[ANA]);
@@ -38,7 +38,7 @@ fn what_is_handed_down_is_taken_and_given_back() {
     assert_eq!(story.record(message(ANA, 3)).created().len(), 1);
 }
 
-/// What was handed down may be less than what the kind may have.
+/// The allowance may be less than what the kind may have.
 #[test]
 fn a_room_that_was_handed_nothing_creates_nothing() {
     let mut story = Story::of(creator(0));
