@@ -1,8 +1,8 @@
-//! Timers of rooms that have no task: one entry each, and when it is due, the room is woken.
+//! Timers of rooms that have no task: one entry for each room, which restores the room when it is due.
 //!
-//! A room that lives watches its own timers, and appends the `Timer` records for them. When an entry rings is by this host's
-//! clock: `chorus_core::room::RoomClock` has said it of a room that was put aside here, and `wakes_at` of one that was
-//! found in the store.
+//! A live room watches its own timers, and appends the `Timer` records for them. An entry is due by this host's clock: at
+//! the time that `chorus_core::room::RoomClock` computed for a room that hibernated here, and at the time of `wakes_at`
+//! for a room found in the store.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -28,12 +28,12 @@ pub struct Alarms {
 struct Inner {
     by_time: BTreeSet<(Time, RoomId)>,
     by_room: HashMap<RoomId, Time>,
-    /// Of rooms that were put aside while they were ahead of this host's clock.
+    /// Clocks of rooms that hibernated while they were ahead of this host's clock.
     clocks: HashMap<RoomId, RoomClock>,
 }
 
 impl Alarms {
-    /// The room is to be woken then.
+    /// The room is restored at `due`.
     pub fn set(&self, room: RoomId, due: Time) {
         let mut inner = self.lock();
         inner.remove(room);
@@ -46,7 +46,7 @@ impl Alarms {
         }
     }
 
-    /// Keeps what a room's clock knows until it is brought back to life here.
+    /// Keeps a room's clock until the room is restored here.
     pub fn keep(&self, room: RoomId, clock: RoomClock) {
         if clock.is_worth_keeping() {
             self.lock().clocks.insert(room, clock);
@@ -57,21 +57,21 @@ impl Alarms {
         self.lock().clocks.remove(&room)
     }
 
-    /// The same for what the store knows, which is older than what a room that lives knows itself.
+    /// Sets an entry from the store, unless the room is live: a live room has newer timers than the store.
     fn set_unless_awake(&self, host: &Shared, room: RoomId, due: Time) {
-        // Under the map's lock, as when a room is put aside or brought to life.
+        // Under the map's lock, as when a room hibernates or is restored.
         let rooms = host.rooms();
         if !rooms.contains_key(&room) {
             self.set(room, due);
         }
     }
 
-    /// The room is awake.
+    /// The room is live, and watches its timers itself.
     pub fn clear(&self, room: RoomId) {
         self.lock().remove(room);
     }
 
-    /// These rooms are somebody else's now.
+    /// These rooms are another host's now.
     pub fn forget(&self, which: impl Fn(RoomId) -> bool) {
         let mut inner = self.lock();
         let theirs: Vec<RoomId> = inner.by_room.keys().copied().filter(|room| which(*room)).collect();
@@ -106,7 +106,7 @@ impl Inner {
     }
 }
 
-/// Takes over what a partition's rooms were waiting for when the host before went.
+/// Sets entries for the timers of a partition's rooms at its takeover.
 pub async fn load(host: &Shared, partition: u32) -> Result<(), HostError> {
     let mut after = None;
     loop {
@@ -122,7 +122,7 @@ pub async fn load(host: &Shared, partition: u32) -> Result<(), HostError> {
     }
 }
 
-/// Rings, until the host is to end.
+/// Restores rooms as their timers come due, until the host is to end.
 pub async fn run(host: Arc<Shared>) -> Result<(), HostError> {
     let mut stopping = host.stopping.subscribe();
     loop {
@@ -141,5 +141,5 @@ pub async fn run(host: Arc<Shared>) -> Result<(), HostError> {
 /// Timers read from the store at a time.
 const PAGE: u32 = 10_000;
 
-/// With nothing to wait for, it looks again after this long.
+/// How soon to look again when there is no entry.
 const LONG: Duration = Duration::from_secs(30);

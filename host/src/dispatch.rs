@@ -1,7 +1,7 @@
-//! From a partition's records to its rooms, and the checkpoint behind which the log may be cut.
+//! From a partition's records to its rooms, and the checkpoint behind which the log may be truncated.
 //!
-//! At start, everything between the checkpoint and the log's end is gathered before any room runs, so that a record that
-//! the log has declared a fault is known as one before it could be tried again.
+//! At start, everything between the checkpoint and the log's end is read before any room runs, so that a record that the
+//! log has declared a fault is recognized before it could be tried again.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -22,8 +22,8 @@ pub struct Start {
     end: Offset,
 }
 
-/// Reads what there is since the checkpoint. Whoever had the partition until now may store the last of its rooms just
-/// then, and cut the log behind them: then the checkpoint is another one, and it is read again.
+/// Reads the records since the checkpoint. The partition's previous host may store the last of its rooms just then, and
+/// truncate the log behind them: then the checkpoint has moved, and the records are read again.
 pub async fn prepare(host: &Shared, partition: u32) -> Result<Start, HostError> {
     loop {
         match gather(host, partition).await {
@@ -34,10 +34,10 @@ pub async fn prepare(host: &Shared, partition: u32) -> Result<Start, HostError> 
     }
 }
 
-/// `None`: the checkpoint has moved meanwhile.
+/// `None` when the checkpoint has moved meanwhile.
 async fn gather(host: &Shared, partition: u32) -> Result<Option<Start>, HostError> {
     let checkpoint = host.store.checkpoint(partition).await?;
-    // Before the log's end is asked: a room that is listed now was created before that.
+    // Before the log's end is read: a room that is listed now was created before that.
     let unsaved = host.store.rooms_without_snapshot(partition).await?;
     let torn_at = whole::catch_up_with_the_store(host, partition, checkpoint).await?;
     let begin = host.bus.start(partition).await?;
@@ -95,7 +95,7 @@ pub async fn run(
     }
 }
 
-/// Under the map's lock, so that a room that is put aside has either seen the record or is woken by it.
+/// Under the map's lock, so that a room that hibernates has either seen the record or is restored by it.
 pub fn dispatch(
     host: &Arc<Shared>,
     room: RoomId,
@@ -109,7 +109,7 @@ pub fn dispatch(
     }
 }
 
-/// Brings a room to life that has something to do by its own timers, if it is of this host.
+/// Restores a room whose own timer is due, if it is of this host.
 pub fn wake(host: &Arc<Shared>, room: RoomId) {
     let mut rooms = host.rooms();
     if !host.partitions.is_leaving(host.partition_of(room)) {
@@ -124,13 +124,13 @@ fn bring_to_life(host: &Arc<Shared>, room: RoomId, why: RestoreReason) -> Arc<Ma
     mailbox
 }
 
-/// Moves the checkpoints on, until the host is to end.
+/// Advances the checkpoints, until the host is to end.
 pub async fn keep_checkpoints(host: Arc<Shared>) -> Result<(), HostError> {
     let mut stopping = host.stopping.subscribe();
     loop {
         let stop = tokio::select! {
             () = tokio::time::sleep(host.options.checkpoint_every) => false,
-            // The guard of what it says must not live across the next wait.
+            // The guard that `wait_for` returns must not live across the next wait.
             _ = stopping.wait_for(|stopping| *stopping) => true,
         };
         if stop {
@@ -141,7 +141,7 @@ pub async fn keep_checkpoints(host: Arc<Shared>) -> Result<(), HostError> {
     }
 }
 
-/// Below the checkpoint every room is snapshotted: the log may go. Failing costs disk, not data.
+/// Below the checkpoint every room has a snapshot, so the log may be truncated. A failure costs disk, not data.
 pub async fn move_checkpoints(host: &Shared, partitions: &[u32]) {
     for partition in partitions {
         if let Err(error) = move_checkpoint(host, *partition).await {
@@ -161,7 +161,7 @@ async fn move_checkpoint(host: &Shared, partition: u32) -> anyhow::Result<()> {
     };
     let checkpoint = unsaved.unwrap_or(end).min(end);
     if checkpoint > host.store.checkpoint(partition).await? {
-        // A log that ends before a checkpoint has lost what was on the disk: that is how its loss is known.
+        // A log that ends before a checkpoint has lost records that were on the disk: that is how a loss is detected.
         host.bus.settle().await?;
         host.store.set_checkpoint(partition, checkpoint).await?;
         if host.options.truncate {

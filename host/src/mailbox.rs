@@ -1,8 +1,8 @@
-//! What waits for a room: its records, in order, and how far they are stored.
+//! The records that wait for a room, in order, and how far they are stored.
 //!
-//! Bounded by [`CAPACITY`]. A room that lags further behind holds nobody up: the mailbox takes no more, remembers from
-//! which offset on, and the room reads the log itself until it has caught up. It may then see a record twice, which its
-//! machine ignores.
+//! Bounded by [`CAPACITY`]. A room that lags further behind holds nothing up: the mailbox takes no more records and keeps
+//! the offset of the first one that it did not take, and the room reads the log itself until it has caught up. The room
+//! may then see a record twice, and its machine ignores the second one.
 
 use std::{collections::VecDeque, sync::Mutex};
 
@@ -29,11 +29,11 @@ struct Inner {
     last: Option<Offset>,
     /// The oldest record that is in no stored snapshot. The log must be kept from there.
     unsaved_from: Option<Offset>,
-    /// What the store has said it has.
+    /// The last offset that the store has confirmed.
     stored: Option<Offset>,
     kind: Option<Kind>,
     given_up: bool,
-    /// The store has another state after this record than the room, which has yet to hear of it.
+    /// The store has another state after this record than the room, and the room has not been notified yet.
     diverged: Option<Offset>,
 }
 
@@ -41,7 +41,7 @@ struct Inner {
 #[derive(Debug)]
 pub enum Post {
     Records(VecDeque<(Offset, Record)>),
-    /// The mailbox was full: what comes from this offset on is in the log only.
+    /// The mailbox was full: records from this offset on are in the log only.
     ReadFrom(Offset),
 }
 
@@ -62,7 +62,7 @@ impl Mailbox {
         self.news.notify_one();
     }
 
-    /// Takes what is there. `None`: nothing.
+    /// Takes the records that wait; `None` if there are none.
     pub fn take(&self) -> Option<Post> {
         let mut inner = self.lock();
         if !inner.queue.is_empty() {
@@ -71,7 +71,7 @@ impl Mailbox {
         inner.overflow.take().map(Post::ReadFrom)
     }
 
-    /// Something came: a record, a stored snapshot, a call to look at the clock.
+    /// Waits for a record, a stored snapshot or a request to look at the clock.
     pub async fn news(&self) {
         self.news.notified().await;
     }
@@ -98,7 +98,7 @@ impl Mailbox {
         self.lock().need_not_keep(offset);
     }
 
-    /// What the room did since its stored snapshot does not count: from there on it reads the log again.
+    /// Discards what the room did since its stored snapshot: the room reads the log again from there.
     pub fn rewind(&self) {
         let mut inner = self.lock();
         inner.queue.clear();
@@ -109,7 +109,7 @@ impl Mailbox {
         self.lock().unsaved_from
     }
 
-    /// Whether nothing waits and everything is stored.
+    /// Whether no record waits and everything is stored.
     pub fn is_settled(&self) -> bool {
         let inner = self.lock();
         inner.queue.is_empty() && inner.overflow.is_none() && inner.unsaved_from.is_none()
