@@ -3,11 +3,11 @@
 //! The outputs of one room leave in order or not at all. An append that fails after it was taken (the disk is full) is a
 //! gap: the room must append nothing more, and begin again at its snapshot.
 //!
-//! Edges have channels of their own, which may be faster than a room's. So a command may be held back until an append is
-//! confirmed, and with it every later one, to whichever edge; the room goes on meanwhile.
+//! Edges have channels of their own, which may be faster than a room's. So a command to an edge may be held back until an
+//! append is confirmed, and with it every later command, to any edge; the room goes on meanwhile.
 //!
-//! Bounded by what is on its way: whatever is confirmed is forgotten at the next append. Held are at most
-//! [`MOST_HELD`] commands: whoever has more waits.
+//! Bounds: confirmed appends are dropped at the next append, so only those in flight remain. At most [`MOST_HELD`]
+//! commands are held; a room with more waits.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -21,14 +21,14 @@ use chorus_core::{command::EdgeCommand, ids::MachineId};
 
 use crate::HostError;
 
-/// So many commands may be held back.
+/// How many commands may be held back.
 pub const MOST_HELD: usize = 1024;
 
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// By partition, oldest first; those that are not confirmed yet.
+    /// Appends that are not confirmed yet, by partition, oldest first.
     appends: BTreeMap<u32, VecDeque<Numbered>>,
-    /// Appends that were ever put here.
+    /// How many appends were ever put here.
     put: u64,
     held: VecDeque<Held>,
     /// The last command to each edge: when it has arrived, so have all before it.
@@ -63,12 +63,13 @@ impl Outbox {
         Mark { partition, number }
     }
 
-    /// Whether this append was confirmed when that was last looked at.
+    /// Whether this append was confirmed at the last check.
     pub fn has(&self, mark: Mark) -> bool {
         self.appends.get(&mark.partition).is_none_or(|appends| is_past(appends, mark.number))
     }
 
-    /// Holds a command back until the append is confirmed, or, without one, only behind those that are held already.
+    /// Holds a command back until the append is confirmed, or, without one, only behind the commands that are held
+    /// already.
     pub fn hold(&mut self, edge: MachineId, command: EdgeCommand, until: Option<Mark>) {
         self.held.push_back(Held { edge, command, until });
     }
@@ -86,7 +87,7 @@ impl Outbox {
         self.held.pop_front().map(|Held { edge, command, .. }| (edge, command))
     }
 
-    /// Waits until the first command that is held need not be. Cancel safe.
+    /// Waits until the first held command need not be held any longer. Cancel safe.
     ///
     /// # Errors
     /// As [`Outbox::check`].
@@ -108,10 +109,10 @@ impl Outbox {
         }
     }
 
-    /// Forgets what is confirmed.
+    /// Drops confirmed appends.
     ///
     /// # Errors
-    /// When something is lost. In one partition, whatever was queued behind it is lost, too.
+    /// When an append is lost. Appends queued behind it in the same partition are lost, too.
     pub fn check(&mut self) -> Result<(), AppendError> {
         let mut context = Context::from_waker(Waker::noop());
         for appends in self.appends.values_mut() {
@@ -125,7 +126,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Waits until nothing is on its way. Whatever is held must have been freed before.
+    /// Waits until nothing is in flight. All held commands must have been freed before.
     ///
     /// # Errors
     /// As [`Outbox::check`].
@@ -141,12 +142,12 @@ impl Outbox {
     }
 }
 
-/// Whether this one and all before it are confirmed.
+/// Whether this append and all before it are confirmed.
 fn is_past(appends: &VecDeque<Numbered>, number: u64) -> bool {
     appends.front().is_none_or(|first| first.number > number)
 }
 
-/// Resolves when the oldest append is confirmed, and with false if there is none.
+/// Resolves to true when the oldest append is confirmed, and to false if there is none.
 fn poll_first(appends: &mut VecDeque<Numbered>, context: &mut Context<'_>) -> Poll<Result<bool, AppendError>> {
     let Some(first) = appends.front_mut() else { return Poll::Ready(Ok(false)) };
     ready!(Pin::new(&mut first.append).poll(context))?;

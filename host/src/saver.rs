@@ -1,9 +1,10 @@
-//! Snapshots on their way to the store: gathered, and written in one transaction. A room hands one over only when the bus
-//! has confirmed all that the records in it caused: whoever starts from a stored snapshot owes nobody anything.
+//! Snapshots in flight to the store, written in batches of one transaction. A room hands a snapshot over only when the
+//! bus has confirmed all that the records in it caused, so a host that restores from a stored snapshot has nothing to
+//! send again.
 //!
-//! The queue is bounded by [`QUEUE`]; a room whose snapshot finds no place waits, and only that room. A store that is
-//! gone makes them all wait: games go on until their mailboxes are full. That a room is new is told in passing, so that
-//! lists have it at once; it waits for nothing, and is left out when the queue is full.
+//! The queue is bounded by [`QUEUE`]; a room whose snapshot finds no place waits, and only that room. While the store is
+//! down they all wait, and games go on until their mailboxes are full. A new room is also reported at once, for lists;
+//! nothing waits for that, and it is left out when the queue is full.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,18 +23,18 @@ const BATCH: usize = 256;
 /// How long to wait when the store fails.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// One room's news for the store.
+/// One room's update for the store.
 #[derive(Debug)]
 pub struct Job {
     pub update: RoomUpdate,
-    /// Told when it is stored: all records up to its offset are.
+    /// Notified when the update is stored, and with it all records up to its offset.
     pub mailbox: Arc<Mailbox>,
 }
 
 #[derive(Debug)]
 enum Order {
     Save(Box<Job>),
-    /// A room that is new, for lists. Of its state, nothing is stored by this.
+    /// A new room, for lists. Stores nothing of its state.
     List(Box<RoomRow>),
     Flush(oneshot::Sender<()>),
 }
@@ -51,16 +52,16 @@ impl Saver {
     }
 
     pub async fn save(&self, job: Job) {
-        // It ends only with the process.
+        // The receiver ends only with the process.
         let _ = self.orders.send(Order::Save(Box::new(job))).await;
     }
 
-    /// Lists a new room, unless more waits than has a place: then it is listed with its first snapshot.
+    /// Lists a new room, unless the queue is full: then the room is listed with its first snapshot.
     pub fn list(&self, row: RoomRow) {
         let _ = self.orders.try_send(Order::List(Box::new(row)));
     }
 
-    /// Returns when all that was given before is stored.
+    /// Returns when all orders before it are stored.
     pub async fn flush(&self) {
         let (done, wait) = oneshot::channel();
         if self.orders.send(Order::Flush(done)).await.is_ok() {
@@ -82,7 +83,7 @@ async fn run(store: Store, mut queue: mpsc::Receiver<Order>) {
                 Order::Flush(done) => flushes.push(done),
             }
         }
-        // What has come further in the same breath is listed by that.
+        // A room whose snapshot is in the same batch is listed by that.
         new.retain(|row: &RoomRow| jobs.iter().all(|job: &Job| job.update.row.id != row.id));
         save_all(&store, new, jobs).await;
         for done in flushes {
@@ -110,8 +111,8 @@ async fn save_all(store: &Store, new: Vec<RoomRow>, jobs: Vec<Job>) {
     }
 }
 
-/// Until it is written. Only what cannot be right is given up: which rooms those were, and after which record the store
-/// has another state of them.
+/// Retries until the updates are written. Only updates that cannot be right are given up: returns their rooms, each with
+/// the record after which the store has another state.
 async fn write(store: &Store, mut updates: Vec<RoomUpdate>) -> Vec<(RoomId, Option<Offset>)> {
     let mut given_up = Vec::new();
     loop {
