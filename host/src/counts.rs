@@ -1,4 +1,4 @@
-//! What a host counts, for those who watch over it. Names and meanings are in `docs/operating.md`.
+//! A host's metrics. Names and meanings are in `docs/operating.md`.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -27,7 +27,7 @@ pub struct Counts {
     pub recoveries: Family<Why, Counter>,
     pub swaps: Family<Ended, Counter>,
     pub divergences: Counter,
-    /// From a record's time to the moment at which what it caused was handed to the bus.
+    /// From a record's time to the moment at which its outputs were handed to the bus.
     pub latency: Histogram,
 }
 
@@ -65,7 +65,7 @@ impl Default for Counts {
 }
 
 impl Counts {
-    /// `to_client`: a budget that a client's record has exhausted. All else is the room's.
+    /// `to_client`: a client's record has exhausted a budget. All other faults are the room's.
     pub fn fault(&self, fault: &Fault, to_client: bool) {
         let how = match fault {
             Fault::Threw(_) => "threw",
@@ -93,7 +93,7 @@ impl Counts {
         self.swaps.get_or_create(&Ended { ended }).inc();
     }
 
-    /// What a record of this time has caused is on its way now.
+    /// The outputs of a record of this time have been handed to the bus.
     pub fn caused(&self, time: Time, now: Time) {
         self.latency.observe(now.since(time) as f64 / 1000.0);
     }
@@ -113,13 +113,13 @@ impl Counts {
     }
 }
 
-/// Everything about a host that is counted.
+/// Registers all of a host's metrics.
 pub fn register(host: &Arc<Shared>, registry: &mut Registry) {
     host.counts.register(registry);
     registry.register_collector(Box::new(Now(host.clone())));
 }
 
-/// What is so at the moment of asking.
+/// Metrics that are read at the time of a scrape.
 struct Now(Arc<Shared>);
 
 impl fmt::Debug for Now {

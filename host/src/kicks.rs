@@ -1,7 +1,8 @@
-//! Ends the sessions that rooms have kicked: in the store first, then in all their rooms, in the one that kicks last.
+//! Ends the sessions that rooms have kicked: in the store first, then in all their rooms, the kicking room last.
 //!
-//! Beside the room, which goes on meanwhile, also while the store is gone. The room's state keeps what is not done yet, so a
-//! host that dies in between loses nothing: whoever restores the room does it again, and twice is as good as once.
+//! Each kick has a task of its own, so the room goes on, even while the store is down. The room's state keeps the kicks
+//! that are not done yet, so a host that dies in between loses none: the host that restores the room repeats them, and a
+//! repeated kick does no harm.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,10 +14,10 @@ use tokio::task::JoinHandle;
 
 use crate::Shared;
 
-/// When it is tried again.
+/// How soon to try again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Resolves when it is done, or the host ends.
+/// Resolves when the kick is done, or when the host ends.
 pub fn start(host: Arc<Shared>, room: RoomId, session: SessionId, reason: Box<str>) -> JoinHandle<()> {
     let mut stopping = host.stopping.subscribe();
     tokio::spawn(async move {

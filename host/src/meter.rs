@@ -1,8 +1,8 @@
 //! What a room costs on behalf of each client, for the edges: they slow and close the sessions that cost too much.
 //!
-//! It is time by this host's clock, so it decides nothing in a room, is in no record, and may be lost. Only a record that
-//! is dear counts, and an edge is told only once several of them have added up: an ordinary player's messages are never
-//! reported. Bounded by [`SESSIONS`]; beyond, the one with the lowest id is forgotten.
+//! The cost is time by this host's clock, so it decides nothing in a room, is in no record, and may be lost. Only an
+//! expensive record counts, and its edge gets a report only once several of them have added up: an ordinary player's
+//! messages are never reported. Bounded by [`SESSIONS`]; beyond that, the session with the lowest id is dropped.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,21 +14,22 @@ use chorus_core::{
 /// A record that costs less is not counted. A move of tic-tac-toe costs 0.2 ms, a message at the limit of its fuel 4 to 14.
 const DEAR: Duration = Duration::from_millis(1);
 
-/// An edge is told once this much has added up: at most 200 times a second for a core that does nothing else.
+/// An edge gets a report once this much has added up: at most 200 times a second for a core that does nothing else.
 const WORTH_TELLING: Duration = Duration::from_millis(5);
 
-/// Sessions with something that no edge has been told yet. One room's work is done in turn, so few are dear at a time.
+/// Sessions with a cost that is not reported yet. One room handles one record at a time, so few sessions are expensive at
+/// once.
 const SESSIONS: usize = 256;
 
 #[derive(Debug, Default)]
 pub struct Meter {
-    /// The record at hand, and what it has cost so far.
+    /// The current record, and what it has cost so far.
     record: Option<(Offset, Duration)>,
     untold: BTreeMap<SessionId, Duration>,
 }
 
 impl Meter {
-    /// This much was spent on behalf of `account`. The microseconds to tell its edge, when it is time to.
+    /// Adds `spent` on behalf of `account`. Returns the microseconds to report to its edge, when a report is due.
     pub fn add(&mut self, account: &Account, spent: Duration) -> Option<u32> {
         let before =
             self.record.filter(|(offset, _)| *offset == account.offset).map_or(Duration::ZERO, |(_, cost)| cost);
@@ -71,7 +72,7 @@ mod tests {
         let (cheap, dear) = (Duration::from_micros(700), Duration::from_micros(2_000));
         assert_eq!(meter.add(&account(1, 1), dear), None);
         assert_eq!(meter.add(&account(2, 2), dear), None, "another session's");
-        // In parts, as when a room goes back and forth because of it.
+        // In parts, as when a room runs several calls for one record.
         assert_eq!(meter.add(&account(1, 3), cheap), None);
         assert_eq!(meter.add(&account(1, 3), cheap), None);
         assert_eq!(meter.add(&account(1, 3), dear), Some(5_400));
