@@ -1,4 +1,4 @@
-//! Which component a kind has now, and the components themselves, loaded when the first room needs them.
+//! The active component of each kind, and the components themselves, loaded when the first room needs them.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,7 @@ use crate::{
     guest::{Component, Engine, GuestError, LoadError},
 };
 
-/// A component, and what its rooms must know of it.
+/// A component, and what its rooms need of its manifest.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     pub component: Component,
@@ -26,10 +26,10 @@ pub struct Loaded {
 /// Why there is no component. The texts are for people.
 #[derive(Debug, thiserror::Error)]
 pub enum CannotLoad {
-    /// No host ever will.
+    /// No host can ever load it.
     #[error("{0}")]
     Unusable(String),
-    /// This host, now.
+    /// This host cannot load it now.
     #[error("{0}")]
     NotNow(String),
 }
@@ -43,14 +43,14 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// Reads which component each kind has.
+    /// Reads the active component of each kind.
     pub async fn open(engine: Engine, store: Store) -> Result<Catalogue, HostError> {
         let catalogue = Catalogue { engine, store, active: Mutex::default(), loaded: Mutex::default() };
         catalogue.refresh().await?;
         Ok(catalogue)
     }
 
-    /// Reads anew which component each kind has. Those that have another one than before.
+    /// Reads the active component of each kind again. Returns the kinds whose component has changed.
     pub async fn refresh(&self) -> Result<Vec<(Kind, Digest)>, HostError> {
         let kinds = self.store.kinds().await?;
         let mut active = self.active.lock().expect("nobody panics while holding it");
@@ -63,7 +63,7 @@ impl Catalogue {
         Ok(changed)
     }
 
-    /// Instances that there can be at a time.
+    /// The largest number of instances at a time.
     pub fn places(&self) -> u64 {
         u64::from(self.engine.max_instances())
     }
@@ -72,7 +72,7 @@ impl Catalogue {
         self.active.lock().expect("nobody panics while holding it").get(kind).copied()
     }
 
-    /// From now on rooms of `kind` are created with this component, which is loaded first.
+    /// Loads this component, and makes it the one that new rooms of `kind` are created with.
     pub async fn activate(&self, kind: &Kind, digest: Digest) -> Result<(), HostError> {
         let loaded = self.load(digest).await;
         let unusable =
@@ -80,7 +80,7 @@ impl Catalogue {
         loaded.map_err(unusable)?;
         let mut active = self.active.lock().expect("nobody panics while holding it");
         active.insert(kind.clone(), digest);
-        // The others are loaded again, from the cache, when a room that sleeps needs them.
+        // The others are loaded again, from the cache, when a hibernated room needs them.
         let mut loaded = self.loaded.lock().expect("nobody panics while holding it");
         loaded.retain(|digest, it| it.component.is_in_use() || active.values().any(|active| active == digest));
         Ok(())

@@ -15,15 +15,15 @@ use chorus_store::RoomUpdate;
 
 use crate::{Shared, dispatch};
 
-/// The room takes it for the next record of its channel, where nobody finds it again.
+/// Hands the room a record as if it were the next of its channel, which does not contain it.
 pub async fn outside_the_log(host: &Arc<Shared>, room: RoomId, command: RoomCommand) {
     let Ok(offset) = host.bus.end(host.partition_of(room)).await else { return };
     let record = Record { room, time: host.now(), command };
     dispatch::dispatch(host, room, RestoreReason::Woken, [(offset, record)]);
 }
 
-/// The first snapshots of these rooms that this process has stored: they are stored once more, as by a host that was
-/// paused since and does not know it.
+/// The first snapshots of these rooms that this process has stored. They are stored once more, as by a host that has been
+/// paused since without detecting it.
 pub fn older(updates: &[RoomUpdate]) -> Vec<RoomUpdate> {
     static FIRST: Mutex<BTreeMap<RoomId, RoomUpdate>> = Mutex::new(BTreeMap::new());
     if !planted(Bug::OlderSnapshot) {

@@ -1,12 +1,12 @@
-//! Whether a partition's log and the store have, together, all that its rooms are made of. Checked whenever a partition is
-//! taken, before any of its rooms runs: a room that began anew because its state is gone would be silently wrong.
+//! Whether a partition's log and the store together hold all the data of its rooms. Checked at every takeover of a
+//! partition, before any of its rooms runs: a room that began anew because its state is lost would be silently wrong.
 //!
-//! * All that is below the checkpoint is in snapshots, and the log is cut behind it only when that is on the disk. So a log
-//!   that *begins above* the checkpoint belongs to a newer store than this one.
-//! * A checkpoint is set only when the log up to there is on the disk. So a log that *ends below* it has lost records that
-//!   no power cut takes. One that ends between the checkpoint and the newest snapshot has lost what a power cut may take
-//!   (`--fsync background`): it skips forward, with a warning. A broker loses nothing that it has confirmed, so its topic ends
-//!   above all that the store has.
+//! * All records below the checkpoint are in snapshots, and the log is truncated behind it only when those are on the
+//!   disk. So a log that *begins above* the checkpoint belongs to a newer store than this one.
+//! * A checkpoint is set only when the log up to there is on the disk. So a log that *ends below* it has lost records
+//!   that no power cut can take. A log that ends between the checkpoint and the newest snapshot has lost what a power cut
+//!   may take (`--fsync background`): it skips forward, with a warning. A broker loses nothing that it has confirmed, so
+//!   its topic ends above all offsets in the store.
 //! * A live room has a snapshot, or its `Create` is in the log above the checkpoint.
 
 use std::{
@@ -21,7 +21,7 @@ use chorus_core::{
 
 use crate::{HostError, Shared};
 
-/// What is missing of a partition.
+/// What a partition has lost.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Lost {
     #[error(
@@ -77,8 +77,9 @@ pub fn store_is_behind(host: &Shared, partition: u32, start: Offset, checkpoint:
     host.accept(Lost::StoreBehind { partition, start, checkpoint })
 }
 
-/// A log that has lost its end goes on after all that the store knows of, and with a record: a reader that is to stop
-/// at the log's end waits for the one before it. Where the log ended, if a power cut may have done that.
+/// A log that has lost its end goes on after the highest offset in the store, and with a record, since a reader that is
+/// to stop at the log's end waits for the record before it. Returns where the log ended, if a power cut may have caused
+/// that.
 pub async fn catch_up_with_the_store(
     host: &Shared,
     partition: u32,
@@ -102,12 +103,12 @@ pub async fn catch_up_with_the_store(
     let filler = Record { room, time: host.now(), command };
     host.bus.skip_to(partition, at_least, &filler).await?;
     host.bus.append(&filler).await?;
-    // What more than a power cut has taken is named and accepted room by room.
+    // A loss beyond that of a power cut is named and accepted room by room.
     Ok((end >= kept).then_some(end))
 }
 
-/// `unsaved` are live rooms that had no snapshot before the log was read. `torn_at`: where the log ended, if a power cut has
-/// taken its end, and with it, perhaps, the creation of rooms that were listed already.
+/// `unsaved`: live rooms that had no snapshot before the log was read. `torn_at`: where the log ended, if a power cut has
+/// taken its end, and with it, perhaps, the `Create` of rooms that were listed already.
 pub async fn check_rooms(
     host: &Shared,
     partition: u32,
@@ -123,7 +124,7 @@ pub async fn check_rooms(
     if missing.is_empty() {
         return Ok(());
     }
-    // Whoever had the partition before may have stored one of them just now.
+    // The partition's previous host may have stored one of them just now.
     let still: BTreeSet<RoomId> = host.store.rooms_without_snapshot(partition).await?.into_iter().collect();
     missing.retain(|room| still.contains(room));
     let (mut lost, mut torn) = (Vec::new(), Vec::new());
