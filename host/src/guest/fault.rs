@@ -1,4 +1,4 @@
-//! How a guest fails, and how that is told apart from our own failures.
+//! How a guest fails, and how that is distinguished from the host's own failures.
 //!
 //! A fault's text goes into the log of the room, so it depends on the component and its records only: no addresses, no
 //! backtraces, and never longer than [`budget::TEXT`].
@@ -8,30 +8,30 @@ use wasmtime::Trap;
 
 use super::{budget, wasi::OutOfMemory};
 
-/// Why a call came to nothing. The instance is spent, whatever the reason.
+/// Why a call failed. The instance cannot be used again, for any of these reasons.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GuestError {
-    /// The guest's doing.
+    /// The guest caused it.
     #[error(transparent)]
     Fault(#[from] Fault),
-    /// `open` said no, in the guest's own words: a migration that refuses, for instance.
+    /// `open` refused, with the guest's own text: a migration that refuses, for instance.
     #[error("refused: {0}")]
     Refused(Box<str>),
     /// An earlier call failed, or was dropped half-way.
     #[error("this instance has failed before")]
     Poisoned,
-    /// Not the guest's doing: this machine is out of something. The record is not at fault.
+    /// The guest did not cause it: this machine lacks a resource. The record is not at fault.
     #[error("this host could not run the guest: {0}")]
     Host(Box<str>),
 }
 
-/// The guest asked our side of WASI for what nobody gets.
+/// The guest requested from the host's WASI what no guest may have.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Closed(pub(crate) &'static str);
 
-/// What a trap, or an error of wasmtime's in place of a result, says about the guest. `printed` is what it printed
-/// before: the runtimes of most languages say there what happened, and then trap.
+/// The fault behind a trap, or behind an error of wasmtime's in place of a result. `printed` is what the guest printed
+/// before: the runtimes of most languages print the cause there, and then trap.
 pub(crate) fn of_trap(error: &wasmtime::Error, fuel: u64, printed: &[Effect]) -> GuestError {
     if let Some(OutOfMemory(limit)) = error.downcast_ref() {
         return Fault::OutOfMemory(*limit).into();
@@ -52,7 +52,7 @@ pub(crate) fn of_trap(error: &wasmtime::Error, fuel: u64, printed: &[Effect]) ->
     if text.contains("hostcall") {
         return Fault::TooMuch("more data in one call than its kind may return".into()).into();
     }
-    // What is left is a result that breaks the canonical ABI: text that is not UTF-8, a pointer out of bounds.
+    // The other errors are results that break the canonical ABI: text that is not UTF-8, a pointer out of bounds.
     Fault::Trapped(shortened(&text)).into()
 }
 

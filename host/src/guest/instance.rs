@@ -22,14 +22,14 @@ use super::{
     wasi::Ground,
 };
 
-/// What one call asked for, and what it cost.
+/// The effects of one call, and its cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Called {
     pub effects: Vec<Effect>,
     pub fuel: u64,
 }
 
-/// No instance could be made.
+/// Why no instance could be made.
 #[derive(Debug, thiserror::Error)]
 pub enum InstantiateError {
     /// All slots are taken: hibernate a room, or raise `max_instances`.
@@ -40,18 +40,18 @@ pub enum InstantiateError {
     Start(GuestError),
 }
 
-/// One room's running guest. Any failed call spends it, and so does dropping a call half-way.
+/// One room's running guest. After a failed call, or one that was dropped half-way, it cannot be used again.
 pub struct Instance {
     component: Component,
     room: RoomId,
     store: Store<Ground>,
     guest: contract::Room,
-    /// Bytes of memory when it had been opened.
+    /// Bytes of memory after it was opened.
     began_with: u64,
-    /// Time in which it ran, and did not wait for others.
+    /// Time in which it ran, without the time in which it waited for other tasks.
     busy: Duration,
     poisoned: bool,
-    /// What the call that has failed had logged.
+    /// The log of the call that failed.
     last_words: Vec<Effect>,
 }
 
@@ -86,7 +86,7 @@ impl Instance {
         &self.component
     }
 
-    /// Makes this instance the room, fresh or from what was saved. Called once, first.
+    /// Opens the room in this instance, fresh or from its saved state. Called once, first.
     pub async fn open(&mut self, info: &RoomInfo, saved: Option<&Saved>) -> Result<Called, GuestError> {
         let fuel = self.component.manifest().config.budget.fuel_for_state();
         self.enter(Some(&info.at), fuel)?;
@@ -101,15 +101,15 @@ impl Instance {
         }
     }
 
-    /// Whether another instance in its place would be much smaller: it has more than half of what its kind may have, and
-    /// most of that since it was opened. A script that keeps things where they are no state does that, and so may a
+    /// Whether a new instance in its place would be much smaller: it uses more than half of its kind's memory, and has
+    /// allocated most of that since it was opened. A script that keeps data outside its state does that, and so may a
     /// garbage collector.
     pub fn is_overgrown(&self) -> bool {
         let used = self.store.data().memory.used();
         used > self.component.manifest().config.budget.memory / 2 && used > 2 * self.began_with
     }
 
-    /// Hands the guest one record, with this much fuel, or as much as any record has.
+    /// Hands the guest one record, with this much fuel, or by default as much as any record has.
     pub async fn handle(&mut self, at: &Moment, event: &Event, fuel: Option<u64>) -> Result<Called, GuestError> {
         let most = self.component.manifest().config.budget.fuel;
         let fuel = fuel.map_or(most, |fuel| fuel.min(most));
@@ -125,7 +125,7 @@ impl Instance {
         }
     }
 
-    /// The state after the last successful call. It is still the instant of that call.
+    /// The state after the last successful call. The guest's instant is still that of that call.
     pub async fn save(&mut self) -> Result<Saved, GuestError> {
         let fuel = self.component.manifest().config.budget.fuel_for_state();
         self.enter(None, fuel)?;
@@ -143,13 +143,13 @@ impl Instance {
         Ok(saved)
     }
 
-    /// How long it has run since that was last asked, by this machine's clock.
+    /// How long it has run since the last call of this, by this machine's clock.
     pub fn take_busy(&mut self) -> Duration {
         std::mem::take(&mut self.busy)
     }
 
-    /// Before a call. Until [`Instance::finish`], the instance counts as spent: a call that is dropped half-way leaves
-    /// the guest in the middle of something.
+    /// Before a call. Until [`Instance::finish`], the instance counts as failed: a call that is dropped half-way leaves
+    /// the guest in an unknown state.
     fn enter(&mut self, at: Option<&Moment>, fuel: u64) -> Result<(), GuestError> {
         if std::mem::replace(&mut self.poisoned, true) {
             return Err(GuestError::Poisoned);
@@ -162,7 +162,7 @@ impl Instance {
         Ok(())
     }
 
-    /// After a call: what the guest answers, or the words of its error. A trap becomes a fault.
+    /// After a call: the guest's answer, or the text of its error. A trap becomes a fault.
     fn answer(&mut self, said: wasmtime::Result<String>, fuel: u64) -> Result<Result<String, Box<str>>, GuestError> {
         match said {
             Ok(said) => Ok(translate::answer(said, self.component.manifest()).map_err(|failed| {
@@ -177,7 +177,7 @@ impl Instance {
         }
     }
 
-    /// After a call that succeeded: its effects are checked.
+    /// After a call that succeeded: checks its effects.
     async fn finish(&mut self, said: String, fuel: u64) -> Result<Called, GuestError> {
         let printed = self.store.data().take_printed();
         let (bytes, component) = (said.len(), self.component.clone());
@@ -204,12 +204,12 @@ impl Instance {
         (meter.calls(), meter.bytes())
     }
 
-    /// What the call that failed has logged and printed: it has no effects to carry it.
+    /// What the failed call has logged and printed, since it has no effects to carry it.
     pub fn take_last_words(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.last_words)
     }
 
-    /// What was printed in a call that has no effects to carry it.
+    /// Logs what was printed in a call that has no effects to carry it.
     fn debug_log(&self, printed: &[Effect]) {
         for effect in printed {
             if let Effect::Log { text, .. } = effect {
@@ -248,7 +248,7 @@ pub(super) async fn start_guest(
     }
 }
 
-/// What a call that did not end well says about the guest.
+/// The error of a call that failed.
 pub(super) fn failed(store: &Store<Ground>, error: &wasmtime::Error, fuel: u64, printed: &[Effect]) -> GuestError {
     match store.data().meter().overspent() {
         Some(over) => Fault::TooMuch(over.to_string().into()).into(),
@@ -256,13 +256,13 @@ pub(super) fn failed(store: &Store<Ground>, error: &wasmtime::Error, fuel: u64, 
     }
 }
 
-/// Runs a call to its end. Nothing that a guest can call waits (see [`super::wasi`]), so a call that is pending has
-/// burnt [`budget::YIELD`] and lets others run: they, and the reactor, go before it is polled again.
+/// Runs a call to its end. Nothing that a guest can call waits (see [`super::wasi`]), so a pending call has burnt
+/// [`budget::YIELD`] and yields: other tasks, and the reactor, run before it is polled again.
 pub(super) async fn run<T>(call: impl Future<Output = T>) -> T {
     timed(call).await.0
 }
 
-/// Likewise, and how long it ran; the time in which others did is not in it.
+/// Likewise, and returns how long the call ran, without the time in which other tasks ran.
 async fn timed<T>(call: impl Future<Output = T>) -> (T, Duration) {
     let mut call = pin!(call);
     let mut busy = Duration::ZERO;
@@ -277,7 +277,7 @@ async fn timed<T>(call: impl Future<Output = T>) -> (T, Duration) {
     }
 }
 
-/// Work on so many bytes of a guest's text: in place when it is soon done, else on a thread that may be blocked.
+/// Works on so many bytes of a guest's text: in place when that is short, else on a thread that may block.
 async fn aside<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
     if bytes <= budget::IN_PLACE {
         return work();

@@ -1,13 +1,13 @@
-//! The sandbox: a room's component, compiled, instantiated, called and bounded. The only code that knows wasmtime.
+//! The sandbox: a room's component, compiled, instantiated, called and bounded. The only code that uses wasmtime.
 //!
-//! An [`Engine`] loads a [`Component`] (compiled once, kept on disk by [`cache`]), a component gives [`Instance`]s, and
-//! an instance is called with plain types of `core` and answers with plain types of `core`. What comes out of a guest
-//! has been checked here: every JSON text is one value that any parser takes, every id is an id, every number is within
-//! the kind's [`Budget`]. The rest of chorus trusts an `Effect`.
+//! An [`Engine`] loads a [`Component`] (compiled once, kept on disk by [`cache`]), a component makes [`Instance`]s, and
+//! an instance takes and returns plain types of `core`. A guest's output is checked here: every JSON text is one value
+//! that any parser accepts, every id is an id, every number is within the kind's [`Budget`]. The rest of chorus trusts an
+//! `Effect`.
 //!
-//! What to read in: [`budget`] holds every number with its reason; [`wasi`] is the closed list of what a guest may
-//! import and how each is served; `engine` sets wasmtime up and loads; `instance` calls; `translate` checks and
-//! translates; `fault` says how a guest failed, and [`source_map`] where in its author's files.
+//! Where to start: [`budget`] holds every number with its reason; [`wasi`] is the closed list of what a guest may import
+//! and how each import is served; `engine` sets wasmtime up and loads components; `instance` calls them; `translate`
+//! checks and translates; `fault` classifies failures, and [`source_map`] finds their places in an author's files.
 //!
 //! Invariants of absence: a guest reaches no clock but its record's time, no randomness but its room's, no file, no
 //! socket, no environment; nothing that it calls waits; its failure is an error here, never a panic.
