@@ -2,7 +2,7 @@
 //!
 //! A kind may move the ones in [`Budget`] by `static config = { budget: { … } }`, up to the cap. The others hold for all.
 
-/// A bound that a kind may set: its name in `config.budget`, what it is when nothing is said, and how far it goes.
+/// A bound that a kind may set: its name in `config.budget`, its default, and its cap.
 #[derive(Clone, Copy, Debug)]
 pub struct Bound {
     pub key: &'static str,
@@ -109,14 +109,14 @@ impl Budget {
         Some((field, bound))
     }
 
-    /// Fuel for `open` and `save`: they parse and print the whole state, at up to 300 units a byte, and `migrate` may
-    /// do more. Never less than a record has.
+    /// Fuel for `open` and `save`: they parse and print the whole state, at up to 300 units a byte, and `migrate` may do
+    /// more. Never less than a record has.
     pub fn fuel_for_state(&self) -> u64 {
         self.fuel.max(1_000_000_000)
     }
 
     /// How many bytes may cross from a guest in one call: the largest output or state, of which a unit of UTF-16 is three
-    /// bytes at most, a log as long as it may be, and a megabyte for what is cut.
+    /// bytes at most, the longest log, and a megabyte for text that is cut.
     pub(crate) fn crossing(&self) -> usize {
         (3 * (self.output.max(self.state) + LOG) + MIB) as usize
     }
@@ -132,7 +132,7 @@ pub const DESCRIBE_FUEL: u64 = 300_000_000;
 /// move 0.63 M and yields once.
 pub const YIELD: u64 = 500_000;
 
-/// The length of the log that one call may leave, in units of UTF-16; the rest is cut, and said to be.
+/// The length of the log that one call may leave, in units of UTF-16. The rest is cut, and a note marks the cut.
 pub const LOG: u64 = 16 * KIB;
 
 /// Bytes of a fault's text, or of a reason.
@@ -155,16 +155,16 @@ pub const NAMES: usize = 256;
 pub const RANDOM_BYTES: u64 = 64 * KIB;
 
 /// Calls of host functions (clocks, randomness, streams) in one call of a guest. Fuel does not meter them, so other rooms
-/// wait meanwhile. Scripts stay below a hundredth of this, and a test holds that. The dearest call hashes two blocks or makes
-/// a handle.
+/// wait meanwhile. Scripts stay below a hundredth of this, which a test checks. The most expensive call hashes two blocks
+/// or makes a handle.
 pub const HOST_CALLS: u64 = 10_000;
 
-/// Bytes that host functions may take and give in one call of a guest. The dearest are random: 64 KiB
-/// take 116 µs, so all of them 2 ms.
+/// Bytes that host functions may take and give in one call of a guest. The most expensive are random bytes: 64 KiB take
+/// 116 µs, so all of them 2 ms.
 pub const HOST_BYTES: u64 = MIB;
 
-/// What instructions cost that call into the runtime: as much fuel as a computation burns in that time. All others are one
-/// unit, and those that move memory or elements one for each.
+/// Costs of the instructions that call into the runtime: as much fuel as a computation burns in that time. All others
+/// cost one unit, and those that move memory or elements one for each.
 pub fn instruction_costs() -> wasmtime::OperatorCost {
     wasmtime::OperatorCost {
         MemoryGrow: 255,
@@ -176,7 +176,7 @@ pub fn instruction_costs() -> wasmtime::OperatorCost {
     }
 }
 
-/// Streams and the like that a guest may hold: three standard streams, each taken a few times.
+/// Streams and similar resources that a guest may hold: three standard streams, each taken a few times.
 pub const RESOURCES: usize = 64;
 
 /// Linear memories, core instances and tables of one component. A script has two memories: the engine's, and the few
@@ -187,10 +187,10 @@ pub const TABLES: u32 = 4;
 /// QuickJS has 2,100 functions in its table; StarlingMonkey 14,000.
 pub const TABLE_ELEMENTS: usize = 20_000;
 
-/// Native stack for wasm. A script that recurses without end meets the end of QuickJS's own stack, in linear memory,
-/// first; the engine's recursion (over a JSON text that nests deeply) ends here. Both are traps.
+/// Native stack for wasm. A script that recurses without end exhausts QuickJS's own stack, in linear memory, first; the
+/// engine's recursion (over a JSON text that nests deeply) ends here. Both are traps.
 pub const WASM_STACK: usize = 4 * MIB as usize;
-/// The fiber's stack: wasm's, and what our own functions need when a guest calls them at its deepest.
+/// The fiber's stack: wasm's, and what the host functions need when a guest calls them at its deepest.
 pub const ASYNC_STACK: usize = WASM_STACK + MIB as usize;
 
 #[cfg(test)]
@@ -199,7 +199,7 @@ mod tests {
 
     use super::*;
 
-    /// What the SDK throws at. It is bundled into components, so these numbers are the contract's.
+    /// The limits at which the SDK throws. It is bundled into components, so these numbers are the contract's.
     const SDK: &str = include_str!("../../../guests/sdk/limits.js");
 
     /// The number behind this text; the first one, if there are several.

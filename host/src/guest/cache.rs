@@ -1,4 +1,4 @@
-//! Files that save us a compile, and that we would rather lose than trust.
+//! Files that save a compile, and that are discarded rather than trusted.
 //!
 //! | what | name | key | owner |
 //! |---|---|---|---|
@@ -8,13 +8,14 @@
 //! Layout: magic (16 bytes) · compatibility hash of the engine: wasmtime's version, the compiler's settings, the target
 //! (32) · what it is of: the component's digest, or that of the file's name (32) · length of the payload (8,
 //! little-endian) · SHA-256 of the payload (32) · payload. Written to a temporary file, synced and renamed, readable by
-//! their owner alone: what is in them is run as native code. One that does not match in every part is as good as absent.
+//! their owner alone, since their content is run as native code. A file that does not match in every part is treated as
+//! absent.
 //!
 //! A directory or file that others may write to, or that another user owns, is refused by name: a checksum beside the
 //! code is no proof of who wrote both.
 //!
-//! Bounds: [`MAX_BYTES`] and [`MAX_AGE`], held to at each start by [`prune`]. A file's time of modification is when it was
-//! last used. Whoever finds its file gone compiles again.
+//! Bounds: [`MAX_BYTES`] and [`MAX_AGE`], enforced at each start by [`prune`]. A file's time of modification is that of
+//! its last use. A host whose file is gone compiles again.
 
 use std::{
     fs,
@@ -32,16 +33,16 @@ use sha2::{Digest as _, Sha256};
 const MAGIC: &[u8; 16] = b"chorus cache 2\r\n";
 const HEADER: usize = 16 + 32 + 32 + 8 + 32;
 
-/// Compiled components that are kept, together: some two hundred guests in JavaScript.
+/// The total size of the compiled components that are kept: some two hundred guests in JavaScript.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// A component that nobody has used for this long is some author's old build.
+/// A component that has not been used for this long is an old build of some author.
 const MAX_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// A temporary file of this age has no writer any more: one takes seconds.
+/// A temporary file of this age has no writer any more: a write takes seconds.
 const MAX_AGE_OF_TEMPORARY: Duration = Duration::from_secs(24 * 3600);
 
-/// What an engine is, as far as compiled code cares.
+/// The properties of an engine that compiled code depends on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Compatibility([u8; 32]);
 
@@ -111,13 +112,14 @@ pub(super) fn read(path: &Path, want: Compatibility, of: Digest) -> Result<Optio
     Ok(Some(bytes))
 }
 
-/// The file at `path` was of use just now, and is to be kept.
+/// Records that the file at `path` was used just now, so that it is kept.
 pub(super) fn used(path: &Path) {
-    // Best effort: at worst it is made again.
+    // Best effort: at worst the file is compiled again.
     let _ = fs::File::options().append(true).open(path).and_then(|file| file.set_modified(SystemTime::now()));
 }
 
-/// Removes what is too much or too old of the files that are ours by their names. How many. What cannot be removed stays.
+/// Removes compiled components above the bounds and old temporary files, among the files named by this module. Returns
+/// how many. A file that cannot be removed stays.
 pub(super) fn prune(dir: &Path, now: SystemTime) -> usize {
     let (mut components, temporary): (Vec<Kept>, Vec<Kept>) = ours(dir).partition(|file| !file.is_temporary);
     components.sort_unstable_by_key(|file| std::cmp::Reverse(file.used));
@@ -143,7 +145,7 @@ impl Kept {
     }
 }
 
-/// Files in `dir` that this module has named. One that vanishes meanwhile is another process's doing.
+/// Files in `dir` that this module has named. A file that vanishes meanwhile was removed by another process.
 fn ours(dir: &Path) -> impl Iterator<Item = Kept> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries.filter_map(|entry| {
@@ -165,7 +167,7 @@ pub(super) fn write(path: &Path, compatibility: Compatibility, of: Digest, paylo
     let temporary = temporary(path);
     let written = write_new(&temporary, compatibility, of, payload).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
-        // Best effort: what is left behind is never read.
+        // Best effort: a file that is left behind is never read.
         let _ = fs::remove_file(&temporary);
     }
     written
@@ -203,7 +205,7 @@ mod tests {
             Dir(tempfile::tempdir().expect("a directory"), SystemTime::now())
         }
 
-        /// A file of this size that was used so long ago. It takes no place on the disk.
+        /// A file of this size that was last used so long ago. It takes no space on the disk.
         fn put(&self, name: &str, bytes: u64, age: Duration) {
             let file = fs::File::create(self.0.path().join(name)).expect("a file");
             file.set_len(bytes).and_then(|()| file.set_modified(self.1 - age)).expect("as it is to be");
@@ -263,7 +265,7 @@ mod tests {
         assert_eq!(read(&path, want, of).expect("it is good"), Some(b"code".to_vec()));
         assert!(matches!(read(&path, want, Digest::of(b"other")), Err(Unusable::OfAnother)));
         assert!(matches!(read(&path, Compatibility([8; 32]), of), Err(Unusable::Incompatible)));
-        // Renamed, it is of the component that it was made of, not of its name.
+        // A renamed file still belongs to the component that it was made of.
         let renamed = dir.0.path().join(component(2));
         fs::rename(&path, &renamed).expect("renamed");
         assert!(matches!(read(&renamed, want, Digest::of(b"two")), Err(Unusable::OfAnother)));

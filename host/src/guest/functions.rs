@@ -1,7 +1,7 @@
 //! Compiled functions, kept from one component to the next.
 //!
-//! Every guest in JavaScript holds the same QuickJS, so all but a few functions of a new guest have been compiled
-//! before. They are read from disk for the time of a compile, and given back with what was added.
+//! Every guest in JavaScript contains the same QuickJS, so all but a few functions of a new guest have been compiled
+//! before. The file of compiled functions is read for the time of a compile, and written again with what was added.
 
 use std::{
     borrow::Cow,
@@ -109,7 +109,7 @@ fn encode(mut entries: HashMap<Vec<u8>, Entry>) -> Vec<u8> {
     payload
 }
 
-/// The payload has been compared with its hash: what does not fit is our own mistake, and ends the reading.
+/// The payload has been compared with its hash: an entry that does not fit is a bug of this code, and ends the reading.
 fn decode(mut payload: &[u8]) -> HashMap<Vec<u8>, Entry> {
     let mut entries = HashMap::new();
     while let Some((key, value, rest)) = decode_entry(payload) {
@@ -127,7 +127,7 @@ fn decode_entry(payload: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((key, value, rest))
 }
 
-/// What the file of functions is of: itself.
+/// The digest that the file of functions is stored under.
 fn of_functions() -> Digest {
     Digest::of(b"functions")
 }

@@ -1,4 +1,4 @@
-//! What a component says about itself, checked.
+//! A component's own description, checked.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{budget, budget::Budget, contract};
 
-/// A component's own word, checked against the caps.
+/// A component's description of itself, checked against the caps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
     pub state_version: u32,
@@ -45,7 +45,7 @@ impl Default for Config {
     }
 }
 
-/// A manifest that makes no sense. For the script's author.
+/// Why a manifest is not valid. For the script's author.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadManifest {
     #[error("`config` is not a JSON object: {0}")]
@@ -77,7 +77,7 @@ impl Manifest {
         })
     }
 
-    /// What of it the room machine decides by.
+    /// The part of the manifest that the room machine decides by.
     pub fn spec(&self) -> Spec {
         let config = &self.config;
         Spec {
