@@ -1,11 +1,12 @@
 //! The one clock of a process.
 //!
-//! It takes its offset once, from the store's clock, and then runs by the machine's monotonic clock: NTP or an operator who
-//! sets the wall clock moves nothing while a process runs, neither back (turns and held seats would not end) nor forward
-//! (all of them would end at once). The monotonic clock stands still while a machine is suspended, and so does this one.
+//! It takes its offset once, from the store's clock, and then runs by the machine's monotonic clock. So a change of the wall
+//! clock, by NTP or an operator, changes nothing while a process runs: set back, it would extend turns and held seats; set
+//! forward, it would end all of them at once. The monotonic clock does not advance while a machine is suspended, and neither
+//! does this one.
 //!
-//! The store's clock is Postgres's `now()` in a cluster. Embedded it is the wall clock, but never behind the latest time
-//! that the store knows.
+//! The store's clock is Postgres's `now()` in a cluster. Embedded it is the wall clock, but never behind the latest time in the
+//! store.
 
 use std::{
     fmt,
@@ -17,18 +18,18 @@ use chorus_core::ids::Time;
 
 use crate::{Backend, Store};
 
-/// A clock. Cheap to clone; all clones tell the same time.
+/// A clock. Cheap to clone; all clones return the same time.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Time + Send + Sync>);
 
 impl Clock {
-    /// A clock that says `time` now, and runs from there.
+    /// A clock that starts at `time` now.
     pub fn starting_at(time: Time) -> Clock {
         let began = Instant::now();
         Clock::of(move || time.plus(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)))
     }
 
-    /// A clock in somebody's hands: a test's.
+    /// A clock under the caller's control, for tests.
     pub fn of(now: impl Fn() -> Time + Send + Sync + 'static) -> Clock {
         Clock(Arc::new(now))
     }
@@ -45,7 +46,7 @@ impl fmt::Debug for Clock {
 }
 
 impl Store {
-    /// The clock of this process: whatever needs the time asks this one.
+    /// The clock of this process, and its only source of time.
     pub fn clock(&self) -> &Clock {
         match &self.0 {
             Backend::Sqlite(db) => db.clock(),

@@ -1,4 +1,4 @@
-//! Components, their versions, and which one new rooms of a kind run.
+//! Components, their versions, and the active version of each kind: the one that new rooms run.
 
 use bytes::Bytes;
 use chorus_core::ids::{Digest, Kind, Time};
@@ -15,8 +15,7 @@ pub struct VersionRow {
 }
 
 impl Store {
-    /// Stores a component as a version of `kind`, and makes it the one that new rooms run: [`Store::add_version`] and
-    /// [`Store::set_active`] in one.
+    /// Stores a component as a version of `kind`, and makes it active: [`Store::add_version`] and [`Store::set_active`] in one.
     ///
     /// # Panics
     /// If `digest` is not the digest of `wasm`.
@@ -24,8 +23,8 @@ impl Store {
         self.write(Publish::new(kind, digest, wasm, true)).await
     }
 
-    /// Stores a component as a version of `kind`: the next number of its kind, or the one that it had before. What new
-    /// rooms run is as it was.
+    /// Stores a component as a version of `kind`: under the next number of its kind, or under its earlier one. The active
+    /// version stays.
     ///
     /// # Panics
     /// If `digest` is not the digest of `wasm`.
@@ -33,12 +32,12 @@ impl Store {
         self.write(Publish::new(kind, digest, wasm, false)).await
     }
 
-    /// Makes a version the one that new rooms of its kind run. `false`: the kind has no such version.
+    /// Makes a version of a kind active. `false`: the kind has no such version.
     pub async fn set_active(&self, kind: &Kind, digest: Digest) -> Result<bool, StoreError> {
         self.write(SetActive { kind: kind.clone(), digest }).await
     }
 
-    /// All versions of a kind, the oldest first.
+    /// All versions of a kind, oldest first.
     pub async fn versions(&self, kind: &Kind) -> Result<Vec<VersionRow>, StoreError> {
         self.read(Versions { kind: kind.clone() }).await
     }
@@ -53,7 +52,7 @@ impl Store {
         }
     }
 
-    /// What new rooms of this kind run.
+    /// The active version of a kind.
     pub async fn active(&self, kind: &Kind) -> Result<Option<Digest>, StoreError> {
         self.read(Active { kind: kind.clone() }).await
     }

@@ -1,4 +1,4 @@
-//! What can go wrong. Every text names the cause, and who can do what.
+//! The errors. Every text names the cause and the remedy.
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
@@ -37,10 +37,10 @@ pub enum OpenError {
     Store { database: String, source: StoreError },
 }
 
-/// A read or a write failed. A write that failed has changed nothing, but for [`StoreError::Unavailable`].
+/// A read or a write failed. A failed write has changed nothing, except with [`StoreError::Unavailable`].
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Of one room there are two states at one offset. It must stop: one of them is wrong, and nobody can tell which.
+    /// A room has two states at one offset. It must stop: one of them is wrong, and there is no way to find out which.
     #[error(
         "room {room} has two states at offset {offset}: it is not deterministic, or two versions of chorus run it. \
          Stop it, and replay its log with each component to see where they part"
@@ -56,21 +56,21 @@ pub enum StoreError {
     NoSpace { doing: &'static str },
     #[error("cannot {doing}: {source}")]
     Database { doing: &'static str, source: Arc<sqlx::Error> },
-    /// Nobody knows whether it happened. To do it again is safe.
+    /// Unknown whether the call took effect. It is safe to repeat.
     #[error("Postgres cannot be reached ({source}), tried for {tried:.1?}: cannot {doing}; it may be tried again")]
     Unavailable { doing: &'static str, tried: Duration, source: Arc<sqlx::Error> },
-    /// What was written since the last sync may not be on the disk, and never will be: nothing is written any more.
+    /// Writes since the last sync may not be on the disk, and never will be: all further writes are refused.
     #[error("the store has stopped: cannot sync {}: {source}; check the disk, then restart", file.display())]
     Stopped { file: PathBuf, source: Arc<io::Error> },
     #[error("the store is closed")]
     Closed,
 }
 
-/// A disk that is full, by SQLite's code and by Postgres's.
+/// The codes of SQLite and of Postgres for a full disk.
 const FULL: [&str; 2] = ["13", "53100"];
 
 impl StoreError {
-    /// For `map_err`, with what was being done: "open a session".
+    /// For `map_err`, with the operation: "open a session".
     pub(crate) fn at(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
         move |source| match &source {
             sqlx::Error::PoolClosed => StoreError::Closed,

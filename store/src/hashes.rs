@@ -1,6 +1,5 @@
-//! Hashes of all snapshots that were ever stored, for whoever checks a system afterwards (`chorus audit`): the snapshots
-//! themselves give way to newer ones. Kept only where somebody asks for it, in a table that is not part of the schema and
-//! grows without bound.
+//! Hashes of all snapshots that were ever stored, for a later check of the system (`chorus audit`): the snapshots themselves
+//! are replaced by newer ones. Kept only on request, in a table that is not part of the schema and grows without bound.
 
 use chorus_core::ids::{Digest, Offset, RoomId};
 
@@ -16,12 +15,12 @@ pub struct KeptHash {
 }
 
 impl Store {
-    /// From now on the hashes of all snapshots are kept, whoever stores them. It takes the right to make a table.
+    /// From now on keeps the hashes of all snapshots, of every host. Requires the right to create a table.
     pub async fn keep_hashes(&self) -> Result<(), StoreError> {
         self.write(KeepHashes).await
     }
 
-    /// All that were kept, by room and offset; none if that was never asked for.
+    /// All kept hashes, by room and offset; none if they were never requested.
     pub async fn kept_hashes(&self) -> Result<Vec<KeptHash>, StoreError> {
         self.read(KeptHashes).await
     }
@@ -31,7 +30,7 @@ pub(crate) struct KeepHashes;
 
 pub(crate) struct KeptHashes;
 
-/// The columns of one.
+/// The columns of a hash.
 pub(crate) type Columns = (Vec<u8>, i64, Vec<u8>);
 
 pub(crate) fn kept((room, offset, hash): Columns) -> Result<KeptHash, StoreError> {

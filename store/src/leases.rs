@@ -6,16 +6,16 @@ use chorus_core::ids::MachineId;
 
 use crate::{Store, StoreError};
 
-/// Who holds it is the active monitor.
+/// Its holder is the active monitor.
 pub const MONITOR_LEASE: &str = "monitor";
 
-/// Who has it.
+/// The holder of a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lease {
-    /// The one who asked. It lasts at least this long *from before the call was made*, by the caller's own monotonic
-    /// clock: the database began to count later.
+    /// The caller. Its lease lasts at least this long *from before the call was made*, by the caller's own monotonic clock: the
+    /// database began to count later.
     Held { lasts: Duration },
-    /// Somebody else, for this long if it is not renewed.
+    /// Another machine, for this long unless it renews the lease.
     HeldBy { holder: MachineId, lasts: Duration },
 }
 
@@ -25,7 +25,7 @@ impl Store {
         self.write(Acquire { name: name.to_owned(), holder: holder.clone(), ttl }).await
     }
 
-    /// Gives the lease up, if `holder` has it: another need not wait for its end.
+    /// Releases the lease, if `holder` has it, so that the next holder need not wait for its end.
     pub async fn release_lease(&self, name: &str, holder: &MachineId) -> Result<(), StoreError> {
         self.write(Release { name: name.to_owned(), holder: holder.clone() }).await
     }

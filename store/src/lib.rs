@@ -1,19 +1,19 @@
-//! Tables: what edges, hosts and monitors must find again after a restart, and what operators list.
+//! Tables: the state that edges, hosts and monitors restore after a restart, and that operators list.
 //!
-//! One handle, [`Store`], over two back ends: SQLite in embedded mode (`sqlite/`), Postgres for a cluster (`postgres/`).
-//! Each call is a small struct beside the method that makes it; what it does in SQL is said once for each back end.
-//! The tables are in `migrations/`, each with its owner and retention, each column that is not obvious with its reason.
+//! One handle, [`Store`], over two back ends: SQLite in embedded mode (`sqlite/`), Postgres for a cluster (`postgres/`). Each
+//! call is a small struct beside the method that makes it; each back end has its SQL in one place. The tables are in
+//! `migrations/`, each with its owner and retention, each column that is not obvious with its reason.
 //!
-//! * **Every call may be repeated**: a caller that does not know whether it happened does it again.
+//! * **Every call may be repeated**: a caller that cannot know whether a call took effect repeats it.
 //! * **A write is in the database when its future resolves.** With SQLite it takes effect even if the future is dropped
 //!   after its first poll; with Postgres it then may or may not.
-//! * **Reads** see every write that has resolved.
-//! * **Life is judged by the database's clock** (heartbeats, leases, expiry), and callers get durations. Expiry heeds the
-//!   process's clock too, so that a leap of one of them expires nobody.
+//! * **Reads** see every write whose future has resolved.
+//! * **Ages are measured by the database's clock** (heartbeats, leases, expiry), and callers receive durations. Expiry also
+//!   respects the process's clock, so that a leap of one clock expires no session.
 //! * **Durability**: Postgres, and SQLite with [`Durability::Always`]: a write is on the disk when it resolves. SQLite
 //!   with [`Durability::Background`]: no `kill -9` undoes it, and a power cut may undo the last 100 ms.
-//! * **Waiting is bounded**: SQLite's queue holds 1,024 writes and further ones wait to be let in; a call to Postgres
-//!   is tried again for [`PostgresOptions::give_up_after`], then it is [`StoreError::Unavailable`].
+//! * **Waiting is bounded**: SQLite's queue holds 1,024 writes, and callers with further ones wait for room; a call to Postgres
+//!   is retried for [`PostgresOptions::give_up_after`] and then fails with [`StoreError::Unavailable`].
 
 use std::{
     path::{Path, PathBuf},
@@ -59,7 +59,7 @@ enum Backend {
 /// When a write counts as durable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
-    /// When it is on the disk: a power cut loses nothing.
+    /// When it is on the disk: a power cut loses no resolved write.
     Always,
     /// When it is in the file. It is synced at most 100 ms later.
     #[default]
@@ -72,9 +72,9 @@ pub struct EmbeddedOptions {
     /// The database's file.
     pub path: PathBuf,
     pub durability: Durability,
-    /// Goes on without a write-ahead log that is gone, and without the commits that were in it.
+    /// Continues without a lost write-ahead log, and without the commits in it.
     pub accept_loss: bool,
-    /// The process's clock, in place of one that begins at the wall clock.
+    /// The process's clock, instead of one that starts at the wall clock.
     pub clock: Option<Clock>,
 }
 
@@ -87,25 +87,24 @@ impl EmbeddedOptions {
 }
 
 impl Store {
-    /// Opens the SQLite database at `path`, creating it or bringing its tables up to date. Its directory must be there,
-    /// and must be this process's alone (the log's lock sees to that). Checks the whole file: about a second per GiB.
+    /// Opens the SQLite database at `path`, creating it or migrating its tables. Its directory must exist and be used by this
+    /// process alone (the log's lock ensures that). Checks the whole file: about a second per GiB.
     pub async fn open_embedded(path: &Path, fsync: Durability) -> Result<Store, OpenError> {
         Store::open_embedded_with(EmbeddedOptions { durability: fsync, ..EmbeddedOptions::new(path) }).await
     }
 
-    /// The same, with all that can be set.
+    /// The same, with all options.
     pub async fn open_embedded_with(options: EmbeddedOptions) -> Result<Store, OpenError> {
         Ok(Store(Backend::Sqlite(Arc::new(sqlite::Sqlite::open(options).await?))))
     }
 
-    /// Opens a cluster's database, whose tables [`migrate_postgres`] has made. Waits for a Postgres that is just
-    /// starting, for [`PostgresOptions::give_up_after`].
+    /// Opens a cluster's database, whose tables [`migrate_postgres`] has created. Waits for a Postgres that is starting, for
+    /// [`PostgresOptions::give_up_after`].
     pub async fn open_postgres(options: &PostgresOptions) -> Result<Store, OpenError> {
         Ok(Store(Backend::Postgres(Arc::new(postgres::Postgres::open(options).await?))))
     }
 
-    /// Refuses further calls. Embedded: carries out the writes that wait, and closes the database with all of it on
-    /// the disk.
+    /// Refuses further calls. Embedded: completes the queued writes, and closes the database with all of them on the disk.
     pub async fn close(self) -> Result<(), StoreError> {
         match &self.0 {
             Backend::Sqlite(db) => db.close().await,
@@ -116,8 +115,8 @@ impl Store {
         }
     }
 
-    /// Whether the database answers: one attempt, at most as long as waiting for a connection may take. For those who
-    /// must know whether they are themselves cut off.
+    /// Whether the database answers: one attempt, at most as long as the limit for obtaining a connection. For machines that
+    /// have to find out whether they are cut off themselves.
     pub async fn ping(&self) -> Result<(), StoreError> {
         match &self.0 {
             Backend::Sqlite(db) => db.ping().await,

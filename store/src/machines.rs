@@ -1,4 +1,4 @@
-//! Machines: who takes part, and whether it lives.
+//! Machines: the processes of a deployment, and whether each is alive.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -6,7 +6,7 @@ use chorus_core::ids::MachineId;
 
 use crate::{Backend, Store, StoreError, row::From};
 
-/// What a machine does.
+/// A machine's role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     Edge,
@@ -14,7 +14,7 @@ pub enum Role {
     Monitor,
 }
 
-/// A word that is no role.
+/// A text that is not a role.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no role: it is edge, host or monitor")]
 pub struct BadRole(pub String);
@@ -43,13 +43,13 @@ impl FromStr for Role {
     }
 }
 
-/// How far a machine's life has come. It only goes on: from dead there is no way back.
+/// A stage of a machine's life. Stages only advance: a dead machine stays dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MachineState {
     Alive,
     /// It is to hand over and leave.
     Draining,
-    /// Somebody has judged so: others have taken over what it had, or will. It must stop.
+    /// It was declared dead: other machines take over its work. It must stop.
     Dead,
 }
 
@@ -68,13 +68,13 @@ impl MachineState {
     }
 }
 
-/// A machine that begins its life.
+/// A machine to register.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
     pub role: Role,
     /// Becomes a part of its id: 1 to 32 of `a-z`, `0-9` and `-`.
     pub name: Option<String>,
-    /// Where an operator, or another machine, reaches it.
+    /// The address at which operators and other machines reach it.
     pub address: Option<String>,
 }
 
@@ -84,7 +84,7 @@ impl Registration {
         Registration { role, name: None, address: None }
     }
 
-    /// An id says what it is, and the number that nobody had before makes it one life's: `edge-left-17`.
+    /// An id contains the role, the name and a number that was never used before: `edge-left-17`.
     pub(crate) fn id(&self, incarnation: i64) -> MachineId {
         MachineId(match &self.name {
             Some(name) => format!("{}-{name}-{incarnation}", self.role).into(),
@@ -97,13 +97,13 @@ impl Registration {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registered {
     pub id: MachineId,
-    /// Earlier lives of its role that were never closed, oldest first, if they are certainly dead: one process owns an
-    /// embedded store, so they are. What they left is to be cleaned up, and each is then to be closed. In a cluster
-    /// nobody can tell yet, and this is empty: the monitor will see.
+    /// Earlier lives of its role that were never closed, oldest first, if they are certainly dead: in an embedded store they
+    /// are, since one process owns it. Clean up after each, then close it. In a cluster their death is not certain yet, and
+    /// this is empty: the monitor detects it.
     pub dead: Vec<MachineId>,
 }
 
-/// What is known of a machine.
+/// A registered machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MachineRow {
     pub id: MachineId,
@@ -111,8 +111,8 @@ pub struct MachineRow {
     pub name: Option<String>,
     pub address: Option<String>,
     pub state: MachineState,
-    /// Since its last heartbeat, or since the database was started, which is shorter: no heartbeat could come before.
-    /// An embedded machine lives in the process that asks, and is never silent.
+    /// Since its last heartbeat or since the database's start, whichever is shorter: without a database no heartbeat can
+    /// arrive. An embedded machine is in the same process as the store, and is never silent.
     pub silent_for: Duration,
     pub registered_for: Duration,
 }
@@ -125,7 +125,7 @@ impl Store {
         }
         match &self.0 {
             Backend::Sqlite(db) => db.write(Register { new: new.clone() }).await,
-            // Two calls, so that each may be repeated: a number that is never used is no harm, a second machine is.
+            // Two calls, so that each may be repeated: an unused number does no harm, but a second machine would.
             Backend::Postgres(db) => {
                 let incarnation = db.call(&NextIncarnation).await?;
                 db.call(&Enter { id: new.id(incarnation), incarnation, new: new.clone() }).await
@@ -133,18 +133,18 @@ impl Store {
         }
     }
 
-    /// Says that it lives, and learns how it is seen. [`MachineState::Dead`] (declared so, or closed): it must stop.
+    /// Records a heartbeat, and returns the machine's state. [`MachineState::Dead`] (declared so, or closed): it must stop.
     pub async fn heartbeat(&self, id: &MachineId) -> Result<MachineState, StoreError> {
         self.write(Heartbeat { id: id.clone() }).await
     }
 
-    /// Asks a machine to hand over and leave: it learns that with its next heartbeat. `false`: it is dead, or gone.
+    /// Orders a machine to hand over and leave: its next heartbeat returns that state. `false`: it is dead or closed.
     pub async fn drain_machine(&self, id: &MachineId) -> Result<bool, StoreError> {
         self.write(Drain { id: id.clone() }).await
     }
 
-    /// Declares a machine dead, unless it was heard within `limit`, or the database itself has not been up for that
-    /// long: then it may have had nobody to say it to. `true`: it is dead, or closed.
+    /// Declares a machine dead, unless it has sent a heartbeat within `limit`, or the database itself has not been up for that
+    /// long: then its heartbeats may have had no receiver. `true`: it is dead or closed.
     pub async fn declare_dead(&self, id: &MachineId, limit: Duration) -> Result<bool, StoreError> {
         self.write(DeclareDead { id: id.clone(), limit }).await
     }
@@ -154,8 +154,8 @@ impl Store {
         self.read(Machines).await
     }
 
-    /// Forgets a machine, when it leaves in good order or when all that a dead one left is cleaned up. Sessions that
-    /// were connected to it are disconnected from now on.
+    /// Removes a machine that leaves in good order or, after a death, once its sessions and partitions are cleaned up. Sessions
+    /// that were connected to it are disconnected from now on.
     pub async fn close_machine(&self, id: &MachineId) -> Result<(), StoreError> {
         self.write(CloseMachine { id: id.clone() }).await
     }
@@ -166,7 +166,7 @@ fn is_name(name: &str) -> bool {
     (1..=32).contains(&name.len()) && name.bytes().all(good)
 }
 
-/// Embedded: number and row in one.
+/// Embedded: the number and the row in one.
 pub(crate) struct Register {
     pub new: Registration,
 }

@@ -1,4 +1,4 @@
-//! Partitions: how many there are, who hosts each, and how far each is snapshotted.
+//! Partitions: their number, the host of each, and its checkpoint.
 
 use chorus_core::ids::{MachineId, Offset};
 
@@ -7,15 +7,15 @@ use crate::{
     row::{From, number},
 };
 
-/// A partition's place.
+/// A partition's host and checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assignment {
     pub partition: u32,
-    /// `None`: never assigned. It may be a machine that is gone.
+    /// `None`: never assigned. The host may be a machine that no longer exists.
     pub host: Option<MachineId>,
-    /// Rises with every assignment, so that a host knows which of two orders is the later one. 0 before the first.
+    /// Rises with every assignment, so that a host can order two assignments. 0 before the first.
     pub epoch: u64,
-    /// Below it every room of the partition is in its snapshot.
+    /// Every room of the partition has a snapshot that includes all records below.
     pub checkpoint: Offset,
 }
 
@@ -24,26 +24,25 @@ pub struct Assignment {
 pub struct Assign {
     pub partition: u32,
     pub host: MachineId,
-    /// The epoch that the planner saw, plus 1.
+    /// The epoch that the planner has read, plus 1.
     pub epoch: u64,
 }
 
-/// What became of a plan.
+/// The result of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Assigned {
     Done,
-    /// The monitor does not hold its lease any more. Nothing has changed.
+    /// The monitor no longer holds its lease. Nothing has changed.
     NotActive,
-    /// Somebody has assigned this partition since the planner looked, or there is no such partition. Nothing has
-    /// changed: look again.
+    /// This partition was assigned after the planner's read, or there is no such partition. Nothing has changed: read again.
     Overtaken {
         partition: u32,
     },
 }
 
 impl Store {
-    /// How many partitions there are: what was written first, which is `default` if nothing was. If that is not what
-    /// the log says, the two do not belong together.
+    /// The number of partitions: the number that was stored first, or `default` if there was none. If the log has another
+    /// number, the log and the store do not belong together.
     pub async fn partitions(&self, default: u32) -> Result<u32, StoreError> {
         self.write(Partitions { default }).await
     }
@@ -53,22 +52,21 @@ impl Store {
         self.read(Assignments).await
     }
 
-    /// Carries out a plan: all of it or nothing, and only while `monitor` holds [`crate::MONITOR_LEASE`], so that one that
-    /// was asleep while another took over changes nothing. A plan that is carried out already is done.
+    /// Carries out a plan: all of it or nothing, and only while `monitor` holds [`crate::MONITOR_LEASE`], so that a monitor
+    /// that was suspended during another one's takeover changes nothing. Repeating a plan that was carried out succeeds.
     pub async fn assign(&self, monitor: &MachineId, plan: &[Assign]) -> Result<Assigned, StoreError> {
         self.write(CarryOut { monitor: monitor.clone(), plan: plan.to_vec() }).await
     }
 
-    /// The offset below which every room of the partition is in its snapshot. 0 at first.
+    /// The offset below which every record is in its room's snapshot. 0 at first.
     pub async fn checkpoint(&self, partition: u32) -> Result<Offset, StoreError> {
         self.read(Checkpoint { partition }).await
     }
 
-    /// Raises a checkpoint; a lower one than it has changes nothing. When this returns it is on the disk, in either
-    /// mode, and with it every snapshot written before: only then may the log forget what is below it.
+    /// Raises a checkpoint; an offset below the present checkpoint changes nothing. When this returns, the checkpoint is on the
+    /// disk, in either mode, and with it every snapshot written before: only then may the log be truncated below it.
     ///
-    /// A host that was replaced and does not know it may still do this: what it says of snapshots is true, since they
-    /// only ever get newer.
+    /// A replaced host that has not noticed may still make this call: snapshots only get newer, so its checkpoint is valid.
     pub async fn set_checkpoint(&self, partition: u32, offset: Offset) -> Result<(), StoreError> {
         self.write(SetCheckpoint { partition, offset }).await
     }

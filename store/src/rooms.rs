@@ -11,7 +11,7 @@ use sqlx::FromRow;
 
 use crate::{Backend, Store, StoreError, row::From};
 
-/// Whether a room goes on.
+/// Whether a room is live, and how it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoomStatus {
     Live,
@@ -36,11 +36,11 @@ impl RoomStatus {
     }
 }
 
-/// What operators and hosts see of a room.
+/// A room's row, for operators and hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomRow {
     pub id: RoomId,
-    /// The last record that this is after.
+    /// The last record that this row includes.
     pub offset: Offset,
     pub kind: Kind,
     pub component: Digest,
@@ -49,9 +49,9 @@ pub struct RoomRow {
     pub creator: Option<RoomId>,
     pub created_at: Time,
     pub ended_at: Option<Time>,
-    /// What it ended with; of a failed room, a JSON text that says why.
+    /// The room's outcome; of a failed room, a JSON text with the reason.
     pub outcome: Option<Json>,
-    /// When it is to be woken.
+    /// When its next timer is due.
     pub next_timer_at: Option<Time>,
     /// The room's own time at `offset`.
     pub clock: Time,
@@ -62,14 +62,14 @@ pub struct RoomRow {
 /// A room's whole state, to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The last record that is in it.
+    /// The last record that the state includes.
     pub offset: Offset,
-    /// What ran the room then.
+    /// The component that the room ran then.
     pub component: Digest,
     pub state: Bytes,
 }
 
-/// What a host writes of one room.
+/// A host's update of one room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomUpdate {
     pub row: RoomRow,
@@ -88,7 +88,7 @@ pub struct SnapshotRow {
     pub state: Bytes,
 }
 
-/// Which rooms to list.
+/// A filter for the list of rooms.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RoomFilter {
     pub kind: Option<Kind>,
@@ -96,13 +96,12 @@ pub struct RoomFilter {
 }
 
 impl Store {
-    /// Writes what a host knows of some rooms, all or nothing. A row or snapshot that is older than what is stored
-    /// changes nothing; a room that has ended keeps no snapshot, and stays ended. When this returns, the stored
-    /// snapshot of each room is at least as new as the given one.
+    /// Writes a host's updates of some rooms, all or nothing. A row or snapshot that is older than the stored one changes
+    /// nothing; a room that has ended has no snapshot, and stays ended. When this returns, the stored snapshot of each room is
+    /// at least as new as the given one.
     ///
-    /// [`StoreError::Diverged`] names the room whose snapshot has a neighbour at the same offset that is not equal:
-    /// stop that room, leave it out, and write the others again. Other writes wait meanwhile: some tens of rooms at
-    /// a time keep that short.
+    /// [`StoreError::Diverged`] names the room that has a different snapshot stored at the same offset: stop that room, leave
+    /// it out, and write the others again. Other writes wait meanwhile: batches of some tens of rooms keep that wait short.
     pub async fn write_rooms(&self, batch: Vec<RoomUpdate>) -> Result<(), StoreError> {
         if batch.is_empty() {
             return Ok(());
@@ -125,8 +124,8 @@ impl Store {
         self.read(ReadRoom { room }).await
     }
 
-    /// Rooms, the latest created first: `limit` of them, or those after what an earlier call ended with (its
-    /// `created_at` and `id`).
+    /// Rooms, the latest created first: the first `limit`, or those after the last room of an earlier call (its `created_at`
+    /// and `id`).
     pub async fn rooms(
         &self,
         filter: &RoomFilter,
@@ -136,14 +135,14 @@ impl Store {
         self.read(ListRooms { filter: filter.clone(), after, limit }).await
     }
 
-    /// How many rooms there are of each kind and status.
+    /// The number of rooms of each kind and status.
     pub async fn count_rooms(&self) -> Result<Vec<(Kind, RoomStatus, u64)>, StoreError> {
         self.read(CountRooms).await
     }
 
-    /// Rooms of these partitions that want to be woken, by when, with their own time at their row's offset: the first
-    /// `limit` of them, or those after what an earlier call ended with. It is all that a host loads when it takes a partition over: a room without a timer is
-    /// woken by its channel, and by nothing else.
+    /// Rooms of these partitions that have a timer, by the time of the next one, with their own time at their row's offset: the
+    /// first `limit`, or those after the last one of an earlier call. A host loads nothing else at a takeover: only records in
+    /// its channel restore a room without a timer.
     pub async fn timers(
         &self,
         partitions: &[u32],
@@ -153,14 +152,13 @@ impl Store {
         self.read(Timers { partitions: partitions.to_vec(), after, limit }).await
     }
 
-    /// The highest offset that anything of this partition is after: a log that ends before it has lost records, and
-    /// must not give their offsets out again (see `Bus::skip_to`). The embedded store answers the highest of all
-    /// partitions, which is as safe.
+    /// The highest offset in any row of this partition: a log that ends before it has lost records, and must not assign their
+    /// offsets again (see `Bus::skip_to`). The embedded store returns the highest of all partitions, which is as safe.
     pub async fn highest_offset(&self, partition: u32) -> Result<Option<Offset>, StoreError> {
         self.read(HighestOffset { partition }).await
     }
 
-    /// Forgets rooms that ended at least this long ago. At most 1,000 at a time; how many.
+    /// Deletes rooms that ended at least this long ago. At most 1,000 at a time; returns their number.
     pub async fn forget_rooms(&self, older_than: Duration) -> Result<u64, StoreError> {
         self.write(Forget { older_than }).await
     }

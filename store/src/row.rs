@@ -1,4 +1,4 @@
-//! Our types as columns, and back.
+//! Conversions between our types and columns.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use chorus_core::ids::{Digest, Kind};
 
 use crate::StoreError;
 
-/// The table that a value comes from, for the error when it is not what we write.
+/// The table from which a value was read, for the error when it is not valid.
 #[derive(Clone, Copy)]
 pub(crate) struct From(pub &'static str);
 
@@ -38,18 +38,18 @@ pub(crate) fn id(id: u128) -> Vec<u8> {
     id.to_be_bytes().to_vec()
 }
 
-/// Databases have signed integers only. Nothing of ours gets near the end of them: what does is a bound, not a value.
+/// Databases have signed integers only. No value of ours comes near their end: a number beyond it is a bound, not a value.
 pub(crate) fn number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A duration in milliseconds. A hundred years is as good as for ever, and no database overflows on it.
+/// A duration in milliseconds. A hundred years are as good as infinite, and overflow in no database.
 pub(crate) fn millis(duration: Duration) -> i64 {
     const CENTURY: i64 = 100 * 366 * 24 * 60 * 60 * 1000;
     i64::try_from(duration.as_millis()).unwrap_or(CENTURY).min(CENTURY)
 }
 
-/// Back from [`millis`]. A clock that was set back makes an age negative: then it is none.
+/// The reverse of [`millis`]. A clock that was set back makes an age negative; it is then zero.
 pub(crate) fn duration(millis: i64) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }

@@ -1,5 +1,5 @@
-//! Sessions and the rooms they are in. Edges write these *before* they tell a room, so that whoever resumes a session
-//! finds every room that may have it.
+//! Sessions and the rooms they are in. Edges write these *before* they send to a room, so that a resumed session includes every
+//! room that may have it as a member.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use chorus_core::{
 
 use crate::{Store, StoreError, row::From};
 
-/// How many sessions [`Store::expire_sessions`] takes at a time.
+/// The number of sessions that [`Store::expire_sessions`] takes at a time.
 pub(crate) const EXPIRE_AT_ONCE: u32 = 256;
 
 /// A session to open.
@@ -23,15 +23,16 @@ pub struct SessionRow {
     pub resume_hash: [u8; 32],
 }
 
-/// A session that has come back.
+/// A resumed session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resumed {
     pub session: SessionId,
     pub player: Player,
-    /// In the order of joining. Perhaps one more than know of it: the edge may have died before it told the room.
+    /// In the order of joining. Possibly including a room without a record of the join: the edge may have died before it sent
+    /// one.
     pub rooms: Vec<RoomId>,
-    /// Another edge to which it was still connected, as far as the store knows. That edge is to be told, so that it
-    /// closes the older connection with 4504.
+    /// Another edge to which it was still connected, according to the store. That edge is to be notified, so that it closes the
+    /// older connection with 4504.
     pub replaced: Option<MachineId>,
 }
 
@@ -41,13 +42,12 @@ impl Store {
         self.write(Open { session, first_room }).await
     }
 
-    /// Takes a session to `edge`, if `resume_hash` is its token's; `new_hash` is the token's that is good from now on.
-    /// `None`: no session has this token (it was used, or the session has ended).
+    /// Moves a session to `edge`, if `resume_hash` is the hash of its token; `new_hash` is the hash of its next token. `None`:
+    /// no session has this token (it was used, or the session has ended).
     ///
-    /// A token is good once. But the answer that carries the next one can be lost on its way, so the one that was used
-    /// last stays good until [`Store::confirm_resume`], or until the one after it is used. When it is used again, by the
-    /// client or by an edge that stood still with what the client had sent it, the next one may have arrived all the same:
-    /// so that one stays good as long.
+    /// A token is valid once. But the answer with the next one can be lost, so the token used last stays valid until
+    /// [`Store::confirm_resume`], or until the one after it is used. If it is used again, by the client or by an edge that
+    /// stalled with the client's request, the next one may nevertheless have arrived: so that one stays valid for as long.
     pub async fn resume_session(
         &self,
         resume_hash: [u8; 32],
@@ -57,15 +57,15 @@ impl Store {
         self.write(Resume { resume_hash, new_hash, edge: edge.clone() }).await
     }
 
-    /// The client has shown at `edge` that it has its current token (it sent something after its `welcome`): the one
-    /// before it is good no longer. Nothing changes if the session has gone to another edge, where there is a newer one.
+    /// The client has proved at `edge` that it has its current token (it has sent a frame after its `welcome`): the previous
+    /// one becomes invalid. Nothing changes if the session has moved to another edge, which has issued a newer token.
     pub async fn confirm_resume(&self, session: SessionId, edge: &MachineId) -> Result<(), StoreError> {
         self.write(Confirm { session, edge: edge.clone() }).await
     }
 
-    /// The session is a member of `room`, as its latest one if it was not one before, provided that it is still at
-    /// `edge`. `false`: it has ended, or gone to another edge, which does not know of this room and will not hear of
-    /// it. Then the room must not hear of the session either.
+    /// Makes the session a member of `room`, as its latest one if it was not a member before, provided that it is still at
+    /// `edge`. `false`: it has ended, or moved to another edge, which has no record of this room and will not get one. Then no
+    /// join may be sent to the room either.
     pub async fn join_membership(
         &self,
         session: SessionId,
@@ -75,14 +75,14 @@ impl Store {
         self.write(Join { session, room, edge: edge.clone() }).await
     }
 
-    /// The session is not a member of `room`. Nothing changes if it has gone to another edge, which may have brought it
-    /// back there meanwhile.
+    /// Ends the session's membership in `room`. Nothing changes if it has moved to another edge, where it may have joined that
+    /// room again.
     pub async fn leave_membership(&self, session: SessionId, room: RoomId, edge: &MachineId) -> Result<(), StoreError> {
         self.write(Leave { session, room, edge: edge.clone() }).await
     }
 
-    /// The session's connection to `edge` is gone. Nothing changes if it has come back by another edge. `silent`: it has
-    /// never done anything, and may expire sooner, unless it comes back.
+    /// The session has lost its connection to `edge`. Nothing changes if it has resumed at another edge. `silent`: it has never
+    /// acted, and may expire sooner unless it resumes.
     pub async fn session_disconnected(
         &self,
         session: SessionId,
@@ -92,27 +92,27 @@ impl Store {
         self.write(Disconnected { session, edge: edge.clone(), silent }).await
     }
 
-    /// The session has ended: nobody can resume it, and it is in no room.
+    /// The session has ended: it can no longer be resumed, and is in no room.
     pub async fn end_session(&self, session: SessionId) -> Result<(), StoreError> {
         self.write(End { session }).await
     }
 
-    /// A room ends this session: from now on nobody can resume it or join a room by it, and whoever tries to resume it gets
-    /// the reason, until it expires. The first reason stands. The rooms that it may be in, in the order of joining: they are
-    /// to be told. None when there is no such session any more.
+    /// A room kicks this session: from now on it can neither be resumed nor join a room, and an attempt to resume it is refused
+    /// with the reason, until it expires. The first reason is kept. Returns the rooms that it may be in, in the order of
+    /// joining, which are to be notified. None when there is no such session any more.
     pub async fn kick_session(&self, session: SessionId, reason: &str) -> Result<Vec<RoomId>, StoreError> {
         self.write(Kick { session, reason: reason.into() }).await
     }
 
-    /// Why the session with this token cannot be resumed, when a room has ended it.
+    /// Why the session with this token cannot be resumed, if it was kicked.
     pub async fn kicked_session(&self, resume_hash: [u8; 32]) -> Result<Option<String>, StoreError> {
         self.read(Kicked { resume_hash }).await
     }
 
-    /// Makes sessions expire that have been disconnected for at least `older_than`, or, if they are silent
-    /// ([`Store::session_disconnected`]), for at least `silent_older_than`: from now on nobody can resume them. Returns
-    /// those that have, with the rooms that they are in. Each comes again until [`Store::end_session`], so that a monitor
-    /// that dies before all the rooms know leaves no ghosts in them. At most 256: end those, then ask again.
+    /// Expires sessions that have been disconnected for at least `older_than` or, if they are silent
+    /// ([`Store::session_disconnected`]), for at least `silent_older_than`: from now on they cannot be resumed. Returns them,
+    /// with their rooms. Each is returned again until [`Store::end_session`], so that a monitor that dies before all rooms are
+    /// notified leaves no dead members in them. At most 256: end those, then call again.
     pub async fn expire_sessions(
         &self,
         older_than: Duration,
@@ -121,9 +121,8 @@ impl Store {
         self.write(Expire { older_than, silent_older_than, now: self.clock().now() }).await
     }
 
-    /// The sessions of an edge, with their rooms in the order of joining: for a dead edge, who is to be dropped where.
-    /// Those that have come back by another edge are that edge's. The first `limit`, or those after what an earlier
-    /// call ended with.
+    /// The sessions of an edge, with their rooms in the order of joining: for a dead edge, the members to be dropped. Sessions
+    /// that have resumed at another edge belong to that one. The first `limit`, or those after the last one of an earlier call.
     pub async fn sessions_of_edge(
         &self,
         edge: &MachineId,
@@ -133,14 +132,13 @@ impl Store {
         self.read(OfEdge { edge: edge.clone(), after, limit }).await
     }
 
-    /// The edge that has the session, and whether it is connected there as far as the store knows. `None`: it has
-    /// ended.
+    /// The edge that has the session, and whether it is connected there, according to the store. `None`: it has ended.
     pub async fn session_edge(&self, session: SessionId) -> Result<Option<(MachineId, bool)>, StoreError> {
         self.read(EdgeOf { session }).await
     }
 }
 
-/// Rows that are in order of sessions, one list for each. A session without rooms has one row without a room.
+/// Groups rows that are sorted by session. A session without rooms has one row without a room.
 pub(crate) fn by_session(rows: Vec<(Vec<u8>, Option<Vec<u8>>)>) -> Result<Vec<(SessionId, Vec<RoomId>)>, StoreError> {
     let mut sessions: Vec<(SessionId, Vec<RoomId>)> = Vec::new();
     for (session, room) in rows {

@@ -1,4 +1,4 @@
-//! Whether the store has all that it had, and belongs to its log.
+//! Whether the store is complete, and belongs to its log.
 
 use chorus_core::{
     ids::RoomId,
@@ -10,14 +10,14 @@ use crate::{Backend, Store, StoreError};
 /// The log that a cluster's database belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogIdentity {
-    /// The broker cluster's own id. `None`: the brokers do not say it.
+    /// The broker cluster's own id. `None`: the brokers do not report one.
     pub cluster: Option<String>,
     /// The topic of the rooms' channels.
     pub topic: String,
 }
 
 impl LogIdentity {
-    /// Whether the two may be one and the same: what one of them does not know is no difference.
+    /// Whether the two may be the same log: a missing cluster id matches any.
     pub fn may_be(&self, other: &LogIdentity) -> bool {
         let clusters = self.cluster.as_ref().zip(other.cluster.as_ref());
         self.topic == other.topic && clusters.is_none_or(|(one, other)| one == other)
@@ -25,7 +25,7 @@ impl LogIdentity {
 }
 
 impl Store {
-    /// What an embedded store carries; `None` until [`Store::set_mark`], and always in a cluster.
+    /// The mark of an embedded store; `None` until [`Store::set_mark`], and always in a cluster.
     pub async fn mark(&self) -> Result<Option<StoreMark>, StoreError> {
         match &self.0 {
             Backend::Sqlite(db) => db.read(&ReadMark).await,
@@ -33,7 +33,7 @@ impl Store {
         }
     }
 
-    /// Writes what an embedded store carries. When this returns it is on the disk.
+    /// Writes the mark of an embedded store. When this returns it is on the disk.
     pub async fn set_mark(&self, mark: Mark, settled: bool) -> Result<(), StoreError> {
         match &self.0 {
             Backend::Sqlite(db) => db.write(SetMark(StoreMark { mark, settled })).await,
@@ -49,8 +49,7 @@ impl Store {
         }
     }
 
-    /// Writes which log a cluster's database belongs to, unless one is written already, or `instead` of that. What is
-    /// written now.
+    /// Writes which log a cluster's database belongs to, if none is stored yet or `instead` is set. Returns the stored one.
     pub async fn set_log(&self, log: &LogIdentity, instead: bool) -> Result<LogIdentity, StoreError> {
         match &self.0 {
             Backend::Sqlite(_) => Ok(log.clone()),
@@ -58,14 +57,13 @@ impl Store {
         }
     }
 
-    /// Rooms of this partition that are listed as live and have no snapshot: all that is known of them is in the log, or
-    /// they are lost.
+    /// Live rooms of this partition without a snapshot: they exist only in the log, or are lost.
     pub async fn rooms_without_snapshot(&self, partition: u32) -> Result<Vec<RoomId>, StoreError> {
         self.read(WithoutSnapshot { partition }).await
     }
 
-    /// Gives rooms up that are live and have no snapshot: they have failed, for this reason. The lobby is deleted instead,
-    /// so that it can be made anew.
+    /// Marks live rooms without a snapshot as failed, with this reason. The lobby is deleted instead, so that it can be created
+    /// anew.
     pub async fn give_up_rooms(&self, rooms: &[RoomId], reason: &str) -> Result<(), StoreError> {
         self.write(GiveUp { rooms: rooms.to_vec(), reason: reason.to_owned() }).await
     }
