@@ -1,8 +1,8 @@
-//! One call, and what is tried again.
+//! One call, and its retries.
 //!
-//! Every call may be repeated, so whatever has to do with the connection or with others' locks (a restart, a failover,
-//! a deadlock) is tried again on another connection, at once and then after growing waits, until
-//! [`crate::PostgresOptions::give_up_after`]. What the database says of the statement itself is final.
+//! Every call may be repeated, so an error of the connection or a conflict of locks (a restart, a failover, a deadlock) is
+//! retried on another connection, at once and then after growing waits, until [`crate::PostgresOptions::give_up_after`]. An
+//! error of the statement itself is final.
 
 use std::{
     future::Future,
@@ -16,8 +16,8 @@ use sqlx::PgConnection;
 use super::Postgres;
 use crate::StoreError;
 
-/// What a call does on a connection. May be carried out more than once: it must not remember anything. When it ends
-/// well, no transaction is open.
+/// The statements of a call. They may be carried out more than once, so a call keeps no state of its own. After a success, no
+/// transaction is open.
 pub(crate) trait Call: Send + Sync {
     type Output: Send;
 
@@ -27,7 +27,7 @@ pub(crate) trait Call: Send + Sync {
     fn call(&self, db: &mut PgConnection) -> impl Future<Output = Result<Self::Output, Failed>> + Send;
 }
 
-/// Why it was not done.
+/// Why a call failed.
 #[derive(Debug)]
 pub(crate) enum Failed {
     Database(sqlx::Error),
@@ -46,12 +46,12 @@ impl From<StoreError> for Failed {
     }
 }
 
-/// The waits between attempts, doubling. The first is none: it may have been nothing but a connection that died while it
-/// was idle.
+/// The waits between attempts, doubling. The first retry has none: often the only cause is a connection that died while it was
+/// idle.
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// What a statement may take beyond the database's own limit, before its connection is taken for dead.
+/// The time that a statement may take beyond the database's own limit, before its connection is taken for dead.
 const MARGIN: Duration = Duration::from_secs(2);
 
 impl Postgres {
@@ -75,7 +75,7 @@ impl Postgres {
         }
     }
 
-    /// Once, without waiting for anything but a connection.
+    /// One attempt, which waits only for a connection.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let began = Instant::now();
         match self.attempt(&Ping).await {
@@ -90,14 +90,14 @@ impl Postgres {
 
     async fn attempt<C: Call>(&self, call: &C) -> Result<C::Output, Failed> {
         let mut taken = self.pool.take().await?;
-        // The database ends a statement that takes too long; this is for a database that has gone without a word.
+        // The database ends a statement that takes too long; this limit is for a database that has stopped responding.
         let done = tokio::time::timeout(self.options.statement + MARGIN, call.call(&mut taken.db)).await;
         let output = done.unwrap_or_else(|_| Err(no_answer()))?;
         taken.give_back();
         Ok(output)
     }
 
-    /// Ends all connections. Calls that wait for one get [`StoreError::Closed`].
+    /// Closes all connections. Calls that wait for one return [`StoreError::Closed`].
     pub async fn close(&self) {
         self.pool.close().await;
     }
@@ -107,11 +107,11 @@ fn no_answer() -> Failed {
     sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer")).into()
 }
 
-/// Whether it may be over soon.
+/// Whether the error may pass soon.
 fn passes(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
-        // The end of a connection, where an answer was expected.
+        // The connection ended where an answer was expected.
         sqlx::Error::Protocol(_) => true,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| is_passing(&code)),
         _ => false,
@@ -121,12 +121,12 @@ fn passes(error: &sqlx::Error) -> bool {
 /// By SQLSTATE.
 fn is_passing(code: &str) -> bool {
     match code {
-        // Broken connections; the database stops, has crashed, or is starting; too many connections.
+        // Broken connections; a database that stops, has crashed, or is starting; too many connections.
         _ if code.starts_with("08") => true,
         "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "53300" => true,
-        // Others were in the way: a deadlock, a lock held for too long, a statement cut off by its timeout.
+        // Conflicts with other transactions: a deadlock, a lock held for too long, a statement ended by its timeout.
         "40001" | "40P01" | "55P03" | "57014" => true,
-        // A replica that is about to become the primary, or no longer is it.
+        // A replica that is about to become the primary, or no longer is one.
         "25006" => true,
         _ => false,
     }

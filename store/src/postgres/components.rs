@@ -17,7 +17,7 @@ impl Call for Publish {
     async fn call(&self, db: &mut PgConnection) -> Result<u32, Failed> {
         let (kind, digest) = (self.kind.as_str(), self.digest.0.as_slice());
         let mut all_or_nothing = db.begin().await?;
-        // One publisher of a kind at a time: two would choose the same number. Released at the end.
+        // One publisher of a kind at a time: two would choose the same number. The lock is released with the transaction.
         let alone = sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('chorus publish ' || $1, 0))");
         alone.bind(kind).execute(&mut *all_or_nothing).await?;
         let component = "INSERT INTO components (digest, wasm) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING";

@@ -5,8 +5,8 @@ use sqlx::{Connection, PgConnection};
 use super::{Call, Failed};
 use crate::hashes::{KeepHashes, KeptHash, KeptHashes, kept};
 
-/// By a trigger, so that no way of storing one is forgotten. Hosts that start together do it one after the other:
-/// `IF NOT EXISTS` looks before others have committed. The number of the lock is drawn, and means nothing.
+/// A trigger, so that every way of storing a snapshot is covered. Hosts that start together create it one after the other:
+/// `IF NOT EXISTS` does not see tables that are not committed yet. The number of the lock is arbitrary.
 const KEEP: &str = r#"
 SELECT pg_advisory_xact_lock(7204518390041);
 CREATE TABLE IF NOT EXISTS kept_hashes (

@@ -16,8 +16,9 @@ impl Call for Acquire {
 
     async fn call(&self, db: &mut PgConnection) -> Result<Lease, Failed> {
         loop {
-            // `now()` is the statement's beginning: whoever waits for the row here counts from too early, and a holder
-            // from too early as well. Neither lengthens a lease that somebody else believes is over.
+            // `now()` is the statement's start, so a statement that waits for the row counts from too early a time. That
+            // shortens the lease that it takes or renews, and delays its view of another one's end: it never overlaps another
+            // lease.
             let acquire = "INSERT INTO leases (name, holder, until) VALUES ($1, $2, now() + $3 * interval '1 ms')
                            ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
                            WHERE leases.holder = excluded.holder OR leases.until <= now()";
@@ -31,7 +32,7 @@ impl Call for Acquire {
             if let Some((holder, left)) = other.filter(|(holder, _)| *holder != *self.holder.0) {
                 return Ok(Lease::HeldBy { holder: MachineId(holder.into()), lasts: duration(left) });
             }
-            // It was released between the two statements: it is free.
+            // It was released between the two statements, and is free.
         }
     }
 }

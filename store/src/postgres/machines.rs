@@ -1,4 +1,4 @@
-//! Machines of a cluster: whether one lives is judged by the database's clock alone.
+//! Machines of a cluster: the database's clock alone decides whether one is alive.
 
 use chorus_core::ids::MachineId;
 use sqlx::PgConnection;
@@ -46,7 +46,7 @@ impl Call for Heartbeat {
     }
 }
 
-/// One that is not there was closed.
+/// A machine without a row was closed.
 fn known_state(state: Option<String>) -> Result<MachineState, crate::StoreError> {
     state.map_or(Ok(MachineState::Dead), |state| MachineState::parse(&state))
 }
@@ -66,8 +66,8 @@ impl Call for DeclareDead {
     const DOING: &'static str = "declare a machine dead";
 
     async fn call(&self, db: &mut PgConnection) -> Result<bool, Failed> {
-        // One statement: a heartbeat that comes in between makes it look at the row again. `now()` is the statement's
-        // beginning, so waiting for the row makes nobody older.
+        // One statement: a heartbeat that comes in between makes it check the row again. `now()` is the statement's start, so
+        // waiting for the row adds nothing to a machine's silence.
         let declare = "UPDATE machines SET state = 'dead', died_at = now()
                        WHERE id = $1 AND state <> 'dead' AND heartbeat_at < now() - $2 * interval '1 ms'
                        AND pg_postmaster_start_time() < now() - $2 * interval '1 ms'";
@@ -99,7 +99,7 @@ impl Call for CloseMachine {
     type Output = ();
     const DOING: &'static str = "close a machine";
 
-    /// First its sessions, then the machine: cut apart, the machine is still there, and it is done again.
+    /// First its sessions, then the machine: if interrupted, the machine still exists, and the call is repeated.
     async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
         let MachineId(id) = &self.id;
         let disconnect = "UPDATE sessions SET disconnected_at = now() WHERE edge = $1 AND disconnected_at IS NULL";

@@ -1,8 +1,8 @@
-//! Postgres: a few connections (`pool.rs`), and one way to make a call (`call.rs`) that bounds each wait and tries again what
-//! a restart of the database has broken.
+//! Postgres: a few connections (`pool.rs`), and one way to make a call (`call.rs`) that bounds each wait and retries after a
+//! restart of the database.
 //!
-//! Most calls are one statement, so that nothing is half done and no round trip is spent on a transaction; where a call
-//! has several, its comment says why they are safe to be cut apart, or they are in one transaction.
+//! Most calls are one statement, so that none is left half done and no round trip is spent on a transaction. A call with
+//! several either runs them in one transaction, or has a comment on why it may be interrupted between them.
 
 use std::sync::OnceLock;
 
@@ -29,7 +29,7 @@ use crate::Clock;
 pub(crate) struct Postgres {
     pool: pool::Pool,
     options: PostgresOptions,
-    /// How many there are: never changes once it is written.
+    /// The number of partitions, which never changes once it is stored.
     partitions: OnceLock<u32>,
     clock: Clock,
 }

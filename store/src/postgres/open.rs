@@ -1,5 +1,4 @@
-//! Opening a cluster's database, and bringing its tables up to date. Two things: many machines open it, and one
-//! operator migrates it.
+//! Opening a cluster's database, and migrating its tables. These are separate: many machines open it, one operator migrates it.
 
 use std::sync::OnceLock;
 
@@ -28,7 +27,7 @@ impl Postgres {
         }
     }
 
-    /// The database's clock, when its tables are what they must be.
+    /// Checks the tables, and returns the database's clock.
     async fn check(&self) -> Result<Clock, OpenError> {
         let database = self.options.to_string();
         let failed = |source| OpenError::Store { database: database.clone(), source };
@@ -54,12 +53,12 @@ impl Call for ReadClock {
     }
 }
 
-/// What a database says of its migrations.
+/// The migrations recorded in a database.
 #[derive(Debug, Default)]
 struct Schema {
-    /// Each with its checksum.
+    /// Each version with its checksum.
     applied: Vec<(i64, Vec<u8>)>,
-    /// The newest migration that older binaries cannot live without.
+    /// The newest migration without which older binaries cannot run.
     needs: i64,
 }
 
@@ -105,17 +104,17 @@ async fn schema(db: &mut PgConnection) -> Result<Schema, sqlx::Error> {
     Ok(Schema { applied, needs: needs.fetch_one(db).await? })
 }
 
-/// Brings the tables of a cluster's database up to date; `chorus migrate`. Which migrations that took. Several may do
-/// this at once: one does it, the others wait for it. Machines of the version before may go on running meanwhile.
+/// Migrates the tables of a cluster's database; `chorus migrate`. Returns the migrations that were applied. Concurrent calls
+/// are safe: one migrates, the others wait for it. Machines of the previous version may run meanwhile.
 pub async fn migrate_postgres(options: &PostgresOptions) -> Result<Vec<i64>, OpenError> {
     let database = options.to_string();
     let unreached = |source| OpenError::Database { database: database.clone(), source };
-    // Without the limits of a session: a migration takes what it takes.
+    // Without the limits of a session: a migration may take any time.
     let mut db = PgConnection::connect_with(&options.connect).await.map_err(unreached)?;
     let before = schema(&mut db).await.map_err(unreached)?.applied;
     MIGRATIONS.run(&mut db).await.map_err(|error| cannot_migrate(&database, error))?;
     let after = schema(&mut db).await.map_err(unreached)?.applied;
-    // It has done its work; that it cannot say good-bye changes nothing.
+    // The migrations are done; a failure to close changes nothing.
     let _ = db.close().await;
     Ok(after.into_iter().filter(|migration| !before.contains(migration)).map(|(migration, _)| migration).collect())
 }

@@ -1,4 +1,4 @@
-//! Where the database is, and how long to wait for it.
+//! The database's address, and the limits of its use.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -6,26 +6,26 @@ use sqlx::postgres::PgConnectOptions;
 
 use crate::Clock;
 
-/// How to reach a cluster's database. Parsed from a URL, `postgres://chorus:secret@db:5432/chorus?sslmode=require`;
-/// what it does not name comes from the usual variables (`PGHOST`, `PGPASSWORD`, …). The fields have good defaults.
+/// How to reach a cluster's database. Parsed from a URL, `postgres://chorus:secret@db:5432/chorus?sslmode=require`; parts
+/// missing there come from the usual variables (`PGHOST`, `PGPASSWORD`, …). The fields have good defaults.
 #[derive(Clone)]
 pub struct PostgresOptions {
     pub(super) connect: PgConnectOptions,
-    /// At most so many connections at a time; calls beyond them wait for one.
+    /// The most connections at a time; further calls wait for one.
     pub connections: u32,
-    /// How long a call may wait for a connection, a new one included.
+    /// How long a call may wait for a connection, including a new one.
     pub acquire: Duration,
     /// How long one statement may take.
     pub statement: Duration,
-    /// How long a statement may wait for a row that another holds.
+    /// How long a statement may wait for a row that another transaction has locked.
     pub lock: Duration,
-    /// For how long a call is tried again before it is given up.
+    /// How long a call is retried.
     pub give_up_after: Duration,
-    /// The process's clock, in place of one that begins at the database's.
+    /// The process's clock, instead of one that starts at the database's.
     pub clock: Option<Clock>,
 }
 
-/// A text that is no address of a Postgres database.
+/// A text that is not an address of a Postgres database.
 #[derive(Debug, thiserror::Error)]
 #[error("not the address of a Postgres database ({0}): write postgres://user:password@host:5432/database")]
 pub struct BadUrl(String);
@@ -51,7 +51,7 @@ impl FromStr for PostgresOptions {
 }
 
 impl PostgresOptions {
-    /// What every connection of the pool is told.
+    /// The settings of every connection of the pool.
     pub(super) fn session(&self) -> PgConnectOptions {
         let connect = match self.connect.get_application_name() {
             None => self.connect.clone().application_name("chorus"),
@@ -60,18 +60,18 @@ impl PostgresOptions {
         connect.options([
             ("statement_timeout", self.statement.as_millis().to_string()),
             ("lock_timeout", self.lock.as_millis().to_string()),
-            // A process that is stopped (SIGSTOP, a paused machine) in the middle of a transaction must not keep its
-            // rows from those who take over.
+            // A process that is stopped (SIGSTOP, a paused machine) in the middle of a transaction must not keep its rows from
+            // its successors.
             ("idle_in_transaction_session_timeout", self.lock.as_millis().to_string()),
-            // What the statements rely on, whatever the database's own default is.
+            // The statements depend on it, so the database's own default must not apply.
             ("default_transaction_isolation", "read committed".to_owned()),
-            // A write that has resolved is on the disk, whatever the database's own default is.
+            // A resolved write is on the disk, so the database's own default must not apply.
             ("synchronous_commit", "on".to_owned()),
         ])
     }
 }
 
-/// Without the password.
+/// Omits the password.
 impl fmt::Display for PostgresOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let PostgresOptions { connect, .. } = self;

@@ -16,7 +16,7 @@ impl Call for Partitions {
     type Output = u32;
     const DOING: &'static str = "read the number of partitions";
 
-    /// Each statement does nothing that was done before, by this call or by another machine's: cut apart, the next one
+    /// Each statement skips rows that exist already, from this call or another machine's: if interrupted, the next call
     /// completes it.
     async fn call(&self, db: &mut PgConnection) -> Result<u32, Failed> {
         let write = "INSERT INTO settings (name, value) VALUES ('partitions', $1) ON CONFLICT (name) DO NOTHING";
@@ -46,7 +46,7 @@ impl Call for Count {
 }
 
 impl Postgres {
-    /// How many partitions there are. Asked once.
+    /// The number of partitions. Queried once.
     pub(super) async fn partitions(&self) -> Result<u32, StoreError> {
         if let Some(count) = self.partitions.get() {
             return Ok(*count);
@@ -73,7 +73,7 @@ impl Call for CarryOut {
 
     async fn call(&self, db: &mut PgConnection) -> Result<Assigned, Failed> {
         let mut all_or_nothing = db.begin().await?;
-        // Held until the end, so that nobody takes the lease over in the middle of a plan.
+        // Held until the end, so that no other monitor takes the lease over in the middle of a plan.
         let active = "SELECT 1 FROM leases WHERE name = $1 AND holder = $2 AND until > now() FOR SHARE";
         let active = sqlx::query(active).bind(MONITOR_LEASE).bind(self.monitor.0.as_ref());
         if active.fetch_optional(&mut *all_or_nothing).await?.is_none() {

@@ -1,9 +1,9 @@
 //! A few connections, lent to one call at a time.
 //!
-//! Not sqlx's pool: that one asks the database for a sign of life each time it gets a connection back, for as long as
-//! the answer takes. So it doubles the round trips, and a network that swallows packets empties it for as long as TCP
-//! goes on hoping. Here a connection comes back only from a call that has ended well; from all others (failed, timed
-//! out, given up by its caller) it is dropped, and what it was doing ends on the other side too.
+//! sqlx's pool is unsuitable: it pings the database each time a connection is returned, and waits for the answer without a
+//! limit. That doubles the round trips, and a network that drops packets empties the pool for as long as TCP retransmits. Here
+//! only a successful call returns its connection; after any other (failed, timed out, dropped by its caller) the connection is
+//! dropped, and its statement ends on the server, too.
 
 use std::{
     sync::{Mutex, MutexGuard},
@@ -16,18 +16,18 @@ use tokio::{
     time::timeout,
 };
 
-/// A connection that was idle for longer is tried before it is used: it may not have survived.
+/// A connection that was idle for longer is tested before use: it may be dead.
 const TEST_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Pool {
     connect: PgConnectOptions,
-    /// Of a whole [`Pool::take`].
+    /// The limit of a whole [`Pool::take`].
     patience: Duration,
-    /// One for each connection that may be lent. The queue for them is as long as there are callers, who all wait at
-    /// most for `patience`.
+    /// One for each connection that may be lent. The queue for them is as long as the number of callers, each of which waits
+    /// for at most `patience`.
     permits: Semaphore,
-    /// The one that was used last is at the end, and the next to be used.
+    /// The connection used last is at the end, and is the next to be used.
     idle: Mutex<Vec<Idle>>,
 }
 

@@ -1,9 +1,8 @@
 //! Rooms and snapshots of a cluster.
 //!
-//! A batch of updates is one statement, one round trip, whatever its size. Two hosts may write the same rooms, one of
-//! them without knowing that it was replaced: rows are always taken in the order of their ids, so the two never wait
-//! for each other in a circle, and each rule ("only a higher offset wins", "ended stays ended") looks at the row as it
-//! is when its turn has come.
+//! A batch of updates is one statement, one round trip, regardless of its size. Two hosts may write the same rooms, if one of
+//! them has not noticed its replacement: rows are always locked in the order of their ids, so the two never deadlock, and each
+//! rule ("only a higher offset wins", "ended stays ended") is applied to the row as it is once the lock is held.
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
@@ -23,8 +22,8 @@ use crate::{
     row::{From, id, millis, number},
 };
 
-/// The most bytes of state in one statement, so that neither side has to hold hundreds of megabytes. A batch of more
-/// is a transaction of several.
+/// The most bytes of state in one statement, so that neither side has to hold hundreds of megabytes. A larger batch is a
+/// transaction of several statements.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 /// The code of the trigger that guards the snapshots.
@@ -37,8 +36,8 @@ impl Postgres {
     }
 }
 
-/// One update of each room, in the order of their ids: a statement cannot change a row twice. What comes of two is
-/// what would come of writing them one after the other.
+/// Merges updates into one for each room, in the order of their ids: a statement cannot change a row twice. The result of two
+/// updates is that of writing them one after the other.
 fn fold(batch: Vec<Hashed>) -> Result<Vec<Hashed>, StoreError> {
     let mut folded: BTreeMap<RoomId, Hashed> = BTreeMap::new();
     for (hash, update) in batch {
@@ -103,13 +102,13 @@ impl Call for WriteAll {
     }
 }
 
-/// `before` takes the rooms that are there, in order; from then on they change no more, so `after` knows their status
-/// even if this batch is too old to change it. Of a room that somebody else has made since the statement began, only
-/// the insertion finds out; should it also have ended since, a snapshot of it stays until the room is forgotten.
+/// `before` locks the existing rooms, in order; from then on they do not change, so `after` has their status even if this batch
+/// is too old to change it. A room that another host has created since the statement began is found only by the insertion; if
+/// it has also ended since, its snapshot stays until the room is deleted.
 ///
-/// The same offset may come again, with the same values, or with one thing known that was not (a component after a swap
-/// was refused): the later write stands. Ended is for ever. A snapshot of an equal offset is written only if it is not
-/// equal: then the trigger refuses, and with it the whole statement.
+/// The same offset may be written again, with the same values or with more information (a component after a swap was refused):
+/// the later write wins. An ended room stays ended. A snapshot of an equal offset is written only if it differs: then the
+/// trigger refuses it, and with it the whole statement.
 const WRITE: &str = r#"
 WITH new AS MATERIALIZED (
     SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::text[], $5::bytea[], $6::text[], $7::bytea[],
@@ -148,7 +147,7 @@ WHERE snapshots."offset" < excluded."offset"
 "#;
 
 async fn write(batch: &[Hashed], partitions: u32, db: &mut PgConnection) -> Result<(), Failed> {
-    // Values and not closures over `batch`: sqlx wants whole arrays.
+    // Arrays of values rather than iterators over `batch`: sqlx requires whole arrays.
     fn each<T>(batch: &[Hashed], column: impl Fn(&RoomRow) -> T) -> Vec<T> {
         batch.iter().map(|(_, update)| column(&update.row)).collect()
     }
@@ -180,7 +179,7 @@ async fn write(batch: &[Hashed], partitions: u32, db: &mut PgConnection) -> Resu
     written.map(drop).map_err(|error| diverged(&error).map_or(Failed::Database(error), Failed::Store))
 }
 
-/// Which room the trigger has refused, and where: its detail is "room offset".
+/// The room and offset that the trigger has refused: its detail is "room offset".
 fn diverged(error: &sqlx::Error) -> Option<StoreError> {
     let error = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
     let (room, offset) = error.detail().filter(|_| error.code() == DIVERGED)?.split_once(' ')?;
@@ -213,7 +212,7 @@ impl Call for ListRooms {
     const DOING: &'static str = "list rooms";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Vec<RoomRow>, Failed> {
-        // Only the conditions that there are: "no kind, or this one" would hide the index of kinds from the planner.
+        // Only the given conditions: "no kind, or this one" would keep the planner from using the index of kinds.
         let mut list = QueryBuilder::new("SELECT * FROM rooms WHERE true");
         if let Some(kind) = &self.filter.kind {
             list.push(" AND kind = ").push_bind(kind.as_str().to_owned());
@@ -262,7 +261,7 @@ impl Call for HighestOffset {
     type Output = Option<Offset>;
     const DOING: &'static str = "read the highest offset";
 
-    /// No snapshot is of a higher offset than its room's row.
+    /// No snapshot has a higher offset than its room's row.
     async fn call(&self, db: &mut PgConnection) -> Result<Option<Offset>, Failed> {
         let highest = r#"SELECT max("offset") FROM rooms WHERE partition = $1"#;
         let highest = sqlx::query_scalar::<_, Option<i64>>(highest).bind(i64::from(self.partition));

@@ -1,8 +1,8 @@
 //! Sessions and memberships of a cluster.
 //!
-//! Two edges may have one session at a time (a client that comes back before its old edge has noticed). The session's
-//! row decides: a resume writes its edge there, and a join holds the row while it checks that its own edge still is the
-//! one. So either the join comes first, and the resume sees that room, or the join is refused.
+//! Two edges may have one session at a time (a client that resumes before its old edge has noticed the loss of its connection).
+//! The session's row decides: a resume writes its edge there, and a join locks the row while it checks that its own edge is
+//! still the one there. So either the join is first, and the resume includes that room, or the join is refused.
 
 use chorus_core::ids::{MachineId, RoomId, SessionId};
 use sqlx::PgConnection;
@@ -22,7 +22,7 @@ impl Call for Open {
     const DOING: &'static str = "open a session";
 
     async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
-        // The reference of a membership to its session is checked at the end of the statement.
+        // The foreign key of a membership is checked at the end of the statement.
         let open = "WITH opened AS (INSERT INTO sessions (id, player, name, edge, resume_hash)
                                     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO NOTHING)
                     INSERT INTO memberships (session, room, position) VALUES ($1, $6, 1)
@@ -46,8 +46,8 @@ impl Call for Resume {
     const DOING: &'static str = "resume a session";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Option<Resumed>, Failed> {
-        // All to the right of a `=` is as it was before. The first case of each is this very call once more: it has the
-        // same answer, though the session is at this edge already.
+        // Every expression to the right of a `=` has the old values. The first case of each is a repetition of this call: it
+        // has the same result, though the session is at this edge already.
         let take = "UPDATE sessions SET
                         replaced_edge = CASE WHEN resume_hash = $2 AND edge = $3 THEN replaced_edge
                                              WHEN edge <> $3 AND disconnected_at IS NULL THEN edge END,
@@ -62,8 +62,8 @@ impl Call for Resume {
             .bind(self.new_hash.as_slice())
             .bind(self.edge.0.as_ref());
         let Some(found) = take.fetch_optional(&mut *db).await? else { return Ok(None) };
-        // A statement of its own: it sees what was joined while the one above waited for the row. Nothing is joined by
-        // another edge from here on.
+        // A statement of its own: it sees the joins that were made while the one above waited for the row. No other edge can
+        // add a join from here on.
         let rooms = "SELECT room FROM memberships WHERE session = $1 ORDER BY position, room";
         let rooms = sqlx::query_scalar(rooms).bind(found.0.clone()).fetch_all(db).await?;
         Ok(Some(resumed(found, rooms)?))
@@ -142,13 +142,14 @@ impl Call for Kick {
     const DOING: &'static str = "end a session that was kicked";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Vec<RoomId>, Failed> {
-        // Its time to expire begins now, whether or not its connection is still there. The reason is kept for the full time.
+        // Its time to expire starts now, even if its connection still exists. The reason is kept for the full time.
         let kick =
             "UPDATE sessions SET kicked = $2, silent = false, disconnected_at = coalesce(disconnected_at, now()),
                         updated_at = now()
                     WHERE id = $1 AND kicked IS NULL";
         sqlx::query(kick).bind(id(self.session.0)).bind(self.reason.as_ref()).execute(&mut *db).await?;
-        // A statement of its own: it sees what was joined while the one above waited for the row. Nothing is joined after.
+        // A statement of its own: it sees the joins that were made while the one above waited for the row. Later joins are
+        // refused.
         let rooms = "SELECT room FROM memberships WHERE session = $1 ORDER BY position, room";
         let rooms = sqlx::query_scalar(rooms).bind(id(self.session.0)).fetch_all(db).await?;
         Ok(rooms_of(rooms)?)
@@ -166,10 +167,10 @@ impl Call for Kicked {
     }
 }
 
-/// A process's clock and the database's may differ by so much without a leap: one is read, and both run.
+/// The difference between a process's clock and the database's that is not a leap: one is read, and both run.
 const CLOCKS_DIFFER_MS: u64 = 60_000;
 
-/// The sessions `$only`, each condition with its `AND`, that were left `$1` ms ago or earlier; `$2` of them at most.
+/// At most `$2` of the sessions `$only` (each condition with its `AND`) that were disconnected `$1` ms ago or earlier.
 macro_rules! expire {
     ($only:literal) => {
         concat!(
@@ -187,10 +188,10 @@ impl Call for Expire {
     type Output = Vec<(SessionId, Vec<RoomId>)>;
     const DOING: &'static str = "expire sessions";
 
-    /// Cut apart, the sessions have expired and come with the next call.
+    /// If interrupted, the sessions have expired and are returned by the next call.
     async fn call(&self, db: &mut PgConnection) -> Result<Self::Output, Failed> {
-        // The age is asked for once more where the row is changed: it may have come back meanwhile. It has passed by the
-        // database's clock and by this process's, so that neither's leap expires everybody at once.
+        // The age is checked again where the row is changed, as the session may have resumed meanwhile. It has passed by the
+        // database's clock and by this process's, so that a leap of either does not expire all sessions at once.
         for (statement, older_than) in
             [(expire!(""), self.older_than), (expire!("silent AND "), self.silent_older_than)]
         {
@@ -214,7 +215,7 @@ impl Call for OfEdge {
         let of_edge = "SELECT id, room FROM (
                            SELECT id FROM sessions WHERE edge = $1 AND id > $2 ORDER BY id LIMIT $3
                        ) AS of_edge LEFT JOIN memberships ON session = id ORDER BY id, position, room";
-        // The empty string of bytes is before every id.
+        // The empty byte string sorts before every id.
         let after = self.after.map_or(Vec::new(), |session| id(session.0));
         let rows = sqlx::query_as(of_edge).bind(self.edge.0.as_ref()).bind(after).bind(i64::from(self.limit));
         Ok(by_session(rows.fetch_all(db).await?)?)

@@ -1,4 +1,4 @@
-//! Whether a cluster's store is whole, and which log it belongs to.
+//! Whether a cluster's store is complete, and which log it belongs to.
 
 use chorus_core::{ids::RoomId, json::Json};
 use sqlx::PgConnection;
@@ -24,7 +24,7 @@ impl Call for SetLog {
     type Output = LogIdentity;
     const DOING: &'static str = "write which log the database belongs to";
 
-    /// Of several machines that do this at once, one is the first, and all learn what it has written.
+    /// If several machines do this at once, all of them receive the row of the first.
     async fn call(&self, db: &mut PgConnection) -> Result<LogIdentity, Failed> {
         let set = match self.instead {
             false => {
@@ -60,7 +60,7 @@ impl Call for GiveUp {
     type Output = ();
     const DOING: &'static str = "give rooms up";
 
-    /// Each statement may be repeated, and takes effect alone.
+    /// Each statement may be repeated, and has its effect alone.
     async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
         let rooms: Vec<Vec<u8>> = self.rooms.iter().map(|room| id(room.0)).collect();
         let lobby = "DELETE FROM rooms WHERE id = $1 AND id = ANY ($2) AND status = 'live'

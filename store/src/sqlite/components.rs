@@ -13,7 +13,7 @@ use crate::{
 impl Write for Publish {
     type Output = u32;
 
-    /// Rooms are created with the component's digest in their log: it must not be forgotten when they are not.
+    /// The log of a room contains its component's digest: a component must not be lost when the log is not.
     const DURABLE: bool = true;
 
     async fn apply(&self, db: &mut SqliteConnection) -> Result<u32, StoreError> {

@@ -8,7 +8,7 @@ use crate::{
     hashes::{KeepHashes, KeptHash, KeptHashes, kept},
 };
 
-/// By a trigger, so that no way of storing one is forgotten.
+/// A trigger, so that every way of storing a snapshot is covered.
 const KEEP: &str = r#"
 CREATE TABLE IF NOT EXISTS kept_hashes (
     room BLOB NOT NULL, "offset" INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (room, "offset", hash)

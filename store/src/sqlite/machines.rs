@@ -1,5 +1,5 @@
-//! Machines, embedded: all of them live in the one process that has this database open. So nobody is ever silent, and
-//! whoever was not closed by an earlier process is dead.
+//! Machines, embedded: all of them are in the one process that has this database open. So none is ever silent, and each one
+//! that an earlier process did not close is dead.
 
 use chorus_core::ids::MachineId;
 use sqlx::{SqliteConnection, SqlitePool};
@@ -53,7 +53,7 @@ impl Write for DeclareDead {
     }
 }
 
-/// One that is not there was closed.
+/// A machine without a row was closed.
 async fn state(id: &MachineId, db: &mut SqliteConnection) -> Result<MachineState, StoreError> {
     let state = "SELECT state FROM machines WHERE role || coalesce('-' || name, '') || '-' || number = ?1";
     let state = sqlx::query_scalar::<_, String>(state).bind(id.0.as_ref()).fetch_optional(db).await;
@@ -65,7 +65,7 @@ impl Read for Machines {
     type Output = Vec<MachineRow>;
 
     async fn read(&self, db: &SqlitePool) -> Result<Vec<MachineRow>, StoreError> {
-        // When it was registered is a default, by the wall clock.
+        // The registration time is a column default, by the wall clock.
         let all = "SELECT role || coalesce('-' || name, '') || '-' || number, role, name, address, state, 0,
                           CAST(unixepoch('subsec') * 1000 AS INTEGER) - registered_at
                    FROM machines ORDER BY number";

@@ -1,4 +1,4 @@
-//! SQLite: one writer (`writer.rs`), which puts all writes that wait into one transaction, and a few readers.
+//! SQLite: one writer (`writer.rs`), which puts all queued writes into one transaction, and a few readers.
 
 use std::future::Future;
 
@@ -26,7 +26,7 @@ pub(crate) struct Sqlite {
     clock: Clock,
 }
 
-/// A look at the tables, on a connection of its own.
+/// A query, on a connection of its own.
 pub(crate) trait Read {
     type Output;
 
@@ -61,8 +61,8 @@ impl Sqlite {
     }
 }
 
-/// Milliseconds since 1970, by the process's clock, for whatever the writer does: it puts that into this table when it
-/// begins a transaction.
+/// Milliseconds since 1970, by the process's clock, for the writes: the writer stores them in this table when it begins a
+/// transaction.
 macro_rules! now {
     () => {
         "(SELECT now FROM temp.clock)"

@@ -35,7 +35,7 @@ pub(crate) async fn open(given: EmbeddedOptions) -> Result<Sqlite, OpenError> {
     if !has_wal && needs_wal(&mut db).await.map_err(database)? {
         let lost = OpenError::WalMissing { database: name_of(path), wal: wal_of(path).display().to_string() };
         if !accept_loss {
-            // Closed by us, so that nothing is left of this attempt.
+            // Closed explicitly, so that this attempt leaves no open connection.
             let _ = db.close().await;
             return Err(lost);
         }
@@ -50,7 +50,7 @@ pub(crate) async fn open(given: EmbeddedOptions) -> Result<Sqlite, OpenError> {
     let wal = open_wal(path, fsync).map_err(|source| OpenError::Io { database: name_of(path), source })?;
     let pool = SqlitePoolOptions::new()
         .max_connections(READERS)
-        // A file does not hang up: connections need no test, and no end.
+        // A file does not disconnect: connections need neither a test nor a lifetime.
         .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None);
@@ -58,8 +58,8 @@ pub(crate) async fn open(given: EmbeddedOptions) -> Result<Sqlite, OpenError> {
     Ok(Sqlite { readers, writer: writer::spawn(db, wal, clock.clone()), clock })
 }
 
-/// SQLite opens its files by their names, and gives the later ones the modes of the first. Whether there is a write-ahead
-/// log with something in it.
+/// SQLite opens its files by name, and gives the later ones the modes of the first. Returns whether there is a write-ahead log
+/// with content.
 fn make_private(path: &Path) -> Result<bool, OpenError> {
     let wal = wal_of(path);
     let has_wal = chorus_private::check(&wal)? && wal.metadata().is_ok_and(|wal| wal.len() > WAL_HEADER);
@@ -71,8 +71,7 @@ fn make_private(path: &Path) -> Result<bool, OpenError> {
 /// A write-ahead log of this length or less has no commit.
 const WAL_HEADER: u64 = 32;
 
-/// Whether the file needs a write-ahead log: the process before this one did not close it. A database that is new has no
-/// such table.
+/// Whether the file needs a write-ahead log, because the previous process did not close it. A new database has no such table.
 async fn needs_wal(db: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     let known = "SELECT count(*) FROM sqlite_schema WHERE name = 'data'";
     if sqlx::query_scalar::<_, i64>(known).fetch_one(&mut *db).await? == 0 {
@@ -95,7 +94,7 @@ async fn begin(db: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// The latest time that the store knows. Rooms' own times are not among them: a room's clock follows its producers'.
+/// The latest time in the store. Rooms' own times are excluded: a room's clock follows its producers'.
 async fn latest(db: &mut SqliteConnection) -> Result<Time, sqlx::Error> {
     let latest = "SELECT max(coalesce((SELECT max(clock) FROM data), 0),
                              coalesce((SELECT max(disconnected_at) FROM sessions), 0),
@@ -118,16 +117,16 @@ fn options(path: &Path, fsync: Durability) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)
-        // FULL syncs at each commit. With NORMAL we do it ourselves, behind the commits: see `writer::Wal`.
+        // FULL syncs at each commit. With NORMAL the writer syncs, behind the commits: see `writer::Wal`.
         .synchronous(match fsync {
             Durability::Always => SqliteSynchronous::Full,
             Durability::Background => SqliteSynchronous::Normal,
         })
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(5))
-        // The writer does that itself, so that the file says whether it needs the log: see `writer::Writer::checkpoint`.
+        // The writer does that, so that the file records whether it needs the log: see `writer::checkpoint`.
         .pragma("wal_autocheckpoint", "0")
-        // A log that was moved into the database begins anew with this size, so that its size says what is in it.
+        // A log that was moved into the database starts again from this size, so that its size shows whether it has content.
         .pragma("journal_size_limit", "0")
         .disable_statement_logging()
 }
@@ -140,7 +139,7 @@ async fn check(path: &Path, db: &mut SqliteConnection) -> Result<(), OpenError> 
     }
 }
 
-/// The write-ahead log and its name are on the disk from here on. It lives as long as a connection is open.
+/// From here on the write-ahead log and its name are on the disk. It exists as long as a connection is open.
 fn open_wal(path: &Path, fsync: Durability) -> std::io::Result<Wal> {
     let name = wal_of(path);
     let file = File::open(&name)?;
@@ -161,7 +160,7 @@ fn named(path: &Path, source: sqlx::Error) -> OpenError {
     let database = name_of(path);
     let code = source.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
     match code {
-        // The low byte is the code, the rest says where.
+        // The low byte is the code, the rest is its detail.
         Some(code) if DAMAGED.contains(&low_byte(&code).as_str()) => {
             OpenError::Damaged { database, what: source.to_string() }
         }

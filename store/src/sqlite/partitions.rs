@@ -48,7 +48,7 @@ impl Write for CarryOut {
         if active.fetch_optional(&mut *db).await.map_err(&at)?.is_none() {
             return Ok(Assigned::NotActive);
         }
-        // First look, then change: what is applied here is committed, whatever it returns.
+        // Checks first, then changes: an applied statement is committed, even if this returns a refusal.
         for line in &self.plan {
             let fits = "SELECT 1 FROM partitions WHERE partition = ?1
                         AND (epoch = ?3 - 1 OR (epoch = ?3 AND host = ?2))";

@@ -41,8 +41,8 @@ impl Write for WriteRooms {
 }
 
 async fn write_row(row: &RoomRow, db: &mut SqliteConnection) -> Result<(), StoreError> {
-    // The same offset may come again, with the same values, or with one thing known that was not (a component after
-    // a swap was refused): the later write stands. Ended is for ever.
+    // The same offset may be written again, with the same values or with more information (a component after a swap was
+    // refused): the later write wins. An ended room stays ended.
     let upsert = "INSERT INTO rooms (id, \"offset\", kind, component, status, creator, created_at, ended_at, outcome,
                                      next_timer_at, metadata, members, clock)
                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
@@ -70,7 +70,7 @@ async fn write_row(row: &RoomRow, db: &mut SqliteConnection) -> Result<(), Store
 }
 
 async fn delete_snapshot(room: RoomId, db: &mut SqliteConnection) -> Result<(), StoreError> {
-    // Only if that is what the row says now: it may have been written by somebody who knows more.
+    // Only if the row has this status: a newer update may have been written before this one.
     let delete = "DELETE FROM snapshots WHERE room = ?1 AND (SELECT status FROM rooms WHERE id = ?1) <> 'live'";
     let deleted = sqlx::query(delete).bind(id(room.0)).execute(db).await;
     deleted.map(drop).map_err(StoreError::at("delete a snapshot"))
@@ -100,7 +100,7 @@ async fn write_snapshot(
     if upsert.execute(&mut *db).await.map_err(&at)?.rows_affected() > 0 {
         return Ok(());
     }
-    // Not the highest: then it must be equal to what is there, if that is at the same offset.
+    // Not the highest: then it must be equal to the stored one, if that has the same offset.
     let other = "SELECT 1 FROM snapshots WHERE room = ?1 AND \"offset\" = ?2 AND hash <> ?3";
     let other = sqlx::query_scalar::<_, i64>(other).bind(id(room.0)).bind(number(snapshot.offset));
     match other.bind(hash.0.as_slice()).fetch_optional(db).await.map_err(&at)? {
@@ -161,8 +161,8 @@ impl Read for CountRooms {
 impl Read for Timers {
     type Output = Vec<(Time, RoomId, Time)>;
 
-    /// Rooms have no column for their partition here: whoever asks has all of them, or nearly, so it is as quick to
-    /// compute it of each.
+    /// Rooms have no column for their partition here: a caller has all partitions, or nearly all, so it is as quick to compute
+    /// the partition of each room.
     async fn read(&self, db: &SqlitePool) -> Result<Self::Output, StoreError> {
         let at = StoreError::at("list timers");
         let count = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM partitions").fetch_one(db).await.map_err(&at)?;

@@ -40,8 +40,8 @@ impl Write for Resume {
 
     async fn apply(&self, db: &mut SqliteConnection) -> Result<Option<Resumed>, StoreError> {
         let at = StoreError::at("resume a session");
-        // All to the right of a `=` is as it was before. The first case of each is this very call once more: it has the
-        // same answer, though the session is at this edge already.
+        // Every expression to the right of a `=` has the old values. The first case of each is a repetition of this call: it
+        // has the same result, though the session is at this edge already.
         let take = concat!(
             "UPDATE sessions SET
                  replaced_edge = CASE WHEN resume_hash = ?2 AND edge = ?3 THEN replaced_edge
@@ -85,7 +85,7 @@ impl Write for Join {
     }
 
     async fn apply(&self, db: &mut SqliteConnection) -> Result<bool, StoreError> {
-        // The update changes nothing: it is there to count a row that has been there.
+        // The update changes nothing: it makes an existing row count as affected.
         let join = "INSERT INTO memberships (session, room, position)
                     SELECT id, ?2, 1 + coalesce((SELECT max(position) FROM memberships WHERE session = ?1), 0)
                     FROM sessions WHERE id = ?1 AND edge = ?3 AND expired = 0 AND kicked IS NULL
@@ -142,7 +142,7 @@ impl Write for Kick {
 
     async fn apply(&self, db: &mut SqliteConnection) -> Result<Vec<RoomId>, StoreError> {
         let at = StoreError::at("end a session that was kicked");
-        // Its time to expire begins now, whether or not its connection is still there. The reason is kept for the full time.
+        // Its time to expire starts now, even if its connection still exists. The reason is kept for the full time.
         let kick = concat!(
             "UPDATE sessions SET kicked = ?2, silent = 0, disconnected_at = coalesce(disconnected_at, ",
             now!(),
@@ -169,7 +169,7 @@ impl Read for Kicked {
     }
 }
 
-/// The sessions `$only`, each condition with its `AND`, that were left `?1` ms ago or earlier; `?2` of them at most.
+/// At most `?2` of the sessions `$only` (each condition with its `AND`) that were disconnected `?1` ms ago or earlier.
 macro_rules! expire {
     ($only:literal) => {
         concat!(
@@ -208,7 +208,7 @@ impl Read for OfEdge {
         let of_edge = "SELECT id, room FROM (
                            SELECT id FROM sessions WHERE edge = ?1 AND id > ?2 ORDER BY id LIMIT ?3
                        ) LEFT JOIN memberships ON session = id ORDER BY id, position";
-        // The empty string of bytes is before every id.
+        // The empty byte string sorts before every id.
         let after = self.after.map_or(Vec::new(), |session| id(session.0));
         let rows = sqlx::query_as(of_edge).bind(self.edge.0.as_ref()).bind(after).bind(self.limit).fetch_all(db).await;
         by_session(rows.map_err(StoreError::at("read an edge's sessions"))?)

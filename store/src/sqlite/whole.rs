@@ -1,4 +1,4 @@
-//! Whether the embedded store is whole.
+//! Whether the embedded store is complete.
 
 use chorus_core::{
     ids::RoomId,

@@ -1,5 +1,5 @@
-//! The one writer: takes all writes that wait and commits them together, so that a thousand sessions that open at once
-//! cost a few commits. SQLite has one writer at a time anyway; this way nobody ever meets its lock.
+//! The one writer: takes all queued writes and commits them together, so that a thousand sessions that open at once cost a few
+//! commits. SQLite has one writer at a time anyway; this way no call ever meets its lock.
 
 use std::{
     fs::File,
@@ -16,40 +16,40 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::{Clock, Durability, StoreError, row::number};
 
-/// How many writes may wait; further ones wait to be let in.
+/// The number of writes that may wait; callers with further ones wait for room.
 const QUEUE: usize = 1024;
 
-/// The most writes in one transaction. None of them is answered before all are done.
+/// The most writes in one transaction. All of them are answered after its commit.
 const MOST: usize = 128;
 
-/// How long after a commit its sync begins. The promise is 100 ms; the rest is for the sync itself.
+/// The delay between a commit and its sync. The promise is 100 ms; the rest is for the sync itself.
 const SYNC_AFTER: Duration = Duration::from_millis(50);
 
-/// Bytes of the write-ahead log before they are moved into the database. More than SQLite's own 4 MiB, since the writes
-/// that come meanwhile wait for two syncs; few enough to be read quickly at a start.
+/// The size of the write-ahead log at which it is moved into the database. More than SQLite's own 4 MiB, since writes that
+/// arrive meanwhile wait for two syncs; small enough to be read quickly at a start.
 const CHECKPOINT_BYTES: u64 = 16 << 20;
 
-/// Moves the write-ahead log into the database. Afterwards the file says that it needs its log, and the log, that it does
-/// not: see the table `data`.
+/// Moves the write-ahead log into the database. Afterwards the file itself records that it needs its log, and the log overrides
+/// that record: see the table `data`.
 pub(super) async fn checkpoint(db: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    // FULL waits for readers, which are short, and for as long as the busy timeout at most.
+    // FULL waits for readers, whose reads are short, and at most for the busy timeout.
     for statement in ["UPDATE data SET open = 1", "PRAGMA wal_checkpoint(FULL)", "UPDATE data SET open = 2"] {
         sqlx::query(statement).execute(&mut *db).await?;
     }
     Ok(())
 }
 
-/// A change of the tables. May be applied more than once before it is committed once: it must not remember anything.
+/// A change of the tables. May be applied more than once before it is committed once, so it keeps no state of its own.
 pub(crate) trait Write: Send + Sync + 'static {
     type Output: Send + 'static;
 
-    /// Its answer waits until it is on the disk, in either mode.
+    /// Its answer waits until the write is on the disk, in either mode.
     const DURABLE: bool = false;
 
-    /// Whether it reads `now!`. To set that costs as much as one more statement in each transaction.
+    /// Whether it reads `now!`. Setting that costs as much as one more statement in each transaction.
     const READS_CLOCK: bool = true;
 
-    /// Whether `apply` runs one statement and no more: alone, it is a transaction of its own.
+    /// Whether `apply` runs exactly one statement, which alone is a transaction of its own.
     fn is_one_statement(&self) -> bool {
         false
     }
@@ -80,7 +80,7 @@ impl Handle {
     }
 }
 
-/// A write of any type, and who waits for it.
+/// A write of any type, with its caller's answer channel.
 trait Job: Send {
     fn apply<'a>(&'a mut self, db: &'a mut SqliteConnection) -> Applied<'a>;
     fn is_durable(&self) -> bool;
@@ -94,7 +94,7 @@ type Applied<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 
 
 struct Waiting<W: Write> {
     write: W,
-    /// Of an application that is not committed yet.
+    /// The output of an application that is not committed yet.
     output: Option<W::Output>,
     answer: oneshot::Sender<Result<W::Output, StoreError>>,
 }
@@ -129,7 +129,7 @@ impl<W: Write> Job for Waiting<W> {
     }
 }
 
-/// Starts the writer. It ends with the last handle, or by `Handle::close`.
+/// Starts the writer. It ends when the last handle is dropped, or by `Handle::close`.
 pub(crate) fn spawn(db: SqliteConnection, wal: Wal, clock: Clock) -> Handle {
     let (sender, queue) = mpsc::channel(QUEUE);
     let wal = Arc::new(wal);
@@ -152,7 +152,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// Returns who asked for the end.
+    /// Returns the answer channels of the close requests.
     async fn run(&mut self) -> Vec<oneshot::Sender<Result<(), StoreError>>> {
         let mut closed = Vec::new();
         let mut messages = Vec::with_capacity(MOST);
@@ -176,7 +176,7 @@ impl Writer {
         match self.commit(jobs).await {
             Ok(()) => jobs.drain(..).for_each(|job| job.committed()),
             Err(error) if jobs.len() == 1 => jobs.drain(..).for_each(|job| job.failed(error.clone())),
-            // One of them is the cause, and its neighbours must not suffer for it.
+            // One of them is the cause, and the others must not fail with it.
             Err(_) => {
                 for job in jobs.drain(..) {
                     let mut alone = vec![job];
@@ -197,12 +197,12 @@ impl Writer {
         }
         let done = self.transaction(jobs).await;
         if done.is_err() {
-            // There may be nothing to roll back: some errors have done it themselves.
+            // There may be no transaction to roll back: some errors end it themselves.
             let _ = sqlx::query("ROLLBACK").execute(&mut self.db).await;
             return done;
         }
         if self.wal.is_large() {
-            // They are committed. Failing costs disk, and the next commit tries again.
+            // The writes are committed. A failure here costs disk space, and the next commit tries again.
             if let Err(error) = checkpoint(&mut self.db).await {
                 tracing::warn!(%error, "the write-ahead log could not be moved into the database; it grows until it can");
             }
@@ -218,7 +218,7 @@ impl Writer {
     }
 
     async fn transaction(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
-        // Each statement is a way to SQLite's thread and back, which takes longer than most of them.
+        // Each statement is a round trip to SQLite's thread, which takes longer than most of them.
         if let [job] = jobs
             && job.is_one_statement()
             && !job.reads_clock()
@@ -237,7 +237,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Puts everything into the database file and empties the write-ahead log.
+    /// Moves the write-ahead log into the database file and empties it.
     async fn finish(self) -> Result<(), StoreError> {
         let Writer { mut db, wal, clock, .. } = self;
         wal.check()?;
@@ -268,7 +268,7 @@ impl Wal {
         Wal { path, file: Arc::new(file), fsync, dirty: Notify::new(), stopped: OnceLock::new() }
     }
 
-    /// Once a sync has failed nothing can be promised: the kernel may have thrown away what it could not write.
+    /// After a failed sync no write can be promised: the kernel may have dropped the pages that it could not write.
     fn check(&self) -> Result<(), StoreError> {
         self.stopped.get().map_or(Ok(()), |stopped| Err(stopped.clone()))
     }
@@ -288,7 +288,7 @@ impl Wal {
     }
 }
 
-/// Syncs behind the writer, for ever.
+/// Syncs behind the writer until it is aborted.
 async fn sync_behind(wal: Arc<Wal>) {
     loop {
         wal.dirty.notified().await;
