@@ -485,8 +485,8 @@ fn a_lobby_whose_state_cannot_be_opened_begins_anew_and_whoever_knocked_is_told(
     assert_eq!(story.record(join(BEA, 0)).to_edge()[0], "admitted bea");
 }
 
-/// The client has reconnected through another edge, but a room that has given up applies no `Reconnect`. On its end it sends
-/// its `Leave` to the first edge.
+/// The client has reconnected through another edge, but a room that has given up applies no `Reconnect`: what it sends on its
+/// end goes to the first edge. So the reconnect is answered separately.
 #[test]
 fn whoever_comes_back_to_a_room_that_is_about_to_end_is_told_that_it_is_out() {
     let mut story = Story::of(counter()).with_members(&[ANA]);

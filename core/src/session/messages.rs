@@ -1,4 +1,4 @@
-//! What the client sends: at its rate, in its order, to a room that it is in.
+//! The client's frames: the rate limit, the order of messages, and the choice of the room.
 
 use super::{MAX_HELD_BYTES, MAX_WAITING, Outgoing, Output, Phase, Session, WINDOW, close_reason, seats::SeatState};
 use crate::{
@@ -7,13 +7,13 @@ use crate::{
     ids::{RoomId, Time},
 };
 
-/// Frames in a row that are none of this protocol, after which there is no point in going on.
+/// Consecutive frames that are none of this protocol, after which the connection is closed.
 const MAX_BAD: u32 = 10;
 
-/// When a client may try again what the edge cannot take now.
+/// When a client may retry a message that the edge cannot accept now.
 const RETRY_MS: u64 = 1_000;
 
-/// Why a message goes to no room.
+/// Why a message is sent to no room.
 struct Refusal {
     code: ErrorCode,
     message: &'static str,
@@ -53,7 +53,7 @@ impl Session {
         }
     }
 
-    /// Frames that are no messages cost the rate too. There is no answer to them but the last.
+    /// Frames that are no messages count towards the rate too. They get no answer; the last one closes the connection.
     pub(super) fn on_idle_frames(&mut self, count: u32, now: Time) {
         for _ in 0..count {
             if self.take_token(now).is_err() && self.is_far_too_fast() {
@@ -62,7 +62,7 @@ impl Session {
         }
     }
 
-    /// The client asks in its own words: a browser shows its page no ping of the WebSocket protocol.
+    /// A ping of this protocol: a browser gives its page no access to WebSocket pings.
     fn on_ping_frame(&mut self) {
         match self.phase {
             Phase::Greeting { .. } => self.refuse(None, ErrorCode::BadOrder, "say hello first", None),
@@ -70,8 +70,8 @@ impl Session {
         }
     }
 
-    /// A client that cannot even greet does so again in vain. One whose data is beyond a bound speaks the protocol: its
-    /// frames cost it its rate, and nothing else.
+    /// A client without a valid `hello` would repeat it in vain, so its connection is closed. A client whose data is beyond a
+    /// bound speaks the protocol: its frames only count towards its rate.
     fn on_bad_frame(&mut self, bad: BadFrame) {
         if matches!(self.phase, Phase::Greeting { .. }) {
             return self.close(CloseCode::BadFrame, close_reason(&format!("no hello: {}", bad.message)));
@@ -88,7 +88,7 @@ impl Session {
 
     fn on_msg(&mut self, msg: Msg, now: Time) {
         if msg.id > self.high && self.has_crossed(msg.room, msg.id) {
-            // One reply answers one message: what comes under this id from now on is another one.
+            // One reply answers one message: a later message under this id is another one.
             self.high = msg.id;
             return;
         }
@@ -99,7 +99,7 @@ impl Session {
         }
     }
 
-    /// Where the message goes, or why nowhere. One that is refused has not used its id.
+    /// The message's room, or why it has none. A message that is refused has not used its id.
     fn room_for(&self, msg: &Msg) -> Result<RoomId, Refusal> {
         let refusal = |code, message| Err(Refusal { code, message, retry_after_ms: None });
         if !matches!(self.phase, Phase::Open(_)) {
@@ -129,7 +129,7 @@ impl Session {
         Ok(seat.room)
     }
 
-    /// It goes to its room's channel at once, or when it is its turn: see [`WINDOW`].
+    /// Queues the message for its room's channel, where it is appended at once or in its turn: see [`WINDOW`].
     fn pass_on(&mut self, room: RoomId, msg: Msg) {
         self.high = msg.id;
         self.silent = false;
@@ -139,7 +139,7 @@ impl Session {
         }
     }
 
-    /// Messages that have waited here for the answers to others follow them, in their order.
+    /// Appends held messages, in order, as answers to earlier ones make room.
     pub(super) fn send_held(&mut self) {
         let Some(session) = self.id() else { return };
         for at in 0..self.seats.len() {
@@ -158,8 +158,8 @@ impl Session {
         self.seats.iter().flat_map(|seat| &seat.held).map(|msg| msg.data.len()).sum()
     }
 
-    /// A message gets its answer from the edge. Anything else that a room was not told is told when the session
-    /// comes back.
+    /// A message that was not appended is answered by the edge. Any other command closes the connection; the room gets it when
+    /// the session resumes.
     pub(super) fn on_not_appended(&mut self, room: RoomId, id: Option<u64>) {
         let Some(id) = id else {
             return self.close(CloseCode::Unavailable, "this server cannot reach its log now");
@@ -174,8 +174,8 @@ impl Session {
 
     // ---- the rate ----
 
-    /// One frame's worth of the rate; otherwise when there is one again, in milliseconds. Trying costs as much: who
-    /// does not wait gets into debt.
+    /// Takes one frame's worth of the rate; if there is none, returns when there is, in milliseconds. A refused frame costs as
+    /// much, so a client that does not wait goes into debt.
     fn take_token(&mut self, now: Time) -> Result<(), u64> {
         let (rate, full) = (i64::from(self.limits.per_second.max(1)), i64::from(self.limits.burst) * 1000);
         let passed = now.since(self.refilled).min(3_600_000) as i64;

@@ -1,27 +1,28 @@
-//! The session machine: how an edge decides. (Its shell is `edge/`; the one machine whose crate has another name.)
+//! The session machine: everything that an edge decides. (Its shell is `edge/`; the one machine whose crate has another name.)
 //!
-//! One machine for each connection. It begins with a client that has said nothing, becomes a session with `hello`, and
-//! ends with the connection; when the session comes back, here or at another edge, a new machine takes it up from what
-//! the store knows. It is handed inputs with the time, and says what to do with [`Session::poll_output`]. It never
-//! waits, reads no clock and draws no randomness.
+//! There is one machine for each connection. It begins with a client that has sent nothing, becomes a session with `hello`, and
+//! ends with the connection. When the session resumes, here or at another edge, a new machine continues it from the store's
+//! row. It takes inputs with the time, and returns what to do with [`Session::poll_output`]. It never waits, reads no clock and
+//! draws no randomness.
 //!
-//! What to read in: this file drives and greets; `messages` takes what the client sends; `spending` slows one that costs too much; `seats` holds the rooms that
-//! the session is in, passes their frames on, and moves it between them.
+//! Where to look: this file drives the machine and opens sessions; `messages` handles the client's frames; `spending` slows a
+//! session that costs too much; `seats` has the rooms that the session is in, passes their frames on, and moves the session
+//! between them.
 //!
 //! What it guarantees:
-//! - **`welcome` first**, then frames of rooms. What comes for a room that the session is not in goes nowhere.
-//! - **Numbers without a gap.** Of each room the client gets frame `n + 1` after frame `n`, or a `room` frame with any
-//!   higher number. Repetitions are dropped, and a gap is asked for again.
+//! - **`welcome` first**, then frames of rooms. Frames of a room that the session is not in are dropped.
+//! - **Numbers without a gap.** Of each room the client gets frame `n + 1` after frame `n`, or a `room` frame with any higher
+//!   number. Repetitions are dropped, and missing frames are requested again.
 //! - **One answer to each `msg`:** the room's, or an error of the edge's own.
-//! - **The store knows more, never less:** a membership is stored before its room is told, and removed when the room
-//!   has said that it is none. Whoever resumes asks every room that may have it.
-//! - **Repetitions do no harm:** requests of a room are told apart by their numbers, and its answers by the number of the
-//!   question.
-//! - **Fair channels:** at most [`WINDOW`] messages of a session are in a room's channel without an answer; the others wait
-//!   here, in their order. One that still waits when the connection ends was not applied, and is sent again by its client.
+//! - **The store has more memberships, never fewer:** a membership is stored before its room gets the join, and removed once
+//!   the room has reported its end. A session that resumes sends a request to every room that may have it.
+//! - **Repetitions do no harm:** a room's requests are identified by their numbers, and its answers by the number of the edge's
+//!   request.
+//! - **Fair channels:** at most [`WINDOW`] messages of a session are in a room's channel without an answer; the others are held
+//!   here, in order. A message that is still held when the connection ends was not applied, and its client resends it.
 //!
-//! Bounds: [`MAX_ROOMS`] seats, [`MAX_WAITING`] messages without an answer in each, [`MAX_HELD_BYTES`] of data that waits,
-//! a few remembered rooms and moves.
+//! Bounds: [`MAX_ROOMS`] seats, [`MAX_WAITING`] messages without an answer in each, [`MAX_HELD_BYTES`] of held data, a few
+//! former rooms and moves.
 
 mod messages;
 mod seats;
@@ -46,45 +47,46 @@ pub const MAX_ROOMS: usize = 8;
 /// Messages to one room that may wait for an answer.
 pub const MAX_WAITING: usize = 256;
 
-/// Messages of one session that may be in one room's channel without an answer. The others wait here, so that a member who
-/// sends many at once does not go before one who sends one: a channel is read in order. Eight at the default rate of 50 a
-/// second wait for nothing where an answer takes less than 160 ms.
+/// Messages of one session that may be in one room's channel without an answer. The others are held here, so that a member that
+/// sends many at once does not delay one that sends a single message: a channel is read in order. At the default rate of 50
+/// messages a second none is held where an answer takes less than 160 ms.
 pub const WINDOW: usize = 8;
 
-/// Bytes of data that wait here, in all rooms together: four of the largest frames. Beyond it a message is answered with
-/// `unavailable`, as beyond [`MAX_WAITING`].
+/// Bytes of held data, in all rooms together: four of the largest frames. Beyond it a message is answered with `unavailable`,
+/// as beyond [`MAX_WAITING`].
 pub const MAX_HELD_BYTES: usize = 256 * 1024;
 
-/// What a client may do, and for how long it may do nothing.
+/// A client's limits: its rates, and how long it may be silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Frames per second, in the long run.
     pub per_second: u32,
-    /// Frames at once. As many again are refused one by one; after those the connection is closed.
+    /// Frames at once. As many more are refused one by one; after those the connection is closed.
     pub burst: u32,
     /// Milliseconds of a host's processor that a session's messages may cost per second, in the long run; twice as much
     /// at once. A tenth of a core: 50 moves of tic-tac-toe a second cost 3 to 15 ms.
     pub compute_ms: u32,
     /// How long a client may take for its `hello`, in milliseconds.
     pub hello_ms: u64,
-    /// After this long without a frame a client asks whether its connection is alive, in milliseconds. One that is silent
-    /// for twice as long, and answers neither of two pings in that time, is lost.
+    /// After this long without a frame a client checks whether its connection is alive, in milliseconds. A connection is lost
+    /// when the client is silent for twice as long, and answers neither of two pings in that time.
     pub ping_ms: u64,
 }
 
 impl Limits {
-    /// [`Limits::ping_ms`] unless told. Of a turn of 30 seconds, a player whose connection dies silently has more than half
-    /// left when the client is back (1.5 times this); opponents see it within twice this. One small frame in this time keeps
-    /// a phone's radio from sleeping (LTE: some 10 s after the last packet), which a game that is looked at does anyway;
-    /// a page in the background is slowed down by its browser.
+    /// The default of [`Limits::ping_ms`]. In a turn of 30 seconds, a player whose connection dies silently has more than half
+    /// left when the client has reconnected (after 1.5 times this); opponents see the loss within twice this. One small frame
+    /// in this time keeps a phone's radio from sleeping (LTE: some 10 s after the last packet), as a visible game does anyway;
+    /// a browser slows down a page in the background.
     pub const PING_MS: u64 = 8_000;
 
-    /// Silence after which the edge pings. Later than a client asks, so that a client that does is not pinged at all.
+    /// Silence after which the edge pings. Longer than a client waits for its own check, so that a client that checks is not
+    /// pinged.
     fn silence_ms(&self) -> u64 {
         self.ping_ms.saturating_add(self.ping_ms / 4)
     }
 
-    /// How long it waits for the answer to each of two pings: both end with twice [`Limits::ping_ms`].
+    /// How long the edge waits for the answer to each of two pings: the second wait ends at twice [`Limits::ping_ms`].
     fn pong_ms(&self) -> u64 {
         (self.ping_ms / 8 * 3).max(1)
     }
@@ -96,7 +98,7 @@ impl Default for Limits {
     }
 }
 
-/// One connection, and the session that it carries.
+/// One connection and its session.
 #[derive(Debug)]
 pub struct Session {
     edge: MachineId,
@@ -105,33 +107,33 @@ pub struct Session {
     phase: Phase,
     /// In the order of their latest `room` frames: messages without a room go to the last one.
     seats: Vec<Seat>,
-    /// Rooms that it was in, and how far it has seen them.
+    /// Former rooms, with the frames that the client has of each.
     past: VecDeque<Past>,
-    /// What rooms have asked for, the latest of each.
+    /// Moves that rooms have requested, the latest of each room.
     moves: VecDeque<Move>,
-    /// The lobby is to be joined, when the store knows.
+    /// The lobby is joined once the store has the membership.
     wants_lobby: bool,
-    /// The number of the latest question to a room.
+    /// The number of the latest request to a room.
     questions: u32,
-    /// The highest id that was taken on this connection.
+    /// The highest message id that was accepted on this connection.
     high: u64,
-    /// The highest id that a room has applied, as far as this connection was told.
+    /// The highest message id that a room has applied, by the frames of this connection.
     reached: u64,
-    /// Thousandths of frames that may come now. Below zero when the client went on after it was told to wait.
+    /// Thousandths of frames that are allowed now. Below zero when the client continued after a refusal.
     tokens: i64,
     refilled: Time,
     spending: Spending,
     bad_in_a_row: u32,
-    /// The client has not yet shown that it knows its new resume token.
+    /// The client has not yet confirmed its new resume token.
     unconfirmed: bool,
-    /// The session has begun with this connection, and has done nothing but stay in the lobby since.
+    /// The session began with this connection, and has only been in the lobby since, without sending a message.
     silent: bool,
     /// When the client last sent anything.
     heard_at: Time,
-    /// When that is looked at. It is put off only then, not by each frame.
+    /// When `heard_at` is examined. This is postponed only then, not by each frame.
     next_ping: Time,
     unanswered_pings: u32,
-    /// Pings that were sent, less the pongs that have come since. A pong beyond them costs what a ping costs.
+    /// Pings that were sent, less the pongs received since. A pong beyond them costs the rate as a ping does.
     awaited_pongs: u32,
     outputs: VecDeque<Output>,
 }
@@ -142,7 +144,7 @@ enum Phase {
     Greeting {
         deadline: Time,
     },
-    /// Until the shell knows whose session it is.
+    /// Until the shell has opened the session.
     Opening {
         last: Vec<(RoomId, u64)>,
     },
@@ -159,15 +161,15 @@ struct Who {
 /// What happened.
 #[derive(Debug)]
 pub enum Input<'a> {
-    /// A text frame from the client, as far as it could be read.
+    /// A text frame from the client, or why it could not be read.
     Frame(Result<ClientFrame, BadFrame>),
-    /// Something from the client that is no text frame of this protocol. The text says what.
+    /// Something from the client that is no text frame of this protocol; the text describes it.
     Malformed(&'static str),
-    /// The client's own ping. The shell has answered it.
+    /// The client's own ping, which the shell has answered.
     Ping,
-    /// The answer to a ping, or one that nobody asked for.
+    /// The answer to a ping, or an unsolicited pong.
     Pong,
-    /// So many WebSocket frames have come that made no message of their own.
+    /// This many WebSocket frames have arrived that made no message of their own.
     Fragments(u32),
     /// The answer to [`Output::Hello`].
     Opened(Opened),
@@ -175,21 +177,21 @@ pub enum Input<'a> {
     NotOpened { code: CloseCode, reason: Cow<'static, str> },
     /// The answer to [`Store::Join`]: whether it is stored.
     Stored { room: RoomId, done: bool },
-    /// What [`Output::Append`] wanted is not in the log. `id`: as it was there.
+    /// The command of an [`Output::Append`] is not in the log. `id`: as in the output.
     NotAppended { room: RoomId, id: Option<u64> },
-    /// A room's frame for this session, under its number, and for the connection that the room knows of.
+    /// A room's frame for this session, under its number, and for the session's latest connection in the room's records.
     Deliver { room: RoomId, target: Target, frame: &'a RoomFrame },
     /// Anything else from a room. Not [`EdgeCommand::Deliver`].
     Command(EdgeCommand),
-    /// Too much waits for the client, or something for it was lost at this edge: it has to resume.
+    /// Too much is queued for the client, or something for it was lost at this edge: the client must resume.
     FellBehind,
     /// The session has another connection now.
     Replaced,
-    /// A room takes another connection for the latest, and it is this one.
+    /// A room has another connection as the latest, but this one is.
     Contested,
-    /// The connection is gone. `code`: of its close frame, 1006 when there was none.
+    /// The connection is lost. `code`: of its close frame, 1006 when there was none.
     Lost { code: u16 },
-    /// The edge is about to leave.
+    /// The edge drains.
     Drain,
     /// The edge cannot do its work.
     Unavailable,
@@ -197,17 +199,17 @@ pub enum Input<'a> {
     Tick,
 }
 
-/// A session that the store knows now.
+/// A session that is in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
     pub session: SessionId,
     pub player: Player,
-    /// The token that takes it up again, once.
+    /// The token that resumes it, once.
     pub resume: String,
-    /// What it owes for computing, as far as this edge knows: [`Session::owed`] of its connection before.
+    /// What it owes for computing, by this edge's account: [`Session::owed`] of its connection before.
     pub owed: u64,
-    /// The rooms that it may be in, in the order of joining, when it was taken up. A new one is stored as a member of
-    /// the lobby, and nowhere told.
+    /// The rooms that a resumed session may be in, in the order of joining. A new session is stored as a member of the lobby,
+    /// and no room has a record of it.
     pub recovered: Option<Vec<RoomId>>,
 }
 
@@ -217,14 +219,14 @@ pub enum Output {
     Send(Outgoing),
     /// Sends a WebSocket ping.
     Ping,
-    /// Closes the connection, after what was sent. Always the last word to the client.
+    /// Closes the connection after everything that was sent. Always the last output to the client.
     Close {
         code: CloseCode,
         reason: Cow<'static, str>,
     },
-    /// Finds out who this is, and opens or resumes its session: [`Input::Opened`] or [`Input::NotOpened`].
+    /// Authenticates the client, and opens or resumes its session: [`Input::Opened`] or [`Input::NotOpened`].
     Hello(Box<Hello>),
-    /// Appends to the room's channel. `id`: of the message that it is.
+    /// Appends to the room's channel. `id`: of the message, if the command is one.
     Append {
         room: RoomId,
         command: RoomCommand,
@@ -234,7 +236,7 @@ pub enum Output {
     Store(Store),
 }
 
-/// A text frame for the client. A room's is kept as it is shared by all who get it.
+/// A text frame for the client. A room's frame is kept in the form that all its receivers share.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outgoing {
     Text(String),
@@ -249,7 +251,7 @@ impl Outgoing {
         }
     }
 
-    /// Bytes that it takes, about.
+    /// Its approximate size in bytes.
     pub fn size(&self) -> usize {
         match self {
             Outgoing::Text(text) => text.len(),
@@ -258,19 +260,19 @@ impl Outgoing {
     }
 }
 
-/// What the store has to know of a session.
+/// A change to a session's row in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Store {
-    /// It may be a member of this room from now on. Answered by [`Input::Stored`].
+    /// It may be a member of this room from now on. The result is [`Input::Stored`].
     Join(SessionId, RoomId),
     /// It is no member of this room.
     Leave(SessionId, RoomId),
-    /// Its latest resume token has arrived.
+    /// The client has its latest resume token.
     Confirm(SessionId),
-    /// Its connection is gone. `silent`: it is new, has never been elsewhere than in the lobby and has sent no message that
-    /// was taken, so there is nothing to keep for it.
+    /// Its connection is lost. `silent`: it is new, has only been in the lobby and has sent no message that was accepted, so
+    /// there is nothing to keep for it.
     Disconnected { session: SessionId, silent: bool },
-    /// It is over for good.
+    /// It has ended.
     End(SessionId),
 }
 
@@ -332,12 +334,12 @@ impl Session {
         self.send_held();
     }
 
-    /// The next thing to do, until there is none.
+    /// The next output, until there is none.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// When it wants [`Input::Tick`].
+    /// When [`Input::Tick`] is due.
     pub fn poll_timeout(&self) -> Option<Time> {
         match &self.phase {
             Phase::Greeting { deadline } => Some(*deadline),
@@ -346,12 +348,12 @@ impl Session {
         }
     }
 
-    /// Nothing more comes of it.
+    /// Whether the machine has ended. Only [`Input::Opened`] still has an effect then.
     pub fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Over)
     }
 
-    /// Whose it is, once that is known.
+    /// The session, once it is open.
     pub fn id(&self) -> Option<SessionId> {
         match &self.phase {
             Phase::Open(who) => Some(who.session),
@@ -392,8 +394,8 @@ impl Session {
         self.unconfirmed = recovered.is_some();
         self.silent = recovered.is_none();
         if self.unconfirmed {
-            // Its answer makes the old token void. Until then whoever still has that (an edge that stood still, with this
-            // client's earlier `hello` before it) takes the session away from here, and the new token is worth nothing.
+            // The pong makes the old token void. Until then that token can still take the session over (in an earlier `hello`
+            // of this client that a stalled edge has yet to process), and the new token would be worthless.
             self.send_ping();
         }
         self.phase = Phase::Open(Who { session, player });
@@ -403,12 +405,12 @@ impl Session {
         }
     }
 
-    /// What still matters when the connection is gone.
+    /// Handles the one input that matters after the connection has ended.
     fn handle_late(&mut self, input: Input<'_>) {
         let Input::Opened(opened) = input else { return };
         let session = opened.session;
         match opened.recovered {
-            // The connection before may have been replaced by this one, so nobody else tells the rooms.
+            // The earlier connection may have been replaced by this one, so no other edge notifies the rooms.
             Some(rooms) => {
                 rooms.into_iter().for_each(|room| self.drop_from(session, room, GONE));
                 self.outputs.push_back(Output::Store(Store::Disconnected { session, silent: false }));
@@ -448,7 +450,7 @@ impl Session {
         self.outputs.push_back(Output::Ping);
     }
 
-    /// The client lives, and what it was sent has arrived.
+    /// The client is alive, and has received what it was sent.
     fn heard(&mut self, now: Time) {
         self.heard_at = now;
         self.unanswered_pings = 0;
@@ -460,13 +462,13 @@ impl Session {
 
     // ---- the end ----
 
-    /// Says why, and leaves.
+    /// Closes the connection with a reason.
     fn close(&mut self, code: CloseCode, reason: impl Into<Cow<'static, str>>) {
         self.outputs.push_back(Output::Close { code, reason: reason.into() });
         self.depart(code.code());
     }
 
-    /// The session has no connection any more: its rooms hold its seats for a while.
+    /// The session has no connection any more: its rooms hold its seats for some time.
     fn depart(&mut self, code: u16) {
         if let Some(session) = self.id() {
             for room in self.end() {
@@ -477,15 +479,15 @@ impl Session {
         self.end();
     }
 
-    /// Its rooms hear of the new connection, not of the end of this one.
+    /// Its rooms get the request of the new connection, and no `Drop` for this one.
     fn on_replaced(&mut self) {
         let reason = "this session has another connection";
         self.outputs.push_back(Output::Close { code: CloseCode::Replaced, reason: reason.into() });
         self.end();
     }
 
-    /// A room has ended the session. The store knows, and so do the rooms that it knew of: those that were joined meanwhile
-    /// hear of it from here.
+    /// A room has ended the session. The store's row and the rooms in it have the kick; rooms that were joined meanwhile get it
+    /// from here.
     fn on_kick(&mut self, reason: &str) {
         let Some(session) = self.id() else { return };
         self.outputs.push_back(Output::Close { code: CloseCode::Kicked, reason: close_reason(reason).into() });
@@ -494,7 +496,7 @@ impl Session {
         }
     }
 
-    /// Forgets everything. Which rooms it was in, or was about to be.
+    /// Drops all state. Returns the rooms that the session was in or was joining.
     fn end(&mut self) -> Vec<RoomId> {
         self.phase = Phase::Over;
         self.moves = VecDeque::new();
@@ -520,7 +522,7 @@ impl Session {
     }
 }
 
-/// The close code of a connection that was gone without one.
+/// The close code of a connection that was lost without one.
 const GONE: u16 = 1006;
 
 /// A close frame holds 123 bytes of text.

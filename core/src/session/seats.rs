@@ -1,4 +1,4 @@
-//! The rooms that a session is in: their frames on the way to the client, and the moves between them.
+//! The rooms that a session is in: the way of their frames to the client, and the moves between them.
 
 use std::collections::VecDeque;
 
@@ -11,41 +11,42 @@ use crate::{
     planted::{Bug, planted},
 };
 
-/// Rooms left and moves answered that are remembered. What a room repeats after a crash is recent.
+/// Former rooms and answered moves that are kept. After a crash a room repeats only recent outputs.
 const REMEMBERED: usize = 16;
 
-/// A gap is asked for again after this long, in milliseconds, if frames keep coming that do not fit.
+/// Missing frames are requested again after this long, in milliseconds, while frames arrive that leave a gap.
 const ASK_AGAIN_MS: u64 = 1_000;
 
-/// A room that the session is in, or joins, or leaves.
+/// A room that the session is in, joins or leaves. From a join to the leave is one *stay*.
 #[derive(Debug)]
 pub(super) struct Seat {
     pub room: RoomId,
     pub state: SeatState,
-    /// The highest number of this room's frames that the client has, or had when it was here before.
+    /// The highest sequence number of this room's frames that the client has, or had at the end of an earlier stay.
     seen: u64,
-    /// Whether the client has that very frame, so that the next one continues it. If not, a `room` frame must come.
+    /// Whether the client has that very frame, so that the next one continues it. Otherwise only a `room` frame fits.
     synced: bool,
-    /// The room's `left` has gone to the client.
+    /// The room's `left` was sent to the client.
     left: bool,
-    /// A question up to which nothing is known of this stay: what the room has to say after an earlier one is of a stay before.
+    /// The first request of this stay. What the room sends in answer to an earlier request belongs to an earlier stay, and is
+    /// ignored.
     since: u32,
-    /// When the room was last asked for frames.
+    /// When frames were last requested from the room.
     asked: Time,
-    /// The latest question to the room.
+    /// The latest request to the room.
     question: u32,
-    /// The latest question to let the session in, and the highest id that was on its way then: what is above comes after.
+    /// The latest `Join`, and the highest message id sent before it: messages with higher ids follow the join.
     joined: Option<(u32, u64)>,
-    /// The highest id that the room had applied when it last showed the whole view, or had sent again what was missing.
+    /// The highest message id that the room had applied at its latest whole view or `Resumed`.
     pub applied: u64,
-    /// Ids that the room has answered without having been sent them by this connection: the client may yet send them again.
+    /// Ids of messages that the room has answered although this connection has not sent them: the client may still resend them.
     /// The latest [`MAX_WAITING`].
     crossed: VecDeque<u64>,
-    /// Messages up to this id were for an earlier stay: the room was told so when it let the session in.
+    /// Messages up to this id belong to an earlier stay: the room got this id with the join.
     pub begins_after: u64,
     /// Ids of messages without an answer, rising.
     pub waiting: VecDeque<u64>,
-    /// The last of them: not in the log yet, since [`WINDOW`](super::WINDOW) others are.
+    /// The last of these messages, which are not in the log yet because [`WINDOW`](super::WINDOW) others are.
     pub held: VecDeque<Msg>,
 }
 
@@ -54,11 +55,11 @@ pub(super) enum SeatState {
     /// Until `Admitted` or `Refused`.
     Joining,
     Member,
-    /// The room has been told that the session has moved; until it says so too.
+    /// The room's channel has the `Leave` of a move; until the room confirms it.
     Leaving,
 }
 
-/// A room that the session was in. If it comes back, what it has seen is not shown again.
+/// A room that the session was in. If the session returns, frames that the client has are not sent again.
 #[derive(Debug)]
 pub(super) struct Past {
     room: RoomId,
@@ -72,13 +73,13 @@ pub(super) struct Move {
     from: Source,
     to: RoomId,
     state: MoveState,
-    /// The source has been left since: whatever it says of this move again is an echo.
+    /// The session has left the source since: a repetition of this request is an echo.
     over: bool,
 }
 
 #[derive(Debug)]
 enum MoveState {
-    /// Until the store knows.
+    /// Until the membership is stored.
     Storing(Json),
     /// Until the target has answered.
     Joining,
@@ -112,7 +113,7 @@ impl Seat {
         }
     }
 
-    /// Ids of messages that wait here and are for an earlier stay: they wait no more.
+    /// Removes the held messages up to this id, which belong to an earlier stay, and returns their ids.
     fn take_held_up_to(&mut self, last: u64) -> Vec<u64> {
         let taken: Vec<u64> = self.held.iter().map(|msg| msg.id).filter(|id| *id <= last).collect();
         self.held.retain(|msg| msg.id > last);
@@ -125,12 +126,12 @@ impl Seat {
         self.waiting.len() - self.held.len()
     }
 
-    /// Whether the client knows of it.
+    /// Whether the client has this room's frames.
     pub fn is_shown(&self) -> bool {
         self.synced
     }
 
-    /// Answers come in the order of the messages, nearly always.
+    /// Answers nearly always arrive in the order of the messages.
     fn on_answer(&mut self, id: u64) {
         self.held.retain(|msg| msg.id != id);
         if self.waiting.front() == Some(&id) {
@@ -160,8 +161,8 @@ impl Session {
         self.seats.iter_mut().find(|seat| seat.room == room)
     }
 
-    /// Whether the client has been sent the answer to this message, and has sent it again before that arrived. Ids are the
-    /// session's: where the message names no room, the room that has answered it was the current one before.
+    /// Whether this message was answered while its resend was in flight. Ids belong to the session: where the message names no
+    /// room, the room that has answered it may be any former current room.
     pub(super) fn has_crossed(&self, room: Option<RoomId>, id: u64) -> bool {
         let is_meant = |at: RoomId| room.is_none_or(|room| room == at);
         self.seats.iter().any(|seat| is_meant(seat.room) && seat.crossed.contains(&id))
@@ -174,13 +175,13 @@ impl Session {
 
     // ---- entering ----
 
-    /// A new session. The store has it as a member of the lobby already.
+    /// Enters a new session, which the store has as a member of the lobby already.
     pub(super) fn enter_lobby(&mut self, now: Time) {
         self.add_seat(RoomId::LOBBY, now);
         self.join(RoomId::LOBBY, Json::null(), None, now);
     }
 
-    /// A session that has come back: every room that may have it is asked for what the client does not have.
+    /// Enters a resumed session: every room that it may be in is requested to send the frames that the client lacks.
     pub(super) fn reconnect_to(&mut self, rooms: Vec<RoomId>, last: Vec<(RoomId, u64)>, now: Time) {
         for room in &rooms {
             let has = last.iter().find(|(named, _)| named == room).map(|(_, seq)| *seq);
@@ -197,7 +198,7 @@ impl Session {
         self.be_somewhere(now);
     }
 
-    /// A session is always in a room, or on its way into one.
+    /// Keeps the session in a room or joining one: it joins the lobby if there is none.
     fn be_somewhere(&mut self, now: Time) {
         if self.id().is_some() && self.seats.is_empty() {
             self.wants_lobby = true;
@@ -235,7 +236,7 @@ impl Session {
         self.append(room, command);
     }
 
-    /// The store knows of a room to be: now the room may.
+    /// The store has the membership, so the room may be requested to admit the session.
     pub(super) fn on_stored(&mut self, room: RoomId, done: bool, now: Time) {
         if room == RoomId::LOBBY && std::mem::take(&mut self.wants_lobby) {
             match done {
@@ -244,7 +245,7 @@ impl Session {
             }
         }
         if done && self.is_moving_to(room) {
-            // It was left for good meanwhile, and the store has forgotten it again.
+            // The session left the room meanwhile, and the store has removed the membership.
             if self.seat(room).is_none() {
                 return self.store_join(room, now);
             }
@@ -266,7 +267,7 @@ impl Session {
         }
     }
 
-    // ---- what rooms say ----
+    // ---- from rooms ----
 
     pub(super) fn on_command(&mut self, command: EdgeCommand, now: Time) {
         if command.connection().is_some_and(|connection| connection != self.connection) {
@@ -275,7 +276,7 @@ impl Session {
         match command {
             EdgeCommand::Join { room, options, from, .. } => self.on_move(room, options, from, now),
             EdgeCommand::Leave { room, question, reason, .. } => self.on_left(room, question.number, reason, now),
-            // Whatever the seat is by now: the session is over.
+            // In any state of the seat: the session has ended.
             EdgeCommand::Kick { reason, .. } => self.on_kick(&reason),
             EdgeCommand::Admitted { room, question, from, .. } => self.on_admitted(room, question.number, from),
             EdgeCommand::Refused { room, question, from, reason, .. } => {
@@ -288,8 +289,8 @@ impl Session {
         }
     }
 
-    /// Passes a frame on if it continues what the client has. One for an earlier connection is an echo, said again by a
-    /// host that has taken over, or the room has not heard of this connection: then it is told once more.
+    /// Sends a frame to the client if it continues the frames that the client has. A frame for an earlier connection is an echo
+    /// from a host that has taken over, or the room has not processed this connection's request: then the request is repeated.
     pub(super) fn on_deliver(&mut self, room: RoomId, target: Target, frame: &RoomFrame, now: Time) {
         let Some(at) = self.seats.iter().position(|seat| seat.room == room) else { return };
         if target.connection != self.connection {
@@ -301,7 +302,8 @@ impl Session {
             if planted(Bug::EdgeDuplicates) {
                 self.outputs.push_back(Output::Send(Outgoing::Room { seq, frame: frame.clone() }));
             }
-            // A stay that this edge has ended by its own word goes on, in the room's: that word has used the number.
+            // This edge has ended the stay by a `left` of its own, which has used this number, but in the room the stay goes
+            // on.
             if seq == seat.seen && frame.tag == FrameTag::Room && !seat.synced {
                 self.ask_for_frames(room, now);
             }
@@ -322,7 +324,7 @@ impl Session {
         }
     }
 
-    /// Frames are missing. The room keeps them, or sends a whole view instead; until then nothing of it fits.
+    /// Frames are missing. The room resends them, or sends a whole view; until then no frame of it fits.
     fn on_gap(&mut self, room: RoomId, now: Time) {
         let overdue = self.seat(room).is_some_and(|seat| now.since(seat.asked) >= ASK_AGAIN_MS);
         if overdue {
@@ -330,8 +332,8 @@ impl Session {
         }
     }
 
-    /// What an earlier connection of the session had to say came later than what this one had: the rooms are asked again,
-    /// and then know where it is.
+    /// A record of an earlier connection reached a room after those of this connection. A new request to every room makes this
+    /// the latest connection again.
     pub(super) fn on_contested(&mut self, now: Time) {
         let members = self.seats.iter().filter(|seat| seat.state == SeatState::Member);
         for room in members.map(|seat| seat.room).collect::<Vec<_>>() {
@@ -351,8 +353,8 @@ impl Session {
         self.append(room, RoomCommand::Reconnect { session, edge, question, last_seq });
     }
 
-    /// The client begins anew with this room, which is the current one now. Replies up to `ack` were in frames that it
-    /// does not get.
+    /// The client replaces its copy of this room, which becomes the current one. Replies up to `ack` were in frames that the
+    /// client does not get.
     fn on_whole_view(&mut self, at: usize, ack: u64) {
         let mut seat = self.seats.remove(at);
         seat.left = false;
@@ -360,7 +362,8 @@ impl Session {
         self.answer_applied(self.seats.len() - 1, ack);
     }
 
-    /// The room has sent again all that the client did not have. If it has been asked once more since, that answer counts.
+    /// The room has resent all frames that the client lacked. If it has got another request since, only the answer to that
+    /// counts.
     fn on_resumed(&mut self, room: RoomId, question: u32, applied: u64) {
         let at = self.seats.iter().position(|seat| seat.room == room && seat.synced && seat.question == question);
         if let Some(at) = at {
@@ -368,7 +371,8 @@ impl Session {
         }
     }
 
-    /// Replies to all ids up to `applied` have gone to the client, or never will: a room drops an id that it knows.
+    /// Replies to all ids up to `applied` were sent to the client, or never will be: a room drops a message whose id it has
+    /// applied.
     fn answer_applied(&mut self, at: usize, applied: u64) {
         let seat = &mut self.seats[at];
         seat.applied = seat.applied.max(applied);
@@ -383,7 +387,7 @@ impl Session {
 
     // ---- moving ----
 
-    /// A room wants the session to go on to another. It may say so again: after a crash, or when the session is back.
+    /// A room moves the session to another. The request may be repeated: after a crash, or when the session reconnects.
     fn on_move(&mut self, to: RoomId, options: Json, from: Source, now: Time) {
         if !self.is_member(from.room) {
             return;
@@ -406,7 +410,7 @@ impl Session {
         }
     }
 
-    /// A stay that is being left is followed by another: the room is asked to let the session in after that.
+    /// If the session is leaving the room, another stay follows: the room gets a `Join` after the `Leave`.
     fn come_back(&mut self, room: RoomId) {
         let next = self.next_question();
         if let Some(seat) = self.seat_mut(room).filter(|seat| seat.state == SeatState::Leaving) {
@@ -415,7 +419,7 @@ impl Session {
         }
     }
 
-    /// The store knows first; then the room is asked.
+    /// The membership is stored first; then the room gets the `Join`.
     fn store_join(&mut self, room: RoomId, now: Time) {
         let Some(session) = self.id() else { return };
         self.silent &= room == RoomId::LOBBY;
@@ -467,7 +471,7 @@ impl Session {
         let Some(state) = self.state_after(room, question) else { return };
         match from {
             Some(from) if self.expected_answer(from, room).is_some() => {
-                // It refuses nobody who is a member.
+                // A room refuses no member, so the session is none.
                 if let (SeatState::Member, Some(seat)) = (state, self.seat_mut(room)) {
                     seat.state = SeatState::Joining;
                 }
@@ -481,12 +485,12 @@ impl Session {
         }
     }
 
-    /// The state of the seat that the room speaks of after this question. If the stay has begun since, that is an echo.
+    /// The state of the seat, if an answer to this request concerns the present stay. Otherwise the answer is an echo.
     fn state_after(&self, room: RoomId, question: u32) -> Option<SeatState> {
         self.seat(room).filter(|seat| question >= seat.since).map(|seat| seat.state)
     }
 
-    /// The move that an answer of `to` is about, if it has none yet.
+    /// The pending move that an answer of `to` belongs to.
     fn expected_answer(&mut self, from: Source, to: RoomId) -> Option<&mut Move> {
         self.moves.iter_mut().find(|asked| asked.from == from && asked.to == to && asked.is_pending())
     }
@@ -502,7 +506,7 @@ impl Session {
         self.refuse_unsent(unsent);
     }
 
-    /// What waited here for a room that the session leaves goes there no more.
+    /// Answers messages that were held here for a room that the session leaves: they are not sent there.
     fn refuse_unsent(&mut self, ids: impl IntoIterator<Item = u64>) {
         for id in ids {
             self.refuse(Some(id), ErrorCode::NotInRoom, "you left the room before it took this message", None);
@@ -523,7 +527,7 @@ impl Session {
         self.append(from.room, RoomCommand::Answer { request: from.number, answer });
     }
 
-    /// Takes back a seat that came to nothing, unless something else still waits for it.
+    /// Removes a seat whose join has failed, unless another move or the lobby's join still waits for it.
     fn give_up_joining(&mut self, room: RoomId, now: Time) {
         let wanted = self.is_moving_to(room);
         let joining = self.seat(room).is_some_and(|seat| seat.state == SeatState::Joining);
@@ -534,11 +538,11 @@ impl Session {
 
     // ---- leaving ----
 
-    /// A room says that the session is no member. Meanwhile another may have moved it there: then it is about to be one.
+    /// The room reports that the session is no member. If another room is moving the session there, it is about to become one.
     fn on_left(&mut self, room: RoomId, question: u32, reason: LeaveReason, now: Time) {
         let Some(state) = self.state_after(room, question) else { return };
         match state {
-            // It was asked for frames, and is yet to be asked to let the session in.
+            // This answers a request for frames. The `Join` has yet to be answered.
             SeatState::Joining => {}
             _ if reason == LeaveReason::Kicked => self.on_other_kick(room),
             _ if self.is_moving_to(room) => self.begin_anew(room, question, reason, now),
@@ -546,7 +550,7 @@ impl Session {
         }
     }
 
-    /// Some room has ended the session. That one is the last to say so, with its reason, unless the session has left it.
+    /// Some room has kicked the session. That room's `Kick`, with the reason, comes last, unless the session has left it.
     fn on_other_kick(&mut self, room: RoomId) {
         self.vacate(room, LeaveReason::Kicked);
         if self.seats.is_empty() {
@@ -558,7 +562,7 @@ impl Session {
         self.moves.iter().any(|asked| asked.to == room && asked.is_pending())
     }
 
-    /// What was said after the room was asked to let the session in, is for the stay that begins.
+    /// Replaces the seat by one for the stay that begins. Messages that were sent after its `Join` belong to that stay.
     fn begin_anew(&mut self, room: RoomId, question: u32, reason: LeaveReason, now: Time) {
         let Some(seat) = self.seat_mut(room) else { return };
         let joined = seat.joined.filter(|(number, _)| *number > question);
@@ -580,7 +584,7 @@ impl Session {
         self.be_somewhere(now);
     }
 
-    /// The client is out of a room, and what it had to say there is answered.
+    /// Removes a seat: the client gets a `left`, and its messages there get their answers.
     fn vacate(&mut self, room: RoomId, reason: LeaveReason) {
         let Some(at) = self.seats.iter().position(|seat| seat.room == room) else { return };
         let mut seat = self.seats.remove(at);
@@ -591,8 +595,8 @@ impl Session {
             self.send_left(room, seen, reason);
             seen += 1;
         }
-        // What was said before the session left by this edge's word, the room has taken. If its `left` did not come, its
-        // replies did not either: it took the connection for lost, and this edge may have been paused.
+        // The room has applied the messages that precede this edge's `Leave` in its channel. If the room's `left` is missing,
+        // so are its replies: the room took the connection for lost, perhaps because this edge was paused.
         let moved = matches!(reason, LeaveReason::Moved | LeaveReason::Left);
         let taken = seat.state == SeatState::Leaving && moved && !seat.left;
         let (code, message) = match taken {
@@ -616,7 +620,7 @@ impl Session {
         }
     }
 
-    /// Tells the client in the room's place, which did not get to say it.
+    /// Sends the client a `left` in place of the room, which has not sent one.
     fn send_left(&mut self, room: RoomId, seen: u64, reason: LeaveReason) {
         let frame = RoomFrame::left(room, left_text(reason));
         self.outputs.push_back(Output::Send(Outgoing::Room { seq: seen + 1, frame }));

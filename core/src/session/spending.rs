@@ -1,5 +1,5 @@
-//! What a session's messages cost the hosts of its rooms. They report it ([`EdgeCommand::Spent`]), after the fact and without a
-//! promise, so it is a debt: it is paid off by time, and a session that owes too much is slowed here, before the log.
+//! What a session's messages cost the hosts of its rooms. Hosts report the cost ([`EdgeCommand::Spent`]) afterwards and without
+//! a guarantee, so it is kept as a debt: time pays it off, and a session that owes too much is slowed here, before the log.
 //!
 //! [`EdgeCommand::Spent`]: crate::command::EdgeCommand::Spent
 
@@ -9,25 +9,25 @@ use crate::{
     ids::Time,
 };
 
-/// Seconds' worth of the rate that a session may owe. Beyond it its messages are refused. It is small, since a session
-/// that sends nothing but the dearest messages takes half of a core until it is spent.
+/// Seconds' worth of the rate that a session may owe. Beyond that its messages are refused. The value is small, since a session
+/// that sends only the most expensive messages takes half of a core until it has used this up.
 const BURST: u64 = 2;
 
-/// Seconds' worth of the rate at which a session is closed: it went on although its messages were refused, or one message
+/// Seconds' worth of the rate at which a session is closed: it continued although its messages were refused, or one message
 /// cost as much as all that.
 const CLOSED_AT: u64 = 20;
 
-/// A message that is refused costs this part of what lies between [`BURST`] and [`CLOSED_AT`], so that a client that ignores
-/// `retryAfterMs` is closed after a hundred of them, and one that heeds it never.
+/// A refused message costs this fraction of the difference between [`BURST`] and [`CLOSED_AT`], so that a client that ignores
+/// `retryAfterMs` is closed after a hundred of them, and a client that heeds it never.
 const TRIES: u64 = 100;
 
-/// The part of [`BURST`] that a session has left when it resumes, at most. What it owed at another edge is not known here,
-/// and a client that goes from edge to edge must not begin with a whole burst at each of them.
+/// The fraction of [`BURST`] that a session has left when it resumes, at most. Its debt at another edge is not available here,
+/// and a client that changes edges must not begin with a whole burst at each.
 const RESUMES_WITH: u64 = 10;
 
 #[derive(Debug, Default)]
 pub(super) struct Spending {
-    /// Owed at `since`.
+    /// The debt at `since`.
     micros: u64,
     since: Time,
 }
@@ -44,35 +44,35 @@ impl Spending {
 }
 
 impl Limits {
-    /// What a session pays off in so many milliseconds, in microseconds.
+    /// The debt that a session pays off in this many milliseconds, in microseconds.
     pub fn paid_in(&self, ms: u64) -> u64 {
         ms.saturating_mul(self.rate_micros())
     }
 
-    /// As many microseconds for a millisecond as it has milliseconds for a second.
+    /// The rate in microseconds for each millisecond, which is its number of milliseconds for each second.
     fn rate_micros(&self) -> u64 {
         u64::from(self.compute_ms.max(1))
     }
 
-    /// What a session may owe, in microseconds.
+    /// The debt that a session may have, in microseconds.
     fn credit(&self) -> u64 {
         self.rate_micros() * 1_000 * BURST
     }
 
-    /// With a larger debt than this a session is closed, in microseconds.
+    /// The debt beyond which a session is closed, in microseconds.
     fn most(&self) -> u64 {
         self.rate_micros() * 1_000 * CLOSED_AT
     }
 }
 
 impl Session {
-    /// What it owes, in microseconds: the connection that it comes back by begins with it.
+    /// The session's debt in microseconds, which its next connection takes over.
     pub fn owed(&self, now: Time) -> u64 {
         self.spending.owed(&self.limits, now)
     }
 
-    /// A resumed session comes with what it owed before, as far as this edge knows: at most so much that its next tries
-    /// close it.
+    /// Gives a resumed session its earlier debt, by this edge's account: at most the amount at which its next attempts close
+    /// it.
     pub(super) fn resume_owing(&mut self, owed: u64, now: Time) {
         let least = self.limits.credit() - self.limits.credit() / RESUMES_WITH;
         self.spending.add(owed.clamp(least, self.limits.most()), &self.limits, now);
@@ -85,7 +85,7 @@ impl Session {
         }
     }
 
-    /// Whether a message was refused because the session owes too much.
+    /// Refuses a message of a session that owes too much. Returns whether it did.
     pub(super) fn slow_down(&mut self, id: u64, now: Time) -> bool {
         let beyond = self.owed(now).saturating_sub(self.limits.credit());
         if beyond == 0 {

@@ -1,4 +1,4 @@
-//! Stories of a session. What the edge, the store and the rooms would do is said by the story.
+//! Stories of a session. Each story plays the edge, the store and the rooms.
 
 use std::collections::BTreeMap;
 
@@ -128,7 +128,7 @@ fn a_resent_message_goes_to_its_room_again_which_knows_whether_it_has_it() {
     assert_eq!(story.outputs(), [message(LOBBY, 3)]);
 }
 
-/// It came back while the reply was on its way, and has moved on meanwhile.
+/// The session resumed while the reply was in flight, and has moved on since.
 #[test]
 fn a_resent_message_whose_reply_has_crossed_it_is_not_taken_again() {
     let mut story = Story::resumed(&[LOBBY]);
@@ -165,7 +165,7 @@ fn a_resent_message_that_names_no_room_and_whose_reply_has_crossed_it_is_not_ans
     assert_eq!(story.outputs(), [], "the room that answered was the current one before");
 }
 
-/// Its client has begun its ids again at 1, and the reply that is sent again is to an earlier message.
+/// The client has begun its ids again at 1, and the repeated reply belongs to an earlier message.
 #[test]
 fn a_reply_that_is_sent_again_answers_one_message_and_the_next_under_its_id_is_stale() {
     for resumed_first in [true, false] {
@@ -190,7 +190,7 @@ fn a_reply_that_is_sent_again_answers_one_message_and_the_next_under_its_id_is_s
     }
 }
 
-/// The reply to a later message has come, but its own is no longer kept.
+/// The reply to a later message has arrived; the reply to this one is no longer kept.
 #[test]
 fn a_resent_message_whose_reply_is_lost_is_told_to_be_applied_whatever_else_was_answered() {
     let mut story = Story::resumed(&[GAME]);
@@ -237,7 +237,7 @@ fn a_message_whose_reply_is_sent_again_has_its_one_answer() {
     assert_eq!(story.outputs(), []);
 }
 
-/// The frames that go with it may not be those that this connection has.
+/// The frames that belong to the earlier answer may not be those that this connection has.
 #[test]
 fn what_a_room_says_after_an_earlier_question_ends_no_later_one() {
     let mut story = Story::resumed_with(&[(GAME, 9)]);
@@ -254,7 +254,7 @@ fn what_a_room_says_after_an_earlier_question_ends_no_later_one() {
     assert_eq!(story.outputs(), []);
 }
 
-/// An edge that stood still has yet to say what it said to the lobby in the stay before.
+/// A stalled edge has yet to append messages of the earlier stay in the lobby.
 #[test]
 fn a_message_of_a_stay_before_is_not_taken_in_the_next_one() {
     let mut story = Story::resumed(&[GAME, LOBBY]);
@@ -335,7 +335,7 @@ fn a_client_that_is_too_fast_is_told_to_wait_and_then_closed() {
     story.expect_close(CloseCode::RateLimited);
 }
 
-/// A room's channel is read in order: of one member's many, most wait here.
+/// A room's channel is read in order, so most of one member's many messages are held here.
 #[test]
 fn few_messages_of_a_session_are_in_a_channel_at_once_and_the_others_follow_in_their_order() {
     let mut story = Story::in_lobby();
@@ -396,7 +396,7 @@ fn what_waits_when_a_room_says_that_the_session_is_out_is_answered_once() {
     assert_eq!(story.outputs(), [Output::Store(Store::Leave(ANA, LOBBY)), Output::Store(Store::Join(ANA, LOBBY))]);
 }
 
-/// The room has not seen them: the client sends them again when it is back.
+/// The room does not have these messages: the client resends them when it resumes.
 #[test]
 fn what_waits_when_the_connection_is_lost_does_not_follow_its_drop() {
     let mut story = Story::in_lobby();
@@ -450,7 +450,7 @@ fn a_session_whose_messages_cost_too_much_is_slowed_until_it_has_paid() {
     story.say(2, None);
     let error = text(&story.next());
     assert!(error.contains(r#""code":"rate_limited""#) && error.contains(r#""retryAfterMs":501"#), "{error}");
-    // The message that was refused has cost 18 ms.
+    // The refused message has cost 18 ms.
     story.now = story.now.plus(681);
     story.say(2, None);
     assert_eq!(story.outputs(), [message(LOBBY, 2)]);
@@ -658,7 +658,7 @@ fn a_move_that_was_pending_when_the_connection_was_lost_is_asked_for_again_and_f
     assert_eq!(story.outputs(), [leave(LOBBY, LeaveReason::Moved)]);
 }
 
-/// The edge before this one was killed when the session had left the game and the store had not heard of it.
+/// The edge before this one was killed after the session had left the game and before the store had that.
 #[test]
 fn a_move_is_finished_also_to_a_room_that_the_store_was_wrong_about() {
     let mut story = Story::resumed(&[LOBBY, GAME]);
@@ -666,7 +666,7 @@ fn a_move_is_finished_also_to_a_room_that_the_store_was_wrong_about() {
     assert_eq!(story.outputs(), [Output::Store(Store::Join(ANA, GAME))]);
     story.on(Input::Stored { room: GAME, done: true });
     assert_eq!(story.outputs(), [join(GAME, 0, Some(number(9)))]);
-    story.leave_after(GAME, 2); // The answer to the question at the beginning. That to the join comes after it.
+    story.leave_after(GAME, 2); // The answer to the request at the beginning. The answer to the join follows it.
     assert_eq!(story.outputs(), []);
     story.admitted(GAME, number(9));
     assert_eq!(story.outputs(), [leave(LOBBY, LeaveReason::Moved)]);
@@ -674,7 +674,7 @@ fn a_move_is_finished_also_to_a_room_that_the_store_was_wrong_about() {
     story.expect_seq(5);
 }
 
-/// It was asked twice before, and has answered twice.
+/// The room got two requests before the join, and has answered both.
 #[test]
 fn an_echo_of_an_answer_that_a_join_has_overtaken_ends_nothing() {
     let mut story = Story::resumed(&[LOBBY, GAME]);
@@ -692,7 +692,7 @@ fn an_echo_of_an_answer_that_a_join_has_overtaken_ends_nothing() {
 #[test]
 fn what_is_said_to_a_room_that_is_being_joined_is_for_the_stay_that_begins() {
     let mut story = Story::resumed(&[LOBBY, GAME]);
-    story.say(1, Some(GAME)); // Before the room is asked: it knows nobody of that name yet.
+    story.say(1, Some(GAME)); // Before the room has the join: the session is no member yet.
     story.ask_move(GAME, number(9));
     story.on(Input::Stored { room: GAME, done: true });
     story.say(2, Some(GAME));
@@ -704,8 +704,8 @@ fn what_is_said_to_a_room_that_is_being_joined_is_for_the_stay_that_begins() {
     assert_eq!(waiting.iter().collect::<Vec<_>>(), [&2], "the room will answer that");
 }
 
-/// The host of the lobby has died, and the next one says again what that one had said, also to this edge: the session
-/// was here before, went to the game, and has come back by another edge meanwhile.
+/// The lobby's host has died, and the next one repeats its outputs, also to this edge: the session was here before, went to the
+/// game, and has resumed by another edge meanwhile.
 #[test]
 fn an_echo_of_what_an_earlier_connection_was_shown_is_not_shown_again() {
     let mut story = Story::resumed(&[GAME, LOBBY]);
@@ -716,8 +716,8 @@ fn an_echo_of_what_an_earlier_connection_was_shown_is_not_shown_again() {
     assert_eq!(text(&story.next()), view(LOBBY).with_seq(5));
 }
 
-/// When the session came back by this connection the lobby said that it was not there, and then it was let in. The host
-/// of the lobby has died since, and the next one says all of that again.
+/// When the session resumed by this connection the lobby reported that it was no member, and then admitted it. The lobby's host
+/// has died since, and the next one repeats both.
 #[test]
 fn an_echo_of_not_being_there_does_not_end_the_stay_that_followed() {
     let mut story = Story::resumed(&[LOBBY]);
@@ -743,7 +743,7 @@ fn an_echo_of_not_being_there_does_not_end_the_stay_that_followed() {
     assert_eq!(shown, [reply, RoomFrame::left(LOBBY, "moved").with_seq(3)]);
 }
 
-/// The host of the lobby has died, and the next one asks again for the move that the connection before has made.
+/// The lobby's host has died, and the next one repeats the request for a move that the earlier connection has made.
 #[test]
 fn an_echo_of_a_move_that_an_earlier_connection_was_asked_for_moves_nobody() {
     let mut story = Story::resumed(&[GAME, LOBBY]);
@@ -753,7 +753,7 @@ fn an_echo_of_a_move_that_an_earlier_connection_was_asked_for_moves_nobody() {
     assert_eq!(story.outputs(), []);
 }
 
-/// What this edge had to say of the session's connection before came later than what it said of this one.
+/// This edge's record of the earlier connection reached the room after that of this one.
 #[test]
 fn a_room_that_knows_an_earlier_connection_is_told_of_this_one_again() {
     let mut story = Story::in_lobby();
@@ -762,7 +762,7 @@ fn a_room_that_knows_an_earlier_connection_is_told_of_this_one_again() {
     assert_eq!(story.outputs(), [reconnect(LOBBY, Some(1))]);
 }
 
-/// The edge was paused, and a monitor has dropped its sessions.
+/// The edge was paused, and the monitor has dropped its sessions.
 #[test]
 fn what_was_said_before_a_move_was_taken_even_if_no_reply_came() {
     let mut story = Story::in_lobby();
@@ -776,7 +776,7 @@ fn what_was_said_before_a_move_was_taken_even_if_no_reply_came() {
     story.expect_error(Some(1), "applied");
 }
 
-/// The host of the lobby has died, and the next one says again what that one had said.
+/// The lobby's host has died, and the next one repeats its outputs.
 #[test]
 fn an_echo_of_a_move_from_an_earlier_stay_does_not_take_the_session_away_again() {
     let mut story = Story::in_lobby();
@@ -786,7 +786,7 @@ fn an_echo_of_a_move_from_an_earlier_stay_does_not_take_the_session_away_again()
     assert_eq!(story.outputs(), []);
 }
 
-/// Two rooms move it at the same time: out of the one that it goes on from, it is admitted to by the other.
+/// Two rooms move the session at once. One of them admits it while it is already leaving that room for a third.
 #[test]
 fn an_admission_to_a_room_that_is_being_left_again_still_ends_the_move() {
     let mut story = Story::resumed(&[GAME, LOBBY]);
@@ -819,8 +819,8 @@ fn a_room_that_moves_its_member_back_before_it_has_left_gets_it_back() {
     assert_eq!(story.outputs(), [leave(GAME, LeaveReason::Moved)]);
 }
 
-/// It was moved back before the lobby had heard that it left, and the lobby's host has died: the next one says everything
-/// again, from how the session came to the lobby the first time.
+/// The session was moved back before the lobby had its `Leave`, and the lobby's host has died: the next one repeats every
+/// output since the session first joined the lobby.
 #[test]
 fn an_echo_of_an_earlier_admission_is_no_answer_to_a_join_that_has_none_yet() {
     let mut story = Story::in_lobby();
@@ -841,7 +841,7 @@ fn an_echo_of_an_earlier_admission_is_no_answer_to_a_join_that_has_none_yet() {
     assert_eq!(story.outputs(), [], "also when the echo comes later");
 }
 
-/// Two moves cross: the game wants the session back in the lobby, and the lobby has just let it go.
+/// Two moves cross: the game moves the session to the lobby, and the session has just left the lobby.
 #[test]
 fn a_room_that_is_left_while_the_store_hears_of_the_way_back_is_entered_again() {
     let mut story = Story::resumed(&[GAME, LOBBY]);
@@ -859,7 +859,7 @@ fn a_room_that_is_left_while_the_store_hears_of_the_way_back_is_entered_again() 
     assert_eq!(story.outputs(), [leave(GAME, LeaveReason::Moved)]);
 }
 
-/// The answer to an older question was taken for one to this edge's last: the session never left, and the room goes on.
+/// The answer to an older request was taken for one to this edge's latest: the session never left, and its stay goes on.
 #[test]
 fn a_number_that_this_edge_has_used_itself_is_not_used_again() {
     let mut story = Story::in_lobby();
@@ -926,7 +926,7 @@ fn an_echo_of_an_earlier_stays_end_ends_nothing() {
     assert_eq!(story.outputs(), [message(LOBBY, 1)], "it is still there");
 }
 
-/// The member's hold ran out while what this edge had to say was on its way. Another room wants to move it there meanwhile.
+/// The member's hold ended while this edge's record was in flight. Another room moves the session there meanwhile.
 #[test]
 fn a_stay_that_has_ended_is_followed_by_the_one_that_a_move_asks_for() {
     let mut story = Story::resumed(&[LOBBY, GAME]);
@@ -944,7 +944,7 @@ fn a_stay_that_has_ended_is_followed_by_the_one_that_a_move_asks_for() {
     assert_eq!(story.outputs()[0], leave(LOBBY, LeaveReason::Moved));
 }
 
-/// The room refuses nobody who is there.
+/// A room refuses no member.
 #[test]
 fn a_seat_that_the_room_has_refused_to_confirm_is_taken_back() {
     let mut story = Story::resumed(&[LOBBY, GAME]);
@@ -967,7 +967,7 @@ fn whoever_is_kicked_is_out_for_good() {
     assert!(story.session.is_over());
 }
 
-/// A room that is left, and one that is joined, have the session as much as one that it is in.
+/// A kick by a room that the session is leaving or joining counts as much as one by its current room.
 #[test]
 fn whoever_is_kicked_on_its_way_to_another_room_is_out_too() {
     let mut story = Story::in_lobby();
@@ -1001,7 +1001,7 @@ fn a_lost_connection_drops_the_session_from_every_room_even_from_one_that_it_is_
     assert_eq!(outputs, [drop_from(GAME, 1001), drop_from(LOBBY, 1001), gone(false)]);
 }
 
-/// Nobody comes back to a game by it, so its row need not wait for long.
+/// No game depends on the session, so its row need not be kept for long.
 #[test]
 fn a_new_session_that_stays_in_the_lobby_without_a_message_is_silent_when_its_connection_is_lost() {
     let mut story = Story::in_lobby();
@@ -1013,7 +1013,7 @@ fn a_new_session_that_stays_in_the_lobby_without_a_message_is_silent_when_its_co
     assert_eq!(story.outputs(), [drop_from(LOBBY, 1006), gone(true)]);
 }
 
-/// What an earlier connection of it has sent, this one does not know.
+/// The messages of an earlier connection are not available to this one.
 #[test]
 fn a_session_that_has_sent_a_message_or_was_moved_or_has_come_back_is_not_silent() {
     let mut sent = Story::in_lobby();
@@ -1099,7 +1099,7 @@ fn a_question_costs_as_much_as_any_frame_and_comes_after_hello() {
 struct Story {
     session: Session,
     now: Time,
-    /// The number of the latest question to each room.
+    /// The number of the latest request to each room.
     asked: BTreeMap<RoomId, u32>,
 }
 
@@ -1115,13 +1115,13 @@ impl Story {
         story.outputs();
         story.on(Input::Opened(resumed(rooms)));
         story.on(Input::Pong);
-        // Its welcome and its questions are another story.
+        // Its `welcome` and its requests are tested elsewhere.
         let joins = |output: &Output| matches!(output, Output::Store(Store::Join(..)));
         story.session.outputs.retain(joins);
         story
     }
 
-    /// With what its client has of these rooms.
+    /// A resumed session whose client has these frames of these rooms.
     fn resumed_with(rooms: &[(RoomId, u64)]) -> Story {
         let mut story = Story::begin();
         let last: Vec<String> = rooms.iter().map(|(room, seq)| format!(r#""{room}":{seq}"#)).collect();
@@ -1183,13 +1183,13 @@ impl Story {
             {
                 let latest = self.asked.entry(*room).or_default();
                 *latest = question.number.max(*latest);
-                // What a story is told does not have it.
+                // Stories compare requests without their numbers.
                 question.number = 0;
             }
         }
     }
 
-    /// The latest question to a room.
+    /// The latest request to a room.
     fn question(&self, room: RoomId) -> Question {
         Question { connection: HERE, number: self.asked.get(&room).copied().unwrap_or(0) }
     }
