@@ -1,4 +1,4 @@
-// What the build tells an author, and what it keeps.
+// The errors and warnings that the build shows to an author, and the artifacts that it keeps.
 
 import assert from "node:assert/strict";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -15,7 +15,7 @@ const GUESTS = fileURLToPath(new URL("..", import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), "build-"));
 after(() => rmSync(scratch, { recursive: true, force: true }));
 
-/** Builds one guest, and returns what is told of it. */
+/** Builds one guest, and returns the build's report of it. */
 async function built(path, out = join(scratch, "dist")) {
   const told = [];
   const ok = await buildAll({ names: [path], out, tell: (line) => told.push(line) });
@@ -26,7 +26,7 @@ async function built(path, out = join(scratch, "dist")) {
 
 const broken = (name) => join(GUESTS, "fixtures", "broken", name);
 
-/** Each broken fixture, where its mistakes are, and what is said of them. */
+/** Each broken fixture, with the places and messages of its mistakes. */
 const BROKEN = {
   "syntax.js": [[4, 71, /Expected `\]` but found `;`/]],
   "no-room.js": [[1, 1, /export default class … extends Room/]],
@@ -112,7 +112,7 @@ test("a room's private field cannot be written once the room is made: it would n
   assert.deepEqual(mistakes("class A extends Room { #n = 0; constructor() { super(); this.#n = 1; } #help() { return this.#n; } } class Deck { #n = 0; draw() { this.#n++; } }"), []);
 });
 
-/** Messages of a file's mistakes, by line. */
+/** The messages of a file's mistakes, each with its line. */
 function mistakes(code, path = "x.js") {
   return mistakesIn(code, path, path).map(({ line, message }) => `${line}: ${message.split(";")[0]}`);
 }
@@ -164,7 +164,7 @@ test("a name that nobody declared is the engine's, wherever it is used", () => {
 
 const ROOM = 'import { Room } from "chorus";\nexport default class A extends Room {}\n';
 const with_ = (line) => `import { Room } from "chorus";\n${line}\nexport default class A extends Room {}\n`;
-/** Files of a guest, and each of its mistakes: where, and what is said. `null` makes a folder. */
+/** A guest's files, then the place and message of each of its mistakes. `null` makes a folder. */
 const AUTHORS = {
   "an empty file": [{ "index.js": "" }, ["index.js:1:1", /no room: it needs `import \{ Room \}/]],
   "a folder called index.js": [{ "index.js": null }, ["", /index\.js is no file/]],
@@ -212,7 +212,7 @@ for (const [what, [files, ...mistakes]] of Object.entries(AUTHORS)) {
   });
 }
 
-/** What a package manager, an editor or a habit leaves in a folder, and builds all the same. */
+/** Guests that build in spite of files left by a package manager, an editor or a habit. */
 const FINE = {
   "a byte order mark": [{ "index.js": `\ufeff${ROOM}`, "package.json": '\ufeff{"main": "index.js"}' }, []],
   "a package of CommonJS by npm init": [{ "index.js": ROOM, "package.json": '{"main": "index.js", "type": "commonjs"}' }, []],

@@ -1,12 +1,12 @@
-// What the contract does not take is thrown where it was asked for, by words that name the argument. It is never left
-// for the host to find, where it is a fault that counts towards the room's end.
+// A call that exceeds a limit of the contract throws an error that names the argument. It never reaches the host, where it
+// would be a fault that counts towards the room's end.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { roomNamed, roomOf, session, unborn } from "./story.mjs";
 
-/** Runs one expression in a handler. `caught`: what it threw, caught by the script. */
+/** Runs one expression in a handler, and returns the name and message of the error that the script catches, or null. */
 async function tried(expression, { fields = "", data } = {}) {
   const story = (await roomOf(`${fields}\nmessages = {
     caught: (player, data) => { try { ${expression}; } catch (error) { return [error.name, error.message]; } return null; },

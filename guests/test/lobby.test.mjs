@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import { room, session } from "./story.mjs";
 
-/** A lobby with these players in it, who have been greeted. */
+/** A lobby with these players in it, whose greetings have been read. */
 async function lobbyWith(...names) {
   const lobby = await room("lobby");
   names.forEach((name) => lobby.join(name));
@@ -16,7 +16,7 @@ async function lobbyWith(...names) {
 const find = { kind: "tic-tac-toe" };
 const types = (events) => events.map(({ type }) => type);
 
-/** A lobby in which ana and bo have gone to play; and their room. */
+/** A lobby from which ana and bo have moved to a game, and that game's room. */
 async function lobbyWithGame() {
   const lobby = await lobbyWith("ana", "bo", "cid");
   lobby.message("ana", "find", find).message("bo", "find", find);

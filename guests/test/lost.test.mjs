@@ -1,4 +1,4 @@
-// What would be lost without a word is an error, in the script's own call or when the guest is built.
+// Anything that would be lost silently is an error, in the script's own call or when the guest is built.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-// What the SDK promises an author, and the contract.
+// The SDK's promises to an author, and the contract.
 
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
@@ -233,7 +233,7 @@ test("the log takes anything", async () => {
   assert.deepEqual(story.message("ana", "then-refuse").log, [{ level: "info", text: "kept" }]);
 });
 
-// What a script may not do
+// Calls that a script must not make
 
 test("only the state survives: fields cannot be set, nor what is in them", async () => {
   const story = (await roomOf("table = { a: [1] }; messages = { field: () => { this.table = 1; }, fresh: () => { this.fresh = 1; }, deep: () => { this.table.a.push(2); }, handler: () => { this.messages.more = () => {}; }, hook: () => { this.onJoin = () => {}; }, read: () => this.table.a[0] };")).join("ana");

@@ -1,8 +1,8 @@
 // A room and its host, for tests: the real bundle of a guest in a global scope of its own, and a host that keeps
 // members, timers, views and a log as the real one does.
 //
-// Every event is handled twice: by the instance that has lived through all, and by a twin that was restored a moment
-// before from what `save` gave. Both must ask for the same. So each story is also a test of replay.
+// Every event is handled twice: by the instance that has handled all earlier events, and by a twin that was restored just
+// before from the result of `save`. Both must return the same effects. So each story is also a test of replay.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -26,12 +26,12 @@ export async function room(kind, options = {}, more = {}) {
   return new Story(await scriptOf(kind), { kind, ...more }).create(options);
 }
 
-/** A room whose class body is given: `await roomOf("messages = { … }")`. */
+/** A room with the given class body: `await roomOf("messages = { … }")`. */
 export async function roomOf(body, options = {}, more = {}) {
   return new Story(await compiledClass(body), { kind: "test", ...more }).create(options);
 }
 
-/** As [`roomOf`], before its first event. */
+/** Like [`roomOf`], before its first event. */
 export async function unborn(body) {
   return new Story(await compiledClass(body), { kind: "test" });
 }
@@ -54,12 +54,12 @@ export async function compiledClass(body) {
   return new Script(`${(await bundle(file)).script}\nguest;`);
 }
 
-/** A session's id: the same for the same name. */
+/** The id of a session, derived from its name. */
 export const session = (name) => digest(`session ${name}`).slice(0, 32);
 export const roomNamed = (name) => digest(`room ${name}`).slice(0, 32);
 
 export class Story {
-  /** What members have been shown and told, and what the host was asked to do. */
+  /** The effects so far: views and events by member, and the requests to the host. */
   views = new Map();
   events = new Map();
   timers = new Map();
@@ -114,7 +114,7 @@ export class Story {
     return this.#event({ tag: "leave", val: { session: session(name), reason } }, (members) => members.set(session(name), gone));
   }
 
-  /** The move that the room asked for has gone well. */
+  /** The move that the room asked for has succeeded. */
   moved(name) {
     this.moves = this.moves.filter((move) => move.session !== session(name));
     return this.leave(name, "moved");
@@ -124,7 +124,7 @@ export class Story {
     return this.#event({ tag: "move-failed", val: { session: session(name), room, reason } });
   }
 
-  /** Lets time pass, and whatever is due in it. */
+  /** Lets time pass, and fires the timers that are due in it. */
   wait(ms) {
     const until = this.now + ms;
     for (;;) {
@@ -149,14 +149,14 @@ export class Story {
   get manifest() { return plain(this.#guest.describe()); }
 
   viewOf(name) { return this.views.get(session(name)) ?? this.sharedView; }
-  /** What this member has been told since the last time that somebody asked. */
+  /** The events that this member has received since the previous call. */
   told(name) {
     const events = this.events.get(session(name)) ?? [];
     this.events.set(session(name), []);
     return events;
   }
 
-  /** A new instance from what this one saved, of this script or another. */
+  /** Replaces the instance with a new one from its saved state, of this script or another. */
   restore(why, script = this.#script) {
     const saved = this.saved;
     const guest = this.#instance(script);
@@ -184,7 +184,7 @@ export class Story {
     return effectsOf(guest.handle(this.now, this.#chance(), event.tag, who, what, data));
   }
 
-  /** `before` takes a copy of the members back to what they were before the event. */
+  /** `before` changes a copy of the members back to their state before the event. */
   #event(event, before = () => {}) {
     this.#offset += 1;
     const twin = this.#twin(event, before);
@@ -196,7 +196,7 @@ export class Story {
     }
     assert.deepEqual(twin, { effects, error: firstLine(error), saved: error === undefined ? this.saved : undefined }, "a restored room does the same");
     if (error !== undefined) {
-      // The host discards the instance, and brings the room back from before the call.
+      // The host drops the instance and restores the room from before the call.
       assert.equal(typeof error, "string", "an error leaves as text");
       assert.ok(error.isWellFormed(), "half a surrogate pair would trap");
       throw new Error(error);
@@ -253,7 +253,7 @@ export class Story {
   }
 }
 
-// The contract's texts, from and to what stories are told in.
+// Conversions between the contract's texts and the values of stories.
 
 function partsOf({ tag, val }) {
   switch (tag) {
@@ -273,17 +273,17 @@ function partsOf({ tag, val }) {
   }
 }
 
-/** The names of an effect's parts. An effect that is not here has one, or none. */
+/** The names of an effect's parts. An effect that is not listed has one part, or none. */
 const PARTS = {
   send: ["session", "kind", "data"], "view-of": ["session", "view"], "move-to": ["session", "room", "options"],
   kick: ["session", "reason"], "create-room": ["kind", "options"], "send-room": ["room", "data"],
   "set-timer": ["name", "afterMs", "payload"], log: ["level", "text"],
 };
 
-/** What the text of a call asks for. An error in it is thrown. */
+/** The effects in the text that a call returned. An error in it is thrown. */
 function effectsOf(text) {
   assert.equal(typeof text, "string");
-  // The log of the call that failed is behind the error.
+  // The log of the failed call follows the error.
   if (text.startsWith("!")) throw text.slice(1).split("\x1e")[0];
   return text === "" ? [] : text.split("\x1e").map((effect) => {
     const [tag, ...parts] = effect.split("\x1f");
@@ -311,7 +311,7 @@ const DATE = `{
   };
 }`;
 
-/** Out of the other global scope. */
+/** Copies a value from the other global scope. */
 function plain(value) { return value === undefined ? undefined : JSON.parse(JSON.stringify(value)); }
 function everyText(value, holds) {
   if (typeof value === "string") return holds(value);

@@ -8,7 +8,7 @@ import { room, roomNamed, session } from "./story.mjs";
 
 const LOBBY = roomNamed("lobby");
 
-/** Ana and bo at the board. `first` and `second` are theirs by the order of moving. */
+/** A game of ana and bo. `first` and `second` are their names, in the order of moving. */
 async function table(options = {}, id = roomNamed("table")) {
   const game = await room("tic-tac-toe", { seats: ["ana", "bo"], ...options }, { creator: LOBBY, id });
   game.join("ana").join("bo");
@@ -19,7 +19,7 @@ async function table(options = {}, id = roomNamed("table")) {
   return game;
 }
 
-/** Moves by turns, beginning with whoever begins. */
+/** Plays the cells in turn, beginning with the player on turn. */
 function play(game, ...cells) {
   cells.forEach((cell, n) => {
     game.message(n % 2 === 0 ? game.first : game.second, "move", { cell });
@@ -56,7 +56,7 @@ for (const line of LINES) {
   test(`the line ${line.join(" ")} wins`, async () => {
     const game = await table();
     const free = [0, 1, 2, 3, 4, 5, 6, 7, 8].filter((cell) => !line.includes(cell));
-    // Two cells for the other; no two of them are a line with a third.
+    // The other player has only two cells, too few for a line.
     play(game, line[0], free[0], line[1], free[1], line[2]);
     const winner = seatOf(game.first);
     assert.deepEqual(last(game, game.second), { type: "ended", data: { winner, line, reason: "line" } });
@@ -246,7 +246,7 @@ test("who begins is chance: of many rooms, both", async () => {
   assert.deepEqual(firsts, new Set([0, 1]));
 });
 
-/** A small generator, so that a failure can be had again by its seed. */
+/** A small generator of random numbers, so that a failure can be reproduced by its seed. */
 function chance(seed) {
   return (n) => {
     seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;

@@ -1,4 +1,4 @@
-// `tsc --strict` over the example guests and the fixtures, and over what the SDK's types promise.
+// `tsc --strict` over the example guests and the fixtures, and over the promises of the SDK's types.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";

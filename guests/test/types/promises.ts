@@ -1,5 +1,5 @@
-// What the SDK's types promise an author, and what they refuse. Each refusal is expected: one that goes missing is an
-// error of `tsc`.
+// Programs that the SDK's types accept, and programs that they reject. Each rejection is expected: a missing one is an error of
+// `tsc`.
 
 import { LOBBY, Room, type Json, type LeaveReason, type Messages, type Player, type RestoreReason } from "chorus";
 
@@ -46,9 +46,9 @@ export default class Promises extends Room<State, Data> {
     this.state.board = "empty";
     // @ts-expect-error a player's data too
     player.data.score = "many";
-    // @ts-expect-error who a player is, is the edge's to say
+    // @ts-expect-error only the edge sets a player's id
     player.id = "ana";
-    // @ts-expect-error the members are the room's
+    // @ts-expect-error the list of members is read-only
     this.players = [];
     // @ts-expect-error a timer has a name, and is no function
     this.schedule.after(1_000, () => {});
@@ -56,7 +56,7 @@ export default class Promises extends Room<State, Data> {
     setTimeout(() => {}, 1_000);
     // @ts-expect-error nor to reach the world
     fetch("https://example.org");
-    // @ts-expect-error nor a server to be on
+    // @ts-expect-error nor a process to end
     process.exit(1);
     // @ts-expect-error a refusal has a reason
     this.refuse();
