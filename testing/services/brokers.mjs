@@ -1,7 +1,6 @@
 /**
- * Brokers that speak Kafka's protocol, each a process that may be killed and started again, at the same address and on
- * the same data. Which ones is said by who extends this: `all` are the brokers, `{ n, port, child, … }`, and `run`
- * starts the process of one.
+ * Brokers with Kafka's protocol, each a process that may be killed and started again, at the same address and on the same
+ * data. A subclass provides the brokers, `all` of `{ n, port, child, … }`, and `run`, which starts the process of one.
  */
 
 import { connect } from "node:net";
@@ -11,12 +10,12 @@ import { end, until } from "./programs.mjs";
 export class Brokers {
   all = [];
 
-  /** Addresses of all brokers, as a client wants them. */
+  /** The addresses of all brokers, in a client's format. */
   get brokers() {
     return this.all.map(({ port }) => `127.0.0.1:${port}`).join(",");
   }
 
-  /** How many copies of each record they can keep. */
+  /** The greatest possible number of copies of each record. */
   get replication() {
     return Math.min(3, this.all.length);
   }
@@ -37,7 +36,7 @@ export class Brokers {
     await end(this.#broker(n).child, "SIGKILL");
   }
 
-  /** For good: it goes with its folder, so nothing need be put in order. */
+  /** Ends all brokers for good. Their folder is deleted, so they need no orderly shutdown. */
   async stop() {
     await Promise.all(this.all.filter(({ child }) => child).map(({ child }) => end(child, "SIGKILL")));
   }
@@ -49,7 +48,7 @@ export class Brokers {
   }
 }
 
-/** How many brokers one of them knows. Waits for its answer, which it gives once it serves. */
+/** The number of brokers in the metadata of one. Waits for its answer, which it sends once it serves. */
 function brokersKnownTo(port) {
   return new Promise((resolve, reject) => {
     const socket = connect(port, "127.0.0.1");

@@ -1,6 +1,6 @@
 /**
  * An Apache Kafka of its own: one broker or several, in KRaft mode, each one Java process that is broker and
- * controller. What is acknowledged is on the disk, and a broker that was killed is back after some three seconds.
+ * controller. Acknowledged records are on the disk, and a killed broker serves again after some three seconds.
  */
 
 import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
@@ -59,9 +59,9 @@ function properties({ n, port, controller }, all, replicas, data) {
     "controller.listener.names": "CONTROLLER",
     "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "log.dirs": data,
-    // Acknowledged is on the disk.
+    // Every record is flushed to the disk before it is acknowledged.
     "log.flush.interval.messages": 1,
-    // A killed broker is known to be dead, and may come back, after two seconds rather than nine.
+    // A killed broker is declared dead, and may register again, after two seconds rather than nine.
     "broker.session.timeout.ms": 2000,
     "broker.heartbeat.interval.ms": 500,
     "auto.create.topics.enable": false,
@@ -94,7 +94,7 @@ async function jars() {
   const maven = await findOrInstall("Maven", async () => which("mvn"), ["maven"], INSTEAD);
   console.error(`fetching Apache Kafka ${version} (45 jars, 43 MB) into ${libs} …`);
   await mkdir(cache, { recursive: true });
-  // Renamed when whole. If another one was quicker, its jars are as good.
+  // Renamed when complete. If another process was faster, its jars are used.
   const fresh = await mkdtemp(join(cache, "fetching-"));
   try {
     const goal = ["dependency:copy-dependencies", `-DoutputDirectory=${fresh}`];

@@ -1,4 +1,4 @@
-/** A PostgreSQL of its own: a new cluster in a folder, on loopback, everyone trusted. */
+/** A PostgreSQL of its own: a new cluster in a folder, on loopback, which trusts every user. */
 
 import { chmod, chown, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -27,7 +27,7 @@ export class Postgres {
     return postgres;
   }
 
-  /** A superuser's: tests make databases of their own. */
+  /** The URL of a superuser, since tests create databases of their own. */
   get url() {
     return `postgres://chorus@127.0.0.1:${this.#port}/postgres`;
   }
@@ -51,7 +51,7 @@ export class Postgres {
   }
 }
 
-/** The newest version's programs. Debian keeps them off the PATH. */
+/** The directory of the newest version's programs, which Debian does not put on the PATH. */
 async function findBin() {
   const versions = await readdir(DEBIAN).catch(() => []);
   const newest = versions.sort((a, b) => Number(b) - Number(a)).map((version) => join(DEBIAN, version, "bin"));
@@ -64,6 +64,6 @@ async function giveToServerUser(folder, data) {
   await mkdir(data, { mode: 0o700 });
   if (!SERVER_USER) return;
   const id = async (flag) => Number(await run("id", [flag, SERVER_USER]));
-  await chmod(folder, 0o711); // Only the way through it.
+  await chmod(folder, 0o711); // The server's user can only pass through it.
   await chown(data, await id("-u"), await id("-g"));
 }

@@ -1,6 +1,6 @@
 /**
  * Programs that a service needs: found on this machine, else installed from Debian's packages where that is allowed,
- * else an error that says what to do. And processes: started with their last words kept, ended by their own handle.
+ * else an error with instructions. And processes: their last output is kept, and each is ended by its own handle.
  */
 
 import { spawn } from "node:child_process";
@@ -19,7 +19,7 @@ export function which(name) {
   return places.find((place) => existsSync(place)) ?? null;
 }
 
-/** What `find` finds, if need be after these packages were installed. `instead` ends the error's text. */
+/** Resolves with the result of `find`, if need be after installing these packages. `instead` ends the error's text. */
 export async function findOrInstall(what, find, packages, instead) {
   const found = await find();
   if (found) return found;
@@ -41,7 +41,7 @@ export async function findOrInstall(what, find, packages, instead) {
   return installed;
 }
 
-/** Runs a program to its end; what it printed. An end that is not good is an error with its last words. */
+/** Runs a program to its end and resolves with its output. If it fails, the error contains its last output. */
 export async function run(command, args, options = {}) {
   const child = start(command, args, options);
   const code = await child.ended;
@@ -49,7 +49,7 @@ export async function run(command, args, options = {}) {
   return child.output();
 }
 
-/** Starts a program that dies with this process, where the system can promise that. */
+/** Starts a program that ends with this process, where the system can guarantee that. */
 export function start(command, args, { user, ...options } = {}) {
   const [program, ...rest] = [...wrapper(user), command, ...args];
   const child = spawn(program, rest, { ...options, stdio: ["ignore", "pipe", "pipe"] });
@@ -75,13 +75,13 @@ function wrapper(user) {
 /** The user that servers run as: PostgreSQL refuses root. */
 export const SERVER_USER = IS_ROOT ? "postgres" : undefined;
 
-/** Sends a signal, and waits for the end. */
+/** Sends a signal, and waits until the process has ended. */
 export async function end(child, signal) {
   child.kill(signal);
   await child.ended;
 }
 
-/** Asks until the answer is not false. Stops with the process's last words when it ends or takes too long. */
+/** Repeats `ask` until its result is not false. Fails with the process's last output when that ends or takes too long. */
 export async function until(what, child, ask, withinMs = 60_000) {
   const deadline = Date.now() + withinMs;
   for (;;) {
@@ -94,8 +94,8 @@ export async function until(what, child, ask, withinMs = 60_000) {
 }
 
 /**
- * A port of loopback that nobody uses just now, and that the system gives to nobody who does not ask for it: neither to a
- * connection nor to a listener without a port. So whoever is told of it may take its time, and may come back to it.
+ * A free port of loopback, outside of the range from which the system assigns ports to connections and to listeners without a
+ * port. So it stays free until its user listens on it, and when that process is restarted.
  */
 export async function freePort() {
   for (;;) {
@@ -109,10 +109,10 @@ export async function freePort() {
 export const freePorts = (count) => Promise.all(Array.from({ length: count }, freePort));
 
 const LOWEST_PORT = 10_000;
-/** Those that this process was told of: nobody may listen on them yet. */
+/** Ports that this process has returned. Their users may not listen on them yet. */
 const given = new Set();
 
-/** Linux says it; elsewhere it is not below this. */
+/** The first port that the system assigns by itself: read on Linux; no lower than this elsewhere. */
 function firstOfTheSystem() {
   const range = "/proc/sys/net/ipv4/ip_local_port_range";
   const first = existsSync(range) ? Number.parseInt(readFileSync(range, "utf8"), 10) : 32_768;

@@ -1,6 +1,6 @@
 /**
- * A Redpanda in place of the Apache Kafka: one broker or several, with its defaults, so that what is acknowledged is on
- * the disk. Its binary is not to be had everywhere, so it is used where `CHORUS_TEST_REDPANDA` names it.
+ * A Redpanda in place of Apache Kafka: one broker or several, with its defaults, so that acknowledged records are on the
+ * disk. Its binary is not available everywhere, so it is used only where `CHORUS_TEST_REDPANDA` names it.
  */
 
 import { mkdir, writeFile } from "node:fs/promises";
@@ -40,13 +40,13 @@ export class Redpanda extends Brokers {
   }
 }
 
-/** JSON is YAML. */
+/** The configuration of one broker. It is written as JSON, which is valid YAML. */
 function node({ n, port, rpc, admin }, all, data) {
   const at = (port) => ({ address: "127.0.0.1", port });
   return {
     data_directory: data,
     node_id: n,
-    // For the checks of the machine, and for a broker that is killed more often than in any production.
+    // Skips the checks of the machine, and allows more restarts in a row than occur in production.
     developer_mode: true,
     rpc_server: at(rpc),
     advertised_rpc_api: at(rpc),
@@ -58,7 +58,7 @@ function node({ n, port, rpc, admin }, all, data) {
   };
 }
 
-/** Read at the first start. Nothing else than its defaults, but that it tells nobody. */
+/** The cluster's configuration, read at the first start: the defaults, without the reports of metrics. */
 function cluster(replicas) {
   return { enable_metrics_reporter: false, internal_topic_replication_factor: replicas };
 }

@@ -5,15 +5,15 @@
  *   node testing/services/services.mjs [postgres] [kafka] [--brokers N] [--own] -- COMMAND   as long as COMMAND runs
  *
  * The first prints one line of JSON, `{"postgres": URL, "kafka": "HOST:PORT,…"}`, when all of them answer, and then
- * takes orders, one a line, each answered by a line of JSON: `kill kafka 0`, `start kafka 0`, `kill postgres`,
+ * reads commands, one a line, each answered by a line of JSON: `kill kafka 0`, `start kafka 0`, `kill postgres`,
  * `stop postgres`, `start postgres`. The second gives COMMAND the addresses in CHORUS_TEST_POSTGRES and
  * CHORUS_TEST_KAFKA, how many copies of each record the brokers can keep in CHORUS_TEST_KAFKA_REPLICATION, and in
- * CHORUS_TEST_SERVICES the path of this file, for tests that need services of their own; it ends as COMMAND ends.
+ * CHORUS_TEST_SERVICES the path of this file, for tests that need services of their own; it exits with COMMAND's status.
  * Naming neither service means both.
  *
  * Addresses that are in those variables already are used as they are, unless `--own` asks for services that may be
- * killed. CHORUS_TEST_REDPANDA is the path of a `redpanda`, to be started in place of Apache Kafka. Whatever was started
- * is ended by its own handle: with the input, by SIGTERM or SIGINT, or with this process.
+ * killed. CHORUS_TEST_REDPANDA is the path of a `redpanda`, to be started in place of Apache Kafka. All started processes
+ * are ended by their own handles: when the input ends, on SIGTERM or SIGINT, or with this process.
  */
 
 import { spawn } from "node:child_process";
@@ -31,7 +31,7 @@ const GIVEN = { postgres: "CHORUS_TEST_POSTGRES", kafka: "CHORUS_TEST_KAFKA" };
 /** The path of a Redpanda's binary, to be started in place of Apache Kafka. */
 const REDPANDA = "CHORUS_TEST_REDPANDA";
 
-/** Services that run. `kafka` and `postgres` are null when not asked for, or not ours. */
+/** Running services. `kafka` and `postgres` are null when they were not requested, or were already running. */
 export class Services {
   addresses = {};
   kafka = null;
@@ -65,7 +65,7 @@ export class Services {
     this.addresses.kafka = given ?? this.kafka.brokers;
   }
 
-  /** The variables that tests look at. */
+  /** The environment variables that tests read. */
   get environment() {
     const named = Object.entries(this.addresses).map(([name, address]) => [GIVEN[name], address]);
     const replication = this.kafka ? { CHORUS_TEST_KAFKA_REPLICATION: String(this.kafka.replication) } : {};
@@ -137,5 +137,5 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     console.error(`services: ${error.message}`);
     process.exitCode = 1;
   });
-  process.exit(); // Whatever else is open.
+  process.exit(); // Even if a handle is still open.
 }
