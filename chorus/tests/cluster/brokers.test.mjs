@@ -1,9 +1,9 @@
-// Three brokers, each record on two of them before it counts: one is killed, and games go on without it.
+// Three brokers, and each record on two of them before it is acknowledged: one is killed, and games continue without it.
 
 import { pair, play } from "../e2e/people.mjs";
 import { ends, stories } from "./stories.mjs";
 
-// A machine that loses its broker needs a few seconds to find another, so it is given what operators give by default.
+// A machine that loses its broker needs a few seconds to find another, so the timing is the default of the flags.
 const story = stories({ own: true, brokers: 3, replication: 3, timing: { heartbeat: 1, deadAfter: 10 } });
 
 story("each broker in its turn is killed and comes back, and the game goes on", async ({ cluster, two }) => {

@@ -1,9 +1,9 @@
 /**
  * A whole cluster as processes of this machine: edges, hosts and monitors over a broker and a PostgreSQL, with a
- * database and topics of its own. It does what an orchestrator does: a machine that ends is started again.
+ * database and topics of its own. It acts as an orchestrator: a machine that ends is started again.
  *
- * Nothing here waits for a time: it is ready when every machine says so (`/readyz`), when every partition is with a
- * host that runs, and when somebody who connects is shown the lobby.
+ * Nothing here waits for a fixed time: the cluster is ready when every machine reports so (`/readyz`), when every partition is
+ * assigned to a running host, and when a new client receives the lobby's view.
  */
 
 import { createHash, randomBytes } from "node:crypto";
@@ -22,27 +22,27 @@ import { seesLobby } from "./probe.mjs";
 
 const DIST = fileURLToPath(new URL("../../../guests/dist", import.meta.url));
 
-/** How patient the cluster is with its machines. Short, so that tests need not wait long for a verdict. */
+/** The cluster's timing, in seconds. Short, so that tests need not wait long until a machine is declared dead. */
 export const TIMING = { heartbeat: 0.4, deadAfter: 2.5, handOver: 8, drainOver: 0.3 };
 const DEFAULTS = {
   edges: 2,
   hosts: 2,
   monitors: 2,
-  /** Brokers of its own, and how many have a copy of each record. */
+  /** The number of brokers of its own, and of copies of each record. */
   brokers: 1,
   replication: 1,
   partitions: 8,
   kinds: ["lobby", "tic-tac-toe"],
-  /** Another guest in the place of the one of that name, by kind. */
+  /** By kind, the guest that is published under it instead of the one of that name. */
   standIns: {},
-  /** More flags of edges and of hosts, and what the n-th host has in its environment besides: `(n, addresses)`. */
+  /** More flags of edges and of hosts, and a function of `(n, addresses)` for more environment variables of the n-th host. */
   edgeArgs: [],
   hostArgs: [],
   hostEnvironment: async () => ({}),
-  /** Where the first edge and the first monitor listen, the others on the ports after it. Free ones if it is not said. */
+  /** The ports of the first edge and the first monitor; the others have the ports after those. Free ports by default. */
   edgePort: null,
   monitorPort: null,
-  /** A database that is there, and what topics are called; one's own otherwise. */
+  /** An existing database and the prefix of its topics; by default, new ones. */
   database: null,
   prefix: null,
   token: null,
@@ -52,9 +52,9 @@ const DEFAULTS = {
 
 const READY_MS = 90_000;
 const LOOK_MS = 50;
-/** Longer than a drain takes at its worst. */
+/** Longer than the longest drain. */
 const STOP_MS = 30_000;
-/** An orchestrator does not start a machine again in the same moment: what it stumbled on may still be there. */
+/** Like an orchestrator, the cluster waits before a restart: the cause of the failure may still be present. */
 const BACK_OFF_MS = 200;
 
 export class Cluster {
@@ -63,13 +63,13 @@ export class Cluster {
   edges = [];
   hosts = [];
   monitors = [];
-  /** Hears how each machine ended that is to run again: `({ machine, id, how, served, output })`. */
+  /** Called with `{ machine, id, how, served, output }` when a machine has ended that will be started again. */
   onEnd = null;
   #ownServices = false;
-  /** Machines that are to run, each with a token of its watch, so that an earlier watch knows that it is over. */
+  /** Machines that should run, each with a token of its watch: a watch with another token is over. */
   #wanted = new Map();
 
-  /** `services`: those that run already, which are not stopped with the cluster. `own`: they will be killed. */
+  /** `services`: running services, which are not stopped with the cluster. `own`: new ones, which may be killed. */
   static async start({ bin = process.env.CHORUS_BIN, services, own = false, ...options } = {}) {
     if (!bin) throw new Error("CHORUS_BIN must name the chorus binary");
     const cluster = new Cluster();
@@ -102,18 +102,18 @@ export class Cluster {
     await this.ready();
   }
 
-  // ---- its machines ----
+  // ---- the machines ----
 
   get machines() {
     return [...this.monitors, ...this.hosts, ...this.edges];
   }
 
-  /** Where players connect. */
+  /** The addresses that players connect to. */
   get urls() {
     return this.edges.map(({ url }) => url);
   }
 
-  /** What all of its processes are told. Flags of this suite's own come from outside. */
+  /** The environment of all processes. Variables of the test suite itself are inherited. */
   get environment() {
     const { heartbeat, deadAfter, handOver, drainOver } = this.options.timing;
     return {
@@ -156,7 +156,7 @@ export class Cluster {
     return new Machine({ bin, role, name: `${role[0]}${n}`, args, spawn: { ...spawn, env } });
   }
 
-  /** A command that runs to its end with the cluster's addresses; what it printed. */
+  /** Runs a command to its end with the cluster's environment, and resolves with its output. */
   chorus(...args) {
     return run(this.options.bin, args, { env: { ...process.env, ...this.environment } });
   }
@@ -171,7 +171,7 @@ export class Cluster {
 
   // ---- as an orchestrator ----
 
-  /** Starts it, and starts it again whenever it ends. Resolves when it serves for the first time. */
+  /** Starts a machine, and starts it again whenever it ends. Resolves when it serves for the first time. */
   async run(machine) {
     const watch = Symbol(machine.name);
     this.#wanted.set(machine, watch);
@@ -193,27 +193,27 @@ export class Cluster {
     }
   }
 
-  /** `kill -9`, all at the same time; they stay away until they are run again. */
+  /** `kill -9`, all at the same time. They are not started again until `run`. */
   async kill(machines) {
     for (const machine of machines) this.#wanted.delete(machine);
     await Promise.all(machines.map((machine) => machine.kill9()));
   }
 
-  /** In good order, all at the same time; they stay away. Resolves with how each ended. */
+  /** Drains and ends these machines, all at the same time. They are not started again. Resolves with how each ended. */
   async retire(machines) {
     for (const machine of machines) this.#wanted.delete(machine);
     return Promise.all(machines.map((machine) => machine.terminate(STOP_MS)));
   }
 
-  // ---- as an operator's eyes ----
+  // ---- as an operator ----
 
-  /** Resolves when all that runs is ready, and somebody who connects is shown the lobby. */
+  /** Resolves when all running machines are ready, and a new client of each edge receives the lobby's view. */
   async ready() {
     await this.until("to be ready", () => this.#unready());
     await Promise.all(this.urls.map((url) => seesLobby(url, READY_MS)));
   }
 
-  /** Resolves when `ask` gives nothing any more; until then it gives what is missing. */
+  /** Resolves when `ask` returns null; until then it returns a description of the missing state. */
   async until(what, ask, withinMs = READY_MS) {
     const deadline = Date.now() + withinMs;
     for (;;) {
@@ -232,7 +232,7 @@ export class Cluster {
     return this.unhosted();
   }
 
-  /** Partitions that are with no host that runs here, if there are any: by the monitor's word and by their hosts' own. */
+  /** Describes partitions that no running host has, according to the monitor or to the hosts; null when there are none. */
   async unhosted() {
     const listed = await this.ask("/v1/machines").catch((error) => error);
     if (listed instanceof Error) return listed.message;
@@ -248,7 +248,7 @@ export class Cluster {
     return null;
   }
 
-  /** The host that has a room now, by the monitor's word. */
+  /** The host that runs a room now, according to the monitor. */
   async hostOf(room) {
     const partition = partitionOf(room, this.options.partitions);
     const { machines } = await this.ask("/v1/machines");
@@ -274,22 +274,22 @@ export class Cluster {
     throw failed;
   }
 
-  /** What each machine has said last. */
+  /** The last output of each machine. */
   lastWords() {
     return this.machines.map(({ name, output }) => `---- ${name}\n${output.slice(-2000)}`).join("\n");
   }
 
   // ---- the end ----
 
-  /** Machines first: what they cannot say any more, they need not. */
+  /** Machines are killed first, so that none reports that its services are gone. */
   async stop() {
     await this.kill(this.machines);
-    await this.database?.drop().catch(() => {}); // The server may be gone already.
+    await this.database?.drop().catch(() => {}); // The server may be gone.
     if (this.#ownServices) await this.services?.stop();
   }
 }
 
-/** The partition of a room, as `core/src/ids.rs` has it. */
+/** The partition of a room, computed as in `core/src/ids.rs`. */
 export function partitionOf(room, partitions) {
   const word = createHash("sha256").update(Buffer.from(room, "hex")).digest().readBigUInt64BE();
   return Number(word % BigInt(partitions));

@@ -1,4 +1,4 @@
-// One host is cut off from the broker, from PostgreSQL, from both, and comes back.
+// One host loses its network to the broker, to PostgreSQL or to both, and regains it.
 
 import assert from "node:assert/strict";
 import { after, afterEach } from "node:test";
@@ -7,7 +7,7 @@ import { pair, play } from "../e2e/people.mjs";
 import { Proxy } from "./proxy.mjs";
 import { ends, stories } from "./stories.mjs";
 
-/** The ways of the first host. */
+/** The first host's proxies to its services. */
 const ways = {};
 
 const story = stories({
@@ -19,7 +19,7 @@ const story = stories({
   },
 });
 after(() => Object.values(ways).forEach((way) => way.close()));
-// A story that fails in the middle leaves no cut to the next.
+// A story that fails must leave no cut behind for the next.
 afterEach(() => Object.values(ways).forEach((way) => way.heal()));
 
 story("cut off from PostgreSQL, its games go on, and others have them after the lease", async ({ cluster, two }) => {
@@ -59,7 +59,7 @@ story("cut off from both, its rooms go on with others after the lease", async ({
   await ends(players, 4);
 });
 
-/** Two at a table of that host: rooms fall to hosts by chance. */
+/** Pairs the two players until their game is on that host: which host a room is on is random. */
 async function seatedAt(host, cluster, players) {
   for (;;) {
     const seated = await pair(...players);
@@ -71,14 +71,14 @@ async function seatedAt(host, cluster, players) {
   }
 }
 
-/** What a machine of this id still has, or null. */
+/** Describes the partitions that a machine of this id still has, or null. */
 async function hasPartitions(cluster, id) {
   const { machines } = await cluster.ask("/v1/machines");
   const { partitions = [] } = machines.find((machine) => machine.id === id) ?? {};
   return partitions.length > 0 ? `${id} has ${partitions.length} partitions` : null;
 }
 
-/** Whoever lost its rooms to others has left and come again under another id, and the cluster is whole. */
+/** Resolves when the host that lost its rooms to others has been started again under another id, and the cluster is ready. */
 async function isAnother(cluster, id) {
   await cluster.until("for it to come again", () => (cluster.hosts[0].id === id ? `${id} is still there` : null));
   await cluster.ready();

@@ -1,10 +1,10 @@
-/** A database of one's own on a PostgreSQL that others use too. */
+/** A new database on a PostgreSQL that may be shared. */
 
 import { randomBytes } from "node:crypto";
 
 import pg from "pg";
 
-/** The name is part of a statement, and so is only letters and digits. */
+/** The name is inserted into a statement, so it contains only letters and digits. */
 export async function createDatabase(server) {
   const name = `chorus_test_${randomBytes(6).toString("hex")}`;
   await say(server, `CREATE DATABASE ${name}`);

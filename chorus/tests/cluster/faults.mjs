@@ -1,6 +1,6 @@
 /**
- * What befalls a cluster while people play: a plan of faults by seed, and how each is done. Which machine it is, and
- * when, is thrown too; what it is doing then depends on the machines, so two runs of one seed differ in that.
+ * Faults of a cluster while people play: a plan of faults by seed, and how each is injected. The machine and the moment are
+ * random too. The work that the machine is doing then depends on the run, so two runs of one seed differ in that.
  */
 
 import { setTimeout as sleep } from "node:timers/promises";
@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { random } from "../torture/random.mjs";
 import { partitionOf } from "./cluster.mjs";
 
-/** How many of a hundred faults are of which kind. Every kind is there, however few they are. */
+/** The percentage of each kind of fault. Every kind occurs at least once, even in a short plan. */
 const SHARES = {
   "host kill": 16,
   "host pause": 12,
@@ -22,25 +22,25 @@ const SHARES = {
   "broker restart": 7,
   "postgres restart": 7,
 };
-/** Between two faults. Most meet a cluster that has not got over the last one. */
+/** The time between two faults. Mostly the cluster has not yet recovered from the previous one. */
 const GAP_MS = [200, 2600];
-/** How long a service that was killed is away. */
+/** How long a killed service stays down. */
 const AWAY_MS = [0, 1500];
-/** A pause is longer than the lease by this. */
+/** The time by which a pause exceeds the lease. */
 const OVERSLEEP_MS = [200, 3000];
-/** How old the picture of which host has what may be. */
+/** How often the hosts of all partitions are looked up. */
 const LOOK_MS = 400;
-/** How long a machine that was struck may take to end and to serve again. */
+/** How long a machine may take to end after a fault, and to serve again. */
 const PATIENCE_MS = 60_000;
-/** A database whose memory is not given back yet does not start. */
+/** PostgreSQL does not start again before the system has released its shared memory. */
 const TRIES = 20;
 
 export class Faults {
-  /** By kind. */
+  /** The number of faults, by kind. */
   counts = {};
   #dice;
   #naps = new Set();
-  /** What was done to which life of a machine, by its id. */
+  /** The fault that was injected into a machine, by the id of its life. */
   #done = new Map();
   #hosts = new Map();
 
@@ -54,7 +54,7 @@ export class Faults {
     return Object.values(this.counts).reduce((sum, count) => sum + count, 0);
   }
 
-  /** All of them, one after the other; then whoever sleeps is woken, and the cluster is whole again. */
+  /** Injects all faults, one after the other, then waits until paused machines have continued and the cluster is ready. */
   async all() {
     const watching = setInterval(() => this.#look(), LOOK_MS);
     const progress = setInterval(() => console.error(`${this.total} faults, ${this.run.games} games, ${this.run.moves} moves`), 10_000);
@@ -86,7 +86,7 @@ export class Faults {
     this.#pause(machine);
   }
 
-  /** One that serves, and that no fault is at work on: whoever was asked to stop is not killed meanwhile. */
+  /** Picks a machine that serves and has no fault: one that is draining, for instance, is not killed. */
   async #victim(machines) {
     const deadline = Date.now() + PATIENCE_MS;
     for (;;) {
@@ -101,14 +101,14 @@ export class Faults {
     return `${name} (${id}, ${this.#done.get(id) ?? "nothing"} was done${running ? "" : ", does not run"}${paused ? ", is paused" : ""})`;
   }
 
-  /** Its clock stands still; others judge it meanwhile. */
+  /** Pauses a machine for longer than its lease, so that the others declare it dead. */
   #pause(machine) {
     const { id } = machine;
     machine.pause();
     const { deadAfter } = this.cluster.options.timing;
     const nap = sleep(deadAfter * 1000 + this.#dice.between(...OVERSLEEP_MS)).then(() => {
       if (machine.id === id) machine.wake();
-      this.#done.delete(id); // It may have gone unnoticed, and then lives on.
+      this.#done.delete(id); // If the others did not notice the pause, the machine continues.
       this.#naps.delete(nap);
     });
     this.#naps.add(nap);
@@ -129,7 +129,7 @@ export class Faults {
     }
   }
 
-  // ---- who feels it ----
+  // ---- the affected players ----
 
   #touched(machine) {
     const { players } = this.run;
@@ -144,9 +144,9 @@ export class Faults {
     for (const { id, partitions } of machines) for (const partition of partitions) this.#hosts.set(partition, id);
   }
 
-  // ---- who ends, and may ----
+  // ---- the ends of machines ----
 
-  /** A machine that served ends because it was made to, or was declared dead. Any other end is a violation. */
+  /** A machine that has served ends because of a fault, or because it was declared dead. Any other end is a violation. */
   #judge({ id, how, served, output }) {
     const done = this.#done.get(id);
     const wasMadeTo = (done === "kill" && how === "SIGKILL") || (done === "stop" && how === 0);
@@ -159,7 +159,7 @@ function lastLines(output) {
   return output.trimEnd().split("\n").slice(-4).join("\n    ");
 }
 
-/** So many faults in the proportions of the table, in an order that is thrown. */
+/** This number of faults in the proportions of the table, in random order. */
 function plan(count, dice) {
   const kinds = Object.entries(SHARES).flatMap(([kind, share]) => Array(Math.max(1, Math.round((share * count) / 100))).fill(kind));
   for (let n = kinds.length - 1; n > 0; n--) {

@@ -1,4 +1,4 @@
-// A cluster loses machines while people play: what §13 of the design promises, one story for each promise.
+// A cluster loses machines while people play: one story for each promise in §13 of the design.
 
 import assert from "node:assert/strict";
 
@@ -89,7 +89,7 @@ story("the monitor in charge is killed: games do not notice, and the standby tak
     const now = (await cluster.ask("/v1/status")).monitor;
     return (!now.in_charge || now.active === active) && JSON.stringify(now);
   });
-  // And it does what a monitor is for.
+  // The standby assigns a dead host's partitions.
   const sent = players[1].move(4);
   await (await cluster.hostOf(players[0].client.room.id)).kill9();
   assert.deepEqual(await sent, {});

@@ -1,16 +1,16 @@
-/** An edge, a host or a monitor: one process of a cluster, in one life after another. Each life has an id of its own. */
+/** An edge, a host or a monitor: one process of a cluster, started as often as needed. Each of its lives has its own id. */
 
 import { START_MS } from "../server.mjs";
 import { Process } from "../process.mjs";
 
-/** What each role prints when it serves: its id, and at the end of the line where it answers an operator's tools. */
+/** The line that each role prints when it serves: its id, and at the end the address of its metrics and readiness. */
 const ANNOUNCEMENT = /^(\S+) (?:serves players|runs rooms|answers operators).* at (http:\/\/[^\s/]+)\/\s*$/m;
 const PROBE_MS = 2000;
 
 export class Machine {
-  /** Of its present life, once it serves. */
+  /** The id of the current life, once the machine serves. */
   id = null;
-  /** How often it ran. */
+  /** How often it was started. */
   lives = 0;
   paused = false;
   #process;
@@ -30,22 +30,22 @@ export class Machine {
     return this.#process.pid;
   }
 
-  /** What it has said in all its lives. */
+  /** The output of all its lives. */
   get output() {
     return this.#process.output;
   }
 
-  /** What it has said in this life, or in the last one. */
+  /** The output of the current life, or of the last one. */
   get lifeOutput() {
     return this.#process.lifeOutput;
   }
 
-  /** How its present life ends, or its last one did. */
+  /** Resolves with how the current life ends, or how the last one ended. */
   get ended() {
     return this.#process.ended;
   }
 
-  /** Resolves when it serves. Whether it is ready for work is another question. */
+  /** Resolves when the process serves. It may not be ready yet: see `readiness`. */
   async start() {
     this.lives += 1;
     this.id = null;
@@ -57,17 +57,17 @@ export class Machine {
     return this.#process.kill9();
   }
 
-  /** In good order; resolves with how it ended. */
+  /** Ends the process by SIGTERM. Resolves with how it ended. */
   terminate(withinMs) {
     return this.#process.interrupt("SIGTERM", withinMs);
   }
 
-  /** In good order, and not waited for. */
+  /** Sends SIGTERM without waiting for the end. */
   ask() {
     this.#process.signal("SIGTERM");
   }
 
-  /** It stands still, as on a machine that is paused. */
+  /** Stops the process until `wake`, like a paused virtual machine. */
   pause() {
     this.paused = true;
     this.#process.signal("SIGSTOP");
@@ -78,13 +78,13 @@ export class Machine {
     this.#process.signal("SIGCONT");
   }
 
-  /** A host's partitions, as it has them itself: one that is given to it may be still on its way. */
+  /** The partitions that a host serves. An assigned partition is missing until its takeover. */
   async partitions() {
     const lines = (await this.metrics()).matchAll(/^chorus_host_lag_records\{partition="(\d+)"\}/gm);
     return [...lines].map(([, partition]) => Number(partition)).sort((a, b) => a - b);
   }
 
-  /** What it says of itself: whether it can work, and if not, why. */
+  /** Whether the machine reports that it is ready, and if not, why. */
   async readiness() {
     if (!this.running || this.#status === null) return { ready: false, why: "it does not run" };
     try {
@@ -95,7 +95,7 @@ export class Machine {
     }
   }
 
-  /** Its metrics, as Prometheus would read them. */
+  /** Its metrics, in Prometheus's format. */
   async metrics(headers = {}) {
     const answer = await fetch(`${this.#status}/metrics`, { headers, signal: AbortSignal.timeout(PROBE_MS) });
     if (!answer.ok) throw new Error(`${this.id} gives no metrics: ${answer.status}`);

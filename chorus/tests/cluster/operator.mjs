@@ -1,4 +1,4 @@
-/** What an operator does: the `chorus` command against the monitors, each asked until one answers. */
+/** An operator: runs the `chorus` command against the monitors, one after the other until one answers. */
 
 import { run } from "../../../testing/services/programs.mjs";
 
@@ -7,7 +7,7 @@ export class Operator {
     Object.assign(this, { bin, token, monitors });
   }
 
-  /** Runs `chorus ARGS --json`; what it printed, as JSON. */
+  /** Runs `chorus ARGS --json`, and resolves with the parsed output. */
   async chorus(...args) {
     let failed;
     for (const monitor of this.monitors) {

@@ -1,4 +1,4 @@
-// What an operator does, by the `chorus` command, while people play: look, drain, publish, swap.
+// An operator uses the `chorus` command while people play: to inspect, drain, publish and swap.
 
 import assert from "node:assert/strict";
 import { readFile, mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -10,7 +10,7 @@ import { pair, play } from "../e2e/people.mjs";
 import { ends, stories } from "./stories.mjs";
 
 const DIST = fileURLToPath(new URL("../../../guests/dist", import.meta.url));
-/** What a room has come to is stored when it is put aside: here, soon after the last move. */
+/** A room's state is stored when the room hibernates: here, soon after the last move. */
 const story = stories({ hostArgs: ["--hibernate-after", "1"] });
 
 story("status tells who is there, and that all is well", async ({ cluster }) => {
@@ -53,7 +53,7 @@ story("a room is found, looked into, and its records are listed", async ({ clust
   });
   const found = await cluster.operator.chorus("room", "get", room);
   assert.equal(cluster.hosts.some(({ id }) => id === found.host), true);
-  // It is listed at once; its state is the one that was last stored.
+  // The room is listed at once; its state is the latest one that was stored.
   const marks = JSON.stringify([0, 1].map((n) => players[n].view.you));
   await cluster.until("for its state to be stored", async () => {
     const looked = await cluster.operator.chorus("room", "state", room).catch(({ message }) => ({ missing: message }));
@@ -85,7 +85,7 @@ story("a new version is published and swapped in, in mid-game: the state is carr
   await ends(players, 3);
 });
 
-/** The same script as another component: one with a section that says so. */
+/** The same script as another component: with an additional custom section. */
 async function anotherVersion(folder) {
   const manifest = JSON.parse(await readFile(join(DIST, "manifest.json"), "utf8"));
   const wasm = await readFile(join(DIST, manifest["tic-tac-toe"].file));

@@ -1,4 +1,4 @@
-/** A stranger who connects to see whether a player would be served, and leaves. */
+/** A client that connects to check whether players are served, and leaves. */
 
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -7,7 +7,7 @@ import { WebSocket } from "ws";
 const TRY_MS = 5000;
 const AGAIN_MS = 100;
 
-/** Resolves when whoever connects there is shown a room. */
+/** Resolves when a new client at this address receives a room's view. */
 export async function seesLobby(url, withinMs) {
   const deadline = Date.now() + withinMs;
   for (;;) {
@@ -18,7 +18,7 @@ export async function seesLobby(url, withinMs) {
   }
 }
 
-/** Why not; null when it is. */
+/** Resolves with the reason why no view was received, or null. */
 function attempt(url) {
   return new Promise((resolve) => {
     const socket = new WebSocket(`${url.replace(/^http/, "ws")}/ws`, "v1.json.chorus");

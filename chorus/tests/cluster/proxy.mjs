@@ -1,12 +1,12 @@
 /**
- * A way to the broker or to PostgreSQL that a test can cut: a proxy on loopback for each of their addresses.
+ * A network path to the broker or to PostgreSQL that a test can cut: a proxy on loopback for each of their addresses.
  *
- * A cut is silent, as that of a network is: connections stay open and nothing comes through, new ones are accepted by
- * nobody who answers. When it heals, what was on the way goes on: a request that was written long ago arrives then.
+ * A cut is silent, like that of a network: connections stay open and no bytes pass, and new connections are accepted but never
+ * answered. When it heals, the bytes in flight are delivered: a request that was written long ago arrives then.
  *
- * A broker tells its clients under which addresses they reach it and its like. In its answers those are replaced by the
- * proxies': a host's name and its port stand side by side there, in every version of the protocol, and only the port
- * differs. So it works with whatever broker there is on this machine, with no listener set up for it.
+ * A broker's answers contain the addresses of all brokers. They are replaced by the proxies' addresses: in every version of the
+ * protocol, a host's name is directly followed by its port, and only the port differs. So the proxy works with any broker on
+ * this machine, without a listener of its own in the broker's configuration.
  */
 
 import { once } from "node:events";
@@ -17,7 +17,7 @@ export class Proxy {
   #doors = [];
   #sockets = new Set();
 
-  /** In front of brokers: `host:port,…`. */
+  /** Proxies for brokers: `host:port,…`. */
   static async ofBroker(brokers) {
     const proxy = new Proxy();
     const targets = brokers.split(",").map((address) => split(address));
@@ -26,7 +26,7 @@ export class Proxy {
     return proxy;
   }
 
-  /** In front of a database: `postgres://user@host:port/database`. */
+  /** A proxy for a database: `postgres://user@host:port/database`. */
   static async ofPostgres(url) {
     const proxy = new Proxy();
     const target = new URL(url);
@@ -36,7 +36,7 @@ export class Proxy {
     return proxy;
   }
 
-  /** One door for each target, under the target's own host name: in a broker's answers only the port may change. */
+  /** One listener for each target, under the target's own host name: in a broker's answers only the port may change. */
   async #open(targets, answers) {
     for (const target of targets) {
       const server = createServer((client) => this.#connect(client, target, answers()));
@@ -59,13 +59,13 @@ export class Proxy {
     pass(server, client, answers);
   }
 
-  /** From now on nothing comes through. */
+  /** From now on no bytes pass. */
   cut() {
     this.isCut = true;
     for (const socket of this.#sockets) socket.pause();
   }
 
-  /** What was on the way goes on. */
+  /** Delivers the bytes in flight, and passes further ones. */
   heal() {
     this.isCut = false;
     for (const socket of this.#sockets) socket.resume();
@@ -77,7 +77,7 @@ export class Proxy {
   }
 }
 
-/** Without a bound: a test's traffic is small, and during a cut nothing is read. */
+/** The buffer is unbounded: a test's traffic is small, and during a cut nothing is read. */
 function pass(from, to, pieces) {
   from.on("data", (piece) => {
     for (const whole of pieces.take(piece)) to.write(whole);
@@ -90,7 +90,7 @@ class AsItIs {
   }
 }
 
-/** A broker's answers, each a size and so many bytes, with other ports in them. */
+/** Replaces the ports in a broker's answers, each of which is a size followed by that many bytes. */
 class Readdressed {
   #rest = Buffer.alloc(0);
   #replace;
@@ -118,7 +118,7 @@ class Readdressed {
   }
 }
 
-/** As it stands in an answer: the name, then the port in four bytes. */
+/** An address as encoded in an answer: the name, then the port in four bytes. */
 function place({ host, port }) {
   const bytes = Buffer.alloc(4);
   bytes.writeInt32BE(port);

@@ -1,4 +1,4 @@
-// The proxy that cuts: what comes through, what waits, and whose addresses a broker tells.
+// The proxy: the bytes that pass, the bytes that wait during a cut, and the addresses in a broker's answers.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -8,7 +8,7 @@ import { setImmediate } from "node:timers/promises";
 
 import { Proxy } from "./proxy.mjs";
 
-/** A server of one's own that answers each piece with what `answer` makes of it. */
+/** A server that answers each piece of input with the result of `answer`. */
 async function serve(answer) {
   const server = createServer((socket) => {
     socket.on("error", () => {});
@@ -42,7 +42,7 @@ test("a cut is silent, and when it heals what was said meanwhile arrives", async
   const after = await connected(port);
   const heard = [];
   for (const socket of [before, after]) (socket.on("data", (piece) => heard.push(String(piece))), socket.write("two"));
-  // Something that goes another way all through the cut, and back: by then an answer would have come.
+  // A round trip by another path during the cut: in that time an answer would have arrived.
   const elsewhere = await connected(echo.address().port);
   for (let n = 0; n < 20; n++) (elsewhere.write("ping"), await hears(elsewhere), await setImmediate());
   assert.deepEqual([heard, before.destroyed, after.destroyed], [[], false, false]);
@@ -56,7 +56,7 @@ test("a cut is silent, and when it heals what was said meanwhile arrives", async
 });
 
 test("a broker's own address is replaced in its answers, also where one comes in pieces", async () => {
-  /** An answer that tells the address twice, once as a text with a length of two bytes, once with one byte. */
+  /** An answer that contains the address twice: once with a length of two bytes before the name, once of one byte. */
   const tell = (port) => {
     const place = Buffer.concat([Buffer.from("127.0.0.1"), Buffer.from([0, 0, port >> 8, port & 255])]);
     const body = Buffer.concat([Buffer.from([0, 9]), place, Buffer.from([10]), place, Buffer.from("127.0.0.1 and so on")]);

@@ -1,11 +1,11 @@
-// The broker and PostgreSQL are killed while people play, and come back: a pause, and then all goes on.
+// The broker and PostgreSQL are killed and restarted while people play: games pause, and then continue.
 
 import assert from "node:assert/strict";
 
 import { pair, play } from "../e2e/people.mjs";
 import { ends, stories } from "./stories.mjs";
 
-// Its own: they are killed here.
+// Services of its own, since these stories kill them.
 const story = stories({ own: true });
 
 story("the broker is killed in mid-game, and what was sent meanwhile is answered when it is back", async ({ cluster, two }) => {

@@ -1,6 +1,6 @@
 /**
- * `story(name, tell)` within a file's one cluster. Before each story the cluster is whole; after it whoever came in is
- * led out, and has seen no gap.
+ * `story(name, tell)` within a file's one cluster. Before each story the cluster is ready; after it every player leaves, and
+ * must have seen no gap.
  */
 
 import assert from "node:assert/strict";
@@ -37,7 +37,7 @@ export function stories(options = {}) {
   };
 }
 
-/** What a story may use. It is taken apart where it is used, so what it does is bound to it. */
+/** The means of a story. Stories destructure it, so its functions are bound. */
 class Here {
   players = [];
   #raws = [];
@@ -46,7 +46,7 @@ class Here {
     this.cluster = cluster;
   }
 
-  /** Comes in by this edge, and when it loses that one, by the next. */
+  /** A player that connects to this edge, and to the next one when the connection is lost. */
   come = async (name, edge) => {
     const { urls } = this.cluster;
     const player = new Player(name, [...urls.slice(edge), ...urls.slice(0, edge)]);
@@ -54,7 +54,7 @@ class Here {
     return player.arrive();
   };
 
-  /** Two players, by different edges. */
+  /** Two players, at different edges. */
   two = async () => [await this.come("Ana", 0), await this.come("Bo", 1)];
 
   raw = async (edge) => {
@@ -74,7 +74,7 @@ class Here {
   }
 }
 
-/** The rest of the game that the first one wins, over the sockets that both had from the beginning. */
+/** Plays the rest of the game, which the first player wins, and checks that both still have their first connection. */
 export async function ends(players, played) {
   for (const player of players) await player.sees("what was played", ({ board }) => FIRST_WINS.slice(0, played).every((cell) => board[cell] !== null));
   const order = played % 2 === 0 ? players : [players[1], players[0]];

@@ -1,6 +1,6 @@
 /**
  * A cluster for the stories of `e2e/`: `CHORUS_SYSTEM` names this file. Two edges, two hosts, a monitor and a standby,
- * over the services that `CHORUS_TEST_KAFKA` and `CHORUS_TEST_POSTGRES` name, or over its own.
+ * over the services named by `CHORUS_TEST_KAFKA` and `CHORUS_TEST_POSTGRES`, or over services of its own.
  */
 
 import { Cluster } from "./cluster.mjs";

@@ -1,11 +1,11 @@
 /**
- * Tortures a cluster while scripted clients play: edges, hosts and monitors are killed, paused for longer than the lease
- * and woken, and stopped; the broker and PostgreSQL are killed and started again. Then everything that the players saw is
- * held against what was promised (`torture/checker.mjs`), and against the rooms' channels (`chorus audit`).
+ * Tortures a cluster while scripted clients play: edges, hosts and monitors are killed, paused for longer than the lease,
+ * and stopped; the broker and PostgreSQL are killed and started again. Then everything that the players saw is checked
+ * against the promises (`torture/checker.mjs`) and against the rooms' channels (`chorus audit`).
  *
  *     node torture.mjs --games 100 --faults 200 --seed 1 --bin PATH     (see --help)
  *
- * Prints figures; on a violation also the command that plays it again, and exits with 1.
+ * Prints figures. On a violation it also prints the command that repeats the run, and exits with 1.
  */
 
 import { execFile } from "node:child_process";
@@ -48,11 +48,11 @@ const { values: flags } = argumentsOf(HELP, {
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
     minutes: { type: "string", default: "40" },
     bin: { type: "string", default: process.env.CHORUS_BIN },
-    /** The binary that audits, when the one that is played with cannot be trusted. */
+    /** The binary that audits, for runs whose own binary has planted bugs. */
     judge: { type: "string" },
   },
 });
-// What these need is installed by `just torture-cluster`; the help is there without it.
+// Loaded after the options are parsed: `--help` works without the packages, which `just torture-cluster` installs.
 const { Run } = await import("../torture/run.mjs");
 const { Cluster } = await import("./cluster.mjs");
 const { Faults } = await import("./faults.mjs");
@@ -101,7 +101,7 @@ async function torture(cluster, folder) {
   return [...violations, ...(await stop(cluster, cluster.monitors))];
 }
 
-/** The records of the lobby, and of each room that a violation names: the broker goes, and they with it. */
+/** Saves the records of the lobby, and of each room that a violation names, since they are deleted with the broker. */
 async function keepRecords(cluster, violations, folder) {
   if (violations.length === 0) return;
   const named = violations.flatMap(({ what }) => what.match(/\b[0-9a-f]{32}\b/g) ?? []);
@@ -109,7 +109,7 @@ async function keepRecords(cluster, violations, folder) {
   for (const room of new Set([LOBBY, ...named])) {
     const args = ["room", "events", room, "--from", "0", "--content", "--json"];
     const { stdout } = await execute(flags.bin, args, { env, maxBuffer: MOST_RECORDS }).catch(() => ({ stdout: "" }));
-    if (stdout) await writeFile(join(folder, `${room}.records`), stdout); // Others are sessions.
+    if (stdout) await writeFile(join(folder, `${room}.records`), stdout); // Without output, the id is a session's.
   }
 }
 
@@ -122,7 +122,7 @@ function byKind({ counts }, { recoveries }) {
   return Object.fromEntries(Object.entries(counts).sort().map(line));
 }
 
-/** In good order, so that what hosts store last is audited too. */
+/** Drains the machines before they end, so that the last stores of the hosts are audited too. */
 async function stop(cluster, ...all) {
   const found = [];
   for (const machines of all) {

@@ -1,4 +1,4 @@
-// A cluster whose topic or database is not the one that it had, or of which a part is gone: refused by name, and accepted.
+// A cluster whose topic or database was replaced, or has lost a part: refused by name, and accepted on request.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -20,7 +20,7 @@ before(async () => {
 });
 after(() => services?.stop());
 
-/** A story of a cluster with one machine of each role, after somebody was shown its lobby and it has left in order. */
+/** A story of a cluster with one machine of each role, which has served a client and was then drained. */
 function story(name, tell) {
   test(name, { timeout: STORY_MS }, async () => {
     const cluster = await Cluster.start({ services, edges: 1, hosts: 1, monitors: 1, partitions: 2 });
@@ -65,7 +65,7 @@ story("a database with another topic, or with one that is gone", async (cluster)
   const { prefix } = cluster;
   cluster.prefix = `${prefix}-other`;
   await isRefused(cluster, `topic ${prefix}-other.rooms is missing`, "the database belongs to it");
-  // It is there, but it is not the database's.
+  // The topic exists, but it belongs to another database.
   const other = await createDatabase(services.addresses.postgres);
   const { url } = cluster.database;
   cluster.database.url = other.url;
@@ -85,7 +85,7 @@ story("the same topic of another broker cluster", async (cluster) => {
   await cluster.chorus("migrate");
 });
 
-// The broker has no topic of that name: as if it had been deleted.
+// The broker has no topic of the new name, as if the topic had been deleted.
 story("the topic is gone, and a new one is in its place", async (cluster) => {
   cluster.prefix = `${cluster.prefix}-gone`;
   await say(cluster, `UPDATE log SET topic = '${cluster.prefix}.rooms'`);
@@ -109,7 +109,7 @@ story("the topic is gone, and a new one is in its place", async (cluster) => {
   await cluster.run(accepting);
   await seesLobby(cluster.urls[0], REFUSED_MS);
   assert.match(accepting.output, /the log ends at offset \d+, .* \(--accept-loss is given: going on\)/);
-  // The lobby is the one that it was, and what it does from now on is above what was stored.
+  // The lobby is the same, and its further records have offsets above the stored one.
   const [live] = await highest(cluster);
   assert.equal(live.created_at, stored.created_at);
 
@@ -119,13 +119,13 @@ story("the topic is gone, and a new one is in its place", async (cluster) => {
   await seesLobby(cluster.urls[0], REFUSED_MS);
 });
 
-/** Rooms by how far they are stored. */
+/** Rooms, by the offset up to which they are stored, highest first. */
 async function highest(cluster) {
   const { rows } = await say(cluster, `SELECT "offset"::int, created_at FROM rooms WHERE status = 'live' ORDER BY "offset" DESC`);
   return rows;
 }
 
-/** One more machine, which is told what the cluster is told now. */
+/** One more machine, with the cluster's current environment. */
 function another(cluster, role, name, args = []) {
   const env = { ...process.env, ...cluster.environment };
   return new Machine({ bin: cluster.options.bin, role, name, args, spawn: { env } });
