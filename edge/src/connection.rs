@@ -1,9 +1,9 @@
-//! The side of the socket: one task for each WebSocket, and one future of known size, since there are many of them.
+//! The socket's side of a connection: one task for each WebSocket, and one future of known size, since there are many.
 //!
-//! What bounds a client's means: a message and a frame by [`MAX_FRAME`], the bytes that a message may be cut into by
-//! [`MAX_BYTES_A_MESSAGE`] (empty continuation frames are no message for ever), pings, pongs that nobody asked for and fragments by the session's rate, what it
-//! does not read by the outbox, and how long it may take to go by [`FAREWELL`], or, when it is in the middle of something
-//! that nobody wants, by [`THROWING_AWAY`] and [`THROWN_AWAY`].
+//! Bounds on a client: [`MAX_FRAME`] for a message and for a frame; [`MAX_BYTES_A_MESSAGE`] for the bytes that a message
+//! may be cut into, since empty continuation frames never make a message; the session's rate for pings, unsolicited pongs
+//! and fragments; the outbox for frames that the client does not read; [`FAREWELL`] for the time that a close may take,
+//! or [`THROWING_AWAY`] and [`THROWN_AWAY`] when the client is in the middle of a message that is refused.
 
 use std::{
     future::Future,
@@ -42,29 +42,29 @@ use crate::{
     line::Line,
 };
 
-/// The read buffer of a connection, which it keeps for its life. Larger messages grow it while they come.
+/// The read buffer of a connection, kept for the connection's life. Larger messages grow it while they arrive.
 const READ_BUFFER: usize = 2 * 1024;
 
-/// Frames that wait are written together up to this size.
+/// Waiting frames are written together up to this size.
 const WRITE_TOGETHER: usize = 16 * 1024;
 
-/// Bytes from the socket that may come without making a message.
+/// Bytes from the socket that may arrive without making a message.
 const MAX_BYTES_A_MESSAGE: usize = 2 * MAX_FRAME + 16 * 1024;
 
-/// How long a closing connection may take to say goodbye.
+/// How long a closing connection may take to exchange close frames.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// How much of what a client still sends is thrown away, before it is cut off in the middle. A client that sends one huge
-/// message reads what it is told only after that.
+/// How much of a client's remaining input is read and dropped before the connection is cut off in the middle. A client
+/// that sends one huge message reads its close frame only after that.
 const THROWN_AWAY: usize = 48 << 20;
 
 /// How long that may take.
 const THROWING_AWAY: Duration = Duration::from_secs(5);
 
-/// What is thrown away is read in pieces of this size.
+/// Dropped input is read in pieces of this size.
 const PIECE: usize = 16 * 1024;
 
-/// The close code of a connection that was gone without one.
+/// The close code of a connection that was lost without a close frame.
 const GONE: u16 = 1006;
 
 /// The close code of a close frame that has none.
@@ -76,12 +76,12 @@ pub(crate) struct Connection {
     line: Arc<Line>,
     hub: Arc<Hub>,
     timer: Pin<Box<Sleep>>,
-    /// What the timer waits for while the connection is open.
+    /// When the timer is due while the connection is open.
     next_tick: Option<Time>,
     state: State,
-    /// Something was handed to the socket since it was last flushed.
+    /// Whether something was handed to the socket since it was last flushed.
     dirty: bool,
-    /// How it ended.
+    /// The close code that the connection ended with.
     code: u16,
     #[cfg(feature = "conformance")]
     echo: crate::echo::Echo,
@@ -91,10 +91,10 @@ pub(crate) struct Connection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Open,
-    /// A close frame is on its way, from this side or to it.
+    /// A close frame is in flight, in either direction.
     Closing,
-    /// What comes makes no sense any more: the close frame is written, then what comes is thrown away, lest the
-    /// system takes the close frame back.
+    /// The input is no longer valid: the close frame is written, and further input is then read and dropped. Otherwise
+    /// the system would discard the close frame.
     Deaf,
     /// Likewise, and everything is written.
     Draining,
@@ -142,14 +142,14 @@ fn config() -> WebSocketConfig {
         .max_frame_size(Some(MAX_FRAME))
 }
 
-/// Bytes of a client's frame beside its payload, at most: of a head with a long length, and the mask.
+/// The most bytes of a client's frame beside its payload: of a head with a long length, and the mask.
 const HEAD: usize = 14;
 
-/// A read takes more than one message, so that bytes seem not to belong to any until the next one is looked at. Up to here
-/// that is nothing.
+/// A read may take more than one message, so that some bytes seem to belong to none until the next message is looked at.
+/// Up to this many such bytes are not counted.
 const READ_AHEAD: usize = MAX_BYTES_A_MESSAGE;
 
-/// Beyond it so many bytes that belong to no message cost as much as one frame. Ten empty fragments have 60.
+/// Beyond that, so many bytes that belong to no message cost as much as one frame. Ten empty fragments have 60.
 const FRAGMENTS: usize = 64;
 
 /// The connection is over.
@@ -167,7 +167,7 @@ impl Future for Connection {
 }
 
 impl Connection {
-    /// Reads what has come, then writes what waits, then waits for more of either.
+    /// Reads the frames that have arrived, then writes those that wait, then waits for more of either.
     fn advance(&mut self, context: &mut Context<'_>) -> Result<(), Over> {
         loop {
             self.check_timer(context)?;
@@ -268,7 +268,7 @@ impl Connection {
             WsError::Io(error) if error.kind() == io::ErrorKind::InvalidData => "a message in too many pieces",
             _ => return Err(Over),
         };
-        // It has said goodbye itself: there is nobody to tell.
+        // The client has sent a close frame itself, and reads no other.
         if self.code != GONE {
             return Err(Over);
         }
@@ -279,7 +279,7 @@ impl Connection {
 
     // ---- writing ----
 
-    /// All frames that wait are handed to the socket, then it is flushed once. Pending: the client does not read.
+    /// Hands all waiting frames to the socket, then flushes it once. Pending: the client does not read.
     fn write(&mut self, context: &mut Context<'_>) -> Result<Poll<()>, Over> {
         if self.state == State::Draining {
             return self.throw_away(context);
@@ -334,24 +334,24 @@ impl Connection {
 }
 
 impl Drop for Connection {
-    /// However it ends, its session hears of it.
+    /// However the connection ends, its session is notified.
     fn drop(&mut self) {
         self.line.input(&self.hub, Input::Lost { code: self.code });
         self.hub.close_line(&self.line);
     }
 }
 
-/// A socket from which only so much may come before it has made a message.
+/// A socket from which only so many bytes may arrive before they have made a message.
 #[derive(Debug)]
 struct Metered {
     stream: TcpStream,
     left: usize,
-    /// Bytes that have come, less those of the messages that they made.
+    /// Bytes that have arrived, less those of the messages that they made.
     stray: usize,
 }
 
 impl Metered {
-    /// A message of this size was made of what has come. How many frames are to be paid that made none.
+    /// A message of this size was made of the bytes so far. Returns how many frames to charge for bytes that made none.
     fn next_message(&mut self, size: usize) -> u32 {
         self.left = MAX_BYTES_A_MESSAGE;
         self.stray = self.stray.saturating_sub(size + HEAD);

@@ -1,4 +1,4 @@
-//! What the tasks of an edge share: its connections, its sessions, its bus and its store.
+//! The state that the tasks of an edge share: its connections, its sessions, its bus and its store.
 
 use std::{
     collections::HashMap,
@@ -45,7 +45,7 @@ pub(crate) struct Hub {
     debts: Mutex<Debts>,
     next: AtomicU32,
     draining: AtomicBool,
-    /// A connection is gone, or a task that finishes its work.
+    /// Notified when a connection is gone, or when a task has finished its work.
     gone: Notify,
 }
 
@@ -61,9 +61,9 @@ struct Places {
 #[derive(Debug)]
 pub(crate) struct Place {
     hub: Arc<Hub>,
-    /// None while a trusted proxy has yet to name the client.
+    /// `None` until a trusted proxy names the client.
     address: Option<Address>,
-    /// There was none any more.
+    /// There was no place left.
     pub over: bool,
 }
 
@@ -92,14 +92,14 @@ impl Hub {
         })
     }
 
-    /// The clock of this edge. The machines have none.
+    /// This edge's clock. The machines have none.
     pub fn now(&self) -> Time {
         self.store.clock().now()
     }
 
     // ---- connections ----
 
-    /// `None` when there are so many too many that even a refusal costs too much.
+    /// `None` when the excess is so large that even a refusal costs too much.
     pub fn place(self: &Arc<Self>, address: Option<Address>) -> Option<Place> {
         let mut counts = lock(&self.places);
         let from = address.map_or(0, |address| counts.from.get(&address).copied().unwrap_or(0));
@@ -127,7 +127,7 @@ impl Hub {
         line
     }
 
-    /// Closes every connection, also those that are just being made.
+    /// Closes every connection, including those that are just being opened.
     pub fn drain(self: &Arc<Self>) {
         self.draining.store(true, Ordering::SeqCst);
         self.close_all(|| Input::Drain);
@@ -137,8 +137,8 @@ impl Hub {
         self.draining.load(Ordering::SeqCst)
     }
 
-    /// Closes the connections that are open now, one after the other over this time: whoever takes them on is not
-    /// overrun.
+    /// Closes the connections that are open now, one after the other over this time, so that the edges that they
+    /// reconnect to are not overrun.
     pub async fn drain_over(self: &Arc<Self>, time: Duration) {
         let lines: Vec<Arc<Line>> = lock(&self.lines).values().cloned().collect();
         let pause = time.checked_div(u32::try_from(lines.len()).unwrap_or(u32::MAX)).unwrap_or_default();
@@ -149,7 +149,7 @@ impl Hub {
         }
     }
 
-    /// The line's connection is gone, and the machine knows.
+    /// The line's connection is gone, and its machine has been notified.
     pub fn close_line(&self, line: &Line) {
         lock(&self.lines).remove(&line.number);
         self.gone.notify_waiters();
@@ -164,7 +164,7 @@ impl Hub {
         lock(&self.lines).len()
     }
 
-    /// Returns when there is no connection, and nothing that one has left to do.
+    /// Returns when there is no connection, and no unfinished work of one.
     pub async fn all_gone(&self) {
         loop {
             let gone = self.gone.notified();
@@ -184,12 +184,12 @@ impl Hub {
 
     // ---- sessions ----
 
-    /// From now on the session is this line's. Returns the line that had it.
+    /// Assigns the session to this line. Returns the line that it was assigned to before.
     pub fn register(&self, session: SessionId, line: &Arc<Line>) -> Option<Arc<Line>> {
         lock(&self.sessions).insert(session, line.clone())
     }
 
-    /// The session is this line's no longer, if it was.
+    /// Removes the session if it is assigned to this line.
     pub fn unregister(&self, session: SessionId, line: &Arc<Line>) {
         let mut sessions = lock(&self.sessions);
         if sessions.get(&session).is_some_and(|current| Arc::ptr_eq(current, line)) {
@@ -205,33 +205,33 @@ impl Hub {
         lock(&self.sessions).len()
     }
 
-    /// Whether this address may open one more.
+    /// Whether this address may open one more session.
     pub fn admits(&self, address: Address) -> bool {
         lock(&self.newcomers).admit(address, self.now()).is_ok()
     }
 
-    /// What a session owes that comes back: by its connection of now, or by its last.
+    /// The debt of a session that resumes: that of its current connection, or of its last one.
     pub fn debt(&self, session: SessionId) -> u64 {
         let now = self.now();
         let left = lock(&self.debts).take(session, now, &self.options.limits);
         self.line_of(session).map_or(left, |line| line.owed(now))
     }
 
-    /// A session's connection is gone, and it owes this.
+    /// Keeps the debt of a session whose connection is gone.
     pub fn leave_debt(&self, session: SessionId, owed: u64) {
         lock(&self.debts).leave(session, owed, self.now(), &self.options.limits);
     }
 
     // ---- the log ----
 
-    /// Appends for a line, which hears of it if that fails later. Whether it was taken.
+    /// Appends for a line, which is notified if the append fails later. Returns whether the record was taken.
     pub fn append(&self, line: &Arc<Line>, record: Record, id: Option<u64>) -> bool {
         self.watch.append(&self.bus, line, record, id)
     }
 }
 
 impl Place {
-    /// It counts for this address, unless it counts for one already. Returns the one that it counts for.
+    /// Counts the place for this address, unless it counts for one already. Returns the address that it counts for.
     pub fn settle(&mut self, address: Address) -> Address {
         if let Some(known) = self.address {
             return known;
