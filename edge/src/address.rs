@@ -1,10 +1,10 @@
-//! Whose address a connection counts for: the client's own, also behind proxies.
+//! The address that a connection counts for: the client's own, also behind proxies.
 //!
-//! A proxy that is trusted names the client by the PROXY protocol (version 1 or 2), before anything else on the connection,
-//! or by `Forwarded` or `X-Forwarded-For` in the request. These name a chain, to which each proxy adds the address that it
-//! was reached from; all to the left of the first address that is not a trusted proxy's was written by the client. So the
-//! address that counts is the rightmost one that is not trusted. Where a proxy is not trusted, or names nobody, its own
-//! address counts.
+//! A trusted proxy names the client by the PROXY protocol (version 1 or 2), before anything else on the connection, or by
+//! `Forwarded` or `X-Forwarded-For` in the request. These headers name a chain, to which each proxy adds the address that
+//! it was reached from; everything to the left of the first address that is not a trusted proxy's was written by the
+//! client. So the address that counts is the rightmost one that is not trusted. Where a proxy is not trusted, or names no
+//! client, its own address counts.
 
 use std::{
     io,
@@ -17,7 +17,7 @@ use proxy_header::{Error, ParseConfig, ProxyHeader};
 use tokio::{io::AsyncReadExt as _, net::TcpStream};
 use warp::http::{HeaderMap, HeaderName, header};
 
-/// What the limits by address count by: an IPv4 address, or the /64 of an IPv6 address, which is the least that a customer
+/// The unit of the limits by address: an IPv4 address, or the /64 of an IPv6 address, which is the least that a customer
 /// gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Address(IpAddr);
@@ -31,14 +31,14 @@ impl From<IpAddr> for Address {
     }
 }
 
-/// The networks of proxies that are believed.
+/// The networks of trusted proxies.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Proxies(Vec<IpNet>);
 
-/// A header of the PROXY protocol, at most: version 2 with what the large load balancers add.
+/// The largest header of the PROXY protocol: version 2 with the additions of the large load balancers.
 const MAX_PREAMBLE: usize = 4 * 1024;
 
-/// The rest of a header that has begun to arrive is looked for again after this long.
+/// How soon to look for the rest of a header that has begun to arrive.
 const REST: Duration = Duration::from_millis(5);
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -53,8 +53,8 @@ impl Proxies {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// Who has connected to a proxy, if `from` is a trusted one and begins with the PROXY protocol. What belongs to that has
-    /// been taken from the stream.
+    /// The address that has connected to a proxy, if `from` is trusted and begins with the PROXY protocol; that header is
+    /// then taken from the stream.
     pub async fn connected(&self, stream: &mut TcpStream, from: SocketAddr) -> io::Result<IpAddr> {
         if !self.trusts(from.ip()) {
             return Ok(from.ip());
@@ -75,8 +75,8 @@ impl Proxies {
         }
     }
 
-    /// Whose request it is that came from `from`. Where both headers are there and name different clients, one is the
-    /// client's own invention, and neither counts.
+    /// The client's address for a request from `from`. Where both headers are present and name different clients, the
+    /// client has invented one of them, and neither counts.
     pub fn client(&self, from: IpAddr, headers: &HeaderMap) -> IpAddr {
         if !self.trusts(from) {
             return from;
@@ -94,7 +94,8 @@ impl Proxies {
         }
     }
 
-    /// The last of a chain that is no trusted proxy. `None`: an address that nobody can read, and all before it is hearsay.
+    /// The last address of a chain that is not a trusted proxy's. `None`: an address that cannot be read, before which
+    /// nothing in the chain can be trusted.
     fn rightmost(&self, from: IpAddr, chain: &[Option<IpAddr>]) -> IpAddr {
         let mut last = from;
         for address in chain.iter().rev() {
@@ -112,7 +113,7 @@ enum Preamble {
     None,
     Part,
     Bad,
-    /// `source`: none where the proxy speaks for itself.
+    /// `source`: `None` where the proxy connects for itself.
     Whole {
         length: usize,
         source: Option<IpAddr>,
@@ -150,7 +151,7 @@ fn forwarded(list: &str) -> Vec<Option<IpAddr>> {
     elements.iter().map(address).collect()
 }
 
-/// Splits where the separator is not within quotation marks.
+/// Splits at separators outside quotation marks.
 fn split(text: &str, separator: char) -> Vec<&str> {
     let (mut quoted, mut escaped) = (false, false);
     let parts = text.split(move |c| {

@@ -1,15 +1,15 @@
-//! What a player may be called.
+//! Which names a player may have.
 //!
-//! By Unicode's properties, so that names of all scripts are taken, and none that cannot be seen or that changes the text
-//! around it. In order:
+//! The rules follow Unicode's properties, so that names of all scripts are accepted, and no name that is invisible or
+//! changes the text around it. In order:
 //!
-//! 1. White space at the ends goes, and the rest is composed (NFC): one name has one spelling.
+//! 1. White space at the ends is removed, and the rest is composed (NFC): one name has one spelling.
 //! 2. It has 1 to [`MAX_CHARACTERS`] characters as readers count them (grapheme clusters), and [`MAX_BYTES`] bytes.
-//! 3. One of them can be seen: a letter, a number, a punctuation mark or a symbol.
-//! 4. Controls, directional formatting, lines' and paragraphs' ends, private and unassigned code points are refused, and a
-//!    combining mark that has nothing to combine with.
-//! 5. What is not shown by itself (Default_Ignorable_Code_Point) is taken only where it shapes what is: a joiner between
-//!    letters, after a virama or between emoji; a variation selector after a character; the tags of a flag.
+//! 3. At least one of them is visible: a letter, a number, a punctuation mark or a symbol.
+//! 4. Controls, directional formatting, ends of lines and paragraphs, private and unassigned code points are refused, and
+//!    so is a combining mark without a base.
+//! 5. An invisible character (Default_Ignorable_Code_Point) is accepted only where it shapes a visible one: a joiner
+//!    between letters, after a virama or between emoji; a variation selector after a character; the tags of a flag.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::{
@@ -21,22 +21,22 @@ use icu_properties::{
 };
 use unicode_segmentation::UnicodeSegmentation as _;
 
-/// Grapheme clusters: what fits a scoreboard.
+/// Grapheme clusters: as many as fit a scoreboard.
 const MAX_CHARACTERS: usize = 32;
 
-/// A family emoji has 25 bytes, and a letter with a heap of marks as many as there are marks.
+/// A family emoji has 25 bytes, and a letter with many marks as many as there are marks.
 const MAX_BYTES: usize = 256;
 
 const ZWNJ: char = '\u{200c}';
 const ZWJ: char = '\u{200d}';
 
-/// Symbols by their category, and blank: the braille pattern without dots, the notehead without ink.
+/// Symbols by their category that are blank: the braille pattern without dots, the notehead without ink.
 const BLANK: [char; 2] = ['\u{2800}', '\u{1d159}'];
 
-/// The name that is kept for one that is given. `None`: that is no name.
+/// The name that is kept for a given one. `None` when it is not a valid name.
 pub(crate) fn of(given: &str) -> Option<String> {
     let trimmed = given.trim();
-    // To compose makes a text at most three times as long.
+    // Composition makes a text at most three times as long.
     if trimmed.len() > 4 * MAX_BYTES {
         return None;
     }
@@ -71,11 +71,11 @@ fn is_visible(c: char) -> bool {
     use GeneralCategoryGroup as Group;
     let shown =
         [Group::Letter, Group::Number, Group::Punctuation, Group::Symbol].into_iter().any(|group| is_in(group, c));
-    // A pictograph of a later Unicode has its place already.
+    // A pictograph of a later Unicode version is in a reserved range already.
     (shown || is_pictograph(c)) && !is_ignorable(c) && !BLANK.contains(&c)
 }
 
-/// Whether the character there may be there.
+/// Whether the character at this place is accepted.
 fn is_taken(chars: &[char], at: usize) -> bool {
     let c = chars[at];
     let before = at.checked_sub(1).map(|at| chars[at]);
@@ -89,7 +89,7 @@ fn is_taken(chars: &[char], at: usize) -> bool {
         | GeneralCategory::Surrogate
         | GeneralCategory::LineSeparator
         | GeneralCategory::ParagraphSeparator => false,
-        // Those of the Arabic script that are seen, since they are not ignorable.
+        // Those of the Arabic script are visible, since they are not ignorable.
         GeneralCategory::Format => !CodePointSetData::new::<BidiControl>().contains(c),
         _ if is_in(GeneralCategoryGroup::Mark, c) => before.is_some_and(|before| !is_space(before)),
         _ => true,
@@ -100,7 +100,7 @@ fn is_space(c: char) -> bool {
     is_in(GeneralCategoryGroup::Separator, c)
 }
 
-/// Whether what is not shown there shapes what is.
+/// Whether the invisible character at this place shapes a visible one.
 fn shapes(chars: &[char], at: usize) -> bool {
     let c = chars[at];
     let Some(before) = at.checked_sub(1).map(|at| chars[at]) else { return false };
@@ -124,21 +124,21 @@ fn joins(chars: &[char], at: usize, before: char) -> bool {
     is_virama || between_letters || between_emoji
 }
 
-/// A pictograph, perhaps with a colour of skin, a form or the tags of a flag.
+/// A pictograph, with an optional skin colour, form or flag's tags.
 fn ends_emoji(chars: &[char]) -> bool {
     let is_modifier = |c: char| ('\u{1f3fb}'..='\u{1f3ff}').contains(&c);
     let added = |c: &&char| is_variation_selector(**c) || is_modifier(**c) || is_tag(**c);
     chars.iter().rev().find(|c| !added(c)).is_some_and(|c| is_pictograph(*c))
 }
 
-/// The letters of a flag's region, and their end.
+/// The letters of a flag's region, and their end mark.
 fn is_tag(c: char) -> bool {
     ('\u{e0020}'..='\u{e007f}').contains(&c)
 }
 
 const END_OF_TAGS: char = '\u{e007f}';
 
-/// Tags follow a pictograph, and end.
+/// Whether the tags follow a pictograph, and end with the end mark.
 fn is_in_flag(chars: &[char], at: usize) -> bool {
     let begins = chars[..at].iter().rev().find(|c| !is_tag(**c)).is_some_and(|c| is_pictograph(*c));
     let rest = chars[at..].iter().take_while(|c| is_tag(**c));
@@ -252,7 +252,8 @@ mod tests {
         assert_eq!(of("\u{1112}\u{1161}\u{11ab}").as_deref(), Some("한"));
     }
 
-    /// Whatever is taken is seen, has nothing that turns a line, and is taken again as it is.
+    /// Every accepted name is visible, has no character that changes the direction of a line, and is accepted again
+    /// unchanged.
     #[test]
     fn a_name_that_is_taken_stays_as_it_is() {
         let mut random = 7_u64;
