@@ -1,4 +1,4 @@
-//! What an edge counts, for those who watch over it. Names and meanings are in `docs/operating.md`.
+//! An edge's metrics. Names and meanings are in `docs/operating.md`.
 
 use std::{fmt, sync::Arc};
 
@@ -44,7 +44,7 @@ impl Default for Counts {
     }
 }
 
-/// Everything about an edge that is counted.
+/// Registers all of an edge's metrics.
 pub(crate) fn register(hub: &Arc<Hub>, registry: &mut Registry) {
     let counts = &hub.counts;
     registry.register("accepted", "WebSockets that were opened", counts.accepted.clone());
@@ -55,7 +55,7 @@ pub(crate) fn register(hub: &Arc<Hub>, registry: &mut Registry) {
     registry.register_collector(Box::new(Now(hub.clone())));
 }
 
-/// What is so at the moment of asking.
+/// Metrics that are read at the time of a scrape.
 struct Now(Arc<Hub>);
 
 impl fmt::Debug for Now {

@@ -1,4 +1,4 @@
-//! What comes before a WebSocket is one: who may have it, and what else there is to see.
+//! HTTP until a connection is a WebSocket: which requests may open one, and the other routes.
 
 use std::{
     convert::Infallible,
@@ -27,9 +27,9 @@ use crate::{Peer, hub::Hub};
 /// What an HTTP connection and its requests share.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// Who is at its other end: the client, or a trusted proxy.
+    /// The address at the other end: the client's, or a trusted proxy's.
     from: IpAddr,
-    /// There is no place for it.
+    /// Whether there was no place left for the connection.
     over: bool,
     upgrade: Mutex<Option<(OnUpgrade, IpAddr)>>,
 }
@@ -39,7 +39,7 @@ impl Entry {
         Entry { from, over, upgrade: Mutex::new(None) }
     }
 
-    /// The connection that is a WebSocket from now on, if a request has made it one, and its client.
+    /// The upgrade of the connection, if a request has made it a WebSocket, and the client's address.
     pub fn take_upgrade(&self) -> Option<(OnUpgrade, IpAddr)> {
         self.upgrade.lock().expect("nobody panics while holding it").take()
     }
@@ -75,7 +75,7 @@ pub(crate) async fn serve(
     Box::pin(connection).await
 }
 
-/// Everything that is served.
+/// All routes.
 pub(crate) fn routes(hub: Arc<Hub>, others: BoxedFilter<(Response,)>) -> BoxedFilter<(Response,)> {
     let health = warp::path!("healthz").and(warp::get()).map(|| "ok\n".into_response());
     let rest = warp::ext::get::<Arc<Entry>>()
@@ -118,7 +118,7 @@ fn web_socket(hub: Arc<Hub>) -> impl Filter<Extract = (Response,), Error = warp:
 }
 
 /// The answer to a request for a WebSocket.
-// Either is a response; it is made once for a connection.
+// Both variants are responses; the result is made once for each connection.
 #[allow(clippy::result_large_err)]
 fn answer(headers: &HeaderMap, origins: &[String]) -> Result<Response, Response> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
@@ -157,21 +157,21 @@ fn answer(headers: &HeaderMap, origins: &[String]) -> Result<Response, Response>
     Ok(response)
 }
 
-/// The text of a header that is there once.
+/// The text of a header that occurs exactly once.
 fn only(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     let mut values = headers.get_all(name).into_iter();
     let first = values.next()?;
     if values.next().is_some() { None } else { first.to_str().ok() }
 }
 
-/// 16 bytes in base64: 22 digits, of the last of which only the upper two bits count, and two to fill up.
+/// 16 bytes in base64: 22 digits, of the last of which only the upper two bits count, and two of padding.
 fn is_key(key: &str) -> bool {
     let Some(digits) = key.strip_suffix("==").filter(|digits| digits.len() == 22) else { return false };
     digits.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'+' || c == b'/')
         && digits.ends_with(['A', 'Q', 'g', 'w'])
 }
 
-/// Whether a header's comma-separated list has such a word.
+/// Whether a header's comma-separated list contains such a word.
 fn has_word(headers: &HeaderMap, name: header::HeaderName, is: impl Fn(&str) -> bool) -> bool {
     let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|word| is(word.trim()))
@@ -187,7 +187,7 @@ fn refuse(status: StatusCode, why: &'static str) -> Response {
     response
 }
 
-/// Whether pages of this origin may connect: those of this very host, those of this machine, and those on the list.
+/// Whether pages of this origin may connect: those of the requested host, those of this machine, and those on the list.
 fn may_connect(origin: &str, host: Option<&str>, allowed: &[String]) -> bool {
     if allowed.iter().any(|one| one == "*" || one.eq_ignore_ascii_case(origin)) {
         return true;

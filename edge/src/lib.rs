@@ -6,13 +6,13 @@
 //!                          a socket      │            one task for all
 //!          client ◀─ connection ◀─ line ◀┴─ dispatch ◀─ the edge's channel ◀─ rooms
 //! ```
-//! What to read in: `line` is a connection's session machine with its outbox, shared by its two sides; `connection` is
-//! the side of the socket, `dispatch` the side of the rooms; `http` is what comes before a WebSocket is one; `hub`
-//! holds them together; `outbox` is the bound on what waits for a client.
+//! Where to start: `line` is a connection's session machine with its outbox, shared by its two sides; `connection` is the
+//! socket's side, `dispatch` the rooms' side; `http` serves a connection until it is a WebSocket; `hub` holds them
+//! together; `outbox` bounds the frames that wait for a client.
 //!
-//! One message takes two hops between tasks, one each way: its connection's task appends it to the bus itself, and
-//! what rooms answer is put into outboxes by the dispatcher, which wakes the connection's task; that writes all that
-//! waits in one system call. Nothing waits on a timer.
+//! One message takes two hops between tasks, one each way: its connection's task appends it to the bus itself, and the
+//! dispatcher puts the rooms' answers into outboxes and wakes the connection's task, which writes all waiting frames in
+//! one system call. Nothing waits on a timer.
 
 mod accept;
 mod address;
@@ -44,26 +44,26 @@ use hub::Hub;
 pub use ipnet::IpNet;
 pub use outbox::{OUTBOX_BYTES, OUTBOX_FRAMES};
 
-/// How to serve.
+/// An edge's configuration.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// This life of this edge, as the store has registered it.
+    /// The id of this process of the edge, as the store has registered it.
     pub id: MachineId,
     pub listen: SocketAddr,
-    /// Web pages of these origins (`https://example.org`) may connect, besides those of this very host and of
-    /// loopback. `*` lets all of them.
+    /// Web pages of these origins (`https://example.org`) may connect, besides those of the requested host and of
+    /// loopback. `*` allows all of them.
     pub origins: Vec<String>,
-    /// What one client may do.
+    /// The limits of one client.
     pub limits: session::Limits,
-    /// Names that this edge is reached by, besides addresses and those of loopback; `*` is all.
+    /// Names that this edge is reached by, besides addresses and those of loopback; `*` is all names.
     pub host_names: Vec<String>,
-    /// Networks of proxies that are believed when they name the client whose connection they pass on.
+    /// Networks of trusted proxies, which name the client whose connection they pass on.
     pub trusted_proxies: Vec<IpNet>,
-    /// Connections at once. One more is told so (503, or 4030).
+    /// Connections at once. One more is refused with that reason (503, or 4030).
     pub max_connections: usize,
-    /// Connections at once from one address: of IPv6, from one /64.
+    /// Connections at once from one address, or from one /64 of IPv6.
     pub max_per_address: usize,
-    /// Sessions that one address may open per minute, in the long run; twice as many at once.
+    /// Sessions that one address may open per minute in the long run; twice as many at once.
     pub new_sessions: u32,
     /// How long a client may take for the head of an HTTP request.
     pub header_timeout: Duration,
@@ -76,8 +76,8 @@ impl Options {
     /// A school, or a carrier's customers, behind one address.
     pub const MAX_PER_ADDRESS: usize = 512;
 
-    /// A class that opens the page at once, and a few hundred who follow. At most so many are on their way out of a lobby
-    /// at any time.
+    /// A class that opens the page at once, and a few hundred players who follow. At most so many are in flight out of a
+    /// lobby at any time.
     pub const NEW_SESSIONS: u32 = 120;
 
     /// The defaults.
@@ -99,7 +99,7 @@ impl Options {
     }
 }
 
-/// The edge cannot begin.
+/// Why an edge cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     #[error("cannot listen on {address}: {source}; is another program using it?")]
@@ -136,7 +136,7 @@ pub async fn serve(
     Ok(Edge { hub, bound, running: Arc::new(running) })
 }
 
-/// Routes for [`serve`] when there are none.
+/// The routes to pass to [`serve`] when there are none.
 pub fn no_routes() -> BoxedFilter<(Response,)> {
     use warp::Filter;
     warp::any().and_then(async || Err::<Response, _>(warp::reject::not_found())).boxed()
@@ -166,12 +166,12 @@ impl Drop for Running {
 }
 
 impl Edge {
-    /// Where it listens, with the port that was chosen.
+    /// The address that it listens on, with the port that was chosen.
     pub fn local_addr(&self) -> SocketAddr {
         self.bound
     }
 
-    /// This life of this edge.
+    /// The id of this process of the edge.
     pub fn id(&self) -> &MachineId {
         &self.hub.options.id
     }
@@ -186,7 +186,7 @@ impl Edge {
         self.hub.sessions()
     }
 
-    /// Whether it can take players in; if not, why.
+    /// Whether the edge can take players in; if not, the reason.
     pub fn readiness(&self) -> Result<(), String> {
         match self.hub.is_draining() {
             true => Err("draining".to_owned()),
@@ -195,13 +195,13 @@ impl Edge {
         }
     }
 
-    /// Adds what this edge counts.
+    /// Registers this edge's metrics.
     pub fn register(&self, registry: &mut prometheus_client::registry::Registry) {
         counts::register(&self.hub, registry);
     }
 
     /// Stops accepting, closes every connection with 4001, spread over the time `over`, and returns when all of them are
-    /// closed and what they left behind is with the bus and the store, or `within` that time after the last.
+    /// closed and their remaining writes are with the bus and the store, or `within` that time after the last.
     pub async fn drain(&self, over: Duration, within: Duration) {
         self.running.accepting.abort();
         self.hub.drain_over(over).await;
