@@ -1,4 +1,4 @@
-//! The side of the rooms: takes what they have for this edge's sessions, and hands it out.
+//! The rooms' side: receives the commands for this edge's sessions, and hands them to their lines.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,10 +12,10 @@ use chorus_core::{
 
 use crate::hub::Hub;
 
-/// How many frames are handed out before others get their turn.
+/// How many frames are handed out before other tasks get their turn.
 const BATCH: usize = 256;
 
-/// The store is asked again, after its own tries, for as long as the connection is there.
+/// How soon the store is tried again, after its own retries, for as long as the connection is open.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(hub: Arc<Hub>, mut channel: EdgeReceiver) {
@@ -49,7 +49,8 @@ async fn hand_out(hub: &Arc<Hub>, commands: &mut Vec<EdgeCommand>) {
             }
             other => {
                 handed += 1;
-                // Without a line: the room hears of the lost connection, and says it again when the session is back.
+                // Without a line, the command is dropped: the room is notified of the lost connection, and sends it again
+                // when the session resumes.
                 if let Some(line) = hub.line_of(session_of(&other)) {
                     line.input(hub, Input::Command(other));
                 }
@@ -70,7 +71,7 @@ fn deliver(hub: &Arc<Hub>, room: RoomId, targets: &[Target], frame: &RoomFrame) 
     }
 }
 
-/// The session went to another edge, says that one or a room. The store knows where it went last.
+/// Another edge or a room reports that the session is on another edge. The store has the session's last edge.
 fn replaced(hub: &Arc<Hub>, session: SessionId) {
     let Some(line) = hub.line_of(session) else { return };
     let hub = hub.clone();

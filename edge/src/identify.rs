@@ -1,4 +1,4 @@
-//! Who a client is, and its session: a new one, or the one that its token names.
+//! A client's player and its session: a new session, or the one that the client's token names.
 
 use std::{borrow::Cow, fmt::Write, sync::Arc};
 
@@ -15,7 +15,7 @@ use crate::{address::Address, hub::Hub, line::Line, name};
 /// A close frame holds 123 bytes.
 const NO_NAME: &str = "a name has 1 to 32 characters (256 bytes), one of which can be seen, and no control characters";
 
-/// Who says this `hello`. The one place where identities come from; anonymous for now, with an id of their own that
+/// The player of a `hello`. The one place where identities come from; anonymous for now, with an id of their own that
 /// stays with the session.
 pub(crate) fn identify(hello: &Hello) -> Result<Player, (CloseCode, &'static str)> {
     if hello.token.is_some() {
@@ -30,7 +30,7 @@ pub(crate) fn identify(hello: &Hello) -> Result<Player, (CloseCode, &'static str
     Ok(Player { id: hex(&random::<16>()).into(), name: name.into() })
 }
 
-/// Finds or opens the session of this `hello`, and tells the line.
+/// Finds or opens the session of this `hello`, and notifies the line.
 pub(crate) fn open(hub: Arc<Hub>, line: Arc<Line>, hello: Hello) {
     let work = hub.work();
     tokio::spawn(async move {
@@ -47,7 +47,7 @@ pub(crate) fn open(hub: Arc<Hub>, line: Arc<Line>, hello: Hello) {
     });
 }
 
-/// From here on the session is this line's, and the one that had it is told.
+/// Assigns the session to this line, and notifies the line that had it.
 fn take_over(hub: &Arc<Hub>, line: &Arc<Line>, opened: Opened) {
     let session = opened.session;
     if let Some(earlier) = hub.register(session, line) {
@@ -68,7 +68,8 @@ async fn find_or_open(hub: &Hub, address: Address, hello: &Hello) -> Result<Resu
         let found = hub.store.resume_session(hash(token), hash(&resume), &edge).await?;
         if let Some(found) = found {
             if let Some(edge) = found.replaced {
-                // Its promise is not waited for: if the command is lost, that edge finds out with its next write.
+                // Its confirmation is not awaited: if the command is lost, that edge detects the loss of the session at
+                // its next write.
                 drop(hub.bus.send_edge(&edge, EdgeCommand::Replaced { session: found.session }));
             }
             let (owed, recovered) = (hub.debt(found.session), Some(found.rooms));
@@ -91,13 +92,13 @@ async fn find_or_open(hub: &Hub, address: Address, hello: &Hello) -> Result<Resu
     Ok(Ok(Opened { session, player, resume, owed: 0, recovered: None }))
 }
 
-/// All that is kept of a token.
+/// The only part of a token that is kept.
 fn hash(token: &str) -> [u8; 32] {
     Digest::of(token.as_bytes()).0
 }
 
 /// # Panics
-/// When the system has no randomness: nothing that is secret could be made.
+/// When the system has no randomness: no secret could be made.
 fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the system gives random bytes");

@@ -1,8 +1,8 @@
 //! A connection's session machine and its outbox, shared by the task of its socket and by the dispatcher.
 //!
-//! Whoever has an input takes the lock, lets the machine decide, and carries out what it says at once: appends go to
-//! the bus under the lock, so that their order in the log is the machine's order. What has to wait (the store) is
-//! handed to a task that comes back with another input.
+//! A task with an input takes the lock, hands the input to the machine, and carries out the outputs at once: appends go
+//! to the bus under the lock, so that their order in the log is the machine's order. An output that has to wait for the
+//! store is handed to another task, which returns with another input.
 
 use std::{
     collections::VecDeque,
@@ -34,18 +34,19 @@ pub(crate) struct Line {
 struct Inner {
     session: Session,
     outbox: Outbox,
-    /// The socket's task, when it has nothing to do.
+    /// Wakes the socket's task when that is idle.
     waker: Option<Waker>,
     /// Writes to the store that wait for the one before them.
     writes: VecDeque<Write>,
     writing: bool,
-    /// Whose session this is, is to be found out.
+    /// A `hello` whose session is not looked up yet.
     hello: Option<Box<Hello>>,
     /// Messages whose answers are timed, oldest first; the others are not.
     asked: VecDeque<(u64, Instant)>,
 }
 
-/// Messages of one connection that are timed at once. Who sends more without waiting is timed by some of them.
+/// Messages of one connection that are timed at once. Of a client that sends more without waiting, only some messages are
+/// timed.
 const TIMED: usize = 8;
 
 impl Inner {
@@ -65,14 +66,14 @@ impl Inner {
     }
 }
 
-/// What the socket's task has to know before it waits.
+/// What the socket's task needs before it waits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Parked {
     /// The connection is closing, whether or not anything can be written.
     pub closing: bool,
-    /// There is more to write, and it could be written.
+    /// There is more to write, and the socket can take it.
     pub more: bool,
-    /// When the machine wants a tick.
+    /// When the machine needs its next tick.
     pub next_tick: Option<Time>,
 }
 
@@ -91,7 +92,7 @@ impl Line {
         Line { number, address, inner: Mutex::new(inner) }
     }
 
-    /// Hands an input to the machine, and carries out what it says.
+    /// Hands an input to the machine, and carries out its outputs.
     pub fn input(self: &Arc<Self>, hub: &Arc<Hub>, input: Input<'_>) {
         let now = hub.now();
         let mut inner = self.lock();
@@ -146,8 +147,8 @@ impl Line {
         }
     }
 
-    /// All that has come was read, and the client has not left: its `hello` is looked into. Of a client that has, it must
-    /// not be, for it may have come by another edge since; this one would take the session away from there.
+    /// Looks up the session of the `hello`, once all input has been read and the client has not left. A client that has
+    /// left may have resumed through another edge since, and this edge would take the session away from there.
     pub fn greet(self: &Arc<Self>, hub: &Arc<Hub>) {
         let mut inner = self.lock();
         let hello = inner.hello.take().filter(|_| !inner.session.is_over());
@@ -162,7 +163,7 @@ impl Line {
         self.lock().outbox.pop()
     }
 
-    /// The socket's task waits, and is woken when there is something to write.
+    /// Registers the socket's task, which is woken when there is something to write.
     pub fn park(&self, context: &Context<'_>, blocked: bool) -> Parked {
         let mut inner = self.lock();
         if !inner.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
@@ -172,7 +173,7 @@ impl Line {
         Parked { closing: inner.outbox.is_closing(), more, next_tick: inner.session.poll_timeout() }
     }
 
-    /// The next write to the store; `None` ends the one who asks.
+    /// The next write to the store; `None` ends the caller.
     pub fn next_write(&self) -> Option<Write> {
         let mut inner = self.lock();
         let write = inner.writes.pop_front();
@@ -184,7 +185,7 @@ impl Line {
         self.lock().session.id()
     }
 
-    /// What its session owes for computing.
+    /// The session's debt for computing.
     pub fn owed(&self, now: Time) -> u64 {
         self.lock().session.owed(now)
     }

@@ -1,6 +1,6 @@
-//! Watches over appends that are not durable yet. Nearly all of them end well; a line hears of the others.
+//! Awaits appends that are not durable yet. Nearly all of them succeed; a line is notified of the others.
 //!
-//! One task waits for the oldest append; when the bus has written a batch, the rest of it is ready at once. So a
+//! One task awaits the oldest append; when the bus has written a batch, the other appends of it are ready at once. So a
 //! message costs no task of its own.
 
 use std::{sync::Arc, sync::Weak, time::Duration};
@@ -27,9 +27,9 @@ struct Watched {
 }
 
 enum What {
-    /// For a line, which knows what to do.
+    /// Of a line, whose machine handles a failure.
     Line { line: Arc<Line>, room: RoomId, id: Option<u64> },
-    /// A session is gone from a room. Nobody is there to hear, and the room must know: it is tried again.
+    /// A session's connection is lost. No line is left to notify, but the room must be: the append is tried again.
     Drop(Box<Record>),
 }
 
@@ -40,11 +40,11 @@ impl Watch {
         Watch(sender)
     }
 
-    /// Whether the record was taken. A `Drop` always is.
+    /// Appends, and returns whether the record was taken. A `Drop` always is.
     pub fn append(&self, bus: &Bus, line: &Arc<Line>, record: Record, id: Option<u64>) -> bool {
         let is_drop = matches!(record.command, RoomCommand::Drop { .. });
         let append = bus.append(&record);
-        // Nobody waits for a `Drop`: one that is not confirmed yet is on its way, and need not be written again.
+        // No client waits for a `Drop`: one that is not confirmed yet is in flight, and need not be written again.
         let append = if is_drop { append.however_long() } else { append };
         if append.refused().is_some() && !is_drop {
             return false;
@@ -53,7 +53,7 @@ impl Watch {
             true => What::Drop(Box::new(record)),
             false => What::Line { line: line.clone(), room: record.room, id },
         };
-        // The other end is gone only when the hub is.
+        // The receiver is gone only when the hub is.
         let _ = self.0.send(Watched { append, what });
         true
     }
@@ -87,6 +87,7 @@ async fn append_in_the_end(bus: &Bus, record: Record, mut error: AppendError) {
             Err(again) => error = again,
         }
     }
-    // The log has stopped, and this process with it: its next life finds the session in the store, and drops it.
+    // The log has stopped, and this process with it: the next process of this edge finds the session in the store, and
+    // drops it.
     tracing::warn!(room = %record.room, %error, "a room was not told of a lost connection");
 }

@@ -7,7 +7,7 @@ use chorus_store::StoreError;
 
 use crate::{hub::Hub, line::Line};
 
-/// Begins to write what the line has to write, until there is nothing more.
+/// Writes all waiting writes of the line, until there are none.
 pub(crate) fn run(hub: Arc<Hub>, line: Arc<Line>) {
     let work = hub.work();
     tokio::spawn(async move {
@@ -24,12 +24,13 @@ pub(crate) fn run(hub: Arc<Hub>, line: Arc<Line>) {
     });
 }
 
-/// `false`: it is not this edge's session any more.
+/// `false` when the session is not this edge's any more.
 async fn write_one(hub: &Hub, line: &Arc<Line>, write: Write) -> Result<bool, StoreError> {
     let (store, edge) = (&hub.store, &hub.options.id);
     let done = match write {
         Write::Join(session, room) => return store.join_membership(session, room, edge).await,
-        // It has come back to this edge meanwhile, and perhaps to the room. One that the store knows too many is no harm.
+        // The session has resumed on this edge meanwhile, and perhaps in the room. A membership too many in the store
+        // does no harm.
         Write::Leave(session, _) | Write::Disconnected { session, .. }
             if hub.line_of(session).is_some_and(|now| !Arc::ptr_eq(&now, line)) =>
         {
