@@ -1,4 +1,4 @@
-//! Takes connections in.
+//! Accepts connections.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
     hub::{Hub, Place},
 };
 
-/// Out of file descriptors, for instance: others have to go first.
+/// How long to wait after a failure to accept, such as a lack of file descriptors: other connections have to close first.
 const PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) async fn run(hub: Arc<Hub>, listener: TcpListener, routes: BoxedFilter<(Response,)>) {
@@ -37,7 +37,7 @@ fn take_in(hub: &Arc<Hub>, stream: TcpStream, from: SocketAddr, routes: &BoxedFi
     tokio::spawn(serve(hub.clone(), stream, from, place, routes.clone()));
 }
 
-/// HTTP, until it is done or is a WebSocket. Then that gets a task of its own, which is as small as it can be.
+/// Serves HTTP until the connection is done or is a WebSocket, which gets a task of its own, as small as possible.
 async fn serve(
     hub: Arc<Hub>,
     mut stream: TcpStream,

@@ -1,4 +1,4 @@
-//! What sessions owe for computing while they have no connection here, so that a new one does not begin without debts.
+//! The debts for computing of sessions without a connection here, so that a new connection does not begin without them.
 
 use std::collections::HashMap;
 
@@ -7,11 +7,12 @@ use chorus_core::{
     session::Limits,
 };
 
-/// Sessions that are remembered. To owe something each must have used a host for a tenth of a second, and it is removed when it has
-/// paid, at most 20 seconds later; so this many are hardly ever reached. Beyond it the one that owes least is removed.
+/// Sessions whose debts are kept. Each has used a host for at least a tenth of a second, and is removed when its debt is
+/// paid, at most 20 seconds later, so this many are hardly ever reached. Beyond it the session with the smallest debt is
+/// removed.
 const DEBTORS: usize = 4_096;
 
-/// Less than this is not remembered, in microseconds.
+/// Smaller debts are not kept, in microseconds.
 const SMALL: u64 = 100_000;
 
 #[derive(Debug, Default)]

@@ -1,24 +1,24 @@
-//! Every message is sent back: what the field's conformance suite connects to (`just conformance`).
+//! Sends every message back: the server for the field's conformance suite (`just conformance`).
 //!
-//! Only with the feature `conformance`, which nothing but the example `echo` is built with. The connection is the real
-//! one; the session is left out.
+//! Only with the feature `conformance`, which only the example `echo` is built with. The connection is the real one; the
+//! session is left out.
 
 use tokio_tungstenite::tungstenite::Message;
 
-/// What the example prints, and no binary that serves players may contain.
+/// Printed by the example; no binary that serves players may contain it.
 pub const MARK: &str = "this server sends every message back, for conformance tests";
 
-/// What waits to be sent back: one message. A client that sends without reading is slowed by its socket, since nothing is
-/// read while something waits here.
+/// The message that waits to be sent back. A client that sends without reading is slowed by its socket, since nothing is
+/// read while a message waits here.
 #[derive(Debug, Default)]
 pub(crate) struct Echo {
     waiting: Option<Message>,
-    /// Reading has stopped for it.
+    /// Whether reading has stopped for it.
     stopped: bool,
 }
 
 impl Echo {
-    /// Takes what is to be sent back; gives back what is not.
+    /// Takes a message that is to be sent back; returns any other.
     pub fn take(&mut self, message: Message) -> Option<Message> {
         if !matches!(message, Message::Text(_) | Message::Binary(_)) {
             return Some(message);
@@ -31,7 +31,7 @@ impl Echo {
         self.waiting.take()
     }
 
-    /// Whether nothing more is to be read for now.
+    /// Whether reading is to stop for now.
     pub fn stops_reading(&mut self) -> bool {
         self.stopped = self.waiting.is_some();
         self.stopped

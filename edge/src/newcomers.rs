@@ -1,7 +1,7 @@
-//! How many new sessions each address may open. Who resumes one is not counted.
+//! How many new sessions each address may open. A session that is resumed is not counted.
 //!
-//! A session costs a row, a seat in the lobby and a call of its script, also when its client has gone at once. A bucket for each
-//! address fills by time; only buckets that are not full are kept.
+//! A session costs a row, a seat in the lobby and a call of the lobby's script, even if its client leaves at once. Each
+//! address has a bucket that fills with time; only buckets that are not full are kept.
 
 use std::collections::HashMap;
 
@@ -9,18 +9,18 @@ use chorus_core::ids::Time;
 
 use crate::address::Address;
 
-/// Addresses whose buckets are kept. A bucket that lacks one session is full again within a second, so that so many need tens
-/// of thousands of new sessions a second.
+/// Addresses whose buckets are kept. A bucket that lacks one session is full again within a second, so it takes tens of
+/// thousands of new sessions a second to reach this.
 const BUCKETS: usize = 1 << 16;
 
-/// Full buckets are looked for once in so many milliseconds, since that takes a while.
+/// How often full buckets are removed, in milliseconds, since a sweep takes a while.
 const SWEEP_MS: u64 = 1_000;
 
 #[derive(Debug)]
 pub(crate) struct Newcomers {
     per_minute: u64,
     buckets: HashMap<Address, Bucket>,
-    /// One for all addresses for which there is no place: nobody gets a fresh bucket by pushing others out.
+    /// One bucket for all addresses without a place: no address gets a fresh bucket by pushing others out.
     overflow: Bucket,
     swept: Time,
 }
@@ -40,7 +40,7 @@ impl Bucket {
         self.missing.saturating_sub(now.since(self.since).saturating_mul(per_minute))
     }
 
-    /// Otherwise in how many milliseconds there is one.
+    /// The error is the number of milliseconds until the bucket has a session.
     fn take(&mut self, per_minute: u64, now: Time) -> Result<(), u64> {
         // Twice a minute's worth at once.
         let full = 2 * per_minute * ONE;
@@ -59,7 +59,7 @@ impl Newcomers {
         Newcomers { per_minute, buckets: HashMap::new(), overflow: Bucket::default(), swept: Time::default() }
     }
 
-    /// Whether this address may open a session now; otherwise in how many milliseconds.
+    /// Whether this address may open a session now; the error is the number of milliseconds until it may.
     pub fn admit(&mut self, address: Address, now: Time) -> Result<(), u64> {
         if self.buckets.len() >= BUCKETS && now.since(self.swept) >= SWEEP_MS {
             self.swept = now;

@@ -1,4 +1,4 @@
-//! What waits for one client. Frames are never dropped: a client that is too far behind is closed, and resumes.
+//! The frames that wait for one client. None is ever dropped: a client that is too far behind is closed, and resumes.
 //!
 //! Patches are not merged: each has its own `seq`, and the client counts them.
 
@@ -35,7 +35,7 @@ enum Close {
     Taken,
 }
 
-/// Too much is waiting.
+/// Too much is waiting for the client.
 #[derive(Debug)]
 pub(crate) struct Overflow;
 
@@ -53,7 +53,7 @@ impl Outbox {
         self.ping = true;
     }
 
-    /// Closes after what waits; after nothing, when that is what there is too much of.
+    /// Closes after the waiting frames, or, if the client is too slow for those, without them.
     pub fn close(&mut self, code: CloseCode, reason: Cow<'static, str>) {
         if code == CloseCode::SlowConsumer {
             self.frames = VecDeque::new();
@@ -72,7 +72,7 @@ impl Outbox {
         self.frames.is_empty() && !self.ping && !matches!(self.close, Close::After(..))
     }
 
-    /// The next one to write.
+    /// The next message to write.
     pub fn pop(&mut self) -> Option<Message> {
         if let Some(frame) = self.frames.pop_front() {
             self.bytes -= frame.size();
