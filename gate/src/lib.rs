@@ -1,12 +1,12 @@
-//! What every HTTP request passes before a route sees it, and a small server for routes that few use.
+//! The checks that every HTTP request passes before a route receives it, and a small server for routes with few users.
 //!
 //! - **The target** is a path, or an absolute `http` URL. `CONNECT host:1` and the like have none, and warp panics on them.
-//! - **`Host`** is there exactly once (HTTP/1.0 may leave it out).
+//! - **`Host`** occurs exactly once (HTTP/1.0 may leave it out).
 //! - **The host that it names is served here** ([`Hosts`]). A web page can let its own name resolve to an address of this
-//!   machine or its network, and would then be of the same origin as this server: the browser lets it read everything, and
-//!   `Host` is all that shows it (DNS rebinding). Addresses cannot be rebound.
+//!   machine or its network, and would then be of the same origin as this server: the browser lets the page read
+//!   everything, and only `Host` shows it (DNS rebinding). Addresses cannot be rebound.
 //!
-//! [`check`] is the gate; the edge has a server of its own, and [`serve()`] is the one of the others.
+//! [`check`] is the gate; the edge has a server of its own, and the other processes use [`serve()`].
 
 mod serve;
 
@@ -18,22 +18,23 @@ use warp::{
     reply::{Reply, Response},
 };
 
-/// The hosts that are served, by what `Host` says.
+/// The hosts that are served, by the name or address in `Host`.
 #[derive(Clone, Debug)]
 pub struct Hosts {
-    /// The listener cannot be reached from elsewhere: no address of elsewhere makes sense.
+    /// The listener cannot be reached from another machine, so an address of another machine is refused.
     loopback: bool,
     names: Vec<String>,
 }
 
 impl Hosts {
-    /// Loopback's names and addresses, on a listener of other addresses all addresses, and these names. `*` is all names.
+    /// Loopback's names and addresses, these names, and on a listener that is not loopback all addresses. `*` is all
+    /// names.
     pub fn new(listen: IpAddr, names: Vec<String>) -> Hosts {
         Hosts { loopback: listen.to_canonical().is_loopback(), names }
     }
 
-    /// Whoever can reach a listener that is not loopback's may use any name; on loopback as [`Hosts::new`]. For servers
-    /// that have nothing to hide from a page.
+    /// On a listener that is not loopback, any name; on loopback as [`Hosts::new`]. For servers that have nothing to hide
+    /// from a page.
     pub fn open(listen: IpAddr) -> Hosts {
         let names = if listen.to_canonical().is_loopback() { Vec::new() } else { vec!["*".to_owned()] };
         Hosts::new(listen, names)
@@ -55,7 +56,7 @@ fn is_localhost(name: &str) -> bool {
     lower == "localhost" || lower.ends_with(".localhost")
 }
 
-/// Why a request goes to no route.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     Target,
@@ -86,7 +87,7 @@ impl Refusal {
     pub fn response(self) -> Response {
         let mut response = format!("{}\n", self.reason()).into_response();
         *response.status_mut() = self.status();
-        // What follows on the connection may not be meant as it looks.
+        // The rest of the connection's input cannot be trusted.
         response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
         response
     }
@@ -104,7 +105,7 @@ pub fn check<B>(request: &Request<B>, hosts: &Hosts) -> Result<(), Refusal> {
         (None, _) if request.version() >= Version::HTTP_11 => return Err(Refusal::NoHost),
         (host, _) => host.map(|host| host.to_str().ok().and_then(authority).ok_or(Refusal::BadHost)).transpose()?,
     };
-    // A proxy's form of a target names the host too, and counts for more.
+    // The target in a proxy's form names the host too, and takes precedence.
     let both = [host.as_ref(), uri.authority()];
     match both.into_iter().flatten().all(|authority| hosts.has(authority.host())) {
         true => Ok(()),
@@ -116,7 +117,7 @@ fn is_http(uri: &Uri) -> bool {
     uri.scheme_str().is_none_or(|scheme| scheme == "http")
 }
 
-/// Without a user or anything else that a `Host` does not have.
+/// An authority without a user or anything else that `Host` cannot contain.
 fn authority(text: &str) -> Option<Authority> {
     let authority = text.parse::<Authority>().ok()?;
     let port = authority.as_str().strip_prefix(authority.host())?;

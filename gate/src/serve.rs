@@ -1,4 +1,4 @@
-//! HTTP for operators and their tools: few connections, none of which may sit around half open.
+//! HTTP for operators and their tools: few connections, none of which may stay half open.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -16,19 +16,20 @@ use warp::{filters::BoxedFilter, reply::Response};
 
 use crate::{Hosts, check};
 
-/// Connections at once: a scraper, some operators, and as many followers as there may be. More wait to be accepted.
+/// Connections at once: a scraper, some operators, and as many followers as there may be. Further connections wait to be
+/// accepted.
 const MAX_CONNECTIONS: usize = 128;
 
-/// How long the head of a request may take, and a connection may lie idle.
+/// How long the head of a request may take, and how long a connection may be idle.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The head of a request, at most.
+/// The largest head of a request.
 pub const MAX_HEAD: usize = 16 * 1024;
 
-/// Out of file descriptors, for instance: others have to go first.
+/// How long to wait after a failure to accept, such as a lack of file descriptors: other connections have to close first.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// For ever. Its connections end with it.
+/// Serves for ever. When this future is dropped, its connections end.
 pub async fn serve(listener: TcpListener, routes: BoxedFilter<(Response,)>, hosts: Hosts) {
     let (places, hosts) = (Arc::new(Semaphore::new(MAX_CONNECTIONS)), Arc::new(hosts));
     let mut connections = JoinSet::new();
