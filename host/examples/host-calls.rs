@@ -1,4 +1,4 @@
-//! Writes a component whose rooms answer each message by calling the host as often, and for as many bytes, as they may
+//! Writes a component whose rooms answer each message by calling the host as often, and for as many bytes, as is possible
 //! without a fault: `host-calls FILE`. For `just bench --only host-calls`.
 
 use chorus_host::guest::budget::{HOST_BYTES, HOST_CALLS};
