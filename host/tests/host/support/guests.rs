@@ -37,7 +37,7 @@ pub fn built(kind: &str) -> Built {
     Built { digest: digest.unwrap_or_else(|| panic!("{}: {kind} has no digest", path.display())), wasm }
 }
 
-/// A build of everything touches the manifest, also when it finds nothing to do.
+/// A build of everything touches the manifest, even when there is nothing to build.
 fn assert_not_stale(kind: &str, manifest: &Path) {
     let sources = guests();
     let of_kind = [sources.join(kind), sources.join("fixtures").join(kind), sources.join("sdk")];
@@ -47,7 +47,7 @@ fn assert_not_stale(kind: &str, manifest: &Path) {
     assert!(changed <= built, "{kind} has changed since it was built; {BUILD}");
 }
 
-/// When the newest file of it was changed; `None` when it is not there.
+/// When its newest file was changed; `None` when it does not exist.
 fn changed_at(path: &Path) -> Option<SystemTime> {
     if !path.is_dir() {
         return fs::metadata(path).and_then(|it| it.modified()).ok();
@@ -85,7 +85,7 @@ pub async fn component(kind: &str) -> Component {
     insert(kind, digest, &wasm).await
 }
 
-/// Makes a component that is no built guest known under a name.
+/// Adds a component that is no built guest, under a name.
 pub async fn insert(kind: &str, digest: Digest, wasm: &[u8]) -> Component {
     let component = engine().load(digest, wasm).await.unwrap_or_else(|error| panic!("{kind}: {error}"));
     loaded().lock().unwrap().insert(kind.to_owned(), component.clone());

@@ -1,4 +1,4 @@
-//! How the stories are told.
+//! The parts that the stories are made of.
 
 pub mod guests;
 pub mod stage;
@@ -17,7 +17,7 @@ pub const ANA: SessionId = SessionId(0xa);
 pub const BEA: SessionId = SessionId(0xb);
 pub const CLEO: SessionId = SessionId(0xc);
 
-/// What every join asks: these edges have one connection.
+/// The question of every join: these edges have one connection.
 pub const FIRST: Question = Question { connection: ConnectionId(1), number: 1 };
 
 /// A session's player has the session's name.

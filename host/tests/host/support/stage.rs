@@ -1,4 +1,4 @@
-//! A room and its guest, and nothing else: the machine decides, a real instance answers, and what leaves is looked at.
+//! A room and its guest, and nothing else: the machine decides, a real instance answers, and the outputs are inspected.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -21,21 +21,21 @@ pub struct Stage {
     pub room: Room,
     pub instance: Option<Instance>,
     components: HashMap<Digest, Component>,
-    /// What the room was given, or gave itself.
+    /// The records that the room was given, or appended for itself.
     pub log: Vec<(Offset, Record)>,
     next: Offset,
     pub now: Time,
     ids: u64,
-    /// What the latest call has burnt.
+    /// The fuel that the latest call has burnt.
     pub fuel: u64,
     /// Instances opened so far.
     pub opened: Vec<Option<RestoreReason>>,
-    /// Records that a guest was handed.
+    /// Records that were handed to a guest.
     pub calls: usize,
 }
 
 impl Stage {
-    /// An empty stage for `kind`'s rooms. Its component is at hand, and those of `others`.
+    /// An empty stage for `kind`'s rooms. Its component is loaded, and so are those of `others`.
     pub async fn of(kind: &str, others: &[&str]) -> Stage {
         let mut components = HashMap::new();
         for kind in [&[kind], others].concat() {
@@ -78,7 +78,7 @@ impl Stage {
         self.record(message(session, self.ids, kind, &data)).await
     }
 
-    /// Appends a record, and whatever the room appends for itself because of it; applies it all.
+    /// Appends a record, and the records that the room appends for itself because of it; applies them all.
     pub async fn record(&mut self, command: RoomCommand) -> Out {
         self.now = self.now.plus(10);
         let mut out = Out::default();
@@ -109,7 +109,7 @@ impl Stage {
         Out(self.turn().await)
     }
 
-    /// What the room would be restored from.
+    /// The snapshot that the room would be restored from.
     pub async fn snapshot(&mut self) -> Option<Arc<[u8]>> {
         self.room.snapshot();
         let out = self.turn().await;
@@ -119,7 +119,7 @@ impl Stage {
         })
     }
 
-    /// What the script would save now, as it writes it.
+    /// The state that the script would save now, as the script writes it.
     pub async fn saved(&mut self) -> Value {
         let state = match &mut self.instance {
             Some(instance) => instance.save().await.expect("it can be saved").state,
@@ -129,7 +129,7 @@ impl Stage {
         serde_json::from_str(&state).unwrap()
     }
 
-    /// Does what the machine asks for, until it asks for nothing more.
+    /// Carries out the machine's outputs until there are none.
     pub async fn turn(&mut self) -> Vec<Output> {
         let mut outputs = vec![];
         while let Some(output) = self.room.poll_output() {
@@ -219,7 +219,7 @@ pub fn edge() -> MachineId {
     MachineId("stage".into())
 }
 
-/// What left the room.
+/// The outputs that left the room.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Out(pub Vec<Output>);
 
@@ -245,7 +245,7 @@ impl Out {
         replies[0]["data"].clone()
     }
 
-    /// The code and the words of the one error.
+    /// The code and the text of the one error.
     pub fn error(&self) -> (String, String) {
         let errors = self.frames(FrameTag::Error);
         assert_eq!(errors.len(), 1, "one message, one answer: {self:?}");
@@ -253,7 +253,7 @@ impl Out {
         (text("code"), text("message"))
     }
 
-    /// Who was sent which sort of frame.
+    /// The sort of each frame, and the session that it was sent to.
     pub fn tags(&self) -> Vec<(SessionId, FrameTag)> {
         self.deliveries().map(|(session, _, frame)| (session, frame.tag)).collect()
     }
@@ -264,12 +264,12 @@ impl Out {
         events.into_iter().map(|event| (event["type"].as_str().unwrap().to_owned(), event["data"].clone())).collect()
     }
 
-    /// Words of the last frames that members got.
+    /// The reasons in the `left` frames of members.
     pub fn left(&self) -> Vec<String> {
         self.frames(FrameTag::Left).iter().map(|frame| frame["reason"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// What the log was told of a failure.
+    /// The fault that was appended to the log.
     pub fn fault(&self) -> Option<Fault> {
         self.0.iter().find_map(|output| match output {
             Output::Append(_, RoomCommand::Fault { fault, .. }) => Some(fault.clone()),
@@ -277,7 +277,7 @@ impl Out {
         })
     }
 
-    /// What the author was told of a throw.
+    /// The throw that was reported to the author.
     pub fn threw(&self) -> Option<String> {
         self.0.iter().find_map(|output| match output {
             Output::Notice(Notice::Threw { text, .. }) => Some(text.to_string()),
@@ -301,8 +301,8 @@ impl Out {
         logs.collect()
     }
 
-    /// What somebody else gets of it: a repetition must be the same. A replay that knows of a fault does not ask the log
-    /// for its word again, and a kick is asked for until the log has it.
+    /// The outputs that another party receives: a repetition must be the same. A replay that has read a fault does not
+    /// append it again, and a kick is repeated until its record is in the log.
     pub fn said(self) -> Vec<Output> {
         let private = |output: &Output| {
             let asks = matches!(output, Output::Append(_, RoomCommand::Fault { .. } | RoomCommand::Threw { .. }));

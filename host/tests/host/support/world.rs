@@ -1,4 +1,4 @@
-//! A host on its log and store, and an edge made of paper: it does what an edge must for a move, and keeps all frames.
+//! A host on its log and store, and an edge made of paper, which answers moves as an edge must and keeps all frames.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -21,16 +21,16 @@ use super::{
     join, message, player,
 };
 
-/// No state takes this long to come about, on the slowest machine.
+/// No state takes this long to be reached, on the slowest machine.
 const DEADLINE: Duration = Duration::from_secs(120);
 
 /// How a world is set up.
 pub struct Setup {
     pub options: Options,
     pub engine: Engine,
-    /// Bytes of the log's segments: what may be cut off at a time.
+    /// Bytes of the log's segments: the unit of truncation.
     pub segment_bytes: u64,
-    /// The clock of the process, if not one that begins at the wall clock.
+    /// The clock of the process, unless it begins at the wall clock.
     pub clock: Option<Clock>,
 }
 
@@ -41,7 +41,7 @@ impl Default for Setup {
 }
 
 impl Setup {
-    /// Rooms rest as soon as they have nothing to do.
+    /// Rooms hibernate as soon as they are idle.
     pub fn restless() -> Setup {
         let soon = Duration::from_millis(60);
         Setup {
@@ -66,12 +66,12 @@ pub struct World {
 }
 
 impl World {
-    /// Opens the data directory `dir`, or goes on in it.
+    /// Opens the data directory `dir`, new or existing.
     pub async fn open(dir: &Path, setup: Setup) -> World {
         World::try_open(dir, setup).await.expect("the host starts")
     }
 
-    /// The same, where the host may refuse.
+    /// The same, for a host that may refuse to start.
     pub async fn try_open(dir: &Path, setup: Setup) -> Result<World, HostError> {
         let log = embedded::Options { segment_bytes: setup.segment_bytes, ..embedded::Options::new(dir) };
         let bus = embedded::open(log).await.expect("the log opens");
@@ -86,7 +86,7 @@ impl World {
                 drop(edge);
                 bus.close().await.expect("the log closes");
                 store.close().await.expect("the store closes");
-                // Until what ran besides its rooms has let go of the directory.
+                // Until the host's own tasks have released the directory.
                 let free = async {
                     while embedded::take(embedded::Options::new(dir)).await.is_err() {
                         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -106,7 +106,7 @@ impl World {
     /// Makes a built guest the component of `kind`.
     pub async fn publish(&self, kind: &str, guest: &str) -> Digest {
         let Built { digest, wasm } = guests::built(guest);
-        // Held by the tests' own list, so that it stays loaded.
+        // The tests' own list holds it, so that it stays loaded.
         guests::component(guest).await;
         let kind = Kind::new(kind).unwrap();
         self.store.publish(&kind, digest, &wasm).await.expect("it is stored");
@@ -132,7 +132,7 @@ impl World {
         .await;
     }
 
-    /// A new room by somebody who knows this component of its kind.
+    /// Creates a new room with this component, which need not be the active one of its kind.
     pub async fn create_with(&self, room: RoomId, kind: &str, component: Digest) {
         let (kind, options) = (Kind::new(kind).unwrap(), Json::trusted("{}"));
         self.append(
@@ -164,12 +164,12 @@ impl World {
         log
     }
 
-    /// Waits until all rooms are put aside.
+    /// Waits until all rooms hibernate.
     pub async fn quiet(&mut self) {
         until("all rooms rest", || (self.host.live_rooms() == 0).then_some(())).await;
     }
 
-    /// Waits for something to happen.
+    /// Waits for an event.
     pub async fn happens<T>(&mut self, what: &str, mut look: impl FnMut(&HostEvent) -> Option<T>) -> T {
         let event = async {
             loop {
@@ -191,7 +191,7 @@ impl World {
         self.happens(what, look).await
     }
 
-    /// In good order.
+    /// Stops the host in good order.
     pub async fn close(self) {
         self.host.drain(DEADLINE).await;
         let World { host, bus, store, failed, edge, events } = self;
@@ -214,7 +214,7 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("waited in vain: {what}"))
 }
 
-/// Waits for a state that nobody tells of.
+/// Waits for a state without a notification.
 pub async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let look = async {
         loop {
@@ -227,7 +227,7 @@ pub async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     within(what, look).await
 }
 
-/// A frame as its session got it.
+/// A frame as its session received it.
 #[derive(Clone, Debug)]
 pub struct Frame {
     pub room: RoomId,
@@ -247,16 +247,16 @@ pub struct Edge {
     bus: Bus,
     clock: Clock,
     inbox: EdgeReceiver,
-    /// Everything that has come, in order, but for what says how much a session has cost: that depends on the clock.
+    /// All commands received, in order, except those that report a session's cost: that depends on the clock.
     pub received: Vec<EdgeCommand>,
-    /// Microseconds that each session has cost, as far as that was told.
+    /// Microseconds that each session has cost, as far as they were reported.
     pub spent: BTreeMap<SessionId, u64>,
     pub frames: BTreeMap<SessionId, Vec<Frame>>,
     ids: BTreeMap<SessionId, u64>,
 }
 
 impl Edge {
-    /// The same edge, whenever it is opened: what a room repeats to it can be compared.
+    /// The same edge at every opening, so that repeated commands of a room can be compared.
     async fn open(bus: &Bus, clock: &Clock) -> Edge {
         let id = MachineId("paper".into());
         let inbox = bus.edge_channel(&id).await.expect("a channel");
@@ -283,7 +283,7 @@ impl Edge {
         self.until("a session to be let in", move |edge| edge.received.iter().any(admitted).then_some(())).await;
     }
 
-    /// Sends a message, and waits for its answer: a reply's data, or an error's code and words.
+    /// Sends a message, and waits for its answer: a reply's data, or an error's code and text.
     pub async fn say(
         &mut self,
         session: SessionId,
@@ -295,7 +295,7 @@ impl Edge {
         self.answer(session, id).await
     }
 
-    /// Sends a message; its id.
+    /// Sends a message. Returns its id.
     pub async fn tell(&mut self, session: SessionId, room: RoomId, kind: &str, data: Value) -> u64 {
         let id = self.last_id(session) + 1;
         self.ids.insert(session, id);
@@ -315,7 +315,7 @@ impl Edge {
         if tag == FrameTag::Reply { Ok(frame["data"].clone()) } else { Err((text("code"), text("message"))) }
     }
 
-    /// The session has used ids up to this one in an earlier life of the edge.
+    /// The session has used ids up to this one in an earlier process of the edge.
     pub fn continue_from(&mut self, session: SessionId, id: u64) {
         self.ids.insert(session, id);
     }
@@ -324,7 +324,7 @@ impl Edge {
         self.ids.get(&session).copied().unwrap_or(0)
     }
 
-    /// Receives until there is what is looked for.
+    /// Receives until `look` finds what it looks for.
     pub async fn until<T>(&mut self, what: &str, mut look: impl FnMut(&Edge) -> Option<T>) -> T {
         let receive = async {
             loop {
@@ -386,7 +386,7 @@ impl Edge {
         }
     }
 
-    /// What this session got from this room, in order.
+    /// The frames that this session received from this room, in order.
     pub fn of(&self, session: SessionId, room: RoomId) -> Vec<Frame> {
         let all = self.frames.get(&session).into_iter().flatten();
         all.filter(|frame| frame.room == room).cloned().collect()
