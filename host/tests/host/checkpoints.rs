@@ -1,5 +1,5 @@
-//! The log does not grow without end: the checkpoint reaches its end when nothing is left to do, whatever rooms went
-//! through.
+//! The log does not grow without end: for any history of its rooms, the checkpoint reaches the log's end once nothing is
+//! left to do.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ async fn a_new_room_is_listed_before_anything_of_it_is_stored() {
     assert_eq!((listed.id, listed.component, listed.status), (ROOM, digest, RoomStatus::Live));
     assert_eq!(world.store.snapshot(ROOM).await.unwrap(), None);
     assert_eq!(world.store.checkpoint(0).await.unwrap(), 0, "the log is kept");
-    // It is not taken for one that is stored.
+    // The listed room is not treated as one that is stored.
     world.edge.join(ANA, ROOM).await;
     assert_eq!(world.edge.say(ANA, ROOM, "echo", json!(1)).await, Ok(json!(1)));
     world.close().await;
@@ -77,7 +77,7 @@ async fn a_room_that_came_out_in_two_ways_ends_and_its_log_can_be_cut() {
     world.create(ROOM, "throw-everywhere", json!({ "throwIn": "message" })).await;
     world.edge.join(ANA, ROOM).await;
     let offset = world.bus.end(0).await.unwrap();
-    // Somebody else has it in another state after the next record. A throw makes a snapshot.
+    // Another host has stored it with another state after the next record. A throw makes a snapshot.
     let row = RoomRow {
         id: ROOM,
         offset,
@@ -118,7 +118,7 @@ async fn a_room_that_has_ended_holds_nothing_and_turns_away_who_comes_late() {
     world.edge.join(ANA, ROOM).await;
     world.edge.tell(ANA, ROOM, "finish", json!(null)).await;
     world.happens("the room to end", |event| matches!(event.what, What::Ended { .. }).then_some(())).await;
-    // While its task is still there, and when it is gone.
+    // While its task is still live, and when it is gone.
     for session in [BEA, CLEO] {
         let edge = world.edge.id.clone();
         world.append(ROOM, RoomCommand::Leave { session: ANA, reason: LeaveReason::Left }).await;

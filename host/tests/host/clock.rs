@@ -1,4 +1,4 @@
-//! The clock goes back, or leaps, between two lives of a host: timers still fire in their time.
+//! The clock goes back, or leaps, between two processes of a host: timers still fire in their time.
 
 use chorus_core::{
     command::RoomCommand,
@@ -17,19 +17,19 @@ const ROOM: RoomId = RoomId(0xc10c);
 const NOON: Time = Time(1_900_000_000_000);
 const HOUR: u64 = 3_600_000;
 
-/// A life that begins at this time, by the process's clock.
+/// A process that starts at this time, by its own clock.
 fn at(time: Time, setup: Setup) -> Setup {
     Setup { clock: Some(Clock::starting_at(time)), ..setup }
 }
 
-/// A room with a timer that is set for so many milliseconds, at NOON.
+/// Starts a room with a timer that is set for so many milliseconds, at NOON.
 async fn waits(world: &mut World, ms: u64) {
     world.publish("chance-and-time", "chance-and-time").await;
     world.create(ROOM, "chance-and-time", json!({ "rounds": 1, "everyMs": ms })).await;
     world.edge.join(ANA, ROOM).await;
 }
 
-/// Waits until it has fired. The time that its record carries.
+/// Waits until the timer has fired. Returns the time in its record.
 async fn fires(world: &mut World) -> Time {
     let fired = |edge: &Edge| {
         let round = |text: &str| text.contains(r#""why":"round""#);
@@ -43,7 +43,7 @@ async fn fires(world: &mut World) -> Time {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_timer_fires_in_its_time_although_the_clock_went_back_by_an_hour() {
-    // Awake when the host goes, and asleep.
+    // With a room that is live when the host goes, and with one that hibernates.
     for setup in [Setup::default, Setup::restless] {
         let dir = tempfile::tempdir().unwrap();
         let mut world = World::open(dir.path(), at(NOON, setup())).await;

@@ -1,4 +1,4 @@
-//! A host that is gone from one moment to the next, and the one that goes on from its log and store.
+//! A host that dies from one moment to the next, and the next host, which goes on from its log and store.
 
 use std::{path::Path, time::Duration};
 
@@ -60,7 +60,7 @@ fn records_that_nobody_had_read_yet_are_applied_by_the_next_host() {
         world.create(ROOM, "counter", json!({})).await;
         world.edge.join(ANA, ROOM).await;
         for _ in 0..1_000 {
-            // In the log, and no more: the answers are not waited for.
+            // In the log, and no more: the answers are not awaited.
             world.edge.tell(ANA, ROOM, "add", json!(1)).await;
         }
     });
@@ -111,7 +111,7 @@ fn whoever_comes_back_after_a_crash_gets_just_what_it_missed() {
     life(async {
         let mut world = World::open(dir.path(), Setup::default()).await;
         let edge = world.edge.id.clone();
-        // A client that resumes has forgotten what the old edge had on its way to it.
+        // A client that resumes has lost the frames that the old edge had in flight to it.
         world.append(ROOM, RoomCommand::Reconnect { session: BEA, edge, question: FIRST, last_seq: Some(last) }).await;
         let missed = |edge: &Edge| {
             edge.of(BEA, ROOM).into_iter().rfind(|frame| frame.seq == last + 1 && frame.text.contains("missed"))
@@ -138,10 +138,10 @@ fn snapshots_that_are_ahead_of_the_checkpoint_hold_nothing_up() {
 fn a_log_that_has_lost_its_end_goes_on_after_the_store() {
     let dir = tempfile::tempdir().unwrap();
     life(counts_to_three_and_sleeps(dir.path()));
-    // Worse than what a power cut leaves.
+    // More is lost than in a power cut.
     std::fs::remove_dir_all(dir.path().join("log")).unwrap();
-    // The first time nothing is appended; the second must start all the same, and the third must not take a record for
-    // one that its snapshot has.
+    // The first time nothing is appended. The second process must start all the same, and the third must not take a new
+    // record for one that its snapshot contains.
     for used in [1, 1, 2] {
         life(async {
             let mut world = World::open(dir.path(), Setup::default()).await;
@@ -153,7 +153,7 @@ fn a_log_that_has_lost_its_end_goes_on_after_the_store() {
     }
 }
 
-/// A life whose snapshots are stored, and whose checkpoint has never moved.
+/// A process whose snapshots are stored, and whose checkpoint has never moved.
 async fn counts_to_three_and_sleeps(dir: &Path) {
     let setup = Setup::restless();
     let options = chorus_host::Options { checkpoint_every: Duration::from_secs(3600), ..setup.options };
@@ -166,7 +166,7 @@ async fn counts_to_three_and_sleeps(dir: &Path) {
     assert_eq!(world.store.checkpoint(0).await.unwrap(), 0);
 }
 
-/// One life of a process: when the story is told, everything that runs is gone, wherever it was.
+/// One process: when the story ends, all of its tasks are dropped, wherever they were.
 fn life<T>(story: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let told = runtime.block_on(story);

@@ -1,4 +1,4 @@
-//! Rooms rest, wake, ring, and change instances; nobody in them notices.
+//! Rooms hibernate, are restored, fire timers, and change instances; their members notice nothing.
 
 use chorus_core::{
     command::RoomCommand,
@@ -127,7 +127,7 @@ async fn what_a_script_logs_is_told_to_who_watches() {
     world.close().await;
 }
 
-/// Waits until the room has rung this often.
+/// Waits until the room's timer has fired this often.
 async fn rings(world: &mut World, rounds: usize) {
     let rung = |edge: &Edge| {
         let drawn = edge.of(ANA, ROOM).into_iter().filter(|frame| frame.text.contains(r#""why":"round""#)).count();
@@ -136,7 +136,7 @@ async fn rings(world: &mut World, rounds: usize) {
     world.edge.until("the timer to ring", rung).await;
 }
 
-/// Whether nothing is left of the room but its snapshot and its alarm.
+/// Whether the room has only its snapshot and its alarm.
 async fn asleep_now(world: &World) -> bool {
     world.host.live_rooms() == 0 && !world.store.timers(&[0], None, 1).await.unwrap().is_empty()
 }

@@ -1,4 +1,4 @@
-//! What becomes a room's component, and what is refused; the cache of compiled components.
+//! Which components are accepted and which are refused; the cache of compiled components.
 
 use std::{
     fs,
@@ -116,7 +116,7 @@ async fn load_text(text: &str) -> Result<Component, LoadError> {
     engine().load(Digest::of(&wasm), &wasm).await
 }
 
-/// Loads `echo` by an engine that knows nothing but this cache. The file of the compiled component.
+/// Loads `echo` by a new engine with this cache. Returns the file of the compiled component.
 async fn load_echo(cache: &Path) -> PathBuf {
     let engine = Engine::new(Options { max_instances: 2, ..Options::new(cache) }).unwrap();
     let Built { digest, wasm } = built("echo");
@@ -125,7 +125,7 @@ async fn load_echo(cache: &Path) -> PathBuf {
     cache.join(format!("{digest}.cwasm"))
 }
 
-/// A file that is put in another's place is another file.
+/// A file that replaces another one has another identity.
 fn identity(file: &Path) -> u64 {
     fs::metadata(file).unwrap().ino()
 }

@@ -1,4 +1,4 @@
-//! A room is its log: from the snapshot at any offset and the records after it comes the same room, to the byte.
+//! A room is its log: the snapshot at any offset and the records after it restore the same room, to the byte.
 
 use chorus_core::{
     command::{EdgeCommand, Record, RoomCommand},
@@ -36,7 +36,7 @@ async fn games_and_their_lobby_are_rebuilt_at_every_offset() {
     world.edge.say(ANA, game, "rematch", json!({})).await.unwrap();
     world.edge.say(BEA, game, "rematch", json!({})).await.unwrap();
     play(&mut world, game, &[4, 3]).await;
-    // One loses its connection and comes back; then both go.
+    // One member loses its connection and resumes; then both leave.
     let edge = world.edge.id.clone();
     world.append(game, RoomCommand::Drop { session: BEA, edge: edge.clone(), code: 1006 }).await;
     world.append(game, RoomCommand::Reconnect { session: BEA, edge, question: FIRST, last_seq: Some(3) }).await;
@@ -80,7 +80,7 @@ async fn chance_time_timers_and_rooms_that_talk_are_rebuilt_at_every_offset() {
     world.close().await;
 }
 
-/// Two sessions ask the lobby for a game: which room they are in then.
+/// Two sessions request a game from the lobby. Returns the room that they are then in.
 async fn find_each_other(world: &mut World, one: SessionId, other: SessionId) -> RoomId {
     for session in [one, other] {
         world.edge.say(session, RoomId::LOBBY, "find", json!({ "kind": "tic-tac-toe" })).await.unwrap();
@@ -92,7 +92,7 @@ async fn find_each_other(world: &mut World, one: SessionId, other: SessionId) ->
             edge.of(other, room).first().map(|_| room)
         })
         .await;
-    // Until the lobby has heard that they have moved, it holds their seats.
+    // Until the lobby has received their `Leave`, it holds their seats.
     for session in [one, other] {
         let left = |edge: &Edge| {
             edge.received
@@ -105,7 +105,7 @@ async fn find_each_other(world: &mut World, one: SessionId, other: SessionId) ->
     game
 }
 
-/// Whoever's turn it is takes these cells, one after the other. Whose it is is found by asking the wrong one, too.
+/// The player whose turn it is takes these cells, one after the other. The turn is found by trying the wrong player, too.
 async fn play(world: &mut World, game: RoomId, cells: &[u32]) {
     for cell in cells {
         if world.edge.say(ANA, game, "move", json!({ "cell": cell })).await.is_err() {
@@ -122,7 +122,7 @@ async fn assert_rebuilt(world: &World, room: RoomId, kinds: &[&str]) {
 
     let sent: Vec<&EdgeCommand> = world.edge.received.iter().filter(|command| room_of(command) == room).collect();
     let said: Vec<&EdgeCommand> = rebuilt.said.iter().filter_map(to_edge).collect();
-    // The host may have sent what the paper edge has not picked up yet.
+    // The host may have sent commands that the paper edge has not received yet.
     assert!(sent.len() <= said.len());
     assert_eq!(sent, said[..sent.len()], "the host has sent what the log says");
     if let Some(stored) = world.store.snapshot(room).await.unwrap() {
@@ -151,9 +151,9 @@ fn room_of(command: &EdgeCommand) -> RoomId {
     }
 }
 
-/// What a log makes of a room.
+/// A room, rebuilt from a log.
 pub struct Rebuilt {
-    /// All that leaves the room.
+    /// All outputs of the room.
     pub said: Vec<Output>,
     pub points: Vec<Point>,
 }
@@ -162,12 +162,12 @@ pub struct Rebuilt {
 pub struct Point {
     pub offset: Offset,
     pub snapshot: Vec<u8>,
-    /// How much of `said` has been said.
+    /// How many outputs of `said` have left the room by then.
     said: usize,
 }
 
 /// Rebuilds a room from the snapshot at each of its offsets and the records after, and compares it with the room that
-/// went through all of them: the state's bytes, and all that leaves it.
+/// went through all of them: the state's bytes, and all outputs.
 pub async fn rebuilds_everywhere(room: RoomId, log: &[(Offset, Record)], kinds: &[&str]) -> Rebuilt {
     let mut straight = empty(room, kinds).await;
     let said = straight.replay(log).await.said();
@@ -205,13 +205,13 @@ async fn empty(room: RoomId, kinds: &[&str]) -> Stage {
     stage
 }
 
-/// The state's bytes; none of a room that has ended.
+/// The state's bytes; `None` for a room that has ended.
 async fn state(stage: &mut Stage) -> Option<Vec<u8>> {
     stage.snapshot().await;
     stage.room.state().map(State::encode)
 }
 
-/// Names the first difference: the whole of either is too much to read.
+/// Names the first difference: the whole of either list is too much to read.
 fn assert_same(found: &[Output], expected: &[Output], whence: &str) {
     let same = found.iter().zip(expected).take_while(|(one, other)| one == other).count();
     let next = (found.get(same), expected.get(same));

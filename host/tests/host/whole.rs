@@ -1,4 +1,4 @@
-//! What is missing of a log or a store is refused when a partition is taken, by name, and can be accepted.
+//! A loss in a log or a store is refused at a partition's takeover, by name, and can be accepted.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
 const ROOM: RoomId = RoomId(0x1057);
 const OTHER: RoomId = RoomId(0x1058);
 
-/// A host that is refused, and why.
+/// The loss with which a host is refused.
 async fn refused(dir: &Path) -> Lost {
     match World::try_open(dir, Setup::default()).await {
         Err(HostError::Lost(lost)) => {
@@ -46,9 +46,9 @@ async fn counts_to_three(dir: &Path) {
     world.close().await;
 }
 
-/// It goes on with what it had.
+/// The room goes on with its state.
 async fn counts_on(mut world: World, next: i64) {
-    // An id that no earlier life of the edge has used.
+    // An id that no earlier process of the edge has used.
     world.edge.continue_from(ANA, 10 * next as u64);
     assert_eq!(world.edge.say(ANA, ROOM, "add", json!(1)).await, Ok(json!(next)));
     world.close().await;
@@ -58,7 +58,7 @@ async fn counts_on(mut world: World, next: i64) {
 async fn a_live_room_with_neither_a_snapshot_nor_its_creation_in_the_log_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     counts_to_three(dir.path()).await;
-    // As if its snapshot had been deleted: below the checkpoint, nothing of it is read from the log.
+    // As if its snapshot had been deleted: none of its records below the checkpoint is read from the log.
     let world = World::open(dir.path(), Setup::default()).await;
     let row = world.store.room(ROOM).await.unwrap().expect("it is listed");
     let lost = RoomRow { id: OTHER, kind: Kind::new("counter").unwrap(), created_at: Time(1), ..row };
@@ -119,7 +119,7 @@ async fn a_store_that_is_older_than_the_log_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_room_whose_creation_a_power_cut_has_taken_is_given_up_and_said_to_be() {
     let dir = tempfile::tempdir().unwrap();
-    // Nothing moves the checkpoint, so that the log may lose its end.
+    // The checkpoint does not move, so that the log may lose its end.
     let slow = || {
         let hour = Duration::from_secs(3600);
         let options = Options { checkpoint_every: hour, ..Options::default() };
