@@ -1,4 +1,4 @@
-//! Time and chance are the room's: its records', and nobody else's.
+//! Time and randomness come from a room's own records, and from nothing else.
 
 use chorus_core::ids::{RoomId, Time};
 use chorus_core::room::Room;
@@ -50,7 +50,7 @@ async fn what_was_drawn_is_drawn_again_in_a_replay() {
     rebuilds_everywhere(ROOM, &stage.log, &["chance-and-time"]).await;
 }
 
-/// What the room with this id draws, given always the same records.
+/// The random numbers of the room with this id, always for the same records.
 async fn draws_of(room: RoomId) -> Vec<Value> {
     let mut stage = Stage::of("chance-and-time", &[]).await;
     stage.room = Room::new(room);

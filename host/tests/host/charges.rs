@@ -1,4 +1,4 @@
-//! What a client's record may cost, and who pays when it costs more: the client, and not the room or who else is in it.
+//! What a client's record may cost. If it costs more, the client pays, not the room or its other members.
 
 use chorus_core::{
     command::{Fault, LeaveReason, RoomCommand},
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// The room and the lobby, each with a bystander.
+/// In the room and in the lobby, each with a bystander.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_strangers_dear_messages_end_no_room_and_a_bystander_plays_on() {
     let dir = tempfile::tempdir().unwrap();
@@ -45,7 +45,7 @@ async fn a_strangers_dear_messages_end_no_room_and_a_bystander_plays_on() {
     world.close().await;
 }
 
-/// The calls are counted: the message itself, and nothing of what came before it.
+/// The calls are counted: only the message itself is called, not the records before it.
 #[tokio::test]
 async fn dear_messages_are_not_gone_through_again_for_each_that_is_too_dear() {
     let mut stage = Stage::with("costly-hooks", json!({}), &[ANA]).await;
@@ -97,8 +97,8 @@ async fn what_hooks_exhaust_is_the_clients_too_and_the_machines_part_is_done() {
     }
 }
 
-/// What an edge lets through nests 64 deep. Twice that, in what a script makes of it, is no more than what JSON's parsers
-/// of other languages take, and nowhere near what ends the sandbox's stack.
+/// An edge accepts texts that nest 64 deep. Twice that, in what a script makes of them, is within the limits of other
+/// languages' JSON parsers, and far from the end of the sandbox's stack.
 #[tokio::test]
 async fn what_a_client_nests_is_given_back_shown_and_kept() {
     let deepest = nested(64);
@@ -113,7 +113,7 @@ async fn what_a_client_nests_is_given_back_shown_and_kept() {
     }
 }
 
-/// How far it is to the end of the stack: the SDK's own parsing of what a client has sent.
+/// The distance to the end of the stack: the SDK's own parsing of a client's text.
 #[tokio::test]
 async fn the_stack_holds_many_times_what_an_edge_lets_through() {
     let mut stage = Stage::with("nests", json!({}), &[ANA]).await;
@@ -128,7 +128,7 @@ fn nested(depth: usize) -> Value {
     (1..depth).fold(json!([1]), |inner, n| if n % 2 == 0 { json!([inner]) } else { json!({ "a": inner }) })
 }
 
-/// What a message may burn, and a little for the state.
+/// The fuel of a message, and a little for the state.
 fn is_exhausted(fault: Option<Fault>) -> bool {
     matches!(fault, Some(Fault::OutOfFuel(fuel)) if (20_000_000..21_000_000).contains(&fuel))
 }
@@ -141,7 +141,7 @@ fn left(session: SessionId) -> RoomCommand {
     RoomCommand::Leave { session, reason: LeaveReason::Left }
 }
 
-/// A join is the client's record, and what a lobby of thousands costs is not the newcomer's doing.
+/// A join is the client's record, and the cost of a lobby of thousands is not charged to the newcomer.
 #[tokio::test]
 async fn a_join_into_a_lobby_of_ten_thousand_is_far_below_what_a_client_may_cost() {
     const MEMBERS: u128 = 10_000;

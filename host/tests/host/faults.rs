@@ -1,4 +1,4 @@
-//! What a script cannot be allowed to do: its room pays, by the log's word; the process lives, and so do its neighbours.
+//! What a script must not do: its room pays, by a record in the log; the process lives, and so do the other rooms.
 
 use chorus_core::{
     command::{Fault, RoomCommand},
@@ -37,7 +37,7 @@ async fn memory_without_end_is_out_of_memory() {
         let fault = pays("allocate-forever", kind, json!(null)).await;
         assert_eq!(fault, Fault::OutOfMemory(64 << 20), "{kind}");
     }
-    // What is too large at once is refused by the engine itself.
+    // A value that is too large at once is refused by the engine itself.
     for (kind, words) in [("strings", "string too long"), ("one", "invalid array buffer length")] {
         let mut stage = Stage::with("allocate-forever", json!({}), &[ANA]).await;
         let out = stage.say(ANA, kind, json!(null)).await;
@@ -77,7 +77,7 @@ async fn to_ask_for_more_than_a_record_may_is_thrown_by_the_sdk() {
     }
     assert_eq!(stage.say(ANA, "timers", json!({ "count": 900 })).await.reply(), json!(null), "one name is one timer");
     assert_eq!(stage.say(ANA, "caught-effects", json!(null)).await.reply(), 200);
-    // As much as there is: whichever bound comes first.
+    // As much as possible: any of the bounds may come first.
     for kind in ["effects", "bytes", "one", "timers", "rooms", "state"] {
         let out = stage.say(ANA, kind, json!({})).await;
         let fault = out.fault();
@@ -203,7 +203,7 @@ async fn a_trap_goes_back_to_the_state_before_the_record_in_a_new_instance() {
     stage.say(BEA, "touch", json!(4)).await;
     let before = stage.saved().await;
     let opened = stage.opened.len();
-    // The array becomes so long that to print it takes for ever.
+    // The array becomes so long that printing it takes for ever.
     let out = stage.say(ANA, "touch", json!(4_000_000_000_u64)).await;
     assert!(out.fault().is_some(), "{out:?}");
     assert_eq!(stage.opened.len(), opened + 1, "a new instance, from the snapshot");
@@ -265,7 +265,7 @@ async fn a_hostile_room_ends_and_its_neighbour_goes_on() {
         world.publish(guest, guest).await;
         world.create(room, guest, json!({})).await;
         world.edge.join(ANA, room).await;
-        // The first failure of its own is the first of five.
+        // The room's own first failure is the first of five.
         for id in 0..if kind == "later" { 1 } else { 5 } {
             world.edge.tell(ANA, room, kind, json!({})).await;
             assert_eq!(world.edge.say(BEA, neighbour, "echo", json!(id)).await, Ok(json!(id)));
@@ -308,7 +308,7 @@ async fn the_lobby_begins_anew_when_it_has_failed() {
     assert_eq!(world.edge.say(ANA, RoomId::LOBBY, "echo", json!(1)).await, Ok(json!(1)));
     world.close().await;
 
-    // And is there in the next process, too.
+    // The lobby exists in the next process, too.
     let mut world = World::open(dir.path(), Setup::default()).await;
     world.host.ensure(RoomId::LOBBY, &Kind::lobby()).await.expect("there is a lobby");
     world.edge.join(BEA, RoomId::LOBBY).await;
@@ -320,7 +320,8 @@ fn lefts(edge: &Edge) -> Vec<String> {
     frames.map(|frame| frame.value()["reason"].as_str().expect("a reason").to_owned()).collect()
 }
 
-/// A member's message is a fault: the sender is told, the room answers the next one, and the log rebuilds it anywhere.
+/// A member's message is a fault: the sender is notified, the room answers the next message, and the log rebuilds it
+/// anywhere.
 async fn pays(guest: &str, kind: &str, data: Value) -> Fault {
     let mut stage = Stage::with(guest, json!({}), &[ANA]).await;
     let before = stage.saved().await;

@@ -1,5 +1,5 @@
-//! Whatever a script asks for is thrown by the SDK, in the script's own call, or taken by the host: nothing is left for the
-//! host to punish.
+//! An effect of a script is either refused by the SDK, with a throw in the script's own call, or accepted by the host: no
+//! effect is left for the host to punish.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ use crate::{
 
 /// Enough for each sort of call to be thrown and taken many times; a few seconds.
 const ROUNDS: u64 = 300;
-/// Each of these is replayed from each.
+/// Rounds of the room that is replayed from each of its offsets.
 const REPLAYED: usize = 15;
 
 #[tokio::test]
@@ -34,7 +34,7 @@ async fn what_a_script_asks_for_at_random_is_thrown_or_taken() {
         let out = stage.say(ANA, "ask", json!({ "calls": 1 + round % 40 })).await;
         assert_eq!(out.fault(), None, "the calls of round {round}, and no other, are at fault: {out:?}");
         if let Some(words) = out.threw() {
-            // What is only found at the end of a call cannot be caught.
+            // An error that is only found at the end of a call cannot be caught.
             assert!(words.starts_with("RangeError: "), "round {round}: {words}");
             continue;
         }
@@ -72,7 +72,8 @@ fn add(sums: &mut BTreeMap<String, u64>, counts: &Value) {
     }
 }
 
-/// All on one thread: were a view of 7 MB checked, or compared with the one before it, in one go, nobody else would be served.
+/// All on one thread: if a view of 7 MB were checked, or compared with the one before it, in one go, no other room would
+/// be served.
 #[tokio::test]
 async fn rooms_with_views_of_megabytes_leave_their_neighbour_its_turns() {
     const HEAVY: [RoomId; 3] = [RoomId(7), RoomId(8), RoomId(9)];

@@ -1,4 +1,4 @@
-//! What a guest asks of its host is metered like its own instructions: by counts, which are the same on every machine.
+//! A guest's calls of its host are metered like its own instructions: by counts, which are the same on every machine.
 //!
 //! Each case is a component written by hand, whose `handle` of a message does one thing without end.
 
@@ -41,7 +41,7 @@ async fn bytes_of_host_functions_without_end_are_too_much() {
     let cases = [
         ("random-bytes", "(call $random-bytes (i64.const 65536) (i32.const 16))"),
         ("write", "(call $write (local.get $stream) (i32.const 65536) (i32.const 65536) (i32.const 16))"),
-        // As many handles as there is memory for; all of them are the first.
+        // As many handles as fit in memory; all of them are the first one.
         (
             "poll-many",
             "(if (i32.eqz (local.get $turn)) (then (loop $fill
@@ -117,7 +117,7 @@ async fn scripts_ask_little_of_their_host() {
 const LIMITED: &str = "(br_if $done (i32.ge_u (local.get $turn) (i32.const $limit)))
     (local.set $turn (i32.add (local.get $turn) (i32.const 1)))";
 
-/// The words of the fault that a message is.
+/// The text of the fault that a message causes.
 async fn pays(name: &str, body: &str) -> String {
     let name = load(name, body).await;
     let mut stage = Stage::with(&name, json!({}), &[ANA]).await;
@@ -127,7 +127,7 @@ async fn pays(name: &str, body: &str) -> String {
     words.into()
 }
 
-/// A component whose answer to a message is `body`, again and again.
+/// Loads a component whose `handle` of a message runs `body` again and again.
 async fn load(name: &str, body: &str) -> String {
     let name = format!("metered-{name}");
     let wasm = wat::parse_str(COMPONENT.replace("$BODY", body)).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -135,6 +135,6 @@ async fn load(name: &str, body: &str) -> String {
     name
 }
 
-/// The contract, and what can be imported. Every text that it is given is written to one place; it tells a message from a
-/// join by the length of the word.
+/// The contract, and the imports. Every text that is passed to it is written to one place; it distinguishes a message
+/// from a join by the length of the word.
 const COMPONENT: &str = include_str!("support/metered.wat");

@@ -24,7 +24,7 @@ async fn rooms_that_find_no_instance_wait_until_others_rest() {
     let rooms: Vec<(SessionId, RoomId)> = (1..=10).map(|n| (SessionId(n), RoomId(n))).collect();
     for (session, room) in &rooms {
         world.create(*room, "counter", json!({})).await;
-        // Not waited for: all of them want an instance at the same time.
+        // The append is not awaited: all rooms request an instance at the same time.
         let edge = world.edge.id.clone();
         world.append(*room, crate::support::join(*session, &edge, 0)).await;
     }

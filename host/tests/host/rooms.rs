@@ -1,4 +1,4 @@
-//! Rooms that create rooms: no chain of them outgrows what its first one may have.
+//! Rooms that create rooms: no chain of them exceeds the allowance of its first room.
 
 use chorus_core::{
     command::{Record, RoomCommand},
@@ -20,7 +20,7 @@ async fn a_room_that_creates_its_own_kind_stops_at_its_allowance() {
     let mut world = World::open(dir.path(), Setup::default()).await;
     world.publish("begets", "begets").await;
     world.create(ROOM, "begets", json!({})).await;
-    // The last one may create none: it throws, and is given up.
+    // The last one may create none: it throws, and ends as failed.
     let throws = |notice: &chorus_host::HostEvent| match &notice.what {
         chorus_host::What::Ended { failed } => failed.clone(),
         _ => None,
@@ -37,7 +37,7 @@ async fn a_room_that_creates_its_own_kind_stops_at_its_allowance() {
 #[tokio::test]
 async fn what_is_refused_or_ends_is_given_back_and_an_instance_knows_what_is_left() {
     let mut stage = Stage::with("begets", json!({}), &[ANA]).await;
-    // It has handed everything down.
+    // It has passed on its whole allowance.
     let (code, text) = stage.say(ANA, "create", json!(1)).await.error();
     assert_eq!(code, "fault");
     let _ = text;
@@ -50,7 +50,7 @@ async fn what_is_refused_or_ends_is_given_back_and_an_instance_knows_what_is_lef
     assert_eq!(left(&mut stage, ANA).await, 6);
     assert_eq!(stage.say(ANA, "create-and-refuse", json!(null)).await.error().0, "refused");
     assert_eq!(left(&mut stage, ANA).await, 6);
-    // A throw takes another instance, which is told by the host.
+    // A throw takes another instance, which receives the allowance from the host.
     let out = stage.say(ANA, "create", json!(7)).await;
     assert!(out.threw().is_some_and(|text| text.contains("this room may have 0 more rooms")), "{out:?}");
     assert_eq!(left(&mut stage, ANA).await, 6);
@@ -62,7 +62,7 @@ async fn left(stage: &mut Stage, session: SessionId) -> Value {
 }
 
 impl World {
-    /// Rooms that were created and that have ended, by the log.
+    /// Counts the rooms that were created and those that have ended, by the log.
     async fn rooms(&self) -> (usize, usize) {
         let log = self.log().await;
         let creates = log.iter().filter(|(_, Record { command, .. })| matches!(command, RoomCommand::Create { .. }));

@@ -99,7 +99,7 @@ async fn with_no_place_for_two_instances_the_old_one_leaves_first_and_comes_back
     let dir = tempfile::tempdir().unwrap();
     let engine = Engine::new(Options { max_instances: 1, ..Options::new(cache_dir()) }).unwrap();
     let mut world = counting(&dir, Setup { engine, ..Setup::restless() }).await;
-    // A component is tried in an instance before it is anybody's.
+    // A component is tried in an instance before any room runs it.
     world.quiet().await;
     world.publish("counter", "counter-refuses").await;
     let reason = refused(&mut world).await;

@@ -1,4 +1,4 @@
-//! A hook that throws is a rollback: nothing of it counts, and the room goes on from the state before.
+//! A hook that throws is rolled back: none of its effects count, and the room goes on from the state before.
 
 use chorus_core::{
     command::{Answer, EdgeCommand, LeaveReason, RoomCommand, RoomData},
@@ -188,7 +188,7 @@ async fn armed(throw_in: &str) -> Stage {
     stage
 }
 
-/// The author was told, nobody else was; the state is what it was, and the room works.
+/// Only the author was notified; the state is unchanged, and the room works.
 async fn goes_on(stage: &mut Stage, hook: &str, out: &Out) {
     assert!(out.threw().is_some_and(|text| text.contains(&format!("{hook} was told to throw"))), "{out:?}");
     assert_eq!(out.events().iter().filter(|(kind, data)| kind == "reached" && data == hook).count(), 0, "{out:?}");
