@@ -196,7 +196,7 @@ async fn who_does_not_say_goodbye_is_cut_off() {
     let world = World::start().await;
     let mut raw = world.raw_web_socket().await;
     raw.send_frame(0x82, b"binary").await;
-    // It goes on as if nothing had happened, and never answers the close.
+    // The client goes on as if nothing had happened, and never answers the close.
     let flood = frame(0x81, b"{}").repeat(100);
     within("the end", async { while raw.0.write_all(&flood).await.is_ok() {} }).await;
     within("the connection's end", async {
@@ -222,7 +222,7 @@ async fn empty_fragments_that_end_in_a_message_are_not_free() {
     let mut message = frame(0x01, b"");
     message.extend(frame(0x00, b"").repeat(5_000));
     message.extend(frame(0x80, b"{"));
-    // The first few belong to the hello that does not come: it is closed by the rate only when it has greeted.
+    // The first few arrive before the greeting, and the rate closes the connection only after that.
     raw.send_frame(0x81, br#"{"t":"hello"}"#).await;
     let (mut read, mut write) = raw.0.split();
     let flood = async { while write.write_all(&message).await.is_ok() {} };
@@ -342,7 +342,7 @@ async fn connections_of_one_address_are_bounded() {
     world.join().await;
 }
 
-/// As behind a load balancer: all come from its address.
+/// As behind a load balancer: all clients come from its address.
 #[tokio::test]
 async fn a_trusted_proxy_names_the_client_whose_limits_these_are() {
     let loopback = || vec!["127.0.0.0/8".parse().expect("a network")];

@@ -1,6 +1,6 @@
-//! What connections cost. One test, so that this process does nothing else.
+//! The memory that connections cost. One test, so that this process does nothing else.
 //!
-//! `CHORUS_IDLE=10000` makes it many; the clients are in this process too, as bare sockets.
+//! `CHORUS_IDLE=10000` opens that many; the clients are in this process too, as bare sockets.
 
 mod support;
 
@@ -22,7 +22,7 @@ async fn an_idle_connection_is_small_and_a_ping_flood_takes_no_memory() {
     })
     .await;
 
-    // Whatever is allocated once is there when the measuring begins.
+    // One-time allocations are made before the measurement begins.
     let warm = connect(&world, 100).await;
     let before = resident();
     let clients = connect(&world, many).await;
@@ -35,19 +35,19 @@ async fn an_idle_connection_is_small_and_a_ping_flood_takes_no_memory() {
     let mut raw = world.raw_web_socket().await;
     let pings = frame(0x89, &[b'x'; 125]).repeat(1000);
     let before = resident();
-    // Nothing is read until the server gives up.
+    // Nothing is read until the server closes the connection.
     within("the end", async { while raw.0.write_all(&pings).await.is_ok() {} }).await;
     println!("a ping flood: {} KiB more", resident().saturating_sub(before) / 1024);
 }
 
-/// Clients that are in the lobby, and say nothing.
+/// Opens clients that join the lobby and send nothing more.
 async fn connect(world: &World, many: usize) -> Vec<TcpStream> {
     let world = Arc::new(world.edge.local_addr());
     let mut clients = Vec::with_capacity(many);
     for _ in 0..many {
         clients.push(within("a client", join(*world)).await);
     }
-    // What they caused is done.
+    // Their work is done by then.
     tokio::time::sleep(Duration::from_millis(300)).await;
     clients
 }
@@ -63,7 +63,7 @@ async fn join(edge: std::net::SocketAddr) -> TcpStream {
     raw.0
 }
 
-/// Bytes of memory that this process has.
+/// The resident memory of this process, in bytes.
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
     let pages: usize = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number");

@@ -87,7 +87,7 @@ async fn a_token_that_was_used_and_superseded_opens_a_new_session() {
     let mut client = world.connect().await;
     client.send(&format!(r#"{{"t":"hello","resume":"{first}","last":{{"{LOBBY}":1}}}}"#)).await;
     client.welcome().await;
-    // Whatever is answered shows that the new token has arrived, and that the store knows.
+    // Any answer shows that the new token has arrived, and that the store has it.
     client.say(1, "echo", "null").await;
     client.frame("reply").await;
     within("the old token's end", async {
@@ -127,7 +127,7 @@ async fn a_session_moves_over_the_same_socket() {
     assert_eq!(room["room"], GAME.to_string());
     assert_eq!(client.frame("left").await["room"], LOBBY.to_string());
     client.say(2, "echo", "null").await;
-    // What the lobby was asked and did not answer before the session left.
+    // The message that the lobby received and did not answer before the session left.
     client.error("not_in_room", Some(1)).await;
     assert_eq!(client.frame("reply").await["room"], GAME.to_string());
     let moves = world.rooms.count(|command| matches!(command, RoomCommand::Join { from: Some(_), .. }));
@@ -223,7 +223,7 @@ async fn a_drain_closes_every_connection_and_tells_every_room() {
     let drained = tokio::spawn(async move { edge.drain(Duration::ZERO, DEADLINE).await });
     for client in &mut clients {
         assert_eq!(client.closed().await, 4001);
-        // The other half of the goodbye is said by reading on.
+        // Reading on answers the close frame.
         assert!(within("the end", futures_util::StreamExt::next(&mut client.socket)).await.is_none());
     }
     within("the drain", drained).await.expect("drained");
@@ -244,7 +244,7 @@ async fn the_server_pings_and_a_client_that_answers_stays() {
     let world = World::start_with(|options| options.limits = limits).await;
     let mut client = world.join().await;
     for _ in 0..5 {
-        // Reading answers it.
+        // Reading answers the ping.
         assert!(matches!(client.next_message().await, Message::Ping(_)));
     }
     client.say(1, "echo", "null").await;
@@ -285,7 +285,7 @@ async fn a_client_that_does_not_read_is_closed_and_finds_everything_when_it_is_b
     let mut client = world.join().await;
     let resume = client.resume.clone();
     client.say(1, "flood", "9000").await;
-    // It reads nothing until it is given up.
+    // It reads nothing until the edge closes it.
     world.rooms.hear("the drop", |_, command| matches!(command, RoomCommand::Drop { code: 4008, .. })).await;
     let mut last = 1;
     while let Some(Ok(message)) = within("the end", futures_util::StreamExt::next(&mut client.socket)).await {
@@ -295,7 +295,7 @@ async fn a_client_that_does_not_read_is_closed_and_finds_everything_when_it_is_b
         assert_eq!(frame["seq"], last, "what came is without a gap");
     }
     assert!(last < 9001, "it was closed before the end");
-    // It takes several rounds to get it all, each as far as the outbox goes.
+    // It takes several rounds to receive everything, each as far as the outbox goes.
     let mut token = resume;
     while last < 9001 {
         let mut client = world.connect().await;

@@ -1,4 +1,4 @@
-//! Clients: one that speaks the protocol, one that speaks bytes.
+//! Clients: one that uses the protocol, and one that sends raw bytes.
 
 use std::net::SocketAddr;
 
@@ -22,7 +22,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// The status, when it is not upgraded.
+    /// The error is the status, when the connection is not upgraded.
     pub async fn connect(edge: SocketAddr, headers: &[(&'static str, &str)]) -> Result<Client, u16> {
         let mut request = format!("ws://{edge}/ws").into_client_request().expect("a request");
         for (name, value) in headers {
@@ -49,7 +49,7 @@ impl Client {
         self.send(&format!(r#"{{"t":"msg","id":{id},"type":"{kind}","data":{data}}}"#)).await;
     }
 
-    /// The next frame, whatever it is.
+    /// The next frame, of any kind.
     pub async fn next(&mut self) -> Value {
         loop {
             match self.next_message().await {
@@ -85,7 +85,7 @@ impl Client {
         error
     }
 
-    /// Whatever comes before it, the connection is closed with this code.
+    /// Skips frames until the connection is closed. Returns the close code.
     pub async fn closed(&mut self) -> u16 {
         loop {
             if let Message::Close(frame) = self.next_message().await {
@@ -102,7 +102,7 @@ impl Raw {
         Raw(within("a connection", TcpStream::connect(edge)).await.expect("connected"))
     }
 
-    /// Asks for a WebSocket, and gets it.
+    /// Requests an upgrade to a WebSocket, and gets it.
     pub async fn upgrade(&mut self) {
         self.send(b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n").await;
         self.send(b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n").await;
@@ -128,7 +128,7 @@ impl Raw {
         String::from_utf8(head).expect("text")
     }
 
-    /// Reads until the connection is closed. The code of the last close frame, if there was one.
+    /// Reads until the connection is closed. Returns the code of the last close frame, if there was one.
     pub async fn close_code(&mut self) -> Option<u16> {
         let mut bytes = Vec::new();
         // A reset is an end, too.

@@ -1,4 +1,4 @@
-//! An edge on a real bus and a real store, with rooms that do as their messages say.
+//! An edge on a real bus and a real store, with rooms that do what their messages request.
 
 #![allow(dead_code, unused_imports, reason = "each test file uses its part")]
 
@@ -18,10 +18,10 @@ pub use rooms::Rooms;
 
 pub const LOBBY: RoomId = RoomId::LOBBY;
 pub const GAME: RoomId = RoomId(7);
-/// A room that lets nobody in.
+/// A room that admits nobody.
 pub const CLOSED: RoomId = RoomId(13);
 
-/// Nothing here takes that long; whatever does is broken.
+/// Nothing here takes that long unless it is broken.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
 pub struct World {
@@ -50,7 +50,7 @@ impl World {
         World { edge: edge.expect("it listens"), rooms, bus, store, _dir: dir }
     }
 
-    /// From now on clients come to another edge of the same world. Returns the one before, which goes on.
+    /// From now on clients connect to another edge of the same world. Returns the one before, which goes on.
     pub async fn another_edge(&mut self) -> Edge {
         let id = self.store.register_machine(&Registration::new(Role::Edge)).await.expect("an edge's id").id;
         let options = Options::new(id, "127.0.0.1:0".parse().expect("an address"));
@@ -69,17 +69,17 @@ impl World {
         client
     }
 
-    /// A client that has said nothing yet.
+    /// A client that has sent nothing yet.
     pub async fn connect(&self) -> Client {
         connect(&self.edge).await
     }
 
-    /// A connection that speaks bytes.
+    /// A connection for raw bytes.
     pub async fn raw(&self) -> Raw {
         Raw::connect(self.edge.local_addr()).await
     }
 
-    /// A connection that speaks bytes, after the upgrade.
+    /// A connection for raw bytes, after the upgrade.
     pub async fn raw_web_socket(&self) -> Raw {
         let mut raw = self.raw().await;
         raw.upgrade().await;

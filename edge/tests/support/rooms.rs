@@ -1,4 +1,4 @@
-//! Rooms without a host: one task reads the log, and does what messages say.
+//! Rooms without a host: one task reads the log, and does what the messages request.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::{CLOSED, within};
 
-/// What rooms have been told, in the order of the log.
+/// The records that the rooms have received, in the order of the log.
 #[derive(Clone)]
 pub struct Rooms {
     told: watch::Receiver<Vec<Record>>,
@@ -24,7 +24,7 @@ struct Member {
     edge: MachineId,
     question: Question,
     connected: bool,
-    /// Frames so far; the last one's number is their count.
+    /// The frames so far; the last one's number is their count.
     frames: Vec<RoomFrame>,
     applied: u64,
 }
@@ -32,7 +32,7 @@ struct Member {
 struct Task {
     bus: Bus,
     members: HashMap<(RoomId, SessionId), Member>,
-    /// Numbers go on above those of an earlier stay.
+    /// Frame numbers continue after those of an earlier stay.
     stays: HashMap<(RoomId, SessionId), usize>,
     told: watch::Sender<Vec<Record>>,
 }
@@ -45,7 +45,7 @@ impl Rooms {
         Rooms { told }
     }
 
-    /// Waits until a room has been told this.
+    /// Waits until a room has received such a record.
     pub async fn hear(&self, what: &str, is: impl Fn(RoomId, &RoomCommand) -> bool) -> Record {
         let mut told = self.told.clone();
         let heard = |all: &Vec<Record>| all.iter().any(|record| is(record.room, &record.command));
@@ -92,7 +92,7 @@ impl Task {
         }
     }
 
-    /// This back end keeps its promise at once.
+    /// The embedded bus confirms a command at once.
     fn send_edge(&self, edge: &MachineId, command: EdgeCommand) {
         drop(self.bus.send_edge(edge, command));
     }
@@ -131,12 +131,12 @@ impl Task {
                 let from = Source { room, number };
                 let ask = EdgeCommand::Join { session, connection, room: to, options: Json::null(), from };
                 self.send_edge(&edge, ask.clone());
-                // As a host would that does not know whether the one before it has said so.
+                // As a new host does, since it cannot tell whether the host before has sent this.
                 self.send_edge(&edge, ask);
             }
             "kick" => self.send_edge(&edge, EdgeCommand::Kick { session, connection, room, reason: "cheating".into() }),
             "leave" => self.leave(room, session, LeaveReason::Left),
-            // As much as it says, in events of 1,000 bytes.
+            // As much as the message requests, in events of 1,000 bytes.
             "flood" => {
                 let event = RoomFrame::event(room, "flood", &Json::of(&"x".repeat(1000)));
                 let count: u32 = data.parse().expect("a number");
@@ -191,7 +191,7 @@ impl Task {
         self.send_again(room, session, seq);
     }
 
-    /// Everything from this number on.
+    /// Sends all frames from this number on again.
     fn send_again(&mut self, room: RoomId, session: SessionId, first: usize) {
         let member = &self.members[&(room, session)];
         for (seq, frame) in (1..).zip(&member.frames).skip(first - 1) {
