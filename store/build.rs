@@ -1,4 +1,4 @@
-//! Migrations are compiled in: a new file among them is a change, which cargo would not see.
+//! Migrations are compiled in: cargo would not notice a new file among them.
 
 fn main() {
     println!("cargo:rerun-if-changed=../migrations");

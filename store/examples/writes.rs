@@ -1,5 +1,5 @@
-//! What the store costs: `cargo run --release -p chorus-store --example writes [DIR]`. Prints, asserts nothing.
-//! With the URL of an empty database in `CHORUS_BENCH_POSTGRES`, what Postgres costs too.
+//! The costs of the store: `cargo run --release -p chorus-store --example writes [DIR]`. Prints, asserts nothing. With the URL
+//! of an empty database in `CHORUS_BENCH_POSTGRES`, the costs of Postgres, too.
 
 use std::{future::Future, time::Instant};
 

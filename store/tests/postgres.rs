@@ -1,7 +1,7 @@
-//! The store of a cluster: all that a store promises, and what only Postgres can suffer or judge.
+//! The store of a cluster: the promises of every store, and the behaviour that only Postgres has.
 //!
-//! `CHORUS_TEST_POSTGRES` is the URL of a database as its superuser. Each story makes a schema of its own there, and drops
-//! it. The story of the restart runs a server of its own, with the binaries of that one.
+//! `CHORUS_TEST_POSTGRES` is the URL of a database, for its superuser. Each story creates a schema of its own there, and drops
+//! it. The story of the restart runs a server of its own, with the binaries of that server.
 
 use std::{
     env,
@@ -35,7 +35,7 @@ struct Place {
     schema: String,
 }
 
-/// Nothing without a database; and says so where nobody can miss it.
+/// `None` without a database; reports that where it cannot be missed.
 fn url() -> Option<String> {
     let url = env::var(URL).ok().filter(|url| !url.is_empty());
     if url.is_none() {
@@ -44,7 +44,7 @@ fn url() -> Option<String> {
     url
 }
 
-/// Once, and past the test harness, which keeps what `eprintln` says of a test that passes to itself.
+/// Prints once, bypassing the test harness, which hides what a passing test prints with `eprintln`.
 fn loudly(what: &str) {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
@@ -52,14 +52,14 @@ fn loudly(what: &str) {
     });
 }
 
-/// An address of a schema that nobody else has, and that is not there yet.
+/// An address of a schema with an unused name, which does not exist yet.
 fn address(url: &str) -> (PostgresOptions, String) {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let schema = format!("chorus_test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     (in_schema(url, &schema), schema)
 }
 
-/// Its connections have the schema's name, so that a story can tell them from others.
+/// Its connections have the schema's name, so that a story can identify them.
 fn in_schema(url: &str, schema: &str) -> PostgresOptions {
     let separator = if url.contains('?') { '&' } else { '?' };
     let url = format!("{url}{separator}options[search_path]={schema}&application_name={schema}");
@@ -86,7 +86,7 @@ impl Place {
         run(&format!("DROP SCHEMA {} CASCADE", self.schema)).await;
     }
 
-    /// Something that no store would do.
+    /// Makes a change that no store would make.
     async fn tamper(&self, sql: &str) {
         run(&format!("SET search_path = {}; {sql}", self.schema)).await;
     }
@@ -102,7 +102,7 @@ async fn run(sql: &str) {
     db.close().await.expect("closed");
 }
 
-/// It was free a moment ago.
+/// A port that was free a moment ago.
 fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port()
 }
@@ -162,7 +162,7 @@ async fn nobody_is_dead_because_the_database_was() {
     let store = &place.store;
     let host = store.register_machine(&Registration::new(Role::Host)).await.expect("registered").id;
     place.tamper("UPDATE machines SET heartbeat_at = '1900-01-01'").await;
-    // No server has been up for a hundred years: the machine may have tried to say something all the time.
+    // No server has been up for a hundred years: the machine may have sent heartbeats all the time.
     assert!(!store.declare_dead(&host, Duration::MAX).await.expect("asked"));
     let up = {
         let up = "SELECT extract(epoch FROM now() - pg_postmaster_start_time())::float8";
@@ -250,7 +250,7 @@ async fn no_binary_can_break_the_rule_of_snapshots() {
     place.leave().await;
 }
 
-/// Connections die under the calls, again and again, and nobody who calls notices.
+/// Connections die again and again during the calls, and no caller notices.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn broken_connections_are_not_seen() {
     let Some(place) = fresh("").await else { return };
@@ -289,7 +289,7 @@ async fn broken_connections_are_not_seen() {
     place.leave().await;
 }
 
-/// A caller that has no patience drops its call, and with it the connection; the others never notice.
+/// A caller times out and drops its call, and with it the connection; other callers never notice.
 #[tokio::test]
 async fn calls_that_are_given_up_take_nothing_from_others() {
     let Some(place) = fresh("").await else { return };
@@ -313,7 +313,7 @@ async fn calls_that_are_given_up_take_nothing_from_others() {
     place.leave().await;
 }
 
-/// No refusal, no end of the connection: packets just do not arrive any more.
+/// No refusal, and no end of the connection: packets no longer arrive.
 #[tokio::test]
 async fn a_network_that_swallows_everything_is_a_pause() {
     let Some(place) = fresh("").await else { return };
@@ -322,7 +322,7 @@ async fn a_network_that_swallows_everything_is_a_pause() {
     let mut through = in_schema(&proxy.url, &place.schema);
     through.connections = 2;
     through.acquire = Duration::from_millis(500);
-    // What the statement may take; the store adds two seconds until it takes the connection for dead.
+    // The statement's limit; the store adds two seconds before it takes the connection for dead.
     through.statement = Duration::from_millis(100);
     let store = Store::open_postgres(&through).await.expect("opens");
 
@@ -333,7 +333,7 @@ async fn a_network_that_swallows_everything_is_a_pause() {
     });
     let calls: Vec<_> = calls.collect();
     proxy.has_swallowed().await;
-    // It heals, but what went through it before is lost for ever.
+    // The network recovers, but the packets lost before stay lost.
     proxy.heal();
     for call in calls {
         let edge_of = call.await.expect("no panic").expect("a pause, no error");
@@ -343,7 +343,8 @@ async fn a_network_that_swallows_everything_is_a_pause() {
     place.leave().await;
 }
 
-/// A process that was stopped in the middle of a transaction holds its rows; who needs them waits, then says so.
+/// A process that was stopped in the middle of a transaction holds its rows; a call that needs them waits, then fails with the
+/// reason.
 #[tokio::test]
 async fn a_row_that_is_held_for_ever_is_an_error_in_time() {
     let Some(place) = fresh("").await else { return };

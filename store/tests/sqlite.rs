@@ -1,4 +1,4 @@
-//! The embedded store: all that a store promises, and what a file can suffer.
+//! The embedded store: the promises of every store, and damage to files.
 
 use std::{
     fs,
@@ -48,7 +48,7 @@ async fn open(dir: &Path) -> Result<Store, OpenError> {
 
 tell_all_stories!(fresh);
 
-/// What is in the files at this moment is what a `kill -9` leaves.
+/// The content of the files at this moment is what a `kill -9` leaves.
 fn killed(place: &Place) -> TempDir {
     let copy = tempfile::tempdir().expect("a directory");
     for file in ["store.sqlite", "store.sqlite-wal"] {
@@ -171,7 +171,7 @@ async fn a_damaged_file_is_refused_and_left_as_it_is() {
     let dir = closed().await;
     let file = dir.path().join("store.sqlite");
     let good = fs::read(&file).expect("read");
-    // Its first page, a page in the middle, and something else altogether.
+    // Its first page, a page in the middle, and a file of another kind.
     let mut head = good.clone();
     head[..16].fill(b'x');
     let mut middle = good.clone();
@@ -248,7 +248,7 @@ async fn a_store_that_was_closed_needs_no_write_ahead_log() {
 fn a_store_that_nobody_closed_but_that_lost_nothing_needs_no_write_ahead_log() {
     let dir = tempfile::tempdir().expect("a directory");
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    // The runtime goes with what runs in it, and SQLite puts everything into the file as it closes it.
+    // The runtime ends with its tasks, and SQLite moves all commits into the file as it closes it.
     let first = runtime();
     let store = first.block_on(async {
         let store = open(dir.path()).await.expect("opens");
@@ -328,12 +328,12 @@ async fn its_files_are_for_their_owner_alone_and_links_are_not_followed() {
 #[tokio::test]
 async fn its_clock_does_not_begin_before_what_it_knows() {
     let dir = closed().await;
-    // A process before this one had a clock that was far ahead.
+    // The clock of an earlier process was far ahead.
     tamper(dir.path(), "UPDATE data SET clock = 4102444800000").await;
     let store = open(dir.path()).await.expect("opens");
     let began = store.clock().now();
     assert!(began >= Time(4_102_444_800_000), "{began:?}");
-    // Whatever it writes is by that clock, and so is the next one.
+    // Its writes are by that clock, and so is the next clock.
     store.close().await.expect("closed");
     let store = open(dir.path()).await.expect("opens");
     assert!(store.clock().now() >= began);

@@ -1,4 +1,4 @@
-//! A Postgres of a test's own, which it may crash, and the story of what happens then.
+//! A Postgres of a test's own, and the story of its crashes.
 
 use std::{
     fs,
@@ -15,11 +15,11 @@ use tokio::sync::watch;
 
 use crate::stories::cast::*;
 
-/// How long anything may take until it is a failure.
+/// The limit of every wait.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A host writes, a session goes from edge to edge, a monitor holds its lease; and the database crashes under them, is
-/// shut down, and crashes again.
+/// A host writes, a session moves from edge to edge, and a monitor holds its lease, while the database crashes, is shut down,
+/// and crashes again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_is_a_pause() {
     let Some(server) = Server::start().await else { return };
@@ -80,14 +80,14 @@ fn numbered(n: u64) -> [u8; 32] {
     hash
 }
 
-/// Works again and again until it is to stop, and says how often it has.
+/// Repeats the work until it is stopped, and reports how often it has succeeded.
 fn keep<W>(stop: &watch::Receiver<bool>, store: &Store, work: W) -> watch::Receiver<u64>
 where
     W: AsyncFn(Store, u64) + Send + 'static,
 {
     let (done, progress) = watch::channel(0);
     let (stop, store) = (stop.clone(), store.clone());
-    // A thread of its own: what an async closure returns cannot be said to be `Send`.
+    // A thread of its own: the future of an async closure cannot be declared `Send`.
     let runtime = tokio::runtime::Handle::current();
     std::thread::spawn(move || {
         for n in 1.. {
@@ -101,7 +101,7 @@ where
     progress
 }
 
-/// Until each has done some more. One that has failed is gone, and says why above.
+/// Waits until each has made progress. One that has failed has ended, with its reason printed above.
 async fn move_on(all: &mut [watch::Receiver<u64>]) {
     for one in all {
         let target = *one.borrow_and_update() + 20;
@@ -117,7 +117,7 @@ struct Server {
 }
 
 impl Server {
-    /// With the binaries of the given server, if it is on this machine.
+    /// Starts a server with the binaries of the given one, if that is on this machine.
     async fn start() -> Option<Server> {
         let mut db = PgConnection::connect(&crate::url()?).await.expect("a database");
         let binaries = sqlx::query_scalar::<_, String>("SELECT setting FROM pg_config WHERE name = 'BINDIR'");
@@ -149,7 +149,7 @@ impl Server {
         fs::write(self.data().join("postgresql.auto.conf"), settings).expect("written");
     }
 
-    /// As a user that it accepts: it refuses root.
+    /// Runs as a user that Postgres accepts: it refuses root.
     fn command(&self, binary: &str) -> Command {
         let binary = self.binaries.join(binary);
         let mut command = match is_root() {
@@ -163,7 +163,7 @@ impl Server {
         command
     }
 
-    /// `immediate` is a crash: no good-byes, and recovery at the next start.
+    /// `immediate` is a crash: no shutdown, and recovery at the next start.
     fn control(&self, what: &str, mode: &str) {
         let log = self.dir.path().join("log");
         run(self.command("pg_ctl").args([what, "-w", "-m", mode, "-D"]).arg(self.data()).arg("-l").arg(log));

@@ -1,4 +1,4 @@
-//! A network between a store and its Postgres, which can lose all that it carries without saying so.
+//! A network between a store and its Postgres, which can silently drop all packets.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ enum Weather {
 }
 
 pub struct Proxy {
-    /// Of the same database, through here.
+    /// A URL of the same database, through this proxy.
     pub url: String,
     weather: watch::Sender<Weather>,
 }
@@ -47,7 +47,7 @@ impl Proxy {
     }
 }
 
-/// What is before and after `host:port`.
+/// The texts before and after `host:port`.
 fn parts(url: &str) -> (&str, &str, &str) {
     let scheme = url.find("://").expect("a URL") + 3;
     let end = url[scheme..].find(['/', '?']).map_or(url.len(), |at| scheme + at);
@@ -74,7 +74,7 @@ async fn carry(
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
         if *weather.borrow() != Weather::Fair {
             weather.send_replace(Weather::HasSwallowed);
-            // For ever, and without an end that anybody would see.
+            // Never ends, so that neither side sees the connection close.
             return std::future::pending().await;
         }
         if to.write_all(&buffer[..count]).await.is_err() {

@@ -1,4 +1,4 @@
-//! Who plays in the stories: sessions, rooms and machines, made from small numbers.
+//! The cast of the stories: sessions, rooms and machines, made from small numbers.
 
 use bytes::Bytes;
 use chorus_core::{
@@ -61,7 +61,7 @@ pub fn ended(room: RoomRow) -> RoomRow {
     RoomRow { status: RoomStatus::Ended, ended_at: Some(Time(1)), members: 0, ..room }
 }
 
-/// Without a snapshot.
+/// An update without a snapshot.
 pub fn news(row: RoomRow) -> RoomUpdate {
     RoomUpdate { row, snapshot: None }
 }

@@ -1,4 +1,4 @@
-//! Machines. What only a cluster's database judges (silence, death) is told in `postgres.rs`.
+//! Machines. Silence and death, which only a cluster's database detects, are in `postgres.rs`.
 
 use std::collections::HashSet;
 

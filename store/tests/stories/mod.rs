@@ -1,7 +1,7 @@
-//! What a store promises, whatever is behind it. Each story gets a new, empty store; `sqlite.rs` and `postgres.rs` run
-//! all of them. Helpers are in `cast.rs`.
+//! The promises of a store, with either back end. Each story gets a new, empty store; `sqlite.rs` and `postgres.rs` run all of
+//! them. Helpers are in `cast.rs`.
 
-// Each back end's tests are a program of their own, and not every one uses all.
+// Each back end's tests are a separate program, and some of them do not use every helper.
 #![allow(dead_code)]
 
 pub mod cast;
@@ -17,7 +17,7 @@ pub use partitions::*;
 pub use rooms::*;
 pub use sessions::*;
 
-/// Makes a test of each story: `$fresh` opens a new store, and what it returns is kept until the story ends.
+/// Makes a test of each story: `$fresh` opens a new store, and its result is kept until the story ends.
 #[macro_export]
 macro_rules! tell_all_stories {
     ($fresh:path) => {

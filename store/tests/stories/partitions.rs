@@ -62,14 +62,14 @@ pub async fn a_plan_is_carried_out_as_a_whole_by_the_holder_of_the_lease(store: 
     assert_eq!(store.assign(&monitor(1), &plan).await.expect("again"), Assigned::Done);
     assert_eq!(store.assign(&monitor(1), &[]).await.expect("nothing to do"), Assigned::Done);
 
-    // Partition 1 has not the epoch that this plan replaces; so partition 0 stays too.
+    // Partition 1 has another epoch than the one that this plan replaces; so partition 0 stays too.
     let old = [assign(0, 2, 2), assign(1, 2, 1)];
     assert_eq!(store.assign(&monitor(1), &old).await.expect("asked"), Assigned::Overtaken { partition: 1 });
     let nowhere = [assign(0, 2, 2), assign(7, 2, 1)];
     assert_eq!(store.assign(&monitor(1), &nowhere).await.expect("asked"), Assigned::Overtaken { partition: 7 });
     assert_eq!(hosts(&store).await, first);
 
-    // Monitor 1 is asleep while 2 takes over, then carries out what it had in mind.
+    // Monitor 1 is suspended while 2 takes over, then carries out its old plan.
     store.release_lease(MONITOR_LEASE, &monitor(1)).await.expect("released");
     assert!(takes_the_lease(&store, 2).await);
     assert_eq!(store.assign(&monitor(1), &[assign(0, 2, 2)]).await.expect("asked"), Assigned::NotActive);
@@ -86,7 +86,7 @@ pub async fn a_lease_has_one_holder_at_a_time(store: Store) {
     assert_eq!(store.acquire_lease("y", &monitor(2), LONG).await.expect("another name"), Lease::Held { lasts: LONG });
     store.release_lease("x", &monitor(2)).await.expect("it is not its own to give");
     assert!(matches!(acquire(2, LONG).await, Lease::HeldBy { .. }));
-    // The holder renews it for no time at all: it has run out.
+    // The holder renews it with a duration of zero: it has run out.
     assert_eq!(acquire(1, Duration::ZERO).await, Lease::Held { lasts: Duration::ZERO });
     assert_eq!(acquire(2, LONG).await, Lease::Held { lasts: LONG });
     assert!(matches!(acquire(1, LONG).await, Lease::HeldBy { .. }));

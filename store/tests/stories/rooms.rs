@@ -53,7 +53,7 @@ pub async fn two_states_at_one_offset_are_named_and_nothing_is_written(store: St
     assert_eq!(state_of(&store, 1).await, Some((5, "one".into())));
     assert_eq!(state_of(&store, 2).await, Some((5, "two".into())));
     assert_eq!(store.room(RoomId(3)).await.expect("read"), None);
-    // Without it, the others can be written.
+    // Without that room, the others can be written.
     write(&store, [with_state(room(1, 6), "one later"), with_state(room(3, 5), "3")]).await;
     assert_eq!(state_of(&store, 1).await, Some((6, "one later".into())));
 }
@@ -78,11 +78,11 @@ pub async fn a_stale_host_takes_no_row_back(store: Store) {
     let later = RoomRow { members: 7, next_timer_at: Some(Time(99)), ..room(1, 20) };
     write(&store, [news(later.clone())]).await;
 
-    // Its row is old, its snapshot is not: the log will be cut behind what it says is stored.
+    // Its row is older than the stored one, its snapshot is not: the log will be truncated below that snapshot's offset.
     write(&store, [with_state(room(1, 12), "at 12")]).await;
     assert_eq!(store.room(RoomId(1)).await.expect("read"), Some(later.clone()));
     assert_eq!(state_of(&store, 1).await, Some((12, "at 12".into())));
-    // The same offset with one thing known that was not.
+    // The same offset with more information.
     let swapped = RoomRow { component: Digest::of(b"another"), ..later };
     write(&store, [news(swapped.clone())]).await;
     assert_eq!(store.room(RoomId(1)).await.expect("read"), Some(swapped));
@@ -122,7 +122,7 @@ pub async fn two_hosts_write_the_same_rooms_at_once(store: Store) {
 pub async fn rooms_are_listed_latest_first_by_kind_and_status(store: Store) {
     with_partitions(&store, 4).await;
     let lobby = RoomRow { kind: kind("lobby"), creator: None, ..room(3, 1) };
-    // Two rooms of one instant are in the order of their ids.
+    // Two rooms created at the same time are in the order of their ids.
     let twin = RoomRow { created_at: Time(2), ..room(9, 1) };
     write(&store, [news(room(1, 1)), news(ended(room(2, 1))), news(lobby), news(room(4, 1)), news(twin)]).await;
 
@@ -155,7 +155,7 @@ pub async fn timers_come_in_pages_for_the_partitions_that_are_asked_for(store: S
     with_partitions(&store, PARTITIONS).await;
     let clock = |id: u128| Time(id as u64 + 7);
     let due = |id: u128, at: u64| news(RoomRow { next_timer_at: Some(Time(at)), clock: clock(id), ..room(id, 1) });
-    // Every second room has a timer, two rooms always the same.
+    // Every second room has a timer, and two rooms at a time the same one.
     write(&store, (1..=60).map(|id| if id % 2 == 0 { due(id, (id as u64).div_ceil(4)) } else { news(room(id, 1)) }))
         .await;
 
@@ -176,7 +176,7 @@ pub async fn timers_come_in_pages_for_the_partitions_that_are_asked_for(store: S
         }
         assert_eq!(found, expected, "of {partitions:?}");
     }
-    // A timer that is gone is not listed.
+    // A removed timer is not listed.
     write(&store, [news(room(2, 2))]).await;
     let all = store.timers(&[0, 1, 2, 3], None, 100).await.expect("listed");
     assert!(all.len() == 29 && !all.iter().any(|(_, room, _)| *room == RoomId(2)));
@@ -208,7 +208,7 @@ pub async fn a_rooms_json_comes_back_byte_for_byte(store: Store) {
     }
 }
 
-/// With a snapshot it is never given up, whoever asks for it.
+/// A room with a snapshot is never given up, whichever rooms are requested.
 pub async fn a_live_room_without_a_snapshot_is_found_and_can_be_given_up(store: Store) {
     with_partitions(&store, 4).await;
     let lobby = RoomRow { id: LOBBY, ..room(0, 1) };

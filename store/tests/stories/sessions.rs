@@ -21,7 +21,7 @@ async fn rooms_of_ana(store: &Store) -> Vec<RoomId> {
 
 pub async fn a_session_comes_back_to_its_rooms_in_order(store: Store) {
     open_ana(&store).await;
-    // Ids that do not sort as they were joined.
+    // Ids whose order is not the order of joining.
     for room in [9, 3, 7] {
         assert!(store.join_membership(ANA, RoomId(room), &edge(1)).await.expect("joined"));
     }
@@ -53,12 +53,12 @@ pub async fn a_lost_welcome_locks_nobody_out(store: Store) {
     assert!(resume(&store, 1, 3, 1).await.is_some());
     assert!(resume(&store, 1, 4, 1).await.is_some());
     assert_eq!(resume(&store, 2, 9, 1).await, None, "nobody ever had it");
-    // Token 4 arrives and is used: the one before the one before it is good no longer.
+    // Token 4 arrives and is used: the token two before it is no longer valid.
     assert!(resume(&store, 4, 5, 1).await.is_some());
     assert_eq!(resume(&store, 1, 6, 1).await, None);
 }
 
-/// An edge that stood still wakes, and looks into the `hello` of a client that has come by another edge since.
+/// An edge that stalled resumes work, and handles the `hello` of a client that has resumed at another edge since.
 pub async fn a_token_that_was_overtaken_by_the_one_before_it_is_still_good(store: Store) {
     open_ana(&store).await;
     assert!(resume(&store, 1, 2, 2).await.is_some(), "the client's way");
@@ -78,7 +78,7 @@ pub async fn a_repeated_resume_has_the_same_answer(store: Store) {
     open_ana(&store).await;
     let first = resume(&store, 1, 2, 2).await.expect("good");
     assert_eq!(first.replaced, Some(edge(1)));
-    // The same call once more, since its answer was lost between the database and the edge.
+    // The same call again, since its answer was lost between the database and the edge.
     assert_eq!(resume(&store, 1, 2, 2).await, Some(first));
     assert!(resume(&store, 2, 3, 2).await.is_some(), "and the token is what it was");
 }
@@ -134,8 +134,8 @@ pub async fn an_older_edge_changes_nothing_any_more(store: Store) {
     assert_eq!(resume(&store, 3, 4, 2).await.expect("good").rooms, [LOBBY]);
 }
 
-/// Whatever the order: either the resume sees the room, or the join is refused. Both would lose a room, neither would
-/// put the session into a room of which its edge does not know.
+/// In either order: the resume includes the room, or the join is refused. Both together would lose a room; neither would put
+/// the session into a room that is unknown to its edge.
 pub async fn a_join_and_a_resume_elsewhere_never_miss_each_other(store: Store) {
     for n in 0..30_u8 {
         let id = SessionId(u128::from(n) + 1);
@@ -148,8 +148,8 @@ pub async fn a_join_and_a_resume_elsewhere_never_miss_each_other(store: Store) {
     }
 }
 
-/// An edge that stood still for longer than its lease wakes, and has yet to say that the session has left a room. It has come
-/// back there by another edge meanwhile.
+/// An edge that stalled for longer than its lease continues, and has yet to report that the session has left a room. Meanwhile
+/// the session has joined that room again at another edge.
 pub async fn an_edge_that_a_session_has_left_takes_no_room_from_it(store: Store) {
     open_ana(&store).await;
     resume(&store, 1, 2, 2).await.expect("her token is good");
@@ -176,7 +176,7 @@ pub async fn memberships_are_a_set_in_the_order_of_joining(store: Store) {
     assert!(!store.join_membership(ANA, RoomId(3), &edge(1)).await.expect("asked"), "she is gone");
 }
 
-/// She has no connection, or has come by another edge a moment ago: a kick ends the session, not a connection.
+/// She has no connection, or has resumed at another edge a moment ago: a kick ends the session, not a connection.
 pub async fn a_session_that_is_kicked_cannot_be_resumed_and_says_why_until_it_expires(store: Store) {
     open_ana(&store).await;
     resume(&store, 1, 2, 2).await.expect("her token is good");
@@ -271,7 +271,7 @@ pub async fn a_silent_session_expires_sooner_unless_it_comes_back_or_was_kicked(
     store.end_session(ANA).await.expect("ended");
     assert_eq!(store.kicked_session(token(4)).await.expect("asked").as_deref(), Some("cheating"));
 
-    // It has come back once: what it does not do from then on makes it no silent one again.
+    // It has resumed once: inactivity from then on does not make it silent again.
     store.session_disconnected(cai, &edge(1), false).await.expect("noted");
     assert_eq!(store.expire_sessions(AN_HOUR, AT_ONCE).await.expect("asked"), []);
     assert!(resume(&store, 13, 14, 1).await.is_some());
