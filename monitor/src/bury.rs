@@ -1,7 +1,7 @@
-//! What machines and sessions leave behind.
+//! The cleanup after dead machines, machines that have left, and lost sessions.
 //!
-//! Everything here may be done twice, by two monitors even: a room ignores a `Drop` of a session that has come back by
-//! another edge, and a `Leave` of one that it does not have.
+//! Every step may be repeated, even by another monitor: a room ignores a `Drop` of a session that has resumed at another edge,
+//! and a `Leave` of a session that is not its member.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -16,19 +16,19 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::SILENT_EXPIRE_AFTER;
 
-/// Sessions that are read at a time.
+/// The number of sessions that are read at a time.
 const PAGE: u32 = 256;
 
-/// Writes to the store that are on their way at a time.
+/// The number of writes to the store in flight at a time.
 const WRITES: usize = 16;
 
-/// How soon to try again when the bus's queue is full. It empties in one write.
+/// The delay before another attempt when the bus's queue is full. It empties in one write.
 const FULL_RETRY: Duration = Duration::from_millis(20);
 
-/// As if the connection had ended without a word.
+/// The close code for a connection that was lost without a close frame.
 const GONE: u16 = 1006;
 
-/// It is not done; nothing is lost, and it can be done again.
+/// The cleanup failed; no data is lost, and it can be repeated.
 #[derive(Debug, thiserror::Error)]
 pub enum BuryError {
     #[error(transparent)]
@@ -39,8 +39,8 @@ pub enum BuryError {
     Channel(#[from] MachineError),
 }
 
-/// Tells every room that the sessions of a dead edge have lost their connection, and notes the sessions as
-/// disconnected, so that they expire. How many there were.
+/// Sends a `Drop` for the sessions of a dead edge to their rooms, and marks the sessions as disconnected, so that they expire.
+/// Returns their number.
 pub async fn drop_sessions(edge: &MachineId, bus: &Bus, store: &Store) -> Result<usize, BuryError> {
     let (mut after, mut dropped) = (None, 0);
     loop {
@@ -50,8 +50,8 @@ pub async fn drop_sessions(edge: &MachineId, bus: &Bus, store: &Store) -> Result
         dropped += page.len();
         let gone = |session| RoomCommand::Drop { session, edge: edge.clone(), code: GONE };
         tell(bus, store.clock(), &page, gone).await?;
-        // Only when the rooms know: whoever comes after a crash finds the others.
-        // Whether they were silent, only their edge knew.
+        // Only once the rooms have their `Drop`: after a crash, the next monitor finds the other sessions. Only the dead edge
+        // knew which were silent.
         let note = |(session, _)| store.session_disconnected(session, edge, false);
         stream::iter(page).map(note).buffer_unordered(WRITES).try_collect::<Vec<()>>().await?;
     }
@@ -60,16 +60,16 @@ pub async fn drop_sessions(edge: &MachineId, bus: &Bus, store: &Store) -> Result
 /// Deletes what is left of a machine that has long been dead: its channel, then its row.
 pub async fn clean_up(machine: &MachineId, role: Role, bus: &Bus, store: &Store) -> Result<(), BuryError> {
     if role == Role::Edge {
-        // It may have let somebody in after its death, before it knew of it.
+        // It may have admitted sessions after its death, before it noticed.
         drop_sessions(machine, bus, store).await?;
     }
     bus.delete_machine(machine).await?;
     Ok(store.close_machine(machine).await?)
 }
 
-/// Deletes the channels of machines that have left in good order: their rows went with them. How many there were.
+/// Deletes the channels of machines that have left in good order, which removed their rows. Returns their number.
 pub async fn delete_channels(bus: &Bus, store: &Store) -> Result<usize, BuryError> {
-    // In this order: a machine has a row before it has a channel, so whoever is not in the second list has left.
+    // In this order: a machine has a row before it has a channel, so a machine that is not in the second list has left.
     let channels = bus.machines().await?;
     let machines: BTreeSet<MachineId> = store.machines().await?.into_iter().map(|row| row.id).collect();
     let mut deleted = 0;
@@ -80,8 +80,8 @@ pub async fn delete_channels(bus: &Bus, store: &Store) -> Result<usize, BuryErro
     Ok(deleted)
 }
 
-/// Takes sessions that have been gone for this long, or silent ones that have been for [`SILENT_EXPIRE_AFTER`], out of the
-/// rooms that still hold their seats, and ends them. How many there were.
+/// Takes sessions that have been disconnected for this long, or silent ones for [`SILENT_EXPIRE_AFTER`], out of the rooms that
+/// still hold their seats, and ends them. Returns their number.
 pub async fn expire(older_than: Duration, bus: &Bus, store: &Store) -> Result<usize, BuryError> {
     let mut expired = 0;
     loop {
@@ -92,7 +92,7 @@ pub async fn expire(older_than: Duration, bus: &Bus, store: &Store) -> Result<us
         expired += sessions.len();
         let over = |session| RoomCommand::Leave { session, reason: LeaveReason::TimedOut };
         tell(bus, store.clock(), &sessions, over).await?;
-        // Only when the rooms know: until then the store names it again.
+        // Only once the rooms have their `Leave`: until then the store returns it again.
         let end = |(session, _)| store.end_session(session);
         stream::iter(sessions).map(end).buffer_unordered(WRITES).try_collect::<Vec<()>>().await?;
     }
@@ -116,7 +116,7 @@ async fn tell(
     Ok(())
 }
 
-/// Appends to a room's channel, waiting while the bus is full. Its place in the log is that of this call's end.
+/// Appends to a room's channel, waiting while the bus is full. The record's place in the log is decided when this returns.
 pub(crate) async fn append(
     bus: &Bus,
     clock: &Clock,

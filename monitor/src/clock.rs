@@ -1,12 +1,12 @@
-//! The clock by which a monitor counts its lease and its patience. It is not the one of records: a monitor that was suspended
-//! must know that time has passed.
+//! The clock by which a monitor counts its lease and the silence of machines. It differs from the clock of records: it has to
+//! advance while the monitor is suspended.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use chorus_core::ids::Time;
 
-/// Goes on by whichever of two clocks says that more time has passed: the monotonic one stands still while a machine
-/// sleeps, and somebody may set the other one back. Whoever counts a lease by it gives it up too early, never too late.
+/// Advances by the larger step of two clocks: the monotonic one does not advance while a machine is suspended, and the other
+/// one may be set back. So a lease counted by it ends too early, never too late.
 #[derive(Debug)]
 pub(crate) struct Clock {
     now: Time,
@@ -27,7 +27,7 @@ impl Clock {
     fn read(&mut self, monotonic: Instant, wall: u64) -> Time {
         let went = monotonic.saturating_duration_since(self.monotonic).as_millis();
         let went = u64::try_from(went).unwrap_or(u64::MAX).max(wall.saturating_sub(self.wall));
-        // Parts of a millisecond are not lost: the clocks are read anew from where `now` has moved on.
+        // No part of a millisecond is lost: the readings are replaced only when `now` advances.
         if went > 0 {
             (self.now, self.monotonic, self.wall) = (self.now.plus(went), monotonic, wall);
         }

@@ -1,4 +1,4 @@
-//! What a monitor has done since it was started, for its metrics.
+//! A monitor's counters since its start, for its metrics.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,18 +16,18 @@ impl Counter {
     }
 }
 
-/// Shared by the loop, which counts, and the metrics, which tell.
+/// Shared by the loop, which counts, and the metrics, which report.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     /// Machines declared dead.
     pub deaths: Counter,
-    /// Partitions given to a host.
+    /// Partitions assigned to a host.
     pub moves: Counter,
-    /// Sessions of dead edges whose rooms were told.
+    /// Sessions of dead edges that were dropped in their rooms.
     pub dropped: Counter,
-    /// Machines of which nothing is left.
+    /// Dead machines that are cleaned up completely.
     pub cleaned: Counter,
-    /// Sessions that did not come back.
+    /// Sessions that were never resumed.
     pub expired: Counter,
     /// Times that the store could not be reached.
     pub store_lost: Counter,

@@ -1,5 +1,5 @@
-//! What has to be done now and then, by whoever is in charge: sessions expire, rooms that ended are
-//! forgotten, and so are the channels of machines that left.
+//! Periodic work of the active monitor: it expires sessions, deletes rooms that ended long ago, and deletes the channels of
+//! machines that left.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::{
     bury::{BuryError, delete_channels, expire},
 };
 
-/// How often.
+/// The period.
 pub(crate) const EVERY: Duration = Duration::from_secs(30);
 
-/// Rooms that the store forgets in one call: as long as it is so many, there are more.
+/// The number of rooms that the store deletes in one call: a full batch means that there are more.
 const FORGOTTEN_AT_ONCE: u64 = 1_000;
 
-/// How many sessions are over.
+/// Returns the number of expired sessions.
 pub(crate) async fn keep_house(options: &Options, bus: &Bus, store: &Store) -> Result<usize, BuryError> {
     let expired = expire(options.expire_after, bus, store).await?;
     let deleted = delete_channels(bus, store).await?;

@@ -1,17 +1,17 @@
-//! Orchestrator: who lives, who hosts what, and the operators' way in.
+//! The monitor: it detects dead machines, assigns partitions to hosts, and serves the operators' API.
 //!
 //! ```text
 //! store ─▶ watch ─▶ core::placement ─▶ watch ─▶ store, bus
 //! operator ─▶ gate ─▶ admin (one table of routes) ─▶ store, bus
 //! ```
-//! What to read in: `watch` is the loop, and `bury` what it does about the dead; [`admin`] is the HTTP API, which
+//! Where to start: `watch` is the loop, and `bury` its cleanup after dead machines; [`admin`] is the HTTP API, which
 //! `chorus dev` serves as well, on its own bus and store.
 //!
-//! The data path never needs a monitor: games go on without one. Several may run; the one that holds the store's lease
-//! acts, and all of them answer operators.
+//! The data path never needs a monitor: games continue without one. Several may run; the one that holds the store's lease acts,
+//! and all of them serve operators.
 //!
-//! Rollouts (swaps of a growing share of a kind's rooms, which undo themselves) will be a machine in `core::rollout`,
-//! with its shell beside `watch`: a second loop under the same lease. [`admin`] swaps all of a kind's rooms, or one.
+//! Rollouts (swaps of a growing share of a kind's rooms, with an automatic rollback) will be a machine in `core::rollout`, with
+//! its shell beside `watch`: a second loop under the same lease. [`admin`] swaps all of a kind's rooms, or one.
 
 pub mod admin;
 mod bury;
@@ -33,33 +33,33 @@ pub use admin::{Activated, AdminState, BadToken, Check, Checked, Exposition, Hoo
 pub use bury::{BuryError, clean_up, delete_channels, drop_sessions, expire};
 pub use watch::Standing;
 
-/// How long a session may be without a connection before it is over, unless configured otherwise: a player who closes
-/// the browser in the evening comes back to its game in the morning.
+/// How long a session may be without a connection before it expires, unless configured otherwise: a player who closes the
+/// browser in the evening can resume the game in the morning.
 pub const EXPIRE_AFTER: Duration = Duration::from_secs(24 * 3600);
 
-/// The same for a session that was new, stayed in the lobby and sent nothing: it loses nothing but its player's id. Long enough
-/// for a page that was just opened and whose network changes to keep that; an address that opens sessions all the time at
-/// the default `--new-sessions` has rows of minutes, and not of a day.
+/// The same for a session that was new, stayed in the lobby and sent nothing: it loses only its player's id. Long enough for a
+/// page that was just opened and whose network changes to keep that id; an address that opens sessions all the time at the
+/// default `--new-sessions` has rows of minutes, not of a day.
 pub const SILENT_EXPIRE_AFTER: Duration = Duration::from_secs(120);
 
-/// What a monitor is told.
+/// A monitor's options.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// This life of this monitor, as the store has registered it.
+    /// This life of the monitor, as registered in the store.
     pub id: MachineId,
-    /// Where operators reach it. Loopback unless they have a way in that is closed to others: there is no TLS here.
+    /// The operators' address. Loopback, unless they have a private network to it: there is no TLS here.
     pub listen: SocketAddr,
-    /// Names that it is reached by, besides addresses and those of loopback; `*` is all.
+    /// Host names under which it is reached, besides addresses and those of loopback; `*` allows all.
     pub host_names: Vec<String>,
-    /// Operators show it.
+    /// The operators' token.
     pub token: Token,
-    /// How patient it is.
+    /// The limits of machines' silence.
     pub limits: placement::Limits,
-    /// How often it looks.
+    /// The period of its loop.
     pub every: Duration,
-    /// Sessions that have been gone for this long are over.
+    /// Sessions that have been disconnected for this long expire.
     pub expire_after: Duration,
-    /// Rooms that ended this long ago are not listed any more.
+    /// Rooms that ended this long ago are deleted.
     pub forget_after: Duration,
 }
 
@@ -79,7 +79,7 @@ impl Options {
     }
 }
 
-/// Why a monitor cannot begin, or stops.
+/// Why a monitor cannot start, or stops.
 #[derive(Debug, thiserror::Error)]
 pub enum MonitorError {
     #[error("cannot listen on {address}: {source}; is another program using it?")]
@@ -116,8 +116,8 @@ impl Drop for Running {
     }
 }
 
-/// Starts a monitor. The future that comes with it is its loop: it is to be awaited, and resolves when the monitor has
-/// been drained (by [`Monitor::drain`], or by an operator), or cannot go on.
+/// Starts a monitor. The returned future is its loop: it must be awaited, and resolves when the monitor has been drained (by
+/// [`Monitor::drain`], or by an operator), or cannot continue.
 pub async fn start(
     options: Options,
     bus: Bus,
@@ -150,17 +150,17 @@ async fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
 }
 
 impl Monitor {
-    /// Where it listens, with the port that was chosen.
+    /// Its address, with the port that was chosen.
     pub fn local_addr(&self) -> SocketAddr {
         self.0.bound
     }
 
-    /// How it stands, from now on.
+    /// Its standing, from now on.
     pub fn standing(&self) -> channel::Receiver<Standing> {
         self.0.standing.clone()
     }
 
-    /// Asks it to give up its lease and leave. Its loop then ends; what it has not done, another one does.
+    /// Orders it to release its lease and leave. Its loop then ends; another monitor completes its work.
     pub fn drain(&self) {
         self.0.stop.send_replace(true);
     }

@@ -1,13 +1,13 @@
-//! The store's tables, in the words of [`chorus_core::placement`], and back.
+//! Conversions between the store's tables and [`chorus_core::placement`].
 
 use std::time::Duration;
 
 use chorus_core::placement::{self, Machine, Partition, View};
 use chorus_store::{Assign, Assignment, MachineRow, MachineState, Role, Store, StoreError};
 
-/// What the machine decides by.
+/// The input of placement's decisions.
 pub(crate) async fn view(store: &Store) -> Result<View, StoreError> {
-    // In this order: a host that is in the second table and not in the first has just registered, and waits a turn.
+    // In this order: a host that is only in the second table has just registered, and waits a turn.
     let machines = store.machines().await?;
     let partitions = store.assignments().await?;
     let partitions = partitions.into_iter().map(partition).collect();

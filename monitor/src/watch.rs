@@ -1,7 +1,7 @@
-//! The loop: asks for the lease, looks at the tables, and does what [`placement`] says.
+//! The loop: acquires the lease, reads the tables, and carries out the outputs of [`placement`].
 //!
-//! Everything that may take long (the dead, housekeeping) runs aside, so that the lease is renewed in time: at most
-//! [`placement::WORK_AT_ONCE`] on the dead, and one that keeps house.
+//! Slow work (the cleanup after dead machines, housekeeping) runs in tasks of its own, so that the lease is renewed in time: at
+//! most [`placement::WORK_AT_ONCE`] cleanups, and one housekeeping.
 
 use std::{
     sync::Arc,
@@ -29,17 +29,17 @@ use crate::{
     tables,
 };
 
-/// How long work that failed waits before it is given back.
+/// How long failed work waits before its result is reported.
 const WORK_RETRY: Duration = Duration::from_secs(5);
 
-/// How a monitor stands, for whoever asks it.
+/// A monitor's standing, for its API.
 #[derive(Clone, Debug)]
 pub struct Standing {
     pub id: MachineId,
     pub in_charge: bool,
-    /// Who holds the lease, as far as it knows.
+    /// The holder of the lease, as of the last turn.
     pub holder: Option<MachineId>,
-    /// When its loop last turned with the store and the broker in reach; otherwise, why it cannot work.
+    /// When its loop last turned with the store and the broker reachable; otherwise, why it cannot work.
     pub state: Result<Instant, &'static str>,
     pub(crate) counters: Arc<Counters>,
 }
@@ -52,16 +52,16 @@ pub(crate) struct Watch {
     clock: Clock,
     work: JoinSet<Done>,
     keeps_house: bool,
-    /// It has said that the store is out of reach.
+    /// Whether the loss of the store was logged.
     store_is_lost: bool,
-    /// When the broker was last asked something that it answered.
+    /// When the broker last received a query that it answered.
     broker: watch::Receiver<Instant>,
     broker_is_lost: bool,
     standing: watch::Sender<Standing>,
     counters: Arc<Counters>,
 }
 
-/// Work that ran aside has ended.
+/// A task that has ended.
 enum Done {
     Worked { machine: MachineId, done: bool },
     KeptHouse,
@@ -70,7 +70,7 @@ enum Done {
 /// Whether a turn was the last.
 enum Turn {
     Next,
-    /// An operator wants it gone.
+    /// An operator drains it.
     Last,
 }
 
@@ -105,7 +105,7 @@ impl Watch {
         let mut turns = every(self.options.every);
         let mut rounds = every(housekeeping::EVERY);
         loop {
-            // A turn is never cut short: only the waiting is.
+            // A turn is never cancelled, only the wait between turns.
             tokio::select! {
                 biased;
                 () = asked_to(&mut stop) => break,
@@ -123,7 +123,7 @@ impl Watch {
 
     // ---- one turn ----
 
-    /// The heartbeat comes first: it is the only one that this machine sends, and does not depend on the broker.
+    /// The heartbeat is first: it is the only one of this machine, and does not depend on the broker.
     async fn turn(&mut self) -> Result<Turn, MonitorError> {
         let state = match self.store.heartbeat(&self.options.id).await {
             Ok(state) => state,
@@ -156,7 +156,7 @@ impl Watch {
         };
         let view = tables::view(&self.store).await?;
         self.tell(Input::View(view));
-        // That either is back, the machine's notice tells.
+        // A notice of the placement machine reports their return.
         (self.store_is_lost, self.broker_is_lost) = (false, false);
         let in_charge = self.is_in_charge();
         self.standing.send_modify(|standing| {
@@ -165,7 +165,7 @@ impl Watch {
         Ok(())
     }
 
-    /// What came of it, one after the other.
+    /// Carries out the outputs, one after the other.
     async fn act(&mut self) {
         loop {
             let now = self.clock.now();
@@ -184,7 +184,7 @@ impl Watch {
             Output::DeclareDead { machine, silent_ms } => self.declare_dead(machine, silent_ms).await,
             Output::Assign(plan) => self.assign(plan).await,
             Output::MayLeave { host } => {
-                // It sees that in the table as well as we do.
+                // The host reads that in the table itself.
                 tracing::info!(%host, "nothing is left with this draining host; it may leave");
                 Ok(true)
             }
@@ -314,15 +314,15 @@ impl Watch {
         }
     }
 
-    /// How long the broker has not answered, if that is so long that machines may be silent for that reason alone.
+    /// How long the broker has not answered, if that is long enough to explain machines' silence.
     fn broker_is_silent(&self) -> Option<Duration> {
         let silent = self.broker.borrow().elapsed();
         let patience = Duration::from_millis(self.options.limits.dead_after_ms / 2);
         (silent > patience).then_some(silent)
     }
 
-    /// A machine that does not reach the broker sends no heartbeats. When this one does not reach it either, their
-    /// silence says nothing about them: no machine is declared dead until all had time for a heartbeat.
+    /// A machine that cannot reach the broker sends no heartbeats. If this one cannot reach it either, their silence proves
+    /// nothing: no machine is declared dead until all had time for a heartbeat.
     fn broker_lost(&mut self, silent: Duration) -> Turn {
         self.tell(Input::BrokerLost);
         self.counters.broker_lost.add(1);
@@ -333,7 +333,7 @@ impl Watch {
         Turn::Next
     }
 
-    /// Says it when it begins, not every time.
+    /// Logs the loss when it begins, not every time.
     fn store_lost(&mut self, error: StoreError) -> Turn {
         self.tell(Input::StoreLost);
         self.counters.store_lost.add(1);
@@ -362,7 +362,7 @@ impl Watch {
 
     // ---- the end ----
 
-    /// So that the next one need not wait.
+    /// Releases the lease, so that the next holder need not wait.
     async fn leave(mut self) {
         self.work.shutdown().await;
         let left = async {
@@ -377,7 +377,7 @@ impl Watch {
     }
 }
 
-/// What a monitor that could not see heartbeats sees again.
+/// Why a monitor was blind to heartbeats until now.
 fn seen(after: Blind) -> &'static str {
     match after {
         Blind::Started => "started",
@@ -394,7 +394,7 @@ async fn failed(machine: &MachineId, error: &crate::BuryError) -> bool {
     false
 }
 
-/// Asks the broker, again and again, as long as somebody wants to know.
+/// Queries the broker repeatedly, until the receiver is dropped.
 fn listen(bus: Bus, every: Duration) -> watch::Receiver<Instant> {
     let (heard, receiver) = watch::channel(Instant::now());
     tokio::spawn(async move {
@@ -410,7 +410,7 @@ fn listen(bus: Bus, every: Duration) -> watch::Receiver<Instant> {
 }
 
 async fn asked_to(stop: &mut watch::Receiver<bool>) {
-    // An error: the handle is gone, which says the same.
+    // An error means that the handle was dropped, which has the same effect.
     let _ = stop.wait_for(|stop| *stop).await;
 }
 

@@ -1,4 +1,4 @@
-//! Monitors at work. (In an embedded store nobody is ever silent, so nobody dies here: that is in `deaths.rs`.)
+//! Monitors at work. (In an embedded store no machine is ever silent, so none dies here: see `deaths.rs`.)
 
 mod support;
 

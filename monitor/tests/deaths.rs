@@ -1,4 +1,4 @@
-//! Monitors at work on a database by whose clock machines are silent and leases run out.
+//! Monitors at work on a database whose clock measures silence and leases.
 
 mod support;
 
@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 const GAME: RoomId = RoomId(7);
 
-/// Short, so that these stories are; long enough that a busy machine is heard in time.
+/// Short, for short stories; long enough that a busy machine sends its heartbeat in time.
 const LIMITS: Limits = Limits { dead_after_ms: 4_000, lease_ms: 4_000, clean_after_ms: 3_600_000 };
 
 const HEARTBEAT: Duration = Duration::from_millis(200);
@@ -69,7 +69,7 @@ async fn nobody_who_lives_is_declared_dead_because_the_database_was_gone() {
     let world = World::on_postgres(database.postgres(), LIMITS).await;
     let (dies, lives) = (Living::host(&world).await, Living::host(&world).await);
     until("both have some", async || world.hosts().await.contains(&lives.id)).await;
-    // Orders block, and the machines are to go on meanwhile.
+    // Orders block, while the machines continue.
     let order = |mut database: Services, order: &'static str| {
         tokio::task::spawn_blocking(move || {
             database.order(order);
@@ -85,7 +85,7 @@ async fn nobody_who_lives_is_declared_dead_because_the_database_was_gone() {
     assert_eq!(state_of(&world, &lives.id).await, Some(MachineState::Alive));
 }
 
-/// A machine that says so.
+/// A machine that sends heartbeats.
 struct Living {
     id: MachineId,
     beating: JoinHandle<()>,

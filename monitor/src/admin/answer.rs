@@ -1,4 +1,4 @@
-//! Answers: JSON, or an error that says what to do.
+//! Answers: JSON, or an error with its remedy.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use warp::{
 
 pub(super) type Answer = Result<Response, ApiError>;
 
-/// Something that is not done, and what to do about it.
+/// A refused or failed request, with its remedy.
 #[derive(Debug)]
 pub(super) struct ApiError {
     status: StatusCode,
@@ -99,7 +99,7 @@ impl From<BoundsError> for ApiError {
     }
 }
 
-/// A good answer.
+/// A successful answer.
 pub(super) fn json(body: &impl Serialize) -> Answer {
     Ok(json_of(StatusCode::OK, body))
 }
@@ -107,7 +107,7 @@ pub(super) fn json(body: &impl Serialize) -> Answer {
 pub(super) fn json_of(status: StatusCode, body: &impl Serialize) -> Response {
     let mut response = warp::reply::json(body).into_response();
     *response.status_mut() = status;
-    // Rooms' states are nobody's to keep.
+    // Answers may contain rooms' states, which must not be cached.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

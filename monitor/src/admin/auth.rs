@@ -1,4 +1,4 @@
-//! Who may ask: whoever shows the token.
+//! Authorization by the operators' token.
 
 use std::{fmt, str::FromStr};
 
@@ -10,7 +10,7 @@ use super::answer::ApiError;
 /// Shorter ones can be guessed. 16 characters of `openssl rand -hex 16` would be 64 bits.
 const SHORTEST: usize = 16;
 
-/// What operators show. Only its hash is kept, so nothing that prints a monitor prints it.
+/// The operators' token. Only its hash is kept, so that printing a monitor never prints the token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(Digest);
 
@@ -50,7 +50,7 @@ impl Token {
         }
     }
 
-    /// Takes the same time whatever is shown: the hashes are compared whole, and say nothing of the tokens anyway.
+    /// Takes the same time for every text: the hashes are compared whole, and reveal nothing of the tokens anyway.
     fn is(&self, shown: &[u8]) -> bool {
         let shown = Digest::of(shown);
         let differs = self.0.0.iter().zip(shown.0).fold(0, |differs, (ours, theirs)| differs | (ours ^ theirs));
@@ -58,7 +58,7 @@ impl Token {
     }
 }
 
-/// What follows `Bearer `, in whatever case that is written.
+/// The text after `Bearer `, in upper or lower case.
 fn bearer(header: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = header.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)

@@ -1,4 +1,4 @@
-//! Bodies: whole, and up to a bound.
+//! Bodies: read whole, up to a limit.
 
 use std::{pin::pin, time::Duration};
 
@@ -11,7 +11,7 @@ use super::answer::ApiError;
 /// The largest body. A component of QuickJS has 1.6 MB, one of StarlingMonkey 12.
 pub const MAX_BODY: usize = 16 << 20;
 
-/// How long a body may take. A component over a bad line; not a client that sends nothing.
+/// The time limit of a body: enough for a component over a slow connection, but not for a client that sends nothing.
 const MAX_TIME: Duration = Duration::from_secs(60);
 
 pub(super) async fn read<B: Buf>(

@@ -1,10 +1,10 @@
-//! What happens in a room: the records of its channel, as server-sent events.
+//! A room's events: the records of its channel, as server-sent events.
 //!
-//! An event's id is its record's offset, so a client that lost its connection goes on with `Last-Event-ID`. Without
-//! `from`, one that follows begins with what comes, and one that does not begins with the oldest that is kept; where
-//! that is, the first event says (`begin`), so that nothing is missed when the line breaks before a record comes. What
-//! players wrote, and texts that may repeat it, are in there only if `content=true` asks for them. Which handler failed and
-//! at which of its author's lines is always in there.
+//! An event's id is its record's offset, so a client that lost its connection continues with `Last-Event-ID`. Without `from`, a
+//! follower begins with new records, and a request that does not follow begins with the oldest record in the log. The first
+//! event (`begin`) has that offset, so that a client whose connection breaks before the first record misses none. Texts that
+//! players wrote, and texts that may repeat them, are included only with `content=true`. The handler that failed, and the line
+//! of its author's script, are always included.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -32,15 +32,15 @@ use super::{
     answer::{Answer, ApiError},
 };
 
-/// Who may follow at a time. Each reads a whole partition and throws away what is of other rooms.
+/// The number of followers at a time. Each reads a whole partition and drops the records of other rooms.
 pub const MAX_FOLLOWERS: usize = 32;
 
-/// How long whoever does not follow waits for a record that should be there: offsets may leave some out, the last too.
+/// How long a request that does not follow waits for its last records: offsets may have gaps, even at the end.
 const LAST_WAIT: Duration = Duration::from_secs(5);
 
 const SURE: &str = "names and texts of ours are always JSON";
 
-/// So that proxies and clients see that the line is good.
+/// So that proxies and clients see that the connection is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 #[derive(Deserialize)]
@@ -88,9 +88,9 @@ fn after_last(headers: &HeaderMap) -> Option<Offset> {
 struct Follower {
     room: RoomId,
     reader: Reader,
-    /// `None`: for ever.
+    /// `None`: without an end.
     until: Option<Offset>,
-    /// Everything before has been read.
+    /// The next offset to read.
     next: Offset,
     content: bool,
     scripts: Scripts,
@@ -100,7 +100,7 @@ struct Follower {
 }
 
 impl Follower {
-    /// Reads on only when the client has taken what was there: nothing is queued for a slow one.
+    /// Reads on only when the client has taken the last batch: nothing is queued for a slow client.
     fn events(self) -> impl Stream<Item = Event> + Send {
         stream::unfold(self, async |mut follower| {
             let batch = follower.batch().await?;
@@ -109,7 +109,7 @@ impl Follower {
         .flatten()
     }
 
-    /// `None`: that is all.
+    /// `None`: the end.
     async fn batch(&mut self) -> Option<Vec<Event>> {
         if !std::mem::replace(&mut self.begun, true) {
             return Some(vec![Event::default().event("begin").data(json!({ "from": self.next }).to_string())]);
@@ -121,7 +121,7 @@ impl Follower {
         let read = self.reader.next(&mut records);
         let read = match self.until {
             None => read.await,
-            // A record that never comes was left out.
+            // A record that does not arrive is a gap.
             Some(_) => tokio::time::timeout(LAST_WAIT, read).await.ok()?,
         };
         if let Err(error) = read {
@@ -145,22 +145,22 @@ impl Follower {
     }
 }
 
-/// Records whose handlers are remembered, for a failure to name: one follows soon.
+/// The number of records whose handlers are kept, so that a failure can name its handler: a failure follows its record soon.
 const REMEMBERED: usize = 256;
 
-/// What is said of a failure besides its record.
+/// The details of a failure beyond its record.
 struct Failure {
     handler: Option<String>,
     at: Option<String>,
-    /// At the author's lines.
+    /// The text, with the author's lines.
     text: String,
 }
 
-/// What the room runs, as far as it explains failures.
+/// The room's component and its latest handlers, as far as failures need them.
 struct Scripts {
     shared: Arc<Shared>,
     component: Option<Digest>,
-    /// The places in that component, when they were asked for.
+    /// The places in that component, once they were needed.
     locate: Option<(Digest, Locate)>,
     handlers: BTreeMap<Offset, String>,
 }
@@ -171,7 +171,7 @@ impl Scripts {
         Ok(Scripts { shared, component, locate: None, handlers: BTreeMap::new() })
     }
 
-    /// Of a record that tells of a failure: the handler that failed, where, and why.
+    /// For a record of a failure: the handler that failed, where, and why.
     async fn failure(&mut self, offset: Offset, command: &RoomCommand) -> Option<Failure> {
         match command {
             RoomCommand::Create { component, .. } | RoomCommand::Swap { component, .. } => {
@@ -197,12 +197,12 @@ impl Scripts {
         Some(Failure { handler, at, text })
     }
 
-    /// A component that cannot be had leaves the text as it is.
+    /// Without the component the text stays as it is.
     async fn readable(&mut self, text: String) -> String {
         let Some(component) = self.component else { return text };
         if self.locate.as_ref().is_none_or(|(of, _)| *of != component) {
             let store = self.shared.store.clone();
-            // A task of its own: a stream of events has to be `Sync`, and what the store waits for is not.
+            // A task of its own: a stream of events has to be `Sync`, and the store's future is not.
             let found = tokio::spawn(async move { store.component(component).await }).await;
             let Ok(Ok(Some(wasm))) = found else { return text };
             self.locate = Some((component, (self.shared.hooks.locator)(&wasm)));
@@ -211,8 +211,8 @@ impl Scripts {
     }
 }
 
-/// What of the script a record runs, as its author calls it. Of a message only what failed in its handler is shown: then its
-/// type is the script's word, not a player's.
+/// The handler that a record calls, by its author's name for it. A message's type is shown only once its handler has failed:
+/// then the type comes from the script, not from a player.
 fn handler(command: &RoomCommand) -> Option<String> {
     Some(match command {
         RoomCommand::Create { .. } => "onCreate".into(),
@@ -229,7 +229,7 @@ fn handler(command: &RoomCommand) -> Option<String> {
     })
 }
 
-/// A record for people, as JSON. `content`: with what players wrote, to the last digit and in its order.
+/// A record for people, as JSON. `content`: with the players' texts, to the last digit and in their order.
 fn describe_failure(offset: Offset, record: &Record, content: bool, failure: Option<&Failure>) -> String {
     let mut fields = Fields { map: BTreeMap::new(), content };
     fields.put("offset", offset);
@@ -347,7 +347,7 @@ impl Fields {
         self.put(name, source)
     }
 
-    /// What a player or a script may have written.
+    /// A text that a player or a script may have written.
     fn text(&mut self, name: &'static str, text: &str) -> &mut Fields {
         if self.content {
             self.put(name, text);

@@ -1,4 +1,4 @@
-//! Whether it lives, and whether it can work.
+//! Whether the process is alive, and whether it is ready.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,17 +10,17 @@ use super::{
     answer::{Answer, ApiError, json},
 };
 
-/// Whoever probes does not wait longer.
+/// Probes do not wait longer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A loop that has not turned for this long is stuck, whatever the store says.
+/// A loop without a turn for this long is stuck, even if the store answers.
 const STUCK: Duration = Duration::from_secs(30);
 
 pub(super) fn healthz() -> Answer {
     json(&json!({ "status": "ok" }))
 }
 
-/// On standby it is as ready as in charge.
+/// A standby monitor is as ready as the active one.
 pub(super) async fn readyz(state: &Arc<Shared>) -> Answer {
     let unready = |why: String| {
         ApiError::new(

@@ -20,10 +20,10 @@ use super::{
 };
 use crate::bury::append;
 
-/// What a component begins with: wasm's magic, and the version that means "component", not "module".
+/// The beginning of every component: wasm's magic, and the version that means "component", not "module".
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
-/// Rooms that are told at a time.
+/// The number of rooms that are listed and swapped at a time.
 const PAGE: u32 = 500;
 
 pub(super) async fn list(state: &Arc<Shared>) -> Answer {
@@ -44,7 +44,7 @@ pub(super) async fn versions(state: &Arc<Shared>, kind: Kind) -> Answer {
     json(&json!({ "kind": kind.as_str(), "versions": versions.iter().map(show).collect::<Vec<_>>() }))
 }
 
-/// Stores a component as a version of its kind. Nothing runs it before a swap, unless it is the kind's first.
+/// Stores a component as a version of its kind. No room runs it before a swap, unless it is the kind's first.
 pub(super) async fn publish(state: &Arc<Shared>, kind: Kind, wasm: Bytes) -> Answer {
     if !wasm.starts_with(COMPONENT) {
         let what_to_do = "send what the build made of the script, the file that ends in .wasm";
@@ -61,7 +61,7 @@ pub(super) async fn publish(state: &Arc<Shared>, kind: Kind, wasm: Bytes) -> Ans
     let version = state.store.add_version(&kind, digest, &wasm).await?;
     let active = match state.store.active(&kind).await? {
         Some(active) => active == digest,
-        // A kind that has none cannot have rooms either: nobody is surprised.
+        // A kind without an active version has no rooms either, so this changes none.
         None => activate(state, &kind, digest).await.map(|()| true)?,
     };
     tracing::info!(%kind, version, %digest, bytes = wasm.len(), "an operator published a component");
@@ -79,14 +79,14 @@ pub(super) async fn publish(state: &Arc<Shared>, kind: Kind, wasm: Bytes) -> Ans
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SwapOrder {
-    /// The newest, when it is not said.
+    /// `None`: the newest.
     version: Option<u32>,
-    /// This room alone; what new rooms run stays as it is.
+    /// Swap this room alone; the active version stays.
     room: Option<String>,
 }
 
-/// A `Swap` in each room's channel. Whether a room can go over is decided there: one whose migration or first call
-/// fails stays on its component, and its events say why.
+/// Appends a `Swap` to each room's channel. The room decides whether it can be swapped: one whose migration or first call fails
+/// stays on its component, and its events have the reason.
 pub(super) async fn swap(state: &Arc<Shared>, kind: Kind, order: SwapOrder) -> Answer {
     let busy = |_| ApiError::busy("another swap is under way");
     let _alone = state.swapping.try_lock().map_err(busy)?;
@@ -108,12 +108,12 @@ pub(super) async fn swap(state: &Arc<Shared>, kind: Kind, order: SwapOrder) -> A
     }))
 }
 
-/// How many rooms got a `Swap`, by what their rows say that they run.
+/// The number of rooms that got a `Swap`, by the component in their rows.
 #[derive(Default)]
 struct Swapped {
     /// Another component.
     rooms: u64,
-    /// This one. They get the command all the same: a row may be older than a swap that is on its way.
+    /// This component. They get the command nevertheless: a row may be older than a swap in flight.
     already: u64,
 }
 
@@ -156,8 +156,8 @@ async fn swap_one(state: &Shared, kind: &Kind, room: RoomId, to: Digest) -> Resu
     Ok(swapped)
 }
 
-/// New rooms first: then every room that is not listed yet is one that begins with the new component, or that its host
-/// swaps by itself.
+/// Activates the version first: then every room that is not listed yet starts with the new component, or is swapped by its
+/// host.
 async fn swap_all(state: &Shared, kind: &Kind, to: Digest) -> Result<Swapped, ApiError> {
     activate(state, kind, to).await?;
     let of_kind = RoomFilter { kind: Some(kind.clone()), status: Some(RoomStatus::Live) };
@@ -181,7 +181,7 @@ async fn append_swap(state: &Shared, room: RoomId, to: Digest) -> Result<Append,
     Ok(append(&state.bus, state.store.clock(), room, RoomCommand::Swap { component: to, rollout: None }).await?)
 }
 
-/// What new rooms run, from now on.
+/// Makes a version active: new rooms run it from now on.
 async fn activate(state: &Shared, kind: &Kind, digest: Digest) -> Result<(), ApiError> {
     if !state.store.set_active(kind, digest).await? {
         let what_to_do = "see /v1/kinds/{kind}/components";

@@ -53,8 +53,8 @@ fn show(row: &MachineRow, partitions: Vec<u32>) -> Machine<'_> {
     }
 }
 
-/// It is a word in the table: the machine hears it with its next heartbeat, and whichever monitor is in charge moves
-/// its partitions away.
+/// Sets the machine's state in its row: its next heartbeat returns that state, and the active monitor moves its partitions to
+/// other hosts.
 pub(super) async fn drain(state: &Arc<Shared>, id: &str) -> Answer {
     let machine = MachineId(id.into());
     if state.store.drain_machine(&machine).await? {

@@ -1,4 +1,4 @@
-//! What Prometheus scrapes. The store is asked at each scrape: three small queries.
+//! The metrics for Prometheus. Each scrape queries the store: three small queries.
 
 use std::{
     collections::BTreeMap,
@@ -35,7 +35,7 @@ pub(super) async fn metrics(state: &Arc<Shared>) -> Answer {
     }
     let followers = MAX_FOLLOWERS - state.followers.available_permits();
     page.gauge("chorus_admin_followers", "Operators that follow a room's events.", followers);
-    // What cannot be asked is left out, and said.
+    // If the store does not answer, its metrics are omitted, and `chorus_store_up` is 0.
     let asked = of_the_store(state, &mut page).await;
     page.gauge("chorus_store_up", "Whether the store answered this scrape.", u8::from(asked.is_ok()));
     page.0.push_str(&(state.hooks.metrics)());
@@ -75,7 +75,7 @@ async fn of_the_store(state: &Shared, page: &mut Page) -> Result<(), StoreError>
     Ok(())
 }
 
-/// Also those that there are none of: a series that is not there cannot be watched.
+/// Includes zero counts: a missing series cannot be watched.
 fn count(machines: &[MachineRow]) -> BTreeMap<(Role, &'static str), usize> {
     let states = [MachineState::Alive, MachineState::Draining, MachineState::Dead];
     let all =
@@ -103,13 +103,13 @@ impl Page {
     }
 
     fn head(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}"); // A string takes everything.
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}"); // A string accepts every write.
     }
 
-    /// No label of ours needs escaping: ids, kinds and words of our own.
+    /// No label of ours needs escaping: ids, kinds and fixed words.
     fn line(&mut self, name: &str, labels: &[(&str, &dyn Display)], value: impl Display) {
         let labels: Vec<String> = labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
         let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-        let _ = writeln!(self.0, "{name}{labels} {value}"); // A string takes everything.
+        let _ = writeln!(self.0, "{name}{labels} {value}"); // A string accepts every write.
     }
 }

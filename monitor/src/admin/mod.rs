@@ -17,12 +17,12 @@
 //! | `POST /v1/kinds/{kind}/components` | publish: the body is a component; it is checked, and is not active yet |
 //! | `POST /v1/kinds/{kind}/swap` | `{version?, room?}`: all of a kind's rooms run that version from now on, or one |
 //!
-//! Every answer is JSON (but for metrics and events), an error is `{"error": …, "do": …}`. Whoever asks shows the token
-//! as `Authorization: Bearer …`. What players say is in a room's state, in its outcome, and in its events only when
-//! `content=true` asks for it; it is never in a log.
+//! Every answer is JSON (except metrics and events), an error is `{"error": …, "do": …}`. Requests carry the token as
+//! `Authorization: Bearer …`. Players' texts are in a room's state, in its outcome, and in its events only with `content=true`;
+//! they are never in a log.
 //!
-//! All of it works by the store and the bus alone, so any monitor can be asked, in charge or not, and `chorus dev`
-//! serves the same routes ([`routes`]) beside its own.
+//! All routes need only the store and the bus, so any monitor can serve them, active or not, and `chorus dev` serves the same
+//! routes ([`routes`]) beside its own.
 
 mod answer;
 mod auth;
@@ -58,7 +58,7 @@ pub use body::MAX_BODY;
 pub use events::MAX_FOLLOWERS;
 pub use rooms::MAX_PAGE;
 
-/// What the API stands on. Cheap to clone.
+/// The resources of the API. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AdminState(Arc<Shared>);
 
@@ -70,15 +70,15 @@ struct Shared {
     hooks: Hooks,
     /// `None` where there is no loop: in `chorus dev`.
     monitor: Option<watch::Receiver<Standing>>,
-    /// Whoever follows a room reads its whole partition.
+    /// A follower of a room reads its whole partition.
     followers: Arc<Semaphore>,
     /// Components are checked one at a time: compiling takes a core and hundreds of megabytes.
     checking: Semaphore,
-    /// Two swaps at once would leave some rooms here and some there.
+    /// Two swaps at once would leave some rooms on one version and some on the other.
     swapping: Mutex<()>,
 }
 
-/// A component that can be run.
+/// A component that was loaded and tried successfully.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checked {
     /// The version of the state that it saves.
@@ -88,35 +88,35 @@ pub struct Checked {
 /// Loads a component in the sandbox and tries it. The error is for its author.
 pub type Check = Arc<dyn Fn(Bytes) -> BoxFuture<'static, Result<Checked, String>> + Send + Sync>;
 
-/// Puts places of an author's files into a text of a component's.
+/// Inserts the places in an author's files into a text from a component.
 pub type Locate = Arc<dyn Fn(&str) -> String + Send + Sync>;
 
-/// Reads from a component where its author's files are in it.
+/// Reads the places of its author's files from a component.
 pub type Locator = Arc<dyn Fn(&[u8]) -> Locate + Send + Sync>;
 
-/// Hears that a kind has another active component.
+/// Is called when another component of a kind becomes active.
 pub type Activated = Arc<dyn Fn(Kind, Digest) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
 /// More for `/metrics`, in Prometheus's text format.
 pub type Exposition = Arc<dyn Fn() -> String + Send + Sync>;
 
-/// What only others can do.
+/// The parts of the API that depend on the process it runs in.
 #[derive(Clone)]
 pub struct Hooks {
-    /// Only a host knows wasm.
+    /// Only a host can load wasm.
     pub check: Check,
-    /// Called when a kind has another active component, before its rooms are told: where host and monitor are one
-    /// process, the host is to know at once. In a cluster hosts look into the store.
+    /// Called when another component of a kind becomes active, before the `Swap`s are appended: where host and monitor are one
+    /// process, the host learns of it at once. In a cluster hosts read the store.
     pub activated: Activated,
     /// Where edge, host and this API are one process, `/metrics` has the numbers of all of them. In a cluster each machine
     /// serves its own.
     pub metrics: Exposition,
-    /// For texts of scripts that failed. Unless told, they are shown as they are.
+    /// For texts of failed scripts. By default they are shown unchanged.
     pub locator: Locator,
 }
 
 impl Hooks {
-    /// For where hosts are other processes.
+    /// For processes other than hosts.
     pub fn new(check: Check) -> Hooks {
         let activated: Activated = Arc::new(|_, _| Box::pin(async { Ok(()) }));
         let locator: Locator = Arc::new(|_| Arc::new(str::to_owned));
@@ -145,14 +145,14 @@ impl AdminState {
         }))
     }
 
-    /// With this monitor's.
+    /// With the standing of this monitor.
     pub(crate) fn with_monitor(self, standing: watch::Receiver<Standing>) -> AdminState {
         let shared = Arc::into_inner(self.0).expect("nobody else has it yet");
         AdminState(Arc::new(Shared { monitor: Some(standing), ..shared }))
     }
 }
 
-/// The API. Paths that are not its own are rejected as not found, so that others can be served beside it.
+/// The API. Other paths are rejected as not found, so that other routes can be served beside it.
 pub fn routes(state: AdminState) -> BoxedFilter<(Response,)> {
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     warp::path::full()
@@ -171,7 +171,7 @@ pub fn routes(state: AdminState) -> BoxedFilter<(Response,)> {
         .boxed()
 }
 
-/// The API alone: also says what is not there.
+/// The API alone: answers other paths with an error.
 pub(crate) fn routes_only(state: AdminState) -> BoxedFilter<(Response,)> {
     let rest = warp::path::full().map(|path: warp::path::FullPath| nothing_at(path.as_str()).into_response());
     routes(state).or(rest).unify().boxed()

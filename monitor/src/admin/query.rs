@@ -1,4 +1,4 @@
-//! What comes in: paths, queries and bodies, checked.
+//! Input: paths, queries and bodies, checked.
 
 use bytes::Bytes;
 use chorus_core::ids::{Kind, RoomId};
@@ -27,7 +27,7 @@ pub(super) fn kind(name: &str) -> Result<Kind, ApiError> {
     Kind::new(name).map_err(|error| ApiError::bad(error.to_string(), "see /v1/kinds for the kinds that there are"))
 }
 
-/// What somebody sent, as far as it is worth repeating.
+/// A client's text, shortened for an error.
 pub(super) fn short(text: &str) -> String {
     text.chars().take(64).collect()
 }

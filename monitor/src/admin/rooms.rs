@@ -1,4 +1,4 @@
-//! Rooms: what hosts have written of them.
+//! Rooms, as their hosts have written them.
 
 use std::{num::ParseIntError, str::FromStr, sync::Arc};
 
@@ -18,7 +18,7 @@ use super::{
     query,
 };
 
-/// Rooms in one answer, at most: a row with its outcome and metadata has a few kilobytes.
+/// The most rooms in one answer: a row with its outcome and metadata has a few kilobytes.
 pub const MAX_PAGE: u32 = 500;
 
 const DEFAULT_PAGE: u32 = 50;
@@ -83,18 +83,18 @@ struct RoomState {
     room: String,
     kind: String,
     component: String,
-    /// The last record that is in it.
+    /// The last record that the state includes.
     offset: u64,
     hash: String,
     clock: u64,
     locked: bool,
     faults: u32,
-    /// A swap that a fault would take back.
+    /// Whether a fault would roll back the latest swap.
     probation: bool,
     members: Vec<Member>,
     timers: Vec<Timer>,
     state_version: Option<u32>,
-    /// What the script saved.
+    /// The script's own state.
     state: Option<Box<RawValue>>,
 }
 
@@ -179,7 +179,7 @@ fn show(row: &RoomRow) -> Room<'_> {
     }
 }
 
-/// JSON as it is. `None` when a table holds what is none.
+/// JSON as it is. `None` when a table holds invalid JSON.
 pub(super) fn raw(json: &Json) -> Option<Box<RawValue>> {
     RawValue::from_string(json.as_str().to_owned()).ok()
 }
@@ -205,7 +205,7 @@ pub(super) fn unknown(id: RoomId) -> ApiError {
     )
 }
 
-/// Where a page ended.
+/// The last room of a page.
 struct Cursor(Time, RoomId);
 
 impl std::fmt::Display for Cursor {

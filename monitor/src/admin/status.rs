@@ -1,4 +1,4 @@
-//! All on one page.
+//! The overview.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,7 +21,7 @@ struct Status {
     machines: BTreeMap<&'static str, MachineCounts>,
     partitions: Partitions,
     kinds: Vec<KindStatus>,
-    /// What an operator should look at. Empty when all is well.
+    /// Conditions that need an operator's attention. Usually empty.
     problems: Vec<String>,
 }
 
@@ -29,7 +29,7 @@ struct Status {
 struct MonitorStatus {
     id: String,
     in_charge: bool,
-    /// Who is.
+    /// The active monitor.
     active: Option<String>,
 }
 
@@ -43,7 +43,7 @@ struct MachineCounts {
 #[derive(Serialize)]
 struct Partitions {
     count: usize,
-    /// With a host that lives.
+    /// Partitions whose host is alive.
     hosted: usize,
 }
 
@@ -74,12 +74,12 @@ pub(super) async fn status(state: &Arc<Shared>) -> Answer {
         }
     });
     let partitions = Partitions { count: assignments.len(), hosted: hosted(&assignments, &machines) };
-    // In `chorus dev` the one host has all partitions, and nobody assigns them.
+    // In `chorus dev` the one host has all partitions, without assignments.
     let problems = if monitor.is_some() { problems(&machines, &partitions) } else { Vec::new() };
     json(&Status { monitor, machines: count(&machines), partitions, kinds: kinds(state).await?, problems })
 }
 
-/// What each kind runs, and how many rooms it has.
+/// The active version of each kind, and the number of its rooms.
 pub(super) async fn kinds(state: &Shared) -> Result<Vec<KindStatus>, ApiError> {
     let mut rooms: BTreeMap<Kind, RoomCounts> = BTreeMap::new();
     for (kind, status, count) in state.store.count_rooms().await? {
@@ -114,7 +114,7 @@ fn count(machines: &[MachineRow]) -> BTreeMap<&'static str, MachineCounts> {
     counts
 }
 
-/// Partitions whose host is there and is not dead.
+/// The number of partitions whose host exists and is not dead.
 pub(super) fn hosted(assignments: &[Assignment], machines: &[MachineRow]) -> usize {
     let living = machines.iter().filter(|machine| machine.state != MachineState::Dead);
     let living: BTreeSet<&MachineId> = living.map(|machine| &machine.id).collect();

@@ -28,12 +28,12 @@ use tokio::{net::TcpStream, task::JoinHandle};
 
 pub const TOKEN: &str = "a-token-that-nobody-guesses";
 
-/// What the checker takes for a good component, after the bytes that every component begins with.
+/// A component that the checker accepts, after the bytes with which every component begins.
 pub const GOOD: &[u8] = b"\0asm\x0d\0\x01\0good";
 pub const BETTER: &[u8] = b"\0asm\x0d\0\x01\0good, and better";
 pub const BAD: &[u8] = b"\0asm\x0d\0\x01\0bad";
 
-/// Nothing here takes that long; whatever does is broken.
+/// No step takes that long; one that does is broken.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
 pub struct World {
@@ -74,12 +74,12 @@ impl World {
         World { bus, store, limits, monitor, _dir: dir }
     }
 
-    /// The bus and the store without a monitor that acts: its housekeeping would do the same work beside the test's.
+    /// The bus and the store without an active monitor: its housekeeping would do the same work as the test.
     pub async fn without_a_monitor() -> World {
         World::by_the_clock(None).await
     }
 
-    /// The same, on a store that goes by this clock.
+    /// The same, on a store with this clock.
     pub async fn by_the_clock(clock: Option<Clock>) -> World {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let options = EmbeddedOptions { clock, ..EmbeddedOptions::new(dir.path().join("store.sqlite")) };
@@ -123,7 +123,7 @@ impl World {
         Events::open(self.address(), path).await
     }
 
-    // ---- what hosts and edges would do ----
+    // ---- hosts and edges ----
 
     pub async fn open_session(&self, id: SessionId, edge: &MachineId, room: RoomId) {
         let mut resume_hash = [0; 32];
@@ -294,7 +294,7 @@ impl Events {
         String::from_utf8_lossy(frame.data_ref().expect("data")).into_owned()
     }
 
-    /// The next one's id and data. `None`: there are no more.
+    /// The next one's id and data. `None`: the end.
     pub async fn next(&mut self) -> Option<(String, Value)> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
@@ -307,7 +307,7 @@ impl Events {
                 self.text = rest.to_owned();
                 match event {
                     Some(event) => return Some(event),
-                    None => continue, // Where it begins, or a comment that keeps the line open.
+                    None => continue, // The first event, or a comment that keeps the connection alive.
                 }
             }
             let frame = within("an event", self.body.frame()).await?.expect("the line holds");
@@ -327,7 +327,7 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     }
 }
 
-/// Waits until it is so.
+/// Waits until the condition holds.
 pub async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
     within(what, async {
         while !is_so().await {
