@@ -1,12 +1,12 @@
-//! Files and directories for their owner alone: a data directory holds resume tokens, secrets and what players wrote, and
-//! a cache holds native code.
+//! Files and directories for their owner alone: a data directory holds resume tokens, secrets and players' texts, and a cache
+//! holds native code.
 //!
 //! * A directory is 0700 and a file 0600. One with a wider mode is tightened, with a log line that names it.
-//! * A directory or file of another user is refused: that user could replace what is in it.
-//! * A symbolic link is refused, for a file as for a directory. The one exception is a directory that an operator has
-//!   named ([`Root::Named`]), which may be reached by a link: it is resolved once, and the owner of its target counts.
+//! * A directory or file of another user is refused: that user could replace its content.
+//! * A symbolic link is refused, for a file as for a directory. The one exception is a directory that an operator has named
+//!   ([`Root::Named`]), which may be reached through a link: the link is resolved once, and the owner of its target counts.
 //!
-//! The check of a directory comes first. Once it is ours alone, nobody else can put a link into it.
+//! The directory is checked first. Once it is private, no other user can put a link into it.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
@@ -43,7 +43,7 @@ fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PrivateErr
     move |source| PrivateError::Io { action, path: path.to_owned(), source }
 }
 
-/// Who has named a directory.
+/// The origin of a directory's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Root {
     /// An operator, who may have named a link.
@@ -52,7 +52,7 @@ pub enum Root {
     Inside,
 }
 
-/// Makes a directory and what is missing above it, or tightens the one that is there. Its real path.
+/// Creates a directory and its missing parents, or tightens the existing one. Returns its real path.
 pub fn dir(path: &Path, root: Root) -> Result<PathBuf, PrivateError> {
     let path = made(path, root)?;
     let found = owned(&path)?;
@@ -62,8 +62,8 @@ pub fn dir(path: &Path, root: Root) -> Result<PathBuf, PrivateError> {
     Ok(path)
 }
 
-/// Makes a directory, or refuses the one that is there when other users can write to it. For native code: what is in it
-/// may have been written before the directory could be tightened.
+/// Creates a directory, or refuses the existing one if other users can write to it. For native code: a file there may have been
+/// written before the directory could be tightened.
 pub fn dir_of_code(path: &Path) -> Result<PathBuf, PrivateError> {
     let path = made(path, Root::Named)?;
     let found = owned(&path)?;
@@ -98,7 +98,7 @@ fn check_owner(path: &Path, owner: u32) -> Result<(), PrivateError> {
     if owner == uid { Ok(()) } else { Err(PrivateError::Owner { path: path.to_owned(), owner, uid }) }
 }
 
-/// A file system without modes (a mounted share) keeps them as they are; that is said, and is no reason to stop.
+/// A file system without modes (a mounted share) keeps its modes; that is logged, and is no error.
 fn tighten(path: &Path, found: u32, set: impl FnOnce(Permissions) -> io::Result<()>, wanted: u32) {
     let found = format!("{:03o}", found & 0o777);
     match set(Permissions::from_mode(wanted)) {
@@ -113,7 +113,7 @@ fn is_link(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
 }
 
-/// Opens a file as `options` say, for its owner alone. What `options` make has mode 0600.
+/// Opens a file with `options`, for its owner alone. A file that `options` create has mode 0600.
 pub fn open(options: &mut OpenOptions, path: &Path) -> Result<File, PrivateError> {
     let (file, found) = owned_file(options, path)?;
     if found.mode() & 0o777 & !FILE != 0 {
@@ -145,8 +145,8 @@ fn owned_file(options: &mut OpenOptions, path: &Path) -> Result<(File, fs::Metad
     Ok((file, found))
 }
 
-/// The same for a file that a library opens by its name: checks and tightens it now, and says whether it is there. Nobody
-/// else can replace it afterwards, since its directory is private.
+/// The same for a file that a library opens by its name: checks and tightens it now, and returns whether it exists. No other
+/// user can replace it afterwards, since its directory is private.
 pub fn check(path: &Path) -> Result<bool, PrivateError> {
     match open(OpenOptions::new().read(true), path) {
         Ok(_) => Ok(true),
@@ -209,7 +209,7 @@ mod tests {
             let error = open(&mut options, &file).unwrap_err();
             assert!(matches!(&error, PrivateError::Link { path } if *path == file), "{error}");
         }
-        // One that leads nowhere is no way to make a file elsewhere.
+        // A link without a target is no way to create a file elsewhere.
         let elsewhere = temporary.path().join("elsewhere");
         let dangling = target.join("dangling");
         symlink(&elsewhere, &dangling).unwrap();
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn what_another_user_owns_is_refused() {
-        // Only a superuser's test can know such a place; anybody's can know one of the superuser.
+        // Another user's directory is only known where the superuser is another user; otherwise the owner is made up.
         let path = Path::new("/");
         let uid = rustix::process::geteuid().as_raw();
         match uid {
