@@ -1,7 +1,7 @@
-//! Real services for tests in Rust: what `services.mjs` beside this starts, as values that end with the test.
+//! Real services for tests in Rust: the services of `services.mjs`, as values that end with the test.
 //!
-//! Tests that share a broker or a database take its address from [`kafka`] and [`postgres`]; those that kill one start
-//! their own. Without the variables, which `services.mjs … -- COMMAND` sets, both are skipped, and say so loudly.
+//! Tests that share a broker or a database take its address from [`kafka`] and [`postgres`]; tests that kill one start their
+//! own. Without the variables, which `services.mjs … -- COMMAND` sets, both are skipped, with a message on the standard error.
 
 use std::{
     env,
@@ -14,12 +14,12 @@ pub fn kafka() -> Option<String> {
     given("CHORUS_TEST_KAFKA")
 }
 
-/// How many copies of each record that broker's cluster should keep.
+/// The number of replicas that the broker's cluster should keep of each record.
 pub fn replication() -> u32 {
     env::var("CHORUS_TEST_KAFKA_REPLICATION").ok().and_then(|copies| copies.parse().ok()).unwrap_or(1)
 }
 
-/// The database that tests share, if there is one: a superuser's address.
+/// The URL of the database that tests share, for its superuser, if there is one.
 pub fn postgres() -> Option<String> {
     given("CHORUS_TEST_POSTGRES")
 }
@@ -50,15 +50,15 @@ pub struct Services {
 }
 
 impl Services {
-    /// So many brokers; none when tests may not start services here.
+    /// Starts this many brokers; `None` when tests may not start services here.
     ///
     /// # Panics
-    /// When they cannot be started: what to do is on the standard error.
+    /// When they cannot be started: the remedy is on the standard error.
     pub fn brokers(count: u32) -> Option<Services> {
         Services::start(&["kafka", "--brokers", &count.to_string()])
     }
 
-    /// A database.
+    /// Starts a database.
     ///
     /// # Panics
     /// As [`Services::brokers`].
@@ -78,7 +78,7 @@ impl Services {
         Some(services)
     }
 
-    /// The brokers' addresses, as a client wants them.
+    /// The brokers' addresses, as a client needs them.
     pub fn kafka(&self) -> &str {
         self.addresses["kafka"].as_str().expect("brokers were asked for")
     }
@@ -88,11 +88,11 @@ impl Services {
         self.addresses["postgres"].as_str().expect("a database was asked for")
     }
 
-    /// Kills or starts something, and returns when that is done: `kill kafka 0`, `start kafka 0`, `kill postgres`,
+    /// Kills or starts a service, and returns when that is done: `kill kafka 0`, `start kafka 0`, `kill postgres`,
     /// `stop postgres`, `start postgres`.
     ///
     /// # Panics
-    /// When it cannot be done.
+    /// When the order fails.
     pub fn order(&mut self, order: &str) {
         let orders = self.orders.as_mut().expect("it is there until it is dropped");
         writeln!(orders, "{order}").expect("the services run");
