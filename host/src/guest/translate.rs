@@ -194,7 +194,7 @@ pub(crate) fn room_text(info: &RoomInfo, manifest: &Manifest) -> String {
 #[derive(Debug)]
 pub(crate) struct Failed {
     pub words: Box<str>,
-    /// What the call had logged before it failed.
+    /// The log of the call, up to the failure.
     pub log: Vec<Effect>,
 }
 
@@ -476,11 +476,11 @@ fn room(what: &str, id: &str) -> Result<RoomId, Fault> {
     id.parse().map_err(|_| garbage(format!("{what}: {:?} is not a room's id", shortened(id))))
 }
 
-/// Milliseconds, rounded up: a timer never fires early.
 fn allowance(text: &str) -> Result<u32, Fault> {
     text.parse().map_err(|_| garbage(format!("create-room: {:?} is no allowance", shortened(text))))
 }
 
+/// Milliseconds, rounded up: a timer never fires early.
 fn delay(text: &str) -> Result<u64, Fault> {
     let not_a_number = || garbage(format!("set-timer: {:?} is no number of milliseconds", shortened(text)));
     let ms: f64 = text.parse().map_err(|_| not_a_number())?;
