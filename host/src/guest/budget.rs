@@ -8,7 +8,7 @@ pub struct Bound {
     pub key: &'static str,
     pub default: u64,
     pub cap: u64,
-    /// What one unit of the config is in the units of [`Budget`].
+    /// How many units of [`Budget`] one unit of the config is.
     pub unit: u64,
 }
 
@@ -46,7 +46,7 @@ pub const FAULTS: Bound = bound("faults", 5, 100, 1);
 /// All of them: the keys that `config.budget` may have.
 pub const ALL: [Bound; 10] = [FUEL, MESSAGE_FUEL, MEMORY, OUTPUT, EFFECTS, TIMERS, ROOMS, LIVING, STATE, FAULTS];
 
-/// What one room of a kind may use. Plain numbers, in bytes and units.
+/// The limits of one room of a kind. Plain numbers, in bytes and units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// Fuel for one `handle`.

@@ -2,11 +2,11 @@
 //!
 //! | what | name | key | owner |
 //! |---|---|---|---|
-//! | a compiled component | `<digest>.cwasm` | the component's digest, and what this engine is | any host on this machine |
-//! | compiled functions | `functions` | what this engine is | any host on this machine |
+//! | a compiled component | `<digest>.cwasm` | its digest, and the engine's compatibility hash | any host on this machine |
+//! | compiled functions | `functions` | the engine's compatibility hash | any host on this machine |
 //!
 //! Layout: magic (16 bytes) · compatibility hash of the engine: wasmtime's version, the compiler's settings, the target
-//! (32) · what it is of: the component's digest, or that of the file's name (32) · length of the payload (8,
+//! (32) · subject: the component's digest, or that of the file's name (32) · length of the payload (8,
 //! little-endian) · SHA-256 of the payload (32) · payload. Written to a temporary file, synced and renamed, readable by
 //! their owner alone, since their content is run as native code. A file that does not match in every part is treated as
 //! absent.

@@ -42,8 +42,8 @@ pub struct Options {
 impl Options {
     pub const MAX_INSTANCES: u32 = 4096;
 
-    /// What wasmtime reserves for one instance, so that no access of a guest needs a check of bounds: 4 GiB, all that a
-    /// guest can address, for each of its memories. Guard pages, tables and the stack are less than 1 % more.
+    /// The address space that wasmtime reserves for one instance, so that no access of a guest needs a check of bounds:
+    /// 4 GiB, all that a guest can address, for each of its memories. Guard pages, tables and the stack are less than 1 % more.
     pub const ADDRESS_SPACE_GIB: u32 = 4 * budget::MEMORIES;
 
     pub fn new(cache_dir: impl Into<PathBuf>) -> Options {
@@ -331,8 +331,9 @@ struct Trusted(Vec<u8>);
 #[allow(unsafe_code)]
 fn deserialize(engine: &wasmtime::Engine, code: &Trusted) -> wasmtime::Result<wasmtime::component::Component> {
     // SAFETY: the bytes must come from `precompile_component`, unchanged. A `Trusted` is made in two places: from its
-    // return value, and from a cache file whose payload has the SHA-256 that we wrote beside it, in a directory that
-    // only our own user can write to (`chorus_private` has checked that). The bytes are in memory by then, so nobody can change them after the check.
+    // return value, and from a cache file whose payload has the SHA-256 that this process's user wrote beside it, in a
+    // directory that only that user can write to (`chorus_private` has checked that). The bytes are in memory by then, so
+    // no other process can change them after the check.
     unsafe { wasmtime::component::Component::deserialize(engine, &code.0) }
 }
 

@@ -25,7 +25,7 @@ pub enum GuestError {
     Host(Box<str>),
 }
 
-/// The guest requested from the host's WASI what no guest may have.
+/// The guest used WASI in a way that no guest may.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Closed(pub(crate) &'static str);

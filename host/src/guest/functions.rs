@@ -14,7 +14,7 @@ use chorus_core::ids::Digest;
 
 use super::cache::{self, Compatibility};
 
-/// When more than this is kept, only what the last component used stays.
+/// When the kept functions exceed this, only those that the last component used stay.
 const MAX_BYTES: usize = 48 << 20;
 
 #[derive(Default)]

@@ -27,7 +27,7 @@ pub struct Config {
     pub reconnect_seconds: u32,
     /// `keepWhenEmpty`
     pub keep_when_empty: bool,
-    /// `emptySeconds`: how long the room waits for somebody, when it is not kept.
+    /// `emptySeconds`: how long an empty room waits for a member, when it is not kept.
     pub empty_seconds: u32,
     /// `budget`
     pub budget: Budget,

@@ -30,7 +30,7 @@ pub use instance::{Called, Instance, InstantiateError};
 pub use manifest::{BadManifest, Config, Manifest};
 pub use source_map::SourceMap;
 
-/// The contract, as Rust: `wit/room.wit`. What goes in is borrowed, what comes out is owned.
+/// The contract, as Rust: `wit/room.wit`. Arguments are borrowed, results are owned.
 #[allow(clippy::too_many_arguments, reason = "calls are flat: see the contract")]
 pub(crate) mod contract {
     wasmtime::component::bindgen!({

@@ -246,7 +246,7 @@ impl Memory {
     }
 }
 
-/// The guest asked for more memory than its kind may have.
+/// The guest requested more memory than its kind may have.
 #[derive(Debug, thiserror::Error)]
 #[error("out of memory ({0} bytes)")]
 pub(crate) struct OutOfMemory(pub(crate) u64);
@@ -313,7 +313,7 @@ impl Chance {
     }
 }
 
-/// What a guest has printed in one call.
+/// The text that a guest has printed in one call.
 #[derive(Default)]
 struct Printed {
     lines: Vec<Line>,
@@ -538,7 +538,7 @@ impl random::insecure_seed::Host for Ground {
 
 impl Ground {
     fn random(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
-        // The cap on the count leaves a larger request to the error of `Chance::bytes`.
+        // Counted up to the cap only: `Chance::bytes` rejects a larger request.
         self.meter.moves(len.min(budget::RANDOM_BYTES))?;
         self.chance.bytes(len)
     }
