@@ -24,7 +24,7 @@ use warp::{
 
 use crate::{Peer, hub::Hub};
 
-/// What an HTTP connection and its requests share.
+/// The state that an HTTP connection and its requests share.
 #[derive(Debug)]
 pub(crate) struct Entry {
     /// The address at the other end: the client's, or a trusted proxy's.

@@ -53,7 +53,7 @@ pub(crate) struct Hub {
 struct Places {
     all: usize,
     from: HashMap<Address, usize>,
-    /// Tasks that write what connections left behind.
+    /// Tasks that finish the work of connections.
     working: usize,
 }
 

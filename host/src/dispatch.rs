@@ -152,7 +152,7 @@ pub async fn move_checkpoints(host: &Shared, partitions: &[u32]) {
 
 async fn move_checkpoint(host: &Shared, partition: u32) -> anyhow::Result<()> {
     host.partitions.ends(partition, host.bus.end(partition).await?);
-    // First the end, then the rooms: a record that comes in between is above it.
+    // First the end, then the rooms: a record that arrives in between is above it.
     let end = host.partitions.position(partition);
     let unsaved = {
         let rooms = host.rooms();

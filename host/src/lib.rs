@@ -61,7 +61,7 @@ use crate::{
 pub struct Options {
     /// A room that has been idle for this long hibernates.
     pub hibernate_after: Duration,
-    /// The longest that a record waits until a snapshot contains it.
+    /// The longest time until a record is in a snapshot of its room.
     pub snapshot_after: Duration,
     /// How often the checkpoint advances and the log is truncated.
     pub checkpoint_every: Duration,

@@ -128,7 +128,7 @@ async fn take(host: &Arc<Shared>, partition: u32) -> Result<(), HostError> {
     host.partitions.lock().insert(partition, Owned { leaving, following });
     // Only now: an alarm restores a room, and a room must not live on a host that does not own its partition.
     if let Err(error) = alarms::load(host, partition).await {
-        // No other host would ring for these rooms, so the partition must not stay here.
+        // No other host would fire these rooms' timers, so the partition must not stay here.
         hand_over(host, &[partition], Duration::ZERO).await;
         return Err(error);
     }
