@@ -1,7 +1,7 @@
-//! What travels on channels.
+//! The commands in channels.
 //!
-//! A room's channel carries [`Record`]s; whatever can influence a room is one. An edge's channel carries
-//! [`EdgeCommand`]s: what its rooms have for its sessions. Both are encoded by [`crate::wire`], which pins their bytes.
+//! A room's channel carries [`Record`]s; a room has no other input. An edge's channel carries [`EdgeCommand`]s from rooms and
+//! other edges to its sessions. Both are encoded by [`crate::wire`], which pins their bytes.
 
 use std::sync::Arc;
 
@@ -13,16 +13,16 @@ use crate::{
     json::Json,
 };
 
-/// One entry of a room's channel. Key: the room. Owner: whoever hosts its partition.
+/// One entry of a room's channel. Key: the room. Owner: the host of its partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     pub room: RoomId,
-    /// The producer's time. A room's clock follows it, and never goes back.
+    /// The producer's time. A room's clock follows it, and never decreases.
     pub time: Time,
     pub command: RoomCommand,
 }
 
-/// What can happen to a room.
+/// An input of a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RoomCommand {
     /// The room begins. A second one is ignored.
@@ -32,50 +32,52 @@ pub enum RoomCommand {
         options: Json,
         creator: Option<Source>,
         secret: Secret,
-        /// How many living rooms it may have created, those that they have created in turn included.
+        /// How many living rooms it may have created, including those that they have created in turn.
         allowance: u32,
     },
-    /// A session asks to be a member. Of one that already is, it is a reconnect.
+    /// A session requests to be a member. For a session that already is, this is a reconnect.
     Join {
         session: SessionId,
         player: Player,
         edge: MachineId,
         question: Question,
-        /// The highest id that the edge has taken from this session: an older one can never be for this room.
+        /// The highest message id that the edge has accepted from this session: a message with this id or a lower one is never
+        /// for this room.
         client_seq: u64,
         options: Json,
         /// The move that this is part of: the room left behind, and the number of its request.
         from: Option<Source>,
     },
-    /// From a player. `client_seq` rises within a session; one that does not is a duplicate, and dropped.
+    /// From a player. `client_seq` rises within a session; a message whose number does not rise is a duplicate, and dropped.
     Message { session: SessionId, client_seq: u64, kind: Arc<str>, data: Json },
-    /// The session's connection at this edge is gone. Ignored when it has come back by another one.
+    /// The session's connection at this edge is lost. Ignored if the session has reconnected elsewhere.
     Drop { session: SessionId, edge: MachineId, code: u16 },
-    /// The session is back. `last_seq` is the last frame of this room that it has; `None` asks for a full view.
+    /// The session has reconnected. `last_seq` is the last frame of this room that the client has; `None` requests a whole
+    /// view.
     Reconnect { session: SessionId, edge: MachineId, question: Question, last_seq: Option<u64> },
-    /// The session is a member no longer.
+    /// The session is no longer a member.
     Leave { session: SessionId, reason: LeaveReason },
-    /// The setting of a timer that is due. It fires if that setting is still pending.
-    /// `name` is for people: that of the script's timer; a seat that is held or an empty room has none.
+    /// A timer is due, as set under this id. It fires if that setting is still pending. `name` is for people: the name of the
+    /// script's timer; the timer of a held seat or an empty room has none.
     Timer { id: Number, name: Option<Arc<str>> },
-    /// From another room. `number` is its output's; one not above the highest seen from that room is dropped.
+    /// From another room. `number` is that of the output; a number not above the highest received from that room is dropped.
     RoomMessage { from: RoomId, number: Number, data: RoomData },
-    /// What came of a request that this room made under `request`.
+    /// The result of a request that this room made under `request`.
     Answer { request: Number, answer: Answer },
-    /// From here on the room runs this component.
+    /// The room runs this component from this record on.
     Swap { component: Digest, rollout: Option<Box<str>> },
     /// The guest failed on the record at this offset: that record is skipped, now and in every replay. The index is for
     /// records that hold several inputs; none does, so it is 0.
     Fault { at: Number, fault: Fault },
     /// An operator ends the room.
     Close { reason: Box<str> },
-    /// The guest threw on the record at `at`. For people: every replay finds that out for itself, so nothing comes of it.
+    /// The guest threw on the record at `at`. For people: it has no effect, since every replay finds the throw itself.
     Threw { at: Number, text: Box<str> },
 }
 
 impl RoomCommand {
-    /// The session whose client has caused this record; `None` where it was the room itself, another one, or an operator.
-    /// A budget that such a record exhausts is charged to the session, and not to the room.
+    /// The session whose client has caused this record; `None` where a room or an operator has. A budget that such a record
+    /// exhausts is charged to the session, and not to the room.
     pub fn client(&self) -> Option<SessionId> {
         match self {
             RoomCommand::Join { session, .. }
@@ -95,17 +97,18 @@ impl RoomCommand {
     }
 }
 
-/// An output of another room: who made it, and its number.
+/// An output of another room: that room, and the output's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     pub room: RoomId,
     pub number: Number,
 }
 
-/// An edge's question to a room, for one connection. Its number rises with each that the connection asks, of any room.
+/// An edge's request to a room, for one connection. Its number rises with each request of the connection, to any room.
 ///
-/// What the room says of a member it says after the latest question that it has heard, and names that. So an edge can tell
-/// the answer to what it asks now from one to what it asked before, late, or said again by a host that has taken over.
+/// What a room sends about a member, it sends in answer to the latest request that it has processed, and names that request. So
+/// an edge can tell the answer to its present request from an answer to an earlier one, which may be late or repeated by a host
+/// that has taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
     pub connection: ConnectionId,
@@ -119,36 +122,36 @@ pub struct Player {
     pub name: Arc<str>,
 }
 
-/// Why a member is one no longer.
+/// Why a session is no longer a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LeaveReason {
-    /// Of its own will.
+    /// It left by itself.
     Left,
-    /// Into another room.
+    /// It moved to another room.
     Moved,
-    /// It dropped, and did not come back within the hold.
+    /// It dropped, and did not reconnect while its seat was held.
     TimedOut,
-    /// By the room.
+    /// The room kicked it.
     Kicked,
-    /// The same player sits here with another session.
+    /// The same player is a member by another session.
     Replaced,
-    /// The room has ended. Told to those who were away then.
+    /// The room has ended. Sent to sessions that were away then.
     Ended,
 }
 
 /// What one room sends another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RoomData {
-    /// By the scripts' own will.
+    /// A message from script to script.
     Message(Json),
-    /// A created room tells its creator that it has ended: with its outcome, or why it failed.
+    /// A created room has ended: its outcome for its creator, or why it failed.
     Ended { outcome: Json, failed: Option<Box<str>> },
 }
 
-/// What came of a room's request.
+/// The result of a room's request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
-    /// A move was refused by its target: the member stays.
+    /// The target has refused a move: the member stays.
     MoveRefused { session: SessionId, room: RoomId, reason: Box<str> },
     /// A room could not be created.
     CreateFailed { room: RoomId, reason: Box<str> },
@@ -172,7 +175,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Whether a budget was exhausted. Everything else is a failure of the script's own, whatever it was given.
+    /// Whether a budget was exhausted. Every other fault is the script's own failure, whatever its input was.
     pub fn is_exhaustion(&self) -> bool {
         match self {
             Fault::OutOfFuel(_) | Fault::OutOfMemory(_) | Fault::TooMuch(_) => true,
@@ -181,37 +184,38 @@ impl Fault {
     }
 }
 
-/// What a room, or another edge, has for an edge.
+/// A command of a room, or of another edge, to an edge.
 ///
-/// What a room says, it says to one connection, the latest of the session that it has heard of: said again by a host that
-/// has taken over, it is an echo to any other. A connection that the room has not heard of yet is told all when it has.
+/// A room addresses one connection, the session's latest in the room's records. If a host that has taken over repeats a
+/// command, it is an echo to any other connection. A connection that the room has no record of yet gets everything once it has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EdgeCommand {
     /// One frame for several sessions, each under its own sequence number.
     Deliver { room: RoomId, targets: Vec<Target>, frame: RoomFrame },
-    /// Move this session on to `room`; `from` is the room that asks, and its number.
+    /// Moves this session to `room`; `from` is the room that requests the move, and the request's number.
     Join { session: SessionId, connection: ConnectionId, room: RoomId, options: Json, from: Source },
-    /// The session is not (or no longer) a member of this room: after `question`, the latest that the room has heard of it.
+    /// The session is not (or no longer) a member of this room: as of `question`, the latest request of it that the room has
+    /// processed.
     Leave { session: SessionId, question: Question, room: RoomId, reason: LeaveReason },
-    /// Close the session for good.
+    /// Ends the session.
     Kick { session: SessionId, connection: ConnectionId, room: RoomId, reason: Box<str> },
-    /// The room has taken the session in. `question` and `from` as they were in its `Join`.
+    /// The room has admitted the session. `question` and `from` as in its `Join`.
     Admitted { session: SessionId, question: Question, room: RoomId, from: Option<Source> },
-    /// The room has not.
+    /// The room has refused the session.
     Refused { session: SessionId, question: Question, room: RoomId, from: Option<Source>, reason: Box<str> },
-    /// From another edge, or from a room: the session has a connection elsewhere now. The store knows whether that is so:
-    /// what an edge has told a room may have been on its way for long.
+    /// From another edge, or from a room: the session has a connection elsewhere now. The store has the truth: the record of an
+    /// edge to a room may have been in flight for long.
     Replaced { session: SessionId },
-    /// So much of a host's processor time went into what this session's client has sent, since the last of these. Best
-    /// effort: it may be lost, and comes only where it is much.
+    /// The processor time that a host has spent on the input of this session's client since the last of these. Best effort: it
+    /// may be lost, and is sent only for larger amounts.
     Spent { session: SessionId, connection: ConnectionId, micros: u32 },
-    /// The end of the room's answer to `question`: all frames that the session has missed have been sent. `applied` is the
-    /// highest message id of the session that the room has applied.
+    /// The end of the room's answer to `question`: all frames that the client lacked have been sent. `applied` is the highest
+    /// message id of the session that the room has applied.
     Resumed { session: SessionId, question: Question, room: RoomId, applied: u64 },
 }
 
 impl EdgeCommand {
-    /// Whom it is for, where that is one connection.
+    /// The connection that it is addressed to, if it is one.
     pub fn connection(&self) -> Option<ConnectionId> {
         match self {
             EdgeCommand::Join { connection, .. }
@@ -226,7 +230,7 @@ impl EdgeCommand {
     }
 }
 
-/// A session that a frame is for, and the frame's number among those of this room to this session: 1, 2, 3, …
+/// A receiver of a frame, and the frame's number among those of this room to this session: 1, 2, 3, …
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     pub session: SessionId,

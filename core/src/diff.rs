@@ -1,50 +1,51 @@
-//! What differs between two JSON texts, as RFC 6902 operations.
+//! The difference between two JSON texts, as RFC 6902 operations.
 //!
-//! Texts are compared as texts. No number is parsed and no key is sorted: the value of an operation is a piece of the new
-//! text, so a client that applies the operations has, bit for bit and key for key, what it would have parsed from the
-//! whole text. Only `add`, `remove` and `replace` are produced.
+//! Texts are compared as texts. No number is parsed and no key is sorted: the value of an operation is a piece of the new text.
+//! So a client that applies the operations has, bit for bit and key for key, the result of parsing the whole text. Only `add`,
+//! `remove` and `replace` are produced.
 //!
-//! **Order of keys.** `add` appends to an object. Where the keys of the new object are not those of the old one without
-//! the removed ones, followed by the new ones, the object is replaced as a whole. So is one that has a key twice.
+//! **Order of keys.** `add` appends to an object. So an object is replaced as a whole unless its new keys are the old ones in
+//! their order, without the removed ones, followed by the added ones. An object that has a key twice is replaced too.
 //!
 //! **Bounds.** The operations are never longer than the replacement of the whole text. The text is replaced as a whole,
 //! without a comparison, above [`MAX_COMPARED`] bytes; and when the comparison has cost [`WORK`] times its length, or a
 //! text nests deeper than [`MAX_DEPTH`].
 //!
-//! Frames with these operations are part of a room's state, which two hosts must have alike: another comparison is another
+//! Frames with these operations are part of a room's state, which must be equal on two hosts: a changed comparison is a new
 //! version of the state.
 
 use std::{borrow::Cow, fmt::Write as _};
 
-/// Bytes of both texts together up to which they are compared. To index and compare as much takes about as long as a
-/// guest runs before others get a turn (`YIELD` in the host's budget), and 3 MiB of memory.
+/// Bytes of both texts together up to which they are compared. Indexing and comparing as much takes about as long as a guest
+/// runs before it yields (`YIELD` in the host's budget), and 3 MiB of memory.
 pub const MAX_COMPARED: usize = 256 * 1024;
 
-/// What a comparison may cost, in bytes looked at or written, for each byte of the texts. A game's views cost 2 to 4; only
-/// a text that is made for it costs more: deep nesting around a long array that moves, keys of thousands of bytes.
+/// The limit on a comparison's cost, in bytes read or written, for each byte of the texts. A game's views cost 2 to 4; only a
+/// text that is made for it costs more: deep nesting around a long array that shifts, keys of thousands of bytes.
 pub const WORK: usize = 16;
 
-/// As deep as a text from a guest nests (`serde_json` refuses 128 levels). The comparison recurses as deep.
+/// The depth to which texts are compared, which is that of a text from a guest (`serde_json` refuses 128 levels). The
+/// comparison recurses as deep.
 pub const MAX_DEPTH: usize = 128;
 
-/// Objects up to this size are looked through for a key that comes twice by comparing all pairs, larger ones by sorting.
+/// Objects up to this size are searched for a repeated key by comparing all pairs, larger ones by sorting.
 const PAIRS: usize = 8;
 
 const SURE: &str = "writing to a string cannot fail";
 
-/// What makes one text of another.
+/// The result of a comparison.
 #[derive(Debug)]
 pub struct Difference {
     /// The operations, as a JSON array.
     pub ops: String,
-    /// What it has cost to find them: bytes looked at or written.
+    /// The cost of the comparison: bytes read or written.
     pub work: usize,
 }
 
-/// Both texts are valid JSON.
+/// The operations that turn `old` into `new`. Both texts are valid JSON.
 pub fn compare(old: &str, new: &str) -> Difference {
     let bytes = old.len() + new.len();
-    // Otherwise they have nothing in common, as an object and the `null` before it.
+    // Values of different kinds, such as an object and an earlier `null`, have nothing in common.
     let alike = kind(old.trim_ascii_start()) == kind(new.trim_ascii_start());
     if bytes > MAX_COMPARED || !alike {
         return Difference { ops: whole(new), work: 0 };
@@ -60,7 +61,8 @@ pub fn compare(old: &str, new: &str) -> Difference {
     Difference { ops: diff.ops, work: diff.work }
 }
 
-/// Whether both texts are one document: the same numbers, and the same keys in the same order, however they are written.
+/// Whether both texts are the same document: the same numbers, and the same keys in the same order, regardless of their
+/// notation.
 pub fn is_same(one: &str, other: &str) -> bool {
     let (Some(one), Some(other)) = (Index::of(one), Index::of(other)) else { return one == other };
     one.nodes.len() == other.nodes.len()
@@ -79,7 +81,7 @@ fn is_same_scalar(one: &str, other: &str) -> bool {
     if one.starts_with('"') {
         return key(one).is_some_and(|text| key(other) == Some(text));
     }
-    // To the last digit, which `serde_json` does not promise.
+    // Exactly, which `serde_json` does not guarantee.
     one.parse::<f64>().is_ok_and(|number| other.parse() == Ok(number))
 }
 
@@ -87,7 +89,7 @@ fn whole(new: &str) -> String {
     format!(r#"[{{"op":"replace","path":"","value":{new}}}]"#)
 }
 
-/// The first byte says what a value is.
+/// The kind of a value, by its first byte.
 fn kind(text: &str) -> Kind {
     match text.as_bytes().first() {
         Some(b'{') => Kind::Object,
@@ -103,7 +105,7 @@ enum Kind {
     Scalar,
 }
 
-/// Where the values of a text are, keys among them, in the text's order: a value comes before what it contains.
+/// The positions of a text's values, keys included, in the text's order: a value comes before what it contains.
 struct Index<'a> {
     text: &'a str,
     nodes: Vec<Node>,
@@ -118,7 +120,7 @@ struct Node {
 }
 
 impl<'a> Index<'a> {
-    /// `None`: not JSON, as far as that shows, or too deep.
+    /// `None` where the text is recognizably not JSON, or nests too deep.
     fn of(text: &'a str) -> Option<Index<'a>> {
         let bytes = text.as_bytes();
         // A node takes two bytes of text at least; mostly it takes more than eight.
@@ -202,7 +204,7 @@ struct Member<'a> {
     value: usize,
 }
 
-/// What a key means: two texts may name the same.
+/// A key with its escapes decoded: two texts may be the same key.
 fn key(text: &str) -> Option<Cow<'_, str>> {
     if text.contains('\\') {
         return serde_json::from_str(text).ok().map(Cow::Owned);
@@ -210,7 +212,7 @@ fn key(text: &str) -> Option<Cow<'_, str>> {
     text.strip_prefix('"')?.strip_suffix('"').map(Cow::Borrowed)
 }
 
-/// Where the string that begins at `at` ends, its quotes included.
+/// The end of the string that begins at `at`, its quotes included.
 fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
     let mut at = at + 1;
     loop {
@@ -228,16 +230,16 @@ fn scalar_end(bytes: &[u8], at: usize) -> usize {
     bytes[at..].iter().position(ends).map_or(bytes.len(), |len| at + len)
 }
 
-/// The comparison has cost more than it may.
+/// The comparison has exceeded its cost limit.
 struct TooDear;
 
-/// Whether the changes within a container are in the operations; if not, it is replaced.
+/// Whether the operations contain the changes within a container; if not, the container is replaced.
 type Told = Result<bool, TooDear>;
 
 struct Diff<'a> {
     old: Index<'a>,
     new: Index<'a>,
-    /// Where in the document it is: a JSON pointer, within a JSON string.
+    /// The present position in the document: a JSON pointer, within a JSON string.
     path: String,
     ops: String,
     work: usize,
@@ -245,7 +247,7 @@ struct Diff<'a> {
 }
 
 impl<'a> Diff<'a> {
-    /// What makes the value `new` of the value `old`, in as few bytes as one replacement at most.
+    /// Appends the operations that turn the value `old` into `new`, in at most as many bytes as one replacement.
     fn value(&mut self, old: usize, new: usize) -> Result<(), TooDear> {
         if self.is_same(self.old.text(old), self.new.text(new))? {
             return Ok(());
@@ -270,7 +272,7 @@ impl<'a> Diff<'a> {
         if self.repeats_a_key(&was)? || self.repeats_a_key(&is)? {
             return Ok(false);
         }
-        // The keys that stay are, in the old order, the beginning of the new object.
+        // The new object must begin with the remaining keys, in the old order.
         let mut kept: Vec<(usize, usize)> = Vec::with_capacity(is.len());
         let mut removed: Vec<&str> = Vec::new();
         for Member { key, value } in &was {
@@ -339,7 +341,7 @@ impl<'a> Diff<'a> {
             (was_end, is_end) = (was_end - 1, is_end - 1);
         }
         let (was, is) = (&was[begin..was_end], &is[begin..is_end]);
-        // A window that moves: elements leave at one end, and others come in at the other.
+        // A window that shifts: elements are removed at one end, and others are added at the other.
         if let Some(left) = self.overlap(was, is)? {
             let stay = was.len() - left;
             return Ok(self.splice(begin, left, &[], most)? && self.splice(begin + stay, 0, &is[stay..], most)?);
@@ -358,8 +360,8 @@ impl<'a> Diff<'a> {
         self.splice(begin + both, was.len() - both, &is[both..], most)
     }
 
-    /// How many elements of `one` come before a part that begins `other`, if that part reaches to the end of `one` and is
-    /// half of both at least.
+    /// The number of elements of `one` before a part with which `other` begins, if that part reaches to the end of `one` and is
+    /// at least half of both.
     fn overlap(&mut self, one: &[Element<'a>], other: &[Element<'a>]) -> Result<Option<usize>, TooDear> {
         let Some(first) = other.first() else { return Ok(None) };
         let longest = one.len().max(other.len());
@@ -378,7 +380,7 @@ impl<'a> Diff<'a> {
         Ok(None)
     }
 
-    /// Removes so many elements at an index, and puts others there.
+    /// Removes this many elements at an index, and adds others there.
     fn splice(&mut self, at: usize, remove: usize, add: &[Element<'a>], most: usize) -> Told {
         for _ in 0..remove {
             self.at_index(at, |diff| diff.put("remove", None))?;
@@ -428,7 +430,7 @@ impl<'a> Diff<'a> {
         self.spend(self.ops.len() - begin)
     }
 
-    /// Bytes of the operation that replaces what is here.
+    /// The size in bytes of the operation that replaces the present value.
     fn replacement(&self, new: usize) -> usize {
         let comma = usize::from(self.ops.len() > 1);
         comma + r#"{"op":"replace","path":"","value":}"#.len() + self.path.len() + self.new.text(new).len()

@@ -1,7 +1,7 @@
-//! The boundary to a guest, in plain types: what it is called with, and what it asks for in return.
+//! The boundary to a guest, in plain types: its calls, and the effects that it returns.
 //!
-//! The same shapes as `wit/room.wit`, where they are documented; `host` translates. Here so that [`crate::room`] can
-//! decide without knowing wasm.
+//! The same types as in `wit/room.wit`, where they are documented; `host` translates. They are here so that [`crate::room`]
+//! does not depend on WebAssembly.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::{
     json::Json,
 };
 
-/// The instant of one record, as its guest sees it.
+/// The time and the random seed of one record, as its guest sees them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     pub now: Time,
@@ -27,7 +27,7 @@ pub struct MemberInfo {
     pub spectator: bool,
 }
 
-/// What an instance is opened with.
+/// The room's data that an instance is opened with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomInfo {
     pub id: RoomId,
@@ -38,29 +38,29 @@ pub struct RoomInfo {
     /// Names of the timers that are pending.
     pub timers: Vec<Arc<str>>,
     pub locked: bool,
-    /// `None` in the lobby, whose bounds are others.
+    /// `None` in the lobby, which has other limits.
     pub rooms: Option<RoomsInfo>,
     pub restored: Option<RestoreReason>,
 }
 
-/// How many rooms a room may create.
+/// The limit on the rooms that a room may create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomsInfo {
-    /// As it was handed down. The component's own bound may be lower.
+    /// The allowance that it was given. The component's own limit may be lower.
     pub allowance: u32,
-    /// What each living one has taken, and gives back when it ends.
+    /// What each living room takes of the allowance, and returns when it ends.
     pub taken: Vec<(RoomId, u32)>,
 }
 
 impl RoomsInfo {
-    /// How many more, when the component has this bound.
+    /// How many more rooms it may create, if the component has this limit.
     pub fn left(&self, living: u32) -> u32 {
         let taken = self.taken.iter().fold(0u32, |sum, (_, taken)| sum.saturating_add(*taken));
         self.allowance.min(living).saturating_sub(taken)
     }
 }
 
-/// Why there is a new instance of a room that has lived before.
+/// Why an existing room has a new instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RestoreReason {
     Recovered,
@@ -69,7 +69,7 @@ pub enum RestoreReason {
     Faulted,
 }
 
-/// A guest's own state, as it wrote it.
+/// A guest's own state, as saved by the guest.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Saved {
     pub version: u32,
@@ -93,7 +93,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// What of the script it runs, as its author calls it.
+    /// The script's handler for this event, under the name that its author uses.
     pub fn handler(&self) -> Box<str> {
         match self {
             Event::Message { kind, .. } => format!("messages.{kind}").into(),
@@ -111,7 +111,7 @@ impl Event {
     }
 }
 
-/// What a guest asks for. Carried out in order, once its call has returned.
+/// An effect of a call. Effects are carried out in order, once the call has returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     Admit {
@@ -181,7 +181,8 @@ pub enum Effect {
     },
 }
 
-/// How loud a guest's own log line is, to its author. All of it is DEBUG to the operator: it may hold players' words.
+/// The level of a guest's own log line, for its author. To the operator every such line is DEBUG, since it may contain players'
+/// text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLevel {
     Debug,

@@ -6,9 +6,10 @@
 //! → msg {id, room?, type, data}                  ← reply {room, seq, id, data} | error {id?, room?, seq?, code, message, retryAfterMs?}
 //! ← event {room, seq, type, data}                ← patch {room, seq, ops}       ← left {room, seq, reason}
 //! ```
-//! Whatever a room sends carries `room` and `seq`: 1, 2, 3, … for each session in each room, with no gap, so that a
-//! client can say what it has and get the rest. (A seat's numbers begin where the room's last seat ended, so they rise
-//! even for a session that leaves and comes again; its first frame is always a `room` frame.) `docs/protocol.md` is this page for strangers.
+//! Every frame of a room carries `room` and `seq`: 1, 2, 3, … for each session in each room, with no gap, so that a client can
+//! name the last frame that it has and get the rest. (A seat's numbers begin where the room's last seat ended, so they rise
+//! even for a session that leaves and joins again; its first frame is always a `room` frame.) `docs/protocol.md` is the public
+//! description.
 
 mod bounds;
 
@@ -30,13 +31,13 @@ use crate::{
 /// The WebSocket subprotocol.
 pub const PROTOCOL: &str = "v1.json.chorus";
 
-/// The largest frame that an edge takes, in bytes.
+/// The largest frame that an edge accepts, in bytes.
 pub const MAX_FRAME: usize = 64 * 1024;
 
 /// The longest message type, in bytes.
 pub const MAX_TYPE: usize = 64;
 
-/// The highest `id` and `last` that a client can name: what a JavaScript number holds exactly.
+/// The highest `id` and `last` that a client can send: the integers that a JavaScript number holds exactly.
 pub const MAX_SEQ: u64 = (1 << 53) - 1;
 
 /// A frame from a client.
@@ -44,7 +45,7 @@ pub const MAX_SEQ: u64 = (1 << 53) - 1;
 pub enum ClientFrame {
     Hello(Hello),
     Msg(Msg),
-    /// Asks whether the connection still carries anything. Answered by [`PONG`].
+    /// Checks whether the connection is alive. Answered by [`PONG`].
     Ping,
 }
 
@@ -55,12 +56,12 @@ pub const PONG: &str = r#"{"t":"pong"}"#;
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hello {
-    /// The frame's kind, which has been looked at.
+    /// The frame's kind, which was examined before.
     #[serde(default, rename = "t")]
     _t: serde::de::IgnoredAny,
     #[serde(default)]
     pub token: Option<String>,
-    /// What an anonymous player calls itself. 1 to 32 characters.
+    /// The name of an anonymous player. 1 to 32 characters.
     #[serde(default)]
     pub name: Option<String>,
     /// The single-use token of the last `welcome`.
@@ -74,7 +75,7 @@ pub struct Hello {
 /// A message to a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Msg {
-    /// Rises within a session, 1 or more, at most [`MAX_SEQ`].
+    /// Rises within a session, from 1 to [`MAX_SEQ`].
     pub id: u64,
     /// The room of the latest `room` frame, when left out.
     pub room: Option<RoomId>,
@@ -82,7 +83,7 @@ pub struct Msg {
     pub data: Json,
 }
 
-/// A text that is not taken as a frame. The message is for the client's author.
+/// A text that is refused as a frame. The message is for the client's author.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct BadFrame {
@@ -94,7 +95,7 @@ pub struct BadFrame {
 }
 
 impl ClientFrame {
-    /// Reads one text frame. Never panics; every refusal says what was expected.
+    /// Parses one text frame. Never panics; every refusal names what was expected.
     pub fn parse(text: &str) -> Result<ClientFrame, BadFrame> {
         #[derive(Deserialize)]
         struct Raw<'a> {
@@ -173,15 +174,15 @@ fn last_by_room<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<(RoomId
     map.into_iter().map(|(room, seq)| Ok((room.parse().map_err(D::Error::custom)?, seq))).collect()
 }
 
-/// A frame from a room, encoded once for all who get it: everything but the `seq`, which differs.
+/// A frame from a room, encoded once for all its receivers: everything but the `seq`, which differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomFrame {
     text: Arc<str>,
     /// Where in `text` the digits of the sequence number go.
     hole: u32,
-    /// What kind of frame it is, for whoever handles it on the way.
+    /// The kind of the frame, for code that passes it on.
     pub tag: FrameTag,
-    /// The id of the message that a reply or an error answers; of a `room` frame its `ack`: all up to it are answered.
+    /// The id of the message that a reply or an error answers; in a `room` frame its `ack`: all messages up to it are answered.
     pub answers: Option<u64>,
 }
 
@@ -197,8 +198,8 @@ pub enum FrameTag {
 }
 
 impl RoomFrame {
-    /// The member's whole view; the client forgets what it had of this room. `ack` is the highest message id of this
-    /// session that the room has applied.
+    /// The member's whole view, which replaces the client's copy of this room. `ack` is the highest message id of this session
+    /// that the room has applied.
     pub fn room(room: RoomId, kind: &Kind, ack: u64, view: &Json) -> RoomFrame {
         let tail = format_args!(r#","kind":"{kind}","ack":{ack},"view":{}"#, &**view);
         RoomFrame { answers: Some(ack), ..RoomFrame::new(FrameTag::Room, "room", room, tail) }
@@ -227,7 +228,7 @@ impl RoomFrame {
         RoomFrame { answers: id, ..RoomFrame::new(FrameTag::Error, "error", room, tail) }
     }
 
-    /// The last frame of a room to a member: it is one no longer.
+    /// The last frame of a room to a session, which is no longer a member.
     pub fn left(room: RoomId, reason: &str) -> RoomFrame {
         RoomFrame::new(FrameTag::Left, "left", room, format_args!(r#","reason":{}"#, quote(reason)))
     }
@@ -273,9 +274,9 @@ fn quote(text: &str) -> String {
 #[serde(rename_all = "camelCase", tag = "t", rename = "welcome")]
 pub struct Welcome<'a> {
     pub session: String,
-    /// Takes this session up again, once. Keep it secret.
+    /// Resumes this session, once. Keep it secret.
     pub resume: &'a str,
-    /// Whether this is the session that `resume` named. If not, it is a new one, and what the old one had is gone.
+    /// Whether this is the session that `resume` named. If not, the session is new, and the old one no longer exists.
     pub recovered: bool,
     pub ping_ms: u64,
     pub player: &'a str,
@@ -288,7 +289,7 @@ impl Welcome<'_> {
     }
 }
 
-/// An `error` from the edge itself: no room has seen what it is about.
+/// An `error` from the edge itself: no room has the message.
 pub fn edge_error(id: Option<u64>, code: ErrorCode, message: &str, retry_after_ms: Option<u64>) -> String {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
@@ -310,9 +311,9 @@ pub fn edge_error(id: Option<u64>, code: ErrorCode, message: &str, retry_after_m
 pub enum ErrorCode {
     /// Not a frame of this protocol.
     BadFrame,
-    /// The frame is beyond a bound on its JSON: see the limits. No room has seen it, and its id is not used.
+    /// The frame exceeds a limit on its JSON. No room has it, and its id is not used.
     BadData,
-    /// A frame that cannot come now: a message before `hello`, a second `hello`.
+    /// The frame is not valid in this state: a message before `hello`, a second `hello`.
     BadOrder,
     /// The id is not above the highest that this session has used.
     StaleId,
@@ -322,7 +323,7 @@ pub enum ErrorCode {
     RateLimited,
     /// The room has no handler for this type.
     UnknownType,
-    /// The script said no; the message is its reason.
+    /// The script refused; the message is its reason.
     Refused,
     /// The script failed; the message had no effect.
     Fault,
@@ -330,7 +331,7 @@ pub enum ErrorCode {
     TooCostly,
     /// The message was applied before, and its reply is no longer kept.
     Applied,
-    /// The message cannot be taken now: the log is not reachable, or too much is waiting.
+    /// The message cannot be accepted now: the log is not reachable, or too many messages are waiting.
     Unavailable,
 }
 
@@ -353,17 +354,17 @@ impl ErrorCode {
     }
 }
 
-/// Why a server closes a WebSocket. After 4000–4499 a client should come back; after 4500–4999 it should not.
+/// Why a server closes a WebSocket. After 4000–4499 a client should reconnect; after 4500–4999 it should not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[repr(u16)]
 pub enum CloseCode {
     Draining = 4001,
     SlowConsumer = 4008,
     HeartbeatLost = 4009,
-    /// The edge failed on this session's behalf: its log or its store did.
+    /// The edge could not serve the session: its log or its store failed.
     Unavailable = 4010,
     RateLimited = 4029,
-    /// Connections, or new sessions, of this address or of all.
+    /// There are too many connections or new sessions, of this address or in all.
     TooMany = 4030,
     Unauthorized = 4501,
     Kicked = 4503,

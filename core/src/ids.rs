@@ -1,4 +1,4 @@
-//! Names of things: rooms, sessions, machines, kinds, components, places in a log, instants.
+//! Identifiers: rooms, sessions, machines, kinds, components, offsets, instants.
 //!
 //! Ids of rooms and sessions are 128 random or hashed bits, written as 32 lower-case hexadecimal digits.
 
@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RoomId(pub u128);
 
-/// A player's seat in the system. It survives reconnects.
+/// One client's session. It survives reconnects.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SessionId(pub u128);
 
@@ -20,8 +20,8 @@ impl RoomId {
     /// The room that every session joins first, `lobby` of kind `lobby`.
     pub const LOBBY: RoomId = RoomId(0x1_0bb7);
 
-    /// The slice of the rooms that this room belongs to: the first 64 bits of SHA-256 of the id, modulo `partitions`.
-    /// Fixed for ever, whatever the broker's client would choose.
+    /// The partition that this room's channel is in: the first 64 bits of SHA-256 of the id, modulo `partitions`. Fixed for
+    /// ever; the partitioner of the broker's client has no influence.
     pub fn partition(self, partitions: u32) -> u32 {
         let hash = Sha256::digest(self.0.to_be_bytes());
         let word = u64::from_be_bytes(hash[..8].try_into().expect("SHA-256 has 32 bytes"));
@@ -118,8 +118,8 @@ impl fmt::Debug for Kind {
     }
 }
 
-/// An edge, a host or a monitor, in one incarnation: a machine that restarts has a new id, so that a `Drop` written
-/// for its past life cannot touch its present one.
+/// An edge, a host or a monitor, in one incarnation: a machine that restarts has a new id, so that a `Drop` for its former
+/// incarnation cannot affect the present one.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MachineId(pub Arc<str>);
 
@@ -135,8 +135,8 @@ impl fmt::Debug for MachineId {
     }
 }
 
-/// One WebSocket of an edge: its number among those that this edge has had. It tells what a room says to a session that
-/// is here now from the echo of what it said when the session was here before.
+/// One WebSocket of an edge: its number among all that this edge has had. It distinguishes what a room sends to a session that
+/// is here now from an echo of what it sent when the session was here before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ConnectionId(pub u32);
 
@@ -182,11 +182,11 @@ impl FromStr for Digest {
 #[error("not a digest: expected 64 hexadecimal digits")]
 pub struct BadDigest;
 
-/// A place in a channel's partition. The first record is at 0.
+/// A record's place in its partition. The first record is at 0.
 pub type Offset = u64;
 
-/// The number of an output: the offset of the record that caused it, and its place among that record's outputs.
-/// Rises within a room, and is the same whoever computes it; receivers drop what they have seen by it.
+/// The number of an output: the offset of the record that caused it, and its index among that record's outputs. Numbers rise
+/// within a room, and are the same on every host; receivers use them to drop duplicates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Number {
     pub offset: Offset,
@@ -209,13 +209,13 @@ impl Time {
     }
 }
 
-/// What makes a room's chance its own: nobody outside of its hosts knows it. The first room's is drawn; a created room's
-/// follows from its creator's. Ids of rooms and offsets can be guessed: without this, so could the cards.
+/// The secret part of a room's random seeds, which only its hosts have. The first room's secret is drawn; a created room's is
+/// derived from its creator's. Ids of rooms and offsets can be guessed: without a secret, so could the cards.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Secret(pub u128);
 
 impl Secret {
-    /// That of a room which this one's creates.
+    /// The secret of a room that this secret's room creates.
     pub fn of_created(self, room: RoomId) -> Secret {
         let mut hash = Sha256::new();
         hash.update(b"chorus created");
@@ -232,9 +232,9 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What one record gives a room of chance: a seed for its generator, and ids for the rooms that it creates.
-/// SHA-256 of the room's id, its secret and the record's offset, so no two rooms share one, and a replay has the same.
-/// The two halves do not tell of each other: a room's id is public, the cards dealt in the same call are not.
+/// The randomness of one record: a seed for the room's generator, and ids for the rooms that it creates. SHA-256 of the room's
+/// id, its secret and the record's offset, so no two rooms share a seed, and a replay has the same. Neither half reveals the
+/// other: a room's id is public, the cards dealt in the same call are not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seed {
     pub random: [u32; 4],
@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn a_partition_is_fixed_for_ever() {
         let spread: Vec<u32> = (0..6).map(|id| RoomId(id).partition(64)).collect();
-        // If this changes, every room of every cluster is looked for in the wrong place.
+        // If this changes, every room of every cluster is looked up in the wrong partition.
         assert_eq!(spread, [21, 59, 40, 38, 24, 58]);
     }
 }

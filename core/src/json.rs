@@ -1,13 +1,13 @@
-//! A piece of JSON text that is known to be one whole value.
+//! JSON text that was checked to be one whole value.
 //!
-//! Players' data crosses edge, channel, room and guest as text: parsed once to check it where it comes in, and never
-//! built into a tree unless somebody looks inside.
+//! Players' data crosses edge, channel, room and guest as text: it is parsed once, on arrival, to check it, and becomes a tree
+//! only where its content is needed.
 
 use std::{fmt, ops::Deref, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-/// One JSON value, as text. Cheap to clone: on its way a message is in a log, in two queues and in a room.
+/// One JSON value, as text. Cheap to clone: a message in flight is in a log, in two queues and in a room.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Json(Arc<str>);
 
@@ -18,7 +18,7 @@ impl Json {
         Ok(Json(raw.get().into()))
     }
 
-    /// Text that something has already checked: a parser's raw value, or our own encoder.
+    /// Text that was checked before: a parser's raw value, or the output of our own encoder.
     pub fn trusted(text: impl Into<Arc<str>>) -> Json {
         Json(text.into())
     }

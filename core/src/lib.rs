@@ -1,11 +1,11 @@
 //! The vocabulary, the wire formats and the state machines of chorus. Pure.
 //!
-//! Nothing here waits, reads a clock, draws randomness or does I/O: a machine is handed an input and the time, and
-//! returns what to do. Shells in the other crates wait and act. That is why the same machines run in production, in
-//! unit tests and in a simulator, and why the same records always give the same bytes.
+//! Nothing here waits, reads a clock, draws randomness or does I/O: a machine takes an input and the time, and returns its
+//! outputs. Shells in the other crates wait and act. So the same machines run in production, in unit tests and in a simulator,
+//! and the same records always give the same bytes.
 //!
-//! Start at [`command`] for what travels on channels, at [`room`] for how a room decides, at [`session`] for how an
-//! edge decides, at [`placement`] for how a monitor decides, and at [`frame`] for what a client sees.
+//! Start at [`command`] for the records of channels, at [`room`], [`session`] and [`placement`] for the decisions of a room, an
+//! edge and a monitor, and at [`frame`] for the client protocol.
 
 pub mod command;
 pub mod diff;

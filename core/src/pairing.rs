@@ -1,9 +1,9 @@
-//! Whether a log and a store belong together, and whether each is all of what it was.
+//! Whether a log and a store belong together, and whether each is complete.
 //!
-//! Both carry a [`Mark`]: one id, drawn when the two were created, and the number of the process *life* that used them
-//! last. At each start the next life is written to the store as *unsettled*, then to the log, then settled in the store.
-//! So the two numbers are equal, or a start was interrupted between its steps and the store is one ahead and unsettled.
-//! Anything else means that one of the two was lost, replaced, or restored from an older copy.
+//! Both carry a [`Mark`]: one id, drawn when the two were created, and the number of the process *life* that used them last. At
+//! each start the next life is written to the store as *unsettled*, then to the log, then marked as settled in the store. So
+//! the two numbers are equal, or a start was interrupted between these steps and the store is one ahead and unsettled. In any
+//! other case one of the two was lost, replaced, or restored from an older copy.
 
 use std::fmt;
 
@@ -23,11 +23,11 @@ impl fmt::Debug for DataId {
     }
 }
 
-/// What a log or a store carries.
+/// The mark of a log or a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     pub id: DataId,
-    /// Processes that have used it, the present one included.
+    /// The number of processes that have used it, including the present one.
     pub life: u64,
 }
 
@@ -55,14 +55,14 @@ pub enum Mismatch {
 }
 
 impl Mismatch {
-    /// Whether it is a loss that an operator may accept. Two foreign halves are not: records of one would be applied to
-    /// the rooms of the other.
+    /// Whether it is a loss that an operator may accept. A foreign log and store are none: records of one log would be applied
+    /// to the rooms of another store.
     pub fn is_loss(&self) -> bool {
         !matches!(self, Mismatch::Foreign { .. })
     }
 }
 
-/// The mark of the life that begins. `drawn` is the id of a log and a store that do not exist yet.
+/// The mark of the life that begins. `drawn` is the id for a log and a store that do not exist yet.
 pub fn pair(log: Option<Mark>, store: Option<StoreMark>, drawn: DataId) -> Result<Mark, Mismatch> {
     let next = |id, life: u64| Mark { id, life: life.saturating_add(1) };
     match (log, store) {
@@ -82,7 +82,7 @@ pub fn pair(log: Option<Mark>, store: Option<StoreMark>, drawn: DataId) -> Resul
     }
 }
 
-/// The mark with which one goes on in spite of a loss; `None` when the two are foreign to each other.
+/// The mark to continue with in spite of a loss; `None` if the log and the store are foreign to each other.
 pub fn pair_in_spite_of(log: Option<Mark>, store: Option<StoreMark>, drawn: DataId) -> Option<Mark> {
     let marks = || log.iter().chain(store.iter().map(|store| &store.mark));
     let id = marks().next().map_or(drawn, |mark| mark.id);

@@ -1,27 +1,27 @@
-//! Bugs on purpose, to test the tests.
+//! Deliberate bugs, to test the tests.
 //!
-//! A checker that has never found anything may be blind. So every promise that the torture and `chorus audit` look after
-//! is broken once in the real system, a line at a time, and must be found broken: `chorus/tests/torture/planted.mjs`
-//! does that. A mock of a broken system would only show that the checker finds what its author had in mind.
+//! A checker that has never found anything may be blind. So every promise that the torture test and `chorus audit` check is
+//! broken once in the real system, by a single line, and the violation must be found: `chorus/tests/torture/planted.mjs` does
+//! that. A mock of a broken system would only show that the checker finds what its author expected.
 //!
-//! The feature `planted-bugs` is off by default, and nothing of the normal build turns it on. Without it [`planted`] is a
-//! constant, and no bug is left in the binary. With it a binary has all of them, and shows the one that
-//! `CHORUS_PLANT` names when it starts; it says so, loudly.
+//! The feature `planted-bugs` is off by default, and no normal build enables it. Without it [`planted`] is a constant, and the
+//! binary contains no bug. A binary with it contains all of them, and activates the one that `CHORUS_PLANT` names at its start,
+//! and logs an error about it.
 
-/// What can be broken. Each is told where it is planted.
+/// The bugs. Each is described where it is planted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
-    /// Records are shown, and their appends confirmed, before they are in the file.
+    /// Records are delivered, and their appends confirmed, before they are in the file.
     EarlyAck,
-    /// An edge passes on what its client has seen already.
+    /// An edge sends frames that its client has received already.
     EdgeDuplicates,
-    /// A room applies a message again whose id it has applied.
+    /// A room applies a message although it has applied its id.
     MessageDuplicates,
-    /// A timer fires in the host that watches it, and nowhere else.
+    /// A timer fires in its host without a record.
     TimerOutsideTheLog,
-    /// A room changes its component without a record that says so.
+    /// A room changes its component without a record.
     SwapOutsideTheLog,
-    /// A snapshot takes the place of a newer one.
+    /// A snapshot replaces a newer one.
     OlderSnapshot,
 }
 
@@ -59,10 +59,9 @@ mod chosen {
         CHOSEN.get() == Some(&bug)
     }
 
-    /// Lets a bug show, for the life of the process.
+    /// Activates a bug, for the life of the process.
     ///
-    /// # Panics
-    /// When there is none of that name: a test that plants nothing would find nothing, and be content.
+    /// When no bug has that name: a test without a bug would find nothing, and succeed.
     pub fn plant(name: &str) {
         let bug = Bug::ALL.iter().find(|(known, _)| *known == name);
         let (_, bug) = bug.unwrap_or_else(|| panic!("no planted bug is called {name:?}; there are {:?}", Bug::ALL));

@@ -1,16 +1,16 @@
-//! The bytes of records: one version byte, then bincode.
+//! The encoding of records: one version byte, then bincode.
 //!
-//! The only module that knows bincode (2.0.1, unmaintained: see `deny.toml`), so that replacing it is a change of this
-//! file and of one version byte. Bytes that were written once are pinned by golden tests: a log outlives a binary.
+//! The only module that uses bincode (2.0.1, unmaintained: see `deny.toml`), so that replacing it is a change of this file and
+//! of one version byte. Written bytes are pinned by golden tests: a log outlives a binary.
 
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The format of [`crate::command::Record`], [`crate::command::EdgeCommand`] and [`crate::room::State`].
 ///
-/// 1 to 4 are of builds before the first release. Nothing converts them: they are refused by name.
+/// 1 to 4 belong to builds before the first release. There is no conversion: they are refused by name.
 pub const VERSION: u8 = 5;
 
-/// Bytes that are not what they should be.
+/// Bytes that cannot be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     #[error("empty: a record has at least its version byte")]
@@ -25,7 +25,7 @@ pub enum DecodeError {
     Trailing(usize),
 }
 
-/// Limits what a damaged length can make the decoder reserve.
+/// Limits the memory that a damaged length can make the decoder reserve.
 const MAX_DECODED: usize = 64 * 1024 * 1024;
 
 fn config() -> impl bincode::config::Config {
@@ -73,7 +73,7 @@ mod tests {
         assert_eq!(written.join("\n"), include_str!("wire.golden").trim_end(), "a log outlives a binary");
     }
 
-    /// The same for what edges are told: two machines of one cluster may run different builds while it is upgraded.
+    /// The same for commands to edges: two machines of one cluster may run different builds during an upgrade.
     #[test]
     fn the_bytes_of_every_edge_command_are_pinned() {
         let written: Vec<String> = edge_examples().iter().map(|command| hex(&encode(command))).collect();

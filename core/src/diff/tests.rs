@@ -1,4 +1,4 @@
-//! Whatever two documents are, the operations make the new text of the old one, byte for byte.
+//! For any two documents the operations turn the old text into the new one, byte for byte.
 
 use rand_chacha::{
     ChaCha8Rng,
@@ -20,7 +20,7 @@ fn only_what_differs_is_sent() {
         ("1", "2", r#"[{"op":"replace","path":"","value":2}]"#),
         (r#"{"a":1}"#, r#"{"a":1}"#, "[]"),
     ];
-    // What surrounds the documents, so that no change is shorter as a whole.
+    // Text around the documents, so that replacing the whole is never shorter.
     let more = "\"more than is worth to be sent again for so little\"";
     for (old, new, ops) in cases {
         assert_eq!(apply(old, ops), new, "the case itself");
@@ -50,9 +50,9 @@ fn an_object_whose_order_no_add_gives_is_replaced() {
         (r#"{"a":1,"b":2}"#, r#"{"b":2,"a":1}"#),
         (r#"{"b":1}"#, r#"{"a":0,"b":1}"#),
         (r#"{"b":1,"c":1}"#, r#"{"b":1,"a":0,"c":1}"#),
-        // A script's integers come first.
+        // A script's integer keys come first.
         (r#"{"10":1,"b":1}"#, r#"{"2":0,"10":1,"b":1}"#),
-        // The last of them counts, and it is not where the first one is.
+        // The last of the repeated keys counts, and it is not in the place of the first.
         (r#"{"a":1,"a":2}"#, r#"{"a":5,"a":2}"#),
         (r#"{"a":1}"#, r#"{"a":1,"\u0061":2}"#),
     ];
@@ -118,8 +118,8 @@ fn any_two_documents_give_operations_that_make_one_of_the_other() {
     assert!(changed > 10_000 && whole_ones < changed / 2, "{whole_ones} of {changed}: it compares nothing");
 }
 
-/// What clients of other languages are to make of the operations: see `clients/js/test/patch.test.js`. To renew the file
-/// after a change of the comparison: `CHORUS_RENEW=1 cargo test --release -p chorus-core clients_apply`.
+/// The expected results for clients in other languages: see `clients/js/test/patch.test.js`. To renew the file after a change
+/// of the comparison: `CHORUS_RENEW=1 cargo test --release -p chorus-core clients_apply`.
 #[test]
 fn clients_apply_these_operations() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../clients/js/test/patches.jsonl");
@@ -147,7 +147,7 @@ fn two_documents(seed: u64) -> (String, String) {
     if dice.below(20) == 0 {
         new = dice.document(4);
     }
-    // With something around them that does not change, mostly.
+    // Mostly with unchanged text around them.
     let more = match dice.below(4) {
         0 => return (old.text(), new.text()),
         more => "so much that nobody sends it again ".repeat(more),
@@ -158,7 +158,7 @@ fn two_documents(seed: u64) -> (String, String) {
 
 #[test]
 fn documents_that_other_languages_write_are_compared_too() {
-    // Spaces, and one key in two ways.
+    // Spaces, and one key in two notations.
     let (old, new) = (r#" { "a" : [ 1 , 2 ] , "\u0062" : "x" } "#, r#"{"a":[1, 2, 3],"b":"x"}"#);
     assert_eq!(unspaced(&apply(old, &compare(old, new).ops)), unspaced(r#"{"a":[1,2,3],"\u0062":"x"}"#));
 }
@@ -205,14 +205,14 @@ fn what_a_comparison_costs_is_bounded_by_the_length_of_the_texts() {
     let nested = |around: usize, inner: &str| format!("{}{inner}{}", "[".repeat(around), "]".repeat(around));
     let long = "k".repeat(20_000);
     let hostile = [
-        // Around a long array, at each depth compared anew.
+        // Nesting around a long array, which is compared again at each depth.
         (nested(120, &list("0", 60_000)), nested(120, &format!("{},1", list("0", 59_999)))),
         (nested(120, &format!("1,{}", list("0", 59_999))), nested(120, &list("0", 60_000))),
-        // A window that seems to move, and does not.
+        // A window that seems to shift, and does not.
         (format!("[{},1]", list("0", 60_000)), format!("[{},2,0]", list("0", 59_999))),
-        // A long path to each of many changes.
+        // A long path for each of many changes.
         (format!(r#"{{"{long}":{}}}"#, keys("a", 1, 10_000)), format!(r#"{{"{long}":{}}}"#, keys("a", 2, 10_000))),
-        // Many keys with a long beginning.
+        // Many keys with a long common prefix.
         (keys(&"p".repeat(500), 1, 200), keys(&"p".repeat(500), 2, 200)),
         (keys("a", 1, 12_000), keys("b", 1, 12_000)),
         (keys("", 1, 12_000), keys("", 2, 11_999)),
@@ -221,7 +221,7 @@ fn what_a_comparison_costs_is_bounded_by_the_length_of_the_texts() {
         assert!(old.len() + new.len() <= MAX_COMPARED, "{}", old.len() + new.len());
         let Difference { ops, work } = compare(&old, &new);
         assert!(ops.len() <= whole(&new).len());
-        // It is noticed by the step after it; one step is as long as the text at most, with its sorting.
+        // The step after the limit detects it; one step is at most as long as the text, sorting included.
         assert!(work <= 2 * WORK * (old.len() + new.len()), "{work} for {} bytes", old.len() + new.len());
         assert_eq!(apply(&old, &ops), new);
     }
@@ -280,7 +280,7 @@ fn what_is_no_json_is_replaced_without_a_panic() {
     }
 }
 
-/// What `JSON.stringify` writes of numbers that a parser may get wrong.
+/// Outputs of `JSON.stringify` for numbers that a parser may read wrongly.
 const NUMBERS: [&str; 18] = [
     "0",
     "1e-7",
@@ -339,7 +339,7 @@ impl Dice {
         KEYS[self.below(KEYS.len())].to_owned()
     }
 
-    /// Somewhere in it.
+    /// Changes the document at a random place.
     fn change(&mut self, document: &mut Document) {
         match document {
             Document::Array(items) if !items.is_empty() && self.below(2) == 0 => {
@@ -375,7 +375,7 @@ impl Dice {
     }
 }
 
-/// JSON whose objects have an order, and whose scalars are texts.
+/// JSON whose objects are ordered, and whose scalars are texts.
 #[derive(Clone, Debug, PartialEq)]
 enum Document {
     Scalar(String),
@@ -435,7 +435,7 @@ impl Document {
         string.to_owned()
     }
 
-    /// As a client does that keeps the order of keys.
+    /// Applies an operation as a client that keeps the order of keys.
     fn apply(&mut self, op: &str, path: &[String], value: Option<Document>) {
         let [token, below @ ..] = path else {
             assert_eq!(op, "replace");

@@ -1,17 +1,17 @@
-//! What the JSON of a client's frame may be made of.
+//! Limits on the JSON of a client's frame.
 //!
-//! A guest parses a client's data by recursion, and its engine files names in tables whose hash has no seed, so that
-//! names that collide cost the square of their number. The bounds below make the most expensive frame affordable. They
-//! hold for the whole frame, members that nobody knows included, and are checked in one pass over the text, in little
-//! memory and without recursion, before any parser sees it. What is no JSON at all passes: the parser refuses it.
+//! A guest parses a client's data by recursion, and its engine stores names in tables whose hash has no seed, so that colliding
+//! names cost the square of their number. The limits below make the most expensive frame affordable. They hold for the whole
+//! frame, unknown members included, and are checked in one pass over the text, in little memory and without recursion, before
+//! any parser reads it. Text that is no JSON at all may pass: the parser refuses it.
 
 use std::collections::BTreeSet;
 
-/// Objects and arrays within each other, the frame itself counted. An engine's parser recurses at each level, and so does
-/// whatever copies, compares or prints the value afterwards; the host's own parsers end at 128.
+/// Nested objects and arrays, the frame itself counted. An engine's parser recurses at each level, and so does code that
+/// copies, compares or prints the value afterwards; the host's own parsers end at 128.
 pub const MAX_DEPTH: usize = 64;
 
-/// Values: objects, arrays, strings, numbers, literals. To read 4,096 and write them again costs the JavaScript SDK 11 M
+/// Values: objects, arrays, strings, numbers, literals. Parsing and printing 4,096 of them costs the JavaScript SDK 11 M
 /// (numbers) to 20 M of fuel (objects).
 pub const MAX_VALUES: usize = 4_096;
 
@@ -27,13 +27,13 @@ pub const MAX_NAME: usize = 128;
 /// Characters of one number. A double has 17 digits, a sign, a point and an exponent.
 pub const MAX_NUMBER: usize = 64;
 
-/// Numbers, other than 0, above 10²¹ or below 10⁻²¹ in size. An engine reads and writes them with long arithmetic: 1e300
-/// costs 470,000 units of fuel, an ordinary double 12,000.
+/// Numbers, other than 0, above 10²¹ or below 10⁻²¹ in absolute value. An engine parses and prints them with long arithmetic:
+/// 1e300 costs 470,000 units of fuel, an ordinary double 12,000.
 pub const MAX_EXTREME: usize = 32;
 
 const EXTREME: std::ops::RangeInclusive<f64> = 1e-21..=1e21;
 
-/// A frame that is not taken, whatever else it says. The text is for the client's author.
+/// The limit that a frame exceeds. The text is for the client's author.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Excess {
     #[error("a frame nests at most {MAX_DEPTH} levels deep")]
@@ -56,7 +56,7 @@ pub(super) enum Excess {
     HalfPair,
 }
 
-/// Checks a text against all of them.
+/// Checks a text against all limits.
 pub(super) fn check(text: &str) -> Result<(), Excess> {
     let names = BTreeSet::new();
     let mut scan = Scan { text, at: 0, depth: 0, values: 1, string: "", members: 0, names, extreme: 0 };
@@ -80,7 +80,7 @@ struct Scan<'a> {
     at: usize,
     depth: usize,
     values: usize,
-    /// The latest string, as it is written. Before a colon it is a name.
+    /// The latest string, as written. Before a colon it is a name.
     string: &'a str,
     members: usize,
     names: BTreeSet<&'a str>,
@@ -92,7 +92,7 @@ impl Scan<'_> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// Its first element is a value more than it has commas. (An empty one counts as two values.)
+    /// A container has one value more than it has commas. (An empty one counts as two values.)
     fn open(&mut self) -> Result<(), Excess> {
         if self.depth == MAX_DEPTH {
             return Err(Excess::Depth);
@@ -129,7 +129,7 @@ impl Scan<'_> {
         if number.len() > MAX_NUMBER {
             return Err(Excess::LongNumber);
         }
-        // Shorter ones are within.
+        // Shorter numbers are within the limits.
         if !has_exponent && number.len() <= 20 {
             return Ok(());
         }
@@ -178,7 +178,7 @@ impl Scan<'_> {
         }
     }
 
-    /// `u` and four digits, when that is what comes.
+    /// Reads `u` and four digits, if they come next.
     fn unicode_escape(&mut self) -> Option<u16> {
         let digits = self.text.as_bytes().get(self.at..self.at + 5)?.strip_prefix(b"u")?;
         let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|d| d.is_ascii_hexdigit()))?;
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(check(&text), Ok(()));
     }
 
-    /// It is no judge of that, and never panics.
+    /// The check does not decide whether text is JSON, and never panics.
     #[test]
     fn what_is_no_json_passes_or_not_but_is_read_to_its_end() {
         let pieces = ["", "{", "}", "]", "\"", "\\", "\\u", "\\ud83d", ":", "1", "-", "e9", "é", "\u{1F600}", "\0"];

@@ -1,5 +1,5 @@
-//! Random worlds: hosts and edges come, go silent, drain and leave; the store goes away and comes back; two monitors
-//! share a lease, are paused, and act late on what they saw. Whatever happens, the promises of [`super`] hold.
+//! Random worlds: hosts and edges start, fall silent, drain and leave; the store is lost and recovers; two monitors share a
+//! lease, are paused, and act late on old views. The promises of [`super`] hold in all of them.
 //!
 //! A failure names its seed: `SEED=<n> cargo test -p chorus-core placement::chance` runs that one alone.
 
@@ -7,9 +7,9 @@ use super::{plan::plan, *};
 
 const SEEDS: u64 = 400;
 const STEPS: usize = 300;
-/// How often monitors look.
+/// How often monitors read the tables.
 const BEAT: u64 = 1_000;
-/// In which of so many beats a machine speaks: not all in the same.
+/// A machine sends a heartbeat in one of this many beats, not all in the same.
 const PHASES: u64 = 3;
 
 #[test]
@@ -42,7 +42,7 @@ fn no_plan_that_is_even_moves_fewer() {
     }
 }
 
-/// By trying every way to say who has one more.
+/// By trying every choice of the hosts that have one more.
 fn fewest_moves(partitions: &[Partition], hosts: &[MachineId]) -> usize {
     let loads = loads(partitions, hosts);
     let homeless = partitions.len() - loads.iter().sum::<usize>();
@@ -80,14 +80,14 @@ struct World {
     random: Random,
     /// The database's clock.
     clock: u64,
-    /// Nobody reaches the store.
+    /// No machine reaches the store.
     store_is_gone: bool,
     machines: Vec<Living>,
     partitions: Vec<Partition>,
-    /// Who holds the lease, and until when.
+    /// The monitor that holds the lease, and until when.
     lease: Option<(usize, u64)>,
     monitors: Vec<Shell>,
-    /// Every assignment that the store has ever taken.
+    /// Every assignment that the store has ever accepted.
     history: BTreeMap<(u32, u64), MachineId>,
     born: u64,
 }
@@ -97,7 +97,7 @@ struct Living {
     role: Role,
     state: MachineState,
     heard: u64,
-    /// It speaks when it can.
+    /// It sends heartbeats when it can.
     lives: bool,
     phase: u64,
 }
@@ -162,12 +162,12 @@ impl World {
         }
     }
 
-    /// One turn of a monitor's loop.
+    /// One round of a monitor's loop.
     fn turn(&mut self, n: usize) {
         if self.monitors[n].paused {
             return;
         }
-        // It may have been paused before it had done what it had decided.
+        // It may have been paused before it had carried out its decisions.
         self.carry_out(n);
         if self.store_is_gone {
             return self.tell(n, Input::StoreLost);
@@ -242,7 +242,7 @@ impl World {
         true
     }
 
-    /// As the store does it: not if the machine was heard meanwhile. Whether it is dead.
+    /// As the store does it: refused if the machine has sent a heartbeat since. Returns whether it is dead.
     fn declare_dead(&mut self, id: &MachineId) -> bool {
         let (clock, seed) = (self.clock, self.seed);
         let Some(machine) = self.machines.iter_mut().find(|machine| machine.id == *id) else { return true };
@@ -256,7 +256,7 @@ impl World {
         true
     }
 
-    /// As the store does it: all from the epochs before, or nothing.
+    /// As the store does it: all from the epochs before, or none.
     fn assign(&mut self, plan: Vec<Assignment>) -> bool {
         if plan.iter().any(|line| self.partitions[line.partition as usize].epoch + 1 != line.epoch) {
             return false;
@@ -269,7 +269,7 @@ impl World {
         true
     }
 
-    /// With everything as it should be for a while, everything is as it should be.
+    /// After some time without faults, every partition has a host and every dead machine was declared dead.
     fn settle(&mut self) {
         self.store_is_gone = false;
         self.monitors.iter_mut().for_each(|monitor| monitor.paused = false);
@@ -306,7 +306,7 @@ impl World {
         }
     }
 
-    /// Its first word comes at once, if it can: until then nobody is to know that it lives.
+    /// Its first heartbeat is immediate, if the store is reachable: before that no monitor can see that it is alive.
     fn some_machine_wakes(&mut self) {
         let (clock, store_is_gone) = (self.clock, self.store_is_gone);
         self.some_machine(|zombie| {

@@ -1,27 +1,28 @@
-//! The placement machine: how a monitor decides. (Its shell is `monitor/`.)
+//! The placement machine: everything that a monitor decides. (Its shell is `monitor/`.)
 //!
-//! It is handed what the store says (whether this monitor holds the lease, and the tables of machines and partitions)
-//! with the time, and says what to do with [`Placement::poll_output`]. It remembers next to nothing: each view of the
-//! tables is compared with what should be, and what is missing is done, so whatever failed on the way is found again
-//! in the next view, by this monitor or by its successor.
+//! Its input is what the store has (whether this monitor holds the lease, and the tables of machines and partitions), with the
+//! time; it returns its outputs by [`Placement::poll_output`]. It keeps almost no state: each view of the tables is compared
+//! with the intended assignment, and the differences are output. So an output that has failed is repeated after the next view,
+//! by this monitor or by its successor.
 //!
-//! What to read in: this file judges machines; `plan` deals partitions out; `view` is what it is handed.
+//! Where to look: this file decides which machines are dead; `plan` assigns partitions; `view` is the tables.
 //!
 //! What it guarantees:
-//! - **One monitor acts.** Without the lease it says nothing, and a lease is over [`Limits::lease_ms`] after it was
-//!   *asked* for, by this monitor's own clock: before the store can have given it to another one.
-//! - **One host for each epoch.** A move raises the partition's epoch by one, and the store takes it only from the epoch
-//!   that the view had: of two monitors that both believe to be in charge, one is refused.
-//! - **No false verdict.** A machine is dead when the *database's* clock says that it was silent for too long. But when
-//!   the store was gone, it was gone for everybody: whenever this monitor was out of touch with the store (it could not
-//!   reach it, it was paused, its clock jumped), it judges nobody until all had [`Limits::dead_after_ms`] to be heard.
-//! - **Death is for ever.** A machine that was declared dead and speaks again stays dead: it comes back with a new id.
-//! - **Few moves, even load.** Hosts differ by at most one partition, and no plan that does that moves fewer.
+//! - **One monitor acts.** Without the lease a monitor outputs nothing but notices. A lease expires [`Limits::lease_ms`] after
+//!   it was *requested*, by this monitor's own clock: before the store can have given it to another one.
+//! - **One host for each epoch.** An assignment raises the partition's epoch by one, and the store accepts it only from the
+//!   epoch that the view had: of two monitors that both act, one is refused.
+//! - **No false death.** A machine is dead when it was silent for too long by the *database's* clock. But an unreachable store
+//!   is unreachable for every machine. So after this monitor was out of touch with the store (the store was unreachable, the
+//!   monitor was paused, or its clock jumped), it declares no machine dead until all had [`Limits::dead_after_ms`] to send a
+//!   heartbeat.
+//! - **Death is final.** A machine that was declared dead and sends a heartbeat again stays dead: it restarts with a new id.
+//! - **Even load, few moves.** Hosts differ by at most one partition, and no plan with that property moves fewer.
 //!
-//! An operator's drain is a state in the table, not an input: so it can be asked of any monitor, and outlives it.
+//! An operator's drain is a state in the table, not an input: any monitor can accept it, and it survives that monitor.
 //!
-//! Bounds: outputs by the partitions and machines of one view; what it remembers by the dead machines that the table
-//! still has, which go after [`Limits::clean_after_ms`]; work on the dead by [`WORK_AT_ONCE`].
+//! Bounds: outputs by the partitions and machines of one view; its state by the dead machines in the table, which are deleted
+//! after [`Limits::clean_after_ms`]; work on dead machines by [`WORK_AT_ONCE`].
 
 #[cfg(test)]
 mod chance;
@@ -36,18 +37,18 @@ pub use view::{Machine, MachineState, Partition, Role, View};
 
 use crate::ids::{MachineId, Time};
 
-/// Dead machines that are worked on at a time, so that the death of a whole site does not flood the log.
+/// Dead machines that are cleaned up at a time, so that the loss of a whole site does not flood the log.
 pub const WORK_AT_ONCE: usize = 8;
 
-/// How patient a monitor is. All in milliseconds.
+/// A monitor's time limits. All in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// A machine that was silent for longer is dead. Machines are to be heard four times in this time.
+    /// A machine that was silent for longer is dead. Machines send four heartbeats in this time.
     pub dead_after_ms: u64,
-    /// How long a monitor is in charge after it has asked for it.
+    /// How long a lease lasts after it was requested.
     pub lease_ms: u64,
-    /// How long after its last word a dead machine's row and channel are kept: somebody may want to look at them, and
-    /// a host that has not heard of the death may still send to it.
+    /// How long after its last heartbeat a dead machine's row and channel are kept: for operators, and for hosts that have not
+    /// read of the death yet and may still send to it.
     pub clean_after_ms: u64,
 }
 
@@ -62,25 +63,25 @@ impl Default for Limits {
 pub struct Placement {
     id: MachineId,
     limits: Limits,
-    /// When the lease that it holds was asked for.
+    /// When the lease that it holds was requested.
     lease: Option<Time>,
-    /// It has said that it is in charge.
+    /// Whether its latest notice about the lease was [`Notice::InCharge`].
     in_charge: bool,
-    /// When the store last answered. `None` from a failure of the store or the broker on, and before the first answer.
+    /// When the store last answered. `None` before the first answer, and after a failure of the store or the broker.
     heard: Option<Time>,
-    /// When the tables were looked at last, and for how long each machine had been silent then, by the database's clock.
+    /// When the last view was read, and each machine's silence in it, by the database's clock.
     looked: Option<(Time, BTreeMap<MachineId, u64>)>,
-    /// Why it could not judge, for the next [`Notice::Patient`].
+    /// Why it could not see heartbeats, for the next [`Notice::Patient`].
     blind: Blind,
-    /// It was out of touch, and machines had no chance to be heard before then.
+    /// It was out of touch, and declares no machine dead before this time.
     judges_from: Option<Time>,
-    /// Dead edges whose sessions' rooms have been told.
+    /// Dead edges whose sessions have been dropped from their rooms.
     buried: BTreeSet<MachineId>,
     /// Dead machines that the shell works on.
     working: BTreeMap<MachineId, Work>,
-    /// Hosts that have been told that they may go.
+    /// Hosts that were released by [`Output::MayLeave`].
     released: BTreeSet<MachineId>,
-    /// It has said that there are no hosts.
+    /// Whether its latest notice about hosts was [`Notice::NoHosts`].
     without_hosts: bool,
     outputs: VecDeque<Output>,
 }
@@ -88,42 +89,42 @@ pub struct Placement {
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// The store's answer to a request for the lease, which was made at `asked`.
+    /// The store's answer to a request for the lease that was made at `asked`.
     Lease { held: bool, asked: Time },
-    /// The tables, as the store has just given them.
+    /// The tables, as just read from the store.
     View(View),
-    /// The store could not be reached. The outputs that have not been taken yet are void.
+    /// The store could not be reached. Outputs that have not been polled yet are dropped.
     StoreLost,
-    /// The broker could not be reached. Machines that do not reach it either send no heartbeats, which says nothing
-    /// about them. The outputs that have not been taken yet are void.
+    /// The broker could not be reached. Machines that cannot reach it either send no heartbeats, so their silence proves
+    /// nothing. Outputs that have not been polled yet are dropped.
     BrokerLost,
-    /// The store has refused an output: the tables are not any more what the view was. The outputs that have not been
-    /// taken yet are void; the next view will be right.
+    /// The store has refused an output: the tables have changed since the view. Outputs that have not been polled yet are
+    /// dropped; the next view has the present tables.
     Refused,
-    /// The end of an [`Output::DropSessionsOf`] or [`Output::CleanUp`]: whether it is done.
+    /// The end of an [`Output::DropSessionsOf`] or [`Output::CleanUp`], and whether it has succeeded.
     Worked { machine: MachineId, done: bool },
 }
 
-/// What to do, in this order: each only when the one before is done. When it cannot be done, [`Input::StoreLost`] or
-/// [`Input::Refused`].
+/// Work for the shell, in this order: each output only when the one before is done. If it cannot be done, the shell passes in
+/// [`Input::StoreLost`] or [`Input::Refused`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Writes that the machine is dead, unless it was heard again. (Then that is refused.)
+    /// Marks the machine as dead, unless it has sent a heartbeat since. (The store then refuses this.)
     DeclareDead { machine: MachineId, silent_ms: u64 },
-    /// Writes who hosts these partitions: all or none, and only if each one's epoch is still the one before.
+    /// Writes the hosts of these partitions: all or none, and only if each epoch is still the one before.
     Assign(Vec<Assignment>),
-    /// Tells a draining host that nothing is left with it.
+    /// Notifies a draining host that it has no partition left.
     MayLeave { host: MachineId },
-    /// Appends a `Drop` for each of a dead edge's sessions to each of its rooms. Aside, since it may take long;
+    /// Appends a `Drop` for each of a dead edge's sessions to each of its rooms. In the background, since it may take long;
     /// [`Input::Worked`] when it has ended.
     DropSessionsOf { edge: MachineId },
-    /// Deletes a dead machine's channel and row. Aside; [`Input::Worked`] when it has ended.
+    /// Deletes a dead machine's channel and row. In the background; [`Input::Worked`] when it has ended.
     CleanUp { machine: MachineId, role: Role },
-    /// Something that an operator should know.
+    /// Something that is reported to operators.
     Notice(Notice),
 }
 
-/// A partition has this host from this epoch on.
+/// The host of a partition from this epoch on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assignment {
     pub partition: u32,
@@ -131,7 +132,7 @@ pub struct Assignment {
     pub epoch: u64,
 }
 
-/// What an operator should know.
+/// Something that is reported to operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// This monitor acts from now on.
@@ -140,7 +141,7 @@ pub enum Notice {
     Standby,
     /// This monitor could not see heartbeats, and declares no machine dead for this long.
     Patient { after: Blind, for_ms: u64 },
-    /// There is no host that could take these partitions; they stay where they were.
+    /// No host can take these partitions; they stay assigned as they were.
     NoHosts { partitions: usize },
     /// There are hosts again.
     HostsAgain,
@@ -155,7 +156,7 @@ pub enum Blind {
     Store,
     /// The broker could not be reached.
     Broker,
-    /// Its own loop stood still, or its clock was set.
+    /// Its own loop stalled, or its clock was set.
     Paused,
     /// The database's clock was set forward.
     Leap,
@@ -167,20 +168,20 @@ enum Work {
     Cleaning,
 }
 
-/// How a machine stands.
+/// A machine's standing, by this monitor's decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
-    /// Heard of, and here to stay.
+    /// It sends heartbeats, and does not drain.
     Up,
-    /// Its partitions are to go.
+    /// Its partitions are to be moved.
     Draining,
-    /// Silent for too long, by a judge who must not judge yet.
+    /// Silent for too long, while this monitor may not declare machines dead.
     Silent,
     Gone,
 }
 
 impl Placement {
-    /// A monitor that has heard nothing yet. `id` is its own: nobody judges himself.
+    /// A monitor without input yet. `id` is its own: it never declares itself dead.
     pub fn new(id: MachineId, limits: Limits) -> Placement {
         Placement {
             id,
@@ -210,7 +211,7 @@ impl Placement {
         }
     }
 
-    /// The next thing to do, until there is none. What was decided under a lease that is over is void.
+    /// The next output, until there is none. Outputs that were decided under an expired lease are dropped.
     pub fn poll_output(&mut self, now: Time) -> Option<Output> {
         if !self.is_in_charge(now) {
             self.void();
@@ -220,7 +221,7 @@ impl Placement {
 
     /// Whether it acts now.
     pub fn is_in_charge(&self, now: Time) -> bool {
-        // A clock that went back says nothing of how much of the lease is over.
+        // After a clock was set back, the age of the lease cannot be computed.
         self.lease.is_some_and(|asked| asked <= now && now.since(asked) < self.limits.lease_ms)
     }
 
@@ -242,7 +243,7 @@ impl Placement {
         self.void();
     }
 
-    /// Nothing that was decided is to be done.
+    /// Drops all outputs but notices, so that they are decided again.
     fn void(&mut self) {
         for output in std::mem::take(&mut self.outputs) {
             match output {
@@ -258,7 +259,7 @@ impl Placement {
         }
     }
 
-    /// The store has answered. If that was not to be taken for granted, everybody gets the time to be heard again.
+    /// The store has answered. If the monitor was out of touch before, every machine gets the time to send a heartbeat again.
     fn reached(&mut self, now: Time) {
         let in_touch =
             self.heard.is_some_and(|heard| heard <= now && now.since(heard) <= self.limits.dead_after_ms / 2);
@@ -270,8 +271,8 @@ impl Placement {
         }
     }
 
-    /// A machine is silent for longer by the time that has passed, and not by more. Beyond that the database's clock was
-    /// set forward, and says nothing of the machines that were not heard since.
+    /// Detects a leap of the database's clock. A machine's silence grows by the time that has passed, and by no more. If it
+    /// grows by more, the clock was set forward, and the silence proves nothing about machines without a heartbeat since.
     fn notice_leap(&mut self, view: &View, now: Time) {
         let silences = view.machines.iter().map(|machine| (machine.id.clone(), machine.silent_ms)).collect();
         let Some((looked, before)) = self.looked.replace((now, silences)) else { return };
@@ -308,7 +309,7 @@ impl Placement {
         self.clean_up(view);
     }
 
-    /// Machines that are in the table no longer are nobody's concern.
+    /// Drops the state of machines that are no longer in the table.
     fn forget(&mut self, view: &View) {
         let known: BTreeSet<&MachineId> = view.machines.iter().map(|machine| &machine.id).collect();
         self.buried.retain(|id| known.contains(id));
@@ -316,7 +317,7 @@ impl Placement {
         self.released.retain(|id| known.contains(id));
     }
 
-    /// Who is dead, and how the others stand.
+    /// Decides the standing of each machine, and declares machines dead.
     fn judge(&mut self, view: &View, judging: bool) -> BTreeMap<MachineId, Standing> {
         let mut standings = BTreeMap::new();
         for machine in &view.machines {
@@ -330,7 +331,7 @@ impl Placement {
                 }
                 MachineState::Alive if silent => Standing::Silent,
                 MachineState::Alive => Standing::Up,
-                // It gives up what it has, whether it can be heard or not.
+                // Its partitions are moved whether or not it sends heartbeats.
                 MachineState::Draining => Standing::Draining,
             };
             standings.insert(machine.id.clone(), standing);
@@ -351,7 +352,7 @@ impl Placement {
         }
     }
 
-    /// Says once that there are no hosts, and once that there are again.
+    /// Notices once that there are no hosts, and once that there are again.
     fn tell_of_hosts(&mut self, homeless: usize, none_up: bool) {
         if homeless > 0 && !self.without_hosts {
             self.without_hosts = true;
@@ -362,7 +363,7 @@ impl Placement {
         }
     }
 
-    /// A draining host with nothing left may go.
+    /// Releases a draining host that has no partition left.
     fn release(&mut self, view: &View, standings: &BTreeMap<MachineId, Standing>) {
         for host in view.machines.iter().filter(|machine| machine.role == Role::Host) {
             let draining = standings.get(&host.id) == Some(&Standing::Draining);
@@ -374,7 +375,7 @@ impl Placement {
 
     // ---- the dead ----
 
-    /// The rooms of a dead edge's sessions are told. (One that leaves in good order tells them itself.)
+    /// Drops the sessions of dead edges from their rooms. (An edge that drains does that itself.)
     fn bury(&mut self, view: &View, standings: &BTreeMap<MachineId, Standing>) {
         for edge in view.machines.iter().filter(|machine| machine.role == Role::Edge) {
             let dead = standings.get(&edge.id) == Some(&Standing::Gone);
@@ -389,7 +390,7 @@ impl Placement {
             let dead = machine.state == MachineState::Dead;
             let old = machine.silent_ms >= self.limits.clean_after_ms;
             let told = machine.role != Role::Edge || self.buried.contains(&machine.id);
-            // Without hosts, partitions stay with their last one: its row says where they were.
+            // Without hosts, partitions stay assigned to their last one, whose row is still needed.
             let needed = view.is_host(&machine.id);
             if dead && old && told && !needed && self.begin(&machine.id, Work::Cleaning) {
                 self.outputs.push_back(Output::CleanUp { machine: machine.id.clone(), role: machine.role });

@@ -1,8 +1,8 @@
-//! Which partitions go where: with few moves, to an even load. The same tables give the same plan.
+//! The assignment of partitions: even load, by few moves. The same tables give the same plan.
 //!
-//! A move costs the rooms of a partition a pause (they are brought to life again on the other host), so none is made
-//! that is not needed: partitions without a host go to those who have the fewest, and a host gives away only what it
-//! has above its share. Rooms are spread over partitions by a hash, so a partition is a good measure of load.
+//! A move pauses the rooms of a partition (they are restored on the other host), so there is no needless one: partitions
+//! without a host go to the hosts that have the fewest, and a host gives away only what exceeds its share. Rooms are spread
+//! over partitions by a hash, so the number of partitions is a good measure of load.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,12 +13,12 @@ use crate::ids::MachineId;
 pub(super) struct Plan {
     /// In the order of partitions.
     pub moves: Vec<Assignment>,
-    /// Partitions that need a host, when there is none.
+    /// The number of partitions that need a host, when there is none.
     pub homeless: usize,
 }
 
-/// `up`: hosts that can take partitions. `silent`: hosts that keep what they have, and of which nobody knows whether
-/// they will be there: until that is known, nothing is moved for the sake of evenness.
+/// `up`: hosts that can take partitions. `silent`: hosts that keep their partitions, and may or may not be dead: until that is
+/// decided, no partition is moved for evenness.
 pub(super) fn plan(partitions: &[Partition], up: &[&MachineId], silent: &BTreeSet<&MachineId>) -> Plan {
     let mut loads: BTreeMap<&MachineId, BTreeSet<u32>> = up.iter().map(|host| (*host, BTreeSet::new())).collect();
     let mut homeless = BTreeSet::new();
@@ -30,7 +30,7 @@ pub(super) fn plan(partitions: &[Partition], up: &[&MachineId], silent: &BTreeSe
         }
     }
     if loads.is_empty() {
-        // Somebody silent may be heard any moment.
+        // A silent host may send a heartbeat at any moment.
         let homeless = if silent.is_empty() { homeless.len() } else { 0 };
         return Plan { moves: Vec::new(), homeless };
     }
@@ -47,7 +47,7 @@ pub(super) fn plan(partitions: &[Partition], up: &[&MachineId], silent: &BTreeSe
     Plan { moves, homeless: 0 }
 }
 
-/// Takes away what hosts have above their share. Where shares cannot all be equal, whoever has most keeps one more.
+/// Takes from hosts what exceeds their share. Where shares cannot be equal, the hosts that have most keep one more.
 fn surplus(loads: &mut BTreeMap<&MachineId, BTreeSet<u32>>, partitions: usize) -> Vec<u32> {
     let (share, extra) = (partitions / loads.len(), partitions % loads.len());
     let mut by_load: Vec<&mut BTreeSet<u32>> = loads.values_mut().collect();
@@ -62,7 +62,7 @@ fn surplus(loads: &mut BTreeMap<&MachineId, BTreeSet<u32>>, partitions: usize) -
     surplus
 }
 
-/// Each to the host that has the fewest then, the first by name among equals.
+/// Assigns each partition to the host that has the fewest by then; among equals, to the first by name.
 fn deal(homeless: BTreeSet<u32>, loads: BTreeMap<&MachineId, BTreeSet<u32>>) -> BTreeMap<u32, &MachineId> {
     let mut by_load: BTreeSet<(usize, &MachineId)> = loads.iter().map(|(host, load)| (load.len(), *host)).collect();
     let mut dealt = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! Stories of a monitor. The tables are the story's: what the monitor decides is written to them, as its shell would.
+//! Stories of a monitor. The story has the tables: the monitor's decisions are written to them, as its shell would.
 
 use super::*;
 
@@ -253,7 +253,7 @@ fn a_leap_of_the_databases_clock_kills_nobody_and_who_stays_silent_is_dead_all_t
     let mut story = Story::in_charge(2).with_hosts(2);
     story.beat();
     story.goes_silent("host-2");
-    // All were heard before the leap, and not yet after it.
+    // All machines have sent a heartbeat before the leap, and none after it.
     story.tables.machines.iter_mut().for_each(|machine| machine.silent_ms += 3_600_000);
     assert_eq!(story.view(), ["patient for 10000 ms after leap"]);
     story.wait(8_000);
@@ -344,7 +344,7 @@ struct Story {
     monitor: Placement,
     tables: View,
     silent: BTreeSet<MachineId>,
-    /// Whether the store gives it the lease.
+    /// Whether the store gives the monitor the lease.
     holds: bool,
     leased_at: Time,
     now: Time,
@@ -363,7 +363,7 @@ impl Story {
         }
     }
 
-    /// A monitor that may judge.
+    /// A monitor that may declare machines dead.
     fn in_charge(partitions: u32) -> Story {
         let mut story = Story::begin(partitions);
         story.beat();
@@ -406,14 +406,14 @@ impl Story {
         self.monitor.handle(Input::Worked { machine: id(name), done }, self.now);
     }
 
-    /// The next turn of the loop, and what came of it.
+    /// The next round of the loop, and its outputs.
     fn beat(&mut self) -> Vec<String> {
         self.pass(BEAT);
         self.lease(self.holds);
         self.view()
     }
 
-    /// The loop goes on for so long, and nothing but time passes: no view is looked at.
+    /// The loop runs for this long with nothing but time passing: no view is read.
     fn wait(&mut self, ms: u64) {
         for _ in 0..ms / BEAT {
             self.pass(BEAT);
@@ -421,7 +421,7 @@ impl Story {
         }
     }
 
-    /// `lost` says what.
+    /// The store or the broker is lost, as given by `lost`, for this long.
     fn is_gone(&mut self, lost: Input, ms: u64) {
         self.monitor.handle(lost, self.now);
         self.now = self.now.plus(ms);
@@ -477,7 +477,7 @@ impl Story {
         }
     }
 
-    /// Partitions of each host that has some.
+    /// The number of partitions of each host that has some.
     fn load(&self) -> Vec<(&str, usize)> {
         let mut loads: BTreeMap<&str, usize> = BTreeMap::new();
         for host in self.tables.partitions.iter().filter_map(|partition| partition.host.as_ref()) {

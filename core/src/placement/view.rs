@@ -1,4 +1,4 @@
-//! What the store knows of machines and partitions, as the monitor reads it.
+//! The store's tables of machines and partitions, as the monitor reads them.
 
 use std::fmt;
 
@@ -6,24 +6,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{MachineId, Offset};
 
-/// Both tables. They need not be of one instant: whatever has changed in between is in the next view.
+/// Both tables. They need not be read at one instant: a change in between is in the next view.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
     pub machines: Vec<Machine>,
     pub partitions: Vec<Partition>,
 }
 
-/// A machine that has not left in good order: then its row goes with it.
+/// A machine. Its row is deleted when it leaves in good order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     pub id: MachineId,
     pub role: Role,
     pub state: MachineState,
-    /// How long ago it was heard last, by the database's clock.
+    /// The time since its last heartbeat, by the database's clock.
     pub silent_ms: u64,
 }
 
-/// What a machine does.
+/// A machine's role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -32,30 +32,30 @@ pub enum Role {
     Monitor,
 }
 
-/// How a machine stands, by its own word, an operator's or a monitor's.
+/// A machine's state, as set by itself, an operator or a monitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MachineState {
     Alive,
-    /// It takes nothing new, hands over, and leaves.
+    /// It takes over nothing new, hands over what it has, and leaves.
     Draining,
-    /// A monitor has declared it dead. It never comes back under this id.
+    /// A monitor has declared it dead. It never returns under this id.
     Dead,
 }
 
-/// A slice of the rooms.
+/// A part of the record log, with the rooms whose channels are in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Partition {
     pub partition: u32,
-    /// Its host, or its last one. `None` at the very beginning.
+    /// Its host, or its last one. `None` before the first assignment.
     pub host: Option<MachineId>,
-    /// How often it was assigned. A host acts on the highest that it knows.
+    /// The number of its assignments. A host acts on the highest that it has received.
     pub epoch: u64,
     pub checkpoint: Offset,
 }
 
 impl View {
-    /// Whether any partition has this host.
+    /// Whether any partition is assigned to this machine.
     pub fn is_host(&self, machine: &MachineId) -> bool {
         self.partitions.iter().any(|partition| partition.host.as_ref() == Some(machine))
     }
