@@ -1,43 +1,43 @@
 //! The cluster in virtual time: the machines of `core`, and nothing else of chorus.
 //!
-//! Two edges, two hosts, a log, a store and players, all in one thread and one queue of events. What takes time takes a
-//! time that is drawn; what can be lost, doubled or late is, by the same dice. A run is a function of its seed, so
-//! whatever it finds is found again.
+//! Two edges, two hosts, a log, a store and players, all in one thread and one queue of events. Every delay is drawn at random,
+//! and so is every loss, repetition and late delivery, from the same generator. A run is a function of its seed, so every
+//! finding can be reproduced.
 //!
-//! What is like the real thing: a machine's words to one channel keep their order, those to different ones do not. A
-//! machine that is killed loses the end of what it was saying. One that stands still comes back, does not know that others
-//! have taken over, and goes on for a while. Whoever takes over begins at the snapshot and says again what followed.
-//! What is not: sandboxes, sockets, disks, and the monitor's decisions, which have tests of their own.
+//! As in the real system, a machine's appends to one channel keep their order, and those to different channels do not. A
+//! machine that is killed loses its latest appends. A machine that stalls recovers, is not notified that others have taken
+//! over, and continues for some time. A machine that takes over begins at the snapshot and repeats the outputs since. Not
+//! simulated are sandboxes, sockets, disks, and the monitor's decisions, which have tests of their own.
 //!
-//! What to read in: `world` is the queue and the machines; `script` is what the rooms' guests do; `player` is a client,
-//! and what it must never see.
+//! Where to look: `world` has the queue and the machines; `script` is the rooms' guests; `player` is a client, with the checks
+//! of what it receives.
 
 mod player;
 mod script;
 mod world;
 
-/// How much is played, and how often something fails.
+/// The amount of play, and the number of faults.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     pub players: usize,
-    /// Games that each player must see end.
+    /// Games that each player must complete.
     pub games: usize,
-    /// Machines that are killed or stand still, one after the other.
+    /// Machines that are killed or stall, one after the other.
     pub faults: usize,
 }
 
-/// What happened.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     pub games: usize,
     pub messages: usize,
     pub frames: usize,
     pub resumes: usize,
-    /// Of all that players saw, in order.
+    /// The digest of all frames that players received, in order.
     pub digest: String,
 }
 
-/// Something that was promised did not hold.
+/// A promise that did not hold.
 #[derive(Debug, thiserror::Error)]
 #[error("seed {seed}, after {at_ms} ms: {what}")]
 pub struct Violation {
@@ -48,9 +48,8 @@ pub struct Violation {
 
 /// Plays until every player has had its games and is back in the lobby.
 ///
-/// # Errors
-/// When a frame is missing or comes twice, a message has two replies, a session is lost, or somebody does not get any
-/// further once nothing fails any more.
+/// When a frame is missing or repeated, a message has two replies, a session is lost, or a player makes no progress although
+/// there are no more faults.
 pub fn run(seed: u64, plan: Plan) -> Result<Report, Violation> {
     world::World::new(seed, plan).run()
 }

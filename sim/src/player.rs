@@ -1,4 +1,4 @@
-//! A client: it comes to the lobby, plays, comes back; and resumes and resends as `clients/js` does.
+//! A client that joins the lobby, plays and returns; it resumes and resends as `clients/js` does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 
 use crate::script::HITS;
 
-/// Whoever waits so long for an answer, in milliseconds, comes by another way.
+/// A player that waits this long for an answer, in milliseconds, reconnects.
 const PATIENCE_MS: u64 = 5_000;
 
-/// Asked again after so long.
+/// A request that has had no effect is repeated after this long, in milliseconds.
 const ASK_AGAIN_MS: u64 = 3_000;
 
 #[derive(Debug, Default)]
 pub struct Player {
-    /// What takes its session up again.
+    /// The token that resumes its session.
     resume: Option<String>,
     welcomed: bool,
     rooms: BTreeMap<String, Seen>,
@@ -24,9 +24,9 @@ pub struct Player {
     next_id: u64,
     pending: BTreeMap<u64, Pending>,
     answered: BTreeSet<u64>,
-    /// Ids that were answered on an earlier connection and were used again on this one, as by a client that counts anew.
+    /// Ids that were answered on an earlier connection and used again on this one, as by a client that restarts its count.
     used_again: BTreeMap<u64, Time>,
-    /// Those of an earlier connection that had no answer on it. A room that had not seen the id may yet answer, once.
+    /// The ids among them that had no answer on their connection. A room that had not received the id may still answer, once.
     late: BTreeSet<u64>,
     /// The ids that had an answer when this connection began.
     settled: BTreeSet<u64>,
@@ -50,7 +50,7 @@ struct Pending {
     since: Time,
 }
 
-/// What a player does next.
+/// A player's next action.
 #[derive(Debug)]
 pub enum Wish {
     Say(String),
@@ -72,7 +72,7 @@ impl Player {
         }
     }
 
-    /// A frame has come. What is to be said to it; or what is wrong with it.
+    /// Handles a frame. Returns the frames to send in response, or the violation.
     pub fn sees(&mut self, text: &str, now: Time) -> Result<Vec<String>, String> {
         self.frames += 1;
         let frame: Value = serde_json::from_str(text).map_err(|error| format!("{error}: {text}"))?;
@@ -93,7 +93,7 @@ impl Player {
     /// Each message has exactly one answer, and so has an id that is used again.
     fn answer(&mut self, id: u64, text: &str) -> Result<(), String> {
         if self.used_again.remove(&id).is_some() || self.late.remove(&id) {
-            // By a reply too: the room may be another one, and the first that gets this id.
+            // The answer may be a reply too: the room may be another one, which gets this id for the first time.
             return Ok(());
         }
         self.pending.remove(&id);
@@ -116,8 +116,8 @@ impl Player {
         Ok(self.pending.values().map(|pending| pending.text.clone()).collect())
     }
 
-    /// A message to the present room under an id that has had its answer: the lowest, as a client would that has lost count.
-    /// Not one that is answered on this connection, for that may be the answer to what was sent again.
+    /// A message to the present room under an id that was answered: the lowest one, as from a client that has lost its count.
+    /// It is not an id that was answered on this connection, since that may be the answer to a resent message.
     fn say_again(&mut self, room: &str, now: Time) -> Option<String> {
         let id = *self.settled.first()?;
         self.settled.clear();
@@ -148,7 +148,7 @@ impl Player {
             }
             "event" if frame["type"] == "hits" => seen.hits = frame["data"].as_u64().unwrap_or(0),
             "left" => {
-                // Its number is kept: a later stay goes on above it.
+                // Its number is kept: a later stay continues above it.
                 self.order.retain(|other| other != room);
             }
             _ => {}
@@ -158,7 +158,7 @@ impl Player {
         }
     }
 
-    /// Whether it is in the lobby, and waits for nothing.
+    /// Whether it is in the lobby, with no answer pending.
     pub fn is_home(&self) -> bool {
         self.pending.is_empty()
             && self.used_again.is_empty()
@@ -169,7 +169,7 @@ impl Player {
         self.order.last()
     }
 
-    /// `plays`: it wants another game.
+    /// The player's next action. `plays`: it starts another game.
     pub fn wish(&mut self, plays: bool, now: Time) -> Wish {
         let oldest = self.pending.values().map(|pending| pending.since).chain(self.used_again.values().copied()).min();
         let waits_since = if self.welcomed { oldest } else { Some(self.connected_at) };
@@ -209,7 +209,7 @@ impl Player {
         self.next_id
     }
 
-    /// For whoever asks why it gets no further.
+    /// A description of where the player is, for the report of a run without progress.
     pub fn place(&self) -> String {
         let seen = self.here().and_then(|room| self.rooms.get(room));
         format!(

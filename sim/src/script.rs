@@ -1,4 +1,4 @@
-//! What the rooms' guests do: a lobby that pairs whoever asks, and a game that is over after some hits.
+//! The rooms' guests: a lobby that pairs players, and a game that is over after some hits.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -10,14 +10,14 @@ use chorus_core::{
 };
 use serde_json::{Value, json};
 
-/// A game is over after so many hits.
+/// A game is over after this many hits.
 pub const HITS: u64 = 4;
 
 /// One instance.
 #[derive(Debug)]
 pub struct Script {
     lobby: bool,
-    /// What `save` gives.
+    /// The saved state.
     state: Value,
     members: BTreeSet<SessionId>,
 }

@@ -1,4 +1,4 @@
-//! The queue of events, and what each does to the machines.
+//! The queue of events, and the effect of each on the machines.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -23,16 +23,16 @@ use crate::{
     script::{Script, spec},
 };
 
-/// A host, or an edge, in one of its lives.
+/// A host or an edge, in one incarnation.
 type Life = u32;
 
-/// Of each role.
+/// Machines of each role.
 const SLOTS: usize = 2;
-/// Channels of rooms are in so many partitions.
+/// The number of partitions with the rooms' channels.
 const PARTITIONS: u128 = 4;
-/// Who is silent for so long, in milliseconds, is dead, and others take over.
+/// A machine that is silent for this long, in milliseconds, is dead, and another takes over.
 const DEAD_AFTER_MS: u64 = 2_500;
-/// When nothing fails any more, everybody comes to the end within this, in milliseconds.
+/// After the last fault, all players finish within this, in milliseconds.
 const FINISH_MS: u64 = 180_000;
 const BEGIN: Time = Time(1_700_000_000_000);
 
@@ -41,7 +41,7 @@ pub struct World {
     plan: Plan,
     dice: ChaCha8Rng,
     now: Time,
-    /// Those of one instant in the order in which they were queued.
+    /// Events of one instant are in the order in which they were queued.
     queue: BTreeMap<(Time, u64), What>,
     next_event: u64,
     log: BTreeMap<RoomId, Vec<(Offset, Record)>>,
@@ -54,7 +54,7 @@ pub struct World {
     next_life: Life,
     hosts: [Life; SLOTS],
     edges: [Life; SLOTS],
-    /// When the last word of a life to a channel arrives: the next one comes after it.
+    /// When the latest append of an incarnation to a channel arrives: the next one arrives after it.
     last: BTreeMap<(Life, Channel), Time>,
     players: Vec<Client>,
     faults_left: usize,
@@ -73,13 +73,13 @@ enum Channel {
 struct Row {
     edge: Life,
     connected: bool,
-    /// The token that takes it up; the one before it, and the one that was overtaken by that, until the client has shown
-    /// that it knows the new one.
+    /// The token that resumes the session; the previous token, and the one that was overtaken by that, until the client has
+    /// confirmed the new one.
     token: u64,
     previous: Option<u64>,
     overtaken: Option<u64>,
     rooms: Vec<RoomId>,
-    /// A room has ended it.
+    /// A room has kicked it.
     kicked: bool,
 }
 
@@ -87,7 +87,7 @@ struct Machine {
     role: Role,
     alive: bool,
     stands_until: Option<Time>,
-    /// What a dead machine has said by then still arrives.
+    /// Appends of a dead machine up to this time still arrive.
     cut: Option<Time>,
 }
 
@@ -102,7 +102,7 @@ enum Role {
         sessions: BTreeMap<SessionId, ConnectionId>,
         next: u32,
     },
-    /// It drops the sessions of dead edges, and never fails here.
+    /// It drops the sessions of dead edges, and never fails in a run.
     Monitor,
 }
 
@@ -110,12 +110,12 @@ enum Role {
 struct Live {
     room: Room,
     script: Option<Script>,
-    /// How much of its channel it has read.
+    /// The number of records that it has read from its channel.
     read: usize,
     offset: Offset,
     clock: RoomClock,
     rung: Option<Number>,
-    /// Rooms that it has made: nobody is sent there before that is in the log, and nothing leaves before who is.
+    /// Rooms that it has created, and when their `Create` is in the log: no member is moved there before that.
     made: BTreeMap<RoomId, Time>,
     held_until: Time,
 }
@@ -128,7 +128,7 @@ struct Line {
 
 struct Client {
     player: Player,
-    /// Its connection: the edge, the number there, and its own count of connections.
+    /// Its connection: the edge and the edge's number for it.
     line: Option<(Life, ConnectionId)>,
     link: u32,
 }
@@ -153,7 +153,7 @@ enum What {
 }
 
 impl What {
-    /// Whose words these are, and who is to hear them.
+    /// The sender and the receiver of this event.
     fn machines(&self) -> (Option<Life>, Option<Life>) {
         match self {
             What::Arrives(from, _) | What::Snapshot(from, ..) | What::Ended(from, ..) => (Some(*from), None),
@@ -244,7 +244,7 @@ impl World {
         })
     }
 
-    /// Somebody has not had its games yet, and needs others for them.
+    /// Whether players start games: there are faults left, or some player has games left, for which it needs others.
     fn play_on(&self) -> bool {
         self.faults_left > 0 || self.players.iter().any(|client| client.player.ended.len() < self.plan.games)
     }
@@ -268,7 +268,7 @@ impl World {
         self.queue.insert((time, self.next_event), what);
     }
 
-    /// When something that is said now, or not before `earliest`, arrives.
+    /// When a message that is sent now, or not before `earliest`, arrives.
     fn arrival(&mut self, from: Life, channel: Channel, earliest: Time) -> Time {
         let slow = if self.draw(0, 50) == 0 { self.draw(0, 800) } else { 0 };
         let takes = self.draw(1, 8) + slow;
@@ -278,8 +278,8 @@ impl World {
         at
     }
 
-    /// Whoever is dead hears nothing, and what it said too late was never said. Whoever stands still does both later; what
-    /// has arrived by then waits for it, whatever becomes of who said it.
+    /// A dead machine receives nothing, and what it sent too late is dropped. A stalled machine sends and receives when it
+    /// recovers; what has arrived by then is kept for it, even if its sender has died.
     fn may_happen(&mut self, event: What) -> Option<What> {
         let (from, hears) = event.machines();
         if let Some(from) = from.map(|life| &self.machines[&life]) {
@@ -349,7 +349,7 @@ impl World {
         let (room, slot) = (record.room, slot_of(record.room));
         self.next_offset += 1;
         self.log.entry(room).or_default().push((self.next_offset, record));
-        // Also a host that does not know that others have taken over goes on reading.
+        // A host that was replaced and is not fenced yet still reads.
         let reads =
             |machine: &Machine| machine.alive && matches!(machine.role, Role::Host { slot: its, .. } if its == slot);
         let readers: Vec<Life> =
@@ -386,7 +386,7 @@ impl World {
         }
     }
 
-    /// As this host has it; from the snapshot, if it has not.
+    /// Takes the room out of this host; restores it from the snapshot if the host does not have it.
     fn take(&mut self, host: Life, room: RoomId) -> Option<Live> {
         if let Some(live) = self.rooms(host)?.remove(&room) {
             return Some(live);
@@ -449,7 +449,7 @@ impl World {
         }
     }
 
-    /// The store knows first, then the session's rooms, the one that kicks last.
+    /// The kick goes to the store first, then to the session's rooms, the room that kicks last.
     fn kick(&mut self, host: Life, room: RoomId, session: SessionId) {
         let row = self.sessions.get_mut(&session);
         let rooms = row.map_or(Vec::new(), |row| {
@@ -461,7 +461,7 @@ impl World {
         }
     }
 
-    /// When all that this machine has said is where it belongs.
+    /// When everything that this machine has sent has arrived.
     fn all_arrived(&self, life: Life) -> Time {
         let said = self.last.range((life, Channel::Partition(0))..).take_while(|((from, _), _)| *from == life);
         said.map(|(_, at)| *at).max().unwrap_or_default().max(self.now).plus(1)
@@ -569,7 +569,7 @@ impl World {
 
     fn opens(&mut self, edge: Life, connection: ConnectionId, token: Option<u64>) {
         let Role::Edge { lines, .. } = &self.machines[&edge].role else { return };
-        // An edge reads all that has come before it looks into a `hello`, and so knows of a client that has left.
+        // An edge reads everything that has arrived before it handles a `hello`, so it has noticed a client that has left.
         if lines.get(&connection).is_none_or(|line| line.session.is_over()) {
             return;
         }
@@ -646,7 +646,7 @@ impl World {
         }
     }
 
-    /// What the store has of a session that has not come back by another connection.
+    /// The row of a session that has not reconnected by another connection.
     fn row_if_still(&mut self, edge: Life, connection: ConnectionId, session: SessionId) -> Option<&mut Row> {
         let is_back = self.connection_of(edge, session).is_some_and(|now| now != connection);
         self.sessions.get_mut(&session).filter(|row| row.edge == edge && !is_back)
@@ -703,11 +703,11 @@ impl World {
         self.answer(client, |edge, connection| What::Frame(edge, connection, text));
     }
 
-    /// On its way to the edge that the client is connected to.
+    /// Sends an event to the edge that the client is connected to.
     fn answer(&mut self, client: usize, what: impl FnOnce(Life, ConnectionId) -> What) {
         let Some((edge, connection)) = self.players[client].line else { return };
         let link = self.players[client].link;
-        // The monitor is as good as any other who is always there.
+        // Any machine that never fails serves as the sender; the monitor is one.
         let at = self.arrival(MONITOR, Channel::Client(client, link), self.now);
         self.at(at, what(edge, connection));
     }
@@ -770,7 +770,7 @@ impl World {
             let until = self.now.plus(DEAD_AFTER_MS + 100 + self.dice.next_u64() % 4_000);
             machine.stands_until = Some(until);
             self.after(DEAD_AFTER_MS, What::TakenOver(life));
-            // It goes on for a while before it learns that it is dead.
+            // It continues for some time before it is fenced.
             let fenced = until.plus(self.dice.next_u64() % 400);
             self.at(fenced, What::Fenced(life));
         } else {
@@ -800,7 +800,7 @@ impl World {
                 let slot = *slot;
                 let host = self.new_host(slot);
                 self.hosts[slot] = host;
-                // Of a room that has ended, what came after: whoever knocked then may have had no answer.
+                // A room that has ended may have later records, such as joins that still need an answer.
                 let has_more = |(room, log): (&RoomId, &Vec<(Offset, Record)>)| {
                     let ended = self.ended.get(room);
                     let more = ended.is_none_or(|ended| log.last().is_some_and(|(last, _)| last > ended));
@@ -828,10 +828,10 @@ impl World {
     }
 }
 
-/// In the place of a frame.
+/// A ping, in place of a frame.
 const PING: &str = "ping";
 
-/// The first life.
+/// The first incarnation.
 const MONITOR: Life = 0;
 
 fn answer(script: &mut Option<Script>, call: Call) -> Outcome {

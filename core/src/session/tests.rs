@@ -859,7 +859,7 @@ fn a_room_that_is_left_while_the_store_hears_of_the_way_back_is_entered_again() 
     assert_eq!(story.outputs(), [leave(GAME, LeaveReason::Moved)]);
 }
 
-/// The answer to an older request was taken for one to this edge's latest: the session never left, and its stay goes on.
+/// The answer to an older request was taken for one to this edge's latest: the session never left, and its stay continues.
 #[test]
 fn a_number_that_this_edge_has_used_itself_is_not_used_again() {
     let mut story = Story::in_lobby();
