@@ -9,10 +9,10 @@ use chorus_core::{
     ids::{Offset, RoomId},
 };
 
-/// What there is to read is there; whoever has to wait this long for a record waits for one that will not come.
+/// All records exist already: a read that waits this long waits for a record that will not come.
 const STALLED: Duration = Duration::from_secs(30);
 
-/// One room's.
+/// One room's channel.
 #[derive(Debug)]
 pub struct Channel {
     pub partition: u32,
@@ -27,7 +27,7 @@ pub struct Channels {
 }
 
 impl Channels {
-    /// Everything, from the oldest record to the newest that there is now.
+    /// Reads everything, from the oldest record to the present end.
     pub async fn read(bus: &Bus) -> anyhow::Result<Channels> {
         let mut channels = Channels { rooms: BTreeMap::new(), partitions: bus.partitions(), records: 0 };
         for partition in 0..channels.partitions {

@@ -1,4 +1,4 @@
-//! Runs a room's script, as a host does (`chorus_host`'s `life`), but with nothing to share and nobody to tell.
+//! Runs a room's script, as a host does (`chorus_host`'s `life`), but without shared state and without connections.
 
 use std::{collections::HashMap, future::Future, sync::Arc};
 
@@ -14,12 +14,12 @@ use tokio::sync::Mutex;
 
 use super::replay::Unplayable;
 
-/// Whoever answers a room's calls.
+/// Answers a room's calls.
 pub trait Guest: Send {
-    /// `None`: the instance is gone through no fault of the record's.
+    /// `None`: the instance was lost through no fault of the record's.
     fn answer(&mut self, call: Call) -> impl Future<Output = Result<Option<Outcome>, Unplayable>> + Send;
 
-    /// After a snapshot. Whether another instance should take the place of this one, which has been put away then.
+    /// Called after a snapshot. Whether the instance was dropped, so that another one has to replace it.
     fn retires(&mut self) -> bool;
 }
 
@@ -42,7 +42,7 @@ impl Guests {
         Guests { engine, store, loaded: Mutex::default() }
     }
 
-    /// Under the lock while it compiles: whoever else needs one most likely needs this one.
+    /// Compiles under the lock: another room that waits for it most likely needs the same component.
     async fn load(&self, digest: Digest) -> Result<Loaded, Unplayable> {
         let unplayable = |why: String| Unplayable(format!("component {digest} cannot be run: {why}"));
         let mut all = self.loaded.lock().await;
@@ -58,7 +58,7 @@ impl Guests {
     }
 }
 
-/// How often a call is tried that this machine could not run, before the room is given up.
+/// How often a call that this machine failed to run is retried, before the room is given up.
 const TRIES: u32 = 20;
 
 /// One room's guest.
@@ -102,7 +102,7 @@ impl<'a> Seat<'a> {
         };
         let loaded = match self.guests.load(digest).await {
             Ok(loaded) => loaded,
-            // Nobody had it: then every host refused.
+            // The component exists nowhere: then every host refused the swap.
             Err(Unplayable(why)) => return Ok(Some(Outcome::Swapped(Err(why.into())))),
         };
         let old = self.instance.take();
@@ -121,7 +121,7 @@ impl<'a> Seat<'a> {
         }))
     }
 
-    /// As a host tells a guest's failure from its own. After any, the instance is spent.
+    /// Distinguishes a guest's failure from the sandbox's, as a host does. After any failure, the instance is dropped.
     fn judged<T>(&mut self, result: Result<T, GuestError>) -> Result<Option<Result<T, Fault>>, Unplayable> {
         let error = match result {
             Ok(value) => {

@@ -1,5 +1,5 @@
-//! What players saw and sent, room by room: `{ players: [{ name, frames: [{ out, frame }] }] }`, each frame whole, in the
-//! order in which it came or went. The torture's players write it (`chorus/tests/torture/player.mjs`).
+//! The frames that players received and sent, room by room: `{ players: [{ name, frames: [{ out, frame }] }] }`, each frame
+//! whole, in the order of arrival or departure. The torture's players write it (`chorus/tests/torture/player.mjs`).
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,17 +12,17 @@ use chorus_core::ids::{RoomId, SessionId};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-/// All of it.
+/// The whole history.
 #[derive(Debug, Default)]
 pub struct History {
     pub sessions: u64,
     pub rooms: HashMap<RoomId, OfRoom>,
 }
 
-/// What one room's players saw of it.
+/// The history of one room's players.
 pub type OfRoom = BTreeMap<SessionId, Stay>;
 
-/// What one session saw of one room, and said to it.
+/// The frames that one session received from one room, and its messages to it.
 #[derive(Debug, Default)]
 pub struct Stay {
     pub player: String,
@@ -31,15 +31,15 @@ pub struct Stay {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// A message, maybe not for the first time.
+    /// A message, possibly sent before.
     Sent { id: u64, kind: String, data: Seen },
-    /// A frame of the room's.
+    /// A frame from the room.
     Frame { seq: u64, frame: Seen },
-    /// An answer to a message that bears no number of a room: an edge's own.
+    /// An answer to a message without a room's number: the edge's own.
     Edge { id: u64, frame: Seen },
 }
 
-/// JSON as a player has written it down, with its digits and its order, and what it says.
+/// JSON with the player's digits and order, and its parsed value.
 #[derive(Debug, Clone)]
 pub struct Seen {
     text: Box<str>,
@@ -55,7 +55,7 @@ impl Seen {
         &self.text
     }
 
-    /// One of its fields; `null` where it is not there.
+    /// One of its fields; `null` if it is missing.
     fn field(&self, name: &str) -> Seen {
         let fields: BTreeMap<Box<str>, &RawValue> = serde_json::from_str(&self.text).unwrap_or_default();
         let text = fields.get(name).map_or("null", |field| field.get());
@@ -101,13 +101,13 @@ struct Frame {
     frame: Seen,
 }
 
-/// Of one player, on the way through its frames.
+/// The state of one player while its frames are read.
 #[derive(Debug, Default)]
 struct Walk {
     session: Option<SessionId>,
-    /// Where messages went, by their ids.
+    /// The rooms to which messages were sent, by the messages' ids.
     sent: HashMap<u64, RoomId>,
-    /// That of the latest `room` frame, to which messages go that name none.
+    /// The room of the latest `room` frame: the destination of messages that name none.
     current: Option<RoomId>,
 }
 
@@ -162,7 +162,7 @@ impl History {
         stay.events.push(event);
     }
 
-    /// Ids are a session's own: a new one begins anew.
+    /// Ids belong to a session: a new session starts again.
     fn welcome(&mut self, walk: &mut Walk, frame: &Value) {
         let session = frame["session"].as_str().and_then(|session| session.parse().ok());
         if session != walk.session {

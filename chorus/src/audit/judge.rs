@@ -1,14 +1,14 @@
-//! What players saw of a room, and were told by it, against the reference.
+//! Compares the frames and answers that players received from a room with the reference.
 //!
-//! **Frames.** What a client has is a prefix of what the room showed it: numbers without a gap, each frame equal to the
-//! room's under that number; only a whole view may skip numbers. One frame is not the room's but an edge's word in its
-//! place: `left`, to a session that comes back to a room which has let it go meanwhile. It is taken for good only where
-//! the room has done so, after what the client had seen.
+//! **Frames.** A client's frames are a prefix of the room's frames for it: numbers without a gap, each frame equal to the
+//! room's under that number; only a whole view may skip numbers. One frame may come from an edge instead of the room: `left`,
+//! to a session that resumes after the room has removed it. It is accepted only where the room has removed the session, after
+//! the client's last frame.
 //!
-//! **Messages.** *Acknowledged* is a message that its room has answered, be it by a refusal; one without an answer that is
-//! not above the `ack` of a whole view; and one of which an edge says that it was applied. It is in the channel, as it was
-//! sent, and was applied once. A message of which an edge says that it had no effect had none, unless it was sent more than
-//! once: then another edge may know better. And no message at all is applied twice.
+//! **Messages.** A message is *acknowledged* if its room has answered it, even with a refusal; if it has no answer but is not
+//! above the `ack` of a whole view; or if an edge has reported that it was applied. An acknowledged message is in the channel,
+//! as it was sent, and was applied once. A message that an edge reports as without effect had none, unless it was sent more
+//! than once: then another edge may have delivered it. No message at all is applied twice.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ use super::{
     report::{At, Figures, Rule, Violation},
 };
 
-/// Codes of an edge's errors by which it says that no room has taken the message.
+/// Codes of an edge's errors that mean that no room has received the message.
 const NO_EFFECT: [&str; 2] = ["unavailable", "not_in_room"];
 
 pub fn judge(room: RoomId, replay: &Replay, history: &OfRoom, figures: &mut Figures, violations: &mut Vec<Violation>) {
@@ -38,7 +38,7 @@ pub fn judge(room: RoomId, replay: &Replay, history: &OfRoom, figures: &mut Figu
     nothing_twice(room, replay, violations);
 }
 
-/// Also those of sessions that no history tells of.
+/// Includes sessions without a history.
 fn nothing_twice(room: RoomId, replay: &Replay, violations: &mut Vec<Violation>) {
     for ((session, id), received) in &replay.messages {
         if let [_, second, ..] = received.applied[..] {
@@ -63,7 +63,7 @@ struct Judge<'a> {
     violations: &'a mut Vec<Violation>,
 }
 
-/// What became of one message, as the client was told.
+/// The answers to one message, as the client received them.
 #[derive(Debug, Default)]
 struct Told<'a> {
     kind: &'a str,
@@ -71,9 +71,9 @@ struct Told<'a> {
     sent: u32,
     /// The numbers of the room's answers.
     answers: Vec<u64>,
-    /// By a whole view, or by an edge that says so.
+    /// Reported by a whole view or by an edge.
     applied: bool,
-    /// By an edge.
+    /// Reported by an edge.
     no_effect: bool,
 }
 
@@ -98,7 +98,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The record that caused the frame, if the room did send it.
+    /// Returns the record that caused the frame, if the room did send it.
     fn compare(&mut self, seq: u64, kind: &str, frame: &Seen, before: Option<Offset>) -> Option<Offset> {
         let known = self.shown.and_then(|shown| shown.frames.get(&seq)).map_or(&[][..], Vec::as_slice);
         let same = known.iter().find(|known| diff::is_same(&known.frame.with_seq(seq), frame.text()));
@@ -126,8 +126,8 @@ impl<'a> Judge<'a> {
         None
     }
 
-    /// Whether the room has told an edge that the session is no member, not before what the client has seen. With the
-    /// number of the room's own `left`, or further, that was no news.
+    /// Whether the room has removed the session, not before the client's last frame. Not if the room's own `left` has the
+    /// number before: then the client had been notified already.
     fn was_let_go(&self, seq: u64, before: Option<Offset>) -> bool {
         let Some(shown) = self.shown else { return false };
         let last_was_left = shown.frames.get(&(seq - 1)).is_some_and(|frames| {
@@ -178,7 +178,7 @@ impl<'a> Judge<'a> {
     fn edge_says(&mut self, told: &mut Told<'a>, id: u64, frame: &Value) {
         match (frame["t"].as_str(), frame["code"].as_str()) {
             (Some("reply"), _) => {
-                // Who says so cannot know; whether it is true is looked at all the same.
+                // An edge has no way to determine that; the claim is checked nevertheless.
                 told.applied = true;
                 let what = format!("message {id} was acknowledged by {frame}, which is no frame of a room");
                 self.violations.push(Violation { what, ..self.of(Rule::NotByTheRoom) });
@@ -228,13 +228,13 @@ impl<'a> Judge<'a> {
                 let what = format!("{name}, {how}, was dropped by its room");
                 self.found(Rule::NotApplied, At::Offset(received.at[0]), what);
             }
-            // What was cut off cannot be missed.
+            // A message in a truncated part of the log is not missing.
             None if self.replay.after.is_some() || self.replay.before > 0 => self.figures.messages_unchecked += 1,
             None => self.violations.push(Violation { what: format!("{name}, {how}"), ..self.of(Rule::NotInChannel) }),
         }
     }
 
-    /// Nobody speaks in the player's name.
+    /// Every message in the channel was sent by its player.
     fn nothing_made_up(&mut self, told: &BTreeMap<u64, Told<'_>>) {
         let ours = self.replay.messages.iter().filter(|((session, _), _)| *session == self.session);
         let made_up = ours.filter(|((_, id), _)| told.get(id).is_none_or(|told| told.sent == 0));
@@ -259,8 +259,8 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// A whole view tells that the room has applied everything of the session's up to `ack`. What was answered before is none
-/// of its business, and an edge may have answered for the room.
+/// A whole view acknowledges every message of the session up to `ack`. It does not cover messages that were answered before,
+/// and an edge may have answered for the room.
 fn acknowledge(all: &mut BTreeMap<u64, Told<'_>>, ack: u64) {
     for told in all.range_mut(..=ack).map(|(_, told)| told) {
         if told.answers.is_empty() && !told.no_effect {

@@ -1,4 +1,4 @@
-//! `chorus audit`: holds what a system did against the rooms' channels, which are the truth.
+//! `chorus audit`: compares the effects of a system with the rooms' channels, which are the truth.
 //!
 //! ```text
 //! channels ─▶ replay, room by room (core::room and real guests) ─▶ the reference ─┐
@@ -6,15 +6,15 @@
 //!                                  snapshots, rows, checkpoints ─▶ stored ◀───────┤
 //!                         what rooms have for other rooms' channels ─▶ talk ◀─────┘
 //! ```
-//! What to read in: this file opens, reads and hands out the rooms; `replay` makes the reference of one room; `judge`
-//! holds its players' histories against it; `stored` does so with the store, `talk` with other rooms' channels; `guest`
-//! runs the scripts; `report` names the rules.
+//! Where to start: this file opens, reads and distributes the rooms; `replay` makes the reference of one room; `judge` compares
+//! its players' histories with it; `stored` does so with the store, `talk` with other rooms' channels; `guest` runs the
+//! scripts; `report` names the rules.
 //!
-//! The reference is made by the same machine that the hosts run, from records alone, in one go, in one process. So a
-//! difference is something that did not come from the log, or did not survive: what the machines around it may not do.
-//! What the machine itself must keep (a message applied once, a number used once) is counted here, not believed.
+//! The reference is made by the same machine that the hosts run, from records alone, in one pass, in one process. So a
+//! difference is an effect that did not come from the log, or a loss: a fault of the machines around it. The machine's own
+//! guarantees (a message is applied once, a number is used once) are counted here rather than assumed.
 //!
-//! Bounds: all records are held in memory, and the frames of the rooms that are replayed at the time, one a core.
+//! Bounds: all records are held in memory, and the frames of the rooms that are being replayed, one per core.
 
 mod channels;
 mod guest;
@@ -83,9 +83,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         None => options.shared.open().await?,
     };
     let engine = Engine::new(EngineOptions {
-        // Each room's own, and one more while it changes its component.
+        // One for each room, and one more while it swaps its component.
         max_instances: 2 * jobs as u32,
-        // As `chorus dev` has played it.
+        // The setting of `chorus dev`, which affects the frames.
         show_failures: options.data.is_some(),
         ..EngineOptions::new(options.cache.dir()?)
     })?;
@@ -99,25 +99,25 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 }
 
 async fn open(data: &Path) -> anyhow::Result<(Bus, Store)> {
-    // Opening makes what is missing: a slip of the pen would be audited, and found good.
+    // Opening creates missing files: a mistyped path would be audited, and found valid.
     let database = data.join("store.sqlite");
     anyhow::ensure!(database.exists(), "{} is no data directory of chorus: it has no store.sqlite", data.display());
     let opened = crate::data::open(data, Fsync::default(), false).await?;
     Ok((opened.bus, opened.store))
 }
 
-/// What every room's task needs.
+/// The shared state of the rooms' tasks.
 #[derive(Debug)]
 struct Audit {
     store: Store,
     guests: Guests,
     /// Of each partition.
     checkpoints: Vec<Offset>,
-    /// The partitions whose records are all there still.
+    /// The partitions whose records are complete.
     whole: Vec<bool>,
 }
 
-/// One room, and what is held against it.
+/// One room, with the data to compare.
 #[derive(Debug)]
 struct Case {
     room: RoomId,
@@ -126,7 +126,7 @@ struct Case {
     hashes: Vec<KeptHash>,
 }
 
-/// What came of it.
+/// The results.
 #[derive(Debug, Default)]
 struct Verdict {
     violations: Vec<Violation>,
@@ -165,7 +165,7 @@ async fn audit(bus: &Bus, store: &Store, engine: Engine, history: History, jobs:
     Ok(Report::new(figures, violations, unchecked))
 }
 
-/// Every room of which anything is known; those with the longest channels first, so that nobody waits for one at the end.
+/// Every room that appears anywhere; those with the longest channels first, so that none of these is the last to finish.
 async fn cases(store: &Store, channels: Channels, history: History) -> anyhow::Result<Vec<Case>> {
     let Channels { mut rooms, partitions, .. } = channels;
     let mut histories = history.rooms;

@@ -1,19 +1,20 @@
-//! One room, played again from its channel: the reference.
+//! The replay of one room from its channel: the reference.
 //!
-//! **What the log takes back.** A `Fault` record at `F` says that the record at `O`, before it, counts for nothing. A host
-//! that had not read `F` may have applied `O` all the same (it had an older instance, a fault is not the script's alone),
-//! and have shown what came of it and of the records up to `F`. So one channel has several *timelines*, one for each
-//! number of faults that a host may have known: timeline `k` skips what the first `k` faults say, and goes up to the next
-//! one. The last of them, which knows all, is what holds. A frame that is in an earlier timeline only is *taken back*: a
-//! client may have it, since nobody could know better, but only
-//! - under a number below that of the whole view which `F` gives that member: the room jumps far for just that reason, so
-//!   no number stands for two frames on both sides of `F`, and this is checked;
-//! - until that view: numbers rise for whoever sees them, so nothing that was taken back can come after it.
+//! **What the log takes back.** A `Fault` record at `F` voids the record at `O`, before it. A host that had not read `F` may
+//! nevertheless have applied `O` (it had an older instance, and a fault is not always the script's), and may have sent the
+//! frames of `O` and of the records up to `F`. So one channel has several *timelines*, one for each number of faults that a
+//! host may have read: timeline `k` skips the records that the first `k` faults void, and ends at the next fault. The last
+//! timeline, with all faults, is the valid one. A frame that is only in an earlier timeline is *taken back*: a client may have
+//! received it, since no host could have prevented that, but only
+//! - under a number below that of the whole view which `F` sends to that member: the room jumps far for just that reason, so no
+//!   number denotes two frames on both sides of `F`, which is checked;
+//! - until that view: numbers rise for each receiver, so no frame that was taken back can come after it.
 //!
-//! An undone swap needs no timeline of its own: it is undone by its `Fault`, at that offset in every replay, and what was
-//! shown until then was shown by all who had read as far.
+//! A rolled-back swap needs no timeline of its own: its `Fault` rolls it back, at that offset in every replay, and all hosts
+//! that had read as far have sent the same frames until then.
 //!
-//! All faults are told to the machine before the first record, as a host tells those that it finds in the log's tail.
+//! The machine receives all faults before the first record, just as a host passes it those that it finds in the tail of the
+//! log.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -36,55 +37,55 @@ use super::{
     stored::Stored,
 };
 
-/// Why a room cannot be replayed. For people.
+/// Why a room cannot be replayed, as a text for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unplayable(pub String);
 
-/// Where a replay begins.
+/// The start of a replay.
 #[derive(Clone, Debug)]
 pub enum Beginning {
-    /// With nothing: the channel has all that ever happened.
+    /// An empty room: the channel has all its records.
     Nothing,
-    /// After this snapshot, in which the records are that the log has no more.
+    /// This snapshot, which includes the records that were truncated.
     Snapshot { offset: Offset, bytes: Arc<[u8]> },
-    /// It had ended before.
+    /// The room had ended before the first record.
     Ended,
 }
 
-/// What a room did, by its channel.
+/// The effects of a room's channel.
 #[derive(Debug, Default)]
 pub struct Replay {
-    /// Records up to here could not be replayed.
+    /// The last record that could not be replayed.
     pub after: Option<Offset>,
-    /// Frames up to this number may have been shown to anybody before.
+    /// Frames up to this number may have been sent to any session before the replay.
     pub before: u64,
     pub shown: HashMap<SessionId, Shown>,
     /// Messages in the channel, by their sessions and ids.
     pub messages: HashMap<(SessionId, u64), Received>,
-    /// What it had for other rooms' channels.
+    /// Its outputs for other rooms' channels.
     pub said: Vec<Said>,
-    /// Its states after the records that were asked for.
+    /// Its states after the requested records.
     pub states: BTreeMap<Offset, Arc<[u8]>>,
     pub created: Option<Offset>,
     pub ended: Option<Offset>,
-    /// Its script failed here, and no record says what came of it: nothing after this was applied by anybody.
+    /// Its script failed at this record, and no later record has the result: no host has applied any record after this one.
     pub stuck: Option<Offset>,
-    /// What the machine itself did not keep.
+    /// Guarantees that the machine itself has broken.
     pub violations: Vec<Violation>,
 }
 
-/// What one session was shown.
+/// The frames for one session.
 #[derive(Debug, Default)]
 pub struct Shown {
-    /// Frames up to this number were shown to it before the replay began.
+    /// Frames up to this number were sent to it before the replay began.
     pub before: u64,
     /// By number. Several, where the log has taken some back.
     pub frames: BTreeMap<u64, Vec<Frame>>,
-    /// Records in which the room said that the session is no member.
+    /// Records at which the room removed the session.
     pub out: Vec<Offset>,
 }
 
-/// A frame, the first record that brought it, and the `Fault` that took it back.
+/// A frame, the first record that caused it, and the `Fault` that took it back.
 #[derive(Clone, Debug)]
 pub struct Frame {
     pub frame: RoomFrame,
@@ -99,11 +100,11 @@ pub struct Received {
     pub data: Json,
     /// Its records.
     pub at: Vec<Offset>,
-    /// Those of them that the room did not drop.
+    /// Those of them that the room applied.
     pub applied: Vec<Offset>,
 }
 
-/// What a record made the room have for another room's channel.
+/// An output of a record for another room's channel.
 #[derive(Clone, Debug)]
 pub struct Said {
     pub offset: Offset,
@@ -117,7 +118,7 @@ pub enum Saying {
 }
 
 impl Beginning {
-    /// `None`: there is no way to begin. `whole`: nothing of the partition was cut.
+    /// `None`: there is no start. `whole`: the partition was never truncated.
     pub fn of(channel: &Channel, whole: bool, stored: &Stored) -> Option<Beginning> {
         let creates = |(_, record): &(Offset, Record)| matches!(record.command, RoomCommand::Create { .. });
         if whole || channel.records.first().is_some_and(creates) {
@@ -148,16 +149,16 @@ impl Beginning {
     }
 }
 
-/// A record that a `Fault` declares void.
+/// A record that a `Fault` voids.
 #[derive(Clone, Debug)]
 struct Skip {
     of: Offset,
     fault: Fault,
-    /// The `Fault`'s own place.
+    /// The offset of the `Fault`.
     said: Offset,
 }
 
-/// Plays all of a room's records. `wanted`: the records after which the state is asked for.
+/// Replays all of a room's records. `wanted`: the records after which the state is kept.
 pub async fn replay<G: Guest>(
     id: RoomId,
     beginning: &Beginning,
@@ -185,7 +186,7 @@ pub async fn replay<G: Guest>(
     Ok(replay)
 }
 
-/// In the order in which the log says them; of several about one record the first.
+/// In the order of the faults; if several void one record, the first of them.
 fn skips(records: &[(Offset, Record)]) -> Vec<Skip> {
     let mut seen = HashSet::new();
     let mut skips = Vec::new();
@@ -200,7 +201,7 @@ fn skips(records: &[(Offset, Record)]) -> Vec<Skip> {
     skips
 }
 
-/// One way through the records.
+/// One pass through the records.
 struct Pass<'a, G> {
     id: RoomId,
     room: Room,
@@ -209,16 +210,16 @@ struct Pass<'a, G> {
     wanted: BTreeSet<Offset>,
     keeps_snapshots: bool,
     snapshots: Vec<(Offset, Arc<[u8]>)>,
-    /// The record at hand.
+    /// The current record.
     at: Offset,
-    /// The guest was asked about the message of the record at hand.
+    /// Whether the guest was called for the current record's message.
     asked: bool,
 }
 
 impl<'a, G: Guest> Pass<'a, G> {
     fn new(id: RoomId, beginning: &Beginning, guest: &'a mut G, skips: &[Skip]) -> Result<Self, Unplayable> {
         let mut room = beginning.room(id)?;
-        // All of it was applied before. What exhausted a budget then, the log says.
+        // All records were applied before. The log has the calls that exhausted a budget.
         room.inherits(Offset::MAX);
         for skip in skips {
             room.decide_fault(skip.of, skip.fault.clone());
@@ -316,7 +317,7 @@ impl<'a, G: Guest> Pass<'a, G> {
     fn show_frame(&mut self, session: SessionId, seq: u64, frame: &RoomFrame) {
         let frames = self.replay.shown.entry(session).or_default().frames.entry(seq).or_default();
         if frames.iter().any(|known| known.frame == *frame) {
-            return; // Sent again, to a member that has come back.
+            return; // Sent again, to a member that has resumed.
         }
         if let Some(first) = frames.first() {
             self.replay.violations.push(Violation {
@@ -329,7 +330,7 @@ impl<'a, G: Guest> Pass<'a, G> {
         frames.push(Frame { frame: frame.clone(), offset: self.at, taken_back: None });
     }
 
-    /// What it has for its own channel is the host's: a fault, an end. The log has them, or nothing comes of them.
+    /// Outputs for its own channel are the host's task: a fault, an end. Either the log has them, or they have no effect.
     fn append(&mut self, to: RoomId, command: RoomCommand) {
         let own = matches!(command, RoomCommand::Fault { .. } | RoomCommand::Close { .. });
         if !own {
@@ -357,11 +358,11 @@ impl<'a, G: Guest> Pass<'a, G> {
         if self.replay.created.is_none() && self.room.state().is_some() {
             self.replay.created = Some(self.at);
         }
-        // It waits for a record of its own, which may still come.
+        // The room waits for a record in its own channel, which may still come.
         self.replay.stuck = if self.room.is_idle() { None } else { self.replay.stuck.or(Some(self.at)) };
     }
 
-    /// Of a message: whose it is, and the highest id that the room has applied of that session.
+    /// For a message: its session and id, and the highest id of that session that the room has applied.
     fn before_message(&mut self, record: &Record) -> Option<((SessionId, u64), Option<u64>)> {
         let RoomCommand::Message { session, client_seq, kind, data } = &record.command else { return None };
         let message = (*session, *client_seq);
@@ -371,7 +372,7 @@ impl<'a, G: Guest> Pass<'a, G> {
         Some((message, self.highest(*session)))
     }
 
-    /// Applied is what the guest was asked, or what the room answered itself.
+    /// A message was applied if the guest was called for it, or if the room answered it itself.
     fn after_message(&mut self, (message, before): ((SessionId, u64), Option<u64>)) {
         let (session, id) = message;
         let moved = self.highest(session) == Some(id) && before.is_some_and(|before| before < id);
@@ -386,7 +387,7 @@ impl<'a, G: Guest> Pass<'a, G> {
 }
 
 impl Replay {
-    /// The frames of an earlier timeline, which held until the `Fault` at `until`.
+    /// Adds the frames of an earlier timeline, which was valid until the `Fault` at `until`.
     fn add_taken_back(&mut self, id: RoomId, earlier: Replay, until: Offset) {
         for (session, shown) in earlier.shown {
             let ours = self.shown.entry(session).or_default();
@@ -410,7 +411,7 @@ impl Replay {
                 }
             }
         }
-        // Whatever it told other rooms may have been told.
+        // Its outputs for other rooms may have been delivered.
         self.said.extend(earlier.said.into_iter().map(|said| Said { offset: Offset::MAX, ..said }));
         self.violations.extend(earlier.violations);
     }

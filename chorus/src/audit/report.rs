@@ -1,11 +1,11 @@
-//! The rules, what broke them, and how much was looked at.
+//! The rules, their violations, and the extent of the check.
 
 use std::fmt;
 
 use chorus_core::ids::{Offset, RoomId, SessionId};
 use serde_json::{Map, Value, json};
 
-/// What must hold. Its text is the name by which a broken one is told.
+/// A rule. Its text is the name under which a violation is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rule {
     FrameTwice,
@@ -72,7 +72,7 @@ pub struct Violation {
 pub enum At {
     /// A frame's number.
     Seq(u64),
-    /// A record's place.
+    /// A record's offset.
     Offset(Offset),
 }
 
@@ -113,14 +113,14 @@ impl fmt::Display for Violation {
     }
 }
 
-/// A room that could not be looked at, or not to its end.
+/// A room that could not be checked, or not to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unchecked {
     pub room: RoomId,
     pub why: String,
 }
 
-/// How much was looked at.
+/// The extent of the check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
     pub rooms: u64,
@@ -128,10 +128,10 @@ pub struct Figures {
     pub sessions: u64,
     pub messages: u64,
     pub acknowledged: u64,
-    /// They came before what is left of their room's log.
+    /// Those before the rest of their room's log.
     pub messages_unchecked: u64,
     pub frames: u64,
-    /// Of them, those that the log took back.
+    /// The frames among them that the log took back.
     pub taken_back: u64,
     pub frames_unchecked: u64,
     pub snapshots: u64,
@@ -162,7 +162,7 @@ impl Figures {
     }
 }
 
-/// All of it.
+/// The whole report.
 #[derive(Debug)]
 pub struct Report {
     pub figures: Figures,
@@ -170,7 +170,7 @@ pub struct Report {
     pub unchecked: Vec<Unchecked>,
 }
 
-/// Violations that are printed, of each rule: the first ones tell most.
+/// The number of violations that are printed of each rule: the first ones are the most useful.
 const MOST: usize = 10;
 
 impl Report {

@@ -1,9 +1,9 @@
-//! What the store says of a room, against what the log says.
+//! Compares the store's data of a room with the log's.
 //!
-//! - A snapshot is, byte for byte, the state that the records up to its offset lead to; of those that others have taken
-//!   the place of, the hashes are compared.
-//! - Below a partition's checkpoint, all records of every room that goes on are in its snapshot: whoever starts there
-//!   reads none of them.
+//! - A snapshot is, byte for byte, the state after the records up to its offset; of snapshots that were replaced, the hashes
+//!   are compared.
+//! - Below a partition's checkpoint, all records of every live room are in its snapshot: a host that starts there reads none of
+//!   them.
 //! - A room that has ended in the store has ended in the log, no later.
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -20,15 +20,15 @@ use super::{
     report::{At, Figures, Rule, Violation},
 };
 
-/// All that the store has of one room.
+/// The store's data of one room.
 #[derive(Debug)]
 pub struct Stored {
     pub room: RoomId,
     pub row: Option<RoomRow>,
     pub snapshot: Option<SnapshotRow>,
-    /// Of all snapshots that it ever had, if that was kept.
+    /// The hashes of all its snapshots, if they were kept.
     pub hashes: Vec<KeptHash>,
-    /// Of its partition.
+    /// The checkpoint of its partition.
     pub checkpoint: Offset,
 }
 
@@ -43,7 +43,7 @@ impl Stored {
         Ok(Stored { room, row, snapshot, hashes, checkpoint })
     }
 
-    /// The offsets of all snapshots that are known.
+    /// The offsets of all known snapshots.
     pub fn offsets(&self) -> BTreeSet<Offset> {
         let kept = self.hashes.iter().map(|kept| kept.offset);
         kept.chain(self.snapshot.iter().map(|snapshot| snapshot.offset)).collect()
@@ -53,7 +53,7 @@ impl Stored {
         self.row.as_ref().is_some_and(|row| row.status != RoomStatus::Live)
     }
 
-    /// The last record that is in what is stored.
+    /// The last record that the stored state includes.
     pub fn covers(&self) -> Option<Offset> {
         let row = self.row.as_ref().filter(|_| self.has_ended()).map(|row| row.offset);
         row.or(self.snapshot.as_ref().map(|snapshot| snapshot.offset))
@@ -91,7 +91,7 @@ impl Stored {
         }
     }
 
-    /// The first record that nobody would read again, and that no snapshot has.
+    /// The first record that would not be read again, and that no snapshot includes.
     fn first_uncovered(&self, replay: &Replay, channel: &Channel) -> Option<Offset> {
         let covers = self.covers();
         let created = replay.created?;
@@ -110,7 +110,7 @@ fn compare(
     differ: impl Fn(&Arc<[u8]>) -> String,
     found: &mut impl FnMut(Rule, Option<Offset>, String),
 ) {
-    // What the replay began with, and what was before that, cannot be told.
+    // The state at the start of the replay, and earlier ones, cannot be compared.
     if replay.after.is_some_and(|after| offset <= after) || replay.before == u64::MAX {
         return;
     }
@@ -126,7 +126,7 @@ fn compare(
     }
 }
 
-/// Which parts of a state are not equal, for whoever looks for the reason.
+/// The parts of two states that differ, as a hint for people.
 fn differences(one: &[u8], other: &Arc<[u8]>) -> String {
     let (Ok(one), Ok(other)) = (State::decode(one), State::decode(other)) else {
         return String::new();

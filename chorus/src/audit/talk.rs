@@ -1,8 +1,8 @@
-//! What rooms have for each other's channels: a message, the creation of a room.
+//! The outputs of rooms for each other's channels: messages and creations.
 //!
-//! - A record in another room's name is one that this room asked for: its replay puts out the same.
-//! - What a record made a room ask for is in the other's channel, if the room's snapshot has that record: a snapshot is
-//!   stored only after the bus has confirmed all that came before it, so nobody would ask again.
+//! - Every record from another room is an output of that room: its replay has the same output.
+//! - Every output of a record is in the other room's channel, if the sending room's snapshot includes that record: a snapshot
+//!   is stored only after the bus has confirmed all earlier outputs, which are therefore never sent again.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,18 +19,18 @@ use super::{
     stored::Stored,
 };
 
-/// Both sides of it.
+/// The outputs, and the records found in channels.
 #[derive(Debug, Default)]
 pub struct Talk {
     asked: HashMap<Line, Asked>,
     found: Vec<(Line, RoomId, Offset)>,
-    /// Rooms of which all is known that they ever asked for.
+    /// Rooms all of whose outputs are known.
     whole: HashSet<RoomId>,
-    /// Creations that came to nothing: their creator's channel says so.
+    /// Creations that failed, according to their creator's channel.
     failed: HashSet<(RoomId, Number)>,
 }
 
-/// Who asked what of whom, and how. The command's bytes, but for what only its host knows.
+/// An output with its sender, number and receiver. The command's bytes, without the fields that only its host adds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Line {
     from: RoomId,
@@ -42,12 +42,12 @@ struct Line {
 #[derive(Debug)]
 struct Asked {
     by: Offset,
-    /// Its room's snapshot has the record that made it ask.
+    /// The sender's snapshot includes the record of this output.
     owed: bool,
 }
 
 impl Talk {
-    /// One room's.
+    /// The outputs and records of one room.
     pub fn of(replay: &Replay, channel: &Channel, stored: &Stored) -> Talk {
         let mut talk = Talk::default();
         let room = stored.room;
@@ -76,7 +76,7 @@ impl Talk {
         self.failed.extend(other.failed);
     }
 
-    /// `is_whole`: of the room's partition nothing was cut.
+    /// `is_whole`: the room's partition was never truncated.
     pub fn check(self, is_whole: impl Fn(RoomId) -> bool, figures: &mut Figures) -> Vec<Violation> {
         let mut violations = Vec::new();
         let unasked =
@@ -113,7 +113,7 @@ fn asked(from: RoomId, saying: &Saying) -> Option<Line> {
         Saying::Tell { to, command: RoomCommand::RoomMessage { number, data, .. } } => {
             Some(Line { from, number: *number, to: *to, bytes: wire::encode(data) })
         }
-        // What it answers to itself.
+        // An answer for its own channel.
         Saying::Tell { .. } => None,
         Saying::Create { room, kind, options, source, secret, allowance } => {
             let bytes = wire::encode(&(kind, options, secret, allowance));

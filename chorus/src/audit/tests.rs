@@ -1,4 +1,4 @@
-//! Small logs, a script of a few lines, and what must be found in them.
+//! Small logs, a script of a few lines, and the violations that must be found in them.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ async fn whoever_saw_what_the_room_showed_is_content() {
     assert!(figures.frames > 10, "{figures:?}");
 }
 
-/// What is done to Ana's part of a history in which all is well, and what must be found.
+/// The changes to Ana's part of a valid history, and the violations that must be found.
 #[tokio::test]
 async fn every_rule_about_frames_and_messages_is_broken_once() {
     type Plant = fn(&mut Vec<Event>);
@@ -115,7 +115,7 @@ async fn an_edge_may_say_left_in_the_place_of_a_room_that_has_let_the_session_go
     let ana = &mut history.get_mut(&ANA).unwrap().events;
     let Some(Event::Frame { seq, frame }) = ana.last_mut() else { panic!("it has frames") };
     assert_eq!(frame["t"], "left");
-    // The room's own said "left"; Ana was away, and her next edge said it in other words and under a lower number.
+    // The room itself sent "left"; Ana was disconnected, and her next edge sent it with other fields and under a lower number.
     *seq -= 1;
     let left = format!(r#"{{"t":"left","room":"{ROOM}","seq":{seq},"reason":"moved"}}"#);
     *frame = Seen::parse(&left).unwrap();
@@ -328,7 +328,7 @@ async fn play_to(log: &[RoomCommand], wanted: Option<Offset>) -> Replay {
     replay(ROOM, &Beginning::Nothing, &numbered(log), &wanted, &mut script).await.unwrap()
 }
 
-/// Repeats to all what somebody says, and counts it.
+/// Repeats every player's text to all, and counts it.
 #[derive(Default)]
 struct Script {
     count: u64,
@@ -389,7 +389,7 @@ fn spec() -> Arc<Spec> {
 
 // ---- histories ----
 
-/// Everybody saw everything, and sent what the channel has.
+/// Every player received every frame, and sent the messages in the channel.
 fn honest(played: &Replay) -> OfRoom {
     let mut history = OfRoom::new();
     for session in played.shown.keys() {
@@ -399,7 +399,7 @@ fn honest(played: &Replay) -> OfRoom {
     history
 }
 
-/// One session's, with these frames.
+/// The history of one session, with these frames.
 fn of(played: &Replay, session: SessionId, frames: &[(u64, String)]) -> OfRoom {
     let theirs =
         played.messages.iter().filter(|((whose, _), received)| *whose == session && !received.applied.is_empty());
@@ -412,10 +412,10 @@ fn of(played: &Replay, session: SessionId, frames: &[(u64, String)]) -> OfRoom {
     OfRoom::from([(session, Stay { player: "somebody".into(), events })])
 }
 
-/// By their numbers.
+/// Frames with their numbers.
 type Frames = Vec<(u64, String)>;
 
-/// What a session is shown by whoever knows the whole log, and by a host that read of the fault later.
+/// The frames from a host with the whole log, and those from a host that read the fault later.
 fn timelines(played: &Replay, session: SessionId) -> (Frames, Frames) {
     let (mut kept, mut back) = (Vec::new(), Vec::new());
     for (seq, frames) in &played.shown[&session].frames {
