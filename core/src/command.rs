@@ -203,8 +203,8 @@ pub enum EdgeCommand {
     Admitted { session: SessionId, question: Question, room: RoomId, from: Option<Source> },
     /// The room has refused the session.
     Refused { session: SessionId, question: Question, room: RoomId, from: Option<Source>, reason: Box<str> },
-    /// From another edge, or from a room: the session has a connection elsewhere now. The store has the truth: the record of an
-    /// edge to a room may have been in flight for long.
+    /// From another edge, or from a room: the session has a connection elsewhere now. The receiver checks that in the store,
+    /// because an edge's record to a room may have been in flight for long.
     Replaced { session: SessionId },
     /// The processor time that a host has spent on the input of this session's client since the last of these. Best effort: it
     /// may be lost, and is sent only for larger amounts.

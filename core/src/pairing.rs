@@ -35,7 +35,7 @@ pub struct Mark {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreMark {
     pub mark: Mark,
-    /// The log is known to carry the same life.
+    /// Whether the log was seen to carry the same life.
     pub settled: bool,
 }
 

@@ -61,6 +61,7 @@ mod chosen {
 
     /// Activates a bug, for the life of the process.
     ///
+    /// # Panics
     /// When no bug has that name: a test without a bug would find nothing, and succeed.
     pub fn plant(name: &str) {
         let bug = Bug::ALL.iter().find(|(known, _)| *known == name);

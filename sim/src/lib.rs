@@ -48,6 +48,7 @@ pub struct Violation {
 
 /// Plays until every player has had its games and is back in the lobby.
 ///
+/// # Errors
 /// When a frame is missing or repeated, a message has two replies, a session is lost, or a player makes no progress although
 /// there are no more faults.
 pub fn run(seed: u64, plan: Plan) -> Result<Report, Violation> {

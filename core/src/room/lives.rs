@@ -21,7 +21,7 @@ use crate::{
     json::Json,
 };
 
-/// A life of at least this many milliseconds is not brief: its end is no failure at the start.
+/// A life of at least this many milliseconds is not brief: what ended it does not occur at every start.
 pub const STEADY_MS: u64 = 10 * 60_000;
 
 /// The longest time between two lives, in milliseconds: how long an operator who has fixed the script's dependencies waits at

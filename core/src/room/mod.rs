@@ -381,6 +381,7 @@ impl Room {
 
     /// The outcome of the guest work that was output.
     ///
+    /// # Panics
     /// When no such work was output: the shell is wrong.
     pub fn guest(&mut self, outcome: Outcome) {
         match (std::mem::replace(&mut self.phase, Phase::Idle), outcome) {

@@ -34,6 +34,6 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// Members of one room, spectators counted: what a snapshot can carry and a broadcast can reach in one turn.
+    /// Members of one room, spectators counted: as many as a snapshot can hold and a broadcast can reach within one record.
     pub const MAX_MEMBERS: usize = 20_000;
 }

@@ -967,7 +967,7 @@ fn whoever_is_kicked_is_out_for_good() {
     assert!(story.session.is_over());
 }
 
-/// A kick by a room that the session is leaving or joining counts as much as one by its current room.
+/// A room that the session is leaving or joining can kick it as well as its current room.
 #[test]
 fn whoever_is_kicked_on_its_way_to_another_room_is_out_too() {
     let mut story = Story::in_lobby();
