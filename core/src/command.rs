@@ -69,7 +69,7 @@ pub enum RoomCommand {
     /// The guest failed on the record at this offset: that record is skipped, now and in every replay. The index is for
     /// records that hold several inputs; none does, so it is 0.
     Fault { at: Number, fault: Fault },
-    /// An operator ends the room.
+    /// Ends the room: by an operator, or by the room itself when it cannot continue.
     Close { reason: Box<str> },
     /// The guest threw on the record at `at`. For people: it has no effect, since every replay finds the throw itself.
     Threw { at: Number, text: Box<str> },

@@ -93,13 +93,13 @@ pub enum Input {
     Lease { held: bool, asked: Time },
     /// The tables, as just read from the store.
     View(View),
-    /// The store could not be reached. Outputs that have not been polled yet are dropped.
+    /// The store could not be reached. Outputs other than notices that have not been polled yet are dropped.
     StoreLost,
     /// The broker could not be reached. Machines that cannot reach it either send no heartbeats, so their silence proves
-    /// nothing. Outputs that have not been polled yet are dropped.
+    /// nothing. Outputs are dropped likewise.
     BrokerLost,
-    /// The store has refused an output: the tables have changed since the view. Outputs that have not been polled yet are
-    /// dropped; the next view has the present tables.
+    /// The store has refused an output: the tables have changed since the view. Outputs are dropped likewise; the next view has
+    /// the present tables.
     Refused,
     /// The end of an [`Output::DropSessionsOf`] or [`Output::CleanUp`], and whether it has succeeded.
     Worked { machine: MachineId, done: bool },
@@ -211,7 +211,7 @@ impl Placement {
         }
     }
 
-    /// The next output, until there is none. Outputs that were decided under an expired lease are dropped.
+    /// The next output, until there is none. Outputs that were decided under an expired lease are dropped, except notices.
     pub fn poll_output(&mut self, now: Time) -> Option<Output> {
         if !self.is_in_charge(now) {
             self.void();

@@ -1,6 +1,6 @@
 //! The assignment of partitions: even load, by few moves. The same tables give the same plan.
 //!
-//! A move pauses the rooms of a partition (they are restored on the other host), so there is no needless one: partitions
+//! A move pauses the rooms of a partition (they are restored on the other host), so no needless move is made: partitions
 //! without a host go to the hosts that have the fewest, and a host gives away only what exceeds its share. Rooms are spread
 //! over partitions by a hash, so the number of partitions is a good measure of load.
 
