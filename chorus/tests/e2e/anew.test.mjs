@@ -20,7 +20,7 @@ test("a lobby that has failed five times begins anew, and whoever was in it is i
     assert.equal((await client.answer(id)).code, "fault");
   }
   assert.match((await client.frame("left")).reason, /^ended: its script failed 5 times in a row/);
-  // A moment too early it is sent away, to come again by itself.
+  // If the lobby is not ready yet, the edge closes the connection with a code after which clients reconnect.
   if (!(await client.frame("room").catch(() => null))) {
     assert.equal((await client.closed()).code, 4010);
     client = await Raw.connect(server.url);

@@ -1,7 +1,7 @@
-// Connections are lost and servers are killed; each message has exactly one answer all the same.
+// Connections are lost and servers are killed; each message still has exactly one answer.
 //
-// A client by the letter of the protocol goes through random orders of messages, losses, silences, resumes and `kill -9`. It
-// sends again what has no answer; and now and then it uses an old id, as a client that counts from 1 again.
+// A client that follows the protocol to the letter goes through random orders of messages, losses, silences, resumes and
+// `kill -9`. It sends unanswered messages again; sometimes it reuses an old id, as a client does that counts from 1 again.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -53,7 +53,7 @@ for (const seed of SEEDS) {
       } else await client.turn();
     }
     await client.allAnswered();
-    // What is answered twice is answered before this.
+    // A second answer to an earlier message would arrive before the answer to this one.
     client.say();
     await client.allAnswered();
     const wrong = [...client.answers].filter(([, count]) => count !== 1);
@@ -70,7 +70,7 @@ class Client {
   #resume;
   #seen = new Map();
   #unanswered = new Map();
-  /** Old ids that were used again on this connection, and those that may be. */
+  /** Old ids that were reused on this connection, and answered ids that may be reused. */
   #again = new Set();
   #settled = [];
   #changed = () => {};
@@ -97,7 +97,7 @@ class Client {
     this.#socket.terminate();
   }
 
-  /** Comes by a new connection, with what it has, or as one that has lost it. */
+  /** Resumes over a new connection, with its `last` or, when `empty`, as a client that has lost it. */
   async connect(empty = false) {
     const deadline = Date.now() + PATIENCE_MS;
     this.#again.clear();
@@ -159,7 +159,7 @@ class Client {
     }
   }
 
-  /** Until something comes, or the time is over. */
+  /** Resolves when a frame arrives or the time is over. */
   turn(ms = 5) {
     return new Promise((resolve) => {
       const late = setTimeout(resolve, Math.min(ms, 1_000));

@@ -1,4 +1,4 @@
-// A stranger sends what costs a room as much as it may, and more: the stranger pays, the room and its other members do not.
+// A stranger sends messages that exceed a room's budget: they are charged to the stranger, not to the room or other members.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 import { Server } from "../server.mjs";
 import { Raw } from "./raw.mjs";
 
-/** Faults in a row that would end a room if they were its own, and as many again. */
+/** Twice as many as the faults in a row that would end a room if they were charged to it. */
 const MESSAGES = 10;
 
 let lobby, games;
@@ -36,7 +36,7 @@ test("nor do they end a game", { timeout: 120_000 }, async () => {
   await plays(stranger, bystander, 2);
 });
 
-/** The edge may slow the stranger, or close its connection: both are as it should be. */
+/** The edge may delay the stranger, or close its connection: both are correct. */
 async function plays(stranger, bystander, first) {
   let charged = 0;
   for (let id = first; id < first + MESSAGES; id++) {

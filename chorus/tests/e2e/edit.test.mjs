@@ -1,4 +1,4 @@
-/** An author edits a guest while people play: `chorus dev` as it is run by hand, watching a folder of guests. */
+/** An author edits a guest while people play: `chorus dev` as an author runs it, watching a folder of guests. */
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -15,7 +15,7 @@ import { Server } from "../server.mjs";
 import { PATIENCE_MS, pair, play, Player } from "./people.mjs";
 
 const REPOSITORY = fileURLToPath(new URL("../../../", import.meta.url));
-/** A build takes seconds, more on a busy machine. */
+/** A build takes seconds, and longer on a busy machine. */
 const BUILD_MS = 120_000;
 const EDITED = { timeout: 2 * BUILD_MS };
 
@@ -84,7 +84,7 @@ test("a refused migration is told with its reason, and the game goes on on the o
   await leave(players);
 });
 
-/** What the terminal shows, as soon as it shows that. */
+/** Resolves with the part of the terminal's output that matches, as soon as there is one. */
 async function printed(pattern) {
   const deadline = Date.now() + PATIENCE_MS;
   for (;;) {
@@ -95,7 +95,7 @@ async function printed(pattern) {
   }
 }
 
-/** What `chorus room events` prints of a room, as soon as it prints that. */
+/** Resolves with the output of `chorus room events` for a room, as soon as it matches. */
 async function happened(room, pattern) {
   const token = (await readFile(join(server.data, "token"), "utf8")).trim();
   const env = { ...process.env, CHORUS_MONITOR: server.url, CHORUS_TOKEN: token };
@@ -107,7 +107,7 @@ async function happened(room, pattern) {
   }
 }
 
-/** The README's first room, as it is printed there. */
+/** The README's first room, as printed there. */
 async function firstRoom() {
   const readme = await readFile(join(REPOSITORY, "README.md"), "utf8");
   const [, room] = readme.match(/```js\n(import \{ Room \}.*?)```/s);
@@ -149,7 +149,7 @@ test("a throw is told at the author's line, with what the call had logged, and t
   await assert.rejects(players[0].send("spin", {}), ({ code }) => code === "too_costly");
   await printed(/buzzer [0-9a-f]{8}: messages\.spin .*fuel/);
 
-  // The same for operators; a timer has its name.
+  // Operators see the same error; a timer is listed with its name.
   await players[0].send("buzz", {});
   const { id } = players[0].client.room;
   const events = await happened(id, / timer .* name=next/);
@@ -167,7 +167,7 @@ test("packages, names and folders: each mistake is told while it is one", EDITED
   const missing = await news.about("chess", "build-failed");
   assert.match(missing.message, /chess\/index\.js:2:23: the package "chess\.js" is not installed; run `npm install chess\.js` in guests\//);
 
-  // As npm does, in a folder of its own.
+  // As npm writes it, in the guest's folder.
   await writeFile(join(chess, "package.json"), '{\n  "main": "index.js",\n  "type": "commonjs"\n}\n');
   assert.match((await news.about("chess", "build-failed")).message, /in guests\/chess\//);
   await mkdir(join(chess, "node_modules/chess.js"), { recursive: true });
@@ -212,7 +212,7 @@ async function leave(players) {
   for (const player of players) await player.leave();
 }
 
-/** Saves the script (or the file named first) with these pieces replaced, as an editor would. */
+/** Saves the script (or the file in the first argument) with these pieces replaced, as an editor would. */
 async function edit(...changes) {
   const path = typeof changes[0] === "string" ? changes.shift() : script;
   let text = await readFile(path, "utf8");
@@ -223,11 +223,11 @@ async function edit(...changes) {
   await writeFile(path, text);
 }
 
-/** What the page is told of builds and swaps. */
+/** The events of builds and swaps that the server sends to the page. */
 class News {
   #events = [];
   #changed = () => {};
-  /** All that came, oldest first. */
+  /** All events, oldest first. */
   seen = [];
 
   static async of(url) {
@@ -247,12 +247,12 @@ class News {
     return news;
   }
 
-  /** The next event of one of these states; those before it are taken too. */
+  /** The next event with one of these states. Events before it are dropped. */
   of(...states) {
     return this.#next(states.join(" or "), ({ state }) => states.includes(state));
   }
 
-  /** The next event of this kind that is one of these states. Those of other kinds stay. */
+  /** The next event of this kind with one of these states. Events of other kinds are kept. */
   about(kind, ...states) {
     return this.#next(`${kind} ${states.join(" or ")}`, (event) => event.kind === kind && states.includes(event.state), kind);
   }
@@ -275,7 +275,7 @@ class News {
     }
   }
 
-  /** What came so far is of no interest any more. */
+  /** Drops all events so far. */
   forget() { this.#events = []; }
 
   close() { this.request.destroy(); }

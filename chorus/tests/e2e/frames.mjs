@@ -1,4 +1,4 @@
-/** Random client frames: what is legal, what nearly is, and what is dear to parse, from a seed. */
+/** Random client frames from a seed: legal ones, nearly legal ones, and ones that are expensive to parse. */
 
 const MAX_FRAME = 65_536;
 
@@ -8,10 +8,10 @@ const NUMBERS = [
   "9".repeat(400), `0.${"3".repeat(400)}`, `${"1".repeat(300)}e-300`,
 ];
 
-/** What is no JSON, though somebody may take it for that. */
+/** Texts that are not JSON, but that a lax parser may accept. */
 const NO_SCALARS = ["00", "1.", ".5", "+1", "NaN", "Infinity", "0x10", "1_000", "nul", "undefined", '"\\x41"', '"\\u12"', '"\t"', "'a'", "//"];
 
-/** As they stand between quotes in JSON. */
+/** Strings as they are written between the quotes in JSON. */
 const STRINGS = [
   "", "a", "Ana", "tic-tac-toe", "lobby", "__proto__", "constructor", "toString", "valueOf", "then", "length", "hasOwnProperty", "toJSON", "prototype",
   "0", "1", "-1", "4294967295", "4294967294", "1e3", " ", "\\u0000", "\\u0000a", "\\ud83d", "\\ude00", "\\ud83d\\ude00", "😀", "é", "e\\u0301",
@@ -27,18 +27,18 @@ const TYPES = [
 export class Frames {
   #id = 0;
 
-  /** `dice` as of `random.mjs`; `rooms` gives ids of rooms that the client knows. */
+  /** `dice` is of `random.mjs`; `rooms` returns ids of rooms that the client has seen. */
   constructor(dice, rooms = () => []) {
     Object.assign(this, { dice, rooms });
   }
 
-  /** A text, or a `Buffer` for a binary frame. */
+  /** Returns a text, or a `Buffer` for a binary frame. */
   next() {
     const { dice } = this;
     if (dice.happens(0.01)) return Buffer.from(this.#text(), "utf8");
     if (dice.happens(0.04)) return this.#garbage();
     const text = dice.happens(0.92) ? this.#message() : this.#other();
-    // Broken somewhere: a piece is lost, doubled or changed.
+    // Sometimes a piece of the text is dropped, doubled or changed.
     return dice.happens(0.05) ? this.#broken(text) : text;
   }
 
@@ -89,7 +89,7 @@ export class Frames {
     return text.length < MAX_FRAME - 200 || dice.happens(0.02) ? text : "null";
   }
 
-  /** One thing in excess. */
+  /** A value with one property in excess: depth, length, members, names or a number. */
   #shape() {
     const { dice } = this;
     const many = () => dice.pick([10, 100, 500, 1_000, 2_500, 5_000, 12_000]);
@@ -132,7 +132,7 @@ export class Frames {
     return `"${this.dice.happens(0.8) ? this.dice.pick(STRINGS) : this.#text()}"`;
   }
 
-  /** Characters of the whole of Unicode, without those that JSON does not take as they are. */
+  /** Characters from all of Unicode, except those that must be escaped in JSON. */
   #text() {
     const points = Array.from({ length: Math.floor(this.dice.between(0, 12)) }, () => Math.floor(this.dice.between(0x20, this.dice.pick([0x7f, 0x7ff, 0xffff, 0x10ffff]))));
     return points.filter((point) => point < 0xd800 || point > 0xdfff).map((point) => String.fromCodePoint(point)).join("").replace(/["\\]/g, "_");
@@ -154,8 +154,8 @@ function nested(open, close, depth, inner) {
 }
 
 /**
- * The `n`th of a set of names that QuickJS hashes to one number: it folds characters by `h * 263 + c`, so a pair
- * `(a, b)` counts as much as `(a - 1, b + 263)`.
+ * The `n`th of a set of names that all have the same hash in QuickJS: it combines characters by `h * 263 + c`, so the pair
+ * `(a, b)` has the same hash as `(a - 1, b + 263)`.
  */
 export function colliding(n) {
   let name = "";

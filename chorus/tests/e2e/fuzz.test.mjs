@@ -1,7 +1,7 @@
-// Random client frames at a lobby, a game and a room that returns, broadcasts and keeps what it is sent, while bystanders
-// play there. Nothing that a client sends is ever a fault of the room, and every bystander gets every answer.
+// Random client frames to a lobby, a game and a room that returns, broadcasts and stores its messages' data, while bystanders
+// play there. No frame of a client is ever charged to the room as a fault, and every bystander gets every answer.
 //
-// The seed is printed. `CHORUS_FUZZ_SEED` plays the same frames again, `CHORUS_FUZZ_SECONDS` for longer.
+// The seed is printed. `CHORUS_FUZZ_SEED` repeats the same frames, and `CHORUS_FUZZ_SECONDS` sets how long.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -17,18 +17,18 @@ import { Raw } from "./raw.mjs";
 const SEED = process.env.CHORUS_FUZZ_SEED ?? String(Date.now() % 1_000_000);
 const SECONDS = Number(process.env.CHORUS_FUZZ_SECONDS ?? 15);
 const ATTACKERS = 6;
-/** Frames of an attacker that are sent before it waits for something to come back. */
+/** How many frames an attacker sends before it waits for a pong. */
 const AT_ONCE = 16;
-/** What of its last frames a failure shows. */
+/** How many of an attacker's last frames, and how many characters of each, a failure shows. */
 const SHOWN_FRAMES = 12;
 const SHOWN_CHARACTERS = 160;
 
 const AGAIN = `CHORUS_FUZZ_SEED=${SEED} CHORUS_FUZZ_SECONDS=${SECONDS} node --test chorus/tests/e2e/fuzz.test.mjs`;
 
-// Attackers are thrown out again and again, and all of them come from one address.
+// Attackers are disconnected again and again, and all of them have one address.
 process.env.CHORUS_NEW_SESSIONS ??= "1000000";
 
-/** A server, and what it counts. */
+/** A server, and its counters of faults. */
 class World {
   static async start(...args) {
     const world = new World();
@@ -41,7 +41,7 @@ class World {
     return this.server.url;
   }
 
-  /** Faults so far that were charged to a room, or to a client. */
+  /** The number of faults so far that were charged to rooms, or to clients. */
   async faults(charged) {
     const response = await fetch(`${this.url}/metrics`, { headers: { authorization: `Bearer ${this.token}` } });
     const page = await response.text();
@@ -55,7 +55,7 @@ class World {
   }
 }
 
-/** A client that sends frames as they come from the dice, and comes back when it is thrown out. */
+/** A client that sends random frames, and reconnects when it is disconnected. */
 class Attacker {
   sent = [];
   frames = 0;
@@ -70,7 +70,7 @@ class Attacker {
     let resume = null;
     while (!isOver()) {
       const raw = await Raw.connect(this.world.url).catch(() => null);
-      // Refused: too many new sessions, for instance. Others go on.
+      // The connection was refused, for instance for too many new sessions. Other attackers continue.
       if (!raw) { await pause(); continue; }
       try {
         raw.send(resume === null ? { t: "hello", name: "Mallory" } : this.source.hello(resume));
@@ -83,7 +83,7 @@ class Attacker {
         }
         await this.attack(raw, isOver);
       } catch {
-        // It was closed, or got no answer that it understood: both are its own affair.
+        // The connection was closed, or an expected frame did not arrive: neither is a failure of the test.
         if (raw.isClosed) resume = this.dice.happens(0.5) ? resume : null;
       } finally {
         raw.terminate();
@@ -99,7 +99,7 @@ class Attacker {
         raw.socket.send(frame, { binary: typeof frame !== "string" });
         this.frames += 1;
       }
-      // Something comes back, or it was closed: a queue of its own making is nobody's test.
+      // Waits for the pong, so that the attacker does not just fill its own queue.
       raw.socket.ping();
       await raw.pong();
       for (const { t, room } of raw.take()) if (t === "room") this.#rooms.add(room);
@@ -111,16 +111,16 @@ class Attacker {
     if (this.sent.length > SHOWN_FRAMES) this.sent.shift();
   }
 
-  /** Its last frames, for a person. */
+  /** The attacker's last frames, for the message of a failure. */
   toString() {
     return this.sent.map((text) => `    ${text.length} characters: ${JSON.stringify(text.slice(0, SHOWN_CHARACTERS))}`).join("\n");
   }
 }
 
-/** Between rounds: nobody who is honest sends as fast as it can. */
+/** The pause between rounds: honest clients do not send as fast as they can. */
 const pause = () => new Promise((resolve) => setTimeout(resolve, 50));
 
-/** Attacks while `play` goes on in rounds; resolves when the time is up, and fails as soon as a room is charged. */
+/** Attacks while `play` runs in rounds. Resolves when the time is up, and fails as soon as a fault is charged to a room. */
 async function siege(world, attackers, play) {
   const until = performance.now() + SECONDS * 1000;
   let failed = null;
@@ -202,7 +202,7 @@ test("a room that returns, broadcasts and keeps: no frame is a fault of it, and 
   bystander.terminate();
 });
 
-/** An attacker whose first connection is in the room already. */
+/** An attacker whose first connection is already in the room. */
 class Member extends Attacker {
   constructor(world, name, raw) {
     super(world, name);
@@ -212,7 +212,7 @@ class Member extends Attacker {
   async run(isOver) {
     await this.attack(this.first, isOver).catch(() => {});
     this.first.terminate();
-    // Thrown out for good: it goes on in rooms of its own.
+    // After its first connection has ended, it continues in rooms of its own.
     this.enter = async (raw) => {
       raw.send({ t: "msg", id: 1, type: "enter", data: { kind: "keeper", key: "own" } });
       await raw.frame("room", ({ kind }) => kind === "keeper");

@@ -1,4 +1,4 @@
-// Tic-tac-toe, the whole way through.
+// Tic-tac-toe, end to end.
 
 import assert from "node:assert/strict";
 

@@ -1,4 +1,4 @@
-// Clients that do not behave. Each gets an error frame or a close code of the table, and nobody else notices.
+// Misbehaving clients. Each receives an error frame or a close code from the table, and no other client is affected.
 
 import assert from "node:assert/strict";
 import { connect } from "node:net";
@@ -13,7 +13,7 @@ const msg = (id, type, more = {}) => ({ t: "msg", id, type, ...more });
 const MOST_SAFE = Number.MAX_SAFE_INTEGER;
 const NOWHERE = "f".repeat(32);
 
-/** What is no frame, or none that can come now: the error's code, and its `id` when one could be read. */
+/** Texts that are no frames, or frames out of order, each with the error's code, and its `id` if one could be read. */
 const REFUSED = [
   ["", "bad_frame"],
   ["hello", "bad_frame"],
@@ -56,7 +56,7 @@ story("whatever is no frame gets an error, and the connection goes on", async ({
     const error = await client.frame("error");
     assert.deepEqual([error.code, error.id], [code, about], JSON.stringify(frame));
     assert.ok(error.message.length > 10, "it says what was expected");
-    // A good frame between two bad ones: ten bad ones in a row would be the end.
+    // A valid frame after each bad one: ten bad ones in a row would close the connection.
     client.send(msg(++id, "games"));
     assert.equal((await client.frame("reply")).id, id);
   }
@@ -156,7 +156,7 @@ story("a message to a room that the session has left is refused", async ({ raw, 
   assert.equal((await client.frame("reply")).room, game.room, "without a room it goes to the latest");
 });
 
-/** What ends a connection: how, and with which code. */
+/** Actions that close a connection, each with the close code. */
 const CLOSED = {
   "ten bad frames in a row": [4506, (client) => { for (let n = 0; n < 10; n++) client.send("{"); }],
   "a binary frame": [4506, (client) => client.socket.send(Buffer.from([1, 2, 3]))],
@@ -236,7 +236,7 @@ story("players nearby notice nothing", async ({ raw, join }) => {
   }
 });
 
-// Last: if it succeeds, no story after it can be told in that lobby.
+// This story is the last: if the attack succeeds, the lobby is unusable for later stories.
 story("a session that claims to have seen frames from the future harms itself only", async ({ raw, join }) => {
   const first = await raw();
   const { resume, room } = await first.arrive("Mallory");
@@ -246,7 +246,7 @@ story("a session that claims to have seen frames from the future harms itself on
   first.terminate();
   const second = await raw();
   await second.hello({ resume, last: { [room]: MOST_SAFE } });
-  // It leaves the room, whose next members take up its numbers.
+  // It leaves the room, and the room's next members continue its frame numbers.
   second.send(msg(2, "find"));
   const [ana] = await join("Ana");
   await ana.find();

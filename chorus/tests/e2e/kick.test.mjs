@@ -1,4 +1,4 @@
-// A kick ends a session, whether or not that has a connection, and even if the server is killed meanwhile.
+// A kick ends a session, with or without a connection, and even if the server is killed meanwhile.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -24,7 +24,7 @@ async function ask(client, type, data) {
   return answer.data;
 }
 
-/** Asks until the answer fits; no more often than the edge allows. */
+/** Repeats a message until its answer fits, within the edge's rate limit. */
 async function until(client, type, fits) {
   const deadline = Date.now() + PATIENCE_MS;
   for (;;) {
@@ -37,7 +37,7 @@ async function until(client, type, fits) {
   }
 }
 
-/** Has said something: the lobby holds the seat of nobody else. */
+/** A client in the lobby that has sent a message: the lobby holds no seat for sessions that have not. */
 async function come(name) {
   const client = await Raw.connect(server.url);
   const welcome = await client.arrive(name);

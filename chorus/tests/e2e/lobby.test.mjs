@@ -1,4 +1,4 @@
-// The lobby, the whole way through: sockets, edges, log, hosts, the script.
+// The lobby, end to end: sockets, edges, log, hosts, the script.
 
 import assert from "node:assert/strict";
 

@@ -1,4 +1,4 @@
-/** Players for stories: real clients over real sockets, which wait for what they see and never for a time. */
+/** Players for stories: real clients over real sockets, which wait for states and events, never for a fixed time. */
 
 import assert from "node:assert/strict";
 
@@ -6,22 +6,22 @@ import { WebSocket } from "ws";
 
 import { Chorus } from "../../../clients/js/chorus.js";
 
-/** Whatever is waited for, comes within this or not at all. */
+/** The deadline of every wait. */
 export const PATIENCE_MS = 20_000;
-/** A port of this machine on which nobody listens. */
+/** A port of this machine on which no process listens. */
 const NOWHERE = "ws://127.0.0.1:1/ws";
 const CLIENT = { storage: null, retry: { baseMs: 20, maxMs: 200 }, stableMs: 100 };
 
 export class Player {
-  /** All frames that came, and all events of rooms, oldest first. */
+  /** All received frames, and all events of rooms, oldest first. */
   frames = [];
   events = [];
-  /** Sockets that were opened to the server, and whether this one would be. */
+  /** The number of connections to the server, and whether new sockets fail instead. */
   connections = 0;
   #away = false;
   #socket = null;
   #changed = () => {};
-  /** How many events of each type were waited for already. */
+  /** How many events of each type `hears` has waited for. */
   #heard = new Map();
 
   /** Several addresses are tried in turn, as a load balancer would send connections to one edge after the other. */
@@ -50,7 +50,7 @@ export class Player {
     return new Player(name, url).arrive();
   }
 
-  /** Connects, and is in the lobby when this resolves. */
+  /** Connects. Resolves when the player is in the lobby. */
   async arrive() {
     this.client.connect();
     await this.in("lobby");
@@ -62,9 +62,9 @@ export class Player {
     return this.client.room?.view;
   }
 
-  // ---- doing ----
+  // ---- actions ----
 
-  /** Resolves with the reply; one that does not come is an error of the story. */
+  /** Resolves with the reply. A missing reply fails the story. */
   async send(type, data) {
     let late;
     const never = new Promise((_, reject) => {
@@ -81,7 +81,7 @@ export class Player {
     return this.send("move", { cell });
   }
 
-  /** The connection breaks, and the next ones come to nothing until `comeBack`. */
+  /** Breaks the connection. New connections fail until `comeBack`. */
   goAway() {
     this.#away = true;
     this.#socket.terminate();
@@ -91,7 +91,7 @@ export class Player {
     this.#away = false;
   }
 
-  /** Leaves nothing behind that another story could trip over. */
+  /** Disconnects, and leaves nothing behind that could affect another story. */
   async leave() {
     if (this.client.state === "connected" && this.client.room?.kind === "lobby") await this.send("cancel").catch(() => {});
     this.client.close();
@@ -99,7 +99,7 @@ export class Player {
 
   // ---- waiting ----
 
-  /** Resolves with what `condition` gives as soon as that is something; it is asked whenever anything has come. */
+  /** Resolves with the first truthy result of `condition`, which is evaluated after every frame. */
   async until(what, condition) {
     const deadline = Date.now() + PATIENCE_MS;
     for (;;) {
@@ -111,12 +111,12 @@ export class Player {
     }
   }
 
-  /** In a room of this kind, and shown it. */
+  /** Resolves when the current room is of this kind, with its view. */
   in(kind) {
     return this.until(`a ${kind}`, () => this.client.room?.kind === kind && this.client.room);
   }
 
-  /** The next event of this type: each is waited for once. */
+  /** Resolves with the next event of this type. Each call waits for a later event. */
   async hears(type) {
     const before = this.#heard.get(type) ?? 0;
     this.#heard.set(type, before + 1);
@@ -146,7 +146,7 @@ export class Player {
 
   #took(note) {
     if (note) this.frames.push(note);
-    // After the client has done with it too.
+    // Runs after the client has handled the frame.
     queueMicrotask(() => this.#changed());
   }
 
@@ -157,9 +157,9 @@ export class Player {
     return new Error([`${this.name} waited in vain for ${what}; ${now}`, ...last].join("\n"));
   }
 
-  // ---- judging ----
+  // ---- checks ----
 
-  /** Every frame of every room came once and in its order, whatever became of the connections. */
+  /** Checks that every frame of every room arrived once and in order, over all connections. */
   assertGapFree() {
     assert.deepEqual([this.client.gaps, this.client.duplicates], [0, 0], `${this.name}: [gaps, duplicates]`);
     const last = new Map();
@@ -172,7 +172,7 @@ export class Player {
   }
 }
 
-/** Two at a table. Resolves with `[first, second]` in the order of moving. */
+/** Brings two players into a game. Resolves with `[first, second]` in the order of moving. */
 export async function pair(one, other) {
   await one.find();
   await other.find();
@@ -180,13 +180,13 @@ export async function pair(one, other) {
   return byTurn(one, other);
 }
 
-/** The one whose turn it is, first. */
+/** The two players, the one on turn first. */
 export function byTurn(one, other) {
   const { turn, you } = one.view;
   return turn === you ? [one, other] : [other, one];
 }
 
-/** Plays the cells by turns; each move is seen by both before the next is made. */
+/** Plays the cells in turn. Both players see each move before the next is made. */
 export async function play([first, second], cells) {
   for (const [n, cell] of cells.entries()) {
     const mover = n % 2 === 0 ? first : second;

@@ -1,4 +1,4 @@
-// `chorus dev` as a process: how it ends, and what of it is left. Not for a cluster.
+// `chorus dev` as a process: how it ends, and what remains of it. Not for a cluster.
 
 import assert from "node:assert/strict";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -56,7 +56,7 @@ test("SIGTERM ends it in its time whatever a guest does, and so does the next on
   try {
     for (let life = 1; life <= 2; life++) {
       if (life > 1) await server.start();
-      // It burns ten times what a record mostly may, many times over.
+      // Each timer burns ten times the default fuel of a record, and there are many.
       await server.says(/ran out of fuel/);
       assert.equal(await server.interrupt("SIGTERM"), 0, server.output);
     }
@@ -118,7 +118,7 @@ test("a data directory that is a file is said to be", async () => {
 
 story("what is left of it can be read by its next life, again and again", async (server, come) => {
   const ana = await come("Ana");
-  // The lobby holds the seat of nobody who has said nothing.
+  // The lobby holds no seat for a session that has sent nothing.
   await ana.send("cancel");
   const session = ana.client.session;
   for (let life = 1; life <= 4; life++) {
@@ -136,7 +136,7 @@ story("the page, its files and the client are served", async (server) => {
     assert.equal(response.status, 200, path);
     assert.ok(response.headers.get("content-type").startsWith(type), path);
   }
-  // Its author's page comes with the watching (edit.test.mjs), and this server does not watch.
+  // The author's page is only served when guests are watched (edit.test.mjs), and this server does not watch.
   for (const path of ["/dev", "/dev.js", "/dev/events"]) assert.equal((await fetch(server.url + path)).status, 404, path);
 });
 

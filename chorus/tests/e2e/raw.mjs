@@ -1,4 +1,4 @@
-/** A WebSocket without a client: whatever a story wants to send, and whatever comes back. */
+/** A WebSocket without the client: a story sends any text over it, and reads the frames that it receives. */
 
 import { once } from "node:events";
 
@@ -9,7 +9,7 @@ import { PATIENCE_MS } from "./people.mjs";
 const PROTOCOL = "v1.json.chorus";
 
 export class Raw {
-  /** Frames that came and were not looked at yet. */
+  /** Received frames that were not taken yet. */
   #frames = [];
   #closed = null;
   #changed = () => {};
@@ -29,31 +29,31 @@ export class Raw {
     socket.on("error", () => {}); // `close` follows.
   }
 
-  /** A text as it is, anything else as JSON. */
+  /** Sends a string unchanged, anything else as JSON. */
   send(frame) {
     this.socket.send(typeof frame === "string" ? frame : JSON.stringify(frame));
     return this;
   }
 
-  /** Says hello, and resolves with the welcome. */
+  /** Sends a `hello`, and resolves with the `welcome`. */
   async hello(more = {}) {
     this.send({ t: "hello", ...more });
     return this.frame("welcome");
   }
 
-  /** A session in its lobby. */
+  /** Starts a session, and resolves when it is in the lobby. */
   async arrive(name = "Raw") {
     const welcome = await this.hello({ name });
     const room = await this.frame("room");
     return { ...welcome, room: room.room };
   }
 
-  /** The next frame of this kind; those before it are passed over. */
+  /** The next frame of this kind. Frames before it are dropped. */
   frame(kind, fits = () => true) {
     return this.#first(`${kind}`, (frame) => frame.t === kind && fits(frame));
   }
 
-  /** The one answer to the message of this id, be it a reply or an error. */
+  /** The answer to the message with this id, a reply or an error. */
   answer(id) {
     return this.#first(`answer to ${id}`, (frame) => frame.id === id);
   }
@@ -71,12 +71,12 @@ export class Raw {
     return this.#closed !== null;
   }
 
-  /** All frames that came and were not looked at yet. */
+  /** Takes all received frames that were not taken yet. */
   take() {
     return this.#frames.splice(0);
   }
 
-  /** Resolves with the next pong, rejects when the connection is closed before. */
+  /** Resolves with the next pong; rejects when the connection is closed first. */
   async pong() {
     if (this.#closed) throw new Error(`closed with ${this.#closed.code}`);
     const ended = new AbortController();
@@ -87,13 +87,13 @@ export class Raw {
     }
   }
 
-  /** How it ends: `{ code, reason }`. */
+  /** Resolves when the connection is closed, with `{ code, reason }`. */
   async closed() {
     while (!this.#closed) await this.#change("the end");
     return this.#closed;
   }
 
-  /** The connection is gone without a word. */
+  /** Breaks the connection without a close frame. */
   terminate() {
     this.socket.terminate();
   }

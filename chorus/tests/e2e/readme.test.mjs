@@ -1,4 +1,4 @@
-/** The README's room and its client, built and run as they stand there, by the steps that it tells. Not for a cluster. */
+/** The README's room and its client, built and run unchanged, by the README's steps. Not for a cluster. */
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -24,7 +24,7 @@ test("two players run the README's client, and play in its room", { timeout: 6 *
     server = await Server.start({ data: join(folder, "data"), args: ["--guests", join(folder, "guests")] });
     const script = await runnable(client, server.url, folder);
     pages.push(new Page(script), new Page(script));
-    // The one who comes in after the buzz sees the round that follows it.
+    // A page that joins after the buzz sees the following round.
     for (const page of pages) await page.prints(/^buzzer \{\s+open: (false|true),\s+scores: \[ \[ '[0-9a-f]{32}'/m);
     const refused = pages.filter(({ output }) => output.includes("too late"));
     assert.ok(refused.length <= 1, "one of them was first");
@@ -35,7 +35,7 @@ test("two players run the README's client, and play in its room", { timeout: 6 *
   }
 });
 
-/** The repository's guests, the README's room among them, and the lobby that knows of it. */
+/** The repository's guests with the README's room added, also to the lobby. */
 async function guestsWith(room, folder) {
   const skipped = ["node_modules", "fixtures", "test", "dist"].map((name) => join(REPOSITORY, "guests", name));
   await cp(join(REPOSITORY, "guests"), join(folder, "guests"), { recursive: true, filter: (path) => !skipped.includes(path) });
@@ -50,7 +50,7 @@ async function guestsWith(room, folder) {
   await writeFile(lobby, known);
 }
 
-/** As a page of this server would run it: an error (`too late`) ends no page. */
+/** The client as a page of this server would run it: an uncaught error (`too late`) does not end a page. */
 async function runnable(client, url, folder) {
   const page = client.replace('"/chorus.js"', JSON.stringify(pathToFileURL(join(REPOSITORY, "clients/js/chorus.js")).href));
   const script = join(folder, "page.mjs");

@@ -1,4 +1,4 @@
-// What survives: a connection that breaks, and a server that is killed.
+// Sessions and games survive a connection that breaks, and a server that is killed.
 
 import assert from "node:assert/strict";
 
@@ -7,7 +7,7 @@ import { stories } from "./stories.mjs";
 
 const story = stories();
 
-/** Frames of a player from one room, without what differs between two people who see the same. */
+/** A player's frames from one room, reduced to the parts that are equal for two people who see the same. */
 const seen = (player, room) => player.frames.filter((frame) => frame.room === room).map(({ t, seq }) => [t, seq]);
 const moves = (player) => player.events.filter(({ type }) => type === "moved").map(({ data }) => data.cell);
 
@@ -113,7 +113,7 @@ story("a token takes the session up once", async ({ raw }) => {
   const again = await second.hello({ resume, last: { [room]: 1 } });
   assert.deepEqual([again.recovered, again.session, again.name], [true, session, "Ana"]);
   assert.notEqual(again.resume, resume);
-  // Whatever is answered shows that the new token has arrived: from then on the old one is worth nothing.
+  // A message over the new connection shows that the new token has arrived: from then on the old one is invalid.
   second.send({ t: "msg", id: 2, type: "games" });
   await second.frame("reply", ({ id }) => id === 2);
   const thief = await raw();

@@ -1,4 +1,4 @@
-/** `story(name, tell)` within a file's one system: whoever came in is led out, and has seen no gap. */
+/** `story(name, tell)` within a file's one system. After a story every player leaves, and must have seen no gap. */
 
 import { after, before, test } from "node:test";
 
@@ -15,7 +15,7 @@ export function stories() {
     system = await startSystem();
   });
   after(async () => {
-    // Stories that ran out of time are still at it.
+    // Stories that timed out may still be running.
     for (const here of all) here.cutOff();
     await system?.stop();
   });
@@ -34,7 +34,7 @@ export function stories() {
   };
 }
 
-/** What a story may use. It is taken apart where it is used, so what it does is bound to it. */
+/** The means of a story. Stories destructure it, so its functions are bound. */
 class Here {
   players = [];
   #raws = [];
@@ -44,7 +44,7 @@ class Here {
     this.system = system;
   }
 
-  /** Players come by the edges in turn. */
+  /** The next edge's address: players connect to the edges in turn. */
   get url() {
     const { urls } = this.system;
     return urls[this.#next++ % urls.length];
@@ -59,7 +59,7 @@ class Here {
     return this.players.slice(-names.length);
   };
 
-  /** A connection in the story's own hands. */
+  /** A connection without the client. */
   raw = async (options) => {
     const raw = await Raw.connect(this.url, options);
     this.#raws.push(raw);

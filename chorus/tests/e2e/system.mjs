@@ -1,12 +1,12 @@
 /**
- * What the stories are told of: one process, or a cluster of them. `CHORUS_SYSTEM` names a module that exports
- * `startSystem()`; without it, it is `chorus dev`.
+ * The system that the stories test: one process, or a cluster of them. `CHORUS_SYSTEM` names a module that exports
+ * `startSystem()`; the default is `chorus dev`.
  *
  * A system has
  *     urls        the addresses that players connect to: one for each edge
- *     kill()      ends by `kill -9` whatever serves players, in mid-sentence
- *     revive()    brings it back, on the same data and at the same addresses
- *     stop()      ends it, and whatever it kept goes
+ *     kill()      ends the processes that serve players, by `kill -9`
+ *     revive()    starts them again, on the same data and at the same addresses
+ *     stop()      ends the system, and deletes its data
  */
 
 import { freePort } from "../../../testing/services/programs.mjs";
@@ -17,7 +17,7 @@ export async function startSystem() {
   return start();
 }
 
-/** One `chorus dev`. Its port stays its own, so that clients find it again. */
+/** One `chorus dev`. It keeps its port over restarts, so that clients can reconnect. */
 async function embedded() {
   const server = await Server.start({ port: await freePort() });
   return {

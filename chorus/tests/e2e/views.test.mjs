@@ -1,5 +1,5 @@
-// What a member sees that has followed patches, what one sees that comes later, and what the script's JSON.stringify
-// wrote: one text.
+// The view of a member that has applied all patches, the view of one that joins later, and the script's JSON.stringify are
+// the same text.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -33,7 +33,7 @@ test("any state is shown as it is, in patches and as a whole", { timeout: 120_00
   ana.close();
 });
 
-/** A client in the room. Counts the patches that came, and those of them that replaced everything. */
+/** A client in the room. Counts the received patches, and separately those that replaced the whole view. */
 function join(name, seen) {
   const client = new Chorus(`${server.url.replace(/^http/, "ws")}/ws`, { name, WebSocket, storage: null });
   client.on("frame", ({ frame }) => {

@@ -1,5 +1,5 @@
-// `chorus dev` on a data directory of which a part is gone: refused by name, and served again when the part is back or the
-// loss is accepted. Not for a cluster.
+// `chorus dev` on a data directory that has lost a part: it is refused by name, and served again when the part is restored or
+// the loss is accepted. Not for a cluster.
 
 import assert from "node:assert/strict";
 import { cp, mkdir, mkdtemp, readdir, rename, rm, stat, symlink, truncate } from "node:fs/promises";
@@ -11,7 +11,7 @@ import { freePort } from "../../../testing/services/programs.mjs";
 import { Server } from "../server.mjs";
 import { Player } from "./people.mjs";
 
-/** A story of a directory that was played in, and of one aside. */
+/** A story of a data directory that has served a player, and of an empty one beside it. */
 function story(name, { end = "kill9" } = {}, tell) {
   test(name, { timeout: 180_000 }, async () => {
     const aside = await mkdtemp(join(tmpdir(), "chorus-aside-"));
@@ -38,7 +38,7 @@ class Place {
     return join(this.server.data, ...parts);
   }
 
-  /** Takes a part away, and gives it back by what this resolves with. */
+  /** Moves a part away. Resolves with a function that restores it. */
   async take(part) {
     await rename(this.path(part), join(this.aside, "part"));
     return async () => {
@@ -47,7 +47,7 @@ class Place {
     };
   }
 
-  /** It does not start, twice, and says why. */
+  /** Checks that the server refuses to start, twice, with these words in its output. */
   async isRefused(...said) {
     for (let attempt = 1; attempt <= 2; attempt++) {
       await assert.rejects(this.server.start(), (error) => {
@@ -61,7 +61,7 @@ class Place {
     }
   }
 
-  /** It starts, players come, and it ends in good order. */
+  /** Checks that the server starts, serves players, and shuts down cleanly. */
   async serves(args = []) {
     const server = new Server({ data: this.server.data, port: await freePort(), args });
     try {
