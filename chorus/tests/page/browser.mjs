@@ -1,4 +1,4 @@
-/** Chromium for the page's tests, and what a person does on the page. */
+/** Chromium for the page's tests, and the actions of a person on the page. */
 
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync } from "node:fs";
@@ -20,7 +20,7 @@ const QUIET = [
 export const DESKTOP = { width: 1200, height: 800 };
 export const PHONE = { width: 360, height: 740 };
 
-/** Waiting for anything on the page ends here. */
+/** The deadline of every wait on the page. */
 const PATIENCE_MS = 15_000;
 
 export async function launch() {
@@ -32,14 +32,14 @@ export async function launch() {
   return chromium.launch({ executablePath, args: QUIET });
 }
 
-/** Where screenshots go: `SCREENSHOTS`, or a directory of the system's that is told. */
+/** The directory for screenshots: `SCREENSHOTS`, or a new temporary one. */
 export async function screenshotFolder() {
   const folder = process.env.SCREENSHOTS ?? (await mkdtemp(join(tmpdir(), "chorus-page-")));
   mkdirSync(folder, { recursive: true });
   return folder;
 }
 
-/** Runs in the page: every socket is where a test can take it away. */
+/** Runs in the page: keeps every socket, so that a test can close it. */
 function keepSockets() {
   globalThis.sockets = [];
   globalThis.WebSocket = class extends WebSocket {
@@ -50,7 +50,7 @@ function keepSockets() {
   };
 }
 
-/** One person at one page, as a separate browser profile. */
+/** One person on one page, with a browser profile of its own. */
 export class Person {
   constructor(page, errors) {
     Object.assign(this, { page, errors });
@@ -67,7 +67,7 @@ export class Person {
     return new Person(page, errors);
   }
 
-  /** Opens the page and comes in under a name. */
+  /** Opens the page and joins under a name. */
   static async named(browser, url, name, options) {
     const person = await Person.open(browser, url, options);
     await person.see("name").fill(name);
@@ -84,7 +84,7 @@ export class Person {
     return this.see(id).click();
   }
 
-  /** Waits until the element's text is, or holds, what is expected. */
+  /** Waits until the element's text contains the expected text or matches the pattern. */
   async reads(id, expected) {
     const fits = expected instanceof RegExp ? expected : new RegExp(expected.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
     await this.see(id)
@@ -95,7 +95,7 @@ export class Person {
       });
   }
 
-  /** Plays a cell and waits until the mark is there. */
+  /** Plays a cell and waits for the mark. */
   async play(cell) {
     await this.click(`cell-${cell}`);
     await this.owned(cell);
@@ -106,24 +106,24 @@ export class Person {
     await this.page.locator(`[data-testid="cell-${cell}"]${attribute}`).waitFor();
   }
 
-  /** 0 or 1; who moves first is the room's to say. */
+  /** The person's seat, 0 or 1. The room decides which seat moves first. */
   async seat() {
     await this.see("game").waitFor();
     return (await this.see("player-0").innerText()).includes("You") ? 0 : 1;
   }
 
-  /** As a tunnel does to a train: the page's sockets are gone, and it was not asked. */
+  /** Closes the page's sockets without the client's doing, like a train in a tunnel, and waits for the next connection. */
   async loseConnection() {
     await this.page.evaluate(() => globalThis.sockets.forEach((socket) => socket.close(4000, "a test")));
     await this.page.waitForFunction(() => globalThis.sockets.length > 1 && globalThis.sockets.at(-1).readyState === 1);
   }
 
   async screenshot(folder, name) {
-    await this.page.waitForTimeout(500); // Marks are drawn and screens arrive within that.
+    await this.page.waitForTimeout(500); // The animations of marks and screens are shorter.
     await this.page.screenshot({ path: join(folder, `${name}.png`) });
   }
 
-  /** Nothing is wider than the screen. */
+  /** Checks that nothing is wider than the screen. */
   async assertFits() {
     const [content, screen] = await this.page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
     assert.ok(content <= screen, `the page is ${content} wide on a screen of ${screen}`);
@@ -134,7 +134,7 @@ export class Person {
   }
 }
 
-/** Two people find each other. Resolves with them in the order of their seats: `[first, second]`. */
+/** Brings two people into a game. Resolves with them in the order of their seats: `[first, second]`. */
 export async function pair(one, other) {
   await one.click("find");
   await one.see("seeking").waitFor();
@@ -143,7 +143,7 @@ export async function pair(one, other) {
   return (await one.seat()) === 0 ? [one, other] : [other, one];
 }
 
-/** The person whose turn it is, out of two. */
+/** The two people, the one on turn first. */
 export async function onTurn(people) {
   await Promise.race(people.map((person) => person.reads("status", "Your turn")));
   const texts = await Promise.all(people.map((person) => person.see("status").innerText()));

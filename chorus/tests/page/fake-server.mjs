@@ -1,10 +1,10 @@
 /**
- * Not chorus: a stand-in that speaks its protocol, for work on the page and on the tests themselves.
+ * Not chorus: a stand-in with the same protocol, for work on the page and on the tests themselves.
  *
  *     node fake-server.mjs --port 4000 [--data DIR]
  *
- * It takes the flags of `chorus dev` and prints its address like it. One process, a lobby and tic-tac-toe written in a
- * hurry; with `--data` the whole state is written before any frame leaves, so that it survives `kill -9` too.
+ * It accepts the flags of `chorus dev`, and prints its address in the same way. It is one process with a simple lobby and a
+ * simple tic-tac-toe. With `--data` the whole state is written before any frame is sent, so that it survives `kill -9` too.
  * `POST /dev/events` with a JSON body shows that body as a status on every page.
  */
 
@@ -40,13 +40,13 @@ const LINES = [
 ];
 const newId = () => randomBytes(16).toString("hex");
 
-// ---- what is kept ----
+// ---- the state ----
 
 const file = flags.data && join(flags.data, "fake.json");
 if (file) mkdirSync(flags.data, { recursive: true });
 const state = file && existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : { sessions: {}, rooms: {} };
 state.rooms[LOBBY] ??= { id: LOBBY, kind: "lobby", members: {}, queue: [], results: [], games: [] };
-/** Frames that leave once the state is kept. */
+/** Frames to be sent once the state is written. */
 let outbox = [];
 const sockets = new Map();
 
@@ -84,7 +84,7 @@ function viewOf(room, session) {
   return { board, seats, turn, you: you < 0 ? null : you, deadline, winner, line, rematch };
 }
 
-/** The cheapest patch there is: members of the view that differ, whole. */
+/** The simplest possible patch: it replaces each changed member of the view as a whole. */
 function showChanges(room) {
   for (const who of everyone(room)) {
     const member = room.members[who];
@@ -97,7 +97,7 @@ function showChanges(room) {
 }
 
 function enter(room, session) {
-  // Numbers of a new seat rise above those of all seats before.
+  // The frame numbers of a new seat continue above those of all earlier seats.
   room.members[session] = {
     seq: room.highSeq ?? 0,
     ring: [],

@@ -23,7 +23,7 @@ after(async () => {
   await server?.stop();
 });
 
-/** A story with its people, who leave at its end and have met no error in their pages. */
+/** A story with its people, who leave at its end. No error may have occurred in their pages. */
 function story(name, tell) {
   test(name, { timeout: 90_000 }, async () => {
     const people = [];
@@ -40,7 +40,7 @@ function story(name, tell) {
   });
 }
 
-/** The one on turn wins by the upper row. */
+/** Plays a game that the person on turn wins by the upper row. */
 async function playToWin(people) {
   const [first, second] = await onTurn(people);
   for (const [mine, theirs] of WIN_FOR_FIRST) {
@@ -163,7 +163,7 @@ describe("one person", () => {
   });
 
   story("watches a game of others", async (come) => {
-    // Names of their own: other stories' games may still be held for those who closed their page.
+    // Names that no other story uses: seats in other stories' games may still be held after their pages were closed.
     const people = [await come("Olga"), await come("Emil")];
     const watcher = await come("Cleo");
     await pair(...people);
@@ -179,9 +179,9 @@ describe("one person", () => {
 });
 
 describe("the author of a room", () => {
-  /** What the server says of its builds, said by the test in its place. */
+  /** Serves these statuses to the page instead of the server's own. */
   const say = async (page, ...statuses) => {
-    // A server that does not watch has no such page.
+    // A server that does not watch its guests does not serve this page.
     for (const [path, file, contentType] of [["dev", "dev.html", "text/html"], ["dev.js", "dev.js", "text/javascript"]]) {
       const body = await readFile(new URL(`../../page/${file}`, import.meta.url), "utf8");
       await page.route(`**/${path}`, (route) => route.fulfill({ contentType, body }));
@@ -224,7 +224,7 @@ describe("the author of a room", () => {
   });
 });
 
-// Last, for all others use the same server.
+// The last stories, since all others use the same server.
 describe("when the server is killed", () => {
   story("the page comes back by itself, and the game with it", async (come) => {
     const people = [await come("Ana"), await come("Ben")];

@@ -1,4 +1,4 @@
-// The page behind a network that goes silent: no packet says that the connection is gone.
+// The page behind a network that goes silent: the connection is lost without any packet that reports it.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -8,7 +8,7 @@ import { SilentProxy } from "../silent.mjs";
 import { launch, onTurn, pair, Person } from "./browser.mjs";
 
 const PING_MS = 1_000;
-/** What is promised within twice the time of a ping gets three times that. */
+/** Three times the promised limit, which is twice the interval of pings. */
 const PATIENCE_MS = 3 * 2 * PING_MS;
 let server, proxy, browser;
 
@@ -24,7 +24,7 @@ after(async () => {
   await server?.stop();
 });
 
-/** Ana plays through the proxy, Ben next to the server. */
+/** A story of two players: Ana connects through the proxy, Ben directly. */
 function story(name, tell) {
   test(name, { timeout: 90_000 }, async () => {
     const people = [await Person.named(browser, proxy.url, "Ana"), await Person.named(browser, server.url, "Ben")];
@@ -63,7 +63,7 @@ story("the page says so when there is no way back, the opponent is told, and a b
   await Promise.all([soon(ana, "connection", /Reconnecting/), soon(ben, `player-${seat}`, "Away")]);
   proxy.listen();
   const retry = ana.see("retry");
-  // An attempt that was begun on the dead network may still be on its way.
+  // An attempt that was begun on the silent network may still be in flight.
   await Promise.race([retry.click(), soon(ana, "connection", "Connected").catch(() => {})]);
   await ana.reads("connection", "Connected");
   await soon(ben, `player-${seat}`, "Connected");

@@ -1,4 +1,4 @@
-// Two tabs are two players, also when one was duplicated; a reload is none.
+// Two tabs are two players, even if one is a duplicate of the other; a reload is the same player.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -16,7 +16,7 @@ after(async () => {
   await server?.stop();
 });
 
-/** As "Duplicate tab" does: a window that a page opens to itself begins with a copy of its `sessionStorage`. */
+/** Acts like "Duplicate tab": a window that a page opens to its own address begins with a copy of its `sessionStorage`. */
 async function duplicate(person) {
   const [page] = await Promise.all([
     person.page.context().waitForEvent("page"),
@@ -75,7 +75,7 @@ for (const locks of [true, false]) {
 test("`Play here` takes the seat back from the tab that has it", { timeout: 90_000 }, async () => {
   const ana = await Person.named(browser, server.url, "Ana");
   const mine = await session(ana);
-  // Tabs that cannot speak to each other in time, as of a browser that was frozen.
+  // These tabs cannot exchange messages in time, like those of a browser that was frozen.
   await ana.page.context().addInitScript(() => {
     Object.defineProperty(navigator, "locks", { value: undefined });
     const { postMessage } = BroadcastChannel.prototype;
