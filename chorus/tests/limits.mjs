@@ -1,5 +1,5 @@
 /**
- * The environment of servers whose players all come from this machine, many at once and as fast as they can. The limits by
+ * The environment of servers whose players all connect from this machine, many at once and as fast as possible. The limits by
  * address and by computing have tests of their own, which set them by flags.
  */
 export const ROOMY = {

@@ -1,22 +1,22 @@
 /**
- * A process of a test: started, paused, killed and started again. It is only ever signalled through the handle of the
- * child that was started here, and it dies with this process where the system can promise that.
+ * A process of a test: started, paused, killed and started again. It is only signalled through the handle of the child
+ * that was started here, and it ends with this process where the system can guarantee that.
  */
 
 import { start } from "../../testing/services/programs.mjs";
 
-/** What it has said in all its lives, for whoever reads a failure. */
+/** How much of the output of all lives is kept, for the messages of failures. */
 const KEPT_OUTPUT = 64 * 1024;
-/** Longer lines than this are not looked at. */
+/** Longer lines are not matched. */
 const LONGEST_LINE = 4096;
 
 export class Process {
   output = "";
-  /** What it has said in this life, or in the last one. */
+  /** The output of the current life, or of the last one. */
   lifeOutput = "";
   #child = null;
 
-  /** `command` may be a script of ours, which Node runs. */
+  /** A `command` that ends in `.mjs` is run by Node. */
   constructor(command, args, options = {}) {
     const isScript = command.endsWith(".mjs");
     Object.assign(this, { name: command, command: isScript ? process.execPath : command, args: isScript ? [command, ...args] : args, options });
@@ -30,7 +30,7 @@ export class Process {
     return this.#child?.pid;
   }
 
-  /** Starts it, and resolves with what it has printed as soon as that fits `announcement`. */
+  /** Starts the process. Resolves with the match as soon as the output matches `announcement`. */
   async start(announcement, withinMs) {
     if (this.running) throw new Error(`${this.name} runs already`);
     const child = start(this.command, this.args, this.options);
@@ -46,7 +46,7 @@ export class Process {
     return this.#announced(child, announcement, withinMs);
   }
 
-  /** Resolves as soon as what it has printed in this life fits. */
+  /** Resolves as soon as the output of this life matches. */
   async says(words, withinMs) {
     const deadline = Date.now() + withinMs;
     while (!words.test(this.lifeOutput)) {
@@ -56,25 +56,25 @@ export class Process {
     }
   }
 
-  /** How the present life ends, or the last one did: an exit code, or a signal. */
+  /** Resolves with how the current life ends, or how the last one ended: an exit code, or a signal. */
   ended = Promise.resolve(null);
 
   signal(name) {
     this.#child?.kill(name);
   }
 
-  /** Sends a signal, and resolves with how it ended. */
+  /** Sends a signal, and resolves with how the process ended. */
   async end(signal) {
     this.signal(signal);
     return this.ended;
   }
 
-  /** As a power cut of the process: no handler runs. */
+  /** Ends the process like a power cut: no handler runs. */
   kill9() {
     return this.end("SIGKILL");
   }
 
-  /** Ends it in order; by force if that takes too long, which is an error. Resolves with the exit code. */
+  /** Ends the process by a signal; if that takes too long, kills it and fails. Resolves with the exit code. */
   async interrupt(signal, withinMs) {
     const forced = new Promise((resolve) => {
       const late = setTimeout(() => (this.signal("SIGKILL"), resolve(true)), withinMs);

@@ -15,7 +15,7 @@ const ADDRESS = /http:\/\/127\.0\.0\.1:\d+/;
 /** A first start compiles the guests. */
 export const START_MS = Number(process.env.CHORUS_START_MS ?? 180_000);
 const STOP_MS = 20_000;
-/** What takes seconds on an idle machine. */
+/** The deadline for lines of output that take seconds on an idle machine. */
 const SAY_MS = 60_000;
 
 export class Server {
@@ -30,7 +30,7 @@ export class Server {
     this.#process = new Process(bin, ["dev", "--data", data, "--port", String(port), ...watching, ...args], { env });
   }
 
-  /** A server on a directory of its own, which goes with it. */
+  /** Starts a server, by default on a temporary directory, which `stop` deletes. */
   static async start(options = {}) {
     const data = options.data ?? (await mkdtemp(join(tmpdir(), "chorus-")));
     const server = new Server({ ...options, data });
@@ -55,22 +55,22 @@ export class Server {
     [this.url] = await this.#process.start(ADDRESS, START_MS);
   }
 
-  /** Resolves when it has printed that in this life. */
+  /** Resolves when the output of this life matches. */
   says(words) {
     return this.#process.says(words, SAY_MS);
   }
 
-  /** As a power cut of the process: no handler runs. */
+  /** Ends the process like a power cut: no handler runs. */
   async kill9() {
     await this.#process.kill9();
   }
 
-  /** As Ctrl-C does. Resolves with the exit code. */
+  /** Ends the process as Ctrl-C does. Resolves with the exit code. */
   async interrupt(signal = "SIGINT") {
     return this.#process.interrupt(signal, STOP_MS);
   }
 
-  /** Ends it, if it runs, and whatever it kept goes. */
+  /** Ends the process, if it runs, and deletes its temporary directory. */
   async stop() {
     try {
       return this.running ? await this.interrupt() : undefined;

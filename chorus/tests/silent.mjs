@@ -1,6 +1,6 @@
 /**
- * A way to a server that can go silent, as a network does that a laptop or a phone has left: bytes are swallowed, and no
- * end of a connection is passed on, in either direction. Nobody is told anything.
+ * A proxy that can go silent, like the network that a laptop or a phone has left: in either direction, bytes are dropped, and
+ * the end of a connection is not passed on. Neither side is notified.
  */
 
 import { once } from "node:events";
@@ -11,7 +11,7 @@ export class SilentProxy {
   #pairs = new Set();
   #deaf = false;
 
-  /** In front of a server at `http://host:port`. */
+  /** Starts a proxy for a server at `http://host:port`. */
   static async before(url) {
     const { hostname: host, port } = new URL(url);
     const proxy = new SilentProxy();
@@ -33,12 +33,12 @@ export class SilentProxy {
     }
   }
 
-  /** What is open now carries nothing any more. What is opened from now on does. */
+  /** Silences all open connections. New connections work. */
   silence() {
     for (const pair of this.#pairs) pair.silent = true;
   }
 
-  /** Likewise, and so is all that is opened until `listen`. */
+  /** Silences all open connections, and all new ones until `listen`. */
   silenceAll() {
     this.#deaf = true;
     this.silence();

@@ -1,8 +1,8 @@
-/** The other judge: `chorus audit`, which holds what was played against the rooms' channels. */
+/** The second judge: `chorus audit`, which checks the history against the rooms' channels. */
 
 import { run } from "../../../testing/services/programs.mjs";
 
-/** Prints what it has looked at, and resolves with the violations: one with all that it found, or none. */
+/** Prints the audit's report, and resolves with the violations: one with the whole report of a failed audit, or none. */
 export async function audit(bin, args, environment = {}) {
   const env = { ...process.env, ...environment };
   try {

@@ -1,13 +1,13 @@
 /**
- * Torture without a game: clients in one room that draws lots and sets timers, and that tells all of it to everybody. They
- * talk without waiting, lose their connections (also without closing them, as a phone does that changes its network),
- * and the process is killed, or comes back with another component for the room.
+ * Torture without a game: clients in one room that draws lots, sets timers and broadcasts all of it. They send messages
+ * without waiting for answers, and lose their connections (also without closing them, as a phone does when it changes its
+ * network). The process is killed, and restarted with the same or another component for the room.
  *
  *     node chatter.mjs --bin PATH --keep DIR [--kills 4] [--talkers 8] [--unanswered 12] [--life MS] [--swaps] [--seed 1]
  *                      [--serve OPTION …]
  *
- * What games do rarely happens here all the time: frames that come twice, timers, snapshots, swaps. Whether all is well
- * only `chorus audit` can say, so DIR keeps the directory and history.json. Exits with 1 when the checker finds anything.
+ * Events that are rare in games are frequent here: frames that arrive twice, timers, snapshots, swaps. Only `chorus audit` can
+ * check the whole result, so the data directory and history.json are kept in DIR. Exits with 1 when the checker finds anything.
  */
 
 import { createHash } from "node:crypto";
@@ -43,9 +43,9 @@ const { values: flags } = argumentsOf(HELP, {
   options: {
     kills: { type: "string", default: "4" },
     talkers: { type: "string", default: "8" },
-    /** Messages that a talker has on its way at a time. With hundreds the room is seconds behind. */
+    /** The number of messages that a talker has in flight. With hundreds, the room lags by seconds. */
     unanswered: { type: "string", default: "12" },
-    /** How long the process lives between two kills, about. */
+    /** The average time between two kills. */
     life: { type: "string", default: "1000" },
     seed: { type: "string", default: "1" },
     swaps: { type: "boolean", default: false },
@@ -55,19 +55,19 @@ const { values: flags } = argumentsOf(HELP, {
   },
 });
 
-// What it needs is installed by `just planted`; the help is there without it.
+// Loaded after the options are parsed: `--help` works without the packages, which `just planted` installs.
 const { Player } = await import("./player.mjs");
 
 const GUESTS = fileURLToPath(new URL("../../../guests", import.meta.url));
-/** The room that all are in. */
+/** The kind of the room that all clients are in. */
 const KIND = "chance-and-time";
 const LIFE_MS = [0.5 * flags.life, 1.5 * flags.life];
 const PAUSE_MS = [0, 8];
 const LOST = 0.01;
-/** Nobody waits longer than this for what was left to say. */
+/** The deadline for the last answers after the last kill. */
 const FINISH_MS = 30_000;
 
-/** Talks to the room, and goes away without a word now and then. */
+/** Sends messages to the room, and sometimes loses its connection. */
 class Talker extends Player {
   async play() {
     const unanswered = new Set();
@@ -86,7 +86,7 @@ class Talker extends Player {
     return this.dice.pick([["draw"], ["luck"], ["deal"], ["later", 30]]);
   }
 
-  /** The server sees the end of a connection, or does not: then the next one takes its place. */
+  /** Loses the connection. The server sees its end, or does not: then the next connection replaces it. */
   #lose() {
     if (this.dice.happens(0.5)) this.socket.terminate();
     else this.socket.onclose?.({ code: 1006, reason: "" });
@@ -137,7 +137,7 @@ async function killAndTalk(run, server, guests) {
   await sleep(dice.between(...LIFE_MS));
 }
 
-/** As they are, but for a list of components of their own. */
+/** Links the guests and their components, with a manifest of its own. */
 async function copyGuests(to) {
   await mkdir(join(to, "dist"), { recursive: true });
   const link = (from, names) =>
@@ -149,7 +149,7 @@ async function copyGuests(to) {
   await writeFile(join(to, "dist/manifest.json"), await readFile(join(GUESTS, "dist/manifest.json")));
 }
 
-/** The same script under another digest: a custom section at its end, which says nothing. */
+/** Replaces the component by the same script with another digest: it has an additional custom section. */
 async function anotherComponent(guests, number) {
   const path = join(guests, "dist/manifest.json");
   const manifest = JSON.parse(await readFile(path, "utf8"));

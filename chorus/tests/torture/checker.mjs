@@ -1,16 +1,17 @@
 /**
- * The judge of a torture run: what every player saw and was told, against what chorus promises. Pure: a history in,
+ * The judge of a torture run: checks everything that the players received against the promises of chorus. Pure: a history in,
  * violations out.
  *
  * A history is `{ players: [player] }`, and a player
  *
- *     { name, sessions, resets,                        how often the server no longer knew its session
- *       frames: [{ connection, out, frame }],    in the order in which it saw or sent them; the rules see { …, …frame }
+ *     { name, sessions, resets,                        how often the server no longer had its session
+ *       frames: [{ connection, out, frame }],    in the order of receiving and sending; the rules see { …, …frame }
  *       sends:  [{ room, type, data, legal, outcome, code, reply }],          outcome: "reply", "error" or "pending"
  *       games:  [{ room, you, rounds: [{ sends, final, timedOut }], walkedOut }] }       you: null for a watcher
  *
- * A rematch is the next round of its room. `walkedOut`: after so many rounds it waited for a rematch, and then did not; if
- * that began all the same, it is nobody's game. `final` is `{ board, winner, line }`, or null if the end was never seen.
+ * A rematch is the next round of its room. `walkedOut`: the number of rounds after which the player stopped waiting for a
+ * rematch; if one has begun meanwhile, it is not checked. `final` is `{ board, winner, line }`, or null if the player did not
+ * see the end.
  *
  * A violation is `{ rule, who, what }`. The rules are the functions below.
  */
@@ -48,7 +49,7 @@ export function check(history) {
   ];
 }
 
-/** By room, how many rounds were meant by both. */
+/** By room, the number of rounds before a player stopped waiting for a rematch. */
 function roundsBeforeWalkingOut(players) {
   const rounds = new Map();
   for (const { room, walkedOut } of players.flatMap(({ games }) => games))
@@ -59,7 +60,7 @@ function roundsBeforeWalkingOut(players) {
 const flat = ({ frame, ...more }) => ({ ...more, ...frame });
 const violation = (rule, who, what) => ({ rule, who, what });
 
-/** In each room 1, 2, 3, … with no frame missing and none twice; only a whole view may skip. */
+/** Frames of each room are numbered 1, 2, 3, … with none missing and none twice; only a whole view may skip numbers. */
 export function framesAreCounted({ name, frames }) {
   const found = [];
   const last = new Map();
@@ -74,7 +75,7 @@ export function framesAreCounted({ name, frames }) {
   return found;
 }
 
-/** Nobody is shown the same cell being taken twice in one round. */
+/** No player sees the same cell taken twice in one round. */
 export function movesAreShownOnce({ name, frames }) {
   const found = [];
   const taken = new Map();
@@ -90,8 +91,8 @@ export function movesAreShownOnce({ name, frames }) {
 }
 
 /**
- * One answer to every message: not none, not two. A message that was sent again may meet its first answer on the way,
- * and an edge that says "you have left" to the second; a room answers once.
+ * Every message has exactly one answer. A message may be sent again while its first answer is in flight, and an edge may
+ * answer the second one with an error, after the player has left the room; a room answers once.
  */
 export function messagesAreAnswered({ name, frames, sends }) {
   const pending = sends.filter(({ outcome }) => outcome === "pending");
@@ -107,7 +108,7 @@ export function messagesAreAnswered({ name, frames, sends }) {
   ];
 }
 
-/** By message id: how often it was sent, how often answered, and how often by a room. */
+/** By message id: how often it was sent, how often it was answered, and how often by a room. */
 function talk(frames) {
   const byId = new Map();
   for (const { out, t, id, seq } of frames) {
@@ -124,7 +125,7 @@ export function sessionsAreKept({ name, resets }) {
   return resets > 0 ? [violation("a session was lost", name, `${resets} times`)] : [];
 }
 
-/** A refusal of what the view allowed is a message that was applied twice, or a view that was wrong. */
+/** When a move is refused that the view allowed, a message was applied twice, or the view was wrong. */
 export function legalMovesAreTaken({ name, games }) {
   const found = [];
   for (const { room, rounds } of games) {
@@ -145,13 +146,13 @@ export function gamesAreFinished({ name, games }) {
   return open.map(({ room }) => violation("a game never ended", name, room));
 }
 
-/** Who has won is what the board says, and turns were taken in turn. */
+/** The winner follows from the board, and the players moved in turn. */
 export function winnersAreRight({ name, games }) {
   const found = [];
   for (const { room, you, rounds } of games) {
     for (const { final, timedOut, deadline } of rounds) {
       if (final === null) continue;
-      // Who came to watch when it was over has not seen the clock.
+      // A watcher that joined after the end has not seen the deadline.
       const wrong = wrongEnd(final, timedOut || (you === null && !deadline));
       if (wrong)
         found.push(
@@ -177,7 +178,7 @@ function wrongEnd({ board, winner, line }, timedOut) {
   return timedOut ? null : "nobody has won yet";
 }
 
-/** The promise itself: a move whose reply came is on the board when the round ends. */
+/** The main promise: an acknowledged move is on the board when the round ends. */
 export function acknowledgedMovesStand({ name, games }) {
   const found = [];
   for (const { room, you, rounds } of games) {
@@ -191,7 +192,7 @@ export function acknowledgedMovesStand({ name, games }) {
   return found;
 }
 
-/** Every mark on a final board was sent, by the one whose mark it is. */
+/** Every mark on a final board was sent by the player whose mark it is. */
 export function movesAreSomebodys(players) {
   const found = [];
   for (const { room, you, rounds, name } of seats(players)) {
@@ -208,7 +209,7 @@ export function movesAreSomebodys(players) {
   return found;
 }
 
-/** Both players and whoever watched end with the same boards. */
+/** Both players and all watchers end with the same boards. */
 export function playersAgree(players) {
   const found = [];
   const byRoom = new Map();
@@ -220,7 +221,7 @@ export function playersAgree(players) {
       found.push(violation("players disagree", `${one.name} and ${other.name}`, `${room}: ${a} or ${b}`));
   }
   for (const { name, room, rounds, walkedOut } of watched(players)) {
-    if (walkedOut !== undefined) continue; // It may have seen the end of nobody's game.
+    if (walkedOut !== undefined) continue; // The watcher may have seen the end of an unchecked round.
     const known = new Set((byRoom.get(room) ?? []).flatMap((seat) => seat.rounds.map(({ final }) => outcome(final))));
     const strange = rounds.filter(({ final }) => final !== null && !known.has(outcome(final)));
     for (const { final } of strange)

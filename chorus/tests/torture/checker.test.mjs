@@ -1,4 +1,4 @@
-// Every rule of the checker is broken once, by a history that is right but for that; and the right one passes.
+// Every rule of the checker is broken once, by a history that is otherwise correct; and the correct history passes.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -7,7 +7,7 @@ import { check } from "./checker.mjs";
 
 const ROOM = "r";
 
-/** Ana wins the upper row against Ben, Cleo watches; one rematch is the players' second round, a draw. */
+/** Ana wins by the upper row against Ben, and Cleo watches. The rematch, which is the second round, is a draw. */
 function history() {
   return { players: [player("Ana", 0), player("Ben", 1), player("Cleo", null)] };
 }
@@ -52,7 +52,7 @@ test("a history in which all is well has no violation", () => {
   assert.deepEqual(check(history()), []);
 });
 
-/** What is done to Ana's part of the history, and what must be found. */
+/** By the rule that must be found: a change to Ana's part of the history. */
 const planted = {
   "a frame is missing": (ana) => ana.frames.splice(4, 1),
   "a frame came twice": (ana) => ana.frames.splice(5, 0, ana.frames[4]),
@@ -94,7 +94,7 @@ test("a message that was sent twice may be answered by the room and by the edge"
   assert.deepEqual(check(fine), []);
 });
 
-/** Ends that the board does not bear out. */
+/** Ends that contradict the board. */
 const wrongEnds = [
   ["the line is another's", { ...WON, winner: 1 }],
   ["the line shown is none", { ...WON, line: null }],

@@ -1,12 +1,12 @@
 /**
  * Tests the judges: `checker.mjs` and `chorus audit` must find each bug that is planted in a real system
- * (`core/src/planted.rs`), and must find nothing where none is planted.
+ * (`core/src/planted.rs`), and must find nothing when none is planted.
  *
  *     node planted.mjs [--bin PATH] [--planted PATH] [--keep DIR] [bug …]
  *
- * `--bin` is the binary that audits: it has no bug, and is what the planted one is compared with. The planted one is built
- * here unless it is given: only chorus's own crates are compiled for it, beside the others in the same build directory,
- * and it goes to `planted/` in the target directory, so that it is never taken for the real one.
+ * `--bin` is the binary that audits; it has no planted bugs. `--planted` is the binary with them, which is built here by
+ * default: only chorus's own crates are compiled for it, in the same build directory as the others, and the binary is written
+ * to `planted/` in the target directory, so that it is never confused with the real one.
  */
 
 import { spawn } from "node:child_process";
@@ -20,7 +20,7 @@ import { argumentsOf, wrongArguments } from "../../../scripts/arguments.mjs";
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = join(HERE, "../../..");
 const TARGET = process.env.CARGO_TARGET_DIR ?? join(ROOT, "target");
-/** Where cargo works, and where it puts what has bugs. */
+/** The directory of cargo's builds, and the directory for binaries with planted bugs. */
 const PLACES = { CARGO_BUILD_BUILD_DIR: TARGET, CARGO_TARGET_DIR: join(TARGET, "planted") };
 
 const HELP = `Usage: node planted.mjs [options] [bug …]
@@ -45,17 +45,17 @@ const { values: flags, positionals: names } = argumentsOf(HELP, {
   },
 });
 
-/** Every kind of fault once. */
+/** A run of a cluster in which every kind of fault occurs once. */
 const CLUSTER = ["--faults", "8", "--games", "8", "--players", "10", "--watchers", "2", "--minutes", "5"];
 
 /**
- * What is planted, the run in which it shows, and the rule by which it must be found; without a rule, nothing may be
- * found. Others may be broken, too: a move that is applied twice also makes frames that the log does not know.
+ * The planted bugs, each with the run in which it shows and the rule that must find it; without a rule, nothing may be found.
+ * A bug may break other rules too: a move that is applied twice also causes frames that do not follow from the log.
  */
 const PLANTS = [
   { bug: "nothing", run: ["--swaps"], rule: null },
   { bug: "early-ack", run: ["--kills", "6"], rule: "an acknowledged message is not in the channel" },
-  // In one process edge and host die together, and what a host says again goes to an edge that is no more.
+  // In one process, edge and host are killed together, so a restarted host repeats its outputs to a new edge.
   { bug: "edge-duplicates", cluster: true, run: CLUSTER, rule: "a frame came twice" },
   { bug: "message-duplicates", run: [], rule: "a message was answered twice by its room" },
   { bug: "edge-duplicates", simulated: true },
@@ -81,13 +81,13 @@ async function main() {
   process.exitCode = missed > 0 ? 1 : 0;
 }
 
-/** Whether it is found where it should be. */
+/** Resolves with whether a planted bug is found. */
 function judge(planted, home, plant) {
   if (plant.simulated) return isFoundInSimulator(plant);
   return plant.cluster ? isFoundInCluster(planted, plant) : isFound(planted, join(home, plant.bug), plant);
 }
 
-/** Whether the judges say of it what they should. */
+/** Resolves with whether the judges find the planted bug in a run of one process. */
 async function isFound(bin, data, { bug, run, rule }) {
   await mkdir(data, { recursive: true });
   const plant = bug === "nothing" ? {} : { CHORUS_PLANT: bug };
@@ -110,16 +110,16 @@ async function isFound(bin, data, { bug, run, rule }) {
   return tell(bug, is, `found ${what} (${seen})`);
 }
 
-/** There the torture calls both judges itself. */
+/** The same in a cluster, whose torture runs both judges itself. */
 async function isFoundInCluster(bin, { bug, run, rule }) {
   const torture = [join(HERE, "../cluster/torture.mjs"), "--bin", bin, "--judge", flags.bin, "--seed", flags.seed, ...run];
-  // The operator's commands are programs of it too, and what they print is read: no word of the bug in it.
+  // The operator's commands run the planted binary too. Their output is parsed, so it must not contain log lines.
   const said = await output(process.execPath, torture, { CHORUS_PLANT: bug, CHORUS_LOG: "off" });
   const is = said.includes(`  ${rule}: `) || said.includes(`\n${rule}: `);
   return tell(bug, is, is ? `found by “${rule}”, in a cluster` : `it was to be found by “${rule}” in:\n${said}`);
 }
 
-/** The machines alone, with one of their bugs. */
+/** The same in the simulator, which runs the machines of `core` alone. */
 async function isFoundInSimulator({ bug }) {
   const args = ["test", "--release", "--locked", "-p", "chorus-sim", "--features", "planted-bugs", "--test", "planted"];
   const said = await output("cargo", [...args, "--", "--nocapture"], { ...PLACES, CHORUS_PLANT: bug });
@@ -147,7 +147,7 @@ async function build() {
   return join(PLACES.CARGO_TARGET_DIR, "release/chorus");
 }
 
-/** What a program prints. One that says that something is wrong ends with 1; anything else is a failure here. */
+/** Resolves with a program's output. Exit code 1 reports a finding; any other code than 0 and 1 is an error here. */
 function output(program, args, environment = {}, stdio = "pipe") {
   return new Promise((resolve, reject) => {
     const env = { ...process.env, ...environment };

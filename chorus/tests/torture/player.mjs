@@ -1,8 +1,8 @@
 /**
- * One scripted client, and what it remembers for the checker. It plays, or watches, until the run has enough.
+ * One scripted client, and its record for the checker. It plays, or watches, until the run has enough games.
  *
- * Decisions come from the seed; when they are taken depends on the server, so two runs of one seed make the same
- * choices at other moments.
+ * Decisions are determined by the seed, but their moments depend on the server: two runs of one seed make the same
+ * decisions at different moments.
  */
 
 import { setTimeout as sleep } from "node:timers/promises";
@@ -12,16 +12,16 @@ import { WebSocket } from "ws";
 import { Chorus } from "../../../clients/js/chorus.js";
 import { random } from "./random.mjs";
 
-/** The dials: how often a player does what. */
+/** The probabilities of a player's actions. */
 const CHANCE = { illegalMove: 0.15, disconnect: 0.04, rematch: 0.3 };
 const MOST_ROUNDS = 3;
 const THINK_MS = [0, 60];
 const LOOK_MS = 10;
-/** Whoever waits this long asks again: the queue may have let go of somebody who was away. */
+/** After this time a player asks again: the queue may have dropped a player that was disconnected. */
 const ASK_AGAIN_MS = 3000;
-/** For the other to come back and see how the game ended. */
+/** How long a player waits for the other to reconnect and see the end of the game. */
 const PATIENCE_MS = 10_000;
-/** The server may find that a turn ran out a little before this clock does. */
+/** By this much, the server's clock may end a turn earlier than this one. */
 const CLOCKS_DIFFER_MS = 250;
 const RETRY = { retry: { baseMs: 40, maxMs: 400 }, stableMs: 300, answerMs: 5000, storage: null };
 
@@ -36,7 +36,7 @@ export class Player {
     const player = this;
     const { urls } = this.run;
     let next = Math.floor(this.dice.between(0, urls.length));
-    // As a load balancer would, it comes to one edge after the other. And it is kept, to be lost on purpose.
+    // It connects to one edge after the other, as through a load balancer. The socket is kept, so that the player can break it.
     const Socket = class extends WebSocket {
       constructor(_, ...more) {
         const url = urls[next++ % urls.length];
@@ -70,7 +70,7 @@ export class Player {
     this.client.close();
   }
 
-  /** What the checker gets, and `chorus audit`. */
+  /** The player's history, for the checker and `chorus audit`. */
   history() {
     const { name, sessions, resets, frames, sends, games } = this;
     return { name, sessions, resets, frames, sends, games };
@@ -78,7 +78,7 @@ export class Player {
 
   // ---- the lobby ----
 
-  /** True when there is nothing left to do. */
+  /** Resolves with true when there is nothing left to do. */
   async inLobby(room) {
     if (this.run.done) return this.leaveQueue(room);
     if (Date.now() - (this.askedAt ?? 0) < ASK_AGAIN_MS) return false;
@@ -87,7 +87,7 @@ export class Player {
     return false;
   }
 
-  /** Refused to whoever has been paired: that game is still to be played. */
+  /** Resolves with false for a player that has been paired: that game must still be played. */
   async leaveQueue(room) {
     return (await this.send(room, "cancel", {})).outcome === "reply";
   }
@@ -114,7 +114,7 @@ export class Player {
     await this.shown(room, view);
   }
 
-  /** After an answer the view follows. Whoever does not wait for it would play the old one. */
+  /** Waits for the view that follows an answer; otherwise the player's next move would be based on the old one. */
   async shown(room, before) {
     for (let waited = 0; waited < 1000 && room.view === before && room.left === null; waited += LOOK_MS)
       await sleep(LOOK_MS);
@@ -130,14 +130,14 @@ export class Player {
     if (send.outcome === "reply") this.run.moves += 1;
   }
 
-  /** Both players throw the same dice, so both want a rematch or neither. */
+  /** Both players use the same random numbers here, so both want a rematch or neither does. */
   async afterGame(room, round) {
     const game = this.#game(room);
     round.endedAt ??= Date.now();
-    // Whoever is away when a room ends does not see its end. So nobody leaves before both have.
+    // A player that is disconnected when a room ends does not see the end, so neither leaves before both have seen it.
     const both = this.run.seesEnd(this.name, `${room.id} ${game.rounds.length}`);
     if (!both && Date.now() - round.endedAt < PATIENCE_MS) return;
-    // Decided once: whoever has agreed to another round plays it, even if the run is over by then.
+    // Decided once: a player that has agreed to another round plays it, even if the run is over by then.
     round.again ??=
       !this.run.done &&
       game.rounds.length < MOST_ROUNDS &&
@@ -146,9 +146,9 @@ export class Player {
     else await this.leave(room);
   }
 
-  /** The other may have left meanwhile, for the run may have ended between its look and ours. */
+  /** The other player may have left instead, if the run ended between the two decisions. Then this one leaves after a while. */
   async rematch(room, round) {
-    // Its rematch may begin just now, and then is a round without it.
+    // The rematch may begin just now: it is then a round without this player.
     if (round.asked && Date.now() - round.askedAt > ASK_AGAIN_MS) this.#game(room).walkedOut ??= this.#game(room).rounds.length;
     if (!round.asked || Date.now() - round.askedAt > ASK_AGAIN_MS)
       await this.send(room, round.asked ? "leave" : "rematch", {});
@@ -162,7 +162,7 @@ export class Player {
     await this.send(room, "leave", {});
   }
 
-  // ---- remembering ----
+  // ---- the record ----
 
   async send(room, type, data, { legal = true, record = null } = {}) {
     const send = { room: room.id, type, data, legal, outcome: "pending" };
@@ -193,7 +193,7 @@ export class Player {
     return game;
   }
 
-  /** A new round begins when an ended board is no more, even if its beginning was not seen. */
+  /** A new round begins when a final board is replaced, even if the player did not see its first view. */
   #look(game, { board, winner, line, deadline }) {
     let round = game.rounds.at(-1);
     const before = round.final;
@@ -222,7 +222,7 @@ export class Watcher extends Player {
 
   async inGame(room) {
     if (room.view.winner === null && !this.run.done) return;
-    await sleep(this.dice.between(0, 300)); // Sometimes long enough to see the rematch.
+    await sleep(this.dice.between(0, 300)); // Sometimes long enough to see a rematch.
     if (room.left === null && (room.view.winner !== null || this.run.done)) await this.leave(room);
   }
 }

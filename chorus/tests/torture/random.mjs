@@ -1,4 +1,4 @@
-/** Chance from a seed: the same words, the same numbers. (mulberry32 over FNV-1a.) */
+/** Random numbers from a seed: the same words give the same numbers. (mulberry32 over FNV-1a.) */
 
 export function random(...words) {
   let state = 2166136261;
@@ -10,9 +10,9 @@ export function random(...words) {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
   return {
-    /** Whether something happens that does so with this chance. */
+    /** True with this probability. */
     happens: (chance) => next() < chance,
-    /** A number from `low` up to `high`. */
+    /** A number from `low` to below `high`. */
     between: (low, high) => low + next() * (high - low),
     pick: (list) => list[Math.floor(next() * list.length)],
   };

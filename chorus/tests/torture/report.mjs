@@ -1,4 +1,4 @@
-/** What a torture run prints: its figures, and on a violation what to do. */
+/** The output of a torture run: its figures, and the violations with the command that repeats the run. */
 
 export function figures(run) {
   const { players } = run;
@@ -28,7 +28,7 @@ export function print(values) {
   for (const [name, value] of Object.entries(values)) console.log(`${name.padEnd(32)} ${value}`);
 }
 
-/** `again`: the command that plays it again. */
+/** `again`: the command that repeats the run. */
 export function tell(violations, kept, again) {
   const MOST = 30;
   console.error(`\n${violations.length} violations:`);
@@ -37,7 +37,7 @@ export function tell(violations, kept, again) {
   console.error(`\n${kept}. To play it again:\n  ${again}`);
 }
 
-/** The flags of this run, as they are typed. */
+/** The flags of this run, as typed on a command line. */
 export function typed(flags) {
   const given = Object.entries(flags).filter(([name, value]) => value !== undefined && name !== "bin");
   return given.flatMap(([name, value]) => [value].flat().map((one) => `--${name}=${one}`)).join(" ");
@@ -51,7 +51,7 @@ function skips(frames) {
     if (out || seq === undefined) continue;
     if (t === "room" && last.has(room) && seq !== last.get(room) + 1) count += 1;
     if (t === "left")
-      last.delete(room); // Coming again later skips nothing.
+      last.delete(room); // Joining again later is not counted as skipping.
     else last.set(room, seq);
   }
   return count;

@@ -1,10 +1,10 @@
-/** One torture run: the players, what they have reached together, and how long they had to wait after a fault. */
+/** One torture run: the players, their common progress, and how long they waited after faults. */
 
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { Player, Watcher } from "./player.mjs";
 
-/** After the last fault, the games at hand come to their end within this. */
+/** The deadline for the current games after the last fault. */
 const FINISH_MS = 120_000;
 const ALL = "all players";
 
@@ -13,13 +13,13 @@ export class Run {
   aborted = false;
   failures = [];
   moves = 0;
-  /** Waits that are over: `{ kind, ms }`. */
+  /** Finished waits: `{ kind, ms }`. */
   recoveries = [];
   #ends = new Map();
-  /** Players that were touched by a fault and not answered since, by name; or all of them as one. */
+  /** Players that were affected by a fault and have had no answer since, by name; or all of them as one. */
   #waiting = new Map();
 
-  /** `urls`: where players connect, in turn. `asOne`: a wait is over for all when it is over for one. */
+  /** `urls`: the addresses that players connect to, in turn. `asOne`: a wait ends for all players when it ends for one. */
   constructor({ urls, seed, players, watchers, asOne = false }) {
     Object.assign(this, { urls, seed, asOne });
     const many = (count, make) => Array.from({ length: count }, (_, n) => make(n + 1));
@@ -33,20 +33,20 @@ export class Run {
     return this.#ends.size;
   }
 
-  /** Whether both players know now that the round has ended. */
+  /** Records that a player has seen the end of a round. Returns whether both players have. */
   seesEnd(name, round) {
     const names = this.#ends.get(round) ?? this.#ends.set(round, new Set()).get(round);
     return names.add(name).size >= 2;
   }
 
-  /** These players feel a fault of this kind, from now on. Faults in a row add up to one wait. */
+  /** Starts the wait of the players that a fault of this kind affects. Consecutive faults extend one wait. */
   touch(players, kind) {
     const since = performance.now();
     const names = this.asOne ? [ALL] : players.map(({ name }) => name);
     for (const name of names) if (!this.#waiting.has(name)) this.#waiting.set(name, { since, kind });
   }
 
-  /** An answer to what was sent at `sentAt`. One that may have been on its way already shows nothing. */
+  /** Ends a wait by an answer to a message sent at `sentAt`, unless that answer may have been in flight before the fault. */
   answered({ name }, sentAt) {
     const key = this.asOne ? ALL : name;
     const { since, kind } = this.#waiting.get(key) ?? {};
@@ -60,7 +60,7 @@ export class Run {
     this.aborted = true;
   }
 
-  /** Plays until `faults` has come to its end and there are enough games; then the games at hand end. It looks at `aborted`. */
+  /** Plays until `faults`, which ends early on `aborted`, has resolved and there are enough games, then finishes open games. */
   async playThrough(faults, { games, minutes }) {
     const deadline = sleep(minutes * 60_000, "late", { ref: false });
     const playing = new Set(this.players);
@@ -81,7 +81,7 @@ export class Run {
     for (const player of this.players) player.close();
   }
 
-  /** For the checker, and for whoever looks into a violation. */
+  /** The histories of all players, for the checker and for the analysis of a violation. */
   history() {
     return { players: this.players.map((player) => player.history()) };
   }

@@ -1,11 +1,11 @@
 /**
- * Kills `chorus dev` by `kill -9`, again and again, while scripted clients play, and then holds everything they saw
- * against what was promised (`checker.mjs`), and against the rooms' channels (`chorus audit`). For a cluster the same is
- * done by `cluster/torture.mjs`.
+ * Kills `chorus dev` by `kill -9`, again and again, while scripted clients play. Then everything that they saw is checked
+ * against the promises (`checker.mjs`) and against the rooms' channels (`chorus audit`). `cluster/torture.mjs` does the same
+ * for a cluster.
  *
  *     node torture.mjs --games 100 --kills 200 --seed 1 --bin PATH     (see --help)
  *
- * Prints figures; on a violation also the command that plays it again, and exits with 1.
+ * Prints figures. On a violation it also prints the command that repeats the run, and exits with 1.
  */
 
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -47,18 +47,18 @@ const { values: flags } = argumentsOf(HELP, {
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
     minutes: { type: "string", default: "20" },
     fsync: { type: "string" },
-    /** Leaves the data directory and history.json here, for `chorus audit`. */
+    /** Keeps the data directory and history.json here, for `chorus audit`. */
     keep: { type: "string" },
-    /** More options of the server, one each. */
+    /** A further option of the server; may be repeated. */
     serve: { type: "string", multiple: true, default: [] },
     bin: { type: "string", default: process.env.CHORUS_BIN },
   },
 });
 
-// What it needs is installed by `just torture`; the help is there without it.
+// Loaded after the options are parsed: `--help` works without the packages, which `just torture` installs.
 const { Run } = await import("./run.mjs");
 
-/** How long the process lives between two kills. Some are killed before they have printed their address. */
+/** How long the process runs between two kills. Some processes are killed before they have printed their address. */
 const LIFE_MS = [60, 1600];
 const EARLY = 0.1;
 const EARLY_MS = [0, 400];
@@ -85,7 +85,7 @@ async function main() {
   await judge(run, data);
 }
 
-/** All kills of a run, one after the other; between them the process lives a while. */
+/** All kills of a run, one after the other. Between two kills the process runs for a while. */
 class Kills {
   count = 0;
   #dice;
@@ -117,7 +117,7 @@ class Kills {
 
   async #startAgain() {
     while (!this.#enough && this.#dice.happens(EARLY)) {
-      const started = this.server.start().catch(() => {}); // It is killed before it can say anything, or just after.
+      const started = this.server.start().catch(() => {}); // It is killed before it prints its address, or just after.
       await sleep(this.#dice.between(...EARLY_MS));
       await this.#kill();
       await started;
