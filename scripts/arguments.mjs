@@ -1,11 +1,11 @@
-// The command line of a script. `--help` prints the help; what cannot be parsed is one line and exit code 2, no stack
-// trace.
+// The command line of a script. `--help` prints the help; wrong arguments print one line, without a stack trace, and end the
+// script with exit code 2.
 
 import { parseArgs } from "node:util";
 
 /**
- * Values and positionals, as `parseArgs` gives them. `config.numbers` names the options whose value is a whole number:
- * they are checked, and stay text, so that they can be passed on.
+ * Values and positionals, as returned by `parseArgs`. `config.numbers` names the options whose value is a whole number:
+ * they are checked, and stay strings, so that they can be passed on.
  */
 export function argumentsOf(help, { numbers = [], ...config } = {}) {
   try {
@@ -25,7 +25,7 @@ export function argumentsOf(help, { numbers = [], ...config } = {}) {
   }
 }
 
-/** Ends the script: its arguments are wrong. */
+/** Ends the script because of wrong arguments. */
 export function wrongArguments(why) {
   console.error(`${why}\nSee --help.`);
   process.exit(2);

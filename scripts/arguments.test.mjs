@@ -14,7 +14,7 @@ const SCRIPTS = FOLDERS.flatMap((folder) => readdirSync(join(ROOT, folder)).map(
   .filter((path) => path.endsWith(".mjs") && !path.endsWith(".test.mjs") && path !== "scripts/arguments.mjs")
   .filter((path) => /\b(argumentsOf|parseArgs)\(/.test(readFileSync(join(ROOT, path), "utf8")));
 
-/** As in a fresh clone, in which nothing is installed or built. */
+/** A copy of the scripts, like a fresh clone in which nothing is installed or built. */
 const CLONE = mkdtempSync(join(tmpdir(), "chorus-clone-"));
 for (const folder of [...FOLDERS, "chorus/tests", "testing", "clients/js"]) {
   cpSync(join(ROOT, folder), join(CLONE, folder), { recursive: true, filter: (path) => !/node_modules|[/]dist$/.test(path) });

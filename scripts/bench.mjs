@@ -1,8 +1,8 @@
 // The table of docs/performance.md: `just bench [options]`, or `node scripts/bench.mjs --help`.
 //
-// The server has one core and the players another, where there are two and `taskset`. Every scenario runs at the floor
-// and at chorus, one right after the other, and again; the share of the floor is the median of those pairs: machines
-// are not quiet, and what disturbs one half of a pair mostly disturbs the other.
+// The server is pinned to one core and the players to another, if there are two and `taskset`. Every scenario runs in pairs, at
+// the floor and then at chorus, and the share of the floor is the median of the pairs: a disturbance of the machine mostly
+// affects both halves of a pair.
 
 import { spawn, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -17,10 +17,10 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 const GUESTS = join(ROOT, "guests");
 const DOCUMENT = join(ROOT, "docs", "performance.md");
 const TARGET = process.env.CARGO_TARGET_DIR ?? join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "chorus", "target");
-/** Rooms are put aside after this long, where that is measured. */
+/** Idle rooms hibernate after this time, where that is measured. */
 const ASIDE_SECONDS = 12;
 
-/** What strangers do on purpose: `--only hostile` is all of them. They have a table of their own. */
+/** Scenarios of hostile clients: `--only hostile` selects all of them. They have a table of their own. */
 const HOSTILE = ["dear-messages", "host-calls", "newcomer"];
 const SCENARIOS = ["echo-1", "echo-100", "fan-out", "tic-tac-toe", "create", "memory", "swap", "neighbour", "always", "cluster", "in-process", ...HOSTILE];
 
@@ -37,7 +37,7 @@ Measures chorus and the floor, and prints one table. Needs the binary (cargo bui
   --write           puts the tables into docs/performance.md: that of the hostile scenarios, and that of the others
 `;
 
-/** What is measured at both: the load's arguments, the figure that counts, and the issue's two targets for its share. */
+/** Scenarios of both: the load's arguments, the figure that is compared, and the issue's two targets for its share. */
 const PAIRS = [
   { name: "echo-1", what: "echo p50, one client", args: ["echo", "--rooms", "1"], figure: "p50", unit: "µs", reach: 6, aim: 3, less: true },
   { name: "echo-100", what: "echo, 100 rooms", args: ["echo", "--rooms", "100"], figure: "messages", unit: "/s", reach: 0.3, aim: 0.5 },
@@ -69,7 +69,7 @@ const wantedPairs = PAIRS.filter(({ name }) => isWanted(name));
 const hasTaskset = spawnSync("taskset", ["--version"]).status === 0 && cpus().length > 1;
 const pinned = (core, program, args) => hasTaskset ? ["taskset", ["-c", `${core}`, program, ...args]] : [program, args];
 
-/** What is running and where it keeps its data: stopped and removed, however this ends. */
+/** Running processes and the directory of their data: ended and deleted when this process exits. */
 const running = new Set();
 const scratch = mkdtempSync(join(tmpdir(), "chorus-bench-"));
 process.once("exit", () => {
@@ -78,7 +78,7 @@ process.once("exit", () => {
 });
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(130));
 
-/** A server on core 0, once it has said where it is. `taskset` becomes what it starts, so the pid is the server's. */
+/** Starts a server on core 0, and resolves when it has printed its address. `taskset` execs it, so the pid is the server's. */
 async function serve(args, says) {
   const child = spawn(...pinned(0, bin, args), { stdio: ["ignore", "pipe", "inherit"] });
   running.add(child);
@@ -95,12 +95,12 @@ async function serve(args, says) {
 
 const floor = () => serve(["load", "floor"], /ws:\/\/([\d.:]+)\//);
 
-/** All players are at one address, and send as fast as they can. */
+/** All players have one address, and send as fast as they can. */
 const ROOMY = ["--rate", "1000000", "--new-sessions", "1000000", "--max-connections-per-address", "100000", "--compute-rate", "100000"];
 
 let servers = 0;
 
-/** `limits`: those of a server that nobody has configured, for what they are there for. */
+/** `limits`: with the default limits, for the scenarios that they are meant for. */
 async function chorus({ fsync = "background", guests, more = [], limits = false, lobby = "bench-lobby" } = {}) {
   const data = join(scratch, `data-${servers++}`);
   const base = ["dev", "--fixtures", "--lobby", lobby, ...(limits ? [] : ROOMY), "--port", "0", "--fsync", fsync, "--data", data];
@@ -114,7 +114,7 @@ async function stop(server) {
   await gone;
 }
 
-/** Runs one scenario on core 1; its figures, or null when it failed, which is said. */
+/** Runs one scenario on core 1. Resolves with its figures, or prints that it failed and resolves with null. */
 async function load(server, args, { raw = false, path = "/echo", warmUp = 1, measure = seconds } = {}) {
   const url = `ws://${server.address}${raw ? path : "/ws"}`;
   const common = ["load", "--url", url, "--server-pid", `${server.pid}`, "--seconds", `${measure}`, "--warm-up", `${warmUp}`, "--json"];
@@ -144,7 +144,7 @@ async function pairs(fsync, rounds) {
   return rows;
 }
 
-/** Each of these pairs, `rounds` times. The two servers are up all the time; the one that is not asked does nothing. */
+/** Measures each of these pairs, `rounds` times. Both servers run all the time; the one that is not measured is idle. */
 async function measured(low, high, rounds, all) {
   const rows = [];
   for (const pair of all) {
@@ -162,8 +162,8 @@ async function measured(low, high, rounds, all) {
 }
 
 /**
- * The same through a broker and a PostgreSQL: an edge, a host and a monitor, each a process, that share the cores with
- * the broker, with PostgreSQL and with the players. And the broker alone.
+ * The same with a broker and PostgreSQL: an edge, a host and a monitor are processes that share the cores with the broker, with
+ * PostgreSQL and with the players. The broker is also measured alone.
  */
 async function cluster(rounds) {
   const { Cluster } = await import("../chorus/tests/cluster/cluster.mjs");
@@ -187,7 +187,7 @@ async function cluster(rounds) {
     const brokers = services.addresses.kafka;
     const hops = [];
     for (let round = 0; round < rounds; round++) hops.push((await broker(brokers)).p50);
-    // `--only cluster` is all of them.
+    // `--only cluster` measures all pairs.
     const all = wantedPairs.length > 0 ? wantedPairs : PAIRS;
     const rows = await measured(low, { address, pid: system.edges[0].pid }, rounds, all);
     hops.push((await broker(brokers)).p50);
@@ -199,7 +199,7 @@ async function cluster(rounds) {
   }
 }
 
-/** From producing a record to consuming it, by the same client and nothing else. */
+/** The time from producing a record to consuming it, by one client alone. */
 async function broker(brokers) {
   const args = ["load", "--seconds", seconds, "--json", "broker", "--brokers", brokers];
   const { stdout, stderr, status } = spawnSync(bin, args, { encoding: "utf8" });
@@ -219,7 +219,7 @@ async function memory() {
   return { ...idle, ...rooms };
 }
 
-/** The guests that are watched are a copy: their source is changed. */
+/** The watched guests are a copy, since their source is changed. */
 async function swap() {
   const guests = join(scratch, "guests");
   const tools = join(GUESTS, "node_modules");
@@ -234,7 +234,7 @@ async function swap() {
 }
 
 async function neighbour() {
-  // Each fault of the room that loops is a warning.
+  // Each fault of the looping room is a warning.
   const server = await chorus({ more: ["--log", "error"] });
   const figures = await load(server, ["neighbour"]);
   await stop(server);
@@ -242,7 +242,7 @@ async function neighbour() {
   return figures;
 }
 
-/** What honest players wait while others send the dearest messages that are taken: by kind of message. */
+/** How long honest players wait while others send the most expensive legal messages, by kind of message. */
 async function dearMessages(rounds) {
   const server = await chorus({ limits: true, more: ["--log", "error"] });
   const all = {};
@@ -254,14 +254,14 @@ async function dearMessages(rounds) {
   return all;
 }
 
-/** As many rooms as there are cores call the host as often as they may. */
+/** One room for each core calls the host as often as allowed. */
 async function hostCalls(rounds) {
   const component = join(scratch, "host-calls.wasm");
   const cargo = ["build", "--release", "--locked", "--quiet", "-p", "chorus", "-p", "chorus-host", "--example", "host-calls"];
   const built = spawnSync("cargo", cargo, { cwd: ROOT, stdio: "inherit", env: { ...process.env, CARGO_TARGET_DIR: TARGET } });
   const made = built.status === 0 && spawnSync(join(TARGET, "release", "examples", "host-calls"), [component], { stdio: "inherit" });
   if (!made || made.status !== 0) throw new Error("the component that calls its host could not be made");
-  // Without the limit on computing: such rooms may have players in plenty.
+  // Without the limit on computing, since such rooms could have many players.
   const server = await chorus({ limits: true, more: ["--log", "error", "--compute-rate", "100000"] });
   const token = readFileSync(join(server.data, "token"), "utf8").trim();
   const env = { ...process.env, CHORUS_MONITOR: `http://${server.address}`, CHORUS_TOKEN: token };
@@ -281,7 +281,7 @@ async function newcomer() {
   return figures;
 }
 
-/** The figures without sockets; the first time, this compiles the benchmark. */
+/** The figures without sockets. The first run compiles the benchmark. */
 function inProcess() {
   const args = ["bench", "--profile", "release", "--workspace", "--bench", "rooms", "--locked"];
   const ran = spawnSync(...pinned(0, "cargo", args), { cwd: ROOT, encoding: "utf8", env: { ...process.env, CARGO_TARGET_DIR: TARGET } });
@@ -365,7 +365,7 @@ function others(used, swapped, beside) {
   return lines.join("\n");
 }
 
-/** What strangers do to others: calm and attack in turn, compared pair by pair. */
+/** The effect of hostile clients on others: alternately without and with an attack, compared pair by pair. */
 function underAttack(messages, calls, flooded) {
   const head = ["measure", "calm, p50", "attacked, p50", "times: median (least to most)", "attackers cut off"];
   const row = (what, figures, place) => {
@@ -394,7 +394,7 @@ function machine() {
   return [
     `- Machine: ${cpus()[0].model.trim()}, ${cpus().length} cores (${cores}), ${Math.round(totalmem() / 2 ** 30)} GiB; Linux ${release()}.`,
     `- When: ${new Date().toISOString().slice(0, 10)}, commit ${git("rev-parse", "--short=10", "HEAD")}${changed}.`,
-    // Where the binary was is nobody else's business.
+    // The path of the binary is private.
     `- How: \`just bench ${process.argv.slice(2).filter((word, n, all) => ![word, all[n - 1]].includes("--bin")).join(" ")}\`; ${options.rounds} rounds of ${seconds} s, medians; load average at the end ${readFileSync("/proc/loadavg", "utf8").split(" ")[0]}.`,
   ].join("\n");
 }

@@ -21,7 +21,7 @@ exist and may be empty) it continues where it was.
   --bin FILE           the chorus binary (default: the one of \`just build\`)
 `;
 
-/** As in production, but for what one would wait for when trying things out. */
+/** As in production, but with shorter delays when machines fail or drain. */
 const TIMING = { heartbeat: 1, deadAfter: 5, handOver: 3, drainOver: 1 };
 
 const MONITOR_PORT = 7400;
@@ -39,7 +39,7 @@ const { values: flags } = argumentsOf(HELP, {
   },
 });
 
-// What these need is installed by `just cluster`; the help is there without it.
+// Loaded after the options are parsed: `--help` works without the packages, which `just cluster` installs.
 const { Cluster } = await import("../chorus/tests/cluster/cluster.mjs");
 const { Services } = await import("../testing/services/services.mjs");
 
@@ -81,7 +81,7 @@ function start(addresses) {
     database: flags.postgres,
     prefix: process.env.CHORUS_TOPIC_PREFIX ?? "chorus",
     token: process.env.CHORUS_TOKEN,
-    // Ctrl-C in a terminal is for this program alone, which stops them in their order.
+    // The processes do not receive the terminal's Ctrl-C: this program stops them in order.
     spawn: { detached: true },
   });
 }
@@ -94,7 +94,7 @@ Operate    export CHORUS_MONITOR=${monitors[0].url} CHORUS_TOKEN=${token}
 Stop       Ctrl-C`);
 }
 
-/** What others go on with is left in order. */
+/** Drains the machines in order, since the given services and their data remain. */
 async function leave(cluster) {
   for (const machines of [cluster.edges, cluster.hosts, cluster.monitors]) await cluster.retire(machines);
 }
@@ -103,4 +103,4 @@ await main().catch((error) => {
   console.error(error.message);
   process.exitCode = 1;
 });
-process.exit(); // Whatever else is open.
+process.exit(); // Even if a handle is still open.

@@ -1,8 +1,8 @@
 // The field's WebSocket conformance suite (Autobahn), against the edge's real connections: `just conformance`, or
 // `node scripts/conformance.mjs --help`.
 //
-// It runs the example `echo` of the edge, which is built with the feature `conformance`: sessions are left out, and every
-// message is sent back. No other binary has that.
+// It runs the edge's example `echo`, which is built with the feature `conformance`: without sessions, it sends every message
+// back. No other binary has this feature.
 
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -29,7 +29,7 @@ ${SITE}. Takes about three minutes.
   --python FILE     the Python 2.7 [env: CHORUS_PYTHON2] (default: python2.7 on the PATH, or one of pyenv's)
 `;
 
-/** What does not apply, and why. */
+/** The cases that do not apply, with the reason. */
 const EXCLUDED = {
   "9.*": "messages up to 16 MiB: a message has at most 64 KiB here; those of the group that are not larger are run",
   "12.*": "compression, which is not offered",
@@ -38,8 +38,8 @@ const EXCLUDED = {
 const INCLUDED = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.1.1", "9.2.1", "9.7.*", "9.8.*", "10.*"];
 
 /**
- * Of a case: what the connection did, and how it ended. The edge closes with 4506, a code of its own (docs/protocol.md), where
- * the suite expects 1002 or 1007.
+ * The accepted results of a case: for the connection's behavior, and for its close. The edge closes with its own code 4506
+ * (docs/protocol.md) where the suite expects 1002 or 1007.
  */
 const GOOD = ["OK", "NON-STRICT", "INFORMATIONAL"];
 const GOOD_ENDS = ["OK", "INFORMATIONAL", "WRONG CODE"];
@@ -89,12 +89,12 @@ function installSuite(python) {
 }
 
 async function startEcho() {
-  // With the binary's features, so that what was compiled for it is used.
+  // With the binary's features, so that its compiled crates are reused.
   const packages = ["-p", "chorus", "-p", "chorus-edge", "--features", "chorus-edge/conformance", "--example", "echo"];
   const built = spawnSync("cargo", ["build", "--release", "--locked", ...packages], { cwd: ROOT, stdio: "inherit", env: { ...process.env, CARGO_TARGET_DIR: TARGET } });
   if (built.status !== 0) throw new Missing("the edge's echo does not build; the reason is above");
   const echo = join(TARGET, "release", "examples", "echo");
-  // So that a test which looks for these words in the real binary (chorus/tests/e2e/process.test.mjs) can be believed.
+  // A test checks that the real binary does not contain this mark (chorus/tests/e2e/process.test.mjs): here it must be found.
   const [, mark] = readFileSync(join(ROOT, "edge", "src", "echo.rs"), "utf8").match(/pub const MARK: &str = "(.+)";/) ?? [];
   if (!mark || !readFileSync(echo).includes(mark)) throw new Error("the echo does not contain its mark");
   const child = spawn(echo, { stdio: ["ignore", "pipe", "inherit"] });
@@ -114,7 +114,7 @@ async function runSuite(python, address, report) {
   const spec = join(report, "spec.json");
   const server = { agent: "chorus", url: `ws://${address}/ws`, options: { version: 18 } };
   writeFileSync(spec, JSON.stringify({ outdir: report, servers: [server], cases, "exclude-cases": [], "exclude-agent-cases": {} }));
-  // As a folder of packages: some are found only by what pip wrote into its .pth files.
+  // As a site directory: some packages are found only through the .pth files that pip wrote.
   const run = `import site; site.addsitedir(${JSON.stringify(SITE)}); from autobahntestsuite.wstest import run; run()`;
   const suite = spawn(python, ["-c", run, "-m", "fuzzingclient", "-s", spec], { stdio: ["ignore", "ignore", "pipe"] });
   let errors = "";
@@ -139,7 +139,7 @@ function judge(report) {
   if (failed.length > 0 || results.length === 0) process.exitCode = 1;
 }
 
-/** Some cases count a close code that they do not expect as a failure of the whole case. */
+/** Some cases report an unexpected close code as a failure of the whole case. */
 function failsByCode(report, { behavior, behaviorClose, reportfile }) {
   if (behavior !== "FAILED" || behaviorClose !== "WRONG CODE") return false;
   const { result, resultClose } = JSON.parse(readFileSync(join(report, reportfile), "utf8"));

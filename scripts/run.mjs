@@ -1,12 +1,12 @@
-// Runs a program to its end, with its output in a log and a word on how it goes on.
+// Runs a program to its end, with its output in a log, and shows its progress.
 
 import { spawn } from "node:child_process";
 
-/** How often a step that takes long says so, where no line can be written over. */
+/** How often the progress of a long step is printed where the output is no terminal. */
 const STILL_MS = 60_000;
 const PARTIAL_LINE = 4096;
 
-/** The child that runs now. Each is the leader of a process group, so that what it started ends with it. */
+/** The running child. Each child leads a process group, so that the processes that it starts end with it. */
 let current = null;
 
 /** Resolves with the exit code; 1 when it was ended by a signal, could not be started, or took longer than `limit`. */
@@ -36,7 +36,7 @@ export function run(program, args, { cwd, log, limit, environment }) {
       log.write(`${program} could not be started: ${error.message}\n`);
       finish(1);
     });
-    // Whatever it has left behind would keep its output open.
+    // Processes that it has left behind would keep its output open.
     child.on("exit", () => end(child, "SIGKILL"));
     child.on("close", (code) => finish(code ?? 1));
   });
@@ -46,11 +46,11 @@ function end(child, signal) {
   try {
     process.kill(-child.pid, signal);
   } catch {
-    // It is gone already.
+    // The process group has ended.
   }
 }
 
-/** Whoever stops this program stops what it runs. */
+/** A signal that stops this program also stops the running child. */
 export function stopOnSignals() {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
     process.once(signal, () => {
@@ -60,7 +60,7 @@ export function stopOnSignals() {
   }
 }
 
-/** What a program said last: on a terminal a line that is written over, elsewhere a line a minute. */
+/** Shows a program's last line of output: on a terminal in a line that is overwritten, elsewhere in a line a minute. */
 class Progress {
   #begun = performance.now();
   #line = "";

@@ -1,7 +1,7 @@
 // Installs the JavaScript tools: see --help.
 //
-// `npm ci` runs only where nothing is installed or the lock file has changed since. What was installed is remembered
-// by the lock file's hash, beside it in node_modules/.
+// `npm ci` runs only where nothing is installed or the lock file has changed since. The hash of the installed lock file is kept
+// in node_modules/.
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";

@@ -1,7 +1,7 @@
 // The one test command: `just test [step …]`. Every runner of this repository, one after the other, and one sum.
 //
-// All steps run even when one fails. A step that went well is one line; one that failed shows which tests and the end
-// of what it printed, and all logs are kept then. The last line is the sum alone, `N passed, N failed`.
+// All steps run even when one fails. A successful step is one line. A failed one shows its failed tests and the end of its
+// output, and all logs are kept. The last line is the sum alone, `N passed, N failed`.
 
 import { createWriteStream, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -16,11 +16,11 @@ import { run, stopOnSignals } from "./run.mjs";
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 const TARGET = process.env.CARGO_TARGET_DIR;
 const MINUTES = 60_000;
-/** What a failed step shows of its log. */
+/** How many lines of its log a failed step shows. */
 const TAIL_LINES = 80;
 const NAMES = 30;
 
-/** Cargo shows how far it is, which is what a long build's progress is made of. */
+/** Makes cargo show its progress bar, from which the progress of a long build is shown. */
 const ENVIRONMENT = {
   CHORUS_BIN: join(TARGET ?? "", "release", "chorus"),
   NO_COLOR: "1",
@@ -30,13 +30,13 @@ const ENVIRONMENT = {
 };
 const TORTURE = ["--games", "10", "--kills", "12", "--minutes", "8"];
 const TORTURE_CLUSTER = ["--games", "20", "--faults", "20", "--minutes", "12"];
-/** Stories of the whole way that are told of one process only. */
+/** End-to-end tests that only work with one process. */
 const EMBEDDED_ONLY = ["process.test.mjs", "edit.test.mjs", "fuzz.test.mjs", "whole.test.mjs", "readme.test.mjs"];
 
 /**
- * The steps, in their order: `commands` are run one after the other until one fails, each a program with its arguments;
- * `count` reads how many tests that was. `quick`: part of `just test-quick`, which compiles no sandbox. `services`: it
- * needs PostgreSQL and a broker, which are started before the first such step, and stopped at the end.
+ * The steps, in order: `commands` are run one after the other until one fails, each a program with its arguments;
+ * `count` counts the tests in their output. `quick`: part of `just test-quick`, which compiles no sandbox. `services`: the
+ * step needs PostgreSQL and a broker, which are started before the first such step, and stopped at the end.
  */
 const STEPS = [
   { name: "install", title: "JavaScript tools", quick: true, count: countNone, commands: () => [node("scripts/setup.mjs")] },
@@ -93,8 +93,8 @@ function chosen(quick, names) {
 }
 
 /**
- * PostgreSQL and a broker, for all steps that need them: those that the environment names, else started here. Without
- * them steps do what they can, and that is one failure.
+ * PostgreSQL and a broker, for all steps that need them: those named by the environment, else new ones. If they cannot be
+ * started, this counts as one failure, and the steps run without them.
  */
 class OnDemand {
   #services = null;
@@ -172,11 +172,11 @@ function node(script, ...args) {
   return [process.execPath, script, ...args];
 }
 
-/** A test that has failed may have left something open: its file ends all the same. Older ones of Node 20 lack it. */
+/** Ends a test file even if a failed test has left a handle open. Early versions of Node 20 lack the flag. */
 const [MAJOR, MINOR] = process.versions.node.split(".").map(Number);
 const FORCE_EXIT = MAJOR > 21 || (MAJOR === 20 && MINOR >= 14) ? ["--test-force-exit"] : [];
 
-/** The test files right in a folder. The runner's own search differs between versions of Node. */
+/** The test files directly in a folder. The runner's own search differs between versions of Node. */
 function nodeTests(folder, except = []) {
   const names = existsSync(join(ROOT, folder)) ? readdirSync(join(ROOT, folder)).sort() : [];
   const files = names.filter((name) => /\.test\.m?js$/.test(name) && !except.includes(name)).map((name) => join(folder, name));
@@ -184,7 +184,7 @@ function nodeTests(folder, except = []) {
   return [process.execPath, "--test", "--test-reporter=spec", ...FORCE_EXIT, ...files];
 }
 
-/** The same stories, told of a cluster. */
+/** The same tests, run against a cluster. */
 function inCluster(command) {
   return ["env", `CHORUS_SYSTEM=${join(ROOT, "chorus/tests/cluster/system.mjs")}`, ...command];
 }
@@ -193,12 +193,12 @@ function tsc(folder, project) {
   return [process.execPath, join(folder, "node_modules/typescript/bin/tsc"), "--project", join(folder, project)];
 }
 
-/** Release always: one profile for building and testing compiles the sandbox once. */
+/** Always the release profile: with one profile for building and testing, the sandbox is compiled once. */
 function cargo(command, ...args) {
   return ["cargo", command, "--release", "--locked", ...args];
 }
 
-/** What brings Chromium, when there is none and it may be brought. */
+/** The commands that install Chromium, if it is missing and can be installed. */
 function chromium() {
   if (existsSync(process.env.CHROMIUM ?? "/usr/bin/chromium")) return [];
   const mayInstall = !process.env.CHROMIUM && process.getuid?.() === 0 && existsSync("/usr/bin/apt-get");
