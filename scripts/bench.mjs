@@ -37,7 +37,7 @@ Measures chorus and the floor, and prints one table. Needs the binary (cargo bui
   --write           puts the tables into docs/performance.md: that of the hostile scenarios, and that of the others
 `;
 
-/** Scenarios of both: the load's arguments, the figure that is compared, and the issue's two targets for its share. */
+/** The scenarios of floor and chorus: the load's arguments, the compared figure, and the issue's two targets for its share. */
 const PAIRS = [
   { name: "echo-1", what: "echo p50, one client", args: ["echo", "--rooms", "1"], figure: "p50", unit: "µs", reach: 6, aim: 3, less: true },
   { name: "echo-100", what: "echo, 100 rooms", args: ["echo", "--rooms", "100"], figure: "messages", unit: "/s", reach: 0.3, aim: 0.5 },

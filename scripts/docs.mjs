@@ -1,4 +1,4 @@
-// Checks docs/: generates the tables that are made from the code, and finds broken links.
+// Keeps docs/ consistent with the code: generates the tables that are made from it, and finds broken links.
 //
 // A table stands between `<!-- table: NAME -->`, or `<!-- table: NAME ARGUMENT -->`, and `<!-- end -->`.
 

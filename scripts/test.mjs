@@ -1,4 +1,4 @@
-// The one test command: `just test [step …]`. Every runner of this repository, one after the other, and one sum.
+// The only test command: `just test [step …]`. It runs all test runners of this repository in turn, and prints one sum.
 //
 // All steps run even when one fails. A successful step is one line. A failed one shows its failed tests and the end of its
 // output, and all logs are kept. The last line is the sum alone, `N passed, N failed`.

@@ -7,7 +7,7 @@
  *     const game = await client.enter("tic-tac-toe");
  *     await game.send("move", { cell: 4 });
  *
- * The protocol is `v1.json.chorus` (docs/protocol.md). What this file adds to it:
+ * The protocol is `v1.json.chorus` (docs/protocol.md). The client's own behavior:
  * - After a lost connection the client reconnects and resumes its session: it is in the same rooms, receives the frames that
  *   it missed, and sends every unanswered message again under its old id, so that each is applied once.
  * - A connection can be lost without being closed. When no frame has arrived for `pingMs` (set by the server in `welcome`), the
@@ -47,7 +47,7 @@ const CLOSED_UNUSABLE = 3003;
 /** The server's limits (docs/protocol.md, "Limits"). `send` rejects messages beyond them, so that no frame is refused. */
 const MAX_FRAME_BYTES = 64 * 1024;
 const MAX_TYPE_BYTES = 64;
-/** Of the JSON of a whole frame. */
+/** The server's limits on the JSON of a whole frame. */
 const MAX_DEPTH = 64;
 const MAX_VALUES = 4_096;
 const MAX_MEMBERS = 1_024;
@@ -76,7 +76,7 @@ const DEFAULTS = {
   limit: 256,
 };
 
-/** Why a message was refused, or what went wrong. `code` is for programs, `message` for people. */
+/** The refusal of a message, or another failure. `code` is for programs, `message` for people. */
 export class ChorusError extends Error {
   constructor(code, message, retryAfterMs, options) {
     super(message, options);
@@ -413,7 +413,7 @@ export class Chorus extends Emitter {
   #queue = [];
   /** Messages with an id and without an answer, by id, oldest first. */
   #unanswered = new Map();
-  /** Waiting `enter`s. */
+  /** Pending calls of `enter`. */
   #entries = new Set();
 
   constructor(url, options = {}) {
@@ -940,7 +940,7 @@ export class Chorus extends Emitter {
     this.emit("left", room, reason);
   }
 
-  /** The latest rooms that were left are kept, so that late frames of theirs are recognized as such. */
+  /** Keeps the latest rooms that the session has left, so that their late frames are recognized as such. */
   #forgetOldRooms() {
     const left = [...this.#rooms.values()].filter((room) => room.left !== null);
     for (const room of left.slice(0, Math.max(0, left.length - 64))) this.#rooms.delete(room.id);

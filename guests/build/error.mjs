@@ -46,7 +46,7 @@ export function unreadable({ code, path }) {
   return path !== undefined && FILES[code];
 }
 
-/** Text without control characters, which a terminal would interpret. Line breaks stay. */
+/** Text with its control characters escaped, which a terminal would interpret. Line breaks stay. */
 export function printable(text) {
   // eslint-disable-next-line no-control-regex
   return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, (char) =>

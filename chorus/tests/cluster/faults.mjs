@@ -1,6 +1,6 @@
 /**
  * Faults of a cluster while people play: a plan of faults by seed, and how each is injected. The machine and the moment are
- * random too. The work that the machine is doing then depends on the run, so two runs of one seed differ in that.
+ * random too. The machine's work at that moment depends on the run, so two runs of one seed are not identical.
  */
 
 import { setTimeout as sleep } from "node:timers/promises";
@@ -22,7 +22,7 @@ const SHARES = {
   "broker restart": 7,
   "postgres restart": 7,
 };
-/** The time between two faults. Mostly the cluster has not yet recovered from the previous one. */
+/** The time between two faults. In most cases the cluster has not yet recovered from the previous one. */
 const GAP_MS = [200, 2600];
 /** How long a killed service stays down. */
 const AWAY_MS = [0, 1500];

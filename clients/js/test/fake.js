@@ -90,7 +90,7 @@ export function seated(options) {
   return { server, client };
 }
 
-/** The events of a browser's network and page. `restore` removes it again. */
+/** Fakes the events of a browser's network and page, until `restore`. */
 export class FakePage extends EventTarget {
   #before = { addEventListener: globalThis.addEventListener, document: globalThis.document };
   document = Object.assign(new EventTarget(), { visibilityState: "visible" });

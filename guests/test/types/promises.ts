@@ -52,15 +52,15 @@ export default class Promises extends Room<State, Data> {
     this.players = [];
     // @ts-expect-error a timer has a name, and is no function
     this.schedule.after(1_000, () => {});
-    // @ts-expect-error there is no other way to wait
+    // @ts-expect-error a room has no other timers
     setTimeout(() => {}, 1_000);
-    // @ts-expect-error nor to reach the world
+    // @ts-expect-error a room has no network
     fetch("https://example.org");
-    // @ts-expect-error nor a process to end
+    // @ts-expect-error a room has no process to end
     process.exit(1);
     // @ts-expect-error a refusal has a reason
     this.refuse();
-    // @ts-expect-error chance needs a bound
+    // @ts-expect-error a random integer needs a bound
     this.random.int();
   }
 }
