@@ -1,8 +1,8 @@
-//! What a broker takes by itself: one record at a time, produced by one client and consumed by another. What chorus does
-//! through it is at best twice that, since a message and its answer are a record each.
+//! The cost of a broker alone: one record at a time, produced by one client and consumed by another. The latency of chorus
+//! through it is at least twice that, since a message and its answer are a record each.
 //!
-//! The clients are set as `bus` sets its own, as far as that is about time: nothing lingers, a fetch returns with the
-//! first byte, every copy has the record before it is confirmed.
+//! The clients have those settings of `bus` that affect latency: no linger, fetches that return with the first byte, and
+//! confirmation only after every replica has the record.
 
 use std::time::Duration;
 
@@ -22,12 +22,12 @@ use super::{
     report::Report,
 };
 
-/// About as much as a record with a game's message in it.
+/// The size of a record with a game's message.
 const RECORD: [u8; 128] = [7; 128];
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A topic of its own, which is gone afterwards.
+/// Uses a topic of its own, which is deleted afterwards.
 pub async fn produce_to_consume(bench: &Bench, brokers: &str, replication: u8) -> anyhow::Result<Report> {
     let topic = format!("chorus-load-{}", std::process::id());
     let admin: AdminClient<DefaultClientContext> = config(brokers).create().context("--brokers")?;

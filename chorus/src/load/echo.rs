@@ -1,4 +1,4 @@
-//! Round trips: an answer from a room, an answer from a new room, and one word to many.
+//! Round trips: an answer from a room, an answer from a new room, and one message to many.
 
 use std::sync::{
     Arc,
@@ -14,14 +14,14 @@ use super::{
     report::Report,
 };
 
-/// What players say: with the frame around it about as much as a game's message.
+/// The players' message: with its frame about as large as a game's.
 pub const WORDS: &str = r#"{"text":"a word or two of a game"}"#;
 
 fn party(size: usize) -> Party {
     Party { kind: "bench-room", key: "echo".into(), size, options: "{}" }
 }
 
-/// `rooms` rooms of `clients` players; each sends, and waits for the answer.
+/// `rooms` rooms of `clients` players, each of which sends a message and waits for its answer.
 pub async fn round_trips(bench: &Bench, rooms: usize, clients: usize) -> anyhow::Result<Report> {
     let parties = bench.server.parties(rooms, &party(clients)).await?;
     let (window, latencies) = (Window::open(bench), Latencies::new());
@@ -44,7 +44,7 @@ pub async fn echo(mut player: Player, window: Window, latencies: Latencies) -> a
     Ok(())
 }
 
-/// `clients` players in one room. One talks; it says the next word when it has the answer to the last.
+/// `clients` players in one room. One of them sends its next message when it has the answer to the last.
 pub async fn fan_out(bench: &Bench, clients: usize) -> anyhow::Result<Report> {
     let mut parties = bench.server.parties(1, &party(clients)).await?;
     let mut members = parties.pop().unwrap_or_default().into_iter();
@@ -88,8 +88,8 @@ async fn listen(mut player: Player, heard: Arc<AtomicU64>, raw: bool) -> anyhow:
     }
 }
 
-/// A player in the lobby wants a room of its own: until the new room has answered its first message. At the floor: until
-/// a new connection has.
+/// Measures the time from a player's request for a room in the lobby to the new room's first answer. With the floor: to a new
+/// connection's.
 pub async fn create(bench: &Bench, clients: usize) -> anyhow::Result<Report> {
     let lobby = bench.server.players(clients).await?;
     let (window, latencies) = (Window::open(bench), Latencies::new());

@@ -1,7 +1,7 @@
-//! The floor: the least that a WebSocket server in Rust does for a message. No rooms, no log, no sessions.
+//! The floor: the least work of a WebSocket server in Rust for a message. No rooms, no log, no sessions.
 //!
-//! It has what chorus has for the same reasons: frames are encoded once for all, and what waits for a connection is
-//! written in one go. What waits is not bounded: it is here to be measured, by players that read.
+//! Like chorus, it encodes a frame once for all receivers, and writes all queued frames of a connection in one call. Its queues
+//! are unbounded: it exists to be measured, by players that read.
 
 use std::{
     net::SocketAddr,
@@ -24,7 +24,7 @@ use tokio_tungstenite::{
 
 type All = Arc<Mutex<Vec<UnboundedSender<Message>>>>;
 
-/// Serves for ever.
+/// Serves until the process ends.
 pub async fn run(port: u16) -> anyhow::Result<()> {
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).await?;
     println!("the floor is at ws://{}/echo", listener.local_addr()?);
@@ -33,7 +33,7 @@ pub async fn run(port: u16) -> anyhow::Result<()> {
         loop {
             let (stream, _) = listener.accept().await?;
             let all = all.clone();
-            // A player that goes away in the middle is none of our business.
+            // A player that disconnects early is no error.
             tokio::spawn(async move { serve(stream, all).await });
         }
     });
@@ -43,7 +43,7 @@ pub async fn run(port: u16) -> anyhow::Result<()> {
 async fn serve(stream: TcpStream, all: All) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
     let mut repeats = false;
-    // The type is the library's.
+    // The type is defined by the library.
     #[allow(clippy::result_large_err)]
     let path = |request: &Request, response: Response| {
         repeats = request.uri().path() == "/all";

@@ -1,4 +1,4 @@
-//! Whole games of tic-tac-toe: each move is asked for, answered, and seen by the opponent before the next one.
+//! Whole games of tic-tac-toe: each move is sent, answered, and received by the opponent before the next one.
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::{task::JoinSet, time::Instant};
@@ -10,10 +10,10 @@ use super::{
     report::Report,
 };
 
-/// A game that nobody wins, so that it is as long as games are.
+/// A game without a winner, which has the most moves.
 const CELLS: [usize; 9] = [0, 1, 2, 4, 3, 5, 7, 6, 8];
 
-/// The room of two players. Turns do not run out while a benchmark waits.
+/// A room of two players. Turns do not expire while a benchmark waits.
 pub fn party() -> Party {
     Party { kind: "tic-tac-toe", key: "game".into(), size: 2, options: r#"{"turnSeconds":86400}"# }
 }
@@ -39,7 +39,7 @@ pub async fn play(bench: &Bench, rooms: usize) -> anyhow::Result<Report> {
     Ok(Report::new("tic-tac-toe", format!("{rooms} rooms, two players in each"), figures))
 }
 
-/// Two players, and whose turn it is.
+/// Two players, and the one whose turn it is.
 #[derive(Debug)]
 pub struct Game {
     /// By seat.
@@ -48,11 +48,12 @@ pub struct Game {
 }
 
 impl Game {
-    /// The players have entered; who sits where, and who begins, is asked of the room: a move out of turn is refused.
+    /// The players have entered. The room decides the seats and the first turn, which are found by trial: a move out of turn is
+    /// refused.
     pub async fn of(party: Vec<Player>) -> anyhow::Result<Game> {
         let players = <[Player; 2]>::try_from(party);
         let mut players = players.map_err(|party| anyhow::anyhow!("a game has two players, not {}", party.len()))?;
-        // Whoever may begin begins, and then moves as the rest of `CELLS` says.
+        // The player with the first turn begins, and the game continues with the rest of `CELLS`.
         let first_begins = players[0].ask("move", r#"{"cell":0}"#).await.is_ok();
         if !first_begins {
             players[1].ask("move", r#"{"cell":0}"#).await?;
@@ -65,7 +66,7 @@ impl Game {
         Ok(game)
     }
 
-    /// One whole game; tells when each move that is done began.
+    /// Plays one whole game; reports each completed move with its start.
     pub async fn play_one(&mut self, done: impl FnMut(Instant)) -> anyhow::Result<()> {
         self.moves(&CELLS, done).await
     }
@@ -81,7 +82,8 @@ impl Game {
         Ok(())
     }
 
-    /// A new game, which the other one begins. There are nine moves in a game, so whose turn it is now did not begin it.
+    /// Starts a new game, with the other player's turn. A game has nine moves, so the player whose turn it is now did not begin
+    /// it.
     pub async fn rematch(&mut self) -> anyhow::Result<()> {
         for player in &mut self.players {
             player.ask("rematch", "null").await?;

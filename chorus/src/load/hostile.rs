@@ -1,9 +1,8 @@
-//! What honest players have to wait while others send the most expensive messages that a server takes.
+//! The latency of honest players while others send the most expensive messages that a server accepts.
 //!
-//! Calm and attack alternate, with the same players in the same rooms, and each pair is compared by itself: machines are
-//! not quiet, and what disturbs one half of a pair mostly disturbs the other. Honest players send at a steady pace, as
-//! people do, far below the rate that a session may send at; attackers send at that rate. An attacker that is cut off
-//! resumes at once.
+//! Calm and attack alternate, with the same players in the same rooms, and each pair is compared separately: a disturbance of
+//! the machine mostly affects both halves of a pair. Honest players send at a steady pace, as people do, far below a session's
+//! rate limit; attackers send at that limit. A disconnected attacker resumes at once.
 
 use std::{
     fmt::Write as _,
@@ -41,18 +40,18 @@ pub enum Attack {
     HostCalls,
 }
 
-/// Honest players: so many share the attacked room, and so many have a room each.
+/// The number of honest players who share the attacked room, and of those with a room each.
 const IN_THE_ROOM: usize = 4;
 const ELSEWHERE: usize = 4;
 
-/// How often an honest player sends, on average. Each has its own sequence of pauses: players in step with each other would
-/// wait for each other, and players in step with an attacker would always meet it, or never.
+/// An honest player's average interval. Each player has its own sequence of pauses: players in step with each other would wait
+/// for each other, and players in step with an attacker would always meet it, or never.
 const PACE: Duration = Duration::from_millis(50);
 
-/// How often an attacker sends: the default of `--rate`.
+/// An attacker's interval: the default of `--rate`.
 const RATE: Duration = Duration::from_millis(20);
 
-/// The beginning of each phase does not count: what the phase before has left is still worked on.
+/// The part of each phase that does not count: the server is still working on the previous phase's messages.
 const UNCOUNTED: f64 = 0.25;
 
 /// Calm phases and attacks in turn.
@@ -63,7 +62,7 @@ struct Plan {
     rounds: u32,
 }
 
-/// What the honest players of one place saw, by phase.
+/// The latencies of the honest players of one place, by phase.
 #[derive(Clone, Debug)]
 struct Place(Arc<[Latencies]>);
 
@@ -73,7 +72,7 @@ struct Attacked {
     cut_off: Arc<AtomicU64>,
 }
 
-/// `rooms` attackers: in the honest players' room, or of host calls, in a room of their own each.
+/// Attackers: `rooms` of them in the honest players' room or, with host calls, in a room each.
 pub async fn hostile(bench: &Bench, attack: Attack, rooms: usize, rounds: u32) -> anyhow::Result<Report> {
     let plan_of = |size| Party { kind: "bench-room", key: "hostile".into(), size, options: "{}" };
     let in_room = attack != Attack::HostCalls;
@@ -122,7 +121,7 @@ impl Plan {
         self.from + self.phase * (2 * self.rounds)
     }
 
-    /// Which phase this instant counts for.
+    /// The phase for which this instant counts.
     fn phase_at(&self, at: Instant) -> Option<usize> {
         let phases = at.checked_duration_since(self.from)?.as_secs_f64() / self.phase.as_secs_f64();
         (phases.fract() >= UNCOUNTED && phases < f64::from(2 * self.rounds)).then_some(phases as usize)
@@ -144,7 +143,7 @@ impl Place {
         Place((0..2 * plan.rounds).map(|_| Latencies::new()).collect())
     }
 
-    /// The median of all rounds, and by how much attacks raise it: least, median, most.
+    /// The median of all rounds, and the increase during attacks: least, median, most.
     fn figures(&self, place: &str) -> Vec<Figure> {
         let p50 = self.0.iter().map(Latencies::p50).collect::<Vec<_>>();
         let (calm, attacked): (Vec<_>, Vec<_>) = p50.chunks_exact(2).map(|pair| (pair[0], pair[1])).unzip();
@@ -190,7 +189,7 @@ fn pause(player: usize, turn: usize) -> Duration {
     PACE.mul_f64(0.5 + ((player * 1_000 + turn * (2 * player + 1)) as f64 * GOLDEN).fract())
 }
 
-/// Sends without regard to the answers; a connection that is closed is resumed.
+/// Sends without waiting for answers; a closed connection is resumed.
 async fn attacker(
     server: Server,
     mut player: Player,
@@ -204,7 +203,7 @@ async fn attacker(
     while Instant::now() < plan.until() {
         let now = Instant::now();
         if !plan.is_attack(now) {
-            // Until the attack begins: what still comes is read.
+            // Until the attack begins, frames are read and dropped.
             let over = tokio::time::timeout_at(plan.next_phase(now), player.drain()).await.is_ok();
             if over && !back(&server, &mut player, &attacked).await {
                 sleep_until(plan.next_phase(now)).await;
@@ -225,19 +224,19 @@ async fn attacker(
     Ok(())
 }
 
-/// Whether it is back: a server that does not let it in has dealt with it.
+/// Resumes the session, and returns whether that succeeded: a server that refuses it has ended the attack.
 async fn back(server: &Server, player: &mut Player, attacked: &Attacked) -> bool {
     attacked.cut_off.fetch_add(1, Ordering::Relaxed);
     player.resume(server).await.is_ok()
 }
 
 impl Attack {
-    /// Within the bounds of `core/src/frame/bounds.rs`, and near them.
+    /// Just within the bounds of `core/src/frame/bounds.rs`.
     fn data(self) -> String {
         let list = |items: Vec<String>| format!("[{}]", items.join(","));
         match self {
             Attack::Names => {
-                // The frame's own five members have names too.
+                // The five members of the frame itself have names, too.
                 let object = (0..251).map(|n| format!(r#""{}{}":0"#, "x".repeat(36), colliding(n))).collect::<Vec<_>>();
                 list((0..4).map(|_| format!("{{{}}}", object.join(","))).collect())
             }
@@ -249,30 +248,30 @@ impl Attack {
     }
 }
 
-/// One of 256 names of one hash: QuickJS folds characters by `h * 263 + c`, so that a pair `(a, b)` counts as much as
+/// One of 256 names with one hash: QuickJS folds characters by `h * 263 + c`, so a pair `(a, b)` has the same effect as
 /// `(a - 1, b + 263)`.
 fn colliding(n: u32) -> String {
     let mut name = String::new();
     for by in [n & 15, n >> 4] {
         let pair = [0x140 - by, 0x40 + 263 * by].map(|point| char::from_u32(point).expect("below the surrogates"));
-        let _ = write!(name, "{}{}", pair[0], pair[1]); // A string takes everything.
+        let _ = write!(name, "{}{}", pair[0], pair[1]); // A string accepts every write.
     }
     name.replace('\\', "_")
 }
 
 // ---- a newcomer while one address floods ----
 
-/// New sessions that the flooding address opens at the same time.
+/// The number of new sessions that the flooding address opens at the same time.
 const FLOODING: usize = 4;
 
-/// A newcomer that is not in its lobby by then is counted as not let in.
+/// A newcomer without its lobby by then counts as refused.
 const NEWCOMER_WAITS: Duration = Duration::from_secs(10);
 
-/// How often somebody comes.
+/// The interval of newcomers.
 const NEWCOMERS: Duration = Duration::from_millis(200);
 
-/// From connecting to the lobby's `room` frame, for newcomers of an address each: first alone, then while another address
-/// opens new sessions as fast as it can, each of which is dropped at once.
+/// The time from connecting to the lobby's `room` frame, for newcomers with an address each: first alone, then while another
+/// address opens new sessions as fast as it can, each of which is dropped at once.
 pub async fn newcomer(bench: &Bench) -> anyhow::Result<Report> {
     let mut figures = newcomers(bench, 1).await?.into_iter().map(|one| one.of("alone")).collect::<Vec<_>>();
     let until = Instant::now() + bench.warm_up + bench.seconds + NEWCOMER_WAITS;
@@ -315,7 +314,7 @@ async fn flood(server: Server, until: Instant, opened: Arc<AtomicU64>) {
     while Instant::now() < until {
         match tokio::time::timeout(player::PATIENCE, Player::throwaway(&server)).await {
             Ok(Ok(())) => drop(opened.fetch_add(1, Ordering::Relaxed)),
-            // Refused. It goes on without a pause: that is what a flood is.
+            // Refused. The flood continues without a pause.
             _ => tokio::task::yield_now().await,
         }
     }

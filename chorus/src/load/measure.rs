@@ -1,4 +1,4 @@
-//! The window in which things count, and the histograms of what was counted.
+//! The window of a measurement, and its histograms.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard},
@@ -13,7 +13,7 @@ use tokio::{
 
 use super::{Bench, process, report::Figure};
 
-/// From the end of the warm-up to the end.
+/// The time that counts: from the end of the warm-up to the end of the measurement.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
     from: Instant,
@@ -24,7 +24,7 @@ pub struct Window {
 #[derive(Clone, Debug)]
 pub struct Latencies(Arc<Mutex<Histogram<u64>>>);
 
-/// What a window was like for the server.
+/// The server's figures of a window.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen {
     pub elapsed: Duration,
@@ -33,7 +33,7 @@ pub struct Seen {
 }
 
 impl Window {
-    /// One that opens after the warm-up, from now.
+    /// A window that opens after the warm-up, which starts now.
     pub fn open(bench: &Bench) -> Window {
         let from = Instant::now() + bench.warm_up;
         Window { from, until: from + bench.seconds }
@@ -43,7 +43,7 @@ impl Window {
         Instant::now() >= self.until
     }
 
-    /// Plays `players` through the window: each goes on until it is over. What fails ends it all.
+    /// Runs `players` through the window. The first failure ends the measurement.
     pub async fn watch(
         self,
         bench: &Bench,
@@ -79,7 +79,7 @@ impl Latencies {
         Latencies(Arc::new(Mutex::new(histogram)))
     }
 
-    /// Counts what began at `began` and is done now, if it began within the window.
+    /// Counts an action that began at `began` and ends now, if it began within the window.
     pub fn record(&self, window: &Window, began: Instant) {
         let now = Instant::now();
         if began >= window.from && now <= window.until {
@@ -87,12 +87,12 @@ impl Latencies {
         }
     }
 
-    /// Counts it also outside the window.
+    /// Counts a latency, even outside the window.
     pub fn count_one(&self, took: Duration) {
         self.lock().saturating_record(took.as_nanos() as u64);
     }
 
-    /// In microseconds; not a number when nothing was counted.
+    /// In microseconds; not a number without any values.
     pub fn p50(&self) -> f64 {
         let histogram = self.lock();
         if histogram.is_empty() { f64::NAN } else { histogram.value_at_quantile(0.5) as f64 / 1e3 }
@@ -120,7 +120,7 @@ impl Latencies {
 }
 
 impl Seen {
-    /// A rate, and what each cost the server.
+    /// A rate, and its cost per event for the server.
     pub fn figures(&self, rate: &'static str, count: u64) -> Vec<Figure> {
         let mut figures = vec![Figure::new(rate, count as f64 / self.elapsed.as_secs_f64(), "/s")];
         if let Some(cpu) = self.cpu {

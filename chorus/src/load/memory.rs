@@ -1,4 +1,4 @@
-//! Memory of what waits: connections that do nothing, rooms between two moves, rooms that were put aside.
+//! Memory of idle connections, of rooms between two moves, and of hibernated rooms.
 
 use std::time::Duration;
 
@@ -16,19 +16,19 @@ use super::{
     report::{Figure, Report},
 };
 
-/// Connections, or rooms, that come before anything is measured: what the first one needs is not each one's.
+/// Connections or rooms before the measurement: they absorb the costs of the first one.
 const BEFORE: usize = 50;
 
-/// How many times as many rooms are put aside until what the first ones left behind is settled.
+/// The multiple of rooms that hibernate until the remains of the first ones are settled.
 const EARLIER: usize = 2;
 
-/// How many times as many rooms are put aside then, and measured.
+/// The multiple of rooms that hibernate after that, and are measured.
 const LATER: usize = 3;
 
-/// What was done has settled by then: tasks have ended, snapshots are stored.
+/// The time to settle: tasks have ended, snapshots are stored.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// `clients` players in the lobby who say nothing, after as many others: those use what the start has left behind.
+/// `clients` idle players in the lobby, after the same number of others, which use the memory left over from the start.
 pub async fn idle(bench: &Bench, clients: usize) -> anyhow::Result<Report> {
     let pid = bench.pid()?;
     let _first = bench.server.players(clients).await?;
@@ -39,11 +39,11 @@ pub async fn idle(bench: &Bench, clients: usize) -> anyhow::Result<Report> {
     Ok(Report::new("idle", format!("{clients} players in the lobby, and as many before"), figures))
 }
 
-/// `rooms` games, each played to its end once. Then nobody moves, until the rooms have been put aside; then some go on.
+/// `rooms` games, each played to its end once. Then no player moves until the rooms hibernate; after that, some games continue.
 ///
-/// What a room costs that was put aside is measured by [`LATER`] times as many, which come and go after these and
-/// [`EARLIER`] times as many others: what so many rooms leave behind that were active *at the same time* is used by
-/// those who come next, and is a figure of its own.
+/// The memory of a hibernated room is measured with [`LATER`] times as many rooms, which hibernate after these and [`EARLIER`]
+/// times as many others: the memory left by rooms that were active *at the same time* is reused by later ones, and is a
+/// separate figure.
 pub async fn rooms(bench: &Bench, rooms: usize, hibernate_after: Duration) -> anyhow::Result<Report> {
     let pid = bench.pid()?;
     let mut others = JoinSet::new();
@@ -80,8 +80,8 @@ pub async fn rooms(bench: &Bench, rooms: usize, hibernate_after: Duration) -> an
     ))
 }
 
-/// Players of so many games, back in the lobby: what is measured is the rooms, and not what a player's connection needs who
-/// has never played.
+/// Players of this many games, back in the lobby: so the measurement covers rooms, without the memory of a connection's first
+/// game.
 async fn played_before(bench: &Bench, games: usize) -> anyhow::Result<Vec<Player>> {
     let mut back = Vec::new();
     for game in 0..games {
@@ -91,7 +91,7 @@ async fn played_before(bench: &Bench, games: usize) -> anyhow::Result<Vec<Player
             }
             back.extend(players);
         }
-        // Whoever does not answer pings is not here for long.
+        // Players that do not answer pings would be disconnected.
         if game % 500 == 499 {
             quiet(&mut back, Duration::from_millis(100)).await?;
         }
@@ -99,7 +99,7 @@ async fn played_before(bench: &Bench, games: usize) -> anyhow::Result<Vec<Player
     Ok(back)
 }
 
-/// The newest records are kept in memory up to a bound; from here on that is reached, and does not count for a room.
+/// Fills the window of newest records in memory up to its bound, so that it does not count for a room.
 async fn fill_the_log(bench: &Bench) -> anyhow::Result<()> {
     let party = Party { kind: "bench-room", key: "noise".into(), size: 1, options: "{}" };
     let mut talking = JoinSet::new();
@@ -117,7 +117,7 @@ async fn fill_the_log(bench: &Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The players of rooms whose first game is over and whose second one has begun. One room after the other.
+/// Plays a first game in each room and starts a second one, one room after the other. Returns the players.
 async fn in_games(players: Vec<Player>, key: &str) -> anyhow::Result<Vec<[Player; 2]>> {
     let mut players = players.into_iter();
     let mut games = Vec::new();
@@ -129,18 +129,18 @@ async fn in_games(players: Vec<Player>, key: &str) -> anyhow::Result<Vec<[Player
     Ok(games)
 }
 
-/// Nobody says anything for this time.
+/// No player sends a message for this time.
 async fn quiet(players: impl IntoIterator<Item = &mut Player>, time: Duration) -> anyhow::Result<()> {
     let then = Instant::now() + time;
     try_join_all(players.into_iter().map(|player| player.idle_until(then))).await.map(drop)
 }
 
-/// Microseconds that the first message to a room that was put aside takes, the median of a hundred.
+/// The latency of the first message to a hibernated room in microseconds, the median of a hundred.
 async fn woken(games: &mut [[Player; 2]]) -> anyhow::Result<f64> {
     let mut times = Vec::new();
     for players in games.iter_mut().take(100) {
         let began = Instant::now();
-        // Not before this game's end: the room wakes to say no.
+        // Refused before this game's end: the room is restored to refuse it.
         let _ = players[0].ask("rematch", "null").await;
         times.push(began.elapsed().as_secs_f64() * 1e6);
     }

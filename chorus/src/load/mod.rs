@@ -1,18 +1,18 @@
-//! `chorus load`: scripted players, and what they see of a server: latencies, rates, its CPU time and memory.
+//! `chorus load`: scripted players, and their measurements of a server: latencies, rates, its CPU time and memory.
 //!
 //! ```text
 //! scenario ─▶ players (closed loops) ⇄ server        `floor`: what one is compared with
 //!     └─ window: warm-up, then all that counts ─▶ report
 //! ```
-//! What to read in: this file is the command; `player` is one connection; `measure` is the window and the histograms;
-//! `process` reads what the system knows of the server; `floor` is the bare server, `broker` a broker
-//! without chorus; the others are the scenarios, each beginning with what it measures. `scripts/bench.mjs` runs them in
-//! turn and makes the table of `docs/performance.md`.
+//! Where to start: this file is the command; `player` is one connection; `measure` is the window and the histograms; `process`
+//! reads the system's figures of the server; `floor` is the bare server, `broker` a broker without chorus; the others are the
+//! scenarios, each with its measurement in its first line. `scripts/bench.mjs` runs them in turn and makes the table of
+//! `docs/performance.md`.
 //!
-//! The server must run the fixture `bench-lobby` as its lobby, and must let many sessions of one address send as fast as they
-//! can: `chorus dev --no-watch --fixtures --lobby bench-lobby --rate 1000000 --new-sessions 1000000
-//! --max-connections-per-address 100000 --compute-rate 100000`. `hostile` and `newcomer` try the limits of a server, so for them
-//! it has the default ones.
+//! The server must run the fixture `bench-lobby` as its lobby, and must allow many sessions of one address to send as fast as
+//! they can: `chorus dev --no-watch --fixtures --lobby bench-lobby --rate 1000000 --new-sessions 1000000
+//! --max-connections-per-address 100000 --compute-rate 100000`. `hostile` and `newcomer` measure a server's limits, so they
+//! need its defaults.
 
 mod broker;
 mod echo;
@@ -146,13 +146,13 @@ enum Scenario {
     },
 }
 
-/// Runs one scenario and prints what it found.
+/// Runs one scenario and prints its report.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let json = options.json;
     if let Scenario::Floor { port } = options.scenario {
         return floor::run(port).await;
     }
-    // On a worker of the runtime, where players are: between it and the main thread each message would be handed over.
+    // On a worker of the runtime, like the players: otherwise each message would be handed over between it and the main thread.
     let measured = tokio::spawn(measured(options)).await?;
     measured?.print(json);
     Ok(())
@@ -176,7 +176,7 @@ async fn measured(options: Options) -> anyhow::Result<Report> {
     }
 }
 
-/// What every scenario needs to know.
+/// The parameters of every scenario.
 #[derive(Clone, Debug)]
 struct Bench {
     server: Server,

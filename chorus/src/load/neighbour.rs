@@ -1,4 +1,4 @@
-//! What a room that loops for ever does to its neighbours.
+//! The effect of a room that loops for ever on its neighbours.
 
 use tokio::task::JoinSet;
 
@@ -9,7 +9,7 @@ use super::{
     report::{Figure, Report},
 };
 
-/// Latencies of `rooms` rooms, first alone, then beside one that is told to loop as soon as it can hear.
+/// Latencies of `rooms` rooms, first alone, then beside one that loops for ever.
 pub async fn neighbour(bench: &Bench, rooms: usize) -> anyhow::Result<Report> {
     let mut figures = latencies(bench, rooms).await?.into_iter().map(|one| one.of("alone")).collect::<Vec<_>>();
     let mut looping = JoinSet::new();
@@ -34,8 +34,8 @@ async fn latencies(bench: &Bench, rooms: usize) -> anyhow::Result<Vec<Figure>> {
     Ok(latencies.figures())
 }
 
-/// After `later` the room loops by itself, and each time burns all the fuel that a record has. Then everybody is shown
-/// everything anew, and it is told to loop again; when it is ended, the player, who is in the lobby again, takes another one.
+/// A `later` message makes the room loop, which exhausts the fuel of a record. Then every member gets a whole view, and the
+/// player sends `later` again; when the room is ended, the player is in the lobby, and enters another one.
 async fn loop_for_ever(mut player: Player) -> anyhow::Result<()> {
     let party = Party { kind: "spin-forever", key: "spin".into(), size: 1, options: "{}" };
     player.wish(&party).await?;

@@ -1,6 +1,6 @@
-//! One connection and what a scripted player does with it: it arrives, enters a room, asks, listens.
+//! One connection, and the steps of a scripted player: it connects, enters a room, sends, receives.
 //!
-//! Frames are looked at as text, and only as far as they must be: what the players cost, the server does not get.
+//! Frames are examined as text, and only as far as necessary: the players compete with the server for the processor.
 
 use std::{
     fmt::Write as _,
@@ -28,23 +28,23 @@ use tokio_tungstenite::{
 
 use crate::printable::printable;
 
-/// The lobby that the server has to have.
+/// The lobby that the server must run.
 const LOBBY: &str = "bench-lobby";
 
-/// Nothing that is asked for here takes as long.
+/// No request takes this long.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Players that arrive, or rooms that are entered, at the same time.
+/// The number of players that connect, or rooms that are entered, at the same time.
 pub const AT_ONCE: usize = 64;
 
-/// Where the server is.
+/// The server's address.
 #[derive(Clone, Debug)]
 pub struct Server {
     url: Arc<str>,
     pub address: SocketAddr,
-    /// The address that players come from, when it is not the system's choice.
+    /// The address from which players connect, unless the system chooses it.
     source: Option<IpAddr>,
-    /// It is the floor.
+    /// Whether it is the floor.
     pub raw: bool,
 }
 
@@ -64,7 +64,7 @@ pub struct Player {
     socket: WebSocketStream<TcpStream>,
     raw: bool,
     id: u64,
-    /// What takes the session up again.
+    /// The token that resumes the session.
     token: String,
 }
 
@@ -77,7 +77,7 @@ impl Server {
         Ok(Server { url: url.into(), address: SocketAddr::new(ip, uri.port_u16().unwrap_or(80)), source: None, raw })
     }
 
-    /// The same for players that come from this address of this machine.
+    /// The same server, for players that connect from this address of this machine.
     pub fn from(&self, source: [u8; 4]) -> anyhow::Result<Server> {
         anyhow::ensure!(
             self.address.ip().is_loopback(),
@@ -91,7 +91,7 @@ impl Server {
         stream::iter(0..count).map(|_| Player::arrive(self)).buffer_unordered(AT_ONCE).try_collect().await
     }
 
-    /// `count` rooms with all their players in them; one list of players for each.
+    /// `count` rooms with all their players, as one list of players for each.
     pub async fn parties(&self, count: usize, party: &Party) -> anyhow::Result<Vec<Vec<Player>>> {
         let mut players = self.players(count * party.size).await?.into_iter();
         let parties = (0..count).map(|number| {
@@ -108,7 +108,7 @@ impl Server {
     }
 }
 
-/// All of a party go to their room.
+/// All of a party enter their room.
 pub async fn enter(members: &mut [Player], party: &Party) -> anyhow::Result<()> {
     for member in members.iter_mut() {
         member.wish(party).await?;
@@ -120,7 +120,7 @@ pub async fn enter(members: &mut [Player], party: &Party) -> anyhow::Result<()> 
 }
 
 impl Player {
-    /// Connects; in chorus it says hello and waits until it is in the lobby.
+    /// Connects; with chorus it sends `hello` and waits for the lobby.
     pub async fn arrive(server: &Server) -> anyhow::Result<Player> {
         let mut player = patiently("a connection", Player::connect(server)).await?;
         if !server.raw {
@@ -130,12 +130,12 @@ impl Player {
         Ok(player)
     }
 
-    /// A session that is opened, and whose connection is gone at once.
+    /// Opens a session whose connection is dropped at once.
     pub async fn throwaway(server: &Server) -> anyhow::Result<()> {
         Player::connect(server).await?.hello(r#"{"t":"hello"}"#.to_owned()).await
     }
 
-    /// A new connection for the session, whose rooms go on.
+    /// A new connection for the session, which keeps its rooms.
     pub async fn resume(&mut self, server: &Server) -> anyhow::Result<()> {
         let (token, id) = (std::mem::take(&mut self.token), self.id);
         *self = patiently("a connection", Player::connect(server)).await?;
@@ -161,39 +161,39 @@ impl Player {
         let stream = connecting.await;
         let stream = stream.with_context(|| format!("no connection to {}", server.address))?;
         stream.set_nodelay(true)?;
-        // Thousands of them are in this one process.
+        // This process has thousands of them.
         let config = WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(0);
         let request = server.url.as_ref().into_client_request()?;
         let (socket, _) = client_async_with_config(request, stream, Some(config)).await.context("no WebSocket")?;
         Ok(Player { socket, raw: server.raw, id: 0, token: String::new() })
     }
 
-    /// Asks the lobby for a room, and does not wait.
+    /// Requests a room from the lobby, without waiting.
     pub async fn wish(&mut self, party: &Party) -> anyhow::Result<()> {
         let Party { kind, key, size, options } = party;
         let data = format!(r#"{{"kind":"{kind}","key":"{key}","size":{size},"options":{options}}}"#);
         self.send("enter", &data).await
     }
 
-    /// Goes to a room of its own.
+    /// Enters a room.
     pub async fn enter(&mut self, party: &Party) -> anyhow::Result<()> {
         self.wish(party).await?;
         self.shown(party.kind).await.map(drop)
     }
 
-    /// Goes back to the lobby, by this word to the room.
+    /// Returns to the lobby, by sending this message to the room.
     pub async fn go_home(&mut self, word: &str) -> anyhow::Result<()> {
         self.send(word, "null").await?;
         self.shown_lobby().await
     }
 
-    /// By its id: how its kind is called is for the server to say.
+    /// Recognized by its id: its kind depends on the server.
     async fn shown_lobby(&mut self) -> anyhow::Result<()> {
         let lobby = format!(r#""room":"{}""#, RoomId::LOBBY);
         self.shown_room("the lobby", &lobby).await.map(drop)
     }
 
-    /// Waits until it is in a room of this kind; the frame that says so.
+    /// Waits for a room of this kind, and returns its `room` frame.
     pub async fn shown(&mut self, kind: &str) -> anyhow::Result<Utf8Bytes> {
         self.shown_room(kind, &format!(r#""kind":"{kind}""#)).await
     }
@@ -259,19 +259,19 @@ impl Player {
         }
     }
 
-    /// Listens for ever, and answers pings.
+    /// Receives until the connection ends, and answers pings.
     pub async fn idle(mut self) -> anyhow::Result<()> {
         loop {
             self.next().await?;
         }
     }
 
-    /// Reads and throws away, until the connection is lost.
+    /// Reads and drops frames, until the connection is lost.
     pub async fn drain(&mut self) {
         while self.next().await.is_ok() {}
     }
 
-    /// Listens until then, and answers pings.
+    /// Receives until then, and answers pings.
     pub async fn idle_until(&mut self, then: Instant) -> anyhow::Result<()> {
         loop {
             match timeout_at(then, self.next()).await {
@@ -286,7 +286,7 @@ impl Player {
     }
 }
 
-/// A close frame's code and reason, as a person reads them.
+/// A close frame's code and reason, for people.
 fn closed_with(frame: Option<CloseFrame>) -> String {
     match frame {
         None => " without a close code".to_owned(),

@@ -1,20 +1,20 @@
-//! What Linux knows of the server's process.
+//! Linux's figures of the server's process.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 
-/// `/proc` counts CPU time in hundredths of a second, whatever the kernel's own tick is.
+/// `/proc` counts CPU time in hundredths of a second, independently of the kernel's own tick.
 const TICKS: f64 = 100.0;
 
-/// User and system time of all its threads since it began.
+/// User and system time of all its threads since its start.
 pub fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
     let path = format!("/proc/{pid}/stat");
     let text = std::fs::read_to_string(&path).with_context(|| format!("{path} cannot be read"))?;
     ticks(&text).map(|ticks| Duration::from_secs_f64(ticks as f64 / TICKS)).ok_or_else(|| anyhow!("{path}: {text:?}"))
 }
 
-/// The name is in parentheses and may hold anything; `utime` and `stime` are fields 14 and 15.
+/// The name is in parentheses and may contain anything; `utime` and `stime` are fields 14 and 15.
 fn ticks(stat: &str) -> Option<u64> {
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_ascii_whitespace().skip(11);
@@ -25,9 +25,9 @@ fn ticks(stat: &str) -> Option<u64> {
 /// Memory of a process, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {
-    /// Its pages, each shared one counted once in all: what it would give back by ending.
+    /// Its pages, with each shared page counted once in all processes: the memory that its end would free.
     pub pss: f64,
-    /// The kernel's tables of those pages, which no page count holds.
+    /// The kernel's tables of those pages, which are in no page count.
     pub tables: f64,
 }
 

@@ -1,4 +1,4 @@
-//! What a scenario found: for people a few lines, for programs one JSON object.
+//! A scenario's results: a few lines for people, one JSON object for programs.
 
 use serde_json::{Map, Value, json};
 
@@ -10,7 +10,7 @@ pub struct Figure {
     unit: &'static str,
 }
 
-/// All of one scenario.
+/// The results of one scenario.
 #[derive(Clone, Debug)]
 pub struct Report {
     scenario: &'static str,
@@ -23,7 +23,7 @@ impl Figure {
         Figure { name: name.into(), value, unit }
     }
 
-    /// The same number of something more special.
+    /// The same number, for a part of the scenario.
     pub fn of(self, whose: &str) -> Figure {
         Figure { name: format!("{} {whose}", self.name), ..self }
     }
@@ -48,7 +48,7 @@ impl Report {
     }
 }
 
-/// Three digits at least, and thousands set apart.
+/// At least three digits, with separated thousands.
 fn rounded(value: f64) -> String {
     if value < 100.0 {
         return format!("{value:.*}", if value < 10.0 { 2 } else { 1 });

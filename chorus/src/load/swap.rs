@@ -1,4 +1,4 @@
-//! What players see of a swap: the longest time that one waits for an answer, before it, during the build, and during the swap.
+//! The effect of a swap on players: the longest wait for an answer before it, during the build, and during the swap.
 
 use std::{
     io::Write as _,
@@ -27,10 +27,10 @@ use super::{
 
 const KIND: &str = "bench-room";
 
-/// Rooms are to have time between their messages: else what is measured is how many wait.
+/// The pause between a room's messages: without it, the number of waiting messages would dominate.
 const BETWEEN: Duration = Duration::from_millis(20);
 
-/// Three times, in this order.
+/// The phases, in this order.
 const PHASES: [&str; 3] = ["before", "of the build", "of the swap"];
 
 /// The longest wait of any player, in each phase.
@@ -40,7 +40,7 @@ struct Pauses {
     longest: [AtomicU64; 4],
 }
 
-/// `rooms` rooms with a player each who asks and asks, while the source of their kind is changed.
+/// `rooms` rooms with a player each, who sends again and again while the source of their kind is changed.
 pub async fn swap(bench: &Bench, source: &Path, rooms: usize) -> anyhow::Result<Report> {
     let mut events = Events::follow(bench.server.address).await?;
     let party = Party { kind: KIND, key: "swap".into(), size: 1, options: "{}" };
@@ -51,7 +51,7 @@ pub async fn swap(bench: &Bench, source: &Path, rooms: usize) -> anyhow::Result<
         players.spawn(ask_and_ask(player, pauses.clone()));
     }
     sleep(bench.warm_up).await;
-    // What the beginning was like does not count.
+    // The warm-up does not count.
     pauses.longest[0].store(0, Ordering::Relaxed);
     sleep(bench.seconds).await;
     pauses.begin(1);
@@ -95,17 +95,17 @@ async fn ask_and_ask(mut player: Player, pauses: Arc<Pauses>) -> anyhow::Result<
     }
 }
 
-/// Another component, which does the same.
+/// Changes the component, but not its behaviour.
 fn touch(source: &Path) -> anyhow::Result<()> {
     let file = std::fs::OpenOptions::new().append(true).open(source);
     let mut file = file.with_context(|| format!("{} cannot be changed", source.display()))?;
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    // A comment would be dropped on the way to the component, and the component be the same.
+    // A comment would be dropped by the build, and the component would stay the same.
     writeln!(file, "globalThis.bench = {};", since.as_millis())?;
     Ok(())
 }
 
-/// What `chorus dev` tells its page of builds and swaps.
+/// The events of `chorus dev` about builds and swaps.
 struct Events(Lines<BufReader<TcpStream>>);
 
 impl Events {
@@ -116,7 +116,7 @@ impl Events {
         Ok(Events(BufReader::new(stream).lines()))
     }
 
-    /// Waits until the kind is in this state; what was told.
+    /// Waits until the kind is in this state, and returns that event.
     async fn state(&mut self, wanted: &str) -> anyhow::Result<String> {
         while let Some(line) = self.0.next_line().await? {
             let Some(data) = line.strip_prefix("data:") else { continue };
