@@ -1,13 +1,13 @@
 //! Whether a cluster's log and its database belong together.
 //!
-//! The database says which log is its own: the broker cluster's id and the topic, written by the first machine that opened
-//! both, which finds the topic without a record. What a host checks besides, when it takes a partition, are the offsets
-//! (`host/src/whole.rs`): a topic that was deleted and made anew ends below what the database knows of.
+//! The database contains the identity of its log: the broker cluster's id and the topic, written by the first machine that
+//! opened both, which found the topic without a record. When a host takes a partition, it also checks the offsets
+//! (`host/src/whole.rs`): a topic that was deleted and created anew ends below the offsets in the database.
 
 use chorus_bus::Bus;
 use chorus_store::{LogIdentity, Store};
 
-/// `known`: what the database said before the topic was opened.
+/// `known`: the identity in the database before the topic was opened.
 pub async fn check(bus: &Bus, store: &Store, known: Option<LogIdentity>, accept_loss: bool) -> anyhow::Result<()> {
     let Some((cluster, topic)) = bus.identity().await else { return Ok(()) };
     let here = LogIdentity { cluster, topic };
@@ -16,7 +16,7 @@ pub async fn check(bus: &Bus, store: &Store, known: Option<LogIdentity>, accept_
         None => first(bus, store, &here, accept_loss).await?,
     };
     if known.may_be(&here) {
-        // It may be that the brokers say only now which cluster they are.
+        // The brokers may report their cluster's id only now.
         store.set_log(&here, false).await?;
         return Ok(());
     }
@@ -36,7 +36,7 @@ pub async fn check(bus: &Bus, store: &Store, known: Option<LogIdentity>, accept_
     Ok(())
 }
 
-/// A database that has never seen a log: the topic must be as new.
+/// For a database without a log: the topic must be new as well.
 async fn first(bus: &Bus, store: &Store, here: &LogIdentity, accept_loss: bool) -> anyhow::Result<LogIdentity> {
     let mut records = 0;
     for partition in 0..bus.partitions() {

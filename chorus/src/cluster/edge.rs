@@ -38,7 +38,7 @@ pub struct Options {
     machine: Machine,
 }
 
-/// After the last player was sent away, this long for what they leave behind.
+/// The time for cleanup after the last player was sent away.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Serves until SIGTERM, Ctrl-C, an operator's drain or its own death.
@@ -69,7 +69,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         state = heart.leaves() => state,
     };
     if why == MachineState::Draining {
-        // So that a load balancer that asks /readyz, and the monitor, know.
+        // So that load balancers, which query /readyz, and the monitor are notified.
         let told = store.drain_machine(&id).await;
         told.map(drop).unwrap_or_else(|error| tracing::warn!(%error, "the store was not told of the drain"));
         edge.drain(drain_over, FAREWELL).await;

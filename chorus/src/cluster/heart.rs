@@ -1,8 +1,8 @@
-//! How a machine is known to live: it writes to the store, again and again, and reads there what became of it.
+//! A machine's heartbeat: it writes to the store periodically, and reads its own state there.
 //!
-//! An edge or a host that the broker does not answer can do nothing for anybody, so it does not say that it lives: then
-//! others have what it had, as if it had died. A broker that is gone for all says nothing about any of them, and monitors
-//! know that: they judge nobody while they do not reach it themselves.
+//! An edge or a host that cannot reach the broker can do no work, so it sends no heartbeat: then other machines take over from
+//! it, as if it had died. A broker that no machine can reach proves nothing about any of them, and monitors respect that: they
+//! declare no machine dead while they cannot reach it themselves.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior},
 };
 
-/// What others hold of this machine.
+/// The state of this machine, for itself and for others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pulse {
     pub state: MachineState,
@@ -25,7 +25,7 @@ pub struct Pulse {
     pub cut_off: bool,
 }
 
-/// A broker that has not answered for so many heartbeats is out of reach. It may be slow for a moment.
+/// The number of heartbeats without an answer after which a broker is out of reach. It may be slow for a moment.
 const BROKER_SILENT_FOR: u32 = 4;
 
 /// A heartbeat. It stops when it is dropped.
@@ -44,7 +44,7 @@ impl Drop for Heart {
 }
 
 impl Heart {
-    /// `bus`: what the machine cannot work without, if so.
+    /// `bus`: the bus, if the machine cannot work without it.
     pub fn start(store: Store, bus: Option<Bus>, id: MachineId, every: Duration) -> Heart {
         let (sender, pulse) =
             watch::channel(Pulse { state: MachineState::Alive, heard: Instant::now(), cut_off: false });
@@ -54,22 +54,22 @@ impl Heart {
         Heart { pulse, beating: tokio::spawn(beat(store, broker, id, every, sender)), listening }
     }
 
-    /// What is known now.
+    /// The present state, and its changes.
     pub fn pulse(&self) -> watch::Receiver<Pulse> {
         self.pulse.clone()
     }
 
-    /// Resolves when the machine is to leave: an operator wants it, or it was declared dead. Cancel safe.
+    /// Resolves when the machine is to leave: an operator drains it, or it was declared dead. Cancel safe.
     pub async fn leaves(&mut self) -> MachineState {
         match self.pulse.wait_for(|pulse| pulse.state != MachineState::Alive).await {
             Ok(pulse) => pulse.state,
-            // The task ends only with the heart.
+            // The task ends only when this is dropped.
             Err(_) => std::future::pending().await,
         }
     }
 }
 
-/// Asks the broker, again and again.
+/// Queries the broker repeatedly.
 async fn listen(bus: Bus, every: Duration, heard: watch::Sender<Instant>) {
     loop {
         let asked = Instant::now();
@@ -111,7 +111,8 @@ async fn beat(
                 failing = false;
                 pulse.send_replace(Pulse { state, heard: Instant::now(), cut_off });
             }
-            // Games go on; if it lasts, a monitor declares this machine dead, and it hears that when the store is back.
+            // Games continue; if it lasts, a monitor declares this machine dead, and the next successful heartbeat returns
+            // that.
             Err(error) if !failing => {
                 failing = true;
                 tracing::warn!(%id, %error, "this machine cannot say that it lives");

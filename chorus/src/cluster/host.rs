@@ -46,10 +46,10 @@ pub struct Options {
     machine: Machine,
 }
 
-/// How often it looks which partitions are its own.
+/// The interval between two reads of the assignments.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// How long rooms of a partition that goes may take to be stored. What is not is in the log.
+/// The limit for storing the rooms of a partition that is handed over. Rooms that are not stored are in the log.
 const STORE_ROOMS: Duration = Duration::from_secs(10);
 
 /// Serves until SIGTERM, Ctrl-C, an operator's drain or its own death.
@@ -112,16 +112,16 @@ struct Serving {
     host: Host,
     heart: Heart,
     lobby: Kind,
-    /// The lobby is known to be there.
+    /// Whether the lobby is known to exist.
     has_lobby: bool,
-    /// Why a partition that is its own is not taken: what was last said of that.
+    /// Why an assigned partition is refused, as logged last.
     refused: Option<Lost>,
-    /// It is leaving, at the latest then.
+    /// Set when it leaves: the deadline.
     leaves_by: Option<Instant>,
 }
 
 impl Serving {
-    /// Until it has handed everything over, or is dead.
+    /// Serves until it has handed over all partitions, or is dead.
     async fn serve(
         &mut self,
         stop: &mut Stop,
@@ -151,7 +151,7 @@ impl Serving {
         }
     }
 
-    /// A monitor sees it in the store, and gives the partitions to others.
+    /// A monitor reads the state in the store, and assigns the partitions to other hosts.
     async fn begin_to_leave(&mut self, hand_over: Duration) {
         self.leaves_by = Some(Instant::now() + hand_over);
         if let Err(error) = self.store.drain_machine(&self.id).await {
@@ -159,7 +159,7 @@ impl Serving {
         }
     }
 
-    /// What the store says now: which partitions are here, what each kind runs.
+    /// Reads the store: the partitions of this host, the active version of each kind.
     async fn look(&mut self) -> Result<(), HostError> {
         let looked = async {
             let assignments = self.store.assignments().await?;
@@ -168,7 +168,7 @@ impl Serving {
         };
         let assignments = match looked.await {
             Ok(assignments) => assignments,
-            // Games go on with what is here.
+            // Games continue with the present partitions and versions.
             Err(HostError::Store(error)) => {
                 tracing::warn!(%error, "this host cannot see which partitions are its own");
                 return Ok(());
@@ -178,7 +178,7 @@ impl Serving {
         let mine = assignments.iter().filter(|one| one.host.as_ref() == Some(&self.id));
         let mine: BTreeSet<u32> = mine.map(|one| one.partition).collect();
         match self.host.own(&mine, STORE_ROOMS).await {
-            // The partitions that are here stay, and the others are taken; the next look tries this one again.
+            // The present partitions stay, and the others are taken; the next turn tries this one again.
             Err(error) if error.may_pass() => {
                 tracing::warn!(%error, "this host cannot take a partition that is its own; trying again");
             }
@@ -192,7 +192,7 @@ impl Serving {
         Ok(())
     }
 
-    /// Its rooms stand still rather than begin anew; those of other partitions go on. Said once, not at every look.
+    /// Its rooms stall rather than begin anew; those of other partitions continue. Logged once, not every time.
     fn refuse(&mut self, lost: Lost) {
         if self.refused.as_ref() != Some(&lost) {
             tracing::error!("this host does not serve a partition that is its own: {lost}");
@@ -200,7 +200,7 @@ impl Serving {
         }
     }
 
-    /// Whoever has the lobby's partition makes it, once there is something for it to run.
+    /// The host with the lobby's partition creates the lobby, once its kind has a component.
     async fn ensure_lobby(&mut self, mine: &BTreeSet<u32>, partitions: u32) {
         if self.has_lobby || !mine.contains(&RoomId::LOBBY.partition(partitions)) {
             return;

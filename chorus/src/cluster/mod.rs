@@ -1,7 +1,8 @@
 //! The same machines as `chorus dev`, as processes on many machines: edges, hosts and monitors over Kafka and Postgres.
 //!
-//! What to read in: this file says how a process reaches what all share; `edge`, `host` and `monitor` start, serve and
-//! leave; `belong` checks that broker and database are each other's; `heart` is how a machine is known to live; `status` is what an operator's tools ask each of them.
+//! Where to start: this file connects a process to the broker and the database; `edge`, `host` and `monitor` start, serve and
+//! leave; `belong` checks that the broker and the database belong together; `heart` sends a machine's heartbeats; `status`
+//! serves operators' tools on each of them.
 
 mod belong;
 pub mod edge;
@@ -102,10 +103,10 @@ impl Shared {
     pub async fn open(&self) -> anyhow::Result<(Bus, Store)> {
         let store = Store::open_postgres(&self.postgres).await?;
         let known = store.log().await?;
-        // A topic that is missing is made for a database that is new, and is lost for one that was used.
+        // A missing topic is created for a new database, and is lost for one that has a log.
         let make_topic = known.is_none();
         let bus = match kafka::open(kafka::Options { make_topic, ..self.kafka() }).await {
-            // Another topic than the database's is no loss: it is a wrong --topic-prefix.
+            // A topic other than the database's is no loss, but a wrong --topic-prefix.
             Err(kafka::OpenError::Gone { topic })
                 if self.loss.accept_loss && known.as_ref().is_some_and(|known| known.topic == topic) =>
             {

@@ -1,4 +1,4 @@
-//! `chorus monitor`: who lives, who hosts what, and the operators' way in.
+//! `chorus monitor`: detects dead machines, assigns partitions, and serves the operators' API.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -83,14 +83,14 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         ended = &mut watching => ended,
         () = stop.asked() => {
             monitor.drain();
-            // It gives the lease up, so that another one acts at once.
+            // It releases the lease, so that another monitor acts at once.
             watching.await
         }
     };
     leave(ended, monitor, bus, store).await
 }
 
-/// Its loop has ended, and has closed the monitor's row if it could.
+/// Its loop has ended, and has closed the monitor's row if possible.
 async fn leave(ended: Result<(), MonitorError>, monitor: Monitor, bus: Bus, store: Store) -> anyhow::Result<()> {
     ended?;
     drop(monitor);
@@ -99,8 +99,7 @@ async fn leave(ended: Result<(), MonitorError>, monitor: Monitor, bus: Bus, stor
     Ok(())
 }
 
-/// Tries a component as a host would.
-/// Where a script's author finds what a text of its component names.
+/// Translates positions in a component's text to its author's source.
 pub fn locator() -> chorus_monitor::Locator {
     Arc::new(|wasm| {
         let map = guest::SourceMap::of(wasm);
@@ -108,6 +107,7 @@ pub fn locator() -> chorus_monitor::Locator {
     })
 }
 
+/// Tries a component as a host would.
 pub fn check(engine: guest::Engine) -> chorus_monitor::Check {
     Arc::new(move |wasm| {
         let engine = engine.clone();

@@ -1,4 +1,4 @@
-//! What an operator's tools ask a machine: does it answer, can it do its work, how does it do.
+//! A machine's interface for operators' tools: whether it answers, whether it is ready, and its metrics.
 
 use std::{
     net::SocketAddr,
@@ -31,7 +31,7 @@ impl Drop for Status {
     }
 }
 
-/// What `/readyz` goes by: the pulse, and what the machine itself has to say against it.
+/// The machine's own part of `/readyz`, beside the pulse: an error is the reason why it is not ready.
 pub type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 pub async fn serve(
