@@ -1,4 +1,4 @@
-//! Makes components of guests, by the build tool in their folder, and says how that goes.
+//! Builds the components of guests, with the build tool in their folder, and reports the results.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +22,7 @@ use super::{
 /// The build tool, in the folder of guests.
 const TOOL: &str = "build.mjs";
 
-/// Folders beside the kinds that are none; as in `guests/build/sources.mjs`.
+/// Folders beside the kinds that are no kinds; as in `guests/build/sources.mjs`.
 const NOT_KINDS: [&str; 6] = ["sdk", "build", "fixtures", "test", "node_modules", "dist"];
 
 /// The guests of one folder.
@@ -41,7 +41,7 @@ pub struct Built {
 }
 
 impl Builds {
-    /// The folder that was given, or the nearest one.
+    /// The given folder, or the nearest one.
     pub fn find(given: Option<PathBuf>, fixtures: bool) -> anyhow::Result<Builds> {
         let here = std::env::current_dir().context("there is no current directory")?;
         let nearest = || here.ancestors().map(|dir| dir.join("guests")).find(|dir| dir.join(TOOL).exists());
@@ -57,7 +57,7 @@ impl Builds {
         &self.dir
     }
 
-    /// What there is to run: built now, or with `as_built` only where something is missing.
+    /// The components at the start: built now, or with `as_built` only if some are missing.
     pub async fn at_start(&self, as_built: bool, board: &Board) -> anyhow::Result<Vec<Built>> {
         if !(as_built && self.is_complete()) {
             self.install().await?;
@@ -66,8 +66,8 @@ impl Builds {
         self.in_manifest()
     }
 
-    /// Builds everything after a change, what has changed first: one guest may import files of another, and to see that
-    /// one comes out the same takes some 25 ms. What does not build is told, and left out.
+    /// Builds all guests after a change, the changed ones first: one guest may import files of another, and rebuilding an
+    /// unchanged one takes some 25 ms. A guest that does not build is reported, and left out.
     pub async fn after(&self, changed: &Changed, board: &Board) -> Vec<Built> {
         let kinds = self.kinds().into_iter().filter(|kind| changed.may_touch(kind)).collect::<Vec<_>>();
         for kind in &kinds {
@@ -84,7 +84,7 @@ impl Builds {
         }
     }
 
-    /// Whether every guest has a component. Not whether it is of the newest source.
+    /// Whether every guest has a component, even an outdated one.
     fn is_complete(&self) -> bool {
         let Ok(manifest) = self.manifest() else { return false };
         let has = |kind: &String| manifest.get(kind).is_some_and(|entry| self.dist().join(&entry.file).exists());
@@ -117,7 +117,7 @@ impl Builds {
         self.dir.join("dist")
     }
 
-    /// Brings the build's own tools, which are pinned by the lock file, when they are not there.
+    /// Installs the build's own tools, which are pinned by the lock file, if they are missing.
     async fn install(&self) -> anyhow::Result<()> {
         if self.dir.join("node_modules").exists() {
             return Ok(());
@@ -130,7 +130,7 @@ impl Builds {
         Ok(())
     }
 
-    /// Runs the build tool, and tells of each guest as it is done.
+    /// Runs the build tool, and reports each guest when it is done.
     async fn build(&self, first: &[String], board: &Board) -> anyhow::Result<Vec<Built>> {
         let mut node = Command::new("node");
         node.arg(self.dir.join(TOOL)).arg("--json").current_dir(&self.dir).kill_on_drop(true);
@@ -153,7 +153,7 @@ impl Builds {
             built.extend(self.tell(one, board)?);
         }
         let done = child.wait_with_output().await.context("the build cannot be waited for")?;
-        // It fails when one guest does, and has said which. Why it fails as a whole is in its error output.
+        // The tool fails when a guest does, which it has reported. The cause of its own failure is in its error output.
         let complaint = String::from_utf8_lossy(&done.stderr);
         if !done.status.success() && !complaint.trim().is_empty() {
             bail!("the guests' build failed: {}", complaint.trim());
@@ -169,14 +169,14 @@ impl Builds {
             board.tell(&told.kind, State::BuildFailed { message });
             return Ok(None);
         };
-        // Whoever was told that it is being built is told that it is.
+        // A guest that was reported as being built is reported as built.
         if !told.kept || board.waits_for_a_build(&told.kind) {
             board.tell(&told.kind, State::Built { bytes: told.bytes, ms: told.ms });
         }
         Ok(Some(self.entry(&told.kind, digest, file)?))
     }
 
-    /// What the last builds have left.
+    /// The components of the last builds.
     fn in_manifest(&self) -> anyhow::Result<Vec<Built>> {
         let kinds = self.kinds();
         let manifest = self.manifest()?;
@@ -195,7 +195,7 @@ impl Builds {
     }
 }
 
-/// What the build tool says of one guest; see `guests/build.mjs`.
+/// The build tool's report of one guest; see `guests/build.mjs`.
 #[derive(Debug, Deserialize)]
 struct Told {
     kind: String,

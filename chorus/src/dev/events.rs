@@ -1,7 +1,7 @@
 //! The author's page and its stream of builds, swaps and log lines: `GET /dev`, `GET /dev/events`.
 //!
-//! What is in there is the author's: file names, and what rooms log and throw. So it is served to this machine alone, and
-//! not to the clients of a proxy on this machine.
+//! The events are the author's: file names, and the texts that rooms log and throw. So they are served only to this machine,
+//! and not to the clients of a proxy on this machine.
 
 use std::convert::Infallible;
 

@@ -1,4 +1,4 @@
-//! The numbers of edge and host, which the operators' API serves with its own at `/metrics`.
+//! The metrics of edge and host, which the operators' API serves with its own at `/metrics`.
 
 use std::{
     fmt::Write as _,
@@ -13,14 +13,14 @@ use prometheus_client::{encoding::text, registry::Registry};
 pub struct Metrics(Arc<Mutex<Vec<Registry>>>);
 
 impl Metrics {
-    /// One more, whose names begin with `prefix`.
+    /// Adds a registry whose names begin with `prefix`.
     pub fn add(&self, prefix: &str, register: impl FnOnce(&mut Registry)) {
         let mut registry = Registry::with_prefix(prefix);
         register(&mut registry);
         self.0.lock().expect("nobody panics while holding it").push(registry);
     }
 
-    /// All of them, as of each call.
+    /// The present values of all of them, at each call.
     pub fn exposition(&self) -> Exposition {
         let registries = self.0.clone();
         Arc::new(move || {
@@ -30,7 +30,7 @@ impl Metrics {
     }
 }
 
-/// In Prometheus's text format, which calls a counter by the name of its sample.
+/// In Prometheus's text format, in which a counter has the name of its sample.
 fn exposition(registry: &Registry) -> String {
     let mut open_metrics = String::new();
     text::encode(&mut open_metrics, registry).expect("a string takes everything");

@@ -1,15 +1,14 @@
-//! `chorus dev`: edge, host and store in one process, on one data directory. The author's tool and the small
-//! deployment.
+//! `chorus dev`: edge, host and store in one process, on one data directory. For authors, and for small deployments.
 //!
 //! ```text
 //! guests/ ─▶ builds (node) ─▶ store ─▶ host ⇄ bus ⇄ edge ⇄ players
 //!              └──────────── status ──────────▶ the page, the terminal
 //! ```
-//! What to read in: this file starts and stops it all; `builds` makes components of guests; `publish` hands them to the
-//! running rooms; `watch` sees changed sources; `status` is what the page and the terminal are told; `events` streams it; `metrics` has
-//! the numbers of edge and host.
+//! Where to start: this file starts and stops everything; `builds` makes components of guests; `publish` swaps them into the
+//! running rooms; `watch` detects changed sources; `status` is the state for the page and the terminal; `events` streams it;
+//! `metrics` has the numbers of edge and host.
 //!
-//! What it leaves in the data directory is enough to go on after a `kill -9`: the log, the store, nothing else.
+//! The data directory is sufficient to continue after a `kill -9`: it has the log and the store, and nothing else.
 
 mod builds;
 mod events;
@@ -108,10 +107,10 @@ fn kind(name: &str) -> Result<Kind, String> {
     Kind::new(name).map_err(|error| error.to_string())
 }
 
-/// Players get this long to be told, and rooms this long to be stored.
+/// The limit for sending the players away, and for storing the rooms.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// How often old sessions and rooms are let go.
+/// The interval at which old sessions expire and old rooms are deleted.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
 
 /// Rows of ended rooms are kept this long, for lists.
@@ -133,7 +132,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     served
 }
 
-/// The lobby is of the kind that the directory has already, or of the one that is asked for, or `lobby`.
+/// The lobby's kind is the one in the directory, or the requested one, or `lobby`.
 async fn ensure_lobby(options: &Options, store: &Store, host: &Host) -> anyhow::Result<()> {
     let has = store.room(RoomId::LOBBY).await?.map(|row| row.kind);
     let kind = options.lobby.clone().or(has).unwrap_or_else(Kind::lobby);
@@ -164,14 +163,14 @@ impl Dev {
     async fn start(options: Options) -> anyhow::Result<Dev> {
         let builds = Builds::find(options.guests.clone(), options.fixtures)?;
         let accept_loss = options.loss.accept_loss;
-        // First, since its lock says whose the directory is.
+        // First, since its lock ensures that no other process uses the directory.
         let Data { dir, bus, store } = data::open(&options.data, options.fsync, accept_loss).await?;
         let board = Board::default();
         let built = builds.at_start(options.no_watch, &board).await?;
 
         let engine = guest::Engine::new(guest::Options {
             max_instances: options.max_instances,
-            // Always: a replay of what this directory holds makes the same frames.
+            // Always: a replay of the directory's records makes the same frames.
             show_failures: true,
             ..guest::Options::new(options.cache.dir()?)
         })?;
@@ -196,7 +195,7 @@ impl Dev {
         metrics.add("chorus_host", |registry| host.register(registry));
         let admin = operators::routes(&options, &dir, &bus, &store, &host, publisher.engine(), &metrics).await?;
         let routes = admin.or(page::files()).unify().boxed();
-        // Without builds there is no author to tell.
+        // Without builds there is no author to inform.
         let routes = if options.no_watch { routes } else { events::routes(board).or(routes).unify().boxed() };
         let edge = open_edge(&options, &bus, &store, routes).await?;
         metrics.add("chorus_edge", |registry| edge.register(registry));
@@ -210,7 +209,7 @@ impl Dev {
         format!("http://{}/", self.edge.local_addr())
     }
 
-    /// Until it is to stop, or cannot go on.
+    /// Serves until it is stopped, or cannot continue.
     async fn serve(&mut self, stop: &mut Stop) -> anyhow::Result<()> {
         let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
         loop {
@@ -223,7 +222,7 @@ impl Dev {
         }
     }
 
-    /// Builds what has changed, and hands it to the running rooms. Whatever fails, they go on as they were.
+    /// Builds the changed guests, and swaps them into the running rooms. After a failure, the rooms continue unchanged.
     async fn rebuild(&mut self, changed: watch::Changed) {
         let built = self.builds.after(&changed, self.publisher.board()).await;
         for component in built {
@@ -242,7 +241,7 @@ impl Dev {
         }
     }
 
-    /// Tells the players, stores the rooms, and leaves the directory whole.
+    /// Sends the players away, stores the rooms, and closes the directory in good order.
     async fn stop(self) -> anyhow::Result<()> {
         let edge = self.edge.id().clone();
         self.edge.drain(Duration::ZERO, DRAIN).await;
@@ -261,7 +260,7 @@ async fn open_edge(
     routes: BoxedFilter<(Response,)>,
 ) -> anyhow::Result<Edge> {
     let registered = store.register_machine(&Registration::new(Role::Edge)).await?;
-    // What a `kill -9` has left: rooms still think that those players are here.
+    // After a `kill -9`, rooms still have the members of the dead edge.
     for dead in &registered.dead {
         chorus_monitor::clean_up(dead, placement::Role::Edge, bus, store).await?;
     }

@@ -1,4 +1,4 @@
-//! The operators' API, as a monitor has it, beside the page.
+//! The operators' API, the same as a monitor's, beside the page.
 
 use std::{
     fs::{self, OpenOptions},
@@ -48,7 +48,7 @@ pub async fn routes(
     Ok(admin::routes(AdminState::new(bus.clone(), store.clone(), token, hooks)))
 }
 
-/// The token that this directory has, or a new one.
+/// The token of this directory, or a new one.
 fn kept(path: &Path) -> anyhow::Result<Token> {
     let unreadable = || format!("{} cannot be used", path.display());
     if chorus_private::check(path)? {

@@ -1,4 +1,4 @@
-//! From a built component to the rooms that run it.
+//! Publishes a built component, and swaps it into its rooms.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -16,7 +16,7 @@ use super::{
     status::{Board, State},
 };
 
-/// Rooms that have not said by then how their swap went are not waited for; what they say later is still told.
+/// Rooms that have not reported their swap by then are not waited for; their later reports are still shown.
 const SWAP: Duration = Duration::from_secs(5);
 
 /// Hands components to the store and to the rooms.
@@ -26,7 +26,7 @@ pub struct Publisher {
     store: Store,
     host: Host,
     board: Board,
-    /// What was handed over last: a build gives all components, also those that are as they were.
+    /// The components published last: a build returns all components, including unchanged ones.
     published: BTreeMap<Kind, Digest>,
 }
 
@@ -43,15 +43,15 @@ impl Publisher {
         &self.board
     }
 
-    /// Makes a component the one of its kind, in rooms to come and in those that are. One that cannot be a room is
-    /// told, and changes nothing.
+    /// Makes a component the active one of its kind, for new rooms and for running ones. One that cannot be loaded is reported,
+    /// and changes nothing.
     pub async fn publish(&mut self, built: Built) -> anyhow::Result<()> {
         let Built { kind, digest, file } = built;
         if self.published.get(&kind) == Some(&digest) {
             return Ok(());
         }
         let wasm = tokio::fs::read(&file).await.with_context(|| format!("{} cannot be read", file.display()))?;
-        // Held until the host has it, so that it is loaded once.
+        // Held until the host has it, so that it is loaded only once.
         let loaded = match self.engine.load(digest, &wasm).await {
             Ok(loaded) => loaded,
             Err(error) => {
@@ -76,7 +76,7 @@ impl Publisher {
     }
 }
 
-/// Waits for the rooms that were asked, and tells how it went.
+/// Waits for the rooms that were ordered to swap, and reports the result.
 async fn tell_swaps(
     mut events: broadcast::Receiver<HostEvent>,
     board: Board,
@@ -101,7 +101,7 @@ async fn tell_swaps(
             }
         }
     };
-    // Rooms that had the component already say nothing.
+    // Rooms that had the component already report nothing.
     let _ = tokio::time::timeout(SWAP, count).await;
     match refused.first() {
         None => board.tell(kind.as_str(), State::Swapped { rooms: swapped }),

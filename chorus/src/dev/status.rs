@@ -1,7 +1,7 @@
-//! What the author is told: of builds, swaps, and what scripts log and throw; in the terminal and on the author's page.
+//! The author's information: builds, swaps, and what scripts log and throw; in the terminal and on the author's page.
 //!
 //! The terminal of `chorus dev` is the author's own, so a script's log is printed there whole, by [`crate::printable`]. It is
-//! not the log.
+//! not the process's log.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,10 +15,10 @@ use tokio::sync::broadcast;
 
 use crate::printable::lines;
 
-/// News that a page may be behind before it misses some; it then sees the next.
+/// The number of events that a page may lag behind before it misses some; it then continues with the next.
 const BEHIND: usize = 256;
 
-/// How each kind stands. Cheap to clone.
+/// The state of each kind. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Board(Arc<Inner>);
 
@@ -28,24 +28,24 @@ struct Inner {
     news: broadcast::Sender<News>,
 }
 
-/// What the page is told, each as an event of its name.
+/// The page's events, by name.
 #[derive(Clone, Debug)]
 pub enum News {
     Status(Status),
     Said(Said),
 }
 
-/// How one kind stands.
+/// The state of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Status {
     pub kind: String,
     #[serde(flatten)]
     pub state: State,
-    /// What its author should look at, though it is built.
+    /// Problems for its author, although it is built.
     pub warnings: Vec<String>,
 }
 
-/// What is happening to a kind.
+/// The latest event of a kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum State {
@@ -57,7 +57,7 @@ pub enum State {
     BuildFailed {
         message: String,
     },
-    /// New rooms run it, and there are no others.
+    /// New rooms run it, and there are no other rooms.
     Published,
     Swapped {
         rooms: usize,
@@ -65,7 +65,7 @@ pub enum State {
     SwapRefused {
         message: String,
     },
-    /// Its folder is no more.
+    /// Its folder was deleted.
     Gone,
 }
 
@@ -89,7 +89,7 @@ impl Board {
     pub fn tell(&self, kind: &str, state: State) {
         let mut latest = self.latest();
         let before = latest.get(kind);
-        // The same failure once more is no news: every change builds every guest.
+        // A repeated failure is not reported again: every change builds every guest.
         if before.is_some_and(|before| before.state == state) {
             return;
         }
@@ -103,7 +103,7 @@ impl Board {
         self.send(News::Status(status));
     }
 
-    /// What its author should look at, now.
+    /// Replaces a kind's warnings.
     pub fn warn(&self, kind: &str, warnings: Vec<String>) {
         let mut latest = self.latest();
         let Some(status) = latest.get_mut(kind) else {
@@ -121,19 +121,19 @@ impl Board {
         self.send(News::Status(status));
     }
 
-    /// These are all there are: what is known of others goes with them.
+    /// Removes all kinds but these.
     pub fn only(&self, kinds: &BTreeSet<String>) {
         let gone: Vec<String> = self.latest().keys().filter(|kind| !kinds.contains(*kind)).cloned().collect();
         gone.iter().for_each(|kind| self.tell(kind, State::Gone));
     }
 
-    /// Whether a build that comes out as the one before is news all the same.
+    /// Whether a build must be reported even if its result is the same as before.
     pub fn waits_for_a_build(&self, kind: &str) -> bool {
         let latest = self.latest();
         latest.get(kind).is_some_and(|status| matches!(status.state, State::Building | State::BuildFailed { .. }))
     }
 
-    /// How all kinds stand now, and what changes from now on.
+    /// The present state of all kinds, and the events from now on.
     pub fn follow(&self) -> (Vec<News>, broadcast::Receiver<News>) {
         let latest = self.latest();
         (latest.values().cloned().map(News::Status).collect(), self.0.news.subscribe())
@@ -145,7 +145,7 @@ impl Board {
     }
 
     fn send(&self, news: News) {
-        // Nobody has the page open: then nobody is told.
+        // Without an open page there is no receiver.
         let _ = self.0.news.send(news);
     }
 
@@ -174,12 +174,12 @@ fn print(kind: &str, state: &State) {
     }
 }
 
-/// A line of the terminal, and more below it when the text has more.
+/// A line of the terminal, with the text's further lines below it.
 fn say(who: &str, text: &str) {
     println!("{}", lines(&format!("{}: {text}", who.trim_end())));
 }
 
-/// Tells what scripts say and how they fail, for as long as the host runs.
+/// Reports the log lines and failures of scripts, for as long as the host runs.
 pub fn follow(host: &Host, board: &Board) {
     let mut events = host.events();
     let board = board.clone();
@@ -234,7 +234,7 @@ fn prefix(level: &str) -> String {
     }
 }
 
-/// Enough of a room's id to tell it from the others on one screen.
+/// The beginning of a room's id, enough to distinguish the rooms on one screen.
 fn short(room: RoomId) -> String {
     if room == RoomId::LOBBY {
         return String::new();

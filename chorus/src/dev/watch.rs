@@ -1,9 +1,9 @@
-//! Sees that a guest's source has changed, was added or is gone.
+//! Detects that a guest's source was changed, added or deleted.
 //!
-//! Each folder is watched by itself: one that is made while `chorus dev` runs is watched from then on, and of
-//! `node_modules` the folder alone, since packages come and go there and their files stay as they are.
+//! Each folder is watched separately. A folder that is created while `chorus dev` runs is watched from then on. In
+//! `node_modules` only the folder itself is watched, since packages are added and removed there, but their files do not change.
 //!
-//! Bounds: what waits is a set of the folders' names. A folder that cannot be watched any more is reported.
+//! Bounds: pending changes are a set of the folders' names. A folder that can no longer be watched is reported.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,28 +18,27 @@ use anyhow::Context as _;
 use notify::{EventKind, RecursiveMode, Watcher as _, event::Flag};
 use tokio::sync::Notify;
 
-/// An editor writes a file in several steps, and npm a package: a change is taken when nothing has followed it for this
-/// long.
+/// An editor writes a file in several steps, and npm a package: a change is reported once no other has followed for this long.
 const QUIET: Duration = Duration::from_millis(80);
 
 /// Where packages are installed.
 const PACKAGES: &str = "node_modules";
 
-/// Written last by `npm install`, `yarn` and `pnpm`: all other hidden files are nobody's source.
+/// Written last by `npm install`, `yarn` and `pnpm`: no other hidden file is a source.
 const INSTALLED: [&str; 3] = [".package-lock.json", ".yarn-integrity", ".modules.yaml"];
 
 /// Watches a folder of guests.
 pub struct Watch {
     dir: PathBuf,
     seen: Arc<Seen>,
-    /// The folders that are watched, and which ones they were then: another one may have taken the name.
+    /// The watched folders, with their identity when they were first watched: another folder may have taken the name.
     watched: BTreeMap<PathBuf, (u64, u64)>,
     watcher: notify::RecommendedWatcher,
-    /// What has changed and was not taken yet.
+    /// Changes that are not reported yet.
     changed: BTreeSet<String>,
 }
 
-/// What the watcher's thread hands over.
+/// The queue from the watcher's thread.
 #[derive(Default)]
 struct Seen {
     parts: Mutex<Parts>,
@@ -50,7 +49,7 @@ struct Seen {
 struct Parts {
     /// Folders right below the watched one; the empty name is the watched one itself.
     names: BTreeSet<String>,
-    /// Paths that were made anew: a folder among them has to be watched, even if its inode is known.
+    /// Newly created paths: a folder among them has to be watched, even if its inode is known.
     made: BTreeSet<PathBuf>,
 }
 
@@ -59,7 +58,7 @@ struct Parts {
 pub struct Changed(BTreeSet<String>);
 
 impl Changed {
-    /// Whether a build of this kind may come out otherwise now.
+    /// Whether this kind may have to be rebuilt.
     pub fn may_touch(&self, kind: &str) -> bool {
         let shared = ["sdk", "build", "fixtures", PACKAGES, ""];
         self.0.iter().any(|part| part == kind || shared.contains(&part.as_str()))
@@ -87,8 +86,8 @@ impl Watch {
         Ok(watch)
     }
 
-    /// Resolves when something has changed; never when nothing is watched. Cancel safe: what was seen stays until it is
-    /// taken.
+    /// Resolves when something has changed; never when no folder is watched. Cancel safe: changes are kept until they are
+    /// returned.
     pub async fn changed(watch: &mut Option<Watch>) -> Changed {
         let Some(watch) = watch else { return std::future::pending().await };
         loop {
@@ -105,7 +104,7 @@ impl Watch {
         }
     }
 
-    /// Whether there was anything. New folders are watched before the build that reads them.
+    /// Whether there was any change. New folders are watched before the build that reads them.
     fn take_news(&mut self) -> bool {
         let Parts { names, made } = std::mem::take(&mut *self.seen.parts());
         if names.is_empty() {
@@ -117,7 +116,7 @@ impl Watch {
         true
     }
 
-    /// Watches what is there, and forgets what is gone.
+    /// Watches existing folders, and stops watching deleted ones.
     fn follow_folders(&mut self) {
         let mut there = BTreeMap::new();
         folders(&self.dir, 0, &mut there);
@@ -129,7 +128,7 @@ impl Watch {
             .collect();
         for path in gone {
             self.watched.remove(&path);
-            // It was taken off by the system when it went.
+            // The system stopped watching it when it was deleted.
             let _ = self.watcher.unwatch(&path);
         }
         for (path, id) in there {
@@ -138,7 +137,7 @@ impl Watch {
             }
             match self.watch(&path) {
                 Ok(()) => drop(self.watched.insert(path, id)),
-                // It went again: that is told next.
+                // It was deleted again, which is the next event.
                 Err(_) if !path.exists() => {}
                 Err(error) => {
                     tracing::warn!(path = %path.display(), %error, "a folder cannot be watched: restart after a change in it");
@@ -163,7 +162,7 @@ impl Seen {
             return;
         }
         let mut parts = self.parts();
-        // The system has dropped events: everything may have changed.
+        // The system has dropped events: anything may have changed.
         if event.attrs.flag() == Some(Flag::Rescan) {
             parts.names.insert(String::new());
         }
@@ -184,7 +183,7 @@ impl Seen {
     }
 }
 
-/// The folder below the watched one that a path is in; the empty name for a file of the watched folder itself.
+/// The folder below the watched one that contains a path; the empty name for a file of the watched folder itself.
 fn part(root: &Path, path: &Path) -> Option<String> {
     let inside = path.strip_prefix(root).ok()?;
     let mut parts = inside.components().map(|part| part.as_os_str().to_string_lossy().into_owned());
@@ -198,12 +197,12 @@ fn part(root: &Path, path: &Path) -> Option<String> {
     Some(if is_file { String::new() } else { first })
 }
 
-/// The build's own output must not call for a build.
+/// The build's own output must not cause another build.
 fn is_not_watched(name: &str) -> bool {
     name == "dist" || name.starts_with('.')
 }
 
-/// The folders to watch, and which ones they are. A link is followed where a guest or its packages may be one.
+/// The folders to watch, with their identities. A link is followed where it may be a guest or its packages.
 fn folders(dir: &Path, depth: u32, found: &mut BTreeMap<PathBuf, (u64, u64)>) {
     let Ok(about) = fs::metadata(dir) else { return };
     found.insert(dir.to_owned(), (about.dev(), about.ino()));
@@ -222,14 +221,14 @@ fn folders(dir: &Path, depth: u32, found: &mut BTreeMap<PathBuf, (u64, u64)>) {
     }
 }
 
-/// Folders within folders, of one guest. Deeper ones are nobody's source.
+/// The depth of folders within a guest. Deeper ones contain no source.
 const MAX_DEPTH: u32 = 16;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// What is wrong comes within this, or not at all.
+    /// A missing event is a failure after this time.
     const PATIENCE: Duration = Duration::from_secs(20);
 
     async fn changed(watch: &mut Option<Watch>) -> Vec<String> {
@@ -237,7 +236,7 @@ mod tests {
         changed.0.into_iter().collect()
     }
 
-    /// Until this part was among what has changed: one change may be told in two.
+    /// Waits until this part has changed: one change may be reported in two.
     async fn sees(watch: &mut Option<Watch>, part: &str) {
         while !changed(watch).await.iter().any(|name| name == part) {}
     }
