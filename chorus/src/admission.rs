@@ -1,4 +1,4 @@
-//! Who may come in, and how many: the flags of everything that serves players.
+//! Limits on connections: the flags of every command that serves players.
 
 use chorus_core::session::Limits;
 use chorus_edge::IpNet;
@@ -65,7 +65,7 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// The edge's options, with these.
+    /// The edge's options, with these limits.
     pub fn apply(&self, options: chorus_edge::Options) -> chorus_edge::Options {
         let limits = Limits {
             per_second: self.rate,

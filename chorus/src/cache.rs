@@ -1,4 +1,4 @@
-//! Where compiled components are kept.
+//! The cache of compiled components.
 
 use std::path::PathBuf;
 

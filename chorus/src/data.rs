@@ -1,6 +1,5 @@
-//! A data directory: a log and a store that were made together, and are checked to be so at each start.
-//!
-//! The order is what `chorus_core::pairing` relies on: the directory is locked, both halves are looked at, and only when
+//! A data directory: a log and a store that were created together, which is checked at each start.
+//! The order is required by `chorus_core::pairing`: the directory is locked, the marks of both halves are read, and only if
 //! they belong together is the next life written: to the store as unsettled, to the log, to the store as settled.
 
 use std::path::{Path, PathBuf};
@@ -22,7 +21,7 @@ pub struct AcceptLoss {
     pub accept_loss: bool,
 }
 
-/// Both halves, open.
+/// The open log and store.
 #[derive(Debug)]
 pub struct Data {
     /// The directory's real path.
@@ -31,13 +30,13 @@ pub struct Data {
     pub store: Store,
 }
 
-/// Opens a data directory, or makes it.
+/// Opens a data directory, or creates it.
 pub async fn open(dir: &Path, fsync: Fsync, accept_loss: bool) -> anyhow::Result<Data> {
     let options = embedded::Options { fsync, ..embedded::Options::new(dir) };
     let place = embedded::take(options).await.context("the data directory cannot be used")?;
     let dir = place.dir().to_owned();
     let path = dir.join("store.sqlite");
-    // Opening makes what is missing, so it is looked at first.
+    // Opening creates a missing file, so this is checked first.
     let is_there = chorus_private::check(&path)?;
     if !is_there && !accept_loss {
         pair(&dir, place.mark(), None, accept_loss)?;
@@ -51,7 +50,7 @@ pub async fn open(dir: &Path, fsync: Fsync, accept_loss: bool) -> anyhow::Result
     match marked(place, &store, accept_loss).await {
         Ok(bus) => Ok(Data { dir, bus, store }),
         Err(error) => {
-            // As it was found; what it says is in the error.
+            // Closed unchanged; the error describes the mismatch.
             let _ = store.close().await;
             Err(error)
         }
@@ -97,7 +96,7 @@ fn pair(dir: &Path, log: Option<Mark>, store: Option<StoreMark>, accept_loss: bo
 
 const STORE: &str = "store.sqlite";
 
-/// What it costs to go on.
+/// The loss that --accept-loss accepts.
 fn cost(mismatch: &Mismatch) -> &'static str {
     match mismatch {
         Mismatch::StoreMissing => {

@@ -1,4 +1,4 @@
-//! Where log lines go: standard error, for whoever is woken. Standard output is for what a command has to say.
+//! Log lines go to standard error, for the operator on call. Standard output is for a command's results.
 
 use std::io::IsTerminal as _;
 
@@ -25,12 +25,12 @@ enum Format {
     Json,
 }
 
-/// Colours are for people who look: not in a file, not where somebody wants none (<https://no-color.org>).
+/// Colours are for terminals: not for files, and not where they are disabled (<https://no-color.org>).
 fn has_colours() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Logs from here on. A filter that makes no sense is said so, and `warn` is taken.
+/// Logs from here on. An invalid filter is reported, and replaced by `warn`.
 pub fn start(options: &Options) {
     let filter = EnvFilter::try_new(&options.log).unwrap_or_else(|error| {
         eprintln!("chorus: --log {:?} is not a filter ({error}); logging warnings", options.log);

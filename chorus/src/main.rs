@@ -20,8 +20,8 @@ use std::{process::ExitCode, time::Duration};
 use clap::{Parser, Subcommand};
 use mimalloc::MiMalloc;
 
-/// Rooms come and go by the thousand. The C library's allocator keeps most of what a room had when it is put aside, 67 KiB
-/// of each; of this one's version 2 it is 16 KiB, and of version 3, 55 KiB. What is in use is 1.6 KiB.
+/// A process creates and drops rooms by the thousand. When a room hibernates, the C library's allocator keeps most of its
+/// memory, 67 KiB per room; version 2 of this one keeps 16 KiB, and version 3, 55 KiB. 1.6 KiB are in use.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -54,7 +54,7 @@ enum Command {
     Reference,
 }
 
-/// For tasks that end by themselves when all else has.
+/// The time for tasks that end once everything else has.
 const LAST_TASKS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
@@ -88,7 +88,7 @@ fn main() -> ExitCode {
             Command::Reference => unreachable!("it was printed above"),
         }
     });
-    // What still runs (a guest in the middle of a call, a lookup) is not waited for.
+    // Tasks that still run (a guest in the middle of a call, a lookup) are not waited for.
     runtime.shutdown_timeout(LAST_TASKS);
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,7 +11,7 @@ const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// Everything there is to see: its path, its type, its bytes.
+/// All files of the page: path, type, bytes.
 const FILES: [(&str, &str, &str); 8] = [
     ("", HTML, include_str!("../page/index.html")),
     ("style.css", CSS, include_str!("../page/style.css")),
@@ -23,11 +23,11 @@ const FILES: [(&str, &str, &str); 8] = [
     ("chorus.js", JAVASCRIPT, include_str!("../../clients/js/chorus.js")),
 ];
 
-/// What `chorus dev` serves to its author besides.
+/// Further files of `chorus dev`, for the author.
 const AUTHORS: [(&str, &str, &str); 2] =
     [("dev", HTML, include_str!("../page/dev.html")), ("dev.js", JAVASCRIPT, include_str!("../page/dev.js"))];
 
-/// Only what comes from here runs on the page.
+/// The page runs only scripts from this server.
 const POLICY: &str = "default-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; frame-ancestors 'none'";
 
 /// `GET /` and its files.

@@ -1,9 +1,9 @@
-//! Text of others on a terminal: shown, and never obeyed.
+//! Untrusted text on a terminal: shown, and never interpreted.
 
 use std::borrow::Cow;
 
-/// One line. Players write names and messages, and scripts log: what could move a cursor, colour a terminal, ring its bell,
-/// turn the direction of reading or forge a line is shown as an escape instead.
+/// One line. Players write names and messages, and scripts log: a character that could move a cursor, colour a terminal, ring
+/// its bell, change the direction of reading or forge a line is shown as an escape instead.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.chars().any(acts) {
         return text.into();
@@ -14,12 +14,12 @@ pub fn printable(text: &str) -> Cow<'_, str> {
         .into()
 }
 
-/// Lines. Those after the first are indented, so that none of them can be taken for one of ours.
+/// Several lines. Those after the first are indented, so that none of them can be taken for a line of chorus.
 pub fn lines(text: &str) -> String {
     text.lines().map(printable).collect::<Vec<_>>().join("\n    ")
 }
 
-/// Controls, what orders the direction of reading, and what some terminals take for the end of a line.
+/// Control characters, controls of the direction of reading, and characters that some terminals take for the end of a line.
 fn acts(c: char) -> bool {
     c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

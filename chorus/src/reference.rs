@@ -4,7 +4,7 @@
 use clap::{Arg, Command, CommandFactory};
 use serde_json::{Value, json};
 
-/// Prints it for this command line.
+/// Prints the reference of this command line.
 pub fn print<C: CommandFactory>() {
     println!("{}", reference(&C::command()));
 }

@@ -1,11 +1,11 @@
-//! How a process is asked to stop, and that it does.
+//! Stopping a process, within a time limit.
 
 use std::{process, thread, time::Duration};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// For what is closed after everything else: the log, the store.
+/// The time for closing the log and the store after everything else.
 pub const CLOSING: Duration = Duration::from_secs(5);
 
 /// Ctrl-C and SIGTERM.
@@ -15,8 +15,8 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// `within`: how long the process may take to end once it is asked to. Then it is ended, busy or not: what was
-    /// acknowledged is in the log, and the next start goes on from there, as after a `kill -9`.
+    /// `within`: the limit from the signal to the end of the process. Then the process is ended, even if it is busy:
+    /// acknowledged messages are in the log, and the next start continues from there, as after a `kill -9`.
     pub fn new(within: Duration) -> anyhow::Result<Stop> {
         let stop = Stop::listen()?;
         end_in_time(within)?;
@@ -37,7 +37,7 @@ impl Stop {
     }
 }
 
-/// On a thread and a runtime of its own: a guest, or a fault of ours, may hold all threads of the other one.
+/// On a thread and a runtime of its own: a guest, or a bug, may block all threads of the main one.
 fn end_in_time(within: Duration) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("the process could not watch over its own end")?;
@@ -66,7 +66,7 @@ mod tests {
 
     const CHILD: &str = "CHORUS_TEST_STUCK_CHILD";
 
-    /// A process whose threads are all held, as by guests that never return.
+    /// A process whose threads are all blocked, as by guests that never return.
     #[test]
     fn a_process_ends_in_time_though_all_of_its_threads_are_held() {
         if env::var_os(CHILD).is_some() {
@@ -79,7 +79,7 @@ mod tests {
             .stdout(process::Stdio::piped())
             .spawn()
             .unwrap();
-        // It says so when it stands still.
+        // The child prints a line once its threads are blocked.
         let mut said = child.stdout.take().unwrap();
         let mut all = Vec::new();
         while !all.ends_with(b"held\n") {
@@ -114,7 +114,7 @@ mod tests {
         });
     }
 
-    /// Holds its thread for ever. The second one says so.
+    /// Blocks its thread for ever. The second call prints a line.
     fn hold() {
         static HELD: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         if HELD.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 1 {

@@ -1,7 +1,6 @@
-//! Words for a terminal: errors to it, and a time from it.
+//! Conversions for the command line: an error's text, and the value of a flag.
 
-/// The error and its causes. Many of them say their cause themselves, for logs that have but one line; that is not said
-/// again.
+/// The error and its causes. Many errors contain their cause's text, for logs with a single line; that text is not repeated.
 pub(crate) fn of(error: &anyhow::Error) -> String {
     let mut said = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -14,8 +13,8 @@ pub(crate) fn of(error: &anyhow::Error) -> String {
     said
 }
 
-/// `--ping`: below a tenth of a second, a connection would be lost by a pause of its network; above ten minutes nobody
-/// would notice that it is.
+/// `--ping`: below a tenth of a second, a pause of the network would end connections; above ten minutes a lost connection would
+/// not be noticed.
 pub(crate) fn ping_ms(text: &str) -> Result<u64, String> {
     let seconds: f64 = text.parse().map_err(|_| format!("{text:?} is no number of seconds"))?;
     if !(0.1..=600.0).contains(&seconds) {

@@ -1,4 +1,4 @@
-//! Asks a monitor. One connection a request: these are commands, not a service.
+//! Sends requests to a monitor. One connection per request: these are commands, not a service.
 
 use std::{io::Write as _, time::Duration};
 
@@ -17,16 +17,16 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
 use tokio::net::TcpStream;
 
-/// A monitor that is there answers the connection at once.
+/// A running monitor accepts the connection at once.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// The longest answer is that to a component, which is compiled first.
+/// The slowest answer is that to a component, which is compiled first.
 const ANSWER: Duration = Duration::from_secs(120);
 
-/// What a whole answer may have: a page of rooms has less than a tenth of it.
+/// The limit of a whole answer: a page of rooms has less than a tenth of it.
 const MAX_ANSWER: usize = 64 << 20;
 
-/// What one event may have: a record of the log has at most 8 MiB.
+/// The limit of one event: a record of the log has at most 8 MiB.
 const MAX_EVENT: usize = 32 << 20;
 
 /// Whom to ask, and how to print what it says.
@@ -112,7 +112,7 @@ impl Client {
     }
 }
 
-/// What a monitor says of what it did not do.
+/// A monitor's answer to a request that failed.
 #[derive(Deserialize)]
 struct Refusal {
     error: String,
@@ -133,30 +133,30 @@ async fn read<T: DeserializeOwned>(response: Response<Incoming>) -> anyhow::Resu
     }
 }
 
-/// Server-sent events, as they come.
+/// Server-sent events, in order of arrival.
 #[derive(Debug)]
 pub struct Events {
     body: Incoming,
     text: BytesMut,
 }
 
-/// One of them.
+/// One event.
 #[derive(Debug)]
 pub struct Event {
     pub name: String,
-    /// As it was written.
+    /// The data, unchanged.
     pub data: Box<RawValue>,
 }
 
 impl Events {
-    /// `None`: that was all.
+    /// The next event. `None`: the stream has ended.
     pub async fn next(&mut self) -> anyhow::Result<Option<Event>> {
         loop {
             if let Some(end) = find(&self.text, b"\n\n") {
                 let block = self.text.split_to(end + 2);
                 match parse(&block)? {
                     Some(event) => return Ok(Some(event)),
-                    None => continue, // A comment that keeps the line open.
+                    None => continue, // A comment that keeps the connection open.
                 }
             }
             ensure!(self.text.len() <= MAX_EVENT, "an event is too large");
@@ -189,14 +189,14 @@ fn parse(block: &[u8]) -> anyhow::Result<Option<Event>> {
     Ok(data.map(|data| Event { name, data }))
 }
 
-/// Prints a line. Whoever reads may have had enough (`| head`): that is no failure of ours.
+/// Prints a line. A closed pipe (`| head`) is no error.
 pub fn print(line: impl std::fmt::Display) {
     if writeln!(std::io::stdout(), "{line}").is_err() {
         std::process::exit(0);
     }
 }
 
-/// Prints JSON that people can read, too.
+/// Prints JSON, indented for people.
 pub fn print_json(value: &Value) {
     print(serde_json::to_string_pretty(value).expect("a JSON value can be written"));
 }

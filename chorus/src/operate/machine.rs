@@ -13,7 +13,7 @@ use super::{
 };
 use crate::printable::printable;
 
-/// How often to look whether a machine has left.
+/// The interval of checks whether a machine has left.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Lists machines, and drains them
@@ -107,7 +107,7 @@ async fn until_it_has_left(client: &Client, id: &str) -> anyhow::Result<()> {
     }
 }
 
-/// What stands between two slashes of a path.
+/// A text as one segment of a path.
 pub(super) fn segment(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()

@@ -1,7 +1,7 @@
-//! The operator's tools: each asks a monitor (or `chorus dev`, which answers the same) by its HTTP API, and prints what
-//! it says, for people or as JSON.
+//! The operators' tools: each sends requests to the HTTP API of a monitor (or of `chorus dev`, which has the same one), and
+//! prints the answers, for people or as JSON.
 //!
-//! What to read in: `client` asks, `table` prints; the others are one subcommand each.
+//! Where to start: `client` sends requests, `table` prints; the other files are one subcommand each.
 
 mod client;
 pub mod machine;

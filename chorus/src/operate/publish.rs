@@ -1,4 +1,4 @@
-//! `chorus publish`: a component becomes a version of its kind.
+//! `chorus publish`: stores a component as a version of its kind.
 
 use std::path::{Path, PathBuf};
 

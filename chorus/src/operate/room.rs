@@ -1,4 +1,4 @@
-//! `chorus room`: rooms, what they hold, and what happens in them.
+//! `chorus room`: lists rooms, and shows their states and events.
 
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::printable::printable;
 /// Rooms in one request.
 const PAGE: u32 = 500;
 
-/// How soon a line that broke is mended.
+/// The delay before a lost connection is opened again.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Lists rooms, and looks into them
@@ -115,7 +115,7 @@ async fn list(kind: Option<String>, status: Option<Status>, limit: u32, asking: 
     let client = asking.client()?;
     let mut filter = String::new();
     if let Some(kind) = kind {
-        let _ = write!(filter, "&kind={}", segment(&kind)); // A string takes everything.
+        let _ = write!(filter, "&kind={}", segment(&kind)); // A string accepts every write.
     }
     if let Some(status) = status {
         let name = status.to_possible_value().context("every status has a name")?;
@@ -161,7 +161,7 @@ async fn pages(client: &Client, filter: &str, limit: u32) -> anyhow::Result<(Vec
 
 // ---- one ----
 
-/// What has a shape of its own is shown as it is: what scripts wrote is not parsed, so it keeps its digits and its order.
+/// JSON is printed unchanged where it was written by a script: it is not parsed, so it keeps its digits and its order.
 async fn show(asking: &Asking, path: &str) -> anyhow::Result<()> {
     let said: Box<RawValue> = asking.client()?.get(path).await?;
     match asking.json {
@@ -171,14 +171,14 @@ async fn show(asking: &Asking, path: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An object as it was written, field by field.
+/// An object's fields, each with its original text.
 type Fields = BTreeMap<String, Box<RawValue>>;
 
 fn fields(said: &RawValue) -> anyhow::Result<Fields> {
     serde_json::from_str(said.get()).context("this monitor speaks of other things than this chorus")
 }
 
-/// A line for each field, and a line below it for each entry of a list.
+/// A line for each field, and a line below it for each element of a list.
 fn lines(said: &RawValue) -> anyhow::Result<String> {
     let mut fields = fields(said)?;
     fields.retain(|_, field| field.get() != "null");
@@ -221,7 +221,7 @@ async fn events(options: EventsOptions) -> anyhow::Result<()> {
     loop {
         match watch(&client, &options, &mut from, &mut connected).await {
             Ok(()) if !options.follow => return Ok(()),
-            // What was never there is not waited for.
+            // A connection that was never established is not retried.
             Err(error) if !options.follow || !connected => return Err(error),
             Ok(()) => eprintln!("chorus: the monitor has ended the line; trying again"),
             Err(error) => eprintln!("chorus: {}; trying again", crate::words::of(&error)),
@@ -230,7 +230,7 @@ async fn events(options: EventsOptions) -> anyhow::Result<()> {
     }
 }
 
-/// Until the line ends. `from` is where to go on.
+/// Prints events until the connection ends. `from` is the offset from which to continue.
 async fn watch(
     client: &Client,
     options: &EventsOptions,
@@ -260,7 +260,7 @@ async fn watch(
     Ok(())
 }
 
-/// A record: when, where, what, and the rest.
+/// A record: its time, offset and type, and the other fields.
 fn line(event: &Fields) -> String {
     let number = |name: &str| event.get(name).and_then(|field| field.get().parse().ok()).unwrap_or_default();
     let mut rest = event.clone();

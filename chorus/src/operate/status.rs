@@ -1,4 +1,4 @@
-//! `chorus status`: all on one page.
+//! `chorus status`: the overview.
 
 use std::collections::BTreeMap;
 

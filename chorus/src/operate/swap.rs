@@ -35,9 +35,9 @@ pub struct Options {
 struct Swapped {
     version: u32,
     digest: String,
-    /// Rooms that run another version so far.
+    /// Rooms that still run another version.
     rooms: u64,
-    /// Rooms that run this one already.
+    /// Rooms that already run this one.
     already: u64,
 }
 

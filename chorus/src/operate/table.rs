@@ -2,7 +2,7 @@
 
 use crate::printable::printable;
 
-/// A table with a heading. Cells hold nothing that a terminal would act on.
+/// A table with a heading. Control characters in cells are shown as escapes.
 pub fn table<const N: usize>(heading: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut lines = vec![heading.map(str::to_owned)];
     lines.extend(rows.into_iter().map(|row| row.map(|cell| printable(&cell).into_owned())));
@@ -15,7 +15,7 @@ pub fn table<const N: usize>(heading: [&str; N], rows: impl IntoIterator<Item = 
     lines.iter().map(show).collect::<Vec<_>>().join("\n")
 }
 
-/// How long, in the largest unit that says enough.
+/// A duration, in the largest unit that is precise enough.
 pub fn duration(ms: u64) -> String {
     let seconds = ms / 1000;
     match seconds {
@@ -33,13 +33,13 @@ pub fn clock(ms: u64) -> String {
     format!("{:02}:{:02}:{:02}.{ms:03}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
-/// How long ago that was, by this machine's clock.
+/// The time since then, by this machine's clock.
 pub fn ago(ms: u64) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_millis();
     duration(u64::try_from(now).unwrap_or(u64::MAX).saturating_sub(ms))
 }
 
-/// The beginning of a digest: enough to tell two apart.
+/// The beginning of a digest: enough to distinguish two.
 pub fn brief(digest: &str) -> String {
     digest.chars().take(12).collect()
 }
