@@ -162,7 +162,7 @@ class Reader {
     this.#inRoom = outer;
   }
 
-  /** Reports writes to private fields. Writes to other fields are refused at run time; those to private ones cannot be intercepted. */
+  /** Reports writes to private fields, which cannot be intercepted. Writes to other fields are refused at run time. */
   #write(node, target) {
     if (!this.#inRoom || target.type !== "MemberExpression" || target.property.type !== "PrivateIdentifier") return;
     if (target.object.type !== "ThisExpression") return;
