@@ -121,7 +121,7 @@ pub enum MachineError {
     List { reason: String },
 }
 
-/// A reader cannot go on.
+/// A reader cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     #[error("offset {from} of partition {partition} is no longer kept: the log begins at {start}")]

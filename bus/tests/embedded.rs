@@ -176,7 +176,7 @@ async fn a_corrupt_record_in_the_middle_is_an_error_that_names_file_and_position
     let files = Files::new(Fsync::Background);
     let bus = files.open().await;
     append_all(&bus, 0..3).await;
-    soon(bus.close()).await.unwrap(); // Which vouches for all of it.
+    soon(bus.close()).await.unwrap(); // Which adds a mark that covers all of it.
     let file = files.segments().pop().unwrap();
     let before = fs::read(&file).unwrap();
     flip(&file, HEADER + 20);

@@ -232,7 +232,7 @@ impl Watch {
         }
     }
 
-    // ---- aside ----
+    // ---- background work ----
 
     fn drop_sessions_of(&mut self, machine: MachineId) {
         let (bus, store, counters) = (self.bus.clone(), self.store.clone(), self.counters.clone());
@@ -294,7 +294,7 @@ impl Watch {
         }
     }
 
-    // ---- saying so ----
+    // ---- reporting ----
 
     fn notice(&self, notice: Notice) {
         match notice {

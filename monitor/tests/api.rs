@@ -14,7 +14,7 @@ use support::*;
 
 const GAME: RoomId = RoomId(7);
 
-// ---- who may ask ----
+// ---- authorization ----
 
 #[tokio::test]
 async fn nothing_is_told_without_the_token() {
@@ -67,7 +67,7 @@ async fn without_its_store_it_lives_and_is_not_ready() {
     assert!(page.as_str().is_some_and(|page| page.contains("chorus_store_up 0")), "{page}");
 }
 
-// ---- what there is not ----
+// ---- what is not found ----
 
 #[tokio::test]
 async fn what_is_not_there_and_what_is_done_otherwise_is_said() {

@@ -63,7 +63,7 @@ impl Store {
     }
 
     /// Marks live rooms without a snapshot as failed, with this reason. The lobby is deleted instead, so that it can be created
-    /// anew.
+    /// again.
     pub async fn give_up_rooms(&self, rooms: &[RoomId], reason: &str) -> Result<(), StoreError> {
         self.write(GiveUp { rooms: rooms.to_vec(), reason: reason.to_owned() }).await
     }

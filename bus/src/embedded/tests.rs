@@ -16,7 +16,7 @@ async fn a_full_disk_fails_what_was_queued_and_leaves_the_log_as_it_was() {
     for written in [0, 1, 40, usize::MAX] {
         let (dir, bus) = fresh(Fsync::Background).await;
         append(&bus, 0).await.unwrap();
-        // The disk takes so many bytes more.
+        // The disk accepts this many more bytes.
         *partition(&bus).faults.full_after.lock().unwrap() = Some(written);
         let error = append(&bus, 1).await.unwrap_err();
         assert!(matches!(error, AppendError::NoSpace { .. }), "{error}");

@@ -17,7 +17,7 @@ fn common(options: &Options) -> ClientConfig {
     config
         .set("bootstrap.servers", &options.brokers)
         .set("client.id", &options.prefix)
-        // A cut of the network without a packet is noticed after ten seconds rather than a minute.
+        // A connection that is lost without a packet is noticed after ten seconds rather than a minute.
         .set("socket.timeout.ms", "10000")
         .set("socket.connection.setup.timeout.ms", "5000")
         .set("socket.keepalive.enable", "true")

@@ -25,7 +25,7 @@ pub(super) struct Context<D = ()> {
 
 pub(super) trait Deliveries: Send + Sync {
     type Opaque: IntoOpaque;
-    /// Reports the record's offset, if the broker has returned it.
+    /// `result`: the record's offset, if the broker has returned one.
     fn delivered(&self, health: &Health, result: Result<Option<u64>, &KafkaError>, opaque: Self::Opaque);
 }
 

@@ -7,7 +7,7 @@
 //!   edge reads [`EdgeReadError::Overflow`] there and closes its sessions with 4008; they resume, and rooms send again what
 //!   these sessions missed. Of the commands in flight when one was refused, some may arrive before the mark.
 //! * *There is no such topic*: the edge is dead and its channel deleted. Commands for it are dropped without a mark.
-//! * *The client cannot go on*: the bus has stopped ([`crate::Stopped`]).
+//! * *The client cannot continue*: the bus has stopped ([`crate::Stopped`]).
 //!
 //! A [`Sent`] resolves when the edge has the command or the mark that replaces it. So a snapshot that waits for it never covers
 //! a command whose loss goes unnoticed.

@@ -23,7 +23,7 @@ use crate::{MAX_RECORD, TruncateError};
 /// The limit of one query.
 const ANSWER: Duration = Duration::from_secs(3);
 
-/// The limit of a readiness check.
+/// The limit of [`Topics::ping`] and [`Topics::reach`].
 const PING: Duration = Duration::from_secs(3);
 
 /// One broker's share of it. The client repeats a query to the same broker if that goes away meanwhile, so another broker is

@@ -128,7 +128,7 @@ pub struct Figures {
     pub sessions: u64,
     pub messages: u64,
     pub acknowledged: u64,
-    /// Those before the rest of their room's log.
+    /// Messages that are older than what is left of their room's log.
     pub messages_unchecked: u64,
     pub frames: u64,
     /// The frames among them that the log took back.

@@ -19,10 +19,10 @@ use super::{
 /// Connections or rooms before the measurement: they absorb the costs of the first one.
 const BEFORE: usize = 50;
 
-/// The multiple of rooms that hibernate until the remains of the first ones are settled.
+/// The multiple of `rooms` that hibernate until the remains of the first ones are settled.
 const EARLIER: usize = 2;
 
-/// The multiple of rooms that hibernate after that, and are measured.
+/// The multiple of `rooms` that hibernate after that, and are measured.
 const LATER: usize = 3;
 
 /// The time to settle: tasks have ended, snapshots are stored.

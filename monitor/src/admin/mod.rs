@@ -106,7 +106,7 @@ pub struct Hooks {
     /// Only a host can load wasm.
     pub check: Check,
     /// Called when another component of a kind becomes active, before the `Swap`s are appended: where host and monitor are one
-    /// process, the host learns of it at once. In a cluster hosts read the store.
+    /// process, the host is notified at once. In a cluster hosts read the store.
     pub activated: Activated,
     /// Where edge, host and this API are one process, `/metrics` has the numbers of all of them. In a cluster each machine
     /// serves its own.
@@ -116,7 +116,7 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    /// For processes other than hosts.
+    /// For deployments whose hosts are other processes.
     pub fn new(check: Check) -> Hooks {
         let activated: Activated = Arc::new(|_, _| Box::pin(async { Ok(()) }));
         let locator: Locator = Arc::new(|_| Arc::new(str::to_owned));

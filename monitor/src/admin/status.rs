@@ -21,7 +21,7 @@ struct Status {
     machines: BTreeMap<&'static str, MachineCounts>,
     partitions: Partitions,
     kinds: Vec<KindStatus>,
-    /// Conditions that need an operator's attention. Usually empty.
+    /// Conditions that need an operator's attention. Empty when there are none.
     problems: Vec<String>,
 }
 

@@ -288,7 +288,7 @@ impl Events {
         Events { body: response.into_body(), text: String::new() }
     }
 
-    /// The first bytes that come.
+    /// The first bytes of the stream.
     pub async fn raw(mut self) -> String {
         let frame = within("an event", self.body.frame()).await.expect("there is one").expect("the line holds");
         String::from_utf8_lossy(frame.data_ref().expect("data")).into_owned()

@@ -80,7 +80,7 @@ impl Pool {
         }
     }
 
-    /// Nobody takes a connection any more. Those on loan end with their calls.
+    /// Refuses further loans. Connections on loan end with their calls.
     pub async fn close(&self) {
         self.permits.close();
         let idle = std::mem::take(&mut *self.idle());

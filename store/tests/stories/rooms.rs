@@ -99,7 +99,7 @@ pub async fn one_batch_may_have_a_room_twice(store: Store) {
     assert!(matches!(error, StoreError::Diverged { room: RoomId(1), offset: 8 }), "{error}");
 }
 
-/// A zombie and its successor, over the same rooms in different orders.
+/// A replaced host and its successor write the same rooms, in different orders.
 pub async fn two_hosts_write_the_same_rooms_at_once(store: Store) {
     with_partitions(&store, 4).await;
     let host = |store: Store, backwards: bool| async move {
