@@ -212,7 +212,8 @@ async function memory() {
   const idle = await load(idleServer, ["idle"]);
   await stop(idleServer);
   say("idle");
-  const server = await chorus({ more: ["--hibernate-after", `${ASIDE_SECONDS}`] });
+  // The players read nothing while their rooms hibernate, so they answer no ping either.
+  const server = await chorus({ more: ["--hibernate-after", `${ASIDE_SECONDS}`, "--ping", "600"] });
   const rooms = await load(server, ["rooms", "--hibernate-after", `${ASIDE_SECONDS}`]);
   await stop(server);
   say("rooms");
