@@ -24,6 +24,7 @@ use super::{
     functions::Functions,
     instance::{Failed, Start, failed, run, start_guest},
     manifest::{BadManifest, Manifest},
+    parts::{self, Uncharged},
     source_map::SourceMap,
     wasi::{self, Ground},
 };
@@ -72,6 +73,8 @@ pub enum LoadError {
     Compile(String),
     #[error("it imports `{0}`, which no room gets; what a room may import is listed in docs/scripting.md")]
     Import(String),
+    #[error("{0}; see docs/adr/0003-closed-wasi.md")]
+    Uncharged(#[from] Uncharged),
     #[error("it does not fit the contract (wit/room.wit): {0}")]
     Contract(String),
     #[error("it does not start: {0}")]
@@ -270,6 +273,7 @@ impl Engine {
             return Err(LoadError::Digest(is));
         }
         let component = self.compiled(digest, wasm)?;
+        parts::check(wasm)?;
         let ty = component.component_type();
         let imports = ty.imports(&self.0.wasmtime).map(|(name, _)| name.to_owned());
         if let Some(name) = wasi::refused(imports) {

@@ -6,8 +6,8 @@
 //! `Effect`.
 //!
 //! Where to start: [`budget`] holds every number with its reason; [`wasi`] is the closed list of what a guest may import
-//! and how each import is served; `engine` sets wasmtime up and loads components; `instance` calls them; `translate`
-//! checks and translates; `fault` classifies failures, and [`source_map`] finds their places in an author's files.
+//! and how each import is served; [`parts`] is what a component may be made of; `engine` sets wasmtime up and loads
+//! components; `instance` calls them; `translate` checks and translates; `fault` classifies failures, and [`source_map`] finds their places in an author's files.
 //!
 //! Invariants of absence: a guest reaches no clock but its record's time, no randomness but its room's, no file, no
 //! socket, no environment; nothing that it calls waits; its failure is an error here, never a panic.
@@ -19,6 +19,7 @@ mod fault;
 mod functions;
 mod instance;
 mod manifest;
+pub mod parts;
 pub mod source_map;
 mod translate;
 pub mod wasi;

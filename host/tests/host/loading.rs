@@ -7,9 +7,12 @@ use std::{
 };
 
 use chorus_core::ids::Digest;
-use chorus_host::guest::{Component, Engine, LoadError, Options};
+use chorus_host::guest::{
+    Component, Engine, LoadError, Options,
+    parts::{self, Uncharged},
+};
 
-use crate::support::guests::{Built, built, engine};
+use crate::support::guests::{Built, all, built, engine};
 
 #[tokio::test]
 async fn an_import_that_is_not_on_the_list_is_refused_by_name() {
@@ -33,6 +36,55 @@ async fn a_function_that_a_listed_interface_has_not_is_refused_by_name() {
     let text = r#"(component (import "wasi:cli/environment@0.2.0" (instance (export "set-everything" (func)))))"#;
     let Err(LoadError::Contract(why)) = load_text(text).await else { panic!("it is no function of WASI's") };
     assert!(why.contains("set-everything"), "{why}");
+}
+
+#[tokio::test]
+async fn a_component_that_could_do_what_nothing_charges_is_refused_by_what_that_is() {
+    let coded = r#"(component $coded
+        (core module $m (func (export "f") (result i32) i32.const 1))
+        (core instance $i (instantiate $m))
+        (func (export "f") (result u32) (canon lift (core func $i "f"))))"#;
+    let stub = r#"(component $stub
+        (core module $m (memory 0) (func (export "f") (result i32) unreachable))
+        (core instance $i (instantiate $m))
+        (func (export "f") (result u32) (canon lift (core func $i "f"))))"#;
+    let remembers = "(component $remembers (core module $m (memory 1)) (core instance (instantiate $m)))";
+    let twice =
+        format!("{coded} (component $both {coded} (instance (instantiate $coded)) (instance (instantiate $coded)))");
+    let cases = [
+        ("(type $r (resource (rep i32)))".into(), Uncharged::Resource),
+        ("(type $r (resource (rep i32))) (core func (canon resource.new $r))".into(), Uncharged::Resource),
+        (format!("(component (type $r (resource (rep i32)))) {coded}"), Uncharged::Resource),
+        (format!("{coded} (instance (instantiate $coded)) (instance (instantiate $coded))"), Uncharged::Nested(2)),
+        (
+            format!("{coded} {remembers} (instance (instantiate $coded)) (instance (instantiate $remembers))"),
+            Uncharged::Nested(2),
+        ),
+        (
+            format!("(core module (func (drop (i32.const 1)))) {coded} (instance (instantiate $coded))"),
+            Uncharged::Nested(2),
+        ),
+        (format!("{twice} (instance (instantiate $both)) (instance (instantiate $both))"), Uncharged::Nested(4)),
+        ("(core module $m) (component (alias outer $top $m (core module $n)))".into(), Uncharged::HandsOn),
+        ("(component $c) (export \"c\" (component $c))".into(), Uncharged::HandsOn),
+    ];
+    for (parts, wanted) in cases {
+        let loaded = load_text(&format!("(component $top {parts})")).await;
+        assert!(matches!(&loaded, Err(LoadError::Uncharged(is)) if *is == wanted), "{parts}: {loaded:?}");
+    }
+    // One with code and stubs beside it is what a script is: it only lacks the contract's functions.
+    let one = format!("(component {coded} {stub} (instance (instantiate $coded)) (instance (instantiate $stub)))");
+    let loaded = load_text(&one).await;
+    assert!(matches!(loaded, Err(LoadError::Contract(_))), "{loaded:?}");
+}
+
+#[test]
+fn every_built_guest_is_made_of_what_it_may_be() {
+    let guests = all();
+    assert!(guests.len() > 20, "{guests:?}");
+    for guest in guests {
+        assert_eq!(parts::check(&built(&guest).wasm), Ok(()), "{guest}");
+    }
 }
 
 #[tokio::test]

@@ -37,6 +37,13 @@ pub fn built(kind: &str) -> Built {
     Built { digest: digest.unwrap_or_else(|| panic!("{}: {kind} has no digest", path.display())), wasm }
 }
 
+/// The names of all built guests.
+pub fn all() -> Vec<String> {
+    let text = fs::read_to_string(dist().join("manifest.json")).unwrap_or_else(|error| panic!("{error}; {BUILD}"));
+    let manifest: serde_json::Map<String, Value> = serde_json::from_str(&text).expect("a manifest");
+    manifest.keys().cloned().collect()
+}
+
 /// A build of everything touches the manifest, even when there is nothing to build.
 fn assert_not_stale(kind: &str, manifest: &Path) {
     let sources = guests();
