@@ -1,31 +1,56 @@
-//! The encoding of records: one version byte, then bincode.
+//! The bytes of what is stored and sent: one version byte, then bincode.
 //!
-//! The only module that uses bincode (2.0.1, unmaintained: see `deny.toml`), so that replacing it is a change of this file and
-//! of one version byte. Written bytes are pinned by golden tests: a log outlives a binary.
+//! The only module that knows bincode (2.0.1, unmaintained: see `deny.toml`), so that replacing it is a change of this
+//! file and of the version bytes. Bytes that were written once are pinned by golden tests: a log outlives a binary. When a
+//! version may rise, and what that means for a cluster, is in `docs/adr/0011-formats.md`.
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// The format of [`crate::command::Record`], [`crate::command::EdgeCommand`] and [`crate::room::State`].
-///
-/// 1 to 4 belong to builds before the first release. There is no conversion: they are refused by name.
-pub const VERSION: u8 = 5;
+use crate::{
+    command::{EdgeCommand, Record},
+    room::State,
+};
 
-/// Bytes that cannot be decoded.
+/// A type whose values outlive the process that writes them, or leave it.
+pub trait Format: Serialize + DeserializeOwned {
+    /// What an error calls it.
+    const NAME: &'static str;
+    /// The format that this binary writes, and the only one that it reads. Versions below 5 are of builds before the first
+    /// release, in which all types had one version between them.
+    const VERSION: u8;
+}
+
+impl Format for Record {
+    const NAME: &'static str = "record";
+    const VERSION: u8 = 5;
+}
+
+impl Format for EdgeCommand {
+    const NAME: &'static str = "edge command";
+    const VERSION: u8 = 5;
+}
+
+impl Format for State {
+    const NAME: &'static str = "snapshot";
+    const VERSION: u8 = 5;
+}
+
+/// Bytes that are not what they should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    #[error("empty: a record has at least its version byte")]
-    Empty,
+    #[error("empty: a {0} has at least its version byte")]
+    Empty(&'static str),
     #[error(
-        "written in format {found}, this binary reads format {VERSION}: run the version of chorus that wrote it, or a newer one"
+        "a {name} in format {found}, and this binary reads format {reads}: run the version of chorus that wrote it, or a newer one"
     )]
-    Version { found: u8 },
+    Version { name: &'static str, found: u8, reads: u8 },
     #[error("damaged: {0}")]
     Damaged(String),
     #[error("damaged: {0} bytes left over")]
     Trailing(usize),
 }
 
-/// Limits the memory that a damaged length can make the decoder reserve.
+/// Limits what a damaged length can make the decoder reserve.
 const MAX_DECODED: usize = 64 * 1024 * 1024;
 
 fn config() -> impl bincode::config::Config {
@@ -33,19 +58,30 @@ fn config() -> impl bincode::config::Config {
 }
 
 /// The bytes of one value.
-pub fn encode(value: &impl Serialize) -> Vec<u8> {
+pub fn encode<T: Format>(value: &T) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(160);
-    bytes.push(VERSION);
-    bincode::serde::encode_into_std_write(value, &mut bytes, config())
-        .expect("our types have no serializer that fails, and a vector takes every byte");
+    bytes.push(T::VERSION);
+    append(value, &mut bytes);
     bytes
 }
 
+/// The bytes of a part of one, to compare it with another. Nothing reads them back.
+pub fn part(value: &impl Serialize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    append(value, &mut bytes);
+    bytes
+}
+
+fn append(value: &impl Serialize, bytes: &mut Vec<u8>) {
+    bincode::serde::encode_into_std_write(value, bytes, config())
+        .expect("our types have no serializer that fails, and a vector takes every byte");
+}
+
 /// The value of these bytes, all of them.
-pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
-    let (&found, body) = bytes.split_first().ok_or(DecodeError::Empty)?;
-    if found != VERSION {
-        return Err(DecodeError::Version { found });
+pub fn decode<T: Format>(bytes: &[u8]) -> Result<T, DecodeError> {
+    let (&found, body) = bytes.split_first().ok_or(DecodeError::Empty(T::NAME))?;
+    if found != T::VERSION {
+        return Err(DecodeError::Version { name: T::NAME, found, reads: T::VERSION });
     }
     let (value, used) =
         bincode::serde::decode_from_slice(body, config()).map_err(|e| DecodeError::Damaged(e.to_string()))?;
@@ -73,7 +109,7 @@ mod tests {
         assert_eq!(written.join("\n"), include_str!("wire.golden").trim_end(), "a log outlives a binary");
     }
 
-    /// The same for commands to edges: two machines of one cluster may run different builds during an upgrade.
+    /// The same for what edges are told: two machines of one cluster may run different builds while it is upgraded.
     #[test]
     fn the_bytes_of_every_edge_command_are_pinned() {
         let written: Vec<String> = edge_examples().iter().map(|command| hex(&encode(command))).collect();
@@ -92,14 +128,22 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_named() {
-        for version in [1, 2, 3, 4, 6, 9] {
-            let mut bytes = encode(&record(RoomCommand::Close { reason: "x".into() }));
-            bytes[0] = version;
-            assert_eq!(decode::<Record>(&bytes), Err(DecodeError::Version { found: version }));
-            let error = decode::<EdgeCommand>(&bytes).unwrap_err().to_string();
-            assert!(error.contains(&format!("format {version},")) && error.contains("format 5:"), "{error}");
+    fn each_other_version_of_each_format_is_refused_by_name() {
+        let refused = |error: DecodeError, name: &str, found: u8, reads: u8| {
+            let text = error.to_string();
+            let wanted = format!("a {name} in format {found}, and this binary reads format {reads}: ");
+            assert!(text.starts_with(&wanted), "{text}");
+        };
+        for version in (0..=u8::MAX).filter(|version| *version != Record::VERSION) {
+            refused(decode::<Record>(&[version, 1]).unwrap_err(), "record", version, Record::VERSION);
         }
+        for version in (0..=u8::MAX).filter(|version| *version != EdgeCommand::VERSION) {
+            refused(decode::<EdgeCommand>(&[version, 1]).unwrap_err(), "edge command", version, EdgeCommand::VERSION);
+        }
+        for version in (0..=u8::MAX).filter(|version| *version != State::VERSION) {
+            refused(decode::<State>(&[version, 1]).unwrap_err(), "snapshot", version, State::VERSION);
+        }
+        assert_eq!(decode::<Record>(&[]), Err(DecodeError::Empty("record")));
     }
 
     #[test]

@@ -111,12 +111,12 @@ fn number(number: Number) -> String {
 fn asked(from: RoomId, saying: &Saying) -> Option<Line> {
     match saying {
         Saying::Tell { to, command: RoomCommand::RoomMessage { number, data, .. } } => {
-            Some(Line { from, number: *number, to: *to, bytes: wire::encode(data) })
+            Some(Line { from, number: *number, to: *to, bytes: wire::part(data) })
         }
         // An answer for its own channel.
         Saying::Tell { .. } => None,
         Saying::Create { room, kind, options, source, secret, allowance } => {
-            let bytes = wire::encode(&(kind, options, secret, allowance));
+            let bytes = wire::part(&(kind, options, secret, allowance));
             Some(Line { from, number: source.number, to: *room, bytes })
         }
     }
@@ -125,10 +125,10 @@ fn asked(from: RoomId, saying: &Saying) -> Option<Line> {
 fn found(Record { room, command, .. }: &Record) -> Option<Line> {
     match command {
         RoomCommand::RoomMessage { from, number, data } => {
-            Some(Line { from: *from, number: *number, to: *room, bytes: wire::encode(data) })
+            Some(Line { from: *from, number: *number, to: *room, bytes: wire::part(data) })
         }
         RoomCommand::Create { kind, options, creator: Some(creator), secret, allowance, .. } => {
-            let bytes = wire::encode(&(kind, options, secret, allowance));
+            let bytes = wire::part(&(kind, options, secret, allowance));
             Some(Line { from: creator.room, number: creator.number, to: *room, bytes })
         }
         _ => None,
