@@ -13,7 +13,7 @@ use chorus_core::{
 };
 use tokio::sync::watch;
 
-use crate::{HostError, Shared, life, mailbox::Mailbox, whole};
+use crate::{HostError, Shared, mailbox::Mailbox, room_task, whole};
 
 /// Where to go on from.
 pub struct Start {
@@ -120,7 +120,7 @@ pub fn wake(host: &Arc<Shared>, room: RoomId) {
 fn bring_to_life(host: &Arc<Shared>, room: RoomId, why: RestoreReason) -> Arc<Mailbox> {
     host.alarms.clear(room);
     let mailbox = Arc::new(Mailbox::default());
-    tokio::spawn(life::run(host.clone(), room, mailbox.clone(), why));
+    tokio::spawn(room_task::run(host.clone(), room, mailbox.clone(), why));
     mailbox
 }
 

@@ -17,7 +17,7 @@ mod counts;
 mod dispatch;
 pub mod guest;
 mod kicks;
-mod life;
+mod room_task;
 mod mailbox;
 mod meter;
 mod outbox;

@@ -40,15 +40,15 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Runs until the room hibernates or is given up, or until the log fails, which stops the whole host and is logged.
 pub async fn run(host: Arc<Shared>, id: RoomId, mailbox: Arc<Mailbox>, why: RestoreReason) {
-    let mut life = Life::begin(host, id, mailbox, why).await;
-    while let Err(error) = life.live().await {
+    let mut task = RoomTask::begin(host, id, mailbox, why).await;
+    while let Err(error) = task.run().await {
         let HostError::Append(AppendError::NoSpace { .. }) = error else {
             tracing::error!(room = %id, %error, "a room cannot go on on this host");
             return;
         };
         tracing::error!(room = %id, %error, "a room begins again at its snapshot: what it asked for since is lost");
         tokio::time::sleep(SHORT_OF).await;
-        life.begin_again().await;
+        task.begin_again().await;
     }
 }
 
@@ -73,7 +73,7 @@ async fn try_find(host: &Shared, id: RoomId, why: RestoreReason) -> anyhow::Resu
     Ok(if ended { Room::ended(id) } else { Room::new(id) })
 }
 
-struct Life {
+struct RoomTask {
     host: Arc<Shared>,
     id: RoomId,
     partition: u32,
@@ -113,8 +113,8 @@ struct RowFacts {
     created: Time,
 }
 
-impl Life {
-    async fn begin(host: Arc<Shared>, id: RoomId, mailbox: Arc<Mailbox>, why: RestoreReason) -> Life {
+impl RoomTask {
+    async fn begin(host: Arc<Shared>, id: RoomId, mailbox: Arc<Mailbox>, why: RestoreReason) -> RoomTask {
         let mut room = find(&host, id, why).await;
         let partition = host.partition_of(id);
         host.partitions.inherited(partition).into_iter().for_each(|offset| room.inherits(offset));
@@ -122,7 +122,7 @@ impl Life {
         let mut clock = kept.unwrap_or_else(|| RoomClock::new(host.partitions.taken(partition)));
         // Timers that the room has now count from its partition's takeover, later ones from when they are set.
         room.state().and_then(|state| clock.next(state, host.now()));
-        Life {
+        RoomTask {
             clock,
             partition,
             host,
@@ -151,12 +151,12 @@ impl Life {
         // Before the snapshot is read: a later snapshot may contain more records, and those are then ignored.
         self.mailbox.rewind();
         let (clock, applied) = (self.clock.clone(), self.seen);
-        let begun = Life::begin(self.host.clone(), self.id, self.mailbox.clone(), RestoreReason::Recovered).await;
-        *self = Life { clock, ..begun };
+        let begun = RoomTask::begin(self.host.clone(), self.id, self.mailbox.clone(), RestoreReason::Recovered).await;
+        *self = RoomTask { clock, ..begun };
         applied.into_iter().for_each(|offset| self.room.inherits(offset));
     }
 
-    async fn live(&mut self) -> Result<(), HostError> {
+    async fn run(&mut self) -> Result<(), HostError> {
         let clock = tokio::time::sleep_until(Instant::now());
         tokio::pin!(clock);
         loop {
