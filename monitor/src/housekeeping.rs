@@ -8,7 +8,7 @@ use chorus_store::Store;
 
 use crate::{
     Options,
-    bury::{BuryError, delete_channels, expire},
+    cleanup::{CleanupError, delete_channels, expire},
 };
 
 /// The period.
@@ -18,7 +18,7 @@ pub(crate) const EVERY: Duration = Duration::from_secs(30);
 const FORGOTTEN_AT_ONCE: u64 = 1_000;
 
 /// Returns the number of expired sessions.
-pub(crate) async fn keep_house(options: &Options, bus: &Bus, store: &Store) -> Result<usize, BuryError> {
+pub(crate) async fn keep_house(options: &Options, bus: &Bus, store: &Store) -> Result<usize, CleanupError> {
     let expired = expire(options.expire_after, bus, store).await?;
     let deleted = delete_channels(bus, store).await?;
     if deleted > 0 {

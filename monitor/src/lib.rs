@@ -4,7 +4,7 @@
 //! store ─▶ watch ─▶ core::placement ─▶ watch ─▶ store, bus
 //! operator ─▶ gate ─▶ admin (one table of routes) ─▶ store, bus
 //! ```
-//! Where to start: `watch` is the loop, and `bury` its cleanup after dead machines; [`admin`] is the HTTP API, which
+//! Where to start: `watch` is the loop, and `cleanup` its cleanup after dead machines; [`admin`] is the HTTP API, which
 //! `chorus dev` serves as well, on its own bus and store.
 //!
 //! The data path never needs a monitor: games continue without one. Several may run; the one that holds the store's lease acts,
@@ -14,7 +14,7 @@
 //! its shell beside `watch`: a second loop under the same lease. [`admin`] swaps all of a kind's rooms, or one.
 
 pub mod admin;
-mod bury;
+mod cleanup;
 mod clock;
 mod counters;
 mod housekeeping;
@@ -30,7 +30,7 @@ use chorus_store::{Store, StoreError};
 use tokio::{net::TcpListener, sync::watch as channel, task::JoinHandle};
 
 pub use admin::{Activated, AdminState, BadToken, Check, Checked, Exposition, Hooks, Locate, Locator, Token};
-pub use bury::{BuryError, clean_up, delete_channels, drop_sessions, expire};
+pub use cleanup::{CleanupError, clean_up, delete_channels, drop_sessions, expire};
 pub use watch::Standing;
 
 /// How long a session may be without a connection before it expires, unless configured otherwise: a player who closes the

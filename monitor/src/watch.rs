@@ -22,7 +22,7 @@ use tokio::{
 
 use crate::{
     MonitorError, Options,
-    bury::{clean_up, drop_sessions},
+    cleanup::{clean_up, drop_sessions},
     clock::Clock,
     counters::Counters,
     housekeeping::{self, keep_house},
@@ -388,7 +388,7 @@ fn seen(after: Blind) -> &'static str {
     }
 }
 
-async fn failed(machine: &MachineId, error: &crate::BuryError) -> bool {
+async fn failed(machine: &MachineId, error: &crate::CleanupError) -> bool {
     tracing::warn!(%machine, %error, "what a dead machine left is not put away; trying again");
     tokio::time::sleep(WORK_RETRY).await;
     false

@@ -76,7 +76,7 @@ pub struct Placement {
     /// It was out of touch, and declares no machine dead before this time.
     judges_from: Option<Time>,
     /// Dead edges whose sessions have been dropped from their rooms.
-    buried: BTreeSet<MachineId>,
+    reaped: BTreeSet<MachineId>,
     /// Dead machines that the shell works on.
     working: BTreeMap<MachineId, Work>,
     /// Hosts that were released by [`Output::MayLeave`].
@@ -192,7 +192,7 @@ impl Placement {
             looked: None,
             blind: Blind::Started,
             judges_from: None,
-            buried: BTreeSet::new(),
+            reaped: BTreeSet::new(),
             working: BTreeMap::new(),
             released: BTreeSet::new(),
             without_hosts: false,
@@ -305,14 +305,14 @@ impl Placement {
         let standings = self.judge(view, judging);
         self.place(view, &standings);
         self.release(view, &standings);
-        self.bury(view, &standings);
+        self.reap(view, &standings);
         self.clean_up(view);
     }
 
     /// Drops the state of machines that are no longer in the table.
     fn forget(&mut self, view: &View) {
         let known: BTreeSet<&MachineId> = view.machines.iter().map(|machine| &machine.id).collect();
-        self.buried.retain(|id| known.contains(id));
+        self.reaped.retain(|id| known.contains(id));
         self.working.retain(|id, _| known.contains(id));
         self.released.retain(|id| known.contains(id));
     }
@@ -376,10 +376,10 @@ impl Placement {
     // ---- the dead ----
 
     /// Drops the sessions of dead edges from their rooms. (An edge that drains does that itself.)
-    fn bury(&mut self, view: &View, standings: &BTreeMap<MachineId, Standing>) {
+    fn reap(&mut self, view: &View, standings: &BTreeMap<MachineId, Standing>) {
         for edge in view.machines.iter().filter(|machine| machine.role == Role::Edge) {
             let dead = standings.get(&edge.id) == Some(&Standing::Gone);
-            if dead && !self.buried.contains(&edge.id) && self.begin(&edge.id, Work::Dropping) {
+            if dead && !self.reaped.contains(&edge.id) && self.begin(&edge.id, Work::Dropping) {
                 self.outputs.push_back(Output::DropSessionsOf { edge: edge.id.clone() });
             }
         }
@@ -389,7 +389,7 @@ impl Placement {
         for machine in &view.machines {
             let dead = machine.state == MachineState::Dead;
             let old = machine.silent_ms >= self.limits.clean_after_ms;
-            let told = machine.role != Role::Edge || self.buried.contains(&machine.id);
+            let told = machine.role != Role::Edge || self.reaped.contains(&machine.id);
             // Without hosts, partitions stay assigned to their last one, whose row is still needed.
             let needed = view.is_host(&machine.id);
             if dead && old && told && !needed && self.begin(&machine.id, Work::Cleaning) {
@@ -409,7 +409,7 @@ impl Placement {
 
     fn on_worked(&mut self, machine: MachineId, done: bool) {
         if self.working.remove(&machine) == Some(Work::Dropping) && done {
-            self.buried.insert(machine);
+            self.reaped.insert(machine);
         }
     }
 

@@ -132,7 +132,7 @@ fn a_successor_tells_the_rooms_of_the_dead_once_more() {
 }
 
 #[test]
-fn a_whole_site_is_buried_a_few_at_a_time() {
+fn a_whole_site_is_reaped_a_few_at_a_time() {
     let mut story = Story::in_charge(0);
     let edges: Vec<String> = (0..WORK_AT_ONCE + 3).map(|n| format!("edge-{n:02}")).collect();
     edges.iter().for_each(|edge| story.join(Role::Edge, edge));

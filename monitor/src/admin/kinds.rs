@@ -18,7 +18,7 @@ use super::{
     answer::{Answer, ApiError, json, json_of},
     query, rooms, status,
 };
-use crate::bury::append;
+use crate::cleanup::append;
 
 /// The beginning of every component: wasm's magic, and the version that means "component", not "module".
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";

@@ -30,7 +30,7 @@ const GONE: u16 = 1006;
 
 /// The cleanup failed; no data is lost, and it can be repeated.
 #[derive(Debug, thiserror::Error)]
-pub enum BuryError {
+pub enum CleanupError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -41,7 +41,7 @@ pub enum BuryError {
 
 /// Sends a `Drop` for the sessions of a dead edge to their rooms, and marks the sessions as disconnected, so that they expire.
 /// Returns their number.
-pub async fn drop_sessions(edge: &MachineId, bus: &Bus, store: &Store) -> Result<usize, BuryError> {
+pub async fn drop_sessions(edge: &MachineId, bus: &Bus, store: &Store) -> Result<usize, CleanupError> {
     let (mut after, mut dropped) = (None, 0);
     loop {
         let page = store.sessions_of_edge(edge, after, PAGE).await?;
@@ -58,7 +58,7 @@ pub async fn drop_sessions(edge: &MachineId, bus: &Bus, store: &Store) -> Result
 }
 
 /// Deletes what is left of a machine that has long been dead: its channel, then its row.
-pub async fn clean_up(machine: &MachineId, role: Role, bus: &Bus, store: &Store) -> Result<(), BuryError> {
+pub async fn clean_up(machine: &MachineId, role: Role, bus: &Bus, store: &Store) -> Result<(), CleanupError> {
     if role == Role::Edge {
         // It may have admitted sessions after its death, before it noticed.
         drop_sessions(machine, bus, store).await?;
@@ -68,7 +68,7 @@ pub async fn clean_up(machine: &MachineId, role: Role, bus: &Bus, store: &Store)
 }
 
 /// Deletes the channels of machines that have left in good order, which removed their rows. Returns their number.
-pub async fn delete_channels(bus: &Bus, store: &Store) -> Result<usize, BuryError> {
+pub async fn delete_channels(bus: &Bus, store: &Store) -> Result<usize, CleanupError> {
     // In this order: a machine has a row before it has a channel, so a machine that is not in the second list has left.
     let channels = bus.machines().await?;
     let machines: BTreeSet<MachineId> = store.machines().await?.into_iter().map(|row| row.id).collect();
@@ -82,7 +82,7 @@ pub async fn delete_channels(bus: &Bus, store: &Store) -> Result<usize, BuryErro
 
 /// Takes sessions that have been disconnected for this long, or silent ones for [`SILENT_EXPIRE_AFTER`], out of the rooms that
 /// still hold their seats, and ends them. Returns their number.
-pub async fn expire(older_than: Duration, bus: &Bus, store: &Store) -> Result<usize, BuryError> {
+pub async fn expire(older_than: Duration, bus: &Bus, store: &Store) -> Result<usize, CleanupError> {
     let mut expired = 0;
     loop {
         let sessions = store.expire_sessions(older_than, SILENT_EXPIRE_AFTER).await?;
