@@ -13,7 +13,7 @@ mod page;
 mod printable;
 mod reference;
 mod stop;
-mod words;
+mod error_chain;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -93,7 +93,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", printable::lines(&format!("chorus: {}", words::of(&error))));
+            eprintln!("{}", printable::lines(&format!("chorus: {}", error_chain::of(&error))));
             ExitCode::FAILURE
         }
     }

@@ -8,7 +8,7 @@ use chorus_store::{MachineState, Registration, Role};
 use clap::Args;
 use prometheus_client::registry::Registry;
 
-use super::{Machine, Shared, heart::Heart, status};
+use super::{Machine, Shared, heartbeat::Heartbeat, status};
 use crate::{
     admission::Admission,
     page,
@@ -50,7 +50,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let address = Some(options.listen.to_string());
     let registration = Registration { role: Role::Edge, name: options.machine.name.clone(), address };
     let id = store.register_machine(&registration).await?.id;
-    let mut heart = Heart::start(store.clone(), Some(bus.clone()), id.clone(), every);
+    let mut heartbeat = Heartbeat::start(store.clone(), Some(bus.clone()), id.clone(), every);
 
     let mut metrics = Registry::with_prefix("chorus_edge");
     let serving = options.admission.apply(chorus_edge::Options::new(id.clone(), options.listen));
@@ -61,12 +61,12 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         let edge = edge.clone();
         Arc::new(move || edge.readiness())
     };
-    let status = status::serve(options.machine.status, heart.pulse(), ready, metrics).await?;
+    let status = status::serve(options.machine.status, heartbeat.health(), ready, metrics).await?;
     println!("{id} serves players at http://{}/, its status at http://{}/", edge.local_addr(), status.address);
 
     let why = tokio::select! {
         () = stop.asked() => MachineState::Draining,
-        state = heart.leaves() => state,
+        state = heartbeat.leaves() => state,
     };
     if why == MachineState::Draining {
         // So that load balancers, which query /readyz, and the monitor are notified.
@@ -77,7 +77,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     } else {
         edge.drain(Duration::ZERO, FAREWELL).await;
     }
-    drop((heart, status));
+    drop((heartbeat, status));
     leave(edge, why)?;
     bus.close().await?;
     store.close().await?;

@@ -10,7 +10,7 @@ use clap::Args;
 use prometheus_client::registry::Registry;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::{Machine, Shared, heart::Heart, status};
+use super::{Machine, Shared, heartbeat::Heartbeat, status};
 use crate::{
     cache,
     stop::{CLOSING, Stop},
@@ -63,7 +63,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (bus, store) = options.shared.open().await?;
     let registration = Registration { role: Role::Host, name: options.machine.name.clone(), address: None };
     let id = store.register_machine(&registration).await?.id;
-    let heart = Heart::start(store.clone(), Some(bus.clone()), id.clone(), every);
+    let heartbeat = Heartbeat::start(store.clone(), Some(bus.clone()), id.clone(), every);
 
     let engine =
         guest::Engine::new(guest::Options { max_instances: options.max_instances, ..guest::Options::new(cache_dir) })?;
@@ -83,18 +83,18 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         let host = host.clone();
         Arc::new(move || if host.owned().is_empty() { Err("no partition is here yet".to_owned()) } else { Ok(()) })
     };
-    let status = status::serve(options.machine.status, heart.pulse(), ready, metrics).await?;
+    let status = status::serve(options.machine.status, heartbeat.health(), ready, metrics).await?;
     println!("{id} runs rooms; its status is at http://{}/", status.address);
 
     let mut serving =
-        Serving { id, store, host, heart, lobby: options.lobby, has_lobby: false, refused: None, leaves_by: None };
+        Serving { id, store, host, heartbeat, lobby: options.lobby, has_lobby: false, refused: None, leaves_by: None };
     let ended = serving.serve(&mut stop, failed, hand_over).await;
-    let Serving { id, store, host, heart, .. } = serving;
+    let Serving { id, store, host, heartbeat, .. } = serving;
     if matches!(ended, Ok(MachineState::Draining)) {
         host.drain(STORE_ROOMS).await;
         store.close_machine(&id).await.context("the store does not know that this host has left")?;
     }
-    drop((heart, status));
+    drop((heartbeat, status));
     let state = ended?;
     anyhow::ensure!(
         state != MachineState::Dead,
@@ -110,7 +110,7 @@ struct Serving {
     id: MachineId,
     store: Store,
     host: Host,
-    heart: Heart,
+    heartbeat: Heartbeat,
     lobby: Kind,
     /// Whether the lobby is known to exist.
     has_lobby: bool,
@@ -134,7 +134,7 @@ impl Serving {
         loop {
             tokio::select! {
                 () = stop.asked(), if self.leaves_by.is_none() => self.begin_to_leave(hand_over).await,
-                state = self.heart.leaves(), if self.leaves_by.is_none() => match state {
+                state = self.heartbeat.leaves(), if self.leaves_by.is_none() => match state {
                     MachineState::Dead => return Ok(state),
                     _ => self.begin_to_leave(hand_over).await,
                 },
@@ -142,7 +142,7 @@ impl Serving {
                 _ = looks.tick() => self.look().await?,
             }
             let Some(leaves_by) = self.leaves_by else { continue };
-            if self.heart.pulse().borrow().state == MachineState::Dead {
+            if self.heartbeat.health().borrow().state == MachineState::Dead {
                 return Ok(MachineState::Dead);
             }
             if self.host.owned().is_empty() || Instant::now() >= leaves_by {

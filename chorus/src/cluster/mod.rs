@@ -1,12 +1,12 @@
 //! The same machines as `chorus dev`, as processes on many machines: edges, hosts and monitors over Kafka and Postgres.
 //!
 //! Where to start: this file connects a process to the broker and the database; `edge`, `host` and `monitor` start, serve and
-//! leave; `belong` checks that the broker and the database belong together; `heart` sends a machine's heartbeats; `status`
+//! leave; `belong` checks that the broker and the database belong together; `heartbeat` sends a machine's heartbeats; `status`
 //! serves operators' tools on each of them.
 
 mod belong;
 pub mod edge;
-mod heart;
+mod heartbeat;
 pub mod host;
 pub mod migrate;
 pub mod monitor;

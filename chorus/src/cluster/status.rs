@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use warp::{Filter as _, Reply as _, http::StatusCode, reply::Response};
 
-use super::heart::Pulse;
+use super::heartbeat::Health;
 use chorus_store::MachineState;
 
 /// A machine that has not reached the store for this long cannot take new work.
@@ -31,12 +31,12 @@ impl Drop for Status {
     }
 }
 
-/// The machine's own part of `/readyz`, beside the pulse: an error is the reason why it is not ready.
+/// The machine's own part of `/readyz`, beside the health: an error is the reason why it is not ready.
 pub type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 pub async fn serve(
     listen: SocketAddr,
-    pulse: watch::Receiver<Pulse>,
+    health: watch::Receiver<Health>,
     ready: Ready,
     metrics: Registry,
 ) -> anyhow::Result<Status> {
@@ -44,17 +44,17 @@ pub async fn serve(
     let address = listener.local_addr().context("a socket has no address")?;
     let metrics = Arc::new(Mutex::new(metrics));
     let health = warp::path!("healthz").map(|| "ok\n".into_response());
-    let readiness = warp::path!("readyz").map(move || readiness(*pulse.borrow(), &ready));
+    let readiness = warp::path!("readyz").map(move || readiness(*health.borrow(), &ready));
     let numbers = warp::path!("metrics").map(move || exposition(&metrics));
     let routes = warp::get().and(health.or(readiness).unify().or(numbers).unify()).boxed();
     let serving = tokio::spawn(chorus_gate::serve(listener, routes, Hosts::open(address.ip())));
     Ok(Status { address, serving })
 }
 
-fn readiness(pulse: Pulse, ready: &Ready) -> Response {
-    let of_pulse = match pulse.state {
-        MachineState::Alive if pulse.cut_off => Err("the broker does not answer".to_owned()),
-        MachineState::Alive if pulse.heard.elapsed() > OUT_OF_TOUCH => Err("the store cannot be reached".to_owned()),
+fn readiness(health: Health, ready: &Ready) -> Response {
+    let of_pulse = match health.state {
+        MachineState::Alive if health.cut_off => Err("the broker does not answer".to_owned()),
+        MachineState::Alive if health.heard.elapsed() > OUT_OF_TOUCH => Err("the store cannot be reached".to_owned()),
         MachineState::Alive => Ok(()),
         MachineState::Draining => Err("draining".to_owned()),
         MachineState::Dead => Err("declared dead".to_owned()),

@@ -77,7 +77,7 @@ impl Builds {
         match self.build(&first, board).await {
             Ok(built) => built,
             Err(error) => {
-                let message = crate::words::of(&error);
+                let message = crate::error_chain::of(&error);
                 kinds.iter().for_each(|kind| board.tell(kind, State::BuildFailed { message: message.clone() }));
                 Vec::new()
             }

@@ -227,7 +227,7 @@ impl Dev {
         let built = self.builds.after(&changed, self.publisher.board()).await;
         for component in built {
             if let Err(error) = self.publisher.publish(component).await {
-                tracing::error!("{}", crate::words::of(&error));
+                tracing::error!("{}", crate::error_chain::of(&error));
             }
         }
     }

@@ -224,7 +224,7 @@ async fn events(options: EventsOptions) -> anyhow::Result<()> {
             // A connection that was never established is not retried.
             Err(error) if !options.follow || !connected => return Err(error),
             Ok(()) => eprintln!("chorus: the monitor has ended the line; trying again"),
-            Err(error) => eprintln!("chorus: {}; trying again", crate::words::of(&error)),
+            Err(error) => eprintln!("chorus: {}; trying again", crate::error_chain::of(&error)),
         }
         tokio::time::sleep(AGAIN).await;
     }

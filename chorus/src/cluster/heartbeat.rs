@@ -17,7 +17,7 @@ use tokio::{
 
 /// The state of this machine, for itself and for others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pulse {
+pub struct Health {
     pub state: MachineState,
     /// When the store was last reached.
     pub heard: Instant,
@@ -30,39 +30,39 @@ const BROKER_SILENT_FOR: u32 = 4;
 
 /// A heartbeat. It stops when it is dropped.
 #[derive(Debug)]
-pub struct Heart {
-    pulse: watch::Receiver<Pulse>,
+pub struct Heartbeat {
+    health: watch::Receiver<Health>,
     beating: JoinHandle<()>,
     listening: Option<JoinHandle<()>>,
 }
 
-impl Drop for Heart {
+impl Drop for Heartbeat {
     fn drop(&mut self) {
         self.beating.abort();
         self.listening.iter().for_each(JoinHandle::abort);
     }
 }
 
-impl Heart {
+impl Heartbeat {
     /// `bus`: the bus, if the machine cannot work without it.
-    pub fn start(store: Store, bus: Option<Bus>, id: MachineId, every: Duration) -> Heart {
-        let (sender, pulse) =
-            watch::channel(Pulse { state: MachineState::Alive, heard: Instant::now(), cut_off: false });
+    pub fn start(store: Store, bus: Option<Bus>, id: MachineId, every: Duration) -> Heartbeat {
+        let (sender, health) =
+            watch::channel(Health { state: MachineState::Alive, heard: Instant::now(), cut_off: false });
         let (heard, broker) = watch::channel(Instant::now());
         let listening = bus.map(|bus| tokio::spawn(listen(bus, every, heard)));
         let broker = listening.is_some().then_some(broker);
-        Heart { pulse, beating: tokio::spawn(beat(store, broker, id, every, sender)), listening }
+        Heartbeat { health, beating: tokio::spawn(beat(store, broker, id, every, sender)), listening }
     }
 
     /// The present state, and its changes.
-    pub fn pulse(&self) -> watch::Receiver<Pulse> {
-        self.pulse.clone()
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.health.clone()
     }
 
     /// Resolves when the machine is to leave: an operator drains it, or it was declared dead. Cancel safe.
     pub async fn leaves(&mut self) -> MachineState {
-        match self.pulse.wait_for(|pulse| pulse.state != MachineState::Alive).await {
-            Ok(pulse) => pulse.state,
+        match self.health.wait_for(|health| health.state != MachineState::Alive).await {
+            Ok(health) => health.state,
             // The task ends only when this is dropped.
             Err(_) => std::future::pending().await,
         }
@@ -86,7 +86,7 @@ async fn beat(
     broker: Option<watch::Receiver<Instant>>,
     id: MachineId,
     every: Duration,
-    pulse: watch::Sender<Pulse>,
+    health: watch::Sender<Health>,
 ) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -94,8 +94,8 @@ async fn beat(
     loop {
         ticks.tick().await;
         let cut_off = broker.as_ref().is_some_and(|heard| heard.borrow().elapsed() > every * BROKER_SILENT_FOR);
-        if pulse.borrow().cut_off != cut_off {
-            pulse.send_modify(|pulse| pulse.cut_off = cut_off);
+        if health.borrow().cut_off != cut_off {
+            health.send_modify(|health| health.cut_off = cut_off);
             match cut_off {
                 true => {
                     tracing::warn!(%id, "the broker does not answer; if that lasts, others take over from this machine")
@@ -109,7 +109,7 @@ async fn beat(
         match store.heartbeat(&id).await {
             Ok(state) => {
                 failing = false;
-                pulse.send_replace(Pulse { state, heard: Instant::now(), cut_off });
+                health.send_replace(Health { state, heard: Instant::now(), cut_off });
             }
             // Games continue; if it lasts, a monitor declares this machine dead, and the next successful heartbeat returns
             // that.
