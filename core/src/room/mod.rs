@@ -6,7 +6,7 @@
 //!
 //! Where to look: this file drives the machine; `records` has what each command does; `effects` carries out the guest's
 //! effects; `kicks` ends sessions; `rooms` bounds the rooms that a room creates; `frames` numbers, keeps and resends members'
-//! frames; `state` is the content of a snapshot; `clock` decides when timers fire; `lives` restarts the lobby where another
+//! frames; `state` is the content of a snapshot; `clock` decides when timers fire; `lobby_restart` restarts the lobby where another
 //! room would end.
 //!
 //! **One way to start.** *New instance ← snapshot ← tail.* The machine keeps the last encoded state (`base`) and the records
@@ -31,7 +31,7 @@ mod clock;
 mod effects;
 mod frames;
 mod kicks;
-mod lives;
+mod lobby_restart;
 mod records;
 mod rooms;
 mod spec;
@@ -47,7 +47,7 @@ use std::{
 pub use clock::{GRACE_MS, Ring, RoomClock, wakes_at};
 pub use frames::{RING_BYTES, RING_FRAMES};
 pub use kicks::GONE;
-pub use lives::{Lives, MOST_WAIT_MS, STEADY_MS};
+pub use lobby_restart::{LobbyRestart, MOST_WAIT_MS, STEADY_MS};
 pub use rooms::{ALLOWANCE, LOBBY_AT_ONCE, LOBBY_EVERY_MS, OF_ONE_SESSION, Placed};
 pub use spec::Spec;
 pub use state::{Member, State};

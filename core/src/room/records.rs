@@ -31,7 +31,7 @@ impl Room {
             self.begin_account(offset, &record.command);
         }
         let state = self.state.as_ref().expect("it was just there");
-        if state.is_between_lives() {
+        if state.awaits_restart() {
             return self.between_lives(turn, record.command);
         }
         match record.command {
@@ -580,7 +580,7 @@ impl Room {
             turn.out.push(Output::Append(creator.room, RoomCommand::RoomMessage { from: self.id, number, data }));
         }
         if self.id == RoomId::LOBBY {
-            return self.begin_anew_later(turn, failed);
+            return self.restart_lobby_later(turn, failed);
         }
         // An ended room cannot repeat them, so they come before the end.
         for (session, reason) in &self.state_mut().kicks {

@@ -15,7 +15,7 @@ use crate::{
     frame::RoomFrame,
     ids::{Digest, Kind, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
-    room::{Lives, Placed, Spec},
+    room::{LobbyRestart, Placed, Spec},
     wire::{self, DecodeError},
 };
 
@@ -72,7 +72,7 @@ pub struct State {
     /// The guest's saved state. `None` before the first save. An instance in memory may be ahead of it.
     pub saved: Option<Saved>,
     /// Set in a lobby that has ended and restarts.
-    pub lives: Option<Lives>,
+    pub restart: Option<LobbyRestart>,
     /// Sessions that this room kicks, with its reason, until the log has their `Leave`: see [`super::kicks`].
     pub kicks: BTreeMap<SessionId, Box<str>>,
     /// Members that were removed while they may have been away, and why, oldest first: they get the reason when they reconnect.
@@ -206,7 +206,7 @@ impl State {
             faults: 0,
             probation: None,
             saved: None,
-            lives: None,
+            restart: None,
             kicks: BTreeMap::new(),
             gone: VecDeque::new(),
         }
@@ -240,7 +240,7 @@ impl State {
 
     /// When a lobby that has ended restarts.
     pub(super) fn next_life(&self) -> Option<(Time, Number)> {
-        self.lives.as_ref().and_then(Lives::next)
+        self.restart.as_ref().and_then(LobbyRestart::next)
     }
 
     /// Whether this output of another room is new. Records it, so that a repetition is not.
@@ -387,7 +387,7 @@ mod tests {
             faults: 1,
             probation: Some(Box::new(probation)),
             saved: Some(Saved { version: 1, state: json() }),
-            lives: Some(Lives { brief: 1, since: Time(10), waits_for: Some(number(4)) }),
+            restart: Some(LobbyRestart { consecutive_failures: 1, since: Time(10), timer: Some(number(4)) }),
             kicks: [(session, "no".into())].into(),
             gone: [(session, Gone { reason: LeaveReason::Kicked, text: Some("no".into()) })].into(),
             ..State::new(Kind::lobby(), Digest([7; 32]), creator, Secret(10), 16, Time(10), 5)

@@ -1,15 +1,15 @@
-//! How the lobby restarts where another room would end.
+//! How the lobby continues where another room ends.
 //!
-//! Every session joins the lobby first and returns to it last, so the service depends on it. What would end another room
-//! (faults in a row, a state that cannot be opened, the script's own `end`) therefore ends only one *life* of the lobby. Its
-//! members are removed and join again; the script begins again with `create` and no earlier state.
+//! Every session joins the lobby first and returns to it last: without a lobby no session can do anything. So what would end
+//! the lobby (faults in a row, a state that cannot be opened, `end` by its script) restarts it instead. Its members are sent
+//! out and join again, and the script begins with `create`, with no state from before.
 //!
-//! All of it is in the channel: the record that ends a life also sets a timer, and that timer's record begins the next life.
-//! Joins in between are refused, and clients retry. Two lives share only what prevents confusion: members' sequence numbers
-//! continue above the earlier ones, and each output of another room is processed once.
+//! All of it is in the channel: the record that ends the script also sets a timer, and the record of that timer restarts it.
+//! Joins in between are refused, and the sessions try again. What is kept across a restart keeps receivers consistent:
+//! members' frames are numbered above the earlier ones, and the outputs of other rooms are applied once.
 //!
-//! The first restart is immediate. Each brief life doubles the wait for the next one, up to [`MOST_WAIT_MS`], so that a script
-//! that always fails costs almost nothing. A new component is tried at once.
+//! The first restart is immediate. Each failure in a row doubles the delay before the next restart, up to [`MOST_WAIT_MS`], so
+//! that a script that always fails costs little; another component is tried at once.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,48 +21,48 @@ use crate::{
     json::Json,
 };
 
-/// A life of at least this many milliseconds is not brief: what ended it does not occur at every start.
+/// A script that ran for this long, in milliseconds, ends a series of failures: what ended it does not happen at every start.
 pub const STEADY_MS: u64 = 10 * 60_000;
 
-/// The longest time between two lives, in milliseconds: how long an operator who has fixed the script's dependencies waits at
-/// most.
+/// The longest delay of a restart, in milliseconds: an operator who repairs what the script needs waits no longer.
 pub const MOST_WAIT_MS: u64 = 60_000;
 
-/// The wait after the second brief life in a row, in milliseconds.
+/// The delay after the second failure in a row, in milliseconds.
 const FIRST_WAIT_MS: u64 = 1_000;
 
-/// The lobby's record of earlier lives.
+/// What the lobby keeps of its earlier starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lives {
-    /// The number of brief lives in a row.
-    pub brief: u32,
-    /// When the present life began, or when the next one begins.
+pub struct LobbyRestart {
+    /// Starts in a row that ended before [`STEADY_MS`].
+    pub consecutive_failures: u32,
+    /// When the script started, or when it is to start.
     pub since: Time,
-    /// The timer that begins the next life. Until it fires there is no instance, and there are no members.
-    pub waits_for: Option<Number>,
+    /// The timer that restarts it. Until that fires, there is no script and no member.
+    pub timer: Option<Number>,
 }
 
-impl Lives {
+impl LobbyRestart {
     pub(super) fn next(&self) -> Option<(Time, Number)> {
-        self.waits_for.map(|timer| (self.since, timer))
+        self.timer.map(|timer| (self.since, timer))
     }
 }
 
 impl State {
-    pub(super) fn is_between_lives(&self) -> bool {
-        self.lives.as_ref().is_some_and(|lives| lives.waits_for.is_some())
+    pub(super) fn awaits_restart(&self) -> bool {
+        self.restart.as_ref().is_some_and(|restart| restart.timer.is_some())
     }
 }
 
 impl Room {
-    /// Ends this life and sets the timer of the next one. The members have been removed.
-    pub(super) fn begin_anew_later(&mut self, mut turn: Turn, failed: Option<Box<str>>) {
+    /// The members have been sent out.
+    pub(super) fn restart_lobby_later(&mut self, mut turn: Turn, failed: Option<Box<str>>) {
         let old = self.state.take().expect("a room that ends was there");
         let now = turn.moment.now;
-        let (before, began) = old.lives.as_ref().map_or((0, old.created), |lives| (lives.brief, lives.since));
-        let brief = if now.since(began) < STEADY_MS { before.saturating_add(1) } else { 1 };
-        let in_ms = wait_ms(brief);
-        let lives = Lives { brief, since: now.plus(in_ms), waits_for: Some(turn.timer_id()) };
+        let (before, began) =
+            old.restart.as_ref().map_or((0, old.created), |restart| (restart.consecutive_failures, restart.since));
+        let consecutive_failures = if now.since(began) < STEADY_MS { before.saturating_add(1) } else { 1 };
+        let in_ms = wait_ms(consecutive_failures);
+        let restart = LobbyRestart { consecutive_failures, since: now.plus(in_ms), timer: Some(turn.timer_id()) };
         turn.notice(Notice::BeginsAnew { failed, in_ms });
         let used = old.members.values().map(|member| member.out_seq).max().unwrap_or(0);
         let mut state = State {
@@ -73,7 +73,7 @@ impl Room {
             sources: old.sources,
             ended_sources: old.ended_sources,
             placed: Placed { until: old.placed.until, ..Placed::default() },
-            lives: Some(lives),
+            restart: Some(restart),
             kicks: old.kicks,
             gone: old.gone,
             ..State::new(old.kind, old.component, old.creator, old.secret, old.allowance, old.created, turn.offset)
@@ -84,20 +84,20 @@ impl Room {
         self.state = Some(state);
         self.instance = false;
         self.stale = false;
-        // A replay need not include the life that has ended.
+        // The life that is over need not be gone through again.
         self.wants_snapshot = true;
         self.finish(turn);
     }
 
-    /// Applies a record between two lives, without a guest.
+    /// A record, while there is no script to hear of it.
     pub(super) fn between_lives(&mut self, mut turn: Turn, command: RoomCommand) {
         let room = self.id;
         let state = self.state.as_mut().expect("begin has looked");
-        let lives = state.lives.as_mut().expect("it is between two of them");
+        let restart = state.restart.as_mut().expect("it is between two of them");
         match command {
-            RoomCommand::Timer { id, .. } if lives.waits_for == Some(id) => return self.begin_anew(turn),
+            RoomCommand::Timer { id, .. } if restart.timer == Some(id) => return self.restart_lobby(turn),
             RoomCommand::Join { session, edge, question, from, .. } => {
-                let seconds = lives.since.since(turn.moment.now).div_ceil(1000);
+                let seconds = restart.since.since(turn.moment.now).div_ceil(1000);
                 let reason = format!("it begins anew, in {seconds} s").into();
                 turn.edge(&edge, EdgeCommand::Refused { session, question, room, from, reason });
             }
@@ -106,11 +106,11 @@ impl Room {
             }
             RoomCommand::Swap { component, .. } if component != state.component => {
                 state.component = component;
-                *lives = Lives { brief: 0, since: turn.moment.now, ..lives.clone() };
+                *restart = LobbyRestart { consecutive_failures: 0, since: turn.moment.now, ..restart.clone() };
                 turn.notice(Notice::Swapped { component });
             }
             RoomCommand::Leave { session, reason: LeaveReason::Kicked } => drop(state.kicks.remove(&session)),
-            // Addressed to the life that has ended. A repetition must not reach the next one.
+            // For the life that is over. A repetition must not reach the next one.
             RoomCommand::RoomMessage { from, number, data } => {
                 let ended = matches!(data, RoomData::Ended { .. });
                 if state.is_new(from, number) && ended {
@@ -122,18 +122,18 @@ impl Room {
         self.finish(turn);
     }
 
-    fn begin_anew(&mut self, mut turn: Turn) {
+    fn restart_lobby(&mut self, mut turn: Turn) {
         let state = self.state.as_mut().expect("begin has looked");
-        let lives = state.lives.as_mut().expect("it is between two of them");
-        *lives = Lives { since: turn.moment.now, waits_for: None, ..lives.clone() };
+        let restart = state.restart.as_mut().expect("it is between two of them");
+        *restart = LobbyRestart { since: turn.moment.now, timer: None, ..restart.clone() };
         turn.notice(Notice::Created { kind: state.kind.clone(), component: state.component });
         turn.cause = Cause::Create;
         self.call(turn, Event::Create { options: Json::trusted("{}") });
     }
 }
 
-fn wait_ms(brief: u32) -> u64 {
-    match brief {
+fn wait_ms(consecutive_failures: u32) -> u64 {
+    match consecutive_failures {
         0 | 1 => 0,
         more => FIRST_WAIT_MS.saturating_mul(1 << (more - 2).min(16)).min(MOST_WAIT_MS),
     }
