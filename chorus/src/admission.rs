@@ -4,8 +4,6 @@ use chorus_core::session::Limits;
 use chorus_edge::IpNet;
 use clap::Args;
 
-use crate::words;
-
 #[derive(Debug, Args)]
 pub struct Admission {
     /// Pages of this origin may connect, besides those of this very host and of loopback; `*` is all. May be repeated
@@ -60,7 +58,7 @@ pub struct Admission {
     compute_rate: u32,
     /// A client that has received nothing for this long asks whether its connection is alive; one that is silent for twice
     /// as long is lost, and its rooms are told
-    #[arg(long, help_heading = "Admission", env = "CHORUS_PING", value_name = "SECONDS", default_value = "8", value_parser = words::ping_ms)]
+    #[arg(long, help_heading = "Admission", env = "CHORUS_PING", value_name = "SECONDS", default_value = "8", value_parser = ping_ms)]
     ping: u64,
 }
 
@@ -83,6 +81,28 @@ impl Admission {
             max_per_address: self.max_connections_per_address,
             new_sessions: self.new_sessions,
             ..options
+        }
+    }
+}
+
+/// `--ping`: below a tenth of a second, a pause of the network would end a connection; above ten minutes a connection that
+/// is gone would not be noticed.
+fn ping_ms(text: &str) -> Result<u64, String> {
+    let seconds: f64 = text.parse().map_err(|_| format!("{text:?} is no number of seconds"))?;
+    if !(0.1..=600.0).contains(&seconds) {
+        return Err("it is from 0.1 to 600 seconds".to_owned());
+    }
+    Ok((seconds * 1000.0).round() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_ping_is_some_seconds() {
+        assert_eq!(super::ping_ms("8"), Ok(8_000));
+        assert_eq!(super::ping_ms("0.25"), Ok(250));
+        for bad in ["", "x", "0", "-1", "NaN", "inf", "601"] {
+            assert!(super::ping_ms(bad).is_err(), "{bad}");
         }
     }
 }

@@ -1,43 +1,25 @@
-//! Conversions for the command line: an error's text, and the value of a flag.
+//! An error with its causes, for a terminal.
 
-/// The error and its causes. Many errors contain their cause's text, for logs with a single line; that text is not repeated.
+/// The error and its causes in one line. Many errors contain the text of their cause, for logs that have one line each; such
+/// a cause is not repeated.
 pub(crate) fn of(error: &anyhow::Error) -> String {
-    let mut said = String::new();
+    let mut line = String::new();
     for cause in error.chain().map(ToString::to_string) {
-        match said.is_empty() {
-            true => said = cause,
-            false if said.contains(&cause) => {}
-            false => said = format!("{said}: {cause}"),
+        match line.is_empty() {
+            true => line = cause,
+            false if line.contains(&cause) => {}
+            false => line = format!("{line}: {cause}"),
         }
     }
-    said
-}
-
-/// `--ping`: below a tenth of a second, a pause of the network would end connections; above ten minutes a lost connection would
-/// not be noticed.
-pub(crate) fn ping_ms(text: &str) -> Result<u64, String> {
-    let seconds: f64 = text.parse().map_err(|_| format!("{text:?} is no number of seconds"))?;
-    if !(0.1..=600.0).contains(&seconds) {
-        return Err("it is from 0.1 to 600 seconds".to_owned());
-    }
-    Ok((seconds * 1000.0).round() as u64)
+    line
 }
 
 #[cfg(test)]
 mod tests {
-    #[test]
-    fn a_ping_is_some_seconds() {
-        assert_eq!(super::ping_ms("8"), Ok(8_000));
-        assert_eq!(super::ping_ms("0.25"), Ok(250));
-        for bad in ["", "x", "0", "-1", "NaN", "inf", "601"] {
-            assert!(super::ping_ms(bad).is_err(), "{bad}");
-        }
-    }
-
     use anyhow::{Context, anyhow};
 
     #[test]
-    fn a_cause_that_was_said_is_not_said_again() {
+    fn a_cause_that_its_error_contains_is_not_repeated() {
         let error = Err::<(), _>(anyhow!("in use")).context("cannot listen: in use; who does?").context("no edge");
         let error = error.expect_err("it is one");
         assert_eq!(super::of(&error), "no edge: cannot listen: in use; who does?");

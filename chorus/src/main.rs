@@ -6,6 +6,7 @@ mod cache;
 mod cluster;
 mod data;
 mod dev;
+mod error_chain;
 mod load;
 mod logging;
 mod operate;
@@ -13,7 +14,6 @@ mod page;
 mod printable;
 mod reference;
 mod stop;
-mod error_chain;
 
 use std::{process::ExitCode, time::Duration};
 

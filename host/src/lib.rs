@@ -17,13 +17,13 @@ mod counts;
 mod dispatch;
 pub mod guest;
 mod kicks;
-mod room_task;
 mod mailbox;
 mod meter;
 mod outbox;
 mod partitions;
 #[cfg(feature = "planted-bugs")]
 mod planted;
+mod room_task;
 mod saver;
 mod whole;
 
