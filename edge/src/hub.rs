@@ -22,11 +22,11 @@ use tokio::{sync::Notify, time::Instant};
 use crate::{
     Options,
     address::{Address, Proxies},
-    counts::Counts,
+    append_tracker::AppendTracker,
     debts::Debts,
     line::Line,
+    metrics::Metrics,
     newcomers::Newcomers,
-    watch::Watch,
 };
 
 #[derive(Debug)]
@@ -34,11 +34,11 @@ pub(crate) struct Hub {
     pub options: Options,
     pub bus: Bus,
     pub store: Store,
-    pub counts: Counts,
+    pub metrics: Metrics,
     pub hosts: Hosts,
     pub proxies: Proxies,
     newcomers: Mutex<Newcomers>,
-    watch: Watch,
+    appends: AppendTracker,
     places: Mutex<Places>,
     lines: Mutex<HashMap<ConnectionId, Arc<Line>>>,
     sessions: Mutex<HashMap<SessionId, Arc<Line>>>,
@@ -80,8 +80,8 @@ impl Hub {
             options,
             bus,
             store,
-            watch: Watch::start(hub.clone()),
-            counts: Counts::default(),
+            appends: AppendTracker::start(hub.clone()),
+            metrics: Metrics::default(),
             places: Mutex::default(),
             lines: Mutex::default(),
             sessions: Mutex::default(),
@@ -120,7 +120,7 @@ impl Hub {
         let number = ConnectionId(self.next.fetch_add(1, Ordering::Relaxed));
         let line = Arc::new(Line::new(number, address, self));
         lock(&self.lines).insert(number, line.clone());
-        self.counts.accepted.inc();
+        self.metrics.accepted.inc();
         if self.draining.load(Ordering::SeqCst) {
             line.input(self, Input::Drain);
         }
@@ -226,7 +226,7 @@ impl Hub {
 
     /// Appends for a line, which is notified if the append fails later. Returns whether the record was taken.
     pub fn append(&self, line: &Arc<Line>, record: Record, id: Option<u64>) -> bool {
-        self.watch.append(&self.bus, line, record, id)
+        self.appends.append(&self.bus, line, record, id)
     }
 }
 

@@ -16,21 +16,21 @@
 
 mod accept;
 mod address;
+mod append_tracker;
 mod connection;
-mod counts;
 mod debts;
 mod dispatch;
 #[cfg(feature = "conformance")]
 pub mod echo;
 mod http;
 mod hub;
-mod identify;
 mod line;
+mod metrics;
 mod name;
 mod newcomers;
+mod open_session;
 mod outbox;
-mod watch;
-mod writes;
+mod store_writer;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -197,7 +197,7 @@ impl Edge {
 
     /// Registers this edge's metrics.
     pub fn register(&self, registry: &mut prometheus_client::registry::Registry) {
-        counts::register(&self.hub, registry);
+        metrics::register(&self.hub, registry);
     }
 
     /// Stops accepting, closes every connection with 4001, spread over the time `over`, and returns when all of them are

@@ -19,7 +19,7 @@ use chorus_core::{
 };
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::{address::Address, counts::Code, hub::Hub, identify, outbox::Outbox, writes};
+use crate::{address::Address, hub::Hub, metrics::Code, open_session, outbox::Outbox, store_writer};
 
 #[derive(Debug)]
 pub(crate) struct Line {
@@ -58,10 +58,10 @@ impl Inner {
 
     fn count(&mut self, hub: &Hub, frame: &Outgoing) {
         let Outgoing::Room { frame, .. } = frame else { return };
-        hub.counts.deliveries.inc();
+        hub.metrics.deliveries.inc();
         let Some(answered) = frame.answers else { return };
         while let Some((_, since)) = self.asked.pop_front_if(|(id, _)| *id <= answered) {
-            hub.counts.answers.observe(since.elapsed().as_secs_f64());
+            hub.metrics.answers.observe(since.elapsed().as_secs_f64());
         }
     }
 }
@@ -124,13 +124,13 @@ impl Line {
             }
             Output::Ping => inner.outbox.ping(),
             Output::Close { code, reason } => {
-                hub.counts.closes.get_or_create(&Code { code: code.code() }).inc();
+                hub.metrics.closes.get_or_create(&Code { code: code.code() }).inc();
                 inner.outbox.close(code, reason);
             }
             Output::Hello(hello) => inner.hello = Some(hello),
             Output::Append { room, command, id } => {
                 if let Some(id) = id {
-                    hub.counts.messages.inc();
+                    hub.metrics.messages.inc();
                     inner.ask(id);
                 }
                 let record = Record { room, time: now, command };
@@ -141,7 +141,7 @@ impl Line {
             Output::Store(write) => {
                 inner.writes.push_back(write);
                 if !std::mem::replace(&mut inner.writing, true) {
-                    writes::run(hub.clone(), self.clone());
+                    store_writer::run(hub.clone(), self.clone());
                 }
             }
         }
@@ -154,7 +154,7 @@ impl Line {
         let hello = inner.hello.take().filter(|_| !inner.session.is_over());
         drop(inner);
         if let Some(hello) = hello {
-            identify::open(hub.clone(), self.clone(), *hello);
+            open_session::open(hub.clone(), self.clone(), *hello);
         }
     }
 

@@ -87,7 +87,7 @@ pub async fn run(
             _ = leaving.wait_for(|leaving| *leaving) => return Ok(()),
         }
         let end = batch.last().map_or(0, |(offset, _)| offset + 1);
-        host.counts.records.inc_by(batch.len() as u64);
+        host.metrics.records.inc_by(batch.len() as u64);
         for (offset, record) in batch.drain(..) {
             dispatch(&host, record.room, RestoreReason::Woken, [(offset, record)]);
         }

@@ -13,12 +13,12 @@
 
 mod alarms;
 mod catalogue;
-mod counts;
 mod dispatch;
 pub mod guest;
 mod kicks;
 mod mailbox;
 mod meter;
+mod metrics;
 mod outbox;
 mod partitions;
 #[cfg(feature = "planted-bugs")]
@@ -52,7 +52,7 @@ use tokio::{
 pub use whole::{Lost, Rooms};
 
 use crate::{
-    alarms::Alarms, catalogue::Catalogue, counts::Counts, guest::Engine, mailbox::Mailbox, partitions::Partitions,
+    alarms::Alarms, catalogue::Catalogue, guest::Engine, mailbox::Mailbox, metrics::Metrics, partitions::Partitions,
     saver::Saver,
 };
 
@@ -167,7 +167,7 @@ pub(crate) struct Shared {
     pub stopping: watch::Sender<bool>,
     /// The first failure ends the host.
     failures: mpsc::UnboundedSender<HostError>,
-    pub counts: Counts,
+    pub metrics: Metrics,
 }
 
 /// Starts a host that owns all partitions of `bus`. It runs until [`Host::drain`], or until the future that comes with it
@@ -203,7 +203,7 @@ pub async fn join(
     let alarms = Alarms::default();
     let partitions = Partitions::new(bus.partitions());
     let rooms = Mutex::default();
-    let counts = Counts::default();
+    let metrics = Metrics::default();
     let shared = Arc::new(Shared {
         options,
         bus,
@@ -216,7 +216,7 @@ pub async fn join(
         rooms,
         stopping,
         failures,
-        counts,
+        metrics,
     });
     shared.supervise(alarms::run(shared.clone()));
     shared.supervise(dispatch::keep_checkpoints(shared.clone()));
@@ -308,7 +308,7 @@ impl Host {
 
     /// Registers this host's metrics.
     pub fn register(&self, registry: &mut prometheus_client::registry::Registry) {
-        counts::register(&self.0, registry);
+        metrics::register(&self.0, registry);
     }
 
     /// Reads the active component of each kind again. For a host whose operators use another machine.

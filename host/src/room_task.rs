@@ -161,7 +161,7 @@ impl RoomTask {
         tokio::pin!(clock);
         loop {
             self.carry_out().await?;
-            self.handed_in.take().into_iter().for_each(|time| self.host.counts.caused(time, self.host.now()));
+            self.handed_in.take().into_iter().for_each(|time| self.host.metrics.caused(time, self.host.now()));
             if self.has_post().await? {
                 continue;
             }
@@ -302,7 +302,7 @@ impl RoomTask {
 
     fn send_now(&mut self, edge: MachineId, command: EdgeCommand) {
         if let EdgeCommand::Deliver { targets, .. } = &command {
-            self.host.counts.deliveries.inc_by(targets.len() as u64);
+            self.host.metrics.deliveries.inc_by(targets.len() as u64);
         }
         let sent = self.host.bus.send_edge(&edge, command);
         self.outbox.put_sent(edge, sent);
@@ -419,7 +419,7 @@ impl RoomTask {
 
     async fn open(&mut self, component: Digest, info: &RoomInfo, saved: Option<&Saved>) -> Outcome {
         if let Some(why) = info.restored {
-            self.host.counts.restored(why);
+            self.host.metrics.restored(why);
         }
         // The old instance is dropped first: there may be no place for two.
         self.instance = None;
@@ -517,7 +517,7 @@ impl RoomTask {
     /// room cannot be trusted. A `Close` in its channel ends it on every host. To go on would mean a state that depends
     /// on the host, and a log that can never be truncated.
     async fn stop_loudly(&mut self, offset: Offset) -> Result<(), HostError> {
-        self.host.counts.divergences.inc();
+        self.host.metrics.divergences.inc();
         tracing::error!(room = %self.id, offset, "the store has another state of this room at this offset; the room ends");
         let reason = format!("its state after the record at {offset} came out in two ways").into();
         self.append(self.id, RoomCommand::Close { reason }).await.map(drop)
@@ -539,7 +539,7 @@ impl RoomTask {
         self.hold_at_most(0).await?;
         self.outbox.confirmed().await?;
         self.saving = Some(update.row.offset);
-        self.host.counts.snapshots.inc();
+        self.host.metrics.snapshots.inc();
         self.host.saver.save(Job { update, mailbox: self.mailbox.clone() }).await;
         Ok(())
     }
@@ -681,30 +681,30 @@ impl RoomTask {
             }
             Notice::Faulted { offset, handler, fault, charged: None } => {
                 self.tell_failed(*offset, handler, &fault.to_string()).await;
-                self.host.counts.fault(fault, false);
+                self.host.metrics.fault(fault, false);
                 tracing::warn!(%room, offset, %handler, %fault, "a script failed");
             }
             Notice::Faulted { offset, handler, fault, charged: Some(session) } => {
                 self.tell_failed(*offset, handler, &fault.to_string()).await;
-                self.host.counts.fault(fault, true);
+                self.host.metrics.fault(fault, true);
                 tracing::info!(%room, offset, %handler, %session, %fault, "a client's record cost more than one may");
             }
             Notice::SwapUndone { fault, .. } => {
-                self.host.counts.swap("undone");
+                self.host.metrics.swap("undone");
                 tracing::warn!(%room, %fault, "a swap was taken back");
             }
             Notice::SwapRefused { reason, .. } => {
-                self.host.counts.swap("refused");
+                self.host.metrics.swap("refused");
                 tracing::warn!(%room, %reason, "a swap was refused");
             }
             Notice::Threw { offset, handler, text } => {
                 let at = self.tell_failed(*offset, handler, &format!("threw {text}")).await;
-                self.host.counts.throws.inc();
+                self.host.metrics.throws.inc();
                 // The text may contain a player's words; the place does not.
                 tracing::info!(%room, offset, %handler, at, "a script threw");
             }
             Notice::Swapped { component } => {
-                self.host.counts.swap("done");
+                self.host.metrics.swap("done");
                 tracing::debug!(%room, ?component, "swapped");
             }
         }

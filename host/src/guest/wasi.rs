@@ -232,7 +232,7 @@ impl Meter {
     }
 }
 
-/// Counts linear memory. A request for more than the kind may have is a trap: a script that caught it would go on
+/// Metrics linear memory. A request for more than the kind may have is a trap: a script that caught it would go on
 /// half-broken.
 pub(crate) struct Memory {
     limit: u64,

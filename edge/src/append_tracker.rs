@@ -19,7 +19,7 @@ const RETRY: Duration = Duration::from_millis(250);
 
 /// The queue is as long as the bus's own, which is bounded.
 #[derive(Debug)]
-pub(crate) struct Watch(mpsc::UnboundedSender<Watched>);
+pub(crate) struct AppendTracker(mpsc::UnboundedSender<Watched>);
 
 struct Watched {
     append: Append,
@@ -33,11 +33,11 @@ enum What {
     Drop(Box<Record>),
 }
 
-impl Watch {
-    pub fn start(hub: Weak<Hub>) -> Watch {
+impl AppendTracker {
+    pub fn start(hub: Weak<Hub>) -> AppendTracker {
         let (sender, receiver) = mpsc::unbounded_channel();
         tokio::spawn(run(hub, receiver));
-        Watch(sender)
+        AppendTracker(sender)
     }
 
     /// Appends, and returns whether the record was taken. A `Drop` always is.

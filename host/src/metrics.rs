@@ -18,7 +18,7 @@ use prometheus_client::{
 use crate::Shared;
 
 #[derive(Debug)]
-pub struct Counts {
+pub struct Metrics {
     pub records: Counter,
     pub deliveries: Counter,
     pub throws: Counter,
@@ -47,9 +47,9 @@ pub struct Ended {
     pub ended: &'static str,
 }
 
-impl Default for Counts {
-    fn default() -> Counts {
-        Counts {
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics {
             records: Counter::default(),
             deliveries: Counter::default(),
             throws: Counter::default(),
@@ -64,7 +64,7 @@ impl Default for Counts {
     }
 }
 
-impl Counts {
+impl Metrics {
     /// `to_client`: a client's record has exhausted a budget. All other faults are the room's.
     pub fn fault(&self, fault: &Fault, to_client: bool) {
         let how = match fault {
@@ -115,7 +115,7 @@ impl Counts {
 
 /// Registers all of a host's metrics.
 pub fn register(host: &Arc<Shared>, registry: &mut Registry) {
-    host.counts.register(registry);
+    host.metrics.register(registry);
     registry.register_collector(Box::new(Now(host.clone())));
 }
 

@@ -17,7 +17,7 @@ use prometheus_client::{
 use crate::hub::Hub;
 
 #[derive(Debug)]
-pub(crate) struct Counts {
+pub(crate) struct Metrics {
     pub accepted: Counter,
     pub messages: Counter,
     pub deliveries: Counter,
@@ -31,9 +31,9 @@ pub(crate) struct Code {
     pub code: u16,
 }
 
-impl Default for Counts {
-    fn default() -> Counts {
-        Counts {
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics {
             accepted: Counter::default(),
             messages: Counter::default(),
             deliveries: Counter::default(),
@@ -46,12 +46,12 @@ impl Default for Counts {
 
 /// Registers all of an edge's metrics.
 pub(crate) fn register(hub: &Arc<Hub>, registry: &mut Registry) {
-    let counts = &hub.counts;
-    registry.register("accepted", "WebSockets that were opened", counts.accepted.clone());
-    registry.register("messages", "Messages of players that were taken", counts.messages.clone());
-    registry.register("deliveries", "Frames of rooms that were put out for players", counts.deliveries.clone());
-    registry.register("closes", "Connections that this edge has closed, by code", counts.closes.clone());
-    registry.register("answer_seconds", "From a message to its room's answer", counts.answers.clone());
+    let metrics = &hub.metrics;
+    registry.register("accepted", "WebSockets that were opened", metrics.accepted.clone());
+    registry.register("messages", "Messages of players that were taken", metrics.messages.clone());
+    registry.register("deliveries", "Frames of rooms that were put out for players", metrics.deliveries.clone());
+    registry.register("closes", "Connections that this edge has closed, by code", metrics.closes.clone());
+    registry.register("answer_seconds", "From a message to its room's answer", metrics.answers.clone());
     registry.register_collector(Box::new(Now(hub.clone())));
 }
 
