@@ -18,8 +18,7 @@ export class Process {
 
   /** A `command` that ends in `.mjs` is run by Node. */
   constructor(command, args, options = {}) {
-    const isScript = command.endsWith(".mjs");
-    Object.assign(this, { name: command, command: isScript ? process.execPath : command, args: isScript ? [command, ...args] : args, options });
+    Object.assign(this, { name: command, command, args, options });
   }
 
   get running() {

@@ -1,7 +1,7 @@
 /**
  * `chorus dev` as a process of a test: started, stopped, killed and started again on the same directory and port.
  *
- * `CHORUS_BIN` names the binary; one that ends in `.mjs` is run by Node (the stand-in of `page/`).
+ * `CHORUS_BIN` names the binary.
  */
 
 import { mkdtemp, rm } from "node:fs/promises";
