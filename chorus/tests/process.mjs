@@ -16,7 +16,6 @@ export class Process {
   lifeOutput = "";
   #child = null;
 
-  /** A `command` that ends in `.mjs` is run by Node. */
   constructor(command, args, options = {}) {
     Object.assign(this, { name: command, command, args, options });
   }

@@ -1,36 +1,36 @@
-//! A monitor's counters since its start, for its metrics.
+//! What a monitor has done since it was started, for its metrics.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use prometheus_client::{metrics::counter::Counter, registry::Registry};
 
-/// A number that rises.
-#[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
-
-impl Counter {
-    pub fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
-    }
-
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// Shared by the loop, which counts, and the metrics, which report.
+/// Shared by the loop, which counts, and the metrics, which read.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     /// Machines declared dead.
     pub deaths: Counter,
-    /// Partitions assigned to a host.
+    /// Partitions given to a host.
     pub moves: Counter,
-    /// Sessions of dead edges that were dropped in their rooms.
+    /// Sessions of dead edges whose rooms were notified.
     pub dropped: Counter,
-    /// Dead machines that are cleaned up completely.
+    /// Machines of which nothing is left.
     pub cleaned: Counter,
-    /// Sessions that were never resumed.
+    /// Sessions that did not come back.
     pub expired: Counter,
     /// Times that the store could not be reached.
     pub store_lost: Counter,
     /// Turns of the loop in which the broker could not be reached.
     pub broker_lost: Counter,
+}
+
+impl Counters {
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("chorus_monitor");
+        let mut register = |name: &str, help: &str, counter: &Counter| registry.register(name, help, counter.clone());
+        register("deaths", "Machines declared dead", &self.deaths);
+        register("moves", "Partitions given to a host", &self.moves);
+        register("dropped_sessions", "Sessions of dead edges whose rooms were notified", &self.dropped);
+        register("expired_sessions", "Sessions that expired", &self.expired);
+        register("cleaned_machines", "Dead machines cleaned up", &self.cleaned);
+        register("store_lost", "Failures to reach the store", &self.store_lost);
+        register("broker_lost", "Turns of the loop in which the broker was out of reach", &self.broker_lost);
+    }
 }

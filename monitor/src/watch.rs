@@ -207,7 +207,7 @@ impl Watch {
         let limit = Duration::from_millis(self.options.limits.dead_after_ms);
         let dead = self.store.declare_dead(&machine, limit).await?;
         if dead {
-            self.counters.deaths.add(1);
+            self.counters.deaths.inc();
             tracing::warn!(%machine, silent_ms, "a machine is dead: it was not heard for too long");
         }
         Ok(dead)
@@ -217,7 +217,7 @@ impl Watch {
         let partitions = plan.len();
         match self.store.assign(&self.options.id, &tables::plan(plan)).await? {
             Assigned::Done => {
-                self.counters.moves.add(partitions as u64);
+                self.counters.moves.inc_by(partitions as u64);
                 tracing::info!(partitions, "partitions have new hosts");
                 Ok(true)
             }
@@ -240,7 +240,7 @@ impl Watch {
             let dropped = drop_sessions(&machine, &bus, &store).await;
             let done = match dropped {
                 Ok(sessions) => {
-                    counters.dropped.add(sessions as u64);
+                    counters.dropped.inc_by(sessions as u64);
                     tracing::info!(edge = %machine, sessions, "the rooms of a dead edge's sessions are told");
                     true
                 }
@@ -255,7 +255,7 @@ impl Watch {
         self.work.spawn(async move {
             let done = match clean_up(&machine, role, &bus, &store).await {
                 Ok(()) => {
-                    counters.cleaned.add(1);
+                    counters.cleaned.inc();
                     tracing::info!(%machine, "nothing is left of a machine that was long dead");
                     true
                 }
@@ -274,7 +274,7 @@ impl Watch {
         let counters = self.counters.clone();
         self.work.spawn(async move {
             match keep_house(&options, &bus, &store).await {
-                Ok(expired) => counters.expired.add(expired as u64),
+                Ok(expired) => counters.expired.inc_by(expired as u64),
                 Err(error) => {
                     tracing::warn!(%error, "sessions and rooms that are over could not be put away; trying again")
                 }
@@ -325,7 +325,7 @@ impl Watch {
     /// nothing: no machine is declared dead until all had time for a heartbeat.
     fn broker_lost(&mut self, silent: Duration) -> Turn {
         self.tell(Input::BrokerLost);
-        self.counters.broker_lost.add(1);
+        self.counters.broker_lost.inc();
         self.cannot_work("the broker does not answer");
         if !std::mem::replace(&mut self.broker_is_lost, true) {
             tracing::warn!(?silent, "the broker does not answer; no machine is declared dead meanwhile");
@@ -336,7 +336,7 @@ impl Watch {
     /// Logs the loss when it begins, not every time.
     fn store_lost(&mut self, error: StoreError) -> Turn {
         self.tell(Input::StoreLost);
-        self.counters.store_lost.add(1);
+        self.counters.store_lost.inc();
         self.cannot_work("the store cannot be reached");
         match std::mem::replace(&mut self.store_is_lost, true) {
             false => tracing::warn!(%error, "the store is out of reach; trying again"),

@@ -118,11 +118,14 @@ async fn metrics_are_for_prometheus() {
         r#"chorus_rooms{kind="chess",status="live"} 1"#,
         "chorus_partitions 4",
         "chorus_store_up 1",
+        "# EOF",
     ] {
         assert!(page.lines().any(|other| other == line), "{line} is not in\n{page}");
     }
     for line in page.lines().filter(|line| !line.starts_with('#')) {
         let name = line.split(['{', ' ']).next().expect("a name");
+        // A counter's sample has one word more than its name.
+        let name = name.strip_suffix("_total").unwrap_or(name);
         assert!(page.contains(&format!("# TYPE {name} ")), "{line}");
     }
 }

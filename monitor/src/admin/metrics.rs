@@ -1,12 +1,16 @@
-//! The metrics for Prometheus. Each scrape queries the store: three small queries.
+//! What Prometheus scrapes, in OpenMetrics's text format. The store is asked at each scrape: three small queries.
 
 use std::{
     collections::BTreeMap,
-    fmt::{Display, Write},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
 };
 
 use chorus_store::{MachineRow, MachineState, Role, StoreError};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{family::Family, gauge::Gauge},
+    registry::Registry,
+};
 use warp::{
     Reply,
     http::{HeaderValue, header},
@@ -15,67 +19,102 @@ use warp::{
 use super::{Shared, answer::Answer, events::MAX_FOLLOWERS, rooms::status_name, status::hosted};
 
 pub(super) async fn metrics(state: &Arc<Shared>) -> Answer {
-    let mut page = Page::default();
+    let mut registry = Registry::default();
     if let Some(monitor) = &state.monitor {
         let (in_charge, counters) = {
             let standing = monitor.borrow();
             (standing.in_charge, standing.counters.clone())
         };
-        page.gauge("chorus_monitor_in_charge", "1 on the one monitor that acts.", u8::from(in_charge));
-        page.counter("chorus_monitor_deaths_total", "Machines declared dead.", counters.deaths.get());
-        page.counter("chorus_monitor_moves_total", "Partitions given to a host.", counters.moves.get());
-        let dropped = counters.dropped.get();
-        page.counter("chorus_monitor_dropped_sessions_total", "Sessions of dead edges whose rooms were told.", dropped);
-        let expired = counters.expired.get();
-        page.counter("chorus_monitor_expired_sessions_total", "Sessions that did not come back.", expired);
-        page.counter("chorus_monitor_cleaned_machines_total", "Dead machines cleaned up.", counters.cleaned.get());
-        page.counter("chorus_monitor_store_lost_total", "Failures to reach the store.", counters.store_lost.get());
-        let help = "Turns of the loop in which the broker was out of reach.";
-        page.counter("chorus_monitor_broker_lost_total", help, counters.broker_lost.get());
+        gauge(&mut registry, "chorus_monitor_in_charge", "1 on the one monitor that acts", i64::from(in_charge));
+        counters.register(&mut registry);
     }
     let followers = MAX_FOLLOWERS - state.followers.available_permits();
-    page.gauge("chorus_admin_followers", "Operators that follow a room's events.", followers);
-    // If the store does not answer, its metrics are omitted, and `chorus_store_up` is 0.
-    let asked = of_the_store(state, &mut page).await;
-    page.gauge("chorus_store_up", "Whether the store answered this scrape.", u8::from(asked.is_ok()));
-    page.0.push_str(&(state.hooks.metrics)());
-    let mut response = page.0.into_response();
-    let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, text);
+    gauge(&mut registry, "chorus_admin_followers", "Operators that follow a room's events", count_of(followers));
+    // What the store cannot be asked is left out, and `chorus_store_up` is 0.
+    let asked = of_the_store(state, &mut registry).await;
+    gauge(&mut registry, "chorus_store_up", "Whether the store answered this scrape", i64::from(asked.is_ok()));
+    let mut page = String::new();
+    text::encode_registry(&mut page, &registry).expect("a string takes everything");
+    (state.hooks.metrics)(&mut page);
+    text::encode_eof(&mut page).expect("a string takes everything");
+    let mut response = page.into_response();
+    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
     Ok(response)
 }
 
-async fn of_the_store(state: &Shared, page: &mut Page) -> Result<(), StoreError> {
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MachinesLabels {
+    role: String,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MachineLabels {
+    id: String,
+    role: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HostLabels {
+    host: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RoomsLabels {
+    kind: String,
+    status: &'static str,
+}
+
+async fn of_the_store(state: &Shared, registry: &mut Registry) -> Result<(), StoreError> {
     let machines = state.store.machines().await?;
     let assignments = state.store.assignments().await?;
     let rooms = state.store.count_rooms().await?;
-    page.head("chorus_machines", "gauge", "Machines by role and state.");
+
+    let by_state = Family::<MachinesLabels, Gauge>::default();
     for ((role, state), count) in count(&machines) {
-        page.line("chorus_machines", &[("role", &role), ("state", &state)], count);
+        by_state.get_or_create(&MachinesLabels { role: role.to_string(), state }).set(count_of(count));
     }
-    page.head("chorus_machine_silent_seconds", "gauge", "Since a machine was heard, by the database's clock.");
+    registry.register("chorus_machines", "Machines by role and state", by_state);
+
+    let silent = Family::<MachineLabels, Gauge<f64, AtomicU64>>::default();
     for machine in machines.iter().filter(|machine| machine.state != MachineState::Dead) {
-        let labels: [(&str, &dyn Display); 2] = [("id", &machine.id), ("role", &machine.role)];
-        page.line("chorus_machine_silent_seconds", &labels, machine.silent_for.as_secs_f64());
+        let labels = MachineLabels { id: machine.id.to_string(), role: machine.role.to_string() };
+        silent.get_or_create(&labels).set(machine.silent_for.as_secs_f64());
     }
-    page.gauge("chorus_partitions", "Partitions.", assignments.len());
-    page.gauge("chorus_partitions_hosted", "Partitions whose host lives.", hosted(&assignments, &machines));
-    page.head("chorus_host_partitions", "gauge", "Partitions of each host.");
-    let mut of_host: BTreeMap<String, usize> = BTreeMap::new();
+    let help = "Time since a machine's last heartbeat, by the database's clock";
+    registry.register("chorus_machine_silent_seconds", help, silent);
+
+    gauge(registry, "chorus_partitions", "Partitions", count_of(assignments.len()));
+    let hosted = count_of(hosted(&assignments, &machines));
+    gauge(registry, "chorus_partitions_hosted", "Partitions whose host is alive", hosted);
+
+    let of_host = Family::<HostLabels, Gauge>::default();
     for host in assignments.iter().filter_map(|row| row.host.as_ref()) {
-        *of_host.entry(host.to_string()).or_default() += 1;
+        of_host.get_or_create(&HostLabels { host: host.to_string() }).inc();
     }
-    for (host, partitions) in of_host {
-        page.line("chorus_host_partitions", &[("host", &host)], partitions);
-    }
-    page.head("chorus_rooms", "gauge", "Rooms by kind and status, as stored.");
+    registry.register("chorus_host_partitions", "Partitions of each host", of_host);
+
+    let of_kind = Family::<RoomsLabels, Gauge>::default();
     for (kind, status, count) in rooms {
-        page.line("chorus_rooms", &[("kind", &kind), ("status", &status_name(status))], count);
+        let labels = RoomsLabels { kind: kind.to_string(), status: status_name(status) };
+        of_kind.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
     }
+    registry.register("chorus_rooms", "Rooms by kind and status, as stored", of_kind);
     Ok(())
 }
 
-/// Includes zero counts: a missing series cannot be watched.
+fn gauge(registry: &mut Registry, name: &str, help: &str, value: i64) {
+    let gauge = Gauge::<i64>::default();
+    gauge.set(value);
+    registry.register(name, help, gauge);
+}
+
+fn count_of(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Also those that there are none of: a series that is not there cannot be watched.
 fn count(machines: &[MachineRow]) -> BTreeMap<(Role, &'static str), usize> {
     let states = [MachineState::Alive, MachineState::Draining, MachineState::Dead];
     let all =
@@ -85,31 +124,4 @@ fn count(machines: &[MachineRow]) -> BTreeMap<(Role, &'static str), usize> {
         *counts.entry((machine.role, machine.state.as_str())).or_default() += 1;
     }
     counts
-}
-
-/// Prometheus's text format, version 0.0.4.
-#[derive(Default)]
-struct Page(String);
-
-impl Page {
-    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
-        self.head(name, "gauge", help);
-        self.line(name, &[], value);
-    }
-
-    fn counter(&mut self, name: &str, help: &str, value: impl Display) {
-        self.head(name, "counter", help);
-        self.line(name, &[], value);
-    }
-
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}"); // A string accepts every write.
-    }
-
-    /// No label of ours needs escaping: ids, kinds and fixed words.
-    fn line(&mut self, name: &str, labels: &[(&str, &dyn Display)], value: impl Display) {
-        let labels: Vec<String> = labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
-        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-        let _ = writeln!(self.0, "{name}{labels} {value}"); // A string accepts every write.
-    }
 }

@@ -97,8 +97,8 @@ pub type Locator = Arc<dyn Fn(&[u8]) -> Locate + Send + Sync>;
 /// Is called when another component of a kind becomes active.
 pub type Activated = Arc<dyn Fn(Kind, Digest) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
-/// More for `/metrics`, in Prometheus's text format.
-pub type Exposition = Arc<dyn Fn() -> String + Send + Sync>;
+/// Appends more metrics to those of `/metrics`, in OpenMetrics's text format without its end.
+pub type Exposition = Arc<dyn Fn(&mut String) + Send + Sync>;
 
 /// The parts of the API that depend on the process it runs in.
 #[derive(Clone)]
@@ -120,7 +120,7 @@ impl Hooks {
     pub fn new(check: Check) -> Hooks {
         let activated: Activated = Arc::new(|_, _| Box::pin(async { Ok(()) }));
         let locator: Locator = Arc::new(|_| Arc::new(str::to_owned));
-        Hooks { check, activated, metrics: Arc::new(String::new), locator }
+        Hooks { check, activated, metrics: Arc::new(|_| ()), locator }
     }
 }
 
