@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bytes::Bytes;
 use clap::{Args, Subcommand};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::{
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::printable::printable;
 
-/// The interval of checks whether a machine has left.
+/// How often to look whether a machine has left.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Lists machines, and drains them
@@ -107,10 +108,12 @@ async fn until_it_has_left(client: &Client, id: &str) -> anyhow::Result<()> {
     }
 }
 
+/// The unreserved characters of RFC 3986 stay as they are.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
 /// A text as one segment of a path.
 pub(super) fn segment(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    utf8_percent_encode(text, ESCAPED).to_string()
 }
 
 #[cfg(test)]
