@@ -43,13 +43,13 @@ pub enum RoomCommand {
         question: Question,
         /// The highest message id that the edge has accepted from this session: a message with this id or a lower one is never
         /// for this room.
-        client_seq: u64,
+        message_id: u64,
         options: Json,
         /// The move that this is part of: the room left behind, and the number of its request.
         from: Option<Source>,
     },
-    /// From a player. `client_seq` rises within a session; a message whose number does not rise is a duplicate, and dropped.
-    Message { session: SessionId, client_seq: u64, kind: Arc<str>, data: Json },
+    /// From a player. `message_id` rises within a session; a message whose number does not rise is a duplicate, and dropped.
+    Message { session: SessionId, message_id: u64, kind: Arc<str>, data: Json },
     /// The session's connection at this edge is lost. Ignored if the session has reconnected elsewhere.
     Drop { session: SessionId, edge: MachineId, code: u16 },
     /// The session has reconnected. `last_seq` is the last frame of this room that the client has; `None` requests a whole

@@ -187,11 +187,11 @@ mod tests {
                 player,
                 edge: edge.clone(),
                 question: Question { connection: ConnectionId(1), number: 1 },
-                client_seq: 2,
+                message_id: 2,
                 options: json(),
                 from: None,
             },
-            RoomCommand::Message { session, client_seq: 3, kind: "move".into(), data: json() },
+            RoomCommand::Message { session, message_id: 3, kind: "move".into(), data: json() },
             RoomCommand::Drop { session, edge: edge.clone(), code: 1006 },
             RoomCommand::Reconnect {
                 session,

@@ -259,7 +259,7 @@ impl World {
                 player,
                 edge,
                 question: Question { connection: ConnectionId(1), number: 1 },
-                client_seq: 0,
+                message_id: 0,
                 options,
                 from: None,
             },
@@ -291,7 +291,7 @@ async fn message_through_a_room(world: &mut World, echo: &Built) {
         seq += 1;
         let data = Json::trusted(r#"{"text":"a word or two of a game"}"#);
         let session = SessionId(room.0);
-        world.append(room, RoomCommand::Message { session, client_seq: seq, kind: "echo".into(), data });
+        world.append(room, RoomCommand::Message { session, message_id: seq, kind: "echo".into(), data });
     };
     let mut times = Vec::new();
     for _ in 0..20_000 {

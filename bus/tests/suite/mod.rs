@@ -290,7 +290,7 @@ pub fn message(room: RoomId, n: u64) -> Record {
 }
 
 fn data(n: u64, data: Json) -> RoomCommand {
-    RoomCommand::Message { session: SessionId(9), client_seq: n, kind: "move".into(), data }
+    RoomCommand::Message { session: SessionId(9), message_id: n, kind: "move".into(), data }
 }
 
 /// A message of some 10 KiB.
@@ -301,7 +301,7 @@ pub fn large(n: u64) -> Record {
 
 pub fn number(record: &Record) -> u64 {
     match &record.command {
-        RoomCommand::Message { client_seq, .. } => *client_seq,
+        RoomCommand::Message { message_id, .. } => *message_id,
         other => panic!("not a message: {other:?}"),
     }
 }

@@ -364,8 +364,8 @@ impl<'a, G: Guest> Pass<'a, G> {
 
     /// For a message: its session and id, and the highest id of that session that the room has applied.
     fn before_message(&mut self, record: &Record) -> Option<((SessionId, u64), Option<u64>)> {
-        let RoomCommand::Message { session, client_seq, kind, data } = &record.command else { return None };
-        let message = (*session, *client_seq);
+        let RoomCommand::Message { session, message_id, kind, data } = &record.command else { return None };
+        let message = (*session, *message_id);
         let received = self.replay.messages.entry(message);
         let first = || Received { kind: kind.clone(), data: data.clone(), at: Vec::new(), applied: Vec::new() };
         received.or_insert_with(first).at.push(self.at);

@@ -163,7 +163,7 @@ async fn what_was_taken_back_is_not_shown_any_more_after_the_whole_view() {
 #[tokio::test]
 async fn a_script_that_failed_and_nobody_said_so_is_told_where() {
     let mut log = a_talk();
-    log.push(RoomCommand::Message { session: ANA, client_seq: 3, kind: "trap".into(), data: Json::null() });
+    log.push(RoomCommand::Message { session: ANA, message_id: 3, kind: "trap".into(), data: Json::null() });
     log.push(says(BEN, 2));
     let played = play(&log).await;
     assert_eq!(played.stuck, Some(log.len() as u64 - 2));
@@ -235,7 +235,7 @@ async fn a_room_whose_log_was_cut_is_checked_from_its_snapshot_on() {
 #[tokio::test]
 async fn what_a_room_tells_another_is_in_its_channel_and_nothing_else_is() {
     let mut log = a_talk();
-    log.push(RoomCommand::Message { session: ANA, client_seq: 3, kind: "tell".into(), data: Json::null() });
+    log.push(RoomCommand::Message { session: ANA, message_id: 3, kind: "tell".into(), data: Json::null() });
     let played = play_to(&log, Some(log.len() as u64 - 1)).await;
     let number = match &played.said[0].what {
         super::replay::Saying::Tell { command: RoomCommand::RoomMessage { number, .. }, .. } => *number,
@@ -302,11 +302,11 @@ fn joins(session: SessionId) -> RoomCommand {
     let player = Player { id: "p".into(), name: "P".into() };
     let (edge, options) = (MachineId("edge".into()), Json::null());
     let question = Question { connection: ConnectionId(1), number: 1 };
-    RoomCommand::Join { session, player, edge, question, client_seq: 0, options, from: None }
+    RoomCommand::Join { session, player, edge, question, message_id: 0, options, from: None }
 }
 
 fn says(session: SessionId, id: u64) -> RoomCommand {
-    RoomCommand::Message { session, client_seq: id, kind: "say".into(), data: Json::trusted("5") }
+    RoomCommand::Message { session, message_id: id, kind: "say".into(), data: Json::trusted("5") }
 }
 
 fn a_talk() -> Vec<RoomCommand> {

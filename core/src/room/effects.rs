@@ -65,17 +65,17 @@ impl Room {
 
     /// Seats a joining member before the other effects, so that its first frame is its whole view.
     fn admit(&mut self, turn: &mut Turn, effects: Vec<Effect>) -> Vec<Effect> {
-        let Cause::Join { session, player, edge, question, client_seq, from } = &turn.cause else { return effects };
+        let Cause::Join { session, player, edge, question, message_id, from } = &turn.cause else { return effects };
         let Some(spectator) = effects.iter().find_map(|effect| match effect {
             Effect::Admit { spectator } => Some(*spectator),
             _ => None,
         }) else {
             return effects;
         };
-        let (session, player, client_seq, from) = (*session, player.clone(), *client_seq, *from);
+        let (session, player, message_id, from) = (*session, player.clone(), *message_id, *from);
         let (edge, question) = (edge.clone(), *question);
         let state = self.state.as_mut().expect("a join needs a room");
-        state.seat(session, player, (edge.clone(), question), client_seq, spectator);
+        state.seat(session, player, (edge.clone(), question), message_id, spectator);
         state.members.get_mut(&session).expect("just seated").view = last_view_of(&effects, session);
         let others = effects.into_iter().filter(|effect| match effect {
             Effect::Admit { .. } => false,

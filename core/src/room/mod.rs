@@ -192,7 +192,7 @@ enum Cause {
         player: Player,
         edge: MachineId,
         question: Question,
-        client_seq: u64,
+        message_id: u64,
         from: Option<Source>,
     },
     Message {

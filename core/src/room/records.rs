@@ -36,11 +36,11 @@ impl Room {
         }
         match record.command {
             RoomCommand::Create { .. } => self.finish(turn),
-            RoomCommand::Join { session, player, edge, question, client_seq, options, from } => {
-                self.join(turn, Joining { session, player, edge, question, client_seq, options, from });
+            RoomCommand::Join { session, player, edge, question, message_id, options, from } => {
+                self.join(turn, Joining { session, player, edge, question, message_id, options, from });
             }
-            RoomCommand::Message { session, client_seq, kind, data } => {
-                self.message(turn, session, client_seq, kind, data);
+            RoomCommand::Message { session, message_id, kind, data } => {
+                self.message(turn, session, message_id, kind, data);
             }
             RoomCommand::Drop { session, edge, .. } => self.drop_member(turn, session, edge),
             RoomCommand::Reconnect { session, edge, question, last_seq } => {
@@ -128,7 +128,7 @@ impl Room {
         {
             return self.make_room(turn, away, joining);
         }
-        let Joining { session, player, edge, question, client_seq, options, from } = joining;
+        let Joining { session, player, edge, question, message_id, options, from } = joining;
         let room_for_players = state.has_room_for_a_player();
         let refused = match () {
             () if state.locked => Some("the room is locked"),
@@ -141,7 +141,7 @@ impl Room {
         }
         // A newcomer is a spectator from the start where no seat is free for a player.
         let member = MemberInfo { session, player: player.clone(), connected: true, spectator: !room_for_players };
-        turn.cause = Cause::Join { session, player, edge, question, client_seq, from };
+        turn.cause = Cause::Join { session, player, edge, question, message_id, from };
         self.call(turn, Event::Join { member, options, from: from.map(|from| from.room) });
     }
 
@@ -599,7 +599,7 @@ pub(super) struct Joining {
     player: Player,
     edge: MachineId,
     question: Question,
-    client_seq: u64,
+    message_id: u64,
     options: Json,
     from: Option<Source>,
 }
@@ -681,7 +681,7 @@ impl State {
         session: SessionId,
         player: Player,
         (edge, question): (MachineId, Question),
-        client_seq: u64,
+        message_id: u64,
         spectator: bool,
     ) {
         let out_seq = self.high_seq.max(self.seq_floor);
@@ -692,7 +692,7 @@ impl State {
             connected: true,
             spectator,
             joined: self.joins,
-            last_client_seq: client_seq,
+            last_client_seq: message_id,
             out_seq,
             first_seq: out_seq + 1,
             view: None,

@@ -71,7 +71,7 @@ fn a_message_without_a_handler_never_reaches_the_guest() {
         story.record(join(ANA, 0));
         story
     };
-    let unknown = RoomCommand::Message { session: ANA, client_seq: 1, kind: "dance".into(), data: Json::null() };
+    let unknown = RoomCommand::Message { session: ANA, message_id: 1, kind: "dance".into(), data: Json::null() };
     let out = story.record(unknown);
     assert_eq!(out.to_edge(), ["ana 3 error"]);
     assert!(out.frame_text(0).contains("unknown_type"));
@@ -1209,18 +1209,18 @@ fn create() -> RoomCommand {
     }
 }
 
-fn join(session: SessionId, client_seq: u64) -> RoomCommand {
+fn join(session: SessionId, message_id: u64) -> RoomCommand {
     let player = Player { id: who(session).into(), name: who(session).into() };
     let edge = MachineId(EDGE.into());
-    RoomCommand::Join { session, player, edge, question: FIRST, client_seq, options: Json::null(), from: None }
+    RoomCommand::Join { session, player, edge, question: FIRST, message_id, options: Json::null(), from: None }
 }
 
-fn message(session: SessionId, client_seq: u64) -> RoomCommand {
-    say_to_it(session, client_seq, "hello")
+fn message(session: SessionId, message_id: u64) -> RoomCommand {
+    say_to_it(session, message_id, "hello")
 }
 
-fn say_to_it(session: SessionId, client_seq: u64, what: &str) -> RoomCommand {
-    RoomCommand::Message { session, client_seq, kind: "say".into(), data: Json::of(&what) }
+fn say_to_it(session: SessionId, message_id: u64, what: &str) -> RoomCommand {
+    RoomCommand::Message { session, message_id, kind: "say".into(), data: Json::of(&what) }
 }
 
 fn drop_of(session: SessionId, edge: &str) -> RoomCommand {

@@ -148,7 +148,7 @@ impl Session {
                 && seat.sent() < WINDOW
                 && let Some(msg) = seat.held.pop_front()
             {
-                let command = RoomCommand::Message { session, client_seq: msg.id, kind: msg.kind, data: msg.data };
+                let command = RoomCommand::Message { session, message_id: msg.id, kind: msg.kind, data: msg.data };
                 self.outputs.push_back(Output::Append { room: seat.room, command, id: Some(msg.id) });
             }
         }

@@ -227,7 +227,7 @@ impl Session {
         let (session, player, edge) = (who.session, who.player.clone(), self.edge.clone());
         let high = self.high.max(self.reached);
         let question = self.question();
-        let command = RoomCommand::Join { session, player, edge, question, client_seq: high, options, from };
+        let command = RoomCommand::Join { session, player, edge, question, message_id: high, options, from };
         if let Some(seat) = self.seat_mut(room) {
             seat.asked = now;
             seat.question = question.number;

@@ -264,8 +264,8 @@ fn a_message_of_a_stay_before_is_not_taken_in_the_next_one() {
     let back = Source { room: GAME, number: Number { offset: 5, index: 1 } };
     story.command(EdgeCommand::Join { session: ANA, connection: HERE, room: LOBBY, options: Json::null(), from: back });
     story.on(Input::Stored { room: LOBBY, done: true });
-    let Output::Append { command: RoomCommand::Join { client_seq, .. }, .. } = &story.outputs()[1] else { panic!() };
-    assert_eq!(*client_seq, 5, "the room will take nothing up to that");
+    let Output::Append { command: RoomCommand::Join { message_id, .. }, .. } = &story.outputs()[1] else { panic!() };
+    assert_eq!(*message_id, 5, "the room will take nothing up to that");
     story.admitted_from(LOBBY, Some(back));
     story.outputs();
     story.say(4, Some(LOBBY));
@@ -1329,14 +1329,14 @@ fn append(room: RoomId, command: RoomCommand) -> Output {
     Output::Append { room, command, id: None }
 }
 
-fn join(room: RoomId, client_seq: u64, number: Option<Number>) -> Output {
+fn join(room: RoomId, message_id: u64, number: Option<Number>) -> Output {
     let from = number.map(|number| Source { room: LOBBY, number });
     let (player, edge, options) = (player(), edge(), Json::null());
-    append(room, RoomCommand::Join { session: ANA, player, edge, question: ANY, client_seq, options, from })
+    append(room, RoomCommand::Join { session: ANA, player, edge, question: ANY, message_id, options, from })
 }
 
 fn message(room: RoomId, id: u64) -> Output {
-    let command = RoomCommand::Message { session: ANA, client_seq: id, kind: "hi".into(), data: Json::null() };
+    let command = RoomCommand::Message { session: ANA, message_id: id, kind: "hi".into(), data: Json::null() };
     Output::Append { room, command, id: Some(id) }
 }
 

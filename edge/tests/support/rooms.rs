@@ -76,8 +76,8 @@ impl Task {
             RoomCommand::Join { session, edge, question, from, .. } => {
                 self.join(room, *session, (edge, *question), *from);
             }
-            RoomCommand::Message { session, client_seq, kind, data } => {
-                self.message(offset, room, *session, *client_seq, kind, data);
+            RoomCommand::Message { session, message_id, kind, data } => {
+                self.message(offset, room, *session, *message_id, kind, data);
             }
             RoomCommand::Reconnect { session, edge, question, last_seq } => {
                 self.reconnect(room, *session, (edge, *question), *last_seq);

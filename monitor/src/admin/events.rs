@@ -260,13 +260,13 @@ impl Fields {
                 self.what("create").put("kind", kind.as_str()).put("component", component.to_string());
                 self.source("creator", creator).put("allowance", *allowance).json("options", options);
             }
-            RoomCommand::Join { session, player, edge, question: _, client_seq, options, from } => {
+            RoomCommand::Join { session, player, edge, question: _, message_id, options, from } => {
                 self.what("join").put("session", session.to_string()).put("player", &*player.id);
-                self.put("edge", edge.to_string()).put("client_seq", *client_seq).source("from", from);
+                self.put("edge", edge.to_string()).put("message_id", *message_id).source("from", from);
                 self.text("name", &player.name).json("options", options);
             }
-            RoomCommand::Message { session, client_seq, kind, data } => {
-                self.what("message").put("session", session.to_string()).put("client_seq", *client_seq);
+            RoomCommand::Message { session, message_id, kind, data } => {
+                self.what("message").put("session", session.to_string()).put("message_id", *message_id);
                 self.put("bytes", data.len()).text("type", kind).json("data", data);
             }
             RoomCommand::Drop { session, edge, code } => {

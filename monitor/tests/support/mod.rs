@@ -236,7 +236,7 @@ pub fn state_with_ana(name: &str) -> State {
 
 pub fn message(text: &str) -> RoomCommand {
     let data = Json::of(&text);
-    RoomCommand::Message { session: ANA, client_seq: 1, kind: "say".into(), data }
+    RoomCommand::Message { session: ANA, message_id: 1, kind: "say".into(), data }
 }
 
 // ---- HTTP ----

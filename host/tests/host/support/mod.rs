@@ -31,11 +31,11 @@ pub fn player(session: SessionId) -> Player {
     Player { id: name.clone(), name }
 }
 
-pub fn join(session: SessionId, edge: &MachineId, client_seq: u64) -> RoomCommand {
+pub fn join(session: SessionId, edge: &MachineId, message_id: u64) -> RoomCommand {
     let (player, edge, options) = (player(session), edge.clone(), Json::trusted("{}"));
-    RoomCommand::Join { session, player, edge, question: FIRST, client_seq, options, from: None }
+    RoomCommand::Join { session, player, edge, question: FIRST, message_id, options, from: None }
 }
 
-pub fn message(session: SessionId, client_seq: u64, kind: &str, data: &Value) -> RoomCommand {
-    RoomCommand::Message { session, client_seq, kind: kind.into(), data: Json::of(data) }
+pub fn message(session: SessionId, message_id: u64, kind: &str, data: &Value) -> RoomCommand {
+    RoomCommand::Message { session, message_id, kind: kind.into(), data: Json::of(data) }
 }

@@ -361,13 +361,13 @@ impl Edge {
             }
             EdgeCommand::Join { session, room, options, from, .. } => {
                 let (session, options, from) = (*session, options.clone(), Some(*from));
-                let (edge, client_seq) = (self.id.clone(), self.last_id(session));
+                let (edge, message_id) = (self.id.clone(), self.last_id(session));
                 let join = RoomCommand::Join {
                     session,
                     player: player(session),
                     edge,
                     question: FIRST,
-                    client_seq,
+                    message_id,
                     options,
                     from,
                 };
