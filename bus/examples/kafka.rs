@@ -11,7 +11,7 @@ use std::{
 
 use chorus_bus::{AppendError, Bus, kafka};
 use chorus_core::{
-    command::{EdgeCommand, LeaveReason, Question, Record, RoomCommand},
+    command::{EdgeCommand, LeaveReason, Record, RequestId, RoomCommand},
     ids::{ConnectionId, MachineId, RoomId, SessionId, Time},
     json::Json,
     wire,
@@ -113,7 +113,7 @@ async fn edge_latency(bus: &Bus) -> Vec<Duration> {
     for n in 0..ROUNDS as u64 + 100 {
         let command = EdgeCommand::Leave {
             session: SessionId(1),
-            question: Question { connection: ConnectionId(1), number: 1 },
+            request: RequestId { connection: ConnectionId(1), number: 1 },
             room: RoomId(1),
             reason: LeaveReason::Left,
         };

@@ -40,7 +40,7 @@ pub enum RoomCommand {
         session: SessionId,
         player: Player,
         edge: MachineId,
-        question: Question,
+        request: RequestId,
         /// The highest message id that the edge has accepted from this session: a message with this id or a lower one is never
         /// for this room.
         message_id: u64,
@@ -54,7 +54,7 @@ pub enum RoomCommand {
     Drop { session: SessionId, edge: MachineId, code: u16 },
     /// The session has reconnected. `last_seq` is the last frame of this room that the client has; `None` requests a whole
     /// view.
-    Reconnect { session: SessionId, edge: MachineId, question: Question, last_seq: Option<u64> },
+    Reconnect { session: SessionId, edge: MachineId, request: RequestId, last_seq: Option<u64> },
     /// The session is no longer a member.
     Leave { session: SessionId, reason: LeaveReason },
     /// A timer is due, as set under this id. It fires if that setting is still pending. `name` is for people: the name of the
@@ -110,7 +110,7 @@ pub struct Source {
 /// an edge can tell the answer to its present request from an answer to an earlier one, which may be late or repeated by a host
 /// that has taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Question {
+pub struct RequestId {
     pub connection: ConnectionId,
     pub number: u32,
 }
@@ -194,24 +194,24 @@ pub enum EdgeCommand {
     Deliver { room: RoomId, targets: Vec<Target>, frame: RoomFrame },
     /// Moves this session to `room`; `from` is the room that requests the move, and the request's number.
     Join { session: SessionId, connection: ConnectionId, room: RoomId, options: Json, from: Source },
-    /// The session is not (or no longer) a member of this room: as of `question`, the latest request of it that the room has
+    /// The session is not (or no longer) a member of this room: as of `request`, the latest request of it that the room has
     /// processed.
-    Leave { session: SessionId, question: Question, room: RoomId, reason: LeaveReason },
+    Leave { session: SessionId, request: RequestId, room: RoomId, reason: LeaveReason },
     /// Ends the session.
     Kick { session: SessionId, connection: ConnectionId, room: RoomId, reason: Box<str> },
-    /// The room has admitted the session. `question` and `from` as in its `Join`.
-    Admitted { session: SessionId, question: Question, room: RoomId, from: Option<Source> },
+    /// The room has admitted the session. `request` and `from` as in its `Join`.
+    Admitted { session: SessionId, request: RequestId, room: RoomId, from: Option<Source> },
     /// The room has refused the session.
-    Refused { session: SessionId, question: Question, room: RoomId, from: Option<Source>, reason: Box<str> },
+    Refused { session: SessionId, request: RequestId, room: RoomId, from: Option<Source>, reason: Box<str> },
     /// From another edge, or from a room: the session has a connection elsewhere now. The receiver checks that in the store,
     /// because an edge's record to a room may have been in flight for long.
     Replaced { session: SessionId },
     /// The processor time that a host has spent on the input of this session's client since the last of these. Best effort: it
     /// may be lost, and is sent only for larger amounts.
     Spent { session: SessionId, connection: ConnectionId, micros: u32 },
-    /// The end of the room's answer to `question`: all frames that the client lacked have been sent. `applied` is the highest
+    /// The end of the room's answer to `request`: all frames that the client lacked have been sent. `applied` is the highest
     /// message id of the session that the room has applied.
-    Resumed { session: SessionId, question: Question, room: RoomId, applied: u64 },
+    Resumed { session: SessionId, request: RequestId, room: RoomId, applied: u64 },
 }
 
 impl EdgeCommand {
@@ -221,10 +221,10 @@ impl EdgeCommand {
             EdgeCommand::Join { connection, .. }
             | EdgeCommand::Kick { connection, .. }
             | EdgeCommand::Spent { connection, .. } => Some(*connection),
-            EdgeCommand::Leave { question, .. }
-            | EdgeCommand::Resumed { question, .. }
-            | EdgeCommand::Admitted { question, .. }
-            | EdgeCommand::Refused { question, .. } => Some(question.connection),
+            EdgeCommand::Leave { request, .. }
+            | EdgeCommand::Resumed { request, .. }
+            | EdgeCommand::Admitted { request, .. }
+            | EdgeCommand::Refused { request, .. } => Some(request.connection),
             EdgeCommand::Deliver { .. } | EdgeCommand::Replaced { .. } => None,
         }
     }

@@ -186,7 +186,7 @@ mod tests {
                 session,
                 player,
                 edge: edge.clone(),
-                question: Question { connection: ConnectionId(1), number: 1 },
+                request: RequestId { connection: ConnectionId(1), number: 1 },
                 message_id: 2,
                 options: json(),
                 from: None,
@@ -196,7 +196,7 @@ mod tests {
             RoomCommand::Reconnect {
                 session,
                 edge,
-                question: Question { connection: ConnectionId(2), number: 3 },
+                request: RequestId { connection: ConnectionId(2), number: 3 },
                 last_seq: Some(300),
             },
             RoomCommand::Leave { session, reason: LeaveReason::Moved },
@@ -215,7 +215,7 @@ mod tests {
 
     fn edge_examples() -> Vec<EdgeCommand> {
         let (room, session, connection) = (RoomId(3), SessionId(9), ConnectionId(1));
-        let question = Question { connection, number: 2 };
+        let request = RequestId { connection, number: 2 };
         let from = Source { room: RoomId(4), number: Number { offset: 5, index: 6 } };
         let frame = RoomFrame::error(room, Some(1), ErrorCode::Refused, "no");
         let targets = vec![Target { session, connection, seq: 1 }];
@@ -223,13 +223,13 @@ mod tests {
         vec![
             EdgeCommand::Deliver { room, targets, frame },
             EdgeCommand::Join { session, connection, room, options: Json::trusted("{\"a\":1}"), from },
-            EdgeCommand::Leave { session, question, room, reason: LeaveReason::Kicked },
+            EdgeCommand::Leave { session, request, room, reason: LeaveReason::Kicked },
             EdgeCommand::Kick { session, connection, room, reason: reason() },
-            EdgeCommand::Admitted { session, question, room, from: None },
-            EdgeCommand::Refused { session, question, room, from: Some(from), reason: reason() },
+            EdgeCommand::Admitted { session, request, room, from: None },
+            EdgeCommand::Refused { session, request, room, from: Some(from), reason: reason() },
             EdgeCommand::Replaced { session },
             EdgeCommand::Spent { session, connection, micros: 7_000 },
-            EdgeCommand::Resumed { session, question, room, applied: 300 },
+            EdgeCommand::Resumed { session, request, room, applied: 300 },
         ]
     }
 

@@ -11,7 +11,7 @@ use std::{
 
 use chorus_bus::{Bus, EdgeReceiver, embedded};
 use chorus_core::{
-    command::{EdgeCommand, Player, Question, Record, RoomCommand},
+    command::{EdgeCommand, Player, Record, RequestId, RoomCommand},
     effect::{Effect, Event, MemberInfo, Moment, RoomInfo},
     frame::FrameTag,
     ids::{ConnectionId, Digest, Kind, MachineId, RoomId, Secret, Seed, SessionId, Time},
@@ -258,7 +258,7 @@ impl World {
                 session,
                 player,
                 edge,
-                question: Question { connection: ConnectionId(1), number: 1 },
+                request: RequestId { connection: ConnectionId(1), number: 1 },
                 message_id: 0,
                 options,
                 from: None,

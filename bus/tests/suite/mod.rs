@@ -8,7 +8,7 @@ use std::{future::Future, time::Duration};
 
 use chorus_bus::{AppendError, Bus, EdgeReadError, EdgeReceiver, ReadError, Reader, TruncateError};
 use chorus_core::{
-    command::{EdgeCommand, LeaveReason, Question, Record, RoomCommand},
+    command::{EdgeCommand, LeaveReason, Record, RequestId, RoomCommand},
     ids::{ConnectionId, MachineId, Offset, RoomId, SessionId, Time},
     json::Json,
 };
@@ -339,7 +339,7 @@ pub async fn open(bus: &Bus, edge: &str) -> EdgeReceiver {
 pub fn left(n: u64) -> EdgeCommand {
     EdgeCommand::Leave {
         session: SessionId(n.into()),
-        question: Question { connection: ConnectionId(1), number: 1 },
+        request: RequestId { connection: ConnectionId(1), number: 1 },
         room: ROOM,
         reason: LeaveReason::Left,
     }

@@ -65,7 +65,7 @@ impl Room {
 
     /// Seats a joining member before the other effects, so that its first frame is its whole view.
     fn admit(&mut self, turn: &mut Turn, effects: Vec<Effect>) -> Vec<Effect> {
-        let Cause::Join { session, player, edge, question, message_id, from } = &turn.cause else { return effects };
+        let Cause::Join { session, player, edge, request, message_id, from } = &turn.cause else { return effects };
         let Some(spectator) = effects.iter().find_map(|effect| match effect {
             Effect::Admit { spectator } => Some(*spectator),
             _ => None,
@@ -73,9 +73,9 @@ impl Room {
             return effects;
         };
         let (session, player, message_id, from) = (*session, player.clone(), *message_id, *from);
-        let (edge, question) = (edge.clone(), *question);
+        let (edge, request) = (edge.clone(), *request);
         let state = self.state.as_mut().expect("a join needs a room");
-        state.seat(session, player, (edge.clone(), question), message_id, spectator);
+        state.seat(session, player, (edge.clone(), request), message_id, spectator);
         state.members.get_mut(&session).expect("just seated").view = last_view_of(&effects, session);
         let others = effects.into_iter().filter(|effect| match effect {
             Effect::Admit { .. } => false,
@@ -84,7 +84,7 @@ impl Room {
         });
         let others = others.collect();
         turn.cause = Cause::Other;
-        turn.edge(&edge, EdgeCommand::Admitted { session, question, room: self.id, from });
+        turn.edge(&edge, EdgeCommand::Admitted { session, request, room: self.id, from });
         self.send_whole_view(turn, session);
         others
     }
@@ -141,10 +141,10 @@ impl Room {
 
     fn refuse(&mut self, turn: &mut Turn, reason: Box<str>) {
         match &turn.cause {
-            Cause::Join { session, edge, question, from, .. } => {
-                let (session, edge, question, from) = (*session, edge.clone(), *question, *from);
+            Cause::Join { session, edge, request, from, .. } => {
+                let (session, edge, request, from) = (*session, edge.clone(), *request, *from);
                 turn.cause = Cause::Other;
-                turn.edge(&edge, EdgeCommand::Refused { session, question, room: self.id, from, reason });
+                turn.edge(&edge, EdgeCommand::Refused { session, request, room: self.id, from, reason });
             }
             _ => self.reply(turn, Err(&reason)),
         }
@@ -198,7 +198,7 @@ impl Room {
             member.moving = Some(moving);
             return;
         }
-        let (edge, connection) = (member.edge.clone(), member.question.connection);
+        let (edge, connection) = (member.edge.clone(), member.request.connection);
         let options = moving.options.clone();
         let command = EdgeCommand::Join { session, connection, room: moving.room, options, from };
         member.moving = Some(moving);

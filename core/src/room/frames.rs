@@ -75,7 +75,7 @@ impl Room {
             member.first_seq = member.out_seq + 1;
             return self.send_whole_view(turn, session);
         };
-        let (edge, connection) = (member.edge.clone(), member.question.connection);
+        let (edge, connection) = (member.edge.clone(), member.request.connection);
         let first = member.out_seq + 1 - missed.len() as u64;
         for (seq, frame) in (first..).zip(missed) {
             let targets = vec![Target { session, connection, seq }];
@@ -87,8 +87,8 @@ impl Room {
     /// for one at the member's edge gets none.
     pub(super) fn end_resume(&self, turn: &mut Turn, session: SessionId) {
         let Some(member) = self.state.as_ref().and_then(|state| state.members.get(&session)) else { return };
-        let (question, applied) = (member.question, member.last_client_seq);
-        turn.edge(&member.edge, EdgeCommand::Resumed { session, question, room: self.id, applied });
+        let (request, applied) = (member.request, member.last_client_seq);
+        turn.edge(&member.edge, EdgeCommand::Resumed { session, request, room: self.id, applied });
     }
 
     /// Sends the whole view under a number that no client can have received.
@@ -111,7 +111,7 @@ impl State {
             if !member.connected {
                 return;
             }
-            let target = Target { session, connection: member.question.connection, seq: member.out_seq };
+            let target = Target { session, connection: member.request.connection, seq: member.out_seq };
             match by_edge.iter_mut().find(|(edge, _)| *edge == member.edge) {
                 Some((_, targets)) => targets.push(target),
                 None => by_edge.push((member.edge.clone(), vec![target])),

@@ -18,7 +18,7 @@ use super::{
     state::{Gone, Member},
 };
 use crate::{
-    command::{EdgeCommand, LeaveReason, Question},
+    command::{EdgeCommand, LeaveReason, RequestId},
     ids::{MachineId, SessionId},
 };
 
@@ -59,20 +59,20 @@ impl Room {
         if !matches!(gone.reason, LeaveReason::Left | LeaveReason::Moved) {
             self.state_mut().remember_gone(session, gone.clone());
         }
-        self.tell_gone(turn, session, (member.edge.clone(), member.question), gone);
+        self.tell_gone(turn, session, (member.edge.clone(), member.request), gone);
     }
 
     /// Answers a reconnect of a session that is no member, with the reason if that is kept.
-    pub(super) fn tell_why(&mut self, turn: &mut Turn, session: SessionId, asked_by: (MachineId, Question)) {
+    pub(super) fn tell_why(&mut self, turn: &mut Turn, session: SessionId, asked_by: (MachineId, RequestId)) {
         let gone = self.state_mut().gone.iter().find(|(left, _)| *left == session).map(|(_, gone)| gone.clone());
         self.tell_gone(turn, session, asked_by, gone.unwrap_or(Gone { reason: LeaveReason::Left, text: None }));
     }
 
-    fn tell_gone(&self, turn: &mut Turn, session: SessionId, (edge, question): (MachineId, Question), gone: Gone) {
+    fn tell_gone(&self, turn: &mut Turn, session: SessionId, (edge, request): (MachineId, RequestId), gone: Gone) {
         let room = self.id;
         let command = match gone.text {
-            Some(reason) => EdgeCommand::Kick { session, connection: question.connection, room, reason },
-            None => EdgeCommand::Leave { session, question, room, reason: gone.reason },
+            Some(reason) => EdgeCommand::Kick { session, connection: request.connection, room, reason },
+            None => EdgeCommand::Leave { session, request, room, reason: gone.reason },
         };
         turn.edge(&edge, command);
     }

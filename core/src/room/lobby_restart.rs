@@ -96,13 +96,13 @@ impl Room {
         let restart = state.restart.as_mut().expect("it is between two of them");
         match command {
             RoomCommand::Timer { id, .. } if restart.timer == Some(id) => return self.restart_lobby(turn),
-            RoomCommand::Join { session, edge, question, from, .. } => {
+            RoomCommand::Join { session, edge, request, from, .. } => {
                 let seconds = restart.since.since(turn.moment.now).div_ceil(1000);
                 let reason = format!("it begins anew, in {seconds} s").into();
-                turn.edge(&edge, EdgeCommand::Refused { session, question, room, from, reason });
+                turn.edge(&edge, EdgeCommand::Refused { session, request, room, from, reason });
             }
-            RoomCommand::Reconnect { session, edge, question, .. } => {
-                turn.edge(&edge, EdgeCommand::Leave { session, question, room, reason: LeaveReason::Ended });
+            RoomCommand::Reconnect { session, edge, request, .. } => {
+                turn.edge(&edge, EdgeCommand::Leave { session, request, room, reason: LeaveReason::Ended });
             }
             RoomCommand::Swap { component, .. } if component != state.component => {
                 state.component = component;

@@ -53,7 +53,7 @@ pub use spec::Spec;
 pub use state::{Member, State};
 
 use crate::{
-    command::{EdgeCommand, Fault, LeaveReason, Player, Question, Record, RoomCommand, RoomData, Source},
+    command::{EdgeCommand, Fault, LeaveReason, Player, Record, RequestId, RoomCommand, RoomData, Source},
     effect::{Effect, Event, LogLevel, Moment, RestoreReason, RoomInfo, Saved},
     frame::RoomFrame,
     ids::{ConnectionId, Digest, Kind, MachineId, Number, Offset, RoomId, Secret, Seed, SessionId, Time},
@@ -191,7 +191,7 @@ enum Cause {
         session: SessionId,
         player: Player,
         edge: MachineId,
-        question: Question,
+        request: RequestId,
         message_id: u64,
         from: Option<Source>,
     },
@@ -678,12 +678,12 @@ impl Room {
         let closes = |(_, record): &(Offset, Record)| matches!(record.command, RoomCommand::Close { .. });
         while let Some((offset, record)) = self.inbox.pop_front_if(|entry| !closes(entry)) {
             match record.command {
-                RoomCommand::Join { session, edge, question, from, .. } => {
-                    self.refuse_unheard(offset, edge, (session, question), from);
+                RoomCommand::Join { session, edge, request, from, .. } => {
+                    self.refuse_unheard(offset, edge, (session, request), from);
                 }
-                RoomCommand::Reconnect { session, edge, question, .. } => {
+                RoomCommand::Reconnect { session, edge, request, .. } => {
                     let (room, reason) = (self.id, LeaveReason::Left);
-                    self.answer_unheard(offset, edge, EdgeCommand::Leave { session, question, room, reason });
+                    self.answer_unheard(offset, edge, EdgeCommand::Leave { session, request, room, reason });
                 }
                 _ => {}
             }
@@ -693,23 +693,23 @@ impl Room {
     /// The record cannot be applied: the join that it is part of, if any, is refused.
     fn turn_away(&mut self, turn: &Turn) {
         let asker = match &turn.cause {
-            Cause::Join { session, edge, question, from, .. } => (edge, *session, *question, *from),
+            Cause::Join { session, edge, request, from, .. } => (edge, *session, *request, *from),
             Cause::MakeRoom(joining) => joining.asker(),
             _ => return,
         };
-        let (edge, session, question, from) = asker;
-        self.refuse_unheard(turn.offset, edge.clone(), (session, question), from);
+        let (edge, session, request, from) = asker;
+        self.refuse_unheard(turn.offset, edge.clone(), (session, request), from);
     }
 
     fn refuse_unheard(
         &mut self,
         offset: Offset,
         edge: MachineId,
-        (session, question): (SessionId, Question),
+        (session, request): (SessionId, RequestId),
         from: Option<Source>,
     ) {
         let reason = "the room's script cannot go on".into();
-        self.answer_unheard(offset, edge, EdgeCommand::Refused { session, question, room: self.id, from, reason });
+        self.answer_unheard(offset, edge, EdgeCommand::Refused { session, request, room: self.id, from, reason });
     }
 
     fn answer_unheard(&mut self, offset: Offset, edge: MachineId, answer: EdgeCommand) {

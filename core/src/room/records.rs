@@ -8,7 +8,7 @@ use super::{
     state::{Gone, Member, Probation, To},
 };
 use crate::{
-    command::{Answer, EdgeCommand, Fault, LeaveReason, Player, Question, Record, RoomCommand, RoomData, Source},
+    command::{Answer, EdgeCommand, Fault, LeaveReason, Player, RequestId, Record, RoomCommand, RoomData, Source},
     effect::{Effect, Event, MemberInfo, Moment, RestoreReason},
     frame::{ErrorCode, RoomFrame},
     ids::{Digest, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
@@ -36,15 +36,15 @@ impl Room {
         }
         match record.command {
             RoomCommand::Create { .. } => self.finish(turn),
-            RoomCommand::Join { session, player, edge, question, message_id, options, from } => {
-                self.join(turn, Joining { session, player, edge, question, message_id, options, from });
+            RoomCommand::Join { session, player, edge, request, message_id, options, from } => {
+                self.join(turn, Joining { session, player, edge, request, message_id, options, from });
             }
             RoomCommand::Message { session, message_id, kind, data } => {
                 self.message(turn, session, message_id, kind, data);
             }
             RoomCommand::Drop { session, edge, .. } => self.drop_member(turn, session, edge),
-            RoomCommand::Reconnect { session, edge, question, last_seq } => {
-                self.reconnect(turn, session, (edge, question), last_seq);
+            RoomCommand::Reconnect { session, edge, request, last_seq } => {
+                self.reconnect(turn, session, (edge, request), last_seq);
             }
             RoomCommand::Leave { session, reason } => self.leave(turn, session, reason),
             RoomCommand::Timer { id, .. } => self.timer(turn, id),
@@ -70,12 +70,12 @@ impl Room {
     fn account_of(&self, offset: Offset, command: &RoomCommand) -> Option<Account> {
         let session = command.client()?;
         let (edge, connection) = match command {
-            RoomCommand::Join { edge, question, .. } | RoomCommand::Reconnect { edge, question, .. } => {
-                (edge.clone(), question.connection)
+            RoomCommand::Join { edge, request, .. } | RoomCommand::Reconnect { edge, request, .. } => {
+                (edge.clone(), request.connection)
             }
             _ => {
                 let member = self.state.as_ref()?.members.get(&session)?;
-                (member.edge.clone(), member.question.connection)
+                (member.edge.clone(), member.request.connection)
             }
         };
         Some(Account { session, edge, connection, offset })
@@ -95,13 +95,13 @@ impl Room {
                 let state = State::new(kind, component, creator, secret, allowance, turn.moment.now, offset);
                 return self.create(turn, state, options);
             }
-            RoomCommand::Join { session, edge, question, from, .. } => {
+            RoomCommand::Join { session, edge, request, from, .. } => {
                 let reason = if self.ended { "the room has ended" } else { "there is no such room" };
-                turn.edge(&edge, EdgeCommand::Refused { session, question, room, from, reason: reason.into() });
+                turn.edge(&edge, EdgeCommand::Refused { session, request, room, from, reason: reason.into() });
             }
-            RoomCommand::Reconnect { session, edge, question, .. } => {
+            RoomCommand::Reconnect { session, edge, request, .. } => {
                 let reason = if self.ended { LeaveReason::Ended } else { LeaveReason::Left };
-                turn.edge(&edge, EdgeCommand::Leave { session, question, room, reason });
+                turn.edge(&edge, EdgeCommand::Leave { session, request, room, reason });
             }
             _ => {}
         }
@@ -119,16 +119,16 @@ impl Room {
     fn join(&mut self, mut turn: Turn, joining: Joining) {
         let state = self.state.as_ref().expect("begin has looked");
         if state.members.contains_key(&joining.session) {
-            let Joining { session, edge, question, from, .. } = joining;
-            turn.edge(&edge, EdgeCommand::Admitted { session, question, room: self.id, from });
-            return self.reconnect(turn, session, (edge, question), None);
+            let Joining { session, edge, request, from, .. } = joining;
+            turn.edge(&edge, EdgeCommand::Admitted { session, request, room: self.id, from });
+            return self.reconnect(turn, session, (edge, request), None);
         }
         if !state.locked
             && let Some(away) = self.seat_to_free(state)
         {
             return self.make_room(turn, away, joining);
         }
-        let Joining { session, player, edge, question, message_id, options, from } = joining;
+        let Joining { session, player, edge, request, message_id, options, from } = joining;
         let room_for_players = state.has_room_for_a_player();
         let refused = match () {
             () if state.locked => Some("the room is locked"),
@@ -136,12 +136,12 @@ impl Room {
             () => None,
         };
         if let Some(reason) = refused {
-            turn.edge(&edge, EdgeCommand::Refused { session, question, room: self.id, from, reason: reason.into() });
+            turn.edge(&edge, EdgeCommand::Refused { session, request, room: self.id, from, reason: reason.into() });
             return self.finish(turn);
         }
         // A newcomer is a spectator from the start where no seat is free for a player.
         let member = MemberInfo { session, player: player.clone(), connected: true, spectator: !room_for_players };
-        turn.cause = Cause::Join { session, player, edge, question, message_id, from };
+        turn.cause = Cause::Join { session, player, edge, request, message_id, from };
         self.call(turn, Event::Join { member, options, from: from.map(|from| from.room) });
     }
 
@@ -235,17 +235,17 @@ impl Room {
         &mut self,
         mut turn: Turn,
         session: SessionId,
-        (edge, question): (MachineId, Question),
+        (edge, request): (MachineId, RequestId),
         last_seq: Option<u64>,
     ) {
         let state = self.state.as_mut().expect("begin has looked");
         let Some(member) = state.members.get_mut(&session) else {
-            self.tell_why(&mut turn, session, (edge, question));
+            self.tell_why(&mut turn, session, (edge, request));
             return self.finish(turn);
         };
         let was_away = !std::mem::replace(&mut member.connected, true);
         let before = std::mem::replace(&mut member.edge, edge.clone());
-        member.question = question;
+        member.request = request;
         // Records of two edges may arrive in another order than the client's connections were made, so the previous edge may
         // still have the client: it is notified.
         if before != edge && !was_away {
@@ -264,7 +264,7 @@ impl Room {
     fn ask_again(&mut self, turn: &mut Turn, session: SessionId) {
         let state = self.state.as_ref().expect("the member is in it");
         let Some(member) = state.members.get(&session) else { return };
-        let connection = member.question.connection;
+        let connection = member.request.connection;
         if let Some(moving) = &member.moving {
             let from = Source { room: self.id, number: moving.number };
             let options = moving.options.clone();
@@ -503,12 +503,12 @@ impl Room {
         match std::mem::replace(&mut turn.cause, Cause::Other) {
             Cause::Create => return self.end(turn, Json::null(), Some(format!("its script {fault}").into())),
             Cause::Dispose { outcome, failed } => return self.conclude(turn, outcome, failed),
-            Cause::Join { session, edge, question, from, .. } => {
+            Cause::Join { session, edge, request, from, .. } => {
                 let reason = match charged {
                     Some(_) => "to let you in costs the room more than it may".into(),
                     None => self.failure("the room's script failed", &fault),
                 };
-                turn.edge(&edge, EdgeCommand::Refused { session, question, room: self.id, from, reason });
+                turn.edge(&edge, EdgeCommand::Refused { session, request, room: self.id, from, reason });
             }
             // The join is refused likewise. The machine has removed the other member, which the instance has not processed.
             Cause::MakeRoom(joining) => {
@@ -570,9 +570,9 @@ impl Room {
         for session in sessions {
             self.deliver(&mut turn, RoomFrame::left(self.id, &text), To::One(session));
             let member = &self.state.as_ref().expect("as above").members[&session];
-            let (edge, question) = (member.edge.clone(), member.question);
+            let (edge, request) = (member.edge.clone(), member.request);
             let reason = LeaveReason::Left;
-            turn.edge(&edge, EdgeCommand::Leave { session, question, room: self.id, reason });
+            turn.edge(&edge, EdgeCommand::Leave { session, request, room: self.id, reason });
         }
         if let Some(creator) = creator {
             let number = turn.number();
@@ -598,7 +598,7 @@ pub(super) struct Joining {
     session: SessionId,
     player: Player,
     edge: MachineId,
-    question: Question,
+    request: RequestId,
     message_id: u64,
     options: Json,
     from: Option<Source>,
@@ -606,8 +606,8 @@ pub(super) struct Joining {
 
 impl Joining {
     /// The receiver of the answer to this join.
-    pub(super) fn asker(&self) -> (&MachineId, SessionId, Question, Option<Source>) {
-        (&self.edge, self.session, self.question, self.from)
+    pub(super) fn asker(&self) -> (&MachineId, SessionId, RequestId, Option<Source>) {
+        (&self.edge, self.session, self.request, self.from)
     }
 }
 
@@ -644,8 +644,8 @@ impl Turn {
 
     /// Refuses a join.
     pub(super) fn refuse(&mut self, room: RoomId, joining: Joining, reason: &str) {
-        let Joining { session, edge, question, from, .. } = joining;
-        self.edge(&edge, EdgeCommand::Refused { session, question, room, from, reason: reason.into() });
+        let Joining { session, edge, request, from, .. } = joining;
+        self.edge(&edge, EdgeCommand::Refused { session, request, room, from, reason: reason.into() });
     }
 
     pub(super) fn notice(&mut self, notice: Notice) {
@@ -680,7 +680,7 @@ impl State {
         &mut self,
         session: SessionId,
         player: Player,
-        (edge, question): (MachineId, Question),
+        (edge, request): (MachineId, RequestId),
         message_id: u64,
         spectator: bool,
     ) {
@@ -688,7 +688,7 @@ impl State {
         let member = Member {
             player,
             edge,
-            question,
+            request,
             connected: true,
             spectator,
             joined: self.joins,

@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    command::{Fault, LeaveReason, Player, Question, Record, Source},
+    command::{Fault, LeaveReason, Player, RequestId, Record, Source},
     effect::{MemberInfo, Saved},
     frame::RoomFrame,
     ids::{Digest, Kind, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
@@ -93,7 +93,7 @@ pub struct Member {
     pub player: Player,
     pub edge: MachineId,
     /// The latest request of its edge.
-    pub question: Question,
+    pub request: RequestId,
     pub connected: bool,
     pub spectator: bool,
     /// Its place in the order of joining, in which the guest holds its members.
@@ -322,7 +322,7 @@ mod tests {
     fn example() -> State {
         let (session, number) = (SessionId(9), |index| Number { offset: 5, index });
         let json = || Json::trusted("{\"a\":1}");
-        let question = Question { connection: ConnectionId(1), number: 2 };
+        let request = RequestId { connection: ConnectionId(1), number: 2 };
         let player = Player { id: "p1".into(), name: "Ana".into() };
         let spec = Spec {
             state_version: 1,
@@ -341,7 +341,7 @@ mod tests {
         let member = Member {
             player: player.clone(),
             edge: MachineId("edge-1".into()),
-            question,
+            request,
             connected: false,
             spectator: true,
             joined: 3,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    command::{Answer, LeaveReason, Question, RoomData, Target},
+    command::{Answer, LeaveReason, RequestId, RoomData, Target},
     diff,
     effect::{Event, MemberInfo},
     frame::{FrameTag, RoomFrame},
@@ -496,7 +496,7 @@ fn whoever_comes_back_to_a_room_that_is_about_to_end_is_told_that_it_is_out() {
     let Some(Output::Append(_, close)) = out.outputs.last().cloned() else { panic!("{out:?}") };
     story.record(reconnect(ANA, "edge-2", None));
     let out = story.record(close);
-    let told = EdgeCommand::Leave { session: ANA, question: FIRST, room: ROOM, reason: LeaveReason::Left };
+    let told = EdgeCommand::Leave { session: ANA, request: FIRST, room: ROOM, reason: LeaveReason::Left };
     assert!(out.outputs.contains(&Output::Edge(MachineId("edge-2".into()), told)), "{out:?}");
 }
 
@@ -888,7 +888,7 @@ const BEA: SessionId = SessionId(0xb);
 const CAI: SessionId = SessionId(0xc);
 const DAN: SessionId = SessionId(0xd);
 const EDGE: &str = "edge-1";
-const FIRST: Question = Question { connection: ConnectionId(1), number: 1 };
+const FIRST: RequestId = RequestId { connection: ConnectionId(1), number: 1 };
 
 type Script = Box<dyn FnMut(&Event) -> Result<Vec<Effect>, Fault>>;
 
@@ -1212,7 +1212,7 @@ fn create() -> RoomCommand {
 fn join(session: SessionId, message_id: u64) -> RoomCommand {
     let player = Player { id: who(session).into(), name: who(session).into() };
     let edge = MachineId(EDGE.into());
-    RoomCommand::Join { session, player, edge, question: FIRST, message_id, options: Json::null(), from: None }
+    RoomCommand::Join { session, player, edge, request: FIRST, message_id, options: Json::null(), from: None }
 }
 
 fn message(session: SessionId, message_id: u64) -> RoomCommand {
@@ -1228,7 +1228,7 @@ fn drop_of(session: SessionId, edge: &str) -> RoomCommand {
 }
 
 fn reconnect(session: SessionId, edge: &str, last_seq: Option<u64>) -> RoomCommand {
-    RoomCommand::Reconnect { session, edge: MachineId(edge.into()), question: FIRST, last_seq }
+    RoomCommand::Reconnect { session, edge: MachineId(edge.into()), request: FIRST, last_seq }
 }
 
 fn leave(session: SessionId) -> RoomCommand {

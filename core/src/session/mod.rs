@@ -114,7 +114,7 @@ pub struct Session {
     /// The lobby is joined once the store has the membership.
     wants_lobby: bool,
     /// The number of the latest request to a room.
-    questions: u32,
+    requests: u32,
     /// The highest message id that was accepted on this connection.
     high: u64,
     /// The highest message id that a room has applied, by the frames of this connection.
@@ -288,7 +288,7 @@ impl Session {
             past: VecDeque::new(),
             moves: VecDeque::new(),
             wants_lobby: false,
-            questions: 0,
+            requests: 0,
             high: 0,
             reached: 0,
             tokens: i64::from(limits.burst) * 1000,

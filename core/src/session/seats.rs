@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::{MAX_ROOMS, MAX_WAITING, Outgoing, Output, Phase, Session, Store};
 use crate::{
-    command::{Answer, EdgeCommand, LeaveReason, Question, RoomCommand, Source, Target},
+    command::{Answer, EdgeCommand, LeaveReason, RequestId, RoomCommand, Source, Target},
     frame::{CloseCode, ErrorCode, FrameTag, Msg, RoomFrame},
     ids::{RoomId, Time},
     json::Json,
@@ -34,7 +34,7 @@ pub(super) struct Seat {
     /// When frames were last requested from the room.
     asked: Time,
     /// The latest request to the room.
-    question: u32,
+    request: u32,
     /// The latest `Join`, and the highest message id sent before it: messages with higher ids follow the join.
     joined: Option<(u32, u64)>,
     /// The highest message id that the room had applied at its latest whole view or `Resumed`.
@@ -103,7 +103,7 @@ impl Seat {
             left: false,
             since,
             asked: now,
-            question: 0,
+            request: 0,
             joined: None,
             begins_after: 0,
             applied: 0,
@@ -214,24 +214,24 @@ impl Session {
     }
 
     fn next_question(&self) -> u32 {
-        self.questions + 1
+        self.requests + 1
     }
 
-    fn question(&mut self) -> Question {
-        self.questions += 1;
-        Question { connection: self.connection, number: self.questions }
+    fn request(&mut self) -> RequestId {
+        self.requests += 1;
+        RequestId { connection: self.connection, number: self.requests }
     }
 
     fn join(&mut self, room: RoomId, options: Json, from: Option<Source>, now: Time) {
         let Phase::Open(who) = &self.phase else { return };
         let (session, player, edge) = (who.session, who.player.clone(), self.edge.clone());
         let high = self.high.max(self.reached);
-        let question = self.question();
-        let command = RoomCommand::Join { session, player, edge, question, message_id: high, options, from };
+        let request = self.request();
+        let command = RoomCommand::Join { session, player, edge, request, message_id: high, options, from };
         if let Some(seat) = self.seat_mut(room) {
             seat.asked = now;
-            seat.question = question.number;
-            seat.joined = Some((question.number, high));
+            seat.request = request.number;
+            seat.joined = Some((request.number, high));
         }
         self.append(room, command);
     }
@@ -275,14 +275,14 @@ impl Session {
         }
         match command {
             EdgeCommand::Join { room, options, from, .. } => self.on_move(room, options, from, now),
-            EdgeCommand::Leave { room, question, reason, .. } => self.on_left(room, question.number, reason, now),
+            EdgeCommand::Leave { room, request, reason, .. } => self.on_left(room, request.number, reason, now),
             // In any state of the seat: the session has ended.
             EdgeCommand::Kick { reason, .. } => self.on_kick(&reason),
-            EdgeCommand::Admitted { room, question, from, .. } => self.on_admitted(room, question.number, from),
-            EdgeCommand::Refused { room, question, from, reason, .. } => {
-                self.on_refused(room, question.number, from, reason, now);
+            EdgeCommand::Admitted { room, request, from, .. } => self.on_admitted(room, request.number, from),
+            EdgeCommand::Refused { room, request, from, reason, .. } => {
+                self.on_refused(room, request.number, from, reason, now);
             }
-            EdgeCommand::Resumed { room, question, applied, .. } => self.on_resumed(room, question.number, applied),
+            EdgeCommand::Resumed { room, request, applied, .. } => self.on_resumed(room, request.number, applied),
             EdgeCommand::Replaced { .. } => self.on_replaced(),
             EdgeCommand::Spent { micros, .. } => self.spend(u64::from(micros), now),
             EdgeCommand::Deliver { .. } => {}
@@ -346,11 +346,11 @@ impl Session {
         let Some(seat) = self.seat_mut(room) else { return };
         seat.asked = now;
         let last_seq = seat.synced.then_some(seat.seen);
-        let question = self.question();
+        let request = self.request();
         if let Some(seat) = self.seat_mut(room) {
-            seat.question = question.number;
+            seat.request = request.number;
         }
-        self.append(room, RoomCommand::Reconnect { session, edge, question, last_seq });
+        self.append(room, RoomCommand::Reconnect { session, edge, request, last_seq });
     }
 
     /// The client replaces its copy of this room, which becomes the current one. Replies up to `ack` were in frames that the
@@ -364,8 +364,8 @@ impl Session {
 
     /// The room has resent all frames that the client lacked. If it has got another request since, only the answer to that
     /// counts.
-    fn on_resumed(&mut self, room: RoomId, question: u32, applied: u64) {
-        let at = self.seats.iter().position(|seat| seat.room == room && seat.synced && seat.question == question);
+    fn on_resumed(&mut self, room: RoomId, request: u32, applied: u64) {
+        let at = self.seats.iter().position(|seat| seat.room == room && seat.synced && seat.request == request);
         if let Some(at) = at {
             self.answer_applied(at, applied);
         }
@@ -451,9 +451,9 @@ impl Session {
         }
     }
 
-    fn on_admitted(&mut self, room: RoomId, question: u32, from: Option<Source>) {
-        let Some(seat) = self.seat_mut(room).filter(|seat| question >= seat.since) else { return };
-        seat.since = question;
+    fn on_admitted(&mut self, room: RoomId, request: u32, from: Option<Source>) {
+        let Some(seat) = self.seat_mut(room).filter(|seat| request >= seat.since) else { return };
+        seat.since = request;
         if seat.state == SeatState::Joining {
             seat.state = SeatState::Member;
             seat.begins_after = seat.joined.map_or(0, |(_, high)| high);
@@ -467,8 +467,8 @@ impl Session {
         }
     }
 
-    fn on_refused(&mut self, room: RoomId, question: u32, from: Option<Source>, reason: Box<str>, now: Time) {
-        let Some(state) = self.state_after(room, question) else { return };
+    fn on_refused(&mut self, room: RoomId, request: u32, from: Option<Source>, reason: Box<str>, now: Time) {
+        let Some(state) = self.state_after(room, request) else { return };
         match from {
             Some(from) if self.expected_answer(from, room).is_some() => {
                 // A room refuses no member, so the session is none.
@@ -486,8 +486,8 @@ impl Session {
     }
 
     /// The state of the seat, if an answer to this request concerns the present stay. Otherwise the answer is an echo.
-    fn state_after(&self, room: RoomId, question: u32) -> Option<SeatState> {
-        self.seat(room).filter(|seat| question >= seat.since).map(|seat| seat.state)
+    fn state_after(&self, room: RoomId, request: u32) -> Option<SeatState> {
+        self.seat(room).filter(|seat| request >= seat.since).map(|seat| seat.state)
     }
 
     /// The pending move that an answer of `to` belongs to.
@@ -539,13 +539,13 @@ impl Session {
     // ---- leaving ----
 
     /// The room reports that the session is no member. If another room is moving the session there, it is about to become one.
-    fn on_left(&mut self, room: RoomId, question: u32, reason: LeaveReason, now: Time) {
-        let Some(state) = self.state_after(room, question) else { return };
+    fn on_left(&mut self, room: RoomId, request: u32, reason: LeaveReason, now: Time) {
+        let Some(state) = self.state_after(room, request) else { return };
         match state {
             // This answers a request for frames. The `Join` has yet to be answered.
             SeatState::Joining => {}
             _ if reason == LeaveReason::Kicked => self.on_other_kick(room),
-            _ if self.is_moving_to(room) => self.begin_anew(room, question, reason, now),
+            _ if self.is_moving_to(room) => self.begin_anew(room, request, reason, now),
             SeatState::Member | SeatState::Leaving => self.remove_seat(room, reason, now),
         }
     }
@@ -563,9 +563,9 @@ impl Session {
     }
 
     /// Replaces the seat by one for the stay that begins. Messages that were sent after its `Join` belong to that stay.
-    fn begin_anew(&mut self, room: RoomId, question: u32, reason: LeaveReason, now: Time) {
+    fn begin_anew(&mut self, room: RoomId, request: u32, reason: LeaveReason, now: Time) {
         let Some(seat) = self.seat_mut(room) else { return };
-        let joined = seat.joined.filter(|(number, _)| *number > question);
+        let joined = seat.joined.filter(|(number, _)| *number > request);
         let later = |id: &u64| joined.is_some_and(|(_, high)| *id > high);
         let (kept, lost) = seat.waiting.drain(..).partition(later);
         let (held, dropped) = seat.held.drain(..).partition(|msg| later(&msg.id));
@@ -573,7 +573,7 @@ impl Session {
         self.vacate(room, reason);
         self.add_seat(room, now);
         if let Some(seat) = self.seat_mut(room) {
-            (seat.since, seat.waiting, seat.held, seat.joined) = (question + 1, kept, held, joined);
+            (seat.since, seat.waiting, seat.held, seat.joined) = (request + 1, kept, held, joined);
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::{
-    command::{Answer, LeaveReason, Question, Source},
+    command::{Answer, LeaveReason, RequestId, Source},
     frame::Msg,
     ids::{Kind, Number},
     json::Json,
@@ -14,7 +14,7 @@ const LOBBY: RoomId = RoomId::LOBBY;
 const GAME: RoomId = RoomId(7);
 const HERE: ConnectionId = ConnectionId(5);
 const BEFORE: ConnectionId = ConnectionId(4);
-const ANY: Question = Question { connection: HERE, number: 0 };
+const ANY: RequestId = RequestId { connection: HERE, number: 0 };
 const ANA: SessionId = SessionId(1);
 
 // ---- greeting ----
@@ -1134,8 +1134,8 @@ impl Story {
     }
 
     fn resumed_in(&mut self, room: RoomId, number: u32, applied: u64) {
-        let question = Question { connection: HERE, number };
-        self.command(EdgeCommand::Resumed { session: ANA, question, room, applied });
+        let request = RequestId { connection: HERE, number };
+        self.command(EdgeCommand::Resumed { session: ANA, request, room, applied });
     }
 
     fn in_lobby() -> Story {
@@ -1179,19 +1179,19 @@ impl Story {
         self.session.handle(input, self.now);
         for output in &mut self.session.outputs {
             if let Output::Append { room, command, .. } = output
-                && let RoomCommand::Join { question, .. } | RoomCommand::Reconnect { question, .. } = command
+                && let RoomCommand::Join { request, .. } | RoomCommand::Reconnect { request, .. } = command
             {
                 let latest = self.asked.entry(*room).or_default();
-                *latest = question.number.max(*latest);
+                *latest = request.number.max(*latest);
                 // Stories compare requests without their numbers.
-                question.number = 0;
+                request.number = 0;
             }
         }
     }
 
     /// The latest request to a room.
-    fn question(&self, room: RoomId) -> Question {
-        Question { connection: HERE, number: self.asked.get(&room).copied().unwrap_or(0) }
+    fn request(&self, room: RoomId) -> RequestId {
+        RequestId { connection: HERE, number: self.asked.get(&room).copied().unwrap_or(0) }
     }
 
     fn wait(&mut self, ms: u64) {
@@ -1250,18 +1250,18 @@ impl Story {
     }
 
     fn admitted_from(&mut self, room: RoomId, from: Option<Source>) {
-        self.admitted_after(room, self.question(room).number, from);
+        self.admitted_after(room, self.request(room).number, from);
     }
 
     fn admitted_after(&mut self, room: RoomId, number: u32, from: Option<Source>) {
-        let question = Question { connection: HERE, number };
-        self.command(EdgeCommand::Admitted { session: ANA, question, room, from });
+        let request = RequestId { connection: HERE, number };
+        self.command(EdgeCommand::Admitted { session: ANA, request, room, from });
     }
 
     fn refused(&mut self, room: RoomId, number: Number) {
         let from = Some(Source { room: LOBBY, number });
-        let question = self.question(room);
-        self.command(EdgeCommand::Refused { session: ANA, question, room, from, reason: "full".into() });
+        let request = self.request(room);
+        self.command(EdgeCommand::Refused { session: ANA, request, room, from, reason: "full".into() });
     }
 
     fn leave(&mut self, room: RoomId) {
@@ -1269,13 +1269,13 @@ impl Story {
     }
 
     fn leave_after(&mut self, room: RoomId, number: u32) {
-        let (question, reason) = (Question { connection: HERE, number }, LeaveReason::Left);
-        self.command(EdgeCommand::Leave { session: ANA, question, room, reason });
+        let (request, reason) = (RequestId { connection: HERE, number }, LeaveReason::Left);
+        self.command(EdgeCommand::Leave { session: ANA, request, room, reason });
     }
 
     fn leave_as(&mut self, room: RoomId, reason: LeaveReason) {
-        let question = self.question(room);
-        self.command(EdgeCommand::Leave { session: ANA, question, room, reason });
+        let request = self.request(room);
+        self.command(EdgeCommand::Leave { session: ANA, request, room, reason });
     }
 
     fn outputs(&mut self) -> Vec<Output> {
@@ -1332,7 +1332,7 @@ fn append(room: RoomId, command: RoomCommand) -> Output {
 fn join(room: RoomId, message_id: u64, number: Option<Number>) -> Output {
     let from = number.map(|number| Source { room: LOBBY, number });
     let (player, edge, options) = (player(), edge(), Json::null());
-    append(room, RoomCommand::Join { session: ANA, player, edge, question: ANY, message_id, options, from })
+    append(room, RoomCommand::Join { session: ANA, player, edge, request: ANY, message_id, options, from })
 }
 
 fn message(room: RoomId, id: u64) -> Output {
@@ -1341,7 +1341,7 @@ fn message(room: RoomId, id: u64) -> Output {
 }
 
 fn reconnect(room: RoomId, last_seq: Option<u64>) -> Output {
-    append(room, RoomCommand::Reconnect { session: ANA, edge: edge(), question: ANY, last_seq })
+    append(room, RoomCommand::Reconnect { session: ANA, edge: edge(), request: ANY, last_seq })
 }
 
 fn drop_from(room: RoomId, code: u16) -> Output {

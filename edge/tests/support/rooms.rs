@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chorus_bus::Bus;
 use chorus_core::{
-    command::{EdgeCommand, LeaveReason, Question, Record, RoomCommand, Source, Target},
+    command::{EdgeCommand, LeaveReason, Record, RequestId, RoomCommand, Source, Target},
     frame::RoomFrame,
     ids::{Kind, MachineId, Number, Offset, RoomId, SessionId},
     json::Json,
@@ -22,7 +22,7 @@ pub struct Rooms {
 #[derive(Clone)]
 struct Member {
     edge: MachineId,
-    question: Question,
+    request: RequestId,
     connected: bool,
     /// The frames so far; the last one's number is their count.
     frames: Vec<RoomFrame>,
@@ -73,14 +73,14 @@ impl Task {
     fn apply(&mut self, offset: Offset, record: &Record) {
         let room = record.room;
         match &record.command {
-            RoomCommand::Join { session, edge, question, from, .. } => {
-                self.join(room, *session, (edge, *question), *from);
+            RoomCommand::Join { session, edge, request, from, .. } => {
+                self.join(room, *session, (edge, *request), *from);
             }
             RoomCommand::Message { session, message_id, kind, data } => {
                 self.message(offset, room, *session, *message_id, kind, data);
             }
-            RoomCommand::Reconnect { session, edge, question, last_seq } => {
-                self.reconnect(room, *session, (edge, *question), *last_seq);
+            RoomCommand::Reconnect { session, edge, request, last_seq } => {
+                self.reconnect(room, *session, (edge, *request), *last_seq);
             }
             RoomCommand::Drop { session, edge, .. } => {
                 if let Some(member) = self.members.get_mut(&(room, *session)).filter(|member| member.edge == *edge) {
@@ -101,18 +101,18 @@ impl Task {
         &mut self,
         room: RoomId,
         session: SessionId,
-        (edge, question): (&MachineId, Question),
+        (edge, request): (&MachineId, RequestId),
         from: Option<Source>,
     ) {
         if room == CLOSED {
             let reason = "closed".into();
-            self.send_edge(edge, EdgeCommand::Refused { session, question, room, from, reason });
+            self.send_edge(edge, EdgeCommand::Refused { session, request, room, from, reason });
             return;
         }
         let frames = vec![view(room, 0); self.stays.get(&(room, session)).copied().unwrap_or(0)];
-        let member = Member { edge: edge.clone(), question, connected: true, frames, applied: 0 };
+        let member = Member { edge: edge.clone(), request, connected: true, frames, applied: 0 };
         self.members.entry((room, session)).or_insert(member);
-        self.send_edge(edge, EdgeCommand::Admitted { session, question, room, from });
+        self.send_edge(edge, EdgeCommand::Admitted { session, request, room, from });
         self.send(room, session, view(room, 0));
     }
 
@@ -122,7 +122,7 @@ impl Task {
             return;
         }
         member.applied = id;
-        let (edge, connection) = (member.edge.clone(), member.question.connection);
+        let (edge, connection) = (member.edge.clone(), member.request.connection);
         let number = Number { offset, index: 1 };
         match kind {
             "echo" => self.send(room, session, RoomFrame::reply(room, id, data)),
@@ -158,16 +158,16 @@ impl Task {
         &mut self,
         room: RoomId,
         session: SessionId,
-        (edge, question): (&MachineId, Question),
+        (edge, request): (&MachineId, RequestId),
         last: Option<u64>,
     ) {
         let Some(member) = self.members.get_mut(&(room, session)) else {
             let reason = LeaveReason::Left;
-            self.send_edge(edge, EdgeCommand::Leave { session, question, room, reason });
+            self.send_edge(edge, EdgeCommand::Leave { session, request, room, reason });
             return;
         };
         member.edge = edge.clone();
-        member.question = question;
+        member.request = request;
         member.connected = true;
         let applied = member.applied;
         match last {
@@ -180,8 +180,8 @@ impl Task {
         self.send(room, session, RoomFrame::left(room, "left"));
         let Some(member) = self.members.remove(&(room, session)) else { return };
         self.stays.insert((room, session), member.frames.len());
-        let question = member.question;
-        self.send_edge(&member.edge, EdgeCommand::Leave { session, question, room, reason });
+        let request = member.request;
+        self.send_edge(&member.edge, EdgeCommand::Leave { session, request, room, reason });
     }
 
     fn send(&mut self, room: RoomId, session: SessionId, frame: RoomFrame) {
@@ -196,7 +196,7 @@ impl Task {
         let member = &self.members[&(room, session)];
         for (seq, frame) in (1..).zip(&member.frames).skip(first - 1) {
             if member.connected {
-                let targets = vec![Target { session, connection: member.question.connection, seq }];
+                let targets = vec![Target { session, connection: member.request.connection, seq }];
                 self.send_edge(&member.edge, EdgeCommand::Deliver { room, targets, frame: frame.clone() });
             }
         }

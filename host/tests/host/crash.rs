@@ -112,7 +112,7 @@ fn whoever_comes_back_after_a_crash_gets_just_what_it_missed() {
         let mut world = World::open(dir.path(), Setup::default()).await;
         let edge = world.edge.id.clone();
         // A client that resumes has lost the frames that the old edge had in flight to it.
-        world.append(ROOM, RoomCommand::Reconnect { session: BEA, edge, question: FIRST, last_seq: Some(last) }).await;
+        world.append(ROOM, RoomCommand::Reconnect { session: BEA, edge, request: FIRST, last_seq: Some(last) }).await;
         let missed = |edge: &Edge| {
             edge.of(BEA, ROOM).into_iter().rfind(|frame| frame.seq == last + 1 && frame.text.contains("missed"))
         };

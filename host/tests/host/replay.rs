@@ -39,7 +39,7 @@ async fn games_and_their_lobby_are_rebuilt_at_every_offset() {
     // One member loses its connection and resumes; then both leave.
     let edge = world.edge.id.clone();
     world.append(game, RoomCommand::Drop { session: BEA, edge: edge.clone(), code: 1006 }).await;
-    world.append(game, RoomCommand::Reconnect { session: BEA, edge, question: FIRST, last_seq: Some(3) }).await;
+    world.append(game, RoomCommand::Reconnect { session: BEA, edge, request: FIRST, last_seq: Some(3) }).await;
     for session in [ANA, BEA] {
         world.edge.say(session, game, "leave", json!({})).await.unwrap();
     }

@@ -57,7 +57,7 @@ async fn whoever_joins_while_the_script_throws_is_refused() {
 #[tokio::test]
 async fn what_the_room_itself_does_stands_when_the_scripts_hook_throws() {
     let drop_bea = RoomCommand::Drop { session: BEA, edge: edge(), code: 1006 };
-    let back = RoomCommand::Reconnect { session: BEA, edge: edge(), question: FIRST, last_seq: None };
+    let back = RoomCommand::Reconnect { session: BEA, edge: edge(), request: FIRST, last_seq: None };
     let leave = RoomCommand::Leave { session: BEA, reason: LeaveReason::Left };
 
     let mut stage = armed("onDrop").await;

@@ -260,7 +260,7 @@ impl Fields {
                 self.what("create").put("kind", kind.as_str()).put("component", component.to_string());
                 self.source("creator", creator).put("allowance", *allowance).json("options", options);
             }
-            RoomCommand::Join { session, player, edge, question: _, message_id, options, from } => {
+            RoomCommand::Join { session, player, edge, request: _, message_id, options, from } => {
                 self.what("join").put("session", session.to_string()).put("player", &*player.id);
                 self.put("edge", edge.to_string()).put("message_id", *message_id).source("from", from);
                 self.text("name", &player.name).json("options", options);
@@ -272,7 +272,7 @@ impl Fields {
             RoomCommand::Drop { session, edge, code } => {
                 self.what("drop").put("session", session.to_string()).put("edge", edge.to_string()).put("code", *code);
             }
-            RoomCommand::Reconnect { session, edge, question: _, last_seq } => {
+            RoomCommand::Reconnect { session, edge, request: _, last_seq } => {
                 self.what("reconnect").put("session", session.to_string()).put("edge", edge.to_string());
                 self.put("last_seq", *last_seq);
             }

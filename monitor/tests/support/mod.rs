@@ -7,7 +7,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use chorus_bus::Bus;
 use chorus_core::{
-    command::{Player, Question, Record, RoomCommand},
+    command::{Player, Record, RequestId, RoomCommand},
     effect::Saved,
     ids::{ConnectionId, Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
@@ -217,7 +217,7 @@ pub fn state_with_ana(name: &str) -> State {
     let player = Player { id: "p1".into(), name: "Ana".into() };
     let ana = Member {
         player,
-        question: Question { connection: ConnectionId(1), number: 1 },
+        request: RequestId { connection: ConnectionId(1), number: 1 },
         edge: MachineId("edge-1".into()),
         connected: true,
         spectator: false,

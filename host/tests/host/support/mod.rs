@@ -7,7 +7,7 @@ pub mod world;
 use std::sync::Arc;
 
 use chorus_core::{
-    command::{Player, Question, RoomCommand},
+    command::{Player, RequestId, RoomCommand},
     ids::{ConnectionId, MachineId, SessionId},
     json::Json,
 };
@@ -17,8 +17,8 @@ pub const ANA: SessionId = SessionId(0xa);
 pub const BEA: SessionId = SessionId(0xb);
 pub const CLEO: SessionId = SessionId(0xc);
 
-/// The question of every join: these edges have one connection.
-pub const FIRST: Question = Question { connection: ConnectionId(1), number: 1 };
+/// The request of every join: these edges have one connection.
+pub const FIRST: RequestId = RequestId { connection: ConnectionId(1), number: 1 };
 
 /// A session's player has the session's name.
 pub fn player(session: SessionId) -> Player {
@@ -33,7 +33,7 @@ pub fn player(session: SessionId) -> Player {
 
 pub fn join(session: SessionId, edge: &MachineId, message_id: u64) -> RoomCommand {
     let (player, edge, options) = (player(session), edge.clone(), Json::trusted("{}"));
-    RoomCommand::Join { session, player, edge, question: FIRST, message_id, options, from: None }
+    RoomCommand::Join { session, player, edge, request: FIRST, message_id, options, from: None }
 }
 
 pub fn message(session: SessionId, message_id: u64, kind: &str, data: &Value) -> RoomCommand {

@@ -366,7 +366,7 @@ impl Edge {
                     session,
                     player: player(session),
                     edge,
-                    question: FIRST,
+                    request: FIRST,
                     message_id,
                     options,
                     from,
