@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     frame::RoomFrame,
-    ids::{ConnectionId, Digest, Kind, MachineId, Number, RoomId, Secret, SessionId, Time},
+    ids::{ConnectionId, Digest, Kind, MachineId, OutputId, RoomId, Secret, SessionId, Time},
     json::Json,
 };
 
@@ -30,7 +30,7 @@ pub enum RoomCommand {
         kind: Kind,
         component: Digest,
         options: Json,
-        creator: Option<Source>,
+        creator: Option<OutputRef>,
         secret: Secret,
         /// How many living rooms it may have created, including those that they have created in turn.
         allowance: u32,
@@ -46,7 +46,7 @@ pub enum RoomCommand {
         message_id: u64,
         options: Json,
         /// The move that this is part of: the room left behind, and the number of its request.
-        from: Option<Source>,
+        from: Option<OutputRef>,
     },
     /// From a player. `message_id` rises within a session; a message whose number does not rise is a duplicate, and dropped.
     Message { session: SessionId, message_id: u64, kind: Arc<str>, data: Json },
@@ -59,20 +59,20 @@ pub enum RoomCommand {
     Leave { session: SessionId, reason: LeaveReason },
     /// A timer is due, as set under this id. It fires if that setting is still pending. `name` is for people: the name of the
     /// script's timer; the timer of a held seat or an empty room has none.
-    Timer { id: Number, name: Option<Arc<str>> },
+    Timer { id: OutputId, name: Option<Arc<str>> },
     /// From another room. `number` is that of the output; a number not above the highest received from that room is dropped.
-    RoomMessage { from: RoomId, number: Number, data: RoomData },
+    RoomMessage { from: RoomId, number: OutputId, data: RoomData },
     /// The result of a request that this room made under `request`.
-    Answer { request: Number, answer: Answer },
+    Answer { request: OutputId, answer: Answer },
     /// The room runs this component from this record on.
     Swap { component: Digest, rollout: Option<Box<str>> },
     /// The guest failed on the record at this offset: that record is skipped, now and in every replay. The index is for
     /// records that hold several inputs; none does, so it is 0.
-    Fault { at: Number, fault: Fault },
+    Fault { at: OutputId, fault: Fault },
     /// Ends the room: by an operator, or by the room itself when it cannot continue.
     Close { reason: Box<str> },
     /// The guest threw on the record at `at`. For people: it has no effect, since every replay finds the throw itself.
-    Threw { at: Number, text: Box<str> },
+    Threw { at: OutputId, text: Box<str> },
 }
 
 impl RoomCommand {
@@ -99,9 +99,9 @@ impl RoomCommand {
 
 /// An output of another room: that room, and the output's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Source {
+pub struct OutputRef {
     pub room: RoomId,
-    pub number: Number,
+    pub number: OutputId,
 }
 
 /// An edge's request to a room, for one connection. Its number rises with each request of the connection, to any room.
@@ -193,16 +193,16 @@ pub enum EdgeCommand {
     /// One frame for several sessions, each under its own sequence number.
     Deliver { room: RoomId, targets: Vec<Target>, frame: RoomFrame },
     /// Moves this session to `room`; `from` is the room that requests the move, and the request's number.
-    Join { session: SessionId, connection: ConnectionId, room: RoomId, options: Json, from: Source },
+    Join { session: SessionId, connection: ConnectionId, room: RoomId, options: Json, from: OutputRef },
     /// The session is not (or no longer) a member of this room: as of `request`, the latest request of it that the room has
     /// processed.
     Leave { session: SessionId, request: RequestId, room: RoomId, reason: LeaveReason },
     /// Ends the session.
     Kick { session: SessionId, connection: ConnectionId, room: RoomId, reason: Box<str> },
     /// The room has admitted the session. `request` and `from` as in its `Join`.
-    Admitted { session: SessionId, request: RequestId, room: RoomId, from: Option<Source> },
+    Admitted { session: SessionId, request: RequestId, room: RoomId, from: Option<OutputRef> },
     /// The room has refused the session.
-    Refused { session: SessionId, request: RequestId, room: RoomId, from: Option<Source>, reason: Box<str> },
+    Refused { session: SessionId, request: RequestId, room: RoomId, from: Option<OutputRef>, reason: Box<str> },
     /// From another edge, or from a room: the session has a connection elsewhere now. The receiver checks that in the store,
     /// because an edge's record to a room may have been in flight for long.
     Replaced { session: SessionId },

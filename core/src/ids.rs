@@ -188,7 +188,7 @@ pub type Offset = u64;
 /// The number of an output: the offset of the record that caused it, and its index among that record's outputs. Numbers rise
 /// within a room, and are the same on every host; receivers use them to drop duplicates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Number {
+pub struct OutputId {
     pub offset: Offset,
     pub index: u32,
 }

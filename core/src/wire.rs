@@ -170,7 +170,7 @@ mod tests {
     fn examples() -> Vec<RoomCommand> {
         let session = SessionId(9);
         let edge = MachineId("edge-1".into());
-        let source = Source { room: RoomId(4), number: Number { offset: 5, index: 6 } };
+        let source = OutputRef { room: RoomId(4), number: OutputId { offset: 5, index: 6 } };
         let json = || Json::trusted("{\"a\":1}");
         let player = Player { id: "p1".into(), name: "Ana".into() };
         vec![
@@ -200,23 +200,23 @@ mod tests {
                 last_seq: Some(300),
             },
             RoomCommand::Leave { session, reason: LeaveReason::Moved },
-            RoomCommand::Timer { id: Number { offset: 1, index: 0 }, name: Some("turn".into()) },
+            RoomCommand::Timer { id: OutputId { offset: 1, index: 0 }, name: Some("turn".into()) },
             RoomCommand::RoomMessage { from: RoomId(4), number: source.number, data: RoomData::Message(json()) },
             RoomCommand::Answer {
                 request: source.number,
                 answer: Answer::CreateFailed { room: RoomId(8), reason: "no".into() },
             },
             RoomCommand::Swap { component: Digest([8; 32]), rollout: None },
-            RoomCommand::Fault { at: Number { offset: 12, index: 0 }, fault: Fault::OutOfFuel(1_000_000_000) },
+            RoomCommand::Fault { at: OutputId { offset: 12, index: 0 }, fault: Fault::OutOfFuel(1_000_000_000) },
             RoomCommand::Close { reason: "done".into() },
-            RoomCommand::Threw { at: Number { offset: 12, index: 0 }, text: "Error: no".into() },
+            RoomCommand::Threw { at: OutputId { offset: 12, index: 0 }, text: "Error: no".into() },
         ]
     }
 
     fn edge_examples() -> Vec<EdgeCommand> {
         let (room, session, connection) = (RoomId(3), SessionId(9), ConnectionId(1));
         let request = RequestId { connection, number: 2 };
-        let from = Source { room: RoomId(4), number: Number { offset: 5, index: 6 } };
+        let from = OutputRef { room: RoomId(4), number: OutputId { offset: 5, index: 6 } };
         let frame = RoomFrame::error(room, Some(1), ErrorCode::Refused, "no");
         let targets = vec![Target { session, connection, seq: 1 }];
         let reason = || "no".into();

@@ -11,9 +11,9 @@ use std::{sync::Arc, time::Duration};
 
 use chorus_bus::AppendError;
 use chorus_core::{
-    command::{Answer, EdgeCommand, Fault, Record, RoomCommand, Source},
+    command::{Answer, EdgeCommand, Fault, Record, RoomCommand, OutputRef},
     effect::{Effect, LogLevel, RestoreReason, RoomInfo, Saved},
-    ids::{Digest, Kind, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
+    ids::{Digest, Kind, MachineId, OutputId, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
     planted::{Bug, planted},
     room::{Account, Call, Notice, Outcome, Output, Ring, Room, RoomClock, SwappedTo},
@@ -93,7 +93,7 @@ struct RoomTask {
     /// When its timers fire, by this host's clock.
     clock: RoomClock,
     /// The timer whose record is in flight.
-    rung: Option<Number>,
+    rung: Option<OutputId>,
     /// Kicks that may not be done yet.
     kicks: Vec<JoinHandle<()>>,
     row: Option<RowFacts>,
@@ -313,7 +313,7 @@ impl RoomTask {
         room: RoomId,
         kind: Kind,
         options: Json,
-        creator: Source,
+        creator: OutputRef,
         secret: Secret,
         allowance: u32,
     ) -> Result<(), HostError> {
@@ -826,7 +826,7 @@ fn unopened(error: GuestError) -> Unopened {
 }
 
 impl RowFacts {
-    fn of_new(kind: &Kind, component: Digest, creator: Option<Source>, created: Time) -> RowFacts {
+    fn of_new(kind: &Kind, component: Digest, creator: Option<OutputRef>, created: Time) -> RowFacts {
         RowFacts { kind: kind.clone(), component, creator: creator.map(|creator| creator.room), created }
     }
 

@@ -6,7 +6,7 @@ use chorus_core::{
     command::{EdgeCommand, LeaveReason, Player as Identity, Record, RoomCommand},
     effect::RestoreReason,
     frame::{ClientFrame, CloseCode},
-    ids::{ConnectionId, Digest, Kind, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
+    ids::{ConnectionId, Digest, Kind, MachineId, OutputId, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
     room::{Call, Outcome, Output as RoomOutput, Room, RoomClock},
     session::{Input, Limits, Opened, Output, Session, Store as Write},
@@ -114,7 +114,7 @@ struct Live {
     read: usize,
     offset: Offset,
     clock: RoomClock,
-    rung: Option<Number>,
+    rung: Option<OutputId>,
     /// Rooms that it has created, and when their `Create` is in the log: no member is moved there before that.
     made: BTreeMap<RoomId, Time>,
     held_until: Time,
@@ -136,7 +136,7 @@ struct Client {
 enum What {
     Arrives(Life, Record),
     Read(Life, RoomId),
-    Ring(Life, RoomId, Number),
+    Ring(Life, RoomId, OutputId),
     Snapshot(Life, RoomId, Offset, Arc<[u8]>),
     Ended(Life, RoomId, Offset),
     ToEdge(Life, Life, EdgeCommand),
@@ -477,7 +477,7 @@ impl World {
         }
     }
 
-    fn ring(&mut self, host: Life, room: RoomId, id: Number) {
+    fn ring(&mut self, host: Life, room: RoomId, id: OutputId) {
         let now = self.now;
         let Some(live) = self.rooms(host).and_then(|rooms| rooms.get_mut(&room)) else { return };
         let ring = live.room.state().and_then(|state| live.clock.next(state, now));

@@ -22,7 +22,7 @@ use std::{
 };
 
 use chorus_core::{
-    command::{EdgeCommand, Fault, Record, RoomCommand, Source},
+    command::{EdgeCommand, Fault, OutputRef, Record, RoomCommand},
     effect::{Event, RestoreReason},
     frame::RoomFrame,
     ids::{Kind, Offset, RoomId, Secret, Seed, SessionId},
@@ -114,7 +114,7 @@ pub struct Said {
 #[derive(Clone, Debug)]
 pub enum Saying {
     Tell { to: RoomId, command: RoomCommand },
-    Create { room: RoomId, kind: Kind, options: Json, source: Source, secret: Secret, allowance: u32 },
+    Create { room: RoomId, kind: Kind, options: Json, source: OutputRef, secret: Secret, allowance: u32 },
 }
 
 impl Beginning {

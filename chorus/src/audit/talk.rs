@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use chorus_core::{
     command::{Answer, Record, RoomCommand},
-    ids::{Number, Offset, RoomId},
+    ids::{OutputId, Offset, RoomId},
     wire,
 };
 
@@ -27,14 +27,14 @@ pub struct Talk {
     /// Rooms all of whose outputs are known.
     whole: HashSet<RoomId>,
     /// Creations that failed, according to their creator's channel.
-    failed: HashSet<(RoomId, Number)>,
+    failed: HashSet<(RoomId, OutputId)>,
 }
 
 /// An output with its sender, number and receiver. The command's bytes, without the fields that only its host adds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Line {
     from: RoomId,
-    number: Number,
+    number: OutputId,
     to: RoomId,
     bytes: Vec<u8>,
 }
@@ -104,7 +104,7 @@ impl Talk {
     }
 }
 
-fn number(number: Number) -> String {
+fn number(number: OutputId) -> String {
     format!("output {}.{}", number.offset, number.index)
 }
 

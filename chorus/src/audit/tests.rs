@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chorus_core::{
     command::{Fault, LeaveReason, Player, Record, RequestId, RoomCommand},
     effect::{Effect, Event as Asked, Saved},
-    ids::{ConnectionId, Digest, Kind, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
+    ids::{ConnectionId, Digest, Kind, MachineId, Offset, OutputId, RoomId, Secret, SessionId, Time},
     json::Json,
     room::{Call, Outcome, Spec},
 };
@@ -135,7 +135,7 @@ fn a_fault() -> Vec<RoomCommand> {
         says(BEN, 1),
         says(ANA, 1),
         says(BEN, 2),
-        RoomCommand::Fault { at: Number { offset: 4, index: 0 }, fault },
+        RoomCommand::Fault { at: OutputId { offset: 4, index: 0 }, fault },
         says(BEN, 3),
     ]
 }

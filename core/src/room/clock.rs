@@ -17,7 +17,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::State;
-use crate::ids::{Number, Offset, Time};
+use crate::ids::{OutputId, Offset, Time};
 
 /// Players who were disconnected by a restart reconnect within this many milliseconds, or not soon.
 pub const GRACE_MS: u64 = 10_000;
@@ -33,7 +33,7 @@ const SPARE: usize = 64;
 pub struct Ring {
     /// When it fires.
     pub at: Time,
-    pub id: Number,
+    pub id: OutputId,
     /// By the room's time.
     due: Time,
 }
@@ -53,14 +53,14 @@ pub struct RoomClock {
     /// The latest record whose timers have been examined.
     looked: Option<Offset>,
     /// When the timers fire that were set while the room was ahead.
-    armed: BTreeMap<Number, Time>,
+    armed: BTreeMap<OutputId, Time>,
 }
 
 /// A timer of any sort.
 #[derive(Clone, Copy)]
 struct Pending {
     due: Time,
-    id: Number,
+    id: OutputId,
     delay_ms: u64,
 }
 
@@ -97,7 +97,7 @@ impl RoomClock {
         }
         let pending = state.timers.len() + state.holds.len();
         if self.armed.len() > 2 * pending + SPARE {
-            let pending: BTreeSet<Number> = new(state, None).map(|(_, id)| id).collect();
+            let pending: BTreeSet<OutputId> = new(state, None).map(|(_, id)| id).collect();
             self.armed.retain(|id, _| pending.contains(id));
         }
     }
@@ -130,8 +130,8 @@ fn candidates(state: &State) -> impl Iterator<Item = Pending> {
 
 /// All timers that were set after a record. Held seats are ordered by due time, which is also the order of the records that set
 /// them while a kind's hold time is unchanged.
-fn new(state: &State, after: Option<Offset>) -> impl Iterator<Item = (Time, Number)> {
-    let is_new = move |id: &Number| after.is_none_or(|after| id.offset > after);
+fn new(state: &State, after: Option<Offset>) -> impl Iterator<Item = (Time, OutputId)> {
+    let is_new = move |id: &OutputId| after.is_none_or(|after| id.offset > after);
     let named = state.timers.values().map(|timer| (timer.due, timer.id));
     let others = [state.empty, state.next_life()].into_iter().flatten();
     let holds = state.holds.iter().rev().map(|(due, id, _)| (*due, *id)).take_while(move |(_, id)| is_new(id));
@@ -168,7 +168,7 @@ mod tests {
         fn sets(&mut self, name: &str, time: Time, delay_ms: u64) {
             self.state.offset += 1;
             self.state.clock = self.state.clock.max(time);
-            let id = Number { offset: self.state.offset, index: 1 };
+            let id = OutputId { offset: self.state.offset, index: 1 };
             let timer = Timer { id, due: self.state.clock.plus(delay_ms), delay_ms, payload: Json::null() };
             self.state.timers.insert(name.into(), timer);
         }
@@ -311,9 +311,9 @@ mod tests {
     fn held_seats_and_empty_rooms_go_by_the_same_rules() {
         let back = Time(NOON.0 - HOUR);
         let mut story = Story::taken_at(back);
-        let hold = |offset, delay: u64| (NOON.plus(delay), Number { offset, index: 0 }, SessionId(offset.into()));
+        let hold = |offset, delay: u64| (NOON.plus(delay), OutputId { offset, index: 0 }, SessionId(offset.into()));
         story.state.holds.extend([hold(5, 20_000), hold(6, 25_000)]);
-        story.state.empty = Some((NOON.plus(60_000), Number { offset: 7, index: 0 }));
+        story.state.empty = Some((NOON.plus(60_000), OutputId { offset: 7, index: 0 }));
         assert_eq!(story.waits(), 20_000);
         // Another member drops.
         story.now = back.plus(10_000);

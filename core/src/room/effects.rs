@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Cause, Output, Room, Turn, state::Moving, state::Timer, state::To};
 use crate::{
-    command::{Answer, EdgeCommand, Fault, RoomCommand, RoomData, Source},
+    command::{Answer, EdgeCommand, Fault, OutputRef, RoomCommand, RoomData},
     effect::Effect,
     frame::{ErrorCode, RoomFrame},
     ids::{RoomId, SessionId},
@@ -184,7 +184,7 @@ impl Room {
     }
 
     fn move_member(&mut self, turn: &mut Turn, session: SessionId, moving: Moving) {
-        let from = Source { room: self.id, number: moving.number };
+        let from = OutputRef { room: self.id, number: moving.number };
         let is_refused = self.state_mut().is_refused(moving.room);
         let Some(member) = self.state_mut().members.get_mut(&session) else { return };
         // One move at a time: two would seat the session twice.

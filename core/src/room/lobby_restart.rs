@@ -17,7 +17,7 @@ use super::{Cause, Notice, Placed, Room, State, Turn, state::Gone};
 use crate::{
     command::{EdgeCommand, LeaveReason, RoomCommand, RoomData},
     effect::Event,
-    ids::{Number, Time},
+    ids::{OutputId, Time},
     json::Json,
 };
 
@@ -38,11 +38,11 @@ pub struct LobbyRestart {
     /// When the script started, or when it is to start.
     pub since: Time,
     /// The timer that restarts it. Until that fires, there is no script and no member.
-    pub timer: Option<Number>,
+    pub timer: Option<OutputId>,
 }
 
 impl LobbyRestart {
-    pub(super) fn next(&self) -> Option<(Time, Number)> {
+    pub(super) fn next(&self) -> Option<(Time, OutputId)> {
         self.timer.map(|timer| (self.since, timer))
     }
 }

@@ -53,10 +53,10 @@ pub use spec::Spec;
 pub use state::{Member, State};
 
 use crate::{
-    command::{EdgeCommand, Fault, LeaveReason, Player, Record, RequestId, RoomCommand, RoomData, Source},
+    command::{EdgeCommand, Fault, LeaveReason, Player, Record, RequestId, RoomCommand, RoomData, OutputRef},
     effect::{Effect, Event, LogLevel, Moment, RestoreReason, RoomInfo, Saved},
     frame::RoomFrame,
-    ids::{ConnectionId, Digest, Kind, MachineId, Number, Offset, RoomId, Secret, Seed, SessionId, Time},
+    ids::{ConnectionId, Digest, Kind, MachineId, OutputId, Offset, RoomId, Secret, Seed, SessionId, Time},
     json::Json,
     wire,
 };
@@ -193,7 +193,7 @@ enum Cause {
         edge: MachineId,
         request: RequestId,
         message_id: u64,
-        from: Option<Source>,
+        from: Option<OutputRef>,
     },
     Message {
         session: SessionId,
@@ -216,7 +216,7 @@ pub enum Output {
     /// Appends to this room's channel or another's. Appended in order, or not at all.
     Append(RoomId, RoomCommand),
     /// Creates a room of `kind` with that kind's active component, or replies that it cannot be created.
-    Create { id: RoomId, kind: Kind, options: Json, source: Source, secret: Secret, allowance: u32 },
+    Create { id: RoomId, kind: Kind, options: Json, source: OutputRef, secret: Secret, allowance: u32 },
     /// To an edge's channel.
     Edge(MachineId, EdgeCommand),
     /// Ends the session in the store, then appends `Leave` for [`LeaveReason::Kicked`] to all its rooms, to this one last.
@@ -440,12 +440,12 @@ impl Room {
     }
 
     /// The next timer by the room's own time. [`RoomClock`] decides when the shell must append `Timer` with its id.
-    pub fn poll_timeout(&self) -> Option<(Time, Number)> {
+    pub fn poll_timeout(&self) -> Option<(Time, OutputId)> {
         self.state.as_ref().and_then(State::next_timer)
     }
 
     /// The script's name of a timer.
-    pub fn timer_name(&self, id: Number) -> Option<Arc<str>> {
+    pub fn timer_name(&self, id: OutputId) -> Option<Arc<str>> {
         let timers = &self.state.as_ref()?.timers;
         timers.iter().find(|(_, timer)| timer.id == id).map(|(name, _)| name.clone())
     }
@@ -612,7 +612,7 @@ impl Room {
             }
             Fault::Threw(text) => {
                 if !self.is_told(turn.offset) {
-                    let at = Number { offset: turn.offset, index: 0 };
+                    let at = OutputId { offset: turn.offset, index: 0 };
                     self.outputs.push_back(Output::Append(self.id, RoomCommand::Threw { at, text: text.clone() }));
                 }
                 self.threw.insert(turn.offset, text);
@@ -621,7 +621,7 @@ impl Room {
                 self.wants_snapshot = true;
             }
             fault => {
-                let at = Number { offset: turn.offset, index: 0 };
+                let at = OutputId { offset: turn.offset, index: 0 };
                 self.outputs.push_back(Output::Append(self.id, RoomCommand::Fault { at, fault }));
                 self.phase = Phase::Deciding;
             }
@@ -706,7 +706,7 @@ impl Room {
         offset: Offset,
         edge: MachineId,
         (session, request): (SessionId, RequestId),
-        from: Option<Source>,
+        from: Option<OutputRef>,
     ) {
         let reason = "the room's script cannot go on".into();
         self.answer_unheard(offset, edge, EdgeCommand::Refused { session, request, room: self.id, from, reason });

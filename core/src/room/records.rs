@@ -8,10 +8,10 @@ use super::{
     state::{Gone, Member, Probation, To},
 };
 use crate::{
-    command::{Answer, EdgeCommand, Fault, LeaveReason, Player, RequestId, Record, RoomCommand, RoomData, Source},
+    command::{Answer, EdgeCommand, Fault, LeaveReason, Player, RequestId, Record, RoomCommand, RoomData, OutputRef},
     effect::{Effect, Event, MemberInfo, Moment, RestoreReason},
     frame::{ErrorCode, RoomFrame},
-    ids::{Digest, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
+    ids::{Digest, MachineId, OutputId, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
     planted::{Bug, planted},
 };
@@ -266,7 +266,7 @@ impl Room {
         let Some(member) = state.members.get(&session) else { return };
         let connection = member.request.connection;
         if let Some(moving) = &member.moving {
-            let from = Source { room: self.id, number: moving.number };
+            let from = OutputRef { room: self.id, number: moving.number };
             let options = moving.options.clone();
             turn.edge(&member.edge, EdgeCommand::Join { session, connection, room: moving.room, options, from });
         }
@@ -309,7 +309,7 @@ impl Room {
         true
     }
 
-    fn timer(&mut self, mut turn: Turn, id: Number) {
+    fn timer(&mut self, mut turn: Turn, id: OutputId) {
         let state = self.state.as_mut().expect("begin has looked");
         let named = state.timers.iter().find(|(_, timer)| timer.id == id).map(|(name, _)| name.clone());
         if let Some(name) = named {
@@ -326,7 +326,7 @@ impl Room {
         self.call(turn, Event::Leave { session, reason });
     }
 
-    fn room_message(&mut self, turn: Turn, from: RoomId, number: Number, data: RoomData) {
+    fn room_message(&mut self, turn: Turn, from: RoomId, number: OutputId, data: RoomData) {
         let state = self.state.as_mut().expect("begin has looked");
         if !state.is_new(from, number) {
             return self.finish(turn);
@@ -349,7 +349,7 @@ impl Room {
         }
     }
 
-    fn answer(&mut self, turn: Turn, request: Number, answer: Answer) {
+    fn answer(&mut self, turn: Turn, request: OutputId, answer: Answer) {
         match answer {
             Answer::CreateFailed { room, reason } => self.child_ended(turn, room, Json::null(), Some(reason)),
             Answer::MoveRefused { session, room, reason } => {
@@ -601,12 +601,12 @@ pub(super) struct Joining {
     request: RequestId,
     message_id: u64,
     options: Json,
-    from: Option<Source>,
+    from: Option<OutputRef>,
 }
 
 impl Joining {
     /// The receiver of the answer to this join.
-    pub(super) fn asker(&self) -> (&MachineId, SessionId, RequestId, Option<Source>) {
+    pub(super) fn asker(&self) -> (&MachineId, SessionId, RequestId, Option<OutputRef>) {
         (&self.edge, self.session, self.request, self.from)
     }
 }
@@ -627,15 +627,15 @@ impl Turn {
     }
 
     /// The number of the next output.
-    pub(super) fn number(&mut self) -> Number {
+    pub(super) fn number(&mut self) -> OutputId {
         let index = self.index;
         self.index += 1;
-        Number { offset: self.offset, index }
+        OutputId { offset: self.offset, index }
     }
 
     /// The id of the one timer that a record can set without its guest. Guests' timers begin at 1.
-    pub(super) fn timer_id(&self) -> Number {
-        Number { offset: self.offset, index: 0 }
+    pub(super) fn timer_id(&self) -> OutputId {
+        OutputId { offset: self.offset, index: 0 }
     }
 
     pub(super) fn edge(&mut self, edge: &MachineId, command: EdgeCommand) {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Output, Room, State, Turn};
 use crate::{
-    command::{Answer, RoomCommand, Source},
+    command::{Answer, OutputRef, RoomCommand},
     effect::RoomsInfo,
     ids::{Kind, RoomId, SessionId, Time},
     json::Json,
@@ -60,7 +60,7 @@ impl Room {
         match granted {
             Ok(allowance) => {
                 state.children.insert(id, allowance.saturating_add(1));
-                let (secret, source) = (state.secret.of_created(id), Source { room: self.id, number });
+                let (secret, source) = (state.secret.of_created(id), OutputRef { room: self.id, number });
                 turn.out.push(Output::Create { id, kind, options, source, secret, allowance });
             }
             Err(reason) => {

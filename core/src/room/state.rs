@@ -10,10 +10,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    command::{Fault, LeaveReason, Player, RequestId, Record, Source},
+    command::{Fault, LeaveReason, Player, RequestId, Record, OutputRef},
     effect::{MemberInfo, Saved},
     frame::RoomFrame,
-    ids::{Digest, Kind, MachineId, Number, Offset, RoomId, Secret, SessionId, Time},
+    ids::{Digest, Kind, MachineId, OutputId, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
     room::{LobbyRestart, Placed, Spec},
     wire::{self, DecodeError},
@@ -28,7 +28,7 @@ pub struct State {
     pub component: Digest,
     /// The component's own description. `None` until it was first opened.
     pub spec: Option<Arc<Spec>>,
-    pub creator: Option<Source>,
+    pub creator: Option<OutputRef>,
     pub secret: Secret,
     pub created: Time,
     /// The time of the latest record; never decreases.
@@ -45,11 +45,11 @@ pub struct State {
     /// The script's timers, by name.
     pub timers: BTreeMap<Arc<str>, Timer>,
     /// When the held seats of dropped members are given up.
-    pub holds: BTreeSet<(Time, Number, SessionId)>,
+    pub holds: BTreeSet<(Time, OutputId, SessionId)>,
     /// The room has no members, and ends at this time unless one joins.
-    pub empty: Option<(Time, Number)>,
+    pub empty: Option<(Time, OutputId)>,
     /// The highest output number received from each room that has sent one.
-    pub sources: BTreeMap<RoomId, Number>,
+    pub sources: BTreeMap<RoomId, OutputId>,
     pub ended_sources: VecDeque<RoomId>,
     /// How many living rooms it may have created, those that they have created in turn included.
     pub allowance: u32,
@@ -107,21 +107,21 @@ pub struct Member {
     /// The member's own view, when it has one instead of the shared view.
     pub view: Option<Json>,
     /// Its entry in `holds`, while its seat is held.
-    pub hold: Option<(Time, Number)>,
+    pub hold: Option<(Time, OutputId)>,
     /// A move that has no answer yet. The request is repeated on every reconnect of the session.
     pub moving: Option<Moving>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moving {
-    pub number: Number,
+    pub number: OutputId,
     pub room: RoomId,
     pub options: Json,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timer {
-    pub id: Number,
+    pub id: OutputId,
     pub due: Time,
     /// The delay that it was set with.
     pub delay_ms: u64,
@@ -171,7 +171,7 @@ impl State {
     pub fn new(
         kind: Kind,
         component: Digest,
-        creator: Option<Source>,
+        creator: Option<OutputRef>,
         secret: Secret,
         allowance: u32,
         created: Time,
@@ -232,19 +232,19 @@ impl State {
     }
 
     /// When the next timer of any sort is due, and its id.
-    pub fn next_timer(&self) -> Option<(Time, Number)> {
+    pub fn next_timer(&self) -> Option<(Time, OutputId)> {
         let named = self.timers.values().map(|timer| (timer.due, timer.id)).min();
         let hold = self.holds.first().map(|(due, id, _)| (*due, *id));
         [named, hold, self.empty, self.next_life()].into_iter().flatten().min()
     }
 
     /// When a lobby that has ended restarts.
-    pub(super) fn next_life(&self) -> Option<(Time, Number)> {
+    pub(super) fn next_life(&self) -> Option<(Time, OutputId)> {
         self.restart.as_ref().and_then(LobbyRestart::next)
     }
 
     /// Whether this output of another room is new. Records it, so that a repetition is not.
-    pub fn is_new(&mut self, from: RoomId, number: Number) -> bool {
+    pub fn is_new(&mut self, from: RoomId, number: OutputId) -> bool {
         let seen = self.sources.get(&from);
         if seen.is_some_and(|seen| number <= *seen) {
             return false;
@@ -320,7 +320,7 @@ mod tests {
     }
 
     fn example() -> State {
-        let (session, number) = (SessionId(9), |index| Number { offset: 5, index });
+        let (session, number) = (SessionId(9), |index| OutputId { offset: 5, index });
         let json = || Json::trusted("{\"a\":1}");
         let request = RequestId { connection: ConnectionId(1), number: 2 };
         let player = Player { id: "p1".into(), name: "Ana".into() };
@@ -365,7 +365,7 @@ mod tests {
             until: Time(70),
             exhausted: Some(session),
         };
-        let creator = Some(Source { room: RoomId(2), number: number(7) });
+        let creator = Some(OutputRef { room: RoomId(2), number: number(7) });
         State {
             spec: Some(Arc::new(spec)),
             members: [(session, member)].into(),

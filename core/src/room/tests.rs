@@ -222,7 +222,7 @@ fn more_timers_than_allowed_are_a_fault_and_none_is_set() {
 fn another_rooms_output_counts_once() {
     let mut story = Story::of(greeter());
     story.record(create());
-    let number = Number { offset: 9, index: 1 };
+    let number = OutputId { offset: 9, index: 1 };
     let from_room = RoomCommand::RoomMessage { from: RoomId(5), number, data: RoomData::Message(Json::null()) };
     story.record(from_room.clone());
     story.record(from_room);
@@ -282,7 +282,7 @@ fn a_trap_is_decided_by_the_log_and_skipped_on_replay() {
         counter()(event)
     });
     for (offset, record) in story.log.iter().rev().filter(|(_, r)| matches!(r.command, RoomCommand::Fault { .. })) {
-        if let RoomCommand::Fault { at: Number { offset: at, .. }, fault } = &record.command {
+        if let RoomCommand::Fault { at: OutputId { offset: at, .. }, fault } = &record.command {
             replay.room.skips.insert(*at, fault.clone());
         }
         let _ = offset;
@@ -1198,7 +1198,7 @@ fn spec() -> Arc<Spec> {
 }
 
 fn create() -> RoomCommand {
-    let creator = Some(Source { room: RoomId(77), number: Number { offset: 1, index: 0 } });
+    let creator = Some(OutputRef { room: RoomId(77), number: OutputId { offset: 1, index: 0 } });
     RoomCommand::Create {
         kind: Kind::lobby(),
         component: Digest([1; 32]),
@@ -1236,7 +1236,7 @@ fn leave(session: SessionId) -> RoomCommand {
 }
 
 fn fault_at(offset: Offset) -> RoomCommand {
-    RoomCommand::Fault { at: Number { offset, index: 0 }, fault: trapped() }
+    RoomCommand::Fault { at: OutputId { offset, index: 0 }, fault: trapped() }
 }
 
 fn trapped() -> Fault {

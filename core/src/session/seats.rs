@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::{MAX_ROOMS, MAX_WAITING, Outgoing, Output, Phase, Session, Store};
 use crate::{
-    command::{Answer, EdgeCommand, LeaveReason, RequestId, RoomCommand, Source, Target},
+    command::{Answer, EdgeCommand, LeaveReason, RequestId, RoomCommand, OutputRef, Target},
     frame::{CloseCode, ErrorCode, FrameTag, Msg, RoomFrame},
     ids::{RoomId, Time},
     json::Json,
@@ -70,7 +70,7 @@ pub(super) struct Past {
 /// The latest request of a room to move the session.
 #[derive(Debug)]
 pub(super) struct Move {
-    from: Source,
+    from: OutputRef,
     to: RoomId,
     state: MoveState,
     /// The session has left the source since: a repetition of this request is an echo.
@@ -222,7 +222,7 @@ impl Session {
         RequestId { connection: self.connection, number: self.requests }
     }
 
-    fn join(&mut self, room: RoomId, options: Json, from: Option<Source>, now: Time) {
+    fn join(&mut self, room: RoomId, options: Json, from: Option<OutputRef>, now: Time) {
         let Phase::Open(who) = &self.phase else { return };
         let (session, player, edge) = (who.session, who.player.clone(), self.edge.clone());
         let high = self.high.max(self.reached);
@@ -388,7 +388,7 @@ impl Session {
     // ---- moving ----
 
     /// A room moves the session to another. The request may be repeated: after a crash, or when the session reconnects.
-    fn on_move(&mut self, to: RoomId, options: Json, from: Source, now: Time) {
+    fn on_move(&mut self, to: RoomId, options: Json, from: OutputRef, now: Time) {
         if !self.is_member(from.room) {
             return;
         }
@@ -451,7 +451,7 @@ impl Session {
         }
     }
 
-    fn on_admitted(&mut self, room: RoomId, request: u32, from: Option<Source>) {
+    fn on_admitted(&mut self, room: RoomId, request: u32, from: Option<OutputRef>) {
         let Some(seat) = self.seat_mut(room).filter(|seat| request >= seat.since) else { return };
         seat.since = request;
         if seat.state == SeatState::Joining {
@@ -467,7 +467,7 @@ impl Session {
         }
     }
 
-    fn on_refused(&mut self, room: RoomId, request: u32, from: Option<Source>, reason: Box<str>, now: Time) {
+    fn on_refused(&mut self, room: RoomId, request: u32, from: Option<OutputRef>, reason: Box<str>, now: Time) {
         let Some(state) = self.state_after(room, request) else { return };
         match from {
             Some(from) if self.expected_answer(from, room).is_some() => {
@@ -491,7 +491,7 @@ impl Session {
     }
 
     /// The pending move that an answer of `to` belongs to.
-    fn expected_answer(&mut self, from: Source, to: RoomId) -> Option<&mut Move> {
+    fn expected_answer(&mut self, from: OutputRef, to: RoomId) -> Option<&mut Move> {
         self.moves.iter_mut().find(|asked| asked.from == from && asked.to == to && asked.is_pending())
     }
 
@@ -513,7 +513,7 @@ impl Session {
         }
     }
 
-    fn refuse_move(&mut self, from: Source, reason: Box<str>, now: Time) {
+    fn refuse_move(&mut self, from: OutputRef, reason: Box<str>, now: Time) {
         let Some(asked) = self.moves.iter_mut().find(|asked| asked.from == from) else { return };
         asked.state = MoveState::Refused(reason.clone());
         let to = asked.to;
@@ -521,7 +521,7 @@ impl Session {
         self.give_up_joining(to, now);
     }
 
-    fn answer_refused(&mut self, from: Source, to: RoomId, reason: Box<str>) {
+    fn answer_refused(&mut self, from: OutputRef, to: RoomId, reason: Box<str>) {
         let Some(session) = self.id() else { return };
         let answer = Answer::MoveRefused { session, room: to, reason };
         self.append(from.room, RoomCommand::Answer { request: from.number, answer });

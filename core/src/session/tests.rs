@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::{
-    command::{Answer, LeaveReason, RequestId, Source},
+    command::{Answer, LeaveReason, OutputRef, RequestId},
     frame::Msg,
-    ids::{Kind, Number},
+    ids::{Kind, OutputId},
     json::Json,
 };
 
@@ -261,7 +261,7 @@ fn a_message_of_a_stay_before_is_not_taken_in_the_next_one() {
     story.leave(LOBBY);
     story.deliver(GAME, 8, RoomFrame::room(GAME, &Kind::lobby(), 5, &Json::null()));
     story.outputs();
-    let back = Source { room: GAME, number: Number { offset: 5, index: 1 } };
+    let back = OutputRef { room: GAME, number: OutputId { offset: 5, index: 1 } };
     story.command(EdgeCommand::Join { session: ANA, connection: HERE, room: LOBBY, options: Json::null(), from: back });
     story.on(Input::Stored { room: LOBBY, done: true });
     let Output::Append { command: RoomCommand::Join { message_id, .. }, .. } = &story.outputs()[1] else { panic!() };
@@ -747,7 +747,7 @@ fn an_echo_of_not_being_there_does_not_end_the_stay_that_followed() {
 #[test]
 fn an_echo_of_a_move_that_an_earlier_connection_was_asked_for_moves_nobody() {
     let mut story = Story::resumed(&[GAME, LOBBY]);
-    let from = Source { room: LOBBY, number: number(9) };
+    let from = OutputRef { room: LOBBY, number: number(9) };
     let echo = EdgeCommand::Join { session: ANA, connection: BEFORE, room: GAME, options: Json::null(), from };
     story.command(echo);
     assert_eq!(story.outputs(), []);
@@ -790,7 +790,7 @@ fn an_echo_of_a_move_from_an_earlier_stay_does_not_take_the_session_away_again()
 #[test]
 fn an_admission_to_a_room_that_is_being_left_again_still_ends_the_move() {
     let mut story = Story::resumed(&[GAME, LOBBY]);
-    let back = Source { room: GAME, number: Number { offset: 5, index: 1 } };
+    let back = OutputRef { room: GAME, number: OutputId { offset: 5, index: 1 } };
     story.command(EdgeCommand::Join { session: ANA, connection: HERE, room: LOBBY, options: Json::null(), from: back });
     story.on(Input::Stored { room: LOBBY, done: true });
     story.ask_move(RoomId(8), number(9));
@@ -808,7 +808,7 @@ fn a_room_that_moves_its_member_back_before_it_has_left_gets_it_back() {
     story.on(Input::Stored { room: GAME, done: true });
     story.admitted(GAME, number(9));
     story.deliver(GAME, 1, view(GAME));
-    let from = Source { room: GAME, number: Number { offset: 3, index: 1 } };
+    let from = OutputRef { room: GAME, number: OutputId { offset: 3, index: 1 } };
     story.command(EdgeCommand::Join { session: ANA, connection: HERE, room: LOBBY, options: Json::null(), from });
     story.outputs();
     story.leave(LOBBY);
@@ -827,7 +827,7 @@ fn an_echo_of_an_earlier_admission_is_no_answer_to_a_join_that_has_none_yet() {
     story.ask_move(GAME, number(9));
     story.on(Input::Stored { room: GAME, done: true });
     story.admitted(GAME, number(9));
-    let back = Source { room: GAME, number: Number { offset: 3, index: 1 } };
+    let back = OutputRef { room: GAME, number: OutputId { offset: 3, index: 1 } };
     story.command(EdgeCommand::Join { session: ANA, connection: HERE, room: LOBBY, options: Json::null(), from: back });
     story.on(Input::Stored { room: LOBBY, done: true });
     story.outputs();
@@ -845,7 +845,7 @@ fn an_echo_of_an_earlier_admission_is_no_answer_to_a_join_that_has_none_yet() {
 #[test]
 fn a_room_that_is_left_while_the_store_hears_of_the_way_back_is_entered_again() {
     let mut story = Story::resumed(&[GAME, LOBBY]);
-    let back = Source { room: GAME, number: Number { offset: 5, index: 1 } };
+    let back = OutputRef { room: GAME, number: OutputId { offset: 5, index: 1 } };
     story.command(EdgeCommand::Join { session: ANA, connection: HERE, room: LOBBY, options: Json::null(), from: back });
     story.ask_move(GAME, number(9));
     story.on(Input::Stored { room: GAME, done: true });
@@ -1165,7 +1165,7 @@ impl Story {
     }
 
     fn move_back(&mut self) {
-        let from = Source { room: GAME, number: Number { offset: 5, index: 1 } };
+        let from = OutputRef { room: GAME, number: OutputId { offset: 5, index: 1 } };
         self.command(EdgeCommand::Join { session: ANA, connection: HERE, room: LOBBY, options: Json::null(), from });
         self.on(Input::Stored { room: LOBBY, done: true });
         self.admitted_from(LOBBY, Some(from));
@@ -1240,26 +1240,26 @@ impl Story {
         self.on(Input::Command(command));
     }
 
-    fn ask_move(&mut self, room: RoomId, number: Number) {
-        let from = Source { room: LOBBY, number };
+    fn ask_move(&mut self, room: RoomId, number: OutputId) {
+        let from = OutputRef { room: LOBBY, number };
         self.command(EdgeCommand::Join { session: ANA, connection: HERE, room, options: Json::null(), from });
     }
 
-    fn admitted(&mut self, room: RoomId, number: Number) {
-        self.admitted_from(room, Some(Source { room: LOBBY, number }));
+    fn admitted(&mut self, room: RoomId, number: OutputId) {
+        self.admitted_from(room, Some(OutputRef { room: LOBBY, number }));
     }
 
-    fn admitted_from(&mut self, room: RoomId, from: Option<Source>) {
+    fn admitted_from(&mut self, room: RoomId, from: Option<OutputRef>) {
         self.admitted_after(room, self.request(room).number, from);
     }
 
-    fn admitted_after(&mut self, room: RoomId, number: u32, from: Option<Source>) {
+    fn admitted_after(&mut self, room: RoomId, number: u32, from: Option<OutputRef>) {
         let request = RequestId { connection: HERE, number };
         self.command(EdgeCommand::Admitted { session: ANA, request, room, from });
     }
 
-    fn refused(&mut self, room: RoomId, number: Number) {
-        let from = Some(Source { room: LOBBY, number });
+    fn refused(&mut self, room: RoomId, number: OutputId) {
+        let from = Some(OutputRef { room: LOBBY, number });
         let request = self.request(room);
         self.command(EdgeCommand::Refused { session: ANA, request, room, from, reason: "full".into() });
     }
@@ -1321,16 +1321,16 @@ fn resumed(rooms: &[RoomId]) -> Opened {
     Opened { recovered: Some(rooms.to_vec()), ..new_session() }
 }
 
-fn number(offset: u64) -> Number {
-    Number { offset, index: 0 }
+fn number(offset: u64) -> OutputId {
+    OutputId { offset, index: 0 }
 }
 
 fn append(room: RoomId, command: RoomCommand) -> Output {
     Output::Append { room, command, id: None }
 }
 
-fn join(room: RoomId, message_id: u64, number: Option<Number>) -> Output {
-    let from = number.map(|number| Source { room: LOBBY, number });
+fn join(room: RoomId, message_id: u64, number: Option<OutputId>) -> Output {
+    let from = number.map(|number| OutputRef { room: LOBBY, number });
     let (player, edge, options) = (player(), edge(), Json::null());
     append(room, RoomCommand::Join { session: ANA, player, edge, request: ANY, message_id, options, from })
 }
@@ -1352,7 +1352,7 @@ fn leave(room: RoomId, reason: LeaveReason) -> Output {
     append(room, RoomCommand::Leave { session: ANA, reason })
 }
 
-fn answer_refused(request: Number, reason: &str) -> Output {
+fn answer_refused(request: OutputId, reason: &str) -> Output {
     let answer = Answer::MoveRefused { session: ANA, room: GAME, reason: reason.into() };
     append(LOBBY, RoomCommand::Answer { request, answer })
 }

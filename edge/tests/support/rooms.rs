@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use chorus_bus::Bus;
 use chorus_core::{
-    command::{EdgeCommand, LeaveReason, Record, RequestId, RoomCommand, Source, Target},
+    command::{EdgeCommand, LeaveReason, OutputRef, Record, RequestId, RoomCommand, Target},
     frame::RoomFrame,
-    ids::{Kind, MachineId, Number, Offset, RoomId, SessionId},
+    ids::{Kind, MachineId, Offset, OutputId, RoomId, SessionId},
     json::Json,
 };
 use tokio::sync::watch;
@@ -102,7 +102,7 @@ impl Task {
         room: RoomId,
         session: SessionId,
         (edge, request): (&MachineId, RequestId),
-        from: Option<Source>,
+        from: Option<OutputRef>,
     ) {
         if room == CLOSED {
             let reason = "closed".into();
@@ -123,12 +123,12 @@ impl Task {
         }
         member.applied = id;
         let (edge, connection) = (member.edge.clone(), member.request.connection);
-        let number = Number { offset, index: 1 };
+        let number = OutputId { offset, index: 1 };
         match kind {
             "echo" => self.send(room, session, RoomFrame::reply(room, id, data)),
             "move" => {
                 let to = data.trim_matches('"').parse().expect("a room's id");
-                let from = Source { room, number };
+                let from = OutputRef { room, number };
                 let ask = EdgeCommand::Join { session, connection, room: to, options: Json::null(), from };
                 self.send_edge(&edge, ask.clone());
                 // As a new host does, since it cannot tell whether the host before has sent this.

@@ -43,7 +43,7 @@ async fn what_is_refused_or_ends_is_given_back_and_an_instance_knows_what_is_lef
     let _ = text;
     let child = stage.room.state().unwrap().children.keys().next().copied().expect("a child");
     let data = chorus_core::command::RoomData::Ended { outcome: chorus_core::json::Json::null(), failed: None };
-    let number = chorus_core::ids::Number { offset: 1, index: 0 };
+    let number = chorus_core::ids::OutputId { offset: 1, index: 0 };
     stage.record(RoomCommand::RoomMessage { from: child, number, data }).await;
     assert_eq!(left(&mut stage, ANA).await, 16);
     stage.say(ANA, "create", json!(10)).await.reply();

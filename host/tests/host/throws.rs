@@ -2,7 +2,7 @@
 
 use chorus_core::{
     command::{Answer, EdgeCommand, LeaveReason, RoomCommand, RoomData},
-    ids::{Number, RoomId},
+    ids::{OutputId, RoomId},
     json::Json,
     room::Output,
 };
@@ -96,7 +96,7 @@ async fn a_timer_that_throws_has_fired() {
 async fn answers_and_other_rooms_words_that_make_it_throw_are_heard_once() {
     let mut stage = armed("onRoomMessage").await;
     let data = RoomData::Message(Json::trusted("1"));
-    let number = Number { offset: 5, index: 1 };
+    let number = OutputId { offset: 5, index: 1 };
     let out = stage.record(RoomCommand::RoomMessage { from: RoomId(5), number, data }).await;
     goes_on(&mut stage, "onRoomMessage", &out).await;
 
@@ -200,14 +200,14 @@ async fn goes_on(stage: &mut Stage, hook: &str, out: &Out) {
     rebuilds_everywhere(ROOM, &stage.log, &["throw-everywhere"]).await;
 }
 
-fn created(output: &Output) -> Option<(RoomId, Number)> {
+fn created(output: &Output) -> Option<(RoomId, OutputId)> {
     match output {
         Output::Create { id, source, .. } => Some((*id, source.number)),
         _ => None,
     }
 }
 
-fn moved(output: &Output) -> Option<(RoomId, Number)> {
+fn moved(output: &Output) -> Option<(RoomId, OutputId)> {
     match output {
         Output::Edge(_, EdgeCommand::Join { room, from, .. }) => Some((*room, from.number)),
         _ => None,

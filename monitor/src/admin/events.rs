@@ -10,8 +10,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chorus_bus::Reader;
 use chorus_core::{
-    command::{Answer as RoomAnswer, Fault, LeaveReason, Record, RoomCommand, RoomData, Source},
-    ids::{Digest, Number, Offset, RoomId},
+    command::{Answer as RoomAnswer, Fault, LeaveReason, OutputRef, Record, RoomCommand, RoomData},
+    ids::{Digest, Offset, OutputId, RoomId},
     json::Json,
 };
 use futures_util::{Stream, StreamExt, stream};
@@ -338,12 +338,12 @@ impl Fields {
         self
     }
 
-    fn number(&mut self, name: &'static str, number: &Number) -> &mut Fields {
+    fn number(&mut self, name: &'static str, number: &OutputId) -> &mut Fields {
         self.put(name, format!("{}.{}", number.offset, number.index))
     }
 
-    fn source(&mut self, name: &'static str, source: &Option<Source>) -> &mut Fields {
-        let source = source.map(|Source { room, number }| format!("{room} {}.{}", number.offset, number.index));
+    fn source(&mut self, name: &'static str, source: &Option<OutputRef>) -> &mut Fields {
+        let source = source.map(|OutputRef { room, number }| format!("{room} {}.{}", number.offset, number.index));
         self.put(name, source)
     }
 

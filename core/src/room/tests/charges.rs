@@ -305,5 +305,5 @@ fn events_of_bea(event: &Event) -> bool {
 }
 
 fn fault(offset: Offset, fault: Fault) -> RoomCommand {
-    RoomCommand::Fault { at: Number { offset, index: 0 }, fault }
+    RoomCommand::Fault { at: OutputId { offset, index: 0 }, fault }
 }

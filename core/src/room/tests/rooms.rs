@@ -80,7 +80,7 @@ fn the_lobby_has_a_rate() {
     let mut number = 0;
     let mut ask = |story: &mut Story| {
         number += 1;
-        let number = Number { offset: number, index: 0 };
+        let number = OutputId { offset: number, index: 0 };
         let data = RoomData::Message(Json::null());
         story.record(RoomCommand::RoomMessage { from: RoomId(5), number, data })
     };
@@ -151,5 +151,5 @@ fn create_effect(allowance: u32) -> Effect {
 
 fn ended(room: RoomId, offset: Offset) -> RoomCommand {
     let data = RoomData::Ended { outcome: Json::null(), failed: None };
-    RoomCommand::RoomMessage { from: room, number: Number { offset, index: 0 }, data }
+    RoomCommand::RoomMessage { from: room, number: OutputId { offset, index: 0 }, data }
 }

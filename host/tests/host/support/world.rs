@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use chorus_bus::{Bus, EdgeReceiver, embedded};
 use chorus_core::{
-    command::{Answer, EdgeCommand, LeaveReason, Record, RoomCommand, Source},
+    command::{Answer, EdgeCommand, LeaveReason, OutputRef, Record, RoomCommand},
     frame::FrameTag,
     ids::{Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId},
     json::Json,
@@ -377,7 +377,7 @@ impl Edge {
                 let leave = RoomCommand::Leave { session: *session, reason: LeaveReason::Moved };
                 append(&self.bus, &self.clock, from.room, leave).await;
             }
-            EdgeCommand::Refused { session, room, from: Some(Source { room: source, number }), reason, .. } => {
+            EdgeCommand::Refused { session, room, from: Some(OutputRef { room: source, number }), reason, .. } => {
                 let (session, room, reason) = (*session, *room, reason.clone());
                 let answer = Answer::MoveRefused { session, room, reason };
                 append(&self.bus, &self.clock, *source, RoomCommand::Answer { request: *number, answer }).await;
