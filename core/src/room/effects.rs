@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Cause, Output, Room, Turn, state::Moving, state::Timer, state::To};
+use super::{CallOrigin, Output, Room, Step, state::Moving, state::Timer, state::To};
 use crate::{
     command::{Answer, EdgeCommand, Fault, OutputRef, RoomCommand, RoomData},
     effect::Effect,
@@ -34,38 +34,38 @@ impl Room {
         Ok(())
     }
 
-    pub(super) fn carry_out(&mut self, mut turn: Turn, effects: Vec<Effect>) {
+    pub(super) fn carry_out(&mut self, mut step: Step, effects: Vec<Effect>) {
         if let Some(state) = &mut self.state {
             state.faults = 0;
         }
-        let effects = self.admit(&mut turn, effects);
+        let effects = self.admit(&mut step, effects);
         let mut ends = None;
         for effect in effects {
             if let Effect::End { outcome } = effect {
                 ends.get_or_insert(outcome);
             } else {
-                self.carry_out_one(&mut turn, effect);
+                self.carry_out_one(&mut step, effect);
             }
         }
-        self.answer_what_is_left(&mut turn);
-        if matches!(turn.cause, Cause::Create) && self.id != RoomId::LOBBY {
-            self.state.as_mut().expect("it was just created").watch_emptiness(&turn);
+        self.answer_what_is_left(&mut step);
+        if matches!(step.cause, CallOrigin::Create) && self.id != RoomId::LOBBY {
+            self.state.as_mut().expect("it was just created").watch_emptiness(&step);
         }
-        match (std::mem::replace(&mut turn.cause, Cause::Other), ends) {
-            (Cause::Dispose { outcome, failed }, _) => self.conclude(turn, outcome, failed),
-            (Cause::MakeRoom(joining), None) => self.join_at_last(turn, *joining),
-            (Cause::MakeRoom(joining), Some(outcome)) => {
-                turn.refuse(self.id, *joining, "the room has ended");
-                self.end(turn, outcome, None);
+        match (std::mem::replace(&mut step.cause, CallOrigin::Other), ends) {
+            (CallOrigin::Dispose { outcome, failed }, _) => self.conclude(step, outcome, failed),
+            (CallOrigin::MakeRoom(joining), None) => self.join_at_last(step, *joining),
+            (CallOrigin::MakeRoom(joining), Some(outcome)) => {
+                step.refuse(self.id, *joining, "the room has ended");
+                self.end(step, outcome, None);
             }
-            (_, Some(outcome)) => self.end(turn, outcome, None),
-            _ => self.finish(turn),
+            (_, Some(outcome)) => self.end(step, outcome, None),
+            _ => self.finish(step),
         }
     }
 
     /// Seats a joining member before the other effects, so that its first frame is its whole view.
-    fn admit(&mut self, turn: &mut Turn, effects: Vec<Effect>) -> Vec<Effect> {
-        let Cause::Join { session, player, edge, request, message_id, from } = &turn.cause else { return effects };
+    fn admit(&mut self, step: &mut Step, effects: Vec<Effect>) -> Vec<Effect> {
+        let CallOrigin::Join { session, player, edge, request, message_id, from } = &step.cause else { return effects };
         let Some(spectator) = effects.iter().find_map(|effect| match effect {
             Effect::Admit { spectator } => Some(*spectator),
             _ => None,
@@ -83,38 +83,38 @@ impl Room {
             _ => true,
         });
         let others = others.collect();
-        turn.cause = Cause::Other;
-        turn.edge(&edge, EdgeCommand::Admitted { session, request, room: self.id, from });
-        self.send_whole_view(turn, session);
+        step.cause = CallOrigin::Other;
+        step.edge(&edge, EdgeCommand::Admitted { session, request, room: self.id, from });
+        self.send_whole_view(step, session);
         others
     }
 
-    fn carry_out_one(&mut self, turn: &mut Turn, effect: Effect) {
+    fn carry_out_one(&mut self, step: &mut Step, effect: Effect) {
         match effect {
-            Effect::Reply { data } => self.reply(turn, Ok(data)),
-            Effect::Refuse { reason } => self.refuse(turn, reason),
+            Effect::Reply { data } => self.reply(step, Ok(data)),
+            Effect::Refuse { reason } => self.refuse(step, reason),
             Effect::Send { session, kind, data } => {
-                self.deliver(turn, RoomFrame::event(self.id, &kind, &data), To::One(session));
+                self.deliver(step, RoomFrame::event(self.id, &kind, &data), To::One(session));
             }
             Effect::Broadcast { kind, data, except } => {
-                self.deliver(turn, RoomFrame::event(self.id, &kind, &data), To::Except(except));
+                self.deliver(step, RoomFrame::event(self.id, &kind, &data), To::Except(except));
             }
-            Effect::View { view } => self.change_shared_view(turn, view),
-            Effect::ViewOf { session, view } => self.change_view_of(turn, session, view),
+            Effect::View { view } => self.change_shared_view(step, view),
+            Effect::ViewOf { session, view } => self.change_view_of(step, session, view),
             Effect::MoveTo { session, room, options } => {
-                let number = turn.number();
-                self.move_member(turn, session, Moving { number, room, options });
+                let number = step.number();
+                self.move_member(step, session, Moving { number, room, options });
             }
             Effect::Kick { session, reason } => self.kick(session, reason),
-            Effect::CreateRoom { kind, options, allowance } => self.create_room(turn, kind, options, allowance),
+            Effect::CreateRoom { kind, options, allowance } => self.create_room(step, kind, options, allowance),
             Effect::SendRoom { room, data } => {
-                let number = turn.number();
+                let number = step.number();
                 let command = RoomCommand::RoomMessage { from: self.id, number, data: RoomData::Message(data) };
-                turn.out.push(Output::Append(room, command));
+                step.out.push(Output::Append(room, command));
             }
             Effect::SetTimer { name, after_ms, payload } => {
-                let due = turn.moment.now.plus(after_ms);
-                let timer = Timer { id: turn.number(), due, delay_ms: after_ms, payload };
+                let due = step.moment.now.plus(after_ms);
+                let timer = Timer { id: step.number(), due, delay_ms: after_ms, payload };
                 self.state_mut().timers.insert(name, timer);
             }
             Effect::CancelTimer { name } => {
@@ -123,43 +123,43 @@ impl Room {
             Effect::Lock => self.state_mut().locked = true,
             Effect::Unlock => self.state_mut().locked = false,
             Effect::Metadata { data } => self.state_mut().metadata = Some(data),
-            Effect::Log { level, text } => turn.out.push(Output::Log { level, text }),
+            Effect::Log { level, text } => step.out.push(Output::Log { level, text }),
             // An `admit` outside of a join has no effect; an `end` was removed before.
             Effect::Admit { .. } | Effect::End { .. } => {}
         }
     }
 
-    fn reply(&mut self, turn: &mut Turn, answer: Result<Json, &str>) {
-        let Cause::Message { session, id } = turn.cause else { return };
-        turn.cause = Cause::Other;
+    fn reply(&mut self, step: &mut Step, answer: Result<Json, &str>) {
+        let CallOrigin::Message { session, id } = step.cause else { return };
+        step.cause = CallOrigin::Other;
         let frame = match answer {
             Ok(data) => RoomFrame::reply(self.id, id, &data),
             Err(reason) => RoomFrame::error(self.id, Some(id), ErrorCode::Refused, reason),
         };
-        self.deliver(turn, frame, To::One(session));
+        self.deliver(step, frame, To::One(session));
     }
 
-    fn refuse(&mut self, turn: &mut Turn, reason: Box<str>) {
-        match &turn.cause {
-            Cause::Join { session, edge, request, from, .. } => {
+    fn refuse(&mut self, step: &mut Step, reason: Box<str>) {
+        match &step.cause {
+            CallOrigin::Join { session, edge, request, from, .. } => {
                 let (session, edge, request, from) = (*session, edge.clone(), *request, *from);
-                turn.cause = Cause::Other;
-                turn.edge(&edge, EdgeCommand::Refused { session, request, room: self.id, from, reason });
+                step.cause = CallOrigin::Other;
+                step.edge(&edge, EdgeCommand::Refused { session, request, room: self.id, from, reason });
             }
-            _ => self.reply(turn, Err(&reason)),
+            _ => self.reply(step, Err(&reason)),
         }
     }
 
     /// Answers the message or join that the guest has left unanswered, so that each has exactly one answer.
-    fn answer_what_is_left(&mut self, turn: &mut Turn) {
-        match &turn.cause {
-            Cause::Message { .. } => self.reply(turn, Ok(Json::null())),
-            Cause::Join { .. } => self.refuse(turn, "the room did not let you in".into()),
+    fn answer_what_is_left(&mut self, step: &mut Step) {
+        match &step.cause {
+            CallOrigin::Message { .. } => self.reply(step, Ok(Json::null())),
+            CallOrigin::Join { .. } => self.refuse(step, "the room did not let you in".into()),
             _ => {}
         }
     }
 
-    fn change_shared_view(&mut self, turn: &mut Turn, view: Json) {
+    fn change_shared_view(&mut self, step: &mut Step, view: Json) {
         let state = self.state_mut();
         let old = state.view.replace(view.clone()).unwrap_or_else(Json::null);
         if old == view {
@@ -167,11 +167,11 @@ impl Room {
         }
         let own = state.members.iter().filter(|(_, member)| member.view.is_some());
         let own: Vec<SessionId> = own.map(|(session, _)| *session).collect();
-        let frame = self.patch(turn, old, view);
-        self.deliver(turn, frame, To::Except(own));
+        let frame = self.patch(step, old, view);
+        self.deliver(step, frame, To::Except(own));
     }
 
-    fn change_view_of(&mut self, turn: &mut Turn, session: SessionId, view: Json) {
+    fn change_view_of(&mut self, step: &mut Step, session: SessionId, view: Json) {
         let state = self.state_mut();
         let old = state.view_of(session);
         let Some(member) = state.members.get_mut(&session) else { return };
@@ -179,11 +179,11 @@ impl Room {
             return;
         }
         member.view = Some(view.clone());
-        let frame = self.patch(turn, old, view);
-        self.deliver(turn, frame, To::One(session));
+        let frame = self.patch(step, old, view);
+        self.deliver(step, frame, To::One(session));
     }
 
-    fn move_member(&mut self, turn: &mut Turn, session: SessionId, moving: Moving) {
+    fn move_member(&mut self, step: &mut Step, session: SessionId, moving: Moving) {
         let from = OutputRef { room: self.id, number: moving.number };
         let is_refused = self.state_mut().is_refused(moving.room);
         let Some(member) = self.state_mut().members.get_mut(&session) else { return };
@@ -194,7 +194,7 @@ impl Room {
         if is_refused {
             let reason = "the room could not be created".into();
             let answer = Answer::MoveRefused { session, room: moving.room, reason };
-            turn.out.push(Output::Append(from.room, RoomCommand::Answer { request: moving.number, answer }));
+            step.out.push(Output::Append(from.room, RoomCommand::Answer { request: moving.number, answer }));
             member.moving = Some(moving);
             return;
         }
@@ -203,7 +203,7 @@ impl Room {
         let command = EdgeCommand::Join { session, connection, room: moving.room, options, from };
         member.moving = Some(moving);
         if member.connected {
-            turn.edge(&edge, command);
+            step.edge(&edge, command);
         }
     }
 

@@ -4,7 +4,7 @@
 //! that reconnects in time gets exactly the frames that it missed. There is one ring for each room: the number that an entry
 //! has for a member follows from counting the entries for that member backwards.
 
-use super::{Room, State, Turn, state::RingEntry, state::To};
+use super::{Room, State, Step, state::RingEntry, state::To};
 use crate::{
     command::{EdgeCommand, Target},
     diff,
@@ -30,7 +30,7 @@ const MOST_AHEAD: u64 = 1 << 20;
 
 impl Room {
     /// Numbers a frame for each of its members, keeps it, and sends it to those that are connected.
-    pub(super) fn deliver(&mut self, turn: &mut Turn, frame: RoomFrame, to: To) {
+    pub(super) fn deliver(&mut self, step: &mut Step, frame: RoomFrame, to: To) {
         let Some(state) = &mut self.state else { return };
         let targets = state.number_targets(&to);
         if targets.is_empty() && !state.has_any(&to) {
@@ -38,32 +38,32 @@ impl Room {
         }
         state.keep(RingEntry { frame: frame.clone(), to });
         for (edge, targets) in targets {
-            turn.edge(&edge, EdgeCommand::Deliver { room: self.id, targets, frame: frame.clone() });
+            step.edge(&edge, EdgeCommand::Deliver { room: self.id, targets, frame: frame.clone() });
         }
     }
 
     /// The frame that turns one view into another. Members mostly have the same view, and so do all spectators: two views that
     /// were compared for one member are not compared again for the next.
-    pub(super) fn patch(&self, turn: &mut Turn, old: Json, new: Json) -> RoomFrame {
+    pub(super) fn patch(&self, step: &mut Step, old: Json, new: Json) -> RoomFrame {
         let views = (old, new);
-        if let Some(frame) = turn.patches.get(&views) {
+        if let Some(frame) = step.patches.get(&views) {
             return frame.clone();
         }
         let frame = RoomFrame::patch(self.id, &diff::compare(&views.0, &views.1).ops);
-        turn.patches.insert(views, frame.clone());
+        step.patches.insert(views, frame.clone());
         frame
     }
 
     /// The member's whole view as its next frame.
-    pub(super) fn send_whole_view(&mut self, turn: &mut Turn, session: SessionId) {
+    pub(super) fn send_whole_view(&mut self, step: &mut Step, session: SessionId) {
         let Some(state) = &self.state else { return };
         let Some(member) = state.members.get(&session) else { return };
         let frame = RoomFrame::room(self.id, &state.kind, member.last_client_seq, &state.view_of(session));
-        self.deliver(turn, frame, To::One(session));
+        self.deliver(step, frame, To::One(session));
     }
 
     /// Brings a member that has reconnected up to date: by the frames that it missed, or by its whole view.
-    pub(super) fn resume(&mut self, turn: &mut Turn, session: SessionId, last_seq: Option<u64>) {
+    pub(super) fn resume(&mut self, step: &mut Step, session: SessionId, last_seq: Option<u64>) {
         let Some(state) = &mut self.state else { return };
         let missed = last_seq.and_then(|last| state.missed(session, last));
         let Some(member) = state.members.get_mut(&session) else { return };
@@ -73,32 +73,32 @@ impl Room {
             // view as a repetition.
             member.out_seq = member.out_seq.max(last_seq.unwrap_or(0));
             member.first_seq = member.out_seq + 1;
-            return self.send_whole_view(turn, session);
+            return self.send_whole_view(step, session);
         };
         let (edge, connection) = (member.edge.clone(), member.request.connection);
         let first = member.out_seq + 1 - missed.len() as u64;
         for (seq, frame) in (first..).zip(missed) {
             let targets = vec![Target { session, connection, seq }];
-            turn.edge(&edge, EdgeCommand::Deliver { room: self.id, targets, frame });
+            step.edge(&edge, EdgeCommand::Deliver { room: self.id, targets, frame });
         }
     }
 
     /// Ends a resume. The member has now been sent all answers that the room keeps: a message up to `applied` that still waits
     /// for one at the member's edge gets none.
-    pub(super) fn end_resume(&self, turn: &mut Turn, session: SessionId) {
+    pub(super) fn end_resume(&self, step: &mut Step, session: SessionId) {
         let Some(member) = self.state.as_ref().and_then(|state| state.members.get(&session)) else { return };
         let (request, applied) = (member.request, member.last_client_seq);
-        turn.edge(&member.edge, EdgeCommand::Resumed { session, request, room: self.id, applied });
+        step.edge(&member.edge, EdgeCommand::Resumed { session, request, room: self.id, applied });
     }
 
     /// Sends the whole view under a number that no client can have received.
-    pub(super) fn resync(&mut self, turn: &mut Turn, session: SessionId) {
+    pub(super) fn resync(&mut self, step: &mut Step, session: SessionId) {
         let Some(state) = &mut self.state else { return };
         let floor = state.seq_floor;
         let Some(member) = state.members.get_mut(&session) else { return };
         member.out_seq = member.out_seq.max(floor) + RESYNC_JUMP;
         member.first_seq = member.out_seq + 1;
-        self.send_whole_view(turn, session);
+        self.send_whole_view(step, session);
     }
 }
 

@@ -14,7 +14,7 @@
 //! since no session is opened while the store is unreachable. Of removed members that may be away, [`GONE`] are kept.
 
 use super::{
-    Output, Room, State, Turn,
+    Output, Room, State, Step,
     state::{Gone, Member},
 };
 use crate::{
@@ -55,26 +55,26 @@ impl Room {
 
     /// Notifies the edge of a member that was just removed, and keeps the reason in case the member is away: its connection may
     /// be lost without a record of that here.
-    pub(super) fn tell_left(&mut self, turn: &mut Turn, session: SessionId, member: &Member, gone: Gone) {
+    pub(super) fn tell_left(&mut self, step: &mut Step, session: SessionId, member: &Member, gone: Gone) {
         if !matches!(gone.reason, LeaveReason::Left | LeaveReason::Moved) {
             self.state_mut().remember_gone(session, gone.clone());
         }
-        self.tell_gone(turn, session, (member.edge.clone(), member.request), gone);
+        self.tell_gone(step, session, (member.edge.clone(), member.request), gone);
     }
 
     /// Answers a reconnect of a session that is no member, with the reason if that is kept.
-    pub(super) fn tell_why(&mut self, turn: &mut Turn, session: SessionId, asked_by: (MachineId, RequestId)) {
+    pub(super) fn tell_why(&mut self, step: &mut Step, session: SessionId, asked_by: (MachineId, RequestId)) {
         let gone = self.state_mut().gone.iter().find(|(left, _)| *left == session).map(|(_, gone)| gone.clone());
-        self.tell_gone(turn, session, asked_by, gone.unwrap_or(Gone { reason: LeaveReason::Left, text: None }));
+        self.tell_gone(step, session, asked_by, gone.unwrap_or(Gone { reason: LeaveReason::Left, text: None }));
     }
 
-    fn tell_gone(&self, turn: &mut Turn, session: SessionId, (edge, request): (MachineId, RequestId), gone: Gone) {
+    fn tell_gone(&self, step: &mut Step, session: SessionId, (edge, request): (MachineId, RequestId), gone: Gone) {
         let room = self.id;
         let command = match gone.text {
             Some(reason) => EdgeCommand::Kick { session, connection: request.connection, room, reason },
             None => EdgeCommand::Leave { session, request, room, reason: gone.reason },
         };
-        turn.edge(&edge, command);
+        step.edge(&edge, command);
     }
 }
 

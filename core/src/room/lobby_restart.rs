@@ -13,7 +13,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, Notice, Placed, Room, State, Turn, state::Gone};
+use super::{CallOrigin, Notice, Placed, Room, State, Step, state::Gone};
 use crate::{
     command::{EdgeCommand, LeaveReason, RoomCommand, RoomData},
     effect::Event,
@@ -55,15 +55,15 @@ impl State {
 
 impl Room {
     /// The members have been sent out.
-    pub(super) fn restart_lobby_later(&mut self, mut turn: Turn, failed: Option<Box<str>>) {
+    pub(super) fn restart_lobby_later(&mut self, mut step: Step, failed: Option<Box<str>>) {
         let old = self.state.take().expect("a room that ends was there");
-        let now = turn.moment.now;
+        let now = step.moment.now;
         let (before, began) =
             old.restart.as_ref().map_or((0, old.created), |restart| (restart.consecutive_failures, restart.since));
         let consecutive_failures = if now.since(began) < STEADY_MS { before.saturating_add(1) } else { 1 };
         let in_ms = wait_ms(consecutive_failures);
-        let restart = LobbyRestart { consecutive_failures, since: now.plus(in_ms), timer: Some(turn.timer_id()) };
-        turn.notice(Notice::BeginsAnew { failed, in_ms });
+        let restart = LobbyRestart { consecutive_failures, since: now.plus(in_ms), timer: Some(step.timer_id()) };
+        step.notice(Notice::BeginsAnew { failed, in_ms });
         let used = old.members.values().map(|member| member.out_seq).max().unwrap_or(0);
         let mut state = State {
             clock: old.clock,
@@ -76,7 +76,7 @@ impl Room {
             restart: Some(restart),
             kicks: old.kicks,
             gone: old.gone,
-            ..State::new(old.kind, old.component, old.creator, old.secret, old.allowance, old.created, turn.offset)
+            ..State::new(old.kind, old.component, old.creator, old.secret, old.allowance, old.created, step.offset)
         };
         for session in old.members.iter().filter(|(_, member)| !member.connected).map(|(session, _)| *session) {
             state.remember_gone(session, Gone { reason: LeaveReason::Ended, text: None });
@@ -86,28 +86,28 @@ impl Room {
         self.stale = false;
         // The life that is over need not be gone through again.
         self.wants_snapshot = true;
-        self.finish(turn);
+        self.finish(step);
     }
 
     /// A record, while there is no script to hear of it.
-    pub(super) fn between_lives(&mut self, mut turn: Turn, command: RoomCommand) {
+    pub(super) fn between_lives(&mut self, mut step: Step, command: RoomCommand) {
         let room = self.id;
         let state = self.state.as_mut().expect("begin has looked");
         let restart = state.restart.as_mut().expect("it is between two of them");
         match command {
-            RoomCommand::Timer { id, .. } if restart.timer == Some(id) => return self.restart_lobby(turn),
+            RoomCommand::Timer { id, .. } if restart.timer == Some(id) => return self.restart_lobby(step),
             RoomCommand::Join { session, edge, request, from, .. } => {
-                let seconds = restart.since.since(turn.moment.now).div_ceil(1000);
+                let seconds = restart.since.since(step.moment.now).div_ceil(1000);
                 let reason = format!("it begins anew, in {seconds} s").into();
-                turn.edge(&edge, EdgeCommand::Refused { session, request, room, from, reason });
+                step.edge(&edge, EdgeCommand::Refused { session, request, room, from, reason });
             }
             RoomCommand::Reconnect { session, edge, request, .. } => {
-                turn.edge(&edge, EdgeCommand::Leave { session, request, room, reason: LeaveReason::Ended });
+                step.edge(&edge, EdgeCommand::Leave { session, request, room, reason: LeaveReason::Ended });
             }
             RoomCommand::Swap { component, .. } if component != state.component => {
                 state.component = component;
-                *restart = LobbyRestart { consecutive_failures: 0, since: turn.moment.now, ..restart.clone() };
-                turn.notice(Notice::Swapped { component });
+                *restart = LobbyRestart { consecutive_failures: 0, since: step.moment.now, ..restart.clone() };
+                step.notice(Notice::Swapped { component });
             }
             RoomCommand::Leave { session, reason: LeaveReason::Kicked } => drop(state.kicks.remove(&session)),
             // For the life that is over. A repetition must not reach the next one.
@@ -119,16 +119,16 @@ impl Room {
             }
             _ => {}
         }
-        self.finish(turn);
+        self.finish(step);
     }
 
-    fn restart_lobby(&mut self, mut turn: Turn) {
+    fn restart_lobby(&mut self, mut step: Step) {
         let state = self.state.as_mut().expect("begin has looked");
         let restart = state.restart.as_mut().expect("it is between two of them");
-        *restart = LobbyRestart { since: turn.moment.now, timer: None, ..restart.clone() };
-        turn.notice(Notice::Created { kind: state.kind.clone(), component: state.component });
-        turn.cause = Cause::Create;
-        self.call(turn, Event::Create { options: Json::trusted("{}") });
+        *restart = LobbyRestart { since: step.moment.now, timer: None, ..restart.clone() };
+        step.notice(Notice::Created { kind: state.kind.clone(), component: state.component });
+        step.cause = CallOrigin::Create;
+        self.call(step, Event::Create { options: Json::trusted("{}") });
     }
 }
 

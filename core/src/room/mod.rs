@@ -147,13 +147,13 @@ enum Phase {
     /// The next record.
     Idle,
     /// An instance, for this call.
-    Opening(Box<Turn>, Event),
+    Opening(Box<Step>, Event),
     /// An instance of the old component, so that it can save.
-    OpeningToSwap(Box<Turn>, Digest),
+    OpeningToSwap(Box<Step>, Digest),
     /// The outcome of this call.
-    Calling(Box<Turn>),
+    Calling(Box<Step>),
     /// The outcome of a swap.
-    Swapping(Box<Turn>, Digest),
+    Swapping(Box<Step>, Digest),
     /// The guest's state.
     Saving,
     /// Its own `Fault` record.
@@ -164,7 +164,7 @@ enum Phase {
 
 /// A record that is being applied.
 #[derive(Debug)]
-struct Turn {
+struct Step {
     offset: Offset,
     /// Its outputs. They are emitted once the record is fully applied, or never.
     out: Vec<Output>,
@@ -177,7 +177,7 @@ struct Turn {
     moment: Moment,
     /// The client that has caused the record, if any.
     client: Option<SessionId>,
-    cause: Cause,
+    cause: CallOrigin,
     /// A member that has just left, if the guest has not processed that event yet: an instance that is opened now still gets
     /// it.
     leaver: Option<Box<(SessionId, Member)>>,
@@ -185,7 +185,7 @@ struct Turn {
 
 /// The event of a call, as far as its effects depend on it.
 #[derive(Debug)]
-enum Cause {
+enum CallOrigin {
     Create,
     Join {
         session: SessionId,
@@ -385,11 +385,11 @@ impl Room {
     /// When no such work was output: the shell is wrong.
     pub fn guest(&mut self, outcome: Outcome) {
         match (std::mem::replace(&mut self.phase, Phase::Idle), outcome) {
-            (Phase::Opening(turn, event), Outcome::Opened(result)) => self.on_opened(*turn, event, result),
-            (Phase::OpeningToSwap(turn, to), Outcome::Opened(result)) => self.on_opened_to_swap(*turn, to, result),
-            (Phase::Calling(turn), Outcome::Called(Ok(effects))) => self.on_called(*turn, effects),
-            (Phase::Calling(turn), Outcome::Called(Err(fault))) => self.on_failed(*turn, fault),
-            (Phase::Swapping(turn, to), Outcome::Swapped(result)) => self.on_swapped(*turn, to, result),
+            (Phase::Opening(step, event), Outcome::Opened(result)) => self.on_opened(*step, event, result),
+            (Phase::OpeningToSwap(step, to), Outcome::Opened(result)) => self.on_opened_to_swap(*step, to, result),
+            (Phase::Calling(step), Outcome::Called(Ok(effects))) => self.on_called(*step, effects),
+            (Phase::Calling(step), Outcome::Called(Err(fault))) => self.on_failed(*step, fault),
+            (Phase::Swapping(step, to), Outcome::Swapped(result)) => self.on_swapped(*step, to, result),
             (Phase::Saving, Outcome::Saved(result)) => self.on_saved(result),
             // The old component could not save the state to carry over.
             (Phase::Swapping(..), Outcome::Saved(Err(fault))) => self.on_saved(Err(fault)),
@@ -431,10 +431,10 @@ impl Room {
     /// The record whose guest work the machine waits for.
     pub fn in_hand(&self) -> Option<Offset> {
         match &self.phase {
-            Phase::Opening(turn, _)
-            | Phase::OpeningToSwap(turn, _)
-            | Phase::Calling(turn)
-            | Phase::Swapping(turn, _) => Some(turn.offset),
+            Phase::Opening(step, _)
+            | Phase::OpeningToSwap(step, _)
+            | Phase::Calling(step)
+            | Phase::Swapping(step, _) => Some(step.offset),
             Phase::Idle | Phase::Saving | Phase::Deciding | Phase::Hopeless => None,
         }
     }
@@ -514,46 +514,46 @@ impl Room {
     }
 
     /// The record is fully applied, so its outputs may be emitted, unless this is a replay of a record whose outputs were.
-    fn finish(&mut self, turn: Turn) {
+    fn finish(&mut self, step: Step) {
         if let Some(state) = &mut self.state {
-            state.offset = turn.offset;
+            state.offset = step.offset;
         }
-        if self.said.is_none_or(|said| turn.offset > said) {
-            self.said = Some(turn.offset);
-            self.outputs.extend(turn.out);
+        if self.said.is_none_or(|said| step.offset > said) {
+            self.said = Some(step.offset);
+            self.outputs.extend(step.out);
         }
         self.phase = Phase::Idle;
     }
 
     /// Calls the guest with `event`; opens an instance first when there is none.
-    fn call(&mut self, turn: Turn, event: Event) {
-        if let Some(text) = self.threw.get(&turn.offset) {
+    fn call(&mut self, step: Step, event: Event) {
+        if let Some(text) = self.threw.get(&step.offset) {
             let fault = Fault::Threw(text.clone());
-            return self.skip_call(turn, event.handler(), fault);
+            return self.skip_call(step, event.handler(), fault);
         }
-        if let Some(fault) = self.skips.get(&turn.offset).cloned() {
-            return self.skip_call(turn, event.handler(), fault);
+        if let Some(fault) = self.skips.get(&step.offset).cloned() {
+            return self.skip_call(step, event.handler(), fault);
         }
         if self.instance {
-            let fuel = self.fuel(&turn);
-            self.outputs.push_back(Output::Guest(Call::Handle { at: turn.moment, event, fuel }));
-            self.phase = Phase::Calling(Box::new(turn));
+            let fuel = self.fuel(&step);
+            self.outputs.push_back(Output::Guest(Call::Handle { at: step.moment, event, fuel }));
+            self.phase = Phase::Calling(Box::new(step));
             return;
         }
         let state = self.state.as_ref().expect("only a room that exists calls its guest");
-        let restored = (!matches!(turn.cause, Cause::Create)).then_some(self.why);
-        let mut info = self.room_info(state, turn.moment, restored);
-        info.members = state.member_infos(turn.leaver.as_deref());
+        let restored = (!matches!(step.cause, CallOrigin::Create)).then_some(self.why);
+        let mut info = self.room_info(state, step.moment, restored);
+        info.members = state.member_infos(step.leaver.as_deref());
         as_before(&mut info, &event);
         let (component, saved) = (state.component, state.saved.clone());
         self.outputs.push_back(Output::Guest(Call::Open { component, info: Box::new(info), saved }));
-        self.phase = Phase::Opening(Box::new(turn), event);
+        self.phase = Phase::Opening(Box::new(step), event);
     }
 
     /// The fuel of a client's record; `None` for any other, and for a record that may have been applied before. A room ends
     /// only once, so its last call has the room's budget even where a client has caused it.
-    fn fuel(&self, turn: &Turn) -> Option<u64> {
-        turn.client.filter(|_| !matches!(turn.cause, Cause::Dispose { .. }) && !self.is_replay(turn.offset))?;
+    fn fuel(&self, step: &Step) -> Option<u64> {
+        step.client.filter(|_| !matches!(step.cause, CallOrigin::Dispose { .. }) && !self.is_replay(step.offset))?;
         let state = self.state.as_ref()?;
         let size = state.saved.as_ref().map_or(0, |saved| saved.state.len() as u64);
         state.spec.as_ref().map(|spec| spec.fuel_per_message.saturating_add(STATE_FUEL * size))
@@ -577,51 +577,51 @@ impl Room {
         }
     }
 
-    fn on_opened(&mut self, turn: Turn, event: Event, result: Result<Arc<Spec>, Fault>) {
+    fn on_opened(&mut self, step: Step, event: Event, result: Result<Arc<Spec>, Fault>) {
         match result {
             Ok(spec) => {
                 self.state.as_mut().expect("only a room that exists is opened").spec = Some(spec);
                 self.instance = true;
-                self.call(turn, event);
+                self.call(step, event);
             }
             // The saved state cannot be opened, so there is no state to return to.
             Err(fault) => {
-                self.turn_away(&turn);
+                self.turn_away(&step);
                 self.give_up(format!("its script cannot be opened: {fault}"));
             }
         }
     }
 
-    fn on_called(&mut self, turn: Turn, effects: Vec<Effect>) {
+    fn on_called(&mut self, step: Step, effects: Vec<Effect>) {
         match self.check_effects(&effects) {
-            Ok(()) => self.carry_out(turn, effects),
-            Err(fault) => self.on_failed(turn, fault),
+            Ok(()) => self.carry_out(step, effects),
+            Err(fault) => self.on_failed(step, fault),
         }
     }
 
     /// The call failed. Its instance is dropped in every case.
-    fn on_failed(&mut self, mut turn: Turn, fault: Fault) {
+    fn on_failed(&mut self, mut step: Step, fault: Fault) {
         self.instance = false;
         self.takes_back = true;
         self.why = RestoreReason::Faulted;
         match fault {
             // The room ends all the same, so the fault has no further effect.
-            fault if matches!(turn.cause, Cause::Dispose { .. }) => {
-                turn.out.push(Output::Log { level: LogLevel::Error, text: format!("onDispose {fault}").into() });
-                self.skip_call(turn, "onDispose".into(), fault);
+            fault if matches!(step.cause, CallOrigin::Dispose { .. }) => {
+                step.out.push(Output::Log { level: LogLevel::Error, text: format!("onDispose {fault}").into() });
+                self.skip_call(step, "onDispose".into(), fault);
             }
             Fault::Threw(text) => {
-                if !self.is_told(turn.offset) {
-                    let at = OutputId { offset: turn.offset, index: 0 };
+                if !self.is_told(step.offset) {
+                    let at = OutputId { offset: step.offset, index: 0 };
                     self.outputs.push_back(Output::Append(self.id, RoomCommand::Threw { at, text: text.clone() }));
                 }
-                self.threw.insert(turn.offset, text);
+                self.threw.insert(step.offset, text);
                 self.rebuild();
                 // With a new base the next throw costs one instance, not a replay of the tail.
                 self.wants_snapshot = true;
             }
             fault => {
-                let at = OutputId { offset: turn.offset, index: 0 };
+                let at = OutputId { offset: step.offset, index: 0 };
                 self.outputs.push_back(Output::Append(self.id, RoomCommand::Fault { at, fault }));
                 self.phase = Phase::Deciding;
             }
@@ -691,14 +691,14 @@ impl Room {
     }
 
     /// The record cannot be applied: the join that it is part of, if any, is refused.
-    fn turn_away(&mut self, turn: &Turn) {
-        let asker = match &turn.cause {
-            Cause::Join { session, edge, request, from, .. } => (edge, *session, *request, *from),
-            Cause::MakeRoom(joining) => joining.asker(),
+    fn turn_away(&mut self, step: &Step) {
+        let asker = match &step.cause {
+            CallOrigin::Join { session, edge, request, from, .. } => (edge, *session, *request, *from),
+            CallOrigin::MakeRoom(joining) => joining.asker(),
             _ => return,
         };
         let (edge, session, request, from) = asker;
-        self.refuse_unheard(turn.offset, edge.clone(), (session, request), from);
+        self.refuse_unheard(step.offset, edge.clone(), (session, request), from);
     }
 
     fn refuse_unheard(

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Output, Room, State, Turn};
+use super::{Output, Room, State, Step};
 use crate::{
     command::{Answer, OutputRef, RoomCommand},
     effect::RoomsInfo,
@@ -50,23 +50,23 @@ pub struct Placed {
 }
 
 impl Room {
-    pub(super) fn create_room(&mut self, turn: &mut Turn, kind: Kind, options: Json, handed_down: u32) {
-        let number = turn.number();
-        let id = turn.moment.seed.room(turn.created);
-        turn.created += 1;
+    pub(super) fn create_room(&mut self, step: &mut Step, kind: Kind, options: Json, handed_down: u32) {
+        let number = step.number();
+        let id = step.moment.seed.room(step.created);
+        step.created += 1;
         let is_lobby = self.id == RoomId::LOBBY;
         let state = self.state.as_mut().expect("only a room that exists has a guest that asks");
-        let granted = if is_lobby { state.place(id, turn.client, turn.moment.now) } else { state.grant(handed_down) };
+        let granted = if is_lobby { state.place(id, step.client, step.moment.now) } else { state.grant(handed_down) };
         match granted {
             Ok(allowance) => {
                 state.children.insert(id, allowance.saturating_add(1));
                 let (secret, source) = (state.secret.of_created(id), OutputRef { room: self.id, number });
-                turn.out.push(Output::Create { id, kind, options, source, secret, allowance });
+                step.out.push(Output::Create { id, kind, options, source, secret, allowance });
             }
             Err(reason) => {
                 state.children.insert(id, REFUSED);
                 let answer = Answer::CreateFailed { room: id, reason };
-                turn.out.push(Output::Append(self.id, RoomCommand::Answer { request: number, answer }));
+                step.out.push(Output::Append(self.id, RoomCommand::Answer { request: number, answer }));
             }
         }
     }
