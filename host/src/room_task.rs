@@ -11,9 +11,9 @@ use std::{sync::Arc, time::Duration};
 
 use chorus_bus::AppendError;
 use chorus_core::{
-    command::{Answer, EdgeCommand, Fault, Record, RoomCommand, OutputRef},
+    command::{Answer, EdgeCommand, Fault, OutputRef, Record, RoomCommand},
     effect::{Effect, LogLevel, RestoreReason, RoomInfo, Saved},
-    ids::{Digest, Kind, MachineId, OutputId, Offset, RoomId, Secret, SessionId, Time},
+    ids::{Digest, Kind, MachineId, Offset, OutputId, RoomId, Secret, SessionId, Time},
     json::Json,
     planted::{Bug, planted},
     room::{Account, Call, Notice, Outcome, Output, Ring, Room, RoomClock, SwappedTo},

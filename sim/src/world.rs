@@ -6,7 +6,7 @@ use chorus_core::{
     command::{EdgeCommand, LeaveReason, Player as Identity, Record, RoomCommand},
     effect::RestoreReason,
     frame::{ClientFrame, CloseCode},
-    ids::{ConnectionId, Digest, Kind, MachineId, OutputId, Offset, RoomId, Secret, SessionId, Time},
+    ids::{ConnectionId, Digest, Kind, MachineId, Offset, OutputId, RoomId, Secret, SessionId, Time},
     json::Json,
     room::{Call, Outcome, Output as RoomOutput, Room, RoomClock},
     session::{Input, Limits, Opened, Output, Session, Store as Write},

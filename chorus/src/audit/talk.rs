@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use chorus_core::{
     command::{Answer, Record, RoomCommand},
-    ids::{OutputId, Offset, RoomId},
+    ids::{Offset, OutputId, RoomId},
     wire,
 };
 

@@ -43,23 +43,23 @@ pub async fn serve(
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen} (--status)"))?;
     let address = listener.local_addr().context("a socket has no address")?;
     let metrics = Arc::new(Mutex::new(metrics));
-    let health = warp::path!("healthz").map(|| "ok\n".into_response());
+    let liveness = warp::path!("healthz").map(|| "ok\n".into_response());
     let readiness = warp::path!("readyz").map(move || readiness(*health.borrow(), &ready));
     let numbers = warp::path!("metrics").map(move || exposition(&metrics));
-    let routes = warp::get().and(health.or(readiness).unify().or(numbers).unify()).boxed();
+    let routes = warp::get().and(liveness.or(readiness).unify().or(numbers).unify()).boxed();
     let serving = tokio::spawn(chorus_gate::serve(listener, routes, Hosts::open(address.ip())));
     Ok(Status { address, serving })
 }
 
 fn readiness(health: Health, ready: &Ready) -> Response {
-    let of_pulse = match health.state {
+    let of_health = match health.state {
         MachineState::Alive if health.cut_off => Err("the broker does not answer".to_owned()),
         MachineState::Alive if health.heard.elapsed() > OUT_OF_TOUCH => Err("the store cannot be reached".to_owned()),
         MachineState::Alive => Ok(()),
         MachineState::Draining => Err("draining".to_owned()),
         MachineState::Dead => Err("declared dead".to_owned()),
     };
-    match of_pulse.and_then(|()| ready()) {
+    match of_health.and_then(|()| ready()) {
         Ok(()) => "ready\n".into_response(),
         Err(why) => warp::reply::with_status(format!("{why}\n"), StatusCode::SERVICE_UNAVAILABLE).into_response(),
     }

@@ -17,7 +17,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::State;
-use crate::ids::{OutputId, Offset, Time};
+use crate::ids::{Offset, OutputId, Time};
 
 /// Players who were disconnected by a restart reconnect within this many milliseconds, or not soon.
 pub const GRACE_MS: u64 = 10_000;

@@ -53,10 +53,10 @@ pub use spec::Spec;
 pub use state::{Member, State};
 
 use crate::{
-    command::{EdgeCommand, Fault, LeaveReason, Player, Record, RequestId, RoomCommand, RoomData, OutputRef},
+    command::{EdgeCommand, Fault, LeaveReason, OutputRef, Player, Record, RequestId, RoomCommand, RoomData},
     effect::{Effect, Event, LogLevel, Moment, RestoreReason, RoomInfo, Saved},
     frame::RoomFrame,
-    ids::{ConnectionId, Digest, Kind, MachineId, OutputId, Offset, RoomId, Secret, Seed, SessionId, Time},
+    ids::{ConnectionId, Digest, Kind, MachineId, Offset, OutputId, RoomId, Secret, Seed, SessionId, Time},
     json::Json,
     wire,
 };

@@ -3,15 +3,15 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Account, Call, CallOrigin, Notice, Output, PROBATION_MS, PROBATION_RECORDS, Phase, Room, State, SwappedTo, Step,
+    Account, Call, CallOrigin, Notice, Output, PROBATION_MS, PROBATION_RECORDS, Phase, Room, State, Step, SwappedTo,
     frames::RESYNC_JUMP,
     state::{Gone, Member, Probation, To},
 };
 use crate::{
-    command::{Answer, EdgeCommand, Fault, LeaveReason, Player, RequestId, Record, RoomCommand, RoomData, OutputRef},
+    command::{Answer, EdgeCommand, Fault, LeaveReason, OutputRef, Player, Record, RequestId, RoomCommand, RoomData},
     effect::{Effect, Event, MemberInfo, Moment, RestoreReason},
     frame::{ErrorCode, RoomFrame},
-    ids::{Digest, MachineId, OutputId, Offset, RoomId, Secret, SessionId, Time},
+    ids::{Digest, MachineId, Offset, OutputId, RoomId, Secret, SessionId, Time},
     json::Json,
     planted::{Bug, planted},
 };

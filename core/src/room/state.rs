@@ -10,10 +10,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    command::{Fault, LeaveReason, Player, RequestId, Record, OutputRef},
+    command::{Fault, LeaveReason, OutputRef, Player, Record, RequestId},
     effect::{MemberInfo, Saved},
     frame::RoomFrame,
-    ids::{Digest, Kind, MachineId, OutputId, Offset, RoomId, Secret, SessionId, Time},
+    ids::{Digest, Kind, MachineId, Offset, OutputId, RoomId, Secret, SessionId, Time},
     json::Json,
     room::{LobbyRestart, Placed, Spec},
     wire::{self, DecodeError},
@@ -315,7 +315,7 @@ mod tests {
         for found in [3, 4, 6] {
             let mut bytes = example().encode();
             bytes[0] = found;
-            assert_eq!(State::decode(&bytes), Err(DecodeError::Version { found }));
+            assert_eq!(State::decode(&bytes), Err(DecodeError::Version { name: "snapshot", found, reads: 5 }));
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::{MAX_ROOMS, MAX_WAITING, Outgoing, Output, Phase, Session, Store};
 use crate::{
-    command::{Answer, EdgeCommand, LeaveReason, RequestId, RoomCommand, OutputRef, Target},
+    command::{Answer, EdgeCommand, LeaveReason, OutputRef, RequestId, RoomCommand, Target},
     frame::{CloseCode, ErrorCode, FrameTag, Msg, RoomFrame},
     ids::{RoomId, Time},
     json::Json,
