@@ -4,7 +4,7 @@
 //! bus ─▶ dispatch ─▶ mailbox ─▶ room task: core::room + a guest instance ─▶ bus (rooms, edges)
 //!                                    └─ snapshots ─▶ saver ─▶ store
 //! ```
-//! Each live room has one task ([`life`]). A hibernated room has a snapshot in the store and, if it has a timer, one
+//! Each live room has one task ([`room_task`]). A hibernated room has a snapshot in the store and, if it has a timer, one
 //! entry in [`alarms`], and nothing else. No other crate uses wasmtime; here, only [`guest`] does.
 //!
 //! Bounds: a mailbox holds [`mailbox::CAPACITY`] records, and a room that lags further behind reads the log itself; the
