@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn while_the_clocks_agree_a_timer_fires_when_it_is_due() {
         let mut story = Story::taken_at(NOON);
-        story.sets("step", NOON.plus(5), 30_000);
+        story.sets("turn", NOON.plus(5), 30_000);
         story.now = NOON.plus(10_000);
         assert_eq!(story.waits(), 20_005);
         story.sets("hint", NOON.plus(10_000), 1_000);
@@ -218,14 +218,14 @@ mod tests {
     fn a_room_that_begins_or_wakes_long_after_it_was_taken_is_not_ahead() {
         let mut story = Story::taken_at(Time(NOON.0 - HOUR));
         story.now = NOON;
-        story.sets("step", NOON, 30_000);
+        story.sets("turn", NOON, 30_000);
         assert_eq!(story.waits(), 30_000);
     }
 
     #[test]
     fn with_the_clock_set_back_by_an_hour_every_timer_still_ends_in_its_time() {
         let back = Time(NOON.0 - HOUR);
-        let mut story = Story::taken_at(back).had("step", 5_000, 30_000);
+        let mut story = Story::taken_at(back).had("turn", 5_000, 30_000);
         assert_eq!(story.waits(), 25_000, "what was left of it");
         // A message of an edge whose clock was set back too: the room's time does not advance.
         story.now = back.plus(20_000);
@@ -237,7 +237,7 @@ mod tests {
         // And so on, for as long as the room is ahead.
         for _ in 0..500 {
             story.now = story.now.plus(1_000);
-            story.sets("step", story.now, 30_000);
+            story.sets("turn", story.now, 30_000);
             assert_eq!(story.waits(), 30_000);
             story.now = story.now.plus(7_000);
             assert_eq!(story.fires(), 23_000);
@@ -249,13 +249,13 @@ mod tests {
     #[test]
     fn a_timer_that_is_set_while_the_room_is_ahead_does_not_fire_at_once() {
         let back = Time(NOON.0 - HOUR);
-        let mut story = Story::taken_at(back).had("step", 0, 30_000);
+        let mut story = Story::taken_at(back).had("turn", 0, 30_000);
         story.now = back.plus(29_000);
         story.waits();
         for n in 0..100 {
             // Each message sets the timer again.
             story.now = story.now.plus(10_000);
-            story.sets("step", story.now, 30_000);
+            story.sets("turn", story.now, 30_000);
             assert_eq!(story.waits(), 30_000, "{n}");
         }
     }
@@ -263,21 +263,21 @@ mod tests {
     #[test]
     fn records_of_a_machine_that_is_ahead_end_nothing_at_once() {
         let mut story = Story::taken_at(NOON);
-        story.sets("step", NOON, 30_000);
+        story.sets("turn", NOON, 30_000);
         assert_eq!(story.waits(), 30_000);
         // An edge that was started after the clock leapt.
         story.sets("bid", NOON.plus(HOUR), 10_000);
         assert_eq!(story.fires(), 10_000, "the bid");
-        assert_eq!(story.fires(), 20_000, "the step");
+        assert_eq!(story.fires(), 20_000, "the turn");
     }
 
     #[test]
     fn down_time_counts_but_nobody_loses_a_turn_to_it() {
         for (down, left) in [(5_000, 25_000), (19_000, 11_000), (20_000, 10_000), (29_000, 10_000), (30_000, 10_000)] {
-            let mut story = Story::taken_at(NOON.plus(down)).had("step", 0, 30_000);
+            let mut story = Story::taken_at(NOON.plus(down)).had("turn", 0, 30_000);
             assert_eq!(story.waits(), left, "after {down} ms");
         }
-        let mut story = Story::taken_at(NOON.plus(24 * HOUR)).had("step", 0, 30_000);
+        let mut story = Story::taken_at(NOON.plus(24 * HOUR)).had("turn", 0, 30_000);
         assert_eq!(story.waits(), 10_000);
         story.now = story.now.plus(4_000);
         assert_eq!(story.waits(), 6_000, "it is from when the room was taken, not from each look");
@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn after_a_step_back_and_a_restart_at_once_both_rules_hold() {
         let back = Time(NOON.0 - HOUR);
-        let mut story = Story::taken_at(back).had("step", 29_000, 30_000);
+        let mut story = Story::taken_at(back).had("turn", 29_000, 30_000);
         assert_eq!(story.waits(), 10_000);
         assert_eq!(story.fires(), 10_000);
         assert_eq!(story.state.clock, NOON.plus(1_000));
@@ -331,8 +331,8 @@ mod tests {
     #[test]
     fn a_room_that_sleeps_is_woken_when_its_timer_fires() {
         for taken in [Time(NOON.0 - HOUR), NOON, NOON.plus(10_000), NOON.plus(HOUR)] {
-            let mut story = Story::taken_at(taken).had("step", 3_000, 30_000);
-            let due = story.state.next_timer().expect("the step").0;
+            let mut story = Story::taken_at(taken).had("turn", 3_000, 30_000);
+            let due = story.state.next_timer().expect("the turn").0;
             let wakes = wakes_at(due, story.state.clock, taken);
             assert!(wakes <= story.next().at && wakes >= taken, "{taken:?}");
             story.now = wakes;

@@ -336,7 +336,7 @@ mod tests {
             max_timers: 64,
             messages: ["move".into()].into(),
             shows_failures: false,
-            timers: ["step".into()].into(),
+            timers: ["turn".into()].into(),
         };
         let member = Member {
             player: player.clone(),
@@ -372,7 +372,7 @@ mod tests {
             joins: 4,
             high_seq: 6,
             seq_floor: 5,
-            timers: [("step".into(), Timer { id: number(2), due: Time(90), delay_ms: 40, payload: json() })].into(),
+            timers: [("turn".into(), Timer { id: number(2), due: Time(90), delay_ms: 40, payload: json() })].into(),
             holds: [(Time(60), number(0), session)].into(),
             empty: Some((Time(80), number(3))),
             sources: [(RoomId(2), number(7))].into(),
