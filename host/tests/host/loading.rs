@@ -66,7 +66,7 @@ async fn a_component_that_could_do_what_nothing_charges_is_refused_by_what_that_
         ),
         (format!("{twice} (instance (instantiate $both)) (instance (instantiate $both))"), Uncharged::Nested(4)),
         ("(core module $m) (component (alias outer $top $m (core module $n)))".into(), Uncharged::HandsOn),
-        ("(component $c) (export \"c\" (component $c))".into(), Uncharged::HandsOn),
+        ("(component (component $c) (export \"c\" (component $c)))".into(), Uncharged::HandsOn),
     ];
     for (parts, wanted) in cases {
         let loaded = load_text(&format!("(component $top {parts})")).await;
