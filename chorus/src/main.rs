@@ -13,6 +13,7 @@ mod operate;
 mod page;
 mod printable;
 mod reference;
+mod seconds;
 mod stop;
 
 use std::{process::ExitCode, time::Duration};

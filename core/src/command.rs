@@ -175,7 +175,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Whether a budget was exhausted. Every other fault is the script's own failure, whatever its input was.
+    /// Whether a budget was exhausted. Every other fault is the script's own failure.
     pub fn is_exhaustion(&self) -> bool {
         match self {
             Fault::OutOfFuel(_) | Fault::OutOfMemory(_) | Fault::TooMuch(_) => true,

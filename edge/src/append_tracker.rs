@@ -89,5 +89,5 @@ async fn append_in_the_end(bus: &Bus, record: Record, mut error: AppendError) {
     }
     // The log has stopped, and this process with it: the next process of this edge finds the session in the store, and
     // drops it.
-    tracing::warn!(room = %record.room, %error, "a room was not told of a lost connection");
+    tracing::warn!(room = %record.room, %error, "a room was not notified of a lost connection");
 }

@@ -118,7 +118,7 @@ async fn guest_move(component: &Component) {
     for _ in 0..500 {
         for cell in [0, 1, 2, 4, 3, 5, 7, 6, 8] {
             let data = format!(r#"{{"cell":{cell}}}"#);
-            // Whoever's turn it is not is refused; that costs no state.
+            // The move of the player whose turn it is not is refused, which changes no state.
             for seat in seats {
                 let began = Instant::now();
                 let called = room.handle(&message(seat, "move", &data)).await;

@@ -145,7 +145,7 @@ pub async fn keep_checkpoints(host: Arc<Shared>) -> Result<(), HostError> {
 pub async fn move_checkpoints(host: &Shared, partitions: &[u32]) {
     for partition in partitions {
         if let Err(error) = move_checkpoint(host, *partition).await {
-            tracing::warn!(partition, %error, "the log could not be cut; it grows until it can");
+            tracing::warn!(partition, %error, "the record log could not be truncated; it grows until it can");
         }
     }
 }

@@ -189,7 +189,7 @@ pub async fn hand_over(host: &Arc<Shared>, partitions: &[u32], within: Duration)
         }
     };
     if tokio::time::timeout(within, all_gone).await.is_err() {
-        tracing::warn!(?partitions, "rooms were not put aside in time; the log has what they did");
+        tracing::warn!(?partitions, "hibernation timed out; the next host replays these rooms from the record log");
     }
     host.saver.flush().await;
     dispatch::move_checkpoints(host, partitions).await;

@@ -241,7 +241,7 @@ async fn who_asks_for_the_content_gets_it() {
     let mut events = world.events(&format!("/v1/rooms/{GAME}/events?follow=false&content=true")).await;
     let (_, event) = events.next().await.expect("an event");
     assert_eq!((&event["type"], &event["data"]), (&"say".into(), &"a secret".into()));
-    assert_eq!(events.next().await, None, "whoever does not follow gets an end");
+    assert_eq!(events.next().await, None, "a stream that is not followed ends");
 }
 
 #[tokio::test]

@@ -12,13 +12,14 @@ use super::{Machine, Shared, heartbeat::Heartbeat, status};
 use crate::{
     admission::Admission,
     page,
+    seconds::Seconds,
     stop::{CLOSING, Stop},
 };
 
 /// Serves players' WebSockets
 ///
 /// Any number of them, behind any load balancer: a session resumes on whichever it comes to. On SIGTERM it tells its
-/// players to come again elsewhere (4001), spread over --drain-over, and leaves.
+/// players to reconnect elsewhere (4001), spread over --drain-over, and leaves.
 #[derive(Debug, Args)]
 pub struct Options {
     /// Where players connect
@@ -29,9 +30,9 @@ pub struct Options {
     /// Serves the page to play on, too
     #[arg(long, env = "CHORUS_PAGE")]
     page: bool,
-    /// How long players are sent away for when this edge drains: not all at once
-    #[arg(long, env = "CHORUS_DRAIN_OVER", value_name = "SECONDS", default_value_t = 5.0)]
-    drain_over: f64,
+    /// When this edge drains, it spreads the disconnects over this many seconds
+    #[arg(long, env = "CHORUS_DRAIN_OVER", value_name = "SECONDS", default_value_t = Seconds::new(5))]
+    drain_over: Seconds,
     #[command(flatten)]
     shared: Shared,
     #[command(flatten)]
@@ -43,8 +44,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Serves until SIGTERM, Ctrl-C, an operator's drain or its own death.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let drain_over = Duration::try_from_secs_f64(options.drain_over).context("--drain-over makes no sense")?;
-    let mut stop = Stop::new(drain_over.saturating_add(FAREWELL + CLOSING))?;
+    let mut stop = Stop::new(options.drain_over.0.saturating_add(FAREWELL + CLOSING))?;
     let every = options.machine.heartbeat()?;
     let (bus, store) = options.shared.open().await?;
     let address = Some(options.listen.to_string());
@@ -72,7 +72,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         // So that load balancers, which query /readyz, and the monitor are notified.
         let told = store.drain_machine(&id).await;
         told.map(drop).unwrap_or_else(|error| tracing::warn!(%error, "the store was not told of the drain"));
-        edge.drain(drain_over, FAREWELL).await;
+        edge.drain(options.drain_over.0, FAREWELL).await;
         store.close_machine(&id).await.context("the store does not know that this edge has left")?;
     } else {
         edge.drain(Duration::ZERO, FAREWELL).await;

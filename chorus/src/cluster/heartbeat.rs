@@ -115,9 +115,9 @@ async fn beat(
             // that.
             Err(error) if !failing => {
                 failing = true;
-                tracing::warn!(%id, %error, "this machine cannot say that it lives");
+                tracing::warn!(%id, %error, "the heartbeat could not be written");
             }
-            Err(error) => tracing::debug!(%id, %error, "this machine cannot say that it lives"),
+            Err(error) => tracing::debug!(%id, %error, "the heartbeat could not be written"),
         }
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::{Machine, Shared, heartbeat::Heartbeat, status};
 use crate::{
     cache,
+    seconds::Seconds,
     stop::{CLOSING, Stop},
 };
 
@@ -30,16 +31,16 @@ pub struct Options {
     /// Rooms with an instance at once; each reserves address space, and no memory
     #[arg(long, env = "CHORUS_MAX_INSTANCES", value_name = "N", default_value_t = guest::Options::MAX_INSTANCES)]
     max_instances: u32,
-    /// A room that has had nothing to do for this long is put aside: a snapshot stays, and no instance
-    #[arg(long, env = "CHORUS_HIBERNATE_AFTER", value_name = "SECONDS", default_value_t = 60.0)]
-    hibernate_after: f64,
+    /// A room that has been idle for this long hibernates: its snapshot stays, and its instance is dropped
+    #[arg(long, env = "CHORUS_HIBERNATE_AFTER", value_name = "SECONDS", default_value_t = Seconds::new(60))]
+    hibernate_after: Seconds,
     /// Never cuts the log, and keeps the hashes of all snapshots, so that `chorus audit` can check all that was played;
     /// both grow without bound
     #[arg(long, env = "CHORUS_KEEP_LOG")]
     keep_log: bool,
     /// On SIGTERM, how long to wait for a monitor to give the partitions to other hosts
-    #[arg(long, env = "CHORUS_HAND_OVER", value_name = "SECONDS", default_value_t = 15.0)]
-    hand_over: f64,
+    #[arg(long, env = "CHORUS_HAND_OVER", value_name = "SECONDS", default_value_t = Seconds::new(15))]
+    hand_over: Seconds,
     #[command(flatten)]
     shared: Shared,
     #[command(flatten)]
@@ -55,10 +56,7 @@ const STORE_ROOMS: Duration = Duration::from_secs(10);
 /// Serves until SIGTERM, Ctrl-C, an operator's drain or its own death.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let every = options.machine.heartbeat()?;
-    let hand_over = Duration::try_from_secs_f64(options.hand_over).context("--hand-over makes no sense")?;
-    let mut stop = Stop::new(hand_over.saturating_add(STORE_ROOMS + CLOSING))?;
-    let hibernate_after =
-        Duration::try_from_secs_f64(options.hibernate_after).context("--hibernate-after makes no sense")?;
+    let mut stop = Stop::new(options.hand_over.0.saturating_add(STORE_ROOMS + CLOSING))?;
     let cache_dir: PathBuf = options.cache.dir()?;
     let (bus, store) = options.shared.open().await?;
     let registration = Registration { role: Role::Host, name: options.machine.name.clone(), address: None };
@@ -68,7 +66,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let engine =
         guest::Engine::new(guest::Options { max_instances: options.max_instances, ..guest::Options::new(cache_dir) })?;
     let host_options = chorus_host::Options {
-        hibernate_after,
+        hibernate_after: options.hibernate_after.0,
         truncate: !options.keep_log,
         accept_loss: options.shared.loss.accept_loss,
         ..chorus_host::Options::default()
@@ -88,7 +86,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
     let mut serving =
         Serving { id, store, host, heartbeat, lobby: options.lobby, has_lobby: false, refused: None, leaves_by: None };
-    let ended = serving.serve(&mut stop, failed, hand_over).await;
+    let ended = serving.serve(&mut stop, failed, options.hand_over.0).await;
     let Serving { id, store, host, heartbeat, .. } = serving;
     if matches!(ended, Ok(MachineState::Draining)) {
         host.drain(STORE_ROOMS).await;

@@ -14,13 +14,12 @@ mod status;
 
 use std::{net::SocketAddr, time::Duration};
 
-use anyhow::Context as _;
 use chorus_bus::{Bus, kafka};
 use chorus_core::ids::Kind;
 use chorus_store::{PostgresOptions, Store};
 use clap::Args;
 
-use crate::data::AcceptLoss;
+use crate::{data::AcceptLoss, seconds::Seconds};
 
 /// What all machines of a cluster share.
 #[derive(Debug, Args)]
@@ -74,9 +73,9 @@ pub struct Machine {
         help_heading = "Machine"
     )]
     status: SocketAddr,
-    /// How often it says that it lives
-    #[arg(long, env = "CHORUS_HEARTBEAT", value_name = "SECONDS", default_value_t = 1.0, help_heading = "Machine")]
-    heartbeat: f64,
+    /// Heartbeat interval
+    #[arg(long, env = "CHORUS_HEARTBEAT", value_name = "SECONDS", default_value_t = Seconds::new(1), help_heading = "Machine")]
+    heartbeat: Seconds,
 }
 
 fn kind(name: &str) -> Result<Kind, String> {
@@ -131,8 +130,7 @@ impl Shared {
 
 impl Machine {
     fn heartbeat(&self) -> anyhow::Result<Duration> {
-        let every = Duration::try_from_secs_f64(self.heartbeat).context("--heartbeat makes no sense")?;
-        anyhow::ensure!(every > Duration::ZERO, "--heartbeat must be more than 0");
-        Ok(every)
+        anyhow::ensure!(self.heartbeat.0 > Duration::ZERO, "--heartbeat must be more than 0");
+        Ok(self.heartbeat.0)
     }
 }

@@ -1,8 +1,7 @@
 //! `chorus monitor`: detects dead machines, assigns partitions, and serves the operators' API.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
-use anyhow::Context as _;
 use chorus_bus::Bus;
 use chorus_core::placement::Limits;
 use chorus_host::guest;
@@ -13,6 +12,7 @@ use clap::Args;
 use super::{Machine, Shared};
 use crate::{
     cache,
+    seconds::Seconds,
     stop::{CLOSING, Stop},
 };
 
@@ -30,13 +30,13 @@ pub struct Options {
     /// What operators show: 16 characters or more
     #[arg(long, env = "CHORUS_TOKEN", value_name = "SECRET", hide_env_values = true)]
     token: Token,
-    /// A machine that was silent for longer is dead
-    #[arg(long, env = "CHORUS_DEAD_AFTER", value_name = "SECONDS", default_value_t = 10.0)]
-    dead_after: f64,
-    /// A session that has had no connection for this long is over; a new one that only was in the lobby and sent nothing, after
+    /// A machine that has sent no heartbeat for this long is declared dead
+    #[arg(long, env = "CHORUS_DEAD_AFTER", value_name = "SECONDS", default_value_t = Seconds::new(10))]
+    dead_after: Seconds,
+    /// A session that has had no connection for this long expires; one that was in the lobby only and sent no message, after
     /// two minutes
-    #[arg(long, env = "CHORUS_SESSION_EXPIRY", value_name = "SECONDS", default_value_t = chorus_monitor::EXPIRE_AFTER.as_secs_f64())]
-    session_expiry: f64,
+    #[arg(long, env = "CHORUS_SESSION_EXPIRY", value_name = "SECONDS", default_value_t = Seconds(chorus_monitor::EXPIRE_AFTER))]
+    session_expiry: Seconds,
     #[command(flatten)]
     cache: cache::Options,
     #[command(flatten)]
@@ -52,9 +52,7 @@ const TRIED_AT_ONCE: u32 = 2;
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let mut stop = Stop::new(CLOSING + CLOSING)?;
     let every = options.machine.heartbeat()?;
-    let dead_after = Duration::try_from_secs_f64(options.dead_after).context("--dead-after makes no sense")?;
-    let expire_after =
-        Duration::try_from_secs_f64(options.session_expiry).context("--session-expiry makes no sense")?;
+    let (dead_after, expire_after) = (options.dead_after.0, options.session_expiry.0);
     let engine = guest::Engine::new(guest::Options {
         max_instances: TRIED_AT_ONCE,
         ..guest::Options::new(options.cache.dir()?)

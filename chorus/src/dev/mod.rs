@@ -39,6 +39,7 @@ use crate::{
     cache,
     data::{self, AcceptLoss, Data},
     page,
+    seconds::Seconds,
     stop::{CLOSING, Stop},
 };
 
@@ -90,17 +91,17 @@ pub struct Options {
     /// Rooms with an instance at once; each reserves address space, and no memory
     #[arg(long, env = "CHORUS_MAX_INSTANCES", value_name = "N", default_value_t = guest::Options::MAX_INSTANCES)]
     max_instances: u32,
-    /// A room that has had nothing to do for this long is put aside: a snapshot stays, and no instance
-    #[arg(long, env = "CHORUS_HIBERNATE_AFTER", value_name = "SECONDS", default_value_t = 60.0)]
-    hibernate_after: f64,
+    /// A room that has been idle for this long hibernates: its snapshot stays, and its instance is dropped
+    #[arg(long, env = "CHORUS_HIBERNATE_AFTER", value_name = "SECONDS", default_value_t = Seconds::new(60))]
+    hibernate_after: Seconds,
     /// Never cuts the log, and keeps the hashes of all snapshots, so that `chorus audit` can check all that was played;
     /// the directory grows without bound
     #[arg(long, env = "CHORUS_KEEP_LOG")]
     keep_log: bool,
-    /// A session that has had no connection for this long is over; a new one that only was in the lobby and sent nothing, after
+    /// A session that has had no connection for this long expires; one that was in the lobby only and sent no message, after
     /// two minutes
-    #[arg(long, env = "CHORUS_SESSION_EXPIRY", value_name = "SECONDS", default_value_t = chorus_monitor::EXPIRE_AFTER.as_secs_f64())]
-    session_expiry: f64,
+    #[arg(long, env = "CHORUS_SESSION_EXPIRY", value_name = "SECONDS", default_value_t = Seconds(chorus_monitor::EXPIRE_AFTER))]
+    session_expiry: Seconds,
 }
 
 fn kind(name: &str) -> Result<Kind, String> {
@@ -175,7 +176,7 @@ impl Dev {
             ..guest::Options::new(options.cache.dir()?)
         })?;
         let host_options = chorus_host::Options {
-            hibernate_after: seconds(options.hibernate_after, "--hibernate-after")?,
+            hibernate_after: options.hibernate_after.0,
             truncate: !options.keep_log,
             accept_loss,
             ..chorus_host::Options::default()
@@ -200,7 +201,7 @@ impl Dev {
         let edge = open_edge(&options, &bus, &store, routes).await?;
         metrics.add("chorus_edge", |registry| edge.register(registry));
         let watch = if options.no_watch { None } else { Some(Watch::start(builds.dir())?) };
-        let session_expiry = seconds(options.session_expiry, "--session-expiry")?;
+        let session_expiry = options.session_expiry.0;
         let failed = Box::pin(failed);
         Ok(Dev { data: dir, bus, store, host, failed, edge, builds, publisher, watch, session_expiry })
     }
@@ -267,8 +268,4 @@ async fn open_edge(
     let listen = SocketAddr::new(options.listen, options.port);
     let edge = options.admission.apply(chorus_edge::Options::new(registered.id, listen));
     Ok(chorus_edge::serve(edge, bus.clone(), store.clone(), routes).await?)
-}
-
-fn seconds(given: f64, flag: &str) -> anyhow::Result<Duration> {
-    Duration::try_from_secs_f64(given).map_err(|error| anyhow::anyhow!("{flag} {given}: {error}"))
 }

@@ -53,7 +53,7 @@ pub struct Options {
     /// The server's process, when it is on this machine: its CPU time and its memory are measured too
     #[arg(long, global = true, value_name = "PID")]
     server_pid: Option<u32>,
-    /// The server is the floor, which knows no rooms: whatever comes is the answer
+    /// The server is the floor, which has no rooms: every frame is an answer
     #[arg(long, global = true, hide = true)]
     raw: bool,
     /// Prints one JSON object, for programs
@@ -95,11 +95,11 @@ enum Scenario {
         #[arg(long, value_name = "N", default_value_t = 4000)]
         clients: usize,
     },
-    /// Games of tic-tac-toe that pause: memory of each room while it lives, and when it has been put aside
+    /// Games of tic-tac-toe that pause: the memory of each room while it is live, and when it hibernates
     Rooms {
         #[arg(long, value_name = "N", default_value_t = 500)]
         rooms: usize,
-        /// As the server was told by its option of that name
+        /// The value of the server's flag of that name
         #[arg(long, value_name = "SECONDS", default_value_t = 15.0)]
         hibernate_after: f64,
     },

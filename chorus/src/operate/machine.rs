@@ -67,12 +67,12 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 }
 
 async fn list(asking: &Asking) -> anyhow::Result<()> {
-    let said = asking.client()?.get("/v1/machines").await?;
+    let response = asking.client()?.get("/v1/machines").await?;
     if asking.json {
-        print_json(&said);
+        print_json(&response);
         return Ok(());
     }
-    let Machines { machines } = serde_json::from_value(said).context("this monitor speaks of other things")?;
+    let Machines { machines } = serde_json::from_value(response).context(super::UNEXPECTED)?;
     let rows = machines.into_iter().map(|machine| {
         let partitions = if machine.role == "host" { machine.partitions.len().to_string() } else { "-".to_owned() };
         let address = machine.address.unwrap_or_else(|| "-".into());
@@ -85,12 +85,12 @@ async fn list(asking: &Asking) -> anyhow::Result<()> {
 
 async fn drain(id: &str, wait: bool, asking: &Asking) -> anyhow::Result<()> {
     let client = asking.client()?;
-    let said = client.post(&format!("/v1/machines/{}/drain", segment(id)), Bytes::new()).await?;
+    let response = client.post(&format!("/v1/machines/{}/drain", segment(id)), Bytes::new()).await?;
     if wait {
         until_it_has_left(&client, id).await?;
     }
     match asking.json {
-        true => print_json(&said),
+        true => print_json(&response),
         false if wait => print(format!("{} has left", printable(id))),
         false => print(format!("{} hands over and leaves; see `chorus machine ls`", printable(id))),
     }

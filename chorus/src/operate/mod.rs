@@ -10,3 +10,6 @@ pub mod room;
 pub mod status;
 pub mod swap;
 mod table;
+
+/// A response that has another shape than this version's.
+const UNEXPECTED: &str = "unexpected response from the monitor: is it of the same version of chorus?";

@@ -44,13 +44,12 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     };
     let wasm = tokio::fs::read(&file).await.with_context(|| format!("cannot read {}", file.display()))?;
     let path = format!("/v1/kinds/{}/components", segment(kind.as_str()));
-    let said = asking.client()?.post(&path, wasm.into()).await?;
+    let response = asking.client()?.post(&path, wasm.into()).await?;
     if asking.json {
-        print_json(&said);
+        print_json(&response);
         return Ok(());
     }
-    let Published { version, digest, active } =
-        serde_json::from_value(said).context("this monitor speaks of other things than this chorus")?;
+    let Published { version, digest, active } = serde_json::from_value(response).context(super::UNEXPECTED)?;
     let then = if active { "new rooms run it".to_owned() } else { format!("`chorus swap {kind}` has rooms run it") };
     print(format!("{kind} version {version} ({}) is published; {then}", brief(&digest)));
     Ok(())

@@ -34,10 +34,10 @@ enum Command {
         /// Only of this kind
         #[arg(long, value_name = "KIND")]
         kind: Option<String>,
-        /// Only those that are so
+        /// Only rooms with this status
         #[arg(long, value_enum)]
         status: Option<Status>,
-        /// At most so many
+        /// The number of rooms, at most
         #[arg(long, value_name = "N", default_value_t = 50)]
         limit: u32,
         #[command(flatten)]
@@ -59,7 +59,7 @@ enum Command {
     },
     /// Shows what happens in a room: the records of its channel
     ///
-    /// Without -f, all that are kept so far. What players said is left out unless --content asks for it.
+    /// Without -f, the records that are kept so far. The content of messages is left out unless --content is given.
     Events(EventsOptions),
 }
 
@@ -67,13 +67,13 @@ enum Command {
 struct EventsOptions {
     /// 32 hexadecimal digits
     id: String,
-    /// Goes on with what comes, until Ctrl-C
+    /// Follows new records until Ctrl-C
     #[arg(short, long)]
     follow: bool,
-    /// Begins with the record at this offset
+    /// Starts at this offset
     #[arg(long, value_name = "OFFSET")]
     from: Option<u64>,
-    /// With what players and scripts said
+    /// Includes the content of messages, from players and scripts
     #[arg(long)]
     content: bool,
     #[command(flatten)]
@@ -126,8 +126,7 @@ async fn list(kind: Option<String>, status: Option<Status>, limit: u32, asking: 
         print_json(&json!({ "rooms": rooms }));
         return Ok(());
     }
-    let rooms: Vec<Room> =
-        serde_json::from_value(Value::Array(rooms)).context("this monitor speaks of other things")?;
+    let rooms: Vec<Room> = serde_json::from_value(Value::Array(rooms)).context(super::UNEXPECTED)?;
     let rows = rooms.into_iter().map(|room| {
         let (component, age) = (brief(&room.component), ago(room.created_at));
         [room.id, room.kind, room.status, room.members.to_string(), component, age]
@@ -150,7 +149,7 @@ async fn pages(client: &Client, filter: &str, limit: u32) -> anyhow::Result<(Vec
         let mut page: Value = client.get(&format!("/v1/rooms?limit={}{filter}{after}", left.min(PAGE))).await?;
         match page["rooms"].take() {
             Value::Array(more) => rooms.extend(more),
-            _ => bail!("this monitor speaks of other things than this chorus"),
+            _ => bail!("{}", super::UNEXPECTED),
         }
         match page["next"].as_str() {
             Some(next) => after = format!("&after={}", segment(next)),
@@ -163,10 +162,10 @@ async fn pages(client: &Client, filter: &str, limit: u32) -> anyhow::Result<(Vec
 
 /// JSON is printed unchanged where it was written by a script: it is not parsed, so it keeps its digits and its order.
 async fn show(asking: &Asking, path: &str) -> anyhow::Result<()> {
-    let said: Box<RawValue> = asking.client()?.get(path).await?;
+    let response: Box<RawValue> = asking.client()?.get(path).await?;
     match asking.json {
-        true => print(said.get()),
-        false => print(lines(&said)?),
+        true => print(response.get()),
+        false => print(lines(&response)?),
     }
     Ok(())
 }
@@ -174,13 +173,13 @@ async fn show(asking: &Asking, path: &str) -> anyhow::Result<()> {
 /// An object's fields, each with its original text.
 type Fields = BTreeMap<String, Box<RawValue>>;
 
-fn fields(said: &RawValue) -> anyhow::Result<Fields> {
-    serde_json::from_str(said.get()).context("this monitor speaks of other things than this chorus")
+fn fields(response: &RawValue) -> anyhow::Result<Fields> {
+    serde_json::from_str(response.get()).context(super::UNEXPECTED)
 }
 
 /// A line for each field, and a line below it for each element of a list.
-fn lines(said: &RawValue) -> anyhow::Result<String> {
-    let mut fields = fields(said)?;
+fn lines(response: &RawValue) -> anyhow::Result<String> {
+    let mut fields = fields(response)?;
     fields.retain(|_, field| field.get() != "null");
     let width = fields.keys().map(String::len).max().unwrap_or(0);
     let mut text = String::new();

@@ -66,13 +66,12 @@ struct Rooms {
 }
 
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let said = options.asking.client()?.get("/v1/status").await?;
+    let response = options.asking.client()?.get("/v1/status").await?;
     if options.asking.json {
-        print_json(&said);
+        print_json(&response);
         return Ok(());
     }
-    let status: Status =
-        serde_json::from_value(said).context("this monitor speaks of other things than this chorus")?;
+    let status: Status = serde_json::from_value(response).context(super::UNEXPECTED)?;
     show(&status);
     Ok(())
 }

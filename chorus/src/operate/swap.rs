@@ -45,12 +45,12 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let Options { kind, to, room, asking } = options;
     let order = json!({ "version": to, "room": room.map(|room| room.to_string()) });
     let path = format!("/v1/kinds/{}/swap", segment(kind.as_str()));
-    let said = asking.client()?.post(&path, order.to_string().into()).await?;
+    let response = asking.client()?.post(&path, order.to_string().into()).await?;
     if asking.json {
-        print_json(&said);
+        print_json(&response);
         return Ok(());
     }
-    let swapped: Swapped = serde_json::from_value(said)
+    let swapped: Swapped = serde_json::from_value(response)
         .context("unexpected response from the monitor: is it the same version of chorus?")?;
     print(swapped.sentence(&kind));
     Ok(())

@@ -301,7 +301,7 @@ impl Room {
         }
         state.high_seq = state.high_seq.max(member.out_seq);
         self.tell_left(step, session, &member, Gone { reason, text: words });
-        // The lobby stays open when it is empty, whatever its kind's limits are.
+        // The lobby stays open when it is empty; the limits of its kind do not change that.
         if self.id != RoomId::LOBBY {
             self.state_mut().watch_emptiness(step);
         }

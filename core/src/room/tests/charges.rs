@@ -23,7 +23,11 @@ fn what_a_client_exhausts_neither_counts_nor_makes_up_for_faults() {
     for id in [1, 3] {
         let at = story.next;
         story.record(say_to_it(ANA, id, "trap"));
-        assert_eq!(story.record(fault_at(at)).charged(), [None], "a trap is the room's, whoever has sent the message");
+        assert_eq!(
+            story.record(fault_at(at)).charged(),
+            [None],
+            "a trap is charged to the room, also one that a message caused"
+        );
         story.exhaust(say_to_it(ANA, id + 1, "burn"));
     }
     assert_eq!(story.room.state().unwrap().faults, 2);
