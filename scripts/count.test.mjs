@@ -35,7 +35,7 @@ test("what a test prints is not taken for the summary", () => {
   assert.deepEqual(countNode(`# pass 99\n${TAP}`), { passed: 1, failed: 2 });
 });
 
-test("a runner that failed counts as failed, whatever it printed", () => {
+test("a runner that failed counts as failed, also when it printed that all passed", () => {
   assert.deepEqual(judge({ count: countCargo }, "error: could not compile `chorus`", 101), { passed: 0, failed: 1 });
   assert.deepEqual(judge({ count: countCargo }, CARGO, 101), { passed: 42, failed: 1 });
   assert.deepEqual(judge({ count: countNone }, "", 1), { passed: 0, failed: 1 });

@@ -41,7 +41,7 @@ function showRoom(room) {
   screen.draw(room);
 }
 
-/** One screen is seen. Whoever was using the keyboard goes along. */
+/** Shows one screen. The keyboard's focus moves with it. */
 function show(id) {
   const screen = $(id);
   if (!screen.hidden) return;

@@ -30,7 +30,7 @@ function drawFacts(client) {
 }
 
 function addFrame(out, frame) {
-  const { t, ...rest } = frame.resume ? { ...frame, resume: "…" } : frame; // Whoever reads the token can take the session.
+  const { t, ...rest } = frame.resume ? { ...frame, resume: "…" } : frame; // A token that is read can be used to take the session.
   const row = h(
     "li",
     {},

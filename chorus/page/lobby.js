@@ -36,7 +36,7 @@ export function lobbyScreen(client, rename) {
 
   function event(type, data) {
     if (type === "waiting" || type === "welcome") waiting = data.count ?? data.waiting;
-    // Whoever leaves the queue ahead of us brings us forward.
+    // A player who leaves the queue ahead of us brings us forward.
     if (type === "waiting" && position !== null) position = Math.max(1, Math.min(position, waiting));
     if (room) drawQueue();
     nextLook ??= setTimeout(look, LOOK_AT_MOST_MS);
@@ -58,7 +58,7 @@ export function lobbyScreen(client, rename) {
     drawList($("lobby-results"), seen.results.toReversed(), resultRow, "No game has ended yet.");
   }
 
-  /** Whoever loses the connection loses the place in the queue too, and takes another. */
+  /** A lost connection loses the place in the queue too, so the client takes another. */
   async function back() {
     if (!isHere()) return;
     if (position !== null) await quietly(room.send("find", { kind: KIND }));

@@ -157,7 +157,7 @@ export default class Lobby extends Room {
     this.state.queue = this.state.queue.filter((waiting) => waiting.session !== session);
   }
 
-  /** Whoever came first plays with whoever came next and is somebody else. @param {string} kind */
+  /** The first in the queue plays with the next one who is another player. @param {string} kind */
   #pair(kind) {
     const { seats } = GAMES[kind];
     /** @type {Waiting[]} */

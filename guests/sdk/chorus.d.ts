@@ -171,7 +171,7 @@ declare module "chorus" {
     unlock(): void;
     /** What lists of rooms show of this one. */
     setMetadata(data: unknown): void;
-    /** Ends the room after this call. Whoever created it hears the outcome. */
+    /** Ends the room after this call. The room that created it receives the outcome. */
     end(outcome?: unknown): void;
 
     onCreate?(options: any): void;

@@ -29,7 +29,7 @@ const { then } = Promise.prototype;
 const nothing = () => {};
 
 /**
- * Whatever waits for a promise comes by here: `catch`, `finally` and `Promise.all` call it too. The error is made where the
+ * Every wait for a promise calls this: `catch`, `finally` and `Promise.all` call it too. The error is made where the
  * script waits, and thrown at the end of the call, where no `try` of the script and no other promise can swallow it.
  */
 defineProperty(Promise.prototype, "then", {

@@ -5,7 +5,7 @@
 const call = Function.prototype.call;
 const free = (method) => call.bind(method);
 
-/** A function that is called on this object, whatever it is called on. */
+/** `bind(f, self)` is `f`, always called on `self`. */
 export const bind = free(Function.prototype.bind);
 
 export const { parse, stringify } = JSON;

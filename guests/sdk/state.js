@@ -1,7 +1,7 @@
 // `this.state`: the text that counts, and the value that the call in hand has made of it.
 //
 // What makes a room deterministic is here: the state lives as the text that `save` gives. A call that looks at it parses
-// that text, so it sees what a restored instance would see, whatever earlier calls left in objects of their own.
+// that text, so it sees what a restored instance would see, and nothing that earlier calls left in their own objects.
 
 import { call } from "./call.js";
 import { toJson } from "./json.js";

@@ -112,7 +112,7 @@ const REFUSING = `state = { n: 0 };
   };
   onJoinAttempt(player) { if (player.name === "eve") try { this.refuse("not you"); } catch {} return true; }`;
 
-test("a refusal holds, whatever the script does with what is thrown", async () => {
+test("a refusal holds, also when the script catches it", async () => {
   const story = (await roomOf(REFUSING)).join("ana");
   assert.equal(story.message("ana", "caught").refused, "no");
   assert.deepEqual(story.effects.map(({ tag }) => tag), ["refuse"]);

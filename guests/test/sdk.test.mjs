@@ -139,7 +139,7 @@ test("admission: true, a spectator, false, a refusal", async () => {
   assert.deepEqual(story.message("ana", "who").reply, ["ana", "bo"]);
 });
 
-test("in a full room nobody gets a player's seat, whatever the script says; a spectator may come", async () => {
+test("a full room gives no player a seat, also when its script admits one; a spectator may join", async () => {
   assert.equal((await roomOf("")).join("ana", { full: true }).refused, "the room is full");
   assert.equal((await roomOf("onJoinAttempt() { return true; }")).join("ana", { full: true }).refused, "the room is full");
   assert.equal((await roomOf("onJoinAttempt() { return 'spectator'; }")).join("ana", { full: true }).effects[0].val, "spectator");

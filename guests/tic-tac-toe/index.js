@@ -1,4 +1,4 @@
-// Tic-tac-toe for two; whoever else comes may watch.
+// Tic-tac-toe for two; every further player may watch.
 //
 // Who sits is fixed when the room is made, by `{ seats: [player, player] }`. A seat belongs to a player's identity, so a
 // player who comes back by a new session takes it up again.

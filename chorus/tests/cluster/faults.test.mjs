@@ -41,7 +41,7 @@ story("a host is paused for longer than the lease and wakes: it leaves, and noth
   await ends(players, 2);
 });
 
-story("the host of the lobby is killed, and whoever looks for a game finds one", async ({ cluster, two, come }) => {
+story("the host of the lobby is killed, and players who look for a game find one", async ({ cluster, two, come }) => {
   const players = await two();
   assert.deepEqual(await players[0].find(), { position: 1 });
   await (await cluster.hostOf(players[0].client.room.id)).kill9();

@@ -18,7 +18,7 @@ story("the broker is killed in mid-game, and what was sent meanwhile is answered
   await ends(players, 3);
 });
 
-story("PostgreSQL is killed: games in play go on, and whoever comes waits for it", async ({ cluster, two, come }) => {
+story("PostgreSQL is killed: games in play continue, and new players wait for it", async ({ cluster, two, come }) => {
   const players = await pair(...(await two()));
   await play(players, [0]);
   await cluster.services.postgres.kill();

@@ -12,7 +12,7 @@ before(async () => {
 });
 after(() => server?.stop());
 
-test("a lobby that has failed five times begins anew, and whoever was in it is in it again", { timeout: 120_000 }, async () => {
+test("a lobby that has failed five times restarts, and its members are in it again", { timeout: 120_000 }, async () => {
   let client = await Raw.connect(server.url);
   const { resume } = await client.arrive();
   for (let id = 1; id <= 5; id++) {

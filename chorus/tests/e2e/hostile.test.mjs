@@ -47,7 +47,7 @@ const REFUSED = [
   [{ t: "hello", last: { [NOWHERE]: -1 } }, "bad_frame"],
 ];
 
-story("whatever is no frame gets an error, and the connection goes on", async ({ raw }) => {
+story("an input that is no frame gets an error, and the connection stays open", async ({ raw }) => {
   const client = await raw();
   await client.arrive();
   let id = 100;

@@ -47,7 +47,7 @@ async function come(name) {
 
 const isOut = (name) => (gone) => gone.some(([who, reason]) => who === name && reason === "kicked");
 
-test("whoever is connected is closed with the reason, and does not come back by its token", { timeout: 60_000 }, async () => {
+test("a connected player is closed with the reason, and its token no longer resumes", { timeout: 60_000 }, async () => {
   const [host, ana] = [await come("Host"), await come("Ana")];
   await ask(host.client, "kick", { name: "Ana", why: "cheating" });
   assert.deepEqual(await ana.client.closed(), { code: 4503, reason: "cheating" });
@@ -58,7 +58,7 @@ test("whoever is connected is closed with the reason, and does not come back by 
   host.client.terminate();
 });
 
-test("whoever is away is out too, and hears why", { timeout: 60_000 }, async () => {
+test("a player who is away is kicked too, and receives the reason", { timeout: 60_000 }, async () => {
   const [host, bo] = [await come("Host"), await come("Bo")];
   bo.client.terminate();
   await until(host.client, "who", (who) => who.some(([name, connected]) => name === "Bo" && !connected));

@@ -51,7 +51,7 @@ story("SIGTERM is as good", async (server, come) => {
   assert.equal(await server.interrupt("SIGTERM"), 0, server.output);
 });
 
-test("SIGTERM ends it in its time whatever a guest does, and so does the next one", { timeout: 120_000 }, async () => {
+test("SIGTERM ends the process in its time while a guest loops, and so does the next one", { timeout: 120_000 }, async () => {
   const server = await Server.start({ args: ["--fixtures", "--lobby", "busy-forever"] });
   try {
     for (let life = 1; life <= 2; life++) {

@@ -11,7 +11,7 @@ const story = stories();
 const seen = (player, room) => player.frames.filter((frame) => frame.room === room).map(({ t, seq }) => [t, seq]);
 const moves = (player) => player.events.filter(({ type }) => type === "moved").map(({ data }) => data.cell);
 
-story("whoever loses the connection in mid-game gets every frame that was missed, in order", async ({ join }) => {
+story("a player whose connection is lost in mid-game receives every missed frame, in order", async ({ join }) => {
   const [first, second] = await pair(...(await join("Ana", "Bo")));
   const room = first.client.room.id;
   await play([first, second], [0]);
@@ -141,7 +141,7 @@ story("the latest connection of a session has it, and the one before is told", a
   assert.equal((await second.frame("reply")).id, 1);
 });
 
-story("whoever says nothing of what it has is shown the whole view", async ({ raw }) => {
+story("a client that names no last frame receives the whole view", async ({ raw }) => {
   const first = await raw();
   const { resume, room } = await first.arrive();
   first.terminate();

@@ -26,7 +26,7 @@ test("any state is shown as it is, in patches and as a whole", { timeout: 120_00
     assert.equal(JSON.stringify(ana.room.view), text, `step ${step}`);
     if (step % 20 !== 0) continue;
     const later = await join("Ana", {});
-    assert.equal(JSON.stringify(later.room.view), text, `whoever comes after step ${step}`);
+    assert.equal(JSON.stringify(later.room.view), text, `a member that joins after step ${step}`);
     later.close();
   }
   assert.ok(seen.patch > STEPS / 2 && seen.whole < seen.patch, `they are patches: ${JSON.stringify(seen)}`);

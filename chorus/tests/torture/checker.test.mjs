@@ -135,7 +135,7 @@ test("a rematch that somebody did not wait for any more is nobody's game", () =>
   assert.notDeepEqual(check(fine), []);
 });
 
-test("whoever watches may see the end of a rematch that is nobody's game", () => {
+test("a spectator may see the end of a rematch that belongs to no game", () => {
   const fine = history();
   const gone = { board: Array(9).fill(null), winner: 1, line: null };
   fine.players[0].games[0].walkedOut = 2;

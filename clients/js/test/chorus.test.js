@@ -429,7 +429,7 @@ describe("a connection that dies without a word", () => {
     assert.deepEqual(server.heard, [{ t: "hello", resume: "token 1", last: { [GAME]: 1 } }]);
   });
 
-  test("is not one that answers, whatever it answers", () => {
+  test("is not a server that answers, although it responds", () => {
     for (const answer of [{ t: "pong" }, { t: "error", code: "rate_limited", message: "" }, { t: "news" }]) {
       const { server, client } = seatedAt();
       for (let n = 1; n <= 5; n++) {
@@ -607,7 +607,7 @@ describe("a hello that is not taken", () => {
 });
 
 describe("codes of the server", () => {
-  test("from 4500 on are final, whatever they are", () => {
+  test("from 4500 on are final, known or not", () => {
     for (const code of [4500, 4501, 4503, 4504, 4505, 4506, 4777, 4999]) {
       const { server, client } = seated();
       server.drop(code);
@@ -700,7 +700,7 @@ describe("frames", () => {
     assert.equal(client.gaps, 0);
   });
 
-  test("that were not skipped bring their answer, whatever `ack` says", async () => {
+  test("that were not skipped bring their answer, also above `ack`", async () => {
     const { server, client } = seated();
     const sent = client.send("move");
     server.say(room(GAME, 2, {}, 1), reply(GAME, 3, 1, "ok"));
