@@ -19,26 +19,26 @@ const fn bound(key: &'static str, default: u64, cap: u64, unit: u64) -> Bound {
     Bound { key, default, cap, unit }
 }
 
-/// A tic-tac-toe move burns 0.63 M, `fib(20)` 21 M; 300 M is 50 to 200 ms of one core, and a loop costs no more.
+/// A tic-tac-toe move burns 0.68 M, `fib(20)` 21 M; 300 M is 50 to 200 ms of one core, which is the most that a loop costs.
 pub const FUEL: Bound = bound("fuelPerRecord", 300_000_000, 3_000_000_000, 1);
-/// For one record that a client has caused: 30 times the dearest of the example games, a tic-tac-toe move of 0.63 M, and
-/// 350 times an echo; 4 to 14 ms of one core. Beyond it the client is answered so, and the room is not to blame.
+/// For one record that a client has caused: 29 times the most expensive of the example games, a tic-tac-toe move of 0.68 M,
+/// and 420 times an echo; 4 to 14 ms of one core. Beyond it the client gets the error, and nothing is charged to the room.
 pub const MESSAGE_FUEL: Bound = bound("fuelPerMessage", 20_000_000, 3_000_000_000, 1);
 /// QuickJS starts at 1.3 MiB; the example games stay under 2.
 pub const MEMORY: Bound = bound("memoryMiB", 64, 256, MIB);
 /// All text of one call's effects in units of UTF-16, a broadcast counted once. Sixteen of the largest client frames.
 pub const OUTPUT: Bound = bound("outputKiB", 1024, 8 * 1024, KIB);
-/// A round of cards for a hundred players fits ten times.
+/// Ten rounds of cards for a hundred players.
 pub const EFFECTS: Bound = bound("effectsPerRecord", 1_000, 10_000, 1);
 /// Pending at a time, in one room. They are part of its snapshot.
 pub const TIMERS: Bound = bound("timers", 64, 1_024, 1);
 /// A lobby creates one or two; each is a record, an instance and a snapshot.
 pub const ROOMS: Bound = bound("roomsPerRecord", 16, 64, 1);
 /// Rooms that it has created and that have not ended, at a time, those that they have created included. A tournament of
-/// 32 players has 16 matches. The script's `rooms.create` throws beyond it, and what throws is decided anew in each replay:
-/// the default never changes.
+/// 32 players has 16 matches. Beyond it `rooms.create` throws; a throw is repeated by each replay, so the default never
+/// changes.
 pub const LIVING: Bound = bound("rooms", 16, 1_024, 1);
-/// In units of UTF-16, as JSON. A snapshot is written every few seconds and read at each waking.
+/// In units of UTF-16, as JSON. A snapshot is written every few seconds and read at each restore.
 pub const STATE: Bound = bound("stateKiB", 1024, 8 * 1024, KIB);
 /// In a row. One is a bad message; five is a broken script.
 pub const FAULTS: Bound = bound("faults", 5, 100, 1);
@@ -128,8 +128,8 @@ pub const IN_PLACE: usize = 256 * KIB as usize;
 /// Fuel for `describe`, which depends on nothing and returns constants.
 pub const DESCRIBE_FUEL: u64 = 300_000_000;
 
-/// Fuel between two chances for other tasks to run: 0.08 to 0.35 ms. An echo burns 0.06 M and never yields, a tic-tac-toe
-/// move 0.63 M and yields once.
+/// Fuel between two chances for other tasks to run: 0.08 to 0.35 ms. An echo burns 0.05 M and never yields, a tic-tac-toe
+/// move 0.68 M and yields once.
 pub const YIELD: u64 = 500_000;
 
 /// The length of the log that one call may leave, in units of UTF-16. The rest is cut, and a note marks the cut.
