@@ -36,18 +36,7 @@ pub enum RoomCommand {
         allowance: u32,
     },
     /// A session requests to be a member. For a session that already is, this is a reconnect.
-    Join {
-        session: SessionId,
-        player: Player,
-        edge: MachineId,
-        request: RequestId,
-        /// The highest message id that the edge has accepted from this session: a message with this id or a lower one is never
-        /// for this room.
-        message_id: u64,
-        options: Json,
-        /// The move that this is part of: the room left behind, and the number of its request.
-        from: Option<OutputRef>,
-    },
+    Join(Joining),
     /// From a player. `message_id` rises within a session; a message whose number does not rise is a duplicate, and dropped.
     Message { session: SessionId, message_id: u64, kind: Arc<str>, data: Json },
     /// The session's connection at this edge is lost. Ignored if the session has reconnected elsewhere.
@@ -80,7 +69,7 @@ impl RoomCommand {
     /// exhausts is charged to the session, and not to the room.
     pub fn client(&self) -> Option<SessionId> {
         match self {
-            RoomCommand::Join { session, .. }
+            RoomCommand::Join(Joining { session, .. })
             | RoomCommand::Message { session, .. }
             | RoomCommand::Drop { session, .. }
             | RoomCommand::Reconnect { session, .. }
@@ -95,6 +84,21 @@ impl RoomCommand {
             | RoomCommand::Threw { .. } => None,
         }
     }
+}
+
+/// A session that asks to be a member of a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joining {
+    pub session: SessionId,
+    pub player: Player,
+    pub edge: MachineId,
+    pub request: RequestId,
+    /// The highest message id that the edge has accepted from this session: a message with this id or a lower one is never
+    /// for this room.
+    pub message_id: u64,
+    pub options: Json,
+    /// The move that this is part of: the room left behind, and the number of its request.
+    pub from: Option<OutputRef>,
 }
 
 /// An output of another room: that room, and the output's number.

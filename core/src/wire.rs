@@ -182,7 +182,7 @@ mod tests {
                 secret: Secret(10),
                 allowance: 16,
             },
-            RoomCommand::Join {
+            RoomCommand::Join(Joining {
                 session,
                 player,
                 edge: edge.clone(),
@@ -190,7 +190,7 @@ mod tests {
                 message_id: 2,
                 options: json(),
                 from: None,
-            },
+            }),
             RoomCommand::Message { session, message_id: 3, kind: "move".into(), data: json() },
             RoomCommand::Drop { session, edge: edge.clone(), code: 1006 },
             RoomCommand::Reconnect {

@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use chorus_core::{
-    command::{LeaveReason, RoomCommand},
+    command::{Joining, LeaveReason, RoomCommand},
     session::Limits,
 };
 use support::{CLOSED, Client, DEADLINE, GAME, LOBBY, World, within};
@@ -130,7 +130,7 @@ async fn a_session_moves_over_the_same_socket() {
     // The message that the lobby received and did not answer before the session left.
     client.error("not_in_room", Some(1)).await;
     assert_eq!(client.frame("reply").await["room"], GAME.to_string());
-    let moves = world.rooms.count(|command| matches!(command, RoomCommand::Join { from: Some(_), .. }));
+    let moves = world.rooms.count(|command| matches!(command, RoomCommand::Join(Joining { from: Some(_), .. })));
     assert_eq!(moves, 1, "it was asked twice");
 }
 

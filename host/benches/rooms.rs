@@ -11,7 +11,7 @@ use std::{
 
 use chorus_bus::{Bus, EdgeReceiver, embedded};
 use chorus_core::{
-    command::{EdgeCommand, Player, Record, RequestId, RoomCommand},
+    command::{EdgeCommand, Joining, Player, Record, RequestId, RoomCommand},
     effect::{Effect, Event, MemberInfo, Moment, RoomInfo},
     frame::FrameTag,
     ids::{ConnectionId, Digest, Kind, MachineId, RoomId, Secret, Seed, SessionId, Time},
@@ -254,7 +254,7 @@ impl World {
         let (edge, options) = (self.edge.clone(), Json::trusted("{}"));
         self.append(
             room,
-            RoomCommand::Join {
+            RoomCommand::Join(Joining {
                 session,
                 player,
                 edge,
@@ -262,7 +262,7 @@ impl World {
                 message_id: 0,
                 options,
                 from: None,
-            },
+            }),
         );
     }
 

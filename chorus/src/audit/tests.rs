@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chorus_core::{
-    command::{Fault, LeaveReason, Player, Record, RequestId, RoomCommand},
+    command::{Fault, Joining, LeaveReason, Player, Record, RequestId, RoomCommand},
     effect::{Effect, Event as Asked, Saved},
     ids::{ConnectionId, Digest, Kind, MachineId, Offset, OutputId, RoomId, Secret, SessionId, Time},
     json::Json,
@@ -302,7 +302,7 @@ fn joins(session: SessionId) -> RoomCommand {
     let player = Player { id: "p".into(), name: "P".into() };
     let (edge, options) = (MachineId("edge".into()), Json::null());
     let request = RequestId { connection: ConnectionId(1), number: 1 };
-    RoomCommand::Join { session, player, edge, request, message_id: 0, options, from: None }
+    RoomCommand::Join(Joining { session, player, edge, request, message_id: 0, options, from: None })
 }
 
 fn says(session: SessionId, id: u64) -> RoomCommand {

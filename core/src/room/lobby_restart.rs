@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CallOrigin, Notice, Placed, Room, State, Step, state::Gone};
 use crate::{
-    command::{EdgeCommand, LeaveReason, RoomCommand, RoomData},
+    command::{EdgeCommand, Joining, LeaveReason, RoomCommand, RoomData},
     effect::Event,
     ids::{OutputId, Time},
     json::Json,
@@ -96,7 +96,7 @@ impl Room {
         let restart = state.restart.as_mut().expect("it is between two of them");
         match command {
             RoomCommand::Timer { id, .. } if restart.timer == Some(id) => return self.restart_lobby(step),
-            RoomCommand::Join { session, edge, request, from, .. } => {
+            RoomCommand::Join(Joining { session, edge, request, from, .. }) => {
                 let seconds = restart.since.since(step.moment.now).div_ceil(1000);
                 let reason = format!("it begins anew, in {seconds} s").into();
                 step.edge(&edge, EdgeCommand::Refused { session, request, room, from, reason });

@@ -53,7 +53,7 @@ pub use spec::Spec;
 pub use state::{Member, State};
 
 use crate::{
-    command::{EdgeCommand, Fault, LeaveReason, OutputRef, Player, Record, RequestId, RoomCommand, RoomData},
+    command::{EdgeCommand, Fault, Joining, LeaveReason, OutputRef, Player, Record, RequestId, RoomCommand, RoomData},
     effect::{Effect, Event, LogLevel, Moment, RestoreReason, RoomInfo, Saved},
     frame::RoomFrame,
     ids::{ConnectionId, Digest, Kind, MachineId, Offset, OutputId, RoomId, Secret, Seed, SessionId, Time},
@@ -204,7 +204,7 @@ enum CallOrigin {
         failed: Option<Box<str>>,
     },
     /// A held seat was freed for this newcomer.
-    MakeRoom(Box<records::Joining>),
+    MakeRoom(Box<Joining>),
     Other,
 }
 
@@ -678,7 +678,7 @@ impl Room {
         let closes = |(_, record): &(Offset, Record)| matches!(record.command, RoomCommand::Close { .. });
         while let Some((offset, record)) = self.inbox.pop_front_if(|entry| !closes(entry)) {
             match record.command {
-                RoomCommand::Join { session, edge, request, from, .. } => {
+                RoomCommand::Join(Joining { session, edge, request, from, .. }) => {
                     self.refuse_unheard(offset, edge, (session, request), from);
                 }
                 RoomCommand::Reconnect { session, edge, request, .. } => {
@@ -784,7 +784,7 @@ impl RoomCommand {
     /// Roughly the memory that it takes beyond its own size, in bytes.
     fn size(&self) -> usize {
         match self {
-            RoomCommand::Create { options, .. } | RoomCommand::Join { options, .. } => options.len(),
+            RoomCommand::Create { options, .. } | RoomCommand::Join(Joining { options, .. }) => options.len(),
             RoomCommand::Message { data, .. } => data.len(),
             RoomCommand::RoomMessage { data: RoomData::Message(data), .. } => data.len(),
             _ => 0,

@@ -8,7 +8,9 @@ use super::{
     state::{Gone, Member, Probation, To},
 };
 use crate::{
-    command::{Answer, EdgeCommand, Fault, LeaveReason, OutputRef, Player, Record, RequestId, RoomCommand, RoomData},
+    command::{
+        Answer, EdgeCommand, Fault, Joining, LeaveReason, OutputRef, Player, Record, RequestId, RoomCommand, RoomData,
+    },
     effect::{Effect, Event, MemberInfo, Moment, RestoreReason},
     frame::{ErrorCode, RoomFrame},
     ids::{Digest, MachineId, Offset, OutputId, RoomId, Secret, SessionId, Time},
@@ -36,9 +38,7 @@ impl Room {
         }
         match record.command {
             RoomCommand::Create { .. } => self.finish(step),
-            RoomCommand::Join { session, player, edge, request, message_id, options, from } => {
-                self.join(step, Joining { session, player, edge, request, message_id, options, from });
-            }
+            RoomCommand::Join(joining) => self.join(step, joining),
             RoomCommand::Message { session, message_id, kind, data } => {
                 self.message(step, session, message_id, kind, data);
             }
@@ -70,7 +70,7 @@ impl Room {
     fn account_of(&self, offset: Offset, command: &RoomCommand) -> Option<Account> {
         let session = command.client()?;
         let (edge, connection) = match command {
-            RoomCommand::Join { edge, request, .. } | RoomCommand::Reconnect { edge, request, .. } => {
+            RoomCommand::Join(Joining { edge, request, .. }) | RoomCommand::Reconnect { edge, request, .. } => {
                 (edge.clone(), request.connection)
             }
             _ => {
@@ -95,7 +95,7 @@ impl Room {
                 let state = State::new(kind, component, creator, secret, allowance, step.moment.now, offset);
                 return self.create(step, state, options);
             }
-            RoomCommand::Join { session, edge, request, from, .. } => {
+            RoomCommand::Join(Joining { session, edge, request, from, .. }) => {
                 let reason = if self.ended { "the room has ended" } else { "there is no such room" };
                 step.edge(&edge, EdgeCommand::Refused { session, request, room, from, reason: reason.into() });
             }
@@ -591,17 +591,6 @@ impl Room {
         let (outputs, inbox) = (std::mem::take(&mut self.outputs), std::mem::take(&mut self.inbox));
         *self = Room { outputs, inbox, said: self.said, reached: self.reached, ..Room::ended(self.id) };
     }
-}
-
-#[derive(Debug)]
-pub(super) struct Joining {
-    session: SessionId,
-    player: Player,
-    edge: MachineId,
-    request: RequestId,
-    message_id: u64,
-    options: Json,
-    from: Option<OutputRef>,
 }
 
 impl Joining {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    command::{Answer, LeaveReason, RequestId, RoomData, Target},
+    command::{Answer, Joining, LeaveReason, RequestId, RoomData, Target},
     diff,
     effect::{Event, MemberInfo},
     frame::{FrameTag, RoomFrame},
@@ -1212,7 +1212,7 @@ fn create() -> RoomCommand {
 fn join(session: SessionId, message_id: u64) -> RoomCommand {
     let player = Player { id: who(session).into(), name: who(session).into() };
     let edge = MachineId(EDGE.into());
-    RoomCommand::Join { session, player, edge, request: FIRST, message_id, options: Json::null(), from: None }
+    RoomCommand::Join(Joining { session, player, edge, request: FIRST, message_id, options: Json::null(), from: None })
 }
 
 fn message(session: SessionId, message_id: u64) -> RoomCommand {

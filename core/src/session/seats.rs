@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::{MAX_ROOMS, MAX_WAITING, Outgoing, Output, Phase, Session, Store};
 use crate::{
-    command::{Answer, EdgeCommand, LeaveReason, OutputRef, RequestId, RoomCommand, Target},
+    command::{Answer, EdgeCommand, Joining, LeaveReason, OutputRef, RequestId, RoomCommand, Target},
     frame::{CloseCode, ErrorCode, FrameTag, Msg, RoomFrame},
     ids::{RoomId, Time},
     json::Json,
@@ -227,7 +227,7 @@ impl Session {
         let (session, player, edge) = (who.session, who.player.clone(), self.edge.clone());
         let high = self.high.max(self.reached);
         let request = self.request();
-        let command = RoomCommand::Join { session, player, edge, request, message_id: high, options, from };
+        let command = RoomCommand::Join(Joining { session, player, edge, request, message_id: high, options, from });
         if let Some(seat) = self.seat_mut(room) {
             seat.asked = now;
             seat.request = request.number;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::{
-    command::{Answer, LeaveReason, OutputRef, RequestId},
+    command::{Answer, Joining, LeaveReason, OutputRef, RequestId},
     frame::Msg,
     ids::{Kind, OutputId},
     json::Json,
@@ -264,7 +264,9 @@ fn a_message_of_a_stay_before_is_not_taken_in_the_next_one() {
     let back = OutputRef { room: GAME, number: OutputId { offset: 5, index: 1 } };
     story.command(EdgeCommand::Join { session: ANA, connection: HERE, room: LOBBY, options: Json::null(), from: back });
     story.on(Input::Stored { room: LOBBY, done: true });
-    let Output::Append { command: RoomCommand::Join { message_id, .. }, .. } = &story.outputs()[1] else { panic!() };
+    let Output::Append { command: RoomCommand::Join(Joining { message_id, .. }), .. } = &story.outputs()[1] else {
+        panic!()
+    };
     assert_eq!(*message_id, 5, "the room will take nothing up to that");
     story.admitted_from(LOBBY, Some(back));
     story.outputs();
@@ -1179,7 +1181,7 @@ impl Story {
         self.session.handle(input, self.now);
         for output in &mut self.session.outputs {
             if let Output::Append { room, command, .. } = output
-                && let RoomCommand::Join { request, .. } | RoomCommand::Reconnect { request, .. } = command
+                && let RoomCommand::Join(Joining { request, .. }) | RoomCommand::Reconnect { request, .. } = command
             {
                 let latest = self.asked.entry(*room).or_default();
                 *latest = request.number.max(*latest);
@@ -1332,7 +1334,7 @@ fn append(room: RoomId, command: RoomCommand) -> Output {
 fn join(room: RoomId, message_id: u64, number: Option<OutputId>) -> Output {
     let from = number.map(|number| OutputRef { room: LOBBY, number });
     let (player, edge, options) = (player(), edge(), Json::null());
-    append(room, RoomCommand::Join { session: ANA, player, edge, request: ANY, message_id, options, from })
+    append(room, RoomCommand::Join(Joining { session: ANA, player, edge, request: ANY, message_id, options, from }))
 }
 
 fn message(room: RoomId, id: u64) -> Output {

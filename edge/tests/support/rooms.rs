@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chorus_bus::Bus;
 use chorus_core::{
-    command::{EdgeCommand, LeaveReason, OutputRef, Record, RequestId, RoomCommand, Target},
+    command::{EdgeCommand, Joining, LeaveReason, OutputRef, Record, RequestId, RoomCommand, Target},
     frame::RoomFrame,
     ids::{Kind, MachineId, Offset, OutputId, RoomId, SessionId},
     json::Json,
@@ -73,7 +73,7 @@ impl Task {
     fn apply(&mut self, offset: Offset, record: &Record) {
         let room = record.room;
         match &record.command {
-            RoomCommand::Join { session, edge, request, from, .. } => {
+            RoomCommand::Join(Joining { session, edge, request, from, .. }) => {
                 self.join(room, *session, (edge, *request), *from);
             }
             RoomCommand::Message { session, message_id, kind, data } => {

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chorus_bus::Reader;
 use chorus_core::{
-    command::{Answer as RoomAnswer, Fault, LeaveReason, OutputRef, Record, RoomCommand, RoomData},
+    command::{Answer as RoomAnswer, Fault, Joining, LeaveReason, OutputRef, Record, RoomCommand, RoomData},
     ids::{Digest, Offset, OutputId, RoomId},
     json::Json,
 };
@@ -216,7 +216,7 @@ impl Scripts {
 fn handler(command: &RoomCommand) -> Option<String> {
     Some(match command {
         RoomCommand::Create { .. } => "onCreate".into(),
-        RoomCommand::Join { .. } => "onJoin".into(),
+        RoomCommand::Join(_) => "onJoin".into(),
         RoomCommand::Message { kind, .. } => format!("messages.{kind}"),
         RoomCommand::Drop { .. } => "onDrop".into(),
         RoomCommand::Reconnect { .. } => "onReconnect".into(),
@@ -260,7 +260,7 @@ impl Fields {
                 self.what("create").put("kind", kind.as_str()).put("component", component.to_string());
                 self.source("creator", creator).put("allowance", *allowance).json("options", options);
             }
-            RoomCommand::Join { session, player, edge, request: _, message_id, options, from } => {
+            RoomCommand::Join(Joining { session, player, edge, request: _, message_id, options, from }) => {
                 self.what("join").put("session", session.to_string()).put("player", &*player.id);
                 self.put("edge", edge.to_string()).put("message_id", *message_id).source("from", from);
                 self.text("name", &player.name).json("options", options);

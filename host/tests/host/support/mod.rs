@@ -7,7 +7,7 @@ pub mod world;
 use std::sync::Arc;
 
 use chorus_core::{
-    command::{Player, RequestId, RoomCommand},
+    command::{Joining, Player, RequestId, RoomCommand},
     ids::{ConnectionId, MachineId, SessionId},
     json::Json,
 };
@@ -33,7 +33,7 @@ pub fn player(session: SessionId) -> Player {
 
 pub fn join(session: SessionId, edge: &MachineId, message_id: u64) -> RoomCommand {
     let (player, edge, options) = (player(session), edge.clone(), Json::trusted("{}"));
-    RoomCommand::Join { session, player, edge, request: FIRST, message_id, options, from: None }
+    RoomCommand::Join(Joining { session, player, edge, request: FIRST, message_id, options, from: None })
 }
 
 pub fn message(session: SessionId, message_id: u64, kind: &str, data: &Value) -> RoomCommand {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use chorus_bus::{Bus, EdgeReceiver, embedded};
 use chorus_core::{
-    command::{Answer, EdgeCommand, LeaveReason, OutputRef, Record, RoomCommand},
+    command::{Answer, EdgeCommand, Joining, LeaveReason, OutputRef, Record, RoomCommand},
     frame::FrameTag,
     ids::{Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId},
     json::Json,
@@ -362,7 +362,7 @@ impl Edge {
             EdgeCommand::Join { session, room, options, from, .. } => {
                 let (session, options, from) = (*session, options.clone(), Some(*from));
                 let (edge, message_id) = (self.id.clone(), self.last_id(session));
-                let join = RoomCommand::Join {
+                let join = RoomCommand::Join(Joining {
                     session,
                     player: player(session),
                     edge,
@@ -370,7 +370,7 @@ impl Edge {
                     message_id,
                     options,
                     from,
-                };
+                });
                 append(&self.bus, &self.clock, *room, join).await;
             }
             EdgeCommand::Admitted { session, from: Some(from), .. } => {
