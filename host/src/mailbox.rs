@@ -18,7 +18,7 @@ pub const CAPACITY: usize = 256;
 #[derive(Debug, Default)]
 pub struct Mailbox {
     inner: Mutex<Inner>,
-    news: Notify,
+    notify: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ struct Inner {
 
 /// What a room takes out of its mailbox.
 #[derive(Debug)]
-pub enum Post {
+pub enum Batch {
     Records(VecDeque<(Offset, Record)>),
     /// The mailbox was full: records from this offset on are in the log only.
     ReadFrom(Offset),
@@ -59,25 +59,25 @@ impl Mailbox {
             inner.overflow = Some(offset);
         }
         drop(inner);
-        self.news.notify_one();
+        self.notify.notify_one();
     }
 
     /// Takes the records that wait; `None` if there are none.
-    pub fn take(&self) -> Option<Post> {
+    pub fn take(&self) -> Option<Batch> {
         let mut inner = self.lock();
         if !inner.queue.is_empty() {
-            return Some(Post::Records(std::mem::take(&mut inner.queue)));
+            return Some(Batch::Records(std::mem::take(&mut inner.queue)));
         }
-        inner.overflow.take().map(Post::ReadFrom)
+        inner.overflow.take().map(Batch::ReadFrom)
     }
 
     /// Waits for a record, a stored snapshot or a request to look at the clock.
-    pub async fn news(&self) {
-        self.news.notified().await;
+    pub async fn notified(&self) {
+        self.notify.notified().await;
     }
 
     pub fn wake(&self) {
-        self.news.notify_one();
+        self.notify.notify_one();
     }
 
     /// The store has all records up to `offset`, in a snapshot or as the end of the room.
@@ -86,7 +86,7 @@ impl Mailbox {
         inner.stored = inner.stored.max(Some(offset));
         inner.need_not_keep(offset);
         drop(inner);
-        self.news.notify_one();
+        self.notify.notify_one();
     }
 
     pub fn stored_up_to(&self) -> Option<Offset> {
@@ -94,12 +94,12 @@ impl Mailbox {
     }
 
     /// The room has seen all records up to `offset`, and needs none of them again.
-    pub fn settled(&self, offset: Offset) {
+    pub fn mark_unneeded(&self, offset: Offset) {
         self.lock().need_not_keep(offset);
     }
 
     /// Discards what the room did since its stored snapshot: the room reads the log again from there.
-    pub fn rewind(&self) {
+    pub fn reset(&self) {
         let mut inner = self.lock();
         inner.queue.clear();
         inner.overflow = inner.unsaved_from;
@@ -118,7 +118,7 @@ impl Mailbox {
     /// The store has another state after the record at `offset` than this room had.
     pub fn diverged(&self, offset: Offset) {
         self.lock().diverged = Some(offset);
-        self.news.notify_one();
+        self.notify.notify_one();
     }
 
     pub fn take_diverged(&self) -> Option<Offset> {
@@ -128,7 +128,7 @@ impl Mailbox {
     /// The room is another host's now: its task here ends, with nothing more stored.
     pub fn give_up(&self) {
         self.lock().given_up = true;
-        self.news.notify_one();
+        self.notify.notify_one();
     }
 
     pub fn is_given_up(&self) -> bool {
@@ -173,12 +173,12 @@ mod tests {
         for offset in 0..CAPACITY as u64 + 5 {
             mailbox.push(offset, record());
         }
-        let Some(Post::Records(records)) = mailbox.take() else { panic!("there are records") };
+        let Some(Batch::Records(records)) = mailbox.take() else { panic!("there are records") };
         assert_eq!(records.len(), CAPACITY);
-        let Some(Post::ReadFrom(from)) = mailbox.take() else { panic!("there is more in the log") };
+        let Some(Batch::ReadFrom(from)) = mailbox.take() else { panic!("there is more in the log") };
         assert_eq!(from, CAPACITY as u64);
         mailbox.push(900, record());
-        assert!(matches!(mailbox.take(), Some(Post::Records(_))), "from then on it takes records again");
+        assert!(matches!(mailbox.take(), Some(Batch::Records(_))), "from then on it takes records again");
     }
 
     #[test]
@@ -199,7 +199,7 @@ mod tests {
         mailbox.push(3, record());
         mailbox.take();
         mailbox.push(4, record());
-        mailbox.settled(3);
+        mailbox.mark_unneeded(3);
         assert_eq!((mailbox.unsaved_from(), mailbox.is_settled()), (Some(4), false));
     }
 
@@ -208,8 +208,8 @@ mod tests {
         let mailbox = Mailbox::default();
         (3..9).for_each(|offset| mailbox.push(offset, record()));
         mailbox.stored(5);
-        mailbox.rewind();
-        assert!(matches!(mailbox.take(), Some(Post::ReadFrom(6))));
+        mailbox.reset();
+        assert!(matches!(mailbox.take(), Some(Batch::ReadFrom(6))));
         assert!(mailbox.take().is_none());
     }
 }

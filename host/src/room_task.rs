@@ -2,9 +2,9 @@
 //! is idle.
 //!
 //! ```text
-//! loop { carry out what the machine says · put it aside if it may be · wait for news or for the clock }
+//! loop { carry out the outputs · hibernate if idle and stored · wait for the mailbox or the clock }
 //! ```
-//! Cancellation: the task is never cancelled from outside, and dropping what it waits for (`Mailbox::news`, a sleep)
+//! Cancellation: the task is never cancelled from outside, and dropping what it waits for (`Mailbox::notified`, a sleep)
 //! loses nothing. A guest call is never raced against anything: it ends by its fuel.
 
 use std::{sync::Arc, time::Duration};
@@ -26,17 +26,17 @@ use crate::{
     catalogue::{CannotLoad, Loaded},
     guest::{GuestError, Instance, InstantiateError},
     kicks,
-    mailbox::{Mailbox, Post},
+    mailbox::{Batch, Mailbox},
     meter::Meter,
     outbox::{MOST_HELD, Mark, Outbox},
     saver::Job,
 };
 
 /// How long to wait before a retry when this host lacks a resource that a room needs.
-const SHORT_OF: Duration = Duration::from_millis(100);
+const RESOURCE_RETRY: Duration = Duration::from_millis(100);
 
 /// How soon an overdue snapshot or hibernation is tried again when no record arrives.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const OVERDUE_RETRY: Duration = Duration::from_millis(100);
 
 /// Runs until the room hibernates or is given up, or until the log fails, which stops the whole host and is logged.
 pub async fn run(host: Arc<Shared>, id: RoomId, mailbox: Arc<Mailbox>, why: RestoreReason) {
@@ -47,7 +47,7 @@ pub async fn run(host: Arc<Shared>, id: RoomId, mailbox: Arc<Mailbox>, why: Rest
             return;
         };
         tracing::error!(room = %id, %error, "a room begins again at its snapshot: what it asked for since is lost");
-        tokio::time::sleep(SHORT_OF).await;
+        tokio::time::sleep(RESOURCE_RETRY).await;
         task.begin_again().await;
     }
 }
@@ -59,7 +59,7 @@ async fn find(host: &Shared, id: RoomId, why: RestoreReason) -> Room {
             Ok(room) => return room,
             Err(error) => {
                 tracing::warn!(room = %id, %error, "a room cannot be woken; trying again");
-                tokio::time::sleep(SHORT_OF).await;
+                tokio::time::sleep(RESOURCE_RETRY).await;
             }
         }
     }
@@ -85,7 +85,7 @@ struct RoomTask {
     /// Rooms that this room has created and whose `Create` may not be in the log yet.
     made: Vec<(RoomId, Mark)>,
     /// The time of the oldest record whose outputs have not all left.
-    handed_in: Option<Time>,
+    oldest_input: Option<Time>,
     /// The last record that the machine was given.
     seen: Option<Offset>,
     /// The offset of the last snapshot or end that was given to the saver.
@@ -93,14 +93,14 @@ struct RoomTask {
     /// When its timers fire, by this host's clock.
     clock: RoomClock,
     /// The timer whose record is in flight.
-    rung: Option<OutputId>,
+    timer_appended: Option<OutputId>,
     /// Kicks that may not be done yet.
     kicks: Vec<JoinHandle<()>>,
     row: Option<RowFacts>,
-    quiet_since: Instant,
+    idle_since: Instant,
     unsaved_since: Option<Instant>,
     /// When the clock was last checked, if no record has arrived since.
-    looked: Option<Instant>,
+    last_tick: Option<Instant>,
     /// The record whose call failed last on this host, and the log of that call.
     last_words: Option<(Offset, Vec<Effect>)>,
 }
@@ -134,14 +134,14 @@ impl RoomTask {
             outbox: Outbox::default(),
             meter: Meter::default(),
             made: Vec::new(),
-            handed_in: None,
+            oldest_input: None,
             seen: None,
             saving: None,
-            rung: None,
+            timer_appended: None,
             kicks: Vec::new(),
-            quiet_since: Instant::now(),
+            idle_since: Instant::now(),
             unsaved_since: None,
-            looked: None,
+            last_tick: None,
             last_words: None,
         }
     }
@@ -149,7 +149,7 @@ impl RoomTask {
     /// *New instance ← snapshot ← tail*, since an output is lost: nothing after it may count, or leave.
     async fn begin_again(&mut self) {
         // Before the snapshot is read: a later snapshot may contain more records, and those are then ignored.
-        self.mailbox.rewind();
+        self.mailbox.reset();
         let (clock, applied) = (self.clock.clone(), self.seen);
         let begun = RoomTask::begin(self.host.clone(), self.id, self.mailbox.clone(), RestoreReason::Recovered).await;
         *self = RoomTask { clock, ..begun };
@@ -161,56 +161,56 @@ impl RoomTask {
         tokio::pin!(clock);
         loop {
             self.carry_out().await?;
-            self.handed_in.take().into_iter().for_each(|time| self.host.metrics.caused(time, self.host.now()));
-            if self.has_post().await? {
+            self.oldest_input.take().into_iter().for_each(|time| self.host.metrics.caused(time, self.host.now()));
+            if self.drain_mailbox().await? {
                 continue;
             }
             if let Some(offset) = self.mailbox.take_diverged() {
-                self.stop_loudly(offset).await?;
+                self.close_diverged(offset).await?;
             }
-            if self.mailbox.is_given_up() || (self.may_rest() && self.put_aside()) {
+            if self.mailbox.is_given_up() || (self.may_hibernate() && self.hibernate()) {
                 return Ok(());
             }
             // Each message usually postpones this deadline: an occasional early ring costs less than a reset for each
             // message.
-            let wake = self.next_look();
+            let wake = self.next_tick();
             if clock.is_elapsed() || wake < clock.deadline() {
                 clock.as_mut().reset(wake);
             }
             tokio::select! {
-                () = self.mailbox.news() => {}
+                () = self.mailbox.notified() => {}
                 freed = self.outbox.freeing(), if self.outbox.held() > 0 => freed?,
-                () = &mut clock => if wake <= Instant::now() { self.look_at_the_clock().await? },
+                () = &mut clock => if wake <= Instant::now() { self.tick().await? },
             }
         }
     }
 
     /// Hands over the waiting records, all of them before any output is carried out, so that a `Fault` takes effect in
     /// time.
-    async fn has_post(&mut self) -> Result<bool, HostError> {
+    async fn drain_mailbox(&mut self) -> Result<bool, HostError> {
         match self.mailbox.take() {
             None => return Ok(false),
-            Some(Post::Records(records)) => {
+            Some(Batch::Records(records)) => {
                 for (offset, record) in records {
-                    self.hand_in(offset, record);
+                    self.apply(offset, record);
                 }
             }
-            Some(Post::ReadFrom(offset)) => self.catch_up(offset).await?,
+            Some(Batch::ReadFrom(offset)) => self.catch_up(offset).await?,
         }
-        self.quiet_since = Instant::now();
-        self.unsaved_since.get_or_insert(self.quiet_since);
-        self.looked = None;
+        self.idle_since = Instant::now();
+        self.unsaved_since.get_or_insert(self.idle_since);
+        self.last_tick = None;
         Ok(true)
     }
 
-    fn hand_in(&mut self, offset: Offset, record: Record) {
+    fn apply(&mut self, offset: Offset, record: Record) {
         if let RoomCommand::Create { kind, component, creator, .. } = &record.command
             && self.row.is_none()
         {
             self.row = Some(RowFacts::of_new(kind, *component, *creator, record.time));
         }
         self.seen = Some(offset);
-        self.handed_in.get_or_insert(record.time);
+        self.oldest_input.get_or_insert(record.time);
         let begun = std::time::Instant::now();
         self.room.record(offset, record);
         self.charge(self.room.account().cloned(), begun.elapsed());
@@ -228,7 +228,7 @@ impl RoomTask {
             for (offset, record) in batch.drain(..) {
                 at = offset + 1;
                 if record.room == self.id {
-                    self.hand_in(offset, record);
+                    self.apply(offset, record);
                 }
             }
             self.carry_out().await?;
@@ -383,7 +383,7 @@ impl RoomTask {
             }
             None => {
                 self.instance = None;
-                tokio::time::sleep(SHORT_OF).await;
+                tokio::time::sleep(RESOURCE_RETRY).await;
                 self.room.instance_lost();
             }
         }
@@ -516,7 +516,7 @@ impl RoomTask {
     /// The same records have led to two states, and nothing shows which of them is right. Members may see either, so the
     /// room cannot be trusted. A `Close` in its channel ends it on every host. To go on would mean a state that depends
     /// on the host, and a log that can never be truncated.
-    async fn stop_loudly(&mut self, offset: Offset) -> Result<(), HostError> {
+    async fn close_diverged(&mut self, offset: Offset) -> Result<(), HostError> {
         self.host.metrics.divergences.inc();
         tracing::error!(room = %self.id, offset, "the store has another state of this room at this offset; the room ends");
         let reason = format!("its state after the record at {offset} came out in two ways").into();
@@ -571,13 +571,13 @@ impl RoomTask {
 
     // The clock.
 
-    fn next_look(&mut self) -> Instant {
-        let rest = self.quiet_since + self.rest_after();
+    fn next_tick(&mut self) -> Instant {
+        let rest = self.idle_since + self.rest_after();
         let snapshot = self.unsaved_since.map(|since| since + self.host.options.snapshot_after);
         let due = snapshot.map_or(rest, |snapshot| snapshot.min(rest));
-        let due = self.looked.map_or(due, |looked| due.max(looked + LOOK_AGAIN));
+        let due = self.last_tick.map_or(due, |last| due.max(last + OVERDUE_RETRY));
         let now = self.host.now();
-        let ring = self.ring(now).filter(|ring| self.rung != Some(ring.id));
+        let ring = self.ring(now).filter(|ring| self.timer_appended != Some(ring.id));
         let timer = ring.map(|ring| Instant::now() + Duration::from_millis(ring.at.since(now)));
         timer.map_or(due, |timer| timer.min(due))
     }
@@ -586,14 +586,14 @@ impl RoomTask {
         self.room.state().and_then(|state| self.clock.next(state, now))
     }
 
-    async fn look_at_the_clock(&mut self) -> Result<(), HostError> {
+    async fn tick(&mut self) -> Result<(), HostError> {
         let now = self.host.now();
         if let Some(ring) = self.ring(now)
             && ring.at <= now
-            && self.rung != Some(ring.id)
+            && self.timer_appended != Some(ring.id)
         {
             let (id, time) = (ring.id, ring.stamp(now));
-            self.rung = Some(id);
+            self.timer_appended = Some(id);
             match planted(Bug::TimerOutsideTheLog) {
                 false => {
                     let name = self.room.timer_name(id);
@@ -601,16 +601,16 @@ impl RoomTask {
                 }
                 true => {
                     let record = Record { room: self.id, time, command: RoomCommand::Timer { id, name: None } };
-                    self.hand_in(self.seen.map_or(0, |seen| seen + 1), record);
+                    self.apply(self.seen.map_or(0, |seen| seen + 1), record);
                 }
             }
-            self.quiet_since = Instant::now();
+            self.idle_since = Instant::now();
         }
         let late = self.unsaved_since.is_some_and(|since| since.elapsed() >= self.host.options.snapshot_after);
-        if late || self.quiet_since.elapsed() >= self.rest_after() {
+        if late || self.idle_since.elapsed() >= self.rest_after() {
             self.room.snapshot();
         }
-        self.looked = Some(Instant::now());
+        self.last_tick = Some(Instant::now());
         Ok(())
     }
 
@@ -618,16 +618,16 @@ impl RoomTask {
         self.host.rest_after(self.room.state().is_none())
     }
 
-    fn may_rest(&mut self) -> bool {
+    fn may_hibernate(&mut self) -> bool {
         if self.is_stored() {
             self.unsaved_since = None;
-            self.seen.into_iter().for_each(|seen| self.mailbox.settled(seen));
+            self.seen.into_iter().for_each(|seen| self.mailbox.mark_unneeded(seen));
         }
         let draining = self.host.partitions.is_leaving(self.partition);
         if draining && !self.room.is_saved() {
             self.room.snapshot();
         }
-        (draining || self.quiet_since.elapsed() >= self.rest_after()) && self.room.is_saved()
+        (draining || self.idle_since.elapsed() >= self.rest_after()) && self.room.is_saved()
     }
 
     /// Whether the store has all that must be kept of this room's records. For a room that never existed, and for records
@@ -638,7 +638,7 @@ impl RoomTask {
     }
 
     /// Hibernates the room, unless a record has arrived in the meantime.
-    fn put_aside(&mut self) -> bool {
+    fn hibernate(&mut self) -> bool {
         let ring = self.ring(self.host.now());
         let mut rooms = self.host.rooms();
         if self.mailbox.is_given_up() {
@@ -764,7 +764,7 @@ async fn load(host: &Shared, room: RoomId, component: Digest) -> Loaded {
             Ok(loaded) => return loaded,
             Err(reason) => tracing::error!(%room, %component, reason, "a room cannot go on without its component"),
         }
-        tokio::time::sleep(100 * SHORT_OF).await;
+        tokio::time::sleep(100 * RESOURCE_RETRY).await;
     }
 }
 
@@ -777,7 +777,7 @@ async fn load_in_time(host: &Shared, room: RoomId, component: Digest) -> Result<
             Err(CannotLoad::NotNow(reason)) => {
                 tracing::warn!(%room, %component, reason, "a component cannot be loaded; trying again");
                 host.make_room();
-                tokio::time::sleep(SHORT_OF).await;
+                tokio::time::sleep(RESOURCE_RETRY).await;
             }
         }
     }
@@ -801,7 +801,7 @@ async fn open_in_time(host: &Shared, loaded: &Loaded, info: &RoomInfo, saved: Op
             Err(Unopened::ShortOf(reason)) => {
                 tracing::debug!(room = %info.id, %reason, "a room waits for an instance");
                 host.make_room();
-                tokio::time::sleep(SHORT_OF).await;
+                tokio::time::sleep(RESOURCE_RETRY).await;
             }
         }
     }
