@@ -9,9 +9,10 @@
 //! over, and continues for some time. A machine that takes over begins at the snapshot and repeats the outputs since. Not
 //! simulated are sandboxes, sockets, disks, and the monitor's decisions, which have tests of their own.
 //!
-//! Where to look: `world` has the queue and the machines; `script` is the rooms' guests; `player` is a client, with the checks
+//! Where to look: `dials` has every duration and frequency; `world` has the queue and the machines; `script` is the rooms' guests; `player` is a client, with the checks
 //! of what it receives.
 
+mod dials;
 mod player;
 mod script;
 mod world;

@@ -1,6 +1,6 @@
 //! The queue of events, and the effect of each on the machines.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use chorus_core::{
     command::{EdgeCommand, LeaveReason, Player as Identity, Record, RoomCommand},
@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     Plan, Report, Violation,
+    dials::DIALS,
     player::{Player, Wish},
     script::{Script, spec},
 };
@@ -30,10 +31,6 @@ type Life = u32;
 const SLOTS: usize = 2;
 /// The number of partitions with the rooms' channels.
 const PARTITIONS: u128 = 4;
-/// A machine that is silent for this long, in milliseconds, is dead, and another takes over.
-const DEAD_AFTER_MS: u64 = 2_500;
-/// After the last fault, all players finish within this, in milliseconds.
-const FINISH_MS: u64 = 180_000;
 const BEGIN: Time = Time(1_700_000_000_000);
 
 pub struct World {
@@ -228,7 +225,7 @@ impl World {
             if calm && !self.play_on() && late.clone().next().is_none() {
                 break;
             }
-            if calm && self.now.since(self.calm_since) > FINISH_MS {
+            if calm && self.now.since(self.calm_since) > DIALS.finish {
                 let late: Vec<String> =
                     late.map(|(n, client)| format!("player {n} {}", client.player.place())).collect();
                 return Err(self.wrong(format!("these get no further: {}", late.join("; "))));
@@ -255,8 +252,12 @@ impl World {
 
     // ---- time and chance ----
 
-    fn draw(&mut self, from: u64, to: u64) -> u64 {
-        from + self.dice.next_u64() % (to - from)
+    fn draw(&mut self, from: Range<u64>) -> u64 {
+        from.start + self.dice.next_u64() % (from.end - from.start)
+    }
+
+    fn one_in(&mut self, many: u64) -> bool {
+        self.draw(0..many) == 0
     }
 
     fn after(&mut self, ms: u64, what: What) {
@@ -270,8 +271,8 @@ impl World {
 
     /// When a message that is sent now, or not before `earliest`, arrives.
     fn arrival(&mut self, from: Life, channel: Channel, earliest: Time) -> Time {
-        let slow = if self.draw(0, 50) == 0 { self.draw(0, 800) } else { 0 };
-        let takes = self.draw(1, 8) + slow;
+        let slow = if self.one_in(DIALS.delayed) { self.draw(DIALS.delay) } else { 0 };
+        let takes = self.draw(DIALS.latency) + slow;
         let last = self.last.get(&(from, channel)).copied().unwrap_or_default();
         let at = self.now.max(earliest).plus(takes).max(last);
         self.last.insert((from, channel), at);
@@ -355,7 +356,7 @@ impl World {
         let readers: Vec<Life> =
             self.machines.iter().filter(|(_, machine)| reads(machine)).map(|(life, _)| *life).collect();
         for host in readers {
-            let ms = self.draw(1, 5);
+            let ms = self.draw(DIALS.read);
             self.after(ms, What::Read(host, room));
         }
     }
@@ -371,7 +372,7 @@ impl World {
             live.room.record(offset, record);
             self.carry_out(host, &mut live);
         }
-        if self.draw(0, 12) == 0 {
+        if self.one_in(DIALS.snapshot) {
             live.room.snapshot();
             self.carry_out(host, &mut live);
         }
@@ -551,7 +552,7 @@ impl World {
             Output::Close { .. } => self.send(edge, client, link, None),
             Output::Hello(hello) => {
                 let token = hello.resume.and_then(|token| token.parse().ok());
-                let ms = self.draw(1, 20);
+                let ms = self.draw(DIALS.open);
                 self.after(ms, What::Opens(edge, connection, token));
             }
             Output::Append { room, command, .. } => drop(self.append(edge, room, command)),
@@ -655,12 +656,12 @@ impl World {
     // ---- players ----
 
     fn act(&mut self, client: usize) {
-        let ms = self.draw(10, 60);
+        let ms = self.draw(DIALS.act);
         self.after(ms, What::Act(client));
         if self.players[client].line.is_none() {
             return self.connect(client);
         }
-        let leaves = self.faults_left > 0 && self.draw(0, 400) == 0;
+        let leaves = self.faults_left > 0 && self.one_in(DIALS.hang_up);
         let (plays, now) = (self.play_on(), self.now);
         match self.players[client].player.wish(plays, now) {
             _ if leaves => self.hang_up(client),
@@ -671,7 +672,7 @@ impl World {
     }
 
     fn connect(&mut self, client: usize) {
-        let slot = self.draw(0, SLOTS as u64) as usize;
+        let slot = self.draw(0..SLOTS as u64) as usize;
         let (edge, now) = (self.edges[slot], self.now);
         let this = &mut self.players[client];
         let link = this.link;
@@ -694,7 +695,7 @@ impl World {
         let this = &mut self.players[client];
         this.link += 1;
         if let Some((edge, connection)) = this.line.take() {
-            let ms = self.draw(1, 30);
+            let ms = self.draw(DIALS.lost);
             self.after(ms, What::Lost(edge, connection));
         }
     }
@@ -757,30 +758,31 @@ impl World {
         }
         self.faults_left -= 1;
         self.calm_since = self.now;
-        let ms = self.draw(200, 3_000);
+        let ms = self.draw(DIALS.fault);
         self.after(ms, What::Fault);
-        let slot = self.draw(0, SLOTS as u64) as usize;
-        let life = if self.draw(0, 3) == 0 { self.edges[slot] } else { self.hosts[slot] };
-        let stands = self.draw(0, 2) == 0;
-        let machine = self.machines.get_mut(&life).expect("it is there");
+        let slot = self.draw(0..SLOTS as u64) as usize;
+        let life = if self.one_in(DIALS.edge_fault) { self.edges[slot] } else { self.hosts[slot] };
+        let stands = self.one_in(DIALS.stall);
+        let machine = &self.machines[&life];
         if !machine.alive || machine.stands_until.is_some() {
             return;
         }
         if stands {
-            let until = self.now.plus(DEAD_AFTER_MS + 100 + self.dice.next_u64() % 4_000);
-            machine.stands_until = Some(until);
-            self.after(DEAD_AFTER_MS, What::TakenOver(life));
+            let stall = self.draw(DIALS.stall_beyond);
+            let until = self.now.plus(DIALS.dead_after + stall);
+            self.machines.get_mut(&life).expect("it is there").stands_until = Some(until);
+            self.after(DIALS.dead_after, What::TakenOver(life));
             // It continues for some time before it is fenced.
-            let fenced = until.plus(self.dice.next_u64() % 400);
+            let fenced = until.plus(self.draw(DIALS.fenced));
             self.at(fenced, What::Fenced(life));
         } else {
             self.kill(life);
-            self.after(DEAD_AFTER_MS, What::TakenOver(life));
+            self.after(DIALS.dead_after, What::TakenOver(life));
         }
     }
 
     fn kill(&mut self, life: Life) {
-        let cut = self.now.plus(self.dice.next_u64() % 12);
+        let cut = self.now.plus(self.draw(DIALS.cut));
         let machine = self.machines.get_mut(&life).expect("it is there");
         machine.alive = false;
         machine.stands_until = None;
@@ -807,7 +809,7 @@ impl World {
                     (slot_of(*room) == slot && more).then_some(*room)
                 };
                 for room in self.log.iter().filter_map(has_more).collect::<Vec<_>>() {
-                    let ms = self.draw(1, 100);
+                    let ms = self.draw(DIALS.takeover);
                     self.after(ms, What::Read(host, room));
                 }
             }
