@@ -48,9 +48,7 @@ export function resetCall() {
   call.refusable = false;
   call.refused = undefined;
   call.promised = undefined;
-  call.effects = [];
-  call.asked = 0;
-  call.left = allowed.output;
+  keepOnly([]);
   call.created = 0;
   call.seeded = false;
   call.wasLocked = call.locked;
@@ -84,17 +82,14 @@ export function emit(effect, what, answers = false) {
   if (call.asked >= allowed.effects && !answers) {
     throw new RangeError(`${what}: this call has asked for ${allowed.effects} effects, which is all that it may (config.budget.effectsPerRecord)`);
   }
-  if (effect.length > call.left) throw tooMuch(effect, what);
+  if (effect.length > call.left) {
+    throw new RangeError(`${what}: with these ${effect.length} characters the call asks for more than ${allowed.output} (config.budget.outputKiB)`);
+  }
   call.used = true;
   call.left -= effect.length;
   if (!answers) call.asked += 1;
   const { effects } = call;
   effects[effects.length] = effect;
-}
-
-/** The error of an effect that is more than what is left. */
-export function tooMuch(effect, what) {
-  return new RangeError(`${what}: with these ${effect.length} characters the call asks for more than ${allowed.output} (config.budget.outputKiB)`);
 }
 
 /** Closes the log, saying what is not in it. */

@@ -3,7 +3,7 @@
 // One instance of a component is one room: what there is one of is kept in this module.
 
 import { giveBack, openRooms, undoRooms } from "./allowance.js";
-import { call, closeLog, effectsText, emit, END, keepOnly, LOG, PART, REPLY, resetCall, tooMuch } from "./call.js";
+import { call, closeLog, effectsText, emit, END, keepOnly, LOG, PART, REPLY, resetCall } from "./call.js";
 import { failureText, SURVIVES } from "./failure.js";
 import { freezeDeep, checkFields } from "./fields.js";
 import { settlePromises } from "./ground.js";
@@ -61,7 +61,7 @@ function handle(now, chance, event, who, what, data) {
       // Nearly every record is one, and nearly each of them is done here.
       if (event === "message") {
         const reply = onMessage(who, what, data);
-        if (!call.used) return reply;
+        if (!call.used && reply.length <= call.left) return reply;
         if (call.refused === undefined) emit(reply, "the reply", true);
       } else {
         dispatch(event, who, what, data);
@@ -295,27 +295,20 @@ function onLeave(session, reason) {
 function onMessage(session, kind, data) {
   const handler = handlers[kind];
   if (handler === undefined) throw new own.Error(`no handler for messages of type ${own.stringify(kind)}`);
-  const player = bySession.get(session);
-  if (player === undefined) throw notHere(session);
   call.refusable = true;
-  const said = handler(player, own.parse(data));
+  const said = handler(playerOf(session), own.parse(data));
   if (call.refused !== undefined) return undefined;
-  if (typeof said === "object" && said !== null && typeof said.then === "function") settled(said, "messages", kind);
-  const reply = REPLY + toJson(said, "the reply to", kind);
+  if (typeof said === "object" && said !== null && typeof said.then === "function") throw aPromise("messages", kind);
+  const reply = toJson(said, "the reply to", kind);
   // From here on the state is what it is.
   call.refusable = false;
   if (call.looked) finish();
-  if (reply.length > call.left) throw tooMuch(reply, "the reply");
-  return reply;
-}
-
-function notHere(session) {
-  return new own.Error(`session ${session} is not in this room`);
+  return REPLY + reply;
 }
 
 function playerOf(session) {
   const player = bySession.get(session);
-  if (player === undefined) throw notHere(session);
+  if (player === undefined) throw new own.Error(`session ${session} is not in this room`);
   return player;
 }
 
@@ -385,11 +378,13 @@ function saved() {
 
 /** Hooks are synchronous: what a promise would do later is in no record. */
 function settled(value, what, name) {
-  if (typeof value === "object" && value !== null && typeof value.then === "function") {
-    const whole = name === undefined ? what : `${what}.${name}`;
-    throw new own.TypeError(`${whole} returned a promise: hooks are synchronous; drop \`async\`, and use this.schedule.after for what comes later`);
-  }
+  if (typeof value === "object" && value !== null && typeof value.then === "function") throw aPromise(what, name);
   return value;
+}
+
+function aPromise(what, name) {
+  const whole = name === undefined ? what : `${what}.${name}`;
+  return new own.TypeError(`${whole} returned a promise: hooks are synchronous; drop \`async\`, and use this.schedule.after for what comes later`);
 }
 
 function logLines(effects) {
