@@ -26,7 +26,7 @@ fn all_players_finish_and_return_to_the_lobby_after_every_fault() {
     }
     assert!(games as u64 >= all * (PLAN.players * PLAN.games) as u64, "{games} games");
     assert!(
-        resumes as u64 > 2 * all,
+        2 * resumes as u64 > 5 * all,
         "{resumes} resumes in {all} runs: too little has failed for this to mean anything"
     );
 }
