@@ -128,7 +128,6 @@ impl Room {
         {
             return self.make_room(step, away, joining);
         }
-        let Joining { session, player, edge, request, message_id, options, from } = joining;
         let room_for_players = state.has_room_for_a_player();
         let refused = match () {
             () if state.locked => Some("the room is locked"),
@@ -136,9 +135,10 @@ impl Room {
             () => None,
         };
         if let Some(reason) = refused {
-            step.edge(&edge, EdgeCommand::Refused { session, request, room: self.id, from, reason: reason.into() });
+            step.refuse(self.id, joining, reason);
             return self.finish(step);
         }
+        let Joining { session, player, edge, request, message_id, options, from } = joining;
         // A newcomer is a spectator from the start where no seat is free for a player.
         let member = MemberInfo { session, player: player.clone(), connected: true, spectator: !room_for_players };
         step.cause = CallOrigin::Join { session, player, edge, request, message_id, from };
