@@ -1,8 +1,12 @@
 //! Limits on connections: the flags of every command that serves players.
 
+use std::time::Duration;
+
 use chorus_core::session::Limits;
 use chorus_edge::IpNet;
 use clap::Args;
+
+use crate::seconds::Seconds;
 
 #[derive(Debug, Args)]
 pub struct Admission {
@@ -88,11 +92,11 @@ impl Admission {
 /// `--ping`: below a tenth of a second, a pause of the network would end a connection; above ten minutes a connection that
 /// is gone would not be noticed.
 fn ping_ms(text: &str) -> Result<u64, String> {
-    let seconds: f64 = text.parse().map_err(|_| format!("{text:?} is no number of seconds"))?;
-    if !(0.1..=600.0).contains(&seconds) {
+    let Seconds(interval) = text.parse()?;
+    if !(Duration::from_millis(100)..=Duration::from_secs(600)).contains(&interval) {
         return Err("it is from 0.1 to 600 seconds".to_owned());
     }
-    Ok((seconds * 1000.0).round() as u64)
+    Ok((interval.as_secs_f64() * 1000.0).round() as u64)
 }
 
 #[cfg(test)]

@@ -29,7 +29,9 @@ use chorus_gate::Hosts;
 use chorus_store::{Store, StoreError};
 use tokio::{net::TcpListener, sync::watch as channel, task::JoinHandle};
 
-pub use admin::{Activated, AdminState, BadToken, Check, Checked, Exposition, Hooks, Locate, Locator, Token};
+pub use admin::{
+    Activated, AdminState, BadToken, Check, Checked, Exposition, Hooks, Locate, Locator, OPEN_METRICS, Token,
+};
 pub use cleanup::{CleanupError, clean_up, delete_channels, drop_sessions, expire};
 pub use watch::Standing;
 

@@ -274,7 +274,9 @@ impl Watch {
         let counters = self.counters.clone();
         self.work.spawn(async move {
             match keep_house(&options, &bus, &store).await {
-                Ok(expired) => drop(counters.expired.inc_by(expired as u64)),
+                Ok(expired) => {
+                    counters.expired.inc_by(expired as u64);
+                }
                 Err(error) => {
                     tracing::warn!(%error, "sessions and rooms that are over could not be put away; trying again")
                 }

@@ -69,10 +69,7 @@ fn exposition(metrics: &Mutex<Registry>) -> Response {
     let registry = metrics.lock().expect("nobody panics while holding it");
     let mut text = String::new();
     match prometheus_client::encoding::text::encode(&mut text, &registry) {
-        Ok(()) => {
-            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            warp::reply::with_header(text, "content-type", kind).into_response()
-        }
+        Ok(()) => warp::reply::with_header(text, "content-type", chorus_monitor::OPEN_METRICS).into_response(),
         Err(error) => warp::reply::with_status(format!("{error}\n"), StatusCode::INTERNAL_SERVER_ERROR).into_response(),
     }
 }

@@ -33,6 +33,8 @@ use clap::{Args, Subcommand};
 
 use self::{player::Server, report::Report};
 
+use crate::seconds::Seconds;
+
 /// Measures a server with scripted players
 ///
 /// The server has to run the lobby of the benchmarks, and to let many sessions of one address send as fast as they can:
@@ -45,11 +47,11 @@ pub struct Options {
     #[arg(long, global = true, value_name = "URL", default_value = "ws://127.0.0.1:4000/ws")]
     url: String,
     /// How long to measure
-    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 5.0)]
-    seconds: f64,
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = Seconds::new(5))]
+    seconds: Seconds,
     /// How long to play before that
-    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 1.0)]
-    warm_up: f64,
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = Seconds::new(1))]
+    warm_up: Seconds,
     /// The server's process, when it is on this machine: its CPU time and its memory are measured too
     #[arg(long, global = true, value_name = "PID")]
     server_pid: Option<u32>,
@@ -100,8 +102,8 @@ enum Scenario {
         #[arg(long, value_name = "N", default_value_t = 500)]
         rooms: usize,
         /// The value of the server's flag of that name
-        #[arg(long, value_name = "SECONDS", default_value_t = 15.0)]
-        hibernate_after: f64,
+        #[arg(long, value_name = "SECONDS", default_value_t = Seconds::new(15))]
+        hibernate_after: Seconds,
     },
     /// The longest time that players of a room wait when it changes its component
     Swap {
@@ -166,7 +168,7 @@ async fn measured(options: Options) -> anyhow::Result<Report> {
         Scenario::TicTacToe { rooms } => games::play(&bench, rooms).await,
         Scenario::Create { clients } => echo::create(&bench, clients).await,
         Scenario::Idle { clients } => memory::idle(&bench, clients).await,
-        Scenario::Rooms { rooms, hibernate_after } => memory::rooms(&bench, rooms, duration(hibernate_after)?).await,
+        Scenario::Rooms { rooms, hibernate_after } => memory::rooms(&bench, rooms, hibernate_after.0).await,
         Scenario::Swap { source, rooms } => swap::swap(&bench, &source, rooms).await,
         Scenario::Neighbour { rooms } => neighbour::neighbour(&bench, rooms).await,
         Scenario::Hostile { attack, attackers, rounds } => hostile::hostile(&bench, attack, attackers, rounds).await,
@@ -188,16 +190,11 @@ struct Bench {
 impl Bench {
     fn of(options: &Options) -> anyhow::Result<Bench> {
         let server = Server::at(&options.url, options.raw)?;
-        let (warm_up, seconds) = (duration(options.warm_up)?, duration(options.seconds)?);
-        Ok(Bench { server, warm_up, seconds, pid: options.server_pid })
+        Ok(Bench { server, warm_up: options.warm_up.0, seconds: options.seconds.0, pid: options.server_pid })
     }
 
     /// For scenarios that measure memory.
     fn pid(&self) -> anyhow::Result<u32> {
         self.pid.ok_or_else(|| anyhow::anyhow!("memory is the server's: say which process it is by --server-pid"))
     }
-}
-
-fn duration(seconds: f64) -> anyhow::Result<Duration> {
-    Duration::try_from_secs_f64(seconds).map_err(|error| anyhow::anyhow!("{seconds} seconds: {error}"))
 }

@@ -12,4 +12,4 @@ pub mod swap;
 mod table;
 
 /// A response that has another shape than this version's.
-const UNEXPECTED: &str = "unexpected response from the monitor: is it of the same version of chorus?";
+const UNEXPECTED: &str = "unexpected response from the monitor: is it the same version of chorus?";

@@ -50,8 +50,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         print_json(&response);
         return Ok(());
     }
-    let swapped: Swapped = serde_json::from_value(response)
-        .context("unexpected response from the monitor: is it the same version of chorus?")?;
+    let swapped: Swapped = serde_json::from_value(response).context(super::UNEXPECTED)?;
     print(swapped.sentence(&kind));
     Ok(())
 }

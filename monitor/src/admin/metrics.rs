@@ -18,6 +18,9 @@ use warp::{
 
 use super::{Shared, answer::Answer, events::MAX_FOLLOWERS, rooms::status_name, status::hosted};
 
+/// The content type of metrics, on all machines.
+pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
 pub(super) async fn metrics(state: &Arc<Shared>) -> Answer {
     let mut registry = Registry::default();
     if let Some(monitor) = &state.monitor {
@@ -38,7 +41,7 @@ pub(super) async fn metrics(state: &Arc<Shared>) -> Answer {
     (state.hooks.metrics)(&mut page);
     text::encode_eof(&mut page).expect("a string takes everything");
     let mut response = page.into_response();
-    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    let kind = HeaderValue::from_static(OPEN_METRICS);
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     Ok(response)
 }
@@ -98,7 +101,7 @@ async fn of_the_store(state: &Shared, registry: &mut Registry) -> Result<(), Sto
     let of_kind = Family::<RoomsLabels, Gauge>::default();
     for (kind, status, count) in rooms {
         let labels = RoomsLabels { kind: kind.to_string(), status: status_name(status) };
-        of_kind.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+        of_kind.get_or_create(&labels).set(count_of(count));
     }
     registry.register("chorus_rooms", "Rooms by kind and status, as stored", of_kind);
     Ok(())
@@ -110,8 +113,8 @@ fn gauge(registry: &mut Registry, name: &str, help: &str, value: i64) {
     registry.register(name, help, gauge);
 }
 
-fn count_of(number: usize) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
+fn count_of(number: impl TryInto<i64>) -> i64 {
+    number.try_into().unwrap_or(i64::MAX)
 }
 
 /// Also those that there are none of: a series that is not there cannot be watched.

@@ -56,6 +56,7 @@ use answer::{Answer, ApiError};
 pub use auth::{BadToken, Token};
 pub use body::MAX_BODY;
 pub use events::MAX_FOLLOWERS;
+pub use metrics::OPEN_METRICS;
 pub use rooms::MAX_PAGE;
 
 /// The resources of the API. Cheap to clone.
