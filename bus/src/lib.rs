@@ -38,6 +38,17 @@ pub use error::{
 /// The largest record, in bytes.
 pub const MAX_RECORD: usize = 8 << 20;
 
+/// The bounds of histograms of latencies through a channel, on every machine, in seconds: 0.25 ms to 16 s.
+pub const LATENCY_BUCKETS: [f64; 17] = {
+    let mut bounds = [0.000_25; 17];
+    let mut at = 1;
+    while at < bounds.len() {
+        bounds[at] = bounds[at - 1] * 2.0;
+        at += 1;
+    }
+    bounds
+};
+
 /// A handle to all channels. Cheap to clone; [`Bus::close`] ends it.
 #[derive(Clone, Debug)]
 pub struct Bus(Backend);

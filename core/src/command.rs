@@ -143,6 +143,20 @@ pub enum LeaveReason {
     Ended,
 }
 
+impl LeaveReason {
+    /// Its name, for clients, scripts and operators.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LeaveReason::Left => "left",
+            LeaveReason::Moved => "moved",
+            LeaveReason::TimedOut => "timed-out",
+            LeaveReason::Kicked => "kicked",
+            LeaveReason::Replaced => "replaced",
+            LeaveReason::Ended => "ended",
+        }
+    }
+}
+
 /// What one room sends another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RoomData {
@@ -179,6 +193,18 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Its name, for operators and metrics. `Display` has the details.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Fault::Threw(_) => "threw",
+            Fault::Trapped(_) => "trapped",
+            Fault::OutOfFuel(_) => "out-of-fuel",
+            Fault::OutOfMemory(_) => "out-of-memory",
+            Fault::TooMuch(_) => "too-much",
+            Fault::Garbage(_) => "garbage",
+        }
+    }
+
     /// Whether a budget was exhausted. Every other fault is the script's own failure.
     pub fn is_exhaustion(&self) -> bool {
         match self {

@@ -69,6 +69,18 @@ pub enum RestoreReason {
     Faulted,
 }
 
+impl RestoreReason {
+    /// Its name, for scripts and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RestoreReason::Recovered => "recovered",
+            RestoreReason::Woken => "woken",
+            RestoreReason::Swapped => "swapped",
+            RestoreReason::Faulted => "faulted",
+        }
+    }
+}
+
 /// A guest's own state, as saved by the guest.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Saved {

@@ -2,15 +2,11 @@
 
 use std::{fmt, sync::Arc};
 
+use chorus_bus::LATENCY_BUCKETS;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _},
-    metrics::{
-        counter::Counter,
-        family::Family,
-        gauge::ConstGauge,
-        histogram::{Histogram, exponential_buckets},
-    },
+    metrics::{counter::Counter, family::Family, gauge::ConstGauge, histogram::Histogram},
     registry::Registry,
 };
 
@@ -38,8 +34,7 @@ impl Default for Metrics {
             messages: Counter::default(),
             deliveries: Counter::default(),
             closes: Family::default(),
-            // 0.25 ms to 16 s.
-            answers: Histogram::new(exponential_buckets(0.000_25, 2.0, 17)),
+            answers: Histogram::new(LATENCY_BUCKETS),
         }
     }
 }

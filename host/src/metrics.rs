@@ -2,16 +2,12 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use chorus_bus::LATENCY_BUCKETS;
 use chorus_core::{command::Fault, effect::RestoreReason, ids::Time};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _},
-    metrics::{
-        counter::Counter,
-        family::Family,
-        gauge::ConstGauge,
-        histogram::{Histogram, exponential_buckets},
-    },
+    metrics::{counter::Counter, family::Family, gauge::ConstGauge, histogram::Histogram},
     registry::Registry,
 };
 
@@ -58,8 +54,7 @@ impl Default for Metrics {
             recoveries: Family::default(),
             swaps: Family::default(),
             divergences: Counter::default(),
-            // 0.25 ms to 16 s.
-            latency: Histogram::new(exponential_buckets(0.000_25, 2.0, 17)),
+            latency: Histogram::new(LATENCY_BUCKETS),
         }
     }
 }
@@ -67,26 +62,12 @@ impl Default for Metrics {
 impl Metrics {
     /// `to_client`: a client's record has exhausted a budget. All other faults are the room's.
     pub fn fault(&self, fault: &Fault, to_client: bool) {
-        let how = match fault {
-            Fault::Threw(_) => "threw",
-            Fault::Trapped(_) => "trapped",
-            Fault::OutOfFuel(_) => "out_of_fuel",
-            Fault::OutOfMemory(_) => "out_of_memory",
-            Fault::TooMuch(_) => "too_much",
-            Fault::Garbage(_) => "garbage",
-        };
         let charged = if to_client { "client" } else { "room" };
-        self.faults.get_or_create(&How { charged, how }).inc();
+        self.faults.get_or_create(&How { charged, how: fault.as_str() }).inc();
     }
 
     pub fn restored(&self, why: RestoreReason) {
-        let why = match why {
-            RestoreReason::Recovered => "recovered",
-            RestoreReason::Woken => "woken",
-            RestoreReason::Swapped => "swapped",
-            RestoreReason::Faulted => "faulted",
-        };
-        self.recoveries.get_or_create(&Why { why }).inc();
+        self.recoveries.get_or_create(&Why { why: why.as_str() }).inc();
     }
 
     pub fn swap(&self, ended: &'static str) {

@@ -22,6 +22,8 @@ pub enum RoomStatus {
 }
 
 impl RoomStatus {
+    pub const ALL: [RoomStatus; 3] = [RoomStatus::Live, RoomStatus::Ended, RoomStatus::Failed];
+
     pub fn as_str(self) -> &'static str {
         match self {
             RoomStatus::Live => "live",
@@ -31,8 +33,10 @@ impl RoomStatus {
     }
 
     pub(crate) fn parse(text: &str) -> Result<RoomStatus, StoreError> {
-        let all = [RoomStatus::Live, RoomStatus::Ended, RoomStatus::Failed];
-        all.into_iter().find(|status| status.as_str() == text).ok_or_else(|| From("rooms").bad("an unknown status"))
+        RoomStatus::ALL
+            .into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or_else(|| From("rooms").bad("an unknown status"))
     }
 }
 

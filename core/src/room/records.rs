@@ -293,7 +293,7 @@ impl Room {
         if !known {
             return false;
         }
-        self.deliver(step, RoomFrame::left(self.id, leave_text(reason)), To::One(session));
+        self.deliver(step, RoomFrame::left(self.id, reason.as_str()), To::One(session));
         let state = self.state.as_mut().expect("it is known");
         let member = state.members.remove(&session).expect("it is known");
         if let Some((due, id)) = member.hold {
@@ -692,16 +692,5 @@ impl State {
         self.gone.retain(|(other, _)| *other != session);
         self.members.insert(session, member);
         self.empty = None;
-    }
-}
-
-fn leave_text(reason: LeaveReason) -> &'static str {
-    match reason {
-        LeaveReason::Left => "left",
-        LeaveReason::Moved => "moved",
-        LeaveReason::TimedOut => "timed out",
-        LeaveReason::Kicked => "kicked",
-        LeaveReason::Replaced => "replaced",
-        LeaveReason::Ended => "ended",
     }
 }

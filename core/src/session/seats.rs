@@ -622,18 +622,7 @@ impl Session {
 
     /// Sends the client a `left` in place of the room, which has not sent one.
     fn send_left(&mut self, room: RoomId, seen: u64, reason: LeaveReason) {
-        let frame = RoomFrame::left(room, left_text(reason));
+        let frame = RoomFrame::left(room, reason.as_str());
         self.outputs.push_back(Output::Send(Outgoing::Room { seq: seen + 1, frame }));
-    }
-}
-
-fn left_text(reason: LeaveReason) -> &'static str {
-    match reason {
-        LeaveReason::Left => "left",
-        LeaveReason::Moved => "moved",
-        LeaveReason::TimedOut => "timed out",
-        LeaveReason::Kicked => "kicked",
-        LeaveReason::Replaced => "replaced",
-        LeaveReason::Ended => "ended",
     }
 }

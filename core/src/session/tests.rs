@@ -393,7 +393,7 @@ fn what_waits_when_a_room_says_that_the_session_is_out_is_answered_once() {
     (1..=10).for_each(|id| story.say(id, None));
     story.outputs();
     story.leave_as(LOBBY, LeaveReason::TimedOut);
-    assert_eq!(text(&story.next()), RoomFrame::left(LOBBY, "timed out").with_seq(2));
+    assert_eq!(text(&story.next()), RoomFrame::left(LOBBY, "timed-out").with_seq(2));
     (1..=10).for_each(|id| story.expect_error(Some(id), "not_in_room"));
     assert_eq!(story.outputs(), [Output::Store(Store::Leave(ANA, LOBBY)), Output::Store(Store::Join(ANA, LOBBY))]);
 }
@@ -937,7 +937,7 @@ fn a_stay_that_has_ended_is_followed_by_the_one_that_a_move_asks_for() {
     story.ask_move(GAME, number(9));
     story.outputs();
     story.leave_as(GAME, LeaveReason::TimedOut);
-    assert_eq!(text(&story.next()), RoomFrame::left(GAME, "timed out").with_seq(4));
+    assert_eq!(text(&story.next()), RoomFrame::left(GAME, "timed-out").with_seq(4));
     story.expect_error(Some(1), "not_in_room");
     story.on(Input::Stored { room: GAME, done: true });
     assert_eq!(story.outputs(), [join(GAME, 1, Some(number(9)))]);

@@ -8,7 +8,7 @@
 use std::{borrow::Cow, fmt, str::Split, sync::Arc};
 
 use chorus_core::{
-    command::{Fault, LeaveReason},
+    command::Fault,
     effect::{Effect, Event, LogLevel, MemberInfo, Moment, RestoreReason, RoomInfo, Saved},
     ids::{Kind, RoomId, Seed, SessionId},
     json::Json,
@@ -80,7 +80,7 @@ pub(crate) fn told(event: &Event) -> Told<'_> {
         }
         Event::Drop { session } => new("drop", Some(session.0), nothing, ""),
         Event::Reconnect { session } => new("reconnect", Some(session.0), nothing, ""),
-        Event::Leave { session, reason } => new("leave", Some(session.0), leave_reason(*reason).into(), ""),
+        Event::Leave { session, reason } => new("leave", Some(session.0), reason.as_str().into(), ""),
         Event::Message { session, kind, data } => new("message", Some(session.0), (&**kind).into(), data),
         Event::Timer { name, payload } => new("timer", None, (&**name).into(), payload),
         Event::RoomMessage { room, data } => new("room-message", Some(room.0), nothing, data),
@@ -112,17 +112,6 @@ fn joining(member: &MemberInfo, from: Option<RoomId>) -> String {
 
 fn json_of(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("a value of ours has string keys and no failing serializer")
-}
-
-fn leave_reason(reason: LeaveReason) -> &'static str {
-    match reason {
-        LeaveReason::Left => "left",
-        LeaveReason::Moved => "moved",
-        LeaveReason::TimedOut => "timed-out",
-        LeaveReason::Kicked => "kicked",
-        LeaveReason::Replaced => "replaced",
-        LeaveReason::Ended => "ended",
-    }
 }
 
 /// What `open` receives of the room.
@@ -181,12 +170,7 @@ pub(crate) fn room_text(info: &RoomInfo, manifest: &Manifest) -> String {
             left: rooms.left(living),
             taken: rooms.taken.iter().map(|(room, taken)| (room.to_string(), *taken)).collect(),
         }),
-        restored: info.restored.map(|reason| match reason {
-            RestoreReason::Recovered => "recovered",
-            RestoreReason::Woken => "woken",
-            RestoreReason::Swapped => "swapped",
-            RestoreReason::Faulted => "faulted",
-        }),
+        restored: info.restored.map(RestoreReason::as_str),
     })
 }
 

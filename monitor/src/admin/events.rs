@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chorus_bus::Reader;
 use chorus_core::{
-    command::{Answer as RoomAnswer, Fault, Joining, LeaveReason, OutputRef, Record, RoomCommand, RoomData},
+    command::{Answer as RoomAnswer, Joining, OutputRef, Record, RoomCommand, RoomData},
     ids::{Digest, Offset, OutputId, RoomId},
     json::Json,
 };
@@ -277,7 +277,7 @@ impl Fields {
                 self.put("last_seq", *last_seq);
             }
             RoomCommand::Leave { session, reason } => {
-                self.what("leave").put("session", session.to_string()).put("reason", leave_reason(*reason));
+                self.what("leave").put("session", session.to_string()).put("reason", reason.as_str());
             }
             RoomCommand::Timer { id, name } => {
                 self.what("timer").number("id", id).put("name", name.as_deref());
@@ -292,10 +292,7 @@ impl Fields {
                 self.what("swap").put("component", component.to_string()).put("rollout", rollout.as_deref());
             }
             RoomCommand::Fault { at, fault } => {
-                self.what("fault")
-                    .put("of", at.offset)
-                    .put("fault", fault_kind(fault))
-                    .text("text", &fault.to_string());
+                self.what("fault").put("of", at.offset).put("fault", fault.as_str()).text("text", &fault.to_string());
             }
             RoomCommand::Close { reason } => {
                 self.what("close").text("reason", reason);
@@ -360,27 +357,5 @@ impl Fields {
             self.put(name, RawValue::from_string(json.as_str().to_owned()).ok());
         }
         self
-    }
-}
-
-fn leave_reason(reason: LeaveReason) -> &'static str {
-    match reason {
-        LeaveReason::Left => "left",
-        LeaveReason::Moved => "moved",
-        LeaveReason::TimedOut => "timed-out",
-        LeaveReason::Kicked => "kicked",
-        LeaveReason::Replaced => "replaced",
-        LeaveReason::Ended => "ended",
-    }
-}
-
-fn fault_kind(fault: &Fault) -> &'static str {
-    match fault {
-        Fault::Threw(_) => "threw",
-        Fault::Trapped(_) => "trapped",
-        Fault::OutOfFuel(_) => "out-of-fuel",
-        Fault::OutOfMemory(_) => "out-of-memory",
-        Fault::TooMuch(_) => "too-much",
-        Fault::Garbage(_) => "garbage",
     }
 }

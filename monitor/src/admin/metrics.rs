@@ -16,7 +16,7 @@ use warp::{
     http::{HeaderValue, header},
 };
 
-use super::{Shared, answer::Answer, events::MAX_FOLLOWERS, rooms::status_name, status::hosted};
+use super::{Shared, answer::Answer, events::MAX_FOLLOWERS, status::hosted};
 
 /// The content type of metrics, on all machines.
 pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -100,7 +100,7 @@ async fn of_the_store(state: &Shared, registry: &mut Registry) -> Result<(), Sto
 
     let of_kind = Family::<RoomsLabels, Gauge>::default();
     for (kind, status, count) in rooms {
-        let labels = RoomsLabels { kind: kind.to_string(), status: status_name(status) };
+        let labels = RoomsLabels { kind: kind.to_string(), status: status.as_str() };
         of_kind.get_or_create(&labels).set(count_of(count));
     }
     registry.register("chorus_rooms", "Rooms by kind and status, as stored", of_kind);

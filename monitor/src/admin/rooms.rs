@@ -166,7 +166,7 @@ fn show(row: &RoomRow) -> Room<'_> {
     Room {
         id: row.id.to_string(),
         kind: row.kind.as_str(),
-        status: status_name(row.status),
+        status: row.status.as_str(),
         component: row.component.to_string(),
         members: row.members,
         offset: row.offset,
@@ -184,18 +184,9 @@ pub(super) fn raw(json: &Json) -> Option<Box<RawValue>> {
     RawValue::from_string(json.as_str().to_owned()).ok()
 }
 
-pub(super) fn status_name(status: RoomStatus) -> &'static str {
-    match status {
-        RoomStatus::Live => "live",
-        RoomStatus::Ended => "ended",
-        RoomStatus::Failed => "failed",
-    }
-}
-
 fn status(name: &str) -> Result<RoomStatus, ApiError> {
-    let all = [RoomStatus::Live, RoomStatus::Ended, RoomStatus::Failed];
     let unknown = || ApiError::bad(format!("status={:?} is unknown", query::short(name)), "use live, ended or failed");
-    all.into_iter().find(|status| status_name(*status) == name).ok_or_else(unknown)
+    RoomStatus::ALL.into_iter().find(|status| status.as_str() == name).ok_or_else(unknown)
 }
 
 pub(super) fn unknown(id: RoomId) -> ApiError {
