@@ -9,7 +9,7 @@ import { connect, createServer } from "node:net";
 export class SilentProxy {
   #server;
   #pairs = new Set();
-  #deaf = false;
+  #silentForAll = false;
 
   /** Starts a proxy for a server at `http://host:port`. */
   static async before(url) {
@@ -23,7 +23,7 @@ export class SilentProxy {
   }
 
   #pass(client, server) {
-    const pair = { client, server, silent: this.#deaf };
+    const pair = { client, server, silent: this.#silentForAll };
     this.#pairs.add(pair);
     for (const [from, to] of [[client, server], [server, client]]) {
       from.setNoDelay(true);
@@ -38,14 +38,14 @@ export class SilentProxy {
     for (const pair of this.#pairs) pair.silent = true;
   }
 
-  /** Silences all open connections, and all new ones until `listen`. */
+  /** Silences all open connections, and all new ones until `unsilence`. */
   silenceAll() {
-    this.#deaf = true;
+    this.#silentForAll = true;
     this.silence();
   }
 
-  listen() {
-    this.#deaf = false;
+  unsilence() {
+    this.#silentForAll = false;
   }
 
   close() {

@@ -1,4 +1,4 @@
-/** Chromium for the page's tests, and the actions of a person on the page. */
+/** Chromium for the page's tests, and the actions of a player on the page. */
 
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync } from "node:fs";
@@ -21,7 +21,7 @@ export const DESKTOP = { width: 1200, height: 800 };
 export const PHONE = { width: 360, height: 740 };
 
 /** The deadline of every wait on the page. */
-const PATIENCE_MS = 15_000;
+const WAIT_MS = 15_000;
 
 export async function launch() {
   const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
@@ -50,30 +50,30 @@ function keepSockets() {
   };
 }
 
-/** One person on one page, with a browser profile of its own. */
-export class Person {
+/** One player on one page, with a browser profile of its own. */
+export class PagePlayer {
   constructor(page, errors) {
     Object.assign(this, { page, errors });
   }
 
   static async open(browser, url, { viewport = DESKTOP, colorScheme = "light", reducedMotion = "no-preference" } = {}) {
     const context = await browser.newContext({ viewport, colorScheme, reducedMotion });
-    context.setDefaultTimeout(PATIENCE_MS);
+    context.setDefaultTimeout(WAIT_MS);
     const page = await context.newPage();
     await page.addInitScript(keepSockets);
     const errors = [];
     page.on("pageerror", (error) => errors.push(error.message));
     await page.goto(url);
-    return new Person(page, errors);
+    return new PagePlayer(page, errors);
   }
 
   /** Opens the page and joins under a name. */
   static async named(browser, url, name, options) {
-    const person = await Person.open(browser, url, options);
-    await person.see("name").fill(name);
-    await person.click("enter");
-    await person.see("lobby").waitFor();
-    return person;
+    const player = await PagePlayer.open(browser, url, options);
+    await player.see("name").fill(name);
+    await player.click("enter");
+    await player.see("lobby").waitFor();
+    return player;
   }
 
   see(id) {
@@ -106,7 +106,7 @@ export class Person {
     await this.page.locator(`[data-testid="cell-${cell}"]${attribute}`).waitFor();
   }
 
-  /** The person's seat, 0 or 1. The room decides which seat moves first. */
+  /** The player's seat, 0 or 1. The room decides which seat moves first. */
   async seat() {
     await this.see("game").waitFor();
     return (await this.see("player-0").innerText()).includes("You") ? 0 : 1;
@@ -134,18 +134,18 @@ export class Person {
   }
 }
 
-/** Brings two people into a game. Resolves with them in the order of their seats: `[first, second]`. */
+/** Brings two players into a game. Resolves with them in the order of their seats: `[first, second]`. */
 export async function pair(one, other) {
   await one.click("find");
   await one.see("seeking").waitFor();
   await other.click("find");
-  await Promise.all([one, other].map((person) => person.see("game").waitFor()));
+  await Promise.all([one, other].map((player) => player.see("game").waitFor()));
   return (await one.seat()) === 0 ? [one, other] : [other, one];
 }
 
-/** The two people, the one on turn first. */
-export async function onTurn(people) {
-  await Promise.race(people.map((person) => person.reads("status", "Your turn")));
-  const texts = await Promise.all(people.map((person) => person.see("status").innerText()));
-  return texts[0] === "Your turn" ? people : [...people].reverse();
+/** The two players, the one on turn first. */
+export async function onTurn(players) {
+  await Promise.race(players.map((player) => player.reads("status", "Your turn")));
+  const texts = await Promise.all(players.map((player) => player.see("status").innerText()));
+  return texts[0] === "Your turn" ? players : [...players].reverse();
 }

@@ -1,4 +1,4 @@
-// The page of `chorus dev` in Chromium: people find each other, play, lose the connection, watch.
+// The page of `chorus dev` in Chromium: players find each other, play, lose the connection, watch.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 
 import { freePort } from "../../../testing/services/programs.mjs";
 import { Server } from "../server.mjs";
-import { launch, onTurn, pair, Person, PHONE, screenshotFolder } from "./browser.mjs";
+import { launch, onTurn, pair, PagePlayer, PHONE, screenshotFolder } from "./browser.mjs";
 
 const WIN_FOR_FIRST = [[0, 3], [1, 4], [2]];
 let server, browser, shots;
@@ -23,26 +23,26 @@ after(async () => {
   await server?.stop();
 });
 
-/** A story with its people, who leave at its end. No error may have occurred in their pages. */
-function story(name, tell) {
+/** A story and its players, who leave at its end. No error may have occurred in their pages. */
+function story(name, body) {
   test(name, { timeout: 90_000 }, async () => {
-    const people = [];
-    const come = async (who, options) => {
-      people.push(await Person.named(browser, server.url, who, options));
-      return people.at(-1);
+    const players = [];
+    const join = async (who, options) => {
+      players.push(await PagePlayer.named(browser, server.url, who, options));
+      return players.at(-1);
     };
     try {
-      await tell(come);
-      for (const { errors } of people) assert.deepEqual(errors, []);
+      await body(join);
+      for (const { errors } of players) assert.deepEqual(errors, []);
     } finally {
-      for (const person of people) await person.close();
+      for (const player of players) await player.close();
     }
   });
 }
 
-/** Plays a game that the person on turn wins by the upper row. */
-async function playToWin(people) {
-  const [first, second] = await onTurn(people);
+/** Plays a game that the player on turn wins by the upper row. */
+async function playToWin(players) {
+  const [first, second] = await onTurn(players);
   for (const [mine, theirs] of WIN_FOR_FIRST) {
     await first.play(mine);
     if (theirs === undefined) continue;
@@ -54,17 +54,17 @@ async function playToWin(people) {
   return [first, second];
 }
 
-describe("two people", () => {
-  story("play a whole game to a win, and a rematch", async (come) => {
-    const people = [await come("Ana"), await come("Ben", { colorScheme: "dark" })];
-    const stranger = await Person.open(browser, server.url);
+describe("two players", () => {
+  story("play a whole game to a win, and a rematch", async (join) => {
+    const players = [await join("Ana"), await join("Ben", { colorScheme: "dark" })];
+    const stranger = await PagePlayer.open(browser, server.url);
     await stranger.see("name").waitFor();
     await stranger.screenshot(shots, "hello");
     await stranger.close();
-    await people[0].reads("greeting", "Ana");
-    await people[0].screenshot(shots, "lobby");
-    await pair(...people);
-    const [winner, loser] = await playToWin(people);
+    await players[0].reads("greeting", "Ana");
+    await players[0].screenshot(shots, "lobby");
+    await pair(...players);
+    const [winner, loser] = await playToWin(players);
     await loser.reads("status", / won$/);
     for (const cell of [0, 1, 2]) assert.match(await loser.see(`cell-${cell}`).getAttribute("class"), /winning/);
     await winner.screenshot(shots, "won");
@@ -72,16 +72,16 @@ describe("two people", () => {
     await winner.click("rematch");
     await loser.click("rematch");
     await winner.page.locator("[data-owner]").first().waitFor({ state: "detached" });
-    await playToWin(people);
+    await playToWin(players);
     await winner.click("leave");
     await winner.see("lobby").waitFor();
     await winner.reads("results", /beat/);
   });
 
-  story("see that a move is refused when it is not theirs", async (come) => {
-    const people = [await come("Ana"), await come("Ben")];
-    await pair(...people);
-    const [first, second] = await onTurn(people);
+  story("see that a move is refused when it is not theirs", async (join) => {
+    const players = [await join("Ana"), await join("Ben")];
+    await pair(...players);
+    const [first, second] = await onTurn(players);
     assert.equal(await second.see("cell-0").getAttribute("aria-disabled"), "true");
     await first.play(0);
     await second.reads("status", "Your turn");
@@ -89,10 +89,10 @@ describe("two people", () => {
     assert.equal(await second.see("cell-0").getAttribute("aria-disabled"), "true");
   });
 
-  story("play with the keyboard alone", async (come) => {
-    const people = [await come("Ana"), await come("Ben")];
-    await pair(...people);
-    const [first, second] = await onTurn(people);
+  story("play with the keyboard alone", async (join) => {
+    const players = [await join("Ana"), await join("Ben")];
+    await pair(...players);
+    const [first, second] = await onTurn(players);
     await first.page.keyboard.press("1");
     await first.owned(0);
     await second.reads("status", "Your turn");
@@ -102,10 +102,10 @@ describe("two people", () => {
     await second.owned(7);
   });
 
-  story("keep their game over a reload", async (come) => {
-    const people = [await come("Ana"), await come("Ben")];
-    await pair(...people);
-    const [first, second] = await onTurn(people);
+  story("keep their game over a reload", async (join) => {
+    const players = [await join("Ana"), await join("Ben")];
+    await pair(...players);
+    const [first, second] = await onTurn(players);
     await first.play(4);
     const seat = await second.seat();
     await second.page.reload();
@@ -116,25 +116,25 @@ describe("two people", () => {
     await first.owned(0);
   });
 
-  story("have room on a phone", async (come) => {
-    const people = [
-      await come("Ana", { viewport: PHONE }),
-      await come("Maximiliane-Theodora von Hohen", { viewport: PHONE, colorScheme: "dark" }),
+  story("have room on a phone", async (join) => {
+    const players = [
+      await join("Ana", { viewport: PHONE }),
+      await join("Maximiliane-Theodora von Hohen", { viewport: PHONE, colorScheme: "dark" }),
     ];
-    await people[0].assertFits();
-    await people[0].screenshot(shots, "phone-lobby");
-    await pair(...people);
-    const [first] = await onTurn(people);
+    await players[0].assertFits();
+    await players[0].screenshot(shots, "phone-lobby");
+    await pair(...players);
+    const [first] = await onTurn(players);
     await first.play(4);
-    for (const person of people) await person.assertFits();
-    await people[0].screenshot(shots, "phone-game");
-    await people[1].screenshot(shots, "phone-game-dark");
+    for (const player of players) await player.assertFits();
+    await players[0].screenshot(shots, "phone-game");
+    await players[1].screenshot(shots, "phone-game-dark");
   });
 });
 
-describe("one person", () => {
-  story("may stop looking", async (come) => {
-    const ana = await come("Ana");
+describe("one player", () => {
+  story("may stop looking", async (join) => {
+    const ana = await join("Ana");
     await ana.click("find");
     await ana.reads("seeking", "number 1");
     await ana.screenshot(shots, "seeking");
@@ -142,34 +142,34 @@ describe("one person", () => {
     await ana.see("find").waitFor();
   });
 
-  story("keeps looking when the connection is lost", async (come) => {
-    const ana = await come("Ana");
+  story("keeps looking when the connection is lost", async (join) => {
+    const ana = await join("Ana");
     await ana.click("find");
     await ana.reads("seeking", "number 1");
     await ana.loseConnection();
     await ana.reads("connection", "Connected");
     await ana.reads("seeking", "number 1");
-    const ben = await come("Ben");
+    const ben = await join("Ben");
     await ben.click("find");
-    await Promise.all([ana, ben].map((person) => person.see("game").waitFor()));
+    await Promise.all([ana, ben].map((player) => player.see("game").waitFor()));
   });
 
-  story("may take another name", async (come) => {
-    const ana = await come("Ana");
+  story("may take another name", async (join) => {
+    const ana = await join("Ana");
     await ana.click("rename");
     await ana.see("name").fill("Anabel");
     await ana.click("enter");
     await ana.reads("greeting", "Anabel");
   });
 
-  story("watches a game of others", async (come) => {
+  story("watches a game of others", async (join) => {
     // Names that no other story uses: seats in other stories' games may still be held after their pages were closed.
-    const people = [await come("Olga"), await come("Emil")];
-    const watcher = await come("Cleo");
-    await pair(...people);
+    const players = [await join("Olga"), await join("Emil")];
+    const watcher = await join("Cleo");
+    await pair(...players);
     await watcher.see("games").locator("li", { hasText: "Olga" }).getByTestId("watch").click();
     await watcher.reads("note", "You are watching");
-    await playToWin(people);
+    await playToWin(players);
     await watcher.reads("status", /^(Olga|Emil) won$/);
     await watcher.owned(0);
     await watcher.screenshot(shots, "watching");
@@ -180,7 +180,7 @@ describe("one person", () => {
 
 describe("the author of a room", () => {
   /** Serves these statuses to the page instead of the server's own. */
-  const say = async (page, ...statuses) => {
+  const serveStatuses = async (page, ...statuses) => {
     // A server that does not watch its guests does not serve this page.
     for (const [path, file, contentType] of [["dev", "dev.html", "text/html"], ["dev.js", "dev.js", "text/javascript"]]) {
       const body = await readFile(new URL(`../../page/${file}`, import.meta.url), "utf8");
@@ -194,10 +194,10 @@ describe("the author of a room", () => {
     );
   };
 
-  story("is told what does not build, and what was swapped, on a page of its own", async (come) => {
-    const ana = await come("Ana");
+  story("sees what does not build, and what was swapped, on a page of its own", async (join) => {
+    const ana = await join("Ana");
     const message = "guests/tic-tac-toe/index.js:81:9: a room has no `setTimeout`; use instead: this.schedule.after(ms, name, payload)";
-    await say(
+    await serveStatuses(
       ana.page,
       { kind: "tic-tac-toe", state: "build-failed", message },
       { kind: "lobby", state: "building" },
@@ -213,8 +213,8 @@ describe("the author of a room", () => {
     await ana.screenshot(shots, "guests");
   });
 
-  story("sees frames, and no secret in them", async (come) => {
-    const ana = await come("Ana");
+  story("sees frames, and no secret in them", async (join) => {
+    const ana = await join("Ana");
     await ana.see("developer").locator("summary").click();
     await ana.reads("developer-facts", /Gaps\s*0/);
     await ana.reads("developer-frames", "welcome");
@@ -226,10 +226,10 @@ describe("the author of a room", () => {
 
 // The last stories, since all others use the same server.
 describe("when the server is killed", () => {
-  story("the page comes back by itself, and the game with it", async (come) => {
-    const people = [await come("Ana"), await come("Ben")];
-    await pair(...people);
-    const [first, second] = await onTurn(people);
+  story("the page reconnects by itself, and the game continues", async (join) => {
+    const players = [await join("Ana"), await join("Ben")];
+    await pair(...players);
+    const [first, second] = await onTurn(players);
     await first.play(4);
     await server.kill9();
     await first.reads("connection", "Reconnecting");

@@ -5,11 +5,11 @@ import { after, before, test } from "node:test";
 
 import { Server } from "../server.mjs";
 import { SilentProxy } from "../silent.mjs";
-import { launch, onTurn, pair, Person } from "./browser.mjs";
+import { launch, onTurn, pair, PagePlayer } from "./browser.mjs";
 
 const PING_MS = 1_000;
 /** Three times the promised limit, which is twice the interval of pings. */
-const PATIENCE_MS = 3 * 2 * PING_MS;
+const WAIT_MS = 3 * 2 * PING_MS;
 let server, proxy, browser;
 
 before(async () => {
@@ -25,31 +25,31 @@ after(async () => {
 });
 
 /** A story of two players: Ana connects through the proxy, Ben directly. */
-function story(name, tell) {
+function story(name, body) {
   test(name, { timeout: 90_000 }, async () => {
-    const people = [await Person.named(browser, proxy.url, "Ana"), await Person.named(browser, server.url, "Ben")];
+    const players = [await PagePlayer.named(browser, proxy.url, "Ana"), await PagePlayer.named(browser, server.url, "Ben")];
     try {
-      await pair(...people);
-      await tell(...people);
-      for (const { errors } of people) assert.deepEqual(errors, []);
+      await pair(...players);
+      await body(...players);
+      for (const { errors } of players) assert.deepEqual(errors, []);
     } finally {
-      proxy.listen();
-      for (const person of people) await person.close();
+      proxy.unsilence();
+      for (const player of players) await player.close();
     }
   });
 }
 
-const soon = (person, id, text) =>
-  person.see(id).filter({ hasText: text }).waitFor({ timeout: PATIENCE_MS });
-const sockets = (person) => person.page.evaluate(() => globalThis.sockets.length);
+const soon = (player, id, text) =>
+  player.see(id).filter({ hasText: text }).waitFor({ timeout: WAIT_MS });
+const sockets = (player) => player.page.evaluate(() => globalThis.sockets.length);
 
-story("an idle page is back on another connection, and plays on", async (ana, ben) => {
+story("an idle page reconnects, and the game continues", async (ana, ben) => {
   const before = await sockets(ana);
   proxy.silence();
   await ana.page.waitForFunction(
     (before) => globalThis.sockets.length > before && globalThis.sockets.at(-1).readyState === 1,
     before,
-    { timeout: PATIENCE_MS },
+    { timeout: WAIT_MS },
   );
   await soon(ana, "connection", "Connected");
   const [first, second] = await onTurn([ana, ben]);
@@ -57,11 +57,11 @@ story("an idle page is back on another connection, and plays on", async (ana, be
   await second.owned(0);
 });
 
-story("the page says so when there is no way back, the opponent is told, and a button ends the pause", async (ana, ben) => {
+story("the page shows when the server cannot be reached, the opponent sees it, and a button ends the pause", async (ana, ben) => {
   proxy.silenceAll();
   const seat = await ana.seat();
   await Promise.all([soon(ana, "connection", /Reconnecting/), soon(ben, `player-${seat}`, "Away")]);
-  proxy.listen();
+  proxy.unsilence();
   const retry = ana.see("retry");
   // An attempt that was begun on the silent network may still be in flight.
   await Promise.race([retry.click(), soon(ana, "connection", "Connected").catch(() => {})]);
@@ -69,9 +69,9 @@ story("the page says so when there is no way back, the opponent is told, and a b
   await soon(ben, `player-${seat}`, "Connected");
 });
 
-story("a page that is seen again asks at once", async (ana) => {
+story("a page that becomes visible again pings at once", async (ana) => {
   const before = await sockets(ana);
   proxy.silence();
   await ana.page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
-  await ana.page.waitForFunction((before) => globalThis.sockets.length > before, before, { timeout: PATIENCE_MS });
+  await ana.page.waitForFunction((before) => globalThis.sockets.length > before, before, { timeout: WAIT_MS });
 });

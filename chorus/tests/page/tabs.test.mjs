@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
 import { Server } from "../server.mjs";
-import { launch, Person } from "./browser.mjs";
+import { launch, PagePlayer } from "./browser.mjs";
 
 let server, browser;
 before(async () => {
@@ -17,34 +17,34 @@ after(async () => {
 });
 
 /** Acts like "Duplicate tab": a window that a page opens to its own address begins with a copy of its `sessionStorage`. */
-async function duplicate(person) {
+async function duplicate(player) {
   const [page] = await Promise.all([
-    person.page.context().waitForEvent("page"),
-    person.page.evaluate(() => void globalThis.open(location.href)),
+    player.page.context().waitForEvent("page"),
+    player.page.evaluate(() => void globalThis.open(location.href)),
   ]);
   const errors = [];
   page.on("pageerror", (error) => errors.push(error.message));
-  return new Person(page, errors);
+  return new PagePlayer(page, errors);
 }
 
-const session = (person) => person.page.evaluate((url) => JSON.parse(sessionStorage.getItem(url)).session, `chorus ${server.url.replace(/^http/, "ws")}/ws`);
+const session = (player) => player.page.evaluate((url) => JSON.parse(sessionStorage.getItem(url)).session, `chorus ${server.url.replace(/^http/, "ws")}/ws`);
 
 for (const locks of [true, false]) {
   describe(locks ? "with locks" : "without locks, as on a page that came over plain HTTP", () => {
-    async function come(name) {
-      const person = await Person.open(browser, server.url);
+    async function join(name) {
+      const player = await PagePlayer.open(browser, server.url);
       if (!locks) {
-        await person.page.context().addInitScript(() => Object.defineProperty(navigator, "locks", { value: undefined }));
-        await person.page.reload();
+        await player.page.context().addInitScript(() => Object.defineProperty(navigator, "locks", { value: undefined }));
+        await player.page.reload();
       }
-      await person.see("name").fill(name);
-      await person.click("enter");
-      await person.see("lobby").waitFor();
-      return person;
+      await player.see("name").fill(name);
+      await player.click("enter");
+      await player.see("lobby").waitFor();
+      return player;
     }
 
     test("a duplicated tab is another player, and the first one stays", { timeout: 90_000 }, async () => {
-      const ana = await come("Ana");
+      const ana = await join("Ana");
       const mine = await session(ana);
       const copy = await duplicate(ana);
       await copy.reads("connection", "Connected");
@@ -58,7 +58,7 @@ for (const locks of [true, false]) {
     });
 
     test("a tab that is loaded again keeps its session, also beside its copy", { timeout: 90_000 }, async () => {
-      const ana = await come("Ana");
+      const ana = await join("Ana");
       const mine = await session(ana);
       for (let n = 0; n < 3; n++) {
         await ana.page.reload();
@@ -73,7 +73,7 @@ for (const locks of [true, false]) {
 }
 
 test("`Play here` takes the seat back from the tab that has it", { timeout: 90_000 }, async () => {
-  const ana = await Person.named(browser, server.url, "Ana");
+  const ana = await PagePlayer.named(browser, server.url, "Ana");
   const mine = await session(ana);
   // These tabs cannot exchange messages in time, like those of a browser that was frozen.
   await ana.page.context().addInitScript(() => {
