@@ -5,15 +5,15 @@
 
 import { start } from "../../testing/services/programs.mjs";
 
-/** How much of the output of all lives is kept, for the messages of failures. */
+/** How much of the output of all runs is kept, for the messages of failures. */
 const KEPT_OUTPUT = 64 * 1024;
 /** Longer lines are not matched. */
 const LONGEST_LINE = 4096;
 
 export class Process {
   output = "";
-  /** The output of the current life, or of the last one. */
-  lifeOutput = "";
+  /** The output of the current run, or of the last one. */
+  runOutput = "";
   #child = null;
 
   constructor(command, args, options = {}) {
@@ -35,7 +35,7 @@ export class Process {
     const orphaned = () => child.kill("SIGKILL");
     process.once("exit", orphaned);
     this.#child = child;
-    this.lifeOutput = "";
+    this.runOutput = "";
     this.ended = child.ended.then((how) => {
       process.off("exit", orphaned);
       if (this.#child === child) this.#child = null;
@@ -44,17 +44,17 @@ export class Process {
     return this.#announced(child, announcement, withinMs);
   }
 
-  /** Resolves as soon as the output of this life matches. */
-  async says(words, withinMs) {
+  /** Resolves as soon as the output of this run matches. */
+  async prints(pattern, withinMs) {
     const deadline = Date.now() + withinMs;
-    while (!words.test(this.lifeOutput)) {
+    while (!pattern.test(this.runOutput)) {
       if (!this.running) throw new Error(`${this.name} has ended\n${this.output}`);
-      if (Date.now() > deadline) throw new Error(`${this.name} has not said ${words} in ${withinMs} ms\n${this.output}`);
+      if (Date.now() > deadline) throw new Error(`${this.name} has not printed ${pattern} in ${withinMs} ms\n${this.output}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
 
-  /** Resolves with how the current life ends, or how the last one ended: an exit code, or a signal. */
+  /** Resolves with how the current run ends, or how the last one ended: an exit code, or a signal. */
   ended = Promise.resolve(null);
 
   signal(name) {
@@ -85,17 +85,17 @@ export class Process {
 
   #announced(child, announcement, withinMs) {
     return new Promise((resolve, reject) => {
-      let said = "";
+      let recent = "";
       const fail = (why) => reject(new Error(`${this.name} ${why}\n${this.output}`));
       const late = setTimeout(() => {
         child.kill("SIGKILL");
-        fail(`has not said in ${withinMs} ms where it is`);
+        fail(`has not printed its address in ${withinMs} ms`);
       }, withinMs);
       const read = (piece) => {
         this.output = (this.output + piece).slice(-KEPT_OUTPUT);
-        this.lifeOutput = (this.lifeOutput + piece).slice(-KEPT_OUTPUT);
-        said = (said + piece).slice(-LONGEST_LINE);
-        const found = said.match(announcement);
+        this.runOutput = (this.runOutput + piece).slice(-KEPT_OUTPUT);
+        recent = (recent + piece).slice(-LONGEST_LINE);
+        const found = recent.match(announcement);
         if (found) (clearTimeout(late), resolve(found));
       };
       for (const stream of [child.stdout, child.stderr]) stream.on("data", read);

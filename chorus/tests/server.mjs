@@ -16,7 +16,7 @@ const ADDRESS = /http:\/\/127\.0\.0\.1:\d+/;
 export const START_MS = Number(process.env.CHORUS_START_MS ?? 180_000);
 const STOP_MS = 20_000;
 /** The deadline for lines of output that take seconds on an idle machine. */
-const SAY_MS = 60_000;
+const OUTPUT_MS = 60_000;
 
 export class Server {
   url = null;
@@ -36,7 +36,7 @@ export class Server {
     const server = new Server({ ...options, data });
     server.temporary = options.data === undefined;
     await server.start().catch(async (error) => {
-      await server.#forget();
+      await server.#deleteTemporary();
       throw error;
     });
     return server;
@@ -55,9 +55,9 @@ export class Server {
     [this.url] = await this.#process.start(ADDRESS, START_MS);
   }
 
-  /** Resolves when the output of this life matches. */
-  says(words) {
-    return this.#process.says(words, SAY_MS);
+  /** Resolves when the output of this run matches. */
+  prints(pattern) {
+    return this.#process.prints(pattern, OUTPUT_MS);
   }
 
   /** Ends the process like a power cut: no handler runs. */
@@ -75,11 +75,11 @@ export class Server {
     try {
       return this.running ? await this.interrupt() : undefined;
     } finally {
-      await this.#forget();
+      await this.#deleteTemporary();
     }
   }
 
-  async #forget() {
+  async #deleteTemporary() {
     if (this.temporary) await rm(this.data, { recursive: true, force: true });
   }
 }

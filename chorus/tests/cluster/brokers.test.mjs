@@ -1,12 +1,12 @@
 // Three brokers, and each record on two of them before it is acknowledged: one is killed, and games continue without it.
 
-import { pair, play } from "../e2e/people.mjs";
+import { pair, play } from "../e2e/player.mjs";
 import { ends, stories } from "./stories.mjs";
 
 // A machine that loses its broker needs a few seconds to find another, so the timing is the default of the flags.
 const story = stories({ own: true, brokers: 3, replication: 3, timing: { heartbeat: 1, deadAfter: 10 } });
 
-story("each broker in its turn is killed and comes back, and the game goes on", async ({ cluster, two }) => {
+story("each broker in turn is killed and restarted, and the game continues", async ({ cluster, two }) => {
   const players = await pair(...(await two()));
   await play(players, [0]);
   const { kafka } = cluster.services;

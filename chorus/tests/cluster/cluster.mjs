@@ -18,7 +18,7 @@ import { createDatabase } from "./database.mjs";
 import { ROOMY } from "../limits.mjs";
 import { Machine } from "./machine.mjs";
 import { Operator } from "./operator.mjs";
-import { seesLobby } from "./probe.mjs";
+import { servesLobby } from "./probe.mjs";
 
 const DIST = fileURLToPath(new URL("../../../guests/dist", import.meta.url));
 
@@ -51,7 +51,7 @@ const DEFAULTS = {
 };
 
 const READY_MS = 90_000;
-const LOOK_MS = 50;
+const POLL_MS = 50;
 /** Longer than the longest drain. */
 const STOP_MS = 30_000;
 /** Like an orchestrator, the cluster waits before a restart: the cause of the failure may still be present. */
@@ -186,7 +186,7 @@ export class Cluster {
       const { id } = machine;
       const how = await machine.ended;
       if (isOver()) return;
-      this.onEnd?.({ machine, id, how, served, output: machine.lifeOutput });
+      this.onEnd?.({ machine, id, how, served, output: machine.runOutput });
       await sleep(BACK_OFF_MS);
       if (isOver()) return;
       served = await machine.start().then(() => true, () => false);
@@ -210,17 +210,17 @@ export class Cluster {
   /** Resolves when all running machines are ready, and a new client of each edge receives the lobby's view. */
   async ready() {
     await this.until("to be ready", () => this.#unready());
-    await Promise.all(this.urls.map((url) => seesLobby(url, READY_MS)));
+    await Promise.all(this.urls.map((url) => servesLobby(url, READY_MS)));
   }
 
-  /** Resolves when `ask` returns null; until then it returns a description of the missing state. */
-  async until(what, ask, withinMs = READY_MS) {
+  /** Resolves when `missingState` returns null; until then it returns a description of the missing state. */
+  async until(what, missingState, withinMs = READY_MS) {
     const deadline = Date.now() + withinMs;
     for (;;) {
-      const missing = await ask();
+      const missing = await missingState();
       if (!missing) return;
-      if (Date.now() > deadline) throw new Error(`the cluster waited in vain ${what}: ${missing}\n${this.lastWords()}`);
-      await sleep(LOOK_MS);
+      if (Date.now() > deadline) throw new Error(`the cluster timed out waiting ${what}: ${missing}\n${this.lastOutput()}`);
+      await sleep(POLL_MS);
     }
   }
 
@@ -234,7 +234,7 @@ export class Cluster {
 
   /** Describes partitions that no running host has, according to the monitor or to the hosts; null when there are none. */
   async unhosted() {
-    const listed = await this.ask("/v1/machines").catch((error) => error);
+    const listed = await this.get("/v1/machines").catch((error) => error);
     if (listed instanceof Error) return listed.message;
     const mine = new Set(this.hosts.filter(({ running }) => running).map(({ id }) => id));
     const hosted = listed.machines.filter(({ id }) => mine.has(id)).flatMap(({ partitions }) => partitions);
@@ -251,7 +251,7 @@ export class Cluster {
   /** The host that runs a room now, according to the monitor. */
   async hostOf(room) {
     const partition = partitionOf(room, this.options.partitions);
-    const { machines } = await this.ask("/v1/machines");
+    const { machines } = await this.get("/v1/machines");
     const { id } = machines.find(({ partitions }) => partitions.includes(partition)) ?? {};
     const host = this.hosts.find((host) => host.id === id);
     if (!host) throw new Error(`partition ${partition} is with ${id}, which is none of ours`);
@@ -259,7 +259,7 @@ export class Cluster {
   }
 
   /** A GET of the operators' API, from the first monitor that answers. */
-  async ask(path) {
+  async get(path) {
     const headers = { authorization: `Bearer ${this.token}` };
     let failed = new Error("no monitor runs");
     for (const { url } of this.monitors.filter(({ running, paused }) => running && !paused)) {
@@ -275,7 +275,7 @@ export class Cluster {
   }
 
   /** The last output of each machine. */
-  lastWords() {
+  lastOutput() {
     return this.machines.map(({ name, output }) => `---- ${name}\n${output.slice(-2000)}`).join("\n");
   }
 

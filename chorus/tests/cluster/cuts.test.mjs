@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach } from "node:test";
 
-import { pair, play } from "../e2e/people.mjs";
+import { pair, play } from "../e2e/player.mjs";
 import { Proxy } from "./proxy.mjs";
 import { ends, stories } from "./stories.mjs";
 
@@ -22,7 +22,7 @@ after(() => Object.values(ways).forEach((way) => way.close()));
 // A story that fails must leave no cut behind for the next.
 afterEach(() => Object.values(ways).forEach((way) => way.heal()));
 
-story("cut off from PostgreSQL, its games go on, and others have them after the lease", async ({ cluster, two }) => {
+story("a host without PostgreSQL: its games continue, on other hosts after the lease", async ({ cluster, two }) => {
   const players = await seatedAt(cluster.hosts[0], cluster, await two());
   const { id } = cluster.hosts[0];
   await play(players, [0]);
@@ -35,7 +35,7 @@ story("cut off from PostgreSQL, its games go on, and others have them after the 
   await ends(players, 3);
 });
 
-story("cut off from the broker, its rooms go on with others after the lease, and what it says later harms nobody", async ({ cluster, two }) => {
+story("a host without the broker: its rooms continue on others after the lease, and its late writes harm no player", async ({ cluster, two }) => {
   const players = await seatedAt(cluster.hosts[0], cluster, await two());
   const { id } = cluster.hosts[0];
   await play(players, [0]);
@@ -47,7 +47,7 @@ story("cut off from the broker, its rooms go on with others after the lease, and
   await ends(players, 3);
 });
 
-story("cut off from both, its rooms go on with others after the lease", async ({ cluster, two }) => {
+story("a host without both: its rooms continue on others after the lease", async ({ cluster, two }) => {
   const players = await seatedAt(cluster.hosts[0], cluster, await two());
   const { id } = cluster.hosts[0];
   await play(players, [0, 3]);
@@ -73,13 +73,13 @@ async function seatedAt(host, cluster, players) {
 
 /** Describes the partitions that a machine of this id still has, or null. */
 async function hasPartitions(cluster, id) {
-  const { machines } = await cluster.ask("/v1/machines");
+  const { machines } = await cluster.get("/v1/machines");
   const { partitions = [] } = machines.find((machine) => machine.id === id) ?? {};
   return partitions.length > 0 ? `${id} has ${partitions.length} partitions` : null;
 }
 
 /** Resolves when the host that lost its rooms to others has been started again under another id, and the cluster is ready. */
 async function isAnother(cluster, id) {
-  await cluster.until("for it to come again", () => (cluster.hosts[0].id === id ? `${id} is still there` : null));
+  await cluster.until("for its restart", () => (cluster.hosts[0].id === id ? `${id} is still there` : null));
   await cluster.ready();
 }

@@ -1,5 +1,5 @@
 /**
- * Faults of a cluster while people play: a plan of faults by seed, and how each is injected. The machine and the moment are
+ * Faults of a cluster while games are played: a plan of faults by seed, and how each is injected. The machine and the moment are
  * random too. The machine's work at that moment depends on the run, so two runs of one seed are not identical.
  */
 
@@ -25,13 +25,13 @@ const SHARES = {
 /** The time between two faults. In most cases the cluster has not yet recovered from the previous one. */
 const GAP_MS = [200, 2600];
 /** How long a killed service stays down. */
-const AWAY_MS = [0, 1500];
+const DOWN_MS = [0, 1500];
 /** The time by which a pause exceeds the lease. */
-const OVERSLEEP_MS = [200, 3000];
+const EXTRA_PAUSE_MS = [200, 3000];
 /** How often the hosts of all partitions are looked up. */
-const LOOK_MS = 400;
+const POLL_MS = 400;
 /** How long a machine may take to end after a fault, and to serve again. */
-const PATIENCE_MS = 60_000;
+const RECOVERY_MS = 60_000;
 /** PostgreSQL does not start again before the system has released its shared memory. */
 const TRIES = 20;
 
@@ -39,15 +39,15 @@ export class Faults {
   /** The number of faults, by kind. */
   counts = {};
   #dice;
-  #naps = new Set();
-  /** The fault that was injected into a machine, by the id of its life. */
-  #done = new Map();
+  #pauses = new Set();
+  /** The fault that was injected into a machine, by the id of its run. */
+  #injected = new Map();
   #hosts = new Map();
 
   constructor(cluster, run, count) {
     Object.assign(this, { cluster, run, count });
     this.#dice = random(run.seed, "faults");
-    cluster.onEnd = (end) => this.#judge(end);
+    cluster.onEnd = (end) => this.#checkEnd(end);
   }
 
   get total() {
@@ -56,16 +56,16 @@ export class Faults {
 
   /** Injects all faults, one after the other, then waits until paused machines have continued and the cluster is ready. */
   async all() {
-    const watching = setInterval(() => this.#look(), LOOK_MS);
+    const watching = setInterval(() => this.#refreshHosts(), POLL_MS);
     const progress = setInterval(() => console.error(`${this.total} faults, ${this.run.games} games, ${this.run.moves} moves`), 10_000);
     try {
       for (const kind of plan(this.count, this.#dice)) {
         if (this.run.aborted) break;
         await sleep(this.#dice.between(...GAP_MS));
-        await this.#strike(kind);
+        await this.#inject(kind);
         this.counts[kind] = (this.counts[kind] ?? 0) + 1;
       }
-      await Promise.all(this.#naps);
+      await Promise.all(this.#pauses);
       await this.cluster.ready();
     } catch (error) {
       this.run.fail(error.message);
@@ -75,30 +75,30 @@ export class Faults {
     }
   }
 
-  async #strike(kind) {
+  async #inject(kind) {
     const [what, how] = kind.split(" ");
     if (how === "restart") return this.#restart(what, kind);
     const machine = await this.#victim(this.cluster[`${what}s`]);
-    this.#done.set(machine.id, how);
-    this.run.touch(this.#touched(machine), kind);
+    this.#injected.set(machine.id, how);
+    this.run.affect(this.#affected(machine), kind);
     if (how === "kill") return machine.kill9();
-    if (how === "stop") return machine.ask();
+    if (how === "stop") return machine.requestStop();
     this.#pause(machine);
   }
 
   /** Picks a machine that serves and has no fault: one that is draining, for instance, is not killed. */
   async #victim(machines) {
-    const deadline = Date.now() + PATIENCE_MS;
+    const deadline = Date.now() + RECOVERY_MS;
     for (;;) {
-      if (Date.now() > deadline) throw new Error(`none is left to strike: ${machines.map((one) => this.#fate(one)).join(", ")}`);
-      const whole = machines.filter(({ id, running, paused }) => running && !paused && id !== null && !this.#done.has(id));
+      if (Date.now() > deadline) throw new Error(`no machine is left for a fault: ${machines.map((one) => this.#describe(one)).join(", ")}`);
+      const whole = machines.filter(({ id, running, paused }) => running && !paused && id !== null && !this.#injected.has(id));
       if (whole.length > 0) return this.#dice.pick(whole);
       await sleep(50);
     }
   }
 
-  #fate({ name, id, running, paused }) {
-    return `${name} (${id}, ${this.#done.get(id) ?? "nothing"} was done${running ? "" : ", does not run"}${paused ? ", is paused" : ""})`;
+  #describe({ name, id, running, paused }) {
+    return `${name} (${id}, fault: ${this.#injected.get(id) ?? "none"}${running ? "" : ", does not run"}${paused ? ", is paused" : ""})`;
   }
 
   /** Pauses a machine for longer than its lease, so that the others declare it dead. */
@@ -106,19 +106,19 @@ export class Faults {
     const { id } = machine;
     machine.pause();
     const { deadAfter } = this.cluster.options.timing;
-    const nap = sleep(deadAfter * 1000 + this.#dice.between(...OVERSLEEP_MS)).then(() => {
-      if (machine.id === id) machine.wake();
-      this.#done.delete(id); // If the others did not notice the pause, the machine continues.
-      this.#naps.delete(nap);
+    const ended = sleep(deadAfter * 1000 + this.#dice.between(...EXTRA_PAUSE_MS)).then(() => {
+      if (machine.id === id) machine.unpause();
+      this.#injected.delete(id); // If the others did not notice the pause, the machine continues.
+      this.#pauses.delete(ended);
     });
-    this.#naps.add(nap);
+    this.#pauses.add(ended);
   }
 
   async #restart(what, kind) {
-    this.run.touch(this.run.players, kind);
+    this.run.affect(this.run.players, kind);
     const service = this.cluster.services[what === "broker" ? "kafka" : what];
     await service.kill(0);
-    await sleep(this.#dice.between(...AWAY_MS));
+    await sleep(this.#dice.between(...DOWN_MS));
     for (let tries = 1; ; tries++) {
       try {
         return await service.start(0);
@@ -131,7 +131,7 @@ export class Faults {
 
   // ---- the affected players ----
 
-  #touched(machine) {
+  #affected(machine) {
     const { players } = this.run;
     if (machine.role === "edge") return players.filter(({ url }) => url === machine.url);
     if (machine.role === "monitor") return [];
@@ -139,19 +139,19 @@ export class Faults {
     return players.filter(({ client }) => client.room && has(client.room));
   }
 
-  async #look() {
-    const { machines } = await this.cluster.ask("/v1/machines").catch(() => ({ machines: [] }));
+  async #refreshHosts() {
+    const { machines } = await this.cluster.get("/v1/machines").catch(() => ({ machines: [] }));
     for (const { id, partitions } of machines) for (const partition of partitions) this.#hosts.set(partition, id);
   }
 
   // ---- the ends of machines ----
 
   /** A machine that has served ends because of a fault, or because it was declared dead. Any other end is a violation. */
-  #judge({ id, how, served, output }) {
-    const done = this.#done.get(id);
-    const wasMadeTo = (done === "kill" && how === "SIGKILL") || (done === "stop" && how === 0);
-    if (!served || wasMadeTo || output.includes(`${id} was declared dead`)) return;
-    this.run.failures.push({ rule: "a machine ended by itself", who: id, what: `with ${how} after ${done ?? "nothing"}: ${lastLines(output)}` });
+  #checkEnd({ id, how, served, output }) {
+    const fault = this.#injected.get(id);
+    const intended = (fault === "kill" && how === "SIGKILL") || (fault === "stop" && how === 0);
+    if (!served || intended || output.includes(`${id} was declared dead`)) return;
+    this.run.failures.push({ rule: "a machine ended by itself", who: id, what: `with ${how} after ${fault ?? "no fault"}: ${lastLines(output)}` });
   }
 }
 

@@ -1,8 +1,8 @@
-// A cluster loses machines while people play: one story for each promise in §13 of the design.
+// A cluster loses machines while games are played: one story for each promise in §13 of the design.
 
 import assert from "node:assert/strict";
 
-import { FIRST_WINS, pair, play } from "../e2e/people.mjs";
+import { FIRST_WINS, pair, play } from "../e2e/player.mjs";
 import { ends, stories } from "./stories.mjs";
 
 const story = stories();
@@ -13,12 +13,12 @@ story("players on different edges meet in the lobby and play", async ({ two }) =
   const [first, second] = await pair(...players);
   await play([first, second], FIRST_WINS);
   for (const player of [first, second]) {
-    assert.deepEqual(await player.hears("ended"), { winner: first.view.you, line: [0, 1, 2], reason: "line" });
+    assert.deepEqual(await player.receives("ended"), { winner: first.view.you, line: [0, 1, 2], reason: "line" });
     assert.equal(player.connections, 1);
   }
 });
 
-story("a host is killed: its rooms go on with another, and no socket closes", async ({ cluster, two }) => {
+story("a host is killed: its rooms continue on another, and no socket closes", async ({ cluster, two }) => {
   const players = await pair(...(await two()));
   await play(players, [0, 3]);
   const sent = players[0].move(1);
@@ -27,31 +27,31 @@ story("a host is killed: its rooms go on with another, and no socket closes", as
   await ends(players, 3);
 });
 
-story("a host is paused for longer than the lease and wakes: it leaves, and nothing was done twice", async ({ cluster, two }) => {
+story("a host is paused for longer than the lease and continued: it ends, and nothing was applied twice", async ({ cluster, two }) => {
   const players = await pair(...(await two()));
   await play(players, [0]);
   const host = await cluster.hostOf(players[0].client.room.id);
   const { id } = host;
   host.pause();
   assert.deepEqual(await players[1].move(3), {}, "its rooms go on without it");
-  host.wake();
+  host.unpause();
   await cluster.until("for the one who was paused to be another", () => host.id === id && `${id} is still there`);
   assert.match(host.output, new RegExp(`${id} was declared dead`));
   await players[0].sees("the move", ({ board }) => board[3] !== null);
   await ends(players, 2);
 });
 
-story("the host of the lobby is killed, and players who look for a game find one", async ({ cluster, two, come }) => {
+story("the host of the lobby is killed, and players who look for a game find one", async ({ cluster, two, join }) => {
   const players = await two();
   assert.deepEqual(await players[0].find(), { position: 1 });
   await (await cluster.hostOf(players[0].client.room.id)).kill9();
   await players[1].find();
   for (const player of players) await player.in("tic-tac-toe");
-  const third = await come("Cid", 0);
+  const third = await join("Cid", 0);
   assert.ok((await third.send("games")).some(({ room }) => room === players[0].client.room.id));
 });
 
-story("an edge is killed: its players resume on another, with every frame they had not seen", async ({ cluster, two }) => {
+story("an edge is killed: its players resume on another, with every frame that they had not received", async ({ cluster, two }) => {
   const players = await pair(...(await two()));
   await play(players, [0]);
   const [lost, other] = [players[0], players[1]];
@@ -66,27 +66,27 @@ story("an edge is killed: its players resume on another, with every frame they h
   for (const player of players) await player.sees("the end", ({ winner }) => winner === players[0].view.you);
 });
 
-story("an edge is stopped: its players are told to come again elsewhere, and do", async ({ cluster, two }) => {
+story("an edge is stopped: its players are sent away, and reconnect to another", async ({ cluster, two }) => {
   const players = await pair(...(await two()));
   await play(players, [0]);
   const edge = cluster.edges.find(({ url }) => url === players[0].url);
   assert.deepEqual(await cluster.retire([edge]), [0], edge.output);
-  const { details } = await players[0].until("to be told", () => players[0].frames.find(({ what }) => what === "disconnected"));
+  const { details } = await players[0].until("to be disconnected", () => players[0].frames.find(({ what }) => what === "disconnected"));
   assert.deepEqual([details.code, details.willRetry], [4001, true]);
   await players[0].resumed(1);
   await play([players[1], players[0]], FIRST_WINS.slice(1));
   await cluster.run(edge);
 });
 
-story("the monitor in charge is killed: games do not notice, and the standby takes over", async ({ cluster, two }) => {
+story("the active monitor is killed: games are not affected, and the standby takes over", async ({ cluster, two }) => {
   const players = await pair(...(await two()));
   await play(players, [0]);
-  const { active } = (await cluster.ask("/v1/status")).monitor;
+  const { active } = (await cluster.get("/v1/status")).monitor;
   const monitor = cluster.monitors.find(({ id }) => id === active);
   await cluster.kill([monitor]);
   await play([players[1], players[0]], [3, 1]);
   await cluster.until("for the standby to take charge", async () => {
-    const now = (await cluster.ask("/v1/status")).monitor;
+    const now = (await cluster.get("/v1/status")).monitor;
     return (!now.in_charge || now.active === active) && JSON.stringify(now);
   });
   // The standby assigns a dead host's partitions.
@@ -97,7 +97,7 @@ story("the monitor in charge is killed: games do not notice, and the standby tak
   await ends(players, 4);
 });
 
-story("without any monitor people come, are paired and play", async ({ cluster, two }) => {
+story("without any monitor, players join, are paired and play", async ({ cluster, two }) => {
   await cluster.kill(cluster.monitors);
   const players = await pair(...(await two()));
   await play(players, FIRST_WINS);
@@ -116,7 +116,7 @@ story("a host is stopped: it hands its rooms over, and leaves in order", async (
   await ends(players, 3);
 });
 
-story("a session that comes in by another edge has it, and its connection on the first is told", async ({ raw }) => {
+story("a session is resumed through another edge, and its connection to the first is closed with a reason", async ({ raw }) => {
   const first = await raw(0);
   const { resume, session, room } = await first.arrive();
   const second = await raw(1);

@@ -1,4 +1,4 @@
-/** An edge, a host or a monitor: one process of a cluster, started as often as needed. Each of its lives has its own id. */
+/** An edge, a host or a monitor: one process of a cluster, started as often as needed. Each run has its own id. */
 
 import { START_MS } from "../server.mjs";
 import { Process } from "../process.mjs";
@@ -8,10 +8,10 @@ const ANNOUNCEMENT = /^(\S+) (?:serves players|runs rooms|answers operators).* a
 const PROBE_MS = 2000;
 
 export class Machine {
-  /** The id of the current life, once the machine serves. */
+  /** The id of the current run, once the machine serves. */
   id = null;
   /** How often it was started. */
-  lives = 0;
+  starts = 0;
   paused = false;
   #process;
   #status = null;
@@ -30,24 +30,24 @@ export class Machine {
     return this.#process.pid;
   }
 
-  /** The output of all its lives. */
+  /** The output of all its runs. */
   get output() {
     return this.#process.output;
   }
 
-  /** The output of the current life, or of the last one. */
-  get lifeOutput() {
-    return this.#process.lifeOutput;
+  /** The output of the current run, or of the last one. */
+  get runOutput() {
+    return this.#process.runOutput;
   }
 
-  /** Resolves with how the current life ends, or how the last one ended. */
+  /** Resolves with how the current run ends, or how the last one ended. */
   get ended() {
     return this.#process.ended;
   }
 
   /** Resolves when the process serves. It may not be ready yet: see `readiness`. */
   async start() {
-    this.lives += 1;
+    this.starts += 1;
     this.id = null;
     [, this.id, this.#status] = await this.#process.start(ANNOUNCEMENT, START_MS);
   }
@@ -63,17 +63,17 @@ export class Machine {
   }
 
   /** Sends SIGTERM without waiting for the end. */
-  ask() {
+  requestStop() {
     this.#process.signal("SIGTERM");
   }
 
-  /** Stops the process until `wake`, like a paused virtual machine. */
+  /** Stops the process until `unpause`, like a paused virtual machine. */
   pause() {
     this.paused = true;
     this.#process.signal("SIGSTOP");
   }
 
-  wake() {
+  unpause() {
     this.paused = false;
     this.#process.signal("SIGCONT");
   }

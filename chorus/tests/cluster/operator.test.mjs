@@ -1,4 +1,4 @@
-// An operator uses the `chorus` command while people play: to inspect, drain, publish and swap.
+// An operator uses the `chorus` command while games are played: to inspect, drain, publish and swap.
 
 import assert from "node:assert/strict";
 import { readFile, mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -6,14 +6,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { pair, play } from "../e2e/people.mjs";
+import { pair, play } from "../e2e/player.mjs";
 import { ends, stories } from "./stories.mjs";
 
 const DIST = fileURLToPath(new URL("../../../guests/dist", import.meta.url));
 /** A room's state is stored when the room hibernates: here, soon after the last move. */
 const story = stories({ hostArgs: ["--hibernate-after", "1"] });
 
-story("status tells who is there, and that all is well", async ({ cluster }) => {
+story("status lists the machines, and no problem", async ({ cluster }) => {
   const { monitor, machines, partitions, kinds, problems } = await cluster.operator.status();
   assert.ok(cluster.monitors.some(({ id }) => id === monitor.active));
   assert.deepEqual([machines.edge.alive, machines.host.alive, machines.monitor.alive], [2, 2, 2]);
@@ -22,7 +22,7 @@ story("status tells who is there, and that all is well", async ({ cluster }) => 
   assert.deepEqual(problems, []);
 });
 
-story("a token that is wrong is shown nothing", async ({ cluster }) => {
+story("a wrong token is refused", async ({ cluster }) => {
   const stranger = Object.assign(Object.create(cluster.operator), { token: "guessed-guessed-guessed" });
   await assert.rejects(stranger.status(), /token/);
 });
@@ -33,7 +33,7 @@ story("hosts share the partitions evenly", async ({ cluster }) => {
   assert.deepEqual(counts, [cluster.options.partitions / 2, cluster.options.partitions / 2]);
 });
 
-story("a host is drained in mid-game: it leaves, its game goes on elsewhere, no socket closes", async ({ cluster, two }) => {
+story("a host is drained in mid-game: it leaves, its game continues on another, no socket closes", async ({ cluster, two }) => {
   const players = await pair(...(await two()));
   await play(players, [0, 3]);
   const host = await cluster.hostOf(players[0].client.room.id);
@@ -43,7 +43,7 @@ story("a host is drained in mid-game: it leaves, its game goes on elsewhere, no 
   await ends(players, 2);
 });
 
-story("a room is found, looked into, and its records are listed", async ({ cluster, two }) => {
+story("a room is listed, its state is shown, and so are its records", async ({ cluster, two }) => {
   const players = await pair(...(await two()));
   const room = players[0].client.room.id;
   await play(players, [0, 3]);
@@ -56,11 +56,11 @@ story("a room is found, looked into, and its records are listed", async ({ clust
   // The room is listed at once; its state is the latest one that was stored.
   const marks = JSON.stringify([0, 1].map((n) => players[n].view.you));
   await cluster.until("for its state to be stored", async () => {
-    const looked = await cluster.operator.chorus("room", "state", room).catch(({ message }) => ({ missing: message }));
-    const board = looked.state?.state.board ?? [];
-    const names = looked.members?.map(({ name }) => name).sort();
+    const shown = await cluster.operator.chorus("room", "state", room).catch(({ message }) => ({ missing: message }));
+    const board = shown.state?.state.board ?? [];
+    const names = shown.members?.map(({ name }) => name).sort();
     const stored = `${names}` === "Ana,Bo" && JSON.stringify([0, 3].map((cell) => board[cell])) === marks;
-    return stored ? null : (looked.missing ?? `${names} and ${board} are stored`);
+    return stored ? null : (shown.missing ?? `${names} and ${board} are stored`);
   });
   await ends(players, 2);
 });

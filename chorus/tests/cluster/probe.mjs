@@ -4,17 +4,17 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { WebSocket } from "ws";
 
-const TRY_MS = 5000;
-const AGAIN_MS = 100;
+const ATTEMPT_MS = 5000;
+const RETRY_MS = 100;
 
 /** Resolves when a new client at this address receives a room's view. */
-export async function seesLobby(url, withinMs) {
+export async function servesLobby(url, withinMs) {
   const deadline = Date.now() + withinMs;
   for (;;) {
     const why = await attempt(url);
     if (why === null) return;
-    if (Date.now() > deadline) throw new Error(`nobody who connects to ${url} is shown the lobby: ${why}`);
-    await sleep(AGAIN_MS);
+    if (Date.now() > deadline) throw new Error(`a client that connects to ${url} does not receive the lobby: ${why}`);
+    await sleep(RETRY_MS);
   }
 }
 
@@ -27,7 +27,7 @@ function attempt(url) {
       socket.terminate();
       resolve(why);
     };
-    const late = setTimeout(done, TRY_MS, `no room came in ${TRY_MS} ms`);
+    const late = setTimeout(done, ATTEMPT_MS, `no room came in ${ATTEMPT_MS} ms`);
     socket.on("open", () => socket.send(JSON.stringify({ t: "hello", name: "Probe" })));
     socket.on("message", (text) => JSON.parse(text).t === "room" && done(null));
     socket.on("close", (code) => done(`closed with ${code}`));

@@ -1,14 +1,14 @@
-// The broker and PostgreSQL are killed and restarted while people play: games pause, and then continue.
+// The broker and PostgreSQL are killed and restarted while games are played: games pause, and then continue.
 
 import assert from "node:assert/strict";
 
-import { pair, play } from "../e2e/people.mjs";
+import { pair, play } from "../e2e/player.mjs";
 import { ends, stories } from "./stories.mjs";
 
 // Services of its own, since these stories kill them.
 const story = stories({ own: true });
 
-story("the broker is killed in mid-game, and what was sent meanwhile is answered when it is back", async ({ cluster, two }) => {
+story("the broker is killed in mid-game, and messages sent meanwhile are answered after its restart", async ({ cluster, two }) => {
   const players = await pair(...(await two()));
   await play(players, [0, 3]);
   await cluster.services.kafka.kill(0);
@@ -18,18 +18,18 @@ story("the broker is killed in mid-game, and what was sent meanwhile is answered
   await ends(players, 3);
 });
 
-story("PostgreSQL is killed: games in play continue, and new players wait for it", async ({ cluster, two, come }) => {
+story("PostgreSQL is killed: games in play continue, and new players wait for it", async ({ cluster, two, join }) => {
   const players = await pair(...(await two()));
   await play(players, [0]);
   await cluster.services.postgres.kill();
   await play([players[1], players[0]], [3, 1]);
-  const late = come("Cid", 0);
+  const late = join("Cid", 0);
   await cluster.services.postgres.start();
   assert.equal((await late).client.room.kind, "lobby");
   await ends(players, 3);
 });
 
-story("both are killed at once, and come back", async ({ cluster, two }) => {
+story("both are killed at once, and restarted", async ({ cluster, two }) => {
   const players = await pair(...(await two()));
   await play(players, [0, 3]);
   const { kafka, postgres } = cluster.services;

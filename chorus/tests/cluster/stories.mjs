@@ -1,13 +1,13 @@
 /**
- * `story(name, tell)` within a file's one cluster. Before each story the cluster is ready; after it every player leaves, and
+ * `story(name, body)` within a file's one cluster. Before each story the cluster is ready; after it every player leaves, and
  * must have seen no gap.
  */
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before } from "node:test";
 
-import { FIRST_WINS, Player, play } from "../e2e/people.mjs";
-import { Raw } from "../e2e/raw.mjs";
+import { FIRST_WINS, play } from "../e2e/player.mjs";
+import { Story, storyTest } from "../story.mjs";
 import { Cluster } from "./cluster.mjs";
 
 const STORY_MS = 180_000;
@@ -19,58 +19,33 @@ export function stories(options = {}) {
   }, { timeout: STORY_MS });
   after(() => cluster?.stop());
 
-  return function story(name, tell) {
-    test(name, { timeout: STORY_MS }, async (context) => {
-      await cluster.ready();
-      const here = new Here(cluster);
-      context.signal.addEventListener("abort", () => here.cutOff());
-      try {
-        await tell(here);
-        here.players.forEach((player) => player.assertGapFree());
-      } catch (error) {
-        error.message += `\n${cluster.lastWords()}`;
-        throw error;
-      } finally {
-        await here.leave();
-      }
-    });
+  const begin = async () => {
+    await cluster.ready();
+    return new ClusterStory(cluster);
   };
+  return (name, body) => storyTest(name, STORY_MS, begin, body);
 }
 
-/** The means of a story. Stories destructure it, so its functions are bound. */
-class Here {
-  players = [];
-  #raws = [];
-
+class ClusterStory extends Story {
   constructor(cluster) {
+    super();
     this.cluster = cluster;
   }
 
   /** A player that connects to this edge, and to the next one when the connection is lost. */
-  come = async (name, edge) => {
+  join = (name, edge) => {
     const { urls } = this.cluster;
-    const player = new Player(name, [...urls.slice(edge), ...urls.slice(0, edge)]);
-    this.players.push(player);
-    return player.arrive();
+    return this.playerAt(name, [...urls.slice(edge), ...urls.slice(0, edge)]);
   };
 
   /** Two players, at different edges. */
-  two = async () => [await this.come("Ana", 0), await this.come("Bo", 1)];
+  two = async () => [await this.join("Ana", 0), await this.join("Bo", 1)];
 
-  raw = async (edge) => {
-    const raw = await Raw.connect(this.cluster.urls[edge]);
-    this.#raws.push(raw);
-    return raw;
-  };
+  raw = (edge) => this.rawAt(this.cluster.urls[edge]);
 
-  async leave() {
-    for (const player of this.players) await player.leave();
-    this.cutOff();
-  }
-
-  cutOff() {
-    for (const raw of this.#raws) raw.terminate();
-    for (const player of this.players) player.client.close();
+  explained(error) {
+    error.message += `\n${this.cluster.lastOutput()}`;
+    return error;
   }
 }
 

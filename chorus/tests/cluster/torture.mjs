@@ -1,6 +1,6 @@
 /**
  * Tortures a cluster while scripted clients play: edges, hosts and monitors are killed, paused for longer than the lease,
- * and stopped; the broker and PostgreSQL are killed and started again. Then everything that the players saw is checked
+ * and stopped; the broker and PostgreSQL are killed and started again. Then everything that the players received is checked
  * against the promises (`torture/checker.mjs`) and against the rooms' channels (`chorus audit`).
  *
  *     node torture.mjs --games 100 --faults 200 --seed 1 --bin PATH     (see --help)
@@ -17,12 +17,12 @@ import { promisify } from "node:util";
 import { argumentsOf } from "../../../scripts/arguments.mjs";
 import { audit } from "../torture/audit.mjs";
 import { check } from "../torture/checker.mjs";
-import { figures, print, quantile, tell, typed } from "../torture/report.mjs";
+import { figures, print, quantile, reportViolations, typed } from "../torture/report.mjs";
 
 const HELP = `Usage: node torture.mjs [options]
 
-Kills, pauses and stops the machines of a cluster, its broker and its PostgreSQL while scripted clients play, then judges
-what they saw.
+Kills, pauses and stops the machines of a cluster, its broker and its PostgreSQL while scripted clients play, then checks
+what they received.
 
   --games N        games to play, at least (default: 100)
   --faults N       faults (default: 200)
@@ -33,7 +33,7 @@ what they saw.
   --seed N         what they do; without it, one is drawn and printed
   --minutes N      gives up after so long (default: 40)
   --bin FILE       the chorus binary [env: CHORUS_BIN]
-  --judge FILE     the chorus binary that audits (default: the same)
+  --auditor FILE   the chorus binary that audits (default: the same)
 `;
 
 const { values: flags } = argumentsOf(HELP, {
@@ -49,7 +49,7 @@ const { values: flags } = argumentsOf(HELP, {
     minutes: { type: "string", default: "40" },
     bin: { type: "string", default: process.env.CHORUS_BIN },
     /** The binary that audits, for runs whose own binary has planted bugs. */
-    judge: { type: "string" },
+    auditor: { type: "string" },
   },
 });
 // Loaded after the options are parsed: `--help` works without the packages, which `just torture-cluster` installs.
@@ -59,7 +59,7 @@ const { Faults } = await import("./faults.mjs");
 
 const number = (name) => Number(flags[name]);
 const execute = promisify(execFile);
-const MOST_RECORDS = 64 << 20;
+const MAX_RECORD_BYTES = 64 << 20;
 /** `RoomId::LOBBY`. */
 const LOBBY = "00000000000000000000000000010bb7";
 
@@ -72,7 +72,7 @@ async function main() {
     const violations = await torture(cluster, folder);
     if (violations.length === 0) return;
     await writeFile(join(folder, "machines.log"), cluster.machines.map(({ name, output }) => `---- ${name}\n${output}`).join("\n"));
-    tell(violations, `history.json, machines.log and the records of these rooms are kept in ${folder}`, `just torture-cluster ${typed(flags)}`);
+    reportViolations(violations, `history.json, machines.log and the records of these rooms are kept in ${folder}`, `just torture-cluster ${typed(flags)}`);
     process.exitCode = 1;
   } finally {
     await cluster.stop();
@@ -96,7 +96,7 @@ async function torture(cluster, folder) {
   const file = join(folder, "history.json");
   await writeFile(file, JSON.stringify(history));
   const violations = [...run.failures, ...check(history), ...(await stop(cluster, cluster.edges, cluster.hosts))];
-  violations.push(...(await audit(flags.judge ?? flags.bin, ["--history", file], cluster.environment)));
+  violations.push(...(await audit(flags.auditor ?? flags.bin, ["--history", file], cluster.environment)));
   await keepRecords(cluster, violations, folder);
   return [...violations, ...(await stop(cluster, cluster.monitors))];
 }
@@ -108,7 +108,7 @@ async function keepRecords(cluster, violations, folder) {
   const env = { ...process.env, ...cluster.environment, CHORUS_MONITOR: cluster.monitors[0].url };
   for (const room of new Set([LOBBY, ...named])) {
     const args = ["room", "events", room, "--from", "0", "--content", "--json"];
-    const { stdout } = await execute(flags.bin, args, { env, maxBuffer: MOST_RECORDS }).catch(() => ({ stdout: "" }));
+    const { stdout } = await execute(flags.bin, args, { env, maxBuffer: MAX_RECORD_BYTES }).catch(() => ({ stdout: "" }));
     if (stdout) await writeFile(join(folder, `${room}.records`), stdout); // Without output, the id is a session's.
   }
 }

@@ -9,7 +9,7 @@ import { Services } from "../../../testing/services/services.mjs";
 import { Cluster } from "./cluster.mjs";
 import { createDatabase } from "./database.mjs";
 import { Machine } from "./machine.mjs";
-import { seesLobby } from "./probe.mjs";
+import { servesLobby } from "./probe.mjs";
 
 const STORY_MS = 240_000;
 const REFUSED_MS = 60_000;
@@ -21,20 +21,20 @@ before(async () => {
 after(() => services?.stop());
 
 /** A story of a cluster with one machine of each role, which has served a client and was then drained. */
-function story(name, tell) {
+function story(name, body) {
   test(name, { timeout: STORY_MS }, async () => {
     const cluster = await Cluster.start({ services, edges: 1, hosts: 1, monitors: 1, partitions: 2 });
     try {
       await cluster.retire(cluster.hosts);
       await cluster.retire([...cluster.edges, ...cluster.monitors]);
-      await tell(cluster);
+      await body(cluster);
     } finally {
       await cluster.stop();
     }
   });
 }
 
-async function say(cluster, statement) {
+async function query(cluster, statement) {
   const client = new pg.Client({ connectionString: cluster.database.url });
   await client.connect();
   try {
@@ -44,8 +44,8 @@ async function say(cluster, statement) {
   }
 }
 
-const isRefused = (cluster, ...said) =>
-  assert.rejects(cluster.chorus("migrate"), ({ message }) => said.every((words) => message.includes(words)) || assert.fail(message));
+const isRefused = (cluster, ...texts) =>
+  assert.rejects(cluster.chorus("migrate"), ({ message }) => texts.every((text) => message.includes(text)) || assert.fail(message));
 
 story("a new database on a topic with records", async (cluster) => {
   const { url } = cluster.database;
@@ -79,7 +79,7 @@ story("a database with another topic, or with one that is gone", async (cluster)
 });
 
 story("the same topic of another broker cluster", async (cluster) => {
-  await say(cluster, "UPDATE log SET cluster = 'elsewhere'");
+  await query(cluster, "UPDATE log SET cluster = 'elsewhere'");
   await isRefused(cluster, "of broker cluster elsewhere", "--accept-loss once");
   await cluster.chorus("migrate", "--accept-loss");
   await cluster.chorus("migrate");
@@ -88,7 +88,7 @@ story("the same topic of another broker cluster", async (cluster) => {
 // The broker has no topic of the new name, as if the topic had been deleted.
 story("the topic is gone, and a new one is in its place", async (cluster) => {
   cluster.prefix = `${cluster.prefix}-gone`;
-  await say(cluster, `UPDATE log SET topic = '${cluster.prefix}.rooms'`);
+  await query(cluster, `UPDATE log SET topic = '${cluster.prefix}.rooms'`);
   await isRefused(cluster, `topic ${cluster.prefix}.rooms is missing`, "--accept-loss");
   assert.match(await cluster.chorus("migrate", "--accept-loss"), /is missing, .* going on with a new one, without what was played/);
   const [stored] = await highest(cluster);
@@ -100,14 +100,14 @@ story("the topic is gone, and a new one is in its place", async (cluster) => {
   cluster.monitors = [another(cluster, "monitor", "m1", ["--listen", "127.0.0.1:0"])];
   cluster.edges = [Object.assign(another(cluster, "edge", "e1", ["--listen", listen]), { url: cluster.urls[0] })];
   await Promise.all(cluster.machines.map((machine) => cluster.run(machine)));
-  const said = /does not serve a partition that is its own: .* the log ends at offset \d+, and the store has seen it on the disk up to/;
-  await cluster.until("for the host to refuse", () => (said.test(host.output) ? null : "it has said nothing"), REFUSED_MS);
+  const refusal = /does not serve a partition that is its own: .* the log ends at offset \d+, and the store has seen it on the disk up to/;
+  await cluster.until("for the host to refuse", () => (refusal.test(host.output) ? null : "it has not refused"), REFUSED_MS);
   await cluster.kill([host]);
 
   const accepting = another(cluster, "host", "h2", ["--accept-loss"]);
   cluster.hosts = [accepting];
   await cluster.run(accepting);
-  await seesLobby(cluster.urls[0], REFUSED_MS);
+  await servesLobby(cluster.urls[0], REFUSED_MS);
   assert.match(accepting.output, /the log ends at offset \d+, .* \(--accept-loss is given: going on\)/);
   // The lobby is the same, and its further records have offsets above the stored one.
   const [live] = await highest(cluster);
@@ -116,12 +116,12 @@ story("the topic is gone, and a new one is in its place", async (cluster) => {
   await cluster.retire([accepting]);
   cluster.hosts = [another(cluster, "host", "h3")];
   await cluster.run(cluster.hosts[0]);
-  await seesLobby(cluster.urls[0], REFUSED_MS);
+  await servesLobby(cluster.urls[0], REFUSED_MS);
 });
 
 /** Rooms, by the offset up to which they are stored, highest first. */
 async function highest(cluster) {
-  const { rows } = await say(cluster, `SELECT "offset"::int, created_at FROM rooms WHERE status = 'live' ORDER BY "offset" DESC`);
+  const { rows } = await query(cluster, `SELECT "offset"::int, created_at FROM rooms WHERE status = 'live' ORDER BY "offset" DESC`);
   return rows;
 }
 
@@ -132,16 +132,16 @@ function another(cluster, role, name, args = []) {
 }
 
 story("rooms whose snapshots are gone", async (cluster) => {
-  const { rowCount } = await say(cluster, "DELETE FROM snapshots");
+  const { rowCount } = await query(cluster, "DELETE FROM snapshots");
   assert.ok(rowCount > 0, "the lobby was stored");
   const [host] = cluster.hosts;
   await Promise.all(cluster.machines.map((machine) => cluster.run(machine)));
-  const said = /does not serve a partition that is its own: .* have neither a snapshot in the store nor the record of their creation/;
-  await cluster.until("for the host to refuse", () => (said.test(host.output) ? null : "it has said nothing"), REFUSED_MS);
+  const refusal = /does not serve a partition that is its own: .* have neither a snapshot in the store nor the record of their creation/;
+  await cluster.until("for the host to refuse", () => (refusal.test(host.output) ? null : "it has not refused"), REFUSED_MS);
   assert.ok(host.running, "and serves what it can");
   await cluster.kill([host]);
   const accepting = another(cluster, "host", "h2", ["--accept-loss"]);
   cluster.hosts = [accepting];
   await cluster.run(accepting);
-  await seesLobby(cluster.urls[0], REFUSED_MS);
+  await servesLobby(cluster.urls[0], REFUSED_MS);
 });

@@ -11,7 +11,7 @@ import { WebSocket } from "ws";
 import { freePort } from "../../../testing/services/programs.mjs";
 import { Server } from "../server.mjs";
 import { SilentProxy } from "../silent.mjs";
-import { PATIENCE_MS } from "./people.mjs";
+import { WAIT_MS } from "./player.mjs";
 
 const SEEDS = (process.env.SEEDS ?? "1,2,3").split(",").map(Number);
 const STEPS = 120;
@@ -99,7 +99,7 @@ class Client {
 
   /** Resumes over a new connection, with its `last` or, when `empty`, as a client that has lost it. */
   async connect(empty = false) {
-    const deadline = Date.now() + PATIENCE_MS;
+    const deadline = Date.now() + WAIT_MS;
     this.#again.clear();
     while (!(await this.#tryToConnect(empty))) {
       assert.ok(Date.now() < deadline, "no connection");
@@ -150,7 +150,7 @@ class Client {
   }
 
   async allAnswered() {
-    const deadline = Date.now() + PATIENCE_MS;
+    const deadline = Date.now() + WAIT_MS;
     while (this.#unanswered.size + this.#again.size > 0) {
       const left = deadline - Date.now();
       assert.ok(left > 0, `no answer to ${[...this.#unanswered.keys(), ...this.#again]}`);

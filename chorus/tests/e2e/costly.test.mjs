@@ -19,7 +19,7 @@ after(async () => {
   await games?.stop();
 });
 
-test("dear messages of a stranger do not end the lobby, and a bystander plays on", { timeout: 120_000 }, async () => {
+test("expensive messages of one client do not end the lobby, and another one plays on", { timeout: 120_000 }, async () => {
   const [stranger, bystander] = [await Raw.connect(lobby.url), await Raw.connect(lobby.url)];
   await stranger.arrive("Stranger");
   await bystander.arrive("Bystander");

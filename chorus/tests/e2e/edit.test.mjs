@@ -1,4 +1,4 @@
-/** An author edits a guest while people play: `chorus dev` as an author runs it, watching a folder of guests. */
+/** An author edits a guest while games are played: `chorus dev` as an author runs it, watching a folder of guests. */
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 import { Server } from "../server.mjs";
-import { PATIENCE_MS, pair, play, Player } from "./people.mjs";
+import { WAIT_MS, pair, play, Player } from "./player.mjs";
 
 const REPOSITORY = fileURLToPath(new URL("../../../", import.meta.url));
 /** A build takes seconds, and longer on a busy machine. */
@@ -39,7 +39,7 @@ after(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-test("a new field with its migration comes into a game that is on, and the game goes on", EDITED, async () => {
+test("a running game gets a new field by its migration, and continues", EDITED, async () => {
   const players = await seated("Ana", "Ben");
   await play(players, [0, 3]);
   await edit(
@@ -56,7 +56,7 @@ test("a new field with its migration comes into a game that is on, and the game 
   await leave(players);
 });
 
-test("a broken build is told with its place, and games go on as they were", EDITED, async () => {
+test("a failed build is reported with its place, and games continue unchanged", EDITED, async () => {
   const players = await seated("Cleo", "Dan");
   const whole = await readFile(script, "utf8");
   await edit(["onCreate(", "onCreate(("]);
@@ -65,7 +65,7 @@ test("a broken build is told with its place, and games go on as they were", EDIT
   assert.match(server.output, /does not build; its rooms go on as they were/);
   await play(players, [0, 3, 1]);
   const late = await News.of(server.url);
-  assert.equal((await late.of("build-failed")).kind, "tic-tac-toe", "who opens the page later is told too");
+  assert.equal((await late.of("build-failed")).kind, "tic-tac-toe", "a page that is opened later shows it too");
   late.close();
   await writeFile(script, whole);
   await news.of("built");
@@ -73,7 +73,7 @@ test("a broken build is told with its place, and games go on as they were", EDIT
   await leave(players);
 });
 
-test("a refused migration is told with its reason, and the game goes on on the old script", EDITED, async () => {
+test("a refused migration is reported with its reason, and the game continues with the old script", EDITED, async () => {
   const players = await seated("Eva", "Finn");
   await play(players, [0]);
   await edit(["static stateVersion = 2;", "static stateVersion = 3;"], ["static migrate(old) {", "static migrate(old) { throw new Error('not while they play');"]);
@@ -86,7 +86,7 @@ test("a refused migration is told with its reason, and the game goes on on the o
 
 /** Resolves with the part of the terminal's output that matches, as soon as there is one. */
 async function printed(pattern) {
-  const deadline = Date.now() + PATIENCE_MS;
+  const deadline = Date.now() + WAIT_MS;
   for (;;) {
     const [text] = server.output.match(pattern) ?? [];
     if (text !== undefined) return text;
@@ -99,7 +99,7 @@ async function printed(pattern) {
 async function happened(room, pattern) {
   const token = (await readFile(join(server.data, "token"), "utf8")).trim();
   const env = { ...process.env, CHORUS_MONITOR: server.url, CHORUS_TOKEN: token };
-  const deadline = Date.now() + PATIENCE_MS;
+  const deadline = Date.now() + WAIT_MS;
   for (;;) {
     const { stdout } = await promisify(execFile)(server.bin, ["room", "events", room, "--content"], { env });
     if (pattern.test(stdout)) return stdout;
@@ -125,14 +125,14 @@ test("the README's first steps work in their order, with the server running", ED
   for (const player of players) await player.send("find", { kind: "buzzer" });
   for (const player of players) await player.in("buzzer");
   await players[0].send("buzz", {});
-  for (const player of players) await player.hears("won");
+  for (const player of players) await player.receives("won");
   for (const player of players) player.assertGapFree();
   await leave(players);
 });
 
-test("a throw is told at the author's line, with what the call had logged, and the player gets its words", EDITED, async () => {
+test("a throw is reported at the author's line, with the log lines of its call, and the player gets its message", EDITED, async () => {
   const path = join(guests, "buzzer/index.js");
-  news.forget();
+  news.dropAll();
   await edit(path, ["messages = {", "messages = {\n    broken: () => {\n      console.log('\\x1b[31mnearly\\x07 there');\n      null.field;\n    },\n    spin: () => { for (;;); },"]);
   await news.about("buzzer", "published", "swapped");
   const line = (await readFile(path, "utf8")).split("\n").findIndex((text) => text.includes("null.field")) + 1;
@@ -160,7 +160,7 @@ test("a throw is told at the author's line, with what the call had logged, and t
   await leave(players);
 });
 
-test("packages, names and folders: each mistake is told while it is one", EDITED, async () => {
+test("packages, names and folders: each mistake is reported until it is fixed", EDITED, async () => {
   const chess = join(guests, "chess");
   await mkdir(chess);
   await writeFile(join(chess, "index.js"), 'import { Room } from "chorus";\nimport { Chess } from "chess.js";\nexport default class extends Room { onCreate() { this.state = { moves: Chess }; } }\n');
@@ -193,7 +193,7 @@ test("packages, names and folders: each mistake is told while it is one", EDITED
   late.close();
 });
 
-test("players see nothing of builds and logs", EDITED, async () => {
+test("players receive nothing of builds and logs", EDITED, async () => {
   const page = await (await fetch(`${server.url}/`)).text();
   assert.doesNotMatch(page, /banner/);
   assert.equal((await fetch(`${server.url}/dev`)).status, 200);
@@ -269,14 +269,14 @@ class News {
       if (kind === undefined) this.#events = [];
       assert.ok(Date.now() < deadline, `no ${what} came within ${BUILD_MS} ms\n${server.output}`);
       await new Promise((resolve) => {
-        const late = setTimeout(resolve, PATIENCE_MS);
+        const late = setTimeout(resolve, WAIT_MS);
         this.#changed = () => (clearTimeout(late), resolve());
       });
     }
   }
 
   /** Drops all events so far. */
-  forget() { this.#events = []; }
+  dropAll() { this.#events = []; }
 
   close() { this.request.destroy(); }
 }

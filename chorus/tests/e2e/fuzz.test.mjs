@@ -11,7 +11,7 @@ import { after, before, test } from "node:test";
 import { Server } from "../server.mjs";
 import { random } from "../torture/random.mjs";
 import { colliding, Frames } from "./frames.mjs";
-import { DRAW, PATIENCE_MS, pair, play, Player } from "./people.mjs";
+import { DRAW, WAIT_MS, pair, play, Player } from "./player.mjs";
 import { Raw } from "./raw.mjs";
 
 const SEED = process.env.CHORUS_FUZZ_SEED ?? String(Date.now() % 1_000_000);
@@ -23,7 +23,7 @@ const AT_ONCE = 16;
 const SHOWN_FRAMES = 12;
 const SHOWN_CHARACTERS = 160;
 
-const AGAIN = `CHORUS_FUZZ_SEED=${SEED} CHORUS_FUZZ_SECONDS=${SECONDS} node --test chorus/tests/e2e/fuzz.test.mjs`;
+const REPEAT = `CHORUS_FUZZ_SEED=${SEED} CHORUS_FUZZ_SECONDS=${SECONDS} node --test chorus/tests/e2e/fuzz.test.mjs`;
 
 // Attackers are disconnected again and again, and all of them have one address.
 process.env.CHORUS_NEW_SESSIONS ??= "1000000";
@@ -95,7 +95,7 @@ class Attacker {
     while (!isOver()) {
       for (let n = 0; n < AT_ONCE; n++) {
         const frame = this.source.next();
-        this.#remember(frame);
+        this.#record(frame);
         raw.socket.send(frame, { binary: typeof frame !== "string" });
         this.frames += 1;
       }
@@ -106,7 +106,7 @@ class Attacker {
     }
   }
 
-  #remember(frame) {
+  #record(frame) {
     this.sent.push(typeof frame === "string" ? frame : `binary ${frame.toString("hex")}`);
     if (this.sent.length > SHOWN_FRAMES) this.sent.shift();
   }
@@ -125,7 +125,7 @@ async function siege(world, attackers, play) {
   const until = performance.now() + SECONDS * 1000;
   let failed = null;
   const isOver = () => failed !== null || performance.now() > until;
-  const judge = async () => {
+  const watchFaults = async () => {
     while (!isOver()) {
       const faults = await world.faults("room");
       if (faults > 0) throw new Error(`${faults} faults were charged to a room`);
@@ -133,12 +133,12 @@ async function siege(world, attackers, play) {
     }
   };
   const rounds = async () => { while (!isOver()) await play(); };
-  const all = [judge(), rounds(), ...attackers.map((attacker) => attacker.run(isOver))];
+  const all = [watchFaults(), rounds(), ...attackers.map((attacker) => attacker.run(isOver))];
   await Promise.all(all.map((one) => one.catch((error) => (failed ??= error))));
   const frames = attackers.reduce((sum, attacker) => sum + attacker.frames, 0);
   console.log(`seed ${SEED}: ${frames} frames in ${SECONDS} s; ${await world.faults("client")} faults charged to clients`);
-  if (failed) throw new Error(`${failed.message}\nagain: ${AGAIN}\nthe attackers' last frames:\n${attackers.join("\n    –\n")}`, { cause: failed });
-  assert.equal(await world.faults("room"), 0, `again: ${AGAIN}`);
+  if (failed) throw new Error(`${failed.message}\nagain: ${REPEAT}\nthe attackers' last frames:\n${attackers.join("\n    –\n")}`, { cause: failed });
+  assert.equal(await world.faults("room"), 0, `again: ${REPEAT}`);
   assert.ok(frames > 100 * SECONDS, `only ${frames} frames were sent: what stands in the way?`);
   assert.doesNotMatch(world.server.output, /panicked/);
 }
@@ -150,7 +150,7 @@ before(async () => {
 });
 after(() => Promise.all([world?.stop(), world?.keeper?.stop()]));
 
-const LIMIT = { timeout: SECONDS * 1000 + 6 * PATIENCE_MS };
+const LIMIT = { timeout: SECONDS * 1000 + 6 * WAIT_MS };
 
 test("names collide as they should for QuickJS's hash", () => {
   const hash = (name) => [...name].reduce((h, c) => (Math.imul(h, 263) + c.charCodeAt(0)) | 0, 1);
@@ -179,7 +179,7 @@ test("a lobby and a game: no frame is a fault of the room, and players nearby ge
   }
 });
 
-test("a room that returns, broadcasts and keeps: no frame is a fault of it, and its other members get every answer", LIMIT, async () => {
+test("a room that returns, broadcasts and stores data: no frame is a fault of it, and its other members get every answer", LIMIT, async () => {
   const { keeper } = world;
   const party = (size) => ({ kind: "keeper", key: "fuzz", size });
   const raws = await Promise.all(Array.from({ length: ATTACKERS + 1 }, () => Raw.connect(keeper.url)));
@@ -221,7 +221,7 @@ class Member extends Attacker {
   }
 }
 
-test("a trap is charged to the room: what was 0 above can be something else", LIMIT, async () => {
+test("a trap is charged to the room: the count that was 0 above can rise", LIMIT, async () => {
   const { keeper } = world;
   const raw = await Raw.connect(keeper.url);
   await raw.arrive();

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-import { DRAW, FIRST_WINS, byTurn, pair, play } from "./people.mjs";
+import { DRAW, FIRST_WINS, byTurn, pair, play } from "./player.mjs";
 import { stories } from "./stories.mjs";
 
 const story = stories();
@@ -11,7 +11,7 @@ story("a game is played to a win", async ({ join }) => {
   const [first, second] = await pair(...(await join("Ana", "Bo")));
   await play([first, second], FIRST_WINS);
   for (const player of [first, second]) {
-    assert.deepEqual(await player.hears("ended"), { winner: first.view.you, line: [0, 1, 2], reason: "line" });
+    assert.deepEqual(await player.receives("ended"), { winner: first.view.you, line: [0, 1, 2], reason: "line" });
     await player.sees("who has won", ({ winner, line }) => winner === first.view.you && line.join() === "0,1,2");
     assert.deepEqual(player.events.filter(({ type }) => type === "moved").map(({ data }) => data.cell), FIRST_WINS);
   }
@@ -22,12 +22,12 @@ story("a full board is a draw", async ({ join }) => {
   const players = await pair(...(await join("Ana", "Bo")));
   await play(players, DRAW);
   for (const player of players) {
-    assert.deepEqual(await player.hears("ended"), { winner: "draw", line: null, reason: "full" });
+    assert.deepEqual(await player.receives("ended"), { winner: "draw", line: null, reason: "full" });
     await player.sees("a draw", ({ winner, board }) => winner === "draw" && !board.includes(null));
   }
 });
 
-story("an illegal move is refused with its reason, and nothing happens", async ({ join }) => {
+story("an illegal move is refused with its reason, and has no effect", async ({ join }) => {
   const [first, second] = await pair(...(await join("Ana", "Bo")));
   await play([first, second], [4]);
   const refused = (player, data, message) => assert.rejects(player.send("move", data), { code: "refused", message });
@@ -40,7 +40,7 @@ story("an illegal move is refused with its reason, and nothing happens", async (
   assert.deepEqual(first.view.board.filter((owner) => owner !== null).length, 2);
 });
 
-story("both want a rematch, and the other begins", async ({ join }) => {
+story("both request a rematch, and the other player begins", async ({ join }) => {
   const [first, second] = await pair(...(await join("Ana", "Bo")));
   await assert.rejects(first.send("rematch"), { code: "refused", message: "the game is not over" });
   await play([first, second], FIRST_WINS);

@@ -4,14 +4,14 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { once } from "node:events";
 
-import { pair, play } from "./people.mjs";
+import { pair, play } from "./player.mjs";
 import { stories } from "./stories.mjs";
 
 const story = stories();
 
 const msg = (id, type, more = {}) => ({ t: "msg", id, type, ...more });
-const MOST_SAFE = Number.MAX_SAFE_INTEGER;
-const NOWHERE = "f".repeat(32);
+const MAX_SAFE = Number.MAX_SAFE_INTEGER;
+const NO_ROOM = "f".repeat(32);
 
 /** Texts that are no frames, or frames out of order, each with the error's code, and its `id` if one could be read. */
 const REFUSED = [
@@ -39,12 +39,12 @@ const REFUSED = [
   [msg(1, 5), "bad_frame"],
   [msg(1, "games", { room: "lobby" }), "bad_frame", 1],
   [msg(1, "games", { room: 5 }), "bad_frame"],
-  [msg(MOST_SAFE, "games", { room: NOWHERE }), "not_in_room", MOST_SAFE],
+  [msg(MAX_SAFE, "games", { room: NO_ROOM }), "not_in_room", MAX_SAFE],
   [{ t: "hello" }, "bad_order"],
   [{ t: "hello", name: "Other" }, "bad_order"],
   [{ t: "hello", colour: "red" }, "bad_frame"],
   [{ t: "hello", last: { nowhere: 1 } }, "bad_frame"],
-  [{ t: "hello", last: { [NOWHERE]: -1 } }, "bad_frame"],
+  [{ t: "hello", last: { [NO_ROOM]: -1 } }, "bad_frame"],
 ];
 
 story("an input that is no frame gets an error, and the connection stays open", async ({ raw }) => {
@@ -62,7 +62,7 @@ story("an input that is no frame gets an error, and the connection stays open", 
   }
 });
 
-story("what a room has no handler for, or its script refuses, is an error of the room", async ({ raw }) => {
+story("a type without a handler, and a refusal by the script, are errors of the room", async ({ raw }) => {
   const client = await raw();
   await client.arrive();
   const answers = [
@@ -104,7 +104,7 @@ story("any JSON within the bounds may be data; each message has its one answer",
   }
 });
 
-story("JSON beyond a bound is refused each time, and its id is not used", async ({ raw }) => {
+story("JSON beyond a bound is refused each time, and does not use up its id", async ({ raw }) => {
   const client = await raw();
   await client.arrive();
   const halves = ['"\\ud83d"', '"\\ude00"', '"\\ude00\\ud83d"', '{"kind":"\\ud83d"}', '{"\\ud83d":1}', '[["\\udfff"]]'];
@@ -117,7 +117,7 @@ story("JSON beyond a bound is refused each time, and its id is not used", async 
   assert.equal((await client.answer(1)).t, "reply");
 });
 
-story("an id that goes back is stale, and does nothing", async ({ raw }) => {
+story("an id below the highest is stale, and has no effect", async ({ raw }) => {
   const client = await raw();
   await client.arrive();
   client.send(msg(5, "find", { data: { kind: "tic-tac-toe" } }));
@@ -127,9 +127,9 @@ story("an id that goes back is stale, and does nothing", async ({ raw }) => {
     const error = await client.frame("error");
     assert.deepEqual([error.id, error.code], [id, "stale_id"]);
   }
-  client.send(msg(MOST_SAFE, "look"));
+  client.send(msg(MAX_SAFE, "look"));
   assert.equal((await client.frame("reply")).data.position, 1, "no cancel was carried out");
-  client.send(msg(MOST_SAFE, "look"));
+  client.send(msg(MAX_SAFE, "look"));
   assert.equal((await client.frame("error")).code, "stale_id");
 });
 
@@ -182,7 +182,7 @@ for (const [what, [code, attack]] of Object.entries(CLOSED)) {
   });
 }
 
-story("who is too fast is told so before anything worse, and when to come again", async ({ raw }) => {
+story("a client that is too fast first gets an error with the time of its next try", async ({ raw }) => {
   const client = await raw();
   await client.arrive();
   for (let id = 1; id <= 130; id++) client.send(msg(id, "games"));
@@ -191,7 +191,7 @@ story("who is too fast is told so before anything worse, and when to come again"
   assert.ok(error.id >= 100 && error.retryAfterMs > 0, JSON.stringify(error));
 });
 
-story("who is not accepted is told so", async ({ raw }) => {
+story("a client that is not accepted is closed with a reason", async ({ raw }) => {
   for (const hello of [{ token: "x" }, { name: "" }, { name: " " }, { name: "x".repeat(33) }, { name: "a\u0007" }, { name: "\u202eevil" }]) {
     const client = await raw();
     client.send({ t: "hello", ...hello });
@@ -199,7 +199,7 @@ story("who is not accepted is told so", async ({ raw }) => {
   }
 });
 
-story("before there is a WebSocket, HTTP says what is wrong", async ({ raw, system }) => {
+story("before there is a WebSocket, HTTP reports the error", async ({ raw, system }) => {
   await assert.rejects(raw({ headers: { origin: "https://evil.example" } }), /HTTP 403/);
   await assert.rejects(raw({ protocol: "v9.xml.other" }), /HTTP 400/);
   const [url] = system.urls;
@@ -211,7 +211,7 @@ story("before there is a WebSocket, HTTP says what is wrong", async ({ raw, syst
   assert.equal(await status("/no/such/page"), 404);
 });
 
-story("what is not HTTP at all is not for long", async ({ system }) => {
+story("a connection that does not send HTTP is closed soon", async ({ system }) => {
   const { hostname, port } = new URL(system.urls[0]);
   for (const bytes of ["\u0000\u0001\u0002\r\n\r\n", "GET\r\n\r\n", `GET /ws HTTP/1.1\r\nHost: localhost\r\nX-Large: ${"x".repeat(20_000)}\r\n\r\n`]) {
     const socket = connect(Number(port), hostname);
@@ -221,7 +221,7 @@ story("what is not HTTP at all is not for long", async ({ system }) => {
   }
 });
 
-story("players nearby notice nothing", async ({ raw, join }) => {
+story("other players are not affected", async ({ raw, join }) => {
   const players = await pair(...(await join("Ana", "Bo")));
   const attack = async () => {
     const client = await raw();
@@ -237,7 +237,7 @@ story("players nearby notice nothing", async ({ raw, join }) => {
 });
 
 // This story is the last: if the attack succeeds, the lobby is unusable for later stories.
-story("a session that claims to have seen frames from the future harms itself only", async ({ raw, join }) => {
+story("a session that claims frames that were never sent harms itself only", async ({ raw, join }) => {
   const first = await raw();
   const { resume, room } = await first.arrive("Mallory");
   // A session that has sent nothing has no seat in the lobby once its connection is gone.
@@ -245,7 +245,7 @@ story("a session that claims to have seen frames from the future harms itself on
   await first.frame("reply");
   first.terminate();
   const second = await raw();
-  await second.hello({ resume, last: { [room]: MOST_SAFE } });
+  await second.hello({ resume, last: { [room]: MAX_SAFE } });
   // It leaves the room, and the room's next members continue its frame numbers.
   second.send(msg(2, "find"));
   const [ana] = await join("Ana");
@@ -254,5 +254,5 @@ story("a session that claims to have seen frames from the future harms itself on
   await second.frame("left", (frame) => frame.room === room);
   const [bo] = await join("Bo");
   const { seq } = bo.frames.find(({ t }) => t === "room");
-  assert.ok(seq < MOST_SAFE / 2, `Bo's numbers begin at ${seq}: soon no client can count them`);
+  assert.ok(seq < MAX_SAFE / 2, `Bo's numbers begin at ${seq}: soon no client can count them`);
 });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { PATIENCE_MS } from "./people.mjs";
+import { WAIT_MS } from "./player.mjs";
 import { Server } from "../server.mjs";
 import { Raw } from "./raw.mjs";
 
@@ -17,7 +17,7 @@ before(async () => {
 after(() => server?.stop());
 
 let id = 0;
-async function ask(client, type, data) {
+async function request(client, type, data) {
   client.send({ t: "msg", id: ++id, type, data });
   const answer = await client.answer(id);
   assert.equal(answer.t, "reply", JSON.stringify(answer));
@@ -26,7 +26,7 @@ async function ask(client, type, data) {
 
 /** Repeats a message until its answer fits, within the edge's rate limit. */
 async function until(client, type, fits) {
-  const deadline = Date.now() + PATIENCE_MS;
+  const deadline = Date.now() + WAIT_MS;
   for (;;) {
     client.send({ t: "msg", id: ++id, type });
     const answer = await client.answer(id);
@@ -38,18 +38,18 @@ async function until(client, type, fits) {
 }
 
 /** A client in the lobby that has sent a message: the lobby holds no seat for sessions that have not. */
-async function come(name) {
+async function join(name) {
   const client = await Raw.connect(server.url);
   const welcome = await client.arrive(name);
-  await ask(client, "who");
+  await request(client, "who");
   return { client, ...welcome };
 }
 
 const isOut = (name) => (gone) => gone.some(([who, reason]) => who === name && reason === "kicked");
 
 test("a connected player is closed with the reason, and its token no longer resumes", { timeout: 60_000 }, async () => {
-  const [host, ana] = [await come("Host"), await come("Ana")];
-  await ask(host.client, "kick", { name: "Ana", why: "cheating" });
+  const [host, ana] = [await join("Host"), await join("Ana")];
+  await request(host.client, "kick", { name: "Ana", why: "cheating" });
   assert.deepEqual(await ana.client.closed(), { code: 4503, reason: "cheating" });
   await until(host.client, "gone", isOut("Ana"));
   const again = await Raw.connect(server.url);
@@ -59,10 +59,10 @@ test("a connected player is closed with the reason, and its token no longer resu
 });
 
 test("a player who is away is kicked too, and receives the reason", { timeout: 60_000 }, async () => {
-  const [host, bo] = [await come("Host"), await come("Bo")];
+  const [host, bo] = [await join("Host"), await join("Bo")];
   bo.client.terminate();
   await until(host.client, "who", (who) => who.some(([name, connected]) => name === "Bo" && !connected));
-  await ask(host.client, "kick", { name: "Bo", why: "asleep" });
+  await request(host.client, "kick", { name: "Bo", why: "asleep" });
   await until(host.client, "gone", isOut("Bo"));
   const again = await Raw.connect(server.url);
   again.send({ t: "hello", resume: bo.resume, last: { [bo.room]: 1 } });
@@ -70,11 +70,11 @@ test("a player who is away is kicked too, and receives the reason", { timeout: 6
   host.client.terminate();
 });
 
-test("a server that is killed at once has not forgotten it", { timeout: 120_000 }, async () => {
-  const [host, cleo] = [await come("Host"), await come("Cleo")];
+test("the kick survives a server that is killed at once", { timeout: 120_000 }, async () => {
+  const [host, cleo] = [await join("Host"), await join("Cleo")];
   cleo.client.terminate();
   await until(host.client, "who", (who) => who.some(([name, connected]) => name === "Cleo" && !connected));
-  await ask(host.client, "kick", { name: "Cleo", why: "late" });
+  await request(host.client, "kick", { name: "Cleo", why: "late" });
   await server.kill9();
   await server.start();
   const back = await Raw.connect(server.url);

@@ -2,12 +2,12 @@
 
 import assert from "node:assert/strict";
 
-import { FIRST_WINS, pair, play } from "./people.mjs";
+import { FIRST_WINS, pair, play } from "./player.mjs";
 import { stories } from "./stories.mjs";
 
 const story = stories();
 
-story("who comes in is greeted by name, and told how many wait", async ({ join }) => {
+story("a player that joins is greeted by name, with the length of the queue", async ({ join }) => {
   const [ana] = await join("Ana");
   assert.deepEqual(ana.events[0].data, { name: "Ana", waiting: 0 });
   assert.deepEqual(await ana.find(), { position: 1 });
@@ -15,7 +15,7 @@ story("who comes in is greeted by name, and told how many wait", async ({ join }
   assert.deepEqual(bo.events[0].data, { name: "Bo", waiting: 1 });
 });
 
-story("two who look for a game find each other, and go there over the sockets that they have", async ({ join }) => {
+story("two players that look for a game are paired, and move there over their open sockets", async ({ join }) => {
   const [ana, bo] = await join("Ana", "Bo");
   await pair(ana, bo);
   assert.equal(ana.client.room.id, bo.client.room.id);
@@ -27,15 +27,15 @@ story("two who look for a game find each other, and go there over the sockets th
   }
 });
 
-story("how many wait is told to everybody", async ({ join }) => {
+story("every member receives the length of the queue", async ({ join }) => {
   const [ana, bo, cid] = await join("Ana", "Bo", "Cid");
   await ana.find();
-  assert.deepEqual(await cid.hears("waiting"), { count: 1 });
+  assert.deepEqual(await cid.receives("waiting"), { count: 1 });
   await bo.find();
-  assert.deepEqual(await cid.hears("waiting"), { count: 0 });
+  assert.deepEqual(await cid.receives("waiting"), { count: 0 });
 });
 
-story("who asks twice keeps one place, and is not paired with themselves", async ({ join }) => {
+story("a player that asks twice keeps one place, and is not paired with itself", async ({ join }) => {
   const [ana, bo] = await join("Ana", "Bo");
   assert.deepEqual(await ana.find(), { position: 1 });
   assert.deepEqual(await ana.find(), { position: 1 });
@@ -44,7 +44,7 @@ story("who asks twice keeps one place, and is not paired with themselves", async
   await Promise.all([ana.in("tic-tac-toe"), bo.in("tic-tac-toe")]);
 });
 
-story("who cancels is not paired", async ({ join }) => {
+story("a player that cancels is not paired", async ({ join }) => {
   const [ana, bo] = await join("Ana", "Bo");
   await ana.find();
   assert.deepEqual(await ana.send("cancel"), {});
@@ -52,30 +52,30 @@ story("who cancels is not paired", async ({ join }) => {
   assert.equal((await ana.send("look")).position, null);
 });
 
-story("who loses the connection while queued loses the place, and may take another", async ({ join }) => {
+story("a player that loses its connection while queued loses its place, and may queue again", async ({ join }) => {
   const [ana, bo] = await join("Ana", "Bo");
   await ana.find();
-  assert.deepEqual(await bo.hears("waiting"), { count: 1 });
-  ana.goAway();
-  assert.deepEqual(await bo.hears("waiting"), { count: 0 });
+  assert.deepEqual(await bo.receives("waiting"), { count: 1 });
+  ana.goOffline();
+  assert.deepEqual(await bo.receives("waiting"), { count: 0 });
   assert.deepEqual(await bo.find(), { position: 1 });
-  ana.comeBack();
+  ana.goOnline();
   await ana.resumed(1);
   assert.deepEqual(await ana.find(), { position: 2 });
   await Promise.all([ana.in("tic-tac-toe"), bo.in("tic-tac-toe")]);
 });
 
-story("a game that nobody knows is refused, with those that there are", async ({ join }) => {
+story("an unknown game is refused, with a list of the games", async ({ join }) => {
   const [ana] = await join("Ana");
   await assert.rejects(ana.send("find", { kind: "chess" }), { code: "refused", message: 'there is no game "chess"; there are: tic-tac-toe' });
 });
 
-story("what the lobby has no handler for is refused, with what it has", async ({ join }) => {
+story("a type without a handler is refused, with a list of the handlers", async ({ join }) => {
   const [ana] = await join("Ana");
   await assert.rejects(ana.send("dance"), ({ code, message }) => code === "unknown_type" && /cancel, find, games/.test(message));
 });
 
-story("a third may watch, and only that", async ({ join }) => {
+story("a third player may watch, and not play", async ({ join }) => {
   const [ana, bo, cid] = await join("Ana", "Bo", "Cid");
   const [first, second] = await pair(ana, bo);
   const games = await cid.send("games");
@@ -85,7 +85,7 @@ story("a third may watch, and only that", async ({ join }) => {
   await cid.in("tic-tac-toe");
   assert.equal(cid.view.you, null);
   await first.move(4);
-  assert.deepEqual(await cid.hears("moved"), { seat: first.view.you, cell: 4 });
+  assert.deepEqual(await cid.receives("moved"), { seat: first.view.you, cell: 4 });
   await cid.sees("the move", ({ board }) => board[4] === first.view.you);
   await assert.rejects(cid.move(0), { code: "refused", message: "you are watching" });
   await cid.send("leave");
@@ -94,22 +94,22 @@ story("a third may watch, and only that", async ({ join }) => {
   await assert.rejects(cid.send("watch", { room: "f".repeat(32) }), { code: "refused", message: "there is no such game" });
 });
 
-story("a result is told in the lobby and kept there", async ({ join }) => {
+story("a result is broadcast in the lobby and kept there", async ({ join }) => {
   const [ana, bo, cid] = await join("Ana", "Bo", "Cid");
   const [first, second] = await pair(ana, bo);
   await play([first, second], FIRST_WINS);
-  const { room, winner } = await cid.hears("result");
+  const { room, winner } = await cid.receives("result");
   assert.deepEqual([room, winner], [first.client.room.id, first.view.you]);
   assert.equal((await cid.send("look")).results.at(-1).room, room);
 });
 
-story("who leaves a game is in the lobby again, over the same socket, and may play another", async ({ join }) => {
+story("a player that leaves a game is in the lobby again, over the same socket, and may play another", async ({ join }) => {
   const [ana, bo, cid] = await join("Ana", "Bo", "Cid");
   await pair(ana, bo);
   const { you } = bo.view;
   assert.deepEqual(await ana.send("leave"), {});
   await ana.in("lobby");
-  assert.deepEqual(await bo.hears("ended"), { winner: you, line: null, reason: "left" });
+  assert.deepEqual(await bo.receives("ended"), { winner: you, line: null, reason: "left" });
   assert.equal(ana.connections, 1);
   await pair(cid, ana);
 });

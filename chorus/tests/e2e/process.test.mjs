@@ -11,19 +11,19 @@ import { WebSocket } from "ws";
 
 import { Chorus } from "../../../clients/js/chorus.js";
 import { Server } from "../server.mjs";
-import { Player, pair, play } from "./people.mjs";
+import { Player, pair, play } from "./player.mjs";
 
 /** A story with a server of its own. */
-function story(name, tell) {
+function story(name, body) {
   test(name, { timeout: 120_000 }, async () => {
     const server = await Server.start({ port: await freePort() });
     const players = [];
-    const come = (name) => {
+    const join = (name) => {
       players.push(new Player(name, server.url));
       return players.at(-1).arrive();
     };
     try {
-      await tell(server, come);
+      await body(server, join);
       players.forEach((player) => player.assertGapFree());
     } finally {
       players.forEach((player) => player.client.close());
@@ -32,12 +32,12 @@ function story(name, tell) {
   });
 }
 
-story("Ctrl-C tells the players, ends with 0, and a restart goes on where it was", async (server, come) => {
-  const players = await pair(await come("Ana"), await come("Bo"));
+story("Ctrl-C disconnects the players, ends with 0, and a restart continues where it was", async (server, join) => {
+  const players = await pair(await join("Ana"), await join("Bo"));
   await play(players, [0, 3]);
   assert.equal(await server.interrupt(), 0, server.output);
   for (const player of players) {
-    const { details } = await player.until("to be told", () => player.frames.find(({ what }) => what === "disconnected"));
+    const { details } = await player.until("to be disconnected", () => player.frames.find(({ what }) => what === "disconnected"));
     assert.deepEqual([details.code, details.willRetry], [4001, true]);
   }
   await server.start();
@@ -46,18 +46,18 @@ story("Ctrl-C tells the players, ends with 0, and a restart goes on where it was
   for (const player of players) await player.sees("the end", ({ winner }) => winner === players[0].view.you);
 });
 
-story("SIGTERM is as good", async (server, come) => {
-  await come("Ana");
+story("SIGTERM ends the server in the same way", async (server, join) => {
+  await join("Ana");
   assert.equal(await server.interrupt("SIGTERM"), 0, server.output);
 });
 
 test("SIGTERM ends the process in its time while a guest loops, and so does the next one", { timeout: 120_000 }, async () => {
   const server = await Server.start({ args: ["--fixtures", "--lobby", "busy-forever"] });
   try {
-    for (let life = 1; life <= 2; life++) {
-      if (life > 1) await server.start();
+    for (let run = 1; run <= 2; run++) {
+      if (run > 1) await server.start();
       // Each timer burns ten times the default fuel of a record, and there are many.
-      await server.says(/ran out of fuel/);
+      await server.prints(/ran out of fuel/);
       assert.equal(await server.interrupt("SIGTERM"), 0, server.output);
     }
   } finally {
@@ -65,8 +65,8 @@ test("SIGTERM ends the process in its time while a guest loops, and so does the 
   }
 });
 
-story("the directory is one process's: a second is refused, and the first does not notice", async (server, come) => {
-  const ana = await come("Ana");
+story("a second process on the directory is refused, and the first is not affected", async (server, join) => {
+  const ana = await join("Ana");
   const second = new Server({ data: server.data, port: await freePort() });
   await assert.rejects(second.start(), (error) => {
     assert.match(error.message, /ended with 1\n/);
@@ -76,14 +76,14 @@ story("the directory is one process's: a second is refused, and the first does n
   assert.ok(Array.isArray(await ana.send("games")));
 });
 
-story("a port that is taken is said to be", async (server) => {
+story("an address that is in use is reported", async (server) => {
   const data = await mkdtemp(join(tmpdir(), "chorus-"));
   const second = new Server({ data, port: new URL(server.url).port });
   await assert.rejects(second.start(), /ended with 1\n[^]*cannot listen on 127\.0\.0\.1:\d+/);
   await rm(data, { recursive: true, force: true });
 });
 
-test("a lobby of another kind than the directory has is refused by name, not passed over", async () => {
+test("a lobby of another kind than the directory has is refused by name, and not ignored", async () => {
   const data = await mkdtemp(join(tmpdir(), "chorus-"));
   const port = await freePort();
   const begin = (...args) => new Server({ data, port, args: ["--fixtures", ...args] });
@@ -108,7 +108,7 @@ test("a lobby of another kind than the directory has is refused by name, not pas
   await rm(data, { recursive: true, force: true });
 });
 
-test("a data directory that is a file is said to be", async () => {
+test("a data directory that is a file is reported", async () => {
   const data = join(await mkdtemp(join(tmpdir(), "chorus-")), "data");
   await writeFile(data, "");
   const server = new Server({ data, port: await freePort() });
@@ -116,15 +116,15 @@ test("a data directory that is a file is said to be", async () => {
   await rm(join(data, ".."), { recursive: true, force: true });
 });
 
-story("what is left of it can be read by its next life, again and again", async (server, come) => {
-  const ana = await come("Ana");
+story("the next process reads what the last one has left, again and again", async (server, join) => {
+  const ana = await join("Ana");
   // The lobby holds no seat for a session that has sent nothing.
   await ana.send("cancel");
   const session = ana.client.session;
-  for (let life = 1; life <= 4; life++) {
-    await (life % 2 ? server.kill9() : server.interrupt());
+  for (let run = 1; run <= 4; run++) {
+    await (run % 2 ? server.kill9() : server.interrupt());
     await server.start();
-    await ana.resumed(life);
+    await ana.resumed(run);
     assert.equal(ana.client.session, session);
     assert.deepEqual(await ana.send("cancel"), {});
   }

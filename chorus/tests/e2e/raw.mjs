@@ -4,7 +4,7 @@ import { once } from "node:events";
 
 import { WebSocket } from "ws";
 
-import { PATIENCE_MS } from "./people.mjs";
+import { WAIT_MS } from "./player.mjs";
 
 const PROTOCOL = "v1.json.chorus";
 
@@ -100,7 +100,7 @@ export class Raw {
 
   #change(what) {
     return new Promise((resolve, reject) => {
-      const late = setTimeout(() => reject(new Error(`no ${what} came; there is ${JSON.stringify(this.#frames)}`)), PATIENCE_MS);
+      const late = setTimeout(() => reject(new Error(`no ${what} came; there is ${JSON.stringify(this.#frames)}`)), WAIT_MS);
       this.#changed = () => (clearTimeout(late), resolve());
     });
   }

@@ -2,12 +2,12 @@
 
 import assert from "node:assert/strict";
 
-import { FIRST_WINS, byTurn, pair, play } from "./people.mjs";
+import { FIRST_WINS, byTurn, pair, play } from "./player.mjs";
 import { stories } from "./stories.mjs";
 
 const story = stories();
 
-/** A player's frames from one room, reduced to the parts that are equal for two people who see the same. */
+/** A player's frames from one room, reduced to the parts that are equal for two players that see the same. */
 const seen = (player, room) => player.frames.filter((frame) => frame.room === room).map(({ t, seq }) => [t, seq]);
 const moves = (player) => player.events.filter(({ type }) => type === "moved").map(({ data }) => data.cell);
 
@@ -15,14 +15,14 @@ story("a player whose connection is lost in mid-game receives every missed frame
   const [first, second] = await pair(...(await join("Ana", "Bo")));
   const room = first.client.room.id;
   await play([first, second], [0]);
-  first.goAway();
-  await second.hears("away");
+  first.goOffline();
+  await second.receives("away");
   await second.sees("who is away", ({ seats }) => !seats[first.view.you].connected);
   const before = seen(first, room).length;
   assert.deepEqual(await second.move(3), {});
-  first.comeBack();
+  first.goOnline();
   await first.sees("the missed move", ({ board }) => board[3] === second.view.you);
-  assert.deepEqual(await second.hears("back"), { seat: first.view.you });
+  assert.deepEqual(await second.receives("back"), { seat: first.view.you });
   assert.deepEqual([first.client.resumes, moves(first)], [1, [0, 3]]);
   const missed = seen(first, room).slice(before);
   assert.ok(missed.length >= 2 && missed.every(([t]) => t !== "room"), `frames, not the whole view: ${JSON.stringify(missed)}`);
@@ -30,11 +30,11 @@ story("a player whose connection is lost in mid-game receives every missed frame
   await second.sees("the end", ({ winner }) => winner === first.view.you);
 });
 
-story("a message whose answer was lost with the connection is done once", async ({ join }) => {
+story("a message whose answer was lost with the connection is applied once", async ({ join }) => {
   const [first, second] = await pair(...(await join("Ana", "Bo")));
   const sent = first.move(4);
-  first.goAway();
-  first.comeBack();
+  first.goOffline();
+  first.goOnline();
   assert.deepEqual(await sent.catch(({ code }) => assert.equal(code, "applied") ?? {}), {});
   await second.sees("the move", ({ board }) => board[4] === first.view.you);
   assert.deepEqual(moves(second), [4]);
@@ -47,7 +47,7 @@ story("both lose their connections again and again, and finish their game", asyn
   for (const [n, cell] of FIRST_WINS.entries()) {
     const mover = players[n % 2];
     const sent = mover.move(cell);
-    for (const player of players) (player.goAway(), player.comeBack());
+    for (const player of players) (player.goOffline(), player.goOnline());
     await sent.catch(({ code }) => assert.equal(code, "applied"));
     for (const player of players) await player.sees(`a mark on ${cell}`, ({ board }) => board[cell] !== null);
   }
@@ -58,7 +58,7 @@ story("both lose their connections again and again, and finish their game", asyn
   assert.notEqual(first.view.you, second.view.you);
 });
 
-story("a server that is killed and comes back has every move that it answered", async ({ join, system }) => {
+story("a server that is killed and restarted has every move that it answered", async ({ join, system }) => {
   const players = await pair(...(await join("Ana", "Bo")));
   const [first, second] = players;
   const room = first.client.room;
@@ -76,7 +76,7 @@ story("a server that is killed and comes back has every move that it answered", 
   for (const player of players) await player.sees("the end", ({ winner }) => winner === first.view.you);
 });
 
-story("killed between every two moves, the game ends as its moves say", async ({ join, system }) => {
+story("a game whose server is killed after every move ends as its moves require", async ({ join, system }) => {
   const players = await pair(...(await join("Ana", "Bo")));
   for (const [n, cell] of FIRST_WINS.entries()) {
     assert.deepEqual(await players[n % 2].move(cell), {});
@@ -88,7 +88,7 @@ story("killed between every two moves, the game ends as its moves say", async ({
   for (const player of players) await player.sees("the end", ({ winner, line }) => winner === first.view.you && line.join() === "0,1,2");
 });
 
-story("the lobby and its queue survive a kill, but for those who were cut off in it", async ({ join, system }) => {
+story("the lobby and its queue survive a kill, except players that were disconnected by it", async ({ join, system }) => {
   const [ana] = await join("Ana");
   await ana.find();
   await system.kill();
@@ -102,7 +102,7 @@ story("the lobby and its queue survive a kill, but for those who were cut off in
   assert.equal(byTurn(ana, bo).length, 2);
 });
 
-story("a token takes the session up once", async ({ raw }) => {
+story("a token resumes its session once", async ({ raw }) => {
   const first = await raw();
   const { resume, session, room } = await first.arrive("Ana");
   // A session that has sent nothing has no seat in the lobby once its connection is gone.
@@ -124,14 +124,14 @@ story("a token takes the session up once", async ({ raw }) => {
   await second.frame("reply", ({ id }) => id === 3);
 });
 
-story("a token that nobody has given is a new session", async ({ raw }) => {
+story("a token that was never issued begins a new session", async ({ raw }) => {
   for (const resume of ["", "x", "0".repeat(64), "'; DROP TABLE sessions"]) {
     const { recovered } = await (await raw()).hello({ resume });
     assert.equal(recovered, false, resume);
   }
 });
 
-story("the latest connection of a session has it, and the one before is told", async ({ raw }) => {
+story("the latest connection of a session replaces the one before, which is closed with a reason", async ({ raw }) => {
   const first = await raw();
   const { resume, room } = await first.arrive();
   const second = await raw();
@@ -151,7 +151,7 @@ story("a client that names no last frame receives the whole view", async ({ raw 
   assert.deepEqual([shown.room, shown.view], [room, { kinds: ["tic-tac-toe"] }]);
 });
 
-story("a room that the session was never in is left, for a client that thinks otherwise", async ({ raw }) => {
+story("a client that names a room that its session was never in is sent a left frame", async ({ raw }) => {
   const first = await raw();
   const { resume, room } = await first.arrive();
   first.terminate();

@@ -17,7 +17,7 @@ before(async () => {
 });
 after(() => server?.stop());
 
-test("any state is shown as it is, in patches and as a whole", { timeout: 120_000 }, async () => {
+test("every state is sent exactly, in patches and as a whole", { timeout: 120_000 }, async () => {
   const seen = { patch: 0, whole: 0 };
   const ana = await join("Ana", seen);
   for (let step = 1; step <= STEPS; step++) {

@@ -9,10 +9,10 @@ import { test } from "node:test";
 
 import { freePort } from "../../../testing/services/programs.mjs";
 import { Server } from "../server.mjs";
-import { Player } from "./people.mjs";
+import { Player } from "./player.mjs";
 
 /** A story of a data directory that has served a player, and of an empty one beside it. */
-function story(name, { end = "kill9" } = {}, tell) {
+function story(name, { end = "kill9" } = {}, body) {
   test(name, { timeout: 180_000 }, async () => {
     const aside = await mkdtemp(join(tmpdir(), "chorus-aside-"));
     const server = await Server.start({ port: await freePort() });
@@ -21,7 +21,7 @@ function story(name, { end = "kill9" } = {}, tell) {
       await ana.arrive();
       await server[end]();
       ana.client.close();
-      await tell(new Place(server, aside));
+      await body(new Place(server, aside));
     } finally {
       await server.stop();
       await rm(aside, { recursive: true, force: true });
@@ -47,14 +47,14 @@ class Place {
     };
   }
 
-  /** Checks that the server refuses to start, twice, with these words in its output. */
-  async isRefused(...said) {
+  /** Checks that the server refuses to start, twice, with these texts in its output. */
+  async isRefused(...expected) {
     for (let attempt = 1; attempt <= 2; attempt++) {
       await assert.rejects(this.server.start(), (error) => {
         assert.match(error.message, /ended with 1\n/);
-        for (const words of [this.server.data, ...said]) {
-          const has = words instanceof RegExp ? words.test(error.message) : error.message.includes(words);
-          assert.ok(has, `${attempt}: ${words} is not in: ${error.message.slice(-2000)}`);
+        for (const text of [this.server.data, ...expected]) {
+          const has = text instanceof RegExp ? text.test(error.message) : error.message.includes(text);
+          assert.ok(has, `${attempt}: ${text} is not in: ${error.message.slice(-2000)}`);
         }
         return true;
       });
@@ -153,19 +153,19 @@ story("the halves of two directories", { end: "interrupt" }, async (place) => {
   }
 });
 
-for (const [part, said] of [["store.sqlite", "the store is an older copy"], ["log", "the log is an older copy"]]) {
+for (const [part, reason] of [["store.sqlite", "the store is an older copy"], ["log", "the log is an older copy"]]) {
   story(`an older copy of ${part}`, { end: "interrupt" }, async (place) => {
     await cp(place.path(part), join(place.aside, "older"), { recursive: true });
     await place.serves();
     await rm(place.path(part), { recursive: true });
     await rename(join(place.aside, "older"), place.path(part));
-    await place.isRefused(said, "--accept-loss");
+    await place.isRefused(reason, "--accept-loss");
     await place.serves(["--accept-loss"]);
     await place.serves();
   });
 }
 
-story("a copy of the whole directory is as good", {}, async (place) => {
+story("a copy of the whole directory is served", {}, async (place) => {
   await place.serves();
   await cp(place.server.data, join(place.aside, "copy"), { recursive: true });
   await rm(place.server.data, { recursive: true });
@@ -173,14 +173,14 @@ story("a copy of the whole directory is as good", {}, async (place) => {
   await place.serves();
 });
 
-story("a torn end of the log is cut, with a warning", {}, async (place) => {
+story("a torn end of the log is truncated, with a warning", {}, async (place) => {
   const [segment] = (await readdir(place.path("log/0"))).filter((file) => file.endsWith(".log"));
   const { size } = await stat(place.path("log/0", segment));
   await truncate(place.path("log/0", segment), size - 3);
   assert.match(await place.serves(), /cut a torn end off the log/);
 });
 
-story("all of it is for its owner alone, and links are not followed", { end: "interrupt" }, async (place) => {
+story("only its owner can read the directory, and links are not followed", { end: "interrupt" }, async (place) => {
   const modes = async (path) => {
     const found = await stat(path);
     assert.equal(found.mode & 0o777, found.isDirectory() ? 0o700 : 0o600, path);

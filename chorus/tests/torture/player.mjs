@@ -7,20 +7,19 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { WebSocket } from "ws";
-
 import { Chorus } from "../../../clients/js/chorus.js";
+import { rotatingSocket } from "../sockets.mjs";
 import { random } from "./random.mjs";
 
 /** The probabilities of a player's actions. */
 const CHANCE = { illegalMove: 0.15, disconnect: 0.04, rematch: 0.3 };
-const MOST_ROUNDS = 3;
+const MAX_ROUNDS = 3;
 const THINK_MS = [0, 60];
-const LOOK_MS = 10;
-/** After this time a player asks again: the queue may have dropped a player that was disconnected. */
-const ASK_AGAIN_MS = 3000;
+const POLL_MS = 10;
+/** After this time a player repeats its request: the queue may have dropped a player that was disconnected. */
+const REPEAT_MS = 3000;
 /** How long a player waits for the other to reconnect and see the end of the game. */
-const PATIENCE_MS = 10_000;
+const END_WAIT_MS = 10_000;
 /** By this much, the server's clock may end a turn earlier than this one. */
 const CLOCKS_DIFFER_MS = 250;
 const RETRY = { retry: { baseMs: 40, maxMs: 400 }, stableMs: 300, answerMs: 5000, storage: null };
@@ -33,19 +32,12 @@ export class Player {
   }
 
   #connectedClient() {
-    const player = this;
     const { urls } = this.run;
-    let next = Math.floor(this.dice.between(0, urls.length));
-    // It connects to one edge after the other, as through a load balancer. The socket is kept, so that the player can break it.
-    const Socket = class extends WebSocket {
-      constructor(_, ...more) {
-        const url = urls[next++ % urls.length];
-        super(`${url.replace(/^http/, "ws")}/ws`, ...more);
-        Object.assign(player, { url, socket: this });
-      }
-    };
+    const first = Math.floor(this.dice.between(0, urls.length));
+    // The socket is kept, so that the player can break it.
+    const Socket = rotatingSocket(urls, (socket, url) => Object.assign(this, { socket, url }), { first });
     const client = new Chorus(`${urls[0]}/ws`, { name: this.name, WebSocket: Socket, ...RETRY });
-    client.on("frame", ({ out, frame }) => this.#remember(out, frame));
+    client.on("frame", ({ out, frame }) => this.#record(out, frame));
     client.on("reset", () => (this.resets += 1));
     client.on(
       "disconnected",
@@ -59,7 +51,7 @@ export class Player {
   /** Resolves when the run is over for this player. */
   async play() {
     while (!this.run.aborted) {
-      await sleep(LOOK_MS);
+      await sleep(POLL_MS);
       const { room } = this.client;
       if (room?.kind === "lobby" && (await this.inLobby(room))) return;
       if (room?.kind === "tic-tac-toe") await this.inGame(room);
@@ -81,8 +73,8 @@ export class Player {
   /** Resolves with true when there is nothing left to do. */
   async inLobby(room) {
     if (this.run.done) return this.leaveQueue(room);
-    if (Date.now() - (this.askedAt ?? 0) < ASK_AGAIN_MS) return false;
-    this.askedAt = Date.now();
+    if (Date.now() - (this.requestedAt ?? 0) < REPEAT_MS) return false;
+    this.requestedAt = Date.now();
     await this.send(room, "find", { kind: "tic-tac-toe" });
     return false;
   }
@@ -116,8 +108,8 @@ export class Player {
 
   /** Waits for the view that follows an answer; otherwise the player's next move would be based on the old one. */
   async shown(room, before) {
-    for (let waited = 0; waited < 1000 && room.view === before && room.left === null; waited += LOOK_MS)
-      await sleep(LOOK_MS);
+    for (let waited = 0; waited < 1000 && room.view === before && room.left === null; waited += POLL_MS)
+      await sleep(POLL_MS);
   }
 
   illegalCell(view) {
@@ -136,11 +128,11 @@ export class Player {
     round.endedAt ??= Date.now();
     // A player that is disconnected when a room ends does not see the end, so neither leaves before both have seen it.
     const both = this.run.seesEnd(this.name, `${room.id} ${game.rounds.length}`);
-    if (!both && Date.now() - round.endedAt < PATIENCE_MS) return;
+    if (!both && Date.now() - round.endedAt < END_WAIT_MS) return;
     // Decided once: a player that has agreed to another round plays it, even if the run is over by then.
     round.again ??=
       !this.run.done &&
-      game.rounds.length < MOST_ROUNDS &&
+      game.rounds.length < MAX_ROUNDS &&
       random(this.run.seed, room.id, game.rounds.length).happens(CHANCE.rematch);
     if (round.again) await this.rematch(room, round);
     else await this.leave(room);
@@ -149,16 +141,16 @@ export class Player {
   /** The other player may have left instead, if the run ended between the two decisions. Then this one leaves after a while. */
   async rematch(room, round) {
     // The rematch may begin just now: it is then a round without this player.
-    if (round.asked && Date.now() - round.askedAt > ASK_AGAIN_MS) this.#game(room).walkedOut ??= this.#game(room).rounds.length;
-    if (!round.asked || Date.now() - round.askedAt > ASK_AGAIN_MS)
-      await this.send(room, round.asked ? "leave" : "rematch", {});
-    round.asked ??= true;
-    round.askedAt ??= Date.now();
+    if (round.requested && Date.now() - round.requestedAt > REPEAT_MS) this.#game(room).walkedOut ??= this.#game(room).rounds.length;
+    if (!round.requested || Date.now() - round.requestedAt > REPEAT_MS)
+      await this.send(room, round.requested ? "leave" : "rematch", {});
+    round.requested ??= true;
+    round.requestedAt ??= Date.now();
   }
 
   async leave(room) {
-    if (this.leaving === room && Date.now() - this.leftAt < ASK_AGAIN_MS) return;
-    Object.assign(this, { leaving: room, leftAt: Date.now(), askedAt: 0 });
+    if (this.leaving === room && Date.now() - this.leftAt < REPEAT_MS) return;
+    Object.assign(this, { leaving: room, leftAt: Date.now(), requestedAt: 0 });
     await this.send(room, "leave", {});
   }
 
@@ -177,14 +169,14 @@ export class Player {
     return send;
   }
 
-  #remember(out, frame) {
+  #record(out, frame) {
     if (frame.t === "welcome") this.connection += 1;
     if (frame.t === "welcome" && !this.sessions.includes(frame.session)) this.sessions.push(frame.session);
     this.frames.push({ connection: this.connection, out: out || undefined, frame });
   }
 
   #enter(room) {
-    room.on("view", (view) => this.#look(this.#game(room), view));
+    room.on("view", (view) => this.#update(this.#game(room), view));
   }
 
   #game(room) {
@@ -194,7 +186,7 @@ export class Player {
   }
 
   /** A new round begins when a final board is replaced, even if the player did not see its first view. */
-  #look(game, { board, winner, line, deadline }) {
+  #update(game, { board, winner, line, deadline }) {
     let round = game.rounds.at(-1);
     const before = round.final;
     if (before && (winner === null || JSON.stringify(before.board) !== JSON.stringify(board)))

@@ -2,14 +2,11 @@
 
 import assert from "node:assert/strict";
 
-import { WebSocket } from "ws";
-
 import { Chorus } from "../../../clients/js/chorus.js";
+import { rotatingSocket } from "../sockets.mjs";
 
 /** The deadline of every wait. */
-export const PATIENCE_MS = 20_000;
-/** A port of this machine on which no process listens. */
-const NOWHERE = "ws://127.0.0.1:1/ws";
+export const WAIT_MS = 20_000;
 const CLIENT = { storage: null, retry: { baseMs: 20, maxMs: 200 }, stableMs: 100 };
 
 export class Player {
@@ -18,31 +15,23 @@ export class Player {
   events = [];
   /** The number of connections to the server, and whether new sockets fail instead. */
   connections = 0;
-  #away = false;
+  #offline = false;
   #socket = null;
   #changed = () => {};
-  /** How many events of each type `hears` has waited for. */
-  #heard = new Map();
+  /** How many events of each type `receives` has waited for. */
+  #received = new Map();
 
   /** Several addresses are tried in turn, as a load balancer would send connections to one edge after the other. */
   constructor(name, urls) {
     this.name = name;
-    const player = this;
     const addresses = [urls].flat();
-    let next = 0;
-    const Socket = class extends WebSocket {
-      constructor(_, ...more) {
-        const url = addresses[next++ % addresses.length];
-        super(player.#away ? NOWHERE : `${url.replace(/^http/, "ws")}/ws`, ...more);
-        Object.assign(player, { url });
-        player.#socket = this;
-      }
-    };
+    const opened = (socket, url) => ([this.#socket, this.url] = [socket, url]);
+    const Socket = rotatingSocket(addresses, opened, { isOffline: () => this.#offline });
     this.client = new Chorus(`${addresses[0]}/ws`, { name, WebSocket: Socket, ...CLIENT });
     this.client.on("frame", ({ out, frame }) => out || this.#take(frame));
     this.client.on("connected", () => (this.connections += 1));
     for (const what of ["connected", "disconnected", "reset", "error"]) {
-      this.client.on(what, (details) => this.#took({ what, details }));
+      this.client.on(what, (details) => this.#note({ what, details }));
     }
   }
 
@@ -54,7 +43,7 @@ export class Player {
   async arrive() {
     this.client.connect();
     await this.in("lobby");
-    await this.hears("welcome");
+    await this.receives("welcome");
     return this;
   }
 
@@ -68,7 +57,7 @@ export class Player {
   async send(type, data) {
     let late;
     const never = new Promise((_, reject) => {
-      late = setTimeout(() => reject(this.#inVain(`an answer to ${type}`)), PATIENCE_MS);
+      late = setTimeout(() => reject(this.#timeout(`an answer to ${type}`)), WAIT_MS);
     });
     return Promise.race([this.client.send(type, data), never]).finally(() => clearTimeout(late));
   }
@@ -81,14 +70,14 @@ export class Player {
     return this.send("move", { cell });
   }
 
-  /** Breaks the connection. New connections fail until `comeBack`. */
-  goAway() {
-    this.#away = true;
+  /** Breaks the connection. New connections fail until `goOnline`. */
+  goOffline() {
+    this.#offline = true;
     this.#socket.terminate();
   }
 
-  comeBack() {
-    this.#away = false;
+  goOnline() {
+    this.#offline = false;
   }
 
   /** Disconnects, and leaves nothing behind that could affect another story. */
@@ -101,12 +90,12 @@ export class Player {
 
   /** Resolves with the first truthy result of `condition`, which is evaluated after every frame. */
   async until(what, condition) {
-    const deadline = Date.now() + PATIENCE_MS;
+    const deadline = Date.now() + WAIT_MS;
     for (;;) {
       const found = condition();
       if (found) return found;
       const left = deadline - Date.now();
-      if (left <= 0) throw this.#inVain(what);
+      if (left <= 0) throw this.#timeout(what);
       await this.#change(left);
     }
   }
@@ -117,9 +106,9 @@ export class Player {
   }
 
   /** Resolves with the next event of this type. Each call waits for a later event. */
-  async hears(type) {
-    const before = this.#heard.get(type) ?? 0;
-    this.#heard.set(type, before + 1);
+  async receives(type) {
+    const before = this.#received.get(type) ?? 0;
+    this.#received.set(type, before + 1);
     return this.until(`the event ${type}`, () => this.events.filter((event) => event.type === type)[before]).then(({ data }) => data);
   }
 
@@ -141,16 +130,16 @@ export class Player {
   #take(frame) {
     this.frames.push(frame);
     if (frame.t === "event") this.events.push(frame);
-    this.#took();
+    this.#note();
   }
 
-  #took(note) {
+  #note(note) {
     if (note) this.frames.push(note);
     // Runs after the client has handled the frame.
     queueMicrotask(() => this.#changed());
   }
 
-  #inVain(what) {
+  #timeout(what) {
     const { state, room } = this.client;
     const last = this.frames.slice(-12).map((frame) => `  ${JSON.stringify(frame)}`);
     const now = `it is ${state}, in ${room?.kind}, with ${JSON.stringify(this.view)}; the last that came:`;
