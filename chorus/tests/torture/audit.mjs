@@ -1,4 +1,4 @@
-/** The second judge: `chorus audit`, which checks the history against the rooms' channels. */
+/** The second checker: `chorus audit`, which checks the history against the rooms' channels. */
 
 import { run } from "../../../testing/services/programs.mjs";
 

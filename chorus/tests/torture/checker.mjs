@@ -1,5 +1,5 @@
 /**
- * The judge of a torture run: checks everything that the players received against the promises of chorus. Pure: a history in,
+ * The checker of a torture run: compares what the players received with the promises of chorus. Pure: a history in,
  * violations out.
  *
  * A history is `{ players: [player] }`, and a player
@@ -97,7 +97,7 @@ export function movesAreShownOnce({ name, frames }) {
 export function messagesAreAnswered({ name, frames, sends }) {
   const pending = sends.filter(({ outcome }) => outcome === "pending");
   const found = pending.map(({ type, room }) => violation("a message has no answer", name, `${type} to ${room}`));
-  const twice = [...talk(frames)].filter(
+  const twice = [...answersById(frames)].filter(
     ([, { sent, answers, byRooms }]) => byRooms > 1 || answers > Math.max(1, sent),
   );
   return [
@@ -109,7 +109,7 @@ export function messagesAreAnswered({ name, frames, sends }) {
 }
 
 /** By message id: how often it was sent, how often it was answered, and how often by a room. */
-function talk(frames) {
+function answersById(frames) {
   const byId = new Map();
   for (const { out, t, id, seq } of frames) {
     if (id === undefined) continue;

@@ -48,7 +48,7 @@ function frames() {
   ];
 }
 
-test("a history in which all is well has no violation", () => {
+test("a history without a fault has no violation", () => {
   assert.deepEqual(check(history()), []);
 });
 
@@ -82,7 +82,7 @@ test("found: a watcher saw another game", () => {
   assert.ok(check(bad).some(({ rule }) => rule === "a watcher saw another game"));
 });
 
-test("found: an edge that answers what it was sent once, and the room answered", () => {
+test("found: an edge answers a message that was sent once, and the room answered too", () => {
   const bad = history();
   bad.players[0].frames.push({ t: "error", id: 1 });
   assert.ok(check(bad).some(({ rule }) => rule === "a message has several answers"));
@@ -125,7 +125,7 @@ test("a turn that ran out may end a game without a line", () => {
   assert.deepEqual(check(fine), []);
 });
 
-test("a rematch that somebody did not wait for any more is nobody's game", () => {
+test("a rematch that begins after a player stopped waiting is not checked", () => {
   const fine = history();
   const begun = { sends: [], final: null, timedOut: false };
   fine.players[0].games[0].walkedOut = 1;

@@ -1,5 +1,5 @@
 /**
- * Tests the judges: `checker.mjs` and `chorus audit` must find each bug that is planted in a real system
+ * Tests the checkers: `checker.mjs` and `chorus audit` must find each bug that is planted in a real system
  * (`core/src/planted.rs`), and must find nothing when none is planted.
  *
  *     node planted.mjs [--bin PATH] [--planted PATH] [--keep DIR] [bug …]
@@ -25,7 +25,7 @@ const PLACES = { CARGO_BUILD_BUILD_DIR: TARGET, CARGO_TARGET_DIR: join(TARGET, "
 
 const HELP = `Usage: node planted.mjs [options] [bug …]
 
-Runs systems with a planted bug each; the judges of the torture must find every one, and nothing where there is none. All
+Runs systems with a planted bug each; the checkers of the torture must find every one, and nothing where there is none. All
 bugs when none is named; a wrong name lists them.
 
   --bin FILE       the chorus binary without bugs, which audits [env: CHORUS_BIN]
@@ -73,7 +73,7 @@ async function main() {
   const wanted = PLANTS.filter(({ bug }) => names.length === 0 || names.includes(bug));
   let missed = 0;
   for (const plant of wanted) {
-    if (!(await judge(planted, home, plant))) missed += 1;
+    if (!(await isDetected(planted, home, plant))) missed += 1;
   }
   console.log(missed === 0 ? `all ${wanted.length} are as they should be` : `${missed} of ${wanted.length} are not`);
   if (missed === 0 && !flags.keep) await rm(home, { recursive: true, force: true });
@@ -82,12 +82,12 @@ async function main() {
 }
 
 /** Resolves with whether a planted bug is found. */
-function judge(planted, home, plant) {
+function isDetected(planted, home, plant) {
   if (plant.simulated) return isFoundInSimulator(plant);
   return plant.cluster ? isFoundInCluster(planted, plant) : isFound(planted, join(home, plant.bug), plant);
 }
 
-/** Resolves with whether the judges find the planted bug in a run of one process. */
+/** Resolves with whether the checkers find the planted bug in a run of one process. */
 async function isFound(bin, data, { bug, run, rule }) {
   await mkdir(data, { recursive: true });
   const plant = bug === "nothing" ? {} : { CHORUS_PLANT: bug };
@@ -95,10 +95,10 @@ async function isFound(bin, data, { bug, run, rule }) {
   const played = await output(process.execPath, chatter, plant);
   const file = join(data, "history.json");
   const history = await readFile(file, "utf8").then(JSON.parse, () => null);
-  if (!history) return tell(bug, false, `the run has left no history:\n${played}`);
-  const report = await output(flags.bin, ["audit", "--data", data, "--history", file, "--json"]);
-  const audit = parse(report);
-  if (!audit) return tell(bug, false, `the audit could not be made:\n${report}`);
+  if (!history) return report(bug, false, `the run has left no history:\n${played}`);
+  const audited = await output(flags.bin, ["audit", "--data", data, "--history", file, "--json"]);
+  const audit = parse(audited);
+  if (!audit) return report(bug, false, `the audit could not be made:\n${audited}`);
 
   const found = [...history.violations, ...audit.violations];
   const rules = [...new Set(found.map(({ rule }) => rule))];
@@ -106,28 +106,28 @@ async function isFound(bin, data, { bug, run, rule }) {
   const { "frames compared": frames, messages, "snapshots compared": snapshots } = audit.figures;
   const seen = `${messages} messages, ${frames} frames, ${snapshots} snapshots`;
   const what = rules.length === 0 ? "nothing" : `${found.length} times: ${rules.join("; ")}`;
-  if (rule !== null && !is) return tell(bug, false, `it was to be found by “${rule}”; found ${what} (${seen})`);
-  return tell(bug, is, `found ${what} (${seen})`);
+  if (rule !== null && !is) return report(bug, false, `it was to be found by “${rule}”; found ${what} (${seen})`);
+  return report(bug, is, `found ${what} (${seen})`);
 }
 
-/** The same in a cluster, whose torture runs both judges itself. */
+/** The same in a cluster, whose torture runs both checkers itself. */
 async function isFoundInCluster(bin, { bug, run, rule }) {
-  const torture = [join(HERE, "../cluster/torture.mjs"), "--bin", bin, "--judge", flags.bin, "--seed", flags.seed, ...run];
+  const torture = [join(HERE, "../cluster/torture.mjs"), "--bin", bin, "--auditor", flags.bin, "--seed", flags.seed, ...run];
   // The operator's commands run the planted binary too. Their output is parsed, so it must not contain log lines.
-  const said = await output(process.execPath, torture, { CHORUS_PLANT: bug, CHORUS_LOG: "off" });
-  const is = said.includes(`  ${rule}: `) || said.includes(`\n${rule}: `);
-  return tell(bug, is, is ? `found by “${rule}”, in a cluster` : `it was to be found by “${rule}” in:\n${said}`);
+  const printed = await output(process.execPath, torture, { CHORUS_PLANT: bug, CHORUS_LOG: "off" });
+  const is = printed.includes(`  ${rule}: `) || printed.includes(`\n${rule}: `);
+  return report(bug, is, is ? `found by “${rule}”, in a cluster` : `it was to be found by “${rule}” in:\n${printed}`);
 }
 
 /** The same in the simulator, which runs the machines of `core` alone. */
 async function isFoundInSimulator({ bug }) {
   const args = ["test", "--release", "--locked", "-p", "chorus-sim", "--features", "planted-bugs", "--test", "planted"];
-  const said = await output("cargo", [...args, "--", "--nocapture"], { ...PLACES, CHORUS_PLANT: bug });
-  const seed = said.split("\n").find((line) => line.startsWith("seed "));
-  return tell(bug, seed !== undefined, seed ? `found by the simulator: ${seed}` : `the simulator does not find it:\n${said}`);
+  const printed = await output("cargo", [...args, "--", "--nocapture"], { ...PLACES, CHORUS_PLANT: bug });
+  const seed = printed.split("\n").find((line) => line.startsWith("seed "));
+  return report(bug, seed !== undefined, seed ? `found by the simulator: ${seed}` : `the simulator does not find it:\n${printed}`);
 }
 
-function tell(bug, is, what) {
+function report(bug, is, what) {
   console.log(`${is ? "ok    " : "WRONG "} ${bug}: ${what}`);
   return is;
 }

@@ -29,11 +29,11 @@ export function print(values) {
 }
 
 /** `again`: the command that repeats the run. */
-export function tell(violations, kept, again) {
-  const MOST = 30;
+export function reportViolations(violations, kept, again) {
+  const MAX_SHOWN = 30;
   console.error(`\n${violations.length} violations:`);
-  for (const { rule, who, what } of violations.slice(0, MOST)) console.error(`  ${rule}: ${who}: ${what}`);
-  if (violations.length > MOST) console.error(`  … and ${violations.length - MOST} more`);
+  for (const { rule, who, what } of violations.slice(0, MAX_SHOWN)) console.error(`  ${rule}: ${who}: ${what}`);
+  if (violations.length > MAX_SHOWN) console.error(`  … and ${violations.length - MAX_SHOWN} more`);
   console.error(`\n${kept}. To play it again:\n  ${again}`);
 }
 

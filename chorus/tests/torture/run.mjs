@@ -40,7 +40,7 @@ export class Run {
   }
 
   /** Starts the wait of the players that a fault of this kind affects. Consecutive faults extend one wait. */
-  touch(players, kind) {
+  affect(players, kind) {
     const since = performance.now();
     const names = this.asOne ? [ALL] : players.map(({ name }) => name);
     for (const name of names) if (!this.#waiting.has(name)) this.#waiting.set(name, { since, kind });

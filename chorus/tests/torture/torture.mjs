@@ -1,5 +1,5 @@
 /**
- * Kills `chorus dev` by `kill -9`, again and again, while scripted clients play. Then everything that they saw is checked
+ * Kills `chorus dev` by `kill -9`, again and again, while scripted clients play. Then everything that they received is checked
  * against the promises (`checker.mjs`) and against the rooms' channels (`chorus audit`). `cluster/torture.mjs` does the same
  * for a cluster.
  *
@@ -19,11 +19,11 @@ import { Server } from "../server.mjs";
 import { audit } from "./audit.mjs";
 import { check } from "./checker.mjs";
 import { random } from "./random.mjs";
-import { figures, print, tell, typed } from "./report.mjs";
+import { figures, print, reportViolations, typed } from "./report.mjs";
 
 const HELP = `Usage: node torture.mjs [options]
 
-Kills \`chorus dev\` by kill -9 while scripted clients play, then judges what they saw.
+Kills \`chorus dev\` by kill -9 while scripted clients play, then checks what they received.
 
   --games N        games to play, at least (default: 100)
   --kills N        kills (default: 200)
@@ -82,7 +82,7 @@ async function main() {
     await (server.running ? server.stop() : null);
   }
   print({ seed: run.seed, kills: kills.count, ...figures(run), took: `${((performance.now() - begun) / 1000).toFixed(1)} s` });
-  await judge(run, data);
+  await checkRun(run, data);
 }
 
 /** All kills of a run, one after the other. Between two kills the process runs for a while. */
@@ -111,7 +111,7 @@ class Kills {
 
   async #kill() {
     this.count += 1;
-    this.run.touch(this.run.players, "kill");
+    this.run.affect(this.run.players, "kill");
     await this.server.kill9();
   }
 
@@ -126,14 +126,14 @@ class Kills {
   }
 }
 
-async function judge(run, data) {
+async function checkRun(run, data) {
   const history = run.history();
   const file = join(data, "history.json");
   const violations = [...run.failures, ...check(history)];
   await writeFile(file, JSON.stringify({ ...history, violations }));
   violations.push(...(await audit(flags.bin, ["--data", data, "--history", file])));
   if (violations.length > 0) {
-    tell(violations, `The data directory and history.json are kept in ${data}`, `just torture ${typed(flags)}`);
+    reportViolations(violations, `The data directory and history.json are kept in ${data}`, `just torture ${typed(flags)}`);
     process.exitCode = 1;
   } else if (!flags.keep) await rm(data, { recursive: true, force: true });
 }
