@@ -22,6 +22,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 
 import { Kafka } from "./kafka.mjs";
 import { Postgres } from "./postgres.mjs";
@@ -80,17 +81,18 @@ export class Services {
 
 function parse(words) {
   const at = words.indexOf("--");
-  const command = at < 0 ? null : words.slice(at + 1);
-  const options = { own: false, brokers: 1 };
-  const own = at < 0 ? words : words.slice(0, at);
-  for (let n = 0; n < own.length; n++) {
-    const word = own[n];
-    if (word === "postgres" || word === "kafka" || word === "--own") options[word.replace("--", "")] = true;
-    else if (word === "--brokers" && Number(own[n + 1]) > 0) options.brokers = Number(own[++n]);
-    else throw new Error(`cannot understand ${word}: see the head of services.mjs`);
-  }
-  if (!options.postgres && !options.kafka) options.postgres = options.kafka = true;
-  return { options, command };
+  const { values, positionals } = parseArgs({
+    args: at < 0 ? words : words.slice(0, at),
+    allowPositionals: true,
+    options: { own: { type: "boolean", default: false }, brokers: { type: "string", default: "1" } },
+  });
+  const unknown = positionals.find((name) => !Object.hasOwn(GIVEN, name));
+  if (unknown) throw new Error(`there is no service ${unknown}: see the head of services.mjs`);
+  const brokers = Number(values.brokers);
+  if (!(brokers > 0)) throw new Error(`--brokers ${values.brokers}: not a number above 0`);
+  const wanted = (name) => positionals.length === 0 || positionals.includes(name);
+  const options = { own: values.own, brokers, postgres: wanted("postgres"), kafka: wanted("kafka") };
+  return { options, command: at < 0 ? null : words.slice(at + 1) };
 }
 
 async function main() {
