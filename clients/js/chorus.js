@@ -59,7 +59,7 @@ const MAX_EXTREME = 32;
 /** The server's default, used when `welcome` has no `pingMs`. */
 const PING_MS = 8_000;
 /** The upper bound of `pingMs`: in a browser, a timer with too long a delay fires at once. */
-const MOST_PING_MS = 3_600_000;
+const MAX_PING_MS = 3_600_000;
 
 const DEFAULTS = {
   /** The first attempt after a loss is immediate, the second after about `baseMs`, then doubling up to `maxMs`. */
@@ -76,7 +76,7 @@ const DEFAULTS = {
   limit: 256,
 };
 
-/** The refusal of a message, or another failure. `code` is for programs, `message` for people. */
+/** The refusal of a message, or another failure. `code` is for programs, `message` for humans. */
 export class ChorusError extends Error {
   constructor(code, message, retryAfterMs, options) {
     super(message, options);
@@ -214,7 +214,7 @@ const TAB_MS = 250;
 /**
  * Which tab has a session. A duplicated tab starts with a copy of `sessionStorage`, so a stored session is claimed before it
  * is resumed: by a lock, which a browser grants to one tab and releases when that tab is closed. A page that was not loaded
- * over TLS or from loopback has no locks: there, a tab asks the other tabs.
+ * over TLS or from loopback has no locks: there, a tab queries the other tabs.
  */
 class Tabs {
   #name;
@@ -243,7 +243,7 @@ class Tabs {
   async claim(session) {
     if (this.#held === session) return true;
     this.#wanted = session;
-    const free = this.#locks ? await this.#lock(session) : (await this.#ask("who", session)) === null;
+    const free = this.#locks ? await this.#lock(session) : (await this.#query("who", session)) === null;
     if (free && this.#wanted === session) this.#keep(session);
     return free;
   }
@@ -267,7 +267,7 @@ class Tabs {
 
   /** Resolves with the token and the last id from the tab that has the session, which then closes; null when no tab has it. */
   take(session) {
-    return this.#ask("take", session);
+    return this.#query("take", session);
   }
 
   #keep(session) {
@@ -289,7 +289,7 @@ class Tabs {
     });
   }
 
-  #ask(question, session) {
+  #query(question, session) {
     const channel = this.#listen();
     if (!channel) return Promise.resolve(null);
     return new Promise((resolve) => {
@@ -303,12 +303,12 @@ class Tabs {
   #listen() {
     if (this.#channel || !this.#Channel) return this.#channel;
     this.#channel = new this.#Channel(this.#name);
-    this.#channel.onmessage = ({ data }) => this.#hear(data);
+    this.#channel.onmessage = ({ data }) => this.#onMessage(data);
     this.#channel.unref?.(); // It would keep a Node process alive.
     return this.#channel;
   }
 
-  #hear({ question, answer, session }) {
+  #onMessage({ question, answer, session }) {
     if (answer !== undefined) return this.#answers.get(session)?.(answer);
     if (session !== this.#held) return;
     const channel = this.#channel;
@@ -319,7 +319,7 @@ class Tabs {
 }
 
 /**
- * One `enter`. It asks the lobby for a room and waits until the session is in one of that kind. A lobby may drop the request of
+ * One `enter`. It requests a room of the lobby and waits until the session is in one of that kind. A lobby may drop the request of
  * a player whose connection was lost, so each `connected` event in the lobby repeats it.
  */
 class Entry {
@@ -341,10 +341,10 @@ class Entry {
     const abort = () => this.#abort(signal.reason);
     signal?.addEventListener("abort", abort);
     this.#off.push(() => signal?.removeEventListener("abort", abort));
-    this.#off.push(client.on("room", (room) => this.#at(room)));
-    this.#off.push(client.on("connected", () => this.#back()));
+    this.#off.push(client.on("room", (room) => this.#onRoom(room)));
+    this.#off.push(client.on("connected", () => this.#onConnected()));
     const there = client.rooms.find((room) => room.kind === kind) ?? client.room;
-    if (there) this.#at(there);
+    if (there) this.#onRoom(there);
   }
 
   fail(error) {
@@ -357,23 +357,23 @@ class Entry {
     settle();
   }
 
-  #at(room) {
+  #onRoom(room) {
     if (room.kind === this.#kind) return this.#end(() => this.#settle.resolve(room));
     if (room.id !== LOBBY) {
-      return this.fail(new ChorusError("elsewhere", `the session is in a room of kind ${room.kind}, where no lobby can be asked`));
+      return this.fail(new ChorusError("elsewhere", `the session is in a room of kind ${room.kind}, which is neither the wanted kind nor the lobby`));
     }
     if (room === this.#lobby) return;
     this.#lobby = room;
     this.#off.push(room.on("event", (type, data) => type === "failed" && this.#failed(data?.reason)));
-    this.#ask((error) => this.fail(error));
+    this.#request((error) => this.fail(error));
   }
 
   /** Repeats the request after a reconnection. A refusal is ignored: the first request may have started the session's move. */
-  #back() {
-    if (this.#lobby && this.#lobby.left === null) this.#ask(() => {});
+  #onConnected() {
+    if (this.#lobby && this.#lobby.left === null) this.#request(() => {});
   }
 
-  #ask(refused) {
+  #request(refused) {
     const moot = (error) => error.code === "reset" || error.code === "applied" || error.code === "closed";
     this.#lobby.send("find", this.#find).catch((error) => moot(error) || refused(error));
   }
@@ -382,7 +382,7 @@ class Entry {
   #failed(reason) {
     this.#failures += 1;
     if (this.#failures > 1) return this.fail(new ChorusError("failed", reason ?? "the room did not let you in"));
-    this.#ask((error) => this.fail(error));
+    this.#request((error) => this.fail(error));
   }
 
   #abort(reason) {
@@ -397,7 +397,7 @@ export class Chorus extends Emitter {
   /** Identifies the attempt that waits for other tabs before it opens a socket; another value means that it was canceled. */
   #claim = null;
   #socket = null;
-  #timers = { retry: null, connect: null, stable: null, answer: null, ask: null, silence: null, probe: null };
+  #timers = { retry: null, connect: null, stable: null, answer: null, ping: null, silence: null, probe: null };
   #attempts = 0;
   #pingMs = PING_MS;
   /** Whether the next ping was brought forward since the last frame arrived, because a message was sent. */
@@ -481,11 +481,11 @@ export class Chorus extends Emitter {
     const claim = this.#begin();
     const free = await this.#tabs.claim(this.session);
     if (this.#claim !== claim) return;
-    if (!free) this.#becomeAnother();
+    if (!free) this.#beginNewSession();
     this.#open();
   }
 
-  #becomeAnother() {
+  #beginNewSession() {
     this.#resume = null;
     this.session = null;
     this.#clearRooms();
@@ -498,7 +498,7 @@ export class Chorus extends Emitter {
     const socket = this.#socket;
     give({ resume: this.#resume, id: this.#lastId });
     this.#detach();
-    this.#refused(CLOSED_REPLACED, "this player goes on in another tab");
+    this.#refused(CLOSED_REPLACED, "this player continues in another tab");
     setTimeout(() => socket?.close(1000, "taken over"), this.#options.probeMs);
   }
 
@@ -528,7 +528,7 @@ export class Chorus extends Emitter {
   }
 
   /**
-   * Asks the lobby for a room of this kind (message type `find`), and resolves with the room once the session is in one: at
+   * Requests a room of this kind from the lobby (message type `find`), and resolves with the room once the session is in one: at
    * once if it is already. There is no time limit, and the wait continues through lost connections; `signal` ends it. Rejects
    * with the lobby's refusal, with `failed` when rooms have refused the player twice, with `elsewhere` when the session is in
    * a room that is neither of this kind nor the lobby, and with `closed`.
@@ -614,8 +614,8 @@ export class Chorus extends Emitter {
     this.#clear("connect");
     this.#timers.stable = setTimeout(() => (this.#attempts = 0), this.#options.stableMs);
     this.state = "connected";
-    this.#pingMs = Math.min(frame.pingMs ?? PING_MS, MOST_PING_MS);
-    this.#heard();
+    this.#pingMs = Math.min(frame.pingMs ?? PING_MS, MAX_PING_MS);
+    this.#markAlive();
     this.#resume = frame.resume;
     this.session = frame.session;
     this.player = frame.player ?? frame.session;
@@ -636,7 +636,7 @@ export class Chorus extends Emitter {
   /** The server has made a new session: the rooms and messages of the old one are dropped. */
   #reset() {
     this.#clearRooms();
-    this.#rejectAll("reset", "the server no longer knows this session");
+    this.#rejectAll("reset", "the server no longer has this session");
     this.emit("reset");
   }
 
@@ -700,31 +700,31 @@ export class Chorus extends Emitter {
   // ---- liveness ----
 
   /** A frame has arrived, so the connection is alive. */
-  #heard() {
+  #markAlive() {
     this.#hurried = false;
     this.#clear("silence");
     this.#clear("probe");
-    this.#askIn(this.#pingMs);
+    this.#schedulePing(this.#pingMs);
   }
 
-  #askIn(ms) {
-    this.#clear("ask");
-    this.#timers.ask = setTimeout(() => this.#ask("silence", this.#pingMs / 2), ms);
+  #schedulePing(ms) {
+    this.#clear("ping");
+    this.#timers.ping = setTimeout(() => this.#ping("silence", this.#pingMs / 2), ms);
   }
 
   /** Sends the next ping sooner after a message: the first answer, to either of them, shows that the connection is alive. */
-  #askSooner() {
+  #pingSooner() {
     if (this.#hurried || this.#timers.silence) return;
     this.#hurried = true;
-    this.#askIn(this.#pingMs / 4);
+    this.#schedulePing(this.#pingMs / 4);
   }
 
   /** Checks a connection that may be lost: the page was hidden, or the network has changed. */
   #probe() {
-    if (!this.#timers.probe) this.#ask("probe", this.#options.probeMs);
+    if (!this.#timers.probe) this.#ping("probe", this.#options.probeMs);
   }
 
-  #ask(timer, withinMs) {
+  #ping(timer, withinMs) {
     this.#timers[timer] = setTimeout(() => this.#abandon(CLOSED_SILENT, "the connection is silent"), withinMs);
     this.#transmit('{"t":"ping"}');
   }
@@ -738,18 +738,18 @@ export class Chorus extends Emitter {
     on(globalThis, "offline", () => this.#probeIfConnected());
     on(globalThis, "online", () => (this.state === "connecting" ? this.#openAnew() : this.retryNow()));
     on(globalThis, "pagehide", () => this.#tabs?.release());
-    on(globalThis, "pageshow", ({ persisted }) => persisted && this.#comeBack());
+    on(globalThis, "pageshow", ({ persisted }) => persisted && this.#onPageRestored());
     const { document } = globalThis;
     on(document, "visibilitychange", () => document.visibilityState === "visible" && this.retryNow());
   }
 
   /** The page was restored from the browser's cache: meanwhile another tab may have resumed the session. */
-  async #comeBack() {
+  async #onPageRestored() {
     if (this.#tabs && this.session && !(await this.#tabs.claim(this.session))) {
       const socket = this.#socket;
       this.#detach();
       socket?.close(1000, "in another tab");
-      return this.#refused(CLOSED_REPLACED, "this player goes on in another tab");
+      return this.#refused(CLOSED_REPLACED, "this player continues in another tab");
     }
     this.retryNow();
   }
@@ -791,7 +791,7 @@ export class Chorus extends Emitter {
   #transmitMessage({ id, room, body }) {
     this.#transmit(messageText(id, room.id, body));
     this.#timers.answer ??= setTimeout(() => this.#abandon(CLOSED_SILENT, "no answer"), this.#options.answerMs);
-    this.#askSooner();
+    this.#pingSooner();
   }
 
   /** A closed socket drops the frame; an unanswered message is sent again over the next connection. */
@@ -809,8 +809,8 @@ export class Chorus extends Emitter {
   #receive(text) {
     const frame = parse(text);
     const socket = this.#socket;
-    if (!isFrame(frame) || !this.#mayCome(frame)) return this.#garbled();
-    if (this.state === "connected") this.#heard();
+    if (!isFrame(frame) || !this.#isInOrder(frame)) return this.#rejectFrame();
+    if (this.state === "connected") this.#markAlive();
     this.emit("frame", { out: false, frame });
     if (this.#socket !== socket) return; // A listener has closed the client, or reconnected.
     if (frame.t === "welcome") this.#welcome(frame);
@@ -819,15 +819,15 @@ export class Chorus extends Emitter {
   }
 
   /** `welcome` is the first frame and is sent once; frames of rooms follow it. */
-  #mayCome(frame) {
+  #isInOrder(frame) {
     if (frame.t === "welcome") return this.state === "connecting";
     return frame.seq === undefined || this.state === "connected";
   }
 
   /** The order of later frames cannot be trusted: the client reconnects and receives the missing frames. */
-  #garbled() {
+  #rejectFrame() {
     this.#abandon(CLOSED_GAP, "not a frame of this protocol");
-    this.emit("error", new ChorusError("bad_frame", "the server sent what is no frame of this protocol"));
+    this.emit("error", new ChorusError("bad_frame", "the server sent a text that is not a frame of this protocol"));
   }
 
   #fromRoom(frame) {
@@ -903,14 +903,14 @@ export class Chorus extends Emitter {
   #error(frame) {
     const error = new ChorusError(frame.code, frame.message, frame.retryAfterMs);
     if (frame.id === undefined) {
-      if (this.state === "connecting") this.#notWelcome(error);
+      if (this.state === "connecting") this.#onHelloRefused(error);
       return this.emit("error", error);
     }
     this.#settle(frame.id, (message) => message.reject(error));
   }
 
   /** The server has refused this `hello` and closes the connection next. If it does not, the client closes it after a while. */
-  #notWelcome(error) {
+  #onHelloRefused(error) {
     this.#refusal = error;
     this.#clear("connect");
     this.#timers.connect = setTimeout(() => {
@@ -935,13 +935,13 @@ export class Chorus extends Emitter {
     room.left = reason;
     const rest = this.rooms;
     if (this.room === room) this.room = rest.at(-1) ?? null;
-    this.#forgetOldRooms();
+    this.#dropOldRooms();
     room.emit("left", reason);
     this.emit("left", room, reason);
   }
 
   /** Keeps the latest rooms that the session has left, so that their late frames are recognized as such. */
-  #forgetOldRooms() {
+  #dropOldRooms() {
     const left = [...this.#rooms.values()].filter((room) => room.left !== null);
     for (const room of left.slice(0, Math.max(0, left.length - 64))) this.#rooms.delete(room.id);
   }
@@ -1118,7 +1118,7 @@ function reasonOf(error) {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Names are typed by people, and a field that truncates at 32 units may split a character: the half is dropped. */
+/** Players type their names, and a field that truncates at 32 units may split a character: the half is dropped. */
 function checkedName(name) {
   if (name === undefined || name === null) return null;
   if (typeof name !== "string") throw new TypeError(`name is a string, not ${describe(name)}`);

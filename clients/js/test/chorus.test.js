@@ -13,14 +13,14 @@ beforeEach(() => clock.enable({ apis: ["setTimeout"] }));
 afterEach(() => clock.reset());
 
 describe("a first connection", () => {
-  test("says the name, and is told who it is", () => {
+  test("sends the name, and receives its identity", () => {
     const server = new FakeServer();
     const client = server.client({ name: "Ana" });
     client.connect();
     assert.equal(server.socket.protocol, "v1.json.chorus");
     server.accept({ player: "p1", name: "Ana" });
-    assert.deepEqual(server.heard, [{ t: "hello", name: "Ana" }]);
-    assert.deepEqual(client.told, [["connected", { session: "s1", player: "p1", name: "Ana", recovered: false }]]);
+    assert.deepEqual(server.received, [{ t: "hello", name: "Ana" }]);
+    assert.deepEqual(client.emitted, [["connected", { session: "s1", player: "p1", name: "Ana", recovered: false }]]);
   });
 
   test("ends in a room with a view", () => {
@@ -30,14 +30,14 @@ describe("a first connection", () => {
     assert.deepEqual(client.room.view, { board: [null, null] });
   });
 
-  test("that is refused for good is not tried again", async () => {
+  test("that is refused for good is not repeated", async () => {
     const server = new FakeServer();
     const client = server.client();
     client.connect();
     const waiting = client.send("find");
     server.drop(4501, "unauthorized");
     await assert.rejects(waiting, refusedWith("closed"));
-    assert.deepEqual(client.told, [
+    assert.deepEqual(client.emitted, [
       ["disconnected", { willRetry: false, code: 4501, reason: "unauthorized", inMs: null }],
     ]);
     assert.equal(client.state, "closed");
@@ -48,20 +48,20 @@ describe("messages", () => {
   test("are answered by their id", async () => {
     const { server, client } = seated();
     const [first, second] = [client.send("move", { cell: 4 }), client.room.send("move", { cell: 4 })];
-    assert.deepEqual(server.heard.slice(1), [
+    assert.deepEqual(server.received.slice(1), [
       { t: "msg", id: 1, room: GAME, type: "move", data: { cell: 4 } },
       { t: "msg", id: 2, room: GAME, type: "move", data: { cell: 4 } },
     ]);
-    server.say(reply(GAME, 2, 1, { fine: true }));
-    server.say({ t: "error", room: GAME, seq: 3, id: 2, code: "refused", message: "taken" });
+    server.send(reply(GAME, 2, 1, { fine: true }));
+    server.send({ t: "error", room: GAME, seq: 3, id: 2, code: "refused", message: "taken" });
     assert.deepEqual(await first, { fine: true });
     await assert.rejects(second, { code: "refused", message: "taken" });
   });
 
-  test("refused by the edge carry no seq, and say when to come again", async () => {
+  test("refused by the edge carry no seq, and name the time of the next try", async () => {
     const { server, client } = seated();
     const sent = client.send("move");
-    server.say({ t: "error", id: 1, code: "rate_limited", message: "slowly", retryAfterMs: 250 });
+    server.send({ t: "error", id: 1, code: "rate_limited", message: "slowly", retryAfterMs: 250 });
     await assert.rejects(sent, { code: "rate_limited", retryAfterMs: 250 });
     assert.equal(client.gaps, 0);
   });
@@ -72,9 +72,9 @@ describe("messages", () => {
     client.connect();
     client.send("find", { kind: "tic-tac-toe" });
     server.accept();
-    assert.equal(server.heard.length, 1);
-    server.say(room(LOBBY, 1));
-    assert.deepEqual(server.heard[1], { t: "msg", id: 1, room: LOBBY, type: "find", data: { kind: "tic-tac-toe" } });
+    assert.equal(server.received.length, 1);
+    server.send(room(LOBBY, 1));
+    assert.deepEqual(server.received[1], { t: "msg", id: 1, room: LOBBY, type: "find", data: { kind: "tic-tac-toe" } });
   });
 
   test("wait for a connection up to a bound", async () => {
@@ -133,7 +133,7 @@ describe("what cannot be sent", () => {
   };
 
   for (const [name, [type, data]] of Object.entries(bad)) {
-    test(`is told at once: ${name}`, async () => {
+    test(`is rejected at once: ${name}`, async () => {
       const { server, client } = seated();
       const before = client.send("move", { cell: 1 });
       const refused = client.send(type, data);
@@ -142,19 +142,19 @@ describe("what cannot be sent", () => {
       server.drop();
       clock.tick(0);
       server.accept({ recovered: true });
-      assert.deepEqual(server.heard.slice(1).map(({ id, data: { cell } }) => [id, cell]), [[1, 1], [2, 2]]);
-      server.say(reply(GAME, 2, 1, "one"), reply(GAME, 3, 2, "two"));
+      assert.deepEqual(server.received.slice(1).map(({ id, data: { cell } }) => [id, cell]), [[1, 1], [2, 2]]);
+      server.send(reply(GAME, 2, 1, "one"), reply(GAME, 3, 2, "two"));
       assert.deepEqual(await Promise.all([before, after]), ["one", "two"]);
     });
   }
 
-  test("is nothing that `JSON.stringify` has another word for", () => {
+  test("is not data that `JSON.stringify` replaces", () => {
     const { server, client } = seated();
     for (const data of [undefined, () => {}, Symbol("x"), NaN, new Date(0), { a: undefined, b: () => {} }, [undefined]]) {
       client.send("move", data);
     }
     assert.deepEqual(
-      server.heard.slice(1).map((frame) => frame.data),
+      server.received.slice(1).map((frame) => frame.data),
       [undefined, undefined, undefined, null, "1970-01-01T00:00:00.000Z", {}, [null]],
     );
   });
@@ -169,7 +169,7 @@ describe("what cannot be sent", () => {
     client.send("move", Array(4_085).fill(1));
     client.send("move", { ["x".repeat(128)]: 1, text: "\\ud83d \u{1f600}" });
     client.send("move", [...Array(32).fill(-1e300), 0, 1e21, 123456789012345680000]);
-    assert.equal(server.heard.length, 8);
+    assert.equal(server.received.length, 8);
   });
 
   test("is serialized once: later changes are not sent", () => {
@@ -180,7 +180,7 @@ describe("what cannot be sent", () => {
     server.drop();
     clock.tick(0);
     server.accept({ recovered: true });
-    assert.deepEqual(server.heard[1].data, { cell: 1 });
+    assert.deepEqual(server.received[1].data, { cell: 1 });
   });
 
   test("closes nothing when serializing closes the client", async () => {
@@ -189,7 +189,7 @@ describe("what cannot be sent", () => {
     await assert.rejects(sent, refusedWith("closed"));
   });
 
-  test("never disturbs what can be, in any order, over any number of connections", async () => {
+  test("never affects messages that can be, in any order, over any number of connections", async () => {
     const random = mulberry(20261129);
     for (let round = 0; round < 40; round++) {
       const { server, client } = seated();
@@ -201,7 +201,7 @@ describe("what cannot be sent", () => {
         const [id, n] = open.entries().next().value ?? [];
         if (id === undefined) return;
         open.delete(id);
-        server.say(reply(GAME, ++seq, id, n));
+        server.send(reply(GAME, ++seq, id, n));
       };
       for (let step = 0; step < 60; step++) {
         const dice = random();
@@ -217,7 +217,7 @@ describe("what cannot be sent", () => {
           server.drop();
           clock.tick(30_000);
           server.accept({ recovered: true });
-          const again = server.heard.slice(1).map(({ id, data }) => [id, data.n]);
+          const again = server.received.slice(1).map(({ id, data }) => [id, data.n]);
           assert.deepEqual(again, [...open], "what has no answer is sent again, and nothing else");
         }
       }
@@ -242,7 +242,7 @@ function mulberry(seed) {
 describe("options", () => {
   const server = () => new FakeServer();
 
-  test("that make no sense are refused when the client is made", () => {
+  test("that are invalid are refused by the constructor", () => {
     const wrong = [
       { name: 5 }, { name: {} }, { token: 5 }, { answerMs: NaN }, { answerMs: -1 }, { connectMs: "soon" }, { connectMs: 2 ** 31 },
       { limit: null }, { retry: { baseMs: NaN } }, { retry: { maxMs: "1" } },
@@ -255,40 +255,40 @@ describe("options", () => {
     const there = server();
     there.client({ name: "Ana \ud83d" }).connect();
     there.accept();
-    assert.deepEqual(there.heard, [{ t: "hello", name: "Ana " }]);
+    assert.deepEqual(there.received, [{ t: "hello", name: "Ana " }]);
   });
 
-  test("and kept sessions that this client did not write are as good as none", () => {
+  test("ignore stored sessions that this client did not write", () => {
     for (const kept of ["5", "null", '"x"', "[]", '{"resume":5,"id":"x","name":{}}', '{"id":-1}', '{"id":1e300}']) {
       const there = server();
       const client = there.client({ storage: { getItem: () => kept, setItem: () => {} } });
       client.connect();
       there.accept();
-      there.say(room(GAME, 1));
+      there.send(room(GAME, 1));
       client.send("move");
-      assert.deepEqual([there.heard[0], there.heard[1].id], [{ t: "hello" }, 1], kept);
+      assert.deepEqual([there.received[0], there.received[1].id], [{ t: "hello" }, 1], kept);
     }
   });
 });
 
 describe("a lost connection", () => {
-  test("comes back at once, with what it has", () => {
+  test("is followed by a resume at once, with the numbers of the last frames", () => {
     const { server, client } = seated();
-    server.say(event(GAME, 2, "moved"));
+    server.send(event(GAME, 2, "moved"));
     server.drop();
-    assert.equal(client.told.at(-1)[1].inMs, 0);
+    assert.equal(client.emitted.at(-1)[1].inMs, 0);
     clock.tick(0);
     server.accept({ recovered: true });
-    assert.deepEqual(server.heard[0], { t: "hello", resume: "token 1", last: { [GAME]: 2 } });
+    assert.deepEqual(server.received[0], { t: "hello", resume: "token 1", last: { [GAME]: 2 } });
     assert.equal(client.resumes, 1);
   });
 
-  test("is tried more and more rarely, with chance", () => {
+  test("is followed by attempts at growing, random intervals", () => {
     const { server, client } = seated({ retry: { baseMs: 100, maxMs: 400 } });
     const delays = [];
     for (let attempt = 0; attempt < 6; attempt++) {
       server.drop();
-      delays.push(client.told.at(-1)[1].inMs);
+      delays.push(client.emitted.at(-1)[1].inMs);
       clock.tick(delays.at(-1));
     }
     const bounds = [
@@ -302,58 +302,58 @@ describe("a lost connection", () => {
     delays.forEach((delay, i) => assert.ok(bounds[i][0] <= delay && delay <= bounds[i][1], `${i}: ${delay}`));
   });
 
-  test("after a good while is the first again", () => {
+  test("after a stable connection starts with the first interval again", () => {
     const { server, client } = seated({ stableMs: 1000 });
     server.drop();
     clock.tick(0);
     server.accept({ recovered: true });
     clock.tick(1000);
     server.drop();
-    assert.equal(client.told.at(-1)[1].inMs, 0);
+    assert.equal(client.emitted.at(-1)[1].inMs, 0);
   });
 
-  test("sends again what has no answer, under the old ids, before anything new", async () => {
+  test("sends unanswered messages again, under their old ids, before new ones", async () => {
     const { server, client } = seated();
     const answered = client.send("move", { cell: 0 });
     const open = client.send("move", { cell: 1 });
-    server.say(reply(GAME, 2, 1));
+    server.send(reply(GAME, 2, 1));
     await answered;
     client.on("connected", () => client.send("from a listener"));
     server.drop();
     client.send("while away");
     clock.tick(0);
     server.accept({ recovered: true });
-    const messages = server.heard.slice(1).map(({ id, type }) => [id, type]);
+    const messages = server.received.slice(1).map(({ id, type }) => [id, type]);
     assert.deepEqual(messages, [
       [2, "move"],
       [3, "while away"],
       [4, "from a listener"],
     ]);
-    server.say(reply(GAME, 3, 2, "done"));
+    server.send(reply(GAME, 3, 2, "done"));
     assert.equal(await open, "done");
     assert.equal(client.resends, 1);
   });
 
-  test("sends again to the room that a message was for", () => {
+  test("sends a message again to its own room", () => {
     const { server, client } = seated();
     client.send("move");
-    server.say(room(LOBBY, 1));
+    server.send(room(LOBBY, 1));
     server.drop();
     clock.tick(0);
     server.accept({ recovered: true });
-    assert.equal(server.heard[1].room, GAME);
+    assert.equal(server.received[1].room, GAME);
   });
 
-  test("that never becomes a welcome is given up", () => {
+  test("is assumed when no welcome arrives", () => {
     const server = new FakeServer();
     const client = server.client({ connectMs: 1000 });
     client.connect();
     clock.tick(1000);
-    assert.equal(client.told[0][1].reason, "no welcome");
+    assert.equal(client.emitted[0][1].reason, "no welcome");
     assert.equal(server.sockets.length, 2);
   });
 
-  test("is suspected when an answer stays out", () => {
+  test("is assumed when no answer arrives", () => {
     const { server, client } = seated({ answerMs: 1000 });
     client.send("move");
     clock.tick(999);
@@ -361,24 +361,24 @@ describe("a lost connection", () => {
     clock.tick(1);
     clock.tick(0);
     server.accept({ recovered: true });
-    assert.equal(server.heard[1].id, 1);
+    assert.equal(server.received[1].id, 1);
   });
 
-  test("whose session is gone starts anew and says so", async () => {
+  test("whose session is gone is followed by a new session, and a reset", async () => {
     const { server, client } = seated();
     const sent = client.send("move");
     server.drop();
     clock.tick(0);
     server.accept({ recovered: false, session: "s2" });
     await assert.rejects(sent, refusedWith("reset"));
-    assert.ok(client.told.some(([name]) => name === "reset"));
+    assert.ok(client.emitted.some(([name]) => name === "reset"));
     assert.deepEqual(client.rooms, []);
-    server.say(room(LOBBY, 1));
+    server.send(room(LOBBY, 1));
     client.send("find");
-    assert.equal(server.heard.at(-1).id, 2, "ids rise even so");
+    assert.equal(server.received.at(-1).id, 2, "ids rise even so");
   });
 
-  test("of a closed client stays lost", () => {
+  test("of a closed client is not replaced", () => {
     const { server, client } = seated();
     server.drop();
     client.close();
@@ -386,7 +386,7 @@ describe("a lost connection", () => {
     assert.equal(server.sockets.length, 1);
   });
 
-  test("is nothing to a client that has a new one", () => {
+  test("has no effect on a client that has a new one", () => {
     const { server, client } = seated();
     const old = server.socket;
     server.drop();
@@ -397,8 +397,8 @@ describe("a lost connection", () => {
   });
 });
 
-describe("a connection that dies without a word", () => {
-  const asked = (server) => server.heard.filter(({ t }) => t === "ping").length;
+describe("a connection that is lost without a close", () => {
+  const pings = (server) => server.received.filter(({ t }) => t === "ping").length;
   const PING_MS = 8_000;
   let page;
   beforeEach(() => (page = new FakePage()));
@@ -409,16 +409,16 @@ describe("a connection that dies without a word", () => {
     const client = server.client(options);
     client.connect();
     server.accept({ pingMs });
-    server.say(room(GAME, 1));
+    server.send(room(GAME, 1));
     return { server, client };
   }
 
-  test("is asked, given up, and followed by another within twice pingMs", () => {
+  test("is pinged, dropped, and replaced within twice pingMs", () => {
     const { server, client } = seatedAt();
     clock.tick(PING_MS - 1);
-    assert.equal(asked(server), 0);
+    assert.equal(pings(server), 0);
     clock.tick(1);
-    assert.deepEqual(server.heard.at(-1), { t: "ping" });
+    assert.deepEqual(server.received.at(-1), { t: "ping" });
     clock.tick(PING_MS / 2 - 1);
     assert.equal(client.state, "connected");
     clock.tick(1);
@@ -426,17 +426,17 @@ describe("a connection that dies without a word", () => {
     assert.equal(server.sockets.length, 2);
     assert.equal(server.sockets[0].closed.code, 3002);
     server.accept({ recovered: true });
-    assert.deepEqual(server.heard, [{ t: "hello", resume: "token 1", last: { [GAME]: 1 } }]);
+    assert.deepEqual(server.received, [{ t: "hello", resume: "token 1", last: { [GAME]: 1 } }]);
   });
 
-  test("is not a server that answers, although it responds", () => {
+  test("is not assumed while the server answers", () => {
     for (const answer of [{ t: "pong" }, { t: "error", code: "rate_limited", message: "" }, { t: "news" }]) {
       const { server, client } = seatedAt();
       for (let n = 1; n <= 5; n++) {
         clock.tick(PING_MS);
-        assert.equal(asked(server), n);
+        assert.equal(pings(server), n);
         clock.tick(PING_MS / 2 - 1);
-        server.say(answer);
+        server.send(answer);
       }
       assert.equal(client.state, "connected");
       assert.equal(server.sockets.length, 1);
@@ -444,44 +444,44 @@ describe("a connection that dies without a word", () => {
     }
   });
 
-  test("is not one on which something comes: that is not even asked", () => {
+  test("is not assumed while frames arrive, and no ping is sent", () => {
     const { server } = seatedAt();
     for (let seq = 2; seq < 8; seq++) {
       clock.tick(PING_MS - 1);
-      server.say(event(GAME, seq, "moved"));
+      server.send(event(GAME, seq, "moved"));
     }
-    assert.equal(asked(server), 0);
+    assert.equal(pings(server), 0);
   });
 
-  test("is asked sooner when a message waits for an answer, however many more are sent", async () => {
+  test("is pinged sooner when a message waits for an answer, however many more are sent", async () => {
     const { server, client } = seatedAt();
     const sent = [];
     for (let n = 0; n < 5; n++) {
       sent.push(client.send("tap"));
       clock.tick(1_000);
     }
-    assert.equal(asked(server), 1);
+    assert.equal(pings(server), 1);
     clock.tick(1_000);
     clock.tick(0);
     assert.equal(server.sockets.length, 2);
     server.accept({ recovered: true, pingMs: PING_MS });
-    assert.equal(server.heard.length, 6);
-    server.say(...sent.map((_, n) => reply(GAME, 2 + n, 1 + n)));
+    assert.equal(server.received.length, 6);
+    server.send(...sent.map((_, n) => reply(GAME, 2 + n, 1 + n)));
     await Promise.all(sent);
   });
 
-  test("is looked for at once when the page is seen again, comes out of a cache, or its network goes or comes", () => {
+  test("is pinged at once when the page becomes visible, is restored from a cache, or its network changes", () => {
     const doubts = {
       visible: () => (page.show("hidden"), page.show("visible")),
-      pageshow: () => page.say("pageshow", { persisted: true }),
-      offline: () => page.say("offline"),
-      online: () => page.say("online"),
+      pageshow: () => page.fire("pageshow", { persisted: true }),
+      offline: () => page.fire("offline"),
+      online: () => page.fire("online"),
     };
     for (const [name, doubt] of Object.entries(doubts)) {
       const { server, client } = seatedAt(PING_MS, { probeMs: 500 });
       doubt();
       doubt();
-      assert.equal(asked(server), 1, name);
+      assert.equal(pings(server), 1, name);
       clock.tick(499);
       assert.equal(client.state, "connected", name);
       clock.tick(1);
@@ -491,18 +491,18 @@ describe("a connection that dies without a word", () => {
     }
   });
 
-  test("is not looked for when a page is hidden, or shown for the first time", () => {
+  test("is not pinged when a page is hidden, or shown for the first time", () => {
     const { server } = seatedAt();
     page.show("hidden");
-    page.say("pageshow", { persisted: false });
-    assert.equal(asked(server), 0);
+    page.fire("pageshow", { persisted: false });
+    assert.equal(pings(server), 0);
   });
 
-  test("keeps nobody waiting who comes back, or wants to try", () => {
+  test("is replaced at once when the page is shown, or by retryNow", () => {
     const reasons = [
-      () => page.say("online"),
+      () => page.fire("online"),
       () => page.show("visible"),
-      () => page.say("pageshow", { persisted: true }),
+      () => page.fire("pageshow", { persisted: true }),
       (client) => client.retryNow(),
     ];
     for (const reason of reasons) {
@@ -518,21 +518,21 @@ describe("a connection that dies without a word", () => {
     }
   });
 
-  test("leaves an attempt on the network of before behind", () => {
+  test("drops an attempt that was begun on the previous network", () => {
     const { server, client } = seatedAt();
     server.drop();
     clock.tick(0);
-    page.say("online");
+    page.fire("online");
     assert.equal(server.sockets.length, 3);
     assert.ok(server.sockets[1].closed);
     server.accept({ recovered: true });
     assert.equal(client.state, "connected");
   });
 
-  test("concerns no client that is closed", () => {
+  test("does not concern a closed client", () => {
     const { server, client } = seatedAt();
     client.close();
-    page.say("online");
+    page.fire("online");
     page.show("visible");
     client.retryNow();
     clock.tick(100_000);
@@ -540,28 +540,28 @@ describe("a connection that dies without a word", () => {
     assert.equal(client.state, "closed");
   });
 
-  test("is found by the client's own measure when the server names none, or one that no timer has", () => {
+  test("is found by the client's default when the server names no interval, or one too long for a timer", () => {
     for (const pingMs of [undefined, 1e15]) {
       const { server, client } = seatedAt(pingMs);
       clock.tick(100);
-      assert.equal(asked(server), 0);
+      assert.equal(pings(server), 0);
       clock.tick(3_600_000);
-      assert.ok(asked(server) >= 1);
+      assert.ok(pings(server) >= 1);
       client.close();
     }
   });
 });
 
-describe("a hello that is not taken", () => {
-  test("ends the attempts when its code says so, and says why", () => {
+describe("a hello that is refused", () => {
+  test("ends the attempts when its code requires it, and reports the reason", () => {
     const server = new FakeServer();
     const client = server.client({ name: "x" });
     client.connect();
     server.socket.onopen({});
-    server.say({ t: "error", code: "bad_frame", message: "bad hello: no" });
-    assert.equal(client.told[0][1].code, "bad_frame");
+    server.send({ t: "error", code: "bad_frame", message: "bad hello: no" });
+    assert.equal(client.emitted[0][1].code, "bad_frame");
     server.drop(4506);
-    assert.deepEqual(client.told[1], ["disconnected", { willRetry: false, code: 4506, reason: "bad hello: no", inMs: null }]);
+    assert.deepEqual(client.emitted[1], ["disconnected", { willRetry: false, code: 4506, reason: "bad hello: no", inMs: null }]);
     clock.tick(100_000);
     assert.equal(server.sockets.length, 1);
   });
@@ -571,18 +571,18 @@ describe("a hello that is not taken", () => {
     const client = server.client();
     client.connect();
     server.socket.onopen({});
-    server.say({ t: "error", code: "bad_frame", message: "bad hello: no" });
+    server.send({ t: "error", code: "bad_frame", message: "bad hello: no" });
     clock.tick(100_000);
     assert.equal(server.sockets.length, 1);
     assert.equal(client.state, "closed");
   });
 
-  test("is said again when it was only too early", () => {
+  test("is sent again when it was only too early", () => {
     const server = new FakeServer();
     const client = server.client();
     client.connect();
     server.socket.onopen({});
-    server.say({ t: "error", code: "unavailable", message: "not now", retryAfterMs: 100 });
+    server.send({ t: "error", code: "unavailable", message: "not now", retryAfterMs: 100 });
     clock.tick(2_000);
     clock.tick(0);
     assert.equal(server.sockets.length, 2);
@@ -590,7 +590,7 @@ describe("a hello that is not taken", () => {
     assert.equal(client.state, "waiting");
   });
 
-  test("may come from a browser that opens no such connection at all", async () => {
+  test("may be caused by a browser that cannot open the connection", async () => {
     const client = new FakeServer().client({
       WebSocket: class {
         constructor() {
@@ -602,7 +602,7 @@ describe("a hello that is not taken", () => {
     client.connect();
     await assert.rejects(sent, refusedWith("closed"));
     assert.equal(client.state, "closed");
-    assert.equal(client.told[0][1].reason, "insecure");
+    assert.equal(client.emitted[0][1].reason, "insecure");
   });
 });
 
@@ -625,13 +625,13 @@ describe("codes of the server", () => {
     }
   });
 
-  test("that call it too fast make it come back slowly", () => {
+  test("that report too many messages delay the next attempt", () => {
     const { server, client } = seated({ retry: { baseMs: 1000, maxMs: 15_000 } });
     server.drop(4029);
-    assert.ok(client.told.at(-1)[1].inMs >= 2_000);
+    assert.ok(client.emitted.at(-1)[1].inMs >= 2_000);
   });
 
-  test("that end the session are the end of its token", () => {
+  test("that end the session end its token", () => {
     const storage = tab();
     const { server } = seated({ storage });
     server.drop(4503, "cheating");
@@ -640,45 +640,45 @@ describe("codes of the server", () => {
 });
 
 describe("frames", () => {
-  test("that come twice are dropped", () => {
+  test("that arrive twice are dropped", () => {
     const { server, client } = seated();
     const seen = [];
     client.room.on("event", (type) => seen.push(type));
-    server.say(event(GAME, 2, "moved"), event(GAME, 2, "moved"), room(GAME, 1), event(GAME, 3, "ended"));
+    server.send(event(GAME, 2, "moved"), event(GAME, 2, "moved"), room(GAME, 1), event(GAME, 3, "ended"));
     assert.deepEqual(seen, ["moved", "ended"]);
     assert.equal(client.duplicates, 2);
   });
 
-  test("that are missing are a bug of the server, and asked for", () => {
+  test("that are missing are a bug of the server, and requested again", () => {
     const { server, client } = seated();
     const seen = [];
     client.room.on("event", (type) => seen.push(type));
-    server.say(event(GAME, 3, "late"));
+    server.send(event(GAME, 3, "late"));
     assert.equal(client.gaps, 1);
-    assert.equal(client.told.at(-1)[1].code, "gap");
+    assert.equal(client.emitted.at(-1)[1].code, "gap");
     clock.tick(0);
     server.accept({ recovered: true });
-    assert.deepEqual(server.heard[0].last, { [GAME]: 1 });
-    server.say(event(GAME, 2, "missed"), event(GAME, 3, "late"));
+    assert.deepEqual(server.received[0].last, { [GAME]: 1 });
+    server.send(event(GAME, 2, "missed"), event(GAME, 3, "late"));
     assert.deepEqual(seen, ["missed", "late"]);
   });
 
-  test("that stay missing are given up for the whole view", () => {
+  test("that stay missing are replaced by the whole view", () => {
     const { server, client } = seated();
-    server.say(event(GAME, 3, "late"));
+    server.send(event(GAME, 3, "late"));
     clock.tick(0);
     server.accept({ recovered: true });
-    server.say(event(GAME, 3, "late"));
+    server.send(event(GAME, 3, "late"));
     clock.tick(15_000);
     server.accept({ recovered: true });
-    assert.deepEqual(server.heard[0].last, {});
-    server.say(room(GAME, 4, "whole"));
+    assert.deepEqual(server.received[0].last, {});
+    server.send(room(GAME, 4, "whole"));
     assert.equal(client.room.view, "whole");
   });
 
-  test("of a room that nobody has entered are missing theirs", () => {
+  test("of a room that the session has not joined are a gap", () => {
     const { server, client } = seated();
-    server.say(event(LOBBY, 1, "welcome"));
+    server.send(event(LOBBY, 1, "welcome"));
     assert.equal(client.gaps, 1);
   });
 
@@ -689,10 +689,10 @@ describe("frames", () => {
     server.drop();
     clock.tick(0);
     server.accept({ recovered: true });
-    server.say(room(GAME, 9, { board: ["x"] }, 1));
+    server.send(room(GAME, 9, { board: ["x"] }, 1));
     await assert.rejects(handled, refusedWith("applied"));
     assert.deepEqual(client.room.view, { board: ["x"] });
-    server.say(
+    server.send(
       { t: "error", room: GAME, seq: 10, id: 1, code: "applied", message: "before" },
       reply(GAME, 11, 2, "ok"),
     );
@@ -703,13 +703,13 @@ describe("frames", () => {
   test("that were not skipped bring their answer, also above `ack`", async () => {
     const { server, client } = seated();
     const sent = client.send("move");
-    server.say(room(GAME, 2, {}, 1), reply(GAME, 3, 1, "ok"));
+    server.send(room(GAME, 2, {}, 1), reply(GAME, 3, 1, "ok"));
     assert.equal(await sent, "ok");
   });
 
   test("may be skipped by a whole view in the middle, when the server had to take something back", () => {
     const { server, client } = seated();
-    server.say(event(GAME, 2, "moved"), room(GAME, 10_003, "before"), event(GAME, 10_004, "moved"));
+    server.send(event(GAME, 2, "moved"), room(GAME, 10_003, "before"), event(GAME, 10_004, "moved"));
     assert.equal(client.room.view, "before");
     assert.equal(client.gaps, 0);
   });
@@ -729,38 +729,38 @@ describe("frames", () => {
       const sent = client.send("move", { cell: 4 });
       server.socket.onmessage({ data });
       assert.equal(client.state, "waiting");
-      assert.equal(client.told.at(-1)[1].code, "bad_frame");
+      assert.equal(client.emitted.at(-1)[1].code, "bad_frame");
       clock.tick(0);
       server.accept({ recovered: true });
-      assert.deepEqual(server.heard[0], { t: "hello", resume: "token 1", last: { [GAME]: 1 } });
-      assert.deepEqual(server.heard[1].data, { cell: 4 });
-      server.say(reply(GAME, 2, 1, "ok"));
+      assert.deepEqual(server.received[0], { t: "hello", resume: "token 1", last: { [GAME]: 1 } });
+      assert.deepEqual(server.received[1].data, { cell: 4 });
+      server.send(reply(GAME, 2, 1, "ok"));
       assert.equal(await sent, "ok");
     });
   }
 
-  test("that hold a malformed patch are asked for whole", () => {
+  test("with a malformed patch are replaced by the whole view", () => {
     for (const ops of [[null], [5], [{ op: "replace" }], [{ op: "add", path: 5, value: 1 }]]) {
       const { server, client } = seated();
-      server.say({ t: "patch", room: GAME, seq: 2, ops });
-      assert.equal(client.told.at(-1)[1].code, "bad_patch");
+      server.send({ t: "patch", room: GAME, seq: 2, ops });
+      assert.equal(client.emitted.at(-1)[1].code, "bad_patch");
       clock.tick(0);
       server.accept({ recovered: true });
-      assert.deepEqual(server.heard[0].last, {});
+      assert.deepEqual(server.received[0].last, {});
     }
   });
 
-  test("of a sort that this client does not know are none of its business", () => {
+  test("of an unknown type are ignored", () => {
     const { server, client } = seated();
-    server.say({ t: "news" }, { t: "toString" }, { t: "__proto__" }, { t: "news", room: GAME, seq: 2 }, event(GAME, 3, "moved"));
+    server.send({ t: "news" }, { t: "toString" }, { t: "__proto__" }, { t: "news", room: GAME, seq: 2 }, event(GAME, 3, "moved"));
     assert.equal(client.state, "connected");
     assert.equal(client.room.seq, 3);
   });
 
-  test("that answer what was never asked, or long ago, change nothing", async () => {
+  test("that answer unknown or settled messages change nothing", async () => {
     const { server, client } = seated();
     const sent = client.send("move");
-    server.say(reply(GAME, 2, 77), { t: "error", id: 78, code: "applied", message: "" }, reply(GAME, 3, 1, "ok"), reply(GAME, 4, 1, "no"));
+    server.send(reply(GAME, 2, 77), { t: "error", id: 78, code: "applied", message: "" }, reply(GAME, 3, 1, "ok"), reply(GAME, 4, 1, "no"));
     assert.equal(await sent, "ok");
     assert.equal(client.state, "connected");
   });
@@ -771,7 +771,7 @@ describe("rooms", () => {
     const { server, client } = seated();
     const entered = [];
     client.on("room", ({ id }) => entered.push(id));
-    server.say(room(LOBBY, 1), left(GAME, 2));
+    server.send(room(LOBBY, 1), left(GAME, 2));
     assert.deepEqual(entered, [LOBBY]);
     assert.deepEqual(
       client.rooms.map(({ id }) => id),
@@ -781,28 +781,28 @@ describe("rooms", () => {
 
   test("that are left fall back to the one before", () => {
     const { server, client } = seated();
-    server.say(room(LOBBY, 1), left(LOBBY, 2, "closed"));
+    server.send(room(LOBBY, 1), left(LOBBY, 2, "closed"));
     assert.equal(client.room.id, GAME);
-    server.say(left(GAME, 2));
+    server.send(left(GAME, 2));
     assert.equal(client.room, null);
   });
 
-  test("can be entered again, and count on", () => {
+  test("can be joined again, and their numbers continue", () => {
     const { server, client } = seated();
     const before = client.room;
-    server.say(event(GAME, 2, "moved"), left(GAME, 3), room(GAME, 4, "new"), event(GAME, 5, "moved"));
+    server.send(event(GAME, 2, "moved"), left(GAME, 3), room(GAME, 4, "new"), event(GAME, 5, "moved"));
     assert.notEqual(client.room, before);
     assert.equal(client.room.view, "new");
     assert.equal(client.gaps, 0);
   });
 
-  test("can be left and entered again while away", () => {
+  test("can be left and joined again while the client is disconnected", () => {
     const { server, client } = seated();
-    server.say(event(GAME, 2, "moved"), event(GAME, 3, "moved"));
+    server.send(event(GAME, 2, "moved"), event(GAME, 3, "moved"));
     server.drop();
     clock.tick(0);
     server.accept({ recovered: true });
-    server.say(room(GAME, 8, "new"), event(GAME, 9, "moved"));
+    server.send(room(GAME, 8, "new"), event(GAME, 9, "moved"));
     assert.equal(client.room.view, "new");
     assert.equal(client.gaps, 0);
     assert.deepEqual(client.rooms, [client.room]);
@@ -812,24 +812,24 @@ describe("rooms", () => {
     const { server, client } = seated();
     const views = [];
     client.room.on("view", (view) => views.push(view));
-    server.say(patch(GAME, 2, { op: "replace", path: "/board/1", value: 0 }, { op: "add", path: "/turn", value: 1 }));
+    server.send(patch(GAME, 2, { op: "replace", path: "/board/1", value: 0 }, { op: "add", path: "/turn", value: 1 }));
     assert.deepEqual(views, [{ board: [null, 0], turn: 1 }]);
   });
 
-  test("are asked for their whole view when a patch does not fit", () => {
+  test("get their whole view when a patch does not fit", () => {
     const { server, client } = seated();
-    server.say(patch(GAME, 2, { op: "remove", path: "/nothing" }));
-    assert.equal(client.told.at(-1)[1].code, "bad_patch");
+    server.send(patch(GAME, 2, { op: "remove", path: "/nothing" }));
+    assert.equal(client.emitted.at(-1)[1].code, "bad_patch");
     clock.tick(0);
     server.accept({ recovered: true });
-    assert.deepEqual(server.heard[0].last, {});
-    server.say(room(GAME, 3, "whole"));
+    assert.deepEqual(server.received[0].last, {});
+    server.send(room(GAME, 3, "whole"));
     assert.equal(client.room.view, "whole");
   });
 });
 
 describe("a page that is loaded again", () => {
-  test("takes the session up, and ids go on rising", () => {
+  test("resumes the session, and ids continue to rise", () => {
     const storage = tab();
     const { client: before } = seated({ storage, name: "Ana" });
     before.send("move");
@@ -838,10 +838,10 @@ describe("a page that is loaded again", () => {
     assert.equal(client.resumable, true);
     client.connect();
     server.accept({ recovered: true });
-    assert.deepEqual(server.heard, [{ t: "hello", name: "Ana", resume: "token 1", last: {} }]);
-    server.say(room(GAME, 7));
+    assert.deepEqual(server.received, [{ t: "hello", name: "Ana", resume: "token 1", last: {} }]);
+    server.send(room(GAME, 7));
     client.send("move");
-    assert.equal(server.heard[1].id, 2);
+    assert.equal(server.received[1].id, 2);
   });
 
   test("in another tab is another player", () => {
@@ -849,7 +849,7 @@ describe("a page that is loaded again", () => {
     assert.equal(new FakeServer().client({ storage: tab() }).resumable, false);
   });
 
-  test("may begin anew under another name", () => {
+  test("may begin a new session under another name", () => {
     const storage = tab();
     const { client } = seated({ storage, name: "Ana" });
     client.close();
@@ -857,7 +857,7 @@ describe("a page that is loaded again", () => {
     const server = new FakeServer();
     server.client({ storage }).connect();
     server.accept();
-    assert.deepEqual(server.heard, [{ t: "hello", name: "Ben" }]);
+    assert.deepEqual(server.received, [{ t: "hello", name: "Ben" }]);
   });
 
   test("with unreadable storage is a new one", () => {
@@ -872,7 +872,7 @@ describe("a page that is loaded again", () => {
   });
 });
 
-test("a listener that throws is reported, and disturbs nobody", async () => {
+test("a listener that throws is reported, and does not affect the others", async () => {
   const { server, client } = seated();
   const seen = [];
   const reported = mock.fn();
@@ -887,7 +887,7 @@ test("a listener that throws is reported, and disturbs nobody", async () => {
     throw new Error("mine");
   });
   client.room.on("event", (type) => seen.push(type));
-  server.say(event(GAME, 2, "moved"));
+  server.send(event(GAME, 2, "moved"));
   queue.mock.restore();
   assert.deepEqual(seen, ["moved"]);
   assert.equal(reported.mock.calls[0].arguments[0], "mine");
@@ -897,8 +897,8 @@ test("a listener can be taken off", () => {
   const { server, client } = seated();
   const seen = [];
   const off = client.room.on("event", (type) => seen.push(type));
-  server.say(event(GAME, 2, "one"));
+  server.send(event(GAME, 2, "one"));
   off();
-  server.say(event(GAME, 3, "two"));
+  server.send(event(GAME, 3, "two"));
   assert.deepEqual(seen, ["one"]);
 });

@@ -28,7 +28,7 @@ class FakeSocket {
 export class FakeServer {
   sockets = [];
 
-  /** A client of this server, with its events in `told`. */
+  /** A client of this server, with its events in `emitted`. */
   client(options = {}) {
     const server = this;
     const WebSocket = class extends FakeSocket {
@@ -37,9 +37,9 @@ export class FakeServer {
       }
     };
     const client = new Chorus("ws://server/ws", { WebSocket, storage: null, ...options });
-    client.told = [];
+    client.emitted = [];
     for (const name of ["connected", "disconnected", "reset", "error"]) {
-      client.on(name, (details) => client.told.push([name, details]));
+      client.on(name, (details) => client.emitted.push([name, details]));
     }
     return client;
   }
@@ -49,13 +49,13 @@ export class FakeServer {
   }
 
   /** The frames that the client has sent over the current connection. */
-  get heard() {
+  get received() {
     return this.socket.sent;
   }
 
   accept(welcome = {}) {
     this.socket.onopen({});
-    this.say({
+    this.send({
       t: "welcome",
       session: "s1",
       resume: `token ${this.sockets.length}`,
@@ -65,7 +65,7 @@ export class FakeServer {
     });
   }
 
-  say(...frames) {
+  send(...frames) {
     for (const frame of frames) this.socket.onmessage({ data: JSON.stringify(frame) });
   }
 
@@ -86,7 +86,7 @@ export function seated(options) {
   const client = server.client(options);
   client.connect();
   server.accept();
-  server.say(room(GAME, 1, { board: [null, null] }));
+  server.send(room(GAME, 1, { board: [null, null] }));
   return { server, client };
 }
 
@@ -101,7 +101,7 @@ export class FakePage extends EventTarget {
     globalThis.document = this.document;
   }
 
-  say(name, details = {}) {
+  fire(name, details = {}) {
     this.dispatchEvent(Object.assign(new Event(name), details));
   }
 

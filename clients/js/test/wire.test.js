@@ -27,10 +27,10 @@ test("over a real socket", { timeout: 10_000 }, async () => {
 function answer(socket) {
   socket.on("message", (data) => {
     const frame = JSON.parse(data);
-    const say = (answer) => socket.send(JSON.stringify(answer));
+    const respond = (answer) => socket.send(JSON.stringify(answer));
     const recovered = frame.resume !== undefined;
-    if (frame.t === "msg") return say(reply(GAME, frame.id + 1, frame.id, frame.id === 1 ? "first" : "second"));
-    say({ t: "welcome", session: "s", resume: "again", recovered, pingMs: 15_000 });
-    if (!recovered) say(room(GAME, 1));
+    if (frame.t === "msg") return respond(reply(GAME, frame.id + 1, frame.id, frame.id === 1 ? "first" : "second"));
+    respond({ t: "welcome", session: "s", resume: "again", recovered, pingMs: 15_000 });
+    if (!recovered) respond(room(GAME, 1));
   });
 }
