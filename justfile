@@ -56,7 +56,7 @@ torture-cluster *args: build
     @node guests/build.mjs --no-fixtures
     @node chorus/tests/cluster/torture.mjs --bin "{{binary}}" "$@"
 
-# bugs that are planted in a binary of their own: the judges of the torture must find each; arguments as of chorus/tests/torture/planted.mjs
+# bugs that are planted in a binary of their own: the checkers of the torture must find each; arguments as of chorus/tests/torture/planted.mjs
 planted *args: build
     @node scripts/setup.mjs guests chorus/tests
     @node guests/build.mjs

@@ -27,7 +27,7 @@ Builds guests into WebAssembly components; all of them when none is named. Only 
 
 /** Builds the named guests and reports each when it is done. Resolves with whether all succeeded. */
 export async function buildAll(options = {}) {
-  const { guests = GUESTS, out = join(guests, "dist"), fixtures = true, first = [], names = [], tell = () => {} } = options;
+  const { guests = GUESTS, out = join(guests, "dist"), fixtures = true, first = [], names = [], report = () => {} } = options;
   const { allGuests, namedGuest, shownPath } = await import("./build/sources.mjs");
   const { unreadable } = await import("./build/error.mjs");
   const { Dist } = await import("./build/dist.mjs");
@@ -41,19 +41,19 @@ export async function buildAll(options = {}) {
     const started = performance.now();
     const since = () => Math.round(performance.now() - started);
     const kind = typeof guest === "string" ? guest : guest.kind;
-    let told;
+    let result;
     try {
       const found = typeof guest === "string" ? namedGuest(guests, guest) : guest;
-      told = { kind: found.kind, ok: true, ...(await build(found, dist)), ms: since() };
+      result = { kind: found.kind, ok: true, ...(await build(found, dist)), ms: since() };
     } catch (error) {
       // The guest was deleted during its build: there is nothing to report.
       if (guest.path !== undefined && !existsSync(guest.path)) return;
       const errors = (error.list ?? [error]).map((one) => plainError(one, kind, { shownPath, unreadable }));
-      told = { kind, ok: false, ms: since(), error: errors[0], errors };
+      result = { kind, ok: false, ms: since(), error: errors[0], errors };
       ok = false;
     }
     done += 1;
-    tell({ ...told, done, of: wanted.length });
+    report({ ...result, done, of: wanted.length });
   };
 
   const waiting = [...wanted];
@@ -101,23 +101,23 @@ async function hashOf({ module, map }) {
   return sha256(module, map, ...wit, tools, JSON.stringify(OPTIONS));
 }
 
-function tellPeople(told) {
-  const count = `[${told.done}/${told.of}]`;
-  if (!told.ok) {
-    console.error(`${count} ${told.kind}: failed`);
-    for (const { file, line, column, message } of told.errors) {
+function printReport(result) {
+  const count = `[${result.done}/${result.of}]`;
+  if (!result.ok) {
+    console.error(`${count} ${result.kind}: failed`);
+    for (const { file, line, column, message } of result.errors) {
       console.error(printable(`  error: ${line > 0 ? `${file}:${line}:${column}` : file}: ${message}`));
     }
     return;
   }
-  const size = `${(told.bytes / 1e6).toFixed(2)} MB`;
-  const how = told.kept ? "unchanged" : `${(told.ms / 1000).toFixed(1)} s`;
-  console.log(`${count} ${told.kind.padEnd(24)} ${size}  ${how}`);
-  told.warnings.forEach((warning) => console.warn(printable(`  warning: ${warning}`)));
+  const size = `${(result.bytes / 1e6).toFixed(2)} MB`;
+  const how = result.kept ? "unchanged" : `${(result.ms / 1000).toFixed(1)} s`;
+  console.log(`${count} ${result.kind.padEnd(24)} ${size}  ${how}`);
+  result.warnings.forEach((warning) => console.warn(printable(`  warning: ${warning}`)));
 }
 
-function tellMachines({ done, of, ...told }) {
-  console.log(JSON.stringify(told));
+function printJson({ done, of, ...result }) {
+  console.log(JSON.stringify(result));
 }
 
 const ARGUMENTS = {
@@ -145,7 +145,7 @@ async function main() {
     first: values.first,
     fixtures: !values["no-fixtures"],
     names: positionals,
-    tell: values.json ? tellMachines : tellPeople,
+    report: values.json ? printJson : printReport,
   });
   if (!ok) process.exitCode = 1;
 }

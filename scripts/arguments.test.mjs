@@ -30,7 +30,7 @@ test("the scripts are found", () => {
 });
 
 for (const script of SCRIPTS) {
-  test(`${script} has a help without anything installed, and says in a line what is wrong with its arguments`, () => {
+  test(`${script} has a help without anything installed, and reports a wrong argument in one line`, () => {
     const help = run(script, "--help");
     assert.deepEqual([help.status, help.stderr], [0, ""]);
     assert.match(help.stdout, /^Usage: /);
@@ -41,7 +41,7 @@ for (const script of SCRIPTS) {
   });
 }
 
-test("a number that is none is refused before anything runs", () => {
+test("a value that is not a number is refused before anything runs", () => {
   for (const [script, option] of [["chorus/tests/torture/torture.mjs", "kills"], ["chorus/tests/cluster/torture.mjs", "faults"], ["scripts/bench.mjs", "seconds"]]) {
     const wrong = run(script, `--${option}`, "many");
     assert.equal(wrong.status, 2, wrong.stderr);

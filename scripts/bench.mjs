@@ -79,18 +79,18 @@ process.once("exit", () => {
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(130));
 
 /** Starts a server on core 0, and resolves when it has printed its address. `taskset` execs it, so the pid is the server's. */
-async function serve(args, says) {
+async function serve(args, announcement) {
   const child = spawn(...pinned(0, bin, args), { stdio: ["ignore", "pipe", "inherit"] });
   running.add(child);
   child.once("exit", () => running.delete(child));
   for await (const line of createInterface({ input: child.stdout })) {
-    const at = says.exec(line);
+    const at = announcement.exec(line);
     if (at) {
       child.stdout.resume();
       return { child, pid: child.pid, address: at[1] };
     }
   }
-  throw new Error(`${args.join(" ")} ended before it said where it is`);
+  throw new Error(`${args.join(" ")} ended before it printed its address`);
 }
 
 const floor = () => serve(["load", "floor"], /ws:\/\/([\d.:]+)\//);
@@ -156,7 +156,7 @@ async function measured(low, high, rounds, all) {
     }
     const share = median(runs.map((run) => run.chorus / run.floor));
     rows.push({ ...pair, floor: median(runs.map((run) => run.floor)), chorus: median(runs.map((run) => run.chorus)), share, runs });
-    say(pair.name);
+    progress(pair.name);
   }
   return rows;
 }
@@ -211,12 +211,12 @@ async function memory() {
   const idleServer = await chorus();
   const idle = await load(idleServer, ["idle"]);
   await stop(idleServer);
-  say("idle");
+  progress("idle");
   // The players read nothing while their rooms hibernate, so they answer no ping either.
   const server = await chorus({ more: ["--hibernate-after", `${ASIDE_SECONDS}`, "--ping", "600"] });
   const rooms = await load(server, ["rooms", "--hibernate-after", `${ASIDE_SECONDS}`]);
   await stop(server);
-  say("rooms");
+  progress("rooms");
   return { ...idle, ...rooms };
 }
 
@@ -230,7 +230,7 @@ async function swap() {
   const server = await chorus({ guests });
   const figures = await load(server, ["swap", "--source", join(guests, "fixtures", "bench-room.js")]);
   await stop(server);
-  say("swap");
+  progress("swap");
   return figures;
 }
 
@@ -239,7 +239,7 @@ async function neighbour() {
   const server = await chorus({ more: ["--log", "error"] });
   const figures = await load(server, ["neighbour"]);
   await stop(server);
-  say("neighbour");
+  progress("neighbour");
   return figures;
 }
 
@@ -251,7 +251,7 @@ async function dearMessages(rounds) {
     all[attack] = await load(server, ["hostile", attack, "--rounds", `${rounds}`]);
   }
   await stop(server);
-  say("dear-messages");
+  progress("dear-messages");
   return all;
 }
 
@@ -270,7 +270,7 @@ async function hostCalls(rounds) {
   if (published.status !== 0) throw new Error("the component that calls its host could not be published");
   const figures = await load(server, ["hostile", "host-calls", "--attackers", `${cpus().length}`, "--rounds", `${rounds}`]);
   await stop(server);
-  say("host-calls");
+  progress("host-calls");
   return figures;
 }
 
@@ -278,7 +278,7 @@ async function newcomer() {
   const server = await chorus({ limits: true, lobby: "lobby", more: ["--log", "error"] });
   const figures = await load(server, ["newcomer"], { measure: Math.max(10, Number(seconds)) });
   await stop(server);
-  say("newcomer");
+  progress("newcomer");
   return figures;
 }
 
@@ -287,11 +287,11 @@ function inProcess() {
   const args = ["bench", "--profile", "release", "--workspace", "--bench", "rooms", "--locked"];
   const ran = spawnSync(...pinned(0, "cargo", args), { cwd: ROOT, encoding: "utf8", env: { ...process.env, CARGO_TARGET_DIR: TARGET } });
   if (ran.status !== 0) console.error(ran.stderr);
-  say("in-process");
+  progress("in-process");
   return ran.stdout.trimEnd();
 }
 
-function say(name) {
+function progress(name) {
   process.stderr.write(`  ${name.padEnd(12)} done after ${Math.round(performance.now() / 1000)} s\n`);
 }
 

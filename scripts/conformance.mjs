@@ -56,7 +56,7 @@ async function main() {
   const report = flags.report ?? mkdtempSync(join(tmpdir(), "chorus-conformance-"));
   try {
     await runSuite(python, server.address, report);
-    judge(report);
+    printResults(report);
   } finally {
     server.child.kill();
     if (!flags.report) rmSync(report, { recursive: true, force: true });
@@ -123,7 +123,7 @@ async function runSuite(python, address, report) {
   if (code !== 0 || !existsSync(join(report, "index.json"))) throw new Error(`the suite ended with ${code}:\n${errors}`);
 }
 
-function judge(report) {
+function printResults(report) {
   const results = Object.entries(JSON.parse(readFileSync(join(report, "index.json"), "utf8")).chorus);
   const ended = ({ behaviorClose, remoteCloseCode }) => GOOD_ENDS.includes(behaviorClose) && (behaviorClose !== "WRONG CODE" || remoteCloseCode === OWN_CODE);
   const behaved = (result) => GOOD.includes(result.behavior) || failsByCode(report, result);

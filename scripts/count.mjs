@@ -26,7 +26,7 @@ export function countNone() {
 }
 
 /** The counts of a step. A runner that fails without a failed test counts as one failure, and so does one that ran no test. */
-export function judge({ count }, output, code) {
+export function stepCounts({ count }, output, code) {
   const counted = count(output, code);
   if (code !== 0 && counted.failed === 0) return add(counted, ONE_FAILED);
   if (code === 0 && count !== countNone && counted.passed + counted.failed === 0) return ONE_FAILED;

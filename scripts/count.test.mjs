@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { countCargo, countNode, countNone, countOne, failures, judge } from "./count.mjs";
+import { countCargo, countNode, countNone, countOne, failures, stepCounts } from "./count.mjs";
 
 const CARGO = `
 running 3 tests
@@ -31,22 +31,22 @@ test("Node's summary is read in both of its forms, and a cancelled test has fail
   assert.deepEqual(failures(SPEC), ["✖ two (1ms)"]);
 });
 
-test("what a test prints is not taken for the summary", () => {
+test("the output of a test is not mistaken for the summary", () => {
   assert.deepEqual(countNode(`# pass 99\n${TAP}`), { passed: 1, failed: 2 });
 });
 
 test("a runner that failed counts as failed, also when it printed that all passed", () => {
-  assert.deepEqual(judge({ count: countCargo }, "error: could not compile `chorus`", 101), { passed: 0, failed: 1 });
-  assert.deepEqual(judge({ count: countCargo }, CARGO, 101), { passed: 42, failed: 1 });
-  assert.deepEqual(judge({ count: countNone }, "", 1), { passed: 0, failed: 1 });
+  assert.deepEqual(stepCounts({ count: countCargo }, "error: could not compile `chorus`", 101), { passed: 0, failed: 1 });
+  assert.deepEqual(stepCounts({ count: countCargo }, CARGO, 101), { passed: 42, failed: 1 });
+  assert.deepEqual(stepCounts({ count: countNone }, "", 1), { passed: 0, failed: 1 });
 });
 
 test("a runner that ran nothing has failed, a step that is none has not", () => {
-  assert.deepEqual(judge({ count: countNode }, "# pass 0\n# fail 0\n", 0), { passed: 0, failed: 1 });
-  assert.deepEqual(judge({ count: countNone }, "", 0), { passed: 0, failed: 0 });
+  assert.deepEqual(stepCounts({ count: countNode }, "# pass 0\n# fail 0\n", 0), { passed: 0, failed: 1 });
+  assert.deepEqual(stepCounts({ count: countNone }, "", 0), { passed: 0, failed: 0 });
 });
 
 test("a program that is one test", () => {
-  assert.deepEqual(judge({ count: countOne }, "", 0), { passed: 1, failed: 0 });
-  assert.deepEqual(judge({ count: countOne }, "", 1), { passed: 0, failed: 1 });
+  assert.deepEqual(stepCounts({ count: countOne }, "", 0), { passed: 1, failed: 0 });
+  assert.deepEqual(stepCounts({ count: countOne }, "", 1), { passed: 0, failed: 1 });
 });

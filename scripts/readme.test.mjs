@@ -35,7 +35,7 @@ test("it has 15 lines", () => {
 test("the first to buzz wins, the second is refused, and after three seconds it is open again", async () => {
   const room = (await buzzer()).join("Ana").join("Ben");
   room.message("Ben", "buzz");
-  assert.deepEqual(room.told("Ana"), [{ type: "won", data: { name: "Ben" } }]);
+  assert.deepEqual(room.received("Ana"), [{ type: "won", data: { name: "Ben" } }]);
   room.message("Ana", "buzz");
   assert.equal(room.refused, "too late");
   room.wait(3000);

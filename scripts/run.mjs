@@ -80,9 +80,9 @@ class Progress {
 
   #show() {
     const seconds = Math.round((performance.now() - this.#begun) / 1000);
-    const said = this.#last.replace(/[^\x20-\x7e]/g, "");
-    if (!this.#live) return console.log(`    … ${seconds} s: ${said.slice(0, 100)}`);
-    process.stdout.write(`\r\x1b[K    ${seconds} s  ${said}`.slice(0, (process.stdout.columns ?? 80) + 3));
+    const line = this.#last.replace(/[^\x20-\x7e]/g, "");
+    if (!this.#live) return console.log(`    … ${seconds} s: ${line.slice(0, 100)}`);
+    process.stdout.write(`\r\x1b[K    ${seconds} s  ${line}`.slice(0, (process.stdout.columns ?? 80) + 3));
   }
 
   end() {

@@ -9,7 +9,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { Services } from "../testing/services/services.mjs";
-import { add, countCargo, countNode, countNone, countOne, failures, judge, NONE, plain } from "./count.mjs";
+import { add, countCargo, countNode, countNone, countOne, failures, NONE, plain, stepCounts } from "./count.mjs";
 import { argumentsOf, wrongArguments } from "./arguments.mjs";
 import { run, stopOnSignals } from "./run.mjs";
 
@@ -46,7 +46,7 @@ const STEPS = [
   { name: "guest-tests", title: "the SDK, the guests and their build", quick: true, count: countNode, commands: () => [nodeTests("guests/test")] },
   { name: "client-types", title: "types of the client", quick: true, count: countOne, commands: () => [tsc("clients/js", "test")] },
   { name: "client", title: "the client", quick: true, count: countNode, commands: () => [nodeTests("clients/js/test")] },
-  { name: "checker", title: "the judge of the torture", quick: true, count: countNode, commands: () => [nodeTests("chorus/tests/torture")] },
+  { name: "checker", title: "the checker of the torture", quick: true, count: countNode, commands: () => [nodeTests("chorus/tests/torture")] },
   { name: "core", title: "the machines", quick: "only", count: countCargo, commands: () => [cargo("test", "-p", "chorus-core", "--no-fail-fast")] },
   { name: "build", title: "the chorus binary", minutes: 45, count: countNone, commands: () => [cargo("build", "-p", "chorus")] },
   { name: "rust", title: "all Rust tests", minutes: 45, services: true, count: countCargo, commands: () => [cargo("test", "--workspace", "--no-fail-fast")] },
@@ -55,7 +55,7 @@ const STEPS = [
   { name: "cluster", title: "a cluster that loses machines, and its operators", minutes: 30, services: true, count: countNode, commands: () => [nodeTests("chorus/tests/cluster")] },
   { name: "page", title: "the page, in Chromium", count: countNode, commands: () => [...chromium(), nodeTests("chorus/tests/page")] },
   { name: "torture", title: "kill -9 while games are played", count: countOne, commands: () => [node("chorus/tests/torture/torture.mjs", ...TORTURE)] },
-  { name: "planted", title: "the judges of the torture, against planted bugs", minutes: 30, count: countOne, commands: () => [node("chorus/tests/torture/planted.mjs")] },
+  { name: "planted", title: "the checkers of the torture, against planted bugs", minutes: 30, count: countOne, commands: () => [node("chorus/tests/torture/planted.mjs")] },
   { name: "torture-cluster", title: "faults in a cluster while games are played", minutes: 20, count: countOne, commands: () => [node("chorus/tests/cluster/torture.mjs", ...TORTURE_CLUSTER)] },
 ];
 
@@ -75,7 +75,7 @@ async function main() {
   let sum = NONE;
   for (const [at, step] of steps.entries()) {
     if (step.services) Object.assign(environment, await services.environment());
-    sum = add(sum, await carryOut(step, `[${at + 1}/${steps.length}] ${step.title}`, logs, environment));
+    sum = add(sum, await runStep(step, `[${at + 1}/${steps.length}] ${step.title}`, logs, environment));
   }
   sum = add(sum, await services.stop());
   if (sum.failed > 0) console.log(`\nThe logs are kept in ${logs}`);
@@ -98,11 +98,11 @@ function chosen(quick, names) {
  */
 class OnDemand {
   #services = null;
-  #asked = null;
+  #starting = null;
   #failed = NONE;
 
   environment() {
-    return (this.#asked ??= this.#start());
+    return (this.#starting ??= this.#start());
   }
 
   async #start() {
@@ -123,13 +123,13 @@ class OnDemand {
   }
 }
 
-async function carryOut(step, heading, logs, environment) {
+async function runStep(step, heading, logs, environment) {
   console.log(heading);
   const begun = performance.now();
   const file = join(logs, `${step.name}.log`);
   const code = await runAll(step, file, environment);
   const output = readFileSync(file, "utf8");
-  const counted = judge(step, output, code);
+  const counted = stepCounts(step, output, code);
   const seconds = ((performance.now() - begun) / 1000).toFixed(0);
   const tests = step.count === countNone ? "" : `${counted.passed} passed, ${counted.failed} failed, `;
   console.log(`    ${counted.failed > 0 ? "FAILED" : "ok"}: ${tests}${seconds} s`);

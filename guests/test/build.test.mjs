@@ -17,11 +17,11 @@ after(() => rmSync(scratch, { recursive: true, force: true }));
 
 /** Builds one guest, and returns the build's report of it. */
 async function built(path, out = join(scratch, "dist")) {
-  const told = [];
-  const ok = await buildAll({ names: [path], out, tell: (line) => told.push(line) });
-  assert.equal(told.length, 1);
-  assert.equal(told[0].ok, ok);
-  return told[0];
+  const reports = [];
+  const ok = await buildAll({ names: [path], out, report: (line) => reports.push(line) });
+  assert.equal(reports.length, 1);
+  assert.equal(reports[0].ok, ok);
+  return reports[0];
 }
 
 const broken = (name) => join(GUESTS, "fixtures", "broken", name);
@@ -47,7 +47,7 @@ const BROKEN = {
 };
 
 for (const [name, mistakes] of Object.entries(BROKEN)) {
-  test(`${name}: the mistake is named with its place and what to use instead`, async () => {
+  test(`${name}: the mistake is reported with its place and its replacement`, async () => {
     const { ok, errors } = await built(broken(name));
     assert.equal(ok, false);
     const file = name === "second-file" ? "later.ts" : name;
@@ -60,25 +60,25 @@ test("every broken fixture has its test", () => {
   assert.deepEqual(readdirSync(join(GUESTS, "fixtures", "broken")).sort(), [...Object.keys(BROKEN), "misspelt-hook.js"].sort());
 });
 
-test("misspelt-hook.js: a method that looks like a hook and is none is a warning", async () => {
+test("misspelt-hook.js: a method that looks like a hook and is not one is a warning", async () => {
   const { ok, warnings } = await built(broken("misspelt-hook.js"));
   assert.equal(ok, true);
   assert.match(warnings[0], /misspelt-hook\.js:4:3: no hook is called `onjoin`/);
 });
 
-test("a guest that is not there is an error that lists those that are", async () => {
+test("a missing guest is an error that lists the existing ones", async () => {
   const { errors } = await built("tic-tac-to");
   assert.match(errors[0].message, /no such guest; there are: lobby, tic-tac-toe/);
 });
 
-test("a component is kept until its source changes, and is named by its bytes", async () => {
+test("a component is kept until its source changes, and named by its digest", async () => {
   const guests = join(scratch, "guests"), out = join(scratch, "kept");
   mkdirSync(join(guests, "one"), { recursive: true });
   const source = (text) => writeFileSync(join(guests, "one", "index.js"), `import { Room } from "chorus";\nexport default class One extends Room { messages = { say: () => "${text}" }; }\n`);
   const build = async () => {
-    const told = [];
-    assert.ok(await buildAll({ guests, out, tell: (line) => told.push(line) }));
-    return told[0];
+    const reports = [];
+    assert.ok(await buildAll({ guests, out, report: (line) => reports.push(line) }));
+    return reports[0];
   };
   source("a");
   const first = await build();
@@ -100,9 +100,9 @@ test("one broken guest does not keep the others from being built", async () => {
   mkdirSync(join(guests, "bad"));
   cpSync(join(GUESTS, "fixtures", "echo.js"), join(guests, "good", "index.js"));
   cpSync(broken("syntax.js"), join(guests, "bad", "index.js"));
-  const told = [];
-  assert.equal(await buildAll({ guests, out: join(scratch, "two-dist"), tell: (line) => told.push(line) }), false);
-  assert.deepEqual(told.map(({ kind, ok }) => [kind, ok]).sort(), [["bad", false], ["good", true]]);
+  const reports = [];
+  assert.equal(await buildAll({ guests, out: join(scratch, "two-dist"), report: (line) => reports.push(line) }), false);
+  assert.deepEqual(reports.map(({ kind, ok }) => [kind, ok]).sort(), [["bad", false], ["good", true]]);
 });
 
 test("a room's private field cannot be written once the room is made: it would not survive", () => {
@@ -117,7 +117,7 @@ function mistakes(code, path = "x.js") {
   return mistakesIn(code, path, path).map(({ line, message }) => `${line}: ${message.split(";")[0]}`);
 }
 
-test("a name of one's own is no mistake", () => {
+test("a declared name is no mistake", () => {
   for (const code of [
     "function f(fetch) { return fetch(1); }",
     "import { fetch } from './mine.js'; fetch(1);",
@@ -142,7 +142,7 @@ test("a name of one's own is no mistake", () => {
   assert.deepEqual(mistakes("interface process { fetch: number } let x: process; function f(this: Window, fetch?: string) { return fetch; } enum Worker { A } Worker.A;", "x.ts"), []);
 });
 
-test("a name that nobody declared is the engine's, wherever it is used", () => {
+test("an undeclared name is the engine's, wherever it is used", () => {
   for (const [code, at] of [
     ["function f() { return fetch(1); }", "1: a room has no `fetch`"],
     ["const o = { fetch };", "1: a room has no `fetch`"],
@@ -202,7 +202,7 @@ const AUTHORS = {
 };
 
 for (const [what, [files, ...mistakes]] of Object.entries(AUTHORS)) {
-  test(`${what}: its place and what to do`, async () => {
+  test(`${what}: its place and its remedy`, async () => {
     const folder = write(`${what.replace(/[^a-z]+/gi, "-").toLowerCase()}`, files);
     const { ok, errors } = await built(folder);
     assert.equal(ok, false);
@@ -226,27 +226,27 @@ const FINE = {
 
 for (const [what, [files, warnings]] of Object.entries(FINE)) {
   test(`${what} is fine`, async () => {
-    const { ok, error, warnings: told } = await built(write(what.replace(/[^a-z]+/gi, "-").toLowerCase(), files));
+    const { ok, error, warnings: reports } = await built(write(what.replace(/[^a-z]+/gi, "-").toLowerCase(), files));
     assert.ok(ok, JSON.stringify(error));
-    assert.equal(told.length, warnings.length, told.join());
-    warnings.forEach((words, n) => assert.match(told[n], words));
+    assert.equal(reports.length, warnings.length, reports.join());
+    warnings.forEach((words, n) => assert.match(reports[n], words));
   });
 }
 
-test("what cannot be a guest where it is is named, and no link or empty folder stops the build", async () => {
+test("a file or folder that cannot be a guest is reported, and no link or empty folder stops the build", async () => {
   const guests = write("odd", { "test/index.js": ROOM, "My_Room/index.js": ROOM, "buzzer.js": ROOM, "helper.js": "export const n = 1;", "empty": null });
   symlinkSync("loop", join(guests, "loop"));
   symlinkSync("nowhere", join(guests, "dangling"));
-  const told = [];
-  assert.equal(await buildAll({ guests, out: join(scratch, "odd-dist"), tell: (line) => told.push(line) }), false);
-  const said = Object.fromEntries(told.map(({ kind, error }) => [kind, error.message]));
-  assert.deepEqual(Object.keys(said).sort(), ["My_Room", "buzzer", "test"]);
-  assert.match(said.test, /a guest cannot be called "test".*rename the folder/);
-  assert.match(said.My_Room, /"My_Room" cannot be a kind: use 1 to 48 of a-z/);
-  assert.match(said.buzzer, /a guest is a folder: move this file to guests\/buzzer\/index\.js/);
+  const reports = [];
+  assert.equal(await buildAll({ guests, out: join(scratch, "odd-dist"), report: (line) => reports.push(line) }), false);
+  const messages = Object.fromEntries(reports.map(({ kind, error }) => [kind, error.message]));
+  assert.deepEqual(Object.keys(messages).sort(), ["My_Room", "buzzer", "test"]);
+  assert.match(messages.test, /a guest cannot be called "test".*rename the folder/);
+  assert.match(messages.My_Room, /"My_Room" cannot be a kind: use 1 to 48 of a-z/);
+  assert.match(messages.buzzer, /a guest is a folder: move this file to guests\/buzzer\/index\.js/);
 });
 
-test("a component says where its code is from, and names no path of the machine", async () => {
+test("a component has the paths of its sources, and no path of the machine", async () => {
   const { file } = await built(write("mapped", { "index.js": with_('import { n } from "./deep/n.js"; n();'), "deep/n.js": "export const n = () => 1;\n" }));
   const [component] = readdirSync(join(scratch, "dist")).filter((name) => name === file).map((name) => readFileSync(join(scratch, "dist", name)));
   const at = component.lastIndexOf("chorus:source-map") + "chorus:source-map".length;

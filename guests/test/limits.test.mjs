@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { roomNamed, roomOf, session, unborn } from "./story.mjs";
+import { roomNamed, roomOf, session, uncreatedRoom } from "./story.mjs";
 
 /** Runs one expression in a handler, and returns the name and message of the error that the script catches, or null. */
 async function tried(expression, { fields = "", data } = {}) {
@@ -74,17 +74,17 @@ for (const expression of [
   "for (let i = 0; i < 1000; i++) this.broadcast('x')", "for (let i = 0; i < 16; i++) this.rooms.create('chess')",
   "for (let i = 0; i < 17; i++) this.broadcast('x', 'y'.repeat(60000))", "const one = {}; this.broadcast('x', [one, one, one])",
 ]) {
-  test(`${expression} is taken`, async () => {
+  test(`${expression} is accepted`, async () => {
     assert.equal(await tried(expression, { fields: "timers = { t() {} };" }), null);
   });
 }
 
-test("a timer may be called as what every object has", async () => {
+test("a timer's name may be that of a property of every object", async () => {
   const story = (await roomOf("state = []; timers = { toString: () => { this.state.push('a'); }, constructor: () => { this.state.push('b'); }, ['__proto__']: () => { this.state.push('c'); } }; messages = { set: () => { for (const name of ['toString', 'constructor', '__proto__']) this.schedule.after(1, name); } };")).join("ana");
   assert.deepEqual(story.message("ana", "set").wait(1).state, ["a", "b", "c"]);
 });
 
-test("a message's type may be what every object has, and a handler is asked for by no other", async () => {
+test("a message's type may be that of a property of every object, and only declared handlers are called", async () => {
   const story = (await roomOf("messages = { toString: () => 1, ['__proto__']: () => 2 };")).join("ana");
   assert.deepEqual(story.manifest.messages, ["toString", "__proto__"]);
   assert.equal(story.message("ana", "toString").reply, 1);
@@ -101,7 +101,7 @@ const SEVERAL = `static config = { budget: { timers: 3 } };
     tried: (_player, name) => { try { this.schedule.after(10, name, 1n); } catch {} },
   };`;
 
-test("timers are counted by name, over calls, restores, refusals and what has fired", async () => {
+test("timers are counted by name, over calls, restores, refusals and fired timers", async () => {
   const story = (await roomOf(SEVERAL)).join("ana");
   const full = () => assert.throws(() => story.message("ana", "set", ["d"]), /RangeError: schedule\.after: 3 timers are pending/);
   story.message("ana", "set", ["a", "b", "a", "b", "c", "c"]);
@@ -116,21 +116,21 @@ test("timers are counted by name, over calls, restores, refusals and what has fi
   full();
 });
 
-test("a log that is too long is cut where it is made, and costs no effect", async () => {
+test("a log that is too long is cut by the SDK, and does not count as an effect", async () => {
   const story = (await roomOf("messages = { lines: () => { for (let i = 0; i < 20000; i++) this.log.info('x'); this.broadcast('after'); }, wide: () => this.log.info('ж'.repeat(20000)), deep: () => { let deep = []; for (let i = 0; i < 5000; i++) deep = [deep]; this.log.info(deep); } };")).join("ana");
   story.message("ana", "lines");
   const length = story.log.reduce((sum, { text }) => sum + text.length + 1, 0);
   assert.ok(length > 16_300 && length <= 16_384, `${length}`);
   const kept = story.log.length - 1;
   assert.equal(story.log.at(-1).text, `(${2 * (20_000 - kept)} more bytes of log were cut)`);
-  assert.deepEqual(story.told("ana").map(({ type }) => type), ["after"]);
+  assert.deepEqual(story.received("ana").map(({ type }) => type), ["after"]);
   story.log.length = 0;
   story.message("ana", "wide");
   assert.equal(20_000 - story.log[0].text.length, Number(/\d+/.exec(story.log[1].text)[0]));
   assert.equal(story.message("ana", "deep").log.at(-1).text, "(an object that nests too deeply)");
 });
 
-test("a state that could not be saved is an error of the call that made it, and the room goes on", async () => {
+test("a state that could not be saved is an error of the call that made it, and the room continues", async () => {
   const story = (await roomOf("static config = { budget: { stateKiB: 4, outputKiB: 8000 } }; messages = { text: (_player, n) => { this.state.text = 'ж'.repeat(n); }, mine: (player, n) => { player.data.text = 'x'.repeat(n); } }; view() { return null; }")).join("ana").join("bo");
   const large = /RangeError: this\.state and the players' data have \d+ characters as JSON; a room may have 4096/;
   assert.throws(() => story.message("ana", "text", 4090), large);
@@ -142,7 +142,7 @@ test("a state that could not be saved is an error of the call that made it, and 
   assert.throws(() => fresh.message("ana", "mine", 300), large);
 });
 
-test("a view for each of more players than there may be effects is an error that names it", async () => {
+test("views for more players than there may be effects are an error that names the limit", async () => {
   const story = await roomOf("static config = { budget: { effectsPerRecord: 3 } }; state = { n: 0 }; messages = { add: () => { this.state.n++; } }; view({ n }, player) { return n; }");
   for (const name of ["a", "b", "c"]) story.join(name);
   assert.equal(story.message("a", "add").viewOf("b"), 1);
@@ -150,7 +150,7 @@ test("a view for each of more players than there may be effects is an error that
   assert.throws(() => story.message("a", "add"), /RangeError: the view of each player: this call has asked for 3 effects/);
 });
 
-test("an error's words are cut before they are too much for the host", async () => {
+test("an error's message is cut before it is too long for the host", async () => {
   const story = (await roomOf("messages = { throw: () => { throw new Error('😀'.repeat(3000000)); } };")).join("ana");
   assert.throws(() => story.message("ana", "throw"), ({ message }) => message.length < 4_000 && message.isWellFormed());
 });
@@ -168,11 +168,11 @@ for (const [body, words] of [
   ["static config = { budget: { stateKiB: 1 } }; state = { text: 'x'.repeat(2000) };", /this\.state and the players' data have \d+ characters/],
 ]) {
   test(`${body.slice(0, 60)} is refused when the guest is built`, async () => {
-    await assert.rejects(unborn(body), words);
+    await assert.rejects(uncreatedRoom(body), words);
   });
 }
 
-test("what is asked for of members and rooms by free text finds nobody", async () => {
+test("looking up members and rooms by free text finds none", async () => {
   const story = (await roomOf("messages = { look: (_player, text) => [this.players.get(text) ?? null, this.players.has(text), this.players.of(text).length] };")).join("ana");
   for (const text of ["constructor", "__proto__", "toString"]) assert.deepEqual(story.message("ana", "look", text).reply, [null, false, 0]);
   assert.deepEqual(story.message("ana", "look", session("nobody")).reply, [null, false, 0]);

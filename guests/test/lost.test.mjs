@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 
 import { bundle } from "../build/bundle.mjs";
 import { inspect } from "../build/inspect.mjs";
-import { roomOf, session, unborn } from "./story.mjs";
+import { roomOf, session, uncreatedRoom } from "./story.mjs";
 
 const SDK = fileURLToPath(new URL("../sdk/", import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), "lost-"));
@@ -54,7 +54,7 @@ for (const [statement, words] of [
   ["this.schedule.next = 1", SEALED],
   ["this.log.level = 1", SEALED],
 ]) {
-  test(`${statement} is an error that says where to put it`, async () => {
+  test(`${statement} is an error that names the right place`, async () => {
     const story = (await roomOf(`static WORDS = ["a"]; seats = []; table = { a: { b: 1 } }; helper = () => 1; messages = { run: (player) => { ${statement}; }, fine: () => 1 };`)).join("ana");
     assert.throws(() => story.message("ana", "run"), words);
     assert.equal(story.restore("faulted").message("ana", "fine").reply, 1);
@@ -112,7 +112,7 @@ const REFUSING = `state = { n: 0 };
   };
   onJoinAttempt(player) { if (player.name === "eve") try { this.refuse("not you"); } catch {} return true; }`;
 
-test("a refusal holds, also when the script catches it", async () => {
+test("a refusal holds, even if the script catches it", async () => {
   const story = (await roomOf(REFUSING)).join("ana");
   assert.equal(story.message("ana", "caught").refused, "no");
   assert.deepEqual(story.effects.map(({ tag }) => tag), ["refuse"]);
@@ -125,7 +125,7 @@ test("a refusal holds, also when the script catches it", async () => {
   assert.equal(story.message("ana", "fine").reply, 0, "what was refused is forgotten with its call");
 });
 
-test("once the handler has returned there is nothing left to refuse", async () => {
+test("a handler that has returned can no longer refuse", async () => {
   const story = (await roomOf("state = { n: 0 }; messages = { add: () => { this.state.n++; } }; view({ n }) { if (n > 0) this.refuse('no'); return n; }")).join("ana");
   assert.throws(() => story.message("ana", "add"), /this\.refuse\(reason\) answers a message or a join/);
 });
@@ -141,7 +141,7 @@ for (const statement of [
   "Promise.race([Promise.resolve(1)])",
   "try { Promise.resolve(1).then(() => {}); } catch {}",
 ]) {
-  test(`${statement} is an error, since nothing would come of it`, async () => {
+  test(`${statement} is an error, since it would have no effect`, async () => {
     const story = (await roomOf(`state = { n: 0 }; messages = { run: () => { ${statement}; } };`)).join("ana");
     assert.throws(() => story.message("ana", "run"), /TypeError: promises do not run in a room, so what waits for one never happens: hooks are synchronous[^]*\n\s+at \S*run /);
     assert.deepEqual(story.restore("faulted").state, { n: 0 });
@@ -149,10 +149,10 @@ for (const statement of [
 }
 
 test("a promise at the top level is an error of the build", async () => {
-  await assert.rejects(unborn("static later = Promise.resolve(1).then(() => 1);"), /promises do not run in a room/);
+  await assert.rejects(uncreatedRoom("static later = Promise.resolve(1).then(() => 1);"), /promises do not run in a room/);
 });
 
-test("an onRestore that waits for a promise does not cost the room", async () => {
+test("an onRestore that waits for a promise does not end the room", async () => {
   const story = await roomOf("onRestore() { Promise.all([Promise.resolve(1)]); }");
   assert.match(story.restore("woken").log[0].text, /onRestore\("woken"\): TypeError: promises do not run in a room/);
 });

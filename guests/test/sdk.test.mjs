@@ -5,12 +5,12 @@ import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 import { createContext } from "node:vm";
 
-import { compiledClass, room, roomNamed, roomOf, scriptOf, session, unborn } from "./story.mjs";
+import { compiledClass, room, roomNamed, roomOf, scriptOf, session, uncreatedRoom } from "./story.mjs";
 
 const tags = (story) => story.effects.map(({ tag }) => tag);
 const COUNTER = "onCreate() { this.state = { count: 0 }; } messages = { add: () => ++this.state.count, look: () => this.state.count, mean: () => { this.state.count = 99; this.broadcast('x'); this.lock(); this.log.info('seen'); this.refuse('no'); } };";
 
-test("the SDK speaks wit/room.wit: its effects are the contract's, and every event is handled", () => {
+test("the SDK implements wit/room.wit: its effects are the contract's, and every event is handled", () => {
   const read = (path) => readFileSync(new URL(path, import.meta.url), "utf8");
   const wit = read("../../wit/room.wit");
   const table = (head) => new RegExp(`\\| ${head} \\|.*?\\n((?: *///? \\|.*\\n)+)`).exec(wit)[1].split("\n").slice(1);
@@ -48,13 +48,13 @@ test("a view of its own is made for each member when the state changes, for the 
   assert.deepEqual([story.viewOf("ana"), story.viewOf("bo")], [{ n: 1, you: "ana" }, { n: 1, you: "bo" }]);
 });
 
-test("a view that asks for no player is everybody's", async () => {
+test("a view without a player parameter is shared by all members", async () => {
   const story = (await roomOf("state = { n: 0, secret: 1 }; view({ n }) { return { n }; }")).join("ana");
   assert.deepEqual(story.viewOf("ana"), { n: 0 });
   assert.deepEqual(tags(story), ["admit"]);
 });
 
-test("what is in memory is what a restored room would have: a Map does not outlive its call", async () => {
+test("memory holds what a restored room would have: a Map does not outlive its call", async () => {
   const story = (await roomOf("messages = { put: () => { this.state.map = new Map([[1, 2]]); }, look: () => [typeof this.state.map, this.state.gone === undefined] };")).join("ana");
   assert.deepEqual(story.message("ana", "put").message("ana", "look").reply, ["object", true]);
   assert.deepEqual(story.state, { map: {} });
@@ -83,28 +83,28 @@ for (const [type, words] of [
   ["throw-surrogate", /Error: cut \ufffd/],
   ["throw-unprintable", /threw something that cannot be printed/],
 ]) {
-  test(`return-garbage: ${type} is an error in clear words`, async () => {
+  test(`return-garbage: ${type} is an error with a clear message`, async () => {
     const story = (await room("return-garbage")).join("ana");
     assert.throws(() => story.message("ana", type), words);
   });
 }
 
-test("half a surrogate pair leaves as something that every parser takes", async () => {
+test("half a surrogate pair leaves as a text that every parser accepts", async () => {
   const story = (await room("return-garbage")).join("ana");
   story.message("ana", "surrogate");
-  assert.deepEqual(story.effects.at(0).val.kind, "\ufffd");
+  assert.deepEqual(story.effects.at(0).val.type, "\ufffd");
   assert.equal(story.message("ana", "surrogate-refusal").refused, "cut \ufffd");
 });
 
 // Messages and joins
 
-test("each message has one reply; nothing returned is null", async () => {
+test("each message has one reply; a handler that returns nothing replies with null", async () => {
   const story = (await roomOf("messages = { nothing: () => {}, thing: (player, data) => ({ data }) };")).join("ana");
   assert.equal(story.message("ana", "nothing").reply, null);
   assert.deepEqual(story.message("ana", "thing", [1]).reply, { data: [1] });
 });
 
-test("a refusal puts the state and the lock back, drops every effect but the log, and is the one answer", async () => {
+test("a refusal restores the state and the lock, drops every effect but the log, and is the one answer", async () => {
   const story = (await roomOf(COUNTER)).join("ana");
   story.message("ana", "mean");
   assert.deepEqual(story.effects, [{ tag: "log", val: { level: "info", text: "seen" } }, { tag: "refuse", val: "no" }]);
@@ -117,7 +117,7 @@ test("refuse is for messages and joins", async () => {
   assert.throws(() => story.wait(1), /this\.refuse\(reason\) answers a message or a join/);
 });
 
-test("what is thrown arrives as words, with where it came from and what to do", async () => {
+test("a thrown value arrives as text, with its place and its remedy", async () => {
   const story = (await roomOf("messages = { oops: () => { null.x; }, undo: () => { (0, eval)('setTimeout(1)'); } };")).join("ana");
   assert.throws(() => story.message("ana", "oops"), /TypeError: .*null.*\n\s+at /s);
   assert.throws(() => story.message("ana", "undo"), /setTimeout is not defined; use instead: declare it in `timers/);
@@ -132,7 +132,7 @@ test("admission: true, a spectator, false, a refusal", async () => {
   const story = await roomOf("onJoinAttempt(player, { say }) { if (say === 'refuse') this.refuse('not you'); return say; } onJoin(player) { this.broadcast('in', player.spectator); } messages = { who: () => [...this.players].map(({ name }) => name) };");
   assert.deepEqual(tags(story.join("ana", { options: { say: true } })), ["admit", "broadcast"]);
   assert.equal(story.join("bo", { options: { say: "spectator" } }).effects[0].val, "spectator");
-  assert.deepEqual(story.told("bo"), [{ type: "in", data: true }]);
+  assert.deepEqual(story.received("bo"), [{ type: "in", data: true }]);
   assert.equal(story.join("cid", { options: { say: false } }).refused, "the room did not let you in");
   assert.equal(story.join("dee", { options: { say: "refuse" } }).refused, "not you");
   assert.throws(() => story.join("eve", { options: { say: 1 } }), /onJoinAttempt returned a number; it must be true, false or "spectator"/);
@@ -148,14 +148,14 @@ test("a full room gives no player a seat, also when its script admits one; a spe
 test("hooks see the members as they are", async () => {
   const look = (hook) => `${hook}(player, reason) { this.broadcast("${hook}", [player.name, player.connected, this.players.size, reason ?? null]); }`;
   const story = (await roomOf(["onJoin", "onDrop", "onReconnect", "onLeave"].map(look).join("\n"))).join("bo").join("ana");
-  story.told("bo");
+  story.received("bo");
   story.drop("ana").reconnect("ana").drop("ana").leave("ana", "timed-out");
-  assert.deepEqual(story.told("bo").map(({ type, data }) => [type, ...data]), [
+  assert.deepEqual(story.received("bo").map(({ type, data }) => [type, ...data]), [
     ["onDrop", "ana", false, 2, null], ["onReconnect", "ana", true, 2, null], ["onDrop", "ana", false, 2, null], ["onLeave", "ana", false, 1, "timed-out"],
   ]);
 });
 
-test("a broadcast leaves out who is in except: a player, a session, or several", async () => {
+test("a broadcast omits the members in except: a player, a session, or several", async () => {
   const story = (await roomOf("messages = { tell: (player, how) => { this.broadcast('x', 1, { except: how === 'me' ? player : how === 'all' ? [...this.players] : player.session }); } };")).join("ana").join("bo");
   assert.deepEqual(story.message("ana", "tell", "me").effects[0].val.except, [session("ana")]);
   assert.deepEqual(story.message("ana", "tell", "session").effects[0].val.except, [session("ana")]);
@@ -173,7 +173,7 @@ test("a player's data survives with the room, shows in views, and goes when the 
 
 // Time, chance, other rooms
 
-test("a created room's id is the record's words, and n more", async () => {
+test("a created room's id is derived from its record, and a counter", async () => {
   const story = (await roomOf("messages = { two: () => [this.rooms.create('a', { x: 1 }), this.rooms.create('b')] };")).join("ana");
   const [a, b] = story.message("ana", "two").reply;
   assert.match(a, /^[0-9a-f]{32}$/);
@@ -182,7 +182,7 @@ test("a created room's id is the record's words, and n more", async () => {
   assert.deepEqual(story.created, [{ kind: "a", options: { x: 1 } }, { kind: "b", options: {} }]);
 });
 
-test("chance is the record's: another room, and another call, draw other numbers", async () => {
+test("randomness is the record's: another room, and another call, draw other numbers", async () => {
   const body = "messages = { draw: () => [Math.random(), this.random.float(), this.random.int(1000000)] };";
   const script = roomOf(body, {}, { id: roomNamed("one") });
   const one = (await script).join("ana"), other = (await roomOf(body, {}, { id: roomNamed("other") })).join("ana");
@@ -190,7 +190,7 @@ test("chance is the record's: another room, and another call, draw other numbers
   assert.equal(new Set(draws).size, draws.length);
 });
 
-test("chance is even", async () => {
+test("random numbers are uniform", async () => {
   const story = (await roomOf("messages = { roll: () => { const counts = [0, 0, 0, 0, 0, 0]; for (let i = 0; i < 6000; i++) counts[this.random.int(6)]++; return counts; }, first: () => { const counts = [0, 0, 0, 0]; for (let i = 0; i < 4000; i++) counts[this.random.shuffle([0, 1, 2, 3])[0]]++; return counts; } };")).join("ana");
   for (const count of [...story.message("ana", "roll").reply, ...story.message("ana", "first").reply]) assert.ok(count > 850 && count < 1150, `${count}`);
 });
@@ -202,19 +202,19 @@ test("all clocks are the record's", async () => {
 
 test("chance-and-time: a long story of dates, dice and timers is the same in a replay", async () => {
   const story = (await room("chance-and-time", { rounds: 10 })).join("ana").wait(5_000);
-  story.message("ana", "create").hear(roomNamed("x"), { hops: 2 }).message("ana", "later", 50).wait(1_000).message("ana", "deal");
+  story.message("ana", "create").roomMessage(roomNamed("x"), { hops: 2 }).message("ana", "later", 50).wait(1_000).message("ana", "deal");
   assert.deepEqual([...story.reply].sort((a, b) => a - b), Array.from({ length: 52 }, (_, card) => card));
   assert.ok(story.state.drawn > 12);
 });
 
-test("the lobby is a room that everybody knows", async () => {
+test("the lobby has a constant id", async () => {
   const story = (await roomOf("messages = { home: (player) => player.moveTo('lobby'), same: () => LOBBY, away: (player) => player.moveTo('away') };")).join("ana");
   story.message("ana", "home");
   assert.equal(story.moves[0].room, story.message("ana", "same").reply);
   assert.throws(() => story.message("ana", "away"), /player\.moveTo: "away" is not a room's id/);
 });
 
-test("a timer has its payload, and one of a name replaces another", async () => {
+test("a timer has its payload, and replaces one of the same name", async () => {
   const story = await roomOf("state = []; timers = { t: (payload) => { this.state.push(payload); } }; onCreate() { this.schedule.after(1, 't', 'a'); this.schedule.after(2, 't', { b: 1 }); }");
   assert.deepEqual(story.wait(10).state, [{ b: 1 }]);
 });
@@ -225,7 +225,7 @@ test("lock, metadata, end and kick reach the host", async () => {
   assert.deepEqual([story.metadata, story.outcome, story.kicked], [{ m: 1 }, { e: 1 }, [{ session: session("ana"), reason: "enough" }]]);
 });
 
-test("the log takes anything", async () => {
+test("the log accepts any value", async () => {
   const story = (await room("console")).join("ana");
   assert.deepEqual(story.message("ana", "levels").log.map(({ level }) => level), ["info", "debug", "info", "warn", "error", "info"]);
   assert.equal(story.message("ana", "strange").reply, null);
@@ -259,7 +259,7 @@ test("a script that breaks the engine's own objects does not break the SDK", asy
 
 // Restoring and swapping
 
-test("a swap migrates the state, tells the script, and shows everything anew", async () => {
+test("a swap migrates the state, calls onRestore, and sends every view again", async () => {
   const story = (await room("counter-v1")).join("ana").message("ana", "add", 5);
   story.restore("swapped", await scriptOf("counter-v2"));
   assert.deepEqual(story.state, { total: 5, from: 1 });
@@ -278,7 +278,7 @@ test("a swap is refused: by migrate's throw, without migrate, to an older versio
   assert.throws(() => newer.restore("swapped", older), /the state is of version 2, newer than this script's static stateVersion = 1/);
 });
 
-test("a recovered room says nothing, and its onRestore may only log", async () => {
+test("a recovered room has no effects, and its onRestore may only log", async () => {
   const story = (await roomOf("state = { n: 0 }; onRestore(why) { this.log.info(why); this.state.n++; this.broadcast('x'); }")).join("ana");
   story.restore("recovered");
   assert.deepEqual(story.log.map(({ level }) => level), ["info", "warn"]);
@@ -286,7 +286,7 @@ test("a recovered room says nothing, and its onRestore may only log", async () =
   assert.deepEqual([story.state, tags(story)], [{ n: 0 }, ["log", "log"]]);
 });
 
-test("an onRestore that throws does not cost the room", async () => {
+test("an onRestore that throws does not end the room", async () => {
   const story = await roomOf("onRestore() { throw new Error('oh'); }");
   assert.match(story.restore("woken").log[0].text, /onRestore\("woken"\): Error: oh/);
 });
@@ -294,7 +294,7 @@ test("an onRestore that throws does not cost the room", async () => {
 test("throw-everywhere: each hook's throw is an error, and its change is not saved", async () => {
   const hooks = {
     onJoinAttempt: (story) => story.join("bo"), onJoin: (story) => story.join("bo"), onDrop: (story) => story.drop("ana"),
-    onLeave: (story) => story.leave("ana"), onRoomMessage: (story) => story.hear(roomNamed("x"), 1), onRoomEnd: (story) => story.ended(roomNamed("x")),
+    onLeave: (story) => story.leave("ana"), onRoomMessage: (story) => story.roomMessage(roomNamed("x"), 1), onRoomEnd: (story) => story.ended(roomNamed("x")),
     onMoveFailed: (story) => story.moveFailed("ana", roomNamed("x")), onDispose: (story) => story.dispose(), message: (story) => story.message("ana", "message"),
     timer: (story) => story.message("ana", "timer", 5).wait(5),
   };
@@ -306,11 +306,11 @@ test("throw-everywhere: each hook's throw is an error, and its change is not sav
   await assert.rejects(room("throw-everywhere", { throwIn: "onCreate" }), /onCreate was told to throw/);
 });
 
-test("the manifest says what there is", async () => {
-  assert.deepEqual((await unborn("static config = { maxPlayers: 3, budget: { timers: 2 } }; static stateVersion = 4; messages = { a() {}, b() {} }; timers = { t() {} };")).manifest, {
+test("the manifest lists versions, messages and timers", async () => {
+  assert.deepEqual((await uncreatedRoom("static config = { maxPlayers: 3, budget: { timers: 2 } }; static stateVersion = 4; messages = { a() {}, b() {} }; timers = { t() {} };")).manifest, {
     stateVersion: 4, config: '{"maxPlayers":3,"budget":{"timers":2}}', timers: ["t"], messages: ["a", "b"],
   });
-  assert.deepEqual((await unborn("")).manifest, { stateVersion: 1, config: "{}", timers: [], messages: [] });
+  assert.deepEqual((await uncreatedRoom("")).manifest, { stateVersion: 1, config: "{}", timers: [], messages: [] });
 });
 
 test("typescript: a guest in TypeScript is a guest", async () => {
@@ -324,7 +324,7 @@ test("several-files: modules are bundled, and their variables are nobody's state
   assert.equal(story.message("ana", "times").reply, 0);
 });
 
-test("uses-packages: what a bundler defines and what `crypto` gives are there, and the same in a replay", async () => {
+test("uses-packages: the bundler's definitions and `crypto` exist, and are the same in a replay", async () => {
   const story = (await room("uses-packages")).join("ana");
   story.message("ana", "add", "a").message("ana", "add", "b");
   assert.deepEqual(JSON.parse(story.saved.state).state, { list: ["a", "b"] });
@@ -335,7 +335,7 @@ test("uses-packages: what a bundler defines and what `crypto` gives are there, a
   assert.notDeepEqual(story.message("ana", "id").reply, [id, uuid, words]);
 });
 
-test("crypto fills what it is given, and nothing else", async () => {
+test("crypto fills its argument, and nothing else", async () => {
   const story = (await roomOf("messages = { fill: () => { const all = new Uint8Array(8); crypto.getRandomValues(all.subarray(2, 6)); return [...all]; }, many: () => crypto.getRandomValues(new Uint8Array(65537)), none: () => crypto.getRandomValues([1]) };")).join("ana");
   const bytes = story.message("ana", "fill").reply;
   assert.deepEqual([bytes[0], bytes[1], bytes[6], bytes[7]], [0, 0, 0, 0]);
@@ -344,7 +344,7 @@ test("crypto fills what it is given, and nothing else", async () => {
   assert.throws(() => story.message("ana", "none"), /takes an array of whole numbers/);
 });
 
-test("what a call logged before it threw leaves with the error", async () => {
+test("the log of a call that threw leaves with the error", async () => {
   const script = await compiledClass("messages = { oops: () => { console.log('one'); this.log.warn('two'); this.broadcast('no', 1); throw new Error('three'); } };");
   const guest = script.runInContext(createContext({}));
   const now = Date.now();

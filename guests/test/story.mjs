@@ -32,7 +32,7 @@ export async function roomOf(body, options = {}, more = {}) {
 }
 
 /** Like [`roomOf`], before its first event. */
-export async function unborn(body) {
+export async function uncreatedRoom(body) {
   return new Story(await compiledClass(body), { kind: "test" });
 }
 
@@ -94,8 +94,8 @@ export class Story {
   }
   #joining;
 
-  message(name, kind, data) {
-    return this.#event({ tag: "message", val: { session: session(name), kind, data: JSON.stringify(data ?? null) } });
+  message(name, type, data) {
+    return this.#event({ tag: "message", val: { session: session(name), type, data: JSON.stringify(data ?? null) } });
   }
 
   drop(name) {
@@ -114,7 +114,7 @@ export class Story {
     return this.#event({ tag: "leave", val: { session: session(name), reason } }, (members) => members.set(session(name), gone));
   }
 
-  /** The move that the room asked for has succeeded. */
+  /** The move that the room requested has succeeded. */
   moved(name) {
     this.moves = this.moves.filter((move) => move.session !== session(name));
     return this.leave(name, "moved");
@@ -139,7 +139,7 @@ export class Story {
     return this;
   }
 
-  hear(room, data) { return this.#event({ tag: "room-message", val: { room, data: JSON.stringify(data) } }); }
+  roomMessage(room, data) { return this.#event({ tag: "room-message", val: { room, data: JSON.stringify(data) } }); }
   ended(room, outcome, failed) { return this.#event({ tag: "room-end", val: { room, outcome: JSON.stringify(outcome ?? null), failed } }); }
   dispose(outcome) { return this.#event({ tag: "dispose", val: JSON.stringify(outcome ?? null) }); }
 
@@ -150,7 +150,7 @@ export class Story {
 
   viewOf(name) { return this.views.get(session(name)) ?? this.sharedView; }
   /** The events that this member has received since the previous call. */
-  told(name) {
+  received(name) {
     const events = this.events.get(session(name)) ?? [];
     this.events.set(session(name), []);
     return events;
@@ -223,18 +223,18 @@ export class Story {
     this.reply = undefined;
     this.refused = undefined;
     assert.ok(everyText(this.effects, (text) => text.isWellFormed()), "half a surrogate pair would trap");
-    for (const { tag, val } of this.effects) this.#carryOut(tag, val);
+    for (const { tag, val } of this.effects) this.#apply(tag, val);
     return this;
   }
 
-  #carryOut(tag, val) {
-    const tell = (to, kind, data) => this.events.set(to, [...(this.events.get(to) ?? []), { type: kind, data: JSON.parse(data) }]);
+  #apply(tag, val) {
+    const deliver = (to, { type, data }) => this.events.set(to, [...(this.events.get(to) ?? []), { type, data: JSON.parse(data) }]);
     switch (tag) {
       case "admit": this.#members.set(this.#joining.session, { ...this.#joining, spectator: val === "spectator" }); break;
       case "reply": assert.equal(this.reply, undefined, "one answer"); this.reply = JSON.parse(val); break;
       case "refuse": this.refused = val; break;
-      case "send": tell(val.session, val.kind, val.data); break;
-      case "broadcast": for (const to of this.#members.keys()) if (!val.except.includes(to)) tell(to, val.kind, val.data); break;
+      case "send": deliver(val.session, val); break;
+      case "broadcast": for (const to of this.#members.keys()) if (!val.except.includes(to)) deliver(to, val); break;
       case "view": this.sharedView = JSON.parse(val); break;
       case "view-of": this.views.set(val.session, JSON.parse(val.view)); break;
       case "move-to": this.moves.push({ session: val.session, room: val.room, options: JSON.parse(val.options) }); break;
@@ -248,7 +248,7 @@ export class Story {
       case "metadata": this.metadata = JSON.parse(val); break;
       case "end": this.outcome ??= JSON.parse(val); break;
       case "log": this.log.push(val); break;
-      default: assert.fail(`an effect of kind ${tag}`);
+      default: assert.fail(`an unknown effect, ${tag}`);
     }
   }
 }
@@ -264,18 +264,18 @@ function partsOf({ tag, val }) {
     }
     case "drop": case "reconnect": return { who: val };
     case "leave": return { who: val.session, what: val.reason };
-    case "message": return { who: val.session, what: val.kind, data: val.data };
+    case "message": return { who: val.session, what: val.type, data: val.data };
     case "timer": return { what: val.name, data: val.payload };
     case "room-message": return { who: val.room, data: val.data };
     case "room-end": return { who: val.room, what: val.failed, data: val.outcome };
     case "move-failed": return { who: val.session, what: val.room, data: val.reason };
-    default: throw new Error(`an event of kind ${tag}`);
+    default: throw new Error(`an unknown event, ${tag}`);
   }
 }
 
 /** The names of an effect's parts. An effect that is not listed has one part, or none. */
 const PARTS = {
-  send: ["session", "kind", "data"], "view-of": ["session", "view"], "move-to": ["session", "room", "options"],
+  send: ["session", "type", "data"], "view-of": ["session", "view"], "move-to": ["session", "room", "options"],
   kick: ["session", "reason"], "create-room": ["kind", "options"], "send-room": ["room", "data"],
   "set-timer": ["name", "afterMs", "payload"], log: ["level", "text"],
 };
@@ -287,7 +287,7 @@ function effectsOf(text) {
   if (text.startsWith("!")) throw text.slice(1).split("\x1e")[0];
   return text === "" ? [] : text.split("\x1e").map((effect) => {
     const [tag, ...parts] = effect.split("\x1f");
-    if (tag === "broadcast") return { tag, val: { kind: parts[0], data: parts[1], except: parts.slice(2) } };
+    if (tag === "broadcast") return { tag, val: { type: parts[0], data: parts[1], except: parts.slice(2) } };
     if (PARTS[tag] === undefined) return { tag, val: parts[0] };
     assert.equal(parts.length, PARTS[tag].length, tag);
     return { tag, val: Object.fromEntries(PARTS[tag].map((name, at) => [name, parts[at]])) };

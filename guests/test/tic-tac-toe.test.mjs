@@ -15,7 +15,7 @@ async function table(options = {}, id = roomNamed("table")) {
   const names = ["ana", "bo"];
   game.first = names[game.state.first];
   game.second = names[1 - game.state.first];
-  ["ana", "bo"].forEach((name) => game.told(name));
+  ["ana", "bo"].forEach((name) => game.received(name));
   return game;
 }
 
@@ -30,9 +30,9 @@ function play(game, ...cells) {
 
 const FIRST_WINS = [0, 3, 1, 4, 2];
 const seatOf = (name) => ["ana", "bo"].indexOf(name);
-const last = (game, name) => game.told(name).at(-1);
+const last = (game, name) => game.received(name).at(-1);
 
-test("a seat is known by its player, and everybody sees the same board", async () => {
+test("a seat belongs to its player, and all members see the same board", async () => {
   const game = await table();
   const { you, ...ana } = game.viewOf("ana");
   assert.equal(you, 0);
@@ -43,13 +43,13 @@ test("a seat is known by its player, and everybody sees the same board", async (
   });
 });
 
-test("a move is answered, shown and told", async () => {
+test("a move is answered, shown and broadcast", async () => {
   const game = await table();
   game.message(game.first, "move", { cell: 4 });
   assert.deepEqual(game.reply, {});
   assert.equal(game.viewOf(game.second).board[4], seatOf(game.first));
   assert.equal(game.viewOf(game.second).turn, seatOf(game.second));
-  assert.deepEqual(game.told(game.second), [{ type: "moved", data: { seat: seatOf(game.first), cell: 4 } }]);
+  assert.deepEqual(game.received(game.second), [{ type: "moved", data: { seat: seatOf(game.first), cell: 4 } }]);
 });
 
 for (const line of LINES) {
@@ -100,7 +100,7 @@ test("the result reaches the lobby at once, and only once", async () => {
   assert.deepEqual(game.outcome, { winner: seatOf(game.first), players });
 });
 
-test("who lets a turn's time run out has lost", async () => {
+test("a player whose turn times out has lost", async () => {
   const game = play(await table({ turnSeconds: 5 }), 0);
   game.wait(4_999);
   assert.equal(game.state.winner, null);
@@ -108,7 +108,7 @@ test("who lets a turn's time run out has lost", async () => {
   assert.deepEqual(last(game, "ana"), { type: "ended", data: { winner: seatOf(game.first), line: null, reason: "time" } });
 });
 
-test("each move starts the other's time anew, and a decided game has none", async () => {
+test("each move restarts the clock for the other player, and a decided game has none", async () => {
   const game = await table({ turnSeconds: 5 });
   for (const [n, cell] of [0, 3, 1, 4].entries()) {
     game.wait(4_000).message([game.first, game.second][n % 2], "move", { cell });
@@ -118,13 +118,13 @@ test("each move starts the other's time anew, and a decided game has none", asyn
   assert.equal(game.timers.has("turn"), false);
 });
 
-test("the opponent is told who is away and who is back, and the game goes on", async () => {
+test("the opponent receives `away` and `back`, and the game continues", async () => {
   const game = play(await table(), 0);
   game.drop("ana");
   assert.deepEqual(game.viewOf("bo").seats[0], { name: "ana", connected: false });
   game.reconnect("ana");
   assert.deepEqual(game.viewOf("bo").seats[0], { name: "ana", connected: true });
-  assert.deepEqual(game.told("bo").slice(-2), [{ type: "away", data: { seat: 0 } }, { type: "back", data: { seat: 0 } }]);
+  assert.deepEqual(game.received("bo").slice(-2), [{ type: "away", data: { seat: 0 } }, { type: "back", data: { seat: 0 } }]);
   assert.equal(game.state.winner, null);
 });
 
@@ -139,7 +139,7 @@ for (const reason of ["left", "timed-out", "moved", "kicked"]) {
   });
 }
 
-test("both must want a rematch; then the other begins", async () => {
+test("both must request a rematch; then the other player begins", async () => {
   const game = play(await table(), ...FIRST_WINS);
   assert.deepEqual(game.message("ana", "rematch").reply, { started: false });
   assert.deepEqual(game.message("ana", "rematch").reply, { started: false });
@@ -160,14 +160,14 @@ test("a rematch has a result of its own", async () => {
   assert.deepEqual(game.sent.map(({ data }) => data.result.winner), [seatOf(game.second), seatOf(game.first)]);
 });
 
-test("no rematch while the game is on, nor with somebody who has left", async () => {
+test("no rematch during the game, nor with a player that has left", async () => {
   const game = await table();
   assert.equal(game.message("ana", "rematch").refused, "the game is not over");
   play(game, ...FIRST_WINS).leave("bo");
   assert.equal(game.message("ana", "rematch").refused, "your opponent has left");
 });
 
-test("to leave is to be moved to the lobby", async () => {
+test("a player that leaves is moved to the lobby", async () => {
   const game = await table();
   assert.deepEqual(game.message("ana", "leave").reply, {});
   assert.deepEqual(game.moves, [{ session: session("ana"), room: "00000000000000000000000000010bb7", options: {} }]);
@@ -176,7 +176,7 @@ test("to leave is to be moved to the lobby", async () => {
   assert.equal(game.state.winner, 1);
 });
 
-test("without a rematch all are taken to the lobby, and the room ends", async () => {
+test("without a rematch all members are moved to the lobby, and the room ends", async () => {
   const game = play(await table(), ...FIRST_WINS);
   game.join("cid");
   game.wait(120_000);
@@ -187,7 +187,7 @@ test("without a rematch all are taken to the lobby, and the room ends", async ()
   assert.equal(game.outcome.winner, seatOf(game.first));
 });
 
-test("somebody who does not come along cannot keep the room open", async () => {
+test("a member that cannot be moved does not keep the room open", async () => {
   const game = play(await table(), ...FIRST_WINS);
   game.drop("bo").wait(120_000).moved("ana");
   assert.equal(game.outcome, undefined);
@@ -195,7 +195,7 @@ test("somebody who does not come along cannot keep the room open", async () => {
   assert.equal(game.outcome.winner, seatOf(game.first));
 });
 
-test("when both players have gone, watchers are taken to the lobby", async () => {
+test("when both players have left, watchers are moved to the lobby", async () => {
   const game = play(await table(), ...FIRST_WINS);
   game.join("cid").leave("ana").leave("bo");
   assert.deepEqual(game.moves.map((move) => move.session), [session("cid")]);
@@ -203,7 +203,7 @@ test("when both players have gone, watchers are taken to the lobby", async () =>
   assert.equal(game.outcome.winner, seatOf(game.first));
 });
 
-test("others may watch, and only that", async () => {
+test("other members may watch, and not play", async () => {
   const game = await table();
   game.join("cid");
   assert.deepEqual(game.effects[0], { tag: "admit", val: "spectator" });
@@ -221,7 +221,7 @@ test("a second tab of a player at the board watches", async () => {
   assert.equal(game.state.winner, null);
 });
 
-test("a player who comes back by a new session takes the seat, and the old session no longer counts", async () => {
+test("a player that returns in a new session takes the seat, and the old session no longer counts", async () => {
   const game = await table();
   game.drop("ana").join("ana", { tab: "ana anew" });
   assert.equal(game.viewOf("ana anew").you, 0);
@@ -230,17 +230,17 @@ test("a player who comes back by a new session takes the seat, and the old sessi
   assert.equal(game.viewOf("bo").seats[0].connected, true);
 });
 
-test("when nobody comes, the time decides and the room ends", async () => {
+test("when no player joins, a timeout decides the game and the room ends", async () => {
   const game = await room("tic-tac-toe", { seats: ["ana", "bo"] }, { creator: LOBBY });
   game.wait(30_000);
   assert.notEqual(game.outcome, undefined);
 });
 
-test("a room without two seats is not made", async () => {
+test("a room without two seats is not created", async () => {
   await assert.rejects(room("tic-tac-toe", {}), /needs the option seats/);
 });
 
-test("who begins is chance: of many rooms, both", async () => {
+test("the first player is random: of many rooms, both", async () => {
   const firsts = new Set();
   for (let n = 0; n < 20; n++) firsts.add((await table({}, roomNamed(`table ${n}`))).state.first);
   assert.deepEqual(firsts, new Set([0, 1]));
