@@ -11,6 +11,7 @@ pub mod command;
 pub mod diff;
 pub mod effect;
 pub mod frame;
+pub mod hosting;
 pub mod ids;
 pub mod json;
 pub mod pairing;

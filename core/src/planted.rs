@@ -23,16 +23,31 @@ pub enum Bug {
     SwapOutsideTheLog,
     /// A snapshot replaces a newer one.
     OlderSnapshot,
+    /// A snapshot is stored before the outputs of its records have arrived.
+    EarlySnapshot,
+    /// A host appends a timer again while its record is in flight.
+    TimerTwice,
+    /// The alarm for the next timer of a hibernated room is lost.
+    LostAlarm,
+    /// A connection's late write to the store counts although its session has another connection.
+    LateWrite,
+    /// A host that drains keeps one of its partitions.
+    KeptPartition,
 }
 
 impl Bug {
-    pub const ALL: [(&'static str, Bug); 6] = [
+    pub const ALL: [(&'static str, Bug); 11] = [
         ("early-ack", Bug::EarlyAck),
         ("edge-duplicates", Bug::EdgeDuplicates),
         ("message-duplicates", Bug::MessageDuplicates),
         ("timer-outside-the-log", Bug::TimerOutsideTheLog),
         ("swap-outside-the-log", Bug::SwapOutsideTheLog),
         ("older-snapshot", Bug::OlderSnapshot),
+        ("early-snapshot", Bug::EarlySnapshot),
+        ("timer-twice", Bug::TimerTwice),
+        ("lost-alarm", Bug::LostAlarm),
+        ("late-write", Bug::LateWrite),
+        ("kept-partition", Bug::KeptPartition),
     ];
 }
 

@@ -1,0 +1,423 @@
+//! The hosting machine: everything that a host decides about one of its rooms.
+//!
+//! [`core::room`](crate::room) decides what a room does. This machine decides how a host serves it: when outputs leave, when a
+//! snapshot is due and when it may be stored, when a timer is appended, when the room hibernates, and what is kept when the room
+//! begins again. The shell (`host/src/room_task.rs`, `sim/src/host.rs`) waits, carries out, and reports.
+//!
+//! ```text
+//! loop { carry out poll_output() until there is none · wait for a record, a report or poll_timeout() · handle() }
+//! ```
+//!
+//! Where to look: `gate` holds commands to edges back; `schedule` has snapshots, timers and hibernation; `open` restores a room
+//! from the store; `io` has the inputs and outputs; `ownership` decides which partitions a host takes over and hands over.
+//!
+//! What it guarantees:
+//! - **Outputs leave in order, or not at all.** An append that fails is a gap: the shell drops the machine and goes on with
+//!   [`HostedRoom::begin_again`], which returns to the stored snapshot.
+//! - **No member is moved to a room that does not exist.** A move to a room that this room has created, and every later command
+//!   to an edge, is held back until the log has that room's `Create`.
+//! - **A snapshot owes nothing.** It is stored only when all that its records caused has arrived, so a host that restores the
+//!   room from it has nothing to send again. Until then the machine accepts no further records.
+//! - **A timer is appended once** by each machine, however long its record is in flight.
+//! - **A room hibernates only when nothing is lost by it:** all its records are stored or need not be, no output is held back,
+//!   no kick is pending, and its next timer is set as an alarm.
+//!
+//! Bounds: at most [`MAX_HELD`] commands are held back; then the machine waits, and accepts no records. The shell hands over no
+//! record while [`HostedRoom::accepts_records`] is false.
+
+mod gate;
+mod io;
+mod open;
+pub mod ownership;
+mod schedule;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+pub use gate::{AppendId, MAX_HELD};
+pub use io::{Hibernation, Input, Output, RowEnd, Save, Summary};
+pub use open::{Found, Takeover};
+pub use schedule::{ENDED_AFTER_MS, Options, SHORT_AFTER_MS};
+
+use crate::{
+    command::{Answer, EdgeCommand, LeaveReason, OutputRef, Record, RoomCommand},
+    ids::{Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId, Time},
+    json::Json,
+    planted::{Bug, planted},
+    room::{self, Notice, Outcome, Room, RoomClock},
+};
+
+use gate::Gate;
+use schedule::Schedule;
+
+/// One room, as a host serves it.
+#[derive(Debug)]
+pub struct HostedRoom {
+    room: Room,
+    now: Time,
+    gate: Gate,
+    schedule: Schedule,
+    /// When the room's timers fire, by this host's clock.
+    clock: RoomClock,
+    identity: Option<Identity>,
+    /// The last record that the room was given.
+    applied: Option<Offset>,
+    /// The offset of the last update that was output, and of the last one that is stored.
+    saving: Option<Offset>,
+    stored: Option<Offset>,
+    kicks: BTreeSet<SessionId>,
+    waiting: Waiting,
+    draining: bool,
+    /// Hibernation was output, and no input has arrived since.
+    offered: bool,
+    outputs: VecDeque<Output>,
+}
+
+/// The fields of the room's row in the store that are needed even when the room has dropped its state.
+#[derive(Clone, Debug)]
+struct Identity {
+    kind: Kind,
+    component: Digest,
+    creator: Option<RoomId>,
+    created: Time,
+}
+
+/// What the next output of the room waits for.
+#[derive(Debug)]
+enum Waiting {
+    Nothing,
+    /// The kind's active component.
+    Component(Box<Creation>),
+    /// A place among the commands that are held back.
+    Place(MachineId, EdgeCommand),
+    /// The confirmation of all that was output so far, and the end of all kicks.
+    Owing {
+        save: Box<Save>,
+        flushing: bool,
+    },
+}
+
+/// A room that the room creates.
+#[derive(Debug)]
+struct Creation {
+    id: RoomId,
+    kind: Kind,
+    options: Json,
+    source: OutputRef,
+    secret: Secret,
+    allowance: u32,
+}
+
+impl HostedRoom {
+    fn new(room: Room, clock: RoomClock, options: Options, now: Time) -> HostedRoom {
+        HostedRoom {
+            identity: Identity::of(&room),
+            schedule: Schedule::new(options, now),
+            room,
+            now,
+            gate: Gate::default(),
+            clock,
+            applied: None,
+            saving: None,
+            stored: None,
+            kicks: BTreeSet::new(),
+            waiting: Waiting::Nothing,
+            draining: false,
+            offered: false,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// # Panics
+    /// When an input answers an output that was not made: the shell is wrong.
+    pub fn handle(&mut self, input: Input, now: Time) {
+        self.now = self.now.max(now);
+        self.offered = false;
+        match input {
+            Input::Record(offset, record) => self.on_record(offset, record),
+            Input::Guest { outcome, fuel } => self.on_guest(outcome, fuel),
+            Input::InstanceLost => self.room.instance_lost(),
+            Input::Component(component) => self.on_component(component),
+            Input::ActiveComponent(component) => self.on_active_component(component),
+            Input::Confirmed(id) => self.gate.confirm(id),
+            Input::Flushed => self.on_flushed(),
+            Input::SessionEnded { session, rooms } => self.on_session_ended(session, rooms),
+            Input::Stored(offset) => self.stored = self.stored.max(Some(offset)),
+            Input::Diverged(offset) => self.on_diverged(offset),
+            Input::Drain => self.draining = true,
+            Input::InstancesShort(short) => self.schedule.short = short,
+            Input::Tick => self.on_tick(),
+        }
+        if self.draining && !self.room.is_saved() {
+            self.room.snapshot();
+        }
+    }
+
+    /// The next output, until there is none. Each is carried out before the next one is polled.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        loop {
+            if let Some((edge, command)) = self.gate.release() {
+                return Some(Output::Send { edge, command });
+            }
+            if let Some(output) = self.outputs.pop_front() {
+                return Some(output);
+            }
+            let output = match std::mem::replace(&mut self.waiting, Waiting::Nothing) {
+                Waiting::Nothing => match self.room.poll_output() {
+                    Some(output) => self.carry_out(output),
+                    None => return self.hibernate(),
+                },
+                waiting => match self.go_on(waiting) {
+                    None if !self.accepts_records() => return None,
+                    output => output,
+                },
+            };
+            if output.is_some() {
+                return output;
+            }
+        }
+    }
+
+    /// When to pass in [`Input::Tick`] if no other input arrives before.
+    pub fn poll_timeout(&mut self) -> Option<Time> {
+        let over = self.room.state().is_none();
+        let due = self.schedule.next(over);
+        let timer = self.next_timer().filter(|timer| !self.schedule.is_appended(timer.id));
+        Some(timer.map_or(due, |timer| timer.at.min(due)))
+    }
+
+    /// Whether records may be passed in. If not, an output of an earlier record waits for a report.
+    pub fn accepts_records(&self) -> bool {
+        matches!(self.waiting, Waiting::Nothing)
+    }
+
+    /// Whether the confirmation of an append is awaited: see [`Input::Confirmed`].
+    pub fn awaits_confirmation(&self) -> bool {
+        self.gate.held() > 0
+    }
+
+    /// The room itself, for inspection.
+    pub fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// The record up to which the log is not needed any longer, if the store has all that must be kept of this room's records.
+    /// For a room that never existed, and for records that its snapshot already contains, that is nothing.
+    pub fn needs_no_record_through(&self) -> Option<Offset> {
+        self.is_stored().then_some(self.applied).flatten()
+    }
+
+    /// The kind, even of a room that has ended.
+    pub fn kind(&self) -> Option<&Kind> {
+        self.identity.as_ref().map(|identity| &identity.kind)
+    }
+
+    /// The component that the room runs, or ran last.
+    pub fn component(&self) -> Option<Digest> {
+        self.identity.as_ref().map(|identity| identity.component)
+    }
+
+    // ---- inputs ----
+
+    fn on_record(&mut self, offset: Offset, record: Record) {
+        if let RoomCommand::Create { kind, component, creator, .. } = &record.command
+            && self.identity.is_none()
+        {
+            let (kind, creator) = (kind.clone(), creator.map(|creator| creator.room));
+            self.identity = Some(Identity { kind, component: *component, creator, created: record.time });
+        }
+        self.applied = Some(offset);
+        self.schedule.on_record(self.now);
+        self.room.record(offset, record);
+    }
+
+    fn on_guest(&mut self, outcome: Outcome, fuel: u64) {
+        self.room.burnt(fuel);
+        self.room.guest(outcome);
+    }
+
+    fn on_component(&mut self, component: Option<Digest>) {
+        let Waiting::Component(creation) = std::mem::replace(&mut self.waiting, Waiting::Nothing) else {
+            panic!("the shell reports a component that was not requested");
+        };
+        let Creation { id, kind, options, source, secret, allowance } = *creation;
+        match component {
+            Some(component) => {
+                let receipt = Some(self.gate.create(id));
+                let creator = Some(source);
+                let command = RoomCommand::Create { kind, component, options, creator, secret, allowance };
+                self.outputs.push_back(Output::Append { room: id, time: self.now, command, receipt });
+            }
+            None => {
+                let reason = format!("there is no kind {kind}").into();
+                let answer = Answer::CreateFailed { room: id, reason };
+                self.append(self.room.id(), RoomCommand::Answer { request: source.number, answer });
+            }
+        }
+    }
+
+    /// A room's creator may have used a component that is no longer the active one.
+    fn on_active_component(&mut self, component: Digest) {
+        if self.room.state().is_some_and(|state| state.component != component) {
+            self.append(self.room.id(), RoomCommand::Swap { component, rollout: None });
+        }
+    }
+
+    fn on_flushed(&mut self) {
+        let Waiting::Owing { save, flushing: true } = std::mem::replace(&mut self.waiting, Waiting::Nothing) else {
+            panic!("the shell reports a flush that was not requested");
+        };
+        let save = self.save(*save);
+        self.outputs.push_back(save);
+    }
+
+    /// The session is ended in its rooms, in the room that has kicked it last: until then this room's state keeps the kick, and
+    /// a host that restores the room repeats it.
+    fn on_session_ended(&mut self, session: SessionId, rooms: Vec<RoomId>) {
+        let this = self.room.id();
+        for room in rooms.into_iter().filter(|room| *room != this).chain([this]) {
+            let reason = LeaveReason::Kicked;
+            self.append(room, RoomCommand::Leave { session, reason });
+        }
+        self.kicks.remove(&session);
+    }
+
+    /// The same records have led to two states, and nothing shows which of them is right. Members may see either, so the room
+    /// cannot be trusted. A `Close` in its channel ends it on every host. To go on would mean a state that depends on the host,
+    /// and a log that can never be truncated.
+    fn on_diverged(&mut self, offset: Offset) {
+        let reason = format!("its state after the record at {offset} came out in two ways").into();
+        self.append(self.room.id(), RoomCommand::Close { reason });
+    }
+
+    // ---- outputs ----
+
+    fn append(&mut self, room: RoomId, command: RoomCommand) {
+        self.outputs.push_back(Output::Append { room, time: self.now, command, receipt: None });
+    }
+
+    fn carry_out(&mut self, output: room::Output) -> Option<Output> {
+        match output {
+            room::Output::Guest(call) => Some(Output::Guest(call)),
+            room::Output::Append(room, command) => {
+                Some(Output::Append { room, time: self.now, command, receipt: None })
+            }
+            room::Output::Create { id, kind, options, source, secret, allowance } => {
+                let creation = Creation { id, kind: kind.clone(), options, source, secret, allowance };
+                self.waiting = Waiting::Component(Box::new(creation));
+                Some(Output::FindComponent(kind))
+            }
+            room::Output::Edge(edge, command) => self.send(edge, command),
+            room::Output::Kick { session, reason } => {
+                self.kicks.insert(session).then_some(Output::EndSession { session, reason })
+            }
+            room::Output::Snapshot { offset, bytes } => {
+                self.identity = Identity::of(&self.room).or(self.identity.take());
+                self.schedule.unsaved_since = None;
+                self.owe(Save { offset, summary: self.summary(), snapshot: Some(bytes), ended: None });
+                None
+            }
+            room::Output::Ended { outcome, failed } => Some(self.on_ended(outcome, failed)),
+            room::Output::Log { level, text } => Some(Output::Log { level, text }),
+            room::Output::Notice(notice) => {
+                if matches!(notice, Notice::BeginsAnew { .. }) {
+                    self.outputs.push_back(Output::DropInstance);
+                }
+                Some(Output::Notice(notice))
+            }
+        }
+    }
+
+    fn send(&mut self, edge: MachineId, command: EdgeCommand) -> Option<Output> {
+        if self.gate.is_open_for(&command) {
+            return Some(Output::Send { edge, command });
+        }
+        if self.gate.held() < MAX_HELD {
+            self.gate.hold(edge, command);
+        } else {
+            self.waiting = Waiting::Place(edge, command);
+        }
+        None
+    }
+
+    fn on_ended(&mut self, outcome: Json, failed: Option<Box<str>>) -> Output {
+        self.schedule.unsaved_since = None;
+        let ended = RowEnd { at: self.now, outcome, failed: failed.clone() };
+        let offset = self.applied.expect("a record has ended the room");
+        self.owe(Save { offset, summary: self.summary(), snapshot: None, ended: Some(ended) });
+        self.outputs.push_back(Output::DropInstance);
+        Output::Ended { failed }
+    }
+
+    fn owe(&mut self, save: Save) {
+        self.waiting = Waiting::Owing { save: Box::new(save), flushing: false };
+    }
+
+    /// Continues with what the room waits for, as far as it can.
+    fn go_on(&mut self, waiting: Waiting) -> Option<Output> {
+        match waiting {
+            Waiting::Place(edge, command) => self.send(edge, command),
+            Waiting::Owing { save, flushing: false } if self.owes_nothing_but_a_flush(&save) => {
+                if planted(Bug::EarlySnapshot) {
+                    return Some(self.save(*save));
+                }
+                self.waiting = Waiting::Owing { save, flushing: true };
+                Some(Output::Flush)
+            }
+            waiting => {
+                self.waiting = waiting;
+                None
+            }
+        }
+    }
+
+    /// After the end the room's state no longer keeps the kicks, so its end is stored after them.
+    fn owes_nothing_but_a_flush(&self, save: &Save) -> bool {
+        self.gate.held() == 0 && (save.ended.is_none() || self.kicks.is_empty())
+    }
+
+    fn save(&mut self, save: Save) -> Output {
+        self.saving = Some(save.offset);
+        Output::Save(Box::new(save))
+    }
+
+    /// The room's row, for lists before its first snapshot: no host restores a room from it.
+    pub fn summary(&self) -> Summary {
+        let identity = self.identity.as_ref().expect("what is stored was restored, or created by a record");
+        let state = self.room.state();
+        Summary {
+            id: self.room.id(),
+            kind: identity.kind.clone(),
+            component: identity.component,
+            creator: identity.creator,
+            created: identity.created,
+            // A kick that is not done yet counts as a timer: the host that restores the room repeats the kick.
+            next_timer: state.and_then(|state| match state.kicks.is_empty() {
+                true => state.next_timer().map(|(due, _)| due),
+                false => Some(state.clock),
+            }),
+            clock: state.map_or(Time(0), |state| state.clock),
+            metadata: state.and_then(|state| state.metadata.clone()),
+            members: state.map_or(0, |state| state.members.len() as u32),
+        }
+    }
+}
+
+impl Identity {
+    fn of(room: &Room) -> Option<Identity> {
+        let state = room.state()?;
+        Some(Identity {
+            kind: state.kind.clone(),
+            component: state.component,
+            creator: state.creator.map(|creator| creator.room),
+            created: state.created,
+        })
+    }
+}
+
+/// A snapshot's bytes.
+pub type Bytes = Arc<[u8]>;
