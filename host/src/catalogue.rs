@@ -1,51 +1,28 @@
-//! The active component of each kind, and the components themselves, loaded when the first room needs them.
+//! The active component of each kind, and the loaded components.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-};
+use std::{collections::HashMap, sync::Mutex};
 
-use chorus_core::{
-    ids::{Digest, Kind},
-    room::Spec,
-};
+use chorus_core::ids::{Digest, Kind};
 use chorus_store::Store;
 
 use crate::{
     HostError,
-    guest::{Component, Engine, GuestError, LoadError},
+    components::Components,
+    guest::{CannotLoad, Component, Engine},
 };
-
-/// A component, and what its rooms need of its manifest.
-#[derive(Clone, Debug)]
-pub struct Loaded {
-    pub component: Component,
-    pub spec: Arc<Spec>,
-}
-
-/// Why there is no component. The texts are for people.
-#[derive(Debug, thiserror::Error)]
-pub enum CannotLoad {
-    /// No host can ever load it.
-    #[error("{0}")]
-    Unusable(String),
-    /// This host cannot load it now.
-    #[error("{0}")]
-    NotNow(String),
-}
 
 #[derive(Debug)]
 pub struct Catalogue {
-    engine: Engine,
+    components: Components,
     store: Store,
     active: Mutex<HashMap<Kind, Digest>>,
-    loaded: Mutex<HashMap<Digest, Loaded>>,
 }
 
 impl Catalogue {
     /// Reads the active component of each kind.
     pub async fn open(engine: Engine, store: Store) -> Result<Catalogue, HostError> {
-        let catalogue = Catalogue { engine, store, active: Mutex::default(), loaded: Mutex::default() };
+        let components = Components::new(engine, store.clone());
+        let catalogue = Catalogue { components, store, active: Mutex::default() };
         catalogue.refresh().await?;
         Ok(catalogue)
     }
@@ -65,7 +42,7 @@ impl Catalogue {
 
     /// The largest number of instances at a time.
     pub fn places(&self) -> u64 {
-        u64::from(self.engine.max_instances())
+        u64::from(self.components.max_instances())
     }
 
     pub fn active(&self, kind: &Kind) -> Option<Digest> {
@@ -81,34 +58,12 @@ impl Catalogue {
         let mut active = self.active.lock().expect("nobody panics while holding it");
         active.insert(kind.clone(), digest);
         // The others are loaded again, from the cache, when a hibernated room needs them.
-        let mut loaded = self.loaded.lock().expect("nobody panics while holding it");
-        loaded.retain(|digest, it| it.component.is_in_use() || active.values().any(|active| active == digest));
+        self.components.prune(|digest| active.values().any(|active| *active == digest));
         Ok(())
     }
 
     /// The component of this digest.
-    pub async fn load(&self, digest: Digest) -> Result<Loaded, CannotLoad> {
-        if let Some(loaded) = self.loaded.lock().expect("nobody panics while holding it").get(&digest) {
-            return Ok(loaded.clone());
-        }
-        let wasm = self.store.component(digest).await.map_err(|cause| CannotLoad::NotNow(cause.to_string()))?;
-        let missing = || CannotLoad::Unusable(format!("component {digest} is not in the store: publish it again"));
-        let component = self.engine.load(digest, &wasm.ok_or_else(missing)?).await?;
-        let spec = Arc::new(component.spec());
-        let loaded = Loaded { component, spec };
-        self.loaded.lock().expect("nobody panics while holding it").insert(digest, loaded.clone());
-        Ok(loaded)
-    }
-}
-
-impl From<LoadError> for CannotLoad {
-    fn from(error: LoadError) -> CannotLoad {
-        let text = error.to_string();
-        match error {
-            LoadError::Full(_) | LoadError::Start(GuestError::Host(_)) | LoadError::Describe(GuestError::Host(_)) => {
-                CannotLoad::NotNow(text)
-            }
-            _ => CannotLoad::Unusable(text),
-        }
+    pub async fn load(&self, digest: Digest) -> Result<Component, CannotLoad> {
+        self.components.load(digest).await
     }
 }

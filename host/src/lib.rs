@@ -13,6 +13,7 @@
 
 mod alarms;
 mod catalogue;
+mod components;
 mod dispatch;
 pub mod guest;
 mod kicks;
@@ -23,6 +24,7 @@ mod outbox;
 mod partitions;
 #[cfg(feature = "planted-bugs")]
 mod planted;
+mod resources;
 mod room_task;
 mod saver;
 mod whole;
@@ -49,6 +51,7 @@ use tokio::{
     task::JoinHandle,
 };
 
+pub use components::Components;
 pub use whole::{Lost, Rooms};
 
 use crate::{

@@ -11,29 +11,26 @@ use std::{sync::Arc, time::Duration};
 
 use chorus_bus::AppendError;
 use chorus_core::{
-    command::{Answer, EdgeCommand, Fault, OutputRef, Record, RoomCommand},
-    effect::{Effect, LogLevel, RestoreReason, RoomInfo, Saved},
+    command::{Answer, EdgeCommand, OutputRef, Record, RoomCommand},
+    effect::{Effect, LogLevel, RestoreReason},
     ids::{Digest, Kind, MachineId, Offset, OutputId, RoomId, Secret, SessionId, Time},
     json::Json,
     planted::{Bug, planted},
-    room::{Account, Call, Notice, Outcome, Output, Ring, Room, RoomClock, SwappedTo},
+    room::{Account, Call, Notice, Output, Ring, Room, RoomClock},
 };
 use chorus_store::{RoomRow, RoomStatus, RoomUpdate, Snapshot};
 use tokio::{task::JoinHandle, time::Instant};
 
 use crate::{
     HostError, HostEvent, Shared, What,
-    catalogue::{CannotLoad, Loaded},
-    guest::{GuestError, Instance, InstantiateError},
+    guest::{Report, Runner, Unavailable},
     kicks,
     mailbox::{Batch, Mailbox},
     meter::Meter,
     outbox::{MOST_HELD, Mark, Outbox},
+    resources::RESOURCE_RETRY,
     saver::Job,
 };
-
-/// How long to wait before a retry when this host lacks a resource that a room needs.
-const RESOURCE_RETRY: Duration = Duration::from_millis(100);
 
 /// How soon an overdue snapshot or hibernation is tried again when no record arrives.
 const OVERDUE_RETRY: Duration = Duration::from_millis(100);
@@ -79,7 +76,7 @@ struct RoomTask {
     partition: u32,
     mailbox: Arc<Mailbox>,
     room: Room,
-    instance: Option<Instance>,
+    runner: Runner<Arc<Shared>>,
     outbox: Outbox,
     meter: Meter,
     /// Rooms that this room has created and whose `Create` may not be in the log yet.
@@ -125,12 +122,12 @@ impl RoomTask {
         RoomTask {
             clock,
             partition,
+            runner: Runner::new(host.clone(), id),
             host,
             id,
             mailbox,
             row: RowFacts::of(&room),
             room,
-            instance: None,
             outbox: Outbox::default(),
             meter: Meter::default(),
             made: Vec::new(),
@@ -348,45 +345,41 @@ impl RoomTask {
 
     async fn call(&mut self, call: Call) {
         let (account, machine) = (self.room.account_for(&call).cloned(), self.room.account().cloned());
-        let mut busy = Duration::ZERO;
-        let outcome = match call {
-            Call::Open { component, info, saved } => {
-                let opened = self.open(component, &info, saved.as_ref()).await;
-                busy = self.instance.as_mut().map_or(busy, Instance::take_busy);
-                Some(opened)
-            }
-            Call::Handle { at, event, fuel } => match &mut self.instance {
-                Some(instance) => {
-                    let called = instance.handle(&at, &event, fuel).await;
-                    busy = instance.take_busy();
-                    self.room.burnt(called.as_ref().map_or(0, |called| called.fuel));
-                    self.outcome(called.map(|called| called.effects)).map(Outcome::Called)
-                }
-                None => None,
-            },
-            Call::Save => match &mut self.instance {
-                Some(instance) => {
-                    let saved = instance.save().await;
-                    busy = instance.take_busy();
-                    self.outcome(saved).map(Outcome::Saved)
-                }
-                None => None,
-            },
-            Call::Swap { component, info } => self.swap(component, &info).await,
-        };
-        self.charge(account, busy);
+        if let Call::Open { info, .. } = &call
+            && let Some(why) = info.restored
+        {
+            self.host.metrics.restored(why);
+        }
+        let outcome = self.runner.run(call).await;
+        self.report(account);
         match outcome {
-            Some(outcome) => {
+            Ok(outcome) => {
                 let begun = std::time::Instant::now();
                 self.room.guest(outcome);
                 self.charge(machine, begun.elapsed());
             }
-            None => {
-                self.instance = None;
+            Err(cause) => {
+                if let Unavailable::Resource(reason) = &cause {
+                    tracing::warn!(room = %self.id, reason, "this host could not run a guest; trying again");
+                }
                 tokio::time::sleep(RESOURCE_RETRY).await;
                 self.room.instance_lost();
             }
         }
+    }
+
+    /// What the call cost and logged, before its outcome.
+    fn report(&mut self, account: Option<Account>) {
+        let Report { fuel, busy, failed_log, restore_effects, reopened } = self.runner.take_report();
+        fuel.into_iter().for_each(|fuel| self.room.burnt(fuel));
+        if let Some(log) = failed_log {
+            self.last_words = self.room.in_hand().map(|offset| (offset, log));
+        }
+        if reopened {
+            self.host.metrics.restored(RestoreReason::Recovered);
+        }
+        self.tell_logs(restore_effects);
+        self.charge(account, busy);
     }
 
     /// Best effort, and nothing waits for it: the edge slows sessions that cost too much, and can do without one report.
@@ -398,85 +391,6 @@ impl RoomTask {
         }
     }
 
-    /// `None` when the failure was not the guest's. After any failure the instance is dropped.
-    fn outcome<T>(&mut self, result: Result<T, GuestError>) -> Option<Result<T, Fault>> {
-        let error = match result {
-            Ok(value) => return Some(Ok(value)),
-            Err(error) => error,
-        };
-        let log = self.instance.take().map_or_else(Vec::new, |mut instance| instance.take_last_words());
-        self.last_words = self.room.in_hand().map(|offset| (offset, log));
-        match error {
-            GuestError::Fault(fault) => Some(Err(fault)),
-            GuestError::Refused(text) => Some(Err(Fault::Threw(text))),
-            GuestError::Poisoned => None,
-            GuestError::Host(reason) => {
-                tracing::warn!(room = %self.id, %reason, "this host could not run a guest; trying again");
-                None
-            }
-        }
-    }
-
-    async fn open(&mut self, component: Digest, info: &RoomInfo, saved: Option<&Saved>) -> Outcome {
-        if let Some(why) = info.restored {
-            self.host.metrics.restored(why);
-        }
-        // The old instance is dropped first: there may be no place for two.
-        self.instance = None;
-        let loaded = load(&self.host, self.id, component).await;
-        match open_in_time(&self.host, &loaded, info, saved).await {
-            Ok((instance, effects)) => {
-                self.instance = Some(instance);
-                self.tell_logs(effects);
-                Outcome::Opened(Ok(loaded.spec))
-            }
-            Err(fault) => Outcome::Opened(Err(fault)),
-        }
-    }
-
-    /// A refusal here is a refusal on every host: a resource that only this host lacks is waited for.
-    async fn swap(&mut self, component: Digest, info: &RoomInfo) -> Option<Outcome> {
-        let saved = self.instance.as_mut()?.save().await;
-        let before = match self.outcome(saved)? {
-            Ok(saved) => saved,
-            Err(fault) => return Some(Outcome::Saved(Err(fault))),
-        };
-        let loaded = match load_in_time(&self.host, self.id, component).await {
-            Ok(loaded) => loaded,
-            Err(reason) => return Some(Outcome::Swapped(Err(reason.into()))),
-        };
-        let opened = match open(&loaded, info, Some(&before)).await {
-            Ok(opened) => Ok(opened),
-            Err(Unopened::Guest(fault)) => Err(fault),
-            Err(Unopened::ShortOf(_)) => return self.swap_in_its_place(&loaded, info, before).await,
-        };
-        Some(Outcome::Swapped(match opened {
-            Ok((instance, effects)) => {
-                self.instance = Some(instance);
-                Ok(SwappedTo { before, spec: loaded.spec, effects })
-            }
-            Err(fault) => Err(fault.to_string().into()),
-        }))
-    }
-
-    /// There is no place for two instances: the old one is dropped first, and opened again if the new one fails to open.
-    async fn swap_in_its_place(&mut self, loaded: &Loaded, info: &RoomInfo, before: Saved) -> Option<Outcome> {
-        let old = self.instance.take()?.component().digest();
-        let fault = match open_in_time(&self.host, loaded, info, Some(&before)).await {
-            Ok((instance, effects)) => {
-                self.instance = Some(instance);
-                let swapped = SwappedTo { before, spec: loaded.spec.clone(), effects };
-                return Some(Outcome::Swapped(Ok(swapped)));
-            }
-            Err(fault) => fault,
-        };
-        let info = RoomInfo { restored: Some(RestoreReason::Recovered), ..info.clone() };
-        match self.open(old, &info, Some(&before)).await {
-            Outcome::Opened(Err(fault)) => Some(Outcome::Saved(Err(fault))),
-            _ => Some(Outcome::Swapped(Err(fault.to_string().into()))),
-        }
-    }
-
     // The store.
 
     async fn save(&mut self, offset: Offset, bytes: Arc<[u8]>) -> Result<(), HostError> {
@@ -485,16 +399,14 @@ impl RoomTask {
         let row = self.row(offset, None);
         let snapshot = Snapshot { offset, component: row.component, state: bytes::Bytes::from_owner(bytes) };
         self.hand_over(RoomUpdate { row, snapshot: Some(snapshot) }).await?;
-        if self.instance.as_ref().is_some_and(Instance::is_overgrown) {
-            tracing::debug!(room = %self.id, "an instance has grown large; another takes its place");
-            self.instance = None;
+        if self.runner.drop_overgrown() {
             self.room.instance_lost();
         }
         Ok(())
     }
 
     async fn ended(&mut self, outcome: Json, failed: Option<Box<str>>) -> Result<(), HostError> {
-        self.instance = None;
+        self.runner.drop_instance();
         self.unsaved_since = None;
         let component = self.row.as_ref().map(|row| row.component);
         let told = match (&failed, component) {
@@ -673,7 +585,7 @@ impl RoomTask {
                 }
             }
             Notice::BeginsAnew { failed, in_ms } => {
-                self.instance = None;
+                self.runner.drop_instance();
                 match failed {
                     Some(reason) => tracing::warn!(%room, %reason, in_ms, "the lobby has failed, and begins anew"),
                     None => tracing::info!(%room, in_ms, "the lobby has ended, and begins anew"),
@@ -752,76 +664,8 @@ impl RoomTask {
 /// A component's text, with places in its author's files where the source map has them.
 async fn readable(host: &Shared, component: Digest, text: &str) -> String {
     match host.catalogue.load(component).await {
-        Ok(loaded) => loaded.component.source_map().readable(text).into_owned(),
+        Ok(component) => component.source_map().readable(text).into_owned(),
         Err(_) => text.to_owned(),
-    }
-}
-
-/// The component, however long it takes: a room with a component is not given up because this host cannot load it.
-async fn load(host: &Shared, room: RoomId, component: Digest) -> Loaded {
-    loop {
-        match load_in_time(host, room, component).await {
-            Ok(loaded) => return loaded,
-            Err(reason) => tracing::error!(%room, %component, reason, "a room cannot go on without its component"),
-        }
-        tokio::time::sleep(100 * RESOURCE_RETRY).await;
-    }
-}
-
-/// The component, as soon as this host can load it; an error if no host ever can.
-async fn load_in_time(host: &Shared, room: RoomId, component: Digest) -> Result<Loaded, String> {
-    loop {
-        match host.catalogue.load(component).await {
-            Ok(loaded) => return Ok(loaded),
-            Err(CannotLoad::Unusable(reason)) => return Err(reason),
-            Err(CannotLoad::NotNow(reason)) => {
-                tracing::warn!(%room, %component, reason, "a component cannot be loaded; trying again");
-                host.make_room();
-                tokio::time::sleep(RESOURCE_RETRY).await;
-            }
-        }
-    }
-}
-
-enum Unopened {
-    /// The guest caused it.
-    Guest(Fault),
-    /// This host lacks a resource.
-    ShortOf(Box<str>),
-}
-
-type Opened = (Instance, Vec<Effect>);
-
-/// Opens an instance as soon as this host has the resources.
-async fn open_in_time(host: &Shared, loaded: &Loaded, info: &RoomInfo, saved: Option<&Saved>) -> Result<Opened, Fault> {
-    loop {
-        match open(loaded, info, saved).await {
-            Ok(opened) => return Ok(opened),
-            Err(Unopened::Guest(fault)) => return Err(fault),
-            Err(Unopened::ShortOf(reason)) => {
-                tracing::debug!(room = %info.id, %reason, "a room waits for an instance");
-                host.make_room();
-                tokio::time::sleep(RESOURCE_RETRY).await;
-            }
-        }
-    }
-}
-
-async fn open(loaded: &Loaded, info: &RoomInfo, saved: Option<&Saved>) -> Result<Opened, Unopened> {
-    let instance = loaded.component.instantiate(info.id, &info.at).await;
-    let mut instance = instance.map_err(|error| match error {
-        InstantiateError::Full(_) => Unopened::ShortOf(error.to_string().into()),
-        InstantiateError::Start(error) => unopened(error),
-    })?;
-    let opened = instance.open(info, saved).await.map_err(unopened)?;
-    Ok((instance, opened.effects))
-}
-
-fn unopened(error: GuestError) -> Unopened {
-    match error {
-        GuestError::Fault(fault) => Unopened::Guest(fault),
-        GuestError::Refused(text) => Unopened::Guest(Fault::Threw(text)),
-        GuestError::Poisoned | GuestError::Host(_) => Unopened::ShortOf(error.to_string().into()),
     }
 }
 

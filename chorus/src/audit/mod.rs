@@ -35,17 +35,23 @@ use std::{
 };
 
 use chorus_bus::{Bus, Fsync};
-use chorus_core::ids::{Offset, RoomId};
-use chorus_host::guest::{Engine, Options as EngineOptions};
+use chorus_core::{
+    ids::{Offset, RoomId},
+    room::{Call, Outcome},
+};
+use chorus_host::{
+    Components,
+    guest::{Engine, Options as EngineOptions},
+};
 use chorus_store::{KeptHash, RoomFilter, Store};
 use clap::Args;
 use futures_util::{StreamExt as _, stream};
 
 use self::{
     channels::{Channel, Channels},
-    guest::{Guests, Seat},
+    guest::RoomGuest,
     history::{History, OfRoom},
-    replay::{Beginning, Unplayable},
+    replay::Beginning,
     report::{Figures, Report, Unchecked, Violation},
     stored::Stored,
     talk::Talk,
@@ -106,11 +112,24 @@ async fn open(data: &Path) -> anyhow::Result<(Bus, Store)> {
     Ok((opened.bus, opened.store))
 }
 
+/// Why a room cannot be replayed, as a text for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Unplayable(String);
+
+/// Answers a room's calls.
+trait Guest: Send {
+    /// `None`: the instance was lost through no fault of the record's.
+    fn answer(&mut self, call: Call) -> impl Future<Output = Result<Option<Outcome>, Unplayable>> + Send;
+
+    /// Called after a snapshot. Whether the instance was dropped, so that another one has to replace it.
+    fn retires(&mut self) -> bool;
+}
+
 /// The shared state of the rooms' tasks.
 #[derive(Debug)]
 struct Audit {
     store: Store,
-    guests: Guests,
+    components: Components,
     /// Of each partition.
     checkpoints: Vec<Offset>,
     /// The partitions whose records are complete.
@@ -145,8 +164,8 @@ async fn audit(bus: &Bus, store: &Store, engine: Engine, history: History, jobs:
     for partition in 0..bus.partitions() {
         whole.push(bus.start(partition).await? == 0);
     }
-    let audit = Audit { store: store.clone(), guests: Guests::new(engine, store.clone()), checkpoints, whole };
-    let audit = Arc::new(audit);
+    let components = Components::new(engine, store.clone());
+    let audit = Arc::new(Audit { store: store.clone(), components, checkpoints, whole });
 
     let mut figures = Figures { records: channels.records, sessions: history.sessions, ..Figures::default() };
     let cases = cases(store, channels, history).await?;
@@ -193,12 +212,12 @@ async fn look_at(audit: Arc<Audit>, case: Case) -> anyhow::Result<Verdict> {
     let stored = Stored::read(&audit.store, room, hashes, audit.checkpoints[channel.partition as usize]).await?;
     let whole = audit.whole[channel.partition as usize];
     let mut verdict = Verdict { figures: Figures { rooms: 1, ..Figures::default() }, ..Verdict::default() };
-    let Some(beginning) = Beginning::of(&channel, whole, &stored) else {
+    let Some(beginning) = Beginning::of(&channel, whole, stored.has_ended(), stored.snapshot.as_ref()) else {
         let why = "its log was cut, and it has no snapshot".to_owned();
         return Ok(Verdict { unchecked: Some(Unchecked { room, why }), ..verdict });
     };
-    let mut seat = Seat::new(&audit.guests, room);
-    let replay = match replay::replay(room, &beginning, &channel.records, &stored.offsets(), &mut seat).await {
+    let mut guest = RoomGuest::new(&audit.components, room);
+    let replay = match replay::replay(room, &beginning, &channel.records, &stored.offsets(), &mut guest).await {
         Ok(replay) => replay,
         Err(Unplayable(why)) => return Ok(Verdict { unchecked: Some(Unchecked { room, why }), ..verdict }),
     };

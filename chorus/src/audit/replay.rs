@@ -30,16 +30,13 @@ use chorus_core::{
     room::{Call, Output, Room},
 };
 
-use super::{
-    channels::Channel,
-    guest::Guest,
-    report::{At, Rule, Violation},
-    stored::Stored,
-};
+use chorus_store::SnapshotRow;
 
-/// Why a room cannot be replayed, as a text for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unplayable(pub String);
+use super::{
+    Guest, Unplayable,
+    channels::Channel,
+    report::{At, Rule, Violation},
+};
 
 /// The start of a replay.
 #[derive(Clone, Debug)]
@@ -118,16 +115,16 @@ pub enum Saying {
 }
 
 impl Beginning {
-    /// `None`: there is no start. `whole`: the partition was never truncated.
-    pub fn of(channel: &Channel, whole: bool, stored: &Stored) -> Option<Beginning> {
+    /// `None`: there is no start. `whole`: the partition was never truncated. `has_ended`: in the store.
+    pub fn of(channel: &Channel, whole: bool, has_ended: bool, snapshot: Option<&SnapshotRow>) -> Option<Beginning> {
         let creates = |(_, record): &(Offset, Record)| matches!(record.command, RoomCommand::Create { .. });
         if whole || channel.records.first().is_some_and(creates) {
             return Some(Beginning::Nothing);
         }
-        if stored.has_ended() {
+        if has_ended {
             return Some(Beginning::Ended);
         }
-        let snapshot = stored.snapshot.as_ref()?;
+        let snapshot = snapshot?;
         Some(Beginning::Snapshot { offset: snapshot.offset, bytes: Arc::from(&*snapshot.state) })
     }
 

@@ -13,11 +13,11 @@ use chorus_store::{KeptHash, RoomRow, RoomStatus, SnapshotRow};
 use serde_json::{Value, json};
 
 use super::{
+    Guest, Unplayable,
     channels::Channel,
-    guest::Guest,
     history::{Event, History, OfRoom, Seen, Stay},
     judge::judge,
-    replay::{Beginning, Replay, Unplayable, replay},
+    replay::{Beginning, Replay, replay},
     report::{Figures, Rule, Violation},
     stored::Stored,
     talk::Talk,
@@ -221,7 +221,7 @@ async fn a_room_whose_log_was_cut_is_checked_from_its_snapshot_on() {
     let rest: Vec<_> = numbered(&log).into_iter().filter(|(offset, _)| *offset > 3).collect();
     let stored = stored(Some((3, &bytes)), 0);
     let channel = Channel { partition: 0, records: rest };
-    let beginning = Beginning::of(&channel, false, &stored).unwrap();
+    let beginning = Beginning::of(&channel, false, stored.has_ended(), stored.snapshot.as_ref()).unwrap();
     let played = replay(ROOM, &beginning, &channel.records, &stored.offsets(), &mut Script::default()).await.unwrap();
     let mut figures = Figures::default();
     let mut violations = Vec::new();

@@ -108,10 +108,10 @@ type Slot = tokio::sync::Mutex<Weak<Loaded>>;
 struct Loaded {
     digest: Digest,
     manifest: Manifest,
+    spec: Arc<Spec>,
     pre: contract::RoomPre<Ground>,
     max_instances: u32,
     source_map: SourceMap,
-    shows_failures: bool,
 }
 
 /// A component that can be a room. Cheap to clone.
@@ -145,8 +145,8 @@ impl Component {
     }
 
     /// What its rooms need of its manifest.
-    pub fn spec(&self) -> Spec {
-        Spec { shows_failures: self.0.shows_failures, ..self.manifest().spec() }
+    pub fn spec(&self) -> Arc<Spec> {
+        self.0.spec.clone()
     }
 
     /// Its source map.
@@ -244,7 +244,7 @@ impl Engine {
         if let Some(loaded) = loaded.upgrade() {
             return Ok(Component(loaded));
         }
-        let (source_map, shows_failures) = (SourceMap::of(wasm), self.0.options.show_failures);
+        let source_map = SourceMap::of(wasm);
         let (engine, wasm) = (self.clone(), wasm.to_vec());
         let prepared = tokio::task::spawn_blocking(move || engine.prepare(digest, &wasm));
         let pre = match prepared.await {
@@ -252,8 +252,9 @@ impl Engine {
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
         let manifest = self.describe(&pre).await?;
+        let spec = Arc::new(Spec { shows_failures: self.0.options.show_failures, ..manifest.spec() });
         let component =
-            Arc::new(Loaded { digest, manifest, pre, max_instances: self.max_instances(), source_map, shows_failures });
+            Arc::new(Loaded { digest, manifest, spec, pre, max_instances: self.max_instances(), source_map });
         *loaded = Arc::downgrade(&component);
         Ok(Component(component))
     }

@@ -7,7 +7,8 @@
 //!
 //! Where to start: [`budget`] holds every number with its reason; [`wasi`] is the closed list of what a guest may import
 //! and how each import is served; [`parts`] is what a component may be made of; `engine` sets wasmtime up and loads
-//! components; `instance` calls them; `translate` checks and translates; `fault` classifies failures, and [`source_map`] finds their places in an author's files.
+//! components; `instance` calls them; `runner` carries out the calls of `core::room` with them; `translate` checks and
+//! translates; `fault` classifies failures, and [`source_map`] finds their places in an author's files.
 //!
 //! Invariants of absence: a guest reaches no clock but its record's time, no randomness but its room's, no file, no
 //! socket, no environment; nothing that it calls waits; its failure is an error here, never a panic.
@@ -20,6 +21,7 @@ mod functions;
 mod instance;
 mod manifest;
 pub mod parts;
+mod runner;
 pub mod source_map;
 mod translate;
 pub mod wasi;
@@ -29,6 +31,7 @@ pub use engine::{Component, Engine, EngineError, LoadError, Options};
 pub use fault::GuestError;
 pub use instance::{Called, Instance, InstantiateError};
 pub use manifest::{BadManifest, Config, Manifest};
+pub use runner::{CannotLoad, Report, Resources, Runner, Unavailable};
 pub use source_map::SourceMap;
 
 /// The contract, as Rust: `wit/room.wit`. Arguments are borrowed, results are owned.

@@ -106,7 +106,7 @@ async fn an_instance_is_told_why_it_is_there() {
     let snapshot = stage.snapshot().await.unwrap();
     for why in [RestoreReason::Woken, RestoreReason::Recovered] {
         stage.room = chorus_core::room::Room::restore(stage.room.id(), &snapshot, why).unwrap();
-        stage.instance = None;
+        stage.runner.drop_instance();
         stage.say(ANA, "add", json!(1)).await.reply();
         assert_eq!(stage.opened.last(), Some(&Some(why)));
     }

@@ -4,13 +4,13 @@ use std::{collections::HashMap, sync::Arc};
 
 use chorus_core::{
     command::{EdgeCommand, Fault, Record, RoomCommand},
-    effect::{Effect, LogLevel, RestoreReason, RoomInfo, Saved},
+    effect::{LogLevel, RestoreReason},
     frame::{FrameTag, RoomFrame},
     ids::{Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
-    room::{Call, Notice, Outcome, Output, Room, SwappedTo},
+    room::{Call, Notice, Outcome, Output, Room},
 };
-use chorus_host::guest::{Component, GuestError, Instance};
+use chorus_host::guest::{CannotLoad, Component, Resources, Runner, Unavailable};
 use serde_json::Value;
 
 use super::{guests, join, message};
@@ -19,8 +19,7 @@ pub const ROOM: RoomId = RoomId(0x70);
 
 pub struct Stage {
     pub room: Room,
-    pub instance: Option<Instance>,
-    components: HashMap<Digest, Component>,
+    pub runner: Runner<Loaded>,
     /// The records that the room was given, or appended for itself.
     pub log: Vec<(Offset, Record)>,
     next: Offset,
@@ -44,8 +43,7 @@ impl Stage {
         }
         Stage {
             room: Room::new(ROOM),
-            instance: None,
-            components,
+            runner: Runner::new(Loaded(components), ROOM),
             log: vec![],
             next: 1000,
             now: Time(1_700_000_000_000),
@@ -121,10 +119,13 @@ impl Stage {
 
     /// The state that the script would save now, as the script writes it.
     pub async fn saved(&mut self) -> Value {
-        let state = match &mut self.instance {
-            Some(instance) => instance.save().await.expect("it can be saved").state,
+        let state = match self.runner.run(Call::Save).await {
+            Ok(Outcome::Saved(saved)) => saved.expect("it can be saved").state,
             // Nothing was called since the last snapshot.
-            None => self.room.state().and_then(|state| state.saved.clone()).expect("it was saved").state,
+            Err(Unavailable::NoInstance) => {
+                self.room.state().and_then(|state| state.saved.clone()).expect("it was saved").state
+            }
+            other => panic!("a save has no other result: {other:?}"),
         };
         serde_json::from_str(&state).unwrap()
     }
@@ -145,73 +146,28 @@ impl Stage {
     }
 
     async fn answer(&mut self, call: Call) -> Outcome {
-        match call {
-            Call::Open { component, info, saved } => {
-                self.instance = None;
-                Outcome::Opened(self.open(component, &info, saved.as_ref()).await.map(|(instance, _)| {
-                    let spec = Arc::new(instance.component().spec());
-                    self.instance = Some(instance);
-                    spec
-                }))
-            }
-            Call::Handle { at, event, fuel } => {
-                self.calls += 1;
-                let called = self.instance().handle(&at, &event, fuel).await;
-                self.fuel = called.as_ref().map_or(0, |called| called.fuel);
-                Outcome::Called(self.result(called.map(|called| called.effects)))
-            }
-            Call::Save => {
-                let saved = self.instance().save().await;
-                Outcome::Saved(self.result(saved))
-            }
-            Call::Swap { component, info } => {
-                let saved = self.instance().save().await;
-                let before = match self.result(saved) {
-                    Ok(before) => before,
-                    Err(fault) => return Outcome::Saved(Err(fault)),
-                };
-                Outcome::Swapped(match self.open(component, &info, Some(&before)).await {
-                    Ok((instance, effects)) => {
-                        let spec = Arc::new(instance.component().spec());
-                        self.instance = Some(instance);
-                        Ok(SwappedTo { before, spec, effects })
-                    }
-                    Err(fault) => Err(fault.to_string().into()),
-                })
-            }
+        match &call {
+            Call::Open { info, .. } | Call::Swap { info, .. } => self.opened.push(info.restored),
+            Call::Handle { .. } => self.calls += 1,
+            Call::Save => {}
         }
-    }
-
-    fn instance(&mut self) -> &mut Instance {
-        self.instance.as_mut().expect("the machine asks only while there is an instance")
-    }
-
-    async fn open(
-        &mut self,
-        component: Digest,
-        info: &RoomInfo,
-        saved: Option<&Saved>,
-    ) -> Result<(Instance, Vec<Effect>), Fault> {
-        self.opened.push(info.restored);
-        let component = self.components.get(&component).expect("the stage was told of it");
-        let mut instance = component.instantiate(info.id, &info.at).await.expect("there is place");
-        let opened = instance.open(info, saved).await.map_err(fault)?;
-        Ok((instance, opened.effects))
-    }
-
-    fn result<T>(&mut self, result: Result<T, GuestError>) -> Result<T, Fault> {
-        result.map_err(|error| {
-            self.instance = None;
-            fault(error)
-        })
+        let outcome = self.runner.run(call).await;
+        self.fuel = self.runner.take_report().fuel.unwrap_or(self.fuel);
+        outcome.unwrap_or_else(|cause| panic!("the guest did not cause it: {cause}"))
     }
 }
 
-fn fault(error: GuestError) -> Fault {
-    match error {
-        GuestError::Fault(fault) => fault,
-        GuestError::Refused(text) => Fault::Threw(text),
-        error => panic!("not the guest's doing: {error}"),
+/// The components of a stage.
+#[derive(Debug)]
+pub struct Loaded(HashMap<Digest, Component>);
+
+impl Resources for Loaded {
+    async fn load(&self, component: Digest) -> Result<Component, CannotLoad> {
+        Ok(self.0.get(&component).expect("the stage has it").clone())
+    }
+
+    async fn retry(&self, _: RoomId, _: &Unavailable) -> bool {
+        false
     }
 }
 

@@ -1,0 +1,309 @@
+//! Runs one room's guest: carries out the calls of `core::room`, for a host, the audit and tests alike.
+//!
+//! A [`Runner`] holds the room's instance. It separates a guest's failure, which is part of the call's [`Outcome`], from a
+//! failure of this process, which is [`Unavailable`]: the call has no outcome then, and the machine opens another instance
+//! (`Room::instance_lost`). How long to wait for a missing resource, and whether to give up, is the caller's policy: see
+//! [`Resources`].
+//!
+//! Bounds: one instance, and a second one during a swap if the process has a free slot for it.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use chorus_core::{
+    command::Fault,
+    effect::{Effect, Event, Moment, RestoreReason, RoomInfo, Saved},
+    ids::{Digest, RoomId},
+    room::{Call, Outcome, Spec, SwappedTo},
+};
+
+use super::{
+    engine::{Component, LoadError},
+    fault::GuestError,
+    instance::{Instance, InstantiateError},
+};
+
+/// What a runner needs from its process.
+pub trait Resources: Send + Sync {
+    /// The component of this digest.
+    fn load(&self, component: Digest) -> impl Future<Output = Result<Component, CannotLoad>> + Send;
+
+    /// A call of `room` lacks a component or an instance. Returns `true` when the runner should try again, and `false` to
+    /// give up: the call then ends with `cause`.
+    fn retry(&self, room: RoomId, cause: &Unavailable) -> impl Future<Output = bool> + Send;
+}
+
+/// Why there is no component. The texts are for people.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotLoad {
+    /// No process can ever load it.
+    #[error("{0}")]
+    Unusable(String),
+    /// This process cannot load it now.
+    #[error("{0}")]
+    NotNow(String),
+}
+
+impl From<LoadError> for CannotLoad {
+    fn from(error: LoadError) -> CannotLoad {
+        let text = error.to_string();
+        match error {
+            LoadError::Full(_) | LoadError::Start(GuestError::Host(_)) | LoadError::Describe(GuestError::Host(_)) => {
+                CannotLoad::NotNow(text)
+            }
+            _ => CannotLoad::Unusable(text),
+        }
+    }
+}
+
+/// Why a call has no outcome. The guest did not cause it, and the runner has no instance afterwards.
+#[derive(Debug, thiserror::Error)]
+pub enum Unavailable {
+    #[error("component {component} cannot be run: {cause}")]
+    Component { component: Digest, cause: CannotLoad },
+    /// This process lacks a resource.
+    #[error("this process could not run the guest: {0}")]
+    Resource(Box<str>),
+    /// No instance is open, or its last call was dropped half-way.
+    #[error("the guest has no usable instance")]
+    NoInstance,
+}
+
+/// What one call cost and logged, in addition to its outcome.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// The fuel that a [`Call::Handle`] burnt: 0 if it failed, `None` for other calls.
+    pub fuel: Option<u64>,
+    /// How long the guest ran, by this machine's clock.
+    pub busy: Duration,
+    /// If a call of the held instance failed: its log lines up to the failure.
+    pub failed_log: Option<Vec<Effect>>,
+    /// What a guest asked for while it was restored. Only log lines are valid there; the others must not count.
+    pub restore_effects: Vec<Effect>,
+    /// The old component was opened again after a failed swap, since there was no slot for two instances.
+    pub reopened: bool,
+}
+
+/// One room's guest.
+#[derive(Debug)]
+pub struct Runner<R> {
+    resources: R,
+    room: RoomId,
+    instance: Option<Instance>,
+    report: Report,
+}
+
+/// An opened instance, and the effects of its `open`.
+type Opened = (Instance, Vec<Effect>);
+
+impl<R: Resources> Runner<R> {
+    /// Without an instance: the machine's first call opens one.
+    pub fn new(resources: R, room: RoomId) -> Runner<R> {
+        Runner { resources, room, instance: None, report: Report::default() }
+    }
+
+    pub fn instance(&self) -> Option<&Instance> {
+        self.instance.as_ref()
+    }
+
+    pub fn drop_instance(&mut self) {
+        self.instance = None;
+    }
+
+    /// Drops an instance that has grown so large that a new one in its place is worth its cost. Returns whether it did: the
+    /// machine must then open another.
+    pub fn drop_overgrown(&mut self) -> bool {
+        let overgrown = self.instance.as_ref().is_some_and(Instance::is_overgrown);
+        if overgrown {
+            tracing::debug!(room = %self.room, "an instance has grown large; another takes its place");
+            self.instance = None;
+        }
+        overgrown
+    }
+
+    /// The report of the last call.
+    pub fn take_report(&mut self) -> Report {
+        std::mem::take(&mut self.report)
+    }
+
+    /// Carries out one call.
+    ///
+    /// # Errors
+    /// When this process could not run the guest, and [`Resources::retry`] has given up.
+    pub async fn run(&mut self, call: Call) -> Result<Outcome, Unavailable> {
+        self.report = Report::default();
+        let result = match call {
+            Call::Open { component, info, saved } => {
+                self.open(component, &info, saved.as_ref()).await.map(Outcome::Opened)
+            }
+            Call::Handle { at, event, fuel } => self.handle(&at, &event, fuel).await.map(Outcome::Called),
+            Call::Save => self.save().await.map(Outcome::Saved),
+            Call::Swap { component, info } => self.swap(component, &info).await,
+        };
+        if result.is_err() {
+            self.instance = None;
+        }
+        self.report.busy += self.instance.as_mut().map_or(Duration::ZERO, Instance::take_busy);
+        result
+    }
+
+    /// The old instance is dropped first: there may be no slot for two.
+    async fn open(
+        &mut self,
+        component: Digest,
+        info: &RoomInfo,
+        saved: Option<&Saved>,
+    ) -> Result<Result<Arc<Spec>, Fault>, Unavailable> {
+        self.instance = None;
+        let component = self.load_to_open(component).await?;
+        let opened = self.start_in_time(&component, info, saved).await?;
+        Ok(opened.map(|(instance, effects)| {
+            self.instance = Some(instance);
+            self.report.restore_effects = effects;
+            component.spec()
+        }))
+    }
+
+    async fn handle(
+        &mut self,
+        at: &Moment,
+        event: &Event,
+        fuel: Option<u64>,
+    ) -> Result<Result<Vec<Effect>, Fault>, Unavailable> {
+        let called = self.held()?.handle(at, event, fuel).await;
+        self.report.fuel = Some(called.as_ref().map_or(0, |called| called.fuel));
+        self.settle(called.map(|called| called.effects))
+    }
+
+    async fn save(&mut self) -> Result<Result<Saved, Fault>, Unavailable> {
+        let saved = self.held()?.save().await;
+        self.settle(saved)
+    }
+
+    /// A refusal here is a refusal on every host: a resource that only this process lacks is waited for.
+    async fn swap(&mut self, component: Digest, info: &RoomInfo) -> Result<Outcome, Unavailable> {
+        let before = match self.save().await? {
+            Ok(saved) => saved,
+            Err(fault) => return Ok(Outcome::Saved(Err(fault))),
+        };
+        let component = match self.load(component).await? {
+            Ok(component) => component,
+            Err(reason) => return Ok(Outcome::Swapped(Err(reason.into()))),
+        };
+        match start(&component, info, Some(&before)).await {
+            Ok(Ok(opened)) => Ok(self.swapped(before, &component, opened)),
+            Ok(Err(fault)) => Ok(Outcome::Swapped(Err(fault.to_string().into()))),
+            Err(_) => self.swap_in_its_place(&component, info, before).await,
+        }
+    }
+
+    /// There is no slot for two instances: the old one is dropped first, and opened again if the new one fails to open.
+    async fn swap_in_its_place(
+        &mut self,
+        component: &Component,
+        info: &RoomInfo,
+        before: Saved,
+    ) -> Result<Outcome, Unavailable> {
+        let old = self.instance.take().ok_or(Unavailable::NoInstance)?.component().digest();
+        let fault = match self.start_in_time(component, info, Some(&before)).await? {
+            Ok(opened) => return Ok(self.swapped(before, component, opened)),
+            Err(fault) => fault,
+        };
+        self.report.reopened = true;
+        let info = RoomInfo { restored: Some(RestoreReason::Recovered), ..info.clone() };
+        Ok(match self.open(old, &info, Some(&before)).await? {
+            Ok(_) => Outcome::Swapped(Err(fault.to_string().into())),
+            Err(fault) => Outcome::Saved(Err(fault)),
+        })
+    }
+
+    fn swapped(&mut self, before: Saved, component: &Component, (instance, effects): Opened) -> Outcome {
+        self.instance = Some(instance);
+        Outcome::Swapped(Ok(SwappedTo { before, spec: component.spec(), effects }))
+    }
+
+    fn held(&mut self) -> Result<&mut Instance, Unavailable> {
+        self.instance.as_mut().ok_or(Unavailable::NoInstance)
+    }
+
+    /// After a call of the held instance, which is dropped if the call failed.
+    fn settle<T>(&mut self, result: Result<T, GuestError>) -> Result<Result<T, Fault>, Unavailable> {
+        let error = match result {
+            Ok(value) => return Ok(Ok(value)),
+            Err(error) => error,
+        };
+        if let Some(mut failed) = self.instance.take() {
+            self.report.busy += failed.take_busy();
+            self.report.failed_log = Some(failed.take_last_words());
+        }
+        fault_of(error).map(Err)
+    }
+
+    /// The component, however long it takes: a room is not given up because this process cannot load its component.
+    async fn load_to_open(&mut self, component: Digest) -> Result<Component, Unavailable> {
+        loop {
+            match self.load(component).await? {
+                Ok(loaded) => return Ok(loaded),
+                Err(reason) => {
+                    let cause = CannotLoad::Unusable(reason);
+                    self.retry(Unavailable::Component { component, cause }).await?;
+                }
+            }
+        }
+    }
+
+    /// The component, as soon as this process can load it; a reason if no process ever can.
+    async fn load(&mut self, component: Digest) -> Result<Result<Component, String>, Unavailable> {
+        loop {
+            match self.resources.load(component).await {
+                Ok(loaded) => return Ok(Ok(loaded)),
+                Err(CannotLoad::Unusable(reason)) => return Ok(Err(reason)),
+                Err(cause) => self.retry(Unavailable::Component { component, cause }).await?,
+            }
+        }
+    }
+
+    /// An opened instance, as soon as this process has the resources.
+    async fn start_in_time(
+        &mut self,
+        component: &Component,
+        info: &RoomInfo,
+        saved: Option<&Saved>,
+    ) -> Result<Result<Opened, Fault>, Unavailable> {
+        loop {
+            match start(component, info, saved).await {
+                Ok(opened) => return Ok(opened),
+                Err(cause) => self.retry(cause).await?,
+            }
+        }
+    }
+
+    async fn retry(&mut self, cause: Unavailable) -> Result<(), Unavailable> {
+        if self.resources.retry(self.room, &cause).await { Ok(()) } else { Err(cause) }
+    }
+}
+
+async fn start(
+    component: &Component,
+    info: &RoomInfo,
+    saved: Option<&Saved>,
+) -> Result<Result<Opened, Fault>, Unavailable> {
+    let mut instance = match component.instantiate(info.id, &info.at).await {
+        Ok(instance) => instance,
+        Err(InstantiateError::Start(error)) => return fault_of(error).map(Err),
+        Err(full @ InstantiateError::Full(_)) => return Err(Unavailable::Resource(full.to_string().into())),
+    };
+    match instance.open(info, saved).await {
+        Ok(opened) => Ok(Ok((instance, opened.effects))),
+        Err(error) => fault_of(error).map(Err),
+    }
+}
+
+/// The guest's failure. An error if it was not the guest's.
+fn fault_of(error: GuestError) -> Result<Fault, Unavailable> {
+    match error {
+        GuestError::Fault(fault) => Ok(fault),
+        GuestError::Refused(text) => Ok(Fault::Threw(text)),
+        GuestError::Host(reason) => Err(Unavailable::Resource(reason)),
+        GuestError::Poisoned => Err(Unavailable::NoInstance),
+    }
+}
