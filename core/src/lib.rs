@@ -4,11 +4,13 @@
 //! outputs. Shells in the other crates wait and act. So the same machines run in production, in unit tests and in a simulator,
 //! and the same records always give the same bytes.
 //!
-//! Start at [`command`] for the records of channels, at [`room`], [`session`] and [`placement`] for the decisions of a room, an
-//! edge and a monitor, and at [`frame`] for the client protocol.
+//! Start at [`command`] for the records of channels, at [`room`], [`session`] and [`placement`] for the decisions of a room, a
+//! connection and a monitor, at [`edge`] for those of an edge about all of its connections, and at [`frame`] for the client
+//! protocol.
 
 pub mod command;
 pub mod diff;
+pub mod edge;
 pub mod effect;
 pub mod frame;
 pub mod hosting;

@@ -1,4 +1,5 @@
-//! The session machine: everything that an edge decides. (Its shell is `edge/`; the one machine whose crate has another name.)
+//! The session machine: everything that an edge decides for one connection. (For all of them together: [`crate::edge`]. The
+//! shell of both is the crate `edge`.)
 //!
 //! There is one machine for each connection. It begins with a client that has sent nothing, becomes a session with `hello`, and
 //! ends with the connection. When the session resumes, here or at another edge, a new machine continues it from the store's

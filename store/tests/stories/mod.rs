@@ -37,6 +37,7 @@ macro_rules! tell_all_stories {
             a_dead_edges_sessions_come_in_pages
             sessions_expire_and_come_again_until_they_are_ended
             a_silent_session_expires_sooner_unless_it_comes_back_or_was_kicked
+            a_row_changes_as_its_machine_does
             only_a_higher_snapshot_replaces
             hashes_of_snapshots_are_kept_for_whoever_asks
             two_states_at_one_offset_are_named_and_nothing_is_written

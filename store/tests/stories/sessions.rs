@@ -2,7 +2,10 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use chorus_core::ids::{RoomId, SessionId};
+use chorus_core::{
+    edge::{self, StoredSession},
+    ids::{Digest, RoomId, SessionId},
+};
 use chorus_store::{Resumed, Store};
 
 use super::cast::*;
@@ -275,4 +278,109 @@ pub async fn a_silent_session_expires_sooner_unless_it_comes_back_or_was_kicked(
     store.session_disconnected(cai, &edge(1), false).await.expect("noted");
     assert_eq!(store.expire_sessions(AN_HOUR, AT_ONCE).await.expect("asked"), []);
     assert!(resume(&store, 13, 14, 1).await.is_some());
+}
+
+/// The rules of a session's row are written twice: in SQL, and in the machine that the simulator runs in place of a store. Every
+/// session goes through the same 32 steps in both, drawn from a hash of its number.
+pub async fn a_row_changes_as_its_machine_does(store: Store) {
+    let (mut resumes, mut refusals, mut kicks) = (0, 0, 0);
+    for n in 0..24_u8 {
+        let mut both = Both::open(&store, n).await;
+        for step in Digest::of(&[n]).0 {
+            let (at, number) = (1 + u32::from(step & 1), step >> 4);
+            match step >> 1 & 7 {
+                0..=2 if both.resume(number, at).await => resumes += 1,
+                0..=2 => refusals += 1,
+                3 => both.confirm(at).await,
+                4 => both.join(number, at).await,
+                5 => both.leave(number, at).await,
+                6 => both.disconnect(at).await,
+                _ if number > 1 => {}
+                _ => {
+                    kicks += 1;
+                    both.kick().await;
+                }
+            }
+            both.check().await;
+        }
+    }
+    assert!(resumes > 50 && refusals > 50 && kicks > 10, "{resumes} resumes, {refusals} refusals, {kicks} kicks");
+}
+
+/// A session in the store, and as the machine.
+struct Both<'a> {
+    store: &'a Store,
+    id: SessionId,
+    machine: StoredSession<[u8; 32]>,
+    /// The number of tokens that the session has been given.
+    tokens: u8,
+}
+
+impl Both<'_> {
+    async fn open(store: &Store, n: u8) -> Both<'_> {
+        let id = SessionId(u128::from(n) + 1);
+        let first = Both::token(id, 0);
+        store.open_session(session(id, &edge(1), first), LOBBY).await.expect("opened");
+        Both { store, id, machine: StoredSession::open(edge(1), first, LOBBY), tokens: 1 }
+    }
+
+    fn token(id: SessionId, n: u8) -> [u8; 32] {
+        Digest::of(format!("{id} {n}").as_bytes()).0
+    }
+
+    fn room(number: u8) -> RoomId {
+        [LOBBY, RoomId(2), RoomId(3)][usize::from(number % 3)]
+    }
+
+    /// Resumes by one of the latest four tokens; twice in half of the cases, as after a lost answer. Returns whether the token
+    /// was valid.
+    async fn resume(&mut self, number: u8, at: u32) -> bool {
+        let used = Both::token(self.id, self.tokens.saturating_sub(1 + number % 4));
+        let next = Both::token(self.id, self.tokens);
+        self.tokens += 1;
+        let mut resumed = None;
+        for _ in 0..=number / 8 {
+            resumed = self.machine.resume(&used, next, &edge(at));
+            let stored = self.store.resume_session(used, next, &edge(at)).await.expect("asked");
+            assert_eq!(stored.map(|it| edge::Resumed { rooms: it.rooms, replaced: it.replaced }), resumed);
+        }
+        let is_kicked = self.machine.is_kicked() && self.machine.has_token(&used);
+        assert_eq!(self.store.kicked_session(used).await.expect("asked").is_some(), is_kicked);
+        resumed.is_some()
+    }
+
+    async fn confirm(&mut self, at: u32) {
+        self.machine.confirm(&edge(at));
+        self.store.confirm_resume(self.id, &edge(at)).await.expect("confirmed");
+    }
+
+    async fn join(&mut self, number: u8, at: u32) {
+        let (room, edge) = (Both::room(number), edge(at));
+        let joined = self.store.join_membership(self.id, room, &edge).await.expect("asked");
+        assert_eq!(joined, self.machine.join(room, &edge));
+    }
+
+    async fn leave(&mut self, number: u8, at: u32) {
+        let (room, edge) = (Both::room(number), edge(at));
+        self.machine.leave(room, &edge);
+        self.store.leave_membership(self.id, room, &edge).await.expect("asked");
+    }
+
+    async fn disconnect(&mut self, at: u32) {
+        self.machine.disconnect(&edge(at));
+        self.store.session_disconnected(self.id, &edge(at), false).await.expect("asked");
+    }
+
+    async fn kick(&mut self) {
+        self.machine.kick();
+        assert_eq!(self.store.kick_session(self.id, "cheating").await.expect("kicked"), self.machine.rooms());
+    }
+
+    async fn check(&self) {
+        let row = (self.machine.edge().clone(), self.machine.is_connected());
+        assert_eq!(self.store.session_edge(self.id).await.expect("read"), Some(row));
+        let after = Some(SessionId(self.id.0 - 1));
+        let rooms = self.store.sessions_of_edge(self.machine.edge(), after, 1).await.expect("read");
+        assert_eq!(rooms, [(self.id, self.machine.rooms().to_vec())]);
+    }
 }

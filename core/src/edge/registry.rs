@@ -1,0 +1,228 @@
+//! The sessions that have a connection at one edge.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    command::EdgeCommand,
+    ids::{MachineId, SessionId},
+    session::{Input, Store as StoreWrite},
+};
+
+/// Which connection each session has at this edge: the latest one that has opened it here. `C` identifies a connection.
+///
+/// Bounded by the number of connections: a connection has one session, and releases it when it ends.
+#[derive(Debug)]
+pub struct Registry<C> {
+    edge: MachineId,
+    connections: BTreeMap<SessionId, C>,
+}
+
+impl<C: PartialEq> Registry<C> {
+    /// The registry of the edge with this id.
+    pub fn new(edge: MachineId) -> Registry<C> {
+        Registry { edge, connections: BTreeMap::new() }
+    }
+
+    /// Assigns a session that was opened to `connection`. Returns the connection that had it: that one gets
+    /// [`Input::Replaced`], before `connection` gets [`Input::Opened`].
+    ///
+    /// The machine of `connection` may have ended while the store opened the session; then the session is released at once.
+    #[must_use = "the earlier connection is replaced"]
+    pub fn assign(&mut self, session: SessionId, connection: C) -> Option<C> {
+        self.connections.insert(session, connection)
+    }
+
+    /// The machine of `connection` has ended. Nothing changes if another connection has the session now.
+    pub fn release(&mut self, session: SessionId, connection: &C) {
+        if self.is_assigned(session, connection) {
+            self.connections.remove(&session);
+        }
+    }
+
+    /// The session's connection at this edge.
+    pub fn connection(&self, session: SessionId) -> Option<&C> {
+        self.connections.get(&session)
+    }
+
+    /// Whether this connection has the session.
+    pub fn is_assigned(&self, session: SessionId, connection: &C) -> bool {
+        self.connection(session) == Some(connection)
+    }
+
+    /// Whether a write of `connection` is still to be made when its turn comes. The end of a membership or of a connection is
+    /// void once another connection of this edge has the session: by then the session has resumed, perhaps in the same room,
+    /// and the store cannot distinguish two connections of one edge. The membership too many that is left in the store does no
+    /// harm.
+    pub fn accepts(&self, write: &StoreWrite, connection: &C) -> bool {
+        match write {
+            StoreWrite::Leave(session, _) | StoreWrite::Disconnected { session, .. } => {
+                self.connection(*session).is_none_or(|current| current == connection)
+            }
+            StoreWrite::Join(..) | StoreWrite::Confirm(_) | StoreWrite::End(_) => true,
+        }
+    }
+
+    /// The input that follows [`Delivery::CheckOwner`]. `owner` is the edge in the session's row; none when the session has
+    /// ended. A row that still has this edge means that the sender's information is older than the connection here.
+    pub fn ownership(&self, session: SessionId, owner: Option<&MachineId>) -> Input<'static> {
+        match owner == Some(&self.edge) {
+            true => Input::Contested,
+            false => Input::Command(EdgeCommand::Replaced { session }),
+        }
+    }
+
+    /// The number of sessions with a connection.
+    pub fn len(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Whether no session has a connection.
+    pub fn is_empty(&self) -> bool {
+        self.connections.is_empty()
+    }
+}
+
+/// What a command means for one of its sessions.
+#[derive(Debug)]
+pub enum Delivery<'a> {
+    /// An input of its connection.
+    Input(Input<'a>),
+    /// Another edge may have the session: the edge in its row decides, by [`Registry::ownership`].
+    CheckOwner,
+}
+
+/// Calls `deliver` for each session that a command is for. If the session has no connection at this edge, the delivery is
+/// dropped: the room gets a record of the lost connection, and sends again what is missing when the session resumes.
+pub fn for_each_session(command: EdgeCommand, mut deliver: impl FnMut(SessionId, Delivery<'_>)) {
+    match command {
+        EdgeCommand::Deliver { room, targets, frame } => {
+            for target in targets {
+                deliver(target.session, Delivery::Input(Input::Deliver { room, target, frame: &frame }));
+            }
+        }
+        EdgeCommand::Replaced { session } => deliver(session, Delivery::CheckOwner),
+        EdgeCommand::Join { session, .. }
+        | EdgeCommand::Leave { session, .. }
+        | EdgeCommand::Kick { session, .. }
+        | EdgeCommand::Admitted { session, .. }
+        | EdgeCommand::Refused { session, .. }
+        | EdgeCommand::Spent { session, .. }
+        | EdgeCommand::Resumed { session, .. } => deliver(session, Delivery::Input(Input::Command(command))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        command::Target,
+        frame::RoomFrame,
+        ids::{ConnectionId, Kind, RoomId},
+        json::Json,
+    };
+
+    const ANA: SessionId = SessionId(0xa4a);
+    const BEN: SessionId = SessionId(0xbe4);
+    const FIRST: ConnectionId = ConnectionId(1);
+    const SECOND: ConnectionId = ConnectionId(2);
+    const GAME: RoomId = RoomId(7);
+
+    fn edge(n: u32) -> MachineId {
+        MachineId(format!("edge-{n}").into())
+    }
+
+    fn registry() -> Registry<ConnectionId> {
+        Registry::new(edge(1))
+    }
+
+    /// The session of each delivery of a command, and the delivery's `Debug` up to its first field.
+    fn deliveries(command: EdgeCommand) -> Vec<(SessionId, String)> {
+        let mut all = Vec::new();
+        for_each_session(command, |session, delivery| {
+            let name = match delivery {
+                Delivery::Input(Input::Deliver { room, target, .. }) => {
+                    format!("frame {} of room {}", target.seq, room.0)
+                }
+                Delivery::Input(Input::Command(command)) => format!("command to {:?}", command.connection()),
+                other => format!("{other:?}"),
+            };
+            all.push((session, name));
+        });
+        all
+    }
+
+    #[test]
+    fn the_latest_connection_has_the_session_and_the_earlier_one_is_replaced() {
+        let mut registry = registry();
+        assert_eq!(registry.assign(ANA, FIRST), None);
+        assert_eq!(registry.assign(BEN, ConnectionId(3)), None);
+        assert_eq!(registry.assign(ANA, SECOND), Some(FIRST));
+        assert_eq!(registry.connection(ANA), Some(&SECOND));
+        assert_eq!(registry.len(), 2);
+    }
+
+    #[test]
+    fn a_connection_that_was_replaced_releases_nothing() {
+        let mut registry = registry();
+        let _ = registry.assign(ANA, FIRST);
+        let _ = registry.assign(ANA, SECOND);
+        registry.release(ANA, &FIRST);
+        assert!(registry.is_assigned(ANA, &SECOND));
+        registry.release(ANA, &SECOND);
+        assert!(registry.is_empty());
+    }
+
+    #[test]
+    fn a_late_leave_or_disconnect_is_void_once_the_session_has_resumed_here() {
+        let mut registry = registry();
+        let leave = StoreWrite::Leave(ANA, GAME);
+        let disconnected = StoreWrite::Disconnected { session: ANA, silent: false };
+        let _ = registry.assign(ANA, FIRST);
+        assert!(registry.accepts(&leave, &FIRST));
+
+        registry.release(ANA, &FIRST);
+        assert!(registry.accepts(&disconnected, &FIRST), "no other connection has the session");
+
+        let _ = registry.assign(ANA, SECOND);
+        assert!(!registry.accepts(&leave, &FIRST));
+        assert!(!registry.accepts(&disconnected, &FIRST));
+        assert!(registry.accepts(&leave, &SECOND));
+        assert!(registry.accepts(&StoreWrite::Leave(BEN, GAME), &FIRST), "of another session");
+    }
+
+    #[test]
+    fn the_other_late_writes_count() {
+        let mut registry = registry();
+        let _ = registry.assign(ANA, FIRST);
+        let _ = registry.assign(ANA, SECOND);
+        for write in [StoreWrite::Join(ANA, GAME), StoreWrite::Confirm(ANA), StoreWrite::End(ANA)] {
+            assert!(registry.accepts(&write, &FIRST), "{write:?}");
+        }
+    }
+
+    #[test]
+    fn the_row_decides_whether_a_session_was_replaced() {
+        let registry = registry();
+        assert!(matches!(registry.ownership(ANA, Some(&edge(1))), Input::Contested));
+        for owner in [Some(&edge(2)), None] {
+            let replaced = registry.ownership(ANA, owner);
+            assert!(matches!(replaced, Input::Command(EdgeCommand::Replaced { session: ANA })), "{owner:?}");
+        }
+    }
+
+    #[test]
+    fn a_frame_goes_to_each_target_in_order() {
+        let target = |session, connection, seq| Target { session, connection, seq };
+        let targets = vec![target(BEN, FIRST, 4), target(ANA, SECOND, 9)];
+        let frame = RoomFrame::room(GAME, &Kind::lobby(), 0, &Json::null());
+        let frames = [(BEN, "frame 4 of room 7".to_owned()), (ANA, "frame 9 of room 7".to_owned())];
+        assert_eq!(deliveries(EdgeCommand::Deliver { room: GAME, targets, frame }), frames);
+    }
+
+    #[test]
+    fn every_other_command_goes_to_its_session_and_a_replacement_is_checked_first() {
+        assert_eq!(deliveries(EdgeCommand::Replaced { session: ANA }), [(ANA, "CheckOwner".to_owned())]);
+        let spent = EdgeCommand::Spent { session: BEN, connection: FIRST, micros: 1 };
+        assert_eq!(deliveries(spent), [(BEN, format!("command to {:?}", Some(FIRST)))]);
+    }
+}

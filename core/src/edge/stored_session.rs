@@ -1,0 +1,223 @@
+//! A session's row in the store, as a machine.
+//!
+//! The stores implement these rules in SQL, where concurrent edges meet them: `store/src/sqlite/sessions.rs` and
+//! `store/src/postgres/sessions.rs`. The stories of both stores compare them with this machine, and the simulator runs it in
+//! place of a store.
+
+use crate::ids::{MachineId, RoomId};
+
+/// A session that is open or can be resumed. `T` is a resume token, or its hash.
+///
+/// A token is valid once. But the `welcome` with the next one can be lost, so the token that was used last stays valid until
+/// the client has confirmed the next one, or until that is used. If it is used again, by the client or by an edge that stalled
+/// with the client's request, the one that this overtakes may nevertheless have arrived: it stays valid for as long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredSession<T> {
+    edge: MachineId,
+    connected: bool,
+    token: T,
+    /// The token that was used last, until the client has confirmed `token`.
+    previous: Option<T>,
+    /// The token that `token` has overtaken, for as long.
+    overtaken: Option<T>,
+    /// The edge that was connected when the session last resumed elsewhere.
+    replaced: Option<MachineId>,
+    rooms: Vec<RoomId>,
+    kicked: bool,
+}
+
+/// A resumed session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resumed {
+    /// In the order of joining.
+    pub rooms: Vec<RoomId>,
+    /// Another edge that is still connected: it gets [`crate::command::EdgeCommand::Replaced`].
+    pub replaced: Option<MachineId>,
+}
+
+impl<T: Clone + PartialEq> StoredSession<T> {
+    /// A new session, a member of its first room.
+    pub fn open(edge: MachineId, token: T, first_room: RoomId) -> StoredSession<T> {
+        StoredSession {
+            edge,
+            connected: true,
+            token,
+            previous: None,
+            overtaken: None,
+            replaced: None,
+            rooms: vec![first_room],
+            kicked: false,
+        }
+    }
+
+    /// The edge that has the session, or had it last.
+    pub fn edge(&self) -> &MachineId {
+        &self.edge
+    }
+
+    /// Whether the session is connected there, as far as the store has been notified.
+    pub fn is_connected(&self) -> bool {
+        self.connected
+    }
+
+    /// The rooms that it may be in, in the order of joining.
+    pub fn rooms(&self) -> &[RoomId] {
+        &self.rooms
+    }
+
+    /// Whether a room has kicked it. Then no token resumes it.
+    pub fn is_kicked(&self) -> bool {
+        self.kicked
+    }
+
+    /// Whether this is one of its valid tokens.
+    pub fn has_token(&self, token: &T) -> bool {
+        [Some(&self.token), self.previous.as_ref(), self.overtaken.as_ref()].contains(&Some(token))
+    }
+
+    /// Moves the session to `edge` if `used` is a valid token, and makes `next` its token. A repetition of a call, with the same
+    /// `next`, has the same result.
+    pub fn resume(&mut self, used: &T, next: T, edge: &MachineId) -> Option<Resumed> {
+        if self.kicked || !self.has_token(used) {
+            return None;
+        }
+        let is_repetition = self.token == next;
+        if !is_repetition {
+            self.overtaken = (self.previous.as_ref() == Some(used)).then(|| self.token.clone());
+        }
+        if !(is_repetition && self.edge == *edge) {
+            self.replaced = (self.connected && self.edge != *edge).then(|| self.edge.clone());
+        }
+        (self.previous, self.token) = (Some(used.clone()), next);
+        (self.edge, self.connected) = (edge.clone(), true);
+        Some(Resumed { rooms: self.rooms.clone(), replaced: self.replaced.clone() })
+    }
+
+    /// The client has confirmed its token at `edge`: the earlier ones become invalid. No effect if the session has moved to
+    /// another edge, whose token is newer.
+    pub fn confirm(&mut self, edge: &MachineId) {
+        if self.edge == *edge {
+            (self.previous, self.overtaken) = (None, None);
+        }
+    }
+
+    /// Makes the session a member of `room` if it is still at `edge`. Returns whether it is; if not, no join may be sent.
+    pub fn join(&mut self, room: RoomId, edge: &MachineId) -> bool {
+        let joins = self.edge == *edge && !self.kicked;
+        if joins && !self.rooms.contains(&room) {
+            self.rooms.push(room);
+        }
+        joins
+    }
+
+    /// The session is no member of `room`, if it is still at `edge`.
+    pub fn leave(&mut self, room: RoomId, edge: &MachineId) {
+        if self.edge == *edge {
+            self.rooms.retain(|other| *other != room);
+        }
+    }
+
+    /// The session's connection to `edge` is lost, if it is still there.
+    pub fn disconnect(&mut self, edge: &MachineId) {
+        self.connected &= self.edge != *edge;
+    }
+
+    /// A room kicks the session: its time to expire starts, whether or not it has a connection.
+    pub fn kick(&mut self) {
+        (self.kicked, self.connected) = (true, false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOBBY: RoomId = RoomId::LOBBY;
+    const GAME: RoomId = RoomId(7);
+
+    fn edge(n: u32) -> MachineId {
+        MachineId(format!("edge-{n}").into())
+    }
+
+    /// A session that has connected to `edge-1`, with token 1.
+    fn ana() -> StoredSession<u32> {
+        StoredSession::open(edge(1), 1, LOBBY)
+    }
+
+    fn resumed(rooms: &[RoomId], replaced: Option<MachineId>) -> Option<Resumed> {
+        Some(Resumed { rooms: rooms.to_vec(), replaced })
+    }
+
+    #[test]
+    fn a_token_is_valid_until_its_successor_is_confirmed() {
+        let mut ana = ana();
+        assert_eq!(ana.resume(&1, 2, &edge(1)), resumed(&[LOBBY], None));
+        assert!(ana.has_token(&1) && ana.has_token(&2), "the welcome with token 2 may be lost");
+        ana.confirm(&edge(2));
+        assert!(ana.has_token(&1), "another edge confirms nothing");
+        ana.confirm(&edge(1));
+        assert!(!ana.has_token(&1));
+        assert_eq!(ana.resume(&1, 3, &edge(1)), None);
+        assert_eq!(ana.resume(&2, 3, &edge(1)), resumed(&[LOBBY], None));
+    }
+
+    #[test]
+    fn a_token_that_its_predecessor_overtakes_stays_valid() {
+        let mut ana = ana();
+        ana.resume(&1, 2, &edge(2)).expect("valid");
+        ana.resume(&1, 3, &edge(1)).expect("valid: a stalled edge handles an old hello");
+        assert_eq!(ana.resume(&2, 4, &edge(2)), resumed(&[LOBBY], Some(edge(1))), "the client has token 2");
+        assert!(!ana.has_token(&1) && !ana.has_token(&3));
+    }
+
+    #[test]
+    fn a_repeated_resume_has_the_same_result() {
+        let mut ana = ana();
+        let first = ana.resume(&1, 2, &edge(2));
+        assert_eq!(first, resumed(&[LOBBY], Some(edge(1))));
+        assert_eq!(ana.resume(&1, 2, &edge(2)), first);
+        let row = ana.clone();
+        assert_eq!(ana.resume(&1, 2, &edge(2)), first);
+        assert_eq!(ana, row);
+    }
+
+    #[test]
+    fn an_edge_without_the_session_changes_nothing() {
+        let mut ana = ana();
+        ana.resume(&1, 2, &edge(2)).expect("valid");
+        let row = ana.clone();
+        assert!(!ana.join(GAME, &edge(1)));
+        ana.leave(LOBBY, &edge(1));
+        ana.disconnect(&edge(1));
+        ana.confirm(&edge(1));
+        assert_eq!(ana, row);
+    }
+
+    #[test]
+    fn rooms_are_a_set_in_the_order_of_joining() {
+        let mut ana = ana();
+        assert!(ana.join(GAME, &edge(1)) && ana.join(LOBBY, &edge(1)));
+        assert_eq!(ana.rooms(), [LOBBY, GAME]);
+        ana.leave(LOBBY, &edge(1));
+        assert!(ana.join(LOBBY, &edge(1)));
+        assert_eq!(ana.rooms(), [GAME, LOBBY]);
+    }
+
+    #[test]
+    fn a_session_that_is_not_connected_replaces_no_edge() {
+        let mut ana = ana();
+        ana.disconnect(&edge(1));
+        assert!(!ana.is_connected());
+        assert_eq!(ana.resume(&1, 2, &edge(2)), resumed(&[LOBBY], None));
+        assert_eq!((ana.edge(), ana.is_connected()), (&edge(2), true));
+    }
+
+    #[test]
+    fn a_session_that_was_kicked_neither_resumes_nor_joins() {
+        let mut ana = ana();
+        ana.kick();
+        assert!(ana.is_kicked() && ana.has_token(&1) && !ana.is_connected());
+        assert_eq!(ana.resume(&1, 2, &edge(1)), None);
+        assert!(!ana.join(GAME, &edge(1)));
+    }
+}
