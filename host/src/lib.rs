@@ -263,7 +263,7 @@ impl Host {
         let mut secret = [0; 16];
         getrandom::fill(&mut secret).map_err(|error| HostError::NoRandomness(error.to_string()))?;
         let secret = Secret(u128::from_be_bytes(secret));
-        let (kind, creator, allowance) = (kind.clone(), None, room::ALLOWANCE);
+        let (kind, creator, allowance) = (kind.clone(), None, room::MAX_ALLOWANCE);
         let create = RoomCommand::Create { kind, component, options, creator, secret, allowance };
         host.append(room, create).await?.await?;
         Ok(())

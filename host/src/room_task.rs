@@ -16,7 +16,7 @@ use chorus_core::{
     ids::{Digest, Kind, MachineId, Offset, OutputId, RoomId, Secret, SessionId, Time},
     json::Json,
     planted::{Bug, planted},
-    room::{Account, Call, Notice, Output, Ring, Room, RoomClock},
+    room::{Account, Call, Notice, Output, Room, RoomClock, TimerDue},
 };
 use chorus_store::{RoomRow, RoomStatus, RoomUpdate, Snapshot};
 use tokio::{task::JoinHandle, time::Instant};
@@ -118,7 +118,7 @@ impl RoomTask {
         let kept = host.alarms.take_clock(id);
         let mut clock = kept.unwrap_or_else(|| RoomClock::new(host.partitions.taken(partition)));
         // Timers that the room has now count from its partition's takeover, later ones from when they are set.
-        room.state().and_then(|state| clock.next(state, host.now()));
+        room.state().and_then(|state| clock.next_timer(state, host.now()));
         RoomTask {
             clock,
             partition,
@@ -494,8 +494,8 @@ impl RoomTask {
         timer.map_or(due, |timer| timer.min(due))
     }
 
-    fn ring(&mut self, now: Time) -> Option<Ring> {
-        self.room.state().and_then(|state| self.clock.next(state, now))
+    fn ring(&mut self, now: Time) -> Option<TimerDue> {
+        self.room.state().and_then(|state| self.clock.next_timer(state, now))
     }
 
     async fn tick(&mut self) -> Result<(), HostError> {
@@ -584,11 +584,11 @@ impl RoomTask {
                     self.append(room, RoomCommand::Swap { component, rollout: None }).await?;
                 }
             }
-            Notice::BeginsAnew { failed, in_ms } => {
+            Notice::RestartScheduled { failed, in_ms } => {
                 self.runner.drop_instance();
                 match failed {
-                    Some(reason) => tracing::warn!(%room, %reason, in_ms, "the lobby has failed, and begins anew"),
-                    None => tracing::info!(%room, in_ms, "the lobby has ended, and begins anew"),
+                    Some(reason) => tracing::warn!(%room, %reason, in_ms, "the lobby has failed, and restarts"),
+                    None => tracing::info!(%room, in_ms, "the lobby has ended, and restarts"),
                 }
             }
             Notice::Faulted { offset, handler, fault, charged: None } => {

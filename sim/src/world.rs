@@ -470,7 +470,7 @@ impl World {
 
     fn set_alarm(&mut self, host: Life, live: &mut Live) {
         let now = self.now;
-        let Some(ring) = live.room.state().and_then(|state| live.clock.next(state, now)) else { return };
+        let Some(ring) = live.room.state().and_then(|state| live.clock.next_timer(state, now)) else { return };
         if live.rung != Some(ring.id) {
             live.rung = Some(ring.id);
             let room = live.room.id();
@@ -481,7 +481,7 @@ impl World {
     fn ring(&mut self, host: Life, room: RoomId, id: OutputId) {
         let now = self.now;
         let Some(live) = self.rooms(host).and_then(|rooms| rooms.get_mut(&room)) else { return };
-        let ring = live.room.state().and_then(|state| live.clock.next(state, now));
+        let ring = live.room.state().and_then(|state| live.clock.next_timer(state, now));
         if ring.is_some_and(|ring| ring.id == id && ring.at <= now) {
             self.append(host, room, RoomCommand::Timer { id, name: None });
         }

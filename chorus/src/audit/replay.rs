@@ -379,7 +379,7 @@ impl<'a, G: Guest> Pass<'a, G> {
     }
 
     fn highest(&self, session: SessionId) -> Option<u64> {
-        self.room.state()?.members.get(&session).map(|member| member.last_client_seq)
+        self.room.state()?.members.get(&session).map(|member| member.last_message_id)
     }
 }
 

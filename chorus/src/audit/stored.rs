@@ -137,8 +137,29 @@ fn differences(one: &[u8], other: &Arc<[u8]>) -> String {
         };
     }
     let fields = differing!(
-        component, spec, clock, offset, members, joins, high_seq, seq_floor, timers, holds, empty, sources, allowance,
-        placed, children, ring, view, locked, metadata, faults, probation, saved, restart
+        component,
+        spec,
+        clock,
+        offset,
+        members,
+        joins,
+        high_seq,
+        seq_floor,
+        timers,
+        held_seats,
+        closes_at,
+        sources,
+        allowance,
+        lobby_rooms,
+        children,
+        resend_buffer,
+        view,
+        locked,
+        metadata,
+        faults,
+        probation,
+        saved,
+        restart
     );
     let names: Vec<&str> = fields.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect();
     format!("; they differ in: {}", names.join(", "))

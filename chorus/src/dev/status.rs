@@ -207,9 +207,9 @@ fn tell(event: &HostEvent, board: &Board) {
         What::Failed { handler, text, .. } => said("failed", format!("{handler} {text}")),
         What::Ended { failed: Some(reason) } => said("failed", format!("ended: {reason}")),
         What::Ended { failed: None } => {}
-        What::Notice(Notice::BeginsAnew { failed, .. }) => {
+        What::Notice(Notice::RestartScheduled { failed, .. }) => {
             let why = failed.as_deref().map_or(String::new(), |reason| format!(": {reason}"));
-            said("failed", format!("ended{why}; it begins anew"));
+            said("failed", format!("ended{why}; it restarts"));
         }
         What::Notice(Notice::SwapUndone { fault, .. }) => {
             board.tell(kind, State::SwapRefused { message: format!("the swap was taken back: it {fault}") });

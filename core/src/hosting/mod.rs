@@ -324,7 +324,7 @@ impl HostedRoom {
             room::Output::Ended { outcome, failed } => Some(self.on_ended(outcome, failed)),
             room::Output::Log { level, text } => Some(Output::Log { level, text }),
             room::Output::Notice(notice) => {
-                if matches!(notice, Notice::BeginsAnew { .. }) {
+                if matches!(notice, Notice::RestartScheduled { .. }) {
                     self.outputs.push_back(Output::DropInstance);
                 }
                 Some(Output::Notice(notice))

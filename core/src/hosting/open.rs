@@ -45,7 +45,7 @@ impl HostedRoom {
         takeover.inherited.into_iter().for_each(|offset| room.inherits(offset));
         let mut clock = clock.unwrap_or_else(|| RoomClock::new(takeover.at));
         // Timers that the room has now count from the takeover, later ones from when they are set.
-        room.state().and_then(|state| clock.next(state, now));
+        room.state().and_then(|state| clock.next_timer(state, now));
         Ok(HostedRoom::new(room, clock, options, now))
     }
 

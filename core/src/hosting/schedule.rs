@@ -5,7 +5,7 @@ use crate::{
     command::{Record, RoomCommand},
     ids::{OutputId, Time},
     planted::{Bug, planted},
-    room::Ring,
+    room::TimerDue,
 };
 
 /// A room that has ended, or never existed, hibernates after this many milliseconds.
@@ -85,9 +85,9 @@ impl Schedule {
 }
 
 impl HostedRoom {
-    pub(super) fn next_timer(&mut self) -> Option<Ring> {
+    pub(super) fn next_timer(&mut self) -> Option<TimerDue> {
         let now = self.now;
-        self.room.state().and_then(|state| self.clock.next(state, now))
+        self.room.state().and_then(|state| self.clock.next_timer(state, now))
     }
 
     pub(super) fn on_tick(&mut self) {

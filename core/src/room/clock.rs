@@ -30,7 +30,7 @@ const SPARE: usize = 64;
 
 /// The next timer of a room, by its host's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ring {
+pub struct TimerDue {
     /// When it fires.
     pub at: Time,
     pub id: OutputId,
@@ -38,7 +38,7 @@ pub struct Ring {
     due: Time,
 }
 
-impl Ring {
+impl TimerDue {
     /// The time that the `Timer` record carries when it is written at `now`, which is not before `at`.
     pub fn stamp(&self, now: Time) -> Time {
         now.max(self.due.plus(now.since(self.at)))
@@ -50,8 +50,8 @@ impl Ring {
 pub struct RoomClock {
     /// When this host took over the room.
     taken: Time,
-    /// The latest record whose timers have been examined.
-    looked: Option<Offset>,
+    /// Timers that were set by records up to this one are armed, where that is needed.
+    armed_through: Option<Offset>,
     /// When the timers fire that were set while the room was ahead.
     armed: BTreeMap<OutputId, Time>,
 }
@@ -67,7 +67,7 @@ struct Pending {
 impl RoomClock {
     /// The clock of a room that this host took over at `taken`.
     pub fn new(taken: Time) -> RoomClock {
-        RoomClock { taken, looked: None, armed: BTreeMap::new() }
+        RoomClock { taken, armed_through: None, armed: BTreeMap::new() }
     }
 
     /// Whether it has more than the time of the takeover. If so it must be kept while the room hibernates.
@@ -76,28 +76,28 @@ impl RoomClock {
     }
 
     /// The next timer to fire. `now` never decreases.
-    pub fn next(&mut self, state: &State, now: Time) -> Option<Ring> {
-        self.look(state, now);
-        let fires = |pending: Pending| Ring { at: self.fires_at(&pending), id: pending.id, due: pending.due };
-        candidates(state).map(fires).min_by_key(|ring| (ring.at, ring.due, ring.id))
+    pub fn next_timer(&mut self, state: &State, now: Time) -> Option<TimerDue> {
+        self.arm_new(state, now);
+        let fires = |pending: Pending| TimerDue { at: self.fires_at(&pending), id: pending.id, due: pending.due };
+        candidates(state).map(fires).min_by_key(|timer| (timer.at, timer.due, timer.id))
     }
 
     /// Arms new timers while the room is ahead. The delay of a timer that existed at the takeover counts from then.
-    fn look(&mut self, state: &State, now: Time) {
-        let (looked, since) = match self.looked.replace(state.offset) {
-            Some(looked) => (Some(looked), now),
+    fn arm_new(&mut self, state: &State, now: Time) {
+        let (before, since) = match self.armed_through.replace(state.offset) {
+            Some(before) => (Some(before), now),
             None => (None, self.taken),
         };
         // By the host's present clock: a room that was created, or last had an instance, long after the takeover is not ahead.
-        if state.clock.since(now) <= SKEW_MS || looked.is_some_and(|looked| looked >= state.offset) {
+        if state.clock.since(now) <= SKEW_MS || before >= Some(state.offset) {
             return;
         }
-        for (due, id) in new(state, looked) {
+        for (due, id) in set_after(state, before) {
             self.armed.entry(id).or_insert(since.plus(due.since(state.clock)));
         }
-        let pending = state.timers.len() + state.holds.len();
+        let pending = state.timers.len() + state.held_seats.len();
         if self.armed.len() > 2 * pending + SPARE {
-            let pending: BTreeSet<OutputId> = new(state, None).map(|(_, id)| id).collect();
+            let pending: BTreeSet<OutputId> = set_after(state, None).map(|(_, id)| id).collect();
             self.armed.retain(|id, _| pending.contains(id));
         }
     }
@@ -121,20 +121,20 @@ fn candidates(state: &State) -> impl Iterator<Item = Pending> {
     let spec = state.spec.as_ref();
     let named = state.timers.values().map(|timer| Pending { due: timer.due, id: timer.id, delay_ms: timer.delay_ms });
     let hold_ms = spec.map_or(0, |spec| spec.hold_ms);
-    let hold = state.holds.first().map(|(due, id, _)| Pending { due: *due, id: *id, delay_ms: hold_ms });
-    let empty = state.empty.map(|(due, id)| Pending { due, id, delay_ms: spec.map_or(0, |spec| spec.empty_ms) });
-    // There are no members between two lives, so there is nobody to wait for.
-    let life = state.next_life().map(|(due, id)| Pending { due, id, delay_ms: 0 });
-    named.chain(hold).chain(empty).chain(life)
+    let hold = state.held_seats.first().map(|(due, id, _)| Pending { due: *due, id: *id, delay_ms: hold_ms });
+    let close = state.closes_at.map(|(due, id)| Pending { due, id, delay_ms: spec.map_or(0, |spec| spec.empty_ms) });
+    // There are no members before a restart, so there is nobody to wait for.
+    let restart = state.next_restart().map(|(due, id)| Pending { due, id, delay_ms: 0 });
+    named.chain(hold).chain(close).chain(restart)
 }
 
 /// All timers that were set after a record. Held seats are ordered by due time, which is also the order of the records that set
 /// them while a kind's hold time is unchanged.
-fn new(state: &State, after: Option<Offset>) -> impl Iterator<Item = (Time, OutputId)> {
+fn set_after(state: &State, after: Option<Offset>) -> impl Iterator<Item = (Time, OutputId)> {
     let is_new = move |id: &OutputId| after.is_none_or(|after| id.offset > after);
     let named = state.timers.values().map(|timer| (timer.due, timer.id));
-    let others = [state.empty, state.next_life()].into_iter().flatten();
-    let holds = state.holds.iter().rev().map(|(due, id, _)| (*due, *id)).take_while(move |(_, id)| is_new(id));
+    let others = [state.closes_at, state.next_restart()].into_iter().flatten();
+    let holds = state.held_seats.iter().rev().map(|(due, id, _)| (*due, *id)).take_while(move |(_, id)| is_new(id));
     named.chain(others).filter(move |(_, id)| is_new(id)).chain(holds)
 }
 
@@ -181,8 +181,8 @@ mod tests {
             self
         }
 
-        fn next(&mut self) -> Ring {
-            self.clock.next(&self.state, self.now).expect("there is a timer")
+        fn next(&mut self) -> TimerDue {
+            self.clock.next_timer(&self.state, self.now).expect("there is a timer")
         }
 
         /// The milliseconds until the next timer fires.
@@ -192,12 +192,12 @@ mod tests {
 
         /// The next timer fires, and its record is applied. Returns the milliseconds until then, by the host's clock.
         fn fires(&mut self) -> u64 {
-            let ring = self.next();
-            let waited = ring.at.since(self.now);
-            self.now = self.now.max(ring.at);
+            let next = self.next();
+            let waited = next.at.since(self.now);
+            self.now = self.now.max(next.at);
             self.state.offset += 1;
-            self.state.clock = self.state.clock.max(ring.stamp(self.now));
-            self.state.timers.retain(|_, timer| timer.id != ring.id);
+            self.state.clock = self.state.clock.max(next.stamp(self.now));
+            self.state.timers.retain(|_, timer| timer.id != next.id);
             waited
         }
     }
@@ -312,18 +312,18 @@ mod tests {
         let back = Time(NOON.0 - HOUR);
         let mut story = Story::taken_at(back);
         let hold = |offset, delay: u64| (NOON.plus(delay), OutputId { offset, index: 0 }, SessionId(offset.into()));
-        story.state.holds.extend([hold(5, 20_000), hold(6, 25_000)]);
-        story.state.empty = Some((NOON.plus(60_000), OutputId { offset: 7, index: 0 }));
+        story.state.held_seats.extend([hold(5, 20_000), hold(6, 25_000)]);
+        story.state.closes_at = Some((NOON.plus(60_000), OutputId { offset: 7, index: 0 }));
         assert_eq!(story.waits(), 20_000);
         // Another member drops.
         story.now = back.plus(10_000);
         story.state.offset = 20;
-        story.state.holds.insert(hold(20, 30_000));
+        story.state.held_seats.insert(hold(20, 30_000));
         let mut waits = Vec::new();
-        while let Some(ring) = story.clock.next(&story.state, story.now) {
-            waits.push(ring.at.since(back));
-            story.state.holds.retain(|(_, id, _)| *id != ring.id);
-            story.state.empty = story.state.empty.filter(|(_, id)| *id != ring.id);
+        while let Some(timer) = story.clock.next_timer(&story.state, story.now) {
+            waits.push(timer.at.since(back));
+            story.state.held_seats.retain(|(_, id, _)| *id != timer.id);
+            story.state.closes_at = story.state.closes_at.filter(|(_, id)| *id != timer.id);
         }
         assert_eq!(waits, [20_000, 25_000, 40_000, 60_000]);
     }

@@ -2,220 +2,209 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{CallOrigin, Output, Room, Step, state::Moving, state::Timer, state::To};
+use super::{
+    Output,
+    commands::{close, membership},
+    state::{Audience, Moving, State, Timer},
+    step::{CallOrigin, Ending, Next, Step},
+};
 use crate::{
-    command::{Answer, EdgeCommand, Fault, OutputRef, RoomCommand, RoomData},
+    command::{Answer, EdgeCommand, Fault, Joining, OutputRef, RoomCommand, RoomData},
     effect::Effect,
     frame::{ErrorCode, RoomFrame},
     ids::{RoomId, SessionId},
     json::Json,
 };
 
-impl Room {
-    /// Checks that all effects can be carried out. If one cannot, the call is a fault and none is carried out.
-    pub(super) fn check_effects(&self, effects: &[Effect]) -> Result<(), Fault> {
-        let Some((state, spec)) = self.state.as_ref().and_then(|state| Some((state, state.spec.as_ref()?))) else {
-            return Ok(());
-        };
-        // The timers that are pending afterwards, by name. A timer that an earlier component has set, and for which this one
-        // has no handler, is not counted: the script cannot see it.
-        let mut pending: BTreeSet<&Arc<str>> = state.timers.keys().filter(|name| spec.timers.contains(*name)).collect();
-        for effect in effects {
-            match effect {
-                Effect::SetTimer { name, .. } => pending.insert(name),
-                Effect::CancelTimer { name } => pending.remove(name),
-                _ => continue,
-            };
-        }
-        let timers = pending.len();
-        if timers > spec.max_timers {
-            return Err(Fault::TooMuch(format!("{timers} timers; it may have {}", spec.max_timers).into()));
-        }
-        Ok(())
-    }
-
-    pub(super) fn carry_out(&mut self, mut step: Step, effects: Vec<Effect>) {
-        if let Some(state) = &mut self.state {
-            state.faults = 0;
-        }
-        let effects = self.admit(&mut step, effects);
-        let mut ends = None;
-        for effect in effects {
-            if let Effect::End { outcome } = effect {
-                ends.get_or_insert(outcome);
-            } else {
-                self.carry_out_one(&mut step, effect);
-            }
-        }
-        self.answer_what_is_left(&mut step);
-        if matches!(step.cause, CallOrigin::Create) && self.id != RoomId::LOBBY {
-            self.state.as_mut().expect("it was just created").watch_emptiness(&step);
-        }
-        match (std::mem::replace(&mut step.cause, CallOrigin::Other), ends) {
-            (CallOrigin::Dispose { outcome, failed }, _) => self.conclude(step, outcome, failed),
-            (CallOrigin::MakeRoom(joining), None) => self.join_at_last(step, *joining),
-            (CallOrigin::MakeRoom(joining), Some(outcome)) => {
-                step.refuse(self.id, *joining, "the room has ended");
-                self.end(step, outcome, None);
-            }
-            (_, Some(outcome)) => self.end(step, outcome, None),
-            _ => self.finish(step),
-        }
-    }
-
-    /// Seats a joining member before the other effects, so that its first frame is its whole view.
-    fn admit(&mut self, step: &mut Step, effects: Vec<Effect>) -> Vec<Effect> {
-        let CallOrigin::Join { session, player, edge, request, message_id, from } = &step.cause else { return effects };
-        let Some(spectator) = effects.iter().find_map(|effect| match effect {
-            Effect::Admit { spectator } => Some(*spectator),
-            _ => None,
-        }) else {
-            return effects;
-        };
-        let (session, player, message_id, from) = (*session, player.clone(), *message_id, *from);
-        let (edge, request) = (edge.clone(), *request);
-        let state = self.state.as_mut().expect("a join needs a room");
-        state.seat(session, player, (edge.clone(), request), message_id, spectator);
-        state.members.get_mut(&session).expect("just seated").view = last_view_of(&effects, session);
-        let others = effects.into_iter().filter(|effect| match effect {
-            Effect::Admit { .. } => false,
-            Effect::ViewOf { session: whose, .. } => *whose != session,
-            _ => true,
-        });
-        let others = others.collect();
-        step.cause = CallOrigin::Other;
-        step.edge(&edge, EdgeCommand::Admitted { session, request, room: self.id, from });
-        self.send_whole_view(step, session);
-        others
-    }
-
-    fn carry_out_one(&mut self, step: &mut Step, effect: Effect) {
+/// Checks that all effects can be carried out. If one cannot, the call is a fault and none is carried out.
+pub(super) fn check(state: &State, effects: &[Effect]) -> Result<(), Fault> {
+    let Some(spec) = &state.spec else { return Ok(()) };
+    // The timers that are pending afterwards, by name. A timer that an earlier component has set, and for which this one has
+    // no handler, is not counted: the script cannot see it.
+    let mut pending: BTreeSet<&Arc<str>> = state.timers.keys().filter(|name| spec.timers.contains(*name)).collect();
+    for effect in effects {
         match effect {
-            Effect::Reply { data } => self.reply(step, Ok(data)),
-            Effect::Refuse { reason } => self.refuse(step, reason),
-            Effect::Send { session, kind, data } => {
-                self.deliver(step, RoomFrame::event(self.id, &kind, &data), To::One(session));
-            }
-            Effect::Broadcast { kind, data, except } => {
-                self.deliver(step, RoomFrame::event(self.id, &kind, &data), To::Except(except));
-            }
-            Effect::View { view } => self.change_shared_view(step, view),
-            Effect::ViewOf { session, view } => self.change_view_of(step, session, view),
-            Effect::MoveTo { session, room, options } => {
-                let number = step.number();
-                self.move_member(step, session, Moving { number, room, options });
-            }
-            Effect::Kick { session, reason } => self.kick(session, reason),
-            Effect::CreateRoom { kind, options, allowance } => self.create_room(step, kind, options, allowance),
-            Effect::SendRoom { room, data } => {
-                let number = step.number();
-                let command = RoomCommand::RoomMessage { from: self.id, number, data: RoomData::Message(data) };
-                step.out.push(Output::Append(room, command));
-            }
-            Effect::SetTimer { name, after_ms, payload } => {
-                let due = step.moment.now.plus(after_ms);
-                let timer = Timer { id: step.number(), due, delay_ms: after_ms, payload };
-                self.state_mut().timers.insert(name, timer);
-            }
-            Effect::CancelTimer { name } => {
-                self.state_mut().timers.remove(&name);
-            }
-            Effect::Lock => self.state_mut().locked = true,
-            Effect::Unlock => self.state_mut().locked = false,
-            Effect::Metadata { data } => self.state_mut().metadata = Some(data),
-            Effect::Log { level, text } => step.out.push(Output::Log { level, text }),
-            // An `admit` outside of a join has no effect; an `end` was removed before.
-            Effect::Admit { .. } | Effect::End { .. } => {}
-        }
-    }
-
-    fn reply(&mut self, step: &mut Step, answer: Result<Json, &str>) {
-        let CallOrigin::Message { session, id } = step.cause else { return };
-        step.cause = CallOrigin::Other;
-        let frame = match answer {
-            Ok(data) => RoomFrame::reply(self.id, id, &data),
-            Err(reason) => RoomFrame::error(self.id, Some(id), ErrorCode::Refused, reason),
+            Effect::SetTimer { name, .. } => pending.insert(name),
+            Effect::CancelTimer { name } => pending.remove(name),
+            _ => continue,
         };
-        self.deliver(step, frame, To::One(session));
     }
-
-    fn refuse(&mut self, step: &mut Step, reason: Box<str>) {
-        match &step.cause {
-            CallOrigin::Join { session, edge, request, from, .. } => {
-                let (session, edge, request, from) = (*session, edge.clone(), *request, *from);
-                step.cause = CallOrigin::Other;
-                step.edge(&edge, EdgeCommand::Refused { session, request, room: self.id, from, reason });
-            }
-            _ => self.reply(step, Err(&reason)),
-        }
+    let timers = pending.len();
+    if timers > spec.max_timers {
+        return Err(Fault::TooMuch(format!("{timers} timers; it may have {}", spec.max_timers).into()));
     }
+    Ok(())
+}
 
-    /// Answers the message or join that the guest has left unanswered, so that each has exactly one answer.
-    fn answer_what_is_left(&mut self, step: &mut Step) {
-        match &step.cause {
-            CallOrigin::Message { .. } => self.reply(step, Ok(Json::null())),
-            CallOrigin::Join { .. } => self.refuse(step, "the room did not let you in".into()),
-            _ => {}
+pub(super) fn carry_out(step: &mut Step, effects: Vec<Effect>) -> Next {
+    step.state.faults = 0;
+    let effects = admit(step, effects);
+    let mut ends = None;
+    for effect in effects {
+        if let Effect::End { outcome } = effect {
+            ends.get_or_insert(outcome);
+        } else {
+            carry_out_one(step, effect);
         }
     }
-
-    fn change_shared_view(&mut self, step: &mut Step, view: Json) {
-        let state = self.state_mut();
-        let old = state.view.replace(view.clone()).unwrap_or_else(Json::null);
-        if old == view {
-            return;
-        }
-        let own = state.members.iter().filter(|(_, member)| member.view.is_some());
-        let own: Vec<SessionId> = own.map(|(session, _)| *session).collect();
-        let frame = self.patch(step, old, view);
-        self.deliver(step, frame, To::Except(own));
+    answer_what_is_left(step);
+    if matches!(step.origin, CallOrigin::Create) {
+        step.arm_idle_close();
     }
-
-    fn change_view_of(&mut self, step: &mut Step, session: SessionId, view: Json) {
-        let state = self.state_mut();
-        let old = state.view_of(session);
-        let Some(member) = state.members.get_mut(&session) else { return };
-        if old == view {
-            return;
+    match (std::mem::replace(&mut step.origin, CallOrigin::Other), ends) {
+        (CallOrigin::Dispose { outcome }, _) => Next::End(Ending { outcome, failed: None }),
+        (CallOrigin::FreeSeat(joining), None) => membership::join_freed_seat(step, *joining),
+        (CallOrigin::FreeSeat(joining), Some(outcome)) => {
+            step.refuse(&joining, "the room has ended");
+            close::dispose(outcome)
         }
-        member.view = Some(view.clone());
-        let frame = self.patch(step, old, view);
-        self.deliver(step, frame, To::One(session));
+        (_, Some(outcome)) => close::dispose(outcome),
+        _ => Next::Done,
     }
+}
 
-    fn move_member(&mut self, step: &mut Step, session: SessionId, moving: Moving) {
-        let from = OutputRef { room: self.id, number: moving.number };
-        let is_refused = self.state_mut().is_refused(moving.room);
-        let Some(member) = self.state_mut().members.get_mut(&session) else { return };
-        // One move at a time: two would seat the session twice.
-        if member.moving.is_some() {
-            return;
-        }
-        if is_refused {
-            let reason = "the room could not be created".into();
-            let answer = Answer::MoveRefused { session, room: moving.room, reason };
-            step.out.push(Output::Append(from.room, RoomCommand::Answer { request: moving.number, answer }));
-            member.moving = Some(moving);
-            return;
-        }
-        let (edge, connection) = (member.edge.clone(), member.request.connection);
-        let options = moving.options.clone();
-        let command = EdgeCommand::Join { session, connection, room: moving.room, options, from };
-        member.moving = Some(moving);
-        if member.connected {
-            step.edge(&edge, command);
-        }
-    }
+/// Seats a joining member before the other effects, so that its first frame is its whole view.
+fn admit(step: &mut Step, effects: Vec<Effect>) -> Vec<Effect> {
+    let spectator = effects.iter().find_map(|effect| match effect {
+        Effect::Admit { spectator } => Some(*spectator),
+        _ => None,
+    });
+    let Some(spectator) = spectator else { return effects };
+    let Some(joining) = take_join(step) else { return effects };
+    let session = joining.session;
+    step.state.seat(&joining, spectator, last_view_of(&effects, session));
+    step.admitted(&joining);
+    step.send_whole_view(session);
+    let others = effects.into_iter().filter(|effect| match effect {
+        Effect::Admit { .. } => false,
+        Effect::ViewOf { session: of, .. } => *of != session,
+        _ => true,
+    });
+    others.collect()
+}
 
-    pub(super) fn state_mut(&mut self) -> &mut super::State {
-        self.state.as_mut().expect("only a room that exists has a guest that asks")
+/// The join that has no answer yet. The caller answers it.
+fn take_join(step: &mut Step) -> Option<Box<Joining>> {
+    match std::mem::replace(&mut step.origin, CallOrigin::Other) {
+        CallOrigin::Join(joining) => Some(joining),
+        origin => {
+            step.origin = origin;
+            None
+        }
     }
 }
 
 /// The last view that these effects give to this member alone.
 fn last_view_of(effects: &[Effect], session: SessionId) -> Option<Json> {
     effects.iter().rev().find_map(|effect| match effect {
-        Effect::ViewOf { session: whose, view } if *whose == session => Some(view.clone()),
+        Effect::ViewOf { session: of, view } if *of == session => Some(view.clone()),
         _ => None,
     })
+}
+
+fn carry_out_one(step: &mut Step, effect: Effect) {
+    match effect {
+        Effect::Reply { data } => reply(step, Ok(data)),
+        Effect::Refuse { reason } => refuse(step, reason),
+        Effect::Send { session, kind, data } => {
+            step.deliver(RoomFrame::event(step.room, &kind, &data), Audience::One(session));
+        }
+        Effect::Broadcast { kind, data, except } => {
+            step.deliver(RoomFrame::event(step.room, &kind, &data), Audience::Except(except));
+        }
+        Effect::View { view } => change_shared_view(step, view),
+        Effect::ViewOf { session, view } => change_view_of(step, session, view),
+        Effect::MoveTo { session, room, options } => move_member(step, session, room, options),
+        Effect::Kick { session, reason } => step.state.kick(session, reason),
+        Effect::CreateRoom { kind, options, allowance } => step.create_room(kind, options, allowance),
+        Effect::SendRoom { room, data } => {
+            let number = step.number();
+            let data = RoomData::Message(data);
+            step.append(room, RoomCommand::RoomMessage { from: step.room, number, data });
+        }
+        Effect::SetTimer { name, after_ms, payload } => {
+            let timer = Timer { id: step.number(), due: step.now().plus(after_ms), delay_ms: after_ms, payload };
+            step.state.timers.insert(name, timer);
+        }
+        Effect::CancelTimer { name } => drop(step.state.timers.remove(&name)),
+        Effect::Lock => step.state.locked = true,
+        Effect::Unlock => step.state.locked = false,
+        Effect::Metadata { data } => step.state.metadata = Some(data),
+        Effect::Log { level, text } => step.out.push(Output::Log { level, text }),
+        // An `admit` outside of a join has no effect; an `end` was removed before.
+        Effect::Admit { .. } | Effect::End { .. } => {}
+    }
+}
+
+/// Answers the message, unless it has an answer.
+fn reply(step: &mut Step, answer: Result<Json, &str>) {
+    let CallOrigin::Message { session, message_id } = step.origin else { return };
+    step.origin = CallOrigin::Other;
+    let frame = match answer {
+        Ok(data) => RoomFrame::reply(step.room, message_id, &data),
+        Err(reason) => RoomFrame::error(step.room, Some(message_id), ErrorCode::Refused, reason),
+    };
+    step.deliver(frame, Audience::One(session));
+}
+
+fn refuse(step: &mut Step, reason: Box<str>) {
+    match take_join(step) {
+        Some(joining) => step.refuse(&joining, reason),
+        None => reply(step, Err(&reason)),
+    }
+}
+
+/// Answers the message or join that the guest has left unanswered, so that each has exactly one answer.
+fn answer_what_is_left(step: &mut Step) {
+    match &step.origin {
+        CallOrigin::Message { .. } => reply(step, Ok(Json::null())),
+        CallOrigin::Join(_) => refuse(step, "the room did not let you in".into()),
+        _ => {}
+    }
+}
+
+fn change_shared_view(step: &mut Step, view: Json) {
+    let state = &mut *step.state;
+    let old = state.view.replace(view.clone()).unwrap_or_else(Json::null);
+    if old == view {
+        return;
+    }
+    let own = state.members.iter().filter(|(_, member)| member.view.is_some());
+    let own: Vec<SessionId> = own.map(|(session, _)| *session).collect();
+    let frame = step.patch(old, view);
+    step.deliver(frame, Audience::Except(own));
+}
+
+fn change_view_of(step: &mut Step, session: SessionId, view: Json) {
+    let old = step.state.view_of(session);
+    let Some(member) = step.state.members.get_mut(&session) else { return };
+    if old == view {
+        return;
+    }
+    member.view = Some(view.clone());
+    let frame = step.patch(old, view);
+    step.deliver(frame, Audience::One(session));
+}
+
+fn move_member(step: &mut Step, session: SessionId, room: RoomId, options: Json) {
+    let from = step.output_ref();
+    let is_refused = step.state.is_refused(room);
+    let Some(member) = step.state.members.get_mut(&session) else { return };
+    // One move at a time: two would seat the session twice.
+    if member.moving.is_some() {
+        return;
+    }
+    member.moving = Some(Moving { number: from.number, room, options: options.clone() });
+    if is_refused {
+        refuse_move(step, session, room, from);
+    } else if member.connected {
+        let (edge, connection) = (member.edge.clone(), member.request.connection);
+        step.edge(&edge, EdgeCommand::Join { session, connection, room, options, from });
+    }
+}
+
+/// The target could not be created: the room itself gives the answer that the target would have given.
+fn refuse_move(step: &mut Step, session: SessionId, room: RoomId, from: OutputRef) {
+    let answer = Answer::MoveRefused { session, room, reason: "the room could not be created".into() };
+    step.append(from.room, RoomCommand::Answer { request: from.number, answer });
 }

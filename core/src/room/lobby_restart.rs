@@ -8,32 +8,39 @@
 //! Joins in between are refused, and the sessions try again. What is kept across a restart keeps receivers consistent:
 //! members' frames are numbered above the earlier ones, and the outputs of other rooms are applied once.
 //!
-//! The first restart is immediate. Each failure in a row doubles the delay before the next restart, up to [`MOST_WAIT_MS`], so
+//! The first restart is immediate. Each failure in a row doubles the delay before the next restart, up to [`MAX_RESTART_DELAY_MS`], so
 //! that a script that always fails costs little; another component is tried at once.
+
+use std::mem;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CallOrigin, Notice, Placed, Room, State, Step, state::Gone};
+use super::{
+    allowance::LobbyRooms,
+    commands::rooms,
+    io::Notice,
+    state::{Departure, State},
+    step::{Next, Step},
+};
 use crate::{
     command::{EdgeCommand, Joining, LeaveReason, RoomCommand, RoomData},
-    effect::Event,
-    ids::{OutputId, Time},
+    ids::{Digest, OutputId, RoomId, SessionId, Time},
     json::Json,
 };
 
 /// A script that ran for this long, in milliseconds, ends a series of failures: what ended it does not happen at every start.
-pub const STEADY_MS: u64 = 10 * 60_000;
+pub const STEADY_RUN_MS: u64 = 10 * 60_000;
 
 /// The longest delay of a restart, in milliseconds: an operator who repairs what the script needs waits no longer.
-pub const MOST_WAIT_MS: u64 = 60_000;
+pub const MAX_RESTART_DELAY_MS: u64 = 60_000;
 
 /// The delay after the second failure in a row, in milliseconds.
-const FIRST_WAIT_MS: u64 = 1_000;
+const FIRST_RESTART_DELAY_MS: u64 = 1_000;
 
 /// What the lobby keeps of its earlier starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LobbyRestart {
-    /// Starts in a row that ended before [`STEADY_MS`].
+    /// Starts in a row that ended before [`STEADY_RUN_MS`].
     pub consecutive_failures: u32,
     /// When the script started, or when it is to start.
     pub since: Time,
@@ -45,96 +52,118 @@ impl LobbyRestart {
     pub(super) fn next(&self) -> Option<(Time, OutputId)> {
         self.timer.map(|timer| (self.since, timer))
     }
+
+    /// The restart after a script of this state has ended.
+    fn after(state: &State, now: Time, timer: OutputId) -> LobbyRestart {
+        let (before, began) = match &state.restart {
+            Some(restart) => (restart.consecutive_failures, restart.since),
+            None => (0, state.created),
+        };
+        let consecutive_failures = if now.since(began) < STEADY_RUN_MS { before.saturating_add(1) } else { 1 };
+        let since = now.plus(delay_ms(consecutive_failures));
+        LobbyRestart { consecutive_failures, since, timer: Some(timer) }
+    }
+}
+
+fn delay_ms(consecutive_failures: u32) -> u64 {
+    match consecutive_failures {
+        0 | 1 => 0,
+        more => FIRST_RESTART_DELAY_MS.saturating_mul(1 << (more - 2).min(16)).min(MAX_RESTART_DELAY_MS),
+    }
 }
 
 impl State {
     pub(super) fn awaits_restart(&self) -> bool {
-        self.restart.as_ref().is_some_and(|restart| restart.timer.is_some())
+        self.next_restart().is_some()
+    }
+
+    /// When a lobby that has ended restarts.
+    pub(super) fn next_restart(&self) -> Option<(Time, OutputId)> {
+        self.restart.as_ref().and_then(LobbyRestart::next)
     }
 }
 
-impl Room {
-    /// The members have been sent out.
-    pub(super) fn restart_lobby_later(&mut self, mut step: Step, failed: Option<Box<str>>) {
-        let old = self.state.take().expect("a room that ends was there");
-        let now = step.moment.now;
-        let (before, began) =
-            old.restart.as_ref().map_or((0, old.created), |restart| (restart.consecutive_failures, restart.since));
-        let consecutive_failures = if now.since(began) < STEADY_MS { before.saturating_add(1) } else { 1 };
-        let in_ms = wait_ms(consecutive_failures);
-        let restart = LobbyRestart { consecutive_failures, since: now.plus(in_ms), timer: Some(step.timer_id()) };
-        step.notice(Notice::BeginsAnew { failed, in_ms });
-        let used = old.members.values().map(|member| member.out_seq).max().unwrap_or(0);
-        let mut state = State {
-            clock: old.clock,
-            high_seq: used.max(old.high_seq),
-            seq_floor: old.seq_floor,
-            joins: old.joins,
-            sources: old.sources,
-            ended_sources: old.ended_sources,
-            placed: Placed { until: old.placed.until, ..Placed::default() },
-            restart: Some(restart),
-            kicks: old.kicks,
-            gone: old.gone,
-            ..State::new(old.kind, old.component, old.creator, old.secret, old.allowance, old.created, step.offset)
-        };
-        for session in old.members.iter().filter(|(_, member)| !member.connected).map(|(session, _)| *session) {
-            state.remember_gone(session, Gone { reason: LeaveReason::Ended, text: None });
-        }
-        self.state = Some(state);
-        self.instance = false;
-        self.stale = false;
-        // The life that is over need not be gone through again.
-        self.wants_snapshot = true;
-        self.finish(step);
+/// The script has ended, and the members have been notified. The state becomes that of a lobby that awaits its restart.
+pub(super) fn schedule(step: &mut Step, failed: Option<Box<str>>) {
+    let (now, timer) = (step.now(), step.timer_id());
+    let old = &mut *step.state;
+    let restart = LobbyRestart::after(old, now, timer);
+    let in_ms = restart.since.since(now);
+    let used = old.members.values().map(|member| member.out_seq).max().unwrap_or(0);
+    let away = old.members.iter().filter(|(_, member)| !member.connected);
+    let away: Vec<SessionId> = away.map(|(session, _)| *session).collect();
+    let (kind, offset) = (old.kind.clone(), step.offset);
+    let lobby_rooms = LobbyRooms { rate_used_until: old.lobby_rooms.rate_used_until, ..LobbyRooms::default() };
+    let mut state = State {
+        clock: old.clock,
+        high_seq: used.max(old.high_seq),
+        seq_floor: old.seq_floor,
+        joins: old.joins,
+        sources: mem::take(&mut old.sources),
+        ended_sources: mem::take(&mut old.ended_sources),
+        lobby_rooms,
+        restart: Some(restart),
+        kicks: mem::take(&mut old.kicks),
+        departures: mem::take(&mut old.departures),
+        ..State::new(kind, old.component, old.creator, old.secret, old.allowance, old.created, offset)
+    };
+    for session in away {
+        state.record_departure(session, Departure { reason: LeaveReason::Ended, text: None });
     }
+    *step.state = state;
+    step.notice(Notice::RestartScheduled { failed, in_ms });
+}
 
-    /// A record, while there is no script to hear of it.
-    pub(super) fn between_lives(&mut self, mut step: Step, command: RoomCommand) {
-        let room = self.id;
-        let state = self.state.as_mut().expect("begin has looked");
-        let restart = state.restart.as_mut().expect("it is between two of them");
-        match command {
-            RoomCommand::Timer { id, .. } if restart.timer == Some(id) => return self.restart_lobby(step),
-            RoomCommand::Join(Joining { session, edge, request, from, .. }) => {
-                let seconds = restart.since.since(step.moment.now).div_ceil(1000);
-                let reason = format!("it begins anew, in {seconds} s").into();
-                step.edge(&edge, EdgeCommand::Refused { session, request, room, from, reason });
-            }
-            RoomCommand::Reconnect { session, edge, request, .. } => {
-                step.edge(&edge, EdgeCommand::Leave { session, request, room, reason: LeaveReason::Ended });
-            }
-            RoomCommand::Swap { component, .. } if component != state.component => {
-                state.component = component;
-                *restart = LobbyRestart { consecutive_failures: 0, since: step.moment.now, ..restart.clone() };
-                step.notice(Notice::Swapped { component });
-            }
-            RoomCommand::Leave { session, reason: LeaveReason::Kicked } => drop(state.kicks.remove(&session)),
-            // For the life that is over. A repetition must not reach the next one.
-            RoomCommand::RoomMessage { from, number, data } => {
-                let ended = matches!(data, RoomData::Ended { .. });
-                if state.is_new(from, number) && ended {
-                    state.forget_source_later(from);
-                }
-            }
-            _ => {}
+/// A record while there is no script.
+pub(super) fn apply(step: &mut Step, command: RoomCommand) -> Next {
+    match command {
+        RoomCommand::Timer { id, .. } => return restart(step, id),
+        RoomCommand::Join(joining) => refuse(step, &joining),
+        RoomCommand::Reconnect { session, edge, request, .. } => {
+            let (room, reason) = (step.room, LeaveReason::Ended);
+            step.edge(&edge, EdgeCommand::Leave { session, request, room, reason });
         }
-        self.finish(step);
+        RoomCommand::Swap { component, .. } => swap(step, component),
+        RoomCommand::Leave { session, reason: LeaveReason::Kicked } => drop(step.state.kicks.remove(&session)),
+        RoomCommand::RoomMessage { from, number, data } => drop_room_message(&mut step.state, from, number, &data),
+        _ => {}
     }
+    Next::Done
+}
 
-    fn restart_lobby(&mut self, mut step: Step) {
-        let state = self.state.as_mut().expect("begin has looked");
-        let restart = state.restart.as_mut().expect("it is between two of them");
-        *restart = LobbyRestart { since: step.moment.now, timer: None, ..restart.clone() };
-        step.notice(Notice::Created { kind: state.kind.clone(), component: state.component });
-        step.cause = CallOrigin::Create;
-        self.call(step, Event::Create { options: Json::trusted("{}") });
+fn restart(step: &mut Step, id: OutputId) -> Next {
+    let now = step.now();
+    match &mut step.state.restart {
+        Some(restart) if restart.timer == Some(id) => {
+            *restart = LobbyRestart { since: now, timer: None, ..restart.clone() };
+            rooms::create(step, Json::trusted("{}"))
+        }
+        _ => Next::Done,
     }
 }
 
-fn wait_ms(consecutive_failures: u32) -> u64 {
-    match consecutive_failures {
-        0 | 1 => 0,
-        more => FIRST_WAIT_MS.saturating_mul(1 << (more - 2).min(16)).min(MOST_WAIT_MS),
+fn refuse(step: &mut Step, joining: &Joining) {
+    let due = step.state.next_restart().map_or(step.now(), |(due, _)| due);
+    let seconds = due.since(step.now()).div_ceil(1000);
+    step.refuse(joining, format!("the lobby restarts in {seconds} s"));
+}
+
+/// Another component starts at once.
+fn swap(step: &mut Step, component: Digest) {
+    let now = step.now();
+    if step.state.component == component {
+        return;
+    }
+    step.state.component = component;
+    if let Some(restart) = &mut step.state.restart {
+        *restart = LobbyRestart { consecutive_failures: 0, since: now, ..restart.clone() };
+    }
+    step.notice(Notice::Swapped { component });
+}
+
+/// The message is for the script that has ended. A repetition must not reach the next one.
+fn drop_room_message(state: &mut State, from: RoomId, number: OutputId, data: &RoomData) {
+    if state.register_output(from, number) && matches!(data, RoomData::Ended { .. }) {
+        state.retire_source(from);
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     frame::RoomFrame,
     ids::{Digest, Kind, MachineId, Offset, OutputId, RoomId, Secret, SessionId, Time},
     json::Json,
-    room::{LobbyRestart, Placed, Spec},
+    room::{LobbyRestart, LobbyRooms, Spec},
     wire::{self, DecodeError},
 };
 
@@ -45,9 +45,9 @@ pub struct State {
     /// The script's timers, by name.
     pub timers: BTreeMap<Arc<str>, Timer>,
     /// When the held seats of dropped members are given up.
-    pub holds: BTreeSet<(Time, OutputId, SessionId)>,
+    pub held_seats: BTreeSet<(Time, OutputId, SessionId)>,
     /// The room has no members, and ends at this time unless one joins.
-    pub empty: Option<(Time, OutputId)>,
+    pub closes_at: Option<(Time, OutputId)>,
     /// The highest output number received from each room that has sent one.
     pub sources: BTreeMap<RoomId, OutputId>,
     pub ended_sources: VecDeque<RoomId>,
@@ -56,11 +56,11 @@ pub struct State {
     /// Rooms that this one created and that have not ended, with what each takes of the allowance: see `rooms`.
     pub children: BTreeMap<RoomId, u32>,
     /// The lobby's bounds in place of an allowance.
-    pub placed: Placed,
+    pub lobby_rooms: LobbyRooms,
     /// Frames that can be sent again to members that resume.
-    pub ring: VecDeque<RingEntry>,
-    /// Bytes of the frames in `ring`.
-    pub ring_bytes: usize,
+    pub resend_buffer: VecDeque<BufferedFrame>,
+    /// Bytes of the frames in `resend_buffer`.
+    pub resend_bytes: usize,
     /// The view of every member that has none of its own.
     pub view: Option<Json>,
     pub locked: bool,
@@ -76,13 +76,13 @@ pub struct State {
     /// Sessions that this room kicks, with its reason, until the log has their `Leave`: see [`super::kicks`].
     pub kicks: BTreeMap<SessionId, Box<str>>,
     /// Members that were removed while they may have been away, and why, oldest first: they get the reason when they reconnect.
-    /// At most [`super::GONE`].
-    pub gone: VecDeque<(SessionId, Gone)>,
+    /// At most [`super::MAX_DEPARTURES`].
+    pub departures: VecDeque<(SessionId, Departure)>,
 }
 
 /// Why a session is no longer a member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gone {
+pub struct Departure {
     pub reason: LeaveReason,
     /// The script's reason, if the session was kicked.
     pub text: Option<Box<str>>,
@@ -99,14 +99,14 @@ pub struct Member {
     /// Its place in the order of joining, in which the guest holds its members.
     pub joined: u64,
     /// The highest message id that was applied. A message with this id or a lower one is a duplicate.
-    pub last_client_seq: u64,
+    pub last_message_id: u64,
     /// The sequence number of the latest frame for it.
     pub out_seq: u64,
     /// The sequence number of its first frame.
     pub first_seq: u64,
     /// The member's own view, when it has one instead of the shared view.
     pub view: Option<Json>,
-    /// Its entry in `holds`, while its seat is held.
+    /// Its entry in `held_seats`, while its seat is held.
     pub hold: Option<(Time, OutputId)>,
     /// A move that has no answer yet. The request is repeated on every reconnect of the session.
     pub moving: Option<Moving>,
@@ -130,23 +130,23 @@ pub struct Timer {
 
 /// A frame and its receivers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RingEntry {
+pub struct BufferedFrame {
     pub frame: RoomFrame,
-    pub to: To,
+    pub audience: Audience,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum To {
+pub enum Audience {
     One(SessionId),
     /// Everyone who was a member then, except these.
     Except(Vec<SessionId>),
 }
 
-impl To {
+impl Audience {
     pub fn includes(&self, session: SessionId) -> bool {
         match self {
-            To::One(one) => *one == session,
-            To::Except(except) => !except.contains(&session),
+            Audience::One(one) => *one == session,
+            Audience::Except(except) => !except.contains(&session),
         }
     }
 }
@@ -191,15 +191,15 @@ impl State {
             high_seq: 0,
             seq_floor: 0,
             timers: BTreeMap::new(),
-            holds: BTreeSet::new(),
-            empty: None,
+            held_seats: BTreeSet::new(),
+            closes_at: None,
             sources: BTreeMap::new(),
             ended_sources: VecDeque::new(),
             allowance,
             children: BTreeMap::new(),
-            placed: Placed::default(),
-            ring: VecDeque::new(),
-            ring_bytes: 0,
+            lobby_rooms: LobbyRooms::default(),
+            resend_buffer: VecDeque::new(),
+            resend_bytes: 0,
             view: None,
             locked: false,
             metadata: None,
@@ -208,7 +208,7 @@ impl State {
             saved: None,
             restart: None,
             kicks: BTreeMap::new(),
-            gone: VecDeque::new(),
+            departures: VecDeque::new(),
         }
     }
 
@@ -217,16 +217,21 @@ impl State {
         wire::encode(self)
     }
 
+    /// The state of bytes that [`State::encode`] has returned, in this process or in one whose snapshot was decoded.
+    pub(super) fn decode_own(bytes: &[u8]) -> State {
+        State::decode(bytes).expect("these bytes were encoded by this format, and nothing damages a part of a snapshot")
+    }
+
     /// The state of these bytes, all of them.
     pub fn decode(bytes: &[u8]) -> Result<State, DecodeError> {
         wire::decode(bytes)
     }
 
-    /// The members in the order of joining, as every instance iterates over them. Includes `leaver`, who has just left, in its
+    /// The members in the order of joining, as every instance iterates over them. Includes `departed`, who has just left, in its
     /// old place.
-    pub fn member_infos(&self, leaver: Option<&(SessionId, Member)>) -> Vec<MemberInfo> {
-        let leaver = leaver.map(|(session, member)| (session, member));
-        let mut members: Vec<_> = self.members.iter().chain(leaver).collect();
+    pub fn member_infos(&self, departed: Option<&(SessionId, Member)>) -> Vec<MemberInfo> {
+        let departed = departed.map(|(session, member)| (session, member));
+        let mut members: Vec<_> = self.members.iter().chain(departed).collect();
         members.sort_unstable_by_key(|(_, member)| member.joined);
         members.into_iter().map(|(session, member)| member.info(*session)).collect()
     }
@@ -234,17 +239,17 @@ impl State {
     /// When the next timer of any sort is due, and its id.
     pub fn next_timer(&self) -> Option<(Time, OutputId)> {
         let named = self.timers.values().map(|timer| (timer.due, timer.id)).min();
-        let hold = self.holds.first().map(|(due, id, _)| (*due, *id));
-        [named, hold, self.empty, self.next_life()].into_iter().flatten().min()
+        let hold = self.held_seats.first().map(|(due, id, _)| (*due, *id));
+        [named, hold, self.closes_at, self.next_restart()].into_iter().flatten().min()
     }
 
-    /// When a lobby that has ended restarts.
-    pub(super) fn next_life(&self) -> Option<(Time, OutputId)> {
-        self.restart.as_ref().and_then(LobbyRestart::next)
+    /// The script's name of the timer that is set under this id.
+    pub fn timer_name(&self, id: OutputId) -> Option<Arc<str>> {
+        self.timers.iter().find(|(_, timer)| timer.id == id).map(|(name, _)| name.clone())
     }
 
     /// Whether this output of another room is new. Records it, so that a repetition is not.
-    pub fn is_new(&mut self, from: RoomId, number: OutputId) -> bool {
+    pub fn register_output(&mut self, from: RoomId, number: OutputId) -> bool {
         let seen = self.sources.get(&from);
         if seen.is_some_and(|seen| number <= *seen) {
             return false;
@@ -254,10 +259,11 @@ impl State {
     }
 
     /// Drops a source that has ended, once enough others have ended after it.
-    pub fn forget_source_later(&mut self, room: RoomId) {
+    pub fn retire_source(&mut self, room: RoomId) {
         self.ended_sources.push_back(room);
-        if self.ended_sources.len() > ENDED_SOURCES {
-            let oldest = self.ended_sources.pop_front().expect("there are more than none");
+        if self.ended_sources.len() > ENDED_SOURCES
+            && let Some(oldest) = self.ended_sources.pop_front()
+        {
             self.sources.remove(&oldest);
         }
     }
@@ -265,23 +271,6 @@ impl State {
     pub fn view_of(&self, session: SessionId) -> Json {
         let own = self.members.get(&session).and_then(|member| member.view.clone());
         own.or_else(|| self.view.clone()).unwrap_or_else(Json::null)
-    }
-}
-
-impl Probation {
-    /// Whether this fault undoes the swap. One client that exhausts its budget proves nothing about the component: a client can
-    /// exhaust any component's. A second client does.
-    pub(super) fn counts(&mut self, offset: Offset, fault: &Fault) -> bool {
-        let record = self.records.iter().find(|(at, _)| *at == offset);
-        let client = record.and_then(|(_, record)| record.command.client()).filter(|_| fault.is_exhaustion());
-        match (client, self.exhausted) {
-            (None, _) => true,
-            (Some(client), Some(first)) => client != first,
-            (Some(client), None) => {
-                self.exhausted = Some(client);
-                false
-            }
-        }
     }
 }
 
@@ -345,7 +334,7 @@ mod tests {
             connected: false,
             spectator: true,
             joined: 3,
-            last_client_seq: 4,
+            last_message_id: 4,
             out_seq: 6,
             first_seq: 1,
             view: Some(json()),
@@ -373,14 +362,18 @@ mod tests {
             high_seq: 6,
             seq_floor: 5,
             timers: [("turn".into(), Timer { id: number(2), due: Time(90), delay_ms: 40, payload: json() })].into(),
-            holds: [(Time(60), number(0), session)].into(),
-            empty: Some((Time(80), number(3))),
+            held_seats: [(Time(60), number(0), session)].into(),
+            closes_at: Some((Time(80), number(3))),
             sources: [(RoomId(2), number(7))].into(),
             ended_sources: [RoomId(2)].into(),
             children: [(RoomId(8), 3)].into(),
-            placed: Placed { until: Time(11), by: [(RoomId(8), session)].into() },
-            ring: [RingEntry { frame: RoomFrame::left(RoomId(3), "left"), to: To::Except(vec![session]) }].into(),
-            ring_bytes: 42,
+            lobby_rooms: LobbyRooms { rate_used_until: Time(11), created_for: [(RoomId(8), session)].into() },
+            resend_buffer: [BufferedFrame {
+                frame: RoomFrame::left(RoomId(3), "left"),
+                audience: Audience::Except(vec![session]),
+            }]
+            .into(),
+            resend_bytes: 42,
             view: Some(json()),
             locked: true,
             metadata: Some(json()),
@@ -389,7 +382,7 @@ mod tests {
             saved: Some(Saved { version: 1, state: json() }),
             restart: Some(LobbyRestart { consecutive_failures: 1, since: Time(10), timer: Some(number(4)) }),
             kicks: [(session, "no".into())].into(),
-            gone: [(session, Gone { reason: LeaveReason::Kicked, text: Some("no".into()) })].into(),
+            departures: [(session, Departure { reason: LeaveReason::Kicked, text: Some("no".into()) })].into(),
             ..State::new(Kind::lobby(), Digest([7; 32]), creator, Secret(10), 16, Time(10), 5)
         }
     }

@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::{
-    command::{Answer, Joining, LeaveReason, RequestId, RoomData, Target},
+    command::{Answer, EdgeCommand, Joining, LeaveReason, OutputRef, Player, RequestId, RoomData, Target},
     diff,
-    effect::{Event, MemberInfo},
+    effect::{Effect, Event, MemberInfo, Saved},
     frame::{FrameTag, RoomFrame},
-    ids::ConnectionId,
+    ids::{ConnectionId, Digest, Kind, MachineId, Secret, Seed},
+    json::Json,
 };
 
 mod charges;
@@ -94,11 +95,11 @@ fn whoever_comes_back_in_time_gets_just_what_it_missed() {
 fn whoever_comes_back_too_late_gets_a_whole_view() {
     let mut story = Story::of(chatter()).with_members(&[ANA, BEA]);
     let before = story.seq_of(ANA);
-    for id in 1..=(RING_FRAMES as u64) {
+    for id in 1..=(RESEND_FRAMES as u64) {
         story.record(message(BEA, id));
     }
     let out = story.record(reconnect(ANA, EDGE, Some(before)));
-    let view = format!("ana {} room", before + RING_FRAMES as u64 + 1);
+    let view = format!("ana {} room", before + RESEND_FRAMES as u64 + 1);
     assert_eq!(out.to_edge(), [view, "resumed ana 0".to_owned()]);
 }
 
@@ -283,7 +284,7 @@ fn a_trap_is_decided_by_the_log_and_skipped_on_replay() {
     });
     for (offset, record) in story.log.iter().rev().filter(|(_, r)| matches!(r.command, RoomCommand::Fault { .. })) {
         if let RoomCommand::Fault { at: OutputId { offset: at, .. }, fault } = &record.command {
-            replay.room.skips.insert(*at, fault.clone());
+            replay.room.decide_fault(*at, fault.clone());
         }
         let _ = offset;
     }
@@ -328,10 +329,10 @@ fn a_lobby_that_failed_begins_anew_at_once_and_its_members_join_again() {
     let out = story.trap(ANA);
     let before = out.frames().last().expect("it says goodbye").0;
     assert_eq!(&out.to_edge()[1..], [format!("ana {before} left"), "leave ana".into()]);
-    assert!(matches!(out.begins_anew(), Some((Some(why), 0)) if why.contains("failed 3 times in a row")), "{out:?}");
+    assert!(matches!(out.restart(), Some((Some(why), 0)) if why.contains("failed 3 times in a row")), "{out:?}");
     assert!(!story.room.has_ended());
 
-    assert_eq!(story.record(join(ANA, 0)).to_edge(), ["refused ana: it begins anew, in 0 s"], "a moment too early");
+    assert_eq!(story.record(join(ANA, 0)).to_edge(), ["refused ana: the lobby restarts in 0 s"], "a moment too early");
     let due = story.room.poll_timeout().expect("the next life").0;
     assert_eq!(due, story.now);
     story.wait();
@@ -348,7 +349,7 @@ fn a_lobby_that_fails_again_and_again_waits_longer_and_longer() {
     let mut at = story.next;
     story.record(create());
     for _ in 0..10 {
-        let (_, in_ms) = story.record(fault_at(at)).begins_anew().expect("it goes on");
+        let (_, in_ms) = story.record(fault_at(at)).restart().expect("it goes on");
         waits.push(in_ms);
         at = story.next;
         story.wait();
@@ -362,11 +363,11 @@ fn a_long_life_of_the_lobby_makes_up_for_brief_ones() {
     story.trap(ANA);
     story.wait();
     story.record(join(ANA, story.next));
-    assert_eq!(story.trap(ANA).begins_anew().map(|(_, in_ms)| in_ms), Some(1_000));
+    assert_eq!(story.trap(ANA).restart().map(|(_, in_ms)| in_ms), Some(1_000));
     story.wait();
     story.record(join(ANA, story.next));
-    story.now = story.now.plus(STEADY_MS);
-    assert_eq!(story.trap(ANA).begins_anew().map(|(_, in_ms)| in_ms), Some(0));
+    story.now = story.now.plus(STEADY_RUN_MS);
+    assert_eq!(story.trap(ANA).restart().map(|(_, in_ms)| in_ms), Some(0));
 }
 
 #[test]
@@ -462,7 +463,7 @@ fn a_lobby_that_ends_itself_or_stays_empty_is_there_for_the_next_one() {
     assert_eq!(story.room.poll_timeout(), None, "it does not wait for its own end");
     story.record(join(ANA, 0));
     let out = story.record(message(ANA, 1));
-    assert_eq!(out.begins_anew(), Some((None, 0)));
+    assert_eq!(out.restart(), Some((None, 0)));
     assert_eq!(story.events.last().map(String::as_str), Some("dispose"));
     story.wait();
     assert_eq!(story.record(join(ANA, 1)).to_edge()[0], "admitted ana");
@@ -478,7 +479,7 @@ fn a_lobby_whose_state_cannot_be_opened_begins_anew_and_whoever_knocked_is_told(
     let Some(Output::Append(_, close)) = out.outputs.last().cloned() else { panic!("{out:?}") };
     assert_eq!(story.record(message(ANA, 1)).to_edge(), [""; 0], "nothing happens before the log has spoken");
     let out = story.record(close.clone());
-    assert!(out.begins_anew().is_some(), "{out:?}");
+    assert!(out.restart().is_some(), "{out:?}");
     assert_eq!(story.record(close).outputs, [], "a zombie's word on the life that is over");
     story.refuses_to_open = false;
     story.wait();
@@ -586,7 +587,7 @@ fn the_tail_is_bounded_by_snapshots() {
     for id in 1..=1_000 {
         let out = story.record(message(ANA, id));
         snapshots += out.outputs.iter().filter(|output| matches!(output, Output::Snapshot { .. })).count();
-        assert!(story.room.tail.len() <= TAIL_RECORDS);
+        assert!(story.room.history.tail().len() <= TAIL_RECORDS);
     }
     assert_eq!(snapshots, 7);
 }
@@ -1073,9 +1074,9 @@ impl Out {
         words.flat_map(describe).collect()
     }
 
-    fn begins_anew(&self) -> Option<(Option<String>, u64)> {
+    fn restart(&self) -> Option<(Option<String>, u64)> {
         self.outputs.iter().find_map(|output| match output {
-            Output::Notice(Notice::BeginsAnew { failed, in_ms }) => {
+            Output::Notice(Notice::RestartScheduled { failed, in_ms }) => {
                 Some((failed.as_deref().map(str::to_owned), *in_ms))
             }
             _ => None,

@@ -295,7 +295,7 @@ async fn the_lobby_begins_anew_when_it_has_failed() {
         world.edge.tell(ANA, RoomId::LOBBY, "recurse", json!(null)).await;
     }
     let look = |it: &Notice| match it {
-        Notice::BeginsAnew { failed, in_ms: 0 } => Some(failed.clone()),
+        Notice::RestartScheduled { failed, in_ms: 0 } => Some(failed.clone()),
         _ => None,
     };
     let why = world.notices(RoomId::LOBBY, "the lobby to fail", look).await.expect("a reason");

@@ -222,7 +222,7 @@ pub fn state_with_ana(name: &str) -> State {
         connected: true,
         spectator: false,
         joined: 0,
-        last_client_seq: 0,
+        last_message_id: 0,
         out_seq: 1,
         first_seq: 1,
         view: None,

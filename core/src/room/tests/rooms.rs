@@ -1,7 +1,7 @@
 //! Stories of the limit on the rooms that a room may create.
 
 use super::*;
-use crate::room::{ALLOWANCE, LOBBY_AT_ONCE, LOBBY_EVERY_MS, OF_ONE_SESSION};
+use crate::room::{LOBBY_CREATE_BURST, LOBBY_CREATE_INTERVAL_MS, MAX_ALLOWANCE, MAX_ROOMS_PER_SESSION};
 
 /// The kinds of these stories may have 4 rooms.
 #[test]
@@ -92,23 +92,23 @@ fn the_lobby_has_a_rate() {
             break out;
         }
     };
-    assert_eq!(created, LOBBY_AT_ONCE);
+    assert_eq!(created, LOBBY_CREATE_BURST);
     assert!(matches!(out.to_itself(), Some(RoomCommand::Answer { answer: Answer::CreateFailed { .. }, .. })));
-    story.now = story.now.plus(10 * LOBBY_EVERY_MS);
+    story.now = story.now.plus(10 * LOBBY_CREATE_INTERVAL_MS);
     let out = ask(&mut story);
     assert_eq!(out.created().len(), 10, "one in so many milliseconds");
-    assert!(matches!(out.creates()[0], Output::Create { allowance: ALLOWANCE, .. }));
+    assert!(matches!(out.creates()[0], Output::Create { allowance: MAX_ALLOWANCE, .. }));
 }
 
 #[test]
 fn one_session_makes_the_lobby_create_only_so_many() {
     let mut story = Story::of_the_lobby(creator(0)).with_members(&[ANA, BEA]);
     let mut created = vec![];
-    for id in 1..=2 * OF_ONE_SESSION as u64 {
+    for id in 1..=2 * MAX_ROOMS_PER_SESSION as u64 {
         created.extend(story.record(message(ANA, id)).created());
         story.now = story.now.plus(1_000);
     }
-    assert_eq!(created.len(), OF_ONE_SESSION);
+    assert_eq!(created.len(), MAX_ROOMS_PER_SESSION);
     assert_eq!(story.record(message(BEA, 1)).created().len(), 1, "another one's are others");
     story.record(leave(ANA));
     story.record(join(ANA, 100));

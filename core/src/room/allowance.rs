@@ -16,57 +16,58 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Output, Room, State, Step};
+use super::{Output, state::State, step::Step};
 use crate::{
-    command::{Answer, OutputRef, RoomCommand},
+    command::{Answer, RoomCommand},
     effect::RoomsInfo,
     ids::{Kind, RoomId, SessionId, Time},
     json::Json,
 };
 
 /// The allowance that the lobby and operators give: the upper limit of the `rooms` budget, which each kind sets for itself.
-pub const ALLOWANCE: u32 = 1_024;
+pub const MAX_ALLOWANCE: u32 = 1_024;
 
 /// The lobby creates one room in this many milliseconds, in the long run: more than the games that a server can start.
-pub const LOBBY_EVERY_MS: u64 = 2;
+pub const LOBBY_CREATE_INTERVAL_MS: u64 = 2;
 
 /// The lobby creates this many rooms at once: enough for a tournament of all its members.
-pub const LOBBY_AT_ONCE: u64 = 2_048;
+pub const LOBBY_CREATE_BURST: u64 = 2_048;
 
 /// Living rooms that one session may have caused the lobby to create. A player is in one or two, and those that it has left end
 /// after a minute.
-pub const OF_ONE_SESSION: usize = 16;
+pub const MAX_ROOMS_PER_SESSION: usize = 16;
 
 /// The entry of a refused room in `children`, until its creator has the answer.
 const REFUSED: u32 = 0;
 
 /// The lobby's record of the rooms that it has created.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Placed {
-    /// The rate is used up to this time, which may be [`LOBBY_AT_ONCE`] rooms ahead of the clock.
-    pub until: Time,
+pub struct LobbyRooms {
+    /// The rate is used up to this time, which may be [`LOBBY_CREATE_BURST`] rooms ahead of the clock.
+    pub rate_used_until: Time,
     /// Living rooms that a client's record has caused it to create, and that client's session.
-    pub by: BTreeMap<RoomId, SessionId>,
+    pub created_for: BTreeMap<RoomId, SessionId>,
 }
 
-impl Room {
-    pub(super) fn create_room(&mut self, step: &mut Step, kind: Kind, options: Json, handed_down: u32) {
-        let number = step.number();
-        let id = step.moment.seed.room(step.created);
-        step.created += 1;
-        let is_lobby = self.id == RoomId::LOBBY;
-        let state = self.state.as_mut().expect("only a room that exists has a guest that asks");
-        let granted = if is_lobby { state.place(id, step.client, step.moment.now) } else { state.grant(handed_down) };
+impl Step {
+    /// `handed_down`: the part of this room's allowance that the script gives the new one.
+    pub fn create_room(&mut self, kind: Kind, options: Json, handed_down: u32) {
+        let source = self.output_ref();
+        let id = self.next_room();
+        let (client, now) = (self.client, self.now());
+        let is_lobby = self.is_lobby();
+        let state = &mut self.state;
+        let granted = if is_lobby { state.grant_by_rate(id, client, now) } else { state.grant(handed_down) };
         match granted {
             Ok(allowance) => {
                 state.children.insert(id, allowance.saturating_add(1));
-                let (secret, source) = (state.secret.of_created(id), OutputRef { room: self.id, number });
-                step.out.push(Output::Create { id, kind, options, source, secret, allowance });
+                let secret = state.secret.of_created(id);
+                self.out.push(Output::Create { id, kind, options, source, secret, allowance });
             }
             Err(reason) => {
                 state.children.insert(id, REFUSED);
                 let answer = Answer::CreateFailed { room: id, reason };
-                step.out.push(Output::Append(self.id, RoomCommand::Answer { request: number, answer }));
+                self.append(self.room, RoomCommand::Answer { request: source.number, answer });
             }
         }
     }
@@ -84,8 +85,8 @@ impl State {
     }
 
     /// The room has ended, or was never created. Returns whether this room had created it.
-    pub(super) fn forget_child(&mut self, room: RoomId) -> bool {
-        self.placed.by.remove(&room);
+    pub(super) fn remove_child(&mut self, room: RoomId) -> bool {
+        self.lobby_rooms.created_for.remove(&room);
         self.children.remove(&room).is_some()
     }
 
@@ -108,19 +109,21 @@ impl State {
         Err(format!("this room may have {left} more rooms, and this one would take {wanted}").into())
     }
 
-    fn place(&mut self, room: RoomId, client: Option<SessionId>, now: Time) -> Result<u32, Box<str>> {
+    fn grant_by_rate(&mut self, room: RoomId, client: Option<SessionId>, now: Time) -> Result<u32, Box<str>> {
         if let Some(client) = client {
-            if self.placed.by.values().filter(|session| **session == client).count() >= OF_ONE_SESSION {
-                return Err(format!("one session may have {OF_ONE_SESSION} rooms created at a time").into());
+            if self.lobby_rooms.created_for.values().filter(|session| **session == client).count()
+                >= MAX_ROOMS_PER_SESSION
+            {
+                return Err(format!("one session may have {MAX_ROOMS_PER_SESSION} rooms created at a time").into());
             }
-            self.placed.by.insert(room, client);
+            self.lobby_rooms.created_for.insert(room, client);
         }
-        let until = self.placed.until.max(now).plus(LOBBY_EVERY_MS);
-        if until.since(now) > LOBBY_AT_ONCE * LOBBY_EVERY_MS {
-            self.placed.by.remove(&room);
+        let until = self.lobby_rooms.rate_used_until.max(now).plus(LOBBY_CREATE_INTERVAL_MS);
+        if until.since(now) > LOBBY_CREATE_BURST * LOBBY_CREATE_INTERVAL_MS {
+            self.lobby_rooms.created_for.remove(&room);
             return Err("the lobby creates too many rooms at a time; try again later".into());
         }
-        self.placed.until = until;
-        Ok(ALLOWANCE)
+        self.lobby_rooms.rate_used_until = until;
+        Ok(MAX_ALLOWANCE)
     }
 }

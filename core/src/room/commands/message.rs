@@ -1,0 +1,39 @@
+//! Messages of members.
+
+use std::sync::Arc;
+
+use crate::{
+    effect::Event,
+    frame::{ErrorCode, RoomFrame},
+    ids::SessionId,
+    json::Json,
+    planted::{Bug, planted},
+    room::{
+        Spec,
+        state::Audience,
+        step::{CallOrigin, Next, Step},
+    },
+};
+
+pub(super) fn message(step: &mut Step, session: SessionId, message_id: u64, kind: Arc<str>, data: Json) -> Next {
+    // Messages of a session that is being kicked are dropped: its edge closes the connection without an answer.
+    let is_kicked = step.state.kicks.contains_key(&session);
+    // The sender may have left: its edge answers the message once it receives that.
+    let Some(member) = step.state.members.get_mut(&session).filter(|_| !is_kicked) else { return Next::Done };
+    if message_id <= member.last_message_id && !planted(Bug::MessageDuplicates) {
+        return Next::Done;
+    }
+    member.last_message_id = message_id;
+    if let Some(spec) = step.state.spec.as_ref().filter(|spec| !spec.messages.contains(&*kind)) {
+        let text = unknown_type(spec, &kind);
+        let frame = RoomFrame::error(step.room, Some(message_id), ErrorCode::UnknownType, &text);
+        step.deliver(frame, Audience::One(session));
+        return Next::Done;
+    }
+    Next::Call(Event::Message { session, kind, data }, CallOrigin::Message { session, message_id })
+}
+
+fn unknown_type(spec: &Spec, kind: &str) -> String {
+    let known = spec.messages.iter().map(|name| &**name).collect::<Vec<_>>();
+    format!("this room has no message {kind:?}; it has {}", known.join(", "))
+}

@@ -1,0 +1,306 @@
+//! The control flow of the machine: which record is next, and what follows each handler.
+//!
+//! A [`Phase`] is what the machine waits for, and it owns the state. Each function here takes the state, or the step that owns
+//! it, and returns the next phase: there is no way to lose a record that is half applied. Handlers know nothing of phases, of
+//! the instance or of replays. They return a [`Next`], and [`Room::proceed`] carries that out.
+
+use std::mem;
+
+use super::{
+    Output, Room,
+    commands::{self, close, fault, rooms, swap},
+    effects,
+    io::{Call, Outcome, SwappedTo},
+    lobby_restart,
+    state::State,
+    step::{CallOrigin, Ending, Next, Step},
+};
+use crate::{
+    command::{EdgeCommand, Fault, LeaveReason, Record, RoomCommand},
+    effect::{Effect, Event, RestoreReason},
+    ids::{Digest, Offset},
+};
+
+/// Fuel that a client's record gets in addition for each byte of the last saved state: a script that reads its state parses and
+/// prints all of it, even for a small message. Without this allowance a growing room would reach a size at which it refuses
+/// every message.
+pub const STATE_FUEL: u64 = 300;
+
+/// The input that the machine waits for, and the room's state.
+#[derive(Debug, Default)]
+pub(super) enum Phase {
+    /// The next record, which may create the room.
+    #[default]
+    Absent,
+    /// The next record.
+    Idle(Box<State>),
+    /// An instance, for the guest work that follows.
+    Opening(Box<Step>, OpenedFor),
+    /// The outcome of a call.
+    Calling(Box<Step>),
+    /// The outcome of a swap.
+    Swapping(Box<Step>, Digest),
+    /// The guest's state.
+    Saving(Box<State>),
+    /// The machine's own `Fault` record.
+    AwaitingFault(Box<State>),
+    /// The machine's own `Close` record.
+    AwaitingClose(Box<State>),
+    /// The next record, which gets no more than an answer: the room has ended.
+    Ended,
+}
+
+/// Why an instance is opened.
+#[derive(Debug)]
+pub(super) enum OpenedFor {
+    Event(Event),
+    /// An instance of the old component, so that it can save.
+    Swap(Digest),
+}
+
+impl Phase {
+    pub fn state(&self) -> Option<&State> {
+        match self {
+            Phase::Idle(state) | Phase::Saving(state) | Phase::AwaitingFault(state) | Phase::AwaitingClose(state) => {
+                Some(state)
+            }
+            Phase::Opening(step, _) | Phase::Calling(step) | Phase::Swapping(step, _) => Some(&step.state),
+            Phase::Absent | Phase::Ended => None,
+        }
+    }
+
+    /// The record whose guest work the machine waits for.
+    pub fn in_hand(&self) -> Option<Offset> {
+        match self {
+            Phase::Opening(step, _) | Phase::Calling(step) | Phase::Swapping(step, _) => Some(step.offset),
+            _ => None,
+        }
+    }
+
+    /// Whether the next record can be applied.
+    pub fn is_ready(&self) -> bool {
+        matches!(self, Phase::Absent | Phase::Idle(_) | Phase::Ended)
+    }
+}
+
+impl Room {
+    /// Applies records until the machine has to wait.
+    pub(super) fn advance(&mut self) {
+        while self.phase.is_ready() {
+            let phase = match mem::take(&mut self.phase) {
+                Phase::Idle(state) if self.wants_snapshot && self.history.is_new_base(state.offset) => self.save(state),
+                phase => match self.inbox.pop_front() {
+                    Some((offset, record)) => self.apply(phase, offset, record),
+                    None => {
+                        self.phase = phase;
+                        return self.request_kicks();
+                    }
+                },
+            };
+            self.phase = phase;
+        }
+    }
+
+    fn apply(&mut self, phase: Phase, offset: Offset, record: Record) -> Phase {
+        let phase = match phase {
+            Phase::Idle(state) if offset <= state.offset => return Phase::Idle(state),
+            Phase::Idle(state) => self.apply_to(state, offset, record),
+            Phase::Absent => self.create_or_refuse(offset, record),
+            phase => {
+                self.refuse(offset, record.command, ("the room has ended", LeaveReason::Ended));
+                phase
+            }
+        };
+        self.wants_snapshot |= self.history.is_long();
+        phase
+    }
+
+    fn apply_to(&mut self, mut state: Box<State>, offset: Offset, record: Record) -> Phase {
+        self.history.begin(offset);
+        self.history.push(offset, record.clone());
+        state.keep_for_probation(offset, &record);
+        state.clock = state.clock.max(record.time);
+        if !self.history.is_replay(offset) {
+            let fails = self.history.failure_of(offset).is_some();
+            self.charges.begin(offset, &record.command, &state, fails);
+        }
+        let mut step = Step::new(self.id, state, offset, record.command.client());
+        let next = commands::apply(&mut step, record.command);
+        self.proceed(step, next)
+    }
+
+    fn create_or_refuse(&mut self, offset: Offset, record: Record) -> Phase {
+        let RoomCommand::Create { kind, component, options, creator, secret, allowance } = record.command.clone()
+        else {
+            self.refuse(offset, record.command, ("there is no such room", LeaveReason::Left));
+            return Phase::Absent;
+        };
+        self.history.begin(offset);
+        let state = State::new(kind, component, creator, secret, allowance, record.time, offset);
+        self.history.push(offset, record);
+        let mut step = Step::new(self.id, Box::new(state), offset, None);
+        let next = rooms::create(&mut step, options);
+        self.proceed(step, next)
+    }
+
+    /// Answers a record of a room that does not exist.
+    fn refuse(&mut self, offset: Offset, command: RoomCommand, (reason, left): (&str, LeaveReason)) {
+        self.history.begin(offset);
+        let room = self.id;
+        let answer = match command {
+            RoomCommand::Join(joining) => Some(Output::Edge(joining.edge.clone(), joining.refused(room, reason))),
+            RoomCommand::Reconnect { session, edge, request, .. } => {
+                Some(Output::Edge(edge, EdgeCommand::Leave { session, request, room, reason: left }))
+            }
+            _ => None,
+        };
+        self.emit(offset, answer);
+    }
+
+    /// Carries out what a handler has returned.
+    fn proceed(&mut self, step: Step, next: Next) -> Phase {
+        match next {
+            Next::Done => self.finish(step),
+            Next::Call(event, origin) => self.call(step, event, origin),
+            Next::Swap(component) => self.swap(step, component),
+            Next::UndoSwap(probation, fault) => self.undo_swap(step, *probation, fault),
+            Next::End(ending) => self.end(step, ending),
+        }
+    }
+
+    /// The record is fully applied, so its outputs may be emitted.
+    fn finish(&mut self, step: Step) -> Phase {
+        let Step { mut state, offset, out, .. } = step;
+        state.offset = offset;
+        self.emit(offset, out);
+        Phase::Idle(state)
+    }
+
+    /// Emits the outputs of a record, unless this is a replay of a record whose outputs were emitted.
+    fn emit(&mut self, offset: Offset, outputs: impl IntoIterator<Item = Output>) {
+        if self.history.emit(offset) {
+            self.outputs.extend(outputs);
+        }
+    }
+
+    /// Passes `event` to the guest; opens an instance first when there is none. A call that is known to fail is skipped.
+    fn call(&mut self, mut step: Step, event: Event, origin: CallOrigin) -> Phase {
+        step.origin = origin;
+        if let Some(fault) = self.history.failure_of(step.offset) {
+            return self.skip_call(step, event.handler(), fault);
+        }
+        if self.has_instance {
+            return self.call_instance(step, event);
+        }
+        self.outputs.push_back(Output::Guest(step.open_for(&event, self.restore_reason)));
+        Phase::Opening(Box::new(step), OpenedFor::Event(event))
+    }
+
+    fn call_instance(&mut self, step: Step, event: Event) -> Phase {
+        let fuel = self.fuel(&step);
+        self.outputs.push_back(Output::Guest(Call::Handle { at: step.moment, event, fuel }));
+        Phase::Calling(Box::new(step))
+    }
+
+    /// The fuel of a client's record; `None` for any other, and for a record that may have been applied before. A room ends
+    /// only once, so its last call has the room's budget even where a client has caused it.
+    fn fuel(&self, step: &Step) -> Option<u64> {
+        let is_dispose = matches!(step.origin, CallOrigin::Dispose { .. });
+        step.client.filter(|_| !is_dispose && !self.history.is_replay(step.offset))?;
+        let size = step.state.saved.as_ref().map_or(0, |saved| saved.state.len() as u64);
+        step.state.spec.as_ref().map(|spec| spec.fuel_per_message.saturating_add(STATE_FUEL * size))
+    }
+
+    /// Applies the record without the call. With a new base the next failure that a client causes costs one instance, not a
+    /// replay of the tail.
+    pub(super) fn skip_call(&mut self, mut step: Step, handler: Box<str>, fault: Fault) -> Phase {
+        let offset = step.offset;
+        if !matches!(fault, Fault::Threw(_)) && step.client.is_some() && !self.history.is_replay(offset) {
+            self.charges.keep_for_fault(offset);
+        }
+        self.instance_is_stale |= step.origin.outlives_its_call();
+        self.wants_snapshot = true;
+        let next = fault::skip_call(&mut step, handler, &fault);
+        self.proceed(step, next)
+    }
+
+    /// Replaces the component. A hibernating room is opened with its old one first.
+    fn swap(&mut self, step: Step, component: Digest) -> Phase {
+        if self.has_instance {
+            return self.swap_instance(step, component);
+        }
+        self.outputs.push_back(Output::Guest(step.open_to_swap(self.restore_reason)));
+        Phase::Opening(Box::new(step), OpenedFor::Swap(component))
+    }
+
+    fn swap_instance(&mut self, step: Step, component: Digest) -> Phase {
+        let info = Box::new(step.info(Some(RestoreReason::Swapped)));
+        self.outputs.push_back(Output::Guest(Call::Swap { component, info }));
+        Phase::Swapping(Box::new(step), component)
+    }
+
+    /// Ends the room; the lobby restarts instead.
+    fn end(&mut self, mut step: Step, ending: Ending) -> Phase {
+        close::notify(&mut step, &ending);
+        if step.is_lobby() {
+            lobby_restart::schedule(&mut step, ending.failed);
+            (self.has_instance, self.instance_is_stale) = (false, false);
+            // What led to the end need not be replayed.
+            self.wants_snapshot = true;
+            return self.finish(step);
+        }
+        close::report(&mut step, ending);
+        self.emit(step.offset, step.out);
+        let (outputs, inbox) = (mem::take(&mut self.outputs), mem::take(&mut self.inbox));
+        *self = Room { outputs, inbox, history: self.history.of_ended(), ..Room::ended(self.id) };
+        Phase::Ended
+    }
+
+    /// Continues with the outcome of the guest work that was output.
+    pub(super) fn on_outcome(&mut self, phase: Phase, outcome: Outcome) -> Phase {
+        match (phase, outcome) {
+            (Phase::Opening(step, then), Outcome::Opened(Ok(spec))) => {
+                self.has_instance = true;
+                match then {
+                    OpenedFor::Event(event) => {
+                        let mut step = *step;
+                        step.state.spec = Some(spec);
+                        self.call_instance(step, event)
+                    }
+                    OpenedFor::Swap(component) => self.swap_instance(*step, component),
+                }
+            }
+            (Phase::Opening(step, _), Outcome::Opened(Err(fault))) => self.on_unopenable(*step, fault),
+            (Phase::Calling(step), Outcome::Called(result)) => self.on_called(*step, result),
+            (Phase::Swapping(step, component), Outcome::Swapped(result)) => self.on_swapped(*step, component, result),
+            (Phase::Saving(state), Outcome::Saved(Ok(saved))) => self.on_saved(state, saved),
+            // In the second case the old component could not save the state to carry over.
+            (Phase::Saving(state), Outcome::Saved(Err(fault))) => self.on_unsaved(state, fault),
+            (Phase::Swapping(step, _), Outcome::Saved(Err(fault))) => self.on_unsaved(step.state, fault),
+            (phase, outcome) => panic!("the shell answered {outcome:?} to {phase:?}"),
+        }
+    }
+
+    fn on_called(&mut self, mut step: Step, result: Result<Vec<Effect>, Fault>) -> Phase {
+        let checked = result.and_then(|effects| effects::check(&step.state, &effects).map(|()| effects));
+        match checked {
+            Ok(effects) => {
+                let next = effects::carry_out(&mut step, effects);
+                self.proceed(step, next)
+            }
+            Err(fault) => self.on_failed(step, fault),
+        }
+    }
+
+    fn on_swapped(&mut self, mut step: Step, component: Digest, result: Result<SwappedTo, Box<str>>) -> Phase {
+        let next = match result {
+            Ok(swapped) => {
+                // From here on the state depends on the new component, so it is saved at once.
+                self.wants_snapshot = true;
+                swap::swapped(&mut step, component, swapped)
+            }
+            Err(reason) => swap::refused(&mut step, component, reason),
+        };
+        self.proceed(step, next)
+    }
+}

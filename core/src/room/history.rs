@@ -1,0 +1,191 @@
+//! The records that a room may have to apply again, and what is known about them.
+//!
+//! The *base* is the last encoded state, the *tail* the records since. Replaying the tail from the base gives the present
+//! state. Bounds: the tail by [`TAIL_RECORDS`], [`TAIL_BYTES`] and [`TAIL_FUEL`], at which the machine requests a snapshot; the
+//! failures by the tail.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::state::State;
+use crate::{
+    command::{Fault, Joining, Record, RoomCommand, RoomData},
+    ids::Offset,
+};
+
+/// Records since the base at which a room requests a snapshot. A rebuild costs at most this many calls.
+pub const TAIL_RECORDS: usize = 128;
+
+/// Bytes of messages since the base at which a room requests a snapshot.
+pub const TAIL_BYTES: usize = 32 * 1024;
+
+/// Fuel burnt since the base at which a room requests a snapshot. 128 moves of tic-tac-toe burn a quarter of it. A rebuild
+/// costs little more than one record may cost the room, however expensive the earlier messages were.
+pub const TAIL_FUEL: u64 = 300_000_000;
+
+#[derive(Debug, Default)]
+pub(super) struct History {
+    /// `None` before the first snapshot: then the tail begins with `Create`.
+    base: Option<Base>,
+    tail: Vec<(Offset, Record)>,
+    tail_bytes: usize,
+    tail_fuel: u64,
+    /// Records to skip, by offset: the log has a `Fault` for each.
+    skips: BTreeMap<Offset, Fault>,
+    /// Records whose hook threw, by offset, so that a replay need not call it again.
+    thrown: BTreeMap<Offset, Box<str>>,
+    /// Outputs of records up to this offset have been emitted.
+    emitted_through: Option<Offset>,
+    /// The highest record whose application was ever begun. Records up to it are a replay.
+    applied_through: Option<Offset>,
+    /// Records up to this offset were in the log before this machine was created: another one may have applied them.
+    inherited_through: Option<Offset>,
+}
+
+/// The state that a rebuild returns to.
+#[derive(Debug)]
+struct Base {
+    offset: Offset,
+    bytes: Arc<[u8]>,
+}
+
+impl History {
+    /// The history of a room that is restored from a snapshot.
+    pub fn from(offset: Offset, snapshot: &[u8]) -> History {
+        let base = Some(Base { offset, bytes: snapshot.into() });
+        let through = Some(offset);
+        History { base, emitted_through: through, applied_through: through, ..History::default() }
+    }
+
+    /// What is left of it when the room has ended.
+    pub fn of_ended(&self) -> History {
+        let History { emitted_through, applied_through, .. } = *self;
+        History { emitted_through, applied_through, ..History::default() }
+    }
+
+    pub fn inherit(&mut self, offset: Offset) {
+        self.inherited_through = self.inherited_through.max(Some(offset));
+    }
+
+    pub fn applied_through(&self) -> Option<Offset> {
+        self.applied_through
+    }
+
+    /// The application of this record begins.
+    pub fn begin(&mut self, offset: Offset) {
+        self.applied_through = self.applied_through.max(Some(offset));
+    }
+
+    /// Keeps the record for a replay.
+    pub fn push(&mut self, offset: Offset, record: Record) {
+        self.tail_bytes += record.command.size();
+        self.tail.push((offset, record));
+    }
+
+    pub fn add_fuel(&mut self, fuel: u64) {
+        self.tail_fuel = self.tail_fuel.saturating_add(fuel);
+    }
+
+    /// Whether a replay of the tail is so long, large or expensive that a snapshot is due.
+    pub fn is_long(&self) -> bool {
+        self.tail.len() >= TAIL_RECORDS || self.tail_bytes >= TAIL_BYTES
+    }
+
+    pub fn is_expensive(&self) -> bool {
+        self.tail_fuel >= TAIL_FUEL
+    }
+
+    pub fn tail(&self) -> &[(Offset, Record)] {
+        &self.tail
+    }
+
+    /// Whether a state at this offset contains all records of the tail, and the tail has any: a state to make a base of.
+    pub fn is_new_base(&self, offset: Offset) -> bool {
+        Some(offset) >= self.applied_through && !self.tail.is_empty()
+    }
+
+    /// Whether the outputs of this record have been emitted.
+    pub fn is_emitted(&self, offset: Offset) -> bool {
+        Some(offset) <= self.emitted_through
+    }
+
+    /// The outputs of this record are emitted. Returns whether they were not before.
+    pub fn emit(&mut self, offset: Offset) -> bool {
+        let is_new = !self.is_emitted(offset);
+        self.emitted_through = self.emitted_through.max(Some(offset));
+        is_new
+    }
+
+    /// Whether the record may have been applied before, by this machine or by another.
+    pub fn is_replay(&self, offset: Offset) -> bool {
+        Some(offset) <= self.emitted_through.max(self.inherited_through)
+    }
+
+    /// How the guest is known to fail on this record.
+    pub fn failure_of(&self, offset: Offset) -> Option<Fault> {
+        let thrown = self.thrown.get(&offset).map(|text| Fault::Threw(text.clone()));
+        thrown.or_else(|| self.skips.get(&offset).cloned())
+    }
+
+    /// The hook threw on this record.
+    pub fn add_throw(&mut self, offset: Offset, text: Box<str>) {
+        self.thrown.insert(offset, text);
+    }
+
+    /// The log has this fault for the record. Returns whether the record has been applied without it.
+    pub fn add_skip(&mut self, offset: Offset, fault: Fault) -> bool {
+        let in_base = self.base.as_ref().is_some_and(|base| offset <= base.offset);
+        if in_base || self.skips.contains_key(&offset) {
+            return false;
+        }
+        self.skips.insert(offset, fault);
+        self.tail.iter().any(|(at, _)| *at == offset)
+    }
+
+    /// Makes a state the base. The tail ends here.
+    pub fn rebase(&mut self, state: &State) -> Arc<[u8]> {
+        let bytes: Arc<[u8]> = state.encode().into();
+        self.base = Some(Base { offset: state.offset, bytes: bytes.clone() });
+        self.clear_tail();
+        self.skips.retain(|at, _| *at > state.offset);
+        self.thrown.retain(|at, _| *at > state.offset);
+        bytes
+    }
+
+    /// Replaces the base and the tail by an earlier base, the records since, and those of them to skip. The record at `again`
+    /// is applied once more, and its outputs are emitted again.
+    pub fn replace(
+        &mut self,
+        base: &State,
+        records: Vec<(Offset, Record)>,
+        mut skips: BTreeMap<Offset, Fault>,
+        again: Offset,
+    ) {
+        self.base = Some(Base { offset: base.offset, bytes: base.encode().into() });
+        self.skips.append(&mut skips);
+        self.tail = records;
+        self.emitted_through = again.checked_sub(1).max(self.emitted_through);
+    }
+
+    /// The state of the base, and the records to apply to it.
+    pub fn rewind(&mut self) -> (Option<State>, Vec<(Offset, Record)>) {
+        let state = self.base.as_ref().map(|base| State::decode_own(&base.bytes));
+        (state, self.clear_tail())
+    }
+
+    fn clear_tail(&mut self) -> Vec<(Offset, Record)> {
+        (self.tail_bytes, self.tail_fuel) = (0, 0);
+        std::mem::take(&mut self.tail)
+    }
+}
+
+impl RoomCommand {
+    /// Roughly the memory that it takes beyond its own size, in bytes.
+    fn size(&self) -> usize {
+        match self {
+            RoomCommand::Create { options, .. } | RoomCommand::Join(Joining { options, .. }) => options.len(),
+            RoomCommand::Message { data, .. } => data.len(),
+            RoomCommand::RoomMessage { data: RoomData::Message(data), .. } => data.len(),
+            _ => 0,
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What the room machine takes and gives: its outputs, the guest work among them, and the outcome of that work.
+
+use std::sync::Arc;
+
+use super::Spec;
+use crate::{
+    command::{EdgeCommand, Fault, OutputRef, RoomCommand},
+    effect::{Effect, Event, LogLevel, Moment, RoomInfo, Saved},
+    ids::{Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId},
+    json::Json,
+};
+
+/// Work for the shell, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Guest work. The machine continues when it gets the outcome, by [`super::Room::guest`].
+    Guest(Call),
+    /// Appends to this room's channel or another's. Appended in order, or not at all.
+    Append(RoomId, RoomCommand),
+    /// Creates a room of `kind` with that kind's active component, or replies that it cannot be created.
+    Create { id: RoomId, kind: Kind, options: Json, source: OutputRef, secret: Secret, allowance: u32 },
+    /// To an edge's channel.
+    Edge(MachineId, EdgeCommand),
+    /// Ends the session in the store, then appends `Leave` for [`LeaveReason::Kicked`] to all its rooms, to this one last.
+    /// Retried until it succeeds; repeating it does no harm. Only [`Output::Ended`] waits for it.
+    ///
+    /// [`LeaveReason::Kicked`]: crate::command::LeaveReason::Kicked
+    Kick { session: SessionId, reason: Box<str> },
+    /// A snapshot at `offset`, to be stored once all outputs of the records up to there are confirmed.
+    Snapshot { offset: Offset, bytes: Arc<[u8]> },
+    /// The room has ended. Its snapshot may be deleted once all earlier outputs are confirmed.
+    Ended { outcome: Json, failed: Option<Box<str>> },
+    /// For the author.
+    Log { level: LogLevel, text: Box<str> },
+    /// For the operator.
+    Notice(Notice),
+}
+
+/// Guest work. A trap ends the instance: the shell drops it and reports the fault.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Call {
+    /// Opens a new instance in place of any old one. Outcome: [`Outcome::Opened`].
+    Open { component: Digest, info: Box<RoomInfo>, saved: Option<Saved> },
+    /// Outcome: [`Outcome::Called`].
+    /// `fuel` is the budget; `None` is that of the component for any record.
+    Handle { at: Moment, event: Event, fuel: Option<u64> },
+    /// Outcome: [`Outcome::Saved`].
+    Save,
+    /// Saves, and opens the new component with the saved state; drops the old instance, or the new one if that fails. Outcome:
+    /// [`Outcome::Swapped`], or [`Outcome::Saved`] with the fault if saving failed.
+    Swap { component: Digest, info: Box<RoomInfo> },
+}
+
+/// The result of guest work.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    Opened(Result<Arc<Spec>, Fault>),
+    Called(Result<Vec<Effect>, Fault>),
+    Saved(Result<Saved, Fault>),
+    /// An error is the reason why the swap was refused; the old instance must still exist.
+    Swapped(Result<SwappedTo, Box<str>>),
+}
+
+/// The result of a swap that succeeded.
+#[derive(Debug, Clone)]
+pub struct SwappedTo {
+    /// The state that the old component saved.
+    pub before: Saved,
+    pub spec: Arc<Spec>,
+    pub effects: Vec<Effect>,
+}
+
+/// Something about a room that is reported to operators.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    Created {
+        kind: Kind,
+        component: Digest,
+    },
+    /// `handler` is the script's handler that was called.
+    Threw {
+        offset: Offset,
+        handler: Box<str>,
+        text: Box<str>,
+    },
+    Faulted {
+        offset: Offset,
+        handler: Box<str>,
+        fault: Fault,
+        /// The session that the fault is charged to; `None` where it is charged to the room.
+        charged: Option<SessionId>,
+    },
+    Swapped {
+        component: Digest,
+    },
+    SwapRefused {
+        component: Digest,
+        reason: Box<str>,
+    },
+    SwapUndone {
+        component: Digest,
+        fault: Fault,
+    },
+    /// The lobby has ended and restarts in this many milliseconds; with the failure, if it has failed.
+    RestartScheduled {
+        failed: Option<Box<str>>,
+        in_ms: u64,
+    },
+}
