@@ -1,5 +1,5 @@
-// What a room does not have, and what to use instead. The build reports these by file and line; what only shows when
-// it runs gets the same words.
+// Globals that a room does not have, and what to use instead. The build reports their uses by file and line; a use that is
+// found only at run time gets the same text.
 
 const TIMER = "declare it in `timers = { name: (payload) => … }` and set it by this.schedule.after(ms, name, payload)";
 const NETWORK = "a room talks to its players and to other rooms only: player.send, this.broadcast, this.rooms.send";

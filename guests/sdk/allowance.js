@@ -1,18 +1,18 @@
-// How many rooms this one may still create. The host counts in the same way, and refuses what goes beyond it.
+// How many rooms this one may still create. The host counts in the same way, and refuses further ones.
 
 import { call } from "./call.js";
 import { isInteger, ownMap, RangeError, TypeError } from "./primordials.js";
 import { named } from "./json.js";
 
-/** Without a bound that is known here: the lobby has others. */
+/** The lobby has no bound here: the host limits its rate. */
 let left = Infinity;
-/** What each living room has taken, itself included. */
+/** How many rooms each living room has taken, itself included. */
 const taken = ownMap();
-/** Rooms of one call, which is known by its effects: what is refused was never created. */
-let made = [];
-let madeIn = null;
+/** The rooms that one call has created, and that call's effects: a refusal gives the rooms back. */
+let created = [];
+let createdIn = null;
 
-/** As the host says when it opens the room. */
+/** Takes the host's counts when it opens the room. */
 export function openRooms(rooms) {
   if (rooms === undefined) return;
   left = rooms.left;
@@ -21,7 +21,7 @@ export function openRooms(rooms) {
 
 export function roomsLeft() { return left; }
 
-/** What is handed down to a new room: a number that is checked, and that is left. */
+/** The number of rooms that is handed down to a new room, checked. */
 export function handedDown(options) {
   const rooms = options?.rooms ?? 0;
   if (!isInteger(rooms) || rooms < 0) {
@@ -34,16 +34,16 @@ export function handedDown(options) {
 }
 
 export function takeRooms(room, rooms) {
-  if (madeIn !== call.effects) {
-    madeIn = call.effects;
-    made = [];
+  if (createdIn !== call.effects) {
+    createdIn = call.effects;
+    created = [];
   }
-  made[made.length] = room;
+  created[created.length] = room;
   taken.set(room, rooms + 1);
   left -= rooms + 1;
 }
 
-/** The room has ended, or was never made. */
+/** The room has ended, or was never created. */
 export function giveBack(room) {
   const rooms = taken.get(room);
   if (rooms === undefined) return;
@@ -51,7 +51,7 @@ export function giveBack(room) {
   left += rooms;
 }
 
-/** Before the effects of the call in hand are dropped. */
+/** Runs before the effects of the current call are dropped. */
 export function undoRooms() {
-  if (madeIn === call.effects) for (let i = 0; i < made.length; i++) giveBack(made[i]);
+  if (createdIn === call.effects) for (let i = 0; i < created.length; i++) giveBack(created[i]);
 }

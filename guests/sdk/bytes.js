@@ -1,4 +1,4 @@
-// How many bytes a text has in UTF-8, where the host counts in these. Dear: for short texts, and for those near a limit.
+// The length of a text in bytes of UTF-8, where the host counts these. Expensive: for short texts, and for those near a limit.
 
 import { charCodeAt, pattern, test } from "./primordials.js";
 
@@ -15,7 +15,7 @@ export function byteLength(text) {
   return bytes;
 }
 
-/** Whether it has `limit` bytes at most. Three for each unit are the most that there can be. */
+/** Whether a text has at most `limit` bytes. A unit has at most three. */
 export function fits(text, limit) {
   return text.length * 3 <= limit || (text.length <= limit && byteLength(text) <= limit);
 }

@@ -1,4 +1,4 @@
-// The call in hand. One instance is one room and calls never overlap, so there is one of it.
+// The current call. One instance is one room and calls never overlap, so there is one object for it.
 
 import { byteLength, fits } from "./bytes.js";
 import { toText } from "./json.js";
@@ -9,40 +9,40 @@ import { Error, join, RangeError, TypeError } from "./primordials.js";
 export const PART = "\x1f";
 export const END = "\x1e";
 
-/** How the effect of a line of log begins. */
+/** The beginning of the effect of a log line. */
 export const LOG = "log" + PART;
 
-/** How the effect that answers a message begins. */
+/** The beginning of the effect that answers a message. */
 export const REPLY = "reply" + PART;
 
 /**
  * `now` is null while the component is built: the script's top level, its constructor and its fields.
  *
- * What nearly every message needs is in this one object, and in few others. A server with many rooms has none of them in
- * its processor's caches, and there each variable of a module and each function that a call looks at costs as much as some
- * hundred instructions.
+ * What nearly every message needs is in this one object, and in few others. In a server with many rooms none of them are in
+ * the processor's caches, and each variable of a module and each function that a call reads costs as much as some hundred
+ * instructions.
  */
 export const call = {
   now: null, chance: "",
   /** Whether the last call has changed one of the fields below, or a timer: most do not. */
   used: false,
-  /** Whether there is something to refuse, and the reason once it is refused. */
+  /** Whether the call may refuse its record, and the reason once it has. */
   refusable: false, refused: undefined,
-  /** Whether the script has looked at the state or at a player's data, which may have changed since. */
-  looked: false,
+  /** Whether the script has read the state or a player's data, which may have changed since. */
+  touched: false,
   effects: [],
-  /** Effects so far, without the log's and without the answer; the units of text that all of them still may have. */
-  asked: 0, left: 0,
+  /** Effects so far, without the log's and without the answer; the units of text that further effects may have. */
+  requested: 0, left: 0,
   created: 0, seeded: false, locked: false,
-  /** Whether the room was locked before the call: a refusal puts that back. */
+  /** Whether the room was locked before the call: a refusal restores that. */
   wasLocked: false,
   /** The error of a script that waits for a promise. */
   promised: undefined,
-  /** The length of the log: kept, and cut. */
+  /** The length of the log lines that were kept, and of those that were cut. */
   logged: 0, cut: 0,
 };
 
-/** After a call that has left something behind, before the next one. */
+/** Runs before a call, if the call before it has changed a field. */
 export function resetCall() {
   call.used = false;
   call.refusable = false;
@@ -56,14 +56,14 @@ export function resetCall() {
   call.cut = 0;
 }
 
-/** Takes back every effect but these lines of log. */
+/** Drops every effect but these log lines. */
 export function keepOnly(lines) {
   call.effects = lines;
-  call.asked = 0;
+  call.requested = 0;
   call.left = allowed.output;
 }
 
-/** The room's instant; there is none at build time. */
+/** The record's time; there is none at build time. */
 export function moment(what) {
   if (call.now === null) {
     throw new Error(
@@ -74,12 +74,12 @@ export function moment(what) {
 }
 
 /**
- * Asks for an effect, carried out once the call has returned: its name and its parts, with a `PART` before each. The one
- * that `answers` the record is not counted, so that a script cannot take its place.
+ * Requests an effect, which the host carries out once the call has returned: its name and its parts, with a `PART` before
+ * each. The one that `answers` the record is not counted, so that a script cannot use up its place.
  */
 export function emit(effect, what, answers = false) {
   if (call.now === null) moment(what);
-  if (call.asked >= allowed.effects && !answers) {
+  if (call.requested >= allowed.effects && !answers) {
     throw new RangeError(`${what}: this call has asked for ${allowed.effects} effects, which is all that it may (config.budget.effectsPerRecord)`);
   }
   if (effect.length > call.left) {
@@ -87,25 +87,25 @@ export function emit(effect, what, answers = false) {
   }
   call.used = true;
   call.left -= effect.length;
-  if (!answers) call.asked += 1;
+  if (!answers) call.requested += 1;
   const { effects } = call;
   effects[effects.length] = effect;
 }
 
-/** Closes the log, saying what is not in it. */
+/** Closes the log, with a line about what was cut. */
 export function closeLog() {
   const { effects } = call;
   if (call.cut > 0) effects[effects.length] = `${LOG}warn${PART}(${call.cut} more bytes of log were cut)`;
 }
 
-/** All that was asked for, as it leaves. */
+/** All effects, as the host receives them. */
 export function effectsText() {
   closeLog();
   const { effects } = call;
   return effects.length === 1 ? effects[0] : join(effects, END);
 }
 
-/** A message's type as the host takes it. */
+/** A message's type, checked. */
 export function messageType(type, what) {
   const text = toText(type, what);
   if (text === "" || !fits(text, LIMITS.typeBytes)) {

@@ -1,6 +1,6 @@
 // The component's entry: the build puts the author's module where "chorus:script" is.
 
-import "./ground.js";
+import "./globals.js";
 import Script from "chorus:script";
 import { serve } from "./guest.js";
 

@@ -1,33 +1,33 @@
-// What a script threw, as its author reads it.
+// A thrown value as text for the script's author.
 
 import { ABSENT } from "./absent.js";
 import { exec, join, replace, slice, split, String, test } from "./primordials.js";
 
-/** The SDK's own are among them; those who show a throw leave them out. What is too long is cut by the host. */
+/** The SDK's own frames are among them; readers leave them out. The host cuts what is too long. */
 const FRAMES = 8;
 /** Characters of a message that leave. The host keeps fewer. */
-const WORDS = 2_000;
+const MESSAGE_LENGTH = 2_000;
 /** The engine's name of the bundle; the host puts the author's files in its place. */
 const BUNDLE = /componentize-qjs:user\.js/g;
 
-/** The error's words, what to do about it where that is known, and where it came from. Anything can be thrown. */
+/** The error's message, its remedy where that is known, and its stack. Any value can be thrown. */
 export function failureText(error) {
   try {
-    return wordsOf(error);
+    return textOf(error);
   } catch {
     return "threw something that cannot be printed";
   }
 }
 
-function wordsOf(error) {
-  if (typeof error !== "object" || error === null) return `threw ${slice(String(error), 0, WORDS)}`;
+function textOf(error) {
+  if (typeof error !== "object" || error === null) return `threw ${slice(String(error), 0, MESSAGE_LENGTH)}`;
   const text = `${part(error.name ?? "Error")}: ${part(error.message ?? "thrown")}${hint(error)}`;
   const frames = framesOf(error);
   return frames === "" ? text : `${text}\n${frames}`;
 }
 
-/** More of it than the host keeps would be too much for it to take. */
-function part(text) { return slice(`${text}`, 0, WORDS); }
+/** The host would reject a much longer text. */
+function part(text) { return slice(`${text}`, 0, MESSAGE_LENGTH); }
 
 function hint(error) {
   const message = part(error.message);

@@ -4,31 +4,31 @@
 // the next restore. So fields are constants, plain data and functions, and are frozen.
 
 import { named } from "./json.js";
-import * as own from "./primordials.js";
+import * as primordials from "./primordials.js";
 import { Room } from "./room.js";
 
 const STATIC = ["length", "name", "prototype"];
 
 /** Refuses fields that could keep something, and fields that hide what the room has by that name. */
 export function checkFields(RoomClass, room) {
-  const names = own.ownKeys(room);
+  const names = primordials.ownKeys(room);
   for (let i = 0; i < names.length; i++) {
     const name = names[i];
-    const field = `this.${own.String(name)}`;
-    if (name !== "state" && own.hasOwn(Room.prototype, name)) {
-      throw new own.TypeError(`${field} is the room's own: call the field something else`);
+    const field = `this.${primordials.String(name)}`;
+    if (name !== "state" && primordials.hasOwn(Room.prototype, name)) {
+      throw new primordials.TypeError(`${field} is the room's own: call the field something else`);
     }
     checkPlain(room[name], field, name !== "state", []);
   }
-  for (let Class = RoomClass; Class !== Room; Class = own.getPrototypeOf(Class)) checkStatics(Class);
+  for (let Class = RoomClass; Class !== Room; Class = primordials.getPrototypeOf(Class)) checkStatics(Class);
 }
 
 function checkStatics(Class) {
-  const names = own.ownKeys(Class);
+  const names = primordials.ownKeys(Class);
   for (let i = 0; i < names.length; i++) {
-    const known = own.getOwnPropertyDescriptor(Class, names[i]);
+    const known = primordials.getOwnPropertyDescriptor(Class, names[i]);
     if (includes(STATIC, names[i]) || known.get !== undefined) continue;
-    checkPlain(known.value, `static ${own.String(names[i])}`, true, []);
+    checkPlain(known.value, `static ${primordials.String(names[i])}`, true, []);
     freezeDeep(known.value);
   }
 }
@@ -38,15 +38,15 @@ function checkPlain(value, what, functions, within) {
   if (typeof value === "function" && functions) return;
   const primitive = value === null || value === undefined || typeof value === "string" || typeof value === "boolean";
   if (primitive || typeof value === "number") return;
-  if (typeof value !== "object") throw new own.TypeError(refusal(what, named(value), functions));
-  const proto = own.getPrototypeOf(value);
-  const plain = own.isArray(value) || proto === own.objectPrototype || proto === null;
-  if (!plain) throw new own.TypeError(refusal(what, `a ${nameOf(proto)}`, functions));
-  if (includes(within, value)) throw new own.TypeError(`${what} contains itself; it must be plain data`);
+  if (typeof value !== "object") throw new primordials.TypeError(refusal(what, named(value), functions));
+  const proto = primordials.getPrototypeOf(value);
+  const plain = primordials.isArray(value) || proto === primordials.objectPrototype || proto === null;
+  if (!plain) throw new primordials.TypeError(refusal(what, `a ${nameOf(proto)}`, functions));
+  if (includes(within, value)) throw new primordials.TypeError(`${what} contains itself; it must be plain data`);
   within[within.length] = value;
-  const names = own.ownKeys(value);
+  const names = primordials.ownKeys(value);
   for (let i = 0; i < names.length; i++) {
-    const { value: part } = own.getOwnPropertyDescriptor(value, names[i]);
+    const { value: part } = primordials.getOwnPropertyDescriptor(value, names[i]);
     checkPlain(part, what, functions, within);
   }
   within.length -= 1;
@@ -70,9 +70,9 @@ function includes(list, value) {
 
 /** Plain data, and the functions in it. */
 export function freezeDeep(value) {
-  if (typeof value === "function") own.freeze(value);
-  if (typeof value !== "object" || value === null || own.isFrozen(value)) return;
-  own.freeze(value);
-  const names = own.ownKeys(value);
-  for (let i = 0; i < names.length; i++) freezeDeep(own.getOwnPropertyDescriptor(value, names[i]).value);
+  if (typeof value === "function") primordials.freeze(value);
+  if (typeof value !== "object" || value === null || primordials.isFrozen(value)) return;
+  primordials.freeze(value);
+  const names = primordials.ownKeys(value);
+  for (let i = 0; i < names.length; i++) freezeDeep(primordials.getOwnPropertyDescriptor(value, names[i]).value);
 }

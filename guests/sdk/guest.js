@@ -1,28 +1,28 @@
 // From a class that extends `Room` to the functions of the contract (`wit/room.wit`).
 //
-// One instance of a component is one room: what there is one of is kept in this module.
+// One instance of a component is one room: its state is in this module.
 
 import { giveBack, openRooms, undoRooms } from "./allowance.js";
 import { call, closeLog, effectsText, emit, END, keepOnly, LOG, PART, REPLY, resetCall } from "./call.js";
 import { failureText, SURVIVES } from "./failure.js";
 import { freezeDeep, checkFields } from "./fields.js";
-import { settlePromises } from "./ground.js";
+import { settlePromises } from "./globals.js";
 import { named, plain, toJson } from "./json.js";
 import { allow, allowed } from "./limits.js";
 import { log, logLine } from "./log.js";
 import { HOOKS, manifestOf, mustBeSync, unknownHooks } from "./manifest.js";
-import { addPlayer, bySession, commitData, dataLength, forgetData, inner, looked as lookedAtData, Player, removePlayer, unsettable } from "./players.js";
-import * as own from "./primordials.js";
+import { addPlayer, bySession, commitData, dataLength, forgetData, inner, touched as touchedData, Player, removePlayer, unsettable } from "./players.js";
+import * as primordials from "./primordials.js";
 import { Refusal, Room, self } from "./room.js";
-import { commitState, forgetState, getState, looked as lookedAtState, setState, stateDiffers, stateText } from "./state.js";
+import { commitState, forgetState, getState, touched as touchedState, setState, stateDiffers, stateText } from "./state.js";
 import { beginTimers, fired, forgetTimers, restoreTimers, setTimers } from "./timers.js";
 
 let RoomClass, room, hooks, manifest, handlers;
 
-/** The exports of a component whose room is of this class. Makes the room itself, at build time: it waits for `open`. */
+/** The exports of a component whose room is of this class. Makes the room itself, at build time; `open` completes it. */
 export function serve(GivenClass) {
   if (typeof GivenClass !== "function" || !(GivenClass.prototype instanceof Room)) {
-    throw new own.TypeError(`the default export is ${named(GivenClass)}; it must be a class that extends Room from "chorus"`);
+    throw new primordials.TypeError(`the default export is ${named(GivenClass)}; it must be a class that extends Room from "chorus"`);
   }
   RoomClass = GivenClass;
   room = new RoomClass();
@@ -44,11 +44,11 @@ export function serve(GivenClass) {
 
 function open(info, version, saved) {
   try {
-    opened(own.parse(info), version, saved);
+    opened(primordials.parse(info), version, saved);
     settlePromises();
     return effectsText();
   } catch (error) {
-    return words(error);
+    return errorText(error);
   }
 }
 
@@ -58,7 +58,7 @@ function handle(now, chance, event, who, what, data) {
     call.now = now;
     call.chance = chance;
     try {
-      // Nearly every record is one, and nearly each of them is done here.
+      // Nearly every record is a message, and most messages return here.
       if (event === "message") {
         const reply = onMessage(who, what, data);
         if (!call.used && reply.length <= call.left) return reply;
@@ -68,19 +68,19 @@ function handle(now, chance, event, who, what, data) {
       }
     } catch (error) {
       if (call.refused === undefined) throw error;
-      // What else went wrong on the way out of a refusal changes nothing about it.
-      if (!(error instanceof Refusal)) log.warn(`after a refusal: ${own.split(failureText(error), "\n")[0]}`);
+      // An error on the way out of a refusal does not change the refusal.
+      if (!(error instanceof Refusal)) log.warn(`after a refusal: ${primordials.split(failureText(error), "\n")[0]}`);
     }
     if (call.refused !== undefined) refuse(call.refused);
     settlePromises();
     return effectsText();
   } catch (error) {
     call.used = true;
-    return withLog(words(error));
+    return withLog(errorText(error));
   }
 }
 
-/** For every call but one that follows on a call that has asked for nothing. */
+/** Skipped when the call before has changed nothing. */
 function beginCall() {
   resetCall();
   beginTimers();
@@ -90,73 +90,73 @@ function save() {
   try {
     return saved();
   } catch (error) {
-    return words(error);
+    return errorText(error);
   }
 }
 
-/** An error, as it leaves. */
-function words(error) {
+/** An error, as the host receives it. */
+function errorText(error) {
   return "!" + plain(failureText(error));
 }
 
-/** What the call logged before it failed leaves with the error: it is what its author looks for. */
+/** The log of a call that failed leaves with its error, for the script's author. */
 function withLog(text) {
   closeLog();
   const lines = logLines(call.effects);
-  return lines.length === 0 ? text : text + END + own.join(lines, END);
+  return lines.length === 0 ? text : text + END + primordials.join(lines, END);
 }
 
 function hooksOf() {
   const found = { view: room.view };
   for (let i = 0; i < HOOKS.length; i++) found[HOOKS[i]] = room[HOOKS[i]];
-  const names = own.keys(found);
+  const names = primordials.keys(found);
   for (let i = 0; i < names.length; i++) {
     const hook = found[names[i]];
     if (hook === undefined) continue;
-    if (typeof hook !== "function") throw new own.TypeError(`${names[i]} must be a function, not ${named(hook)}`);
+    if (typeof hook !== "function") throw new primordials.TypeError(`${names[i]} must be a function, not ${named(hook)}`);
     mustBeSync(hook, names[i]);
   }
   return found;
 }
 
-/** Messages' handlers, by type. */
+/** The handlers of messages, by type. */
 function handlersOf() {
-  const bound = own.create(null);
+  const bound = primordials.create(null);
   const names = manifest.messages;
-  for (let i = 0; i < names.length; i++) bound[names[i]] = own.bind(room.messages[names[i]], room);
+  for (let i = 0; i < names.length; i++) bound[names[i]] = primordials.bind(room.messages[names[i]], room);
   return bound;
 }
 
-/** From here on nothing of the room can change but `state`: what else a script kept would be lost at a restore. */
+/** From here on only `state` can change: any other value that a script stored would be lost at a restore. */
 function seal() {
-  const names = own.ownKeys(room);
+  const names = primordials.ownKeys(room);
   for (let i = 0; i < names.length; i++) {
     const name = names[i];
-    const { value } = own.getOwnPropertyDescriptor(room, name);
+    const { value } = primordials.getOwnPropertyDescriptor(room, name);
     freezeDeep(value);
-    own.defineProperty(room, name, {
+    primordials.defineProperty(room, name, {
       get: name === "state" ? getState : () => value,
       set: name === "state" ? setState : () => keepOut(name),
       configurable: false,
     });
   }
-  own.preventExtensions(room);
-  for (let Class = RoomClass; Class !== Room; Class = own.getPrototypeOf(Class)) {
-    own.freeze(Class);
-    own.freeze(Class.prototype);
+  primordials.preventExtensions(room);
+  for (let Class = RoomClass; Class !== Room; Class = primordials.getPrototypeOf(Class)) {
+    primordials.freeze(Class);
+    primordials.freeze(Class.prototype);
   }
   unsettable(Room.prototype, keepOut);
-  // At the end of the prototypes: met only by an assignment to what the room does not have.
-  const guard = new own.Proxy(own.getPrototypeOf(Room.prototype), { set: (_, name) => keepOut(name) });
-  own.setPrototypeOf(Room.prototype, guard);
-  own.freeze(Room.prototype);
+  // At the end of the prototypes: reached only by an assignment to a property that the room does not have.
+  const guard = new primordials.Proxy(primordials.getPrototypeOf(Room.prototype), { set: (_, name) => keepOut(name) });
+  primordials.setPrototypeOf(Room.prototype, guard);
+  primordials.freeze(Room.prototype);
 }
 
 function keepOut(name) {
-  throw new own.TypeError(`this.${own.String(name)} cannot be set: ${SURVIVES}`);
+  throw new primordials.TypeError(`this.${primordials.String(name)} cannot be set: ${SURVIVES}`);
 }
 
-/** `saved` is empty when there is nothing. */
+/** `saved` is empty for a new room. */
 function opened(info, version, saved) {
   self.info = info;
   openRooms(info.rooms);
@@ -167,7 +167,7 @@ function opened(info, version, saved) {
   restoreTimers(info.timers ?? []);
   let data;
   if (saved !== "") {
-    const known = own.parse(saved);
+    const known = primordials.parse(saved);
     data = known.data;
     setState(migrated(known.state, version));
     commitState();
@@ -176,7 +176,7 @@ function opened(info, version, saved) {
   for (let i = 0; i < info.members.length; i++) {
     const member = info.members[i];
     const kept = data?.[member.session];
-    addPlayer(new Player(member, kept === undefined ? "{}" : own.stringify(kept)));
+    addPlayer(new Player(member, kept === undefined ? "{}" : primordials.stringify(kept)));
   }
   if (info.restored) restored(info.restored);
 }
@@ -184,15 +184,15 @@ function opened(info, version, saved) {
 function migrated(state, from) {
   const to = manifest.stateVersion;
   if (from === to) return state;
-  if (from > to) throw new own.Error(`the state is of version ${from}, newer than this script's static stateVersion = ${to}`);
+  if (from > to) throw new primordials.Error(`the state is of version ${from}, newer than this script's static stateVersion = ${to}`);
   const { migrate } = RoomClass;
   if (typeof migrate !== "function") {
-    throw new own.Error(`the state is of version ${from}, this script's of ${to}: it needs static migrate(old, from)`);
+    throw new primordials.Error(`the state is of version ${from}, this script's of ${to}: it needs static migrate(old, from)`);
   }
-  return settled(own.apply(migrate, RoomClass, [state, from]), "migrate");
+  return settled(primordials.apply(migrate, RoomClass, [state, from]), "migrate");
 }
 
-/** Only a swap may change a room: all else brings it back to where the log says it was. */
+/** Only a swap may change a room: every other restore reproduces the state that the log defines. */
 function restored(why) {
   if (why === "swapped") {
     callHook("onRestore", why);
@@ -227,10 +227,10 @@ function restoredLines(why) {
 function dispatch(event, who, what, data) {
   switch (event) {
     case "create":
-      callHook("onCreate", own.parse(data));
+      callHook("onCreate", primordials.parse(data));
       return finish(undefined, true);
     case "join":
-      return onJoin(who, own.parse(what), own.parse(data));
+      return onJoin(who, primordials.parse(what), primordials.parse(data));
     case "drop":
       inner.setConnected(playerOf(who), false);
       callHook("onDrop", playerOf(who));
@@ -242,40 +242,40 @@ function dispatch(event, who, what, data) {
     case "leave":
       return onLeave(who, what);
     case "timer":
-      settled(own.apply(fired(what), room, [own.parse(data)]), "timers", what);
+      settled(primordials.apply(fired(what), room, [primordials.parse(data)]), "timers", what);
       return finish();
     case "room-message":
-      callHook("onRoomMessage", who, own.parse(data));
+      callHook("onRoomMessage", who, primordials.parse(data));
       return finish();
     case "room-end":
       giveBack(who);
-      callHook("onRoomEnd", who, own.parse(data), what === "" ? undefined : what);
+      callHook("onRoomEnd", who, primordials.parse(data), what === "" ? undefined : what);
       return finish();
     case "move-failed":
       callHook("onMoveFailed", playerOf(who), what, data);
       return finish();
     case "dispose":
-      callHook("onDispose", own.parse(data));
+      callHook("onDispose", primordials.parse(data));
       return finish();
     default:
-      throw new own.Error(`an event of kind ${event}, which this SDK does not know`);
+      throw new primordials.Error(`an event, ${event}, that this SDK does not have`);
   }
 }
 
 function onJoin(session, { player: id, name, spectator }, given) {
   const player = new Player({ session, player: id, name, connected: true, spectator }, "{}");
   call.refusable = true;
-  const word = hooks.onJoinAttempt === undefined ? true : callHook("onJoinAttempt", player, given);
+  const verdict = hooks.onJoinAttempt === undefined ? true : callHook("onJoinAttempt", player, given);
   if (call.refused !== undefined) return;
-  if (word !== true && word !== false && word !== "spectator") {
-    throw new own.TypeError(`onJoinAttempt returned ${named(word)}; it must be true, false or "spectator"`);
+  if (verdict !== true && verdict !== false && verdict !== "spectator") {
+    throw new primordials.TypeError(`onJoinAttempt returned ${named(verdict)}; it must be true, false or "spectator"`);
   }
   call.refusable = false;
-  if (word === false) return refuse("the room did not let you in");
-  // The host says "spectator" beforehand when all players' seats are taken.
-  if (word === true && spectator) return refuse("the room is full");
-  inner.setSpectator(player, word === "spectator");
-  emit("admit" + PART + (word === "spectator" ? "spectator" : "player"), "onJoinAttempt", true);
+  if (verdict === false) return refuse("the room did not let you in");
+  // The host sets `spectator` beforehand when all players' seats are taken.
+  if (verdict === true && spectator) return refuse("the room is full");
+  inner.setSpectator(player, verdict === "spectator");
+  emit("admit" + PART + (verdict === "spectator" ? "spectator" : "player"), "onJoinAttempt", true);
   addPlayer(player);
   callHook("onJoin", player, given);
   finish(player);
@@ -290,44 +290,44 @@ function onLeave(session, reason) {
 }
 
 /**
- * The effect that answers. It is the last, so that a client that has the reply has seen all that the message did.
+ * The effect that answers. It is the last, so that a client that has the reply has received all effects of the message.
  */
-function onMessage(session, kind, data) {
-  const handler = handlers[kind];
-  if (handler === undefined) throw new own.Error(`no handler for messages of type ${own.stringify(kind)}`);
+function onMessage(session, type, data) {
+  const handler = handlers[type];
+  if (handler === undefined) throw new primordials.Error(`no handler for messages of type ${primordials.stringify(type)}`);
   call.refusable = true;
-  const said = handler(playerOf(session), own.parse(data));
+  const returned = handler(playerOf(session), primordials.parse(data));
   if (call.refused !== undefined) return undefined;
-  if (typeof said === "object" && said !== null && typeof said.then === "function") throw aPromise("messages", kind);
-  const reply = toJson(said, "the reply to", kind);
-  // From here on the state is what it is.
+  if (typeof returned === "object" && returned !== null && typeof returned.then === "function") throw aPromise("messages", type);
+  const reply = toJson(returned, "the reply to", type);
+  // The state is final: the reply has been serialized.
   call.refusable = false;
-  if (call.looked) finish();
+  if (call.touched) finish();
   return REPLY + reply;
 }
 
 function playerOf(session) {
   const player = bySession.get(session);
-  if (player === undefined) throw new own.Error(`session ${session} is not in this room`);
+  if (player === undefined) throw new primordials.Error(`session ${session} is not in this room`);
   return player;
 }
 
 function callHook(name, ...values) {
   const hook = hooks[name];
-  return hook === undefined ? undefined : settled(own.apply(hook, room, values), name);
+  return hook === undefined ? undefined : settled(primordials.apply(hook, room, values), name);
 }
 
-/** Keeps what the call made of the state, and shows it. The host drops a view that is what its member sees already. */
+/** Stores the state, and sends the views. The host drops a view that its member has already. */
 function finish(admitted, always = false) {
-  const stateChanged = lookedAtState && commitState();
-  const dataChanged = lookedAtData.length > 0 && commitData();
+  const stateChanged = touchedState && commitState();
+  const dataChanged = touchedData.length > 0 && commitData();
   const changed = stateChanged || dataChanged || always;
   if (changed) checkSize();
   const { view } = hooks;
   if (view === undefined) {
     if (stateChanged || always) emit("view" + PART + stateText(), "the view");
   } else if (view.length < 2) {
-    // It asks for no player: everybody's.
+    // Without a player parameter it is shared by all members.
     if (changed) emit("view" + PART + toJson(callHook("view", getState()), "the view"), "the view");
   } else if (changed) {
     bySession.forEach(show);
@@ -342,16 +342,16 @@ function show(player) {
   emit("view-of" + PART + player.session + PART + toJson(view, "the view"), "the view of each player");
 }
 
-/** What is too large to be saved would end the room. */
+/** A state that is too large to be saved would end the room. */
 function checkSize() {
-  // Without the keys around them.
+  // Quick, and without the keys around them.
   if (stateText().length + dataLength + 64 <= allowed.state) return;
   const { length } = saved();
   if (length <= allowed.state) return;
-  throw new own.RangeError(`this.state and the players' data have ${length} characters as JSON; a room may have ${allowed.state} (config.budget.stateKiB)`);
+  throw new primordials.RangeError(`this.state and the players' data have ${length} characters as JSON; a room may have ${allowed.state} (config.budget.stateKiB)`);
 }
 
-/** Puts everything back; what was logged stays. */
+/** Undoes the call; its log stays. */
 function refuse(reason) {
   undoRooms();
   forget();
@@ -362,9 +362,9 @@ function refuse(reason) {
 }
 
 function forget() {
-  if (lookedAtState) forgetState();
-  if (lookedAtData.length > 0) forgetData();
-  call.looked = false;
+  if (touchedState) forgetState();
+  if (touchedData.length > 0) forgetData();
+  call.touched = false;
 }
 
 function saved() {
@@ -376,7 +376,7 @@ function saved() {
   return data === "" ? `{"state":${stateText()}}` : `{"state":${stateText()},"data":{${data}}}`;
 }
 
-/** Hooks are synchronous: what a promise would do later is in no record. */
+/** Hooks are synchronous: the continuation of a promise would be in no record. */
 function settled(value, what, name) {
   if (typeof value === "object" && value !== null && typeof value.then === "function") throw aPromise(what, name);
   return value;
@@ -384,11 +384,11 @@ function settled(value, what, name) {
 
 function aPromise(what, name) {
   const whole = name === undefined ? what : `${what}.${name}`;
-  return new own.TypeError(`${whole} returned a promise: hooks are synchronous; drop \`async\`, and use this.schedule.after for what comes later`);
+  return new primordials.TypeError(`${whole} returned a promise: hooks are synchronous; drop \`async\`, and use this.schedule.after for what comes later`);
 }
 
 function logLines(effects) {
   const lines = [];
-  for (let i = 0; i < effects.length; i++) if (own.startsWith(effects[i], LOG)) lines[lines.length] = effects[i];
+  for (let i = 0; i < effects.length; i++) if (primordials.startsWith(effects[i], LOG)) lines[lines.length] = effects[i];
   return lines;
 }

@@ -1,6 +1,6 @@
-// Values to the texts that cross to the host.
+// Conversion of values to the texts that cross to the host.
 //
-// These run for every message: an error's words are put together only when there is one.
+// These run for every message: an error's message is composed only when there is one.
 
 import { byteLength, fits } from "./bytes.js";
 import { LIMITS } from "./limits.js";
@@ -36,7 +36,7 @@ function label(what, name) {
 
 /** Shorter texts have too few brackets to nest too deeply. */
 const SHORT = 2 * (LIMITS.nesting + 1);
-/** From here on a look at the value's parts is quicker than one at its text. */
+/** From this length on, checking the value's parts is quicker than checking its text. */
 const LONG = 1_024;
 
 /** Whether arrays and objects nest too deeply in a value that has this text. */
@@ -66,7 +66,7 @@ function hasBrackets(text) {
 
 /**
  * Whether an array or object nests in more than `left` others; `unknown` when one has a `toJSON` of its own, so that only
- * the text can tell. Goes no deeper than that itself. One part takes as long here as 100 characters in `hasBrackets`.
+ * its text decides. Goes no deeper than that itself. One part takes as long here as 100 characters in `hasBrackets`.
  */
 function isDeep(value, left, unknown) {
   if (left === 0) return true;
@@ -101,19 +101,19 @@ function tooDeep(what) {
   return `${what} nests too deeply: it may have ${LIMITS.nesting} levels of arrays and objects`;
 }
 
-/** A text that is handed out as it is. */
+/** A string, checked. */
 export function toText(value, what) {
   if (typeof value !== "string") throw new TypeError(`${what} must be a string, not ${named(value)}`);
   return plain(value);
 }
 
-/** What may leave: half a surrogate pair would trap at the boundary, and two characters set effects and their parts apart. */
+/** A text without half surrogate pairs, which would trap at the boundary, and without the two separators of effects. */
 export function plain(text) {
   const whole = toWellFormed(text);
   return includes(whole, "\x1e") || includes(whole, "\x1f") ? replace(whole, /[\x1e\x1f]/g, " ") : whole;
 }
 
-/** What kind of thing a value is, for an error. */
+/** The type of a value, for an error. */
 export function named(value) {
   if (value === null || value === undefined) return `${value}`;
   return typeof value === "object" ? "an object" : `a ${typeof value}`;

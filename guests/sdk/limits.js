@@ -2,7 +2,7 @@
 //
 // A throw is decided anew whenever a room is replayed, so a limit may never change for a component that has run: these
 // numbers are part of the contract's version (`wit/room.wit`) and are bundled into each component. The host checks the
-// same limits a second time (`host/src/guest/budget.rs`, whose tests compare the two), and there going beyond is a fault.
+// same limits a second time (`host/src/guest/budget.rs`, whose tests compare the two), and there an excess is a fault.
 
 /** The version of the contract that these limits belong to. */
 export const CONTRACT = "1.0.0";
@@ -16,7 +16,7 @@ export const LIMITS = {
   kindChars: 48,
   /** Arrays and objects around a value: what every JSON parser takes. */
   nesting: 127,
-  /** UTF-8 bytes of what leaves the room as one record: options, a message to a room, an outcome. */
+  /** UTF-8 bytes of a value that leaves the room as one record: options, a message to a room, an outcome. */
   parcelBytes: 524_288,
   /** Ten years. Anything beyond is a mistake in units. */
   delayMs: 316_224_000_000,
@@ -24,7 +24,7 @@ export const LIMITS = {
   logUnits: 16_384,
 };
 
-/** `static config.budget`: what holds when nothing is said, and the most that may be said. */
+/** `static config.budget`: the defaults, and the highest values. */
 export const BUDGETS = {
   fuelPerRecord: { normal: 300_000_000, cap: 3_000_000_000 },
   fuelPerMessage: { normal: 20_000_000, cap: 3_000_000_000 },
@@ -38,7 +38,7 @@ export const BUDGETS = {
   faults: { normal: 5, cap: 100 },
 };
 
-/** The most that `static config` may say. */
+/** The highest values in `static config`. */
 export const CAPS = {
   maxPlayers: 20_000,
   reconnectSeconds: 86_400,
@@ -51,7 +51,7 @@ export const CAPS = {
  */
 export const allowed = { output: 0, effects: 0, timers: 0, rooms: 0, state: 0 };
 
-/** Takes what the class says of its budget, once that has been checked. */
+/** Sets the budget from the class, once that has been checked. */
 export function allow(budget) {
   const of = (key) => budget?.[key] ?? BUDGETS[key].normal;
   allowed.output = of("outputKiB") * 1024;

@@ -5,21 +5,21 @@ import { isPrintable, plain } from "./json.js";
 import { LIMITS } from "./limits.js";
 import { join, slice, stringify, String } from "./primordials.js";
 
-/** What is kept of the log's length for the line that says how many were cut. */
-const NOTE = 64;
+/** Reserved for the line that reports the cut. */
+const CUT_NOTE = 64;
 
 function write(level, parts) {
-  // While the component is built nobody listens.
+  // There is no log while the component is built.
   if (call.now === null) return;
-  const words = [];
-  for (let i = 0; i < parts.length; i++) words[i] = word(parts[i]);
-  keep(level, plain(join(words, " ")));
+  const texts = [];
+  for (let i = 0; i < parts.length; i++) texts[i] = textOf(parts[i]);
+  keep(level, plain(join(texts, " ")));
 }
 
-/** A line that fits; to log too much is no mistake. A line costs one unit more than its text has. */
+/** Keeps as much of a line as fits: too long a log is no error. A line costs one unit more than its text has. */
 function keep(level, text) {
   call.used = true;
-  const left = LIMITS.logUnits - NOTE - call.logged - 1;
+  const left = LIMITS.logUnits - CUT_NOTE - call.logged - 1;
   if (left < 0) {
     call.cut += text.length + 1;
     return;
@@ -36,7 +36,7 @@ export function logLine(level, text) {
 }
 
 /** Never throws: to log a strange value must not fail a call. */
-function word(value) {
+function textOf(value) {
   if (typeof value === "string") return value;
   try {
     if (typeof value === "object" && value !== null) {

@@ -1,4 +1,4 @@
-// What a component says about itself, checked while it is built: a mistake here is its author's to see, at once.
+// A component's description of itself, checked while it is built, so that its author sees a mistake at once.
 
 import { byteLength, fits } from "./bytes.js";
 import { named, plain, toJson } from "./json.js";
@@ -55,7 +55,7 @@ function check(object, rules, what) {
   }
 }
 
-/** `value` must be called and be done when it returns: what a promise or a generator would do later is in no record. */
+/** `value` must be synchronous: the continuation of a promise or a generator would be in no record. */
 export function mustBeSync(value, what) {
   const sort = functionSort(value);
   if (sort === "Function") return;
@@ -84,7 +84,7 @@ function namesOf(handlers, what, shape) {
   return names;
 }
 
-/** Methods that look like hooks and are none: most likely misspelt. */
+/** Methods that look like hooks and are not: most likely misspelt. */
 export function unknownHooks(RoomClass) {
   const found = [];
   for (let proto = RoomClass.prototype; proto !== Room.prototype && proto !== null; proto = getPrototypeOf(proto)) {

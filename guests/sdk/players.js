@@ -2,30 +2,30 @@
 
 import { call, emit, messageType, PART } from "./call.js";
 import { named, toJson, toParcel, toText } from "./json.js";
-import * as own from "./primordials.js";
+import * as primordials from "./primordials.js";
 
 /** The room that every session joins first. */
 export const LOBBY = "00000000000000000000000000010bb7";
 
 /** A room's or a session's. */
-const ID = own.pattern(/^[0-9a-f]{32}$/);
+const ID = primordials.pattern(/^[0-9a-f]{32}$/);
 
 /** A room's id, checked; `"lobby"` is one. */
 export function roomId(room, what) {
   const id = room === "lobby" ? LOBBY : toText(room, `${what}: the room`);
-  if (!own.test(ID, id)) {
-    throw new own.TypeError(`${what}: ${own.stringify(id)} is not a room's id; take one from this.rooms.create, or "lobby"`);
+  if (!primordials.test(ID, id)) {
+    throw new primordials.TypeError(`${what}: ${primordials.stringify(id)} is not a room's id; take one from this.rooms.create, or "lobby"`);
   }
   return id;
 }
 
-/** What the SDK may do to players and a script may not. */
+/** Operations on players for the SDK, which a script cannot reach. */
 export let inner;
 
-/** Who is in the room, by session, in the order of joining. */
-export const bySession = own.ownMap();
+/** The members, by session, in the order of joining. */
+export const bySession = primordials.ownMap();
 
-/** How long all members' data is in what the room saves, in units of UTF-16. */
+/** The length of all members' data in the saved room, in units of UTF-16. */
 export let dataLength = 0;
 
 /** With its key, in quotes, a colon and a comma. */
@@ -50,7 +50,7 @@ export class Player {
     this.#member = member;
     this.#text = text;
     // What a script would put here would be lost; see `guard`.
-    own.preventExtensions(this);
+    primordials.preventExtensions(this);
   }
 
   get id() { return this.#member.player; }
@@ -59,12 +59,12 @@ export class Player {
   get connected() { return this.#member.connected; }
   get spectator() { return this.#member.spectator; }
 
-  /** Parsed anew in each call that looks at it, so that what a restored room sees is what this one saw. */
+  /** Parsed again in each call that reads it, so that a restored room sees the same. */
   get data() {
     if (this.#live === undefined) {
-      this.#live = { value: own.parse(this.#text) };
-      looked[looked.length] = this;
-      call.looked = true;
+      this.#live = { value: primordials.parse(this.#text) };
+      touched[touched.length] = this;
+      call.touched = true;
     }
     return this.#live.value;
   }
@@ -75,8 +75,8 @@ export class Player {
   }
 
   send(type, data) {
-    const kind = messageType(type, "player.send: the type");
-    emit("send" + PART + this.session + PART + kind + PART + toJson(data, "player.send: the data of", kind), "player.send");
+    const checked = messageType(type, "player.send: the type");
+    emit("send" + PART + this.session + PART + checked + PART + toJson(data, "player.send: the data of", checked), "player.send");
   }
 
   moveTo(room, options) {
@@ -89,7 +89,7 @@ export class Player {
   }
 
   toJSON() {
-    throw new own.TypeError("a player is not plain data: keep player.id or player.session");
+    throw new primordials.TypeError("a player is not plain data: keep player.id or player.session");
   }
 
   static {
@@ -97,11 +97,11 @@ export class Player {
       setConnected(player, connected) { player.#member.connected = connected; },
       setSpectator(player, spectator) { player.#member.spectator = spectator; },
       text: (player) => player.#text,
-      /** Keeps what the script has made of `data`. Whether it is something new. */
+      /** Stores `data` as text. Returns whether that changed the text. */
       commit(player) {
         const text = toJson(player.#live.value, "player.data");
         const changed = text !== player.#text;
-        // One that has left is not saved.
+        // A player that has left is not saved.
         if (changed && bySession.has(player.session)) dataLength += lengthOf(text) - lengthOf(player.#text);
         player.#text = text;
         player.#live = undefined;
@@ -112,28 +112,28 @@ export class Player {
   }
 }
 
-/** Players whose data this call has looked at. */
-export let looked = [];
+/** Players whose data this call has read or set. */
+export let touched = [];
 
 export function commitData() {
   let changed = false;
-  for (let i = 0; i < looked.length; i++) changed = inner.commit(looked[i]) || changed;
-  looked = [];
+  for (let i = 0; i < touched.length; i++) changed = inner.commit(touched[i]) || changed;
+  touched = [];
   return changed;
 }
 
 export function forgetData() {
-  for (let i = 0; i < looked.length; i++) inner.forget(looked[i]);
-  looked = [];
+  for (let i = 0; i < touched.length; i++) inner.forget(touched[i]);
+  touched = [];
 }
 
-/** What a script sees of them. Iterating gives the players. */
+/** The members, as a script sees them. Iterating gives the players. */
 export class Players {
-  get size() { return own.mapSize(bySession); }
+  get size() { return primordials.mapSize(bySession); }
   get(session) { return bySession.get(session); }
   has(session) { return bySession.has(session); }
 
-  /** The seats of one identity: somebody with two tabs has two sessions. */
+  /** The seats of one identity: a player with two tabs has two sessions. */
   of(id) {
     const seats = [];
     bySession.forEach((player) => { if (player.id === id) seats[seats.length] = player; });
@@ -158,17 +158,17 @@ export class Players {
   values() { return this[Symbol.iterator](); }
 }
 
-/** Whom the options of a broadcast leave out, as parts: a player, a session, or a list of them. */
+/** The sessions that a broadcast excludes, as parts. `except` is a player, a session, or a list of them. */
 export function exceptOf(options) {
   if (options === undefined || options === null) return "";
-  if (typeof options !== "object") throw new own.TypeError(`broadcast: the options must be an object, { except }, not ${named(options)}`);
-  const given = own.keys(options);
+  if (typeof options !== "object") throw new primordials.TypeError(`broadcast: the options must be an object, { except }, not ${named(options)}`);
+  const given = primordials.keys(options);
   for (let i = 0; i < given.length; i++) {
-    if (given[i] !== "except") throw new own.TypeError(`broadcast: the options have no ${own.stringify(given[i])}; there is: except`);
+    if (given[i] !== "except") throw new primordials.TypeError(`broadcast: the options have no ${primordials.stringify(given[i])}; there is: except`);
   }
   const { except } = options;
   if (except === undefined || except === null) return "";
-  const list = own.isArray(except) ? except : [except];
+  const list = primordials.isArray(except) ? except : [except];
   let sessions = "";
   for (let i = 0; i < list.length; i++) sessions += PART + sessionOf(list[i]);
   return sessions;
@@ -176,27 +176,27 @@ export function exceptOf(options) {
 
 function sessionOf(one) {
   if (one instanceof Player) return one.session;
-  if (typeof one === "string" && own.test(ID, one)) return one;
-  const given = typeof one === "string" ? own.stringify(one) : named(one);
-  throw new own.TypeError(`broadcast: except takes players, and sessions as 32 hexadecimal digits, not ${given}`);
+  if (typeof one === "string" && primordials.test(ID, one)) return one;
+  const given = typeof one === "string" ? primordials.stringify(one) : named(one);
+  throw new primordials.TypeError(`broadcast: except takes players, and sessions as 32 hexadecimal digits, not ${given}`);
 }
 
-/** Behind a class's last prototype: met only by an assignment to what its objects do not have. */
+/** Placed behind a class's last prototype: reached only by an assignment to a property that its objects do not have. */
 function guard(Class, what, instead) {
-  const refuse = (name) => { throw new own.TypeError(`${what}.${own.String(name)} cannot be set: it would be lost; ${instead}`); };
+  const refuse = (name) => { throw new primordials.TypeError(`${what}.${primordials.String(name)} cannot be set: it would be lost; ${instead}`); };
   unsettable(Class.prototype, refuse);
-  own.setPrototypeOf(Class.prototype, new own.Proxy(own.objectPrototype, { set: (_, name) => refuse(name) }));
-  own.freeze(Class.prototype);
+  primordials.setPrototypeOf(Class.prototype, new primordials.Proxy(primordials.objectPrototype, { set: (_, name) => refuse(name) }));
+  primordials.freeze(Class.prototype);
 }
 
 /** Gives each getter without a setter one that refuses. */
 export function unsettable(object, refuse) {
-  const names = own.ownKeys(object);
+  const names = primordials.ownKeys(object);
   for (let i = 0; i < names.length; i++) {
-    const known = own.getOwnPropertyDescriptor(object, names[i]);
+    const known = primordials.getOwnPropertyDescriptor(object, names[i]);
     if (known.get === undefined || known.set !== undefined) continue;
     known.set = () => refuse(names[i]);
-    own.defineProperty(object, names[i], known);
+    primordials.defineProperty(object, names[i], known);
   }
 }
 

@@ -1,6 +1,6 @@
 // The engine's own functions, taken before any author's code runs.
 //
-// A script may replace `JSON.stringify` or add to `Map.prototype`; what the SDK does must not change with it.
+// A script may replace `JSON.stringify` or add to `Map.prototype`; the SDK's behavior must not change with it.
 
 const call = Function.prototype.call;
 const free = (method) => call.bind(method);
@@ -20,7 +20,7 @@ export const { isView } = ArrayBuffer;
 
 const { get, set, has, delete: remove, forEach } = Map.prototype;
 
-/** A map that has its methods itself, for nothing is quicker. */
+/** A map with its methods as own properties, which is the quickest access. */
 export function ownMap() {
   return Object.assign(new Map(), { get, set, has, delete: remove, forEach });
 }
@@ -30,7 +30,7 @@ export const join = free(Array.prototype.join);
 export const test = free(RegExp.prototype.test);
 export const exec = free(RegExp.prototype.exec);
 
-/** An expression that goes on to match when a script has replaced `RegExp.prototype.exec`. */
+/** An expression that still matches when a script has replaced `RegExp.prototype.exec`. */
 export function pattern(expression) {
   return Object.defineProperty(expression, "exec", { value: RegExp.prototype.exec });
 }

@@ -1,4 +1,4 @@
-// The room's chance: sfc32, seeded anew for each call from what the record gives.
+// The room's randomness: sfc32, seeded for each call from its record.
 //
 // Seeded from the log, a replay draws the same numbers; seeded from the room's id too, two rooms never do.
 
@@ -25,11 +25,11 @@ function seed() {
   c = word(2);
   counter = word(3);
   call.seeded = call.used = true;
-  // The first outputs are near the seed itself.
+  // The first outputs are correlated with the seed.
   for (let round = 0; round < 8; round++) bits();
 }
 
-/** Of the eight words of this call's chance. */
+/** One of the eight words of this call's randomness. */
 function word(n) {
   return parseInt(slice(call.chance, n * 8, n * 8 + 8), 16) | 0;
 }
@@ -66,7 +66,7 @@ function checkList(list, what) {
   if (!isArray(list)) throw new TypeError(`random.${what}(list): it takes an array`);
 }
 
-/** What packages ask `crypto` for, of the room's own chance: the same records give the same bytes. */
+/** The part of `crypto` that packages use, from the room's randomness: the same records give the same bytes. */
 export const crypto = freeze({
   getRandomValues(array) {
     if (!isView(array)) throw new TypeError("crypto.getRandomValues(array) takes an array of whole numbers, a Uint8Array for instance");

@@ -5,25 +5,25 @@ import { call, emit, messageType, moment, PART } from "./call.js";
 import { toJson, toParcel, toText } from "./json.js";
 import { allowed, LIMITS } from "./limits.js";
 import { log } from "./log.js";
-import * as own from "./primordials.js";
+import * as primordials from "./primordials.js";
 import { Players, roomId, exceptOf } from "./players.js";
 import { random } from "./random.js";
 import { schedule } from "./timers.js";
 
-/** A room's own word that it will not do what it was asked. No `Error`: a stack would cost more than the refusal. */
+/** A room's refusal of a message or a join. Not an `Error`: a stack would cost more than the refusal. */
 export class Refusal {
   constructor(reason) { this.message = reason; }
 }
 
-/** What the host said of this room, and what the SDK found in its class. */
-export const self = { info: null, players: own.freeze(new Players()) };
+/** The host's description of this room, and its players. */
+export const self = { info: null, players: primordials.freeze(new Players()) };
 
 export class Room {
   state = {};
 
-  get id() { return told("this.id").id; }
-  get kind() { return told("this.kind").kind; }
-  get creator() { return told("this.creator").creator ?? null; }
+  get id() { return infoFor("this.id").id; }
+  get kind() { return infoFor("this.kind").kind; }
+  get creator() { return infoFor("this.creator").creator ?? null; }
   get locked() { return call.locked; }
   get players() { return self.players; }
   get random() { return random; }
@@ -31,19 +31,19 @@ export class Room {
   get rooms() { return rooms; }
   get schedule() { return schedule; }
 
-  /** Milliseconds since 1970: the record's time, standing still within a call. */
+  /** Milliseconds since 1970: the record's time, constant within a call. */
   now() { return moment("this.now()"); }
 
   broadcast(type, data, options) {
-    const kind = messageType(type, "broadcast: the type");
+    const checked = messageType(type, "broadcast: the type");
     const except = exceptOf(options);
-    emit("broadcast" + PART + kind + PART + toJson(data, "broadcast: the data of", kind) + except, "broadcast");
+    emit("broadcast" + PART + checked + PART + toJson(data, "broadcast: the data of", checked) + except, "broadcast");
   }
 
   refuse(reason) {
     const text = toText(reason, "refuse: the reason");
     if (!call.refusable) {
-      throw new own.Error("this.refuse(reason) answers a message or a join: call it in a message's handler or in onJoinAttempt");
+      throw new primordials.Error("this.refuse(reason) answers a message or a join: call it in a message's handler or in onJoinAttempt");
     }
     // It holds even when the script catches what is thrown.
     call.refused = text;
@@ -65,29 +65,29 @@ export class Room {
   end(outcome) { emit("end" + PART + toParcel(outcome, "end: the outcome"), "end"); }
 }
 
-function told(what) {
+function infoFor(what) {
   moment(what);
   return self.info;
 }
 
-const KIND = own.pattern(/^[a-z][a-z0-9-]*$/);
+const KIND = primordials.pattern(/^[a-z][a-z0-9-]*$/);
 
 const rooms = {
-  /** The id is known at once, by the same sum that the host does: the creating record's words, and n. */
+  /** Computes the id as the host does: from the creating record's randomness, and the number of rooms created before. */
   create(kind, options, handed) {
     const name = toText(kind, "rooms.create: the kind");
-    if (!own.test(KIND, name) || name.length > LIMITS.kindChars) {
-      throw new own.TypeError(`rooms.create: ${own.stringify(name)} is not a kind; one has 1 to ${LIMITS.kindChars} of a-z, 0-9 and -, and begins with a letter`);
+    if (!primordials.test(KIND, name) || name.length > LIMITS.kindChars) {
+      throw new primordials.TypeError(`rooms.create: ${primordials.stringify(name)} is not a kind; one has 1 to ${LIMITS.kindChars} of a-z, 0-9 and -, and begins with a letter`);
     }
     const given = toParcel(options ?? {}, "rooms.create: the options");
     if (call.created >= allowed.rooms) {
-      throw new own.RangeError(`rooms.create: this call has created ${allowed.rooms} rooms, which is all that it may (config.budget.roomsPerRecord)`);
+      throw new primordials.RangeError(`rooms.create: this call has created ${allowed.rooms} rooms, which is all that it may (config.budget.roomsPerRecord)`);
     }
     const down = handedDown(handed);
     emit("create-room" + PART + name + PART + given + (down === 0 ? "" : PART + down), "rooms.create");
     call.used = true;
-    const last = own.parseInt(own.slice(call.chance, 56), 16) + call.created++;
-    const id = own.slice(call.chance, 32, 56) + own.padStart(own.toText(last >>> 0, 16), 8, "0");
+    const last = primordials.parseInt(primordials.slice(call.chance, 56), 16) + call.created++;
+    const id = primordials.slice(call.chance, 32, 56) + primordials.padStart(primordials.toText(last >>> 0, 16), 8, "0");
     takeRooms(id, down);
     return id;
   },
@@ -99,4 +99,4 @@ const rooms = {
   },
 };
 
-for (const handle of [rooms, schedule, random, log]) own.freeze(handle);
+for (const handle of [rooms, schedule, random, log]) primordials.freeze(handle);

@@ -1,6 +1,6 @@
-// `this.state`: the text that counts, and the value that the call in hand has made of it.
+// `this.state`: its text, and the value that the current call has parsed from it.
 //
-// What makes a room deterministic is here: the state lives as the text that `save` gives. A call that looks at it parses
+// This makes a room deterministic: between calls, the state is the text that `save` returns. A call that reads it parses
 // that text, so it sees what a restored instance would see, and nothing that earlier calls left in their own objects.
 
 import { call } from "./call.js";
@@ -9,25 +9,25 @@ import { parse, TypeError } from "./primordials.js";
 
 let text = "{}";
 let value;
-/** Whether there is a value. */
-export let looked = false;
+/** Whether the current call has read or set the state. */
+export let touched = false;
 
 export function stateText() { return text; }
 
 export function getState() {
-  if (!looked) {
+  if (!touched) {
     value = parse(text);
-    looked = call.looked = true;
+    touched = call.touched = true;
   }
   return value;
 }
 
 export function setState(given) {
   value = given;
-  looked = call.looked = true;
+  touched = call.touched = true;
 }
 
-/** Keeps what the script has made of it. Whether it is something new. */
+/** Stores the value as text. Returns whether that changed the text. */
 export function commitState() {
   const made = printed();
   if (made === text) return false;
@@ -35,10 +35,10 @@ export function commitState() {
   return true;
 }
 
-export function stateDiffers() { return looked && printed() !== text; }
+export function stateDiffers() { return touched && printed() !== text; }
 
 export function forgetState() {
-  looked = false;
+  touched = false;
   value = undefined;
 }
 

@@ -1,4 +1,4 @@
-// Timers that are pending, as the host counts them: by their names, those that have a handler.
+// Pending timers, counted as the host counts them: by name, among those that have a handler.
 
 import { call, emit, PART } from "./call.js";
 import { toJson } from "./json.js";
@@ -8,10 +8,10 @@ import { create, hasOwn, join, keys, RangeError, stringify, TypeError } from "./
 let handlers = create(null);
 let pending = create(null);
 let count = 0;
-/** What the call in hand has changed: a name, and whether it was pending. */
+/** The changes of the current call: a name, and whether it was pending. */
 let changes = [];
 
-/** Takes the class's handlers. */
+/** Sets the class's handlers. */
 export function setTimers(given) { handlers = given; }
 
 /** The handler of a timer that has fired, which is pending no longer. */
@@ -29,7 +29,7 @@ export function restoreTimers(names) {
 
 export function beginTimers() { changes = []; }
 
-/** Takes back what the call in hand has set and cancelled. */
+/** Undoes what the current call has set and cancelled. */
 export function forgetTimers() {
   for (let i = changes.length - 1; i >= 0; i--) assign(changes[i].name, changes[i].was);
   changes = [];

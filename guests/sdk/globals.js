@@ -1,6 +1,6 @@
 // The global scope that a script finds. Imported before any of the author's modules.
 //
-// `Date` needs nothing: the host's clock stands at the record's time.
+// `Date` stays as it is: the host's clock stands at the record's time.
 
 import { ABSENT } from "./absent.js";
 import { call, moment } from "./call.js";
@@ -19,7 +19,7 @@ put("crypto", crypto);
 put("performance", { now: () => moment("performance.now"), timeOrigin: 0 });
 put("structuredClone", (value) => (value === undefined ? undefined : parse(toJson(value, "structuredClone: the value"))));
 defineProperty(Math, "random", { value: float, writable: true, configurable: true, enumerable: false });
-// It would print what no other parser need take.
+// It could print a text that other parsers reject.
 delete JSON.rawJSON;
 
 const PROMISES =
@@ -41,7 +41,7 @@ defineProperty(Promise.prototype, "then", {
   writable: true, configurable: true, enumerable: false,
 });
 
-/** At the end of a call: what is left over would never happen. */
+/** At the end of a call: a promise that is left would never settle. */
 export function settlePromises() {
   if (call.promised !== undefined) throw call.promised;
 }
