@@ -1,7 +1,7 @@
 //! The client on whose account a room works.
 //!
-//! A record that a client has caused runs on that client's account. If the guest fails on it, the replay that takes the record
-//! back does too, and so does the `Fault` record. See `docs/adr/0007-charging-faults.md`.
+//! A record that a client has caused runs on that client's account. If the guest fails on it, the replay
+//! without that record does too, and so does the `Fault` record. See `docs/adr/0007-charging-faults.md`.
 //!
 //! Bounds: one account for each record that was skipped and whose `Fault` record is not applied yet.
 
@@ -27,8 +27,8 @@ pub struct Account {
 pub(super) struct Charges {
     /// The client on whose behalf the machine and its guest work now.
     current: Option<Account>,
-    /// Whether that work takes back a failed record of this client.
-    takes_back: bool,
+    /// Whether that work is the replay after a failed record of this client.
+    replays_failure: bool,
     /// The clients whose records were skipped, by offset, until the `Fault` record itself is applied.
     skipped: BTreeMap<Offset, Account>,
 }
@@ -37,7 +37,7 @@ impl Charges {
     /// A record is applied for the first time. `fails`: the guest is known to fail on it. A `Fault` record is applied on behalf
     /// of the client that caused the failed record.
     pub fn begin(&mut self, offset: Offset, command: &RoomCommand, state: &State, fails: bool) {
-        self.takes_back &= fails && self.current.as_ref().is_some_and(|account| account.offset == offset);
+        self.replays_failure &= fails && self.current.as_ref().is_some_and(|account| account.offset == offset);
         self.current = match command {
             RoomCommand::Fault { at, .. } => self.skipped.remove(&at.offset),
             command => Account::of(offset, command, state),
@@ -45,8 +45,8 @@ impl Charges {
     }
 
     /// A call for the current record has failed.
-    pub fn take_back(&mut self) {
-        self.takes_back = true;
+    pub fn begin_replay(&mut self) {
+        self.replays_failure = true;
     }
 
     /// The current record is skipped; its `Fault` record will be charged to the same client.
@@ -62,7 +62,7 @@ impl Charges {
 
     /// Instances are opened and saved on behalf of all members, unless a client's failure made that necessary.
     pub fn account_for(&self, call: &Call) -> Option<&Account> {
-        self.current.as_ref().filter(|_| self.takes_back || matches!(call, Call::Handle { .. }))
+        self.current.as_ref().filter(|_| self.replays_failure || matches!(call, Call::Handle { .. }))
     }
 }
 

@@ -123,7 +123,7 @@ fn candidates(state: &State) -> impl Iterator<Item = Pending> {
     let hold_ms = spec.map_or(0, |spec| spec.hold_ms);
     let hold = state.held_seats.first().map(|(due, id, _)| Pending { due: *due, id: *id, delay_ms: hold_ms });
     let close = state.closes_at.map(|(due, id)| Pending { due, id, delay_ms: spec.map_or(0, |spec| spec.empty_ms) });
-    // There are no members before a restart, so there is nobody to wait for.
+    // There are no members before a restart, and the restart is not put off for them.
     let restart = state.next_restart().map(|(due, id)| Pending { due, id, delay_ms: 0 });
     named.chain(hold).chain(close).chain(restart)
 }
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn down_time_counts_but_nobody_loses_a_turn_to_it() {
+    fn downtime_counts_but_no_player_loses_a_turn_to_it() {
         for (down, left) in [(5_000, 25_000), (19_000, 11_000), (20_000, 10_000), (29_000, 10_000), (30_000, 10_000)] {
             let mut story = Story::taken_at(NOON.plus(down)).had("turn", 0, 30_000);
             assert_eq!(story.waits(), left, "after {down} ms");
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_room_that_sleeps_is_woken_when_its_timer_fires() {
+    fn a_hibernating_room_is_restored_before_its_timer_fires() {
         for taken in [Time(NOON.0 - HOUR), NOON, NOON.plus(10_000), NOON.plus(HOUR)] {
             let mut story = Story::taken_at(taken).had("turn", 3_000, 30_000);
             let due = story.state.next_timer().expect("the turn").0;

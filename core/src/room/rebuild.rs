@@ -1,6 +1,6 @@
 //! Saving, rebuilding from what was saved, and giving up when neither is possible.
 //!
-//! **One way to start.** *New instance ← snapshot ← tail.* To start a room, to restore it after hibernation, or to take back a
+//! **One way to start.** *New instance ← snapshot ← tail.* To start a room, to restore it after hibernation, or after a
 //! failed call, the machine returns to the base, opens a new instance with the base's saved state, and replays the tail.
 //! Outputs that were emitted before are suppressed.
 //!
@@ -71,7 +71,7 @@ impl Room {
     /// The call failed. Its instance is dropped in every case.
     pub(super) fn on_failed(&mut self, mut step: Step, fault: Fault) -> Phase {
         self.has_instance = false;
-        self.charges.take_back();
+        self.charges.begin_replay();
         self.restore_reason = RestoreReason::Faulted;
         let at = OutputId { offset: step.offset, index: 0 };
         match fault {

@@ -3,10 +3,10 @@
 use super::*;
 
 #[test]
-fn what_a_client_exhausts_ends_no_room_and_is_answered_so() {
+fn a_budget_that_a_client_exhausts_ends_no_room_and_is_answered_with_an_error() {
     let mut story = Story::of(counter()).with_members(&[ANA, BEA]);
     for id in 1..=10 {
-        let out = story.exhaust(say_to_it(ANA, id, "burn"));
+        let out = story.exhaust(message_with(ANA, id, "burn"));
         assert!(out.frame_text(0).contains(r#""code":"too_costly""#), "{out:?}");
         assert_eq!(out.charged(), [Some(ANA)]);
         assert_eq!(story.record(message(BEA, id)).tags(), [FrameTag::Reply], "a bystander plays on");
@@ -18,27 +18,27 @@ fn what_a_client_exhausts_ends_no_room_and_is_answered_so() {
 
 /// Not even in between: the room's own consecutive failures are counted across it.
 #[test]
-fn what_a_client_exhausts_neither_counts_nor_makes_up_for_faults() {
+fn a_budget_that_a_client_exhausts_neither_adds_to_the_faults_nor_resets_them() {
     let mut story = Story::of(counter()).with_members(&[ANA]);
     for id in [1, 3] {
         let at = story.next;
-        story.record(say_to_it(ANA, id, "trap"));
+        story.record(message_with(ANA, id, "trap"));
         assert_eq!(
             story.record(fault_at(at)).charged(),
             [None],
             "a trap is charged to the room, also one that a message caused"
         );
-        story.exhaust(say_to_it(ANA, id + 1, "burn"));
+        story.exhaust(message_with(ANA, id + 1, "burn"));
     }
     assert_eq!(story.room.state().unwrap().faults, 2);
     let at = story.next;
-    story.record(say_to_it(ANA, 5, "trap"));
+    story.record(message_with(ANA, 5, "trap"));
     story.record(fault_at(at));
     assert!(story.room.has_ended());
 }
 
 #[test]
-fn each_sort_of_exhaustion_is_the_clients_and_each_other_failure_the_rooms() {
+fn each_sort_of_exhaustion_is_charged_to_the_client_and_each_other_failure_to_the_room() {
     let faults = [
         (Fault::OutOfFuel(1), true),
         (Fault::OutOfMemory(1), true),
@@ -47,8 +47,8 @@ fn each_sort_of_exhaustion_is_the_clients_and_each_other_failure_the_rooms() {
         (Fault::Garbage("no JSON".into()), false),
     ];
     for (fault, is_the_clients) in faults {
-        let told = fault.clone();
-        let mut story = Story::of(failing_on("message ana", told)).with_members(&[ANA]);
+        let failure = fault.clone();
+        let mut story = Story::of(failing_on("message ana", failure)).with_members(&[ANA]);
         let out = story.exhaust(message(ANA, 1));
         assert_eq!(out.charged(), [is_the_clients.then_some(ANA)], "{fault}");
         assert_eq!(story.room.state().unwrap().faults, u32::from(!is_the_clients), "{fault}");
@@ -56,7 +56,7 @@ fn each_sort_of_exhaustion_is_the_clients_and_each_other_failure_the_rooms() {
 }
 
 #[test]
-fn what_a_room_exhausts_by_itself_is_its_own() {
+fn a_budget_that_a_room_exhausts_by_itself_is_charged_to_the_room() {
     let mut story = Story::of(|event: &Event| match event {
         Event::Timer { .. } => Err(Fault::OutOfFuel(1)),
         Event::Message { .. } => Ok((0..3).map(|n| set_timer(&format!("turn {n}"), n)).collect()),
@@ -111,7 +111,7 @@ fn a_drop_a_reconnect_and_a_leave_that_exhaust_happen_all_the_same() {
     assert_eq!(story.opened.last().map(String::as_str), Some("ana"));
     assert_eq!(story.room.state().unwrap().faults, 0);
     for event in events {
-        assert!(story.events.iter().any(|heard| heard == event), "{event}");
+        assert!(story.events.iter().any(|seen| seen == event), "{event}");
     }
     story.is_the_same_in_a_replay();
 }
@@ -151,12 +151,12 @@ fn a_room_with_a_large_state_has_more_for_each_message() {
 
 /// A heap that has grown differently must not run out of fuel on a record that was answered.
 #[test]
-fn what_was_applied_before_runs_again_with_the_rooms_budget() {
+fn records_that_were_applied_before_run_with_the_rooms_budget() {
     let mut story = Story::of(counter()).with_members(&[ANA]);
     story.record(message(ANA, 1));
     let known = story.log.len();
     story.fuel.clear();
-    story.record(say_to_it(ANA, 2, "throw"));
+    story.record(message_with(ANA, 2, "throw"));
     let message = Some(spec().fuel_per_message);
     let rebuilt = [None, None, None];
     assert_eq!(story.fuel, [&[message][..], &rebuilt].concat(), "create, join and message, again");
@@ -176,9 +176,9 @@ fn a_rebuild_replays_none_of_the_messages_before_the_last_failure() {
             story.record(message(ANA, id));
         }
         let fault = if failure == "trap" { trapped() } else { Fault::OutOfFuel(1) };
-        story.fail(say_to_it(ANA, 51, failure), fault.clone());
+        story.fail(message_with(ANA, 51, failure), fault.clone());
         story.events.clear();
-        story.fail(say_to_it(ANA, 52, failure), fault);
+        story.fail(message_with(ANA, 52, failure), fault);
         assert_eq!(story.events, ["message ana"], "{failure}: the message itself, and nothing else");
         story.record(message(ANA, 53));
         assert_eq!(story.events, ["message ana", "message ana"]);
@@ -187,7 +187,7 @@ fn a_rebuild_replays_none_of_the_messages_before_the_last_failure() {
 }
 
 #[test]
-fn dear_messages_are_soon_in_a_snapshot() {
+fn expensive_messages_lead_to_a_snapshot_soon() {
     let mut story = Story::of(counter()).with_members(&[ANA]);
     let dear = TAIL_FUEL / 20;
     let mut since = 0;
@@ -201,16 +201,16 @@ fn dear_messages_are_soon_in_a_snapshot() {
 }
 
 #[test]
-fn what_one_client_exhausts_undoes_no_swap_and_what_a_second_one_does() {
+fn one_client_that_exhausts_its_budget_undoes_no_swap_and_a_second_one_does() {
     let mut story = Story::of(counter()).with_members(&[ANA, BEA]);
     story.record(swap(9));
     for id in 1..=4 {
-        story.exhaust(say_to_it(ANA, id, "burn"));
+        story.exhaust(message_with(ANA, id, "burn"));
         assert_eq!(story.room.state().unwrap().component, Digest([9; 32]), "one client, however often");
     }
     story.record(message(BEA, 1));
     story.is_the_same_in_a_replay();
-    let out = story.exhaust(say_to_it(BEA, 2, "burn"));
+    let out = story.exhaust(message_with(BEA, 2, "burn"));
     assert!(out.outputs.iter().any(|o| matches!(o, Output::Notice(Notice::SwapUndone { .. }))), "{out:?}");
     assert_eq!(story.room.state().unwrap().component, Digest([1; 32]));
     assert_eq!(story.guest_state(), "1", "what went well was kept");
@@ -218,11 +218,11 @@ fn what_one_client_exhausts_undoes_no_swap_and_what_a_second_one_does() {
 }
 
 #[test]
-fn a_trap_after_a_swap_undoes_it_whoever_sent_the_message() {
+fn a_trap_after_a_swap_undoes_it_for_any_sender() {
     let mut story = Story::of(counter()).with_members(&[ANA]);
     story.record(swap(9));
-    story.exhaust(say_to_it(ANA, 1, "burn"));
-    story.fail(say_to_it(ANA, 2, "trap"), trapped());
+    story.exhaust(message_with(ANA, 1, "burn"));
+    story.fail(message_with(ANA, 2, "trap"), trapped());
     assert_eq!(story.room.state().unwrap().component, Digest([1; 32]));
 }
 
@@ -235,12 +235,12 @@ fn the_work_that_a_client_causes_is_on_its_account() {
     assert_eq!(on_account(&story), Some(BEA));
     story.accounts.clear();
     let at = story.next;
-    story.record(say_to_it(ANA, 1, "burn"));
+    story.record(message_with(ANA, 1, "burn"));
     story.record(message(BEA, 2));
     story.record(fault(at, Fault::OutOfFuel(1)));
     let rebuilt = ["create", "join ana", "join bea", "message bea"].map(|_| Some(ANA));
     assert_eq!(story.accounts, [&[Some(ANA)][..], &rebuilt, &[Some(BEA)]].concat());
-    assert_eq!(on_account(&story), Some(ANA), "the Fault, which shows everything anew");
+    assert_eq!(on_account(&story), Some(ANA), "the Fault, which resyncs every view");
     story.record(drop_of(ANA, EDGE));
     assert_eq!(on_account(&story), Some(ANA));
     let (_, id) = story.room.poll_timeout().unwrap();
@@ -253,12 +253,12 @@ impl Story {
     fn fail(&mut self, command: RoomCommand, fault_: Fault) -> Out {
         let at = self.next;
         let out = self.record(command);
-        let asked = out.outputs.iter().find_map(|output| match output {
+        let appended = out.outputs.iter().find_map(|output| match output {
             Output::Append(_, RoomCommand::Fault { fault, .. }) => Some(fault.clone()),
             _ => None,
         });
-        match asked {
-            Some(asked) => self.record(fault(at, asked)),
+        match appended {
+            Some(fault_record) => self.record(fault(at, fault_record)),
             None => {
                 assert_ne!(fault_, trapped(), "it should have failed: {out:?}");
                 out

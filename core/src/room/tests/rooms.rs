@@ -11,7 +11,7 @@ fn a_room_creates_as_many_as_its_kind_may_have_and_has_them_back_when_they_end()
     assert_eq!(created.len(), 4);
     let out = story.record(message(ANA, 5));
     assert_eq!(out.created(), []);
-    let answer = out.to_itself().expect("it is told");
+    let answer = out.to_itself().expect("an answer");
     assert!(
         matches!(&answer, RoomCommand::Answer { answer: Answer::CreateFailed { reason, .. }, .. } if reason.contains("0 more"))
     );
@@ -29,7 +29,7 @@ fn a_room_creates_as_many_as_its_kind_may_have_and_has_them_back_when_they_end()
 }
 
 #[test]
-fn what_is_handed_down_is_taken_and_given_back() {
+fn an_allowance_that_is_handed_down_is_taken_and_returned() {
     let mut story = Story::of(creator(2)).with_members(&[ANA]);
     let out = story.record(message(ANA, 1));
     let [Output::Create { id, allowance: 2, .. }] = out.creates()[..] else { panic!("{out:?}") };
@@ -40,7 +40,7 @@ fn what_is_handed_down_is_taken_and_given_back() {
 
 /// The allowance may be less than what the kind may have.
 #[test]
-fn a_room_that_was_handed_nothing_creates_nothing() {
+fn a_room_without_an_allowance_creates_no_room() {
     let mut story = Story::of(creator(0));
     let RoomCommand::Create { kind, component, options, creator, secret, .. } = create() else { unreachable!() };
     story.record(RoomCommand::Create { kind, component, options, creator, secret, allowance: 0 });
@@ -49,7 +49,7 @@ fn a_room_that_was_handed_nothing_creates_nothing() {
 }
 
 #[test]
-fn whoever_is_moved_to_a_room_that_was_refused_stays_and_the_guest_hears_why() {
+fn a_member_that_is_moved_to_a_refused_room_stays_and_the_guest_gets_the_reason() {
     let mut story = Story::of(|event: &Event| match event {
         Event::Message { .. } => {
             let room = Seed::of(ROOM, Secret(7), 106).room(0);
@@ -78,7 +78,7 @@ fn the_lobby_has_a_rate() {
     });
     story.record(create());
     let mut number = 0;
-    let mut ask = |story: &mut Story| {
+    let mut request = |story: &mut Story| {
         number += 1;
         let number = OutputId { offset: number, index: 0 };
         let data = RoomData::Message(Json::null());
@@ -86,7 +86,7 @@ fn the_lobby_has_a_rate() {
     };
     let mut created = 0;
     let out = loop {
-        let out = ask(&mut story);
+        let out = request(&mut story);
         created += out.created().len() as u64;
         if out.to_itself().is_some() {
             break out;
@@ -95,7 +95,7 @@ fn the_lobby_has_a_rate() {
     assert_eq!(created, LOBBY_CREATE_BURST);
     assert!(matches!(out.to_itself(), Some(RoomCommand::Answer { answer: Answer::CreateFailed { .. }, .. })));
     story.now = story.now.plus(10 * LOBBY_CREATE_INTERVAL_MS);
-    let out = ask(&mut story);
+    let out = request(&mut story);
     assert_eq!(out.created().len(), 10, "one in so many milliseconds");
     assert!(matches!(out.creates()[0], Output::Create { allowance: MAX_ALLOWANCE, .. }));
 }
