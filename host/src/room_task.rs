@@ -16,7 +16,7 @@ use chorus_core::{
     ids::{Digest, Kind, MachineId, Offset, OutputId, RoomId, Secret, SessionId, Time},
     json::Json,
     planted::{Bug, planted},
-    room::{Account, Call, Notice, Output, Room, RoomClock, TimerDue},
+    room::{Account, Call, Input, Notice, Output, Room, RoomClock, TimerDue},
 };
 use chorus_store::{RoomRow, RoomStatus, RoomUpdate, Snapshot};
 use tokio::{task::JoinHandle, time::Instant};
@@ -114,7 +114,7 @@ impl RoomTask {
     async fn begin(host: Arc<Shared>, id: RoomId, mailbox: Arc<Mailbox>, why: RestoreReason) -> RoomTask {
         let mut room = find(&host, id, why).await;
         let partition = host.partition_of(id);
-        host.partitions.inherited(partition).into_iter().for_each(|offset| room.inherits(offset));
+        host.partitions.inherited(partition).into_iter().for_each(|offset| room.handle(Input::Inherited(offset)));
         let kept = host.alarms.take_clock(id);
         let mut clock = kept.unwrap_or_else(|| RoomClock::new(host.partitions.taken(partition)));
         // Timers that the room has now count from its partition's takeover, later ones from when they are set.
@@ -150,7 +150,7 @@ impl RoomTask {
         let (clock, applied) = (self.clock.clone(), self.seen);
         let begun = RoomTask::begin(self.host.clone(), self.id, self.mailbox.clone(), RestoreReason::Recovered).await;
         *self = RoomTask { clock, ..begun };
-        applied.into_iter().for_each(|offset| self.room.inherits(offset));
+        applied.into_iter().for_each(|offset| self.room.handle(Input::Inherited(offset)));
     }
 
     async fn run(&mut self) -> Result<(), HostError> {
@@ -209,7 +209,7 @@ impl RoomTask {
         self.seen = Some(offset);
         self.oldest_input.get_or_insert(record.time);
         let begun = std::time::Instant::now();
-        self.room.record(offset, record);
+        self.room.handle(Input::Record(offset, record));
         self.charge(self.room.account().cloned(), begun.elapsed());
     }
 
@@ -351,11 +351,11 @@ impl RoomTask {
             self.host.metrics.restored(why);
         }
         let outcome = self.runner.run(call).await;
-        self.report(account);
+        let fuel = self.report(account);
         match outcome {
             Ok(outcome) => {
                 let begun = std::time::Instant::now();
-                self.room.guest(outcome);
+                self.room.handle(Input::Guest { outcome, fuel });
                 self.charge(machine, begun.elapsed());
             }
             Err(cause) => {
@@ -363,15 +363,14 @@ impl RoomTask {
                     tracing::warn!(room = %self.id, reason, "this host could not run a guest; trying again");
                 }
                 tokio::time::sleep(RESOURCE_RETRY).await;
-                self.room.instance_lost();
+                self.room.handle(Input::InstanceLost);
             }
         }
     }
 
-    /// What the call cost and logged, before its outcome.
-    fn report(&mut self, account: Option<Account>) {
+    /// What the call cost and logged, before its outcome. Returns the fuel that it has burnt.
+    fn report(&mut self, account: Option<Account>) -> u64 {
         let Report { fuel, busy, failed_log, restore_effects, reopened } = self.runner.take_report();
-        fuel.into_iter().for_each(|fuel| self.room.burnt(fuel));
         if let Some(log) = failed_log {
             self.last_words = self.room.in_hand().map(|offset| (offset, log));
         }
@@ -380,6 +379,7 @@ impl RoomTask {
         }
         self.tell_logs(restore_effects);
         self.charge(account, busy);
+        fuel.unwrap_or(0)
     }
 
     /// Best effort, and nothing waits for it: the edge slows sessions that cost too much, and can do without one report.
@@ -400,7 +400,7 @@ impl RoomTask {
         let snapshot = Snapshot { offset, component: row.component, state: bytes::Bytes::from_owner(bytes) };
         self.hand_over(RoomUpdate { row, snapshot: Some(snapshot) }).await?;
         if self.runner.drop_overgrown() {
-            self.room.instance_lost();
+            self.room.handle(Input::InstanceLost);
         }
         Ok(())
     }
@@ -520,7 +520,7 @@ impl RoomTask {
         }
         let late = self.unsaved_since.is_some_and(|since| since.elapsed() >= self.host.options.snapshot_after);
         if late || self.idle_since.elapsed() >= self.rest_after() {
-            self.room.snapshot();
+            self.room.handle(Input::TakeSnapshot);
         }
         self.last_tick = Some(Instant::now());
         Ok(())
@@ -537,7 +537,7 @@ impl RoomTask {
         }
         let draining = self.host.partitions.is_leaving(self.partition);
         if draining && !self.room.is_saved() {
-            self.room.snapshot();
+            self.room.handle(Input::TakeSnapshot);
         }
         (draining || self.idle_since.elapsed() >= self.rest_after()) && self.room.is_saved()
     }

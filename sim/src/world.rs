@@ -8,7 +8,7 @@ use chorus_core::{
     frame::{ClientFrame, CloseCode},
     ids::{ConnectionId, Digest, Kind, MachineId, Offset, OutputId, RoomId, Secret, SessionId, Time},
     json::Json,
-    room::{Call, Outcome, Output as RoomOutput, Room, RoomClock},
+    room::{Call, Input as RoomInput, Outcome, Output as RoomOutput, Room, RoomClock},
     session::{Input, Limits, Opened, Output, Session, Store as Write},
 };
 use rand_chacha::{
@@ -369,11 +369,11 @@ impl World {
         live.read += records.len();
         for (offset, record) in records {
             live.offset = offset;
-            live.room.record(offset, record);
+            live.room.handle(RoomInput::Record(offset, record));
             self.carry_out(host, &mut live);
         }
         if self.one_in(DIALS.snapshot) {
-            live.room.snapshot();
+            live.room.handle(RoomInput::TakeSnapshot);
             self.carry_out(host, &mut live);
         }
         self.set_alarm(host, &mut live);
@@ -419,7 +419,7 @@ impl World {
             match output {
                 RoomOutput::Guest(call) => {
                     let outcome = answer(&mut live.script, call);
-                    live.room.guest(outcome);
+                    live.room.handle(RoomInput::Guest { outcome, fuel: 0 });
                 }
                 RoomOutput::Append(to, command) => drop(self.append(host, to, command)),
                 RoomOutput::Create { id, kind, options, source, secret, allowance } => {

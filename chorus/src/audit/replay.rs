@@ -27,7 +27,7 @@ use chorus_core::{
     frame::RoomFrame,
     ids::{Kind, Offset, RoomId, Secret, Seed, SessionId},
     json::Json,
-    room::{Call, Output, Room},
+    room::{Call, Input, Output, Room},
 };
 
 use chorus_store::SnapshotRow;
@@ -217,9 +217,9 @@ impl<'a, G: Guest> Pass<'a, G> {
     fn new(id: RoomId, beginning: &Beginning, guest: &'a mut G, skips: &[Skip]) -> Result<Self, Unplayable> {
         let mut room = beginning.room(id)?;
         // All records were applied before. The log has the calls that exhausted a budget.
-        room.inherits(Offset::MAX);
+        room.handle(Input::Inherited(Offset::MAX));
         for skip in skips {
-            room.decide_fault(skip.of, skip.fault.clone());
+            room.handle(Input::FaultDecided { offset: skip.of, fault: skip.fault.clone() });
         }
         let mut replay = Replay { after: beginning.offset(), ..Replay::default() };
         if let Some(state) = room.state() {
@@ -252,14 +252,14 @@ impl<'a, G: Guest> Pass<'a, G> {
             self.at = *offset;
             self.asked = false;
             let message = self.before_message(record);
-            self.room.record(*offset, record.clone());
+            self.room.handle(Input::Record(*offset, record.clone()));
             self.carry_out().await?;
             if let Some(message) = message {
                 self.after_message(message);
             }
             self.after_record();
             if self.wanted.contains(offset) {
-                self.room.snapshot();
+                self.room.handle(Input::TakeSnapshot);
                 self.carry_out().await?;
             }
         }
@@ -291,8 +291,8 @@ impl<'a, G: Guest> Pass<'a, G> {
             self.asked |= at.seed == Seed::of(self.id, state.secret, self.at);
         }
         match self.guest.answer(call).await? {
-            Some(outcome) => self.room.guest(outcome),
-            None => self.room.instance_lost(),
+            Some(outcome) => self.room.handle(Input::Guest { outcome, fuel: 0 }),
+            None => self.room.handle(Input::InstanceLost),
         }
         Ok(())
     }
@@ -347,7 +347,7 @@ impl<'a, G: Guest> Pass<'a, G> {
             self.snapshots.push((offset, bytes));
         }
         if self.guest.retires() {
-            self.room.instance_lost();
+            self.room.handle(Input::InstanceLost);
         }
     }
 

@@ -48,7 +48,7 @@ use crate::{
     ids::{Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
     planted::{Bug, planted},
-    room::{self, Notice, Outcome, Room, RoomClock},
+    room::{self, Notice, Room, RoomClock},
 };
 
 use gate::Gate;
@@ -139,8 +139,8 @@ impl HostedRoom {
         self.offered = false;
         match input {
             Input::Record(offset, record) => self.on_record(offset, record),
-            Input::Guest { outcome, fuel } => self.on_guest(outcome, fuel),
-            Input::InstanceLost => self.room.instance_lost(),
+            Input::Guest { outcome, fuel } => self.room.handle(room::Input::Guest { outcome, fuel }),
+            Input::InstanceLost => self.room.handle(room::Input::InstanceLost),
             Input::Component(component) => self.on_component(component),
             Input::ActiveComponent(component) => self.on_active_component(component),
             Input::Confirmed(id) => self.gate.confirm(id),
@@ -153,7 +153,7 @@ impl HostedRoom {
             Input::Tick => self.on_tick(),
         }
         if self.draining && !self.room.is_saved() {
-            self.room.snapshot();
+            self.room.handle(room::Input::TakeSnapshot);
         }
     }
 
@@ -232,12 +232,7 @@ impl HostedRoom {
         }
         self.applied = Some(offset);
         self.schedule.on_record(self.now);
-        self.room.record(offset, record);
-    }
-
-    fn on_guest(&mut self, outcome: Outcome, fuel: u64) {
-        self.room.burnt(fuel);
-        self.room.guest(outcome);
+        self.room.handle(room::Input::Record(offset, record));
     }
 
     fn on_component(&mut self, component: Option<Digest>) {

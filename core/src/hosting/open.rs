@@ -4,7 +4,7 @@ use super::{HostedRoom, Options};
 use crate::{
     effect::RestoreReason,
     ids::{Offset, RoomId, Time},
-    room::{BadSnapshot, Room, RoomClock},
+    room::{self, BadSnapshot, Room, RoomClock},
 };
 
 /// The room as it stands in the store.
@@ -42,7 +42,7 @@ impl HostedRoom {
         now: Time,
     ) -> Result<HostedRoom, BadSnapshot> {
         let mut room = found.open(id, why)?;
-        takeover.inherited.into_iter().for_each(|offset| room.inherits(offset));
+        takeover.inherited.into_iter().for_each(|offset| room.handle(room::Input::Inherited(offset)));
         let mut clock = clock.unwrap_or_else(|| RoomClock::new(takeover.at));
         // Timers that the room has now count from the takeover, later ones from when they are set.
         room.state().and_then(|state| clock.next_timer(state, now));
@@ -56,7 +56,7 @@ impl HostedRoom {
     /// When the snapshot cannot be read; the machine is as before.
     pub fn begin_again(&mut self, found: Found<'_>, inherited: Option<Offset>, now: Time) -> Result<(), BadSnapshot> {
         let mut room = found.open(self.room.id(), RestoreReason::Recovered)?;
-        inherited.max(self.applied).into_iter().for_each(|offset| room.inherits(offset));
+        inherited.max(self.applied).into_iter().for_each(|offset| room.handle(room::Input::Inherited(offset)));
         let (clock, options) = (self.clock.clone(), self.schedule.options);
         let (draining, stored, gate) = (self.draining, self.stored, self.gate.renewed());
         *self = HostedRoom { draining, stored, gate, ..HostedRoom::new(room, clock, options, now) };

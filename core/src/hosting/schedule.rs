@@ -5,7 +5,7 @@ use crate::{
     command::{Record, RoomCommand},
     ids::{OutputId, Time},
     planted::{Bug, planted},
-    room::TimerDue,
+    room::{self, TimerDue},
 };
 
 /// A room that has ended, or never existed, hibernates after this many milliseconds.
@@ -95,7 +95,7 @@ impl HostedRoom {
         let idle = self.schedule.is_idle(self.room.state().is_none(), self.now);
         if idle || self.schedule.is_snapshot_due(self.now) {
             self.schedule.overdue = Some(self.now);
-            self.room.snapshot();
+            self.room.handle(room::Input::TakeSnapshot);
         }
     }
 

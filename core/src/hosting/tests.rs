@@ -6,7 +6,7 @@ use crate::{
     command::{Joining, Player, RequestId},
     effect::{Effect, Event, RestoreReason, Saved},
     ids::{ConnectionId, SessionId},
-    room::{Call, Spec},
+    room::{Call, Outcome, Spec},
 };
 
 const NOON: Time = Time(1_700_000_000_000);

@@ -84,6 +84,29 @@ impl Phase {
 }
 
 impl Room {
+    pub(super) fn on_record(&mut self, offset: Offset, record: Record) {
+        let newest = self.inbox.back().map(|(offset, _)| *offset).max(self.history.applied_through());
+        if newest.is_some_and(|newest| offset <= newest) {
+            return;
+        }
+        if let RoomCommand::Fault { at, fault } = &record.command {
+            self.on_fault_decided(at.offset, fault.clone());
+        }
+        let closes = matches!(record.command, RoomCommand::Close { .. });
+        self.inbox.push_back((offset, record));
+        self.phase = match mem::take(&mut self.phase) {
+            Phase::AwaitingClose(state) if closes => self.skip_to_close(state),
+            phase => phase,
+        };
+    }
+
+    pub(super) fn on_guest(&mut self, outcome: Outcome, fuel: u64) {
+        self.history.add_fuel(fuel);
+        self.wants_snapshot |= self.history.is_expensive();
+        let phase = mem::take(&mut self.phase);
+        self.phase = self.on_outcome(phase, outcome);
+    }
+
     /// Applies records until the machine has to wait.
     pub(super) fn advance(&mut self) {
         while self.phase.is_ready() {
@@ -257,7 +280,7 @@ impl Room {
     }
 
     /// Continues with the outcome of the guest work that was output.
-    pub(super) fn on_outcome(&mut self, phase: Phase, outcome: Outcome) -> Phase {
+    fn on_outcome(&mut self, phase: Phase, outcome: Outcome) -> Phase {
         match (phase, outcome) {
             (Phase::Opening(step, then), Outcome::Opened(Ok(spec))) => {
                 self.has_instance = true;

@@ -4,16 +4,35 @@ use std::sync::Arc;
 
 use super::Spec;
 use crate::{
-    command::{EdgeCommand, Fault, OutputRef, RoomCommand},
+    command::{EdgeCommand, Fault, OutputRef, Record, RoomCommand},
     effect::{Effect, Event, LogLevel, Moment, RoomInfo, Saved},
     ids::{Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId},
     json::Json,
 };
 
+/// What happened.
+#[derive(Debug)]
+pub enum Input {
+    /// Records up to this offset were in the channel before this machine was created: another one may have applied them.
+    Inherited(Offset),
+    /// The next record of this room's channel. Offsets rise; a record at or below the highest known offset is ignored.
+    Record(Offset, Record),
+    /// The log has a `Fault` for the record at `offset`. A shell that has found it may pass this in before the `Fault` record
+    /// itself.
+    FaultDecided { offset: Offset, fault: Fault },
+    /// The outcome of [`Output::Guest`], and the fuel that the call has burnt.
+    Guest { outcome: Outcome, fuel: u64 },
+    /// In place of an outcome: the instance was lost through no fault of the record. Its host was out of some resource.
+    InstanceLost,
+    /// A snapshot is needed as soon as possible: on hibernation, on drain, or after some time. Nothing happens when nothing is
+    /// new.
+    TakeSnapshot,
+}
+
 /// Work for the shell, in this order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
-    /// Guest work. The machine continues when it gets the outcome, by [`super::Room::guest`].
+    /// Guest work. The machine continues with [`Input::Guest`] or [`Input::InstanceLost`].
     Guest(Call),
     /// Appends to this room's channel or another's. Appended in order, or not at all.
     Append(RoomId, RoomCommand),

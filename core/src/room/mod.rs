@@ -1,8 +1,8 @@
 //! The room machine: everything that a room decides.
 //!
-//! A room is a deterministic state machine over the records of its channel. The shell (`host`) passes it records in offset
-//! order with [`Room::record`], carries out the outputs of [`Room::poll_output`], and returns the results of guest calls with
-//! [`Room::guest`]. The machine never waits and reads no clock: its time is that of the records.
+//! A room is a deterministic state machine over the records of its channel. The shell ([`crate::hosting`], then `host`) passes
+//! it records in offset order with [`Room::handle`], carries out the outputs of [`Room::poll_output`], and returns the results
+//! of guest calls as further inputs. The machine never waits and reads no clock: its time is that of the records.
 //!
 //! Each record is applied in a step (`step`), which owns the state meanwhile. A handler changes the state, adds outputs and
 //! returns what is next; the driver (`driver`) carries that out, in one place.
@@ -54,7 +54,6 @@ mod tests;
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    mem,
     sync::Arc,
 };
 
@@ -65,7 +64,7 @@ pub use commands::swap::{PROBATION_MS, PROBATION_RECORDS};
 pub use driver::STATE_FUEL;
 pub use frames::{RESEND_BYTES, RESEND_FRAMES};
 pub use history::{TAIL_BYTES, TAIL_FUEL, TAIL_RECORDS};
-pub use io::{Call, Notice, Outcome, Output, SwappedTo};
+pub use io::{Call, Input, Notice, Outcome, Output, SwappedTo};
 pub use kicks::MAX_DEPARTURES;
 pub use lobby_restart::{LobbyRestart, MAX_RESTART_DELAY_MS, STEADY_RUN_MS};
 pub use spec::Spec;
@@ -73,7 +72,7 @@ pub use state::{Member, State};
 
 use self::{charge::Charges, driver::Phase, history::History};
 use crate::{
-    command::{Fault, Record, RoomCommand},
+    command::Record,
     effect::RestoreReason,
     ids::{Offset, OutputId, RoomId, SessionId, Time},
     wire,
@@ -141,64 +140,17 @@ impl Room {
         Room { phase: Phase::Ended, ..Room::new(id) }
     }
 
-    /// Records up to `offset` were in the channel before this machine was created: another one may have applied them.
-    pub fn inherits(&mut self, offset: Offset) {
-        self.history.inherit(offset);
-    }
-
-    /// The next record of this room's channel. Offsets rise; a record at or below the highest known offset is ignored.
-    pub fn record(&mut self, offset: Offset, record: Record) {
-        let newest = self.inbox.back().map(|(offset, _)| *offset).max(self.history.applied_through());
-        if newest.is_some_and(|newest| offset <= newest) {
-            return;
-        }
-        if let RoomCommand::Fault { at, fault } = &record.command {
-            self.decide_fault(at.offset, fault.clone());
-        }
-        let closes = matches!(record.command, RoomCommand::Close { .. });
-        self.inbox.push_back((offset, record));
-        self.phase = match mem::take(&mut self.phase) {
-            Phase::AwaitingClose(state) if closes => self.skip_to_close(state),
-            phase => phase,
-        };
-        self.advance();
-    }
-
-    /// The log has a `Fault` for the record at `offset`. A shell that has found it may call this before it passes in the
-    /// `Fault` record itself.
-    pub fn decide_fault(&mut self, offset: Offset, fault: Fault) {
-        if !self.has_ended() && self.history.add_skip(offset, fault) {
-            self.phase = self.rebuild();
-        }
-    }
-
-    /// The outcome of the guest work that was output.
-    ///
     /// # Panics
-    /// When no such work was output: the shell is wrong.
-    pub fn guest(&mut self, outcome: Outcome) {
-        let phase = mem::take(&mut self.phase);
-        self.phase = self.on_outcome(phase, outcome);
-        self.advance();
-    }
-
-    /// The fuel that the current call has burnt. Reported before [`Room::guest`], which has its outcome.
-    pub fn burnt(&mut self, fuel: u64) {
-        self.history.add_fuel(fuel);
-        self.wants_snapshot |= self.history.is_expensive();
-    }
-
-    /// The instance was lost through no fault of the record: its host was out of some resource. Called in place of
-    /// [`Room::guest`].
-    pub fn instance_lost(&mut self) {
-        self.restore_reason = RestoreReason::Recovered;
-        self.phase = self.rebuild();
-        self.advance();
-    }
-
-    /// Requests a snapshot as soon as possible: on hibernation, on drain, or after some time. Does nothing when nothing is new.
-    pub fn snapshot(&mut self) {
-        self.wants_snapshot = !self.history.tail().is_empty();
+    /// When an outcome answers no guest work that was output: the shell is wrong.
+    pub fn handle(&mut self, input: Input) {
+        match input {
+            Input::Inherited(offset) => self.history.inherit(offset),
+            Input::Record(offset, record) => self.on_record(offset, record),
+            Input::FaultDecided { offset, fault } => self.on_fault_decided(offset, fault),
+            Input::Guest { outcome, fuel } => self.on_guest(outcome, fuel),
+            Input::InstanceLost => self.on_instance_lost(),
+            Input::TakeSnapshot => self.wants_snapshot = !self.history.tail().is_empty(),
+        }
         self.advance();
     }
 

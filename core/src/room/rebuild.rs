@@ -61,6 +61,17 @@ impl Room {
         state.map_or(Phase::Absent, |state| Phase::Idle(Box::new(state)))
     }
 
+    pub(super) fn on_fault_decided(&mut self, offset: Offset, fault: Fault) {
+        if !self.has_ended() && self.history.add_skip(offset, fault) {
+            self.phase = self.rebuild();
+        }
+    }
+
+    pub(super) fn on_instance_lost(&mut self) {
+        self.restore_reason = RestoreReason::Recovered;
+        self.phase = self.rebuild();
+    }
+
     pub(super) fn undo_swap(&mut self, mut step: Step, probation: Probation, fault: Fault) -> Phase {
         let swap::Undone { state, records, skips } = swap::undo(&mut step, probation, fault);
         self.history.replace(&state, records, skips, step.offset);

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::{
-    command::{Answer, EdgeCommand, Joining, LeaveReason, OutputRef, Player, RequestId, RoomData, Target},
+    command::{
+        Answer, EdgeCommand, Fault, Joining, LeaveReason, OutputRef, Player, RequestId, RoomCommand, RoomData, Target,
+    },
     diff,
     effect::{Effect, Event, MemberInfo, Saved},
     frame::{FrameTag, RoomFrame},
@@ -100,7 +102,7 @@ impl Story {
 
     /// The snapshot that the room outputs when one is requested.
     fn saved(&mut self) -> Vec<u8> {
-        self.room.snapshot();
+        self.room.handle(Input::TakeSnapshot);
         let saved = self.turn().outputs.into_iter().find_map(|output| match output {
             Output::Snapshot { bytes, .. } => Some(bytes.to_vec()),
             _ => None,
@@ -128,13 +130,13 @@ impl Story {
         let offset = self.next;
         self.next += 3;
         self.log.push((offset, record.clone()));
-        self.room.record(offset, record);
+        self.room.handle(Input::Record(offset, record));
         self.turn()
     }
 
     fn replay(&mut self, log: &[(Offset, Record)]) {
         for (offset, record) in log {
-            self.room.record(*offset, record.clone());
+            self.room.handle(Input::Record(*offset, record.clone()));
             self.turn();
         }
     }
@@ -145,8 +147,9 @@ impl Story {
         while let Some(output) = self.room.poll_output() {
             match output {
                 Output::Guest(call) => {
+                    let fuel = if matches!(call, Call::Handle { .. }) { self.burns } else { 0 };
                     let outcome = self.answer(call);
-                    self.room.guest(outcome);
+                    self.room.handle(Input::Guest { outcome, fuel });
                 }
                 output => outputs.push(output),
             }
@@ -169,7 +172,6 @@ impl Story {
                 self.events.push(name(&event));
                 self.fuel.push(fuel);
                 self.accounts.push(self.room.account().map(|account| account.session));
-                self.room.burnt(self.burns);
                 let result = (self.script)(&event);
                 self.counted += u64::from(matches!((&event, &result), (Event::Message { .. }, Ok(_))));
                 Outcome::Called(result)
@@ -186,7 +188,7 @@ impl Story {
 
     /// Hibernates the room: only its snapshot is left.
     fn hibernate(&mut self) {
-        self.room.snapshot();
+        self.room.handle(Input::TakeSnapshot);
         let out = self.turn();
         let snapshot = out.outputs.iter().find_map(|output| match output {
             Output::Snapshot { bytes, .. } => Some(bytes.clone()),

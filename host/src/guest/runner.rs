@@ -2,7 +2,7 @@
 //!
 //! A [`Runner`] holds the room's instance. It separates a guest's failure, which is part of the call's [`Outcome`], from a
 //! failure of this process, which is [`Unavailable`]: the call has no outcome then, and the machine opens another instance
-//! (`Room::instance_lost`). How long to wait for a missing resource, and whether to give up, is the caller's policy: see
+//! (`room::Input::InstanceLost`). How long to wait for a missing resource, and whether to give up, is the caller's policy: see
 //! [`Resources`].
 //!
 //! Bounds: one instance, and a second one during a swap if the process has a free slot for it.

@@ -141,7 +141,7 @@ fn a_clients_records_have_a_budget_of_their_own() {
 fn a_room_with_a_large_state_has_more_for_each_message() {
     let mut story = Story::of(counter()).with_members(&[ANA]);
     story.record(message(ANA, 1));
-    story.room.snapshot();
+    story.room.handle(Input::TakeSnapshot);
     story.turn();
     let bytes = story.room.state().unwrap().saved.as_ref().unwrap().state.len() as u64;
     story.fuel.clear();
@@ -162,7 +162,7 @@ fn records_that_were_applied_before_run_with_the_rooms_budget() {
     assert_eq!(story.fuel, [&[message][..], &rebuilt].concat(), "create, join and message, again");
 
     let mut heir = Story::of(counter());
-    heir.room.inherits(story.log[known - 1].0);
+    heir.room.handle(Input::Inherited(story.log[known - 1].0));
     heir.replay(&story.log);
     assert_eq!(heir.fuel[..4], [None, None, None, message]);
 }
@@ -278,7 +278,7 @@ impl Story {
         });
         for (_, record) in &self.log {
             if let RoomCommand::Fault { at, fault } = &record.command {
-                heir.room.decide_fault(at.offset, fault.clone());
+                heir.room.handle(Input::FaultDecided { offset: at.offset, fault: fault.clone() });
             }
         }
         heir.replay(&self.log);

@@ -38,7 +38,7 @@ fn a_trap_is_decided_by_the_log_and_skipped_on_replay() {
     });
     for (offset, record) in story.log.iter().rev().filter(|(_, r)| matches!(r.command, RoomCommand::Fault { .. })) {
         if let RoomCommand::Fault { at: OutputId { offset: at, .. }, fault } = &record.command {
-            replay.room.decide_fault(*at, fault.clone());
+            replay.room.handle(Input::FaultDecided { offset: *at, fault: fault.clone() });
         }
         let _ = offset;
     }

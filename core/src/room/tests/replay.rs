@@ -17,7 +17,7 @@ fn a_room_from_its_snapshot_and_tail_is_the_same_room_at_every_offset() {
     for cut in 1..story.log.len() {
         let mut first = Story::of(counter());
         first.replay(&story.log[..cut]);
-        first.room.snapshot();
+        first.room.handle(Input::TakeSnapshot);
         let out = first.turn();
         let Some(Output::Snapshot { bytes, offset }) =
             out.outputs.iter().rfind(|o| matches!(o, Output::Snapshot { .. }))

@@ -8,7 +8,7 @@ use chorus_core::{
     frame::{FrameTag, RoomFrame},
     ids::{Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
-    room::{Call, Notice, Outcome, Output, Room},
+    room::{Call, Input, Notice, Outcome, Output, Room},
 };
 use chorus_host::guest::{CannotLoad, Component, Resources, Runner, Unavailable};
 use serde_json::Value;
@@ -86,7 +86,7 @@ impl Stage {
             let offset = self.next;
             self.next += 2;
             self.log.push((offset, record.clone()));
-            self.room.record(offset, record);
+            self.room.handle(Input::Record(offset, record));
             for output in self.turn().await {
                 if let Output::Append(room, command) = &output
                     && *room == self.room.id()
@@ -102,14 +102,14 @@ impl Stage {
     /// Gives the machine records of a log, all before any is applied, as a host does.
     pub async fn replay(&mut self, log: &[(Offset, Record)]) -> Out {
         for (offset, record) in log {
-            self.room.record(*offset, record.clone());
+            self.room.handle(Input::Record(*offset, record.clone()));
         }
         Out(self.turn().await)
     }
 
     /// The snapshot that the room would be restored from.
     pub async fn snapshot(&mut self) -> Option<Arc<[u8]>> {
-        self.room.snapshot();
+        self.room.handle(Input::TakeSnapshot);
         let out = self.turn().await;
         out.into_iter().find_map(|output| match output {
             Output::Snapshot { bytes, .. } => Some(bytes),
@@ -137,7 +137,7 @@ impl Stage {
             match output {
                 Output::Guest(call) => {
                     let outcome = self.answer(call).await;
-                    self.room.guest(outcome);
+                    self.room.handle(Input::Guest { outcome, fuel: 0 });
                 }
                 output => outputs.push(output),
             }
