@@ -49,7 +49,7 @@ impl TimerDue {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomClock {
     /// When this host took over the room.
-    taken: Time,
+    taken_over_at: Time,
     /// Timers that were set by records up to this one are armed, where that is needed.
     armed_through: Option<Offset>,
     /// When the timers fire that were set while the room was ahead.
@@ -65,9 +65,9 @@ struct Pending {
 }
 
 impl RoomClock {
-    /// The clock of a room that this host took over at `taken`.
-    pub fn new(taken: Time) -> RoomClock {
-        RoomClock { taken, armed_through: None, armed: BTreeMap::new() }
+    /// The clock of a room that this host took over at `taken_over_at`.
+    pub fn new(taken_over_at: Time) -> RoomClock {
+        RoomClock { taken_over_at, armed_through: None, armed: BTreeMap::new() }
     }
 
     /// Whether it has more than the time of the takeover. If so it must be kept while the room hibernates.
@@ -86,7 +86,7 @@ impl RoomClock {
     fn arm_new(&mut self, state: &State, now: Time) {
         let (before, since) = match self.armed_through.replace(state.offset) {
             Some(before) => (Some(before), now),
-            None => (None, self.taken),
+            None => (None, self.taken_over_at),
         };
         // By the host's present clock: a room that was created, or last had an instance, long after the takeover is not ahead.
         if state.clock.since(now) <= SKEW_MS || before >= Some(state.offset) {
@@ -106,7 +106,7 @@ impl RoomClock {
         let at = self.armed.get(&pending.id).copied().unwrap_or(pending.due);
         // By this host's clock, which is about that of the host before unless the room is ahead.
         let set = at.0.saturating_sub(pending.delay_ms);
-        if set < self.taken.0 { at.max(self.taken.plus(pending.delay_ms.min(GRACE_MS))) } else { at }
+        if set < self.taken_over_at.0 { at.max(self.taken_over_at.plus(pending.delay_ms.min(GRACE_MS))) } else { at }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The control flow of the machine: which record is next, and what follows each handler.
 //!
-//! A [`Phase`] is what the machine waits for, and it owns the state. Each function here takes the state, or the step that owns
-//! it, and returns the next phase: there is no way to lose a record that is half applied. Handlers know nothing of phases, of
-//! the instance or of replays. They return a [`Next`], and [`Room::proceed`] carries that out.
+//! Each function here takes the state, or the step that owns it, and returns the next [`Phase`]: there is no way to lose a
+//! record that is half applied. Handlers have no access to phases, to the instance or to replays. They return a [`Next`], and
+//! [`Room::proceed`] carries that out.
 
 use std::mem;
 
@@ -12,6 +12,7 @@ use super::{
     effects,
     io::{Call, Outcome, SwappedTo},
     lobby_restart,
+    phase::{OpenedFor, Phase},
     state::State,
     step::{CallOrigin, Ending, Next, Step},
 };
@@ -25,63 +26,6 @@ use crate::{
 /// prints all of it, even for a small message. Without this allowance a growing room would reach a size at which it refuses
 /// every message.
 pub const STATE_FUEL: u64 = 300;
-
-/// The input that the machine waits for, and the room's state.
-#[derive(Debug, Default)]
-pub(super) enum Phase {
-    /// The next record, which may create the room.
-    #[default]
-    Absent,
-    /// The next record.
-    Idle(Box<State>),
-    /// An instance, for the guest work that follows.
-    Opening(Box<Step>, OpenedFor),
-    /// The outcome of a call.
-    Calling(Box<Step>),
-    /// The outcome of a swap.
-    Swapping(Box<Step>, Digest),
-    /// The guest's state.
-    Saving(Box<State>),
-    /// The machine's own `Fault` record.
-    AwaitingFault(Box<State>),
-    /// The machine's own `Close` record.
-    AwaitingClose(Box<State>),
-    /// The next record, which gets no more than an answer: the room has ended.
-    Ended,
-}
-
-/// Why an instance is opened.
-#[derive(Debug)]
-pub(super) enum OpenedFor {
-    Event(Event),
-    /// An instance of the old component, so that it can save.
-    Swap(Digest),
-}
-
-impl Phase {
-    pub fn state(&self) -> Option<&State> {
-        match self {
-            Phase::Idle(state) | Phase::Saving(state) | Phase::AwaitingFault(state) | Phase::AwaitingClose(state) => {
-                Some(state)
-            }
-            Phase::Opening(step, _) | Phase::Calling(step) | Phase::Swapping(step, _) => Some(&step.state),
-            Phase::Absent | Phase::Ended => None,
-        }
-    }
-
-    /// The record whose guest work the machine waits for.
-    pub fn in_hand(&self) -> Option<Offset> {
-        match self {
-            Phase::Opening(step, _) | Phase::Calling(step) | Phase::Swapping(step, _) => Some(step.offset),
-            _ => None,
-        }
-    }
-
-    /// Whether the next record can be applied.
-    pub fn is_ready(&self) -> bool {
-        matches!(self, Phase::Absent | Phase::Idle(_) | Phase::Ended)
-    }
-}
 
 impl Room {
     pub(super) fn on_record(&mut self, offset: Offset, record: Record) {
@@ -130,7 +74,7 @@ impl Room {
             Phase::Idle(state) => self.apply_to(state, offset, record),
             Phase::Absent => self.create_or_refuse(offset, record),
             phase => {
-                self.refuse(offset, record.command, ("the room has ended", LeaveReason::Ended));
+                self.refuse(offset, record.command, "the room has ended", LeaveReason::Ended);
                 phase
             }
         };
@@ -138,6 +82,7 @@ impl Room {
         phase
     }
 
+    /// Applies a record to a room that exists.
     fn apply_to(&mut self, mut state: Box<State>, offset: Offset, record: Record) -> Phase {
         self.history.begin(offset);
         self.history.push(offset, record.clone());
@@ -155,7 +100,7 @@ impl Room {
     fn create_or_refuse(&mut self, offset: Offset, record: Record) -> Phase {
         let RoomCommand::Create { kind, component, options, creator, secret, allowance } = record.command.clone()
         else {
-            self.refuse(offset, record.command, ("there is no such room", LeaveReason::Left));
+            self.refuse(offset, record.command, "there is no such room", LeaveReason::Left);
             return Phase::Absent;
         };
         self.history.begin(offset);
@@ -166,8 +111,8 @@ impl Room {
         self.proceed(step, next)
     }
 
-    /// Answers a record of a room that does not exist.
-    fn refuse(&mut self, offset: Offset, command: RoomCommand, (reason, left): (&str, LeaveReason)) {
+    /// Answers a record of a room that does not exist: a join is refused for a reason, and a session that reconnects has left.
+    fn refuse(&mut self, offset: Offset, command: RoomCommand, reason: &str, left: LeaveReason) {
         self.history.begin(offset);
         let room = self.id;
         let answer = match command {

@@ -4,12 +4,13 @@
 //! it records in offset order with [`Room::handle`], carries out the outputs of [`Room::poll_output`], and returns the results
 //! of guest calls as further inputs. The machine never waits and reads no clock: its time is that of the records.
 //!
-//! Each record is applied in a step (`step`), which owns the state meanwhile. A handler changes the state, adds outputs and
-//! returns what is next; the driver (`driver`) carries that out, in one place.
+//! Each record is applied in a step, which owns the state meanwhile. A handler changes the state, adds outputs and returns what
+//! happens next; the driver carries that out, in one place.
 //!
 //! | file | what it has |
 //! | --- | --- |
-//! | `driver` | the control flow: phases, the next record, what follows a handler |
+//! | `driver` | the control flow: the next record, and what follows a handler |
+//! | `phase`, `step` | what the machine waits for; the application of one record |
 //! | `rebuild`, `history` | snapshots, replays, failures of the guest, giving up |
 //! | `commands` | what each command does: membership, messages, timers, other rooms, swaps, faults, the end |
 //! | `effects` | what each effect of the guest does |
@@ -45,6 +46,7 @@ mod io;
 mod kicks;
 mod lobby_restart;
 mod open;
+mod phase;
 mod rebuild;
 mod spec;
 mod state;
@@ -70,7 +72,7 @@ pub use lobby_restart::{LobbyRestart, MAX_RESTART_DELAY_MS, STEADY_RUN_MS};
 pub use spec::Spec;
 pub use state::{Member, State};
 
-use self::{charge::Charges, driver::Phase, history::History};
+use self::{charge::Charges, history::History, phase::Phase};
 use crate::{
     command::Record,
     effect::RestoreReason,

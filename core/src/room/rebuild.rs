@@ -12,8 +12,8 @@
 use super::{
     Output, Room,
     commands::swap,
-    driver::Phase,
     io::Call,
+    phase::Phase,
     state::{Probation, State},
     step::{CallOrigin, Step},
 };
