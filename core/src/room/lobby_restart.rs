@@ -8,8 +8,8 @@
 //! Joins in between are refused, and the sessions try again. What is kept across a restart keeps receivers consistent:
 //! members' frames are numbered above the earlier ones, and the outputs of other rooms are applied once.
 //!
-//! The first restart is immediate. Each failure in a row doubles the delay before the next restart, up to [`MAX_RESTART_DELAY_MS`], so
-//! that a script that always fails costs little; another component is tried at once.
+//! The first restart is immediate. Each failure in a row doubles the delay before the next restart, up to
+//! [`MAX_RESTART_DELAY_MS`], so that a script that always fails costs little; another component starts at once.
 
 use std::mem;
 

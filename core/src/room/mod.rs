@@ -24,9 +24,9 @@
 //! | `clock` | when a room's timers fire on its host |
 //! | `io` | the types of inputs and outputs |
 //!
-//! **Charging.** A record that a client has caused ([`RoomCommand::client`]) runs with a budget of its own. Exhausting that
-//! budget is charged to the session: the client gets an error, and the fault does not count towards the limit that ends the
-//! room. A trap is charged to the room, even where a client caused the record. Both rules depend on the record and the `Fault`
+//! **Charging.** A record that a client has caused ([`crate::command::RoomCommand::client`]) runs with a budget of its own.
+//! Exhausting that budget is charged to the session: the client gets an error, and the fault does not count towards the limit
+//! that ends the room. A trap is charged to the room, even where a client caused the record. Both rules depend on the record and the `Fault`
 //! alone. A record that may have been applied before runs with the room's budget, which is larger: a replay on another heap
 //! must not exhaust its fuel on a record that has been answered. See `docs/adr/0007-charging-faults.md`.
 //!

@@ -53,7 +53,7 @@ pub struct State {
     pub ended_sources: VecDeque<RoomId>,
     /// How many living rooms it may have created, those that they have created in turn included.
     pub allowance: u32,
-    /// Rooms that this one created and that have not ended, with what each takes of the allowance: see `rooms`.
+    /// Rooms that this one created and that have not ended, with what each takes of the allowance: see [`super::allowance`].
     pub children: BTreeMap<RoomId, u32>,
     /// The lobby's bounds in place of an allowance.
     pub lobby_rooms: LobbyRooms,

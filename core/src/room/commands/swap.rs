@@ -1,9 +1,8 @@
 //! Swaps: the change of a room to another component, the probation after it, and undoing it.
 //!
-//! A swap is on probation for [`PROBATION_RECORDS`] records or [`PROBATION_MS`] milliseconds, whichever ends first. Until then the
-//! state keeps what undoing the swap needs: the state before, the records since, and those of them that were skipped. A fault
-//! of a record in that time undoes the swap: the room returns to the old component and replays those records with outputs
-//! suppressed.
+//! The probation ends after [`PROBATION_RECORDS`] records or [`PROBATION_MS`] milliseconds. Until then the state contains what
+//! undoing the swap needs: the state before, the records since, and those of them that were skipped. A fault of a record in
+//! that time undoes the swap: the room returns to the old component and replays those records with outputs suppressed.
 
 use std::collections::BTreeMap;
 
