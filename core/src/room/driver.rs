@@ -4,10 +4,10 @@
 //! record that is half applied. Handlers have no access to phases, to the instance or to replays. They return a [`Next`], and
 //! [`Room::proceed`] carries that out.
 
-use std::mem;
+use std::{mem, sync::Arc};
 
 use super::{
-    Output, Room,
+    Output, Room, Spec,
     commands::{self, close, fault, rooms, swap},
     effects,
     io::{Call, Outcome, SwappedTo},
@@ -227,17 +227,7 @@ impl Room {
     /// Continues with the outcome of the guest work that was output.
     fn on_outcome(&mut self, phase: Phase, outcome: Outcome) -> Phase {
         match (phase, outcome) {
-            (Phase::Opening(step, then), Outcome::Opened(Ok(spec))) => {
-                self.has_instance = true;
-                match then {
-                    OpenedFor::Event(event) => {
-                        let mut step = *step;
-                        step.state.spec = Some(spec);
-                        self.call_instance(step, event)
-                    }
-                    OpenedFor::Swap(component) => self.swap_instance(*step, component),
-                }
-            }
+            (Phase::Opening(step, purpose), Outcome::Opened(Ok(spec))) => self.on_opened(*step, purpose, spec),
             (Phase::Opening(step, _), Outcome::Opened(Err(fault))) => self.on_unopenable(*step, fault),
             (Phase::Calling(step), Outcome::Called(result)) => self.on_called(*step, result),
             (Phase::Swapping(step, component), Outcome::Swapped(result)) => self.on_swapped(*step, component, result),
@@ -246,6 +236,17 @@ impl Room {
             (Phase::Saving(state), Outcome::Saved(Err(fault))) => self.on_unsaved(state, fault),
             (Phase::Swapping(step, _), Outcome::Saved(Err(fault))) => self.on_unsaved(step.state, fault),
             (phase, outcome) => panic!("the shell answered {outcome:?} to {phase:?}"),
+        }
+    }
+
+    fn on_opened(&mut self, mut step: Step, purpose: OpenedFor, spec: Arc<Spec>) -> Phase {
+        self.has_instance = true;
+        match purpose {
+            OpenedFor::Event(event) => {
+                step.state.spec = Some(spec);
+                self.call_instance(step, event)
+            }
+            OpenedFor::Swap(component) => self.swap_instance(step, component),
         }
     }
 
