@@ -5,7 +5,7 @@
 //! operator ─▶ gate ─▶ admin (one table of routes) ─▶ store, bus
 //! ```
 //! Where to start: `watch` is the loop, and `cleanup` its cleanup after dead machines; [`admin`] is the HTTP API, which
-//! `chorus dev` serves as well, on its own bus and store.
+//! `chorus dev` serves as well, on its own bus and store; [`api`] has its JSON, for it and for its clients.
 //!
 //! The data path never needs a monitor: games continue without one. Several may run; the one that holds the store's lease acts,
 //! and all of them serve operators.
@@ -14,6 +14,7 @@
 //! its shell beside `watch`: a second loop under the same lease. [`admin`] swaps all of a kind's rooms, or one.
 
 pub mod admin;
+pub mod api;
 mod cleanup;
 mod clock;
 mod counters;
@@ -21,7 +22,12 @@ mod housekeeping;
 mod tables;
 mod watch;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use chorus_bus::Bus;
 use chorus_core::{ids::MachineId, placement};
@@ -43,6 +49,9 @@ pub const EXPIRE_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// page that was just opened and whose network changes to keep that id; an address that opens sessions all the time at the
 /// default `--new-sessions` has rows of minutes, not of a day.
 pub const SILENT_EXPIRE_AFTER: Duration = Duration::from_secs(120);
+
+/// How long the rows of ended rooms are kept, for lists.
+pub const FORGET_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// A monitor's options.
 #[derive(Clone, Debug)]
@@ -66,17 +75,20 @@ pub struct Options {
 }
 
 impl Options {
+    /// The operators' address on this machine.
+    pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7400);
+
     /// The defaults.
     pub fn new(id: MachineId, token: Token) -> Options {
         Options {
             id,
-            listen: SocketAddr::from(([127, 0, 0, 1], 7400)),
+            listen: Options::LISTEN,
             host_names: Vec::new(),
             token,
             limits: placement::Limits::default(),
             every: Duration::from_secs(1),
             expire_after: EXPIRE_AFTER,
-            forget_after: Duration::from_secs(7 * 24 * 3600),
+            forget_after: FORGET_AFTER,
         }
     }
 }

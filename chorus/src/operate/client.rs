@@ -4,6 +4,7 @@ use std::{io::Write as _, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
 use bytes::{Bytes, BytesMut};
+use chorus_monitor::api::Refusal;
 use clap::Args;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
@@ -13,25 +14,26 @@ use hyper::{
     header::{AUTHORIZATION, HOST},
 };
 use hyper_util::rt::TokioIo;
-use serde::{Deserialize, de::DeserializeOwned};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, value::RawValue};
 use tokio::net::TcpStream;
 
 /// A running monitor accepts the connection at once.
-const CONNECT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The slowest answer is that to a component, which is compiled first.
-const ANSWER: Duration = Duration::from_secs(120);
+/// The slowest response is that to a component, which is compiled first.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The limit of a whole answer: a page of rooms has less than a tenth of it.
-const MAX_ANSWER: usize = 64 << 20;
+/// The limit of a whole response: a page of rooms has less than a tenth of it.
+const MAX_RESPONSE: usize = 64 << 20;
 
 /// The limit of one event: a record of the log has at most 8 MiB.
 const MAX_EVENT: usize = 32 << 20;
 
-/// Whom to ask, and how to print what it says.
+/// The flags of every operators' command: the monitor, and how to print its responses.
 #[derive(Clone, Debug, Args)]
-pub struct Asking {
+pub struct MonitorArgs {
     /// The monitor's address, or that of `chorus dev`
     #[arg(
         long,
@@ -56,7 +58,7 @@ pub struct Client {
     token: String,
 }
 
-impl Asking {
+impl MonitorArgs {
     pub fn client(&self) -> anyhow::Result<Client> {
         let uri: Uri = self.monitor.parse().with_context(|| format!("--monitor {:?} is no address", self.monitor))?;
         ensure!(
@@ -98,13 +100,13 @@ impl Client {
             .context("the token has characters that no header can carry, or the path is wrong")?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(self.connect().await?)).await?;
         tokio::spawn(connection);
-        let answer = tokio::time::timeout(ANSWER, sender.send_request(request)).await;
-        let answer = answer.with_context(|| format!("the monitor at {} did not answer", self.authority))?;
-        answer.with_context(|| format!("the connection to the monitor at {} broke", self.authority))
+        let response = tokio::time::timeout(RESPONSE_TIMEOUT, sender.send_request(request)).await;
+        let response = response.with_context(|| format!("the monitor at {} did not answer", self.authority))?;
+        response.with_context(|| format!("the connection to the monitor at {} broke", self.authority))
     }
 
     async fn connect(&self) -> anyhow::Result<TcpStream> {
-        let connected = tokio::time::timeout(CONNECT, TcpStream::connect(&self.authority)).await;
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(&self.authority)).await;
         let connected = connected.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
         connected.with_context(|| {
             format!("cannot reach a monitor at {}: is one running? Set --monitor or CHORUS_MONITOR", self.authority)
@@ -112,25 +114,31 @@ impl Client {
     }
 }
 
-/// A monitor's answer to a request that failed.
-#[derive(Deserialize)]
-struct Refusal {
-    error: String,
-    #[serde(rename = "do")]
-    what_to_do: String,
-}
-
 async fn read<T: DeserializeOwned>(response: Response<Incoming>) -> anyhow::Result<T> {
     let status = response.status();
-    let body = http_body_util::Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-    let body = body.map_err(|error| anyhow::anyhow!("the answer broke off: {error}"))?.to_bytes();
+    let body = http_body_util::Limited::new(response.into_body(), MAX_RESPONSE).collect().await;
+    let body = body.map_err(|error| anyhow::anyhow!("the response broke off: {error}"))?.to_bytes();
     if status.is_success() {
-        return serde_json::from_slice(&body).context("the answer is not what a monitor says; is --monitor right?");
+        return serde_json::from_slice(&body)
+            .context("the response is not JSON: is --monitor the address of a monitor?");
     }
     match serde_json::from_slice::<Refusal>(&body) {
         Ok(Refusal { error, what_to_do }) => bail!("{error}; {what_to_do}"),
-        Err(_) => bail!("it answered {status}; is --monitor a monitor's address?"),
+        Err(_) => bail!("the response is {status}: is --monitor the address of a monitor?"),
     }
+}
+
+/// A response that has another shape than this version's.
+const UNEXPECTED: &str = "unexpected response from the monitor: is it the same version of chorus?";
+
+/// Reads a response of the API.
+pub fn parse<T: DeserializeOwned>(response: Value) -> anyhow::Result<T> {
+    serde_json::from_value(response).context(UNEXPECTED)
+}
+
+/// The same for a response that is not parsed as a whole.
+pub fn parse_text<T: DeserializeOwned>(response: &str) -> anyhow::Result<T> {
+    serde_json::from_str(response).context(UNEXPECTED)
 }
 
 /// Server-sent events, in order of arrival.
@@ -154,7 +162,7 @@ impl Events {
         loop {
             if let Some(end) = find(&self.text, b"\n\n") {
                 let block = self.text.split_to(end + 2);
-                match parse(&block)? {
+                match parse_event(&block)? {
                     Some(event) => return Ok(Some(event)),
                     None => continue, // A comment that keeps the connection open.
                 }
@@ -175,7 +183,7 @@ fn find(text: &[u8], what: &[u8]) -> Option<usize> {
     text.windows(what.len()).position(|window| window == what)
 }
 
-fn parse(block: &[u8]) -> anyhow::Result<Option<Event>> {
+fn parse_event(block: &[u8]) -> anyhow::Result<Option<Event>> {
     let text = std::str::from_utf8(block).context("an event is not text")?;
     let mut name = "message".to_owned();
     let mut data = None;
@@ -187,6 +195,14 @@ fn parse(block: &[u8]) -> anyhow::Result<Option<Event>> {
         }
     }
     Ok(data.map(|data| Event { name, data }))
+}
+
+/// The unreserved characters of RFC 3986 stay as they are.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// A text as one segment of a path.
+pub fn segment(text: &str) -> String {
+    utf8_percent_encode(text, ESCAPED).to_string()
 }
 
 /// Prints a line. A closed pipe (`| head`) is no error.
@@ -205,30 +221,51 @@ pub fn print_json(value: &Value) {
 mod tests {
     use super::*;
 
-    fn asking(monitor: &str) -> Asking {
-        Asking { monitor: monitor.into(), token: "t".into(), json: false }
+    fn monitor_at(url: &str) -> MonitorArgs {
+        MonitorArgs { monitor: url.into(), token: "t".into(), json: false }
     }
 
     #[test]
-    fn an_address_is_checked_before_it_is_asked() {
+    fn an_address_is_checked_before_a_request_is_sent() {
         for (good, authority) in [
             ("http://127.0.0.1:7400", "127.0.0.1:7400"),
             ("http://monitor.example/", "monitor.example:80"),
             ("http://[::1]:7400", "[::1]:7400"),
         ] {
-            assert_eq!(asking(good).client().unwrap().authority, authority);
+            assert_eq!(monitor_at(good).client().unwrap().authority, authority);
         }
         for bad in ["", "127.0.0.1:7400", "https://monitor.example", "http://monitor.example/v1", "http://"] {
-            assert!(asking(bad).client().is_err(), "{bad}");
+            assert!(monitor_at(bad).client().is_err(), "{bad}");
         }
     }
 
     #[test]
-    fn events_are_told_from_comments() {
-        let event = parse(b"id:7\ndata:{\"offset\":7}\n\n").unwrap().unwrap();
+    fn a_response_has_all_that_its_reader_needs() {
+        let room = serde_json::json!({
+            "id": "7", "kind": "chess", "status": "live", "component": "ab", "members": 2, "offset": 9, "created_at": 5,
+            "metadata": { "z": 1 }, "outcome": null, "of_a_newer_version": true,
+        });
+        let read: chorus_monitor::api::Room = parse(room.clone()).unwrap();
+        assert_eq!(read.metadata.map(|json| json.get().to_owned()).as_deref(), Some(r#"{"z":1}"#));
+        assert!(read.outcome.is_none());
+        let mut lacking = room;
+        lacking.as_object_mut().unwrap().remove("members");
+        let error = parse::<chorus_monitor::api::Room>(lacking).unwrap_err();
+        assert_eq!(error.to_string(), UNEXPECTED);
+    }
+
+    #[test]
+    fn an_id_stays_between_its_slashes() {
+        assert_eq!(segment("host-left-17"), "host-left-17");
+        assert_eq!(segment("../x y?é"), "..%2Fx%20y%3F%C3%A9");
+    }
+
+    #[test]
+    fn comments_are_no_events() {
+        let event = parse_event(b"id:7\ndata:{\"offset\":7}\n\n").unwrap().unwrap();
         assert_eq!((event.name.as_str(), event.data.get()), ("message", "{\"offset\":7}"));
-        assert_eq!(parse(b"event:begin\ndata:{\"from\":1}\n\n").unwrap().unwrap().name, "begin");
-        assert!(parse(b":\n\n").unwrap().is_none());
-        assert!(parse(b"data:{\n\n").is_err());
+        assert_eq!(parse_event(b"event:begin\ndata:{\"from\":1}\n\n").unwrap().unwrap().name, "begin");
+        assert!(parse_event(b":\n\n").unwrap().is_none());
+        assert!(parse_event(b"data:{\n\n").is_err());
     }
 }

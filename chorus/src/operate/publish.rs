@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use chorus_core::ids::Kind;
+use chorus_monitor::api::Published;
 use clap::Args;
-use serde::Deserialize;
 
 use super::{
-    client::{Asking, print, print_json},
-    machine::segment,
+    client::{MonitorArgs, parse, print, print_json, segment},
     table::brief,
 };
 
@@ -21,36 +20,29 @@ pub struct Options {
     /// The file that the build made: guests/dist/KIND-DIGEST.wasm
     #[arg(value_name = "COMPONENT")]
     file: PathBuf,
-    /// What it is a version of [default: as the file's name says]
+    /// The kind of which it is a version [default: the one in the file's name]
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
     #[command(flatten)]
-    asking: Asking,
-}
-
-#[derive(Deserialize)]
-struct Published {
-    version: u32,
-    digest: String,
-    active: bool,
+    monitor: MonitorArgs,
 }
 
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let Options { file, kind, asking } = options;
+    let Options { file, kind, monitor } = options;
     let kind = match kind {
         Some(kind) => Kind::new(&kind)?,
-        None => kind_of(&file)
-            .with_context(|| format!("{} does not say of which kind it is: say --kind", file.display()))?,
+        None => kind_of(&file).with_context(|| format!("the name of {} has no kind: give --kind", file.display()))?,
     };
     let wasm = tokio::fs::read(&file).await.with_context(|| format!("cannot read {}", file.display()))?;
     let path = format!("/v1/kinds/{}/components", segment(kind.as_str()));
-    let response = asking.client()?.post(&path, wasm.into()).await?;
-    if asking.json {
+    let response = monitor.client()?.post(&path, wasm.into()).await?;
+    if monitor.json {
         print_json(&response);
         return Ok(());
     }
-    let Published { version, digest, active } = serde_json::from_value(response).context(super::UNEXPECTED)?;
-    let then = if active { "new rooms run it".to_owned() } else { format!("`chorus swap {kind}` has rooms run it") };
+    let Published { version, digest, active, .. } = parse(response)?;
+    let then =
+        if active { "new rooms run it".to_owned() } else { format!("`chorus swap {kind}` swaps its rooms to it") };
     print(format!("{kind} version {version} ({}) is published; {then}", brief(&digest)));
     Ok(())
 }
@@ -68,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_files_name_says_the_kind() {
+    fn the_kind_is_in_the_name_of_the_file() {
         let kind = |name: &str| kind_of(Path::new(name)).map(|kind| kind.to_string());
         assert_eq!(kind("guests/dist/tic-tac-toe-22666bc0e421.wasm").as_deref(), Some("tic-tac-toe"));
         assert_eq!(kind("lobby.wasm").as_deref(), Some("lobby"));

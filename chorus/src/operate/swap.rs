@@ -2,75 +2,60 @@
 
 use anyhow::Context as _;
 use chorus_core::ids::{Kind, RoomId};
+use chorus_monitor::api::{SwapOrder, Swapped};
 use clap::Args;
-use serde::Deserialize;
-use serde_json::json;
 
 use super::{
-    client::{Asking, print, print_json},
-    machine::segment,
+    client::{MonitorArgs, parse, print, print_json, segment},
     table::brief,
 };
 
-/// Has the rooms of a kind run another version, with their state
+/// Swaps the rooms of a kind to another version, with their state
 ///
-/// Each room saves its state and goes on with it; a room whose migration or first call fails stays on what it ran, and
-/// its events say why. No connection closes, no message is lost.
+/// Each room saves its state and continues with it; a room whose migration or first call fails keeps its version, and
+/// its events have the reason. No connection closes, no message is lost.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Whose rooms
+    /// The kind of the rooms
     #[arg(value_parser = Kind::new)]
     kind: Kind,
     /// To this version [default: the newest]
     #[arg(long, value_name = "VERSION")]
     to: Option<u32>,
-    /// This room alone; what new rooms run stays as it is
+    /// This room alone; the version that new rooms run stays
     #[arg(long, value_name = "ID")]
     room: Option<RoomId>,
     #[command(flatten)]
-    asking: Asking,
-}
-
-#[derive(Deserialize)]
-struct Swapped {
-    version: u32,
-    digest: String,
-    /// Rooms that still run another version.
-    rooms: u64,
-    /// Rooms that already run this one.
-    already: u64,
+    monitor: MonitorArgs,
 }
 
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let Options { kind, to, room, asking } = options;
-    let order = json!({ "version": to, "room": room.map(|room| room.to_string()) });
+    let Options { kind, to, room, monitor } = options;
+    let order = SwapOrder { version: to, room: room.map(|room| room.to_string()) };
+    let order = serde_json::to_vec(&order).context("an order has no text")?;
     let path = format!("/v1/kinds/{}/swap", segment(kind.as_str()));
-    let response = asking.client()?.post(&path, order.to_string().into()).await?;
-    if asking.json {
+    let response = monitor.client()?.post(&path, order.into()).await?;
+    if monitor.json {
         print_json(&response);
         return Ok(());
     }
-    let swapped: Swapped = serde_json::from_value(response).context(super::UNEXPECTED)?;
-    print(swapped.sentence(&kind));
+    print(sentence(&parse(response)?));
     Ok(())
 }
 
-impl Swapped {
-    fn sentence(&self, kind: &Kind) -> String {
-        let Swapped { version, digest, rooms, already } = self;
-        let target = format!("{kind} version {version} ({})", brief(digest));
-        match (rooms, already) {
-            (0, 0) => format!("no room is live; new ones run {target}"),
-            (0, 1) => format!("nothing to swap: the room runs {target} already"),
-            (0, already) => format!("nothing to swap: all {already} rooms run {target} already"),
-            (rooms, 0) => format!("{} to {target}", swap_over(*rooms)),
-            (rooms, 1) => format!("{} to {target}; 1 runs it already", swap_over(*rooms)),
-            (rooms, already) => format!("{} to {target}; {already} run it already", swap_over(*rooms)),
-        }
+fn sentence(Swapped { kind, version, digest, rooms, already, .. }: &Swapped) -> String {
+    let target = format!("{kind} version {version} ({})", brief(digest));
+    match (rooms, already) {
+        (0, 0) => format!("no room is live; new ones run {target}"),
+        (0, 1) => format!("nothing to swap: the room runs {target} already"),
+        (0, already) => format!("nothing to swap: all {already} rooms run {target} already"),
+        (rooms, 0) => format!("{} to {target}", rooms_swap(*rooms)),
+        (rooms, 1) => format!("{} to {target}; 1 runs it already", rooms_swap(*rooms)),
+        (rooms, already) => format!("{} to {target}; {already} run it already", rooms_swap(*rooms)),
     }
 }
 
-fn swap_over(rooms: u64) -> String {
+fn rooms_swap(rooms: u64) -> String {
     match rooms {
         1 => "1 room swaps".to_owned(),
         rooms => format!("{rooms} rooms swap"),
@@ -83,10 +68,9 @@ mod tests {
 
     #[test]
     fn rooms_that_run_the_version_already_are_not_counted_as_swapped() {
-        let chess = Kind::new("chess").expect("a kind");
         let sentence = |rooms, already| {
-            let digest = "0123456789abcdef".to_owned();
-            Swapped { version: 2, digest, rooms, already }.sentence(&chess)
+            let (kind, digest) = ("chess".to_owned(), "0123456789abcdef".to_owned());
+            sentence(&Swapped { kind, version: 2, digest, active: true, rooms, already })
         };
         let target = "chess version 2 (0123456789ab)";
         assert_eq!(sentence(0, 0), format!("no room is live; new ones run {target}"));

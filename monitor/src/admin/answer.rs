@@ -11,6 +11,8 @@ use warp::{
     reply::Response,
 };
 
+use crate::api::Refusal;
+
 pub(super) type Answer = Result<Response, ApiError>;
 
 /// A refused or failed request, with its remedy.
@@ -61,14 +63,8 @@ impl ApiError {
     }
 
     pub fn into_response(self) -> Response {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            error: &'a str,
-            #[serde(rename = "do")]
-            what_to_do: &'a str,
-        }
-        let body = Body { error: &self.error, what_to_do: &self.what_to_do };
-        let mut response = json_of(self.status, &body);
+        let refusal = Refusal { error: self.error, what_to_do: self.what_to_do.into_owned() };
+        let mut response = json_of(self.status, &refusal);
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }

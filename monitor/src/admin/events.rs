@@ -31,6 +31,7 @@ use super::{
     Locate, Shared,
     answer::{Answer, ApiError},
 };
+use crate::api::Refusal;
 
 /// The number of followers at a time. Each reads a whole partition and drops the records of other rooms.
 pub const MAX_FOLLOWERS: usize = 32;
@@ -127,8 +128,9 @@ impl Follower {
         if let Err(error) = read {
             self.over = true;
             let what_to_do = "ask again from a later offset, or without `from`";
-            let said = json!({ "error": error.to_string(), "do": what_to_do });
-            return Some(vec![Event::default().event("error").data(said.to_string())]);
+            let refusal = Refusal { error: error.to_string(), what_to_do: what_to_do.to_owned() };
+            let refusal = serde_json::to_string(&refusal).expect(SURE);
+            return Some(vec![Event::default().event("error").data(refusal)]);
         }
         if let Some((offset, _)) = records.last() {
             self.next = offset + 1;
@@ -138,8 +140,8 @@ impl Follower {
         let mut events = Vec::new();
         for (offset, record) in ours {
             let failure = self.scripts.failure(*offset, &record.command).await;
-            let said = describe_failure(*offset, record, self.content, failure.as_ref());
-            events.push(Event::default().id(offset.to_string()).data(said));
+            let text = describe_record(*offset, record, self.content, failure.as_ref());
+            events.push(Event::default().id(offset.to_string()).data(text));
         }
         Some(events)
     }
@@ -230,7 +232,7 @@ fn handler(command: &RoomCommand) -> Option<String> {
 }
 
 /// A record for people, as JSON. `content`: with the players' texts, to the last digit and in their order.
-fn describe_failure(offset: Offset, record: &Record, content: bool, failure: Option<&Failure>) -> String {
+fn describe_record(offset: Offset, record: &Record, content: bool, failure: Option<&Failure>) -> String {
     let mut fields = Fields { map: BTreeMap::new(), content };
     fields.put("offset", offset);
     fields.put("time", record.time.0);

@@ -11,7 +11,7 @@ use super::{
 };
 
 /// Probes do not wait longer.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A loop without a turn for this long is stuck, even if the store answers.
 const STUCK: Duration = Duration::from_secs(30);
@@ -29,15 +29,15 @@ pub(super) async fn readyz(state: &Arc<Shared>) -> Answer {
             "look at the store, the log and the network; games go on without this",
         )
     };
-    match tokio::time::timeout(PATIENCE, state.store.ping()).await {
+    match tokio::time::timeout(PROBE_TIMEOUT, state.store.ping()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => return Err(unready(error.to_string())),
-        Err(_) => return Err(unready(format!("the store did not answer within {PATIENCE:?}"))),
+        Err(_) => return Err(unready(format!("the store did not answer within {PROBE_TIMEOUT:?}"))),
     }
-    match tokio::time::timeout(PATIENCE, state.bus.ping()).await {
+    match tokio::time::timeout(PROBE_TIMEOUT, state.bus.ping()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => return Err(unready(error)),
-        Err(_) => return Err(unready(format!("the log did not answer within {PATIENCE:?}"))),
+        Err(_) => return Err(unready(format!("the log did not answer within {PROBE_TIMEOUT:?}"))),
     }
     let Some(monitor) = &state.monitor else { return json(&json!({ "status": "ready" })) };
     let (turned, in_charge) = {

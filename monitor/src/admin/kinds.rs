@@ -9,8 +9,6 @@ use chorus_core::{
     ids::{Digest, Kind, RoomId},
 };
 use chorus_store::{RoomFilter, RoomRow, RoomStatus, VersionRow};
-use serde::Deserialize;
-use serde_json::json;
 use warp::http::StatusCode;
 
 use super::{
@@ -18,7 +16,10 @@ use super::{
     answer::{Answer, ApiError, json, json_of},
     query, rooms, status,
 };
-use crate::cleanup::append;
+use crate::{
+    api::{Kinds, Published, SwapOrder, Swapped, Version, Versions},
+    cleanup::append,
+};
 
 /// The beginning of every component: wasm's magic, and the version that means "component", not "module".
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -27,21 +28,19 @@ const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 const PAGE: u32 = 500;
 
 pub(super) async fn list(state: &Arc<Shared>) -> Answer {
-    json(&json!({ "kinds": status::kinds(state).await? }))
+    json(&Kinds { kinds: status::kinds(state).await? })
 }
 
 pub(super) async fn versions(state: &Arc<Shared>, kind: Kind) -> Answer {
     let versions = versions_of(state, &kind).await?;
     let active = state.store.active(&kind).await?;
-    let show = |row: &VersionRow| {
-        json!({
-            "version": row.version,
-            "digest": row.digest.to_string(),
-            "published_at": row.published_at.0,
-            "active": active == Some(row.digest),
-        })
+    let show = |row: &VersionRow| Version {
+        version: row.version,
+        digest: row.digest.to_string(),
+        published_at: row.published_at.0,
+        active: active == Some(row.digest),
     };
-    json(&json!({ "kind": kind.as_str(), "versions": versions.iter().map(show).collect::<Vec<_>>() }))
+    json(&Versions { kind: kind.to_string(), versions: versions.iter().map(show).collect() })
 }
 
 /// Stores a component as a version of its kind. No room runs it before a swap, unless it is the kind's first.
@@ -65,24 +64,15 @@ pub(super) async fn publish(state: &Arc<Shared>, kind: Kind, wasm: Bytes) -> Ans
         None => activate(state, &kind, digest).await.map(|()| true)?,
     };
     tracing::info!(%kind, version, %digest, bytes = wasm.len(), "an operator published a component");
-    let published = json!({
-        "kind": kind.as_str(),
-        "version": version,
-        "digest": digest.to_string(),
-        "bytes": wasm.len(),
-        "state_version": checked.state_version,
-        "active": active,
-    });
+    let published = Published {
+        kind: kind.to_string(),
+        version,
+        digest: digest.to_string(),
+        bytes: wasm.len() as u64,
+        state_version: checked.state_version,
+        active,
+    };
     Ok(json_of(StatusCode::CREATED, &published))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct SwapOrder {
-    /// `None`: the newest.
-    version: Option<u32>,
-    /// Swap this room alone; the active version stays.
-    room: Option<String>,
 }
 
 /// Appends a `Swap` to each room's channel. The room decides whether it can be swapped: one whose migration or first call fails
@@ -92,32 +82,26 @@ pub(super) async fn swap(state: &Arc<Shared>, kind: Kind, order: SwapOrder) -> A
     let _alone = state.swapping.try_lock().map_err(busy)?;
     let target = target(state, &kind, order.version).await?;
     let room = order.room.as_deref().map(query::room).transpose()?;
-    let Swapped { rooms, already } = match room {
+    let AppendedSwaps { rooms, already } = match room {
         Some(room) => swap_one(state, &kind, room, target.digest).await?,
         None => swap_all(state, &kind, target.digest).await?,
     };
     let (version, digest) = (target.version, target.digest);
     tracing::info!(%kind, version, %digest, rooms, already, "an operator swapped");
-    json(&json!({
-        "kind": kind.as_str(),
-        "version": target.version,
-        "digest": target.digest.to_string(),
-        "active": room.is_none(),
-        "rooms": rooms,
-        "already": already,
-    }))
+    let digest = digest.to_string();
+    json(&Swapped { kind: kind.to_string(), version, digest, active: room.is_none(), rooms, already })
 }
 
 /// The number of rooms that got a `Swap`, by the component in their rows.
 #[derive(Default)]
-struct Swapped {
+struct AppendedSwaps {
     /// Another component.
     rooms: u64,
     /// This component. They get the command nevertheless: a row may be older than a swap in flight.
     already: u64,
 }
 
-impl Swapped {
+impl AppendedSwaps {
     fn count(&mut self, row: &RoomRow, to: Digest) {
         match row.component == to {
             true => self.already += 1,
@@ -145,26 +129,26 @@ async fn versions_of(state: &Shared, kind: &Kind) -> Result<Vec<VersionRow>, Api
     Ok(versions)
 }
 
-async fn swap_one(state: &Shared, kind: &Kind, room: RoomId, to: Digest) -> Result<Swapped, ApiError> {
+async fn swap_one(state: &Shared, kind: &Kind, room: RoomId, to: Digest) -> Result<AppendedSwaps, ApiError> {
     let row = rooms::live(state, room).await?;
     if row.kind != *kind {
         return Err(ApiError::conflict(format!("room {room} is of kind {}", row.kind), "a room keeps its kind"));
     }
     append_swap(state, room, to).await?.await?;
-    let mut swapped = Swapped::default();
-    swapped.count(&row, to);
-    Ok(swapped)
+    let mut counts = AppendedSwaps::default();
+    counts.count(&row, to);
+    Ok(counts)
 }
 
 /// Activates the version first: then every room that is not listed yet starts with the new component, or is swapped by its
 /// host.
-async fn swap_all(state: &Shared, kind: &Kind, to: Digest) -> Result<Swapped, ApiError> {
+async fn swap_all(state: &Shared, kind: &Kind, to: Digest) -> Result<AppendedSwaps, ApiError> {
     activate(state, kind, to).await?;
     let of_kind = RoomFilter { kind: Some(kind.clone()), status: Some(RoomStatus::Live) };
-    let (mut after, mut swapped) = (None, Swapped::default());
+    let (mut after, mut counts) = (None, AppendedSwaps::default());
     loop {
         let page = state.store.rooms(&of_kind, after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(swapped) };
+        let Some(last) = page.last() else { return Ok(counts) };
         after = Some((last.created_at, last.id));
         let mut appends = Vec::with_capacity(page.len());
         for row in &page {
@@ -172,7 +156,7 @@ async fn swap_all(state: &Shared, kind: &Kind, to: Digest) -> Result<Swapped, Ap
         }
         for (append, row) in appends.into_iter().zip(&page) {
             append.await?;
-            swapped.count(row, to);
+            counts.count(row, to);
         }
     }
 }
@@ -187,8 +171,8 @@ async fn activate(state: &Shared, kind: &Kind, digest: Digest) -> Result<(), Api
         let what_to_do = "see /v1/kinds/{kind}/components";
         return Err(ApiError::not_found(format!("kind {kind} has no component {digest}"), what_to_do));
     }
-    let told = (state.hooks.activated)(kind.clone(), digest).await;
-    told.map_err(|reason| {
+    let notified = (state.hooks.activated)(kind.clone(), digest).await;
+    notified.map_err(|reason| {
         let error = format!("the host does not take the component: {reason}");
         ApiError::conflict(error, "swap to the version before, which is still there")
     })

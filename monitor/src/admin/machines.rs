@@ -4,8 +4,6 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use chorus_core::ids::MachineId;
 use chorus_store::{MachineRow, MachineState};
-use serde::Serialize;
-use serde_json::json;
 use warp::http::StatusCode;
 
 use super::{
@@ -13,19 +11,10 @@ use super::{
     answer::{Answer, ApiError, json, json_of},
     query::short,
 };
-use crate::tables::ms;
-
-#[derive(Serialize)]
-struct Machine<'a> {
-    id: String,
-    role: &'static str,
-    name: &'a Option<String>,
-    address: &'a Option<String>,
-    state: &'static str,
-    silent_ms: u64,
-    registered_ms: u64,
-    partitions: Vec<u32>,
-}
+use crate::{
+    api::{Machine, MachineDrain, Machines},
+    tables::ms,
+};
 
 pub(super) async fn list(state: &Arc<Shared>) -> Answer {
     let machines = state.store.machines().await?;
@@ -36,17 +25,16 @@ pub(super) async fn list(state: &Arc<Shared>) -> Answer {
         }
     }
     let show = |row| show(row, partitions.remove(&row.id).unwrap_or_default());
-    let machines: Vec<Machine> = machines.iter().map(show).collect();
-    json(&json!({ "machines": machines }))
+    json(&Machines { machines: machines.iter().map(show).collect() })
 }
 
-fn show(row: &MachineRow, partitions: Vec<u32>) -> Machine<'_> {
+fn show(row: &MachineRow, partitions: Vec<u32>) -> Machine {
     Machine {
         id: row.id.to_string(),
-        role: row.role.as_str(),
-        name: &row.name,
-        address: &row.address,
-        state: row.state.as_str(),
+        role: row.role.as_str().to_owned(),
+        name: row.name.clone(),
+        address: row.address.clone(),
+        state: row.state.as_str().to_owned(),
         silent_ms: ms(row.silent_for),
         registered_ms: ms(row.registered_for),
         partitions,
@@ -59,7 +47,10 @@ pub(super) async fn drain(state: &Arc<Shared>, id: &str) -> Answer {
     let machine = MachineId(id.into());
     if state.store.drain_machine(&machine).await? {
         tracing::info!(%machine, "an operator drains a machine");
-        return Ok(json_of(StatusCode::ACCEPTED, &json!({ "id": id, "state": "draining" })));
+        return Ok(json_of(
+            StatusCode::ACCEPTED,
+            &MachineDrain { id: id.to_owned(), state: MachineState::Draining.as_str().to_owned() },
+        ));
     }
     let machines = state.store.machines().await?;
     match machines.iter().find(|row| row.id == machine) {

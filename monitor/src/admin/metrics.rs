@@ -1,4 +1,4 @@
-//! What Prometheus scrapes, in OpenMetrics's text format. The store is asked at each scrape: three small queries.
+//! What Prometheus scrapes, in OpenMetrics's text format. The store is read at each scrape: three small queries.
 
 use std::{
     collections::BTreeMap,
@@ -33,9 +33,9 @@ pub(super) async fn metrics(state: &Arc<Shared>) -> Answer {
     }
     let followers = MAX_FOLLOWERS - state.followers.available_permits();
     gauge(&mut registry, "chorus_admin_followers", "Operators that follow a room's events", count_of(followers));
-    // What the store cannot be asked is left out, and `chorus_store_up` is 0.
-    let asked = of_the_store(state, &mut registry).await;
-    gauge(&mut registry, "chorus_store_up", "Whether the store answered this scrape", i64::from(asked.is_ok()));
+    // What cannot be read from the store is left out, and `chorus_store_up` is 0.
+    let stored = register_stored(state, &mut registry).await;
+    gauge(&mut registry, "chorus_store_up", "Whether the store answered this scrape", i64::from(stored.is_ok()));
     let mut page = String::new();
     text::encode_registry(&mut page, &registry).expect("a string takes everything");
     (state.hooks.metrics)(&mut page);
@@ -69,7 +69,7 @@ struct RoomsLabels {
     status: &'static str,
 }
 
-async fn of_the_store(state: &Shared, registry: &mut Registry) -> Result<(), StoreError> {
+async fn register_stored(state: &Shared, registry: &mut Registry) -> Result<(), StoreError> {
     let machines = state.store.machines().await?;
     let assignments = state.store.assignments().await?;
     let rooms = state.store.count_rooms().await?;

@@ -8,8 +8,8 @@ use chorus_core::{
     room::State,
 };
 use chorus_store::{RoomFilter, RoomRow, RoomStatus};
-use serde::{Deserialize, Serialize};
-use serde_json::{json, value::RawValue};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use warp::http::StatusCode;
 
 use super::{
@@ -17,6 +17,7 @@ use super::{
     answer::{Answer, ApiError, json},
     query,
 };
+use crate::api::{Member, PlacedRoom, Room, RoomState, Rooms, Timer};
 
 /// The most rooms in one answer: a row with its outcome and metadata has a few kilobytes.
 pub const MAX_PAGE: u32 = 500;
@@ -32,22 +33,6 @@ pub(super) struct ListQuery {
     after: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Room<'a> {
-    id: String,
-    kind: &'a str,
-    status: &'static str,
-    component: String,
-    members: u32,
-    offset: u64,
-    creator: Option<String>,
-    created_at: u64,
-    ended_at: Option<u64>,
-    next_timer_at: Option<u64>,
-    metadata: Option<Box<RawValue>>,
-    outcome: Option<Box<RawValue>>,
-}
-
 pub(super) async fn list(state: &Arc<Shared>, query: ListQuery) -> Answer {
     let limit = query.limit.unwrap_or(DEFAULT_PAGE);
     if !(1..=MAX_PAGE).contains(&limit) {
@@ -60,7 +45,7 @@ pub(super) async fn list(state: &Arc<Shared>, query: ListQuery) -> Answer {
     let rows = state.store.rooms(&filter, after.map(|Cursor(time, room)| (time, room)), limit).await?;
     let next = rows.last().filter(|_| rows.len() == limit as usize);
     let next = next.map(|row| Cursor(row.created_at, row.id).to_string());
-    json(&json!({ "rooms": rows.iter().map(show).collect::<Vec<_>>(), "next": next }))
+    json(&Rooms { rooms: rows.iter().map(show).collect(), next })
 }
 
 pub(super) async fn get(state: &Arc<Shared>, id: RoomId) -> Answer {
@@ -68,50 +53,7 @@ pub(super) async fn get(state: &Arc<Shared>, id: RoomId) -> Answer {
     let partition = id.partition(state.bus.partitions());
     let assignments = state.store.assignments().await?;
     let host = assignments.into_iter().find(|row| row.partition == partition).and_then(|row| row.host);
-    #[derive(Serialize)]
-    struct Placed<'a> {
-        #[serde(flatten)]
-        room: Room<'a>,
-        partition: u32,
-        host: Option<String>,
-    }
-    json(&Placed { room: show(&row), partition, host: host.map(|host| host.to_string()) })
-}
-
-#[derive(Serialize)]
-struct RoomState {
-    room: String,
-    kind: String,
-    component: String,
-    /// The last record that the state includes.
-    offset: u64,
-    hash: String,
-    clock: u64,
-    locked: bool,
-    faults: u32,
-    /// Whether a fault would roll back the latest swap.
-    probation: bool,
-    members: Vec<Member>,
-    timers: Vec<Timer>,
-    state_version: Option<u32>,
-    /// The script's own state.
-    state: Option<Box<RawValue>>,
-}
-
-#[derive(Serialize)]
-struct Member {
-    session: String,
-    player: String,
-    name: String,
-    edge: String,
-    connected: bool,
-    spectator: bool,
-}
-
-#[derive(Serialize)]
-struct Timer {
-    name: String,
-    due: u64,
+    json(&PlacedRoom { room: show(&row), partition, host: host.map(|host| host.to_string()) })
 }
 
 pub(super) async fn state(shared: &Arc<Shared>, id: RoomId) -> Answer {
@@ -162,11 +104,11 @@ fn show_state(room: RoomId, state: &State, hash: Digest) -> RoomState {
     }
 }
 
-fn show(row: &RoomRow) -> Room<'_> {
+fn show(row: &RoomRow) -> Room {
     Room {
         id: row.id.to_string(),
-        kind: row.kind.as_str(),
-        status: row.status.as_str(),
+        kind: row.kind.to_string(),
+        status: row.status.as_str().to_owned(),
         component: row.component.to_string(),
         members: row.members,
         offset: row.offset,

@@ -7,60 +7,12 @@ use std::{
 
 use chorus_core::ids::{Digest, Kind, MachineId};
 use chorus_store::{Assignment, MachineRow, MachineState, Role, RoomStatus};
-use serde::Serialize;
 
 use super::{
     Shared,
     answer::{Answer, ApiError, json},
 };
-
-#[derive(Serialize)]
-struct Status {
-    /// `null` in `chorus dev`.
-    monitor: Option<MonitorStatus>,
-    machines: BTreeMap<&'static str, MachineCounts>,
-    partitions: Partitions,
-    kinds: Vec<KindStatus>,
-    /// Conditions that need an operator's attention. Empty when there are none.
-    problems: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct MonitorStatus {
-    id: String,
-    in_charge: bool,
-    /// The active monitor.
-    active: Option<String>,
-}
-
-#[derive(Default, Serialize)]
-struct MachineCounts {
-    alive: usize,
-    draining: usize,
-    dead: usize,
-}
-
-#[derive(Serialize)]
-struct Partitions {
-    count: usize,
-    /// Partitions whose host is alive.
-    hosted: usize,
-}
-
-#[derive(Serialize)]
-pub(super) struct KindStatus {
-    kind: String,
-    version: u32,
-    digest: String,
-    rooms: RoomCounts,
-}
-
-#[derive(Clone, Copy, Default, Serialize)]
-struct RoomCounts {
-    live: u64,
-    ended: u64,
-    failed: u64,
-}
+use crate::api::{KindStatus, MachineCounts, MonitorStatus, PartitionCounts, RoomCounts, Status};
 
 pub(super) async fn status(state: &Arc<Shared>) -> Answer {
     let machines = state.store.machines().await?;
@@ -73,7 +25,8 @@ pub(super) async fn status(state: &Arc<Shared>) -> Answer {
             active: standing.holder.as_ref().map(MachineId::to_string),
         }
     });
-    let partitions = Partitions { count: assignments.len(), hosted: hosted(&assignments, &machines) };
+    let partitions =
+        PartitionCounts { count: assignments.len() as u64, hosted: hosted(&assignments, &machines) as u64 };
     // In `chorus dev` the one host has all partitions, without assignments.
     let problems = if monitor.is_some() { problems(&machines, &partitions) } else { Vec::new() };
     json(&Status { monitor, machines: count(&machines), partitions, kinds: kinds(state).await?, problems })
@@ -100,11 +53,11 @@ pub(super) async fn kinds(state: &Shared) -> Result<Vec<KindStatus>, ApiError> {
     Ok(kinds.into_iter().map(row).collect())
 }
 
-fn count(machines: &[MachineRow]) -> BTreeMap<&'static str, MachineCounts> {
-    let mut counts: BTreeMap<&'static str, MachineCounts> =
-        [Role::Edge, Role::Host, Role::Monitor].map(|role| (role.as_str(), MachineCounts::default())).into();
+fn count(machines: &[MachineRow]) -> BTreeMap<String, MachineCounts> {
+    let mut counts: BTreeMap<String, MachineCounts> =
+        [Role::Edge, Role::Host, Role::Monitor].map(|role| (role.as_str().to_owned(), MachineCounts::default())).into();
     for machine in machines {
-        let counts = counts.entry(machine.role.as_str()).or_default();
+        let counts = counts.entry(machine.role.as_str().to_owned()).or_default();
         match machine.state {
             MachineState::Alive => counts.alive += 1,
             MachineState::Draining => counts.draining += 1,
@@ -121,7 +74,7 @@ pub(super) fn hosted(assignments: &[Assignment], machines: &[MachineRow]) -> usi
     assignments.iter().filter(|row| row.host.as_ref().is_some_and(|host| living.contains(host))).count()
 }
 
-fn problems(machines: &[MachineRow], partitions: &Partitions) -> Vec<String> {
+fn problems(machines: &[MachineRow], partitions: &PartitionCounts) -> Vec<String> {
     let mut problems = Vec::new();
     let without = partitions.count - partitions.hosted;
     if without > 0 {

@@ -1,0 +1,226 @@
+//! The JSON of the operators' API: what [`crate::admin`] answers, and what `chorus status`, `machine`, `room`, `publish` and
+//! `swap` read. Times are milliseconds since 1970, ids and digests are hexadecimal.
+//!
+//! A newer monitor may add fields, so readers ignore fields that they do not have; a missing field is an error for them.
+//! Requests are strict: an unknown field is refused.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// Any request that was refused or failed.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Refusal {
+    pub error: String,
+    /// The remedy.
+    #[serde(rename = "do")]
+    pub what_to_do: String,
+}
+
+/// `GET /v1/status`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// `null` in `chorus dev`.
+    pub monitor: Option<MonitorStatus>,
+    /// By role.
+    pub machines: BTreeMap<String, MachineCounts>,
+    pub partitions: PartitionCounts,
+    pub kinds: Vec<KindStatus>,
+    /// Conditions that need an operator's attention. Empty when there are none.
+    pub problems: Vec<String>,
+}
+
+/// The monitor that answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct MonitorStatus {
+    pub id: String,
+    pub in_charge: bool,
+    /// The active monitor.
+    pub active: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct MachineCounts {
+    pub alive: u64,
+    pub draining: u64,
+    pub dead: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PartitionCounts {
+    pub count: u64,
+    /// Partitions whose host is alive.
+    pub hosted: u64,
+}
+
+/// `GET /v1/kinds`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Kinds {
+    pub kinds: Vec<KindStatus>,
+}
+
+/// A kind: its active version, and the number of its rooms.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct KindStatus {
+    pub kind: String,
+    pub version: u32,
+    pub digest: String,
+    pub rooms: RoomCounts,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct RoomCounts {
+    pub live: u64,
+    pub ended: u64,
+    pub failed: u64,
+}
+
+/// `GET /v1/machines`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Machines {
+    pub machines: Vec<Machine>,
+}
+
+/// An edge, a host or a monitor.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Machine {
+    pub id: String,
+    pub role: String,
+    pub name: Option<String>,
+    pub address: Option<String>,
+    pub state: String,
+    /// The time since its latest heartbeat.
+    pub silent_ms: u64,
+    pub registered_ms: u64,
+    pub partitions: Vec<u32>,
+}
+
+/// `POST /v1/machines/{id}/drain`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct MachineDrain {
+    pub id: String,
+    pub state: String,
+}
+
+/// `GET /v1/rooms`: one page, with [`Room`]s or what stands for them.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Rooms<R = Room> {
+    pub rooms: Vec<R>,
+    /// The `after` of the next page. `null`: this is the last one.
+    pub next: Option<String>,
+}
+
+/// A room, as its host has written it last.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Room {
+    pub id: String,
+    pub kind: String,
+    pub status: String,
+    pub component: String,
+    pub members: u32,
+    pub offset: u64,
+    pub creator: Option<String>,
+    pub created_at: u64,
+    pub ended_at: Option<u64>,
+    pub next_timer_at: Option<u64>,
+    pub metadata: Option<Box<RawValue>>,
+    pub outcome: Option<Box<RawValue>>,
+}
+
+/// `GET /v1/rooms/{id}`. It is only written: serde cannot read raw JSON through `flatten`.
+#[derive(Debug, Serialize)]
+pub struct PlacedRoom {
+    #[serde(flatten)]
+    pub room: Room,
+    pub partition: u32,
+    pub host: Option<String>,
+}
+
+/// `GET /v1/rooms/{id}/state`: the room's newest snapshot.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RoomState {
+    pub room: String,
+    pub kind: String,
+    pub component: String,
+    /// The last record that the state includes.
+    pub offset: u64,
+    pub hash: String,
+    pub clock: u64,
+    pub locked: bool,
+    pub faults: u32,
+    /// Whether a fault would roll back the latest swap.
+    pub probation: bool,
+    pub members: Vec<Member>,
+    pub timers: Vec<Timer>,
+    pub state_version: Option<u32>,
+    /// The script's own state.
+    pub state: Option<Box<RawValue>>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Member {
+    pub session: String,
+    pub player: String,
+    pub name: String,
+    pub edge: String,
+    pub connected: bool,
+    pub spectator: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Timer {
+    pub name: String,
+    pub due: u64,
+}
+
+/// `GET /v1/kinds/{kind}/components`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Versions {
+    pub kind: String,
+    pub versions: Vec<Version>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Version {
+    pub version: u32,
+    pub digest: String,
+    pub published_at: u64,
+    pub active: bool,
+}
+
+/// `POST /v1/kinds/{kind}/components`: the new version.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Published {
+    pub kind: String,
+    pub version: u32,
+    pub digest: String,
+    pub bytes: u64,
+    pub state_version: u32,
+    /// Whether new rooms run it.
+    pub active: bool,
+}
+
+/// The body of `POST /v1/kinds/{kind}/swap`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SwapOrder {
+    /// `null`: the newest.
+    pub version: Option<u32>,
+    /// Swap this room alone; the active version stays.
+    pub room: Option<String>,
+}
+
+/// `POST /v1/kinds/{kind}/swap`: the number of rooms that got a `Swap`, by the component in their rows.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Swapped {
+    pub kind: String,
+    pub version: u32,
+    pub digest: String,
+    /// Whether new rooms run this version.
+    pub active: bool,
+    /// Rooms that ran another version.
+    pub rooms: u64,
+    /// Rooms that already ran this one.
+    pub already: u64,
+}
