@@ -25,14 +25,14 @@ use super::{
 /// The size of a record with a game's message.
 const RECORD: [u8; 128] = [7; 128];
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Uses a topic of its own, which is deleted afterwards.
 pub async fn produce_to_consume(bench: &Bench, brokers: &str, replication: u8) -> anyhow::Result<Report> {
     let topic = format!("chorus-load-{}", std::process::id());
     let admin: AdminClient<DefaultClientContext> = config(brokers).create().context("--brokers")?;
     let new = NewTopic::new(&topic, 1, TopicReplication::Fixed(i32::from(replication)));
-    let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
+    let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
     for made in admin.create_topics([&new], &options).await? {
         made.map_err(|(name, error)| anyhow::anyhow!("the topic {name} could not be made: {error}"))?;
     }
@@ -70,7 +70,7 @@ fn round(config: &ClientConfig, topic: &str, window: Window, latencies: &Latenci
         let began = Instant::now();
         let record = BaseRecord::<(), [u8]>::to(topic).partition(0).payload(&RECORD);
         producer.send(record).map_err(|(error, _)| error).context("a record could not be produced")?;
-        let Some(came) = consumer.poll(PATIENCE) else { bail!("a record did not come in {} s", PATIENCE.as_secs()) };
+        let Some(came) = consumer.poll(TIMEOUT) else { bail!("a record did not come in {} s", TIMEOUT.as_secs()) };
         came.context("a record could not be consumed")?;
         latencies.record(&window, began);
     }

@@ -9,8 +9,9 @@ use tokio::{task::JoinSet, time::Instant};
 
 use super::{
     Bench,
+    frames::is_event,
     measure::{Latencies, Window},
-    player::{Party, Player, is_event},
+    player::{Party, Player},
     report::Report,
 };
 

@@ -59,7 +59,7 @@ impl Game {
             players[1].ask("move", r#"{"cell":0}"#).await?;
         }
         let turn = usize::from(!first_begins);
-        players[1 - turn].told("moved").await?;
+        players[1 - turn].event("moved").await?;
         let mut game = Game { players, turn: 1 - turn };
         game.moves(&CELLS[1..], |_| {}).await?;
         game.rematch().await?;
@@ -77,7 +77,7 @@ impl Game {
             self.players[self.turn].ask("move", &format!(r#"{{"cell":{cell}}}"#)).await?;
             done(began);
             self.turn = 1 - self.turn;
-            self.players[self.turn].told("moved").await?;
+            self.players[self.turn].event("moved").await?;
         }
         Ok(())
     }

@@ -4,9 +4,9 @@
 //! scenario ─▶ players (closed loops) ⇄ server        `floor`: what one is compared with
 //!     └─ window: warm-up, then all that counts ─▶ report
 //! ```
-//! Where to start: this file is the command; `player` is one connection; `measure` is the window and the histograms; `process`
-//! reads the system's figures of the server; `floor` is the bare server, `broker` a broker without chorus; the others are the
-//! scenarios, each with its measurement in its first line. `scripts/bench.mjs` runs them in turn and makes the table of
+//! Where to start: this file is the command; `player` is one connection, and `frames` reads what it receives; `measure` is the
+//! window and the histograms; `process` reads the system's figures of the server; `floor` is the bare server, `broker` a broker
+//! without chorus; the others are the scenarios, each with its measurement in its first line. `scripts/bench.mjs` runs them in turn and makes the table of
 //! `docs/performance.md`.
 //!
 //! The server must run the fixture `bench-lobby` as its lobby, and must allow many sessions of one address to send as fast as
@@ -17,11 +17,13 @@
 mod broker;
 mod echo;
 mod floor;
+mod frames;
 mod games;
 mod hostile;
 mod measure;
 mod memory;
 mod neighbour;
+mod newcomer;
 mod player;
 mod process;
 mod report;
@@ -37,19 +39,19 @@ use crate::seconds::Seconds;
 
 /// Measures a server with scripted players
 ///
-/// The server has to run the lobby of the benchmarks, and to let many sessions of one address send as fast as they can:
+/// The server must run the lobby of the benchmarks, and must allow many sessions of one address to send as fast as they can:
 /// `chorus dev --no-watch --fixtures --lobby bench-lobby --rate 1000000 --new-sessions 1000000
 /// --max-connections-per-address 100000 --compute-rate 100000`. Players are closed loops: each sends its next message
 /// when it has the answer to the last one.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Where the server is
+    /// The server's address
     #[arg(long, global = true, value_name = "URL", default_value = "ws://127.0.0.1:4000/ws")]
     url: String,
-    /// How long to measure
+    /// The duration of the measurement
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = Seconds::new(5))]
     seconds: Seconds,
-    /// How long to play before that
+    /// The duration of play before that
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = Seconds::new(1))]
     warm_up: Seconds,
     /// The server's process, when it is on this machine: its CPU time and its memory are measured too
@@ -75,9 +77,9 @@ enum Scenario {
         #[arg(long, value_name = "N", default_value_t = 1)]
         clients: usize,
     },
-    /// One room, in which one player talks to all
+    /// One room, in which one player sends to all
     FanOut {
-        /// Players in the room, the one who talks among them
+        /// Players in the room, including the sender
         #[arg(long, value_name = "N", default_value_t = 100)]
         clients: usize,
     },
@@ -86,9 +88,9 @@ enum Scenario {
         #[arg(long, value_name = "N", default_value_t = 1000)]
         rooms: usize,
     },
-    /// From a player's wish in the lobby to the first answer of a room that was made for it
+    /// From a player's request in the lobby to the first answer of a room that was created for it
     Create {
-        /// Players who wish at the same time
+        /// Players who request a room at the same time
         #[arg(long, value_name = "N", default_value_t = 1)]
         clients: usize,
     },
@@ -113,18 +115,18 @@ enum Scenario {
         #[arg(long, value_name = "N", default_value_t = 50)]
         rooms: usize,
     },
-    /// A room's latency, alone and while another room loops for ever
+    /// A room's latency, alone and while another room loops forever
     Neighbour {
         /// Rooms that are measured, one player in each
         #[arg(long, value_name = "N", default_value_t = 1)]
         rooms: usize,
     },
-    /// What honest players wait while others send the most expensive messages that are taken: calm and attacks in turn, of
-    /// --seconds each. The server has to have the default --rate
+    /// The latency of honest players while others send the most expensive messages that are accepted: calm and attacks in
+    /// turn, of --seconds each. The server must have the default --rate
     Hostile {
         #[arg(value_enum)]
         attack: hostile::Attack,
-        /// Attackers; of host-calls each has a room of its own
+        /// Attackers; with host-calls, each has a room of its own
         #[arg(long, value_name = "N", default_value_t = 1)]
         attackers: usize,
         #[arg(long, value_name = "N", default_value_t = 3)]
@@ -140,7 +142,7 @@ enum Scenario {
         #[arg(long, value_name = "N", default_value_t = 1)]
         replication: u8,
     },
-    /// A bare WebSocket server: it answers with what it is sent at /echo, and repeats it to all who are at /all
+    /// A bare WebSocket server: it returns each message at /echo, and sends it to all connections at /all
     #[command(hide = true)]
     Floor {
         #[arg(long, default_value_t = 0)]
@@ -172,7 +174,7 @@ async fn measured(options: Options) -> anyhow::Result<Report> {
         Scenario::Swap { source, rooms } => swap::swap(&bench, &source, rooms).await,
         Scenario::Neighbour { rooms } => neighbour::neighbour(&bench, rooms).await,
         Scenario::Hostile { attack, attackers, rounds } => hostile::hostile(&bench, attack, attackers, rounds).await,
-        Scenario::Newcomer => hostile::newcomer(&bench).await,
+        Scenario::Newcomer => newcomer::newcomer(&bench).await,
         Scenario::Broker { brokers, replication } => broker::produce_to_consume(&bench, &brokers, replication).await,
         Scenario::Floor { .. } => unreachable!("it was run above"),
     }
@@ -195,6 +197,6 @@ impl Bench {
 
     /// For scenarios that measure memory.
     fn pid(&self) -> anyhow::Result<u32> {
-        self.pid.ok_or_else(|| anyhow::anyhow!("memory is the server's: say which process it is by --server-pid"))
+        self.pid.ok_or_else(|| anyhow::anyhow!("the memory is that of the server: give its process by --server-pid"))
     }
 }

@@ -1,6 +1,4 @@
 //! One connection, and the steps of a scripted player: it connects, enters a room, sends, receives.
-//!
-//! Frames are examined as text, and only as far as necessary: the players compete with the server for the processor.
 
 use std::{
     fmt::Write as _,
@@ -18,21 +16,16 @@ use tokio::{
 };
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
-    tungstenite::{
-        Message, Utf8Bytes,
-        client::IntoClientRequest as _,
-        http::Uri,
-        protocol::{CloseFrame, WebSocketConfig},
-    },
+    tungstenite::{Message, Utf8Bytes, client::IntoClientRequest as _, http::Uri, protocol::WebSocketConfig},
 };
 
-use crate::printable::printable;
+use super::frames::{after, closed_with, is_event, is_no_error, reply_id};
 
 /// The lobby that the server must run.
 const LOBBY: &str = "bench-lobby";
 
 /// No request takes this long.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The number of players that connect, or rooms that are entered, at the same time.
 pub const AT_ONCE: usize = 64;
@@ -122,7 +115,7 @@ pub async fn enter(members: &mut [Player], party: &Party) -> anyhow::Result<()> 
 impl Player {
     /// Connects; with chorus it sends `hello` and waits for the lobby.
     pub async fn arrive(server: &Server) -> anyhow::Result<Player> {
-        let mut player = patiently("a connection", Player::connect(server)).await?;
+        let mut player = in_time("a connection", Player::connect(server)).await?;
         if !server.raw {
             player.hello(r#"{"t":"hello"}"#.to_owned()).await?;
             player.shown_lobby().await?;
@@ -138,14 +131,14 @@ impl Player {
     /// A new connection for the session, which keeps its rooms.
     pub async fn resume(&mut self, server: &Server) -> anyhow::Result<()> {
         let (token, id) = (std::mem::take(&mut self.token), self.id);
-        *self = patiently("a connection", Player::connect(server)).await?;
+        *self = in_time("a connection", Player::connect(server)).await?;
         self.id = id;
         self.hello(format!(r#"{{"t":"hello","resume":"{token}"}}"#)).await
     }
 
     async fn hello(&mut self, hello: String) -> anyhow::Result<()> {
         self.say(hello).await?;
-        let welcome = patiently("the welcome", self.next()).await?;
+        let welcome = in_time("the welcome", self.next()).await?;
         let token = after(&welcome, r#""resume":""#).and_then(|rest| rest.split('"').next());
         self.token = token.with_context(|| format!("no welcome: {welcome}"))?.to_owned();
         Ok(())
@@ -208,7 +201,7 @@ impl Player {
                 is_no_error(&text).with_context(|| format!("on the way to {what}"))?;
             }
         };
-        patiently("a room", shown).await
+        in_time("a room", shown).await
     }
 
     /// Sends a message and waits for its answer.
@@ -236,7 +229,7 @@ impl Player {
     }
 
     /// Waits for an event of this type.
-    pub async fn told(&mut self, kind: &str) -> anyhow::Result<Utf8Bytes> {
+    pub async fn event(&mut self, kind: &str) -> anyhow::Result<Utf8Bytes> {
         loop {
             let text = self.next().await?;
             if is_event(&text, kind) {
@@ -286,65 +279,7 @@ impl Player {
     }
 }
 
-/// A close frame's code and reason, for people.
-fn closed_with(frame: Option<CloseFrame>) -> String {
-    match frame {
-        None => " without a close code".to_owned(),
-        Some(CloseFrame { code, reason }) if reason.is_empty() => format!(" with code {}", u16::from(code)),
-        Some(CloseFrame { code, reason }) => format!(" with code {}: {}", u16::from(code), printable(&reason)),
-    }
-}
-
-/// Whether it is an event of this type.
-pub fn is_event(text: &str, kind: &str) -> bool {
-    let of_type = |rest: &str| rest.strip_prefix(kind).is_some_and(|rest| rest.starts_with('"'));
-    text.starts_with(r#"{"t":"event""#) && after(text, r#""type":""#).is_some_and(of_type)
-}
-
-fn reply_id(text: &str) -> Option<u64> {
-    if !text.starts_with(r#"{"t":"reply""#) {
-        return None;
-    }
-    let digits = after(text, r#","id":"#)?;
-    digits[..digits.find(|c: char| !c.is_ascii_digit())?].parse().ok()
-}
-
-fn after<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
-    text.find(mark).map(|at| &text[at + mark.len()..])
-}
-
-fn is_no_error(text: &str) -> anyhow::Result<()> {
-    if text.starts_with(r#"{"t":"error""#) || is_event(text, "failed") {
-        bail!("the server said {text}");
-    }
-    Ok(())
-}
-
-async fn patiently<T>(what: &str, waiting: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let waited = tokio::time::timeout(PATIENCE, waiting).await;
-    waited.unwrap_or_else(|_| bail!("waited {} s for {what}: is the server's lobby {LOBBY}?", PATIENCE.as_secs()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_close_frame_is_told_in_words() {
-        let frame = |code: u16, reason: &str| Some(CloseFrame { code: code.into(), reason: reason.to_owned().into() });
-        assert_eq!(closed_with(frame(4029, "too many messages")), " with code 4029: too many messages");
-        assert_eq!(closed_with(frame(1000, "")), " with code 1000");
-        assert_eq!(closed_with(frame(4001, "\u{1b}[31m")), " with code 4001: \\u{1b}[31m");
-        assert_eq!(closed_with(None), " without a close code");
-    }
-
-    #[test]
-    fn frames_are_told_apart_by_their_text() {
-        let reply = r#"{"t":"reply","room":"0a","seq":3,"id":27,"data":{"id":5}}"#;
-        assert_eq!(reply_id(reply), Some(27));
-        let event = r#"{"t":"event","room":"0a","seq":3,"type":"moved","data":{}}"#;
-        assert_eq!(reply_id(event), None);
-        assert!(is_event(event, "moved") && !is_event(event, "move"));
-        assert!(is_no_error(reply).is_ok() && is_no_error(r#"{"t":"error","code":"refused"}"#).is_err());
-    }
+async fn in_time<T>(what: &str, waiting: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let waited = tokio::time::timeout(TIMEOUT, waiting).await;
+    waited.unwrap_or_else(|_| bail!("waited {} s for {what}: is the server's lobby {LOBBY}?", TIMEOUT.as_secs()))
 }

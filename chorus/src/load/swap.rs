@@ -80,7 +80,7 @@ impl Pauses {
         self.phase.store(phase, Ordering::Relaxed);
     }
 
-    fn saw(&self, pause: Duration) {
+    fn observe(&self, pause: Duration) {
         let longest = &self.longest[self.phase.load(Ordering::Relaxed)];
         longest.fetch_max(pause.as_micros() as u64, Ordering::Relaxed);
     }
@@ -88,9 +88,9 @@ impl Pauses {
 
 async fn ask_and_ask(mut player: Player, pauses: Arc<Pauses>) -> anyhow::Result<()> {
     loop {
-        let asked = Instant::now();
+        let sent_at = Instant::now();
         player.ask("echo", "null").await?;
-        pauses.saw(asked.elapsed());
+        pauses.observe(sent_at.elapsed());
         sleep(BETWEEN).await;
     }
 }
@@ -132,6 +132,6 @@ impl Events {
                 bail!("the swap went wrong: {data}");
             }
         }
-        bail!("the server told nothing more of its builds: does it watch its guests?")
+        bail!("the server closed its stream of builds: does it watch its guests?")
     }
 }
