@@ -13,15 +13,15 @@ const TITLES = {
   built: (kind) => `${kind} is built`,
   published: (kind) => `${kind} is built; new rooms run it`,
   swapped: (kind, rooms) => `${kind} was swapped in ${rooms} room${rooms === 1 ? "" : "s"}`,
-  "build-failed": (kind) => `${kind} does not build; its rooms go on as they were`,
-  "swap-refused": (kind) => `${kind} could not take over; its rooms go on as they were`,
+  "build-failed": (kind) => `${kind} does not build; its rooms keep the previous version`,
+  "swap-refused": (kind) => `The swap of ${kind} was refused; its rooms keep the previous version`,
 };
 
 const events = new EventSource("/dev/events");
 events.addEventListener("open", () => showConnection("good", "Connected"));
 events.addEventListener("error", () => showConnection("busy", "Reconnecting …"));
 events.addEventListener("status", (event) => showStatus(JSON.parse(event.data)));
-events.addEventListener("said", (event) => showSaid(JSON.parse(event.data)));
+events.addEventListener("log", (event) => showLine(JSON.parse(event.data)));
 
 function showConnection(state, text) {
   $("connection").dataset.state = state;
@@ -47,8 +47,8 @@ function showStatus({ kind, state, message, rooms, warnings = [] }) {
   else $("guests").append(row);
 }
 
-function showSaid({ kind, room, level, text }) {
+function showLine({ kind, room, level, text }) {
   const row = h("li", { "data-level": level }, h("b", {}, `${kind} ${room}`.trim()), h("pre", {}, text));
-  $("said").prepend(row);
-  while ($("said").children.length > LINES) $("said").lastChild.remove();
+  $("log-lines").prepend(row);
+  while ($("log-lines").children.length > LINES) $("log-lines").lastChild.remove();
 }

@@ -71,14 +71,14 @@ impl Builds {
     pub async fn after(&self, changed: &Changed, board: &Board) -> Vec<Built> {
         let kinds = self.kinds().into_iter().filter(|kind| changed.may_touch(kind)).collect::<Vec<_>>();
         for kind in &kinds {
-            board.tell(kind, State::Building);
+            board.set(kind, State::Building);
         }
         let first = changed.names().map(str::to_owned).collect::<Vec<_>>();
         match self.build(&first, board).await {
             Ok(built) => built,
             Err(error) => {
                 let message = crate::error_chain::of(&error);
-                kinds.iter().for_each(|kind| board.tell(kind, State::BuildFailed { message: message.clone() }));
+                kinds.iter().for_each(|kind| board.set(kind, State::BuildFailed { message: message.clone() }));
                 Vec::new()
             }
         }
@@ -143,14 +143,14 @@ impl Builds {
         let stdout = child.stdout.take().context("node has no output")?;
         let mut lines = BufReader::new(stdout).lines();
         let mut built = Vec::new();
-        let mut told = BTreeSet::new();
+        let mut reported = BTreeSet::new();
         while let Some(line) = lines.next_line().await.context("the build cannot be read")? {
-            let Ok(one) = serde_json::from_str::<Told>(&line) else {
+            let Ok(report) = serde_json::from_str::<Report>(&line) else {
                 tracing::warn!(line, "the build wrote what is no JSON");
                 continue;
             };
-            told.insert(one.kind.clone());
-            built.extend(self.tell(one, board)?);
+            reported.insert(report.kind.clone());
+            built.extend(self.report(report, board)?);
         }
         let done = child.wait_with_output().await.context("the build cannot be waited for")?;
         // The tool fails when a guest does, which it has reported. The cause of its own failure is in its error output.
@@ -158,22 +158,22 @@ impl Builds {
         if !done.status.success() && !complaint.trim().is_empty() {
             bail!("the guests' build failed: {}", complaint.trim());
         }
-        board.only(&told);
+        board.only(&reported);
         Ok(built)
     }
 
-    fn tell(&self, told: Told, board: &Board) -> anyhow::Result<Option<Built>> {
-        board.warn(&told.kind, told.warnings);
-        let (Some(file), Some(digest), true) = (&told.file, &told.digest, told.ok) else {
-            let message = told.errors.iter().map(Mistake::to_string).collect::<Vec<_>>().join("\n");
-            board.tell(&told.kind, State::BuildFailed { message });
+    fn report(&self, report: Report, board: &Board) -> anyhow::Result<Option<Built>> {
+        board.warn(&report.kind, report.warnings);
+        let (Some(file), Some(digest), true) = (&report.file, &report.digest, report.ok) else {
+            let message = report.errors.iter().map(Mistake::to_string).collect::<Vec<_>>().join("\n");
+            board.set(&report.kind, State::BuildFailed { message });
             return Ok(None);
         };
         // A guest that was reported as being built is reported as built.
-        if !told.kept || board.waits_for_a_build(&told.kind) {
-            board.tell(&told.kind, State::Built { bytes: told.bytes, ms: told.ms });
+        if !report.kept || board.waits_for_a_build(&report.kind) {
+            board.set(&report.kind, State::Built { bytes: report.bytes, ms: report.ms });
         }
-        Ok(Some(self.entry(&told.kind, digest, file)?))
+        Ok(Some(self.entry(&report.kind, digest, file)?))
     }
 
     /// The components of the last builds.
@@ -197,7 +197,7 @@ impl Builds {
 
 /// The build tool's report of one guest; see `guests/build.mjs`.
 #[derive(Debug, Deserialize)]
-struct Told {
+struct Report {
     kind: String,
     ok: bool,
     digest: Option<String>,

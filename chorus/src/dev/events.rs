@@ -16,7 +16,7 @@ use warp::{
     sse,
 };
 
-use super::status::{Board, News};
+use super::status::{Board, BoardEvent};
 use crate::page;
 
 pub fn routes(board: Board) -> BoxedFilter<(Response,)> {
@@ -40,19 +40,19 @@ fn events(board: &Board) -> impl Stream<Item = Result<sse::Event, Infallible>> +
     let later = stream::unfold(changes, |mut changes| async move {
         loop {
             match changes.recv().await {
-                Ok(news) => return Some((news, changes)),
+                Ok(next) => return Some((next, changes)),
                 Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => return None,
             }
         }
     });
-    stream::iter(now).chain(later).map(|news| Ok(event(&news)))
+    stream::iter(now).chain(later).map(|next| Ok(event(&next)))
 }
 
-fn event(news: &News) -> sse::Event {
-    let (name, data) = match news {
-        News::Status(status) => ("status", serde_json::to_string(status)),
-        News::Said(said) => ("said", serde_json::to_string(said)),
+fn event(event: &BoardEvent) -> sse::Event {
+    let (name, data) = match event {
+        BoardEvent::Status(status) => ("status", serde_json::to_string(status)),
+        BoardEvent::Log(line) => ("log", serde_json::to_string(line)),
     };
     sse::Event::default().event(name).data(data.expect("both are always JSON"))
 }

@@ -17,7 +17,7 @@ use super::{
 };
 
 /// Rooms that have not reported their swap by then are not waited for; their later reports are still shown.
-const SWAP: Duration = Duration::from_secs(5);
+const SWAP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Hands components to the store and to the rooms.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Publisher {
         let loaded = match self.engine.load(digest, &wasm).await {
             Ok(loaded) => loaded,
             Err(error) => {
-                self.board.tell(kind.as_str(), State::BuildFailed { message: error.to_string() });
+                self.board.set(kind.as_str(), State::BuildFailed { message: error.to_string() });
                 return Ok(());
             }
         };
@@ -64,29 +64,29 @@ impl Publisher {
             self.store.publish(&kind, digest, &wasm).await?;
         }
         let events = self.host.events();
-        let asked = self.host.activate(&kind, digest).await?;
+        let ordered = self.host.activate(&kind, digest).await?;
         drop(loaded);
         self.published.insert(kind.clone(), digest);
-        match asked {
+        match ordered {
             _ if !is_new => {}
-            0 => self.board.tell(kind.as_str(), State::Published),
-            asked => drop(tokio::spawn(tell_swaps(events, self.board.clone(), kind, digest, asked))),
+            0 => self.board.set(kind.as_str(), State::Published),
+            ordered => drop(tokio::spawn(report_swaps(events, self.board.clone(), kind, digest, ordered))),
         }
         Ok(())
     }
 }
 
 /// Waits for the rooms that were ordered to swap, and reports the result.
-async fn tell_swaps(
+async fn report_swaps(
     mut events: broadcast::Receiver<HostEvent>,
     board: Board,
     kind: Kind,
     digest: Digest,
-    asked: usize,
+    ordered: usize,
 ) {
     let (mut swapped, mut refused) = (0, Vec::new());
     let count = async {
-        while swapped + refused.len() < asked {
+        while swapped + refused.len() < ordered {
             match events.recv().await {
                 Ok(HostEvent { what: What::Notice(Notice::Swapped { component }), .. }) if component == digest => {
                     swapped += 1;
@@ -102,13 +102,13 @@ async fn tell_swaps(
         }
     };
     // Rooms that had the component already report nothing.
-    let _ = tokio::time::timeout(SWAP, count).await;
+    let _ = tokio::time::timeout(SWAP_TIMEOUT, count).await;
     match refused.first() {
-        None => board.tell(kind.as_str(), State::Swapped { rooms: swapped }),
+        None => board.set(kind.as_str(), State::Swapped { rooms: swapped }),
         Some(first) => {
             let others = refused.len() - 1;
             let others = if others > 0 { format!("\nand {others} more rooms") } else { String::new() };
-            board.tell(kind.as_str(), State::SwapRefused { message: format!("{first}{others}") });
+            board.set(kind.as_str(), State::SwapRefused { message: format!("{first}{others}") });
         }
     }
 }

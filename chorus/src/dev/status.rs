@@ -25,14 +25,14 @@ pub struct Board(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     latest: Mutex<BTreeMap<String, Status>>,
-    news: broadcast::Sender<News>,
+    events: broadcast::Sender<BoardEvent>,
 }
 
 /// The page's events, by name.
 #[derive(Clone, Debug)]
-pub enum News {
+pub enum BoardEvent {
     Status(Status),
-    Said(Said),
+    Log(LogLine),
 }
 
 /// The state of one kind.
@@ -71,7 +71,7 @@ pub enum State {
 
 /// A line of a room's script, or of its failure.
 #[derive(Clone, Debug, Serialize)]
-pub struct Said {
+pub struct LogLine {
     pub kind: String,
     pub room: String,
     pub level: &'static str,
@@ -80,13 +80,13 @@ pub struct Said {
 
 impl Default for Board {
     fn default() -> Board {
-        let (news, _) = broadcast::channel(BEHIND);
-        Board(Arc::new(Inner { latest: Mutex::default(), news }))
+        let (events, _) = broadcast::channel(BEHIND);
+        Board(Arc::new(Inner { latest: Mutex::default(), events }))
     }
 }
 
 impl Board {
-    pub fn tell(&self, kind: &str, state: State) {
+    pub fn set(&self, kind: &str, state: State) {
         let mut latest = self.latest();
         let before = latest.get(kind);
         // A repeated failure is not reported again: every change builds every guest.
@@ -100,7 +100,7 @@ impl Board {
             State::Gone => drop(latest.remove(kind)),
             _ => drop(latest.insert(kind.to_owned(), status.clone())),
         }
-        self.send(News::Status(status));
+        self.send(BoardEvent::Status(status));
     }
 
     /// Replaces a kind's warnings.
@@ -108,23 +108,23 @@ impl Board {
         let mut latest = self.latest();
         let Some(status) = latest.get_mut(kind) else {
             let state = State::Built { bytes: 0, ms: 0 };
-            warnings.iter().for_each(|warning| say(kind, &format!("warning: {warning}")));
+            warnings.iter().for_each(|warning| print_line(kind, &format!("warning: {warning}")));
             latest.insert(kind.to_owned(), Status { kind: kind.to_owned(), state, warnings });
             return;
         };
         if status.warnings == warnings {
             return;
         }
-        warnings.iter().for_each(|warning| say(kind, &format!("warning: {warning}")));
+        warnings.iter().for_each(|warning| print_line(kind, &format!("warning: {warning}")));
         status.warnings = warnings;
         let status = status.clone();
-        self.send(News::Status(status));
+        self.send(BoardEvent::Status(status));
     }
 
     /// Removes all kinds but these.
     pub fn only(&self, kinds: &BTreeSet<String>) {
         let gone: Vec<String> = self.latest().keys().filter(|kind| !kinds.contains(*kind)).cloned().collect();
-        gone.iter().for_each(|kind| self.tell(kind, State::Gone));
+        gone.iter().for_each(|kind| self.set(kind, State::Gone));
     }
 
     /// Whether a build must be reported even if its result is the same as before.
@@ -134,19 +134,19 @@ impl Board {
     }
 
     /// The present state of all kinds, and the events from now on.
-    pub fn follow(&self) -> (Vec<News>, broadcast::Receiver<News>) {
+    pub fn follow(&self) -> (Vec<BoardEvent>, broadcast::Receiver<BoardEvent>) {
         let latest = self.latest();
-        (latest.values().cloned().map(News::Status).collect(), self.0.news.subscribe())
+        (latest.values().cloned().map(BoardEvent::Status).collect(), self.0.events.subscribe())
     }
 
-    fn said(&self, said: Said) {
-        say(&format!("{} {}", said.kind, said.room), &format!("{}{}", prefix(said.level), said.text));
-        self.send(News::Said(said));
+    fn log(&self, line: LogLine) {
+        print_line(&format!("{} {}", line.kind, line.room), &format!("{}{}", prefix(line.level), line.text));
+        self.send(BoardEvent::Log(line));
     }
 
-    fn send(&self, news: News) {
+    fn send(&self, event: BoardEvent) {
         // Without an open page there is no receiver.
-        let _ = self.0.news.send(news);
+        let _ = self.0.events.send(event);
     }
 
     fn latest(&self) -> MutexGuard<'_, BTreeMap<String, Status>> {
@@ -156,26 +156,26 @@ impl Board {
 
 fn print(kind: &str, state: &State) {
     match state {
-        State::Building => say(kind, "building …"),
+        State::Building => print_line(kind, "building …"),
         State::Built { bytes, ms } => {
-            say(kind, &format!("built, {:.1} MB in {:.1} s", *bytes as f64 / 1e6, *ms as f64 / 1e3))
+            print_line(kind, &format!("built, {:.1} MB in {:.1} s", *bytes as f64 / 1e6, *ms as f64 / 1e3))
         }
         State::BuildFailed { message } => {
-            say(kind, &format!("does not build; its rooms go on as they were\n{message}"))
+            print_line(kind, &format!("does not build; its rooms keep the previous version\n{message}"))
         }
-        State::Published => say(kind, "new rooms run it"),
+        State::Published => print_line(kind, "new rooms run it"),
         State::Swapped { rooms } => {
-            say(kind, &format!("swapped in {rooms} room{}", if *rooms == 1 { "" } else { "s" }))
+            print_line(kind, &format!("swapped in {rooms} room{}", if *rooms == 1 { "" } else { "s" }))
         }
         State::SwapRefused { message } => {
-            say(kind, &format!("could not take over; its rooms go on as they were\n{message}"));
+            print_line(kind, &format!("the swap was refused; its rooms keep the previous version\n{message}"));
         }
-        State::Gone => say(kind, "its folder is gone; its rooms go on, and new ones are of its last build"),
+        State::Gone => print_line(kind, "its folder was deleted; its rooms continue, and new ones run its last build"),
     }
 }
 
 /// A line of the terminal, with the text's further lines below it.
-fn say(who: &str, text: &str) {
+fn print_line(who: &str, text: &str) {
     println!("{}", lines(&format!("{}: {text}", who.trim_end())));
 }
 
@@ -186,7 +186,7 @@ pub fn follow(host: &Host, board: &Board) {
     tokio::spawn(async move {
         loop {
             match events.recv().await {
-                Ok(event) => tell(&event, &board),
+                Ok(event) => report(&event, &board),
                 Err(broadcast::error::RecvError::Lagged(missed)) => {
                     println!("({missed} events of rooms were not shown)")
                 }
@@ -196,23 +196,23 @@ pub fn follow(host: &Host, board: &Board) {
     });
 }
 
-fn tell(event: &HostEvent, board: &Board) {
+fn report(event: &HostEvent, board: &Board) {
     let HostEvent { room, kind, what } = event;
     let kind = kind.as_ref().map_or("?", |kind| kind.as_str());
-    let said = |level: &'static str, text: String| {
-        board.said(Said { kind: kind.to_owned(), room: short(*room), level, text });
+    let log = |level: &'static str, text: String| {
+        board.log(LogLine { kind: kind.to_owned(), room: short(*room), level, text });
     };
     match what {
-        What::Log(level, text) => said(level_name(*level), text.to_string()),
-        What::Failed { handler, text, .. } => said("failed", format!("{handler} {text}")),
-        What::Ended { failed: Some(reason) } => said("failed", format!("ended: {reason}")),
+        What::Log(level, text) => log(level_name(*level), text.to_string()),
+        What::Failed { handler, text, .. } => log("failed", format!("{handler} {text}")),
+        What::Ended { failed: Some(reason) } => log("failed", format!("ended: {reason}")),
         What::Ended { failed: None } => {}
         What::Notice(Notice::RestartScheduled { failed, .. }) => {
             let why = failed.as_deref().map_or(String::new(), |reason| format!(": {reason}"));
-            said("failed", format!("ended{why}; it restarts"));
+            log("failed", format!("ended{why}; it restarts"));
         }
         What::Notice(Notice::SwapUndone { fault, .. }) => {
-            board.tell(kind, State::SwapRefused { message: format!("the swap was taken back: it {fault}") });
+            board.set(kind, State::SwapRefused { message: format!("the swap was rolled back: it {fault}") });
         }
         What::Notice(_) => {}
     }
@@ -251,29 +251,29 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_that_was_told_is_not_told_again_until_something_changes() {
+    fn a_repeated_failure_is_reported_once() {
         let board = Board::default();
-        let (_, mut news) = board.follow();
-        board.tell("chess", failed("no"));
-        board.tell("chess", failed("no"));
-        board.tell("chess", failed("neither"));
-        let told = |news: &mut broadcast::Receiver<News>| match news.try_recv() {
-            Ok(News::Status(status)) => Some(status.state),
+        let (_, mut events) = board.follow();
+        board.set("chess", failed("no"));
+        board.set("chess", failed("no"));
+        board.set("chess", failed("neither"));
+        let next = |events: &mut broadcast::Receiver<BoardEvent>| match events.try_recv() {
+            Ok(BoardEvent::Status(status)) => Some(status.state),
             _ => None,
         };
-        assert_eq!(told(&mut news), Some(failed("no")));
-        assert_eq!(told(&mut news), Some(failed("neither")));
-        assert_eq!(told(&mut news), None);
+        assert_eq!(next(&mut events), Some(failed("no")));
+        assert_eq!(next(&mut events), Some(failed("neither")));
+        assert_eq!(next(&mut events), None);
     }
 
     #[test]
-    fn what_is_known_of_a_kind_goes_with_its_folder() {
+    fn a_kind_is_removed_with_its_folder() {
         let board = Board::default();
-        board.tell("chess", failed("no"));
-        board.tell("go", failed("no"));
+        board.set("chess", failed("no"));
+        board.set("go", failed("no"));
         board.only(&["go".to_owned()].into());
-        let (there, _) = board.follow();
-        assert!(matches!(&there[..], [News::Status(status)] if status.kind == "go"));
+        let (latest, _) = board.follow();
+        assert!(matches!(&latest[..], [BoardEvent::Status(status)] if status.kind == "go"));
         assert!(!board.waits_for_a_build("chess"));
     }
 }

@@ -30,7 +30,7 @@ const INSTALLED: [&str; 3] = [".package-lock.json", ".yarn-integrity", ".modules
 /// Watches a folder of guests.
 pub struct Watch {
     dir: PathBuf,
-    seen: Arc<Seen>,
+    pending: Arc<Pending>,
     /// The watched folders, with their identity when they were first watched: another folder may have taken the name.
     watched: BTreeMap<PathBuf, (u64, u64)>,
     watcher: notify::RecommendedWatcher,
@@ -40,9 +40,9 @@ pub struct Watch {
 
 /// The queue from the watcher's thread.
 #[derive(Default)]
-struct Seen {
+struct Pending {
     parts: Mutex<Parts>,
-    news: Notify,
+    arrived: Notify,
 }
 
 #[derive(Default)]
@@ -50,7 +50,7 @@ struct Parts {
     /// Folders right below the watched one; the empty name is the watched one itself.
     names: BTreeSet<String>,
     /// Newly created paths: a folder among them has to be watched, even if its inode is known.
-    made: BTreeSet<PathBuf>,
+    created: BTreeSet<PathBuf>,
 }
 
 /// What has changed: folders right below the watched one, or the files in it.
@@ -71,16 +71,16 @@ impl Changed {
 
 impl Watch {
     pub fn start(dir: &Path) -> anyhow::Result<Watch> {
-        let seen = Arc::new(Seen::default());
-        let (told, root) = (seen.clone(), dir.to_owned());
+        let pending = Arc::new(Pending::default());
+        let (sink, root) = (pending.clone(), dir.to_owned());
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             if let Ok(event) = event {
-                told.take(&root, &event);
+                sink.take(&root, &event);
             }
         })
         .context("files cannot be watched")?;
         let mut watch =
-            Watch { dir: dir.to_owned(), seen, watched: BTreeMap::new(), watcher, changed: BTreeSet::new() };
+            Watch { dir: dir.to_owned(), pending, watched: BTreeMap::new(), watcher, changed: BTreeSet::new() };
         watch.watch(dir).with_context(|| format!("{} cannot be watched", dir.display()))?;
         watch.follow_folders();
         Ok(watch)
@@ -91,12 +91,12 @@ impl Watch {
     pub async fn changed(watch: &mut Option<Watch>) -> Changed {
         let Some(watch) = watch else { return std::future::pending().await };
         loop {
-            if !watch.take_news() && watch.changed.is_empty() {
-                watch.seen.news.notified().await;
+            if !watch.take_pending() && watch.changed.is_empty() {
+                watch.pending.arrived.notified().await;
                 continue;
             }
-            while tokio::time::timeout(QUIET, watch.seen.news.notified()).await.is_ok() {
-                watch.take_news();
+            while tokio::time::timeout(QUIET, watch.pending.arrived.notified()).await.is_ok() {
+                watch.take_pending();
             }
             if !watch.changed.is_empty() {
                 return Changed(std::mem::take(&mut watch.changed));
@@ -105,25 +105,25 @@ impl Watch {
     }
 
     /// Whether there was any change. New folders are watched before the build that reads them.
-    fn take_news(&mut self) -> bool {
-        let Parts { names, made } = std::mem::take(&mut *self.seen.parts());
+    fn take_pending(&mut self) -> bool {
+        let Parts { names, created } = std::mem::take(&mut *self.pending.parts());
         if names.is_empty() {
             return false;
         }
         self.changed.extend(names);
-        self.watched.retain(|path, _| !path.ancestors().any(|above| made.contains(above)));
+        self.watched.retain(|path, _| !path.ancestors().any(|above| created.contains(above)));
         self.follow_folders();
         true
     }
 
     /// Watches existing folders, and stops watching deleted ones.
     fn follow_folders(&mut self) {
-        let mut there = BTreeMap::new();
-        folders(&self.dir, 0, &mut there);
+        let mut present = BTreeMap::new();
+        folders(&self.dir, 0, &mut present);
         let gone: Vec<PathBuf> = self
             .watched
             .iter()
-            .filter(|(path, id)| there.get(*path) != Some(id))
+            .filter(|(path, id)| present.get(*path) != Some(id))
             .map(|(path, _)| path.clone())
             .collect();
         for path in gone {
@@ -131,7 +131,7 @@ impl Watch {
             // The system stopped watching it when it was deleted.
             let _ = self.watcher.unwatch(&path);
         }
-        for (path, id) in there {
+        for (path, id) in present {
             if self.watched.contains_key(&path) {
                 continue;
             }
@@ -152,7 +152,7 @@ impl Watch {
     }
 }
 
-impl Seen {
+impl Pending {
     fn parts(&self) -> MutexGuard<'_, Parts> {
         self.parts.lock().expect("nobody panics while holding it")
     }
@@ -166,19 +166,19 @@ impl Seen {
         if event.attrs.flag() == Some(Flag::Rescan) {
             parts.names.insert(String::new());
         }
-        let made = matches!(
+        let created = matches!(
             event.kind,
             EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(notify::event::ModifyKind::Name(_))
         );
         for path in &event.paths {
             let Some(part) = part(root, path) else { continue };
             parts.names.insert(part);
-            if made {
-                parts.made.insert(path.clone());
+            if created {
+                parts.created.insert(path.clone());
             }
         }
         if !parts.names.is_empty() {
-            self.news.notify_one();
+            self.arrived.notify_one();
         }
     }
 }
@@ -229,10 +229,10 @@ mod tests {
     use super::*;
 
     /// A missing event is a failure after this time.
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const TIMEOUT: Duration = Duration::from_secs(20);
 
     async fn changed(watch: &mut Option<Watch>) -> Vec<String> {
-        let changed = tokio::time::timeout(PATIENCE, Watch::changed(watch)).await.expect("a change is seen");
+        let changed = tokio::time::timeout(TIMEOUT, Watch::changed(watch)).await.expect("a change is seen");
         changed.0.into_iter().collect()
     }
 
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_that_is_renamed_or_made_again_is_watched_under_its_name() {
+    async fn a_folder_that_is_renamed_or_created_again_is_watched_under_its_name() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("old")).unwrap();
         let mut watch = watched(dir.path());

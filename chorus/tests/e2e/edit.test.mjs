@@ -62,7 +62,7 @@ test("a failed build is reported with its place, and games continue unchanged", 
   await edit(["onCreate(", "onCreate(("]);
   const { message } = await news.of("build-failed");
   assert.match(message, /tic-tac-toe\/index\.js:\d+:\d+: /);
-  assert.match(server.output, /does not build; its rooms go on as they were/);
+  assert.match(server.output, /does not build; its rooms keep the previous version/);
   await play(players, [0, 3, 1]);
   const late = await News.of(server.url);
   assert.equal((await late.of("build-failed")).kind, "tic-tac-toe", "a page that is opened later shows it too");

@@ -206,7 +206,7 @@ describe("the author of a room", () => {
       { kind: "chess", state: "gone" },
     );
     await ana.page.goto(new URL("/dev", ana.page.url()).href);
-    await ana.reads("guest-tic-tac-toe", "does not build; its rooms go on as they were");
+    await ana.reads("guest-tic-tac-toe", "does not build; its rooms keep the previous version");
     await ana.reads("guest-tic-tac-toe", message);
     await ana.reads("guest-lobby", "lobby was swapped in 1 room");
     await ana.see("guest-chess").waitFor({ state: "detached" });
