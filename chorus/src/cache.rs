@@ -8,8 +8,8 @@ use clap::Args;
 /// The flag for it.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Where compiled components are kept, for all chorus processes of this user [default: chorus/compiled in the
-    /// user's cache directory]
+    /// The cache of compiled components, for all chorus processes of this user [default: chorus/compiled in the user's
+    /// cache directory]
     #[arg(long, env = "CHORUS_CACHE", value_name = "DIR")]
     cache: Option<PathBuf>,
 }
@@ -23,6 +23,6 @@ impl Options {
         let user =
             || home("XDG_CACHE_HOME", "").or_else(|| home("HOME", ".cache")).map(|dir| dir.join("chorus/compiled"));
         let dir = self.cache.clone().or_else(user);
-        dir.context("where to keep compiled components? Set --cache DIR, or HOME")
+        dir.context("there is no directory for compiled components: set --cache or HOME")
     }
 }

@@ -13,10 +13,10 @@ use clap::Args;
 /// The flag for a loss.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct AcceptLoss {
-    /// Goes on where a part of the log or of the store is gone, without what was in it
+    /// Continues after the loss of a part of the log or of the store, without its content
     ///
-    /// Without it such a loss is an error at the start that names what is missing. With it, each loss is a warning that
-    /// names the rooms it costs, and what is left is served. For one start, not for all.
+    /// Without this flag, such a loss is an error at the start that names what is missing. With it, each loss is a warning
+    /// that names the affected rooms, and the rest is served. Use it for one start, not for all.
     #[arg(long, env = "CHORUS_ACCEPT_LOSS")]
     pub accept_loss: bool,
 }

@@ -8,10 +8,10 @@ use tracing_subscriber::EnvFilter;
 /// How to log.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// What is logged: a level, or levels by module as in `info,chorus_host=debug`
+    /// The log filter: a level, or levels by module as in `info,chorus_host=debug`
     #[arg(long, env = "CHORUS_LOG", default_value = "warn", global = true, help_heading = "Logging")]
     log: String,
-    /// How a log line looks
+    /// The format of log lines
     #[arg(long, env = "CHORUS_LOG_FORMAT", value_enum, default_value_t, global = true, help_heading = "Logging")]
     log_format: Format,
 }

@@ -7,6 +7,7 @@ mod cluster;
 mod data;
 mod dev;
 mod error_chain;
+mod groups;
 mod load;
 mod logging;
 mod operate;
@@ -75,9 +76,9 @@ fn main() -> ExitCode {
     let done = runtime.block_on(async {
         match command {
             Command::Dev(options) => dev::run(options).await,
-            Command::Edge(options) => cluster::edge::run(options).await,
-            Command::Host(options) => cluster::host::run(options).await,
-            Command::Monitor(options) => cluster::monitor::run(options).await,
+            Command::Edge(options) => cluster::run::<cluster::edge::Serving>(options).await,
+            Command::Host(options) => cluster::run::<cluster::host::Serving>(options).await,
+            Command::Monitor(options) => cluster::run::<cluster::monitor::Serving>(options).await,
             Command::Migrate(options) => cluster::migrate::run(options).await,
             Command::Status(options) => operate::status::run(options).await,
             Command::Machine(options) => operate::machine::run(options).await,

@@ -29,7 +29,7 @@ impl Stop {
     }
 
     /// Cancel safe.
-    pub async fn asked(&mut self) {
+    pub async fn requested(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -46,7 +46,7 @@ fn end_in_time(within: Duration) -> anyhow::Result<()> {
         Stop::listen()?
     };
     let watch = async move {
-        stop.asked().await;
+        stop.requested().await;
         tokio::time::sleep(within).await;
         eprintln!(
             "chorus: it did not stop within {} s, and is ended; nothing that was acknowledged is lost",
@@ -80,11 +80,11 @@ mod tests {
             .spawn()
             .unwrap();
         // The child prints a line once its threads are blocked.
-        let mut said = child.stdout.take().unwrap();
+        let mut output = child.stdout.take().unwrap();
         let mut all = Vec::new();
         while !all.ends_with(b"held\n") {
             let mut byte = [0];
-            assert_eq!(said.read(&mut byte).unwrap(), 1, "it has ended: {}", String::from_utf8_lossy(&all));
+            assert_eq!(output.read(&mut byte).unwrap(), 1, "it has ended: {}", String::from_utf8_lossy(&all));
             all.push(byte[0]);
         }
         let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
@@ -96,7 +96,7 @@ mod tests {
             }
             if Instant::now() > deadline {
                 child.kill().unwrap();
-                panic!("it goes on, though it was asked to stop");
+                panic!("it did not stop in time");
             }
             thread::sleep(Duration::from_millis(20));
         };

@@ -73,6 +73,9 @@ pub struct Options {
 }
 
 impl Options {
+    /// Each costs memory: see `docs/performance.md`.
+    pub const MAX_CONNECTIONS: usize = 100_000;
+
     /// A school, or a carrier's customers, behind one address.
     pub const MAX_PER_ADDRESS: usize = 512;
 
@@ -89,7 +92,7 @@ impl Options {
             limits: session::Limits::default(),
             host_names: Vec::new(),
             trusted_proxies: Vec::new(),
-            max_connections: 100_000,
+            max_connections: Options::MAX_CONNECTIONS,
             max_per_address: Options::MAX_PER_ADDRESS,
             new_sessions: Options::NEW_SESSIONS,
             header_timeout: Duration::from_secs(10),

@@ -56,7 +56,7 @@ use self::{
     stored::Stored,
     talk::Talk,
 };
-use crate::{cache, cluster::Shared};
+use crate::{cache, cluster::ConnectOptions};
 
 /// Holds what was played against the log
 ///
@@ -77,7 +77,7 @@ pub struct Options {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    shared: Shared,
+    shared: ConnectOptions,
 }
 
 /// Replays, compares, prints. An error when there are violations.

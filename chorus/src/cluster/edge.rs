@@ -2,27 +2,24 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
 use chorus_edge::Edge;
-use chorus_store::{MachineState, Registration, Role};
+use chorus_store::MachineState;
 use clap::Args;
 use prometheus_client::registry::Registry;
 
-use super::{Machine, Shared, heartbeat::Heartbeat, status};
-use crate::{
-    admission::Admission,
-    page,
-    seconds::Seconds,
-    stop::{CLOSING, Stop},
+use super::{
+    process::{self, Process, Role},
+    status::Ready,
 };
+use crate::{admission::Admission, page, seconds::Seconds};
 
 /// Serves players' WebSockets
 ///
-/// Any number of them, behind any load balancer: a session resumes on whichever it comes to. On SIGTERM it tells its
-/// players to reconnect elsewhere (4001), spread over --drain-over, and leaves.
+/// Any number of edges may run, behind any load balancer: a session resumes on whichever edge its client connects to. On
+/// SIGTERM, an edge disconnects its players (4001), spread over --drain-over, and leaves; they reconnect to other edges.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Where players connect
+    /// The address for players
     #[arg(long, env = "CHORUS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:4000")]
     listen: SocketAddr,
     #[command(flatten)]
@@ -34,62 +31,58 @@ pub struct Options {
     #[arg(long, env = "CHORUS_DRAIN_OVER", value_name = "SECONDS", default_value_t = Seconds::new(5))]
     drain_over: Seconds,
     #[command(flatten)]
-    shared: Shared,
-    #[command(flatten)]
-    machine: Machine,
+    process: process::Options,
 }
 
-/// The time for cleanup after the last player was sent away.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// The time for cleanup after the last player was disconnected.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Serves until SIGTERM, Ctrl-C, an operator's drain or its own death.
-pub async fn run(options: Options) -> anyhow::Result<()> {
-    let mut stop = Stop::new(options.drain_over.0.saturating_add(FAREWELL + CLOSING))?;
-    let every = options.machine.heartbeat()?;
-    let (bus, store) = options.shared.open().await?;
-    let address = Some(options.listen.to_string());
-    let registration = Registration { role: Role::Edge, name: options.machine.name.clone(), address };
-    let id = store.register_machine(&registration).await?.id;
-    let mut heartbeat = Heartbeat::start(store.clone(), Some(bus.clone()), id.clone(), every);
+/// A running edge.
+pub struct Serving {
+    edge: Edge,
+    drain_over: Duration,
+}
 
-    let mut metrics = Registry::with_prefix("chorus_edge");
-    let serving = options.admission.apply(chorus_edge::Options::new(id.clone(), options.listen));
-    let routes = if options.page { page::files() } else { chorus_edge::no_routes() };
-    let edge = chorus_edge::serve(serving, bus.clone(), store.clone(), routes).await?;
-    edge.register(&mut metrics);
-    let ready = {
-        let edge = edge.clone();
-        Arc::new(move || edge.readiness())
-    };
-    let status = status::serve(options.machine.status, heartbeat.health(), ready, metrics).await?;
-    println!("{id} serves players at http://{}/, its status at http://{}/", edge.local_addr(), status.address);
+impl Role for Serving {
+    type Options = Options;
 
-    let why = tokio::select! {
-        () = stop.asked() => MachineState::Draining,
-        state = heartbeat.leaves() => state,
-    };
-    if why == MachineState::Draining {
-        // So that load balancers, which query /readyz, and the monitor are notified.
-        let told = store.drain_machine(&id).await;
-        told.map(drop).unwrap_or_else(|error| tracing::warn!(%error, "the store was not told of the drain"));
-        edge.drain(options.drain_over.0, FAREWELL).await;
-        store.close_machine(&id).await.context("the store does not know that this edge has left")?;
-    } else {
-        edge.drain(Duration::ZERO, FAREWELL).await;
+    const ROLE: chorus_store::Role = chorus_store::Role::Edge;
+
+    fn process(options: &Options) -> &process::Options {
+        &options.process
     }
-    drop((heartbeat, status));
-    leave(edge, why)?;
-    bus.close().await?;
-    store.close().await?;
-    Ok(())
-}
 
-fn leave(edge: Edge, why: MachineState) -> anyhow::Result<()> {
-    let id = edge.id().clone();
-    drop(edge);
-    anyhow::ensure!(
-        why != MachineState::Dead,
-        "{id} was declared dead: it was not heard for too long. Restart it; it then has a new id"
-    );
-    Ok(())
+    fn address(options: &Options) -> Option<SocketAddr> {
+        Some(options.listen)
+    }
+
+    fn leaves_within(options: &Options) -> Duration {
+        options.drain_over.0.saturating_add(CLOSE_TIMEOUT)
+    }
+
+    async fn start(options: Options, process: &Process) -> anyhow::Result<Serving> {
+        let serving = options.admission.apply(chorus_edge::Options::new(process.id.clone(), options.listen));
+        let routes = if options.page { page::files() } else { chorus_edge::no_routes() };
+        let edge = chorus_edge::serve(serving, process.bus.clone(), process.store.clone(), routes).await?;
+        Ok(Serving { edge, drain_over: options.drain_over.0 })
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        self.edge.register(registry.sub_registry_with_prefix("chorus_edge"));
+    }
+
+    fn ready(&self) -> Ready {
+        let edge = self.edge.clone();
+        Arc::new(move || edge.readiness())
+    }
+
+    fn announcement(&self) -> String {
+        format!("serves players at http://{}/", self.edge.local_addr())
+    }
+
+    async fn leave(&mut self, why: MachineState, _: &mut Process) -> anyhow::Result<MachineState> {
+        let over = if why == MachineState::Dead { Duration::ZERO } else { self.drain_over };
+        self.edge.drain(over, CLOSE_TIMEOUT).await;
+        Ok(why)
+    }
 }

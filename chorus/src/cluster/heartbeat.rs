@@ -20,7 +20,7 @@ use tokio::{
 pub struct Health {
     pub state: MachineState,
     /// When the store was last reached.
-    pub heard: Instant,
+    pub store_reached: Instant,
     /// The broker does not answer.
     pub cut_off: bool,
 }
@@ -32,26 +32,26 @@ const BROKER_SILENT_FOR: u32 = 4;
 #[derive(Debug)]
 pub struct Heartbeat {
     health: watch::Receiver<Health>,
-    beating: JoinHandle<()>,
-    listening: Option<JoinHandle<()>>,
+    sender: JoinHandle<()>,
+    broker_probe: Option<JoinHandle<()>>,
 }
 
 impl Drop for Heartbeat {
     fn drop(&mut self) {
-        self.beating.abort();
-        self.listening.iter().for_each(JoinHandle::abort);
+        self.sender.abort();
+        self.broker_probe.iter().for_each(JoinHandle::abort);
     }
 }
 
 impl Heartbeat {
     /// `bus`: the bus, if the machine cannot work without it.
     pub fn start(store: Store, bus: Option<Bus>, id: MachineId, every: Duration) -> Heartbeat {
-        let (sender, health) =
-            watch::channel(Health { state: MachineState::Alive, heard: Instant::now(), cut_off: false });
-        let (heard, broker) = watch::channel(Instant::now());
-        let listening = bus.map(|bus| tokio::spawn(listen(bus, every, heard)));
-        let broker = listening.is_some().then_some(broker);
-        Heartbeat { health, beating: tokio::spawn(beat(store, broker, id, every, sender)), listening }
+        let (states, health) =
+            watch::channel(Health { state: MachineState::Alive, store_reached: Instant::now(), cut_off: false });
+        let (reached, broker) = watch::channel(Instant::now());
+        let broker_probe = bus.map(|bus| tokio::spawn(probe_broker(bus, every, reached)));
+        let broker = broker_probe.is_some().then_some(broker);
+        Heartbeat { health, sender: tokio::spawn(send_heartbeats(store, broker, id, every, states)), broker_probe }
     }
 
     /// The present state, and its changes.
@@ -70,18 +70,18 @@ impl Heartbeat {
 }
 
 /// Queries the broker repeatedly.
-async fn listen(bus: Bus, every: Duration, heard: watch::Sender<Instant>) {
+async fn probe_broker(bus: Bus, every: Duration, reached: watch::Sender<Instant>) {
     loop {
-        let asked = Instant::now();
+        let queried_at = Instant::now();
         match bus.reach().await {
-            Ok(()) => drop(heard.send_replace(asked)),
+            Ok(()) => drop(reached.send_replace(queried_at)),
             Err(reason) => tracing::debug!(reason, "the broker does not answer"),
         }
         tokio::time::sleep(every).await;
     }
 }
 
-async fn beat(
+async fn send_heartbeats(
     store: Store,
     broker: Option<watch::Receiver<Instant>>,
     id: MachineId,
@@ -93,12 +93,12 @@ async fn beat(
     let mut failing = false;
     loop {
         ticks.tick().await;
-        let cut_off = broker.as_ref().is_some_and(|heard| heard.borrow().elapsed() > every * BROKER_SILENT_FOR);
+        let cut_off = broker.as_ref().is_some_and(|reached| reached.borrow().elapsed() > every * BROKER_SILENT_FOR);
         if health.borrow().cut_off != cut_off {
             health.send_modify(|health| health.cut_off = cut_off);
             match cut_off {
                 true => {
-                    tracing::warn!(%id, "the broker does not answer; if that lasts, others take over from this machine")
+                    tracing::warn!(%id, "the broker does not answer; if that lasts, other machines take over from this one")
                 }
                 false => tracing::info!(%id, "the broker answers again"),
             }
@@ -109,7 +109,7 @@ async fn beat(
         match store.heartbeat(&id).await {
             Ok(state) => {
                 failing = false;
-                health.send_replace(Health { state, heard: Instant::now(), cut_off });
+                health.send_replace(Health { state, store_reached: Instant::now(), cut_off });
             }
             // Games continue; if it lasts, a monitor declares this machine dead, and the next successful heartbeat returns
             // that.

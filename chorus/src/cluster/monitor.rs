@@ -1,100 +1,108 @@
 //! `chorus monitor`: detects dead machines, assigns partitions, and serves the operators' API.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
-use chorus_bus::Bus;
 use chorus_core::placement::Limits;
 use chorus_host::guest;
 use chorus_monitor::{Checked, Hooks, Monitor, MonitorError, Token};
-use chorus_store::{Registration, Role, Store};
+use chorus_store::MachineState;
 use clap::Args;
 
-use super::{Machine, Shared};
-use crate::{
-    cache,
-    seconds::Seconds,
-    stop::{CLOSING, Stop},
-};
+use super::process::{self, Process, Role};
+use crate::{cache, groups::SessionOptions, seconds::Seconds, stop::CLOSING};
 
-/// Watches over machines, and answers operators
+/// Detects dead machines, assigns partitions to hosts, and serves operators
 ///
-/// Run two or three: one acts, the others stand by and answer operators too. Games go on without any.
+/// Run two or three: one acts, and the others are on standby and serve operators too. Games continue without any.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Where operators reach it. Not to be open to others than them: there is no TLS here
-    #[arg(long, env = "CHORUS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:7400")]
+    /// The address for operators. Only they should be able to reach it: there is no TLS here
+    #[arg(long, env = "CHORUS_LISTEN", value_name = "ADDRESS", default_value_t = chorus_monitor::Options::LISTEN)]
     listen: SocketAddr,
-    /// A name that operators reach it by, besides addresses and localhost; `*` is all. May be repeated
+    /// A name under which operators reach it, besides addresses and localhost; `*` is all. May be repeated
     #[arg(long = "host-name", env = "CHORUS_HOST_NAMES", value_name = "NAME", value_delimiter = ',')]
     host_names: Vec<String>,
-    /// What operators show: 16 characters or more
+    /// The operators' token: 16 characters or more
     #[arg(long, env = "CHORUS_TOKEN", value_name = "SECRET", hide_env_values = true)]
     token: Token,
     /// A machine that has sent no heartbeat for this long is declared dead
-    #[arg(long, env = "CHORUS_DEAD_AFTER", value_name = "SECONDS", default_value_t = Seconds::new(10))]
+    #[arg(long, env = "CHORUS_DEAD_AFTER", value_name = "SECONDS", default_value_t = Seconds(Duration::from_millis(Limits::default().dead_after_ms)))]
     dead_after: Seconds,
-    /// A session that has had no connection for this long expires; one that was in the lobby only and sent no message, after
-    /// two minutes
-    #[arg(long, env = "CHORUS_SESSION_EXPIRY", value_name = "SECONDS", default_value_t = Seconds(chorus_monitor::EXPIRE_AFTER))]
-    session_expiry: Seconds,
+    #[command(flatten)]
+    sessions: SessionOptions,
     #[command(flatten)]
     cache: cache::Options,
     #[command(flatten)]
-    shared: Shared,
-    #[command(flatten)]
-    machine: Machine,
+    process: process::Options,
 }
 
 /// Instances for components that are tried. One is enough; two do no harm.
 const TRIED_AT_ONCE: u32 = 2;
 
-/// Serves until SIGTERM, Ctrl-C, an operator's drain or its own death.
-pub async fn run(options: Options) -> anyhow::Result<()> {
-    let mut stop = Stop::new(CLOSING + CLOSING)?;
-    let every = options.machine.heartbeat()?;
-    let (dead_after, expire_after) = (options.dead_after.0, options.session_expiry.0);
-    let engine = guest::Engine::new(guest::Options {
-        max_instances: TRIED_AT_ONCE,
-        ..guest::Options::new(options.cache.dir()?)
-    })?;
-    let (bus, store) = options.shared.open().await?;
-    let address = Some(options.listen.to_string());
-    let registration = Registration { role: Role::Monitor, name: options.machine.name.clone(), address };
-    let id = store.register_machine(&registration).await?.id;
-
-    let dead_after_ms = u64::try_from(dead_after.as_millis()).unwrap_or(u64::MAX);
-    let monitor_options = chorus_monitor::Options {
-        listen: options.listen,
-        host_names: options.host_names,
-        limits: Limits { dead_after_ms, lease_ms: dead_after_ms, ..Limits::default() },
-        every,
-        expire_after,
-        ..chorus_monitor::Options::new(id.clone(), options.token)
-    };
-    let hooks = Hooks { locator: locator(), ..Hooks::new(check(engine)) };
-    let (monitor, watching) = chorus_monitor::start(monitor_options, bus.clone(), store.clone(), hooks).await?;
-    println!("{id} answers operators at http://{}/", monitor.local_addr());
-
-    tokio::pin!(watching);
-    // Its loop sends the heartbeats, and ends when an operator drains this machine or it was declared dead.
-    let ended = tokio::select! {
-        ended = &mut watching => ended,
-        () = stop.asked() => {
-            monitor.drain();
-            // It releases the lease, so that another monitor acts at once.
-            watching.await
-        }
-    };
-    leave(ended, monitor, bus, store).await
+/// A running monitor. Its loop sends the heartbeats, and ends when an operator drains this machine or it was declared dead.
+pub struct Serving {
+    monitor: Monitor,
+    control_loop: Pin<Box<dyn Future<Output = Result<(), MonitorError>>>>,
 }
 
-/// Its loop has ended, and has closed the monitor's row if possible.
-async fn leave(ended: Result<(), MonitorError>, monitor: Monitor, bus: Bus, store: Store) -> anyhow::Result<()> {
-    ended?;
-    drop(monitor);
-    bus.close().await?;
-    store.close().await?;
-    Ok(())
+impl Role for Serving {
+    type Options = Options;
+
+    const ROLE: chorus_store::Role = chorus_store::Role::Monitor;
+
+    const WRITES_OWN_ROW: bool = true;
+
+    fn process(options: &Options) -> &process::Options {
+        &options.process
+    }
+
+    fn address(options: &Options) -> Option<SocketAddr> {
+        Some(options.listen)
+    }
+
+    fn leaves_within(_: &Options) -> Duration {
+        CLOSING
+    }
+
+    async fn start(options: Options, process: &Process) -> anyhow::Result<Serving> {
+        let engine = guest::Engine::new(guest::Options {
+            max_instances: TRIED_AT_ONCE,
+            ..guest::Options::new(options.cache.dir()?)
+        })?;
+        let dead_after_ms = u64::try_from(options.dead_after.0.as_millis()).unwrap_or(u64::MAX);
+        let monitor_options = chorus_monitor::Options {
+            listen: options.listen,
+            host_names: options.host_names,
+            limits: Limits { dead_after_ms, lease_ms: dead_after_ms, ..Limits::default() },
+            every: process.every,
+            expire_after: options.sessions.expiry(),
+            ..chorus_monitor::Options::new(process.id.clone(), options.token)
+        };
+        let hooks = Hooks { locator: locator(), ..Hooks::new(check(engine)) };
+        let (bus, store) = (process.bus.clone(), process.store.clone());
+        let (monitor, control_loop) = chorus_monitor::start(monitor_options, bus, store, hooks).await?;
+        Ok(Serving { monitor, control_loop: Box::pin(control_loop) })
+    }
+
+    fn announcement(&self) -> String {
+        format!("answers operators at http://{}/", self.monitor.local_addr())
+    }
+
+    async fn serve(&mut self, process: &mut Process) -> anyhow::Result<MachineState> {
+        tokio::select! {
+            ended = &mut self.control_loop => ended?,
+            _ = process.leaves() => {
+                self.monitor.drain();
+                // It releases the lease, so that another monitor acts at once, and closes its row if possible.
+                (&mut self.control_loop).await?;
+            }
+        }
+        Ok(MachineState::Draining)
+    }
+
+    async fn leave(&mut self, why: MachineState, _: &mut Process) -> anyhow::Result<MachineState> {
+        Ok(why)
+    }
 }
 
 /// Translates positions in a component's text to its author's source.

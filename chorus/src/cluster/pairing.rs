@@ -20,7 +20,7 @@ pub async fn check(bus: &Bus, store: &Store, known: Option<LogIdentity>, accept_
         store.set_log(&here, false).await?;
         return Ok(());
     }
-    let (this, that) = (words(&here), words(&known));
+    let (this, that) = (describe(&here), describe(&known));
     anyhow::ensure!(
         known.topic == here.topic,
         "the database belongs to {that}, and --brokers and --topic-prefix lead to {this}: set them to what the database \
@@ -47,7 +47,7 @@ async fn first(bus: &Bus, store: &Store, here: &LogIdentity, accept_loss: bool) 
         if let Some(known) = store.log().await? {
             return Ok(known);
         }
-        let what = format!("{} has had {records} records, and this database has never seen one", words(here));
+        let what = format!("{} has had {records} records, and this database has never seen one", describe(here));
         anyhow::ensure!(
             accept_loss,
             "{what}: it is another cluster's topic, or the database is lost. Restore the database from a copy, or set \
@@ -58,7 +58,7 @@ async fn first(bus: &Bus, store: &Store, here: &LogIdentity, accept_loss: bool) 
     Ok(store.set_log(here, false).await?)
 }
 
-fn words(log: &LogIdentity) -> String {
+fn describe(log: &LogIdentity) -> String {
     match &log.cluster {
         Some(cluster) => format!("topic {} of broker cluster {cluster}", log.topic),
         None => format!("topic {}", log.topic),

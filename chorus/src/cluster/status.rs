@@ -16,7 +16,7 @@ use super::heartbeat::Health;
 use chorus_store::MachineState;
 
 /// A machine that has not reached the store for this long cannot take new work.
-const OUT_OF_TOUCH: Duration = Duration::from_secs(5);
+const UNREACHABLE_AFTER: Duration = Duration::from_secs(5);
 
 /// Serves `/healthz`, `/readyz` and `/metrics`. It stops when it is dropped.
 #[derive(Debug)]
@@ -54,7 +54,9 @@ pub async fn serve(
 fn readiness(health: Health, ready: &Ready) -> Response {
     let of_health = match health.state {
         MachineState::Alive if health.cut_off => Err("the broker does not answer".to_owned()),
-        MachineState::Alive if health.heard.elapsed() > OUT_OF_TOUCH => Err("the store cannot be reached".to_owned()),
+        MachineState::Alive if health.store_reached.elapsed() > UNREACHABLE_AFTER => {
+            Err("the store cannot be reached".to_owned())
+        }
         MachineState::Alive => Ok(()),
         MachineState::Draining => Err("draining".to_owned()),
         MachineState::Dead => Err("declared dead".to_owned()),

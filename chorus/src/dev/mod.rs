@@ -36,20 +36,19 @@ use warp::{Filter as _, filters::BoxedFilter, reply::Response};
 use self::{builds::Builds, metrics::Metrics, publish::Publisher, status::Board, watch::Watch};
 use crate::{
     admission::Admission,
-    cache,
     data::{self, AcceptLoss, Data},
+    groups::{RoomOptions, SessionOptions},
     page,
-    seconds::Seconds,
     stop::{CLOSING, Stop},
 };
 
 /// Serves rooms from one process, with nothing else to install
 ///
-/// Builds the guests, serves a page to play on, and swaps a guest into its running rooms when its source changes. What
-/// players were told is done survives `kill -9`; see --fsync for what survives a power cut.
+/// Builds the guests, serves a page to play on, and swaps a guest into its running rooms when its source changes. What was
+/// acknowledged to players survives `kill -9`; see --fsync for what survives a power cut.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Where the log and the store are; made when missing
+    /// The directory of the log and the store, which is created if it is missing
     #[arg(long, env = "CHORUS_DATA", value_name = "DIR", default_value = "data")]
     data: PathBuf,
     /// The port to serve on; 0 takes a free one
@@ -65,47 +64,30 @@ pub struct Options {
     /// that was acknowledged, and every message waits for the disk.
     #[arg(long, env = "CHORUS_FSYNC", value_name = "always|background", default_value_t)]
     fsync: Fsync,
-    /// The folder of guests; the nearest `guests/` with a build.mjs, from here upwards, unless told
+    /// The folder of guests [default: the nearest `guests/` with a build.mjs, from here upwards]
     #[arg(long, env = "CHORUS_GUESTS", value_name = "DIR")]
     guests: Option<PathBuf>,
-    /// Takes the guests as they were last built: builds only what is missing, and does not watch for changes
+    /// Uses the guests as they were last built: builds only missing ones, and does not watch for changes
     #[arg(long, env = "CHORUS_NO_WATCH")]
     no_watch: bool,
     /// Serves the guests of guests/fixtures too
     #[arg(long, env = "CHORUS_FIXTURES")]
     fixtures: bool,
-    /// The kind of the room that every session joins first: the one that the data directory has, else `lobby`. Another
-    /// than it has is refused
-    #[arg(long, env = "CHORUS_LOBBY", value_name = "KIND", value_parser = kind)]
+    /// The kind of the room that every session joins first. Another kind than the data directory has is refused [default:
+    /// that of the data directory, or `lobby`]
+    #[arg(long, env = "CHORUS_LOBBY", value_name = "KIND", value_parser = Kind::new)]
     lobby: Option<Kind>,
     #[command(flatten)]
     loss: AcceptLoss,
-    #[command(flatten)]
-    cache: cache::Options,
-    /// What operators show to `chorus status` and the like, 16 characters or more; unless told, one is made and kept in
-    /// the data directory
+    /// The operators' token, 16 characters or more [default: one that is created and kept in the data directory]
     #[arg(long, env = "CHORUS_TOKEN", value_name = "SECRET", hide_env_values = true)]
     token: Option<Token>,
     #[command(flatten)]
     admission: Admission,
-    /// Rooms with an instance at once; each reserves address space, and no memory
-    #[arg(long, env = "CHORUS_MAX_INSTANCES", value_name = "N", default_value_t = guest::Options::MAX_INSTANCES)]
-    max_instances: u32,
-    /// A room that has been idle for this long hibernates: its snapshot stays, and its instance is dropped
-    #[arg(long, env = "CHORUS_HIBERNATE_AFTER", value_name = "SECONDS", default_value_t = Seconds::new(60))]
-    hibernate_after: Seconds,
-    /// Never cuts the log, and keeps the hashes of all snapshots, so that `chorus audit` can check all that was played;
-    /// the directory grows without bound
-    #[arg(long, env = "CHORUS_KEEP_LOG")]
-    keep_log: bool,
-    /// A session that has had no connection for this long expires; one that was in the lobby only and sent no message, after
-    /// two minutes
-    #[arg(long, env = "CHORUS_SESSION_EXPIRY", value_name = "SECONDS", default_value_t = Seconds(chorus_monitor::EXPIRE_AFTER))]
-    session_expiry: Seconds,
-}
-
-fn kind(name: &str) -> Result<Kind, String> {
-    Kind::new(name).map_err(|error| error.to_string())
+    #[command(flatten)]
+    rooms: RoomOptions,
+    #[command(flatten)]
+    sessions: SessionOptions,
 }
 
 /// The limit for sending the players away, and for storing the rooms.
@@ -114,15 +96,12 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// The interval at which old sessions expire and old rooms are deleted.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
 
-/// Rows of ended rooms are kept this long, for lists.
-const KEEP_ENDED: Duration = Duration::from_secs(7 * 24 * 3600);
-
 /// Serves until Ctrl-C or SIGTERM.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let mut stop = Stop::new(DRAIN + DRAIN + CLOSING)?;
     let mut dev = tokio::select! {
         started = Dev::start(options) => started?,
-        () = stop.asked() => return Ok(()),
+        () = stop.requested() => return Ok(()),
     };
     println!("chorus is at {}   (Ctrl-C stops it; what was played is in {})", dev.url(), dev.data.display());
     if dev.watch.is_some() {
@@ -163,27 +142,20 @@ struct Dev {
 impl Dev {
     async fn start(options: Options) -> anyhow::Result<Dev> {
         let builds = Builds::find(options.guests.clone(), options.fixtures)?;
-        let accept_loss = options.loss.accept_loss;
         // First, since its lock ensures that no other process uses the directory.
-        let Data { dir, bus, store } = data::open(&options.data, options.fsync, accept_loss).await?;
+        let Data { dir, bus, store } = data::open(&options.data, options.fsync, options.loss.accept_loss).await?;
         let board = Board::default();
         let built = builds.at_start(options.no_watch, &board).await?;
 
         let engine = guest::Engine::new(guest::Options {
-            max_instances: options.max_instances,
             // Always: a replay of the directory's records makes the same frames.
             show_failures: true,
-            ..guest::Options::new(options.cache.dir()?)
+            ..options.rooms.engine()?
         })?;
-        let host_options = chorus_host::Options {
-            hibernate_after: options.hibernate_after.0,
-            truncate: !options.keep_log,
-            accept_loss,
-            ..chorus_host::Options::default()
-        };
-        if options.keep_log {
+        if options.rooms.keep_log {
             store.keep_hashes().await?;
         }
+        let host_options = options.rooms.host(options.loss);
         let (host, failed) = chorus_host::start(host_options, bus.clone(), store.clone(), engine.clone()).await?;
         status::follow(&host, &board);
         let mut publisher = Publisher::new(engine, store.clone(), host.clone(), board.clone());
@@ -201,7 +173,7 @@ impl Dev {
         let edge = open_edge(&options, &bus, &store, routes).await?;
         metrics.add("chorus_edge", |registry| edge.register(registry));
         let watch = if options.no_watch { None } else { Some(Watch::start(builds.dir())?) };
-        let session_expiry = options.session_expiry.0;
+        let session_expiry = options.sessions.expiry();
         let failed = Box::pin(failed);
         Ok(Dev { data: dir, bus, store, host, failed, edge, builds, publisher, watch, session_expiry })
     }
@@ -215,7 +187,7 @@ impl Dev {
         let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
         loop {
             tokio::select! {
-                () = stop.asked() => return Ok(()),
+                () = stop.requested() => return Ok(()),
                 error = &mut self.failed => return Err(error).context("the rooms had to stop"),
                 changed = Watch::changed(&mut self.watch) => self.rebuild(changed).await,
                 _ = housekeeping.tick() => self.keep_house().await,
@@ -237,7 +209,7 @@ impl Dev {
         if let Err(error) = chorus_monitor::expire(self.session_expiry, &self.bus, &self.store).await {
             tracing::warn!(%error, "old sessions stay; trying again");
         }
-        if let Err(error) = self.store.forget_rooms(KEEP_ENDED).await {
+        if let Err(error) = self.store.forget_rooms(chorus_monitor::FORGET_AFTER).await {
             tracing::warn!(%error, "ended rooms stay listed; trying again");
         }
     }
