@@ -29,6 +29,7 @@ use tokio::{
 pub mod embedded;
 mod error;
 pub mod kafka;
+mod probe;
 
 pub use error::{
     AppendError, BoundsError, EdgeReadError, FlushError, MachineError, OpenError, ReadError, SendError, SkipError,

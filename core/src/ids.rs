@@ -2,7 +2,7 @@
 //!
 //! Ids of rooms and sessions are 128 random or hashed bits, written as 32 lower-case hexadecimal digits.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -207,6 +207,11 @@ impl Time {
     pub fn since(self, earlier: Time) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
+}
+
+/// A duration in the unit of [`Time`].
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The secret part of a room's random seeds, which only its hosts have. The first room's secret is drawn; a created room's is

@@ -19,6 +19,7 @@ pub mod json;
 pub mod pairing;
 pub mod placement;
 pub mod planted;
+pub mod reachability;
 pub mod room;
 pub mod session;
 pub mod wire;

@@ -23,10 +23,10 @@ const PAGE: u32 = 256;
 const WRITES: usize = 16;
 
 /// The delay before another attempt when the bus's queue is full. It empties in one write.
-const FULL_RETRY: Duration = Duration::from_millis(20);
+const FULL_RETRY_DELAY: Duration = Duration::from_millis(20);
 
 /// The close code for a connection that was lost without a close frame.
-const GONE: u16 = 1006;
+const CLOSE_CODE_LOST: u16 = 1006;
 
 /// The cleanup failed; no data is lost, and it can be repeated.
 #[derive(Debug, thiserror::Error)]
@@ -48,12 +48,12 @@ pub async fn drop_sessions(edge: &MachineId, bus: &Bus, store: &Store) -> Result
         let Some((last, _)) = page.last() else { return Ok(dropped) };
         after = Some(*last);
         dropped += page.len();
-        let gone = |session| RoomCommand::Drop { session, edge: edge.clone(), code: GONE };
-        tell(bus, store.clock(), &page, gone).await?;
-        // Only once the rooms have their `Drop`: after a crash, the next monitor finds the other sessions. Only the dead edge
-        // knew which were silent.
-        let note = |(session, _)| store.session_disconnected(session, edge, false);
-        stream::iter(page).map(note).buffer_unordered(WRITES).try_collect::<Vec<()>>().await?;
+        let drop = |session| RoomCommand::Drop { session, edge: edge.clone(), code: CLOSE_CODE_LOST };
+        append_to_rooms(bus, store.clock(), &page, drop).await?;
+        // Only once the rooms have their `Drop`: after a crash, the next monitor finds the other sessions. Which of them were
+        // silent was in the dead edge's memory only.
+        let disconnect = |(session, _)| store.session_disconnected(session, edge, false);
+        stream::iter(page).map(disconnect).buffer_unordered(WRITES).try_collect::<Vec<()>>().await?;
     }
 }
 
@@ -90,15 +90,15 @@ pub async fn expire(older_than: Duration, bus: &Bus, store: &Store) -> Result<us
             return Ok(expired);
         }
         expired += sessions.len();
-        let over = |session| RoomCommand::Leave { session, reason: LeaveReason::TimedOut };
-        tell(bus, store.clock(), &sessions, over).await?;
+        let leave = |session| RoomCommand::Leave { session, reason: LeaveReason::TimedOut };
+        append_to_rooms(bus, store.clock(), &sessions, leave).await?;
         // Only once the rooms have their `Leave`: until then the store returns it again.
         let end = |(session, _)| store.end_session(session);
         stream::iter(sessions).map(end).buffer_unordered(WRITES).try_collect::<Vec<()>>().await?;
     }
 }
 
-async fn tell(
+async fn append_to_rooms(
     bus: &Bus,
     clock: &Clock,
     sessions: &[(SessionId, Vec<RoomId>)],
@@ -128,7 +128,7 @@ pub(crate) async fn append(
         let append = bus.append(&record);
         match append.refused() {
             None => return Ok(append),
-            Some(AppendError::Full { .. }) => tokio::time::sleep(FULL_RETRY).await,
+            Some(AppendError::Full { .. }) => tokio::time::sleep(FULL_RETRY_DELAY).await,
             Some(error) => return Err(error.clone()),
         }
     }

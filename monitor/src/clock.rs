@@ -1,9 +1,9 @@
 //! The clock by which a monitor counts its lease and the silence of machines. It differs from the clock of records: it has to
 //! advance while the monitor is suspended.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use chorus_core::ids::Time;
+use chorus_core::ids::{Time, millis};
 
 /// Advances by the larger step of two clocks: the monotonic one does not advance while a machine is suspended, and the other
 /// one may be set back. So a lease counted by it ends too early, never too late.
@@ -24,9 +24,14 @@ impl Clock {
         self.read(Instant::now(), wall())
     }
 
+    /// The time before now by this duration, of the monotonic clock.
+    pub fn before_now(&mut self, elapsed: Duration) -> Time {
+        let now = self.now();
+        Time(now.0.saturating_sub(millis(elapsed)))
+    }
+
     fn read(&mut self, monotonic: Instant, wall: u64) -> Time {
-        let went = monotonic.saturating_duration_since(self.monotonic).as_millis();
-        let went = u64::try_from(went).unwrap_or(u64::MAX).max(wall.saturating_sub(self.wall));
+        let went = millis(monotonic.saturating_duration_since(self.monotonic)).max(wall.saturating_sub(self.wall));
         // No part of a millisecond is lost: the readings are replaced only when `now` advances.
         if went > 0 {
             (self.now, self.monotonic, self.wall) = (self.now.plus(went), monotonic, wall);
@@ -37,13 +42,11 @@ impl Clock {
 
 fn wall() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    millis(since)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -11,19 +11,19 @@ use crate::{
     cleanup::{CleanupError, delete_channels, expire},
 };
 
-/// The period.
-pub(crate) const EVERY: Duration = Duration::from_secs(30);
+/// The time between two runs.
+pub(crate) const PERIOD: Duration = Duration::from_secs(30);
 
 /// The number of rooms that the store deletes in one call: a full batch means that there are more.
-const FORGOTTEN_AT_ONCE: u64 = 1_000;
+const MAX_DELETED_ROOMS: u64 = 1_000;
 
 /// Returns the number of expired sessions.
-pub(crate) async fn keep_house(options: &Options, bus: &Bus, store: &Store) -> Result<usize, CleanupError> {
+pub(crate) async fn run(options: &Options, bus: &Bus, store: &Store) -> Result<usize, CleanupError> {
     let expired = expire(options.expire_after, bus, store).await?;
     let deleted = delete_channels(bus, store).await?;
     if deleted > 0 {
         tracing::info!(deleted, "channels of machines that have left are deleted");
     }
-    while store.forget_rooms(options.forget_after).await? >= FORGOTTEN_AT_ONCE {}
+    while store.forget_rooms(options.forget_after).await? >= MAX_DELETED_ROOMS {}
     Ok(expired)
 }

@@ -1,26 +1,29 @@
 //! The monitor: it detects dead machines, assigns partitions to hosts, and serves the operators' API.
 //!
 //! ```text
-//! store ─▶ watch ─▶ core::placement ─▶ watch ─▶ store, bus
+//! store ─▶ control_loop ─▶ core::placement ─▶ control_loop ─▶ store, background ─▶ store, bus
 //! operator ─▶ gate ─▶ admin (one table of routes) ─▶ store, bus
 //! ```
-//! Where to start: `watch` is the loop, and `cleanup` its cleanup after dead machines; [`admin`] is the HTTP API, which
-//! `chorus dev` serves as well, on its own bus and store; [`api`] has its JSON, for it and for its clients.
+//! Where to start: `control_loop` is the shell of the machine that decides; `background` runs `cleanup` (after dead machines)
+//! and `housekeeping`; [`admin`] is the HTTP API, which `chorus dev` serves as well, on its own bus and store;
+//! [`api`] has its JSON, for it and for its clients.
 //!
 //! The data path never needs a monitor: games continue without one. Several may run; the one that holds the store's lease acts,
 //! and all of them serve operators.
 //!
 //! Rollouts (swaps of a growing share of a kind's rooms, with an automatic rollback) will be a machine in `core::rollout`, with
-//! its shell beside `watch`: a second loop under the same lease. [`admin`] swaps all of a kind's rooms, or one.
+//! its shell beside `control_loop`: a second loop under the same lease. [`admin`] swaps all of a kind's rooms, or one.
 
 pub mod admin;
 pub mod api;
+mod background;
 mod cleanup;
 mod clock;
-mod counters;
+mod control_loop;
 mod housekeeping;
-mod tables;
-mod watch;
+mod metrics;
+mod notices;
+mod status;
 
 use std::{
     io,
@@ -33,13 +36,15 @@ use chorus_bus::Bus;
 use chorus_core::{ids::MachineId, placement};
 use chorus_gate::Hosts;
 use chorus_store::{Store, StoreError};
-use tokio::{net::TcpListener, sync::watch as channel, task::JoinHandle};
+use control_loop::ControlLoop;
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tracing::Instrument as _;
 
 pub use admin::{
     Activated, AdminState, BadToken, Check, Checked, Exposition, Hooks, Locate, Locator, OPEN_METRICS, Token,
 };
 pub use cleanup::{CleanupError, clean_up, delete_channels, drop_sessions, expire};
-pub use watch::Standing;
+pub use status::Status;
 
 /// How long a session may be without a connection before it expires, unless configured otherwise: a player who closes the
 /// browser in the evening can resume the game in the morning.
@@ -64,10 +69,8 @@ pub struct Options {
     pub host_names: Vec<String>,
     /// The operators' token.
     pub token: Token,
-    /// The limits of machines' silence.
+    /// The period of its loop, and the limits of machines' silence.
     pub limits: placement::Limits,
-    /// The period of its loop.
-    pub every: Duration,
     /// Sessions that have been disconnected for this long expire.
     pub expire_after: Duration,
     /// Rooms that ended this long ago are deleted.
@@ -86,7 +89,6 @@ impl Options {
             host_names: Vec::new(),
             token,
             limits: placement::Limits::default(),
-            every: Duration::from_secs(1),
             expire_after: EXPIRE_AFTER,
             forget_after: FORGET_AFTER,
         }
@@ -99,8 +101,8 @@ pub enum MonitorError {
     #[error("cannot listen on {address}: {source}; is another program using it?")]
     Listen { address: SocketAddr, source: io::Error },
     #[error(
-        "{id} was declared dead: another monitor did not hear it for too long. Restart it; it then has a new id. If \
-         that happens often, look at the store's latency"
+        "{id} was declared dead: another monitor received no heartbeat from it for too long. Restart it; it then has a \
+         new id. If that happens often, look at the store's latency"
     )]
     DeclaredDead { id: MachineId },
     #[error(
@@ -118,8 +120,8 @@ pub struct Monitor(Arc<Running>);
 #[derive(Debug)]
 struct Running {
     bound: SocketAddr,
-    standing: channel::Receiver<Standing>,
-    stop: channel::Sender<bool>,
+    status: watch::Receiver<Status>,
+    stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
 }
 
@@ -146,12 +148,13 @@ pub async fn start(
         return Err(MonitorError::Partitions { stored, logged });
     }
     let hosts = Hosts::new(bound.ip(), options.host_names.clone());
-    let (stop, stopped) = channel::channel(false);
-    let (watching, standing) = watch::Watch::new(&options, bus.clone(), store.clone());
-    let state = AdminState::new(bus, store, options.token.clone(), hooks).with_monitor(standing.clone());
+    let (stop, stopped) = watch::channel(false);
+    let (control_loop, status) = ControlLoop::new(&options, bus.clone(), store.clone());
+    let state = AdminState::new(bus, store, options.token.clone(), hooks).with_monitor(status.clone());
     let serving = tokio::spawn(chorus_gate::serve(listener, admin::routes_only(state), hosts));
-    tracing::info!(address = %bound, monitor = %options.id, "serving");
-    Ok((Monitor(Arc::new(Running { bound, standing, stop, serving })), watching.run(stopped)))
+    let span = tracing::info_span!("monitor", id = %options.id);
+    tracing::info!(parent: &span, address = %bound, "serving");
+    Ok((Monitor(Arc::new(Running { bound, status, stop, serving })), control_loop.run(stopped).instrument(span)))
 }
 
 async fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
@@ -169,9 +172,9 @@ impl Monitor {
         self.0.bound
     }
 
-    /// Its standing, from now on.
-    pub fn standing(&self) -> channel::Receiver<Standing> {
-        self.0.standing.clone()
+    /// Its status, from now on.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.0.status.clone()
     }
 
     /// Orders it to release its lease and leave. Its loop then ends; another monitor completes its work.

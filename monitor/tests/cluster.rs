@@ -60,13 +60,13 @@ async fn a_host_that_has_left_is_replaced() {
 #[tokio::test]
 async fn of_two_monitors_one_acts_and_the_other_follows_at_once_when_it_leaves() {
     let world = World::start().await;
-    until("the first acts", async || world.monitor.monitor.standing().borrow().in_charge).await;
+    until("the first acts", async || world.monitor.monitor.status().borrow().active).await;
     let second = world.another_monitor().await;
-    let standing = second.monitor.standing();
-    until("the second knows the first", async || standing.borrow().holder.as_ref() == Some(&world.monitor.id)).await;
-    assert!(!standing.borrow().in_charge);
+    let status = second.monitor.status();
+    until("the second knows the first", async || status.borrow().holder.as_ref() == Some(&world.monitor.id)).await;
+    assert!(!status.borrow().active);
     world.monitor.monitor.drain();
-    until("the second acts", async || standing.borrow().in_charge).await;
+    until("the second acts", async || status.borrow().active).await;
     let host = world.register(Role::Host).await;
     until("it deals out", async || world.hosts().await == vec![host.clone(); 4]).await;
 }

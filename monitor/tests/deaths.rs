@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 const GAME: RoomId = RoomId(7);
 
 /// Short, for short stories; long enough that a busy machine sends its heartbeat in time.
-const LIMITS: Limits = Limits { dead_after_ms: 4_000, lease_ms: 4_000, clean_after_ms: 3_600_000 };
+const LIMITS: Limits = Limits { refresh_ms: 20, dead_after_ms: 4_000, lease_ms: 4_000, clean_after_ms: 3_600_000 };
 
 const HEARTBEAT: Duration = Duration::from_millis(200);
 
@@ -52,12 +52,12 @@ async fn the_rooms_of_a_dead_edge_are_told() {
 async fn a_standby_takes_over_from_a_monitor_that_was_killed() {
     let Some(database) = Services::database() else { return };
     let world = World::on_postgres(database.postgres(), LIMITS).await;
-    until("the first acts", async || world.monitor.monitor.standing().borrow().in_charge).await;
+    until("the first acts", async || world.monitor.monitor.status().borrow().active).await;
     let second = world.another_monitor().await;
-    let standing = second.monitor.standing();
-    until("the second stands by", async || standing.borrow().holder.as_ref() == Some(&world.monitor.id)).await;
+    let status = second.monitor.status();
+    until("the second stands by", async || status.borrow().holder.as_ref() == Some(&world.monitor.id)).await;
     world.monitor.running.abort();
-    until("the second acts", async || standing.borrow().in_charge).await;
+    until("the second acts", async || status.borrow().active).await;
     let host = Living::host(&world).await;
     until("it deals out", async || world.hosts().await == vec![host.id.clone(); 4]).await;
     until("the first is dead", async || state_of(&world, &world.monitor.id).await == Some(MachineState::Dead)).await;
@@ -78,7 +78,7 @@ async fn nobody_who_lives_is_declared_dead_because_the_database_was_gone() {
     };
     database = order(database, "kill postgres").await.expect("killed");
     let dies = dies.dies();
-    until("the monitor has noticed", async || world.monitor.monitor.standing().borrow().state.is_err()).await;
+    until("the monitor has noticed", async || world.monitor.monitor.status().borrow().state.is_err()).await;
     let _database = order(database, "start postgres").await.expect("started");
     until("the other has all", async || world.hosts().await == vec![lives.id.clone(); 4]).await;
     assert_eq!(state_of(&world, &dies).await, Some(MachineState::Dead));

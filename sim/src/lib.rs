@@ -7,12 +7,13 @@
 //! As in the real system, a machine's appends to one channel keep their order, and those to different channels do not. A
 //! machine that is killed loses its latest appends. A machine that stalls recovers, is not notified that others have taken
 //! over, and continues for some time. A machine that takes over begins at the snapshot and repeats the outputs since. Not
-//! simulated are sandboxes, sockets, disks, and the monitor's decisions, which have tests of their own.
+//! simulated are sandboxes, sockets and disks. Monitors have a scenario of their own, [`placement`].
 //!
 //! Where to look: `dials` has every duration and frequency; `world` has the queue and the machines; `script` is the rooms' guests; `player` is a client, with the checks
 //! of what it receives.
 
 mod dials;
+pub mod placement;
 mod player;
 mod script;
 mod world;

@@ -1,8 +1,11 @@
 //! Whole clusters, by seed. A failure prints the command that runs its seed alone.
 
+mod support;
+
 use std::ops::Range;
 
 use chorus_sim::{Plan, run};
+use support::seeds;
 
 const PLAN: Plan = Plan { players: 8, games: 6, faults: 12 };
 
@@ -11,7 +14,7 @@ const SEEDS: Range<u64> = 0..400;
 
 #[test]
 fn all_players_finish_and_return_to_the_lobby_after_every_fault() {
-    let seeds = seeds();
+    let seeds = seeds(SEEDS);
     let all = seeds.end - seeds.start;
     let (mut games, mut resumes) = (0, 0);
     for seed in seeds {
@@ -36,13 +39,4 @@ fn a_seed_has_one_history() {
     let reports = [7, 7, 8].map(|seed| run(seed, PLAN).expect("it goes well"));
     assert_eq!(reports[0], reports[1]);
     assert_ne!(reports[0].digest, reports[2].digest);
-}
-
-/// `CHORUS_SEEDS` is a number of seeds, or a range of them: `16000`, `113..114`.
-fn seeds() -> Range<u64> {
-    let Ok(given) = std::env::var("CHORUS_SEEDS") else { return SEEDS };
-    let (from, to) = given.split_once("..").unwrap_or(("0", &given));
-    let number =
-        |text: &str| text.parse().unwrap_or_else(|_| panic!("CHORUS_SEEDS={given}: a number, or a range as 113..114"));
-    number(from)..number(to)
 }

@@ -34,13 +34,14 @@ mod sessions;
 mod sqlite;
 mod whole;
 
+pub use chorus_core::placement::{Assignment, MachineState, Partition, Role};
 pub use clock::Clock;
 pub use components::VersionRow;
 pub use error::{OpenError, StoreError};
 pub use hashes::KeptHash;
 pub use leases::{Lease, MONITOR_LEASE};
-pub use machines::{BadRole, MachineRow, MachineState, Registered, Registration, Role};
-pub use partitions::{Assign, Assigned, Assignment};
+pub use machines::{MachineRow, Registered, Registration};
+pub use partitions::Assigned;
 pub use postgres::{BadUrl, PostgresOptions, migrate_postgres};
 pub use rooms::{RoomFilter, RoomRow, RoomStatus, RoomUpdate, Snapshot, SnapshotRow};
 pub use sessions::{Resumed, SessionRow};

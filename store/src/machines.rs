@@ -1,72 +1,13 @@
 //! Machines: the processes of a deployment, and whether each is alive.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::time::Duration;
 
-use chorus_core::ids::MachineId;
+use chorus_core::{
+    ids::MachineId,
+    placement::{MachineState, Role},
+};
 
 use crate::{Backend, Store, StoreError, row::From};
-
-/// A machine's role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    Edge,
-    Host,
-    Monitor,
-}
-
-/// A text that is not a role.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no role: it is edge, host or monitor")]
-pub struct BadRole(pub String);
-
-impl Role {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Role::Edge => "edge",
-            Role::Host => "host",
-            Role::Monitor => "monitor",
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Role {
-    type Err = BadRole;
-    fn from_str(text: &str) -> Result<Role, BadRole> {
-        let all = [Role::Edge, Role::Host, Role::Monitor];
-        all.into_iter().find(|role| role.as_str() == text).ok_or_else(|| BadRole(text.to_owned()))
-    }
-}
-
-/// A stage of a machine's life. Stages only advance: a dead machine stays dead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum MachineState {
-    Alive,
-    /// It is to hand over and leave.
-    Draining,
-    /// It was declared dead: other machines take over its work. It must stop.
-    Dead,
-}
-
-impl MachineState {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            MachineState::Alive => "alive",
-            MachineState::Draining => "draining",
-            MachineState::Dead => "dead",
-        }
-    }
-
-    pub(crate) fn parse(text: &str) -> Result<MachineState, StoreError> {
-        let all = [MachineState::Alive, MachineState::Draining, MachineState::Dead];
-        all.into_iter().find(|state| state.as_str() == text).ok_or_else(|| From("machines").bad("an unknown state"))
-    }
-}
 
 /// A machine to register.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -206,11 +147,15 @@ pub(crate) fn machine(
 ) -> Result<MachineRow, StoreError> {
     Ok(MachineRow {
         id: MachineId(id.into()),
-        role: role.parse().map_err(|error: BadRole| From("machines").bad(error.to_string()))?,
+        role: Role::parse(&role).ok_or_else(|| From("machines").bad("an unknown role"))?,
         name,
         address,
-        state: MachineState::parse(&state)?,
+        state: machine_state(&state)?,
         silent_for: crate::row::duration(silent),
         registered_for: crate::row::duration(registered),
     })
+}
+
+pub(crate) fn machine_state(text: &str) -> Result<MachineState, StoreError> {
+    MachineState::parse(text).ok_or_else(|| From("machines").bad("an unknown state"))
 }

@@ -1,32 +1,14 @@
 //! Partitions: their number, the host of each, and its checkpoint.
 
-use chorus_core::ids::{MachineId, Offset};
+use chorus_core::{
+    ids::{MachineId, Offset},
+    placement::{Assignment, Partition},
+};
 
 use crate::{
     Store, StoreError,
     row::{From, number},
 };
-
-/// A partition's host and checkpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Assignment {
-    pub partition: u32,
-    /// `None`: never assigned. The host may be a machine that no longer exists.
-    pub host: Option<MachineId>,
-    /// Rises with every assignment, so that a host can order two assignments. 0 before the first.
-    pub epoch: u64,
-    /// Every room of the partition has a snapshot that includes all records below.
-    pub checkpoint: Offset,
-}
-
-/// One line of a plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Assign {
-    pub partition: u32,
-    pub host: MachineId,
-    /// The epoch that the planner has read, plus 1.
-    pub epoch: u64,
-}
 
 /// The result of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,13 +30,13 @@ impl Store {
     }
 
     /// All partitions, in order.
-    pub async fn assignments(&self) -> Result<Vec<Assignment>, StoreError> {
+    pub async fn assignments(&self) -> Result<Vec<Partition>, StoreError> {
         self.read(Assignments).await
     }
 
     /// Carries out a plan: all of it or nothing, and only while `monitor` holds [`crate::MONITOR_LEASE`], so that a monitor
     /// that was suspended during another one's takeover changes nothing. Repeating a plan that was carried out succeeds.
-    pub async fn assign(&self, monitor: &MachineId, plan: &[Assign]) -> Result<Assigned, StoreError> {
+    pub async fn assign(&self, monitor: &MachineId, plan: &[Assignment]) -> Result<Assigned, StoreError> {
         self.write(CarryOut { monitor: monitor.clone(), plan: plan.to_vec() }).await
     }
 
@@ -80,7 +62,7 @@ pub(crate) struct Assignments;
 
 pub(crate) struct CarryOut {
     pub monitor: MachineId,
-    pub plan: Vec<Assign>,
+    pub plan: Vec<Assignment>,
 }
 
 pub(crate) struct Checkpoint {
@@ -93,11 +75,11 @@ pub(crate) struct SetCheckpoint {
 }
 
 /// partition, host, epoch, checkpoint.
-pub(crate) type AssignmentColumns = (i64, Option<String>, i64, i64);
+pub(crate) type PartitionColumns = (i64, Option<String>, i64, i64);
 
-pub(crate) fn assignment((partition, host, epoch, checkpoint): AssignmentColumns) -> Result<Assignment, StoreError> {
+pub(crate) fn partition((partition, host, epoch, checkpoint): PartitionColumns) -> Result<Partition, StoreError> {
     let from = From("partitions");
-    Ok(Assignment {
+    Ok(Partition {
         partition: from.number(partition)?,
         host: host.map(|host| MachineId(host.into())),
         epoch: from.number(epoch)?,
@@ -105,9 +87,7 @@ pub(crate) fn assignment((partition, host, epoch, checkpoint): AssignmentColumns
     })
 }
 
-impl Assign {
-    /// As columns.
-    pub(crate) fn columns(&self) -> (i64, String, i64) {
-        (i64::from(self.partition), self.host.0.as_ref().to_owned(), number(self.epoch))
-    }
+/// An assignment as columns: partition, host, epoch.
+pub(crate) fn assignment_columns(Assignment { partition, host, epoch }: &Assignment) -> (i64, String, i64) {
+    (i64::from(*partition), host.0.as_ref().to_owned(), number(*epoch))
 }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
-use chorus_core::placement::Limits;
+use chorus_core::{ids::millis, placement::Limits};
 use chorus_host::guest;
 use chorus_monitor::{Checked, Hooks, Monitor, MonitorError, Token};
 use chorus_store::MachineState;
@@ -69,12 +69,16 @@ impl Role for Serving {
             max_instances: TRIED_AT_ONCE,
             ..guest::Options::new(options.cache.dir()?)
         })?;
-        let dead_after_ms = u64::try_from(options.dead_after.0.as_millis()).unwrap_or(u64::MAX);
+        let dead_after_ms = millis(options.dead_after.0);
         let monitor_options = chorus_monitor::Options {
             listen: options.listen,
             host_names: options.host_names,
-            limits: Limits { dead_after_ms, lease_ms: dead_after_ms, ..Limits::default() },
-            every: process.every,
+            limits: Limits {
+                refresh_ms: millis(process.every),
+                dead_after_ms,
+                lease_ms: dead_after_ms,
+                ..Limits::default()
+            },
             expire_after: options.sessions.expiry(),
             ..chorus_monitor::Options::new(process.id.clone(), options.token)
         };

@@ -1,31 +1,43 @@
 //! The placement machine: everything that a monitor decides. (Its shell is `monitor/`.)
 //!
-//! Its input is what the store has (whether this monitor holds the lease, and the tables of machines and partitions), with the
-//! time; it returns its outputs by [`Placement::poll_output`]. It keeps almost no state: each view of the tables is compared
-//! with the intended assignment, and the differences are output. So an output that has failed is repeated after the next view,
-//! by this monitor or by its successor.
+//! It compares each view of the store's tables with the intended assignment, and outputs the differences. It keeps almost no
+//! state: an output that has failed is repeated after the next view, by this monitor or by its successor.
 //!
-//! Where to look: this file decides which machines are dead; `plan` assigns partitions; `view` is the tables.
+//! Where to look: `io` has the inputs and outputs; this file assigns partitions and cleans up after dead machines;
+//! `failure_detector` decides which machines are dead; `plan` computes assignments; `view` is the tables.
+//!
+//! **How a shell drives it.**
+//! - At [`Placement::poll_timeout`] it passes in [`Input::Tick`]. After every input it carries out the outputs, one after the
+//!   other, until [`Placement::poll_output`] returns none.
+//! - An output that is carried out in the foreground has one answer, which is an input: [`Input::Done`] or the result. Until
+//!   that is passed in, there is no further output. [`Input::StoreLost`] answers any of them.
+//! - Work on dead machines is carried out in the background, and ends with [`Input::WorkEnded`].
+//! - In each period ([`Limits::refresh_ms`]) it sends a query to the broker, and passes in [`Input::BrokerAnswered`] when that
+//!   is answered.
+//!
+//! So an undisturbed period is: `Tick`, [`Output::Heartbeat`], `Done`, [`Output::AcquireLease`], [`Input::Lease`],
+//! [`Output::ReadTables`], [`Input::View`], and what the view calls for: [`Output::DeclareDead`], `Done`, [`Output::Assign`],
+//! `Done`. The machine has no copy of the tables: they change only when outputs are carried out, and the next view has that.
 //!
 //! What it guarantees:
-//! - **One monitor acts.** Without the lease a monitor outputs nothing but notices. A lease expires [`Limits::lease_ms`] after
-//!   it was *requested*, by this monitor's own clock: before the store can have given it to another one.
+//! - **One monitor acts.** Without the lease a monitor outputs nothing but its heartbeat, queries and notices. A lease expires
+//!   [`Limits::lease_ms`] after it was *requested*, by this monitor's own clock: before the store can have given it to another
+//!   one. Each input drops the outputs that were decided under an expired lease.
 //! - **One host for each epoch.** An assignment raises the partition's epoch by one, and the store accepts it only from the
 //!   epoch that the view had: of two monitors that both act, one is refused.
-//! - **No false death.** A machine is dead when it was silent for too long by the *database's* clock. But an unreachable store
-//!   is unreachable for every machine. So after this monitor was out of touch with the store (the store was unreachable, the
-//!   monitor was paused, or its clock jumped), it declares no machine dead until all had [`Limits::dead_after_ms`] to send a
-//!   heartbeat.
+//! - **No false death.** A machine is dead when it was silent for too long by the *database's* clock. But a store or a broker
+//!   that is unreachable is unreachable for every machine. So after an interruption (one of them was unreachable, the monitor
+//!   was paused, or a clock was set) no machine is declared dead until all had [`Limits::dead_after_ms`] to send a heartbeat.
 //! - **Death is final.** A machine that was declared dead and sends a heartbeat again stays dead: it restarts with a new id.
 //! - **Even load, few moves.** Hosts differ by at most one partition, and no plan with that property moves fewer.
 //!
 //! An operator's drain is a state in the table, not an input: any monitor can accept it, and it survives that monitor.
 //!
-//! Bounds: outputs by the partitions and machines of one view; its state by the dead machines in the table, which are deleted
-//! after [`Limits::clean_after_ms`]; work on dead machines by [`WORK_AT_ONCE`].
+//! Bounds: outputs by the partitions and machines of one view; its state by the machines in the table, of which dead ones are
+//! deleted after [`Limits::clean_after_ms`]; work on dead machines by [`MAX_CONCURRENT_WORK`].
 
-#[cfg(test)]
-mod chance;
+mod failure_detector;
+mod io;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -33,353 +45,239 @@ mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+pub use io::{Assignment, Dependency, Input, Interruption, Limits, Notice, Output};
 pub use view::{Machine, MachineState, Partition, Role, View};
 
 use crate::ids::{MachineId, Time};
+use failure_detector::{FailureDetector, Liveness};
 
 /// Dead machines that are cleaned up at a time, so that the loss of a whole site does not flood the log.
-pub const WORK_AT_ONCE: usize = 8;
-
-/// A monitor's time limits. All in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// A machine that was silent for longer is dead. Machines send four heartbeats in this time.
-    pub dead_after_ms: u64,
-    /// How long a lease lasts after it was requested.
-    pub lease_ms: u64,
-    /// How long after its last heartbeat a dead machine's row and channel are kept: for operators, and for hosts that have not
-    /// read of the death yet and may still send to it.
-    pub clean_after_ms: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits { dead_after_ms: 10_000, lease_ms: 10_000, clean_after_ms: 6 * 3_600_000 }
-    }
-}
+pub const MAX_CONCURRENT_WORK: usize = 8;
 
 /// One monitor.
 #[derive(Debug)]
 pub struct Placement {
-    id: MachineId,
     limits: Limits,
+    detector: FailureDetector,
+    next_refresh: Time,
     /// When the lease that it holds was requested.
     lease: Option<Time>,
-    /// Whether its latest notice about the lease was [`Notice::InCharge`].
-    in_charge: bool,
-    /// When the store last answered. `None` before the first answer, and after a failure of the store or the broker.
-    heard: Option<Time>,
-    /// When the last view was read, and each machine's silence in it, by the database's clock.
-    looked: Option<(Time, BTreeMap<MachineId, u64>)>,
-    /// Why it could not see heartbeats, for the next [`Notice::Patient`].
-    blind: Blind,
-    /// It was out of touch, and declares no machine dead before this time.
-    judges_from: Option<Time>,
+    /// Whether its latest notice about the lease was [`Notice::Active`].
+    noticed_active: bool,
+    /// Whether its latest notice about hosts was [`Notice::NoHosts`].
+    noticed_no_hosts: bool,
     /// Dead edges whose sessions have been dropped from their rooms.
     reaped: BTreeSet<MachineId>,
     /// Dead machines that the shell works on.
-    working: BTreeMap<MachineId, Work>,
+    in_progress: BTreeMap<MachineId, Work>,
     /// Hosts that were released by [`Output::MayLeave`].
     released: BTreeSet<MachineId>,
-    /// Whether its latest notice about hosts was [`Notice::NoHosts`].
-    without_hosts: bool,
     outputs: VecDeque<Output>,
-}
-
-/// What happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// The store's answer to a request for the lease that was made at `asked`.
-    Lease { held: bool, asked: Time },
-    /// The tables, as just read from the store.
-    View(View),
-    /// The store could not be reached. Outputs other than notices that have not been polled yet are dropped.
-    StoreLost,
-    /// The broker could not be reached. Machines that cannot reach it either send no heartbeats, so their silence proves
-    /// nothing. Outputs are dropped likewise.
-    BrokerLost,
-    /// The store has refused an output: the tables have changed since the view. Outputs are dropped likewise; the next view has
-    /// the present tables.
-    Refused,
-    /// The end of an [`Output::DropSessionsOf`] or [`Output::CleanUp`], and whether it has succeeded.
-    Worked { machine: MachineId, done: bool },
-}
-
-/// Work for the shell, in this order: each output only when the one before is done. If it cannot be done, the shell passes in
-/// [`Input::StoreLost`] or [`Input::Refused`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Marks the machine as dead, unless it has sent a heartbeat since. (The store then refuses this.)
-    DeclareDead { machine: MachineId, silent_ms: u64 },
-    /// Writes the hosts of these partitions: all or none, and only if each epoch is still the one before.
-    Assign(Vec<Assignment>),
-    /// Notifies a draining host that it has no partition left.
-    MayLeave { host: MachineId },
-    /// Appends a `Drop` for each of a dead edge's sessions to each of its rooms. In the background, since it may take long;
-    /// [`Input::Worked`] when it has ended.
-    DropSessionsOf { edge: MachineId },
-    /// Deletes a dead machine's channel and row. In the background; [`Input::Worked`] when it has ended.
-    CleanUp { machine: MachineId, role: Role },
-    /// Something that is reported to operators.
-    Notice(Notice),
-}
-
-/// The host of a partition from this epoch on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Assignment {
-    pub partition: u32,
-    pub host: MachineId,
-    pub epoch: u64,
-}
-
-/// Something that is reported to operators.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// This monitor acts from now on.
-    InCharge,
-    /// Another monitor acts, or none.
-    Standby,
-    /// This monitor could not see heartbeats, and declares no machine dead for this long.
-    Patient { after: Blind, for_ms: u64 },
-    /// No host can take these partitions; they stay assigned as they were.
-    NoHosts { partitions: usize },
-    /// There are hosts again.
-    HostsAgain,
-}
-
-/// Why a monitor could not see heartbeats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blind {
-    /// It has just started.
-    Started,
-    /// The store could not be reached.
-    Store,
-    /// The broker could not be reached.
-    Broker,
-    /// Its own loop stalled, or its clock was set.
-    Paused,
-    /// The database's clock was set forward.
-    Leap,
+    /// The latest output was polled, and has no answer yet.
+    awaits_answer: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Work {
-    Dropping,
-    Cleaning,
-}
-
-/// A machine's standing, by this monitor's decision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    /// It sends heartbeats, and does not drain.
-    Up,
-    /// Its partitions are to be moved.
-    Draining,
-    /// Silent for too long, while this monitor may not declare machines dead.
-    Silent,
-    Gone,
+    DroppingSessions,
+    CleaningUp,
 }
 
 impl Placement {
-    /// A monitor without input yet. `id` is its own: it never declares itself dead.
-    pub fn new(id: MachineId, limits: Limits) -> Placement {
+    /// A monitor without input yet, whose own id is `id`. Its first tick is due now.
+    pub fn new(id: MachineId, limits: Limits, now: Time) -> Placement {
         Placement {
-            id,
             limits,
+            detector: FailureDetector::new(id, limits, now),
+            next_refresh: now,
             lease: None,
-            in_charge: false,
-            heard: None,
-            looked: None,
-            blind: Blind::Started,
-            judges_from: None,
+            noticed_active: false,
+            noticed_no_hosts: false,
             reaped: BTreeSet::new(),
-            working: BTreeMap::new(),
+            in_progress: BTreeMap::new(),
             released: BTreeSet::new(),
-            without_hosts: false,
             outputs: VecDeque::new(),
+            awaits_answer: false,
         }
     }
 
     pub fn handle(&mut self, input: Input, now: Time) {
+        if !self.is_active(now) {
+            self.drop_outputs(Output::needs_lease);
+        }
         match input {
+            Input::Tick => self.on_tick(now),
             Input::Lease { held, asked } => self.on_lease(held, asked, now),
             Input::View(view) => self.on_view(&view, now),
-            Input::StoreLost => self.on_lost(Blind::Store),
-            Input::BrokerLost => self.on_lost(Blind::Broker),
-            Input::Refused => self.void(),
-            Input::Worked { machine, done } => self.on_worked(machine, done),
+            Input::Done => self.awaits_answer = false,
+            Input::Refused => self.on_refused(),
+            Input::StoreLost => self.on_store_lost(),
+            Input::BrokerAnswered { asked } => self.detector.broker_answered(asked),
+            Input::WorkEnded { machine, succeeded } => self.on_work_ended(machine, succeeded),
         }
     }
 
-    /// The next output, until there is none. Outputs that were decided under an expired lease are dropped, except notices.
-    pub fn poll_output(&mut self, now: Time) -> Option<Output> {
-        if !self.is_in_charge(now) {
-            self.void();
+    /// The next output. `None`: there is none for now, or the latest one has no answer yet.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        if self.awaits_answer {
+            return None;
         }
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front()?;
+        self.awaits_answer = output.has_answer();
+        Some(output)
     }
 
-    /// Whether it acts now.
-    pub fn is_in_charge(&self, now: Time) -> bool {
+    /// When [`Input::Tick`] is due.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        Some(self.next_refresh)
+    }
+
+    /// Whether it is the active monitor: it holds the lease.
+    pub fn is_active(&self, now: Time) -> bool {
         // After a clock was set back, the age of the lease cannot be computed.
         self.lease.is_some_and(|asked| asked <= now && now.since(asked) < self.limits.lease_ms)
     }
 
-    // ---- the store ----
+    /// The service that is out of reach, without which it cannot work.
+    pub fn unreachable(&self) -> Option<Dependency> {
+        self.detector.unreachable()
+    }
 
-    fn on_lease(&mut self, held: bool, asked: Time, now: Time) {
-        self.reached(now);
-        self.lease = held.then_some(asked);
-        let in_charge = self.is_in_charge(now);
-        if in_charge != self.in_charge {
-            self.in_charge = in_charge;
-            self.notice(if in_charge { Notice::InCharge } else { Notice::Standby });
+    // ---- the period ----
+
+    /// Begins a period. What is left of the one before is decided again.
+    fn on_tick(&mut self, now: Time) {
+        if now < self.next_refresh {
+            return;
+        }
+        self.next_refresh = now.plus(self.limits.refresh_ms);
+        if self.awaits_answer {
+            return;
+        }
+        self.drop_outputs(Output::is_work);
+        let broker_lost = self.detector.check_broker(now);
+        self.notice(broker_lost);
+        // Without the broker too: it still serves operators, and is not to be declared dead.
+        self.outputs.push_back(Output::Heartbeat);
+        if !self.detector.broker_is_lost() {
+            self.outputs.extend([Output::AcquireLease, Output::ReadTables]);
         }
     }
 
-    fn on_lost(&mut self, what: Blind) {
-        self.heard = None;
-        self.blind = what;
-        self.void();
+    fn on_lease(&mut self, held: bool, asked: Time, now: Time) {
+        self.awaits_answer = false;
+        let grace_period = self.detector.contact(now);
+        self.notice(grace_period);
+        self.lease = held.then_some(asked);
+        let active = self.is_active(now);
+        if active != self.noticed_active {
+            self.noticed_active = active;
+            self.notice(Some(if active { Notice::Active } else { Notice::Standby }));
+        }
     }
 
-    /// Drops all outputs but notices, so that they are decided again.
-    fn void(&mut self) {
+    fn on_refused(&mut self) {
+        self.awaits_answer = false;
+        self.drop_outputs(Output::is_work);
+    }
+
+    fn on_store_lost(&mut self) {
+        self.awaits_answer = false;
+        self.detector.store_lost();
+        self.drop_outputs(Output::is_work);
+    }
+
+    /// Drops outputs that were not polled yet, so that they are decided again.
+    fn drop_outputs(&mut self, is_dropped: impl Fn(&Output) -> bool) {
         for output in std::mem::take(&mut self.outputs) {
             match output {
+                kept if !is_dropped(&kept) => self.outputs.push_back(kept),
                 Output::DropSessionsOf { edge: machine } | Output::CleanUp { machine, .. } => {
-                    self.working.remove(&machine);
+                    self.in_progress.remove(&machine);
                 }
                 Output::MayLeave { host } => {
                     self.released.remove(&host);
                 }
-                Output::Notice(_) => self.outputs.push_back(output),
-                Output::DeclareDead { .. } | Output::Assign(_) => {}
+                _ => {}
             }
         }
-    }
-
-    /// The store has answered. If the monitor was out of touch before, every machine gets the time to send a heartbeat again.
-    fn reached(&mut self, now: Time) {
-        let in_touch =
-            self.heard.is_some_and(|heard| heard <= now && now.since(heard) <= self.limits.dead_after_ms / 2);
-        self.heard = Some(now);
-        let after = std::mem::replace(&mut self.blind, Blind::Paused);
-        if !in_touch {
-            self.judges_from = Some(now.plus(self.limits.dead_after_ms));
-            self.notice(Notice::Patient { after, for_ms: self.limits.dead_after_ms });
-        }
-    }
-
-    /// Detects a leap of the database's clock. A machine's silence grows by the time that has passed, and by no more. If it
-    /// grows by more, the clock was set forward, and the silence proves nothing about machines without a heartbeat since.
-    fn notice_leap(&mut self, view: &View, now: Time) {
-        let silences = view.machines.iter().map(|machine| (machine.id.clone(), machine.silent_ms)).collect();
-        let Some((looked, before)) = self.looked.replace((now, silences)) else { return };
-        let most = now.since(looked).saturating_add(self.limits.dead_after_ms / 2);
-        let has_leapt = |machine: &Machine| {
-            before.get(&machine.id).is_some_and(|before| machine.silent_ms > before.saturating_add(most))
-        };
-        if looked <= now && view.machines.iter().any(has_leapt) {
-            self.on_lost(Blind::Leap);
-        }
-    }
-
-    fn may_judge(&mut self, now: Time) -> bool {
-        if self.judges_from.is_some_and(|from| now >= from) {
-            self.judges_from = None;
-        }
-        self.judges_from.is_none()
     }
 
     // ---- the tables ----
 
     fn on_view(&mut self, view: &View, now: Time) {
-        self.notice_leap(view, now);
-        self.reached(now);
-        self.forget(view);
-        if !self.is_in_charge(now) {
+        self.awaits_answer = false;
+        let grace_period = self.detector.view(view, now);
+        self.notice(grace_period);
+        self.retain_known(view);
+        if !self.is_active(now) {
             return;
         }
-        let judging = self.may_judge(now);
-        let standings = self.judge(view, judging);
-        self.place(view, &standings);
-        self.release(view, &standings);
-        self.reap(view, &standings);
+        let machines = self.detector.assess(view, now);
+        self.declare_dead(view, &machines);
+        self.assign(view, &machines);
+        self.release(view, &machines);
+        self.reap(view, &machines);
         self.clean_up(view);
     }
 
     /// Drops the state of machines that are no longer in the table.
-    fn forget(&mut self, view: &View) {
+    fn retain_known(&mut self, view: &View) {
         let known: BTreeSet<&MachineId> = view.machines.iter().map(|machine| &machine.id).collect();
         self.reaped.retain(|id| known.contains(id));
-        self.working.retain(|id, _| known.contains(id));
+        self.in_progress.retain(|id, _| known.contains(id));
         self.released.retain(|id| known.contains(id));
     }
 
-    /// Decides the standing of each machine, and declares machines dead.
-    fn judge(&mut self, view: &View, judging: bool) -> BTreeMap<MachineId, Standing> {
-        let mut standings = BTreeMap::new();
-        for machine in &view.machines {
-            let silent = machine.silent_ms > self.limits.dead_after_ms && machine.id != self.id;
-            let standing = match machine.state {
-                MachineState::Dead => Standing::Gone,
-                MachineState::Alive | MachineState::Draining if silent && judging => {
-                    let (machine, silent_ms) = (machine.id.clone(), machine.silent_ms);
-                    self.outputs.push_back(Output::DeclareDead { machine, silent_ms });
-                    Standing::Gone
-                }
-                MachineState::Alive if silent => Standing::Silent,
-                MachineState::Alive => Standing::Up,
-                // Its partitions are moved whether or not it sends heartbeats.
-                MachineState::Draining => Standing::Draining,
-            };
-            standings.insert(machine.id.clone(), standing);
+    fn declare_dead(&mut self, view: &View, machines: &BTreeMap<MachineId, Liveness>) {
+        for machine in view.machines.iter().filter(|machine| machines[&machine.id] == Liveness::Expired) {
+            let (machine, silent_ms) = (machine.id.clone(), machine.silent_ms);
+            self.outputs.push_back(Output::DeclareDead { machine, silent_ms });
         }
-        standings
     }
 
-    fn place(&mut self, view: &View, standings: &BTreeMap<MachineId, Standing>) {
-        let hosts = || view.machines.iter().filter(|machine| machine.role == Role::Host);
-        let stands = |machine: &&Machine, standing| standings.get(&machine.id) == Some(&standing);
-        let up: Vec<&MachineId> = hosts().filter(|host| stands(host, Standing::Up)).map(|host| &host.id).collect();
-        let silent: BTreeSet<&MachineId> =
-            hosts().filter(|host| stands(host, Standing::Silent)).map(|host| &host.id).collect();
-        let plan = plan::plan(&view.partitions, &up, &silent);
-        self.tell_of_hosts(plan.homeless, up.is_empty());
+    fn assign(&mut self, view: &View, machines: &BTreeMap<MachineId, Liveness>) {
+        let hosts = |liveness| {
+            let is_such = move |host: &&Machine| host.role == Role::Host && machines[&host.id] == liveness;
+            view.machines.iter().filter(is_such).map(|host| &host.id)
+        };
+        let up: Vec<&MachineId> = hosts(Liveness::Up).collect();
+        let suspected: BTreeSet<&MachineId> = hosts(Liveness::Suspected).collect();
+        let plan = plan::plan(&view.partitions, &up, &suspected);
+        self.notice_hosts(plan.unassigned, up.is_empty());
         if !plan.moves.is_empty() {
             self.outputs.push_back(Output::Assign(plan.moves));
         }
     }
 
-    /// Notices once that there are no hosts, and once that there are again.
-    fn tell_of_hosts(&mut self, homeless: usize, none_up: bool) {
-        if homeless > 0 && !self.without_hosts {
-            self.without_hosts = true;
-            self.notice(Notice::NoHosts { partitions: homeless });
-        } else if !none_up && self.without_hosts {
-            self.without_hosts = false;
-            self.notice(Notice::HostsAgain);
+    /// Reports once that there are no hosts, and once that there are again.
+    fn notice_hosts(&mut self, unassigned: usize, none_up: bool) {
+        if unassigned > 0 && !self.noticed_no_hosts {
+            self.noticed_no_hosts = true;
+            self.notice(Some(Notice::NoHosts { partitions: unassigned }));
+        } else if !none_up && self.noticed_no_hosts {
+            self.noticed_no_hosts = false;
+            self.notice(Some(Notice::HostsAgain));
         }
     }
 
     /// Releases a draining host that has no partition left.
-    fn release(&mut self, view: &View, standings: &BTreeMap<MachineId, Standing>) {
+    fn release(&mut self, view: &View, machines: &BTreeMap<MachineId, Liveness>) {
         for host in view.machines.iter().filter(|machine| machine.role == Role::Host) {
-            let draining = standings.get(&host.id) == Some(&Standing::Draining);
+            let draining = machines[&host.id] == Liveness::Draining;
             if draining && !view.is_host(&host.id) && self.released.insert(host.id.clone()) {
                 self.outputs.push_back(Output::MayLeave { host: host.id.clone() });
             }
         }
     }
 
-    // ---- the dead ----
+    // ---- dead machines ----
 
     /// Drops the sessions of dead edges from their rooms. (An edge that drains does that itself.)
-    fn reap(&mut self, view: &View, standings: &BTreeMap<MachineId, Standing>) {
+    fn reap(&mut self, view: &View, machines: &BTreeMap<MachineId, Liveness>) {
         for edge in view.machines.iter().filter(|machine| machine.role == Role::Edge) {
-            let dead = standings.get(&edge.id) == Some(&Standing::Gone);
-            if dead && !self.reaped.contains(&edge.id) && self.begin(&edge.id, Work::Dropping) {
+            let dead = machines[&edge.id].is_dead();
+            if dead && !self.reaped.contains(&edge.id) && self.begin(&edge.id, Work::DroppingSessions) {
                 self.outputs.push_back(Output::DropSessionsOf { edge: edge.id.clone() });
             }
         }
@@ -389,10 +287,10 @@ impl Placement {
         for machine in &view.machines {
             let dead = machine.state == MachineState::Dead;
             let old = machine.silent_ms >= self.limits.clean_after_ms;
-            let told = machine.role != Role::Edge || self.reaped.contains(&machine.id);
+            let reaped = machine.role != Role::Edge || self.reaped.contains(&machine.id);
             // Without hosts, partitions stay assigned to their last one, whose row is still needed.
             let needed = view.is_host(&machine.id);
-            if dead && old && told && !needed && self.begin(&machine.id, Work::Cleaning) {
+            if dead && old && reaped && !needed && self.begin(&machine.id, Work::CleaningUp) {
                 self.outputs.push_back(Output::CleanUp { machine: machine.id.clone(), role: machine.role });
             }
         }
@@ -400,20 +298,20 @@ impl Placement {
 
     /// Whether the shell may work on this machine now.
     fn begin(&mut self, machine: &MachineId, work: Work) -> bool {
-        if self.working.len() >= WORK_AT_ONCE || self.working.contains_key(machine) {
+        if self.in_progress.len() >= MAX_CONCURRENT_WORK || self.in_progress.contains_key(machine) {
             return false;
         }
-        self.working.insert(machine.clone(), work);
+        self.in_progress.insert(machine.clone(), work);
         true
     }
 
-    fn on_worked(&mut self, machine: MachineId, done: bool) {
-        if self.working.remove(&machine) == Some(Work::Dropping) && done {
+    fn on_work_ended(&mut self, machine: MachineId, succeeded: bool) {
+        if self.in_progress.remove(&machine) == Some(Work::DroppingSessions) && succeeded {
             self.reaped.insert(machine);
         }
     }
 
-    fn notice(&mut self, notice: Notice) {
-        self.outputs.push_back(Output::Notice(notice));
+    fn notice(&mut self, notice: Option<Notice>) {
+        self.outputs.extend(notice.map(Output::Notice));
     }
 }

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use crate::ids::{MachineId, Offset};
 
 /// Both tables. They need not be read at one instant: a change in between is in the next view.
@@ -14,7 +12,7 @@ pub struct View {
 }
 
 /// A machine. Its row is deleted when it leaves in good order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
     pub id: MachineId,
     pub role: Role,
@@ -24,33 +22,32 @@ pub struct Machine {
 }
 
 /// A machine's role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     Edge,
     Host,
     Monitor,
 }
 
-/// A machine's state, as set by itself, an operator or a monitor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// A machine's state, as set by itself, an operator or a monitor. It only advances: a dead machine stays dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MachineState {
     Alive,
     /// It takes over nothing new, hands over what it has, and leaves.
     Draining,
-    /// A monitor has declared it dead. It never returns under this id.
+    /// A monitor has declared it dead: other machines take over its work, and it must stop. It never returns under this id.
     Dead,
 }
 
 /// A part of the record log, with the rooms whose channels are in it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Partition {
     pub partition: u32,
-    /// Its host, or its last one. `None` before the first assignment.
+    /// Its host, or its last one, which may no longer exist. `None` before the first assignment.
     pub host: Option<MachineId>,
     /// The number of its assignments. A host acts on the highest that it has received.
     pub epoch: u64,
+    /// Every room of the partition has a snapshot that includes all records below.
     pub checkpoint: Offset,
 }
 

@@ -13,8 +13,8 @@ use super::{
 /// Probes do not wait longer.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A loop without a turn for this long is stuck, even if the store answers.
-const STUCK: Duration = Duration::from_secs(30);
+/// A loop without a tick for this long is stuck, even if the store answers.
+const MAX_TICK: Duration = Duration::from_secs(30);
 
 pub(super) fn healthz() -> Answer {
     json(&json!({ "status": "ok" }))
@@ -40,13 +40,13 @@ pub(super) async fn readyz(state: &Arc<Shared>) -> Answer {
         Err(_) => return Err(unready(format!("the log did not answer within {PROBE_TIMEOUT:?}"))),
     }
     let Some(monitor) = &state.monitor else { return json(&json!({ "status": "ready" })) };
-    let (turned, in_charge) = {
-        let standing = monitor.borrow();
-        (standing.state, standing.in_charge)
+    let (ticked, in_charge) = {
+        let status = monitor.borrow();
+        (status.state, status.active)
     };
-    match turned {
+    match ticked {
         Err(why) => Err(unready(why.into())),
-        Ok(turned) if turned.elapsed() > STUCK => Err(unready(format!("its loop has not turned for {STUCK:?}"))),
+        Ok(ticked) if ticked.elapsed() > MAX_TICK => Err(unready(format!("its loop has not ticked for {MAX_TICK:?}"))),
         Ok(_) => json(&json!({ "status": "ready", "in_charge": in_charge })),
     }
 }

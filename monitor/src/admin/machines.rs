@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use chorus_core::ids::MachineId;
+use chorus_core::ids::{MachineId, millis};
 use chorus_store::{MachineRow, MachineState};
 use warp::http::StatusCode;
 
@@ -11,10 +11,7 @@ use super::{
     answer::{Answer, ApiError, json, json_of},
     query::short,
 };
-use crate::{
-    api::{Machine, MachineDrain, Machines},
-    tables::ms,
-};
+use crate::api::{Machine, MachineDrain, Machines};
 
 pub(super) async fn list(state: &Arc<Shared>) -> Answer {
     let machines = state.store.machines().await?;
@@ -35,8 +32,8 @@ fn show(row: &MachineRow, partitions: Vec<u32>) -> Machine {
         name: row.name.clone(),
         address: row.address.clone(),
         state: row.state.as_str().to_owned(),
-        silent_ms: ms(row.silent_for),
-        registered_ms: ms(row.registered_for),
+        silent_ms: millis(row.silent_for),
+        registered_ms: millis(row.registered_for),
         partitions,
     }
 }

@@ -24,12 +24,12 @@ pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; cha
 pub(super) async fn metrics(state: &Arc<Shared>) -> Answer {
     let mut registry = Registry::default();
     if let Some(monitor) = &state.monitor {
-        let (in_charge, counters) = {
-            let standing = monitor.borrow();
-            (standing.in_charge, standing.counters.clone())
+        let (in_charge, metrics) = {
+            let status = monitor.borrow();
+            (status.active, status.metrics.clone())
         };
         gauge(&mut registry, "chorus_monitor_in_charge", "1 on the one monitor that acts", i64::from(in_charge));
-        counters.register(&mut registry);
+        metrics.register(&mut registry);
     }
     let followers = MAX_FOLLOWERS - state.followers.available_permits();
     gauge(&mut registry, "chorus_admin_followers", "Operators that follow a room's events", count_of(followers));
@@ -119,9 +119,7 @@ fn count_of(number: impl TryInto<i64>) -> i64 {
 
 /// Also those that there are none of: a series that is not there cannot be watched.
 fn count(machines: &[MachineRow]) -> BTreeMap<(Role, &'static str), usize> {
-    let states = [MachineState::Alive, MachineState::Draining, MachineState::Dead];
-    let all =
-        [Role::Edge, Role::Host, Role::Monitor].into_iter().flat_map(|role| states.map(|state| (role, state.as_str())));
+    let all = Role::ALL.into_iter().flat_map(|role| MachineState::ALL.map(|state| (role, state.as_str())));
     let mut counts: BTreeMap<(Role, &'static str), usize> = all.map(|key| (key, 0)).collect();
     for machine in machines {
         *counts.entry((machine.role, machine.state.as_str())).or_default() += 1;

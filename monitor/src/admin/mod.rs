@@ -51,7 +51,7 @@ use warp::{
     reply::Response,
 };
 
-use crate::Standing;
+use crate::Status;
 use answer::{Answer, ApiError};
 pub use auth::{BadToken, Token};
 pub use body::MAX_BODY;
@@ -70,7 +70,7 @@ struct Shared {
     token: Token,
     hooks: Hooks,
     /// `None` where there is no loop: in `chorus dev`.
-    monitor: Option<watch::Receiver<Standing>>,
+    monitor: Option<watch::Receiver<Status>>,
     /// A follower of a room reads its whole partition.
     followers: Arc<Semaphore>,
     /// Components are checked one at a time: compiling takes a core and hundreds of megabytes.
@@ -146,10 +146,10 @@ impl AdminState {
         }))
     }
 
-    /// With the standing of this monitor.
-    pub(crate) fn with_monitor(self, standing: watch::Receiver<Standing>) -> AdminState {
+    /// With the status of this monitor.
+    pub(crate) fn with_monitor(self, status: watch::Receiver<Status>) -> AdminState {
         let shared = Arc::into_inner(self.0).expect("nobody else has it yet");
-        AdminState(Arc::new(Shared { monitor: Some(standing), ..shared }))
+        AdminState(Arc::new(Shared { monitor: Some(status), ..shared }))
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use chorus_core::ids::{Digest, Kind, MachineId};
-use chorus_store::{Assignment, MachineRow, MachineState, Role, RoomStatus};
+use chorus_store::{MachineRow, MachineState, Partition, Role, RoomStatus};
 
 use super::{
     Shared,
@@ -18,11 +18,11 @@ pub(super) async fn status(state: &Arc<Shared>) -> Answer {
     let machines = state.store.machines().await?;
     let assignments = state.store.assignments().await?;
     let monitor = state.monitor.as_ref().map(|monitor| {
-        let standing = monitor.borrow();
+        let status = monitor.borrow();
         MonitorStatus {
-            id: standing.id.to_string(),
-            in_charge: standing.in_charge,
-            active: standing.holder.as_ref().map(MachineId::to_string),
+            id: status.id.to_string(),
+            in_charge: status.active,
+            active: status.holder.as_ref().map(MachineId::to_string),
         }
     });
     let partitions =
@@ -55,7 +55,7 @@ pub(super) async fn kinds(state: &Shared) -> Result<Vec<KindStatus>, ApiError> {
 
 fn count(machines: &[MachineRow]) -> BTreeMap<String, MachineCounts> {
     let mut counts: BTreeMap<String, MachineCounts> =
-        [Role::Edge, Role::Host, Role::Monitor].map(|role| (role.as_str().to_owned(), MachineCounts::default())).into();
+        Role::ALL.map(|role| (role.as_str().to_owned(), MachineCounts::default())).into();
     for machine in machines {
         let counts = counts.entry(machine.role.as_str().to_owned()).or_default();
         match machine.state {
@@ -68,7 +68,7 @@ fn count(machines: &[MachineRow]) -> BTreeMap<String, MachineCounts> {
 }
 
 /// The number of partitions whose host exists and is not dead.
-pub(super) fn hosted(assignments: &[Assignment], machines: &[MachineRow]) -> usize {
+pub(super) fn hosted(assignments: &[Partition], machines: &[MachineRow]) -> usize {
     let living = machines.iter().filter(|machine| machine.state != MachineState::Dead);
     let living: BTreeSet<&MachineId> = living.map(|machine| &machine.id).collect();
     assignments.iter().filter(|row| row.host.as_ref().is_some_and(|host| living.contains(host))).count()

@@ -36,6 +36,10 @@ pub const BAD: &[u8] = b"\0asm\x0d\0\x01\0bad";
 /// No step takes that long; one that does is broken.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
+/// The defaults, with a loop that is not slower than the tests.
+pub const LIMITS: Limits =
+    Limits { refresh_ms: 20, dead_after_ms: 10_000, lease_ms: 10_000, clean_after_ms: 6 * 3_600_000 };
+
 pub struct World {
     pub bus: Bus,
     pub store: Store,
@@ -55,7 +59,7 @@ impl World {
     pub async fn start() -> World {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let store = Store::open_embedded(&dir.path().join("store.sqlite"), Durability::default()).await;
-        World::on(store.expect("a store"), dir, Limits::default()).await
+        World::on(store.expect("a store"), dir, LIMITS).await
     }
 
     /// On a database in which machines can be silent.
@@ -84,7 +88,7 @@ impl World {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let options = EmbeddedOptions { clock, ..EmbeddedOptions::new(dir.path().join("store.sqlite")) };
         let store = Store::open_embedded_with(options).await.expect("a store");
-        let mut world = World::on(store, dir, Limits::default()).await;
+        let mut world = World::on(store, dir, LIMITS).await;
         world.monitor.monitor.drain();
         let ended = within("the monitor leaves", &mut world.monitor.running).await.expect("it does not panic");
         ended.expect("it leaves without an error");
@@ -173,7 +177,7 @@ async fn start_monitor(bus: &Bus, store: &Store, limits: Limits) -> Running {
     let id = store.register_machine(&Registration::new(Role::Monitor)).await.expect("a monitor's id").id;
     let mut options = Options::new(id.clone(), TOKEN.parse::<Token>().expect("a token"));
     options.listen = "127.0.0.1:0".parse().expect("an address");
-    (options.every, options.limits) = (Duration::from_millis(20), limits);
+    options.limits = limits;
     let check = |wasm: Bytes| -> futures_util::future::BoxFuture<'static, Result<Checked, String>> {
         Box::pin(async move {
             match wasm.ends_with(b"bad") {

@@ -1,13 +1,14 @@
 //! Machines of a cluster: the database's clock alone decides whether one is alive.
 
-use chorus_core::ids::MachineId;
+use chorus_core::{ids::MachineId, placement::MachineState};
 use sqlx::PgConnection;
 
 use super::{Call, Failed};
 use crate::{
-    MachineRow, MachineState, Registered,
+    MachineRow, Registered,
     machines::{
         CloseMachine, DeclareDead, Drain, Enter, Heartbeat, MachineColumns, Machines, NextIncarnation, machine,
+        machine_state,
     },
     row::millis,
 };
@@ -48,7 +49,7 @@ impl Call for Heartbeat {
 
 /// A machine without a row was closed.
 fn known_state(state: Option<String>) -> Result<MachineState, crate::StoreError> {
-    state.map_or(Ok(MachineState::Dead), |state| MachineState::parse(&state))
+    state.map_or(Ok(MachineState::Dead), |state| machine_state(&state))
 }
 
 impl Call for Drain {

@@ -2,13 +2,15 @@
 
 use std::collections::HashSet;
 
-use chorus_core::ids::Offset;
+use chorus_core::{ids::Offset, placement::Partition};
 use sqlx::{Connection, PgConnection};
 
 use super::{Call, Failed, Postgres};
 use crate::{
-    Assigned, Assignment, MONITOR_LEASE, StoreError,
-    partitions::{AssignmentColumns, Assignments, CarryOut, Checkpoint, Partitions, SetCheckpoint, assignment},
+    Assigned, MONITOR_LEASE, StoreError,
+    partitions::{
+        Assignments, CarryOut, Checkpoint, PartitionColumns, Partitions, SetCheckpoint, assignment_columns, partition,
+    },
     row::{From, number},
 };
 
@@ -57,13 +59,13 @@ impl Postgres {
 }
 
 impl Call for Assignments {
-    type Output = Vec<Assignment>;
+    type Output = Vec<Partition>;
     const DOING: &'static str = "read the assignments";
 
-    async fn call(&self, db: &mut PgConnection) -> Result<Vec<Assignment>, Failed> {
+    async fn call(&self, db: &mut PgConnection) -> Result<Vec<Partition>, Failed> {
         let all = "SELECT partition, host, epoch, checkpoint FROM partitions ORDER BY partition";
-        let all: Vec<AssignmentColumns> = sqlx::query_as(all).fetch_all(db).await?;
-        Ok(all.into_iter().map(assignment).collect::<Result<_, _>>()?)
+        let all: Vec<PartitionColumns> = sqlx::query_as(all).fetch_all(db).await?;
+        Ok(all.into_iter().map(partition).collect::<Result<_, _>>()?)
     }
 }
 
@@ -86,7 +88,7 @@ impl Call for CarryOut {
                       AND (partitions.epoch = plan.epoch - 1
                            OR (partitions.epoch = plan.epoch AND partitions.host = plan.host))
                       RETURNING partitions.partition";
-        let lines = self.plan.iter().map(|line| line.columns());
+        let lines = self.plan.iter().map(assignment_columns);
         let (partitions, rest): (Vec<_>, Vec<_>) =
             lines.map(|(partition, host, epoch)| (partition, (host, epoch))).unzip();
         let (hosts, epochs): (Vec<_>, Vec<_>) = rest.into_iter().unzip();

@@ -1,13 +1,15 @@
 //! Machines, embedded: all of them are in the one process that has this database open. So none is ever silent, and each one
 //! that an earlier process did not close is dead.
 
-use chorus_core::ids::MachineId;
+use chorus_core::{ids::MachineId, placement::MachineState};
 use sqlx::{SqliteConnection, SqlitePool};
 
 use super::{Read, Write, now};
 use crate::{
-    MachineRow, MachineState, Registered, StoreError,
-    machines::{CloseMachine, DeclareDead, Drain, Heartbeat, MachineColumns, Machines, Register, machine},
+    MachineRow, Registered, StoreError,
+    machines::{
+        CloseMachine, DeclareDead, Drain, Heartbeat, MachineColumns, Machines, Register, machine, machine_state,
+    },
 };
 
 impl Write for Register {
@@ -58,7 +60,7 @@ async fn state(id: &MachineId, db: &mut SqliteConnection) -> Result<MachineState
     let state = "SELECT state FROM machines WHERE role || coalesce('-' || name, '') || '-' || number = ?1";
     let state = sqlx::query_scalar::<_, String>(state).bind(id.0.as_ref()).fetch_optional(db).await;
     let state = state.map_err(StoreError::at("read a machine"))?;
-    state.map_or(Ok(MachineState::Dead), |state| MachineState::parse(&state))
+    state.map_or(Ok(MachineState::Dead), |state| machine_state(&state))
 }
 
 impl Read for Machines {

@@ -1,12 +1,17 @@
 //! Partitions, embedded.
 
-use chorus_core::ids::Offset;
+use chorus_core::{
+    ids::Offset,
+    placement::{Assignment, Partition},
+};
 use sqlx::{SqliteConnection, SqlitePool};
 
 use super::{Read, Write, now};
 use crate::{
-    Assign, Assigned, Assignment, MONITOR_LEASE, StoreError,
-    partitions::{AssignmentColumns, Assignments, CarryOut, Checkpoint, Partitions, SetCheckpoint, assignment},
+    Assigned, MONITOR_LEASE, StoreError,
+    partitions::{
+        Assignments, CarryOut, Checkpoint, PartitionColumns, Partitions, SetCheckpoint, assignment_columns, partition,
+    },
     row::{From, number},
 };
 
@@ -29,12 +34,12 @@ impl Write for Partitions {
 }
 
 impl Read for Assignments {
-    type Output = Vec<Assignment>;
+    type Output = Vec<Partition>;
 
-    async fn read(&self, db: &SqlitePool) -> Result<Vec<Assignment>, StoreError> {
+    async fn read(&self, db: &SqlitePool) -> Result<Vec<Partition>, StoreError> {
         let all = "SELECT partition, host, epoch, checkpoint FROM partitions ORDER BY partition";
-        let all = sqlx::query_as::<_, AssignmentColumns>(all).fetch_all(db).await;
-        all.map_err(StoreError::at("read the assignments"))?.into_iter().map(assignment).collect()
+        let all = sqlx::query_as::<_, PartitionColumns>(all).fetch_all(db).await;
+        all.map_err(StoreError::at("read the assignments"))?.into_iter().map(partition).collect()
     }
 }
 
@@ -66,8 +71,8 @@ impl Write for CarryOut {
 
 type Bound<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
 
-fn bound<'q>(sql: &'static str, line: &Assign) -> Bound<'q> {
-    let (partition, host, epoch) = line.columns();
+fn bound<'q>(sql: &'static str, line: &Assignment) -> Bound<'q> {
+    let (partition, host, epoch) = assignment_columns(line);
     sqlx::query(sql).bind(partition).bind(host).bind(epoch)
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chorus_core::ids::MachineId;
-use chorus_store::{Assign, Assigned, Lease, MONITOR_LEASE, Store};
+use chorus_store::{Assigned, Assignment, Lease, MONITOR_LEASE, Store};
 
 use super::cast::*;
 
@@ -18,8 +18,8 @@ async fn takes_the_lease(store: &Store, n: u32) -> bool {
     matches!(lease, Lease::Held { .. })
 }
 
-fn assign(partition: u32, host_n: u32, epoch: u64) -> Assign {
-    Assign { partition, host: host(host_n), epoch }
+fn assign(partition: u32, host_n: u32, epoch: u64) -> Assignment {
+    Assignment { partition, host: host(host_n), epoch }
 }
 
 async fn hosts(store: &Store) -> Vec<(Option<MachineId>, u64)> {
