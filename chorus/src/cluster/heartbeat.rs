@@ -7,13 +7,17 @@
 use std::time::Duration;
 
 use chorus_bus::Bus;
-use chorus_core::ids::MachineId;
+use chorus_core::{
+    ids::{MachineId, Time, millis},
+    reachability::{Change, Reachability},
+};
 use chorus_store::{MachineState, Store};
 use tokio::{
     sync::watch,
     task::JoinHandle,
     time::{Instant, MissedTickBehavior},
 };
+use tracing::Instrument as _;
 
 /// The state of this machine, for itself and for others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,21 +29,19 @@ pub struct Health {
     pub cut_off: bool,
 }
 
-/// The number of heartbeats without an answer after which a broker is out of reach. It may be slow for a moment.
-const BROKER_SILENT_FOR: u32 = 4;
+/// The number of periods without an answer after which a broker is out of reach. It may be slow for a moment.
+const BROKER_PATIENCE: u64 = 4;
 
 /// A heartbeat. It stops when it is dropped.
 #[derive(Debug)]
 pub struct Heartbeat {
     health: watch::Receiver<Health>,
     sender: JoinHandle<()>,
-    broker_probe: Option<JoinHandle<()>>,
 }
 
 impl Drop for Heartbeat {
     fn drop(&mut self) {
         self.sender.abort();
-        self.broker_probe.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -48,10 +50,10 @@ impl Heartbeat {
     pub fn start(store: Store, bus: Option<Bus>, id: MachineId, every: Duration) -> Heartbeat {
         let (states, health) =
             watch::channel(Health { state: MachineState::Alive, store_reached: Instant::now(), cut_off: false });
-        let (reached, broker) = watch::channel(Instant::now());
-        let broker_probe = bus.map(|bus| tokio::spawn(probe_broker(bus, every, reached)));
-        let broker = broker_probe.is_some().then_some(broker);
-        Heartbeat { health, sender: tokio::spawn(send_heartbeats(store, broker, id, every, states)), broker_probe }
+        let broker = bus.map(|bus| Broker::new(&bus, every));
+        let span = tracing::info_span!("heartbeat", %id);
+        let sending = send_heartbeats(store, broker, id, every, states).instrument(span);
+        Heartbeat { health, sender: tokio::spawn(sending) }
     }
 
     /// The present state, and its changes.
@@ -69,21 +71,35 @@ impl Heartbeat {
     }
 }
 
-/// Queries the broker repeatedly.
-async fn probe_broker(bus: Bus, every: Duration, reached: watch::Sender<Instant>) {
-    loop {
-        let queried_at = Instant::now();
-        match bus.reach().await {
-            Ok(()) => drop(reached.send_replace(queried_at)),
-            Err(reason) => tracing::debug!(reason, "the broker does not answer"),
-        }
-        tokio::time::sleep(every).await;
+/// The broker, as this machine reaches it.
+struct Broker {
+    /// When the latest query that was answered was sent.
+    answered: watch::Receiver<Instant>,
+    reachability: Reachability,
+    began: Instant,
+}
+
+impl Broker {
+    fn new(bus: &Bus, every: Duration) -> Broker {
+        let patience_ms = millis(every).saturating_mul(BROKER_PATIENCE);
+        let reachability = Reachability::new(patience_ms, Time(0));
+        Broker { answered: bus.probe(every), reachability, began: Instant::now() }
+    }
+
+    fn check(&mut self) -> Option<Change> {
+        let asked = self.answered.borrow().duration_since(self.began);
+        self.reachability.answered(Time(millis(asked)));
+        self.reachability.check(Time(millis(self.began.elapsed())))
+    }
+
+    fn is_lost(&self) -> bool {
+        self.reachability.is_lost()
     }
 }
 
 async fn send_heartbeats(
     store: Store,
-    broker: Option<watch::Receiver<Instant>>,
+    mut broker: Option<Broker>,
     id: MachineId,
     every: Duration,
     health: watch::Sender<Health>,
@@ -93,16 +109,16 @@ async fn send_heartbeats(
     let mut failing = false;
     loop {
         ticks.tick().await;
-        let cut_off = broker.as_ref().is_some_and(|reached| reached.borrow().elapsed() > every * BROKER_SILENT_FOR);
-        if health.borrow().cut_off != cut_off {
-            health.send_modify(|health| health.cut_off = cut_off);
-            match cut_off {
-                true => {
-                    tracing::warn!(%id, "the broker does not answer; if that lasts, other machines take over from this one")
-                }
-                false => tracing::info!(%id, "the broker answers again"),
-            }
+        match broker.as_mut().and_then(Broker::check) {
+            Some(Change::Lost { silent_ms }) => tracing::warn!(
+                silent_ms,
+                "the broker does not answer; if that lasts, other machines take over from this one"
+            ),
+            Some(Change::Recovered) => tracing::info!("the broker answers again"),
+            None => {}
         }
+        let cut_off = broker.as_ref().is_some_and(Broker::is_lost);
+        health.send_if_modified(|health| std::mem::replace(&mut health.cut_off, cut_off) != cut_off);
         if cut_off {
             continue;
         }
@@ -115,9 +131,9 @@ async fn send_heartbeats(
             // that.
             Err(error) if !failing => {
                 failing = true;
-                tracing::warn!(%id, %error, "the heartbeat could not be written");
+                tracing::warn!(%error, "the heartbeat could not be written");
             }
-            Err(error) => tracing::debug!(%id, %error, "the heartbeat could not be written"),
+            Err(error) => tracing::debug!(%error, "the heartbeat could not be written"),
         }
     }
 }
