@@ -118,14 +118,16 @@ impl FailureDetector {
         self.contact(now)
     }
 
-    /// A machine's silence grows by the time that has passed, and by no more. If it grows by more, the database's clock was set
-    /// forward, and the silence proves nothing about machines without a heartbeat since.
+    /// A machine's silence grows by the time that has passed, and by no more; that of a machine that was in no view before begins
+    /// at 0. If it grows by more, the database's clock was set forward, and the silence proves nothing about machines without a
+    /// heartbeat since.
     fn database_clock_has_leapt(&mut self, view: &View, now: Time) -> bool {
         let silences = view.machines.iter().map(|machine| (machine.id.clone(), machine.silent_ms)).collect();
         let Some((last, before)) = self.last_view.replace((now, silences)) else { return false };
         let max_growth = now.since(last).saturating_add(self.dead_after_ms / 2);
         let has_leapt = |machine: &Machine| {
-            before.get(&machine.id).is_some_and(|before| machine.silent_ms > before.saturating_add(max_growth))
+            let before = before.get(&machine.id).copied().unwrap_or(0);
+            machine.silent_ms > before.saturating_add(max_growth)
         };
         last <= now && view.machines.iter().any(has_leapt)
     }

@@ -287,6 +287,14 @@ fn a_leap_of_the_databases_clock_kills_no_machine_and_one_that_stays_silent_is_d
 }
 
 #[test]
+fn a_leap_of_the_databases_clock_kills_no_machine_that_registered_since_the_last_view() {
+    let mut story = Story::active(2).with_hosts(2);
+    story.join(Role::Host, "host-3");
+    story.tables.machines[2].silent_ms = 3_600_000;
+    assert_eq!(story.view()[0], "grace period of 10000 ms: ClockLeap");
+}
+
+#[test]
 fn after_its_clock_was_set_back_a_monitor_declares_no_machine_dead() {
     let mut story = Story::active(2).with_hosts(2);
     story.goes_silent("host-2");
