@@ -28,9 +28,12 @@ impl Reachability {
         Reachability { patience_ms, last_answer: now, lost: false }
     }
 
-    /// The service has answered a query that was sent at `asked`.
-    pub fn answered(&mut self, asked: Time) {
+    /// The service has answered a query that was sent at `asked`. Returns whether it was lost until then, which a check may not
+    /// have seen.
+    pub fn answered(&mut self, asked: Time) -> bool {
+        let was_lost = asked.since(self.last_answer) > self.patience_ms;
         self.last_answer = self.last_answer.max(asked);
+        was_lost
     }
 
     /// Whether that has changed since the last check.
@@ -60,7 +63,7 @@ mod tests {
         assert_eq!(broker.check(Time(6_000)), None, "it may be slow for a moment");
         assert_eq!(broker.check(Time(6_001)), Some(Change::Lost { silent_ms: 5_001 }));
         assert_eq!((broker.check(Time(7_000)), broker.is_lost()), (None, true));
-        broker.answered(Time(6_500));
+        assert!(broker.answered(Time(6_500)));
         assert_eq!((broker.check(Time(7_000)), broker.is_lost()), (Some(Change::Recovered), false));
         assert_eq!(broker.check(Time(7_500)), None);
     }
@@ -68,8 +71,8 @@ mod tests {
     #[test]
     fn an_answer_to_an_older_query_changes_nothing() {
         let mut broker = Reachability::new(5_000, Time(1_000));
-        broker.answered(Time(4_000));
-        broker.answered(Time(2_000));
+        assert!(!broker.answered(Time(4_000)));
+        assert!(!broker.answered(Time(2_000)));
         assert_eq!(broker.check(Time(9_000)), None);
     }
 }

@@ -70,8 +70,13 @@ impl FailureDetector {
         self.broker.is_lost()
     }
 
+    /// A loss that is over before the next tick is an interruption all the same. (If the contact with the store was lost too,
+    /// the next one ends that.)
     pub fn broker_answered(&mut self, asked: Time) {
-        self.broker.answered(asked);
+        let in_contact = self.last_contact.is_some_and(|last| asked.since(last) <= self.dead_after_ms / 2);
+        if self.broker.answered(asked) && in_contact {
+            self.interrupt(Interruption::BrokerLost);
+        }
     }
 
     /// Begins an interruption when the broker is out of reach.

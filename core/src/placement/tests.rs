@@ -253,6 +253,18 @@ fn a_monitor_that_is_cut_off_from_the_broker_declares_no_machine_dead_and_still_
 }
 
 #[test]
+fn a_loss_of_the_broker_that_is_over_before_the_next_tick_is_noticed() {
+    let mut story = Story::active(2).with_hosts(2);
+    story.broker_is_up = false;
+    for _ in 0..4 {
+        assert_eq!(story.beat(), [""; 0]);
+    }
+    story.pass(3_000);
+    story.broker_is_up = true;
+    assert_eq!(story.beat(), ["grace period of 10000 ms: BrokerLost"]);
+}
+
+#[test]
 fn a_lost_broker_is_not_reported_as_a_lost_store() {
     let mut story = Story::active(2).with_hosts(2);
     story.broker_is_up = false;
