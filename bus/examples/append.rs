@@ -5,7 +5,7 @@
 
 use std::{path::Path, time::Instant};
 
-use chorus_bus::{AppendError, Bus, Fsync, embedded};
+use chorus_bus::{AppendError, Bus, Durability, embedded};
 use chorus_core::{
     command::{Record, RoomCommand},
     ids::{RoomId, SessionId, Time},
@@ -20,10 +20,12 @@ fn main() {
     println!("| runtime | fsync | p50 | p99 | p99.9 | records/s in memory and on disk | read back/s |");
     println!("|---|---|---|---|---|---|---|");
     for (name, runtime) in [("1 thread", one_thread as fn() -> Runtime), ("2 threads", two_threads)] {
-        for (fsync, rounds, records) in [(Fsync::Background, 200_000, 2_000_000), (Fsync::Always, 500, 500_000)] {
-            let [p50, p99, p999] = runtime().block_on(latency(&root, fsync, rounds));
-            let (written, read) = runtime().block_on(throughput(&root, fsync, records));
-            println!("| {name} | {fsync} | {p50:.1} µs | {p99:.1} µs | {p999:.1} µs | {written:.0} | {read:.0} |");
+        for (durability, rounds, records) in
+            [(Durability::Background, 200_000, 2_000_000), (Durability::Always, 500, 500_000)]
+        {
+            let [p50, p99, p999] = runtime().block_on(latency(&root, durability, rounds));
+            let (written, read) = runtime().block_on(throughput(&root, durability, records));
+            println!("| {name} | {durability} | {p50:.1} µs | {p99:.1} µs | {p999:.1} µs | {written:.0} | {read:.0} |");
         }
     }
     let _ = std::fs::remove_dir_all(root);
@@ -37,13 +39,13 @@ fn two_threads() -> Runtime {
     Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
 
-async fn open(dir: &Path, fsync: Fsync) -> Bus {
+async fn open(dir: &Path, durability: Durability) -> Bus {
     let _ = std::fs::remove_dir_all(dir);
-    embedded::open(embedded::Options { fsync, ..embedded::Options::new(dir) }).await.expect("opens")
+    embedded::open(embedded::Options { durability, ..embedded::Options::new(dir) }).await.expect("opens")
 }
 
-async fn latency(dir: &Path, fsync: Fsync, rounds: usize) -> [f64; 3] {
-    let bus = open(dir, fsync).await;
+async fn latency(dir: &Path, durability: Durability, rounds: usize) -> [f64; 3] {
+    let bus = open(dir, durability).await;
     let appender = bus.clone();
     let mut took = tokio::spawn(async move {
         let mut reader = appender.read(0, 0);
@@ -65,8 +67,8 @@ async fn latency(dir: &Path, fsync: Fsync, rounds: usize) -> [f64; 3] {
     [0.5, 0.99, 0.999].map(|share| took[(took.len() as f64 * share) as usize].as_secs_f64() * 1e6)
 }
 
-async fn throughput(dir: &Path, fsync: Fsync, records: u64) -> (f64, f64) {
-    let bus = open(dir, fsync).await;
+async fn throughput(dir: &Path, durability: Durability, records: u64) -> (f64, f64) {
+    let bus = open(dir, durability).await;
     let begin = Instant::now();
     let reader = tokio::spawn(read(bus.clone(), records));
     for appender in 0..APPENDERS {

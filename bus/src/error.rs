@@ -17,7 +17,9 @@ pub enum Stopped {
         file.display()
     )]
     Disk { action: &'static str, file: PathBuf, source: Arc<io::Error> },
-    #[error("the bus has stopped: {what}: {reason}; what was confirmed is in the log. Restart when the cause is gone")]
+    #[error(
+        "the bus has stopped: {what}: {reason}; every confirmed record is in the log. Remove the cause, then restart"
+    )]
     Broker { what: &'static str, reason: Arc<str> },
 }
 
@@ -30,7 +32,7 @@ pub enum OpenError {
     )]
     Locked { dir: PathBuf, pid: Option<String> },
     #[error(
-        "{} is damaged at byte {position}: {what}. It was whole on the disk once, so this is not what a crash leaves; \
+        "{} is damaged at byte {position}: {what}. It was intact on the disk before, so this is no effect of a crash; \
          nothing was changed. Restore the directory from a copy",
         file.display()
     )]
@@ -60,10 +62,10 @@ pub enum OpenError {
     Foreign { file: PathBuf, id: DataId, found: DataId },
     #[error(transparent)]
     Private(#[from] chorus_private::PrivateError),
-    #[error("the system gives no random bytes: {0}")]
+    #[error("the operating system returned no random bytes: {0}")]
     NoRandomness(String),
     #[error(
-        "{} holds {found} partitions, asked for {asked}: the number is fixed when a log begins",
+        "{} has {found} partitions, and {asked} are configured: the number is fixed when a log is created",
         dir.display()
     )]
     Partitions { dir: PathBuf, found: u32, asked: u32 },
@@ -79,7 +81,7 @@ pub enum AppendError {
     Full { waiting: usize },
     #[error("a record of {bytes} bytes is too large: the log takes {limit}")]
     TooLarge { bytes: usize, limit: usize },
-    /// The log is as it was before, and appends are taken again: they succeed once there is room.
+    /// The log is unchanged, and appends are accepted again: they succeed once there is space.
     #[error("the disk is full: cannot write {}: {source}; make room", file.display())]
     NoSpace { file: PathBuf, source: Arc<io::Error> },
     /// The record is still in flight, ahead of every later append, and no less certain to arrive than before: only the wait has
@@ -92,7 +94,7 @@ pub enum AppendError {
     Closed,
 }
 
-/// The result of a command for an edge is unknown; the sender sends it again in its next life.
+/// The result of a command for an edge is unknown; the sender sends it again after its restart.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SendError {
     #[error(transparent)]
@@ -103,7 +105,7 @@ pub enum SendError {
 
 /// A partition's start or end is unknown. Try again.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("cannot ask where partition {partition} {what}: {reason}")]
+#[error("cannot read where partition {partition} {what}: {reason}")]
 pub struct BoundsError {
     pub partition: u32,
     pub what: &'static str,
@@ -132,11 +134,11 @@ pub enum ReadError {
     Decode { partition: u32, offset: Offset, source: DecodeError },
     #[error("cannot read {}: {source}", file.display())]
     Io { file: PathBuf, source: io::Error },
-    #[error("the broker does not give partition {partition}: {reason}")]
+    #[error("the broker does not serve partition {partition}: {reason}")]
     Broker { partition: u32, reason: String },
     #[error(transparent)]
     Stopped(#[from] Stopped),
-    /// The bus was closed, and everything has been read.
+    /// The bus was closed, and every record has been read.
     #[error("the log is closed")]
     Closed,
 }
@@ -149,14 +151,14 @@ pub enum TruncateError {
     #[error("cannot delete old records of partition {partition}: {reason}")]
     Broker { partition: u32, reason: String },
     /// Only another broker changes that; the start has logged a warning about it.
-    #[error("this broker deletes no records when told to (it lacks DeleteRecords, which Redpanda has since 23.2)")]
+    #[error("this broker cannot delete records (it lacks DeleteRecords, which Redpanda has since 23.2)")]
     Unsupported,
 }
 
 /// Appended records may not be on the disk.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum FlushError {
-    #[error("some of what was appended was not written: {0}")]
+    #[error("some appended records were not written: {0}")]
     NotWritten(AppendError),
     #[error(transparent)]
     Stopped(#[from] Stopped),
@@ -173,7 +175,7 @@ pub enum SkipError {
     #[error(transparent)]
     Flush(#[from] FlushError),
     /// A broker's offsets are skipped by records that fill them, and it refused one.
-    #[error("a record that fills the skipped offsets: {0}")]
+    #[error("cannot append a record that fills the skipped offsets: {0}")]
     Append(#[from] AppendError),
     #[error(transparent)]
     Bounds(#[from] BoundsError),

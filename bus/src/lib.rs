@@ -7,34 +7,31 @@
 //! A record's bytes are `chorus_core::wire`'s. Their layout in files is documented in `embedded/segment.rs`, their topics in
 //! `kafka/mod.rs`.
 
-use std::{
-    fmt,
-    future::Future,
-    pin::Pin,
-    str::FromStr,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use chorus_core::{
     command::{EdgeCommand, Record},
     ids::{MachineId, Offset},
 };
-use tokio::{
-    sync::oneshot,
-    time::{Instant, Sleep},
-};
 
+mod append;
+mod edge_channel;
 pub mod embedded;
 mod error;
 pub mod kafka;
 mod probe;
+mod reader;
 
+pub use append::Append;
+pub use chorus_core::durability::Durability;
+use edge_channel::{EdgeBackend, SentState};
+pub use edge_channel::{EdgeReceiver, Sent};
 pub use error::{
     AppendError, BoundsError, EdgeReadError, FlushError, MachineError, OpenError, ReadError, SendError, SkipError,
     Stopped, TruncateError,
 };
+pub use reader::Reader;
+use reader::ReaderBackend;
 
 /// The largest record, in bytes.
 pub const MAX_RECORD: usize = 8 << 20;
@@ -79,8 +76,8 @@ impl Bus {
 
     /// Appends to the channel of the room's partition. The record is in its place when this call returns, so the order of calls
     /// is the order in the log, even if the returned futures are dropped. Each future resolves with its record's offset when
-    /// the record is as durable as the mode promises: in the file with [`Fsync::Background`], on the disk with
-    /// [`Fsync::Always`], with all replicas in sync with Kafka.
+    /// the record is as durable as the mode promises: in the file with [`Durability::Background`], on the disk with
+    /// [`Durability::Always`], with all replicas in sync with Kafka.
     ///
     /// When the bounded queue is full, the record is too large, or the bus has stopped, the record is *not* in the log, and
     /// [`Append::refused`] reports so at once.
@@ -127,7 +124,7 @@ impl Bus {
     }
 
     /// Guarantees that no record appended from now on gets an offset below `at_least`. This does nothing unless the log has
-    /// lost its last records (a power cut, with [`Fsync::Background`]) and the store has not: then a snapshot is ahead of the
+    /// lost its last records (a power cut, with [`Durability::Background`]) and the store has not: then a snapshot is ahead of the
     /// log, and a record under an offset that the snapshot covers would be taken for applied. Call it at start, before the
     /// first append, with the store's highest offset of that partition plus one. A broker's offsets cannot be skipped: there it
     /// appends `filler`, a record of that partition without any effect, as often as necessary.
@@ -138,7 +135,7 @@ impl Bus {
         }
     }
 
-    /// Whether the log may end before a record that it has confirmed: after a power cut, with [`Fsync::Background`]. A broker's
+    /// Whether the log may end before a record that it has confirmed: after a power cut, with [`Durability::Background`]. A broker's
     /// topic does so only if it has been replaced by another one.
     pub fn may_lose_its_end(&self) -> bool {
         matches!(&self.0, Backend::Embedded(_))
@@ -195,19 +192,19 @@ impl Bus {
     }
 
     /// Whether the log is usable now; the error is the reason if it is not. For readiness.
-    pub async fn ping(&self) -> Result<(), String> {
+    pub async fn check_ready(&self) -> Result<(), String> {
         match &self.0 {
-            Backend::Embedded(bus) => bus.ping(),
-            Backend::Kafka(bus) => bus.ping().await,
+            Backend::Embedded(bus) => bus.check_ready(),
+            Backend::Kafka(bus) => bus.check_ready().await,
         }
     }
 
-    /// Whether any broker answers; the error is the reason if none does. This is weaker than [`Bus::ping`]: a partition between
+    /// Whether any broker answers; the error is the reason if none does. This is weaker than [`Bus::check_ready`]: a partition between
     /// two leaders is unavailable to every machine, which is no sign of a defect in this one.
-    pub async fn reach(&self) -> Result<(), String> {
+    pub async fn check_connectivity(&self) -> Result<(), String> {
         match &self.0 {
-            Backend::Embedded(bus) => bus.ping(),
-            Backend::Kafka(bus) => bus.reach().await,
+            Backend::Embedded(bus) => bus.check_ready(),
+            Backend::Kafka(bus) => bus.check_connectivity().await,
         }
     }
 
@@ -238,208 +235,6 @@ impl Bus {
         match &self.0 {
             Backend::Embedded(bus) => bus.close().await,
             Backend::Kafka(bus) => bus.close().await,
-        }
-    }
-}
-
-/// When an appended record counts as durable.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Fsync {
-    /// When it is on the disk: a power cut loses no confirmed record.
-    Always,
-    /// When it is in the file: no `kill -9` loses it. It is synced at most 100 ms later, so a power cut may lose those records.
-    #[default]
-    Background,
-}
-
-/// A text that is not an fsync mode.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a mode of syncing: {0:?}; use always or background")]
-pub struct BadFsync(String);
-
-impl FromStr for Fsync {
-    type Err = BadFsync;
-    fn from_str(text: &str) -> Result<Fsync, BadFsync> {
-        match text {
-            "always" => Ok(Fsync::Always),
-            "background" => Ok(Fsync::Background),
-            _ => Err(BadFsync(text.chars().take(32).collect())),
-        }
-    }
-}
-
-impl fmt::Display for Fsync {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Fsync::Always => "always",
-            Fsync::Background => "background",
-        })
-    }
-}
-
-/// The promise of one append. Dropping it leaves the record appended.
-#[derive(Debug)]
-pub struct Append(AppendState);
-
-#[derive(Debug)]
-enum AppendState {
-    Waiting(Answer),
-    Confirming(Confirming),
-    Refused(AppendError),
-}
-
-type Answer = oneshot::Receiver<Result<Option<Offset>, AppendError>>;
-
-/// A wait with a limit.
-#[derive(Debug)]
-struct Confirming {
-    answer: Answer,
-    after: Duration,
-    deadline: Instant,
-    /// Set only when the caller has to wait.
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl Append {
-    /// Why the record was refused, if it was. Known at once.
-    pub fn refused(&self) -> Option<&AppendError> {
-        match &self.0 {
-            AppendState::Waiting(_) | AppendState::Confirming(_) => None,
-            AppendState::Refused(error) => Some(error),
-        }
-    }
-
-    /// The same without a limit, for a caller that owes no client an answer: never [`AppendError::Unconfirmed`] while the bus
-    /// exists.
-    pub fn however_long(self) -> Append {
-        match self.0 {
-            AppendState::Confirming(confirming) => Append(AppendState::Waiting(confirming.answer)),
-            state => Append(state),
-        }
-    }
-}
-
-impl Confirming {
-    fn new(answer: Answer, after: Duration) -> Confirming {
-        Confirming { answer, after, deadline: Instant::now() + after, timer: None }
-    }
-
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Offset>, AppendError>> {
-        if let Poll::Ready(answer) = poll_answer(&mut self.answer, context) {
-            return Poll::Ready(answer);
-        }
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(self.deadline)));
-        timer.as_mut().poll(context).map(|()| Err(AppendError::Unconfirmed { after: self.after }))
-    }
-}
-
-fn poll_answer(answer: &mut Answer, context: &mut Context<'_>) -> Poll<Result<Option<Offset>, AppendError>> {
-    Pin::new(answer).poll(context).map(|answer| answer.unwrap_or(Err(AppendError::Closed)))
-}
-
-/// Resolves with the record's offset. `None`: the record is in the log, once, but the broker did not report its offset, since
-/// it identified this delivery as a repetition.
-impl Future for Append {
-    type Output = Result<Option<Offset>, AppendError>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            AppendState::Waiting(answer) => poll_answer(answer, context),
-            AppendState::Confirming(confirming) => confirming.poll(context),
-            AppendState::Refused(error) => Poll::Ready(Err(error.clone())),
-        }
-    }
-}
-
-/// The promise of one command for an edge. Dropping it leaves the command sent. When the last one to an edge has resolved, so
-/// have all before it.
-///
-/// Resolves when the edge has the command or is certain to be notified of its loss, so that the sender need not keep it any
-/// longer. In the embedded back end that is at once: the edge and the sender die together.
-pub struct Sent(SentState);
-
-enum SentState {
-    Done,
-    Waiting(oneshot::Receiver<Result<(), SendError>>),
-    /// The command was dropped: resolves when the edge has been notified.
-    Told(Pin<Box<dyn Future<Output = Result<(), SendError>> + Send + Sync>>),
-    Failed(SendError),
-}
-
-impl Sent {
-    /// Whether it has already resolved with success, so that there is nothing to keep.
-    pub fn is_done(&self) -> bool {
-        matches!(self.0, SentState::Done)
-    }
-}
-
-impl Future for Sent {
-    type Output = Result<(), SendError>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            SentState::Done => Poll::Ready(Ok(())),
-            SentState::Waiting(arrived) => {
-                Pin::new(arrived).poll(context).map(|arrived| arrived.unwrap_or(Err(SendError::Closed)))
-            }
-            SentState::Told(told) => told.as_mut().poll(context),
-            SentState::Failed(error) => Poll::Ready(Err(error.clone())),
-        }
-    }
-}
-
-impl fmt::Debug for Sent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match &self.0 {
-            SentState::Done => "Sent(done)",
-            SentState::Waiting(_) => "Sent(on its way)",
-            SentState::Told(_) => "Sent(dropped)",
-            SentState::Failed(_) => "Sent(failed)",
-        })
-    }
-}
-
-/// The records of one partition, in order.
-#[derive(Debug)]
-pub struct Reader(ReaderBackend);
-
-#[derive(Debug)]
-enum ReaderBackend {
-    Embedded(embedded::Reader),
-    Kafka(kafka::Reader),
-}
-
-impl Reader {
-    /// Waits for records and appends a batch of them to `into`: at least one, at most some hundreds. Offsets rise, but may have
-    /// gaps (see [`Bus::skip_to`]). Cancel safe: a call that is dropped has consumed no record.
-    pub async fn next(&mut self, into: &mut Vec<(Offset, Record)>) -> Result<(), ReadError> {
-        match &mut self.0 {
-            ReaderBackend::Embedded(reader) => reader.next(into).await,
-            ReaderBackend::Kafka(reader) => reader.next(into).await,
-        }
-    }
-}
-
-/// The commands of rooms for one edge, in order.
-#[derive(Debug)]
-pub struct EdgeReceiver(EdgeBackend);
-
-#[derive(Debug)]
-enum EdgeBackend {
-    Embedded(embedded::EdgeReceiver),
-    Kafka(kafka::EdgeReceiver),
-}
-
-impl EdgeReceiver {
-    /// Waits for commands and appends all that are available to `into`: at least one. Cancel safe.
-    ///
-    /// [`EdgeReadError::Overflow`] is returned once, in the place of the missing commands. Only what a room sends again to a
-    /// resumed session can then make that session complete: the edge closes its sessions with 4008 (slow consumer), they
-    /// resume, and reading continues.
-    pub async fn recv_many(&mut self, into: &mut Vec<EdgeCommand>) -> Result<(), EdgeReadError> {
-        match &mut self.0 {
-            EdgeBackend::Embedded(receiver) => receiver.recv_many(into).await,
-            EdgeBackend::Kafka(receiver) => receiver.recv_many(into).await,
         }
     }
 }

@@ -15,7 +15,7 @@ impl Bus {
         tokio::spawn(async move {
             while !answered.is_closed() {
                 let asked = Instant::now();
-                match bus.reach().await {
+                match bus.check_connectivity().await {
                     Ok(()) => drop(answered.send_replace(asked)),
                     Err(reason) => tracing::debug!(reason, "the broker does not answer"),
                 }

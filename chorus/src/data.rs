@@ -5,9 +5,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use chorus_bus::{Bus, Fsync, embedded};
-use chorus_core::pairing::{self, Mark, Mismatch, StoreMark};
-use chorus_store::{Durability, EmbeddedOptions, Store};
+use chorus_bus::{Bus, embedded};
+use chorus_core::{
+    durability::Durability,
+    pairing::{self, Mark, Mismatch, StoreMark},
+};
+use chorus_store::{EmbeddedOptions, Store};
 use clap::Args;
 
 /// The flag for a loss.
@@ -31,23 +34,19 @@ pub struct Data {
 }
 
 /// Opens a data directory, or creates it.
-pub async fn open(dir: &Path, fsync: Fsync, accept_loss: bool) -> anyhow::Result<Data> {
-    let options = embedded::Options { fsync, ..embedded::Options::new(dir) };
-    let place = embedded::take(options).await.context("the data directory cannot be used")?;
-    let dir = place.dir().to_owned();
+pub async fn open(dir: &Path, durability: Durability, accept_loss: bool) -> anyhow::Result<Data> {
+    let options = embedded::Options { durability, ..embedded::Options::new(dir) };
+    let locked = embedded::lock_dir(options).await.context("the data directory cannot be used")?;
+    let dir = locked.dir().to_owned();
     let path = dir.join("store.sqlite");
     // Opening creates a missing file, so this is checked first.
     let is_there = chorus_private::check(&path)?;
     if !is_there && !accept_loss {
-        pair(&dir, place.mark(), None, accept_loss)?;
+        pair(&dir, locked.mark(), None, accept_loss)?;
     }
-    let durability = match fsync {
-        Fsync::Always => Durability::Always,
-        Fsync::Background => Durability::Background,
-    };
     let store = EmbeddedOptions { durability, accept_loss, ..EmbeddedOptions::new(path) };
     let store = Store::open_embedded_with(store).await?;
-    match marked(place, &store, accept_loss).await {
+    match marked(locked, &store, accept_loss).await {
         Ok(bus) => Ok(Data { dir, bus, store }),
         Err(error) => {
             // Closed unchanged; the error describes the mismatch.
@@ -57,11 +56,11 @@ pub async fn open(dir: &Path, fsync: Fsync, accept_loss: bool) -> anyhow::Result
     }
 }
 
-async fn marked(place: embedded::Place, store: &Store, accept_loss: bool) -> anyhow::Result<Bus> {
-    let dir = place.dir().to_owned();
-    let mark = pair(&dir, place.mark(), store.mark().await?, accept_loss)?;
+async fn marked(locked: embedded::LockedDir, store: &Store, accept_loss: bool) -> anyhow::Result<Bus> {
+    let dir = locked.dir().to_owned();
+    let mark = pair(&dir, locked.mark(), store.mark().await?, accept_loss)?;
     store.set_mark(mark, false).await?;
-    let bus = place.open(mark).await.context("the data directory cannot be used")?;
+    let bus = locked.open(mark).await.context("the data directory cannot be used")?;
     store.set_mark(mark, true).await?;
     let partitions = store.partitions(bus.partitions()).await?;
     anyhow::ensure!(
@@ -74,13 +73,13 @@ async fn marked(place: embedded::Place, store: &Store, accept_loss: bool) -> any
 }
 
 fn pair(dir: &Path, log: Option<Mark>, store: Option<StoreMark>, accept_loss: bool) -> anyhow::Result<Mark> {
-    let drawn = embedded::draw()?;
-    let mismatch = match pairing::pair(log, store, drawn) {
+    let id = embedded::random_id()?;
+    let mismatch = match pairing::pair(log, store, id) {
         Ok(mark) => return Ok(mark),
         Err(mismatch) => mismatch,
     };
     let what = format!("{}: {mismatch} ({} and {})", dir.display(), dir.join("log").display(), STORE);
-    match pairing::pair_in_spite_of(log, store, drawn).filter(|_| accept_loss && mismatch.is_loss()) {
+    match pairing::pair_in_spite_of(log, store, id).filter(|_| accept_loss && mismatch.is_loss()) {
         Some(mark) => {
             tracing::warn!("{what}; --accept-loss is given: going on without {}", cost(&mismatch));
             Ok(mark)

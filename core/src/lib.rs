@@ -10,6 +10,7 @@
 
 pub mod command;
 pub mod diff;
+pub mod durability;
 pub mod edge;
 pub mod effect;
 pub mod frame;

@@ -45,7 +45,7 @@ impl AppendTracker {
         let is_drop = matches!(record.command, RoomCommand::Drop { .. });
         let append = bus.append(&record);
         // No client waits for a `Drop`: one that is not confirmed yet is in flight, and need not be written again.
-        let append = if is_drop { append.however_long() } else { append };
+        let append = if is_drop { append.without_deadline() } else { append };
         if append.refused().is_some() && !is_drop {
             return false;
         }

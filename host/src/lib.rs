@@ -390,16 +390,9 @@ impl Shared {
         room: RoomId,
         command: RoomCommand,
     ) -> Result<chorus_bus::Append, HostError> {
-        let record = Record { room, time, command };
-        loop {
-            let append = self.bus.append(&record);
-            match append.refused() {
-                // No client waits for a room's append, and the room must not go on without it.
-                None => return Ok(append.however_long()),
-                Some(chorus_bus::AppendError::Full { .. }) => tokio::time::sleep(FULL_RETRY).await,
-                Some(error) => return Err(error.clone().into()),
-            }
-        }
+        let append = self.bus.append_retrying(&Record { room, time, command }).await?;
+        // No client waits for a room's append, and the room must not go on without it.
+        Ok(append.without_deadline())
     }
 }
 
@@ -425,6 +418,3 @@ impl Shared {
 
 /// How long a room may be idle when instances are short.
 const SHORT_REST: Duration = Duration::from_secs(1);
-
-/// How soon to retry when the log's queue is full. The queue drains in one write.
-const FULL_RETRY: Duration = Duration::from_millis(2);

@@ -22,9 +22,6 @@ const PAGE: u32 = 256;
 /// The number of writes to the store in flight at a time.
 const WRITES: usize = 16;
 
-/// The delay before another attempt when the bus's queue is full. It empties in one write.
-const FULL_RETRY_DELAY: Duration = Duration::from_millis(20);
-
 /// The close code for a connection that was lost without a close frame.
 const CLOSE_CODE_LOST: u16 = 1006;
 
@@ -123,13 +120,5 @@ pub(crate) async fn append(
     room: RoomId,
     command: RoomCommand,
 ) -> Result<chorus_bus::Append, AppendError> {
-    let record = Record { room, time: clock.now(), command };
-    loop {
-        let append = bus.append(&record);
-        match append.refused() {
-            None => return Ok(append),
-            Some(AppendError::Full { .. }) => tokio::time::sleep(FULL_RETRY_DELAY).await,
-            Some(error) => return Err(error.clone()),
-        }
-    }
+    bus.append_retrying(&Record { room, time: clock.now(), command }).await
 }

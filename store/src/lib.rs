@@ -34,7 +34,10 @@ mod sessions;
 mod sqlite;
 mod whole;
 
-pub use chorus_core::placement::{Assignment, MachineState, Partition, Role};
+pub use chorus_core::{
+    durability::Durability,
+    placement::{Assignment, MachineState, Partition, Role},
+};
 pub use clock::Clock;
 pub use components::VersionRow;
 pub use error::{OpenError, StoreError};
@@ -55,16 +58,6 @@ pub struct Store(Backend);
 enum Backend {
     Sqlite(Arc<sqlite::Sqlite>),
     Postgres(Arc<postgres::Postgres>),
-}
-
-/// When a write counts as durable.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// When it is on the disk: a power cut loses no resolved write.
-    Always,
-    /// When it is in the file. It is synced at most 100 ms later.
-    #[default]
-    Background,
 }
 
 /// How to open an embedded store.
@@ -90,8 +83,8 @@ impl EmbeddedOptions {
 impl Store {
     /// Opens the SQLite database at `path`, creating it or migrating its tables. Its directory must exist and be used by this
     /// process alone (the log's lock ensures that). Checks the whole file: about a second per GiB.
-    pub async fn open_embedded(path: &Path, fsync: Durability) -> Result<Store, OpenError> {
-        Store::open_embedded_with(EmbeddedOptions { durability: fsync, ..EmbeddedOptions::new(path) }).await
+    pub async fn open_embedded(path: &Path, durability: Durability) -> Result<Store, OpenError> {
+        Store::open_embedded_with(EmbeddedOptions { durability, ..EmbeddedOptions::new(path) }).await
     }
 
     /// The same, with all options.

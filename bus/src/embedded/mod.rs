@@ -26,14 +26,16 @@ use chorus_core::{
 };
 use tokio::task::JoinHandle;
 
-use crate::{Append, Backend, Bus, FlushError, Fsync, OpenError, SkipError, Stopped, TruncateError};
+use crate::{Append, Backend, Bus, Durability, FlushError, OpenError, SkipError, Stopped, TruncateError};
 
 mod edges;
 mod head;
+mod layout;
 mod lock;
 mod partition;
 #[cfg(feature = "planted-bugs")]
 mod planted;
+mod queue;
 mod reader;
 mod segment;
 mod tail;
@@ -53,7 +55,7 @@ pub struct Options {
     pub dir: PathBuf,
     /// How many partitions. 1 is right for one process.
     pub partitions: u32,
-    pub fsync: Fsync,
+    pub durability: Durability,
     /// A segment that has grown to this many bytes is followed by a new one. Truncation works in whole segments of this size.
     pub segment_bytes: u64,
     /// How many bytes may wait to be written, per partition, before appends are refused.
@@ -68,7 +70,7 @@ impl Options {
         Options {
             dir: dir.into(),
             partitions: 1,
-            fsync: Fsync::default(),
+            durability: Durability::default(),
             segment_bytes: 64 << 20,
             queue_bytes: 64 << 20,
             tail_bytes: 4 << 20,
@@ -76,27 +78,27 @@ impl Options {
     }
 }
 
-/// A data directory that this process holds and whose log is not open yet: the log's mark is compared with the store's first.
+/// A data directory that this process has locked, and whose log is not open yet: the log's mark is compared with the store's first.
 #[derive(Debug)]
-pub struct Place {
+pub struct LockedDir {
     options: Options,
     lock: lock::Lock,
     found: Option<Mark>,
 }
 
-/// Takes a data directory: creates it, or makes its modes private, and locks it. Of the log it reads only the heads.
-pub async fn take(options: Options) -> Result<Place, OpenError> {
+/// Locks a data directory; creates it first, or makes its modes private. Of the log it reads only the heads.
+pub async fn lock_dir(options: Options) -> Result<LockedDir, OpenError> {
     blocking(move || {
         let dir = chorus_private::dir(&options.dir, chorus_private::Root::Named)?;
         let options = Options { dir, ..options };
         let lock = lock::take(&options.dir)?;
-        let found = partition::look(&options)?;
-        Ok(Place { options, lock, found })
+        let found = layout::read_mark(&options)?;
+        Ok(LockedDir { options, lock, found })
     })
     .await
 }
 
-impl Place {
+impl LockedDir {
     /// The directory's real path.
     pub fn dir(&self) -> &Path {
         &self.options.dir
@@ -119,18 +121,18 @@ impl Place {
 }
 
 /// Opens the log of a data directory without a store to compare it with: in its present life, or a new one. Otherwise as
-/// [`Place::open`].
+/// [`LockedDir::open`].
 pub async fn open(options: Options) -> Result<Bus, OpenError> {
-    let place = take(options).await?;
-    let mark = match place.mark() {
+    let dir = lock_dir(options).await?;
+    let mark = match dir.mark() {
         Some(mark) => mark,
-        None => Mark { id: draw()?, life: 1 },
+        None => Mark { id: random_id()?, life: 1 },
     };
-    place.open(mark).await
+    dir.open(mark).await
 }
 
-/// Draws an id that no other log has.
-pub fn draw() -> Result<DataId, OpenError> {
+/// An id that no other log has.
+pub fn random_id() -> Result<DataId, OpenError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| OpenError::NoRandomness(error.to_string()))?;
     Ok(DataId(u128::from_be_bytes(bytes)))
@@ -150,11 +152,11 @@ pub(crate) struct Embedded {
 }
 
 impl Embedded {
-    fn open(place: Place, mark: Mark) -> Result<Embedded, OpenError> {
-        let Place { options, lock, found } = place;
+    fn open(dir: LockedDir, mark: Mark) -> Result<Embedded, OpenError> {
+        let LockedDir { options, lock, found } = dir;
         let lock = Arc::new(lock);
         if found.is_none() {
-            partition::make(&options, mark)?;
+            layout::create(&options, mark)?;
         }
         let open = |number| Partition::open(&options, number, mark, lock.clone()).map(Arc::new);
         Ok(Embedded {
@@ -222,7 +224,7 @@ impl Embedded {
         })
     }
 
-    pub(crate) fn ping(&self) -> Result<(), String> {
+    pub(crate) fn check_ready(&self) -> Result<(), String> {
         let stopped = self.partitions.iter().find_map(|partition| partition.status.borrow().stopped.clone());
         stopped.map_or(Ok(()), |stopped| Err(stopped.to_string()))
     }

@@ -1,9 +1,8 @@
 //! One partition: the state that its writer, its readers and its appenders share.
 
 use std::{
-    collections::BTreeSet,
     io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -13,19 +12,22 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::{
     Options,
     head::{self, Head},
+    layout,
     lock::Lock,
+    queue::{Batch, Entry, Queue},
     segment::{self, FRAME, Segment},
     tail::Tail,
 };
 use crate::{
-    Append, AppendError, AppendState, FlushError, Fsync, MAX_RECORD, OpenError, SkipError, Stopped, TruncateError,
+    Append, AppendError, Durability, FlushError, MAX_RECORD, OpenError, SkipError, Stopped, TruncateError,
+    append::AppendState,
 };
 
 pub(super) struct Partition {
     pub number: u32,
     pub mark: Mark,
     pub dir: PathBuf,
-    pub fsync: Fsync,
+    pub durability: Durability,
     pub segment_bytes: u64,
     queue_bytes: usize,
     queue: Mutex<Queue>,
@@ -55,137 +57,6 @@ pub(super) struct Status {
     pub finished: bool,
 }
 
-/// The writer's queue.
-#[derive(Debug)]
-struct Queue {
-    /// The offset of the next append.
-    next: Offset,
-    batch: Batch,
-    /// Bytes that the writer has taken but not yet shown.
-    writing: usize,
-    closed: bool,
-    stopped: Option<Stopped>,
-}
-
-/// One step of the writer, in this order: skip, write the frames, answer.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub skip: Option<Offset>,
-    /// The records' frames as they will be in the file.
-    pub frames: Vec<u8>,
-    pub entries: Vec<Entry>,
-    pub flushes: Vec<oneshot::Sender<Result<(), FlushError>>>,
-}
-
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub record: Record,
-    pub answer: oneshot::Sender<Result<Option<Offset>, AppendError>>,
-    /// The size of its frame.
-    pub bytes: usize,
-}
-
-impl Batch {
-    fn is_empty(&self) -> bool {
-        self.skip.is_none() && self.entries.is_empty() && self.flushes.is_empty()
-    }
-
-    /// Answers every entry with this error. Leaves the batch empty.
-    pub fn fail(&mut self, error: &AppendError) {
-        self.frames.clear();
-        self.entries.drain(..).for_each(|entry| drop(entry.answer.send(Err(error.clone()))));
-        let flush_error = || match error {
-            AppendError::Stopped(stopped) => FlushError::Stopped(stopped.clone()),
-            AppendError::Closed => FlushError::Closed,
-            other => FlushError::NotWritten(other.clone()),
-        };
-        self.flushes.drain(..).for_each(|flush| drop(flush.send(Err(flush_error()))));
-    }
-}
-
-/// Refuses a number of partitions that differs from the one on disk: a partition has a directory and a head, and one of the two
-/// may have been lost.
-fn check_count(options: &Options) -> Result<(), OpenError> {
-    assert!(options.partitions > 0, "a log has at least one partition");
-    let dir = options.dir.join("log");
-    let names = match std::fs::read_dir(&dir) {
-        Ok(entries) => entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(source) => return Err(OpenError::Io { action: "list", file: dir, source }),
-    };
-    let number = |name: String| name.strip_suffix(".head").unwrap_or(&name).parse::<u32>().ok();
-    match names.filter_map(number).collect::<BTreeSet<u32>>().len() as u32 {
-        found if found == 0 || found == options.partitions => Ok(()),
-        found => Err(OpenError::Partitions { dir, found, asked: options.partitions }),
-    }
-}
-
-/// The log's mark, read before the log is opened; `None` when there is no log.
-pub(super) fn look(options: &Options) -> Result<Option<Mark>, OpenError> {
-    let log = options.dir.join("log");
-    if log.symlink_metadata().is_ok() {
-        chorus_private::dir(&log, chorus_private::Root::Inside)?;
-    }
-    check_count(options)?;
-    let mut heads = Vec::new();
-    let mut missing = Vec::new();
-    for number in 0..options.partitions {
-        match Head::read(&log, number)? {
-            Some(head) => heads.push(head),
-            None => missing.push(number),
-        }
-    }
-    if !missing.is_empty() && is_half_made(&log, options.partitions)? {
-        return Ok(None);
-    }
-    if let Some(number) = missing.first() {
-        return Err(OpenError::Missing { file: head::path(&log, *number) });
-    }
-    let id = heads[0].mark.id;
-    if let Some(other) = heads.iter().find(|head| head.mark.id != id) {
-        return Err(OpenError::Foreign { file: head::path(&log, other.partition), id, found: other.mark.id });
-    }
-    // The partitions' heads are written one after the other.
-    Ok(heads.iter().map(|head| head.mark).max_by_key(|mark| mark.life))
-}
-
-/// Whether there is no log, or only the remains of an interrupted first start: segments without a record, since no record is
-/// accepted before all heads are written.
-fn is_half_made(log: &Path, partitions: u32) -> Result<bool, OpenError> {
-    for number in 0..partitions {
-        let dir = log.join(number.to_string());
-        if !dir.is_dir() {
-            continue;
-        }
-        for file in segment_files(&dir).map_err(|(file, source)| OpenError::Io { action: "list", file, source })? {
-            let size = std::fs::symlink_metadata(&file);
-            let size = size.map_err(|source| OpenError::Io { action: "look at", file: file.clone(), source })?.len();
-            if size > segment::HEADER as u64 || !file.ends_with(segment::file_name(0)) {
-                return Ok(false);
-            }
-        }
-    }
-    Ok(true)
-}
-
-/// Creates the segments of a new log, and then its heads. Replaces the files of an interrupted first start.
-pub(super) fn make(options: &Options, mark: Mark) -> Result<(), OpenError> {
-    let log = options.dir.join("log");
-    let io = |action| move |(file, source)| OpenError::Io { action, file, source };
-    for number in 0..options.partitions {
-        let dir = log.join(number.to_string());
-        make_dirs(&options.dir, &dir)?;
-        for left in segment_files(&dir).map_err(io("list"))? {
-            std::fs::remove_file(&left).map_err(|e| (left, e)).map_err(io("remove"))?;
-        }
-        Segment::create(&dir, number, mark.id, 0, 0).map_err(|e| (dir, e)).map_err(io("create a segment in"))?;
-    }
-    for partition in 0..options.partitions {
-        Head { partition, mark, newest: 0 }.write(&log).map_err(io("write"))?;
-    }
-    Ok(())
-}
-
 impl Partition {
     /// Opens an existing partition for the process life of `mark`.
     pub fn open(options: &Options, number: u32, mark: Mark, lock: Arc<Lock>) -> Result<Partition, OpenError> {
@@ -196,10 +67,10 @@ impl Partition {
         if !dir.is_dir() {
             return Err(OpenError::Missing { file: dir });
         }
-        make_dirs(&options.dir, &dir)?;
+        layout::create_dirs(&options.dir, &dir)?;
         let mut segments = Vec::new();
         let mut end = None;
-        let names = segment_files(&dir).map_err(io("list"))?;
+        let names = layout::segment_files(&dir).map_err(io("list"))?;
         for (at, path) in names.iter().enumerate() {
             let found = segment::recover(path, (number, mark.id), end, at + 1 == names.len())?;
             end = Some(found.end);
@@ -212,13 +83,13 @@ impl Partition {
         last.file.sync_all().map_err(|e| (last.path.clone(), e)).map_err(io("sync"))?;
         Head { mark, newest: last.base, ..head }.write(&log).map_err(io("write"))?;
         let end = end.unwrap_or(0);
-        let queue = Queue { next: end, batch: Batch::default(), writing: 0, closed: false, stopped: None };
+        let queue = Queue::new(end);
         let status = Status { end, synced: end, stopped: None, finished: false };
         Ok(Partition {
             number,
             mark,
             dir,
-            fsync: options.fsync,
+            durability: options.durability,
             segment_bytes: options.segment_bytes,
             queue_bytes: options.queue_bytes,
             queue: Mutex::new(queue),
@@ -338,12 +209,12 @@ impl Partition {
     }
 
     /// Creates the next segment, and returns when it is on the disk and the head names it.
-    pub fn make_segment(&self, base: Offset, previous_end: Offset) -> io::Result<Segment> {
-        let made = Segment::create(&self.dir, self.number, self.mark.id, base, previous_end)?;
+    pub fn create_segment(&self, base: Offset, previous_end: Offset) -> io::Result<Segment> {
+        let created = Segment::create(&self.dir, self.number, self.mark.id, base, previous_end)?;
         let log = self.dir.parent().expect("it is the log's");
         let head = Head { partition: self.number, mark: self.mark, newest: base };
         head.write(log).map_err(|(_, error)| error)?;
-        Ok(made)
+        Ok(created)
     }
 
     /// The segment that is written to.
@@ -374,7 +245,7 @@ impl Partition {
     }
 
     /// Takes the writer's next batch in exchange for an empty one. Returns whether there was any work.
-    pub fn take(&self, spare: &mut Batch) -> bool {
+    pub fn take_batch(&self, spare: &mut Batch) -> bool {
         let mut queue = self.queue();
         if queue.batch.is_empty() {
             return false;
@@ -385,7 +256,7 @@ impl Partition {
     }
 
     /// The writer has finished the batch that it took.
-    pub fn taken_is_done(&self) {
+    pub fn finish_batch(&self) {
         self.queue().writing = 0;
     }
 
@@ -418,56 +289,10 @@ impl Partition {
     }
 }
 
-impl Queue {
-    fn refusal(&self, bytes: usize, limit: usize) -> Option<AppendError> {
-        let waiting = self.batch.frames.len() + self.writing;
-        if let Some(stopped) = &self.stopped {
-            return Some(stopped.clone().into());
-        }
-        match () {
-            () if self.closed => Some(AppendError::Closed),
-            // A record larger than the whole queue is accepted when the queue is empty.
-            () if waiting > 0 && waiting + bytes > limit => Some(AppendError::Full { waiting }),
-            () => None,
-        }
-    }
-}
-
 impl std::fmt::Debug for Partition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Partition").field("dir", &self.dir).field("status", &*self.status.borrow()).finish()
     }
-}
-
-type AtFile = (PathBuf, io::Error);
-
-/// Creates the partition's directory, and makes its name durable.
-fn make_dirs(root: &Path, dir: &Path) -> Result<(), OpenError> {
-    let log = root.join("log");
-    for made in [&log, dir] {
-        chorus_private::dir(made, chorus_private::Root::Inside)?;
-    }
-    for parent in [root, &log] {
-        let synced = segment::sync_dir(parent);
-        synced.map_err(|source| OpenError::Io { action: "sync", file: parent.to_owned(), source })?;
-    }
-    Ok(())
-}
-
-/// The segments of a partition in the order of their offsets. Deletes a segment that a crash left unfinished.
-fn segment_files(dir: &Path) -> Result<Vec<PathBuf>, AtFile> {
-    let at = |e| (dir.to_owned(), e);
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(at)? {
-        let path = entry.map_err(at)?.path();
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("log") => files.push(path),
-            Some("new") => std::fs::remove_file(&path).map_err(|e| (path, e))?,
-            _ => {}
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 /// Disks that fail, for tests.

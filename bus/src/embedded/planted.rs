@@ -11,25 +11,25 @@ use chorus_core::planted::{Bug, planted};
 
 use super::segment::Segment;
 
-struct Late {
+struct Postponed {
     segment: Arc<Segment>,
     at: u64,
     bytes: Vec<u8>,
 }
 
-static LATE: Mutex<Vec<Late>> = Mutex::new(Vec::new());
+static POSTPONED: Mutex<Vec<Postponed>> = Mutex::new(Vec::new());
 
 /// Postpones a write. Returns whether it did.
-pub(super) fn put_off(segment: &Arc<Segment>, bytes: &[u8], at: u64) -> bool {
+pub(super) fn postpone(segment: &Arc<Segment>, bytes: &[u8], at: u64) -> bool {
     if planted(Bug::EarlyAck) {
-        let late = Late { segment: segment.clone(), at, bytes: bytes.to_vec() };
-        LATE.lock().unwrap_or_else(PoisonError::into_inner).push(late);
+        let write = Postponed { segment: segment.clone(), at, bytes: bytes.to_vec() };
+        POSTPONED.lock().unwrap_or_else(PoisonError::into_inner).push(write);
     }
     planted(Bug::EarlyAck)
 }
 
 /// Performs the postponed writes.
-pub(super) fn catch_up() -> io::Result<()> {
-    let mut late = LATE.lock().unwrap_or_else(PoisonError::into_inner);
-    late.drain(..).try_for_each(|Late { segment, at, bytes }| segment.file.write_all_at(&bytes, at))
+pub(super) fn write_postponed() -> io::Result<()> {
+    let mut writes = POSTPONED.lock().unwrap_or_else(PoisonError::into_inner);
+    writes.drain(..).try_for_each(|Postponed { segment, at, bytes }| segment.file.write_all_at(&bytes, at))
 }

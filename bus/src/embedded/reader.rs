@@ -13,7 +13,7 @@ use super::{
 use crate::ReadError;
 
 /// The most records in one batch from memory.
-const MOST: usize = 512;
+const MAX_BATCH: usize = 512;
 
 /// How much of a file is read in one call.
 const CHUNK: usize = 256 << 10;
@@ -25,12 +25,12 @@ pub struct Reader {
     status: watch::Receiver<Status>,
     /// The next record.
     position: Offset,
-    /// The place of its frame, or one a little before, when the last batch came from a file.
-    place: Option<Place>,
+    /// Where its frame is, or a little before, when the last batch came from a file.
+    file_position: Option<FilePosition>,
 }
 
 #[derive(Clone, Debug)]
-struct Place {
+struct FilePosition {
     segment: Arc<Segment>,
     byte: u64,
 }
@@ -38,7 +38,7 @@ struct Place {
 impl Reader {
     pub(super) fn new(partition: Arc<Partition>, from: Offset) -> Reader {
         let status = partition.status.subscribe();
-        Reader { partition, status, position: from, place: None }
+        Reader { partition, status, position: from, file_position: None }
     }
 
     /// Cancel safe: the position moves after the last await.
@@ -70,46 +70,48 @@ impl Reader {
 
     fn take_from_memory(&mut self, into: &mut Vec<(Offset, Record)>) -> usize {
         let tail = self.partition.tail.lock().expect("nothing panics under this lock");
-        let copied = tail.copy(self.position, MOST, into);
+        let copied = tail.copy(self.position, MAX_BATCH, into);
         if copied > 0 {
             self.position += copied as u64;
-            self.place = None;
+            self.file_position = None;
         }
         copied
     }
 
     /// Returns whether there were any records; if not, the position may still have moved over skipped offsets.
     async fn take_from_disk(&mut self, end: Offset, into: &mut Vec<(Offset, Record)>) -> Result<bool, ReadError> {
-        let place = self.find()?;
-        let (from, number) = (self.position.max(place.segment.base), self.partition.number);
-        let read = tokio::task::spawn_blocking(move || read_chunk(number, place, from, end)).await;
+        let start = self.find()?;
+        let (from, number) = (self.position.max(start.segment.base), self.partition.number);
+        let read = tokio::task::spawn_blocking(move || read_chunk(number, start, from, end)).await;
         let chunk = read.unwrap_or_else(|error| match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(_) => Err(ReadError::Closed), // The runtime is shutting down.
         })?;
         self.position = chunk.records.last().map_or(from, |(offset, _)| offset + 1);
-        self.place = Some(chunk.place);
+        self.file_position = Some(chunk.end);
         let any = !chunk.records.is_empty();
         into.extend(chunk.records);
         Ok(any)
     }
 
-    fn find(&self) -> Result<Place, ReadError> {
+    fn find(&self) -> Result<FilePosition, ReadError> {
         let segments = self.partition.segments();
-        if let Some(place) = &self.place {
-            if place.byte < place.segment.len() {
-                return Ok(place.clone());
+        if let Some(last) = &self.file_position {
+            if last.byte < last.segment.len() {
+                return Ok(last.clone());
             }
             // The whole segment has been read. The next one may have been deleted by now.
-            let next = segments.iter().find(|segment| segment.base > place.segment.base);
+            let next = segments.iter().find(|segment| segment.base > last.segment.base);
             if let Some(segment) = next.filter(|segment| segment.previous_end <= self.position) {
-                return Ok(Place { segment: segment.clone(), byte: HEADER as u64 });
+                return Ok(FilePosition { segment: segment.clone(), byte: HEADER as u64 });
             }
         }
         // A segment also covers the offsets that were skipped before it.
         let at = segments.partition_point(|segment| segment.previous_end <= self.position);
         match at.checked_sub(1).map(|at| &segments[at]) {
-            Some(segment) => Ok(Place { segment: segment.clone(), byte: segment.near(self.position) }),
+            Some(segment) => {
+                Ok(FilePosition { segment: segment.clone(), byte: segment.position_before(self.position) })
+            }
             None => {
                 let start = segments[0].base;
                 Err(ReadError::Gone { partition: self.partition.number, from: self.position, start })
@@ -120,12 +122,12 @@ impl Reader {
 
 struct Chunk {
     records: Vec<(Offset, Record)>,
-    /// The place after the last of them.
-    place: Place,
+    /// The position after the last of them.
+    end: FilePosition,
 }
 
-fn read_chunk(partition: u32, place: Place, from: Offset, end: Offset) -> Result<Chunk, ReadError> {
-    let Place { segment, byte } = place;
+fn read_chunk(partition: u32, start: FilePosition, from: Offset, end: Offset) -> Result<Chunk, ReadError> {
+    let FilePosition { segment, byte } = start;
     let damaged = |at: usize, what: &str| ReadError::Damaged {
         file: segment.path.clone(),
         position: byte + at as u64,
@@ -146,18 +148,18 @@ fn read_chunk(partition: u32, place: Place, from: Offset, end: Offset) -> Result
                 records.push((offset, record.map_err(|source| ReadError::Decode { partition, offset, source })?));
                 next
             }
-            Parsed::Mark { next, .. } => next,
+            Parsed::SyncMarker { next, .. } => next,
             Parsed::Short { .. } if at > 0 => break,
             Parsed::Short { .. } => return Err(damaged(at, "a frame is cut off")),
             Parsed::Bad(what) => return Err(damaged(at, what)),
         };
     }
-    Ok(Chunk { records, place: Place { byte: byte + at as u64, segment } })
+    Ok(Chunk { records, end: FilePosition { byte: byte + at as u64, segment } })
 }
 
 fn read(segment: &Segment, at: u64, most: usize) -> Result<Vec<u8>, ReadError> {
     #[cfg(feature = "planted-bugs")]
-    let _ = super::planted::catch_up(); // Bytes that it fails to write are missing below, which is reported there.
+    let _ = super::planted::write_postponed(); // Bytes that it fails to write are missing below, which is reported there.
     let left = segment.len().saturating_sub(at);
     let mut bytes = vec![0; left.min(most as u64) as usize];
     let read = segment.file.read_exact_at(&mut bytes, at);

@@ -6,8 +6,8 @@
 //! ```
 //! * A frame with a payload is a record: the payload is `chorus_core::wire`'s bytes (at most [`MAX_RECORD`]), the key is
 //!   in them, and offsets go up by one.
-//! * A frame without a payload is a *mark*: every record below its offset was on the disk when the mark was written. It takes
-//!   no offset. Marks distinguish damage from the effects of a power cut (see [`recover`]).
+//! * A frame without a payload is a *sync marker*: every record below its offset was on the disk when the marker was
+//!   written. It takes no offset. Sync markers distinguish damage from the effects of a power cut (see [`recover`]).
 //! * The crc (CRC-32, IEEE) is over everything in the header before it; in a frame over payload, offset, length.
 //! * The id is the log's, the same in all of its segments and in its store (`chorus_core::pairing`).
 //! * The end of the segment before is equal to the first offset unless offsets were skipped on purpose.
@@ -51,8 +51,8 @@ pub(super) struct Segment {
     pub file: File,
     /// The size of its header and its whole frames, in bytes.
     len: AtomicU64,
-    /// Some records and the places of their frames, in order.
-    index: Mutex<Vec<(Offset, u64)>>,
+    /// Some records and the positions of their frames, in order.
+    sparse_index: Mutex<Vec<(Offset, u64)>>,
 }
 
 impl Segment {
@@ -65,18 +65,18 @@ impl Segment {
         self.len.store(len, Ordering::Release);
     }
 
-    /// Adds a record's place to the index, if it is far enough from the last entry.
-    pub fn note(&self, offset: Offset, position: u64) {
-        let mut index = self.index.lock().expect("nothing panics under this lock");
+    /// Adds a record's position to the index, if it is far enough from the last entry.
+    pub fn index(&self, offset: Offset, position: u64) {
+        let mut index = self.sparse_index.lock().expect("nothing panics under this lock");
         if index.last().is_none_or(|(_, last)| position >= last + INDEX_EVERY) {
             index.push((offset, position));
         }
     }
 
-    /// A place at or before the frame of `offset`, not far from it.
-    pub fn near(&self, offset: Offset) -> u64 {
-        let index = self.index.lock().expect("nothing panics under this lock");
-        match index.partition_point(|(noted, _)| *noted <= offset) {
+    /// A position at or before the frame of `offset`, not far from it.
+    pub fn position_before(&self, offset: Offset) -> u64 {
+        let index = self.sparse_index.lock().expect("nothing panics under this lock");
+        match index.partition_point(|(indexed, _)| *indexed <= offset) {
             0 => HEADER as u64,
             n => index[n - 1].1,
         }
@@ -94,7 +94,7 @@ impl Segment {
         std::fs::rename(&new, &path)?;
         sync_dir(dir)?;
         let len = AtomicU64::new(HEADER as u64);
-        Ok(Segment { base, previous_end, path, file, len, index: Mutex::default() })
+        Ok(Segment { base, previous_end, path, file, len, sparse_index: Mutex::default() })
     }
 }
 
@@ -131,12 +131,12 @@ pub(super) fn put_record(out: &mut Vec<u8>, offset: Offset, payload: &[u8], mut 
     out.extend_from_slice(payload);
 }
 
-/// Appends a mark to a batch.
-pub(super) fn put_mark(out: &mut Vec<u8>, synced: Offset) {
+/// Appends a sync marker to a batch.
+pub(super) fn put_sync_marker(out: &mut Vec<u8>, synced: Offset) {
     put_record(out, synced, &[], Hasher::new());
 }
 
-/// The frame at a place in a file's bytes. `next` is the place after it.
+/// The frame at a position in a file's bytes. `next` is the position after it.
 #[derive(Debug, PartialEq)]
 pub(super) enum Parsed<'a> {
     Record {
@@ -144,7 +144,7 @@ pub(super) enum Parsed<'a> {
         payload: &'a [u8],
         next: usize,
     },
-    Mark {
+    SyncMarker {
         offset: Offset,
         next: usize,
     },
@@ -173,7 +173,7 @@ pub(super) fn parse(bytes: &[u8], at: usize) -> Parsed<'_> {
     let offset = u64::from_le_bytes(head[8..].try_into().expect("8 bytes"));
     let next = at + FRAME + len;
     match len {
-        0 => Parsed::Mark { offset, next },
+        0 => Parsed::SyncMarker { offset, next },
         _ => Parsed::Record { offset, payload, next },
     }
 }
@@ -192,8 +192,8 @@ pub(super) struct Recovered {
 /// Opens a segment and checks all of it. `previous_end` is the actual end of the segment before it, if there is one.
 ///
 /// A record that was known to be on the disk must be whole. That holds for every record of every segment but the last, and in
-/// the last one for the records that a mark covers: frames that turn invalid at a record covered by a later mark are damage,
-/// and an error. Without such a mark, they are the effect of a crash on writes that were never synced (the kernel writes pages
+/// the last one for the records that a sync marker covers: frames that turn invalid at a record covered by a later sync marker are damage,
+/// and an error. Without such a marker, they are the effect of a crash on writes that were never synced (the kernel writes pages
 /// in any order, so whole frames may follow): the file is truncated there, with a warning.
 pub(super) fn recover(
     path: &Path,
@@ -211,13 +211,13 @@ pub(super) fn recover(
     }
     let len = AtomicU64::new(bytes.len() as u64);
     let segment =
-        Segment { base, previous_end: written_after, path: path.to_owned(), file, len, index: Mutex::default() };
+        Segment { base, previous_end: written_after, path: path.to_owned(), file, len, sparse_index: Mutex::default() };
     let scan = scan(&segment, &bytes);
     if let Some(what) = scan.bad {
-        if !last || is_vouched_for(&bytes, scan.stop, scan.end) {
+        if !last || is_covered(&bytes, scan.stop, scan.end) {
             return Err(OpenError::Damaged { file: path.to_owned(), position: scan.stop as u64, what: what.into() });
         }
-        cut(&segment, &scan, bytes.len()).map_err(io("cut the torn end of"))?;
+        truncate(&segment, &scan, bytes.len()).map_err(io("truncate the torn end of"))?;
     }
     Ok(Recovered { segment, end: scan.end })
 }
@@ -249,7 +249,7 @@ fn check_header(path: &Path, partition: u32, id: DataId, bytes: &[u8]) -> Result
 
 struct Scan {
     end: Offset,
-    /// The place after the last whole frame.
+    /// The position after the last whole frame.
     stop: usize,
     bad: Option<&'static str>,
 }
@@ -259,12 +259,12 @@ fn scan(segment: &Segment, bytes: &[u8]) -> Scan {
     while scan.stop < bytes.len() {
         scan.stop = match parse(bytes, scan.stop) {
             Parsed::Record { offset, next, .. } if offset == scan.end => {
-                segment.note(offset, scan.stop as u64);
+                segment.index(offset, scan.stop as u64);
                 scan.end += 1;
                 next
             }
-            Parsed::Mark { offset, next } if offset <= scan.end => next,
-            Parsed::Record { .. } | Parsed::Mark { .. } => {
+            Parsed::SyncMarker { offset, next } if offset <= scan.end => next,
+            Parsed::Record { .. } | Parsed::SyncMarker { .. } => {
                 return Scan { bad: Some("a frame is out of order"), ..scan };
             }
             Parsed::Short { .. } => return Scan { bad: Some("a frame is cut off"), ..scan },
@@ -274,25 +274,25 @@ fn scan(segment: &Segment, bytes: &[u8]) -> Scan {
     scan
 }
 
-/// Whether any mark after the place states that the record at `offset` was on the disk. Every byte is tried as a frame's first,
+/// Whether any sync marker after the position states that the record at `offset` was on the disk. Every byte is tried as a frame's first,
 /// since a damaged length cannot be followed; almost all fail on their length or offset, before any checksum.
-fn is_vouched_for(bytes: &[u8], from: usize, offset: Offset) -> bool {
+fn is_covered(bytes: &[u8], from: usize, offset: Offset) -> bool {
     let highest = offset + (bytes.len() - from) as u64;
     (from + 1..bytes.len().saturating_sub(FRAME - 1)).any(|at| {
-        let is_mark = word(bytes, at) == 0;
+        let is_marker = word(bytes, at) == 0;
         let named = u64::from_le_bytes(bytes[at + 8..at + 16].try_into().expect("8 bytes"));
-        is_mark && named > offset && named <= highest && matches!(parse(bytes, at), Parsed::Mark { .. })
+        is_marker && named > offset && named <= highest && matches!(parse(bytes, at), Parsed::SyncMarker { .. })
     })
 }
 
-fn cut(segment: &Segment, scan: &Scan, len: usize) -> io::Result<()> {
+fn truncate(segment: &Segment, scan: &Scan, len: usize) -> io::Result<()> {
     tracing::warn!(
         file = %segment.path.display(),
         offset = scan.end,
         position = scan.stop,
         bytes = len - scan.stop,
         reason = scan.bad,
-        "cut a torn end off the log: the last writes had not reached the disk when the machine or process died"
+        "truncated the torn end of the log: the last writes had not reached the disk when the machine or process died"
     );
     segment.file.set_len(scan.stop as u64)?;
     segment.file.sync_all()?;

@@ -9,12 +9,12 @@ use chorus_core::{
 use tempfile::TempDir;
 
 use super::{Options, Partition, open};
-use crate::{AppendError, Backend, Bus, FlushError, Fsync, ReadError};
+use crate::{AppendError, Backend, Bus, Durability, FlushError, ReadError};
 
 #[tokio::test]
 async fn a_full_disk_fails_what_was_queued_and_leaves_the_log_as_it_was() {
     for written in [0, 1, 40, usize::MAX] {
-        let (dir, bus) = fresh(Fsync::Background).await;
+        let (dir, bus) = fresh(Durability::Background).await;
         append(&bus, 0).await.unwrap();
         // The disk accepts this many more bytes.
         *partition(&bus).faults.full_after.lock().unwrap() = Some(written);
@@ -32,7 +32,7 @@ async fn a_full_disk_fails_what_was_queued_and_leaves_the_log_as_it_was() {
 
 #[tokio::test]
 async fn a_failed_sync_stops_the_log_for_good_and_says_so_to_everyone() {
-    let (_dir, bus) = fresh(Fsync::Always).await;
+    let (_dir, bus) = fresh(Durability::Always).await;
     append(&bus, 0).await.unwrap();
     let mut reader = bus.read(0, 1);
     partition(&bus).faults.sync.store(true, Ordering::Relaxed);
@@ -48,7 +48,7 @@ async fn a_failed_sync_stops_the_log_for_good_and_says_so_to_everyone() {
 
 #[tokio::test]
 async fn a_failed_sync_in_the_background_stops_the_log_too() {
-    let (_dir, bus) = fresh(Fsync::Background).await;
+    let (_dir, bus) = fresh(Durability::Background).await;
     let mut reader = bus.read(0, 1);
     partition(&bus).faults.sync.store(true, Ordering::Relaxed);
     append(&bus, 0).await.unwrap();
@@ -58,7 +58,7 @@ async fn a_failed_sync_in_the_background_stops_the_log_too() {
 
 #[tokio::test(flavor = "current_thread")]
 async fn what_waits_together_is_written_together() {
-    let (_dir, bus) = fresh(Fsync::Always).await;
+    let (_dir, bus) = fresh(Durability::Always).await;
     let appends: Vec<_> = (0..100).map(|n| bus.append(&record(n))).collect();
     // A failed sync fails them all: they were one group.
     partition(&bus).faults.sync.store(true, Ordering::Relaxed);
@@ -68,9 +68,9 @@ async fn what_waits_together_is_written_together() {
     assert_eq!(bus.end(0).await.unwrap(), 0, "and nobody has seen one of them");
 }
 
-async fn fresh(fsync: Fsync) -> (TempDir, Bus) {
+async fn fresh(durability: Durability) -> (TempDir, Bus) {
     let dir = tempfile::tempdir().unwrap();
-    let bus = open(Options { fsync, ..Options::new(dir.path()) }).await.unwrap();
+    let bus = open(Options { durability, ..Options::new(dir.path()) }).await.unwrap();
     (dir, bus)
 }
 

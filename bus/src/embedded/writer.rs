@@ -9,23 +9,24 @@ use chorus_core::ids::Offset;
 use tokio::task::JoinHandle;
 
 use super::{
-    partition::{Batch, Partition},
+    partition::Partition,
+    queue::Batch,
     segment::{self, Segment},
 };
-use crate::{AppendError, Fsync, Stopped};
+use crate::{AppendError, Durability, Stopped};
 
 /// The delay between a write and its sync in background mode. The promise is 100 ms; the rest is for the sync itself.
-const SYNC_AFTER: Duration = Duration::from_millis(50);
+const SYNC_DELAY: Duration = Duration::from_millis(50);
 
 /// A buffer that has grown beyond this is shrunk to it.
-const KEEP_BUFFER: usize = 1 << 20;
+const MAX_IDLE_BUFFER: usize = 1 << 20;
 
 /// Starts the partition's writer and, in background mode, the task that syncs behind it. Both end after `Partition::close`, and
 /// have dropped the partition when the handle resolves.
 pub(super) fn spawn(partition: Arc<Partition>) -> JoinHandle<()> {
-    let syncer = match partition.fsync {
-        Fsync::Always => None,
-        Fsync::Background => Some(tokio::spawn(sync_behind(partition.clone()))),
+    let syncer = match partition.durability {
+        Durability::Always => None,
+        Durability::Background => Some(tokio::spawn(sync_behind(partition.clone()))),
     };
     tokio::spawn(async move {
         let segment = partition.current();
@@ -45,7 +46,7 @@ struct Writer {
     segment: Arc<Segment>,
     /// One past the last record in the file.
     end: Offset,
-    /// The offset in the last mark.
+    /// The offset in the last sync marker.
     marked: Offset,
 }
 
@@ -53,19 +54,19 @@ impl Writer {
     async fn run(&mut self) {
         let mut batch = Batch::default();
         while !self.partition.is_closed() {
-            match self.partition.take(&mut batch) {
-                true => self.carry_out(&mut batch).await,
+            match self.partition.take_batch(&mut batch) {
+                true => self.process(&mut batch).await,
                 false => self.partition.filled.notified().await,
             }
         }
         self.finish().await;
     }
 
-    async fn carry_out(&mut self, batch: &mut Batch) {
-        let done = self.write(batch).await;
+    async fn process(&mut self, batch: &mut Batch) {
+        let written = self.write(batch).await;
         // Before the answers: an appender that is answered and appends again must not have its own bytes counted against it.
-        self.partition.taken_is_done();
-        match done {
+        self.partition.finish_batch();
+        match written {
             Ok(()) => self.publish(batch),
             Err(Failure::NoSpace(error)) => {
                 tracing::error!(partition = self.partition.number, "{error}");
@@ -90,7 +91,7 @@ impl Writer {
         if !batch.entries.is_empty() {
             self.write_frames(batch)?;
         }
-        if self.partition.fsync == Fsync::Always || !batch.flushes.is_empty() {
+        if self.partition.durability == Durability::Always || !batch.flushes.is_empty() {
             sync(&self.partition, self.segment.clone(), self.end).await?;
         } else {
             self.partition.dirty.notify_one();
@@ -101,14 +102,14 @@ impl Writer {
     fn write_frames(&mut self, batch: &mut Batch) -> Result<(), Failure> {
         let synced = self.partition.status.borrow().synced;
         if synced > self.marked {
-            segment::put_mark(&mut batch.frames, synced);
+            segment::put_sync_marker(&mut batch.frames, synced);
         }
         let at = self.segment.len();
         self.write_at(&batch.frames, at)?;
         self.marked = synced;
         let mut position = at;
         for (entry, offset) in batch.entries.iter().zip(self.end..) {
-            self.segment.note(offset, position);
+            self.segment.index(offset, position);
             position += entry.bytes as u64;
         }
         self.segment.set_len(at + batch.frames.len() as u64);
@@ -123,7 +124,7 @@ impl Writer {
         if !is_space {
             return Err(Failure::Stopped(stopped("write", &self.segment, error)));
         }
-        self.segment.file.set_len(at).map_err(|e| Failure::Stopped(stopped("cut", &self.segment, e)))?;
+        self.segment.file.set_len(at).map_err(|e| Failure::Stopped(stopped("truncate", &self.segment, e)))?;
         Err(Failure::NoSpace(AppendError::NoSpace { file: self.segment.path.clone(), source: Arc::new(error) }))
     }
 
@@ -134,7 +135,7 @@ impl Writer {
             return Err(io::ErrorKind::StorageFull.into());
         }
         #[cfg(feature = "planted-bugs")]
-        if super::planted::put_off(&self.segment, bytes, at) {
+        if super::planted::postpone(&self.segment, bytes, at) {
             return Ok(());
         }
         self.segment.file.write_all_at(bytes, at)
@@ -148,9 +149,9 @@ impl Writer {
         }
         sync(&self.partition, self.segment.clone(), self.end).await?;
         let (partition, end) = (self.partition.clone(), self.end);
-        let made = move || partition.make_segment(base, end);
-        let made = blocking(made).await.map_err(|error| self.cannot_roll(error))?;
-        self.segment = Arc::new(made);
+        let create = move || partition.create_segment(base, end);
+        let created = blocking(create).await.map_err(|error| self.cannot_roll(error))?;
+        self.segment = Arc::new(created);
         self.partition.segments().push(self.segment.clone());
         Ok(())
     }
@@ -161,7 +162,7 @@ impl Writer {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 Failure::NoSpace(AppendError::NoSpace { file, source: Arc::new(error) })
             }
-            _ => Failure::Stopped(Stopped::Disk { action: "make a segment in", file, source: Arc::new(error) }),
+            _ => Failure::Stopped(Stopped::Disk { action: "create a segment in", file, source: Arc::new(error) }),
         }
     }
 
@@ -180,10 +181,10 @@ impl Writer {
         }
         batch.flushes.drain(..).for_each(|flush| drop(flush.send(Ok(()))));
         batch.frames.clear();
-        batch.frames.shrink_to(KEEP_BUFFER);
+        batch.frames.shrink_to(MAX_IDLE_BUFFER);
     }
 
-    /// Ends the segment with a mark that covers all of its records.
+    /// Ends the segment with a sync marker that covers all of its records.
     async fn finish(&mut self) {
         if self.partition.status.borrow().stopped.is_some() {
             return;
@@ -196,9 +197,9 @@ impl Writer {
     async fn seal(&mut self) -> Result<(), Failure> {
         sync(&self.partition, self.segment.clone(), self.end).await?;
         if self.marked < self.end {
-            let mut mark = Vec::new();
-            segment::put_mark(&mut mark, self.end);
-            self.write_at(&mark, self.segment.len())?;
+            let mut marker = Vec::new();
+            segment::put_sync_marker(&mut marker, self.end);
+            self.write_at(&marker, self.segment.len())?;
             sync(&self.partition, self.segment.clone(), self.end).await?;
         }
         Ok(())
@@ -226,7 +227,7 @@ fn stopped(action: &'static str, segment: &Segment, error: io::Error) -> Stopped
 async fn sync_behind(partition: Arc<Partition>) {
     loop {
         partition.dirty.notified().await;
-        tokio::time::sleep(SYNC_AFTER).await;
+        tokio::time::sleep(SYNC_DELAY).await;
         // In this order: every readable record is in the segment, or in an earlier one that was synced at the roll.
         let (end, segment) = (partition.end(), partition.current());
         if let Err(stopped) = sync(&partition, segment, end).await {
@@ -244,10 +245,10 @@ async fn sync(partition: &Arc<Partition>, segment: Arc<Segment>, end: Offset) ->
     let synced = blocking(move || {
         #[cfg(test)]
         if fault {
-            return Err(io::Error::other("a planted fault"));
+            return Err(io::Error::other("an injected fault"));
         }
         #[cfg(feature = "planted-bugs")]
-        super::planted::catch_up()?;
+        super::planted::write_postponed()?;
         file.file.sync_data()
     });
     synced.await.map_err(|error| stopped("sync", &segment, error))?;

@@ -45,10 +45,10 @@ impl<D: Send + Sync> ClientContext for Context<D> {
 
     fn error(&self, error: KafkaError, reason: &str) {
         match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::Fatal) => drop(self.health.stop("the client cannot go on", reason)),
-            Some(RDKafkaErrorCode::AllBrokersDown) => self.health.lost(reason),
+            Some(RDKafkaErrorCode::Fatal) => drop(self.health.stop("the client cannot continue", reason)),
+            Some(RDKafkaErrorCode::AllBrokersDown) => self.health.unreachable(reason),
             _ => {
-                tracing::debug!(%error, reason, "the client has trouble with a broker");
+                tracing::debug!(%error, reason, "the client reports an error");
                 self.health.note_error(reason);
             }
         }
@@ -65,7 +65,7 @@ impl<D: Deliveries> ProducerContext for Context<D> {
     fn delivery(&self, result: &DeliveryResult<'_>, opaque: D::Opaque) {
         let result = match result {
             Ok(message) => {
-                self.health.answered();
+                self.health.reachable();
                 Ok(u64::try_from(message.offset()).ok())
             }
             Err((error, _)) => Err(error),
@@ -74,26 +74,26 @@ impl<D: Deliveries> ProducerContext for Context<D> {
     }
 }
 
-/// A producer. The messages still queued in it when it is dropped are answered.
-pub(super) struct Sender<D: Deliveries + 'static>(Aside<ToldAtTheEnd<D>>);
+/// A producer. When it is dropped, the messages still queued in it are purged, and their deliveries reported as failed.
+pub(super) struct PurgedProducer<D: Deliveries + 'static>(DropOnThread<PurgeOnDrop<D>>);
 
-struct ToldAtTheEnd<D: Deliveries + 'static>(ThreadedProducer<Context<D>>);
+struct PurgeOnDrop<D: Deliveries + 'static>(ThreadedProducer<Context<D>>);
 
-impl<D: Deliveries> Sender<D> {
-    pub fn new(producer: ThreadedProducer<Context<D>>) -> Sender<D> {
-        Sender(Aside::new(ToldAtTheEnd(producer)))
+impl<D: Deliveries> PurgedProducer<D> {
+    pub fn new(producer: ThreadedProducer<Context<D>>) -> PurgedProducer<D> {
+        PurgedProducer(DropOnThread::new(PurgeOnDrop(producer)))
     }
 }
 
-impl<D: Deliveries> Deref for Sender<D> {
+impl<D: Deliveries> Deref for PurgedProducer<D> {
     type Target = ThreadedProducer<Context<D>>;
     fn deref(&self) -> &Self::Target {
-        let told: &ToldAtTheEnd<D> = &self.0;
-        &told.0
+        let purged: &PurgeOnDrop<D> = &self.0;
+        &purged.0
     }
 }
 
-impl<D: Deliveries> Drop for ToldAtTheEnd<D> {
+impl<D: Deliveries> Drop for PurgeOnDrop<D> {
     fn drop(&mut self) {
         self.0.purge(PurgeConfig::default().queue().inflight());
         // Sending has ended: this call only delivers the reports.
@@ -102,34 +102,34 @@ impl<D: Deliveries> Drop for ToldAtTheEnd<D> {
 }
 
 /// A value that is destroyed on a thread of its own, since that can take a while.
-pub(super) struct Aside<T: Send + 'static>(Option<T>);
+pub(super) struct DropOnThread<T: Send + 'static>(Option<T>);
 
-impl<T: Send> Aside<T> {
-    pub fn new(value: T) -> Aside<T> {
-        Aside(Some(value))
+impl<T: Send> DropOnThread<T> {
+    pub fn new(value: T) -> DropOnThread<T> {
+        DropOnThread(Some(value))
     }
 }
 
-impl<T: Send> Deref for Aside<T> {
+impl<T: Send> Deref for DropOnThread<T> {
     type Target = T;
     fn deref(&self) -> &T {
         self.0.as_ref().expect("it is there until it is dropped")
     }
 }
 
-impl<T: Send> Drop for Aside<T> {
+impl<T: Send> Drop for DropOnThread<T> {
     fn drop(&mut self) {
         let value = self.0.take();
-        on_a_thread(move || drop(value));
+        on_thread(move || drop(value));
     }
 }
 
 /// A consumer with a thread of its own, which serves its events and finally destroys it.
-pub(super) fn serve(consumer: BaseConsumer<Context>) -> Arc<BaseConsumer<Context>> {
+pub(super) fn poll_on_thread(consumer: BaseConsumer<Context>) -> Arc<BaseConsumer<Context>> {
     let consumer = Arc::new(consumer);
-    let served = Arc::downgrade(&consumer);
-    on_a_thread(move || {
-        while let Some(consumer) = served.upgrade() {
+    let polled = Arc::downgrade(&consumer);
+    on_thread(move || {
+        while let Some(consumer) = polled.upgrade() {
             // Records come through the partitions' own queues. Here are log lines and errors, which the context handles.
             drop(consumer.poll(Duration::from_millis(200)));
         }
@@ -138,7 +138,7 @@ pub(super) fn serve(consumer: BaseConsumer<Context>) -> Arc<BaseConsumer<Context
 }
 
 /// For work that may block for a while when the broker is unreachable, and whose result is not needed.
-pub(super) fn on_a_thread(work: impl FnOnce() + Send + 'static) {
+pub(super) fn on_thread(work: impl FnOnce() + Send + 'static) {
     let started = thread::Builder::new().name("chorus-kafka".to_owned()).spawn(work);
     if let Err(error) = started {
         tracing::error!(%error, "no thread for the broker's client");

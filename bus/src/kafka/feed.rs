@@ -11,9 +11,9 @@ use rdkafka::{
 };
 use tokio::sync::Notify;
 
-use super::context::{Context, on_a_thread};
+use super::context::{Context, on_thread};
 
-pub(super) struct Feed {
+pub(super) struct PartitionFeed {
     topic: String,
     partition: i32,
     /// The queue has, or had, an entry.
@@ -21,26 +21,38 @@ pub(super) struct Feed {
     queue: Option<PartitionQueue<Context>>,
     consumer: Arc<BaseConsumer<Context>>,
     /// The consumer is not shared: it is destroyed with the feed.
-    is_own: bool,
+    owns_consumer: bool,
 }
 
-impl Feed {
-    pub fn shared(consumer: &Arc<BaseConsumer<Context>>, topic: &str, partition: i32, from: Offset) -> Feed {
-        Feed::new(consumer.clone(), topic, partition, from, false)
+impl PartitionFeed {
+    pub fn of_shared(
+        consumer: &Arc<BaseConsumer<Context>>,
+        topic: &str,
+        partition: i32,
+        from: Offset,
+    ) -> PartitionFeed {
+        PartitionFeed::new(consumer.clone(), topic, partition, from, false)
     }
 
-    pub fn own(consumer: Arc<BaseConsumer<Context>>, topic: &str, partition: i32, from: Offset) -> Feed {
-        Feed::new(consumer, topic, partition, from, true)
+    pub fn of_own(consumer: Arc<BaseConsumer<Context>>, topic: &str, partition: i32, from: Offset) -> PartitionFeed {
+        PartitionFeed::new(consumer, topic, partition, from, true)
     }
 
-    fn new(consumer: Arc<BaseConsumer<Context>>, topic: &str, partition: i32, from: Offset, is_own: bool) -> Feed {
+    fn new(
+        consumer: Arc<BaseConsumer<Context>>,
+        topic: &str,
+        partition: i32,
+        from: Offset,
+        owns_consumer: bool,
+    ) -> PartitionFeed {
         let filled = Arc::new(Notify::new());
         let mut queue = consumer.split_partition_queue(topic, partition).expect("topics' names are checked");
         let notify = filled.clone();
         queue.set_nonempty_callback(move || notify.notify_one());
         // Discards the records that an earlier reader has left.
         while queue.poll(Duration::ZERO).is_some() {}
-        let feed = Feed { topic: topic.to_owned(), partition, filled, queue: Some(queue), consumer, is_own };
+        let feed =
+            PartitionFeed { topic: topic.to_owned(), partition, filled, queue: Some(queue), consumer, owns_consumer };
         feed.assign(from);
         feed
     }
@@ -51,7 +63,7 @@ impl Feed {
     }
 
     /// Continues from another offset.
-    pub fn go_to(&self, offset: Offset) {
+    pub fn seek(&self, offset: Offset) {
         self.unassign();
         while self.poll().is_some() {}
         self.assign(offset);
@@ -77,12 +89,12 @@ impl Feed {
     }
 }
 
-impl Drop for Feed {
+impl Drop for PartitionFeed {
     fn drop(&mut self) {
         let (queue, consumer) = (self.queue.take(), self.consumer.clone());
-        match self.is_own {
+        match self.owns_consumer {
             // It is closed with the last of its handles, which can take a while.
-            true => on_a_thread(move || drop((queue, consumer))),
+            true => on_thread(move || drop((queue, consumer))),
             false => {
                 drop(queue);
                 self.unassign();

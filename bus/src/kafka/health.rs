@@ -16,7 +16,7 @@ use crate::Stopped;
 #[derive(Debug)]
 pub(super) struct Health {
     state: watch::Sender<State>,
-    gone: AtomicBool,
+    is_unreachable: AtomicBool,
     last_error: Mutex<Option<String>>,
 }
 
@@ -31,7 +31,11 @@ pub(super) enum State {
 
 impl Health {
     pub fn new() -> Health {
-        Health { state: watch::Sender::new(State::Open), gone: AtomicBool::new(false), last_error: Mutex::default() }
+        Health {
+            state: watch::Sender::new(State::Open),
+            is_unreachable: AtomicBool::new(false),
+            last_error: Mutex::default(),
+        }
     }
 
     pub fn state(&self) -> State {
@@ -46,7 +50,7 @@ impl Health {
         self.state.subscribe()
     }
 
-    pub fn refuse(&self) {
+    pub fn refuse_appends(&self) {
         self.state.send_if_modified(|state| match state {
             State::Open => {
                 *state = State::Closing;
@@ -68,19 +72,19 @@ impl Health {
 
     /// Stops the bus for good. The first reason is kept.
     pub fn stop(&self, what: &'static str, reason: &str) -> Stopped {
-        let mut told = Stopped::Broker { what, reason: reason.into() };
+        let mut stopped = Stopped::Broker { what, reason: reason.into() };
         self.state.send_if_modified(|state| match state {
             State::Stopped(first) => {
-                told = first.clone();
+                stopped = first.clone();
                 false
             }
             _ => {
-                tracing::error!("{told}");
-                *state = State::Stopped(told.clone());
+                tracing::error!("{stopped}");
+                *state = State::Stopped(stopped.clone());
                 true
             }
         });
-        told
+        stopped
     }
 
     pub fn is_stopped(&self) -> Option<Stopped> {
@@ -106,15 +110,15 @@ impl Health {
     }
 
     /// No broker can be reached.
-    pub fn lost(&self, reason: &str) {
-        if !self.gone.swap(true, Ordering::Relaxed) && self.is_open() {
-            tracing::warn!(reason, "no broker answers; everything waits for it");
+    pub fn unreachable(&self, reason: &str) {
+        if !self.is_unreachable.swap(true, Ordering::Relaxed) && self.is_open() {
+            tracing::warn!(reason, "no broker can be reached; appends and reads wait until one answers");
         }
     }
 
     /// A broker has answered.
-    pub fn answered(&self) {
-        if self.gone.load(Ordering::Relaxed) && self.gone.swap(false, Ordering::Relaxed) {
+    pub fn reachable(&self) {
+        if self.is_unreachable.load(Ordering::Relaxed) && self.is_unreachable.swap(false, Ordering::Relaxed) {
             tracing::info!("the broker answers again");
         }
     }
@@ -123,7 +127,7 @@ impl Health {
         *self.last_error.lock().expect("nothing panics under this lock") = Some(reason.to_owned());
     }
 
-    /// The client's last complaint: it explains more than a timeout does.
+    /// The client's last error: it explains more than a timeout does.
     pub fn last_error(&self) -> Option<String> {
         self.last_error.lock().expect("nothing panics under this lock").clone()
     }

@@ -6,7 +6,7 @@
 //! | a machine's channel | `PREFIX.machine.ID`, one partition | none | hosts | that edge | [`Options::machine_retention`]; the topic until [`Bus::delete_machine`] |
 //!
 //! Values are `chorus_core::wire`'s bytes. In a machine's channel a record without a value marks missing commands; its header
-//! `dropped` is their number (see `machines.rs`).
+//! `dropped` is their number (see `edge_channel/mod.rs`).
 //!
 //! The promises, and their means:
 //! * *Order, once each.* One idempotent producer for rooms and one for machines, `acks=all`, and no time limit on delivery: an
@@ -34,22 +34,27 @@ use crate::{
     Append, AppendError, Backend, BoundsError, Bus, FlushError, MachineError, Sent, SkipError, Stopped, TruncateError,
 };
 
+mod codes;
 mod config;
 mod context;
+mod edge_channel;
 mod feed;
 mod health;
-mod machines;
 mod open;
 mod reader;
 mod rooms;
 mod topics;
 
+pub use edge_channel::receiver::EdgeReceiver;
+use edge_channel::{
+    admin,
+    receiver::{self, Receivers},
+    sender::EdgeSender,
+};
 use health::Health;
-pub use machines::EdgeReceiver;
-use machines::Machines;
 pub use open::OpenError;
 pub use reader::Reader;
-use reader::Tails;
+use reader::SharedConsumer;
 use rooms::Rooms;
 use topics::Topics;
 
@@ -108,7 +113,7 @@ pub async fn open(options: Options) -> Result<Bus, OpenError> {
 }
 
 /// The number of filler records between two checks of the topic's end: about a megabyte of the queue.
-const FILLED_AT_ONCE: u64 = 10_000;
+const FILLERS_AT_ONCE: u64 = 10_000;
 
 pub(crate) struct Kafka {
     options: Arc<Options>,
@@ -116,9 +121,9 @@ pub(crate) struct Kafka {
     topics: Arc<Topics>,
     rooms: Rooms,
     // An edge reads no rooms, and rarely sends to another edge: it need not have the clients for these.
-    machines: OnceLock<Arc<Machines>>,
-    tails: OnceLock<Arc<Tails>>,
-    receivers: machines::Receivers,
+    edge_sender: OnceLock<Arc<EdgeSender>>,
+    shared_consumer: OnceLock<Arc<SharedConsumer>>,
+    receivers: Receivers,
     runtime: tokio::runtime::Handle,
 }
 
@@ -137,8 +142,9 @@ impl Kafka {
 
     pub(crate) fn read(&self, partition: u32, from: Offset) -> Reader {
         assert!(partition < self.partitions(), "there are {} partitions", self.partitions());
-        let tails = self.tails.get_or_init(|| Tails::new(&self.options, &self.health, &self.topics));
-        tails.read(partition, from)
+        let shared =
+            self.shared_consumer.get_or_init(|| SharedConsumer::new(&self.options, &self.health, &self.topics));
+        shared.read(partition, from)
     }
 
     pub(crate) async fn end(&self, partition: u32) -> Result<Offset, BoundsError> {
@@ -173,7 +179,7 @@ impl Kafka {
                 return Ok(());
             }
             let mut fills = Vec::new();
-            for _ in 0..missing.min(FILLED_AT_ONCE) {
+            for _ in 0..missing.min(FILLERS_AT_ONCE) {
                 let fill = self.rooms.append(filler);
                 match fill.refused() {
                     None => fills.push(fill),
@@ -189,20 +195,20 @@ impl Kafka {
     }
 
     pub(crate) fn send_edge(&self, edge: &MachineId, command: &EdgeCommand) -> Sent {
-        let machines = self.machines.get_or_init(|| Machines::new(&self.options, &self.health, &self.runtime));
-        machines.send(edge, command)
+        let new = || EdgeSender::new(&self.options, &self.health, &self.runtime);
+        self.edge_sender.get_or_init(new).send(edge, command)
     }
 
     pub(crate) async fn edge_channel(&self, edge: &MachineId) -> Result<EdgeReceiver, MachineError> {
-        machines::receive(edge, &self.options, &self.health, &self.topics, &self.receivers).await
+        receiver::open(edge, &self.options, &self.health, &self.topics, &self.receivers).await
     }
 
     pub(crate) async fn machines(&self) -> Result<Vec<MachineId>, MachineError> {
-        machines::list(&self.options, &self.topics).await
+        admin::list(&self.options, &self.topics).await
     }
 
     pub(crate) async fn delete_machine(&self, machine: &MachineId) -> Result<(), MachineError> {
-        machines::delete(machine, &self.options, &self.topics).await
+        admin::delete(machine, &self.options, &self.topics).await
     }
 
     pub(crate) async fn flush(&self) -> Result<(), FlushError> {
@@ -213,14 +219,14 @@ impl Kafka {
         self.health.stopped()
     }
 
-    pub(crate) async fn ping(&self) -> Result<(), String> {
+    pub(crate) async fn check_ready(&self) -> Result<(), String> {
         self.is_running()?;
-        self.topics.ping(&self.options.rooms_topic()).await
+        self.topics.check_ready(&self.options.rooms_topic()).await
     }
 
-    pub(crate) async fn reach(&self) -> Result<(), String> {
+    pub(crate) async fn check_connectivity(&self) -> Result<(), String> {
         self.is_running()?;
-        self.topics.reach(&self.options.rooms_topic()).await
+        self.topics.check_connectivity(&self.options.rooms_topic()).await
     }
 
     fn is_running(&self) -> Result<(), String> {
@@ -228,10 +234,10 @@ impl Kafka {
     }
 
     pub(crate) async fn close(&self) -> Result<(), FlushError> {
-        self.health.refuse();
+        self.health.refuse_appends();
         let flushed = self.rooms.flush().await;
-        if let Some(machines) = self.machines.get() {
-            machines.flush().await;
+        if let Some(sender) = self.edge_sender.get() {
+            sender.flush().await;
         }
         self.health.close();
         flushed
@@ -240,7 +246,7 @@ impl Kafka {
 
 impl Drop for Kafka {
     fn drop(&mut self) {
-        self.health.refuse();
+        self.health.refuse_appends();
         self.health.close();
     }
 }

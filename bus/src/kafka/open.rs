@@ -14,20 +14,21 @@ use rdkafka::{
 use tokio::time::Instant;
 
 use super::{
-    Kafka, Options, config,
+    Kafka, Options,
+    codes::timed_out,
+    config, edge_channel,
     health::Health,
-    machines,
     rooms::Rooms,
-    topics::{Found, Topics, silence},
+    topics::{TopicState, Topics},
 };
 use crate::MAX_RECORD;
 
 /// Why there is no bus on this broker. Nothing was changed, except that the rooms' topic may have been created.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("the client's setting {key} cannot be given: chorus sets it, and its promises rest on it")]
+    #[error("the client's setting {key} cannot be changed: chorus sets it, and its guarantees depend on it")]
     Setting { key: String },
-    #[error("the broker's client cannot be set up: {reason}")]
+    #[error("the broker's client cannot be configured: {reason}")]
     Config { reason: String },
     #[error("{prefix:?} cannot begin a topic's name: use letters, digits, dots, hyphens and underscores, at most 64")]
     Prefix { prefix: String },
@@ -35,26 +36,28 @@ pub enum OpenError {
     Unreachable { brokers: String, within: Duration, reason: String },
     #[error(
         "topic {topic} should have {asked} copies of each partition, and the cluster has {brokers} brokers: start more \
-         of them, or ask for fewer copies"
+         brokers, or configure fewer copies"
     )]
     Replication { topic: String, asked: u32, brokers: usize },
     #[error(
-        "topic {topic} is missing and could not be made: {reason}; make it with {partitions} partitions, or allow this client to"
+        "topic {topic} is missing and could not be created: {reason}; create it with {partitions} partitions, or allow this client to"
     )]
-    CannotMake { topic: String, partitions: u32, reason: String },
+    CannotCreate { topic: String, partitions: u32, reason: String },
     #[error(
         "topic {topic} is missing, and the database belongs to it: what was played since each room's last snapshot is lost. \
-         Bring the topic back, or give --accept-loss to one machine to go on from the snapshots with a new topic; or begin a new \
+         Restore the topic, or start one machine with --accept-loss to continue from the snapshots with a new topic; or create a new \
          cluster: another database, another --topic-prefix"
     )]
     Gone { topic: String },
-    #[error("topic {topic} has {found} partitions, asked for {asked}: the number is fixed when a log begins")]
+    #[error(
+        "topic {topic} has {found} partitions, and {asked} are configured: the number is fixed when a log is created"
+    )]
     Partitions { topic: String, found: usize, asked: u32 },
     #[error(
-        "topic {topic} is compacted (cleanup.policy={policy}): that deletes records which rooms need; set it to delete"
+        "topic {topic} is compacted (cleanup.policy={policy}): compaction deletes records that rooms need; set it to delete"
     )]
     Compacted { topic: String, policy: String },
-    #[error("the broker gives no idempotent producer, without which records could be lost or doubled: {reason}")]
+    #[error("the broker supports no idempotent producer, without which records could be lost or duplicated: {reason}")]
     Idempotence { reason: String },
 }
 
@@ -67,32 +70,32 @@ pub(super) async fn open(options: Options) -> Result<Kafka, OpenError> {
     let mut rooms = Rooms::new(&options, &health)?;
     let topics = Arc::new(Topics::new(&options, &health)?);
     // Also tries these settings: a mistake in them could not be reported later.
-    machines::try_settings(&options, &health)?;
+    edge_channel::sender::try_settings(&options, &health)?;
 
-    let found = reach(&options, &topics).await?;
+    let found = wait_for_broker(&options, &topics).await?;
     check_rooms(&options, &topics, found).await?;
     rooms.limit = check_settings(&options, &topics).await?;
     check_deleting(&options, &topics).await;
     check_idempotence(&options).await?;
     let runtime = tokio::runtime::Handle::current();
-    let (machines, tails, receivers) = (OnceLock::new(), OnceLock::new(), Default::default());
-    Ok(Kafka { options, health, topics, rooms, machines, tails, receivers, runtime })
+    let (edge_sender, shared_consumer, receivers) = (OnceLock::new(), OnceLock::new(), Default::default());
+    Ok(Kafka { options, health, topics, rooms, edge_sender, shared_consumer, receivers, runtime })
 }
 
 fn check_prefix(prefix: &str) -> Result<(), OpenError> {
-    let good = (1..=64).contains(&prefix.len()) && machines::is_name(prefix);
+    let good = (1..=64).contains(&prefix.len()) && edge_channel::is_name(prefix);
     if good { Ok(()) } else { Err(OpenError::Prefix { prefix: prefix.chars().take(64).collect() }) }
 }
 
 /// Waits until a broker answers.
-async fn reach(options: &Options, topics: &Arc<Topics>) -> Result<Found, OpenError> {
+async fn wait_for_broker(options: &Options, topics: &Arc<Topics>) -> Result<TopicState, OpenError> {
     let deadline = Instant::now() + options.open_timeout;
     loop {
-        let asked = tokio::time::timeout_at(deadline, topics.find(&options.rooms_topic())).await;
-        let reason = match asked {
+        let queried = tokio::time::timeout_at(deadline, topics.find(&options.rooms_topic())).await;
+        let reason = match queried {
             Ok(Ok(found)) => return Ok(found),
             Ok(Err(reason)) => reason,
-            Err(_) => topics.explain(&silence()),
+            Err(_) => topics.explain(&timed_out()),
         };
         if Instant::now() >= deadline {
             let (brokers, within) = (options.brokers.clone(), options.open_timeout);
@@ -103,14 +106,14 @@ async fn reach(options: &Options, topics: &Arc<Topics>) -> Result<Found, OpenErr
 }
 
 /// Makes sure that the rooms' topic exists, with the configured number of partitions.
-async fn check_rooms(options: &Options, topics: &Arc<Topics>, mut found: Found) -> Result<(), OpenError> {
+async fn check_rooms(options: &Options, topics: &Arc<Topics>, mut found: TopicState) -> Result<(), OpenError> {
     let topic = options.rooms_topic();
     if found.replicas.is_none() {
         if !options.make_topic {
             return Err(OpenError::Gone { topic });
         }
-        make_rooms(options, topics, found.brokers).await?;
-        found = reach(options, topics).await?;
+        create_rooms(options, topics, found.brokers).await?;
+        found = wait_for_broker(options, topics).await?;
     }
     let replicas = found.replicas.unwrap_or_default();
     if replicas.len() != options.partitions as usize {
@@ -121,27 +124,27 @@ async fn check_rooms(options: &Options, topics: &Arc<Topics>, mut found: Found) 
         tracing::warn!(
             topic,
             copies = fewest,
-            asked = options.replication,
-            "the topic has fewer copies than asked for"
+            configured = options.replication,
+            "the topic has fewer copies than configured"
         );
     }
     Ok(())
 }
 
-async fn make_rooms(options: &Options, topics: &Arc<Topics>, brokers: usize) -> Result<(), OpenError> {
+async fn create_rooms(options: &Options, topics: &Arc<Topics>, brokers: usize) -> Result<(), OpenError> {
     let (topic, partitions, asked) = (options.rooms_topic(), options.partitions, options.replication);
     if brokers < asked as usize {
         return Err(OpenError::Replication { topic, asked, brokers });
     }
-    match topics.make(&topic, partitions, None).await {
+    match topics.create(&topic, partitions, None).await {
         Ok(()) => {
-            tracing::info!(topic, partitions, copies = asked, "made the rooms' topic");
+            tracing::info!(topic, partitions, copies = asked, "created the rooms' topic");
             Ok(())
         }
         Err(KafkaError::AdminOp(RDKafkaErrorCode::InvalidReplicationFactor)) => {
             Err(OpenError::Replication { topic, asked, brokers })
         }
-        Err(error) => Err(OpenError::CannotMake { topic, partitions, reason: topics.explain(&error) }),
+        Err(error) => Err(OpenError::CannotCreate { topic, partitions, reason: topics.explain(&error) }),
     }
 }
 
@@ -162,7 +165,7 @@ async fn check_settings(options: &Options, topics: &Arc<Topics>) -> Result<usize
     }
     for key in ["retention.ms", "retention.bytes"] {
         if !matches!(get(key), "-1" | "" | "9223372036854775807") {
-            let (value, why) = (get(key), "records may go before every room's snapshot is past them");
+            let (value, why) = (get(key), "records may be deleted before the snapshots that replace them are stored");
             tracing::warn!(topic, "{key} is {value}: {why}; set it to -1");
         }
     }

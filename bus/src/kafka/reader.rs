@@ -1,6 +1,6 @@
 //! Reading rooms' channels.
 //!
-//! One consumer, [`Tails`], reads all partitions of this machine, each into a queue of its own: one fetch per broker for all of
+//! One consumer, [`SharedConsumer`], reads all partitions of this machine, each into a queue of its own: one fetch per broker for all of
 //! them, so that idle partitions cost nothing and adding or removing one is only another assignment. A second reader of a
 //! partition (a room that catches up) has a consumer of its own for its lifetime.
 
@@ -16,22 +16,24 @@ use rdkafka::{consumer::BaseConsumer, error::KafkaError, message::Message, types
 use tokio::sync::watch;
 
 use super::{
-    Options, config,
-    context::{self, Aside, Context},
-    feed::Feed,
+    Options,
+    codes::{is_final_for_fetch, is_missing_topic, is_out_of_range},
+    config,
+    context::{self, Context, DropOnThread},
+    feed::PartitionFeed,
     health::{Health, State},
     topics::Topics,
 };
 use crate::ReadError;
 
 /// The most records in one batch.
-const MOST: usize = 512;
+const MAX_BATCH: usize = 512;
 
-/// The delay before another query of a partition's end, when that is behind the position.
-const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// The delay before another query or fetch, when the log ends before the position or the broker has refused a fetch.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
 
-pub(super) struct Tails {
-    consumer: Aside<Arc<BaseConsumer<Context>>>,
+pub(super) struct SharedConsumer {
+    consumer: DropOnThread<Arc<BaseConsumer<Context>>>,
     /// Partitions that have a reader here.
     assigned: Mutex<HashSet<u32>>,
     options: Arc<Options>,
@@ -39,10 +41,10 @@ pub(super) struct Tails {
     topics: Arc<Topics>,
 }
 
-impl Tails {
-    pub fn new(options: &Arc<Options>, health: &Arc<Health>, topics: &Arc<Topics>) -> Arc<Tails> {
-        Arc::new(Tails {
-            consumer: Aside::new(consumer(options, health)),
+impl SharedConsumer {
+    pub fn new(options: &Arc<Options>, health: &Arc<Health>, topics: &Arc<Topics>) -> Arc<SharedConsumer> {
+        Arc::new(SharedConsumer {
+            consumer: DropOnThread::new(consumer(options, health)),
             assigned: Mutex::default(),
             options: options.clone(),
             health: health.clone(),
@@ -50,19 +52,19 @@ impl Tails {
         })
     }
 
-    pub fn read(self: &Arc<Tails>, partition: u32, from: Offset) -> Reader {
+    pub fn read(self: &Arc<SharedConsumer>, partition: u32, from: Offset) -> Reader {
         let is_first = self.assigned.lock().expect("nothing panics under it").insert(partition);
         let topic = self.options.rooms_topic();
         let feed = match is_first {
-            true => Feed::shared(&self.consumer, &topic, partition as i32, from),
-            false => Feed::own(consumer(&self.options, &self.health), &topic, partition as i32, from),
+            true => PartitionFeed::of_shared(&self.consumer, &topic, partition as i32, from),
+            false => PartitionFeed::of_own(consumer(&self.options, &self.health), &topic, partition as i32, from),
         };
-        let shared = is_first.then(|| Shared { tails: self.clone(), partition });
+        let shared = is_first.then(|| SharedPartition { consumer: self.clone(), partition });
         let (state, topics) = (self.health.watch(), self.topics.clone());
         Reader {
             feed,
             position: from,
-            trouble: None,
+            fetch_error: None,
             topic,
             partition,
             state,
@@ -73,33 +75,33 @@ impl Tails {
     }
 }
 
-/// A partition's entry in [`Tails`], released when the reader is dropped.
-struct Shared {
-    tails: Arc<Tails>,
+/// A partition's entry in [`SharedConsumer`], released when the reader is dropped.
+struct SharedPartition {
+    consumer: Arc<SharedConsumer>,
     partition: u32,
 }
 
-impl Drop for Shared {
+impl Drop for SharedPartition {
     fn drop(&mut self) {
-        self.tails.assigned.lock().expect("nothing panics under it").remove(&self.partition);
+        self.consumer.assigned.lock().expect("nothing panics under it").remove(&self.partition);
     }
 }
 
 pub(super) fn consumer(options: &Options, health: &Arc<Health>) -> Arc<BaseConsumer<Context>> {
     let context = Context { health: health.clone(), deliveries: () };
     let created = config::create(&config::consumer(options), context);
-    context::serve(created.expect("the same settings were tried when the bus was opened"))
+    context::poll_on_thread(created.expect("the same settings were tried when the bus was opened"))
 }
 
 /// The Kafka half of [`crate::Reader`].
 pub struct Reader {
     // In this order: the feed is dropped before another reader may take the partition.
-    feed: Feed,
-    _shared: Option<Shared>,
+    feed: PartitionFeed,
+    _shared: Option<SharedPartition>,
     /// The next record.
     position: Offset,
-    /// A problem to settle before records can come.
-    trouble: Option<Trouble>,
+    /// It has to be handled before records can come.
+    fetch_error: Option<FetchError>,
     topic: String,
     partition: u32,
     state: watch::Receiver<State>,
@@ -108,7 +110,7 @@ pub struct Reader {
 }
 
 #[derive(Clone, Debug)]
-enum Trouble {
+enum FetchError {
     /// There is no record at the position.
     OutOfRange,
     /// The broker returned an error that may pass.
@@ -116,16 +118,16 @@ enum Trouble {
 }
 
 impl Reader {
-    /// Cancel safe: records taken from the queue are handed over without waiting, and trouble is kept.
+    /// Cancel safe: records taken from the queue are handed over without waiting, and an error of a fetch is kept.
     pub(crate) async fn next(&mut self, into: &mut Vec<(Offset, Record)>) -> Result<(), ReadError> {
         loop {
-            if self.trouble.is_some() {
-                self.settle().await?;
+            if self.fetch_error.is_some() {
+                self.handle_fetch_error().await?;
             }
             if self.take(into)? {
                 return Ok(());
             }
-            if self.trouble.is_some() {
+            if self.fetch_error.is_some() {
                 continue;
             }
             self.check_state()?;
@@ -139,11 +141,11 @@ impl Reader {
     /// Takes the available records. Returns whether there were any.
     fn take(&mut self, into: &mut Vec<(Offset, Record)>) -> Result<bool, ReadError> {
         let before = into.len();
-        while into.len() - before < MOST {
+        while into.len() - before < MAX_BATCH {
             let message = match self.feed.poll() {
                 None => break,
                 Some(Err(error)) => {
-                    self.trouble = trouble(&error);
+                    self.fetch_error = fetch_error(&error);
                     break;
                 }
                 Some(Ok(message)) => message,
@@ -156,7 +158,7 @@ impl Reader {
                 Ok(record) => into.push((offset, record)),
                 Err(source) => {
                     // The records before it are handed over first; the next poll returns the error again.
-                    self.feed.go_to(self.position);
+                    self.feed.seek(self.position);
                     if into.len() > before {
                         break;
                     }
@@ -167,30 +169,30 @@ impl Reader {
         }
         let any = into.len() > before;
         if any {
-            self.health.answered();
+            self.health.reachable();
         }
         Ok(any)
     }
 
-    async fn settle(&mut self) -> Result<(), ReadError> {
-        match self.trouble {
-            Some(Trouble::OutOfRange) => self.wait_for_the_log().await?,
-            Some(Trouble::Refused(code)) => {
-                if is_final(code) || self.topics.is_missing(&self.topic).await {
+    async fn handle_fetch_error(&mut self) -> Result<(), ReadError> {
+        match self.fetch_error {
+            Some(FetchError::OutOfRange) => self.wait_for_the_log().await?,
+            Some(FetchError::Refused(code)) => {
+                if is_final_for_fetch(code) || self.topics.is_missing(&self.topic).await {
                     return Err(ReadError::Broker { partition: self.partition, reason: code.to_string() });
                 }
-                tokio::time::sleep(ASK_AGAIN).await;
+                tokio::time::sleep(RETRY_DELAY).await;
             }
             None => return Ok(()),
         }
-        self.feed.go_to(self.position);
-        self.trouble = None;
+        self.feed.seek(self.position);
+        self.fetch_error = None;
         Ok(())
     }
 
     /// Waits until records can be read from the position.
     async fn wait_for_the_log(&mut self) -> Result<(), ReadError> {
-        let mut told = false;
+        let mut is_logged = false;
         loop {
             self.check_state()?;
             match self.topics.bounds(&self.topic, self.partition).await {
@@ -198,15 +200,17 @@ impl Reader {
                     return Err(ReadError::Gone { partition: self.partition, from: self.position, start });
                 }
                 Ok((_, end)) if self.position <= end => return Ok(()),
-                Ok((_, end)) if !told => {
+                Ok((_, end)) if !is_logged => {
                     let (partition, position) = (self.partition, self.position);
-                    tracing::warn!(partition, position, end, "the log ends before the place to read from; waiting");
-                    told = true;
+                    tracing::warn!(partition, position, end, "the log ends before the offset to read from; waiting");
+                    is_logged = true;
                 }
                 Ok(_) => {}
-                Err(reason) => tracing::debug!(partition = self.partition, reason, "the broker does not say"),
+                Err(reason) => {
+                    tracing::debug!(partition = self.partition, reason, "the bounds of a partition are unknown")
+                }
             }
-            tokio::time::sleep(ASK_AGAIN).await;
+            tokio::time::sleep(RETRY_DELAY).await;
         }
     }
 
@@ -219,25 +223,16 @@ impl Reader {
     }
 }
 
-fn trouble(error: &KafkaError) -> Option<Trouble> {
+fn fetch_error(error: &KafkaError) -> Option<FetchError> {
     let code = error.rdkafka_error_code()?;
     match code {
-        RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => Some(Trouble::OutOfRange),
-        code if is_final(code) || is_about_topic(code) => Some(Trouble::Refused(code)),
+        code if is_out_of_range(code) => Some(FetchError::OutOfRange),
+        code if is_final_for_fetch(code) || is_missing_topic(code) => Some(FetchError::Refused(code)),
         code => {
             tracing::debug!(%code, "a fetch failed; the client tries again");
             None
         }
     }
-}
-
-fn is_final(code: RDKafkaErrorCode) -> bool {
-    matches!(code, RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::Fatal)
-}
-
-pub(super) fn is_about_topic(code: RDKafkaErrorCode) -> bool {
-    use RDKafkaErrorCode::{UnknownPartition, UnknownTopic, UnknownTopicOrPartition};
-    matches!(code, UnknownTopic | UnknownTopicOrPartition | UnknownPartition)
 }
 
 impl fmt::Debug for Reader {

@@ -17,14 +17,17 @@ use tokio::sync::{Notify, oneshot};
 
 use super::{
     OpenError, Options, config,
-    context::{Context, Deliveries, Sender},
+    context::{Context, Deliveries, PurgedProducer},
     health::{Health, State},
     key,
 };
-use crate::{Append, AppendError, AppendState, Confirming, FlushError, MAX_RECORD};
+use crate::{
+    Append, AppendError, FlushError, MAX_RECORD,
+    append::{AppendState, Confirming},
+};
 
 pub(super) struct Rooms {
-    producer: Sender<Confirmations>,
+    producer: PurgedProducer<Confirmations>,
     health: Arc<Health>,
     progress: Arc<Progress>,
     topic: String,
@@ -47,7 +50,7 @@ struct Progress {
 struct Partition {
     /// The number of accepted records. Locked while one is given to the client, so that the client's queue is in the same
     /// order.
-    taken: Mutex<u64>,
+    accepted: Mutex<u64>,
     confirmed: AtomicU64,
 }
 
@@ -64,7 +67,7 @@ impl Rooms {
         let progress = Arc::new(Progress { partitions, moved: Notify::new(), flushes: AtomicUsize::new(0) });
         let context = Context { health: health.clone(), deliveries: Confirmations(progress.clone()) };
         Ok(Rooms {
-            producer: Sender::new(config::create(&config::rooms_producer(options), context)?),
+            producer: PurgedProducer::new(config::create(&config::rooms_producer(options), context)?),
             health: health.clone(),
             progress,
             topic: options.rooms_topic(),
@@ -94,28 +97,30 @@ impl Rooms {
         let (key, partition) = (key(record.room), record.room.partition(self.progress.partitions.len() as u32));
         let (answer, waiting) = oneshot::channel();
 
-        let mut taken = self.progress.partitions[partition as usize].taken.lock().expect("nothing panics under it");
-        let entry = Box::new(Entry { answer, partition, number: *taken + 1 });
+        let mut accepted =
+            self.progress.partitions[partition as usize].accepted.lock().expect("nothing panics under it");
+        let entry = Box::new(Entry { answer, partition, number: *accepted + 1 });
         let record = BaseRecord::with_opaque_to(&self.topic, entry);
         let record = record.partition(partition as i32).key(&key).payload(&payload);
         self.producer.send(record).map_err(|(error, _)| self.refusal(&error))?;
-        *taken += 1;
+        *accepted += 1;
         Ok(waiting)
     }
 
     fn refusal(&self, error: &KafkaError) -> AppendError {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::QueueFull) => AppendError::Full { waiting: self.queue_bytes },
-            _ => self.health.stop("a record was not taken", &error.to_string()).into(),
+            _ => self.health.stop("a record was not accepted", &error.to_string()).into(),
         }
     }
 
     pub async fn flush(&self) -> Result<(), FlushError> {
-        let taken = self.progress.partitions.iter().map(|partition| *partition.taken.lock().expect("as above"));
-        let taken: Vec<u64> = taken.collect();
+        let accepted =
+            self.progress.partitions.iter().map(|one| *one.accepted.lock().expect("nothing panics under it"));
+        let accepted: Vec<u64> = accepted.collect();
         self.progress.flushes.fetch_add(1, Ordering::SeqCst);
         let waited = tokio::select! {
-            () = self.progress.reach(&taken) => Ok(()),
+            () = self.progress.wait_until(&accepted) => Ok(()),
             stopped = self.health.stopped() => Err(stopped.into()),
             () = tokio::time::sleep(self.timeout) => {
                 Err(FlushError::NotWritten(AppendError::Unconfirmed { after: self.timeout }))
@@ -127,7 +132,7 @@ impl Rooms {
 }
 
 impl Progress {
-    async fn reach(&self, numbers: &[u64]) {
+    async fn wait_until(&self, numbers: &[u64]) {
         loop {
             let mut moved = std::pin::pin!(self.moved.notified());
             moved.as_mut().enable();

@@ -34,7 +34,7 @@ use std::{
     sync::Arc,
 };
 
-use chorus_bus::{Bus, Fsync};
+use chorus_bus::{Bus, Durability};
 use chorus_core::{
     ids::{Offset, RoomId},
     room::{Call, Outcome},
@@ -108,7 +108,7 @@ async fn open(data: &Path) -> anyhow::Result<(Bus, Store)> {
     // Opening creates missing files: a mistyped path would be audited, and found valid.
     let database = data.join("store.sqlite");
     anyhow::ensure!(database.exists(), "{} is no data directory of chorus: it has no store.sqlite", data.display());
-    let opened = crate::data::open(data, Fsync::default(), false).await?;
+    let opened = crate::data::open(data, Durability::default(), false).await?;
     Ok((opened.bus, opened.store))
 }
 

@@ -21,7 +21,7 @@ mod watch;
 use std::{net::SocketAddr, path::PathBuf, pin::Pin, time::Duration};
 
 use anyhow::{Context as _, bail};
-use chorus_bus::{Bus, Fsync};
+use chorus_bus::{Bus, Durability};
 use chorus_core::{
     ids::{Kind, RoomId},
     placement,
@@ -63,7 +63,7 @@ pub struct Options {
     /// acknowledged, a power cut may lose the last 100 ms. always: when it is on the disk: a power cut loses nothing
     /// that was acknowledged, and every message waits for the disk.
     #[arg(long, env = "CHORUS_FSYNC", value_name = "always|background", default_value_t)]
-    fsync: Fsync,
+    fsync: Durability,
     /// The folder of guests [default: the nearest `guests/` with a build.mjs, from here upwards]
     #[arg(long, env = "CHORUS_GUESTS", value_name = "DIR")]
     guests: Option<PathBuf>,

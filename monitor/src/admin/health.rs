@@ -34,7 +34,7 @@ pub(super) async fn readyz(state: &Arc<Shared>) -> Answer {
         Ok(Err(error)) => return Err(unready(error.to_string())),
         Err(_) => return Err(unready(format!("the store did not answer within {PROBE_TIMEOUT:?}"))),
     }
-    match tokio::time::timeout(PROBE_TIMEOUT, state.bus.ping()).await {
+    match tokio::time::timeout(PROBE_TIMEOUT, state.bus.check_ready()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => return Err(unready(error)),
         Err(_) => return Err(unready(format!("the log did not answer within {PROBE_TIMEOUT:?}"))),
