@@ -1,9 +1,10 @@
 //! The clock by which a monitor counts its lease and the silence of machines. It differs from the clock of records: it has to
 //! advance while the monitor is suspended.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use chorus_core::ids::{Time, millis};
+use chorus_store::wall_clock;
 
 /// Advances by the larger step of two clocks: the monotonic one does not advance while a machine is suspended, and the other
 /// one may be set back. So a lease counted by it ends too early, never too late.
@@ -16,12 +17,12 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub fn start() -> Clock {
-        let wall = wall();
-        Clock { now: Time(wall), monotonic: Instant::now(), wall }
+        let now = wall_clock();
+        Clock { now, monotonic: Instant::now(), wall: now.0 }
     }
 
     pub fn now(&mut self) -> Time {
-        self.read(Instant::now(), wall())
+        self.read(Instant::now(), wall_clock().0)
     }
 
     /// The time before now by this duration, of the monotonic clock.
@@ -38,11 +39,6 @@ impl Clock {
         }
         self.now
     }
-}
-
-fn wall() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    millis(since)
 }
 
 #[cfg(test)]

@@ -24,6 +24,6 @@ pub(crate) async fn run(options: &Options, bus: &Bus, store: &Store) -> Result<u
     if deleted > 0 {
         tracing::info!(deleted, "channels of machines that have left are deleted");
     }
-    while store.forget_rooms(options.forget_after).await? >= MAX_DELETED_ROOMS {}
+    while store.delete_ended_rooms(options.forget_after).await? >= MAX_DELETED_ROOMS {}
     Ok(expired)
 }

@@ -55,8 +55,9 @@ impl Store {
     }
 }
 
-/// The wall clock: read once for each store that is opened.
-pub(crate) fn wall() -> Time {
+/// The wall clock, the only place that reads it. It may be set back or forward at any time: [`Clock`] serves for what a process
+/// decides, and this one for the start of that clock and for what is shown to people.
+pub fn wall_clock() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use chorus_core::ids::{Digest, Kind, Time};
 
-use crate::{Store, StoreError, row::From};
+use crate::{Store, StoreError, row::Table};
 
 /// A version of a kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Store {
     pub async fn component(&self, digest: Digest) -> Result<Option<Bytes>, StoreError> {
         match self.read(Component { digest }).await? {
             Some(wasm) if Digest::of(&wasm) != digest => {
-                Err(From("components").bad(format!("bytes of {digest} that are not what was written")))
+                Err(Table("components").malformed(format!("bytes of {digest} that are not what was written")))
             }
             wasm => Ok(wasm.map(Bytes::from)),
         }
@@ -87,11 +87,11 @@ pub(crate) struct Versions {
 }
 
 pub(crate) fn version((version, digest, published_at): (i64, Vec<u8>, i64)) -> Result<VersionRow, StoreError> {
-    let from = From("versions");
+    let table = Table("versions");
     Ok(VersionRow {
-        version: from.number(version)?,
-        digest: from.digest(digest)?,
-        published_at: Time(from.number(published_at)?),
+        version: table.number(version)?,
+        digest: table.digest(digest)?,
+        published_at: Time(table.number(published_at)?),
     })
 }
 
@@ -106,6 +106,6 @@ pub(crate) struct Active {
 pub(crate) struct Kinds;
 
 pub(crate) fn kind((kind, digest, version): (String, Vec<u8>, i64)) -> Result<(Kind, Digest, u32), StoreError> {
-    let from = From("kinds");
-    Ok((from.kind(&kind)?, from.digest(digest)?, from.number(version)?))
+    let table = Table("kinds");
+    Ok((table.kind(&kind)?, table.digest(digest)?, table.number(version)?))
 }

@@ -52,13 +52,13 @@ pub enum StoreError {
     BadName { name: String },
     #[error("how many partitions there are was never written; start a host or a monitor first")]
     NoPartitions,
-    #[error("the disk is full: cannot {doing}; make room")]
-    NoSpace { doing: &'static str },
-    #[error("cannot {doing}: {source}")]
-    Database { doing: &'static str, source: Arc<sqlx::Error> },
+    #[error("the disk is full: cannot {action}; make room")]
+    NoSpace { action: &'static str },
+    #[error("cannot {action}: {source}")]
+    Database { action: &'static str, source: Arc<sqlx::Error> },
     /// Unknown whether the call took effect. It is safe to repeat.
-    #[error("Postgres cannot be reached ({source}), tried for {tried:.1?}: cannot {doing}; it may be tried again")]
-    Unavailable { doing: &'static str, tried: Duration, source: Arc<sqlx::Error> },
+    #[error("Postgres cannot be reached ({source}), tried for {tried:.1?}: cannot {action}; it may be tried again")]
+    Unavailable { action: &'static str, tried: Duration, source: Arc<sqlx::Error> },
     /// Writes since the last sync may not be on the disk, and never will be: all further writes are refused.
     #[error("the store has stopped: cannot sync {}: {source}; check the disk, then restart", file.display())]
     Stopped { file: PathBuf, source: Arc<io::Error> },
@@ -71,13 +71,13 @@ const FULL: [&str; 2] = ["13", "53100"];
 
 impl StoreError {
     /// For `map_err`, with the operation: "open a session".
-    pub(crate) fn at(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
+    pub(crate) fn at(action: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
         move |source| match &source {
             sqlx::Error::PoolClosed => StoreError::Closed,
             sqlx::Error::Database(error) if error.code().is_some_and(|code| FULL.contains(&&*code)) => {
-                StoreError::NoSpace { doing }
+                StoreError::NoSpace { action }
             }
-            _ => StoreError::Database { doing, source: Arc::new(source) },
+            _ => StoreError::Database { action, source: Arc::new(source) },
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use chorus_core::ids::{Digest, Offset, RoomId};
 
-use crate::{Store, StoreError, row::From};
+use crate::{Store, StoreError, row::Table};
 
 /// One snapshot that was stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +34,6 @@ pub(crate) struct KeptHashes;
 pub(crate) type Columns = (Vec<u8>, i64, Vec<u8>);
 
 pub(crate) fn kept((room, offset, hash): Columns) -> Result<KeptHash, StoreError> {
-    let from = From("kept_hashes");
-    Ok(KeptHash { room: RoomId(from.id(room)?), offset: from.number(offset)?, hash: from.digest(hash)? })
+    let table = Table("kept_hashes");
+    Ok(KeptHash { room: RoomId(table.id(room)?), offset: table.number(offset)?, hash: table.digest(hash)? })
 }

@@ -24,6 +24,7 @@ mod clock;
 mod components;
 mod error;
 mod hashes;
+mod integrity;
 mod leases;
 mod machines;
 mod partitions;
@@ -32,23 +33,22 @@ mod rooms;
 mod row;
 mod sessions;
 mod sqlite;
-mod whole;
 
 pub use chorus_core::{
     durability::Durability,
     placement::{Assignment, MachineState, Partition, Role},
 };
-pub use clock::Clock;
+pub use clock::{Clock, wall_clock};
 pub use components::VersionRow;
 pub use error::{OpenError, StoreError};
 pub use hashes::KeptHash;
+pub use integrity::LogIdentity;
 pub use leases::{Lease, MONITOR_LEASE};
 pub use machines::{MachineRow, Registered, Registration};
 pub use partitions::Assigned;
 pub use postgres::{BadUrl, PostgresOptions, migrate_postgres};
 pub use rooms::{RoomFilter, RoomRow, RoomStatus, RoomUpdate, Snapshot, SnapshotRow};
 pub use sessions::{Resumed, SessionRow};
-pub use whole::LogIdentity;
 
 /// A handle to all tables. Cheap to clone.
 #[derive(Clone, Debug)]

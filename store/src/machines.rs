@@ -7,7 +7,7 @@ use chorus_core::{
     placement::{MachineState, Role},
 };
 
-use crate::{Backend, Store, StoreError, row::From};
+use crate::{Backend, Store, StoreError, row::Table};
 
 /// A machine to register.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,7 +147,7 @@ pub(crate) fn machine(
 ) -> Result<MachineRow, StoreError> {
     Ok(MachineRow {
         id: MachineId(id.into()),
-        role: Role::parse(&role).ok_or_else(|| From("machines").bad("an unknown role"))?,
+        role: Role::parse(&role).ok_or_else(|| Table("machines").malformed("an unknown role"))?,
         name,
         address,
         state: machine_state(&state)?,
@@ -157,5 +157,5 @@ pub(crate) fn machine(
 }
 
 pub(crate) fn machine_state(text: &str) -> Result<MachineState, StoreError> {
-    MachineState::parse(text).ok_or_else(|| From("machines").bad("an unknown state"))
+    MachineState::parse(text).ok_or_else(|| Table("machines").malformed("an unknown state"))
 }

@@ -7,7 +7,7 @@ use chorus_core::{
 
 use crate::{
     Store, StoreError,
-    row::{From, number},
+    row::{Table, number},
 };
 
 /// The result of a plan.
@@ -37,7 +37,7 @@ impl Store {
     /// Carries out a plan: all of it or nothing, and only while `monitor` holds [`crate::MONITOR_LEASE`], so that a monitor
     /// that was suspended during another one's takeover changes nothing. Repeating a plan that was carried out succeeds.
     pub async fn assign(&self, monitor: &MachineId, plan: &[Assignment]) -> Result<Assigned, StoreError> {
-        self.write(CarryOut { monitor: monitor.clone(), plan: plan.to_vec() }).await
+        self.write(ExecutePlan { monitor: monitor.clone(), plan: plan.to_vec() }).await
     }
 
     /// The offset below which every record is in its room's snapshot. 0 at first.
@@ -60,7 +60,7 @@ pub(crate) struct Partitions {
 
 pub(crate) struct Assignments;
 
-pub(crate) struct CarryOut {
+pub(crate) struct ExecutePlan {
     pub monitor: MachineId,
     pub plan: Vec<Assignment>,
 }
@@ -78,12 +78,12 @@ pub(crate) struct SetCheckpoint {
 pub(crate) type PartitionColumns = (i64, Option<String>, i64, i64);
 
 pub(crate) fn partition((partition, host, epoch, checkpoint): PartitionColumns) -> Result<Partition, StoreError> {
-    let from = From("partitions");
+    let table = Table("partitions");
     Ok(Partition {
-        partition: from.number(partition)?,
+        partition: table.number(partition)?,
         host: host.map(|host| MachineId(host.into())),
-        epoch: from.number(epoch)?,
-        checkpoint: from.number(checkpoint)?,
+        epoch: table.number(epoch)?,
+        checkpoint: table.number(checkpoint)?,
     })
 }
 

@@ -9,7 +9,7 @@ use chorus_core::{
 };
 use sqlx::FromRow;
 
-use crate::{Backend, Store, StoreError, row::From};
+use crate::{Backend, Store, StoreError, row::Table};
 
 /// Whether a room is live, and how it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl RoomStatus {
         RoomStatus::ALL
             .into_iter()
             .find(|status| status.as_str() == text)
-            .ok_or_else(|| From("rooms").bad("an unknown status"))
+            .ok_or_else(|| Table("rooms").malformed("an unknown status"))
     }
 }
 
@@ -163,8 +163,8 @@ impl Store {
     }
 
     /// Deletes rooms that ended at least this long ago. At most 1,000 at a time; returns their number.
-    pub async fn forget_rooms(&self, older_than: Duration) -> Result<u64, StoreError> {
-        self.write(Forget { older_than }).await
+    pub async fn delete_ended_rooms(&self, older_than: Duration) -> Result<u64, StoreError> {
+        self.write(DeleteEndedRooms { older_than }).await
     }
 }
 
@@ -187,22 +187,22 @@ pub(crate) struct Columns {
 
 impl Columns {
     pub fn row(self) -> Result<RoomRow, StoreError> {
-        let from = From("rooms");
-        let time = |time: Option<i64>| time.map(|time| from.number(time).map(Time)).transpose();
+        let table = Table("rooms");
+        let time = |time: Option<i64>| time.map(|time| table.number(time).map(Time)).transpose();
         Ok(RoomRow {
-            id: RoomId(from.id(self.id)?),
-            offset: from.number(self.offset)?,
-            kind: from.kind(&self.kind)?,
-            component: from.digest(self.component)?,
+            id: RoomId(table.id(self.id)?),
+            offset: table.number(self.offset)?,
+            kind: table.kind(&self.kind)?,
+            component: table.digest(self.component)?,
             status: RoomStatus::parse(&self.status)?,
-            creator: self.creator.map(|room| from.id(room).map(RoomId)).transpose()?,
-            created_at: Time(from.number(self.created_at)?),
+            creator: self.creator.map(|room| table.id(room).map(RoomId)).transpose()?,
+            created_at: Time(table.number(self.created_at)?),
             ended_at: time(self.ended_at)?,
             outcome: self.outcome.map(Json::trusted),
             next_timer_at: time(self.next_timer_at)?,
-            clock: Time(from.number(self.clock)?),
+            clock: Time(table.number(self.clock)?),
             metadata: self.metadata.map(Json::trusted),
-            members: from.number(self.members)?,
+            members: table.number(self.members)?,
         })
     }
 }
@@ -225,12 +225,12 @@ pub(crate) fn snapshot(
     room: RoomId,
     (offset, component, hash, state): SnapshotColumns,
 ) -> Result<SnapshotRow, StoreError> {
-    let from = From("snapshots");
-    let (component, hash) = (from.digest(component)?, from.digest(hash)?);
+    let table = Table("snapshots");
+    let (component, hash) = (table.digest(component)?, table.digest(hash)?);
     if Digest::of(&state) != hash {
-        return Err(from.bad(format!("a state of room {room} that is not what was written")));
+        return Err(table.malformed(format!("a state of room {room} that is not what was written")));
     }
-    Ok(SnapshotRow { room, offset: from.number(offset)?, component, hash, state: state.into() })
+    Ok(SnapshotRow { room, offset: table.number(offset)?, component, hash, state: state.into() })
 }
 
 pub(crate) struct ReadRoom {
@@ -246,8 +246,8 @@ pub(crate) struct ListRooms {
 pub(crate) struct CountRooms;
 
 pub(crate) fn count((kind, status, count): (String, String, i64)) -> Result<(Kind, RoomStatus, u64), StoreError> {
-    let from = From("rooms");
-    Ok((from.kind(&kind)?, RoomStatus::parse(&status)?, from.number(count)?))
+    let table = Table("rooms");
+    Ok((table.kind(&kind)?, RoomStatus::parse(&status)?, table.number(count)?))
 }
 
 pub(crate) struct Timers {
@@ -259,14 +259,14 @@ pub(crate) struct Timers {
 pub(crate) type TimerColumns = (i64, Vec<u8>, i64);
 
 pub(crate) fn timer((time, room, clock): TimerColumns) -> Result<(Time, RoomId, Time), StoreError> {
-    let from = From("rooms");
-    Ok((Time(from.number(time)?), RoomId(from.id(room)?), Time(from.number(clock)?)))
+    let table = Table("rooms");
+    Ok((Time(table.number(time)?), RoomId(table.id(room)?), Time(table.number(clock)?)))
 }
 
 pub(crate) struct HighestOffset {
     pub partition: u32,
 }
 
-pub(crate) struct Forget {
+pub(crate) struct DeleteEndedRooms {
     pub older_than: Duration,
 }

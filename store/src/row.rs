@@ -8,28 +8,28 @@ use crate::StoreError;
 
 /// The table from which a value was read, for the error when it is not valid.
 #[derive(Clone, Copy)]
-pub(crate) struct From(pub &'static str);
+pub(crate) struct Table(pub &'static str);
 
-impl From {
-    pub fn bad(self, what: impl Into<String>) -> StoreError {
+impl Table {
+    pub fn malformed(self, what: impl Into<String>) -> StoreError {
         StoreError::Malformed { table: self.0, what: what.into() }
     }
 
     pub fn id(self, bytes: Vec<u8>) -> Result<u128, StoreError> {
-        let bytes = bytes.try_into().map_err(|_| self.bad("an id that has not 16 bytes"))?;
+        let bytes = bytes.try_into().map_err(|_| self.malformed("an id that has not 16 bytes"))?;
         Ok(u128::from_be_bytes(bytes))
     }
 
     pub fn digest(self, bytes: Vec<u8>) -> Result<Digest, StoreError> {
-        Ok(Digest(bytes.try_into().map_err(|_| self.bad("a digest that has not 32 bytes"))?))
+        Ok(Digest(bytes.try_into().map_err(|_| self.malformed("a digest that has not 32 bytes"))?))
     }
 
     pub fn kind(self, name: &str) -> Result<Kind, StoreError> {
-        Kind::new(name).map_err(|error| self.bad(error.to_string()))
+        Kind::new(name).map_err(|error| self.malformed(error.to_string()))
     }
 
     pub fn number<N: TryFrom<i64>>(self, number: i64) -> Result<N, StoreError> {
-        N::try_from(number).map_err(|_| self.bad(format!("the number {number}")))
+        N::try_from(number).map_err(|_| self.malformed(format!("the number {number}")))
     }
 }
 

@@ -8,7 +8,7 @@ use chorus_core::{
     ids::{MachineId, RoomId, SessionId, Time},
 };
 
-use crate::{Store, StoreError, row::From};
+use crate::{Store, StoreError, row::Table};
 
 /// The number of sessions that [`Store::expire_sessions`] takes at a time.
 pub(crate) const EXPIRE_AT_ONCE: u32 = 256;
@@ -142,13 +142,13 @@ impl Store {
 pub(crate) fn by_session(rows: Vec<(Vec<u8>, Option<Vec<u8>>)>) -> Result<Vec<(SessionId, Vec<RoomId>)>, StoreError> {
     let mut sessions: Vec<(SessionId, Vec<RoomId>)> = Vec::new();
     for (session, room) in rows {
-        let session = SessionId(From("sessions").id(session)?);
+        let session = SessionId(Table("sessions").id(session)?);
         if sessions.last().is_none_or(|(last, _)| *last != session) {
             sessions.push((session, Vec::new()));
         }
         if let Some(room) = room {
             let (_, rooms) = sessions.last_mut().expect("pushed above");
-            rooms.push(RoomId(From("memberships").id(room)?));
+            rooms.push(RoomId(Table("memberships").id(room)?));
         }
     }
     Ok(sessions)
@@ -158,7 +158,7 @@ pub(crate) fn by_session(rows: Vec<(Vec<u8>, Option<Vec<u8>>)>) -> Result<Vec<(S
 pub(crate) type ResumedColumns = (Vec<u8>, String, String, Option<String>);
 
 pub(crate) fn rooms_of(rooms: Vec<Vec<u8>>) -> Result<Vec<RoomId>, StoreError> {
-    rooms.into_iter().map(|room| From("memberships").id(room).map(RoomId)).collect()
+    rooms.into_iter().map(|room| Table("memberships").id(room).map(RoomId)).collect()
 }
 
 pub(crate) fn resumed(
@@ -166,7 +166,7 @@ pub(crate) fn resumed(
     rooms: Vec<Vec<u8>>,
 ) -> Result<Resumed, StoreError> {
     Ok(Resumed {
-        session: SessionId(From("sessions").id(session)?),
+        session: SessionId(Table("sessions").id(session)?),
         player: Player { id: player.into(), name: name.into() },
         rooms: rooms_of(rooms)?,
         replaced: replaced.map(|edge| MachineId(edge.into())),

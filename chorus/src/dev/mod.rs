@@ -209,7 +209,7 @@ impl Dev {
         if let Err(error) = chorus_monitor::expire(self.session_expiry, &self.bus, &self.store).await {
             tracing::warn!(%error, "old sessions stay; trying again");
         }
-        if let Err(error) = self.store.forget_rooms(chorus_monitor::FORGET_AFTER).await {
+        if let Err(error) = self.store.delete_ended_rooms(chorus_monitor::FORGET_AFTER).await {
             tracing::warn!(%error, "ended rooms stay listed; trying again");
         }
     }

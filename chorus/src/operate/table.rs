@@ -35,8 +35,7 @@ pub fn clock(ms: u64) -> String {
 
 /// The time since then, by this machine's clock.
 pub fn ago(ms: u64) -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_millis();
-    duration(u64::try_from(now).unwrap_or(u64::MAX).saturating_sub(ms))
+    duration(chorus_store::wall_clock().0.saturating_sub(ms))
 }
 
 /// The beginning of a digest: enough to distinguish two.

@@ -22,7 +22,7 @@ pub(crate) trait Call: Send + Sync {
     type Output: Send;
 
     /// For the error: "open a session".
-    const DOING: &'static str;
+    const ACTION: &'static str;
 
     fn call(&self, db: &mut PgConnection) -> impl Future<Output = Result<Self::Output, Failed>> + Send;
 }
@@ -48,11 +48,11 @@ impl From<StoreError> for Failed {
 
 /// The waits between attempts, doubling. The first retry has none: often the only cause is a connection that died while it was
 /// idle.
-const FIRST_WAIT: Duration = Duration::from_millis(20);
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+const MIN_BACKOFF: Duration = Duration::from_millis(20);
+const MAX_BACKOFF: Duration = Duration::from_secs(1);
 
-/// The time that a statement may take beyond the database's own limit, before its connection is taken for dead.
-const MARGIN: Duration = Duration::from_secs(2);
+/// The time that a statement may take beyond the database's own limit, before its connection is considered dead.
+const TIMEOUT_MARGIN: Duration = Duration::from_secs(2);
 
 impl Postgres {
     pub async fn call<C: Call>(&self, call: &C) -> Result<C::Output, StoreError> {
@@ -62,16 +62,16 @@ impl Postgres {
             let source = match self.attempt(call).await {
                 Ok(output) => return Ok(output),
                 Err(Failed::Store(error)) => return Err(error),
-                Err(Failed::Database(error)) if !passes(&error) => return Err(StoreError::at(C::DOING)(error)),
+                Err(Failed::Database(error)) if !is_transient(&error) => return Err(StoreError::at(C::ACTION)(error)),
                 Err(Failed::Database(error)) => error,
             };
             let tried = began.elapsed();
             if tried + wait >= self.options.give_up_after {
-                return Err(StoreError::Unavailable { doing: C::DOING, tried, source: Arc::new(source) });
+                return Err(StoreError::Unavailable { action: C::ACTION, tried, source: Arc::new(source) });
             }
-            tracing::debug!(doing = C::DOING, error = %source, ?wait, "Postgres did not answer; trying again");
+            tracing::debug!(action = C::ACTION, error = %source, ?wait, "Postgres did not answer; trying again");
             tokio::time::sleep(wait).await;
-            wait = (wait * 2).clamp(FIRST_WAIT, LONGEST_WAIT);
+            wait = (wait * 2).clamp(MIN_BACKOFF, MAX_BACKOFF);
         }
     }
 
@@ -83,17 +83,17 @@ impl Postgres {
             Err(Failed::Store(error)) => Err(error),
             Err(Failed::Database(sqlx::Error::PoolClosed)) => Err(StoreError::Closed),
             Err(Failed::Database(source)) => {
-                Err(StoreError::Unavailable { doing: Ping::DOING, tried: began.elapsed(), source: Arc::new(source) })
+                Err(StoreError::Unavailable { action: Ping::ACTION, tried: began.elapsed(), source: Arc::new(source) })
             }
         }
     }
 
     async fn attempt<C: Call>(&self, call: &C) -> Result<C::Output, Failed> {
-        let mut taken = self.pool.take().await?;
+        let mut connection = self.pool.acquire().await?;
         // The database ends a statement that takes too long; this limit is for a database that has stopped responding.
-        let done = tokio::time::timeout(self.options.statement + MARGIN, call.call(&mut taken.db)).await;
+        let done = tokio::time::timeout(self.options.statement + TIMEOUT_MARGIN, call.call(&mut connection.db)).await;
         let output = done.unwrap_or_else(|_| Err(no_answer()))?;
-        taken.give_back();
+        connection.release();
         Ok(output)
     }
 
@@ -108,18 +108,18 @@ fn no_answer() -> Failed {
 }
 
 /// Whether the error may pass soon.
-fn passes(error: &sqlx::Error) -> bool {
+fn is_transient(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
         // The connection ended where an answer was expected.
         sqlx::Error::Protocol(_) => true,
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| is_passing(&code)),
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| is_transient_code(&code)),
         _ => false,
     }
 }
 
 /// By SQLSTATE.
-fn is_passing(code: &str) -> bool {
+fn is_transient_code(code: &str) -> bool {
     match code {
         // Broken connections; a database that stops, has crashed, or is starting; too many connections.
         _ if code.starts_with("08") => true,
@@ -136,7 +136,7 @@ struct Ping;
 
 impl Call for Ping {
     type Output = ();
-    const DOING: &'static str = "reach the database";
+    const ACTION: &'static str = "reach the database";
 
     async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
         sqlx::query("SELECT 1").execute(db).await?;

@@ -7,12 +7,12 @@ use super::{Call, Failed};
 use crate::{
     VersionRow,
     components::{Active, Component, Kinds, Publish, SetActive, Versions, kind, version},
-    row::From,
+    row::Table,
 };
 
 impl Call for Publish {
     type Output = u32;
-    const DOING: &'static str = "publish a component";
+    const ACTION: &'static str = "publish a component";
 
     async fn call(&self, db: &mut PgConnection) -> Result<u32, Failed> {
         let (kind, digest) = (self.kind.as_str(), self.digest.0.as_slice());
@@ -34,13 +34,13 @@ impl Call for Publish {
         let version = sqlx::query_scalar::<_, i64>("SELECT version FROM versions WHERE kind = $1 AND digest = $2");
         let version = version.bind(kind).bind(digest).fetch_one(&mut *all_or_nothing).await?;
         all_or_nothing.commit().await?;
-        Ok(From("versions").number(version)?)
+        Ok(Table("versions").number(version)?)
     }
 }
 
 impl Call for SetActive {
     type Output = bool;
-    const DOING: &'static str = "activate a component";
+    const ACTION: &'static str = "activate a component";
 
     async fn call(&self, db: &mut PgConnection) -> Result<bool, Failed> {
         let activate =
@@ -53,7 +53,7 @@ impl Call for SetActive {
 
 impl Call for Versions {
     type Output = Vec<VersionRow>;
-    const DOING: &'static str = "list versions";
+    const ACTION: &'static str = "list versions";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Vec<VersionRow>, Failed> {
         let all = "SELECT version, digest, (extract(epoch FROM published_at) * 1000)::bigint
@@ -65,7 +65,7 @@ impl Call for Versions {
 
 impl Call for Component {
     type Output = Option<Vec<u8>>;
-    const DOING: &'static str = "read a component";
+    const ACTION: &'static str = "read a component";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Option<Vec<u8>>, Failed> {
         let found = sqlx::query_scalar("SELECT wasm FROM components WHERE digest = $1");
@@ -75,18 +75,18 @@ impl Call for Component {
 
 impl Call for Active {
     type Output = Option<Digest>;
-    const DOING: &'static str = "read a kind";
+    const ACTION: &'static str = "read a kind";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Option<Digest>, Failed> {
         let found = sqlx::query_scalar::<_, Vec<u8>>("SELECT active FROM kinds WHERE kind = $1");
         let found = found.bind(self.kind.as_str()).fetch_optional(db).await?;
-        Ok(found.map(|digest| From("kinds").digest(digest)).transpose()?)
+        Ok(found.map(|digest| Table("kinds").digest(digest)).transpose()?)
     }
 }
 
 impl Call for Kinds {
     type Output = Vec<(Kind, Digest, u32)>;
-    const DOING: &'static str = "list kinds";
+    const ACTION: &'static str = "list kinds";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Self::Output, Failed> {
         let all =

@@ -22,7 +22,7 @@ CREATE OR REPLACE TRIGGER keep_hash AFTER INSERT OR UPDATE ON snapshots FOR EACH
 
 impl Call for KeepHashes {
     type Output = ();
-    const DOING: &'static str = "keep hashes of snapshots";
+    const ACTION: &'static str = "keep hashes of snapshots";
 
     async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
         let mut all_or_nothing = db.begin().await?;
@@ -33,7 +33,7 @@ impl Call for KeepHashes {
 
 impl Call for KeptHashes {
     type Output = Vec<KeptHash>;
-    const DOING: &'static str = "read hashes of snapshots";
+    const ACTION: &'static str = "read hashes of snapshots";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Vec<KeptHash>, Failed> {
         let exists = sqlx::query_scalar::<_, bool>("SELECT to_regclass('kept_hashes') IS NOT NULL");

@@ -12,7 +12,7 @@ use crate::{
 
 impl Call for Acquire {
     type Output = Lease;
-    const DOING: &'static str = "acquire a lease";
+    const ACTION: &'static str = "acquire a lease";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Lease, Failed> {
         loop {
@@ -39,7 +39,7 @@ impl Call for Acquire {
 
 impl Call for Release {
     type Output = ();
-    const DOING: &'static str = "release a lease";
+    const ACTION: &'static str = "release a lease";
 
     async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
         let release = sqlx::query("DELETE FROM leases WHERE name = $1 AND holder = $2");

@@ -15,7 +15,7 @@ use crate::{
 
 impl Call for NextIncarnation {
     type Output = i64;
-    const DOING: &'static str = "register a machine";
+    const ACTION: &'static str = "register a machine";
 
     async fn call(&self, db: &mut PgConnection) -> Result<i64, Failed> {
         Ok(sqlx::query_scalar("SELECT nextval('incarnations')").fetch_one(db).await?)
@@ -24,7 +24,7 @@ impl Call for NextIncarnation {
 
 impl Call for Enter {
     type Output = Registered;
-    const DOING: &'static str = "register a machine";
+    const ACTION: &'static str = "register a machine";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Registered, Failed> {
         let enter = "INSERT INTO machines (id, incarnation, role, name, address) VALUES ($1, $2, $3, $4, $5)
@@ -37,7 +37,7 @@ impl Call for Enter {
 
 impl Call for Heartbeat {
     type Output = MachineState;
-    const DOING: &'static str = "write a heartbeat";
+    const ACTION: &'static str = "write a heartbeat";
 
     async fn call(&self, db: &mut PgConnection) -> Result<MachineState, Failed> {
         let beat = "UPDATE machines SET heartbeat_at = CASE state WHEN 'dead' THEN heartbeat_at ELSE now() END
@@ -54,7 +54,7 @@ fn known_state(state: Option<String>) -> Result<MachineState, crate::StoreError>
 
 impl Call for Drain {
     type Output = bool;
-    const DOING: &'static str = "drain a machine";
+    const ACTION: &'static str = "drain a machine";
 
     async fn call(&self, db: &mut PgConnection) -> Result<bool, Failed> {
         let drain = sqlx::query("UPDATE machines SET state = 'draining' WHERE id = $1 AND state <> 'dead'");
@@ -64,7 +64,7 @@ impl Call for Drain {
 
 impl Call for DeclareDead {
     type Output = bool;
-    const DOING: &'static str = "declare a machine dead";
+    const ACTION: &'static str = "declare a machine dead";
 
     async fn call(&self, db: &mut PgConnection) -> Result<bool, Failed> {
         // One statement: a heartbeat that comes in between makes it check the row again. `now()` is the statement's start, so
@@ -84,7 +84,7 @@ impl Call for DeclareDead {
 
 impl Call for Machines {
     type Output = Vec<MachineRow>;
-    const DOING: &'static str = "list machines";
+    const ACTION: &'static str = "list machines";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Vec<MachineRow>, Failed> {
         let all = "SELECT id, role, name, address, state,
@@ -98,7 +98,7 @@ impl Call for Machines {
 
 impl Call for CloseMachine {
     type Output = ();
-    const DOING: &'static str = "close a machine";
+    const ACTION: &'static str = "close a machine";
 
     /// First its sessions, then the machine: if interrupted, the machine still exists, and the call is repeated.
     async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {

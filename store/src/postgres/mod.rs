@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 mod call;
 mod components;
 mod hashes;
+mod integrity;
 mod leases;
 mod machines;
 mod open;
@@ -17,7 +18,6 @@ mod partitions;
 mod pool;
 mod rooms;
 mod sessions;
-mod whole;
 
 pub(crate) use call::{Call, Failed};
 pub use open::migrate_postgres;

@@ -9,7 +9,7 @@ use sqlx::{
 };
 
 use super::{Call, Failed, Postgres, PostgresOptions, pool::Pool};
-use crate::{Clock, OpenError, row::From};
+use crate::{Clock, OpenError, row::Table};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
 
@@ -45,11 +45,11 @@ struct ReadClock;
 
 impl Call for ReadClock {
     type Output = Clock;
-    const DOING: &'static str = "read the clock";
+    const ACTION: &'static str = "read the clock";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Clock, Failed> {
         let now = sqlx::query_scalar::<_, i64>("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint");
-        Ok(Clock::starting_at(Time(From("the clock").number(now.fetch_one(db).await?)?)))
+        Ok(Clock::starting_at(Time(Table("the clock").number(now.fetch_one(db).await?)?)))
     }
 }
 
@@ -83,7 +83,7 @@ struct ReadSchema;
 
 impl Call for ReadSchema {
     type Output = Schema;
-    const DOING: &'static str = "read which migrations it has had";
+    const ACTION: &'static str = "read which migrations it has had";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Schema, Failed> {
         Ok(schema(db).await?)

@@ -35,7 +35,7 @@ impl FromStr for PostgresOptions {
 
     fn from_str(url: &str) -> Result<PostgresOptions, BadUrl> {
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-            return Err(BadUrl("it begins with another scheme".to_owned()));
+            return Err(BadUrl("another scheme".to_owned()));
         }
         let connect = url.parse().map_err(|error: sqlx::Error| BadUrl(error.to_string()))?;
         Ok(PostgresOptions {

@@ -9,21 +9,21 @@ use super::{Call, Failed, Postgres};
 use crate::{
     Assigned, MONITOR_LEASE, StoreError,
     partitions::{
-        Assignments, CarryOut, Checkpoint, PartitionColumns, Partitions, SetCheckpoint, assignment_columns, partition,
+        Assignments, ExecutePlan, Checkpoint, PartitionColumns, Partitions, SetCheckpoint, assignment_columns, partition,
     },
-    row::{From, number},
+    row::{Table, number},
 };
 
 impl Call for Partitions {
     type Output = u32;
-    const DOING: &'static str = "read the number of partitions";
+    const ACTION: &'static str = "read the number of partitions";
 
     /// Each statement skips rows that exist already, from this call or another machine's: if interrupted, the next call
     /// completes it.
     async fn call(&self, db: &mut PgConnection) -> Result<u32, Failed> {
         let write = "INSERT INTO settings (name, value) VALUES ('partitions', $1) ON CONFLICT (name) DO NOTHING";
         sqlx::query(write).bind(i64::from(self.default)).execute(&mut *db).await?;
-        let count = count(db).await?.ok_or_else(|| From("settings").bad("no number of partitions"))?;
+        let count = count(db).await?.ok_or_else(|| Table("settings").malformed("no number of partitions"))?;
         let rows = "INSERT INTO partitions (partition) SELECT generate_series(0, $1 - 1)
                     ON CONFLICT (partition) DO NOTHING";
         sqlx::query(rows).bind(i64::from(count)).execute(db).await?;
@@ -33,14 +33,14 @@ impl Call for Partitions {
 
 async fn count(db: &mut PgConnection) -> Result<Option<u32>, Failed> {
     let count = sqlx::query_scalar::<_, i64>("SELECT value FROM settings WHERE name = 'partitions'");
-    Ok(count.fetch_optional(db).await?.map(|count| From("settings").number(count)).transpose()?)
+    Ok(count.fetch_optional(db).await?.map(|count| Table("settings").number(count)).transpose()?)
 }
 
 struct Count;
 
 impl Call for Count {
     type Output = Option<u32>;
-    const DOING: &'static str = "read the number of partitions";
+    const ACTION: &'static str = "read the number of partitions";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Option<u32>, Failed> {
         count(db).await
@@ -60,7 +60,7 @@ impl Postgres {
 
 impl Call for Assignments {
     type Output = Vec<Partition>;
-    const DOING: &'static str = "read the assignments";
+    const ACTION: &'static str = "read the assignments";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Vec<Partition>, Failed> {
         let all = "SELECT partition, host, epoch, checkpoint FROM partitions ORDER BY partition";
@@ -69,9 +69,9 @@ impl Call for Assignments {
     }
 }
 
-impl Call for CarryOut {
+impl Call for ExecutePlan {
     type Output = Assigned;
-    const DOING: &'static str = "assign partitions";
+    const ACTION: &'static str = "assign partitions";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Assigned, Failed> {
         let mut all_or_nothing = db.begin().await?;
@@ -109,18 +109,18 @@ impl Call for CarryOut {
 
 impl Call for Checkpoint {
     type Output = Offset;
-    const DOING: &'static str = "read a checkpoint";
+    const ACTION: &'static str = "read a checkpoint";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Offset, Failed> {
         let found = sqlx::query_scalar::<_, i64>("SELECT checkpoint FROM partitions WHERE partition = $1");
         let found = found.bind(i64::from(self.partition)).fetch_optional(db).await?;
-        Ok(From("partitions").number(found.unwrap_or(0))?)
+        Ok(Table("partitions").number(found.unwrap_or(0))?)
     }
 }
 
 impl Call for SetCheckpoint {
     type Output = ();
-    const DOING: &'static str = "set a checkpoint";
+    const ACTION: &'static str = "set a checkpoint";
 
     async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
         let set = "UPDATE partitions SET checkpoint = $2 WHERE partition = $1 AND checkpoint < $2";

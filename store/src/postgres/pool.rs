@@ -17,15 +17,15 @@ use tokio::{
 };
 
 /// A connection that was idle for longer is tested before use: it may be dead.
-const TEST_AFTER: Duration = Duration::from_secs(1);
+const MAX_UNTESTED_IDLE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Pool {
     connect: PgConnectOptions,
-    /// The limit of a whole [`Pool::take`].
-    patience: Duration,
+    /// The limit of a whole [`Pool::acquire`].
+    acquire_timeout: Duration,
     /// One for each connection that may be lent. The queue for them is as long as the number of callers, each of which waits
-    /// for at most `patience`.
+    /// for at most `acquire_timeout`.
     permits: Semaphore,
     /// The connection used last is at the end, and is the next to be used.
     idle: Mutex<Vec<Idle>>,
@@ -39,40 +39,40 @@ struct Idle {
 
 /// A connection on loan.
 #[derive(Debug)]
-pub(super) struct Taken<'p> {
+pub(super) struct Lent<'p> {
     pub db: PgConnection,
     pool: &'p Pool,
     _permit: SemaphorePermit<'p>,
 }
 
 impl Pool {
-    pub fn new(connect: PgConnectOptions, connections: u32, patience: Duration) -> Pool {
+    pub fn new(connect: PgConnectOptions, connections: u32, acquire_timeout: Duration) -> Pool {
         let permits = Semaphore::new(connections.max(1) as usize);
-        Pool { connect, patience, permits, idle: Mutex::default() }
+        Pool { connect, acquire_timeout, permits, idle: Mutex::default() }
     }
 
-    pub async fn take(&self) -> Result<Taken<'_>, sqlx::Error> {
-        timeout(self.patience, self.take_one()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    pub async fn acquire(&self) -> Result<Lent<'_>, sqlx::Error> {
+        timeout(self.acquire_timeout, self.acquire_one()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }
 
-    async fn take_one(&self) -> Result<Taken<'_>, sqlx::Error> {
+    async fn acquire_one(&self) -> Result<Lent<'_>, sqlx::Error> {
         let permit = self.permits.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;
-        let db = match self.survivor().await {
+        let db = match self.idle_connection().await {
             Some(db) => db,
             None => PgConnection::connect_with(&self.connect).await?,
         };
-        Ok(Taken { db, pool: self, _permit: permit })
+        Ok(Lent { db, pool: self, _permit: permit })
     }
 
     /// An idle connection that works.
-    async fn survivor(&self) -> Option<PgConnection> {
+    async fn idle_connection(&self) -> Option<PgConnection> {
         let Idle { mut db, since } = self.idle().pop()?;
-        if since.elapsed() < TEST_AFTER {
+        if since.elapsed() < MAX_UNTESTED_IDLE {
             return Some(db);
         }
-        match timeout(self.patience / 2, db.ping()).await {
+        match timeout(self.acquire_timeout / 2, db.ping()).await {
             Ok(Ok(())) => Some(db),
-            // The others have been idle for even longer, and what took this one has taken them.
+            // The others have been idle for even longer, and died with this one.
             _ => {
                 self.idle().clear();
                 None
@@ -90,17 +90,17 @@ impl Pool {
                 let _ = db.close().await;
             }
         };
-        let _ = timeout(self.patience, part).await;
+        let _ = timeout(self.acquire_timeout, part).await;
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
-        self.idle.lock().expect("nobody panics while holding it")
+        self.idle.lock().expect("nothing panics under this lock")
     }
 }
 
-impl Taken<'_> {
+impl Lent<'_> {
     /// For the next call.
-    pub fn give_back(self) {
+    pub fn release(self) {
         if !self.pool.permits.is_closed() {
             self.pool.idle().push(Idle { db: self.db, since: Instant::now() });
         }

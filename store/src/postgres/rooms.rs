@@ -16,15 +16,15 @@ use super::{Call, Failed, Postgres};
 use crate::{
     RoomRow, RoomStatus, RoomUpdate, Snapshot, SnapshotRow, StoreError,
     rooms::{
-        Columns, CountRooms, Forget, Hashed, HighestOffset, ListRooms, ReadRoom, ReadSnapshot, Timers, count, snapshot,
-        timer,
+        Columns, CountRooms, DeleteEndedRooms, Hashed, HighestOffset, ListRooms, ReadRoom, ReadSnapshot, Timers, count,
+        snapshot, timer,
     },
-    row::{From, id, millis, number},
+    row::{Table, id, millis, number},
 };
 
 /// The most bytes of state in one statement, so that neither side has to hold hundreds of megabytes. A larger batch is a
 /// transaction of several statements.
-const MOST_BYTES: usize = 16 * 1024 * 1024;
+const MAX_STATEMENT_BYTES: usize = 16 * 1024 * 1024;
 
 /// The code of the trigger that guards the snapshots.
 const DIVERGED: &str = "CH001";
@@ -72,7 +72,7 @@ fn split(batch: Vec<Hashed>) -> Vec<Vec<Hashed>> {
     for (hash, update) in batch {
         let more = update.snapshot.as_ref().map_or(0, |snapshot| snapshot.state.len());
         bytes += more;
-        if bytes > MOST_BYTES {
+        if bytes > MAX_STATEMENT_BYTES {
             bytes = more;
             parts.push(Vec::new());
         }
@@ -88,7 +88,7 @@ struct WriteAll {
 
 impl Call for WriteAll {
     type Output = ();
-    const DOING: &'static str = "write rooms";
+    const ACTION: &'static str = "write rooms";
 
     async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
         if let [only] = self.parts.as_slice() {
@@ -188,7 +188,7 @@ fn diverged(error: &sqlx::Error) -> Option<StoreError> {
 
 impl Call for ReadSnapshot {
     type Output = Option<SnapshotRow>;
-    const DOING: &'static str = "read a snapshot";
+    const ACTION: &'static str = "read a snapshot";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Option<SnapshotRow>, Failed> {
         let newest = r#"SELECT "offset", component, hash, state FROM snapshots WHERE room = $1"#;
@@ -199,7 +199,7 @@ impl Call for ReadSnapshot {
 
 impl Call for ReadRoom {
     type Output = Option<RoomRow>;
-    const DOING: &'static str = "read a room";
+    const ACTION: &'static str = "read a room";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Option<RoomRow>, Failed> {
         let found = sqlx::query_as::<_, Columns>("SELECT * FROM rooms WHERE id = $1").bind(id(self.room.0));
@@ -209,7 +209,7 @@ impl Call for ReadRoom {
 
 impl Call for ListRooms {
     type Output = Vec<RoomRow>;
-    const DOING: &'static str = "list rooms";
+    const ACTION: &'static str = "list rooms";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Vec<RoomRow>, Failed> {
         // Only the given conditions: "no kind, or this one" would keep the planner from using the index of kinds.
@@ -232,7 +232,7 @@ impl Call for ListRooms {
 
 impl Call for CountRooms {
     type Output = Vec<(Kind, RoomStatus, u64)>;
-    const DOING: &'static str = "count rooms";
+    const ACTION: &'static str = "count rooms";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Self::Output, Failed> {
         let counts = "SELECT kind, status, count(*) FROM rooms GROUP BY kind, status ORDER BY kind, status";
@@ -243,7 +243,7 @@ impl Call for CountRooms {
 
 impl Call for Timers {
     type Output = Vec<(Time, RoomId, Time)>;
-    const DOING: &'static str = "list timers";
+    const ACTION: &'static str = "list timers";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Self::Output, Failed> {
         let by_time = "SELECT next_timer_at, id, clock FROM rooms
@@ -259,19 +259,19 @@ impl Call for Timers {
 
 impl Call for HighestOffset {
     type Output = Option<Offset>;
-    const DOING: &'static str = "read the highest offset";
+    const ACTION: &'static str = "read the highest offset";
 
     /// No snapshot has a higher offset than its room's row.
     async fn call(&self, db: &mut PgConnection) -> Result<Option<Offset>, Failed> {
         let highest = r#"SELECT max("offset") FROM rooms WHERE partition = $1"#;
         let highest = sqlx::query_scalar::<_, Option<i64>>(highest).bind(i64::from(self.partition));
-        Ok(highest.fetch_one(db).await?.map(|offset| From("rooms").number(offset)).transpose()?)
+        Ok(highest.fetch_one(db).await?.map(|offset| Table("rooms").number(offset)).transpose()?)
     }
 }
 
-impl Call for Forget {
+impl Call for DeleteEndedRooms {
     type Output = u64;
-    const DOING: &'static str = "forget rooms";
+    const ACTION: &'static str = "delete ended rooms";
 
     async fn call(&self, db: &mut PgConnection) -> Result<u64, Failed> {
         let forget = "WITH forgotten AS (
@@ -283,7 +283,7 @@ impl Call for Forget {
                       leftover AS (DELETE FROM snapshots USING forgotten WHERE snapshots.room = forgotten.id)
                       SELECT count(*) FROM forgotten";
         let forgotten = sqlx::query_scalar::<_, i64>(forget).bind(millis(self.older_than)).fetch_one(db).await?;
-        Ok(From("rooms").number(forgotten)?)
+        Ok(Table("rooms").number(forgotten)?)
     }
 }
 
@@ -350,7 +350,7 @@ mod tests {
     fn a_batch_of_large_states_is_cut() {
         let large = || {
             let (hash, mut update) = update(1, RoomStatus::Live, Some(""));
-            let state = Bytes::from(vec![0; MOST_BYTES / 2 + 1]);
+            let state = Bytes::from(vec![0; MAX_STATEMENT_BYTES / 2 + 1]);
             update.snapshot = update.snapshot.map(|snapshot| Snapshot { state, ..snapshot });
             (hash, update)
         };

@@ -19,7 +19,7 @@ use crate::{
 
 impl Call for Open {
     type Output = ();
-    const DOING: &'static str = "open a session";
+    const ACTION: &'static str = "open a session";
 
     async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
         // The foreign key of a membership is checked at the end of the statement.
@@ -43,7 +43,7 @@ impl Call for Open {
 
 impl Call for Resume {
     type Output = Option<Resumed>;
-    const DOING: &'static str = "resume a session";
+    const ACTION: &'static str = "resume a session";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Option<Resumed>, Failed> {
         // Every expression to the right of a `=` has the old values. The first case of each is a repetition of this call: it
@@ -72,7 +72,7 @@ impl Call for Resume {
 
 impl Call for Confirm {
     type Output = ();
-    const DOING: &'static str = "confirm a resume";
+    const ACTION: &'static str = "confirm a resume";
 
     async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
         let confirm = "UPDATE sessions SET previous_hash = NULL, overtaken_hash = NULL
@@ -84,7 +84,7 @@ impl Call for Confirm {
 
 impl Call for Join {
     type Output = bool;
-    const DOING: &'static str = "join a room";
+    const ACTION: &'static str = "join a room";
 
     async fn call(&self, db: &mut PgConnection) -> Result<bool, Failed> {
         let join = "WITH here AS MATERIALIZED (
@@ -102,7 +102,7 @@ impl Call for Join {
 
 impl Call for Leave {
     type Output = ();
-    const DOING: &'static str = "leave a room";
+    const ACTION: &'static str = "leave a room";
 
     async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
         let leave = "WITH here AS MATERIALIZED (
@@ -116,7 +116,7 @@ impl Call for Leave {
 
 impl Call for Disconnected {
     type Output = ();
-    const DOING: &'static str = "note a disconnection";
+    const ACTION: &'static str = "record a disconnection";
 
     async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
         let gone = "UPDATE sessions SET disconnected_at = now(), silent = $3, updated_at = now()
@@ -129,7 +129,7 @@ impl Call for Disconnected {
 
 impl Call for End {
     type Output = ();
-    const DOING: &'static str = "end a session";
+    const ACTION: &'static str = "end a session";
 
     async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
         sqlx::query("DELETE FROM sessions WHERE id = $1").bind(id(self.session.0)).execute(db).await?;
@@ -139,7 +139,7 @@ impl Call for End {
 
 impl Call for Kick {
     type Output = Vec<RoomId>;
-    const DOING: &'static str = "end a session that was kicked";
+    const ACTION: &'static str = "end a session that was kicked";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Vec<RoomId>, Failed> {
         // Its time to expire starts now, even if its connection still exists. The reason is kept for the full time.
@@ -158,7 +158,7 @@ impl Call for Kick {
 
 impl Call for Kicked {
     type Output = Option<String>;
-    const DOING: &'static str = "ask for a session that was kicked";
+    const ACTION: &'static str = "read a session that was kicked";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Option<String>, Failed> {
         let kicked = "SELECT kicked FROM sessions
@@ -186,7 +186,7 @@ macro_rules! expire {
 
 impl Call for Expire {
     type Output = Vec<(SessionId, Vec<RoomId>)>;
-    const DOING: &'static str = "expire sessions";
+    const ACTION: &'static str = "expire sessions";
 
     /// If interrupted, the sessions have expired and are returned by the next call.
     async fn call(&self, db: &mut PgConnection) -> Result<Self::Output, Failed> {
@@ -209,7 +209,7 @@ impl Call for Expire {
 
 impl Call for OfEdge {
     type Output = Vec<(SessionId, Vec<RoomId>)>;
-    const DOING: &'static str = "read an edge's sessions";
+    const ACTION: &'static str = "read an edge's sessions";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Self::Output, Failed> {
         let of_edge = "SELECT id, room FROM (
@@ -224,7 +224,7 @@ impl Call for OfEdge {
 
 impl Call for EdgeOf {
     type Output = Option<(MachineId, bool)>;
-    const DOING: &'static str = "read a session";
+    const ACTION: &'static str = "read a session";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Self::Output, Failed> {
         let edge = "SELECT edge, disconnected_at IS NULL FROM sessions WHERE id = $1 AND NOT expired";

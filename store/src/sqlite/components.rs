@@ -7,7 +7,7 @@ use super::{Read, Write};
 use crate::{
     StoreError, VersionRow,
     components::{Active, Component, Kinds, Publish, SetActive, Versions, kind, version},
-    row::From,
+    row::Table,
 };
 
 impl Write for Publish {
@@ -28,7 +28,7 @@ impl Write for Publish {
         let publish = sqlx::query(publish).bind(kind).bind(digest).bind(self.wasm.as_ref()).bind(self.activate);
         publish.execute(&mut *db).await.map_err(&at)?;
         let version = sqlx::query_scalar::<_, i64>("SELECT version FROM versions WHERE kind = ?1 AND digest = ?2");
-        From("versions").number(version.bind(kind).bind(digest).fetch_one(db).await.map_err(&at)?)
+        Table("versions").number(version.bind(kind).bind(digest).fetch_one(db).await.map_err(&at)?)
     }
 }
 
@@ -73,7 +73,7 @@ impl Read for Active {
     async fn read(&self, db: &SqlitePool) -> Result<Option<Digest>, StoreError> {
         let found = sqlx::query_scalar::<_, Vec<u8>>("SELECT active FROM kinds WHERE kind = ?1");
         let found = found.bind(self.kind.as_str()).fetch_optional(db).await;
-        found.map_err(StoreError::at("read a kind"))?.map(|digest| From("kinds").digest(digest)).transpose()
+        found.map_err(StoreError::at("read a kind"))?.map(|digest| Table("kinds").digest(digest)).transpose()
     }
 }
 

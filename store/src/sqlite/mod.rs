@@ -8,13 +8,13 @@ use crate::{Clock, EmbeddedOptions, OpenError, StoreError};
 
 mod components;
 mod hashes;
+mod integrity;
 mod leases;
 mod machines;
 mod open;
 mod partitions;
 mod rooms;
 mod sessions;
-mod whole;
 mod writer;
 
 pub(crate) use writer::Write;

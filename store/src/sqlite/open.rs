@@ -26,11 +26,11 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 const READERS: u32 = 3;
 
 pub(crate) async fn open(given: EmbeddedOptions) -> Result<Sqlite, OpenError> {
-    let EmbeddedOptions { path, durability: fsync, accept_loss, clock } = given;
+    let EmbeddedOptions { path, durability, accept_loss, clock } = given;
     let path = path.as_path();
-    let database = |source| named(path, source);
+    let database = |source| open_error(path, source);
     let has_wal = make_private(path)?;
-    let mut db = options(path, fsync).create_if_missing(true).connect().await.map_err(database)?;
+    let mut db = options(path, durability).create_if_missing(true).connect().await.map_err(database)?;
     check(path, &mut db).await?;
     if !has_wal && needs_wal(&mut db).await.map_err(database)? {
         let lost = OpenError::WalMissing { database: name_of(path), wal: wal_of(path).display().to_string() };
@@ -44,17 +44,17 @@ pub(crate) async fn open(given: EmbeddedOptions) -> Result<Sqlite, OpenError> {
     MIGRATIONS.run(&mut db).await.map_err(|error| cannot_migrate(path, error))?;
     let clock = match clock {
         Some(clock) => clock,
-        None => Clock::starting_at(clock::wall().max(latest(&mut db).await.map_err(database)?)),
+        None => Clock::starting_at(clock::wall_clock().max(latest(&mut db).await.map_err(database)?)),
     };
     begin(&mut db).await.map_err(database)?;
-    let wal = open_wal(path, fsync).map_err(|source| OpenError::Io { database: name_of(path), source })?;
+    let wal = open_wal(path, durability).map_err(|source| OpenError::Io { database: name_of(path), source })?;
     let pool = SqlitePoolOptions::new()
         .max_connections(READERS)
         // A file does not disconnect: connections need neither a test nor a lifetime.
         .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None);
-    let readers = pool.connect_with(options(path, fsync).pragma("query_only", "ON")).await.map_err(database)?;
+    let readers = pool.connect_with(options(path, durability).pragma("query_only", "ON")).await.map_err(database)?;
     Ok(Sqlite { readers, writer: writer::spawn(db, wal, clock.clone()), clock })
 }
 
@@ -63,7 +63,7 @@ pub(crate) async fn open(given: EmbeddedOptions) -> Result<Sqlite, OpenError> {
 fn make_private(path: &Path) -> Result<bool, OpenError> {
     let wal = wal_of(path);
     let has_wal = chorus_private::check(&wal)? && wal.metadata().is_ok_and(|wal| wal.len() > WAL_HEADER);
-    chorus_private::check(&beside(path, "-shm"))?;
+    chorus_private::check(&with_suffix(path, "-shm"))?;
     chorus_private::open(File::options().read(true).write(true).create(true), path)?;
     Ok(has_wal)
 }
@@ -103,22 +103,22 @@ async fn latest(db: &mut SqliteConnection) -> Result<Time, sqlx::Error> {
     Ok(Time(u64::try_from(latest).unwrap_or(0)))
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
 }
 
 fn wal_of(path: &Path) -> PathBuf {
-    beside(path, "-wal")
+    with_suffix(path, "-wal")
 }
 
-fn options(path: &Path, fsync: Durability) -> SqliteConnectOptions {
+fn options(path: &Path, durability: Durability) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)
         // FULL syncs at each commit. With NORMAL the writer syncs, behind the commits: see `writer::Wal`.
-        .synchronous(match fsync {
+        .synchronous(match durability {
             Durability::Always => SqliteSynchronous::Full,
             Durability::Background => SqliteSynchronous::Normal,
         })
@@ -133,20 +133,20 @@ fn options(path: &Path, fsync: Durability) -> SqliteConnectOptions {
 
 async fn check(path: &Path, db: &mut SqliteConnection) -> Result<(), OpenError> {
     let found = sqlx::query_scalar::<_, String>("PRAGMA quick_check(1)").fetch_one(db).await;
-    match found.map_err(|source| named(path, source))?.as_str() {
+    match found.map_err(|source| open_error(path, source))?.as_str() {
         "ok" => Ok(()),
         what => Err(OpenError::Damaged { database: name_of(path), what: what.to_owned() }),
     }
 }
 
 /// From here on the write-ahead log and its name are on the disk. It exists as long as a connection is open.
-fn open_wal(path: &Path, fsync: Durability) -> std::io::Result<Wal> {
+fn open_wal(path: &Path, durability: Durability) -> std::io::Result<Wal> {
     let name = wal_of(path);
     let file = File::open(&name)?;
     file.sync_all()?;
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(dir)?.sync_all()?;
-    Ok(Wal::new(name, file, fsync))
+    Ok(Wal::new(name, file, durability))
 }
 
 /// SQLite's codes for a file that is not, or no longer, a database.
@@ -156,7 +156,7 @@ fn name_of(path: &Path) -> String {
     path.display().to_string()
 }
 
-fn named(path: &Path, source: sqlx::Error) -> OpenError {
+fn open_error(path: &Path, source: sqlx::Error) -> OpenError {
     let database = name_of(path);
     let code = source.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
     match code {
@@ -177,7 +177,7 @@ fn cannot_migrate(path: &Path, error: MigrateError) -> OpenError {
     match error {
         MigrateError::VersionMissing(migration) => OpenError::Newer { database, migration },
         MigrateError::VersionMismatch(migration) => OpenError::Changed { database, migration },
-        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => named(path, source),
+        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => open_error(path, source),
         other => OpenError::Database { database, source: sqlx::Error::Migrate(Box::new(other)) },
     }
 }

@@ -10,9 +10,9 @@ use super::{Read, Write, now};
 use crate::{
     Assigned, MONITOR_LEASE, StoreError,
     partitions::{
-        Assignments, CarryOut, Checkpoint, PartitionColumns, Partitions, SetCheckpoint, assignment_columns, partition,
+        Assignments, ExecutePlan, Checkpoint, PartitionColumns, Partitions, SetCheckpoint, assignment_columns, partition,
     },
-    row::{From, number},
+    row::{Table, number},
 };
 
 impl Write for Partitions {
@@ -23,7 +23,7 @@ impl Write for Partitions {
         let count = "SELECT count(*) FROM partitions";
         let found = sqlx::query_scalar::<_, i64>(count).fetch_one(&mut *db).await.map_err(&at)?;
         if found > 0 {
-            return From("partitions").number(found);
+            return Table("partitions").number(found);
         }
         for partition in 0..self.default {
             let new = sqlx::query("INSERT INTO partitions (partition) VALUES (?1)").bind(partition);
@@ -43,7 +43,7 @@ impl Read for Assignments {
     }
 }
 
-impl Write for CarryOut {
+impl Write for ExecutePlan {
     type Output = Assigned;
 
     async fn apply(&self, db: &mut SqliteConnection) -> Result<Assigned, StoreError> {
@@ -82,7 +82,7 @@ impl Read for Checkpoint {
     async fn read(&self, db: &SqlitePool) -> Result<Offset, StoreError> {
         let found = sqlx::query_scalar::<_, i64>("SELECT checkpoint FROM partitions WHERE partition = ?1");
         let found = found.bind(self.partition).fetch_optional(db).await.map_err(StoreError::at("read a checkpoint"))?;
-        From("partitions").number(found.unwrap_or(0))
+        Table("partitions").number(found.unwrap_or(0))
     }
 }
 

@@ -13,10 +13,10 @@ use super::{Read, Write, now};
 use crate::{
     RoomRow, RoomStatus, RoomUpdate, Snapshot, SnapshotRow, StoreError,
     rooms::{
-        Columns, CountRooms, Forget, HighestOffset, ListRooms, ReadRoom, ReadSnapshot, TimerColumns, Timers,
+        Columns, CountRooms, DeleteEndedRooms, HighestOffset, ListRooms, ReadRoom, ReadSnapshot, TimerColumns, Timers,
         WriteRooms, count, snapshot, timer,
     },
-    row::{From, id, millis, number},
+    row::{Table, id, millis, number},
 };
 
 impl Write for WriteRooms {
@@ -166,7 +166,7 @@ impl Read for Timers {
     async fn read(&self, db: &SqlitePool) -> Result<Self::Output, StoreError> {
         let at = StoreError::at("list timers");
         let count = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM partitions").fetch_one(db).await.map_err(&at)?;
-        let count = From("partitions").number(count)?;
+        let count = Table("partitions").number(count)?;
         let wanted: HashSet<u32> = self.partitions.iter().copied().collect();
         let (mut found, mut after) = (Vec::new(), self.after);
         loop {
@@ -199,11 +199,11 @@ impl Read for HighestOffset {
             "SELECT max(\"offset\") FROM (SELECT \"offset\" FROM rooms UNION ALL SELECT \"offset\" FROM snapshots)";
         let found = sqlx::query_scalar::<_, Option<i64>>(highest).fetch_one(db).await;
         let found = found.map_err(StoreError::at("read the highest offset"))?;
-        found.map(|offset| From("rooms").number(offset)).transpose()
+        found.map(|offset| Table("rooms").number(offset)).transpose()
     }
 }
 
-impl Write for Forget {
+impl Write for DeleteEndedRooms {
     type Output = u64;
 
     async fn apply(&self, db: &mut SqliteConnection) -> Result<u64, StoreError> {
@@ -213,6 +213,6 @@ impl Write for Forget {
             " - ?1 AND status <> 'live' ORDER BY ended_at LIMIT 1000)"
         );
         let forgotten = sqlx::query(forget).bind(millis(self.older_than)).execute(db).await;
-        Ok(forgotten.map_err(StoreError::at("forget rooms"))?.rows_affected())
+        Ok(forgotten.map_err(StoreError::at("delete ended rooms"))?.rows_affected())
     }
 }

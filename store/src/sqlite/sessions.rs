@@ -124,7 +124,7 @@ impl Write for Disconnected {
             " WHERE id = ?1 AND edge = ?2 AND disconnected_at IS NULL"
         );
         let gone = sqlx::query(gone).bind(id(self.session.0)).bind(self.edge.0.as_ref()).bind(self.silent);
-        gone.execute(db).await.map(drop).map_err(StoreError::at("note a disconnection"))
+        gone.execute(db).await.map(drop).map_err(StoreError::at("record a disconnection"))
     }
 }
 
@@ -165,7 +165,7 @@ impl Read for Kicked {
         let kicked = "SELECT kicked FROM sessions
                       WHERE ?1 IN (resume_hash, previous_hash, overtaken_hash) AND kicked IS NOT NULL";
         let kicked = sqlx::query_scalar(kicked).bind(self.resume_hash.as_slice()).fetch_optional(db).await;
-        kicked.map_err(StoreError::at("ask for a session that was kicked"))
+        kicked.map_err(StoreError::at("read a session that was kicked"))
     }
 }
 

@@ -17,13 +17,13 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use crate::{Clock, Durability, StoreError, row::number};
 
 /// The number of writes that may wait; callers with further ones wait for room.
-const QUEUE: usize = 1024;
+const MAX_QUEUED: usize = 1024;
 
 /// The most writes in one transaction. All of them are answered after its commit.
-const MOST: usize = 128;
+const MAX_BATCH: usize = 128;
 
 /// The delay between a commit and its sync. The promise is 100 ms; the rest is for the sync itself.
-const SYNC_AFTER: Duration = Duration::from_millis(50);
+const SYNC_DELAY: Duration = Duration::from_millis(50);
 
 /// The size of the write-ahead log at which it is moved into the database. More than SQLite's own 4 MiB, since writes that
 /// arrive meanwhile wait for two syncs; small enough to be read quickly at a start.
@@ -131,7 +131,7 @@ impl<W: Write> Job for Waiting<W> {
 
 /// Starts the writer. It ends when the last handle is dropped, or by `Handle::close`.
 pub(crate) fn spawn(db: SqliteConnection, wal: Wal, clock: Clock) -> Handle {
-    let (sender, queue) = mpsc::channel(QUEUE);
+    let (sender, queue) = mpsc::channel(MAX_QUEUED);
     let wal = Arc::new(wal);
     let syncer = tokio::spawn(sync_behind(wal.clone()));
     tokio::spawn(async move {
@@ -155,9 +155,9 @@ impl Writer {
     /// Returns the answer channels of the close requests.
     async fn run(&mut self) -> Vec<oneshot::Sender<Result<(), StoreError>>> {
         let mut closed = Vec::new();
-        let mut messages = Vec::with_capacity(MOST);
-        let mut jobs = Vec::with_capacity(MOST);
-        while self.queue.recv_many(&mut messages, MOST).await > 0 {
+        let mut messages = Vec::with_capacity(MAX_BATCH);
+        let mut jobs = Vec::with_capacity(MAX_BATCH);
+        while self.queue.recv_many(&mut messages, MAX_BATCH).await > 0 {
             for message in messages.drain(..) {
                 match message {
                     Message::Write(job) => jobs.push(job),
@@ -167,12 +167,12 @@ impl Writer {
                     }
                 }
             }
-            self.carry_out(&mut jobs).await;
+            self.process(&mut jobs).await;
         }
         closed
     }
 
-    async fn carry_out(&mut self, jobs: &mut Vec<Box<dyn Job>>) {
+    async fn process(&mut self, jobs: &mut Vec<Box<dyn Job>>) {
         match self.commit(jobs).await {
             Ok(()) => jobs.drain(..).for_each(|job| job.committed()),
             Err(error) if jobs.len() == 1 => jobs.drain(..).for_each(|job| job.failed(error.clone())),
@@ -207,7 +207,7 @@ impl Writer {
                 tracing::warn!(%error, "the write-ahead log could not be moved into the database; it grows until it can");
             }
         }
-        if self.wal.fsync == Durability::Background {
+        if self.wal.durability == Durability::Background {
             let must_be_durable = jobs.iter().any(|job| job.is_durable());
             match must_be_durable {
                 true => self.wal.sync().await?,
@@ -242,7 +242,7 @@ impl Writer {
         let Writer { mut db, wal, clock, .. } = self;
         wal.check()?;
         let closed = sqlx::query("UPDATE data SET open = 0, clock = max(clock, ?1)").bind(number(clock.now().0));
-        closed.execute(&mut db).await.map_err(StoreError::at("note that it is closed"))?;
+        closed.execute(&mut db).await.map_err(StoreError::at("record that it is closed"))?;
         wal.sync().await?;
         let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut db).await;
         emptied.map_err(StoreError::at("empty the write-ahead log"))?;
@@ -258,14 +258,14 @@ impl Writer {
 pub(crate) struct Wal {
     pub path: PathBuf,
     pub file: Arc<File>,
-    pub fsync: Durability,
+    pub durability: Durability,
     dirty: Notify,
     stopped: OnceLock<StoreError>,
 }
 
 impl Wal {
-    pub fn new(path: PathBuf, file: File, fsync: Durability) -> Wal {
-        Wal { path, file: Arc::new(file), fsync, dirty: Notify::new(), stopped: OnceLock::new() }
+    pub fn new(path: PathBuf, file: File, durability: Durability) -> Wal {
+        Wal { path, file: Arc::new(file), durability, dirty: Notify::new(), stopped: OnceLock::new() }
     }
 
     /// After a failed sync no write can be promised: the kernel may have dropped the pages that it could not write.
@@ -292,7 +292,7 @@ impl Wal {
 async fn sync_behind(wal: Arc<Wal>) {
     loop {
         wal.dirty.notified().await;
-        tokio::time::sleep(SYNC_AFTER).await;
+        tokio::time::sleep(SYNC_DELAY).await;
         if wal.sync().await.is_err() {
             return;
         }

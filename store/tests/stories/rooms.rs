@@ -192,8 +192,8 @@ pub async fn the_highest_offset_is_known(store: Store) {
 pub async fn rooms_are_forgotten_long_after_their_end(store: Store) {
     with_partitions(&store, 4).await;
     write(&store, [with_state(room(1, 1), "live"), news(ended(room(2, 1)))]).await;
-    assert_eq!(store.forget_rooms(Duration::MAX).await.expect("asked"), 0);
-    assert_eq!(store.forget_rooms(Duration::from_secs(3600)).await.expect("asked"), 1, "it ended in 1970");
+    assert_eq!(store.delete_ended_rooms(Duration::MAX).await.expect("asked"), 0);
+    assert_eq!(store.delete_ended_rooms(Duration::from_secs(3600)).await.expect("asked"), 1, "it ended in 1970");
     assert_eq!(store.room(RoomId(2)).await.expect("read"), None);
     assert_eq!(state_of(&store, 1).await, Some((1, "live".into())));
 }

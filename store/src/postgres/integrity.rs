@@ -6,13 +6,13 @@ use sqlx::PgConnection;
 use super::{Call, Failed};
 use crate::{
     LogIdentity,
-    row::{From, id},
-    whole::{GiveUp, ReadLog, SetLog, WithoutSnapshot},
+    integrity::{GiveUp, ReadLog, SetLog, WithoutSnapshot},
+    row::{Table, id},
 };
 
 impl Call for ReadLog {
     type Output = Option<LogIdentity>;
-    const DOING: &'static str = "read which log the database belongs to";
+    const ACTION: &'static str = "read which log the database belongs to";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Option<LogIdentity>, Failed> {
         let log = sqlx::query_as::<_, (Option<String>, String)>("SELECT cluster, topic FROM log");
@@ -22,7 +22,7 @@ impl Call for ReadLog {
 
 impl Call for SetLog {
     type Output = LogIdentity;
-    const DOING: &'static str = "write which log the database belongs to";
+    const ACTION: &'static str = "write which log the database belongs to";
 
     /// If several machines do this at once, all of them receive the row of the first.
     async fn call(&self, db: &mut PgConnection) -> Result<LogIdentity, Failed> {
@@ -46,19 +46,19 @@ impl Call for SetLog {
 
 impl Call for WithoutSnapshot {
     type Output = Vec<RoomId>;
-    const DOING: &'static str = "look for rooms without a snapshot";
+    const ACTION: &'static str = "list rooms without a snapshot";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Vec<RoomId>, Failed> {
         let without = "SELECT id FROM rooms WHERE partition = $1 AND status = 'live'
                        AND NOT EXISTS (SELECT 1 FROM snapshots WHERE room = rooms.id) ORDER BY id";
         let found: Vec<Vec<u8>> = sqlx::query_scalar(without).bind(i64::from(self.partition)).fetch_all(db).await?;
-        Ok(found.into_iter().map(|id| From("rooms").id(id).map(RoomId)).collect::<Result<_, _>>()?)
+        Ok(found.into_iter().map(|id| Table("rooms").id(id).map(RoomId)).collect::<Result<_, _>>()?)
     }
 }
 
 impl Call for GiveUp {
     type Output = ();
-    const DOING: &'static str = "give rooms up";
+    const ACTION: &'static str = "give rooms up";
 
     /// Each statement may be repeated, and has its effect alone.
     async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {

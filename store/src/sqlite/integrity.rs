@@ -10,8 +10,8 @@ use sqlx::{SqliteConnection, SqlitePool};
 use super::{Read, Write, now};
 use crate::{
     StoreError,
-    row::{From, id, number},
-    whole::{GiveUp, ReadMark, SetMark, WithoutSnapshot},
+    integrity::{GiveUp, ReadMark, SetMark, WithoutSnapshot},
+    row::{Table, id, number},
 };
 
 impl Read for ReadMark {
@@ -21,8 +21,8 @@ impl Read for ReadMark {
         let found = sqlx::query_as::<_, (Option<Vec<u8>>, i64, bool)>("SELECT id, life, settled FROM data");
         let found = found.fetch_optional(db).await.map_err(StoreError::at("read what the store carries"))?;
         let Some((Some(id), life, settled)) = found else { return Ok(None) };
-        let from = From("data");
-        Ok(Some(StoreMark { mark: Mark { id: DataId(from.id(id)?), life: from.number(life)? }, settled }))
+        let table = Table("data");
+        Ok(Some(StoreMark { mark: Mark { id: DataId(table.id(id)?), life: table.number(life)? }, settled }))
     }
 }
 
@@ -43,14 +43,14 @@ impl Read for WithoutSnapshot {
     type Output = Vec<RoomId>;
 
     async fn read(&self, db: &SqlitePool) -> Result<Vec<RoomId>, StoreError> {
-        let at = StoreError::at("look for rooms without a snapshot");
+        let at = StoreError::at("list rooms without a snapshot");
         let count = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM partitions").fetch_one(db).await.map_err(&at)?;
-        let from = From("rooms");
-        let count = from.number(count)?;
+        let table = Table("rooms");
+        let count = table.number(count)?;
         let without = "SELECT id FROM rooms WHERE status = 'live'
                        AND NOT EXISTS (SELECT 1 FROM snapshots WHERE room = rooms.id) ORDER BY id";
         let found: Vec<Vec<u8>> = sqlx::query_scalar(without).fetch_all(db).await.map_err(&at)?;
-        let rooms = found.into_iter().map(|id| from.id(id).map(RoomId));
+        let rooms = found.into_iter().map(|id| table.id(id).map(RoomId));
         let ours = |room: &RoomId| room.partition(count) == self.partition;
         rooms.filter(|room| room.as_ref().map_or(true, ours)).collect()
     }
