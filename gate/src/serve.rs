@@ -27,20 +27,20 @@ pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 pub const MAX_HEAD: usize = 16 * 1024;
 
 /// How long to wait after a failure to accept, such as a lack of file descriptors: other connections have to close first.
-const PAUSE: Duration = Duration::from_millis(50);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// Serves for ever. When this future is dropped, its connections end.
 pub async fn serve(listener: TcpListener, routes: BoxedFilter<(Response,)>, hosts: Hosts) {
-    let (places, hosts) = (Arc::new(Semaphore::new(MAX_CONNECTIONS)), Arc::new(hosts));
+    let (permits, hosts) = (Arc::new(Semaphore::new(MAX_CONNECTIONS)), Arc::new(hosts));
     let mut connections = JoinSet::new();
     loop {
-        let place = places.clone().acquire_owned().await.expect("it is never closed");
+        let permit = permits.clone().acquire_owned().await.expect("it is never closed");
         while connections.try_join_next().is_some() {}
         match listener.accept().await {
-            Ok((stream, _)) => drop(connections.spawn(serve_one(stream, routes.clone(), hosts.clone(), place))),
+            Ok((stream, _)) => drop(connections.spawn(serve_one(stream, routes.clone(), hosts.clone(), permit))),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
@@ -50,7 +50,7 @@ async fn serve_one(
     stream: TcpStream,
     routes: BoxedFilter<(Response,)>,
     hosts: Arc<Hosts>,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 ) {
     let routes = TowerToHyperService::new(warp::service(routes));
     let service = service_fn(|request: hyper::Request<Incoming>| {

@@ -54,7 +54,7 @@ pub enum Root {
 
 /// Creates a directory and its missing parents, or tightens the existing one. Returns its real path.
 pub fn dir(path: &Path, root: Root) -> Result<PathBuf, PrivateError> {
-    let path = made(path, root)?;
+    let path = create(path, root)?;
     let found = owned(&path)?;
     if found.mode() & 0o777 & !DIR != 0 {
         tighten(&path, found.mode(), |mode| fs::set_permissions(&path, mode), DIR);
@@ -65,7 +65,7 @@ pub fn dir(path: &Path, root: Root) -> Result<PathBuf, PrivateError> {
 /// Creates a directory, or refuses the existing one if other users can write to it. For native code: a file there may have been
 /// written before the directory could be tightened.
 pub fn dir_of_code(path: &Path) -> Result<PathBuf, PrivateError> {
-    let path = made(path, Root::Named)?;
+    let path = create(path, Root::Named)?;
     let found = owned(&path)?;
     match found.mode() & 0o022 {
         0 => Ok(path),
@@ -73,7 +73,7 @@ pub fn dir_of_code(path: &Path) -> Result<PathBuf, PrivateError> {
     }
 }
 
-fn made(path: &Path, root: Root) -> Result<PathBuf, PrivateError> {
+fn create(path: &Path, root: Root) -> Result<PathBuf, PrivateError> {
     if root == Root::Inside && is_link(path) {
         return Err(PrivateError::Link { path: path.to_owned() });
     }
@@ -85,7 +85,7 @@ fn made(path: &Path, root: Root) -> Result<PathBuf, PrivateError> {
 }
 
 fn owned(path: &Path) -> Result<fs::Metadata, PrivateError> {
-    let found = fs::symlink_metadata(path).map_err(at("look at", path))?;
+    let found = fs::symlink_metadata(path).map_err(at("inspect", path))?;
     if !found.is_dir() {
         return Err(PrivateError::Kind { path: path.to_owned(), expected: "directory" });
     }
@@ -137,7 +137,7 @@ fn owned_file(options: &mut OpenOptions, path: &Path) -> Result<(File, fs::Metad
         true => PrivateError::Link { path: path.to_owned() },
         false => at("open", path)(error),
     })?;
-    let found = file.metadata().map_err(at("look at", path))?;
+    let found = file.metadata().map_err(at("inspect", path))?;
     if !found.is_file() {
         return Err(PrivateError::Kind { path: path.to_owned(), expected: "file" });
     }
