@@ -152,13 +152,13 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::encode(self.0))
     }
 }
 
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0[..6].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::encode(&self.0[..6]))
     }
 }
 
@@ -166,13 +166,7 @@ impl FromStr for Digest {
     type Err = BadDigest;
     fn from_str(text: &str) -> Result<Digest, BadDigest> {
         let mut bytes = [0; 32];
-        if text.len() != 64 || !text.is_ascii() {
-            return Err(BadDigest);
-        }
-        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| BadDigest)?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| BadDigest)?;
-        }
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| BadDigest)?;
         Ok(Digest(bytes))
     }
 }
@@ -276,6 +270,16 @@ mod tests {
         assert_eq!(id.to_string().parse(), Ok(id));
         for bad in ["", "abc", "+0000000000000000000000000000abc", "00000000000000000000000000000ABC"] {
             assert_eq!(bad.parse::<RoomId>(), Err(BadId), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_digest_reads_back_what_it_writes_and_refuses_anything_else() {
+        let digest = Digest::of(b"");
+        assert_eq!(digest.to_string().parse(), Ok(digest));
+        assert_eq!(format!("{digest:?}"), "e3b0c44298fc");
+        for bad in ["", "e3b0", &"+f".repeat(32), &"ë".repeat(32), &"0".repeat(66)] {
+            assert_eq!(bad.parse::<Digest>(), Err(BadDigest), "{bad}");
         }
     }
 

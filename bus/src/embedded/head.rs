@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn its_bytes_are_these() {
-        let hex: String = HEAD.encode().iter().map(|byte| format!("{byte:02x}")).collect();
+        let bytes = hex::encode(HEAD.encode());
         let golden = concat!(
             "43484f5255534844",
             "01000000",
@@ -122,7 +122,7 @@ mod tests {
             "7011010000000000",
             "00000000",
         );
-        assert_eq!(hex[..104], *golden);
+        assert_eq!(bytes[..104], *golden);
         assert_eq!(Head::decode(&HEAD.encode()), Some(HEAD));
     }
 
