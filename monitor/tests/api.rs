@@ -192,7 +192,7 @@ async fn a_room_is_shown_with_its_host_and_its_state() {
     let state = world.good(&format!("/v1/rooms/{GAME}/state")).await;
     assert_eq!(state["state"], serde_json::json!({ "board": [null, 0, 1] }));
     assert_eq!((&state["offset"], &state["state_version"]), (&9.into(), &2.into()));
-    assert_eq!((&state["members"][0]["name"], &state["members"][0]["connected"]), (&"Ana".into(), &true.into()));
+    assert_eq!((&state["members"][0]["name"], &state["members"][0]["connected"]), (&"ana".into(), &true.into()));
 }
 
 #[tokio::test]
@@ -223,11 +223,11 @@ async fn a_room_without_a_state_says_why() {
 #[tokio::test]
 async fn who_follows_a_room_sees_what_happens_and_not_what_is_said() {
     let world = World::start().await;
-    world.append(GAME, message("before")).await;
+    world.append(GAME, saying("before")).await;
     let mut events = world.events(&format!("/v1/rooms/{GAME}/events")).await;
     let other = same_partition(GAME);
-    world.append(other, message("elsewhere")).await;
-    let offset = world.append(GAME, message("a secret")).await;
+    world.append(other, saying("elsewhere")).await;
+    let offset = world.append(GAME, saying("a secret")).await;
     let (id, event) = events.next().await.expect("an event");
     assert_eq!((id, &event["offset"]), (offset.to_string(), &offset.into()));
     assert_eq!((&event["command"], &event["bytes"]), (&"message".into(), &10.into()));
@@ -237,7 +237,7 @@ async fn who_follows_a_room_sees_what_happens_and_not_what_is_said() {
 #[tokio::test]
 async fn who_asks_for_the_content_gets_it() {
     let world = World::start().await;
-    world.append(GAME, message("a secret")).await;
+    world.append(GAME, saying("a secret")).await;
     let mut events = world.events(&format!("/v1/rooms/{GAME}/events?follow=false&content=true")).await;
     let (_, event) = events.next().await.expect("an event");
     assert_eq!((&event["type"], &event["data"]), (&"say".into(), &"a secret".into()));
@@ -247,8 +247,8 @@ async fn who_asks_for_the_content_gets_it() {
 #[tokio::test]
 async fn events_go_on_after_the_last_one_that_was_seen() {
     let world = World::start().await;
-    let first = world.append(GAME, message("1")).await;
-    let second = world.append(GAME, message("2")).await;
+    let first = world.append(GAME, saying("1")).await;
+    let second = world.append(GAME, saying("2")).await;
     let mut events = world.events(&format!("/v1/rooms/{GAME}/events?from={second}&follow=false")).await;
     assert_eq!(events.next().await.map(|(id, _)| id), Some(second.to_string()));
     assert_eq!(events.next().await, None);
@@ -264,7 +264,7 @@ async fn events_go_on_after_the_last_one_that_was_seen() {
 #[tokio::test]
 async fn who_follows_hears_first_where_that_begins() {
     let world = World::start().await;
-    let last = world.append(GAME, message("before")).await;
+    let last = world.append(GAME, saying("before")).await;
     let events = world.events(&format!("/v1/rooms/{GAME}/events")).await;
     assert_eq!(events.raw().await, format!("event:begin\ndata:{{\"from\":{}}}\n\n", last + 1));
 }

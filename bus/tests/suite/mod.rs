@@ -1,20 +1,24 @@
 //! The promises of both back ends, as stories that run on either: `suite!(place)` makes a test of each, where `place()` is an
 //! empty log, or none when this machine has no such place.
 //!
-//! No test waits for a state by sleeping: a result that does not come within [`SOON`] is a failure.
+//! No test waits for a state by sleeping: a result that does not come before the deadline is a failure.
 #![allow(dead_code)] // Each test program uses its part.
 
 use std::{future::Future, time::Duration};
 
 use chorus_bus::{AppendError, Bus, EdgeReadError, EdgeReceiver, ReadError, Reader, TruncateError};
 use chorus_core::{
-    command::{EdgeCommand, LeaveReason, Record, RequestId, RoomCommand},
-    ids::{ConnectionId, MachineId, Offset, RoomId, SessionId, Time},
+    command::{EdgeCommand, LeaveReason, Record, RoomCommand},
+    ids::{Offset, RoomId, SessionId, Time},
     json::Json,
+};
+use chorus_testing::{
+    cast::{FIRST, machine},
+    soon,
 };
 
 /// An empty log, which can be reopened any number of times.
-pub trait Place {
+pub trait EmptyLog {
     fn open(&self) -> impl Future<Output = Bus> + Send;
 }
 
@@ -51,7 +55,7 @@ pub(crate) use suite;
 
 // The stories.
 
-pub async fn offsets_count_from_0_and_follow_the_order_of_calls(place: impl Place) {
+pub async fn offsets_count_from_0_and_follow_the_order_of_calls(place: impl EmptyLog) {
     let bus = place.open().await;
     let appends: Vec<_> = (0..100).map(|n| bus.append(&message(ROOM, n))).collect();
     for (n, append) in appends.into_iter().enumerate() {
@@ -63,7 +67,7 @@ pub async fn offsets_count_from_0_and_follow_the_order_of_calls(place: impl Plac
     assert_eq!(read, (0..100).map(|n| (n, message(ROOM, n))).collect::<Vec<_>>());
 }
 
-pub async fn each_partition_counts_for_itself(place: impl Place) {
+pub async fn each_partition_counts_for_itself(place: impl EmptyLog) {
     let bus = place.open().await;
     let other = (0..).map(RoomId).find(|room| of(&bus, *room) != of(&bus, ROOM)).expect("there are two partitions");
     for n in 0..3 {
@@ -74,7 +78,7 @@ pub async fn each_partition_counts_for_itself(place: impl Place) {
     assert_eq!(numbers(&read(&mut bus.read(of(&bus, other), 0), 3).await), [10, 11, 12]);
 }
 
-pub async fn a_reader_starts_where_it_is_told_and_waits_for_what_comes(place: impl Place) {
+pub async fn a_reader_starts_where_it_is_told_and_waits_for_what_comes(place: impl EmptyLog) {
     let bus = place.open().await;
     append_all(&bus, 0..10).await;
     let mut reader = bus.read(of(&bus, ROOM), 7);
@@ -88,7 +92,7 @@ pub async fn a_reader_starts_where_it_is_told_and_waits_for_what_comes(place: im
     assert_eq!(numbers(&read(&mut reader, 1).await), [11]);
 }
 
-pub async fn every_reader_gets_everything(place: impl Place) {
+pub async fn every_reader_gets_everything(place: impl EmptyLog) {
     let bus = place.open().await;
     append_all(&bus, 0..50).await;
     let mut readers: Vec<Reader> = (0..3).map(|_| bus.read(of(&bus, ROOM), 0)).collect();
@@ -104,7 +108,7 @@ pub async fn every_reader_gets_everything(place: impl Place) {
     assert_eq!(numbers(&read(&mut bus.read(of(&bus, ROOM), 20), 40).await), (20..60).collect::<Vec<_>>());
 }
 
-pub async fn a_reader_from_beyond_the_end_waits_until_the_log_is_there(place: impl Place) {
+pub async fn a_reader_from_beyond_the_end_waits_until_the_log_is_there(place: impl EmptyLog) {
     let bus = place.open().await;
     append_all(&bus, 0..2).await;
     let mut reader = bus.read(of(&bus, ROOM), 5);
@@ -113,7 +117,7 @@ pub async fn a_reader_from_beyond_the_end_waits_until_the_log_is_there(place: im
     assert_eq!(soon(waiting).await.unwrap(), [(5, message(ROOM, 5))]);
 }
 
-pub async fn a_call_that_is_dropped_has_taken_nothing(place: impl Place) {
+pub async fn a_call_that_is_dropped_has_taken_nothing(place: impl EmptyLog) {
     let bus = place.open().await;
     let mut reader = bus.read(of(&bus, ROOM), 0);
     let mut into = Vec::new();
@@ -129,7 +133,7 @@ pub async fn a_call_that_is_dropped_has_taken_nothing(place: impl Place) {
     assert_eq!(numbers(&into), (0..200).collect::<Vec<_>>());
 }
 
-pub async fn what_was_confirmed_is_there_when_the_log_is_opened_again(place: impl Place) {
+pub async fn what_was_confirmed_is_there_when_the_log_is_opened_again(place: impl EmptyLog) {
     let bus = place.open().await;
     append_all(&bus, 0..10).await;
     soon(bus.close()).await.unwrap();
@@ -141,7 +145,7 @@ pub async fn what_was_confirmed_is_there_when_the_log_is_opened_again(place: imp
     assert_eq!(numbers(&read), (0..11).collect::<Vec<_>>());
 }
 
-pub async fn many_appenders_keep_each_its_own_order(place: impl Place) {
+pub async fn many_appenders_keep_each_its_own_order(place: impl EmptyLog) {
     const EACH: u64 = 500;
     let bus = place.open().await;
     let appenders: Vec<_> = (0..8u64)
@@ -168,7 +172,7 @@ pub async fn many_appenders_keep_each_its_own_order(place: impl Place) {
     }
 }
 
-pub async fn what_is_too_large_is_refused_and_the_log_goes_on(place: impl Place) {
+pub async fn what_is_too_large_is_refused_and_the_log_goes_on(place: impl EmptyLog) {
     let bus = place.open().await;
     let large = Json::trusted(format!("\"{}\"", "x".repeat(chorus_bus::MAX_RECORD)));
     let append = bus.append(&Record { command: data(0, large), ..message(ROOM, 0) });
@@ -179,7 +183,7 @@ pub async fn what_is_too_large_is_refused_and_the_log_goes_on(place: impl Place)
     assert_eq!(read(&mut bus.read(of(&bus, ROOM), 0), 1).await, [(0, nearly)]);
 }
 
-pub async fn below_what_is_kept_a_reader_is_told_where_the_log_begins(place: impl Place) {
+pub async fn below_what_is_kept_a_reader_is_told_where_the_log_begins(place: impl EmptyLog) {
     let bus = place.open().await;
     // Each is larger than a segment may grow, so that whole segments can go.
     for n in 0..20 {
@@ -204,7 +208,7 @@ pub async fn below_what_is_kept_a_reader_is_told_where_the_log_begins(place: imp
     assert_eq!(soon(bus.append(&large(20))).await.unwrap(), Some(20));
 }
 
-pub async fn a_flush_comes_after_all_that_was_appended(place: impl Place) {
+pub async fn a_flush_comes_after_all_that_was_appended(place: impl EmptyLog) {
     let bus = place.open().await;
     let appends: Vec<_> = (0..1000).map(|n| bus.append(&message(RoomId(n.into()), n))).collect();
     soon(bus.flush()).await.unwrap();
@@ -214,7 +218,7 @@ pub async fn a_flush_comes_after_all_that_was_appended(place: impl Place) {
     }
 }
 
-pub async fn a_closed_bus_refuses_and_its_readers_end(place: impl Place) {
+pub async fn a_closed_bus_refuses_and_its_readers_end(place: impl EmptyLog) {
     let bus = place.open().await;
     append_all(&bus, 0..3).await;
     let partition = of(&bus, ROOM);
@@ -230,7 +234,7 @@ pub async fn a_closed_bus_refuses_and_its_readers_end(place: impl Place) {
     assert_eq!(soon(edge.recv_many(&mut Vec::new())).await, Err(EdgeReadError::Closed));
 }
 
-pub async fn an_edge_gets_what_it_is_sent_in_order(place: impl Place) {
+pub async fn an_edge_gets_what_it_is_sent_in_order(place: impl EmptyLog) {
     let bus = place.open().await;
     let (mut one, mut two) = (open(&bus, "edge-1").await, open(&bus, "edge-2").await);
     let mut sent = Vec::new();
@@ -245,7 +249,7 @@ pub async fn an_edge_gets_what_it_is_sent_in_order(place: impl Place) {
     }
 }
 
-pub async fn an_edge_that_opens_its_channel_again_gets_only_what_comes_then(place: impl Place) {
+pub async fn an_edge_that_opens_its_channel_again_gets_only_what_comes_then(place: impl EmptyLog) {
     let bus = place.open().await;
     let mut first = open(&bus, "edge-1").await;
     soon(bus.send_edge(&machine("edge-1"), left(1))).await.unwrap();
@@ -259,7 +263,7 @@ pub async fn an_edge_that_opens_its_channel_again_gets_only_what_comes_then(plac
     assert_eq!(receive(&mut second, 1).await, [left(3)]);
 }
 
-pub async fn what_is_sent_to_nobody_holds_up_nobody(place: impl Place) {
+pub async fn what_is_sent_to_nobody_holds_up_nobody(place: impl EmptyLog) {
     let bus = place.open().await;
     let mut edge = open(&bus, "edge-1").await;
     for n in 0..10 {
@@ -272,14 +276,7 @@ pub async fn what_is_sent_to_nobody_holds_up_nobody(place: impl Place) {
 
 // Helpers.
 
-/// The limit of every wait. Brokers of tests share a small machine.
-pub const SOON: Duration = Duration::from_secs(60);
-
 pub const ROOM: RoomId = RoomId(7);
-
-pub async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(SOON, future).await.expect("it comes soon")
-}
 
 pub fn of(bus: &Bus, room: RoomId) -> u32 {
     room.partition(bus.partitions())
@@ -327,22 +324,13 @@ pub async fn read(reader: &mut Reader, count: usize) -> Vec<(Offset, Record)> {
     into
 }
 
-pub fn machine(name: &str) -> MachineId {
-    MachineId(name.into())
-}
-
 pub async fn open(bus: &Bus, edge: &str) -> EdgeReceiver {
     soon(bus.edge_channel(&machine(edge))).await.unwrap()
 }
 
 /// A command that is distinguishable by its number.
 pub fn left(n: u64) -> EdgeCommand {
-    EdgeCommand::Leave {
-        session: SessionId(n.into()),
-        request: RequestId { connection: ConnectionId(1), number: 1 },
-        room: ROOM,
-        reason: LeaveReason::Left,
-    }
+    EdgeCommand::Leave { session: SessionId(n.into()), request: FIRST, room: ROOM, reason: LeaveReason::Left }
 }
 
 pub async fn receive(edge: &mut EdgeReceiver, count: usize) -> Vec<EdgeCommand> {

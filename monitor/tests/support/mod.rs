@@ -1,15 +1,15 @@
 //! A monitor, or its API alone, on a real bus and a real store, and a client for it.
 
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unused_imports, reason = "each test file uses its part")]
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chorus_bus::Bus;
 use chorus_core::{
-    command::{Player, Record, RequestId, RoomCommand},
+    command::{Record, RoomCommand},
     effect::Saved,
-    ids::{ConnectionId, Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId, Time},
+    ids::{Digest, MachineId, Offset, RoomId, Secret, SessionId, Time},
     json::Json,
     placement::Limits,
     room::{Member, State},
@@ -18,6 +18,10 @@ use chorus_monitor::{Checked, Hooks, Monitor, MonitorError, Options, Token};
 use chorus_store::{
     Clock, Durability, EmbeddedOptions, PostgresOptions, Registration, Role, RoomRow, RoomStatus, RoomUpdate,
     SessionRow, Snapshot, Store, migrate_postgres,
+};
+pub use chorus_testing::{
+    cast::{ANA, BEN, FIRST, kind, machine, message, player},
+    until, within,
 };
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, StatusCode, body::Incoming};
@@ -32,9 +36,6 @@ pub const TOKEN: &str = "a-token-that-nobody-guesses";
 pub const GOOD: &[u8] = b"\0asm\x0d\0\x01\0good";
 pub const BETTER: &[u8] = b"\0asm\x0d\0\x01\0good, and better";
 pub const BAD: &[u8] = b"\0asm\x0d\0\x01\0bad";
-
-/// No step takes that long; one that does is broken.
-pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The defaults, with a loop that is not slower than the tests.
 pub const LIMITS: Limits =
@@ -132,8 +133,7 @@ impl World {
     pub async fn open_session(&self, id: SessionId, edge: &MachineId, room: RoomId) {
         let mut resume_hash = [0; 32];
         resume_hash[..16].copy_from_slice(&id.0.to_be_bytes());
-        let player = Player { id: "p1".into(), name: "Ana".into() };
-        let session = SessionRow { id, player, edge: edge.clone(), resume_hash };
+        let session = SessionRow { id, player: player(id), edge: edge.clone(), resume_hash };
         self.store.open_session(session, room).await.expect("opened");
     }
 
@@ -191,10 +191,6 @@ async fn start_monitor(bus: &Bus, store: &Store, limits: Limits) -> Running {
     Running { id, monitor, running: tokio::spawn(running) }
 }
 
-pub fn kind(name: &str) -> Kind {
-    Kind::new(name).expect("a kind")
-}
-
 pub fn row(id: RoomId, name: &str, created_at: u64) -> RoomRow {
     RoomRow {
         id,
@@ -213,16 +209,12 @@ pub fn row(id: RoomId, name: &str, created_at: u64) -> RoomRow {
     }
 }
 
-pub const ANA: SessionId = SessionId(1);
-pub const BEN: SessionId = SessionId(2);
-
 pub fn state_with_ana(name: &str) -> State {
     let mut state = State::new(kind(name), Digest::of(GOOD), None, Secret(7), 16, Time(5), 9);
-    let player = Player { id: "p1".into(), name: "Ana".into() };
     let ana = Member {
-        player,
-        request: RequestId { connection: ConnectionId(1), number: 1 },
-        edge: MachineId("edge-1".into()),
+        player: player(ANA),
+        request: FIRST,
+        edge: machine("edge-1"),
         connected: true,
         spectator: false,
         joined: 0,
@@ -238,9 +230,9 @@ pub fn state_with_ana(name: &str) -> State {
     state
 }
 
-pub fn message(text: &str) -> RoomCommand {
-    let data = Json::of(&text);
-    RoomCommand::Message { session: ANA, message_id: 1, kind: "say".into(), data }
+/// What Ana sends.
+pub fn saying(text: &str) -> RoomCommand {
+    message(ANA, 1, "say", &text)
 }
 
 // ---- HTTP ----
@@ -320,23 +312,4 @@ impl Events {
             }
         }
     }
-}
-
-// ---- waiting ----
-
-pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(DEADLINE, future).await {
-        Ok(done) => done,
-        Err(_) => panic!("waited in vain for {what}"),
-    }
-}
-
-/// Waits until the condition holds.
-pub async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
-    within(what, async {
-        while !is_so().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await;
 }

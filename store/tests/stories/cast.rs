@@ -3,13 +3,12 @@
 use bytes::Bytes;
 use chorus_core::{
     command::Player,
-    ids::{Digest, Kind, MachineId, Offset, RoomId, SessionId, Time},
+    ids::{Digest, MachineId, Offset, RoomId, SessionId, Time},
 };
 use chorus_store::{RoomRow, RoomStatus, RoomUpdate, SessionRow, Snapshot, Store};
+pub use chorus_testing::cast::{ANA, BEN, kind, machine};
 
 pub const LOBBY: RoomId = RoomId::LOBBY;
-pub const ANA: SessionId = SessionId(0xa4a);
-pub const BEN: SessionId = SessionId(0xbe4);
 
 /// A token's hash.
 pub fn token(n: u8) -> [u8; 32] {
@@ -17,15 +16,11 @@ pub fn token(n: u8) -> [u8; 32] {
 }
 
 pub fn edge(n: u32) -> MachineId {
-    MachineId(format!("edge-{n}").into())
+    machine(&format!("edge-{n}"))
 }
 
 pub fn host(n: u32) -> MachineId {
-    MachineId(format!("host-{n}").into())
-}
-
-pub fn kind(name: &str) -> Kind {
-    Kind::new(name).expect("a kind")
+    machine(&format!("host-{n}"))
 }
 
 pub fn session(id: SessionId, edge: &MachineId, resume_hash: [u8; 32]) -> SessionRow {
