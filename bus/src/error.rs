@@ -65,10 +65,10 @@ pub enum OpenError {
     #[error("the operating system returned no random bytes: {0}")]
     NoRandomness(String),
     #[error(
-        "{} has {found} partitions, and {asked} are configured: the number is fixed when a log is created",
+        "{} has {found} partitions, and {configured} are configured: the number is fixed when a log is created",
         dir.display()
     )]
-    Partitions { dir: PathBuf, found: u32, asked: u32 },
+    Partitions { dir: PathBuf, found: u32, configured: u32 },
     #[error("cannot {action} {}: {source}", file.display())]
     Io { action: &'static str, file: PathBuf, source: io::Error },
 }

@@ -69,17 +69,17 @@ async fn nobody_who_lives_is_declared_dead_because_the_database_was_gone() {
     let world = World::on_postgres(database.postgres(), LIMITS).await;
     let (dies, lives) = (Living::host(&world).await, Living::host(&world).await);
     until("both have some", async || world.hosts().await.contains(&lives.id)).await;
-    // Orders block, while the machines continue.
-    let order = |mut database: Services, order: &'static str| {
+    // Commands block, while the machines continue.
+    let command = |mut database: Services, command: &'static str| {
         tokio::task::spawn_blocking(move || {
-            database.order(order);
+            database.command(command);
             database
         })
     };
-    database = order(database, "kill postgres").await.expect("killed");
+    database = command(database, "kill postgres").await.expect("killed");
     let dies = dies.dies();
     until("the monitor has noticed", async || world.monitor.monitor.status().borrow().state.is_err()).await;
-    let _database = order(database, "start postgres").await.expect("started");
+    let _database = command(database, "start postgres").await.expect("started");
     until("the other has all", async || world.hosts().await == vec![lives.id.clone(); 4]).await;
     assert_eq!(state_of(&world, &dies).await, Some(MachineState::Dead));
     assert_eq!(state_of(&world, &lives.id).await, Some(MachineState::Alive));

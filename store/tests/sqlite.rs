@@ -79,13 +79,13 @@ async fn what_has_resolved_is_there_after_a_kill() {
     let next = store.register_machine(&Registration::new(Role::Edge)).await.expect("registered");
     assert_eq!(next.dead, std::slice::from_ref(&edge));
     assert_eq!(store.sessions_of_edge(&edge, None, 9).await.expect("read"), [(ANA, vec![LOBBY, RoomId(5)])]);
-    assert!(!store.declare_dead(&edge, std::time::Duration::ZERO).await.expect("asked"), "it is not closed");
+    assert!(!store.declare_dead(&edge, std::time::Duration::ZERO).await.expect("answered"), "it is not closed");
     store.close_machine(&edge).await.expect("buried");
-    assert!(store.declare_dead(&edge, std::time::Duration::ZERO).await.expect("asked"));
-    let back = store.resume_session(token(1), token(2), &next.id).await.expect("asked").expect("good");
+    assert!(store.declare_dead(&edge, std::time::Duration::ZERO).await.expect("answered"));
+    let back = store.resume_session(token(1), token(2), &next.id).await.expect("answered").expect("good");
     assert_eq!((back.rooms, back.replaced), (vec![LOBBY, RoomId(5)], None));
     let after = store.register_machine(&Registration::new(Role::Edge)).await.expect("registered");
-    assert_eq!(after.dead, [next.id], "the buried one is not asked for again");
+    assert_eq!(after.dead, [next.id], "the closed one is not returned again");
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn a_write_happens_even_if_nobody_waits_for_it() {
     let impatient = tokio::time::timeout(std::time::Duration::ZERO, open_ana(&place.store)).await;
     place.store.ping().await.expect("open");
     // The next write is behind it in the queue.
-    place.store.end_session(BEN).await.expect("asked");
+    place.store.end_session(BEN).await.expect("answered");
     assert!(place.store.session_edge(ANA).await.expect("read").is_some(), "{impatient:?}");
 }
 
@@ -352,11 +352,11 @@ async fn sessions_expire_by_the_processs_clock() {
     open_ana(&store).await;
     store.session_disconnected(ANA, &edge(1), false).await.expect("noted");
     let hour = Duration::from_secs(3600);
-    assert_eq!(store.expire_sessions(hour, hour).await.expect("asked"), []);
+    assert_eq!(store.expire_sessions(hour, hour).await.expect("answered"), []);
     time.store(1_000 + 3_599_999, Ordering::Relaxed);
-    assert_eq!(store.expire_sessions(hour, hour).await.expect("asked"), []);
+    assert_eq!(store.expire_sessions(hour, hour).await.expect("answered"), []);
     time.store(1_000 + 3_600_000, Ordering::Relaxed);
-    assert_eq!(store.expire_sessions(hour, hour).await.expect("asked").len(), 1);
+    assert_eq!(store.expire_sessions(hour, hour).await.expect("answered").len(), 1);
 }
 
 #[tokio::test]

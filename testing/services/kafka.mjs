@@ -79,8 +79,8 @@ function properties({ n, port, controller }, all, replicas, data) {
 async function findJava() {
   const places = [process.env.JAVA_HOME && join(process.env.JAVA_HOME, "bin", "java"), which("java")];
   for (const java of places.filter(Boolean)) {
-    const said = await run(java, ["-version"]).catch(() => "");
-    if (Number(said.match(/version "(\d+)/)?.[1]) >= 17) return java;
+    const version = await run(java, ["-version"]).catch(() => "");
+    if (Number(version.match(/version "(\d+)/)?.[1]) >= 17) return java;
   }
   return null;
 }

@@ -37,8 +37,8 @@ export class Postgres {
     const settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=300"];
     const args = ["-D", this.#data, "-p", String(this.#port), ...settings.flatMap((setting) => ["-c", setting])];
     this.#child = start(join(this.#bin, "postgres"), args, { user: SERVER_USER, cwd: "/" });
-    const asks = ["-q", "-h", "127.0.0.1", "-p", String(this.#port), "-U", "chorus", "-d", "postgres"];
-    await until("PostgreSQL", this.#child, () => run(join(this.#bin, "pg_isready"), asks).then(() => true));
+    const isReady = ["-q", "-h", "127.0.0.1", "-p", String(this.#port), "-U", "chorus", "-d", "postgres"];
+    await until("PostgreSQL", this.#child, () => run(join(this.#bin, "pg_isready"), isReady).then(() => true));
   }
 
   async kill() {

@@ -100,7 +100,7 @@ async function main() {
   const ended = new Promise((resolve) => ["SIGINT", "SIGTERM"].forEach((signal) => process.on(signal, resolve)));
   const services = await Services.start(options);
   try {
-    process.exitCode = await (command ? runCommand(services, command, ended) : takeOrders(services, ended));
+    process.exitCode = await (command ? runCommand(services, command, ended) : readCommands(services, ended));
   } finally {
     await services.stop();
   }
@@ -115,23 +115,24 @@ async function runCommand(services, [program, ...args], ended) {
   });
 }
 
-async function takeOrders(services, ended) {
-  const tell = (line) => console.log(JSON.stringify(line));
-  tell(services.addresses);
-  const orders = createInterface({ input: process.stdin });
-  ended.then(() => orders.close());
-  for await (const order of orders) {
-    await carryOut(services, order.trim()).then(() => tell({ done: order }), (error) => tell({ failed: error.message }));
+async function readCommands(services, ended) {
+  const reply = (value) => console.log(JSON.stringify(value));
+  reply(services.addresses);
+  const commands = createInterface({ input: process.stdin });
+  ended.then(() => commands.close());
+  for await (const command of commands) {
+    const executed = execute(services, command.trim());
+    await executed.then(() => reply({ done: command }), (error) => reply({ failed: error.message }));
   }
   return 0;
 }
 
-async function carryOut(services, order) {
-  const [, broker, n] = order.match(/^(kill|start) kafka (\d+)$/) ?? [];
-  const [, postgres] = order.match(/^(kill|stop|start) postgres$/) ?? [];
+async function execute(services, command) {
+  const [, broker, n] = command.match(/^(kill|start) kafka (\d+)$/) ?? [];
+  const [, postgres] = command.match(/^(kill|stop|start) postgres$/) ?? [];
   if (broker && services.kafka) return services.kafka[broker](Number(n));
   if (postgres && services.postgres) return services.postgres[postgres]();
-  throw new Error(`cannot carry out ${JSON.stringify(order)}: no such order, or not a service of ours`);
+  throw new Error(`cannot execute ${JSON.stringify(command)}: no such command, or a service that was not started here`);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

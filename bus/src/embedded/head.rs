@@ -134,12 +134,12 @@ mod tests {
         assert_eq!(Head::read(dir.path(), 3).unwrap(), Some(HEAD));
         std::fs::copy(path(dir.path(), 3), path(dir.path(), 4)).unwrap();
         assert!(Head::read(dir.path(), 4).unwrap_err().to_string().contains("another partition"));
-        for (at, said) in [(0, "not the head"), (8, "format"), (40, "checksum"), (55, "checksum")] {
+        for (at, text) in [(0, "not the head"), (8, "format"), (40, "checksum"), (55, "checksum")] {
             let mut bytes = HEAD.encode();
             bytes[at] ^= 0xff;
             std::fs::write(path(dir.path(), 3), bytes).unwrap();
             let error = Head::read(dir.path(), 3).unwrap_err().to_string();
-            assert!(error.contains(said) && error.contains("3.head"), "{error}");
+            assert!(error.contains(text) && error.contains("3.head"), "{error}");
         }
         std::fs::write(path(dir.path(), 3), b"CHO").unwrap();
         assert!(matches!(Head::read(dir.path(), 3), Err(OpenError::Damaged { .. })));

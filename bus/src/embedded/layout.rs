@@ -28,7 +28,7 @@ fn check_count(options: &Options) -> Result<(), OpenError> {
     let number = |name: String| name.strip_suffix(".head").unwrap_or(&name).parse::<u32>().ok();
     match names.filter_map(number).collect::<BTreeSet<u32>>().len() as u32 {
         found if found == 0 || found == options.partitions => Ok(()),
-        found => Err(OpenError::Partitions { dir, found, asked: options.partitions }),
+        found => Err(OpenError::Partitions { dir, found, configured: options.partitions }),
     }
 }
 

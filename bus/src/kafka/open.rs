@@ -35,10 +35,10 @@ pub enum OpenError {
     #[error("no broker at {brokers} answers within {within:?}: {reason}")]
     Unreachable { brokers: String, within: Duration, reason: String },
     #[error(
-        "topic {topic} should have {asked} copies of each partition, and the cluster has {brokers} brokers: start more \
+        "topic {topic} should have {configured} copies of each partition, and the cluster has {brokers} brokers: start more \
          brokers, or configure fewer copies"
     )]
-    Replication { topic: String, asked: u32, brokers: usize },
+    Replication { topic: String, configured: u32, brokers: usize },
     #[error(
         "topic {topic} is missing and could not be created: {reason}; create it with {partitions} partitions, or allow this client to"
     )]
@@ -50,9 +50,9 @@ pub enum OpenError {
     )]
     Gone { topic: String },
     #[error(
-        "topic {topic} has {found} partitions, and {asked} are configured: the number is fixed when a log is created"
+        "topic {topic} has {found} partitions, and {configured} are configured: the number is fixed when a log is created"
     )]
-    Partitions { topic: String, found: usize, asked: u32 },
+    Partitions { topic: String, found: usize, configured: u32 },
     #[error(
         "topic {topic} is compacted (cleanup.policy={policy}): compaction deletes records that rooms need; set it to delete"
     )]
@@ -117,7 +117,7 @@ async fn check_rooms(options: &Options, topics: &Arc<Topics>, mut found: TopicSt
     }
     let replicas = found.replicas.unwrap_or_default();
     if replicas.len() != options.partitions as usize {
-        return Err(OpenError::Partitions { topic, found: replicas.len(), asked: options.partitions });
+        return Err(OpenError::Partitions { topic, found: replicas.len(), configured: options.partitions });
     }
     let fewest = replicas.into_iter().min().unwrap_or(0);
     if fewest < options.replication as usize {
@@ -132,17 +132,17 @@ async fn check_rooms(options: &Options, topics: &Arc<Topics>, mut found: TopicSt
 }
 
 async fn create_rooms(options: &Options, topics: &Arc<Topics>, brokers: usize) -> Result<(), OpenError> {
-    let (topic, partitions, asked) = (options.rooms_topic(), options.partitions, options.replication);
-    if brokers < asked as usize {
-        return Err(OpenError::Replication { topic, asked, brokers });
+    let (topic, partitions, configured) = (options.rooms_topic(), options.partitions, options.replication);
+    if brokers < configured as usize {
+        return Err(OpenError::Replication { topic, configured, brokers });
     }
     match topics.create(&topic, partitions, None).await {
         Ok(()) => {
-            tracing::info!(topic, partitions, copies = asked, "created the rooms' topic");
+            tracing::info!(topic, partitions, copies = configured, "created the rooms' topic");
             Ok(())
         }
         Err(KafkaError::AdminOp(RDKafkaErrorCode::InvalidReplicationFactor)) => {
-            Err(OpenError::Replication { topic, asked, brokers })
+            Err(OpenError::Replication { topic, configured, brokers })
         }
         Err(error) => Err(OpenError::CannotCreate { topic, partitions, reason: topics.explain(&error) }),
     }
@@ -202,7 +202,7 @@ async fn check_idempotence(options: &Options) -> Result<(), OpenError> {
     config.set("statistics.interval.ms", "20");
     let probe: BaseProducer<Probe> = config::create(&config, Probe::default())?;
     let within = options.open_timeout;
-    let asked = tokio::task::spawn_blocking(move || {
+    let probing = tokio::task::spawn_blocking(move || {
         let deadline = std::time::Instant::now() + within;
         loop {
             probe.poll(Duration::from_millis(20));
@@ -215,7 +215,7 @@ async fn check_idempotence(options: &Options) -> Result<(), OpenError> {
             }
         }
     });
-    let answer = asked.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+    let answer = probing.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
     answer.map_err(|reason| OpenError::Idempotence { reason })
 }
 

@@ -95,8 +95,8 @@ impl Topics {
 
     /// The cluster's own id, as its brokers report it; `None` when they do not.
     pub async fn cluster_id(self: &Arc<Topics>) -> Option<String> {
-        let asked = self.query(|admin: &Client| Ok(admin.fetch_cluster_id(QUERY_TIMEOUT))).await;
-        asked.ok().flatten().filter(|id| !id.is_empty())
+        let id = self.query(|admin: &Client| Ok(admin.fetch_cluster_id(QUERY_TIMEOUT))).await;
+        id.ok().flatten().filter(|id| !id.is_empty())
     }
 
     /// Names of all topics.

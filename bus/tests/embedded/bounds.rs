@@ -42,8 +42,8 @@ async fn an_edge_that_falls_too_far_behind_is_told_once_in_the_place_where_comma
         drop(bus.send_edge(&machine("edge-1"), left(n)));
     }
     let mut into = Vec::new();
-    let told = soon(edge.recv_many(&mut into)).await;
-    assert_eq!((told, into.len()), (Err(EdgeReadError::Overflow { dropped: limit + 10 }), 0));
+    let overflow = soon(edge.recv_many(&mut into)).await;
+    assert_eq!((overflow, into.len()), (Err(EdgeReadError::Overflow { dropped: limit + 10 }), 0));
     drop(bus.send_edge(&machine("edge-1"), left(1)));
     assert_eq!(receive(&mut edge, 1).await, [left(1)]);
 }

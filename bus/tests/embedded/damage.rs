@@ -89,11 +89,11 @@ async fn files_that_are_not_of_this_log_are_refused() {
         ("header", |file| flip(file, 20)),
         ("renamed", |file| fs::rename(file, file.with_file_name("00000000000000000009.log")).unwrap()),
     ];
-    for (said, spoil) in cases {
+    for (expected, spoil) in cases {
         let files = Files::crashed_after(3).await;
         spoil(&files.segments()[0]);
         let text = files.open_error().await.to_string();
-        assert!(text.contains(said), "{text}");
+        assert!(text.contains(expected), "{text}");
     }
 }
 

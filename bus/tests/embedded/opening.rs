@@ -80,7 +80,7 @@ async fn all_of_it_is_for_its_owner_alone_and_links_are_not_followed() {
 async fn another_number_of_partitions_is_refused() {
     let files = Files::crashed_after(1).await;
     let error = embedded::open(Options { partitions: 3, ..files.options() }).await.err().unwrap();
-    assert!(matches!(error, OpenError::Partitions { found: 2, asked: 3, .. }), "{error}");
+    assert!(matches!(error, OpenError::Partitions { found: 2, configured: 3, .. }), "{error}");
 }
 
 #[tokio::test]

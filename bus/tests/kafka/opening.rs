@@ -38,7 +38,7 @@ async fn more_copies_than_there_are_brokers_are_refused_plainly() {
     let Some(mut broker) = Broker::shared().await else { return };
     broker.0.replication = 7;
     let error = broker.open_error().await;
-    assert!(matches!(error, OpenError::Replication { asked: 7, .. }), "{error}");
+    assert!(matches!(error, OpenError::Replication { configured: 7, .. }), "{error}");
 }
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn a_topic_with_another_number_of_partitions_is_refused() {
     let Some(broker) = Broker::shared().await else { return };
     broker.create_topic(&broker.rooms(), 3, &[]).await;
     let error = broker.open_error().await;
-    assert!(matches!(error, OpenError::Partitions { found: 3, asked: 2, .. }), "{error}");
+    assert!(matches!(error, OpenError::Partitions { found: 3, configured: 2, .. }), "{error}");
 }
 
 #[tokio::test]

@@ -17,8 +17,8 @@ async fn a_broker_that_is_killed_in_mid_flow_loses_nothing_and_doubles_nothing()
     let flow = tokio::spawn(flow(bus.clone()));
     for _ in 0..2 {
         services = on_the_side(services, |services| {
-            services.order("kill kafka 0");
-            services.order("start kafka 0");
+            services.command("kill kafka 0");
+            services.command("start kafka 0");
         })
         .await;
         let before = soon(bus.end(of(&bus, ROOM))).await.unwrap();
@@ -40,12 +40,12 @@ async fn one_broker_of_three_may_die_and_nothing_waits_for_it() {
     let mut edge = open(&bus, "edge-1").await;
     let flow = tokio::spawn(flow(bus.clone()));
     for victim in 0..2 {
-        services = on_the_side(services, move |services| services.order(&format!("kill kafka {victim}"))).await;
+        services = on_the_side(services, move |services| services.command(&format!("kill kafka {victim}"))).await;
         // The two others continue: new records are confirmed and read while it is dead.
         append_all(&bus, OUTSIDE + 10 * victim..OUTSIDE + 10 * victim + 10).await;
         let end = soon(bus.end(of(&bus, ROOM))).await.unwrap();
         assert!(soon(bus.read(of(&bus, ROOM), end - 1).next(&mut Vec::new())).await.is_ok());
-        services = on_the_side(services, move |services| services.order(&format!("start kafka {victim}"))).await;
+        services = on_the_side(services, move |services| services.command(&format!("start kafka {victim}"))).await;
         soon(bus.append(&message(ROOM, OUTSIDE + 100 + victim))).await.unwrap();
     }
     flow.abort();
@@ -62,7 +62,7 @@ async fn while_the_broker_is_gone_appends_wait_to_a_bound_and_are_there_in_order
     place.0.queue_bytes = 1 << 20;
     let bus = place.open().await;
     append_all(&bus, 0..1).await;
-    let services = on_the_side(services, |services| services.order("kill kafka 0")).await;
+    let services = on_the_side(services, |services| services.command("kill kafka 0")).await;
 
     let mut waiting = Vec::new();
     let full = loop {
@@ -80,7 +80,7 @@ async fn while_the_broker_is_gone_appends_wait_to_a_bound_and_are_there_in_order
     assert!(error.to_string().contains("may or may not be in the log"), "{error}");
     assert!(soon(bus.check_ready()).await.is_err());
 
-    let _services = on_the_side(services, |services| services.order("start kafka 0")).await;
+    let _services = on_the_side(services, |services| services.command("start kafka 0")).await;
     let last = soon(patient).await.unwrap().unwrap();
     assert_eq!(last, waiting.len() as u64 + 2, "also what nobody waited for any more");
     let read = read(&mut bus.read(of(&bus, ROOM), 0), last as usize + 1).await;
@@ -96,7 +96,7 @@ async fn an_edge_is_told_where_commands_are_missing_that_found_no_place() {
     let bus = place.open().await;
     let mut edge = open(&bus, "edge-1").await;
     soon(bus.send_edge(&machine("edge-1"), left(0))).await.unwrap();
-    let services = on_the_side(services, |services| services.order("kill kafka 0")).await;
+    let services = on_the_side(services, |services| services.command("kill kafka 0")).await;
 
     let sent: Vec<_> = (1..20_000).map(|n| bus.send_edge(&machine("edge-1"), left(n))).collect();
     let dropped = tokio::spawn(async move {
@@ -105,16 +105,16 @@ async fn an_edge_is_told_where_commands_are_missing_that_found_no_place() {
         }
     });
     assert!(!dropped.is_finished());
-    let _services = on_the_side(services, |services| services.order("start kafka 0")).await;
+    let _services = on_the_side(services, |services| services.command("start kafka 0")).await;
 
     let mut into = Vec::new();
-    let told = loop {
-        if let Err(told) = soon(edge.recv_many(&mut into)).await {
-            break told;
+    let overflow = loop {
+        if let Err(overflow) = soon(edge.recv_many(&mut into)).await {
+            break overflow;
         }
     };
     let (came, all) = (into.len() as u64, 20_000);
-    assert_eq!(told, EdgeReadError::Overflow { dropped: all - came });
+    assert_eq!(overflow, EdgeReadError::Overflow { dropped: all - came });
     assert_eq!(into, (0..came).map(left).collect::<Vec<_>>());
     soon(dropped).await.unwrap();
     soon(bus.send_edge(&machine("edge-1"), left(1))).await.unwrap();
@@ -127,7 +127,7 @@ async fn a_bus_that_is_dropped_while_the_broker_is_gone_leaves_nobody_waiting() 
     let bus = Broker::at(services.kafka()).open().await;
     let mut edge = open(&bus, "edge-1").await;
     let mut reader = bus.read(0, 0);
-    let _services = on_the_side(services, |services| services.order("kill kafka 0")).await;
+    let _services = on_the_side(services, |services| services.command("kill kafka 0")).await;
     let append = bus.append(&message(ROOM, 0)).without_deadline();
     let sent = bus.send_edge(&machine("edge-1"), left(0));
     drop(bus);

@@ -201,7 +201,7 @@ pub async fn below_what_is_kept_a_reader_is_told_where_the_log_begins(place: imp
     assert!((1..=10).contains(&start), "{start}");
     assert_eq!(numbers(&read(&mut bus.read(partition, start), 20 - start as usize).await)[0], start);
     let error = soon(bus.read(partition, 0).next(&mut Vec::new())).await.unwrap_err();
-    assert!(matches!(error, ReadError::Gone { from: 0, start: told, .. } if told == start), "{error}");
+    assert!(matches!(error, ReadError::Gone { from: 0, start: reported, .. } if reported == start), "{error}");
 
     // Offsets continue after any truncation.
     soon(bus.truncate(partition, Offset::MAX)).await.unwrap();

@@ -274,16 +274,16 @@ impl Call for DeleteEndedRooms {
     const ACTION: &'static str = "delete ended rooms";
 
     async fn call(&self, db: &mut PgConnection) -> Result<u64, Failed> {
-        let forget = "WITH forgotten AS (
+        let delete = "WITH deleted AS (
                           DELETE FROM rooms WHERE id IN (
                               SELECT id FROM rooms WHERE status <> 'live'
                               AND ended_at <= (extract(epoch FROM now()) * 1000)::bigint - $1
                               ORDER BY ended_at LIMIT 1000)
                           RETURNING id),
-                      leftover AS (DELETE FROM snapshots USING forgotten WHERE snapshots.room = forgotten.id)
-                      SELECT count(*) FROM forgotten";
-        let forgotten = sqlx::query_scalar::<_, i64>(forget).bind(millis(self.older_than)).fetch_one(db).await?;
-        Ok(Table("rooms").number(forgotten)?)
+                      leftover AS (DELETE FROM snapshots USING deleted WHERE snapshots.room = deleted.id)
+                      SELECT count(*) FROM deleted";
+        let deleted = sqlx::query_scalar::<_, i64>(delete).bind(millis(self.older_than)).fetch_one(db).await?;
+        Ok(Table("rooms").number(deleted)?)
     }
 }
 

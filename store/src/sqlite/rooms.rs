@@ -207,12 +207,12 @@ impl Write for DeleteEndedRooms {
     type Output = u64;
 
     async fn apply(&self, db: &mut SqliteConnection) -> Result<u64, StoreError> {
-        let forget = concat!(
+        let delete = concat!(
             "DELETE FROM rooms WHERE id IN (SELECT id FROM rooms WHERE ended_at <= ",
             now!(),
             " - ?1 AND status <> 'live' ORDER BY ended_at LIMIT 1000)"
         );
-        let forgotten = sqlx::query(forget).bind(millis(self.older_than)).execute(db).await;
-        Ok(forgotten.map_err(StoreError::at("delete ended rooms"))?.rows_affected())
+        let deleted = sqlx::query(delete).bind(millis(self.older_than)).execute(db).await;
+        Ok(deleted.map_err(StoreError::at("delete ended rooms"))?.rows_affected())
     }
 }

@@ -31,9 +31,9 @@ async fn a_leap_of_the_databases_clock_expires_nobody() {
     open_ana(&store).await;
     store.session_disconnected(ANA, &edge(1), false).await.expect("noted");
     place.tamper("UPDATE sessions SET disconnected_at = now() - interval '1 hour'").await;
-    assert_eq!(store.expire_sessions(HALF_AN_HOUR, HALF_AN_HOUR).await.expect("asked"), []);
+    assert_eq!(store.expire_sessions(HALF_AN_HOUR, HALF_AN_HOUR).await.expect("answered"), []);
     time.fetch_add(1_900_000, Ordering::Relaxed);
-    assert_eq!(store.expire_sessions(HALF_AN_HOUR, HALF_AN_HOUR).await.expect("asked").len(), 1);
+    assert_eq!(store.expire_sessions(HALF_AN_HOUR, HALF_AN_HOUR).await.expect("answered").len(), 1);
     store.close().await.expect("closed");
     place.leave().await;
 }
@@ -44,23 +44,27 @@ async fn whether_a_machine_is_dead_is_judged_by_the_databases_clock() {
     let Some(place) = fresh("").await else { return };
     let store = &place.store;
     let host = store.register_machine(&Registration::new(Role::Host)).await.expect("registered").id;
-    assert!(!store.declare_dead(&host, MINUTE).await.expect("asked"), "it has just come");
+    assert!(!store.declare_dead(&host, MINUTE).await.expect("answered"), "it has just registered");
 
     place.tamper("UPDATE machines SET heartbeat_at = now() - interval '2 minutes'").await;
-    assert_eq!(store.heartbeat(&host).await.expect("heard"), MachineState::Alive, "nobody had judged");
-    assert!(!store.declare_dead(&host, MINUTE).await.expect("asked"), "it was heard in time");
+    assert_eq!(store.heartbeat(&host).await.expect("recorded"), MachineState::Alive, "no monitor has declared it dead");
+    assert!(!store.declare_dead(&host, MINUTE).await.expect("answered"), "its heartbeat is recent");
 
     place.tamper("UPDATE machines SET heartbeat_at = now() - interval '2 minutes'").await;
     let limit = Duration::from_millis(1);
-    assert!(store.declare_dead(&host, limit).await.expect("asked"));
-    assert!(store.declare_dead(&host, MINUTE).await.expect("asked"), "dead is for ever");
-    assert_eq!(store.heartbeat(&host).await.expect("heard"), MachineState::Dead);
-    assert!(!store.drain_machine(&host).await.expect("asked"));
+    assert!(store.declare_dead(&host, limit).await.expect("answered"));
+    assert!(store.declare_dead(&host, MINUTE).await.expect("answered"), "a dead machine stays dead");
+    assert_eq!(store.heartbeat(&host).await.expect("recorded"), MachineState::Dead);
+    assert!(!store.drain_machine(&host).await.expect("answered"));
     let listed = &store.machines().await.expect("listed")[0];
     assert_eq!(listed.state, MachineState::Dead);
-    assert_eq!(store.heartbeat(&host).await.expect("heard"), MachineState::Dead, "and cannot come back by itself");
+    assert_eq!(
+        store.heartbeat(&host).await.expect("recorded"),
+        MachineState::Dead,
+        "and a heartbeat does not change that"
+    );
     store.close_machine(&host).await.expect("closed");
-    assert!(store.declare_dead(&host, MINUTE).await.expect("asked"), "gone is as good as dead");
+    assert!(store.declare_dead(&host, MINUTE).await.expect("answered"), "a closed machine counts as dead");
     place.leave().await;
 }
 
@@ -71,7 +75,7 @@ async fn nobody_is_dead_because_the_database_was() {
     let host = store.register_machine(&Registration::new(Role::Host)).await.expect("registered").id;
     place.tamper("UPDATE machines SET heartbeat_at = '1900-01-01'").await;
     // No server has been up for a hundred years: the machine may have sent heartbeats all the time.
-    assert!(!store.declare_dead(&host, Duration::MAX).await.expect("asked"));
+    assert!(!store.declare_dead(&host, Duration::MAX).await.expect("answered"));
     let up = {
         let up = "SELECT extract(epoch FROM now() - pg_postmaster_start_time())::float8";
         sqlx::query_scalar::<_, f64>(up).fetch_one(&mut admin().await).await.expect("read")

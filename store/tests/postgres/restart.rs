@@ -42,8 +42,8 @@ async fn a_restart_is_a_pause() {
     for end in ["kill postgres", "stop postgres", "kill postgres"] {
         wait_for_progress(&mut all).await;
         tokio::task::block_in_place(|| {
-            database.order(end);
-            database.order("start postgres");
+            database.command(end);
+            database.command("start postgres");
         });
         assert!(!store.declare_dead(&monitor, DEADLINE).await.expect("a pause"), "the database was away, not it");
     }
@@ -58,7 +58,7 @@ async fn a_restart_is_a_pause() {
         assert_eq!(state_of(&store, id).await, Some((written, format!("at {written}"))));
     }
     assert_eq!(store.checkpoint(0).await.expect("read"), written);
-    let last = store.resume_session(numbered(resumed), token(2), &edge(9)).await.expect("asked").expect("good");
+    let last = store.resume_session(numbered(resumed), token(2), &edge(9)).await.expect("answered").expect("good");
     assert_eq!((last.session, last.replaced), (ANA, Some(edge_of(resumed))));
     store.close().await.expect("closed");
 }

@@ -29,11 +29,11 @@ pub async fn a_version_waits_until_it_is_activated(store: Store) {
     assert_eq!(store.add_version(&game, one, b"one").await.expect("added"), 1);
     assert_eq!(store.active(&game).await.expect("read"), None);
     assert_eq!(store.kinds().await.expect("listed"), []);
-    assert!(!store.set_active(&game, two).await.expect("asked"), "there is no such version");
-    assert!(store.set_active(&game, one).await.expect("asked"));
+    assert!(!store.set_active(&game, two).await.expect("answered"), "there is no such version");
+    assert!(store.set_active(&game, one).await.expect("answered"));
     assert_eq!(store.add_version(&game, two, b"two").await.expect("added"), 2);
     assert_eq!(store.active(&game).await.expect("read"), Some(one));
-    assert!(!store.set_active(&kind("chat"), two).await.expect("asked"), "it is another kind's");
+    assert!(!store.set_active(&kind("chat"), two).await.expect("answered"), "it is another kind's");
 
     let versions = store.versions(&game).await.expect("listed");
     assert_eq!(versions.iter().map(|row| (row.version, row.digest)).collect::<Vec<_>>(), [(1, one), (2, two)]);

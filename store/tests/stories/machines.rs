@@ -35,15 +35,15 @@ pub async fn no_two_machines_ever_have_one_id(store: Store) {
 
 pub async fn a_machine_learns_that_it_is_to_drain(store: Store) {
     let host = store.register_machine(&Registration::new(Role::Host)).await.expect("registered").id;
-    assert_eq!(store.heartbeat(&host).await.expect("heard"), MachineState::Alive);
-    assert!(store.drain_machine(&host).await.expect("asked"));
-    assert_eq!(store.heartbeat(&host).await.expect("heard"), MachineState::Draining);
+    assert_eq!(store.heartbeat(&host).await.expect("recorded"), MachineState::Alive);
+    assert!(store.drain_machine(&host).await.expect("answered"));
+    assert_eq!(store.heartbeat(&host).await.expect("recorded"), MachineState::Draining);
     assert_eq!(store.machines().await.expect("listed")[0].state, MachineState::Draining);
     store.close_machine(&host).await.expect("closed");
-    assert_eq!(store.heartbeat(&host).await.expect("heard"), MachineState::Dead);
-    assert!(!store.drain_machine(&host).await.expect("asked"), "it is gone");
+    assert_eq!(store.heartbeat(&host).await.expect("recorded"), MachineState::Dead);
+    assert!(!store.drain_machine(&host).await.expect("answered"), "it is gone");
     let nobody = MachineId("host-999".into());
-    assert_eq!(store.heartbeat(&nobody).await.expect("heard"), MachineState::Dead);
+    assert_eq!(store.heartbeat(&nobody).await.expect("recorded"), MachineState::Dead);
 }
 
 pub async fn closing_a_machine_disconnects_its_sessions(store: Store) {

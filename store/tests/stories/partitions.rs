@@ -14,7 +14,7 @@ fn monitor(n: u32) -> MachineId {
 }
 
 async fn takes_the_lease(store: &Store, n: u32) -> bool {
-    let lease = store.acquire_lease(MONITOR_LEASE, &monitor(n), LONG).await.expect("asked");
+    let lease = store.acquire_lease(MONITOR_LEASE, &monitor(n), LONG).await.expect("answered");
     matches!(lease, Lease::Held { .. })
 }
 
@@ -45,7 +45,7 @@ pub async fn a_checkpoint_only_rises(store: Store) {
     with_partitions(&store, 2).await;
     assert_eq!(store.checkpoint(1).await.expect("read"), 0);
     store.set_checkpoint(1, 7).await.expect("set");
-    store.set_checkpoint(1, 5).await.expect("asked");
+    store.set_checkpoint(1, 5).await.expect("answered");
     assert_eq!(store.checkpoint(1).await.expect("read"), 7);
     assert_eq!(store.checkpoint(0).await.expect("read"), 0);
     assert_eq!(store.assignments().await.expect("read")[1].checkpoint, 7);
@@ -54,9 +54,9 @@ pub async fn a_checkpoint_only_rises(store: Store) {
 pub async fn a_plan_is_carried_out_as_a_whole_by_the_holder_of_the_lease(store: Store) {
     with_partitions(&store, 3).await;
     let plan = [assign(0, 1, 1), assign(1, 1, 1), assign(2, 2, 1)];
-    assert_eq!(store.assign(&monitor(1), &plan).await.expect("asked"), Assigned::NotActive);
+    assert_eq!(store.assign(&monitor(1), &plan).await.expect("answered"), Assigned::NotActive);
     assert!(takes_the_lease(&store, 1).await);
-    assert_eq!(store.assign(&monitor(1), &plan).await.expect("asked"), Assigned::Done);
+    assert_eq!(store.assign(&monitor(1), &plan).await.expect("answered"), Assigned::Done);
     let first = [(Some(host(1)), 1), (Some(host(1)), 1), (Some(host(2)), 1)];
     assert_eq!(hosts(&store).await, first);
     assert_eq!(store.assign(&monitor(1), &plan).await.expect("again"), Assigned::Done);
@@ -64,20 +64,20 @@ pub async fn a_plan_is_carried_out_as_a_whole_by_the_holder_of_the_lease(store: 
 
     // Partition 1 has another epoch than the one that this plan replaces; so partition 0 stays too.
     let old = [assign(0, 2, 2), assign(1, 2, 1)];
-    assert_eq!(store.assign(&monitor(1), &old).await.expect("asked"), Assigned::Overtaken { partition: 1 });
+    assert_eq!(store.assign(&monitor(1), &old).await.expect("answered"), Assigned::Overtaken { partition: 1 });
     let nowhere = [assign(0, 2, 2), assign(7, 2, 1)];
-    assert_eq!(store.assign(&monitor(1), &nowhere).await.expect("asked"), Assigned::Overtaken { partition: 7 });
+    assert_eq!(store.assign(&monitor(1), &nowhere).await.expect("answered"), Assigned::Overtaken { partition: 7 });
     assert_eq!(hosts(&store).await, first);
 
     // Monitor 1 is suspended while 2 takes over, then carries out its old plan.
     store.release_lease(MONITOR_LEASE, &monitor(1)).await.expect("released");
     assert!(takes_the_lease(&store, 2).await);
-    assert_eq!(store.assign(&monitor(1), &[assign(0, 2, 2)]).await.expect("asked"), Assigned::NotActive);
+    assert_eq!(store.assign(&monitor(1), &[assign(0, 2, 2)]).await.expect("answered"), Assigned::NotActive);
     assert_eq!(hosts(&store).await, first);
 }
 
 pub async fn a_lease_has_one_holder_at_a_time(store: Store) {
-    let acquire = async |n: u32, ttl: Duration| store.acquire_lease("x", &monitor(n), ttl).await.expect("asked");
+    let acquire = async |n: u32, ttl: Duration| store.acquire_lease("x", &monitor(n), ttl).await.expect("answered");
     assert_eq!(acquire(1, LONG).await, Lease::Held { lasts: LONG });
     match acquire(2, LONG).await {
         Lease::HeldBy { holder, lasts } => assert!(holder == monitor(1) && lasts <= LONG && lasts > LONG / 2),

@@ -31,7 +31,7 @@ pub async fn only_a_higher_snapshot_replaces(store: Store) {
 pub async fn hashes_of_snapshots_are_kept_for_whoever_asks(store: Store) {
     with_partitions(&store, 4).await;
     write(&store, [with_state(room(1, 4), "before")]).await;
-    assert_eq!(store.kept_hashes().await.expect("read"), [], "nobody has asked");
+    assert_eq!(store.kept_hashes().await.expect("read"), [], "they were not requested");
     store.keep_hashes().await.expect("kept");
     store.keep_hashes().await.expect("kept as it was");
     write(&store, [with_state(room(1, 5), "at 5"), with_state(room(2, 1), "another")]).await;
@@ -192,8 +192,8 @@ pub async fn the_highest_offset_is_known(store: Store) {
 pub async fn rooms_are_forgotten_long_after_their_end(store: Store) {
     with_partitions(&store, 4).await;
     write(&store, [with_state(room(1, 1), "live"), news(ended(room(2, 1)))]).await;
-    assert_eq!(store.delete_ended_rooms(Duration::MAX).await.expect("asked"), 0);
-    assert_eq!(store.delete_ended_rooms(Duration::from_secs(3600)).await.expect("asked"), 1, "it ended in 1970");
+    assert_eq!(store.delete_ended_rooms(Duration::MAX).await.expect("answered"), 0);
+    assert_eq!(store.delete_ended_rooms(Duration::from_secs(3600)).await.expect("answered"), 1, "it ended in 1970");
     assert_eq!(store.room(RoomId(2)).await.expect("read"), None);
     assert_eq!(state_of(&store, 1).await, Some((1, "live".into())));
 }

@@ -14,7 +14,7 @@ const AT_ONCE: Duration = Duration::ZERO;
 const AN_HOUR: Duration = Duration::from_secs(3600);
 
 async fn resume(store: &Store, old: u8, new: u8, at: u32) -> Option<Resumed> {
-    store.resume_session(token(old), token(new), &edge(at)).await.expect("asked")
+    store.resume_session(token(old), token(new), &edge(at)).await.expect("answered")
 }
 
 async fn rooms_of_ana(store: &Store) -> Vec<RoomId> {
@@ -117,7 +117,11 @@ pub async fn of_many_resumes_at_once_one_token_is_left(store: Store) {
 pub async fn the_edge_that_still_had_a_session_is_named(store: Store) {
     open_ana(&store).await;
     assert_eq!(resume(&store, 1, 2, 2).await.expect("good").replaced, Some(edge(1)), "two edges have her");
-    assert_eq!(resume(&store, 2, 3, 2).await.expect("good").replaced, None, "the same edge knows by itself");
+    assert_eq!(
+        resume(&store, 2, 3, 2).await.expect("good").replaced,
+        None,
+        "the same edge is not notified of its own resume"
+    );
     store.session_disconnected(ANA, &edge(2), false).await.expect("noted");
     assert_eq!(store.session_edge(ANA).await.expect("read"), Some((edge(2), false)));
     assert_eq!(resume(&store, 3, 4, 1).await.expect("good").replaced, None, "nobody has her");
@@ -129,11 +133,11 @@ pub async fn an_older_edge_changes_nothing_any_more(store: Store) {
     open_ana(&store).await;
     resume(&store, 1, 2, 2).await.expect("she is at edge-2");
 
-    store.session_disconnected(ANA, &edge(1), false).await.expect("asked");
+    store.session_disconnected(ANA, &edge(1), false).await.expect("answered");
     assert_eq!(store.session_edge(ANA).await.expect("read"), Some((edge(2), true)));
-    store.confirm_resume(ANA, &edge(1)).await.expect("asked");
-    assert!(resume(&store, 1, 3, 2).await.is_some(), "token 2 may be lost, and edge-1 cannot know");
-    assert!(!store.join_membership(ANA, RoomId(5), &edge(1)).await.expect("asked"));
+    store.confirm_resume(ANA, &edge(1)).await.expect("answered");
+    assert!(resume(&store, 1, 3, 2).await.is_some(), "token 2 may be lost, and edge-1 has no way to find out");
+    assert!(!store.join_membership(ANA, RoomId(5), &edge(1)).await.expect("answered"));
     assert_eq!(resume(&store, 3, 4, 2).await.expect("good").rooms, [LOBBY]);
 }
 
@@ -144,7 +148,8 @@ pub async fn a_join_and_a_resume_elsewhere_never_miss_each_other(store: Store) {
         let id = SessionId(u128::from(n) + 1);
         store.open_session(session(id, &edge(1), token(n)), LOBBY).await.expect("opened");
         let (joiner, resumer) = (store.clone(), store.clone());
-        let join = tokio::spawn(async move { joiner.join_membership(id, RoomId(5), &edge(1)).await.expect("asked") });
+        let join =
+            tokio::spawn(async move { joiner.join_membership(id, RoomId(5), &edge(1)).await.expect("answered") });
         let resume = tokio::spawn(async move { resume(&resumer, n, n + 100, 2).await.expect("good") });
         let (joined, resumed) = (join.await.expect("no panic"), resume.await.expect("no panic"));
         assert_eq!(joined, resumed.rooms.contains(&RoomId(5)), "of {id}");
@@ -176,7 +181,7 @@ pub async fn memberships_are_a_set_in_the_order_of_joining(store: Store) {
 
     store.end_session(ANA).await.expect("ended");
     store.end_session(ANA).await.expect("ended again");
-    assert!(!store.join_membership(ANA, RoomId(3), &edge(1)).await.expect("asked"), "she is gone");
+    assert!(!store.join_membership(ANA, RoomId(3), &edge(1)).await.expect("answered"), "her session has ended");
 }
 
 /// She has no connection, or has resumed at another edge a moment ago: a kick ends the session, not a connection.
@@ -184,29 +189,29 @@ pub async fn a_session_that_is_kicked_cannot_be_resumed_and_says_why_until_it_ex
     open_ana(&store).await;
     resume(&store, 1, 2, 2).await.expect("her token is good");
     assert!(store.join_membership(ANA, RoomId(2), &edge(2)).await.expect("joined"));
-    assert_eq!(store.kicked_session(token(2)).await.expect("asked"), None);
+    assert_eq!(store.kicked_session(token(2)).await.expect("answered"), None);
     assert_eq!(store.kick_session(ANA, "cheating").await.expect("kicked"), [LOBBY, RoomId(2)]);
     assert_eq!(
         store.kick_session(ANA, "again").await.expect("kicked"),
         [LOBBY, RoomId(2)],
-        "the rooms may not know yet"
+        "the rooms may not have been notified yet"
     );
     for good in [1, 2] {
         assert!(resume(&store, good, 3, 1).await.is_none(), "token {good}");
-        assert_eq!(store.kicked_session(token(good)).await.expect("asked").as_deref(), Some("cheating"));
+        assert_eq!(store.kicked_session(token(good)).await.expect("answered").as_deref(), Some("cheating"));
     }
-    assert_eq!(store.kicked_session(token(9)).await.expect("asked"), None);
-    assert!(!store.join_membership(ANA, RoomId(3), &edge(2)).await.expect("asked"), "no room takes her");
-    assert_eq!(store.expire_sessions(AN_HOUR, AN_HOUR).await.expect("asked"), []);
+    assert_eq!(store.kicked_session(token(9)).await.expect("answered"), None);
+    assert!(!store.join_membership(ANA, RoomId(3), &edge(2)).await.expect("answered"), "no room takes her");
+    assert_eq!(store.expire_sessions(AN_HOUR, AN_HOUR).await.expect("answered"), []);
     let expired = [(ANA, vec![LOBBY, RoomId(2)])];
     assert_eq!(
-        store.expire_sessions(AT_ONCE, AT_ONCE).await.expect("asked"),
+        store.expire_sessions(AT_ONCE, AT_ONCE).await.expect("answered"),
         expired,
-        "though nobody has said that she is gone"
+        "though no edge has reported its end"
     );
     store.end_session(ANA).await.expect("ended");
-    assert_eq!(store.kicked_session(token(2)).await.expect("asked"), None);
-    assert_eq!(store.kick_session(ANA, "late").await.expect("asked"), []);
+    assert_eq!(store.kicked_session(token(2)).await.expect("answered"), None);
+    assert_eq!(store.kick_session(ANA, "late").await.expect("answered"), []);
 }
 
 pub async fn a_dead_edges_sessions_come_in_pages(store: Store) {
@@ -234,23 +239,23 @@ pub async fn a_dead_edges_sessions_come_in_pages(store: Store) {
 pub async fn sessions_expire_and_come_again_until_they_are_ended(store: Store) {
     open_ana(&store).await;
     store.open_session(session(BEN, &edge(1), token(2)), LOBBY).await.expect("opened");
-    assert_eq!(store.expire_sessions(AT_ONCE, AT_ONCE).await.expect("asked"), [], "all are connected");
+    assert_eq!(store.expire_sessions(AT_ONCE, AT_ONCE).await.expect("answered"), [], "all are connected");
 
     store.session_disconnected(ANA, &edge(1), false).await.expect("noted");
-    assert_eq!(store.expire_sessions(AN_HOUR, AN_HOUR).await.expect("asked"), [], "she has just gone");
-    assert_eq!(store.expire_sessions(Duration::MAX, Duration::MAX).await.expect("asked"), []);
+    assert_eq!(store.expire_sessions(AN_HOUR, AN_HOUR).await.expect("answered"), [], "she has just gone");
+    assert_eq!(store.expire_sessions(Duration::MAX, Duration::MAX).await.expect("answered"), []);
     let expired = vec![(ANA, vec![LOBBY])];
-    assert_eq!(store.expire_sessions(AT_ONCE, AT_ONCE).await.expect("asked"), expired);
+    assert_eq!(store.expire_sessions(AT_ONCE, AT_ONCE).await.expect("answered"), expired);
 
     assert_eq!(resume(&store, 1, 3, 1).await, None, "too late");
-    assert!(!store.join_membership(ANA, RoomId(3), &edge(1)).await.expect("asked"));
+    assert!(!store.join_membership(ANA, RoomId(3), &edge(1)).await.expect("answered"));
     assert_eq!(
-        store.expire_sessions(AN_HOUR, AN_HOUR).await.expect("asked"),
+        store.expire_sessions(AN_HOUR, AN_HOUR).await.expect("answered"),
         expired,
-        "the monitor that asked first may be dead"
+        "the first monitor may be dead"
     );
     store.end_session(ANA).await.expect("ended");
-    assert_eq!(store.expire_sessions(AT_ONCE, AT_ONCE).await.expect("asked"), []);
+    assert_eq!(store.expire_sessions(AT_ONCE, AT_ONCE).await.expect("answered"), []);
     assert!(resume(&store, 2, 4, 1).await.is_some(), "Ben is still there");
 }
 
@@ -264,19 +269,19 @@ pub async fn a_silent_session_expires_sooner_unless_it_comes_back_or_was_kicked(
     for who in [cai, dan] {
         store.session_disconnected(who, &edge(1), true).await.expect("noted");
     }
-    assert_eq!(store.expire_sessions(AN_HOUR, AN_HOUR).await.expect("asked"), [], "they have just gone");
+    assert_eq!(store.expire_sessions(AN_HOUR, AN_HOUR).await.expect("answered"), [], "they have just gone");
     assert!(resume(&store, 3, 13, 1).await.is_some(), "it may come back until then");
     assert_eq!(store.kick_session(dan, "cheating").await.expect("kicked"), [LOBBY]);
 
     let expired = [(ANA, vec![LOBBY])];
-    assert_eq!(store.expire_sessions(AN_HOUR, AT_ONCE).await.expect("asked"), expired);
+    assert_eq!(store.expire_sessions(AN_HOUR, AT_ONCE).await.expect("answered"), expired);
     assert_eq!(resume(&store, 1, 11, 1).await, None, "too late");
     store.end_session(ANA).await.expect("ended");
-    assert_eq!(store.kicked_session(token(4)).await.expect("asked").as_deref(), Some("cheating"));
+    assert_eq!(store.kicked_session(token(4)).await.expect("answered").as_deref(), Some("cheating"));
 
     // It has resumed once: inactivity from then on does not make it silent again.
     store.session_disconnected(cai, &edge(1), false).await.expect("noted");
-    assert_eq!(store.expire_sessions(AN_HOUR, AT_ONCE).await.expect("asked"), []);
+    assert_eq!(store.expire_sessions(AN_HOUR, AT_ONCE).await.expect("answered"), []);
     assert!(resume(&store, 13, 14, 1).await.is_some());
 }
 

@@ -44,8 +44,8 @@ fn skipped(variable: &str) {
 #[derive(Debug)]
 pub struct Services {
     child: Child,
-    orders: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
+    commands: Option<ChildStdin>,
+    replies: BufReader<ChildStdout>,
     addresses: serde_json::Value,
 }
 
@@ -71,45 +71,45 @@ impl Services {
         let mut command = Command::new("node");
         command.arg(script).args(arguments).arg("--own").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("node is on the PATH");
-        let orders = child.stdin.take();
-        let answers = BufReader::new(child.stdout.take().expect("it was asked for"));
-        let mut services = Services { child, orders, answers, addresses: serde_json::Value::Null };
-        services.addresses = services.answer();
+        let commands = child.stdin.take();
+        let replies = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut services = Services { child, commands, replies, addresses: serde_json::Value::Null };
+        services.addresses = services.read_reply();
         Some(services)
     }
 
     /// The brokers' addresses, as a client needs them.
     pub fn kafka(&self) -> &str {
-        self.addresses["kafka"].as_str().expect("brokers were asked for")
+        self.addresses["kafka"].as_str().expect("it has started brokers")
     }
 
     /// The database's address.
     pub fn postgres(&self) -> &str {
-        self.addresses["postgres"].as_str().expect("a database was asked for")
+        self.addresses["postgres"].as_str().expect("it has started a database")
     }
 
     /// Kills or starts a service, and returns when that is done: `kill kafka 0`, `start kafka 0`, `kill postgres`,
     /// `stop postgres`, `start postgres`.
     ///
     /// # Panics
-    /// When the order fails.
-    pub fn order(&mut self, order: &str) {
-        let orders = self.orders.as_mut().expect("it is there until it is dropped");
-        writeln!(orders, "{order}").expect("the services run");
-        let answer = self.answer();
-        assert_eq!(answer["done"], order, "{answer}");
+    /// When it fails.
+    pub fn command(&mut self, command: &str) {
+        let commands = self.commands.as_mut().expect("it is there until it is dropped");
+        writeln!(commands, "{command}").expect("the services run");
+        let reply = self.read_reply();
+        assert_eq!(reply["done"], command, "{reply}");
     }
 
-    fn answer(&mut self) -> serde_json::Value {
+    fn read_reply(&mut self) -> serde_json::Value {
         let mut line = String::new();
-        self.answers.read_line(&mut line).expect("the services run");
-        serde_json::from_str(&line).expect("services say what went wrong on the standard error")
+        self.replies.read_line(&mut line).expect("the services run");
+        serde_json::from_str(&line).expect("it prints JSON, and its errors to the standard error")
     }
 }
 
 impl Drop for Services {
     fn drop(&mut self) {
-        drop(self.orders.take()); // It ends with its input.
+        drop(self.commands.take()); // It ends with its input.
         let _ = self.child.wait();
     }
 }
