@@ -88,7 +88,7 @@ impl World {
                 store.close().await.expect("the store closes");
                 // Until the host's own tasks have released the directory.
                 let free = async {
-                    while embedded::take(embedded::Options::new(dir)).await.is_err() {
+                    while embedded::lock_dir(embedded::Options::new(dir)).await.is_err() {
                         tokio::time::sleep(Duration::from_millis(2)).await;
                     }
                 };
