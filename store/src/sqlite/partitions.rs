@@ -10,7 +10,8 @@ use super::{Read, Write, now};
 use crate::{
     Assigned, MONITOR_LEASE, StoreError,
     partitions::{
-        Assignments, ExecutePlan, Checkpoint, PartitionColumns, Partitions, SetCheckpoint, assignment_columns, partition,
+        Assignments, Checkpoint, ExecutePlan, PartitionColumns, Partitions, SetCheckpoint, assignment_columns,
+        partition,
     },
     row::{Table, number},
 };
