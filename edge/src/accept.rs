@@ -7,57 +7,70 @@ use warp::{filters::BoxedFilter, reply::Response};
 
 use crate::{
     connection,
-    http::{self, Entry},
-    hub::{Hub, Place},
+    connections::Connections,
+    http::{self, Access, HttpConnection},
+    options::Options,
+    slots::{ConnectionSlot, ConnectionSlots},
 };
 
 /// How long to wait after a failure to accept, such as a lack of file descriptors: other connections have to close first.
-const PAUSE: Duration = Duration::from_millis(50);
+const RETRY_DELAY: Duration = Duration::from_millis(50);
 
-pub(crate) async fn run(hub: Arc<Hub>, listener: TcpListener, routes: BoxedFilter<(Response,)>) {
-    let routes = http::routes(hub.clone(), routes);
-    loop {
-        match listener.accept().await {
-            Ok((stream, from)) => take_in(&hub, stream, from, &routes),
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(PAUSE).await;
+/// Takes connections in.
+pub(crate) struct Acceptor {
+    access: Arc<Access>,
+    slots: ConnectionSlots,
+    connections: Arc<Connections>,
+    routes: BoxedFilter<(Response,)>,
+}
+
+impl Acceptor {
+    /// `routes` are for requests that are not the edge's own.
+    pub fn new(options: &Options, connections: Arc<Connections>, routes: BoxedFilter<(Response,)>) -> Arc<Acceptor> {
+        let access = Arc::new(Access::new(options));
+        let slots = ConnectionSlots::new(options.max_connections, options.max_per_address);
+        let routes = http::routes(access.clone(), routes);
+        Arc::new(Acceptor { access, slots, connections, routes })
+    }
+
+    pub async fn run(self: Arc<Self>, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, from)) => self.take_in(stream, from),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(RETRY_DELAY).await;
+                }
             }
         }
     }
-}
 
-fn take_in(hub: &Arc<Hub>, stream: TcpStream, from: SocketAddr, routes: &BoxedFilter<(Response,)>) {
-    let address = (!hub.proxies.trusts(from.ip())).then(|| from.ip().into());
-    let Some(place) = hub.place(address) else { return };
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection was gone before it was taken in");
-        return;
+    fn take_in(self: &Arc<Self>, stream: TcpStream, from: SocketAddr) {
+        let address = (!self.access.proxies.trusts(from.ip())).then(|| from.ip().into());
+        let Some(slot) = self.slots.take(address) else { return };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection was gone before it was taken in");
+            return;
+        }
+        tokio::spawn(self.clone().serve(stream, from, slot));
     }
-    tokio::spawn(serve(hub.clone(), stream, from, place, routes.clone()));
-}
 
-/// Serves HTTP until the connection is done or is a WebSocket, which gets a task of its own, as small as possible.
-async fn serve(
-    hub: Arc<Hub>,
-    mut stream: TcpStream,
-    from: SocketAddr,
-    mut place: Place,
-    routes: BoxedFilter<(Response,)>,
-) {
-    let named = Box::pin(hub.proxies.connected(&mut stream, from));
-    let Ok(Ok(from)) = tokio::time::timeout(hub.options.header_timeout, named).await else { return };
-    if !hub.proxies.trusts(from) {
-        place.settle(from.into());
-    }
-    let entry = Arc::new(Entry::new(from, place.over));
-    if let Err(error) = http::serve(&hub, stream, entry.clone(), routes).await {
-        tracing::debug!(%error, "an HTTP connection failed");
-    }
-    let Some((upgrade, client)) = entry.take_upgrade() else { return };
-    let address = place.settle(client.into());
-    let Ok(upgraded) = upgrade.await else { return };
-    if let Some(connection) = connection::open(hub, address, place, upgraded).await {
-        tokio::spawn(connection);
+    /// Serves HTTP until the connection is done or is a WebSocket, which gets a task of its own, as small as possible.
+    async fn serve(self: Arc<Self>, mut stream: TcpStream, from: SocketAddr, mut slot: ConnectionSlot) {
+        let source = Box::pin(self.access.proxies.source(&mut stream, from));
+        let Ok(Ok(from)) = tokio::time::timeout(self.access.header_timeout, source).await else { return };
+        if !self.access.proxies.trusts(from) {
+            slot.assign(from.into());
+        }
+        let connection = Arc::new(HttpConnection::new(from, slot.over_limit));
+        if let Err(error) = http::serve(&self.access, stream, connection.clone(), self.routes.clone()).await {
+            tracing::debug!(%error, "an HTTP connection failed");
+        }
+        let Some((upgrade, client)) = connection.take_upgrade() else { return };
+        let address = slot.assign(client.into());
+        let Ok(upgraded) = upgrade.await else { return };
+        if let Some(connection) = connection::open(self.connections.clone(), address, slot, upgraded).await {
+            tokio::spawn(connection);
+        }
     }
 }

@@ -36,10 +36,10 @@ impl From<IpAddr> for Address {
 pub(crate) struct Proxies(Vec<IpNet>);
 
 /// The largest header of the PROXY protocol: version 2 with the additions of the large load balancers.
-const MAX_PREAMBLE: usize = 4 * 1024;
+const MAX_PROXY_HEADER: usize = 4 * 1024;
 
 /// How soon to look for the rest of a header that has begun to arrive.
-const REST: Duration = Duration::from_millis(5);
+const PEEK_INTERVAL: Duration = Duration::from_millis(5);
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -55,22 +55,24 @@ impl Proxies {
 
     /// The address that has connected to a proxy, if `from` is trusted and begins with the PROXY protocol; that header is
     /// then taken from the stream.
-    pub async fn connected(&self, stream: &mut TcpStream, from: SocketAddr) -> io::Result<IpAddr> {
+    pub async fn source(&self, stream: &mut TcpStream, from: SocketAddr) -> io::Result<IpAddr> {
         if !self.trusts(from.ip()) {
             return Ok(from.ip());
         }
-        let mut bytes = vec![0; MAX_PREAMBLE];
+        let mut bytes = vec![0; MAX_PROXY_HEADER];
         loop {
-            let come = stream.peek(&mut bytes).await?;
-            match preamble(&bytes[..come]) {
-                Preamble::None => return Ok(from.ip()),
-                Preamble::Whole { length, source } => {
+            let received = stream.peek(&mut bytes).await?;
+            match proxy_header(&bytes[..received]) {
+                Start::None => return Ok(from.ip()),
+                Start::Whole { length, source } => {
                     stream.read_exact(&mut bytes[..length]).await?;
                     return Ok(source.unwrap_or(from.ip()));
                 }
-                Preamble::Bad => return Err(io::ErrorKind::InvalidData.into()),
-                Preamble::Part if come == 0 || come == MAX_PREAMBLE => return Err(io::ErrorKind::InvalidData.into()),
-                Preamble::Part => tokio::time::sleep(REST).await,
+                Start::Bad => return Err(io::ErrorKind::InvalidData.into()),
+                Start::Part if received == 0 || received == MAX_PROXY_HEADER => {
+                    return Err(io::ErrorKind::InvalidData.into());
+                }
+                Start::Part => tokio::time::sleep(PEEK_INTERVAL).await,
             }
         }
     }
@@ -86,8 +88,8 @@ impl Proxies {
             (!lines.is_empty()).then(|| lines.join(","))
         };
         let standard = all(&header::FORWARDED).map(|list| self.rightmost(from, &forwarded(&list)));
-        let custom =
-            all(&X_FORWARDED_FOR).map(|list| self.rightmost(from, &list.split(',').map(node).collect::<Vec<_>>()));
+        let custom = all(&X_FORWARDED_FOR)
+            .map(|list| self.rightmost(from, &list.split(',').map(parse_node).collect::<Vec<_>>()));
         match (standard, custom) {
             (Some(one), Some(other)) if one != other => from,
             (one, other) => one.or(other).unwrap_or(from),
@@ -109,7 +111,8 @@ impl Proxies {
     }
 }
 
-enum Preamble {
+/// What a connection begins with.
+enum Start {
     None,
     Part,
     Bad,
@@ -120,19 +123,19 @@ enum Preamble {
     },
 }
 
-fn preamble(bytes: &[u8]) -> Preamble {
+fn proxy_header(bytes: &[u8]) -> Start {
     const V1: &[u8] = b"PROXY ";
     const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
     let begins = |with: &[u8]| bytes.iter().zip(with).all(|(one, other)| one == other);
     if !begins(V1) && !begins(V2) {
-        return Preamble::None;
+        return Start::None;
     }
     match ProxyHeader::parse(bytes, ParseConfig { include_tlvs: false, ..ParseConfig::default() }) {
         Ok((header, length)) => {
-            Preamble::Whole { length, source: header.proxied_address().map(|address| address.source.ip()) }
+            Start::Whole { length, source: header.proxied_address().map(|address| address.source.ip()) }
         }
-        Err(Error::BufferTooShort) => Preamble::Part,
-        Err(_) => Preamble::Bad,
+        Err(Error::BufferTooShort) => Start::Part,
+        Err(_) => Start::Bad,
     }
 }
 
@@ -144,7 +147,7 @@ fn forwarded(list: &str) -> Vec<Option<IpAddr>> {
         let named = pairs.iter().filter_map(|pair| pair.split_once('='));
         let mut named = named.filter(|(name, _)| name.trim().eq_ignore_ascii_case("for"));
         match (named.next(), named.next()) {
-            (Some((_, value)), None) => node(value.trim().trim_matches('"')),
+            (Some((_, value)), None) => parse_node(value.trim().trim_matches('"')),
             _ => None,
         }
     };
@@ -164,7 +167,7 @@ fn split(text: &str, separator: char) -> Vec<&str> {
 }
 
 /// An address with or without a port.
-fn node(text: &str) -> Option<IpAddr> {
+fn parse_node(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok();
     let address = text.parse::<IpAddr>().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()));
@@ -233,12 +236,12 @@ mod tests {
     }
 
     #[test]
-    fn the_proxy_protocol_is_known_by_its_beginning() {
-        let is = |bytes: &[u8]| match preamble(bytes) {
-            Preamble::None => "none".to_owned(),
-            Preamble::Part => "part".to_owned(),
-            Preamble::Bad => "bad".to_owned(),
-            Preamble::Whole { length, source } => format!("{length} {source:?}"),
+    fn the_proxy_protocol_is_recognized_by_its_first_bytes() {
+        let is = |bytes: &[u8]| match proxy_header(bytes) {
+            Start::None => "none".to_owned(),
+            Start::Part => "part".to_owned(),
+            Start::Bad => "bad".to_owned(),
+            Start::Whole { length, source } => format!("{length} {source:?}"),
         };
         assert_eq!(is(b"GET / HTTP/1.1\r\n"), "none");
         assert_eq!(is(b"PUT / HTTP/1.1\r\n"), "none");

@@ -1,9 +1,9 @@
-//! Awaits appends that are not durable yet. Nearly all of them succeed; a line is notified of the others.
+//! Appends records, and awaits their confirmation. Nearly all appends succeed; the owner of any other is notified.
 //!
 //! One task awaits the oldest append; when the bus has written a batch, the other appends of it are ready at once. So a
 //! message costs no task of its own.
 
-use std::{sync::Arc, sync::Weak, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use chorus_bus::{Append, AppendError, Bus};
 use chorus_core::{
@@ -12,76 +12,88 @@ use chorus_core::{
 };
 use tokio::sync::mpsc;
 
-use crate::{hub::Hub, line::Line};
+use crate::drain::DrainTracker;
 
 /// How long a `Drop` waits before it is tried again.
-const RETRY: Duration = Duration::from_millis(250);
+const RETRY_DELAY: Duration = Duration::from_millis(250);
 
-/// The queue is as long as the bus's own, which is bounded.
-#[derive(Debug)]
-pub(crate) struct AppendTracker(mpsc::UnboundedSender<Watched>);
-
-struct Watched {
-    append: Append,
-    what: What,
+/// Is notified of appends that have failed.
+pub(crate) trait AppendOwner: fmt::Debug + Send + Sync + 'static {
+    /// `room` and `id` are those of the append.
+    fn not_appended(self: Arc<Self>, room: RoomId, id: Option<u64>);
 }
 
-enum What {
-    /// Of a line, whose machine handles a failure.
-    Line { line: Arc<Line>, room: RoomId, id: Option<u64> },
-    /// A session's connection is lost. No line is left to notify, but the room must be: the append is tried again.
-    Drop(Box<Record>),
+#[derive(Debug)]
+pub(crate) struct AppendTracker {
+    bus: Bus,
+    /// As long as the bus's own queue, which is bounded.
+    unconfirmed: mpsc::UnboundedSender<Unconfirmed>,
+}
+
+struct Unconfirmed {
+    append: Append,
+    on_failure: OnFailure,
+}
+
+enum OnFailure {
+    Notify {
+        owner: Arc<dyn AppendOwner>,
+        room: RoomId,
+        id: Option<u64>,
+    },
+    /// The record is a `Drop`: the session's connection is lost, so there is no owner left to notify, but the room must be.
+    Retry(Box<Record>),
 }
 
 impl AppendTracker {
-    pub fn start(hub: Weak<Hub>) -> AppendTracker {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        tokio::spawn(run(hub, receiver));
-        AppendTracker(sender)
+    /// The task ends when this is dropped and all appends are confirmed or have failed.
+    pub fn start(bus: Bus, drain: DrainTracker) -> AppendTracker {
+        let (unconfirmed, receiver) = mpsc::unbounded_channel();
+        tokio::spawn(run(bus.clone(), drain, receiver));
+        AppendTracker { bus, unconfirmed }
     }
 
-    /// Appends, and returns whether the record was taken. A `Drop` always is.
-    pub fn append(&self, bus: &Bus, line: &Arc<Line>, record: Record, id: Option<u64>) -> bool {
+    /// Appends, and returns whether the record was accepted. A `Drop` always is.
+    pub fn append(&self, owner: &Arc<impl AppendOwner>, record: Record, id: Option<u64>) -> bool {
         let is_drop = matches!(record.command, RoomCommand::Drop { .. });
-        let append = bus.append(&record);
+        let append = self.bus.append(&record);
         // No client waits for a `Drop`: one that is not confirmed yet is in flight, and need not be written again.
         let append = if is_drop { append.without_deadline() } else { append };
         if append.refused().is_some() && !is_drop {
             return false;
         }
-        let what = match is_drop {
-            true => What::Drop(Box::new(record)),
-            false => What::Line { line: line.clone(), room: record.room, id },
+        let on_failure = match is_drop {
+            true => OnFailure::Retry(Box::new(record)),
+            false => OnFailure::Notify { owner: owner.clone(), room: record.room, id },
         };
-        // The receiver is gone only when the hub is.
-        let _ = self.0.send(Watched { append, what });
+        // The receiver lives as long as this sender.
+        let _ = self.unconfirmed.send(Unconfirmed { append, on_failure });
         true
     }
 }
 
-async fn run(hub: Weak<Hub>, mut watched: mpsc::UnboundedReceiver<Watched>) {
-    while let Some(Watched { append, what }) = watched.recv().await {
+async fn run(bus: Bus, drain: DrainTracker, mut unconfirmed: mpsc::UnboundedReceiver<Unconfirmed>) {
+    while let Some(Unconfirmed { append, on_failure }) = unconfirmed.recv().await {
         let Err(error) = append.await else { continue };
-        let Some(hub) = hub.upgrade() else { return };
-        match what {
-            What::Line { line, room, id } => {
+        match on_failure {
+            OnFailure::Notify { owner, room, id } => {
                 tracing::debug!(%room, %error, "a record was not appended");
-                line.not_appended(&hub, room, id);
+                owner.not_appended(room, id);
             }
-            What::Drop(record) => {
-                let work = hub.work();
+            OnFailure::Retry(record) => {
+                let (bus, guard) = (bus.clone(), drain.guard());
                 tokio::spawn(async move {
-                    append_in_the_end(&hub.bus, *record, error).await;
-                    drop(work);
+                    retry(&bus, *record, error).await;
+                    drop(guard);
                 });
             }
         }
     }
 }
 
-async fn append_in_the_end(bus: &Bus, record: Record, mut error: AppendError) {
+async fn retry(bus: &Bus, record: Record, mut error: AppendError) {
     while matches!(error, AppendError::Full { .. } | AppendError::NoSpace { .. }) {
-        tokio::time::sleep(RETRY).await;
+        tokio::time::sleep(RETRY_DELAY).await;
         match bus.append(&record).await {
             Ok(_) => return,
             Err(again) => error = again,

@@ -4,10 +4,11 @@ use std::{
     convert::Infallible,
     net::IpAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use chorus_core::frame::PROTOCOL;
-use chorus_gate::MAX_HEAD;
+use chorus_gate::{Hosts, MAX_HEAD};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade::OnUpgrade};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -22,21 +23,45 @@ use warp::{
     reply::Response,
 };
 
-use crate::{Peer, hub::Hub};
+use crate::{address::Proxies, options::Options};
+
+/// The other end of a connection. Each request that is not the edge's own has it among its extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
+
+/// Which requests are served.
+#[derive(Debug)]
+pub(crate) struct Access {
+    hosts: Hosts,
+    origins: Vec<String>,
+    pub proxies: Proxies,
+    pub header_timeout: Duration,
+}
+
+impl Access {
+    pub fn new(options: &Options) -> Access {
+        Access {
+            hosts: Hosts::new(options.listen.ip(), options.host_names.clone()),
+            origins: options.origins.clone(),
+            proxies: Proxies::new(options.trusted_proxies.clone()),
+            header_timeout: options.header_timeout,
+        }
+    }
+}
 
 /// The state that an HTTP connection and its requests share.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct HttpConnection {
     /// The address at the other end: the client's, or a trusted proxy's.
     from: IpAddr,
-    /// Whether there was no place left for the connection.
-    over: bool,
+    /// Whether there was no slot left for the connection.
+    over_limit: bool,
     upgrade: Mutex<Option<(OnUpgrade, IpAddr)>>,
 }
 
-impl Entry {
-    pub fn new(from: IpAddr, over: bool) -> Entry {
-        Entry { from, over, upgrade: Mutex::new(None) }
+impl HttpConnection {
+    pub fn new(from: IpAddr, over_limit: bool) -> HttpConnection {
+        HttpConnection { from, over_limit, upgrade: Mutex::new(None) }
     }
 
     /// The upgrade of the connection, if a request has made it a WebSocket, and the client's address.
@@ -50,17 +75,17 @@ impl Entry {
 }
 
 pub(crate) async fn serve(
-    hub: &Hub,
+    access: &Access,
     stream: TcpStream,
-    entry: Arc<Entry>,
+    connection: Arc<HttpConnection>,
     routes: BoxedFilter<(Response,)>,
 ) -> hyper::Result<()> {
     use hyper::service::Service;
     let routes = TowerToHyperService::new(warp::service(routes));
     let service = service_fn(|mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(entry.clone());
-        request.extensions_mut().insert(Peer(entry.from));
-        let passed = chorus_gate::check(&request, &hub.hosts).map(|()| routes.call(request));
+        request.extensions_mut().insert(connection.clone());
+        request.extensions_mut().insert(Peer(connection.from));
+        let passed = chorus_gate::check(&request, &access.hosts).map(|()| routes.call(request));
         async move {
             match passed {
                 Ok(answer) => answer.await,
@@ -69,46 +94,49 @@ pub(crate) async fn serve(
         }
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(hub.options.header_timeout).max_buf_size(MAX_HEAD);
-    let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    http.timer(TokioTimer::new()).header_read_timeout(access.header_timeout).max_buf_size(MAX_HEAD);
+    let serving = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
     // Boxed, so that the task is small while it waits for the first request.
-    Box::pin(connection).await
+    Box::pin(serving).await
 }
 
 /// All routes.
-pub(crate) fn routes(hub: Arc<Hub>, others: BoxedFilter<(Response,)>) -> BoxedFilter<(Response,)> {
+pub(crate) fn routes(access: Arc<Access>, others: BoxedFilter<(Response,)>) -> BoxedFilter<(Response,)> {
     let health = warp::path!("healthz").and(warp::get()).map(|| "ok\n".into_response());
-    let rest = warp::ext::get::<Arc<Entry>>()
-        .and_then(async |entry: Arc<Entry>| if entry.over { Err(warp::reject::custom(NoPlace)) } else { Ok(()) })
+    let rest = warp::ext::get::<Arc<HttpConnection>>()
+        .and_then(async |connection: Arc<HttpConnection>| match connection.over_limit {
+            true => Err(warp::reject::custom(OverLimit)),
+            false => Ok(()),
+        })
         .untuple_one()
         .and(health.or(others).unify())
-        .recover(no_place)
+        .recover(refuse_over_limit)
         .unify();
-    web_socket(hub).or(rest).unify().boxed()
+    web_socket(access).or(rest).unify().boxed()
 }
 
 #[derive(Debug)]
-struct NoPlace;
+struct OverLimit;
 
-impl warp::reject::Reject for NoPlace {}
+impl warp::reject::Reject for OverLimit {}
 
-async fn no_place(rejection: warp::Rejection) -> Result<Response, warp::Rejection> {
-    match rejection.find::<NoPlace>() {
+async fn refuse_over_limit(rejection: warp::Rejection) -> Result<Response, warp::Rejection> {
+    match rejection.find::<OverLimit>() {
         Some(_) => Ok(refuse(StatusCode::SERVICE_UNAVAILABLE, "too many connections")),
         None => Err(rejection),
     }
 }
 
-fn web_socket(hub: Arc<Hub>) -> impl Filter<Extract = (Response,), Error = warp::Rejection> + Clone {
+fn web_socket(access: Arc<Access>) -> impl Filter<Extract = (Response,), Error = warp::Rejection> + Clone {
     warp::path!("ws")
         .and(warp::get())
-        .and(warp::ext::get::<Arc<Entry>>())
+        .and(warp::ext::get::<Arc<HttpConnection>>())
         .and(warp::ext::optional::<OnUpgrade>())
         .and(warp::header::headers_cloned())
-        .map(move |entry: Arc<Entry>, upgrade: Option<OnUpgrade>, headers: HeaderMap| {
-            match (answer(&headers, &hub.options.origins), upgrade) {
+        .map(move |connection: Arc<HttpConnection>, upgrade: Option<OnUpgrade>, headers: HeaderMap| {
+            match (answer(&headers, &access.origins), upgrade) {
                 (Ok(response), Some(upgrade)) => {
-                    entry.set_upgrade(upgrade, hub.proxies.client(entry.from, &headers));
+                    connection.set_upgrade(upgrade, access.proxies.client(connection.from, &headers));
                     response
                 }
                 (Ok(_), None) => refuse(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket"),
@@ -132,16 +160,16 @@ fn answer(headers: &HeaderMap, origins: &[String]) -> Result<Response, Response>
     let Some(key) = only(headers, header::SEC_WEBSOCKET_KEY).filter(|key| is_key(key)) else {
         return Err(refuse(StatusCode::BAD_REQUEST, "Sec-WebSocket-Key is not 16 bytes in base64"));
     };
-    let from_page = headers.contains_key(header::ORIGIN);
+    let is_from_page = headers.contains_key(header::ORIGIN);
     let origin = only(headers, header::ORIGIN);
-    if from_page && !origin.is_some_and(|origin| may_connect(origin, text(header::HOST), origins)) {
+    if is_from_page && !origin.is_some_and(|origin| may_connect(origin, text(header::HOST), origins)) {
         return Err(refuse(StatusCode::FORBIDDEN, "pages of this origin may not connect; see the option for origins"));
     }
     let protocol = match headers.contains_key(header::SEC_WEBSOCKET_PROTOCOL) {
         true if !has_word(headers, header::SEC_WEBSOCKET_PROTOCOL, |other| other == PROTOCOL) => {
             return Err(refuse(StatusCode::BAD_REQUEST, "the subprotocol spoken here is v1.json.chorus"));
         }
-        asked => asked.then_some((header::SEC_WEBSOCKET_PROTOCOL, PROTOCOL.to_owned())),
+        is_requested => is_requested.then_some((header::SEC_WEBSOCKET_PROTOCOL, PROTOCOL.to_owned())),
     };
     let switch = [
         (header::UPGRADE, "websocket".to_owned()),
@@ -177,8 +205,8 @@ fn has_word(headers: &HeaderMap, name: header::HeaderName, is: impl Fn(&str) -> 
     values.flat_map(|value| value.split(',')).any(|word| is(word.trim()))
 }
 
-fn refuse(status: StatusCode, why: &'static str) -> Response {
-    let mut response = format!("{why}\n").into_response();
+fn refuse(status: StatusCode, reason: &'static str) -> Response {
+    let mut response = format!("{reason}\n").into_response();
     *response.status_mut() = status;
     if status == StatusCode::UPGRADE_REQUIRED {
         response.headers_mut().insert(header::UPGRADE, header::HeaderValue::from_static("websocket"));

@@ -1,8 +1,9 @@
 //! An edge's metrics. Names and meanings are in `docs/operating.md`.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use chorus_bus::LATENCY_BUCKETS;
+use chorus_core::frame::CloseCode;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _},
@@ -10,21 +11,19 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::hub::Hub;
-
 #[derive(Debug)]
 pub(crate) struct Metrics {
     pub accepted: Counter,
     pub messages: Counter,
     pub deliveries: Counter,
-    pub closes: Family<Code, Counter>,
+    closes: Family<Code, Counter>,
     /// From a message's append to the room's answer in the outbox.
     pub answers: Histogram,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Code {
-    pub code: u16,
+struct Code {
+    code: u16,
 }
 
 impl Default for Metrics {
@@ -39,31 +38,43 @@ impl Default for Metrics {
     }
 }
 
-/// Registers all of an edge's metrics.
-pub(crate) fn register(hub: &Arc<Hub>, registry: &mut Registry) {
-    let metrics = &hub.metrics;
-    registry.register("accepted", "WebSockets that were opened", metrics.accepted.clone());
-    registry.register("messages", "Messages of players that were taken", metrics.messages.clone());
-    registry.register("deliveries", "Frames of rooms that were put out for players", metrics.deliveries.clone());
-    registry.register("closes", "Connections that this edge has closed, by code", metrics.closes.clone());
-    registry.register("answer_seconds", "From a message to its room's answer", metrics.answers.clone());
-    registry.register_collector(Box::new(Now(hub.clone())));
-}
+impl Metrics {
+    pub fn count_close(&self, code: CloseCode) {
+        self.closes.get_or_create(&Code { code: code.code() }).inc();
+    }
 
-/// Metrics that are read at the time of a scrape.
-struct Now(Arc<Hub>);
-
-impl fmt::Debug for Now {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Now")
+    /// Registers all of an edge's metrics. `gauges` is called at each scrape.
+    pub fn register(&self, gauges: impl Fn() -> Gauges + Send + Sync + 'static, registry: &mut Registry) {
+        registry.register("accepted", "WebSockets that were opened", self.accepted.clone());
+        registry.register("messages", "Messages of players that were taken", self.messages.clone());
+        registry.register("deliveries", "Frames of rooms that were put out for players", self.deliveries.clone());
+        registry.register("closes", "Connections that this edge has closed, by code", self.closes.clone());
+        registry.register("answer_seconds", "From a message to its room's answer", self.answers.clone());
+        registry.register_collector(Box::new(GaugeCollector(gauges)));
     }
 }
 
-impl Collector for Now {
+/// Metrics that are read at the time of a scrape.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gauges {
+    pub connections: usize,
+    pub sessions: usize,
+}
+
+struct GaugeCollector<F>(F);
+
+impl<F> fmt::Debug for GaugeCollector<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GaugeCollector")
+    }
+}
+
+impl<F: Fn() -> Gauges + Send + Sync + 'static> Collector for GaugeCollector<F> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Gauges { connections, sessions } = (self.0)();
         let gauges = [
-            ("connections", "WebSockets that are open", self.0.connections()),
-            ("sessions", "Sessions that are connected", self.0.sessions()),
+            ("connections", "WebSockets that are open", connections),
+            ("sessions", "Sessions that are connected", sessions),
         ];
         for (name, help, count) in gauges {
             let gauge = ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX));

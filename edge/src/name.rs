@@ -34,7 +34,7 @@ const ZWJ: char = '\u{200d}';
 const BLANK: [char; 2] = ['\u{2800}', '\u{1d159}'];
 
 /// The name that is kept for a given one. `None` when it is not a valid name.
-pub(crate) fn of(given: &str) -> Option<String> {
+pub(crate) fn normalize(given: &str) -> Option<String> {
     let trimmed = given.trim();
     // Composition makes a text at most three times as long.
     if trimmed.len() > 4 * MAX_BYTES {
@@ -43,7 +43,7 @@ pub(crate) fn of(given: &str) -> Option<String> {
     let name = ComposingNormalizerBorrowed::new_nfc().normalize(trimmed);
     let fits = name.len() <= MAX_BYTES && (1..=MAX_CHARACTERS).contains(&name.graphemes(true).count());
     let chars: Vec<char> = name.chars().collect();
-    let good = fits && chars.iter().any(|c| is_visible(*c)) && (0..chars.len()).all(|at| is_taken(&chars, at));
+    let good = fits && chars.iter().any(|c| is_visible(*c)) && (0..chars.len()).all(|at| is_accepted(&chars, at));
     good.then(|| name.into_owned())
 }
 
@@ -76,11 +76,11 @@ fn is_visible(c: char) -> bool {
 }
 
 /// Whether the character at this place is accepted.
-fn is_taken(chars: &[char], at: usize) -> bool {
+fn is_accepted(chars: &[char], at: usize) -> bool {
     let c = chars[at];
     let before = at.checked_sub(1).map(|at| chars[at]);
     if is_ignorable(c) {
-        return shapes(chars, at);
+        return shapes_a_character(chars, at);
     }
     match category(c) {
         GeneralCategory::Unassigned => is_pictograph(c),
@@ -101,7 +101,7 @@ fn is_space(c: char) -> bool {
 }
 
 /// Whether the invisible character at this place shapes a visible one.
-fn shapes(chars: &[char], at: usize) -> bool {
+fn shapes_a_character(chars: &[char], at: usize) -> bool {
     let c = chars[at];
     let Some(before) = at.checked_sub(1).map(|at| chars[at]) else { return false };
     if CodePointSetData::new::<JoinControl>().contains(c) {
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_all_scripts_are_taken() {
+    fn names_of_all_scripts_are_accepted() {
         for name in [
             "Ana",
             "O'Brien-Smith Jr.",
@@ -182,12 +182,12 @@ mod tests {
             &"x".repeat(32),
             &"é".repeat(32),
         ] {
-            assert_eq!(of(name).as_deref(), Some(name), "{name:?}");
+            assert_eq!(normalize(name).as_deref(), Some(name), "{name:?}");
         }
     }
 
     #[test]
-    fn what_cannot_be_seen_or_turns_the_text_around_is_no_name() {
+    fn an_invisible_name_or_one_that_reverses_the_text_is_refused() {
         for name in [
             "",
             " ",
@@ -241,21 +241,21 @@ mod tests {
             &"👨\u{200d}👩\u{200d}👧\u{200d}👦".repeat(11),
             &" x".repeat(40_000),
         ] {
-            assert_eq!(of(name), None, "{name:?}");
+            assert_eq!(normalize(name), None, "{name:?}");
         }
     }
 
     #[test]
     fn one_name_has_one_spelling() {
-        assert_eq!(of(" Ame\u{301}lie ").as_deref(), Some("Amélie"));
-        assert_eq!(of("\u{212b}ngström").as_deref(), Some("Ångström"));
-        assert_eq!(of("\u{1112}\u{1161}\u{11ab}").as_deref(), Some("한"));
+        assert_eq!(normalize(" Ame\u{301}lie ").as_deref(), Some("Amélie"));
+        assert_eq!(normalize("\u{212b}ngström").as_deref(), Some("Ångström"));
+        assert_eq!(normalize("\u{1112}\u{1161}\u{11ab}").as_deref(), Some("한"));
     }
 
     /// Every accepted name is visible, has no character that changes the direction of a line, and is accepted again
     /// unchanged.
     #[test]
-    fn a_name_that_is_taken_stays_as_it_is() {
+    fn an_accepted_name_is_already_normalized() {
         let mut random = 7_u64;
         let mut draw = |below: u32| {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -265,19 +265,19 @@ mod tests {
             "aé1 -\u{301}\u{94d}क്ന\u{200c}\u{200d}\u{fe0f}👨🏽🏴\u{e0067}\u{e007f}\u{202e}\u{0}\u{3164}\u{2800}ا"
                 .chars()
                 .collect();
-        let mut taken = 0;
+        let mut accepted = 0;
         for _ in 0..50_000 {
             let any = (0..=draw(6)).map(|_| match draw(8) {
                 0 => char::from_u32(draw(0x11_0000)).unwrap_or('a'),
                 _ => parts[draw(parts.len() as u32) as usize],
             });
-            let Some(name) = of(&any.collect::<String>()) else { continue };
-            taken += 1;
-            assert_eq!(of(&name).as_deref(), Some(&*name), "{name:?}");
+            let Some(name) = normalize(&any.collect::<String>()) else { continue };
+            accepted += 1;
+            assert_eq!(normalize(&name).as_deref(), Some(&*name), "{name:?}");
             assert!(name.chars().any(is_visible), "{name:?}");
-            let turns = |c| CodePointSetData::new::<BidiControl>().contains(c) || c.is_control();
-            assert!(!name.chars().any(turns), "{name:?}");
+            let reverses = |c| CodePointSetData::new::<BidiControl>().contains(c) || c.is_control();
+            assert!(!name.chars().any(reverses), "{name:?}");
         }
-        assert!(taken > 1_000, "{taken} of them: too few to say anything");
+        assert!(accepted > 1_000, "{accepted} names: too few to show anything");
     }
 }

@@ -1,6 +1,10 @@
 //! A client's player and its session: a new session, or the one that the client's token names.
 
-use std::{borrow::Cow, fmt::Write, sync::Arc};
+use std::{
+    borrow::Cow,
+    fmt::Write,
+    sync::{Arc, Mutex},
+};
 
 use chorus_core::{
     command::{EdgeCommand, Player},
@@ -8,88 +12,110 @@ use chorus_core::{
     ids::{Digest, RoomId, SessionId},
     session::{Input, Opened, close_reason},
 };
-use chorus_store::{SessionRow, StoreError};
+use chorus_store::{Resumed, SessionRow, StoreError};
+use tracing::Instrument as _;
 
-use crate::{address::Address, hub::Hub, line::Line, name};
+use crate::{
+    address::Address, links::Links, name, new_sessions::NewSessions, session_handle::SessionHandle, sessions::Sessions,
+};
 
 /// A close frame holds 123 bytes.
-const NO_NAME: &str = "a name has 1 to 32 characters (256 bytes), one of which can be seen, and no control characters";
+const INVALID_NAME: &str =
+    "a name has 1 to 32 characters (256 bytes), one of which can be seen, and no control characters";
 
-/// The player of a `hello`. The one place where identities come from; anonymous for now, with an id of their own that
-/// stays with the session.
-pub(crate) fn identify(hello: &Hello) -> Result<Player, (CloseCode, &'static str)> {
-    if hello.token.is_some() {
-        return Err((CloseCode::Unauthorized, "tokens are not accepted here"));
-    }
-    let [number] = random::<1>();
-    let name = match hello.name.as_deref().map(name::of) {
-        Some(Some(name)) => name,
-        Some(None) => return Err((CloseCode::Unauthorized, NO_NAME)),
-        None => format!("Player {}", 100 + u16::from(number)),
-    };
-    Ok(Player { id: hex(&random::<16>()).into(), name: name.into() })
-}
-
-/// Finds or opens the session of this `hello`, and notifies the line.
-pub(crate) fn open(hub: Arc<Hub>, line: Arc<Line>, hello: Hello) {
-    let work = hub.work();
-    tokio::spawn(async move {
-        match find_or_open(&hub, line.address, &hello).await {
-            Ok(Ok(opened)) => take_over(&hub, &line, opened),
-            Ok(Err((code, reason))) => line.input(&hub, Input::NotOpened { code, reason }),
-            Err(error) => {
-                tracing::warn!(%error, "no session could be opened");
-                let reason = "this server cannot reach its store now".into();
-                line.input(&hub, Input::NotOpened { code: CloseCode::Unavailable, reason });
-            }
-        }
-        drop(work);
-    });
-}
-
-/// Assigns the session to this line, and notifies the line that had it.
-fn take_over(hub: &Arc<Hub>, line: &Arc<Line>, opened: Opened) {
-    let session = opened.session;
-    if let Some(earlier) = hub.register(session, line) {
-        earlier.input(hub, Input::Replaced);
-    }
-    line.input(hub, Input::Opened(opened));
-    if line.session().is_none() {
-        hub.unregister(session, line);
-    }
+/// Opens sessions on behalf of connections.
+#[derive(Debug)]
+pub(crate) struct SessionOpener {
+    links: Arc<Links>,
+    sessions: Arc<Sessions>,
+    new_sessions: Mutex<NewSessions>,
 }
 
 type Refused = (CloseCode, Cow<'static, str>);
 
-async fn find_or_open(hub: &Hub, address: Address, hello: &Hello) -> Result<Result<Opened, Refused>, StoreError> {
-    let resume = hex(&random::<32>());
-    let edge = hub.options.id.clone();
-    if let Some(token) = &hello.resume {
-        let found = hub.store.resume_session(hash(token), hash(&resume), &edge).await?;
-        if let Some(found) = found {
-            if let Some(edge) = found.replaced {
-                // Its confirmation is not awaited: if the command is lost, that edge detects the loss of the session at
-                // its next write.
-                drop(hub.bus.send_edge(&edge, EdgeCommand::Replaced { session: found.session }));
+impl SessionOpener {
+    pub fn new(links: Arc<Links>, sessions: Arc<Sessions>) -> SessionOpener {
+        let new_sessions = Mutex::new(NewSessions::new(links.options.new_sessions));
+        SessionOpener { links, sessions, new_sessions }
+    }
+
+    /// Finds or opens the session of this `hello`, and notifies the handle.
+    pub fn start(self: &Arc<Self>, handle: Arc<SessionHandle>, hello: Hello) {
+        let (this, guard) = (self.clone(), self.links.drain.guard());
+        let span = tracing::info_span!("open_session", connection = handle.connection.0);
+        let opening = async move {
+            match this.find_or_open(handle.address, &hello).await {
+                Ok(Ok(opened)) => this.sessions.take_over(&handle, opened),
+                Ok(Err((code, reason))) => handle.input(Input::NotOpened { code, reason }),
+                Err(error) => {
+                    tracing::warn!(%error, "no session could be opened");
+                    let reason = "this server cannot reach its store now".into();
+                    handle.input(Input::NotOpened { code: CloseCode::Unavailable, reason });
+                }
             }
-            let (owed, recovered) = (hub.debt(found.session), Some(found.rooms));
-            return Ok(Ok(Opened { session: found.session, player: found.player, resume, owed, recovered }));
-        }
-        if let Some(reason) = hub.store.kicked_session(hash(token)).await? {
-            return Ok(Err((CloseCode::Kicked, close_reason(&reason).into())));
-        }
+            drop(guard);
+        };
+        tokio::spawn(opening.instrument(span));
     }
-    let player = match identify(hello) {
-        Ok(player) => player,
-        Err((code, reason)) => return Ok(Err((code, reason.into()))),
+
+    async fn find_or_open(&self, address: Address, hello: &Hello) -> Result<Result<Opened, Refused>, StoreError> {
+        let Links { store, .. } = &*self.links;
+        let next_token = hex(&random::<32>());
+        if let Some(token) = &hello.resume {
+            if let Some(opened) = self.resume(token, &next_token).await? {
+                return Ok(Ok(opened));
+            }
+            if let Some(reason) = store.kicked_session(hash(token)).await? {
+                return Ok(Err((CloseCode::Kicked, close_reason(&reason).into())));
+            }
+        }
+        let player = match identify(hello) {
+            Ok(player) => player,
+            Err((code, reason)) => return Ok(Err((code, reason.into()))),
+        };
+        if !self.admits(address) {
+            return Ok(Err((CloseCode::TooMany, "too many new sessions from your address: come again later".into())));
+        }
+        let session = SessionId(u128::from_be_bytes(random()));
+        let (edge, resume_hash) = (self.links.edge().clone(), hash(&next_token));
+        let row = SessionRow { id: session, player: player.clone(), edge, resume_hash };
+        store.open_session(row, RoomId::LOBBY).await?;
+        Ok(Ok(Opened { session, player, resume: next_token, owed: 0, recovered: None }))
+    }
+
+    async fn resume(&self, token: &str, next_token: &str) -> Result<Option<Opened>, StoreError> {
+        let Links { store, bus, .. } = &*self.links;
+        let resumed = store.resume_session(hash(token), hash(next_token), self.links.edge()).await?;
+        let Some(Resumed { session, player, rooms, replaced }) = resumed else { return Ok(None) };
+        if let Some(edge) = replaced {
+            // Its confirmation is not awaited: if the command is lost, that edge detects the loss of the session at
+            // its next write.
+            drop(bus.send_edge(&edge, EdgeCommand::Replaced { session }));
+        }
+        let (owed, recovered) = (self.sessions.debt(session), Some(rooms));
+        Ok(Some(Opened { session, player, resume: next_token.to_owned(), owed, recovered }))
+    }
+
+    /// Whether this address may open one more session.
+    fn admits(&self, address: Address) -> bool {
+        let mut new_sessions = self.new_sessions.lock().expect("nobody panics while holding it");
+        new_sessions.admit(address, self.links.now()).is_ok()
+    }
+}
+
+/// The player of a `hello`. The one place where identities come from; anonymous for now, with an id of their own that
+/// stays with the session.
+fn identify(hello: &Hello) -> Result<Player, (CloseCode, &'static str)> {
+    if hello.token.is_some() {
+        return Err((CloseCode::Unauthorized, "tokens are not accepted here"));
+    }
+    let [number] = random::<1>();
+    let name = match hello.name.as_deref().map(name::normalize) {
+        Some(Some(name)) => name,
+        Some(None) => return Err((CloseCode::Unauthorized, INVALID_NAME)),
+        None => format!("Player {}", 100 + u16::from(number)),
     };
-    if !hub.admits(address) {
-        return Ok(Err((CloseCode::TooMany, "too many new sessions from your address: come again later".into())));
-    }
-    let session = SessionId(u128::from_be_bytes(random()));
-    let row = SessionRow { id: session, player: player.clone(), edge, resume_hash: hash(&resume) };
-    hub.store.open_session(row, RoomId::LOBBY).await?;
-    Ok(Ok(Opened { session, player, resume, owed: 0, recovered: None }))
+    Ok(Player { id: hex(&random::<16>()).into(), name: name.into() })
 }
 
 /// The only part of a token that is kept.

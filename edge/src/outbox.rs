@@ -16,8 +16,8 @@ pub const OUTBOX_BYTES: usize = 1 << 20;
 /// How many frames may wait for one client.
 pub const OUTBOX_FRAMES: usize = 4096;
 
-/// The most that an empty outbox keeps of its memory.
-const KEPT: usize = 16;
+/// The capacity in frames that an empty outbox keeps.
+const MAX_KEPT_CAPACITY: usize = 16;
 
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
@@ -76,7 +76,7 @@ impl Outbox {
     pub fn pop(&mut self) -> Option<Message> {
         if let Some(frame) = self.frames.pop_front() {
             self.bytes -= frame.size();
-            if self.frames.is_empty() && self.frames.capacity() > KEPT {
+            if self.frames.is_empty() && self.frames.capacity() > MAX_KEPT_CAPACITY {
                 self.frames = VecDeque::new();
             }
             return Some(Message::Text(Utf8Bytes::from(frame.into_text())));
@@ -112,18 +112,18 @@ mod tests {
     }
 
     #[test]
-    fn a_close_is_the_last_word_and_comes_once() {
+    fn a_close_follows_the_waiting_frames_and_is_sent_once() {
         let mut outbox = Outbox::default();
         outbox.push(text(1)).expect("there is room");
         outbox.close(CloseCode::Draining, "bye".into());
-        outbox.close(CloseCode::Kicked, "never said".into());
+        outbox.close(CloseCode::Kicked, "ignored".into());
         assert!(matches!(outbox.pop(), Some(Message::Text(_))));
         assert!(matches!(outbox.pop(), Some(Message::Close(Some(frame))) if u16::from(frame.code) == 4001));
         assert!(outbox.pop().is_none());
     }
 
     #[test]
-    fn whoever_is_too_slow_does_not_get_what_was_waiting() {
+    fn a_client_that_is_too_slow_does_not_get_the_waiting_frames() {
         let mut outbox = Outbox::default();
         outbox.push(text(1)).expect("there is room");
         outbox.close(CloseCode::SlowConsumer, "".into());

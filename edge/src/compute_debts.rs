@@ -10,25 +10,25 @@ use chorus_core::{
 /// Sessions whose debts are kept. Each has used a host for at least a tenth of a second, and is removed when its debt is
 /// paid, at most 20 seconds later, so this many are hardly ever reached. Beyond it the session with the smallest debt is
 /// removed.
-const DEBTORS: usize = 4_096;
+const MAX_DEBTORS: usize = 4_096;
 
 /// Smaller debts are not kept, in microseconds.
-const SMALL: u64 = 100_000;
+const MIN_DEBT: u64 = 100_000;
 
 #[derive(Debug, Default)]
-pub(crate) struct Debts(HashMap<SessionId, (u64, Time)>);
+pub(crate) struct ComputeDebts(HashMap<SessionId, (u64, Time)>);
 
-impl Debts {
-    pub fn leave(&mut self, session: SessionId, owed: u64, now: Time, limits: &Limits) {
-        if owed < SMALL {
+impl ComputeDebts {
+    pub fn keep(&mut self, session: SessionId, owed: u64, now: Time, limits: &Limits) {
+        if owed < MIN_DEBT {
             return;
         }
         let left = |(owed, since): (u64, Time)| owed.saturating_sub(limits.paid_in(now.since(since)));
         self.0.insert(session, (owed, now));
-        if self.0.len() > DEBTORS {
+        if self.0.len() > MAX_DEBTORS {
             self.0.retain(|_, debt| left(*debt) > 0);
         }
-        if self.0.len() > DEBTORS
+        if self.0.len() > MAX_DEBTORS
             && let Some(least) = self.0.iter().min_by_key(|(_, debt)| left(**debt)).map(|(session, _)| *session)
         {
             self.0.remove(&least);
@@ -48,25 +48,25 @@ mod tests {
     #[test]
     fn a_debt_is_paid_by_time_and_taken_once() {
         let (limits, now) = (Limits::default(), Time(1_000));
-        let mut debts = Debts::default();
-        debts.leave(SessionId(1), 500_000, now, &limits);
-        debts.leave(SessionId(2), 50_000, now, &limits);
+        let mut debts = ComputeDebts::default();
+        debts.keep(SessionId(1), 500_000, now, &limits);
+        debts.keep(SessionId(2), 50_000, now, &limits);
         assert_eq!(debts.take(SessionId(1), now.plus(1_000), &limits), 400_000);
         assert_eq!(debts.take(SessionId(1), now.plus(1_000), &limits), 0);
-        assert_eq!(debts.take(SessionId(2), now, &limits), 0, "too little to remember");
+        assert_eq!(debts.take(SessionId(2), now, &limits), 0, "too small to keep");
     }
 
     #[test]
-    fn of_too_many_debtors_the_one_that_owes_least_is_forgotten() {
+    fn of_too_many_debts_the_smallest_is_removed() {
         let (limits, now) = (Limits::default(), Time(1_000));
-        let mut debts = Debts::default();
-        debts.leave(SessionId(1), 200_000, now, &limits);
-        (0..DEBTORS).for_each(|n| debts.leave(SessionId(2 + n as u128), 300_000, now, &limits));
+        let mut debts = ComputeDebts::default();
+        debts.keep(SessionId(1), 200_000, now, &limits);
+        (0..MAX_DEBTORS).for_each(|n| debts.keep(SessionId(2 + n as u128), 300_000, now, &limits));
         assert_eq!(debts.take(SessionId(1), now, &limits), 0);
         assert_eq!(debts.take(SessionId(2), now, &limits), 300_000);
-        assert_eq!(debts.0.len(), DEBTORS - 1);
-        debts.leave(SessionId(1), 200_000, now.plus(60_000), &limits);
-        debts.leave(SessionId(2), 200_000, now.plus(60_000), &limits);
+        assert_eq!(debts.0.len(), MAX_DEBTORS - 1);
+        debts.keep(SessionId(1), 200_000, now.plus(60_000), &limits);
+        debts.keep(SessionId(2), 200_000, now.plus(60_000), &limits);
         assert_eq!(debts.0.len(), 2, "the others have paid");
     }
 }

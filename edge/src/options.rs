@@ -1,0 +1,64 @@
+//! An edge's configuration.
+
+use std::{net::SocketAddr, time::Duration};
+
+use chorus_core::{ids::MachineId, session};
+use ipnet::IpNet;
+
+/// An edge's configuration.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The id of this process of the edge, as the store has registered it.
+    pub id: MachineId,
+    pub listen: SocketAddr,
+    /// Web pages of these origins (`https://example.org`) may connect, besides those of the requested host and of
+    /// loopback. `*` allows all of them.
+    pub origins: Vec<String>,
+    /// The limits of one client.
+    pub limits: session::Limits,
+    /// Names that this edge is reached by, besides addresses and those of loopback; `*` is all names.
+    pub host_names: Vec<String>,
+    /// Networks of trusted proxies, which name the client whose connection they pass on.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Connections at once. One more is refused with that reason (503, or 4030).
+    pub max_connections: usize,
+    /// Connections at once from one address, or from one /64 of IPv6.
+    pub max_per_address: usize,
+    /// Sessions that one address may open per minute in the long run; twice as many at once.
+    pub new_sessions: u32,
+    /// How long a client may take for the head of an HTTP request.
+    pub header_timeout: Duration,
+    /// Every message is sent back, and there are no sessions.
+    #[cfg(feature = "conformance")]
+    pub echo: bool,
+}
+
+impl Options {
+    /// Each costs memory: see `docs/performance.md`.
+    pub const MAX_CONNECTIONS: usize = 100_000;
+
+    /// A school, or a carrier's customers, behind one address.
+    pub const MAX_PER_ADDRESS: usize = 512;
+
+    /// A class that opens the page at once, and a few hundred players who follow. At most so many are in flight out of a
+    /// lobby at any time.
+    pub const NEW_SESSIONS: u32 = 120;
+
+    /// The defaults.
+    pub fn new(id: MachineId, listen: SocketAddr) -> Options {
+        Options {
+            id,
+            listen,
+            origins: Vec::new(),
+            limits: session::Limits::default(),
+            host_names: Vec::new(),
+            trusted_proxies: Vec::new(),
+            max_connections: Options::MAX_CONNECTIONS,
+            max_per_address: Options::MAX_PER_ADDRESS,
+            new_sessions: Options::NEW_SESSIONS,
+            header_timeout: Duration::from_secs(10),
+            #[cfg(feature = "conformance")]
+            echo: false,
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! A connection's session machine and its outbox, shared by the task of its socket and by the dispatcher.
+//!
+//! A task with an input takes the lock, hands the input to the machine, and carries out the outputs at once: appends go
+//! to the bus under the lock, so that their order in the log is the machine's order. An output that has to wait for the
+//! store is carried out by another task, which returns with another input.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard},
+    task::{Context, Waker},
+};
+
+use chorus_core::{
+    command::{Record, RoomCommand},
+    frame::Hello,
+    ids::{ConnectionId, RoomId, SessionId, Time},
+    session::{Input, Outgoing, Output, Session, Store as StoreWrite},
+};
+use tokio_tungstenite::tungstenite::Message;
+use tracing::Instrument as _;
+
+use crate::{
+    address::Address, answer_times::AnswerTimes, append_tracker::AppendOwner, links::Links, outbox::Outbox,
+    store_writer,
+};
+
+pub(crate) struct SessionHandle {
+    /// Its number among the connections of this edge.
+    pub connection: ConnectionId,
+    /// The address that it counts for.
+    pub address: Address,
+    pub links: Arc<Links>,
+    sessions: Arc<dyn SessionOwner>,
+    inner: Mutex<Inner>,
+}
+
+/// What concerns the other connections of the edge, too.
+pub(crate) trait SessionOwner: Send + Sync {
+    /// Whether a write of this handle still counts, now that its turn has come.
+    fn accepts(&self, write: &StoreWrite, handle: &Arc<SessionHandle>) -> bool;
+
+    /// The machine of this handle has ended, with an open session and this debt for computing.
+    fn release(&self, session: SessionId, handle: &Arc<SessionHandle>, debt: u64);
+}
+
+struct Inner {
+    machine: Session,
+    outbox: Outbox,
+    /// Wakes the socket's task when that is idle.
+    waker: Option<Waker>,
+    /// Writes to the store that wait for the one before them.
+    writes: VecDeque<StoreWrite>,
+    is_writing: bool,
+    /// A `hello` whose session is not looked up yet.
+    pending_hello: Option<Box<Hello>>,
+    answer_times: AnswerTimes,
+}
+
+/// What the socket's task needs before it waits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parked {
+    /// The connection is closing, whether or not anything can be written.
+    pub closing: bool,
+    /// There is more to write, and the socket can take it.
+    pub more: bool,
+    /// When the machine needs its next tick.
+    pub next_tick: Option<Time>,
+}
+
+impl SessionHandle {
+    pub fn new(
+        connection: ConnectionId,
+        address: Address,
+        links: Arc<Links>,
+        sessions: Arc<dyn SessionOwner>,
+    ) -> SessionHandle {
+        let machine = Session::new(links.edge().clone(), connection, links.options.limits, links.now());
+        let inner = Inner {
+            machine,
+            outbox: Outbox::default(),
+            waker: None,
+            writes: VecDeque::new(),
+            is_writing: false,
+            pending_hello: None,
+            answer_times: AnswerTimes::default(),
+        };
+        SessionHandle { connection, address, links, sessions, inner: Mutex::new(inner) }
+    }
+
+    /// Hands an input to the machine, and carries out its outputs.
+    pub fn input(self: &Arc<Self>, input: Input<'_>) {
+        let now = self.links.now();
+        let mut inner = self.lock();
+        let session = inner.machine.id();
+        inner.machine.handle(input, now);
+        while let Some(output) = inner.machine.poll_output() {
+            self.carry_out(&mut inner, output, now);
+        }
+        let has_ended = inner.machine.is_over();
+        let debt = inner.machine.owed(now);
+        let waker = if inner.outbox.is_empty() { None } else { inner.waker.take() };
+        drop(inner);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        if let (true, Some(session)) = (has_ended, session) {
+            self.sessions.release(session, self, debt);
+        }
+    }
+
+    fn carry_out(self: &Arc<Self>, inner: &mut Inner, output: Output, now: Time) {
+        match output {
+            Output::Send(frame) => self.send(inner, frame, now),
+            Output::Ping => inner.outbox.ping(),
+            Output::Close { code, reason } => {
+                self.links.metrics.count_close(code);
+                inner.outbox.close(code, reason);
+            }
+            Output::Hello(hello) => inner.pending_hello = Some(hello),
+            Output::Append { room, command, id } => self.append(inner, (room, command, id), now),
+            Output::Store(write) => self.write(inner, write),
+        }
+    }
+
+    fn send(&self, inner: &mut Inner, frame: Outgoing, now: Time) {
+        if let Outgoing::Room { frame, .. } = &frame {
+            self.links.metrics.deliveries.inc();
+            if let Some(answered) = frame.answers {
+                inner.answer_times.observe(answered, &self.links.metrics.answers);
+            }
+        }
+        if inner.outbox.push(frame).is_err() {
+            inner.machine.handle(Input::FellBehind, now);
+        }
+    }
+
+    fn append(self: &Arc<Self>, inner: &mut Inner, (room, command, id): (RoomId, RoomCommand, Option<u64>), now: Time) {
+        if let Some(id) = id {
+            self.links.metrics.messages.inc();
+            inner.answer_times.start(id);
+        }
+        if !self.links.appends.append(self, Record { room, time: now, command }, id) {
+            inner.machine.handle(Input::NotAppended { room, id }, now);
+        }
+    }
+
+    /// Writes are made by one task, one after the other, in the machine's order. It ends when there are no more.
+    fn write(self: &Arc<Self>, inner: &mut Inner, write: StoreWrite) {
+        inner.writes.push_back(write);
+        if std::mem::replace(&mut inner.is_writing, true) {
+            return;
+        }
+        let (this, guard) = (self.clone(), self.links.drain.guard());
+        let span = tracing::info_span!("store_writes", connection = self.connection.0);
+        let writing = async move {
+            while let Some(write) = this.next_write() {
+                if !this.sessions.accepts(&write, &this) {
+                    continue;
+                }
+                if let Some(input) = store_writer::write(&this.links, write).await {
+                    this.input(input);
+                }
+            }
+            drop(guard);
+        };
+        tokio::spawn(writing.instrument(span));
+    }
+
+    /// `None` ends the task that writes.
+    fn next_write(&self) -> Option<StoreWrite> {
+        let mut inner = self.lock();
+        let write = inner.writes.pop_front();
+        inner.is_writing = write.is_some();
+        write
+    }
+
+    /// The `hello` whose session is to be looked up. To be called when all input has been read: if the client has left by
+    /// then, there is none. That client may have resumed through another edge since, and this edge would take the session
+    /// away from there.
+    pub fn take_pending_hello(&self) -> Option<Box<Hello>> {
+        let mut inner = self.lock();
+        let hello = inner.pending_hello.take();
+        hello.filter(|_| !inner.machine.is_over())
+    }
+
+    /// The next frame to write.
+    pub fn pop(&self) -> Option<Message> {
+        self.lock().outbox.pop()
+    }
+
+    /// Registers the socket's task, which is woken when there is something to write.
+    pub fn park(&self, context: &Context<'_>, blocked: bool) -> Parked {
+        let mut inner = self.lock();
+        if !inner.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            inner.waker = Some(context.waker().clone());
+        }
+        let more = !blocked && !inner.outbox.is_empty();
+        Parked { closing: inner.outbox.is_closing(), more, next_tick: inner.machine.poll_timeout() }
+    }
+
+    pub fn session(&self) -> Option<SessionId> {
+        self.lock().machine.id()
+    }
+
+    /// The session's debt for computing.
+    pub fn debt(&self, now: Time) -> u64 {
+        self.lock().machine.owed(now)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("nobody panics while holding it")
+    }
+}
+
+impl AppendOwner for SessionHandle {
+    fn not_appended(self: Arc<Self>, room: RoomId, id: Option<u64>) {
+        self.input(Input::NotAppended { room, id });
+    }
+}
+
+/// A connection has one handle.
+impl PartialEq for SessionHandle {
+    fn eq(&self, other: &SessionHandle) -> bool {
+        self.connection == other.connection
+    }
+}
+
+impl fmt::Debug for SessionHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionHandle").field("connection", &self.connection).finish_non_exhaustive()
+    }
+}

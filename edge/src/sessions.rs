@@ -1,0 +1,124 @@
+//! The sessions that have a connection here. [`Registry`] decides; this carries out.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use chorus_core::{
+    command::EdgeCommand,
+    edge::{Delivery, Registry, for_each_session},
+    ids::SessionId,
+    session::{Input, Opened, Store as StoreWrite},
+};
+use tracing::Instrument as _;
+
+use crate::{
+    compute_debts::ComputeDebts,
+    links::Links,
+    session_handle::{SessionHandle, SessionOwner},
+};
+
+/// How soon the store is tried again, after its own retries, for as long as the connection is open.
+const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// Its locks are never held while a handle's is taken.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    links: Arc<Links>,
+    registry: Mutex<Registry<Arc<SessionHandle>>>,
+    debts: Mutex<ComputeDebts>,
+}
+
+impl Sessions {
+    pub fn new(links: Arc<Links>) -> Sessions {
+        let registry = Mutex::new(Registry::new(links.edge().clone()));
+        Sessions { links, registry, debts: Mutex::default() }
+    }
+
+    /// Assigns a session that was opened to the handle, and notifies the handle that had it.
+    pub fn take_over(&self, handle: &Arc<SessionHandle>, opened: Opened) {
+        let session = opened.session;
+        let earlier = self.registry().assign(session, handle.clone());
+        if let Some(earlier) = earlier {
+            earlier.input(Input::Replaced);
+        }
+        handle.input(Input::Opened(opened));
+        if handle.session().is_none() {
+            self.registry().release(session, handle);
+        }
+    }
+
+    /// Hands a command to the handles of its sessions. Returns the number of sessions that it was for.
+    pub fn deliver(self: &Arc<Self>, command: EdgeCommand) -> usize {
+        let mut sessions = 0;
+        for_each_session(command, |session, delivery| {
+            sessions += 1;
+            let Some(handle) = self.handle(session) else { return };
+            match delivery {
+                Delivery::Input(input) => handle.input(input),
+                Delivery::CheckOwner => self.check_owner(session, handle),
+            }
+        });
+        sessions
+    }
+
+    /// Looks up which edge has the session, and notifies the handle. Ends when the handle no longer has the session.
+    fn check_owner(self: &Arc<Self>, session: SessionId, handle: Arc<SessionHandle>) {
+        let this = self.clone();
+        let span = tracing::info_span!("check_owner", %session, connection = handle.connection.0);
+        let check = async move {
+            loop {
+                match this.links.store.session_edge(session).await {
+                    Ok(row) => {
+                        let owner = row.map(|(edge, _)| edge);
+                        let input = this.registry().ownership(session, owner.as_ref());
+                        return handle.input(input);
+                    }
+                    Err(error) => tracing::warn!(%error, "the edge of a session cannot be looked up; trying again"),
+                }
+                tokio::time::sleep(STORE_RETRY_DELAY).await;
+                if !this.registry().is_assigned(session, &handle) {
+                    return;
+                }
+            }
+        };
+        tokio::spawn(check.instrument(span));
+    }
+
+    /// The debt of a session that resumes: that of its current connection, or of its last one.
+    pub fn debt(&self, session: SessionId) -> u64 {
+        let now = self.links.now();
+        let left = self.debts().take(session, now, &self.links.options.limits);
+        self.handle(session).map_or(left, |handle| handle.debt(now))
+    }
+
+    /// The number of sessions with a connection.
+    pub fn count(&self) -> usize {
+        self.registry().len()
+    }
+
+    fn handle(&self, session: SessionId) -> Option<Arc<SessionHandle>> {
+        self.registry().connection(session).cloned()
+    }
+
+    fn registry(&self) -> MutexGuard<'_, Registry<Arc<SessionHandle>>> {
+        self.registry.lock().expect("nobody panics while holding it")
+    }
+
+    fn debts(&self) -> MutexGuard<'_, ComputeDebts> {
+        self.debts.lock().expect("nobody panics while holding it")
+    }
+}
+
+impl SessionOwner for Sessions {
+    fn accepts(&self, write: &StoreWrite, handle: &Arc<SessionHandle>) -> bool {
+        self.registry().accepts(write, handle)
+    }
+
+    fn release(&self, session: SessionId, handle: &Arc<SessionHandle>, debt: u64) {
+        let now = self.links.now();
+        self.debts().keep(session, debt, now, &self.links.options.limits);
+        self.registry().release(session, handle);
+    }
+}
