@@ -1,4 +1,4 @@
-//! Stories of clients that behave.
+//! Stories of clients that follow the protocol.
 
 mod support;
 
@@ -8,11 +8,11 @@ use chorus_core::{
     command::{Joining, LeaveReason, RoomCommand},
     session::Limits,
 };
-use support::{CLOSED, Client, DEADLINE, GAME, LOBBY, World, within};
+use support::{CLOSED, DEADLINE, GAME, LOBBY, World, until, within};
 use tokio_tungstenite::tungstenite::Message;
 
 #[tokio::test]
-async fn a_client_is_welcomed_and_lands_in_the_lobby() {
+async fn a_client_is_welcomed_and_joins_the_lobby() {
     let world = World::start().await;
     let mut client = world.connect().await;
     client.send(r#"{"t":"hello","name":" Ana "}"#).await;
@@ -30,52 +30,45 @@ async fn a_client_is_welcomed_and_lands_in_the_lobby() {
 async fn a_message_is_answered_by_its_room() {
     let world = World::start().await;
     let mut client = world.join().await;
-    client.say(1, "echo", r#"{"a":[1]}"#).await;
+    client.message(1, "echo", r#"{"a":[1]}"#).await;
     let reply = client.frame("reply").await;
     assert_eq!((reply["id"].as_u64(), reply["seq"].as_u64(), &reply["data"]["a"][0]), (Some(1), Some(2), &1.into()));
 }
 
 #[tokio::test]
-async fn frames_that_a_room_repeats_are_seen_once() {
+async fn a_frame_that_a_room_repeats_is_delivered_once() {
     let world = World::start().await;
     let mut client = world.join().await;
-    client.say(1, "twice", "null").await;
-    client.say(2, "echo", "null").await;
+    client.message(1, "twice", "null").await;
+    client.message(2, "echo", "null").await;
     for seq in [2, 3] {
         assert_eq!(client.frame("reply").await["seq"], seq);
     }
 }
 
 #[tokio::test]
-async fn a_lost_connection_is_resumed_with_what_was_missed() {
+async fn a_lost_connection_is_resumed_with_the_missed_frames() {
     let world = World::start().await;
     let mut client = world.join().await;
-    client.say(1, "echo", "1").await;
-    client.say(2, "echo", "2").await;
+    client.message(1, "echo", "1").await;
+    client.message(2, "echo", "2").await;
     assert_eq!(client.frame("reply").await["seq"], 2);
     let (resume, session) = (client.resume.clone(), client.session.clone());
     drop(client);
-    world.rooms.hear("the drop", |room, command| room == LOBBY && matches!(command, RoomCommand::Drop { .. })).await;
+    world.rooms.receive("the drop", |room, command| room == LOBBY && matches!(command, RoomCommand::Drop { .. })).await;
 
-    let mut client = world.connect().await;
-    client.send(&format!(r#"{{"t":"hello","resume":"{resume}","last":{{"{LOBBY}":2}}}}"#)).await;
-    let welcome = client.welcome().await;
-    assert_eq!((&welcome["recovered"], &welcome["name"]), (&true.into(), &"Ana".into()));
+    let mut client = world.resume(&resume, Some(2)).await;
     assert_eq!(client.session, session);
     assert_eq!(client.frame("reply").await["seq"], 3);
-    client.say(3, "echo", "3").await;
+    client.message(3, "echo", "3").await;
     assert_eq!(client.frame("reply").await["seq"], 4);
 }
 
 #[tokio::test]
-async fn a_resumed_session_that_says_nothing_of_what_it_has_gets_the_whole_view() {
+async fn a_session_that_resumes_without_naming_its_last_frame_gets_the_whole_view() {
     let world = World::start().await;
-    let client = world.join().await;
-    let resume = client.resume.clone();
-    drop(client);
-    let mut client = world.connect().await;
-    client.send(&format!(r#"{{"t":"hello","resume":"{resume}"}}"#)).await;
-    client.welcome().await;
+    let token = world.join().await.resume;
+    let mut client = world.resume(&token, None).await;
     assert_eq!(client.frame("room").await["seq"], 2);
 }
 
@@ -84,18 +77,14 @@ async fn a_token_that_was_used_and_superseded_opens_a_new_session() {
     let world = World::start().await;
     let client = world.join().await;
     let (first, session) = (client.resume.clone(), client.session.clone());
-    let mut client = world.connect().await;
-    client.send(&format!(r#"{{"t":"hello","resume":"{first}","last":{{"{LOBBY}":1}}}}"#)).await;
-    client.welcome().await;
+    let mut client = world.resume(&first, Some(1)).await;
     // Any answer shows that the new token has arrived, and that the store has it.
-    client.say(1, "echo", "null").await;
+    client.message(1, "echo", "null").await;
     client.frame("reply").await;
     within("the old token's end", async {
         loop {
-            let mut other = world.connect().await;
-            other.send(&format!(r#"{{"t":"hello","name":"Ana","resume":"{first}"}}"#)).await;
-            let welcome = other.welcome().await;
-            if welcome["recovered"] == false {
+            let mut other = world.send_resume(&first, None).await;
+            if other.welcome().await["recovered"] == false {
                 assert_ne!(other.session, session);
                 return;
             }
@@ -108,11 +97,9 @@ async fn a_token_that_was_used_and_superseded_opens_a_new_session() {
 async fn a_second_connection_of_a_session_replaces_the_first() {
     let world = World::start().await;
     let mut first = world.join().await;
-    let mut second = world.connect().await;
-    second.send(&format!(r#"{{"t":"hello","resume":"{}","last":{{"{LOBBY}":1}}}}"#, first.resume)).await;
-    second.welcome().await;
-    assert_eq!(first.closed().await, 4504);
-    second.say(1, "echo", "null").await;
+    let mut second = world.resume(&first.resume, Some(1)).await;
+    assert_eq!(first.close_code().await, 4504);
+    second.message(1, "echo", "null").await;
     assert_eq!(second.frame("reply").await["seq"], 2);
     assert_eq!(world.rooms.count(|command| matches!(command, RoomCommand::Drop { .. })), 0);
     assert_eq!(world.edge.sessions(), 1);
@@ -122,27 +109,27 @@ async fn a_second_connection_of_a_session_replaces_the_first() {
 async fn a_session_moves_over_the_same_socket() {
     let world = World::start().await;
     let mut client = world.join().await;
-    client.say(1, "move", &format!(r#""{GAME}""#)).await;
+    client.message(1, "move", &format!(r#""{GAME}""#)).await;
     let room = client.frame("room").await;
     assert_eq!(room["room"], GAME.to_string());
     assert_eq!(client.frame("left").await["room"], LOBBY.to_string());
-    client.say(2, "echo", "null").await;
+    client.message(2, "echo", "null").await;
     // The message that the lobby received and did not answer before the session left.
     client.error("not_in_room", Some(1)).await;
     assert_eq!(client.frame("reply").await["room"], GAME.to_string());
     let moves = world.rooms.count(|command| matches!(command, RoomCommand::Join(Joining { from: Some(_), .. })));
-    assert_eq!(moves, 1, "it was asked twice");
+    assert_eq!(moves, 1, "it was requested twice");
 }
 
 #[tokio::test]
 async fn a_session_that_leaves_its_last_room_is_in_the_lobby_again() {
     let world = World::start().await;
     let mut client = world.join().await;
-    client.say(1, "move", &format!(r#""{GAME}""#)).await;
+    client.message(1, "move", &format!(r#""{GAME}""#)).await;
     client.frame("room").await;
     client.frame("left").await;
     client.error("not_in_room", Some(1)).await;
-    client.say(2, "leave", "null").await;
+    client.message(2, "leave", "null").await;
     client.frame("left").await;
     client.error("not_in_room", Some(2)).await;
     let room = client.frame("room").await;
@@ -150,41 +137,39 @@ async fn a_session_that_leaves_its_last_room_is_in_the_lobby_again() {
 }
 
 #[tokio::test]
-async fn a_refused_move_is_told_to_the_room_that_asked() {
+async fn a_refused_move_is_reported_to_the_room_that_requested_it() {
     let world = World::start().await;
     let mut client = world.join().await;
-    client.say(1, "move", &format!(r#""{CLOSED}""#)).await;
+    client.message(1, "move", &format!(r#""{CLOSED}""#)).await;
     world
         .rooms
-        .hear("the refusal", |room, command| room == LOBBY && matches!(command, RoomCommand::Answer { .. }))
+        .receive("the refusal", |room, command| room == LOBBY && matches!(command, RoomCommand::Answer { .. }))
         .await;
-    client.say(2, "echo", "null").await;
+    client.message(2, "echo", "null").await;
     assert_eq!(client.frame("reply").await["room"], LOBBY.to_string());
 }
 
 #[tokio::test]
-async fn a_session_is_taken_up_at_another_edge_and_the_one_before_lets_it_go() {
+async fn a_session_resumes_at_another_edge_and_its_first_edge_closes_the_older_connection() {
     let mut world = World::start().await;
     let mut first = world.join().await;
-    first.say(1, "echo", "1").await;
+    first.message(1, "echo", "1").await;
     first.frame("reply").await;
-    let _before = world.another_edge().await;
-    let mut second = world.connect().await;
-    second.send(&format!(r#"{{"t":"hello","resume":"{}","last":{{"{LOBBY}":1}}}}"#, first.resume)).await;
-    assert_eq!(second.welcome().await["recovered"], true);
-    assert_eq!(first.closed().await, 4504);
+    let _first_edge = world.start_another_edge().await;
+    let mut second = world.resume(&first.resume, Some(1)).await;
+    assert_eq!(first.close_code().await, 4504);
     assert_eq!(second.frame("reply").await["seq"], 2);
-    second.say(1, "echo", "1").await;
-    second.say(2, "echo", "2").await;
+    second.message(1, "echo", "1").await;
+    second.message(2, "echo", "2").await;
     assert_eq!(second.frame("reply").await["id"], 2, "the first was applied, and answered, before");
 }
 
 #[tokio::test]
-async fn without_its_log_an_edge_sends_its_clients_away_for_a_while() {
+async fn an_edge_without_its_log_closes_its_connections_as_unavailable() {
     let world = World::start().await;
     let mut client = world.join().await;
     world.bus.clone().close().await.expect("closed");
-    assert_eq!(client.closed().await, 4010);
+    assert_eq!(client.close_code().await, 4010);
 }
 
 #[tokio::test]
@@ -193,25 +178,24 @@ async fn a_kicked_session_is_over() {
     let mut client = world.join().await;
     let (session, resume) = (client.session.parse().expect("an id"), client.resume.clone());
     world.store.kick_session(session, "cheating").await.expect("the room's host does this first");
-    client.say(1, "kick", "null").await;
-    assert_eq!(client.closed().await, 4503);
+    client.message(1, "kick", "null").await;
+    assert_eq!(client.close_code().await, 4503);
     let kicked = |_, command: &RoomCommand| matches!(command, RoomCommand::Leave { reason: LeaveReason::Kicked, .. });
-    world.rooms.hear("the kick", kicked).await;
-    let mut again = world.connect().await;
-    again.send(&format!(r#"{{"t":"hello","resume":"{resume}"}}"#)).await;
-    assert_eq!(again.closed().await, 4503);
+    world.rooms.receive("the kick", kicked).await;
+    let mut again = world.send_resume(&resume, None).await;
+    assert_eq!(again.close_code().await, 4503);
 }
 
 #[tokio::test]
-async fn a_client_that_goes_is_dropped_with_its_own_code() {
+async fn a_client_that_disconnects_is_dropped_with_its_own_code() {
     let world = World::start().await;
     let mut client = world.join().await;
     within("the close", client.socket.close(None)).await.expect("closed");
-    world.rooms.hear("the drop", |_, command| matches!(command, RoomCommand::Drop { code: 1005, .. })).await;
+    world.rooms.receive("the drop", |_, command| matches!(command, RoomCommand::Drop { code: 1005, .. })).await;
 }
 
 #[tokio::test]
-async fn a_drain_closes_every_connection_and_tells_every_room() {
+async fn a_drain_closes_every_connection_and_drops_every_member() {
     let world = World::start().await;
     let mut clients = Vec::new();
     for _ in 0..5 {
@@ -222,20 +206,15 @@ async fn a_drain_closes_every_connection_and_tells_every_room() {
     let edge = world.edge.clone();
     let drained = tokio::spawn(async move { edge.drain(Duration::ZERO, DEADLINE).await });
     for client in &mut clients {
-        assert_eq!(client.closed().await, 4001);
+        assert_eq!(client.close_code().await, 4001);
         // Reading on answers the close frame.
         assert!(within("the end", futures_util::StreamExt::next(&mut client.socket)).await.is_none());
     }
     within("the drain", drained).await.expect("drained");
     assert_eq!((world.edge.connections(), world.edge.sessions()), (0, 0));
-    let drops = |command: &RoomCommand| matches!(command, RoomCommand::Drop { code: 4001, .. });
-    within("the drops", async {
-        while world.rooms.count(drops) < 5 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    assert!(tokio::net::TcpStream::connect(world.edge.local_addr()).await.is_err(), "nobody is let in any more");
+    let drops = |_, command: &RoomCommand| matches!(command, RoomCommand::Drop { code: 4001, .. });
+    world.rooms.receive_many(5, "the drops", drops).await;
+    assert!(tokio::net::TcpStream::connect(world.address()).await.is_err(), "no connection is accepted any more");
 }
 
 #[tokio::test]
@@ -247,7 +226,7 @@ async fn the_server_pings_and_a_client_that_answers_stays() {
         // Reading answers the ping.
         assert!(matches!(client.next_message().await, Message::Ping(_)));
     }
-    client.say(1, "echo", "null").await;
+    client.message(1, "echo", "null").await;
     client.frame("reply").await;
 }
 
@@ -258,49 +237,48 @@ async fn a_half_open_connection_is_noticed() {
     let mut silent = world.raw_web_socket().await;
     silent.send_frame(0x81, br#"{"t":"hello"}"#).await;
     assert_eq!(silent.close_code().await, Some(4009));
-    world.rooms.hear("the drop", |_, command| matches!(command, RoomCommand::Drop { code: 4009, .. })).await;
+    world.rooms.receive("the drop", |_, command| matches!(command, RoomCommand::Drop { code: 4009, .. })).await;
 }
 
 #[tokio::test]
-async fn a_client_that_is_too_fast_is_told_and_then_closed() {
+async fn a_client_that_exceeds_its_rate_gets_an_error_and_is_then_closed() {
     let limits = Limits { per_second: 1, burst: 5, ..Limits::default() };
     let world = World::start_with(|options| options.limits = limits).await;
     let mut client = world.join().await;
     for id in 1..=4 {
-        client.say(id, "echo", "null").await;
+        client.message(id, "echo", "null").await;
         client.frame("reply").await;
     }
-    client.say(5, "echo", "null").await;
+    client.message(5, "echo", "null").await;
     let error = client.error("rate_limited", Some(5)).await;
     assert!(error["retryAfterMs"].as_u64().is_some_and(|ms| (1..=1001).contains(&ms)), "{error}");
     for id in 6..12 {
-        client.say(id, "echo", "null").await;
+        client.message(id, "echo", "null").await;
     }
-    assert_eq!(client.closed().await, 4029);
+    assert_eq!(client.close_code().await, 4029);
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_is_closed_and_finds_everything_when_it_is_back() {
+async fn a_client_that_does_not_read_is_closed_and_receives_everything_when_it_resumes() {
     let world = World::start().await;
     let mut client = world.join().await;
     let resume = client.resume.clone();
-    client.say(1, "flood", "9000").await;
+    client.message(1, "flood", "9000").await;
     // It reads nothing until the edge closes it.
-    world.rooms.hear("the drop", |_, command| matches!(command, RoomCommand::Drop { code: 4008, .. })).await;
+    world.rooms.receive("the drop", |_, command| matches!(command, RoomCommand::Drop { code: 4008, .. })).await;
     let mut last = 1;
     while let Some(Ok(message)) = within("the end", futures_util::StreamExt::next(&mut client.socket)).await {
         let Message::Text(text) = message else { continue };
         let frame: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         last += 1;
-        assert_eq!(frame["seq"], last, "what came is without a gap");
+        assert_eq!(frame["seq"], last, "without a gap");
     }
     assert!(last < 9001, "it was closed before the end");
     // It takes several rounds to receive everything, each as far as the outbox goes.
     let mut token = resume;
     while last < 9001 {
-        let mut client = world.connect().await;
-        client.send(&format!(r#"{{"t":"hello","resume":"{token}","last":{{"{LOBBY}":{last}}}}}"#)).await;
-        token = client.welcome().await["resume"].as_str().expect("a token").to_owned();
+        let mut client = world.resume(&token, Some(last)).await;
+        token = client.resume.clone();
         while last < 9001 {
             match within("a frame", futures_util::StreamExt::next(&mut client.socket)).await {
                 Some(Ok(Message::Text(text))) => {
@@ -316,50 +294,10 @@ async fn a_client_that_does_not_read_is_closed_and_finds_everything_when_it_is_b
 }
 
 #[tokio::test]
-async fn the_subprotocol_is_ours_or_none() {
-    let world = World::start().await;
-    let edge = world.edge.local_addr();
-    assert_eq!(Client::connect(edge, &[]).await.err(), None);
-    let ours = [("Sec-WebSocket-Protocol", "other, v1.json.chorus")];
-    assert_eq!(Client::connect(edge, &ours).await.err(), None);
-    assert_eq!(Client::connect(edge, &[("Sec-WebSocket-Protocol", "v2.json.chorus")]).await.err(), Some(400));
-}
-
-#[tokio::test]
-async fn connections_are_bounded() {
-    let world = World::start_with(|options| options.max_connections = 1).await;
-    let _first = world.join().await;
-    let mut second = world.connect().await;
-    assert_eq!(second.closed().await, 4030);
-    let mut page = world.raw().await;
-    page.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-    assert!(page.head().await.starts_with("HTTP/1.1 503"));
-}
-
-#[tokio::test]
-async fn it_says_that_it_lives() {
-    let world = World::start().await;
-    let mut raw = world.raw().await;
-    raw.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-    assert!(raw.head().await.starts_with("HTTP/1.1 200"));
-    let mut raw = world.raw().await;
-    raw.send(b"GET /elsewhere HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-    assert!(raw.head().await.starts_with("HTTP/1.1 404"));
-    let mut raw = world.raw().await;
-    raw.send(b"GET /ws HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-    assert!(raw.head().await.starts_with("HTTP/1.1 426"));
-}
-
-#[tokio::test]
-async fn what_has_ended_leaves_nothing_behind() {
+async fn a_connection_that_has_ended_leaves_nothing_behind() {
     let world = World::start().await;
     for _ in 0..20 {
         drop(world.join().await);
     }
-    within("the ends", async {
-        while world.edge.connections() + world.edge.sessions() > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await;
+    until("the ends", || world.edge.connections() + world.edge.sessions() == 0).await;
 }

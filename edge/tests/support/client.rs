@@ -15,6 +15,7 @@ use tokio_tungstenite::{
 
 use super::within;
 
+/// A client that uses the protocol.
 pub struct Client {
     pub socket: WebSocketStream<TcpStream>,
     pub resume: String,
@@ -22,13 +23,13 @@ pub struct Client {
 }
 
 impl Client {
-    /// The error is the status, when the connection is not upgraded.
+    /// The error is the status of the response, when the connection is not upgraded.
     pub async fn connect(edge: SocketAddr, headers: &[(&'static str, &str)]) -> Result<Client, u16> {
         let mut request = format!("ws://{edge}/ws").into_client_request().expect("a request");
         for (name, value) in headers {
             request.headers_mut().insert(*name, HeaderValue::from_str(value).expect("a header"));
         }
-        let stream = within("a connection", TcpStream::connect(edge)).await.expect("connected");
+        let stream = tcp(edge).await;
         match within("the upgrade", client_async(request, stream)).await {
             Ok((socket, _)) => Ok(Client { socket, resume: String::new(), session: String::new() }),
             Err(Error::Http(response)) => Err(response.status().as_u16()),
@@ -44,12 +45,12 @@ impl Client {
         within("the socket", self.socket.send(message)).await.expect("sent");
     }
 
-    /// A message to the current room.
-    pub async fn say(&mut self, id: u64, kind: &str, data: &str) {
-        self.send(&format!(r#"{{"t":"msg","id":{id},"type":"{kind}","data":{data}}}"#)).await;
+    /// Sends a message to the current room.
+    pub async fn message(&mut self, id: u64, message_type: &str, data: &str) {
+        self.send(&format!(r#"{{"t":"msg","id":{id},"type":"{message_type}","data":{data}}}"#)).await;
     }
 
-    /// The next frame, of any kind.
+    /// The next frame, with any tag.
     pub async fn next(&mut self) -> Value {
         loop {
             match self.next_message().await {
@@ -64,10 +65,10 @@ impl Client {
         within("a frame", self.socket.next()).await.expect("not the end").expect("a frame")
     }
 
-    /// The next frame, which is of this kind.
-    pub async fn frame(&mut self, kind: &str) -> Value {
+    /// The next frame, which has this tag.
+    pub async fn frame(&mut self, tag: &str) -> Value {
         let frame = self.next().await;
-        assert_eq!(frame["t"], kind, "{frame}");
+        assert_eq!(frame["t"], tag, "{frame}");
         frame
     }
 
@@ -86,7 +87,7 @@ impl Client {
     }
 
     /// Skips frames until the connection is closed. Returns the close code.
-    pub async fn closed(&mut self) -> u16 {
+    pub async fn close_code(&mut self) -> u16 {
         loop {
             if let Message::Close(frame) = self.next_message().await {
                 return frame.expect("a code").code.into();
@@ -95,11 +96,12 @@ impl Client {
     }
 }
 
+/// A client that sends raw bytes.
 pub struct Raw(pub TcpStream);
 
 impl Raw {
     pub async fn connect(edge: SocketAddr) -> Raw {
-        Raw(within("a connection", TcpStream::connect(edge)).await.expect("connected"))
+        Raw(tcp(edge).await)
     }
 
     /// Requests an upgrade to a WebSocket, and gets it.
@@ -114,7 +116,6 @@ impl Raw {
         within("the socket", self.0.write_all(bytes)).await.expect("sent");
     }
 
-    /// A frame of a client, with a mask of zeros.
     pub async fn send_frame(&mut self, first: u8, payload: &[u8]) {
         self.send(&frame(first, payload)).await;
     }
@@ -150,6 +151,7 @@ impl Raw {
     }
 }
 
+/// A frame of a client, with a mask of zeros. `first` is the byte with the opcode.
 pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
     match payload.len() {
@@ -166,4 +168,8 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes.extend([0; 4]);
     bytes.extend(payload);
     bytes
+}
+
+async fn tcp(edge: SocketAddr) -> TcpStream {
+    within("a connection", TcpStream::connect(edge)).await.expect("connected")
 }

@@ -5,7 +5,7 @@
 mod client;
 mod rooms;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use chorus_bus::Bus;
 use chorus_core::ids::RoomId;
@@ -42,21 +42,29 @@ impl World {
         let bus = chorus_bus::embedded::open(chorus_bus::embedded::Options::new(dir.path())).await.expect("a bus");
         let store =
             Store::open_embedded(&dir.path().join("store.sqlite"), Durability::default()).await.expect("a store");
-        let id = store.register_machine(&Registration::new(Role::Edge)).await.expect("an edge's id").id;
         let rooms = Rooms::run(bus.clone());
-        let mut options = Options::new(id, "127.0.0.1:0".parse().expect("an address"));
-        change(&mut options);
-        let edge = chorus_edge::serve(options, bus.clone(), store.clone(), chorus_edge::no_routes()).await;
-        World { edge: edge.expect("it listens"), rooms, bus, store, _dir: dir }
+        let edge = serve(&bus, &store, change).await;
+        World { edge, rooms, bus, store, _dir: dir }
     }
 
-    /// From now on clients connect to another edge of the same world. Returns the one before, which goes on.
-    pub async fn another_edge(&mut self) -> Edge {
-        let id = self.store.register_machine(&Registration::new(Role::Edge)).await.expect("an edge's id").id;
-        let options = Options::new(id, "127.0.0.1:0".parse().expect("an address"));
-        let (bus, store) = (self.bus.clone(), self.store.clone());
-        let edge = chorus_edge::serve(options, bus, store, chorus_edge::no_routes()).await.expect("it listens");
+    /// From now on clients connect to another edge of the same world. Returns the first one, which still runs.
+    pub async fn start_another_edge(&mut self) -> Edge {
+        let edge = serve(&self.bus, &self.store, |_| {}).await;
         std::mem::replace(&mut self.edge, edge)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.edge.local_addr()
+    }
+
+    /// A client that has sent nothing yet.
+    pub async fn connect(&self) -> Client {
+        self.connect_with(&[("Sec-WebSocket-Protocol", "v1.json.chorus")]).await.expect("upgraded")
+    }
+
+    /// The error is the status of the response, when the connection is not upgraded.
+    pub async fn connect_with(&self, headers: &[(&'static str, &str)]) -> Result<Client, u16> {
+        Client::connect(self.address(), headers).await
     }
 
     /// A client that is in the lobby.
@@ -69,14 +77,25 @@ impl World {
         client
     }
 
-    /// A client that has sent nothing yet.
-    pub async fn connect(&self) -> Client {
-        connect(&self.edge).await
+    /// A client that has sent a token, and the last frame of the lobby that it has received, if it names one.
+    pub async fn send_resume(&self, token: &str, last: Option<u64>) -> Client {
+        let last = last.map_or(String::new(), |last| format!(r#","last":{{"{LOBBY}":{last}}}"#));
+        let mut client = self.connect().await;
+        client.send(&format!(r#"{{"t":"hello","resume":"{token}"{last}}}"#)).await;
+        client
+    }
+
+    /// The same; it has resumed Ana's session.
+    pub async fn resume(&self, token: &str, last: Option<u64>) -> Client {
+        let mut client = self.send_resume(token, last).await;
+        let welcome = client.welcome().await;
+        assert_eq!((&welcome["recovered"], &welcome["name"]), (&true.into(), &"Ana".into()), "{welcome}");
+        client
     }
 
     /// A connection for raw bytes.
     pub async fn raw(&self) -> Raw {
-        Raw::connect(self.edge.local_addr()).await
+        Raw::connect(self.address()).await
     }
 
     /// A connection for raw bytes, after the upgrade.
@@ -85,11 +104,32 @@ impl World {
         raw.upgrade().await;
         raw
     }
+
+    /// The head of the response to a request.
+    pub async fn request(&self, request: &[u8]) -> String {
+        let mut raw = self.raw().await;
+        raw.send(request).await;
+        raw.head().await
+    }
+
+    /// The status of the response to a GET request.
+    pub async fn get(&self, path: &str) -> u16 {
+        let head = self.request(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await;
+        status(&head)
+    }
 }
 
-async fn connect(edge: &Edge) -> Client {
-    let ours = [("Sec-WebSocket-Protocol", "v1.json.chorus")];
-    Client::connect(edge.local_addr(), &ours).await.expect("upgraded")
+async fn serve(bus: &Bus, store: &Store, change: impl FnOnce(&mut Options)) -> Edge {
+    let id = store.register_machine(&Registration::new(Role::Edge)).await.expect("an edge's id").id;
+    let mut options = Options::new(id, "127.0.0.1:0".parse().expect("an address"));
+    change(&mut options);
+    let routes = chorus_edge::no_routes();
+    chorus_edge::serve(options, bus.clone(), store.clone(), routes).await.expect("it listens")
+}
+
+/// The status in the head of a response.
+pub fn status(head: &str) -> u16 {
+    head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("no status: {head}"))
 }
 
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
@@ -97,4 +137,14 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
         Ok(done) => done,
         Err(_) => panic!("waited in vain for {what}"),
     }
+}
+
+/// Waits until the condition holds.
+pub async fn until(what: &str, condition: impl Fn() -> bool) {
+    within(what, async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
 }

@@ -1,4 +1,4 @@
-//! Rooms without a host: one task reads the log, and does what the messages request.
+//! Rooms without a host: one task reads the log, and does what the messages request. Their types are in `Task::message`.
 
 use std::collections::HashMap;
 
@@ -13,10 +13,10 @@ use tokio::sync::watch;
 
 use super::{CLOSED, within};
 
-/// The records that the rooms have received, in the order of the log.
+/// The rooms, by the records that they have received, in the order of the log.
 #[derive(Clone)]
 pub struct Rooms {
-    told: watch::Receiver<Vec<Record>>,
+    records: watch::Receiver<Vec<Record>>,
 }
 
 #[derive(Clone)]
@@ -34,27 +34,31 @@ struct Task {
     members: HashMap<(RoomId, SessionId), Member>,
     /// Frame numbers continue after those of an earlier stay.
     stays: HashMap<(RoomId, SessionId), usize>,
-    told: watch::Sender<Vec<Record>>,
+    records: watch::Sender<Vec<Record>>,
 }
 
 impl Rooms {
     pub fn run(bus: Bus) -> Rooms {
-        let (sender, told) = watch::channel(Vec::new());
-        let task = Task { bus, members: HashMap::new(), stays: HashMap::new(), told: sender };
+        let (sender, records) = watch::channel(Vec::new());
+        let task = Task { bus, members: HashMap::new(), stays: HashMap::new(), records: sender };
         tokio::spawn(task.run());
-        Rooms { told }
+        Rooms { records }
     }
 
-    /// Waits until a room has received such a record.
-    pub async fn hear(&self, what: &str, is: impl Fn(RoomId, &RoomCommand) -> bool) -> Record {
-        let mut told = self.told.clone();
-        let heard = |all: &Vec<Record>| all.iter().any(|record| is(record.room, &record.command));
-        let all = within(what, told.wait_for(heard)).await.expect("rooms run");
-        all.iter().find(|record| is(record.room, &record.command)).expect("it was there").clone()
+    /// Waits until a room has received such a command.
+    pub async fn receive(&self, what: &str, is: impl Fn(RoomId, &RoomCommand) -> bool) {
+        self.receive_many(1, what, is).await;
+    }
+
+    /// Waits until rooms have received this many such commands.
+    pub async fn receive_many(&self, count: usize, what: &str, is: impl Fn(RoomId, &RoomCommand) -> bool) {
+        let matching = |all: &Vec<Record>| all.iter().filter(|record| is(record.room, &record.command)).count();
+        let mut records = self.records.clone();
+        within(what, records.wait_for(|all| matching(all) >= count)).await.expect("rooms run");
     }
 
     pub fn count(&self, is: impl Fn(&RoomCommand) -> bool) -> usize {
-        self.told.borrow().iter().filter(|record| is(&record.command)).count()
+        self.records.borrow().iter().filter(|record| is(&record.command)).count()
     }
 }
 
@@ -65,7 +69,7 @@ impl Task {
         while reader.next(&mut batch).await.is_ok() {
             for (offset, record) in batch.drain(..) {
                 self.apply(offset, &record);
-                self.told.send_modify(|told| told.push(record));
+                self.records.send_modify(|records| records.push(record));
             }
         }
     }
@@ -129,14 +133,14 @@ impl Task {
             "move" => {
                 let to = data.trim_matches('"').parse().expect("a room's id");
                 let from = OutputRef { room, number };
-                let ask = EdgeCommand::Join { session, connection, room: to, options: Json::null(), from };
-                self.send_edge(&edge, ask.clone());
-                // As a new host does, since it cannot tell whether the host before has sent this.
-                self.send_edge(&edge, ask);
+                let join = EdgeCommand::Join { session, connection, room: to, options: Json::null(), from };
+                self.send_edge(&edge, join.clone());
+                // A host that has taken over repeats it, since the one before may not have sent it.
+                self.send_edge(&edge, join);
             }
             "kick" => self.send_edge(&edge, EdgeCommand::Kick { session, connection, room, reason: "cheating".into() }),
             "leave" => self.leave(room, session, LeaveReason::Left),
-            // As much as the message requests, in events of 1,000 bytes.
+            // As many events of 1,000 bytes as the message requests.
             "flood" => {
                 let event = RoomFrame::event(room, "flood", &Json::of(&"x".repeat(1000)));
                 let count: u32 = data.parse().expect("a number");
@@ -144,13 +148,9 @@ impl Task {
             }
             "twice" => {
                 self.send(room, session, RoomFrame::reply(room, id, data));
-                self.send_again(room, session, 1);
+                self.resend(room, session, 1);
             }
-            "lose" => {
-                self.send(room, session, RoomFrame::reply(room, id, data));
-            }
-            "silent" => {}
-            other => panic!("no story has {other}"),
+            other => panic!("no room has a handler for {other}"),
         }
     }
 
@@ -171,7 +171,7 @@ impl Task {
         member.connected = true;
         let applied = member.applied;
         match last {
-            Some(last) => self.send_again(room, session, last as usize + 1),
+            Some(last) => self.resend(room, session, last as usize + 1),
             None => self.send(room, session, view(room, applied)),
         }
     }
@@ -188,11 +188,11 @@ impl Task {
         let Some(member) = self.members.get_mut(&(room, session)) else { return };
         member.frames.push(frame);
         let seq = member.frames.len();
-        self.send_again(room, session, seq);
+        self.resend(room, session, seq);
     }
 
-    /// Sends all frames from this number on again.
-    fn send_again(&mut self, room: RoomId, session: SessionId, first: usize) {
+    /// Resends all frames from this number on.
+    fn resend(&mut self, room: RoomId, session: SessionId, first: usize) {
         let member = &self.members[&(room, session)];
         for (seq, frame) in (1..).zip(&member.frames).skip(first - 1) {
             if member.connected {
