@@ -1,5 +1,7 @@
 //! Sessions and the rooms they are in. Edges write these *before* they send to a room, so that a resumed session includes every
 //! room that may have it as a member.
+//!
+//! What each call does to a session's row is [`chorus_core::edge::StoredSession`], which the stories compare with both stores.
 
 use std::time::Duration;
 
