@@ -115,9 +115,9 @@ impl Budget {
         self.fuel.max(1_000_000_000)
     }
 
-    /// How many bytes may cross from a guest in one call: the largest output or state, of which a unit of UTF-16 is three
+    /// How many bytes a guest may pass to the host in one call: the largest output or state, of which a unit of UTF-16 is three
     /// bytes at most, the longest log, and a megabyte for text that is cut.
-    pub(crate) fn crossing(&self) -> usize {
+    pub(crate) fn max_hostcall_bytes(&self) -> usize {
         (3 * (self.output.max(self.state) + LOG) + MIB) as usize
     }
 }

@@ -22,10 +22,10 @@ use super::{
     contract,
     fault::GuestError,
     functions::Functions,
-    instance::{Failed, Start, failed, run, start_guest},
     manifest::{BadManifest, Manifest},
     parts::{self, Uncharged},
     source_map::SourceMap,
+    start::{Bounds, StartError, call_error, run, start},
     wasi::{self, Ground},
 };
 
@@ -316,15 +316,15 @@ impl Engine {
     async fn describe(&self, pre: &contract::RoomPre<Ground>) -> Result<Manifest, LoadError> {
         let budget = budget::Budget::default();
         let fuel = budget::DESCRIBE_FUEL;
-        let start = Start { memory: budget.memory, fuel, crossing: budget.crossing() };
+        let bounds = Bounds { memory: budget.memory, fuel, max_hostcall_bytes: budget.max_hostcall_bytes() };
         let never = Moment { now: Time(0), seed: Seed { random: [0; 4], rooms: [0; 4] } };
-        let (mut store, guest) = start_guest(pre, start, &never).await.map_err(|error| match error {
-            Failed::Full => LoadError::Full(self.max_instances()),
-            Failed::Guest(error) => LoadError::Start(error),
+        let (mut store, guest) = start(pre, bounds, &never).await.map_err(|error| match error {
+            StartError::Full => LoadError::Full(self.max_instances()),
+            StartError::Guest(error) => LoadError::Start(error),
         })?;
         let said = run(guest.call_describe(&mut store)).await;
         let printed = store.data().take_printed();
-        let said = said.map_err(|error| LoadError::Describe(failed(&store, &error, fuel, &printed)))?;
+        let said = said.map_err(|error| LoadError::Describe(call_error(&store, &error, fuel, &printed)))?;
         let said = said.map_err(|words| LoadError::Describe(GuestError::Refused(super::fault::shortened(&words))))?;
         Ok(Manifest::check(said)?)
     }

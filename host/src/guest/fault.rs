@@ -6,7 +6,7 @@
 use chorus_core::{command::Fault, effect::Effect};
 use wasmtime::Trap;
 
-use super::{budget, wasi::OutOfMemory};
+use super::budget;
 
 /// Why a call failed. The instance cannot be used again, for any of these reasons.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +29,11 @@ pub enum GuestError {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Closed(pub(crate) &'static str);
+
+/// The guest requested more memory than its kind may have.
+#[derive(Debug, thiserror::Error)]
+#[error("out of memory ({0} bytes)")]
+pub(crate) struct OutOfMemory(pub(crate) u64);
 
 /// The fault behind a trap, or behind an error of wasmtime's in place of a result. `printed` is what the guest printed
 /// before: the runtimes of most languages print the cause there, and then trap.

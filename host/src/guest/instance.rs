@@ -2,8 +2,6 @@
 
 use std::{
     fmt,
-    pin::pin,
-    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
@@ -17,7 +15,8 @@ use wasmtime::Store;
 use super::{
     budget, contract,
     engine::Component,
-    fault::{self, GuestError},
+    fault::GuestError,
+    start::{Bounds, StartError, call_error, run_timed, start},
     translate,
     wasi::Ground,
 };
@@ -70,11 +69,12 @@ impl Component {
     /// A new instance for `room`, with the clock at `at`. [`Instance::open`] comes next.
     pub async fn instantiate(&self, room: RoomId, at: &Moment) -> Result<Instance, InstantiateError> {
         let budget = &self.manifest().config.budget;
-        let start = Start { memory: budget.memory, fuel: budget.fuel_for_state(), crossing: budget.crossing() };
+        let (fuel, max_hostcall_bytes) = (budget.fuel_for_state(), budget.max_hostcall_bytes());
+        let bounds = Bounds { memory: budget.memory, fuel, max_hostcall_bytes };
         let begun = Instant::now();
-        let (store, guest) = start_guest(self.pre(), start, at).await.map_err(|error| match error {
-            Failed::Full => InstantiateError::Full(self.max_instances()),
-            Failed::Guest(error) => InstantiateError::Start(error),
+        let (store, guest) = start(self.pre(), bounds, at).await.map_err(|error| match error {
+            StartError::Full => InstantiateError::Full(self.max_instances()),
+            StartError::Guest(error) => InstantiateError::Start(error),
         })?;
         let (component, busy, last_words) = (self.clone(), begun.elapsed(), Vec::new());
         Ok(Instance { component, room, store, guest, began_with: 0, busy, poisoned: false, last_words })
@@ -92,7 +92,7 @@ impl Instance {
         self.enter(Some(&info.at), fuel)?;
         let room = translate::room_text(info, self.component.manifest());
         let (version, saved) = saved.map_or((0, ""), |saved| (saved.version, &saved.state));
-        let (said, busy) = timed(self.guest.call_open(&mut self.store, &room, version, saved)).await;
+        let (said, busy) = run_timed(self.guest.call_open(&mut self.store, &room, version, saved)).await;
         self.busy += busy;
         self.began_with = self.store.data().memory.used();
         match self.answer(said, fuel)? {
@@ -117,7 +117,7 @@ impl Instance {
         let (now, chance, told) = (at.now.0 as f64, translate::Chance::of(&at.seed), translate::told(event));
         let (event, who, what, data) = (told.event, told.who(), &told.what, told.data);
         let call = self.guest.call_handle(&mut self.store, now, chance.as_str(), event, who, what, data);
-        let (said, busy) = timed(call).await;
+        let (said, busy) = run_timed(call).await;
         self.busy += busy;
         match self.answer(said, fuel)? {
             Ok(effects) => self.finish(effects, fuel).await,
@@ -129,7 +129,7 @@ impl Instance {
     pub async fn save(&mut self) -> Result<Saved, GuestError> {
         let fuel = self.component.manifest().config.budget.fuel_for_state();
         self.enter(None, fuel)?;
-        let (said, busy) = timed(self.guest.call_save(&mut self.store)).await;
+        let (said, busy) = run_timed(self.guest.call_save(&mut self.store)).await;
         self.busy += busy;
         let saved = match self.answer(said, fuel)? {
             Ok(saved) => {
@@ -172,7 +172,7 @@ impl Instance {
             })),
             Err(error) => {
                 self.last_words = self.store.data().take_printed();
-                Err(failed(&self.store, &error, fuel, &self.last_words))
+                Err(call_error(&self.store, &error, fuel, &self.last_words))
             }
         }
     }
@@ -216,64 +216,6 @@ impl Instance {
                 tracing::debug!(room = %self.room, text = &**text, "printed");
             }
         }
-    }
-}
-
-/// Bounds of a new store.
-pub(super) struct Start {
-    pub memory: u64,
-    pub fuel: u64,
-    pub crossing: usize,
-}
-
-pub(super) enum Failed {
-    Full,
-    Guest(GuestError),
-}
-
-pub(super) async fn start_guest(
-    pre: &contract::RoomPre<Ground>,
-    start: Start,
-    at: &Moment,
-) -> Result<(Store<Ground>, contract::Room), Failed> {
-    let mut store = Store::new(pre.engine(), Ground::new(start.memory, at));
-    store.limiter(|ground| &mut ground.memory);
-    store.set_hostcall_fuel(start.crossing);
-    store.fuel_async_yield_interval(Some(budget::YIELD)).expect("fuel is on");
-    store.set_fuel(start.fuel).expect("fuel is on");
-    match run(pre.instantiate_async(&mut store)).await {
-        Ok(guest) => Ok((store, guest)),
-        Err(error) if error.is::<wasmtime::PoolConcurrencyLimitError>() => Err(Failed::Full),
-        Err(error) => Err(Failed::Guest(failed(&store, &error, start.fuel, &store.data().take_printed()))),
-    }
-}
-
-/// The error of a call that failed.
-pub(super) fn failed(store: &Store<Ground>, error: &wasmtime::Error, fuel: u64, printed: &[Effect]) -> GuestError {
-    match store.data().meter().overspent() {
-        Some(over) => Fault::TooMuch(over.to_string().into()).into(),
-        None => fault::of_trap(error, fuel, printed),
-    }
-}
-
-/// Runs a call to its end. Nothing that a guest can call waits (see [`super::wasi`]), so a pending call has burnt
-/// [`budget::YIELD`] and yields: other tasks, and the reactor, run before it is polled again.
-pub(super) async fn run<T>(call: impl Future<Output = T>) -> T {
-    timed(call).await.0
-}
-
-/// Likewise, and returns how long the call ran, without the time in which other tasks ran.
-async fn timed<T>(call: impl Future<Output = T>) -> (T, Duration) {
-    let mut call = pin!(call);
-    let mut busy = Duration::ZERO;
-    loop {
-        let begun = Instant::now();
-        let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        busy += begun.elapsed();
-        if let Poll::Ready(done) = polled {
-            return (done, busy);
-        }
-        tokio::task::yield_now().await;
     }
 }
 

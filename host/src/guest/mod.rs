@@ -7,7 +7,7 @@
 //!
 //! Where to start: [`budget`] holds every number with its reason; [`wasi`] is the closed list of what a guest may import
 //! and how each import is served; [`parts`] is what a component may be made of; `engine` sets wasmtime up and loads
-//! components; `instance` calls them; `runner` carries out the calls of `core::room` with them; `translate` checks and
+//! components; `start` puts one into a store, and `instance` calls it; `runner` carries out the calls of `core::room` with them; `translate` checks and
 //! translates; `fault` classifies failures, and [`source_map`] finds their places in an author's files.
 //!
 //! Invariants of absence: a guest reaches no clock but its record's time, no randomness but its room's, no file, no
@@ -23,6 +23,7 @@ mod manifest;
 pub mod parts;
 mod runner;
 pub mod source_map;
+mod start;
 mod translate;
 pub mod wasi;
 

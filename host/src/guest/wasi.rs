@@ -34,7 +34,10 @@ use chorus_core::{
     ids::{Seed, Time},
 };
 
-use super::{budget, fault::Closed};
+use super::{
+    budget,
+    fault::{Closed, OutOfMemory},
+};
 
 /// One interface that a guest may import.
 pub struct Import {
@@ -245,11 +248,6 @@ impl Memory {
         self.used
     }
 }
-
-/// The guest requested more memory than its kind may have.
-#[derive(Debug, thiserror::Error)]
-#[error("out of memory ({0} bytes)")]
-pub(crate) struct OutOfMemory(pub(crate) u64);
 
 impl wasmtime::ResourceLimiter for Memory {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
