@@ -13,17 +13,16 @@ use chorus_core::{
 use wasmtime::Store;
 
 use super::{
-    budget, contract,
+    budget, contract, decode, encode,
     engine::Component,
     fault::GuestError,
     start::{Bounds, StartError, call_error, run_timed, start},
-    translate,
     wasi::Ground,
 };
 
 /// The effects of one call, and its cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Called {
+pub struct CallOutput {
     pub effects: Vec<Effect>,
     pub fuel: u64,
 }
@@ -51,7 +50,7 @@ pub struct Instance {
     busy: Duration,
     poisoned: bool,
     /// The log of the call that failed.
-    last_words: Vec<Effect>,
+    failed_log: Vec<Effect>,
 }
 
 impl fmt::Debug for Instance {
@@ -76,8 +75,8 @@ impl Component {
             StartError::Full => InstantiateError::Full(self.max_instances()),
             StartError::Guest(error) => InstantiateError::Start(error),
         })?;
-        let (component, busy, last_words) = (self.clone(), begun.elapsed(), Vec::new());
-        Ok(Instance { component, room, store, guest, began_with: 0, busy, poisoned: false, last_words })
+        let (component, busy, failed_log) = (self.clone(), begun.elapsed(), Vec::new());
+        Ok(Instance { component, room, store, guest, began_with: 0, busy, poisoned: false, failed_log })
     }
 }
 
@@ -87,17 +86,17 @@ impl Instance {
     }
 
     /// Opens the room in this instance, fresh or from its saved state. Called once, first.
-    pub async fn open(&mut self, info: &RoomInfo, saved: Option<&Saved>) -> Result<Called, GuestError> {
+    pub async fn open(&mut self, info: &RoomInfo, saved: Option<&Saved>) -> Result<CallOutput, GuestError> {
         let fuel = self.component.manifest().config.budget.fuel_for_state();
         self.enter(Some(&info.at), fuel)?;
-        let room = translate::room_text(info, self.component.manifest());
+        let room = encode::encode_room(info, self.component.manifest());
         let (version, saved) = saved.map_or((0, ""), |saved| (saved.version, &saved.state));
-        let (said, busy) = run_timed(self.guest.call_open(&mut self.store, &room, version, saved)).await;
+        let (result, busy) = run_timed(self.guest.call_open(&mut self.store, &room, version, saved)).await;
         self.busy += busy;
         self.began_with = self.store.data().memory.used();
-        match self.answer(said, fuel)? {
+        match self.result(result, fuel)? {
             Ok(effects) => self.finish(effects, fuel).await,
-            Err(words) => Err(GuestError::Refused(words)),
+            Err(message) => Err(GuestError::Refused(message)),
         }
     }
 
@@ -110,18 +109,19 @@ impl Instance {
     }
 
     /// Hands the guest one record, with this much fuel, or by default as much as any record has.
-    pub async fn handle(&mut self, at: &Moment, event: &Event, fuel: Option<u64>) -> Result<Called, GuestError> {
+    pub async fn handle(&mut self, at: &Moment, event: &Event, fuel: Option<u64>) -> Result<CallOutput, GuestError> {
         let most = self.component.manifest().config.budget.fuel;
         let fuel = fuel.map_or(most, |fuel| fuel.min(most));
         self.enter(Some(at), fuel)?;
-        let (now, chance, told) = (at.now.0 as f64, translate::Chance::of(&at.seed), translate::told(event));
-        let (event, who, what, data) = (told.event, told.who(), &told.what, told.data);
+        let (now, chance) = (at.now.0 as f64, encode::HexSeed::of(&at.seed));
+        let encoded = encode::encode_event(event);
+        let (event, who, what, data) = (encoded.event, encoded.who(), &encoded.what, encoded.data);
         let call = self.guest.call_handle(&mut self.store, now, chance.as_str(), event, who, what, data);
-        let (said, busy) = run_timed(call).await;
+        let (result, busy) = run_timed(call).await;
         self.busy += busy;
-        match self.answer(said, fuel)? {
+        match self.result(result, fuel)? {
             Ok(effects) => self.finish(effects, fuel).await,
-            Err(words) => Err(Fault::Threw(words).into()),
+            Err(message) => Err(Fault::Threw(message).into()),
         }
     }
 
@@ -129,14 +129,14 @@ impl Instance {
     pub async fn save(&mut self) -> Result<Saved, GuestError> {
         let fuel = self.component.manifest().config.budget.fuel_for_state();
         self.enter(None, fuel)?;
-        let (said, busy) = run_timed(self.guest.call_save(&mut self.store)).await;
+        let (result, busy) = run_timed(self.guest.call_save(&mut self.store)).await;
         self.busy += busy;
-        let saved = match self.answer(said, fuel)? {
+        let saved = match self.result(result, fuel)? {
             Ok(saved) => {
                 let component = self.component.clone();
-                aside(saved.len(), move || translate::saved(saved, component.manifest())).await?
+                check(saved.len(), move || decode::decode_saved(saved, component.manifest())).await?
             }
-            Err(words) => return Err(Fault::Threw(words).into()),
+            Err(message) => return Err(Fault::Threw(message).into()),
         };
         self.debug_log(&self.store.data().take_printed());
         self.poisoned = false;
@@ -162,37 +162,37 @@ impl Instance {
         Ok(())
     }
 
-    /// After a call: the guest's answer, or the text of its error. A trap becomes a fault.
-    fn answer(&mut self, said: wasmtime::Result<String>, fuel: u64) -> Result<Result<String, Box<str>>, GuestError> {
-        match said {
-            Ok(said) => Ok(translate::answer(said, self.component.manifest()).map_err(|failed| {
-                self.last_words = self.store.data().take_printed();
-                self.last_words.extend(failed.log);
-                failed.words
+    /// After a call: the guest's result, or the text of its error. A trap becomes a fault.
+    fn result(&mut self, result: wasmtime::Result<String>, fuel: u64) -> Result<Result<String, Box<str>>, GuestError> {
+        match result {
+            Ok(text) => Ok(decode::decode_result(text, self.component.manifest()).map_err(|failed| {
+                self.failed_log = self.store.data().take_printed();
+                self.failed_log.extend(failed.log);
+                failed.message
             })),
             Err(error) => {
-                self.last_words = self.store.data().take_printed();
-                Err(call_error(&self.store, &error, fuel, &self.last_words))
+                self.failed_log = self.store.data().take_printed();
+                Err(call_error(&self.store, &error, fuel, &self.failed_log))
             }
         }
     }
 
     /// After a call that succeeded: checks its effects.
-    async fn finish(&mut self, said: String, fuel: u64) -> Result<Called, GuestError> {
+    async fn finish(&mut self, text: String, fuel: u64) -> Result<CallOutput, GuestError> {
         let printed = self.store.data().take_printed();
-        let (bytes, component) = (said.len(), self.component.clone());
-        let check = move || {
+        let (bytes, component) = (text.len(), self.component.clone());
+        let decode = move || {
             let manifest = component.manifest();
-            translate::effects(&said, printed, manifest)
-                .map_err(|fault| (fault, translate::log_of_failed(&said, manifest)))
+            decode::decode_effects(&text, printed, manifest)
+                .map_err(|fault| (fault, decode::decode_failed_log(&text, manifest)))
         };
-        match aside(bytes, check).await {
+        match check(bytes, decode).await {
             Ok(effects) => {
                 self.poisoned = false;
-                Ok(Called { effects, fuel: fuel - self.store.get_fuel().expect("fuel is on") })
+                Ok(CallOutput { effects, fuel: fuel - self.store.get_fuel().expect("fuel is on") })
             }
             Err((fault, log)) => {
-                self.last_words = log;
+                self.failed_log = log;
                 Err(fault.into())
             }
         }
@@ -204,9 +204,9 @@ impl Instance {
         (meter.calls(), meter.bytes())
     }
 
-    /// What the failed call has logged and printed, since it has no effects to carry it.
-    pub fn take_last_words(&mut self) -> Vec<Effect> {
-        std::mem::take(&mut self.last_words)
+    /// What the failed call has logged and printed, since it has no effects.
+    pub fn take_failed_log(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.failed_log)
     }
 
     /// Logs what was printed in a call that has no effects to carry it.
@@ -219,8 +219,8 @@ impl Instance {
     }
 }
 
-/// Works on so many bytes of a guest's text: in place when that is short, else on a thread that may block.
-async fn aside<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
+/// Checks so many bytes of a guest's text: in place if they are few, else on a thread that may block.
+async fn check<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
     if bytes <= budget::IN_PLACE {
         return work();
     }

@@ -7,14 +7,17 @@
 //!
 //! Where to start: [`budget`] holds every number with its reason; [`wasi`] is the closed list of what a guest may import
 //! and how each import is served; [`parts`] is what a component may be made of; `engine` sets wasmtime up and loads
-//! components; `start` puts one into a store, and `instance` calls it; `runner` carries out the calls of `core::room` with them; `translate` checks and
-//! translates; `fault` classifies failures, and [`source_map`] finds their places in an author's files.
+//! components; `start` puts one into a store, and `instance` calls it; `runner` carries out the calls of `core::room` with
+//! instances; `encode` writes a guest's arguments, `decode` checks its results; `fault` classifies failures, and
+//! [`source_map`] finds their places in an author's files.
 //!
 //! Invariants of absence: a guest reaches no clock but its record's time, no randomness but its room's, no file, no
 //! socket, no environment; nothing that it calls waits; its failure is an error here, never a panic.
 
 pub mod budget;
 mod cache;
+mod decode;
+mod encode;
 mod engine;
 mod fault;
 mod functions;
@@ -24,13 +27,14 @@ pub mod parts;
 mod runner;
 pub mod source_map;
 mod start;
-mod translate;
+mod strict_json;
+mod utf16;
 pub mod wasi;
 
 pub use budget::Budget;
 pub use engine::{Component, Engine, EngineError, LoadError, Options};
 pub use fault::GuestError;
-pub use instance::{Called, Instance, InstantiateError};
+pub use instance::{CallOutput, Instance, InstantiateError};
 pub use manifest::{BadManifest, Config, Manifest};
 pub use runner::{CannotLoad, Report, Resources, Runner, Unavailable};
 pub use source_map::SourceMap;

@@ -233,7 +233,7 @@ impl<R: Resources> Runner<R> {
         };
         if let Some(mut failed) = self.instance.take() {
             self.report.busy += failed.take_busy();
-            self.report.failed_log = Some(failed.take_last_words());
+            self.report.failed_log = Some(failed.take_failed_log());
         }
         fault_of(error).map(Err)
     }
