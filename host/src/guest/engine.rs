@@ -26,7 +26,8 @@ use super::{
     parts::{self, Uncharged},
     source_map::SourceMap,
     start::{Bounds, StartError, call_error, run, start},
-    wasi::{self, Ground},
+    store_data::StoreData,
+    wasi,
 };
 
 /// An [`Engine`]'s configuration.
@@ -93,7 +94,7 @@ pub struct Engine(Arc<Inner>);
 
 struct Inner {
     wasmtime: wasmtime::Engine,
-    linker: Linker<Ground>,
+    linker: Linker<StoreData>,
     options: Options,
     compatibility: Compatibility,
     functions: Arc<Functions>,
@@ -109,7 +110,7 @@ struct Loaded {
     digest: Digest,
     manifest: Manifest,
     spec: Arc<Spec>,
-    pre: contract::RoomPre<Ground>,
+    pre: contract::RoomPre<StoreData>,
     max_instances: u32,
     source_map: SourceMap,
 }
@@ -154,7 +155,7 @@ impl Component {
         &self.0.source_map
     }
 
-    pub(super) fn pre(&self) -> &contract::RoomPre<Ground> {
+    pub(super) fn pre(&self) -> &contract::RoomPre<StoreData> {
         &self.0.pre
     }
 
@@ -268,7 +269,7 @@ impl Engine {
         slots.entry(digest).or_default().clone()
     }
 
-    fn prepare(&self, digest: Digest, wasm: &[u8]) -> Result<contract::RoomPre<Ground>, LoadError> {
+    fn prepare(&self, digest: Digest, wasm: &[u8]) -> Result<contract::RoomPre<StoreData>, LoadError> {
         let is = Digest::of(wasm);
         if is != digest {
             return Err(LoadError::Digest(is));
@@ -313,7 +314,7 @@ impl Engine {
     }
 
     /// Reads the component's manifest, in an instance that is then dropped.
-    async fn describe(&self, pre: &contract::RoomPre<Ground>) -> Result<Manifest, LoadError> {
+    async fn describe(&self, pre: &contract::RoomPre<StoreData>) -> Result<Manifest, LoadError> {
         let budget = budget::Budget::default();
         let fuel = budget::DESCRIBE_FUEL;
         let bounds = Bounds { memory: budget.memory, fuel, max_hostcall_bytes: budget.max_hostcall_bytes() };

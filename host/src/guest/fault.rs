@@ -28,7 +28,7 @@ pub enum GuestError {
 /// The guest used WASI in a way that no guest may.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct Closed(pub(crate) &'static str);
+pub(crate) struct Forbidden(pub(crate) &'static str);
 
 /// The guest requested more memory than its kind may have.
 #[derive(Debug, thiserror::Error)]
@@ -41,13 +41,13 @@ pub(crate) fn of_trap(error: &wasmtime::Error, fuel: u64, printed: &[Effect]) ->
     if let Some(OutOfMemory(limit)) = error.downcast_ref() {
         return Fault::OutOfMemory(*limit).into();
     }
-    if let Some(Closed(text)) = error.downcast_ref() {
+    if let Some(Forbidden(text)) = error.downcast_ref() {
         return Fault::Trapped((*text).into()).into();
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => return Fault::OutOfFuel(fuel).into(),
         Some(Trap::AllocationTooLarge) => return GuestError::Host("an allocation failed".into()),
-        Some(trap) => return Fault::Trapped(with_last_words(&trap.to_string(), printed)).into(),
+        Some(trap) => return Fault::Trapped(with_last_line(&trap.to_string(), printed)).into(),
         None => {}
     }
     if error.is::<wasmtime::PoolConcurrencyLimitError>() || error.is::<wasmtime::OutOfMemory>() {
@@ -61,7 +61,7 @@ pub(crate) fn of_trap(error: &wasmtime::Error, fuel: u64, printed: &[Effect]) ->
     Fault::Trapped(shortened(&text)).into()
 }
 
-fn with_last_words(trap: &str, printed: &[Effect]) -> Box<str> {
+fn with_last_line(trap: &str, printed: &[Effect]) -> Box<str> {
     let last = printed.iter().rev().find_map(|effect| match effect {
         Effect::Log { text, .. } => Some(text),
         _ => None,

@@ -17,7 +17,7 @@ use super::{
     engine::Component,
     fault::GuestError,
     start::{Bounds, StartError, call_error, run_timed, start},
-    wasi::Ground,
+    store_data::StoreData,
 };
 
 /// The effects of one call, and its cost.
@@ -42,7 +42,7 @@ pub enum InstantiateError {
 pub struct Instance {
     component: Component,
     room: RoomId,
-    store: Store<Ground>,
+    store: Store<StoreData>,
     guest: contract::Room,
     /// Bytes of memory after it was opened.
     began_with: u64,
@@ -157,7 +157,7 @@ impl Instance {
         if let Some(at) = at {
             self.store.data_mut().enter(at);
         }
-        self.store.data().meter().reset();
+        self.store.data().meter.reset();
         self.store.set_fuel(fuel).expect("fuel is on");
         Ok(())
     }
@@ -200,7 +200,7 @@ impl Instance {
 
     /// Calls of host functions that the last call has made, and the bytes that they moved.
     pub fn host_calls(&self) -> (u64, u64) {
-        let meter = self.store.data().meter();
+        let meter = &self.store.data().meter;
         (meter.calls(), meter.bytes())
     }
 

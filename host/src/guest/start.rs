@@ -15,7 +15,7 @@ use wasmtime::Store;
 use super::{
     budget, contract,
     fault::{self, GuestError},
-    wasi::Ground,
+    store_data::StoreData,
 };
 
 /// Bounds of a new store.
@@ -33,12 +33,12 @@ pub(super) enum StartError {
 
 /// A new store with the guest in it, and its clock at `at`.
 pub(super) async fn start(
-    pre: &contract::RoomPre<Ground>,
+    pre: &contract::RoomPre<StoreData>,
     bounds: Bounds,
     at: &Moment,
-) -> Result<(Store<Ground>, contract::Room), StartError> {
-    let mut store = Store::new(pre.engine(), Ground::new(bounds.memory, at));
-    store.limiter(|ground| &mut ground.memory);
+) -> Result<(Store<StoreData>, contract::Room), StartError> {
+    let mut store = Store::new(pre.engine(), StoreData::new(bounds.memory, at));
+    store.limiter(|data| &mut data.memory);
     store.set_hostcall_fuel(bounds.max_hostcall_bytes);
     store.fuel_async_yield_interval(Some(budget::YIELD)).expect("fuel is on");
     store.set_fuel(bounds.fuel).expect("fuel is on");
@@ -53,8 +53,13 @@ pub(super) async fn start(
 }
 
 /// Why a call failed that had this much fuel and has printed this.
-pub(super) fn call_error(store: &Store<Ground>, error: &wasmtime::Error, fuel: u64, printed: &[Effect]) -> GuestError {
-    match store.data().meter().overspent() {
+pub(super) fn call_error(
+    store: &Store<StoreData>,
+    error: &wasmtime::Error,
+    fuel: u64,
+    printed: &[Effect],
+) -> GuestError {
+    match store.data().meter.overspent() {
         Some(over) => Fault::TooMuch(over.to_string().into()).into(),
         None => fault::of_trap(error, fuel, printed),
     }
