@@ -118,50 +118,50 @@ impl Budget {
     /// How many bytes a guest may pass to the host in one call: the largest output or state, of which a unit of UTF-16 is three
     /// bytes at most, the longest log, and a megabyte for text that is cut.
     pub(crate) fn max_hostcall_bytes(&self) -> usize {
-        (3 * (self.output.max(self.state) + LOG) + MIB) as usize
+        (3 * (self.output.max(self.state) + MAX_LOG) + MIB) as usize
     }
 }
 
 /// Bytes of a guest's text that are checked in place: some 0.3 ms. More are checked on a thread of their own.
-pub const IN_PLACE: usize = 256 * KIB as usize;
+pub const MAX_IN_PLACE: usize = 256 * KIB as usize;
 
 /// Fuel for `describe`, which depends on nothing and returns constants.
 pub const DESCRIBE_FUEL: u64 = 300_000_000;
 
 /// Fuel between two chances for other tasks to run: 0.08 to 0.35 ms. An echo burns 0.05 M and never yields, a tic-tac-toe
 /// move 0.68 M and yields once.
-pub const YIELD: u64 = 500_000;
+pub const YIELD_INTERVAL: u64 = 500_000;
 
 /// The length of the log that one call may leave, in units of UTF-16. The rest is cut, and a note marks the cut.
-pub const LOG: u64 = 16 * KIB;
+pub const MAX_LOG: u64 = 16 * KIB;
 
 /// Bytes of a fault's text, or of a reason.
-pub const TEXT: usize = 512;
+pub const MAX_TEXT: usize = 512;
 
 /// Bytes of a text that goes to another room, with a session to another room, or to the creator at the end: it is one
 /// record of a channel, and a broker's limit for one is often 1 MiB.
-pub const PARCEL: usize = 512 * KIB as usize;
+pub const MAX_RECORD_JSON: usize = 512 * KIB as usize;
 
 /// Bytes of the type of a message to a client: as much as a client's own may have.
-pub const TYPE: usize = chorus_core::frame::MAX_TYPE;
+pub const MAX_TYPE: usize = chorus_core::frame::MAX_TYPE;
 
 /// The furthest timer: ten years. Anything beyond is a mistake in units.
-pub const DELAY_MS: f64 = 10.0 * 366.0 * 86_400_000.0;
+pub const MAX_DELAY_MS: f64 = 10.0 * 366.0 * 86_400_000.0;
 
 /// Names of timers and of message types that a manifest may list, and the bytes of one.
-pub const NAMES: usize = 256;
+pub const MAX_NAMES: usize = 256;
 
 /// Bytes of randomness for one call of `get-random-bytes`: a key or two. The host allocates them.
-pub const RANDOM_BYTES: u64 = 64 * KIB;
+pub const MAX_RANDOM_BYTES: u64 = 64 * KIB;
 
 /// Calls of host functions (clocks, randomness, streams) in one call of a guest. Fuel does not meter them, so other rooms
 /// wait meanwhile. Scripts stay below a hundredth of this, which a test checks. The most expensive call hashes two blocks
 /// or makes a handle.
-pub const HOST_CALLS: u64 = 10_000;
+pub const MAX_HOST_CALLS: u64 = 10_000;
 
 /// Bytes that host functions may take and give in one call of a guest. The most expensive are random bytes: 64 KiB take
 /// 116 µs, so all of them 2 ms.
-pub const HOST_BYTES: u64 = MIB;
+pub const MAX_HOST_BYTES: u64 = MIB;
 
 /// Costs of the instructions that call into the runtime: as much fuel as a computation burns in that time. All others
 /// cost one unit, and those that move memory or elements one for each.
@@ -177,15 +177,15 @@ pub fn instruction_costs() -> wasmtime::OperatorCost {
 }
 
 /// Streams and similar resources that a guest may hold: three standard streams, each taken a few times.
-pub const RESOURCES: usize = 64;
+pub const MAX_RESOURCES: usize = 64;
 
 /// Linear memories, core instances and tables of one component. A script has two memories: the engine's, and the few
 /// pages of the adapter that gives it WASI; their sum is held to the room's bound.
-pub const MEMORIES: u32 = 2;
-pub const CORE_INSTANCES: u32 = 16;
-pub const TABLES: u32 = 4;
+pub const MAX_MEMORIES: u32 = 2;
+pub const MAX_CORE_INSTANCES: u32 = 16;
+pub const MAX_TABLES: u32 = 4;
 /// QuickJS has 2,100 functions in its table; StarlingMonkey 14,000.
-pub const TABLE_ELEMENTS: usize = 20_000;
+pub const MAX_TABLE_ELEMENTS: usize = 20_000;
 
 /// Native stack for wasm. A script that recurses without end exhausts QuickJS's own stack, in linear memory, first; the
 /// engine's recursion (over a JSON text that nests deeply) ends here. Both are traps.
@@ -214,19 +214,19 @@ mod tests {
     #[test]
     fn the_sdk_throws_where_this_host_would_punish() {
         for bound in ALL {
-            let said = (number(bound.key, "normal: "), number(bound.key, "cap: "));
-            assert_eq!(said, (bound.default, bound.cap), "{}", bound.key);
+            let in_sdk = (number(bound.key, "normal: "), number(bound.key, "cap: "));
+            assert_eq!(in_sdk, (bound.default, bound.cap), "{}", bound.key);
         }
         let budgets = SDK.lines().filter(|line| line.contains("normal: ") && line.contains("cap: ")).count();
         assert_eq!(budgets, ALL.len(), "the SDK has a budget that the host has not");
         let others = [
-            ("typeBytes", TYPE as u64),
-            ("names", NAMES as u64),
+            ("typeBytes", MAX_TYPE as u64),
+            ("names", MAX_NAMES as u64),
             ("kindChars", 48),
             ("nesting", 127),
-            ("parcelBytes", PARCEL as u64),
-            ("delayMs", DELAY_MS as u64),
-            ("logUnits", LOG),
+            ("parcelBytes", MAX_RECORD_JSON as u64),
+            ("delayMs", MAX_DELAY_MS as u64),
+            ("logUnits", MAX_LOG),
             ("maxPlayers", Spec::MAX_MEMBERS as u64),
         ];
         for (key, here) in others {

@@ -73,7 +73,7 @@ pub(super) enum Unusable {
     #[error("it was made by another engine or with other settings")]
     Incompatible,
     #[error("it is of another component: it was renamed or replaced")]
-    OfAnother,
+    OtherSubject,
     #[error("it is damaged")]
     Damaged,
     #[error(transparent)]
@@ -87,7 +87,7 @@ pub(super) fn make_dir(dir: &Path) -> Result<PathBuf, PrivateError> {
     chorus_private::dir_of_code(dir)
 }
 
-/// The payload of the file at `path`, which is to be of `of`; `None` when there is no file.
+/// The payload of the file at `path`, if its subject is `of`; `None` when there is no file.
 pub(super) fn read(path: &Path, want: Compatibility, of: Digest) -> Result<Option<Vec<u8>>, Unusable> {
     let mut file = match chorus_private::open_code(path) {
         Ok(file) => file,
@@ -101,7 +101,7 @@ pub(super) fn read(path: &Path, want: Compatibility, of: Digest) -> Result<Optio
         return Err(Unusable::Incompatible);
     }
     if header[48..80] != of.0 {
-        return Err(Unusable::OfAnother);
+        return Err(Unusable::OtherSubject);
     }
     let length = u64::from_le_bytes(header[80..88].try_into().expect("8 bytes"));
     let payload = &bytes[HEADER..];
@@ -113,7 +113,7 @@ pub(super) fn read(path: &Path, want: Compatibility, of: Digest) -> Result<Optio
 }
 
 /// Records that the file at `path` was used just now, so that it is kept.
-pub(super) fn used(path: &Path) {
+pub(super) fn touch(path: &Path) {
     // Best effort: at worst the file is compiled again.
     let _ = fs::File::options().append(true).open(path).and_then(|file| file.set_modified(SystemTime::now()));
 }
@@ -121,7 +121,8 @@ pub(super) fn used(path: &Path) {
 /// Removes compiled components above the bounds and old temporary files, among the files named by this module. Returns
 /// how many. A file that cannot be removed stays.
 pub(super) fn prune(dir: &Path, now: SystemTime) -> usize {
-    let (mut components, temporary): (Vec<Kept>, Vec<Kept>) = ours(dir).partition(|file| !file.is_temporary);
+    let (mut components, temporary): (Vec<CachedFile>, Vec<CachedFile>) =
+        cached_files(dir).partition(|file| !file.is_temporary);
     components.sort_unstable_by_key(|file| std::cmp::Reverse(file.used));
     let mut bytes = 0;
     let surplus = components.iter().filter(|file| {
@@ -132,21 +133,21 @@ pub(super) fn prune(dir: &Path, now: SystemTime) -> usize {
     surplus.chain(left_behind).filter(|file| fs::remove_file(&file.path).is_ok()).count()
 }
 
-struct Kept {
+struct CachedFile {
     path: PathBuf,
     is_temporary: bool,
     bytes: u64,
     used: SystemTime,
 }
 
-impl Kept {
+impl CachedFile {
     fn age(&self, now: SystemTime) -> Duration {
         now.duration_since(self.used).unwrap_or_default()
     }
 }
 
 /// Files in `dir` that this module has named. A file that vanishes meanwhile was removed by another process.
-fn ours(dir: &Path) -> impl Iterator<Item = Kept> {
+fn cached_files(dir: &Path) -> impl Iterator<Item = CachedFile> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries.filter_map(|entry| {
         let name = entry.file_name();
@@ -158,7 +159,7 @@ fn ours(dir: &Path) -> impl Iterator<Item = Kept> {
             return None;
         }
         let about = entry.metadata().ok().filter(fs::Metadata::is_file)?;
-        Some(Kept { path: entry.path(), is_temporary, bytes: about.len(), used: about.modified().ok()? })
+        Some(CachedFile { path: entry.path(), is_temporary, bytes: about.len(), used: about.modified().ok()? })
     })
 }
 
@@ -231,7 +232,7 @@ mod tests {
             dir.put(&component(n), MAX_BYTES / 3, age * DAY);
         }
         assert_eq!(dir.prune(), [component(2), component(3), component(4)]);
-        used(&dir.0.path().join(component(3)));
+        touch(&dir.0.path().join(component(3)));
         dir.put(&component(5), MAX_BYTES / 3, Duration::ZERO);
         assert_eq!(dir.prune(), [component(3), component(4), component(5)], "2 was used before 3");
     }
@@ -263,12 +264,12 @@ mod tests {
         assert!(read(&path, want, of).expect("there is none").is_none());
         write(&path, want, of, b"code").expect("written");
         assert_eq!(read(&path, want, of).expect("it is good"), Some(b"code".to_vec()));
-        assert!(matches!(read(&path, want, Digest::of(b"other")), Err(Unusable::OfAnother)));
+        assert!(matches!(read(&path, want, Digest::of(b"other")), Err(Unusable::OtherSubject)));
         assert!(matches!(read(&path, Compatibility([8; 32]), of), Err(Unusable::Incompatible)));
         // A renamed file still belongs to the component that it was made of.
         let renamed = dir.0.path().join(component(2));
         fs::rename(&path, &renamed).expect("renamed");
-        assert!(matches!(read(&renamed, want, Digest::of(b"two")), Err(Unusable::OfAnother)));
+        assert!(matches!(read(&renamed, want, Digest::of(b"two")), Err(Unusable::OtherSubject)));
         std::os::unix::fs::symlink(&renamed, &path).expect("linked");
         assert!(matches!(read(&path, want, of), Err(Unusable::Private(PrivateError::Link { .. }))));
         let good = fs::read(&renamed).expect("read");

@@ -226,15 +226,15 @@ impl Checker<'_> {
 
     /// A JSON text that leaves the room as one record.
     fn record_json(&self, what: &str, text: &str) -> Result<Json, Fault> {
-        if text.len() > budget::PARCEL {
-            return Err(too_much(format!("{what}: {} bytes at once; at most {}", text.len(), budget::PARCEL)));
+        if text.len() > budget::MAX_RECORD_JSON {
+            return Err(too_much(format!("{what}: {} bytes at once; at most {}", text.len(), budget::MAX_RECORD_JSON)));
         }
         json(what, text)
     }
 
     fn kind(&self, what: &str, kind: &str) -> Result<Box<str>, Fault> {
-        if kind.is_empty() || kind.len() > budget::TYPE {
-            return Err(garbage(format!("{what}: a type of {} bytes; it has 1 to {}", kind.len(), budget::TYPE)));
+        if kind.is_empty() || kind.len() > budget::MAX_TYPE {
+            return Err(garbage(format!("{what}: a type of {} bytes; it has 1 to {}", kind.len(), budget::MAX_TYPE)));
         }
         Ok(kind.into())
     }
@@ -254,7 +254,7 @@ impl Checker<'_> {
             other => return Err(garbage(format!("log: {:?} is no level", shortened(other)))),
         };
         // A line costs one unit more than its text, so that the number of empty lines is bounded too.
-        let left = budget::LOG.saturating_sub(self.log + 1);
+        let left = budget::MAX_LOG.saturating_sub(self.log + 1);
         let text = prefix(line, left);
         if left == 0 || text.is_empty() && !line.is_empty() {
             self.log_cut += units(line) + 1;
@@ -295,10 +295,10 @@ fn allowance(text: &str) -> Result<u32, Fault> {
 fn delay(text: &str) -> Result<u64, Fault> {
     let not_a_number = || garbage(format!("set-timer: {:?} is no number of milliseconds", shortened(text)));
     let ms: f64 = text.parse().map_err(|_| not_a_number())?;
-    if (0.0..=budget::DELAY_MS).contains(&ms) {
+    if (0.0..=budget::MAX_DELAY_MS).contains(&ms) {
         return Ok(ms.ceil() as u64);
     }
-    Err(garbage(format!("set-timer: {ms} ms; it must be from 0 to {} (ten years)", budget::DELAY_MS)))
+    Err(garbage(format!("set-timer: {ms} ms; it must be from 0 to {} (ten years)", budget::MAX_DELAY_MS)))
 }
 
 /// One JSON value that every parser accepts, or a fault.

@@ -4,7 +4,6 @@
 use std::{borrow::Cow, sync::Arc};
 
 use chorus_core::{
-    command::LeaveReason,
     effect::{Event, MemberInfo, Moment, RestoreReason, RoomInfo},
     ids::{RoomId, Seed},
 };

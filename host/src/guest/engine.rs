@@ -20,8 +20,8 @@ use super::{
     budget, cache,
     cache::Compatibility,
     contract,
-    fault::GuestError,
-    functions::Functions,
+    fault::{GuestError, shortened},
+    functions::FunctionCache,
     manifest::{BadManifest, Manifest},
     parts::{self, Uncharged},
     source_map::SourceMap,
@@ -46,7 +46,7 @@ impl Options {
 
     /// The address space that wasmtime reserves for one instance, so that no access of a guest needs a check of bounds:
     /// 4 GiB, all that a guest can address, for each of its memories. Guard pages, tables and the stack are less than 1 % more.
-    pub const ADDRESS_SPACE_GIB: u32 = 4 * budget::MEMORIES;
+    pub const ADDRESS_SPACE_GIB: u32 = 4 * budget::MAX_MEMORIES;
 
     pub fn new(cache_dir: impl Into<PathBuf>) -> Options {
         Options { cache_dir: cache_dir.into(), max_instances: Options::MAX_INSTANCES, show_failures: false }
@@ -97,16 +97,16 @@ struct Inner {
     linker: Linker<StoreData>,
     options: Options,
     compatibility: Compatibility,
-    functions: Arc<Functions>,
+    functions: Arc<FunctionCache>,
     /// A compile takes all cores: two at a time would only slow each other down.
     compiling: Mutex<()>,
     /// A lock for each digest, so that concurrent loads share one compile.
     loaded: Mutex<HashMap<Digest, Arc<Slot>>>,
 }
 
-type Slot = tokio::sync::Mutex<Weak<Loaded>>;
+type Slot = tokio::sync::Mutex<Weak<LoadedComponent>>;
 
-struct Loaded {
+struct LoadedComponent {
     digest: Digest,
     manifest: Manifest,
     spec: Arc<Spec>,
@@ -117,7 +117,7 @@ struct Loaded {
 
 /// A component that can be a room. Cheap to clone.
 #[derive(Clone)]
-pub struct Component(Arc<Loaded>);
+pub struct Component(Arc<LoadedComponent>);
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -165,7 +165,7 @@ impl Component {
 }
 
 /// How every guest is compiled and run.
-fn config(options: &Options, functions: &Arc<Functions>) -> wasmtime::Result<Config> {
+fn config(options: &Options, functions: &Arc<FunctionCache>) -> wasmtime::Result<Config> {
     let mut config = Config::new();
     // The same records must give the same bytes on every machine.
     config.cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
@@ -190,14 +190,14 @@ fn pool(options: &Options) -> PoolingAllocationConfig {
     let max = options.max_instances;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(max)
-        .total_core_instances(max.saturating_mul(budget::CORE_INSTANCES))
-        .total_memories(max.saturating_mul(budget::MEMORIES))
-        .total_tables(max.saturating_mul(budget::TABLES))
+        .total_core_instances(max.saturating_mul(budget::MAX_CORE_INSTANCES))
+        .total_memories(max.saturating_mul(budget::MAX_MEMORIES))
+        .total_tables(max.saturating_mul(budget::MAX_TABLES))
         .total_stacks(max)
-        .max_core_instances_per_component(budget::CORE_INSTANCES)
-        .max_memories_per_component(budget::MEMORIES)
-        .max_tables_per_component(budget::TABLES)
-        .table_elements(budget::TABLE_ELEMENTS)
+        .max_core_instances_per_component(budget::MAX_CORE_INSTANCES)
+        .max_memories_per_component(budget::MAX_MEMORIES)
+        .max_tables_per_component(budget::MAX_TABLES)
+        .table_elements(budget::MAX_TABLE_ELEMENTS)
         .max_memory_size(budget::MEMORY.cap as usize * budget::MEMORY.unit as usize)
         .pagemap_scan(Enabled::Auto);
     pool
@@ -211,7 +211,7 @@ impl Engine {
         if pruned > 0 {
             tracing::info!(files = pruned, path = %options.cache_dir.display(), "old compiled components are removed");
         }
-        let functions = Arc::new(Functions::default());
+        let functions = Arc::new(FunctionCache::default());
         let set_up = || -> wasmtime::Result<_> {
             let wasmtime = wasmtime::Engine::new(&config(&options, &functions)?)?;
             let mut linker = Linker::new(&wasmtime);
@@ -255,7 +255,7 @@ impl Engine {
         let manifest = self.describe(&pre).await?;
         let spec = Arc::new(Spec { shows_failures: self.0.options.show_failures, ..manifest.spec() });
         let component =
-            Arc::new(Loaded { digest, manifest, spec, pre, max_instances: self.max_instances(), source_map });
+            Arc::new(LoadedComponent { digest, manifest, spec, pre, max_instances: self.max_instances(), source_map });
         *loaded = Arc::downgrade(&component);
         Ok(Component(component))
     }
@@ -290,7 +290,7 @@ impl Engine {
         let path = self.0.options.cache_dir.join(format!("{digest}.cwasm"));
         match self.cached(&path, digest) {
             Ok(Some(component)) => {
-                cache::used(&path);
+                cache::touch(&path);
                 return Ok(component);
             }
             Ok(None) => {}
@@ -298,7 +298,7 @@ impl Engine {
         }
         let _one_at_a_time = self.0.compiling.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let compile = || self.0.wasmtime.precompile_component(wasm);
-        let compiled = self.0.functions.during(&self.0.options.cache_dir, self.0.compatibility, compile);
+        let compiled = self.0.functions.with_cached(&self.0.options.cache_dir, self.0.compatibility, compile);
         let compiled = compiled.map_err(|cause| LoadError::Compile(format!("{cause:#}")))?;
         if let Err(cause) = cache::write(&path, self.0.compatibility, digest, &compiled) {
             tracing::warn!(path = %path.display(), %cause, "cannot cache a compiled component");
@@ -323,11 +323,11 @@ impl Engine {
             StartError::Full => LoadError::Full(self.max_instances()),
             StartError::Guest(error) => LoadError::Start(error),
         })?;
-        let said = run(guest.call_describe(&mut store)).await;
+        let result = run(guest.call_describe(&mut store)).await;
         let printed = store.data().take_printed();
-        let said = said.map_err(|error| LoadError::Describe(call_error(&store, &error, fuel, &printed)))?;
-        let said = said.map_err(|words| LoadError::Describe(GuestError::Refused(super::fault::shortened(&words))))?;
-        Ok(Manifest::check(said)?)
+        let result = result.map_err(|error| LoadError::Describe(call_error(&store, &error, fuel, &printed)))?;
+        let refused = |message: String| LoadError::Describe(GuestError::Refused(shortened(&message)));
+        Ok(Manifest::check(result.map_err(refused)?)?)
     }
 }
 
@@ -356,14 +356,14 @@ mod tests {
 
     /// No other unit test of this crate sets wasmtime up.
     #[test]
-    fn an_instance_reserves_what_is_said() {
+    fn an_instance_reserves_the_documented_address_space() {
         const INSTANCES: u32 = 100;
         let dir = tempfile::tempdir().expect("a directory");
         let before = address_space();
         let engine = Engine::new(Options { max_instances: INSTANCES, ..Options::new(dir.path()) });
         let _engine = engine.expect("an engine");
         let each = (address_space() - before) as f64 / f64::from(INSTANCES) / f64::from(1 << 30);
-        let said = f64::from(Options::ADDRESS_SPACE_GIB);
-        assert!((said..1.05 * said).contains(&each), "{each} GiB each");
+        let documented = f64::from(Options::ADDRESS_SPACE_GIB);
+        assert!((documented..1.05 * documented).contains(&each), "{each} GiB each");
     }
 }

@@ -1,7 +1,7 @@
 //! How a guest fails, and how that is distinguished from the host's own failures.
 //!
 //! A fault's text goes into the log of the room, so it depends on the component and its records only: no addresses, no
-//! backtraces, and never longer than [`budget::TEXT`].
+//! backtraces, and never longer than [`budget::MAX_TEXT`].
 
 use chorus_core::{command::Fault, effect::Effect};
 use wasmtime::Trap;
@@ -72,9 +72,9 @@ fn with_last_line(trap: &str, printed: &[Effect]) -> Box<str> {
     }
 }
 
-/// At most [`budget::TEXT`] bytes of `text`, cut between characters.
+/// At most [`budget::MAX_TEXT`] bytes of `text`, cut between characters.
 pub(crate) fn shortened(text: &str) -> Box<str> {
-    text[..text.floor_char_boundary(budget::TEXT)].into()
+    text[..text.floor_char_boundary(budget::MAX_TEXT)].into()
 }
 
 #[cfg(test)]
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn a_text_is_cut_between_characters() {
         assert_eq!(&*shortened("short"), "short");
-        let long = "é".repeat(budget::TEXT);
-        assert_eq!(shortened(&format!("x{long}")).len(), budget::TEXT - 1);
+        let long = "é".repeat(budget::MAX_TEXT);
+        assert_eq!(shortened(&format!("x{long}")).len(), budget::MAX_TEXT - 1);
     }
 }

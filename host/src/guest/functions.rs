@@ -18,13 +18,13 @@ use super::cache::{self, Compatibility};
 const MAX_BYTES: usize = 48 << 20;
 
 #[derive(Default)]
-pub(super) struct Functions {
-    held: Mutex<Held>,
+pub(super) struct FunctionCache {
+    entries: Mutex<Entries>,
 }
 
 #[derive(Default)]
-struct Held {
-    entries: HashMap<Vec<u8>, Entry>,
+struct Entries {
+    by_key: HashMap<Vec<u8>, Entry>,
     added: bool,
     hits: usize,
 }
@@ -34,56 +34,56 @@ struct Entry {
     used: bool,
 }
 
-impl std::fmt::Debug for Functions {
+impl std::fmt::Debug for FunctionCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Functions")
+        f.write_str("FunctionCache")
     }
 }
 
-impl wasmtime::CacheStore for Functions {
+impl wasmtime::CacheStore for FunctionCache {
     fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
-        let mut held = self.held();
-        let entry = held.entries.get_mut(key)?;
+        let mut entries = self.lock();
+        let entry = entries.by_key.get_mut(key)?;
         entry.used = true;
         let value = entry.value.clone();
-        held.hits += 1;
+        entries.hits += 1;
         Some(Cow::Owned(value))
     }
 
     fn insert(&self, key: &[u8], value: Vec<u8>) -> bool {
-        let mut held = self.held();
-        held.added = true;
-        held.entries.insert(key.to_vec(), Entry { value, used: true });
+        let mut entries = self.lock();
+        entries.added = true;
+        entries.by_key.insert(key.to_vec(), Entry { value, used: true });
         true
     }
 }
 
-impl Functions {
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().expect("no panic while holding compiled functions")
+impl FunctionCache {
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().expect("no panic while holding compiled functions")
     }
 
-    /// Runs one compile with the functions of the file in `dir` at hand. One at a time: see `engine`.
-    pub(super) fn during<T>(
+    /// Runs one compile with the functions of the file in `dir`. One at a time: see `engine`.
+    pub(super) fn with_cached<T>(
         self: &Arc<Self>,
         dir: &Path,
         compatibility: Compatibility,
         compile: impl FnOnce() -> T,
     ) -> T {
         let path: PathBuf = dir.join("functions");
-        let read = cache::read(&path, compatibility, of_functions())
+        let read = cache::read(&path, compatibility, subject())
             .map(|payload| payload.map_or_else(HashMap::new, |it| decode(&it)));
-        let entries = read.unwrap_or_else(|why| {
+        let by_key = read.unwrap_or_else(|why| {
             tracing::warn!(path = %path.display(), %why, "ignoring the cache of compiled functions; it will be rebuilt");
             HashMap::new()
         });
-        *self.held() = Held { entries, ..Held::default() };
+        *self.lock() = Entries { by_key, ..Entries::default() };
         let compiled = compile();
-        let held = std::mem::take(&mut *self.held());
-        tracing::debug!(hits = held.hits, known = held.entries.len(), "compiled with known functions");
-        if held.added {
-            let payload = encode(held.entries);
-            if let Err(cause) = cache::write(&path, compatibility, of_functions(), &payload) {
+        let entries = std::mem::take(&mut *self.lock());
+        tracing::debug!(hits = entries.hits, known = entries.by_key.len(), "compiled with known functions");
+        if entries.added {
+            let payload = encode(entries.by_key);
+            if let Err(cause) = cache::write(&path, compatibility, subject(), &payload) {
                 tracing::warn!(path = %path.display(), %cause, "cannot keep compiled functions");
             }
         }
@@ -128,6 +128,6 @@ fn decode_entry(payload: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 }
 
 /// The digest that the file of functions is stored under.
-fn of_functions() -> Digest {
+fn subject() -> Digest {
     Digest::of(b"functions")
 }

@@ -14,9 +14,9 @@ pub(crate) struct HostMeter {
 /// The guest used its host more than one call may.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Overspent {
-    #[error("more than {} calls of host functions in one record", budget::HOST_CALLS)]
+    #[error("more than {} calls of host functions in one record", budget::MAX_HOST_CALLS)]
     Calls,
-    #[error("more than {} bytes to and from host functions in one record", budget::HOST_BYTES)]
+    #[error("more than {} bytes to and from host functions in one record", budget::MAX_HOST_BYTES)]
     Bytes,
 }
 
@@ -28,10 +28,10 @@ impl HostMeter {
     }
 
     pub(crate) fn overspent(&self) -> Option<Overspent> {
-        if self.calls() > budget::HOST_CALLS {
+        if self.calls() > budget::MAX_HOST_CALLS {
             return Some(Overspent::Calls);
         }
-        (self.bytes() > budget::HOST_BYTES).then_some(Overspent::Bytes)
+        (self.bytes() > budget::MAX_HOST_BYTES).then_some(Overspent::Bytes)
     }
 
     pub(crate) fn calls(&self) -> u64 {

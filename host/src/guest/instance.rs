@@ -221,7 +221,7 @@ impl Instance {
 
 /// Checks so many bytes of a guest's text: in place if they are few, else on a thread that may block.
 async fn check<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
-    if bytes <= budget::IN_PLACE {
+    if bytes <= budget::MAX_IN_PLACE {
         return work();
     }
     match tokio::task::spawn_blocking(work).await {

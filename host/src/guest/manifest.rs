@@ -66,14 +66,14 @@ const MAX_EMPTY_SECONDS: u64 = 7 * 86_400;
 const KEYS: [&str; 5] = ["maxPlayers", "reconnectSeconds", "keepWhenEmpty", "emptySeconds", "budget"];
 
 impl Manifest {
-    pub(crate) fn check(said: contract::Manifest) -> Result<Manifest, BadManifest> {
-        check_names("timer", &said.timers)?;
-        check_names("message type", &said.messages)?;
+    pub(crate) fn check(raw: contract::Manifest) -> Result<Manifest, BadManifest> {
+        check_names("timer", &raw.timers)?;
+        check_names("message type", &raw.messages)?;
         Ok(Manifest {
-            state_version: said.state_version,
-            config: Config::parse(&said.config)?,
-            timers: said.timers.into_iter().map(Arc::from).collect(),
-            messages: said.messages.into_iter().map(String::into_boxed_str).collect(),
+            state_version: raw.state_version,
+            config: Config::parse(&raw.config)?,
+            timers: raw.timers.into_iter().map(Arc::from).collect(),
+            messages: raw.messages.into_iter().map(String::into_boxed_str).collect(),
         })
     }
 
@@ -98,15 +98,15 @@ impl Manifest {
 }
 
 fn check_names(what: &str, names: &[String]) -> Result<(), BadManifest> {
-    if names.len() > budget::NAMES {
-        let text = format!("{} {what}s are too many; at most {}", names.len(), budget::NAMES);
+    if names.len() > budget::MAX_NAMES {
+        let text = format!("{} {what}s are too many; at most {}", names.len(), budget::MAX_NAMES);
         return Err(BadManifest::BadName(text));
     }
-    match names.iter().find(|name| name.is_empty() || name.len() > budget::TYPE) {
+    match names.iter().find(|name| name.is_empty() || name.len() > budget::MAX_TYPE) {
         None => Ok(()),
         Some(name) => {
-            let start: String = name.chars().take(budget::TYPE).collect();
-            Err(BadManifest::BadName(format!("{what} {start:?}: a name has 1 to {} bytes", budget::TYPE)))
+            let start: String = name.chars().take(budget::MAX_TYPE).collect();
+            Err(BadManifest::BadName(format!("{what} {start:?}: a name has 1 to {} bytes", budget::MAX_TYPE)))
         }
     }
 }
@@ -187,15 +187,15 @@ mod tests {
 
     #[test]
     fn a_mistake_is_named_with_its_key() {
-        let said = |text| Config::parse(text).unwrap_err().to_string();
-        assert_eq!(said(r#"{"budget":{"memoryMiB":512}}"#), "`config.budget.memoryMiB` is 512, above the cap of 256");
-        assert!(said(r#"{"maxPlayer":2}"#).starts_with("`config.maxPlayer` is unknown; there are: maxPlayers"));
+        let error = |text| Config::parse(text).unwrap_err().to_string();
+        assert_eq!(error(r#"{"budget":{"memoryMiB":512}}"#), "`config.budget.memoryMiB` is 512, above the cap of 256");
+        assert!(error(r#"{"maxPlayer":2}"#).starts_with("`config.maxPlayer` is unknown; there are: maxPlayers"));
         assert!(
-            said(r#"{"budget":{"memory":1}}"#).starts_with("`config.budget.memory` is unknown; there are: fuelPer")
+            error(r#"{"budget":{"memory":1}}"#).starts_with("`config.budget.memory` is unknown; there are: fuelPer")
         );
-        assert!(said(r#"{"reconnectSeconds":-1}"#).ends_with("is -1; it must be a whole number, 0 or more"));
-        assert!(said(r#"{"keepWhenEmpty":1}"#).ends_with("it must be true or false"));
-        assert!(said("[]").starts_with("`config` is not a JSON object"));
+        assert!(error(r#"{"reconnectSeconds":-1}"#).ends_with("is -1; it must be a whole number, 0 or more"));
+        assert!(error(r#"{"keepWhenEmpty":1}"#).ends_with("it must be true or false"));
+        assert!(error("[]").starts_with("`config` is not a JSON object"));
     }
 
     #[test]

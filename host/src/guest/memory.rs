@@ -39,7 +39,7 @@ impl wasmtime::ResourceLimiter for Memory {
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        if desired > budget::TABLE_ELEMENTS {
+        if desired > budget::MAX_TABLE_ELEMENTS {
             return Err(Forbidden("a table grew past its bound").into());
         }
         Ok(true)

@@ -8,7 +8,7 @@
 //! What is left: one component with code in it, instantiated once. Beside it there may be stubs: no instruction but
 //! `unreachable`, and no memory. A script's component has one, in the place of the loader of its build.
 //!
-//! To be asked of bytes that wasmtime has validated. Bytes that cannot be parsed are the compiler's to name.
+//! The bytes must be valid to wasmtime. Bytes that cannot be parsed pass here; the compiler rejects them.
 
 use wasmparser::{
     CanonicalFunction, ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,

@@ -47,7 +47,7 @@ impl Printed {
     }
 
     fn print(&mut self, level: LogLevel, bytes: &[u8]) {
-        let room = budget::LOG.saturating_sub(self.kept).min(bytes.len() as u64);
+        let room = budget::MAX_LOG.saturating_sub(self.kept).min(bytes.len() as u64);
         let (kept, cut) = bytes.split_at(room as usize);
         self.kept += kept.len() as u64;
         self.cut += cut.len() as u64;

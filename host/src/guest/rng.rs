@@ -32,7 +32,7 @@ impl Rng {
     }
 
     pub(crate) fn bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
-        if len > budget::RANDOM_BYTES {
+        if len > budget::MAX_RANDOM_BYTES {
             return Err(Forbidden("asked for too many random bytes at once").into());
         }
         let len = len as usize;

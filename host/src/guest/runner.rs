@@ -77,7 +77,7 @@ pub struct Report {
     pub busy: Duration,
     /// If a call of the held instance failed: its log lines up to the failure.
     pub failed_log: Option<Vec<Effect>>,
-    /// What a guest asked for while it was restored. Only log lines are valid there; the others must not count.
+    /// The effects of a guest that was restored. Only log lines are valid there; the others must be dropped.
     pub restore_effects: Vec<Effect>,
     /// The old component was opened again after a failed swap, since there was no slot for two instances.
     pub reopened: bool,

@@ -40,7 +40,7 @@ pub(super) async fn start(
     let mut store = Store::new(pre.engine(), StoreData::new(bounds.memory, at));
     store.limiter(|data| &mut data.memory);
     store.set_hostcall_fuel(bounds.max_hostcall_bytes);
-    store.fuel_async_yield_interval(Some(budget::YIELD)).expect("fuel is on");
+    store.fuel_async_yield_interval(Some(budget::YIELD_INTERVAL)).expect("fuel is on");
     store.set_fuel(bounds.fuel).expect("fuel is on");
     match run(pre.instantiate_async(&mut store)).await {
         Ok(guest) => Ok((store, guest)),
@@ -66,7 +66,7 @@ pub(super) fn call_error(
 }
 
 /// Runs a call to its end. Nothing that a guest can call waits (see [`super::wasi`]), so a pending call has burnt
-/// [`budget::YIELD`] and yields: other tasks, and the reactor, run before it is polled again.
+/// [`budget::YIELD_INTERVAL`] and yields: other tasks, and the reactor, run before it is polled again.
 pub(super) async fn run<T>(call: impl Future<Output = T>) -> T {
     run_timed(call).await.0
 }

@@ -33,7 +33,7 @@ pub(crate) struct StoreData {
 impl StoreData {
     pub(crate) fn new(memory: u64, at: &Moment) -> StoreData {
         let mut table = ResourceTable::new();
-        table.set_max_capacity(budget::RESOURCES);
+        table.set_max_capacity(budget::MAX_RESOURCES);
         StoreData {
             now: at.now,
             rng: Rng::of(&at.seed),
@@ -67,7 +67,7 @@ impl StoreData {
     /// So many bytes of the room's randomness for this record.
     pub(crate) fn random(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
         // Counted up to the cap only: `Rng::bytes` rejects a larger request.
-        self.meter.moves(len.min(budget::RANDOM_BYTES))?;
+        self.meter.moves(len.min(budget::MAX_RANDOM_BYTES))?;
         self.rng.bytes(len)
     }
 }

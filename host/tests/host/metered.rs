@@ -63,13 +63,13 @@ async fn bytes_of_host_functions_without_end_are_too_much() {
 #[tokio::test]
 async fn what_a_guest_may_ask_is_asked_anew_in_each_call() {
     let body = format!("{LIMITED} (drop (call $random-u64))");
-    let name = load("many-calls", &body.replace("$limit", &(budget::HOST_CALLS - 2).to_string())).await;
+    let name = load("many-calls", &body.replace("$limit", &(budget::MAX_HOST_CALLS - 2).to_string())).await;
     let mut stage = Stage::with(&name, json!({}), &[ANA]).await;
     for _ in 0..3 {
         stage.say(ANA, "go", json!(null)).await.reply();
         let (calls, bytes) = stage.runner.instance().unwrap().host_calls();
         // The stream and its pollable, and those of the loop.
-        assert_eq!((calls, bytes), (budget::HOST_CALLS, 0));
+        assert_eq!((calls, bytes), (budget::MAX_HOST_CALLS, 0));
     }
 }
 
@@ -109,7 +109,10 @@ async fn scripts_ask_little_of_their_host() {
         let mut stage = Stage::with(kind, json!({ "cells": 100 }), &[ANA]).await;
         stage.say(ANA, message, data).await.reply();
         let (calls, bytes) = stage.runner.instance().unwrap().host_calls();
-        assert!(calls * 100 <= budget::HOST_CALLS && bytes * 1_000 <= budget::HOST_BYTES, "{kind}: {calls} {bytes}");
+        assert!(
+            calls * 100 <= budget::MAX_HOST_CALLS && bytes * 1_000 <= budget::MAX_HOST_BYTES,
+            "{kind}: {calls} {bytes}"
+        );
     }
 }
 
