@@ -16,15 +16,15 @@ use serde_json::{Value, value::RawValue};
 #[derive(Debug, Default)]
 pub struct History {
     pub sessions: u64,
-    pub rooms: HashMap<RoomId, OfRoom>,
+    pub rooms: HashMap<RoomId, RoomHistory>,
 }
 
 /// The history of one room's players.
-pub type OfRoom = BTreeMap<SessionId, Stay>;
+pub type RoomHistory = BTreeMap<SessionId, SessionHistory>;
 
 /// The frames that one session received from one room, and its messages to it.
 #[derive(Debug, Default)]
-pub struct Stay {
+pub struct SessionHistory {
     pub player: String,
     pub events: Vec<Event>,
 }
@@ -32,23 +32,23 @@ pub struct Stay {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// A message, possibly sent before.
-    Sent { id: u64, kind: String, data: Seen },
+    Sent { id: u64, kind: String, data: ExactJson },
     /// A frame from the room.
-    Frame { seq: u64, frame: Seen },
+    Frame { seq: u64, frame: ExactJson },
     /// An answer to a message without a room's number: the edge's own.
-    Edge { id: u64, frame: Seen },
+    Edge { id: u64, frame: ExactJson },
 }
 
 /// JSON with the player's digits and order, and its parsed value.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct ExactJson {
     text: Box<str>,
     value: Value,
 }
 
-impl Seen {
-    pub fn parse(text: &str) -> Result<Seen, serde_json::Error> {
-        Ok(Seen { value: serde_json::from_str(text)?, text: text.into() })
+impl ExactJson {
+    pub fn parse(text: &str) -> Result<ExactJson, serde_json::Error> {
+        Ok(ExactJson { value: serde_json::from_str(text)?, text: text.into() })
     }
 
     pub fn text(&self) -> &str {
@@ -56,35 +56,35 @@ impl Seen {
     }
 
     /// One of its fields; `null` if it is missing.
-    fn field(&self, name: &str) -> Seen {
+    fn field(&self, name: &str) -> ExactJson {
         let fields: BTreeMap<Box<str>, &RawValue> = serde_json::from_str(&self.text).unwrap_or_default();
         let text = fields.get(name).map_or("null", |field| field.get());
-        Seen { text: text.into(), value: self.value.get(name).cloned().unwrap_or_default() }
+        ExactJson { text: text.into(), value: self.value.get(name).cloned().unwrap_or_default() }
     }
 }
 
-impl Deref for Seen {
+impl Deref for ExactJson {
     type Target = Value;
     fn deref(&self) -> &Value {
         &self.value
     }
 }
 
-impl PartialEq for Seen {
-    fn eq(&self, other: &Seen) -> bool {
+impl PartialEq for ExactJson {
+    fn eq(&self, other: &ExactJson) -> bool {
         self.text == other.text
     }
 }
 
-impl<'de> Deserialize<'de> for Seen {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Seen, D::Error> {
+impl<'de> Deserialize<'de> for ExactJson {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<ExactJson, D::Error> {
         let raw = Box::<RawValue>::deserialize(from)?;
-        Seen::parse(raw.get()).map_err(serde::de::Error::custom)
+        ExactJson::parse(raw.get()).map_err(serde::de::Error::custom)
     }
 }
 
 #[derive(Debug, Deserialize)]
-struct Written {
+struct HistoryFile {
     players: Vec<Player>,
 }
 
@@ -98,12 +98,12 @@ struct Player {
 struct Frame {
     #[serde(default)]
     out: bool,
-    frame: Seen,
+    frame: ExactJson,
 }
 
-/// The state of one player while its frames are read.
+/// The state of one player's session while its frames are read.
 #[derive(Debug, Default)]
-struct Walk {
+struct Reader {
     session: Option<SessionId>,
     /// The rooms to which messages were sent, by the messages' ids.
     sent: HashMap<u64, RoomId>,
@@ -118,41 +118,41 @@ impl History {
     }
 
     pub fn parse(text: &str) -> anyhow::Result<History> {
-        let Written { players } = serde_json::from_str(text)?;
+        let HistoryFile { players } = serde_json::from_str(text)?;
         let mut history = History::default();
         for Player { name, frames } in players {
-            let mut walk = Walk::default();
+            let mut reader = Reader::default();
             for Frame { out, frame } in frames {
-                history.take(&name, &mut walk, out, frame);
+                history.take(&name, &mut reader, out, frame);
             }
         }
         Ok(history)
     }
 
-    fn take(&mut self, player: &str, walk: &mut Walk, out: bool, frame: Seen) {
+    fn take(&mut self, player: &str, reader: &mut Reader, out: bool, frame: ExactJson) {
         let kind = frame["t"].as_str().unwrap_or_default();
         if kind == "welcome" {
-            return self.welcome(walk, &frame);
+            return self.welcome(reader, &frame);
         }
-        let Some(session) = walk.session else { return };
+        let Some(session) = reader.session else { return };
         let id = frame["id"].as_u64();
         let named: Option<RoomId> = frame["room"].as_str().and_then(|room| room.parse().ok());
         let (room, event) = match (out, kind, id, frame["seq"].as_u64()) {
             (true, "msg", Some(id), _) => {
-                let Some(room) = named.or(walk.current) else { return };
-                walk.sent.insert(id, room);
+                let Some(room) = named.or(reader.current) else { return };
+                reader.sent.insert(id, room);
                 let kind = frame["type"].as_str().unwrap_or_default().to_owned();
                 (room, Event::Sent { id, kind, data: frame.field("data") })
             }
             (false, _, _, Some(seq)) => {
                 let Some(room) = named else { return };
                 if kind == "room" {
-                    walk.current = Some(room);
+                    reader.current = Some(room);
                 }
                 (room, Event::Frame { seq, frame })
             }
             (false, "reply" | "error", Some(id), None) => {
-                let Some(room) = walk.sent.get(&id) else { return };
+                let Some(room) = reader.sent.get(&id) else { return };
                 (*room, Event::Edge { id, frame })
             }
             _ => return,
@@ -163,10 +163,10 @@ impl History {
     }
 
     /// Ids belong to a session: a new session starts again.
-    fn welcome(&mut self, walk: &mut Walk, frame: &Value) {
+    fn welcome(&mut self, reader: &mut Reader, frame: &Value) {
         let session = frame["session"].as_str().and_then(|session| session.parse().ok());
-        if session != walk.session {
-            *walk = Walk { session, ..Walk::default() };
+        if session != reader.session {
+            *reader = Reader { session, ..Reader::default() };
             self.sessions += 1;
         }
     }

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! channels ─▶ replay, room by room (core::room and real guests) ─▶ the reference ─┐
-//!                                        history of players ─▶ judge ◀────────────┤─▶ violations
+//!                              histories of players ─▶ history_check ◀────────────┤─▶ violations
 //!                                  snapshots, rows, checkpoints ─▶ stored ◀───────┤
-//!                         what rooms have for other rooms' channels ─▶ talk ◀─────┘
+//!                          other rooms' channels ─▶ room_messages ◀───────────────┘
 //! ```
-//! Where to start: this file opens, reads and distributes the rooms; `replay` makes the reference of one room; `judge` compares
-//! its players' histories with it; `stored` does so with the store, `talk` with other rooms' channels; `guest` runs the
-//! scripts; `report` names the rules.
+//! Where to start: this file opens, reads and distributes the rooms; `replay` makes the `reference` of one room, in one
+//! `pass` or several; `history_check` compares its players' histories with it, `stored` its data in the store, and
+//! `room_messages` other rooms' channels; `guest` runs the scripts; `report` names the rules.
 //!
 //! The reference is made by the same machine that the hosts run, from records alone, in one pass, in one process. So a
 //! difference is an effect that did not come from the log, or a loss: a fault of the machines around it. The machine's own
@@ -19,11 +19,14 @@
 mod channels;
 mod guest;
 mod history;
-mod judge;
+mod history_check;
+mod pass;
+mod reference;
 mod replay;
 mod report;
+mod room_messages;
+mod start;
 mod stored;
-mod talk;
 #[cfg(test)]
 mod tests;
 
@@ -50,11 +53,11 @@ use futures_util::{StreamExt as _, stream};
 use self::{
     channels::{Channel, Channels},
     guest::RoomGuest,
-    history::{History, OfRoom},
-    replay::Beginning,
+    history::{History, RoomHistory},
     report::{Figures, Report, Unchecked, Violation},
+    room_messages::RoomMessages,
+    start::Start,
     stored::Stored,
-    talk::Talk,
 };
 use crate::{cache, cluster::ConnectOptions};
 
@@ -141,7 +144,7 @@ struct Audit {
 struct Case {
     room: RoomId,
     channel: Channel,
-    history: OfRoom,
+    history: RoomHistory,
     hashes: Vec<KeptHash>,
 }
 
@@ -151,7 +154,7 @@ struct Verdict {
     violations: Vec<Violation>,
     unchecked: Option<Unchecked>,
     figures: Figures,
-    talk: Talk,
+    room_messages: RoomMessages,
 }
 
 async fn audit(bus: &Bus, store: &Store, engine: Engine, history: History, jobs: usize) -> anyhow::Result<Report> {
@@ -170,17 +173,17 @@ async fn audit(bus: &Bus, store: &Store, engine: Engine, history: History, jobs:
     let mut figures = Figures { records: channels.records, sessions: history.sessions, ..Figures::default() };
     let cases = cases(store, channels, history).await?;
     let mut verdicts =
-        stream::iter(cases).map(|case| tokio::spawn(look_at(audit.clone(), case))).buffer_unordered(jobs);
-    let (mut violations, mut unchecked, mut talk) = (Vec::new(), Vec::new(), Talk::default());
+        stream::iter(cases).map(|case| tokio::spawn(check_room(audit.clone(), case))).buffer_unordered(jobs);
+    let (mut violations, mut unchecked, mut room_messages) = (Vec::new(), Vec::new(), RoomMessages::default());
     while let Some(verdict) = verdicts.next().await {
         let verdict = verdict??;
         violations.extend(verdict.violations);
         unchecked.extend(verdict.unchecked);
         figures.add(&verdict.figures);
-        talk.extend(verdict.talk);
+        room_messages.extend(verdict.room_messages);
     }
     let is_whole = |room: RoomId| audit.whole[room.partition(bus.partitions()) as usize];
-    violations.extend(talk.check(is_whole, &mut figures));
+    violations.extend(room_messages.check(is_whole, &mut figures));
     Ok(Report::new(figures, violations, unchecked))
 }
 
@@ -207,27 +210,27 @@ async fn cases(store: &Store, channels: Channels, history: History) -> anyhow::R
     Ok(cases)
 }
 
-async fn look_at(audit: Arc<Audit>, case: Case) -> anyhow::Result<Verdict> {
+async fn check_room(audit: Arc<Audit>, case: Case) -> anyhow::Result<Verdict> {
     let Case { room, channel, history, hashes } = case;
     let stored = Stored::read(&audit.store, room, hashes, audit.checkpoints[channel.partition as usize]).await?;
     let whole = audit.whole[channel.partition as usize];
     let mut verdict = Verdict { figures: Figures { rooms: 1, ..Figures::default() }, ..Verdict::default() };
-    let Some(beginning) = Beginning::of(&channel, whole, stored.has_ended(), stored.snapshot.as_ref()) else {
+    let Some(start) = Start::of(&channel, whole, stored.has_ended(), stored.snapshot.as_ref()) else {
         let why = "its log was cut, and it has no snapshot".to_owned();
         return Ok(Verdict { unchecked: Some(Unchecked { room, why }), ..verdict });
     };
     let mut guest = RoomGuest::new(&audit.components, room);
-    let replay = match replay::replay(room, &beginning, &channel.records, &stored.offsets(), &mut guest).await {
+    let replay = match replay::replay(room, &start, &channel.records, &stored.offsets(), &mut guest).await {
         Ok(replay) => replay,
         Err(Unplayable(why)) => return Ok(Verdict { unchecked: Some(Unchecked { room, why }), ..verdict }),
     };
-    verdict.unchecked = replay.stuck.map(|offset| Unchecked {
+    verdict.unchecked = replay.stuck_at.map(|offset| Unchecked {
         room,
         why: format!("from offset {offset} on: its script failed there, and the log does not say what came of it"),
     });
     verdict.violations.extend(replay.violations.iter().cloned());
-    judge::judge(room, &replay, &history, &mut verdict.figures, &mut verdict.violations);
+    history_check::check_history(room, &replay, &history, &mut verdict.figures, &mut verdict.violations);
     stored.check(&replay, &channel, &mut verdict.figures, &mut verdict.violations);
-    verdict.talk = Talk::of(&replay, &channel, &stored);
+    verdict.room_messages = RoomMessages::of(&replay, &channel, &stored);
     Ok(verdict)
 }

@@ -16,7 +16,7 @@ use chorus_store::{KeptHash, RoomRow, RoomStatus, SnapshotRow, Store, StoreError
 
 use super::{
     channels::Channel,
-    replay::Replay,
+    reference::Replay,
     report::{At, Figures, Rule, Violation},
 };
 
@@ -64,7 +64,7 @@ impl Stored {
             violations.push(Violation { at: at.map(At::Offset), what, ..Violation::of(rule, self.room) });
         };
         let is_stored = self.row.is_some() || self.snapshot.is_some();
-        if is_stored && channel.records.is_empty() && replay.after.is_none() && replay.before == 0 {
+        if is_stored && channel.records.is_empty() && replay.starts_after.is_none() && replay.sent_before == 0 {
             return found(Rule::RoomUnknown, None, "it has no record".to_owned());
         }
         if let Some(snapshot) = &self.snapshot {
@@ -83,7 +83,7 @@ impl Stored {
             found(Rule::SnapshotBehind, Some(behind), what);
         }
         if let Some(row) = self.row.as_ref().filter(|_| self.has_ended())
-            && replay.before != u64::MAX
+            && replay.sent_before != u64::MAX
             && replay.ended.is_none_or(|ended| ended > row.offset)
         {
             let ended = replay.ended.map_or("goes on".to_owned(), |ended| format!("ends at {ended}"));
@@ -111,7 +111,7 @@ fn compare(
     found: &mut impl FnMut(Rule, Option<Offset>, String),
 ) {
     // The state at the start of the replay, and earlier ones, cannot be compared.
-    if replay.after.is_some_and(|after| offset <= after) || replay.before == u64::MAX {
+    if replay.starts_after.is_some_and(|after| offset <= after) || replay.sent_before == u64::MAX {
         return;
     }
     match replay.states.get(&offset) {

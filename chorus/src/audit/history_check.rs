@@ -20,32 +20,39 @@ use chorus_core::{
 use serde_json::Value;
 
 use super::{
-    history::{Event, OfRoom, Seen, Stay},
-    replay::{Received, Replay, Shown},
+    history::{Event, ExactJson, RoomHistory, SessionHistory},
+    reference::{ChannelMessage, Replay, SessionFrames},
     report::{At, Figures, Rule, Violation},
 };
 
 /// Codes of an edge's errors that mean that no room has received the message.
 const NO_EFFECT: [&str; 2] = ["unavailable", "not_in_room"];
 
-pub fn judge(room: RoomId, replay: &Replay, history: &OfRoom, figures: &mut Figures, violations: &mut Vec<Violation>) {
-    for (session, stay) in history {
-        let mut judge = Judge { room, session: *session, stay, replay, figures, violations, shown: None };
-        judge.shown = replay.shown.get(session);
-        judge.frames();
-        judge.messages();
+pub fn check_history(
+    room: RoomId,
+    replay: &Replay,
+    history: &RoomHistory,
+    figures: &mut Figures,
+    violations: &mut Vec<Violation>,
+) {
+    for (session, events) in history {
+        let mut checker =
+            Checker { room, session: *session, history: events, replay, figures, violations, frames: None };
+        checker.frames = replay.sessions.get(session);
+        checker.check_frames();
+        checker.check_messages();
     }
-    nothing_twice(room, replay, violations);
+    check_applied_once(room, replay, violations);
 }
 
 /// Includes sessions without a history.
-fn nothing_twice(room: RoomId, replay: &Replay, violations: &mut Vec<Violation>) {
+fn check_applied_once(room: RoomId, replay: &Replay, violations: &mut Vec<Violation>) {
     for ((session, id), received) in &replay.messages {
-        if let [_, second, ..] = received.applied[..] {
+        if let [_, second, ..] = received.applied_at[..] {
             violations.push(Violation {
                 session: Some(*session),
                 at: Some(At::Offset(second)),
-                what: format!("message {id} was applied by the records at {:?}", received.applied),
+                what: format!("message {id} was applied by the records at {:?}", received.applied_at),
                 ..Violation::of(Rule::AppliedTwice, room)
             });
         }
@@ -53,21 +60,21 @@ fn nothing_twice(room: RoomId, replay: &Replay, violations: &mut Vec<Violation>)
 }
 
 /// One session in one room.
-struct Judge<'a> {
+struct Checker<'a> {
     room: RoomId,
     session: SessionId,
-    stay: &'a Stay,
+    history: &'a SessionHistory,
     replay: &'a Replay,
-    shown: Option<&'a Shown>,
+    frames: Option<&'a SessionFrames>,
     figures: &'a mut Figures,
     violations: &'a mut Vec<Violation>,
 }
 
 /// The answers to one message, as the client received them.
 #[derive(Debug, Default)]
-struct Told<'a> {
+struct ClientMessage<'a> {
     kind: &'a str,
-    data: Option<&'a Seen>,
+    data: Option<&'a ExactJson>,
     sent: u32,
     /// The numbers of the room's answers.
     answers: Vec<u64>,
@@ -77,13 +84,13 @@ struct Told<'a> {
     no_effect: bool,
 }
 
-impl<'a> Judge<'a> {
+impl<'a> Checker<'a> {
     // ---- frames ----
 
-    fn frames(&mut self) {
+    fn check_frames(&mut self) {
         let mut last: u64 = 0;
         let mut caused: Option<Offset> = None;
-        for event in &self.stay.events {
+        for event in &self.history.events {
             let Event::Frame { seq, frame } = event else { continue };
             let kind = frame["t"].as_str().unwrap_or_default();
             if *seq <= last {
@@ -99,20 +106,20 @@ impl<'a> Judge<'a> {
     }
 
     /// Returns the record that caused the frame, if the room did send it.
-    fn compare(&mut self, seq: u64, kind: &str, frame: &Seen, before: Option<Offset>) -> Option<Offset> {
-        let known = self.shown.and_then(|shown| shown.frames.get(&seq)).map_or(&[][..], Vec::as_slice);
+    fn compare(&mut self, seq: u64, kind: &str, frame: &ExactJson, before: Option<Offset>) -> Option<Offset> {
+        let known = self.frames.and_then(|frames| frames.frames.get(&seq)).map_or(&[][..], Vec::as_slice);
         let same = known.iter().find(|known| diff::is_same(&known.frame.with_seq(seq), frame.text()));
         if let Some(same) = same {
             self.figures.frames += 1;
             self.figures.taken_back += u64::from(same.taken_back.is_some());
             return Some(same.offset);
         }
-        let unknown = self.shown.map_or(0, |shown| shown.before).max(self.replay.before);
+        let unknown = self.frames.map_or(0, |frames| frames.sent_before).max(self.replay.sent_before);
         if known.is_empty() && seq <= unknown {
             self.figures.frames_unchecked += 1;
             return None;
         }
-        if kind == "left" && self.was_let_go(seq, before) {
+        if kind == "left" && self.was_removed(seq, before) {
             self.figures.frames += 1;
             return before;
         }
@@ -128,36 +135,36 @@ impl<'a> Judge<'a> {
 
     /// Whether the room has removed the session, not before the client's last frame. Not if the room's own `left` has the
     /// number before: then the client had been notified already.
-    fn was_let_go(&self, seq: u64, before: Option<Offset>) -> bool {
-        let Some(shown) = self.shown else { return false };
-        let last_was_left = shown.frames.get(&(seq - 1)).is_some_and(|frames| {
+    fn was_removed(&self, seq: u64, before: Option<Offset>) -> bool {
+        let Some(frames) = self.frames else { return false };
+        let last_was_left = frames.frames.get(&(seq - 1)).is_some_and(|frames| {
             frames.iter().any(|frame| frame.frame.tag == FrameTag::Left && frame.taken_back.is_none())
         });
-        !last_was_left && shown.out.iter().any(|out| before.is_none_or(|before| *out >= before))
+        !last_was_left && frames.removed_at.iter().any(|removed| before.is_none_or(|before| *removed >= before))
     }
 
     // ---- messages ----
 
-    fn messages(&mut self) {
-        let mut told = self.told();
-        self.figures.messages += told.len() as u64;
-        for (id, told) in &mut told {
+    fn check_messages(&mut self) {
+        let messages = self.messages();
+        self.figures.messages += messages.len() as u64;
+        for (id, message) in &messages {
             let received = self.replay.messages.get(&(self.session, *id));
-            self.message(*id, told, received);
+            self.check_message(*id, message, received);
         }
-        self.nothing_made_up(&told);
+        self.check_only_sent(&messages);
     }
 
-    fn told(&mut self) -> BTreeMap<u64, Told<'a>> {
-        let mut all: BTreeMap<u64, Told<'a>> = BTreeMap::new();
-        for event in &self.stay.events {
+    fn messages(&mut self) -> BTreeMap<u64, ClientMessage<'a>> {
+        let mut all: BTreeMap<u64, ClientMessage<'a>> = BTreeMap::new();
+        for event in &self.history.events {
             match event {
                 Event::Sent { id, kind, data } => {
-                    let told = all.entry(*id).or_default();
-                    if told.sent == 0 {
-                        (told.kind, told.data) = (kind, Some(data));
+                    let message = all.entry(*id).or_default();
+                    if message.sent == 0 {
+                        (message.kind, message.data) = (kind, Some(data));
                     }
-                    told.sent += 1;
+                    message.sent += 1;
                 }
                 Event::Frame { seq, frame } => match (frame["t"].as_str(), frame["id"].as_u64()) {
                     (Some("room"), _) => acknowledge(&mut all, frame["ack"].as_u64().unwrap_or(0)),
@@ -169,76 +176,79 @@ impl<'a> Judge<'a> {
                     }
                     _ => {}
                 },
-                Event::Edge { id, frame } => self.edge_says(all.entry(*id).or_default(), *id, frame),
+                Event::Edge { id, frame } => self.edge_answer(all.entry(*id).or_default(), *id, frame),
             }
         }
         all
     }
 
-    fn edge_says(&mut self, told: &mut Told<'a>, id: u64, frame: &Value) {
+    fn edge_answer(&mut self, message: &mut ClientMessage<'a>, id: u64, frame: &Value) {
         match (frame["t"].as_str(), frame["code"].as_str()) {
             (Some("reply"), _) => {
                 // An edge has no way to determine that; the claim is checked nevertheless.
-                told.applied = true;
+                message.applied = true;
                 let what = format!("message {id} was acknowledged by {frame}, which is no frame of a room");
                 self.violations.push(Violation { what, ..self.of(Rule::NotByTheRoom) });
             }
-            (_, Some("applied")) => told.applied = true,
-            (_, Some(code)) if NO_EFFECT.contains(&code) => told.no_effect = true,
+            (_, Some("applied")) => message.applied = true,
+            (_, Some(code)) if NO_EFFECT.contains(&code) => message.no_effect = true,
             _ => {}
         }
     }
 
-    fn message(&mut self, id: u64, told: &Told<'_>, received: Option<&Received>) {
-        let applied = received.is_some_and(|received| !received.applied.is_empty());
-        let name = || format!("message {id} ({})", told.kind);
-        if told.answers.len() > 1 {
-            let what = format!("{} has {} answers of its room, under {:?}", name(), told.answers.len(), told.answers);
+    fn check_message(&mut self, id: u64, message: &ClientMessage<'_>, received: Option<&ChannelMessage>) {
+        let applied = received.is_some_and(|received| !received.applied_at.is_empty());
+        let name = || format!("message {id} ({})", message.kind);
+        if message.answers.len() > 1 {
+            let what =
+                format!("{} has {} answers of its room, under {:?}", name(), message.answers.len(), message.answers);
             self.violations.push(Violation { what, ..self.of(Rule::AnsweredTwice) });
         }
-        let acknowledged = !told.answers.is_empty() || told.applied;
+        let acknowledged = !message.answers.is_empty() || message.applied;
         self.figures.acknowledged += u64::from(acknowledged);
         if acknowledged && !applied {
-            self.lost(told, received, name());
+            self.lost(message, received, name());
         }
-        let offset = received.and_then(|received| received.applied.first());
-        if let (true, 1, Some(offset)) = (told.no_effect, told.sent, offset)
+        let offset = received.and_then(|received| received.applied_at.first());
+        if let (true, 1, Some(offset)) = (message.no_effect, message.sent, offset)
             && !acknowledged
         {
             let what = format!("{} was refused by an edge as without effect, and applied", name());
             self.found(Rule::NoEffect, At::Offset(*offset), what);
         }
         if let Some(received) = received
-            && told.sent > 0
-            && !(*received.kind == *told.kind
-                && told.data.is_none_or(|data| diff::is_same(&received.data, data.text())))
+            && message.sent > 0
+            && !(*received.kind == *message.kind
+                && message.data.is_none_or(|data| diff::is_same(&received.data, data.text())))
         {
             let what = format!("{} is there as {} {}", name(), received.kind, received.data.as_str());
-            self.found(Rule::NotAsSent, At::Offset(received.at[0]), what);
+            self.found(Rule::NotAsSent, At::Offset(received.offsets[0]), what);
         }
     }
 
-    fn lost(&mut self, told: &Told<'_>, received: Option<&Received>, name: String) {
-        let how = match told.answers.first() {
+    fn lost(&mut self, message: &ClientMessage<'_>, received: Option<&ChannelMessage>, name: String) {
+        let how = match message.answers.first() {
             Some(seq) => format!("answered by frame {seq}"),
             None => "said to be applied".to_owned(),
         };
         match received {
             Some(received) => {
                 let what = format!("{name}, {how}, was dropped by its room");
-                self.found(Rule::NotApplied, At::Offset(received.at[0]), what);
+                self.found(Rule::NotApplied, At::Offset(received.offsets[0]), what);
             }
             // A message in a truncated part of the log is not missing.
-            None if self.replay.after.is_some() || self.replay.before > 0 => self.figures.messages_unchecked += 1,
+            None if self.replay.starts_after.is_some() || self.replay.sent_before > 0 => {
+                self.figures.messages_unchecked += 1
+            }
             None => self.violations.push(Violation { what: format!("{name}, {how}"), ..self.of(Rule::NotInChannel) }),
         }
     }
 
     /// Every message in the channel was sent by its player.
-    fn nothing_made_up(&mut self, told: &BTreeMap<u64, Told<'_>>) {
+    fn check_only_sent(&mut self, message: &BTreeMap<u64, ClientMessage<'_>>) {
         let ours = self.replay.messages.iter().filter(|((session, _), _)| *session == self.session);
-        let made_up = ours.filter(|((_, id), _)| told.get(id).is_none_or(|told| told.sent == 0));
-        let made_up: Vec<_> = made_up.map(|((_, id), received)| (*id, received.at[0])).collect();
+        let made_up = ours.filter(|((_, id), _)| message.get(id).is_none_or(|message| message.sent == 0));
+        let made_up: Vec<_> = made_up.map(|((_, id), received)| (*id, received.offsets[0])).collect();
         for (id, offset) in made_up {
             self.found(Rule::NeverSent, At::Offset(offset), format!("message {id}"));
         }
@@ -249,7 +259,7 @@ impl<'a> Judge<'a> {
     fn of(&self, rule: Rule) -> Violation {
         Violation {
             session: Some(self.session),
-            player: Some(self.stay.player.clone()),
+            player: Some(self.history.player.clone()),
             ..Violation::of(rule, self.room)
         }
     }
@@ -261,10 +271,10 @@ impl<'a> Judge<'a> {
 
 /// A whole view acknowledges every message of the session up to `ack`. It does not cover messages that were answered before,
 /// and an edge may have answered for the room.
-fn acknowledge(all: &mut BTreeMap<u64, Told<'_>>, ack: u64) {
-    for told in all.range_mut(..=ack).map(|(_, told)| told) {
-        if told.answers.is_empty() && !told.no_effect {
-            told.applied = true;
+fn acknowledge(all: &mut BTreeMap<u64, ClientMessage<'_>>, ack: u64) {
+    for message in all.range_mut(..=ack).map(|(_, message)| message) {
+        if message.answers.is_empty() && !message.no_effect {
+            message.applied = true;
         }
     }
 }

@@ -14,16 +14,16 @@ use chorus_core::{
 
 use super::{
     channels::Channel,
-    replay::{Replay, Said, Saying},
+    reference::{Outgoing, OutgoingMessage, Replay},
     report::{At, Figures, Rule, Violation},
     stored::Stored,
 };
 
 /// The outputs, and the records found in channels.
 #[derive(Debug, Default)]
-pub struct Talk {
-    asked: HashMap<Line, Asked>,
-    found: Vec<(Line, RoomId, Offset)>,
+pub struct RoomMessages {
+    sent: HashMap<Delivery, Sent>,
+    found: Vec<(Delivery, RoomId, Offset)>,
     /// Rooms all of whose outputs are known.
     whole: HashSet<RoomId>,
     /// Creations that failed, according to their creator's channel.
@@ -32,7 +32,7 @@ pub struct Talk {
 
 /// An output with its sender, number and receiver. The command's bytes, without the fields that only its host adds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Line {
+struct Delivery {
     from: RoomId,
     number: OutputId,
     to: RoomId,
@@ -40,37 +40,37 @@ struct Line {
 }
 
 #[derive(Debug)]
-struct Asked {
-    by: Offset,
+struct Sent {
+    offset: Offset,
     /// The sender's snapshot includes the record of this output.
     owed: bool,
 }
 
-impl Talk {
+impl RoomMessages {
     /// The outputs and records of one room.
-    pub fn of(replay: &Replay, channel: &Channel, stored: &Stored) -> Talk {
-        let mut talk = Talk::default();
+    pub fn of(replay: &Replay, channel: &Channel, stored: &Stored) -> RoomMessages {
+        let mut messages = RoomMessages::default();
         let room = stored.room;
-        for Said { offset, what } in &replay.said {
-            let Some(line) = asked(room, what) else { continue };
+        for Outgoing { offset, message } in &replay.outgoing {
+            let Some(delivery) = delivery_of_output(room, message) else { continue };
             let owed = stored.covers().is_some_and(|covers| *offset <= covers);
-            let asked = talk.asked.entry(line).or_insert(Asked { by: *offset, owed });
-            asked.owed |= owed;
+            let sent = messages.sent.entry(delivery).or_insert(Sent { offset: *offset, owed });
+            sent.owed |= owed;
         }
         for (offset, record) in &channel.records {
-            talk.found.extend(found(record).map(|line| (line, room, *offset)));
+            messages.found.extend(delivery_in_record(record).map(|delivery| (delivery, room, *offset)));
             if let RoomCommand::Answer { request, answer: Answer::CreateFailed { .. } } = &record.command {
-                talk.failed.insert((room, *request));
+                messages.failed.insert((room, *request));
             }
         }
-        if replay.after.is_none() && replay.before == 0 {
-            talk.whole.insert(room);
+        if replay.starts_after.is_none() && replay.sent_before == 0 {
+            messages.whole.insert(room);
         }
-        talk
+        messages
     }
 
-    pub fn extend(&mut self, other: Talk) {
-        self.asked.extend(other.asked);
+    pub fn extend(&mut self, other: RoomMessages) {
+        self.sent.extend(other.sent);
         self.found.extend(other.found);
         self.whole.extend(other.whole);
         self.failed.extend(other.failed);
@@ -79,24 +79,26 @@ impl Talk {
     /// `is_whole`: the room's partition was never truncated.
     pub fn check(self, is_whole: impl Fn(RoomId) -> bool, figures: &mut Figures) -> Vec<Violation> {
         let mut violations = Vec::new();
-        let unasked =
-            self.found.iter().filter(|(line, ..)| self.whole.contains(&line.from) && !self.asked.contains_key(line));
-        for (line, room, offset) in unasked {
+        let unknown = self
+            .found
+            .iter()
+            .filter(|(delivery, ..)| self.whole.contains(&delivery.from) && !self.sent.contains_key(delivery));
+        for (delivery, room, offset) in unknown {
             violations.push(Violation {
                 at: Some(At::Offset(*offset)),
-                what: format!("{} of room {}", number(line.number), line.from),
+                what: format!("{} of room {}", number(delivery.number), delivery.from),
                 ..Violation::of(Rule::OutputUnknown, *room)
             });
         }
-        figures.outputs += self.asked.len() as u64;
-        let found: HashSet<&Line> = self.found.iter().map(|(line, ..)| line).collect();
-        for (line, Asked { by, owed }) in &self.asked {
-            let failed = self.failed.contains(&(line.from, line.number));
-            if *owed && !failed && is_whole(line.to) && !found.contains(line) {
+        figures.outputs += self.sent.len() as u64;
+        let found: HashSet<&Delivery> = self.found.iter().map(|(delivery, ..)| delivery).collect();
+        for (delivery, Sent { offset, owed }) in &self.sent {
+            let failed = self.failed.contains(&(delivery.from, delivery.number));
+            if *owed && !failed && is_whole(delivery.to) && !found.contains(delivery) {
                 violations.push(Violation {
-                    at: Some(At::Offset(*by)),
-                    what: format!("{}, for room {}", number(line.number), line.to),
-                    ..Violation::of(Rule::OutputMissing, line.from)
+                    at: Some(At::Offset(*offset)),
+                    what: format!("{}, for room {}", number(delivery.number), delivery.to),
+                    ..Violation::of(Rule::OutputMissing, delivery.from)
                 });
             }
         }
@@ -108,28 +110,28 @@ fn number(number: OutputId) -> String {
     format!("output {}.{}", number.offset, number.index)
 }
 
-fn asked(from: RoomId, saying: &Saying) -> Option<Line> {
-    match saying {
-        Saying::Tell { to, command: RoomCommand::RoomMessage { number, data, .. } } => {
-            Some(Line { from, number: *number, to: *to, bytes: wire::part(data) })
+fn delivery_of_output(from: RoomId, message: &OutgoingMessage) -> Option<Delivery> {
+    match message {
+        OutgoingMessage::Append { to, command: RoomCommand::RoomMessage { number, data, .. } } => {
+            Some(Delivery { from, number: *number, to: *to, bytes: wire::part(data) })
         }
         // An answer for its own channel.
-        Saying::Tell { .. } => None,
-        Saying::Create { room, kind, options, source, secret, allowance } => {
+        OutgoingMessage::Append { .. } => None,
+        OutgoingMessage::Create { room, kind, options, source, secret, allowance } => {
             let bytes = wire::part(&(kind, options, secret, allowance));
-            Some(Line { from, number: source.number, to: *room, bytes })
+            Some(Delivery { from, number: source.number, to: *room, bytes })
         }
     }
 }
 
-fn found(Record { room, command, .. }: &Record) -> Option<Line> {
+fn delivery_in_record(Record { room, command, .. }: &Record) -> Option<Delivery> {
     match command {
         RoomCommand::RoomMessage { from, number, data } => {
-            Some(Line { from: *from, number: *number, to: *room, bytes: wire::part(data) })
+            Some(Delivery { from: *from, number: *number, to: *room, bytes: wire::part(data) })
         }
         RoomCommand::Create { kind, options, creator: Some(creator), secret, allowance, .. } => {
             let bytes = wire::part(&(kind, options, secret, allowance));
-            Some(Line { from: creator.room, number: creator.number, to: *room, bytes })
+            Some(Delivery { from: creator.room, number: creator.number, to: *room, bytes })
         }
         _ => None,
     }

@@ -1,0 +1,112 @@
+//! Logs of one room, and its script.
+
+use std::sync::Arc;
+
+use chorus_core::{
+    command::{Fault, Joining, Player, Record, RequestId, RoomCommand},
+    effect::{Effect, Event, Saved},
+    ids::{ConnectionId, Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId, Time},
+    json::Json,
+    room::{Call, Outcome, Spec},
+};
+
+use super::super::{Guest, Unplayable, reference::Replay, replay::replay, start::Start};
+
+pub const ROOM: RoomId = RoomId(7);
+pub const OTHER: RoomId = RoomId(8);
+pub const ANA: SessionId = SessionId(1);
+pub const BEN: SessionId = SessionId(2);
+
+pub fn create() -> RoomCommand {
+    let (kind, component) = (Kind::new("chat").unwrap(), Digest([1; 32]));
+    RoomCommand::Create { kind, component, options: Json::null(), creator: None, secret: Secret(1), allowance: 0 }
+}
+
+pub fn join(session: SessionId) -> RoomCommand {
+    let player = Player { id: "p".into(), name: "P".into() };
+    let (edge, options) = (MachineId("edge".into()), Json::null());
+    let request = RequestId { connection: ConnectionId(1), number: 1 };
+    RoomCommand::Join(Joining { session, player, edge, request, message_id: 0, options, from: None })
+}
+
+pub fn message(session: SessionId, id: u64) -> RoomCommand {
+    RoomCommand::Message { session, message_id: id, kind: "say".into(), data: Json::trusted("5") }
+}
+
+pub fn a_chat() -> Vec<RoomCommand> {
+    vec![create(), join(ANA), join(BEN), message(ANA, 1), message(BEN, 1), message(ANA, 2)]
+}
+
+pub fn numbered(log: &[RoomCommand]) -> Vec<(Offset, Record)> {
+    let record = |command: &RoomCommand| Record { room: ROOM, time: Time(1_000), command: command.clone() };
+    (0..).zip(log.iter().map(record)).collect()
+}
+
+pub async fn play(log: &[RoomCommand]) -> Replay {
+    play_to(log, None).await
+}
+
+pub async fn play_to(log: &[RoomCommand], wanted: Option<Offset>) -> Replay {
+    let mut script = Script::default();
+    let wanted = wanted.into_iter().collect();
+    replay(ROOM, &Start::Nothing, &numbered(log), &wanted, &mut script).await.unwrap()
+}
+
+/// Repeats every player's text to all, and counts it.
+#[derive(Default)]
+pub struct Script {
+    count: u64,
+}
+
+impl Guest for Script {
+    async fn answer(&mut self, call: Call) -> Result<Option<Outcome>, Unplayable> {
+        Ok(Some(match call {
+            Call::Open { saved, .. } => {
+                self.count = saved.map_or(0, |saved| saved.state.as_str().parse().unwrap());
+                Outcome::Opened(Ok(spec()))
+            }
+            Call::Handle { event, .. } => Outcome::Called(self.handle(event)),
+            Call::Save => Outcome::Saved(Ok(Saved { version: 1, state: Json::of(&self.count) })),
+            Call::Swap { .. } => panic!("nobody swaps here"),
+        }))
+    }
+
+    fn retires(&mut self) -> bool {
+        false
+    }
+}
+
+impl Script {
+    fn handle(&mut self, event: Event) -> Result<Vec<Effect>, Fault> {
+        let broadcast = |data: Json| Effect::Broadcast { kind: "said".into(), data, except: vec![] };
+        Ok(match event {
+            Event::Join { .. } => vec![Effect::Admit { spectator: false }],
+            Event::Message { kind, data, .. } => match &*kind {
+                "trap" => return Err(Fault::Trapped("on purpose".into())),
+                "send-room" => vec![Effect::SendRoom { room: OTHER, data: Json::trusted("5") }],
+                _ => {
+                    self.count += 1;
+                    vec![broadcast(data), broadcast(Json::of(&self.count)), Effect::Reply { data: Json::null() }]
+                }
+            },
+            _ => vec![],
+        })
+    }
+}
+
+pub fn spec() -> Arc<Spec> {
+    Arc::new(Spec {
+        state_version: 1,
+        max_players: 0,
+        hold_ms: 1_000,
+        keep_when_empty: true,
+        empty_ms: 0,
+        max_faults: 5,
+        fuel_per_message: 1_000_000,
+        max_rooms: 16,
+        max_timers: 8,
+        messages: ["say", "trap", "send-room"].into_iter().map(Into::into).collect(),
+        shows_failures: false,
+        timers: Default::default(),
+    })
+}
