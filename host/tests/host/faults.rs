@@ -176,7 +176,7 @@ async fn a_state_that_cannot_be_saved_ends_the_room_with_a_reason() {
     let mut stage = Stage::with("bare-garbage", json!({}), &[ANA]).await;
     stage.say(ANA, "bad-save", json!(null)).await.reply();
     stage.room.handle(chorus_core::room::Input::TakeSnapshot);
-    let out = stage.turn().await;
+    let out = stage.carry_out().await;
     let closed = out.iter().find_map(|output| match output {
         chorus_core::room::Output::Append(_, command @ RoomCommand::Close { .. }) => Some(command.clone()),
         _ => None,

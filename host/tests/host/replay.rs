@@ -121,10 +121,10 @@ async fn assert_rebuilt(world: &World, room: RoomId, kinds: &[&str]) {
     let rebuilt = rebuilds_everywhere(room, &log, kinds).await;
 
     let sent: Vec<&EdgeCommand> = world.edge.received.iter().filter(|command| room_of(command) == room).collect();
-    let said: Vec<&EdgeCommand> = rebuilt.said.iter().filter_map(to_edge).collect();
+    let outputs: Vec<&EdgeCommand> = rebuilt.outputs.iter().filter_map(to_edge).collect();
     // The host may have sent commands that the paper edge has not received yet.
-    assert!(sent.len() <= said.len());
-    assert_eq!(sent, said[..sent.len()], "the host has sent what the log says");
+    assert!(sent.len() <= outputs.len());
+    assert_eq!(sent, outputs[..sent.len()], "the host has sent what the log says");
     if let Some(stored) = world.store.snapshot(room).await.unwrap() {
         let at = rebuilt.points.iter().find(|point| point.offset == stored.offset).expect("it is a record's offset");
         assert_eq!(stored.state, at.snapshot[..], "the host's snapshot at {}", stored.offset);
@@ -154,7 +154,7 @@ fn room_of(command: &EdgeCommand) -> RoomId {
 /// A room, rebuilt from a log.
 pub struct Rebuilt {
     /// All outputs of the room.
-    pub said: Vec<Output>,
+    pub outputs: Vec<Output>,
     pub points: Vec<Point>,
 }
 
@@ -162,15 +162,15 @@ pub struct Rebuilt {
 pub struct Point {
     pub offset: Offset,
     pub snapshot: Vec<u8>,
-    /// How many outputs of `said` have left the room by then.
-    said: usize,
+    /// How many of the outputs have left the room by then.
+    outputs: usize,
 }
 
 /// Rebuilds a room from the snapshot at each of its offsets and the records after, and compares it with the room that
 /// went through all of them: the state's bytes, and all outputs.
 pub async fn rebuilds_everywhere(room: RoomId, log: &[(Offset, Record)], kinds: &[&str]) -> Rebuilt {
     let mut straight = empty(room, kinds).await;
-    let said = straight.replay(log).await.said();
+    let outputs = straight.replay(log).await.external();
     let last = state(&mut straight).await;
 
     let mut step_by_step = empty(room, kinds).await;
@@ -181,22 +181,22 @@ pub async fn rebuilds_everywhere(room: RoomId, log: &[(Offset, Record)], kinds: 
             Output::Snapshot { bytes, .. } => Some(bytes.clone()),
             _ => None,
         });
-        so_far.extend(out.said());
+        so_far.extend(out.external());
         if let Some(bytes) = step_by_step.snapshot().await.or(own) {
-            points.push(Point { offset: entry.0, snapshot: bytes.to_vec(), said: so_far.len() });
+            points.push(Point { offset: entry.0, snapshot: bytes.to_vec(), outputs: so_far.len() });
         }
     }
-    assert_same(&so_far, &said, "step by step");
+    assert_same(&so_far, &outputs, "step by step");
     assert!(state(&mut step_by_step).await == last, "the same state, step by step");
 
     for point in &points {
         let mut rebuilt = empty(room, kinds).await;
         rebuilt.room = Room::restore(room, &point.snapshot, RestoreReason::Recovered).unwrap();
         let out = rebuilt.replay(log).await;
-        assert_same(&out.said(), &said[point.said..], &format!("from offset {}", point.offset));
+        assert_same(&out.external(), &outputs[point.outputs..], &format!("from offset {}", point.offset));
         assert!(state(&mut rebuilt).await == last, "the same state, from offset {}", point.offset);
     }
-    Rebuilt { said, points }
+    Rebuilt { outputs, points }
 }
 
 async fn empty(room: RoomId, kinds: &[&str]) -> Stage {

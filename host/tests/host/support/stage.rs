@@ -87,7 +87,7 @@ impl Stage {
             self.next += 2;
             self.log.push((offset, record.clone()));
             self.room.handle(Input::Record(offset, record));
-            for output in self.turn().await {
+            for output in self.carry_out().await {
                 if let Output::Append(room, command) = &output
                     && *room == self.room.id()
                 {
@@ -104,13 +104,13 @@ impl Stage {
         for (offset, record) in log {
             self.room.handle(Input::Record(*offset, record.clone()));
         }
-        Out(self.turn().await)
+        Out(self.carry_out().await)
     }
 
     /// The snapshot that the room would be restored from.
     pub async fn snapshot(&mut self) -> Option<Arc<[u8]>> {
         self.room.handle(Input::TakeSnapshot);
-        let out = self.turn().await;
+        let out = self.carry_out().await;
         out.into_iter().find_map(|output| match output {
             Output::Snapshot { bytes, .. } => Some(bytes),
             _ => None,
@@ -131,7 +131,7 @@ impl Stage {
     }
 
     /// Carries out the machine's outputs until there are none.
-    pub async fn turn(&mut self) -> Vec<Output> {
+    pub async fn carry_out(&mut self) -> Vec<Output> {
         let mut outputs = vec![];
         while let Some(output) = self.room.poll_output() {
             match output {
@@ -259,7 +259,7 @@ impl Out {
 
     /// The outputs that another party receives: a repetition must be the same. A replay that has read a fault does not
     /// append it again, and a kick is repeated until its record is in the log.
-    pub fn said(self) -> Vec<Output> {
+    pub fn external(self) -> Vec<Output> {
         let private = |output: &Output| {
             let asks = matches!(output, Output::Append(_, RoomCommand::Fault { .. } | RoomCommand::Threw { .. }));
             asks || matches!(
