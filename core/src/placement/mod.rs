@@ -207,6 +207,9 @@ impl Placement {
 
     fn on_view(&mut self, view: &View, now: Time) {
         self.awaits_answer = false;
+        // It may have been paused since the tick.
+        let broker_lost = self.detector.check_broker(now);
+        self.notice(broker_lost);
         let grace_period = self.detector.view(view, now);
         self.notice(grace_period);
         self.retain_known(view);

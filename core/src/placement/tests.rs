@@ -265,6 +265,23 @@ fn a_loss_of_the_broker_that_is_over_before_the_next_tick_is_noticed() {
 }
 
 #[test]
+fn a_loss_of_the_broker_is_noticed_before_machines_are_declared_dead_by_a_late_view() {
+    let mut story = Story::active(2).with_hosts(2);
+    story.broker_is_up = false;
+    story.goes_silent("host-2");
+    for _ in 0..3 {
+        assert_eq!(story.beat(), [""; 0]);
+    }
+    story.pass(BEAT);
+    story.handle(Input::Tick);
+    while story.monitor.poll_output() != Some(Output::ReadTables) {
+        story.lease(true);
+    }
+    story.pass(4_000);
+    assert_eq!(story.view(), ["broker lost for 8000 ms", "grace period of 10000 ms: BrokerLost"]);
+}
+
+#[test]
 fn a_lost_broker_is_not_reported_as_a_lost_store() {
     let mut story = Story::active(2).with_hosts(2);
     story.broker_is_up = false;
