@@ -1,20 +1,13 @@
 //! Monitors at work on a database whose clock measures silence and leases.
 
-mod support;
-
 use std::time::Duration;
 
-use chorus_core::{
-    command::RoomCommand,
-    ids::{MachineId, RoomId},
-    placement::Limits,
-};
+use chorus_core::{command::RoomCommand, ids::MachineId, placement::Limits};
 use chorus_services::Services;
 use chorus_store::{MachineState, Role, Store};
-use support::*;
 use tokio::task::JoinHandle;
 
-const GAME: RoomId = RoomId(7);
+use crate::support::*;
 
 /// Short, for short stories; long enough that a busy machine sends its heartbeat in time.
 const LIMITS: Limits = Limits { refresh_ms: 20, dead_after_ms: 4_000, lease_ms: 4_000, clean_after_ms: 3_600_000 };
@@ -22,7 +15,7 @@ const LIMITS: Limits = Limits { refresh_ms: 20, dead_after_ms: 4_000, lease_ms: 
 const HEARTBEAT: Duration = Duration::from_millis(200);
 
 #[tokio::test]
-async fn a_host_that_is_not_heard_any_more_is_replaced_and_one_that_is_stays() {
+async fn a_silent_host_is_replaced_and_one_that_sends_heartbeats_stays() {
     let Some(database) = Services::database() else { return };
     let world = World::on_postgres(database.postgres(), LIMITS).await;
     let (dies, lives) = (Living::host(&world).await, Living::host(&world).await);
@@ -33,18 +26,18 @@ async fn a_host_that_is_not_heard_any_more_is_replaced_and_one_that_is_stays() {
     assert_eq!(
         world.store.heartbeat(&dies).await.expect("answered"),
         MachineState::Dead,
-        "a zombie hears of its death"
+        "its next heartbeat returns that"
     );
     assert_eq!(state_of(&world, &lives.id).await, Some(MachineState::Alive));
 }
 
 #[tokio::test]
-async fn the_rooms_of_a_dead_edge_are_told() {
+async fn the_sessions_of_a_dead_edge_are_dropped_from_their_rooms() {
     let Some(database) = Services::database() else { return };
     let world = World::on_postgres(database.postgres(), LIMITS).await;
     let edge = world.register(Role::Edge).await;
     world.open_session(ANA, &edge, GAME).await;
-    until("its room is told", async || !world.records(GAME).await.is_empty()).await;
+    until("its room has the record", async || !world.records(GAME).await.is_empty()).await;
     assert_eq!(world.records(GAME).await, [RoomCommand::Drop { session: ANA, edge, code: 1006 }]);
 }
 
@@ -55,16 +48,16 @@ async fn a_standby_takes_over_from_a_monitor_that_was_killed() {
     until("the first acts", async || world.monitor.monitor.status().borrow().active).await;
     let second = world.another_monitor().await;
     let status = second.monitor.status();
-    until("the second stands by", async || status.borrow().holder.as_ref() == Some(&world.monitor.id)).await;
+    until("the second is on standby", async || status.borrow().holder.as_ref() == Some(&world.monitor.id)).await;
     world.monitor.running.abort();
     until("the second acts", async || status.borrow().active).await;
     let host = Living::host(&world).await;
-    until("it deals out", async || world.hosts().await == vec![host.id.clone(); 4]).await;
+    until("it assigns partitions", async || world.hosts().await == vec![host.id.clone(); 4]).await;
     until("the first is dead", async || state_of(&world, &world.monitor.id).await == Some(MachineState::Dead)).await;
 }
 
 #[tokio::test]
-async fn nobody_who_lives_is_declared_dead_because_the_database_was_gone() {
+async fn no_machine_that_is_alive_is_declared_dead_because_the_database_was_unreachable() {
     let Some(mut database) = Services::database() else { return };
     let world = World::on_postgres(database.postgres(), LIMITS).await;
     let (dies, lives) = (Living::host(&world).await, Living::host(&world).await);

@@ -1,0 +1,11 @@
+//! A monitor and its API, on a real bus and a real store.
+
+mod access;
+mod assignment;
+mod cleanup;
+mod components;
+mod deaths;
+mod events;
+mod overview;
+mod rooms;
+mod support;
