@@ -1,6 +1,7 @@
 //! The overview, machines and metrics.
 
 use chorus_store::Role;
+use chorus_testing::metrics;
 use hyper::StatusCode;
 
 use crate::support::*;
@@ -47,6 +48,17 @@ async fn metrics_are_for_prometheus() {
         let name = name.strip_suffix("_total").unwrap_or(name);
         assert!(page.contains(&format!("# TYPE {name} ")), "{line}");
     }
+}
+
+#[tokio::test]
+async fn the_documentation_lists_exactly_the_metrics_that_a_monitor_has() {
+    let world = World::start().await;
+    let host = world.register(Role::Host).await;
+    until("it has all partitions", async || world.hosts().await == vec![host.clone(); 4]).await;
+    world.live_room(GAME, "chess", 1).await;
+    let (_, page) = world.get("/metrics").await;
+    let page = page.as_str().expect("text");
+    assert_eq!(metrics::on_page(page), metrics::documented("Monitors"));
 }
 
 #[tokio::test]
