@@ -55,7 +55,12 @@ pub use components::Components;
 pub use whole::{Lost, Rooms};
 
 use crate::{
-    alarms::Alarms, catalogue::Catalogue, guest::Engine, mailbox::Mailbox, metrics::Metrics, partitions::Partitions,
+    alarms::Alarms,
+    catalogue::Catalogue,
+    guest::Engine,
+    mailbox::Mailbox,
+    metrics::{Gauges, Metrics},
+    partitions::Partitions,
     saver::Saver,
 };
 
@@ -311,7 +316,8 @@ impl Host {
 
     /// Registers this host's metrics.
     pub fn register(&self, registry: &mut prometheus_client::registry::Registry) {
-        metrics::register(&self.0, registry);
+        let host = self.0.clone();
+        self.0.metrics.register(move || Gauges::of(&host), registry);
     }
 
     /// Reads the active component of each kind again. For a host whose operators use another machine.

@@ -1,6 +1,6 @@
 //! A host's metrics. Names and meanings are in `docs/operating.md`.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt};
 
 use chorus_bus::LATENCY_BUCKETS;
 use chorus_core::{command::Fault, effect::RestoreReason, ids::Time};
@@ -79,7 +79,8 @@ impl Metrics {
         self.latency.observe(now.since(time) as f64 / 1000.0);
     }
 
-    fn register(&self, registry: &mut Registry) {
+    /// Registers all of a host's metrics. `gauges` is called at each scrape.
+    pub fn register(&self, gauges: impl Fn() -> Gauges + Send + Sync + 'static, registry: &mut Registry) {
         registry.register("records", "Records handed to rooms", self.records.clone());
         registry.register("deliveries", "Frames for members, each counted once for each", self.deliveries.clone());
         registry.register("throws", "Hooks that threw, and had no effect", self.throws.clone());
@@ -91,33 +92,42 @@ impl Metrics {
         registry.register("divergences", divergences, self.divergences.clone());
         let latency = "From a record's time to its outputs on the bus, by two machines' clocks";
         registry.register("record_to_output_seconds", latency, self.latency.clone());
+        registry.register_collector(Box::new(GaugeCollector(gauges)));
     }
-}
-
-/// Registers all of a host's metrics.
-pub fn register(host: &Arc<Shared>, registry: &mut Registry) {
-    host.metrics.register(registry);
-    registry.register_collector(Box::new(Now(host.clone())));
 }
 
 /// Metrics that are read at the time of a scrape.
-struct Now(Arc<Shared>);
-
-impl fmt::Debug for Now {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Now")
-    }
+#[derive(Debug, Default)]
+pub struct Gauges {
+    /// The records that wait in the log, for each partition of this host.
+    pub lags: BTreeMap<u32, u64>,
+    /// Rooms with a task, by kind.
+    pub rooms: BTreeMap<String, i64>,
 }
 
-impl Collector for Now {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let host = &self.0;
-        let owned = host.partitions.owned();
+impl Gauges {
+    pub fn of(host: &Shared) -> Gauges {
+        let lags = host.partitions.owned().into_iter().map(|partition| (partition, host.partitions.lag(partition)));
         let mut rooms: BTreeMap<String, i64> = BTreeMap::new();
         for room in host.rooms().values() {
             *rooms.entry(room.kind().map_or_else(|| "unknown".into(), |kind| kind.to_string())).or_default() += 1;
         }
-        let count = ConstGauge::new(i64::try_from(owned.len()).unwrap_or(i64::MAX));
+        Gauges { lags: lags.collect(), rooms }
+    }
+}
+
+struct GaugeCollector<F>(F);
+
+impl<F> fmt::Debug for GaugeCollector<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GaugeCollector")
+    }
+}
+
+impl<F: Fn() -> Gauges + Send + Sync + 'static> Collector for GaugeCollector<F> {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Gauges { lags, rooms } = (self.0)();
+        let count = ConstGauge::new(i64::try_from(lags.len()).unwrap_or(i64::MAX));
         let metric = encoder.encode_descriptor("partitions", "Partitions of this host", None, count.metric_type())?;
         count.encode(metric)?;
         let none = ConstGauge::new(0i64).metric_type();
@@ -126,10 +136,31 @@ impl Collector for Now {
             ConstGauge::new(count).encode(family.encode_family(&[("kind", kind)])?)?;
         }
         let mut family = encoder.encode_descriptor("lag_records", "Records that wait in the log", None, none)?;
-        for partition in owned {
-            let lag = i64::try_from(host.partitions.lag(partition)).unwrap_or(i64::MAX);
+        for (partition, lag) in lags {
+            let lag = i64::try_from(lag).unwrap_or(i64::MAX);
             ConstGauge::new(lag).encode(family.encode_family(&[("partition", partition.to_string())])?)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chorus_testing::metrics::{documented, on_page};
+
+    use super::*;
+
+    #[test]
+    fn the_documentation_lists_exactly_the_metrics_that_a_host_has() {
+        let metrics = Metrics::default();
+        // A family without a series is not on the page.
+        metrics.fault(&Fault::OutOfFuel(1), true);
+        metrics.restored(RestoreReason::Recovered);
+        metrics.swap("done");
+        let mut registry = Registry::default();
+        metrics.register(Gauges::default, &mut registry);
+        let mut page = String::new();
+        prometheus_client::encoding::text::encode(&mut page, &registry).expect("a string takes everything");
+        assert_eq!(on_page(&page), documented("Hosts"));
     }
 }
