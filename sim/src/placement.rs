@@ -33,8 +33,10 @@ struct Dials {
     broker_patience_ms: u64,
     /// The greatest number of partitions.
     partitions: u64,
-    /// The database's clock is set forward by this.
+    /// The database's clock is set forward by this, and not again within `leap_pause_ms`: a monitor sees a leap by the silence of
+    /// machines, which a leap just before may hide.
     leap_ms: u64,
+    leap_pause_ms: u64,
     /// A night: all clocks advance by this between two steps.
     night_ms: u64,
     /// A monitor is paused after one output of this many.
@@ -72,6 +74,7 @@ const DIALS: Dials = Dials {
     broker_patience_ms: 4_000,
     partitions: 20,
     leap_ms: 3_600_000,
+    leap_pause_ms: 60_000,
     night_ms: 6 * 3_600_000,
     pause: 40,
     failed_work: 3,
@@ -306,6 +309,9 @@ impl World {
 
     /// The database's clock alone: the other clocks are ahead of it by less.
     fn leap(&mut self) {
+        if self.leapt_at.is_some_and(|leapt| self.now < leapt + DIALS.leap_pause_ms) {
+            return;
+        }
         self.now += DIALS.leap_ms;
         self.leapt_at = Some(self.now);
         for monitor in &mut self.monitors {
