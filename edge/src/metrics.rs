@@ -84,3 +84,22 @@ impl<F: Fn() -> Gauges + Send + Sync + 'static> Collector for GaugeCollector<F> 
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chorus_testing::metrics::{documented, on_page};
+
+    use super::*;
+
+    #[test]
+    fn the_documentation_lists_exactly_the_metrics_that_an_edge_has() {
+        let metrics = Metrics::default();
+        // A family without a series is not on the page.
+        metrics.count_close(CloseCode::Draining);
+        let mut registry = Registry::default();
+        metrics.register(|| Gauges { connections: 0, sessions: 0 }, &mut registry);
+        let mut page = String::new();
+        prometheus_client::encoding::text::encode(&mut page, &registry).expect("a string takes everything");
+        assert_eq!(on_page(&page), documented("Edges"));
+    }
+}
