@@ -28,11 +28,13 @@ mod answer;
 mod auth;
 mod body;
 mod events;
+mod failures;
 mod health;
 mod kinds;
 mod machines;
 mod metrics;
 mod query;
+mod records;
 mod rooms;
 mod status;
 
