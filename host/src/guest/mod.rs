@@ -6,10 +6,10 @@
 //! `Effect`.
 //!
 //! Where to start: [`budget`] holds every number with its reason; [`wasi`] is the closed list of what a guest may import
-//! and how each import is served; [`parts`] is what a component may be made of; `engine` sets wasmtime up and loads
-//! components; `start` puts one into a store, and `instance` calls it; `runner` carries out the calls of `core::room` with
-//! instances; `encode` writes a guest's arguments, `decode` checks its results; `fault` classifies failures, and
-//! [`source_map`] finds their places in an author's files.
+//! and how each import is served, from an instance's `store_data`; [`parts`] is what a component may be made of; `engine`
+//! sets wasmtime up and loads components; `start` puts one into a store, and `instance` calls it; `runner` carries out the
+//! calls of `core::room` with instances; `encode` writes a guest's arguments, `decode` checks its results; `fault`
+//! classifies failures, and [`source_map`] finds their places in an author's files.
 //!
 //! Invariants of absence: a guest reaches no clock but its record's time, no randomness but its room's, no file, no
 //! socket, no environment; nothing that it calls waits; its failure is an error here, never a panic.
