@@ -1,17 +1,17 @@
 // Where every session arrives: it greets, keeps the queue, pairs players, and knows which games are on.
 //
 // Ten thousand may sit here at once, and each call reads and writes the whole state. So it holds who waits and the newest
-// games and results, never who is merely here; and nobody's view changes: what changes is told by events.
+// games and results, never the other members; and no view changes: changes are broadcast as events.
 
 import { Room } from "chorus";
 
 /** What one may play: the room's kind, and how many it takes. */
 /** @type {Record<string, { seats: number }>} */
 const GAMES = { "tic-tac-toe": { seats: 2 } };
-/** The newest results and games: others are played and decided all the same, but nobody can look them up here. */
+/** The newest results and games: others are played and decided too, but are not listed here. */
 const RESULTS_KEPT = 50;
 const GAMES_LISTED = 50;
-/** In a larger lobby, how many wait is told at most this often. */
+/** In a larger lobby, the length of the queue is broadcast at most this often. */
 const ANNOUNCE_MS = 500;
 const ANNOUNCED_AT_ONCE = 100;
 
@@ -50,8 +50,8 @@ export default class Lobby extends Room {
   }
 
   /**
-   * The player is still here: the room is full, has ended, or was never made. It is told, and not queued again: what
-   * failed once would only fail again.
+   * The player is still here: the room is full, has ended, or was never created. The player is notified, and not queued again:
+   * the same move would fail again.
    * @param {Player} player @param {string} room @param {string} reason
    */
   onMoveFailed(player, room, reason) {
@@ -196,7 +196,7 @@ export default class Lobby extends Room {
     return Object.entries(this.state.games).map(([room, { kind, players, since }]) => ({ room, kind, players, since }));
   }
 
-  /** Tells how many wait, when that has changed. */
+  /** Broadcasts the length of the queue, if it has changed. */
   #announce() {
     if (this.state.announcing || this.state.queue.length === this.state.announced) return;
     if (this.players.size <= ANNOUNCED_AT_ONCE) return this.#tellWaiting();

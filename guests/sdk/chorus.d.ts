@@ -1,41 +1,41 @@
 /**
  * What a room's script imports as `"chorus"`.
  *
- * A room is a class that extends {@link Room}. Its hooks and handlers run one at a time and to their end; what they make
- * of `this.state`, and what they ask for, takes effect when they return, and none of it when they throw.
+ * A room is a class that extends {@link Room}. Its hooks and handlers run one at a time and to completion. Their changes of
+ * `this.state` and their effects are applied when they return, and none of them when they throw.
  */
 declare module "chorus" {
-  /** Plain data: all that a room keeps, sends or takes. */
+  /** Plain data: the values that a room stores, sends and receives. */
   export type Json = null | boolean | number | string | Json[] | { [key: string]: Json | undefined };
 
-  /** The room that every session joins first. `player.moveTo("lobby")` means it too. */
+  /** The id of the room that every session joins first. `player.moveTo("lobby")` names the same room. */
   export const LOBBY: string;
 
-  /** Why a member is one no longer. */
+  /** The reason why a member has left. */
   export type LeaveReason = "left" | "moved" | "timed-out" | "kicked";
 
-  /** Why there is a new instance of a room that has lived before. Only at `"swapped"` may a room change anything. */
+  /** The reason for a new instance of an existing room. Only at `"swapped"` may the room change anything. */
   export type RestoreReason = "recovered" | "woken" | "swapped" | "faulted";
 
-  /** A member of the room: a session, and the player whose it is. Known until it has left. */
+  /** A member of the room: a session, and its player. Valid until the member has left. */
   export interface Player<Data = any> {
-    /** The player's identity, checked by the edge. With two tabs, two sessions have the same. */
+    /** The player's identity, checked by the edge. A player with two tabs has two sessions with one identity. */
     readonly id: string;
-    /** The seat in the system: 32 hexadecimal digits. It outlives a lost connection. */
+    /** The id of the session: 32 hexadecimal digits. It outlives a lost connection. */
     readonly session: string;
     readonly name: string;
     /** False while the seat is held for a player whose connection is gone. */
     readonly connected: boolean;
     readonly spectator: boolean;
     /**
-     * Plain data of yours about this member. It survives with the room, and goes when the member leaves. No other property
-     * of a player can be set.
+     * The script's plain data about this member. It survives with the room, and is dropped when the member leaves. No other
+     * property of a player can be set.
      */
     data: Data;
     /** Sends this member an event. */
     send(type: string, data?: unknown): void;
     /**
-     * Moves the member to another room, over the same connection. It stays a member until the other room has let it in;
+     * Moves the member to another room, over the same connection. It stays a member until the other room has admitted it;
      * then `onLeave(player, "moved")` runs, or else `onMoveFailed`.
      */
     moveTo(room: string, options?: unknown): void;
@@ -43,7 +43,7 @@ declare module "chorus" {
     kick(reason?: string): void;
   }
 
-  /** The members, connected or held, in the order of joining. Iterating gives the players. */
+  /** The members, connected and held, in the order of joining. Iterating gives the players. */
   export interface Players<Data = any> extends Iterable<Player<Data>> {
     readonly size: number;
     get(session: string): Player<Data> | undefined;
@@ -55,16 +55,16 @@ declare module "chorus" {
     values(): Iterator<Player<Data>>;
   }
 
-  /** The room's chance: the same in a replay, different in every room and every call. */
+  /** The room's random numbers: the same in a replay, different in every room and every call. */
   export interface Random {
-    /** From 0 up to, and without, 1. `Math.random` is this too. */
+    /** From 0 to below 1. `Math.random` is the same function. */
     float(): number;
-    /** A whole number from 0 up to, and without, `n`. */
+    /** A whole number from 0 to below `n`. */
     int(n: number): number;
-    /** One of the list's; undefined when it is empty. */
+    /** An item of the list; undefined when it is empty. */
     pick<T>(list: readonly [T, ...T[]]): T;
     pick<T>(list: readonly T[]): T | undefined;
-    /** A mixed copy. */
+    /** A shuffled copy. */
     shuffle<T>(list: readonly T[]): T[];
   }
 
@@ -78,15 +78,15 @@ declare module "chorus" {
 
   export interface Rooms {
     /**
-     * Creates a room, and gives its id at once. When it ends, or cannot be created, `onRoomEnd` runs.
+     * Creates a room, and returns its id at once. When the room ends, or cannot be created, `onRoomEnd` runs.
      *
-     * It takes one of the rooms that this one may have, and as many more as `rooms` hands down for it to create in turn: 0
-     * when that is left out. It throws when so many are not left.
+     * The new room takes one of the rooms that this one may have, and as many more as `rooms` hands down for it to create in
+     * turn: 0 by default. Throws when too few are left.
      */
     create(kind: string, options?: unknown, handDown?: { rooms?: number }): string;
-    /** How many rooms this one may still create. In the lobby, which has a rate instead, `Infinity`. */
+    /** How many rooms this one may still create. In the lobby, which has a rate limit instead, `Infinity`. */
     readonly left: number;
-    /** Sends a room a message, for its `onRoomMessage`. */
+    /** Sends data to another room's `onRoomMessage`. */
     send(room: string, data?: unknown): void;
   }
 
@@ -96,51 +96,51 @@ declare module "chorus" {
     cancel(name: string): void;
   }
 
-  /** By the type of the message. What a handler returns is the reply; `this.refuse(reason)` answers with an error. */
+  /** Handlers by message type. A handler's return value is the reply; `this.refuse(reason)` answers with an error. */
   export type Messages<Data = any> = { [type: string]: (player: Player<Data>, data: any) => unknown };
 
-  /** By the name of the timer. */
+  /** Handlers by the name of the timer. */
   export type Timers = { [name: string]: (payload: any) => void };
 
   /** `static config` of a room's class. */
   export interface Config {
-    /** Without spectators; 0, the default, is no limit of its own. */
+    /** The number of players, not counting spectators; 0, the default, sets no limit. */
     maxPlayers?: number;
-    /** How long the seat of a player whose connection is gone is held. 60. */
+    /** How long the seat of a player whose connection is lost is held. 60 by default. */
     reconnectSeconds?: number;
-    /** Whether the room goes on with nobody in it. */
+    /** Whether the room continues without members. */
     keepWhenEmpty?: boolean;
-    /** How long it waits for somebody, when it does not. 60. */
+    /** Otherwise, how long an empty room waits for a member before it ends. 60 by default. */
     emptySeconds?: number;
     budget?: Budget;
   }
 
-  /** What one room may use. What asks for more throws; what burns more is a fault: the record that caused it is skipped. */
+  /** Limits of one room. Exceeding fuel or memory is a fault, and the record that caused it is skipped; the others throw. */
   export interface Budget {
     fuelPerRecord?: number;
-    /** Of one record that a client has caused: a message, a join, a drop, a reconnect, a leave. */
+    /** For one record that a client has caused: a message, a join, a drop, a reconnect, a leave. */
     fuelPerMessage?: number;
     memoryMiB?: number;
     outputKiB?: number;
     effectsPerRecord?: number;
-    /** Pending at a time. */
+    /** Timers pending at a time. */
     timers?: number;
     roomsPerRecord?: number;
-    /** Created and not ended, at a time, those that they have created included. 16. */
+    /** Living rooms that it has created, including those that they have created in turn. 16 by default. */
     rooms?: number;
     stateKiB?: number;
-    /** In a row; then the room ends. */
+    /** Faults in a row, after which the room ends. */
     faults?: number;
   }
 
   export abstract class Room<State = any, Data = any> {
     static config?: Config;
-    /** Rises when the shape of the state changes. 1 when it is not given. */
+    /** Raise it when the shape of the state changes. 1 by default. */
     static stateVersion?: number;
-    /** Makes a state of this version of one of version `from`. To throw is to refuse the swap. */
+    /** Converts a state of version `from` to this version. A throw refuses the swap. */
     static migrate?(old: any, from: number): unknown;
 
-    /** Plain JSON data, and all that survives: other fields are constants, and cannot be set once the room is made. */
+    /** Plain JSON data, and the only field that survives. Other fields are constants, and cannot be set. */
     state: State;
 
     readonly id: string;
@@ -157,28 +157,28 @@ declare module "chorus" {
     messages?: Messages<Data>;
     timers?: Timers;
 
-    /** Milliseconds since 1970: the record's time, standing still within a call. `Date` is this too. */
+    /** Milliseconds since 1970: the record's time, constant within a call. `Date` has the same time. */
     now(): number;
-    /** Sends every member an event, but for those in `except`: players, and sessions as 32 hexadecimal digits. */
+    /** Sends every member an event, except those in `except`: players, or sessions as 32 hexadecimal digits. */
     broadcast(type: string, data?: unknown, options?: { except?: Player | string | readonly (Player | string)[] | null }): void;
     /**
-     * Answers the message or the join in hand with an error, and undoes what it has done. It throws, and holds also when
-     * the script catches that.
+     * Answers the current message or join with an error, and undoes its changes. It throws, and holds even if the script
+     * catches the exception.
      */
     refuse(reason: string): never;
-    /** No more joins are let in, but for members that come back. */
+    /** Admits no more joins. Reconnecting members are still admitted. */
     lock(): void;
     unlock(): void;
-    /** What lists of rooms show of this one. */
+    /** Sets the data that lists of rooms show for this room. */
     setMetadata(data: unknown): void;
     /** Ends the room after this call. The room that created it receives the outcome. */
     end(outcome?: unknown): void;
 
     onCreate?(options: any): void;
-    /** Whether the player may come in. `player.spectator` says that all players' seats are taken. */
+    /** Decides whether the player may join. If `player.spectator` is true, all players' seats are taken. */
     onJoinAttempt?(player: Player<Data>, options: any): boolean | "spectator";
     onJoin?(player: Player<Data>, options: any): void;
-    /** The player's connection is gone; its seat is held. */
+    /** The player's connection is lost; its seat is held. */
     onDrop?(player: Player<Data>): void;
     onReconnect?(player: Player<Data>): void;
     /** The player has left for good, and is no longer in `this.players`. */
@@ -191,8 +191,8 @@ declare module "chorus" {
     onDispose?(outcome: any): void;
 
     /**
-     * What members see, instead of the whole state. With one parameter it is everybody's; with two it is called for each
-     * member. It runs after every call that changed the state, and should depend on nothing but its arguments.
+     * The view that members receive, instead of the whole state. With one parameter it is shared by all members; with two it is
+     * called for each member. It runs after every call that changed the state, and should depend only on its arguments.
      */
     view?(state: State, player: Player<Data>): unknown;
   }
@@ -203,7 +203,7 @@ declare const console: import("chorus").Log & { log(...parts: unknown[]): void }
 /** The room's time. */
 declare const performance: { now(): number };
 declare function structuredClone<T>(value: T): T;
-/** For packages that want bytes or ids: of the room's own chance, as `this.random` is. */
+/** For packages that need random bytes or ids. It uses the same generator as `this.random`. */
 declare const crypto: {
   getRandomValues<T extends Int8Array | Uint8Array | Uint8ClampedArray | Int16Array | Uint16Array | Int32Array | Uint32Array | BigInt64Array | BigUint64Array>(array: T): T;
   randomUUID(): `${string}-${string}-${string}-${string}-${string}`;

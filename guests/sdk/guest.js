@@ -11,11 +11,11 @@ import { named, plain, toJson } from "./json.js";
 import { allow, allowed } from "./limits.js";
 import { log, logLine } from "./log.js";
 import { HOOKS, manifestOf, mustBeSync, unknownHooks } from "./manifest.js";
-import { addPlayer, bySession, commitData, dataLength, forgetData, inner, touched as touchedData, Player, removePlayer, unsettable } from "./players.js";
+import { addPlayer, bySession, commitData, dataLength, discardData, inner, touched as touchedData, Player, removePlayer, unsettable } from "./players.js";
 import * as primordials from "./primordials.js";
 import { Refusal, Room, self } from "./room.js";
-import { commitState, forgetState, getState, touched as touchedState, setState, stateDiffers, stateText } from "./state.js";
-import { beginTimers, fired, forgetTimers, restoreTimers, setTimers } from "./timers.js";
+import { commitState, discardState, getState, touched as touchedState, setState, stateDiffers, stateText } from "./state.js";
+import { beginTimers, fired, undoTimers, restoreTimers, setTimers } from "./timers.js";
 
 let RoomClass, room, hooks, manifest, handlers;
 
@@ -32,7 +32,7 @@ export function serve(GivenClass) {
   checkFields(RoomClass, room);
   setState(room.state);
   commitState();
-  forget();
+  discard();
   checkSize();
   hooks = hooksOf();
   if (typeof RoomClass.migrate === "function") mustBeSync(RoomClass.migrate, "static migrate");
@@ -171,7 +171,7 @@ function opened(info, version, saved) {
     data = known.data;
     setState(migrated(known.state, version));
     commitState();
-    forgetState();
+    discardState();
   }
   for (let i = 0; i < info.members.length; i++) {
     const member = info.members[i];
@@ -200,8 +200,8 @@ function restored(why) {
   }
   const lines = restoredLines(why);
   undoRooms();
-  forget();
-  forgetTimers();
+  discard();
+  undoTimers();
   call.locked = self.info.locked;
   keepOnly(lines);
 }
@@ -213,8 +213,8 @@ function restoredLines(why) {
     callHook("onRestore", why);
     settlePromises();
     const lines = logLines(call.effects);
-    const asked = lines.length < call.effects.length || stateDiffers();
-    if (asked) complaint = `${hook} may only log; what else it did is dropped, else a replay would differ`;
+    const acted = lines.length < call.effects.length || stateDiffers();
+    if (acted) complaint = `${hook} may only log; what else it did is dropped, else a replay would differ`;
   } catch (error) {
     complaint = `${hook}: ${failureText(error)}`;
   }
@@ -334,7 +334,7 @@ function finish(admitted, always = false) {
   } else if (admitted !== undefined) {
     show(admitted);
   }
-  forget();
+  discard();
 }
 
 function show(player) {
@@ -354,16 +354,16 @@ function checkSize() {
 /** Undoes the call; its log stays. */
 function refuse(reason) {
   undoRooms();
-  forget();
-  forgetTimers();
+  discard();
+  undoTimers();
   call.locked = call.wasLocked;
   keepOnly(logLines(call.effects));
   emit("refuse" + PART + reason, "refuse: the reason", true);
 }
 
-function forget() {
-  if (touchedState) forgetState();
-  if (touchedData.length > 0) forgetData();
+function discard() {
+  if (touchedState) discardState();
+  if (touchedData.length > 0) discardData();
   call.touched = false;
 }
 

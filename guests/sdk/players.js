@@ -107,7 +107,7 @@ export class Player {
         player.#live = undefined;
         return changed;
       },
-      forget(player) { player.#live = undefined; },
+      discard(player) { player.#live = undefined; },
     };
   }
 }
@@ -122,8 +122,8 @@ export function commitData() {
   return changed;
 }
 
-export function forgetData() {
-  for (let i = 0; i < touched.length; i++) inner.forget(touched[i]);
+export function discardData() {
+  for (let i = 0; i < touched.length; i++) inner.discard(touched[i]);
   touched = [];
 }
 

@@ -37,7 +37,7 @@ export function commitState() {
 
 export function stateDiffers() { return touched && printed() !== text; }
 
-export function forgetState() {
+export function discardState() {
   touched = false;
   value = undefined;
 }

@@ -30,7 +30,7 @@ export function restoreTimers(names) {
 export function beginTimers() { changes = []; }
 
 /** Undoes what the current call has set and cancelled. */
-export function forgetTimers() {
+export function undoTimers() {
   for (let i = changes.length - 1; i >= 0; i--) assign(changes[i].name, changes[i].was);
   changes = [];
 }

@@ -319,7 +319,7 @@ test("typescript: a guest in TypeScript is a guest", async () => {
   assert.equal(story.message("ana", "vote", { colour: "red" }).refused, "you have voted");
 });
 
-test("several-files: modules are bundled, and their variables are nobody's state", async () => {
+test("several-files: modules are bundled, and their variables are no state", async () => {
   const story = (await room("several-files")).join("ana");
   assert.equal(story.message("ana", "times").reply, 0);
 });

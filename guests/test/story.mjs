@@ -86,7 +86,7 @@ export class Story {
 
   create(options = {}) { return this.#event({ tag: "create", val: JSON.stringify(options) }); }
 
-  /** `name` is the player's identity and name; `tab` tells several sessions of one player apart. */
+  /** `name` is the player's identity and name; `tab` distinguishes several sessions of one player. */
   join(name, { tab = name, options = {}, full = false, from } = {}) {
     const member = { session: session(tab), player: name, name, connected: true, spectator: full };
     this.#joining = member;

@@ -119,7 +119,7 @@ export default class TicTacToe extends Room {
   timers = {
     turn: () => this.#finish(other(this.state.turn), null, "time"),
 
-    /** Nobody wanted another game. */
+    /** No player requested a rematch. */
     over: () => {
       this.state.closing = true;
       this.lock();
@@ -152,7 +152,7 @@ export default class TicTacToe extends Room {
   }
 
   /**
-   * The game is decided. The lobby hears of it at once; the room stays for a rematch.
+   * The game is decided. The lobby is notified at once; the room stays for a rematch.
    * @param {Seat | "draw"} winner @param {number[] | null} line @param {string} reason
    */
   #finish(winner, line, reason) {
@@ -192,7 +192,7 @@ export default class TicTacToe extends Room {
     return seat === -1 ? null : /** @type {Seat} */ (seat);
   }
 
-  /** A seat of this player's that nobody sits on, or whose session is away. @param {Player} player */
+  /** A seat of this player that is free, or whose session is disconnected. @param {Player} player */
   #freeSeatOf({ id }) {
     return this.state.seats.findIndex((sitting) => sitting.id === id && !sitting.connected);
   }
