@@ -82,7 +82,7 @@ conformance *args:
 fmt:
     cargo fmt --all
 
-# all that CI checks besides tests: formatting, clippy, rustdoc, docs/, licences and advisories
+# all that CI checks besides tests: formatting, clippy, rustdoc, docs/, paths in the maps, licences and advisories
 [no-exit-message]
 lint:
     #!/usr/bin/env bash
@@ -94,6 +94,7 @@ lint:
     export RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links"
     check cargo fmt --all --check
     check node scripts/docs.mjs --check
+    check node scripts/paths.mjs
     check cargo clippy --workspace --all-targets --release --locked --quiet -- -D warnings
     check cargo doc --workspace --no-deps --document-private-items --release --locked --quiet
     check node scripts/deny.mjs
