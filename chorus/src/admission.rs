@@ -50,8 +50,8 @@ pub struct Admission {
     /// Frames that one session may send per second in the long run; twice as many at once
     #[arg(long, help_heading = "Admission", env = "CHORUS_RATE", value_name = "N", default_value_t = Limits::default().per_second)]
     rate: u32,
-    /// Milliseconds of a host's processor time that the messages of one session may cost per second in the long run; ten
-    /// times as much at once
+    /// Milliseconds of a host's processor time that the messages of one session may cost per second in the long run; twice
+    /// as much at once
     #[arg(long, help_heading = "Admission", env = "CHORUS_COMPUTE_RATE", value_name = "MS", default_value_t = Limits::default().compute_ms)]
     compute_rate: u32,
     /// A client that has received nothing for this long checks whether its connection is alive; a connection that is silent
