@@ -14,7 +14,13 @@
 //! Frames with these operations are part of a room's state, which must be equal on two hosts: a changed comparison is a new
 //! version of the state.
 
-use std::{borrow::Cow, fmt::Write as _};
+mod index;
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Write as _;
+
+use index::{Element, Index, JsonType, Member, json_type, key};
 
 /// Bytes of both texts together up to which they are compared. Indexing and comparing as much takes about as long as a guest
 /// runs before it yields (`YIELD` in the host's budget), and 3 MiB of memory.
@@ -31,7 +37,7 @@ pub const MAX_DEPTH: usize = 128;
 /// Objects up to this size are searched for a repeated key by comparing all pairs, larger ones by sorting.
 const PAIRS: usize = 8;
 
-const SURE: &str = "writing to a string cannot fail";
+const INFALLIBLE: &str = "writing to a string cannot fail";
 
 /// The result of a comparison.
 #[derive(Debug)]
@@ -45,18 +51,25 @@ pub struct Difference {
 /// The operations that turn `old` into `new`. Both texts are valid JSON.
 pub fn compare(old: &str, new: &str) -> Difference {
     let bytes = old.len() + new.len();
-    // Values of different kinds, such as an object and an earlier `null`, have nothing in common.
-    let alike = kind(old.trim_ascii_start()) == kind(new.trim_ascii_start());
+    // Values of different types, such as an object and an earlier `null`, have nothing in common.
+    let alike = json_type(old.trim_ascii_start()) == json_type(new.trim_ascii_start());
     if bytes > MAX_COMPARED || !alike {
         return Difference { ops: whole(new), work: 0 };
     }
-    let (Some(old), Some(is)) = (Index::of(old), Index::of(new)) else {
+    let (Some(old_index), Some(new_index)) = (Index::of(old), Index::of(new)) else {
         return Difference { ops: whole(new), work: bytes };
     };
-    let mut diff = Diff { old, new: is, path: String::new(), ops: String::from("["), work: bytes, limit: WORK * bytes };
+    let mut diff = Diff {
+        old: old_index,
+        new: new_index,
+        path: String::new(),
+        ops: String::from("["),
+        work: bytes,
+        limit: WORK * bytes,
+    };
     match diff.value(0, 0) {
         Ok(()) => diff.ops.push(']'),
-        Err(TooDear) => diff.ops = whole(new),
+        Err(OverBudget) => diff.ops = whole(new),
     }
     Difference { ops: diff.ops, work: diff.work }
 }
@@ -67,10 +80,10 @@ pub fn is_same(one: &str, other: &str) -> bool {
     let (Some(one), Some(other)) = (Index::of(one), Index::of(other)) else { return one == other };
     one.nodes.len() == other.nodes.len()
         && (0..one.nodes.len()).all(|node| {
-            let kind = one.kind(node);
-            kind == other.kind(node)
+            let json_type = one.json_type(node);
+            json_type == other.json_type(node)
                 && one.nodes[node].next == other.nodes[node].next
-                && (kind != Kind::Scalar || is_same_scalar(one.text(node), other.text(node)))
+                && (json_type != JsonType::Scalar || is_same_scalar(one.text(node), other.text(node)))
         })
 }
 
@@ -89,152 +102,11 @@ fn whole(new: &str) -> String {
     format!(r#"[{{"op":"replace","path":"","value":{new}}}]"#)
 }
 
-/// The kind of a value, by its first byte.
-fn kind(text: &str) -> Kind {
-    match text.as_bytes().first() {
-        Some(b'{') => Kind::Object,
-        Some(b'[') => Kind::Array,
-        _ => Kind::Scalar,
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Object,
-    Array,
-    Scalar,
-}
-
-/// The positions of a text's values, keys included, in the text's order: a value comes before what it contains.
-struct Index<'a> {
-    text: &'a str,
-    nodes: Vec<Node>,
-}
-
-#[derive(Clone, Copy)]
-struct Node {
-    start: u32,
-    end: u32,
-    /// The first node that is not within this one.
-    next: u32,
-}
-
-impl<'a> Index<'a> {
-    /// `None` where the text is recognizably not JSON, or nests too deep.
-    fn of(text: &'a str) -> Option<Index<'a>> {
-        let bytes = text.as_bytes();
-        // A node takes two bytes of text at least; mostly it takes more than eight.
-        let mut nodes: Vec<Node> = Vec::with_capacity(bytes.len() / 8 + 1);
-        let mut open: Vec<usize> = Vec::new();
-        let mut at = 0;
-        while let Some(byte) = bytes.get(at) {
-            let start = at as u32;
-            at = match byte {
-                b'{' | b'[' => {
-                    open.push(nodes.len());
-                    nodes.push(Node { start, end: 0, next: 0 });
-                    if open.len() > MAX_DEPTH {
-                        return None;
-                    }
-                    at + 1
-                }
-                b'}' | b']' => {
-                    let container = open.pop()?;
-                    nodes[container].end = start + 1;
-                    nodes[container].next = nodes.len() as u32;
-                    at + 1
-                }
-                b',' | b':' | b' ' | b'\t' | b'\n' | b'\r' => at + 1,
-                byte => {
-                    let end = if *byte == b'"' { string_end(bytes, at)? } else { scalar_end(bytes, at) };
-                    nodes.push(Node { start, end: end as u32, next: nodes.len() as u32 + 1 });
-                    end
-                }
-            };
-        }
-        let is_one_value = open.is_empty() && nodes.first()?.next as usize == nodes.len();
-        is_one_value.then_some(Index { text, nodes })
-    }
-
-    fn text(&self, node: usize) -> &'a str {
-        let Node { start, end, .. } = self.nodes[node];
-        &self.text[start as usize..end as usize]
-    }
-
-    fn kind(&self, node: usize) -> Kind {
-        kind(self.text(node))
-    }
-
-    fn elements(&self, array: usize) -> Vec<Element<'a>> {
-        let end = self.nodes[array].next as usize;
-        let mut elements = Vec::new();
-        let mut node = array + 1;
-        while node < end {
-            elements.push(Element { node, text: self.text(node) });
-            node = self.nodes[node].next as usize;
-        }
-        elements
-    }
-
-    /// `None` where keys and values do not alternate.
-    fn members(&self, object: usize) -> Option<Vec<Member<'a>>> {
-        let end = self.nodes[object].next as usize;
-        let mut members = Vec::new();
-        let mut at = object + 1;
-        while at < end {
-            let value = at + 1;
-            if value >= end {
-                return None;
-            }
-            members.push(Member { key: key(self.text(at))?, value });
-            at = self.nodes[value].next as usize;
-        }
-        Some(members)
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Element<'a> {
-    node: usize,
-    text: &'a str,
-}
-
-struct Member<'a> {
-    key: Cow<'a, str>,
-    value: usize,
-}
-
-/// A key with its escapes decoded: two texts may be the same key.
-fn key(text: &str) -> Option<Cow<'_, str>> {
-    if text.contains('\\') {
-        return serde_json::from_str(text).ok().map(Cow::Owned);
-    }
-    text.strip_prefix('"')?.strip_suffix('"').map(Cow::Borrowed)
-}
-
-/// The end of the string that begins at `at`, its quotes included.
-fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
-    let mut at = at + 1;
-    loop {
-        match bytes.get(at)? {
-            b'"' => return Some(at + 1),
-            b'\\' => at += 2,
-            _ => at += 1,
-        }
-    }
-}
-
-fn scalar_end(bytes: &[u8], at: usize) -> usize {
-    let ends =
-        |byte: &u8| matches!(byte, b',' | b':' | b'}' | b']' | b'{' | b'[' | b'"' | b' ' | b'\t' | b'\n' | b'\r');
-    bytes[at..].iter().position(ends).map_or(bytes.len(), |len| at + len)
-}
-
 /// The comparison has exceeded its cost limit.
-struct TooDear;
+struct OverBudget;
 
-/// Whether the operations contain the changes within a container; if not, the container is replaced.
-type Told = Result<bool, TooDear>;
+/// Whether the operations within a container are complete; if not, the container is replaced.
+type Complete = Result<bool, OverBudget>;
 
 struct Diff<'a> {
     old: Index<'a>,
@@ -248,65 +120,65 @@ struct Diff<'a> {
 
 impl<'a> Diff<'a> {
     /// Appends the operations that turn the value `old` into `new`, in at most as many bytes as one replacement.
-    fn value(&mut self, old: usize, new: usize) -> Result<(), TooDear> {
+    fn value(&mut self, old: usize, new: usize) -> Result<(), OverBudget> {
         if self.is_same(self.old.text(old), self.new.text(new))? {
             return Ok(());
         }
         let begin = self.ops.len();
-        let most = begin + self.replacement(new);
-        let is_told = match (self.old.kind(old), self.new.kind(new)) {
-            (Kind::Object, Kind::Object) => self.object(old, new, most)?,
-            (Kind::Array, Kind::Array) => self.array(old, new, most)?,
+        let max_len = begin + self.replacement(new);
+        let is_complete = match (self.old.json_type(old), self.new.json_type(new)) {
+            (JsonType::Object, JsonType::Object) => self.object(old, new, max_len)?,
+            (JsonType::Array, JsonType::Array) => self.array(old, new, max_len)?,
             _ => false,
         };
-        if !is_told || self.ops.len() > most {
+        if !is_complete || self.ops.len() > max_len {
             self.ops.truncate(begin);
             self.put("replace", Some(new))?;
         }
         Ok(())
     }
 
-    fn object(&mut self, old: usize, new: usize, most: usize) -> Told {
-        let (Some(was), Some(is)) = (self.old.members(old), self.new.members(new)) else { return Ok(false) };
-        self.spend(was.len() + is.len())?;
-        if self.repeats_a_key(&was)? || self.repeats_a_key(&is)? {
+    fn object(&mut self, old: usize, new: usize, max_len: usize) -> Complete {
+        let (Some(before), Some(after)) = (self.old.members(old), self.new.members(new)) else { return Ok(false) };
+        self.spend(before.len() + after.len())?;
+        if self.repeats_a_key(&before)? || self.repeats_a_key(&after)? {
             return Ok(false);
         }
         // The new object must begin with the remaining keys, in the old order.
-        let mut kept: Vec<(usize, usize)> = Vec::with_capacity(is.len());
+        let mut kept: Vec<(usize, usize)> = Vec::with_capacity(after.len());
         let mut removed: Vec<&str> = Vec::new();
-        for Member { key, value } in &was {
-            match is.get(kept.len()) {
+        for Member { key, value } in &before {
+            match after.get(kept.len()) {
                 Some(next) if next.key == *key => kept.push((*value, next.value)),
                 _ => removed.push(key),
             }
         }
-        let added = &is[kept.len()..];
+        let added = &after[kept.len()..];
         if self.shares_a_key(&removed, added)? {
             return Ok(false);
         }
         for key in removed {
             self.at_key(key, |diff| diff.put("remove", None))?;
-            if self.ops.len() > most {
+            if self.ops.len() > max_len {
                 return Ok(false);
             }
         }
-        for (member, (was, is)) in is.iter().zip(kept) {
-            self.at_key(&member.key, |diff| diff.value(was, is))?;
-            if self.ops.len() > most {
+        for (member, (before, after)) in after.iter().zip(kept) {
+            self.at_key(&member.key, |diff| diff.value(before, after))?;
+            if self.ops.len() > max_len {
                 return Ok(false);
             }
         }
         for Member { key, value } in added {
             self.at_key(key, |diff| diff.put("add", Some(*value)))?;
-            if self.ops.len() > most {
+            if self.ops.len() > max_len {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    fn repeats_a_key(&mut self, members: &[Member<'a>]) -> Result<bool, TooDear> {
+    fn repeats_a_key(&mut self, members: &[Member<'a>]) -> Result<bool, OverBudget> {
         let count = members.len();
         if count <= PAIRS {
             self.spend(count * count)?;
@@ -319,7 +191,7 @@ impl<'a> Diff<'a> {
         Ok(keys.windows(2).any(|pair| pair[0] == pair[1]))
     }
 
-    fn shares_a_key(&mut self, removed: &[&str], added: &[Member<'a>]) -> Result<bool, TooDear> {
+    fn shares_a_key(&mut self, removed: &[&str], added: &[Member<'a>]) -> Result<bool, OverBudget> {
         if removed.is_empty() || added.is_empty() {
             return Ok(false);
         }
@@ -330,39 +202,44 @@ impl<'a> Diff<'a> {
         Ok(added.iter().any(|member| removed.binary_search(&&*member.key).is_ok()))
     }
 
-    fn array(&mut self, old: usize, new: usize, most: usize) -> Told {
-        let (was, is) = (self.old.elements(old), self.new.elements(new));
-        self.spend(was.len() + is.len())?;
-        let (mut begin, mut was_end, mut is_end) = (0, was.len(), is.len());
-        while begin < was_end.min(is_end) && self.is_same(was[begin].text, is[begin].text)? {
+    fn array(&mut self, old: usize, new: usize, max_len: usize) -> Complete {
+        let (before, after) = (self.old.elements(old), self.new.elements(new));
+        self.spend(before.len() + after.len())?;
+        let (mut begin, mut before_end, mut after_end) = (0, before.len(), after.len());
+        while begin < before_end.min(after_end) && self.is_same(before[begin].text, after[begin].text)? {
             begin += 1;
         }
-        while begin < was_end.min(is_end) && self.is_same(was[was_end - 1].text, is[is_end - 1].text)? {
-            (was_end, is_end) = (was_end - 1, is_end - 1);
+        while begin < before_end.min(after_end)
+            && self.is_same(before[before_end - 1].text, after[after_end - 1].text)?
+        {
+            (before_end, after_end) = (before_end - 1, after_end - 1);
         }
-        let (was, is) = (&was[begin..was_end], &is[begin..is_end]);
+        let (before, after) = (&before[begin..before_end], &after[begin..after_end]);
         // A window that shifts: elements are removed at one end, and others are added at the other.
-        if let Some(left) = self.overlap(was, is)? {
-            let stay = was.len() - left;
-            return Ok(self.splice(begin, left, &[], most)? && self.splice(begin + stay, 0, &is[stay..], most)?);
+        if let Some(removed) = self.overlap(before, after)? {
+            let kept = before.len() - removed;
+            return Ok(
+                self.splice(begin, removed, &[], max_len)? && self.splice(begin + kept, 0, &after[kept..], max_len)?
+            );
         }
-        if let Some(came) = self.overlap(is, was)? {
-            let left = was.len() - (is.len() - came);
-            return Ok(self.splice(begin, 0, &is[..came], most)? && self.splice(begin + is.len(), left, &[], most)?);
+        if let Some(added) = self.overlap(after, before)? {
+            let removed = before.len() - (after.len() - added);
+            return Ok(self.splice(begin, 0, &after[..added], max_len)?
+                && self.splice(begin + after.len(), removed, &[], max_len)?);
         }
-        let both = was.len().min(is.len());
-        for (at, (was, is)) in was.iter().zip(is).enumerate() {
-            self.at_index(begin + at, |diff| diff.value(was.node, is.node))?;
-            if self.ops.len() > most {
+        let both = before.len().min(after.len());
+        for (at, (before, after)) in before.iter().zip(after).enumerate() {
+            self.at_index(begin + at, |diff| diff.value(before.node, after.node))?;
+            if self.ops.len() > max_len {
                 return Ok(false);
             }
         }
-        self.splice(begin + both, was.len() - both, &is[both..], most)
+        self.splice(begin + both, before.len() - both, &after[both..], max_len)
     }
 
     /// The number of elements of `one` before a part with which `other` begins, if that part reaches to the end of `one` and is
     /// at least half of both.
-    fn overlap(&mut self, one: &[Element<'a>], other: &[Element<'a>]) -> Result<Option<usize>, TooDear> {
+    fn overlap(&mut self, one: &[Element<'a>], other: &[Element<'a>]) -> Result<Option<usize>, OverBudget> {
         let Some(first) = other.first() else { return Ok(None) };
         let longest = one.len().max(other.len());
         let least = one.len().saturating_sub(other.len()).max(1);
@@ -381,28 +258,28 @@ impl<'a> Diff<'a> {
     }
 
     /// Removes this many elements at an index, and adds others there.
-    fn splice(&mut self, at: usize, remove: usize, add: &[Element<'a>], most: usize) -> Told {
+    fn splice(&mut self, at: usize, remove: usize, add: &[Element<'a>], max_len: usize) -> Complete {
         for _ in 0..remove {
             self.at_index(at, |diff| diff.put("remove", None))?;
-            if self.ops.len() > most {
+            if self.ops.len() > max_len {
                 return Ok(false);
             }
         }
         for (at, element) in (at..).zip(add) {
             self.at_index(at, |diff| diff.put("add", Some(element.node)))?;
-            if self.ops.len() > most {
+            if self.ops.len() > max_len {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    fn is_same(&mut self, one: &str, other: &str) -> Result<bool, TooDear> {
+    fn is_same(&mut self, one: &str, other: &str) -> Result<bool, OverBudget> {
         self.spend(if one.len() == other.len() { one.len() } else { 1 })?;
         Ok(one == other)
     }
 
-    fn at_key(&mut self, key: &str, then: impl FnOnce(&mut Self) -> Result<(), TooDear>) -> Result<(), TooDear> {
+    fn at_key(&mut self, key: &str, then: impl FnOnce(&mut Self) -> Result<(), OverBudget>) -> Result<(), OverBudget> {
         let parent = self.path.len();
         self.spend(key.len())?;
         push_token(&mut self.path, key);
@@ -411,20 +288,24 @@ impl<'a> Diff<'a> {
         Ok(())
     }
 
-    fn at_index(&mut self, index: usize, then: impl FnOnce(&mut Self) -> Result<(), TooDear>) -> Result<(), TooDear> {
+    fn at_index(
+        &mut self,
+        index: usize,
+        then: impl FnOnce(&mut Self) -> Result<(), OverBudget>,
+    ) -> Result<(), OverBudget> {
         let parent = self.path.len();
-        write!(self.path, "/{index}").expect(SURE);
+        write!(self.path, "/{index}").expect(INFALLIBLE);
         then(self)?;
         self.path.truncate(parent);
         Ok(())
     }
 
-    fn put(&mut self, op: &str, value: Option<usize>) -> Result<(), TooDear> {
+    fn put(&mut self, op: &str, value: Option<usize>) -> Result<(), OverBudget> {
         let begin = self.ops.len();
         let comma = if begin > 1 { "," } else { "" };
-        write!(self.ops, r#"{comma}{{"op":"{op}","path":"{}""#, self.path).expect(SURE);
+        write!(self.ops, r#"{comma}{{"op":"{op}","path":"{}""#, self.path).expect(INFALLIBLE);
         if let Some(value) = value {
-            write!(self.ops, r#","value":{}"#, self.new.text(value)).expect(SURE);
+            write!(self.ops, r#","value":{}"#, self.new.text(value)).expect(INFALLIBLE);
         }
         self.ops.push('}');
         self.spend(self.ops.len() - begin)
@@ -436,9 +317,9 @@ impl<'a> Diff<'a> {
         comma + r#"{"op":"replace","path":"","value":}"#.len() + self.path.len() + self.new.text(new).len()
     }
 
-    fn spend(&mut self, work: usize) -> Result<(), TooDear> {
+    fn spend(&mut self, work: usize) -> Result<(), OverBudget> {
         self.work += work;
-        if self.work > self.limit { Err(TooDear) } else { Ok(()) }
+        if self.work > self.limit { Err(OverBudget) } else { Ok(()) }
     }
 }
 
@@ -452,6 +333,3 @@ fn push_token(path: &mut String, key: &str) {
     let quoted = serde_json::to_string(&token).expect("a string is always JSON");
     path.push_str(&quoted[1..quoted.len() - 1]);
 }
-
-#[cfg(test)]
-mod tests;
