@@ -58,7 +58,7 @@ function imports() {
 
 /** The codes of `error` frames. */
 function errors() {
-  const frame = source("core/src/frame.rs");
+  const frame = source("core/src/frame/codes.rs");
   const meanings = /((?: {4}\/\/\/ .*\n)+) {4}(\w+),$/gm;
   const texts = new Map([...frame.matchAll(/ErrorCode::(\w+) => "(\w+)"/g)].map(([, name, text]) => [name, text]));
   const enumeration = frame.slice(frame.indexOf("pub enum ErrorCode"), frame.indexOf("impl ErrorCode"));

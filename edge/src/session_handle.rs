@@ -15,7 +15,7 @@ use chorus_core::{
     command::{Record, RoomCommand},
     frame::Hello,
     ids::{ConnectionId, RoomId, SessionId, Time},
-    session::{Input, Outgoing, Output, Session, Store as StoreWrite},
+    session::{Input, Outgoing, Output, Session, StoreWrite},
 };
 use tokio_tungstenite::tungstenite::Message;
 use tracing::Instrument as _;
@@ -97,7 +97,7 @@ impl SessionHandle {
         while let Some(output) = inner.machine.poll_output() {
             self.carry_out(&mut inner, output, now);
         }
-        let has_ended = inner.machine.is_over();
+        let has_ended = inner.machine.is_ended();
         let debt = inner.machine.owed(now);
         let waker = if inner.outbox.is_empty() { None } else { inner.waker.take() };
         drop(inner);
@@ -118,7 +118,7 @@ impl SessionHandle {
                 inner.outbox.close(code, reason);
             }
             Output::Hello(hello) => inner.pending_hello = Some(hello),
-            Output::Append { room, command, id } => self.append(inner, (room, command, id), now),
+            Output::Append { room, command, message_id } => self.append(inner, (room, command, message_id), now),
             Output::Store(write) => self.write(inner, write),
         }
     }
@@ -126,8 +126,8 @@ impl SessionHandle {
     fn send(&self, inner: &mut Inner, frame: Outgoing, now: Time) {
         if let Outgoing::Room { frame, .. } = &frame {
             self.links.metrics.deliveries.inc();
-            if let Some(answered) = frame.answers {
-                inner.answer_times.observe(answered, &self.links.metrics.answers);
+            if let Some(message_id) = frame.message_id {
+                inner.answer_times.observe(message_id, &self.links.metrics.answers);
             }
         }
         if inner.outbox.push(frame).is_err() {
@@ -141,7 +141,7 @@ impl SessionHandle {
             inner.answer_times.start(id);
         }
         if !self.links.appends.append(self, Record { room, time: now, command }, id) {
-            inner.machine.handle(Input::NotAppended { room, id }, now);
+            inner.machine.handle(Input::NotAppended { room, message_id: id }, now);
         }
     }
 
@@ -181,7 +181,7 @@ impl SessionHandle {
     pub fn take_pending_hello(&self) -> Option<Box<Hello>> {
         let mut inner = self.lock();
         let hello = inner.pending_hello.take();
-        hello.filter(|_| !inner.machine.is_over())
+        hello.filter(|_| !inner.machine.is_ended())
     }
 
     /// The next frame to write.
@@ -215,7 +215,7 @@ impl SessionHandle {
 
 impl AppendOwner for SessionHandle {
     fn not_appended(self: Arc<Self>, room: RoomId, id: Option<u64>) {
-        self.input(Input::NotAppended { room, id });
+        self.input(Input::NotAppended { room, message_id: id });
     }
 }
 

@@ -9,7 +9,7 @@ use chorus_core::{
     command::EdgeCommand,
     edge::{Delivery, Registry, for_each_session},
     ids::SessionId,
-    session::{Input, Opened, Store as StoreWrite},
+    session::{Input, Opened, StoreWrite},
 };
 use tracing::Instrument as _;
 

@@ -1,6 +1,6 @@
 //! One write of a session to the store.
 
-use chorus_core::session::{Input, Store as StoreWrite};
+use chorus_core::session::{Input, StoreWrite};
 use chorus_store::StoreError;
 
 use crate::links::Links;

@@ -9,7 +9,7 @@ use chorus_core::{
     ids::{ConnectionId, Digest, Kind, MachineId, Offset, OutputId, RoomId, Secret, SessionId, Time},
     json::Json,
     room::{Call, Input as RoomInput, Outcome, Output as RoomOutput, Room, RoomClock},
-    session::{Input, Limits, Opened, Output, Session, Store as Write},
+    session::{Input, Limits, Opened, Output, Session, StoreWrite},
 };
 use rand_chacha::{
     ChaCha8Rng,
@@ -141,7 +141,7 @@ enum What {
     Pong(Life, ConnectionId),
     Lost(Life, ConnectionId),
     Opens(Life, ConnectionId, Option<u64>),
-    Written(Life, ConnectionId, Write),
+    Written(Life, ConnectionId, StoreWrite),
     ToClient(Life, usize, u32, Option<String>),
     Act(usize),
     Fault,
@@ -534,7 +534,7 @@ impl World {
         let whose = line.session.id();
         line.session.handle(input, now);
         let outputs: Vec<Output> = std::iter::from_fn(|| line.session.poll_output()).collect();
-        let (over, client, link) = (line.session.is_over(), line.client, line.link);
+        let (over, client, link) = (line.session.is_ended(), line.client, line.link);
         if let (true, Some(session)) = (over, whose)
             && sessions.get(&session) == Some(&connection)
         {
@@ -571,7 +571,7 @@ impl World {
     fn opens(&mut self, edge: Life, connection: ConnectionId, token: Option<u64>) {
         let Role::Edge { lines, .. } = &self.machines[&edge].role else { return };
         // An edge reads everything that has arrived before it handles a `hello`, so it has noticed a client that has left.
-        if lines.get(&connection).is_none_or(|line| line.session.is_over()) {
+        if lines.get(&connection).is_none_or(|line| line.session.is_ended()) {
             return;
         }
         self.next_token += 1;
@@ -618,9 +618,9 @@ impl World {
         self.input(edge, connection, Input::Opened(opened));
     }
 
-    fn written(&mut self, edge: Life, connection: ConnectionId, write: Write) {
+    fn written(&mut self, edge: Life, connection: ConnectionId, write: StoreWrite) {
         match write {
-            Write::Join(session, room) => {
+            StoreWrite::Join(session, room) => {
                 let row = self.sessions.get_mut(&session).filter(|row| row.edge == edge && !row.kicked);
                 let done = row.is_some();
                 if let Some(row) = row.filter(|row| !row.rooms.contains(&room)) {
@@ -628,18 +628,18 @@ impl World {
                 }
                 self.input(edge, connection, Input::Stored { room, done });
             }
-            Write::Leave(session, room) => {
+            StoreWrite::Leave(session, room) => {
                 if let Some(row) = self.row_if_still(edge, connection, session) {
                     row.rooms.retain(|other| *other != room);
                 }
             }
-            Write::Disconnected { session, .. } => {
+            StoreWrite::Disconnected { session, .. } => {
                 if let Some(row) = self.row_if_still(edge, connection, session) {
                     row.connected = false;
                 }
             }
-            Write::End(session) => drop(self.sessions.remove(&session)),
-            Write::Confirm(session) => {
+            StoreWrite::End(session) => drop(self.sessions.remove(&session)),
+            StoreWrite::Confirm(session) => {
                 if let Some(row) = self.sessions.get_mut(&session).filter(|row| row.edge == edge) {
                     (row.previous, row.overtaken) = (None, None);
                 }

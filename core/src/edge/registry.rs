@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     command::EdgeCommand,
     ids::{MachineId, SessionId},
-    session::{Input, Store as StoreWrite},
+    session::{Input, StoreWrite},
 };
 
 /// Which connection each session has at this edge: the latest one that has opened it here. `C` identifies a connection.

@@ -15,31 +15,31 @@ const BURST: u64 = 2;
 
 /// Seconds' worth of the rate at which a session is closed: it continued although its messages were refused, or one message
 /// cost as much as all that.
-const CLOSED_AT: u64 = 20;
+const MAX_DEBT: u64 = 20;
 
-/// A refused message costs this fraction of the difference between [`BURST`] and [`CLOSED_AT`], so that a client that ignores
+/// A refused message costs this fraction of the difference between [`BURST`] and [`MAX_DEBT`], so that a client that ignores
 /// `retryAfterMs` is closed after a hundred of them, and a client that heeds it never.
-const TRIES: u64 = 100;
+const MAX_REFUSED: u64 = 100;
 
 /// The fraction of [`BURST`] that a session has left when it resumes, at most. Its debt at another edge is not available here,
 /// and a client that changes edges must not begin with a whole burst at each.
-const RESUMES_WITH: u64 = 10;
+const RESUME_FRACTION: u64 = 10;
 
 #[derive(Debug, Default)]
-pub(super) struct Spending {
-    /// The debt at `since`.
+pub(super) struct Debt {
+    /// As of `updated_at`.
     micros: u64,
-    since: Time,
+    updated_at: Time,
 }
 
-impl Spending {
+impl Debt {
     fn add(&mut self, micros: u64, limits: &Limits, now: Time) {
         self.micros = self.owed(limits, now) + micros;
-        self.since = now;
+        self.updated_at = now;
     }
 
     fn owed(&self, limits: &Limits, now: Time) -> u64 {
-        self.micros.saturating_sub(limits.paid_in(now.since(self.since)))
+        self.micros.saturating_sub(limits.paid_in(now.since(self.updated_at)))
     }
 }
 
@@ -60,41 +60,41 @@ impl Limits {
     }
 
     /// The debt beyond which a session is closed, in microseconds.
-    fn most(&self) -> u64 {
-        self.rate_micros() * 1_000 * CLOSED_AT
+    fn max_debt(&self) -> u64 {
+        self.rate_micros() * 1_000 * MAX_DEBT
     }
 }
 
 impl Session {
     /// The session's debt in microseconds, which its next connection takes over.
     pub fn owed(&self, now: Time) -> u64 {
-        self.spending.owed(&self.limits, now)
+        self.debt.owed(&self.limits, now)
     }
 
     /// Gives a resumed session its earlier debt, by this edge's account: at most the amount at which its next attempts close
     /// it.
-    pub(super) fn resume_owing(&mut self, owed: u64, now: Time) {
-        let least = self.limits.credit() - self.limits.credit() / RESUMES_WITH;
-        self.spending.add(owed.clamp(least, self.limits.most()), &self.limits, now);
+    pub(super) fn resume_debt(&mut self, owed: u64, now: Time) {
+        let min = self.limits.credit() - self.limits.credit() / RESUME_FRACTION;
+        self.debt.add(owed.clamp(min, self.limits.max_debt()), &self.limits, now);
     }
 
-    pub(super) fn spend(&mut self, micros: u64, now: Time) {
-        self.spending.add(micros, &self.limits, now);
-        if self.owed(now) > self.limits.most() {
+    pub(super) fn on_spent(&mut self, micros: u64, now: Time) {
+        self.debt.add(micros, &self.limits, now);
+        if self.owed(now) > self.limits.max_debt() {
             self.close(CloseCode::RateLimited, "your messages cost too much computing");
         }
     }
 
     /// Refuses a message of a session that owes too much. Returns whether it did.
-    pub(super) fn slow_down(&mut self, id: u64, now: Time) -> bool {
+    pub(super) fn refuse_in_debt(&mut self, message_id: u64, now: Time) -> bool {
         let beyond = self.owed(now).saturating_sub(self.limits.credit());
         if beyond == 0 {
             return false;
         }
         let retry_after_ms = beyond / self.limits.rate_micros() + 1;
         let message = "your messages have cost too much computing";
-        self.refuse(Some(id), ErrorCode::RateLimited, message, Some(retry_after_ms));
-        self.spend((self.limits.most() - self.limits.credit()) / TRIES, now);
+        self.refuse(Some(message_id), ErrorCode::RateLimited, message, Some(retry_after_ms));
+        self.on_spent((self.limits.max_debt() - self.limits.credit()) / MAX_REFUSED, now);
         true
     }
 }

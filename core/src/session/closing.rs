@@ -1,0 +1,66 @@
+//! The end of a connection, and of its session.
+
+use std::{borrow::Cow, collections::VecDeque};
+
+use super::{Output, Phase, Session, StoreWrite};
+use crate::{
+    command::{LeaveReason, RoomCommand},
+    frame::CloseCode,
+    ids::RoomId,
+};
+
+/// The close code of a connection that was lost without one.
+pub(super) const ABNORMAL_CLOSURE: u16 = 1006;
+
+impl Session {
+    /// Closes the connection with a reason.
+    pub(super) fn close(&mut self, code: CloseCode, reason: impl Into<Cow<'static, str>>) {
+        self.outputs.push_back(Output::Close { code, reason: reason.into() });
+        self.on_lost(code.code());
+    }
+
+    /// The session has no connection any more: its rooms hold its seats for some time.
+    pub(super) fn on_lost(&mut self, code: u16) {
+        if let Some(session) = self.id() {
+            for room in self.end() {
+                self.drop_from(session, room, code);
+            }
+            self.outputs.push_back(Output::Store(StoreWrite::Disconnected { session, silent: self.silent }));
+        }
+        self.end();
+    }
+
+    /// Its rooms get the request of the new connection, and no `Drop` for this one.
+    pub(super) fn on_replaced(&mut self) {
+        let reason = "this session has another connection";
+        self.outputs.push_back(Output::Close { code: CloseCode::Replaced, reason: reason.into() });
+        self.end();
+    }
+
+    /// A room has ended the session. The store's row and the rooms in it have the kick; rooms that were joined meanwhile get it
+    /// from here.
+    pub(super) fn on_kick(&mut self, reason: &str) {
+        let Some(session) = self.id() else { return };
+        self.outputs.push_back(Output::Close { code: CloseCode::Kicked, reason: close_reason(reason).into() });
+        for room in self.end() {
+            self.append(room, RoomCommand::Leave { session, reason: LeaveReason::Kicked });
+        }
+    }
+
+    /// Drops all state. Returns the rooms that the session was in or was joining.
+    fn end(&mut self) -> Vec<RoomId> {
+        self.phase = Phase::Ended;
+        self.moves = VecDeque::new();
+        self.former = VecDeque::new();
+        std::mem::take(&mut self.seats).into_iter().map(|seat| seat.room).collect()
+    }
+}
+
+/// A close frame holds 123 bytes of text.
+pub fn close_reason(text: &str) -> String {
+    let mut end = text.len().min(120);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}

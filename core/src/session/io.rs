@@ -1,0 +1,127 @@
+//! What the machine takes and what it returns.
+
+use std::borrow::Cow;
+
+use crate::{
+    command::{EdgeCommand, Player, RoomCommand, Target},
+    frame::{BadFrame, ClientFrame, CloseCode, Hello, RoomFrame},
+    ids::{RoomId, SessionId},
+};
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A text frame from the client, or why it could not be read.
+    Frame(Result<ClientFrame, BadFrame>),
+    /// Something from the client that is no text frame of this protocol; the text describes it.
+    Malformed(&'static str),
+    /// The client's own ping, which the shell has answered.
+    Ping,
+    /// The answer to a ping, or an unsolicited pong.
+    Pong,
+    /// This many WebSocket frames have arrived that made no message of their own.
+    Fragments(u32),
+    /// The answer to [`Output::Hello`].
+    Opened(Opened),
+    /// The other answer to [`Output::Hello`].
+    NotOpened { code: CloseCode, reason: Cow<'static, str> },
+    /// The answer to [`StoreWrite::Join`]: whether it is stored.
+    Stored { room: RoomId, done: bool },
+    /// The command of an [`Output::Append`] is not in the log. `message_id`: as in the output.
+    NotAppended { room: RoomId, message_id: Option<u64> },
+    /// A room's frame for this session, under its number, and for the session's latest connection in the room's records.
+    Deliver { room: RoomId, target: Target, frame: &'a RoomFrame },
+    /// Anything else from a room. Not [`EdgeCommand::Deliver`].
+    Command(EdgeCommand),
+    /// Too much is queued for the client, or something for it was lost at this edge: the client must resume.
+    FellBehind,
+    /// The session has another connection now.
+    Replaced,
+    /// A room has another connection as the latest, but this one is.
+    Contested,
+    /// The connection is lost. `code`: of its close frame, 1006 when there was none.
+    Lost { code: u16 },
+    /// The edge drains.
+    Drain,
+    /// The edge cannot do its work.
+    Unavailable,
+    /// It is [`Session::poll_timeout`](super::Session::poll_timeout) or later.
+    Tick,
+}
+
+/// A session that is in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    pub session: SessionId,
+    pub player: Player,
+    /// The token that resumes it, once.
+    pub resume: String,
+    /// What it owes for computing, by this edge's account: [`Session::owed`](super::Session::owed) of its connection before.
+    pub owed: u64,
+    /// The rooms that a resumed session may be in, in the order of joining. A new session is stored as a member of the lobby,
+    /// and no room has a record of it.
+    pub recovered: Option<Vec<RoomId>>,
+}
+
+/// What to do, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    Send(Outgoing),
+    /// Sends a WebSocket ping.
+    Ping,
+    /// Closes the connection after everything that was sent. Always the last output to the client.
+    Close {
+        code: CloseCode,
+        reason: Cow<'static, str>,
+    },
+    /// Authenticates the client, and opens or resumes its session: [`Input::Opened`] or [`Input::NotOpened`].
+    Hello(Box<Hello>),
+    /// Appends to the room's channel. `message_id`: of the message, if the command is one.
+    Append {
+        room: RoomId,
+        command: RoomCommand,
+        message_id: Option<u64>,
+    },
+    /// Writes to the store. In order.
+    Store(StoreWrite),
+}
+
+/// A text frame for the client. A room's frame is kept in the form that all its receivers share.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outgoing {
+    Text(String),
+    Room { seq: u64, frame: RoomFrame },
+}
+
+impl Outgoing {
+    pub fn into_text(self) -> String {
+        match self {
+            Outgoing::Text(text) => text,
+            Outgoing::Room { seq, frame } => frame.with_seq(seq),
+        }
+    }
+
+    /// Its approximate size in bytes.
+    pub fn size(&self) -> usize {
+        match self {
+            Outgoing::Text(text) => text.len(),
+            Outgoing::Room { frame, .. } => frame.size(),
+        }
+    }
+}
+
+/// A change to a session's row in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreWrite {
+    /// It may be a member of this room from now on. The result is [`Input::Stored`].
+    Join(SessionId, RoomId),
+    /// It is no member of this room.
+    Leave(SessionId, RoomId),
+    /// The client has its latest resume token.
+    Confirm(SessionId),
+    /// Its connection is lost. `silent`: it is new, has only been in the lobby and has sent no message that was accepted, so
+    /// there is nothing to keep for it.
+    Disconnected { session: SessionId, silent: bool },
+    /// It has ended.
+    End(SessionId),
+}

@@ -1,0 +1,43 @@
+//! A client's limits.
+
+/// A client's rates, and how long it may be silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Frames per second, in the long run.
+    pub per_second: u32,
+    /// Frames at once. As many more are refused one by one; after those the connection is closed.
+    pub burst: u32,
+    /// Milliseconds of a host's processor that a session's messages may cost per second, in the long run; twice as much
+    /// at once. A tenth of a core: 50 moves of tic-tac-toe a second cost 3 to 15 ms.
+    pub compute_ms: u32,
+    /// How long a client may take for its `hello`, in milliseconds.
+    pub hello_ms: u64,
+    /// After this long without a frame a client checks whether its connection is alive, in milliseconds. A connection is lost
+    /// when the client is silent for twice as long, and answers neither of two pings in that time.
+    pub ping_ms: u64,
+}
+
+impl Limits {
+    /// The default of [`Limits::ping_ms`]. In a turn of 30 seconds, a player whose connection dies silently has more than half
+    /// left when the client has reconnected (after 1.5 times this); opponents see the loss within twice this. One small frame
+    /// in this time keeps a phone's radio from sleeping (LTE: some 10 s after the last packet), as a visible game does anyway;
+    /// a browser slows down a page in the background.
+    pub const PING_MS: u64 = 8_000;
+
+    /// Silence after which the edge pings. Longer than a client waits for its own check, so that a client that checks is not
+    /// pinged.
+    pub(super) fn silence_ms(&self) -> u64 {
+        self.ping_ms.saturating_add(self.ping_ms / 4)
+    }
+
+    /// How long the edge waits for the answer to each of two pings: the second wait ends at twice [`Limits::ping_ms`].
+    pub(super) fn pong_ms(&self) -> u64 {
+        (self.ping_ms / 8 * 3).max(1)
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { per_second: 50, burst: 100, compute_ms: 100, hello_ms: 10_000, ping_ms: Limits::PING_MS }
+    }
+}

@@ -1,0 +1,81 @@
+//! From `hello` to `welcome`: a session is opened or resumed.
+
+use super::{Input, Opened, Outgoing, Output, Phase, Session, StoreWrite, closing::ABNORMAL_CLOSURE};
+use crate::{
+    command::Player,
+    frame::{ErrorCode, Hello, Welcome},
+    ids::{RoomId, SessionId, Time},
+};
+
+/// The session of an open connection.
+#[derive(Debug, Clone)]
+pub(super) struct Identity {
+    pub session: SessionId,
+    pub player: Player,
+}
+
+impl Session {
+    pub(super) fn on_hello(&mut self, mut hello: Hello) {
+        match self.phase {
+            Phase::Greeting { .. } => {
+                self.phase = Phase::Opening { last: std::mem::take(&mut hello.last) };
+                self.outputs.push_back(Output::Hello(Box::new(hello)));
+            }
+            _ => self.refuse(None, ErrorCode::BadOrder, "hello comes once, as the first frame", None),
+        }
+    }
+
+    pub(super) fn on_opened(&mut self, opened: Opened, now: Time) {
+        let last = match &mut self.phase {
+            Phase::Opening { last } => std::mem::take(last),
+            _ => Vec::new(),
+        };
+        self.send_welcome(&opened);
+        let Opened { session, player, owed, recovered, .. } = opened;
+        self.phase = Phase::Open(Identity { session, player });
+        match recovered {
+            Some(rooms) => self.on_recovered(rooms, last, owed, now),
+            None => self.on_new(now),
+        }
+    }
+
+    fn send_welcome(&mut self, opened: &Opened) {
+        let welcome = Welcome {
+            session: opened.session.to_string(),
+            resume: &opened.resume,
+            recovered: opened.recovered.is_some(),
+            ping_ms: self.limits.ping_ms,
+            player: &opened.player.id,
+            name: &opened.player.name,
+        };
+        self.outputs.push_back(Output::Send(Outgoing::Text(welcome.text())));
+    }
+
+    fn on_new(&mut self, now: Time) {
+        self.silent = true;
+        self.enter_lobby(now);
+    }
+
+    fn on_recovered(&mut self, rooms: Vec<RoomId>, last: Vec<(RoomId, u64)>, owed: u64, now: Time) {
+        self.resume_debt(owed, now);
+        self.unconfirmed = true;
+        // The pong makes the old token void. Until then that token can still take the session over (in an earlier `hello`
+        // of this client that a stalled edge has yet to process), and the new token would be worthless.
+        self.send_ping();
+        self.reconnect_to(rooms, last, now);
+    }
+
+    /// Handles the one input that matters after the connection has ended.
+    pub(super) fn handle_late(&mut self, input: Input<'_>) {
+        let Input::Opened(opened) = input else { return };
+        let session = opened.session;
+        match opened.recovered {
+            // The earlier connection may have been replaced by this one, so no other edge notifies the rooms.
+            Some(rooms) => {
+                rooms.into_iter().for_each(|room| self.drop_from(session, room, ABNORMAL_CLOSURE));
+                self.outputs.push_back(Output::Store(StoreWrite::Disconnected { session, silent: false }));
+            }
+            None => self.outputs.push_back(Output::Store(StoreWrite::End(session))),
+        }
+    }
+}

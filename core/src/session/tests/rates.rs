@@ -1,0 +1,110 @@
+//! Stories of the frame rate and of the debt for computing.
+
+use super::*;
+
+#[test]
+fn a_client_that_exceeds_its_rate_is_refused_and_then_closed() {
+    let mut story = Story::in_lobby();
+    for id in 2..=100 {
+        story.msg_and_reply(id);
+    }
+    story.msg(101, None);
+    story.expect_error(Some(101), "rate_limited");
+    story.wait(50);
+    story.msg(101, None);
+    assert_eq!(story.outputs(), [message(LOBBY, 101)]);
+    for id in 102..=203 {
+        story.msg(id, None);
+    }
+    story.expect_close(CloseCode::RateLimited);
+}
+
+#[test]
+fn unsolicited_pongs_cost_the_rate_as_pings_do() {
+    let mut story = Story::in_lobby();
+    story.wait(20_000);
+    assert_eq!(story.outputs(), [Output::Ping]);
+    story.on(Input::Pong);
+    assert_eq!(story.session.rate.tokens, 99_000, "the hello, and nothing since");
+    story.on(Input::Pong);
+    story.on(Input::Pong);
+    assert_eq!(story.session.rate.tokens, 98_000, "it was full again");
+    (0..200).for_each(|_| story.on(Input::Pong));
+    story.expect_close(CloseCode::RateLimited);
+}
+
+#[test]
+fn frames_that_make_no_message_cost_the_rate() {
+    let mut story = Story::in_lobby();
+    story.on(Input::Fragments(90));
+    assert_eq!(story.outputs(), []);
+    story.on(Input::Fragments(u32::MAX));
+    story.expect_close(CloseCode::RateLimited);
+}
+
+#[test]
+fn a_ping_frame_costs_the_rate_and_comes_after_hello() {
+    let mut story = Story::begin();
+    story.frame(r#"{"t":"ping"}"#);
+    story.expect_error(None, "bad_order");
+    let mut story = Story::in_lobby();
+    for _ in 0..Limits::default().burst {
+        story.frame(r#"{"t":"ping"}"#);
+    }
+    story.outputs();
+    story.frame(r#"{"t":"ping"}"#);
+    story.expect_error(None, "rate_limited");
+}
+
+#[test]
+fn a_session_in_debt_is_refused_until_it_has_paid() {
+    let mut story = Story::in_lobby();
+    story.spent(200_000);
+    story.msg_and_reply(1);
+    story.spent(50_000);
+    story.msg(2, None);
+    let error = text(&story.next());
+    assert!(error.contains(r#""code":"rate_limited""#) && error.contains(r#""retryAfterMs":501"#), "{error}");
+    // The refused message has cost 18 ms.
+    story.now = story.now.plus(681);
+    story.msg(2, None);
+    assert_eq!(story.outputs(), [message(LOBBY, 2)]);
+}
+
+#[test]
+fn a_session_that_ignores_its_debt_is_closed_and_resumes_with_that_debt() {
+    let mut story = Story::in_lobby();
+    story.session.limits.burst = 1_000;
+    story.session.rate.tokens = 1_000_000;
+    story.spent(250_000);
+    (1..=98).for_each(|id| story.msg(id, None));
+    story.expect_close(CloseCode::RateLimited);
+    let owed = story.session.owed(story.now);
+    assert_eq!(owed, 2_014_000);
+    assert_eq!(story.session.owed(story.now.plus(10_000)), 1_014_000, "it pays by the time");
+
+    let mut story = Story::begin();
+    story.frame(r#"{"t":"hello","resume":"x"}"#);
+    story.on(Input::Opened(Opened { owed: owed - 1_800_000, ..resumed(&[LOBBY]) }));
+    story.on(Input::Pong);
+    story.outputs();
+    story.msg(1, Some(LOBBY));
+    story.expect_error(Some(1), "rate_limited");
+}
+
+#[test]
+fn a_resumed_session_has_a_tenth_of_the_burst_left() {
+    let mut story = Story::begin();
+    story.frame(r#"{"t":"hello","resume":"x"}"#);
+    story.on(Input::Opened(Opened { owed: 0, ..resumed(&[LOBBY]) }));
+    assert_eq!(story.session.owed(story.now), 180_000);
+    assert_eq!(Story::in_lobby().session.owed(story.now), 0, "a new session owes nothing");
+}
+
+#[test]
+fn the_spending_of_another_connection_is_not_charged_to_this_one() {
+    let mut story = Story::in_lobby();
+    story.command(EdgeCommand::Spent { session: ANA, connection: BEFORE, micros: 9_000_000 });
+    story.msg(1, None);
+    assert_eq!(story.outputs(), [message(LOBBY, 1)]);
+}
