@@ -79,7 +79,7 @@ fn pair(dir: &Path, log: Option<Mark>, store: Option<StoreMark>, accept_loss: bo
         Err(mismatch) => mismatch,
     };
     let what = format!("{}: {mismatch} ({} and {})", dir.display(), dir.join("log").display(), STORE);
-    match pairing::pair_in_spite_of(log, store, id).filter(|_| accept_loss && mismatch.is_loss()) {
+    match pairing::pair_despite_loss(log, store, id).filter(|_| accept_loss && mismatch.is_loss()) {
         Some(mark) => {
             tracing::warn!("{what}; --accept-loss is given: going on without {}", cost(&mismatch));
             Ok(mark)

@@ -284,13 +284,13 @@ mod tests {
     }
 
     #[test]
-    fn two_rooms_and_two_offsets_never_share_chance() {
+    fn two_rooms_and_two_offsets_never_share_a_seed() {
         let secret = Secret(5);
         let seed = Seed::of(RoomId(1), secret, 7);
         assert_eq!(seed, Seed::of(RoomId(1), secret, 7));
         assert_ne!(seed.random, Seed::of(RoomId(2), secret, 7).random);
         assert_ne!(seed.random, Seed::of(RoomId(1), secret, 8).random);
-        assert_ne!(seed.random, Seed::of(RoomId(1), Secret(6), 7).random, "who knows the room still knows nothing");
+        assert_ne!(seed.random, Seed::of(RoomId(1), Secret(6), 7).random, "the room's id is public");
         assert_ne!(secret.of_created(RoomId(1)), secret.of_created(RoomId(2)));
         assert_ne!(seed.random, seed.rooms);
         assert_ne!(seed.room(0), seed.room(1));

@@ -62,11 +62,11 @@ impl Mismatch {
     }
 }
 
-/// The mark of the life that begins. `drawn` is the id for a log and a store that do not exist yet.
-pub fn pair(log: Option<Mark>, store: Option<StoreMark>, drawn: DataId) -> Result<Mark, Mismatch> {
+/// The mark of the life that begins. `new_id` is the id for a log and a store that do not exist yet.
+pub fn pair(log: Option<Mark>, store: Option<StoreMark>, new_id: DataId) -> Result<Mark, Mismatch> {
     let next = |id, life: u64| Mark { id, life: life.saturating_add(1) };
     match (log, store) {
-        (None, None) => Ok(next(drawn, 0)),
+        (None, None) => Ok(next(new_id, 0)),
         (Some(_), None) => Err(Mismatch::StoreMissing),
         // The first start was interrupted before the log existed.
         (None, Some(StoreMark { mark: Mark { id, life: 1 }, settled: false })) => Ok(next(id, 0)),
@@ -82,10 +82,10 @@ pub fn pair(log: Option<Mark>, store: Option<StoreMark>, drawn: DataId) -> Resul
     }
 }
 
-/// The mark to continue with in spite of a loss; `None` if the log and the store are foreign to each other.
-pub fn pair_in_spite_of(log: Option<Mark>, store: Option<StoreMark>, drawn: DataId) -> Option<Mark> {
+/// The mark to continue with despite a loss; `None` if the log and the store are foreign to each other.
+pub fn pair_despite_loss(log: Option<Mark>, store: Option<StoreMark>, new_id: DataId) -> Option<Mark> {
     let marks = || log.iter().chain(store.iter().map(|store| &store.mark));
-    let id = marks().next().map_or(drawn, |mark| mark.id);
+    let id = marks().next().map_or(new_id, |mark| mark.id);
     let life = marks().map(|mark| mark.life).max().unwrap_or(0);
     marks().all(|mark| mark.id == id).then_some(Mark { id, life: life.saturating_add(1) })
 }
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     const ID: DataId = DataId(7);
-    const DRAWN: DataId = DataId(99);
+    const NEW_ID: DataId = DataId(99);
 
     fn log(life: u64) -> Option<Mark> {
         Some(Mark { id: ID, life })
@@ -106,9 +106,9 @@ mod tests {
     }
 
     #[test]
-    fn what_was_created_together_and_used_together_goes_on() {
-        assert_eq!(pair(None, None, DRAWN), Ok(Mark { id: DRAWN, life: 1 }));
-        assert_eq!(pair(log(4), store(4, true), DRAWN), Ok(Mark { id: ID, life: 5 }));
+    fn a_log_and_a_store_that_were_used_together_are_used_again() {
+        assert_eq!(pair(None, None, NEW_ID), Ok(Mark { id: NEW_ID, life: 1 }));
+        assert_eq!(pair(log(4), store(4, true), NEW_ID), Ok(Mark { id: ID, life: 5 }));
     }
 
     #[test]
@@ -129,31 +129,31 @@ mod tests {
     }
 
     #[test]
-    fn a_half_that_is_gone_is_named() {
-        assert_eq!(pair(log(3), None, DRAWN), Err(Mismatch::StoreMissing));
-        assert_eq!(pair(None, store(3, true), DRAWN), Err(Mismatch::LogMissing));
-        assert_eq!(pair(None, store(1, true), DRAWN), Err(Mismatch::LogMissing), "its first life is no exception");
-        assert_eq!(pair(None, store(2, false), DRAWN), Err(Mismatch::LogMissing), "nor is an interrupted start");
+    fn a_missing_half_is_named() {
+        assert_eq!(pair(log(3), None, NEW_ID), Err(Mismatch::StoreMissing));
+        assert_eq!(pair(None, store(3, true), NEW_ID), Err(Mismatch::LogMissing));
+        assert_eq!(pair(None, store(1, true), NEW_ID), Err(Mismatch::LogMissing), "its first life is no exception");
+        assert_eq!(pair(None, store(2, false), NEW_ID), Err(Mismatch::LogMissing), "nor is an interrupted start");
     }
 
     #[test]
-    fn an_older_copy_of_either_half_is_told_from_the_other() {
+    fn an_older_copy_of_either_half_is_named() {
         for older in 1..5 {
             let store_older = Err(Mismatch::StoreOlder { log: 5, store: older });
-            assert_eq!(pair(log(5), store(older, true), DRAWN), store_older);
-            assert_eq!(pair(log(5), store(older, false), DRAWN), store_older);
-            assert_eq!(pair(log(older), store(5, true), DRAWN), Err(Mismatch::LogOlder { log: older, store: 5 }));
+            assert_eq!(pair(log(5), store(older, true), NEW_ID), store_older);
+            assert_eq!(pair(log(5), store(older, false), NEW_ID), store_older);
+            assert_eq!(pair(log(older), store(5, true), NEW_ID), Err(Mismatch::LogOlder { log: older, store: 5 }));
         }
     }
 
     #[test]
-    fn foreign_halves_are_refused_even_in_spite_of_a_loss() {
-        let foreign = Some(StoreMark { mark: Mark { id: DRAWN, life: 3 }, settled: true });
-        let mismatch = pair(log(3), foreign, DRAWN).expect_err("they are foreign");
+    fn foreign_halves_are_refused_even_where_a_loss_is_accepted() {
+        let foreign = Some(StoreMark { mark: Mark { id: NEW_ID, life: 3 }, settled: true });
+        let mismatch = pair(log(3), foreign, NEW_ID).expect_err("they are foreign");
         assert!(matches!(mismatch, Mismatch::Foreign { .. }) && !mismatch.is_loss(), "{mismatch}");
-        assert_eq!(pair_in_spite_of(log(3), foreign, DRAWN), None);
-        assert_eq!(pair_in_spite_of(log(3), store(9, true), DRAWN), Some(Mark { id: ID, life: 10 }));
-        assert_eq!(pair_in_spite_of(None, store(9, true), DRAWN), Some(Mark { id: ID, life: 10 }));
-        assert_eq!(pair_in_spite_of(log(3), None, DRAWN), Some(Mark { id: ID, life: 4 }));
+        assert_eq!(pair_despite_loss(log(3), foreign, NEW_ID), None);
+        assert_eq!(pair_despite_loss(log(3), store(9, true), NEW_ID), Some(Mark { id: ID, life: 10 }));
+        assert_eq!(pair_despite_loss(None, store(9, true), NEW_ID), Some(Mark { id: ID, life: 10 }));
+        assert_eq!(pair_despite_loss(log(3), None, NEW_ID), Some(Mark { id: ID, life: 4 }));
     }
 }

@@ -8,7 +8,7 @@ use rand_chacha::{
 use super::*;
 
 #[test]
-fn only_what_differs_is_sent() {
+fn only_differences_are_sent() {
     let cases = [
         (r#"{"a":1,"b":2}"#, r#"{"a":1,"b":3}"#, r#"[{"op":"replace","path":"/b","value":3}]"#),
         (r#"{"a":[1,2,3]}"#, r#"{"a":[1,0,3]}"#, r#"[{"op":"replace","path":"/a/1","value":0}]"#),
@@ -44,7 +44,7 @@ fn a_number_is_the_text_that_the_script_wrote() {
 }
 
 #[test]
-fn an_object_whose_order_no_add_gives_is_replaced() {
+fn an_object_whose_key_order_add_cannot_produce_is_replaced() {
     let whole = |new: &str| format!(r#"[{{"op":"replace","path":"/o","value":{new}}}]"#);
     let cases = [
         (r#"{"a":1,"b":2}"#, r#"{"b":2,"a":1}"#),
@@ -63,7 +63,7 @@ fn an_object_whose_order_no_add_gives_is_replaced() {
 }
 
 #[test]
-fn a_window_that_moves_costs_what_is_new() {
+fn a_window_that_shifts_costs_only_its_new_elements() {
     let log = |numbers: std::ops::Range<u32>| {
         let lines = numbers.map(|n| format!(r#"{{"from":"Ana","text":"this is line {n}"}}"#));
         format!("[{}]", lines.collect::<Vec<_>>().join(","))
@@ -196,7 +196,7 @@ fn documents_are_the_same_however_they_are_written() {
 }
 
 #[test]
-fn what_a_comparison_costs_is_bounded_by_the_length_of_the_texts() {
+fn the_cost_of_a_comparison_is_bounded_by_the_length_of_the_texts() {
     let list = |item: &str, count: usize| vec![item; count].join(",");
     let keys = |prefix: &str, value: u8, count: usize| {
         let members = (0..count).map(|n| format!(r#""{prefix}{n}":{value}"#));
@@ -228,7 +228,7 @@ fn what_a_comparison_costs_is_bounded_by_the_length_of_the_texts() {
 }
 
 #[test]
-fn what_is_too_long_or_too_deep_is_replaced_without_a_comparison() {
+fn texts_that_are_too_long_or_too_deep_are_replaced_without_a_comparison() {
     let long = "x".repeat(MAX_COMPARED / 2);
     let (old, new) = (format!(r#"["{long}",1]"#), format!(r#"["{long}",2]"#));
     let Difference { ops, work } = compare(&old, &new);
@@ -255,7 +255,7 @@ fn a_view_of_a_game_costs_a_few_looks_at_it() {
 }
 
 #[test]
-fn what_is_no_json_is_replaced_without_a_panic() {
+fn text_that_is_no_json_is_replaced_without_a_panic() {
     for text in [
         "",
         "{",

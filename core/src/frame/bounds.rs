@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_frame_may_be_made_of_ends_exactly_at_its_bounds() {
+    fn every_bound_is_exact() {
         let list = |n: usize, one: &str| format!("[{}]", vec![one; n].join(","));
         let nested = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
         let objects = |n: usize| format!("{}1{}", r#"{"a":"#.repeat(n), "}".repeat(n));
@@ -228,14 +228,14 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_a_string_is_not_counted() {
+    fn the_content_of_a_string_is_not_counted() {
         let text = format!(r#"{{"a":"{}","b\"[{{":1}}"#, r#"[[{:,123e999\"\\"#.repeat(200));
         assert_eq!(check(&text), Ok(()));
     }
 
     /// The check does not decide whether text is JSON, and never panics.
     #[test]
-    fn what_is_no_json_passes_or_not_but_is_read_to_its_end() {
+    fn text_that_is_no_json_is_read_to_its_end_without_a_panic() {
         let pieces = ["", "{", "}", "]", "\"", "\\", "\\u", "\\ud83d", ":", "1", "-", "e9", "é", "\u{1F600}", "\0"];
         for a in pieces {
             for b in pieces {

@@ -2,7 +2,7 @@
 //!
 //! A room requests a move. The edge stores the membership, sends the target a `Join`, and when that is admitted sends the source
 //! a `Leave`. When it is refused, the source gets the reason, and the session stays. The request may be repeated: after a crash,
-//! or when the session reconnects. A repeated request gets the same answer, and moves nobody again.
+//! or when the session reconnects. A repeated request gets the same answer, and has no further effect.
 
 use super::{MAX_ROOMS, Session, close_reason, seats::SeatState};
 use crate::{

@@ -98,7 +98,7 @@ impl Story {
 
     fn move_back(&mut self) {
         let from = OutputRef { room: GAME, number: OutputId { offset: 5, index: 1 } };
-        self.command(EdgeCommand::Join { session: ANA, connection: HERE, room: LOBBY, options: Json::null(), from });
+        self.request_move_from(from, LOBBY);
         self.on(Input::Stored { room: LOBBY, done: true });
         self.admitted_from(LOBBY, Some(from));
         self.deliver(LOBBY, 3, view(LOBBY));
@@ -173,7 +173,10 @@ impl Story {
     }
 
     fn request_move(&mut self, room: RoomId, number: OutputId) {
-        let from = OutputRef { room: LOBBY, number };
+        self.request_move_from(OutputRef { room: LOBBY, number }, room);
+    }
+
+    fn request_move_from(&mut self, from: OutputRef, room: RoomId) {
         self.command(EdgeCommand::Join { session: ANA, connection: HERE, room, options: Json::null(), from });
     }
 

@@ -41,7 +41,7 @@ fn frames_of_a_room_without_a_seat_are_dropped() {
 }
 
 /// The lobby's host has died, and the next one repeats its outputs, also to this edge: the session was here before, went to the
-/// game, and has resumed by another edge meanwhile.
+/// game, and has resumed through another edge meanwhile.
 #[test]
 fn an_echo_for_an_earlier_connection_is_dropped() {
     let mut story = Story::resumed(&[GAME, LOBBY]);
@@ -68,7 +68,7 @@ fn the_latest_connection_requests_again_when_it_is_contested() {
     assert_eq!(story.outputs(), [reconnect(GAME, Some(1))]);
 }
 
-/// The answer to an older request was taken for one to this edge's latest: the session never left, and its stay continues.
+/// The edge took the answer to an older request for one to its latest: the session never left, and its stay continues.
 #[test]
 fn a_number_that_this_edge_has_used_itself_is_not_reused() {
     let mut story = Story::in_lobby();
@@ -81,7 +81,7 @@ fn a_number_that_this_edge_has_used_itself_is_not_reused() {
     story.admitted_from(LOBBY, None);
     story.outputs();
     story.deliver(LOBBY, 2, view(LOBBY));
-    assert_eq!(story.outputs(), [reconnect(LOBBY, None)], "it is asked for another");
+    assert_eq!(story.outputs(), [reconnect(LOBBY, None)], "this number is used, so another view is requested");
     story.deliver(LOBBY, 3, view(LOBBY));
     story.expect_seq(3);
 }

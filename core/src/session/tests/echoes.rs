@@ -40,13 +40,13 @@ fn an_echo_of_an_absence_does_not_end_the_stay_that_followed() {
     story.outputs();
     story.left_after(LOBBY, 1);
     story.msg(1, Some(LOBBY));
-    assert_eq!(story.outputs(), [message(LOBBY, 1)], "it is there");
+    assert_eq!(story.outputs(), [message(LOBBY, 1)], "it is a member");
     story.request_move(GAME, output_id(9));
     story.on(Input::Stored { room: GAME, done: true });
     story.admitted(GAME, output_id(9));
     story.outputs();
     story.left_after(LOBBY, 1);
-    assert_eq!(story.outputs(), [], "the lobby has yet to say what became of the message");
+    assert_eq!(story.outputs(), [], "the lobby has yet to answer the message");
     story.deliver(LOBBY, 2, RoomFrame::reply(LOBBY, 1, &Json::null()));
     story.deliver(LOBBY, 3, RoomFrame::left(LOBBY, "moved"));
     story.left_as(LOBBY, LeaveReason::Moved);
@@ -83,18 +83,18 @@ fn an_echo_of_an_earlier_admission_does_not_answer_a_pending_join() {
     story.request_move(GAME, output_id(9));
     story.on(Input::Stored { room: GAME, done: true });
     story.admitted(GAME, output_id(9));
-    let back = OutputRef { room: GAME, number: OutputId { offset: 3, index: 1 } };
-    story.command(EdgeCommand::Join { session: ANA, connection: HERE, room: LOBBY, options: Json::null(), from: back });
+    let way_back = OutputRef { room: GAME, number: OutputId { offset: 3, index: 1 } };
+    story.request_move_from(way_back, LOBBY);
     story.on(Input::Stored { room: LOBBY, done: true });
     story.outputs();
     story.admitted_after(LOBBY, 1, None);
     story.request_move(GAME, output_id(9));
     story.left_after(LOBBY, 1);
-    assert_eq!(story.outputs(), [], "all of it was before");
-    story.admitted_from(LOBBY, Some(back));
+    assert_eq!(story.outputs(), [], "these answer earlier requests");
+    story.admitted_from(LOBBY, Some(way_back));
     assert_eq!(story.outputs(), [leave(GAME, LeaveReason::Moved)]);
     story.request_move(GAME, output_id(9));
-    assert_eq!(story.outputs(), [], "also when the echo comes later");
+    assert_eq!(story.outputs(), [], "a later echo has no effect either");
 }
 
 #[test]
@@ -105,5 +105,5 @@ fn an_echo_of_the_end_of_an_earlier_stay_ends_no_stay() {
     story.left_after(LOBBY, 1);
     assert_eq!(story.outputs(), []);
     story.msg(1, None);
-    assert_eq!(story.outputs(), [message(LOBBY, 1)], "it is still there");
+    assert_eq!(story.outputs(), [message(LOBBY, 1)], "it is still a member");
 }

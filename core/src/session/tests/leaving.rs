@@ -15,7 +15,7 @@ fn a_session_that_has_left_its_last_room_joins_the_lobby() {
     story.on(Input::Stored { room: LOBBY, done: true });
     assert_eq!(story.outputs(), [join(LOBBY, 0, None)]);
     story.deliver(LOBBY, 1, view(LOBBY));
-    assert_eq!(story.outputs(), [], "seen in the stay before");
+    assert_eq!(story.outputs(), [], "the client has it from the earlier stay");
     story.deliver(LOBBY, 3, view(LOBBY));
     story.expect_seq(3);
 }
@@ -62,7 +62,7 @@ fn a_session_that_is_kicked_by_a_former_room_ends_when_all_rooms_have_removed_it
     let mut story = Story::resumed(&[LOBBY, GAME]);
     story.outputs();
     story.left_as(LOBBY, LeaveReason::Kicked);
-    assert!(!story.session.is_ended(), "the room that did it has yet to give the reason");
+    assert!(!story.session.is_ended(), "the room that kicked it has yet to send the reason");
     story.left_as(GAME, LeaveReason::Kicked);
     story.expect_close(CloseCode::Kicked);
 }

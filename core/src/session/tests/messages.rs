@@ -92,8 +92,8 @@ fn messages_to_a_room_that_is_being_joined_belong_to_the_stay_that_begins() {
     story.left_after(GAME, 2);
     story.expect_error(Some(1), "not_in_room");
     story.admitted(GAME, output_id(9));
-    let waiting = &story.session.seat(GAME).expect("it is in it").messages.unanswered;
-    assert_eq!(waiting.iter().collect::<Vec<_>>(), [&2], "the room will answer that");
+    let waiting = &story.session.seat(GAME).expect("it has a seat").messages.unanswered;
+    assert_eq!(waiting.iter().collect::<Vec<_>>(), [&2], "the room will answer this one");
 }
 
 /// A stalled edge has yet to append messages of the earlier stay in the lobby.
@@ -103,14 +103,14 @@ fn a_message_of_an_earlier_stay_is_not_accepted_in_the_next_one() {
     story.left(LOBBY);
     story.deliver(GAME, 8, RoomFrame::room(GAME, &Kind::lobby(), 5, &Json::null()));
     story.outputs();
-    let back = OutputRef { room: GAME, number: OutputId { offset: 5, index: 1 } };
-    story.command(EdgeCommand::Join { session: ANA, connection: HERE, room: LOBBY, options: Json::null(), from: back });
+    let way_back = OutputRef { room: GAME, number: OutputId { offset: 5, index: 1 } };
+    story.request_move_from(way_back, LOBBY);
     story.on(Input::Stored { room: LOBBY, done: true });
     let Output::Append { command: RoomCommand::Join(Joining { message_id, .. }), .. } = &story.outputs()[1] else {
         panic!()
     };
-    assert_eq!(*message_id, 5, "the room will take nothing up to that");
-    story.admitted_from(LOBBY, Some(back));
+    assert_eq!(*message_id, 5, "the room accepts no message up to this id");
+    story.admitted_from(LOBBY, Some(way_back));
     story.outputs();
     story.msg(4, Some(LOBBY));
     story.expect_error(Some(4), "not_in_room");

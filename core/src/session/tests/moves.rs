@@ -70,7 +70,7 @@ fn a_move_that_a_lost_connection_left_pending_is_requested_again_and_finished_by
     assert_eq!(story.outputs(), [leave(LOBBY, LeaveReason::Moved)]);
 }
 
-/// The edge before this one was killed after the session had left the game and before the store had that.
+/// The earlier edge was killed after the session had left the game and before the store had removed the membership.
 #[test]
 fn a_move_to_a_room_with_a_stale_membership_is_finished() {
     let mut story = Story::resumed(&[LOBBY, GAME]);
@@ -90,14 +90,14 @@ fn a_move_to_a_room_with_a_stale_membership_is_finished() {
 #[test]
 fn an_admission_to_a_room_that_is_being_left_again_still_ends_the_move() {
     let mut story = Story::resumed(&[GAME, LOBBY]);
-    let back = OutputRef { room: GAME, number: OutputId { offset: 5, index: 1 } };
-    story.command(EdgeCommand::Join { session: ANA, connection: HERE, room: LOBBY, options: Json::null(), from: back });
+    let way_back = OutputRef { room: GAME, number: OutputId { offset: 5, index: 1 } };
+    story.request_move_from(way_back, LOBBY);
     story.on(Input::Stored { room: LOBBY, done: true });
     story.request_move(RoomId(8), output_id(9));
     story.on(Input::Stored { room: RoomId(8), done: true });
     story.admitted(RoomId(8), output_id(9));
     story.outputs();
-    story.admitted_from(LOBBY, Some(back));
+    story.admitted_from(LOBBY, Some(way_back));
     assert_eq!(story.outputs(), [leave(GAME, LeaveReason::Moved)]);
 }
 
@@ -109,10 +109,10 @@ fn a_session_that_is_moved_back_before_it_has_left_stays() {
     story.admitted(GAME, output_id(9));
     story.deliver(GAME, 1, view(GAME));
     let from = OutputRef { room: GAME, number: OutputId { offset: 3, index: 1 } };
-    story.command(EdgeCommand::Join { session: ANA, connection: HERE, room: LOBBY, options: Json::null(), from });
+    story.request_move_from(from, LOBBY);
     story.outputs();
     story.left(LOBBY);
-    assert_eq!(story.outputs(), [], "that was the stay before");
+    assert_eq!(story.outputs(), [], "this answers a request of the earlier stay");
     story.on(Input::Stored { room: LOBBY, done: true });
     story.outputs();
     story.admitted_from(LOBBY, Some(from));
@@ -123,8 +123,8 @@ fn a_session_that_is_moved_back_before_it_has_left_stays() {
 #[test]
 fn a_room_that_is_left_while_the_move_back_is_stored_is_entered_again() {
     let mut story = Story::resumed(&[GAME, LOBBY]);
-    let back = OutputRef { room: GAME, number: OutputId { offset: 5, index: 1 } };
-    story.command(EdgeCommand::Join { session: ANA, connection: HERE, room: LOBBY, options: Json::null(), from: back });
+    let way_back = OutputRef { room: GAME, number: OutputId { offset: 5, index: 1 } };
+    story.request_move_from(way_back, LOBBY);
     story.request_move(GAME, output_id(9));
     story.on(Input::Stored { room: GAME, done: true });
     story.admitted(GAME, output_id(9));
@@ -132,8 +132,8 @@ fn a_room_that_is_left_while_the_move_back_is_stored_is_entered_again() {
     story.on(Input::Stored { room: LOBBY, done: true });
     story.outputs();
     story.left(LOBBY);
-    assert_eq!(story.outputs(), [], "that was the stay before");
-    story.admitted_from(LOBBY, Some(back));
+    assert_eq!(story.outputs(), [], "this answers a request of the earlier stay");
+    story.admitted_from(LOBBY, Some(way_back));
     assert_eq!(story.outputs(), [leave(GAME, LeaveReason::Moved)]);
 }
 

@@ -51,9 +51,9 @@ fn a_resumed_session_requests_missing_frames_from_its_rooms() {
     story.on(Input::Opened(resumed(&[LOBBY, GAME])));
     let outputs = story.outputs();
     assert!(text(&outputs[0]).contains(r#""recovered":true"#));
-    assert_eq!(outputs[1], Output::Ping, "its old token is to be void soon");
+    assert_eq!(outputs[1], Output::Ping, "its pong makes the old token void");
     assert_eq!(outputs[2..4], [reconnect(LOBBY, None), reconnect(GAME, Some(5))]);
-    assert_eq!(text(&outputs[4]), left_frame(RoomId(9), 3), "a room that nobody knows of any more is over");
+    assert_eq!(text(&outputs[4]), left_frame(RoomId(9), 3), "the session is no member of it");
     assert_eq!(outputs.len(), 5);
     story.deliver(GAME, 6, event(GAME));
     story.expect_seq(6);

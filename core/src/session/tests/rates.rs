@@ -28,7 +28,7 @@ fn unsolicited_pongs_cost_the_rate_as_pings_do() {
     assert_eq!(story.session.rate.tokens, 99_000, "the hello, and nothing since");
     story.on(Input::Pong);
     story.on(Input::Pong);
-    assert_eq!(story.session.rate.tokens, 98_000, "it was full again");
+    assert_eq!(story.session.rate.tokens, 98_000, "the bucket was full again");
     (0..200).for_each(|_| story.on(Input::Pong));
     story.expect_close(CloseCode::RateLimited);
 }
@@ -81,7 +81,7 @@ fn a_session_that_ignores_its_debt_is_closed_and_resumes_with_that_debt() {
     story.expect_close(CloseCode::RateLimited);
     let owed = story.session.owed(story.now);
     assert_eq!(owed, 2_014_000);
-    assert_eq!(story.session.owed(story.now.plus(10_000)), 1_014_000, "it pays by the time");
+    assert_eq!(story.session.owed(story.now.plus(10_000)), 1_014_000, "time pays the debt off");
 
     let mut story = Story::begin();
     story.frame(r#"{"t":"hello","resume":"x"}"#);

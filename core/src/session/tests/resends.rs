@@ -35,7 +35,7 @@ fn a_resent_message_without_a_room_that_was_answered_early_is_not_answered_again
     story.msg(2, None);
     story.expect_error(Some(2), "applied");
     story.msg(3, None);
-    assert_eq!(story.outputs(), [], "its reply has crossed it");
+    assert_eq!(story.outputs(), [], "it was answered early");
     story.msg(4, None);
     assert_eq!(story.outputs(), [message(GAME, 4)]);
 
@@ -47,7 +47,7 @@ fn a_resent_message_without_a_room_that_was_answered_early_is_not_answered_again
     assert_eq!(story.outputs(), [], "the room that answered was the current one before");
 }
 
-/// The client has begun its ids again at 1, and the repeated reply belongs to an earlier message.
+/// The client has restarted its ids at 1, and the repeated reply belongs to an earlier message.
 #[test]
 fn a_repeated_reply_answers_one_message_and_the_next_under_its_id_is_stale() {
     for resumed_first in [true, false] {
@@ -61,7 +61,7 @@ fn a_repeated_reply_answers_one_message_and_the_next_under_its_id_is_stale() {
         story.outputs();
         for id in 1..=2 {
             story.msg(id, Some(GAME));
-            assert_eq!(story.outputs(), [], "its reply has crossed it");
+            assert_eq!(story.outputs(), [], "it was answered early");
             for room in [Some(GAME), None] {
                 story.msg(id, room);
                 story.expect_error(Some(id), "stale_id");
@@ -82,7 +82,7 @@ fn a_resent_message_whose_reply_is_lost_is_answered_as_applied() {
     story.msg(3, Some(GAME));
     story.expect_error(Some(3), "applied");
     story.msg(5, Some(GAME));
-    assert_eq!(story.outputs(), [], "its reply has crossed it");
+    assert_eq!(story.outputs(), [], "it was answered early");
 }
 
 #[test]
@@ -90,10 +90,10 @@ fn ids_that_begin_again_at_1_are_answered_before_and_after_resumed() {
     let mut story = Story::resumed_with(&[(GAME, 9)]);
     story.msg(1, Some(GAME));
     story.msg(8, Some(GAME));
-    assert_eq!(story.outputs(), [message(GAME, 1), message(GAME, 8)], "nobody knows yet that the room has it");
+    assert_eq!(story.outputs(), [message(GAME, 1), message(GAME, 8)], "the room has yet to report what it has applied");
     story.resumed_in(GAME, 1, 7);
     story.expect_error(Some(1), "applied");
-    assert_eq!(story.outputs(), [], "the other one is new to the room");
+    assert_eq!(story.outputs(), [], "the room has not applied the other one");
     story.msg(2, Some(GAME));
     story.expect_error(Some(2), "stale_id");
     story.deliver(GAME, 10, RoomFrame::reply(GAME, 8, &Json::null()));
@@ -126,7 +126,7 @@ fn an_answer_to_an_earlier_request_does_not_end_a_later_one() {
     story.msg(3, Some(GAME));
     story.now = story.now.plus(5_000);
     story.deliver(GAME, 11, RoomFrame::event(GAME, "late", &Json::null()));
-    assert_eq!(story.outputs(), [message(GAME, 3), reconnect(GAME, Some(9))], "a frame is missing, and asked for");
+    assert_eq!(story.outputs(), [message(GAME, 3), reconnect(GAME, Some(9))], "a missing frame is requested");
     story.resumed_in(GAME, 1, 3);
     assert_eq!(story.outputs(), []);
     story.deliver(GAME, 10, RoomFrame::reply(GAME, 3, &Json::null()));

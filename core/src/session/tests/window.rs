@@ -90,8 +90,8 @@ fn unanswered_messages_are_bounded_in_number_and_in_bytes() {
     let large = Json::of(&"x".repeat(60_000));
     (1..=13).for_each(|id| story.msg_with(id, large.clone()));
     assert_eq!(story.outputs().iter().filter(|one| matches!(one, Output::Append { .. })).count(), WINDOW);
-    let waiting = story.session.seat(LOBBY).expect("it is there").messages.unanswered.len();
-    assert_eq!(waiting, 12, "four frames wait");
+    let waiting = story.session.seat(LOBBY).expect("it has a seat").messages.unanswered.len();
+    assert_eq!(waiting, 12, "four are held");
     story.msg_with(13, Json::null());
-    assert_eq!(story.outputs(), [], "its id was not used, and a small one finds room");
+    assert_eq!(story.outputs(), [], "its id was not used, and there is space for a small one");
 }
