@@ -59,9 +59,6 @@ const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Dropped input is read in pieces of this size.
 const DISCARD_BUFFER: usize = 16 * 1024;
 
-/// The close code of a connection that was lost without a close frame.
-const ABNORMAL_CLOSE: u16 = 1006;
-
 /// The close code of a close frame that has none.
 const NO_STATUS: u16 = 1005;
 
@@ -114,7 +111,7 @@ pub(crate) async fn open(
         handle.input(Input::NotOpened { code, reason });
     }
     let (timer, next_tick) = (Box::pin(tokio::time::sleep(CLOSE_TIMEOUT)), None);
-    let (state, dirty, code) = (State::Open, false, ABNORMAL_CLOSE);
+    let (state, dirty, code) = (State::Open, false, CloseCode::ABNORMAL);
     Some(Connection {
         socket,
         handle,
@@ -258,7 +255,7 @@ impl Connection {
             _ => return Err(Ended),
         };
         // The client has sent a close frame itself, and reads no other.
-        if self.code != ABNORMAL_CLOSE {
+        if self.code != CloseCode::ABNORMAL {
             return Err(Ended);
         }
         self.handle.input(Input::Malformed(reason));

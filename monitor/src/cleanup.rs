@@ -8,6 +8,7 @@ use std::{collections::BTreeSet, time::Duration};
 use chorus_bus::{AppendError, Bus, MachineError};
 use chorus_core::{
     command::{LeaveReason, Record, RoomCommand},
+    frame::CloseCode,
     ids::{MachineId, RoomId, SessionId},
     placement::Role,
 };
@@ -21,9 +22,6 @@ const PAGE: u32 = 256;
 
 /// The number of writes to the store in flight at a time.
 const WRITES: usize = 16;
-
-/// The close code for a connection that was lost without a close frame.
-const CLOSE_CODE_LOST: u16 = 1006;
 
 /// The cleanup failed; no data is lost, and it can be repeated.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +43,7 @@ pub async fn drop_sessions(edge: &MachineId, bus: &Bus, store: &Store) -> Result
         let Some((last, _)) = page.last() else { return Ok(dropped) };
         after = Some(*last);
         dropped += page.len();
-        let drop = |session| RoomCommand::Drop { session, edge: edge.clone(), code: CLOSE_CODE_LOST };
+        let drop = |session| RoomCommand::Drop { session, edge: edge.clone(), code: CloseCode::ABNORMAL };
         append_to_rooms(bus, store.clock(), &page, drop).await?;
         // Only once the rooms have their `Drop`: after a crash, the next monitor finds the other sessions. Which of them were
         // silent was in the dead edge's memory only.

@@ -69,6 +69,9 @@ pub enum CloseCode {
 }
 
 impl CloseCode {
+    /// The code of a connection that was lost without a close frame. It is never sent.
+    pub const ABNORMAL: u16 = 1006;
+
     pub fn code(self) -> u16 {
         self as u16
     }

@@ -9,9 +9,6 @@ use crate::{
     ids::RoomId,
 };
 
-/// The close code of a connection that was lost without one.
-pub(super) const ABNORMAL_CLOSURE: u16 = 1006;
-
 impl Session {
     /// Closes the connection with a reason.
     pub(super) fn close(&mut self, code: CloseCode, reason: impl Into<Cow<'static, str>>) {

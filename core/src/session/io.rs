@@ -39,7 +39,7 @@ pub enum Input<'a> {
     Replaced,
     /// A room has another connection as the latest, but this one is.
     Contested,
-    /// The connection is lost. `code`: of its close frame, 1006 when there was none.
+    /// The connection is lost. `code`: of its close frame, or [`CloseCode::ABNORMAL`].
     Lost { code: u16 },
     /// The edge drains.
     Drain,

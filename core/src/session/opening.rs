@@ -1,9 +1,9 @@
 //! From `hello` to `welcome`: a session is opened or resumed.
 
-use super::{Input, Opened, Outgoing, Output, Phase, Session, StoreWrite, closing::ABNORMAL_CLOSURE};
+use super::{Input, Opened, Outgoing, Output, Phase, Session, StoreWrite};
 use crate::{
     command::Player,
-    frame::{ErrorCode, Hello, Welcome},
+    frame::{CloseCode, ErrorCode, Hello, Welcome},
     ids::{RoomId, SessionId, Time},
 };
 
@@ -72,7 +72,7 @@ impl Session {
         match opened.recovered {
             // The earlier connection may have been replaced by this one, so no other edge notifies the rooms.
             Some(rooms) => {
-                rooms.into_iter().for_each(|room| self.drop_from(session, room, ABNORMAL_CLOSURE));
+                rooms.into_iter().for_each(|room| self.drop_from(session, room, CloseCode::ABNORMAL));
                 self.outputs.push_back(Output::Store(StoreWrite::Disconnected { session, silent: false }));
             }
             None => self.outputs.push_back(Output::Store(StoreWrite::End(session))),
