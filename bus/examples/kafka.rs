@@ -111,7 +111,7 @@ async fn edge_latency(bus: &Bus) -> Vec<Duration> {
     let (mut receiver, mut into) = (bus.edge_channel(&edge).await.expect("opens"), Vec::new());
     let mut took = Vec::new();
     for n in 0..ROUNDS as u64 + 100 {
-        let command = EdgeCommand::Leave {
+        let command = EdgeCommand::Left {
             session: SessionId(1),
             request: RequestId { connection: ConnectionId(1), number: 1 },
             room: RoomId(1),

@@ -223,10 +223,10 @@ pub enum EdgeCommand {
     /// One frame for several sessions, each under its own sequence number.
     Deliver { room: RoomId, targets: Vec<Target>, frame: RoomFrame },
     /// Moves this session to `room`; `from` is the room that requests the move, and the request's number.
-    Join { session: SessionId, connection: ConnectionId, room: RoomId, options: Json, from: OutputRef },
+    Move { session: SessionId, connection: ConnectionId, room: RoomId, options: Json, from: OutputRef },
     /// The session is not (or no longer) a member of this room: as of `request`, the latest request of it that the room has
     /// processed.
-    Leave { session: SessionId, request: RequestId, room: RoomId, reason: LeaveReason },
+    Left { session: SessionId, request: RequestId, room: RoomId, reason: LeaveReason },
     /// Ends the session.
     Kick { session: SessionId, connection: ConnectionId, room: RoomId, reason: Box<str> },
     /// The room has admitted the session. `request` and `from` as in its `Join`.
@@ -248,10 +248,10 @@ impl EdgeCommand {
     /// The connection that it is addressed to, if it is one.
     pub fn connection(&self) -> Option<ConnectionId> {
         match self {
-            EdgeCommand::Join { connection, .. }
+            EdgeCommand::Move { connection, .. }
             | EdgeCommand::Kick { connection, .. }
             | EdgeCommand::Spent { connection, .. } => Some(*connection),
-            EdgeCommand::Leave { request, .. }
+            EdgeCommand::Left { request, .. }
             | EdgeCommand::Resumed { request, .. }
             | EdgeCommand::Admitted { request, .. }
             | EdgeCommand::Refused { request, .. } => Some(request.connection),

@@ -220,8 +220,8 @@ mod tests {
         let reason = || "no".into();
         vec![
             EdgeCommand::Deliver { room, targets, frame },
-            EdgeCommand::Join { session, connection, room, options: Json::trusted("{\"a\":1}"), from },
-            EdgeCommand::Leave { session, request, room, reason: LeaveReason::Kicked },
+            EdgeCommand::Move { session, connection, room, options: Json::trusted("{\"a\":1}"), from },
+            EdgeCommand::Left { session, request, room, reason: LeaveReason::Kicked },
             EdgeCommand::Kick { session, connection, room, reason: reason() },
             EdgeCommand::Admitted { session, request, room, from: None },
             EdgeCommand::Refused { session, request, room, from: Some(from), reason: reason() },

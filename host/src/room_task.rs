@@ -268,7 +268,7 @@ impl RoomTask {
     /// edge would find no such room, and the room would wait for its players in vain.
     async fn send(&mut self, edge: MachineId, command: EdgeCommand) -> Result<(), HostError> {
         let made = match &command {
-            EdgeCommand::Join { room, .. } => self.made.iter().find(|(made, _)| made == room).map(|(_, mark)| *mark),
+            EdgeCommand::Move { room, .. } => self.made.iter().find(|(made, _)| made == room).map(|(_, mark)| *mark),
             _ => None,
         };
         let until = made.filter(|mark| !self.outbox.has(*mark));

@@ -429,7 +429,7 @@ impl World {
                     live.made.insert(id, at);
                 }
                 RoomOutput::Edge(edge, command) => {
-                    if let EdgeCommand::Join { room, .. } = &command {
+                    if let EdgeCommand::Move { room, .. } = &command {
                         live.held_until = live.held_until.max(live.made.get(room).copied().unwrap_or_default());
                     }
                     let edge = life_of(&edge);
@@ -504,8 +504,8 @@ impl World {
                 let said = Input::Command(EdgeCommand::Replaced { session });
                 self.input(edge, connection, if is_here { Input::Contested } else { said });
             }
-            EdgeCommand::Join { session, .. }
-            | EdgeCommand::Leave { session, .. }
+            EdgeCommand::Move { session, .. }
+            | EdgeCommand::Left { session, .. }
             | EdgeCommand::Kick { session, .. }
             | EdgeCommand::Admitted { session, .. }
             | EdgeCommand::Refused { session, .. }

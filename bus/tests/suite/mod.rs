@@ -330,7 +330,7 @@ pub async fn open(bus: &Bus, edge: &str) -> EdgeReceiver {
 
 /// A command that is distinguishable by its number.
 pub fn left(n: u64) -> EdgeCommand {
-    EdgeCommand::Leave { session: SessionId(n.into()), request: FIRST, room: ROOM, reason: LeaveReason::Left }
+    EdgeCommand::Left { session: SessionId(n.into()), request: FIRST, room: ROOM, reason: LeaveReason::Left }
 }
 
 pub async fn receive(edge: &mut EdgeReceiver, count: usize) -> Vec<EdgeCommand> {

@@ -133,7 +133,7 @@ impl<'a, G: Guest> Pass<'a, G> {
                     self.deliver_frame(target.session, target.seq, &frame);
                 }
             }
-            EdgeCommand::Leave { session, .. } => {
+            EdgeCommand::Left { session, .. } => {
                 self.replay.sessions.entry(session).or_default().removed_at.push(self.at);
             }
             _ => {}

@@ -101,8 +101,8 @@ pub fn for_each_session(command: EdgeCommand, mut deliver: impl FnMut(SessionId,
             }
         }
         EdgeCommand::Replaced { session } => deliver(session, Delivery::CheckOwner),
-        EdgeCommand::Join { session, .. }
-        | EdgeCommand::Leave { session, .. }
+        EdgeCommand::Move { session, .. }
+        | EdgeCommand::Left { session, .. }
         | EdgeCommand::Kick { session, .. }
         | EdgeCommand::Admitted { session, .. }
         | EdgeCommand::Refused { session, .. }

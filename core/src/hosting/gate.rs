@@ -82,7 +82,7 @@ impl Gate {
     }
 
     fn awaited(&self, command: &EdgeCommand) -> Option<AppendId> {
-        let EdgeCommand::Join { room, .. } = command else { return None };
+        let EdgeCommand::Move { room, .. } = command else { return None };
         self.creating.iter().find(|(creating, _)| creating == room).map(|(_, id)| *id)
     }
 }

@@ -295,7 +295,7 @@ impl Story {
             }
             Output::Send { command, .. } => match command {
                 EdgeCommand::Deliver { .. } => "send frames".to_owned(),
-                EdgeCommand::Join { .. } => "send move".to_owned(),
+                EdgeCommand::Move { .. } => "send move".to_owned(),
                 EdgeCommand::Refused { .. } => "send refused".to_owned(),
                 _ => return None,
             },

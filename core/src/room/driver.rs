@@ -118,7 +118,7 @@ impl Room {
         let answer = match command {
             RoomCommand::Join(joining) => Some(Output::Edge(joining.edge.clone(), joining.refused(room, reason))),
             RoomCommand::Reconnect { session, edge, request, .. } => {
-                Some(Output::Edge(edge, EdgeCommand::Leave { session, request, room, reason: left }))
+                Some(Output::Edge(edge, EdgeCommand::Left { session, request, room, reason: left }))
             }
             _ => None,
         };

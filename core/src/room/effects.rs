@@ -199,7 +199,7 @@ fn move_member(step: &mut Step, session: SessionId, room: RoomId, options: Json)
         refuse_move(step, session, room, from);
     } else if member.connected {
         let (edge, connection) = (member.edge.clone(), member.request.connection);
-        step.edge(&edge, EdgeCommand::Join { session, connection, room, options, from });
+        step.edge(&edge, EdgeCommand::Move { session, connection, room, options, from });
     }
 }
 

@@ -81,7 +81,7 @@ impl Step {
         let room = self.room;
         let command = match departure.text {
             Some(reason) => EdgeCommand::Kick { session, connection: request.connection, room, reason },
-            None => EdgeCommand::Leave { session, request, room, reason: departure.reason },
+            None => EdgeCommand::Left { session, request, room, reason: departure.reason },
         };
         self.edge(edge, command);
     }

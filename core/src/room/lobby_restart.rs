@@ -121,7 +121,7 @@ pub(super) fn apply(step: &mut Step, command: RoomCommand) -> Next {
         RoomCommand::Join(joining) => refuse(step, &joining),
         RoomCommand::Reconnect { session, edge, request, .. } => {
             let (room, reason) = (step.room, LeaveReason::Ended);
-            step.edge(&edge, EdgeCommand::Leave { session, request, room, reason });
+            step.edge(&edge, EdgeCommand::Left { session, request, room, reason });
         }
         RoomCommand::Swap { component, .. } => swap(step, component),
         RoomCommand::Leave { session, reason: LeaveReason::Kicked } => drop(step.state.kicks.remove(&session)),

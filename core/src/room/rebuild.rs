@@ -152,7 +152,7 @@ impl Room {
                 }
                 RoomCommand::Reconnect { session, edge, request, .. } => {
                     let reason = LeaveReason::Left;
-                    self.answer_unapplied(offset, edge, EdgeCommand::Leave { session, request, room, reason });
+                    self.answer_unapplied(offset, edge, EdgeCommand::Left { session, request, room, reason });
                 }
                 _ => {}
             }

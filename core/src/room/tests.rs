@@ -249,8 +249,8 @@ fn describe(command: &EdgeCommand) -> Vec<String> {
             let tag = format!("{:?}", frame.tag).to_lowercase();
             targets.iter().map(|Target { session, seq, .. }| format!("{} {seq} {tag}", who(*session))).collect()
         }
-        EdgeCommand::Join { session, .. } => vec![format!("move {}", who(*session))],
-        EdgeCommand::Leave { session, .. } => vec![format!("leave {}", who(*session))],
+        EdgeCommand::Move { session, .. } => vec![format!("move {}", who(*session))],
+        EdgeCommand::Left { session, .. } => vec![format!("leave {}", who(*session))],
         EdgeCommand::Kick { session, .. } => vec![format!("kick {}", who(*session))],
         EdgeCommand::Replaced { session } => vec![format!("replaced {}", who(*session))],
         EdgeCommand::Admitted { session, .. } => vec![format!("admitted {}", who(*session))],

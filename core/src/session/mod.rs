@@ -181,12 +181,12 @@ impl Session {
             return;
         }
         match command {
-            EdgeCommand::Join { room, options, from, .. } => self.on_move(room, options, from, now),
+            EdgeCommand::Move { room, options, from, .. } => self.on_move(room, options, from, now),
             EdgeCommand::Admitted { room, request, from, .. } => self.on_admitted(room, request.number, from),
             EdgeCommand::Refused { room, request, from, reason, .. } => {
                 self.on_refused(room, request.number, from, reason, now);
             }
-            EdgeCommand::Leave { room, request, reason, .. } => self.on_left(room, request.number, reason, now),
+            EdgeCommand::Left { room, request, reason, .. } => self.on_left(room, request.number, reason, now),
             EdgeCommand::Resumed { room, request, applied, .. } => self.on_resumed(room, request.number, applied),
             // In any state of the seat: the session has ended.
             EdgeCommand::Kick { reason, .. } => self.on_kick(&reason),

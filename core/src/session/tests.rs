@@ -177,7 +177,7 @@ impl Story {
     }
 
     fn request_move_from(&mut self, from: OutputRef, room: RoomId) {
-        self.command(EdgeCommand::Join { session: ANA, connection: HERE, room, options: Json::null(), from });
+        self.command(EdgeCommand::Move { session: ANA, connection: HERE, room, options: Json::null(), from });
     }
 
     fn admitted(&mut self, room: RoomId, number: OutputId) {
@@ -205,12 +205,12 @@ impl Story {
 
     fn left_after(&mut self, room: RoomId, number: u32) {
         let (request, reason) = (RequestId { connection: HERE, number }, LeaveReason::Left);
-        self.command(EdgeCommand::Leave { session: ANA, request, room, reason });
+        self.command(EdgeCommand::Left { session: ANA, request, room, reason });
     }
 
     fn left_as(&mut self, room: RoomId, reason: LeaveReason) {
         let request = self.request(room);
-        self.command(EdgeCommand::Leave { session: ANA, request, room, reason });
+        self.command(EdgeCommand::Left { session: ANA, request, room, reason });
     }
 
     fn outputs(&mut self) -> Vec<Output> {

@@ -133,7 +133,7 @@ impl Task {
             "move" => {
                 let to = data.trim_matches('"').parse().expect("a room's id");
                 let from = OutputRef { room, number };
-                let join = EdgeCommand::Join { session, connection, room: to, options: Json::null(), from };
+                let join = EdgeCommand::Move { session, connection, room: to, options: Json::null(), from };
                 self.send_edge(&edge, join.clone());
                 // A host that has taken over repeats it, since the one before may not have sent it.
                 self.send_edge(&edge, join);
@@ -163,7 +163,7 @@ impl Task {
     ) {
         let Some(member) = self.members.get_mut(&(room, session)) else {
             let reason = LeaveReason::Left;
-            self.send_edge(edge, EdgeCommand::Leave { session, request, room, reason });
+            self.send_edge(edge, EdgeCommand::Left { session, request, room, reason });
             return;
         };
         member.edge = edge.clone();
@@ -181,7 +181,7 @@ impl Task {
         let Some(member) = self.members.remove(&(room, session)) else { return };
         self.stays.insert((room, session), member.frames.len());
         let request = member.request;
-        self.send_edge(&member.edge, EdgeCommand::Leave { session, request, room, reason });
+        self.send_edge(&member.edge, EdgeCommand::Left { session, request, room, reason });
     }
 
     fn send(&mut self, room: RoomId, session: SessionId, frame: RoomFrame) {

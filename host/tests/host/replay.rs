@@ -97,7 +97,7 @@ async fn find_each_other(world: &mut World, one: SessionId, other: SessionId) ->
         let left = |edge: &Edge| {
             edge.received
                 .iter()
-                .any(|c| matches!(c, EdgeCommand::Leave { session: who, room: RoomId::LOBBY, .. } if *who == session))
+                .any(|c| matches!(c, EdgeCommand::Left { session: who, room: RoomId::LOBBY, .. } if *who == session))
                 .then_some(())
         };
         world.edge.until("the lobby to let them go", left).await;
@@ -140,9 +140,9 @@ fn to_edge(output: &Output) -> Option<&EdgeCommand> {
 
 fn room_of(command: &EdgeCommand) -> RoomId {
     match command {
-        EdgeCommand::Join { from, .. } => from.room,
+        EdgeCommand::Move { from, .. } => from.room,
         EdgeCommand::Deliver { room, .. }
-        | EdgeCommand::Leave { room, .. }
+        | EdgeCommand::Left { room, .. }
         | EdgeCommand::Kick { room, .. }
         | EdgeCommand::Admitted { room, .. }
         | EdgeCommand::Refused { room, .. }

@@ -209,7 +209,7 @@ fn created(output: &Output) -> Option<(RoomId, OutputId)> {
 
 fn moved(output: &Output) -> Option<(RoomId, OutputId)> {
     match output {
-        Output::Edge(_, EdgeCommand::Join { room, from, .. }) => Some((*room, from.number)),
+        Output::Edge(_, EdgeCommand::Move { room, from, .. }) => Some((*room, from.number)),
         _ => None,
     }
 }

@@ -25,7 +25,7 @@ pub(in crate::room) fn notify(step: &mut Step, ending: &Ending) {
     for (session, edge, request) in members(step) {
         step.deliver(RoomFrame::left(step.room, &text), Audience::One(session));
         let reason = LeaveReason::Left;
-        step.edge(&edge, EdgeCommand::Leave { session, request, room: step.room, reason });
+        step.edge(&edge, EdgeCommand::Left { session, request, room: step.room, reason });
     }
     if let Some(creator) = step.state.creator {
         let number = step.number();

@@ -142,7 +142,7 @@ fn repeat_move(step: &mut Step, session: SessionId) {
     let Some(moving) = member.moving.clone() else { return };
     let (edge, connection) = (member.edge.clone(), member.request.connection);
     let from = OutputRef { room: step.room, number: moving.number };
-    step.edge(&edge, EdgeCommand::Join { session, connection, room: moving.room, options: moving.options, from });
+    step.edge(&edge, EdgeCommand::Move { session, connection, room: moving.room, options: moving.options, from });
 }
 
 pub(super) fn leave(step: &mut Step, session: SessionId, reason: LeaveReason) -> Next {

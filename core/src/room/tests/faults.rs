@@ -87,7 +87,7 @@ fn a_reconnect_to_a_room_that_has_given_up_is_answered() {
     let Some(Output::Append(_, close)) = out.outputs.last().cloned() else { panic!("{out:?}") };
     story.record(reconnect(ANA, "edge-2", None));
     let out = story.record(close);
-    let answer = EdgeCommand::Leave { session: ANA, request: FIRST, room: ROOM, reason: LeaveReason::Left };
+    let answer = EdgeCommand::Left { session: ANA, request: FIRST, room: ROOM, reason: LeaveReason::Left };
     assert!(out.outputs.contains(&Output::Edge(MachineId("edge-2".into()), answer)), "{out:?}");
 }
 

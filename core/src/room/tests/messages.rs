@@ -57,7 +57,7 @@ fn a_refused_move_is_reported_to_the_guest_and_the_player_stays() {
     .with_members(&[ANA]);
     let out = story.record(message(ANA, 1));
     assert_eq!(out.to_edge()[0], "move ana");
-    let Some(Output::Edge(_, EdgeCommand::Join { from, .. })) = out.outputs.first() else { panic!("{out:?}") };
+    let Some(Output::Edge(_, EdgeCommand::Move { from, .. })) = out.outputs.first() else { panic!("{out:?}") };
     let again = story.record(reconnect(ANA, "edge-2", None));
     assert!(again.to_edge().contains(&"move ana".to_owned()), "a request that has no answer is repeated");
     let answer = Answer::MoveRefused { session: ANA, room: RoomId(5), reason: "full".into() };

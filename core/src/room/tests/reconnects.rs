@@ -90,7 +90,7 @@ fn a_member_that_was_removed_while_away_gets_the_reason_when_it_reconnects() {
     story.record(RoomCommand::Timer { id, name: None });
     let why = |out: &Out| {
         out.outputs.iter().find_map(|output| match output {
-            Output::Edge(_, EdgeCommand::Leave { reason, .. }) => Some(*reason),
+            Output::Edge(_, EdgeCommand::Left { reason, .. }) => Some(*reason),
             _ => None,
         })
     };

@@ -60,7 +60,7 @@ fn an_echo_of_an_absence_does_not_end_the_stay_that_followed() {
 fn an_echo_of_a_move_of_an_earlier_connection_is_dropped() {
     let mut story = Story::resumed(&[GAME, LOBBY]);
     let from = OutputRef { room: LOBBY, number: output_id(9) };
-    let echo = EdgeCommand::Join { session: ANA, connection: BEFORE, room: GAME, options: Json::null(), from };
+    let echo = EdgeCommand::Move { session: ANA, connection: BEFORE, room: GAME, options: Json::null(), from };
     story.command(echo);
     assert_eq!(story.outputs(), []);
 }

@@ -359,7 +359,7 @@ impl Edge {
                     self.frames.entry(target.session).or_default().push(frame);
                 }
             }
-            EdgeCommand::Join { session, room, options, from, .. } => {
+            EdgeCommand::Move { session, room, options, from, .. } => {
                 let (session, options, from) = (*session, options.clone(), Some(*from));
                 let (edge, message_id) = (self.id.clone(), self.last_id(session));
                 let join = RoomCommand::Join(Joining {
