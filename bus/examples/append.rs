@@ -106,6 +106,6 @@ async fn read(bus: Bus, records: u64) {
 
 fn record(n: u64) -> Record {
     let data = Json::trusted("{\"cell\":4,\"pad\":\"0123456789012345678901234567890123456789\"}");
-    let command = RoomCommand::Message { session: SessionId(n.into()), message_id: n, kind: "move".into(), data };
+    let command = RoomCommand::Message { session: SessionId(n.into()), message_id: n, msg_type: "move".into(), data };
     Record { room: RoomId(n.into()), time: Time(1_700_000_000_000 + n), command }
 }

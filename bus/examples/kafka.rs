@@ -189,6 +189,6 @@ fn partition_0(n: u64) -> RoomId {
 
 fn record(room: RoomId, n: u64) -> Record {
     let data = Json::trusted("{\"cell\":4,\"pad\":\"0123456789012345678901234567890123456789\"}");
-    let command = RoomCommand::Message { session: SessionId(n.into()), message_id: n, kind: "move".into(), data };
+    let command = RoomCommand::Message { session: SessionId(n.into()), message_id: n, msg_type: "move".into(), data };
     Record { room, time: Time(1_700_000_000_000 + n), command }
 }

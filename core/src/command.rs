@@ -38,7 +38,7 @@ pub enum RoomCommand {
     /// A session requests to be a member. For a session that already is, this is a reconnect.
     Join(Joining),
     /// From a player. `message_id` rises within a session; a message whose number does not rise is a duplicate, and dropped.
-    Message { session: SessionId, message_id: u64, kind: Arc<str>, data: Json },
+    Message { session: SessionId, message_id: u64, msg_type: Arc<str>, data: Json },
     /// The session's connection at this edge is lost. Ignored if the session has reconnected elsewhere.
     Drop { session: SessionId, edge: MachineId, code: u16 },
     /// The session has reconnected. `last_seq` is the last frame of this room that the client has; `None` requests a whole

@@ -96,7 +96,7 @@ pub enum Event {
     Drop { session: SessionId },
     Reconnect { session: SessionId },
     Leave { session: SessionId, reason: LeaveReason },
-    Message { session: SessionId, kind: Arc<str>, data: Json },
+    Message { session: SessionId, msg_type: Arc<str>, data: Json },
     Timer { name: Arc<str>, payload: Json },
     RoomMessage { room: RoomId, data: Json },
     RoomEnd { room: RoomId, outcome: Json, failed: Option<Box<str>> },
@@ -108,7 +108,7 @@ impl Event {
     /// The script's handler for this event, under the name that its author uses.
     pub fn handler(&self) -> Box<str> {
         match self {
-            Event::Message { kind, .. } => format!("messages.{kind}").into(),
+            Event::Message { msg_type, .. } => format!("messages.{msg_type}").into(),
             Event::Timer { name, .. } => format!("timers.{name}").into(),
             Event::Create { .. } => "onCreate".into(),
             Event::Join { .. } => "onJoin".into(),
@@ -137,11 +137,11 @@ pub enum Effect {
     },
     Send {
         session: SessionId,
-        kind: Box<str>,
+        msg_type: Box<str>,
         data: Json,
     },
     Broadcast {
-        kind: Box<str>,
+        msg_type: Box<str>,
         data: Json,
         except: Vec<SessionId>,
     },

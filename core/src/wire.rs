@@ -189,7 +189,7 @@ mod tests {
                 options: json(),
                 from: None,
             }),
-            RoomCommand::Message { session, message_id: 3, kind: "move".into(), data: json() },
+            RoomCommand::Message { session, message_id: 3, msg_type: "move".into(), data: json() },
             RoomCommand::Drop { session, edge: edge.clone(), code: 1006 },
             RoomCommand::Reconnect {
                 session,

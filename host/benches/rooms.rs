@@ -205,8 +205,8 @@ fn moment(offset: u64) -> Moment {
     Moment { now: NOW, seed: Seed::of(RoomId(1), Secret(7), offset) }
 }
 
-fn message(session: SessionId, kind: &str, data: &str) -> Event {
-    Event::Message { session, kind: kind.into(), data: Json::trusted(data) }
+fn message(session: SessionId, msg_type: &str, data: &str) -> Event {
+    Event::Message { session, msg_type: msg_type.into(), data: Json::trusted(data) }
 }
 
 // ---- the whole host ----
@@ -291,7 +291,7 @@ async fn message_through_a_room(world: &mut World, echo: &Built) {
         seq += 1;
         let data = Json::trusted(r#"{"text":"a word or two of a game"}"#);
         let session = SessionId(room.0);
-        world.append(room, RoomCommand::Message { session, message_id: seq, kind: "echo".into(), data });
+        world.append(room, RoomCommand::Message { session, message_id: seq, msg_type: "echo".into(), data });
     };
     let mut times = Vec::new();
     for _ in 0..20_000 {

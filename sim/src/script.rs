@@ -41,7 +41,7 @@ impl Script {
                 self.members.insert(member.session);
                 vec![Effect::Admit { spectator: false }, self.view()]
             }
-            Event::Message { session, kind, .. } => match &*kind {
+            Event::Message { session, msg_type, .. } => match &*msg_type {
                 "find" => self.find(at, session),
                 "hit" => self.hit(),
                 _ => vec![Effect::MoveTo { session, room: RoomId::LOBBY, options: Json::null() }, reply(Value::Null)],
@@ -80,7 +80,7 @@ impl Script {
     fn hit(&mut self) -> Vec<Effect> {
         let hits = self.state["hits"].as_u64().unwrap_or(0) + 1;
         self.state["hits"] = json!(hits);
-        let told = Effect::Broadcast { kind: "hits".into(), data: Json::of(&hits), except: Vec::new() };
+        let told = Effect::Broadcast { msg_type: "hits".into(), data: Json::of(&hits), except: Vec::new() };
         vec![told, self.view(), reply(json!(hits))]
     }
 

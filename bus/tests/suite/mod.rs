@@ -287,7 +287,7 @@ pub fn message(room: RoomId, n: u64) -> Record {
 }
 
 fn data(n: u64, data: Json) -> RoomCommand {
-    RoomCommand::Message { session: SessionId(9), message_id: n, kind: "move".into(), data }
+    RoomCommand::Message { session: SessionId(9), message_id: n, msg_type: "move".into(), data }
 }
 
 /// A message of some 10 KiB.

@@ -32,7 +32,7 @@ pub struct SessionHistory {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// A message, possibly sent before.
-    Sent { id: u64, kind: String, data: ExactJson },
+    Sent { id: u64, msg_type: String, data: ExactJson },
     /// A frame from the room.
     Frame { seq: u64, frame: ExactJson },
     /// An answer to a message without a room's number: the edge's own.
@@ -130,23 +130,23 @@ impl History {
     }
 
     fn take(&mut self, player: &str, reader: &mut Reader, out: bool, frame: ExactJson) {
-        let kind = frame["t"].as_str().unwrap_or_default();
-        if kind == "welcome" {
+        let tag = frame["t"].as_str().unwrap_or_default();
+        if tag == "welcome" {
             return self.welcome(reader, &frame);
         }
         let Some(session) = reader.session else { return };
         let id = frame["id"].as_u64();
         let named: Option<RoomId> = frame["room"].as_str().and_then(|room| room.parse().ok());
-        let (room, event) = match (out, kind, id, frame["seq"].as_u64()) {
+        let (room, event) = match (out, tag, id, frame["seq"].as_u64()) {
             (true, "msg", Some(id), _) => {
                 let Some(room) = named.or(reader.current) else { return };
                 reader.sent.insert(id, room);
-                let kind = frame["type"].as_str().unwrap_or_default().to_owned();
-                (room, Event::Sent { id, kind, data: frame.field("data") })
+                let msg_type = frame["type"].as_str().unwrap_or_default().to_owned();
+                (room, Event::Sent { id, msg_type, data: frame.field("data") })
             }
             (false, _, _, Some(seq)) => {
                 let Some(room) = named else { return };
-                if kind == "room" {
+                if tag == "room" {
                     reader.current = Some(room);
                 }
                 (room, Event::Frame { seq, frame })

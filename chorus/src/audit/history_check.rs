@@ -73,7 +73,7 @@ struct Checker<'a> {
 /// The answers to one message, as the client received them.
 #[derive(Debug, Default)]
 struct ClientMessage<'a> {
-    kind: &'a str,
+    msg_type: &'a str,
     data: Option<&'a ExactJson>,
     sent: u32,
     /// The numbers of the room's answers.
@@ -92,21 +92,21 @@ impl<'a> Checker<'a> {
         let mut caused: Option<Offset> = None;
         for event in &self.history.events {
             let Event::Frame { seq, frame } = event else { continue };
-            let kind = frame["t"].as_str().unwrap_or_default();
+            let tag = frame["t"].as_str().unwrap_or_default();
             if *seq <= last {
-                self.found(Rule::FrameTwice, At::Seq(*seq), format!("{kind} after {last}"));
-            } else if kind != "room" && *seq != last + 1 {
-                self.found(Rule::FrameMissing, At::Seq(*seq), format!("{kind} after {last}"));
+                self.found(Rule::FrameTwice, At::Seq(*seq), format!("{tag} after {last}"));
+            } else if tag != "room" && *seq != last + 1 {
+                self.found(Rule::FrameMissing, At::Seq(*seq), format!("{tag} after {last}"));
             }
             if *seq > last {
-                let by = self.compare(*seq, kind, frame, caused);
+                let by = self.compare(*seq, tag, frame, caused);
                 (last, caused) = (*seq, by);
             }
         }
     }
 
     /// Returns the record that caused the frame, if the room did send it.
-    fn compare(&mut self, seq: u64, kind: &str, frame: &ExactJson, before: Option<Offset>) -> Option<Offset> {
+    fn compare(&mut self, seq: u64, tag: &str, frame: &ExactJson, before: Option<Offset>) -> Option<Offset> {
         let known = self.frames.and_then(|frames| frames.frames.get(&seq)).map_or(&[][..], Vec::as_slice);
         let same = known.iter().find(|known| diff::is_same(&known.frame.with_seq(seq), frame.text()));
         if let Some(same) = same {
@@ -119,7 +119,7 @@ impl<'a> Checker<'a> {
             self.figures.frames_unchecked += 1;
             return None;
         }
-        if kind == "left" && self.was_removed(seq, before) {
+        if tag == "left" && self.was_removed(seq, before) {
             self.figures.frames += 1;
             return before;
         }
@@ -159,10 +159,10 @@ impl<'a> Checker<'a> {
         let mut all: BTreeMap<u64, ClientMessage<'a>> = BTreeMap::new();
         for event in &self.history.events {
             match event {
-                Event::Sent { id, kind, data } => {
+                Event::Sent { id, msg_type, data } => {
                     let message = all.entry(*id).or_default();
                     if message.sent == 0 {
-                        (message.kind, message.data) = (kind, Some(data));
+                        (message.msg_type, message.data) = (msg_type, Some(data));
                     }
                     message.sent += 1;
                 }
@@ -198,7 +198,7 @@ impl<'a> Checker<'a> {
 
     fn check_message(&mut self, id: u64, message: &ClientMessage<'_>, received: Option<&ChannelMessage>) {
         let applied = received.is_some_and(|received| !received.applied_at.is_empty());
-        let name = || format!("message {id} ({})", message.kind);
+        let name = || format!("message {id} ({})", message.msg_type);
         if message.answers.len() > 1 {
             let what =
                 format!("{} has {} answers of its room, under {:?}", name(), message.answers.len(), message.answers);
@@ -218,10 +218,10 @@ impl<'a> Checker<'a> {
         }
         if let Some(received) = received
             && message.sent > 0
-            && !(*received.kind == *message.kind
+            && !(*received.msg_type == *message.msg_type
                 && message.data.is_none_or(|data| diff::is_same(&received.data, data.text())))
         {
-            let what = format!("{} is there as {} {}", name(), received.kind, received.data.as_str());
+            let what = format!("{} is there as {} {}", name(), received.msg_type, received.data.as_str());
             self.found(Rule::NotAsSent, At::Offset(received.offsets[0]), what);
         }
     }

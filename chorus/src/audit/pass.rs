@@ -190,11 +190,15 @@ impl<'a, G: Guest> Pass<'a, G> {
 
     /// For a message: its session and id, and the highest id of that session that the room has applied.
     fn before_message(&mut self, record: &Record) -> Option<((SessionId, u64), Option<u64>)> {
-        let RoomCommand::Message { session, message_id, kind, data } = &record.command else { return None };
+        let RoomCommand::Message { session, message_id, msg_type, data } = &record.command else { return None };
         let message = (*session, *message_id);
         let received = self.replay.messages.entry(message);
-        let first =
-            || ChannelMessage { kind: kind.clone(), data: data.clone(), offsets: Vec::new(), applied_at: Vec::new() };
+        let first = || ChannelMessage {
+            msg_type: msg_type.clone(),
+            data: data.clone(),
+            offsets: Vec::new(),
+            applied_at: Vec::new(),
+        };
         received.or_insert_with(first).offsets.push(self.at);
         Some((message, self.highest(*session)))
     }

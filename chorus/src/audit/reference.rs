@@ -58,7 +58,7 @@ pub struct Frame {
 /// One message in the channel.
 #[derive(Debug)]
 pub struct ChannelMessage {
-    pub kind: Arc<str>,
+    pub msg_type: Arc<str>,
     pub data: Json,
     /// Its records.
     pub offsets: Vec<Offset>,

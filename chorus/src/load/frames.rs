@@ -16,8 +16,8 @@ pub fn closed_with(frame: Option<CloseFrame>) -> String {
 }
 
 /// Whether it is an event of this type.
-pub fn is_event(text: &str, kind: &str) -> bool {
-    let of_type = |rest: &str| rest.strip_prefix(kind).is_some_and(|rest| rest.starts_with('"'));
+pub fn is_event(text: &str, msg_type: &str) -> bool {
+    let of_type = |rest: &str| rest.strip_prefix(msg_type).is_some_and(|rest| rest.starts_with('"'));
     text.starts_with(r#"{"t":"event""#) && after(text, r#""type":""#).is_some_and(of_type)
 }
 

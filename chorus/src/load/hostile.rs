@@ -99,8 +99,8 @@ pub async fn hostile(bench: &Bench, attack: Attack, rooms: usize, rounds: u32) -
     }
     let message: Arc<str> = attack.data().into();
     for player in attackers {
-        let kind = if in_room { "echo" } else { "go" };
-        players.spawn(attacker(bench.server.clone(), player, plan, kind, message.clone(), attacked.clone()));
+        let msg_type = if in_room { "echo" } else { "go" };
+        players.spawn(attacker(bench.server.clone(), player, plan, msg_type, message.clone(), attacked.clone()));
     }
     while let Some(ended) = players.join_next().await {
         ended??;
@@ -194,7 +194,7 @@ async fn attacker(
     server: Server,
     mut player: Player,
     plan: Plan,
-    kind: &'static str,
+    msg_type: &'static str,
     data: Arc<str>,
     attacked: Attacked,
 ) -> anyhow::Result<()> {
@@ -213,7 +213,7 @@ async fn attacker(
         let sent = tokio::select! {
             _ = rate.tick() => {
                 attacked.sent.fetch_add(1, Ordering::Relaxed);
-                player.send(kind, &data).await
+                player.send(msg_type, &data).await
             }
             came = player.next() => came.map(drop),
         };

@@ -205,15 +205,15 @@ impl Player {
     }
 
     /// Sends a message and waits for its answer.
-    pub async fn ask(&mut self, kind: &str, data: &str) -> anyhow::Result<Utf8Bytes> {
-        self.send(kind, data).await?;
+    pub async fn ask(&mut self, msg_type: &str, data: &str) -> anyhow::Result<Utf8Bytes> {
+        self.send(msg_type, data).await?;
         self.answered().await
     }
 
-    pub async fn send(&mut self, kind: &str, data: &str) -> anyhow::Result<()> {
+    pub async fn send(&mut self, msg_type: &str, data: &str) -> anyhow::Result<()> {
         self.id += 1;
-        let mut text = String::with_capacity(48 + kind.len() + data.len());
-        write!(text, r#"{{"t":"msg","id":{},"type":"{kind}","data":{data}}}"#, self.id)?;
+        let mut text = String::with_capacity(48 + msg_type.len() + data.len());
+        write!(text, r#"{{"t":"msg","id":{},"type":"{msg_type}","data":{data}}}"#, self.id)?;
         self.say(text).await
     }
 
@@ -229,10 +229,10 @@ impl Player {
     }
 
     /// Waits for an event of this type.
-    pub async fn event(&mut self, kind: &str) -> anyhow::Result<Utf8Bytes> {
+    pub async fn event(&mut self, msg_type: &str) -> anyhow::Result<Utf8Bytes> {
         loop {
             let text = self.next().await?;
-            if is_event(&text, kind) {
+            if is_event(&text, msg_type) {
                 return Ok(text);
             }
             is_no_error(&text)?;

@@ -256,7 +256,7 @@ impl Story {
     fn message(&mut self, msg_type: &str) -> Vec<String> {
         self.messages += 1;
         let (session, message_id) = (ANA, self.messages);
-        self.record(RoomCommand::Message { session, message_id, kind: msg_type.into(), data: Json::null() })
+        self.record(RoomCommand::Message { session, message_id, msg_type: msg_type.into(), data: Json::null() })
     }
 
     fn record(&mut self, command: RoomCommand) -> Vec<String> {
@@ -362,7 +362,7 @@ fn effects(at: crate::effect::Moment, event: Event) -> Vec<Effect> {
     let timer = |after_ms| Effect::SetTimer { name: "bell".into(), after_ms, payload: Json::null() };
     match event {
         Event::Join { .. } => vec![Effect::Admit { spectator: false }],
-        Event::Message { session, kind, .. } => match &*kind {
+        Event::Message { session, msg_type, .. } => match &*msg_type {
             "ring" => vec![timer(5_000), reply],
             "ring late" => vec![timer(600_000), reply],
             "pair" => {
@@ -373,7 +373,7 @@ fn effects(at: crate::effect::Moment, event: Event) -> Vec<Effect> {
             }
             "kick" => vec![Effect::Kick { session, reason: "rude".into() }],
             "flood" => {
-                let send = Effect::Send { session, kind: "drop".into(), data: Json::null() };
+                let send = Effect::Send { session, msg_type: "drop".into(), data: Json::null() };
                 std::iter::repeat_n(send, FLOOD).chain([reply]).collect()
             }
             "end" => vec![Effect::End { outcome: Json::null() }],

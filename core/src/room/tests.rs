@@ -298,7 +298,7 @@ fn seats_who_may_play() -> impl FnMut(&Event) -> Result<Vec<Effect>, Fault> {
 fn chatter() -> impl FnMut(&Event) -> Result<Vec<Effect>, Fault> {
     |event| match event {
         Event::Message { session, .. } => {
-            Ok(vec![Effect::Broadcast { kind: "chat".into(), data: Json::null(), except: vec![*session] }])
+            Ok(vec![Effect::Broadcast { msg_type: "chat".into(), data: Json::null(), except: vec![*session] }])
         }
         Event::Join { .. } => Ok(vec![Effect::Admit { spectator: false }]),
         _ => Ok(vec![]),
@@ -315,8 +315,8 @@ fn counter() -> impl FnMut(&Event) -> Result<Vec<Effect>, Fault> {
     }
 }
 
-fn broadcast(kind: &str) -> Effect {
-    Effect::Broadcast { kind: kind.into(), data: Json::null(), except: vec![] }
+fn broadcast(msg_type: &str) -> Effect {
+    Effect::Broadcast { msg_type: msg_type.into(), data: Json::null(), except: vec![] }
 }
 
 fn set_timer(name: &str, after_ms: u64) -> Effect {
@@ -363,7 +363,7 @@ fn message(session: SessionId, message_id: u64) -> RoomCommand {
 }
 
 fn message_with(session: SessionId, message_id: u64, what: &str) -> RoomCommand {
-    RoomCommand::Message { session, message_id, kind: "say".into(), data: Json::of(&what) }
+    RoomCommand::Message { session, message_id, msg_type: "say".into(), data: Json::of(&what) }
 }
 
 fn drop_of(session: SessionId, edge: &str) -> RoomCommand {

@@ -127,7 +127,7 @@ impl Session {
         let Some(session) = self.id() else { return };
         for seat in self.seats.iter_mut().filter(|seat| seat.state == SeatState::Member) {
             while let Some(Msg { message_id, msg_type, data, .. }) = seat.messages.pop() {
-                let command = RoomCommand::Message { session, message_id, kind: msg_type, data };
+                let command = RoomCommand::Message { session, message_id, msg_type, data };
                 self.outputs.push_back(Output::Append { room: seat.room, command, message_id: Some(message_id) });
             }
         }

@@ -271,7 +271,7 @@ fn join(room: RoomId, message_id: u64, number: Option<OutputId>) -> Output {
 }
 
 fn message(room: RoomId, message_id: u64) -> Output {
-    let command = RoomCommand::Message { session: ANA, message_id, kind: "hi".into(), data: Json::null() };
+    let command = RoomCommand::Message { session: ANA, message_id, msg_type: "hi".into(), data: Json::null() };
     Output::Append { room, command, message_id: Some(message_id) }
 }
 

@@ -80,8 +80,8 @@ impl Task {
             RoomCommand::Join(Joining { session, edge, request, from, .. }) => {
                 self.join(room, *session, (edge, *request), *from);
             }
-            RoomCommand::Message { session, message_id, kind, data } => {
-                self.message(offset, room, *session, *message_id, kind, data);
+            RoomCommand::Message { session, message_id, msg_type, data } => {
+                self.message(offset, room, *session, *message_id, msg_type, data);
             }
             RoomCommand::Reconnect { session, edge, request, last_seq } => {
                 self.reconnect(room, *session, (edge, *request), *last_seq);
@@ -120,7 +120,7 @@ impl Task {
         self.send(room, session, view(room, 0));
     }
 
-    fn message(&mut self, offset: Offset, room: RoomId, session: SessionId, id: u64, kind: &str, data: &Json) {
+    fn message(&mut self, offset: Offset, room: RoomId, session: SessionId, id: u64, msg_type: &str, data: &Json) {
         let Some(member) = self.members.get_mut(&(room, session)) else { return };
         if id <= member.applied {
             return;
@@ -128,7 +128,7 @@ impl Task {
         member.applied = id;
         let (edge, connection) = (member.edge.clone(), member.request.connection);
         let number = OutputId { offset, index: 1 };
-        match kind {
+        match msg_type {
             "echo" => self.send(room, session, RoomFrame::reply(room, id, data)),
             "move" => {
                 let to = data.trim_matches('"').parse().expect("a room's id");

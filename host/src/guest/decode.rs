@@ -150,8 +150,12 @@ impl Checker<'_> {
             "reply" => Effect::Reply { data: json(name, raw.parts::<1>()?[0])? },
             "refuse" => Effect::Refuse { reason: shortened(raw.parts::<1>()?[0]) },
             "send" => {
-                let [to, kind, data] = raw.parts()?;
-                Effect::Send { session: session(name, to)?, kind: self.kind(name, kind)?, data: json(name, data)? }
+                let [to, msg_type, data] = raw.parts()?;
+                Effect::Send {
+                    session: session(name, to)?,
+                    msg_type: self.msg_type(name, msg_type)?,
+                    data: json(name, data)?,
+                }
             }
             "broadcast" => self.broadcast(raw)?,
             "view" => Effect::View { view: json(name, raw.parts::<1>()?[0])? },
@@ -189,10 +193,10 @@ impl Checker<'_> {
     }
 
     fn broadcast(&mut self, mut raw: RawEffect<'_>) -> Result<Effect, Fault> {
-        let (Some(kind), Some(data)) = (raw.next(), raw.next()) else { return Err(raw.wrong_count(2)) };
-        let (kind, data) = (self.kind("broadcast", kind)?, json("broadcast", data)?);
+        let (Some(msg_type), Some(data)) = (raw.next(), raw.next()) else { return Err(raw.wrong_count(2)) };
+        let (msg_type, data) = (self.msg_type("broadcast", msg_type)?, json("broadcast", data)?);
         let except = raw.parts.into_iter().flatten().map(|id| session("broadcast", id));
-        Ok(Effect::Broadcast { kind, data, except: except.collect::<Result<_, _>>()? })
+        Ok(Effect::Broadcast { msg_type, data, except: except.collect::<Result<_, _>>()? })
     }
 
     fn create_room(&mut self, mut raw: RawEffect<'_>) -> Result<Effect, Fault> {
@@ -232,11 +236,15 @@ impl Checker<'_> {
         json(what, text)
     }
 
-    fn kind(&self, what: &str, kind: &str) -> Result<Box<str>, Fault> {
-        if kind.is_empty() || kind.len() > budget::MAX_TYPE {
-            return Err(garbage(format!("{what}: a type of {} bytes; it has 1 to {}", kind.len(), budget::MAX_TYPE)));
+    fn msg_type(&self, what: &str, msg_type: &str) -> Result<Box<str>, Fault> {
+        if msg_type.is_empty() || msg_type.len() > budget::MAX_TYPE {
+            return Err(garbage(format!(
+                "{what}: a type of {} bytes; it has 1 to {}",
+                msg_type.len(),
+                budget::MAX_TYPE
+            )));
         }
-        Ok(kind.into())
+        Ok(msg_type.into())
     }
 
     fn timer(&self, what: &str, name: &str) -> Result<Arc<str>, Fault> {

@@ -36,7 +36,7 @@ pub(crate) fn encode_event(event: &Event) -> EncodedEvent<'_> {
         Event::Drop { session } => new("drop", Some(session.0), nothing, ""),
         Event::Reconnect { session } => new("reconnect", Some(session.0), nothing, ""),
         Event::Leave { session, reason } => new("leave", Some(session.0), reason.as_str().into(), ""),
-        Event::Message { session, kind, data } => new("message", Some(session.0), (&**kind).into(), data),
+        Event::Message { session, msg_type, data } => new("message", Some(session.0), (&**msg_type).into(), data),
         Event::Timer { name, payload } => new("timer", None, (&**name).into(), payload),
         Event::RoomMessage { room, data } => new("room-message", Some(room.0), nothing, data),
         Event::RoomEnd { room, outcome, failed } => {

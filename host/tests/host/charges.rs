@@ -119,7 +119,7 @@ async fn the_stack_holds_many_times_what_an_edge_lets_through() {
     let mut stage = Stage::with("nests", json!({}), &[ANA]).await;
     let text = format!("{}{}", "[".repeat(4_000), "]".repeat(4_000));
     let data = chorus_core::json::Json::trusted(text);
-    let out = stage.record(RoomCommand::Message { session: ANA, message_id: 100, kind: "look".into(), data }).await;
+    let out = stage.record(RoomCommand::Message { session: ANA, message_id: 100, msg_type: "look".into(), data }).await;
     assert_eq!(out.fault(), None, "60 times what an edge lets through");
     assert_eq!(out.reply(), "object");
 }

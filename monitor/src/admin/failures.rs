@@ -82,7 +82,7 @@ fn handler(command: &RoomCommand) -> Option<String> {
     Some(match command {
         RoomCommand::Create { .. } => "onCreate".into(),
         RoomCommand::Join(_) => "onJoin".into(),
-        RoomCommand::Message { kind, .. } => format!("messages.{kind}"),
+        RoomCommand::Message { msg_type, .. } => format!("messages.{msg_type}"),
         RoomCommand::Drop { .. } => "onDrop".into(),
         RoomCommand::Reconnect { .. } => "onReconnect".into(),
         RoomCommand::Leave { .. } => "onLeave".into(),

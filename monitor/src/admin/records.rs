@@ -50,9 +50,9 @@ impl Fields {
                 self.put("edge", edge.to_string()).put("message_id", *message_id).source("from", from);
                 self.text("name", &player.name).json("options", options);
             }
-            RoomCommand::Message { session, message_id, kind, data } => {
+            RoomCommand::Message { session, message_id, msg_type, data } => {
                 self.named("message").put("session", session.to_string()).put("message_id", *message_id);
-                self.put("bytes", data.len()).text("type", kind).json("data", data);
+                self.put("bytes", data.len()).text("type", msg_type).json("data", data);
             }
             RoomCommand::Drop { session, edge, code } => {
                 self.named("drop").put("session", session.to_string()).put("edge", edge.to_string()).put("code", *code);

@@ -45,6 +45,6 @@ pub fn join(session: SessionId, edge: &MachineId, message_id: u64) -> RoomComman
 
 /// # Panics
 /// When the data has no JSON.
-pub fn message(session: SessionId, message_id: u64, kind: &str, data: &impl Serialize) -> RoomCommand {
-    RoomCommand::Message { session, message_id, kind: kind.into(), data: Json::of(data) }
+pub fn message(session: SessionId, message_id: u64, msg_type: &str, data: &impl Serialize) -> RoomCommand {
+    RoomCommand::Message { session, message_id, msg_type: msg_type.into(), data: Json::of(data) }
 }

@@ -30,7 +30,7 @@ pub fn join(session: SessionId) -> RoomCommand {
 }
 
 pub fn message(session: SessionId, id: u64) -> RoomCommand {
-    RoomCommand::Message { session, message_id: id, kind: "say".into(), data: Json::trusted("5") }
+    RoomCommand::Message { session, message_id: id, msg_type: "say".into(), data: Json::trusted("5") }
 }
 
 pub fn a_chat() -> Vec<RoomCommand> {
@@ -78,10 +78,10 @@ impl Guest for Script {
 
 impl Script {
     fn handle(&mut self, event: Event) -> Result<Vec<Effect>, Fault> {
-        let broadcast = |data: Json| Effect::Broadcast { kind: "said".into(), data, except: vec![] };
+        let broadcast = |data: Json| Effect::Broadcast { msg_type: "said".into(), data, except: vec![] };
         Ok(match event {
             Event::Join { .. } => vec![Effect::Admit { spectator: false }],
-            Event::Message { kind, data, .. } => match &*kind {
+            Event::Message { msg_type, data, .. } => match &*msg_type {
                 "trap" => return Err(Fault::Trapped("on purpose".into())),
                 "send-room" => vec![Effect::SendRoom { room: OTHER, data: Json::trusted("5") }],
                 _ => {

@@ -29,7 +29,7 @@ pub fn of(played: &Replay, session: SessionId, frames: &[(u64, String)]) -> Room
         played.messages.iter().filter(|((whose, _), received)| *whose == session && !received.applied_at.is_empty());
     let mut events: Vec<Event> = Vec::new();
     for ((_, id), received) in theirs {
-        events.push(sent(*id, &received.kind));
+        events.push(sent(*id, &received.msg_type));
     }
     let parsed = frames.iter().map(|(seq, text)| Event::Frame { seq: *seq, frame: ExactJson::parse(text).unwrap() });
     events.extend(parsed);
@@ -57,9 +57,9 @@ pub fn timelines(played: &Replay, session: SessionId) -> (Frames, Frames) {
     (kept, back)
 }
 
-pub fn sent(id: u64, kind: &str) -> Event {
-    let data = if kind == "say" { json!(5) } else { Value::Null };
-    Event::Sent { id, kind: kind.into(), data: seen(data) }
+pub fn sent(id: u64, msg_type: &str) -> Event {
+    let data = if msg_type == "say" { json!(5) } else { Value::Null };
+    Event::Sent { id, msg_type: msg_type.into(), data: seen(data) }
 }
 
 pub fn applied(id: u64) -> Event {

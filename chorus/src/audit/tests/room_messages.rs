@@ -20,7 +20,7 @@ use super::{
 #[tokio::test]
 async fn a_rooms_messages_are_in_the_other_rooms_channel_and_no_others_are() {
     let mut log = a_chat();
-    log.push(RoomCommand::Message { session: ANA, message_id: 3, kind: "send-room".into(), data: Json::null() });
+    log.push(RoomCommand::Message { session: ANA, message_id: 3, msg_type: "send-room".into(), data: Json::null() });
     let played = play_to(&log, Some(log.len() as u64 - 1)).await;
     let number = match &played.outgoing[0].message {
         OutgoingMessage::Append { command: RoomCommand::RoomMessage { number, .. }, .. } => *number,

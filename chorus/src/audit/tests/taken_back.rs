@@ -50,7 +50,7 @@ async fn frames_that_the_log_took_back_end_at_the_whole_view() {
 #[tokio::test]
 async fn a_failed_script_without_a_fault_record_ends_the_replay_there() {
     let mut log = a_chat();
-    log.push(RoomCommand::Message { session: ANA, message_id: 3, kind: "trap".into(), data: Json::null() });
+    log.push(RoomCommand::Message { session: ANA, message_id: 3, msg_type: "trap".into(), data: Json::null() });
     log.push(message(BEN, 2));
     let played = play(&log).await;
     assert_eq!(played.stuck_at, Some(log.len() as u64 - 2));

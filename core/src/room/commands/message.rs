@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-pub(super) fn message(step: &mut Step, session: SessionId, message_id: u64, kind: Arc<str>, data: Json) -> Next {
+pub(super) fn message(step: &mut Step, session: SessionId, message_id: u64, msg_type: Arc<str>, data: Json) -> Next {
     // Messages of a session that is being kicked are dropped: its edge closes the connection without an answer.
     let is_kicked = step.state.kicks.contains_key(&session);
     // The sender may have left: its edge answers the message once it receives that.
@@ -24,16 +24,16 @@ pub(super) fn message(step: &mut Step, session: SessionId, message_id: u64, kind
         return Next::Done;
     }
     member.last_message_id = message_id;
-    if let Some(spec) = step.state.spec.as_ref().filter(|spec| !spec.messages.contains(&*kind)) {
-        let text = unknown_type(spec, &kind);
+    if let Some(spec) = step.state.spec.as_ref().filter(|spec| !spec.messages.contains(&*msg_type)) {
+        let text = unknown_type(spec, &msg_type);
         let frame = RoomFrame::error(step.room, Some(message_id), ErrorCode::UnknownType, &text);
         step.deliver(frame, Audience::One(session));
         return Next::Done;
     }
-    Next::Call(Event::Message { session, kind, data }, CallOrigin::Message { session, message_id })
+    Next::Call(Event::Message { session, msg_type, data }, CallOrigin::Message { session, message_id })
 }
 
-fn unknown_type(spec: &Spec, kind: &str) -> String {
+fn unknown_type(spec: &Spec, msg_type: &str) -> String {
     let known = spec.messages.iter().map(|name| &**name).collect::<Vec<_>>();
-    format!("this room has no message {kind:?}; it has {}", known.join(", "))
+    format!("this room has no message {msg_type:?}; it has {}", known.join(", "))
 }

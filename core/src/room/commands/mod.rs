@@ -21,8 +21,8 @@ pub(super) fn apply(step: &mut Step, command: RoomCommand) -> Next {
     }
     match command {
         RoomCommand::Join(joining) => membership::join(step, joining),
-        RoomCommand::Message { session, message_id, kind, data } => {
-            message::message(step, session, message_id, kind, data)
+        RoomCommand::Message { session, message_id, msg_type, data } => {
+            message::message(step, session, message_id, msg_type, data)
         }
         RoomCommand::Drop { session, edge, .. } => membership::drop_member(step, session, edge),
         RoomCommand::Reconnect { session, edge, request, last_seq } => {

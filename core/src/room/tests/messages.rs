@@ -31,7 +31,7 @@ fn a_message_without_a_handler_never_reaches_the_guest() {
         story.record(join(ANA, 0));
         story
     };
-    let unknown = RoomCommand::Message { session: ANA, message_id: 1, kind: "dance".into(), data: Json::null() };
+    let unknown = RoomCommand::Message { session: ANA, message_id: 1, msg_type: "dance".into(), data: Json::null() };
     let out = story.record(unknown);
     assert_eq!(out.to_edge(), ["ana 3 error"]);
     assert!(out.frame_text(0).contains("unknown_type"));

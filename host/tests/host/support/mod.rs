@@ -36,6 +36,6 @@ pub fn join(session: SessionId, edge: &MachineId, message_id: u64) -> RoomComman
     RoomCommand::Join(Joining { session, player, edge, request: FIRST, message_id, options, from: None })
 }
 
-pub fn message(session: SessionId, message_id: u64, kind: &str, data: &Value) -> RoomCommand {
-    RoomCommand::Message { session, message_id, kind: kind.into(), data: Json::of(data) }
+pub fn message(session: SessionId, message_id: u64, msg_type: &str, data: &Value) -> RoomCommand {
+    RoomCommand::Message { session, message_id, msg_type: msg_type.into(), data: Json::of(data) }
 }
