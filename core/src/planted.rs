@@ -31,7 +31,7 @@ pub enum Bug {
     LostAlarm,
     /// A connection's late write to the store counts although its session has another connection.
     LateWrite,
-    /// A host that drains keeps one of its partitions.
+    /// A host hands over all partitions but one.
     KeptPartition,
 }
 

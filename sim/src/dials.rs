@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use chorus_core::{hosting, placement};
+
 pub(crate) struct Dials {
     /// The latency of a message between machines.
     pub latency: Range<u64>,
@@ -13,8 +15,6 @@ pub(crate) struct Dials {
     pub delay: Range<u64>,
     /// From an append to the moment at which a host reads it.
     pub read: Range<u64>,
-    /// After one read in so many, the room makes a snapshot.
-    pub snapshot: u64,
     /// From a hello to the answer of the store.
     pub open: Range<u64>,
     /// Between two actions of a player.
@@ -23,22 +23,48 @@ pub(crate) struct Dials {
     pub hang_up: u64,
     /// From a lost connection to the moment at which its edge notices that.
     pub lost: Range<u64>,
+    /// The time that a game's bell takes, during which its players wait.
+    pub bell: u64,
+
+    /// When hosts store their rooms, and when idle rooms hibernate.
+    pub rooms: hosting::Options,
+    /// Between two heartbeats of a machine. A host also reads its partitions, and the active components, with each.
+    pub heartbeat: u64,
+    /// From a heartbeat to its answer, which tells a machine that it was declared dead: it is fenced then.
+    pub fenced: Range<u64>,
+    /// A session that was disconnected for this long is ended.
+    pub session_expiry: u64,
+    /// When monitors declare machines dead, and act.
+    pub monitors: placement::Limits,
+    /// From the assignment of a partition to the first reads of its rooms.
+    pub takeover: Range<u64>,
+    /// How long a host that hands over a partition waits for its rooms.
+    pub hand_over: u64,
+    /// From a machine's end to its restart, under another id.
+    pub restart: Range<u64>,
+
     /// Between two faults of machines.
     pub fault: Range<u64>,
-    /// One fault in so many is an edge's; the others are hosts'.
+    /// One fault in so many is an edge's, and one in so many is a monitor's; the others are hosts'.
     pub edge_fault: u64,
-    /// One fault in so many is a stall; the others are deaths.
+    pub monitor_fault: u64,
+    /// One fault in so many is a stall, and one in so many of the others is an operator's drain; the others are deaths.
     pub stall: u64,
-    /// The time that a stall lasts, beyond the time after which the machine is declared dead and its successor starts.
+    pub drain: u64,
+    /// The time that a stall lasts, beyond the time after which a machine is declared dead.
     pub stall_beyond: Range<u64>,
-    /// For how long a machine that has recovered continues before it is fenced.
-    pub fenced: Range<u64>,
     /// How much of the latest output of a machine that is killed is lost.
     pub cut: Range<u64>,
-    /// From a takeover to the first read of each room.
-    pub takeover: Range<u64>,
-    /// A machine that is silent for this long is declared dead, and another takes over.
-    pub dead_after: u64,
+    /// While there are faults, one append of a room in so many is lost, since a disk is full.
+    pub append_lost: u64,
+    /// While there are faults, one message in so many makes its guest trap, on this host alone.
+    pub trap: u64,
+    /// With one fault in so many, an operator activates another component; one in so many of these always traps, and is
+    /// replaced after `bad_for`.
+    pub swap: u64,
+    pub bad_swap: u64,
+    pub bad_for: Range<u64>,
+
     /// After the last fault, all players finish within this time.
     pub finish: u64,
 }
@@ -48,18 +74,33 @@ pub(crate) const DIALS: Dials = Dials {
     delayed: 50,
     delay: 0..800,
     read: 1..5,
-    snapshot: 12,
     open: 1..20,
     act: 10..60,
     hang_up: 400,
     lost: 1..30,
+    bell: 1_200,
+
+    rooms: hosting::Options { hibernate_after_ms: 500, snapshot_after_ms: 300 },
+    heartbeat: 500,
+    fenced: 1..400,
+    session_expiry: 15_000,
+    monitors: placement::Limits { refresh_ms: 500, dead_after_ms: 2_500, lease_ms: 2_500, clean_after_ms: 20_000 },
+    takeover: 1..100,
+    hand_over: 1_000,
+    restart: 300..2_000,
+
     fault: 200..3_000,
     edge_fault: 3,
+    monitor_fault: 8,
     stall: 2,
+    drain: 3,
     stall_beyond: 100..4_100,
-    fenced: 0..400,
     cut: 0..12,
-    takeover: 1..100,
-    dead_after: 2_500,
+    append_lost: 40,
+    trap: 200,
+    swap: 3,
+    bad_swap: 3,
+    bad_for: 100..1_000,
+
     finish: 180_000,
 };

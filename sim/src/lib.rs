@@ -1,22 +1,38 @@
 //! The cluster in virtual time: the machines of `core`, and nothing else of chorus.
 //!
-//! Two edges, two hosts, a log, a store and players, all in one thread and one queue of events. Every delay is drawn at random,
-//! and so is every loss, repetition and late delivery, from the same generator. A run is a function of its seed, so every
-//! finding can be reproduced.
+//! Two edges, two hosts, two monitors, a log, a store and players, all in one thread and one queue of events. Every delay is
+//! drawn at random, and so is every loss, repetition and late delivery, from the same generator. A run is a function of its
+//! seed, so every finding can be reproduced.
 //!
 //! As in the real system, a machine's appends to one channel keep their order, and those to different channels do not. A
 //! machine that is killed loses its latest appends. A machine that stalls recovers, is not notified that others have taken
-//! over, and continues for some time. A machine that takes over begins at the snapshot and repeats the outputs since. Not
-//! simulated are sandboxes, sockets and disks. Monitors have a scenario of their own, [`placement`].
+//! over, and continues until the answer to its next heartbeat. A machine that takes over begins at the snapshot and repeats the
+//! outputs since.
 //!
-//! Where to look: `dials` has every duration and frequency; `world` has the queue and the machines; `script` is the rooms' guests; `player` is a client, with the checks
-//! of what it receives.
+//! The simulator models latency, loss, crashes and the store's tables. It decides nothing that production decides: when a
+//! snapshot is stored, a room hibernates, a partition moves or a late write counts is up to the machines. Not simulated are
+//! sandboxes, sockets, disks and the truncation of the log.
+//!
+//! Where to look: `dials` has every duration and frequency; `world` has the queue, `event` its events, and `network` their
+//! delivery; `host`, `edge` and `monitor` are the shells of the machines, and `store` is what they share; `faults` breaks
+//! machines and swaps components; `script` is the rooms' guests; `clients` connects players, and `player` checks what a player
+//! receives. `placement` is a scenario of its own: a monitor alone, with failures of the store, the broker and all clocks.
 
+mod clients;
 mod dials;
+mod edge;
+mod event;
+mod faults;
+mod host;
+mod monitor;
+mod network;
 pub mod placement;
 mod player;
 mod script;
+mod store;
 mod world;
+
+use std::collections::BTreeMap;
 
 /// The amount of play, and the number of faults.
 #[derive(Clone, Copy, Debug)]
@@ -35,8 +51,57 @@ pub struct Report {
     pub messages: usize,
     pub frames: usize,
     pub resumes: usize,
+    /// How often each of [`Happened::ALL`] has happened.
+    pub happened: BTreeMap<Happened, usize>,
     /// The digest of all frames that players received, in order.
     pub digest: String,
+}
+
+/// What a run must contain to mean anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Happened {
+    /// A host has taken over a partition.
+    Takeover,
+    /// A host has handed over a partition of a living host, by hibernating its rooms.
+    HandOver,
+    /// A room has hibernated with an alarm, or without one.
+    HibernationWithAlarm,
+    Hibernation,
+    /// A snapshot was stored.
+    Snapshot,
+    /// A timer was appended.
+    Timer,
+    /// A room has begun again after a lost append.
+    LostAppend,
+    /// A guest has trapped, on one host alone.
+    Trap,
+    /// A room has changed its component, and has returned to the old one after a fault.
+    Swap,
+    SwapUndone,
+    /// A machine was declared dead.
+    Death,
+    /// A machine has drained, and ended.
+    Drained,
+    /// A write of an edge came too late.
+    LateWrite,
+}
+
+impl Happened {
+    pub const ALL: [Happened; 13] = [
+        Happened::Takeover,
+        Happened::HandOver,
+        Happened::HibernationWithAlarm,
+        Happened::Hibernation,
+        Happened::Snapshot,
+        Happened::Timer,
+        Happened::LostAppend,
+        Happened::Trap,
+        Happened::Swap,
+        Happened::SwapUndone,
+        Happened::Death,
+        Happened::Drained,
+        Happened::LateWrite,
+    ];
 }
 
 /// A promise that did not hold.

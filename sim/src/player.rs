@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chorus_core::ids::{RoomId, Time};
 use serde_json::{Value, json};
 
-use crate::script::HITS;
+use crate::script::{HITS, HITS_BEFORE_BELL};
 
 /// A player that waits this long for an answer, in milliseconds, reconnects.
 const PATIENCE_MS: u64 = 5_000;
@@ -42,6 +42,8 @@ struct Seen {
     seq: u64,
     kind: String,
     hits: u64,
+    /// The bell has rung.
+    rung: bool,
 }
 
 #[derive(Debug)]
@@ -131,7 +133,7 @@ impl Player {
         if !fits {
             return Err(format!("after {last} comes {text}"));
         }
-        let seen = self.rooms.entry(room.to_owned()).or_insert(Seen { seq, kind: String::new(), hits: 0 });
+        let seen = self.rooms.entry(room.to_owned()).or_insert(Seen { seq, kind: String::new(), hits: 0, rung: false });
         seen.seq = seq;
         Ok(())
     }
@@ -143,9 +145,11 @@ impl Player {
             "room" => {
                 seen.kind = frame["kind"].as_str().unwrap_or_default().to_owned();
                 seen.hits = frame["view"]["hits"].as_u64().unwrap_or(0);
+                seen.rung = frame["view"]["rung"] == json!(true);
                 self.order.retain(|other| other != room);
                 self.order.push(room.to_owned());
             }
+            "event" if frame["type"] == "bell" => seen.rung = true,
             "event" if frame["type"] == "hits" => seen.hits = frame["data"].as_u64().unwrap_or(0),
             "left" => {
                 // Its number is kept: a later stay continues above it.
@@ -187,6 +191,7 @@ impl Player {
         let what = match seen.kind.as_str() {
             "lobby" if plays => "find",
             "lobby" => return Wish::Wait,
+            _ if seen.hits == HITS_BEFORE_BELL && !seen.rung => return Wish::Wait,
             _ if seen.hits < HITS => "hit",
             _ => "leave",
         };

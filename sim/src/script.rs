@@ -1,40 +1,98 @@
-//! The rooms' guests: a lobby that pairs players, and a game that is over after some hits.
+//! The rooms' guests: a lobby that pairs players, and a game that is over after some hits. Half-way its players wait for a bell,
+//! so that the game hibernates.
+//!
+//! There are many components of each kind. They behave alike, but for bad ones, which trap on every message.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use chorus_core::{
+    command::Fault,
     effect::{Effect, Event, MemberInfo, Moment, RoomInfo, Saved},
-    ids::{Kind, RoomId, SessionId},
+    ids::{Digest, Kind, RoomId, SessionId},
     json::Json,
-    room::Spec,
+    room::{Call, Outcome, Spec, SwappedTo},
 };
 use serde_json::{Value, json};
 
+use crate::dials::DIALS;
+
 /// A game is over after this many hits.
 pub const HITS: u64 = 4;
+
+/// After this many hits, the players wait for the bell.
+pub const HITS_BEFORE_BELL: u64 = 2;
+
+/// The component of this number; a bad one traps on every message.
+pub fn component(kind: &Kind, number: u32, bad: bool) -> Digest {
+    let mut bytes = [0; 32];
+    bytes[..4].copy_from_slice(&number.to_be_bytes());
+    bytes[30] = u8::from(*kind == Kind::lobby());
+    bytes[31] = u8::from(bad);
+    Digest(bytes)
+}
+
+pub fn kind_of(component: &Digest) -> Kind {
+    if component.0[30] == 1 { Kind::lobby() } else { game() }
+}
+
+/// Carries out a call, as a host's guest runner does. `traps`: the guest traps, if it is called for a
+/// message. (Scripts lose their timers and moves if they trap on these.)
+pub fn answer(script: &mut Option<Script>, call: Call, traps: bool) -> Outcome {
+    match call {
+        Call::Handle { event: Event::Message { .. }, .. } if traps => {
+            *script = None;
+            Outcome::Called(Err(Fault::Trapped("on this host alone".into())))
+        }
+        Call::Open { component, info, saved } => {
+            *script = Some(Script::open(component, &info, saved.as_ref()));
+            Outcome::Opened(Ok(spec(&info.kind)))
+        }
+        Call::Handle { at, event, .. } => match script.as_mut().expect("it is open").call(&at, event) {
+            Ok(effects) => Outcome::Called(Ok(effects)),
+            Err(fault) => {
+                *script = None;
+                Outcome::Called(Err(fault))
+            }
+        },
+        Call::Save => Outcome::Saved(Ok(script.as_ref().expect("it is open").save())),
+        Call::Swap { component, info } => {
+            let before = script.as_ref().expect("it is open").save();
+            *script = Some(Script::open(component, &info, Some(&before)));
+            Outcome::Swapped(Ok(SwappedTo { before, spec: spec(&info.kind), effects: Vec::new() }))
+        }
+    }
+}
 
 /// One instance.
 #[derive(Debug)]
 pub struct Script {
     lobby: bool,
+    bad: bool,
     /// The saved state.
     state: Value,
     members: BTreeSet<SessionId>,
 }
 
 impl Script {
-    pub fn open(info: &RoomInfo, saved: Option<&Saved>) -> Script {
-        let fresh = json!({ "hits": 0, "waiting": null, "moving": [] });
+    fn open(component: Digest, info: &RoomInfo, saved: Option<&Saved>) -> Script {
+        let fresh = json!({ "hits": 0, "rung": false, "waiting": null, "moving": [] });
         let state = saved.map_or(fresh, |saved| serde_json::from_str(&saved.state).expect("it saved JSON"));
         let members = info.members.iter().map(|MemberInfo { session, .. }| *session).collect();
-        Script { lobby: info.kind == Kind::lobby(), state, members }
+        Script { lobby: info.kind == Kind::lobby(), bad: component.0[31] == 1, state, members }
     }
 
-    pub fn save(&self) -> Saved {
+    fn call(&mut self, at: &Moment, event: Event) -> Result<Vec<Effect>, Fault> {
+        if self.bad && matches!(event, Event::Message { .. }) {
+            return Err(Fault::Trapped("a bad component".into()));
+        }
+        Ok(self.handle(at, event))
+    }
+
+    fn save(&self) -> Saved {
         Saved { version: 1, state: Json::of(&self.state) }
     }
 
-    pub fn handle(&mut self, at: &Moment, event: Event) -> Vec<Effect> {
+    fn handle(&mut self, at: &Moment, event: Event) -> Vec<Effect> {
         match event {
             Event::Create { .. } => vec![self.view()],
             Event::Join { member, .. } => {
@@ -52,6 +110,10 @@ impl Script {
                 self.forget(session, true)
             }
             Event::MoveFailed { session, .. } => self.forget(session, true),
+            Event::Timer { .. } => {
+                self.state["rung"] = json!(true);
+                vec![broadcast("bell", &Value::Null), self.view()]
+            }
             _ => Vec::new(),
         }
     }
@@ -79,9 +141,15 @@ impl Script {
 
     fn hit(&mut self) -> Vec<Effect> {
         let hits = self.state["hits"].as_u64().unwrap_or(0) + 1;
+        if hits > HITS_BEFORE_BELL && self.state["rung"] != json!(true) {
+            return vec![reply(Value::Null)];
+        }
         self.state["hits"] = json!(hits);
-        let told = Effect::Broadcast { msg_type: "hits".into(), data: Json::of(&hits), except: Vec::new() };
-        vec![told, self.view(), reply(json!(hits))]
+        let mut effects = vec![broadcast("hits", &json!(hits)), self.view(), reply(json!(hits))];
+        if hits == HITS_BEFORE_BELL {
+            effects.push(Effect::SetTimer { name: "bell".into(), after_ms: DIALS.bell, payload: Json::null() });
+        }
+        effects
     }
 
     fn forget(&mut self, session: SessionId, gone: bool) -> Vec<Effect> {
@@ -101,8 +169,12 @@ impl Script {
     }
 
     fn view(&self) -> Effect {
-        Effect::View { view: Json::of(&json!({ "hits": self.state["hits"] })) }
+        Effect::View { view: Json::of(&json!({ "hits": self.state["hits"], "rung": self.state["rung"] })) }
     }
+}
+
+fn broadcast(msg_type: &str, data: &Value) -> Effect {
+    Effect::Broadcast { msg_type: msg_type.into(), data: Json::of(data), except: Vec::new() }
 }
 
 fn reply(data: Value) -> Effect {
@@ -113,7 +185,7 @@ pub fn game() -> Kind {
     Kind::new("game").expect("it is a name")
 }
 
-pub fn spec(kind: &Kind) -> Arc<Spec> {
+fn spec(kind: &Kind) -> Arc<Spec> {
     let lobby = *kind == Kind::lobby();
     let messages = if lobby { vec!["find"] } else { vec!["hit", "leave"] };
     Arc::new(Spec {
@@ -128,6 +200,6 @@ pub fn spec(kind: &Kind) -> Arc<Spec> {
         max_timers: 4,
         messages: messages.into_iter().map(Into::into).collect(),
         shows_failures: false,
-        timers: [].into(),
+        timers: ["bell".into()].into(),
     })
 }

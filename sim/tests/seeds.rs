@@ -2,9 +2,9 @@
 
 mod support;
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
-use chorus_sim::{Plan, run};
+use chorus_sim::{Happened, Plan, run};
 use support::seeds;
 
 const PLAN: Plan = Plan { players: 8, games: 6, faults: 12 };
@@ -16,7 +16,7 @@ const SEEDS: Range<u64> = 0..400;
 fn all_players_finish_and_return_to_the_lobby_after_every_fault() {
     let seeds = seeds(SEEDS);
     let all = seeds.end - seeds.start;
-    let (mut games, mut resumes) = (0, 0);
+    let (mut games, mut resumes, mut happened) = (0, 0, BTreeMap::<Happened, usize>::new());
     for seed in seeds {
         let report = run(seed, PLAN).unwrap_or_else(|violation| {
             panic!(
@@ -26,12 +26,20 @@ fn all_players_finish_and_return_to_the_lobby_after_every_fault() {
         });
         games += report.games;
         resumes += report.resumes;
+        report.happened.into_iter().for_each(|(what, times)| *happened.entry(what).or_default() += times);
     }
     assert!(games as u64 >= all * (PLAN.players * PLAN.games) as u64, "{games} games");
     assert!(
         2 * resumes as u64 > 5 * all,
         "{resumes} resumes in {all} runs: too little has failed for this to mean anything"
     );
+    for what in Happened::ALL {
+        let times = happened.get(&what).copied().unwrap_or_default();
+        assert!(
+            4 * times as u64 >= all,
+            "{what:?} has happened {times} times in {all} runs: too seldom to mean anything"
+        );
+    }
 }
 
 #[test]

@@ -106,8 +106,8 @@ impl Ownership {
         let owned = |stage: &Stage| *stage == Stage::Owned;
         let unwanted = self.stages.iter().filter(|(partition, stage)| owned(stage) && !self.wanted.contains(partition));
         let mut unwanted: Vec<u32> = unwanted.map(|(partition, _)| *partition).collect();
-        if planted(Bug::KeptPartition) && unwanted.len() > 1 {
-            unwanted.pop();
+        if planted(Bug::KeptPartition) {
+            unwanted.retain(|partition| partition % 4 != 3);
         }
         for partition in unwanted {
             self.stages.insert(partition, Stage::Hibernating { until });

@@ -1,0 +1,230 @@
+//! Edges: the shell of `core::session` and of the edge's registry.
+
+use std::collections::BTreeMap;
+
+use chorus_core::{
+    command::{EdgeCommand, Player as Identity},
+    edge::{Delivery, Registry, StoredSession, for_each_session},
+    frame::CloseCode,
+    ids::{ConnectionId, MachineId, RoomId, SessionId},
+    placement::MachineState,
+    session::{Input, Limits, Opened, Output, Session, StoreWrite},
+};
+
+use crate::{
+    Happened,
+    dials::DIALS,
+    event::{Life, What},
+    network::Channel,
+    world::{Role, World, life_of},
+};
+
+/// A ping, in place of a frame.
+pub(crate) const PING: &str = "ping";
+
+pub(crate) struct Edge {
+    pub id: MachineId,
+    registry: Registry<ConnectionId>,
+    lines: BTreeMap<ConnectionId, Line>,
+    next: u32,
+    draining: bool,
+}
+
+/// A client's connection.
+struct Line {
+    session: Session,
+    client: usize,
+    link: u32,
+    /// Whether a tick is queued.
+    ticks: bool,
+}
+
+impl Edge {
+    pub fn new(id: MachineId) -> Edge {
+        Edge { registry: Registry::new(id.clone()), id, lines: BTreeMap::new(), next: 0, draining: false }
+    }
+}
+
+impl World {
+    fn edge(&mut self, life: Life) -> Option<&mut Edge> {
+        match &mut self.machines.get_mut(&life)?.role {
+            Role::Edge(edge) => Some(edge),
+            _ => None,
+        }
+    }
+
+    /// A new connection to this edge, if it accepts one.
+    pub fn accept(&mut self, life: Life, client: usize, link: u32) -> Option<ConnectionId> {
+        let (now, alive) = (self.now, self.machines.get(&life)?.alive);
+        let edge = self.edge(life).filter(|edge| alive && !edge.draining)?;
+        edge.next += 1;
+        let connection = ConnectionId(edge.next);
+        let limits = Limits { per_second: 1_000_000, burst: 1_000_000, ..Limits::default() };
+        let session = Session::new(edge.id.clone(), connection, limits, now);
+        edge.lines.insert(connection, Line { session, client, link, ticks: false });
+        Some(connection)
+    }
+
+    pub fn to_edge(&mut self, life: Life, command: EdgeCommand) {
+        for_each_session(command, |session, delivery| self.deliver(life, session, delivery));
+    }
+
+    fn deliver(&mut self, life: Life, session: SessionId, delivery: Delivery<'_>) {
+        let owner = self.store.sessions.get(&session).map(|row| row.edge().clone());
+        let Some(edge) = self.edge(life) else { return };
+        let Some(connection) = edge.registry.connection(session).copied() else { return };
+        let input = match delivery {
+            Delivery::Input(input) => input,
+            Delivery::CheckOwner => edge.registry.ownership(session, owner.as_ref()),
+        };
+        self.input(life, connection, input);
+    }
+
+    pub fn input(&mut self, life: Life, connection: ConnectionId, input: Input<'_>) {
+        let now = self.now;
+        let Some(edge) = self.edge(life) else { return };
+        let Some(line) = edge.lines.get_mut(&connection) else { return };
+        let session = line.session.id();
+        line.session.handle(input, now);
+        let outputs: Vec<Output> = std::iter::from_fn(|| line.session.poll_output()).collect();
+        let (over, client, link) = (line.session.is_ended(), line.client, line.link);
+        let tick = line.session.poll_timeout().filter(|_| !over && !line.ticks);
+        line.ticks |= tick.is_some();
+        if let (true, Some(session)) = (over, session) {
+            edge.registry.release(session, &connection);
+        }
+        if let Some(due) = tick {
+            self.at(due.max(now.plus(1)), What::SessionTick(life, connection));
+        }
+        for output in outputs {
+            self.carry_out_line(life, connection, (client, link), output);
+        }
+    }
+
+    pub fn session_tick(&mut self, life: Life, connection: ConnectionId) {
+        if let Some(line) = self.edge(life).and_then(|edge| edge.lines.get_mut(&connection)) {
+            line.ticks = false;
+            self.input(life, connection, Input::Tick);
+        }
+    }
+
+    fn carry_out_line(&mut self, life: Life, connection: ConnectionId, (client, link): (usize, u32), output: Output) {
+        match output {
+            Output::Send(frame) => self.send(life, client, link, Some(frame.into_text())),
+            Output::Ping => self.send(life, client, link, Some(PING.to_owned())),
+            Output::Close { .. } => self.send(life, client, link, None),
+            Output::Hello(hello) => {
+                let token = hello.resume.and_then(|token| token.parse().ok());
+                let ms = self.draw(DIALS.open);
+                self.after(ms, What::Opens(life, connection, token));
+            }
+            Output::Append { room, command, .. } => drop(self.append(life, room, command)),
+            Output::Store(write) => {
+                let at = self.arrival(life, Channel::Connection(connection.0));
+                self.at(at, What::Written(life, connection, write));
+            }
+        }
+    }
+
+    fn send(&mut self, life: Life, client: usize, link: u32, text: Option<String>) {
+        let at = self.arrival(life, Channel::Client(client, link));
+        self.at(at, What::ToClient(life, client, link, text));
+    }
+
+    // ---- the store ----
+
+    pub fn opens(&mut self, life: Life, connection: ConnectionId, token: Option<u64>) {
+        let Some(edge) = self.edge(life) else { return };
+        // An edge reads everything that has arrived before it handles a `hello`, so it has noticed a client that has left.
+        if edge.lines.get(&connection).is_none_or(|line| line.session.is_ended()) {
+            return;
+        }
+        let id = edge.id.clone();
+        self.next_token += 1;
+        let next = self.next_token;
+        let known = token.and_then(|token| self.store.sessions.iter_mut().find(|(_, row)| row.has_token(&token)));
+        let (session, recovered) = match known {
+            Some((_, row)) if row.is_kicked() => {
+                let (code, reason) = (CloseCode::Kicked, "kicked".into());
+                return self.input(life, connection, Input::NotOpened { code, reason });
+            }
+            Some((session, row)) => {
+                let (session, used) = (*session, token.expect("it was found by it"));
+                let resumed = row.resume(&used, next, &id).expect("the token is valid");
+                if let Some(before) = resumed.replaced {
+                    let before = life_of(&before);
+                    let at = self.arrival(life, Channel::Edge(before));
+                    self.at(at, What::ToEdge(life, before, EdgeCommand::Replaced { session }));
+                }
+                (session, Some(resumed.rooms))
+            }
+            None => {
+                self.next_session += 1;
+                let session = SessionId(self.next_session);
+                self.store.sessions.insert(session, StoredSession::open(id, next, RoomId::LOBBY));
+                (session, None)
+            }
+        };
+        let player = Identity { id: session.to_string().into(), name: "Ana".into() };
+        self.opened(life, connection, Opened { session, player, resume: next.to_string(), owed: 0, recovered });
+    }
+
+    fn opened(&mut self, life: Life, connection: ConnectionId, opened: Opened) {
+        let session = opened.session;
+        let earlier = self.edge(life).and_then(|edge| edge.registry.assign(session, connection));
+        if let Some(earlier) = earlier {
+            self.input(life, earlier, Input::Replaced);
+        }
+        self.input(life, connection, Input::Opened(opened));
+    }
+
+    pub fn written(&mut self, life: Life, connection: ConnectionId, write: StoreWrite) {
+        let Some(edge) = self.edge(life) else { return };
+        if !edge.registry.accepts(&write, &connection) {
+            self.count(Happened::LateWrite);
+            return;
+        }
+        let id = edge.id.clone();
+        let sessions = &mut self.store.sessions;
+        match write {
+            StoreWrite::Join(session, room) => {
+                let done = sessions.get_mut(&session).is_some_and(|row| row.join(room, &id));
+                self.input(life, connection, Input::Stored { room, done });
+            }
+            StoreWrite::Leave(session, room) => {
+                sessions.get_mut(&session).into_iter().for_each(|row| row.leave(room, &id));
+            }
+            StoreWrite::Disconnected { session, .. } => {
+                sessions.get_mut(&session).into_iter().for_each(|row| row.disconnect(&id));
+            }
+            StoreWrite::End(session) => drop(sessions.remove(&session)),
+            StoreWrite::Confirm(session) => {
+                sessions.get_mut(&session).into_iter().for_each(|row| row.confirm(&id));
+            }
+        }
+    }
+
+    // ---- the end ----
+
+    /// The answer to an edge's heartbeat. An edge that drains sends its clients away, and ends when they have gone.
+    pub fn edge_refreshes(&mut self, life: Life, state: MachineState) {
+        if state != MachineState::Draining {
+            return;
+        }
+        let Some(edge) = self.edge(life) else { return };
+        let is_new = !std::mem::replace(&mut edge.draining, true);
+        let connections: Vec<ConnectionId> = edge.lines.keys().copied().collect();
+        if is_new {
+            for connection in connections {
+                self.input(life, connection, Input::Drain);
+            }
+        } else if edge.lines.values().all(|line| line.session.is_ended()) {
+            let id = edge.id.clone();
+            self.store.close(&id);
+            self.count(Happened::Drained);
+            self.machines.get_mut(&life).expect("it was there").alive = false;
+            let ms = self.draw(DIALS.restart);
+            self.after(ms, What::Restart(life));
+        }
+    }
+}
