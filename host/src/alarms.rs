@@ -11,6 +11,7 @@ use std::{
 };
 
 use chorus_core::{
+    hosting::Hibernation,
     ids::{RoomId, Time},
     room::{RoomClock, wakes_at},
 };
@@ -46,9 +47,10 @@ impl Alarms {
         }
     }
 
-    /// Keeps a room's clock until the room is restored here.
-    pub fn keep(&self, room: RoomId, clock: RoomClock) {
-        if clock.is_worth_keeping() {
+    /// Keeps what a room that hibernates leaves, until the room is restored here.
+    pub fn hibernated(&self, room: RoomId, hibernation: Hibernation) {
+        hibernation.alarm.into_iter().for_each(|due| self.set(room, due));
+        if let Some(clock) = hibernation.clock {
             self.lock().clocks.insert(room, clock);
         }
     }

@@ -79,7 +79,7 @@ pub async fn run(
     for (room, records) in backlog {
         dispatch(&host, room, RestoreReason::Recovered, records);
     }
-    host.partitions.moved(partition, end);
+    host.partitions.set_position(partition, end);
     let mut batch = Vec::new();
     loop {
         tokio::select! {
@@ -91,7 +91,7 @@ pub async fn run(
         for (offset, record) in batch.drain(..) {
             dispatch(&host, record.room, RestoreReason::Woken, [(offset, record)]);
         }
-        host.partitions.moved(partition, end);
+        host.partitions.set_position(partition, end);
     }
 }
 
@@ -151,7 +151,7 @@ pub async fn move_checkpoints(host: &Shared, partitions: &[u32]) {
 }
 
 async fn move_checkpoint(host: &Shared, partition: u32) -> anyhow::Result<()> {
-    host.partitions.ends(partition, host.bus.end(partition).await?);
+    host.partitions.set_end(partition, host.bus.end(partition).await?);
     // First the end, then the rooms: a record that arrives in between is above it.
     let end = host.partitions.position(partition);
     let unsaved = {

@@ -16,7 +16,6 @@ mod catalogue;
 mod components;
 mod dispatch;
 pub mod guest;
-mod kicks;
 mod mailbox;
 mod meter;
 mod metrics;
@@ -25,8 +24,11 @@ mod partitions;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 mod resources;
+mod room_events;
 mod room_task;
 mod saver;
+mod session_end;
+mod stored_room;
 mod whole;
 
 use std::{
@@ -306,7 +308,7 @@ impl Host {
     /// # Errors
     /// When a partition cannot be taken over; then it is not owned, and may be requested again.
     pub async fn own(&self, partitions: &BTreeSet<u32>, within: Duration) -> Result<(), HostError> {
-        partitions::own(&self.0, partitions, within).await
+        partitions::assign(&self.0, partitions, within).await
     }
 
     /// The partitions that are this host's.
@@ -327,8 +329,9 @@ impl Host {
 
     /// Snapshots all rooms, stores them, and stops. Records of rooms that are not stored after `within` are in the log.
     pub async fn drain(&self, within: Duration) {
-        let owned: Vec<u32> = self.owned().into_iter().collect();
-        partitions::hand_over(&self.0, &owned, within).await;
+        if let Err(error) = partitions::assign(&self.0, &BTreeSet::new(), within).await {
+            tracing::warn!(%error, "a partition could not be handed over in good order");
+        }
         self.0.stopping.send_replace(true);
     }
 }
@@ -348,14 +351,12 @@ impl Shared {
     }
 
     /// Reads the active component of each kind again. An activation swaps the rooms that are in the store; a room that is
-    /// younger than its first snapshot gets its `Swap` here.
+    /// younger than its first snapshot swaps by itself.
     pub async fn refresh_kinds(&self) -> Result<(), HostError> {
         for (kind, component) in self.catalogue.refresh().await? {
-            let of_kind = |room: &Mailbox| room.kind().as_ref() == Some(&kind);
-            let rooms: Vec<RoomId> = self.rooms().iter().filter(|(_, room)| of_kind(room)).map(|(id, _)| *id).collect();
-            for room in rooms {
-                self.append(room, RoomCommand::Swap { component, rollout: None }).await?;
-            }
+            let rooms = self.rooms();
+            let of_kind = rooms.values().filter(|room| room.kind().as_ref() == Some(&kind));
+            of_kind.for_each(|room| room.set_active_component(component));
         }
         Ok(())
     }
@@ -403,24 +404,15 @@ impl Shared {
 }
 
 impl Shared {
-    /// How long a room may be idle before it hibernates. Less when instances are short, and next to nothing for a room
-    /// that has ended.
-    fn rest_after(&self, over: bool) -> Duration {
-        let short = self.rooms().len() as u64 > self.catalogue.places() * 9 / 10;
-        match (over, short) {
-            (true, _) => Duration::from_millis(100),
-            (false, true) => SHORT_REST.min(self.options.hibernate_after),
-            (false, false) => self.options.hibernate_after,
-        }
+    /// Whether idle rooms are to hibernate sooner.
+    fn instances_are_short(&self) -> bool {
+        self.rooms().len() as u64 > self.catalogue.places() * 9 / 10
     }
 
     /// An instance is needed: every room checks whether it may hibernate.
-    fn make_room(&self) {
+    fn reclaim_instances(&self) {
         for room in self.rooms().values() {
             room.wake();
         }
     }
 }
-
-/// How long a room may be idle when instances are short.
-const SHORT_REST: Duration = Duration::from_secs(1);

@@ -8,7 +8,7 @@ use std::{collections::VecDeque, sync::Mutex};
 
 use chorus_core::{
     command::Record,
-    ids::{Kind, Offset},
+    ids::{Digest, Kind, Offset},
 };
 use tokio::sync::Notify;
 
@@ -35,6 +35,8 @@ struct Inner {
     given_up: bool,
     /// The store has another state after this record than the room, and the room has not been notified yet.
     diverged: Option<Offset>,
+    /// The component that was activated for the room's kind, if the room has not been notified yet.
+    active_component: Option<Digest>,
 }
 
 /// What a room takes out of its mailbox.
@@ -123,6 +125,16 @@ impl Mailbox {
 
     pub fn take_diverged(&self) -> Option<Offset> {
         self.lock().diverged.take()
+    }
+
+    /// This component is the active one of the room's kind from now on.
+    pub fn set_active_component(&self, component: Digest) {
+        self.lock().active_component = Some(component);
+        self.notify.notify_one();
+    }
+
+    pub fn take_active_component(&self) -> Option<Digest> {
+        self.lock().active_component.take()
     }
 
     /// The room is another host's now: its task here ends, with nothing more stored.

@@ -1,13 +1,9 @@
-//! What a room has appended to channels, and the bus has not confirmed yet.
+//! What a room has appended to channels and sent to edges, and the bus has not confirmed yet.
 //!
 //! The outputs of one room leave in order or not at all. An append that fails after it was taken (the disk is full) is a
 //! gap: the room must append nothing more, and begin again at its snapshot.
 //!
-//! Edges have channels of their own, which may be faster than a room's. So a command to an edge may be held back until an
-//! append is confirmed, and with it every later command, to any edge; the room goes on meanwhile.
-//!
-//! Bounds: confirmed appends are dropped at the next append, so only those in flight remain. At most [`MOST_HELD`]
-//! commands are held; a room with more waits.
+//! Bounds: confirmed appends are dropped at the next append, so only those in flight remain, and one command for each edge.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -17,90 +13,29 @@ use std::{
 };
 
 use chorus_bus::{Append, AppendError, Sent};
-use chorus_core::{command::EdgeCommand, ids::MachineId};
+use chorus_core::{hosting::AppendId, ids::MachineId};
 
 use crate::HostError;
-
-/// How many commands may be held back.
-pub const MOST_HELD: usize = 1024;
 
 #[derive(Debug, Default)]
 pub struct Outbox {
     /// Appends that are not confirmed yet, by partition, oldest first.
-    appends: BTreeMap<u32, VecDeque<Numbered>>,
-    /// How many appends were ever put here.
-    put: u64,
-    held: VecDeque<Held>,
+    appends: BTreeMap<u32, VecDeque<InFlight>>,
+    /// Receipts of confirmed appends that were not taken yet.
+    confirmed: VecDeque<AppendId>,
     /// The last command to each edge: when it has arrived, so have all before it.
     sent: BTreeMap<MachineId, Sent>,
 }
 
 #[derive(Debug)]
-struct Numbered {
-    number: u64,
+struct InFlight {
+    receipt: Option<AppendId>,
     append: Append,
 }
 
-/// An append.
-#[derive(Clone, Copy, Debug)]
-pub struct Mark {
-    partition: u32,
-    number: u64,
-}
-
-#[derive(Debug)]
-struct Held {
-    edge: MachineId,
-    command: EdgeCommand,
-    until: Option<Mark>,
-}
-
 impl Outbox {
-    pub fn put(&mut self, partition: u32, append: Append) -> Mark {
-        self.put += 1;
-        let number = self.put;
-        self.appends.entry(partition).or_default().push_back(Numbered { number, append });
-        Mark { partition, number }
-    }
-
-    /// Whether this append was confirmed at the last check.
-    pub fn has(&self, mark: Mark) -> bool {
-        self.appends.get(&mark.partition).is_none_or(|appends| is_past(appends, mark.number))
-    }
-
-    /// Holds a command back until the append is confirmed, or, without one, only behind the commands that are held
-    /// already.
-    pub fn hold(&mut self, edge: MachineId, command: EdgeCommand, until: Option<Mark>) {
-        self.held.push_back(Held { edge, command, until });
-    }
-
-    pub fn held(&self) -> usize {
-        self.held.len()
-    }
-
-    /// The next command that need not be held any longer.
-    pub fn freed(&mut self) -> Option<(MachineId, EdgeCommand)> {
-        let first = self.held.front()?;
-        if first.until.is_some_and(|mark| !self.has(mark)) {
-            return None;
-        }
-        self.held.pop_front().map(|Held { edge, command, .. }| (edge, command))
-    }
-
-    /// Waits until the first held command need not be held any longer. Cancel safe.
-    ///
-    /// # Errors
-    /// As [`Outbox::check`].
-    pub async fn freeing(&mut self) -> Result<(), AppendError> {
-        let Some(mark) = self.held.front().and_then(|first| first.until) else { return Ok(()) };
-        let Some(appends) = self.appends.get_mut(&mark.partition) else { return Ok(()) };
-        poll_fn(|context| {
-            while !is_past(appends, mark.number) {
-                ready!(poll_first(appends, context))?;
-            }
-            Poll::Ready(Ok(()))
-        })
-        .await
+    pub fn put(&mut self, partition: u32, append: Append, receipt: Option<AppendId>) {
+        self.appends.entry(partition).or_default().push_back(InFlight { receipt, append });
     }
 
     pub fn put_sent(&mut self, edge: MachineId, sent: Sent) {
@@ -109,50 +44,67 @@ impl Outbox {
         }
     }
 
-    /// Drops confirmed appends.
+    /// The receipt of the next append that was confirmed at the last check.
+    pub fn take_confirmed(&mut self) -> Option<AppendId> {
+        self.confirmed.pop_front()
+    }
+
+    /// Waits for the receipt of the next append that is confirmed. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`Outbox::check`].
+    pub async fn confirmed(&mut self) -> Result<AppendId, AppendError> {
+        poll_fn(|context| {
+            self.poll(context)?;
+            self.confirmed.pop_front().map_or(Poll::Pending, |id| Poll::Ready(Ok(id)))
+        })
+        .await
+    }
+
+    /// Drops confirmed appends, and keeps their receipts.
     ///
     /// # Errors
     /// When an append is lost. Appends queued behind it in the same partition are lost, too.
     pub fn check(&mut self) -> Result<(), AppendError> {
-        let mut context = Context::from_waker(Waker::noop());
-        for appends in self.appends.values_mut() {
-            while let Poll::Ready(confirmed) = poll_first(appends, &mut context) {
-                if !confirmed? {
-                    break;
-                }
-            }
-        }
-        self.appends.retain(|_, appends| !appends.is_empty());
-        Ok(())
+        self.poll(&mut Context::from_waker(Waker::noop()))
     }
 
-    /// Waits until nothing is in flight. All held commands must have been freed before.
+    /// Waits until nothing is in flight.
     ///
     /// # Errors
     /// As [`Outbox::check`].
-    pub async fn confirmed(&mut self) -> Result<(), HostError> {
-        debug_assert!(self.held.is_empty(), "what is held has not even left");
-        for append in std::mem::take(&mut self.appends).into_values().flatten() {
-            append.append.await?;
+    pub async fn flush(&mut self) -> Result<(), HostError> {
+        for InFlight { receipt, append } in std::mem::take(&mut self.appends).into_values().flatten() {
+            append.await?;
+            self.confirmed.extend(receipt);
         }
         for sent in std::mem::take(&mut self.sent).into_values() {
             sent.await?;
         }
         Ok(())
     }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Result<(), AppendError> {
+        for appends in self.appends.values_mut() {
+            while let Poll::Ready(Some(receipt)) = poll_first(appends, context) {
+                self.confirmed.extend(receipt?);
+            }
+        }
+        self.appends.retain(|_, appends| !appends.is_empty());
+        Ok(())
+    }
 }
 
-/// Whether this append and all before it are confirmed.
-fn is_past(appends: &VecDeque<Numbered>, number: u64) -> bool {
-    appends.front().is_none_or(|first| first.number > number)
-}
-
-/// Resolves to true when the oldest append is confirmed, and to false if there is none.
-fn poll_first(appends: &mut VecDeque<Numbered>, context: &mut Context<'_>) -> Poll<Result<bool, AppendError>> {
-    let Some(first) = appends.front_mut() else { return Poll::Ready(Ok(false)) };
-    ready!(Pin::new(&mut first.append).poll(context))?;
-    appends.pop_front();
-    Poll::Ready(Ok(true))
+/// Resolves to the receipt of the oldest append when that is confirmed, and to `None` if there is none.
+fn poll_first(
+    appends: &mut VecDeque<InFlight>,
+    context: &mut Context<'_>,
+) -> Poll<Option<Result<Option<AppendId>, AppendError>>> {
+    let Some(first) = appends.front_mut() else { return Poll::Ready(None) };
+    if let Err(error) = ready!(Pin::new(&mut first.append).poll(context)) {
+        return Poll::Ready(Some(Err(error)));
+    }
+    Poll::Ready(appends.pop_front().map(|first| Ok(first.receipt)))
 }
 
 #[cfg(test)]
@@ -160,45 +112,33 @@ mod tests {
     use chorus_bus::{Bus, embedded};
     use chorus_core::{
         command::{Record, RoomCommand},
-        ids::{RoomId, SessionId, Time},
+        ids::{RoomId, Time},
     };
 
     use super::*;
 
     #[tokio::test]
-    async fn what_is_held_leaves_in_order_once_the_append_is_confirmed() {
+    async fn receipts_are_reported_in_the_order_of_the_appends() {
         let (_dir, bus) = log().await;
         let mut outbox = Outbox::default();
-        let mark = put(&mut outbox, &bus);
-        outbox.hold(edge(1), command(1), Some(mark));
-        outbox.hold(edge(2), command(2), None);
-        assert!(outbox.freed().is_none(), "it was not confirmed yet");
-        assert_eq!(outbox.held(), 2, "nor goes what needs no append, for it is behind one that does");
-        outbox.freeing().await.expect("the log takes it");
-        let freed: Vec<_> = std::iter::from_fn(|| outbox.freed()).collect();
-        assert_eq!(freed, [(edge(1), command(1)), (edge(2), command(2))]);
-        assert_eq!(outbox.held(), 0);
+        for number in 1..=2 {
+            put(&mut outbox, &bus, Some(AppendId(number)));
+            put(&mut outbox, &bus, None);
+        }
+        assert_eq!(outbox.confirmed().await.expect("the log takes it"), AppendId(1));
+        outbox.flush().await.expect("the log takes the rest");
+        assert_eq!(outbox.take_confirmed(), Some(AppendId(2)));
+        assert_eq!(outbox.take_confirmed(), None);
     }
 
     #[tokio::test]
-    async fn an_append_counts_as_confirmed_only_when_all_before_it_are() {
-        let (_dir, bus) = log().await;
-        let mut outbox = Outbox::default();
-        let (first, second) = (put(&mut outbox, &bus), put(&mut outbox, &bus));
-        outbox.hold(edge(1), command(1), Some(second));
-        outbox.freeing().await.expect("the log takes it");
-        assert!(outbox.has(first) && outbox.has(second));
-    }
-
-    #[tokio::test]
-    async fn a_log_that_has_stopped_is_an_error_and_frees_nothing() {
+    async fn a_log_that_has_stopped_is_an_error_and_confirms_nothing() {
         let (_dir, bus) = log().await;
         bus.clone().close().await.expect("it ends in order");
         let mut outbox = Outbox::default();
-        let mark = put(&mut outbox, &bus);
-        outbox.hold(edge(1), command(1), Some(mark));
-        outbox.freeing().await.expect_err("it takes nothing any more");
-        assert!(outbox.freed().is_none());
+        put(&mut outbox, &bus, Some(AppendId(1)));
+        outbox.confirmed().await.expect_err("it takes nothing any more");
+        assert_eq!(outbox.take_confirmed(), None);
     }
 
     async fn log() -> (tempfile::TempDir, Bus) {
@@ -207,17 +147,9 @@ mod tests {
         (dir, bus)
     }
 
-    fn put(outbox: &mut Outbox, bus: &Bus) -> Mark {
+    fn put(outbox: &mut Outbox, bus: &Bus, receipt: Option<AppendId>) {
         let room = RoomId(7);
         let record = Record { room, time: Time(1), command: RoomCommand::Close { reason: "over".into() } };
-        outbox.put(0, bus.append(&record))
-    }
-
-    fn edge(number: u8) -> MachineId {
-        MachineId(format!("edge-{number}").into())
-    }
-
-    fn command(number: u128) -> EdgeCommand {
-        EdgeCommand::Replaced { session: SessionId(number) }
+        outbox.put(0, bus.append(&record), receipt);
     }
 }

@@ -1,8 +1,6 @@
-//! Which partitions this host owns, and how they are taken over and handed over.
+//! The partitions of this host: carries out what `core::hosting::ownership` decides.
 //!
-//! A partition is *taken over* by bringing its rooms up to the log's end and then following the log; it is *handed over*
-//! by hibernating its rooms. Rooms that are not stored in time are given up: the log has all of their records, and the
-//! partition's next host produces the same outputs again, under the same numbers.
+//! Where a partition stands is in that machine; this module follows the partitions' logs, hibernates and gives up rooms.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,21 +12,27 @@ use std::{
 };
 
 use chorus_bus::ReadError;
-use chorus_core::ids::{Offset, RoomId, Time};
+use chorus_core::{
+    hosting::ownership::{Input, Output, Ownership},
+    ids::{Offset, RoomId, Time},
+};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{HostError, Shared, alarms, dispatch};
 
 /// How often to check whether all rooms have hibernated.
-const LOOK: Duration = Duration::from_millis(5);
+const HIBERNATION_POLL: Duration = Duration::from_millis(5);
 
 /// How long to wait before a broker or a store that did not answer is tried again.
-const AGAIN: Duration = Duration::from_millis(500);
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// The partitions of this host.
 #[derive(Debug)]
 pub struct Partitions {
-    owned: Mutex<BTreeMap<u32, Owned>>,
+    ownership: Mutex<Ownership>,
+    /// Held while outputs of the machine are carried out.
+    driving: tokio::sync::Mutex<()>,
+    following: Mutex<BTreeMap<u32, Following>>,
     /// How far each has been handed to its rooms: one past the last offset.
     positions: Vec<AtomicU64>,
     /// Where each one's log ended at its takeover: records before that may have been applied by another host.
@@ -39,27 +43,29 @@ pub struct Partitions {
     taken: Vec<AtomicU64>,
 }
 
+/// The task that hands the records of a partition to its rooms.
 #[derive(Debug)]
-struct Owned {
-    /// `true` from the moment that its rooms are to hibernate.
-    leaving: watch::Sender<bool>,
-    following: JoinHandle<()>,
+struct Following {
+    /// Set to `true` when the log is no longer to be followed.
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
 }
 
 impl Partitions {
     pub fn new(count: u32) -> Partitions {
         let zeros = || (0..count).map(|_| AtomicU64::new(0)).collect();
         let (positions, inherited, ends, taken) = (zeros(), zeros(), zeros(), zeros());
-        Partitions { owned: Mutex::default(), positions, inherited, ends, taken }
+        let (ownership, driving, following) = (Mutex::default(), tokio::sync::Mutex::default(), Mutex::default());
+        Partitions { ownership, driving, following, positions, inherited, ends, taken }
     }
 
     pub fn owned(&self) -> BTreeSet<u32> {
-        self.lock().keys().copied().collect()
+        lock(&self.ownership).owned()
     }
 
     /// Whether this partition's rooms are to hibernate. A partition that is not here has left already.
     pub fn is_leaving(&self, partition: u32) -> bool {
-        self.lock().get(&partition).is_none_or(|owned| *owned.leaving.borrow())
+        lock(&self.ownership).is_leaving(partition)
     }
 
     pub fn inherit(&self, partition: u32, end: Offset) {
@@ -71,7 +77,7 @@ impl Partitions {
         self.inherited[partition as usize].load(Ordering::Acquire).checked_sub(1)
     }
 
-    pub fn moved(&self, partition: u32, end: Offset) {
+    pub fn set_position(&self, partition: u32, end: Offset) {
         self.positions[partition as usize].store(end, Ordering::Release);
     }
 
@@ -80,7 +86,7 @@ impl Partitions {
         self.positions[partition as usize].load(Ordering::Acquire)
     }
 
-    pub fn ends(&self, partition: u32, end: Offset) {
+    pub fn set_end(&self, partition: u32, end: Offset) {
         self.ends[partition as usize].store(end, Ordering::Release);
     }
 
@@ -99,41 +105,119 @@ impl Partitions {
         self.ends[partition as usize].load(Ordering::Acquire).saturating_sub(self.position(partition))
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Owned>> {
-        self.owned.lock().expect("nobody panics while holding it")
+    fn handle(&self, input: Input, now: Time) {
+        lock(&self.ownership).handle(input, now);
     }
 }
 
-/// Takes over the wanted partitions that are not here, and hands over the unwanted ones that are, within this time.
-pub async fn own(host: &Arc<Shared>, wanted: &BTreeSet<u32>, within: Duration) -> Result<(), HostError> {
-    let here = host.partitions.owned();
-    let unwanted: Vec<u32> = here.difference(wanted).copied().collect();
-    hand_over(host, &unwanted, within).await;
-    let mut refused = Ok(());
-    for partition in wanted.difference(&here) {
-        match take(host, *partition).await {
-            // A loss in one partition is no reason to leave the others alone.
-            Err(error @ HostError::Lost(_)) => refused = refused.and(Err(error)),
-            done => done?,
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("nobody panics while holding it")
+}
+
+/// Takes over the assigned partitions that are not here, and hands over the others that are, within this time.
+pub async fn assign(host: &Arc<Shared>, assigned: &BTreeSet<u32>, within: Duration) -> Result<(), HostError> {
+    let _driving = host.partitions.driving.lock().await;
+    let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+    host.partitions.handle(Input::Assigned { partitions: assigned.clone(), within_ms }, host.now());
+    let mut result = Ok(());
+    let mut hibernating = BTreeSet::new();
+    loop {
+        let output = lock(&host.partitions.ownership).poll_output();
+        match output {
+            Some(output) => carry_out(host, output, &mut hibernating, &mut result).await,
+            None if lock(&host.partitions.ownership).is_settled() => return result,
+            None => await_hibernation(host, &mut hibernating).await,
         }
     }
-    refused
+}
+
+async fn carry_out(
+    host: &Arc<Shared>,
+    output: Output,
+    hibernating: &mut BTreeSet<u32>,
+    result: &mut Result<(), HostError>,
+) {
+    let input = match output {
+        Output::Take(partition) => Input::Taken { partition, done: take_unless_failed(host, partition, result).await },
+        Output::Hibernate(partition) => {
+            // No record reaches its rooms any longer, so each of them hibernates once it is stored.
+            if let Some(following) = lock(&host.partitions.following).get(&partition) {
+                following.stop.send_replace(true);
+            }
+            hibernating.insert(partition);
+            return;
+        }
+        Output::Store(partition) => {
+            hibernating.remove(&partition);
+            host.saver.flush().await;
+            dispatch::move_checkpoints(host, &[partition]).await;
+            Input::Stored(partition)
+        }
+        Output::Release(partition) => {
+            stop_following(host, partition).await;
+            tracing::info!(partition, "this host has handed a partition over");
+            return;
+        }
+    };
+    host.partitions.handle(input, host.now());
+}
+
+/// Reports the partitions without live rooms, and that time has passed.
+async fn await_hibernation(host: &Arc<Shared>, hibernating: &mut BTreeSet<u32>) {
+    let (now, deadline) = (host.now(), lock(&host.partitions.ownership).poll_timeout());
+    if deadline.is_some_and(|deadline| deadline <= now) {
+        tracing::warn!(?hibernating, "hibernation timed out; the next host replays these rooms from the record log");
+        return host.partitions.handle(Input::Tick, now);
+    }
+    let live = wake_all(host, hibernating);
+    for partition in hibernating.difference(&live) {
+        host.partitions.handle(Input::Hibernated(*partition), now);
+    }
+    if live == *hibernating {
+        tokio::time::sleep(HIBERNATION_POLL).await;
+    }
+}
+
+/// A loss in one partition is no reason to leave the others alone. After another failure, which concerns all of them, the others
+/// are left for the next assignment.
+async fn take_unless_failed(host: &Arc<Shared>, partition: u32, result: &mut Result<(), HostError>) -> bool {
+    if matches!(result, Err(error) if !matches!(error, HostError::Lost(_))) {
+        return false;
+    }
+    let taken = take(host, partition).await;
+    let done = taken.is_ok();
+    if result.is_ok() || !matches!(taken, Err(HostError::Lost(_)) | Ok(())) {
+        *result = taken;
+    }
+    done
 }
 
 async fn take(host: &Arc<Shared>, partition: u32) -> Result<(), HostError> {
     let start = dispatch::prepare(host, partition).await?;
     host.partitions.take_at(partition, host.now());
-    let (leaving, stop) = watch::channel(false);
-    let following = host.supervise(follow(host.clone(), partition, start, stop));
-    host.partitions.lock().insert(partition, Owned { leaving, following });
+    let (stop, stopped) = watch::channel(false);
+    let task = host.supervise(follow(host.clone(), partition, start, stopped));
+    lock(&host.partitions.following).insert(partition, Following { stop, task });
     // Only now: an alarm restores a room, and a room must not live on a host that does not own its partition.
     if let Err(error) = alarms::load(host, partition).await {
         // No other host would fire these rooms' timers, so the partition must not stay here.
-        hand_over(host, &[partition], Duration::ZERO).await;
+        stop_following(host, partition).await;
         return Err(error);
     }
     tracing::info!(partition, "this host has a partition");
     Ok(())
+}
+
+/// Stops following the partition's log, and gives up the rooms that are still live.
+async fn stop_following(host: &Shared, partition: u32) {
+    let following = lock(&host.partitions.following).remove(&partition);
+    // Before the rooms are given up: this task must not restore one of them.
+    if let Some(following) = following {
+        following.stop.send_replace(true);
+        following.task.abort();
+        let _ = following.task.await;
+    }
+    give_up(host, partition);
 }
 
 /// Hands records to rooms, until the partition is to leave. A log that was truncated ahead of this host shows that
@@ -166,50 +250,24 @@ async fn begin_anew(host: &Arc<Shared>, partition: u32) -> Result<dispatch::Star
         match begun.await {
             Err(error) if error.may_pass() => {
                 tracing::warn!(partition, %error, "this partition's rooms cannot begin anew; trying again");
-                tokio::time::sleep(AGAIN).await;
+                tokio::time::sleep(RETRY_DELAY).await;
             }
             done => return done,
         }
     }
 }
 
-/// Hibernates the rooms of these partitions, and releases the partitions.
-pub async fn hand_over(host: &Arc<Shared>, partitions: &[u32], within: Duration) {
-    if partitions.is_empty() {
-        return;
-    }
-    for partition in partitions {
-        if let Some(owned) = host.partitions.lock().get(partition) {
-            owned.leaving.send_replace(true);
+/// Wakes the tasks of the live rooms of these partitions. Returns the partitions that have some.
+fn wake_all(host: &Shared, partitions: &BTreeSet<u32>) -> BTreeSet<u32> {
+    let mut live = BTreeSet::new();
+    for (room, mailbox) in host.rooms().iter() {
+        let partition = host.partition_of(*room);
+        if partitions.contains(&partition) {
+            mailbox.wake();
+            live.insert(partition);
         }
     }
-    let all_gone = async {
-        while wake_all(host, partitions) > 0 {
-            tokio::time::sleep(LOOK).await;
-        }
-    };
-    if tokio::time::timeout(within, all_gone).await.is_err() {
-        tracing::warn!(?partitions, "hibernation timed out; the next host replays these rooms from the record log");
-    }
-    host.saver.flush().await;
-    dispatch::move_checkpoints(host, partitions).await;
-    for partition in partitions {
-        let owned = host.partitions.lock().remove(partition);
-        // Before its rooms are given up: this task must not restore one of them.
-        if let Some(owned) = owned {
-            owned.following.abort();
-            let _ = owned.following.await;
-        }
-        give_up(host, *partition);
-        tracing::info!(partition, "this host has handed a partition over");
-    }
-}
-
-/// Wakes the tasks of the live rooms of these partitions, and counts them.
-fn wake_all(host: &Shared, partitions: &[u32]) -> usize {
-    let rooms = host.rooms();
-    let theirs = rooms.iter().filter(|(room, _)| partitions.contains(&host.partition_of(**room)));
-    theirs.map(|(_, room)| room.wake()).count()
+    live
 }
 
 /// The remaining rooms of a partition must not be found again: they would miss records that another host handles from now

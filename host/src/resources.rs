@@ -33,7 +33,7 @@ impl Resources for Arc<Shared> {
             }
             cause => tracing::debug!(%room, %cause, "a room waits for an instance"),
         }
-        self.make_room();
+        self.reclaim_instances();
         tokio::time::sleep(RESOURCE_RETRY).await;
         true
     }

@@ -8,8 +8,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chorus_core::ids::{Offset, RoomId};
-use chorus_store::{RoomRow, RoomUpdate, Store, StoreError};
+use chorus_core::{
+    hosting::{Save, Summary},
+    ids::{Offset, RoomId},
+    json::Json,
+};
+use chorus_store::{RoomRow, RoomStatus, RoomUpdate, Snapshot, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::mailbox::Mailbox;
@@ -67,6 +71,44 @@ impl Saver {
         if self.orders.send(Order::Flush(done)).await.is_ok() {
             let _ = wait.await;
         }
+    }
+}
+
+/// A save of the hosting machine, in the store's terms.
+pub fn update_of(save: Save) -> RoomUpdate {
+    let Save { offset, summary, snapshot, ended } = save;
+    let component = summary.component;
+    let mut row = row(offset, summary);
+    if let Some(ended) = ended {
+        row.status = if ended.failed.is_some() { RoomStatus::Failed } else { RoomStatus::Ended };
+        row.ended_at = Some(ended.at);
+        row.outcome = Some(ended.failed.map_or(ended.outcome, |reason| Json::of(&reason)));
+    }
+    let state = |bytes| Snapshot { offset, component, state: bytes::Bytes::from_owner(bytes) };
+    RoomUpdate { row, snapshot: snapshot.map(state) }
+}
+
+/// The row of a new room. It has no timer: until the room has a snapshot, the log restores it.
+pub fn listed(offset: Offset, summary: Summary) -> RoomRow {
+    RoomRow { next_timer_at: None, ..row(offset, summary) }
+}
+
+fn row(offset: Offset, summary: Summary) -> RoomRow {
+    let Summary { id, kind, component, creator, created, next_timer, clock, metadata, members } = summary;
+    RoomRow {
+        id,
+        offset,
+        kind,
+        component,
+        status: RoomStatus::Live,
+        creator,
+        created_at: created,
+        ended_at: None,
+        outcome: None,
+        next_timer_at: next_timer,
+        clock,
+        metadata,
+        members,
     }
 }
 
