@@ -110,8 +110,7 @@ impl World {
     /// The rooms of a dead edge's sessions get a `Drop`.
     fn drop_sessions(&mut self, life: Life, edge: &MachineId) {
         let mut drops = Vec::new();
-        for (session, row) in self.store.sessions.iter_mut().filter(|(_, row)| row.edge() == edge && row.is_connected())
-        {
+        for (session, row) in self.store.sessions.iter_mut().filter(|(_, row)| row.edge() == edge) {
             row.disconnect(edge);
             drops.extend(row.rooms().iter().map(|room| (*session, *room)));
         }
