@@ -62,6 +62,20 @@ pub enum RoomCommand {
     Close { reason: Box<str> },
     /// The guest threw on the record at `at`. For people: it has no effect, since every replay finds the throw itself.
     Threw { at: OutputId, text: Box<str> },
+    /// Reserved, and without effect yet: the member has another identity from now on.
+    Identify { session: SessionId, player: Player, claims: Option<Json> },
+    /// Reserved, and without effect yet: what the room keeps of this player is to be removed.
+    Erase { player: Arc<str> },
+    /// Reserved, and without effect yet: the end of a step, and what has arrived in it.
+    Tick { number: u64, inputs: Vec<TickInput> },
+}
+
+/// A message that waits for the end of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TickInput {
+    pub session: SessionId,
+    pub msg_type: Arc<str>,
+    pub data: Json,
 }
 
 impl RoomCommand {
@@ -81,7 +95,10 @@ impl RoomCommand {
             | RoomCommand::Swap { .. }
             | RoomCommand::Fault { .. }
             | RoomCommand::Close { .. }
-            | RoomCommand::Threw { .. } => None,
+            | RoomCommand::Threw { .. }
+            | RoomCommand::Identify { .. }
+            | RoomCommand::Erase { .. }
+            | RoomCommand::Tick { .. } => None,
         }
     }
 }
@@ -91,6 +108,9 @@ impl RoomCommand {
 pub struct Joining {
     pub session: SessionId,
     pub player: Player,
+    /// What the player's token claims, as a JSON object: for the script's join handlers. Not kept in the member. None, as no
+    /// edge verifies tokens yet.
+    pub claims: Option<Json>,
     pub edge: MachineId,
     pub request: RequestId,
     /// The highest message id that the edge has accepted from this session: a message with this id or a lower one is never
@@ -173,6 +193,8 @@ pub enum Answer {
     MoveRefused { session: SessionId, room: RoomId, reason: Box<str> },
     /// A room could not be created.
     CreateFailed { room: RoomId, reason: Box<str> },
+    /// Reserved, and without effect yet: the result of a request of any other kind, or why there is none.
+    Result(Result<Json, Box<str>>),
 }
 
 /// How a guest failed.

@@ -16,23 +16,23 @@ pub trait Format: Serialize + DeserializeOwned {
     /// What an error calls it.
     const NAME: &'static str;
     /// The format that this binary writes, and the only one that it reads. Versions below 5 are of builds before the first
-    /// release, in which all types had one version between them.
+    /// release, in which all types had one version between them; in version 5 frames were JSON text.
     const VERSION: u8;
 }
 
 impl Format for Record {
     const NAME: &'static str = "record";
-    const VERSION: u8 = 5;
+    const VERSION: u8 = 6;
 }
 
 impl Format for EdgeCommand {
     const NAME: &'static str = "edge command";
-    const VERSION: u8 = 5;
+    const VERSION: u8 = 6;
 }
 
 impl Format for State {
     const NAME: &'static str = "snapshot";
-    const VERSION: u8 = 5;
+    const VERSION: u8 = 6;
 }
 
 /// Bytes that are not what they should be.
@@ -101,7 +101,7 @@ mod tests {
         json::Json,
     };
 
-    /// One of each command, with the bytes that the first version wrote.
+    /// One of each command, with the bytes that this version writes.
     /// A new line here is a new command; a changed line is a broken log.
     #[test]
     fn the_bytes_of_every_command_are_pinned() {
@@ -170,7 +170,8 @@ mod tests {
         let edge = MachineId("edge-1".into());
         let source = OutputRef { room: RoomId(4), number: OutputId { offset: 5, index: 6 } };
         let json = || Json::trusted("{\"a\":1}");
-        let player = Player { id: "p1".into(), name: "Ana".into() };
+        let ana = || Player { id: "p1".into(), name: "Ana".into() };
+        let player = ana();
         vec![
             RoomCommand::Create {
                 kind: Kind::lobby(),
@@ -183,6 +184,7 @@ mod tests {
             RoomCommand::Join(Joining {
                 session,
                 player,
+                claims: None,
                 edge: edge.clone(),
                 request: RequestId { connection: ConnectionId(1), number: 1 },
                 message_id: 2,
@@ -208,6 +210,10 @@ mod tests {
             RoomCommand::Fault { at: OutputId { offset: 12, index: 0 }, fault: Fault::OutOfFuel(1_000_000_000) },
             RoomCommand::Close { reason: "done".into() },
             RoomCommand::Threw { at: OutputId { offset: 12, index: 0 }, text: "Error: no".into() },
+            RoomCommand::Identify { session, player: ana(), claims: Some(json()) },
+            RoomCommand::Erase { player: "p1".into() },
+            RoomCommand::Tick { number: 1, inputs: vec![TickInput { session, msg_type: "aim".into(), data: json() }] },
+            RoomCommand::Answer { request: source.number, answer: Answer::Result(Ok(json())) },
         ]
     }
 
@@ -215,11 +221,19 @@ mod tests {
         let (room, session, connection) = (RoomId(3), SessionId(9), ConnectionId(1));
         let request = RequestId { connection, number: 2 };
         let from = OutputRef { room: RoomId(4), number: OutputId { offset: 5, index: 6 } };
-        let frame = RoomFrame::error(room, Some(1), ErrorCode::Refused, "no");
-        let targets = vec![Target { session, connection, seq: 1 }];
+        let json = || Json::trusted("{\"a\":1}");
+        let frames = [
+            RoomFrame::error(room, Some(1), ErrorCode::Refused, "no"),
+            RoomFrame::room(room, &Kind::lobby(), 2, &json()),
+            RoomFrame::event(room, "moved", &json()),
+            RoomFrame::patch(room, "[]"),
+            RoomFrame::reply(room, 3, &json()),
+            RoomFrame::left(room, "moved"),
+        ];
+        let target = Target { session, connection, seq: 1 };
+        let deliver = |frame| EdgeCommand::Deliver { room, targets: vec![target], frame };
         let reason = || "no".into();
-        vec![
-            EdgeCommand::Deliver { room, targets, frame },
+        let others = [
             EdgeCommand::Move { session, connection, room, options: Json::trusted("{\"a\":1}"), from },
             EdgeCommand::Left { session, request, room, reason: LeaveReason::Kicked },
             EdgeCommand::Kick { session, connection, room, reason: reason() },
@@ -228,7 +242,8 @@ mod tests {
             EdgeCommand::Replaced { session },
             EdgeCommand::Spent { session, connection, micros: 7_000 },
             EdgeCommand::Resumed { session, request, room, applied: 300 },
-        ]
+        ];
+        frames.map(deliver).into_iter().chain(others).collect()
     }
 
     fn hex(bytes: &[u8]) -> String {

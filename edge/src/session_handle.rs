@@ -126,7 +126,7 @@ impl SessionHandle {
     fn send(&self, inner: &mut Inner, frame: Outgoing, now: Time) {
         if let Outgoing::Room { frame, .. } = &frame {
             self.links.metrics.deliveries.inc();
-            if let Some(message_id) = frame.message_id {
+            if let Some(message_id) = frame.message_id() {
                 inner.answer_times.observe(message_id, &self.links.metrics.answers);
             }
         }

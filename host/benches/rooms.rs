@@ -257,6 +257,7 @@ impl World {
             RoomCommand::Join(Joining {
                 session,
                 player,
+                claims: None,
                 edge,
                 request: RequestId { connection: ConnectionId(1), number: 1 },
                 message_id: 0,
@@ -272,7 +273,7 @@ impl World {
         while count > 0 {
             self.frames.recv_many(&mut commands).await.expect("the edge keeps up");
             for command in commands.drain(..) {
-                let is_one = matches!(&command, EdgeCommand::Deliver { frame, .. } if frame.tag == tag);
+                let is_one = matches!(&command, EdgeCommand::Deliver { frame, .. } if frame.tag() == tag);
                 count = count.saturating_sub(usize::from(is_one));
             }
         }

@@ -138,7 +138,7 @@ impl<'a> Checker<'a> {
     fn was_removed(&self, seq: u64, before: Option<Offset>) -> bool {
         let Some(frames) = self.frames else { return false };
         let last_was_left = frames.frames.get(&(seq - 1)).is_some_and(|frames| {
-            frames.iter().any(|frame| frame.frame.tag == FrameTag::Left && frame.taken_back.is_none())
+            frames.iter().any(|frame| frame.frame.tag() == FrameTag::Left && frame.taken_back.is_none())
         });
         !last_was_left && frames.removed_at.iter().any(|removed| before.is_none_or(|before| *removed >= before))
     }

@@ -1,8 +1,11 @@
-//! The frames of rooms: each is encoded once for all its receivers.
+//! The frames of rooms, as fields: a room makes each once for all its receivers, and an edge writes its text once.
+//!
+//! A frame lies in a room's state until its receivers have confirmed it, and travels to edges. Neither depends on how a client
+//! reads it: the text is written at the edge, and kept with the frame for the receivers that share it.
 
 use std::{
     fmt::{self, Write as _},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use serde::{Deserialize, Serialize};
@@ -15,20 +18,40 @@ use crate::{
 
 const INFALLIBLE: &str = "writing to a string cannot fail";
 
-/// A frame from a room, encoded once for all its receivers: everything but the `seq`, which differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Bytes of a frame's text beside its fields, roughly.
+const OVERHEAD: usize = 80;
+
+/// A frame from a room, for any number of receivers: everything but the `seq`, which differs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RoomFrame {
-    text: Arc<str>,
-    /// Where in `text` the digits of the sequence number go.
-    seq_at: u32,
-    /// What the frame is, for code that passes it on.
-    pub tag: FrameTag,
-    /// The id of the message that a reply or an error answers; in a `room` frame its `ack`: all messages up to it are answered.
-    pub message_id: Option<u64>,
+    room: RoomId,
+    class: FrameClass,
+    body: Arc<FrameBody>,
+    /// The JSON encoding, once it was needed.
+    #[serde(skip)]
+    text: Arc<OnceLock<Text>>,
+}
+
+/// How a frame is delivered. More classes may be added at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FrameClass {
+    /// Numbered by its `seq`, and kept for receivers that resume.
+    Reliable,
+}
+
+/// A frame's fields. They are described in `docs/protocol.md`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum FrameBody {
+    Room { kind: Kind, ack: u64, view: Json },
+    Event { msg_type: Box<str>, data: Json },
+    Patch { ops: Json },
+    Reply { message_id: u64, data: Json },
+    Error { message_id: Option<u64>, code: ErrorCode, message: Box<str> },
+    Left { reason: Box<str> },
 }
 
 /// What a [`RoomFrame`] is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameTag {
     Room,
     Event,
@@ -38,69 +61,158 @@ pub enum FrameTag {
     Left,
 }
 
+/// A frame's text without the digits of its sequence number, and where these go.
+#[derive(Debug)]
+struct Text {
+    text: String,
+    seq_at: usize,
+}
+
 impl RoomFrame {
     /// The member's whole view, which replaces the client's copy of this room. `ack` is the highest message id of this session
     /// that the room has applied.
     pub fn room(room: RoomId, kind: &Kind, ack: u64, view: &Json) -> RoomFrame {
-        let tail = format_args!(r#","kind":"{kind}","ack":{ack},"view":{}"#, &**view);
-        RoomFrame { message_id: Some(ack), ..RoomFrame::new(FrameTag::Room, "room", room, tail) }
+        RoomFrame::new(room, FrameBody::Room { kind: kind.clone(), ack, view: view.clone() })
     }
 
     pub fn event(room: RoomId, msg_type: &str, data: &Json) -> RoomFrame {
-        let msg_type = quote(msg_type);
-        RoomFrame::new(FrameTag::Event, "event", room, format_args!(r#","type":{msg_type},"data":{}"#, &**data))
+        RoomFrame::new(room, FrameBody::Event { msg_type: msg_type.into(), data: data.clone() })
     }
 
     /// `ops` is a JSON array of RFC 6902 operations.
     pub fn patch(room: RoomId, ops: &str) -> RoomFrame {
-        RoomFrame::new(FrameTag::Patch, "patch", room, format_args!(r#","ops":{ops}"#))
+        RoomFrame::new(room, FrameBody::Patch { ops: Json::trusted(ops) })
     }
 
     pub fn reply(room: RoomId, message_id: u64, data: &Json) -> RoomFrame {
-        let tail = format_args!(r#","id":{message_id},"data":{}"#, &**data);
-        RoomFrame { message_id: Some(message_id), ..RoomFrame::new(FrameTag::Reply, "reply", room, tail) }
+        RoomFrame::new(room, FrameBody::Reply { message_id, data: data.clone() })
     }
 
     /// `message_id` is the message that it answers; an error without one is about a join or a move.
     pub fn error(room: RoomId, message_id: Option<u64>, code: ErrorCode, message: &str) -> RoomFrame {
-        let id = message_id.map_or_else(String::new, |id| format!(r#","id":{id}"#));
-        let (code, message) = (code.as_str(), quote(message));
-        let tail = format_args!(r#"{id},"code":"{code}","message":{message}"#);
-        RoomFrame { message_id, ..RoomFrame::new(FrameTag::Error, "error", room, tail) }
+        RoomFrame::new(room, FrameBody::Error { message_id, code, message: message.into() })
     }
 
     /// The last frame of a room to a session, which is no longer a member.
     pub fn left(room: RoomId, reason: &str) -> RoomFrame {
-        RoomFrame::new(FrameTag::Left, "left", room, format_args!(r#","reason":{}"#, quote(reason)))
+        RoomFrame::new(room, FrameBody::Left { reason: reason.into() })
     }
 
-    fn new(tag: FrameTag, t: &str, room: RoomId, tail: fmt::Arguments<'_>) -> RoomFrame {
-        let mut text = String::with_capacity(192);
-        write!(text, r#"{{"t":"{t}","room":"{room}","seq":"#).expect(INFALLIBLE);
-        let seq_at = text.len() as u32;
-        write!(text, "{tail}}}").expect(INFALLIBLE);
-        RoomFrame { text: text.into(), seq_at, tag, message_id: None }
+    fn new(room: RoomId, body: FrameBody) -> RoomFrame {
+        RoomFrame { room, class: FrameClass::Reliable, body: Arc::new(body), text: Arc::default() }
+    }
+
+    pub fn class(&self) -> FrameClass {
+        self.class
+    }
+
+    pub fn tag(&self) -> FrameTag {
+        match &*self.body {
+            FrameBody::Room { .. } => FrameTag::Room,
+            FrameBody::Event { .. } => FrameTag::Event,
+            FrameBody::Patch { .. } => FrameTag::Patch,
+            FrameBody::Reply { .. } => FrameTag::Reply,
+            FrameBody::Error { .. } => FrameTag::Error,
+            FrameBody::Left { .. } => FrameTag::Left,
+        }
+    }
+
+    /// The id of the message that a reply or an error answers; in a `room` frame its `ack`: all messages up to it are answered.
+    pub fn message_id(&self) -> Option<u64> {
+        match &*self.body {
+            FrameBody::Room { ack, .. } => Some(*ack),
+            FrameBody::Reply { message_id, .. } => Some(*message_id),
+            FrameBody::Error { message_id, .. } => *message_id,
+            FrameBody::Event { .. } | FrameBody::Patch { .. } | FrameBody::Left { .. } => None,
+        }
     }
 
     /// The frame's text under one sequence number.
     pub fn with_seq(&self, seq: u64) -> String {
-        let (head, tail) = self.text.split_at_checked(self.seq_at as usize).unwrap_or((&self.text, ""));
-        let mut text = String::with_capacity(self.text.len() + 12);
+        let Text { text: shared, seq_at } = self.text.get_or_init(|| self.write());
+        let (head, tail) = shared.split_at(*seq_at);
+        let mut text = String::with_capacity(shared.len() + 12);
         text.push_str(head);
         write!(text, "{seq}").expect(INFALLIBLE);
         text.push_str(tail);
         text
     }
 
-    /// Whether both are one text in memory.
-    #[cfg(test)]
-    pub fn shares_its_text(&self, other: &RoomFrame) -> bool {
-        Arc::ptr_eq(&self.text, &other.text)
+    fn write(&self) -> Text {
+        let mut text = String::with_capacity(self.size());
+        write!(text, r#"{{"t":"{}","room":"{}","seq":"#, self.tag().as_str(), self.room).expect(INFALLIBLE);
+        let seq_at = text.len();
+        self.body.write(&mut text).expect(INFALLIBLE);
+        text.push('}');
+        Text { text, seq_at }
     }
 
-    /// Bytes of it that are kept in memory, the sequence number aside.
+    /// Whether both are one frame in memory.
+    #[cfg(test)]
+    pub fn is_shared_with(&self, other: &RoomFrame) -> bool {
+        Arc::ptr_eq(&self.body, &other.body)
+    }
+
+    /// Its approximate size in memory and as text, in bytes.
     pub fn size(&self) -> usize {
-        self.text.len()
+        OVERHEAD + self.body.size()
+    }
+}
+
+/// A frame is its fields: the text follows from them.
+impl PartialEq for RoomFrame {
+    fn eq(&self, other: &RoomFrame) -> bool {
+        (self.room, self.class) == (other.room, other.class) && self.body == other.body
+    }
+}
+
+impl Eq for RoomFrame {}
+
+impl FrameBody {
+    /// The members of the JSON object after `seq`.
+    fn write(&self, text: &mut String) -> fmt::Result {
+        match self {
+            FrameBody::Room { kind, ack, view } => {
+                write!(text, r#","kind":"{kind}","ack":{ack},"view":{}"#, view.as_str())
+            }
+            FrameBody::Event { msg_type, data } => {
+                write!(text, r#","type":{},"data":{}"#, quote(msg_type), data.as_str())
+            }
+            FrameBody::Patch { ops } => write!(text, r#","ops":{}"#, ops.as_str()),
+            FrameBody::Reply { message_id, data } => write!(text, r#","id":{message_id},"data":{}"#, data.as_str()),
+            FrameBody::Error { message_id, code, message } => {
+                if let Some(message_id) = message_id {
+                    write!(text, r#","id":{message_id}"#)?;
+                }
+                write!(text, r#","code":"{}","message":{}"#, code.as_str(), quote(message))
+            }
+            FrameBody::Left { reason } => write!(text, r#","reason":{}"#, quote(reason)),
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            FrameBody::Room { kind, view, .. } => kind.as_str().len() + view.len(),
+            FrameBody::Event { msg_type, data } => msg_type.len() + data.len(),
+            FrameBody::Patch { ops } => ops.len(),
+            FrameBody::Reply { data, .. } => data.len(),
+            FrameBody::Error { message, .. } => message.len(),
+            FrameBody::Left { reason } => reason.len(),
+        }
+    }
+}
+
+impl FrameTag {
+    /// The frame's `t`.
+    fn as_str(self) -> &'static str {
+        match self {
+            FrameTag::Room => "room",
+            FrameTag::Event => "event",
+            FrameTag::Patch => "patch",
+            FrameTag::Reply => "reply",
+            FrameTag::Error => "error",
+            FrameTag::Left => "left",
+        }
     }
 }
 

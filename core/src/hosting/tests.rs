@@ -340,6 +340,7 @@ fn join() -> RoomCommand {
     RoomCommand::Join(Joining {
         session: ANA,
         player: Player { id: "ana".into(), name: "Ana".into() },
+        claims: None,
         edge: MachineId("edge-1".into()),
         request: RequestId { connection: ConnectionId(1), number: 1 },
         message_id: 0,

@@ -78,6 +78,8 @@ pub struct State {
     /// Members that were removed while they may have been away, and why, oldest first: they get the reason when they reconnect.
     /// At most [`super::MAX_DEPARTURES`].
     pub departures: VecDeque<(SessionId, Departure)>,
+    /// Reserved: requests that have no answer yet, and their deadlines. Empty, since no script can make a request yet.
+    pub requests: BTreeMap<OutputId, Time>,
 }
 
 /// Why a session is no longer a member.
@@ -209,6 +211,7 @@ impl State {
             restart: None,
             kicks: BTreeMap::new(),
             departures: VecDeque::new(),
+            requests: BTreeMap::new(),
         }
     }
 
@@ -301,10 +304,10 @@ mod tests {
     /// Format 4 was written for a lobby that had restarted.
     #[test]
     fn a_state_of_another_format_is_refused_by_name() {
-        for found in [3, 4, 6] {
+        for found in [3, 4, 5, 7] {
             let mut bytes = example().encode();
             bytes[0] = found;
-            assert_eq!(State::decode(&bytes), Err(DecodeError::Version { name: "snapshot", found, reads: 5 }));
+            assert_eq!(State::decode(&bytes), Err(DecodeError::Version { name: "snapshot", found, reads: 6 }));
         }
     }
 
@@ -383,6 +386,7 @@ mod tests {
             restart: Some(LobbyRestart { consecutive_failures: 1, since: Time(10), timer: Some(number(4)) }),
             kicks: [(session, "no".into())].into(),
             departures: [(session, Departure { reason: LeaveReason::Kicked, text: Some("no".into()) })].into(),
+            requests: [(number(5), Time(90))].into(),
             ..State::new(Kind::lobby(), Digest([7; 32]), creator, Secret(10), 16, Time(10), 5)
         }
     }

@@ -234,7 +234,7 @@ impl Out {
     }
 
     fn tags(&self) -> Vec<FrameTag> {
-        self.frames().iter().map(|(_, frame)| frame.tag).collect()
+        self.frames().iter().map(|(_, frame)| frame.tag()).collect()
     }
 
     fn frame_text(&self, n: usize) -> String {
@@ -246,7 +246,7 @@ impl Out {
 fn describe(command: &EdgeCommand) -> Vec<String> {
     match command {
         EdgeCommand::Deliver { targets, frame, .. } => {
-            let tag = format!("{:?}", frame.tag).to_lowercase();
+            let tag = format!("{:?}", frame.tag()).to_lowercase();
             targets.iter().map(|Target { session, seq, .. }| format!("{} {seq} {tag}", who(*session))).collect()
         }
         EdgeCommand::Move { session, .. } => vec![format!("move {}", who(*session))],
@@ -355,7 +355,16 @@ fn create() -> RoomCommand {
 fn join(session: SessionId, message_id: u64) -> RoomCommand {
     let player = Player { id: who(session).into(), name: who(session).into() };
     let edge = MachineId(EDGE.into());
-    RoomCommand::Join(Joining { session, player, edge, request: FIRST, message_id, options: Json::null(), from: None })
+    RoomCommand::Join(Joining {
+        session,
+        player,
+        claims: None,
+        edge,
+        request: FIRST,
+        message_id,
+        options: Json::null(),
+        from: None,
+    })
 }
 
 fn message(session: SessionId, message_id: u64) -> RoomCommand {

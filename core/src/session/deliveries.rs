@@ -24,18 +24,18 @@ impl Session {
         if seq <= stay.last_seq {
             return self.on_repeated(at, seq, frame, now);
         }
-        if !stay.fits(seq, frame.tag) {
+        if !stay.fits(seq, frame.tag()) {
             return self.on_gap(room, now);
         }
         self.on_next(at, seq, frame);
     }
 
     fn on_next(&mut self, at: usize, seq: u64, frame: &RoomFrame) {
-        self.max_applied_id = self.max_applied_id.max(frame.message_id.unwrap_or(0));
+        self.max_applied_id = self.max_applied_id.max(frame.message_id().unwrap_or(0));
         self.outputs.push_back(Output::Send(Outgoing::Room { seq, frame: frame.clone() }));
         let seat = &mut self.seats[at];
         seat.stay.on_frame(seq);
-        match (frame.tag, frame.message_id) {
+        match (frame.tag(), frame.message_id()) {
             (FrameTag::Reply | FrameTag::Error, Some(message_id)) => seat.messages.on_answer(message_id),
             (FrameTag::Room, ack) => self.on_whole_view(at, ack.unwrap_or(0)),
             (FrameTag::Left, _) => seat.stay.left_sent = true,
@@ -49,7 +49,7 @@ impl Session {
         }
         let (room, stay) = (self.seats[at].room, &self.seats[at].stay);
         // This edge has ended the stay by a `left` of its own, which has used this number, but in the room the stay goes on.
-        if seq == stay.last_seq && frame.tag == FrameTag::Room && !stay.synced {
+        if seq == stay.last_seq && frame.tag() == FrameTag::Room && !stay.synced {
             self.request_frames(room, now);
         }
     }

@@ -141,7 +141,10 @@ impl Session {
         if let Some(seat) = self.seat_mut(room) {
             seat.stay.on_join_request(JoinRequest { number: request.number, message_id }, now);
         }
-        self.append(room, RoomCommand::Join(Joining { session, player, edge, request, message_id, options, from }));
+        self.append(
+            room,
+            RoomCommand::Join(Joining { session, player, claims: None, edge, request, message_id, options, from }),
+        );
     }
 
     pub(super) fn next_request(&self) -> u32 {

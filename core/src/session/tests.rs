@@ -267,7 +267,19 @@ fn append(room: RoomId, command: RoomCommand) -> Output {
 fn join(room: RoomId, message_id: u64, number: Option<OutputId>) -> Output {
     let from = number.map(|number| OutputRef { room: LOBBY, number });
     let (player, edge, options) = (player(), edge(), Json::null());
-    append(room, RoomCommand::Join(Joining { session: ANA, player, edge, request: ANY, message_id, options, from }))
+    append(
+        room,
+        RoomCommand::Join(Joining {
+            session: ANA,
+            player,
+            claims: None,
+            edge,
+            request: ANY,
+            message_id,
+            options,
+            from,
+        }),
+    )
 }
 
 fn message(room: RoomId, message_id: u64) -> Output {

@@ -45,7 +45,7 @@ impl Fields {
                 self.named("create").put("kind", kind.as_str()).put("component", component.to_string());
                 self.source("creator", creator).put("allowance", *allowance).json("options", options);
             }
-            RoomCommand::Join(Joining { session, player, edge, request: _, message_id, options, from }) => {
+            RoomCommand::Join(Joining { session, player, claims: _, edge, request: _, message_id, options, from }) => {
                 self.named("join").put("session", session.to_string()).put("player", &*player.id);
                 self.put("edge", edge.to_string()).put("message_id", *message_id).source("from", from);
                 self.text("name", &player.name).json("options", options);
@@ -85,6 +85,16 @@ impl Fields {
             RoomCommand::Threw { at, text } => {
                 self.named("threw").put("of", at.offset).text("text", text);
             }
+            RoomCommand::Identify { session, player, claims: _ } => {
+                self.named("identify").put("session", session.to_string()).put("player", &*player.id);
+                self.text("name", &player.name);
+            }
+            RoomCommand::Erase { player } => {
+                self.named("erase").put("player", &**player);
+            }
+            RoomCommand::Tick { number, inputs } => {
+                self.named("tick").put("number", *number).put("inputs", inputs.len());
+            }
         }
     }
 
@@ -108,6 +118,8 @@ impl Fields {
             RoomAnswer::CreateFailed { room, reason } => {
                 self.put("refused", "create").put("room", room.to_string()).text("reason", reason)
             }
+            RoomAnswer::Result(Ok(data)) => self.put("bytes", data.len()).json("data", data),
+            RoomAnswer::Result(Err(reason)) => self.put("refused", "request").text("reason", reason),
         };
     }
 

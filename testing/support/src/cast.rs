@@ -40,7 +40,7 @@ pub fn machine(name: &str) -> MachineId {
 /// A session requests to be a member, as the edge's [`FIRST`] request.
 pub fn join(session: SessionId, edge: &MachineId, message_id: u64) -> RoomCommand {
     let (player, edge, options) = (player(session), edge.clone(), Json::trusted("{}"));
-    RoomCommand::Join(Joining { session, player, edge, request: FIRST, message_id, options, from: None })
+    RoomCommand::Join(Joining { session, player, claims: None, edge, request: FIRST, message_id, options, from: None })
 }
 
 /// # Panics

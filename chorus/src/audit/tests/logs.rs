@@ -26,7 +26,7 @@ pub fn join(session: SessionId) -> RoomCommand {
     let player = Player { id: "p".into(), name: "P".into() };
     let (edge, options) = (MachineId("edge".into()), Json::null());
     let request = RequestId { connection: ConnectionId(1), number: 1 };
-    RoomCommand::Join(Joining { session, player, edge, request, message_id: 0, options, from: None })
+    RoomCommand::Join(Joining { session, player, claims: None, edge, request, message_id: 0, options, from: None })
 }
 
 pub fn message(session: SessionId, id: u64) -> RoomCommand {

@@ -36,14 +36,14 @@ fn views_that_are_the_same_are_compared_once() {
     .with_members(&[ANA, BEA, CAI]);
     let out = story.record(message(ANA, 1));
     let frames = out.outputs.iter().filter_map(|output| match output {
-        Output::Edge(_, EdgeCommand::Deliver { targets, frame, .. }) if frame.tag == FrameTag::Patch => {
+        Output::Edge(_, EdgeCommand::Deliver { targets, frame, .. }) if frame.tag() == FrameTag::Patch => {
             Some((targets[0].session, frame))
         }
         _ => None,
     });
     let [(ANA, ana), (BEA, bea), (CAI, cai)] = frames.collect::<Vec<_>>()[..] else { panic!("{out:?}") };
-    assert!(bea.shares_its_text(cai), "what spectators get is made once");
-    assert!(!ana.shares_its_text(bea), "and a player's view is another");
+    assert!(bea.is_shared_with(cai), "what spectators get is made once");
+    assert!(!ana.is_shared_with(bea), "and a player's view is another");
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub fn player(session: SessionId) -> Player {
 
 pub fn join(session: SessionId, edge: &MachineId, message_id: u64) -> RoomCommand {
     let (player, edge, options) = (player(session), edge.clone(), Json::trusted("{}"));
-    RoomCommand::Join(Joining { session, player, edge, request: FIRST, message_id, options, from: None })
+    RoomCommand::Join(Joining { session, player, claims: None, edge, request: FIRST, message_id, options, from: None })
 }
 
 pub fn message(session: SessionId, message_id: u64, msg_type: &str, data: &Value) -> RoomCommand {

@@ -190,7 +190,7 @@ impl Out {
     }
 
     fn frames(&self, wanted: FrameTag) -> Vec<Value> {
-        let frames = self.deliveries().filter(|(_, _, frame)| frame.tag == wanted);
+        let frames = self.deliveries().filter(|(_, _, frame)| frame.tag() == wanted);
         frames.map(|(_, seq, frame)| serde_json::from_str(&frame.with_seq(seq)).unwrap()).collect()
     }
 
@@ -211,7 +211,7 @@ impl Out {
 
     /// The sort of each frame, and the session that it was sent to.
     pub fn tags(&self) -> Vec<(SessionId, FrameTag)> {
-        self.deliveries().map(|(session, _, frame)| (session, frame.tag)).collect()
+        self.deliveries().map(|(session, _, frame)| (session, frame.tag())).collect()
     }
 
     /// The types and data of events.

@@ -355,7 +355,7 @@ impl Edge {
             EdgeCommand::Deliver { room, targets, frame } => {
                 for target in targets {
                     let text = frame.with_seq(target.seq);
-                    let frame = Frame { room: *room, seq: target.seq, tag: frame.tag, text };
+                    let frame = Frame { room: *room, seq: target.seq, tag: frame.tag(), text };
                     self.frames.entry(target.session).or_default().push(frame);
                 }
             }
@@ -365,6 +365,7 @@ impl Edge {
                 let join = RoomCommand::Join(Joining {
                     session,
                     player: player(session),
+                    claims: None,
                     edge,
                     request: FIRST,
                     message_id,
