@@ -82,7 +82,7 @@ impl World {
         self.at(at, what(life, connection));
     }
 
-    pub fn to_client(&mut self, client: usize, link: u32, text: Option<String>) -> Result<(), Violation> {
+    pub fn client_receives(&mut self, client: usize, link: u32, text: Option<String>) -> Result<(), Violation> {
         if self.clients[client].link != link {
             return Ok(());
         }

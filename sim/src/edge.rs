@@ -65,7 +65,7 @@ impl World {
         Some(connection)
     }
 
-    pub fn to_edge(&mut self, life: Life, command: EdgeCommand) {
+    pub fn edge_receives(&mut self, life: Life, command: EdgeCommand) {
         for_each_session(command, |session, delivery| self.deliver(life, session, delivery));
     }
 

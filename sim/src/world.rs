@@ -208,7 +208,7 @@ impl World {
                 self.ownership_input(life, ownership::Input::Stored(partition))?;
             }
             What::OwnershipTick(life) => self.ownership_input(life, ownership::Input::Tick)?,
-            What::ToEdge(_, life, command) => self.to_edge(life, command),
+            What::ToEdge(_, life, command) => self.edge_receives(life, command),
             What::Frame(life, connection, text) => {
                 self.input(life, connection, Input::Frame(ClientFrame::parse(&text)))
             }
@@ -221,7 +221,7 @@ impl World {
             What::HeartbeatAnswer(life) => self.heartbeat_answer(life)?,
             What::MonitorTick(life) => self.monitor_tick(life),
             What::SessionsDropped(life, edge) => self.sessions_dropped(life, edge),
-            What::ToClient(_, client, link, text) => self.to_client(client, link, text)?,
+            What::ToClient(_, client, link, text) => self.client_receives(client, link, text)?,
             What::Act(client) => self.act(client),
             What::Fault => self.fault(),
             What::Recover(life) => self.recover(life),
