@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(written.join("\n"), include_str!("wire.golden").trim_end(), "a log outlives a binary");
     }
 
-    /// The same for what edges are told: two machines of one cluster may run different builds while it is upgraded.
+    /// The same for the commands in edges' channels.
     #[test]
     fn the_bytes_of_every_edge_command_are_pinned() {
         let written: Vec<String> = edge_examples().iter().map(|command| hex(&encode(command))).collect();

@@ -135,12 +135,12 @@ impl HostError {
 pub struct HostEvent {
     pub room: RoomId,
     pub kind: Option<Kind>,
-    pub what: What,
+    pub what: HostEventKind,
 }
 
 /// Something that happened.
 #[derive(Clone, Debug)]
-pub enum What {
+pub enum HostEventKind {
     Notice(Notice),
     /// A script's own log line. May hold players' words.
     Log(LogLevel, Arc<str>),

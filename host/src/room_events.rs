@@ -12,7 +12,7 @@ use chorus_core::{
     room::Notice,
 };
 
-use crate::{HostEvent, Shared, What};
+use crate::{HostEvent, HostEventKind, Shared};
 
 /// The events of one room.
 pub struct RoomEvents {
@@ -68,7 +68,7 @@ impl RoomEvents {
                 tracing::debug!(%room, ?component, "swapped");
             }
         }
-        self.emit(hosted, What::Notice(notice));
+        self.emit(hosted, HostEventKind::Notice(notice));
     }
 
     pub async fn ended(&self, hosted: &HostedRoom, failed: Option<Box<str>>) {
@@ -76,11 +76,11 @@ impl RoomEvents {
             (Some(reason), Some(component)) => Some(self.readable(component, reason).await.into()),
             (reason, _) => reason.clone().map(Arc::from),
         };
-        self.emit(hosted, What::Ended { failed });
+        self.emit(hosted, HostEventKind::Ended { failed });
     }
 
     pub fn log(&self, hosted: &HostedRoom, level: LogLevel, text: Box<str>) {
-        self.emit(hosted, What::Log(level, text.into()));
+        self.emit(hosted, HostEventKind::Log(level, text.into()));
     }
 
     /// The effects of a guest during its restore. They are not in the log, so none but log lines may count.
@@ -109,7 +109,7 @@ impl RoomEvents {
             None => text.to_owned(),
         };
         let at = text.lines().find_map(|line| line.trim_start().strip_prefix("at ")).map(str::to_owned);
-        self.emit(hosted, What::Failed { offset, handler: handler.into(), text: text.into() });
+        self.emit(hosted, HostEventKind::Failed { offset, handler: handler.into(), text: text.into() });
         at
     }
 
@@ -121,7 +121,7 @@ impl RoomEvents {
         }
     }
 
-    fn emit(&self, hosted: &HostedRoom, what: What) {
+    fn emit(&self, hosted: &HostedRoom, what: HostEventKind) {
         // An error means that there are no watchers.
         let _ = self.host.events.send(HostEvent { room: self.room, kind: hosted.kind().cloned(), what });
     }

@@ -135,7 +135,8 @@ async fn run(store: Store, mut queue: mpsc::Receiver<Order>) {
 }
 
 async fn save_all(store: &Store, new: Vec<RoomRow>, jobs: Vec<Job>) {
-    let told: Vec<_> = jobs.iter().map(|job| (job.mailbox.clone(), job.update.row.id, job.update.row.offset)).collect();
+    let notified: Vec<_> =
+        jobs.iter().map(|job| (job.mailbox.clone(), job.update.row.id, job.update.row.offset)).collect();
     let updates = jobs.into_iter().map(|job| job.update);
     let updates: Vec<RoomUpdate> =
         new.into_iter().map(|row| RoomUpdate { row, snapshot: None }).chain(updates).collect();
@@ -144,7 +145,7 @@ async fn save_all(store: &Store, new: Vec<RoomRow>, jobs: Vec<Job>) {
     let given_up = write(store, updates).await;
     #[cfg(feature = "planted-bugs")]
     write(store, older).await;
-    for (mailbox, room, offset) in told {
+    for (mailbox, room, offset) in notified {
         match given_up.iter().find(|(id, _)| *id == room) {
             None => mailbox.stored(offset),
             Some((_, Some(offset))) => mailbox.diverged(*offset),

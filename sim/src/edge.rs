@@ -14,7 +14,7 @@ use chorus_core::{
 use crate::{
     Happened,
     dials::DIALS,
-    event::{Life, What},
+    event::{Event, Life},
     network::Channel,
     world::{Role, World, life_of},
 };
@@ -25,13 +25,13 @@ pub(crate) const PING: &str = "ping";
 pub(crate) struct Edge {
     pub id: MachineId,
     registry: Registry<ConnectionId>,
-    lines: BTreeMap<ConnectionId, Line>,
+    connections: BTreeMap<ConnectionId, Connection>,
     next: u32,
     draining: bool,
 }
 
 /// A client's connection.
-struct Line {
+struct Connection {
     session: Session,
     client: usize,
     link: u32,
@@ -41,7 +41,7 @@ struct Line {
 
 impl Edge {
     pub fn new(id: MachineId) -> Edge {
-        Edge { registry: Registry::new(id.clone()), id, lines: BTreeMap::new(), next: 0, draining: false }
+        Edge { registry: Registry::new(id.clone()), id, connections: BTreeMap::new(), next: 0, draining: false }
     }
 }
 
@@ -61,7 +61,7 @@ impl World {
         let connection = ConnectionId(edge.next);
         let limits = Limits { per_second: 1_000_000, burst: 1_000_000, ..Limits::default() };
         let session = Session::new(edge.id.clone(), connection, limits, now);
-        edge.lines.insert(connection, Line { session, client, link, ticks: false });
+        edge.connections.insert(connection, Connection { session, client, link, ticks: false });
         Some(connection)
     }
 
@@ -83,32 +83,38 @@ impl World {
     pub fn input(&mut self, life: Life, connection: ConnectionId, input: Input<'_>) {
         let now = self.now;
         let Some(edge) = self.edge(life) else { return };
-        let Some(line) = edge.lines.get_mut(&connection) else { return };
-        let session = line.session.id();
-        line.session.handle(input, now);
-        let outputs: Vec<Output> = std::iter::from_fn(|| line.session.poll_output()).collect();
-        let (over, client, link) = (line.session.is_ended(), line.client, line.link);
-        let tick = line.session.poll_timeout().filter(|_| !over && !line.ticks);
-        line.ticks |= tick.is_some();
+        let Some(open) = edge.connections.get_mut(&connection) else { return };
+        let session = open.session.id();
+        open.session.handle(input, now);
+        let outputs: Vec<Output> = std::iter::from_fn(|| open.session.poll_output()).collect();
+        let (over, client, link) = (open.session.is_ended(), open.client, open.link);
+        let tick = open.session.poll_timeout().filter(|_| !over && !open.ticks);
+        open.ticks |= tick.is_some();
         if let (true, Some(session)) = (over, session) {
             edge.registry.release(session, &connection);
         }
         if let Some(due) = tick {
-            self.at(due.max(now.plus(1)), What::SessionTick(life, connection));
+            self.at(due.max(now.plus(1)), Event::SessionTick(life, connection));
         }
         for output in outputs {
-            self.carry_out_line(life, connection, (client, link), output);
+            self.carry_out_session(life, connection, (client, link), output);
         }
     }
 
     pub fn session_tick(&mut self, life: Life, connection: ConnectionId) {
-        if let Some(line) = self.edge(life).and_then(|edge| edge.lines.get_mut(&connection)) {
-            line.ticks = false;
+        if let Some(open) = self.edge(life).and_then(|edge| edge.connections.get_mut(&connection)) {
+            open.ticks = false;
             self.input(life, connection, Input::Tick);
         }
     }
 
-    fn carry_out_line(&mut self, life: Life, connection: ConnectionId, (client, link): (usize, u32), output: Output) {
+    fn carry_out_session(
+        &mut self,
+        life: Life,
+        connection: ConnectionId,
+        (client, link): (usize, u32),
+        output: Output,
+    ) {
         match output {
             Output::Send(frame) => self.send(life, client, link, Some(frame.into_text())),
             Output::Ping => self.send(life, client, link, Some(PING.to_owned())),
@@ -116,19 +122,19 @@ impl World {
             Output::Hello(hello) => {
                 let token = hello.resume.and_then(|token| token.parse().ok());
                 let ms = self.draw(DIALS.open);
-                self.after(ms, What::Opens(life, connection, token));
+                self.after(ms, Event::Opens(life, connection, token));
             }
             Output::Append { room, command, .. } => drop(self.append(life, room, command)),
             Output::Store(write) => {
                 let at = self.arrival(life, Channel::Connection(connection.0));
-                self.at(at, What::Written(life, connection, write));
+                self.at(at, Event::Written(life, connection, write));
             }
         }
     }
 
     fn send(&mut self, life: Life, client: usize, link: u32, text: Option<String>) {
         let at = self.arrival(life, Channel::Client(client, link));
-        self.at(at, What::ToClient(life, client, link, text));
+        self.at(at, Event::ToClient(life, client, link, text));
     }
 
     // ---- the store ----
@@ -136,7 +142,7 @@ impl World {
     pub fn opens(&mut self, life: Life, connection: ConnectionId, token: Option<u64>) {
         let Some(edge) = self.edge(life) else { return };
         // An edge reads everything that has arrived before it handles a `hello`, so it has noticed a client that has left.
-        if edge.lines.get(&connection).is_none_or(|line| line.session.is_ended()) {
+        if edge.connections.get(&connection).is_none_or(|open| open.session.is_ended()) {
             return;
         }
         let id = edge.id.clone();
@@ -154,7 +160,7 @@ impl World {
                 if let Some(before) = resumed.replaced {
                     let before = life_of(&before);
                     let at = self.arrival(life, Channel::Edge(before));
-                    self.at(at, What::ToEdge(life, before, EdgeCommand::Replaced { session }));
+                    self.at(at, Event::ToEdge(life, before, EdgeCommand::Replaced { session }));
                 }
                 (session, Some(resumed.rooms))
             }
@@ -213,18 +219,18 @@ impl World {
         }
         let Some(edge) = self.edge(life) else { return };
         let is_new = !std::mem::replace(&mut edge.draining, true);
-        let connections: Vec<ConnectionId> = edge.lines.keys().copied().collect();
+        let open: Vec<ConnectionId> = edge.connections.keys().copied().collect();
         if is_new {
-            for connection in connections {
+            for connection in open {
                 self.input(life, connection, Input::Drain);
             }
-        } else if edge.lines.values().all(|line| line.session.is_ended()) {
+        } else if edge.connections.values().all(|open| open.session.is_ended()) {
             let id = edge.id.clone();
             self.store.close(&id);
             self.count(Happened::Drained);
             self.machines.get_mut(&life).expect("it was there").alive = false;
             let ms = self.draw(DIALS.restart);
-            self.after(ms, What::Restart(life));
+            self.after(ms, Event::Restart(life));
         }
     }
 }

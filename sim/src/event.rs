@@ -14,7 +14,7 @@ pub(crate) type Life = u32;
 pub(crate) type Serial = u64;
 
 #[derive(Debug)]
-pub(crate) enum What {
+pub(crate) enum Event {
     // The log.
     Arrives(Life, Record),
     // Hosts.
@@ -60,31 +60,31 @@ pub(crate) enum Report {
     SessionEnded(SessionId, Vec<RoomId>),
 }
 
-impl What {
+impl Event {
     /// The sender and the receiver of this event.
     pub fn machines(&self) -> (Option<Life>, Option<Life>) {
         match self {
-            What::Arrives(from, _) | What::Save(from, ..) | What::EndSession(from, ..) => (Some(*from), None),
-            What::ToEdge(from, edge, _) => (Some(*from), Some(*edge)),
-            What::ToClient(from, ..) => (Some(*from), None),
-            What::Read(at, _)
-            | What::RoomTick(at, ..)
-            | What::Report(at, ..)
-            | What::Alarm(at, ..)
-            | What::TakenOver(at, _)
-            | What::PartitionStored(at, _)
-            | What::OwnershipTick(at)
-            | What::Frame(at, ..)
-            | What::Pong(at, _)
-            | What::Lost(at, _)
-            | What::Opens(at, ..)
-            | What::Written(at, ..)
-            | What::SessionTick(at, _)
-            | What::Heartbeat(at)
-            | What::HeartbeatAnswer(at)
-            | What::MonitorTick(at)
-            | What::SessionsDropped(at, _) => (None, Some(*at)),
-            What::Act(_) | What::Fault | What::Recover(_) | What::Restart(_) | What::Activate(_) => (None, None),
+            Event::Arrives(from, _) | Event::Save(from, ..) | Event::EndSession(from, ..) => (Some(*from), None),
+            Event::ToEdge(from, edge, _) => (Some(*from), Some(*edge)),
+            Event::ToClient(from, ..) => (Some(*from), None),
+            Event::Read(at, _)
+            | Event::RoomTick(at, ..)
+            | Event::Report(at, ..)
+            | Event::Alarm(at, ..)
+            | Event::TakenOver(at, _)
+            | Event::PartitionStored(at, _)
+            | Event::OwnershipTick(at)
+            | Event::Frame(at, ..)
+            | Event::Pong(at, _)
+            | Event::Lost(at, _)
+            | Event::Opens(at, ..)
+            | Event::Written(at, ..)
+            | Event::SessionTick(at, _)
+            | Event::Heartbeat(at)
+            | Event::HeartbeatAnswer(at)
+            | Event::MonitorTick(at)
+            | Event::SessionsDropped(at, _) => (None, Some(*at)),
+            Event::Act(_) | Event::Fault | Event::Recover(_) | Event::Restart(_) | Event::Activate(_) => (None, None),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     Violation,
     dials::DIALS,
     edge::Edge,
-    event::{Life, What},
+    event::{Event, Life},
     host::Host,
     monitor::Monitor,
     script,
@@ -33,9 +33,9 @@ impl World {
         self.machines.insert(life, Machine { role, slot: Some(slot), alive: true, stalled_until: None, cut: None });
         self.slots.insert(slot, life);
         self.store.register(id, name, now);
-        self.after(DIALS.heartbeat, What::Heartbeat(life));
+        self.after(DIALS.heartbeat, Event::Heartbeat(life));
         if matches!(slot, Slot::Monitor(_)) {
-            self.after(1, What::MonitorTick(life));
+            self.after(1, Event::MonitorTick(life));
         }
     }
 
@@ -47,7 +47,7 @@ impl World {
 
     pub fn heartbeat(&mut self, life: Life) {
         let ms = self.draw(DIALS.fenced);
-        self.after(ms, What::HeartbeatAnswer(life));
+        self.after(ms, Event::HeartbeatAnswer(life));
     }
 
     /// A machine that was declared dead ends. Its restart has a new id.
@@ -57,7 +57,7 @@ impl World {
             self.kill(life);
             return Ok(());
         }
-        self.after(DIALS.heartbeat, What::Heartbeat(life));
+        self.after(DIALS.heartbeat, Event::Heartbeat(life));
         match &self.machines[&life].role {
             Role::Host(_) => self.host_refreshes(life, state),
             Role::Edge(_) => {
@@ -77,7 +77,7 @@ impl World {
         self.faults_left -= 1;
         self.calm_since = self.now;
         let ms = self.draw(DIALS.fault);
-        self.after(ms, What::Fault);
+        self.after(ms, Event::Fault);
         if self.one_in(DIALS.swap) {
             self.activate_another();
         }
@@ -105,7 +105,7 @@ impl World {
         let beyond = self.draw(DIALS.stall_beyond);
         let until = self.now.plus(DIALS.monitors.dead_after_ms + beyond);
         self.machines.get_mut(&life).expect("it is there").stalled_until = Some(until);
-        self.at(until, What::Recover(life));
+        self.at(until, Event::Recover(life));
     }
 
     pub fn recover(&mut self, life: Life) {
@@ -123,7 +123,7 @@ impl World {
         }
         self.hang_up_all(life);
         let ms = self.draw(DIALS.restart);
-        self.after(ms, What::Restart(life));
+        self.after(ms, Event::Restart(life));
     }
 
     // ---- operators ----
@@ -136,7 +136,7 @@ impl World {
         if self.one_in(DIALS.bad_swap) {
             self.activate(&script::component(&kind, number, true));
             let ms = self.draw(DIALS.bad_for);
-            self.after(ms, What::Activate(good));
+            self.after(ms, Event::Activate(good));
         } else {
             self.activate(&good);
         }

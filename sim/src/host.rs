@@ -20,7 +20,7 @@ use chorus_core::{
 use crate::{
     Happened, Violation,
     dials::DIALS,
-    event::{Life, Report, Serial, What},
+    event::{Event, Life, Report, Serial},
     network::Channel,
     script::{self, Script},
     world::{Role, World, life_of, partition_of},
@@ -90,7 +90,7 @@ impl World {
 
     fn append_at(&mut self, from: Life, time: Time, room: RoomId, command: RoomCommand) -> Time {
         let at = self.arrival(from, Channel::Partition(partition_of(room)));
-        self.at(at, What::Arrives(from, Record { room, time, command }));
+        self.at(at, Event::Arrives(from, Record { room, time, command }));
         at
     }
 
@@ -103,7 +103,7 @@ impl World {
         let readers = self.machines.iter().filter(|(_, machine)| machine.alive && follows(&machine.role));
         for host in readers.map(|(life, _)| *life).collect::<Vec<_>>() {
             let ms = self.draw(DIALS.read);
-            self.after(ms, What::Read(host, room));
+            self.after(ms, Event::Read(host, room));
         }
     }
 
@@ -212,7 +212,7 @@ impl World {
             && live.tick.is_none_or(|tick| due < tick)
         {
             live.tick = Some(due);
-            self.at(due, What::RoomTick(life, room, live.serial, due));
+            self.at(due, Event::RoomTick(life, room, live.serial, due));
         }
         if let Some(host) = self.host(life) {
             host.rooms.insert(room, live);
@@ -236,7 +236,7 @@ impl World {
         if let Some(host) = self.host(life) {
             host.alarms.insert(room, at);
         }
-        self.at(at, What::Alarm(life, room, at));
+        self.at(at, Event::Alarm(life, room, at));
     }
 
     fn carry_out(&mut self, life: Life, live: &mut Live) -> Result<(), Violation> {
@@ -267,13 +267,13 @@ impl World {
                     }
                     let at = self.append_at(life, time, to, command);
                     if let Some(id) = receipt {
-                        self.at(at.plus(1), What::Report(life, room, serial, Report::Confirmed(id)));
+                        self.at(at.plus(1), Event::Report(life, room, serial, Report::Confirmed(id)));
                     }
                 }
                 Output::Send { edge, command } => {
                     let edge = life_of(&edge);
                     let at = self.arrival(life, Channel::Edge(edge));
-                    self.at(at, What::ToEdge(life, edge, command));
+                    self.at(at, Event::ToEdge(life, edge, command));
                 }
                 Output::FindComponent(kind) => {
                     let component = self.store.active.get(&kind).copied();
@@ -281,15 +281,15 @@ impl World {
                 }
                 Output::Flush => {
                     let at = self.all_arrived(life);
-                    self.at(at, What::Report(life, room, serial, Report::Flushed));
+                    self.at(at, Event::Report(life, room, serial, Report::Flushed));
                 }
                 Output::Save(save) => {
                     let at = self.arrival(life, Channel::Room(room));
-                    self.at(at, What::Save(life, room, serial, save));
+                    self.at(at, Event::Save(life, room, serial, save));
                 }
                 Output::EndSession { session, .. } => {
                     let at = self.arrival(life, Channel::Room(room));
-                    self.at(at, What::EndSession(life, room, serial, session));
+                    self.at(at, Event::EndSession(life, room, serial, session));
                 }
                 Output::Hibernate(hibernation) => live.left = Some(hibernation),
                 Output::Notice(room::Notice::Created { kind, .. }) => {
@@ -331,7 +331,7 @@ impl World {
         }
         let report = if stored.is_ok() { Report::Stored(offset) } else { Report::Diverged(offset) };
         let ms = self.draw(DIALS.latency);
-        self.after(ms, What::Report(life, room, serial, report));
+        self.after(ms, Event::Report(life, room, serial, report));
         Ok(())
     }
 
@@ -341,7 +341,7 @@ impl World {
             row.rooms().to_vec()
         });
         let ms = self.draw(DIALS.latency);
-        self.after(ms, What::Report(life, room, serial, Report::SessionEnded(session, rooms)));
+        self.after(ms, Event::Report(life, room, serial, Report::SessionEnded(session, rooms)));
     }
 
     // ---- partitions ----
@@ -396,7 +396,7 @@ impl World {
         self.count(Happened::Drained);
         self.machines.get_mut(&life).expect("it was there").alive = false;
         let ms = self.draw(DIALS.restart);
-        self.after(ms, What::Restart(life));
+        self.after(ms, Event::Restart(life));
         Ok(())
     }
 
@@ -405,12 +405,12 @@ impl World {
             match output {
                 ownership::Output::Take(partition) => {
                     let ms = self.draw(DIALS.takeover);
-                    self.after(ms, What::TakenOver(life, partition));
+                    self.after(ms, Event::TakenOver(life, partition));
                 }
                 ownership::Output::Hibernate(partition) => self.hibernate_all(life, partition)?,
                 ownership::Output::Store(partition) => {
                     let at = self.all_arrived(life);
-                    self.at(at, What::PartitionStored(life, partition));
+                    self.at(at, Event::PartitionStored(life, partition));
                 }
                 ownership::Output::Release(partition) => {
                     self.count(Happened::HandOver);
@@ -419,7 +419,7 @@ impl World {
             }
         }
         if let Some(due) = self.host(life).and_then(|host| host.ownership.poll_timeout()) {
-            self.at(due, What::OwnershipTick(life));
+            self.at(due, Event::OwnershipTick(life));
         }
         Ok(())
     }
@@ -445,7 +445,7 @@ impl World {
             let timer = self.store.rooms.get(&room).and_then(|stored| Some((stored.next_timer?, stored.clock)));
             if has_more {
                 let ms = self.draw(DIALS.takeover);
-                self.after(ms, What::Read(life, room));
+                self.after(ms, Event::Read(life, room));
             } else if let Some((due, clock)) = timer {
                 self.set_alarm(life, room, room::wakes_at(due, clock, takeover.at));
             }

@@ -9,7 +9,7 @@ use chorus_core::{
 use crate::{
     Happened,
     dials::DIALS,
-    event::{Life, What},
+    event::{Event, Life},
     world::{GONE, Role, World},
 };
 
@@ -39,7 +39,7 @@ impl World {
         let now = self.now;
         let due = self.monitor(life).and_then(|monitor| monitor.placement.poll_timeout());
         let due = due.unwrap_or_else(|| now.plus(DIALS.monitors.refresh_ms));
-        self.at(due.max(now.plus(1)), What::MonitorTick(life));
+        self.at(due.max(now.plus(1)), Event::MonitorTick(life));
     }
 
     fn drive_monitor(&mut self, life: Life, input: Input) {
@@ -76,7 +76,7 @@ impl World {
             Output::Assign(plan) => done(self.store.assign(id, &plan, now)),
             Output::DropSessionsOf { edge } => {
                 let ms = self.draw(DIALS.latency);
-                self.after(ms, What::SessionsDropped(life, edge));
+                self.after(ms, Event::SessionsDropped(life, edge));
                 None
             }
             Output::CleanUp { machine, .. } => {

@@ -11,7 +11,7 @@ use rand_chacha::rand_core::Rng;
 
 use crate::{
     dials::DIALS,
-    event::{Life, What},
+    event::{Event, Life},
     world::{OUTSIDE, World},
 };
 
@@ -35,13 +35,13 @@ impl World {
         self.draw(0..many) == 0
     }
 
-    pub fn after(&mut self, ms: u64, what: What) {
-        self.at(self.now.plus(ms), what);
+    pub fn after(&mut self, ms: u64, event: Event) {
+        self.at(self.now.plus(ms), event);
     }
 
-    pub fn at(&mut self, time: Time, what: What) {
+    pub fn at(&mut self, time: Time, event: Event) {
         self.next_event += 1;
-        self.queue.insert((time.max(self.now), self.next_event), what);
+        self.queue.insert((time.max(self.now), self.next_event), event);
     }
 
     /// When a message that is sent now arrives.
@@ -62,7 +62,7 @@ impl World {
 
     /// A dead machine receives nothing, and what it sent too late is dropped. A stalled machine sends and receives when it
     /// recovers; what has arrived by then is kept for it, even if its sender has died.
-    pub fn may_happen(&mut self, event: What) -> Option<What> {
+    pub fn may_happen(&mut self, event: Event) -> Option<Event> {
         let (from, to) = event.machines();
         if let Some(from) = from.map(|life| &self.machines[&life]) {
             if from.cut.is_some_and(|cut| self.now > cut) {
@@ -79,7 +79,7 @@ impl World {
             }
             if let Some(until) = to.stalled_until.filter(|until| *until > self.now) {
                 let kept = match event {
-                    What::ToEdge(_, edge, command) => What::ToEdge(OUTSIDE, edge, command),
+                    Event::ToEdge(_, edge, command) => Event::ToEdge(OUTSIDE, edge, command),
                     other => other,
                 };
                 self.at(until, kept);

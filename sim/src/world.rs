@@ -18,7 +18,7 @@ use crate::{
     clients::Client,
     dials::DIALS,
     edge::Edge,
-    event::{Life, Serial, What},
+    event::{Event, Life, Serial},
     host::Host,
     monitor::Monitor,
     network::Channel,
@@ -43,7 +43,7 @@ pub(crate) struct World {
     pub dice: ChaCha8Rng,
     pub now: Time,
     /// Events of one instant are in the order in which they were queued.
-    pub queue: BTreeMap<(Time, u64), What>,
+    pub queue: BTreeMap<(Time, u64), Event>,
     pub next_event: u64,
     pub log: BTreeMap<RoomId, Vec<(Offset, Record)>>,
     pub next_offset: Offset,
@@ -131,9 +131,9 @@ impl World {
         world.create_lobby();
         for client in 0..plan.players {
             world.clients.push(Client::new());
-            world.after(1 + client as u64, What::Act(client));
+            world.after(1 + client as u64, Event::Act(client));
         }
-        world.after(DIALS.fault.start, What::Fault);
+        world.after(DIALS.fault.start, Event::Fault);
         world
     }
 
@@ -194,39 +194,39 @@ impl World {
         Violation { seed: self.seed, at_ms: self.now.since(BEGIN), what }
     }
 
-    fn happen(&mut self, event: What) -> Result<(), Violation> {
+    fn happen(&mut self, event: Event) -> Result<(), Violation> {
         match event {
-            What::Arrives(_, record) => self.arrives(record),
-            What::Read(life, room) => self.read(life, room)?,
-            What::RoomTick(life, room, serial, at) => self.room_tick(life, room, serial, at)?,
-            What::Report(life, room, serial, report) => self.report_to_room(life, room, serial, report)?,
-            What::Save(life, room, serial, save) => self.save(life, room, serial, *save)?,
-            What::EndSession(life, room, serial, session) => self.end_session(life, room, serial, session),
-            What::Alarm(life, room, at) => self.alarm(life, room, at)?,
-            What::TakenOver(life, partition) => self.taken_over(life, partition)?,
-            What::PartitionStored(life, partition) => {
+            Event::Arrives(_, record) => self.arrives(record),
+            Event::Read(life, room) => self.read(life, room)?,
+            Event::RoomTick(life, room, serial, at) => self.room_tick(life, room, serial, at)?,
+            Event::Report(life, room, serial, report) => self.report_to_room(life, room, serial, report)?,
+            Event::Save(life, room, serial, save) => self.save(life, room, serial, *save)?,
+            Event::EndSession(life, room, serial, session) => self.end_session(life, room, serial, session),
+            Event::Alarm(life, room, at) => self.alarm(life, room, at)?,
+            Event::TakenOver(life, partition) => self.taken_over(life, partition)?,
+            Event::PartitionStored(life, partition) => {
                 self.ownership_input(life, ownership::Input::Stored(partition))?;
             }
-            What::OwnershipTick(life) => self.ownership_input(life, ownership::Input::Tick)?,
-            What::ToEdge(_, life, command) => self.edge_receives(life, command),
-            What::Frame(life, connection, text) => {
+            Event::OwnershipTick(life) => self.ownership_input(life, ownership::Input::Tick)?,
+            Event::ToEdge(_, life, command) => self.edge_receives(life, command),
+            Event::Frame(life, connection, text) => {
                 self.input(life, connection, Input::Frame(ClientFrame::parse(&text)))
             }
-            What::Pong(life, connection) => self.input(life, connection, Input::Pong),
-            What::Lost(life, connection) => self.input(life, connection, Input::Lost { code: GONE }),
-            What::Opens(life, connection, token) => self.opens(life, connection, token),
-            What::Written(life, connection, write) => self.written(life, connection, write),
-            What::SessionTick(life, connection) => self.session_tick(life, connection),
-            What::Heartbeat(life) => self.heartbeat(life),
-            What::HeartbeatAnswer(life) => self.heartbeat_answer(life)?,
-            What::MonitorTick(life) => self.monitor_tick(life),
-            What::SessionsDropped(life, edge) => self.sessions_dropped(life, edge),
-            What::ToClient(_, client, link, text) => self.client_receives(client, link, text)?,
-            What::Act(client) => self.act(client),
-            What::Fault => self.fault(),
-            What::Recover(life) => self.recover(life),
-            What::Restart(life) => self.restart(life),
-            What::Activate(component) => self.activate(&component),
+            Event::Pong(life, connection) => self.input(life, connection, Input::Pong),
+            Event::Lost(life, connection) => self.input(life, connection, Input::Lost { code: GONE }),
+            Event::Opens(life, connection, token) => self.opens(life, connection, token),
+            Event::Written(life, connection, write) => self.written(life, connection, write),
+            Event::SessionTick(life, connection) => self.session_tick(life, connection),
+            Event::Heartbeat(life) => self.heartbeat(life),
+            Event::HeartbeatAnswer(life) => self.heartbeat_answer(life)?,
+            Event::MonitorTick(life) => self.monitor_tick(life),
+            Event::SessionsDropped(life, edge) => self.sessions_dropped(life, edge),
+            Event::ToClient(_, client, link, text) => self.client_receives(client, link, text)?,
+            Event::Act(client) => self.act(client),
+            Event::Fault => self.fault(),
+            Event::Recover(life) => self.recover(life),
+            Event::Restart(life) => self.restart(life),
+            Event::Activate(component) => self.activate(&component),
         }
         Ok(())
     }

@@ -171,7 +171,7 @@ pub struct Report {
 }
 
 /// The number of violations that are printed of each rule: the first ones are the most useful.
-const MOST: usize = 10;
+const MAX_LISTED: usize = 10;
 
 impl Report {
     pub fn new(figures: Figures, mut violations: Vec<Violation>, mut unchecked: Vec<Unchecked>) -> Report {
@@ -207,9 +207,9 @@ impl Report {
             println!("not checkable: room {room}: {why}");
         }
         for of_rule in self.violations.chunk_by(|one, other| one.rule == other.rule) {
-            of_rule.iter().take(MOST).for_each(|found| println!("{found}"));
-            if of_rule.len() > MOST {
-                println!("{}: … and {} more", of_rule[0].rule.text(), of_rule.len() - MOST);
+            of_rule.iter().take(MAX_LISTED).for_each(|found| println!("{found}"));
+            if of_rule.len() > MAX_LISTED {
+                println!("{}: … and {} more", of_rule[0].rule.text(), of_rule.len() - MAX_LISTED);
             }
         }
     }

@@ -7,7 +7,7 @@ use chorus_core::{
     ids::{Digest, Kind},
     room::Notice,
 };
-use chorus_host::{Host, HostEvent, What, guest::Engine};
+use chorus_host::{Host, HostEvent, HostEventKind, guest::Engine};
 use chorus_store::Store;
 use tokio::sync::broadcast;
 
@@ -88,12 +88,14 @@ async fn report_swaps(
     let count = async {
         while swapped + refused.len() < ordered {
             match events.recv().await {
-                Ok(HostEvent { what: What::Notice(Notice::Swapped { component }), .. }) if component == digest => {
-                    swapped += 1;
-                }
-                Ok(HostEvent { room, what: What::Notice(Notice::SwapRefused { component, reason }), .. })
+                Ok(HostEvent { what: HostEventKind::Notice(Notice::Swapped { component }), .. })
                     if component == digest =>
                 {
+                    swapped += 1;
+                }
+                Ok(HostEvent {
+                    room, what: HostEventKind::Notice(Notice::SwapRefused { component, reason }), ..
+                }) if component == digest => {
                     refused.push(format!("room {room}: {reason}"));
                 }
                 Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}

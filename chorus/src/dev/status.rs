@@ -9,7 +9,7 @@ use std::{
 };
 
 use chorus_core::{effect::LogLevel, ids::RoomId, room::Notice};
-use chorus_host::{Host, HostEvent, What};
+use chorus_host::{Host, HostEvent, HostEventKind};
 use serde::Serialize;
 use tokio::sync::broadcast;
 
@@ -203,18 +203,18 @@ fn report(event: &HostEvent, board: &Board) {
         board.log(LogLine { kind: kind.to_owned(), room: short(*room), level, text });
     };
     match what {
-        What::Log(level, text) => log(level_name(*level), text.to_string()),
-        What::Failed { handler, text, .. } => log("failed", format!("{handler} {text}")),
-        What::Ended { failed: Some(reason) } => log("failed", format!("ended: {reason}")),
-        What::Ended { failed: None } => {}
-        What::Notice(Notice::RestartScheduled { failed, .. }) => {
+        HostEventKind::Log(level, text) => log(level_name(*level), text.to_string()),
+        HostEventKind::Failed { handler, text, .. } => log("failed", format!("{handler} {text}")),
+        HostEventKind::Ended { failed: Some(reason) } => log("failed", format!("ended: {reason}")),
+        HostEventKind::Ended { failed: None } => {}
+        HostEventKind::Notice(Notice::RestartScheduled { failed, .. }) => {
             let why = failed.as_deref().map_or(String::new(), |reason| format!(": {reason}"));
             log("failed", format!("ended{why}; it restarts"));
         }
-        What::Notice(Notice::SwapUndone { fault, .. }) => {
+        HostEventKind::Notice(Notice::SwapUndone { fault, .. }) => {
             board.set(kind, State::SwapRefused { message: format!("the swap was rolled back: it {fault}") });
         }
-        What::Notice(_) => {}
+        HostEventKind::Notice(_) => {}
     }
 }
 

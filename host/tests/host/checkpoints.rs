@@ -7,7 +7,7 @@ use chorus_core::{
     command::{EdgeCommand, LeaveReason, RoomCommand},
     ids::{Kind, RoomId, SessionId, Time},
 };
-use chorus_host::{Options, What};
+use chorus_host::{HostEventKind, Options};
 use chorus_store::{RoomFilter, RoomRow, RoomStatus, RoomUpdate, Snapshot};
 use serde_json::json;
 
@@ -98,7 +98,7 @@ async fn a_room_that_came_out_in_two_ways_ends_and_its_log_can_be_cut() {
     world.edge.say(ANA, ROOM, "message", json!(null)).await.expect_err("it throws");
 
     let failed = world.happens("the room to end", |event| match &event.what {
-        What::Ended { failed } if event.room == ROOM => failed.clone(),
+        HostEventKind::Ended { failed } if event.room == ROOM => failed.clone(),
         _ => None,
     });
     let why = failed.await;
@@ -117,7 +117,7 @@ async fn a_room_that_has_ended_holds_nothing_and_turns_away_who_comes_late() {
     world.create(ROOM, "throw-everywhere", json!({})).await;
     world.edge.join(ANA, ROOM).await;
     world.edge.tell(ANA, ROOM, "finish", json!(null)).await;
-    world.happens("the room to end", |event| matches!(event.what, What::Ended { .. }).then_some(())).await;
+    world.happens("the room to end", |event| matches!(event.what, HostEventKind::Ended { .. }).then_some(())).await;
     // While its task is still live, and when it is gone.
     for session in [BEA, CLEO] {
         let edge = world.edge.id.clone();

@@ -5,7 +5,7 @@ use chorus_core::{
     effect::{LogLevel, RestoreReason},
     ids::RoomId,
 };
-use chorus_host::What;
+use chorus_host::HostEventKind;
 use serde_json::json;
 
 use crate::support::{
@@ -119,7 +119,7 @@ async fn what_a_script_logs_is_told_to_who_watches() {
     world.publish("console", "console").await;
     world.create(ROOM, "console", json!({})).await;
     let line = |event: &chorus_host::HostEvent| match &event.what {
-        What::Log(level, text) if event.room == ROOM => Some((*level, text.to_string())),
+        HostEventKind::Log(level, text) if event.room == ROOM => Some((*level, text.to_string())),
         _ => None,
     };
     let (level, text) = world.happens("a line of log", line).await;

@@ -22,7 +22,7 @@ async fn a_room_that_creates_its_own_kind_stops_at_its_allowance() {
     world.create(ROOM, "begets", json!({})).await;
     // The last one may create none: it throws, and ends as failed.
     let throws = |notice: &chorus_host::HostEvent| match &notice.what {
-        chorus_host::What::Ended { failed } => failed.clone(),
+        chorus_host::HostEventKind::Ended { failed } => failed.clone(),
         _ => None,
     };
     let reason = world.happens("the last one to fail", throws).await;

@@ -10,7 +10,7 @@ use chorus_core::{
     json::Json,
     room::Notice,
 };
-use chorus_host::{Host, HostError, HostEvent, Options, What, guest::Engine};
+use chorus_host::{Host, HostError, HostEvent, HostEventKind, Options, guest::Engine};
 use chorus_store::{Clock, EmbeddedOptions, Store};
 use serde_json::Value;
 use tokio::{sync::broadcast, time::timeout};
@@ -185,7 +185,7 @@ impl World {
     /// Waits for a notice of this room.
     pub async fn notices<T>(&mut self, of: RoomId, what: &str, mut look: impl FnMut(&Notice) -> Option<T>) -> T {
         let look = |event: &HostEvent| match &event.what {
-            What::Notice(notice) if event.room == of => look(notice),
+            HostEventKind::Notice(notice) if event.room == of => look(notice),
             _ => None,
         };
         self.happens(what, look).await
