@@ -16,7 +16,7 @@ pub(crate) enum ReaderBackend {
 
 impl Reader {
     /// Waits for records and appends a batch of them to `into`: at least one, at most some hundreds. Offsets rise, but may have
-    /// gaps (see [`Bus::skip_to`]). Cancel safe: a call that is dropped has consumed no record.
+    /// gaps (see [`crate::Bus::skip_to`]). Cancel safe: a call that is dropped has consumed no record.
     pub async fn next(&mut self, into: &mut Vec<(Offset, Record)>) -> Result<(), ReadError> {
         match &mut self.0 {
             ReaderBackend::Embedded(reader) => reader.next(into).await,

@@ -57,7 +57,7 @@ pub(crate) struct Dials {
     pub cut: Range<u64>,
     /// While there are faults, one append of a room in so many is lost, since a disk is full.
     pub append_lost: u64,
-    /// While there are faults, one message in so many makes its guest trap, on this host alone.
+    /// While there are faults, one message in so many makes its guest trap, unless another host runs the room too.
     pub trap: u64,
     /// With one fault in so many, an operator activates another component; one in so many of these always traps, and is
     /// replaced after `bad_for`.
@@ -97,7 +97,7 @@ pub(crate) const DIALS: Dials = Dials {
     stall_beyond: 100..4_100,
     cut: 0..12,
     append_lost: 40,
-    trap: 200,
+    trap: 100,
     swap: 3,
     bad_swap: 3,
     bad_for: 100..1_000,

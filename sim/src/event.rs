@@ -56,7 +56,6 @@ pub(crate) enum Report {
     Confirmed(AppendId),
     Flushed,
     Stored(Offset),
-    Diverged(Offset),
     SessionEnded(SessionId, Vec<RoomId>),
 }
 

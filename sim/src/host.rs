@@ -146,7 +146,6 @@ impl World {
             Report::Confirmed(id) => Input::Confirmed(id),
             Report::Flushed => Input::Flushed,
             Report::Stored(offset) => Input::Stored(offset),
-            Report::Diverged(offset) => Input::Diverged(offset),
             Report::SessionEnded(session, rooms) => Input::SessionEnded { session, rooms },
         };
         live.hosted.handle(input, self.now);
@@ -245,11 +244,12 @@ impl World {
         while let Some(output) = live.hosted.poll_output() {
             match output {
                 Output::Guest(call) => {
-                    let traps = self.faults_left > 0 && self.one_in(DIALS.trap);
+                    let record = live.hosted.room().in_hand();
+                    let traps =
+                        self.faults_left > 0 && self.one_in(DIALS.trap) && !self.is_elsewhere(life, room, record);
                     let outcome = script::answer(&mut live.script, call, traps);
                     if traps && matches!(outcome, room::Outcome::Called(Err(_))) {
                         self.count(Happened::Trap);
-                        self.trapped.insert(room);
                     }
                     live.hosted.handle(Input::Guest { outcome, fuel: 1 }, self.now);
                 }
@@ -304,6 +304,17 @@ impl World {
         Ok(())
     }
 
+    /// Whether another host may have applied this record: one that had the partition before, or that was declared dead and does
+    /// not know it yet.
+    fn is_elsewhere(&self, life: Life, room: RoomId, record: Option<Offset>) -> bool {
+        let partition = partition_of(room);
+        let follows = |role: &Role| matches!(role, Role::Host(host) if host.followed.contains_key(&partition));
+        let others =
+            self.machines.iter().any(|(other, machine)| *other != life && machine.alive && follows(&machine.role));
+        let Role::Host(host) = &self.machines[&life].role else { return others };
+        others || host.followed.get(&partition).is_none_or(|takeover| record <= takeover.inherited)
+    }
+
     /// An append of the room was lost: nothing after it leaves.
     fn begin_again(&mut self, life: Life, live: &mut Live) {
         self.count(Happened::LostAppend);
@@ -325,13 +336,11 @@ impl World {
         self.count(Happened::Snapshot);
         let offset = save.offset;
         let stored = self.store.save(save);
-        // Where a call traps on one host alone, a host that was declared dead may store the state in which it did not.
-        if stored.is_err() && !self.trapped.contains(&room) {
+        if stored.is_err() {
             return Err(self.wrong(format!("{room} has two states at offset {offset}")));
         }
-        let report = if stored.is_ok() { Report::Stored(offset) } else { Report::Diverged(offset) };
         let ms = self.draw(DIALS.latency);
-        self.after(ms, Event::Report(life, room, serial, report));
+        self.after(ms, Event::Report(life, room, serial, Report::Stored(offset)));
         Ok(())
     }
 

@@ -73,7 +73,7 @@ pub enum Happened {
     Timer,
     /// A room has begun again after a lost append.
     LostAppend,
-    /// A guest has trapped, on one host alone.
+    /// A guest has trapped in a call, and would not in another one.
     Trap,
     /// A room has changed its component, and has returned to the old one after a fault.
     Swap,

@@ -41,7 +41,7 @@ pub fn answer(script: &mut Option<Script>, call: Call, traps: bool) -> Outcome {
     match call {
         Call::Handle { event: Event::Message { .. }, .. } if traps => {
             *script = None;
-            Outcome::Called(Err(Fault::Trapped("on this host alone".into())))
+            Outcome::Called(Err(Fault::Trapped("on this call".into())))
         }
         Call::Open { component, info, saved } => {
             *script = Some(Script::open(component, &info, saved.as_ref()));

@@ -1,6 +1,6 @@
 //! The world: all machines and players, and one queue of events in virtual time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chorus_core::{
     command::{Record, RoomCommand},
@@ -61,8 +61,6 @@ pub(crate) struct World {
     pub clients: Vec<Client>,
     pub faults_left: usize,
     pub calm_since: Time,
-    /// The rooms in which a call has trapped on one host alone.
-    pub trapped: BTreeSet<RoomId>,
     pub happened: BTreeMap<Happened, usize>,
     pub seen: Sha256,
 }
@@ -114,7 +112,6 @@ impl World {
             clients: Vec::new(),
             faults_left: plan.faults,
             calm_since: BEGIN,
-            trapped: BTreeSet::new(),
             happened: BTreeMap::new(),
             seen: Sha256::new(),
         };
