@@ -209,6 +209,12 @@ impl Room {
 
     /// Ends the room; the lobby restarts instead.
     fn end(&mut self, mut step: Step, ending: Ending) -> Phase {
+        // A record that is replayed may fail where it did not before: after a rollback, or in another heap. Its outputs have left
+        // without an end, so the room ends at a record of its own.
+        if !self.history.end(step.offset) {
+            let reason = ending.failed.unwrap_or_else(|| "it has ended in a replay of its records".into());
+            return self.give_up(step.state, reason.into());
+        }
         close::notify(&mut step, &ending);
         if step.is_lobby() {
             lobby_restart::schedule(&mut step, ending.failed);

@@ -4,7 +4,10 @@
 //! state. Bounds: the tail by [`TAIL_RECORDS`], [`TAIL_BYTES`] and [`TAIL_FUEL`], at which the machine requests a snapshot; the
 //! failures by the tail.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::state::State;
 use crate::{
@@ -37,6 +40,8 @@ pub(super) struct History {
     emitted_through: Option<Offset>,
     /// The highest record whose application was ever begun. Records up to it are a replay.
     applied_through: Option<Offset>,
+    /// Records at which the room, which is the lobby, has ended: their outputs have that.
+    ends: BTreeSet<Offset>,
     /// Records up to this offset were in the log before this machine was created: another one may have applied them.
     inherited_through: Option<Offset>,
 }
@@ -148,6 +153,7 @@ impl History {
         self.clear_tail();
         self.skips.retain(|at, _| *at > state.offset);
         self.thrown.retain(|at, _| *at > state.offset);
+        self.ends.retain(|at| *at > state.offset);
         bytes
     }
 
@@ -164,6 +170,15 @@ impl History {
         self.skips.append(&mut skips);
         self.tail = records;
         self.emitted_through = again.checked_sub(1).max(self.emitted_through);
+    }
+
+    /// The room ends at this record. Returns whether that can be emitted: it was emitted already, or no output of the record was.
+    pub fn end(&mut self, offset: Offset) -> bool {
+        let is_reported = self.ends.contains(&offset) || !self.is_emitted(offset);
+        if is_reported {
+            self.ends.insert(offset);
+        }
+        is_reported
     }
 
     /// The state of the base, and the records to apply to it.

@@ -132,7 +132,7 @@ impl Room {
     }
 
     /// The room cannot continue. It ends when it reads its own `Close` record; until then it applies nothing.
-    fn give_up(&mut self, state: Box<State>, reason: String) -> Phase {
+    pub(super) fn give_up(&mut self, state: Box<State>, reason: String) -> Phase {
         self.has_instance = false;
         // On a replay that record is in the inbox already.
         if self.inbox.iter().any(|(_, record)| is_close(record)) {

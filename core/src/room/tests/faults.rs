@@ -1,5 +1,7 @@
 //! Stories of failing guests.
 
+use std::{cell::Cell, rc::Rc};
+
 use super::*;
 
 #[test]
@@ -109,4 +111,31 @@ fn a_room_that_cannot_be_created_ends_with_its_reason() {
         _ => None,
     });
     assert_eq!(failed.as_deref(), Some("its script threw: no options"));
+}
+
+/// The script fails in a replay of records that it has handled before, so the room would end within records whose outputs have
+/// left.
+#[test]
+fn a_room_that_would_end_within_replayed_records_ends_at_a_record_of_its_own() {
+    for id in [ROOM, RoomId::LOBBY] {
+        let is_replay = Rc::new(Cell::new(false));
+        let (traps, mut handle) = (is_replay.clone(), counter());
+        let mut story = Story::of(move |event: &Event| match event {
+            Event::Message { .. } if traps.get() => Err(trapped()),
+            event => handle(event),
+        });
+        story.room = Room::new(id);
+        let mut story = story.with_members(&[ANA]);
+        (2..5).for_each(|id| drop(story.record(message(ANA, id))));
+        let at = story.next;
+        story.record(message_with(ANA, 5, "trap"));
+        is_replay.set(true);
+        let mut out = story.record(fault_at(at));
+        while let Some(fault @ RoomCommand::Fault { .. }) = out.to_itself() {
+            out = story.record(fault);
+        }
+        let Some(close @ RoomCommand::Close { .. }) = out.to_itself() else { panic!("{out:?}") };
+        let out = story.record(close);
+        assert_eq!(out.tags(), [FrameTag::Left], "the member is notified");
+    }
 }

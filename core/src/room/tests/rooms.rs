@@ -130,7 +130,7 @@ impl Out {
         ids.collect()
     }
 
-    fn to_itself(&self) -> Option<RoomCommand> {
+    pub(super) fn to_itself(&self) -> Option<RoomCommand> {
         self.outputs.iter().find_map(|output| match output {
             Output::Append(_, command) => Some(command.clone()),
             _ => None,
