@@ -57,7 +57,7 @@ pub(crate) struct Dials {
     pub cut: Range<u64>,
     /// While there are faults, one append of a room in so many is lost, since a disk is full.
     pub append_lost: u64,
-    /// While there are faults, one message in so many makes its guest trap, unless another host runs the room too.
+    /// While there are faults, one message in so many makes its guest trap, at its first call and where no other host runs the room.
     pub trap: u64,
     /// With one fault in so many, an operator activates another component; one in so many of these always traps, and is
     /// replaced after `bad_for`.

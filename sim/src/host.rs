@@ -49,6 +49,8 @@ struct Live {
     unread: bool,
     /// When its next tick is queued.
     tick: Option<Time>,
+    /// The highest record for which its guest was called.
+    called: Option<Offset>,
     /// Timers that this machine has appended.
     timers: BTreeSet<OutputId>,
     /// It hibernates, and leaves this behind.
@@ -172,7 +174,8 @@ impl World {
         let hosted = hosted.expect("a room has written its snapshot");
         let read = self.read_index(room, self.store.offset(room));
         let timers = BTreeSet::new();
-        Some(Live { serial, hosted, script: None, read, unread: false, tick: None, timers, left: None })
+        let (script, called, tick, left) = (None, None, None, None);
+        Some(Live { serial, hosted, script, read, unread: false, tick, called, timers, left })
     }
 
     fn new_serial(&mut self) -> Serial {
@@ -245,8 +248,10 @@ impl World {
             match output {
                 Output::Guest(call) => {
                     let record = live.hosted.room().in_hand();
-                    let traps =
-                        self.faults_left > 0 && self.one_in(DIALS.trap) && !self.is_elsewhere(life, room, record);
+                    let is_new = record > live.called;
+                    live.called = live.called.max(record);
+                    let traps = self.faults_left > 0 && is_new && self.one_in(DIALS.trap);
+                    let traps = traps && !self.is_elsewhere(life, room, record);
                     let outcome = script::answer(&mut live.script, call, traps);
                     if traps && matches!(outcome, room::Outcome::Called(Err(_))) {
                         self.count(Happened::Trap);
@@ -312,7 +317,8 @@ impl World {
         let others =
             self.machines.iter().any(|(other, machine)| *other != life && machine.alive && follows(&machine.role));
         let Role::Host(host) = &self.machines[&life].role else { return others };
-        others || host.followed.get(&partition).is_none_or(|takeover| record <= takeover.inherited)
+        let is_assigned = self.store.partitions[partition as usize].host.as_ref() == Some(&host.id);
+        others || !is_assigned || host.followed.get(&partition).is_none_or(|takeover| record <= takeover.inherited)
     }
 
     /// An append of the room was lost: nothing after it leaves.
