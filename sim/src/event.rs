@@ -56,6 +56,7 @@ pub(crate) enum Report {
     Confirmed(AppendId),
     Flushed,
     Stored(Offset),
+    Diverged(Offset),
     SessionEnded(SessionId, Vec<RoomId>),
 }
 

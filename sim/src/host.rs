@@ -148,6 +148,7 @@ impl World {
             Report::Confirmed(id) => Input::Confirmed(id),
             Report::Flushed => Input::Flushed,
             Report::Stored(offset) => Input::Stored(offset),
+            Report::Diverged(offset) => Input::Diverged(offset),
             Report::SessionEnded(session, rooms) => Input::SessionEnded { session, rooms },
         };
         live.hosted.handle(input, self.now);
@@ -255,6 +256,7 @@ impl World {
                     let outcome = script::answer(&mut live.script, call, traps);
                     if traps && matches!(outcome, room::Outcome::Called(Err(_))) {
                         self.count(Happened::Trap);
+                        self.trapped.insert(room);
                     }
                     live.hosted.handle(Input::Guest { outcome, fuel: 1 }, self.now);
                 }
@@ -342,11 +344,13 @@ impl World {
         self.count(Happened::Snapshot);
         let offset = save.offset;
         let stored = self.store.save(save);
-        if stored.is_err() {
+        // After a trap, a host that was declared dead may store the state in which the call did not trap.
+        if stored.is_err() && !self.trapped.contains(&room) {
             return Err(self.wrong(format!("{room} has two states at offset {offset}")));
         }
+        let report = if stored.is_ok() { Report::Stored(offset) } else { Report::Diverged(offset) };
         let ms = self.draw(DIALS.latency);
-        self.after(ms, Event::Report(life, room, serial, Report::Stored(offset)));
+        self.after(ms, Event::Report(life, room, serial, report));
         Ok(())
     }
 

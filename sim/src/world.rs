@@ -1,6 +1,6 @@
 //! The world: all machines and players, and one queue of events in virtual time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chorus_core::{
     command::{Record, RoomCommand},
@@ -61,6 +61,8 @@ pub(crate) struct World {
     pub clients: Vec<Client>,
     pub faults_left: usize,
     pub calm_since: Time,
+    /// The rooms in which a call has trapped that would not have in another attempt.
+    pub trapped: BTreeSet<RoomId>,
     pub happened: BTreeMap<Happened, usize>,
     pub seen: Sha256,
 }
@@ -112,6 +114,7 @@ impl World {
             clients: Vec::new(),
             faults_left: plan.faults,
             calm_since: BEGIN,
+            trapped: BTreeSet::new(),
             happened: BTreeMap::new(),
             seen: Sha256::new(),
         };
