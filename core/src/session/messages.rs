@@ -73,6 +73,9 @@ impl Session {
             Ok(_) if self.refuse_in_debt(message_id, now) => {}
             Ok(room) => self.enqueue(room, msg),
             Err(Refusal { code, message, retry_after_ms }) => {
+                if code == ErrorCode::NotInRoom && msg.room.is_some_and(|room| self.has_left(room)) {
+                    self.max_refused_id = self.max_refused_id.max(message_id);
+                }
                 self.refuse(Some(message_id), code, message, retry_after_ms);
             }
         }

@@ -96,6 +96,8 @@ pub struct Session {
     max_message_id: u64,
     /// The highest message id that a room has applied, by the frames of this connection.
     max_applied_id: u64,
+    /// The highest id of a message to a former room. It was refused, but another edge, which stalls, may have yet to append it.
+    max_refused_id: u64,
     rate: Rate,
     debt: Debt,
     bad_in_a_row: u32,
@@ -136,6 +138,7 @@ impl Session {
             latest_request: 0,
             max_message_id: 0,
             max_applied_id: 0,
+            max_refused_id: 0,
             rate: Rate::new(&limits, now),
             debt: Debt::default(),
             bad_in_a_row: 0,

@@ -136,7 +136,7 @@ impl Session {
     pub(super) fn join(&mut self, room: RoomId, options: Json, from: Option<OutputRef>, now: Time) {
         let Phase::Open(identity) = &self.phase else { return };
         let (session, player, edge) = (identity.session, identity.player.clone(), self.edge.clone());
-        let message_id = self.max_message_id.max(self.max_applied_id);
+        let message_id = self.max_message_id.max(self.max_applied_id).max(self.max_refused_id);
         let request = self.request();
         if let Some(seat) = self.seat_mut(room) {
             seat.stay.on_join_request(JoinRequest { number: request.number, message_id }, now);
@@ -145,6 +145,11 @@ impl Session {
             room,
             RoomCommand::Join(Joining { session, player, claims: None, edge, request, message_id, options, from }),
         );
+    }
+
+    /// Whether the session was in this room.
+    pub(super) fn has_left(&self, room: RoomId) -> bool {
+        self.former.iter().any(|former| former.room == room)
     }
 
     pub(super) fn next_request(&self) -> u32 {

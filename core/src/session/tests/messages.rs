@@ -98,6 +98,24 @@ fn messages_to_a_room_that_is_being_joined_belong_to_the_stay_that_begins() {
 
 /// A stalled edge has yet to append messages of the earlier stay in the lobby.
 #[test]
+fn a_message_that_was_refused_after_its_room_was_left_is_not_for_the_next_stay() {
+    let mut story = Story::resumed(&[GAME, LOBBY]);
+    story.left(LOBBY);
+    story.outputs();
+    story.msg(4, Some(LOBBY));
+    story.expect_error(Some(4), "not_in_room");
+    story.msg(7, Some(RoomId(99)));
+    story.expect_error(Some(7), "not_in_room");
+    story.request_move_from(OutputRef { room: GAME, number: OutputId { offset: 5, index: 1 } }, LOBBY);
+    story.on(Input::Stored { room: LOBBY, done: true });
+    let Output::Append { command: RoomCommand::Join(Joining { message_id, .. }), .. } = &story.outputs()[1] else {
+        panic!()
+    };
+    assert_eq!(*message_id, 4, "the room accepts no message up to this id");
+}
+
+/// A stalled edge has yet to append messages of the earlier stay in the lobby.
+#[test]
 fn a_message_of_an_earlier_stay_is_not_accepted_in_the_next_one() {
     let mut story = Story::resumed(&[GAME, LOBBY]);
     story.left(LOBBY);
