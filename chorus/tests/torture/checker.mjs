@@ -149,11 +149,13 @@ export function gamesAreFinished({ name, games }) {
 /** The winner follows from the board, and the players moved in turn. */
 export function winnersAreRight({ name, games }) {
   const found = [];
-  for (const { room, you, rounds } of games) {
+  for (const { room, you, rounds, walkedOut } of games) {
     for (const { final, timedOut, deadline } of rounds) {
       if (final === null) continue;
-      // A watcher that joined after the end has not seen the deadline.
-      const wrong = wrongEnd(final, timedOut || (you === null && !deadline));
+      // A watcher that joined after the end has not seen the deadline. The watcher may also have seen an unchecked round, which
+      // ends when the player that has stopped waiting for it leaves.
+      const isUncertain = you === null && (!deadline || walkedOut !== undefined);
+      const wrong = wrongEnd(final, timedOut || isUncertain);
       if (wrong)
         found.push(
           violation("a game ended otherwise than its moves say", name, `${wrong} in ${room}: ${JSON.stringify(final)}`),
