@@ -250,8 +250,7 @@ impl RoomTask {
         if let Some(offset) = self.hosted.needs_no_record_through() {
             self.mailbox.mark_unneeded(offset);
         }
-        let now = self.host.now();
-        self.oldest_input.take().into_iter().for_each(|time| self.host.metrics.caused(time, now));
+        self.oldest_input.take().into_iter().for_each(|time| self.host.metrics.caused(time, self.host.now()));
         Ok(ControlFlow::Continue(()))
     }
 
