@@ -29,14 +29,20 @@ struct Inner {
     last: Option<Offset>,
     /// The oldest record that is in no stored snapshot. The log must be kept from there.
     unsaved_from: Option<Offset>,
-    /// The last offset that the store has confirmed.
-    stored: Option<Offset>,
     kind: Option<Kind>,
     given_up: bool,
-    /// The store has another state after this record than the room, and the room has not been notified yet.
-    diverged: Option<Offset>,
-    /// The component that was activated for the room's kind, if the room has not been notified yet.
-    active_component: Option<Digest>,
+    changes: Changes,
+}
+
+/// What other tasks have reported since the room last took it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The last offset that the store has confirmed.
+    pub stored: Option<Offset>,
+    /// The store has another state after this record than the room.
+    pub diverged: Option<Offset>,
+    /// The component that was activated for the room's kind.
+    pub active_component: Option<Digest>,
 }
 
 /// What a room takes out of its mailbox.
@@ -85,14 +91,14 @@ impl Mailbox {
     /// The store has all records up to `offset`, in a snapshot or as the end of the room.
     pub fn stored(&self, offset: Offset) {
         let mut inner = self.lock();
-        inner.stored = inner.stored.max(Some(offset));
+        inner.changes.stored = inner.changes.stored.max(Some(offset));
         inner.need_not_keep(offset);
         drop(inner);
         self.notify.notify_one();
     }
 
-    pub fn stored_up_to(&self) -> Option<Offset> {
-        self.lock().stored
+    pub fn take_changes(&self) -> Changes {
+        std::mem::take(&mut self.lock().changes)
     }
 
     /// The room has seen all records up to `offset`, and needs none of them again.
@@ -119,22 +125,14 @@ impl Mailbox {
 
     /// The store has another state after the record at `offset` than this room had.
     pub fn diverged(&self, offset: Offset) {
-        self.lock().diverged = Some(offset);
+        self.lock().changes.diverged = Some(offset);
         self.notify.notify_one();
-    }
-
-    pub fn take_diverged(&self) -> Option<Offset> {
-        self.lock().diverged.take()
     }
 
     /// This component is the active one of the room's kind from now on.
     pub fn set_active_component(&self, component: Digest) {
-        self.lock().active_component = Some(component);
+        self.lock().changes.active_component = Some(component);
         self.notify.notify_one();
-    }
-
-    pub fn take_active_component(&self) -> Option<Digest> {
-        self.lock().active_component.take()
     }
 
     /// The room is another host's now: its task here ends, with nothing more stored.
@@ -191,6 +189,17 @@ mod tests {
         assert_eq!(from, CAPACITY as u64);
         mailbox.push(900, record());
         assert!(matches!(mailbox.take(), Some(Batch::Records(_))), "from then on it takes records again");
+    }
+
+    #[test]
+    fn a_change_is_taken_once_and_only_the_latest_stored_offset_counts() {
+        let mailbox = Mailbox::default();
+        mailbox.stored(7);
+        mailbox.stored(3);
+        mailbox.diverged(9);
+        let changes = Changes { stored: Some(7), diverged: Some(9), active_component: None };
+        assert_eq!(mailbox.take_changes(), changes);
+        assert_eq!(mailbox.take_changes(), Changes::default());
     }
 
     #[test]

@@ -21,7 +21,7 @@ use tokio::{task::JoinSet, time::Instant};
 use crate::{
     HostError, Shared,
     guest::{Report, Runner, Unavailable},
-    mailbox::{Batch, Mailbox},
+    mailbox::{Batch, Changes, Mailbox},
     meter::Meter,
     outbox::Outbox,
     resources::RESOURCE_RETRY,
@@ -65,7 +65,6 @@ struct RoomTask {
 
 #[derive(Default)]
 struct Informed {
-    stored: Option<Offset>,
     draining: bool,
     short: bool,
 }
@@ -155,18 +154,14 @@ impl RoomTask {
 
     /// Reports what other tasks have changed since the last time.
     fn report_changes(&mut self) {
-        if let Some(offset) = self.mailbox.stored_up_to().filter(|offset| self.informed.stored < Some(*offset)) {
-            self.informed.stored = Some(offset);
-            self.handle(Input::Stored(offset));
-        }
-        if let Some(offset) = self.mailbox.take_diverged() {
+        let Changes { stored, diverged, active_component } = self.mailbox.take_changes();
+        stored.into_iter().for_each(|offset| self.handle(Input::Stored(offset)));
+        if let Some(offset) = diverged {
             self.host.metrics.divergences.inc();
             tracing::error!(room = %self.id, offset, "the store has another state of this room at this offset; the room ends");
             self.handle(Input::Diverged(offset));
         }
-        if let Some(component) = self.mailbox.take_active_component() {
-            self.handle(Input::ActiveComponent(component));
-        }
+        active_component.into_iter().for_each(|component| self.handle(Input::ActiveComponent(component)));
         if !self.informed.draining && self.host.partitions.is_leaving(self.partition) {
             self.informed.draining = true;
             self.handle(Input::Drain);
