@@ -9,9 +9,9 @@ use tokio::{task::JoinSet, time::Instant};
 
 use super::{
     Bench,
-    frames::is_event,
+    colyseus::Matchmaker,
     measure::{Latencies, Window},
-    player::{Party, Player},
+    player::{Party, Player, Protocol},
     report::Report,
 };
 
@@ -54,7 +54,7 @@ pub async fn fan_out(bench: &Bench, clients: usize) -> anyhow::Result<Report> {
     let talker = members.next();
     let mut listening = JoinSet::new();
     for member in members {
-        listening.spawn(listen(member, heard.clone(), bench.server.raw));
+        listening.spawn(listen(member, heard.clone()));
     }
     if let Some(talker) = talker {
         players.spawn(talk(talker, window, latencies.clone(), heard.clone()));
@@ -80,25 +80,30 @@ async fn talk(mut player: Player, window: Window, latencies: Latencies, heard: A
     Ok(())
 }
 
-async fn listen(mut player: Player, heard: Arc<AtomicU64>, raw: bool) -> anyhow::Result<()> {
+async fn listen(mut player: Player, heard: Arc<AtomicU64>) -> anyhow::Result<()> {
     loop {
-        let text = player.next().await?;
-        if raw || is_event(&text, "said") {
-            heard.fetch_add(1, Ordering::Relaxed);
-        }
+        player.event("said").await?;
+        heard.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// Measures the time from a player's request for a room in the lobby to the new room's first answer. With the floor: to a new
-/// connection's.
+/// Measures the time from a player's request for a room to the new room's first answer: in the lobby of chorus, or at the
+/// matchmaker of Colyseus. With the floor: to a new connection's.
 pub async fn create(bench: &Bench, clients: usize) -> anyhow::Result<Report> {
-    let lobby = bench.server.players(clients).await?;
+    // At Colyseus there is no connection before the room's.
+    let lobby = match bench.server.protocol {
+        Protocol::Chorus => bench.server.players(clients).await?,
+        Protocol::Floor | Protocol::Colyseus => Vec::new(),
+    };
     let (window, latencies) = (Window::open(bench), Latencies::new());
     let mut players = JoinSet::new();
     for player in lobby {
-        match bench.server.raw {
-            true => players.spawn(connect(bench.clone(), window, latencies.clone())),
-            false => players.spawn(come_and_go(player, window, latencies.clone())),
+        players.spawn(come_and_go(player, window, latencies.clone()));
+    }
+    for _ in players.len()..clients {
+        match bench.server.protocol {
+            Protocol::Colyseus => players.spawn(join_and_leave(bench.clone(), window, latencies.clone())),
+            _ => players.spawn(connect(bench.clone(), window, latencies.clone())),
         };
     }
     let seen = window.watch(bench, players, || {}).await?;
@@ -114,6 +119,20 @@ async fn come_and_go(mut player: Player, window: Window, latencies: Latencies) -
         player.ask("echo", WORDS).await?;
         latencies.record(&window, began);
         player.go_home("home").await?;
+    }
+    Ok(())
+}
+
+/// The matchmaker's connection is kept; the room's is a new one each time, as Colyseus has it.
+async fn join_and_leave(bench: Bench, window: Window, latencies: Latencies) -> anyhow::Result<()> {
+    let mut matchmaker = Matchmaker::connect(bench.server.address).await?;
+    while !window.is_over() {
+        let began = Instant::now();
+        let seat = matchmaker.create(&party(1)).await?;
+        let mut player = Player::sit_down(&bench.server, &seat).await?;
+        player.ask("echo", WORDS).await?;
+        latencies.record(&window, began);
+        player.stand_up().await?;
     }
     Ok(())
 }

@@ -5,8 +5,8 @@
 //!     └─ window: warm-up, then all that counts ─▶ report
 //! ```
 //! Where to start: this file is the command; `player` is one connection, and `frames` reads what it receives; `measure` is the
-//! window and the histograms; `process` reads the system's figures of the server; `floor` is the bare server, `broker` a broker
-//! without chorus; the others are the scenarios, each with its measurement in its first line. `scripts/bench.mjs` runs them in turn and makes the table of
+//! window and the histograms; `process` reads the system's figures of the server; `floor` is the bare server, `colyseus` the protocol of the
+//! one that chorus is compared with, `broker` a broker without chorus; the others are the scenarios, each with its measurement in its first line. `scripts/bench.mjs` runs them in turn and makes the table of
 //! `docs/performance.md`.
 //!
 //! The server must run the fixture `bench-lobby` as its lobby, and must allow many sessions of one address to send as fast as
@@ -15,6 +15,7 @@
 //! need its defaults.
 
 mod broker;
+mod colyseus;
 mod echo;
 mod floor;
 mod frames;
@@ -33,7 +34,10 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 
-use self::{player::Server, report::Report};
+use self::{
+    player::{Protocol, Server},
+    report::Report,
+};
 
 use crate::seconds::Seconds;
 
@@ -60,6 +64,9 @@ pub struct Options {
     /// The server is the floor, which has no rooms: every frame is an answer
     #[arg(long, global = true, hide = true)]
     raw: bool,
+    /// The server is Colyseus, with the rooms of testing/peers/colyseus
+    #[arg(long, global = true, hide = true, conflicts_with = "raw")]
+    colyseus: bool,
     /// Prints one JSON object, for programs
     #[arg(long, global = true)]
     json: bool,
@@ -191,7 +198,12 @@ struct Bench {
 
 impl Bench {
     fn of(options: &Options) -> anyhow::Result<Bench> {
-        let server = Server::at(&options.url, options.raw)?;
+        let protocol = match (options.raw, options.colyseus) {
+            (true, _) => Protocol::Floor,
+            (_, true) => Protocol::Colyseus,
+            _ => Protocol::Chorus,
+        };
+        let server = Server::at(&options.url, protocol)?;
         Ok(Bench { server, warm_up: options.warm_up.0, seconds: options.seconds.0, pid: options.server_pid })
     }
 

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, bail};
+use bytes::Bytes;
 use chorus_core::ids::RoomId;
 use futures_util::{SinkExt as _, StreamExt as _, TryStreamExt as _, stream};
 use tokio::{
@@ -19,7 +20,10 @@ use tokio_tungstenite::{
     tungstenite::{Message, Utf8Bytes, client::IntoClientRequest as _, http::Uri, protocol::WebSocketConfig},
 };
 
-use super::frames::{after, closed_with, is_event, is_no_error, reply_id};
+use super::{
+    colyseus::{self, Matchmaker, Seat},
+    frames::{after, closed_with, is_event, is_no_error, reply_id},
+};
 
 /// The lobby that the server must run.
 const LOBBY: &str = "bench-lobby";
@@ -37,8 +41,16 @@ pub struct Server {
     pub address: SocketAddr,
     /// The address from which players connect, unless the system chooses it.
     source: Option<IpAddr>,
-    /// Whether it is the floor.
-    pub raw: bool,
+    pub protocol: Protocol,
+}
+
+/// What the server speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    Chorus,
+    /// The floor has no rooms: every frame is an answer.
+    Floor,
+    Colyseus,
 }
 
 /// A room to enter: the players of one `key` meet in one.
@@ -55,19 +67,24 @@ pub struct Party {
 #[derive(Debug)]
 pub struct Player {
     socket: WebSocketStream<TcpStream>,
-    raw: bool,
+    protocol: Protocol,
     id: u64,
-    /// The token that resumes the session.
+    /// The token that resumes the session, at chorus.
     token: String,
 }
 
 impl Server {
-    pub fn at(url: &str, raw: bool) -> anyhow::Result<Server> {
+    pub fn at(url: &str, protocol: Protocol) -> anyhow::Result<Server> {
         let uri: Uri = url.parse().with_context(|| format!("--url {url}"))?;
         let host = uri.host().ok_or_else(|| anyhow!("--url {url}: it has no host"))?;
         let host = if host == "localhost" { "127.0.0.1" } else { host.trim_matches(['[', ']']) };
         let ip = host.parse().with_context(|| format!("--url {url}: the host must be an address"))?;
-        Ok(Server { url: url.into(), address: SocketAddr::new(ip, uri.port_u16().unwrap_or(80)), source: None, raw })
+        Ok(Server {
+            url: url.into(),
+            address: SocketAddr::new(ip, uri.port_u16().unwrap_or(80)),
+            source: None,
+            protocol,
+        })
     }
 
     /// The same server, for players that connect from this address of this machine.
@@ -86,18 +103,33 @@ impl Server {
 
     /// `count` rooms with all their players, as one list of players for each.
     pub async fn parties(&self, count: usize, party: &Party) -> anyhow::Result<Vec<Vec<Player>>> {
+        let parties = (0..count).map(|number| Party { key: format!("{}-{number}", party.key), ..party.clone() });
+        if self.protocol == Protocol::Colyseus {
+            let parties = parties.map(|party| self.seated(party));
+            return stream::iter(parties).buffer_unordered(AT_ONCE).try_collect().await;
+        }
         let mut players = self.players(count * party.size).await?.into_iter();
-        let parties = (0..count).map(|number| {
+        let parties = parties.map(|party| {
             let mut members: Vec<Player> = players.by_ref().take(party.size).collect();
             async move {
-                if !self.raw {
-                    let party = Party { key: format!("{}-{number}", party.key), ..party.clone() };
+                if self.protocol == Protocol::Chorus {
                     enter(&mut members, &party).await?;
                 }
                 Ok(members)
             }
         });
         stream::iter(parties).buffer_unordered(AT_ONCE).try_collect().await
+    }
+
+    /// The players of one room at Colyseus, where players meet at the matchmaker, one after the other.
+    async fn seated(&self, party: Party) -> anyhow::Result<Vec<Player>> {
+        let mut matchmaker = Matchmaker::connect(self.address).await?;
+        let mut members = Vec::new();
+        for _ in 0..party.size {
+            let seat = matchmaker.join_or_create(&party).await?;
+            members.push(Player::sit_down(self, &seat).await?);
+        }
+        Ok(members)
     }
 }
 
@@ -116,11 +148,34 @@ impl Player {
     /// Connects; with chorus it sends `hello` and waits for the lobby.
     pub async fn arrive(server: &Server) -> anyhow::Result<Player> {
         let mut player = in_time("a connection", Player::connect(server)).await?;
-        if !server.raw {
+        if server.protocol == Protocol::Chorus {
             player.hello(r#"{"t":"hello"}"#.to_owned()).await?;
             player.shown_lobby().await?;
         }
         Ok(player)
+    }
+
+    /// Takes its seat in a room of Colyseus.
+    pub async fn sit_down(server: &Server, seat: &Seat) -> anyhow::Result<Player> {
+        let url = seat.url(server.address);
+        let mut player = in_time("a connection", Player::connect_to(server, &url)).await?;
+        in_time("a seat", async {
+            while !colyseus::is_joined(&player.next_bytes().await?) {}
+            anyhow::Ok(())
+        })
+        .await?;
+        player.transmit(Message::Binary(Bytes::from_static(colyseus::JOINED))).await?;
+        Ok(player)
+    }
+
+    /// Leaves its room at Colyseus, and waits for the end of the connection.
+    pub async fn stand_up(mut self) -> anyhow::Result<()> {
+        self.transmit(Message::Binary(Bytes::from_static(colyseus::LEAVE))).await?;
+        in_time("the end of a connection", async {
+            self.drain().await;
+            Ok(())
+        })
+        .await
     }
 
     /// Opens a session whose connection is dropped at once.
@@ -137,7 +192,7 @@ impl Player {
     }
 
     async fn hello(&mut self, hello: String) -> anyhow::Result<()> {
-        self.say(hello).await?;
+        self.transmit(Message::Text(hello.into())).await?;
         let welcome = in_time("the welcome", self.next()).await?;
         let token = after(&welcome, r#""resume":""#).and_then(|rest| rest.split('"').next());
         self.token = token.with_context(|| format!("no welcome: {welcome}"))?.to_owned();
@@ -145,6 +200,10 @@ impl Player {
     }
 
     async fn connect(server: &Server) -> anyhow::Result<Player> {
+        Player::connect_to(server, &server.url).await
+    }
+
+    async fn connect_to(server: &Server, url: &str) -> anyhow::Result<Player> {
         let connecting = async {
             let Some(source) = server.source else { return TcpStream::connect(server.address).await };
             let socket = if source.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
@@ -156,9 +215,9 @@ impl Player {
         stream.set_nodelay(true)?;
         // This process has thousands of them.
         let config = WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(0);
-        let request = server.url.as_ref().into_client_request()?;
+        let request = url.into_client_request()?;
         let (socket, _) = client_async_with_config(request, stream, Some(config)).await.context("no WebSocket")?;
-        Ok(Player { socket, raw: server.raw, id: 0, token: String::new() })
+        Ok(Player { socket, protocol: server.protocol, id: 0, token: String::new() })
     }
 
     /// Requests a room from the lobby, without waiting.
@@ -178,6 +237,12 @@ impl Player {
     pub async fn go_home(&mut self, word: &str) -> anyhow::Result<()> {
         self.send(word, "null").await?;
         self.shown_lobby().await
+    }
+
+    /// Back in the lobby from a game that it has left.
+    pub async fn left_for_home(mut self) -> anyhow::Result<Player> {
+        self.go_home("leave").await?;
+        Ok(self)
     }
 
     /// Recognized by its id: its kind depends on the server.
@@ -205,77 +270,103 @@ impl Player {
     }
 
     /// Sends a message and waits for its answer.
-    pub async fn ask(&mut self, msg_type: &str, data: &str) -> anyhow::Result<Utf8Bytes> {
+    pub async fn ask(&mut self, msg_type: &str, data: &str) -> anyhow::Result<()> {
         self.send(msg_type, data).await?;
         self.answered().await
     }
 
     pub async fn send(&mut self, msg_type: &str, data: &str) -> anyhow::Result<()> {
         self.id += 1;
+        if self.protocol == Protocol::Colyseus {
+            let request = colyseus::request(self.id, msg_type, data)?;
+            return self.transmit(Message::Binary(request.into())).await;
+        }
         let mut text = String::with_capacity(48 + msg_type.len() + data.len());
         write!(text, r#"{{"t":"msg","id":{},"type":"{msg_type}","data":{data}}}"#, self.id)?;
-        self.say(text).await
+        self.transmit(Message::Text(text.into())).await
     }
 
     /// Waits for the answer to its last message.
-    pub async fn answered(&mut self) -> anyhow::Result<Utf8Bytes> {
+    pub async fn answered(&mut self) -> anyhow::Result<()> {
+        if self.protocol == Protocol::Colyseus {
+            while !colyseus::answers(&self.next_bytes().await?, self.id)? {}
+            return Ok(());
+        }
         loop {
             let text = self.next().await?;
-            if self.raw || reply_id(&text) == Some(self.id) {
-                return Ok(text);
+            if self.protocol == Protocol::Floor || reply_id(&text) == Some(self.id) {
+                return Ok(());
             }
             is_no_error(&text)?;
         }
     }
 
-    /// Waits for an event of this type.
-    pub async fn event(&mut self, msg_type: &str) -> anyhow::Result<Utf8Bytes> {
+    /// Waits for an event of this type; of the floor, for a frame.
+    pub async fn event(&mut self, msg_type: &str) -> anyhow::Result<()> {
+        if self.protocol == Protocol::Colyseus {
+            while !colyseus::is_message(&self.next_bytes().await?, msg_type) {}
+            return Ok(());
+        }
         loop {
             let text = self.next().await?;
-            if is_event(&text, msg_type) {
-                return Ok(text);
+            if self.protocol == Protocol::Floor || is_event(&text, msg_type) {
+                return Ok(());
             }
             is_no_error(&text)?;
         }
     }
 
-    /// The next frame.
+    /// The next frame of chorus or the floor.
     pub async fn next(&mut self) -> anyhow::Result<Utf8Bytes> {
         loop {
-            match self.socket.next().await {
-                Some(Ok(Message::Text(text))) => return Ok(text),
-                Some(Ok(Message::Close(frame))) => bail!("the server closed the connection{}", closed_with(frame)),
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return Err(error).context("the connection was lost"),
-                None => bail!("the connection is closed"),
+            if let Message::Text(text) = self.next_message().await? {
+                return Ok(text);
             }
+        }
+    }
+
+    /// The next frame of Colyseus.
+    async fn next_bytes(&mut self) -> anyhow::Result<Bytes> {
+        loop {
+            if let Message::Binary(bytes) = self.next_message().await? {
+                return Ok(bytes);
+            }
+        }
+    }
+
+    async fn next_message(&mut self) -> anyhow::Result<Message> {
+        match self.socket.next().await {
+            Some(Ok(Message::Close(frame))) => bail!("the server closed the connection{}", closed_with(frame)),
+            Some(Ok(message)) => Ok(message),
+            Some(Err(error)) => Err(error).context("the connection was lost"),
+            None => bail!("the connection is closed"),
         }
     }
 
     /// Receives until the connection ends, and answers pings.
     pub async fn idle(mut self) -> anyhow::Result<()> {
         loop {
-            self.next().await?;
+            self.next_message().await?;
         }
     }
 
     /// Reads and drops frames, until the connection is lost.
     pub async fn drain(&mut self) {
-        while self.next().await.is_ok() {}
+        while self.next_message().await.is_ok() {}
     }
 
     /// Receives until then, and answers pings.
     pub async fn idle_until(&mut self, then: Instant) -> anyhow::Result<()> {
         loop {
-            match timeout_at(then, self.next()).await {
+            match timeout_at(then, self.next_message()).await {
                 Ok(frame) => drop(frame?),
                 Err(_) => return Ok(()),
             }
         }
     }
 
-    async fn say(&mut self, text: String) -> anyhow::Result<()> {
-        self.socket.send(Message::Text(text.into())).await.context("the connection was lost")
+    async fn transmit(&mut self, message: Message) -> anyhow::Result<()> {
+        self.socket.send(message).await.context("the connection was lost")
     }
 }
 
