@@ -101,18 +101,41 @@ enum Scenario {
         #[arg(long, value_name = "N", default_value_t = 1)]
         clients: usize,
     },
-    /// Connections that do nothing: memory of each
-    Idle {
-        #[arg(long, value_name = "N", default_value_t = 4000)]
-        clients: usize,
+    /// More and more members of the lobby: what joining costs, the memory of each, and an echo beside them
+    Lobby {
+        /// The numbers of members
+        #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "100,1000,3000,9000,15000")]
+        members: Vec<usize>,
     },
-    /// Games of tic-tac-toe that pause: the memory of each room while it is live, and when it hibernates
-    Rooms {
+    /// Games of tic-tac-toe that are played long, more and more rooms: the memory of each
+    Played {
+        /// Rooms that each step adds
         #[arg(long, value_name = "N", default_value_t = 500)]
         rooms: usize,
+        #[arg(long, value_name = "N", default_value_t = 5)]
+        steps: usize,
+        /// Games in each room
+        #[arg(long, value_name = "N", default_value_t = 10)]
+        games: usize,
+    },
+    /// Games of tic-tac-toe that pause, more and more rooms: the memory of each when it hibernates, and waking
+    Hibernated {
+        /// Rooms that each step adds
+        #[arg(long, value_name = "N", default_value_t = 1000)]
+        rooms: usize,
+        #[arg(long, value_name = "N", default_value_t = 7)]
+        steps: usize,
         /// The value of the server's flag of that name
         #[arg(long, value_name = "SECONDS", default_value_t = Seconds::new(15))]
         hibernate_after: Seconds,
+    },
+    /// Games of tic-tac-toe that end, more rooms each time: the memory that they leave behind
+    Ended {
+        /// Rooms that each step adds
+        #[arg(long, value_name = "N", default_value_t = 500)]
+        rooms: usize,
+        #[arg(long, value_name = "N", default_value_t = 4)]
+        steps: usize,
     },
     /// The longest time that players of a room wait when it changes its component
     Swap {
@@ -176,8 +199,12 @@ async fn measured(options: Options) -> anyhow::Result<Report> {
         Scenario::FanOut { clients } => echo::fan_out(&bench, clients).await,
         Scenario::TicTacToe { rooms } => games::play(&bench, rooms).await,
         Scenario::Create { clients } => echo::create(&bench, clients).await,
-        Scenario::Idle { clients } => memory::idle(&bench, clients).await,
-        Scenario::Rooms { rooms, hibernate_after } => memory::rooms(&bench, rooms, hibernate_after.0).await,
+        Scenario::Lobby { members } => memory::lobby(&bench, &members).await,
+        Scenario::Played { rooms, steps, games } => memory::played(&bench, rooms, steps, games).await,
+        Scenario::Hibernated { rooms, steps, hibernate_after } => {
+            memory::hibernated(&bench, rooms, steps, hibernate_after.0).await
+        }
+        Scenario::Ended { rooms, steps } => memory::ended(&bench, rooms, steps).await,
         Scenario::Swap { source, rooms } => swap::swap(&bench, &source, rooms).await,
         Scenario::Neighbour { rooms } => neighbour::neighbour(&bench, rooms).await,
         Scenario::Hostile { attack, attackers, rounds } => hostile::hostile(&bench, attack, attackers, rounds).await,

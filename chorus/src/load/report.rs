@@ -16,6 +16,7 @@ pub struct Report {
     scenario: &'static str,
     what: String,
     figures: Vec<Figure>,
+    series: Vec<(&'static str, Vec<Vec<Figure>>)>,
 }
 
 impl Figure {
@@ -31,21 +32,42 @@ impl Figure {
 
 impl Report {
     pub fn new(scenario: &'static str, what: String, figures: Vec<Figure>) -> Report {
-        Report { scenario, what, figures }
+        Report { scenario, what, figures, series: Vec::new() }
+    }
+
+    /// And the figures of one thing at several numbers of it, which each point names first.
+    pub fn with(mut self, name: &'static str, points: Vec<Vec<Figure>>) -> Report {
+        self.series.push((name, points));
+        self
     }
 
     pub fn print(&self, as_json: bool) {
         if as_json {
-            let figure = |figure: &Figure| (figure.name.clone(), Value::from(figure.value));
-            let figures: Map<String, Value> = self.figures.iter().map(figure).collect();
-            println!("{}", json!({ "scenario": self.scenario, "what": self.what, "figures": figures }));
+            let points = |points: &[Vec<Figure>]| points.iter().map(|point| object(point)).collect::<Value>();
+            let series = self.series.iter().map(|(name, all)| (name.to_string(), points(all)));
+            let series: Map<String, Value> = series.collect();
+            let (scenario, what, figures) = (self.scenario, &self.what, object(&self.figures));
+            println!("{}", json!({ "scenario": scenario, "what": what, "figures": figures, "series": series }));
             return;
         }
         println!("{}: {}", self.scenario, self.what);
         for Figure { name, value, unit } in &self.figures {
             println!("  {name:<28} {:>12} {unit}", rounded(*value));
         }
+        for (name, points) in &self.series {
+            println!("  {name}");
+            points.iter().for_each(|point| println!("    {}", line(point)));
+        }
     }
+}
+
+fn object(figures: &[Figure]) -> Value {
+    figures.iter().map(|figure| (figure.name.clone(), Value::from(figure.value))).collect()
+}
+
+fn line(point: &[Figure]) -> String {
+    let figure = |Figure { name, value, unit }: &Figure| format!("{name} {} {unit}", rounded(*value));
+    point.iter().map(figure).collect::<Vec<_>>().join(", ")
 }
 
 /// At least three digits, with separated thousands.
