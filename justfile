@@ -68,7 +68,7 @@ cluster *args: build
     @node guests/build.mjs --no-fixtures
     @node scripts/cluster.mjs "$@"
 
-# the table of docs/performance.md: chorus, and the floor that it is compared with; arguments as of scripts/bench.mjs
+# the tables of docs/performance.md: chorus beside the floor, with --peers beside Colyseus; arguments as of scripts/bench.mjs
 bench *args: build
     @node scripts/setup.mjs guests chorus/tests
     @node guests/build.mjs

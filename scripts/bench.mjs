@@ -1,40 +1,55 @@
-// The table of docs/performance.md: `just bench [options]`, or `node scripts/bench.mjs --help`.
+// The tables of docs/performance.md: `just bench [options]`, or `node scripts/bench.mjs --help`.
 //
 // The server is pinned to one core and the players to another, if there are two and `taskset`. Every scenario runs in pairs, at
 // the floor and then at chorus, and the share of the floor is the median of the pairs: a disturbance of the machine mostly
 // affects both halves of a pair.
 
-import { spawn, spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { cpus, homedir, release, tmpdir, totalmem } from "node:os";
+import { spawnSync } from "node:child_process";
+import { appendFileSync, cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpus, homedir, release, totalmem } from "node:os";
 import { dirname, join } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 import { argumentsOf, wrongArguments } from "./arguments.mjs";
+import { growthTables, leftBehind, memoryTable } from "./bench/growth.mjs";
+import { GROWING } from "./bench/measure-growth.mjs";
+import { measurePeers } from "./bench/measure-peers.mjs";
+import { compared, PEER_ROWS, peerReport } from "./bench/peers.mjs";
+import { hasTaskset, installColyseus, pinned, ROOMY, scratch, Servers, stop } from "./bench/servers.mjs";
+import { median } from "./bench/statistics.mjs";
+import { markdown, short, verdict } from "./bench/text.mjs";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 const GUESTS = join(ROOT, "guests");
 const DOCUMENT = join(ROOT, "docs", "performance.md");
 const TARGET = process.env.CARGO_TARGET_DIR ?? join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "chorus", "target");
-/** Idle rooms hibernate after this time, where that is measured. */
-const ASIDE_SECONDS = 12;
+/** Tells the rounds of one run from those of another in the same file. */
+const START = new Date().toISOString();
 
 /** Scenarios of hostile clients: `--only hostile` selects all of them. They have a table of their own. */
 const HOSTILE = ["dear-messages", "host-calls", "newcomer"];
-const SCENARIOS = ["echo-1", "echo-100", "fan-out", "tic-tac-toe", "create", "memory", "swap", "neighbour", "always", "cluster", "in-process", ...HOSTILE];
+/** Memory, and cost against number: `--only growth` selects all of them. They have a table of their own. */
+const GROWTH = Object.keys(GROWING);
+const MAIN = ["echo-1", "echo-100", "fan-out", "tic-tac-toe", "create", "swap", "neighbour", "always", "cluster", "in-process"];
+const SCENARIOS = [...MAIN, ...GROWTH, ...HOSTILE];
+const GROUPS = { growth: GROWTH, hostile: HOSTILE };
 
 const HELP = `Usage: node scripts/bench.mjs [options]
 
-Measures chorus and the floor, and prints one table. Needs the binary (cargo build --release -p chorus) and the guests
-(node guests/build.mjs). Takes about a quarter of an hour.
+Measures chorus and the floor, and prints tables. Needs the binary (cargo build --release -p chorus) and the guests
+(node guests/build.mjs). Takes about half an hour.
 
   --seconds N       how long each scenario is measured, each time (default: 3)
   --rounds N        how often each pair of floor and chorus runs (default: 3)
-  --only a,b        some scenarios: ${SCENARIOS.join(", ")};
-                    or hostile, which is the last three, and takes about three minutes
+  --only a,b        some scenarios: ${MAIN.join(", ")};
+                    growth, which is: ${GROWTH.join(", ")};
+                    hostile, which is: ${HOSTILE.join(", ")}
+  --peers           compares chorus with Colyseus, and measures nothing else: with --only, some of
+                    ${PEER_ROWS.map(({ name }) => name).join(", ")}
+  --results FILE    appends what --peers or --only growth measures to this file, and reports all that is in it, so that a
+                    long benchmark can be run in pieces; with --rounds 0 it only reports
   --bin FILE        the chorus binary
-  --write           puts the tables into docs/performance.md: that of the hostile scenarios, and that of the others
+  --write           puts the tables into docs/performance.md, each group's into its own place
 `;
 
 /** The scenarios of floor and chorus: the load's arguments, the compared figure, and the issue's two targets for its share. */
@@ -52,93 +67,28 @@ const { values: options } = argumentsOf(HELP, {
     seconds: { type: "string", default: "3" },
     rounds: { type: "string", default: "3" },
     only: { type: "string" },
+    peers: { type: "boolean" },
+    results: { type: "string" },
     bin: { type: "string", default: join(TARGET, "release", "chorus") },
     write: { type: "boolean" },
   },
 });
 const { seconds, bin } = options;
-const wanted = options.only?.split(",").flatMap((name) => (name === "hostile" ? HOSTILE : [name]));
-const unknown = wanted?.find((name) => !SCENARIOS.includes(name));
-if (unknown !== undefined) wrongArguments(`there is no scenario ${unknown}; there are: ${SCENARIOS.join(", ")}.`);
+const known = options.peers ? PEER_ROWS.map(({ name }) => name) : SCENARIOS;
+const wanted = options.only?.split(",").flatMap((name) => (options.peers ? [name] : GROUPS[name] ?? [name]));
+const unknown = wanted?.find((name) => !known.includes(name));
+if (unknown !== undefined) wrongArguments(`there is no scenario ${unknown}; there are: ${known.join(", ")}.`);
 if (!(Number(seconds) > 0)) wrongArguments(`--seconds ${seconds}: not a number of seconds.`);
 const isWanted = (name) => wanted === undefined || wanted.includes(name);
 const wantedPairs = PAIRS.filter(({ name }) => isWanted(name));
 
-// ---- processes ----
+const servers = new Servers(bin, seconds);
 
-const hasTaskset = spawnSync("taskset", ["--version"]).status === 0 && cpus().length > 1;
-const pinned = (core, program, args) => hasTaskset ? ["taskset", ["-c", `${core}`, program, ...args]] : [program, args];
-
-/** Running processes and the directory of their data: ended and deleted when this process exits. */
-const running = new Set();
-const scratch = mkdtempSync(join(tmpdir(), "chorus-bench-"));
-process.once("exit", () => {
-  for (const child of running) child.kill("SIGKILL");
-  rmSync(scratch, { recursive: true, force: true });
-});
-for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(130));
-
-/** Starts a server on core 0, and resolves when it has printed its address. `taskset` execs it, so the pid is the server's. */
-async function serve(args, announcement) {
-  const child = spawn(...pinned(0, bin, args), { stdio: ["ignore", "pipe", "inherit"] });
-  running.add(child);
-  child.once("exit", () => running.delete(child));
-  for await (const line of createInterface({ input: child.stdout })) {
-    const at = announcement.exec(line);
-    if (at) {
-      child.stdout.resume();
-      return { child, pid: child.pid, address: at[1] };
-    }
-  }
-  throw new Error(`${args.join(" ")} ended before it printed its address`);
-}
-
-const floor = () => serve(["load", "floor"], /ws:\/\/([\d.:]+)\//);
-
-/** All players have one address, and send as fast as they can. */
-const ROOMY = ["--rate", "1000000", "--new-sessions", "1000000", "--max-connections-per-address", "100000", "--compute-rate", "100000"];
-
-let servers = 0;
-
-/** `limits`: with the default limits, for the scenarios that they are meant for. */
-async function chorus({ fsync = "background", guests, more = [], limits = false, lobby = "bench-lobby" } = {}) {
-  const data = join(scratch, `data-${servers++}`);
-  const base = ["dev", "--fixtures", "--lobby", lobby, ...(limits ? [] : ROOMY), "--port", "0", "--fsync", fsync, "--data", data];
-  const where = guests ? ["--guests", guests] : ["--guests", GUESTS, "--no-watch"];
-  return { ...(await serve([...base, ...where, ...more], /http:\/\/([\d.:]+)\//)), data };
-}
-
-async function stop(server) {
-  const gone = new Promise((resolve) => server.child.once("exit", resolve));
-  server.child.kill("SIGTERM");
-  await gone;
-}
-
-/** Runs one scenario on core 1. Resolves with its figures, or prints that it failed and resolves with null. */
-async function load(server, args, { raw = false, path = "/echo", warmUp = 1, measure = seconds } = {}) {
-  const url = `ws://${server.address}${raw ? path : "/ws"}`;
-  const common = ["load", "--url", url, "--server-pid", `${server.pid}`, "--seconds", `${measure}`, "--warm-up", `${warmUp}`, "--json"];
-  const child = spawn(...pinned(1, bin, [...common, ...(raw ? ["--raw"] : []), ...args]), { stdio: ["ignore", "pipe", "inherit"] });
-  running.add(child);
-  let text = "";
-  child.stdout.setEncoding("utf8").on("data", (piece) => { text += piece; });
-  const code = await new Promise((resolve) => child.once("close", resolve));
-  running.delete(child);
-  if (code === 0) return JSON.parse(text).figures;
-  console.error(`(${args.join(" ")} failed)`);
-  return null;
-}
-
-// ---- figures ----
-
-const median = (numbers) => {
-  const sorted = numbers.filter(Number.isFinite).sort((a, b) => a - b);
-  return sorted.length === 0 ? NaN : sorted[Math.floor(sorted.length / 2)];
-};
+// ---- measuring ----
 
 async function pairs(fsync, rounds) {
   if (wantedPairs.length === 0) return [];
-  const [low, high] = [await floor(), await chorus({ fsync })];
+  const [low, high] = [await servers.floor(), await servers.chorus({ fsync })];
   const rows = await measured(low, high, rounds, wantedPairs);
   await Promise.all([stop(low), stop(high)]);
   return rows;
@@ -150,8 +100,8 @@ async function measured(low, high, rounds, all) {
   for (const pair of all) {
     const runs = [];
     for (let round = 0; round < rounds; round++) {
-      const atFloor = await load(low, pair.floor ?? pair.args, { raw: true, path: pair.path });
-      const atChorus = await load(high, pair.args);
+      const atFloor = await servers.load(low, pair.floor ?? pair.args, { raw: true, path: pair.path });
+      const atChorus = await servers.load(high, pair.args);
       if (atFloor && atChorus) runs.push({ floor: atFloor[pair.floorFigure ?? pair.figure], chorus: atChorus[pair.figure], all: atChorus, low: atFloor });
     }
     const share = median(runs.map((run) => run.chorus / run.floor));
@@ -170,7 +120,7 @@ async function cluster(rounds) {
   const { Services } = await import("../testing/services/services.mjs");
   const services = await Services.start({ postgres: true, kafka: true });
   let system = null;
-  const low = await floor();
+  const low = await servers.floor();
   try {
     system = await Cluster.start({
       bin,
@@ -207,19 +157,6 @@ async function broker(brokers) {
   return JSON.parse(stdout).figures;
 }
 
-async function memory() {
-  const idleServer = await chorus();
-  const idle = await load(idleServer, ["idle"]);
-  await stop(idleServer);
-  progress("idle");
-  // The players read nothing while their rooms hibernate, so they answer no ping either.
-  const server = await chorus({ more: ["--hibernate-after", `${ASIDE_SECONDS}`, "--ping", "600"] });
-  const rooms = await load(server, ["rooms", "--hibernate-after", `${ASIDE_SECONDS}`]);
-  await stop(server);
-  progress("rooms");
-  return { ...idle, ...rooms };
-}
-
 /** The watched guests are a copy, since their source is changed. */
 async function swap() {
   const guests = join(scratch, "guests");
@@ -227,8 +164,8 @@ async function swap() {
   cpSync(GUESTS, guests, { recursive: true, filter: (path) => path !== tools && !path.endsWith("/test") });
   symlinkSync(tools, join(guests, "node_modules"));
   cpSync(join(ROOT, "wit"), join(scratch, "wit"), { recursive: true });
-  const server = await chorus({ guests });
-  const figures = await load(server, ["swap", "--source", join(guests, "fixtures", "bench-room.js")]);
+  const server = await servers.chorus({ guests });
+  const figures = await servers.load(server, ["swap", "--source", join(guests, "fixtures", "bench-room.js")]);
   await stop(server);
   progress("swap");
   return figures;
@@ -236,8 +173,8 @@ async function swap() {
 
 async function neighbour() {
   // Each fault of the looping room is a warning.
-  const server = await chorus({ more: ["--log", "error"] });
-  const figures = await load(server, ["neighbour"]);
+  const server = await servers.chorus({ more: ["--log", "error"] });
+  const figures = await servers.load(server, ["neighbour"]);
   await stop(server);
   progress("neighbour");
   return figures;
@@ -245,10 +182,10 @@ async function neighbour() {
 
 /** How long honest players wait while others send the most expensive legal messages, by kind of message. */
 async function dearMessages(rounds) {
-  const server = await chorus({ limits: true, more: ["--log", "error"] });
+  const server = await servers.chorus({ limits: true, more: ["--log", "error"] });
   const all = {};
   for (const attack of ["names", "objects", "numbers"]) {
-    all[attack] = await load(server, ["hostile", attack, "--rounds", `${rounds}`]);
+    all[attack] = await servers.load(server, ["hostile", attack, "--rounds", `${rounds}`]);
   }
   await stop(server);
   progress("dear-messages");
@@ -263,20 +200,20 @@ async function hostCalls(rounds) {
   const made = built.status === 0 && spawnSync(join(TARGET, "release", "examples", "host-calls"), [component], { stdio: "inherit" });
   if (!made || made.status !== 0) throw new Error("the component that calls its host could not be made");
   // Without the limit on computing, since such rooms could have many players.
-  const server = await chorus({ limits: true, more: ["--log", "error", "--compute-rate", "100000"] });
+  const server = await servers.chorus({ limits: true, more: ["--log", "error", "--compute-rate", "100000"] });
   const token = readFileSync(join(server.data, "token"), "utf8").trim();
   const env = { ...process.env, CHORUS_MONITOR: `http://${server.address}`, CHORUS_TOKEN: token };
   const published = spawnSync(bin, ["publish", component, "--kind", "host-calls"], { env, stdio: ["ignore", "ignore", "inherit"] });
   if (published.status !== 0) throw new Error("the component that calls its host could not be published");
-  const figures = await load(server, ["hostile", "host-calls", "--attackers", `${cpus().length}`, "--rounds", `${rounds}`]);
+  const figures = await servers.load(server, ["hostile", "host-calls", "--attackers", `${cpus().length}`, "--rounds", `${rounds}`]);
   await stop(server);
   progress("host-calls");
   return figures;
 }
 
 async function newcomer() {
-  const server = await chorus({ limits: true, lobby: "lobby", more: ["--log", "error"] });
-  const figures = await load(server, ["newcomer"], { measure: Math.max(10, Number(seconds)) });
+  const server = await servers.chorus({ limits: true, lobby: "lobby", more: ["--log", "error"] });
+  const figures = await servers.load(server, ["newcomer"], { measure: Math.max(10, Number(seconds)) });
   await stop(server);
   progress("newcomer");
   return figures;
@@ -292,26 +229,14 @@ function inProcess() {
 }
 
 function progress(name) {
-  process.stderr.write(`  ${name.padEnd(12)} done after ${Math.round(performance.now() / 1000)} s\n`);
+  process.stderr.write(`  ${name.padEnd(16)} done after ${Math.round(performance.now() / 1000)} s\n`);
 }
 
-// ---- the table ----
-
-function short(value) {
-  if (!Number.isFinite(value)) return "–";
-  if (value >= 1000) return Math.round(value).toLocaleString("en-US");
-  return value >= 100 ? value.toFixed(0) : value.toFixed(value >= 10 ? 1 : 2);
-}
-
-const verdict = (value, reach, aim, less) => {
-  const within = (target) => (less ? value <= target : value >= target);
-  if (!Number.isFinite(value)) return "not measured";
-  return within(aim) ? "aim reached" : within(reach) ? "reached" : "**not reached**";
-};
+// ---- the tables ----
 
 const shown = (share, less) => (less ? `${short(share)} ×` : `${short(100 * share)} %`);
 
-function table(background, always, used) {
+function table(background, always) {
   const head = ["measure", "floor", "chorus", "share of the floor's", "reach", "aim", "", "server CPU each", "with `--fsync always`"];
   const lines = background.map((row) => {
     const strict = always?.find(({ name }) => name === row.name);
@@ -322,25 +247,13 @@ function table(background, always, used) {
       `${short(cpu)} µs`, strict ? `${short(strict.chorus)} ${strict.unit} (${shown(strict.share, row.less)})` : "",
     ];
   });
-  const kib = (what, figure, reach, aim) => {
-    const value = used?.[`memory of a ${figure}`];
-    const tables = used?.[`page tables of a ${figure}`];
-    return [what, "", `${short(value)} KiB`, "", `${reach} KiB`, `${aim} KiB`, verdict(value, reach, aim, true), "", `page tables: ${short(tables)} KiB more`];
-  };
-  if (used) {
-    lines.push(
-      kib("memory: active room of two players, sandbox included", "active room", 400, 200),
-      kib("memory: hibernated room", "hibernated room", 2, 1),
-      kib("memory: idle connection", "connection", 16, 8),
-    );
-  }
-  return [head, head.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+  return markdown(head, lines);
 }
 
 function throughBroker({ rows, hop }) {
   const head = ["measure", "floor", "chorus", "share of the floor's"];
   const lines = rows.map((row) => [row.what, `${short(row.floor)} ${row.unit}`, `${short(row.chorus)} ${row.unit}`, shown(row.share, row.less)]);
-  const text = ["Through a broker (Apache Kafka, one process) and PostgreSQL: one edge, one host and one monitor, which share the cores with both and with the players.", "", ...[head, head.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |`)];
+  const text = ["Through a broker (Apache Kafka, one process) and PostgreSQL: one edge, one host and one monitor, which share the cores with both and with the players.", "", markdown(head, lines)];
   const echo = rows.find(({ name }) => name === "echo-1");
   if (echo) {
     const rest = echo.chorus - 2 * hop - echo.floor;
@@ -350,7 +263,7 @@ function throughBroker({ rows, hop }) {
   return text.join("\n");
 }
 
-function others(used, swapped, beside) {
+function others(swapped, beside) {
   const lines = [];
   const value = (figures, name, unit) => `${short(figures[name])} ${unit}`;
   if (swapped) {
@@ -358,10 +271,6 @@ function others(used, swapped, beside) {
   }
   if (beside) {
     lines.push(`- A room beside one that loops for ever: p50 ${value(beside, "p50 alone", "µs")} alone and ${value(beside, "p50 beside a loop", "µs")} beside it; p99 ${value(beside, "p99 alone", "µs")} and ${value(beside, "p99 beside a loop", "µs")}.`);
-  }
-  if (used) {
-    lines.push(`- Of rooms that were all active at the same time and put aside together, ${value(used, "memory of a room that others were active with", "KiB")} each stay with the process until others use them.`);
-    lines.push(`- The first message to a room that was put aside is answered after ${value(used, "p50 of waking", "µs")} (p50).`);
   }
   return lines.join("\n");
 }
@@ -380,7 +289,7 @@ function underAttack(messages, calls, flooded) {
   ]);
   if (calls) rows.push(row(`${cpus().length} rooms of host calls: players of other rooms`, calls, "in other rooms"));
   const parts = [];
-  if (rows.length > 0) parts.push([head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n"));
+  if (rows.length > 0) parts.push(markdown(head, rows));
   if (flooded) {
     const when = (which) => `${short(flooded[`let in ${which}`])} % were let in, after ${short(flooded[`p50 ${which}`])} µs (p50; at most ${short(flooded[`max ${which}`])} µs)`;
     parts.push(`A newcomer, from connecting to its first \`room\` frame: alone, ${when("alone")}; while another address opened new sessions (${short(flooded["sessions of the flood"])} in all), ${when("beside a flood")}.`);
@@ -388,16 +297,28 @@ function underAttack(messages, calls, flooded) {
   return parts.join("\n\n");
 }
 
-function machine() {
+function commit() {
   const git = (...args) => spawnSync("git", args, { cwd: ROOT, encoding: "utf8" }).stdout.trim();
   const changed = git("status", "--porcelain", "--", "*.rs", "*.js", "*.wit", "*.toml") ? " with changes" : "";
+  return `${git("rev-parse", "--short=10", "HEAD")}${changed}`;
+}
+
+/** `results`: what was measured, perhaps in several runs; `rounds`: how often. */
+function machine({ results = [{ commit: commit(), day: START.slice(0, 10) }], rounds = `${options.rounds} rounds of ${seconds} s, medians` } = {}) {
   const cores = hasTaskset ? "the server on one, the players on another" : "not pinned";
+  const times = new Set(results.map((one) => `${one.day}, commit ${one.commit}`));
   return [
     `- Machine: ${cpus()[0].model.trim()}, ${cpus().length} cores (${cores}), ${Math.round(totalmem() / 2 ** 30)} GiB; Linux ${release()}.`,
-    `- When: ${new Date().toISOString().slice(0, 10)}, commit ${git("rev-parse", "--short=10", "HEAD")}${changed}.`,
-    // The path of the binary is private.
-    `- How: \`just bench ${process.argv.slice(2).filter((word, n, all) => ![word, all[n - 1]].includes("--bin")).join(" ")}\`; ${options.rounds} rounds of ${seconds} s, medians; load average at the end ${readFileSync("/proc/loadavg", "utf8").split(" ")[0]}.`,
+    `- When: ${[...times].join("; ")}.`,
+    `- How: \`${command()}\`; ${rounds}; load average at the end ${readFileSync("/proc/loadavg", "utf8").split(" ")[0]}.`,
   ].join("\n");
+}
+
+/** The command that repeats all of it: without paths of this machine, and without its pieces. */
+function command() {
+  const { peers: compares, results, only, write: writes } = options;
+  const group = compares ? ["--peers"] : results ? ["--only", "growth"] : only ? ["--only", only] : [];
+  return ["just bench", ...group, ...(writes ? ["--write"] : [])].join(" ");
 }
 
 function write(text, command) {
@@ -408,33 +329,76 @@ function write(text, command) {
   writeFileSync(DOCUMENT, `${old.slice(0, at + begin.length)}\n\n${text}\n\n${old.slice(until)}`);
 }
 
+/** What is recorded by `record` and, with `--results`, what was recorded before. */
+function recorded() {
+  const file = options.results;
+  const results = file && existsSync(file) ? readFileSync(file, "utf8").split("\n").filter(Boolean).map((line) => JSON.parse(line)) : [];
+  const record = (one) => {
+    const dated = { ...one, seconds, commit: commit(), day: START.slice(0, 10) };
+    results.push(dated);
+    if (file) appendFileSync(file, `${JSON.stringify(dated)}\n`);
+  };
+  return { results, record };
+}
+
+function publish(text, command) {
+  console.log(`\n${text}`);
+  if (options.write) write(text, command);
+}
+
 async function main() {
   if (!existsSync(bin)) throw new Error(`${bin} is not there: cargo build --release -p chorus`);
-  const background = await pairs("background", Number(options.rounds));
-  const always = isWanted("always") ? await pairs("always", 1) : undefined;
-  const brokered = isWanted("cluster") ? await cluster(Number(options.rounds)) : undefined;
-  const used = isWanted("memory") ? await memory() : undefined;
-  const swapped = isWanted("swap") ? await swap() : undefined;
-  const beside = isWanted("neighbour") ? await neighbour() : undefined;
-  const alone = isWanted("in-process") ? inProcess() : undefined;
+  if (options.peers) return comparePeers();
+  if (MAIN.some(isWanted)) await measureMain();
+  if (GROWTH.some(isWanted)) await measureGrowth();
+  if (HOSTILE.some(isWanted)) await measureHostile();
+}
+
+async function comparePeers() {
+  const versions = installColyseus();
+  const { results, record } = recorded();
+  // Rounds of different runs are not the same.
+  const recordRound = (one) => { record({ ...one, round: `${START}, ${one.round}` }); progress(`${one.row}, ${one.side}`); };
+  await measurePeers(servers, PEER_ROWS.filter(({ name }) => isWanted(name)), Number(options.rounds), recordRound);
+  const rows = compared(results);
+  const long = [...new Set(results.map((one) => one.seconds))].join(" and ");
+  const rounds = `rounds of ${long} s (${rows.map(({ name, rounds: count }) => `${name} ${count}`).join(", ")}), medians`;
+  const head = `${machine({ results, rounds })}\n- Colyseus: \`@colyseus/core\` ${versions.colyseus}, Node ${versions.node}.`;
+  publish(`${head}\n\n${peerReport(rows, readFileSync(DOCUMENT, "utf8"), versions)}`, "just bench --peers --write");
+}
+
+async function measureGrowth() {
+  const { results, record } = recorded();
+  for (const name of GROWTH.filter((one) => isWanted(one) && Number(options.rounds) > 0)) {
+    const series = await GROWING[name](servers);
+    if (series) record({ growth: name, series });
+    progress(name);
+  }
+  // The latest of each series.
+  const series = Object.assign({}, ...results.filter(({ growth }) => growth).map((one) => one.series));
+  const parts = [machine({ results, rounds: "each once" }), memoryTable(series), leftBehind(series), ...growthTables(series)];
+  publish(parts.filter(Boolean).join("\n\n"), "just bench --only growth --write");
+}
+
+async function measureHostile() {
   const rounds = Number(options.rounds);
   const messages = isWanted("dear-messages") ? await dearMessages(rounds) : undefined;
   const calls = isWanted("host-calls") ? await hostCalls(rounds) : undefined;
   const flooded = isWanted("newcomer") ? await newcomer() : undefined;
-  const attacked = underAttack(messages, calls, flooded);
-  if (attacked) {
-    const text = `${machine()}\n\n${attacked}`;
-    console.log(`\n${text}`);
-    if (options.write) write(text, "just bench --only hostile --write");
-  }
-  if (wanted?.every((name) => HOSTILE.includes(name))) return;
+  publish(`${machine()}\n\n${underAttack(messages, calls, flooded)}`, "just bench --only hostile --write");
+}
 
-  const parts = [machine(), table(background, always, used), others(used, swapped, beside)];
+async function measureMain() {
+  const background = await pairs("background", Number(options.rounds));
+  const always = isWanted("always") ? await pairs("always", 1) : undefined;
+  const brokered = isWanted("cluster") ? await cluster(Number(options.rounds)) : undefined;
+  const swapped = isWanted("swap") ? await swap() : undefined;
+  const beside = isWanted("neighbour") ? await neighbour() : undefined;
+  const alone = isWanted("in-process") ? inProcess() : undefined;
+  const parts = [machine(), table(background, always), others(swapped, beside)];
   if (brokered) parts.push(throughBroker(brokered));
   if (alone) parts.push("Without sockets (`cargo bench -p chorus-host`):", "```text\n" + alone + "\n```");
-  const text = parts.filter(Boolean).join("\n\n");
-  console.log(`\n${text}`);
-  if (options.write) write(text, "just bench --write");
+  publish(parts.filter(Boolean).join("\n\n"), "just bench --write");
 }
 
 await main();

@@ -13,17 +13,20 @@ import { argumentsOf } from "./arguments.mjs";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 const FOLDERS = ["guests", "clients/js", "chorus/tests"];
+/** Only when named: what chorus is compared with. */
+const NAMED = ["testing/peers/colyseus"];
 const NODE = 20;
 
 const HELP = `Usage: node scripts/setup.mjs [folder …]
 
 Installs the JavaScript tools of these folders by \`npm ci\`, where their lock file has changed; of all folders when none
-is named: ${FOLDERS.join(", ")}.
+is named: ${FOLDERS.join(", ")}. Only when named: ${NAMED.join(", ")}.
 `;
 
 function main(folders) {
-  const unknown = folders.find((folder) => !FOLDERS.includes(folder));
-  if (unknown) return fail(`nothing to set up in ${unknown}; there are: ${FOLDERS.join(", ")}`);
+  const known = [...FOLDERS, ...NAMED];
+  const unknown = folders.find((folder) => !known.includes(folder));
+  if (unknown) return fail(`nothing to set up in ${unknown}; there are: ${known.join(", ")}`);
   const major = Number(process.versions.node.split(".")[0]);
   if (major < NODE) return fail(`Node ${NODE} or newer is needed; this is ${process.versions.node}`);
   if (spawnSync("cargo", ["--version"], { stdio: "ignore" }).error) {
