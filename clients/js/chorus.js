@@ -1089,7 +1089,7 @@ function excessOf(json) {
       if (byteLength(string) > MAX_NAME_BYTES) return `a name has more than ${MAX_NAME_BYTES} bytes`;
     } else {
       const size = Math.abs(Number(token));
-      if (token.length > MAX_NUMBER || size === Infinity) return "a number is no double";
+      if (token.length > MAX_NUMBER || size === Infinity) return "a number is too large for a double";
       if ((size > 1e21 || size < 1e-21) && size !== 0 && ++extreme > MAX_EXTREME) {
         return `more than ${MAX_EXTREME} numbers are above 1e21 or below 1e-21`;
       }

@@ -64,7 +64,7 @@ export function keepOnly(lines) {
 }
 
 /** The record's time; there is none at build time. */
-export function moment(what) {
+export function callTime(what) {
   if (call.now === null) {
     throw new Error(
       `${what} has no meaning while the component is built, and would be the same in every room: use it in onCreate or later`,
@@ -78,12 +78,12 @@ export function moment(what) {
  * each. The one that `answers` the record is not counted, so that a script cannot use up its place.
  */
 export function emit(effect, what, answers = false) {
-  if (call.now === null) moment(what);
+  if (call.now === null) callTime(what);
   if (call.requested >= allowed.effects && !answers) {
-    throw new RangeError(`${what}: this call has asked for ${allowed.effects} effects, which is all that it may (config.budget.effectsPerRecord)`);
+    throw new RangeError(`${what}: this call has requested ${allowed.effects} effects, the most that a call may request (config.budget.effectsPerRecord)`);
   }
   if (effect.length > call.left) {
-    throw new RangeError(`${what}: with these ${effect.length} characters the call asks for more than ${allowed.output} (config.budget.outputKiB)`);
+    throw new RangeError(`${what}: with these ${effect.length} characters the effects of this call exceed ${allowed.output} characters (config.budget.outputKiB)`);
   }
   call.used = true;
   call.left -= effect.length;

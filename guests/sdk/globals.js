@@ -3,7 +3,7 @@
 // `Date` stays as it is: the host's clock stands at the record's time.
 
 import { ABSENT } from "./absent.js";
-import { call, moment } from "./call.js";
+import { call, callTime } from "./call.js";
 import { console } from "./log.js";
 import { apply, defineProperty, keys, parse, Promise, TypeError } from "./primordials.js";
 import { toJson } from "./json.js";
@@ -16,7 +16,7 @@ function put(name, value) {
 for (const name of keys(ABSENT)) delete globalThis[name];
 put("console", console);
 put("crypto", crypto);
-put("performance", { now: () => moment("performance.now"), timeOrigin: 0 });
+put("performance", { now: () => callTime("performance.now"), timeOrigin: 0 });
 put("structuredClone", (value) => (value === undefined ? undefined : parse(toJson(value, "structuredClone: the value"))));
 defineProperty(Math, "random", { value: float, writable: true, configurable: true, enumerable: false });
 // It could print a text that other parsers reject.

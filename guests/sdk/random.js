@@ -2,7 +2,7 @@
 //
 // Seeded from the log, a replay draws the same numbers; seeded from the room's id too, two rooms never do.
 
-import { call, moment } from "./call.js";
+import { call, callTime } from "./call.js";
 import { floor, freeze, isArray, isInteger, isView, padStart, parseInt, slice, toText, TypeError, Uint8Array } from "./primordials.js";
 
 let a = 0, b = 0, c = 0, counter = 0;
@@ -19,7 +19,7 @@ function bits() {
 }
 
 function seed() {
-  moment("randomness");
+  callTime("randomness");
   a = word(0);
   b = word(1);
   c = word(2);

@@ -1,7 +1,7 @@
 // `Room`, which every script extends.
 
 import { handedDown, roomsLeft, takeRooms } from "./allowance.js";
-import { call, emit, messageType, moment, PART } from "./call.js";
+import { call, emit, messageType, callTime, PART } from "./call.js";
 import { toJson, toParcel, toText } from "./json.js";
 import { allowed, LIMITS } from "./limits.js";
 import { log } from "./log.js";
@@ -32,7 +32,7 @@ export class Room {
   get schedule() { return schedule; }
 
   /** Milliseconds since 1970: the record's time, constant within a call. */
-  now() { return moment("this.now()"); }
+  now() { return callTime("this.now()"); }
 
   broadcast(type, data, options) {
     const checked = messageType(type, "broadcast: the type");
@@ -66,7 +66,7 @@ export class Room {
 }
 
 function infoFor(what) {
-  moment(what);
+  callTime(what);
   return self.info;
 }
 
@@ -81,7 +81,7 @@ const rooms = {
     }
     const given = toParcel(options ?? {}, "rooms.create: the options");
     if (call.created >= allowed.rooms) {
-      throw new primordials.RangeError(`rooms.create: this call has created ${allowed.rooms} rooms, which is all that it may (config.budget.roomsPerRecord)`);
+      throw new primordials.RangeError(`rooms.create: this call has created ${allowed.rooms} rooms, the most that a call may create (config.budget.roomsPerRecord)`);
     }
     const down = handedDown(handed);
     emit("create-room" + PART + name + PART + given + (down === 0 ? "" : PART + down), "rooms.create");

@@ -58,7 +58,7 @@ export const schedule = {
     known(name, "schedule.after");
     const payload = toJson(data, "schedule.after: the payload");
     if (pending[name] !== true && count >= allowed.timers) {
-      throw new RangeError(`schedule.after: ${count} timers are pending, which is all that there may be (config.budget.timers)`);
+      throw new RangeError(`schedule.after: ${count} timers are pending, the most that a room may have (config.budget.timers)`);
     }
     emit("set-timer" + PART + name + PART + ms + PART + payload, "schedule.after");
     set(name, true);

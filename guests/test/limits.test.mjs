@@ -55,8 +55,8 @@ for (const [expression, name, words] of [
   ["this.broadcast('x', 1, { except: new Set([player]) })", "TypeError", /not an object$/],
   ["this.broadcast('x', 1, { exept: player })", "TypeError", /^broadcast: the options have no "exept"; there is: except$/],
   ["this.broadcast('x', 1, 'all')", "TypeError", /^broadcast: the options must be an object, \{ except \}, not a string$/],
-  ["for (let i = 0; i < 1001; i++) this.broadcast('x')", "RangeError", /^broadcast: this call has asked for 1000 effects/],
-  ["for (let i = 0; i < 20; i++) this.broadcast('x', 'y'.repeat(60000))", "RangeError", /^broadcast: with these 6\d+ characters the call asks for more than 1048576 /],
+  ["for (let i = 0; i < 1001; i++) this.broadcast('x')", "RangeError", /^broadcast: this call has requested 1000 effects/],
+  ["for (let i = 0; i < 20; i++) this.broadcast('x', 'y'.repeat(60000))", "RangeError", /^broadcast: with these 6\d+ characters the effects of this call exceed 1048576 /],
   ["for (let i = 0; i < 17; i++) this.rooms.create('chess')", "RangeError", /^rooms\.create: this call has created 16 rooms/],
 ]) {
   test(`${expression} is a ${name} in the script's own call`, async () => {
@@ -147,7 +147,7 @@ test("views for more players than there may be effects are an error that names t
   for (const name of ["a", "b", "c"]) story.join(name);
   assert.equal(story.message("a", "add").viewOf("b"), 1);
   story.join("d");
-  assert.throws(() => story.message("a", "add"), /RangeError: the view of each player: this call has asked for 3 effects/);
+  assert.throws(() => story.message("a", "add"), /RangeError: the view of each player: this call has requested 3 effects/);
 });
 
 test("an error's message is cut before it is too long for the host", async () => {

@@ -48,7 +48,7 @@ pub(super) enum Excess {
     LongName,
     #[error("a number has at most {MAX_NUMBER} characters")]
     LongNumber,
-    #[error("a number is no double: it is too large")]
+    #[error("a number is too large for a double")]
     LargeNumber,
     #[error("at most {MAX_EXTREME} numbers of a frame are above 1e21 or below 1e-21")]
     Extreme,

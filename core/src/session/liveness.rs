@@ -48,7 +48,7 @@ impl Session {
     pub(super) fn on_tick(&mut self, now: Time) {
         match self.phase {
             Phase::Greeting { deadline } if now >= deadline => {
-                self.close(CloseCode::HeartbeatLost, "no hello came in time");
+                self.close(CloseCode::HeartbeatLost, "no hello was received in time");
             }
             Phase::Opening { .. } | Phase::Open(_) if now >= self.liveness.next_check => self.check_liveness(now),
             _ => {}

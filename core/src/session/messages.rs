@@ -88,23 +88,29 @@ impl Session {
             return refusal(ErrorCode::BadOrder, "send hello first, and wait for welcome");
         }
         if msg.message_id <= self.max_message_id {
-            return refusal(ErrorCode::StaleId, "ids rise within a session; this one is not above the last one");
+            return refusal(ErrorCode::StaleId, "ids increase within a session; this one is not above the last one");
         }
         let seat = match msg.room {
             Some(room) => self.seat(room),
             None => self.seats.iter().rev().find(|seat| seat.stay.synced).or(self.seats.last()),
         };
         let Some(seat) = seat.filter(|seat| seat.state == SeatState::Member) else {
-            return refusal(ErrorCode::NotInRoom, "you are not in that room; the last room frame says where you are");
+            return refusal(
+                ErrorCode::NotInRoom,
+                "the session is not in this room; the latest room frame has the room that it is in",
+            );
         };
         if msg.message_id < seat.stay.min_message_id {
-            return refusal(ErrorCode::NotInRoom, "you have left that room since, and come back to it");
+            return refusal(
+                ErrorCode::NotInRoom,
+                "the session has left the room and joined it again since this message was sent",
+            );
         }
         if msg.message_id <= seat.stay.max_applied_id {
             return refusal(ErrorCode::Applied, "the room has applied this message; its reply is no longer kept");
         }
         if seat.messages.is_full() || !self.can_hold(seat, msg) {
-            let message = "too many messages wait for this room's answers";
+            let message = "too many messages to this room wait for their answers";
             return Err(Refusal { code: ErrorCode::Unavailable, message, retry_after_ms: Some(RETRY_MS) });
         }
         Ok(seat.room)
@@ -145,7 +151,7 @@ impl Session {
         if let Some(seat) = self.seat_mut(room) {
             seat.messages.remove(message_id);
         }
-        let message = "the message could not be taken; it had no effect";
+        let message = "the message could not be stored; it had no effect";
         self.refuse(Some(message_id), ErrorCode::Unavailable, message, Some(RETRY_MS));
     }
 }

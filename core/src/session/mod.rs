@@ -172,7 +172,7 @@ impl Session {
             Input::Contested => self.on_contested(now),
             Input::Lost { code } => self.on_lost(code),
             Input::Drain => self.close(CloseCode::Draining, "this server is about to stop: reconnect"),
-            Input::Unavailable => self.close(CloseCode::Unavailable, "this server cannot do its work now"),
+            Input::Unavailable => self.close(CloseCode::Unavailable, "this server is unavailable now"),
             Input::Tick => self.on_tick(now),
         }
         self.append_held();

@@ -164,7 +164,7 @@ impl Session {
                 self.refuse_move(from, reason, now);
             }
             None if state == SeatState::Joining => {
-                let text = close_reason(&format!("the lobby did not let you in: {reason}"));
+                let text = close_reason(&format!("the lobby refused the session: {reason}"));
                 self.close(CloseCode::Unavailable, text);
             }
             _ => {}

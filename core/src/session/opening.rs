@@ -21,7 +21,7 @@ impl Session {
                 self.phase = Phase::Opening { last: std::mem::take(&mut hello.last) };
                 self.outputs.push_back(Output::Hello(Box::new(hello)));
             }
-            _ => self.refuse(None, ErrorCode::BadOrder, "hello comes once, as the first frame", None),
+            _ => self.refuse(None, ErrorCode::BadOrder, "hello is sent once, as the first frame", None),
         }
     }
 

@@ -220,7 +220,7 @@ impl Session {
         let applied = state == SeatState::Leaving && moved && !stay.left_sent;
         let (code, message) = match applied {
             true => (ErrorCode::Applied, "the room has applied this message; its reply is lost"),
-            false => (ErrorCode::NotInRoom, "you left the room before it took this message"),
+            false => (ErrorCode::NotInRoom, "the session left the room before the room applied this message"),
         };
         for message_id in messages.unanswered {
             self.refuse(Some(message_id), code, message, None);
@@ -236,7 +236,12 @@ impl Session {
     /// Answers messages that were held here for a room that the session leaves: they are not sent there.
     pub(super) fn refuse_unsent(&mut self, ids: impl IntoIterator<Item = u64>) {
         for id in ids {
-            self.refuse(Some(id), ErrorCode::NotInRoom, "you left the room before it took this message", None);
+            self.refuse(
+                Some(id),
+                ErrorCode::NotInRoom,
+                "the session left the room before the room applied this message",
+                None,
+            );
         }
     }
 
