@@ -34,7 +34,7 @@ function absent() {
 function budgets() {
   const bound = /((?:\/\/\/ .*\n)+)pub const \w+: Bound = bound\("(\w+)", ([\d_* ]+), ([\d_* ]+), .*\);/g;
   const rows = [...source("host/src/guest/budget.rs").matchAll(bound)].map(([, comment, key, normal, cap]) => {
-    return [`\`${key}\``, number(normal), number(cap), said(comment)];
+    return [`\`${key}\``, number(normal), number(cap), textOf(comment)];
   });
   return table(["key", "default", "cap", "why"], rows);
 }
@@ -43,7 +43,7 @@ function budgets() {
 function bounds() {
   const bound = /((?:\/\/\/ .*\n)+)pub const \w+: usize = ([\d_]+);/g;
   const rows = [...source("core/src/frame/bounds.rs").matchAll(bound)].map(([, comment, limit]) => {
-    const [what] = said(comment).split(/(?<=[.:]) /);
+    const [what] = textOf(comment).split(/(?<=[.:]) /);
     return [what.replace(/[.:]$/, ""), number(limit)];
   });
   return table(["what", "at most"], rows);
@@ -62,7 +62,7 @@ function errors() {
   const meanings = /((?: {4}\/\/\/ .*\n)+) {4}(\w+),$/gm;
   const texts = new Map([...frame.matchAll(/ErrorCode::(\w+) => "(\w+)"/g)].map(([, name, text]) => [name, text]));
   const enumeration = frame.slice(frame.indexOf("pub enum ErrorCode"), frame.indexOf("impl ErrorCode"));
-  const rows = [...enumeration.matchAll(meanings)].map(([, comment, name]) => [`\`${texts.get(name)}\``, said(comment)]);
+  const rows = [...enumeration.matchAll(meanings)].map(([, comment, name]) => [`\`${texts.get(name)}\``, textOf(comment)]);
   return table(["code", "means"], rows);
 }
 
@@ -109,7 +109,7 @@ function number(expression) {
   return value.toLocaleString("en");
 }
 
-function said(comment) {
+function textOf(comment) {
   return comment.split("\n").map((line) => line.trim().replace(/^\/\/\/ ?/, "")).join(" ").trim();
 }
 

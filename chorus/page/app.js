@@ -109,7 +109,7 @@ const REASONS = {
 function showClosed({ code, reason }) {
   const [title, text] = REASONS[code] ?? ["Disconnected", `The server closed the connection (${code}).`];
   say($("closed-title"), title);
-  say($("closed-reason"), reason ? `${text} It said: ${reason}.` : text);
+  say($("closed-reason"), reason ? `${text} Reason: ${reason}.` : text);
   elsewhere = code === 4504;
   say($("closed-again"), elsewhere ? "Play here" : "Start again");
   showConnection();

@@ -28,7 +28,7 @@ function showConnection(state, text) {
   say($("connection"), text);
 }
 
-/** What is told of a kind goes with its folder. */
+/** Shows the state of a kind, until its folder is deleted. */
 function showStatus({ kind, state, message, rooms, warnings = [] }) {
   const old = [...$("guests").children].find((row) => row.dataset.kind === kind);
   if (state === "gone") return old?.remove();

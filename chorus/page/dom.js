@@ -54,12 +54,12 @@ export async function ask(room, type, data) {
   try {
     return await room.send(type, data);
   } catch (error) {
-    // After `applied` the view tells; after `reset` and `closed` the whole page does.
+    // After `applied` the view shows the result; after `reset` and `closed` the whole page changes.
     if (!["applied", "reset", "closed"].includes(error.code)) toast(sentence(error.message));
   }
 }
 
-/** For what nobody asked for: a refusal is no news, and the promise resolves with undefined. */
+/** For requests that no player has made: a refusal is not shown, and the promise resolves with undefined. */
 export const quietly = (sent) => sent.catch(() => undefined);
 
 export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");

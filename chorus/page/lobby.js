@@ -4,7 +4,7 @@ import { $, ask, h, mark, quietly, say } from "./dom.js";
 
 const KIND = "tic-tac-toe";
 
-/** The lists are asked for again when something happened, at most this often; and now and then, for games end unseen. */
+/** The lists are requested again after an event, at most this often; and now and then, since games also end without one. */
 const LOOK_AT_MOST_MS = 1000;
 const LOOK_AT_LEAST_MS = 15_000;
 /** Rows of a list, newest first. */
@@ -42,9 +42,9 @@ export function lobbyScreen(client, rename) {
     nextLook ??= setTimeout(look, LOOK_AT_MOST_MS);
   }
 
-  // ---- what the lobby knows ----
+  // ---- the lobby's lists ----
 
-  /** The lobby's view is the same for ever, so that ten thousand may sit in it: what it knows is asked for. */
+  /** The lobby's view never changes, so that ten thousand members cost it nothing: its lists are requested. */
   async function look() {
     clearTimeout(nextLook);
     nextLook = undefined;

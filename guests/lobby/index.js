@@ -1,4 +1,4 @@
-// Where every session arrives: it greets, keeps the queue, pairs players, and knows which games are on.
+// The room that every session joins first: it greets players, keeps the queue, pairs them, and lists the games in progress.
 //
 // Ten thousand may sit here at once, and each call reads and writes the whole state. So it holds who waits and the newest
 // games and results, never the other members; and no view changes: changes are broadcast as events.

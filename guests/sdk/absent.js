@@ -33,7 +33,7 @@ export const ABSENT = {
   __dirname: "a room has no files; `import` what it needs",
   __filename: "a room has no files; `import` what it needs",
   Buffer: "Uint8Array, and strings, which are sent as they are",
-  Intl: "format for people in the client, which knows their language",
+  Intl: "format for people in the client, which has their language",
   TextEncoder: "strings are sent as they are",
   TextDecoder: "strings are sent as they are",
   WebAssembly: "plain JavaScript",

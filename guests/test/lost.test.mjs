@@ -122,7 +122,7 @@ test("a refusal holds, even if the script catches it", async () => {
   assert.match(story.log.at(-1).text, /^after a refusal: Error: wrapped no/);
   assert.equal(story.message("ana", "fine").reply, 0);
   assert.equal(story.join("eve").refused, "not you");
-  assert.equal(story.message("ana", "fine").reply, 0, "what was refused is forgotten with its call");
+  assert.equal(story.message("ana", "fine").reply, 0, "the effects of a refused call are dropped with it");
 });
 
 test("a handler that has returned can no longer refuse", async () => {

@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cheap_records_are_never_told() {
+    fn cheap_records_are_never_reported() {
         let mut meter = Meter::default();
         for offset in 0..10_000 {
             assert_eq!(meter.add(&account(1, offset), Duration::from_micros(600)), None);
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn dear_records_are_told_once_they_add_up_with_all_that_they_cost() {
+    fn dear_records_are_reported_with_their_whole_cost() {
         let mut meter = Meter::default();
         let (cheap, dear) = (Duration::from_micros(700), Duration::from_micros(2_000));
         assert_eq!(meter.add(&account(1, 1), dear), None);
@@ -76,12 +76,12 @@ mod tests {
         assert_eq!(meter.add(&account(1, 3), cheap), None);
         assert_eq!(meter.add(&account(1, 3), cheap), None);
         assert_eq!(meter.add(&account(1, 3), dear), Some(5_400));
-        assert_eq!(meter.add(&account(1, 3), dear), None, "each is told once");
+        assert_eq!(meter.add(&account(1, 3), dear), None, "each is reported once");
         assert_eq!(meter.add(&account(1, 4), 2 * dear), Some(6_000));
     }
 
     #[test]
-    fn sessions_beyond_the_bound_are_forgotten() {
+    fn sessions_beyond_the_bound_are_dropped() {
         let mut meter = Meter::default();
         for n in 0..2_000 {
             assert_eq!(meter.add(&account(u128::from(n), n), Duration::from_millis(2)), None);

@@ -80,7 +80,7 @@ async fn what_has_resolved_is_there_after_a_kill() {
     assert_eq!(next.dead, std::slice::from_ref(&edge));
     assert_eq!(store.sessions_of_edge(&edge, None, 9).await.expect("read"), [(ANA, vec![LOBBY, RoomId(5)])]);
     assert!(!store.declare_dead(&edge, std::time::Duration::ZERO).await.expect("answered"), "it is not closed");
-    store.close_machine(&edge).await.expect("buried");
+    store.close_machine(&edge).await.expect("closed");
     assert!(store.declare_dead(&edge, std::time::Duration::ZERO).await.expect("answered"));
     let back = store.resume_session(token(1), token(2), &next.id).await.expect("answered").expect("good");
     assert_eq!((back.rooms, back.replaced), (vec![LOBBY, RoomId(5)], None));
@@ -316,7 +316,7 @@ async fn its_files_are_for_their_owner_alone_and_links_are_not_followed() {
 }
 
 #[tokio::test]
-async fn its_clock_does_not_begin_before_what_it_knows() {
+async fn its_clock_does_not_begin_before_the_latest_stored_time() {
     let dir = closed().await;
     // The clock of an earlier process was far ahead.
     tamper(dir.path(), "UPDATE data SET clock = 4102444800000").await;

@@ -33,7 +33,7 @@ async fn a_record_larger_than_the_queue_is_let_in_alone() {
 }
 
 #[tokio::test]
-async fn an_edge_that_falls_too_far_behind_is_told_once_in_the_place_where_commands_are_missing() {
+async fn an_edge_that_falls_too_far_behind_gets_one_overflow_with_the_number_of_dropped_commands() {
     let files = Files::new(Durability::Background);
     let bus = files.open().await;
     let mut edge = open(&bus, "edge-1").await;

@@ -98,7 +98,7 @@ async fn a_second_handle_is_refused_with_the_pid_of_the_first() {
 }
 
 #[tokio::test]
-async fn a_second_process_is_refused_with_the_pid_of_the_first_and_a_killed_one_is_forgotten() {
+async fn a_second_process_is_refused_with_the_pid_of_the_first_until_that_is_killed() {
     let files = Files::new(Durability::Background);
     let mut holder = another_process(&["--exact", "opening::hold_a_directory", "--ignored"], files.dir.path());
     let held = files.dir.path().join("held");

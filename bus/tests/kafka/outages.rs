@@ -89,7 +89,7 @@ async fn while_the_broker_is_gone_appends_wait_to_a_bound_and_are_there_in_order
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_edge_is_told_where_commands_are_missing_that_found_no_place() {
+async fn an_edge_gets_a_gap_marker_where_commands_were_dropped() {
     let Some(services) = Services::brokers(1) else { return };
     let mut place = Broker::at(services.kafka());
     place.0.queue_bytes = 64 << 10;

@@ -61,7 +61,7 @@ async fn skipped_offsets_are_filled_with_records() {
 }
 
 #[tokio::test]
-async fn when_a_record_fails_for_good_nothing_later_leaves_and_everyone_is_told() {
+async fn when_a_record_fails_for_good_nothing_later_leaves_and_every_caller_gets_the_error() {
     let Some(broker) = Broker::shared().await else { return };
     let bus = broker.open().await;
     append_all(&bus, 0..1).await;

@@ -27,14 +27,14 @@ macro_rules! suite {
         suite! { $place:
             offsets_count_from_0_and_follow_the_order_of_calls
             each_partition_counts_for_itself
-            a_reader_starts_where_it_is_told_and_waits_for_what_comes
+            a_reader_starts_at_its_offset_and_waits_for_further_records
             every_reader_gets_everything
             a_reader_from_beyond_the_end_waits_until_the_log_is_there
             a_call_that_is_dropped_has_taken_nothing
             what_was_confirmed_is_there_when_the_log_is_opened_again
             many_appenders_keep_each_its_own_order
             what_is_too_large_is_refused_and_the_log_goes_on
-            below_what_is_kept_a_reader_is_told_where_the_log_begins
+            below_the_kept_records_a_reader_gets_the_logs_first_offset
             a_flush_comes_after_all_that_was_appended
             a_closed_bus_refuses_and_its_readers_end
             an_edge_gets_what_it_is_sent_in_order
@@ -78,7 +78,7 @@ pub async fn each_partition_counts_for_itself(place: impl EmptyLog) {
     assert_eq!(numbers(&read(&mut bus.read(of(&bus, other), 0), 3).await), [10, 11, 12]);
 }
 
-pub async fn a_reader_starts_where_it_is_told_and_waits_for_what_comes(place: impl EmptyLog) {
+pub async fn a_reader_starts_at_its_offset_and_waits_for_further_records(place: impl EmptyLog) {
     let bus = place.open().await;
     append_all(&bus, 0..10).await;
     let mut reader = bus.read(of(&bus, ROOM), 7);
@@ -183,7 +183,7 @@ pub async fn what_is_too_large_is_refused_and_the_log_goes_on(place: impl EmptyL
     assert_eq!(read(&mut bus.read(of(&bus, ROOM), 0), 1).await, [(0, nearly)]);
 }
 
-pub async fn below_what_is_kept_a_reader_is_told_where_the_log_begins(place: impl EmptyLog) {
+pub async fn below_the_kept_records_a_reader_gets_the_logs_first_offset(place: impl EmptyLog) {
     let bus = place.open().await;
     // Each is larger than a segment may grow, so that whole segments can go.
     for n in 0..20 {

@@ -229,7 +229,7 @@ impl<'a> Checker<'a> {
     fn lost(&mut self, message: &ClientMessage<'_>, received: Option<&ChannelMessage>, name: String) {
         let how = match message.answers.first() {
             Some(seq) => format!("answered by frame {seq}"),
-            None => "said to be applied".to_owned(),
+            None => "reported as applied".to_owned(),
         };
         match received {
             Some(received) => {

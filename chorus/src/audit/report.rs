@@ -43,16 +43,16 @@ impl Rule {
             Rule::NotByTheRoom => "a message was acknowledged by another than its room",
             Rule::NotAsSent => "a message is not in the channel as it was sent",
             Rule::NeverSent => "a message in the channel that nobody sent",
-            Rule::NoEffect => "a message had an effect that was said to have none",
+            Rule::NoEffect => "a message had an effect although its answer was an error",
             Rule::AppliedTwice => "a message was applied twice",
             Rule::AnsweredTwice => "a message was answered twice by its room",
             Rule::SnapshotDiffers => "a snapshot differs from the replayed state",
             Rule::SnapshotUnknown => "a snapshot that the log does not lead to",
             Rule::SnapshotBehind => "a snapshot is older than the checkpoint",
             Rule::EndedInStoreOnly => "a room has ended in the store, and not in the log",
-            Rule::RoomUnknown => "a room of the store that the log does not know",
-            Rule::OutputMissing => "what a room had for another is not in its channel",
-            Rule::OutputUnknown => "a record in another room's name that it did not ask for",
+            Rule::RoomUnknown => "a room of the store that is not in the log",
+            Rule::OutputMissing => "a room's output for another room is not in that room's channel",
+            Rule::OutputUnknown => "a record in another room's name that is none of its outputs",
         }
     }
 }

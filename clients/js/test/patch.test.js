@@ -33,7 +33,7 @@ const cases = [
     { "a/b": 2 },
   ],
   ["reads an escaped tilde before a one", { "~1": 0 }, [{ op: "replace", path: "/~01", value: 1 }], { "~1": 1 }],
-  ["knows an empty name", { "": 1 }, [{ op: "replace", path: "/", value: 2 }], { "": 2 }],
+  ["handles an empty name", { "": 1 }, [{ op: "replace", path: "/", value: 2 }], { "": 2 }],
 ];
 for (const [name, before, operations, after] of cases) {
   test(name, () => assert.deepEqual(applyPatch(before, operations), after));

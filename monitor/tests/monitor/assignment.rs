@@ -48,7 +48,10 @@ async fn of_two_monitors_one_acts_and_the_other_follows_at_once_when_it_leaves()
     until("the first acts", async || world.monitor.monitor.status().borrow().active).await;
     let second = world.another_monitor().await;
     let status = second.monitor.status();
-    until("the second knows the first", async || status.borrow().holder.as_ref() == Some(&world.monitor.id)).await;
+    until("the second sees the first as the holder", async || {
+        status.borrow().holder.as_ref() == Some(&world.monitor.id)
+    })
+    .await;
     assert!(!status.borrow().active);
     world.monitor.monitor.drain();
     until("the second acts", async || status.borrow().active).await;

@@ -39,7 +39,7 @@ macro_rules! tell_all_stories {
             a_silent_session_expires_sooner_unless_it_comes_back_or_was_kicked
             a_row_changes_as_its_machine_does
             only_a_higher_snapshot_replaces
-            hashes_of_snapshots_are_kept_for_whoever_asks
+            hashes_of_snapshots_are_kept_for_audits
             two_states_at_one_offset_are_named_and_nothing_is_written
             a_room_that_has_ended_stays_so_and_keeps_no_snapshot
             a_stale_host_takes_no_row_back
@@ -48,7 +48,7 @@ macro_rules! tell_all_stories {
             rooms_are_listed_latest_first_by_kind_and_status
             timers_come_in_pages_for_the_partitions_that_are_asked_for
             the_highest_offset_is_known
-            rooms_are_forgotten_long_after_their_end
+            rooms_are_deleted_long_after_their_end
             a_live_room_without_a_snapshot_is_found_and_can_be_given_up
             a_rooms_json_comes_back_byte_for_byte
             versions_are_numbered_by_kind

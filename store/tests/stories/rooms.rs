@@ -28,7 +28,7 @@ pub async fn only_a_higher_snapshot_replaces(store: Store) {
     assert_eq!((stored.hash, stored.component), (Digest::of(b"at 8"), Digest::of(b"tic-tac-toe")));
 }
 
-pub async fn hashes_of_snapshots_are_kept_for_whoever_asks(store: Store) {
+pub async fn hashes_of_snapshots_are_kept_for_audits(store: Store) {
     with_partitions(&store, 4).await;
     write(&store, [with_state(room(1, 4), "before")]).await;
     assert_eq!(store.kept_hashes().await.expect("read"), [], "they were not requested");
@@ -189,7 +189,7 @@ pub async fn the_highest_offset_is_known(store: Store) {
     assert_eq!(store.highest_offset(0).await.expect("read"), Some(9));
 }
 
-pub async fn rooms_are_forgotten_long_after_their_end(store: Store) {
+pub async fn rooms_are_deleted_long_after_their_end(store: Store) {
     with_partitions(&store, 4).await;
     write(&store, [with_state(room(1, 1), "live"), news(ended(room(2, 1)))]).await;
     assert_eq!(store.delete_ended_rooms(Duration::MAX).await.expect("answered"), 0);

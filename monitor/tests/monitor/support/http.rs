@@ -35,7 +35,7 @@ pub async fn send(
 ) -> hyper::Response<Incoming> {
     let stream = TcpStream::connect(address).await.expect("it listens");
     let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("it speaks HTTP");
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("an HTTP connection");
     tokio::spawn(connection);
     let mut request = Request::builder().method(method).uri(path).header("host", "127.0.0.1");
     if let Some(token) = token {
