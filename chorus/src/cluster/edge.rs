@@ -9,7 +9,7 @@ use prometheus_client::registry::Registry;
 
 use super::{
     process::{self, Process, Role},
-    status::Ready,
+    status::{self, Ready},
 };
 use crate::{admission::Admission, page, seconds::Seconds};
 
@@ -30,6 +30,8 @@ pub struct Options {
     /// When this edge drains, it spreads the disconnects over this many seconds
     #[arg(long, env = "CHORUS_DRAIN_OVER", value_name = "SECONDS", default_value_t = Seconds::new(5))]
     drain_over: Seconds,
+    #[command(flatten)]
+    status: status::Options,
     #[command(flatten)]
     process: process::Options,
 }
@@ -54,6 +56,10 @@ impl Role for Serving {
 
     fn address(options: &Options) -> Option<SocketAddr> {
         Some(options.listen)
+    }
+
+    fn status(options: &Options) -> Option<SocketAddr> {
+        Some(options.status.status)
     }
 
     fn leaves_within(options: &Options) -> Duration {

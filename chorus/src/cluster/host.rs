@@ -11,7 +11,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::{
     process::{self, Process, Role},
-    status::Ready,
+    status::{self, Ready},
 };
 use crate::{groups::RoomOptions, seconds::Seconds};
 
@@ -29,6 +29,8 @@ pub struct Options {
     /// On SIGTERM, how long to wait for a monitor to give the partitions to other hosts
     #[arg(long, env = "CHORUS_HAND_OVER", value_name = "SECONDS", default_value_t = Seconds::new(15))]
     hand_over: Seconds,
+    #[command(flatten)]
+    status: status::Options,
     #[command(flatten)]
     process: process::Options,
 }
@@ -65,6 +67,10 @@ impl Role for Serving {
 
     fn address(_: &Options) -> Option<SocketAddr> {
         None
+    }
+
+    fn status(options: &Options) -> Option<SocketAddr> {
+        Some(options.status.status)
     }
 
     fn leaves_within(options: &Options) -> Duration {

@@ -34,16 +34,6 @@ pub struct Options {
     /// The name of this machine in lists; its id is the name and a number that no machine had before
     #[arg(long, env = "CHORUS_NAME", value_name = "NAME", help_heading = "Machine")]
     name: Option<String>,
-    /// The address of `GET /healthz`, `/readyz` and `/metrics` of an edge or a host; port 0 takes a free one. A monitor
-    /// serves them at --listen
-    #[arg(
-        long,
-        env = "CHORUS_STATUS",
-        value_name = "ADDRESS",
-        default_value = "127.0.0.1:0",
-        help_heading = "Machine"
-    )]
-    status: SocketAddr,
     /// Heartbeat interval
     #[arg(long, env = "CHORUS_HEARTBEAT", value_name = "SECONDS", default_value_t = Seconds::new(1), help_heading = "Machine")]
     heartbeat: Seconds,
@@ -57,13 +47,18 @@ pub trait Role: Sized {
     /// Its name in the table of machines.
     const ROLE: chorus_store::Role;
 
-    /// Whether the role itself writes its heartbeats and its end to the table of machines, and serves its own status.
+    /// Whether the role itself writes its heartbeats and its end to the table of machines.
     const WRITES_OWN_ROW: bool = false;
 
     fn process(options: &Self::Options) -> &Options;
 
     /// The address at which operators and other machines reach it.
     fn address(options: &Self::Options) -> Option<SocketAddr>;
+
+    /// Where it serves its status. `None`: the role serves that at its own address.
+    fn status(_options: &Self::Options) -> Option<SocketAddr> {
+        None
+    }
 
     /// The limit of [`Role::leave`].
     fn leaves_within(options: &Self::Options) -> Duration;
@@ -105,16 +100,16 @@ pub struct Process {
 
 /// Serves until SIGTERM, Ctrl-C, an operator's drain or the machine's own death.
 pub async fn run<R: Role>(options: R::Options) -> anyhow::Result<()> {
-    let listen = R::process(&options).status;
+    let listen = R::status(&options);
     let mut process = Process::register::<R>(&options).await?;
     let mut role = R::start(options, &process).await?;
-    let status = match &process.heartbeat {
-        Some(heartbeat) => {
+    let status = match (listen, &process.heartbeat) {
+        (Some(listen), Some(heartbeat)) => {
             let mut metrics = Registry::default();
             role.register(&mut metrics);
             Some(status::serve(listen, heartbeat.health(), role.ready(), metrics).await?)
         }
-        None => None,
+        _ => None,
     };
     let at = status.as_ref().map(|status| format!(", its status at http://{}/", status.address)).unwrap_or_default();
     println!("{} {}{at}", process.id, role.announcement());
@@ -186,5 +181,27 @@ impl Process {
         }
         let closed = self.store.close_machine(&self.id).await;
         closed.with_context(|| format!("the end of {} could not be written to the store", self.id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, error::ErrorKind};
+
+    use super::{
+        super::{edge, host, monitor},
+        *,
+    };
+
+    #[test]
+    fn a_monitor_has_no_flag_for_a_status_that_it_serves_at_its_own_address() {
+        let parsed = |role: Command, token: &[&str]| {
+            let error = role.try_get_matches_from([&["role", "--status", "127.0.0.1:0"], token].concat()).err();
+            error.map(|error| error.kind())
+        };
+        assert_eq!(parsed(edge::Options::augment_args(Command::new("role")), &[]), None);
+        assert_eq!(parsed(host::Options::augment_args(Command::new("role")), &[]), None);
+        let monitor = monitor::Options::augment_args(Command::new("role"));
+        assert_eq!(parsed(monitor, &["--token", "0123456789abcdef"]), Some(ErrorKind::UnknownArgument));
     }
 }

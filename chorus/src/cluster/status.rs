@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use chorus_gate::Hosts;
+use clap::Args;
 use prometheus_client::registry::Registry;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use warp::{Filter as _, Reply as _, http::StatusCode, reply::Response};
@@ -17,6 +18,14 @@ use chorus_store::MachineState;
 
 /// A machine that has not reached the store for this long cannot take new work.
 const UNREACHABLE_AFTER: Duration = Duration::from_secs(5);
+
+/// The flag of the roles that serve their status at an address of its own. A monitor serves it beside the operators' API.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The address of `GET /healthz`, `/readyz` and `/metrics`; port 0 takes a free one
+    #[arg(long, env = "CHORUS_STATUS", value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub status: SocketAddr,
+}
 
 /// Serves `/healthz`, `/readyz` and `/metrics`. It stops when it is dropped.
 #[derive(Debug)]
