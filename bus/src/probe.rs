@@ -14,9 +14,9 @@ impl Bus {
         let bus = self.clone();
         tokio::spawn(async move {
             while !answered.is_closed() {
-                let asked = Instant::now();
+                let sent_at = Instant::now();
                 match bus.check_connectivity().await {
-                    Ok(()) => drop(answered.send_replace(asked)),
+                    Ok(()) => drop(answered.send_replace(sent_at)),
                     Err(reason) => tracing::debug!(reason, "the broker does not answer"),
                 }
                 tokio::time::sleep(period).await;

@@ -28,11 +28,11 @@ impl Reachability {
         Reachability { patience_ms, last_answer: now, lost: false }
     }
 
-    /// The service has answered a query that was sent at `asked`. Returns whether it was lost until then, which a check may not
+    /// The service has answered a query that was sent at `sent_at`. Returns whether it was lost until then, which a check may not
     /// have seen.
-    pub fn answered(&mut self, asked: Time) -> bool {
-        let was_lost = asked.since(self.last_answer) > self.patience_ms;
-        self.last_answer = self.last_answer.max(asked);
+    pub fn answered(&mut self, sent_at: Time) -> bool {
+        let was_lost = sent_at.since(self.last_answer) > self.patience_ms;
+        self.last_answer = self.last_answer.max(sent_at);
         was_lost
     }
 

@@ -148,7 +148,7 @@ impl ControlLoop {
     }
 
     async fn acquire_lease(&mut self) -> Result<Input, StoreError> {
-        let asked = self.clock.now();
+        let sent_at = self.clock.now();
         let ttl = Duration::from_millis(self.options.limits.lease_ms);
         let lease = self.store.acquire_lease(MONITOR_LEASE, &self.options.id, ttl).await?;
         let held = matches!(lease, Lease::Held { .. });
@@ -156,7 +156,7 @@ impl ControlLoop {
             Lease::Held { .. } => self.options.id.clone(),
             Lease::HeldBy { holder, .. } => holder,
         });
-        Ok(Input::Lease { held, asked })
+        Ok(Input::Lease { held, sent_at })
     }
 
     async fn read_tables(&self) -> Result<Input, StoreError> {
@@ -213,9 +213,9 @@ impl ControlLoop {
     }
 
     fn on_broker_answered(&mut self) {
-        let asked = *self.broker.borrow_and_update();
-        let asked = self.clock.before_now(asked.elapsed());
-        self.handle(Input::BrokerAnswered { asked });
+        let sent_at = *self.broker.borrow_and_update();
+        let sent_at = self.clock.before_now(sent_at.elapsed());
+        self.handle(Input::BrokerAnswered { sent_at });
     }
 
     fn on_ended(&mut self, ended: Ended) {

@@ -33,7 +33,7 @@ impl World {
     }
 
     pub fn monitor_tick(&mut self, life: Life) {
-        self.drive_monitor(life, Input::BrokerAnswered { asked: self.now });
+        self.drive_monitor(life, Input::BrokerAnswered { sent_at: self.now });
         self.drive_monitor(life, Input::Tick);
         self.expire_sessions(life);
         let now = self.now;
@@ -63,7 +63,7 @@ impl World {
             Output::Heartbeat => Some(Input::Done),
             Output::AcquireLease => {
                 let held = self.store.acquire_lease(id, DIALS.monitors.lease_ms, now);
-                Some(Input::Lease { held, asked: now })
+                Some(Input::Lease { held, sent_at: now })
             }
             Output::ReadTables => Some(Input::View(self.store.view(now))),
             Output::DeclareDead { machine, .. } => {

@@ -353,7 +353,7 @@ impl World {
             self.carry_out(n)?;
         }
         if self.broker_lost_since.is_none() {
-            self.handle(n, Input::BrokerAnswered { asked: self.clock_of(n) });
+            self.handle(n, Input::BrokerAnswered { sent_at: self.clock_of(n) });
         }
         if self.monitors[n].placement.poll_timeout().is_some_and(|due| due <= self.clock_of(n)) {
             self.handle(n, Input::Tick);
@@ -449,12 +449,12 @@ impl World {
     }
 
     fn acquire_lease(&mut self, n: usize) -> Input {
-        let (id, asked) = (self.monitors[n].id.clone(), self.clock_of(n));
+        let (id, sent_at) = (self.monitors[n].id.clone(), self.clock_of(n));
         let held = self.lease.as_ref().is_none_or(|(holder, until)| *holder == id || *until <= self.now);
         if held {
             self.lease = Some((id, self.now + Limits::default().lease_ms));
         }
-        Input::Lease { held, asked }
+        Input::Lease { held, sent_at }
     }
 
     fn view(&self) -> View {

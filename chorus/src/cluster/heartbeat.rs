@@ -87,8 +87,8 @@ impl Broker {
     }
 
     fn check(&mut self) -> Option<Change> {
-        let asked = self.answered.borrow().duration_since(self.began);
-        self.reachability.answered(Time(millis(asked)));
+        let sent_at = self.answered.borrow().duration_since(self.began);
+        self.reachability.answered(Time(millis(sent_at)));
         self.reachability.check(Time(millis(self.began.elapsed())))
     }
 

@@ -33,7 +33,7 @@ use chorus_store::{Registration, Role, Store};
 use clap::Args;
 use warp::{Filter as _, filters::BoxedFilter, reply::Response};
 
-use self::{builds::Builds, metrics::Metrics, publish::Publisher, status::Board, watch::Watch};
+use self::{builds::Builds, metrics::Metrics, publish::Publisher, status::Board, watch::GuestWatcher};
 use crate::{
     admission::Admission,
     data::{self, AcceptLoss, Data},
@@ -135,7 +135,7 @@ struct Dev {
     edge: Edge,
     builds: Builds,
     publisher: Publisher,
-    watch: Option<Watch>,
+    watch: Option<GuestWatcher>,
     session_expiry: Duration,
 }
 
@@ -172,7 +172,7 @@ impl Dev {
         let routes = if options.no_watch { routes } else { events::routes(board).or(routes).unify().boxed() };
         let edge = open_edge(&options, &bus, &store, routes).await?;
         metrics.add("chorus_edge", |registry| edge.register(registry));
-        let watch = if options.no_watch { None } else { Some(Watch::start(builds.dir())?) };
+        let watch = if options.no_watch { None } else { Some(GuestWatcher::start(builds.dir())?) };
         let session_expiry = options.sessions.expiry();
         let failed = Box::pin(failed);
         Ok(Dev { data: dir, bus, store, host, failed, edge, builds, publisher, watch, session_expiry })
@@ -189,7 +189,7 @@ impl Dev {
             tokio::select! {
                 () = stop.requested() => return Ok(()),
                 error = &mut self.failed => return Err(error).context("the rooms had to stop"),
-                changed = Watch::changed(&mut self.watch) => self.rebuild(changed).await,
+                changed = GuestWatcher::changed(&mut self.watch) => self.rebuild(changed).await,
                 _ = housekeeping.tick() => self.keep_house().await,
             }
         }

@@ -27,8 +27,8 @@ const PACKAGES: &str = "node_modules";
 /// Written last by `npm install`, `yarn` and `pnpm`: no other hidden file is a source.
 const INSTALLED: [&str; 3] = [".package-lock.json", ".yarn-integrity", ".modules.yaml"];
 
-/// Watches a folder of guests.
-pub struct Watch {
+/// Watches the folder of guests.
+pub struct GuestWatcher {
     dir: PathBuf,
     pending: Arc<Pending>,
     /// The watched folders, with their identity when they were first watched: another folder may have taken the name.
@@ -69,8 +69,8 @@ impl Changed {
     }
 }
 
-impl Watch {
-    pub fn start(dir: &Path) -> anyhow::Result<Watch> {
+impl GuestWatcher {
+    pub fn start(dir: &Path) -> anyhow::Result<GuestWatcher> {
         let pending = Arc::new(Pending::default());
         let (sink, root) = (pending.clone(), dir.to_owned());
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -80,7 +80,7 @@ impl Watch {
         })
         .context("files cannot be watched")?;
         let mut watch =
-            Watch { dir: dir.to_owned(), pending, watched: BTreeMap::new(), watcher, changed: BTreeSet::new() };
+            GuestWatcher { dir: dir.to_owned(), pending, watched: BTreeMap::new(), watcher, changed: BTreeSet::new() };
         watch.watch(dir).with_context(|| format!("{} cannot be watched", dir.display()))?;
         watch.follow_folders();
         Ok(watch)
@@ -88,7 +88,7 @@ impl Watch {
 
     /// Resolves when something has changed; never when no folder is watched. Cancel safe: changes are kept until they are
     /// returned.
-    pub async fn changed(watch: &mut Option<Watch>) -> Changed {
+    pub async fn changed(watch: &mut Option<GuestWatcher>) -> Changed {
         let Some(watch) = watch else { return std::future::pending().await };
         loop {
             if !watch.take_pending() && watch.changed.is_empty() {
@@ -231,18 +231,18 @@ mod tests {
     /// A missing event is a failure after this time.
     const TIMEOUT: Duration = Duration::from_secs(20);
 
-    async fn changed(watch: &mut Option<Watch>) -> Vec<String> {
-        let changed = tokio::time::timeout(TIMEOUT, Watch::changed(watch)).await.expect("a change is seen");
+    async fn changed(watch: &mut Option<GuestWatcher>) -> Vec<String> {
+        let changed = tokio::time::timeout(TIMEOUT, GuestWatcher::changed(watch)).await.expect("a change is seen");
         changed.0.into_iter().collect()
     }
 
     /// Waits until this part has changed: one change may be reported in two.
-    async fn sees(watch: &mut Option<Watch>, part: &str) {
+    async fn sees(watch: &mut Option<GuestWatcher>, part: &str) {
         while !changed(watch).await.iter().any(|name| name == part) {}
     }
 
-    fn watched(dir: &Path) -> Option<Watch> {
-        Some(Watch::start(dir).unwrap())
+    fn watched(dir: &Path) -> Option<GuestWatcher> {
+        Some(GuestWatcher::start(dir).unwrap())
     }
 
     #[tokio::test]
@@ -268,7 +268,7 @@ mod tests {
         let dropped = async {
             tokio::select! {
                 biased;
-                _ = Watch::changed(&mut watch) => unreachable!("it waits for the quiet"),
+                _ = GuestWatcher::changed(&mut watch) => unreachable!("it waits for the quiet"),
                 () = tokio::time::sleep(QUIET / 4) => {}
             }
         };

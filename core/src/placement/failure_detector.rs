@@ -72,9 +72,9 @@ impl FailureDetector {
 
     /// A loss that is over before the next tick is an interruption all the same. (If the contact with the store was lost too,
     /// the next one ends that.)
-    pub fn broker_answered(&mut self, asked: Time) {
-        let in_contact = self.last_contact.is_some_and(|last| asked.since(last) <= self.dead_after_ms / 2);
-        if self.broker.answered(asked) && in_contact {
+    pub fn broker_answered(&mut self, sent_at: Time) {
+        let in_contact = self.last_contact.is_some_and(|last| sent_at.since(last) <= self.dead_after_ms / 2);
+        if self.broker.answered(sent_at) && in_contact {
             self.interrupt(Interruption::BrokerLost);
         }
     }

@@ -28,8 +28,8 @@ impl Default for Limits {
 pub enum Input {
     /// It is [`Placement::poll_timeout`](super::Placement::poll_timeout) or later.
     Tick,
-    /// The answer to [`Output::AcquireLease`], which was sent at `asked`.
-    Lease { held: bool, asked: Time },
+    /// The answer to [`Output::AcquireLease`], which was sent at `sent_at`.
+    Lease { held: bool, sent_at: Time },
     /// The answer to [`Output::ReadTables`].
     View(View),
     /// An output that has an effect only was carried out.
@@ -39,8 +39,8 @@ pub enum Input {
     Refused,
     /// The store could not be reached. Outputs are dropped likewise.
     StoreLost,
-    /// The broker has answered a query that was sent at `asked`. The shell sends one in each period.
-    BrokerAnswered { asked: Time },
+    /// The broker has answered a query that was sent at `sent_at`. The shell sends one in each period.
+    BrokerAnswered { sent_at: Time },
     /// The end of an [`Output::DropSessionsOf`] or [`Output::CleanUp`], and whether it has succeeded.
     WorkEnded { machine: MachineId, succeeded: bool },
 }

@@ -107,12 +107,12 @@ impl Placement {
         }
         match input {
             Input::Tick => self.on_tick(now),
-            Input::Lease { held, asked } => self.on_lease(held, asked, now),
+            Input::Lease { held, sent_at } => self.on_lease(held, sent_at, now),
             Input::View(view) => self.on_view(&view, now),
             Input::Done => self.awaits_answer = false,
             Input::Refused => self.on_refused(),
             Input::StoreLost => self.on_store_lost(),
-            Input::BrokerAnswered { asked } => self.detector.broker_answered(asked),
+            Input::BrokerAnswered { sent_at } => self.detector.broker_answered(sent_at),
             Input::WorkEnded { machine, succeeded } => self.on_work_ended(machine, succeeded),
         }
     }
@@ -135,7 +135,7 @@ impl Placement {
     /// Whether it is the active monitor: it holds the lease.
     pub fn is_active(&self, now: Time) -> bool {
         // After a clock was set back, the age of the lease cannot be computed.
-        self.lease.is_some_and(|asked| asked <= now && now.since(asked) < self.limits.lease_ms)
+        self.lease.is_some_and(|sent_at| sent_at <= now && now.since(sent_at) < self.limits.lease_ms)
     }
 
     /// The service that is out of reach, without which it cannot work.
@@ -164,11 +164,11 @@ impl Placement {
         }
     }
 
-    fn on_lease(&mut self, held: bool, asked: Time, now: Time) {
+    fn on_lease(&mut self, held: bool, sent_at: Time, now: Time) {
         self.awaits_answer = false;
         let grace_period = self.detector.contact(now);
         self.notice(grace_period);
-        self.lease = held.then_some(asked);
+        self.lease = held.then_some(sent_at);
         let active = self.is_active(now);
         if active != self.noticed_active {
             self.noticed_active = active;

@@ -385,7 +385,7 @@ fn an_output_waits_for_the_answer_to_the_one_before() {
     story.handle(Input::View(story.tables.clone()));
     assert!(matches!(story.monitor.poll_output(), Some(Output::DeclareDead { .. })));
     assert_eq!(story.monitor.poll_output(), None);
-    story.handle(Input::BrokerAnswered { asked: story.now });
+    story.handle(Input::BrokerAnswered { sent_at: story.now });
     assert_eq!(story.monitor.poll_output(), None, "that is no answer");
     story.handle(Input::Done);
     assert!(matches!(story.monitor.poll_output(), Some(Output::Assign(_))));
@@ -496,7 +496,7 @@ impl Story {
 
     fn lease(&mut self, held: bool) {
         self.lease_is_free = held;
-        self.handle(Input::Lease { held, asked: self.now });
+        self.handle(Input::Lease { held, sent_at: self.now });
     }
 
     fn work_ended(&mut self, name: &str, succeeded: bool) {
@@ -533,7 +533,7 @@ impl Story {
             machine.silent_ms = if self.silent.contains(&machine.id) { machine.silent_ms + ms } else { 0 };
         }
         if self.broker_is_up {
-            self.handle(Input::BrokerAnswered { asked: self.now });
+            self.handle(Input::BrokerAnswered { sent_at: self.now });
         }
     }
 

@@ -21,7 +21,7 @@ use warp::{
 };
 
 use super::{
-    Shared,
+    Api,
     answer::{Answer, ApiError},
     failures::Scripts,
     records::describe,
@@ -45,20 +45,20 @@ pub(super) struct EventsQuery {
     content: Option<bool>,
 }
 
-pub(super) async fn events(state: &Arc<Shared>, room: RoomId, query: EventsQuery, headers: &HeaderMap) -> Answer {
+pub(super) async fn events(api: &Arc<Api>, room: RoomId, query: EventsQuery, headers: &HeaderMap) -> Answer {
     let busy = |_| ApiError::busy(format!("{MAX_FOLLOWERS} others follow rooms already"));
-    let permit = state.followers.clone().try_acquire_owned().map_err(busy)?;
-    let partition = room.partition(state.bus.partitions());
-    let (start, end) = bounds(state, partition).await?;
+    let permit = api.followers.clone().try_acquire_owned().map_err(busy)?;
+    let partition = room.partition(api.bus.partitions());
+    let (start, end) = bounds(api, partition).await?;
     let follow = query.follow.unwrap_or(true);
     let from = after_last(headers).or(query.from).unwrap_or(if follow { end } else { start }).max(start);
     let follower = Follower {
         room,
-        reader: state.bus.read(partition, from),
+        reader: api.bus.read(partition, from),
         until: (!follow).then_some(end),
         next: from,
         content: query.content.unwrap_or(false),
-        scripts: Scripts::new(state.clone(), room).await?,
+        scripts: Scripts::new(api.clone(), room).await?,
         begun: false,
         over: false,
         _permit: permit,
@@ -70,8 +70,8 @@ pub(super) async fn events(state: &Arc<Shared>, room: RoomId, query: EventsQuery
     Ok(response)
 }
 
-async fn bounds(state: &Shared, partition: u32) -> Result<(Offset, Offset), ApiError> {
-    Ok((state.bus.start(partition).await?, state.bus.end(partition).await?))
+async fn bounds(api: &Api, partition: u32) -> Result<(Offset, Offset), ApiError> {
+    Ok((api.bus.start(partition).await?, api.bus.end(partition).await?))
 }
 
 fn after_last(headers: &HeaderMap) -> Option<Offset> {

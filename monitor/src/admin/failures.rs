@@ -7,7 +7,7 @@ use chorus_core::{
     ids::{Digest, Offset, RoomId},
 };
 
-use super::{Locate, Shared, answer::ApiError};
+use super::{Api, Locate, answer::ApiError};
 
 /// The number of records whose handlers are kept, so that a failure can name its handler: a failure follows its record soon.
 const KEPT_HANDLERS: usize = 256;
@@ -23,7 +23,7 @@ pub(super) struct Failure {
 
 /// The room's component and its latest handlers, as far as failures need them.
 pub(super) struct Scripts {
-    shared: Arc<Shared>,
+    api: Arc<Api>,
     component: Option<Digest>,
     /// The places in that component, once they were needed.
     locate: Option<(Digest, Locate)>,
@@ -31,9 +31,9 @@ pub(super) struct Scripts {
 }
 
 impl Scripts {
-    pub async fn new(shared: Arc<Shared>, room: RoomId) -> Result<Scripts, ApiError> {
-        let component = shared.store.room(room).await?.map(|row| row.component);
-        Ok(Scripts { shared, component, locate: None, handlers: BTreeMap::new() })
+    pub async fn new(api: Arc<Api>, room: RoomId) -> Result<Scripts, ApiError> {
+        let component = api.store.room(room).await?.map(|row| row.component);
+        Ok(Scripts { api, component, locate: None, handlers: BTreeMap::new() })
     }
 
     /// For a record of a failure: the handler that failed, where, and why.
@@ -66,11 +66,11 @@ impl Scripts {
     async fn readable(&mut self, text: String) -> String {
         let Some(component) = self.component else { return text };
         if self.locate.as_ref().is_none_or(|(of, _)| *of != component) {
-            let store = self.shared.store.clone();
+            let store = self.api.store.clone();
             // A task of its own: a stream of events has to be `Sync`, and the store's future is not.
             let found = tokio::spawn(async move { store.component(component).await }).await;
             let Ok(Ok(Some(wasm))) = found else { return text };
-            self.locate = Some((component, (self.shared.hooks.locator)(&wasm)));
+            self.locate = Some((component, (self.api.hooks.locator)(&wasm)));
         }
         self.locate.as_ref().map_or(text.clone(), |(_, locate)| locate(&text))
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 use warp::http::StatusCode;
 
 use super::{
-    Shared,
+    Api,
     answer::{Answer, ApiError, json},
 };
 
@@ -21,7 +21,7 @@ pub(super) fn healthz() -> Answer {
 }
 
 /// A standby monitor is as ready as the active one.
-pub(super) async fn readyz(state: &Arc<Shared>) -> Answer {
+pub(super) async fn readyz(api: &Arc<Api>) -> Answer {
     let unready = |why: String| {
         ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -29,17 +29,17 @@ pub(super) async fn readyz(state: &Arc<Shared>) -> Answer {
             "look at the store, the log and the network; games go on without this",
         )
     };
-    match tokio::time::timeout(PROBE_TIMEOUT, state.store.ping()).await {
+    match tokio::time::timeout(PROBE_TIMEOUT, api.store.ping()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => return Err(unready(error.to_string())),
         Err(_) => return Err(unready(format!("the store did not answer within {PROBE_TIMEOUT:?}"))),
     }
-    match tokio::time::timeout(PROBE_TIMEOUT, state.bus.check_ready()).await {
+    match tokio::time::timeout(PROBE_TIMEOUT, api.bus.check_ready()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => return Err(unready(error)),
         Err(_) => return Err(unready(format!("the log did not answer within {PROBE_TIMEOUT:?}"))),
     }
-    let Some(monitor) = &state.monitor else { return json(&json!({ "status": "ready" })) };
+    let Some(monitor) = &api.monitor else { return json(&json!({ "status": "ready" })) };
     let (ticked, in_charge) = {
         let status = monitor.borrow();
         (status.state, status.active)

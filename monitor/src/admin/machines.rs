@@ -7,16 +7,16 @@ use chorus_store::{MachineRow, MachineState};
 use warp::http::StatusCode;
 
 use super::{
-    Shared,
+    Api,
     answer::{Answer, ApiError, json, json_of},
     query::short,
 };
 use crate::api::{Machine, MachineDrain, Machines};
 
-pub(super) async fn list(state: &Arc<Shared>) -> Answer {
-    let machines = state.store.machines().await?;
+pub(super) async fn list(api: &Arc<Api>) -> Answer {
+    let machines = api.store.machines().await?;
     let mut partitions: BTreeMap<MachineId, Vec<u32>> = BTreeMap::new();
-    for row in state.store.assignments().await? {
+    for row in api.store.assignments().await? {
         if let Some(host) = row.host {
             partitions.entry(host).or_default().push(row.partition);
         }
@@ -40,16 +40,16 @@ fn show(row: &MachineRow, partitions: Vec<u32>) -> Machine {
 
 /// Sets the machine's state in its row: its next heartbeat returns that state, and the active monitor moves its partitions to
 /// other hosts.
-pub(super) async fn drain(state: &Arc<Shared>, id: &str) -> Answer {
+pub(super) async fn drain(api: &Arc<Api>, id: &str) -> Answer {
     let machine = MachineId(id.into());
-    if state.store.drain_machine(&machine).await? {
+    if api.store.drain_machine(&machine).await? {
         tracing::info!(%machine, "an operator drains a machine");
         return Ok(json_of(
             StatusCode::ACCEPTED,
             &MachineDrain { id: id.to_owned(), state: MachineState::Draining.as_str().to_owned() },
         ));
     }
-    let machines = state.store.machines().await?;
+    let machines = api.store.machines().await?;
     match machines.iter().find(|row| row.id == machine) {
         Some(MachineRow { state: MachineState::Dead, .. }) => {
             Err(ApiError::conflict(format!("{id} is dead"), "there is nothing left to do: what it had is taken over"))

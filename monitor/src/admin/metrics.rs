@@ -16,14 +16,14 @@ use warp::{
     http::{HeaderValue, header},
 };
 
-use super::{Shared, answer::Answer, events::MAX_FOLLOWERS, status::hosted};
+use super::{Api, answer::Answer, events::MAX_FOLLOWERS, status::hosted};
 
 /// The content type of metrics, on all machines.
 pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-pub(super) async fn metrics(state: &Arc<Shared>) -> Answer {
+pub(super) async fn metrics(api: &Arc<Api>) -> Answer {
     let mut registry = Registry::default();
-    if let Some(monitor) = &state.monitor {
+    if let Some(monitor) = &api.monitor {
         let (in_charge, metrics) = {
             let status = monitor.borrow();
             (status.active, status.metrics.clone())
@@ -31,14 +31,14 @@ pub(super) async fn metrics(state: &Arc<Shared>) -> Answer {
         gauge(&mut registry, "chorus_monitor_in_charge", "1 on the one monitor that acts", i64::from(in_charge));
         metrics.register(&mut registry);
     }
-    let followers = MAX_FOLLOWERS - state.followers.available_permits();
+    let followers = MAX_FOLLOWERS - api.followers.available_permits();
     gauge(&mut registry, "chorus_admin_followers", "Operators that follow a room's events", count_of(followers));
     // What cannot be read from the store is left out, and `chorus_store_up` is 0.
-    let stored = register_stored(state, &mut registry).await;
+    let stored = register_stored(api, &mut registry).await;
     gauge(&mut registry, "chorus_store_up", "Whether the store answered this scrape", i64::from(stored.is_ok()));
     let mut page = String::new();
     text::encode_registry(&mut page, &registry).expect("a string takes everything");
-    (state.hooks.metrics)(&mut page);
+    (api.hooks.metrics)(&mut page);
     text::encode_eof(&mut page).expect("a string takes everything");
     let mut response = page.into_response();
     let kind = HeaderValue::from_static(OPEN_METRICS);
@@ -69,10 +69,10 @@ struct RoomsLabels {
     status: &'static str,
 }
 
-async fn register_stored(state: &Shared, registry: &mut Registry) -> Result<(), StoreError> {
-    let machines = state.store.machines().await?;
-    let assignments = state.store.assignments().await?;
-    let rooms = state.store.count_rooms().await?;
+async fn register_stored(api: &Api, registry: &mut Registry) -> Result<(), StoreError> {
+    let machines = api.store.machines().await?;
+    let assignments = api.store.assignments().await?;
+    let rooms = api.store.count_rooms().await?;
 
     let by_state = Family::<MachinesLabels, Gauge>::default();
     for ((role, state), count) in count(&machines) {

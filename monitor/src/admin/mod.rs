@@ -63,10 +63,11 @@ pub use rooms::MAX_PAGE;
 
 /// The resources of the API. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct AdminState(Arc<Shared>);
+pub struct AdminState(Arc<Api>);
 
+/// What every route uses.
 #[derive(Debug)]
-struct Shared {
+struct Api {
     bus: Bus,
     store: Store,
     token: Token,
@@ -136,7 +137,7 @@ impl fmt::Debug for Hooks {
 impl AdminState {
     /// Without a monitor's loop, as in `chorus dev`.
     pub fn new(bus: Bus, store: Store, token: Token, hooks: Hooks) -> AdminState {
-        AdminState(Arc::new(Shared {
+        AdminState(Arc::new(Api {
             bus,
             store,
             token,
@@ -150,8 +151,8 @@ impl AdminState {
 
     /// With the status of this monitor.
     pub(crate) fn with_monitor(self, status: watch::Receiver<Status>) -> AdminState {
-        let shared = Arc::into_inner(self.0).expect("nobody else has it yet");
-        AdminState(Arc::new(Shared { monitor: Some(status), ..shared }))
+        let api = Arc::into_inner(self.0).expect("nobody else has it yet");
+        AdminState(Arc::new(Api { monitor: Some(status), ..api }))
     }
 }
 
@@ -191,12 +192,12 @@ struct Request {
 }
 
 async fn answer<B: Buf>(
-    state: &Arc<Shared>,
+    api: &Arc<Api>,
     path: &str,
     request: Request,
     body: impl Stream<Item = Result<B, warp::Error>> + Send,
 ) -> Response {
-    match route(state, path, &request, body).await {
+    match route(api, path, &request, body).await {
         Ok(response) => response,
         Err(error) => error.into_response(),
     }
@@ -204,7 +205,7 @@ async fn answer<B: Buf>(
 
 /// The API on one screen.
 async fn route<B: Buf>(
-    state: &Arc<Shared>,
+    api: &Arc<Api>,
     path: &str,
     Request { method, query, headers }: &Request,
     body: impl Stream<Item = Result<B, warp::Error>> + Send,
@@ -215,28 +216,28 @@ async fn route<B: Buf>(
     // Probes have no token.
     match segments[..] {
         ["healthz"] if get => return health::healthz(),
-        ["readyz"] if get => return health::readyz(state).await,
-        _ => state.token.check(headers)?,
+        ["readyz"] if get => return health::readyz(api).await,
+        _ => api.token.check(headers)?,
     }
     match segments[..] {
-        ["metrics"] if get => metrics::metrics(state).await,
-        ["v1", "status"] if get => status::status(state).await,
-        ["v1", "machines"] if get => machines::list(state).await,
-        ["v1", "machines", id, "drain"] if post => machines::drain(state, id).await,
-        ["v1", "rooms"] if get => rooms::list(state, query::parse(query)?).await,
-        ["v1", "rooms", id] if get => rooms::get(state, query::room(id)?).await,
-        ["v1", "rooms", id, "state"] if get => rooms::state(state, query::room(id)?).await,
+        ["metrics"] if get => metrics::metrics(api).await,
+        ["v1", "status"] if get => status::status(api).await,
+        ["v1", "machines"] if get => machines::list(api).await,
+        ["v1", "machines", id, "drain"] if post => machines::drain(api, id).await,
+        ["v1", "rooms"] if get => rooms::list(api, query::parse(query)?).await,
+        ["v1", "rooms", id] if get => rooms::get(api, query::room(id)?).await,
+        ["v1", "rooms", id, "state"] if get => rooms::state(api, query::room(id)?).await,
         ["v1", "rooms", id, "events"] if get => {
-            events::events(state, query::room(id)?, query::parse(query)?, headers).await
+            events::events(api, query::room(id)?, query::parse(query)?, headers).await
         }
-        ["v1", "kinds"] if get => kinds::list(state).await,
-        ["v1", "kinds", kind, "components"] if get => kinds::versions(state, query::kind(kind)?).await,
+        ["v1", "kinds"] if get => kinds::list(api).await,
+        ["v1", "kinds", kind, "components"] if get => kinds::versions(api, query::kind(kind)?).await,
         ["v1", "kinds", kind, "components"] if post => {
-            kinds::publish(state, query::kind(kind)?, body::read(headers, body).await?).await
+            kinds::publish(api, query::kind(kind)?, body::read(headers, body).await?).await
         }
         ["v1", "kinds", kind, "swap"] if post => {
             let order = query::json(&body::read(headers, body).await?)?;
-            kinds::swap(state, query::kind(kind)?, order).await
+            kinds::swap(api, query::kind(kind)?, order).await
         }
         ["healthz" | "readyz" | "metrics"]
         | ["v1", "status" | "machines" | "rooms" | "kinds"]

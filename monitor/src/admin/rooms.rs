@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use warp::http::StatusCode;
 
 use super::{
-    Shared,
+    Api,
     answer::{Answer, ApiError, json},
     query,
 };
@@ -33,7 +33,7 @@ pub(super) struct ListQuery {
     after: Option<String>,
 }
 
-pub(super) async fn list(state: &Arc<Shared>, query: ListQuery) -> Answer {
+pub(super) async fn list(api: &Arc<Api>, query: ListQuery) -> Answer {
     let limit = query.limit.unwrap_or(DEFAULT_PAGE);
     if !(1..=MAX_PAGE).contains(&limit) {
         return Err(ApiError::bad(format!("limit={limit} is out of range"), format!("use 1 to {MAX_PAGE}")));
@@ -42,23 +42,23 @@ pub(super) async fn list(state: &Arc<Shared>, query: ListQuery) -> Answer {
     let status = query.status.as_deref().map(status).transpose()?;
     let after = query.after.as_deref().map(str::parse::<Cursor>).transpose()?;
     let filter = RoomFilter { kind, status };
-    let rows = state.store.rooms(&filter, after.map(|Cursor(time, room)| (time, room)), limit).await?;
+    let rows = api.store.rooms(&filter, after.map(|Cursor(time, room)| (time, room)), limit).await?;
     let next = rows.last().filter(|_| rows.len() == limit as usize);
     let next = next.map(|row| Cursor(row.created_at, row.id).to_string());
     json(&Rooms { rooms: rows.iter().map(show).collect(), next })
 }
 
-pub(super) async fn get(state: &Arc<Shared>, id: RoomId) -> Answer {
-    let row = state.store.room(id).await?.ok_or_else(|| unknown(id))?;
-    let partition = id.partition(state.bus.partitions());
-    let assignments = state.store.assignments().await?;
+pub(super) async fn get(api: &Arc<Api>, id: RoomId) -> Answer {
+    let row = api.store.room(id).await?.ok_or_else(|| unknown(id))?;
+    let partition = id.partition(api.bus.partitions());
+    let assignments = api.store.assignments().await?;
     let host = assignments.into_iter().find(|row| row.partition == partition).and_then(|row| row.host);
     json(&PlacedRoom { room: show(&row), partition, host: host.map(|host| host.to_string()) })
 }
 
-pub(super) async fn state(shared: &Arc<Shared>, id: RoomId) -> Answer {
-    let Some(snapshot) = shared.store.snapshot(id).await? else {
-        return match shared.store.room(id).await? {
+pub(super) async fn state(api: &Arc<Api>, id: RoomId) -> Answer {
+    let Some(snapshot) = api.store.snapshot(id).await? else {
+        return match api.store.room(id).await? {
             Some(row) if row.status != RoomStatus::Live => {
                 let what_to_do = "its outcome is in /v1/rooms/{id}, what happened in its events";
                 Err(ApiError::not_found(format!("room {id} has ended, and keeps no state"), what_to_do))
@@ -159,8 +159,8 @@ impl FromStr for Cursor {
 }
 
 /// The row of a room that is to be swapped.
-pub(super) async fn live(shared: &Shared, id: RoomId) -> Result<RoomRow, ApiError> {
-    let row = shared.store.room(id).await?.ok_or_else(|| unknown(id))?;
+pub(super) async fn live(api: &Api, id: RoomId) -> Result<RoomRow, ApiError> {
+    let row = api.store.room(id).await?.ok_or_else(|| unknown(id))?;
     match row.status {
         RoomStatus::Live => Ok(row),
         _ => Err(ApiError::conflict(format!("room {id} has ended"), "only rooms that live can be swapped")),

@@ -9,15 +9,15 @@ use chorus_core::ids::{Digest, Kind, MachineId};
 use chorus_store::{MachineRow, MachineState, Partition, Role, RoomStatus};
 
 use super::{
-    Shared,
+    Api,
     answer::{Answer, ApiError, json},
 };
 use crate::api::{KindStatus, MachineCounts, MonitorStatus, PartitionCounts, RoomCounts, Status};
 
-pub(super) async fn status(state: &Arc<Shared>) -> Answer {
-    let machines = state.store.machines().await?;
-    let assignments = state.store.assignments().await?;
-    let monitor = state.monitor.as_ref().map(|monitor| {
+pub(super) async fn status(api: &Arc<Api>) -> Answer {
+    let machines = api.store.machines().await?;
+    let assignments = api.store.assignments().await?;
+    let monitor = api.monitor.as_ref().map(|monitor| {
         let status = monitor.borrow();
         MonitorStatus {
             id: status.id.to_string(),
@@ -29,13 +29,13 @@ pub(super) async fn status(state: &Arc<Shared>) -> Answer {
         PartitionCounts { count: assignments.len() as u64, hosted: hosted(&assignments, &machines) as u64 };
     // In `chorus dev` the one host has all partitions, without assignments.
     let problems = if monitor.is_some() { problems(&machines, &partitions) } else { Vec::new() };
-    json(&Status { monitor, machines: count(&machines), partitions, kinds: kinds(state).await?, problems })
+    json(&Status { monitor, machines: count(&machines), partitions, kinds: kinds(api).await?, problems })
 }
 
 /// The active version of each kind, and the number of its rooms.
-pub(super) async fn kinds(state: &Shared) -> Result<Vec<KindStatus>, ApiError> {
+pub(super) async fn kinds(api: &Api) -> Result<Vec<KindStatus>, ApiError> {
     let mut rooms: BTreeMap<Kind, RoomCounts> = BTreeMap::new();
-    for (kind, status, count) in state.store.count_rooms().await? {
+    for (kind, status, count) in api.store.count_rooms().await? {
         let counts = rooms.entry(kind).or_default();
         match status {
             RoomStatus::Live => counts.live = count,
@@ -43,7 +43,7 @@ pub(super) async fn kinds(state: &Shared) -> Result<Vec<KindStatus>, ApiError> {
             RoomStatus::Failed => counts.failed = count,
         }
     }
-    let kinds = state.store.kinds().await?;
+    let kinds = api.store.kinds().await?;
     let row = |(kind, digest, version): (Kind, Digest, u32)| KindStatus {
         rooms: rooms.get(&kind).copied().unwrap_or_default(),
         kind: kind.to_string(),
