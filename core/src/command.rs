@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     frame::RoomFrame,
-    ids::{ConnectionId, Digest, Kind, MachineId, OutputId, RoomId, Secret, SessionId, Time},
+    ids::{ConnectionId, Digest, Kind, MachineId, OutputId, RoomId, RoomSecret, SessionId, Time},
     json::Json,
 };
 
@@ -31,7 +31,7 @@ pub enum RoomCommand {
         component: Digest,
         options: Json,
         creator: Option<OutputRef>,
-        secret: Secret,
+        secret: RoomSecret,
         /// How many living rooms it may have created, including those that they have created in turn.
         allowance: u32,
     },

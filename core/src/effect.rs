@@ -11,9 +11,9 @@ use crate::{
     json::Json,
 };
 
-/// The time and the random seed of one record, as its guest sees them.
+/// The time and the random seed of one call, those of its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
+pub struct CallContext {
     pub now: Time,
     pub seed: Seed,
 }
@@ -33,7 +33,7 @@ pub struct RoomInfo {
     pub id: RoomId,
     pub kind: Kind,
     pub creator: Option<RoomId>,
-    pub at: Moment,
+    pub context: CallContext,
     pub members: Vec<MemberInfo>,
     /// Names of the timers that are pending.
     pub timers: Vec<Arc<str>>,
@@ -83,7 +83,7 @@ impl RestoreReason {
 
 /// A guest's own state, as saved by the guest.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Saved {
+pub struct SavedState {
     pub version: u32,
     pub state: Json,
 }

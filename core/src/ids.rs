@@ -211,23 +211,23 @@ pub fn millis(duration: Duration) -> u64 {
 /// The secret part of a room's random seeds, which only its hosts have. The first room's secret is drawn; a created room's is
 /// derived from its creator's. Ids of rooms and offsets can be guessed: without a secret, so could the cards.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Secret(pub u128);
+pub struct RoomSecret(pub u128);
 
-impl Secret {
+impl RoomSecret {
     /// The secret of a room that this secret's room creates.
-    pub fn of_created(self, room: RoomId) -> Secret {
+    pub fn of_created(self, room: RoomId) -> RoomSecret {
         let mut hash = Sha256::new();
         hash.update(b"chorus created");
         hash.update(self.0.to_be_bytes());
         hash.update(room.0.to_be_bytes());
         let bytes: [u8; 32] = hash.finalize().into();
-        Secret(u128::from_be_bytes(bytes[..16].try_into().expect("16 bytes")))
+        RoomSecret(u128::from_be_bytes(bytes[..16].try_into().expect("16 bytes")))
     }
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for RoomSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
+        f.write_str("RoomSecret(…)")
     }
 }
 
@@ -241,7 +241,7 @@ pub struct Seed {
 }
 
 impl Seed {
-    pub fn of(room: RoomId, secret: Secret, offset: Offset) -> Seed {
+    pub fn of(room: RoomId, secret: RoomSecret, offset: Offset) -> Seed {
         let mut hash = Sha256::new();
         hash.update(room.0.to_be_bytes());
         hash.update(secret.0.to_be_bytes());
@@ -285,12 +285,12 @@ mod tests {
 
     #[test]
     fn two_rooms_and_two_offsets_never_share_a_seed() {
-        let secret = Secret(5);
+        let secret = RoomSecret(5);
         let seed = Seed::of(RoomId(1), secret, 7);
         assert_eq!(seed, Seed::of(RoomId(1), secret, 7));
         assert_ne!(seed.random, Seed::of(RoomId(2), secret, 7).random);
         assert_ne!(seed.random, Seed::of(RoomId(1), secret, 8).random);
-        assert_ne!(seed.random, Seed::of(RoomId(1), Secret(6), 7).random, "the room's id is public");
+        assert_ne!(seed.random, Seed::of(RoomId(1), RoomSecret(6), 7).random, "the room's id is public");
         assert_ne!(secret.of_created(RoomId(1)), secret.of_created(RoomId(2)));
         assert_ne!(seed.random, seed.rooms);
         assert_ne!(seed.room(0), seed.room(1));

@@ -1,6 +1,6 @@
 //! The bytes of what is stored and sent: one version byte, then bincode.
 //!
-//! The only module that knows bincode (2.0.1, unmaintained: see `deny.toml`), so that replacing it is a change of this
+//! The only module that uses bincode (2.0.1, unmaintained: see `deny.toml`), so that replacing it is a change of this
 //! file and of the version bytes. Bytes that were written once are pinned by golden tests: a log outlives a binary. When a
 //! version may rise, and what that means for a cluster, is in `docs/adr/0011-formats.md`.
 
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_written_is_read_back() {
+    fn every_type_reads_back_what_it_writes() {
         for command in examples() {
             let record = record(command);
             assert_eq!(decode(&encode(&record)), Ok(record));
@@ -178,7 +178,7 @@ mod tests {
                 component: Digest([7; 32]),
                 options: json(),
                 creator: Some(source),
-                secret: Secret(10),
+                secret: RoomSecret(10),
                 allowance: 16,
             },
             RoomCommand::Join(Joining {

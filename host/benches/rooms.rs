@@ -12,9 +12,9 @@ use std::{
 use chorus_bus::{Bus, EdgeReceiver, embedded};
 use chorus_core::{
     command::{EdgeCommand, Joining, Player, Record, RequestId, RoomCommand},
-    effect::{Effect, Event, MemberInfo, Moment, RoomInfo},
+    effect::{CallContext, Effect, Event, MemberInfo, RoomInfo},
     frame::FrameTag,
-    ids::{ConnectionId, Digest, Kind, MachineId, RoomId, Secret, Seed, SessionId, Time},
+    ids::{ConnectionId, Digest, Kind, MachineId, RoomId, RoomSecret, Seed, SessionId, Time},
     json::Json,
 };
 use chorus_host::{
@@ -156,13 +156,13 @@ struct Guest {
 
 impl Guest {
     async fn open(component: &Component, options: &str, sessions: &[SessionId]) -> Guest {
-        let at = moment(1);
-        let instance = component.instantiate(RoomId(1), &at).await.expect("an instance");
+        let context = moment(1);
+        let instance = component.instantiate(RoomId(1), &context).await.expect("an instance");
         let info = RoomInfo {
             id: RoomId(1),
             kind: Kind::lobby(),
             creator: None,
-            at,
+            context,
             members: Vec::new(),
             timers: Vec::new(),
             locked: false,
@@ -182,8 +182,8 @@ impl Guest {
 
     async fn handle(&mut self, event: &Event) -> (Vec<Effect>, u64) {
         self.offset += 1;
-        let at = moment(self.offset);
-        match self.instance.handle(&at, event, None).await {
+        let context = moment(self.offset);
+        match self.instance.handle(&context, event, None).await {
             Ok(called) => (called.effects, called.fuel),
             Err(error) => panic!("{event:?}: {error}"),
         }
@@ -201,8 +201,8 @@ impl Guest {
     }
 }
 
-fn moment(offset: u64) -> Moment {
-    Moment { now: NOW, seed: Seed::of(RoomId(1), Secret(7), offset) }
+fn moment(offset: u64) -> CallContext {
+    CallContext { now: NOW, seed: Seed::of(RoomId(1), RoomSecret(7), offset) }
 }
 
 fn message(session: SessionId, msg_type: &str, data: &str) -> Event {
@@ -245,7 +245,7 @@ impl World {
         let (kind, component, options) = (guest.kind.clone(), guest.digest, Json::trusted("{}"));
         self.append(
             room,
-            RoomCommand::Create { kind, component, options, creator: None, secret: Secret(7), allowance: 16 },
+            RoomCommand::Create { kind, component, options, creator: None, secret: RoomSecret(7), allowance: 16 },
         );
     }
 

@@ -42,7 +42,7 @@ use chorus_bus::{Bus, ReadError};
 use chorus_core::{
     command::{Record, RoomCommand},
     effect::LogLevel,
-    ids::{Digest, Kind, Offset, RoomId, Secret, Time},
+    ids::{Digest, Kind, Offset, RoomId, RoomSecret, Time},
     json::Json,
     room::{self, Notice},
 };
@@ -155,7 +155,7 @@ pub enum HostEventKind {
     },
 }
 
-/// How many events a slow watcher may lag behind before it loses some. A watcher holds nothing up.
+/// Events that a watcher may lag behind. A slower one loses the oldest, and never delays a room.
 const EVENTS: usize = 1024;
 
 /// A running host. Cheap to clone.
@@ -269,7 +269,7 @@ impl Host {
         // A second `Create`, of a room that is not in the store yet, is ignored.
         let mut secret = [0; 16];
         getrandom::fill(&mut secret).map_err(|error| HostError::NoRandomness(error.to_string()))?;
-        let secret = Secret(u128::from_be_bytes(secret));
+        let secret = RoomSecret(u128::from_be_bytes(secret));
         let (kind, creator, allowance) = (kind.clone(), None, room::MAX_ALLOWANCE);
         let create = RoomCommand::Create { kind, component, options, creator, secret, allowance };
         host.append(room, create).await?.await?;

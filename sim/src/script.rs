@@ -7,10 +7,10 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use chorus_core::{
     command::Fault,
-    effect::{Effect, Event, MemberInfo, Moment, RoomInfo, Saved},
+    effect::{CallContext, Effect, Event, MemberInfo, RoomInfo, SavedState},
     ids::{Digest, Kind, RoomId, SessionId},
     json::Json,
-    room::{Call, Outcome, Spec, SwappedTo},
+    room::{Call, ComponentSpec, Outcome, SwappedTo},
 };
 use serde_json::{Value, json};
 
@@ -47,7 +47,7 @@ pub fn answer(script: &mut Option<Script>, call: Call, traps: bool) -> Outcome {
             *script = Some(Script::open(component, &info, saved.as_ref()));
             Outcome::Opened(Ok(spec(&info.kind)))
         }
-        Call::Handle { at, event, .. } => match script.as_mut().expect("it is open").call(&at, event) {
+        Call::Handle { context, event, .. } => match script.as_mut().expect("it is open").call(&context, event) {
             Ok(effects) => Outcome::Called(Ok(effects)),
             Err(fault) => {
                 *script = None;
@@ -74,25 +74,25 @@ pub struct Script {
 }
 
 impl Script {
-    fn open(component: Digest, info: &RoomInfo, saved: Option<&Saved>) -> Script {
+    fn open(component: Digest, info: &RoomInfo, saved: Option<&SavedState>) -> Script {
         let fresh = json!({ "hits": 0, "rung": false, "waiting": null, "moving": [] });
         let state = saved.map_or(fresh, |saved| serde_json::from_str(&saved.state).expect("it saved JSON"));
         let members = info.members.iter().map(|MemberInfo { session, .. }| *session).collect();
         Script { lobby: info.kind == Kind::lobby(), bad: component.0[31] == 1, state, members }
     }
 
-    fn call(&mut self, at: &Moment, event: Event) -> Result<Vec<Effect>, Fault> {
+    fn call(&mut self, context: &CallContext, event: Event) -> Result<Vec<Effect>, Fault> {
         if self.bad && matches!(event, Event::Message { .. }) {
             return Err(Fault::Trapped("a bad component".into()));
         }
-        Ok(self.handle(at, event))
+        Ok(self.handle(context, event))
     }
 
-    fn save(&self) -> Saved {
-        Saved { version: 1, state: Json::of(&self.state) }
+    fn save(&self) -> SavedState {
+        SavedState { version: 1, state: Json::of(&self.state) }
     }
 
-    fn handle(&mut self, at: &Moment, event: Event) -> Vec<Effect> {
+    fn handle(&mut self, context: &CallContext, event: Event) -> Vec<Effect> {
         match event {
             Event::Create { .. } => vec![self.view()],
             Event::Join { member, .. } => {
@@ -100,7 +100,7 @@ impl Script {
                 vec![Effect::Admit { spectator: false }, self.view()]
             }
             Event::Message { session, msg_type, .. } => match &*msg_type {
-                "find" => self.find(at, session),
+                "find" => self.find(context, session),
                 "hit" => self.hit(),
                 _ => vec![Effect::MoveTo { session, room: RoomId::LOBBY, options: Json::null() }, reply(Value::Null)],
             },
@@ -118,7 +118,7 @@ impl Script {
         }
     }
 
-    fn find(&mut self, at: &Moment, session: SessionId) -> Vec<Effect> {
+    fn find(&mut self, context: &CallContext, session: SessionId) -> Vec<Effect> {
         let me = json!(session.to_string());
         if self.moving().contains(&me) {
             return vec![Effect::Refuse { reason: "you are on your way".into() }];
@@ -129,7 +129,7 @@ impl Script {
             return vec![reply(Value::Null)];
         };
         self.state["waiting"] = Value::Null;
-        let room = at.seed.room(0);
+        let room = context.seed.room(0);
         let mut effects = vec![Effect::CreateRoom { kind: game(), options: Json::trusted("{}"), allowance: 0 }];
         for session in [other, session] {
             self.moving().push(json!(session.to_string()));
@@ -185,10 +185,10 @@ pub fn game() -> Kind {
     Kind::new("game").expect("it is a name")
 }
 
-fn spec(kind: &Kind) -> Arc<Spec> {
+fn spec(kind: &Kind) -> Arc<ComponentSpec> {
     let lobby = *kind == Kind::lobby();
     let messages = if lobby { vec!["find"] } else { vec!["hit", "leave"] };
-    Arc::new(Spec {
+    Arc::new(ComponentSpec {
         state_version: 1,
         max_players: 0,
         hold_ms: 60_000,

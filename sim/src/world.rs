@@ -6,7 +6,7 @@ use chorus_core::{
     command::{Record, RoomCommand},
     frame::ClientFrame,
     hosting::ownership,
-    ids::{Kind, MachineId, Offset, RoomId, Secret, Time},
+    ids::{Kind, MachineId, Offset, RoomId, RoomSecret, Time},
     json::Json,
     session::Input,
 };
@@ -139,7 +139,7 @@ impl World {
 
     fn create_lobby(&mut self) {
         let (kind, component) = (Kind::lobby(), script::component(&Kind::lobby(), 0, false));
-        let (options, secret) = (Json::null(), Secret(u128::from(self.seed)));
+        let (options, secret) = (Json::null(), RoomSecret(u128::from(self.seed)));
         let create = RoomCommand::Create { kind, component, options, creator: None, secret, allowance: 0 };
         self.append(OUTSIDE, RoomId::LOBBY, create);
     }

@@ -113,11 +113,11 @@ impl<'a, G: Guest> Pass<'a, G> {
     }
 
     async fn call(&mut self, call: Call) -> Result<(), Unplayable> {
-        if let Call::Handle { at, event: Event::Message { .. }, .. } = &call
+        if let Call::Handle { context, event: Event::Message { .. }, .. } = &call
             && let Some(state) = self.room.state()
         {
             // A call of an earlier record, in a rebuild, has another seed.
-            self.is_called |= at.seed == Seed::of(self.id, state.secret, self.at);
+            self.is_called |= context.seed == Seed::of(self.id, state.secret, self.at);
         }
         match self.guest.answer(call).await? {
             Some(outcome) => self.room.handle(Input::Guest { outcome, fuel: 0 }),

@@ -8,7 +8,7 @@ use std::{
 use chorus_core::{
     command::{OutputRef, RoomCommand},
     frame::RoomFrame,
-    ids::{Kind, Offset, RoomId, Secret, SessionId},
+    ids::{Kind, Offset, RoomId, RoomSecret, SessionId},
     json::Json,
 };
 
@@ -76,7 +76,7 @@ pub struct Outgoing {
 #[derive(Clone, Debug)]
 pub enum OutgoingMessage {
     Append { to: RoomId, command: RoomCommand },
-    Create { room: RoomId, kind: Kind, options: Json, source: OutputRef, secret: Secret, allowance: u32 },
+    Create { room: RoomId, kind: Kind, options: Json, source: OutputRef, secret: RoomSecret, allowance: u32 },
 }
 
 impl Replay {

@@ -45,7 +45,7 @@ pub use schedule::{ENDED_AFTER_MS, Options, SHORT_AFTER_MS};
 
 use crate::{
     command::{Answer, EdgeCommand, LeaveReason, OutputRef, Record, RoomCommand},
-    ids::{Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId, Time},
+    ids::{Digest, Kind, MachineId, Offset, RoomId, RoomSecret, SessionId, Time},
     json::Json,
     planted::{Bug, planted},
     room::{self, Notice, Room, RoomClock},
@@ -108,7 +108,7 @@ struct Creation {
     kind: Kind,
     options: Json,
     source: OutputRef,
-    secret: Secret,
+    secret: RoomSecret,
     allowance: u32,
 }
 

@@ -4,9 +4,9 @@
 use super::*;
 use crate::{
     command::{Joining, Player, RequestId},
-    effect::{Effect, Event, RestoreReason, Saved},
+    effect::{Effect, Event, RestoreReason, SavedState},
     ids::{ConnectionId, SessionId},
-    room::{Call, Outcome, Spec},
+    room::{Call, ComponentSpec, Outcome},
 };
 
 const NOON: Time = Time(1_700_000_000_000);
@@ -254,7 +254,7 @@ impl Story {
             component: Digest([0; 32]),
             options: Json::null(),
             creator: None,
-            secret: Secret(1),
+            secret: RoomSecret(1),
             allowance: 4,
         });
         story.record(join());
@@ -364,13 +364,13 @@ fn join() -> RoomCommand {
 fn answer(call: Call) -> Outcome {
     match call {
         Call::Open { .. } => Outcome::Opened(Ok(spec())),
-        Call::Handle { at, event, .. } => Outcome::Called(Ok(effects(at, event))),
-        Call::Save => Outcome::Saved(Ok(Saved { version: 1, state: Json::null() })),
+        Call::Handle { context, event, .. } => Outcome::Called(Ok(effects(context, event))),
+        Call::Save => Outcome::Saved(Ok(SavedState { version: 1, state: Json::null() })),
         Call::Swap { .. } => Outcome::Swapped(Err("there is one component".into())),
     }
 }
 
-fn effects(at: crate::effect::Moment, event: Event) -> Vec<Effect> {
+fn effects(context: crate::effect::CallContext, event: Event) -> Vec<Effect> {
     let reply = Effect::Reply { data: Json::null() };
     let timer = |after_ms| Effect::SetTimer { name: "bell".into(), after_ms, payload: Json::null() };
     match event {
@@ -380,7 +380,7 @@ fn effects(at: crate::effect::Moment, event: Event) -> Vec<Effect> {
             "ring late" => vec![timer(600_000), reply],
             "pair" => {
                 let (kind, options) = (Kind::new("game").expect("it is a name"), Json::trusted("{}"));
-                let room = at.seed.room(0);
+                let room = context.seed.room(0);
                 let create = Effect::CreateRoom { kind, options: options.clone(), allowance: 0 };
                 vec![create, Effect::MoveTo { session, room, options }, reply]
             }
@@ -396,9 +396,9 @@ fn effects(at: crate::effect::Moment, event: Event) -> Vec<Effect> {
     }
 }
 
-fn spec() -> Arc<Spec> {
+fn spec() -> Arc<ComponentSpec> {
     let messages = ["none", "flood", "ring", "ring late", "pair", "kick", "end"].map(Into::into).into();
-    Arc::new(Spec {
+    Arc::new(ComponentSpec {
         state_version: 1,
         max_players: 0,
         hold_ms: 60_000,

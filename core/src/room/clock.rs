@@ -142,7 +142,7 @@ fn set_after(state: &State, after: Option<Offset>) -> impl Iterator<Item = (Time
 mod tests {
     use super::*;
     use crate::{
-        ids::{Digest, Kind, Secret, SessionId},
+        ids::{Digest, Kind, RoomSecret, SessionId},
         json::Json,
         room::state::Timer,
     };
@@ -160,7 +160,7 @@ mod tests {
     impl Story {
         /// Taken over by a host whose clock shows `taken`.
         fn taken_at(taken: Time) -> Story {
-            let state = State::new(Kind::lobby(), Digest([0; 32]), None, Secret(1), 16, NOON, 10);
+            let state = State::new(Kind::lobby(), Digest([0; 32]), None, RoomSecret(1), 16, NOON, 10);
             Story { state, clock: RoomClock::new(taken), now: taken }
         }
 

@@ -7,7 +7,7 @@
 use std::{mem, sync::Arc};
 
 use super::{
-    Output, Room, Spec,
+    ComponentSpec, Output, Room,
     commands::{self, close, fault, rooms, swap},
     effects,
     io::{Call, Outcome, SwappedTo},
@@ -166,7 +166,7 @@ impl Room {
 
     fn call_instance(&mut self, step: Step, event: Event) -> Phase {
         let fuel = self.fuel(&step);
-        self.outputs.push_back(Output::Guest(Call::Handle { at: step.moment, event, fuel }));
+        self.outputs.push_back(Output::Guest(Call::Handle { context: step.context, event, fuel }));
         Phase::Calling(Box::new(step))
     }
 
@@ -245,7 +245,7 @@ impl Room {
         }
     }
 
-    fn on_opened(&mut self, mut step: Step, purpose: OpenedFor, spec: Arc<Spec>) -> Phase {
+    fn on_opened(&mut self, mut step: Step, purpose: OpenedFor, spec: Arc<ComponentSpec>) -> Phase {
         self.has_instance = true;
         match purpose {
             OpenedFor::Event(event) => {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::Spec;
+use super::ComponentSpec;
 use crate::{
     command::{EdgeCommand, Fault, OutputRef, Record, RoomCommand},
-    effect::{Effect, Event, LogLevel, Moment, RoomInfo, Saved},
-    ids::{Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId},
+    effect::{CallContext, Effect, Event, LogLevel, RoomInfo, SavedState},
+    ids::{Digest, Kind, MachineId, Offset, RoomId, RoomSecret, SessionId},
     json::Json,
 };
 
@@ -37,7 +37,7 @@ pub enum Output {
     /// Appends to this room's channel or another's. Appended in order, or not at all.
     Append(RoomId, RoomCommand),
     /// Creates a room of `kind` with that kind's active component, or replies that it cannot be created.
-    Create { id: RoomId, kind: Kind, options: Json, source: OutputRef, secret: Secret, allowance: u32 },
+    Create { id: RoomId, kind: Kind, options: Json, source: OutputRef, secret: RoomSecret, allowance: u32 },
     /// To an edge's channel.
     Edge(MachineId, EdgeCommand),
     /// Ends the session in the store, then appends `Leave` for [`LeaveReason::Kicked`] to all its rooms, to this one last.
@@ -59,10 +59,10 @@ pub enum Output {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Call {
     /// Opens a new instance in place of any old one. Outcome: [`Outcome::Opened`].
-    Open { component: Digest, info: Box<RoomInfo>, saved: Option<Saved> },
+    Open { component: Digest, info: Box<RoomInfo>, saved: Option<SavedState> },
     /// Outcome: [`Outcome::Called`].
     /// `fuel` is the budget; `None` is that of the component for any record.
-    Handle { at: Moment, event: Event, fuel: Option<u64> },
+    Handle { context: CallContext, event: Event, fuel: Option<u64> },
     /// Outcome: [`Outcome::Saved`].
     Save,
     /// Saves, and opens the new component with the saved state; drops the old instance, or the new one if that fails. Outcome:
@@ -73,9 +73,9 @@ pub enum Call {
 /// The result of guest work.
 #[derive(Debug, Clone)]
 pub enum Outcome {
-    Opened(Result<Arc<Spec>, Fault>),
+    Opened(Result<Arc<ComponentSpec>, Fault>),
     Called(Result<Vec<Effect>, Fault>),
-    Saved(Result<Saved, Fault>),
+    Saved(Result<SavedState, Fault>),
     /// An error is the reason why the swap was refused; the old instance must still exist.
     Swapped(Result<SwappedTo, Box<str>>),
 }
@@ -84,8 +84,8 @@ pub enum Outcome {
 #[derive(Debug, Clone)]
 pub struct SwappedTo {
     /// The state that the old component saved.
-    pub before: Saved,
-    pub spec: Arc<Spec>,
+    pub before: SavedState,
+    pub spec: Arc<ComponentSpec>,
     pub effects: Vec<Effect>,
 }
 

@@ -10,8 +10,9 @@
 //!
 //! Until then the session stays a member, but its messages no longer reach the guest and no timer takes its seat.
 //!
-//! Bounds: a room kicks only members, at most [`super::Spec::MAX_MEMBERS`]. Kicks of sessions that have left meanwhile are few,
-//! since no session is opened while the store is unreachable. Of removed members that may be away, [`MAX_DEPARTURES`] are kept.
+//! Bounds: a room kicks only members, at most [`super::ComponentSpec::MAX_MEMBERS`]. Kicks of sessions that have left meanwhile
+//! are few, since no session is opened while the store is unreachable. Of removed members that may be away, [`MAX_DEPARTURES`]
+//! are kept.
 
 use super::{
     Output, Room,

@@ -26,13 +26,13 @@
 //!
 //! **Charging.** A record that a client has caused ([`crate::command::RoomCommand::client`]) runs with a budget of its own.
 //! Exhausting that budget is charged to the session: the client gets an error, and the fault does not count towards the limit
-//! that ends the room. A trap is charged to the room, even where a client caused the record. Both rules depend on the record and the `Fault`
-//! alone. A record that may have been applied before runs with the room's budget, which is larger: a replay on another heap
-//! must not exhaust its fuel on a record that has been answered. See `docs/adr/0007-charging-faults.md`.
+//! that ends the room. A trap is charged to the room, even where a client caused the record. Both rules depend on the record and
+//! the `Fault` alone. A record that may have been applied before runs with the room's budget, which is larger: a replay on
+//! another heap must not exhaust its fuel on a record that has been answered. See `docs/adr/0007-charging-faults.md`.
 //!
 //! Bounds: the tail by [`TAIL_RECORDS`], [`TAIL_BYTES`] and [`TAIL_FUEL`] (at which the machine requests a snapshot), the
-//! resend buffer by [`RESEND_FRAMES`] and [`RESEND_BYTES`], members by [`Spec::MAX_MEMBERS`]; the inbox by the shell, which
-//! stops reading.
+//! resend buffer by [`RESEND_FRAMES`] and [`RESEND_BYTES`], members by [`ComponentSpec::MAX_MEMBERS`]; the inbox by the shell,
+//! which stops reading.
 
 mod allowance;
 mod charge;
@@ -69,7 +69,7 @@ pub use history::{TAIL_BYTES, TAIL_FUEL, TAIL_RECORDS};
 pub use io::{Call, Input, Notice, Outcome, Output, SwappedTo};
 pub use kicks::MAX_DEPARTURES;
 pub use lobby_restart::{LobbyRestart, MAX_RESTART_DELAY_MS, STEADY_RUN_MS};
-pub use spec::Spec;
+pub use spec::ComponentSpec;
 pub use state::{Member, State};
 
 use self::{charge::Charges, history::History, phase::Phase};

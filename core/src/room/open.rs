@@ -41,7 +41,7 @@ impl Step {
             id: self.room,
             kind: state.kind.clone(),
             creator: state.creator.map(|creator| creator.room),
-            at: self.moment,
+            context: self.context,
             members: state.member_infos(None),
             timers: state.timers.keys().cloned().collect(),
             locked: state.locked,

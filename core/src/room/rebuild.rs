@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     command::{EdgeCommand, Fault, LeaveReason, Record, RoomCommand},
-    effect::{LogLevel, RestoreReason, Saved},
+    effect::{LogLevel, RestoreReason, SavedState},
     ids::{MachineId, Offset, OutputId},
 };
 
@@ -36,7 +36,7 @@ impl Room {
         self.rebase(state)
     }
 
-    pub(super) fn on_saved(&mut self, mut state: Box<State>, saved: Saved) -> Phase {
+    pub(super) fn on_saved(&mut self, mut state: Box<State>, saved: SavedState) -> Phase {
         state.saved = Some(saved);
         self.has_instance &= !self.instance_is_stale;
         self.instance_is_stale = false;

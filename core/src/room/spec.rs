@@ -1,14 +1,14 @@
-//! A component's properties that its rooms need: the checked result of `describe`.
+//! The properties of a component that its rooms depend on: the checked result of `describe`.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-/// A component, as its rooms see it. Built by `host` from the manifest; equal on every host.
+/// The properties of a component. Built by `host` from the manifest; equal on every host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Spec {
+pub struct ComponentSpec {
     pub state_version: u32,
-    /// Players, spectators not counted. 0 means no limit but [`Spec::MAX_MEMBERS`].
+    /// Players, spectators not counted. 0 means no limit but [`ComponentSpec::MAX_MEMBERS`].
     pub max_players: u32,
     /// How long a dropped member's seat is held, in milliseconds.
     pub hold_ms: u64,
@@ -33,7 +33,7 @@ pub struct Spec {
     pub shows_failures: bool,
 }
 
-impl Spec {
+impl ComponentSpec {
     /// Members of one room, spectators counted: as many as a snapshot can hold and a broadcast can reach within one record.
     pub const MAX_MEMBERS: usize = 20_000;
 }

@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     command::{Fault, LeaveReason, OutputRef, Player, Record, RequestId},
-    effect::{MemberInfo, Saved},
+    effect::{MemberInfo, SavedState},
     frame::RoomFrame,
-    ids::{Digest, Kind, MachineId, Offset, OutputId, RoomId, Secret, SessionId, Time},
+    ids::{Digest, Kind, MachineId, Offset, OutputId, RoomId, RoomSecret, SessionId, Time},
     json::Json,
-    room::{LobbyRestart, LobbyRooms, Spec},
+    room::{ComponentSpec, LobbyRestart, LobbyRooms},
     wire::{self, DecodeError},
 };
 
@@ -27,9 +27,9 @@ pub struct State {
     pub kind: Kind,
     pub component: Digest,
     /// The component's own description. `None` until it was first opened.
-    pub spec: Option<Arc<Spec>>,
+    pub spec: Option<Arc<ComponentSpec>>,
     pub creator: Option<OutputRef>,
-    pub secret: Secret,
+    pub secret: RoomSecret,
     pub created: Time,
     /// The time of the latest record; never decreases.
     pub clock: Time,
@@ -70,7 +70,7 @@ pub struct State {
     /// After a swap: what is needed to undo it.
     pub probation: Option<Box<Probation>>,
     /// The guest's saved state. `None` before the first save. An instance in memory may be ahead of it.
-    pub saved: Option<Saved>,
+    pub saved: Option<SavedState>,
     /// Set in a lobby that has ended and restarts.
     pub restart: Option<LobbyRestart>,
     /// Sessions that this room kicks, with its reason, until the log has their `Leave`: see [`super::kicks`].
@@ -174,7 +174,7 @@ impl State {
         kind: Kind,
         component: Digest,
         creator: Option<OutputRef>,
-        secret: Secret,
+        secret: RoomSecret,
         allowance: u32,
         created: Time,
         offset: Offset,
@@ -316,7 +316,7 @@ mod tests {
         let json = || Json::trusted("{\"a\":1}");
         let request = RequestId { connection: ConnectionId(1), number: 2 };
         let player = Player { id: "p1".into(), name: "Ana".into() };
-        let spec = Spec {
+        let spec = ComponentSpec {
             state_version: 1,
             max_players: 2,
             hold_ms: 60_000,
@@ -382,12 +382,12 @@ mod tests {
             metadata: Some(json()),
             faults: 1,
             probation: Some(Box::new(probation)),
-            saved: Some(Saved { version: 1, state: json() }),
+            saved: Some(SavedState { version: 1, state: json() }),
             restart: Some(LobbyRestart { consecutive_failures: 1, since: Time(10), timer: Some(number(4)) }),
             kicks: [(session, "no".into())].into(),
             departures: [(session, Departure { reason: LeaveReason::Kicked, text: Some("no".into()) })].into(),
             requests: [(number(5), Time(90))].into(),
-            ..State::new(Kind::lobby(), Digest([7; 32]), creator, Secret(10), 16, Time(10), 5)
+            ..State::new(Kind::lobby(), Digest([7; 32]), creator, RoomSecret(10), 16, Time(10), 5)
         }
     }
 }

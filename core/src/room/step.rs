@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     command::{EdgeCommand, Fault, Joining, OutputRef, RoomCommand},
-    effect::{Event, Moment},
+    effect::{CallContext, Event},
     frame::RoomFrame,
     ids::{Digest, MachineId, Offset, OutputId, RoomId, Seed, SessionId, Time},
     json::Json,
@@ -26,7 +26,7 @@ pub(super) struct Step {
     pub state: Box<State>,
     pub offset: Offset,
     /// The time and the seed of the guest's calls for this record.
-    pub moment: Moment,
+    pub context: CallContext,
     /// The client that has caused the record, if any.
     pub client: Option<SessionId>,
     pub origin: CallOrigin,
@@ -110,12 +110,12 @@ impl CallOrigin {
 
 impl Step {
     pub fn new(room: RoomId, state: Box<State>, offset: Offset, client: Option<SessionId>) -> Step {
-        let moment = Moment { now: state.clock, seed: Seed::of(room, state.secret, offset) };
+        let context = CallContext { now: state.clock, seed: Seed::of(room, state.secret, offset) };
         Step {
             room,
             state,
             offset,
-            moment,
+            context,
             client,
             origin: CallOrigin::Other,
             departed: None,
@@ -128,7 +128,7 @@ impl Step {
 
     /// The room's time.
     pub fn now(&self) -> Time {
-        self.moment.now
+        self.context.now
     }
 
     pub fn is_lobby(&self) -> bool {
@@ -154,7 +154,7 @@ impl Step {
 
     /// The id of the next room that this record creates.
     pub fn next_room(&mut self) -> RoomId {
-        let room = self.moment.seed.room(self.rooms_created);
+        let room = self.context.seed.room(self.rooms_created);
         self.rooms_created += 1;
         room
     }

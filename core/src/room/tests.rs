@@ -6,9 +6,9 @@ use crate::{
         Answer, EdgeCommand, Fault, Joining, LeaveReason, OutputRef, Player, RequestId, RoomCommand, RoomData, Target,
     },
     diff,
-    effect::{Effect, Event, MemberInfo, Saved},
+    effect::{Effect, Event, MemberInfo, SavedState},
     frame::{FrameTag, RoomFrame},
-    ids::{ConnectionId, Digest, Kind, MachineId, Secret, Seed},
+    ids::{ConnectionId, Digest, Kind, MachineId, RoomSecret, Seed},
     json::Json,
 };
 
@@ -54,7 +54,7 @@ struct Story {
     now: Time,
     refuses_swaps: bool,
     refuses_to_open: bool,
-    spec: Arc<Spec>,
+    spec: Arc<ComponentSpec>,
 }
 
 #[derive(Debug)]
@@ -158,7 +158,7 @@ impl Story {
     }
 
     fn answer(&mut self, call: Call) -> Outcome {
-        let saved = |counted: u64| Saved { version: 1, state: Json::of(&counted) };
+        let saved = |counted: u64| SavedState { version: 1, state: Json::of(&counted) };
         match call {
             Call::Open { .. } if self.refuses_to_open => Outcome::Opened(Err(Fault::Trapped("at once".into()))),
             Call::Open { saved, info, .. } => {
@@ -323,8 +323,8 @@ fn set_timer(name: &str, after_ms: u64) -> Effect {
     Effect::SetTimer { name: name.into(), after_ms, payload: Json::null() }
 }
 
-fn spec() -> Arc<Spec> {
-    Arc::new(Spec {
+fn spec() -> Arc<ComponentSpec> {
+    Arc::new(ComponentSpec {
         state_version: 1,
         max_players: 2,
         hold_ms: 30_000,
@@ -347,7 +347,7 @@ fn create() -> RoomCommand {
         component: Digest([1; 32]),
         options: Json::null(),
         creator,
-        secret: Secret(7),
+        secret: RoomSecret(7),
         allowance: 16,
     }
 }

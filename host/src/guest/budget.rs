@@ -195,7 +195,7 @@ pub const ASYNC_STACK: usize = WASM_STACK + MIB as usize;
 
 #[cfg(test)]
 mod tests {
-    use chorus_core::room::Spec;
+    use chorus_core::room::ComponentSpec;
 
     use super::*;
 
@@ -227,7 +227,7 @@ mod tests {
             ("parcelBytes", MAX_RECORD_JSON as u64),
             ("delayMs", MAX_DELAY_MS as u64),
             ("logUnits", MAX_LOG),
-            ("maxPlayers", Spec::MAX_MEMBERS as u64),
+            ("maxPlayers", ComponentSpec::MAX_MEMBERS as u64),
         ];
         for (key, here) in others {
             assert_eq!(number(key, ": "), here, "{key}");

@@ -5,7 +5,7 @@ use std::{str::Split, sync::Arc};
 
 use chorus_core::{
     command::Fault,
-    effect::{Effect, LogLevel, Saved},
+    effect::{Effect, LogLevel, SavedState},
     ids::{Kind, RoomId, SessionId},
     json::Json,
 };
@@ -62,7 +62,7 @@ pub(crate) fn decode_effects(text: &str, printed: Vec<Effect>, manifest: &Manife
 }
 
 /// Checks what `save` returned. The text stays as it is, since only the guest itself reads it.
-pub(crate) fn decode_saved(text: String, manifest: &Manifest) -> Result<Saved, Fault> {
+pub(crate) fn decode_saved(text: String, manifest: &Manifest) -> Result<SavedState, Fault> {
     let limit = manifest.config.budget.state;
     if units(&text) > limit {
         return Err(too_much(format!("a state of {} characters; at most {limit}", units(&text))));
@@ -70,7 +70,7 @@ pub(crate) fn decode_saved(text: String, manifest: &Manifest) -> Result<Saved, F
     let raw: &RawValue = serde_json::from_str(&text).map_err(|cause| not_json("save", &cause.to_string()))?;
     let whole = raw.get().len() == text.len();
     let state = if whole { Json::trusted(text) } else { Json::trusted(raw.get()) };
-    Ok(Saved { version: manifest.state_version, state })
+    Ok(SavedState { version: manifest.state_version, state })
 }
 
 fn too_much(text: String) -> Fault {

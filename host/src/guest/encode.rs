@@ -4,7 +4,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use chorus_core::{
-    effect::{Event, MemberInfo, Moment, RestoreReason, RoomInfo},
+    effect::{CallContext, Event, MemberInfo, RestoreReason, RoomInfo},
     ids::{RoomId, Seed},
 };
 use serde::Serialize;
@@ -101,7 +101,7 @@ pub(crate) fn encode_room(info: &RoomInfo, manifest: &Manifest) -> String {
         connected: bool,
         spectator: bool,
     }
-    let Moment { now, seed } = &info.at;
+    let CallContext { now, seed } = &info.context;
     json_of(&Room {
         id: info.id.to_string(),
         kind: info.kind.as_str(),

@@ -9,9 +9,9 @@ use std::{
 };
 
 use chorus_core::{
-    effect::Moment,
+    effect::CallContext,
     ids::{Digest, Seed, Time},
-    room::Spec,
+    room::ComponentSpec,
 };
 use chorus_private::PrivateError;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, component::Linker};
@@ -109,7 +109,7 @@ type Slot = tokio::sync::Mutex<Weak<LoadedComponent>>;
 struct LoadedComponent {
     digest: Digest,
     manifest: Manifest,
-    spec: Arc<Spec>,
+    spec: Arc<ComponentSpec>,
     pre: contract::RoomPre<StoreData>,
     max_instances: u32,
     source_map: SourceMap,
@@ -146,7 +146,7 @@ impl Component {
     }
 
     /// What its rooms need of its manifest.
-    pub fn spec(&self) -> Arc<Spec> {
+    pub fn spec(&self) -> Arc<ComponentSpec> {
         self.0.spec.clone()
     }
 
@@ -253,7 +253,7 @@ impl Engine {
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
         let manifest = self.describe(&pre).await?;
-        let spec = Arc::new(Spec { shows_failures: self.0.options.show_failures, ..manifest.spec() });
+        let spec = Arc::new(ComponentSpec { shows_failures: self.0.options.show_failures, ..manifest.spec() });
         let component =
             Arc::new(LoadedComponent { digest, manifest, spec, pre, max_instances: self.max_instances(), source_map });
         *loaded = Arc::downgrade(&component);
@@ -318,7 +318,7 @@ impl Engine {
         let budget = budget::Budget::default();
         let fuel = budget::DESCRIBE_FUEL;
         let bounds = Bounds { memory: budget.memory, fuel, max_hostcall_bytes: budget.max_hostcall_bytes() };
-        let never = Moment { now: Time(0), seed: Seed { random: [0; 4], rooms: [0; 4] } };
+        let never = CallContext { now: Time(0), seed: Seed { random: [0; 4], rooms: [0; 4] } };
         let (mut store, guest) = start(pre, bounds, &never).await.map_err(|error| match error {
             StartError::Full => LoadError::Full(self.max_instances()),
             StartError::Guest(error) => LoadError::Start(error),

@@ -7,7 +7,7 @@ use std::{
 
 use chorus_core::{
     command::Fault,
-    effect::{Effect, Event, Moment, RoomInfo, Saved},
+    effect::{CallContext, Effect, Event, RoomInfo, SavedState},
     ids::RoomId,
 };
 use wasmtime::Store;
@@ -66,12 +66,12 @@ impl fmt::Debug for Instance {
 
 impl Component {
     /// A new instance for `room`, with the clock at `at`. [`Instance::open`] comes next.
-    pub async fn instantiate(&self, room: RoomId, at: &Moment) -> Result<Instance, InstantiateError> {
+    pub async fn instantiate(&self, room: RoomId, context: &CallContext) -> Result<Instance, InstantiateError> {
         let budget = &self.manifest().config.budget;
         let (fuel, max_hostcall_bytes) = (budget.fuel_for_state(), budget.max_hostcall_bytes());
         let bounds = Bounds { memory: budget.memory, fuel, max_hostcall_bytes };
         let begun = Instant::now();
-        let (store, guest) = start(self.pre(), bounds, at).await.map_err(|error| match error {
+        let (store, guest) = start(self.pre(), bounds, context).await.map_err(|error| match error {
             StartError::Full => InstantiateError::Full(self.max_instances()),
             StartError::Guest(error) => InstantiateError::Start(error),
         })?;
@@ -86,9 +86,9 @@ impl Instance {
     }
 
     /// Opens the room in this instance, fresh or from its saved state. Called once, first.
-    pub async fn open(&mut self, info: &RoomInfo, saved: Option<&Saved>) -> Result<CallOutput, GuestError> {
+    pub async fn open(&mut self, info: &RoomInfo, saved: Option<&SavedState>) -> Result<CallOutput, GuestError> {
         let fuel = self.component.manifest().config.budget.fuel_for_state();
-        self.enter(Some(&info.at), fuel)?;
+        self.enter(Some(&info.context), fuel)?;
         let room = encode::encode_room(info, self.component.manifest());
         let (version, saved) = saved.map_or((0, ""), |saved| (saved.version, &saved.state));
         let (result, busy) = run_timed(self.guest.call_open(&mut self.store, &room, version, saved)).await;
@@ -109,11 +109,16 @@ impl Instance {
     }
 
     /// Hands the guest one record, with this much fuel, or by default as much as any record has.
-    pub async fn handle(&mut self, at: &Moment, event: &Event, fuel: Option<u64>) -> Result<CallOutput, GuestError> {
+    pub async fn handle(
+        &mut self,
+        context: &CallContext,
+        event: &Event,
+        fuel: Option<u64>,
+    ) -> Result<CallOutput, GuestError> {
         let most = self.component.manifest().config.budget.fuel;
         let fuel = fuel.map_or(most, |fuel| fuel.min(most));
-        self.enter(Some(at), fuel)?;
-        let (now, chance) = (at.now.0 as f64, encode::HexSeed::of(&at.seed));
+        self.enter(Some(context), fuel)?;
+        let (now, chance) = (context.now.0 as f64, encode::HexSeed::of(&context.seed));
         let encoded = encode::encode_event(event);
         let (event, who, what, data) = (encoded.event, encoded.who(), &encoded.what, encoded.data);
         let call = self.guest.call_handle(&mut self.store, now, chance.as_str(), event, who, what, data);
@@ -126,7 +131,7 @@ impl Instance {
     }
 
     /// The state after the last successful call. The guest's instant is still that of that call.
-    pub async fn save(&mut self) -> Result<Saved, GuestError> {
+    pub async fn save(&mut self) -> Result<SavedState, GuestError> {
         let fuel = self.component.manifest().config.budget.fuel_for_state();
         self.enter(None, fuel)?;
         let (result, busy) = run_timed(self.guest.call_save(&mut self.store)).await;
@@ -150,12 +155,12 @@ impl Instance {
 
     /// Before a call. Until [`Instance::finish`], the instance counts as failed: a call that is dropped half-way leaves
     /// the guest in an unknown state.
-    fn enter(&mut self, at: Option<&Moment>, fuel: u64) -> Result<(), GuestError> {
+    fn enter(&mut self, context: Option<&CallContext>, fuel: u64) -> Result<(), GuestError> {
         if std::mem::replace(&mut self.poisoned, true) {
             return Err(GuestError::Poisoned);
         }
-        if let Some(at) = at {
-            self.store.data_mut().enter(at);
+        if let Some(context) = context {
+            self.store.data_mut().enter(context);
         }
         self.store.data().meter.reset();
         self.store.set_fuel(fuel).expect("fuel is on");

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use chorus_core::room::Spec;
+use chorus_core::room::ComponentSpec;
 use serde_json::{Map, Value};
 
 use super::{budget, budget::Budget, contract};
@@ -78,9 +78,9 @@ impl Manifest {
     }
 
     /// The part of the manifest that the room machine decides by.
-    pub fn spec(&self) -> Spec {
+    pub fn spec(&self) -> ComponentSpec {
         let config = &self.config;
-        Spec {
+        ComponentSpec {
             state_version: self.state_version,
             max_players: config.max_players,
             hold_ms: u64::from(config.reconnect_seconds) * 1000,

@@ -11,9 +11,9 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use chorus_core::{
     command::Fault,
-    effect::{Effect, Event, Moment, RestoreReason, RoomInfo, Saved},
+    effect::{CallContext, Effect, Event, RestoreReason, RoomInfo, SavedState},
     ids::{Digest, RoomId},
-    room::{Call, Outcome, Spec, SwappedTo},
+    room::{Call, ComponentSpec, Outcome, SwappedTo},
 };
 
 use super::{
@@ -135,7 +135,7 @@ impl<R: Resources> Runner<R> {
             Call::Open { component, info, saved } => {
                 self.open(component, &info, saved.as_ref()).await.map(Outcome::Opened)
             }
-            Call::Handle { at, event, fuel } => self.handle(&at, &event, fuel).await.map(Outcome::Called),
+            Call::Handle { context, event, fuel } => self.handle(&context, &event, fuel).await.map(Outcome::Called),
             Call::Save => self.save().await.map(Outcome::Saved),
             Call::Swap { component, info } => self.swap(component, &info).await,
         };
@@ -151,8 +151,8 @@ impl<R: Resources> Runner<R> {
         &mut self,
         component: Digest,
         info: &RoomInfo,
-        saved: Option<&Saved>,
-    ) -> Result<Result<Arc<Spec>, Fault>, Unavailable> {
+        saved: Option<&SavedState>,
+    ) -> Result<Result<Arc<ComponentSpec>, Fault>, Unavailable> {
         self.instance = None;
         let component = self.load_to_open(component).await?;
         let opened = self.start_in_time(&component, info, saved).await?;
@@ -165,16 +165,16 @@ impl<R: Resources> Runner<R> {
 
     async fn handle(
         &mut self,
-        at: &Moment,
+        context: &CallContext,
         event: &Event,
         fuel: Option<u64>,
     ) -> Result<Result<Vec<Effect>, Fault>, Unavailable> {
-        let called = self.held()?.handle(at, event, fuel).await;
+        let called = self.held()?.handle(context, event, fuel).await;
         self.report.fuel = Some(called.as_ref().map_or(0, |called| called.fuel));
         self.settle(called.map(|called| called.effects))
     }
 
-    async fn save(&mut self) -> Result<Result<Saved, Fault>, Unavailable> {
+    async fn save(&mut self) -> Result<Result<SavedState, Fault>, Unavailable> {
         let saved = self.held()?.save().await;
         self.settle(saved)
     }
@@ -201,7 +201,7 @@ impl<R: Resources> Runner<R> {
         &mut self,
         component: &Component,
         info: &RoomInfo,
-        before: Saved,
+        before: SavedState,
     ) -> Result<Outcome, Unavailable> {
         let old = self.instance.take().ok_or(Unavailable::NoInstance)?.component().digest();
         let fault = match self.start_in_time(component, info, Some(&before)).await? {
@@ -216,7 +216,7 @@ impl<R: Resources> Runner<R> {
         })
     }
 
-    fn swapped(&mut self, before: Saved, component: &Component, (instance, effects): Opened) -> Outcome {
+    fn swapped(&mut self, before: SavedState, component: &Component, (instance, effects): Opened) -> Outcome {
         self.instance = Some(instance);
         Outcome::Swapped(Ok(SwappedTo { before, spec: component.spec(), effects }))
     }
@@ -267,7 +267,7 @@ impl<R: Resources> Runner<R> {
         &mut self,
         component: &Component,
         info: &RoomInfo,
-        saved: Option<&Saved>,
+        saved: Option<&SavedState>,
     ) -> Result<Result<Opened, Fault>, Unavailable> {
         loop {
             match start(component, info, saved).await {
@@ -285,9 +285,9 @@ impl<R: Resources> Runner<R> {
 async fn start(
     component: &Component,
     info: &RoomInfo,
-    saved: Option<&Saved>,
+    saved: Option<&SavedState>,
 ) -> Result<Result<Opened, Fault>, Unavailable> {
-    let mut instance = match component.instantiate(info.id, &info.at).await {
+    let mut instance = match component.instantiate(info.id, &info.context).await {
         Ok(instance) => instance,
         Err(InstantiateError::Start(error)) => return fault_of(error).map(Err),
         Err(full @ InstantiateError::Full(_)) => return Err(Unavailable::Resource(full.to_string().into())),

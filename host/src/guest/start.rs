@@ -8,7 +8,7 @@ use std::{
 
 use chorus_core::{
     command::Fault,
-    effect::{Effect, Moment},
+    effect::{CallContext, Effect},
 };
 use wasmtime::Store;
 
@@ -35,9 +35,9 @@ pub(super) enum StartError {
 pub(super) async fn start(
     pre: &contract::RoomPre<StoreData>,
     bounds: Bounds,
-    at: &Moment,
+    context: &CallContext,
 ) -> Result<(Store<StoreData>, contract::Room), StartError> {
-    let mut store = Store::new(pre.engine(), StoreData::new(bounds.memory, at));
+    let mut store = Store::new(pre.engine(), StoreData::new(bounds.memory, context));
     store.limiter(|data| &mut data.memory);
     store.set_hostcall_fuel(bounds.max_hostcall_bytes);
     store.fuel_async_yield_interval(Some(budget::YIELD_INTERVAL)).expect("fuel is on");

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use chorus_core::{
-    effect::{Effect, LogLevel, Moment},
+    effect::{CallContext, Effect, LogLevel},
     ids::Time,
 };
 use wasmtime::component::{Resource, ResourceTable};
@@ -31,12 +31,12 @@ pub(crate) struct StoreData {
 }
 
 impl StoreData {
-    pub(crate) fn new(memory: u64, at: &Moment) -> StoreData {
+    pub(crate) fn new(memory: u64, context: &CallContext) -> StoreData {
         let mut table = ResourceTable::new();
         table.set_max_capacity(budget::MAX_RESOURCES);
         StoreData {
-            now: at.now,
-            rng: Rng::of(&at.seed),
+            now: context.now,
+            rng: Rng::of(&context.seed),
             printed: Arc::default(),
             meter: Arc::default(),
             table,
@@ -47,9 +47,9 @@ impl StoreData {
     }
 
     /// Sets the guest's instant, from here on.
-    pub(crate) fn enter(&mut self, at: &Moment) {
-        self.now = at.now;
-        self.rng = Rng::of(&at.seed);
+    pub(crate) fn enter(&mut self, context: &CallContext) {
+        self.now = context.now;
+        self.rng = Rng::of(&context.seed);
     }
 
     /// What the guest has printed since the last call of this, as one log effect for each line.

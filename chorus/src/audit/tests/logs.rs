@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use chorus_core::{
     command::{Fault, Joining, Player, Record, RequestId, RoomCommand},
-    effect::{Effect, Event, Saved},
-    ids::{ConnectionId, Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId, Time},
+    effect::{Effect, Event, SavedState},
+    ids::{ConnectionId, Digest, Kind, MachineId, Offset, RoomId, RoomSecret, SessionId, Time},
     json::Json,
-    room::{Call, Outcome, Spec},
+    room::{Call, ComponentSpec, Outcome},
 };
 
 use super::super::{Guest, Unplayable, reference::Replay, replay::replay, start::Start};
@@ -19,7 +19,7 @@ pub const BEN: SessionId = SessionId(2);
 
 pub fn create() -> RoomCommand {
     let (kind, component) = (Kind::new("chat").unwrap(), Digest([1; 32]));
-    RoomCommand::Create { kind, component, options: Json::null(), creator: None, secret: Secret(1), allowance: 0 }
+    RoomCommand::Create { kind, component, options: Json::null(), creator: None, secret: RoomSecret(1), allowance: 0 }
 }
 
 pub fn join(session: SessionId) -> RoomCommand {
@@ -66,7 +66,7 @@ impl Guest for Script {
                 Outcome::Opened(Ok(spec()))
             }
             Call::Handle { event, .. } => Outcome::Called(self.handle(event)),
-            Call::Save => Outcome::Saved(Ok(Saved { version: 1, state: Json::of(&self.count) })),
+            Call::Save => Outcome::Saved(Ok(SavedState { version: 1, state: Json::of(&self.count) })),
             Call::Swap { .. } => panic!("nobody swaps here"),
         }))
     }
@@ -94,8 +94,8 @@ impl Script {
     }
 }
 
-pub fn spec() -> Arc<Spec> {
-    Arc::new(Spec {
+pub fn spec() -> Arc<ComponentSpec> {
+    Arc::new(ComponentSpec {
         state_version: 1,
         max_players: 0,
         hold_ms: 1_000,

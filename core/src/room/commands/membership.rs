@@ -7,7 +7,7 @@ use crate::{
     ids::{MachineId, SessionId},
     json::Json,
     room::{
-        Spec,
+        ComponentSpec,
         state::{Audience, Departure, Member, State},
         step::{CallOrigin, Next, Step},
     },
@@ -31,7 +31,7 @@ pub(in crate::room) fn join(step: &mut Step, joining: Joining) -> Next {
     let state = &step.state;
     let refused = match () {
         () if state.locked => Some("the room is locked"),
-        () if state.members.len() >= Spec::MAX_MEMBERS => Some("the room is full"),
+        () if state.members.len() >= ComponentSpec::MAX_MEMBERS => Some("the room is full"),
         () => None,
     };
     if let Some(reason) = refused {
@@ -52,7 +52,7 @@ pub(in crate::room) fn join(step: &mut Step, joining: Joining) -> Next {
 fn seat_to_free(step: &Step) -> Option<SessionId> {
     let state = &step.state;
     let mut held = state.held_seats.iter().map(|(_, _, session)| *session);
-    if state.members.len() >= Spec::MAX_MEMBERS {
+    if state.members.len() >= ComponentSpec::MAX_MEMBERS {
         return held.next();
     }
     // With more players than seats (after a swap), freeing one seat would admit nobody.

@@ -9,7 +9,7 @@ use crate::{
     json::Json,
     planted::{Bug, planted},
     room::{
-        Spec,
+        ComponentSpec,
         state::Audience,
         step::{CallOrigin, Next, Step},
     },
@@ -33,7 +33,7 @@ pub(super) fn message(step: &mut Step, session: SessionId, message_id: u64, msg_
     Next::Call(Event::Message { session, msg_type, data }, CallOrigin::Message { session, message_id })
 }
 
-fn unknown_type(spec: &Spec, msg_type: &str) -> String {
+fn unknown_type(spec: &ComponentSpec, msg_type: &str) -> String {
     let known = spec.messages.iter().map(|name| &**name).collect::<Vec<_>>();
     format!("this room has no message {msg_type:?}; it has {}", known.join(", "))
 }

@@ -52,7 +52,7 @@ fn a_room_without_an_allowance_creates_no_room() {
 fn a_member_that_is_moved_to_a_refused_room_stays_and_the_guest_gets_the_reason() {
     let mut story = Story::of(|event: &Event| match event {
         Event::Message { .. } => {
-            let room = Seed::of(ROOM, Secret(7), 106).room(0);
+            let room = Seed::of(ROOM, RoomSecret(7), 106).room(0);
             Ok(vec![create_effect(9), Effect::MoveTo { session: ANA, room, options: Json::null() }])
         }
         event => greeter()(event),

@@ -79,7 +79,7 @@ fn in_a_full_room_a_newcomer_gets_the_seat_that_was_held_longest() {
         _ => Ok(vec![]),
     };
     let mut story = Story::of(admits).with_members(&[ANA, BEA]);
-    let crowd = (0x100..).map(SessionId).take(Spec::MAX_MEMBERS - 2);
+    let crowd = (0x100..).map(SessionId).take(ComponentSpec::MAX_MEMBERS - 2);
     crowd.for_each(|session| drop(story.record(join(session, 0))));
     let out = story.record(join(CAI, 0));
     assert_eq!(out.to_edge(), ["refused bea: the room is full"], "no member is away");
@@ -90,7 +90,7 @@ fn in_a_full_room_a_newcomer_gets_the_seat_that_was_held_longest() {
     assert_eq!(story.events[story.events.len() - 2..], ["leave ana TimedOut", "join bea"]);
     assert_eq!(out.to_edge()[..2], ["leave ana", "admitted bea"]);
     let state = story.room.state().unwrap();
-    assert_eq!(state.members.len(), Spec::MAX_MEMBERS);
+    assert_eq!(state.members.len(), ComponentSpec::MAX_MEMBERS);
     assert!(state.members.contains_key(&CAI) && state.members.contains_key(&BEA) && !state.members.contains_key(&ANA));
 }
 
@@ -139,7 +139,7 @@ fn a_newcomer_to_a_freed_seat_is_refused_by_the_script_or_by_its_failure() {
             _ => Ok(vec![]),
         };
         let mut story = Story::of(script).with_members(&[ANA]);
-        let crowd = (0x100..).map(SessionId).take(Spec::MAX_MEMBERS - 1);
+        let crowd = (0x100..).map(SessionId).take(ComponentSpec::MAX_MEMBERS - 1);
         crowd.for_each(|session| drop(story.record(join(session, 0))));
         story.record(drop_of(ANA, EDGE));
         let out = story.record(join(CAI, 0));

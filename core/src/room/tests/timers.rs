@@ -50,7 +50,10 @@ fn more_timers_than_allowed_are_a_fault_and_none_is_set() {
 #[test]
 fn a_room_waits_for_its_first_member_even_if_it_would_not_wait_once_empty() {
     for empty_ms in [0, 1_000, 60_000] {
-        let mut story = Story { spec: Arc::new(Spec { empty_ms, ..Spec::clone(&spec()) }), ..Story::of(greeter()) };
+        let mut story = Story {
+            spec: Arc::new(ComponentSpec { empty_ms, ..ComponentSpec::clone(&spec()) }),
+            ..Story::of(greeter())
+        };
         story.record(create());
         let due = |story: &Story| story.room.poll_timeout().map(|(due, _)| due);
         assert_eq!(due(&story), Some(story.now.plus(empty_ms.max(10_000))), "a join may be in flight");
@@ -77,7 +80,7 @@ fn timers_are_counted_by_their_names_after_the_call() {
         _ => Ok(vec![]),
     });
     let timers = ["turn", "a", "b", "c"].map(Arc::from).into();
-    story.spec = Arc::new(Spec { timers, max_timers: 3, ..Spec::clone(&spec()) });
+    story.spec = Arc::new(ComponentSpec { timers, max_timers: 3, ..ComponentSpec::clone(&spec()) });
     let mut story = story.with_members(&[ANA]);
     for (id, text) in ["again", "in turn", "again"].into_iter().enumerate() {
         assert!(!faulty(&story.record(message_with(ANA, 1 + id as u64, text))), "{text}");

@@ -6,7 +6,7 @@ use chorus_core::{
     command::{EdgeCommand, Fault, Record, RoomCommand},
     effect::{LogLevel, RestoreReason},
     frame::{FrameTag, RoomFrame},
-    ids::{Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId, Time},
+    ids::{Digest, Kind, MachineId, Offset, RoomId, RoomSecret, SessionId, Time},
     json::Json,
     room::{Call, Input, Notice, Outcome, Output, Room},
 };
@@ -67,8 +67,15 @@ impl Stage {
     pub async fn create(&mut self, kind: &str, options: Value) -> Out {
         let component = guests::component(kind).await.digest();
         let (kind, options) = (Kind::new(kind).unwrap(), Json::of(&options));
-        self.record(RoomCommand::Create { kind, component, options, creator: None, secret: Secret(7), allowance: 16 })
-            .await
+        self.record(RoomCommand::Create {
+            kind,
+            component,
+            options,
+            creator: None,
+            secret: RoomSecret(7),
+            allowance: 16,
+        })
+        .await
     }
 
     pub async fn say(&mut self, session: SessionId, kind: &str, data: Value) -> Out {

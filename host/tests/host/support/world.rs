@@ -6,7 +6,7 @@ use chorus_bus::{Bus, EdgeReceiver, embedded};
 use chorus_core::{
     command::{Answer, EdgeCommand, Joining, LeaveReason, OutputRef, Record, RoomCommand},
     frame::FrameTag,
-    ids::{Digest, Kind, MachineId, Offset, RoomId, Secret, SessionId},
+    ids::{Digest, Kind, MachineId, Offset, RoomId, RoomSecret, SessionId},
     json::Json,
     room::Notice,
 };
@@ -125,7 +125,7 @@ impl World {
                 component,
                 options: Json::of(&options),
                 creator: None,
-                secret: Secret(7),
+                secret: RoomSecret(7),
                 allowance: 16,
             },
         )
@@ -137,7 +137,7 @@ impl World {
         let (kind, options) = (Kind::new(kind).unwrap(), Json::trusted("{}"));
         self.append(
             room,
-            RoomCommand::Create { kind, component, options, creator: None, secret: Secret(7), allowance: 16 },
+            RoomCommand::Create { kind, component, options, creator: None, secret: RoomSecret(7), allowance: 16 },
         )
         .await;
     }

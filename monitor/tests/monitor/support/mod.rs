@@ -8,8 +8,8 @@ use bytes::Bytes;
 use chorus_bus::Bus;
 use chorus_core::{
     command::{Record, RoomCommand},
-    effect::Saved,
-    ids::{Digest, MachineId, Offset, RoomId, Secret, SessionId, Time},
+    effect::SavedState,
+    ids::{Digest, MachineId, Offset, RoomId, RoomSecret, SessionId, Time},
     json::Json,
     placement::Limits,
     room::{Member, State},
@@ -212,7 +212,7 @@ pub fn row(id: RoomId, name: &str, created_at: u64) -> RoomRow {
 }
 
 pub fn state_with_ana(name: &str) -> State {
-    let mut state = State::new(kind(name), Digest::of(GOOD), None, Secret(7), 16, Time(5), 9);
+    let mut state = State::new(kind(name), Digest::of(GOOD), None, RoomSecret(7), 16, Time(5), 9);
     let ana = Member {
         player: player(ANA),
         request: FIRST,
@@ -228,7 +228,7 @@ pub fn state_with_ana(name: &str) -> State {
         moving: None,
     };
     state.members.insert(ANA, ana);
-    state.saved = Some(Saved { version: 2, state: Json::trusted(r#"{"board":[null,0,1]}"#) });
+    state.saved = Some(SavedState { version: 2, state: Json::trusted(r#"{"board":[null,0,1]}"#) });
     state
 }
 
