@@ -1,4 +1,4 @@
-//! A socket whose bytes are counted, so that bytes that make no message are neither endless nor free.
+//! A socket whose bytes are counted, so that bytes that never complete a message are bounded, and charged to the client.
 
 use std::{
     io,
@@ -12,26 +12,26 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Bytes from the socket that may arrive without making a message.
+/// Bytes that may arrive before they complete a message.
 const MAX_BYTES_PER_MESSAGE: usize = 2 * MAX_FRAME + 16 * 1024;
 
 /// The most bytes of a client's frame beside its payload: of a head with a long length, and the mask.
 const MAX_HEAD: usize = 14;
 
-/// A read may take more than one message, so that some bytes seem to belong to none until the next message is looked at.
-/// Up to this many such bytes are not counted.
+/// One read may contain several messages. Up to this many of its bytes are not charged, since they may belong to messages that
+/// are not parsed yet.
 const READ_AHEAD: usize = MAX_BYTES_PER_MESSAGE;
 
-/// Beyond that, so many bytes that belong to no message cost as much as one frame. Ten empty fragments have 60.
+/// Beyond that, this many bytes are charged as one frame. Ten empty fragments have 60.
 const BYTES_PER_FRAME: usize = 64;
 
-/// A socket from which only so many bytes may arrive before they have made a message.
+/// A socket that accepts a bounded number of bytes until they complete a message.
 #[derive(Debug)]
 pub(crate) struct MeteredStream {
     stream: TcpStream,
-    /// How many more bytes may arrive.
+    /// Bytes that may still arrive before a message is complete.
     bytes_left: usize,
-    /// Bytes that have arrived, less those of the messages that they made.
+    /// Bytes that have arrived, less those of complete messages.
     unclaimed: usize,
 }
 
@@ -40,12 +40,12 @@ impl MeteredStream {
         MeteredStream { stream, bytes_left: MAX_BYTES_PER_MESSAGE, unclaimed: 0 }
     }
 
-    /// No more messages are made: this many bytes may still arrive.
+    /// No further message is read: this many bytes may still arrive.
     pub fn allow(&mut self, bytes: usize) {
         self.bytes_left = bytes;
     }
 
-    /// A message of this size was made of the bytes so far. Returns how many frames to charge for bytes that made none.
+    /// A message of this size is complete. Returns the number of frames to charge for bytes that belong to none.
     pub fn next_message(&mut self, size: usize) -> u32 {
         self.bytes_left = MAX_BYTES_PER_MESSAGE;
         self.unclaimed = self.unclaimed.saturating_sub(size + MAX_HEAD);

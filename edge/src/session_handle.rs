@@ -35,7 +35,7 @@ pub(crate) struct SessionHandle {
     inner: Mutex<Inner>,
 }
 
-/// What concerns the other connections of the edge, too.
+/// The edge's part of what happens to a handle's session: other connections are affected too.
 pub(crate) trait SessionOwner: Send + Sync {
     /// Whether a write of this handle still counts, now that its turn has come.
     fn accepts(&self, write: &StoreWrite, handle: &Arc<SessionHandle>) -> bool;

@@ -17,7 +17,7 @@ pub(crate) async fn write(links: &Links, write: StoreWrite) -> Option<Input<'sta
     }
 }
 
-/// `false` when the session is not this edge's any more.
+/// `false`: another edge has the session now.
 async fn try_write(links: &Links, write: StoreWrite) -> Result<bool, StoreError> {
     let (store, edge) = (&links.store, links.edge());
     let done = match write {

@@ -1,6 +1,7 @@
 //! The partitions of this host: carries out what `core::hosting::ownership` decides.
 //!
-//! Where a partition stands is in that machine; this module follows the partitions' logs, hibernates and gives up rooms.
+//! That machine holds the state of each partition. This module follows the partitions' logs, and hibernates or gives up their
+//! rooms.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -178,8 +179,8 @@ async fn await_hibernation(host: &Arc<Shared>, hibernating: &mut BTreeSet<u32>) 
     }
 }
 
-/// A loss in one partition is no reason to leave the others alone. After another failure, which concerns all of them, the others
-/// are left for the next assignment.
+/// After a loss in one partition the others are still taken over. Any other failure concerns all of them: the rest wait for the
+/// next assignment.
 async fn take_unless_failed(host: &Arc<Shared>, partition: u32, result: &mut Result<(), HostError>) -> bool {
     if matches!(result, Err(error) if !matches!(error, HostError::Lost(_))) {
         return false;

@@ -1,7 +1,7 @@
 //! What operators and a script's author see of a room: events for watchers, log lines, metrics.
 //!
-//! A watcher holds nothing up. The text of a script may contain players' words, so it goes to watchers only; log lines have the
-//! place instead.
+//! A slow watcher does not delay a room. The text of a script may contain players' words, so it goes to watchers only; log
+//! lines have the place instead.
 
 use std::sync::Arc;
 
@@ -89,7 +89,7 @@ impl RoomEvents {
             match effect {
                 Effect::Log { level, text } => self.log(hosted, level, text),
                 effect => {
-                    let text = format!("asked for {effect:.60?} in onRestore, where nothing can be asked for");
+                    let text = format!("requested {effect:.60?} in onRestore, where only log lines are carried out");
                     self.log(hosted, LogLevel::Warn, text.into());
                 }
             }

@@ -1,7 +1,7 @@
-//! Ends a session that a room has kicked in the store.
+//! The store's part of a kick: it ends the session.
 //!
-//! Each has a task of its own, so the room goes on, even while the store is down. The room's state keeps the kicks that are not
-//! done yet: a host that restores the room repeats them, and a repeated kick does no harm. So the task may be dropped.
+//! Each kick has a task of its own, so that the room continues while the store is down. The task may be dropped: the room's
+//! state keeps the kicks that are not done yet, a host that restores the room repeats them, and a repeated kick has no effect.
 
 use std::{sync::Arc, time::Duration};
 

@@ -44,11 +44,11 @@ pub enum Lost {
 const WHAT_TO_DO: &str =
     "Restore what is missing from a copy, or give --accept-loss to go on without it; nothing was changed";
 
-/// Rooms, of which a text names the first few.
+/// Rooms. Texts of errors list the first few.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rooms(pub Vec<RoomId>);
 
-/// An operator finds the others by their status afterwards.
+/// The others have the status `failed` once the loss is accepted.
 const NAMED: usize = 8;
 
 impl fmt::Display for Rooms {
@@ -77,9 +77,9 @@ pub fn store_is_behind(host: &Shared, partition: u32, start: Offset, checkpoint:
     host.accept(Lost::StoreBehind { partition, start, checkpoint })
 }
 
-/// A log that has lost its end goes on after the highest offset in the store, and with a record, since a reader that is
-/// to stop at the log's end waits for the record before it. Returns where the log ended, if a power cut may have caused
-/// that.
+/// Lets a log that has lost its end continue after the highest offset in the store. The gap ends with a record, because a
+/// reader that stops at the log's end waits for the record before it. Returns where the log ended, if a power cut may have
+/// caused the loss.
 pub async fn catch_up_with_the_store(
     host: &Shared,
     partition: u32,
