@@ -116,7 +116,7 @@ async fn connections_of_one_address_are_bounded() {
     let (first, _second) = (world.join().await, world.join().await);
     assert_eq!(world.connect().await.close_code().await, 4030);
     drop(first);
-    until("its slot", || world.edge.connections() == 1).await;
+    until("its slot", async || world.edge.connections() == 1).await;
     world.join().await;
 }
 

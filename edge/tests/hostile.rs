@@ -161,7 +161,7 @@ async fn a_client_that_does_not_answer_a_close_is_cut_off() {
     // The client goes on as if nothing had happened, and never answers the close.
     let flood = frame(0x81, b"{}").repeat(100);
     within("the end", async { while raw.0.write_all(&flood).await.is_ok() {} }).await;
-    until("the connection's end", || world.edge.connections() == 0).await;
+    until("the connection's end", async || world.edge.connections() == 0).await;
 }
 
 #[tokio::test]

@@ -4,10 +4,10 @@
 
 mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::net::SocketAddr;
 
 use chorus_core::session::Limits;
-use support::{Raw, World, frame, within};
+use support::{Raw, World, frame, until, within};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -42,17 +42,16 @@ async fn an_idle_connection_is_small_and_a_ping_flood_takes_no_memory() {
 
 /// Opens clients that join the lobby and send nothing more.
 async fn connect(world: &World, many: usize) -> Vec<TcpStream> {
-    let world = Arc::new(world.edge.local_addr());
     let mut clients = Vec::with_capacity(many);
+    let joined = world.edge.sessions() + many;
     for _ in 0..many {
-        clients.push(within("a client", join(*world)).await);
+        clients.push(within("a client", join(world.address())).await);
     }
-    // Their work is done by then.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    until("their sessions", async || world.edge.sessions() == joined).await;
     clients
 }
 
-async fn join(edge: std::net::SocketAddr) -> TcpStream {
+async fn join(edge: SocketAddr) -> TcpStream {
     let mut raw = Raw::connect(edge).await;
     raw.upgrade().await;
     raw.send_frame(0x81, br#"{"t":"hello","name":"Ana"}"#).await;

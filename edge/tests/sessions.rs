@@ -299,5 +299,5 @@ async fn a_connection_that_has_ended_leaves_nothing_behind() {
     for _ in 0..20 {
         drop(world.join().await);
     }
-    until("the ends", || world.edge.connections() + world.edge.sessions() == 0).await;
+    until("the ends", async || world.edge.connections() + world.edge.sessions() == 0).await;
 }

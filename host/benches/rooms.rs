@@ -4,17 +4,16 @@
 //! figures of one run are to be compared with those of another on the same machine, nothing else.
 
 use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, Instant},
 };
 
 use chorus_bus::{Bus, EdgeReceiver, embedded};
 use chorus_core::{
-    command::{EdgeCommand, Joining, Player, Record, RequestId, RoomCommand},
+    command::{EdgeCommand, Record, RoomCommand},
     effect::{CallContext, Effect, Event, MemberInfo, RoomInfo},
     frame::FrameTag,
-    ids::{ConnectionId, Digest, Kind, MachineId, RoomId, RoomSecret, Seed, SessionId, Time},
+    ids::{Digest, Kind, MachineId, RoomId, RoomSecret, Seed, SessionId, Time},
     json::Json,
 };
 use chorus_host::{
@@ -22,6 +21,10 @@ use chorus_host::{
     guest::{Component, Engine, Instance, Options},
 };
 use chorus_store::{Durability, Store};
+use chorus_testing::{
+    cast::{self, ANA, BEN, kind, machine, player},
+    guests::{Built, built},
+};
 
 const NOW: Time = Time(1_700_000_000_000);
 
@@ -38,7 +41,7 @@ async fn run() {
     if !others.is_empty() {
         return compare(&engine, &others).await;
     }
-    let (echo, game) = (Built::find("bench-room"), Built::find("tic-tac-toe"));
+    let (echo, game) = (Published::built("bench-room"), Published::built("tic-tac-toe"));
 
     title("one call of a guest");
     guest_echo(&echo.load(&engine).await).await;
@@ -74,7 +77,7 @@ fn title(text: &str) {
     println!("{text}");
 }
 
-fn say(what: &str, mut times: Vec<Duration>, more: &str) {
+fn print_figure(what: &str, mut times: Vec<Duration>, more: &str) {
     times.sort();
     let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize].as_nanos() as f64 / 1e3;
     println!("  {what:<44} p50 {:>8.1} µs   p99 {:>8.1} µs   {more}", at(0.5), at(0.99));
@@ -83,13 +86,13 @@ fn say(what: &str, mut times: Vec<Duration>, more: &str) {
 // ---- the guest alone ----
 
 async fn guest_echo(component: &Component) {
-    let mut room = Guest::open(component, r#"{}"#, &[SessionId(1)]).await;
+    let mut room = GuestRoom::open(component, r#"{}"#, &[SessionId(1)]).await;
     let echo = message(SessionId(1), "echo", r#"{"text":"a word or two of a game"}"#);
     let (times, fuel) = room.repeat(&echo, 20_000).await;
-    say("echo", times, &format!("{fuel} fuel"));
+    print_figure("echo", times, &format!("{fuel} fuel"));
     let data = format!(r#"{{"text":"{}"}}"#, "x".repeat(4000));
     let (times, fuel) = room.repeat(&message(SessionId(1), "echo", &data), 2_000).await;
-    say("echo of 4 kB", times, &format!("{fuel} fuel"));
+    print_figure("echo of 4 kB", times, &format!("{fuel} fuel"));
     echo_in_turn(component, &echo).await;
 }
 
@@ -98,7 +101,7 @@ async fn guest_echo(component: &Component) {
 async fn echo_in_turn(component: &Component, echo: &Event) {
     let mut rooms = Vec::new();
     for _ in 0..400 {
-        rooms.push(Guest::open(component, r#"{}"#, &[SessionId(1)]).await);
+        rooms.push(GuestRoom::open(component, r#"{}"#, &[SessionId(1)]).await);
     }
     let mut times = Vec::new();
     for _ in 0..50 {
@@ -108,12 +111,12 @@ async fn echo_in_turn(component: &Component, echo: &Event) {
             times.push(began.elapsed());
         }
     }
-    say("echo, 400 rooms in turn", times, "");
+    print_figure("echo, 400 rooms in turn", times, "");
 }
 
 async fn guest_move(component: &Component) {
-    let seats = [SessionId(1), SessionId(2)];
-    let mut room = Guest::open(component, r#"{"seats":["1","2"]}"#, &seats).await;
+    let seats = [ANA, BEN];
+    let mut room = GuestRoom::open(component, r#"{"seats":["ana","ben"]}"#, &seats).await;
     let (mut times, mut fuels) = (Vec::new(), Vec::new());
     for _ in 0..500 {
         for cell in [0, 1, 2, 4, 3, 5, 7, 6, 8] {
@@ -134,29 +137,29 @@ async fn guest_move(component: &Component) {
         }
     }
     fuels.sort_unstable();
-    say("move in tic-tac-toe", times, &format!("{} fuel", fuels[fuels.len() / 2]));
+    print_figure("move in tic-tac-toe", times, &format!("{} fuel", fuels[fuels.len() / 2]));
 }
 
 async fn guest_start(component: &Component) {
     let mut times = Vec::new();
     for _ in 0..300 {
         let began = Instant::now();
-        let room = Guest::open(component, r#"{"seats":["1","2"]}"#, &[]).await;
+        let room = GuestRoom::open(component, r#"{"seats":["ana","ben"]}"#, &[]).await;
         times.push(began.elapsed());
         drop(room);
     }
-    say("a new instance, opened and created", times, "");
+    print_figure("a new instance, opened and created", times, "");
 }
 
-/// A guest, and what a host would know of it.
-struct Guest {
+/// A guest, and the offset of its latest record.
+struct GuestRoom {
     instance: Instance,
     offset: u64,
 }
 
-impl Guest {
-    async fn open(component: &Component, options: &str, sessions: &[SessionId]) -> Guest {
-        let context = moment(1);
+impl GuestRoom {
+    async fn open(component: &Component, options: &str, sessions: &[SessionId]) -> GuestRoom {
+        let context = call_context(1);
         let instance = component.instantiate(RoomId(1), &context).await.expect("an instance");
         let info = RoomInfo {
             id: RoomId(1),
@@ -169,12 +172,11 @@ impl Guest {
             rooms: None,
             restored: None,
         };
-        let mut guest = Guest { instance, offset: 1 };
+        let mut guest = GuestRoom { instance, offset: 1 };
         guest.instance.open(&info, None).await.expect("it opens");
         guest.handle(&Event::Create { options: Json::trusted(options) }).await;
         for session in sessions {
-            let player = Player { id: session.0.to_string().into(), name: "Ana".into() };
-            let member = MemberInfo { session: *session, player, connected: true, spectator: false };
+            let member = MemberInfo { session: *session, player: player(*session), connected: true, spectator: false };
             guest.handle(&Event::Join { member, options: Json::trusted("{}"), from: None }).await;
         }
         guest
@@ -182,7 +184,7 @@ impl Guest {
 
     async fn handle(&mut self, event: &Event) -> (Vec<Effect>, u64) {
         self.offset += 1;
-        let context = moment(self.offset);
+        let context = call_context(self.offset);
         match self.instance.handle(&context, event, None).await {
             Ok(called) => (called.effects, called.fuel),
             Err(error) => panic!("{event:?}: {error}"),
@@ -201,7 +203,7 @@ impl Guest {
     }
 }
 
-fn moment(offset: u64) -> CallContext {
+fn call_context(offset: u64) -> CallContext {
     CallContext { now: NOW, seed: Seed::of(RoomId(1), RoomSecret(7), offset) }
 }
 
@@ -224,7 +226,7 @@ impl World {
     async fn start(dir: &Path, engine: Engine) -> World {
         let bus = embedded::open(embedded::Options::new(dir.join("data"))).await.expect("a log");
         let store = Store::open_embedded(&dir.join("data/store.sqlite"), Durability::default()).await.expect("a store");
-        let edge = MachineId("edge-1".into());
+        let edge = machine("edge-1");
         let frames = bus.edge_channel(&edge).await.expect("a channel");
         let started = chorus_host::start(chorus_host::Options::default(), bus.clone(), store.clone(), engine).await;
         let (host, failed) = started.expect("a host");
@@ -232,42 +234,25 @@ impl World {
         World { bus, store, host, edge, frames }
     }
 
-    async fn publish(&self, guest: &Built) {
-        self.store.publish(&guest.kind, guest.digest, &guest.wasm).await.expect("it is stored");
-        self.host.activate(&guest.kind, guest.digest).await.expect("it is activated");
+    async fn publish(&self, guest: &Published) {
+        let Built { digest, wasm } = &guest.built;
+        self.store.publish(&guest.kind, *digest, wasm).await.expect("it is stored");
+        self.host.activate(&guest.kind, *digest).await.expect("it is activated");
     }
 
     fn append(&self, room: RoomId, command: RoomCommand) {
         drop(self.bus.append(&Record { room, time: NOW, command }));
     }
 
-    fn create(&self, room: RoomId, guest: &Built) {
-        let (kind, component, options) = (guest.kind.clone(), guest.digest, Json::trusted("{}"));
-        self.append(
-            room,
-            RoomCommand::Create { kind, component, options, creator: None, secret: RoomSecret(7), allowance: 16 },
-        );
+    fn create(&self, room: RoomId, guest: &Published) {
+        self.append(room, cast::create(guest.kind.clone(), guest.built.digest, &serde_json::json!({})));
     }
 
     fn join(&self, room: RoomId, session: SessionId) {
-        let player = Player { id: "1".into(), name: "Ana".into() };
-        let (edge, options) = (self.edge.clone(), Json::trusted("{}"));
-        self.append(
-            room,
-            RoomCommand::Join(Joining {
-                session,
-                player,
-                claims: None,
-                edge,
-                request: RequestId { connection: ConnectionId(1), number: 1 },
-                message_id: 0,
-                options,
-                from: None,
-            }),
-        );
+        self.append(room, cast::join(session, &self.edge, 0));
     }
 
-    /// Waits until the edge has that many frames of this kind.
+    /// Waits until the edge has that many frames with this tag.
     async fn frames(&mut self, tag: FrameTag, mut count: usize) {
         let mut commands = Vec::new();
         while count > 0 {
@@ -280,7 +265,7 @@ impl World {
     }
 }
 
-async fn message_through_a_room(world: &mut World, echo: &Built) {
+async fn message_through_a_room(world: &mut World, echo: &Published) {
     let rooms: Vec<RoomId> = (100..200).map(RoomId).collect();
     for room in &rooms {
         world.create(*room, echo);
@@ -288,7 +273,7 @@ async fn message_through_a_room(world: &mut World, echo: &Built) {
     }
     world.frames(FrameTag::Room, rooms.len()).await;
     let mut seq = 0;
-    let mut say_in = |world: &World, room: RoomId| {
+    let mut send_to = |world: &World, room: RoomId| {
         seq += 1;
         let data = Json::trusted(r#"{"text":"a word or two of a game"}"#);
         let session = SessionId(room.0);
@@ -297,15 +282,15 @@ async fn message_through_a_room(world: &mut World, echo: &Built) {
     let mut times = Vec::new();
     for _ in 0..20_000 {
         let began = Instant::now();
-        say_in(world, rooms[0]);
+        send_to(world, rooms[0]);
         world.frames(FrameTag::Reply, 1).await;
         times.push(began.elapsed());
     }
-    say("one at a time", times, "");
+    print_figure("one at a time", times, "");
     let (began, rounds) = (Instant::now(), 200);
     for _ in 0..rounds {
         for room in &rooms {
-            say_in(world, *room);
+            send_to(world, *room);
         }
         world.frames(FrameTag::Reply, rooms.len()).await;
     }
@@ -313,7 +298,7 @@ async fn message_through_a_room(world: &mut World, echo: &Built) {
     println!("  {:<44} {:>12.1} µs each", "one to each of 100 rooms at a time", each.as_nanos() as f64 / 1e3);
 }
 
-async fn create_to_first_frame(world: &mut World, echo: &Built) {
+async fn create_to_first_frame(world: &mut World, echo: &Published) {
     let mut times = Vec::new();
     for number in 0..500 {
         let room = RoomId(1_000_000 + number);
@@ -323,36 +308,23 @@ async fn create_to_first_frame(world: &mut World, echo: &Built) {
         world.frames(FrameTag::Room, 1).await;
         times.push(began.elapsed());
     }
-    say("a room created, to its first frame", times, "");
+    print_figure("a room created, to its first frame", times, "");
 }
 
 // ---- components ----
 
-/// A component, as the build has left it.
-struct Built {
+/// A built guest, and the kind that it is published under.
+struct Published {
     kind: Kind,
-    digest: Digest,
-    wasm: Vec<u8>,
+    built: Built,
 }
 
-impl Built {
-    fn find(kind: &str) -> Built {
-        #[derive(serde::Deserialize)]
-        struct Entry {
-            digest: String,
-            file: PathBuf,
-        }
-        let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests/dist");
-        let manifest = std::fs::read_to_string(dist.join("manifest.json"));
-        let manifest = manifest.expect("guests are built: run `node guests/build.mjs`");
-        let mut manifest: BTreeMap<String, Entry> = serde_json::from_str(&manifest).expect("a manifest");
-        let entry = manifest.remove(kind).unwrap_or_else(|| panic!("{kind} is built: run `node guests/build.mjs`"));
-        let wasm = std::fs::read(dist.join(entry.file)).expect("a component");
-        let digest = entry.digest.parse().expect("a digest");
-        Built { kind: Kind::new(kind).expect("a kind"), digest, wasm }
+impl Published {
+    fn built(name: &str) -> Published {
+        Published { kind: kind(name), built: built(name) }
     }
 
     async fn load(&self, engine: &Engine) -> Component {
-        engine.load(self.digest, &self.wasm).await.expect("it loads")
+        engine.load(self.built.digest, &self.built.wasm).await.expect("it loads")
     }
 }

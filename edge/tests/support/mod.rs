@@ -5,7 +5,7 @@
 mod client;
 mod rooms;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use chorus_bus::Bus;
 use chorus_core::ids::RoomId;
@@ -13,6 +13,7 @@ use chorus_edge::{Edge, Options};
 use chorus_store::{Durability, Registration, Role, Store};
 use tempfile::TempDir;
 
+pub use chorus_testing::{DEADLINE, until, within};
 pub use client::{Client, Raw, frame};
 pub use rooms::Rooms;
 
@@ -20,9 +21,6 @@ pub const LOBBY: RoomId = RoomId::LOBBY;
 pub const GAME: RoomId = RoomId(7);
 /// A room that admits nobody.
 pub const CLOSED: RoomId = RoomId(13);
-
-/// Nothing here takes that long unless it is broken.
-pub const DEADLINE: Duration = Duration::from_secs(20);
 
 pub struct World {
     pub edge: Edge,
@@ -130,21 +128,4 @@ async fn serve(bus: &Bus, store: &Store, change: impl FnOnce(&mut Options)) -> E
 /// The status in the head of a response.
 pub fn status(head: &str) -> u16 {
     head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("no status: {head}"))
-}
-
-pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(DEADLINE, future).await {
-        Ok(done) => done,
-        Err(_) => panic!("waited in vain for {what}"),
-    }
-}
-
-/// Waits until the condition holds.
-pub async fn until(what: &str, condition: impl Fn() -> bool) {
-    within(what, async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await;
 }

@@ -17,7 +17,7 @@ async fn every_clock_in_the_script_stands_at_the_records_time() {
     let mut stage = Stage::with("chance-and-time", json!({}), &[ANA]).await;
     for _ in 0..3 {
         let Time(now) = stage.now.plus(10);
-        let drawn = stage.say(ANA, "draw", json!(null)).await.reply();
+        let drawn = stage.send(ANA, "draw", json!(null)).await.reply();
         for clock in ["now", "room", "performance"] {
             assert_eq!(drawn[clock], now, "{clock}");
         }
@@ -45,7 +45,7 @@ async fn two_rooms_with_the_same_records_draw_differently_and_one_room_draws_the
 async fn what_was_drawn_is_drawn_again_in_a_replay() {
     let mut stage = Stage::with("chance-and-time", json!({}), &[ANA]).await;
     for kind in ["draw", "deal", "luck", "draw"] {
-        stage.say(ANA, kind, json!(null)).await;
+        stage.send(ANA, kind, json!(null)).await;
     }
     rebuilds_everywhere(ROOM, &stage.log, &["chance-and-time"]).await;
 }
@@ -58,7 +58,7 @@ async fn draws_of(room: RoomId) -> Vec<Value> {
     stage.record(join(ANA, &edge(), 0)).await;
     let mut draws = vec![];
     for _ in 0..20 {
-        draws.push(stage.say(ANA, "draw", json!(null)).await.reply());
+        draws.push(stage.send(ANA, "draw", json!(null)).await.reply());
     }
     draws
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     replay::rebuilds_everywhere,
     support::{
-        ANA, BEA, join,
+        ANA, BEN, join,
         stage::{ROOM, Stage, edge},
         world::{Setup, World},
     },
@@ -28,11 +28,11 @@ async fn a_strangers_dear_messages_end_no_room_and_a_bystander_plays_on() {
             _ => world.create(room, kind, json!({})).await,
         }
         world.edge.join(ANA, room).await;
-        world.edge.join(BEA, room).await;
+        world.edge.join(BEN, room).await;
         for n in 0..12 {
-            let (code, _) = world.edge.say(ANA, room, "spin", json!(n)).await.expect_err("it costs too much");
+            let (code, _) = world.edge.request(ANA, room, "spin", json!(n)).await.expect_err("it costs too much");
             assert_eq!(code, "too_costly");
-            assert_eq!(world.edge.say(BEA, room, "echo", json!(n)).await, Ok(json!(n)));
+            assert_eq!(world.edge.request(BEN, room, "echo", json!(n)).await, Ok(json!(n)));
         }
         let failed = |notice: &Notice| match notice {
             Notice::Faulted { charged, .. } => Some(*charged),
@@ -41,7 +41,7 @@ async fn a_strangers_dear_messages_end_no_room_and_a_bystander_plays_on() {
         assert_eq!(world.notices(room, "a fault", failed).await, Some(ANA));
     }
     let spent = |session| world.edge.spent.get(&session).copied().unwrap_or(0);
-    assert!(spent(ANA) > 10 * spent(BEA), "the edge is told who it was: {:?}", world.edge.spent);
+    assert!(spent(ANA) > 10 * spent(BEN), "the edge gets the session that is charged: {:?}", world.edge.spent);
     world.close().await;
 }
 
@@ -50,12 +50,12 @@ async fn a_strangers_dear_messages_end_no_room_and_a_bystander_plays_on() {
 async fn dear_messages_are_not_gone_through_again_for_each_that_is_too_dear() {
     let mut stage = Stage::with("costly-hooks", json!({}), &[ANA]).await;
     for _ in 0..20 {
-        stage.say(ANA, "burn", json!(20_000)).await.reply();
+        stage.send(ANA, "burn", json!(20_000)).await.reply();
     }
-    assert!(stage.say(ANA, "spin", json!(null)).await.fault().is_some());
+    assert!(stage.send(ANA, "spin", json!(null)).await.fault().is_some());
     for _ in 0..3 {
         let (calls, opened) = (stage.calls, stage.opened.len());
-        assert!(is_exhausted(stage.say(ANA, "spin", json!(null)).await.fault()));
+        assert!(is_exhausted(stage.send(ANA, "spin", json!(null)).await.fault()));
         assert!(stage.opened.len() <= opened + 1, "one instance");
         assert_eq!(stage.calls, calls + 1, "and one call");
     }
@@ -65,33 +65,33 @@ async fn dear_messages_are_not_gone_through_again_for_each_that_is_too_dear() {
 #[tokio::test]
 async fn what_hooks_exhaust_is_the_clients_too_and_the_machines_part_is_done() {
     for hook in ["join", "drop", "reconnect", "leave"] {
-        let mut stage = Stage::with("costly-hooks", json!({}), &[ANA, BEA]).await;
+        let mut stage = Stage::with("costly-hooks", json!({}), &[ANA, BEN]).await;
         if hook == "reconnect" {
-            stage.record(dropped(BEA)).await;
+            stage.record(dropped(BEN)).await;
         }
         if hook == "join" {
-            stage.record(left(BEA)).await;
+            stage.record(left(BEN)).await;
         }
-        stage.say(ANA, "loop", json!([hook])).await.reply();
+        stage.send(ANA, "loop", json!([hook])).await.reply();
         let command = match hook {
-            "join" => crate::support::join(BEA, &edge(), 0),
-            "drop" => dropped(BEA),
-            "reconnect" => crate::support::join(BEA, &edge(), 0),
-            _ => left(BEA),
+            "join" => crate::support::join(BEN, &edge(), 0),
+            "drop" => dropped(BEN),
+            "reconnect" => crate::support::join(BEN, &edge(), 0),
+            _ => left(BEN),
         };
         for _ in 0..if hook == "join" { 6 } else { 1 } {
             assert!(is_exhausted(stage.record(command.clone()).await.fault()), "{hook}");
         }
         let state: &State = stage.room.state().expect("it goes on");
         assert_eq!(state.faults, 0, "{hook}");
-        let bea = state.members.get(&BEA).map(|member| member.connected);
+        let ben = state.members.get(&BEN).map(|member| member.connected);
         let expected = match hook {
             "join" | "leave" => None,
             "drop" => Some(false),
             _ => Some(true),
         };
-        assert_eq!(bea, expected, "{hook}");
-        let heard = stage.say(ANA, "heard", json!(null)).await.reply();
+        assert_eq!(ben, expected, "{hook}");
+        let heard = stage.send(ANA, "heard", json!(null)).await.reply();
         assert!(heard.as_array().is_some_and(|heard| heard.len() >= 2), "{hook}: {heard}");
         rebuilds_everywhere(ROOM, &stage.log, &["costly-hooks"]).await;
     }
@@ -104,10 +104,10 @@ async fn what_a_client_nests_is_given_back_shown_and_kept() {
     let deepest = nested(64);
     for depth in [0, 8, 56] {
         let data = json!({ "data": deepest, "depth": depth });
-        let mut stage = Stage::with("nests", json!({}), &[ANA, BEA]).await;
-        stage.say(ANA, "back", data.clone()).await.reply();
-        assert_eq!(stage.say(ANA, "show", data.clone()).await.events().len(), 2, "one for each member");
-        stage.say(ANA, "keep", data).await.reply();
+        let mut stage = Stage::with("nests", json!({}), &[ANA, BEN]).await;
+        stage.send(ANA, "back", data.clone()).await.reply();
+        assert_eq!(stage.send(ANA, "show", data.clone()).await.events().len(), 2, "one for each member");
+        stage.send(ANA, "keep", data).await.reply();
         assert!(stage.snapshot().await.is_some());
         rebuilds_everywhere(ROOM, &stage.log, &["nests"]).await;
     }

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use chorus_core::{
     command::{EdgeCommand, LeaveReason, RoomCommand},
-    ids::{Kind, RoomId, SessionId, Time},
+    ids::{RoomId, SessionId, Time},
 };
 use chorus_host::{HostEventKind, Options};
 use chorus_store::{RoomFilter, RoomRow, RoomStatus, RoomUpdate, Snapshot};
 use serde_json::json;
 
 use crate::support::{
-    ANA, BEA, CLEO, join,
-    world::{Setup, World, within},
+    ANA, BEN, CLEO, join, kind, until,
+    world::{Setup, World},
 };
 
 const ROOM: RoomId = RoomId(0xc4ec);
@@ -31,15 +31,15 @@ async fn old_records_go_once_every_room_has_them_in_a_snapshot() {
     }
     let text = "x".repeat(2_000);
     for id in 0..500 {
-        world.edge.say(ANA, ROOM, "echo", json!(text)).await.unwrap();
+        world.edge.request(ANA, ROOM, "echo", json!(text)).await.unwrap();
         if id % 100 == 0 {
-            world.edge.say(ANA, OTHER, "echo", json!(id)).await.unwrap();
+            world.edge.request(ANA, OTHER, "echo", json!(id)).await.unwrap();
         }
     }
     reaches_the_end(&world).await;
     let start = world.bus.start(0).await.unwrap();
     assert!(start > 100, "1 MB in segments of 64 KiB: the log begins at {start}");
-    assert_eq!(world.edge.say(ANA, OTHER, "echo", json!("still")).await, Ok(json!("still")));
+    assert_eq!(world.edge.request(ANA, OTHER, "echo", json!("still")).await, Ok(json!("still")));
     world.close().await;
 }
 
@@ -49,21 +49,15 @@ async fn a_new_room_is_listed_before_anything_of_it_is_stored() {
     let mut world = World::open(dir.path(), Setup::default()).await;
     let digest = world.publish("echo", "echo").await;
     world.create(ROOM, "echo", json!({})).await;
-    let listed = async {
-        loop {
-            if let Some(room) = world.store.rooms(&RoomFilter::default(), None, 10).await.unwrap().pop() {
-                return room;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    let listed = within("the room to be listed", listed).await;
+    let all = async || world.store.rooms(&RoomFilter::default(), None, 10).await.unwrap();
+    until("the room to be listed", async || !all().await.is_empty()).await;
+    let listed = all().await.remove(0);
     assert_eq!((listed.id, listed.component, listed.status), (ROOM, digest, RoomStatus::Live));
     assert_eq!(world.store.snapshot(ROOM).await.unwrap(), None);
     assert_eq!(world.store.checkpoint(0).await.unwrap(), 0, "the log is kept");
     // The listed room is not treated as one that is stored.
     world.edge.join(ANA, ROOM).await;
-    assert_eq!(world.edge.say(ANA, ROOM, "echo", json!(1)).await, Ok(json!(1)));
+    assert_eq!(world.edge.request(ANA, ROOM, "echo", json!(1)).await, Ok(json!(1)));
     world.close().await;
 }
 
@@ -81,7 +75,7 @@ async fn a_room_that_came_out_in_two_ways_ends_and_its_log_can_be_cut() {
     let row = RoomRow {
         id: ROOM,
         offset,
-        kind: Kind::new("throw-everywhere").unwrap(),
+        kind: kind("throw-everywhere"),
         component,
         status: RoomStatus::Live,
         creator: None,
@@ -95,7 +89,7 @@ async fn a_room_that_came_out_in_two_ways_ends_and_its_log_can_be_cut() {
     };
     let snapshot = Some(Snapshot { offset, component, state: "another".into() });
     world.store.write_rooms(vec![RoomUpdate { row, snapshot }]).await.unwrap();
-    world.edge.say(ANA, ROOM, "message", json!(null)).await.expect_err("it throws");
+    world.edge.request(ANA, ROOM, "message", json!(null)).await.expect_err("it throws");
 
     let failed = world.happens("the room to end", |event| match &event.what {
         HostEventKind::Ended { failed } if event.room == ROOM => failed.clone(),
@@ -116,10 +110,10 @@ async fn a_room_that_has_ended_holds_nothing_and_turns_away_who_comes_late() {
     world.publish("throw-everywhere", "throw-everywhere").await;
     world.create(ROOM, "throw-everywhere", json!({})).await;
     world.edge.join(ANA, ROOM).await;
-    world.edge.tell(ANA, ROOM, "finish", json!(null)).await;
+    world.edge.send(ANA, ROOM, "finish", json!(null)).await;
     world.happens("the room to end", |event| matches!(event.what, HostEventKind::Ended { .. }).then_some(())).await;
     // While its task is still live, and when it is gone.
-    for session in [BEA, CLEO] {
+    for session in [BEN, CLEO] {
         let edge = world.edge.id.clone();
         world.append(ROOM, RoomCommand::Leave { session: ANA, reason: LeaveReason::Left }).await;
         world.append(ROOM, join(session, &edge, 0)).await;
@@ -171,10 +165,8 @@ async fn refusal(world: &mut World, of: SessionId) -> String {
 
 /// Waits until the checkpoint is at the log's end.
 pub async fn reaches_the_end(world: &World) {
-    let reached = async {
-        while world.store.checkpoint(0).await.unwrap() < world.bus.end(0).await.unwrap() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    within("the checkpoint to reach the log's end", reached).await;
+    until("the checkpoint to reach the log's end", async || {
+        world.store.checkpoint(0).await.unwrap() >= world.bus.end(0).await.unwrap()
+    })
+    .await;
 }

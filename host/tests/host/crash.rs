@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::{
     checkpoints::reaches_the_end,
     support::{
-        ANA, BEA, FIRST,
+        ANA, BEN, FIRST,
         world::{Edge, Frame, Setup, World},
     },
 };
@@ -16,9 +16,9 @@ use crate::{
 const ROOM: RoomId = RoomId(0xdead);
 
 #[test]
-fn no_acknowledged_message_is_lost_and_what_is_said_again_is_the_same() {
+fn no_acknowledged_message_is_lost_and_repeated_frames_are_the_same() {
     let dir = tempfile::tempdir().unwrap();
-    let mut said: Vec<Frame> = life(async {
+    let mut received: Vec<Frame> = life(async {
         let mut world = World::open(dir.path(), Setup::default()).await;
         world.publish("counter", "counter-v1").await;
         world.create(ROOM, "counter", json!({})).await;
@@ -33,22 +33,22 @@ fn no_acknowledged_message_is_lost_and_what_is_said_again_is_the_same() {
             world.edge.continue_from(ANA, count);
             for _ in 0..messages {
                 count += 1;
-                assert_eq!(world.edge.say(ANA, ROOM, "add", json!(1)).await, Ok(json!(count)));
+                assert_eq!(world.edge.request(ANA, ROOM, "add", json!(1)).await, Ok(json!(count)));
             }
             world.edge.of(ANA, ROOM)
         });
         for frame in frames {
-            match said.iter().find(|known| known.seq == frame.seq) {
+            match received.iter().find(|known| known.seq == frame.seq) {
                 Some(known) => {
-                    assert_eq!(known.text, frame.text, "what is said again is the same");
+                    assert_eq!(known.text, frame.text, "a repeated frame is the same");
                     repeated += 1;
                 }
-                None => said.push(frame),
+                None => received.push(frame),
             }
         }
     }
-    assert!(repeated > 10, "a host that went without a word is repeated by the next one");
-    assert!(said.iter().zip(1..).all(|(frame, seq)| frame.seq == seq), "no gap");
+    assert!(repeated > 10, "the next host repeats outputs of the one that died");
+    assert!(received.iter().zip(1..).all(|(frame, seq)| frame.seq == seq), "no gap");
 }
 
 #[test]
@@ -61,31 +61,31 @@ fn records_that_nobody_had_read_yet_are_applied_by_the_next_host() {
         world.edge.join(ANA, ROOM).await;
         for _ in 0..1_000 {
             // In the log, and no more: the answers are not awaited.
-            world.edge.tell(ANA, ROOM, "add", json!(1)).await;
+            world.edge.send(ANA, ROOM, "add", json!(1)).await;
         }
     });
     life(async {
         let mut world = World::open(dir.path(), Setup::default()).await;
         world.edge.continue_from(ANA, 1_000);
-        assert_eq!(world.edge.say(ANA, ROOM, "add", json!(1)).await, Ok(json!(1_001)));
+        assert_eq!(world.edge.request(ANA, ROOM, "add", json!(1)).await, Ok(json!(1_001)));
         world.close().await;
     });
 }
 
 #[test]
-fn a_fault_that_the_log_knows_is_not_tried_again() {
+fn a_fault_that_is_in_the_log_is_not_tried_again() {
     let dir = tempfile::tempdir().unwrap();
     life(async {
         let mut world = World::open(dir.path(), Setup::default()).await;
         world.publish("spin-forever", "spin-forever").await;
         world.create(ROOM, "spin-forever", json!({})).await;
         world.edge.join(ANA, ROOM).await;
-        world.edge.say(ANA, ROOM, "spin", json!(null)).await.expect_err("it is a fault");
+        world.edge.request(ANA, ROOM, "spin", json!(null)).await.expect_err("it is a fault");
     });
     life(async {
         let mut world = World::open(dir.path(), Setup::default()).await;
         world.edge.continue_from(ANA, 1);
-        assert_eq!(world.edge.say(ANA, ROOM, "echo", json!(1)).await, Ok(json!(1)));
+        assert_eq!(world.edge.request(ANA, ROOM, "echo", json!(1)).await, Ok(json!(1)));
         let log = world.log_of(ROOM).await;
         let faults = log.iter().filter(|(_, record)| matches!(record.command, RoomCommand::Fault { .. })).count();
         assert_eq!(faults, 1);
@@ -94,27 +94,27 @@ fn a_fault_that_the_log_knows_is_not_tried_again() {
 }
 
 #[test]
-fn whoever_comes_back_after_a_crash_gets_just_what_it_missed() {
+fn a_client_that_resumes_after_a_crash_gets_the_frames_that_it_missed() {
     let dir = tempfile::tempdir().unwrap();
     let last = life(async {
         let mut world = World::open(dir.path(), Setup::default()).await;
         world.publish("chat", "chat").await;
         world.create(ROOM, "chat", json!({})).await;
-        for session in [ANA, BEA] {
+        for session in [ANA, BEN] {
             world.edge.join(session, ROOM).await;
         }
-        world.edge.say(ANA, ROOM, "say", json!("seen")).await.unwrap();
-        let last = world.edge.of(BEA, ROOM).last().unwrap().seq;
-        world.edge.say(ANA, ROOM, "say", json!("missed")).await.unwrap();
+        world.edge.request(ANA, ROOM, "say", json!("seen")).await.unwrap();
+        let last = world.edge.of(BEN, ROOM).last().unwrap().seq;
+        world.edge.request(ANA, ROOM, "say", json!("missed")).await.unwrap();
         last
     });
     life(async {
         let mut world = World::open(dir.path(), Setup::default()).await;
         let edge = world.edge.id.clone();
         // A client that resumes has lost the frames that the old edge had in flight to it.
-        world.append(ROOM, RoomCommand::Reconnect { session: BEA, edge, request: FIRST, last_seq: Some(last) }).await;
+        world.append(ROOM, RoomCommand::Reconnect { session: BEN, edge, request: FIRST, last_seq: Some(last) }).await;
         let missed = |edge: &Edge| {
-            edge.of(BEA, ROOM).into_iter().rfind(|frame| frame.seq == last + 1 && frame.text.contains("missed"))
+            edge.of(BEN, ROOM).into_iter().rfind(|frame| frame.seq == last + 1 && frame.text.contains("missed"))
         };
         let frame = world.edge.until("the frame that was missed", missed).await;
         assert_eq!(frame.tag, FrameTag::Event);
@@ -147,7 +147,7 @@ fn a_log_that_has_lost_its_end_goes_on_after_the_store() {
             let mut world = World::open(dir.path(), Setup::default()).await;
             world.edge.continue_from(ANA, used);
             if used == 2 {
-                assert_eq!(world.edge.say(ANA, ROOM, "add", json!(1)).await, Ok(json!(4)));
+                assert_eq!(world.edge.request(ANA, ROOM, "add", json!(1)).await, Ok(json!(4)));
             }
         });
     }
@@ -161,7 +161,7 @@ async fn counts_to_three_and_sleeps(dir: &Path) {
     world.publish("counter", "counter-v1").await;
     world.create(ROOM, "counter", json!({})).await;
     world.edge.join(ANA, ROOM).await;
-    world.edge.say(ANA, ROOM, "add", json!(3)).await.unwrap();
+    world.edge.request(ANA, ROOM, "add", json!(3)).await.unwrap();
     world.quiet().await;
     assert_eq!(world.store.checkpoint(0).await.unwrap(), 0);
 }
@@ -169,7 +169,7 @@ async fn counts_to_three_and_sleeps(dir: &Path) {
 /// One process: when the story ends, all of its tasks are dropped, wherever they were.
 fn life<T>(story: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let told = runtime.block_on(story);
+    let result = runtime.block_on(story);
     runtime.shutdown_timeout(Duration::from_secs(60));
-    told
+    result
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     replay::rebuilds_everywhere,
     support::{
-        ANA, BEA,
+        ANA, BEN,
         stage::{ROOM, Stage},
         world::{Edge, Setup, World},
     },
@@ -25,7 +25,7 @@ async fn a_loop_without_end_runs_out_of_fuel() {
         assert_eq!(fault, Fault::OutOfFuel(20_000_000), "{kind}: what a message may");
     }
     let mut stage = Stage::with("spin-forever", json!({}), &[ANA]).await;
-    stage.say(ANA, "later", json!(null)).await;
+    stage.send(ANA, "later", json!(null)).await;
     let (_, id) = stage.room.poll_timeout().expect("it has a timer");
     let out = stage.record(RoomCommand::Timer { id, name: None }).await;
     assert_eq!(out.fault(), Some(Fault::OutOfFuel(300_000_000)), "what a record of the room's own may");
@@ -40,9 +40,9 @@ async fn memory_without_end_is_out_of_memory() {
     // A value that is too large at once is refused by the engine itself.
     for (kind, words) in [("strings", "string too long"), ("one", "invalid array buffer length")] {
         let mut stage = Stage::with("allocate-forever", json!({}), &[ANA]).await;
-        let out = stage.say(ANA, kind, json!(null)).await;
+        let out = stage.send(ANA, kind, json!(null)).await;
         assert!(out.threw().is_some_and(|text| text.contains(words)), "{out:?}");
-        assert_eq!(stage.say(ANA, "echo", json!(1)).await.reply(), 1);
+        assert_eq!(stage.send(ANA, "echo", json!(1)).await.reply(), 1);
     }
 }
 
@@ -57,11 +57,11 @@ async fn recursion_without_end_traps_inside_of_try_and_catch_too() {
 #[tokio::test]
 async fn to_ask_for_more_than_a_record_may_is_thrown_by_the_sdk() {
     let cases = [
-        ("effects", json!({ "count": 1_200 }), "RangeError: broadcast: this call has asked for 1000 effects"),
+        ("effects", json!({ "count": 1_200 }), "RangeError: broadcast: this call has requested 1000 effects"),
         (
             "bytes",
             json!({ "count": 20 }),
-            "RangeError: broadcast: with these 60018 characters the call asks for more than",
+            "RangeError: broadcast: with these 60018 characters the effects of this call exceed",
         ),
         ("one", json!({ "size": 1_100_000 }), "RangeError: the reply: with these 1100008 characters"),
         ("rooms", json!({ "count": 17 }), "RangeError: rooms.create: this call has created 16 rooms"),
@@ -70,16 +70,16 @@ async fn to_ask_for_more_than_a_record_may_is_thrown_by_the_sdk() {
     let mut stage = Stage::with("flood-output", json!({}), &[ANA]).await;
     for (kind, data, words) in cases {
         let before = stage.saved().await;
-        let out = stage.say(ANA, kind, data).await;
+        let out = stage.send(ANA, kind, data).await;
         assert!(out.threw().is_some_and(|text| text.starts_with(words)), "{kind}: {out:?}");
         assert_eq!(out.error().0, "fault", "{kind}");
         assert_eq!(stage.saved().await, before, "{kind}");
     }
-    assert_eq!(stage.say(ANA, "timers", json!({ "count": 900 })).await.reply(), json!(null), "one name is one timer");
-    assert_eq!(stage.say(ANA, "caught-effects", json!(null)).await.reply(), 200);
+    assert_eq!(stage.send(ANA, "timers", json!({ "count": 900 })).await.reply(), json!(null), "one name is one timer");
+    assert_eq!(stage.send(ANA, "caught-effects", json!(null)).await.reply(), 200);
     // As much as possible: any of the bounds may come first.
     for kind in ["effects", "bytes", "one", "timers", "rooms", "state"] {
-        let out = stage.say(ANA, kind, json!({})).await;
+        let out = stage.send(ANA, kind, json!({})).await;
         let fault = out.fault();
         let dear = matches!(fault, None | Some(Fault::OutOfFuel(_) | Fault::OutOfMemory(_)));
         assert!(dear && (fault.is_some() || out.threw().is_some()), "{kind}: {out:?}");
@@ -88,7 +88,7 @@ async fn to_ask_for_more_than_a_record_may_is_thrown_by_the_sdk() {
 }
 
 #[tokio::test]
-async fn a_script_that_speaks_the_contract_itself_pays_for_asking_too_much() {
+async fn a_script_without_the_sdk_is_charged_for_too_many_effects() {
     let cases = [
         ("many-effects", "more than 1000 effects in one record"),
         ("many-bytes", "more than 1048576 characters of output in one record"),
@@ -106,7 +106,7 @@ async fn a_script_that_speaks_the_contract_itself_pays_for_asking_too_much() {
 async fn one_timer_set_often_is_one_timer() {
     let mut stage = Stage::with("bare-garbage", json!({}), &[ANA]).await;
     for _ in 0..3 {
-        assert_eq!(stage.say(ANA, "set-again", json!(null)).await.reply(), 1);
+        assert_eq!(stage.send(ANA, "set-again", json!(null)).await.reply(), 1);
     }
     assert_eq!(stage.room.state().expect("it lives").timers.len(), 1);
 }
@@ -114,7 +114,7 @@ async fn one_timer_set_often_is_one_timer() {
 #[tokio::test]
 async fn a_log_that_is_too_long_is_cut_and_no_fault() {
     let mut stage = Stage::with("flood-output", json!({}), &[ANA]).await;
-    let out = stage.say(ANA, "log", json!({})).await;
+    let out = stage.send(ANA, "log", json!({})).await;
     assert_eq!(out.reply(), json!(null));
     let logs = out.logs();
     assert!(logs.iter().map(|(_, text)| text.len()).sum::<usize>() < 17 << 10);
@@ -125,7 +125,7 @@ async fn a_log_that_is_too_long_is_cut_and_no_fault() {
 }
 
 #[tokio::test]
-async fn garbage_by_a_script_that_speaks_the_contract_itself_is_named() {
+async fn garbage_from_a_script_without_the_sdk_is_named() {
     let cases = [
         ("bad-session", "is not a session's id"),
         ("negative-timer", "-5 ms; it must be from 0"),
@@ -154,9 +154,9 @@ async fn garbage_by_a_script_that_speaks_the_contract_itself_is_named() {
     }
     for kind in ["not-a-text", "nothing", "throw"] {
         let mut stage = Stage::with("bare-garbage", json!({}), &[ANA]).await;
-        let out = stage.say(ANA, kind, json!(null)).await;
+        let out = stage.send(ANA, kind, json!(null)).await;
         assert_eq!(out.error().0, "fault", "{kind}");
-        assert_eq!(stage.say(ANA, "two-replies", json!(null)).await.reply(), 1, "{kind}");
+        assert_eq!(stage.send(ANA, "two-replies", json!(null)).await.reply(), 1, "{kind}");
         rebuilds_everywhere(ROOM, &stage.log, &["bare-garbage"]).await;
     }
 }
@@ -164,17 +164,17 @@ async fn garbage_by_a_script_that_speaks_the_contract_itself_is_named() {
 #[tokio::test]
 async fn strange_but_harmless_answers_are_one_answer() {
     let mut stage = Stage::with("bare-garbage", json!({}), &[ANA]).await;
-    assert_eq!(stage.say(ANA, "two-replies", json!(null)).await.reply(), 1);
-    assert_eq!(stage.say(ANA, "no-reply", json!(null)).await.reply(), json!(null));
-    assert_eq!(stage.say(ANA, "admit-nobody", json!(null)).await.reply(), 1);
-    let out = stage.say(ANA, "unknown-session", json!(null)).await;
+    assert_eq!(stage.send(ANA, "two-replies", json!(null)).await.reply(), 1);
+    assert_eq!(stage.send(ANA, "no-reply", json!(null)).await.reply(), json!(null));
+    assert_eq!(stage.send(ANA, "admit-nobody", json!(null)).await.reply(), 1);
+    let out = stage.send(ANA, "unknown-session", json!(null)).await;
     assert_eq!(out.tags(), [(ANA, FrameTag::Reply)], "a send to nobody goes nowhere");
 }
 
 #[tokio::test]
 async fn a_state_that_cannot_be_saved_ends_the_room_with_a_reason() {
     let mut stage = Stage::with("bare-garbage", json!({}), &[ANA]).await;
-    stage.say(ANA, "bad-save", json!(null)).await.reply();
+    stage.send(ANA, "bad-save", json!(null)).await.reply();
     stage.room.handle(chorus_core::room::Input::TakeSnapshot);
     let out = stage.carry_out().await;
     let closed = out.iter().find_map(|output| match output {
@@ -188,44 +188,44 @@ async fn a_state_that_cannot_be_saved_ends_the_room_with_a_reason() {
 #[tokio::test]
 async fn a_large_state_is_kept() {
     let mut stage = Stage::with("big-state", json!({ "cells": 20_000 }), &[ANA]).await;
-    assert_eq!(stage.say(ANA, "touch", json!(19_999)).await.reply(), 1);
+    assert_eq!(stage.send(ANA, "touch", json!(19_999)).await.reply(), 1);
     let saved = stage.snapshot().await.expect("it can be saved");
     assert!(saved.len() > 100_000);
-    assert_eq!(stage.say(ANA, "read", json!(19_999)).await.reply(), 20_000);
+    assert_eq!(stage.send(ANA, "read", json!(19_999)).await.reply(), 20_000);
     rebuilds_everywhere(ROOM, &stage.log, &["big-state"]).await;
 }
 
 #[tokio::test]
 async fn a_trap_goes_back_to_the_state_before_the_record_in_a_new_instance() {
-    let mut stage = Stage::with("big-state", json!({ "cells": 10 }), &[ANA, BEA]).await;
-    stage.say(ANA, "touch", json!(3)).await;
+    let mut stage = Stage::with("big-state", json!({ "cells": 10 }), &[ANA, BEN]).await;
+    stage.send(ANA, "touch", json!(3)).await;
     stage.snapshot().await;
-    stage.say(BEA, "touch", json!(4)).await;
+    stage.send(BEN, "touch", json!(4)).await;
     let before = stage.saved().await;
     let opened = stage.opened.len();
     // The array becomes so long that printing it takes for ever.
-    let out = stage.say(ANA, "touch", json!(4_000_000_000_u64)).await;
+    let out = stage.send(ANA, "touch", json!(4_000_000_000_u64)).await;
     assert!(out.fault().is_some(), "{out:?}");
     assert_eq!(stage.opened.len(), opened + 1, "a new instance, from the snapshot");
     assert_eq!(stage.saved().await, before, "and the tail");
     let whole_views = out.tags().into_iter().filter(|(_, tag)| *tag == FrameTag::Room).count();
     assert_eq!(whole_views, 2, "everyone sees everything anew");
-    assert_eq!(stage.say(BEA, "touch", json!(4)).await.reply(), 3);
+    assert_eq!(stage.send(BEN, "touch", json!(4)).await.reply(), 3);
     rebuilds_everywhere(ROOM, &stage.log, &["big-state"]).await;
 }
 
 #[tokio::test]
 async fn faults_in_a_row_end_the_room_with_a_reason_that_its_members_get() {
-    let mut stage = Stage::with("recurse-forever", json!({}), &[ANA, BEA]).await;
+    let mut stage = Stage::with("recurse-forever", json!({}), &[ANA, BEN]).await;
     for _ in 0..4 {
-        stage.say(ANA, "recurse", json!(null)).await;
+        stage.send(ANA, "recurse", json!(null)).await;
     }
-    assert_eq!(stage.say(ANA, "echo", json!(1)).await.reply(), 1);
+    assert_eq!(stage.send(ANA, "echo", json!(1)).await.reply(), 1);
     for _ in 0..4 {
-        stage.say(ANA, "recurse", json!(null)).await;
+        stage.send(ANA, "recurse", json!(null)).await;
     }
     assert!(!stage.room.has_ended(), "four, and four, are not five in a row");
-    let out = stage.say(ANA, "recurse", json!(null)).await;
+    let out = stage.send(ANA, "recurse", json!(null)).await;
     assert!(stage.room.has_ended());
     let reason = out.failed().expect("a reason");
     assert!(reason.starts_with("its script failed 5 times in a row; the last time it trapped"), "{reason}");
@@ -236,11 +236,11 @@ async fn faults_in_a_row_end_the_room_with_a_reason_that_its_members_get() {
 #[tokio::test]
 async fn what_a_script_prints_and_logs_is_its_authors() {
     let mut stage = Stage::with("console", json!({}), &[ANA]).await;
-    let out = stage.say(ANA, "levels", json!(null)).await;
+    let out = stage.send(ANA, "levels", json!(null)).await;
     let levels: Vec<LogLevel> = out.logs().into_iter().map(|(level, _)| level).collect();
     assert_eq!(levels, [LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error, LogLevel::Info]);
-    stage.say(ANA, "strange", json!(null)).await.reply();
-    let refused = stage.say(ANA, "then-refuse", json!(null)).await;
+    stage.send(ANA, "strange", json!(null)).await.reply();
+    let refused = stage.send(ANA, "then-refuse", json!(null)).await;
     assert_eq!((refused.logs(), refused.events()), (vec![(LogLevel::Info, "kept".into())], vec![]));
 }
 
@@ -252,7 +252,7 @@ async fn a_hostile_room_ends_and_its_neighbour_goes_on() {
     let neighbour = RoomId(1);
     world.publish("echo", "echo").await;
     world.create(neighbour, "echo", json!({})).await;
-    world.edge.join(BEA, neighbour).await;
+    world.edge.join(BEN, neighbour).await;
     let hostile = [
         ("spin-forever", "later"),
         ("recurse-forever", "recurse"),
@@ -267,8 +267,8 @@ async fn a_hostile_room_ends_and_its_neighbour_goes_on() {
         world.edge.join(ANA, room).await;
         // The room's own first failure is the first of five.
         for id in 0..if kind == "later" { 1 } else { 5 } {
-            world.edge.tell(ANA, room, kind, json!({})).await;
-            assert_eq!(world.edge.say(BEA, neighbour, "echo", json!(id)).await, Ok(json!(id)));
+            world.edge.send(ANA, room, kind, json!({})).await;
+            assert_eq!(world.edge.request(BEN, neighbour, "echo", json!(id)).await, Ok(json!(id)));
         }
         let left = world.edge.until("the room to end", |edge| {
             let frame = edge.of(ANA, room).into_iter().find(|frame| frame.tag == FrameTag::Left)?;
@@ -276,7 +276,7 @@ async fn a_hostile_room_ends_and_its_neighbour_goes_on() {
         });
         let reason = left.await;
         assert!(reason.starts_with("ended: its script failed 5 times in a row"), "{guest} {kind}: {reason}");
-        assert_eq!(world.edge.say(BEA, neighbour, "echo", json!(kind)).await, Ok(json!(kind)));
+        assert_eq!(world.edge.request(BEN, neighbour, "echo", json!(kind)).await, Ok(json!(kind)));
         let faults = world.log_of(room).await;
         let faults = faults.iter().filter(|(_, record)| matches!(record.command, RoomCommand::Fault { .. })).count();
         assert_eq!(faults, 5, "{guest} {kind}: each is in the log, once");
@@ -292,7 +292,7 @@ async fn the_lobby_begins_anew_when_it_has_failed() {
     world.host.ensure(RoomId::LOBBY, &Kind::lobby()).await.expect("there is a lobby");
     world.edge.join(ANA, RoomId::LOBBY).await;
     for _ in 0..5 {
-        world.edge.tell(ANA, RoomId::LOBBY, "recurse", json!(null)).await;
+        world.edge.send(ANA, RoomId::LOBBY, "recurse", json!(null)).await;
     }
     let look = |it: &Notice| match it {
         Notice::RestartScheduled { failed, in_ms: 0 } => Some(failed.clone()),
@@ -305,13 +305,13 @@ async fn the_lobby_begins_anew_when_it_has_failed() {
     world.notices(RoomId::LOBBY, "the lobby to begin anew", look).await;
     world.edge.received.clear();
     world.edge.join(ANA, RoomId::LOBBY).await;
-    assert_eq!(world.edge.say(ANA, RoomId::LOBBY, "echo", json!(1)).await, Ok(json!(1)));
+    assert_eq!(world.edge.request(ANA, RoomId::LOBBY, "echo", json!(1)).await, Ok(json!(1)));
     world.close().await;
 
     // The lobby exists in the next process, too.
     let mut world = World::open(dir.path(), Setup::default()).await;
     world.host.ensure(RoomId::LOBBY, &Kind::lobby()).await.expect("there is a lobby");
-    world.edge.join(BEA, RoomId::LOBBY).await;
+    world.edge.join(BEN, RoomId::LOBBY).await;
     world.close().await;
 }
 
@@ -325,13 +325,13 @@ fn lefts(edge: &Edge) -> Vec<String> {
 async fn pays(guest: &str, kind: &str, data: Value) -> Fault {
     let mut stage = Stage::with(guest, json!({}), &[ANA]).await;
     let before = stage.saved().await;
-    let out = stage.say(ANA, kind, data).await;
+    let out = stage.send(ANA, kind, data).await;
     let fault = out.fault().unwrap_or_else(|| panic!("{guest} {kind}: {out:?}"));
     let code = if fault.is_exhaustion() { "too_costly" } else { "fault" };
     assert_eq!(out.error().0, code, "{guest} {kind}");
     assert_eq!(stage.saved().await, before, "{guest} {kind}");
     let harmless = if guest == "bare-garbage" { "two-replies" } else { "echo" };
-    assert_eq!(stage.say(ANA, harmless, json!(1)).await.reply(), 1, "{guest} {kind}");
+    assert_eq!(stage.send(ANA, harmless, json!(1)).await.reply(), 1, "{guest} {kind}");
     rebuilds_everywhere(ROOM, &stage.log, &[guest]).await;
     fault
 }

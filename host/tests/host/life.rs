@@ -9,7 +9,7 @@ use chorus_host::HostEventKind;
 use serde_json::json;
 
 use crate::support::{
-    ANA, BEA,
+    ANA, BEN,
     stage::Stage,
     world::{Edge, Setup, World},
 };
@@ -24,7 +24,7 @@ async fn a_room_with_nothing_to_do_is_put_aside_and_woken_by_the_next_message() 
     world.create(ROOM, "counter", json!({})).await;
     world.edge.join(ANA, ROOM).await;
     for count in 1..=5 {
-        assert_eq!(world.edge.say(ANA, ROOM, "add", json!(1)).await, Ok(json!(count)));
+        assert_eq!(world.edge.request(ANA, ROOM, "add", json!(1)).await, Ok(json!(count)));
         world.quiet().await;
     }
     let frames = world.edge.of(ANA, ROOM);
@@ -73,13 +73,13 @@ async fn a_held_seat_is_given_up_though_the_room_sleeps() {
     let mut world = World::open(dir.path(), Setup::restless()).await;
     world.publish("throw-everywhere", "throw-everywhere").await;
     world.create(ROOM, "throw-everywhere", json!({})).await;
-    for session in [ANA, BEA] {
+    for session in [ANA, BEN] {
         world.edge.join(session, ROOM).await;
     }
     let edge = world.edge.id.clone();
-    world.append(ROOM, RoomCommand::Drop { session: BEA, edge, code: 1006 }).await;
+    world.append(ROOM, RoomCommand::Drop { session: BEN, edge, code: 1006 }).await;
     let left = |edge: &Edge| edge.of(ANA, ROOM).iter().any(|frame| frame.text.contains("onLeave")).then_some(());
-    world.edge.until("bea to be given up", left).await;
+    world.edge.until("ben to be given up", left).await;
     world.close().await;
 }
 
@@ -94,26 +94,26 @@ async fn a_script_that_keeps_things_where_they_do_not_survive_gets_a_new_instanc
     for key in 0..600 {
         // 120 MB in all; the room may have 64 MiB.
         let data = json!({ "key": key, "value": value });
-        world.edge.say(ANA, ROOM, "remember", data).await.expect("it never runs full");
+        world.edge.request(ANA, ROOM, "remember", data).await.expect("it never runs full");
     }
     world.close().await;
 }
 
 #[tokio::test]
-async fn an_instance_is_told_why_it_is_there() {
+async fn an_instance_gets_the_reason_of_its_restore() {
     let mut stage = Stage::with("counter-v1", json!({}), &[ANA]).await;
-    stage.say(ANA, "add", json!(1)).await;
+    stage.send(ANA, "add", json!(1)).await;
     let snapshot = stage.snapshot().await.unwrap();
     for why in [RestoreReason::Woken, RestoreReason::Recovered] {
         stage.room = chorus_core::room::Room::restore(stage.room.id(), &snapshot, why).unwrap();
         stage.runner.drop_instance();
-        stage.say(ANA, "add", json!(1)).await.reply();
+        stage.send(ANA, "add", json!(1)).await.reply();
         assert_eq!(stage.opened.last(), Some(&Some(why)));
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_script_logs_is_told_to_who_watches() {
+async fn log_lines_of_a_script_are_host_events() {
     let dir = tempfile::tempdir().unwrap();
     let mut world = World::open(dir.path(), Setup::default()).await;
     world.publish("console", "console").await;

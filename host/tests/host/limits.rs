@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     replay::rebuilds_everywhere,
     support::{
-        ANA, BEA, CLEO,
+        ANA, BEN, CLEO,
         stage::{ROOM, Stage},
         world::{Edge, Setup, World},
     },
@@ -27,11 +27,11 @@ const REPLAYED: usize = 15;
 #[tokio::test]
 async fn what_a_script_asks_for_at_random_is_thrown_or_taken() {
     let mut stage =
-        Stage::with("random-effects", json!({}), &[ANA, BEA, CLEO, SessionId(0xd), SessionId(0xe), SessionId(0xf)])
+        Stage::with("random-effects", json!({}), &[ANA, BEN, CLEO, SessionId(0xd), SessionId(0xe), SessionId(0xf)])
             .await;
     let (mut taken, mut thrown) = (BTreeMap::new(), BTreeMap::new());
     for round in 0..ROUNDS {
-        let out = stage.say(ANA, "ask", json!({ "calls": 1 + round % 40 })).await;
+        let out = stage.send(ANA, "ask", json!({ "calls": 1 + round % 40 })).await;
         assert_eq!(out.fault(), None, "the calls of round {round}, and no other, are at fault: {out:?}");
         if let Some(words) = out.threw() {
             // An error that is only found at the end of a call cannot be caught.
@@ -48,16 +48,16 @@ async fn what_a_script_asks_for_at_random_is_thrown_or_taken() {
     for call in ["send", "broadcast", "create", "sendRoom", "after", "cancel", "metadata"] {
         assert!(thrown[call] > 20, "{call} was thrown {} times", thrown[call]);
     }
-    assert_eq!(stage.say(BEA, "echo", json!(1)).await.reply(), 1);
+    assert_eq!(stage.send(BEN, "echo", json!(1)).await.reply(), 1);
 }
 
 #[tokio::test]
 async fn what_is_thrown_is_thrown_again_in_a_replay() {
     let mut stage =
-        Stage::with("random-effects", json!({}), &[ANA, BEA, CLEO, SessionId(0xd), SessionId(0xe), SessionId(0xf)])
+        Stage::with("random-effects", json!({}), &[ANA, BEN, CLEO, SessionId(0xd), SessionId(0xe), SessionId(0xf)])
             .await;
     for _ in 0..REPLAYED {
-        stage.say(ANA, "ask", json!({ "calls": 30 })).await;
+        stage.send(ANA, "ask", json!({ "calls": 30 })).await;
         while let Some((due, id)) = stage.room.poll_timeout().filter(|(due, _)| due.0 < stage.now.0 + 2_000) {
             stage.now = stage.now.max(due);
             stage.record(RoomCommand::Timer { id, name: None }).await;
@@ -87,15 +87,15 @@ async fn rooms_with_views_of_megabytes_leave_their_neighbour_its_turns() {
         world.edge.join(ANA, room).await;
     }
     world.create(NEIGHBOUR, "echo", json!({})).await;
-    world.edge.join(BEA, NEIGHBOUR).await;
+    world.edge.join(BEN, NEIGHBOUR).await;
     let mut ids = Vec::new();
     for room in HEAVY.into_iter().cycle().take(6) {
-        ids.push(world.edge.tell(ANA, room, "bump", json!(null)).await);
+        ids.push(world.edge.send(ANA, room, "bump", json!(null)).await);
     }
     let mut turns = 0;
     let answered = |edge: &Edge| edge.frames[&ANA].iter().filter(|frame| frame.tag == FrameTag::Reply).count();
     while answered(&world.edge) < ids.len() {
-        assert_eq!(world.edge.say(BEA, NEIGHBOUR, "echo", json!(turns)).await, Ok(json!(turns)));
+        assert_eq!(world.edge.request(BEN, NEIGHBOUR, "echo", json!(turns)).await, Ok(json!(turns)));
         turns += 1;
     }
     assert!(turns >= 200, "{turns} answers while six views were made");

@@ -1,7 +1,7 @@
 //! Rooms in their sandbox: real guests, one tiny fixture for each behaviour.
 //!
 //! Two ways to run a room: on a [`Stage`](support::stage) (the machine and its guest, nothing else: inputs and outputs,
-//! call by call) and in a [`World`](support::world) (a host on its log and store, and an edge made of paper).
+//! call by call) and in a [`World`](support::world) (a host on its log and store, and a fake edge).
 
 mod chance;
 mod charges;

@@ -66,7 +66,7 @@ async fn what_a_guest_may_ask_is_asked_anew_in_each_call() {
     let name = load("many-calls", &body.replace("$limit", &(budget::MAX_HOST_CALLS - 2).to_string())).await;
     let mut stage = Stage::with(&name, json!({}), &[ANA]).await;
     for _ in 0..3 {
-        stage.say(ANA, "go", json!(null)).await.reply();
+        stage.send(ANA, "go", json!(null)).await.reply();
         let (calls, bytes) = stage.runner.instance().unwrap().host_calls();
         // The stream and its pollable, and those of the loop.
         assert_eq!((calls, bytes), (budget::MAX_HOST_CALLS, 0));
@@ -90,7 +90,7 @@ async fn an_instruction_that_calls_into_the_runtime_costs_what_that_takes() {
         let limited = format!("{LIMITED} {body}").replace("$limit", "1000");
         let name = load(name, &limited).await;
         let mut stage = Stage::with(&name, json!({}), &[ANA]).await;
-        stage.say(ANA, "go", json!(null)).await.reply();
+        stage.send(ANA, "go", json!(null)).await.reply();
         let fuel = stage.fuel;
         assert!(fuel >= 1000 * least, "{name}: {fuel} units for 1000 of them");
     }
@@ -107,7 +107,7 @@ async fn scripts_ask_little_of_their_host() {
     ];
     for (kind, message, data) in cases {
         let mut stage = Stage::with(kind, json!({ "cells": 100 }), &[ANA]).await;
-        stage.say(ANA, message, data).await.reply();
+        stage.send(ANA, message, data).await.reply();
         let (calls, bytes) = stage.runner.instance().unwrap().host_calls();
         assert!(
             calls * 100 <= budget::MAX_HOST_CALLS && bytes * 1_000 <= budget::MAX_HOST_BYTES,
@@ -124,7 +124,7 @@ const LIMITED: &str = "(br_if $done (i32.ge_u (local.get $turn) (i32.const $limi
 async fn pays(name: &str, body: &str) -> String {
     let name = load(name, body).await;
     let mut stage = Stage::with(&name, json!({}), &[ANA]).await;
-    let out = stage.say(ANA, "go", json!(null)).await;
+    let out = stage.send(ANA, "go", json!(null)).await;
     let Some(Fault::TooMuch(words)) = out.fault() else { panic!("{name}: {out:?}") };
     rebuilds_everywhere(ROOM, &stage.log, &[&name]).await;
     words.into()

@@ -31,7 +31,7 @@ async fn rooms_that_find_no_instance_wait_until_others_rest() {
     for count in 1..=2 {
         let mut asked = vec![];
         for (session, room) in &rooms {
-            asked.push((*session, world.edge.tell(*session, *room, "add", json!(1)).await));
+            asked.push((*session, world.edge.send(*session, *room, "add", json!(1)).await));
         }
         for (session, id) in asked {
             assert_eq!(world.edge.answer(session, id).await, Ok(json!(count)));

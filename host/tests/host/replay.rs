@@ -9,7 +9,7 @@ use chorus_core::{
 use serde_json::json;
 
 use crate::support::{
-    ANA, BEA, CLEO, FIRST,
+    ANA, BEN, CLEO, FIRST,
     stage::Stage,
     world::{Edge, Setup, World},
 };
@@ -21,27 +21,31 @@ async fn games_and_their_lobby_are_rebuilt_at_every_offset() {
     world.publish("lobby", "lobby").await;
     world.publish("tic-tac-toe", "tic-tac-toe").await;
     world.create(RoomId::LOBBY, "lobby", json!({})).await;
-    for session in [CLEO, BEA, ANA] {
+    for session in [CLEO, BEN, ANA] {
         world.edge.join(session, RoomId::LOBBY).await;
     }
     let asked = [("games", json!(null)), ("find", json!({})), ("find", json!({})), ("cancel", json!(null))];
     for (kind, data) in asked {
-        world.edge.say(CLEO, RoomId::LOBBY, kind, data).await.unwrap();
+        world.edge.request(CLEO, RoomId::LOBBY, kind, data).await.unwrap();
     }
-    world.edge.say(CLEO, RoomId::LOBBY, "find", json!({ "kind": "chess" })).await.expect_err("there is no such game");
-    let game = find_each_other(&mut world, ANA, BEA).await;
-    world.edge.say(CLEO, RoomId::LOBBY, "watch", json!({ "room": game.to_string() })).await.unwrap();
+    world
+        .edge
+        .request(CLEO, RoomId::LOBBY, "find", json!({ "kind": "chess" }))
+        .await
+        .expect_err("there is no such game");
+    let game = find_each_other(&mut world, ANA, BEN).await;
+    world.edge.request(CLEO, RoomId::LOBBY, "watch", json!({ "room": game.to_string() })).await.unwrap();
     world.edge.until("the watcher to see the game", |edge| edge.of(CLEO, game).first().map(|_| ())).await;
     play(&mut world, game, &[0, 1, 4, 2, 8]).await;
-    world.edge.say(ANA, game, "rematch", json!({})).await.unwrap();
-    world.edge.say(BEA, game, "rematch", json!({})).await.unwrap();
+    world.edge.request(ANA, game, "rematch", json!({})).await.unwrap();
+    world.edge.request(BEN, game, "rematch", json!({})).await.unwrap();
     play(&mut world, game, &[4, 3]).await;
     // One member loses its connection and resumes; then both leave.
     let edge = world.edge.id.clone();
-    world.append(game, RoomCommand::Drop { session: BEA, edge: edge.clone(), code: 1006 }).await;
-    world.append(game, RoomCommand::Reconnect { session: BEA, edge, request: FIRST, last_seq: Some(3) }).await;
-    for session in [ANA, BEA] {
-        world.edge.say(session, game, "leave", json!({})).await.unwrap();
+    world.append(game, RoomCommand::Drop { session: BEN, edge: edge.clone(), code: 1006 }).await;
+    world.append(game, RoomCommand::Reconnect { session: BEN, edge, request: FIRST, last_seq: Some(3) }).await;
+    for session in [ANA, BEN] {
+        world.edge.request(session, game, "leave", json!({})).await.unwrap();
     }
     for room in [RoomId::LOBBY, game] {
         let kinds = ["lobby", "tic-tac-toe"];
@@ -57,17 +61,17 @@ async fn chance_time_timers_and_rooms_that_talk_are_rebuilt_at_every_offset() {
     world.publish("chance-and-time", "chance-and-time").await;
     let room = RoomId(0x71);
     world.create(room, "chance-and-time", json!({ "rounds": 6, "everyMs": 20 })).await;
-    for session in [BEA, ANA] {
+    for session in [BEN, ANA] {
         world.edge.join(session, room).await;
     }
-    let other = world.edge.say(ANA, room, "create", json!(null)).await.unwrap();
+    let other = world.edge.request(ANA, room, "create", json!(null)).await.unwrap();
     let other: RoomId = other.as_str().unwrap().parse().unwrap();
     for round in 0..8 {
-        world.edge.say(ANA, room, "draw", json!(null)).await.unwrap();
-        world.edge.say(BEA, room, "deal", json!(null)).await.unwrap();
-        world.edge.say(BEA, room, "later", json!(10)).await.unwrap();
-        world.edge.say(ANA, room, "ping", json!({ "hops": round })).await.unwrap();
-        world.edge.say(BEA, room, "luck", json!(null)).await.unwrap();
+        world.edge.request(ANA, room, "draw", json!(null)).await.unwrap();
+        world.edge.request(BEN, room, "deal", json!(null)).await.unwrap();
+        world.edge.request(BEN, room, "later", json!(10)).await.unwrap();
+        world.edge.request(ANA, room, "ping", json!({ "hops": round })).await.unwrap();
+        world.edge.request(BEN, room, "luck", json!(null)).await.unwrap();
     }
     let rounds = |edge: &Edge| {
         let drawn = edge.of(ANA, room).into_iter().filter(|frame| frame.text.contains(r#""why":"round""#)).count();
@@ -83,7 +87,7 @@ async fn chance_time_timers_and_rooms_that_talk_are_rebuilt_at_every_offset() {
 /// Two sessions request a game from the lobby. Returns the room that they are then in.
 async fn find_each_other(world: &mut World, one: SessionId, other: SessionId) -> RoomId {
     for session in [one, other] {
-        world.edge.say(session, RoomId::LOBBY, "find", json!({ "kind": "tic-tac-toe" })).await.unwrap();
+        world.edge.request(session, RoomId::LOBBY, "find", json!({ "kind": "tic-tac-toe" })).await.unwrap();
     }
     let game = world
         .edge
@@ -108,8 +112,8 @@ async fn find_each_other(world: &mut World, one: SessionId, other: SessionId) ->
 /// The player whose turn it is takes these cells, one after the other. The turn is found by trying the wrong player, too.
 async fn play(world: &mut World, game: RoomId, cells: &[u32]) {
     for cell in cells {
-        if world.edge.say(ANA, game, "move", json!({ "cell": cell })).await.is_err() {
-            world.edge.say(BEA, game, "move", json!({ "cell": cell })).await.expect("it is the other one's turn");
+        if world.edge.request(ANA, game, "move", json!({ "cell": cell })).await.is_err() {
+            world.edge.request(BEN, game, "move", json!({ "cell": cell })).await.expect("it is the other one's turn");
         }
     }
 }

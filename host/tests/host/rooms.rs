@@ -28,17 +28,17 @@ async fn a_room_that_creates_its_own_kind_stops_at_its_allowance() {
     let reason = world.happens("the last one to fail", throws).await;
     assert!(reason.contains("rooms.create: this room may have 0 more rooms"), "{reason}");
     world.edge.join(ANA, ROOM).await;
-    assert_eq!(world.edge.say(ANA, ROOM, "left", json!(null)).await, Ok(json!(0)), "its one child has all");
+    assert_eq!(world.edge.request(ANA, ROOM, "left", json!(null)).await, Ok(json!(0)), "its one child has all");
     let (created, ended) = world.rooms().await;
     assert_eq!((created, ended), (17, 1), "itself and 16, of which the last one is gone");
     world.close().await;
 }
 
 #[tokio::test]
-async fn what_is_refused_or_ends_is_given_back_and_an_instance_knows_what_is_left() {
+async fn rooms_that_are_refused_or_end_return_their_allowance_and_an_instance_has_the_rest() {
     let mut stage = Stage::with("begets", json!({}), &[ANA]).await;
     // It has passed on its whole allowance.
-    let (code, text) = stage.say(ANA, "create", json!(1)).await.error();
+    let (code, text) = stage.send(ANA, "create", json!(1)).await.error();
     assert_eq!(code, "fault");
     let _ = text;
     let child = stage.room.state().unwrap().children.keys().next().copied().expect("a child");
@@ -46,19 +46,19 @@ async fn what_is_refused_or_ends_is_given_back_and_an_instance_knows_what_is_lef
     let number = chorus_core::ids::OutputId { offset: 1, index: 0 };
     stage.record(RoomCommand::RoomMessage { from: child, number, data }).await;
     assert_eq!(left(&mut stage, ANA).await, 16);
-    stage.say(ANA, "create", json!(10)).await.reply();
+    stage.send(ANA, "create", json!(10)).await.reply();
     assert_eq!(left(&mut stage, ANA).await, 6);
-    assert_eq!(stage.say(ANA, "create-and-refuse", json!(null)).await.error().0, "refused");
+    assert_eq!(stage.send(ANA, "create-and-refuse", json!(null)).await.error().0, "refused");
     assert_eq!(left(&mut stage, ANA).await, 6);
     // A throw takes another instance, which receives the allowance from the host.
-    let out = stage.say(ANA, "create", json!(7)).await;
+    let out = stage.send(ANA, "create", json!(7)).await;
     assert!(out.threw().is_some_and(|text| text.contains("this room may have 0 more rooms")), "{out:?}");
     assert_eq!(left(&mut stage, ANA).await, 6);
     crate::replay::rebuilds_everywhere(crate::support::stage::ROOM, &stage.log, &["begets"]).await;
 }
 
 async fn left(stage: &mut Stage, session: SessionId) -> Value {
-    stage.say(session, "left", json!(null)).await.reply()
+    stage.send(session, "left", json!(null)).await.reply()
 }
 
 impl World {

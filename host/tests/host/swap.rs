@@ -5,7 +5,7 @@ use chorus_host::guest::{Engine, Options};
 use serde_json::json;
 
 use crate::support::{
-    ANA, BEA,
+    ANA, BEN,
     guests::cache_dir,
     world::{Setup, World},
 };
@@ -18,9 +18,9 @@ async fn a_swap_carries_the_state_over_by_migrate() {
     let mut world = counting(&dir, Setup::default()).await;
     let to = world.publish("counter", "counter-v2").await;
     swapped(&mut world).await;
-    assert_eq!(world.edge.say(ANA, ROOM, "version", json!(null)).await, Ok(json!(2)));
-    assert_eq!(world.edge.say(BEA, ROOM, "add", json!(1)).await, Ok(json!(4)), "three were counted before");
-    for session in [ANA, BEA] {
+    assert_eq!(world.edge.request(ANA, ROOM, "version", json!(null)).await, Ok(json!(2)));
+    assert_eq!(world.edge.request(BEN, ROOM, "add", json!(1)).await, Ok(json!(4)), "three were counted before");
+    for session in [ANA, BEN] {
         let frames = world.edge.of(session, ROOM);
         assert!(frames.iter().any(|frame| frame.tag == FrameTag::Event && frame.text.contains("swapped")));
         assert!(frames.iter().any(|frame| frame.tag == FrameTag::Patch && frame.text.contains("total")));
@@ -41,8 +41,8 @@ async fn a_swap_that_is_refused_or_never_opens_changes_nothing_and_says_why() {
         world.publish("counter", guest).await;
         let reason = refused(&mut world).await;
         assert!(reason.contains(words), "{guest}: {reason}");
-        assert_eq!(world.edge.say(ANA, ROOM, "version", json!(null)).await, Ok(json!(1)));
-        assert_eq!(world.edge.say(ANA, ROOM, "add", json!(1)).await, Ok(json!(count)));
+        assert_eq!(world.edge.request(ANA, ROOM, "version", json!(null)).await, Ok(json!(1)));
+        assert_eq!(world.edge.request(ANA, ROOM, "add", json!(1)).await, Ok(json!(count)));
     }
     world.close().await;
 }
@@ -53,13 +53,13 @@ async fn a_component_that_traps_soon_is_taken_back_and_everyone_sees_the_room_an
     let mut world = counting(&dir, Setup::default()).await;
     world.publish("counter", "counter-traps").await;
     swapped(&mut world).await;
-    assert_eq!(world.edge.say(ANA, ROOM, "version", json!(null)).await, Ok(json!(3)));
-    let (code, _) = world.edge.say(ANA, ROOM, "add", json!(1)).await.expect_err("it traps");
+    assert_eq!(world.edge.request(ANA, ROOM, "version", json!(null)).await, Ok(json!(3)));
+    let (code, _) = world.edge.request(ANA, ROOM, "add", json!(1)).await.expect_err("it traps");
     assert_eq!(code, "fault");
     world.notices(ROOM, "the swap to be undone", |it| matches!(it, Notice::SwapUndone { .. }).then_some(())).await;
-    assert_eq!(world.edge.say(BEA, ROOM, "version", json!(null)).await, Ok(json!(1)));
-    assert_eq!(world.edge.say(BEA, ROOM, "add", json!(1)).await, Ok(json!(4)), "the trapped one had no effect");
-    for session in [ANA, BEA] {
+    assert_eq!(world.edge.request(BEN, ROOM, "version", json!(null)).await, Ok(json!(1)));
+    assert_eq!(world.edge.request(BEN, ROOM, "add", json!(1)).await, Ok(json!(4)), "the trapped one had no effect");
+    for session in [ANA, BEN] {
         let last = world.edge.of(session, ROOM).into_iter().rfind(|frame| frame.tag == FrameTag::Room);
         let last = last.expect("a view").value();
         assert_eq!(last["view"], json!({ "count": 3 }), "{session}");
@@ -77,7 +77,7 @@ async fn a_room_that_sleeps_is_woken_for_its_swap() {
     world.publish("counter", "counter-v2").await;
     swapped(&mut world).await;
     world.quiet().await;
-    assert_eq!(world.edge.say(ANA, ROOM, "add", json!(1)).await, Ok(json!(4)));
+    assert_eq!(world.edge.request(ANA, ROOM, "add", json!(1)).await, Ok(json!(4)));
     world.close().await;
 }
 
@@ -90,7 +90,7 @@ async fn a_room_created_with_an_older_component_gets_the_newest() {
     world.create_with(ROOM, "counter", old).await;
     swapped(&mut world).await;
     world.edge.join(ANA, ROOM).await;
-    assert_eq!(world.edge.say(ANA, ROOM, "version", json!(null)).await, Ok(json!(2)));
+    assert_eq!(world.edge.request(ANA, ROOM, "version", json!(null)).await, Ok(json!(2)));
     world.close().await;
 }
 
@@ -104,23 +104,27 @@ async fn with_no_place_for_two_instances_the_old_one_leaves_first_and_comes_back
     world.publish("counter", "counter-refuses").await;
     let reason = refused(&mut world).await;
     assert!(reason.contains("cannot be trusted"), "a full host is no reason: {reason}");
-    assert_eq!(world.edge.say(ANA, ROOM, "add", json!(1)).await, Ok(json!(4)), "the old one is back, with its state");
+    assert_eq!(
+        world.edge.request(ANA, ROOM, "add", json!(1)).await,
+        Ok(json!(4)),
+        "the old one is back, with its state"
+    );
     world.quiet().await;
     world.publish("counter", "counter-v2").await;
     swapped(&mut world).await;
-    assert_eq!(world.edge.say(ANA, ROOM, "add", json!(1)).await, Ok(json!(5)));
+    assert_eq!(world.edge.request(ANA, ROOM, "add", json!(1)).await, Ok(json!(5)));
     world.close().await;
 }
 
-/// A room of the first counter, with ana and bea, that has counted to three.
+/// A room of the first counter, with ana and ben, that has counted to three.
 async fn counting(dir: &tempfile::TempDir, setup: Setup) -> World {
     let mut world = World::open(dir.path(), setup).await;
     world.publish("counter", "counter-v1").await;
     world.create(ROOM, "counter", json!({})).await;
-    for session in [ANA, BEA] {
+    for session in [ANA, BEN] {
         world.edge.join(session, ROOM).await;
     }
-    assert_eq!(world.edge.say(ANA, ROOM, "add", json!(3)).await, Ok(json!(3)));
+    assert_eq!(world.edge.request(ANA, ROOM, "add", json!(3)).await, Ok(json!(3)));
     world
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use chorus_core::ids::{Kind, RoomId, Time};
+use chorus_core::ids::{RoomId, Time};
 use chorus_host::{HostError, Lost, Options};
 use chorus_store::{RoomRow, RoomStatus, RoomUpdate};
 use serde_json::json;
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::{
     checkpoints::reaches_the_end,
     support::{
-        ANA,
+        ANA, kind, until,
         world::{Setup, World},
     },
 };
@@ -41,7 +41,7 @@ async fn counts_to_three(dir: &Path) {
     world.publish("counter", "counter-v1").await;
     world.create(ROOM, "counter", json!({})).await;
     world.edge.join(ANA, ROOM).await;
-    world.edge.say(ANA, ROOM, "add", json!(3)).await.unwrap();
+    world.edge.request(ANA, ROOM, "add", json!(3)).await.unwrap();
     reaches_the_end(&world).await;
     world.close().await;
 }
@@ -50,7 +50,7 @@ async fn counts_to_three(dir: &Path) {
 async fn counts_on(mut world: World, next: i64) {
     // An id that no earlier process of the edge has used.
     world.edge.continue_from(ANA, 10 * next as u64);
-    assert_eq!(world.edge.say(ANA, ROOM, "add", json!(1)).await, Ok(json!(next)));
+    assert_eq!(world.edge.request(ANA, ROOM, "add", json!(1)).await, Ok(json!(next)));
     world.close().await;
 }
 
@@ -61,7 +61,7 @@ async fn a_live_room_with_neither_a_snapshot_nor_its_creation_in_the_log_is_refu
     // As if its snapshot had been deleted: none of its records below the checkpoint is read from the log.
     let world = World::open(dir.path(), Setup::default()).await;
     let row = world.store.room(ROOM).await.unwrap().expect("it is listed");
-    let lost = RoomRow { id: OTHER, kind: Kind::new("counter").unwrap(), created_at: Time(1), ..row };
+    let lost = RoomRow { id: OTHER, kind: kind("counter"), created_at: Time(1), ..row };
     world.store.write_rooms(vec![RoomUpdate { row: lost, snapshot: None }]).await.unwrap();
     world.close().await;
 
@@ -100,12 +100,10 @@ async fn a_store_that_is_older_than_the_log_is_refused() {
     let before = world.store.checkpoint(0).await.unwrap();
     world.edge.continue_from(ANA, 9);
     for n in 0..200 {
-        assert_eq!(world.edge.say(ANA, ROOM, "add", json!(1)).await, Ok(json!(4 + n)));
+        assert_eq!(world.edge.request(ANA, ROOM, "add", json!(1)).await, Ok(json!(4 + n)));
     }
     reaches_the_end(&world).await;
-    while world.bus.start(0).await.unwrap() <= before {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("the log to be truncated", async || world.bus.start(0).await.unwrap() > before).await;
     world.close().await;
 
     fs::write(&store, older).unwrap();
@@ -117,7 +115,7 @@ async fn a_store_that_is_older_than_the_log_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_room_whose_creation_a_power_cut_has_taken_is_given_up_and_said_to_be() {
+async fn a_room_whose_creation_was_lost_in_a_power_cut_is_given_up_with_a_warning() {
     let dir = tempfile::tempdir().unwrap();
     // The checkpoint does not move, so that the log may lose its end.
     let slow = || {
@@ -127,11 +125,11 @@ async fn a_room_whose_creation_a_power_cut_has_taken_is_given_up_and_said_to_be(
     };
     let world = World::open(dir.path(), slow()).await;
     world.publish("counter", "counter-v1").await;
-    let component = world.store.active(&Kind::new("counter").unwrap()).await.unwrap().unwrap();
+    let component = world.store.active(&kind("counter")).await.unwrap().unwrap();
     let row = RoomRow {
         id: OTHER,
         offset: 4,
-        kind: Kind::new("counter").unwrap(),
+        kind: kind("counter"),
         component,
         status: RoomStatus::Live,
         creator: None,

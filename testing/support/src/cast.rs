@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chorus_core::{
     command::{Joining, Player, RequestId, RoomCommand},
-    ids::{ConnectionId, Kind, MachineId, SessionId},
+    ids::{ConnectionId, Digest, Kind, MachineId, RoomSecret, SessionId},
     json::Json,
 };
 use serde::Serialize;
@@ -35,6 +35,15 @@ pub fn kind(name: &str) -> Kind {
 
 pub fn machine(name: &str) -> MachineId {
     MachineId(name.into())
+}
+
+/// A room that no other room has created.
+///
+/// # Panics
+/// When the options have no JSON.
+pub fn create(kind: Kind, component: Digest, options: &impl Serialize) -> RoomCommand {
+    let options = Json::of(options);
+    RoomCommand::Create { kind, component, options, creator: None, secret: RoomSecret(7), allowance: 16 }
 }
 
 /// A session requests to be a member, as the edge's [`FIRST`] request.

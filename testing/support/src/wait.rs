@@ -2,8 +2,9 @@
 
 use std::{future::Future, time::Duration};
 
-/// The limit of every wait. The services of tests share a small machine, so it is long: only a defect reaches it.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+/// The limit of every wait. Tests, their services and the builds of guests share a small machine, so it is long: only a defect
+/// reaches it.
+pub const DEADLINE: Duration = Duration::from_secs(120);
 
 /// The interval at which a state without a notification is read.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);

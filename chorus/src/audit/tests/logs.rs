@@ -3,34 +3,31 @@
 use std::sync::Arc;
 
 use chorus_core::{
-    command::{Fault, Joining, Player, Record, RequestId, RoomCommand},
+    command::{Fault, Record, RoomCommand},
     effect::{Effect, Event, SavedState},
-    ids::{ConnectionId, Digest, Kind, MachineId, Offset, RoomId, RoomSecret, SessionId, Time},
+    ids::{Digest, Offset, RoomId, SessionId, Time},
     json::Json,
     room::{Call, ComponentSpec, Outcome},
 };
+
+use chorus_testing::cast::{self, kind, machine};
+pub use chorus_testing::cast::{ANA, BEN};
 
 use super::super::{Guest, Unplayable, reference::Replay, replay::replay, start::Start};
 
 pub const ROOM: RoomId = RoomId(7);
 pub const OTHER: RoomId = RoomId(8);
-pub const ANA: SessionId = SessionId(1);
-pub const BEN: SessionId = SessionId(2);
 
 pub fn create() -> RoomCommand {
-    let (kind, component) = (Kind::new("chat").unwrap(), Digest([1; 32]));
-    RoomCommand::Create { kind, component, options: Json::null(), creator: None, secret: RoomSecret(1), allowance: 0 }
+    cast::create(kind("chat"), Digest([1; 32]), &serde_json::json!({}))
 }
 
 pub fn join(session: SessionId) -> RoomCommand {
-    let player = Player { id: "p".into(), name: "P".into() };
-    let (edge, options) = (MachineId("edge".into()), Json::null());
-    let request = RequestId { connection: ConnectionId(1), number: 1 };
-    RoomCommand::Join(Joining { session, player, claims: None, edge, request, message_id: 0, options, from: None })
+    cast::join(session, &machine("edge-1"), 0)
 }
 
 pub fn message(session: SessionId, id: u64) -> RoomCommand {
-    RoomCommand::Message { session, message_id: id, msg_type: "say".into(), data: Json::trusted("5") }
+    cast::message(session, id, "say", &5)
 }
 
 pub fn a_chat() -> Vec<RoomCommand> {
@@ -67,7 +64,7 @@ impl Guest for Script {
             }
             Call::Handle { event, .. } => Outcome::Called(self.handle(event)),
             Call::Save => Outcome::Saved(Ok(SavedState { version: 1, state: Json::of(&self.count) })),
-            Call::Swap { .. } => panic!("nobody swaps here"),
+            Call::Swap { .. } => panic!("no room is swapped here"),
         }))
     }
 

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use chorus_core::{
     command::RoomCommand,
-    ids::{Digest, Kind, Offset, Time},
+    ids::{Digest, Offset, Time},
 };
 use chorus_store::{KeptHash, RoomRow, RoomStatus, SnapshotRow};
+use chorus_testing::cast::kind;
 
 use super::{
     super::{
@@ -85,7 +86,7 @@ pub fn stored(snapshot: Option<(Offset, &Arc<[u8]>)>, checkpoint: Offset) -> Sto
     let row = RoomRow {
         id: ROOM,
         offset: 0,
-        kind: Kind::new("chat").unwrap(),
+        kind: kind("chat"),
         component,
         status: RoomStatus::Live,
         creator: None,

@@ -6,14 +6,13 @@ use chorus_core::{
     command::{EdgeCommand, Fault, Record, RoomCommand},
     effect::{LogLevel, RestoreReason},
     frame::{FrameTag, RoomFrame},
-    ids::{Digest, Kind, MachineId, Offset, RoomId, RoomSecret, SessionId, Time},
-    json::Json,
+    ids::{Digest, MachineId, Offset, RoomId, SessionId, Time},
     room::{Call, Input, Notice, Outcome, Output, Room},
 };
 use chorus_host::guest::{CannotLoad, Component, Resources, Runner, Unavailable};
 use serde_json::Value;
 
-use super::{guests, join, message};
+use super::{create, guests, join, kind, machine, message};
 
 pub const ROOM: RoomId = RoomId(0x70);
 
@@ -64,23 +63,14 @@ impl Stage {
         stage
     }
 
-    pub async fn create(&mut self, kind: &str, options: Value) -> Out {
-        let component = guests::component(kind).await.digest();
-        let (kind, options) = (Kind::new(kind).unwrap(), Json::of(&options));
-        self.record(RoomCommand::Create {
-            kind,
-            component,
-            options,
-            creator: None,
-            secret: RoomSecret(7),
-            allowance: 16,
-        })
-        .await
+    pub async fn create(&mut self, name: &str, options: Value) -> Out {
+        let component = guests::component(name).await.digest();
+        self.record(create(kind(name), component, &options)).await
     }
 
-    pub async fn say(&mut self, session: SessionId, kind: &str, data: Value) -> Out {
+    pub async fn send(&mut self, session: SessionId, msg_type: &str, data: Value) -> Out {
         self.ids += 1;
-        self.record(message(session, self.ids, kind, &data)).await
+        self.record(message(session, self.ids, msg_type, &data)).await
     }
 
     /// Appends a record, and the records that the room appends for itself because of it; applies them all.
@@ -179,7 +169,7 @@ impl Resources for Loaded {
 }
 
 pub fn edge() -> MachineId {
-    MachineId("stage".into())
+    machine("stage")
 }
 
 /// The outputs that left the room.

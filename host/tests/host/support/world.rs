@@ -1,4 +1,4 @@
-//! A host on its log and store, and an edge made of paper, which answers moves as an edge must and keeps all frames.
+//! A host on its log and store, and a fake edge, which answers moves as an edge must and keeps all frames.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -6,23 +6,19 @@ use chorus_bus::{Bus, EdgeReceiver, embedded};
 use chorus_core::{
     command::{Answer, EdgeCommand, Joining, LeaveReason, OutputRef, Record, RoomCommand},
     frame::FrameTag,
-    ids::{Digest, Kind, MachineId, Offset, RoomId, RoomSecret, SessionId},
-    json::Json,
+    ids::{Digest, MachineId, Offset, RoomId, SessionId},
     room::Notice,
 };
 use chorus_host::{Host, HostError, HostEvent, HostEventKind, Options, guest::Engine};
 use chorus_store::{Clock, EmbeddedOptions, Store};
-use serde_json::Value;
-use tokio::{sync::broadcast, time::timeout};
+use serde_json::{Value, json};
+use tokio::sync::broadcast;
 
 use super::{
-    FIRST,
+    DEADLINE, FIRST, create,
     guests::{self, Built},
-    join, message, player,
+    join, kind, machine, message, player, until, within,
 };
-
-/// No state takes this long to be reached, on the slowest machine.
-const DEADLINE: Duration = Duration::from_secs(120);
 
 /// How a world is set up.
 pub struct Setup {
@@ -87,12 +83,8 @@ impl World {
                 bus.close().await.expect("the log closes");
                 store.close().await.expect("the store closes");
                 // Until the host's own tasks have released the directory.
-                let free = async {
-                    while embedded::lock_dir(embedded::Options::new(dir)).await.is_err() {
-                        tokio::time::sleep(Duration::from_millis(2)).await;
-                    }
-                };
-                within("the directory to be free", free).await;
+                let is_free = async || embedded::lock_dir(embedded::Options::new(dir)).await.is_ok();
+                until("the directory to be free", is_free).await;
                 return Err(error);
             }
         };
@@ -103,43 +95,26 @@ impl World {
         Ok(World { events: host.events(), host, bus, store, edge, failed })
     }
 
-    /// Makes a built guest the component of `kind`.
-    pub async fn publish(&self, kind: &str, guest: &str) -> Digest {
+    /// Makes a built guest the component of the kind with this name.
+    pub async fn publish(&self, name: &str, guest: &str) -> Digest {
         let Built { digest, wasm } = guests::built(guest);
         // The tests' own list holds it, so that it stays loaded.
         guests::component(guest).await;
-        let kind = Kind::new(kind).unwrap();
+        let kind = kind(name);
         self.store.publish(&kind, digest, &wasm).await.expect("it is stored");
         self.host.activate(&kind, digest).await.expect("it is activated");
         digest
     }
 
-    /// A new room of `kind`.
-    pub async fn create(&self, room: RoomId, kind: &str, options: Value) {
-        let kind = Kind::new(kind).unwrap();
-        let component = self.store.active(&kind).await.unwrap().expect("it was published");
-        self.append(
-            room,
-            RoomCommand::Create {
-                kind,
-                component,
-                options: Json::of(&options),
-                creator: None,
-                secret: RoomSecret(7),
-                allowance: 16,
-            },
-        )
-        .await;
+    /// A new room of the kind with this name.
+    pub async fn create(&self, room: RoomId, name: &str, options: Value) {
+        let component = self.store.active(&kind(name)).await.unwrap().expect("it was published");
+        self.append(room, create(kind(name), component, &options)).await;
     }
 
     /// Creates a new room with this component, which need not be the active one of its kind.
-    pub async fn create_with(&self, room: RoomId, kind: &str, component: Digest) {
-        let (kind, options) = (Kind::new(kind).unwrap(), Json::trusted("{}"));
-        self.append(
-            room,
-            RoomCommand::Create { kind, component, options, creator: None, secret: RoomSecret(7), allowance: 16 },
-        )
-        .await;
+    pub async fn create_with(&self, room: RoomId, name: &str, component: Digest) {
+        self.append(room, create(kind(name), component, &json!({}))).await;
     }
 
     pub async fn append(&self, room: RoomId, command: RoomCommand) -> Offset {
@@ -166,15 +141,15 @@ impl World {
 
     /// Waits until all rooms hibernate.
     pub async fn quiet(&mut self) {
-        until("all rooms rest", || (self.host.live_rooms() == 0).then_some(())).await;
+        until("all rooms to hibernate", async || self.host.live_rooms() == 0).await;
     }
 
     /// Waits for an event.
-    pub async fn happens<T>(&mut self, what: &str, mut look: impl FnMut(&HostEvent) -> Option<T>) -> T {
+    pub async fn happens<T>(&mut self, what: &str, mut find: impl FnMut(&HostEvent) -> Option<T>) -> T {
         let event = async {
             loop {
                 let event = self.events.recv().await.expect("nobody is that slow here");
-                if let Some(found) = look(&event) {
+                if let Some(found) = find(&event) {
                     return found;
                 }
             }
@@ -183,12 +158,12 @@ impl World {
     }
 
     /// Waits for a notice of this room.
-    pub async fn notices<T>(&mut self, of: RoomId, what: &str, mut look: impl FnMut(&Notice) -> Option<T>) -> T {
-        let look = |event: &HostEvent| match &event.what {
-            HostEventKind::Notice(notice) if event.room == of => look(notice),
+    pub async fn notices<T>(&mut self, of: RoomId, what: &str, mut find: impl FnMut(&Notice) -> Option<T>) -> T {
+        let find = |event: &HostEvent| match &event.what {
+            HostEventKind::Notice(notice) if event.room == of => find(notice),
             _ => None,
         };
-        self.happens(what, look).await
+        self.happens(what, find).await
     }
 
     /// Stops the host in good order.
@@ -206,25 +181,7 @@ impl World {
 async fn append(bus: &Bus, clock: &Clock, room: RoomId, command: RoomCommand) -> Offset {
     let append = bus.append(&Record { room, time: clock.now(), command });
     let offset = within("the log to take a record", append).await.expect("the log takes it");
-    offset.expect("this log says where")
-}
-
-/// Waits for a future that must come.
-pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("waited in vain: {what}"))
-}
-
-/// Waits for a state without a notification.
-pub async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let look = async {
-        loop {
-            if let Some(found) = look() {
-                return found;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    within(what, look).await
+    offset.expect("an embedded log returns the offset")
 }
 
 /// A frame as its session received it.
@@ -258,7 +215,7 @@ pub struct Edge {
 impl Edge {
     /// The same edge at every opening, so that repeated commands of a room can be compared.
     async fn open(bus: &Bus, clock: &Clock) -> Edge {
-        let id = MachineId("paper".into());
+        let id = machine("edge-1");
         let inbox = bus.edge_channel(&id).await.expect("a channel");
         Edge {
             id,
@@ -276,30 +233,30 @@ impl Edge {
         let joined = join(session, &self.id, self.last_id(session));
         append(&self.bus, &self.clock, room, joined).await;
         let admitted = |command: &EdgeCommand| match command {
-            EdgeCommand::Admitted { session: who, room: where_, .. } => *who == session && *where_ == room,
-            EdgeCommand::Refused { session: who, reason, .. } if *who == session => panic!("refused: {reason}"),
+            EdgeCommand::Admitted { session: admitted, room: entered, .. } => (*admitted, *entered) == (session, room),
+            EdgeCommand::Refused { session: refused, reason, .. } if *refused == session => panic!("refused: {reason}"),
             _ => false,
         };
-        self.until("a session to be let in", move |edge| edge.received.iter().any(admitted).then_some(())).await;
+        self.until("a session to be admitted", move |edge| edge.received.iter().any(admitted).then_some(())).await;
     }
 
     /// Sends a message, and waits for its answer: a reply's data, or an error's code and text.
-    pub async fn say(
+    pub async fn request(
         &mut self,
         session: SessionId,
         room: RoomId,
-        kind: &str,
+        msg_type: &str,
         data: Value,
     ) -> Result<Value, (String, String)> {
-        let id = self.tell(session, room, kind, data).await;
+        let id = self.send(session, room, msg_type, data).await;
         self.answer(session, id).await
     }
 
     /// Sends a message. Returns its id.
-    pub async fn tell(&mut self, session: SessionId, room: RoomId, kind: &str, data: Value) -> u64 {
+    pub async fn send(&mut self, session: SessionId, room: RoomId, msg_type: &str, data: Value) -> u64 {
         let id = self.last_id(session) + 1;
         self.ids.insert(session, id);
-        append(&self.bus, &self.clock, room, message(session, id, kind, &data)).await;
+        append(&self.bus, &self.clock, room, message(session, id, msg_type, &data)).await;
         id
     }
 
@@ -324,17 +281,17 @@ impl Edge {
         self.ids.get(&session).copied().unwrap_or(0)
     }
 
-    /// Receives until `look` finds what it looks for.
-    pub async fn until<T>(&mut self, what: &str, mut look: impl FnMut(&Edge) -> Option<T>) -> T {
+    /// Receives until there is a value.
+    pub async fn until<T>(&mut self, what: &str, mut find: impl FnMut(&Edge) -> Option<T>) -> T {
         let receive = async {
             loop {
-                if let Some(found) = look(self) {
+                if let Some(found) = find(self) {
                     return found;
                 }
                 self.receive().await;
             }
         };
-        timeout(DEADLINE, receive).await.unwrap_or_else(|_| panic!("waited in vain: {what}"))
+        within(what, receive).await
     }
 
     async fn receive(&mut self) {
