@@ -63,7 +63,7 @@ impl Alarms {
     fn set_unless_awake(&self, host: &Shared, room: RoomId, due: Time) {
         // Under the map's lock, as when a room hibernates or is restored.
         let rooms = host.rooms();
-        if !rooms.contains_key(&room) {
+        if !rooms.live.contains_key(&room) {
             self.set(room, due);
         }
     }

@@ -8,12 +8,11 @@ use std::{collections::HashMap, sync::Arc};
 use chorus_bus::{ReadError, TruncateError};
 use chorus_core::{
     command::Record,
-    effect::RestoreReason,
     ids::{Offset, RoomId},
 };
 use tokio::sync::watch;
 
-use crate::{HostError, Shared, mailbox::Mailbox, room_task, whole};
+use crate::{HostError, Shared, whole};
 
 /// Where to go on from.
 pub struct Start {
@@ -62,7 +61,7 @@ async fn gather(host: &Shared, partition: u32) -> Result<Option<Start>, HostErro
     }
     whole::check_rooms(host, partition, unsaved, &backlog, torn_at).await?;
     if !backlog.is_empty() {
-        tracing::info!(partition, from, end, rooms = backlog.len(), "rooms are brought up to the log's end");
+        tracing::info!(partition, from, end, rooms = backlog.len(), "rooms have records behind the checkpoint");
     }
     Ok(Some(Start { reader, backlog, end }))
 }
@@ -76,9 +75,8 @@ pub async fn run(
 ) -> Result<(), HostError> {
     let Start { mut reader, backlog, end } = start;
     host.partitions.inherit(partition, end);
-    for (room, records) in backlog {
-        dispatch(&host, room, RestoreReason::Recovered, records);
-    }
+    // Before the position moves: the checkpoint follows it, and stops at the records of these rooms.
+    restore_in_turn(&host, backlog);
     host.partitions.set_position(partition, end);
     let mut batch = Vec::new();
     loop {
@@ -89,39 +87,27 @@ pub async fn run(
         let end = batch.last().map_or(0, |(offset, _)| offset + 1);
         host.metrics.records.inc_by(batch.len() as u64);
         for (offset, record) in batch.drain(..) {
-            dispatch(&host, record.room, RestoreReason::Woken, [(offset, record)]);
+            let room = record.room;
+            host.rooms().live_or_restored(&host, room).push(offset, record);
         }
         host.partitions.set_position(partition, end);
     }
 }
 
-/// Under the map's lock, so that a room that hibernates has either seen the record or is restored by it.
-pub fn dispatch(
-    host: &Arc<Shared>,
-    room: RoomId,
-    why: RestoreReason,
-    records: impl IntoIterator<Item = (Offset, Record)>,
-) {
+fn restore_in_turn(host: &Arc<Shared>, backlog: HashMap<RoomId, Vec<(Offset, Record)>>) {
     let mut rooms = host.rooms();
-    let mailbox = rooms.entry(room).or_insert_with(|| bring_to_life(host, room, why));
-    for (offset, record) in records {
-        mailbox.push(offset, record);
+    for (room, records) in backlog {
+        rooms.found(room, records);
     }
+    rooms.restore_next(host);
 }
 
 /// Restores a room whose own timer is due, if it is of this host.
 pub fn wake(host: &Arc<Shared>, room: RoomId) {
     let mut rooms = host.rooms();
     if !host.partitions.is_leaving(host.partition_of(room)) {
-        rooms.entry(room).or_insert_with(|| bring_to_life(host, room, RestoreReason::Woken)).wake();
+        rooms.live_or_restored(host, room).wake();
     }
-}
-
-fn bring_to_life(host: &Arc<Shared>, room: RoomId, why: RestoreReason) -> Arc<Mailbox> {
-    host.alarms.clear(room);
-    let mailbox = Arc::new(Mailbox::default());
-    tokio::spawn(room_task::run(host.clone(), room, mailbox.clone(), why));
-    mailbox
 }
 
 /// Advances the checkpoints, until the host is to end.
@@ -154,11 +140,7 @@ async fn move_checkpoint(host: &Shared, partition: u32) -> anyhow::Result<()> {
     host.partitions.set_end(partition, host.bus.end(partition).await?);
     // First the end, then the rooms: a record that arrives in between is above it.
     let end = host.partitions.position(partition);
-    let unsaved = {
-        let rooms = host.rooms();
-        let of_it = rooms.iter().filter(|(room, _)| host.partition_of(**room) == partition);
-        of_it.filter_map(|(_, mailbox)| mailbox.unsaved_from()).min()
-    };
+    let unsaved = host.rooms().unsaved_from(|room| host.partition_of(room) == partition);
     let checkpoint = unsaved.unwrap_or(end).min(end);
     if checkpoint > host.store.checkpoint(partition).await? {
         // A log that ends before a checkpoint has lost records that were on the disk: that is how a loss is detected.

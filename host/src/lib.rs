@@ -25,6 +25,7 @@ mod partitions;
 mod planted;
 mod resources;
 mod room_events;
+mod room_table;
 mod room_task;
 mod saver;
 mod session_end;
@@ -32,7 +33,7 @@ mod stored_room;
 mod whole;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
@@ -60,9 +61,9 @@ use crate::{
     alarms::Alarms,
     catalogue::Catalogue,
     guest::Engine,
-    mailbox::Mailbox,
     metrics::{Gauges, Metrics},
     partitions::Partitions,
+    room_table::RoomTable,
     saver::Saver,
 };
 
@@ -172,7 +173,7 @@ pub(crate) struct Shared {
     pub alarms: Alarms,
     pub events: broadcast::Sender<HostEvent>,
     pub partitions: Partitions,
-    rooms: Mutex<HashMap<RoomId, Arc<Mailbox>>>,
+    rooms: Mutex<RoomTable>,
     /// `true` from the moment that the host is to end; its tasks other than rooms end then.
     pub stopping: watch::Sender<bool>,
     /// The first failure ends the host.
@@ -212,7 +213,9 @@ pub async fn join(
     let saver = Saver::start(store.clone());
     let alarms = Alarms::default();
     let partitions = Partitions::new(bus.partitions());
-    let rooms = Mutex::default();
+    // A player waits for at most half of the cores when a room in the background is restored just then.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let rooms = Mutex::new(RoomTable::new(cores / 2));
     let metrics = Metrics::default();
     let shared = Arc::new(Shared {
         options,
@@ -248,7 +251,7 @@ impl Host {
 
     /// Rooms that have a task, and maybe an instance.
     pub fn live_rooms(&self) -> usize {
-        self.0.rooms().len()
+        self.0.rooms().live.len()
     }
 
     /// Creates this room with the active component of `kind`, if it does not exist yet.
@@ -288,7 +291,8 @@ impl Host {
         let stored = host.store.rooms(&of_kind, None, u32::MAX).await?;
         let others = stored.into_iter().filter(|row| row.component != digest);
         let mut rooms: Vec<RoomId> = others.map(|row| row.id).collect();
-        rooms.extend(host.rooms().iter().filter(|(_, room)| room.kind().as_ref() == Some(kind)).map(|(id, _)| *id));
+        rooms
+            .extend(host.rooms().live.iter().filter(|(_, room)| room.kind().as_ref() == Some(kind)).map(|(id, _)| *id));
         rooms.sort_unstable();
         rooms.dedup();
         for room in &rooms {
@@ -346,7 +350,7 @@ impl Shared {
         }
     }
 
-    pub fn rooms(&self) -> MutexGuard<'_, HashMap<RoomId, Arc<Mailbox>>> {
+    pub fn rooms(&self) -> MutexGuard<'_, RoomTable> {
         self.rooms.lock().expect("nobody panics while holding it")
     }
 
@@ -355,7 +359,7 @@ impl Shared {
     pub async fn refresh_kinds(&self) -> Result<(), HostError> {
         for (kind, component) in self.catalogue.refresh().await? {
             let rooms = self.rooms();
-            let of_kind = rooms.values().filter(|room| room.kind().as_ref() == Some(&kind));
+            let of_kind = rooms.live.values().filter(|room| room.kind().as_ref() == Some(&kind));
             of_kind.for_each(|room| room.set_active_component(component));
         }
         Ok(())
@@ -406,12 +410,12 @@ impl Shared {
 impl Shared {
     /// Whether idle rooms are to hibernate sooner.
     fn instances_are_short(&self) -> bool {
-        self.rooms().len() as u64 > self.catalogue.places() * 9 / 10
+        self.rooms().live.len() as u64 > self.catalogue.places() * 9 / 10
     }
 
     /// An instance is needed: every room checks whether it may hibernate.
     fn reclaim_instances(&self) {
-        for room in self.rooms().values() {
+        for room in self.rooms().live.values() {
             room.wake();
         }
     }

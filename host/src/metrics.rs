@@ -103,16 +103,19 @@ pub struct Gauges {
     pub lags: BTreeMap<u32, u64>,
     /// Rooms with a task, by kind.
     pub rooms: BTreeMap<String, i64>,
+    /// Rooms that wait to be restored after a takeover.
+    pub waiting: usize,
 }
 
 impl Gauges {
     pub fn of(host: &Shared) -> Gauges {
         let lags = host.partitions.owned().into_iter().map(|partition| (partition, host.partitions.lag(partition)));
         let mut rooms: BTreeMap<String, i64> = BTreeMap::new();
-        for room in host.rooms().values() {
+        let table = host.rooms();
+        for room in table.live.values() {
             *rooms.entry(room.kind().map_or_else(|| "unknown".into(), |kind| kind.to_string())).or_default() += 1;
         }
-        Gauges { lags: lags.collect(), rooms }
+        Gauges { lags: lags.collect(), rooms, waiting: table.waiting() }
     }
 }
 
@@ -126,7 +129,7 @@ impl<F> fmt::Debug for GaugeCollector<F> {
 
 impl<F: Fn() -> Gauges + Send + Sync + 'static> Collector for GaugeCollector<F> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Gauges { lags, rooms } = (self.0)();
+        let Gauges { lags, rooms, waiting } = (self.0)();
         let count = ConstGauge::new(i64::try_from(lags.len()).unwrap_or(i64::MAX));
         let metric = encoder.encode_descriptor("partitions", "Partitions of this host", None, count.metric_type())?;
         count.encode(metric)?;
@@ -135,6 +138,9 @@ impl<F: Fn() -> Gauges + Send + Sync + 'static> Collector for GaugeCollector<F> 
         for (kind, count) in rooms {
             ConstGauge::new(count).encode(family.encode_family(&[("kind", kind)])?)?;
         }
+        let waiting = ConstGauge::new(i64::try_from(waiting).unwrap_or(i64::MAX));
+        let help = "Rooms that wait to be restored after a takeover";
+        waiting.encode(encoder.encode_descriptor("rooms_to_restore", help, None, waiting.metric_type())?)?;
         let mut family = encoder.encode_descriptor("lag_records", "Records that wait in the log", None, none)?;
         for (partition, lag) in lags {
             let lag = i64::try_from(lag).unwrap_or(i64::MAX);

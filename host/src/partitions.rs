@@ -145,6 +145,7 @@ async fn carry_out(
             if let Some(following) = lock(&host.partitions.following).get(&partition) {
                 following.stop.send_replace(true);
             }
+            host.rooms().restore_no_longer(|room| host.partition_of(room) == partition);
             hibernating.insert(partition);
             return;
         }
@@ -261,7 +262,7 @@ async fn begin_anew(host: &Arc<Shared>, partition: u32) -> Result<dispatch::Star
 /// Wakes the tasks of the live rooms of these partitions. Returns the partitions that have some.
 fn wake_all(host: &Shared, partitions: &BTreeSet<u32>) -> BTreeSet<u32> {
     let mut live = BTreeSet::new();
-    for (room, mailbox) in host.rooms().iter() {
+    for (room, mailbox) in &host.rooms().live {
         let partition = host.partition_of(*room);
         if partitions.contains(&partition) {
             mailbox.wake();
@@ -271,16 +272,9 @@ fn wake_all(host: &Shared, partitions: &BTreeSet<u32>) -> BTreeSet<u32> {
     live
 }
 
-/// The remaining rooms of a partition must not be found again: they would miss records that another host handles from now
-/// on.
+/// Gives up the remaining rooms of a partition.
 fn give_up(host: &Shared, partition: u32) {
     let of_it = |room: RoomId| host.partition_of(room) == partition;
-    host.rooms().retain(|room, mailbox| {
-        let goes = of_it(*room);
-        if goes {
-            mailbox.give_up();
-        }
-        !goes
-    });
+    host.rooms().give_up(of_it);
     host.alarms.forget(of_it);
 }

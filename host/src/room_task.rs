@@ -61,6 +61,8 @@ struct RoomTask {
     informed: Informed,
     /// The time of the oldest record whose outputs have not all left.
     oldest_input: Option<Time>,
+    /// Whether the room has applied the records that it was restored for.
+    restored: bool,
 }
 
 #[derive(Default)]
@@ -97,6 +99,7 @@ impl RoomTask {
             meter: Meter::default(),
             informed: Informed::default(),
             oldest_input: None,
+            restored: false,
         }
     }
 
@@ -127,6 +130,7 @@ impl RoomTask {
             if self.hosted.accepts_records() && self.hand_over_records().await? {
                 continue;
             }
+            self.report_restored();
             // Each message usually postpones this deadline: an occasional early tick costs less than a reset for each message.
             let due = self.next_tick();
             if clock.is_elapsed() || due < clock.deadline() {
@@ -148,6 +152,12 @@ impl RoomTask {
     fn next_tick(&mut self) -> Instant {
         let wait = self.hosted.poll_timeout().map_or(u64::from(u32::MAX), |due| due.since(self.host.now()));
         Instant::now() + Duration::from_millis(wait)
+    }
+
+    fn report_restored(&mut self) {
+        if !std::mem::replace(&mut self.restored, true) {
+            self.host.rooms().has_restored(&self.host, self.id);
+        }
     }
 
     // ---- inputs ----
@@ -326,7 +336,7 @@ impl RoomTask {
         if !self.mailbox.is_settled() {
             return false;
         }
-        rooms.remove(&self.id);
+        rooms.live.remove(&self.id);
         self.host.alarms.hibernated(self.id, hibernation);
         true
     }

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Where to look: `gate` holds commands to edges back; `schedule` has snapshots, timers and hibernation; `open` restores a room
-//! from the store; `io` has the inputs and outputs; `ownership` decides which partitions a host takes over and hands over.
+//! from the store; `io` has the inputs and outputs; `ownership` decides which partitions a host takes over and hands over, and
+//! `recovery` in which order the rooms of a new one are restored.
 //!
 //! What it guarantees:
 //! - **Outputs leave in order, or not at all.** An append that fails is a gap: the shell drops the machine and goes on with
@@ -29,6 +30,7 @@ mod gate;
 mod io;
 mod open;
 pub mod ownership;
+pub mod recovery;
 mod schedule;
 #[cfg(test)]
 mod tests;

@@ -167,7 +167,7 @@ async fn counts_to_three_and_sleeps(dir: &Path) {
 }
 
 /// One process: when the story ends, all of its tasks are dropped, wherever they were.
-fn life<T>(story: impl Future<Output = T>) -> T {
+pub fn life<T>(story: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let result = runtime.block_on(story);
     runtime.shutdown_timeout(Duration::from_secs(60));

@@ -18,5 +18,6 @@ mod replay;
 mod rooms;
 mod support;
 mod swap;
+mod takeover;
 mod throws;
 mod whole;

@@ -1,0 +1,71 @@
+//! Many rooms with records behind the checkpoint: each is restored by the next host, needed or not, or by the one after it.
+
+use std::path::Path;
+
+use chorus_core::ids::RoomId;
+use serde_json::json;
+
+use crate::{
+    crash::life,
+    support::{
+        ANA,
+        world::{Setup, World},
+    },
+};
+
+const ROOMS: u64 = 40;
+
+fn room(n: u64) -> RoomId {
+    RoomId(0x7a00 + u128::from(n))
+}
+
+/// Each room has counted to two, and has the record of a third message. Returns the number of messages.
+async fn dies_with_records_in_each_room(dir: &Path) -> u64 {
+    let mut world = World::open(dir, Setup::default()).await;
+    world.publish("counter", "counter-v1").await;
+    for n in 1..=ROOMS {
+        world.create(room(n), "counter", json!({})).await;
+        world.edge.join(ANA, room(n)).await;
+        for count in 1..=2 {
+            assert_eq!(world.edge.say(ANA, room(n), "add", json!(1)).await, Ok(json!(count)));
+        }
+    }
+    let mut last = 0;
+    for n in 1..=ROOMS {
+        last = world.edge.tell(ANA, room(n), "add", json!(1)).await;
+    }
+    last
+}
+
+#[test]
+fn rooms_that_are_not_needed_are_restored_behind_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let last = life(dies_with_records_in_each_room(dir.path()));
+    life(async {
+        let mut world = World::open(dir.path(), Setup::default()).await;
+        world.edge.continue_from(ANA, last);
+        // The room with the latest records is the last one in the background.
+        assert_eq!(world.edge.say(ANA, room(ROOMS), "add", json!(1)).await, Ok(json!(4)));
+        for (n, id) in (1..=ROOMS).zip(last + 1 - ROOMS..) {
+            assert_eq!(world.edge.answer(ANA, id).await, Ok(json!(3)), "room {n}");
+        }
+        world.close().await;
+    });
+}
+
+#[test]
+fn a_host_that_hands_over_at_once_leaves_the_records_of_waiting_rooms_to_the_next_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let last = life(dies_with_records_in_each_room(dir.path()));
+    life(async {
+        World::open(dir.path(), Setup::default()).await.close().await;
+    });
+    life(async {
+        let mut world = World::open(dir.path(), Setup::restless()).await;
+        world.edge.continue_from(ANA, last);
+        for n in 1..=ROOMS {
+            assert_eq!(world.edge.say(ANA, room(n), "add", json!(1)).await, Ok(json!(4)), "room {n}");
+        }
+        world.close().await;
+    });
+}
