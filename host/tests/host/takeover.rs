@@ -27,12 +27,12 @@ async fn dies_with_records_in_each_room(dir: &Path) -> u64 {
         world.create(room(n), "counter", json!({})).await;
         world.edge.join(ANA, room(n)).await;
         for count in 1..=2 {
-            assert_eq!(world.edge.say(ANA, room(n), "add", json!(1)).await, Ok(json!(count)));
+            assert_eq!(world.edge.request(ANA, room(n), "add", json!(1)).await, Ok(json!(count)));
         }
     }
     let mut last = 0;
     for n in 1..=ROOMS {
-        last = world.edge.tell(ANA, room(n), "add", json!(1)).await;
+        last = world.edge.send(ANA, room(n), "add", json!(1)).await;
     }
     last
 }
@@ -45,7 +45,7 @@ fn rooms_that_are_not_needed_are_restored_behind_the_others() {
         let mut world = World::open(dir.path(), Setup::default()).await;
         world.edge.continue_from(ANA, last);
         // The room with the latest records is the last one in the background.
-        assert_eq!(world.edge.say(ANA, room(ROOMS), "add", json!(1)).await, Ok(json!(4)));
+        assert_eq!(world.edge.request(ANA, room(ROOMS), "add", json!(1)).await, Ok(json!(4)));
         for (n, id) in (1..=ROOMS).zip(last + 1 - ROOMS..) {
             assert_eq!(world.edge.answer(ANA, id).await, Ok(json!(3)), "room {n}");
         }
@@ -64,7 +64,7 @@ fn a_host_that_hands_over_at_once_leaves_the_records_of_waiting_rooms_to_the_nex
         let mut world = World::open(dir.path(), Setup::restless()).await;
         world.edge.continue_from(ANA, last);
         for n in 1..=ROOMS {
-            assert_eq!(world.edge.say(ANA, room(n), "add", json!(1)).await, Ok(json!(4)), "room {n}");
+            assert_eq!(world.edge.request(ANA, room(n), "add", json!(1)).await, Ok(json!(4)), "room {n}");
         }
         world.close().await;
     });
