@@ -2,6 +2,7 @@
 //! server for the processor.
 
 use anyhow::bail;
+use chorus_core::ids::RoomId;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use crate::printable::printable;
@@ -28,6 +29,15 @@ pub fn reply_id(text: &str) -> Option<u64> {
     }
     let digits = after(text, r#","id":"#)?;
     digits[..digits.find(|c: char| !c.is_ascii_digit())?].parse().ok()
+}
+
+/// The room that it is from, and its number there.
+pub fn numbered(text: &str) -> Option<(RoomId, u64)> {
+    let rest = after(text, r#""room":""#)?;
+    let room = rest.get(..32)?.parse().ok()?;
+    let digits = after(rest, r#","seq":"#)?;
+    let end = digits.find(|c: char| !c.is_ascii_digit())?;
+    Some((room, digits[..end].parse().ok()?))
 }
 
 /// The rest behind this text.
@@ -64,5 +74,8 @@ mod tests {
         assert_eq!(reply_id(event), None);
         assert!(is_event(event, "moved") && !is_event(event, "move"));
         assert!(is_no_error(reply).is_ok() && is_no_error(r#"{"t":"error","code":"refused"}"#).is_err());
+        let room = RoomId(10);
+        assert_eq!(numbered(&format!(r#"{{"t":"left","room":"{room}","seq":27,"reason":"moved"}}"#)), Some((room, 27)));
+        assert_eq!(numbered(r#"{"t":"pong"}"#), None);
     }
 }

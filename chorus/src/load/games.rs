@@ -11,7 +11,7 @@ use super::{
 };
 
 /// A game without a winner, which has the most moves.
-const CELLS: [usize; 9] = [0, 1, 2, 4, 3, 5, 7, 6, 8];
+pub const CELLS: [usize; 9] = [0, 1, 2, 4, 3, 5, 7, 6, 8];
 
 /// A room of two players. Turns do not expire while a benchmark waits.
 pub fn party() -> Party {
@@ -93,5 +93,10 @@ impl Game {
 
     pub fn into_players(self) -> [Player; 2] {
         self.players
+    }
+
+    /// The players, and the one whose turn it is.
+    pub fn into_parts(self) -> ([Player; 2], usize) {
+        (self.players, self.turn)
     }
 }

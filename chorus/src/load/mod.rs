@@ -16,6 +16,7 @@
 
 mod broker;
 mod colyseus;
+mod comeback;
 mod echo;
 mod floor;
 mod frames;
@@ -145,6 +146,18 @@ enum Scenario {
         #[arg(long, value_name = "N", default_value_t = 50)]
         rooms: usize,
     },
+    /// From the server's kill to the first answer of each room. Prints `in play` when all games are; then the server is to be
+    /// killed, and a line to be written to this process: `killed`, or `killed 0,3,5 of 8` for a host with these partitions
+    Comeback {
+        #[arg(long, value_name = "N", default_value_t = 4000)]
+        rooms: usize,
+        /// The time before each move
+        #[arg(long, value_name = "SECONDS", default_value_t = Seconds::new(10))]
+        pace: Seconds,
+        /// The limit for all rooms to answer after the kill
+        #[arg(long, value_name = "SECONDS", default_value_t = Seconds::new(120))]
+        within: Seconds,
+    },
     /// A room's latency, alone and while another room loops forever
     Neighbour {
         /// Rooms that are measured, one player in each
@@ -206,6 +219,7 @@ async fn measured(options: Options) -> anyhow::Result<Report> {
         }
         Scenario::Ended { rooms, steps } => memory::ended(&bench, rooms, steps).await,
         Scenario::Swap { source, rooms } => swap::swap(&bench, &source, rooms).await,
+        Scenario::Comeback { rooms, pace, within } => comeback::comeback(&bench, rooms, pace.0, within.0).await,
         Scenario::Neighbour { rooms } => neighbour::neighbour(&bench, rooms).await,
         Scenario::Hostile { attack, attackers, rounds } => hostile::hostile(&bench, attack, attackers, rounds).await,
         Scenario::Newcomer => newcomer::newcomer(&bench).await,

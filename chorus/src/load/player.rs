@@ -180,26 +180,33 @@ impl Player {
 
     /// Opens a session whose connection is dropped at once.
     pub async fn throwaway(server: &Server) -> anyhow::Result<()> {
-        Player::connect(server).await?.hello(r#"{"t":"hello"}"#.to_owned()).await
+        Player::connect(server).await?.hello(r#"{"t":"hello"}"#.to_owned()).await.map(drop)
     }
 
     /// A new connection for the session, which keeps its rooms.
     pub async fn resume(&mut self, server: &Server) -> anyhow::Result<()> {
-        let (token, id) = (std::mem::take(&mut self.token), self.id);
-        *self = in_time("a connection", Player::connect(server)).await?;
-        self.id = id;
-        self.hello(format!(r#"{{"t":"hello","resume":"{token}"}}"#)).await
+        let connection = in_time("a connection", Player::connect(server)).await?;
+        self.resume_on(connection, "{}").await.map(drop)
     }
 
-    async fn hello(&mut self, hello: String) -> anyhow::Result<()> {
+    /// The same on this connection, with the member `last` of `hello`. Returns the `welcome`. After a failure it can be tried again.
+    pub async fn resume_on(&mut self, mut connection: Player, last: &str) -> anyhow::Result<Utf8Bytes> {
+        connection.id = self.id;
+        let welcome = connection.hello(format!(r#"{{"t":"hello","resume":"{}","last":{last}}}"#, self.token)).await?;
+        *self = connection;
+        Ok(welcome)
+    }
+
+    async fn hello(&mut self, hello: String) -> anyhow::Result<Utf8Bytes> {
         self.transmit(Message::Text(hello.into())).await?;
         let welcome = in_time("the welcome", self.next()).await?;
         let token = after(&welcome, r#""resume":""#).and_then(|rest| rest.split('"').next());
         self.token = token.with_context(|| format!("no welcome: {welcome}"))?.to_owned();
-        Ok(())
+        Ok(welcome)
     }
 
-    async fn connect(server: &Server) -> anyhow::Result<Player> {
+    /// A connection without a session.
+    pub async fn connect(server: &Server) -> anyhow::Result<Player> {
         Player::connect_to(server, &server.url).await
     }
 
@@ -284,6 +291,17 @@ impl Player {
         let mut text = String::with_capacity(48 + msg_type.len() + data.len());
         write!(text, r#"{{"t":"msg","id":{},"type":"{msg_type}","data":{data}}}"#, self.id)?;
         self.transmit(Message::Text(text.into())).await
+    }
+
+    /// Sends the last message once more, under its id.
+    pub async fn send_again(&mut self, msg_type: &str, data: &str) -> anyhow::Result<()> {
+        self.id -= 1;
+        self.send(msg_type, data).await
+    }
+
+    /// The id of its last message.
+    pub fn last_id(&self) -> u64 {
+        self.id
     }
 
     /// Waits for the answer to its last message.
