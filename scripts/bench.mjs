@@ -11,7 +11,9 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { argumentsOf, wrongArguments } from "./arguments.mjs";
+import { comebackTable } from "./bench/comeback.mjs";
 import { growthTables, leftBehind, memoryTable } from "./bench/growth.mjs";
+import { COMING_BACK } from "./bench/measure-comeback.mjs";
 import { GROWING } from "./bench/measure-growth.mjs";
 import { measurePeers } from "./bench/measure-peers.mjs";
 import { compared, PEER_ROWS, peerReport } from "./bench/peers.mjs";
@@ -30,20 +32,23 @@ const START = new Date().toISOString();
 const HOSTILE = ["dear-messages", "host-calls", "newcomer"];
 /** Memory, and cost against number: `--only growth` selects all of them. They have a table of their own. */
 const GROWTH = Object.keys(GROWING);
+/** Games in play whose server is killed: `--only comeback` selects all of them. They have a table of their own. */
+const COMEBACK = Object.keys(COMING_BACK);
 const MAIN = ["echo-1", "echo-100", "fan-out", "tic-tac-toe", "create", "swap", "neighbour", "always", "cluster", "in-process"];
-const SCENARIOS = [...MAIN, ...GROWTH, ...HOSTILE];
-const GROUPS = { growth: GROWTH, hostile: HOSTILE };
+const SCENARIOS = [...MAIN, ...GROWTH, ...HOSTILE, ...COMEBACK];
+const GROUPS = { growth: GROWTH, hostile: HOSTILE, comeback: COMEBACK };
 
 const HELP = `Usage: node scripts/bench.mjs [options]
 
 Measures chorus and the floor, and prints tables. Needs the binary (cargo build --release -p chorus) and the guests
-(node guests/build.mjs). Takes about half an hour.
+(node guests/build.mjs). Takes about three quarters of an hour.
 
   --seconds N       how long each scenario is measured, each time (default: 3)
   --rounds N        how often each pair of floor and chorus runs (default: 3)
   --only a,b        some scenarios: ${MAIN.join(", ")};
                     growth, which is: ${GROWTH.join(", ")};
-                    hostile, which is: ${HOSTILE.join(", ")}
+                    hostile, which is: ${HOSTILE.join(", ")};
+                    comeback, which is: ${COMEBACK.join(", ")}
   --peers           compares chorus with Colyseus, and measures nothing else: with --only, some of
                     ${PEER_ROWS.map(({ name }) => name).join(", ")}
   --results FILE    appends what --peers or --only growth measures to this file, and reports all that is in it, so that a
@@ -352,6 +357,7 @@ async function main() {
   if (MAIN.some(isWanted)) await measureMain();
   if (GROWTH.some(isWanted)) await measureGrowth();
   if (HOSTILE.some(isWanted)) await measureHostile();
+  if (COMEBACK.some(isWanted)) await measureComeback();
 }
 
 async function comparePeers() {
@@ -386,6 +392,15 @@ async function measureHostile() {
   const calls = isWanted("host-calls") ? await hostCalls(rounds) : undefined;
   const flooded = isWanted("newcomer") ? await newcomer() : undefined;
   publish(`${machine()}\n\n${underAttack(messages, calls, flooded)}`, "just bench --only hostile --write");
+}
+
+async function measureComeback() {
+  const rows = [];
+  for (const name of COMEBACK.filter(isWanted)) {
+    rows.push(await COMING_BACK[name](bin));
+    progress(name);
+  }
+  publish(`${machine({ rounds: "each once" })}\n\n${comebackTable(rows)}`, "just bench --only comeback --write");
 }
 
 async function measureMain() {

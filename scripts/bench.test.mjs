@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
+import { comebackTable } from "./bench/comeback.mjs";
 import { growthTables, leftBehind, memoryOf, memoryTable, sizeText } from "./bench/growth.mjs";
 import { compared, explained, PEER_ROWS, peerReport } from "./bench/peers.mjs";
 import { median, proven, ratios, slope, spread } from "./bench/statistics.mjs";
@@ -171,6 +172,16 @@ test("cost against number has a line for each number", () => {
     "| --- | --- | --- | --- |",
     "| 1,000 | 740 µs | 0.50 % | 53.0 MiB |",
   ]);
+});
+
+// ---- coming back ----
+
+test("the parts of coming back add up, and a part that is not known leaves a gap", () => {
+  const figures = { "rooms that answered": 9, "rooms that were lost": 0, "rooms that were silent": 1 };
+  for (const [which, ms] of [["p50", 4000], ["p99", 5000], ["max", 6000]]) figures[`${which} of first answer`] = ms;
+  const row = (reading) => comebackTable([{ what: "it", figures, detection: 1000, reading }]).split("\n").at(-1);
+  assert.equal(row([900, 100, 500]), "| it | – | 4.00, 5.00, 6.00 | 1.00 | 0.50, 0.90, 0.90 | 2.50, 3.10, 4.10 | –, –, – | 9 of 10 |");
+  assert.equal(row([]), "| it | – | 4.00, 5.00, 6.00 | 1.00 | –, –, – | –, –, – | –, –, – | 9 of 10 |");
 });
 
 // ---- what is compared with ----

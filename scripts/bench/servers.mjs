@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
-const GUESTS = join(ROOT, "guests");
+export const GUESTS = join(ROOT, "guests");
 export const COLYSEUS = "testing/peers/colyseus";
 
 export const hasTaskset = spawnSync("taskset", ["--version"]).status === 0 && cpus().length > 1;
