@@ -105,14 +105,15 @@ mod tests {
     /// A new line here is a new command; a changed line is a broken log.
     #[test]
     fn the_bytes_of_every_command_are_pinned() {
-        let written: Vec<String> = examples().iter().map(|command| hex(&encode(&record(command.clone())))).collect();
+        let written: Vec<String> =
+            examples().iter().map(|command| hex::encode(encode(&record(command.clone())))).collect();
         assert_eq!(written.join("\n"), include_str!("wire.golden").trim_end(), "a log outlives a binary");
     }
 
     /// The same for the commands in edges' channels.
     #[test]
     fn the_bytes_of_every_edge_command_are_pinned() {
-        let written: Vec<String> = edge_examples().iter().map(|command| hex(&encode(command))).collect();
+        let written: Vec<String> = edge_examples().iter().map(|command| hex::encode(encode(command))).collect();
         assert_eq!(written.join("\n"), include_str!("wire.edge.golden").trim_end());
     }
 
@@ -244,9 +245,5 @@ mod tests {
             EdgeCommand::Resumed { session, request, room, applied: 300 },
         ];
         frames.map(deliver).into_iter().chain(others).collect()
-    }
-
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|b| format!("{b:02x}")).collect()
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     borrow::Cow,
-    fmt::Write,
     sync::{Arc, Mutex},
 };
 
@@ -60,7 +59,7 @@ impl SessionOpener {
 
     async fn find_or_open(&self, address: Address, hello: &Hello) -> Result<Result<Opened, Refused>, StoreError> {
         let Links { store, .. } = &*self.links;
-        let next_token = hex(&random::<32>());
+        let next_token = hex::encode(random::<32>());
         if let Some(token) = &hello.resume {
             if let Some(opened) = self.resume(token, &next_token).await? {
                 return Ok(Ok(opened));
@@ -115,7 +114,7 @@ fn identify(hello: &Hello) -> Result<Player, (CloseCode, &'static str)> {
         Some(None) => return Err((CloseCode::Unauthorized, INVALID_NAME)),
         None => format!("Player {}", 100 + u16::from(number)),
     };
-    Ok(Player { id: hex(&random::<16>()).into(), name: name.into() })
+    Ok(Player { id: hex::encode(random::<16>()).into(), name: name.into() })
 }
 
 /// The only part of a token that is kept.
@@ -129,13 +128,6 @@ fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the system gives random bytes");
     bytes
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-        text
-    })
 }
 
 #[cfg(test)]

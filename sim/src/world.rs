@@ -181,7 +181,7 @@ impl World {
             messages: of(|player| player.messages() as usize),
             frames: of(|player| player.frames),
             resumes: of(|player| player.resumes),
-            digest: self.seen.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+            digest: hex::encode(self.seen.finalize()),
         }
     }
 

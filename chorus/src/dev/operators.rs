@@ -56,7 +56,7 @@ fn kept(path: &Path) -> anyhow::Result<Token> {
     }
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("the system gives no random bytes: {error}"))?;
-    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let text = hex::encode(bytes);
     let mut file = chorus_private::open(OpenOptions::new().write(true).create_new(true), path)?;
     writeln!(file, "{text}").with_context(unreadable)?;
     text.parse().with_context(unreadable)

@@ -292,7 +292,7 @@ mod tests {
     /// The bytes of a state that has one of everything, as this format encodes them. A changed line is a broken snapshot.
     #[test]
     fn the_bytes_of_a_state_are_pinned() {
-        let bytes: String = example().encode().iter().map(|byte| format!("{byte:02x}")).collect();
+        let bytes = hex::encode(example().encode());
         assert_eq!(bytes, include_str!("state.golden").trim_end());
     }
 
