@@ -45,7 +45,8 @@ impl Sessions {
         }
         handle.input(Input::Opened(opened));
         if handle.session().is_none() {
-            self.registry().release(session, handle);
+            // The client left before the store answered, or with the first outputs.
+            self.release(session, handle, handle.debt(self.links.now()));
         }
     }
 
@@ -120,5 +121,60 @@ impl SessionOwner for Sessions {
         let now = self.links.now();
         self.debts().keep(session, debt, now, &self.links.options.limits);
         self.registry().release(session, handle);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use chorus_bus::{Bus, embedded};
+    use chorus_core::{
+        command::Player,
+        frame::{ClientFrame, CloseCode},
+        ids::{ConnectionId, MachineId},
+        session::Limits,
+    };
+    use chorus_store::{Durability, Store};
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::options::Options;
+
+    const ANA: SessionId = SessionId(1);
+    const OWED: u64 = 1_000_000;
+
+    #[tokio::test]
+    async fn the_debt_of_a_client_that_leaves_before_the_store_answers_is_kept() {
+        let (_dir, sessions) = sessions().await;
+        let connection = handle(&sessions, 1);
+        connection.input(Input::Frame(ClientFrame::parse(r#"{"t":"hello","resume":"x"}"#)));
+        connection.input(Input::Lost { code: CloseCode::ABNORMAL });
+        sessions.take_over(&connection, resumed(OWED));
+        assert_eq!(sessions.count(), 0);
+        // Time pays the rest off.
+        assert!(sessions.debt(ANA) > OWED / 2);
+    }
+
+    async fn sessions() -> (TempDir, Arc<Sessions>) {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let bus: Bus = embedded::open(embedded::Options::new(dir.path())).await.expect("a bus");
+        let store = Store::open_embedded(&dir.path().join("store.sqlite"), Durability::default()).await;
+        let options = Options {
+            limits: Limits { compute_ms: 1, ..Limits::default() },
+            ..Options::new(MachineId("edge-1".into()), (Ipv4Addr::LOCALHOST, 0).into())
+        };
+        let sessions = Sessions::new(Arc::new(Links::new(options, bus, store.expect("a store"))));
+        (dir, Arc::new(sessions))
+    }
+
+    fn handle(sessions: &Arc<Sessions>, connection: u32) -> Arc<SessionHandle> {
+        let (connection, address) = (ConnectionId(connection), IpAddr::from(Ipv4Addr::LOCALHOST).into());
+        Arc::new(SessionHandle::new(connection, address, sessions.links.clone(), sessions.clone()))
+    }
+
+    fn resumed(owed: u64) -> Opened {
+        let player = Player { id: "p1".into(), name: "Ana".into() };
+        Opened { session: ANA, player, resume: "token".into(), owed, recovered: Some(Vec::new()) }
     }
 }

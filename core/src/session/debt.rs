@@ -78,6 +78,12 @@ impl Session {
         self.debt.add(owed.clamp(min, self.limits.max_debt()), &self.limits, now);
     }
 
+    /// Takes over the debt of a session whose client has left before the session was opened. It is not raised as that of
+    /// [`Session::resume_debt`] is: no message can follow here.
+    pub(super) fn keep_debt(&mut self, owed: u64, now: Time) {
+        self.debt.add(owed, &self.limits, now);
+    }
+
     pub(super) fn on_spent(&mut self, micros: u64, now: Time) {
         self.debt.add(micros, &self.limits, now);
         if self.owed(now) > self.limits.max_debt() {

@@ -151,7 +151,7 @@ impl Session {
 
     pub fn handle(&mut self, input: Input<'_>, now: Time) {
         if self.is_ended() {
-            return self.handle_late(input);
+            return self.handle_late(input, now);
         }
         match input {
             Input::Frame(frame) => self.on_frame(frame, now),

@@ -65,10 +65,12 @@ impl Session {
         self.reconnect_to(rooms, last, now);
     }
 
-    /// Handles the one input that matters after the connection has ended.
-    pub(super) fn handle_late(&mut self, input: Input<'_>) {
+    /// Handles the one input that matters after the connection has ended. The session's next connection takes its debt from
+    /// this one.
+    pub(super) fn handle_late(&mut self, input: Input<'_>, now: Time) {
         let Input::Opened(opened) = input else { return };
         let session = opened.session;
+        self.keep_debt(opened.owed, now);
         match opened.recovered {
             // The earlier connection may have been replaced by this one, so no other edge notifies the rooms.
             Some(rooms) => {

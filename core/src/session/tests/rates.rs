@@ -102,6 +102,16 @@ fn a_resumed_session_has_a_tenth_of_the_burst_left() {
 }
 
 #[test]
+fn a_session_that_is_opened_for_a_lost_connection_keeps_its_debt() {
+    let mut story = Story::begin();
+    story.frame(r#"{"t":"hello","resume":"x"}"#);
+    story.on(Input::Lost { code: 1006 });
+    story.on(Input::Opened(Opened { owed: 900_000, ..resumed(&[LOBBY]) }));
+    assert_eq!(story.session.owed(story.now), 900_000);
+    assert_eq!(story.session.owed(story.now.plus(1_000)), 800_000, "time pays it off");
+}
+
+#[test]
 fn the_spending_of_another_connection_is_not_charged_to_this_one() {
     let mut story = Story::in_lobby();
     story.command(EdgeCommand::Spent { session: ANA, connection: BEFORE, micros: 9_000_000 });
