@@ -2,15 +2,15 @@
 //!
 //! [`core::room`](crate::room) decides what a room does. This machine decides how a host serves it: when outputs leave, when a
 //! snapshot is due and when it may be stored, when a timer is appended, when the room hibernates, and what is kept when the room
-//! begins again. The shell (`host/src/room_task.rs`, `sim/src/host.rs`) waits, carries out, and reports.
+//! begins again. The shell (`host/src/room_task.rs`, `sim/src/host/`) waits, carries out, and reports.
 //!
 //! ```text
 //! loop { carry out poll_output() until there is none · wait for a record, a report or poll_timeout() · handle() }
 //! ```
 //!
-//! Where to look: `gate` holds commands to edges back; `schedule` has snapshots, timers and hibernation; `open` restores a room
-//! from the store; `io` has the inputs and outputs; `ownership` decides which partitions a host takes over and hands over, and
-//! `recovery` in which order the rooms of a new one are restored.
+//! Where to look: `outputs` has what becomes of the room's outputs; `gate` holds commands to edges back; `schedule` has
+//! snapshots, timers and hibernation; `open` restores a room from the store; `io` has the inputs and outputs; `ownership` decides
+//! which partitions a host takes over and hands over, and `recovery` in which order the rooms of a new one are restored.
 //!
 //! What it guarantees:
 //! - **Outputs leave in order, or not at all.** An append that fails is a gap: the shell drops the machine and goes on with
@@ -29,6 +29,7 @@
 mod gate;
 mod io;
 mod open;
+mod outputs;
 pub mod ownership;
 pub mod recovery;
 mod schedule;
@@ -49,8 +50,7 @@ use crate::{
     command::{Answer, EdgeCommand, LeaveReason, OutputRef, Record, RoomCommand},
     ids::{Digest, Kind, MachineId, Offset, RoomId, RoomSecret, SessionId, Time},
     json::Json,
-    planted::{Bug, planted},
-    room::{self, Notice, Room, RoomClock},
+    room::{self, Room, RoomClock},
 };
 
 use gate::Gate;
@@ -289,97 +289,6 @@ impl HostedRoom {
     fn on_diverged(&mut self, offset: Offset) {
         let reason = format!("its state after the record at {offset} came out in two ways").into();
         self.append(self.room.id(), RoomCommand::Close { reason });
-    }
-
-    // ---- outputs ----
-
-    fn append(&mut self, room: RoomId, command: RoomCommand) {
-        self.outputs.push_back(Output::Append { room, time: self.now, command, receipt: None });
-    }
-
-    fn carry_out(&mut self, output: room::Output) -> Option<Output> {
-        match output {
-            room::Output::Guest(call) => Some(Output::Guest(call)),
-            room::Output::Append(room, command) => {
-                Some(Output::Append { room, time: self.now, command, receipt: None })
-            }
-            room::Output::Create { id, kind, options, source, secret, allowance } => {
-                let creation = Creation { id, kind: kind.clone(), options, source, secret, allowance };
-                self.waiting = Waiting::Component(Box::new(creation));
-                Some(Output::FindComponent(kind))
-            }
-            room::Output::Edge(edge, command) => self.send(edge, command),
-            room::Output::Kick { session, reason } => {
-                self.kicks.insert(session).then_some(Output::EndSession { session, reason })
-            }
-            room::Output::Snapshot { offset, bytes } => {
-                self.identity = Identity::of(&self.room).or(self.identity.take());
-                self.schedule.unsaved_since = None;
-                self.owe(Save { offset, summary: self.summary(), snapshot: Some(bytes), ended: None });
-                None
-            }
-            room::Output::Ended { outcome, failed } => Some(self.on_ended(outcome, failed)),
-            room::Output::Log { level, text } => Some(Output::Log { level, text }),
-            room::Output::Notice(notice) => {
-                if matches!(notice, Notice::RestartScheduled { .. }) {
-                    self.outputs.push_back(Output::DropInstance);
-                }
-                Some(Output::Notice(notice))
-            }
-        }
-    }
-
-    fn send(&mut self, edge: MachineId, command: EdgeCommand) -> Option<Output> {
-        if self.gate.is_open_for(&command) {
-            return Some(Output::Send { edge, command });
-        }
-        if self.gate.held() < MAX_HELD {
-            self.gate.hold(edge, command);
-        } else {
-            self.waiting = Waiting::Place(edge, command);
-        }
-        None
-    }
-
-    fn on_ended(&mut self, outcome: Json, failed: Option<Box<str>>) -> Output {
-        self.schedule.unsaved_since = None;
-        let ended = RowEnd { at: self.now, outcome, failed: failed.clone() };
-        let offset = self.applied.expect("a record has ended the room");
-        self.owe(Save { offset, summary: self.summary(), snapshot: None, ended: Some(ended) });
-        self.outputs.push_back(Output::DropInstance);
-        Output::Ended { failed }
-    }
-
-    fn owe(&mut self, save: Save) {
-        self.waiting = Waiting::Owing { save: Box::new(save), flushing: false };
-    }
-
-    /// Continues with what the room waits for, as far as it can.
-    fn go_on(&mut self, waiting: Waiting) -> Option<Output> {
-        match waiting {
-            Waiting::Place(edge, command) => self.send(edge, command),
-            Waiting::Owing { save, flushing: false } if self.owes_nothing_but_a_flush(&save) => {
-                if planted(Bug::EarlySnapshot) {
-                    return Some(self.save(*save));
-                }
-                self.waiting = Waiting::Owing { save, flushing: true };
-                Some(Output::Flush)
-            }
-            waiting => {
-                self.waiting = waiting;
-                None
-            }
-        }
-    }
-
-    /// After the end the room's state no longer keeps the kicks, so its end is stored after them.
-    fn owes_nothing_but_a_flush(&self, save: &Save) -> bool {
-        self.gate.held() == 0 && (save.ended.is_none() || self.kicks.is_empty())
-    }
-
-    fn save(&mut self, save: Save) -> Output {
-        self.saving = Some(save.offset);
-        Output::Save(Box::new(save))
     }
 
     /// The room's row, for lists before its first snapshot: no host restores a room from it.
