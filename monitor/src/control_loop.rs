@@ -165,6 +165,7 @@ impl ControlLoop {
         let partitions = self.store.assignments().await?;
         let machines = rows.into_iter().map(|row| Machine {
             silent_ms: millis(row.silent_for),
+            age_ms: millis(row.registered_for),
             id: row.id,
             role: row.role,
             state: row.state,

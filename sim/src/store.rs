@@ -34,6 +34,7 @@ pub(crate) struct StoredRoom {
 struct MachineRow {
     role: Role,
     state: MachineState,
+    registered: Time,
     heartbeat: Time,
 }
 
@@ -98,7 +99,7 @@ impl Store {
     // ---- machines ----
 
     pub fn register(&mut self, id: MachineId, role: Role, now: Time) {
-        self.machines.insert(id, MachineRow { role, state: MachineState::Alive, heartbeat: now });
+        self.machines.insert(id, MachineRow { role, state: MachineState::Alive, registered: now, heartbeat: now });
     }
 
     /// Returns the machine's state. A machine without a row was declared dead, and cleaned up.
@@ -141,8 +142,8 @@ impl Store {
 
     pub fn view(&self, now: Time) -> View {
         let machine = |(id, row): (&MachineId, &MachineRow)| {
-            let silent_ms = now.since(row.heartbeat);
-            Machine { id: id.clone(), role: row.role, state: row.state, silent_ms }
+            let (silent_ms, age_ms) = (now.since(row.heartbeat), now.since(row.registered));
+            Machine { id: id.clone(), role: row.role, state: row.state, silent_ms, age_ms }
         };
         View { machines: self.machines.iter().map(machine).collect(), partitions: self.partitions.clone() }
     }

@@ -22,11 +22,18 @@ pub(super) struct FailureDetector {
     last_contact: Option<Time>,
     store_is_lost: bool,
     broker: Reachability,
-    /// When the last view was read, and each machine's silence in it.
-    last_view: Option<(Time, BTreeMap<MachineId, u64>)>,
+    /// When the last view was read, and each machine's times in it.
+    last_view: Option<(Time, BTreeMap<MachineId, Times>)>,
     /// The interruption that the next contact ends.
     interruption: Interruption,
     grace_until: Option<Time>,
+}
+
+/// A machine's times in a view, by the database's clock, in milliseconds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Times {
+    silence: u64,
+    age: u64,
 }
 
 /// The result of comparing a machine's silence with the limit.
@@ -123,16 +130,17 @@ impl FailureDetector {
         self.contact(now)
     }
 
-    /// A machine's silence grows by the time that has passed, and by no more; that of a machine that was in no view before begins
-    /// at 0. If it grows by more, the database's clock was set forward, and the silence proves nothing about machines without a
-    /// heartbeat since.
+    /// A machine's age grows by the time that has passed, by this monitor's clock, and its silence by no more; those of a machine
+    /// that was in no view before begin at 0. If one of them grows by more, the database's clock was set forward, and silence
+    /// proves nothing about machines without a heartbeat since. A heartbeat may hide that in the silence, and an earlier leap
+    /// backwards in the age, which is never negative.
     fn database_clock_has_leapt(&mut self, view: &View, now: Time) -> bool {
-        let silences = view.machines.iter().map(|machine| (machine.id.clone(), machine.silent_ms)).collect();
-        let Some((last, before)) = self.last_view.replace((now, silences)) else { return false };
+        let times = view.machines.iter().map(|machine| (machine.id.clone(), Times::of(machine))).collect();
+        let Some((last, before)) = self.last_view.replace((now, times)) else { return false };
         let max_growth = now.since(last).saturating_add(self.dead_after_ms / 2);
         let has_leapt = |machine: &Machine| {
-            let before = before.get(&machine.id).copied().unwrap_or(0);
-            machine.silent_ms > before.saturating_add(max_growth)
+            let before = before.get(&machine.id).copied().unwrap_or_default();
+            Times::of(machine).has_grown_by_more(before, max_growth)
         };
         last <= now && view.machines.iter().any(has_leapt)
     }
@@ -146,6 +154,16 @@ impl FailureDetector {
             (machine.id.clone(), Liveness::of(machine.state, is_silent, in_grace))
         };
         view.machines.iter().map(liveness).collect()
+    }
+}
+
+impl Times {
+    fn of(machine: &Machine) -> Times {
+        Times { silence: machine.silent_ms, age: machine.age_ms }
+    }
+
+    fn has_grown_by_more(self, before: Times, ms: u64) -> bool {
+        self.silence > before.silence.saturating_add(ms) || self.age > before.age.saturating_add(ms)
     }
 }
 

@@ -224,11 +224,10 @@ impl Placement {
         self.clean_up(view);
     }
 
-    /// Drops the state of machines that are no longer in the table.
+    /// Drops the state of machines that are no longer in the table. Work on them goes on until it has ended.
     fn retain_known(&mut self, view: &View) {
         let known: BTreeSet<&MachineId> = view.machines.iter().map(|machine| &machine.id).collect();
         self.reaped.retain(|id| known.contains(id));
-        self.in_progress.retain(|id, _| known.contains(id));
         self.released.retain(|id| known.contains(id));
     }
 

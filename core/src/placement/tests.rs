@@ -143,6 +143,19 @@ fn a_whole_site_is_reaped_a_few_at_a_time() {
 }
 
 #[test]
+fn work_that_goes_on_keeps_its_place_when_another_monitor_has_cleaned_up() {
+    let mut story = Story::active(0);
+    let edges: Vec<String> = (0..MAX_CONCURRENT_WORK + 1).map(|n| format!("edge-{n:02}")).collect();
+    edges.iter().for_each(|edge| story.join(Role::Edge, edge));
+    edges.iter().for_each(|edge| story.set(edge, MachineState::Dead));
+    assert_eq!(story.beat().len(), MAX_CONCURRENT_WORK);
+    story.tables.machines.remove(0);
+    assert_eq!(story.beat(), [""; 0]);
+    story.work_ended("edge-00", true);
+    assert_eq!(story.beat(), [format!("drop sessions of edge-{:02}", MAX_CONCURRENT_WORK)]);
+}
+
+#[test]
 fn a_dead_machine_is_cleaned_up_after_hours_and_not_before_its_sessions_are_dropped() {
     let mut story = Story::active(0);
     story.join(Role::Edge, "edge-1");
@@ -307,7 +320,7 @@ fn a_leap_of_the_databases_clock_kills_no_machine_and_one_that_stays_silent_is_d
     story.beat();
     story.goes_silent("host-2");
     // All machines have sent a heartbeat before the leap, and none after it.
-    story.tables.machines.iter_mut().for_each(|machine| machine.silent_ms += 3_600_000);
+    story.leap();
     assert_eq!(story.view(), ["grace period of 10000 ms: ClockLeap"]);
     story.wait(8_000);
     assert_eq!(story.beat(), [] as [&str; 0]);
@@ -319,8 +332,18 @@ fn a_leap_of_the_databases_clock_kills_no_machine_and_one_that_stays_silent_is_d
 fn a_leap_of_the_databases_clock_kills_no_machine_that_registered_since_the_last_view() {
     let mut story = Story::active(2).with_hosts(2);
     story.join(Role::Host, "host-3");
-    story.tables.machines[2].silent_ms = 3_600_000;
+    story.leap();
     assert_eq!(story.view()[0], "grace period of 10000 ms: ClockLeap");
+}
+
+#[test]
+fn a_leap_of_the_databases_clock_is_noticed_although_a_heartbeat_hides_it_in_the_silence() {
+    let mut story = Story::active(2).with_hosts(1);
+    story.leap();
+    story.view();
+    story.wait(11_000);
+    story.leap();
+    assert_eq!(story.view(), ["grace period of 10000 ms: ClockLeap"]);
 }
 
 #[test]
@@ -474,7 +497,7 @@ impl Story {
     }
 
     fn join(&mut self, role: Role, name: &str) {
-        self.tables.machines.push(Machine { id: id(name), role, state: MachineState::Alive, silent_ms: 0 });
+        self.tables.machines.push(Machine { id: id(name), role, state: MachineState::Alive, silent_ms: 0, age_ms: 0 });
     }
 
     fn goes_silent(&mut self, name: &str) {
@@ -519,11 +542,22 @@ impl Story {
         }
     }
 
+    /// The database's clock is set forward. No machine has sent a heartbeat since.
+    fn leap(&mut self) {
+        for machine in &mut self.tables.machines {
+            machine.silent_ms += 3_600_000;
+            machine.age_ms += 3_600_000;
+        }
+    }
+
     /// The store is out of reach for this long.
     fn store_is_lost(&mut self, ms: u64) {
         self.handle(Input::StoreLost);
         self.now = self.now.plus(ms);
-        self.tables.machines.iter_mut().for_each(|machine| machine.silent_ms += ms);
+        for machine in &mut self.tables.machines {
+            machine.silent_ms += ms;
+            machine.age_ms += ms;
+        }
         self.silent.extend(self.tables.machines.iter().map(|machine| machine.id.clone()));
     }
 
@@ -531,6 +565,7 @@ impl Story {
         self.now = self.now.plus(ms);
         for machine in &mut self.tables.machines {
             machine.silent_ms = if self.silent.contains(&machine.id) { machine.silent_ms + ms } else { 0 };
+            machine.age_ms += ms;
         }
         if self.broker_is_up {
             self.handle(Input::BrokerAnswered { sent_at: self.now });

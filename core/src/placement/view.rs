@@ -19,6 +19,8 @@ pub struct Machine {
     pub state: MachineState,
     /// The time since its last heartbeat, by the database's clock.
     pub silent_ms: u64,
+    /// The time since its registration, by the same clock, whose progress it shows.
+    pub age_ms: u64,
 }
 
 /// A machine's role.
