@@ -1,0 +1,161 @@
+//! What a room's machine orders: guest calls, appends, commands to edges, and updates of the store.
+
+use chorus_core::{
+    command::RoomCommand,
+    hosting::{Input, Output, Save},
+    ids::{Offset, OutputId, RoomId, SessionId},
+    room,
+};
+
+use super::Live;
+use crate::{
+    Happened, Violation,
+    dials::DIALS,
+    event::{Event, Life, Report, Serial},
+    network::Channel,
+    script,
+    world::{Role, World, life_of, partition_of},
+};
+
+impl World {
+    pub(super) fn carry_out(&mut self, life: Life, live: &mut Live) -> Result<(), Violation> {
+        live.left = None;
+        while let Some(output) = live.hosted.poll_output() {
+            let is_append = matches!(output, Output::Append { .. });
+            if is_append && self.faults_left > 0 && self.one_in(DIALS.append_lost) {
+                self.begin_again(life, live);
+                return Ok(());
+            }
+            self.carry_out_one(life, live, output)?;
+        }
+        Ok(())
+    }
+
+    fn carry_out_one(&mut self, life: Life, live: &mut Live, output: Output) -> Result<(), Violation> {
+        let (room, serial) = (live.hosted.room().id(), live.serial);
+        match output {
+            Output::Guest(call) => self.call_guest(life, live, call),
+            Output::DropInstance => live.script = None,
+            Output::Append { room: to, time, command, receipt } => {
+                if let RoomCommand::Timer { id, .. } = &command {
+                    self.timer_appended(live, *id)?;
+                }
+                let at = self.append_at(life, time, to, command);
+                if let Some(id) = receipt {
+                    self.at(at.plus(1), Event::Report(life, room, serial, Report::Confirmed(id)));
+                }
+            }
+            Output::Send { edge, command } => {
+                let edge = life_of(&edge);
+                let at = self.arrival(life, Channel::Edge(edge));
+                self.at(at, Event::ToEdge(life, edge, command));
+            }
+            Output::FindComponent(kind) => {
+                let component = self.store.active.get(&kind).copied();
+                live.hosted.handle(Input::Component(component), self.now);
+            }
+            Output::Flush => {
+                let at = self.all_arrived(life);
+                self.at(at, Event::Report(life, room, serial, Report::Flushed));
+            }
+            Output::Save(save) => {
+                let at = self.arrival(life, Channel::Room(room));
+                self.at(at, Event::Save(life, room, serial, save));
+            }
+            Output::EndSession { session, .. } => {
+                let at = self.arrival(life, Channel::Room(room));
+                self.at(at, Event::EndSession(life, room, serial, session));
+            }
+            Output::Hibernate(hibernation) => live.left = Some(hibernation),
+            Output::Notice(notice) => self.notice(life, live, &notice),
+            Output::Ended { .. } | Output::Log { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn call_guest(&mut self, life: Life, live: &mut Live, call: room::Call) {
+        let (room, record) = (live.hosted.room().id(), live.hosted.room().in_hand());
+        let is_new = record > live.called;
+        live.called = live.called.max(record);
+        let traps = self.faults_left > 0 && is_new && self.one_in(DIALS.trap);
+        let traps = traps && !self.is_elsewhere(life, room, record);
+        let outcome = script::answer(&mut live.script, call, traps);
+        if traps && matches!(outcome, room::Outcome::Called(Err(_))) {
+            self.count(Happened::Trap);
+            self.trapped.insert(room);
+        }
+        live.hosted.handle(Input::Guest { outcome, fuel: 1 }, self.now);
+    }
+
+    fn timer_appended(&mut self, live: &mut Live, id: OutputId) -> Result<(), Violation> {
+        self.count(Happened::Timer);
+        match live.timers.insert(id) {
+            true => Ok(()),
+            false => Err(self.wrong(format!("{} has appended the timer {id:?} twice", live.hosted.room().id()))),
+        }
+    }
+
+    fn notice(&mut self, life: Life, live: &mut Live, notice: &room::Notice) {
+        match notice {
+            room::Notice::Created { kind, .. } => {
+                let active = self.host(life).and_then(|host| host.active.get(kind).copied());
+                active.into_iter().for_each(|active| live.hosted.handle(Input::ActiveComponent(active), self.now));
+            }
+            room::Notice::Swapped { .. } => self.count(Happened::Swap),
+            room::Notice::SwapUndone { .. } => self.count(Happened::SwapUndone),
+            _ => {}
+        }
+    }
+
+    /// Whether another host may have applied this record: one that had the partition before, or that was declared dead and does
+    /// not know it yet.
+    fn is_elsewhere(&self, life: Life, room: RoomId, record: Option<Offset>) -> bool {
+        let partition = partition_of(room);
+        let follows = |role: &Role| matches!(role, Role::Host(host) if host.followed.contains_key(&partition));
+        let others =
+            self.machines.iter().any(|(other, machine)| *other != life && machine.alive && follows(&machine.role));
+        let Role::Host(host) = &self.machines[&life].role else { return others };
+        let is_assigned = self.store.partitions[partition as usize].host.as_ref() == Some(&host.id);
+        others || !is_assigned || host.followed.get(&partition).is_none_or(|takeover| record <= takeover.inherited)
+    }
+
+    /// An append of the room was lost: nothing after it leaves.
+    fn begin_again(&mut self, life: Life, live: &mut Live) {
+        self.count(Happened::LostAppend);
+        let (room, now) = (live.hosted.room().id(), self.now);
+        let takeover = self.host(life).and_then(|host| host.followed.get(&partition_of(room)).copied());
+        let inherited = takeover.and_then(|takeover| takeover.inherited);
+        live.hosted.begin_again(self.store.found(room), inherited, now).expect("a room has written its snapshot");
+        live.read = self.read_index(room, self.store.offset(room));
+        // What was on its way to the machine is not for the new one.
+        live.serial = self.new_serial();
+        (live.script, live.tick) = (None, None);
+        live.timers.clear();
+        live.unread = true;
+    }
+
+    // ---- the store ----
+
+    pub fn save(&mut self, life: Life, room: RoomId, serial: Serial, save: Save) -> Result<(), Violation> {
+        self.count(Happened::Snapshot);
+        let offset = save.offset;
+        let stored = self.store.save(save);
+        // After a trap, a host that was declared dead may store the state in which the call did not trap.
+        if stored.is_err() && !self.trapped.contains(&room) {
+            return Err(self.wrong(format!("{room} has two states at offset {offset}")));
+        }
+        let report = if stored.is_ok() { Report::Stored(offset) } else { Report::Diverged(offset) };
+        let ms = self.draw(DIALS.latency);
+        self.after(ms, Event::Report(life, room, serial, report));
+        Ok(())
+    }
+
+    pub fn end_session(&mut self, life: Life, room: RoomId, serial: Serial, session: SessionId) {
+        let rooms = self.store.sessions.get_mut(&session).map_or(Vec::new(), |row| {
+            row.kick();
+            row.rooms().to_vec()
+        });
+        let ms = self.draw(DIALS.latency);
+        self.after(ms, Event::Report(life, room, serial, Report::SessionEnded(session, rooms)));
+    }
+}
