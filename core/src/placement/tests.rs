@@ -66,6 +66,18 @@ fn a_draining_host_hands_over_first_and_may_leave_then() {
 }
 
 #[test]
+fn a_release_that_was_dropped_with_a_refused_assignment_is_repeated() {
+    let mut story = Story::active(4).with_hosts(2);
+    story.set("host-1", MachineState::Draining);
+    story.beat();
+    story.join(Role::Host, "host-3");
+    story.handle(Input::View(story.tables.clone()));
+    assert!(matches!(story.monitor.poll_output(), Some(Output::Assign(_))));
+    story.handle(Input::Refused);
+    assert!(story.beat().contains(&"host-1 may leave".to_owned()));
+}
+
+#[test]
 fn a_host_that_drains_alone_keeps_its_partitions_until_another_one_comes() {
     let mut story = Story::active(2).with_hosts(1);
     story.set("host-1", MachineState::Draining);

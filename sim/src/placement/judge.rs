@@ -18,10 +18,7 @@ impl World {
             Output::Heartbeat | Output::AcquireLease | Output::ReadTables => None,
             Output::Notice(notice) => self.wrong_notice(n, *notice),
             _ if !self.may_act(n) => Some("the lease is not held".to_owned()),
-            Output::DeclareDead { machine, .. } => {
-                self.monitors[n].declared.insert(machine.clone());
-                None
-            }
+            Output::DeclareDead { .. } => None,
             Output::Assign(plan) => self.wrong_plan(n, plan),
             Output::MayLeave { host } => self.wrong_release(n, host),
             Output::DropSessionsOf { edge } => self.wrong_drop(n, edge).or_else(|| self.wrong_work(n, edge)),
@@ -150,7 +147,7 @@ impl World {
         if !is_even(&loads) {
             return Some(format!("the load is not even: {loads:?}"));
         }
-        self.machines.iter().find_map(|row| self.unsettled_machine(row))
+        self.machines.iter().find_map(|row| self.unsettled_machine(row)).or_else(|| self.unreleased())
     }
 
     fn unsettled_machine(&self, row: &Row) -> Option<String> {
@@ -163,11 +160,17 @@ impl World {
                 Some(format!("the sessions of {id} were not dropped"))
             }
             () if is_dead && self.now - row.heartbeat_at >= long_dead => Some(format!("{id} was not cleaned up")),
-            () if *role == Role::Host && *state == MachineState::Draining && !self.released.contains(id) => {
-                Some(format!("{id} drains, and may not leave"))
-            }
             () => None,
         }
+    }
+
+    /// The active monitor releases every host that drains, also those that another one has released before.
+    fn unreleased(&self) -> Option<String> {
+        let active = (0..self.monitors.len()).find(|n| self.holds_the_lease(*n))?;
+        let released = &self.monitors[active].released;
+        let drains = |row: &&Row| row.role == Role::Host && row.state == MachineState::Draining;
+        let left = self.machines.iter().filter(drains).find(|row| !released.contains(&row.id))?;
+        Some(format!("{} drains, and may not leave", left.id))
     }
 }
 

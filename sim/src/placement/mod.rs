@@ -77,8 +77,6 @@ struct World {
     history: BTreeMap<(u32, u64), MachineId>,
     /// Edges whose sessions were dropped after their death.
     reaped: BTreeSet<MachineId>,
-    /// Draining hosts that may leave.
-    released: BTreeSet<MachineId>,
     incarnations: u64,
     /// There are no more faults.
     settling: bool,
@@ -134,7 +132,6 @@ impl World {
             monitors: Vec::new(),
             history: BTreeMap::new(),
             reaped: BTreeSet::new(),
-            released: BTreeSet::new(),
             incarnations: 0,
             settling: false,
             report: Report::default(),
@@ -233,13 +230,13 @@ impl World {
         self.judge(n, &output)?;
         match output {
             Output::Notice(notice) => self.count(notice),
-            Output::MayLeave { host } => drop(self.released.insert(host)),
+            Output::MayLeave { .. } => {}
             Output::DropSessionsOf { .. } | Output::CleanUp { .. } => self.begin_work(n, output),
             _ if self.store_is_lost => return Ok(Some(Input::StoreLost)),
             Output::Heartbeat => return Ok(self.heartbeat_of(n)),
             Output::AcquireLease => return Ok(Some(self.acquire_lease(n))),
             Output::ReadTables => return Ok(Some(Input::View(self.view()))),
-            Output::DeclareDead { machine, .. } => return self.declare_dead(&machine).map(Some),
+            Output::DeclareDead { machine, .. } => return self.declare_dead(n, &machine).map(Some),
             Output::Assign(plan) => return self.assign(n, plan).map(Some),
         }
         Ok(None)

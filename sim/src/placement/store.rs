@@ -69,14 +69,16 @@ impl World {
         View { machines: self.machines.iter().map(machine).collect(), partitions: self.partitions.clone() }
     }
 
-    /// Refused if the machine has sent a heartbeat since.
-    pub(super) fn declare_dead(&mut self, id: &MachineId) -> Result<Input, Violation> {
+    /// Refused if the machine has sent a heartbeat since. A machine without a row is dead.
+    pub(super) fn declare_dead(&mut self, n: usize, id: &MachineId) -> Result<Input, Violation> {
         let now = self.now;
+        self.monitors[n].declared.insert(id.clone());
         let Some(row) = self.machines.iter_mut().find(|row| row.id == *id) else { return Ok(Input::Done) };
         if row.state == MachineState::Dead {
             return Ok(Input::Done);
         }
         if now - row.heartbeat_at <= Limits::default().dead_after_ms {
+            self.monitors[n].declared.remove(id);
             self.report.refused += 1;
             return Ok(Input::Refused);
         }
