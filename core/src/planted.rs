@@ -33,10 +33,12 @@ pub enum Bug {
     LateWrite,
     /// A host hands over all partitions but one.
     KeptPartition,
+    /// A kick is lost with the host that was to carry it out.
+    LostKick,
 }
 
 impl Bug {
-    pub const ALL: [(&'static str, Bug); 11] = [
+    pub const ALL: [(&'static str, Bug); 12] = [
         ("early-ack", Bug::EarlyAck),
         ("edge-duplicates", Bug::EdgeDuplicates),
         ("message-duplicates", Bug::MessageDuplicates),
@@ -48,6 +50,7 @@ impl Bug {
         ("lost-alarm", Bug::LostAlarm),
         ("late-write", Bug::LateWrite),
         ("kept-partition", Bug::KeptPartition),
+        ("lost-kick", Bug::LostKick),
     ];
 }
 

@@ -1,13 +1,12 @@
 //! Players' connections: a client connects to an edge, and to another one if that gives no answer.
 
-use chorus_core::ids::ConnectionId;
+use chorus_core::{frame::CloseCode, ids::ConnectionId};
 use sha2::Digest as _;
 
 use crate::{
     Violation,
     dials::DIALS,
-    edge::PING,
-    event::{Event, Life},
+    event::{Event, Life, ToClient},
     network::Channel,
     player::{Player, Wish},
     world::{OUTSIDE, SLOTS, Slot, World},
@@ -35,8 +34,11 @@ impl World {
             return self.connect(client);
         }
         let leaves = self.faults_left > 0 && self.one_in(DIALS.hang_up);
+        let kicks = self.faults_left > 0 && self.one_in(DIALS.kick);
         let (plays, now) = (self.play_on(), self.now);
-        match self.clients[client].player.wish(plays, now) {
+        let player = &mut self.clients[client].player;
+        let kick = if kicks { player.kick_another(now) } else { None };
+        match kick.unwrap_or_else(|| player.wish(plays, now)) {
             _ if leaves => self.hang_up(client),
             Wish::GoAnotherWay => self.hang_up(client),
             Wish::Say(text) => self.say(client, text),
@@ -82,25 +84,43 @@ impl World {
         self.at(at, event(life, connection));
     }
 
-    pub fn client_receives(&mut self, client: usize, link: u32, text: Option<String>) -> Result<(), Violation> {
+    pub fn client_receives(&mut self, client: usize, link: u32, sent: ToClient) -> Result<(), Violation> {
         if self.clients[client].link != link {
             return Ok(());
         }
-        let Some(text) = text else {
-            self.hang_up(client);
-            return Ok(());
-        };
-        if text == PING {
-            self.answer(client, Event::Pong);
-            return Ok(());
+        match sent {
+            ToClient::Ping => {
+                self.answer(client, Event::Pong);
+                Ok(())
+            }
+            ToClient::Frame(text) => self.frame(client, &text),
+            ToClient::Close(code) => self.close(client, code),
         }
+    }
+
+    fn frame(&mut self, client: usize, text: &str) -> Result<(), Violation> {
         self.seen.update(text.as_bytes());
-        match self.clients[client].player.sees(&text, self.now) {
+        let is_kicked = self.is_kicked(&self.clients[client].player);
+        match self.clients[client].player.sees(text, is_kicked, self.now) {
             Ok(answers) => {
                 answers.into_iter().for_each(|answer| self.say(client, answer));
                 Ok(())
             }
             Err(what) => Err(self.wrong(format!("player {client}: {what}"))),
         }
+    }
+
+    fn close(&mut self, client: usize, code: CloseCode) -> Result<(), Violation> {
+        self.hang_up(client);
+        if code != CloseCode::Kicked {
+            return Ok(());
+        }
+        if !self.is_kicked(&self.clients[client].player) {
+            return Err(
+                self.wrong(format!("player {client}: it was not kicked, and its connection is closed with {code:?}"))
+            );
+        }
+        self.clients[client].player.on_refused();
+        Ok(())
     }
 }

@@ -21,6 +21,11 @@ pub(crate) struct Dials {
     pub act: Range<u64>,
     /// While there are faults, a player disconnects at one action in so many.
     pub hang_up: u64,
+    /// While there are faults, a player has another member of its room kicked at one action in so many.
+    pub kick: u64,
+    /// The store is out of reach for one kick in so many, for a time from `kick_delay`.
+    pub kick_delayed: u64,
+    pub kick_delay: Range<u64>,
     /// From a lost connection to the moment at which its edge notices that.
     pub lost: Range<u64>,
     /// The time that a game's bell takes, during which its players wait.
@@ -77,6 +82,9 @@ pub(crate) const DIALS: Dials = Dials {
     open: 1..20,
     act: 10..60,
     hang_up: 400,
+    kick: 500,
+    kick_delayed: 3,
+    kick_delay: 0..4_000,
     lost: 1..30,
     bell: 1_200,
 

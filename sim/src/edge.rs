@@ -14,13 +14,10 @@ use chorus_core::{
 use crate::{
     Happened,
     dials::DIALS,
-    event::{Event, Life},
+    event::{Event, Life, ToClient},
     network::Channel,
     world::{Role, World, life_of},
 };
-
-/// A ping, in place of a frame.
-pub(crate) const PING: &str = "ping";
 
 pub(crate) struct Edge {
     pub id: MachineId,
@@ -116,9 +113,9 @@ impl World {
         output: Output,
     ) {
         match output {
-            Output::Send(frame) => self.send(life, client, link, Some(frame.into_text())),
-            Output::Ping => self.send(life, client, link, Some(PING.to_owned())),
-            Output::Close { .. } => self.send(life, client, link, None),
+            Output::Send(frame) => self.send(life, client, link, ToClient::Frame(frame.into_text())),
+            Output::Ping => self.send(life, client, link, ToClient::Ping),
+            Output::Close { code, .. } => self.send(life, client, link, ToClient::Close(code)),
             Output::Hello(hello) => {
                 let token = hello.resume.and_then(|token| token.parse().ok());
                 let ms = self.draw(DIALS.open);
@@ -132,9 +129,9 @@ impl World {
         }
     }
 
-    fn send(&mut self, life: Life, client: usize, link: u32, text: Option<String>) {
+    fn send(&mut self, life: Life, client: usize, link: u32, sent: ToClient) {
         let at = self.arrival(life, Channel::Client(client, link));
-        self.at(at, Event::ToClient(life, client, link, text));
+        self.at(at, Event::ToClient(life, client, link, sent));
     }
 
     // ---- the store ----
@@ -151,6 +148,7 @@ impl World {
         let known = token.and_then(|token| self.store.sessions.iter_mut().find(|(_, row)| row.has_token(&token)));
         let (session, recovered) = match known {
             Some((_, row)) if row.is_kicked() => {
+                self.count(Happened::KickedHello);
                 let (code, reason) = (CloseCode::Kicked, "kicked".into());
                 return self.input(life, connection, Input::NotOpened { code, reason });
             }

@@ -2,6 +2,7 @@
 
 use chorus_core::{
     command::{EdgeCommand, Record},
+    frame::CloseCode,
     hosting::{AppendId, Save},
     ids::{ConnectionId, Digest, MachineId, Offset, RoomId, SessionId, Time},
     session::StoreWrite,
@@ -42,12 +43,20 @@ pub(crate) enum Event {
     MonitorTick(Life),
     SessionsDropped(Life, MachineId),
     // Players, operators, faults.
-    ToClient(Life, usize, u32, Option<String>),
+    ToClient(Life, usize, u32, ToClient),
     Act(usize),
     Fault,
     Recover(Life),
     Restart(Life),
     Activate(Digest),
+}
+
+/// What an edge sends to a client.
+#[derive(Debug)]
+pub(crate) enum ToClient {
+    Frame(String),
+    Ping,
+    Close(CloseCode),
 }
 
 /// What a room's host reports to its machine.

@@ -84,10 +84,13 @@ pub enum Happened {
     Drained,
     /// A write of an edge came too late.
     LateWrite,
+    /// A kick was stored, and a client was refused since its session was kicked.
+    Kick,
+    KickedHello,
 }
 
 impl Happened {
-    pub const ALL: [Happened; 13] = [
+    pub const ALL: [Happened; 15] = [
         Happened::Takeover,
         Happened::HandOver,
         Happened::HibernationWithAlarm,
@@ -101,6 +104,8 @@ impl Happened {
         Happened::Death,
         Happened::Drained,
         Happened::LateWrite,
+        Happened::Kick,
+        Happened::KickedHello,
     ];
 }
 

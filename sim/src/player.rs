@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chorus_core::ids::{RoomId, Time};
+use chorus_core::ids::{RoomId, SessionId, Time};
 use serde_json::{Value, json};
 
-use crate::script::{HITS, HITS_BEFORE_BELL};
+use crate::{
+    dials::DIALS,
+    script::{HITS, HITS_BEFORE_BELL},
+};
 
 /// A player that waits this long for an answer, in milliseconds, reconnects.
 const PATIENCE_MS: u64 = 5_000;
@@ -13,10 +16,16 @@ const PATIENCE_MS: u64 = 5_000;
 /// A request that has had no effect is repeated after this long, in milliseconds.
 const ASK_AGAIN_MS: u64 = 3_000;
 
+/// How late the frames of a lost connection arrive at most, in milliseconds.
+const LATE_MS: u64 = 1_000;
+
 #[derive(Debug, Default)]
 pub struct Player {
+    session: Option<SessionId>,
     /// The token that resumes its session.
     resume: Option<String>,
+    /// Its connection was closed because its session was kicked. It tries once more to resume that session.
+    refused: bool,
     welcomed: bool,
     rooms: BTreeMap<String, Seen>,
     /// In the order of their latest `room` frames.
@@ -31,19 +40,23 @@ pub struct Player {
     /// The ids that had an answer when this connection began.
     settled: BTreeSet<u64>,
     connected_at: Time,
+    /// When the latest frame arrived.
+    seen_at: Time,
     asked: Option<(String, Time)>,
     pub ended: BTreeSet<String>,
     pub frames: usize,
     pub resumes: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Seen {
     seq: u64,
     kind: String,
     hits: u64,
     /// The bell has rung.
     rung: bool,
+    /// The session was kicked: the room has nothing more for it.
+    kicked: bool,
 }
 
 #[derive(Debug)]
@@ -74,14 +87,33 @@ impl Player {
         }
     }
 
-    /// Handles a frame. Returns the frames to send in response, or the violation.
-    pub fn sees(&mut self, text: &str, now: Time) -> Result<Vec<String>, String> {
+    /// Its connection was closed because its session was kicked. After the second time it begins a session.
+    pub fn on_refused(&mut self) {
+        if std::mem::replace(&mut self.refused, true) {
+            self.begin_again();
+        }
+    }
+
+    fn begin_again(&mut self) {
+        let (ended, frames, resumes) = (std::mem::take(&mut self.ended), self.frames, self.resumes);
+        *self = Player { ended, frames, resumes, next_id: self.next_id, ..Player::default() };
+    }
+
+    pub fn session(&self) -> Option<SessionId> {
+        self.session
+    }
+
+    /// Handles a frame. Returns the frames to send in response, or the violation. `is_kicked`: a room has kicked its session.
+    pub fn sees(&mut self, text: &str, is_kicked: bool, now: Time) -> Result<Vec<String>, String> {
         self.frames += 1;
         let frame: Value = serde_json::from_str(text).map_err(|error| format!("{error}: {text}"))?;
         let kind = frame["t"].as_str().unwrap_or_default();
         if kind == "welcome" {
-            return self.welcome(&frame, now);
+            let answers = self.welcome(&frame, is_kicked, now);
+            self.seen_at = now;
+            return answers;
         }
+        self.seen_at = now;
         if let (Some(room), Some(seq)) = (frame["room"].as_str(), frame["seq"].as_u64()) {
             self.count(room, seq, kind, text)?;
         }
@@ -102,11 +134,20 @@ impl Player {
         if self.answered.insert(id) { Ok(()) } else { Err(format!("a second answer: {text}")) }
     }
 
-    fn welcome(&mut self, frame: &Value, now: Time) -> Result<Vec<String>, String> {
+    fn welcome(&mut self, frame: &Value, is_kicked: bool, now: Time) -> Result<Vec<String>, String> {
         let recovered = frame["recovered"] == json!(true);
-        if self.resume.is_some() && !recovered {
-            return Err("its session is lost".to_owned());
+        if recovered && self.refused {
+            return Err("its session was kicked, and resumes".to_owned());
         }
+        if self.resume.is_some() && !recovered {
+            let may_expire = now.since(self.seen_at) > DIALS.session_expiry - LATE_MS;
+            if !is_kicked && !may_expire {
+                return Err("its session is lost".to_owned());
+            }
+            // It has expired: since the kick, or since no edge was reachable.
+            self.begin_again();
+        }
+        self.session = frame["session"].as_str().and_then(|session| session.parse().ok());
         self.resumes += usize::from(recovered);
         self.welcomed = true;
         self.resume = frame["resume"].as_str().map(str::to_owned);
@@ -133,7 +174,10 @@ impl Player {
         if !fits {
             return Err(format!("after {last} comes {text}"));
         }
-        let seen = self.rooms.entry(room.to_owned()).or_insert(Seen { seq, kind: String::new(), hits: 0, rung: false });
+        let seen = self.rooms.entry(room.to_owned()).or_default();
+        if seen.kicked {
+            return Err(format!("after a kick comes {text}"));
+        }
         seen.seq = seq;
         Ok(())
     }
@@ -152,6 +196,7 @@ impl Player {
             "event" if frame["type"] == "bell" => seen.rung = true,
             "event" if frame["type"] == "hits" => seen.hits = frame["data"].as_u64().unwrap_or(0),
             "left" => {
+                seen.kicked = frame["reason"] == "kicked";
                 // Its number is kept: a later stay continues above it.
                 self.order.retain(|other| other != room);
             }
@@ -164,7 +209,8 @@ impl Player {
 
     /// Whether it is in the lobby, with no answer pending.
     pub fn is_home(&self) -> bool {
-        self.pending.is_empty()
+        !self.refused
+            && self.pending.is_empty()
             && self.used_again.is_empty()
             && self.here().is_some_and(|room| *room == RoomId::LOBBY.to_string())
     }
@@ -201,6 +247,12 @@ impl Player {
         }
         self.asked = Some((room.clone(), now));
         self.say(room, what, now)
+    }
+
+    /// A request to have another member of the present room kicked.
+    pub fn kick_another(&mut self, now: Time) -> Option<Wish> {
+        let room = self.here().filter(|_| self.welcomed && self.pending.is_empty())?.clone();
+        Some(self.say(room, "kick", now))
     }
 
     fn say(&mut self, room: String, what: &str, now: Time) -> Wish {

@@ -1,5 +1,5 @@
 //! The rooms' guests: a lobby that pairs players, and a game that is over after some hits. Half-way its players wait for a bell,
-//! so that the game hibernates.
+//! so that the game hibernates. In both, a player can have another member kicked.
 //!
 //! There are many components of each kind. They behave alike, but for bad ones, which trap on every message.
 
@@ -63,6 +63,15 @@ pub fn answer(script: &mut Option<Script>, call: Call, traps: bool) -> Outcome {
     }
 }
 
+/// The session that this outcome kicks.
+pub fn kicked(outcome: &Outcome) -> Option<SessionId> {
+    let Outcome::Called(Ok(effects)) = outcome else { return None };
+    effects.iter().find_map(|effect| match effect {
+        Effect::Kick { session, .. } => Some(*session),
+        _ => None,
+    })
+}
+
 /// One instance.
 #[derive(Debug)]
 pub struct Script {
@@ -102,6 +111,7 @@ impl Script {
             Event::Message { session, msg_type, .. } => match &*msg_type {
                 "find" => self.find(context, session),
                 "hit" => self.hit(),
+                "kick" => self.kick_other(session),
                 _ => vec![Effect::MoveTo { session, room: RoomId::LOBBY, options: Json::null() }, reply(Value::Null)],
             },
             Event::Drop { session } => self.forget(session, false),
@@ -152,6 +162,13 @@ impl Script {
         effects
     }
 
+    /// Kicks a member other than this one, if there is one.
+    fn kick_other(&self, by: SessionId) -> Vec<Effect> {
+        let other = self.members.iter().copied().find(|member| *member != by);
+        let kick = other.map(|session| Effect::Kick { session, reason: "rude".into() });
+        kick.into_iter().chain([reply(Value::Null)]).collect()
+    }
+
     fn forget(&mut self, session: SessionId, gone: bool) -> Vec<Effect> {
         let me = json!(session.to_string());
         if self.state["waiting"] == me {
@@ -187,7 +204,7 @@ pub fn game() -> Kind {
 
 fn spec(kind: &Kind) -> Arc<ComponentSpec> {
     let lobby = *kind == Kind::lobby();
-    let messages = if lobby { vec!["find"] } else { vec!["hit", "leave"] };
+    let messages = if lobby { vec!["find", "kick"] } else { vec!["hit", "leave", "kick"] };
     Arc::new(ComponentSpec {
         state_version: 1,
         max_players: 0,

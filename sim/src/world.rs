@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chorus_core::{
     command::{Record, RoomCommand},
+    edge::StoredSession,
     frame::ClientFrame,
     hosting::ownership,
-    ids::{Kind, MachineId, Offset, RoomId, RoomSecret, Time},
+    ids::{Kind, MachineId, Offset, RoomId, RoomSecret, SessionId, Time},
     json::Json,
     session::Input,
 };
@@ -63,6 +64,8 @@ pub(crate) struct World {
     pub calm_since: Time,
     /// The rooms in which a call has trapped that would not have in another attempt.
     pub trapped: BTreeSet<RoomId>,
+    /// The sessions that a room's script has kicked.
+    pub kicks: BTreeSet<SessionId>,
     pub happened: BTreeMap<Happened, usize>,
     pub seen: Sha256,
 }
@@ -115,6 +118,7 @@ impl World {
             faults_left: plan.faults,
             calm_since: BEGIN,
             trapped: BTreeSet::new(),
+            kicks: BTreeSet::new(),
             happened: BTreeMap::new(),
             seen: Sha256::new(),
         };
@@ -153,7 +157,7 @@ impl World {
             if self.faults_left > 0 {
                 continue;
             }
-            if !self.play_on() && self.clients.iter().all(|client| client.player.is_home()) {
+            if !self.play_on() && self.clients.iter().all(|client| self.is_home(&client.player)) {
                 break;
             }
             if self.now.since(self.calm_since) > DIALS.finish {
@@ -163,8 +167,24 @@ impl World {
         Ok(self.report())
     }
 
+    /// Whether the player is in the lobby with no answer pending, and no kick. A rollback may have taken a kick back.
+    fn is_home(&self, player: &Player) -> bool {
+        player.is_home() && !player.session().is_some_and(|session| self.ends(session))
+    }
+
+    fn ends(&self, session: SessionId) -> bool {
+        let kicks = |role: &Role| matches!(role, Role::Host(host) if host.kicks(session));
+        self.store.sessions.get(&session).is_some_and(StoredSession::is_kicked)
+            || self.machines.values().any(|machine| machine.alive && kicks(&machine.role))
+    }
+
+    /// Whether a room kicks the player's session, has kicked it, or has taken that back.
+    pub fn is_kicked(&self, player: &Player) -> bool {
+        player.session().is_some_and(|session| self.kicks.contains(&session))
+    }
+
     fn no_progress(&self) -> Violation {
-        let late = self.clients.iter().enumerate().filter(|(_, client)| !client.player.is_home());
+        let late = self.clients.iter().enumerate().filter(|(_, client)| !self.is_home(&client.player));
         let late: Vec<String> = late.map(|(n, client)| format!("player {n} {}", client.player.place())).collect();
         self.wrong(format!("these make no progress: {}", late.join("; ")))
     }
@@ -221,7 +241,7 @@ impl World {
             Event::HeartbeatAnswer(life) => self.heartbeat_answer(life)?,
             Event::MonitorTick(life) => self.monitor_tick(life),
             Event::SessionsDropped(life, edge) => self.sessions_dropped(life, edge),
-            Event::ToClient(_, client, link, text) => self.client_receives(client, link, text)?,
+            Event::ToClient(_, client, link, sent) => self.client_receives(client, link, sent)?,
             Event::Act(client) => self.act(client),
             Event::Fault => self.fault(),
             Event::Recover(life) => self.recover(life),

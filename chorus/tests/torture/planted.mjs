@@ -65,6 +65,7 @@ const PLANTS = [
   { bug: "lost-alarm", simulated: true },
   { bug: "late-write", simulated: true },
   { bug: "kept-partition", simulated: true },
+  { bug: "lost-kick", simulated: true },
   { bug: "timer-outside-the-log", simulated: true },
   { bug: "timer-outside-the-log", run: ["--kills", "1"], rule: "a frame differs from its room's" },
   { bug: "swap-outside-the-log", run: ["--swaps"], rule: "a snapshot differs from the replayed state" },

@@ -77,6 +77,7 @@ use crate::{
     command::Record,
     effect::RestoreReason,
     ids::{Offset, OutputId, RoomId, SessionId, Time},
+    planted::{Bug, planted},
     wire,
 };
 
@@ -131,8 +132,9 @@ impl Room {
     pub fn restore(id: RoomId, snapshot: &[u8], reason: RestoreReason) -> Result<Room, BadSnapshot> {
         let state = State::decode(snapshot).map_err(|cause| BadSnapshot { room: id, cause })?;
         let history = History::from(state.offset, snapshot);
+        let requested_kicks = state.kicks.keys().copied().filter(|_| planted(Bug::LostKick)).collect();
         let phase = Phase::Idle(Box::new(state));
-        let mut room = Room { phase, history, restore_reason: reason, ..Room::new(id) };
+        let mut room = Room { phase, history, restore_reason: reason, requested_kicks, ..Room::new(id) };
         room.request_kicks();
         Ok(room)
     }

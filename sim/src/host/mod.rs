@@ -13,7 +13,7 @@ use chorus_core::{
     command::{Record, RoomCommand},
     effect::RestoreReason,
     hosting::{Hibernation, HostedRoom, Input, Takeover, ownership::Ownership},
-    ids::{Digest, Kind, MachineId, Offset, OutputId, RoomId, Time},
+    ids::{Digest, Kind, MachineId, Offset, OutputId, RoomId, SessionId, Time},
     room::RoomClock,
 };
 
@@ -68,6 +68,12 @@ impl Host {
             clocks: BTreeMap::new(),
             active: BTreeMap::new(),
         }
+    }
+
+    /// Whether a room here has yet to end this session.
+    pub fn kicks(&self, session: SessionId) -> bool {
+        let mut states = self.rooms.values().filter_map(|live| live.hosted.room().state());
+        states.any(|state| state.kicks.contains_key(&session))
     }
 
     pub fn kill(&mut self) {

@@ -63,8 +63,9 @@ impl World {
                 self.at(at, Event::Save(life, room, serial, save));
             }
             Output::EndSession { session, .. } => {
-                let at = self.arrival(life, Channel::Room(room));
-                self.at(at, Event::EndSession(life, room, serial, session));
+                let is_delayed = self.one_in(DIALS.kick_delayed);
+                let ms = self.draw(if is_delayed { DIALS.kick_delay } else { DIALS.latency });
+                self.after(ms, Event::EndSession(life, room, serial, session));
             }
             Output::Hibernate(hibernation) => live.left = Some(hibernation),
             Output::Notice(notice) => self.notice(life, live, &notice),
@@ -84,6 +85,7 @@ impl World {
             self.count(Happened::Trap);
             self.trapped.insert(room);
         }
+        self.kicks.extend(script::kicked(&outcome));
         live.hosted.handle(Input::Guest { outcome, fuel: 1 }, self.now);
     }
 
@@ -151,10 +153,12 @@ impl World {
     }
 
     pub fn end_session(&mut self, life: Life, room: RoomId, serial: Serial, session: SessionId) {
-        let rooms = self.store.sessions.get_mut(&session).map_or(Vec::new(), |row| {
+        let row = self.store.sessions.get_mut(&session);
+        let rooms = row.map_or(Vec::new(), |row| {
             row.kick();
             row.rooms().to_vec()
         });
+        self.count(Happened::Kick);
         let ms = self.draw(DIALS.latency);
         self.after(ms, Event::Report(life, room, serial, Report::SessionEnded(session, rooms)));
     }
