@@ -207,8 +207,8 @@ mod tests {
 
     #[test]
     fn a_request_has_its_number_its_type_and_its_data() {
-        let frame = request(300, "echo", r#"{"text":"hello","n":7,"no":null}"#).unwrap();
-        let expected = b"\x15\xcd\x2c\x01\xa4echo\x83\xa4text\xa5hello\xa1n\x07\xa2no\xc0";
+        let frame = request(300, "echo", r#"{"n":7,"no":null,"text":"hello"}"#).unwrap();
+        let expected = b"\x15\xcd\x2c\x01\xa4echo\x83\xa1n\x07\xa2no\xc0\xa4text\xa5hello";
         assert_eq!(frame.as_slice(), expected);
     }
 
