@@ -129,7 +129,7 @@ test("memory is compared by the size of one more room, and has targets of its ow
 
 test("every row has a paragraph that explains where its time goes, in the document", () => {
   const document = readFileSync(join(ROOT, "docs/performance.md"), "utf8");
-  for (const { place } of PEER_ROWS) assert.ok(explained(place, document), place);
+  for (const { place } of PEER_ROWS.filter(({ reach }) => reach)) assert.ok(explained(place, document), place);
 });
 
 // ---- memory, and cost against number ----

@@ -19,8 +19,8 @@ export async function measurePeers(servers, rows, rounds, record) {
   }
 }
 
-async function comparedBy(servers, side, { args, floor }) {
-  const server = await servers[side]();
+async function comparedBy(servers, side, { args, floor, peer = [] }) {
+  const server = await (side === "colyseus" ? servers.colyseus(peer) : servers[side]());
   const report = await servers.report(server, args, { raw: side === "floor", path: floor, warmUp: 3 });
   await stop(server);
   return report;

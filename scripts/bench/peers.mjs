@@ -7,11 +7,12 @@ const CPU = "server CPU each";
 
 /**
  * The rows, with the load's arguments. `figure` is what is compared, `rate` the number of units in a second; `reach` and `aim`
- * are targets for chorus' part of Colyseus's figure, or of the figure itself where `absolute`. `place` is the paragraph of
+ * are targets for chorus' part of Colyseus's figure, or of the figure itself where `absolute`. `peer` are arguments of Colyseus's server. `place` is the paragraph of
  * docs/performance.md that explains where the time goes when the target is missed.
  */
 export const PEER_ROWS = [
   { name: "tic-tac-toe", what: "a tic-tac-toe move, 1,000 rooms: server CPU", args: ["tic-tac-toe"], figure: CPU, rate: "moves", unit: "µs", reach: 2, aim: 1.3, place: "Tic-tac-toe" },
+  { name: "patch-each-move", what: "the same, where Colyseus sends its patch after each move", args: ["tic-tac-toe"], peer: ["--patch-each-move"], figure: CPU, rate: "moves", unit: "µs" },
   { name: "echo-100", what: "an echo, 100 rooms: server CPU", args: ["echo", "--rooms", "100"], floor: "/echo", figure: CPU, rate: "messages", unit: "µs", reach: 2.5, aim: 1.8, place: "Echo, 100 rooms" },
   { name: "fan-out", what: "a delivery in a fan-out to 100: server CPU", args: ["fan-out"], floor: "/all", figure: CPU, rate: "deliveries", unit: "µs", reach: 1, aim: 0.75, place: "Fan-out" },
   { name: "echo-1", what: "echo p50, one client", args: ["echo", "--rooms", "1"], floor: "/echo", figure: "p50", rate: "messages", unit: "µs", reach: 1.3, aim: 1.15, place: "Echo, one client" },
@@ -35,7 +36,7 @@ export function compared(results) {
     const target = row.absolute ? spread(each(chorus)).median : ratio.median;
     const column = (side) => ({ figure: spread(each(side)), rate: spread(each(side, row.rate)), cpu: spread(each(side, CPU)) });
     return {
-      ...row, rounds: rounds.length, ratio, verdict: verdict(target, row.reach, row.aim, true),
+      ...row, rounds: rounds.length, ratio, verdict: row.reach ? verdict(target, row.reach, row.aim, true) : "",
       floor: column(floor), chorus: column(chorus), colyseus: column(colyseus), errors: errors(row, rounds.map((round) => chorus.get(round))),
     };
   }).filter(({ rounds }) => rounds > 0);
@@ -69,7 +70,7 @@ function targets(rows, { colyseus }) {
     ["measure", "floor", "chorus", `Colyseus ${colyseus}`, "chorus ÷ Colyseus", "to reach", "to aim at", ""],
     rows.map((row) => [
       row.what, row.floor.figure.count ? spreadText(row.floor.figure, row.unit) : "", figureText(row), spreadText(row.colyseus.figure, row.unit),
-      `${spreadText(row.ratio)} ×`, times(row.reach, row), times(row.aim, row), row.verdict,
+      `${spreadText(row.ratio)} ×`, ...(row.reach ? [times(row.reach, row), times(row.aim, row)] : ["", ""]), row.verdict,
     ]),
   );
 }

@@ -74,9 +74,9 @@ export class Servers {
   }
 
   /** In production, and with a collector that can be asked to collect. */
-  async colyseus() {
+  async colyseus(more = []) {
     const server = join(ROOT, COLYSEUS, "server.mjs");
-    const args = ["--expose-gc", server, "--patch-each-move"];
+    const args = ["--expose-gc", server, ...more];
     return { ...(await serve(process.execPath, args, /http:\/\/([\d.:]+)\//, { NODE_ENV: "production" })), protocol: "colyseus" };
   }
 

@@ -2,8 +2,8 @@
 //
 // Colyseus is used as its documentation shows it: one process, its own matchmaker, the WebSocket transport that it installs by
 // default, a schema for the state, requests with a response. The rules of the game, its events, its answers and the timer of a
-// turn are those of the guest. Its defaults are kept but for the greeting. With `--patch-each-move`, the state's changes are
-// sent after each move, as chorus sends them, and not 20 times a second.
+// turn are those of the guest. Its defaults are kept, so the state's changes are sent 20 times a second. With
+// `--patch-each-move` they are sent after each move, as chorus sends them.
 
 import { Room, Server } from "@colyseus/core";
 import { schema, t } from "@colyseus/schema";
