@@ -26,7 +26,7 @@ class BenchRoom extends Room {
   };
 }
 
-const Seat = schema({ name: t.string(), session: t.string(), connected: t.boolean() }, "Seat");
+const Seat = schema({ name: t.string(), connected: t.boolean() }, "Seat");
 const Table = schema({
   board: t.array("int8"),
   seats: t.array(Seat),
@@ -41,6 +41,9 @@ class TicTacToe extends Room {
   maxClients = 2;
   patchRate = PATCH_EACH_MOVE ? null : this.patchRate;
   state = new Table();
+  /** The board and the seats for the rules: reading them from the state costs more. */
+  #cells = [];
+  #seats = new Map();
   #first = 0;
   #turnMs = 30_000;
   #timer;
@@ -52,22 +55,24 @@ class TicTacToe extends Room {
   }
 
   onJoin(client) {
-    this.state.seats.push(new Seat().assign({ name: client.sessionId, session: client.sessionId, connected: true }));
+    this.#seats.set(client.sessionId, this.#seats.size);
+    this.state.seats.push(new Seat().assign({ name: client.sessionId, connected: true }));
     this.#changed();
   }
 
   messages = {
     move: (client, data, ctx) => {
-      const { board, winner, turn } = this.state;
-      const seat = this.#seatOf(client);
+      const { winner, turn } = this.state;
+      const seat = this.#seats.get(client.sessionId);
       const cell = data?.cell;
       if (!Number.isInteger(cell) || cell < 0 || cell > 8) return ctx.reject("a move needs a cell from 0 to 8");
       if (winner !== "") return ctx.reject("the game is over");
       if (turn !== seat) return ctx.reject("it is not your turn");
-      if (board[cell] !== FREE) return ctx.reject("the cell is taken");
-      board[cell] = seat;
+      if (this.#cells[cell] !== FREE) return ctx.reject("the cell is taken");
+      this.#cells[cell] = seat;
+      this.state.board[cell] = seat;
       this.broadcast("moved", { seat, cell });
-      const end = verdict(board);
+      const end = verdict(this.#cells);
       if (end) this.#finish(end.winner, end.line);
       else this.#startTurn(1 - seat);
       this.#changed();
@@ -76,7 +81,7 @@ class TicTacToe extends Room {
 
     rematch: (client, _data, ctx) => {
       const { winner, rematch } = this.state;
-      const seat = this.#seatOf(client);
+      const seat = this.#seats.get(client.sessionId);
       if (winner === "") return ctx.reject("the game is not over");
       if (!rematch[seat]) this.broadcast("rematch", { seat });
       rematch[seat] = true;
@@ -87,13 +92,10 @@ class TicTacToe extends Room {
     },
   };
 
-  #seatOf({ sessionId }) {
-    return this.state.seats.findIndex(({ session }) => session === sessionId);
-  }
-
   #startGame(first) {
     this.#first = first;
-    this.state.assign({ board: Array(9).fill(FREE), winner: "", line: [], rematch: [false, false] });
+    this.#cells = Array(9).fill(FREE);
+    this.state.assign({ board: [...this.#cells], winner: "", line: [], rematch: [false, false] });
     this.#startTurn(first);
   }
 
