@@ -24,6 +24,9 @@ use crate::{HostError, Shared, alarms, dispatch};
 /// How often to check whether all rooms have hibernated.
 const HIBERNATION_POLL: Duration = Duration::from_millis(5);
 
+/// How many partitions are taken over at a time.
+const TAKEN_AT_ONCE: usize = 8;
+
 /// How long to wait before a broker or a store that did not answer is tried again.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
@@ -121,25 +124,21 @@ pub async fn assign(host: &Arc<Shared>, assigned: &BTreeSet<u32>, within: Durati
     let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
     host.partitions.handle(Input::Assigned { partitions: assigned.clone(), within_ms }, host.now());
     let mut result = Ok(());
-    let mut hibernating = BTreeSet::new();
+    let (mut taking, mut hibernating) = (Vec::new(), BTreeSet::new());
     loop {
         let output = lock(&host.partitions.ownership).poll_output();
         match output {
-            Some(output) => carry_out(host, output, &mut hibernating, &mut result).await,
+            Some(output) => carry_out(host, output, &mut taking, &mut hibernating).await,
+            None if !taking.is_empty() => take_all(host, std::mem::take(&mut taking), &mut result).await,
             None if lock(&host.partitions.ownership).is_settled() => return result,
             None => await_hibernation(host, &mut hibernating).await,
         }
     }
 }
 
-async fn carry_out(
-    host: &Arc<Shared>,
-    output: Output,
-    hibernating: &mut BTreeSet<u32>,
-    result: &mut Result<(), HostError>,
-) {
+async fn carry_out(host: &Arc<Shared>, output: Output, taking: &mut Vec<u32>, hibernating: &mut BTreeSet<u32>) {
     let input = match output {
-        Output::Take(partition) => Input::Taken { partition, done: take_unless_failed(host, partition, result).await },
+        Output::Take(partition) => return taking.push(partition),
         Output::Hibernate(partition) => {
             // No record reaches its rooms any longer, so each of them hibernates once it is stored.
             if let Some(following) = lock(&host.partitions.following).get(&partition) {
@@ -180,18 +179,26 @@ async fn await_hibernation(host: &Arc<Shared>, hibernating: &mut BTreeSet<u32>) 
     }
 }
 
-/// After a loss in one partition the others are still taken over. Any other failure concerns all of them: the rest wait for the
-/// next assignment.
-async fn take_unless_failed(host: &Arc<Shared>, partition: u32, result: &mut Result<(), HostError>) -> bool {
-    if matches!(result, Err(error) if !matches!(error, HostError::Lost(_))) {
-        return false;
+/// Takes partitions over, some at a time: most of a takeover is waiting for the broker and the store. After a loss in one
+/// partition the others are still taken over. Any other failure concerns all of them: the rest wait for the next assignment.
+async fn take_all(host: &Arc<Shared>, partitions: Vec<u32>, result: &mut Result<(), HostError>) {
+    for some in partitions.chunks(TAKEN_AT_ONCE) {
+        let failed = matches!(result, Err(error) if !matches!(error, HostError::Lost(_)));
+        let taken = match failed {
+            true => Vec::new(),
+            false => futures_util::future::join_all(some.iter().map(|partition| take(host, *partition))).await,
+        };
+        let mut done = taken.iter().map(Result::is_ok).collect::<Vec<bool>>().into_iter();
+        for partition in some {
+            let done = done.next().unwrap_or(false);
+            host.partitions.handle(Input::Taken { partition: *partition, done }, host.now());
+        }
+        for taken in taken {
+            if result.is_ok() || !matches!(taken, Err(HostError::Lost(_)) | Ok(())) {
+                *result = taken;
+            }
+        }
     }
-    let taken = take(host, partition).await;
-    let done = taken.is_ok();
-    if result.is_ok() || !matches!(taken, Err(HostError::Lost(_)) | Ok(())) {
-        *result = taken;
-    }
-    done
 }
 
 async fn take(host: &Arc<Shared>, partition: u32) -> Result<(), HostError> {
