@@ -1,9 +1,8 @@
 // The current call. One instance is one room and calls never overlap, so there is one object for it.
 
-import { byteLength, fits } from "./bytes.js";
-import { toText } from "./json.js";
+import { plain } from "./json.js";
 import { allowed, LIMITS } from "./limits.js";
-import { Error, join, RangeError, TypeError } from "./primordials.js";
+import { Error, join, RangeError, slice, startsWith } from "./primordials.js";
 
 /** Between the parts of an effect, and between effects; see `wit/room.wit`. Neither can be in JSON. */
 export const PART = "\x1f";
@@ -92,6 +91,35 @@ export function emit(effect, what, answers = false) {
   effects[effects.length] = effect;
 }
 
+/** Reserved for the line that reports the cut. */
+const CUT_NOTE = 64;
+
+/** Keeps as much of a log line as fits: too long a log is no error. A line costs one unit more than its text has. */
+export function keepLine(level, text) {
+  call.used = true;
+  const left = LIMITS.logUnits - CUT_NOTE - call.logged - 1;
+  if (left < 0) {
+    call.cut += text.length + 1;
+    return;
+  }
+  const kept = text.length <= left ? text : plain(slice(text, 0, left));
+  call.logged += kept.length + 1;
+  call.cut += text.length - kept.length;
+  addLine(level, kept);
+}
+
+/** A log line beside those that are counted. */
+export function addLine(level, text) {
+  call.used = true;
+  call.effects[call.effects.length] = LOG + level + PART + plain(text);
+}
+
+export function logLines() {
+  const lines = [];
+  for (let i = 0; i < call.effects.length; i++) if (startsWith(call.effects[i], LOG)) lines[lines.length] = call.effects[i];
+  return lines;
+}
+
 /** Closes the log, with a line about what was cut. */
 export function closeLog() {
   const { effects } = call;
@@ -103,13 +131,4 @@ export function effectsText() {
   closeLog();
   const { effects } = call;
   return effects.length === 1 ? effects[0] : join(effects, END);
-}
-
-/** A message's type, checked. */
-export function messageType(type, what) {
-  const text = toText(type, what);
-  if (text === "" || !fits(text, LIMITS.typeBytes)) {
-    throw new TypeError(`${what} has 1 to ${LIMITS.typeBytes} bytes, this one ${byteLength(text)}`);
-  }
-  return text;
 }

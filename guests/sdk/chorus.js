@@ -1,4 +1,4 @@
 // What authors import as "chorus".
 
-export { LOBBY } from "./players.js";
+export { LOBBY } from "./ids.js";
 export { Room } from "./room.js";

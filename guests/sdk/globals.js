@@ -3,11 +3,12 @@
 // `Date` stays as it is: the host's clock stands at the record's time.
 
 import { ABSENT } from "./absent.js";
+import { float } from "./bits.js";
 import { call, callTime } from "./call.js";
 import { console } from "./log.js";
 import { apply, defineProperty, keys, parse, Promise, TypeError } from "./primordials.js";
 import { toJson } from "./json.js";
-import { crypto, float } from "./random.js";
+import { crypto } from "./random.js";
 
 function put(name, value) {
   defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: false });

@@ -118,3 +118,12 @@ export function named(value) {
   if (value === null || value === undefined) return `${value}`;
   return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }
+
+/** A message's type, checked. */
+export function messageType(type, what) {
+  const text = toText(type, what);
+  if (text === "" || !fits(text, LIMITS.typeBytes)) {
+    throw new TypeError(`${what} has 1 to ${LIMITS.typeBytes} bytes, this one ${byteLength(text)}`);
+  }
+  return text;
+}

@@ -1,38 +1,15 @@
 // The room's log: `this.log`, and `console`, which writes the same.
 
-import { call, LOG, PART } from "./call.js";
+import { call, keepLine } from "./call.js";
 import { isPrintable, plain } from "./json.js";
-import { LIMITS } from "./limits.js";
-import { join, slice, stringify, String } from "./primordials.js";
-
-/** Reserved for the line that reports the cut. */
-const CUT_NOTE = 64;
+import { join, stringify, String } from "./primordials.js";
 
 function write(level, parts) {
   // There is no log while the component is built.
   if (call.now === null) return;
   const texts = [];
   for (let i = 0; i < parts.length; i++) texts[i] = textOf(parts[i]);
-  keep(level, plain(join(texts, " ")));
-}
-
-/** Keeps as much of a line as fits: too long a log is no error. A line costs one unit more than its text has. */
-function keep(level, text) {
-  call.used = true;
-  const left = LIMITS.logUnits - CUT_NOTE - call.logged - 1;
-  if (left < 0) {
-    call.cut += text.length + 1;
-    return;
-  }
-  const kept = text.length <= left ? text : plain(slice(text, 0, left));
-  call.logged += kept.length + 1;
-  call.cut += text.length - kept.length;
-  call.effects[call.effects.length] = logLine(level, kept);
-}
-
-/** The effect of one line. */
-export function logLine(level, text) {
-  return LOG + level + PART + plain(text);
+  keepLine(level, plain(join(texts, " ")));
 }
 
 /** Never throws: to log a strange value must not fail a call. */

@@ -1,135 +1,14 @@
 // The members of a room, as its script sees them.
 
-import { call, emit, messageType, PART } from "./call.js";
-import { named, toJson, toParcel, toText } from "./json.js";
+import { PART } from "./call.js";
+import { ID } from "./ids.js";
+import { named } from "./json.js";
+import { bySession, memberCount, Player } from "./player.js";
 import * as primordials from "./primordials.js";
-
-/** The room that every session joins first. */
-export const LOBBY = "00000000000000000000000000010bb7";
-
-/** A room's or a session's. */
-const ID = primordials.pattern(/^[0-9a-f]{32}$/);
-
-/** A room's id, checked; `"lobby"` is one. */
-export function roomId(room, what) {
-  const id = room === "lobby" ? LOBBY : toText(room, `${what}: the room`);
-  if (!primordials.test(ID, id)) {
-    throw new primordials.TypeError(`${what}: ${primordials.stringify(id)} is not a room's id; take one from this.rooms.create, or "lobby"`);
-  }
-  return id;
-}
-
-/** Operations on players for the SDK, which a script cannot reach. */
-export let inner;
-
-/** The members, by session, in the order of joining. */
-export const bySession = primordials.ownMap();
-
-/** The length of all members' data in the saved room, in units of UTF-16. */
-export let dataLength = 0;
-
-/** With its key, in quotes, a colon and a comma. */
-function lengthOf(text) { return text === "{}" ? 0 : text.length + 36; }
-
-export function addPlayer(player) {
-  bySession.set(player.session, player);
-  dataLength += lengthOf(inner.text(player));
-}
-
-export function removePlayer(player) {
-  bySession.delete(player.session);
-  dataLength -= lengthOf(inner.text(player));
-}
-
-export class Player {
-  #member;
-  #text;
-  #live;
-
-  constructor(member, text) {
-    this.#member = member;
-    this.#text = text;
-    // What a script would put here would be lost; see `guard`.
-    primordials.preventExtensions(this);
-  }
-
-  get id() { return this.#member.player; }
-  get session() { return this.#member.session; }
-  get name() { return this.#member.name; }
-  get connected() { return this.#member.connected; }
-  get spectator() { return this.#member.spectator; }
-
-  /** Parsed again in each call that reads it, so that a restored room sees the same. */
-  get data() {
-    if (this.#live === undefined) {
-      this.#live = { value: primordials.parse(this.#text) };
-      touched[touched.length] = this;
-      call.touched = true;
-    }
-    return this.#live.value;
-  }
-
-  set data(value) {
-    void this.data;
-    this.#live.value = value;
-  }
-
-  send(type, data) {
-    const checked = messageType(type, "player.send: the type");
-    emit("send" + PART + this.session + PART + checked + PART + toJson(data, "player.send: the data of", checked), "player.send");
-  }
-
-  moveTo(room, options) {
-    const target = roomId(room, "player.moveTo");
-    emit("move-to" + PART + this.session + PART + target + PART + toParcel(options ?? {}, "player.moveTo: the options"), "player.moveTo");
-  }
-
-  kick(reason = "kicked") {
-    emit("kick" + PART + this.session + PART + toText(reason, "player.kick: the reason"), "player.kick");
-  }
-
-  toJSON() {
-    throw new primordials.TypeError("a player is not plain data: keep player.id or player.session");
-  }
-
-  static {
-    inner = {
-      setConnected(player, connected) { player.#member.connected = connected; },
-      setSpectator(player, spectator) { player.#member.spectator = spectator; },
-      text: (player) => player.#text,
-      /** Stores `data` as text. Returns whether that changed the text. */
-      commit(player) {
-        const text = toJson(player.#live.value, "player.data");
-        const changed = text !== player.#text;
-        // A player that has left is not saved.
-        if (changed && bySession.has(player.session)) dataLength += lengthOf(text) - lengthOf(player.#text);
-        player.#text = text;
-        player.#live = undefined;
-        return changed;
-      },
-      discard(player) { player.#live = undefined; },
-    };
-  }
-}
-
-/** Players whose data this call has read or set. */
-export let touched = [];
-
-export function commitData() {
-  let changed = false;
-  for (let i = 0; i < touched.length; i++) changed = inner.commit(touched[i]) || changed;
-  touched = [];
-  return changed;
-}
-
-export function discardData() {
-  for (let i = 0; i < touched.length; i++) inner.discard(touched[i]);
-  touched = [];
-}
 
 /** The members, as a script sees them. Iterating gives the players. */
 export class Players {
-  get size() { return primordials.mapSize(bySession); }
+  get size() { return memberCount(); }
   get(session) { return bySession.get(session); }
   has(session) { return bySession.has(session); }
 

@@ -1,12 +1,14 @@
 // `Room`, which every script extends.
 
 import { handedDown, roomsLeft, takeRooms } from "./allowance.js";
-import { call, emit, messageType, callTime, PART } from "./call.js";
-import { toJson, toParcel, toText } from "./json.js";
+import { call, callTime, emit, PART } from "./call.js";
+import { roomId } from "./ids.js";
+import { messageType, toJson, toParcel, toText } from "./json.js";
 import { allowed, LIMITS } from "./limits.js";
 import { log } from "./log.js";
+import { recall } from "./memory.js";
 import * as primordials from "./primordials.js";
-import { Players, roomId, exceptOf } from "./players.js";
+import { exceptOf, Players } from "./players.js";
 import { random } from "./random.js";
 import { schedule } from "./timers.js";
 
@@ -15,8 +17,7 @@ export class Refusal {
   constructor(reason) { this.message = reason; }
 }
 
-/** The host's description of this room, and its players. */
-export const self = { info: null, players: primordials.freeze(new Players()) };
+const players = primordials.freeze(new Players());
 
 export class Room {
   state = {};
@@ -25,7 +26,7 @@ export class Room {
   get kind() { return infoFor("this.kind").kind; }
   get creator() { return infoFor("this.creator").creator ?? null; }
   get locked() { return call.locked; }
-  get players() { return self.players; }
+  get players() { return players; }
   get random() { return random; }
   get log() { return log; }
   get rooms() { return rooms; }
@@ -67,7 +68,7 @@ export class Room {
 
 function infoFor(what) {
   callTime(what);
-  return self.info;
+  return recall().info;
 }
 
 const KIND = primordials.pattern(/^[a-z][a-z0-9-]*$/);
@@ -99,4 +100,8 @@ const rooms = {
   },
 };
 
-for (const handle of [rooms, schedule, random, log]) primordials.freeze(handle);
+/** Before the author's code has them. */
+export function freezeHandles() {
+  const handles = [rooms, schedule, random, log];
+  for (let i = 0; i < handles.length; i++) primordials.freeze(handles[i]);
+}
