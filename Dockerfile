@@ -12,6 +12,7 @@ WORKDIR /src
 COPY guests/package.json guests/package-lock.json guests/
 RUN cd guests && npm ci
 COPY wit wit
+COPY engine engine
 COPY guests guests
 RUN node guests/build.mjs --no-fixtures --out /guests
 

@@ -15,6 +15,17 @@ default:
 setup:
     @node scripts/setup.mjs
 
+# compiles the engine of guests into engine/engine.wasm; needs Python and git; arguments as of engine/build.mjs
+engine *args:
+    @node engine/build.mjs "$@"
+
+# the engine's own tests, and those of the SDK with their rooms in the engine
+[no-exit-message]
+engine-test:
+    @node scripts/setup.mjs guests
+    @node --test engine/test/*.test.mjs
+    @CHORUS_TEST_GUEST=engine node --test guests/test/*.test.mjs
+
 # the chorus binary
 build:
     cargo build --release -p chorus

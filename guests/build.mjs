@@ -93,12 +93,12 @@ async function make(bundled, entry, kind, sourceHash, dist) {
 }
 
 /** The hash of a component's inputs: its files and the SDK's (as bundled), the contract, the tools and their options. */
-async function hashOf({ module, map }) {
+async function hashOf(bundled) {
   const { sha256 } = await import("./build/dist.mjs");
-  const { OPTIONS, WIT } = await import("./build/component.mjs");
+  const { toolsOf, WIT } = await import("./build/component.mjs");
   const wit = readdirSync(WIT).sort().map((file) => readFileSync(join(WIT, file), "utf8"));
-  const tools = readFileSync(join(GUESTS, "package-lock.json"), "utf8");
-  return sha256(module, map, ...wit, tools, JSON.stringify(OPTIONS));
+  const packages = readFileSync(join(GUESTS, "package-lock.json"), "utf8");
+  return sha256(bundled.module ?? bundled.guest, bundled.map, ...wit, packages, toolsOf(bundled));
 }
 
 function printReport(result) {

@@ -44,6 +44,7 @@ const STEPS = [
   { name: "guests", title: "guests built into components", count: countNone, commands: () => [node("guests/build.mjs")] },
   { name: "guest-types", title: "types of the SDK and the guests", quick: true, count: countOne, commands: () => [tsc("guests", "tsconfig.json")] },
   { name: "guest-tests", title: "the SDK, the guests and their build", quick: true, count: countNode, commands: () => [nodeTests("guests/test")] },
+  { name: "engine", title: "the engine of guests", quick: true, count: countNode, commands: () => [nodeTests("engine/test"), inEngine(nodeTests("guests/test", ["build.test.mjs", "types.test.mjs"]))] },
   { name: "client-types", title: "types of the client", quick: true, count: countOne, commands: () => [tsc("clients/js", "test")] },
   { name: "client", title: "the client", quick: true, count: countNode, commands: () => [nodeTests("clients/js/test")] },
   { name: "checker", title: "the checker of the torture", quick: true, count: countNode, commands: () => [nodeTests("chorus/tests/torture")] },
@@ -185,6 +186,9 @@ function nodeTests(folder, except = []) {
 }
 
 /** The same tests, run against a cluster. */
+/** The SDK's tests, with their rooms in the engine. */
+function inEngine(command) { return ["env", "CHORUS_TEST_GUEST=engine", ...command]; }
+
 function inCluster(command) {
   return ["env", `CHORUS_SYSTEM=${join(ROOT, "chorus/tests/cluster/system.mjs")}`, ...command];
 }

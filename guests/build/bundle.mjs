@@ -11,6 +11,8 @@ import { isFile, notJson, readText, shownPath } from "./sources.mjs";
 import { exportsOf, mistakesIn, placeOfImport } from "./syntax.mjs";
 
 const SDK = fileURLToPath(new URL("../sdk/", import.meta.url));
+/** Modules that take the place of those of the SDK that have the same name: they are the engine's. */
+const ENGINE_SDK = fileURLToPath(new URL("../../engine/sdk/", import.meta.url));
 const SCRIPT = "chorus:script";
 const CONTRACT = ["describe", "open", "handle", "save"];
 const BUILTIN = new Set(builtinModules);
@@ -18,14 +20,42 @@ const BUILTIN = new Set(builtinModules);
 const MAX_BYTES = 8 << 20;
 
 /**
- * `{ module, map, script, scriptMap }`: as an ES module and as a plain script, each with its source map. `bare`: without
- * the SDK. The paths in `map` begin with the name of the guest's `folder`, and contain no path of the building machine.
+ * `script` and `scriptMap`: a plain script with the SDK's own modules, which Node can run. What becomes the component, with
+ * `map`: `guest`, a script for the engine; of a `bare` guest, which is without the SDK, `module`, an ES module. The paths in
+ * `map` begin with the name of the guest's `folder`, and contain no path of the building machine.
  */
 export async function bundle(entry, folder = dirname(entry)) {
   const bare = isBare(entry);
   const author = new Author(entry, folder);
-  const build = await rolldown({
-    input: bare ? entry : `${SDK}entry.js`,
+  const builds = [];
+  const start = async (engine) => {
+    builds.push(await rolldown(options(bare ? entry : `${engine ? ENGINE_SDK : SDK}entry.js`, author.plugin(engine))));
+    return builds.at(-1);
+  };
+  try {
+    const reference = await start(false);
+    const ours = bare
+      ? await reference.generate({ format: "es", sourcemap: "hidden", sourcemapPathTransform: author.known })
+      : await (await start(true)).generate({ format: "iife", sourcemap: "hidden", sourcemapPathTransform: author.known });
+    const script = await reference.generate({ format: "iife", name: "guest", sourcemap: true, sourcemapPathTransform: absolute, exports: "named" });
+    if (author.mistakes.length > 0) throw new Mistakes(author.mistakes);
+    const [{ code, map }] = ours.output;
+    if (code.length > MAX_BYTES) throw new Mistake(shownPath(entry), NOWHERE, tooLarge(code));
+    const { version, sources, names, mappings } = map;
+    const [{ code: plain, map: plainMap }] = script.output;
+    const made = bare ? { module: code } : { guest: code };
+    return { bare, ...made, map: JSON.stringify({ version, sources, names, mappings }), script: plain, scriptMap: plainMap, suspects: author.suspects };
+  } catch (error) {
+    if (error instanceof Mistake || error instanceof Mistakes) throw error;
+    throw author.mistakes.length > 0 ? new Mistakes(author.mistakes) : bundlerMistakes(error, entry);
+  } finally {
+    for (const build of builds) await build.close();
+  }
+}
+
+function options(input, plugin) {
+  return {
+    input,
     platform: "neutral",
     // Paths in the bundle are relative to `cwd`: they must not depend on the directory that the build is run from.
     cwd: SDK,
@@ -37,26 +67,18 @@ export async function bundle(entry, folder = dirname(entry)) {
       extensions: [".js", ".ts", ".mjs", ".mts", ".json"],
     },
     transform: { define: { "process.env.NODE_ENV": '"production"' } },
-    plugins: [author.plugin()],
+    plugins: [plugin],
     onLog: () => {},
-  });
-  try {
-    const module = await build.generate({ format: "es", sourcemap: "hidden", sourcemapPathTransform: author.known });
-    const script = await build.generate({ format: "iife", name: "guest", sourcemap: true, sourcemapPathTransform: absolute, exports: "named" });
-    if (author.mistakes.length > 0) throw new Mistakes(author.mistakes);
-    const [{ code, map }] = module.output;
-    if (code.length > MAX_BYTES) throw new Mistake(shownPath(entry), NOWHERE, tooLarge(code));
-    const { version, sources, names, mappings } = map;
-    const ours = JSON.stringify({ version, sources, names, mappings });
-    const [{ code: plain, map: plainMap }] = script.output;
-    return { bare, module: code, map: ours, script: plain, scriptMap: plainMap, suspects: author.suspects };
-  } catch (error) {
-    if (error instanceof Mistake || error instanceof Mistakes) throw error;
-    throw author.mistakes.length > 0 ? new Mistakes(author.mistakes) : bundlerMistakes(error, entry);
-  } finally {
-    await build.close();
-  }
+  };
 }
+
+/** A module of the SDK, as the engine has it or as it is, by its name. */
+function engineModule(name) {
+  const own = join(ENGINE_SDK, name);
+  return isFile(own) ? own : join(SDK, name);
+}
+
+function isOfSdk(path) { return path.startsWith(SDK) || path.startsWith(ENGINE_SDK); }
 
 function tooLarge(code) {
   const mb = (code.length / (1 << 20)).toFixed(1);
@@ -89,12 +111,13 @@ class Author {
   /** A path for a component's source map, as the author sees it. */
   known = (source, map) => {
     const path = absolute(source, map);
-    if (path.startsWith(SDK)) return `sdk/${path.slice(SDK.length)}`;
+    if (isOfSdk(path)) return `sdk/${basename(path)}`;
     const packaged = path.lastIndexOf("/node_modules/");
     return packaged < 0 ? relative(this.#root, path).replace(/^(\.\.\/)+/, "") : path.slice(packaged + 1);
   };
 
-  plugin() {
+  /** `engine`: the SDK's modules are the engine's where it has its own. */
+  plugin(engine) {
     const author = this;
     return {
       name: "chorus",
@@ -102,6 +125,7 @@ class Author {
         if (id === "chorus") return `${SDK}chorus.js`;
         if (id === SCRIPT) return author.#entry;
         if (importer === undefined || id.startsWith("\0")) return undefined;
+        if (engine && isOfSdk(importer) && id.startsWith("./")) return engineModule(id);
         const found = isBuiltin(id) ? null : await this.resolve(id, importer, { ...options, skipSelf: true });
         if (found === null) {
           author.#refuse(id, importer, options.kind);
@@ -115,7 +139,7 @@ class Author {
     };
   }
 
-  #isOwn(path) { return !path.startsWith("\0") && !path.startsWith(SDK) && !path.includes("/node_modules/"); }
+  #isOwn(path) { return !path.startsWith("\0") && !isOfSdk(path) && !path.includes("/node_modules/"); }
 
   /** Loads an author's file, and checks it for mistakes. */
   #loaded(path) {

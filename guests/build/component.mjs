@@ -1,16 +1,19 @@
-// Builds a component from a module with the QuickJS componentizer; its WASI imports are left to the host.
+// Builds a component from a bundled guest: with the engine of this repository, or, when it implements the contract itself, with
+// the QuickJS componentizer, whose WASI imports are left to the host.
 //
 // The component's source map is in a custom section, so that the component alone is enough to find the place in the author's
 // files at which an error was thrown.
 
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
+import { ENGINE, componentOf, leb128, section } from "./engine.mjs";
 import { Mistake, NOWHERE } from "./error.mjs";
 import { shownPath } from "./sources.mjs";
 
 export const WIT = fileURLToPath(new URL("../../wit/", import.meta.url));
 
-/** Options are inputs of a component: another value makes another component. */
+/** Options of the componentizer are inputs of a component: another value makes another component. */
 export const OPTIONS = {
   world: "room",
   // A guest never waits, so the host calls it synchronously.
@@ -24,28 +27,25 @@ export const OPTIONS = {
 const SECTION = "chorus:source-map";
 const MAX_MAP = 4 << 20;
 
-export async function componentize({ module, map }, entry) {
-  const { componentize } = await import("componentize-qjs");
+export async function componentize({ bare, module, guest, map }, entry) {
   try {
-    const { component } = await componentize({ witPath: WIT, jsSource: module, ...OPTIONS });
+    const component = bare ? await componentized(module) : componentOf(guest);
     return map.length > MAX_MAP ? component : withSection(component, SECTION, map);
   } catch (error) {
     throw new Mistake(shownPath(entry), NOWHERE, `it does not become a component of wit/room.wit: ${error.message}`);
   }
 }
 
-/** Appends a custom section to a component: id 0, then the size of the rest, the name and the bytes. */
-function withSection(component, name, text) {
-  const sized = (bytes) => Buffer.concat([leb128(bytes.length), bytes]);
-  const content = Buffer.concat([sized(Buffer.from(name)), Buffer.from(text)]);
-  return Buffer.concat([component, Buffer.from([0]), sized(content)]);
+/** What a component is made of beside the guest's own code. */
+export function toolsOf({ bare }) { return bare ? JSON.stringify(OPTIONS) : readFileSync(ENGINE); }
+
+async function componentized(module) {
+  const { componentize } = await import("componentize-qjs");
+  const { component } = await componentize({ witPath: WIT, jsSource: module, ...OPTIONS });
+  return component;
 }
 
-function leb128(value) {
-  const bytes = [];
-  do {
-    bytes.push((value & 0x7f) | (value > 0x7f ? 0x80 : 0));
-    value >>>= 7;
-  } while (value > 0);
-  return Buffer.from(bytes);
+/** Appends a custom section to a component: its content begins with its name. */
+function withSection(component, name, text) {
+  return Buffer.concat([component, section(0, Buffer.concat([leb128(name.length), Buffer.from(name), Buffer.from(text)]))]);
 }

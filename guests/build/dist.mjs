@@ -1,6 +1,7 @@
 // The artifacts: content-addressed components, and `manifest.json`, which maps each kind to its component.
 //
-// Two builds of the same source give different bytes, so an artifact is kept for as long as its inputs are unchanged.
+// An artifact is kept for as long as its inputs are unchanged: that is quick, and the componentizer of bare guests gives other bytes each
+// time.
 
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-// Runs a bundled guest's top level as the componentizer will, but where an error still has a file and a line, and reads its
+// Runs a bundled guest's top level as the engine will, but where an error still has a file and a line, and reads its
 // manifest.
 
 import { SourceMap } from "node:module";

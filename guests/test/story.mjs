@@ -14,10 +14,14 @@ import { Script, createContext } from "node:vm";
 import { after } from "node:test";
 
 import { bundle } from "../build/bundle.mjs";
+import { snapshot } from "../build/engine.mjs";
+import { guestOf } from "../build/run.mjs";
 import { allGuests, entryOf } from "../build/sources.mjs";
 
 const GUESTS = fileURLToPath(new URL("..", import.meta.url));
 const START = 1_700_000_000_000;
+/** Which of the two runs a story's room: the SDK alone, or the engine, as in a component. */
+const IN_ENGINE = process.env.CHORUS_TEST_GUEST === "engine";
 const scratch = mkdtempSync(join(tmpdir(), "guests-"));
 after(() => rmSync(scratch, { recursive: true, force: true }));
 
@@ -41,7 +45,7 @@ const cache = new Map();
 export async function scriptOf(kind) {
   if (!cache.has(kind)) {
     const guest = allGuests(GUESTS).find((known) => known.kind === kind);
-    cache.set(kind, new Script(`${(await bundle(entryOf(guest).entry)).script}\nguest;`));
+    cache.set(kind, compiled(await bundle(entryOf(guest).entry)));
   }
   return cache.get(kind);
 }
@@ -51,7 +55,24 @@ let files = 0;
 export async function compiledClass(body) {
   const file = join(scratch, `room-${files++}.js`);
   writeFileSync(file, `import { Room, LOBBY } from "chorus";\nexport default class Test extends Room {\n${body}\n}\n`);
-  return new Script(`${(await bundle(file)).script}\nguest;`);
+  return compiled(await bundle(file));
+}
+
+/** What makes a new instance of a bundle, with this clock. */
+function compiled(bundled) {
+  if (IN_ENGINE) {
+    const memory = snapshot(bundled.guest);
+    return { instance: () => guestOf(memory) };
+  }
+  const script = new Script(`${bundled.script}\nguest;`);
+  const date = new Script(DATE);
+  return {
+    instance(clock) {
+      const context = createContext({ clock });
+      date.runInContext(context);
+      return script.runInContext(context);
+    },
+  };
 }
 
 /** The id of a session, derived from its name. */
@@ -166,11 +187,7 @@ export class Story {
     return this.#take(effects);
   }
 
-  #instance(script = this.#script) {
-    const context = createContext({ clock: this.#clock });
-    new Script(DATE).runInContext(context);
-    return script.runInContext(context);
-  }
+  #instance(script = this.#script) { return script.instance(this.#clock); }
 
   #info(restored, members = this.#members) {
     const list = [...members.values()], timers = [...this.timers.keys()];

@@ -47,7 +47,14 @@ pub fn all() -> Vec<String> {
 /// A build of everything touches the manifest, even when there is nothing to build.
 fn assert_not_stale(kind: &str, manifest: &Path) {
     let sources = guests();
-    let of_kind = [sources.join(kind), sources.join("fixtures").join(kind), sources.join("sdk")];
+    let engine = sources.join("../engine");
+    let of_kind = [
+        sources.join(kind),
+        sources.join("fixtures").join(kind),
+        sources.join("sdk"),
+        engine.join("sdk"),
+        engine.join("engine.wasm"),
+    ];
     let script = [format!("{kind}.js"), format!("{kind}.ts")].map(|file| sources.join("fixtures").join(file));
     let changed = of_kind.iter().chain(&script).filter_map(|path| changed_at(path)).max();
     let built = changed_at(manifest);

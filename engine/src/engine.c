@@ -1,0 +1,70 @@
+// The guest engine: QuickJS-ng, and a room around it that speaks `wit/room.wit`.
+//
+// One translation unit, because the room reads the engine's own structures: it walks the shapes of objects, counts their
+// references and prints them without a call. `engine/build.mjs` compiles it; what each part is for:
+//
+//   memory.c   the allocator below QuickJS's own, and the sealed part of memory
+//   text.c     growing buffers of UTF-8
+//   json.c     printing values as JSON, with a check of what a parse would give back
+//   call.c     the call in hand, and the one writer of effects
+//   live.c     state and players' data: live objects between calls, and the text that counts
+//   member.c   the members of the room, and the class `Player`
+//   timers.c   which timers are pending
+//   sdk.c      the functions that the SDK's modules in engine/sdk call
+//   room.c     a record: its handler, its end, its refusal
+//   undo.c     what a call has written to sealed objects, and puts back
+//   seal.c     the end of the build
+//   exports.c  the functions of the contract, and those of the build
+//
+// The engine imports nothing. Its clock is the record's time, and what QuickJS prints for its own debugging goes nowhere.
+
+#include <assert.h>
+#include <fenv.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <time.h>
+
+/* Milliseconds since 1970: the time of the record in hand; 0 while the guest is built. */
+static double engine_now;
+
+static int engine_time(struct timeval *at) {
+  int64_t ms = (int64_t)engine_now;
+  at->tv_sec = ms / 1000;
+  at->tv_usec = ms % 1000 * 1000;
+  return 0;
+}
+
+#define gettimeofday(at, zone) engine_time(at)
+#define clock_gettime(clock, at) ((at)->tv_sec = (int64_t)engine_now / 1000, (at)->tv_nsec = (int64_t)engine_now % 1000 * 1000000, 0)
+#define localtime_r gmtime_r
+#define printf(...) 0
+#define putchar(c) 0
+#define fprintf(...) 0
+#define abort() __builtin_trap()
+
+#include "quickjs.c"
+
+#undef printf
+#define EXPORT(name) __attribute__((export_name(name)))
+
+static JSRuntime *runtime;
+static JSContext *js;
+
+#include "memory.c"
+#include "undo.c"
+#include "text.c"
+#include "json.c"
+#include "call.c"
+#include "live.c"
+#include "member.c"
+#include "timers.c"
+#include "room.c"
+#include "sdk.c"
+#include "seal.c"
+#include "exports.c"

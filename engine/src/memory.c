@@ -1,0 +1,90 @@
+// The allocator below QuickJS's arenas: blocks of some sixty sizes, bumped from the end of memory, freed into a list for each
+// size. Memory that cannot grow is the host's trap, so no caller sees a failure but for absurd sizes.
+
+typedef struct MemoryHead {
+  uint32_t size;
+  uint32_t unused; /* blocks are aligned to 8 bytes and more */
+} MemoryHead;
+
+#define MEMORY_CLASSES 128
+#define MEMORY_SMALL 512
+#define MEMORY_LARGEST 0x7ff00000u
+
+static uint8_t *memory_first, *memory_at, *memory_end;
+static void *memory_free_lists[MEMORY_CLASSES];
+extern uint8_t __heap_base;
+
+/* The size of the block for `size` bytes, and its class: steps of 16 bytes, from 512 bytes on four steps for each power of two. */
+static uint32_t memory_round(uint32_t size, int *class) {
+  if (size <= MEMORY_SMALL) {
+    size = size ? (size + 15) & ~15u : 16;
+    *class = size >> 4;
+    return size;
+  }
+  int log = 31 - __builtin_clz(size - 1);
+  uint32_t step = 1u << (log - 2);
+  size = (size + step - 1) & ~(step - 1);
+  *class = 33 + (log - 9) * 4 + ((size - 1) >> (log - 2) & 3);
+  return size;
+}
+
+static void memory_begin(void) {
+  memory_first = memory_at = (uint8_t *)(((uintptr_t)&__heap_base + 15) & ~15u);
+  memory_end = (uint8_t *)(__builtin_wasm_memory_size(0) * 65536);
+}
+
+static bool memory_reach(uint32_t bytes) {
+  if ((size_t)(memory_end - memory_at) >= bytes) return true;
+  size_t pages = (bytes - (memory_end - memory_at) + 65535) >> 16;
+  if (__builtin_wasm_memory_grow(0, pages) == (size_t)-1) return false;
+  memory_end += pages << 16;
+  return true;
+}
+
+static void *memory_new(void *unused, size_t size) {
+  if (size > MEMORY_LARGEST) return NULL;
+  int class;
+  uint32_t rounded = memory_round(size, &class);
+  void *block = memory_free_lists[class];
+  if (block) {
+    memory_free_lists[class] = *(void **)block;
+    return block;
+  }
+  if (!memory_reach(rounded + sizeof(MemoryHead))) return NULL;
+  MemoryHead *head = (MemoryHead *)memory_at;
+  head->size = rounded;
+  head->unused = 0;
+  memory_at += rounded + sizeof(MemoryHead);
+  return head + 1;
+}
+
+static uint32_t memory_size(const void *block) { return ((const MemoryHead *)block - 1)->size; }
+
+static size_t memory_usable(const void *block) { return memory_size(block); }
+
+static void memory_free(void *unused, void *block) {
+  if (!block || !js_is_mine(block)) return;
+  int class;
+  memory_round(memory_size(block), &class);
+  *(void **)block = memory_free_lists[class];
+  memory_free_lists[class] = block;
+}
+
+static void *memory_calloc(void *unused, size_t count, size_t size) {
+  void *block = memory_new(NULL, count * size);
+  if (block) memset(block, 0, count * size);
+  return block;
+}
+
+static void *memory_resize(void *unused, void *block, size_t size) {
+  if (!block) return memory_new(NULL, size);
+  uint32_t had = memory_size(block);
+  if (size <= had && js_is_mine(block)) return block;
+  void *moved = memory_new(NULL, size);
+  if (!moved) return NULL;
+  memcpy(moved, block, had < size ? had : size);
+  memory_free(NULL, block);
+  return moved;
+}
+
+static const JSMallocFunctions memory_functions = {memory_calloc, memory_new, memory_free, memory_resize, memory_usable};

@@ -1,0 +1,299 @@
+// A record of the room: its handler, the end of the call, its refusal. What every message needs is here; the other events, and
+// every error's text, are in the SDK's JavaScript.
+
+/* The room of the script, and what the SDK gave at the end of the build. */
+static struct {
+  JSValue object, view;
+  /* The parameters of `view`: with one it is shared by all members. */
+  int view_parameters;
+  struct Handler { JSAtom name; uint8_t *bytes; uint32_t length; JSValue function; } *handlers;
+  uint32_t handler_count;
+  /* Functions of the SDK. */
+  JSValue open, dispatch, failure_text, after_refusal, undo_rooms, a_promise, refusal_proto, no_handler, no_member;
+} room;
+
+static JSValue sdk_call(JSValueConst function, int argc, JSValueConst *argv) { return JS_Call(js, function, JS_UNDEFINED, argc, argv); }
+
+/* Whether a value has a method `then`; -1 if it threw. */
+static int is_thenable(JSValueConst value) {
+  if (!JS_IsObject(value)) return 0;
+  JSValue then = JS_GetProperty(js, value, JS_ATOM_then);
+  if (JS_IsException(then)) return -1;
+  int is = JS_IsFunction(js, then);
+  JS_FreeValue(js, then);
+  return is;
+}
+
+/* Throws the SDK's error for a promise that `what`, or `what.name`, has returned. */
+static int throw_promise(const char *what, JSValueConst name) {
+  JSValue label = JS_NewString(js, what);
+  JSValueConst arguments[2] = {label, name};
+  JSValue error = sdk_call(room.a_promise, 2, arguments);
+  JS_FreeValue(js, label);
+  if (!JS_IsException(error)) JS_Throw(js, error);
+  return -1;
+}
+
+/* The end of a call */
+
+static bool is_touched(void) { return state.is_touched || touched.count; }
+
+/* Drops what the call has changed of the state and of players' data. */
+static void discard(void) {
+  if (state.is_touched) live_settle(&state, STATE, false);
+  data_settle(false);
+}
+
+static void saved_print(Text *to) {
+  text_literal(to, "{\"state\":");
+  text_bytes(to, state.text.bytes, state.text.length);
+  bool first = true;
+  for (Member *member = members.first; member; member = member->next) {
+    const Text *data = &member->data.text;
+    if (data_length(data) == 0) continue;
+    if (first) text_literal(to, ",\"data\":{\"");
+    else text_literal(to, ",\"");
+    first = false;
+    text_bytes(to, member->session, SESSION);
+    text_literal(to, "\":");
+    text_bytes(to, data->bytes, data->length);
+  }
+  if (!first) text_byte(to, '}');
+  text_byte(to, '}');
+}
+
+/* A state that is too large to be saved would end the room. */
+static int check_size(void) {
+  if (state.text.length + members.data_length + 64 <= allowed.state) return 0;
+  live_scratch.length = 0;
+  saved_print(&live_scratch);
+  uint32_t units = utf16_units(live_scratch.bytes, live_scratch.length);
+  if (units <= allowed.state) return 0;
+  JS_ThrowRangeError(js, "this.state and the players' data have %u characters as JSON; a room may have %d (config.budget.stateKiB)", units, (int)allowed.state);
+  return -1;
+}
+
+/* Sends the view, of `member` if there is one. */
+static int show(Member *member) {
+  JSValue value = state_get();
+  if (JS_IsException(value)) return -1;
+  JSValueConst arguments[2] = {value, member ? member->object : JS_UNDEFINED};
+  JSValue view = JS_Call(js, room.view, room.object, member ? 2 : 1, arguments);
+  JS_FreeValue(js, value);
+  if (JS_IsException(view)) return -1;
+  int thenable = is_thenable(view);
+  if (thenable) {
+    JS_FreeValue(js, view);
+    return thenable < 0 ? -1 : throw_promise("view", JS_UNDEFINED);
+  }
+  uint32_t mark;
+  if (member) {
+    mark = EFFECT("view-of");
+    effect_part();
+    text_bytes(&call.effects, member->session, SESSION);
+  } else {
+    mark = EFFECT("view");
+  }
+  effect_part();
+  int failed = json_print(&call.effects, view, false, "the view", JS_UNDEFINED);
+  JS_FreeValue(js, view);
+  if (failed) return effect_drop(mark);
+  return effect_end(mark, member ? "the view of each player" : "the view", false);
+}
+
+static int show_state(void) {
+  uint32_t mark = EFFECT("view");
+  effect_part();
+  text_bytes(&call.effects, state.text.bytes, state.text.length);
+  return effect_end(mark, "the view", false);
+}
+
+/* Stores the state, and sends the views. The host drops a view that its member has already. `admitted`: who has just joined. */
+static int finish(Member *admitted, bool always) {
+  int state_changed = state.is_touched ? state_commit() : 0;
+  if (state_changed < 0) return -1;
+  int data_changed = touched.count ? data_commit() : 0;
+  if (data_changed < 0) return -1;
+  bool changed = state_changed || data_changed || always;
+  if (changed && check_size()) return -1;
+  if (JS_IsUndefined(room.view)) {
+    if ((state_changed || always) && show_state()) return -1;
+    if (state.is_touched) live_settle(&state, STATE, true);
+    data_settle(true);
+    return 0;
+  }
+  if (room.view_parameters < 2) {
+    if (changed && show(NULL)) return -1;
+  } else if (changed) {
+    for (Member *member = members.first; member; member = member->next) if (show(member)) return -1;
+  } else if (admitted && show(admitted)) {
+    return -1;
+  }
+  discard();
+  return 0;
+}
+
+/* Undoes the call; its log stays. */
+static int undo(void) {
+  if (call.created) {
+    JSValue undone = sdk_call(room.undo_rooms, 0, NULL);
+    if (JS_IsException(undone)) return -1;
+  }
+  discard();
+  timers_undo();
+  call.locked = call.was_locked;
+  effects_keep_log();
+  return 0;
+}
+
+static int refuse(void) {
+  if (undo()) return -1;
+  uint32_t mark = EFFECT("refuse");
+  effect_part();
+  text_string(&call.effects, call.refused);
+  return effect_end(mark, "refuse: the reason", true);
+}
+
+/* Messages */
+
+static struct Handler *handler_find(const uint8_t *name, uint32_t length) {
+  for (uint32_t i = 0; i < room.handler_count; i++) {
+    struct Handler *handler = &room.handlers[i];
+    if (handler->length == length && same_bytes(handler->bytes, name, length)) return handler;
+  }
+  return NULL;
+}
+
+typedef struct Given { uint8_t *bytes; uint32_t length; } Given;
+
+static JSValue given_string(Given text) { return JS_NewStringLen(js, (const char *)text.bytes, text.length); }
+
+static JSValue given_json(Given text) {
+  /* The host writes into memory from `cabi_realloc`, which has a byte more. */
+  text.bytes[text.length] = 0;
+  return json_parse(text.bytes, text.length);
+}
+
+/* Throws one of the SDK's errors about a text. */
+static int throw_about(JSValueConst thrower, Given text) {
+  JSValue value = given_string(text);
+  JSValueConst argument = value;
+  JSValue thrown = sdk_call(thrower, 1, &argument);
+  JS_FreeValue(js, value);
+  JS_FreeValue(js, thrown);
+  return -1;
+}
+
+/* The reply, printed before the views are, and sent after them: a client that has it has all effects of the message. */
+static Text reply;
+
+static int on_message(Given session, Given type, Given data) {
+  struct Handler *handler = handler_find(type.bytes, type.length);
+  if (!handler) return throw_about(room.no_handler, type);
+  Member *member = member_find(session.bytes, session.length);
+  if (!member) return throw_about(room.no_member, session);
+  call.refusable = true;
+  JSValue value = given_json(data);
+  if (JS_IsException(value)) return -1;
+  JSValue player = js_dup(member->object);
+  JSValueConst arguments[2] = {player, value};
+  JSValue returned = JS_Call(js, handler->function, room.object, 2, arguments);
+  JS_FreeValue(js, value);
+  JS_FreeValue(js, player);
+  if (JS_IsException(returned)) return -1;
+  if (!JS_IsUndefined(call.refused)) {
+    JS_FreeValue(js, returned);
+    return 0;
+  }
+  int failed = is_thenable(returned);
+  JSValue name = JS_UNDEFINED;
+  if (failed > 0) {
+    name = JS_AtomToString(js, handler->name);
+    failed = throw_promise("messages", name);
+  } else if (!failed) {
+    reply.length = 0;
+    /* The name is for an error only, and made from its atom, which costs nothing. */
+    name = JS_AtomToString(js, handler->name);
+    failed = json_print(&reply, returned, false, "the reply to", name);
+  }
+  JS_FreeValue(js, name);
+  JS_FreeValue(js, returned);
+  if (failed) return -1;
+  /* The state is final: the reply has been printed. */
+  call.refusable = false;
+  if (is_touched() && finish(NULL, false)) return -1;
+  uint32_t mark = EFFECT("reply\x1f");
+  text_bytes(&call.effects, reply.bytes, reply.length);
+  return effect_end(mark, "the reply", true);
+}
+
+/* Other events */
+
+static int on_other(Given event, Given who, Given what, Given data) {
+  JSValue arguments[4] = {given_string(event), given_string(who), given_string(what), given_string(data)};
+  JSValue done = sdk_call(room.dispatch, 4, (JSValueConst *)arguments);
+  for (int i = 0; i < 4; i++) JS_FreeValue(js, arguments[i]);
+  if (JS_IsException(done)) return -1;
+  JS_FreeValue(js, done);
+  return 0;
+}
+
+/* After an error on the way out of a refusal: it does not change the refusal, but is logged unless it is the refusal itself. */
+static int after_refusal(void) {
+  JSValue error = JS_GetException(js);
+  JSValueConst argument = error;
+  JSValue logged = sdk_call(room.after_refusal, 1, &argument);
+  JS_FreeValue(js, error);
+  if (JS_IsException(logged)) return -1;
+  JS_FreeValue(js, logged);
+  return 0;
+}
+
+/* At the end of a call: a promise that is left would never settle. */
+static int settle_promises(void) {
+  if (JS_IsUndefined(call.promised)) return 0;
+  JS_Throw(js, js_dup(call.promised));
+  return -1;
+}
+
+/* The text of the error that was thrown, after a `!`, and behind it the log of the call, for the script's author. */
+static void fail(Text *to) {
+  JSValue error = JS_GetException(js);
+  JSValueConst argument = error;
+  JSValue text = sdk_call(room.failure_text, 1, &argument);
+  JS_FreeValue(js, error);
+  to->length = 0;
+  text_byte(to, '!');
+  if (JS_IsException(text)) JS_FreeValue(js, JS_GetException(js));
+  else text_string(to, text);
+  JS_FreeValue(js, text);
+  log_close();
+  effects_keep_log();
+  if (call.effects.length) text_byte(to, END);
+  text_bytes(to, call.effects.bytes, call.effects.length);
+  discard();
+  timers_begin();
+}
+
+/* Handles a record, and leaves its effects, or its error, in the returned text. */
+static Text *handle(double now, Given chance, Given event, Given who, Given what, Given data) {
+  static Text failure;
+  call_begin();
+  timers_begin();
+  engine_now = now;
+  call.begun = true;
+  memcpy(call.chance, chance.bytes, chance.length < sizeof call.chance ? chance.length : sizeof call.chance);
+  bool is_message = event.length == 7 && memcmp(event.bytes, "message", 7) == 0;
+  int failed = is_message ? on_message(who, what, data) : on_other(event, who, what, data);
+  if (!JS_IsUndefined(call.refused)) {
+    if (failed) failed = after_refusal();
+    if (!failed) failed = refuse();
+  }
+  if (!failed) failed = settle_promises();
+  if (failed) {
+    fail(&failure);
+    return &failure;
+  }
+  log_close();
+  return &call.effects;
+}

@@ -1,0 +1,204 @@
+// Writes to what is sealed: kept before the first one of a call, put back at its end.
+//
+// immer, regular expressions and caches write to module state in every call, and nothing of that may reach the next one: a restored
+// room would not have it. QuickJS's write paths call `js_keep_…` before they write (engine/quickjs.patch); the object itself is
+// changed in place, so that all pointers to it hold. What a script put there is freed, and the bytes of before are copied back.
+//
+// Buffers are compared instead: they are few, and are written to in many places.
+
+typedef enum { KEPT_VAR, KEPT_OBJECT, KEPT_BLOCK, KEPT_MAP } KeptKind;
+
+typedef struct Kept {
+  KeptKind kind;
+  void *at;
+  union {
+    JSValue value;
+    struct { JSObject *object; JSProperty *properties; JSValue *values; } object;
+    struct { void *bytes; uint32_t size; } block;
+  } before;
+} Kept;
+
+static struct { Kept *list; uint32_t count, capacity; } kept;
+
+/* Buffers of the build, and what they held at its end. */
+static struct SealedBuffer { uint8_t *bytes, *before; uint32_t length; } *sealed_buffers;
+static uint32_t sealed_buffer_count;
+
+/* What else of the engine a script can change. */
+static struct { bool std_array_prototype; JSValue back_trace, prepare_stack, stack_trace_limit; } sealed_engine;
+
+static Kept *keep(KeptKind kind, void *at) {
+  if (kept.count == kept.capacity) {
+    kept.capacity = kept.capacity ? kept.capacity * 2 : 16;
+    kept.list = memory_resize(NULL, kept.list, kept.capacity * sizeof *kept.list);
+    if (!kept.list) __builtin_trap();
+  }
+  Kept *entry = &kept.list[kept.count++];
+  *entry = (Kept){.kind = kind, .at = at};
+  return entry;
+}
+
+static void *copied(const void *bytes, uint32_t size) {
+  void *copy = memory_new(NULL, size);
+  if (!copy) __builtin_trap();
+  return memcpy(copy, bytes, size);
+}
+
+static void js_keep_var(JSVarRef *var_ref) {
+  for (uint32_t i = 0; i < kept.count; i++) if (kept.list[i].at == var_ref) return;
+  keep(KEPT_VAR, var_ref)->before.value = *var_ref->pvalue;
+}
+
+static bool has_values(const JSObject *object) {
+  return object->fast_array && (object->class_id == JS_CLASS_ARRAY || object->class_id == JS_CLASS_ARGUMENTS);
+}
+
+static void js_keep_object(JSObject *object) {
+  if (object->is_kept) return;
+  Kept *entry = keep(KEPT_OBJECT, object);
+  entry->before.object.object = copied(object, sizeof *object);
+  entry->before.object.properties = copied(object->prop, object->shape->prop_size * sizeof(JSProperty));
+  if (has_values(object) && object->u.array.u1.size) entry->before.object.values = copied(object->u.array.u.values, object->u.array.u1.size * sizeof(JSValue));
+  object->is_kept = true;
+  /* A hashed shape is shared, and never changed in place; any other one is. */
+  if (object->shape->is_hashed) return;
+  JSShape *shape = js_clone_shape(js, object->shape);
+  if (!shape) __builtin_trap();
+  object->shape = shape;
+}
+
+static void *keep_block(void *at, uint32_t size) {
+  Kept *entry = keep(KEPT_BLOCK, at);
+  entry->before.block.bytes = copied(at, size);
+  entry->before.block.size = size;
+  return entry->before.block.bytes;
+}
+
+/* A block that holds no value that a script can put there. */
+static void js_keep_block(void *block) {
+  for (uint32_t i = 0; i < kept.count; i++) if (kept.list[i].at == block) return;
+  keep_block(block, js_malloc_usable_size_rt(runtime, block));
+}
+
+static void js_keep_map(JSMapState *map) {
+  if (map->is_kept) return;
+  keep(KEPT_MAP, map);
+  keep_block(map, sizeof *map);
+  keep_block(map->hash_table, map->hash_size * sizeof *map->hash_table);
+  struct list_head *item;
+  list_for_each(item, &map->records) {
+    JSMapRecord *before = keep_block(list_entry(item, JSMapRecord, link), sizeof(JSMapRecord));
+    /* It may be counted by an iterator of this call. */
+    before->ref_count = 1;
+  }
+  map->is_kept = true;
+}
+
+static void put_back_object(Kept *entry) {
+  JSObject *object = entry->at, *before = entry->before.object.object, now = *object;
+  JSShapeProperty *properties = get_shape_prop(now.shape);
+  for (int i = 0; i < now.shape->prop_count; i++) free_property(runtime, &now.prop[i], properties[i].flags);
+  if (has_values(&now)) {
+    for (uint32_t i = 0; i < now.u.array.count; i++) JS_FreeValueRT(runtime, now.u.array.u.values[i]);
+    if (!has_values(before) || now.u.array.u.values != before->u.array.u.values) js_free_rt(runtime, now.u.array.u.values);
+  }
+  if (now.prop != before->prop) js_free_rt(runtime, now.prop);
+  if (now.shape != before->shape) js_free_shape(runtime, now.shape);
+  *object = *before;
+  /* Notes of the engine, which are no state: that it is a prototype of something, that something refers to it weakly. */
+  object->is_prototype |= now.is_prototype;
+  object->first_weak_ref = now.first_weak_ref;
+  memcpy(before->prop, entry->before.object.properties, before->shape->prop_size * sizeof(JSProperty));
+  if (entry->before.object.values) memcpy(before->u.array.u.values, entry->before.object.values, before->u.array.u1.size * sizeof(JSValue));
+  memory_free(NULL, entry->before.object.values);
+  memory_free(NULL, entry->before.object.properties);
+  memory_free(NULL, before);
+}
+
+static void put_back_var(Kept *entry) {
+  JSVarRef *var_ref = entry->at;
+  JSValue now = *var_ref->pvalue;
+  *var_ref->pvalue = entry->before.value;
+  JS_FreeValueRT(runtime, now);
+}
+
+/* Frees what is the script's. The bytes of the rest are put back as blocks. */
+static void empty_map(JSMapState *map) {
+  struct list_head *item, *next;
+  list_for_each_safe(item, next, &map->records) {
+    JSMapRecord *record = list_entry(item, JSMapRecord, link);
+    if (js_is_mine(record)) map_delete_record(runtime, map, record);
+    else JS_FreeValueRT(runtime, record->value);
+  }
+  if (js_is_mine(map->hash_table)) js_free_rt(runtime, map->hash_table);
+}
+
+static void put_back_block(Kept *entry) {
+  memcpy(entry->at, entry->before.block.bytes, entry->before.block.size);
+  memory_free(NULL, entry->before.block.bytes);
+}
+
+static void put_back_value(JSValue *now, JSValue before) {
+  if (likely(*now == before)) return;
+  JS_FreeValueRT(runtime, *now);
+  *now = before;
+}
+
+static void put_back_engine(void) {
+  js->std_array_prototype = sealed_engine.std_array_prototype;
+  put_back_value(&js->error_back_trace, sealed_engine.back_trace);
+  put_back_value(&js->error_prepare_stack, sealed_engine.prepare_stack);
+  put_back_value(&js->error_stack_trace_limit, sealed_engine.stack_trace_limit);
+}
+
+/* At the end of a call: whether it has written to anything that is sealed. */
+static bool put_back(void) {
+  if (!js_sealed_end) return false;
+  bool changed = kept.count > 0;
+  /* Iterators in variables and objects refer to records of maps: maps are put back when those have gone. */
+  for (uint32_t i = kept.count; i-- > 0;) {
+    Kept *entry = &kept.list[i];
+    if (entry->kind == KEPT_VAR) put_back_var(entry);
+    else if (entry->kind == KEPT_OBJECT) put_back_object(entry);
+  }
+  for (uint32_t i = 0; i < kept.count; i++) if (kept.list[i].kind == KEPT_MAP) empty_map(kept.list[i].at);
+  for (uint32_t i = 0; i < kept.count; i++) if (kept.list[i].kind == KEPT_BLOCK) put_back_block(&kept.list[i]);
+  kept.count = 0;
+  for (uint32_t i = 0; i < sealed_buffer_count; i++) {
+    struct SealedBuffer *buffer = &sealed_buffers[i];
+    if (likely(memcmp(buffer->bytes, buffer->before, buffer->length) == 0)) continue;
+    memcpy(buffer->bytes, buffer->before, buffer->length);
+    changed = true;
+  }
+  put_back_engine();
+  return changed;
+}
+
+/* Before the seal. */
+
+static void keep_buffers(void) {
+  struct list_head *item;
+  for (int pass = 0; pass < 2; pass++) {
+    uint32_t count = 0;
+    list_for_each(item, &runtime->gc_obj_list) {
+      JSGCObjectHeader *header = list_entry(item, JSGCObjectHeader, link);
+      if (JS_GC_TYPE(header) != JS_GC_OBJ_TYPE_JS_OBJECT) continue;
+      JSObject *object = (JSObject *)header;
+      if (object->class_id != JS_CLASS_ARRAY_BUFFER) continue;
+      JSArrayBuffer *buffer = object->u.array_buffer;
+      if (!buffer || !buffer->data || buffer->byte_length <= 0) continue;
+      if (pass) sealed_buffers[count] = (struct SealedBuffer){buffer->data, copied(buffer->data, buffer->byte_length), buffer->byte_length};
+      count++;
+    }
+    if (pass == 0 && count == 0) return;
+    if (pass == 0) sealed_buffers = memory_calloc(NULL, count, sizeof *sealed_buffers);
+    sealed_buffer_count = count;
+  }
+}
+
+static void keep_engine(void) {
+  sealed_engine.std_array_prototype = js->std_array_prototype;
+  sealed_engine.back_trace = js->error_back_trace;
+  sealed_engine.prepare_stack = js->error_prepare_stack;
+  sealed_engine.stack_trace_limit = js->error_stack_trace_limit;
+}

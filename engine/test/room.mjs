@@ -1,0 +1,66 @@
+// A room in the engine, for tests: a module's text and a class body, and calls of its messages.
+
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after } from "node:test";
+
+import { bundle } from "../../guests/build/bundle.mjs";
+import { snapshot } from "../../guests/build/engine.mjs";
+import { guestOf } from "../../guests/build/run.mjs";
+
+const scratch = mkdtempSync(join(tmpdir(), "engine-"));
+after(() => rmSync(scratch, { recursive: true, force: true }));
+
+export const ANA = "0".repeat(31) + "1", BEA = "0".repeat(31) + "2";
+const NOW = 1_700_000_000_000;
+
+let files = 0;
+
+/** The memory of a guest with these statements at its top level and this class body, and its plain script for Node. */
+export async function built(body, top = "") {
+  const file = join(scratch, `room-${files++}.js`);
+  writeFileSync(file, `import { Room, LOBBY } from "chorus";\n${top}\nexport default class Test extends Room {\n${body}\n}\n`);
+  const { guest, script } = await bundle(file);
+  return { memory: snapshot(guest), script };
+}
+
+/** A room that has been opened and created, with Ana and Bea in it. */
+export async function roomOf(body, top) { return new Room((await built(body, top)).memory); }
+
+export class Room {
+  #offset = 0;
+
+  constructor(memory, saved) {
+    this.memory = memory;
+    this.guest = guestOf(memory);
+    const members = saved === undefined ? [] : [ANA, BEA].map((session) => ({ session, player: session, name: session.at(-1), connected: true, spectator: false }));
+    const info = { id: "f".repeat(32), kind: "test", now: NOW, chance: this.chance(), members, timers: [], locked: false };
+    this.opened = this.guest.open(JSON.stringify({ ...info, restored: saved === undefined ? undefined : "recovered" }), 1, saved ?? "");
+    if (saved !== undefined) return;
+    this.handle("create", "", "", "{}");
+    for (const session of [ANA, BEA]) this.handle("join", session, JSON.stringify({ player: session, name: session.at(-1), spectator: false }), "{}");
+  }
+
+  /** The same room in another instance, as the host restores it. */
+  restored() { return new Room(this.memory, this.guest.save()); }
+
+  chance() { return (this.#offset * 2_654_435_761 >>> 0).toString(16).padStart(8, "0").repeat(8); }
+
+  /** The text that the call returned. */
+  handle(event, who, what, data) {
+    this.#offset += 1;
+    return this.guest.handle(NOW + this.#offset, this.chance(), event, who, what, data);
+  }
+
+  /** The reply to a message; throws the error's text. */
+  ask(type, data = null, who = ANA) {
+    const text = this.handle("message", who, type, JSON.stringify(data));
+    if (text.startsWith("!")) throw new Error(text.slice(1).split("\x1e")[0]);
+    const answer = text.split("\x1e").at(-1).split("\x1f");
+    if (answer[0] !== "reply") throw new Error(text);
+    return JSON.parse(answer[1]);
+  }
+
+  get state() { return JSON.parse(this.guest.save()).state; }
+}

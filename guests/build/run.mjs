@@ -1,0 +1,46 @@
+// Runs a guest in Node's own WebAssembly: the engine with the memory of a build, behind the functions of the contract.
+
+import { engine, textAt } from "./engine.mjs";
+
+const encoder = new TextEncoder();
+const PAGE = 65_536;
+
+/** A guest that begins with this memory (see `snapshot`): `{ describe, open, handle, save, exports }`. */
+export function guestOf(memory) {
+  const { exports } = new WebAssembly.Instance(engine().compiled, {});
+  const missing = (memory.length - exports.memory.buffer.byteLength) / PAGE;
+  if (missing > 0) exports.memory.grow(missing);
+  new Uint8Array(exports.memory.buffer).set(memory);
+
+  /** Puts texts into the guest's memory: the address and the length of each. */
+  const given = (...texts) => {
+    const placed = [];
+    for (const text of texts) {
+      const bytes = encoder.encode(text);
+      const at = exports.cabi_realloc(0, 0, 1, bytes.length);
+      new Uint8Array(exports.memory.buffer).set(bytes, at);
+      placed.push(at, bytes.length);
+    }
+    return placed;
+  };
+  const answer = (address) => textAt(exports.memory, address);
+
+  return {
+    exports,
+    describe: () => manifestAt(exports.memory, exports.describe()),
+    open(info, version, saved) {
+      const [at, length, savedAt, savedLength] = given(info, saved);
+      return answer(exports.open(at, length, version, savedAt, savedLength));
+    },
+    handle: (now, chance, event, who, what, data) => answer(exports.handle(now, ...given(chance, event, who, what, data))),
+    save: () => answer(exports.save()),
+  };
+}
+
+/** The manifest at an address, as the canonical ABI places it: whether it is an error, and then its fields. */
+function manifestAt(memory, address) {
+  const view = new DataView(memory.buffer);
+  const number = (at) => view.getUint32(at, true);
+  const list = (at) => Array.from({ length: number(at + 4) }, (_, i) => textAt(memory, number(at) + 8 * i));
+  return { stateVersion: number(address + 4), config: textAt(memory, address + 8), timers: list(address + 16), messages: list(address + 24) };
+}
