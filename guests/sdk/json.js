@@ -4,11 +4,13 @@
 
 import { byteLength, fits } from "./bytes.js";
 import { LIMITS } from "./limits.js";
+import { checkPlain } from "./plain.js";
 import { charCodeAt, includes, isArray, replace, split, stringify, toWellFormed, TypeError, values } from "./primordials.js";
 
 /** `value` as JSON; `undefined` is null. `what` and `name` are for the error. Half surrogate pairs leave as escapes. */
 export function toJson(value, what, name) {
   if (value === undefined) return "null";
+  if (typeof value !== "string") checkPlain(value, label(what, name));
   let text;
   try {
     text = stringify(value);
@@ -16,7 +18,7 @@ export function toJson(value, what, name) {
     const why = `${cause?.message}`;
     throw new TypeError(`${label(what, name)} is not plain JSON data: ${includes(why, "circular") ? "it contains itself" : why}`);
   }
-  if (text === undefined) throw new TypeError(`${label(what, name)} is a ${typeof value}; it must be plain JSON data`);
+  if (text === undefined) throw new TypeError(`${label(what, name)} is nothing as JSON; it must be plain JSON data`);
   if (text.length >= SHORT && nestsTooDeep(value, text)) throw new TypeError(tooDeep(label(what, name)));
   return text;
 }

@@ -12,6 +12,7 @@ export const { parse, stringify } = JSON;
 export const { apply, ownKeys, getOwnPropertyDescriptor, getPrototypeOf } = Reflect;
 export const { create, defineProperty, freeze, hasOwn, isFrozen, keys, preventExtensions, setPrototypeOf, values } = Object;
 export const objectPrototype = Object.prototype;
+export const arrayPrototype = Array.prototype;
 export const { isArray } = Array;
 export const { isInteger, parseInt } = Number;
 export const { floor } = Math;

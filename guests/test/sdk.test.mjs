@@ -53,11 +53,41 @@ test("a view without a player parameter is shared by all members", async () => {
   assert.deepEqual(tags(story), ["admit"]);
 });
 
-test("memory holds what a restored room would have: a Map does not outlive its call", async () => {
-  const story = (await roomOf("messages = { put: () => { this.state.map = new Map([[1, 2]]); }, look: () => [typeof this.state.map, this.state.gone === undefined] };")).join("ana");
-  assert.deepEqual(story.message("ana", "put").message("ana", "look").reply, ["object", true]);
-  assert.deepEqual(story.state, { map: {} });
+test("memory holds what a restored room would have: a Date does not outlive its call", async () => {
+  const story = (await roomOf("messages = { put: () => { this.state.at = new Date(0); this.state.gone = undefined; }, look: () => [typeof this.state.at, 'gone' in this.state] };")).join("ana");
+  assert.deepEqual(story.message("ana", "put").message("ana", "look").reply, ["string", false]);
+  assert.deepEqual(story.state, { at: "1970-01-01T00:00:00.000Z" });
 });
+
+for (const [statement, words] of [
+  ["this.state.bag = { m: new Map([[1, 2]]) }", "this.state.bag.m is a Map"],
+  ["this.state.list = [1, new Set()]", "this.state.list[1] is a Set"],
+  ["this.state.n = NaN", "this.state.n is NaN"],
+  ["this.state.n = { low: -Infinity }", "this.state.n.low is -Infinity"],
+  ["this.state.f = () => 1", "this.state.f is a function"],
+  ["this.state.s = Symbol('x')", "this.state.s is a symbol"],
+  ["this.state.bytes = new Uint8Array(2)", "this.state.bytes is a Uint8Array"],
+  ["this.state['a b'] = [{ card: new (class Card { #rank = 1; })() }]", "this.state[\"a b\"][0].card is a Card"],
+  ["this.state.stack = new (class Stack extends Array {})()", "this.state.stack is a Stack"],
+  ["this.state.error = new Error('x')", "this.state.error is an Error"],
+  ["this.state.list = Object.assign([1], { extra: 1 })", "this.state.list.extra would be lost"],
+  ["this.state.o = Object.defineProperty({}, 'hidden', { value: 1 })", "this.state.o.hidden would be lost"],
+  ["this.state.o = { [Symbol('x')]: 1 }", "this.state.o has a symbol as a key"],
+  ["player.data = { seen: new Set() }", "player.data.seen is a Set"],
+  ["player.data = NaN", "player.data is NaN"],
+  ["return { a: [new Map()] }", "the reply to \"run\".a[0] is a Map"],
+  ["this.broadcast('x', { a: NaN })", "broadcast: the data of \"x\".a is NaN"],
+  ["player.send('x', [() => 1])", "player.send: the data of \"x\"[0] is a function"],
+  ["this.schedule.after(1, 't', new Map())", "schedule.after: the payload is a Map"],
+  ["this.rooms.create('k', { seats: new Set() })", "rooms.create: the options.seats is a Set"],
+  ["this.setMetadata({ n: 0 / 0 })", "setMetadata: the data.n is NaN"],
+  ["this.end(new Map())", "end: the outcome is a Map"],
+]) {
+  test(`${statement} is an error that names the place`, async () => {
+    const story = (await roomOf(`state = {}; timers = { t() {} }; messages = { run: (player) => { ${statement}; }, fine: () => 1 };`)).join("ana");
+    assert.throws(() => story.message("ana", "run"), ({ message }) => message.startsWith(`TypeError: ${words}`), words);
+  });
+}
 
 test("a view that changes the state changes nothing", async () => {
   const story = (await roomOf("state = { n: 0 }; messages = { add: () => { this.state.n++; } }; view(state) { state.n = 100; return state; }")).join("ana");
