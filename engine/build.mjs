@@ -16,8 +16,8 @@ const DIGEST = join(HERE, "engine.sha256");
 
 /** QuickJS-ng 0.16.2, as this crate carries it. */
 const CRATE = {
-  name: "rquickjs-sys-0.14.0",
-  url: "https://static.crates.io/crates/rquickjs-sys/rquickjs-sys-0.14.0.crate",
+  name: "rquickjs-sys",
+  version: "0.14.0",
   sha256: "cee271d0eeba64f0915b846cb7ae02e16faf3dfdffdca91731101d9d30fe3423",
 };
 
@@ -25,7 +25,7 @@ const HELP = `Usage: node engine/build.mjs [options]
 
 Compiles QuickJS-ng with engine/quickjs.patch and engine/src into engine/engine.wasm, a component of wit/room.wit without a
 script in it, and writes its digest to engine/engine.sha256. What it downloads is pinned, checked, and kept in
-${CACHE}. It needs Python 3 with pip, and git.
+${CACHE}. It needs cargo, Python 3 with pip, and git.
 
   --check      compile, and compare with the digest that is committed; nothing is written
   --out FILE   where the engine goes instead; the digest is not written
@@ -43,7 +43,7 @@ async function main() {
   });
   if (values.help) return console.log(HELP);
   mkdirSync(CACHE, { recursive: true });
-  const core = compile(await quickjs(), values.define ?? []);
+  const core = compile(quickjs(), values.define ?? []);
   const component = await componentOf(core);
   const digest = sha256(component);
   console.log(`engine: ${(component.length / 1e6).toFixed(2)} MB, ${digest}`);
@@ -58,28 +58,29 @@ async function main() {
 }
 
 /** The folder of QuickJS's sources, with our changes. */
-async function quickjs() {
+function quickjs() {
   const patch = join(HERE, "quickjs.patch");
   const folder = join(CACHE, `quickjs-${sha256(CRATE.sha256, readFileSync(patch)).slice(0, 16)}`);
   if (existsSync(folder)) return folder;
-  const unpacked = `${folder}.${process.pid}`;
-  mkdirSync(unpacked);
-  const crate = join(unpacked, "crate.tar.gz");
-  writeFileSync(crate, await download(CRATE));
-  run("tar", ["xzf", crate, "-C", unpacked]);
-  const sources = join(unpacked, CRATE.name, "quickjs");
+  const unfinished = `${folder}.${process.pid}`;
+  const crate = vendored(CRATE, unfinished);
+  const sources = join(crate, "quickjs");
   run("git", ["apply", patch], { cwd: sources, env: { ...process.env, GIT_CEILING_DIRECTORIES: dirname(sources) } });
   renameSync(sources, folder);
-  rmSync(unpacked, { recursive: true });
+  rmSync(unfinished, { recursive: true });
   return folder;
 }
 
-async function download({ url, sha256: wanted }) {
-  const answer = await fetch(url);
-  if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
-  const bytes = Buffer.from(await answer.arrayBuffer());
-  if (sha256(bytes) !== wanted) throw new Error(`${url} is not what it was: ${sha256(bytes)}`);
-  return bytes;
+/** A crate's sources, as cargo has downloaded and checked them. */
+function vendored({ name, version, sha256: wanted }, folder) {
+  mkdirSync(join(folder, "src"), { recursive: true });
+  writeFileSync(join(folder, "src", "lib.rs"), "");
+  writeFileSync(join(folder, "Cargo.toml"), `[package]\nname = "sources"\nedition = "2024"\n[workspace]\n[dependencies]\n${name} = "=${version}"\n`);
+  run("cargo", ["vendor", "--quiet", "--versioned-dirs", "vendor"], { cwd: folder, stdio: ["ignore", "ignore", "inherit"] });
+  const crate = join(folder, "vendor", `${name}-${version}`);
+  const { package: found } = JSON.parse(readFileSync(join(crate, ".cargo-checksum.json"), "utf8"));
+  if (found !== wanted) throw new Error(`${name} ${version} is not what it was: ${found}`);
+  return crate;
 }
 
 /** The folder of the compiler's Python package. */

@@ -169,6 +169,8 @@ async function swap() {
   cpSync(GUESTS, guests, { recursive: true, filter: (path) => path !== tools && !path.endsWith("/test") });
   symlinkSync(tools, join(guests, "node_modules"));
   cpSync(join(ROOT, "wit"), join(scratch, "wit"), { recursive: true });
+  const compiler = join(ROOT, "engine", "node_modules");
+  cpSync(join(ROOT, "engine"), join(scratch, "engine"), { recursive: true, filter: (path) => path !== compiler });
   const server = await servers.chorus({ guests });
   const figures = await servers.load(server, ["swap", "--source", join(guests, "fixtures", "bench-room.js")]);
   await stop(server);

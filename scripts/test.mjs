@@ -185,10 +185,12 @@ function nodeTests(folder, except = []) {
   return [process.execPath, "--test", "--test-reporter=spec", ...FORCE_EXIT, ...files];
 }
 
-/** The same tests, run against a cluster. */
 /** The SDK's tests, with their rooms in the engine. */
-function inEngine(command) { return ["env", "CHORUS_TEST_GUEST=engine", ...command]; }
+function inEngine(command) {
+  return ["env", "CHORUS_TEST_GUEST=engine", ...command];
+}
 
+/** The same tests, run against a cluster. */
 function inCluster(command) {
   return ["env", `CHORUS_SYSTEM=${join(ROOT, "chorus/tests/cluster/system.mjs")}`, ...command];
 }

@@ -26,6 +26,8 @@ before(async () => {
   const skipped = ["node_modules", "fixtures", "test"].map((name) => join(REPOSITORY, "guests", name));
   await cp(join(REPOSITORY, "guests"), join(folder, "guests"), { recursive: true, filter: (path) => !skipped.includes(path) });
   await cp(join(REPOSITORY, "wit"), join(folder, "wit"), { recursive: true });
+  const tools = join(REPOSITORY, "engine", "node_modules");
+  await cp(join(REPOSITORY, "engine"), join(folder, "engine"), { recursive: true, filter: (path) => path !== tools });
   await symlink(join(REPOSITORY, "guests/node_modules"), join(folder, "guests/node_modules"));
   guests = join(folder, "guests");
   script = join(guests, "tic-tac-toe/index.js");

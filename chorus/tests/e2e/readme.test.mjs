@@ -40,6 +40,8 @@ async function guestsWith(room, folder) {
   const skipped = ["node_modules", "fixtures", "test", "dist"].map((name) => join(REPOSITORY, "guests", name));
   await cp(join(REPOSITORY, "guests"), join(folder, "guests"), { recursive: true, filter: (path) => !skipped.includes(path) });
   await cp(join(REPOSITORY, "wit"), join(folder, "wit"), { recursive: true });
+  const tools = join(REPOSITORY, "engine", "node_modules");
+  await cp(join(REPOSITORY, "engine"), join(folder, "engine"), { recursive: true, filter: (path) => path !== tools });
   await symlink(join(REPOSITORY, "guests/node_modules"), join(folder, "guests/node_modules"));
   await mkdir(join(folder, "guests/buzzer"));
   await writeFile(join(folder, "guests/buzzer/index.js"), room);
