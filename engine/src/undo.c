@@ -6,19 +6,23 @@
 //
 // Buffers are compared instead: they are few, and are written to in many places.
 
-typedef enum { KEPT_VAR, KEPT_OBJECT, KEPT_BLOCK, KEPT_MAP } KeptKind;
+typedef enum { KEPT_OBJECT, KEPT_BLOCK, KEPT_MAP } KeptKind;
 
 typedef struct Kept {
   KeptKind kind;
   void *at;
   union {
-    JSValue value;
     struct { JSObject *object; JSProperty *properties; JSValue *values; } object;
     struct { void *bytes; uint32_t size; } block;
   } before;
 } Kept;
 
 static struct { Kept *list; uint32_t count, capacity; } kept;
+
+/* Variables, apart: they are found by going through them, at each write, and there are few. */
+typedef struct KeptVar { JSVarRef *var_ref; JSValue before; } KeptVar;
+
+static struct { KeptVar *list; uint32_t count, capacity; } kept_vars;
 
 /* Buffers of the build, and what they held at its end. */
 static struct SealedBuffer { uint8_t *bytes, *before; uint32_t length; } *sealed_buffers;
@@ -45,8 +49,13 @@ static void *copied(const void *bytes, uint32_t size) {
 }
 
 static void js_keep_var(JSVarRef *var_ref) {
-  for (uint32_t i = 0; i < kept.count; i++) if (kept.list[i].at == var_ref) return;
-  keep(KEPT_VAR, var_ref)->before.value = *var_ref->pvalue;
+  for (uint32_t i = 0; i < kept_vars.count; i++) if (kept_vars.list[i].var_ref == var_ref) return;
+  if (kept_vars.count == kept_vars.capacity) {
+    kept_vars.capacity = kept_vars.capacity ? kept_vars.capacity * 2 : 16;
+    kept_vars.list = memory_resize(NULL, kept_vars.list, kept_vars.capacity * sizeof *kept_vars.list);
+    if (!kept_vars.list) __builtin_trap();
+  }
+  kept_vars.list[kept_vars.count++] = (KeptVar){var_ref, *var_ref->pvalue};
 }
 
 static bool has_values(const JSObject *object) {
@@ -115,10 +124,9 @@ static void put_back_object(Kept *entry) {
   memory_free(NULL, before);
 }
 
-static void put_back_var(Kept *entry) {
-  JSVarRef *var_ref = entry->at;
-  JSValue now = *var_ref->pvalue;
-  *var_ref->pvalue = entry->before.value;
+static void put_back_var(KeptVar *entry) {
+  JSValue now = *entry->var_ref->pvalue;
+  *entry->var_ref->pvalue = entry->before;
   JS_FreeValueRT(runtime, now);
 }
 
@@ -154,13 +162,10 @@ static void put_back_engine(void) {
 /* At the end of a call: whether it has written to anything that is sealed. */
 static bool put_back(void) {
   if (!js_sealed_end) return false;
-  bool changed = kept.count > 0;
+  bool changed = kept.count > 0 || kept_vars.count > 0;
   /* Iterators in variables and objects refer to records of maps: maps are put back when those have gone. */
-  for (uint32_t i = kept.count; i-- > 0;) {
-    Kept *entry = &kept.list[i];
-    if (entry->kind == KEPT_VAR) put_back_var(entry);
-    else if (entry->kind == KEPT_OBJECT) put_back_object(entry);
-  }
+  while (kept_vars.count > 0) put_back_var(&kept_vars.list[--kept_vars.count]);
+  for (uint32_t i = kept.count; i-- > 0;) if (kept.list[i].kind == KEPT_OBJECT) put_back_object(&kept.list[i]);
   for (uint32_t i = 0; i < kept.count; i++) if (kept.list[i].kind == KEPT_MAP) empty_map(kept.list[i].at);
   for (uint32_t i = 0; i < kept.count; i++) if (kept.list[i].kind == KEPT_BLOCK) put_back_block(&kept.list[i]);
   kept.count = 0;

@@ -117,3 +117,8 @@ test("a part of the state that a variable held is the state's alone in the next 
   assert.deepEqual(room.ask("poke"), { n: 2 });
   assert.deepEqual(room.state, { a: { n: 2 } });
 });
+
+test("a variable that is written to often costs the same beside a large Map", async () => {
+  const room = await roomOf("messages = { go: () => { map.set('x', 1); for (let i = 0; i < 20_000; i++) count++; return [count, map.size]; } };", "let count = 0; const map = new Map(Array.from({ length: 5_000 }, (_, i) => [i, { i }]));");
+  for (let i = 0; i < 5; i++) assert.deepEqual(room.ask("go"), [20_000, 5_001]);
+});
