@@ -8,6 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 use chorus_bus::{ReadError, TruncateError};
 use chorus_core::{
     command::Record,
+    effect::RestoreReason,
     ids::{Offset, RoomId},
 };
 use tokio::sync::watch;
@@ -87,8 +88,7 @@ pub async fn run(
         let end = batch.last().map_or(0, |(offset, _)| offset + 1);
         host.metrics.records.inc_by(batch.len() as u64);
         for (offset, record) in batch.drain(..) {
-            let room = record.room;
-            host.rooms().live_or_restored(&host, room).push(offset, record);
+            host.rooms().deliver(&host, offset, record);
         }
         host.partitions.set_position(partition, end);
     }
@@ -97,7 +97,7 @@ pub async fn run(
 fn restore_in_turn(host: &Arc<Shared>, backlog: HashMap<RoomId, Vec<(Offset, Record)>>) {
     let mut rooms = host.rooms();
     for (room, records) in backlog {
-        rooms.found(room, records);
+        rooms.found(room, records, RestoreReason::Recovered);
     }
     rooms.restore_next(host);
 }
@@ -106,7 +106,7 @@ fn restore_in_turn(host: &Arc<Shared>, backlog: HashMap<RoomId, Vec<(Offset, Rec
 pub fn wake(host: &Arc<Shared>, room: RoomId) {
     let mut rooms = host.rooms();
     if !host.partitions.is_leaving(host.partition_of(room)) {
-        rooms.live_or_restored(host, room).wake();
+        rooms.restored(host, room).wake();
     }
 }
 

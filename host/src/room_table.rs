@@ -9,7 +9,7 @@ use std::{collections::HashMap, sync::Arc};
 use chorus_core::{
     command::Record,
     effect::RestoreReason,
-    hosting::recovery::{Input, Recovery},
+    hosting::recovery::{Input, Recovery, is_awaited},
     ids::{Offset, RoomId},
 };
 
@@ -19,7 +19,8 @@ use crate::{Shared, mailbox::Mailbox, room_task};
 pub struct RoomTable {
     /// The rooms that have a task.
     pub live: HashMap<RoomId, Arc<Mailbox>>,
-    waiting: HashMap<RoomId, Arc<Mailbox>>,
+    /// The rooms that are to be restored, and why.
+    waiting: HashMap<RoomId, (Arc<Mailbox>, RestoreReason)>,
     recovery: Recovery,
 }
 
@@ -34,8 +35,21 @@ impl RoomTable {
         self.waiting.len()
     }
 
+    /// Puts a record into its room's mailbox.
+    pub fn deliver(&mut self, host: &Arc<Shared>, offset: Offset, record: Record) {
+        let room = record.room;
+        if self.live.contains_key(&room) || is_awaited(&record.command) {
+            self.restored(host, room).push(offset, record);
+        } else if let Some((mailbox, _)) = self.waiting.get(&room) {
+            mailbox.push(offset, record);
+        } else {
+            self.found(room, vec![(offset, record)], RestoreReason::Woken);
+            self.restore_next(host);
+        }
+    }
+
     /// The mailbox of a room, which is restored unless it has a task.
-    pub fn live_or_restored(&mut self, host: &Arc<Shared>, room: RoomId) -> &Mailbox {
+    pub fn restored(&mut self, host: &Arc<Shared>, room: RoomId) -> &Mailbox {
         if !self.live.contains_key(&room) {
             self.recovery.handle(Input::Needed(room));
             self.restore_next(host);
@@ -43,12 +57,12 @@ impl RoomTable {
         self.live.entry(room).or_insert_with(|| start(host, room, Arc::default(), RestoreReason::Woken))
     }
 
-    /// The room has records behind the checkpoint, and is to be restored: see [`RoomTable::restore_next`].
-    pub fn found(&mut self, room: RoomId, records: Vec<(Offset, Record)>) {
+    /// The room has records that it has not applied, and is to be restored: see [`RoomTable::restore_next`].
+    pub fn found(&mut self, room: RoomId, records: Vec<(Offset, Record)>, why: RestoreReason) {
         let oldest = records.first().map_or(0, |(offset, _)| *offset);
         let mailbox = Arc::new(Mailbox::default());
         records.into_iter().for_each(|(offset, record)| mailbox.push(offset, record));
-        self.waiting.insert(room, mailbox);
+        self.waiting.insert(room, (mailbox, why));
         self.recovery.handle(Input::Found(room, oldest));
     }
 
@@ -61,8 +75,8 @@ impl RoomTable {
     /// Starts the tasks of the rooms whose turn it is.
     pub fn restore_next(&mut self, host: &Arc<Shared>) {
         while let Some(room) = self.recovery.poll_output() {
-            if let Some(mailbox) = self.waiting.remove(&room) {
-                self.live.insert(room, start(host, room, mailbox, RestoreReason::Recovered));
+            if let Some((mailbox, why)) = self.waiting.remove(&room) {
+                self.live.insert(room, start(host, room, mailbox, why));
             }
         }
     }
@@ -85,7 +99,8 @@ impl RoomTable {
 
     /// The oldest record of these rooms that is in no stored snapshot.
     pub fn unsaved_from(&self, which: impl Fn(RoomId) -> bool) -> Option<Offset> {
-        let of_them = self.live.iter().chain(&self.waiting).filter(|(room, _)| which(**room));
+        let waiting = self.waiting.iter().map(|(room, (mailbox, _))| (room, mailbox));
+        let of_them = self.live.iter().chain(waiting).filter(|(room, _)| which(**room));
         of_them.filter_map(|(_, mailbox)| mailbox.unsaved_from()).min()
     }
 }

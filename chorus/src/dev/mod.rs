@@ -23,7 +23,7 @@ use std::{net::SocketAddr, path::PathBuf, pin::Pin, time::Duration};
 use anyhow::{Context as _, bail};
 use chorus_bus::{Bus, Durability};
 use chorus_core::{
-    ids::{Kind, RoomId},
+    ids::{Kind, MachineId, RoomId},
     placement,
 };
 use chorus_edge::Edge;
@@ -31,6 +31,7 @@ use chorus_host::{Host, HostError, guest};
 use chorus_monitor::Token;
 use chorus_store::{Registration, Role, Store};
 use clap::Args;
+use tokio::task::JoinHandle;
 use warp::{Filter as _, filters::BoxedFilter, reply::Response};
 
 use self::{builds::Builds, metrics::Metrics, publish::Publisher, status::Board, watch::GuestWatcher};
@@ -96,6 +97,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// The interval at which old sessions expire and old rooms are deleted.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
 
+/// How long to wait before a store or a log that has failed is tried again.
+const CLEANUP_RETRY: Duration = Duration::from_secs(1);
+
 /// Serves until Ctrl-C or SIGTERM.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let mut stop = Stop::new(DRAIN + DRAIN + CLOSING)?;
@@ -133,6 +137,8 @@ struct Dev {
     host: Host,
     failed: Pin<Box<dyn Future<Output = HostError> + Send>>,
     edge: Edge,
+    /// Ends when the members of earlier processes are dropped.
+    cleanup: JoinHandle<()>,
     builds: Builds,
     publisher: Publisher,
     watch: Option<GuestWatcher>,
@@ -170,12 +176,13 @@ impl Dev {
         let routes = admin.or(page::files()).unify().boxed();
         // Without builds there is no author to inform.
         let routes = if options.no_watch { routes } else { events::routes(board).or(routes).unify().boxed() };
-        let edge = open_edge(&options, &bus, &store, routes).await?;
+        let (edge, dead) = open_edge(&options, &bus, &store, routes).await?;
+        let cleanup = tokio::spawn(clean_up(dead, bus.clone(), store.clone()));
         metrics.add("chorus_edge", |registry| edge.register(registry));
         let watch = if options.no_watch { None } else { Some(GuestWatcher::start(builds.dir())?) };
         let session_expiry = options.sessions.expiry();
         let failed = Box::pin(failed);
-        Ok(Dev { data: dir, bus, store, host, failed, edge, builds, publisher, watch, session_expiry })
+        Ok(Dev { data: dir, bus, store, host, failed, edge, cleanup, builds, publisher, watch, session_expiry })
     }
 
     fn url(&self) -> String {
@@ -216,6 +223,9 @@ impl Dev {
 
     /// Sends the players away, stores the rooms, and closes the directory in good order.
     async fn stop(self) -> anyhow::Result<()> {
+        // The next process drops the members that are left.
+        self.cleanup.abort();
+        let _ = self.cleanup.await;
         let edge = self.edge.id().clone();
         self.edge.drain(Duration::ZERO, DRAIN).await;
         drop(self.edge);
@@ -231,13 +241,19 @@ async fn open_edge(
     bus: &Bus,
     store: &Store,
     routes: BoxedFilter<(Response,)>,
-) -> anyhow::Result<Edge> {
+) -> anyhow::Result<(Edge, Vec<MachineId>)> {
     let registered = store.register_machine(&Registration::new(Role::Edge)).await?;
-    // After a `kill -9`, rooms still have the members of the dead edge.
-    for dead in &registered.dead {
-        chorus_monitor::clean_up(dead, placement::Role::Edge, bus, store).await?;
-    }
     let listen = SocketAddr::new(options.listen, options.port);
     let edge = options.admission.apply(chorus_edge::Options::new(registered.id, listen));
-    Ok(chorus_edge::serve(edge, bus.clone(), store.clone(), routes).await?)
+    Ok((chorus_edge::serve(edge, bus.clone(), store.clone(), routes).await?, registered.dead))
+}
+
+/// After a `kill -9`, rooms still have the members of the dead edge. Those that reconnect meanwhile are not dropped.
+async fn clean_up(dead: Vec<MachineId>, bus: Bus, store: Store) {
+    for edge in dead {
+        while let Err(error) = chorus_monitor::clean_up(&edge, placement::Role::Edge, &bus, &store).await {
+            tracing::warn!(%edge, %error, "members of an earlier process are not dropped yet; trying again");
+            tokio::time::sleep(CLEANUP_RETRY).await;
+        }
+    }
 }

@@ -3,14 +3,18 @@
 //! A room with records behind its partition's checkpoint has to be restored by the partition's new host: what these records
 //! cause may not have left the previous one. A restore takes milliseconds, and a host takes over thousands of such rooms at once.
 //! So a room is restored at once when it is needed, for a record or for a timer that is due, and no player waits for other rooms.
-//! The rooms that are not needed are restored in the background, those with the oldest records first.
+//! The rooms that are not needed are restored in the background, those with the oldest records first. So are rooms in hibernation
+//! that get a record whose outcome no client waits for ([`is_awaited`]): an edge that dies drops thousands of members at once.
 //!
 //! Bounds: `parallel` restores at a time in the background; the rooms that wait by those of the partitions. A restore in the
 //! background delays one that is needed by no more than its share of the cores.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::ids::{Offset, RoomId};
+use crate::{
+    command::RoomCommand,
+    ids::{Offset, RoomId},
+};
 
 /// The rooms of one host that are to be restored, over all of its partitions.
 #[derive(Debug)]
@@ -27,7 +31,7 @@ pub struct Recovery {
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// At a takeover: the room's oldest record behind the checkpoint.
+    /// The room's oldest record that it has not applied: behind the checkpoint, at a takeover.
     Found(RoomId, Offset),
     /// A record has arrived for the room, or its timer is due. Without effect for a room that does not wait.
     Needed(RoomId),
@@ -35,6 +39,12 @@ pub enum Input {
     Restored(RoomId),
     /// The room is not this host's any longer.
     Left(RoomId),
+}
+
+/// Whether a room without a task is restored at once for this record. The lost connection of a member starts the time for which
+/// its seat is held, and that counts from the record's own time.
+pub fn is_awaited(command: &RoomCommand) -> bool {
+    !matches!(command, RoomCommand::Drop { .. })
 }
 
 impl Recovery {
@@ -100,6 +110,10 @@ impl Recovery {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        command::LeaveReason,
+        ids::{MachineId, SessionId},
+    };
 
     const ROOMS: [RoomId; 4] = [RoomId(40), RoomId(30), RoomId(20), RoomId(10)];
 
@@ -167,6 +181,13 @@ mod tests {
         recovery.handle(Input::Found(ROOMS[3], 1));
         assert_eq!(recovery.waiting(), 4);
         assert_eq!(outputs(&mut recovery), ROOMS[3..]);
+    }
+
+    #[test]
+    fn only_a_lost_connection_can_wait() {
+        let (session, edge) = (SessionId(1), MachineId("edge-1".into()));
+        assert!(!is_awaited(&RoomCommand::Drop { session, edge, code: 1006 }));
+        assert!(is_awaited(&RoomCommand::Leave { session, reason: LeaveReason::Left }));
     }
 
     #[test]

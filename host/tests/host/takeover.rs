@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use chorus_core::ids::RoomId;
+use chorus_core::{command::RoomCommand, ids::RoomId};
 use serde_json::json;
 
 use crate::{
+    checkpoints::reaches_the_end,
     crash::life,
     support::{
-        ANA,
+        ANA, BEN,
         world::{Setup, World},
     },
 };
@@ -66,6 +67,29 @@ fn a_host_that_hands_over_at_once_leaves_the_records_of_waiting_rooms_to_the_nex
         for n in 1..=ROOMS {
             assert_eq!(world.edge.request(ANA, room(n), "add", json!(1)).await, Ok(json!(4)), "room {n}");
         }
+        world.close().await;
+    });
+}
+
+#[test]
+fn the_members_of_a_lost_edge_are_dropped_behind_everything_else() {
+    let dir = tempfile::tempdir().unwrap();
+    life(async {
+        let mut world = World::open(dir.path(), Setup::restless()).await;
+        world.publish("counter", "counter-v1").await;
+        for n in 1..=ROOMS {
+            world.create(room(n), "counter", json!({})).await;
+            world.edge.join(ANA, room(n)).await;
+        }
+        world.edge.join(BEN, room(ROOMS)).await;
+        world.quiet().await;
+        let edge = world.edge.id.clone();
+        for n in 1..=ROOMS {
+            world.append(room(n), RoomCommand::Drop { session: ANA, edge: edge.clone(), code: 1006 }).await;
+        }
+        // The room with the latest record is needed before the others have applied theirs.
+        assert_eq!(world.edge.request(BEN, room(ROOMS), "add", json!(1)).await, Ok(json!(1)));
+        reaches_the_end(&world).await;
         world.close().await;
     });
 }
