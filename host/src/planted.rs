@@ -7,19 +7,18 @@ use std::{
 
 use chorus_core::{
     command::{Record, RoomCommand},
-    effect::RestoreReason,
     ids::RoomId,
     planted::{Bug, planted},
 };
 use chorus_store::RoomUpdate;
 
-use crate::{Shared, dispatch};
+use crate::Shared;
 
 /// Hands the room a record as if it were the next of its channel, which does not contain it.
 pub async fn outside_the_log(host: &Arc<Shared>, room: RoomId, command: RoomCommand) {
     let Ok(offset) = host.bus.end(host.partition_of(room)).await else { return };
     let record = Record { room, time: host.now(), command };
-    dispatch::dispatch(host, room, RestoreReason::Woken, [(offset, record)]);
+    host.rooms().deliver(host, offset, record);
 }
 
 /// The first snapshots of these rooms that this process has stored. They are stored once more, as by a host that has been

@@ -43,6 +43,8 @@ pub(crate) struct Dials {
     pub monitors: placement::Limits,
     /// From the assignment of a partition to the first reads of its rooms.
     pub takeover: Range<u64>,
+    /// Restoring a room whose turn it is.
+    pub restore: Range<u64>,
     /// How long a host that hands over a partition waits for its rooms.
     pub hand_over: u64,
     /// From a machine's end to its restart, under another id.
@@ -94,6 +96,7 @@ pub(crate) const DIALS: Dials = Dials {
     session_expiry: 15_000,
     monitors: placement::Limits { refresh_ms: 500, dead_after_ms: 2_500, lease_ms: 2_500, clean_after_ms: 20_000 },
     takeover: 1..100,
+    restore: 1..20,
     hand_over: 1_000,
     restart: 300..2_000,
 

@@ -19,7 +19,10 @@ pub(crate) enum Event {
     // The log.
     Arrives(Life, Record),
     // Hosts.
-    Read(Life, RoomId),
+    /// A record has arrived in the log of a room: its offset, and whether a client waits for its outcome.
+    Read(Life, RoomId, Offset, bool),
+    /// It is a room's turn to be restored.
+    Restore(Life, RoomId),
     RoomTick(Life, RoomId, Serial, Time),
     Report(Life, RoomId, Serial, Report),
     Save(Life, RoomId, Serial, Box<Save>),
@@ -76,7 +79,8 @@ impl Event {
             Event::Arrives(from, _) | Event::Save(from, ..) | Event::EndSession(from, ..) => (Some(*from), None),
             Event::ToEdge(from, edge, _) => (Some(*from), Some(*edge)),
             Event::ToClient(from, ..) => (Some(*from), None),
-            Event::Read(at, _)
+            Event::Read(at, ..)
+            | Event::Restore(at, _)
             | Event::RoomTick(at, ..)
             | Event::Report(at, ..)
             | Event::Alarm(at, ..)

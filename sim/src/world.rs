@@ -217,7 +217,8 @@ impl World {
     fn happen(&mut self, event: Event) -> Result<(), Violation> {
         match event {
             Event::Arrives(_, record) => self.arrives(record),
-            Event::Read(life, room) => self.read(life, room)?,
+            Event::Read(life, room, offset, awaited) => self.read(life, room, offset, awaited)?,
+            Event::Restore(life, room) => self.restore(life, room)?,
             Event::RoomTick(life, room, serial, at) => self.room_tick(life, room, serial, at)?,
             Event::Report(life, room, serial, report) => self.report_to_room(life, room, serial, report)?,
             Event::Save(life, room, serial, save) => self.save(life, room, serial, *save)?,

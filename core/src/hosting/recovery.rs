@@ -80,6 +80,11 @@ impl Recovery {
         self.outputs.pop_front().or_else(|| self.next_in_background())
     }
 
+    /// Whether this room waits.
+    pub fn waits(&self, room: RoomId) -> bool {
+        self.waiting.contains_key(&room)
+    }
+
     /// How many rooms wait.
     pub fn waiting(&self) -> usize {
         self.waiting.len()

@@ -12,7 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use chorus_core::{
     command::{Record, RoomCommand},
     effect::RestoreReason,
-    hosting::{Hibernation, HostedRoom, Input, Takeover, ownership::Ownership},
+    hosting::{
+        Hibernation, HostedRoom, Input, Takeover,
+        ownership::Ownership,
+        recovery::{self, Recovery, is_awaited},
+    },
     ids::{Digest, Kind, MachineId, Offset, OutputId, RoomId, SessionId, Time},
     room::RoomClock,
 };
@@ -26,9 +30,13 @@ use crate::{
     world::{Role, World, partition_of},
 };
 
+/// Rooms that a host restores at a time in the background.
+const RESTORED_AT_ONCE: usize = 1;
+
 pub(crate) struct Host {
     pub id: MachineId,
     ownership: Ownership,
+    recovery: Recovery,
     /// The partitions whose log it follows, and their takeovers.
     followed: BTreeMap<u32, Takeover>,
     rooms: BTreeMap<RoomId, Live>,
@@ -62,6 +70,7 @@ impl Host {
         Host {
             id,
             ownership: Ownership::default(),
+            recovery: Recovery::new(RESTORED_AT_ONCE),
             followed: BTreeMap::new(),
             rooms: BTreeMap::new(),
             alarms: BTreeMap::new(),
@@ -78,6 +87,7 @@ impl Host {
 
     pub fn kill(&mut self) {
         (self.rooms, self.alarms) = Default::default();
+        self.recovery = Recovery::new(RESTORED_AT_ONCE);
     }
 }
 
@@ -105,13 +115,14 @@ impl World {
     pub fn arrives(&mut self, record: Record) {
         let (room, partition) = (record.room, partition_of(record.room));
         self.next_offset += 1;
+        let (offset, awaited) = (self.next_offset, is_awaited(&record.command));
         self.log.entry(room).or_default().push((self.next_offset, record));
         // A host that was declared dead, or that has not read of another assignment yet, still follows the log.
         let follows = |role: &Role| matches!(role, Role::Host(host) if host.followed.contains_key(&partition));
         let readers = self.machines.iter().filter(|(_, machine)| machine.alive && follows(&machine.role));
         for host in readers.map(|(life, _)| *life).collect::<Vec<_>>() {
             let ms = self.draw(DIALS.read);
-            self.after(ms, Event::Read(host, room));
+            self.after(ms, Event::Read(host, room, offset, awaited));
         }
     }
 
@@ -121,16 +132,50 @@ impl World {
 
     // ---- rooms ----
 
-    /// A record of the room, or its alarm, is to be handled.
-    pub fn read(&mut self, life: Life, room: RoomId) -> Result<(), Violation> {
+    pub fn read(&mut self, life: Life, room: RoomId, offset: Offset, awaited: bool) -> Result<(), Violation> {
+        let Some(host) = self.host(life) else { return Ok(()) };
+        if awaited || host.rooms.contains_key(&room) {
+            return self.need(life, room);
+        }
+        if host.followed.contains_key(&partition_of(room)) && !host.recovery.waits(room) {
+            host.recovery.handle(recovery::Input::Found(room, offset));
+            self.restore_next(life);
+        }
+        Ok(())
+    }
+
+    /// A record of the room, or its alarm, is to be handled now.
+    fn need(&mut self, life: Life, room: RoomId) -> Result<(), Violation> {
+        let Some(host) = self.host(life) else { return Ok(()) };
+        if host.recovery.waits(room) {
+            host.recovery.handle(recovery::Input::Needed(room));
+            self.restore_next(life);
+            return Ok(());
+        }
         let Some(mut live) = self.take(life, room) else { return Ok(()) };
         live.unread = true;
         self.serve(life, live)
     }
 
+    pub(super) fn restore_next(&mut self, life: Life) {
+        while let Some(room) = self.host(life).and_then(|host| host.recovery.poll_output()) {
+            let ms = self.draw(DIALS.restore);
+            self.after(ms, Event::Restore(life, room));
+        }
+    }
+
+    pub fn restore(&mut self, life: Life, room: RoomId) -> Result<(), Violation> {
+        self.need(life, room)?;
+        if let Some(host) = self.host(life) {
+            host.recovery.handle(recovery::Input::Restored(room));
+        }
+        self.restore_next(life);
+        Ok(())
+    }
+
     pub fn alarm(&mut self, life: Life, room: RoomId, at: Time) -> Result<(), Violation> {
         let due = self.host(life).is_some_and(|host| host.alarms.get(&room) == Some(&at));
-        if due { self.read(life, room) } else { Ok(()) }
+        if due { self.need(life, room) } else { Ok(()) }
     }
 
     pub fn room_tick(&mut self, life: Life, room: RoomId, serial: Serial, at: Time) -> Result<(), Violation> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chorus_core::{
-    hosting::{Input, Takeover, ownership},
+    hosting::{Input, Takeover, ownership, recovery},
     ids::RoomId,
     placement::{MachineState, Partition},
     room,
@@ -112,21 +112,24 @@ impl World {
         self.count(Happened::Takeover);
         let rooms: Vec<RoomId> = self.log.keys().copied().filter(|room| partition_of(*room) == partition).collect();
         for room in rooms {
-            let has_more = self.log[&room].last().is_some_and(|(last, _)| *last > self.store.offset(room));
+            let stored = self.store.offset(room);
+            let oldest = self.log[&room].iter().map(|(offset, _)| *offset).find(|offset| *offset > stored);
             let timer = self.store.rooms.get(&room).and_then(|stored| Some((stored.next_timer?, stored.clock)));
-            if has_more {
-                let ms = self.draw(DIALS.takeover);
-                self.after(ms, Event::Read(life, room));
+            if let (Some(oldest), Some(host)) = (oldest, self.host(life)) {
+                host.recovery.handle(recovery::Input::Found(room, oldest));
             } else if let Some((due, clock)) = timer {
                 self.set_alarm(life, room, room::wakes_at(due, clock, takeover.at));
             }
         }
+        self.restore_next(life);
         self.ownership_input(life, ownership::Input::Taken { partition, done: true })
     }
 
     fn hibernate_all(&mut self, life: Life, partition: u32) -> Result<(), Violation> {
         let Some(host) = self.host(life) else { return Ok(()) };
         host.followed.remove(&partition);
+        self.restore_no_longer(life, partition);
+        let Some(host) = self.host(life) else { return Ok(()) };
         let live = host.rooms.iter().filter(|(room, _)| partition_of(**room) == partition);
         for (room, serial) in live.map(|(room, live)| (*room, live.serial)).collect::<Vec<_>>() {
             if let Some(mut live) = self.take_live(life, room, serial) {
@@ -147,7 +150,17 @@ impl World {
         }
     }
 
+    /// The partition's next host restores the rooms that wait.
+    fn restore_no_longer(&mut self, life: Life, partition: u32) {
+        let rooms: Vec<RoomId> = self.log.keys().copied().filter(|room| partition_of(*room) == partition).collect();
+        if let Some(host) = self.host(life) {
+            rooms.into_iter().for_each(|room| host.recovery.handle(recovery::Input::Left(room)));
+        }
+        self.restore_next(life);
+    }
+
     fn release(&mut self, life: Life, partition: u32) {
+        self.restore_no_longer(life, partition);
         let Some(host) = self.host(life) else { return };
         host.followed.remove(&partition);
         host.rooms.retain(|room, _| partition_of(*room) != partition);
