@@ -7,11 +7,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { Script } from "node:vm";
 
 import { bundle } from "../guests/build/bundle.mjs";
 import { inspect } from "../guests/build/inspect.mjs";
-import { Story } from "../guests/test/story.mjs";
+import { compiled, Story } from "../guests/test/story.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), "chorus-readme-"));
@@ -25,7 +24,7 @@ async function buzzer() {
   const bundled = await bundle(file);
   const { warnings } = inspect(bundled, file, join(ROOT, "guests/sdk/"));
   assert.deepEqual(warnings, []);
-  return new Story(new Script(`${bundled.script}\nguest;`), { kind: "buzzer" }).create();
+  return new Story(compiled(bundled), { kind: "buzzer" }).create();
 }
 
 test("it has 15 lines", () => {

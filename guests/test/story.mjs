@@ -59,7 +59,7 @@ export async function compiledClass(body) {
 }
 
 /** What makes a new instance of a bundle, with this clock. */
-function compiled(bundled) {
+export function compiled(bundled) {
   if (IN_ENGINE) {
     const memory = snapshot(bundled.guest);
     return { instance: () => guestOf(memory) };
