@@ -63,7 +63,7 @@ pub(super) fn carry_out(step: &mut Step, effects: Vec<Effect>) -> Next {
     }
 }
 
-/// Seats a joining member before the other effects, so that its first frame is its whole view.
+/// Seats a joining member before the other effects are carried out, so that its first frame is its whole view.
 fn admit(step: &mut Step, effects: Vec<Effect>) -> Vec<Effect> {
     let spectator = effects.iter().find_map(|effect| match effect {
         Effect::Admit { spectator } => Some(*spectator),
