@@ -10,7 +10,7 @@
 //!   and may not have reconnected yet: a timer that was set before this host took over the room fires no earlier than
 //!   [`GRACE_MS`] after the takeover, or the timer's delay if that is shorter.
 //!
-//! None of this is in the room's state. The clock decides only when a `Timer` record is written, and only that record has an
+//! None of this is in the room's state. The clock determines when a `Timer` record is written, and only that record has an
 //! effect.
 //!
 //! Bounds: at most twice as many entries as there are pending timers, plus `SPARE`.
@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::State;
 use crate::ids::{Offset, OutputId, Time};
 
-/// Players who were disconnected by a restart reconnect within this many milliseconds, or not soon.
+/// Players whom a restart has disconnected reconnect within this many milliseconds, or much later.
 pub const GRACE_MS: u64 = 10_000;
 
 /// The clocks of one system differ by less than this many milliseconds.

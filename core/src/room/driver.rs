@@ -180,8 +180,8 @@ impl Room {
         step.state.spec.as_ref().map(|spec| spec.fuel_per_message.saturating_add(STATE_FUEL * size))
     }
 
-    /// Applies the record without the call. With a new base the next failure that a client causes costs one instance, not a
-    /// replay of the tail.
+    /// Applies the record without the call, and requests a snapshot: with a new base, the next failure that a client causes
+    /// costs one instance and no replay of the tail.
     pub(super) fn skip_call(&mut self, mut step: Step, handler: Box<str>, fault: Fault) -> Phase {
         let offset = step.offset;
         if !matches!(fault, Fault::Threw(_)) && step.client.is_some() && !self.history.is_replay(offset) {

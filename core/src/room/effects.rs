@@ -20,7 +20,7 @@ use crate::{
 pub(super) fn check(state: &State, effects: &[Effect]) -> Result<(), Fault> {
     let Some(spec) = &state.spec else { return Ok(()) };
     // The timers that are pending afterwards, by name. A timer that an earlier component has set, and for which this one has
-    // no handler, is not counted: the script cannot see it.
+    // no handler, is not counted: the script has no access to it.
     let mut pending: BTreeSet<&Arc<str>> = state.timers.keys().filter(|name| spec.timers.contains(*name)).collect();
     for effect in effects {
         match effect {
