@@ -31,7 +31,7 @@ pub(super) enum StartError {
     Guest(GuestError),
 }
 
-/// A new store with the guest in it, and its clock at `at`.
+/// A new store with the guest in it, at the time and with the seed of `context`.
 pub(super) async fn start(
     pre: &contract::RoomPre<StoreData>,
     bounds: Bounds,
