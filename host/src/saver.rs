@@ -2,8 +2,8 @@
 //! bus has confirmed all that the records in it caused, so a host that restores from a stored snapshot has nothing to
 //! send again.
 //!
-//! The queue is bounded by [`QUEUE`]; a room whose snapshot finds no place waits, and only that room. While the store is
-//! down they all wait, and games go on until their mailboxes are full. A new room is also reported at once, for lists;
+//! The queue is bounded by [`QUEUE`]; a room whose snapshot finds no place waits, and only that room. While the store is down
+//! all such rooms wait, and games continue until their mailboxes are full. A new room is also reported at once, for lists;
 //! nothing waits for that, and it is left out when the queue is full.
 
 use std::{sync::Arc, time::Duration};
