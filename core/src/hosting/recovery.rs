@@ -7,8 +7,8 @@
 //! in hibernation that get a record whose outcome no client waits for ([`is_awaited`]): an edge that fails drops thousands of
 //! members at once.
 //!
-//! Bounds: `parallel` restores at a time in the background; the rooms that wait by those of the partitions. A restore in the
-//! background delays one that is needed by no more than its share of the cores.
+//! Bounds: `parallel` restores at a time in the background; the rooms that wait by the rooms of the partitions. A restore in
+//! the background takes no more than its share of the cores from the restores that are needed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -9,8 +9,8 @@
 //! The lobby has a rate limit instead, by the records' time, and a limit on the living rooms that one session has caused it to
 //! create.
 //!
-//! The SDK throws when a script creates more rooms than it has left. A `CreateRoom` beyond the limit that arrives all the same
-//! is answered as a room that could not be created. That is no fault, since other clients may have used up the limit.
+//! The SDK throws when a script creates more rooms than its room has left. A `CreateRoom` beyond the limit that arrives all the
+//! same is answered as a room that could not be created. That is no fault, since other clients may have used up the limit.
 
 use std::collections::BTreeMap;
 

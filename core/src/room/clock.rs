@@ -47,7 +47,7 @@ impl TimerDue {
     }
 }
 
-/// A host's view of one room's time.
+/// A room's clock on one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomClock {
     /// When this host took over the room.
@@ -112,8 +112,8 @@ impl RoomClock {
     }
 }
 
-/// When a hibernating room must be restored for a timer that is due, where its host took it over at `taken` and its own time
-/// was `clock` when it hibernated. The restored room then decides whether the timer fires.
+/// When a hibernating room must be restored for a timer that is due at `due`: its host took it over at `taken`, and the room's
+/// time was `clock` when it hibernated. The restored room then decides whether the timer fires.
 pub fn wakes_at(due: Time, clock: Time, taken: Time) -> Time {
     taken.plus(due.since(clock.max(taken)))
 }

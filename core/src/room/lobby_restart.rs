@@ -4,8 +4,8 @@
 //! the lobby (faults in a row, a state that cannot be opened, `end` by its script) restarts it instead. Its members are sent
 //! out and join again, and the script begins with `create`, with no state from before.
 //!
-//! All of it is in the channel: the record that ends the script also sets a timer, and the record of that timer restarts it.
-//! Joins in between are refused, and the sessions try again. What is kept across a restart keeps receivers consistent:
+//! The restart is in the channel: the record that ends the script also sets a timer, and the record of that timer restarts the
+//! script. Joins in between are refused, and the sessions try again. What is kept across a restart keeps receivers consistent:
 //! members' frames are numbered above the earlier ones, and the outputs of other rooms are applied once.
 //!
 //! The first restart is immediate. Each failure in a row doubles the delay before the next restart, up to
