@@ -67,7 +67,7 @@ async fn gather(host: &Shared, partition: u32) -> Result<Option<Start>, HostErro
     Ok(Some(Start { reader, backlog, end }))
 }
 
-/// Hands records to rooms, until the partition is to leave.
+/// Hands records to rooms, until the partition is to be handed over.
 pub async fn run(
     host: Arc<Shared>,
     partition: u32,
@@ -102,7 +102,7 @@ fn restore_in_turn(host: &Arc<Shared>, backlog: HashMap<RoomId, Vec<(Offset, Rec
     rooms.restore_next(host);
 }
 
-/// Restores a room whose own timer is due, if it is of this host.
+/// Restores a room whose own timer is due, if this host has the room's partition.
 pub fn wake(host: &Arc<Shared>, room: RoomId) {
     let mut rooms = host.rooms();
     if !host.partitions.is_leaving(host.partition_of(room)) {

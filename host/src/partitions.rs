@@ -230,7 +230,7 @@ async fn stop_following(host: &Shared, partition: u32) {
     give_up(host, partition);
 }
 
-/// Hands records to rooms, until the partition is to leave. A log that was truncated ahead of this host shows that
+/// Hands records to rooms, until the partition is to be handed over. A log that was truncated ahead of this host shows that
 /// another host has the partition too, or had it until just now: the rooms begin anew from what that host has stored.
 async fn follow(
     host: Arc<Shared>,

@@ -83,7 +83,7 @@ impl RoomEvents {
         self.emit(hosted, HostEventKind::Log(level, text.into()));
     }
 
-    /// The effects of a guest during its restore. They are not in the log, so none but log lines may count.
+    /// The effects of a guest during its restore. They are not in the log, so only log lines are carried out.
     pub fn restored(&self, hosted: &HostedRoom, effects: Vec<Effect>) {
         for effect in effects {
             match effect {

@@ -108,7 +108,7 @@ pub async fn catch_up_with_the_store(
 }
 
 /// `unsaved`: live rooms that had no snapshot before the log was read. `torn_at`: where the log ended, if a power cut has
-/// taken its end, and with it, perhaps, the `Create` of rooms that were listed already.
+/// removed its end, and with it, perhaps, the `Create` of rooms that were listed already.
 pub async fn check_rooms(
     host: &Shared,
     partition: u32,
