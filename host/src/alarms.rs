@@ -47,7 +47,7 @@ impl Alarms {
         }
     }
 
-    /// Keeps what a room that hibernates leaves, until the room is restored here.
+    /// Keeps the alarm and the clock of a room that hibernates, until the room is restored here.
     pub fn hibernated(&self, room: RoomId, hibernation: Hibernation) {
         hibernation.alarm.into_iter().for_each(|due| self.set(room, due));
         if let Some(clock) = hibernation.clock {
@@ -73,7 +73,7 @@ impl Alarms {
         self.lock().remove(room);
     }
 
-    /// These rooms are another host's now.
+    /// Drops the entries of these rooms: another host has the rooms now.
     pub fn forget(&self, which: impl Fn(RoomId) -> bool) {
         let mut inner = self.lock();
         let theirs: Vec<RoomId> = inner.by_room.keys().copied().filter(|room| which(*room)).collect();

@@ -57,7 +57,7 @@ impl Catalogue {
         loaded.map_err(unusable)?;
         let mut active = self.active.lock().expect("nobody panics while holding it");
         active.insert(kind.clone(), digest);
-        // The others are loaded again, from the cache, when a hibernated room needs them.
+        // A component that is dropped here is loaded again, from the cache, when a hibernated room needs it.
         self.components.prune(|digest| active.values().any(|active| *active == digest));
         Ok(())
     }

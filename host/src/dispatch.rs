@@ -1,7 +1,7 @@
-//! From a partition's records to its rooms, and the checkpoint behind which the log may be truncated.
+//! Hands a partition's records to its rooms, and advances the checkpoint below which the log may be truncated.
 //!
-//! At start, everything between the checkpoint and the log's end is read before any room runs, so that a record that the
-//! log has declared a fault is recognized before it could be tried again.
+//! At start, everything between the checkpoint and the log's end is read before any room runs, so that a record with a `Fault`
+//! in the log is skipped, and not tried again first.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -15,15 +15,15 @@ use tokio::sync::watch;
 
 use crate::{HostError, Shared, whole};
 
-/// Where to go on from.
+/// The records since the checkpoint, and the reader of those that follow.
 pub struct Start {
     reader: chorus_bus::Reader,
     backlog: HashMap<RoomId, Vec<(Offset, Record)>>,
     end: Offset,
 }
 
-/// Reads the records since the checkpoint. The partition's previous host may store the last of its rooms just then, and
-/// truncate the log behind them: then the checkpoint has moved, and the records are read again.
+/// Reads the records since the checkpoint. The partition's previous host may store the last of its rooms meanwhile, and
+/// truncate the log: then the checkpoint has moved, and the records are read again.
 pub async fn prepare(host: &Shared, partition: u32) -> Result<Start, HostError> {
     loop {
         match gather(host, partition).await {
@@ -67,7 +67,7 @@ async fn gather(host: &Shared, partition: u32) -> Result<Option<Start>, HostErro
     Ok(Some(Start { reader, backlog, end }))
 }
 
-/// Hands records to rooms, until the partition is to leave.
+/// Hands records to rooms, until the partition is to be handed over.
 pub async fn run(
     host: Arc<Shared>,
     partition: u32,
@@ -102,7 +102,7 @@ fn restore_in_turn(host: &Arc<Shared>, backlog: HashMap<RoomId, Vec<(Offset, Rec
     rooms.restore_next(host);
 }
 
-/// Restores a room whose own timer is due, if it is of this host.
+/// Restores a room whose own timer is due, if this host has the room's partition.
 pub fn wake(host: &Arc<Shared>, room: RoomId) {
     let mut rooms = host.rooms();
     if !host.partitions.is_leaving(host.partition_of(room)) {
@@ -116,7 +116,7 @@ pub async fn keep_checkpoints(host: Arc<Shared>) -> Result<(), HostError> {
     loop {
         let stop = tokio::select! {
             () = tokio::time::sleep(host.options.checkpoint_every) => false,
-            // The guard that `wait_for` returns must not live across the next wait.
+            // The guard that `wait_for` returns must not be held across the next wait.
             _ = stopping.wait_for(|stopping| *stopping) => true,
         };
         if stop {
@@ -138,12 +138,13 @@ pub async fn move_checkpoints(host: &Shared, partitions: &[u32]) {
 
 async fn move_checkpoint(host: &Shared, partition: u32) -> anyhow::Result<()> {
     host.partitions.set_end(partition, host.bus.end(partition).await?);
-    // First the end, then the rooms: a record that arrives in between is above it.
+    // First the end, then the rooms: a record that arrives in between is above that end.
     let end = host.partitions.position(partition);
     let unsaved = host.rooms().unsaved_from(|room| host.partition_of(room) == partition);
     let checkpoint = unsaved.unwrap_or(end).min(end);
     if checkpoint > host.store.checkpoint(partition).await? {
-        // A log that ends before a checkpoint has lost records that were on the disk: that is how a loss is detected.
+        // The checkpoint is set only when the log below it is on the disk: a log that ends below its checkpoint has lost
+        // records.
         host.bus.settle().await?;
         host.store.set_checkpoint(partition, checkpoint).await?;
         if host.options.truncate {

@@ -76,9 +76,9 @@ pub struct Options {
     pub snapshot_after: Duration,
     /// How often the checkpoint advances and the log is truncated.
     pub checkpoint_every: Duration,
-    /// Whether the log is truncated behind the checkpoint. If not, it keeps every record, for later checks.
+    /// Whether the log is truncated below the checkpoint. If not, it keeps every record, for later checks.
     pub truncate: bool,
-    /// Whether to go on without the content of a lost part of the log or of the store; see [`Lost`].
+    /// Whether to continue without data that the log or the store has lost; see [`Lost`].
     pub accept_loss: bool,
 }
 
@@ -156,7 +156,7 @@ pub enum HostEventKind {
     },
 }
 
-/// Events that a watcher may lag behind. A slower one loses the oldest, and never delays a room.
+/// How many events a watcher may lag behind. A slower watcher loses the oldest events, and never delays a room.
 const EVENTS: usize = 1024;
 
 /// A running host. Cheap to clone.
@@ -213,7 +213,7 @@ pub async fn join(
     let saver = Saver::start(store.clone());
     let alarms = Alarms::default();
     let partitions = Partitions::new(bus.partitions());
-    // A player waits for at most half of the cores when a room in the background is restored just then.
+    // Restores in the background use at most half of the cores: the others are free for the rooms that players wait for.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let rooms = Mutex::new(RoomTable::new(cores / 2));
     let metrics = Metrics::default();
@@ -354,8 +354,8 @@ impl Shared {
         self.rooms.lock().expect("nobody panics while holding it")
     }
 
-    /// Reads the active component of each kind again. An activation swaps the rooms that are in the store; a room that is
-    /// younger than its first snapshot swaps by itself.
+    /// Reads the active component of each kind again. An activation appends a `Swap` to the rooms that are in the store; a room
+    /// that is not stored yet appends its own.
     pub async fn refresh_kinds(&self) -> Result<(), HostError> {
         for (kind, component) in self.catalogue.refresh().await? {
             let rooms = self.rooms();
@@ -402,7 +402,7 @@ impl Shared {
         command: RoomCommand,
     ) -> Result<chorus_bus::Append, HostError> {
         let append = self.bus.append_retrying(&Record { room, time, command }).await?;
-        // No client waits for a room's append, and the room must not go on without it.
+        // No client waits for a room's append, and the room must not continue without it.
         Ok(append.without_deadline())
     }
 }

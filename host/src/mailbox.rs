@@ -1,8 +1,8 @@
 //! The records that wait for a room, in order, and how far they are stored.
 //!
 //! Bounded by [`CAPACITY`]. A room that lags further behind holds nothing up: the mailbox takes no more records and keeps
-//! the offset of the first one that it did not take, and the room reads the log itself until it has caught up. The room
-//! may then see a record twice, and its machine ignores the second one.
+//! the offset of the first one that it did not take, and the room reads the log itself until it has caught up. The room may
+//! then receive a record twice, and its machine ignores the repetition.
 
 use std::{collections::VecDeque, sync::Mutex};
 
@@ -34,7 +34,7 @@ struct Inner {
     changes: Changes,
 }
 
-/// What other tasks have reported since the room last took it.
+/// What other tasks have reported since the room last took these changes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// The last offset that the store has confirmed.
@@ -101,7 +101,7 @@ impl Mailbox {
         std::mem::take(&mut self.lock().changes)
     }
 
-    /// The room has seen all records up to `offset`, and needs none of them again.
+    /// The room has received all records up to `offset`, and needs none of them again.
     pub fn mark_unneeded(&self, offset: Offset) {
         self.lock().need_not_keep(offset);
     }

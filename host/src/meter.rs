@@ -1,8 +1,8 @@
 //! What a room costs on behalf of each client, for the edges: they slow and close the sessions that cost too much.
 //!
-//! The cost is time by this host's clock, so it decides nothing in a room, is in no record, and may be lost. Only an
-//! expensive record counts, and its edge gets a report only once several of them have added up: an ordinary player's
-//! messages are never reported. Bounded by [`SESSIONS`]; beyond that, the session with the lowest id is dropped.
+//! The cost is time by this host's clock, so it decides nothing in a room, is in no record, and may be lost. Only expensive
+//! records count, and an edge gets a report only when the cost of several has added up: an ordinary player's messages are never
+//! reported. Bounded by [`SESSIONS`]; beyond that, the entry of the session with the lowest id is dropped.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -67,7 +67,7 @@ impl Partitions {
         lock(&self.ownership).owned()
     }
 
-    /// Whether this partition's rooms are to hibernate. A partition that is not here has left already.
+    /// Whether this partition's rooms are to hibernate. Also true of a partition that this host does not have.
     pub fn is_leaving(&self, partition: u32) -> bool {
         lock(&self.ownership).is_leaving(partition)
     }
@@ -118,7 +118,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("nobody panics while holding it")
 }
 
-/// Takes over the assigned partitions that are not here, and hands over the others that are, within this time.
+/// Hands over this host's partitions that are not assigned, within this time, and takes over the assigned ones that it does not
+/// have.
 pub async fn assign(host: &Arc<Shared>, assigned: &BTreeSet<u32>, within: Duration) -> Result<(), HostError> {
     let _driving = host.partitions.driving.lock().await;
     let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
@@ -207,7 +208,7 @@ async fn take(host: &Arc<Shared>, partition: u32) -> Result<(), HostError> {
     let (stop, stopped) = watch::channel(false);
     let task = host.supervise(follow(host.clone(), partition, start, stopped));
     lock(&host.partitions.following).insert(partition, Following { stop, task });
-    // Only now: an alarm restores a room, and a room must not live on a host that does not own its partition.
+    // Only now: an alarm restores a room, and a room must not be live on a host that does not own its partition.
     if let Err(error) = alarms::load(host, partition).await {
         // No other host would fire these rooms' timers, so the partition must not stay here.
         stop_following(host, partition).await;
@@ -229,7 +230,7 @@ async fn stop_following(host: &Shared, partition: u32) {
     give_up(host, partition);
 }
 
-/// Hands records to rooms, until the partition is to leave. A log that was truncated ahead of this host shows that
+/// Hands records to rooms, until the partition is to be handed over. A log that was truncated ahead of this host shows that
 /// another host has the partition too, or had it until just now: the rooms begin anew from what that host has stored.
 async fn follow(
     host: Arc<Shared>,

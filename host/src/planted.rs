@@ -1,4 +1,4 @@
-//! [`Bug::SwapOutsideTheLog`] and [`Bug::OlderSnapshot`], planted, as far as they take more than a line.
+//! The parts of [`Bug::SwapOutsideTheLog`] and [`Bug::OlderSnapshot`] that take more than one line.
 
 use std::{
     collections::BTreeMap,

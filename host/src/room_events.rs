@@ -1,7 +1,7 @@
 //! What operators and a script's author see of a room: events for watchers, log lines, metrics.
 //!
 //! A slow watcher does not delay a room. The text of a script may contain players' words, so it goes to watchers only; log
-//! lines have the place instead.
+//! lines have the place in the script instead.
 
 use std::sync::Arc;
 
@@ -83,7 +83,7 @@ impl RoomEvents {
         self.emit(hosted, HostEventKind::Log(level, text.into()));
     }
 
-    /// The effects of a guest during its restore. They are not in the log, so none but log lines may count.
+    /// The effects of a guest during its restore. They are not in the log, so only log lines are carried out.
     pub fn restored(&self, hosted: &HostedRoom, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
@@ -96,7 +96,8 @@ impl RoomEvents {
         }
     }
 
-    /// Reports a failed call to the script's author: what the call had logged before, then the reason. Returns its place.
+    /// Reports a failed call to the script's author: what the call had logged before, then the reason. Returns the failure's
+    /// place in the script.
     async fn failed(&mut self, hosted: &HostedRoom, offset: Offset, handler: &str, text: &str) -> Option<String> {
         let log = self.failed_log.take_if(|(at, _)| *at == offset).map_or_else(Vec::new, |(_, log)| log);
         for effect in log {

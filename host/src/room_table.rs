@@ -2,7 +2,7 @@
 //!
 //! A room that waits to be restored has its records since the checkpoint in its mailbox, so the checkpoint does not pass them.
 //! `core::hosting::recovery` decides which of these rooms is restored next; this module starts the task. All of it is under one
-//! lock, so that a room that hibernates has either seen a record or is restored by it.
+//! lock, so that a room that hibernates has either received a record or is restored by it.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -88,7 +88,7 @@ impl RoomTable {
         }
     }
 
-    /// These rooms must not be found again: they would miss records that another host handles from now on.
+    /// Removes these rooms: a room that was found here again would miss the records that another host handles from now on.
     pub fn give_up(&mut self, which: impl Fn(RoomId) -> bool) {
         self.restore_no_longer(&which);
         self.waiting.retain(|room, _| !which(*room));

@@ -205,7 +205,7 @@ impl RoomTask {
     }
 
     /// Reads from the log the records that did not fit in the mailbox. Records that arrive meanwhile go to the mailbox, so the
-    /// machine may see some of them twice.
+    /// machine may receive some of them twice.
     async fn catch_up(&mut self, from: Offset) -> Result<(), HostError> {
         let end = self.host.bus.end(self.partition).await?;
         let mut reader = self.host.bus.read(self.partition, from);
@@ -386,7 +386,7 @@ impl RoomTask {
         }
     }
 
-    /// What the call cost and logged, before its outcome. Returns the fuel.
+    /// Reports what the call cost and logged, before its outcome is handled. Returns the fuel.
     fn report(&mut self, account: Option<Account>) -> u64 {
         let Report { fuel, busy, failed_log, restore_effects, reopened } = self.runner.take_report();
         if let Some(log) = failed_log {

@@ -2,8 +2,8 @@
 //! bus has confirmed all that the records in it caused, so a host that restores from a stored snapshot has nothing to
 //! send again.
 //!
-//! The queue is bounded by [`QUEUE`]; a room whose snapshot finds no place waits, and only that room. While the store is
-//! down they all wait, and games go on until their mailboxes are full. A new room is also reported at once, for lists;
+//! The queue is bounded by [`QUEUE`]; a room whose snapshot finds no place waits, and only that room. While the store is down
+//! all such rooms wait, and games continue until their mailboxes are full. A new room is also reported at once, for lists;
 //! nothing waits for that, and it is left out when the queue is full.
 
 use std::{sync::Arc, time::Duration};
@@ -125,7 +125,7 @@ async fn run(store: Store, mut queue: mpsc::Receiver<Order>) {
                 Order::Flush(done) => flushes.push(done),
             }
         }
-        // A room whose snapshot is in the same batch is listed by that.
+        // A room whose snapshot is in the same batch is listed by that snapshot.
         new.retain(|row: &RoomRow| jobs.iter().all(|job: &Job| job.update.row.id != row.id));
         save_all(&store, new, jobs).await;
         for done in flushes {
@@ -154,8 +154,9 @@ async fn save_all(store: &Store, new: Vec<RoomRow>, jobs: Vec<Job>) {
     }
 }
 
-/// Retries until the updates are written. Only updates that cannot be right are given up: returns their rooms, each with
-/// the record after which the store has another state.
+/// Retries until the updates are written. Gives up the updates of a room of which the store has another state, and all of them
+/// when the store is closed. Returns the rooms whose updates were given up, each with the record after which the store has
+/// another state, if it has one.
 async fn write(store: &Store, mut updates: Vec<RoomUpdate>) -> Vec<(RoomId, Option<Offset>)> {
     let mut given_up = Vec::new();
     loop {

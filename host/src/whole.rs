@@ -1,12 +1,12 @@
 //! Whether a partition's log and the store together hold all the data of its rooms. Checked at every takeover of a
 //! partition, before any of its rooms runs: a room that began anew because its state is lost would be silently wrong.
 //!
-//! * All records below the checkpoint are in snapshots, and the log is truncated behind it only when those are on the
+//! * All records below the checkpoint are in snapshots, and the log is truncated below it only when those snapshots are on the
 //!   disk. So a log that *begins above* the checkpoint belongs to a newer store than this one.
-//! * A checkpoint is set only when the log up to there is on the disk. So a log that *ends below* it has lost records
-//!   that no power cut can take. A log that ends between the checkpoint and the newest snapshot has lost what a power cut
-//!   may take (`--fsync background`): it skips forward, with a warning. A broker loses nothing that it has confirmed, so
-//!   its topic ends above all offsets in the store.
+//! * A checkpoint is set only when the log up to there is on the disk. So a log that *ends below* it has lost records that no
+//!   power cut can remove. A log that ends between the checkpoint and the newest snapshot has lost what a power cut may remove
+//!   (`--fsync background`): it skips forward, with a warning. A broker loses nothing that it has confirmed, so its topic ends
+//!   above all offsets in the store.
 //! * A live room has a snapshot, or its `Create` is in the log above the checkpoint.
 
 use std::{
@@ -48,7 +48,7 @@ const WHAT_TO_DO: &str =
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rooms(pub Vec<RoomId>);
 
-/// The others have the status `failed` once the loss is accepted.
+/// How many rooms an error's text lists. The others are found by their status `failed`, once the loss is accepted.
 const NAMED: usize = 8;
 
 impl fmt::Display for Rooms {
@@ -108,7 +108,7 @@ pub async fn catch_up_with_the_store(
 }
 
 /// `unsaved`: live rooms that had no snapshot before the log was read. `torn_at`: where the log ended, if a power cut has
-/// taken its end, and with it, perhaps, the `Create` of rooms that were listed already.
+/// removed its end, and with it, perhaps, the `Create` of rooms that were listed already.
 pub async fn check_rooms(
     host: &Shared,
     partition: u32,

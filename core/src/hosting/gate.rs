@@ -1,9 +1,9 @@
 //! When commands to edges leave.
 //!
 //! Edges have channels of their own, which may be faster than a room's. A member that is moved to a new room must not arrive
-//! there before that room's `Create` is in the log: its edge would find no such room, and the room would wait for its players
-//! in vain. So the move is held back until the append is confirmed, and every later command to any edge behind it. The room goes
-//! on meanwhile.
+//! there before that room's `Create` is in the log: its edge would find no such room, and the room would wait for a member that
+//! never joins. So the move is held back until the append is confirmed, and so is every later command to any edge. The room
+//! continues meanwhile.
 //!
 //! Bounds: [`MAX_HELD`] commands. The rooms whose `Create` is in flight are bounded by what one record may create, and by the
 //! records that the room applies until the log confirms them.

@@ -8,22 +8,22 @@
 //! loop { carry out poll_output() until there is none · wait for a record, a report or poll_timeout() · handle() }
 //! ```
 //!
-//! Where to look: `outputs` has what becomes of the room's outputs; `gate` holds commands to edges back; `schedule` has
-//! snapshots, timers and hibernation; `open` restores a room from the store; `io` has the inputs and outputs; `ownership` decides
-//! which partitions a host takes over and hands over, and `recovery` in which order the rooms of a new one are restored.
+//! Where to look: `outputs` carries out the room's outputs; `gate` holds commands to edges back; `schedule` has snapshots,
+//! timers and hibernation; `open` restores a room from the store; `io` has the inputs and outputs; `ownership` decides which
+//! partitions a host takes over and hands over, and `recovery` in which order the rooms of a new partition are restored.
 //!
 //! What it guarantees:
-//! - **Outputs leave in order, or not at all.** An append that fails is a gap: the shell drops the machine and goes on with
-//!   [`HostedRoom::begin_again`], which returns to the stored snapshot.
+//! - **Outputs leave in order, or not at all.** An append that fails leaves a gap: the shell drops the machine's outputs and
+//!   calls [`HostedRoom::begin_again`], which returns to the stored snapshot.
 //! - **No member is moved to a room that does not exist.** A move to a room that this room has created, and every later command
 //!   to an edge, is held back until the log has that room's `Create`.
-//! - **A snapshot owes nothing.** It is stored only when all that its records caused has arrived, so a host that restores the
-//!   room from it has nothing to send again. Until then the machine accepts no further records.
+//! - **A stored snapshot has no outputs in flight.** It is stored only when all outputs of its records have arrived, so a host
+//!   that restores the room from it has nothing to send again. Until then the machine accepts no further records.
 //! - **A timer is appended once** by each machine, however long its record is in flight.
 //! - **A room hibernates only when nothing is lost by it:** all its records are stored or need not be, no output is held back,
 //!   no kick is pending, and its next timer is set as an alarm.
 //!
-//! Bounds: at most [`MAX_HELD`] commands are held back; then the machine waits, and accepts no records. The shell hands over no
+//! Bounds: at most [`MAX_HELD`] commands are held back; then the machine waits, and accepts no records. The shell passes in no
 //! record while [`HostedRoom::accepts_records`] is false.
 
 mod gate;
@@ -103,7 +103,7 @@ enum Waiting {
     },
 }
 
-/// A room that the room creates.
+/// A room that this room creates.
 #[derive(Debug)]
 struct Creation {
     id: RoomId,
@@ -135,7 +135,7 @@ impl HostedRoom {
     }
 
     /// # Panics
-    /// When an input answers an output that was not made: the shell is wrong.
+    /// When an input answers an output that was not made: a bug of the shell.
     pub fn handle(&mut self, input: Input, now: Time) {
         self.now = self.now.max(now);
         self.offered = false;
@@ -208,7 +208,7 @@ impl HostedRoom {
     }
 
     /// The record up to which the log is not needed any longer, if the store has all that must be kept of this room's records.
-    /// For a room that never existed, and for records that its snapshot already contains, that is nothing.
+    /// Nothing must be kept of a room that never existed, or of records that the snapshot already contains.
     pub fn needs_no_record_through(&self) -> Option<Offset> {
         self.is_stored().then_some(self.applied).flatten()
     }
@@ -272,8 +272,8 @@ impl HostedRoom {
         self.outputs.push_back(save);
     }
 
-    /// The session is ended in its rooms, in the room that has kicked it last: until then this room's state keeps the kick, and
-    /// a host that restores the room repeats it.
+    /// Ends the session in each of its rooms, and in this room last: until then this room's state keeps the kick, and a host
+    /// that restores the room repeats it.
     fn on_session_ended(&mut self, session: SessionId, rooms: Vec<RoomId>) {
         let this = self.room.id();
         for room in rooms.into_iter().filter(|room| *room != this).chain([this]) {
@@ -284,8 +284,8 @@ impl HostedRoom {
     }
 
     /// The same records have led to two states, and nothing shows which of them is right. Members may see either, so the room
-    /// cannot be trusted. A `Close` in its channel ends it on every host. To go on would mean a state that depends on the host,
-    /// and a log that can never be truncated.
+    /// cannot be trusted. A `Close` in its channel ends it on every host. To continue would mean a state that depends on the
+    /// host, and a log that can never be truncated.
     fn on_diverged(&mut self, offset: Offset) {
         let reason = format!("its state after the record at {offset} came out in two ways").into();
         self.append(self.room.id(), RoomCommand::Close { reason });

@@ -49,8 +49,8 @@ impl HostedRoom {
         Ok(HostedRoom::new(room, clock, options, now))
     }
 
-    /// *New instance ← snapshot ← tail*, since an output is lost: nothing after it may count, or leave. The
-    /// records that this machine has applied count as applied by another one, since their replies may have left. The clock stays.
+    /// Begins again (*new instance ← snapshot ← tail*), since an output is lost and no output after it may leave. The records
+    /// that this machine has applied count as applied by another machine, since their replies may have left. The clock is kept.
     ///
     /// # Errors
     /// When the snapshot cannot be read; the machine is as before.

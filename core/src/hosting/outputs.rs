@@ -1,4 +1,4 @@
-//! What becomes of the room's outputs: they leave at once, wait for a place or a component, or for all that was output before.
+//! Carries out the room's outputs: each leaves at once, or waits for a place, for a component, or for all earlier outputs.
 
 use super::{Creation, HostedRoom, Identity, MAX_HELD, Output, RowEnd, Save, Waiting};
 use crate::{
@@ -89,7 +89,7 @@ impl HostedRoom {
         }
     }
 
-    /// After the end the room's state no longer keeps the kicks, so its end is stored after them.
+    /// After the end the room's state no longer keeps the kicks, so the end is stored only when the kicks are done.
     fn owes_nothing_but_a_flush(&self, save: &Save) -> bool {
         self.gate.held() == 0 && (save.ended.is_none() || self.kicks.is_empty())
     }

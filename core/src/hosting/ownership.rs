@@ -26,7 +26,7 @@ pub struct Ownership {
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// The partitions that are assigned to this host. Rooms of others have `within_ms` to be stored.
+    /// The partitions that are assigned to this host. Rooms of other partitions have `within_ms` to be stored.
     Assigned { partitions: BTreeSet<u32>, within_ms: u64 },
     /// The end of an [`Output::Take`], and whether it has succeeded. A partition that was not taken is taken at the next
     /// assignment.
@@ -44,9 +44,9 @@ pub enum Input {
 pub enum Output {
     /// Brings the partition's rooms up to the log's end, and follows the log.
     Take(u32),
-    /// All rooms of the partition hibernate. [`Input::Hibernated`] when they have.
+    /// Hibernates all rooms of the partition. Answered by [`Input::Hibernated`].
     Hibernate(u32),
-    /// Waits until what the rooms have saved is stored, and moves the checkpoint. [`Input::Stored`].
+    /// Waits until what the rooms have saved is stored, and moves the checkpoint. Answered by [`Input::Stored`].
     Store(u32),
     /// The partition is another host's from now on: its log is no longer followed, and rooms that are still live are given up.
     Release(u32),
@@ -91,7 +91,7 @@ impl Ownership {
         self.stages.iter().filter(|(_, stage)| **stage != Stage::Taking).map(|(partition, _)| *partition).collect()
     }
 
-    /// Whether the partition's rooms are to hibernate. Those of a partition that is not here have left already.
+    /// Whether the partition's rooms are to hibernate. Also true of a partition that this host does not have.
     pub fn is_leaving(&self, partition: u32) -> bool {
         !matches!(self.stages.get(&partition), Some(Stage::Taking | Stage::Owned))
     }

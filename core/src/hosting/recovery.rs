@@ -1,13 +1,14 @@
 //! In which order the rooms of a new partition are restored.
 //!
-//! A room with records behind its partition's checkpoint has to be restored by the partition's new host: what these records
-//! cause may not have left the previous one. A restore takes milliseconds, and a host takes over thousands of such rooms at once.
-//! So a room is restored at once when it is needed, for a record or for a timer that is due, and no player waits for other rooms.
-//! The rooms that are not needed are restored in the background, those with the oldest records first. So are rooms in hibernation
-//! that get a record whose outcome no client waits for ([`is_awaited`]): an edge that dies drops thousands of members at once.
+//! A room with records above its partition's checkpoint has to be restored by the partition's new host: the outputs of these
+//! records may not have left the previous host. A restore takes milliseconds, and a host takes over thousands of such rooms at
+//! once. So a room is restored at once when it is needed, for a record or for a timer that is due, and no player waits for
+//! other rooms. The rooms that are not needed are restored in the background, those with the oldest records first. So are rooms
+//! in hibernation that get a record whose outcome no client waits for ([`is_awaited`]): an edge that fails drops thousands of
+//! members at once.
 //!
-//! Bounds: `parallel` restores at a time in the background; the rooms that wait by those of the partitions. A restore in the
-//! background delays one that is needed by no more than its share of the cores.
+//! Bounds: `parallel` restores at a time in the background; the rooms that wait by the rooms of the partitions. A restore in
+//! the background takes no more than its share of the cores from the restores that are needed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -31,7 +32,7 @@ pub struct Recovery {
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// The room's oldest record that it has not applied: behind the checkpoint, at a takeover.
+    /// The oldest record that the room has not applied; at a takeover, its oldest record above the checkpoint.
     Found(RoomId, Offset),
     /// A record has arrived for the room, or its timer is due. Without effect for a room that does not wait.
     Needed(RoomId),
@@ -41,8 +42,8 @@ pub enum Input {
     Left(RoomId),
 }
 
-/// Whether a room without a task is restored at once for this record. The lost connection of a member starts the time for which
-/// its seat is held, and that counts from the record's own time.
+/// Whether a room without a task is restored at once for this record. A `Drop` can wait: it starts the time for which a
+/// member's seat is held, and that time counts from the record's own time.
 pub fn is_awaited(command: &RoomCommand) -> bool {
     !matches!(command, RoomCommand::Drop { .. })
 }

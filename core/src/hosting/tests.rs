@@ -1,5 +1,5 @@
-//! Stories of a hosted room, by theme. The guest sets a timer, creates a room and moves its member there, kicks it, or ends, as its
-//! member's message orders; the shell reports what the story lets it report.
+//! Stories of a hosted room, by theme. The type of a member's message selects what the guest does: it sets a timer, creates a
+//! room and moves the member there, kicks the member, or ends. Each story selects what the shell reports.
 
 mod hibernation;
 mod kicks;

@@ -1,16 +1,16 @@
 //! How many rooms a room may create.
 //!
-//! `Create` gives a room an *allowance*: how many living rooms it may have created, including those that they have created in
-//! turn. The room divides it: each room that it creates takes one plus the allowance that it is given, and returns both when it
-//! ends. So the rest is known locally, is the same in every replay, and no chain of rooms that create rooms exceeds the
-//! allowance of the first. The lobby and operators give each room the highest allowance; the `rooms` budget of its kind limits
-//! how much of that is used.
+//! `Create` gives a room an *allowance*: the number of living rooms that it may have created, including the rooms that those
+//! have created in turn. A new room takes one from its creator's allowance, and the part that the script gives it; both return
+//! to the creator when the new room ends. So each room computes the rest from its own state, the rest is the same in every
+//! replay, and no chain of rooms that create rooms exceeds the allowance of the first. The lobby and operators give each room
+//! the highest allowance; the `rooms` budget of its kind limits how much of that is used.
 //!
 //! The lobby has a rate limit instead, by the records' time, and a limit on the living rooms that one session has caused it to
 //! create.
 //!
-//! The SDK throws when a script creates more rooms than it has left. A `CreateRoom` beyond the limit that arrives all the same
-//! is answered as a room that could not be created. That is no fault, since other clients may have caused it.
+//! The SDK throws when a script creates more rooms than its room has left. A `CreateRoom` beyond the limit that arrives all the
+//! same is answered as a room that could not be created. That is no fault, since other clients may have used up the limit.
 
 use std::collections::BTreeMap;
 
@@ -27,14 +27,14 @@ use crate::{
 /// The allowance that the lobby and operators give: the upper limit of the `rooms` budget, which each kind sets for itself.
 pub const MAX_ALLOWANCE: u32 = 1_024;
 
-/// The lobby creates one room in this many milliseconds, in the long run: more than the games that a server can start.
+/// In the long run the lobby creates at most one room in this many milliseconds: more rooms than a server can start games.
 pub const LOBBY_CREATE_INTERVAL_MS: u64 = 2;
 
-/// The lobby creates this many rooms at once: enough for a tournament of all its members.
+/// The lobby creates at most this many rooms at once: enough for a tournament of all its members.
 pub const LOBBY_CREATE_BURST: u64 = 2_048;
 
-/// Living rooms that one session may have caused the lobby to create. A player is in one or two, and those that it has left end
-/// after a minute.
+/// Living rooms that one session may have caused the lobby to create. A player is in one or two rooms, and the rooms that the
+/// player has left end after a minute.
 pub const MAX_ROOMS_PER_SESSION: usize = 16;
 
 /// The entry of a refused room in `children`, until its creator has the answer.
@@ -45,7 +45,7 @@ const REFUSED: u32 = 0;
 pub struct LobbyRooms {
     /// The rate is used up to this time, which may be [`LOBBY_CREATE_BURST`] rooms ahead of the clock.
     pub rate_used_until: Time,
-    /// Living rooms that a client's record has caused it to create, and that client's session.
+    /// Living rooms that a client's record has caused the lobby to create, and that client's session.
     pub created_for: BTreeMap<RoomId, SessionId>,
 }
 
@@ -74,7 +74,7 @@ impl Step {
 }
 
 impl State {
-    /// The limits that the script gets. None in the lobby: what it may create depends on the time and on the client.
+    /// The limits that the script gets. None in the lobby: its limits depend on the time and on the client.
     pub(super) fn rooms_info(&self, room: RoomId) -> Option<RoomsInfo> {
         (room != RoomId::LOBBY).then(|| self.rooms())
     }
@@ -84,7 +84,7 @@ impl State {
         self.children.get(&room) == Some(&REFUSED)
     }
 
-    /// The room has ended, or was never created. Returns whether this room had created it.
+    /// Removes a room that has ended or was never created. Returns whether this room had created it.
     pub(super) fn remove_child(&mut self, room: RoomId) -> bool {
         self.lobby_rooms.created_for.remove(&room);
         self.children.remove(&room).is_some()

@@ -1,7 +1,7 @@
-//! The client on whose account a room works.
+//! The client that a room's work is charged to.
 //!
-//! A record that a client has caused runs on that client's account. If the guest fails on it, the replay
-//! without that record does too, and so does the `Fault` record. See `docs/adr/0007-charging-faults.md`.
+//! A record that a client has caused is charged to that client. If the guest fails on it, the replay without that record and
+//! the `Fault` record are charged to the client too. See `docs/adr/0007-charging-faults.md`.
 //!
 //! Bounds: one account for each record that was skipped and whose `Fault` record is not applied yet.
 

@@ -3,14 +3,15 @@
 //! A timer is due by the room's own time, which follows its records and never decreases. A host has another clock. As long as
 //! the two agree, a timer fires when the host's clock reaches the due time. There are two exceptions:
 //!
-//! * **The room is ahead.** The clock of the whole system was set back (a restored machine, NTP), and the room's time is from
-//!   before. Then a timer fires after the delay that it had left, by the room's time, when this host first saw it. The delay
-//!   passes on the host's clock, and the record that fires the timer carries the time at which it was due.
-//! * **The room had no host.** Time that passes between two hosts counts. But players could not act in it, and may not have
-//!   reconnected yet: a timer that was set before this host took over the room fires no earlier than [`GRACE_MS`] after the
-//!   takeover, or the timer's delay if that is shorter.
+//! * **The room is ahead.** The clock of the whole system was set back (a restored machine, NTP), so the room's time is later
+//!   than the host's. The host arms each timer with the delay that is left by the room's time, and that delay passes on the
+//!   host's clock. The record that fires the timer carries the time at which the timer was due.
+//! * **The room had no host.** The time without a host counts towards a timer's delay. But players could not act in that time,
+//!   and may not have reconnected yet: a timer that was set before this host took over the room fires no earlier than
+//!   [`GRACE_MS`] after the takeover, or the timer's delay if that is shorter.
 //!
-//! None of this is in the room's state. It decides when a `Timer` record is written, and only the record has an effect.
+//! None of this is in the room's state. The clock determines when a `Timer` record is written, and only that record has an
+//! effect.
 //!
 //! Bounds: at most twice as many entries as there are pending timers, plus `SPARE`.
 
@@ -19,13 +20,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::State;
 use crate::ids::{Offset, OutputId, Time};
 
-/// Players who were disconnected by a restart reconnect within this many milliseconds, or not soon.
+/// Players whom a restart has disconnected reconnect within this many milliseconds, or much later.
 pub const GRACE_MS: u64 = 10_000;
 
 /// The clocks of one system differ by less than this many milliseconds.
 const SKEW_MS: u64 = 1_000;
 
-/// Entries beyond twice the number of pending timers at which those of timers that no longer exist are dropped.
+/// When there are this many entries more than twice the number of pending timers, the entries of timers that no longer exist
+/// are dropped.
 const SPARE: usize = 64;
 
 /// The next timer of a room, by its host's clock.
@@ -45,7 +47,7 @@ impl TimerDue {
     }
 }
 
-/// A host's view of one room's time.
+/// A room's clock on one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomClock {
     /// When this host took over the room.
@@ -70,7 +72,7 @@ impl RoomClock {
         RoomClock { taken_over_at, armed_through: None, armed: BTreeMap::new() }
     }
 
-    /// Whether it has more than the time of the takeover. If so it must be kept while the room hibernates.
+    /// Whether the clock has more than the time of the takeover, and so must be kept while the room hibernates.
     pub fn is_worth_keeping(&self) -> bool {
         !self.armed.is_empty()
     }
@@ -82,7 +84,7 @@ impl RoomClock {
         candidates(state).map(fires).min_by_key(|timer| (timer.at, timer.due, timer.id))
     }
 
-    /// Arms new timers while the room is ahead. The delay of a timer that existed at the takeover counts from then.
+    /// Arms new timers while the room is ahead. The delay of a timer that existed at the takeover counts from the takeover.
     fn arm_new(&mut self, state: &State, now: Time) {
         let (before, since) = match self.armed_through.replace(state.offset) {
             Some(before) => (Some(before), now),
@@ -104,14 +106,14 @@ impl RoomClock {
 
     fn fires_at(&self, pending: &Pending) -> Time {
         let at = self.armed.get(&pending.id).copied().unwrap_or(pending.due);
-        // By this host's clock, which is about that of the host before unless the room is ahead.
+        // When the timer was set, by this host's clock: the previous host's clock was about the same, unless the room is ahead.
         let set = at.0.saturating_sub(pending.delay_ms);
         if set < self.taken_over_at.0 { at.max(self.taken_over_at.plus(pending.delay_ms.min(GRACE_MS))) } else { at }
     }
 }
 
-/// When a hibernating room must be restored for a timer that is due, where its host took it over at `taken` and its own time
-/// was `clock` when it hibernated. The restored room then decides whether the timer fires.
+/// When a hibernating room must be restored for a timer that is due at `due`: its host took it over at `taken`, and the room's
+/// time was `clock` when it hibernated. The restored room then decides whether the timer fires.
 pub fn wakes_at(due: Time, clock: Time, taken: Time) -> Time {
     taken.plus(due.since(clock.max(taken)))
 }
@@ -123,7 +125,7 @@ fn candidates(state: &State) -> impl Iterator<Item = Pending> {
     let hold_ms = spec.map_or(0, |spec| spec.hold_ms);
     let hold = state.held_seats.first().map(|(due, id, _)| Pending { due: *due, id: *id, delay_ms: hold_ms });
     let close = state.closes_at.map(|(due, id)| Pending { due, id, delay_ms: spec.map_or(0, |spec| spec.empty_ms) });
-    // There are no members before a restart, and the restart is not put off for them.
+    // There are no members before a restart, so it is not delayed for them.
     let restart = state.next_restart().map(|(due, id)| Pending { due, id, delay_ms: 0 });
     named.chain(hold).chain(close).chain(restart)
 }
@@ -265,7 +267,7 @@ mod tests {
         let mut story = Story::taken_at(NOON);
         story.sets("turn", NOON, 30_000);
         assert_eq!(story.waits(), 30_000);
-        // An edge that was started after the clock leapt.
+        // An edge that was started after the clock had jumped ahead.
         story.sets("bid", NOON.plus(HOUR), 10_000);
         assert_eq!(story.fires(), 10_000, "the bid");
         assert_eq!(story.fires(), 20_000, "the turn");

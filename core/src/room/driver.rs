@@ -111,7 +111,8 @@ impl Room {
         self.proceed(step, next)
     }
 
-    /// Answers a record of a room that does not exist: a join is refused for a reason, and a session that reconnects has left.
+    /// Answers a record of a room that does not exist: a join is refused with the reason, and a reconnect is answered with
+    /// `Left`.
     fn refuse(&mut self, offset: Offset, command: RoomCommand, reason: &str, left: LeaveReason) {
         self.history.begin(offset);
         let room = self.id;
@@ -171,7 +172,7 @@ impl Room {
     }
 
     /// The fuel of a client's record; `None` for any other, and for a record that may have been applied before. A room ends
-    /// only once, so its last call has the room's budget even where a client has caused it.
+    /// only once, so its last call has the room's budget even where a client has caused the end.
     fn fuel(&self, step: &Step) -> Option<u64> {
         let is_dispose = matches!(step.origin, CallOrigin::Dispose { .. });
         step.client.filter(|_| !is_dispose && !self.history.is_replay(step.offset))?;
@@ -179,8 +180,8 @@ impl Room {
         step.state.spec.as_ref().map(|spec| spec.fuel_per_message.saturating_add(STATE_FUEL * size))
     }
 
-    /// Applies the record without the call. With a new base the next failure that a client causes costs one instance, not a
-    /// replay of the tail.
+    /// Applies the record without the call, and requests a snapshot: with a new base, the next failure that a client causes
+    /// costs one instance and no replay of the tail.
     pub(super) fn skip_call(&mut self, mut step: Step, handler: Box<str>, fault: Fault) -> Phase {
         let offset = step.offset;
         if !matches!(fault, Fault::Threw(_)) && step.client.is_some() && !self.history.is_replay(offset) {
@@ -192,7 +193,7 @@ impl Room {
         self.proceed(step, next)
     }
 
-    /// Replaces the component. A hibernating room is opened with its old one first.
+    /// Replaces the component. If there is no instance, one of the old component is opened first.
     fn swap(&mut self, step: Step, component: Digest) -> Phase {
         if self.has_instance {
             return self.swap_instance(step, component);
@@ -209,8 +210,8 @@ impl Room {
 
     /// Ends the room; the lobby restarts instead.
     fn end(&mut self, mut step: Step, ending: Ending) -> Phase {
-        // A record that is replayed may fail where it did not before: after a rollback, or in another heap. Its outputs have left
-        // without an end, so the room ends at a record of its own.
+        // A record that is replayed may fail where it did not before: after a rollback, or in another heap. Its outputs have
+        // left without an end, so the room appends a `Close` and ends at that record.
         if !self.history.end(step.offset) {
             let reason = ending.failed.unwrap_or_else(|| "it has ended in a replay of its records".into());
             return self.give_up(step.state, reason.into());
@@ -219,7 +220,7 @@ impl Room {
         if step.is_lobby() {
             lobby_restart::schedule(&mut step, ending.failed);
             (self.has_instance, self.instance_is_stale) = (false, false);
-            // What led to the end need not be replayed.
+            // With a new base the records that led to the end are never replayed.
             self.wants_snapshot = true;
             return self.finish(step);
         }
@@ -238,7 +239,7 @@ impl Room {
             (Phase::Calling(step), Outcome::Called(result)) => self.on_called(*step, result),
             (Phase::Swapping(step, component), Outcome::Swapped(result)) => self.on_swapped(*step, component, result),
             (Phase::Saving(state), Outcome::Saved(Ok(saved))) => self.on_saved(state, saved),
-            // In the second case the old component could not save the state to carry over.
+            // During a swap this is the old component, which could not save the state to carry over.
             (Phase::Saving(state), Outcome::Saved(Err(fault))) => self.on_unsaved(state, fault),
             (Phase::Swapping(step, _), Outcome::Saved(Err(fault))) => self.on_unsaved(step.state, fault),
             (phase, outcome) => panic!("the shell answered {outcome:?} to {phase:?}"),

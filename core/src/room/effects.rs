@@ -20,7 +20,7 @@ use crate::{
 pub(super) fn check(state: &State, effects: &[Effect]) -> Result<(), Fault> {
     let Some(spec) = &state.spec else { return Ok(()) };
     // The timers that are pending afterwards, by name. A timer that an earlier component has set, and for which this one has
-    // no handler, is not counted: the script cannot see it.
+    // no handler, is not counted: the script has no access to it.
     let mut pending: BTreeSet<&Arc<str>> = state.timers.keys().filter(|name| spec.timers.contains(*name)).collect();
     for effect in effects {
         match effect {
@@ -63,7 +63,7 @@ pub(super) fn carry_out(step: &mut Step, effects: Vec<Effect>) -> Next {
     }
 }
 
-/// Seats a joining member before the other effects, so that its first frame is its whole view.
+/// Seats a joining member before the other effects are carried out, so that its first frame is its whole view.
 fn admit(step: &mut Step, effects: Vec<Effect>) -> Vec<Effect> {
     let spectator = effects.iter().find_map(|effect| match effect {
         Effect::Admit { spectator } => Some(*spectator),

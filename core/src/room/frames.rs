@@ -1,8 +1,8 @@
 //! Members' frames: numbering, delivery, retention and resending.
 //!
-//! A member's frames are numbered without a gap, whether it is connected or not. The resend buffer keeps the latest, so that a
-//! member that reconnects in time gets exactly the frames that it missed. There is one buffer for each room: the number that an
-//! entry has for a member follows from counting the entries for that member backwards.
+//! A member's frames are numbered without a gap, whether it is connected or not. The resend buffer keeps the latest frames, so
+//! that a member that reconnects in time gets exactly the frames that it missed. Each room has one buffer: an entry's number
+//! for a member is found by counting the later entries for that member.
 
 use super::{
     state::{Audience, BufferedFrame, Member, State},
@@ -22,12 +22,12 @@ pub const RESEND_FRAMES: usize = 256;
 /// Bytes of frames that a room keeps, likewise.
 pub const RESEND_BYTES: usize = 64 * 1024;
 
-/// How far sequence numbers jump when the log takes a record back: further than a host on which the call succeeded can have
-/// counted before it reads the `Fault` record, which the failing host has appended by then.
+/// How far sequence numbers jump after a `Fault` record: by more frames than a host on which the call succeeded can have
+/// numbered before it reads that record, which the failing host has appended by then.
 pub(super) const RESYNC_JUMP: u64 = 10_000;
 
 /// How far a client can be ahead of the room: by the frames of the last tenths of a second, if a power cut has removed their
-/// records from the log. A higher claim is ignored: later seats continue a seat's numbers, and a seat that begins near the
+/// records from the log. A higher number is ignored: later seats continue a seat's numbers, and a seat that begins near the
 /// largest number that clients can count would leave none for them.
 const MAX_AHEAD: u64 = 1 << 20;
 
@@ -84,8 +84,8 @@ impl Step {
         }
     }
 
-    /// Ends a resume. The member has now been sent all answers that the room keeps: a message up to `applied` that still waits
-    /// for one at the member's edge gets none.
+    /// Ends a resume. By now the member has been sent all answers that the room keeps, so a message up to `applied` that still
+    /// has no answer at the member's edge gets none.
     pub fn end_resume(&mut self, session: SessionId) {
         let Some(member) = self.state.members.get(&session) else { return };
         let (edge, request, applied) = (member.edge.clone(), member.request, member.last_message_id);

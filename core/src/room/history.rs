@@ -40,9 +40,9 @@ pub(super) struct History {
     emitted_through: Option<Offset>,
     /// The highest record whose application was ever begun. Records up to it are a replay.
     applied_through: Option<Offset>,
-    /// Records at which the room, which is the lobby, has ended: their outputs have that.
+    /// Records at which the lobby has ended, and whose outputs contain that end.
     ends: BTreeSet<Offset>,
-    /// Records up to this offset were in the log before this machine was created: another one may have applied them.
+    /// Records up to this offset were in the log before this machine was created: another machine may have applied them.
     inherited_through: Option<Offset>,
 }
 
@@ -61,7 +61,7 @@ impl History {
         History { base, emitted_through: through, applied_through: through, ..History::default() }
     }
 
-    /// What is left of it when the room has ended.
+    /// The part of the history that a room keeps after its end.
     pub fn of_ended(&self) -> History {
         let History { emitted_through, applied_through, .. } = *self;
         History { emitted_through, applied_through, ..History::default() }
@@ -103,7 +103,8 @@ impl History {
         &self.tail
     }
 
-    /// Whether a state at this offset contains all records of the tail, and the tail has any: a state to make a base of.
+    /// Whether a state at this offset contains all records of the tail, and the tail has any, so that the state can become the
+    /// base.
     pub fn is_new_base(&self, offset: Offset) -> bool {
         Some(offset) >= self.applied_through && !self.tail.is_empty()
     }
@@ -113,7 +114,7 @@ impl History {
         Some(offset) <= self.emitted_through
     }
 
-    /// The outputs of this record are emitted. Returns whether they were not before.
+    /// Marks the outputs of this record as emitted. Returns whether they were not emitted before.
     pub fn emit(&mut self, offset: Offset) -> bool {
         let is_new = !self.is_emitted(offset);
         self.emitted_through = self.emitted_through.max(Some(offset));
@@ -136,7 +137,7 @@ impl History {
         self.thrown.insert(offset, text);
     }
 
-    /// The log has this fault for the record. Returns whether the record has been applied without it.
+    /// The log has this fault for the record. Returns whether the record has been applied without the fault.
     pub fn add_skip(&mut self, offset: Offset, fault: Fault) -> bool {
         let in_base = self.base.as_ref().is_some_and(|base| offset <= base.offset);
         if in_base || self.skips.contains_key(&offset) {
@@ -146,7 +147,7 @@ impl History {
         self.tail.iter().any(|(at, _)| *at == offset)
     }
 
-    /// Makes a state the base. The tail ends here.
+    /// Makes a state the base, and clears the tail.
     pub fn rebase(&mut self, state: &State) -> Arc<[u8]> {
         let bytes: Arc<[u8]> = state.encode().into();
         self.base = Some(Base { offset: state.offset, bytes: bytes.clone() });
@@ -172,7 +173,8 @@ impl History {
         self.emitted_through = again.checked_sub(1).max(self.emitted_through);
     }
 
-    /// The room ends at this record. Returns whether that can be emitted: it was emitted already, or no output of the record was.
+    /// The room ends at this record. Returns whether the end can be emitted: it was emitted already, or no output of the record
+    /// was.
     pub fn end(&mut self, offset: Offset) -> bool {
         let is_reported = self.ends.contains(&offset) || !self.is_emitted(offset);
         if is_reported {
@@ -194,7 +196,7 @@ impl History {
 }
 
 impl RoomCommand {
-    /// Roughly the memory that it takes beyond its own size, in bytes.
+    /// Roughly the memory that the command takes beyond its own size, in bytes.
     fn size(&self) -> usize {
         match self {
             RoomCommand::Create { options, .. } | RoomCommand::Join(Joining { options, .. }) => options.len(),

@@ -1,4 +1,4 @@
-//! What the room machine takes and gives: its outputs, the guest work among them, and the outcome of that work.
+//! The inputs and outputs of the room machine, with the guest work among its outputs and the outcomes of that work.
 
 use std::sync::Arc;
 
@@ -13,19 +13,20 @@ use crate::{
 /// What happened.
 #[derive(Debug)]
 pub enum Input {
-    /// Records up to this offset were in the channel before this machine was created: another one may have applied them.
+    /// Records up to this offset were in the channel before this machine was created: another machine may have applied them.
     Inherited(Offset),
     /// The next record of this room's channel. Offsets rise; a record at or below the highest known offset is ignored.
     Record(Offset, Record),
-    /// The log has a `Fault` for the record at `offset`. A shell that has found it may pass this in before the `Fault` record
-    /// itself.
+    /// The log has a `Fault` for the record at `offset`. A shell that has found the `Fault` record may pass this in before it
+    /// passes in that record.
     FaultDecided { offset: Offset, fault: Fault },
     /// The outcome of [`Output::Guest`], and the fuel that the call has burnt.
     Guest { outcome: Outcome, fuel: u64 },
-    /// In place of an outcome: the instance was lost through no fault of the record. Its host was out of some resource.
+    /// The instance was lost, and no record caused the loss: its host lacked a resource, or dropped an instance that had grown
+    /// too large. Takes the place of an outcome if one is awaited.
     InstanceLost,
-    /// A snapshot is needed as soon as possible: on hibernation, on drain, or after some time. Nothing happens when nothing is
-    /// new.
+    /// A snapshot is needed as soon as possible: on hibernation, on drain, or after some time. Has no effect if no record was
+    /// applied since the last snapshot.
     TakeSnapshot,
 }
 
@@ -61,7 +62,7 @@ pub enum Call {
     /// Opens a new instance in place of any old one. Outcome: [`Outcome::Opened`].
     Open { component: Digest, info: Box<RoomInfo>, saved: Option<SavedState> },
     /// Outcome: [`Outcome::Called`].
-    /// `fuel` is the budget; `None` is that of the component for any record.
+    /// `fuel` is the budget of the call; `None` stands for the component's budget for a record.
     Handle { context: CallContext, event: Event, fuel: Option<u64> },
     /// Outcome: [`Outcome::Saved`].
     Save,

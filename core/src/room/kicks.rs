@@ -1,8 +1,8 @@
 //! How a room ends a session, connected or not.
 //!
-//! The session's row in the store comes first: from then on no client can resume the session, and an attempt gets the reason.
-//! Then each of its rooms gets a `Leave` on its own channel, this room last. When this room applies its `Leave`, the session's
-//! edge closes the connection.
+//! First the store ends the session: from then on no client can resume it, and an attempt is answered with the reason. Then
+//! each of the session's rooms gets a `Leave` on its own channel, this room last. When this room applies its `Leave`, the
+//! session's edge closes the connection.
 //!
 //! An unreachable store must not lose a kick, and the room must not wait for the store. So the kick is part of the room's state
 //! until that last `Leave` is in the log: a host that restores the room outputs the kick again. The shell may carry it out any
@@ -24,8 +24,8 @@ use crate::{
     ids::{MachineId, SessionId},
 };
 
-/// The latest removed members that are kept with the reason, in case they reconnect. A room that loses more at once was without
-/// a host for longer than its seats were held; the others get [`LeaveReason::Left`].
+/// How many of the latest removed members are kept, each with the reason, in case they reconnect. A room that loses more at
+/// once was without a host for longer than its seats were held; members beyond the limit get [`LeaveReason::Left`].
 pub const MAX_DEPARTURES: usize = 64;
 
 impl State {

@@ -4,8 +4,8 @@
 //! the lobby (faults in a row, a state that cannot be opened, `end` by its script) restarts it instead. Its members are sent
 //! out and join again, and the script begins with `create`, with no state from before.
 //!
-//! All of it is in the channel: the record that ends the script also sets a timer, and the record of that timer restarts it.
-//! Joins in between are refused, and the sessions try again. What is kept across a restart keeps receivers consistent:
+//! The restart is in the channel: the record that ends the script also sets a timer, and the record of that timer restarts the
+//! script. Joins in between are refused, and the sessions try again. What is kept across a restart keeps receivers consistent:
 //! members' frames are numbered above the earlier ones, and the outputs of other rooms are applied once.
 //!
 //! The first restart is immediate. Each failure in a row doubles the delay before the next restart, up to
@@ -28,10 +28,10 @@ use crate::{
     json::Json,
 };
 
-/// A script that ran for this long, in milliseconds, ends a series of failures: what ended it does not happen at every start.
+/// A run of this length, in milliseconds, ends a series of failures: the cause of its end does not occur at every start.
 pub const STEADY_RUN_MS: u64 = 10 * 60_000;
 
-/// The longest delay of a restart, in milliseconds: an operator who repairs what the script needs waits no longer.
+/// The longest delay of a restart, in milliseconds: an operator who has fixed the cause waits no longer than this.
 pub const MAX_RESTART_DELAY_MS: u64 = 60_000;
 
 /// The delay after the second failure in a row, in milliseconds.
@@ -44,7 +44,7 @@ pub struct LobbyRestart {
     pub consecutive_failures: u32,
     /// When the script started, or when it is to start.
     pub since: Time,
-    /// The timer that restarts it. Until that fires, there is no script and no member.
+    /// The timer that restarts the script. Until the timer fires, there is no script and no member.
     pub timer: Option<OutputId>,
 }
 
@@ -114,7 +114,7 @@ pub(super) fn schedule(step: &mut Step, failed: Option<Box<str>>) {
     step.notice(Notice::RestartScheduled { failed, in_ms });
 }
 
-/// A record while there is no script.
+/// Applies a record while there is no script.
 pub(super) fn apply(step: &mut Step, command: RoomCommand) -> Next {
     match command {
         RoomCommand::Timer { id, .. } => return restart(step, id),
@@ -161,7 +161,7 @@ fn swap(step: &mut Step, component: Digest) {
     step.notice(Notice::Swapped { component });
 }
 
-/// The message is for the script that has ended. A repetition must not reach the next one.
+/// The message is for the script that has ended. A repetition of it must not reach the next script.
 fn drop_room_message(state: &mut State, from: RoomId, number: OutputId, data: &RoomData) {
     if state.register_output(from, number) && matches!(data, RoomData::Ended { .. }) {
         state.retire_source(from);

@@ -4,7 +4,7 @@
 //! it records in offset order with [`Room::handle`], carries out the outputs of [`Room::poll_output`], and returns the results
 //! of guest calls as further inputs. The machine never waits and reads no clock: its time is that of the records.
 //!
-//! Each record is applied in a step, which owns the state meanwhile. A handler changes the state, adds outputs and returns what
+//! A step applies one record, and owns the state while it does so. A handler changes the state, adds outputs and returns what
 //! happens next; the driver carries that out, in one place.
 //!
 //! | file | what it has |
@@ -18,7 +18,7 @@
 //! | `kicks` | the end of a session by its room |
 //! | `allowance` | how many rooms a room may create |
 //! | `lobby_restart` | the restart of the lobby where another room would end |
-//! | `charge` | the client on whose account the room works |
+//! | `charge` | the client that the room's work is charged to |
 //! | `open` | what an instance is opened with |
 //! | `state`, `spec` | the content of a snapshot; the properties of a component |
 //! | `clock` | when a room's timers fire on its host |
@@ -128,7 +128,7 @@ impl Room {
         }
     }
 
-    /// A room from a snapshot that this machine has output before. Records that the snapshot contains are ignored.
+    /// Restores a room from a snapshot that a room machine has output. Records that the snapshot contains are ignored.
     pub fn restore(id: RoomId, snapshot: &[u8], reason: RestoreReason) -> Result<Room, BadSnapshot> {
         let state = State::decode(snapshot).map_err(|cause| BadSnapshot { room: id, cause })?;
         let history = History::from(state.offset, snapshot);
@@ -145,7 +145,7 @@ impl Room {
     }
 
     /// # Panics
-    /// When an outcome answers no guest work that was output: the shell is wrong.
+    /// When an outcome does not match the guest work that was output: a bug of the shell.
     pub fn handle(&mut self, input: Input) {
         match input {
             Input::Inherited(offset) => self.history.inherit(offset),
@@ -191,8 +191,8 @@ impl Room {
         self.charges.current()
     }
 
-    /// The same for a call to the guest. Instances are opened and saved on behalf of all members, unless a client's failure
-    /// made that necessary.
+    /// The client on whose behalf this call to the guest runs. Instances are opened and saved on behalf of all members, unless
+    /// a client's failure made that necessary.
     pub fn account_for(&self, call: &Call) -> Option<&Account> {
         self.charges.account_for(call)
     }
@@ -202,12 +202,12 @@ impl Room {
         self.phase.in_hand()
     }
 
-    /// Whether it has nothing to do at present.
+    /// Whether the machine has no work.
     pub fn is_idle(&self) -> bool {
         self.phase.is_ready() && self.inbox.is_empty() && self.outputs.is_empty()
     }
 
-    /// Whether the last snapshot contains every record that the room has received: it may hibernate.
+    /// Whether the last snapshot contains every record that the room has received, so that the room may hibernate.
     pub fn is_saved(&self) -> bool {
         self.is_idle() && self.history.tail().is_empty()
     }

@@ -12,7 +12,7 @@ use crate::{
 
 impl Step {
     /// Opens an instance that gets `event` next. The machine has already applied its part of the event, which the guest has yet
-    /// to process: the guest sees the member that the event is about as it was before.
+    /// to process: the instance is opened with the event's member as it was before.
     pub fn open_for(&self, event: &Event, reason: RestoreReason) -> Call {
         let restored = (!matches!(self.origin, CallOrigin::Create)).then_some(reason);
         let mut info = self.info(restored);
@@ -25,7 +25,8 @@ impl Step {
         self.open(info)
     }
 
-    /// Opens an instance of the present component that saves the state for the next one: only that component can read it.
+    /// Opens an instance of the present component, which saves the state for the next component: only the present one can read
+    /// the state.
     pub fn open_to_swap(&self, reason: RestoreReason) -> Call {
         self.open(self.info(Some(reason)))
     }

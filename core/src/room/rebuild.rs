@@ -1,8 +1,8 @@
 //! Saving, rebuilding from what was saved, and giving up when neither is possible.
 //!
-//! **One way to start.** *New instance ← snapshot ← tail.* To start a room, to restore it after hibernation, or after a
-//! failed call, the machine returns to the base, opens a new instance with the base's saved state, and replays the tail.
-//! Outputs that were emitted before are suppressed.
+//! **One way to start.** *New instance ← snapshot ← tail.* To start a room, to restore it after hibernation, or to continue
+//! after a failed call, the machine returns to the base, opens a new instance with the base's saved state, and replays the
+//! tail. Outputs that were emitted before are suppressed.
 //!
 //! **Failure.** A hook that *throws* has no effect, and does so in every replay, so nothing needs to be written. A *trap* or an
 //! exhausted budget depends on more than the records (a heap's history, a host's limit), so the log decides it: the machine
@@ -119,7 +119,7 @@ impl Room {
 
     // Giving up.
 
-    /// The saved state cannot be opened, so there is no state to return to. A join that the record is part of is refused.
+    /// The saved state cannot be opened, so there is no state to return to. If the record is a join, it is refused.
     pub(super) fn on_unopenable(&mut self, step: Step, fault: Fault) -> Phase {
         if let Some(joining) = step.origin.joining() {
             self.answer_unapplied(step.offset, joining.edge.clone(), joining.refused(self.id, UNUSABLE));
@@ -134,7 +134,7 @@ impl Room {
     /// The room cannot continue. It ends when it reads its own `Close` record; until then it applies nothing.
     pub(super) fn give_up(&mut self, state: Box<State>, reason: String) -> Phase {
         self.has_instance = false;
-        // On a replay that record is in the inbox already.
+        // On a replay the `Close` record is in the inbox already.
         if self.inbox.iter().any(|(_, record)| is_close(record)) {
             return self.skip_to_close(state);
         }

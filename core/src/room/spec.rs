@@ -20,7 +20,7 @@ pub struct ComponentSpec {
     pub max_faults: u32,
     /// Fuel for one record that a client has caused.
     pub fuel_per_message: u64,
-    /// Rooms that a room may have created and that have not ended, including those that they have created in turn.
+    /// Living rooms that a room may have created, including the rooms that those have created in turn.
     pub max_rooms: u32,
     /// Timers pending at a time.
     pub max_timers: usize,
@@ -29,7 +29,7 @@ pub struct ComponentSpec {
     /// Timers that have a handler.
     pub timers: BTreeSet<Arc<str>>,
     /// Whether clients get the script's own error text when it fails on their input. A server for the script's author (`chorus
-    /// dev`) sets this, and always, so that a replay makes the same frames.
+    /// dev`) always sets this, so that a replay makes the same frames.
     pub shows_failures: bool,
 }
 

@@ -19,7 +19,8 @@ use crate::{
     wire::{self, DecodeError},
 };
 
-/// Rooms that have ended are kept as sources for this many further ends, in case a zombie host repeats their outputs.
+/// A room that has ended is kept as a source until this many others have ended after it, in case a zombie host repeats its
+/// outputs.
 pub(super) const ENDED_SOURCES: usize = 1024;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +52,7 @@ pub struct State {
     /// The highest output number received from each room that has sent one.
     pub sources: BTreeMap<RoomId, OutputId>,
     pub ended_sources: VecDeque<RoomId>,
-    /// How many living rooms it may have created, those that they have created in turn included.
+    /// How many living rooms this room may have created, including the rooms that those have created in turn.
     pub allowance: u32,
     /// Rooms that this one created and that have not ended, with what each takes of the allowance: see [`super::allowance`].
     pub children: BTreeMap<RoomId, u32>,
@@ -220,18 +221,18 @@ impl State {
         wire::encode(self)
     }
 
-    /// The state of bytes that [`State::encode`] has returned, in this process or in one whose snapshot was decoded.
+    /// Decodes bytes that [`State::encode`] has returned, in this process or in another whose snapshot was decoded here.
     pub(super) fn decode_own(bytes: &[u8]) -> State {
         State::decode(bytes).expect("these bytes were encoded by this format, and nothing damages a part of a snapshot")
     }
 
-    /// The state of these bytes, all of them.
+    /// Decodes a state from all of these bytes.
     pub fn decode(bytes: &[u8]) -> Result<State, DecodeError> {
         wire::decode(bytes)
     }
 
-    /// The members in the order of joining, as every instance iterates over them. Includes `departed`, who has just left, in its
-    /// old place.
+    /// The members in the order of joining, as every instance iterates over them. Includes `departed`, a member that has just
+    /// left, in its old place.
     pub fn member_infos(&self, departed: Option<&(SessionId, Member)>) -> Vec<MemberInfo> {
         let departed = departed.map(|(session, member)| (session, member));
         let mut members: Vec<_> = self.members.iter().chain(departed).collect();
@@ -289,7 +290,8 @@ mod tests {
     use super::*;
     use crate::ids::ConnectionId;
 
-    /// The bytes of a state that has one of everything, as this format encodes them. A changed line is a broken snapshot.
+    /// The bytes of a state that has one of everything, as this format encodes them. If the bytes change, stored snapshots can
+    /// no longer be read.
     #[test]
     fn the_bytes_of_a_state_are_pinned() {
         let bytes = hex::encode(example().encode());

@@ -30,12 +30,12 @@ pub(super) struct Step {
     /// The client that has caused the record, if any.
     pub client: Option<SessionId>,
     pub origin: CallOrigin,
-    /// A member that has just left, if the guest has not processed that event yet: an instance that is opened now still gets
-    /// it.
+    /// A member that has just left, until the guest has processed its `leave`: an instance that is opened before that still has
+    /// the member.
     pub departed: Option<Box<(SessionId, Member)>>,
     /// Its outputs. They are emitted once the record is fully applied, or never.
     pub out: Vec<Output>,
-    /// Patches by the two views, for members with the same views.
+    /// The patches of this record, by the old and the new view: members with the same views share a patch.
     pub patches: BTreeMap<(Json, Json), RoomFrame>,
     /// The next output's index.
     next_index: u32,
@@ -88,7 +88,7 @@ pub(super) enum CallOrigin {
     Dispose {
         outcome: Json,
     },
-    /// An event that needs no answer, or has it.
+    /// An event that needs no answer, or already has one.
     Other,
 }
 

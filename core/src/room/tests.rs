@@ -45,7 +45,7 @@ struct Story {
     opened: Vec<String>,
     /// The fuel that each call was given.
     fuel: Vec<Option<u64>>,
-    /// The session on whose account each call was.
+    /// The session that each call was charged to.
     accounts: Vec<Option<SessionId>>,
     /// The fuel that each call burns.
     burns: u64,
@@ -89,7 +89,7 @@ impl Story {
         Story { room: Room::new(RoomId::LOBBY), ..Story::of(script) }
     }
 
-    /// Traps until the room ends.
+    /// Sends messages that trap, until the room ends.
     fn trap(&mut self, session: SessionId) -> Out {
         let mut out = Out { outputs: vec![] };
         for _ in 0..3 {

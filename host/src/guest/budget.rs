@@ -1,6 +1,7 @@
 //! Every bound on a guest, with its reason.
 //!
-//! A kind may move the ones in [`Budget`] by `static config = { budget: { … } }`, up to the cap. The others hold for all.
+//! A kind may change the bounds in [`Budget`] by `static config = { budget: { … } }`, each up to its cap. The others hold for
+//! all kinds.
 
 /// A bound that a kind may set: its name in `config.budget`, its default, and its cap.
 #[derive(Clone, Copy, Debug)]
@@ -34,9 +35,8 @@ pub const EFFECTS: Bound = bound("effectsPerRecord", 1_000, 10_000, 1);
 pub const TIMERS: Bound = bound("timers", 64, 1_024, 1);
 /// A lobby creates one or two; each is a record, an instance and a snapshot.
 pub const ROOMS: Bound = bound("roomsPerRecord", 16, 64, 1);
-/// Rooms that it has created and that have not ended, at a time, those that they have created included. A tournament of
-/// 32 players has 16 matches. Beyond it `rooms.create` throws; a throw is repeated by each replay, so the default never
-/// changes.
+/// Living rooms that a room may have created, including the rooms that those have created in turn. A tournament of 32 players
+/// has 16 matches. Beyond this bound `rooms.create` throws; each replay repeats the throw, so the default never changes.
 pub const LIVING: Bound = bound("rooms", 16, 1_024, 1);
 /// In units of UTF-16, as JSON. A snapshot is written every few seconds and read at each restore.
 pub const STATE: Bound = bound("stateKiB", 1024, 8 * 1024, KIB);
@@ -63,7 +63,7 @@ pub struct Budget {
     pub timers: u64,
     /// Rooms created by one call.
     pub rooms: u64,
-    /// Rooms created that have not ended, with all of theirs.
+    /// Living rooms that a room may have created, including the rooms that those have created in turn.
     pub living: u64,
     /// Units of UTF-16 of saved state.
     pub state: u64,
@@ -202,7 +202,7 @@ mod tests {
     /// The limits at which the SDK throws. It is bundled into components, so these numbers are the contract's.
     const SDK: &str = include_str!("../../../guests/sdk/limits.js");
 
-    /// The number behind this text; the first one, if there are several.
+    /// The number after `field`, in the first line that begins with `key`.
     fn number(key: &str, field: &str) -> u64 {
         let line = SDK.lines().find(|line| line.trim_start().starts_with(&format!("{key}: ")));
         let line = line.unwrap_or_else(|| panic!("guests/sdk/limits.js has no {key}"));

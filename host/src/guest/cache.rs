@@ -114,7 +114,7 @@ pub(super) fn read(path: &Path, want: Compatibility, of: Digest) -> Result<Optio
 
 /// Records that the file at `path` was used just now, so that it is kept.
 pub(super) fn touch(path: &Path) {
-    // Best effort: at worst the file is compiled again.
+    // Best effort: at worst the component is compiled again.
     let _ = fs::File::options().append(true).open(path).and_then(|file| file.set_modified(SystemTime::now()));
 }
 

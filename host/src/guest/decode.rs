@@ -1,5 +1,5 @@
-//! Decodes and checks what a guest returns: effects, saved state, an error. The texts are those of `wit/room.wit`. The rest
-//! of chorus trusts an [`Effect`].
+//! Decodes and checks what a guest returns: effects, saved state, an error. The texts are those of `wit/room.wit`. The rest of
+//! chorus relies on these checks.
 
 use std::{str::Split, sync::Arc};
 
@@ -217,7 +217,7 @@ impl Checker<'_> {
     fn count(&mut self, effect: &str) -> Result<(), Fault> {
         let budget = &self.manifest.config.budget;
         self.effects += 1;
-        // One more, which answers the record: the limit of a script's own effects leaves a place for it.
+        // One effect more is accepted, the answer to the record: the limit bounds the script's own effects.
         if self.effects > budget.effects + 1 {
             return Err(too_much(format!("more than {} effects in one record", budget.effects)));
         }

@@ -178,7 +178,7 @@ fn config(options: &Options, functions: &Arc<FunctionCache>) -> wasmtime::Result
     config.concurrency_support(false);
     // A fault's text has no backtrace (it would differ between builds), so nothing that only backtraces need is kept.
     config.wasm_backtrace_max_frames(None).generate_address_map(false).native_unwind_info(false);
-    // A room that hibernates gives the pages of its stack back; one that lives keeps its stack from call to call.
+    // A room that hibernates gives the pages of its stack back; a live room keeps its stack from call to call.
     config.async_stack_zeroing(true);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(options)));
     Ok(config)

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::budget;
 
-/// A guest's use of its host in the current call. A count and no time, so it is the same on every machine.
+/// A guest's use of its host in the current call. It is counted and not timed, so it is the same on every machine.
 #[derive(Default)]
 pub(crate) struct HostMeter {
     calls: AtomicU64,

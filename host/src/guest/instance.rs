@@ -65,7 +65,7 @@ impl fmt::Debug for Instance {
 }
 
 impl Component {
-    /// A new instance for `room`, with the clock at `at`. [`Instance::open`] comes next.
+    /// A new instance for `room`, at the time and with the seed of `context`. [`Instance::open`] comes next.
     pub async fn instantiate(&self, room: RoomId, context: &CallContext) -> Result<Instance, InstantiateError> {
         let budget = &self.manifest().config.budget;
         let (fuel, max_hostcall_bytes) = (budget.fuel_for_state(), budget.max_hostcall_bytes());
@@ -130,7 +130,7 @@ impl Instance {
         }
     }
 
-    /// The state after the last successful call. The guest's instant is still that of that call.
+    /// The state after the last successful call. The guest's time is still that of the last call.
     pub async fn save(&mut self) -> Result<SavedState, GuestError> {
         let fuel = self.component.manifest().config.budget.fuel_for_state();
         self.enter(None, fuel)?;
@@ -148,7 +148,7 @@ impl Instance {
         Ok(saved)
     }
 
-    /// How long it has run since the last call of this, by this machine's clock.
+    /// How long the guest has run since this function was last called, by this machine's clock.
     pub fn take_busy(&mut self) -> Duration {
         std::mem::take(&mut self.busy)
     }

@@ -21,7 +21,7 @@ pub struct Manifest {
 /// `static config` of a room's class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// `maxPlayers`. 0 is no limit of its own.
+    /// `maxPlayers`. 0: the kind sets no limit.
     pub max_players: u32,
     /// `reconnectSeconds`: how long a dropped player's seat is held.
     pub reconnect_seconds: u32,
@@ -77,7 +77,7 @@ impl Manifest {
         })
     }
 
-    /// The part of the manifest that the room machine decides by.
+    /// The part of the manifest that the room machine depends on.
     pub fn spec(&self) -> ComponentSpec {
         let config = &self.config;
         ComponentSpec {

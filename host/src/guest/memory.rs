@@ -5,8 +5,8 @@ use super::{
     fault::{Forbidden, OutOfMemory},
 };
 
-/// Limits and measures linear memory. A request for more than the kind may have is a trap: a script that caught it would go on
-/// half-broken.
+/// Limits and measures linear memory. A request for more than the kind may have is a trap: a script that caught it would
+/// continue in a broken state.
 pub(crate) struct Memory {
     limit: u64,
     used: u64,

@@ -2,8 +2,8 @@
 //!
 //! An [`Engine`] loads a [`Component`] (compiled once, kept on disk by [`cache`]), a component makes [`Instance`]s, and
 //! an instance takes and returns plain types of `core`. A guest's output is checked here: every JSON text is one value
-//! that any parser accepts, every id is an id, every number is within the kind's [`Budget`]. The rest of chorus trusts an
-//! `Effect`.
+//! that any parser accepts, every id is an id, every number is within the kind's [`Budget`]. The rest of chorus relies on these
+//! checks.
 //!
 //! Where to start: [`budget`] holds every number with its reason; [`wasi`] is the closed list of what a guest may import
 //! and how each import is served, from an instance's `store_data`; [`parts`] is what a component may be made of; `engine`

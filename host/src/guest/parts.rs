@@ -1,12 +1,12 @@
 //! What a component may be made of.
 //!
-//! Fuel meters a guest's own instructions, and [`super::wasi`] counts what it asks of the host. Two things that the runtime
-//! does for a component are charged by neither, and have no bound but the memory of the kind: a text that is copied
-//! from one nested component into another (some instructions of fuel, as many bytes as there are), and the handles of a
-//! resource type that the component defines itself. Neither is needed, so components that could do either are refused.
+//! Fuel meters a guest's own instructions, and [`super::wasi`] counts its calls of host functions. Two things that the runtime
+//! does for a component are measured by neither, and have no bound but the memory of the kind: to copy a text from one nested
+//! component into another (any number of bytes, for the fuel of some instructions), and to keep the handles of a resource type
+//! that the component defines itself. Neither is needed, so components that could do either are refused.
 //!
-//! What is left: one component with code in it, instantiated once. Beside it there may be stubs: no instruction but
-//! `unreachable`, and no memory. A script's component has one, in the place of the loader of its build.
+//! What may remain is one component with code in it, instantiated once, and stubs: components with no instruction but
+//! `unreachable`, and no memory. A script's component has one stub, in the place of the loader of its build.
 //!
 //! The bytes must be valid to wasmtime. Bytes that cannot be parsed pass here; the compiler rejects them.
 
@@ -15,7 +15,7 @@ use wasmparser::{
     ComponentType, ComponentTypeRef, FunctionBody, Operator, Parser, Payload,
 };
 
-/// A component that could do what nothing charges.
+/// What a component could do that nothing measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Uncharged {
     #[error("it defines a resource type of its own, and nothing charges for its handles")]
@@ -34,11 +34,12 @@ pub enum Uncharged {
 #[derive(Default)]
 struct Part {
     is_module: bool,
-    /// Code that does anything, or memory that a text could be in; of a component: in one of its own modules.
+    /// Whether there is code that does anything, or memory that could contain a text; of a component: in one of its own
+    /// modules.
     has_code: bool,
-    /// Of each component defined in this one: instances with code that an instance of it makes.
+    /// The [`Part::instances`] of each component that is defined in this one.
     components: Vec<u32>,
-    /// Likewise, of the instances that this one makes.
+    /// The sum of [`Part::instances`] over the components that this one instantiates.
     nested: u32,
 }
 
@@ -68,7 +69,8 @@ pub fn check(wasm: &[u8]) -> Result<(), Uncharged> {
 }
 
 impl Part {
-    /// Instances with code that one instance of this component is, and makes.
+    /// The number of instances with code that one instance of this component adds: itself, if it has code, and those that it
+    /// makes.
     fn instances(&self) -> u32 {
         self.nested.saturating_add(u32::from(self.has_code))
     }

@@ -298,7 +298,7 @@ async fn start(
     }
 }
 
-/// The guest's failure. An error if it was not the guest's.
+/// The guest's failure. An error if the guest did not cause it.
 fn fault_of(error: GuestError) -> Result<Fault, Unavailable> {
     match error {
         GuestError::Fault(fault) => Ok(fault),

@@ -31,7 +31,7 @@ pub(super) enum StartError {
     Guest(GuestError),
 }
 
-/// A new store with the guest in it, and its clock at `at`.
+/// A new store with the guest in it, at the time and with the seed of `context`.
 pub(super) async fn start(
     pre: &contract::RoomPre<StoreData>,
     bounds: Bounds,
@@ -52,7 +52,7 @@ pub(super) async fn start(
     }
 }
 
-/// Why a call failed that had this much fuel and has printed this.
+/// Why a call failed. `fuel`: what the call had. `printed`: what the guest printed in it.
 pub(super) fn call_error(
     store: &Store<StoreData>,
     error: &wasmtime::Error,

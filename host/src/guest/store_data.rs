@@ -46,13 +46,13 @@ impl StoreData {
         }
     }
 
-    /// Sets the guest's instant, from here on.
+    /// Sets the guest's time and its random seed, from here on.
     pub(crate) fn enter(&mut self, context: &CallContext) {
         self.now = context.now;
         self.rng = Rng::of(&context.seed);
     }
 
-    /// What the guest has printed since the last call of this, as one log effect for each line.
+    /// What the guest has printed since this function was last called, as one log effect for each line.
     pub(crate) fn take_printed(&self) -> Vec<Effect> {
         self.printed.lock().expect("no panic while printing").take()
     }

@@ -1,4 +1,4 @@
-//! What a script must not do: its room pays, by a record in the log; the process lives, and so do the other rooms.
+//! Scripts that trap or exceed a limit: each failure is in the room's log, and the process and its other rooms continue.
 
 use chorus_core::{
     command::{Fault, RoomCommand},
@@ -77,7 +77,7 @@ async fn to_ask_for_more_than_a_record_may_is_thrown_by_the_sdk() {
     }
     assert_eq!(stage.send(ANA, "timers", json!({ "count": 900 })).await.reply(), json!(null), "one name is one timer");
     assert_eq!(stage.send(ANA, "caught-effects", json!(null)).await.reply(), 200);
-    // As much as possible: any of the bounds may come first.
+    // As much as possible: any of the bounds may be reached first.
     for kind in ["effects", "bytes", "one", "timers", "rooms", "state"] {
         let out = stage.send(ANA, kind, json!({})).await;
         let fault = out.fault();
@@ -203,7 +203,7 @@ async fn a_trap_goes_back_to_the_state_before_the_record_in_a_new_instance() {
     stage.send(BEN, "touch", json!(4)).await;
     let before = stage.saved().await;
     let opened = stage.opened.len();
-    // The array becomes so long that printing it takes for ever.
+    // The array becomes so long that the guest exceeds a bound when it prints it.
     let out = stage.send(ANA, "touch", json!(4_000_000_000_u64)).await;
     assert!(out.fault().is_some(), "{out:?}");
     assert_eq!(stage.opened.len(), opened + 1, "a new instance, from the snapshot");
@@ -244,7 +244,7 @@ async fn what_a_script_prints_and_logs_is_its_authors() {
     assert_eq!((refused.logs(), refused.events()), (vec![(LogLevel::Info, "kept".into())], vec![]));
 }
 
-/// Each of these fixtures in a room of its own, in one host, with a neighbour that must not notice.
+/// Each of these fixtures has a room of its own, on one host, beside a neighbour that must not be affected.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hostile_room_ends_and_its_neighbour_goes_on() {
     let dir = tempfile::tempdir().unwrap();
@@ -265,7 +265,7 @@ async fn a_hostile_room_ends_and_its_neighbour_goes_on() {
         world.publish(guest, guest).await;
         world.create(room, guest, json!({})).await;
         world.edge.join(ANA, room).await;
-        // The room's own first failure is the first of five.
+        // One `later` sets five timers, and each of them fails.
         for id in 0..if kind == "later" { 1 } else { 5 } {
             world.edge.send(ANA, room, kind, json!({})).await;
             assert_eq!(world.edge.request(BEN, neighbour, "echo", json!(id)).await, Ok(json!(id)));

@@ -14,8 +14,8 @@ use crate::{
 /// Faults in a row that end a room whose component was never opened.
 const DEFAULT_MAX_FAULTS: u32 = 5;
 
-/// The log takes a record back. Every member gets a whole view, because some may have been sent effects of that record. A swap
-/// on probation is undone first; then this record is applied again.
+/// Applies a `Fault` record: the record at `offset` is skipped. Every member gets a whole view, because some may have been sent
+/// effects of the skipped record. A swap on probation is undone first; then the `Fault` record is applied again.
 pub(super) fn fault(step: &mut Step, offset: Offset, fault: Fault) -> Next {
     if let Some(probation) = step.state.probation.take_if(|probation| probation.is_ended_by(offset, &fault)) {
         return Next::UndoSwap(probation, fault);
@@ -73,7 +73,7 @@ fn message_error(state: &State, fault: &Fault, is_charged: bool) -> (ErrorCode, 
     (ErrorCode::Fault, failure_text(state, text, fault))
 }
 
-/// The error text of a failure; with the failure's first line where the client's author is also the script's.
+/// The error text of a failure, with the first line of the fault where the component's spec shows failures to clients.
 fn failure_text(state: &State, text: &str, fault: &Fault) -> Box<str> {
     let shows = state.spec.as_ref().is_some_and(|spec| spec.shows_failures);
     let fault = fault.to_string();

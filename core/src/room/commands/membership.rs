@@ -47,8 +47,8 @@ pub(in crate::room) fn join(step: &mut Step, joining: Joining) -> Next {
 }
 
 /// The member whose held seat goes to a newcomer: the one that has been away longest. A seat is freed where the room can have
-/// no more members, and in the lobby also where it has its `max_players`, since a member can return to the lobby by joining
-/// again. In other rooms a seat is a player's place in a game, and is held for the full time.
+/// no more members, and in the lobby also where the lobby has its `max_players`, since a member can return to the lobby by
+/// joining again. In other rooms a seat is a player's place in a game, and is held for the full time.
 fn seat_to_free(step: &Step) -> Option<SessionId> {
     let state = &step.state;
     let mut held = state.held_seats.iter().map(|(_, _, session)| *session);
@@ -136,7 +136,7 @@ pub(super) fn reconnect(
     if was_away { Next::Call(Event::Reconnect { session }, CallOrigin::Other) } else { Next::Done }
 }
 
-/// Repeats the room's request to this member's edge that has no answer yet.
+/// Sends the member's move to its edge again, if the move has no answer yet.
 fn repeat_move(step: &mut Step, session: SessionId) {
     let Some(member) = step.state.members.get(&session) else { return };
     let Some(moving) = member.moving.clone() else { return };
@@ -156,7 +156,7 @@ pub(super) fn leave(step: &mut Step, session: SessionId, reason: LeaveReason) ->
 }
 
 impl Step {
-    /// Removes the member and notifies it. Returns whether it was one.
+    /// Removes the member and notifies it. Returns whether the session was a member.
     pub fn remove_member(&mut self, session: SessionId, reason: LeaveReason, text: Option<Box<str>>) -> bool {
         self.deliver(RoomFrame::left(self.room, reason.as_str()), Audience::One(session));
         let Some(member) = self.state.members.remove(&session) else { return false };
@@ -190,7 +190,7 @@ impl State {
         self.free_seats().is_none_or(|seats| seats > 0)
     }
 
-    /// `None`: as many as there are members. Below zero after a swap to a version with fewer seats.
+    /// `None`: the kind sets no limit. Below zero after a swap to a version with fewer seats.
     fn free_seats(&self) -> Option<i64> {
         let max = self.spec.as_ref().map_or(0, |spec| spec.max_players);
         let players = || self.members.values().filter(|member| !member.spectator).count() as i64;

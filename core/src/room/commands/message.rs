@@ -18,7 +18,7 @@ use crate::{
 pub(super) fn message(step: &mut Step, session: SessionId, message_id: u64, msg_type: Arc<str>, data: Json) -> Next {
     // Messages of a session that is being kicked are dropped: its edge closes the connection without an answer.
     let is_kicked = step.state.kicks.contains_key(&session);
-    // The sender may have left: its edge answers the message once it receives that.
+    // The sender may have left: its edge answers the message when it is notified of that.
     let Some(member) = step.state.members.get_mut(&session).filter(|_| !is_kicked) else { return Next::Done };
     if message_id <= member.last_message_id && !planted(Bug::MessageDuplicates) {
         return Next::Done;

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// Records after a swap during which a fault undoes the swap. They are kept in the room's state until then.
+/// Records after a swap during which a fault undoes the swap. The room's state keeps them until the probation ends.
 pub const PROBATION_RECORDS: usize = 64;
 
 /// How long after a swap a fault undoes it, in milliseconds.
@@ -91,8 +91,8 @@ impl State {
 }
 
 impl Probation {
-    /// Whether this fault undoes the swap. One client that exhausts its budget proves nothing about the component: a client can
-    /// exhaust any component's. A second client does.
+    /// Whether this fault undoes the swap. One client that exhausts its budget does not undo the swap, since a client can
+    /// exhaust the budget of any component. A second client does.
     pub(super) fn is_ended_by(&mut self, offset: Offset, fault: &Fault) -> bool {
         if offset <= self.swap {
             return false;

@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// A timer fires if it is still pending as it was set under this id.
+/// Fires the timer that was set under this id, if it is still pending and was not set again.
 pub(super) fn timer(step: &mut Step, id: OutputId) -> Next {
     let state = &mut *step.state;
     if let Some(name) = state.timer_name(id)

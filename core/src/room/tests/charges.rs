@@ -16,7 +16,7 @@ fn a_budget_that_a_client_exhausts_ends_no_room_and_is_answered_with_an_error() 
     story.is_the_same_in_a_replay();
 }
 
-/// Not even in between: the room's own consecutive failures are counted across it.
+/// The room's own failures count as consecutive even with a client's exhaustion between them.
 #[test]
 fn a_budget_that_a_client_exhausts_neither_adds_to_the_faults_nor_resets_them() {
     let mut story = Story::of(counter()).with_members(&[ANA]);
@@ -84,7 +84,7 @@ fn a_join_that_exhausts_is_refused() {
     assert_eq!(story.record(message(ANA, 1)).tags(), [FrameTag::Reply]);
 }
 
-/// The machine's own part does not depend on the script, and the next instance sees it.
+/// The machine's own part of each event does not depend on the script, and the next instance is opened with it.
 #[test]
 fn a_drop_a_reconnect_and_a_leave_that_exhaust_happen_all_the_same() {
     let events = ["drop bea", "reconnect bea", "leave bea Left"];
@@ -226,7 +226,7 @@ fn a_trap_after_a_swap_undoes_it_for_any_sender() {
     assert_eq!(story.room.state().unwrap().component, Digest([1; 32]));
 }
 
-/// That includes the replay of earlier messages, and the whole views that members are sent again.
+/// The account includes the replay of earlier messages, and the whole views that members are sent again.
 #[test]
 fn the_work_that_a_client_causes_is_on_its_account() {
     let mut story = Story::of(counter()).with_members(&[ANA, BEA]);

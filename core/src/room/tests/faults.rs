@@ -78,8 +78,8 @@ fn faults_in_a_row_end_the_room_with_a_reason() {
     }
 }
 
-/// The client has reconnected through another edge, but a room that has given up applies no `Reconnect`: what it sends on its
-/// end goes to the first edge. So the reconnect is answered separately.
+/// The client has reconnected through another edge, but a room that has given up applies no `Reconnect`, and notifies the first
+/// edge of its end. So the reconnect is answered separately.
 #[test]
 fn a_reconnect_to_a_room_that_has_given_up_is_answered() {
     let mut story = Story::of(counter()).with_members(&[ANA]);

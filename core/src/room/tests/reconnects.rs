@@ -75,7 +75,7 @@ fn the_previous_edge_is_notified_since_it_may_have_the_later_connection() {
         panic!("{out:?}")
     };
     assert_eq!(&*before.0, EDGE);
-    // The first edge has the newer connection: the record from edge-2 was in flight for long.
+    // The first edge has the newer connection: the record from edge-2 was in flight for a long time.
     let again = story.record(reconnect(ANA, EDGE, None));
     assert_eq!(again.to_edge()[0], "replaced ana");
     story.record(drop_of(ANA, "edge-2"));

@@ -22,7 +22,7 @@ fn a_room_from_its_snapshot_and_tail_is_the_same_room_at_every_offset() {
         let Some(Output::Snapshot { bytes, offset }) =
             out.outputs.iter().rfind(|o| matches!(o, Output::Snapshot { .. }))
         else {
-            // It waits for its `Fault` record, and has nothing to save before.
+            // The room waits for its `Fault` record, and saves nothing before that.
             continue;
         };
         let mut second = Story::of(counter());

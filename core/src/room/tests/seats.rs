@@ -111,7 +111,7 @@ fn in_a_lobby_that_has_its_players_a_held_seat_goes_to_a_newcomer() {
     assert!(members.contains_key(&CAI), "a spectator's place is no player's seat");
 }
 
-/// Even if the player has sent nothing yet: it may not have had a turn.
+/// The seat is kept even if its player has sent nothing yet: it may not have had a turn.
 #[test]
 fn in_a_game_that_has_its_players_a_held_seat_is_kept() {
     let mut story = Story::of(seats_who_may_play());
