@@ -1,4 +1,4 @@
-//! Sends every message back: the server for the field's conformance suite (`just conformance`).
+//! Sends every message back: the server for the conformance suite of WebSocket (`just conformance`).
 //!
 //! Only with the feature `conformance`, which only the example `echo` is built with. The connection is the real one; the
 //! session is left out.
