@@ -37,7 +37,7 @@ impl Echo {
         self.stopped
     }
 
-    /// Whether reading had stopped, and goes on.
+    /// Whether reading had stopped and is to continue.
     pub fn reads_on(&mut self) -> bool {
         std::mem::take(&mut self.stopped)
     }
