@@ -96,8 +96,8 @@ impl Proxies {
         }
     }
 
-    /// The last address of a chain that is not a trusted proxy's. `None`: an address that cannot be read, before which
-    /// nothing in the chain can be trusted.
+    /// The last address of a chain that is not a trusted proxy's. `None`: an address that cannot be read; no address
+    /// to the left of it can be trusted.
     fn rightmost(&self, from: IpAddr, chain: &[Option<IpAddr>]) -> IpAddr {
         let mut last = from;
         for address in chain.iter().rev() {

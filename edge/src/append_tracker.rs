@@ -1,6 +1,6 @@
-//! Appends records, and awaits their confirmation. Nearly all appends succeed; the owner of any other is notified.
+//! Appends records, and awaits their confirmation. Nearly all appends succeed; the owner of one that fails is notified.
 //!
-//! One task awaits the oldest append; when the bus has written a batch, the other appends of it are ready at once. So a
+//! One task awaits the oldest append; when the bus has written a batch, the other appends of that batch are ready at once. So a
 //! message costs no task of its own.
 
 use std::{fmt, sync::Arc, time::Duration};

@@ -8,7 +8,7 @@ use chorus_core::{
 };
 
 /// Sessions whose debts are kept. Each has used a host for at least a tenth of a second, and is removed when its debt is
-/// paid, at most 20 seconds later, so this many are hardly ever reached. Beyond it the session with the smallest debt is
+/// paid, at most 20 seconds later, so this number is hardly ever reached. Beyond it the session with the smallest debt is
 /// removed.
 const MAX_DEBTORS: usize = 4_096;
 

@@ -1,9 +1,9 @@
 //! The socket's side of a connection: one task for each WebSocket, and one future of known size, since there are many.
 //!
-//! Bounds on a client: [`MAX_FRAME`] for a message and for a frame; [`MeteredStream`] for the bytes that a message
-//! may be cut into, since empty continuation frames never make a message; the session's rate for pings, unsolicited pongs
-//! and fragments; the outbox for frames that the client does not read; [`CLOSE_TIMEOUT`] for the time that a close may take,
-//! or [`DISCARD_TIMEOUT`] and [`MAX_DISCARDED`] when the client is in the middle of a message that is refused.
+//! Bounds on a client: [`MAX_FRAME`] for a message and for a frame; [`MeteredStream`] for the bytes that may arrive before a
+//! message is complete, since empty continuation frames never complete one; the session's rate for pings, unsolicited pongs and
+//! fragments; the outbox for frames that the client does not read; [`CLOSE_TIMEOUT`] for the time that a close may take, or
+//! [`DISCARD_TIMEOUT`] and [`MAX_DISCARDED`] when the client is in the middle of a message that is refused.
 
 use std::{
     future::Future,
@@ -53,7 +53,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// that sends one huge message reads its close frame only after that.
 const MAX_DISCARDED: usize = 48 << 20;
 
-/// How long that may take.
+/// How long the dropping may take.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Dropped input is read in pieces of this size.
@@ -89,7 +89,7 @@ enum State {
     /// The input is no longer valid: the close frame is written, and further input is then read and dropped. Otherwise
     /// the system would discard the close frame.
     Failing,
-    /// Likewise, and everything is written.
+    /// As `Failing`, and everything is written.
     Discarding,
 }
 

@@ -53,7 +53,7 @@ impl Connections {
         }
     }
 
-    /// The connection is gone, and its machine has been notified.
+    /// The connection has ended, and its machine has been notified.
     pub fn close(&self, handle: &SessionHandle) {
         self.handles().remove(&handle.connection);
     }
@@ -73,7 +73,7 @@ impl Connections {
     }
 
     /// Closes the connections that are open now, one after the other over this time, so that the edges that they
-    /// reconnect to are not overrun.
+    /// reconnect to are not overloaded.
     pub async fn drain_over(&self, time: Duration) {
         let handles = self.all();
         let pause = time.checked_div(u32::try_from(handles.len()).unwrap_or(u32::MAX)).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Sends every message back: the server for the field's conformance suite (`just conformance`).
+//! Sends every message back: the server for the conformance suite of WebSocket (`just conformance`).
 //!
 //! Only with the feature `conformance`, which only the example `echo` is built with. The connection is the real one; the
 //! session is left out.
@@ -37,7 +37,7 @@ impl Echo {
         self.stopped
     }
 
-    /// Whether reading had stopped, and goes on.
+    /// Whether reading had stopped and is to continue.
     pub fn reads_on(&mut self) -> bool {
         std::mem::take(&mut self.stopped)
     }

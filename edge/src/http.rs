@@ -192,7 +192,7 @@ fn only(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     if values.next().is_some() { None } else { first.to_str().ok() }
 }
 
-/// 16 bytes in base64: 22 digits, of the last of which only the upper two bits count, and two of padding.
+/// 16 bytes in base64: 22 digits, where the last one has its lower four bits clear, and two characters of padding.
 fn is_key(key: &str) -> bool {
     let Some(digits) = key.strip_suffix("==").filter(|digits| digits.len() == 22) else { return false };
     digits.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'+' || c == b'/')

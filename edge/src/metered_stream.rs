@@ -15,7 +15,7 @@ use tokio::{
 /// Bytes that may arrive before they complete a message.
 const MAX_BYTES_PER_MESSAGE: usize = 2 * MAX_FRAME + 16 * 1024;
 
-/// The most bytes of a client's frame beside its payload: of a head with a long length, and the mask.
+/// The most bytes of a client's frame besides its payload: a head with a long length, and the mask.
 const MAX_HEAD: usize = 14;
 
 /// One read may contain several messages. Up to this many of its bytes are not charged, since they may belong to messages that
@@ -45,7 +45,7 @@ impl MeteredStream {
         self.bytes_left = bytes;
     }
 
-    /// A message of this size is complete. Returns the number of frames to charge for bytes that belong to none.
+    /// A message of this size is complete. Returns the number of frames to charge for bytes that belong to no message.
     pub fn next_message(&mut self, size: usize) -> u32 {
         self.bytes_left = MAX_BYTES_PER_MESSAGE;
         self.unclaimed = self.unclaimed.saturating_sub(size + MAX_HEAD);

@@ -24,7 +24,7 @@ use unicode_segmentation::UnicodeSegmentation as _;
 /// Grapheme clusters: as many as fit a scoreboard.
 const MAX_CHARACTERS: usize = 32;
 
-/// A family emoji has 25 bytes, and a letter with many marks as many as there are marks.
+/// A family emoji has 25 bytes, and a letter with many marks grows with each mark.
 const MAX_BYTES: usize = 256;
 
 const ZWNJ: char = '\u{200c}';
@@ -33,7 +33,7 @@ const ZWJ: char = '\u{200d}';
 /// Symbols by their category that are blank: the braille pattern without dots, the notehead without ink.
 const BLANK: [char; 2] = ['\u{2800}', '\u{1d159}'];
 
-/// The name that is kept for a given one. `None` when it is not a valid name.
+/// The normalized form of a given name. `None` when the name is not valid.
 pub(crate) fn normalize(given: &str) -> Option<String> {
     let trimmed = given.trim();
     // Composition makes a text at most three times as long.

@@ -10,7 +10,7 @@ use chorus_core::ids::Time;
 use crate::address::Address;
 
 /// Addresses whose buckets are kept. A bucket that lacks one session is full again within a second, so it takes tens of
-/// thousands of new sessions a second to reach this.
+/// thousands of new sessions a second to reach this number.
 const MAX_BUCKETS: usize = 1 << 16;
 
 /// How often full buckets are removed, in milliseconds, since a sweep takes a while.
@@ -20,19 +20,19 @@ const SWEEP_INTERVAL_MS: u64 = 1_000;
 pub(crate) struct NewSessions {
     per_minute: u64,
     buckets: HashMap<Address, Bucket>,
-    /// One bucket for all addresses without a place: no address gets a fresh bucket by pushing others out.
+    /// One bucket for all addresses without a place: no address gets a new bucket by displacing others.
     overflow: Bucket,
     swept: Time,
 }
 
-/// In thousandths of a session for a second's worth of sixty: a millisecond adds the rate per minute.
+/// In units of 1/60,000 of a session, so that a millisecond adds the rate per minute.
 #[derive(Clone, Copy, Debug, Default)]
 struct Bucket {
     missing: u64,
     since: Time,
 }
 
-/// One session's worth.
+/// One session, in these units.
 const ONE_SESSION: u64 = 60_000;
 
 impl Bucket {
@@ -42,7 +42,7 @@ impl Bucket {
 
     /// The error is the number of milliseconds until the bucket has a session.
     fn take(&mut self, per_minute: u64, now: Time) -> Result<(), u64> {
-        // Twice a minute's worth at once.
+        // A full bucket has two minutes' worth.
         let full = 2 * per_minute * ONE_SESSION;
         let missing = self.missing(per_minute, now);
         if missing + ONE_SESSION > full {

@@ -87,7 +87,7 @@ impl SessionOpener {
         let resumed = store.resume_session(hash(token), hash(next_token), self.links.edge()).await?;
         let Some(Resumed { session, player, rooms, replaced }) = resumed else { return Ok(None) };
         if let Some(edge) = replaced {
-            // Its confirmation is not awaited: if the command is lost, that edge detects the loss of the session at
+            // The confirmation is not awaited: if the command is lost, that edge detects the loss of the session at
             // its next write.
             drop(bus.send_edge(&edge, EdgeCommand::Replaced { session }));
         }
@@ -102,8 +102,8 @@ impl SessionOpener {
     }
 }
 
-/// The player of a `hello`. The one place where identities come from; anonymous for now, with an id of their own that
-/// stays with the session.
+/// The player of a `hello`. Identities come from this function only. Players are anonymous for now: each has an id of its
+/// own that stays with the session.
 fn identify(hello: &Hello) -> Result<Player, (CloseCode, &'static str)> {
     if hello.token.is_some() {
         return Err((CloseCode::Unauthorized, "tokens are not accepted here"));

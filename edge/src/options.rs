@@ -20,7 +20,7 @@ pub struct Options {
     pub host_names: Vec<String>,
     /// Networks of trusted proxies, which name the client whose connection they pass on.
     pub trusted_proxies: Vec<IpNet>,
-    /// Connections at once. One more is refused with that reason (503, or 4030).
+    /// Connections at once. A further one is refused, with this limit as the reason (503, or 4030).
     pub max_connections: usize,
     /// Connections at once from one address, or from one /64 of IPv6.
     pub max_per_address: usize,

@@ -1,4 +1,4 @@
-//! The frames that wait for one client. None is ever dropped: a client that is too far behind is closed, and resumes.
+//! The frames that wait for one client. No frame is ever dropped: a client that is too far behind is closed, and resumes.
 //!
 //! Patches are not merged: each has its own `seq`, and the client counts them.
 

@@ -35,9 +35,9 @@ pub(crate) struct SessionHandle {
     inner: Mutex<Inner>,
 }
 
-/// The edge's part of what happens to a handle's session: other connections are affected too.
+/// The edge's part in the changes of a handle's session, which affect other connections too.
 pub(crate) trait SessionOwner: Send + Sync {
-    /// Whether a write of this handle still counts, now that its turn has come.
+    /// Whether a write of this handle is still to be made when its turn comes.
     fn accepts(&self, write: &StoreWrite, handle: &Arc<SessionHandle>) -> bool;
 
     /// The machine of this handle has ended, with an open session and this debt for computing.
@@ -176,8 +176,8 @@ impl SessionHandle {
     }
 
     /// The `hello` whose session is to be looked up. To be called when all input has been read: if the client has left by
-    /// then, there is none. That client may have resumed through another edge since, and this edge would take the session
-    /// away from there.
+    /// then, there is none. The client may have resumed through another edge since, and a lookup would take the session
+    /// from that edge.
     pub fn take_pending_hello(&self) -> Option<Box<Hello>> {
         let mut inner = self.lock();
         let hello = inner.pending_hello.take();

@@ -1,4 +1,4 @@
-//! The sessions that have a connection here. [`Registry`] decides; this carries out.
+//! The sessions that have a connection here. [`Registry`] decides, and [`Sessions`] carries out its decisions.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard},
@@ -22,7 +22,7 @@ use crate::{
 /// How soon the store is tried again, after its own retries, for as long as the connection is open.
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// Its locks are never held while a handle's is taken.
+/// Its locks are never held while the lock of a handle is taken.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     links: Arc<Links>,
@@ -36,7 +36,7 @@ impl Sessions {
         Sessions { links, registry, debts: Mutex::default() }
     }
 
-    /// Assigns a session that was opened to the handle, and notifies the handle that had it.
+    /// Assigns an opened session to the handle, and notifies the handle that had the session.
     pub fn take_over(&self, handle: &Arc<SessionHandle>, opened: Opened) {
         let session = opened.session;
         let earlier = self.registry().assign(session, handle.clone());

@@ -138,7 +138,7 @@ async fn an_address_opens_a_bounded_number_of_sessions_and_resumes_without_a_bou
     assert_eq!(unknown.close_code().await, 4030, "an unknown token opens a new session");
 }
 
-/// As behind a load balancer: all clients come from its address.
+/// As behind a load balancer: all clients connect from its address.
 #[tokio::test]
 async fn the_limits_are_those_of_the_client_that_a_trusted_proxy_names() {
     let loopback = || vec!["127.0.0.0/8".parse().expect("a network")];

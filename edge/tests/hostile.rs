@@ -158,7 +158,7 @@ async fn a_client_that_does_not_answer_a_close_is_cut_off() {
     let world = World::start().await;
     let mut raw = world.raw_web_socket().await;
     raw.send_frame(0x82, b"binary").await;
-    // The client goes on as if nothing had happened, and never answers the close.
+    // The client continues to send, and never answers the close.
     let flood = frame(0x81, b"{}").repeat(100);
     within("the end", async { while raw.0.write_all(&flood).await.is_ok() {} }).await;
     until("the connection's end", async || world.edge.connections() == 0).await;

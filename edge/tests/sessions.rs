@@ -274,7 +274,7 @@ async fn a_client_that_does_not_read_is_closed_and_receives_everything_when_it_r
         assert_eq!(frame["seq"], last, "without a gap");
     }
     assert!(last < 9001, "it was closed before the end");
-    // It takes several rounds to receive everything, each as far as the outbox goes.
+    // It takes several rounds to receive everything, each up to the capacity of the outbox.
     let mut token = resume;
     while last < 9001 {
         let mut client = world.resume(&token, Some(last)).await;

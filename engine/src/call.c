@@ -1,19 +1,19 @@
-// The call in hand, and the one writer of its effects. One instance is one room and calls never overlap, so there is one.
+// The current call, and the only writer of its effects. One instance is one room and calls never overlap, so there is one.
 //
 // Effects are written in the contract's format as they are requested: separated by U+001E, their parts by U+001F. The next
 // version of the contract changes `effect_begin`, `effect_part` and `effect_end`, and nothing else.
 
 #define PART 0x1f
 #define END 0x1e
-/* As in guests/sdk/limits.js: the log of one call, without what the line about the cut takes. */
+/* As in guests/sdk/limits.js: the log of one call, less the line that reports the cut. */
 #define LOG_UNITS (16384 - 64)
 #define LOG_NAME "log\x1f"
 
-/* What a call may request, from `static config.budget`: of effects and rooms their number, of texts units of UTF-16. */
+/* What a call may request, from `static config.budget`: numbers of effects and timers; output and state in units of UTF-16. */
 static struct { double output, effects, timers, state; } allowed;
 
 static struct {
-  /* Whether there is a record's time: none while the guest is built. */
+  /* Whether the time of a record is set: it is not while the guest is built. */
   bool begun;
   /* Whether the call may refuse its record, and the reason once it has. */
   bool refusable, seeded, locked, was_locked;
@@ -21,7 +21,7 @@ static struct {
   uint32_t a, b, c, counter;
   uint32_t number, created;
   JSValue refused, promised;
-  /* Effects so far without the log and the answer; no less than the units of their texts. */
+  /* `requested`: effects so far, without the log and the answer. `spent`: no less than the units of the effects' texts. */
   uint32_t requested;
   uint64_t spent;
   /* The units of log that are kept, and those that were cut. */
@@ -58,7 +58,7 @@ static inline uint32_t effect_begin(const char *name, uint32_t length) {
 
 static inline void effect_part(void) { text_byte(&call.effects, PART); }
 
-/* Drops an effect that was begun: what it was to be made of threw. */
+/* Drops an effect that was begun and cannot be completed: an exception is pending. */
 static int effect_drop(uint32_t mark) {
   call.effects.length = mark;
   return -1;
@@ -84,8 +84,8 @@ static uint64_t effects_units(uint32_t mark) {
   return units;
 }
 
-/* Ends an effect, if the call may have it. That which `answers` the record is not counted, so that a script cannot use up its
- * place. */
+/* Ends an effect, if the call may have it. An effect that `answers` the record is not counted, so that a script cannot use up
+ * its place. */
 static int effect_end(uint32_t mark, const char *what, bool answers) {
   if (!call.begun) { throw_too_early(what); return effect_drop(mark); }
   if (call.requested >= allowed.effects && !answers) {
@@ -94,7 +94,7 @@ static int effect_end(uint32_t mark, const char *what, bool answers) {
   }
   uint32_t start = mark ? mark + 1 : 0, bytes = call.effects.length - start;
   if (unlikely(call.spent + bytes > allowed.output)) {
-    /* A byte is a unit, or less of one. */
+    /* A byte is at most one unit of UTF-16. */
     uint32_t units = utf16_units(call.effects.bytes + start, bytes);
     call.spent = effects_units(mark);
     if (call.spent + units > allowed.output) {

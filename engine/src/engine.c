@@ -1,4 +1,4 @@
-// The guest engine: QuickJS-ng, and a room around it that speaks `wit/room.wit`.
+// The guest engine: QuickJS-ng, and a room around it that implements `wit/room.wit`.
 //
 // One translation unit, because the room reads the engine's own structures: it walks the shapes of objects, counts their
 // references and prints them without a call. `engine/build.mjs` compiles it; what each part is for:
@@ -6,17 +6,17 @@
 //   memory.c   the allocator below QuickJS's own, and the sealed part of memory
 //   text.c     growing buffers of UTF-8
 //   json.c     printing values as JSON, with a check of what a parse would give back
-//   call.c     the call in hand, and the one writer of effects
-//   live.c     state and players' data: live objects between calls, and the text that counts
+//   call.c     the current call, and the only writer of effects
+//   live.c     state and players' data: live objects between calls, and the stored text
 //   member.c   the members of the room, and the class `Player`
 //   timers.c   which timers are pending
 //   sdk.c      the functions that the SDK's modules in engine/sdk call
 //   room.c     a record: its handler, its end, its refusal
-//   undo.c     what a call has written to sealed objects, and puts back
+//   undo.c     puts back what a call has written to sealed objects
 //   seal.c     the end of the build
 //   exports.c  the functions of the contract, and those of the build
 //
-// The engine imports nothing. Its clock is the record's time, and what QuickJS prints for its own debugging goes nowhere.
+// The engine imports nothing. Its clock is the record's time, and what QuickJS prints for its own debugging is dropped.
 
 #include <assert.h>
 #include <fenv.h>
@@ -30,7 +30,7 @@
 #include <sys/time.h>
 #include <time.h>
 
-/* Milliseconds since 1970: the time of the record in hand; 0 while the guest is built. */
+/* Milliseconds since 1970: the time of the current record; 0 while the guest is built. */
 static double engine_now;
 
 static int engine_time(struct timeval *at) {

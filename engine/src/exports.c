@@ -1,6 +1,6 @@
 // The functions of `wit/room.wit`, as the canonical ABI has them, and those of the build.
 
-/* A text, a list, as it is returned. */
+/* A text or a list, in the form in which it is returned. */
 typedef struct Slice { const void *at; uint32_t length; } Slice;
 
 static Slice slice_of(const Text *text) { return (Slice){text->bytes, text->length}; }
@@ -12,7 +12,7 @@ static Slice slice_of(const Text *text) { return (Slice){text->bytes, text->leng
 static struct { uint8_t *bytes; uint32_t used; void **long_ones; uint32_t count, capacity; } arguments;
 
 EXPORT("cabi_realloc") void *cabi_realloc(void *old, size_t old_size, size_t align, size_t size) {
-  /* A byte more, for the zero at the end of what is parsed as JSON. */
+  /* One byte more, for the zero that ends a text to be parsed as JSON. */
   size_t wanted = (size + 1 + 7) & ~(size_t)7;
   void *block;
   if (!arguments.bytes) arguments.bytes = memory_new(NULL, ARGUMENTS);
@@ -41,7 +41,7 @@ static void arguments_free(void) {
 
 static Slice result;
 
-/* Larger buffers are given back before the next call. */
+/* Larger buffers are freed before the next call. */
 #define KEPT_BUFFER (64 * 1024)
 
 static void keep_small(Text *text) {
@@ -113,7 +113,7 @@ static int open_room(Given info, uint32_t version, Given saved) {
 EXPORT("open") Slice *contract_open(uint8_t *info, uint32_t info_length, uint32_t version, uint8_t *saved, uint32_t saved_length) {
   static Text failure;
   if (open_room((Given){info, info_length}, version, (Given){saved, saved_length})) {
-    /* `open` has no log beside its error. */
+    /* `open` returns its error without a log. */
     effects_keep_log();
     call.effects.length = 0;
     call.cut = 0;
@@ -162,10 +162,10 @@ static Slice *build_failed(void) {
   return &result;
 }
 
-/* Runs the script, which calls `native.serve`; the text of its error, if it fails. */
+/* Runs the script, which calls `native.serve`. Returns the text of its error if it fails. */
 EXPORT("run") Slice *build_run(uint32_t length) {
   runtime = JS_NewRuntime2(&memory_functions, NULL);
-  /* The end of the stack is a trap, inside of `try` and `catch`, too. */
+  /* A stack overflow is a trap, also inside of `try` and `catch`. */
   JS_SetMaxStackSize(runtime, 0);
   js = JS_NewContext(runtime);
   call.refused = call.promised = state.value = room.view = sdk_memory = JS_UNDEFINED;
@@ -186,6 +186,6 @@ EXPORT("seal") uintptr_t build_seal(void) {
   return js_sealed_end;
 }
 
-/* For tests: a run of the cycle collector, and the bytes that the room itself has. */
+/* For tests: a run of the cycle collector, and the bytes that the room itself has allocated. */
 EXPORT("collect") void test_collect(void) { JS_RunGC(runtime); }
 EXPORT("allocated") uint32_t test_allocated(void) { return runtime->malloc_state.malloc_size; }

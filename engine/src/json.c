@@ -1,13 +1,13 @@
 // Values as JSON: the same text as `JSON.stringify`, from the shapes of the objects, eight bytes of a string at a time.
 //
-// What is not plain (a getter, a `toJSON`, a class, a hole, a proxy, NaN) is left to the SDK's `toJson`, in JavaScript, which
-// prints it or throws its error: so both say the same. While it prints, it notes whether the value differs from what a
-// parse of its text would give, or is held by anybody else: see live.c.
+// A value that is not plain (a getter, a `toJSON`, a class, a hole, a proxy, NaN) is left to the SDK's `toJson`, in JavaScript,
+// which prints it or throws its error, so both give the same result. The printer also notes whether the value differs from
+// a parse of its text, or has other references: see live.c.
 
 /* Arrays and objects around a value; as LIMITS.nesting in guests/sdk/limits.js. */
 #define JSON_NESTING 127
 
-/* A value that is kept as a live object, and printed for that: whether a parse of its text would give something else. */
+/* Of a live object that is printed: whether a parse of its text would give another value. */
 static bool json_differs;
 
 /* The SDK's `toJson(value, what, name)`. */
@@ -15,7 +15,7 @@ static JSValue sdk_to_json;
 
 typedef enum { JSON_PRINTED, JSON_NOTHING, JSON_ODD } JsonResult;
 
-/* Not 0 if a byte is below 0x20, a quote, a backslash or above 0x7f. May be so for no reason. */
+/* Not 0 if a byte is below 0x20, a quote, a backslash or above 0x7f; may be not 0 without such a byte. */
 static inline uint64_t escapes8(uint64_t word) {
   const uint64_t low = 0x0101010101010101ULL, high = 0x8080808080808080ULL;
   uint64_t quote = word ^ (low * 0x22), backslash = word ^ (low * 0x5c);
@@ -105,7 +105,7 @@ static void json_int(Text *to, int32_t number) {
   text_bytes(to, digits + at, 11 - at);
 }
 
-/* A number that is none is an error of the SDK. */
+/* NaN and the infinities are left to the SDK, which throws. */
 static JsonResult json_double(Text *to, double number) {
   if (!isfinite(number)) return JSON_ODD;
   if (number == 0) {
@@ -188,7 +188,7 @@ static no_inline JsonResult json_indices(Text *to, JSObject *object, uint32_t in
   return JSON_PRINTED;
 }
 
-/* With more of them, finding the next one each time would take the square of their number. */
+/* With more of them, the search for each next one would take time quadratic in their number. */
 #define JSON_INDICES 64
 
 static JsonResult json_object(Text *to, JSObject *object, int depth, bool kept) {
@@ -206,7 +206,7 @@ static JsonResult json_object(Text *to, JSObject *object, int depth, bool kept) 
     JSAtom name = properties[i].atom;
     if (name == JS_ATOM_NULL) continue;
     if (unlikely(properties[i].flags != JS_PROP_C_W_E)) {
-      /* Frozen, say, which prints as well; no getter, and nothing hidden. */
+      /* A frozen property is printed, too; a getter or a hidden property is not. */
       if ((properties[i].flags & (JS_PROP_TMASK | JS_PROP_ENUMERABLE)) != JS_PROP_ENUMERABLE) return JSON_ODD;
       json_differs = true;
     }
@@ -216,7 +216,7 @@ static JsonResult json_object(Text *to, JSObject *object, int depth, bool kept) 
     }
     JSString *text = js->rt->atom_array[name];
     if (text->atom_type != JS_ATOM_TYPE_STRING || name == JS_ATOM_toJSON) return JSON_ODD;
-    /* A key of ten digits may be integer-like, too. `__proto__` as its own key is one that a parse makes. */
+    /* A key of ten digits may be integer-like, too. `__proto__` as an own key is printed: a parse makes it. */
     if (unlikely(text->len == 10 && !text->is_wide_char && is_digit(str8(text)[0]))) return JSON_ODD;
   }
   if (unlikely(indices)) {
@@ -269,7 +269,7 @@ static bool json_is_overridden(void) {
       || find_own_property(&property, JS_VALUE_GET_OBJ(js->class_proto[JS_CLASS_ARRAY]), JS_ATOM_toJSON) != NULL;
 }
 
-/* By the SDK: `what` and `name` are for its error. */
+/* Prints with the SDK's function; `what` and `name` are for its error. */
 static no_inline int json_by_sdk(Text *to, JSValueConst value, const char *what, JSValueConst name) {
   JSValue label = JS_NewString(js, what);
   JSValueConst arguments[3] = {value, label, name};

@@ -1,15 +1,15 @@
-// `this.state`, and each player's data: live objects between calls, and the text that counts.
+// `this.state`, and each player's data: live objects between calls, and the stored text.
 //
 // A script must see exactly what a restored room would see, and that is a parse of the text. So a live value is kept only while
-// it is what a parse would give, and while nobody but us holds a part of it: plain objects and arrays, each with one
+// it equals a parse of the text and no other reference to a part of it exists: plain objects and arrays, each with one
 // reference, with extensible and writable properties, without `undefined`, NaN and −0, and none of it sealed. After each call
-// that has looked at it, the value is printed, compared with the text, and checked for all that in one pass; if something is
-// odd, it is dropped, and parsed anew by the next call that looks.
+// that has read or set the value, it is printed, compared with the text, and checked for these conditions in one pass. If one
+// of them does not hold, the value is dropped, and the next call that reads it parses the text anew.
 
 typedef struct Live {
   Text text;
   JSValue value;
-  /* Whether `value` is there; whether this call has looked at it; whether it is dropped after the call. */
+  /* Whether `value` is present; whether this call has read or set it; whether it is dropped after the call. */
   bool is_live, is_touched, is_spoilt;
 } Live;
 
@@ -59,7 +59,7 @@ static int live_commit(Live *live, const char *what) {
   return 1;
 }
 
-/* After a call: the value is kept if it is still what its text says. `is_final`: nothing has run since `live_commit`. */
+/* After a call: the value is kept if it still equals its text. `is_final`: nothing has run since `live_commit`. */
 static void live_settle(Live *live, const char *what, bool is_final) {
   live->is_touched = false;
   if (!live->is_live) return;

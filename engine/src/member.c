@@ -1,4 +1,4 @@
-// The members of the room, in the order of joining, by session; and the class `Player`, of which each is one.
+// The members of the room, in the order of joining, by session; and the class `Player` of their objects.
 
 #define SESSION 32
 
@@ -7,7 +7,7 @@ typedef struct Member {
   JSValue session_text, id, name;
   bool connected, spectator, is_listed;
   Live data;
-  /* The player object, while it is listed. */
+  /* The player object, while the member is listed. */
   JSValue object;
   struct Member *next, *previous, *next_in_bucket;
 } Member;
@@ -16,7 +16,7 @@ static struct {
   Member *first, *last;
   Member **buckets;
   uint32_t count, bucket_count;
-  /* The length of their data in the saved room: no less than its units of UTF-16. */
+  /* The bytes of the members' data in the saved state: no less than its units of UTF-16. */
   uint64_t data_length;
 } members;
 
@@ -50,7 +50,7 @@ static void members_rehash(uint32_t buckets) {
   }
 }
 
-/* With its key, in quotes, a colon and a comma; empty data is not saved. */
+/* The bytes of a member's saved data, with its quoted key, a colon and a comma; empty data is not saved. */
 static uint64_t data_length(const Text *text) {
   return text->length == 2 && text->bytes[0] == '{' ? 0 : text->length + SESSION + 4;
 }
@@ -88,7 +88,7 @@ static void member_list(Member *member, JSValueConst object) {
   member->is_listed = true;
 }
 
-/* Players' data that this call has looked at. */
+/* Players' data that this call has read or set. */
 
 static struct { Member **list; uint32_t count, capacity; } touched;
 
@@ -118,7 +118,7 @@ static int data_commit(void) {
 }
 
 static void data_settle(bool is_final) {
-  /* Dropping a value may free a player, which leaves the list. */
+  /* Dropping a value may free a player, whose entry in the list becomes NULL. */
   for (uint32_t i = 0; i < touched.count; i++) if (touched.list[i]) live_settle(&touched.list[i]->data, DATA, is_final);
   touched.count = 0;
 }
@@ -176,7 +176,7 @@ static JSValue player_new(JSContext *ctx, JSValueConst target, int argc, JSValue
   member->data = (Live){.value = JS_UNDEFINED};
   text_string(&member->data.text, argv[1]);
   JS_SetOpaque(object, member);
-  /* What a script would put here would be lost; see `guard` in guests/sdk/players.js. */
+  /* A property that a script added would be lost; see `guard` in guests/sdk/players.js. */
   JS_PreventExtensions(ctx, object);
   return object;
 }

@@ -1,5 +1,5 @@
-// The allocator below QuickJS's arenas: blocks of some sixty sizes, bumped from the end of memory, freed into a list for each
-// size. Memory that cannot grow is the host's trap, so no caller sees a failure but for absurd sizes.
+// The allocator below QuickJS's arenas: blocks of some sixty sizes, taken from the end of used memory, freed into a list for
+// each size. If memory cannot grow, the host traps, so only requests of absurd sizes fail.
 
 typedef struct MemoryHead {
   uint32_t size;
@@ -14,7 +14,7 @@ static uint8_t *memory_first, *memory_at, *memory_end;
 static void *memory_free_lists[MEMORY_CLASSES];
 extern uint8_t __heap_base;
 
-/* The size of the block for `size` bytes, and its class: steps of 16 bytes, from 512 bytes on four steps for each power of two. */
+/* The size of the block for `size` bytes, and its class: steps of 16 bytes; above 512, four steps for each power of two. */
 static uint32_t memory_round(uint32_t size, int *class) {
   if (size <= MEMORY_SMALL) {
     size = size ? (size + 15) & ~15u : 16;

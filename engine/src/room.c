@@ -1,10 +1,10 @@
-// A record of the room: its handler, the end of the call, its refusal. What every message needs is here; the other events, and
-// every error's text, are in the SDK's JavaScript.
+// The call for a record: its handler, its end, its refusal. The code that every message needs is here; that of other events,
+// and the text of every error, are in the SDK's JavaScript.
 
-/* The room of the script, and what the SDK gave at the end of the build. */
+/* The script's room, and the values that the SDK passed at the end of the build. */
 static struct {
   JSValue object, view;
-  /* The parameters of `view`: with one it is shared by all members. */
+  /* The number of parameters of `view`: with one, the view is shared by all members. */
   int view_parameters;
   struct Handler { JSAtom name; uint8_t *bytes; uint32_t length; JSValue function; } *handlers;
   uint32_t handler_count;
@@ -38,7 +38,7 @@ static int throw_promise(const char *what, JSValueConst name) {
 
 static bool is_touched(void) { return state.is_touched || touched.count; }
 
-/* Drops what the call has changed of the state and of players' data. */
+/* Drops the changes of the state and of players' data that are not stored. */
 static void discard(void) {
   if (state.is_touched) live_settle(&state, STATE, false);
   data_settle(false);
@@ -108,7 +108,7 @@ static int show_state(void) {
   return effect_end(mark, "the view", false);
 }
 
-/* Stores the state, and sends the views. The host drops a view that its member has already. `admitted`: who has just joined. */
+/* Stores the state, and sends the views. The host drops a view that its member has already. `admitted` has just joined. */
 static int finish(Member *admitted, bool always) {
   int state_changed = state.is_touched ? state_commit() : 0;
   if (state_changed < 0) return -1;
@@ -212,7 +212,7 @@ static int on_message(Given session, Given type, Given data) {
     failed = throw_promise("messages", name);
   } else if (!failed) {
     reply.length = 0;
-    /* The name is for an error only, and made from its atom, which costs nothing. */
+    /* The name is for an error only; to make it from its atom costs nothing. */
     name = JS_AtomToString(js, handler->name);
     failed = json_print(&reply, returned, false, "the reply to", name);
   }
@@ -238,7 +238,7 @@ static int on_other(Given event, Given who, Given what, Given data) {
   return 0;
 }
 
-/* After an error on the way out of a refusal: it does not change the refusal, but is logged unless it is the refusal itself. */
+/* Handles an error after a refusal: the refusal stands, and the error is logged unless it is the refusal's own exception. */
 static int after_refusal(void) {
   JSValue error = JS_GetException(js);
   JSValueConst argument = error;
@@ -256,7 +256,7 @@ static int settle_promises(void) {
   return -1;
 }
 
-/* The text of the error that was thrown, after a `!`, and behind it the log of the call, for the script's author. */
+/* Writes `!`, the text of the error that was thrown, and the log of the call, for the script's author. */
 static void fail(Text *to) {
   JSValue error = JS_GetException(js);
   JSValueConst argument = error;

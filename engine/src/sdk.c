@@ -2,7 +2,7 @@
 
 #define FUNCTION(name) static JSValue name(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
 
-/* The reference's own functions, for all that the quick ones leave: see `quick` in engine/sdk/quick.js. */
+/* The reference's own functions, for calls that the fast paths do not handle: see `quick` in engine/sdk/quick.js. */
 enum { SLOW_BROADCAST, SLOW_SEND, SLOW_AFTER, SLOW_INT, SLOW_COUNT };
 static JSValue slow[SLOW_COUNT];
 
@@ -22,7 +22,7 @@ static JSValue call_get(JSContext *ctx, JSValueConst self, int what) {
     case CALL_REFUSED: return js_dup(call.refused);
     case CALL_PROMISED: return js_dup(call.promised);
     case CALL_LOCKED: return js_bool(call.locked);
-    /* In the reference this is the list of them, which is another one in each call. */
+    /* In the reference this is the list of effects, a new one in each call. */
     case CALL_EFFECTS: return js_number(call.number);
     case CALL_CREATED: return js_number(call.created);
     default: return JS_TRUE;
@@ -101,7 +101,7 @@ FUNCTION(sdk_discard) {
 
 FUNCTION(sdk_check_size) { return done_or_thrown(check_size()); }
 
-/* hasActed(): whether the call has done more than to log. */
+/* hasActed(): whether the call has effects other than its log, or has changed the state. */
 FUNCTION(sdk_has_acted) {
   if (has_effects()) return JS_TRUE;
   if (!state.is_touched || JS_IsUndefined(state.value)) return js_bool(state.is_touched);
@@ -196,7 +196,7 @@ FUNCTION(sdk_get_player) {
 
 FUNCTION(sdk_has_player) { return js_bool(argc > 0 && member_given(argv[0])); }
 
-/* forEach(visit): members come and go between calls only. */
+/* forEach(visit): the list of members changes between calls only. */
 FUNCTION(sdk_for_each_player) {
   for (Member *member = members.first; member; member = member->next) {
     JSValueConst arguments[2] = {member->object, member->session_text};
@@ -207,7 +207,7 @@ FUNCTION(sdk_for_each_player) {
   return JS_UNDEFINED;
 }
 
-/* The quick ways of what scripts call most, for arguments that are as they should be. */
+/* Fast paths of the functions that scripts call most, for regular arguments. */
 
 /* A message's type that needs no repair: 1 to 64 characters of ASCII, without the separators. */
 static JSString *plain_type(JSValueConst type) {
@@ -286,10 +286,10 @@ FUNCTION(sdk_int) {
 
 static JSValue constant_get(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv, int magic, JSValueConst *data) { return js_dup(data[0]); }
 
-/* constant(value): a function that returns it. */
+/* constant(value): a function that returns the value. */
 FUNCTION(sdk_constant) { return JS_NewCFunctionData(ctx, constant_get, 0, 0, 1, argv); }
 
-/* quick({ broadcast, send, after, int, toJson }): takes the reference's functions, for what the quick ones leave. */
+/* quick({ broadcast, send, after, int, toJson }): takes the reference's functions, for calls without a fast path. */
 FUNCTION(sdk_quick) {
   static const char *const names[SLOW_COUNT] = {"broadcast", "send", "after", "int"};
   for (int i = 0; i < SLOW_COUNT; i++) slow[i] = JS_GetPropertyStr(ctx, argv[0], names[i]);
@@ -297,7 +297,7 @@ FUNCTION(sdk_quick) {
   return JS_UNDEFINED;
 }
 
-/* The SDK's own memory of the room: its modules' variables are the build's, and are put back after each call. */
+/* The SDK's notes of the room, which last from call to call: variables of its modules are put back after each call. */
 
 static JSValue sdk_memory;
 
@@ -362,7 +362,7 @@ FUNCTION(sdk_allow) {
 
 static void describe_as(uint32_t version, JSValueConst config, JSValueConst timers, JSValueConst messages);
 
-/* serve({ … }): what engine/sdk/guest.js gives. */
+/* serve({ … }): takes the values that engine/sdk/guest.js passes. */
 FUNCTION(sdk_serve) {
   JSValueConst sdk = argv[0];
   room.object = taken(ctx, sdk, "room");

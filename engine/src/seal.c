@@ -1,8 +1,8 @@
 // The end of the build: what it has made is sealed, and shared by all rooms of the kind.
 //
 // A sealed object is never counted, and never visited by the cycle collector (engine/quickjs.patch), so a call writes to few
-// pages, and these are dense: the room's own. What QuickJS makes on first use is made here, once for all rooms. Counts are raised,
-// so that shared shapes and strings are never changed in place. Writes of a script are put back: see undo.c.
+// pages, and these are the room's own and dense. Values that QuickJS makes on first use are made here, once for all rooms.
+// Counts are raised, so that shared shapes and strings are never changed in place. Writes of a script are put back: see undo.c.
 
 #define SEALED_COUNT (1 << 20)
 
@@ -25,13 +25,13 @@ static void seal_lazy_properties(void) {
   }
 }
 
-/* QuickJS does not set the notes of undo.c. */
+/* QuickJS does not initialize `is_kept`, the mark of undo.c. */
 static void seal_object(JSObject *object) {
   object->is_kept = false;
   if (object->class_id >= JS_CLASS_MAP && object->class_id <= JS_CLASS_WEAKSET && object->u.map_state) object->u.map_state->is_kept = false;
 }
 
-/* QuickJS takes an object out of the collector's list when it moves it: without neighbours, that does nothing. */
+/* QuickJS unlinks an object from the collector's list when it moves the object: without neighbours, this has no effect. */
 static void seal_links(void) {
   struct list_head *item, *next;
   list_for_each_safe(item, next, &runtime->gc_obj_list) {
@@ -62,7 +62,7 @@ static void seal_arenas(void) {
   }
 }
 
-/* What is free now stays so, and is not worth its bytes in the component. */
+/* Blocks that are free now stay free; as zeros they take no bytes in the component. */
 static void seal_free_memory(void) {
   for (int class = 0; class < MEMORY_CLASSES; class++) {
     for (void *block = memory_free_lists[class], *next; block; block = next) {
@@ -96,7 +96,7 @@ static void seal(void) {
   memory_at += gap;
   js_sealed_end = (uintptr_t)memory_at;
   js_arena_size = 1024;
-  /* The text that counts is the build's: it is copied when it changes. */
+  /* The state's text is in the build's memory: it is copied when it changes. */
   state.text.capacity = 0;
   runtime->malloc_state.malloc_size = runtime->malloc_state.malloc_count = 0;
   runtime->malloc_gc_threshold = 64 * 1024;

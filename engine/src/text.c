@@ -55,7 +55,7 @@ static inline bool same_bytes(const uint8_t *a, const uint8_t *b, uint32_t count
   return true;
 }
 
-/* The length in units of UTF-16: a byte that continues a character is none, one that begins four is two. */
+/* The length in units of UTF-16: a continuation byte counts as none, the first byte of four as two. */
 static uint32_t utf16_units(const uint8_t *bytes, uint32_t count) {
   uint32_t units = 0;
   for (uint32_t i = 0; i < count; i++) units += ((bytes[i] & 0xc0) != 0x80) + (bytes[i] >= 0xf0);
@@ -72,7 +72,7 @@ static void text_char(Text *to, uint32_t c) {
   text_bytes(to, bytes, count);
 }
 
-/* The next character of a wide string; half a surrogate pair is itself. */
+/* The next character of a wide string; an unpaired surrogate is returned as it is. */
 static inline uint32_t next_char(const uint16_t *units, uint32_t length, uint32_t *at) {
   uint32_t c = units[(*at)++];
   if (c >= 0xd800 && c < 0xdc00 && *at < length && units[*at] >= 0xdc00 && units[*at] < 0xe000)
@@ -80,7 +80,7 @@ static inline uint32_t next_char(const uint16_t *units, uint32_t length, uint32_
   return c;
 }
 
-/* A string as it is, but half a surrogate pair as U+FFFD. */
+/* A string as it is, but with U+FFFD for each unpaired surrogate. */
 static void text_string(Text *to, JSValueConst value) {
   JSValue flat = JS_VALUE_GET_TAG(value) == JS_TAG_STRING_ROPE ? js_linearize_string_rope(js, js_dup(value)) : js_dup(value);
   JSString *string = JS_VALUE_GET_STRING(flat);

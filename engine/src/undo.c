@@ -1,10 +1,10 @@
-// Writes to what is sealed: kept before the first one of a call, put back at its end.
+// Writes to sealed objects: the previous content is kept before the first write of a call, and put back at the call's end.
 //
-// immer, regular expressions and caches write to module state in every call, and nothing of that may reach the next one: a restored
-// room would not have it. QuickJS's write paths call `js_keep_…` before they write (engine/quickjs.patch); the object itself is
-// changed in place, so that all pointers to it hold. What a script put there is freed, and the bytes of before are copied back.
+// immer, regular expressions and caches write to module state in every call, and no such write may last: a restored room would
+// not have it. QuickJS's write paths call `js_keep_…` before they write (engine/quickjs.patch); the object is changed in place, so
+// that pointers to it stay valid. Values that a script put there are freed, and the previous bytes are copied back.
 //
-// Buffers are compared instead: they are few, and are written to in many places.
+// Buffers are compared at the end of each call instead: they are few, and are written to in many places.
 
 typedef enum { KEPT_OBJECT, KEPT_BLOCK, KEPT_MAP } KeptKind;
 
@@ -19,16 +19,16 @@ typedef struct Kept {
 
 static struct { Kept *list; uint32_t count, capacity; } kept;
 
-/* Variables, apart: they are found by going through them, at each write, and there are few. */
+/* Variables are kept apart from objects: each write searches all of them, and there are few. */
 typedef struct KeptVar { JSVarRef *var_ref; JSValue before; } KeptVar;
 
 static struct { KeptVar *list; uint32_t count, capacity; } kept_vars;
 
-/* Buffers of the build, and what they held at its end. */
+/* Buffers of the build, and their content at its end. */
 static struct SealedBuffer { uint8_t *bytes, *before; uint32_t length; } *sealed_buffers;
 static uint32_t sealed_buffer_count;
 
-/* What else of the engine a script can change. */
+/* The other parts of the engine that a script can change. */
 static struct { bool std_array_prototype; JSValue back_trace, prepare_stack, stack_trace_limit; } sealed_engine;
 
 static Kept *keep(KeptKind kind, void *at) {
@@ -83,7 +83,7 @@ static void *keep_block(void *at, uint32_t size) {
   return entry->before.block.bytes;
 }
 
-/* A block that holds no value that a script can put there. */
+/* Keeps a block into which a script cannot put a value. */
 static void js_keep_block(void *block) {
   for (uint32_t i = 0; i < kept.count; i++) if (kept.list[i].at == block) return;
   keep_block(block, js_malloc_usable_size_rt(runtime, block));
@@ -97,7 +97,7 @@ static void js_keep_map(JSMapState *map) {
   struct list_head *item;
   list_for_each(item, &map->records) {
     JSMapRecord *before = keep_block(list_entry(item, JSMapRecord, link), sizeof(JSMapRecord));
-    /* It may be counted by an iterator of this call. */
+    /* An iterator of this call may have raised the record's count. */
     before->ref_count = 1;
   }
   map->is_kept = true;
@@ -114,7 +114,7 @@ static void put_back_object(Kept *entry) {
   if (now.prop != before->prop) js_free_rt(runtime, now.prop);
   if (now.shape != before->shape) js_free_shape(runtime, now.shape);
   *object = *before;
-  /* Notes of the engine, which are no state: that it is a prototype of something, that something refers to it weakly. */
+  /* Marks of the engine, which are no state: that the object is a prototype, and that weak references to it exist. */
   object->is_prototype |= now.is_prototype;
   object->first_weak_ref = now.first_weak_ref;
   memcpy(before->prop, entry->before.object.properties, before->shape->prop_size * sizeof(JSProperty));
@@ -130,7 +130,7 @@ static void put_back_var(KeptVar *entry) {
   JS_FreeValueRT(runtime, now);
 }
 
-/* Frees what is the script's. The bytes of the rest are put back as blocks. */
+/* Frees the records and values that the call has added. The bytes of the others are put back as blocks. */
 static void empty_map(JSMapState *map) {
   struct list_head *item, *next;
   list_for_each_safe(item, next, &map->records) {
@@ -159,11 +159,11 @@ static void put_back_engine(void) {
   put_back_value(&js->error_stack_trace_limit, sealed_engine.stack_trace_limit);
 }
 
-/* At the end of a call: whether it has written to anything that is sealed. */
+/* Puts back all writes at the end of a call. Returns whether the call has written to a sealed object. */
 static bool put_back(void) {
   if (!js_sealed_end) return false;
   bool changed = kept.count > 0 || kept_vars.count > 0;
-  /* Iterators in variables and objects refer to records of maps: maps are put back when those have gone. */
+  /* Iterators in variables and objects refer to records of maps: maps are put back when these are freed. */
   while (kept_vars.count > 0) put_back_var(&kept_vars.list[--kept_vars.count]);
   for (uint32_t i = kept.count; i-- > 0;) if (kept.list[i].kind == KEPT_OBJECT) put_back_object(&kept.list[i]);
   for (uint32_t i = 0; i < kept.count; i++) if (kept.list[i].kind == KEPT_MAP) empty_map(kept.list[i].at);

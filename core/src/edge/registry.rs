@@ -24,7 +24,7 @@ impl<C: PartialEq> Registry<C> {
         Registry { edge, connections: BTreeMap::new() }
     }
 
-    /// Assigns a session that was opened to `connection`. Returns the connection that had it: that one gets
+    /// Assigns an opened session to `connection`. Returns the connection that had it: that one gets
     /// [`Input::Replaced`], before `connection` gets [`Input::Opened`].
     ///
     /// The machine of `connection` may have ended while the store opened the session; then the session is released at once.
@@ -52,7 +52,7 @@ impl<C: PartialEq> Registry<C> {
 
     /// Whether a write of `connection` is still to be made when its turn comes. The end of a membership or of a connection is
     /// void once another connection of this edge has the session: by then the session has resumed, perhaps in the same room,
-    /// and the store cannot distinguish two connections of one edge. The membership too many that is left in the store does no
+    /// and the store cannot distinguish two connections of one edge. An extra membership that is left in the store does no
     /// harm.
     pub fn accepts(&self, write: &StoreWrite, connection: &C) -> bool {
         match write {
@@ -84,7 +84,7 @@ impl<C: PartialEq> Registry<C> {
     }
 }
 
-/// What a command means for one of its sessions.
+/// The effect of a command on one of its sessions.
 #[derive(Debug)]
 pub enum Delivery<'a> {
     /// An input of its connection.

@@ -1,6 +1,6 @@
 //! A session's row in the store, as a machine.
 //!
-//! The stores implement these rules in SQL, where concurrent edges meet them: `store/src/sqlite/sessions.rs` and
+//! The stores implement these rules in SQL, for concurrent edges: `store/src/sqlite/sessions.rs` and
 //! `store/src/postgres/sessions.rs`. The stories of both stores compare them with this machine, and the simulator runs it in
 //! place of a store.
 
@@ -8,9 +8,10 @@ use crate::ids::{MachineId, RoomId};
 
 /// A session that is open or can be resumed. `T` is a resume token, or its hash.
 ///
-/// A token is valid once. But the `welcome` with the next one can be lost, so the token that was used last stays valid until
-/// the client has confirmed the next one, or until that is used. If it is used again, by the client or by an edge that stalled
-/// with the client's request, the one that this overtakes may nevertheless have arrived: it stays valid for as long.
+/// A token is meant for one use. But the `welcome` with the next token can be lost, so the token that was used last stays valid
+/// until the client has confirmed the next token, or until the next token is used. The last token may be used again, by the
+/// client or by an edge that stalled with the client's request. Such a use overtakes the next token, which may have reached the
+/// client nevertheless: the overtaken token stays valid for as long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredSession<T> {
     edge: MachineId,
@@ -18,7 +19,7 @@ pub struct StoredSession<T> {
     token: T,
     /// The token that was used last, until the client has confirmed `token`.
     previous: Option<T>,
-    /// The token that `token` has overtaken, for as long.
+    /// The token that `token` has overtaken, for as long as `previous`.
     overtaken: Option<T>,
     /// The edge that was connected when the session last resumed elsewhere.
     replaced: Option<MachineId>,
@@ -31,7 +32,7 @@ pub struct StoredSession<T> {
 pub struct Resumed {
     /// In the order of joining.
     pub rooms: Vec<RoomId>,
-    /// Another edge that is still connected: it gets [`crate::command::EdgeCommand::Replaced`].
+    /// Another edge where the session is still connected: that edge gets [`crate::command::EdgeCommand::Replaced`].
     pub replaced: Option<MachineId>,
 }
 
@@ -55,7 +56,7 @@ impl<T: Clone + PartialEq> StoredSession<T> {
         &self.edge
     }
 
-    /// Whether the session is connected there, as far as the store has been notified.
+    /// Whether the session is connected to that edge, as far as the store has been notified.
     pub fn is_connected(&self) -> bool {
         self.connected
     }
@@ -75,8 +76,8 @@ impl<T: Clone + PartialEq> StoredSession<T> {
         [Some(&self.token), self.previous.as_ref(), self.overtaken.as_ref()].contains(&Some(token))
     }
 
-    /// Moves the session to `edge` if `used` is a valid token, and makes `next` its token. A repetition of a call, with the same
-    /// `next`, has the same result.
+    /// Moves the session to `edge` if `used` is a valid token, and makes `next` its token. A repetition of a call, with the
+    /// same `next`, has the same result.
     pub fn resume(&mut self, used: &T, next: T, edge: &MachineId) -> Option<Resumed> {
         if self.kicked || !self.has_token(used) {
             return None;

@@ -27,15 +27,15 @@ impl Session {
         self.end();
     }
 
-    /// Its rooms get the request of the new connection, and no `Drop` for this one.
+    /// The session's rooms get the request of the new connection, and no `Drop` for this one.
     pub(super) fn on_replaced(&mut self) {
         let reason = "this session has another connection";
         self.outputs.push_back(Output::Close { code: CloseCode::Replaced, reason: reason.into() });
         self.end();
     }
 
-    /// A room has ended the session. The store's row and the rooms in it have the kick; rooms that were joined meanwhile get it
-    /// from here.
+    /// A room has ended the session. The session's row and the rooms in that row have the kick; rooms that were joined
+    /// meanwhile get it from this edge.
     pub(super) fn on_kick(&mut self, reason: &str) {
         let Some(session) = self.id() else { return };
         self.outputs.push_back(Output::Close { code: CloseCode::Kicked, reason: close_reason(reason).into() });

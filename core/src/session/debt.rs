@@ -14,11 +14,11 @@ use crate::{
 const BURST: u64 = 2;
 
 /// Seconds' worth of the rate at which a session is closed: it continued although its messages were refused, or one message
-/// cost as much as all that.
+/// cost the whole amount.
 const MAX_DEBT: u64 = 20;
 
 /// A refused message costs this fraction of the difference between [`BURST`] and [`MAX_DEBT`], so that a client that ignores
-/// `retryAfterMs` is closed after a hundred of them, and a client that heeds it never.
+/// `retryAfterMs` is closed after a hundred of them. A client that waits for `retryAfterMs` is not closed.
 const MAX_REFUSED: u64 = 100;
 
 /// The fraction of [`BURST`] that a session has left when it resumes, at most. Its debt at another edge is not available here,
@@ -71,15 +71,15 @@ impl Session {
         self.debt.owed(&self.limits, now)
     }
 
-    /// Gives a resumed session its earlier debt, by this edge's account: at most the amount at which its next attempts close
-    /// it.
+    /// Gives a resumed session its earlier debt, as this edge has recorded it: at least the amount that `RESUME_FRACTION` sets,
+    /// and at most the amount beyond which the session is closed.
     pub(super) fn resume_debt(&mut self, owed: u64, now: Time) {
         let min = self.limits.credit() - self.limits.credit() / RESUME_FRACTION;
         self.debt.add(owed.clamp(min, self.limits.max_debt()), &self.limits, now);
     }
 
-    /// Takes over the debt of a session whose client has left before the session was opened. It is not raised as that of
-    /// [`Session::resume_debt`] is: no message can follow here.
+    /// Takes over the debt of a session whose client has left before the session was opened. Unlike in
+    /// [`Session::resume_debt`], there is no least amount: no message can follow on this connection.
     pub(super) fn keep_debt(&mut self, owed: u64, now: Time) {
         self.debt.add(owed, &self.limits, now);
     }

@@ -1,4 +1,4 @@
-//! The way of a room's frames to the client: in order, without a gap and without a repetition.
+//! The delivery of a room's frames to the client: in order, without a gap and without a repetition.
 
 use super::{
     Outgoing, Output, Session,
@@ -14,7 +14,8 @@ use crate::{
 
 impl Session {
     /// Sends a frame to the client if it continues the frames that the client has. A frame for an earlier connection is an echo
-    /// from a host that has taken over, or the room has not processed this connection's request: then the request is repeated.
+    /// from a host that has taken over, or the room has not processed this connection's request: in both cases the request is
+    /// repeated.
     pub(super) fn on_deliver(&mut self, room: RoomId, target: Target, frame: &RoomFrame, now: Time) {
         let Some(at) = self.seats.iter().position(|seat| seat.room == room) else { return };
         if target.connection != self.connection {
@@ -48,13 +49,13 @@ impl Session {
             self.outputs.push_back(Output::Send(Outgoing::Room { seq, frame: frame.clone() }));
         }
         let (room, stay) = (self.seats[at].room, &self.seats[at].stay);
-        // This edge has ended the stay by a `left` of its own, which has used this number, but in the room the stay goes on.
+        // This edge has ended the stay by a `left` of its own, which has used this number, but in the room the stay continues.
         if seq == stay.last_seq && frame.tag() == FrameTag::Room && !stay.synced {
             self.request_frames(room, now);
         }
     }
 
-    /// Frames are missing. The room resends them, or sends a whole view; until then no frame of it fits.
+    /// Frames are missing. The room resends them, or sends a whole view; until then no frame of that room fits.
     fn on_gap(&mut self, room: RoomId, now: Time) {
         if self.seat(room).is_some_and(|seat| seat.stay.is_request_overdue(now)) {
             self.request_frames(room, now);
@@ -83,8 +84,8 @@ impl Session {
         self.append(room, RoomCommand::Reconnect { session, edge, request, last_seq });
     }
 
-    /// The client replaces its copy of this room, which becomes the current one. Replies up to `ack` were in frames that the
-    /// client does not get.
+    /// The client replaces its copy of this room, and the room becomes the current one. Replies up to `ack` were in frames that
+    /// the client does not get.
     fn on_whole_view(&mut self, at: usize, ack: u64) {
         let mut seat = self.seats.remove(at);
         seat.stay.left_sent = false;
@@ -92,8 +93,8 @@ impl Session {
         self.on_applied(self.seats.len() - 1, ack);
     }
 
-    /// The room has resent all frames that the client lacked. If it has got another request since, only the answer to that
-    /// counts.
+    /// The room has resent all frames that the client lacked. If the room has received another request since, only the answer
+    /// to that one has an effect.
     pub(super) fn on_resumed(&mut self, room: RoomId, request: u32, applied: u64) {
         let has_all = |stay: &Stay| stay.synced && stay.latest_request == request;
         if let Some(at) = self.seats.iter().position(|seat| seat.room == room && has_all(&seat.stay)) {

@@ -37,7 +37,7 @@ pub enum Input<'a> {
     FellBehind,
     /// The session has another connection now.
     Replaced,
-    /// A room has another connection as the latest, but this one is.
+    /// A room has recorded another connection as the latest, although this one is the latest.
     Contested,
     /// The connection is lost. `code`: of its close frame, or [`CloseCode::ABNORMAL`].
     Lost { code: u16 },
@@ -56,7 +56,8 @@ pub struct Opened {
     pub player: Player,
     /// The token that resumes it, once.
     pub resume: String,
-    /// What it owes for computing, by this edge's account: [`Session::owed`](super::Session::owed) of its connection before.
+    /// What it owes for computing, as this edge has recorded it: [`Session::owed`](super::Session::owed) of its connection
+    /// before.
     pub owed: u64,
     /// The rooms that a resumed session may be in, in the order of joining. A new session is stored as a member of the lobby,
     /// and no room has a record of it.

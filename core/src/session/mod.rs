@@ -3,8 +3,8 @@
 //!
 //! There is one machine for each connection. It begins with a client that has sent nothing, becomes a session with `hello`, and
 //! ends with the connection. When the session resumes, here or at another edge, a new machine continues it from the store's
-//! row. It takes inputs with the time, and returns what to do with [`Session::poll_output`]. It never waits, reads no clock and
-//! draws no randomness.
+//! row. The machine takes inputs with the time, and [`Session::poll_output`] returns what is to be done. It never waits, reads
+//! no clock and draws no randomness.
 //!
 //! Where to look: this file dispatches inputs. `opening` opens or resumes the session; `messages` handles the client's frames,
 //! within its `rate` and its `debt` for computing, and `queue` holds its messages to one room; `seats` enters and leaves rooms,
@@ -16,8 +16,8 @@
 //! - **Numbers without a gap.** Of each room the client gets frame `n + 1` after frame `n`, or a `room` frame with any higher
 //!   number. Repetitions are dropped, and missing frames are requested again.
 //! - **One answer to each `msg`:** the room's, or an error of the edge's own.
-//! - **The store has more memberships, never fewer:** a membership is stored before its room gets the join, and removed once
-//!   the room has reported its end. A session that resumes sends a request to every room that may have it.
+//! - **The store may have too many memberships, never too few:** a membership is stored before its room gets the join, and
+//!   removed once the room has reported its end. A session that resumes sends a request to every room that may have it.
 //! - **Repetitions do no harm:** a room's requests are identified by their numbers, and its answers by the number of the edge's
 //!   request.
 //! - **Fair channels:** at most [`WINDOW`] messages of a session are in a room's channel without an answer; the others are held
@@ -96,7 +96,7 @@ pub struct Session {
     max_message_id: u64,
     /// The highest message id that a room has applied, by the frames of this connection.
     max_applied_id: u64,
-    /// The highest id of a message to a former room. It was refused, but another edge, which stalls, may have yet to append it.
+    /// The highest id of a message to a former room. It was refused, but a stalled edge may have yet to append it.
     max_refused_id: u64,
     rate: Rate,
     debt: Debt,

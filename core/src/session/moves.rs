@@ -1,8 +1,9 @@
 //! Moves of the session from one room, the *source*, to another, the *target*.
 //!
-//! A room requests a move. The edge stores the membership, sends the target a `Join`, and when that is admitted sends the source
-//! a `Leave`. When it is refused, the source gets the reason, and the session stays. The request may be repeated: after a crash,
-//! or when the session reconnects. A repeated request gets the same answer, and has no further effect.
+//! A room requests a move. The edge stores the membership, sends the target a `Join`, and when the target admits the session,
+//! sends the source a `Leave`. When the target refuses it, the source gets the reason, and the session stays. The request may
+//! be repeated: after a crash, or when the session reconnects. A repeated request gets the same answer, and has no further
+//! effect.
 
 use super::{MAX_ROOMS, Session, close_reason, seats::SeatState};
 use crate::{
@@ -157,7 +158,7 @@ impl Session {
         let Some(state) = self.state_for(room, request) else { return };
         match from {
             Some(from) if self.pending_move(from, room).is_some() => {
-                // A room refuses no member, so the session is none.
+                // A room refuses no member, so the session is not a member.
                 if let (SeatState::Member, Some(seat)) = (state, self.seat_mut(room)) {
                     seat.state = SeatState::Joining;
                 }

@@ -60,7 +60,7 @@ impl Session {
     }
 
     /// Whether this message was answered while its resend was in flight. Ids belong to the session: where the message names no
-    /// room, the room that has answered it may be any former current room.
+    /// room, any room that was the current one may have answered it.
     pub(super) fn was_answered_early(&self, room: Option<RoomId>, message_id: u64) -> bool {
         let is_meant = |at: RoomId| room.is_none_or(|room| room == at);
         let is_in = |ids: &VecDeque<u64>| ids.contains(&message_id);
@@ -175,7 +175,7 @@ impl Session {
         }
     }
 
-    /// Some room has kicked the session. That room's `Kick`, with the reason, comes last, unless the session has left it.
+    /// Some room has kicked the session. That room's `Kick`, with the reason, arrives last, unless the session has left it.
     fn on_other_kick(&mut self, room: RoomId) {
         self.vacate(room, LeaveReason::Kicked);
         if self.seats.is_empty() {

@@ -61,7 +61,7 @@ struct Live {
     called: Option<Offset>,
     /// Timers that this machine has appended.
     timers: BTreeSet<OutputId>,
-    /// It hibernates, and leaves this behind.
+    /// What the host keeps of the room when it hibernates.
     left: Option<Hibernation>,
 }
 

@@ -109,8 +109,8 @@ impl World {
         }
     }
 
-    /// Whether another host may have applied this record: one that had the partition before, or that was declared dead and does
-    /// not know it yet.
+    /// Whether another host may have applied this record: one that had the partition before, or that was declared dead and has
+    /// not read that yet.
     fn is_elsewhere(&self, life: Life, room: RoomId, record: Option<Offset>) -> bool {
         let partition = partition_of(room);
         let follows = |role: &Role| matches!(role, Role::Host(host) if host.followed.contains_key(&partition));
@@ -121,7 +121,7 @@ impl World {
         others || !is_assigned || host.followed.get(&partition).is_none_or(|takeover| record <= takeover.inherited)
     }
 
-    /// An append of the room was lost: nothing after it leaves.
+    /// An append of the room was lost: no later output leaves.
     fn begin_again(&mut self, life: Life, live: &mut Live) {
         self.count(Happened::LostAppend);
         let (room, now) = (live.hosted.room().id(), self.now);
@@ -129,7 +129,7 @@ impl World {
         let inherited = takeover.and_then(|takeover| takeover.inherited);
         live.hosted.begin_again(self.store.found(room), inherited, now).expect("a room has written its snapshot");
         live.read = self.read_index(room, self.store.offset(room));
-        // What was on its way to the machine is not for the new one.
+        // Events in flight to the machine are not for the new one.
         live.serial = self.new_serial();
         (live.script, live.tick) = (None, None);
         live.timers.clear();

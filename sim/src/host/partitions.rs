@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl World {
-    /// The answer to a host's heartbeat, and what it reads with it.
+    /// The answer to a host's heartbeat, and the assignments and components that the host reads with it.
     pub fn host_refreshes(&mut self, life: Life, state: MachineState) -> Result<(), Violation> {
         let now = self.now;
         let Some(host) = self.host(life) else { return Ok(()) };
@@ -53,7 +53,7 @@ impl World {
         Ok(())
     }
 
-    /// A host that drains ends when nothing is left with it.
+    /// A host that drains ends when it has no partition left.
     fn host_leaves(&mut self, life: Life) -> Result<(), Violation> {
         let Some(host) = self.host(life) else { return Ok(()) };
         if !host.ownership.is_settled() {
@@ -103,7 +103,7 @@ impl World {
         self.drive_ownership(life)
     }
 
-    /// The host brings its rooms up to the log's end: those with records that are in no snapshot. A room that has ended may
+    /// The host replays its rooms with records that are in no snapshot, up to the log's end. A room that has ended may
     /// have later records too, such as joins that still need an answer.
     pub fn taken_over(&mut self, life: Life, partition: u32) -> Result<(), Violation> {
         let takeover = Takeover { at: self.now, inherited: Some(self.next_offset) };

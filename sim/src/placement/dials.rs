@@ -9,20 +9,20 @@ pub(super) struct Dials {
     pub step_ms: u64,
     /// A machine sends a heartbeat in one step of this many.
     pub heartbeat: u64,
-    /// A machine that cannot reach the broker for longer sends no heartbeats.
+    /// A machine that cannot reach the broker for longer than this sends no heartbeats.
     pub broker_patience_ms: u64,
     /// The greatest number of partitions.
     pub partitions: u64,
     /// The database's clock is set forward by this.
     pub leap_ms: u64,
-    /// In the steps until `leaps_ms` after that, it is set forward again in one of so many.
+    /// In the `leaps_ms` after that, it is set forward again in one step of `leap_again`.
     pub leaps_ms: u64,
     pub leap_again: u64,
     /// A night: all clocks advance by this between two steps.
     pub night_ms: u64,
     /// A monitor is paused after one output of this many.
     pub pause: u64,
-    /// Work on a dead machine takes less than this many steps, and fails once in so many attempts.
+    /// Work on a dead machine takes less than this many steps, and fails once in `failed_work` attempts.
     pub work: u64,
     pub failed_work: u64,
     /// What happens before a step, with the weight of each event.

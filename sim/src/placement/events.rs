@@ -63,7 +63,7 @@ impl World {
         id
     }
 
-    /// Its first heartbeat is immediate: before that, no monitor can see that it is alive.
+    /// The machine's first heartbeat is immediate: before that, no monitor can see that it is alive.
     pub(super) fn recover_some_machine(&mut self) {
         let now = self.now;
         if self.store_is_lost || self.broker_lost_since.is_some() {
@@ -112,7 +112,7 @@ impl World {
         self.machines.iter_mut().filter(|row| row.id == *id).for_each(|row| row.lives = false);
     }
 
-    /// The database's clock alone: the other clocks are ahead of it by less.
+    /// Sets only the database's clock forward: the other clocks are then ahead of it by less.
     pub(super) fn leap(&mut self) {
         self.now += DIALS.leap_ms;
         self.leapt_at = Some(self.now);

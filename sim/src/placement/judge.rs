@@ -28,7 +28,7 @@ impl World {
         found.map_or(Ok(()), |what| Err(self.violation(format!("{id} orders {output:?}, and {what}"))))
     }
 
-    /// The database's clock decides. After that was set forward, a lease is over before its holder can see that.
+    /// The database's clock decides. After it was set forward, a lease expires before its holder can detect that.
     fn may_act(&self, n: usize) -> bool {
         let has_leapt = self.leapt_at.is_some_and(|leapt| self.now < leapt + Limits::default().lease_ms);
         self.holds_the_lease(n) || has_leapt
@@ -49,7 +49,7 @@ impl World {
     // ---- assignments ----
 
     /// By the tables that the monitor has read: partitions go to hosts that send heartbeats and do not drain, load becomes even,
-    /// and no more partitions move than that takes.
+    /// and no more partitions move than that requires.
     fn wrong_plan(&self, n: usize, plan: &[Assignment]) -> Option<String> {
         let Monitor { view, declared, .. } = &self.monitors[n];
         let up = hosts(view, is_up);

@@ -1,9 +1,9 @@
 //! Monitors in virtual time: the machines of `core::placement`, over a store, and nothing else of chorus.
 //!
 //! Hosts and edges start, fall silent, recover, drain and leave. The store and the broker are lost and recover, and the
-//! database's clock is set forward. Two monitors share a lease; each is paused at times, and continues with what it had decided
-//! before. A monitor that was drained or declared dead is replaced. All of it is drawn from one generator: a run is a function
-//! of its seed.
+//! database's clock is set forward. Two monitors share a lease; each is paused at times, and continues with its earlier
+//! decisions. A monitor that was drained or declared dead is replaced. All of it is drawn from one generator: a run is a
+//! function of its seed.
 //!
 //! The promises of `core::placement` hold in all of these histories. Each is checked where it could be broken.
 //!
@@ -29,7 +29,7 @@ use rand_chacha::{
 use crate::Violation;
 use dials::DIALS;
 
-/// The amount of what happened in a run.
+/// The numbers of what happened in a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     pub deaths: usize,
@@ -41,7 +41,7 @@ pub struct Report {
     /// Outputs that the store refused, since another monitor was faster or a heartbeat had arrived.
     pub refused: usize,
     pub grace_periods: usize,
-    /// Times at which a monitor became the active one.
+    /// How often a monitor became the active one.
     pub activations: usize,
 }
 
@@ -90,7 +90,7 @@ struct Row {
     state: MachineState,
     registered_at: u64,
     heartbeat_at: u64,
-    /// It sends heartbeats when it can. A monitor that was paused does so again from its first heartbeat on.
+    /// It sends heartbeats when it can. After a pause, a monitor's first heartbeat sets this again.
     lives: bool,
     phase: u64,
 }

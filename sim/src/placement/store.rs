@@ -90,7 +90,7 @@ impl World {
         }
     }
 
-    /// All from the epochs before, or none; and only under the lease.
+    /// Accepts all assignments or none: only under the lease, and only if each raises its partition's epoch by one.
     pub(super) fn assign(&mut self, n: usize, plan: Vec<Assignment>) -> Result<Input, Violation> {
         let is_next = |line: &Assignment| self.partitions[line.partition as usize].epoch + 1 == line.epoch;
         if !self.holds_the_lease(n) || !plan.iter().all(is_next) {
@@ -129,7 +129,7 @@ impl World {
         }
     }
 
-    /// Returns whether the work succeeds: the sessions of an edge are dropped by the broker too.
+    /// Returns whether the work succeeds: the sessions of an edge cannot be dropped without the broker.
     fn finish(&mut self, n: usize, work: &Output) -> bool {
         match work {
             Output::DropSessionsOf { .. } if self.broker_lost_since.is_some() => return false,

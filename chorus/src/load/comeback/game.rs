@@ -1,4 +1,4 @@
-//! A game of tic-tac-toe at a person's pace, again and again, for which a lost connection is not the end.
+//! Games of tic-tac-toe at a person's pace, one after the other, which continue after a lost connection.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,8 +15,8 @@ use super::{
 };
 use crate::load::games::CELLS;
 
-/// After the kill, an answer to a message that was sent before it counts only if it took longer: a shorter one may have left the
-/// server before its death.
+/// An answer to a message that was sent before the kill counts only if it arrives at least this long after the kill: an earlier
+/// answer may have left the server before.
 const IN_FLIGHT: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl PacedGame {
         self.room
     }
 
-    /// Plays until it is aborted, or cannot go on. Both players receive all the time.
+    /// Plays until it is aborted, or cannot continue. Both players receive all the time.
     pub async fn play(
         self,
         pace: Duration,
@@ -93,7 +93,7 @@ impl Script {
         }
     }
 
-    /// The next message, answered.
+    /// Sends the next message, and waits for its answer.
     async fn ask(&mut self, players: &Players) -> anyhow::Result<Answered> {
         let (seat, msg_type, data) = self.next();
         let (sender, answered) = oneshot::channel();

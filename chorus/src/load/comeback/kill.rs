@@ -19,7 +19,7 @@ pub struct Kill {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Victim {
     Server,
-    /// A host with these partitions, of this many.
+    /// A host with these partitions, and the number of all partitions.
     Host(BTreeSet<u32>, u32),
 }
 
@@ -49,13 +49,13 @@ impl FromStr for Victim {
     }
 }
 
-/// Waits for the line. The thread that reads it ends with the process if there is none.
+/// Waits for the line. If no line arrives, the thread that reads it ends with the process.
 pub async fn line(within: Duration) -> anyhow::Result<Kill> {
     let (sender, line) = oneshot::channel();
     std::thread::spawn(move || {
         let mut line = String::new();
         let read = std::io::stdin().read_line(&mut line);
-        // Nobody receives it after the deadline.
+        // There is no receiver after the deadline.
         let _ = sender.send((read.map(|_| line), Instant::now()));
     });
     let (line, at) = timeout(within, line).await.context("the server was not killed in time")??;

@@ -1,6 +1,6 @@
 //! A player whose session outlives its connections, with the reconnects of clients/js/chorus.js: the delays and their random
 //! part, the limits for `welcome` and for an answer, `resume` with `last`, and the unanswered message under its old id. The
-//! client's own pings are missing.
+//! client's own pings are left out.
 
 use std::{
     sync::{
@@ -34,10 +34,10 @@ const ANSWER: Duration = Duration::from_secs(20);
 /// A connection may be lost this long before the line that reports the kill is read. Without a kill it must not be lost.
 const NOTICE: Duration = Duration::from_secs(5);
 
-/// The delay after which a message is sent again that the server could not accept.
+/// The delay after which a message that the server could not accept is sent again.
 const UNAVAILABLE: Duration = Duration::from_millis(100);
 
-/// Until there is a time.
+/// The value before there is a time.
 const NEVER: u64 = u64::MAX;
 
 /// The kill, and the connections after it. Shared by all players.
@@ -113,7 +113,7 @@ impl Comeback {
         }
     }
 
-    /// Waits for a kill that this room has lost its host by.
+    /// Waits for a kill by which this room has lost its host.
     pub async fn concerns(&self, room: RoomId) {
         if !self.killed().await.concerns(room) {
             std::future::pending().await
@@ -174,7 +174,7 @@ impl Member {
         }
     }
 
-    /// Sends each message, receives, and comes back after each loss, until no message can follow or the session is over.
+    /// Sends each message, receives, and reconnects after each loss, until no message can follow or the session is over.
     pub async fn run(mut self, mut asks: mpsc::Receiver<Ask>) -> anyhow::Result<()> {
         loop {
             if !self.is_connected {
@@ -244,7 +244,7 @@ impl Member {
     fn on_answered(&mut self) {
         if let Some(Unanswered { ask, sent_at }) = self.unanswered.take() {
             let (at, resumed_at) = (Instant::now(), self.resumed_at);
-            // The game has ended if nobody receives it.
+            // The game has ended if there is no receiver.
             let _ = ask.answered.send(Answered { at, sent_at, resumed_at });
         }
     }

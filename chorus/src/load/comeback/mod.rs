@@ -1,9 +1,9 @@
-//! Rooms that come back after the death of their server: from its kill to the first answer of each room.
+//! The comeback of rooms whose server is killed: from the kill to the first answer of each room.
 //!
 //! ```text
 //! games begin ─▶ "in play" on stdout ─▶ a line on stdin: killed ─▶ the first answer of each room ─▶ report
 //! ```
-//! This process lives through the kill; `scripts/bench/comeback.mjs` kills the server and starts it again. Where to start: this
+//! This process survives the kill; `scripts/bench/comeback.mjs` kills the server and starts it again. Where to start: this
 //! file is the scenario; `kill` is the line on stdin; `game` is a game at a person's pace; `member` is one of its players, with
 //! the reconnects of the client library. Bounds: the games all have to begin, the kill has to follow within [`KILL_WAIT`], and
 //! the measurement ends after `--within`.
@@ -45,11 +45,11 @@ struct Answer {
     since_resume: Option<Duration>,
 }
 
-/// What became of the rooms.
+/// The first answers of the rooms.
 #[derive(Debug, Default)]
 struct Outcome {
     answers: Vec<Answer>,
-    /// Games that could not go on.
+    /// Games that could not continue.
     lost: usize,
 }
 
@@ -58,7 +58,7 @@ struct Outcome {
 pub async fn comeback(bench: &Bench, rooms: usize, pace: Duration, within: Duration) -> anyhow::Result<Report> {
     let (killed, kill) = watch::channel(None);
     let comeback = Arc::new(Comeback::new(kill));
-    // A game that ends in an error is noticed at the end.
+    // A game that ends in an error is detected after the kill.
     let (answered, mut answers) = mpsc::channel(rooms.max(1));
     let mut games = JoinSet::new();
     let mut ids = Vec::new();
@@ -68,7 +68,7 @@ pub async fn comeback(bench: &Bench, rooms: usize, pace: Duration, within: Durat
         games.spawn(game.play(pace, comeback.clone(), answered.clone()));
     }
     drop((begun, answered));
-    // Each game has moved at that pace.
+    // After this time each game has had a move at that pace.
     sleep(pace).await;
     println!("in play");
     let kill = kill::line(KILL_WAIT).await?;
@@ -141,7 +141,7 @@ fn figures(comeback: &Comeback, Outcome { answers, lost }: Outcome, concerned: u
     figures
 }
 
-/// In milliseconds; none without any values.
+/// In milliseconds; no figures if there are no times.
 fn quantiles(what: &str, times: impl Iterator<Item = Duration>) -> Vec<Figure> {
     let mut times: Vec<Duration> = times.collect();
     times.sort_unstable();
