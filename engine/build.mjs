@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-import { leb128, section, sections } from "../guests/build/engine.mjs";
+import { leb128, readLeb128, section, sections } from "../guests/build/engine.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "chorus", "engine");
@@ -119,12 +119,8 @@ function withoutExport(wasm, name) {
 function exportsWithout(body, name) {
   let at = 0;
   const number = () => {
-    let value = 0, shift = 0, byte;
-    do {
-      byte = body[at++];
-      value += (byte & 0x7f) * 2 ** shift;
-      shift += 7;
-    } while (byte & 0x80);
+    const { value, end } = readLeb128(body, at);
+    at = end;
     return value;
   };
   const kept = [];

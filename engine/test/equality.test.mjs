@@ -8,22 +8,12 @@ import { Script, createContext } from "node:vm";
 import { bundle } from "../../guests/build/bundle.mjs";
 import { snapshot } from "../../guests/build/engine.mjs";
 import { guestOf } from "../../guests/build/run.mjs";
+import { DATE } from "../../guests/test/clock.mjs";
 import { Dice } from "./dice.mjs";
 
 const GUESTS = fileURLToPath(new URL("../../guests/", import.meta.url));
 const CALLS = Number(process.env.CHORUS_TEST_CALLS ?? 400);
 const ROOM = "f".repeat(32);
-
-/** The room's clock, as the host serves it. */
-const DATE = `{
-  const Real = Date;
-  const { clock } = globalThis;
-  delete globalThis.clock;
-  globalThis.Date = class Date extends Real {
-    constructor(...parts) { if (parts.length > 0) super(...parts); else super(clock.now); }
-    static now() { return clock.now; }
-  };
-}`;
 
 /** Both of them, with what the host knows of the room. */
 class Both {

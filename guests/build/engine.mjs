@@ -87,20 +87,26 @@ function nonZeroRuns(memory) {
 export function sections(wasm) {
   const found = [];
   for (let at = 8; at < wasm.length;) {
-    const start = at, id = wasm[at++];
-    let size = 0, shift = 0, byte;
-    do {
-      byte = wasm[at++];
-      size += (byte & 0x7f) * 2 ** shift;
-      shift += 7;
-    } while (byte & 0x80);
-    at += size;
-    found.push({ id, start, end: at, body: wasm.subarray(at - size, at) });
+    const start = at, id = wasm[at];
+    const size = readLeb128(wasm, at + 1);
+    at = size.end + size.value;
+    found.push({ id, start, end: at, body: wasm.subarray(size.end, at) });
   }
   return found;
 }
 
 export function section(id, body) { return Buffer.concat([Buffer.from([id]), leb128(body.length), body]); }
+
+/** An unsigned number, and the place after it. */
+export function readLeb128(bytes, at) {
+  let value = 0, shift = 0, byte;
+  do {
+    byte = bytes[at++];
+    value += (byte & 0x7f) * 2 ** shift;
+    shift += 7;
+  } while (byte & 0x80);
+  return { value, end: at };
+}
 
 export function leb128(value) {
   const bytes = [];

@@ -17,6 +17,7 @@ import { bundle } from "../build/bundle.mjs";
 import { snapshot } from "../build/engine.mjs";
 import { guestOf } from "../build/run.mjs";
 import { allGuests, entryOf } from "../build/sources.mjs";
+import { DATE } from "./clock.mjs";
 
 const GUESTS = fileURLToPath(new URL("..", import.meta.url));
 const START = 1_700_000_000_000;
@@ -325,17 +326,6 @@ function savedBy(guest) {
   if (state.startsWith("!")) throw state.slice(1);
   return { version: guest.describe().stateVersion, state };
 }
-
-/** The room's clock, as the host serves it to the engine. */
-const DATE = `{
-  const Real = Date;
-  const { clock } = globalThis;
-  delete globalThis.clock;
-  globalThis.Date = class Date extends Real {
-    constructor(...parts) { if (parts.length > 0) super(...parts); else super(clock.now); }
-    static now() { return clock.now; }
-  };
-}`;
 
 /** Copies a value from the other global scope. */
 function plain(value) { return value === undefined ? undefined : JSON.parse(JSON.stringify(value)); }
