@@ -54,7 +54,12 @@ impl RoomTable {
             self.recovery.handle(Input::Needed(room));
             self.restore_next(host);
         }
-        self.live.entry(room).or_insert_with(|| start(host, room, Arc::default(), RestoreReason::Woken))
+        let RoomTable { live, waiting, .. } = self;
+        live.entry(room).or_insert_with(|| {
+            // A room whose partition is being handed over still waits here, and its turn never comes.
+            let (mailbox, why) = waiting.remove(&room).unwrap_or((Arc::default(), RestoreReason::Woken));
+            start(host, room, mailbox, why)
+        })
     }
 
     /// The room has records that it has not applied, and is to be restored: see [`RoomTable::restore_next`].
