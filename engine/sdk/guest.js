@@ -6,8 +6,8 @@ import { failureText } from "./failure.js";
 import { plain, toJson } from "./json.js";
 import { log } from "./log.js";
 import { makeRoom } from "./make.js";
+import { methods } from "./methods.js";
 import { native } from "./native.js";
-import { slowSend } from "./player.js";
 import * as primordials from "./primordials.js";
 import { random } from "./random.js";
 import { opened } from "./restore.js";
@@ -16,7 +16,7 @@ import { aPromise, script } from "./script.js";
 import { schedule } from "./timers.js";
 
 // The engine has quick ways of what scripts call most, and leaves to the reference all that is not as it should be.
-native.quick({ broadcast: Room.prototype.broadcast, send: slowSend, after: schedule.after, int: random.int, toJson });
+native.quick({ broadcast: Room.prototype.broadcast, send: methods.send, after: schedule.after, int: random.int, toJson });
 replace(Room.prototype, "broadcast", native.broadcast);
 replace(Room.prototype, "now", native.now);
 replace(schedule, "after", native.after);

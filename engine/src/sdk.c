@@ -2,7 +2,7 @@
 
 #define FUNCTION(name) static JSValue name(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
 
-/* The reference's own functions, for calls that the fast paths do not handle: see `quick` in engine/sdk/quick.js. */
+/* The reference's own functions, for calls that the fast paths do not handle: see `native.quick` in engine/sdk/guest.js. */
 enum { SLOW_BROADCAST, SLOW_SEND, SLOW_AFTER, SLOW_INT, SLOW_COUNT };
 static JSValue slow[SLOW_COUNT];
 

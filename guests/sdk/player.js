@@ -1,8 +1,8 @@
 // A member of a room, and the list of them.
 
-import { call, emit, PART } from "./call.js";
-import { roomId } from "./ids.js";
-import { messageType, toJson, toParcel, toText } from "./json.js";
+import { call } from "./call.js";
+import { toJson } from "./json.js";
+import { addMethods, methods } from "./methods.js";
 import * as primordials from "./primordials.js";
 
 /** Operations on players for the SDK, which a script cannot reach. */
@@ -62,24 +62,6 @@ export class Player {
     this.#live.value = value;
   }
 
-  send(type, data) {
-    const checked = messageType(type, "player.send: the type");
-    emit("send" + PART + this.session + PART + checked + PART + toJson(data, "player.send: the data of", checked), "player.send");
-  }
-
-  moveTo(room, options) {
-    const target = roomId(room, "player.moveTo");
-    emit("move-to" + PART + this.session + PART + target + PART + toParcel(options ?? {}, "player.moveTo: the options"), "player.moveTo");
-  }
-
-  kick(reason = "kicked") {
-    emit("kick" + PART + this.session + PART + toText(reason, "player.kick: the reason"), "player.kick");
-  }
-
-  toJSON() {
-    throw new primordials.TypeError("a player is not plain data: keep player.id or player.session");
-  }
-
   static {
     inner = {
       setConnected(player, connected) { player.#member.connected = connected; },
@@ -99,6 +81,8 @@ export class Player {
     };
   }
 }
+
+addMethods(Player, methods);
 
 /** Players whose data this call has read or set. */
 export let touched = [];
