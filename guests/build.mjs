@@ -3,6 +3,7 @@
 // Without names, every kind and every fixture is built. Unchanged guests are skipped. Exit code 1 when any guest failed.
 
 import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { constants, setPriority } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
@@ -21,6 +22,7 @@ Builds guests into WebAssembly components; all of them when none is named. Only 
   --out DIR        where the components and manifest.json go (default: dist in the folder of guests)
   --guests DIR     the folder of guests (default: the one of this file)
   --first KIND     build this one before the others; may be repeated
+  --background     run at a low priority, so that a server on the same cores keeps serving
   --no-fixtures    leave out the tests' guests in fixtures/
   --json           one line of JSON for each guest: { kind, ok, digest, file, bytes, ms, kept, warnings, error? }
 `;
@@ -124,6 +126,7 @@ const ARGUMENTS = {
   out: { type: "string" },
   guests: { type: "string" },
   first: { type: "string", multiple: true },
+  background: { type: "boolean" },
   "no-fixtures": { type: "boolean" },
   json: { type: "boolean" },
   help: { type: "boolean", short: "h" },
@@ -139,6 +142,7 @@ async function main() {
     process.exitCode = 1;
     return;
   }
+  if (values.background) setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
   const ok = await buildAll({
     out: values.out,
     guests: values.guests && resolve(values.guests),

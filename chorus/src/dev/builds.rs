@@ -61,26 +61,23 @@ impl Builds {
     pub async fn at_start(&self, as_built: bool, board: &Board) -> anyhow::Result<Vec<Built>> {
         if !(as_built && self.is_complete()) {
             self.install().await?;
-            self.build(&[], board).await?;
+            self.build(&[], board, async |_| {}).await?;
         }
         self.in_manifest()
     }
 
     /// Builds all guests after a change, the changed ones first: one guest may import files of another, and rebuilding an
-    /// unchanged one takes some 25 ms. A guest that does not build is reported, and left out.
-    pub async fn after(&self, changed: &Changed, board: &Board) -> Vec<Built> {
+    /// unchanged one takes some 25 ms. Each component is published as soon as it is built, before the others are. A guest that
+    /// does not build is reported, and left out.
+    pub async fn after(&self, changed: &Changed, board: &Board, publish: impl AsyncFnMut(Built)) {
         let kinds = self.kinds().into_iter().filter(|kind| changed.may_touch(kind)).collect::<Vec<_>>();
         for kind in &kinds {
             board.set(kind, State::Building);
         }
         let first = changed.names().map(str::to_owned).collect::<Vec<_>>();
-        match self.build(&first, board).await {
-            Ok(built) => built,
-            Err(error) => {
-                let message = crate::error_chain::of(&error);
-                kinds.iter().for_each(|kind| board.set(kind, State::BuildFailed { message: message.clone() }));
-                Vec::new()
-            }
+        if let Err(error) = self.build(&first, board, publish).await {
+            let message = crate::error_chain::of(&error);
+            kinds.iter().for_each(|kind| board.set(kind, State::BuildFailed { message: message.clone() }));
         }
     }
 
@@ -130,10 +127,10 @@ impl Builds {
         Ok(())
     }
 
-    /// Runs the build tool, and reports each guest when it is done.
-    async fn build(&self, first: &[String], board: &Board) -> anyhow::Result<Vec<Built>> {
+    /// Runs the build tool, and reports and publishes each guest when it is built.
+    async fn build(&self, first: &[String], board: &Board, mut publish: impl AsyncFnMut(Built)) -> anyhow::Result<()> {
         let mut node = Command::new("node");
-        node.arg(self.dir.join(TOOL)).arg("--json").current_dir(&self.dir).kill_on_drop(true);
+        node.arg(self.dir.join(TOOL)).args(["--json", "--background"]).current_dir(&self.dir).kill_on_drop(true);
         node.args(first.iter().map(|kind| format!("--first={kind}")));
         if !self.fixtures {
             node.arg("--no-fixtures");
@@ -142,7 +139,6 @@ impl Builds {
         let mut child = node.spawn().context("node does not start; guests are built by Node.js 20 or newer")?;
         let stdout = child.stdout.take().context("node has no output")?;
         let mut lines = BufReader::new(stdout).lines();
-        let mut built = Vec::new();
         let mut reported = BTreeSet::new();
         while let Some(line) = lines.next_line().await.context("the build cannot be read")? {
             let Ok(report) = serde_json::from_str::<Report>(&line) else {
@@ -150,7 +146,9 @@ impl Builds {
                 continue;
             };
             reported.insert(report.kind.clone());
-            built.extend(self.report(report, board)?);
+            if let Some(built) = self.report(report, board)? {
+                publish(built).await;
+            }
         }
         let done = child.wait_with_output().await.context("the build cannot be waited for")?;
         // The tool fails when a guest does, which it has reported. The cause of its own failure is in its error output.
@@ -159,7 +157,7 @@ impl Builds {
             bail!("the guests' build failed: {}", complaint.trim());
         }
         board.only(&reported);
-        Ok(built)
+        Ok(())
     }
 
     fn report(&self, report: Report, board: &Board) -> anyhow::Result<Option<Built>> {
@@ -235,4 +233,34 @@ impl std::fmt::Display for Mistake {
 struct Entry {
     digest: String,
     file: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A build tool whose second guest is not built before the file `published` exists.
+    const TOOL_THAT_WAITS: &str = r#"
+import { existsSync } from "node:fs";
+const report = (kind) => console.log(JSON.stringify({ kind, ok: true, digest: "00".repeat(32), file: `${kind}.wasm` }));
+report("first");
+const deadline = Date.now() + 30_000;
+while (!existsSync("published") && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
+if (existsSync("published")) report("second");
+"#;
+
+    #[tokio::test]
+    async fn a_component_is_published_before_the_others_are_built() {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::write(dir.path().join("package.json"), r#"{"type": "module"}"#).expect("written");
+        std::fs::write(dir.path().join(TOOL), TOOL_THAT_WAITS).expect("written");
+        let builds = Builds::find(Some(dir.path().to_owned()), false).expect("a folder of guests");
+        let mut published = Vec::new();
+        let publish = async |built: Built| {
+            std::fs::write(builds.dir().join("published"), "").expect("written");
+            published.push(built.kind.as_str().to_owned());
+        };
+        builds.build(&[], &Board::default(), publish).await.expect("built");
+        assert_eq!(published, ["first", "second"]);
+    }
 }

@@ -204,12 +204,14 @@ impl Dev {
 
     /// Builds the changed guests, and swaps them into the running rooms. After a failure, the rooms continue unchanged.
     async fn rebuild(&mut self, changed: watch::Changed) {
-        let built = self.builds.after(&changed, self.publisher.board()).await;
-        for component in built {
-            if let Err(error) = self.publisher.publish(component).await {
+        let Dev { builds, publisher, .. } = self;
+        let board = publisher.board().clone();
+        let publish = async |component| {
+            if let Err(error) = publisher.publish(component).await {
                 tracing::error!("{}", crate::error_chain::of(&error));
             }
-        }
+        };
+        builds.after(&changed, &board, publish).await;
     }
 
     async fn keep_house(&self) {
