@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::{
     command::{LeaveReason, Player},
-    ids::{Kind, RoomId, Seed, SessionId, Time},
+    ids::{HashSeed, Kind, RoomId, Seed, SessionId, Time},
     json::Json,
 };
 
@@ -34,6 +34,7 @@ pub struct RoomInfo {
     pub kind: Kind,
     pub creator: Option<RoomId>,
     pub context: CallContext,
+    pub hash_seed: HashSeed,
     pub members: Vec<MemberInfo>,
     /// Names of the timers that are pending.
     pub timers: Vec<Arc<str>>,

@@ -216,18 +216,38 @@ pub struct RoomSecret(pub u128);
 impl RoomSecret {
     /// The secret of a room that this secret's room creates.
     pub fn of_created(self, room: RoomId) -> RoomSecret {
+        RoomSecret(self.derived(b"chorus created", room))
+    }
+
+    /// The seed of the room's own hash tables.
+    pub fn hash_seed(self, room: RoomId) -> HashSeed {
+        HashSeed(self.derived(b"chorus hashes", room))
+    }
+
+    fn derived(self, purpose: &[u8], room: RoomId) -> u128 {
         let mut hash = Sha256::new();
-        hash.update(b"chorus created");
+        hash.update(purpose);
         hash.update(self.0.to_be_bytes());
         hash.update(room.0.to_be_bytes());
         let bytes: [u8; 32] = hash.finalize().into();
-        RoomSecret(u128::from_be_bytes(bytes[..16].try_into().expect("16 bytes")))
+        u128::from_be_bytes(bytes[..16].try_into().expect("16 bytes"))
     }
 }
 
 impl fmt::Debug for RoomSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RoomSecret(…)")
+    }
+}
+
+/// The seed of the hash tables in a room's instance: a client that does not have it cannot choose names that collide in them.
+/// The same whenever the room is opened, and in no result of a call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct HashSeed(pub u128);
+
+impl fmt::Debug for HashSeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HashSeed(…)")
     }
 }
 
@@ -292,6 +312,9 @@ mod tests {
         assert_ne!(seed.random, Seed::of(RoomId(1), secret, 8).random);
         assert_ne!(seed.random, Seed::of(RoomId(1), RoomSecret(6), 7).random, "the room's id is public");
         assert_ne!(secret.of_created(RoomId(1)), secret.of_created(RoomId(2)));
+        assert_ne!(secret.hash_seed(RoomId(1)), secret.hash_seed(RoomId(2)));
+        assert_ne!(secret.hash_seed(RoomId(1)), RoomSecret(6).hash_seed(RoomId(1)));
+        assert_ne!(secret.hash_seed(RoomId(1)).0, secret.of_created(RoomId(1)).0);
         assert_ne!(seed.random, seed.rooms);
         assert_ne!(seed.room(0), seed.room(1));
     }

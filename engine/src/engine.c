@@ -13,6 +13,7 @@
 //   sdk.c      the functions that the SDK's modules in engine/sdk call
 //   room.c     a record: its handler, its end, its refusal
 //   undo.c     puts back what a call has written to sealed objects
+//   hash.c     the hashes of the room's own tables
 //   seal.c     the end of the build
 //   exports.c  the functions of the contract, and those of the build
 //
@@ -57,6 +58,7 @@ static JSRuntime *runtime;
 static JSContext *js;
 
 #include "memory.c"
+#include "hash.c"
 #include "undo.c"
 #include "text.c"
 #include "json.c"

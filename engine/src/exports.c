@@ -86,6 +86,19 @@ static void describe_as(uint32_t version, JSValueConst config, JSValueConst time
 
 EXPORT("describe") void *contract_describe(void) { return &manifest; }
 
+/* No script gets the seed. */
+static void take_hash_seed(JSValueConst about) {
+  JSValue seed = taken(js, about, "hashSeed");
+  Text text = {0};
+  if (JS_IsString(seed)) text_string(&text, seed);
+  hash_by(text.bytes, text.length);
+  text_free(&text);
+  JS_FreeValue(js, seed);
+  JSAtom name = JS_NewAtom(js, "hashSeed");
+  JS_DeleteProperty(js, about, name, 0);
+  JS_FreeAtom(js, name);
+}
+
 static int open_room(Given info, uint32_t version, Given saved) {
   JSValue about = given_json(info);
   if (JS_IsException(about)) return -1;
@@ -98,6 +111,7 @@ static int open_room(Given info, uint32_t version, Given saved) {
   memcpy(call.chance, seed.bytes, seed.length < sizeof call.chance ? seed.length : sizeof call.chance);
   text_free(&seed);
   JS_FreeValue(js, chance);
+  take_hash_seed(about);
   call_begin();
   JSValue text = given_string(saved);
   JSValue numbered = js_number(version);

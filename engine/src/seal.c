@@ -100,4 +100,5 @@ static void seal(void) {
   state.text.capacity = 0;
   runtime->malloc_state.malloc_size = runtime->malloc_state.malloc_count = 0;
   runtime->malloc_gc_threshold = 64 * 1024;
+  hash_seal();
 }

@@ -101,6 +101,9 @@ static void js_keep_map(JSMapState *map) {
     before->ref_count = 1;
   }
   map->is_kept = true;
+  /* A script may add keys that a client has chosen. */
+  map->is_own = true;
+  map_hash_records(js, map);
 }
 
 static void put_back_object(Kept *entry) {

@@ -43,7 +43,7 @@ class Both {
     this.reference = this.#script.runInContext(context);
     this.engine = guestOf(this.#memory);
     const members = [...this.members.values()].map((member) => ({ ...member }));
-    const info = { id: ROOM, kind: "test", now: this.#clock.now, chance: this.#chance(), members, timers: [...this.timers.keys()], locked: this.locked };
+    const info = { id: ROOM, kind: "test", now: this.#clock.now, chance: this.#chance(), hashSeed: ROOM, members, timers: [...this.timers.keys()], locked: this.locked };
     const restored = this.#saved === undefined ? {} : { restored: "recovered" };
     const text = JSON.stringify({ ...info, ...restored, rooms: { left: 100, taken: [] } });
     const opened = [this.engine, this.reference].map((guest) => guest.open(text, this.#version ?? 0, this.#saved ?? ""));

@@ -104,3 +104,11 @@ test("data that is no JSON throws", async () => {
     assert.match(room.handle("message", "0".repeat(31) + "1", "echo", text), /^!SyntaxError: /, text);
   }
 });
+
+test("a text that nests too deeply throws, also with a reviver", async () => {
+  const room = await roomOf("messages = { go: (_player, depth) => { try { JSON.parse('['.repeat(depth) + ']'.repeat(depth)); return 'parsed'; } catch (error) { return `${error}`; } }, revive: (_player, depth) => JSON.parse('{\"a\":'.repeat(depth) + '1' + '}'.repeat(depth), (_key, value) => value) };");
+  assert.equal(room.ask("go", 4_000), "parsed");
+  for (const depth of [4_097, 100_000]) assert.match(room.ask("go", depth), /^RangeError: JSON.parse: the text nests more than 4096 deep/);
+  assert.throws(() => room.ask("revive", 100_000), /RangeError: JSON.parse/);
+  assert.equal(room.ask("go", 1), "parsed");
+});

@@ -28,14 +28,17 @@ export async function built(body, top = "") {
 /** A room that has been opened and created, with Ana and Bea in it. */
 export async function roomOf(body, top) { return new Room((await built(body, top)).memory); }
 
+/** Of one room, as the host gives it at each opening. */
+export const HASH_SEED = "00112233445566778899aabbccddeeff";
+
 export class Room {
   #offset = 0;
 
-  constructor(memory, saved) {
+  constructor(memory, saved, hashSeed = HASH_SEED) {
     this.memory = memory;
     this.guest = guestOf(memory);
     const members = saved === undefined ? [] : [ANA, BEA].map((session) => ({ session, player: session, name: session.at(-1), connected: true, spectator: false }));
-    const info = { id: "f".repeat(32), kind: "test", now: NOW, chance: this.chance(), members, timers: [], locked: false };
+    const info = { id: "f".repeat(32), kind: "test", now: NOW, chance: this.chance(), hashSeed, members, timers: [], locked: false };
     this.opened = this.guest.open(JSON.stringify({ ...info, restored: saved === undefined ? undefined : "recovered" }), 1, saved ?? "");
     if (saved !== undefined) return;
     this.handle("create", "", "", "{}");

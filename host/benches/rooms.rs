@@ -13,7 +13,7 @@ use chorus_core::{
     command::{EdgeCommand, Record, RoomCommand},
     effect::{CallContext, Effect, Event, MemberInfo, RoomInfo},
     frame::FrameTag,
-    ids::{Digest, Kind, MachineId, RoomId, RoomSecret, Seed, SessionId, Time},
+    ids::{Digest, HashSeed, Kind, MachineId, RoomId, RoomSecret, Seed, SessionId, Time},
     json::Json,
 };
 use chorus_host::{
@@ -166,6 +166,7 @@ impl GuestRoom {
             kind: Kind::lobby(),
             creator: None,
             context,
+            hash_seed: HashSeed(1),
             members: Vec::new(),
             timers: Vec::new(),
             locked: false,

@@ -43,6 +43,7 @@ impl Step {
             kind: state.kind.clone(),
             creator: state.creator.map(|creator| creator.room),
             context: self.context,
+            hash_seed: state.secret.hash_seed(self.room),
             members: state.member_infos(None),
             timers: state.timers.keys().cloned().collect(),
             locked: state.locked,

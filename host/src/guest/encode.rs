@@ -80,6 +80,8 @@ pub(crate) fn encode_room(info: &RoomInfo, manifest: &Manifest) -> String {
         creator: Option<String>,
         now: u64,
         chance: &'a str,
+        #[serde(rename = "hashSeed")]
+        hash_seed: &'a str,
         members: Vec<Member<'a>>,
         timers: &'a [Arc<str>],
         locked: bool,
@@ -108,6 +110,7 @@ pub(crate) fn encode_room(info: &RoomInfo, manifest: &Manifest) -> String {
         creator: info.creator.map(|room| room.to_string()),
         now: now.0,
         chance: HexSeed::of(seed).as_str(),
+        hash_seed: HexId::of(info.hash_seed.0).as_str(),
         members: info
             .members
             .iter()

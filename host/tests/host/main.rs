@@ -7,6 +7,7 @@ mod chance;
 mod charges;
 mod checkpoints;
 mod clock;
+mod collisions;
 mod crash;
 mod faults;
 mod life;
