@@ -192,6 +192,14 @@ pub enum Effect {
         level: LogLevel,
         text: Box<str>,
     },
+    /// The spectator is a player from here on.
+    Sit {
+        session: SessionId,
+    },
+    /// The player is a spectator from here on.
+    Stand {
+        session: SessionId,
+    },
 }
 
 /// The level of a guest's own log line, for its author. To the operator every such line is DEBUG, since it may contain players'

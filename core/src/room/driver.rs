@@ -258,7 +258,7 @@ impl Room {
     }
 
     fn on_called(&mut self, mut step: Step, result: Result<Vec<Effect>, Fault>) -> Phase {
-        let checked = result.and_then(|effects| effects::check(&step.state, &effects).map(|()| effects));
+        let checked = result.and_then(|effects| effects::check(&step, &effects).map(|()| effects));
         match checked {
             Ok(effects) => {
                 let next = effects::carry_out(&mut step, effects);

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::{
     Output,
     commands::{close, membership},
+    roles,
     state::{Audience, Moving, State, Timer},
     step::{CallOrigin, Ending, Next, Step},
 };
@@ -17,7 +18,12 @@ use crate::{
 };
 
 /// Checks that all effects can be carried out. If one cannot, the call is a fault and none is carried out.
-pub(super) fn check(state: &State, effects: &[Effect]) -> Result<(), Fault> {
+pub(super) fn check(step: &Step, effects: &[Effect]) -> Result<(), Fault> {
+    check_timers(&step.state, effects)?;
+    roles::check(&step.state, &step.origin, effects)
+}
+
+fn check_timers(state: &State, effects: &[Effect]) -> Result<(), Fault> {
     let Some(spec) = &state.spec else { return Ok(()) };
     // The timers that are pending afterwards, by name. A timer that an earlier component has set, and for which this one has
     // no handler, is not counted: the script has no access to it.
@@ -131,6 +137,8 @@ fn carry_out_one(step: &mut Step, effect: Effect) {
         Effect::Unlock => step.state.locked = false,
         Effect::Metadata { data } => step.state.metadata = Some(data),
         Effect::Log { level, text } => step.out.push(Output::Log { level, text }),
+        Effect::Sit { session } => step.state.set_spectator(session, false),
+        Effect::Stand { session } => step.state.set_spectator(session, true),
         // An `admit` outside of a join has no effect; an `end` was removed before.
         Effect::Admit { .. } | Effect::End { .. } => {}
     }

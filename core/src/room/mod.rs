@@ -15,6 +15,7 @@
 //! | `commands` | what each command does: membership, messages, timers, other rooms, swaps, faults, the end |
 //! | `effects` | what each effect of the guest does |
 //! | `frames` | numbering, keeping and resending members' frames |
+//! | `roles` | which members are players and which are spectators |
 //! | `kicks` | the end of a session by its room |
 //! | `allowance` | how many rooms a room may create |
 //! | `lobby_restart` | the restart of the lobby where another room would end |
@@ -48,6 +49,7 @@ mod lobby_restart;
 mod open;
 mod phase;
 mod rebuild;
+mod roles;
 mod spec;
 mod state;
 mod step;

@@ -19,6 +19,7 @@ mod lobby;
 mod messages;
 mod reconnects;
 mod replay;
+mod roles;
 mod rooms;
 mod seats;
 mod swaps;

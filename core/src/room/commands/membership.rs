@@ -186,17 +186,6 @@ impl Step {
 }
 
 impl State {
-    fn has_free_seat(&self) -> bool {
-        self.free_seats().is_none_or(|seats| seats > 0)
-    }
-
-    /// `None`: the kind sets no limit. Below zero after a swap to a version with fewer seats.
-    fn free_seats(&self) -> Option<i64> {
-        let max = self.spec.as_ref().map_or(0, |spec| spec.max_players);
-        let players = || self.members.values().filter(|member| !member.spectator).count() as i64;
-        (max > 0).then(|| i64::from(max) - players())
-    }
-
     /// Makes the session a member. `view`: its own view, if it has one.
     pub(in crate::room) fn seat(&mut self, joining: &Joining, spectator: bool, view: Option<Json>) {
         let out_seq = self.high_seq.max(self.seq_floor);
