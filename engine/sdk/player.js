@@ -3,7 +3,7 @@
 import { addMethods, methods } from "./methods.js";
 import { native } from "./native.js";
 
-export const { Player, addPlayer, removePlayer, memberCount } = native;
+export const { Player, addPlayer, removePlayer, memberCount, playerCount, rolesChanged, setRole } = native;
 
 export const inner = { setConnected: native.setConnected, setSpectator: native.setSpectator };
 

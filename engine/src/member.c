@@ -5,7 +5,8 @@
 typedef struct Member {
   uint8_t session[SESSION];
   JSValue session_text, id, name;
-  bool connected, spectator, is_listed;
+  /* `was_spectator`: before the call; a refusal restores it. */
+  bool connected, spectator, was_spectator, is_listed;
   Live data;
   /* The player object, while the member is listed. */
   JSValue object;
@@ -16,6 +17,9 @@ static struct {
   Member *first, *last;
   Member **buckets;
   uint32_t count, bucket_count;
+  /* The members that are no spectators, and whether the call has changed a role. */
+  uint32_t players;
+  bool roles_changed;
   /* The bytes of the members' data in the saved state: no less than its units of UTF-16. */
   uint64_t data_length;
 } members;
@@ -63,6 +67,7 @@ static void member_unlist(Member *member) {
   *(member->previous ? &member->previous->next : &members.first) = member->next;
   *(member->next ? &member->next->previous : &members.last) = member->previous;
   members.count--;
+  if (!member->spectator) members.players--;
   members.data_length -= data_length(&member->data.text);
   member->is_listed = false;
   JSValue object = member->object;
@@ -83,10 +88,37 @@ static void member_list(Member *member, JSValueConst object) {
   *(members.last ? &members.last->next : &members.first) = member;
   members.last = member;
   members.count++;
+  member->was_spectator = member->spectator;
+  if (!member->spectator) members.players++;
   members.data_length += data_length(&member->data.text);
   member->object = js_dup(object);
   member->is_listed = true;
 }
+
+/* Roles: whether a member is a player or a spectator. */
+
+static void role_assign(Member *member, bool spectator) {
+  members.players += member->spectator - spectator;
+  member->spectator = spectator;
+}
+
+static void role_set(Member *member, bool spectator) {
+  members.roles_changed = true;
+  role_assign(member, spectator);
+}
+
+/* Ends the changes of a call: they are kept, or undone. */
+static void roles_end(bool undo) {
+  if (!members.roles_changed) return;
+  for (Member *member = members.first; member; member = member->next) {
+    if (undo) role_assign(member, member->was_spectator);
+    member->was_spectator = member->spectator;
+  }
+  members.roles_changed = false;
+}
+
+static void roles_begin(void) { roles_end(false); }
+static void roles_undo(void) { roles_end(true); }
 
 /* Players' data that this call has read or set. */
 

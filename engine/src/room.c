@@ -36,7 +36,7 @@ static int throw_promise(const char *what, JSValueConst name) {
 
 /* The end of a call */
 
-static bool is_touched(void) { return state.is_touched || touched.count; }
+static bool is_touched(void) { return state.is_touched || touched.count || members.roles_changed; }
 
 /* Drops the changes of the state and of players' data that are not stored. */
 static void discard(void) {
@@ -114,7 +114,7 @@ static int finish(Member *admitted, bool always) {
   if (state_changed < 0) return -1;
   int data_changed = touched.count ? data_commit() : 0;
   if (data_changed < 0) return -1;
-  bool changed = state_changed || data_changed || always;
+  bool changed = state_changed || data_changed || members.roles_changed || always;
   if (changed && check_size()) return -1;
   if (JS_IsUndefined(room.view)) {
     if ((state_changed || always) && show_state()) return -1;
@@ -141,6 +141,7 @@ static int undo(void) {
   }
   discard();
   timers_undo();
+  roles_undo();
   call.locked = call.was_locked;
   effects_keep_log();
   return 0;
@@ -273,6 +274,7 @@ static void fail(Text *to) {
   text_bytes(to, call.effects.bytes, call.effects.length);
   discard();
   timers_begin();
+  roles_begin();
 }
 
 /* Handles a record, and leaves its effects, or its error, in the returned text. */
@@ -280,6 +282,7 @@ static Text *handle(double now, Given chance, Given event, Given who, Given what
   static Text failure;
   call_begin();
   timers_begin();
+  roles_begin();
   engine_now = now;
   call.begun = true;
   memcpy(call.chance, chance.bytes, chance.length < sizeof call.chance ? chance.length : sizeof call.chance);

@@ -173,7 +173,19 @@ FUNCTION(sdk_set_spectator) {
   return JS_UNDEFINED;
 }
 
+/* setRole(player, spectator): of a member, for this call and the next ones. */
+FUNCTION(sdk_set_role) {
+  Member *member = this_member(argv[0]);
+  if (!member) return JS_EXCEPTION;
+  role_set(member, JS_ToBool(ctx, argv[1]));
+  return JS_UNDEFINED;
+}
+
+FUNCTION(sdk_roles_changed) { return js_bool(members.roles_changed); }
+
 FUNCTION(sdk_member_count) { return js_number(members.count); }
+
+FUNCTION(sdk_player_count) { return js_number(members.players); }
 
 static Member *member_given(JSValueConst session) {
   if (JS_VALUE_GET_TAG(session) == JS_TAG_STRING) {
@@ -432,7 +444,8 @@ static JSValue make_native(void) {
     {"hasActed", sdk_has_acted, 0}, {"finish", sdk_finish, 2}, {"undo", sdk_undo, 0}, {"isPending", sdk_is_pending, 1},
     {"pendingCount", sdk_pending_count, 0}, {"setPending", sdk_set_pending, 2}, {"beginTimers", sdk_begin_timers, 0},
     {"addPlayer", sdk_add_player, 1}, {"removePlayer", sdk_remove_player, 1}, {"setConnected", sdk_set_connected, 2},
-    {"setSpectator", sdk_set_spectator, 2}, {"memberCount", sdk_member_count, 0}, {"getPlayer", sdk_get_player, 1},
+    {"setSpectator", sdk_set_spectator, 2}, {"setRole", sdk_set_role, 2}, {"rolesChanged", sdk_roles_changed, 0}, {"memberCount", sdk_member_count, 0},
+    {"playerCount", sdk_player_count, 0}, {"getPlayer", sdk_get_player, 1},
     {"hasPlayer", sdk_has_player, 1}, {"forEachPlayer", sdk_for_each_player, 1}, {"broadcast", sdk_broadcast, 3},
     {"send", sdk_send, 2}, {"after", sdk_after, 3}, {"bits", sdk_bits, 0}, {"float", sdk_float, 0}, {"int", sdk_int, 1},
     {"quick", sdk_quick, 1}, {"constant", sdk_constant, 1}, {"recall", sdk_recall, 0}, {"remember", sdk_remember, 1}, {"allow", sdk_allow, 1}, {"serve", sdk_serve, 1},

@@ -86,6 +86,7 @@ class Both {
     if (name === "set-timer") this.timers.set(parts[0], parts[2]);
     if (name === "cancel-timer") this.timers.delete(parts[0]);
     if (name === "lock" || name === "unlock") this.locked = name === "lock";
+    if (name === "sit" || name === "stand") this.members.get(parts[0]).spectator = name === "stand";
     if (name === "create-room") this.rooms.push(`${this.#chance().slice(32, 56)}${"0".repeat(8)}`);
   }
 

@@ -26,6 +26,7 @@ declare module "chorus" {
     readonly name: string;
     /** False while the seat is held for a player whose connection is gone. */
     readonly connected: boolean;
+    /** Whether the member watches, and takes no player's seat. `sit` and `stand` change it. */
     readonly spectator: boolean;
     /**
      * The script's plain data about this member. It survives with the room, and is dropped when the member leaves. No other
@@ -41,6 +42,13 @@ declare module "chorus" {
     moveTo(room: string, options?: unknown): void;
     /** Closes the member's session. */
     kick(reason?: string): void;
+    /**
+     * Makes the spectator a player, from this line on. `data` is kept. Throws a `RangeError` when the room has `maxPlayers`
+     * players, and a `TypeError` when the member is a player already.
+     */
+    sit(): void;
+    /** Makes the player a spectator, from this line on; its seat is free. Throws when the member is a spectator already. */
+    stand(): void;
   }
 
   /** The members, connected and held, in the order of joining. Iterating gives the players. */
@@ -175,7 +183,10 @@ declare module "chorus" {
     end(outcome?: unknown): void;
 
     onCreate?(options: any): void;
-    /** Decides whether the player may join. If `player.spectator` is true, all players' seats are taken. */
+    /**
+     * Decides whether the player may join. If `player.spectator` is true, all players' seats are taken: `true` then refuses the
+     * player, unless the hook has had another player `stand` up.
+     */
     onJoinAttempt?(player: Player<Data>, options: any): boolean | "spectator";
     onJoin?(player: Player<Data>, options: any): void;
     /** The player's connection is lost; its seat is held. */
@@ -192,7 +203,8 @@ declare module "chorus" {
 
     /**
      * The view that members receive, instead of the whole state. With one parameter it is shared by all members; with two it is
-     * called for each member. It runs after every call that changed the state, and should depend only on its arguments.
+     * called for each member. It runs after every call that changed the state, a player's data or a role, and should depend only
+     * on its arguments.
      */
     view?(state: State, player: Player<Data>): unknown;
   }

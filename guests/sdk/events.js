@@ -4,8 +4,9 @@ import { giveBack } from "./allowance.js";
 import { call, emit, PART } from "./call.js";
 import { finish, refuse } from "./finish.js";
 import { named } from "./json.js";
-import { addPlayer, bySession, inner, Player, removePlayer } from "./player.js";
+import { addPlayer, bySession, inner, Player, removePlayer, rolesChanged } from "./player.js";
 import * as primordials from "./primordials.js";
+import { isFull } from "./roles.js";
 import { callHook, script, settled } from "./script.js";
 import { fired } from "./timers.js";
 
@@ -57,8 +58,9 @@ function onJoin(session, { player: id, name, spectator }, given) {
   }
   call.refusable = false;
   if (verdict === false) return refuse("the room did not let you in");
-  // The host sets `spectator` beforehand when all players' seats are taken.
-  if (verdict === true && spectator) return refuse("the room is full");
+  // The host sets `spectator` beforehand when all players' seats are taken; the hook may have freed or filled one.
+  const full = rolesChanged() ? isFull() : spectator;
+  if (verdict === true && full) return refuse("the room is full");
   inner.setSpectator(player, verdict === "spectator");
   emit("admit" + PART + (verdict === "spectator" ? "spectator" : "player"), "onJoinAttempt", true);
   addPlayer(player);

@@ -5,7 +5,7 @@ import { call, emit, keepOnly, logLines, PART } from "./call.js";
 import { toJson } from "./json.js";
 import { allowed } from "./limits.js";
 import { undoTimers } from "./pending.js";
-import { bySession, commitData, dataLength, discardData, inner, touched as touchedData } from "./player.js";
+import { bySession, commitData, dataLength, discardData, inner, rolesChanged, touched as touchedData, undoRoles } from "./player.js";
 import * as primordials from "./primordials.js";
 import { callHook, script } from "./script.js";
 import { commitState, discardState, getState, stateDiffers, stateText, touched as touchedState } from "./state.js";
@@ -14,7 +14,7 @@ import { commitState, discardState, getState, stateDiffers, stateText, touched a
 export function finish(admitted, always = false) {
   const stateChanged = touchedState && commitState();
   const dataChanged = touchedData.length > 0 && commitData();
-  const changed = stateChanged || dataChanged || always;
+  const changed = stateChanged || dataChanged || rolesChanged() || always;
   if (changed) checkSize();
   const { view } = script.hooks;
   if (view === undefined) {
@@ -49,6 +49,7 @@ export function undo() {
   undoRooms();
   discard();
   undoTimers();
+  undoRoles();
   call.locked = call.wasLocked;
   keepOnly(logLines());
 }

@@ -12,6 +12,7 @@ import { log } from "./log.js";
 import { makeRoom } from "./make.js";
 import { unknownHooks } from "./manifest.js";
 import { beginTimers } from "./pending.js";
+import { beginRoles } from "./player.js";
 import * as primordials from "./primordials.js";
 import { opened } from "./restore.js";
 import { Refusal } from "./room.js";
@@ -73,6 +74,7 @@ function handle(now, chance, event, who, what, data) {
 function beginCall() {
   resetCall();
   beginTimers();
+  beginRoles();
 }
 
 function save() {

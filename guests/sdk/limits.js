@@ -46,17 +46,18 @@ export const CAPS = {
 };
 
 /**
- * What this room may use: the budgets that the SDK checks. Output and state are counted in units of UTF-16, as strings are
+ * What this room may use: the budgets that the SDK checks, and the players that it may have; 0 is no limit. Output and state are counted in units of UTF-16, as strings are
  * long here: their bytes could only be counted one by one, for 250 units of fuel each.
  */
-export const allowed = { output: 0, effects: 0, timers: 0, rooms: 0, state: 0 };
+export const allowed = { output: 0, effects: 0, timers: 0, rooms: 0, state: 0, players: 0 };
 
-/** Sets the budget from the class, once that has been checked. */
-export function allow(budget) {
-  const of = (key) => budget?.[key] ?? BUDGETS[key].normal;
+/** Sets the limits from the class's config, once that has been checked. */
+export function allow(config) {
+  const of = (key) => config?.budget?.[key] ?? BUDGETS[key].normal;
   allowed.output = of("outputKiB") * 1024;
   allowed.effects = of("effectsPerRecord");
   allowed.timers = of("timers");
   allowed.rooms = of("roomsPerRecord");
   allowed.state = of("stateKiB") * 1024;
+  allowed.players = config?.maxPlayers ?? 0;
 }

@@ -23,7 +23,7 @@ export function makeRoom(GivenClass) {
   const room = script.room = new GivenClass();
   settlePromises();
   script.manifest = manifestOf(GivenClass, room);
-  allow(GivenClass.config?.budget);
+  allow(GivenClass.config);
   checkFields(GivenClass, room);
   setState(room.state);
   commitState();

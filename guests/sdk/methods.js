@@ -5,6 +5,7 @@ import { emit, PART } from "./call.js";
 import { roomId } from "./ids.js";
 import { messageType, toJson, toParcel, toText } from "./json.js";
 import * as primordials from "./primordials.js";
+import { sit, stand } from "./roles.js";
 
 export const methods = {
   send(type, data) {
@@ -20,6 +21,9 @@ export const methods = {
   kick(reason = "kicked") {
     emit("kick" + PART + this.session + PART + toText(reason, "player.kick: the reason"), "player.kick");
   },
+
+  sit() { sit(this); },
+  stand() { stand(this); },
 
   toJSON() {
     throw new primordials.TypeError("a player is not plain data: keep player.id or player.session");

@@ -13,6 +13,10 @@ export const bySession = primordials.ownMap();
 
 export function memberCount() { return primordials.mapSize(bySession); }
 
+let players = 0;
+/** The members that are no spectators. */
+export function playerCount() { return players; }
+
 /** The length of all members' data in the saved room, in units of UTF-16. */
 export let dataLength = 0;
 
@@ -22,11 +26,13 @@ function lengthOf(text) { return text === "{}" ? 0 : text.length + 36; }
 export function addPlayer(player) {
   bySession.set(player.session, player);
   dataLength += lengthOf(inner.text(player));
+  if (!player.spectator) players += 1;
 }
 
 export function removePlayer(player) {
   bySession.delete(player.session);
   dataLength -= lengthOf(inner.text(player));
+  if (!player.spectator) players -= 1;
 }
 
 export class Player {
@@ -97,4 +103,28 @@ export function commitData() {
 export function discardData() {
   for (let i = 0; i < touched.length; i++) inner.discard(touched[i]);
   touched = [];
+}
+
+/** The members that the current call has made players or spectators, and what each was. */
+let roleChanges = [];
+
+export function rolesChanged() { return roleChanges.length > 0; }
+
+export function setRole(player, spectator) {
+  roleChanges[roleChanges.length] = { player, was: player.spectator };
+  call.touched = true;
+  assignRole(player, spectator);
+}
+
+function assignRole(player, spectator) {
+  players += player.spectator - spectator;
+  inner.setSpectator(player, spectator);
+}
+
+export function beginRoles() { roleChanges = []; }
+
+/** Undoes what the current call has changed. */
+export function undoRoles() {
+  for (let i = roleChanges.length - 1; i >= 0; i--) assignRole(roleChanges[i].player, roleChanges[i].was);
+  roleChanges = [];
 }

@@ -174,6 +174,96 @@ test("a full room gives no player a seat, also when its script admits one; a spe
   assert.equal((await roomOf("onJoinAttempt() { return 'spectator'; }")).join("ana", { full: true }).effects[0].val, "spectator");
 });
 
+// Players and spectators
+
+const TABLE = "static config = { maxPlayers: 2 }; state = { n: 0 }; onJoinAttempt(player) { return player.spectator ? 'spectator' : true; }";
+const ROLES = "messages = { sit: (player) => { player.sit(); return player.spectator; }, stand: (player) => { player.stand(); return player.spectator; }, roles: () => [...this.players].filter(({ spectator }) => spectator).map(({ name }) => name), try: (player, call) => { try { player[call](); } catch ({ name, message }) { return `${name}: ${message}`; } }, no: (player) => { player.stand(); this.refuse('no'); } };";
+
+/** A room for two players, with Cid as a spectator. */
+async function table(body = "") { return (await roomOf(`${TABLE} ${ROLES} ${body}`)).join("ana").join("bo").join("cid"); }
+
+test("a spectator sits down where a player stands up, and both keep their data", async () => {
+  const story = await table("onJoin(player) { player.data.name = player.name; }");
+  assert.deepEqual(story.message("ana", "roles").reply, ["cid"]);
+  assert.equal(story.message("ana", "stand").reply, true);
+  assert.deepEqual(story.effects[0], { tag: "stand", val: session("ana") });
+  assert.equal(story.message("cid", "sit").reply, false);
+  assert.deepEqual(story.effects[0], { tag: "sit", val: session("cid") });
+  assert.deepEqual(story.restore("recovered").message("bo", "roles").reply, ["ana"]);
+  assert.deepEqual(JSON.parse(story.saved.state).data[session("cid")], { name: "cid" });
+  assert.deepEqual(JSON.parse(story.saved.state).data[session("ana")], { name: "ana" });
+});
+
+test("a change of role that cannot be made is an error that a script can catch, and changes nothing", async () => {
+  const story = await table();
+  assert.equal(story.message("cid", "try", "sit").reply, "RangeError: player.sit: the room has 2 players, the most that it may have (config.maxPlayers)");
+  assert.equal(story.message("ana", "try", "sit").reply, "TypeError: player.sit: this member is a player already");
+  assert.equal(story.message("cid", "try", "stand").reply, "TypeError: player.stand: this member is a spectator already");
+  assert.deepEqual(tags(story), ["reply"]);
+  assert.deepEqual(story.message("ana", "roles").reply, ["cid"]);
+  assert.throws(() => story.message("cid", "sit"), /RangeError: player\.sit: the room has 2 players/);
+});
+
+test("only a member sits down or stands up", async () => {
+  const story = await roomOf("onJoinAttempt(player, { call }) { player[call ?? 'send']('x'); return true; } onLeave(player) { player.stand(); }");
+  for (const call of ["sit", "stand"]) assert.throws(() => story.join("ana", { options: { call } }), new RegExp(`TypeError: player\\.${call}: the player is not in this room`));
+  story.join("ana");
+  assert.throws(() => story.leave("ana"), /TypeError: player\.stand: the player is not in this room/);
+});
+
+test("without maxPlayers every spectator may sit down", async () => {
+  const story = (await roomOf(`onJoinAttempt() { return 'spectator'; } ${ROLES}`)).join("ana").join("bo");
+  for (const name of ["ana", "bo"]) assert.equal(story.message(name, "sit").reply, false);
+});
+
+test("a refusal restores the roles", async () => {
+  const story = await table();
+  assert.deepEqual(story.message("ana", "no").effects, [{ tag: "refuse", val: "no" }]);
+  assert.match(story.message("cid", "try", "sit").reply, /the room has 2 players/);
+  assert.deepEqual(story.message("ana", "roles").reply, ["cid"]);
+});
+
+test("a hook that decides a join may free a seat for the newcomer, or give the last one away", async () => {
+  const body = "static config = { maxPlayers: 1 }; onJoinAttempt(player, { take, give }) { for (const one of this.players) { if (take && !one.spectator) one.stand(); if (give === one.name) one.sit(); } return take || give ? true : 'spectator'; }";
+  const story = (await roomOf(`${body} ${ROLES}`)).join("ana").join("bo", { options: { take: true } });
+  assert.deepEqual(story.message("ana", "roles").reply, ["ana"]);
+  story.join("cid", { options: { take: true } });
+  assert.deepEqual(tags(story), ["stand", "admit"]);
+  assert.deepEqual(story.message("ana", "roles").reply, ["ana", "bo"]);
+  story.leave("cid");
+  assert.equal(story.join("dee", { options: { give: "ana" } }).refused, "the room is full");
+  assert.deepEqual(story.message("ana", "roles").reply, ["ana", "bo"], "the refusal restores the roles");
+});
+
+test("a change of role shows in views, also when the state is as before", async () => {
+  const story = await table("view({ n }, player) { return { n, watches: player.spectator }; }");
+  story.message("ana", "stand");
+  assert.deepEqual(["ana", "bo", "cid"].map((name) => story.viewOf(name).watches), [true, false, true]);
+  story.message("cid", "sit");
+  assert.deepEqual(["ana", "bo", "cid"].map((name) => story.viewOf(name).watches), [true, false, false]);
+  const shared = await table("view() { return [...this.players].map(({ spectator }) => spectator); }");
+  assert.deepEqual(shared.message("ana", "stand").viewOf("cid"), [true, false, true]);
+});
+
+test("a seat that a player has left, or is taken from a disconnected one, is free", async () => {
+  const story = await table("onDrop(player) { player.stand(); }");
+  story.drop("ana");
+  assert.equal(story.message("cid", "sit").reply, false);
+  assert.deepEqual(story.reconnect("ana").message("ana", "roles").reply, ["ana"]);
+  story.leave("bo");
+  assert.equal(story.message("ana", "sit").reply, false);
+});
+
+test("after a swap a script may change roles, and after another restore it may not", async () => {
+  const story = await table();
+  const changes = await compiledClass(`${TABLE} ${ROLES} onRestore() { for (const one of this.players) if (one.name === 'ana' && !one.spectator) one.stand(); }`);
+  story.restore("swapped", changes);
+  assert.deepEqual(story.message("bo", "roles").reply, ["ana", "cid"]);
+  story.message("ana", "sit").restore("woken");
+  assert.deepEqual(tags(story), ["log"]);
+  assert.deepEqual(story.message("bo", "roles").reply, ["cid"]);
+});
+
 test("hooks see the members as they are", async () => {
   const look = (hook) => `${hook}(player, reason) { this.broadcast("${hook}", [player.name, player.connected, this.players.size, reason ?? null]); }`;
   const story = (await roomOf(["onJoin", "onDrop", "onReconnect", "onLeave"].map(look).join("\n"))).join("bo").join("ana");

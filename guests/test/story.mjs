@@ -109,12 +109,17 @@ export class Story {
   create(options = {}) { return this.#event({ tag: "create", val: JSON.stringify(options) }); }
 
   /** `name` is the player's identity and name; `tab` distinguishes several sessions of one player. */
-  join(name, { tab = name, options = {}, full = false, from } = {}) {
+  join(name, { tab = name, options = {}, full = this.#isFull(), from } = {}) {
     const member = { session: session(tab), player: name, name, connected: true, spectator: full };
     this.#joining = member;
     return this.#event({ tag: "join", val: { member: { ...member }, options: JSON.stringify(options), from } });
   }
   #joining;
+
+  #isFull() {
+    const { maxPlayers = 0 } = JSON.parse(this.manifest.config);
+    return maxPlayers > 0 && [...this.#members.values()].filter(({ spectator }) => !spectator).length >= maxPlayers;
+  }
 
   message(name, type, data) {
     return this.#event({ tag: "message", val: { session: session(name), type, data: JSON.stringify(data ?? null) } });
@@ -266,9 +271,19 @@ export class Story {
       case "metadata": this.metadata = JSON.parse(val); break;
       case "end": this.outcome ??= JSON.parse(val); break;
       case "log": this.log.push(val); break;
+      case "sit": this.#setSpectator(val, false); break;
+      case "stand": this.#setSpectator(val, true); break;
       // One that only the real host carries out: the story has it in `effects`.
       default: assert.ok(EFFECTS.has(tag), `an unknown effect, ${tag}`);
     }
+  }
+
+  /** As the room's machine checks it. */
+  #setSpectator(who, spectator) {
+    const member = this.#members.get(who);
+    assert.equal(member?.spectator, !spectator, "a member sits down or stands up");
+    assert.ok(spectator || !this.#isFull(), "a seat is free");
+    member.spectator = spectator;
   }
 }
 

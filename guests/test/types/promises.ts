@@ -36,6 +36,7 @@ export default class Promises extends Room<State, Data> {
       return { left: [...this.players].filter(({ connected }) => connected).length };
     },
     home: (player) => player.moveTo(LOBBY),
+    watch: (player) => (player.spectator ? player.sit() : player.stand()),
   };
 
   override timers = { turnExpired: (payload: { perhaps?: string }) => this.log.warn(payload.perhaps ?? "nobody") };
@@ -48,6 +49,8 @@ export default class Promises extends Room<State, Data> {
     player.data.score = "many";
     // @ts-expect-error only the edge sets a player's id
     player.id = "ana";
+    // @ts-expect-error a role changes by sit and stand
+    player.spectator = true;
     // @ts-expect-error the list of members is read-only
     this.players = [];
     // @ts-expect-error a timer has a name, and is no function

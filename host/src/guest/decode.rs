@@ -188,6 +188,8 @@ impl Checker<'_> {
             "metadata" => Effect::Metadata { data: json(name, raw.parts::<1>()?[0])? },
             "end" => Effect::End { outcome: self.record_json(name, raw.parts::<1>()?[0])? },
             "log" => return self.log(raw.parts()?),
+            "sit" => Effect::Sit { session: session(name, raw.parts::<1>()?[0])? },
+            "stand" => Effect::Stand { session: session(name, raw.parts::<1>()?[0])? },
             other => return Err(garbage(format!("no effect is called {:?}", shortened(other)))),
         }))
     }

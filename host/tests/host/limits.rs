@@ -45,7 +45,7 @@ async fn what_a_script_asks_for_at_random_is_thrown_or_taken() {
     for (call, count) in &taken {
         assert!(*count > 5, "{call} was taken {count} times");
     }
-    for call in ["send", "broadcast", "create", "sendRoom", "after", "cancel", "metadata"] {
+    for call in ["send", "broadcast", "create", "sendRoom", "after", "cancel", "metadata", "sit", "stand"] {
         assert!(thrown[call] > 20, "{call} was thrown {} times", thrown[call]);
     }
     assert_eq!(stage.send(BEN, "echo", json!(1)).await.reply(), 1);

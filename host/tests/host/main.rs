@@ -16,6 +16,7 @@ mod loading;
 mod metered;
 mod pool;
 mod replay;
+mod roles;
 mod rooms;
 mod support;
 mod swap;
