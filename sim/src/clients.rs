@@ -35,10 +35,15 @@ impl World {
         }
         let leaves = self.faults_left > 0 && self.one_in(DIALS.hang_up);
         let kicks = self.faults_left > 0 && self.one_in(DIALS.kick);
+        let changes_seat = self.faults_left > 0 && self.one_in(DIALS.change_seat);
         let (plays, now) = (self.play_on(), self.now);
         let player = &mut self.clients[client].player;
-        let kick = if kicks { player.kick_another(now) } else { None };
-        match kick.unwrap_or_else(|| player.wish(plays, now)) {
+        let extra = match () {
+            () if kicks => player.ask("kick", now),
+            () if changes_seat => player.ask("change-seat", now),
+            () => None,
+        };
+        match extra.unwrap_or_else(|| player.wish(plays, now)) {
             _ if leaves => self.hang_up(client),
             Wish::GoAnotherWay => self.hang_up(client),
             Wish::Say(text) => self.say(client, text),

@@ -23,6 +23,8 @@ pub(crate) struct Dials {
     pub hang_up: u64,
     /// While there are faults, a player has another member of its room kicked at one action in so many.
     pub kick: u64,
+    /// While there are faults, a player asks to sit down or to stand up at one action in so many.
+    pub change_seat: u64,
     /// The store is out of reach for one kick in so many, for a time from `kick_delay`.
     pub kick_delayed: u64,
     pub kick_delay: Range<u64>,
@@ -85,6 +87,7 @@ pub(crate) const DIALS: Dials = Dials {
     act: 10..60,
     hang_up: 400,
     kick: 500,
+    change_seat: 200,
     kick_delayed: 3,
     kick_delay: 0..4_000,
     lost: 1..30,

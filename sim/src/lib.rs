@@ -87,10 +87,13 @@ pub enum Happened {
     /// A kick was stored, and a client was refused since its session was kicked.
     Kick,
     KickedHello,
+    /// A spectator has sat down, and a player has stood up.
+    Sit,
+    Stand,
 }
 
 impl Happened {
-    pub const ALL: [Happened; 15] = [
+    pub const ALL: [Happened; 17] = [
         Happened::Takeover,
         Happened::HandOver,
         Happened::HibernationWithAlarm,
@@ -106,6 +109,8 @@ impl Happened {
         Happened::LateWrite,
         Happened::Kick,
         Happened::KickedHello,
+        Happened::Sit,
+        Happened::Stand,
     ];
 }
 

@@ -249,10 +249,10 @@ impl Player {
         self.say(room, what, now)
     }
 
-    /// A request to have another member of the present room kicked.
-    pub fn kick_another(&mut self, now: Time) -> Option<Wish> {
+    /// A request beside the game's: to have another member of the present room kicked, or to sit down or stand up there.
+    pub fn ask(&mut self, what: &str, now: Time) -> Option<Wish> {
         let room = self.here().filter(|_| self.welcomed && self.pending.is_empty())?.clone();
-        Some(self.say(room, "kick", now))
+        Some(self.say(room, what, now))
     }
 
     fn say(&mut self, room: String, what: &str, now: Time) -> Wish {

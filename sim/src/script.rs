@@ -1,5 +1,6 @@
 //! The rooms' guests: a lobby that pairs players, and a game that is over after some hits. Half-way its players wait for a bell,
-//! so that the game hibernates. In both, a player can have another member kicked.
+//! so that the game hibernates. In both, a player can have another member kicked, and can stand up and sit down again. A game has
+//! one seat, so one of its two members is a spectator, which plays all the same.
 //!
 //! There are many components of each kind. They behave alike, but for bad ones, which trap on every message.
 
@@ -14,13 +15,16 @@ use chorus_core::{
 };
 use serde_json::{Value, json};
 
-use crate::dials::DIALS;
+use crate::{Happened, dials::DIALS};
 
 /// A game is over after this many hits.
 pub const HITS: u64 = 4;
 
 /// After this many hits, the players wait for the bell.
 pub const HITS_BEFORE_BELL: u64 = 2;
+
+/// Seats for players in a game. The lobby has no limit.
+const SEATS: usize = 1;
 
 /// The component of this number; a bad one traps on every message.
 pub fn component(kind: &Kind, number: u32, bad: bool) -> Digest {
@@ -37,14 +41,17 @@ pub fn kind_of(component: &Digest) -> Kind {
 
 /// Carries out a call, as a host's guest runner does. `traps`: the guest traps, if it is called for a
 /// message. (Scripts lose their timers and moves if they trap on these.)
-pub fn answer(script: &mut Option<Script>, call: Call, traps: bool) -> Outcome {
-    match call {
+///
+/// # Errors
+/// When an instance is opened with other roles of its members than those that its saved state has.
+pub fn answer(script: &mut Option<Script>, call: Call, traps: bool) -> Result<Outcome, String> {
+    Ok(match call {
         Call::Handle { event: Event::Message { .. }, .. } if traps => {
             *script = None;
             Outcome::Called(Err(Fault::Trapped("on this call".into())))
         }
         Call::Open { component, info, saved } => {
-            *script = Some(Script::open(component, &info, saved.as_ref()));
+            *script = Some(Script::open(component, &info, saved.as_ref())?);
             Outcome::Opened(Ok(spec(&info.kind)))
         }
         Call::Handle { context, event, .. } => match script.as_mut().expect("it is open").call(&context, event) {
@@ -57,10 +64,10 @@ pub fn answer(script: &mut Option<Script>, call: Call, traps: bool) -> Outcome {
         Call::Save => Outcome::Saved(Ok(script.as_ref().expect("it is open").save())),
         Call::Swap { component, info } => {
             let before = script.as_ref().expect("it is open").save();
-            *script = Some(Script::open(component, &info, Some(&before)));
+            *script = Some(Script::open(component, &info, Some(&before))?);
             Outcome::Swapped(Ok(SwappedTo { before, spec: spec(&info.kind), effects: Vec::new() }))
         }
-    }
+    })
 }
 
 /// The session that this outcome kicks.
@@ -68,6 +75,16 @@ pub fn kicked(outcome: &Outcome) -> Option<SessionId> {
     let Outcome::Called(Ok(effects)) = outcome else { return None };
     effects.iter().find_map(|effect| match effect {
         Effect::Kick { session, .. } => Some(*session),
+        _ => None,
+    })
+}
+
+/// The changes of role in this outcome.
+pub fn seat_changes(outcome: &Outcome) -> impl Iterator<Item = Happened> + '_ {
+    let effects = if let Outcome::Called(Ok(effects)) = outcome { &effects[..] } else { &[] };
+    effects.iter().filter_map(|effect| match effect {
+        Effect::Sit { .. } => Some(Happened::Sit),
+        Effect::Stand { .. } => Some(Happened::Stand),
         _ => None,
     })
 }
@@ -83,11 +100,17 @@ pub struct Script {
 }
 
 impl Script {
-    fn open(component: Digest, info: &RoomInfo, saved: Option<&SavedState>) -> Script {
-        let fresh = json!({ "hits": 0, "rung": false, "waiting": null, "moving": [] });
+    fn open(component: Digest, info: &RoomInfo, saved: Option<&SavedState>) -> Result<Script, String> {
+        let fresh = json!({ "hits": 0, "rung": false, "waiting": null, "moving": [], "watching": [] });
         let state = saved.map_or(fresh, |saved| serde_json::from_str(&saved.state).expect("it saved JSON"));
         let members = info.members.iter().map(|MemberInfo { session, .. }| *session).collect();
-        Script { lobby: info.kind == Kind::lobby(), bad: component.0[31] == 1, state, members }
+        let script = Script { lobby: info.kind == Kind::lobby(), bad: component.0[31] == 1, state, members };
+        let spectators = info.members.iter().filter(|member| member.spectator).map(|member| member.session.to_string());
+        let (spectators, watching) = (spectators.collect::<BTreeSet<_>>(), script.watching());
+        if spectators == watching {
+            return Ok(script);
+        }
+        Err(format!("opened with the spectators {spectators:?}, and its state has {watching:?}"))
     }
 
     fn call(&mut self, context: &CallContext, event: Event) -> Result<Vec<Effect>, Fault> {
@@ -106,17 +129,20 @@ impl Script {
             Event::Create { .. } => vec![self.view()],
             Event::Join { member, .. } => {
                 self.members.insert(member.session);
-                vec![Effect::Admit { spectator: false }, self.view()]
+                self.set_watching(member.session, member.spectator);
+                vec![Effect::Admit { spectator: member.spectator }, self.view()]
             }
             Event::Message { session, msg_type, .. } => match &*msg_type {
                 "find" => self.find(context, session),
                 "hit" => self.hit(),
                 "kick" => self.kick_other(session),
+                "change-seat" => self.change_seat(session),
                 _ => vec![Effect::MoveTo { session, room: RoomId::LOBBY, options: Json::null() }, reply(Value::Null)],
             },
             Event::Drop { session } => self.forget(session, false),
             Event::Leave { session, .. } => {
                 self.members.remove(&session);
+                self.set_watching(session, false);
                 self.forget(session, true)
             }
             Event::MoveFailed { session, .. } => self.forget(session, true),
@@ -169,6 +195,34 @@ impl Script {
         kick.into_iter().chain([reply(Value::Null)]).collect()
     }
 
+    /// A player stands up; a spectator sits down, if there is a seat.
+    fn change_seat(&mut self, session: SessionId) -> Vec<Effect> {
+        let watching = self.watching();
+        let watches = watching.contains(&session.to_string());
+        if watches && !self.lobby && self.members.len() - watching.len() >= SEATS {
+            return vec![Effect::Refuse { reason: "no seat is free".into() }];
+        }
+        self.set_watching(session, !watches);
+        let change = if watches { Effect::Sit { session } } else { Effect::Stand { session } };
+        vec![change, reply(Value::Null)]
+    }
+
+    /// The members that are spectators.
+    fn watching(&self) -> BTreeSet<String> {
+        let watching = self.state["watching"].as_array().expect("it is a list from the beginning");
+        watching.iter().map(|session| session.as_str().expect("a session").to_owned()).collect()
+    }
+
+    fn set_watching(&mut self, session: SessionId, watches: bool) {
+        let mut watching = self.watching();
+        if watches {
+            watching.insert(session.to_string())
+        } else {
+            watching.remove(&session.to_string())
+        };
+        self.state["watching"] = json!(watching);
+    }
+
     fn forget(&mut self, session: SessionId, gone: bool) -> Vec<Effect> {
         let me = json!(session.to_string());
         if self.state["waiting"] == me {
@@ -204,10 +258,11 @@ pub fn game() -> Kind {
 
 fn spec(kind: &Kind) -> Arc<ComponentSpec> {
     let lobby = *kind == Kind::lobby();
-    let messages = if lobby { vec!["find", "kick"] } else { vec!["hit", "leave", "kick"] };
+    let messages =
+        if lobby { vec!["find", "kick", "change-seat"] } else { vec!["hit", "leave", "kick", "change-seat"] };
     Arc::new(ComponentSpec {
         state_version: 1,
-        max_players: 0,
+        max_players: if lobby { 0 } else { SEATS as u32 },
         hold_ms: 60_000,
         keep_when_empty: lobby,
         empty_ms: 20_000,

@@ -34,7 +34,7 @@ impl World {
     fn carry_out_one(&mut self, life: Life, live: &mut Live, output: Output) -> Result<(), Violation> {
         let (room, serial) = (live.hosted.room().id(), live.serial);
         match output {
-            Output::Guest(call) => self.call_guest(life, live, call),
+            Output::Guest(call) => self.call_guest(life, live, call)?,
             Output::DropInstance => live.script = None,
             Output::Append { room: to, time, command, receipt } => {
                 if let RoomCommand::Timer { id, .. } = &command {
@@ -74,19 +74,22 @@ impl World {
         Ok(())
     }
 
-    fn call_guest(&mut self, life: Life, live: &mut Live, call: room::Call) {
+    fn call_guest(&mut self, life: Life, live: &mut Live, call: room::Call) -> Result<(), Violation> {
         let (room, record) = (live.hosted.room().id(), live.hosted.room().in_hand());
         let is_new = record > live.called;
         live.called = live.called.max(record);
         let traps = self.faults_left > 0 && is_new && self.one_in(DIALS.trap);
         let traps = traps && !self.is_elsewhere(life, room, record);
-        let outcome = script::answer(&mut live.script, call, traps);
+        let outcome =
+            script::answer(&mut live.script, call, traps).map_err(|what| self.wrong(format!("{room}: {what}")))?;
         if traps && matches!(outcome, room::Outcome::Called(Err(_))) {
             self.count(Happened::Trap);
             self.trapped.insert(room);
         }
         self.kicks.extend(script::kicked(&outcome));
+        script::seat_changes(&outcome).for_each(|happened| self.count(happened));
         live.hosted.handle(Input::Guest { outcome, fuel: 1 }, self.now);
+        Ok(())
     }
 
     fn timer_appended(&mut self, live: &mut Live, id: OutputId) -> Result<(), Violation> {
