@@ -143,6 +143,10 @@ async fn garbage_from_a_script_without_the_sdk_is_named() {
         ("missing-part", "has 3 parts"),
         ("part-too-many", "has 1 parts"),
         ("empty-effect", "no effect is called \"\""),
+        ("sit-nobody", "is not in the room"),
+        ("stand-nobody", "is not a session's id"),
+        ("sit-together", "has 1 parts"),
+        ("sit-again", "is a player"),
     ];
     for (kind, words) in cases {
         let Fault::Garbage(text) = pays("bare-garbage", kind, json!(null)).await else { panic!("{kind}: {kind}") };
