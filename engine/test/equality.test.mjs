@@ -116,7 +116,7 @@ class Both {
     return this.handle("message", someone, type, this.data(type));
   }
 
-  data() { return this.#dice.pick([() => "null", () => JSON.stringify({ cell: this.#dice.int(9) }), () => JSON.stringify(this.#dice.text(10)), () => `${this.#dice.int(30)}`, () => this.#dice.json(3), () => JSON.stringify({ kind: "echo", key: this.#dice.text(3), count: this.#dice.int(20), size: this.#dice.int(500), key2: 1, value: this.#dice.value(2), text: this.#dice.text(20), rounds: 3, everyMs: 100 })])(); }
+  data() { return this.#dice.pick([() => "null", () => JSON.stringify({ cell: this.#dice.int(9) }), () => JSON.stringify(this.#dice.text(10)), () => `${this.#dice.int(30)}`, () => this.#dice.json(3), () => JSON.stringify({ kind: "echo", key: this.#dice.text(3), count: this.#dice.int(20), size: this.#dice.int(500), key2: 1, calls: this.#dice.int(40), value: this.#dice.value(2), text: this.#dice.text(20), rounds: 3, everyMs: 100 })])(); }
 }
 
 /** Numbers to 12 digits: the two have different libraries of mathematics. */

@@ -72,3 +72,11 @@ test("no script gets the seed", async () => {
   const room = await roomOf("messages = { look: () => JSON.stringify([Object.getOwnPropertyNames(this), this.id, Object.getOwnPropertyNames(globalThis)]) };");
   assert.ok(!room.ask("look").includes("hashSeed"));
 });
+
+test("a text that the build has computed is a key in any number of calls", async () => {
+  const body = "messages = { put: (_player, value) => { const o = {}; for (const key of [...KEYS, ...KEYS]) o[key] = value; Symbol.for(KEYS[0]); return Object.entries(o); } };";
+  const top = "const KEYS = ['k'.repeat(33), 'ж'.repeat(33), 'cut \\ud83d'];";
+  const wanted = ["k".repeat(33), "ж".repeat(33), "cut \ud83d"].map((key) => [key, 1]);
+  const [first, second] = await sameForAll(body, top, [["put", 1], ["put", 1]]);
+  assert.deepEqual([first, second], [wanted, wanted]);
+});
