@@ -12,8 +12,10 @@
 //   timers.c   which timers are pending
 //   sdk.c      the functions that the SDK's modules in engine/sdk call
 //   room.c     a record: its handler, its end, its refusal
+//   place.c    the places of writes to sealed objects, for the report
 //   undo.c     puts back what a call has written to sealed objects
 //   hash.c     the hashes of the room's own tables
+//   changed.c  the report of what a call has left changed there
 //   seal.c     the end of the build
 //   exports.c  the functions of the contract, and those of the build
 //
@@ -59,6 +61,7 @@ static JSContext *js;
 
 #include "memory.c"
 #include "hash.c"
+#include "place.c"
 #include "undo.c"
 #include "text.c"
 #include "json.c"
@@ -66,6 +69,7 @@ static JSContext *js;
 #include "live.c"
 #include "member.c"
 #include "timers.c"
+#include "changed.c"
 #include "room.c"
 #include "sdk.c"
 #include "seal.c"

@@ -112,6 +112,8 @@ static int open_room(Given info, uint32_t version, Given saved) {
   text_free(&seed);
   JS_FreeValue(js, chance);
   take_hash_seed(about);
+  JSValue check = taken(js, about, "check");
+  places_wanted = JS_ToBool(js, check);
   call_begin();
   JSValue text = given_string(saved);
   JSValue numbered = js_number(version);

@@ -297,6 +297,7 @@ static Text *handle(double now, Given chance, Given event, Given who, Given what
     fail(&failure);
     return &failure;
   }
+  if (JS_IsUndefined(call.refused)) report_changes();
   log_close();
   return &call.effects;
 }

@@ -6,7 +6,8 @@
 //
 // Buffers are compared at the end of each call instead: they are few, and are written to in many places.
 
-typedef enum { KEPT_OBJECT, KEPT_BLOCK, KEPT_MAP } KeptKind;
+/* Of a map, the blocks of its state, of its table and of its records follow. */
+typedef enum { KEPT_OBJECT, KEPT_MAP, KEPT_BLOCK, KEPT_RECORD, KEPT_INNER } KeptKind;
 
 typedef struct Kept {
   KeptKind kind;
@@ -15,12 +16,13 @@ typedef struct Kept {
     struct { JSObject *object; JSProperty *properties; JSValue *values; } object;
     struct { void *bytes; uint32_t size; } block;
   } before;
+  Place place;
 } Kept;
 
 static struct { Kept *list; uint32_t count, capacity; } kept;
 
 /* Variables are kept apart from objects: each write searches all of them, and there are few. */
-typedef struct KeptVar { JSVarRef *var_ref; JSValue before; } KeptVar;
+typedef struct KeptVar { JSVarRef *var_ref; JSValue before; Place place; } KeptVar;
 
 static struct { KeptVar *list; uint32_t count, capacity; } kept_vars;
 
@@ -55,7 +57,7 @@ static void js_keep_var(JSVarRef *var_ref) {
     kept_vars.list = memory_resize(NULL, kept_vars.list, kept_vars.capacity * sizeof *kept_vars.list);
     if (!kept_vars.list) __builtin_trap();
   }
-  kept_vars.list[kept_vars.count++] = (KeptVar){var_ref, *var_ref->pvalue};
+  kept_vars.list[kept_vars.count++] = (KeptVar){var_ref, *var_ref->pvalue, places_wanted ? place_of_var(var_ref) : (Place){0}};
 }
 
 static bool has_values(const JSObject *object) {
@@ -65,6 +67,7 @@ static bool has_values(const JSObject *object) {
 static void js_keep_object(JSObject *object) {
   if (object->is_kept) return;
   Kept *entry = keep(KEPT_OBJECT, object);
+  if (unlikely(places_wanted)) entry->place = place_of_object(object);
   entry->before.object.object = copied(object, sizeof *object);
   entry->before.object.properties = copied(object->prop, object->shape->prop_size * sizeof(JSProperty));
   if (has_values(object) && object->u.array.u1.size) entry->before.object.values = copied(object->u.array.u.values, object->u.array.u1.size * sizeof(JSValue));
@@ -76,27 +79,29 @@ static void js_keep_object(JSObject *object) {
   object->shape = shape;
 }
 
-static void *keep_block(void *at, uint32_t size) {
-  Kept *entry = keep(KEPT_BLOCK, at);
+static void *keep_block(KeptKind kind, void *at, uint32_t size) {
+  Kept *entry = keep(kind, at);
+  if (unlikely(places_wanted) && kind == KEPT_INNER) entry->place = place_here();
   entry->before.block.bytes = copied(at, size);
   entry->before.block.size = size;
   return entry->before.block.bytes;
 }
 
-/* Keeps a block into which a script cannot put a value. */
+/* Keeps the block of an iterator or a proxy, into which a script cannot put a value. */
 static void js_keep_block(void *block) {
   for (uint32_t i = 0; i < kept.count; i++) if (kept.list[i].at == block) return;
-  keep_block(block, js_malloc_usable_size_rt(runtime, block));
+  keep_block(KEPT_INNER, block, js_malloc_usable_size_rt(runtime, block));
 }
 
 static void js_keep_map(JSMapState *map) {
   if (map->is_kept) return;
-  keep(KEPT_MAP, map);
-  keep_block(map, sizeof *map);
-  keep_block(map->hash_table, map->hash_size * sizeof *map->hash_table);
+  Kept *entry = keep(KEPT_MAP, map);
+  if (unlikely(places_wanted)) entry->place = place_of_object(map);
+  keep_block(KEPT_BLOCK, map, sizeof *map);
+  keep_block(KEPT_BLOCK, map->hash_table, map->hash_size * sizeof *map->hash_table);
   struct list_head *item;
   list_for_each(item, &map->records) {
-    JSMapRecord *before = keep_block(list_entry(item, JSMapRecord, link), sizeof(JSMapRecord));
+    JSMapRecord *before = keep_block(KEPT_RECORD, list_entry(item, JSMapRecord, link), sizeof(JSMapRecord));
     /* An iterator of this call may have raised the record's count. */
     before->ref_count = 1;
   }
@@ -113,6 +118,10 @@ static void put_back_object(Kept *entry) {
   if (has_values(&now)) {
     for (uint32_t i = 0; i < now.u.array.count; i++) JS_FreeValueRT(runtime, now.u.array.u.values[i]);
     if (!has_values(before) || now.u.array.u.values != before->u.array.u.values) js_free_rt(runtime, now.u.array.u.values);
+  }
+  if (now.class_id == JS_CLASS_REGEXP) {
+    JS_FreeValueRT(runtime, JS_MKPTR(JS_TAG_STRING, now.u.regexp.pattern));
+    JS_FreeValueRT(runtime, JS_MKPTR(JS_TAG_STRING, now.u.regexp.bytecode));
   }
   if (now.prop != before->prop) js_free_rt(runtime, now.prop);
   if (now.shape != before->shape) js_free_shape(runtime, now.shape);
@@ -170,7 +179,7 @@ static bool put_back(void) {
   while (kept_vars.count > 0) put_back_var(&kept_vars.list[--kept_vars.count]);
   for (uint32_t i = kept.count; i-- > 0;) if (kept.list[i].kind == KEPT_OBJECT) put_back_object(&kept.list[i]);
   for (uint32_t i = 0; i < kept.count; i++) if (kept.list[i].kind == KEPT_MAP) empty_map(kept.list[i].at);
-  for (uint32_t i = 0; i < kept.count; i++) if (kept.list[i].kind == KEPT_BLOCK) put_back_block(&kept.list[i]);
+  for (uint32_t i = 0; i < kept.count; i++) if (kept.list[i].kind >= KEPT_BLOCK) put_back_block(&kept.list[i]);
   kept.count = 0;
   for (uint32_t i = 0; i < sealed_buffer_count; i++) {
     struct SealedBuffer *buffer = &sealed_buffers[i];

@@ -28,17 +28,20 @@ export async function built(body, top = "") {
 /** A room that has been opened and created, with Ana and Bea in it. */
 export async function roomOf(body, top) { return new Room((await built(body, top)).memory); }
 
+/** The same, with reports of module state that a call leaves changed. */
+export async function checkedRoomOf(body, top) { return new Room((await built(body, top)).memory, undefined, HASH_SEED, true); }
+
 /** Of one room, as the host gives it at each opening. */
 export const HASH_SEED = "00112233445566778899aabbccddeeff";
 
 export class Room {
   #offset = 0;
 
-  constructor(memory, saved, hashSeed = HASH_SEED) {
+  constructor(memory, saved, hashSeed = HASH_SEED, check = false) {
     this.memory = memory;
     this.guest = guestOf(memory);
     const members = saved === undefined ? [] : [ANA, BEA].map((session) => ({ session, player: session, name: session.at(-1), connected: true, spectator: false }));
-    const info = { id: "f".repeat(32), kind: "test", now: NOW, chance: this.chance(), hashSeed, members, timers: [], locked: false };
+    const info = { id: "f".repeat(32), kind: "test", now: NOW, chance: this.chance(), hashSeed, check, members, timers: [], locked: false };
     this.opened = this.guest.open(JSON.stringify({ ...info, restored: saved === undefined ? undefined : "recovered" }), 1, saved ?? "");
     if (saved !== undefined) return;
     this.handle("create", "", "", "{}");

@@ -44,6 +44,9 @@ const WRITES = {
   "a WeakSet with a key of the build": ["const w = new WeakSet(); const key = {}; w.add(key);", "(() => { const had = w.has(key); w.delete(key); return [had, w.has(key)]; })()"],
   "lastIndex": ["const word = /\\w/g;", "[word.exec('ab')[0], word.lastIndex]"],
   "a sticky expression": ["const word = /a/y;", "[word.test('aa'), word.test('aa'), word.test('aa')]"],
+  "an expression that is compiled anew": ["const word = /a/g;", "(() => { const was = [word.source, word.flags, word.test('a')]; word.compile('b+', 'i'); word.compile(`c${was.length}`, 'y'); return [...was, word.source, word.flags, word.test('c3')]; })()"],
+  "an expression that is compiled from another": ["const word = /a/g, other = /b/i;", "(() => { const was = word.source; word.compile(other); return [was, word.source, word.test('B')]; })()"],
+  "a proxy that is revoked": ["const { proxy, revoke } = Proxy.revocable({ a: 1 }, {});", "(() => { const was = proxy.a; revoke(); revoke(); let thrown; try { proxy.a; } catch (error) { thrown = error.message; } return [was, thrown]; })()"],
   "a Date": ["const d = new Date(Date.UTC(2020, 0, 1));", "(d.setUTCDate(d.getUTCDate() + 1), d.toISOString())"],
   "a typed array": ["const bytes = new Uint8Array(4);", "(bytes[0] += 1, bytes.fill(7, 2), [...bytes])"],
   "a DataView": ["const view = new DataView(new ArrayBuffer(8));", "(view.setInt16(2, view.getInt16(2) + 5), view.getInt16(2))"],
@@ -92,6 +95,17 @@ test("memory stays flat while a script writes to module state", async () => {
 test("a generator that the build has begun cannot go on", async () => {
   const room = await roomOf("messages = { go: () => it.next().value };", "function* count() { let n = 0; for (;;) yield n++; } const it = count();");
   assert.throws(() => room.ask("go"), /TypeError: this generator was begun while the component was built/);
+});
+
+test("a buffer that the build has made is neither resized nor transferred", async () => {
+  const room = await roomOf(`messages = {
+    resize: () => resizable.resize(4), transfer: () => plain.transfer(), shrink: () => plain.transfer(0), move: () => plain.transferToFixedLength(4),
+    look: () => [resizable.byteLength, plain.byteLength, plain.detached, [...new Uint8Array(plain)], view.length],
+    own: () => { const own = new ArrayBuffer(2, { maxByteLength: 8 }); own.resize(8); return [own.byteLength, own.transfer(3).byteLength]; },
+  };`, "const resizable = new ArrayBuffer(8, { maxByteLength: 16 }), plain = new Uint8Array([1, 2]).buffer, view = new Uint8Array(resizable); resizable.resize(6);");
+  for (const type of ["resize", "transfer", "shrink", "move"]) assert.throws(() => room.ask(type), /TypeError: this buffer was made while the component was built, and cannot be resized or transferred/);
+  assert.deepEqual(room.ask("look"), [6, 2, false, [1, 2], 6]);
+  assert.deepEqual(room.ask("own"), [8, 3]);
 });
 
 test("a write is put back when the call throws or is refused, too", async () => {

@@ -1,5 +1,7 @@
 // Runs a guest in Node's own WebAssembly: the engine with the memory of a build, behind the functions of the contract.
 
+import { SourceMap } from "node:module";
+
 import { engine, textAt } from "./engine.mjs";
 
 const encoder = new TextEncoder();
@@ -43,4 +45,21 @@ function manifestAt(memory, address) {
   const number = (at) => view.getUint32(at, true);
   const list = (at) => Array.from({ length: number(at + 4) }, (_, i) => textAt(memory, number(at) + 8 * i));
   return { stateVersion: number(address + 4), config: textAt(memory, address + 8), timers: list(address + 16), messages: list(address + 24) };
+}
+
+const CHANGED = "log\x1fwarn\x1fmodule state: ";
+
+/**
+ * What the answer of a guest that was opened with `check` reports as changed in the author's modules, with the places in the
+ * author's files by the bundle's map. The caches of packages are no mistake of the author.
+ */
+export function changesIn(answer, map) {
+  const effects = answer.split("\x1e").filter((effect) => effect.startsWith(CHANGED));
+  if (effects.length === 0) return [];
+  const sources = new SourceMap(JSON.parse(map));
+  const lines = effects.map((effect) => effect.slice(CHANGED.length).replace(/script:(\d+):(\d+)/, (known, line, column) => {
+    const { originalSource, originalLine, originalColumn } = sources.findEntry(Number(line) - 1, Number(column) - 1);
+    return originalSource === undefined ? known : `${originalSource}:${originalLine + 1}:${originalColumn + 1}`;
+  }));
+  return lines.filter((line) => !line.includes("(node_modules/"));
 }

@@ -156,3 +156,11 @@ test("an onRestore that waits for a promise does not end the room", async () => 
   const story = await roomOf("onRestore() { Promise.all([Promise.resolve(1)]); }");
   assert.match(story.restore("woken").log[0].text, /onRestore\("woken"\): TypeError: promises do not run in a room/);
 });
+
+test("a story fails by module state that a call leaves changed", { skip: process.env.CHORUS_TEST_GUEST !== "engine" && "the SDK in Node keeps it" }, async () => {
+  const body = "messages = { go: () => { globalThis.shared = 1; } };";
+  const story = (await roomOf(body)).join("ana");
+  assert.throws(() => story.message("ana", "go"), /message go: `globalThis\.shared` is changed by this call, and put back at its end[^]*\n {4}at go \(\S*room-\d+\.js:\d+:\d+\)$/);
+  const unchecked = (await roomOf(body, {}, { check: false })).join("ana");
+  assert.equal(unchecked.message("ana", "go").reply, null);
+});

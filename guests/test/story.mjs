@@ -15,7 +15,7 @@ import { after } from "node:test";
 
 import { bundle } from "../build/bundle.mjs";
 import { snapshot } from "../build/engine.mjs";
-import { guestOf } from "../build/run.mjs";
+import { changesIn, guestOf } from "../build/run.mjs";
 import { allGuests, entryOf } from "../build/sources.mjs";
 import { DATE } from "./clock.mjs";
 
@@ -63,11 +63,13 @@ export async function compiledClass(body) {
 export function compiled(bundled) {
   if (IN_ENGINE) {
     const memory = snapshot(bundled.guest);
-    return { instance: () => guestOf(memory) };
+    return { instance: () => guestOf(memory), changes: (text) => changesIn(text, bundled.map) };
   }
   const script = new Script(`${bundled.script}\nguest;`);
   const date = new Script(DATE);
   return {
+    // The SDK in Node keeps what a module keeps.
+    changes: () => [],
     instance(clock) {
       const context = createContext({ clock });
       date.runInContext(context);
@@ -94,13 +96,15 @@ export class Story {
   metadata = undefined;
   outcome = undefined;
 
-  #script; #guest; #clock = { now: START };
+  #script; #guest; #check; #clock = { now: START };
   #members = new Map();
   #offset = 0;
   #locked = false;
 
-  constructor(script, { kind, id = roomNamed(kind), creator } = {}) {
+  /** `check`: whether module state that an event leaves changed fails the story. */
+  constructor(script, { kind, id = roomNamed(kind), creator, check = true } = {}) {
     this.#script = script;
+    this.#check = check;
     this.info = { id, kind, creator };
     this.#guest = this.#instance();
     this.#take(effectsOf(this.#guest.open(this.#info(undefined), 0, "")));
@@ -197,14 +201,18 @@ export class Story {
 
   #info(restored, members = this.#members) {
     const list = [...members.values()], timers = [...this.timers.keys()];
-    return JSON.stringify({ ...this.info, now: this.now, chance: this.#chance(), members: list, timers, locked: this.#locked, restored });
+    return JSON.stringify({ ...this.info, now: this.now, chance: this.#chance(), members: list, timers, locked: this.#locked, restored, check: this.#check });
   }
 
   #chance() { return digest(`${this.info.id} ${this.#offset}`); }
 
   #handle(guest, event) {
     const { who = "", what = "", data = "" } = partsOf(event);
-    return effectsOf(guest.handle(this.now, this.#chance(), event.tag, who, what, data));
+    const text = guest.handle(this.now, this.#chance(), event.tag, who, what, data);
+    const [changed] = this.#script.changes(text);
+    if (changed !== undefined) throw new assert.AssertionError({ message: `${event.tag} ${what}: ${changed}` });
+    // Those of packages come once for each instance.
+    return effectsOf(text).filter(({ tag, val }) => tag !== "log" || !val.text.startsWith("module state: "));
   }
 
   /** `before` changes a copy of the members back to their state before the event. */
@@ -215,6 +223,7 @@ export class Story {
     try {
       effects = this.#handle(this.#guest, event);
     } catch (thrown) {
+      if (thrown instanceof assert.AssertionError) throw thrown;
       error = thrown;
     }
     assert.deepEqual(twin, { effects, error: firstLine(error), saved: error === undefined ? this.saved : undefined }, "a restored room does the same");
@@ -237,6 +246,7 @@ export class Story {
       const effects = this.#handle(guest, event);
       return { effects, error: undefined, saved: savedBy(guest) };
     } catch (error) {
+      if (error instanceof assert.AssertionError) throw error;
       return { effects: undefined, error: firstLine(error), saved: undefined };
     }
   }

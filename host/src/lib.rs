@@ -25,6 +25,7 @@ mod partitions;
 mod planted;
 mod resources;
 mod room_events;
+pub use room_events::MODULE_STATE;
 mod room_table;
 mod room_task;
 mod saver;

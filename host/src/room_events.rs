@@ -14,6 +14,9 @@ use chorus_core::{
 
 use crate::{HostEvent, HostEventKind, Shared};
 
+/// How the warning of a script begins that has left module state changed (`engine/src/changed.c`). Its place is made readable.
+pub const MODULE_STATE: &str = "module state: ";
+
 /// The events of one room.
 pub struct RoomEvents {
     host: Arc<Shared>,
@@ -79,18 +82,22 @@ impl RoomEvents {
         self.emit(hosted, HostEventKind::Ended { failed });
     }
 
-    pub fn log(&self, hosted: &HostedRoom, level: LogLevel, text: Box<str>) {
+    pub async fn log(&self, hosted: &HostedRoom, level: LogLevel, text: Box<str>) {
+        let text = match hosted.component() {
+            Some(component) if text.starts_with(MODULE_STATE) => self.readable(component, &text).await.into(),
+            _ => text,
+        };
         self.emit(hosted, HostEventKind::Log(level, text.into()));
     }
 
     /// The effects of a guest during its restore. They are not in the log, so only log lines are carried out.
-    pub fn restored(&self, hosted: &HostedRoom, effects: Vec<Effect>) {
+    pub async fn restored(&self, hosted: &HostedRoom, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Log { level, text } => self.log(hosted, level, text),
+                Effect::Log { level, text } => self.log(hosted, level, text).await,
                 effect => {
                     let text = format!("requested {effect:.60?} in onRestore, where only log lines are carried out");
-                    self.log(hosted, LogLevel::Warn, text.into());
+                    self.log(hosted, LogLevel::Warn, text.into()).await;
                 }
             }
         }
@@ -102,7 +109,7 @@ impl RoomEvents {
         let log = self.failed_log.take_if(|(at, _)| *at == offset).map_or_else(Vec::new, |(_, log)| log);
         for effect in log {
             if let Effect::Log { level, text } = effect {
-                self.log(hosted, level, format!("(before it failed) {text}").into());
+                self.log(hosted, level, format!("(before it failed) {text}").into()).await;
             }
         }
         let text = match hosted.component() {

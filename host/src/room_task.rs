@@ -248,7 +248,7 @@ impl RoomTask {
                     }
                 }
                 Output::Ended { failed } => self.events.ended(&self.hosted, failed).await,
-                Output::Log { level, text } => self.events.log(&self.hosted, level, text),
+                Output::Log { level, text } => self.events.log(&self.hosted, level, text).await,
                 Output::Notice(notice) => self.notice(notice).await,
             }
         }
@@ -369,7 +369,7 @@ impl RoomTask {
             self.host.metrics.restored(why);
         }
         let outcome = self.runner.run(call).await;
-        let fuel = self.report(account);
+        let fuel = self.report(account).await;
         match outcome {
             Ok(outcome) => {
                 let begun = std::time::Instant::now();
@@ -387,7 +387,7 @@ impl RoomTask {
     }
 
     /// Reports what the call cost and logged, before its outcome is handled. Returns the fuel.
-    fn report(&mut self, account: Option<Account>) -> u64 {
+    async fn report(&mut self, account: Option<Account>) -> u64 {
         let Report { fuel, busy, failed_log, restore_effects, reopened } = self.runner.take_report();
         if let Some(log) = failed_log {
             self.events.failed_log = self.hosted.room().in_hand().map(|offset| (offset, log));
@@ -395,7 +395,7 @@ impl RoomTask {
         if reopened {
             self.host.metrics.restored(RestoreReason::Recovered);
         }
-        self.events.restored(&self.hosted, restore_effects);
+        self.events.restored(&self.hosted, restore_effects).await;
         self.charge(account, busy);
         fuel.unwrap_or(0)
     }

@@ -156,6 +156,7 @@ impl Dev {
         let engine = guest::Engine::new(guest::Options {
             // Always: a replay of the directory's records makes the same frames.
             show_failures: true,
+            check_scripts: true,
             ..options.rooms.engine()?
         })?;
         if options.rooms.keep_log {

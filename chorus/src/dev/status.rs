@@ -9,7 +9,7 @@ use std::{
 };
 
 use chorus_core::{effect::LogLevel, ids::RoomId, room::Notice};
-use chorus_host::{Host, HostEvent, HostEventKind};
+use chorus_host::{Host, HostEvent, HostEventKind, MODULE_STATE};
 use serde::Serialize;
 use tokio::sync::broadcast;
 
@@ -18,6 +18,9 @@ use crate::printable::lines;
 /// The number of events that a page may lag behind before it misses some; it then continues with the next.
 const BEHIND: usize = 256;
 
+/// The warnings about module state that are known to have been shown; further ones are not shown.
+const CHANGES: usize = 1000;
+
 /// The state of each kind. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Board(Arc<Inner>);
@@ -25,6 +28,8 @@ pub struct Board(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     latest: Mutex<BTreeMap<String, Status>>,
+    /// The warnings about module state since the kind's latest build.
+    changes: Mutex<BTreeSet<(String, String)>>,
     events: broadcast::Sender<BoardEvent>,
 }
 
@@ -81,7 +86,7 @@ pub struct LogLine {
 impl Default for Board {
     fn default() -> Board {
         let (events, _) = broadcast::channel(BEHIND);
-        Board(Arc::new(Inner { latest: Mutex::default(), events }))
+        Board(Arc::new(Inner { latest: Mutex::default(), changes: Mutex::default(), events }))
     }
 }
 
@@ -92,6 +97,9 @@ impl Board {
         // A repeated failure is not reported again: every change builds every guest.
         if before.is_some_and(|before| before.state == state) {
             return;
+        }
+        if let State::Built { .. } = state {
+            self.changes().retain(|(of, _)| of != kind);
         }
         print(kind, &state);
         let warnings = before.map_or_else(Vec::new, |before| before.warnings.clone());
@@ -149,6 +157,21 @@ impl Board {
         let _ = self.0.events.send(event);
     }
 
+    /// Whether a log line is to be shown. A warning about module state is, once for each place, since every room repeats it; but
+    /// not about a package, whose caches are no mistake of the author.
+    fn shows(&self, kind: &str, text: &str) -> bool {
+        if !text.starts_with(MODULE_STATE) {
+            return true;
+        }
+        let in_package = text.lines().nth(1).is_some_and(|place| place.contains("(node_modules/"));
+        let mut changes = self.changes();
+        !in_package && changes.len() < CHANGES && changes.insert((kind.to_owned(), text.to_owned()))
+    }
+
+    fn changes(&self) -> MutexGuard<'_, BTreeSet<(String, String)>> {
+        self.0.changes.lock().expect("nobody panics while holding it")
+    }
+
     fn latest(&self) -> MutexGuard<'_, BTreeMap<String, Status>> {
         self.0.latest.lock().expect("nobody panics while holding it")
     }
@@ -203,7 +226,8 @@ fn report(event: &HostEvent, board: &Board) {
         board.log(LogLine { kind: kind.to_owned(), room: short(*room), level, text });
     };
     match what {
-        HostEventKind::Log(level, text) => log(level_name(*level), text.to_string()),
+        HostEventKind::Log(level, text) if board.shows(kind, text) => log(level_name(*level), text.to_string()),
+        HostEventKind::Log(..) => {}
         HostEventKind::Failed { handler, text, .. } => log("failed", format!("{handler} {text}")),
         HostEventKind::Ended { failed: Some(reason) } => log("failed", format!("ended: {reason}")),
         HostEventKind::Ended { failed: None } => {}
@@ -264,6 +288,26 @@ mod tests {
         assert_eq!(next(&mut events), Some(failed("no")));
         assert_eq!(next(&mut events), Some(failed("neither")));
         assert_eq!(next(&mut events), None);
+    }
+
+    #[test]
+    fn a_change_of_module_state_is_shown_once_for_each_build_and_not_in_a_package() {
+        let board = Board::default();
+        let built = || board.set("chess", State::Built { bytes: 1, ms: 1 });
+        let change =
+            |name: &str, file: &str| format!("{MODULE_STATE}`{name}` is changed by this call\n    at go ({file}:3:5)");
+        let (own, package) = (change("count", "chess/index.js"), change("cache", "node_modules/moves/index.js"));
+        built();
+        assert!(
+            board.shows("chess", &own)
+                && board.shows("go", &own)
+                && board.shows("chess", &change("other", "chess/index.js"))
+        );
+        assert!(!board.shows("chess", &own) && !board.shows("chess", &package));
+        assert!(board.shows("chess", "a line") && board.shows("chess", "a line"), "what scripts log themselves");
+        board.set("chess", State::Building);
+        built();
+        assert!(board.shows("chess", &own) && !board.shows("go", &own));
     }
 
     #[test]

@@ -70,7 +70,7 @@ fn json_of(value: &impl Serialize) -> String {
 }
 
 /// The room as `open` takes it.
-pub(crate) fn encode_room(info: &RoomInfo, manifest: &Manifest) -> String {
+pub(crate) fn encode_room(info: &RoomInfo, manifest: &Manifest, check: bool) -> String {
     let living = u32::try_from(manifest.config.budget.living).unwrap_or(u32::MAX);
     #[derive(Serialize)]
     struct Room<'a> {
@@ -89,6 +89,8 @@ pub(crate) fn encode_room(info: &RoomInfo, manifest: &Manifest) -> String {
         rooms: Option<Rooms>,
         #[serde(skip_serializing_if = "Option::is_none")]
         restored: Option<&'static str>,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        check: bool,
     }
     #[derive(Serialize)]
     struct Rooms {
@@ -129,6 +131,7 @@ pub(crate) fn encode_room(info: &RoomInfo, manifest: &Manifest) -> String {
             taken: rooms.taken.iter().map(|(room, taken)| (room.to_string(), *taken)).collect(),
         }),
         restored: info.restored.map(RestoreReason::as_str),
+        check,
     })
 }
 

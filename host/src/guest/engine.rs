@@ -39,6 +39,8 @@ pub struct Options {
     pub max_instances: u32,
     /// Whether clients receive the reason why a script failed.
     pub show_failures: bool,
+    /// Whether scripts log a warning when a call leaves module state changed, for their author: see `check` in `wit/room.wit`.
+    pub check_scripts: bool,
 }
 
 impl Options {
@@ -49,7 +51,12 @@ impl Options {
     pub const ADDRESS_SPACE_GIB: u32 = 4 * budget::MAX_MEMORIES;
 
     pub fn new(cache_dir: impl Into<PathBuf>) -> Options {
-        Options { cache_dir: cache_dir.into(), max_instances: Options::MAX_INSTANCES, show_failures: false }
+        Options {
+            cache_dir: cache_dir.into(),
+            max_instances: Options::MAX_INSTANCES,
+            show_failures: false,
+            check_scripts: false,
+        }
     }
 }
 
@@ -112,6 +119,7 @@ struct LoadedComponent {
     spec: Arc<ComponentSpec>,
     pre: contract::RoomPre<StoreData>,
     max_instances: u32,
+    check_scripts: bool,
     source_map: SourceMap,
 }
 
@@ -161,6 +169,10 @@ impl Component {
 
     pub(super) fn max_instances(&self) -> u32 {
         self.0.max_instances
+    }
+
+    pub(super) fn check_scripts(&self) -> bool {
+        self.0.check_scripts
     }
 }
 
@@ -254,8 +266,15 @@ impl Engine {
         };
         let manifest = self.describe(&pre).await?;
         let spec = Arc::new(ComponentSpec { shows_failures: self.0.options.show_failures, ..manifest.spec() });
-        let component =
-            Arc::new(LoadedComponent { digest, manifest, spec, pre, max_instances: self.max_instances(), source_map });
+        let component = Arc::new(LoadedComponent {
+            digest,
+            manifest,
+            spec,
+            pre,
+            max_instances: self.max_instances(),
+            check_scripts: self.0.options.check_scripts,
+            source_map,
+        });
         *loaded = Arc::downgrade(&component);
         Ok(Component(component))
     }

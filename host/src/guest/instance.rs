@@ -89,7 +89,7 @@ impl Instance {
     pub async fn open(&mut self, info: &RoomInfo, saved: Option<&SavedState>) -> Result<CallOutput, GuestError> {
         let fuel = self.component.manifest().config.budget.fuel_for_state();
         self.enter(Some(&info.context), fuel)?;
-        let room = encode::encode_room(info, self.component.manifest());
+        let room = encode::encode_room(info, self.component.manifest(), self.component.check_scripts());
         let (version, saved) = saved.map_or((0, ""), |saved| (saved.version, &saved.state));
         let (result, busy) = run_timed(self.guest.call_open(&mut self.store, &room, version, saved)).await;
         self.busy += busy;
