@@ -20,11 +20,19 @@ static JSObject *frame_function(const JSStackFrame *frame) {
   return js_class_has_bytecode(function->class_id) ? function : NULL;
 }
 
+/* A name of the call's own may be gone when the report is made. */
+static bool is_lasting(JSAtom name) { return __JS_AtomIsTaggedInt(name) || name < js_sealed_atoms.end; }
+
+static JSFunctionBytecode *lasting_code(const JSObject *function) {
+  JSFunctionBytecode *code = function ? function->u.func.function_bytecode : NULL;
+  return code && !js_is_mine(code) ? code : NULL;
+}
+
 static Place place_here(void) {
   for (JSStackFrame *frame = runtime->current_stack_frame; frame; frame = frame->prev_frame) {
     JSObject *function = frame_function(frame);
-    if (!function || js_is_mine(function->u.func.function_bytecode)) continue;
-    JSFunctionBytecode *code = function->u.func.function_bytecode;
+    JSFunctionBytecode *code = lasting_code(function);
+    if (!code) continue;
     return (Place){code, frame->cur_pc - code->byte_code_buf - 1, js_is_mine(function) ? NULL : function};
   }
   return (Place){0};
@@ -44,7 +52,7 @@ static JSAtom property_with(JSValueConst holder, const void *object) {
   JSObject *in = JS_VALUE_GET_OBJ(holder);
   JSShapeProperty *properties = get_shape_prop(in->shape);
   for (int i = 0; i < in->shape->prop_count; i++) {
-    if ((properties[i].flags & JS_PROP_TMASK) == JS_PROP_NORMAL && properties[i].atom && holds(in->prop[i].u.value, object)) return properties[i].atom;
+    if ((properties[i].flags & JS_PROP_TMASK) == JS_PROP_NORMAL && properties[i].atom && is_lasting(properties[i].atom) && holds(in->prop[i].u.value, object)) return properties[i].atom;
   }
   return JS_ATOM_NULL;
 }
@@ -53,8 +61,8 @@ static Place place_of_var(const JSVarRef *var_ref) {
   Place place = place_here();
   for (JSStackFrame *frame = runtime->current_stack_frame; frame; frame = frame->prev_frame) {
     JSObject *function = frame_function(frame);
-    if (!function) continue;
-    JSFunctionBytecode *code = function->u.func.function_bytecode;
+    JSFunctionBytecode *code = lasting_code(function);
+    if (!code) continue;
     for (int i = 0; i < code->closure_var_count; i++) {
       if (function->u.func.var_refs[i] != var_ref) continue;
       place.variable = code->closure_var[i].var_name;
@@ -70,8 +78,8 @@ static Place place_of_object(const void *object) {
   for (int deep = 0; deep < 2; deep++) {
     for (JSStackFrame *frame = runtime->current_stack_frame; frame; frame = frame->prev_frame) {
       JSObject *function = frame_function(frame);
-      if (!function) continue;
-      JSFunctionBytecode *code = function->u.func.function_bytecode;
+      JSFunctionBytecode *code = lasting_code(function);
+      if (!code) continue;
       for (int i = 0; i < code->closure_var_count; i++) {
         JSValue value = *function->u.func.var_refs[i]->pvalue;
         JSAtom property = deep ? property_with(value, object) : JS_ATOM_NULL;

@@ -89,3 +89,15 @@ test("many places are reported over several calls", async () => {
   assert.deepEqual(all.map((list) => list.length), [8, 8, 4, 0]);
   assert.deepEqual(all.flat().sort(), names.map((name) => `\`${name}\``).sort());
 });
+
+test("a name that the call has made, and dropped again, is not in the report", async () => {
+  const room = await checkedRoomOf(`messages = { go: (_player, name) => {
+    held[name] = hidden[0].deep; held[name].a = 1; delete held[name];
+    new Function("held", "name", "return () => { held[name + 2] = 1; }")(held, name)();
+    for (let i = 0; i < 500; i++) ({})[name + i] = i;
+  } };`, "const held = {}, hidden = [{ deep: {} }];");
+  for (const name of ["first name", "second name"]) {
+    const subjects = reports(room.handle("message", ANA, "go", JSON.stringify(name))).map(([subject]) => subject);
+    assert.deepEqual(subjects, name === "first name" ? ["`held.first name2`", "`….a`"] : []);
+  }
+});
