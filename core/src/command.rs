@@ -242,8 +242,8 @@ impl Fault {
 /// command, it is an echo to any other connection. A connection that the room has no record of yet gets everything once it has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EdgeCommand {
-    /// One frame for several sessions, each under its own sequence number.
-    Deliver { room: RoomId, targets: Vec<Target>, frame: RoomFrame },
+    /// Frames of one record, or of one resume.
+    Deliver(Deliveries),
     /// Moves this session to `room`; `from` is the room that requests the move, and the request's number.
     Move { session: SessionId, connection: ConnectionId, room: RoomId, options: Json, from: OutputRef },
     /// The session is not (or no longer) a member of this room: as of `request`, the latest request of it that the room has
@@ -277,8 +277,74 @@ impl EdgeCommand {
             | EdgeCommand::Resumed { request, .. }
             | EdgeCommand::Admitted { request, .. }
             | EdgeCommand::Refused { request, .. } => Some(request.connection),
-            EdgeCommand::Deliver { .. } | EdgeCommand::Replaced { .. } => None,
+            EdgeCommand::Deliver(_) | EdgeCommand::Replaced { .. } => None,
         }
+    }
+}
+
+/// Frames of one room for sessions of one edge, in the order in which they are delivered. A frame for several sessions is held
+/// once, and each session gets it under its own sequence number.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Deliveries {
+    frames: Vec<RoomFrame>,
+    /// Each has the index of its frame. They are counted while the command is made, and an index without a frame in bytes of
+    /// another process is no delivery.
+    targets: Vec<(u32, Target)>,
+    /// Of the frames, while the command is made. Not sent.
+    #[serde(skip)]
+    bytes: usize,
+}
+
+impl PartialEq for Deliveries {
+    fn eq(&self, other: &Deliveries) -> bool {
+        (&self.frames, &self.targets) == (&other.frames, &other.targets)
+    }
+}
+
+impl Eq for Deliveries {}
+
+/// Bytes of frames and of their receivers from which on a command takes no further frame. A record with more frames for one edge
+/// takes several commands.
+pub const MAX_DELIVERED: usize = 64 * 1024;
+
+impl Deliveries {
+    /// One frame for one session.
+    pub fn one(frame: RoomFrame, target: Target) -> Deliveries {
+        Deliveries { bytes: frame.size(), frames: vec![frame], targets: vec![(0, target)] }
+    }
+
+    /// Adds a frame, unless it is the last one already: then the receivers that follow share it. Returns whether there was a place
+    /// for it.
+    #[must_use = "a frame without a place begins another command"]
+    pub fn add_frame(&mut self, frame: &RoomFrame) -> bool {
+        if self.frames.last().is_some_and(|last| last.is_shared_with(frame)) {
+            return true;
+        }
+        let has_place = self.bytes + self.targets.len() * size_of::<Target>() < MAX_DELIVERED;
+        if has_place {
+            self.bytes += frame.size();
+            self.frames.push(frame.clone());
+        }
+        has_place
+    }
+
+    /// Adds a receiver of the frame that was added last.
+    pub fn add_target(&mut self, target: Target) {
+        self.targets.push((self.frames.len() as u32 - 1, target));
+    }
+
+    /// The receivers and their frames, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (Target, &RoomFrame)> {
+        self.targets.iter().filter_map(|(frame, target)| Some((*target, self.frames.get(*frame as usize)?)))
+    }
+
+    /// The number of deliveries.
+    pub fn len(&self) -> usize {
+        self.targets.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.targets.is_empty()
     }
 }
 

@@ -25,7 +25,7 @@ pub use bounds::{MAX_DEPTH, MAX_EXTREME, MAX_MEMBERS, MAX_NAME, MAX_NAMES, MAX_N
 pub use client::{BadFrame, ClientFrame, Hello, Msg};
 pub use codes::{CloseCode, ErrorCode};
 pub use edge::{PONG, Welcome, edge_error};
-pub use room::{FrameTag, RoomFrame};
+pub use room::{FrameFields, FrameTag, RoomFrame};
 
 /// The WebSocket subprotocol.
 pub const PROTOCOL: &str = "v1.json.chorus";

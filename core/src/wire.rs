@@ -27,12 +27,12 @@ impl Format for Record {
 
 impl Format for EdgeCommand {
     const NAME: &'static str = "edge command";
-    const VERSION: u8 = 6;
+    const VERSION: u8 = 7;
 }
 
 impl Format for State {
     const NAME: &'static str = "snapshot";
-    const VERSION: u8 = 6;
+    const VERSION: u8 = 7;
 }
 
 /// Bytes that are not what they should be.
@@ -77,14 +77,23 @@ fn append(value: &impl Serialize, bytes: &mut Vec<u8>) {
         .expect("our types have no serializer that fails, and a vector takes every byte");
 }
 
+/// Appends the bytes of a part of a value. [`read_part`] reads them, in a value of the same format.
+pub fn write_part(value: &impl Serialize, into: &mut Vec<u8>) {
+    append(value, into);
+}
+
+/// The part that these bytes begin with, and its length.
+pub fn read_part<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), DecodeError> {
+    bincode::serde::decode_from_slice(bytes, config()).map_err(|e| DecodeError::Damaged(e.to_string()))
+}
+
 /// The value of these bytes, all of them.
 pub fn decode<T: Format>(bytes: &[u8]) -> Result<T, DecodeError> {
     let (&found, body) = bytes.split_first().ok_or(DecodeError::Empty(T::NAME))?;
     if found != T::VERSION {
         return Err(DecodeError::Version { name: T::NAME, found, reads: T::VERSION });
     }
-    let (value, used) =
-        bincode::serde::decode_from_slice(body, config()).map_err(|e| DecodeError::Damaged(e.to_string()))?;
+    let (value, used) = read_part(body)?;
     match body.len() - used {
         0 => Ok(value),
         left => Err(DecodeError::Trailing(left)),
@@ -231,8 +240,12 @@ mod tests {
             RoomFrame::reply(room, 3, &json()),
             RoomFrame::left(room, "moved"),
         ];
-        let target = Target { session, connection, seq: 1 };
-        let deliver = |frame| EdgeCommand::Deliver { room, targets: vec![target], frame };
+        let target = |seq| Target { session, connection, seq };
+        let deliver = |frame| EdgeCommand::Deliver(Deliveries::one(frame, target(1)));
+        let mut several = Deliveries::one(RoomFrame::left(room, "moved"), target(1));
+        several.add_target(target(2));
+        assert!(several.add_frame(&RoomFrame::patch(room, "[]")));
+        several.add_target(target(3));
         let reason = || "no".into();
         let others = [
             EdgeCommand::Move { session, connection, room, options: Json::trusted("{\"a\":1}"), from },
@@ -243,6 +256,7 @@ mod tests {
             EdgeCommand::Replaced { session },
             EdgeCommand::Spent { session, connection, micros: 7_000 },
             EdgeCommand::Resumed { session, request, room, applied: 300 },
+            EdgeCommand::Deliver(several),
         ];
         frames.map(deliver).into_iter().chain(others).collect()
     }

@@ -259,8 +259,9 @@ impl World {
         while count > 0 {
             self.frames.recv_many(&mut commands).await.expect("the edge keeps up");
             for command in commands.drain(..) {
-                let is_one = matches!(&command, EdgeCommand::Deliver { frame, .. } if frame.tag() == tag);
-                count = count.saturating_sub(usize::from(is_one));
+                if let EdgeCommand::Deliver(deliveries) = &command {
+                    count = count.saturating_sub(deliveries.iter().filter(|(_, frame)| frame.tag() == tag).count());
+                }
             }
         }
     }

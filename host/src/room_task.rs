@@ -287,8 +287,8 @@ impl RoomTask {
     }
 
     fn send(&mut self, edge: MachineId, command: EdgeCommand) {
-        if let EdgeCommand::Deliver { targets, .. } = &command {
-            self.host.metrics.deliveries.inc_by(targets.len() as u64);
+        if let EdgeCommand::Deliver(deliveries) = &command {
+            self.host.metrics.deliveries.inc_by(deliveries.len() as u64);
         }
         let sent = self.host.bus.send_edge(&edge, command);
         self.outbox.put_sent(edge, sent);

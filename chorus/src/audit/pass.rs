@@ -128,9 +128,9 @@ impl<'a, G: Guest> Pass<'a, G> {
 
     fn deliver(&mut self, command: EdgeCommand) {
         match command {
-            EdgeCommand::Deliver { targets, frame, .. } => {
-                for target in targets {
-                    self.deliver_frame(target.session, target.seq, &frame);
+            EdgeCommand::Deliver(deliveries) => {
+                for (target, frame) in deliveries.iter() {
+                    self.deliver_frame(target.session, target.seq, frame);
                 }
             }
             EdgeCommand::Left { session, .. } => {

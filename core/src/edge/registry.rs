@@ -97,9 +97,9 @@ pub enum Delivery<'a> {
 /// dropped: the room gets a record of the lost connection, and sends again what is missing when the session resumes.
 pub fn for_each_session(command: EdgeCommand, mut deliver: impl FnMut(SessionId, Delivery<'_>)) {
     match command {
-        EdgeCommand::Deliver { room, targets, frame } => {
-            for target in targets {
-                deliver(target.session, Delivery::Input(Input::Deliver { room, target, frame: &frame }));
+        EdgeCommand::Deliver(deliveries) => {
+            for (target, frame) in deliveries.iter() {
+                deliver(target.session, Delivery::Input(Input::Deliver { target, frame }));
             }
         }
         EdgeCommand::Replaced { session } => deliver(session, Delivery::CheckOwner),
@@ -117,7 +117,7 @@ pub fn for_each_session(command: EdgeCommand, mut deliver: impl FnMut(SessionId,
 mod tests {
     use super::*;
     use crate::{
-        command::Target,
+        command::{Deliveries, Target},
         frame::RoomFrame,
         ids::{ConnectionId, Kind, RoomId},
         json::Json,
@@ -142,8 +142,8 @@ mod tests {
         let mut all = Vec::new();
         for_each_session(command, |session, delivery| {
             let name = match delivery {
-                Delivery::Input(Input::Deliver { room, target, .. }) => {
-                    format!("frame {} of room {}", target.seq, room.0)
+                Delivery::Input(Input::Deliver { target, frame }) => {
+                    format!("{:?} {} of room {}", frame.tag(), target.seq, frame.room_id().0)
                 }
                 Delivery::Input(Input::Command(command)) => format!("command to {:?}", command.connection()),
                 other => format!("{other:?}"),
@@ -213,12 +213,20 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_goes_to_each_target_in_order() {
+    fn frames_go_to_their_targets_in_order() {
         let target = |session, connection, seq| Target { session, connection, seq };
-        let targets = vec![target(BEN, FIRST, 4), target(ANA, SECOND, 9)];
-        let frame = RoomFrame::room(GAME, &Kind::lobby(), 0, &Json::null());
-        let frames = [(BEN, "frame 4 of room 7".to_owned()), (ANA, "frame 9 of room 7".to_owned())];
-        assert_eq!(deliveries(EdgeCommand::Deliver { room: GAME, targets, frame }), frames);
+        let shared = RoomFrame::room(GAME, &Kind::lobby(), 0, &Json::null());
+        let mut frames = Deliveries::one(shared.clone(), target(BEN, FIRST, 4));
+        assert!(frames.add_frame(&shared));
+        frames.add_target(target(ANA, SECOND, 9));
+        assert!(frames.add_frame(&RoomFrame::left(GAME, "left")));
+        frames.add_target(target(BEN, FIRST, 5));
+        let names = [
+            (BEN, "Room 4 of room 7".to_owned()),
+            (ANA, "Room 9 of room 7".to_owned()),
+            (BEN, "Left 5 of room 7".to_owned()),
+        ];
+        assert_eq!(deliveries(EdgeCommand::Deliver(frames)), names);
     }
 
     #[test]

@@ -18,7 +18,7 @@ const NOON: Time = Time(1_700_000_000_000);
 const ROOM: RoomId = RoomId(0xa);
 const ANA: SessionId = SessionId(1);
 const OPTIONS: Options = Options { hibernate_after_ms: 60_000, snapshot_after_ms: 30_000 };
-/// Events that the message `flood` sends, in addition to its reply.
+/// Events that the message `flood` sends, in addition to its reply. Each takes a command: a message to a room is between two.
 const FLOOD: usize = 64;
 const TAKEOVER: Takeover = Takeover { at: NOON, inherited: None };
 
@@ -100,7 +100,7 @@ impl Story {
                 format!("append {}{receipt}", name_of(&command))
             }
             Output::Send { command, .. } => match command {
-                EdgeCommand::Deliver { .. } => "send frames".to_owned(),
+                EdgeCommand::Deliver(_) => "send frames".to_owned(),
                 EdgeCommand::Move { .. } => "send move".to_owned(),
                 EdgeCommand::Refused { .. } => "send refused".to_owned(),
                 _ => return None,
@@ -136,6 +136,7 @@ fn name_of(command: &RoomCommand) -> &'static str {
         RoomCommand::Answer { .. } => "answer",
         RoomCommand::Timer { .. } => "timer",
         RoomCommand::Leave { .. } => "leave",
+        RoomCommand::RoomMessage { .. } => "message",
         RoomCommand::Close { .. } => "close",
         RoomCommand::Swap { .. } => "swap",
         other => panic!("{other:?}"),
@@ -181,7 +182,8 @@ fn effects(context: crate::effect::CallContext, event: Event) -> Vec<Effect> {
             "kick" => vec![Effect::Kick { session, reason: "rude".into() }],
             "flood" => {
                 let send = Effect::Send { session, msg_type: "drop".into(), data: Json::null() };
-                std::iter::repeat_n(send, FLOOD).chain([reply]).collect()
+                let between = Effect::SendRoom { room: RoomId(0xb), data: Json::null() };
+                std::iter::repeat_n([send, between], FLOOD).flatten().chain([reply]).collect()
             }
             "end" => vec![Effect::End { outcome: Json::null() }],
             _ => vec![reply],

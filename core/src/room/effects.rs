@@ -113,10 +113,10 @@ fn carry_out_one(step: &mut Step, effect: Effect) {
         Effect::Reply { data } => reply(step, Ok(data)),
         Effect::Refuse { reason } => refuse(step, reason),
         Effect::Send { session, msg_type, data } => {
-            step.deliver(RoomFrame::event(step.room, &msg_type, &data), Audience::One(session));
+            step.deliver(RoomFrame::event(step.room, msg_type, &data), Audience::One(session));
         }
         Effect::Broadcast { msg_type, data, except } => {
-            step.deliver(RoomFrame::event(step.room, &msg_type, &data), Audience::Except(except));
+            step.deliver(RoomFrame::event(step.room, msg_type, &data), Audience::Except(except));
         }
         Effect::View { view } => change_shared_view(step, view),
         Effect::ViewOf { session, view } => change_view_of(step, session, view),

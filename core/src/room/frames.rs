@@ -3,24 +3,22 @@
 //! A member's frames are numbered without a gap, whether it is connected or not. The resend buffer keeps the latest frames, so
 //! that a member that reconnects in time gets exactly the frames that it missed. Each room has one buffer: an entry's number
 //! for a member is found by counting the later entries for that member.
+//!
+//! The frames of a record for one edge are sent in one command, unless something else is output between them: the order of a
+//! record's outputs is that of the effects that cause them.
 
 use super::{
-    state::{Audience, BufferedFrame, Member, State},
+    Output,
+    state::{Audience, Member, State},
     step::Step,
 };
 use crate::{
-    command::{EdgeCommand, Target},
+    command::{Deliveries, EdgeCommand, Target},
     diff,
     frame::RoomFrame,
-    ids::{MachineId, SessionId},
+    ids::{MachineId, RoomId, SessionId},
     json::Json,
 };
-
-/// Frames that a room keeps for members that reconnect. A member that missed more gets a whole view instead.
-pub const RESEND_FRAMES: usize = 256;
-
-/// Bytes of frames that a room keeps, likewise.
-pub const RESEND_BYTES: usize = 64 * 1024;
 
 /// How far sequence numbers jump after a `Fault` record: by more frames than a host on which the call succeeded can have
 /// numbered before it reads that record, which the failing host has appended by then.
@@ -34,14 +32,12 @@ const MAX_AHEAD: u64 = 1 << 20;
 impl Step {
     /// Numbers a frame for each of its members, keeps it, and sends it to those that are connected.
     pub fn deliver(&mut self, frame: RoomFrame, audience: Audience) {
-        let targets = self.state.number_targets(&audience);
-        if targets.is_empty() && !self.state.has_any(&audience) {
+        if !self.state.has_any(&audience) {
             return;
         }
-        self.state.push_frame(BufferedFrame { frame: frame.clone(), audience });
-        for (edge, targets) in targets {
-            self.edge(&edge, EdgeCommand::Deliver { room: self.room, targets, frame: frame.clone() });
-        }
+        let out = &mut self.out;
+        self.state.number_targets(&audience, |edge, target| add_delivery(out, edge, &frame, target));
+        self.state.resend_buffer.push(&frame, &audience);
     }
 
     /// The frame that turns one view into another. Members mostly have the same view, and so do all spectators: two views that
@@ -51,7 +47,7 @@ impl Step {
         if let Some(frame) = self.patches.get(&views) {
             return frame.clone();
         }
-        let frame = RoomFrame::patch(self.room, &diff::compare(&views.0, &views.1).ops);
+        let frame = RoomFrame::patch(self.room, diff::compare(&views.0, &views.1).ops);
         self.patches.insert(views, frame.clone());
         frame
     }
@@ -66,7 +62,8 @@ impl Step {
 
     /// Brings a member that has reconnected up to date: by the frames that it missed, or by its whole view.
     pub fn resume(&mut self, session: SessionId, last_seq: Option<u64>) {
-        let missed = last_seq.and_then(|last| self.state.frames_after(session, last));
+        let room = self.room;
+        let missed = last_seq.and_then(|last| self.state.frames_after(room, session, last));
         let Some(member) = self.state.members.get_mut(&session) else { return };
         let last_seq = last_seq.filter(|last| *last <= member.out_seq + MAX_AHEAD);
         let Some(missed) = missed else {
@@ -79,8 +76,7 @@ impl Step {
         let (edge, connection) = (member.edge.clone(), member.request.connection);
         let first = member.out_seq + 1 - missed.len() as u64;
         for (seq, frame) in (first..).zip(missed) {
-            let targets = vec![Target { session, connection, seq }];
-            self.edge(&edge, EdgeCommand::Deliver { room: self.room, targets, frame });
+            add_delivery(&mut self.out, &edge, &frame, Target { session, connection, seq });
         }
     }
 
@@ -102,36 +98,52 @@ impl Step {
     }
 }
 
+/// Adds a delivery to the command for this edge that only commands with frames, lines for the author and notices follow; to a
+/// new command where there is none, or no place in it.
+fn add_delivery(out: &mut Vec<Output>, edge: &MachineId, frame: &RoomFrame, target: Target) {
+    if let Some(deliveries) = open_command(out, edge)
+        && deliveries.add_frame(frame)
+    {
+        return deliveries.add_target(target);
+    }
+    out.push(Output::Edge(edge.clone(), EdgeCommand::Deliver(Deliveries::one(frame.clone(), target))));
+}
+
+fn open_command<'a>(out: &'a mut [Output], edge: &MachineId) -> Option<&'a mut Deliveries> {
+    for output in out.iter_mut().rev() {
+        match output {
+            Output::Edge(to, EdgeCommand::Deliver(deliveries)) if to == edge => return Some(deliveries),
+            Output::Edge(_, EdgeCommand::Deliver(_)) | Output::Log { .. } | Output::Notice(_) => {}
+            _ => return None,
+        }
+    }
+    None
+}
+
 impl State {
-    /// Assigns the frame's next number for each of its members. Returns those that are connected, by edge.
-    fn number_targets(&mut self, audience: &Audience) -> Vec<(MachineId, Vec<Target>)> {
-        let mut by_edge: Vec<(MachineId, Vec<Target>)> = Vec::new();
-        let mut add = |session: SessionId, member: &mut Member| {
+    /// Assigns the frame's next number for each of its members, and passes those that are connected to `send`.
+    fn number_targets(&mut self, audience: &Audience, mut send: impl FnMut(&MachineId, Target)) {
+        let mut number = |session: SessionId, member: &mut Member| {
             member.out_seq += 1;
-            if !member.connected {
-                return;
-            }
-            let target = Target { session, connection: member.request.connection, seq: member.out_seq };
-            match by_edge.iter_mut().find(|(edge, _)| *edge == member.edge) {
-                Some((_, targets)) => targets.push(target),
-                None => by_edge.push((member.edge.clone(), vec![target])),
+            if member.connected {
+                let target = Target { session, connection: member.request.connection, seq: member.out_seq };
+                send(&member.edge, target);
             }
         };
         match audience {
             Audience::One(session) => {
                 if let Some(member) = self.members.get_mut(session) {
-                    add(*session, member);
+                    number(*session, member);
                 }
             }
             Audience::Except(except) => {
                 for (session, member) in &mut self.members {
                     if !except.contains(session) {
-                        add(*session, member);
+                        number(*session, member);
                     }
                 }
             }
         }
-        by_edge
     }
 
     fn has_any(&self, audience: &Audience) -> bool {
@@ -141,26 +153,13 @@ impl State {
         }
     }
 
-    fn push_frame(&mut self, entry: BufferedFrame) {
-        self.resend_bytes += entry.frame.size();
-        self.resend_buffer.push_back(entry);
-        while self.resend_buffer.len() > RESEND_FRAMES || self.resend_bytes > RESEND_BYTES {
-            let Some(oldest) = self.resend_buffer.pop_front() else { return };
-            self.resend_bytes -= oldest.frame.size();
-        }
-    }
-
     /// The frames after `last` for this member, if all of them are still kept.
-    fn frames_after(&self, session: SessionId, last: u64) -> Option<Vec<RoomFrame>> {
+    fn frames_after(&self, room: RoomId, session: SessionId, last: u64) -> Option<Vec<RoomFrame>> {
         let member = self.members.get(&session)?;
         let count = member.out_seq.checked_sub(last)?;
         if last + 1 < member.first_seq {
             return None;
         }
-        let newest_first = self.resend_buffer.iter().rev().filter(|entry| entry.audience.includes(session));
-        let mut frames: Vec<RoomFrame> =
-            newest_first.take(usize::try_from(count).ok()?).map(|entry| entry.frame.clone()).collect();
-        frames.reverse();
-        (frames.len() as u64 == count).then_some(frames)
+        self.resend_buffer.last_for(room, session, count)
     }
 }

@@ -14,7 +14,8 @@
 //! | `rebuild`, `history` | snapshots, replays, failures of the guest, giving up |
 //! | `commands` | what each command does: membership, messages, timers, other rooms, swaps, faults, the end |
 //! | `effects` | what each effect of the guest does |
-//! | `frames` | numbering, keeping and resending members' frames |
+//! | `frames` | numbering, sending and resending members' frames |
+//! | `resend_buffer` | the frames that are kept for members that reconnect |
 //! | `roles` | which members are players and which are spectators |
 //! | `kicks` | the end of a session by its room |
 //! | `allowance` | how many rooms a room may create |
@@ -49,6 +50,7 @@ mod lobby_restart;
 mod open;
 mod phase;
 mod rebuild;
+mod resend_buffer;
 mod roles;
 mod spec;
 mod state;
@@ -66,11 +68,11 @@ pub use charge::Account;
 pub use clock::{GRACE_MS, RoomClock, TimerDue, wakes_at};
 pub use commands::swap::{PROBATION_MS, PROBATION_RECORDS};
 pub use driver::STATE_FUEL;
-pub use frames::{RESEND_BYTES, RESEND_FRAMES};
 pub use history::{TAIL_BYTES, TAIL_FUEL, TAIL_RECORDS};
 pub use io::{Call, Input, Notice, Outcome, Output, SwappedTo};
 pub use kicks::MAX_DEPARTURES;
 pub use lobby_restart::{LobbyRestart, MAX_RESTART_DELAY_MS, STEADY_RUN_MS};
+pub use resend_buffer::{RESEND_BYTES, RESEND_FRAMES, ResendBuffer};
 pub use spec::ComponentSpec;
 pub use state::{Member, State};
 

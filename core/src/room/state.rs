@@ -12,16 +12,18 @@ use serde::{Deserialize, Serialize};
 use crate::{
     command::{Fault, LeaveReason, OutputRef, Player, Record, RequestId},
     effect::{MemberInfo, SavedState},
-    frame::RoomFrame,
     ids::{Digest, Kind, MachineId, Offset, OutputId, RoomId, RoomSecret, SessionId, Time},
     json::Json,
-    room::{ComponentSpec, LobbyRestart, LobbyRooms},
+    room::{ComponentSpec, LobbyRestart, LobbyRooms, resend_buffer::ResendBuffer},
     wire::{self, DecodeError},
 };
 
 /// A room that has ended is kept as a source until this many others have ended after it, in case a zombie host repeats its
 /// outputs.
 pub(super) const ENDED_SOURCES: usize = 1024;
+
+/// The largest encoding of a session's id.
+const ENCODED_SESSION: usize = 17;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
@@ -59,9 +61,7 @@ pub struct State {
     /// The lobby's bounds in place of an allowance.
     pub lobby_rooms: LobbyRooms,
     /// Frames that can be sent again to members that resume.
-    pub resend_buffer: VecDeque<BufferedFrame>,
-    /// Bytes of the frames in `resend_buffer`.
-    pub resend_bytes: usize,
+    pub resend_buffer: ResendBuffer,
     /// The view of every member that has none of its own.
     pub view: Option<Json>,
     pub locked: bool,
@@ -131,13 +131,7 @@ pub struct Timer {
     pub payload: Json,
 }
 
-/// A frame and its receivers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BufferedFrame {
-    pub frame: RoomFrame,
-    pub audience: Audience,
-}
-
+/// The receivers of a frame.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Audience {
     One(SessionId),
@@ -150,6 +144,14 @@ impl Audience {
         match self {
             Audience::One(one) => *one == session,
             Audience::Except(except) => !except.contains(&session),
+        }
+    }
+
+    /// At least the bytes of its encoding.
+    pub fn size(&self) -> usize {
+        match self {
+            Audience::One(_) => 1 + ENCODED_SESSION,
+            Audience::Except(except) => 10 + ENCODED_SESSION * except.len(),
         }
     }
 }
@@ -201,8 +203,7 @@ impl State {
             allowance,
             children: BTreeMap::new(),
             lobby_rooms: LobbyRooms::default(),
-            resend_buffer: VecDeque::new(),
-            resend_bytes: 0,
+            resend_buffer: ResendBuffer::default(),
             view: None,
             locked: false,
             metadata: None,
@@ -288,7 +289,7 @@ impl Member {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::ConnectionId;
+    use crate::{frame::RoomFrame, ids::ConnectionId};
 
     /// The bytes of a state that has one of everything, as this format encodes them. If the bytes change, stored snapshots can
     /// no longer be read.
@@ -306,10 +307,10 @@ mod tests {
     /// Format 4 was written for a lobby that had restarted.
     #[test]
     fn a_state_of_another_format_is_refused_by_name() {
-        for found in [3, 4, 5, 7] {
+        for found in [3, 4, 5, 6, 8] {
             let mut bytes = example().encode();
             bytes[0] = found;
-            assert_eq!(State::decode(&bytes), Err(DecodeError::Version { name: "snapshot", found, reads: 6 }));
+            assert_eq!(State::decode(&bytes), Err(DecodeError::Version { name: "snapshot", found, reads: 7 }));
         }
     }
 
@@ -360,6 +361,8 @@ mod tests {
             exhausted: Some(session),
         };
         let creator = Some(OutputRef { room: RoomId(2), number: number(7) });
+        let mut resend_buffer = ResendBuffer::default();
+        resend_buffer.push(&RoomFrame::left(RoomId(3), "left"), &Audience::Except(vec![session]));
         State {
             spec: Some(Arc::new(spec)),
             members: [(session, member)].into(),
@@ -373,12 +376,7 @@ mod tests {
             ended_sources: [RoomId(2)].into(),
             children: [(RoomId(8), 3)].into(),
             lobby_rooms: LobbyRooms { rate_used_until: Time(11), created_for: [(RoomId(8), session)].into() },
-            resend_buffer: [BufferedFrame {
-                frame: RoomFrame::left(RoomId(3), "left"),
-                audience: Audience::Except(vec![session]),
-            }]
-            .into(),
-            resend_bytes: 42,
+            resend_buffer,
             view: Some(json()),
             locked: true,
             metadata: Some(json()),

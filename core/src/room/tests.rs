@@ -3,10 +3,11 @@
 use super::*;
 use crate::{
     command::{
-        Answer, EdgeCommand, Fault, Joining, LeaveReason, OutputRef, Player, RequestId, RoomCommand, RoomData, Target,
+        Answer, Deliveries, EdgeCommand, Fault, Joining, LeaveReason, OutputRef, Player, RequestId, RoomCommand,
+        RoomData, Target,
     },
     diff,
-    effect::{Effect, Event, MemberInfo, SavedState},
+    effect::{Effect, Event, LogLevel, MemberInfo, SavedState},
     frame::{FrameTag, RoomFrame},
     ids::{ConnectionId, Digest, Kind, MachineId, RoomSecret, Seed},
     json::Json,
@@ -14,6 +15,7 @@ use crate::{
 
 mod charges;
 mod faults;
+mod frames;
 mod kicks;
 mod lobby;
 mod messages;
@@ -227,11 +229,11 @@ impl Out {
     }
 
     fn frames(&self) -> Vec<(u64, &RoomFrame)> {
-        let frames = self.outputs.iter().filter_map(|output| match output {
-            Output::Edge(_, EdgeCommand::Deliver { frame, targets, .. }) => Some((targets[0].seq, frame)),
+        let commands = self.outputs.iter().filter_map(|output| match output {
+            Output::Edge(_, EdgeCommand::Deliver(deliveries)) => Some(deliveries),
             _ => None,
         });
-        frames.collect()
+        commands.flat_map(Deliveries::iter).map(|(target, frame)| (target.seq, frame)).collect()
     }
 
     fn tags(&self) -> Vec<FrameTag> {
@@ -246,9 +248,11 @@ impl Out {
 
 fn describe(command: &EdgeCommand) -> Vec<String> {
     match command {
-        EdgeCommand::Deliver { targets, frame, .. } => {
-            let tag = format!("{:?}", frame.tag()).to_lowercase();
-            targets.iter().map(|Target { session, seq, .. }| format!("{} {seq} {tag}", who(*session))).collect()
+        EdgeCommand::Deliver(deliveries) => {
+            let name = |(Target { session, seq, .. }, frame): (Target, &RoomFrame)| {
+                format!("{} {seq} {}", who(session), format!("{:?}", frame.tag()).to_lowercase())
+            };
+            deliveries.iter().map(name).collect()
         }
         EdgeCommand::Move { session, .. } => vec![format!("move {}", who(*session))],
         EdgeCommand::Left { session, .. } => vec![format!("leave {}", who(*session))],

@@ -16,7 +16,8 @@ impl Session {
     /// Sends a frame to the client if it continues the frames that the client has. A frame for an earlier connection is an echo
     /// from a host that has taken over, or the room has not processed this connection's request: in both cases the request is
     /// repeated.
-    pub(super) fn on_deliver(&mut self, room: RoomId, target: Target, frame: &RoomFrame, now: Time) {
+    pub(super) fn on_deliver(&mut self, target: Target, frame: &RoomFrame, now: Time) {
+        let room = frame.room_id();
         let Some(at) = self.seats.iter().position(|seat| seat.room == room) else { return };
         if target.connection != self.connection {
             return self.on_gap(room, now);

@@ -30,7 +30,7 @@ pub enum Input<'a> {
     /// The command of an [`Output::Append`] is not in the log. `message_id`: as in the output.
     NotAppended { room: RoomId, message_id: Option<u64> },
     /// A room's frame for this session, under its number, and for the session's latest connection in the room's records.
-    Deliver { room: RoomId, target: Target, frame: &'a RoomFrame },
+    Deliver { target: Target, frame: &'a RoomFrame },
     /// Anything else from a room. Not [`EdgeCommand::Deliver`].
     Command(EdgeCommand),
     /// Too much is queued for the client, or something for it was lost at this edge: the client must resume.
@@ -98,7 +98,7 @@ impl Outgoing {
     pub fn into_text(self) -> String {
         match self {
             Outgoing::Text(text) => text,
-            Outgoing::Room { seq, frame } => frame.with_seq(seq),
+            Outgoing::Room { seq, frame } => frame.into_text(seq),
         }
     }
 

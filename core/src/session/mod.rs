@@ -163,7 +163,7 @@ impl Session {
             Input::NotOpened { code, reason } => self.close(code, reason),
             Input::Stored { room, done } => self.on_stored(room, done, now),
             Input::NotAppended { room, message_id } => self.on_not_appended(room, message_id),
-            Input::Deliver { room, target, frame } => self.on_deliver(room, target, frame, now),
+            Input::Deliver { target, frame } => self.on_deliver(target, frame, now),
             Input::Command(command) => self.on_command(command, now),
             Input::FellBehind => {
                 self.close(CloseCode::SlowConsumer, "too much is queued for you: reconnect and resume")
@@ -195,7 +195,7 @@ impl Session {
             EdgeCommand::Kick { reason, .. } => self.on_kick(&reason),
             EdgeCommand::Replaced { .. } => self.on_replaced(),
             EdgeCommand::Spent { micros, .. } => self.on_spent(u64::from(micros), now),
-            EdgeCommand::Deliver { .. } => {}
+            EdgeCommand::Deliver(_) => {}
         }
     }
 

@@ -165,7 +165,8 @@ impl Story {
 
     fn deliver_to(&mut self, connection: ConnectionId, room: RoomId, seq: u64, frame: RoomFrame) {
         let target = Target { session: ANA, connection, seq };
-        self.on(Input::Deliver { room, target, frame: &frame });
+        assert_eq!(frame.room_id(), room);
+        self.on(Input::Deliver { target, frame: &frame });
     }
 
     fn command(&mut self, command: EdgeCommand) {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chorus_bus::Bus;
 use chorus_core::{
-    command::{EdgeCommand, Joining, LeaveReason, OutputRef, Record, RequestId, RoomCommand, Target},
+    command::{Deliveries, EdgeCommand, Joining, LeaveReason, OutputRef, Record, RequestId, RoomCommand, Target},
     frame::RoomFrame,
     ids::{Kind, MachineId, Offset, OutputId, RoomId, SessionId},
     json::Json,
@@ -196,8 +196,8 @@ impl Task {
         let member = &self.members[&(room, session)];
         for (seq, frame) in (1..).zip(&member.frames).skip(first - 1) {
             if member.connected {
-                let targets = vec![Target { session, connection: member.request.connection, seq }];
-                self.send_edge(&member.edge, EdgeCommand::Deliver { room, targets, frame: frame.clone() });
+                let target = Target { session, connection: member.request.connection, seq };
+                self.send_edge(&member.edge, EdgeCommand::Deliver(Deliveries::one(frame.clone(), target)));
             }
         }
     }

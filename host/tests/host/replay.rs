@@ -145,8 +145,8 @@ fn to_edge(output: &Output) -> Option<&EdgeCommand> {
 fn room_of(command: &EdgeCommand) -> RoomId {
     match command {
         EdgeCommand::Move { from, .. } => from.room,
-        EdgeCommand::Deliver { room, .. }
-        | EdgeCommand::Left { room, .. }
+        EdgeCommand::Deliver(deliveries) => deliveries.iter().next().expect("no command is empty").1.room_id(),
+        EdgeCommand::Left { room, .. }
         | EdgeCommand::Kick { room, .. }
         | EdgeCommand::Admitted { room, .. }
         | EdgeCommand::Refused { room, .. }

@@ -28,7 +28,8 @@ fn a_room_with_too_many_held_commands_accepts_no_records() {
     }
     assert!(!story.hosted.accepts_records());
     let out = story.on(Input::Confirmed(AppendId(1)));
-    assert_eq!(out.len(), 2 + MAX_HELD / FLOOD * (FLOOD + 1), "all of them, in order");
+    let sent = out.iter().filter(|name| name.starts_with("send")).count();
+    assert_eq!(sent, 2 + MAX_HELD / FLOOD * (FLOOD + 1), "all of them");
     assert!(story.hosted.accepts_records());
 }
 

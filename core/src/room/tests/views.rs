@@ -35,13 +35,10 @@ fn views_that_are_the_same_are_compared_once() {
     })
     .with_members(&[ANA, BEA, CAI]);
     let out = story.record(message(ANA, 1));
-    let frames = out.outputs.iter().filter_map(|output| match output {
-        Output::Edge(_, EdgeCommand::Deliver { targets, frame, .. }) if frame.tag() == FrameTag::Patch => {
-            Some((targets[0].session, frame))
-        }
-        _ => None,
-    });
-    let [(ANA, ana), (BEA, bea), (CAI, cai)] = frames.collect::<Vec<_>>()[..] else { panic!("{out:?}") };
+    let Some(Output::Edge(_, EdgeCommand::Deliver(deliveries))) = out.outputs.first() else { panic!("{out:?}") };
+    let patches = deliveries.iter().filter(|(_, frame)| frame.tag() == FrameTag::Patch);
+    let patches: Vec<(SessionId, &RoomFrame)> = patches.map(|(target, frame)| (target.session, frame)).collect();
+    let [(ANA, ana), (BEA, bea), (CAI, cai)] = patches[..] else { panic!("{out:?}") };
     assert!(bea.is_shared_with(cai), "what spectators get is made once");
     assert!(!ana.is_shared_with(bea), "and a player's view is another");
 }

@@ -179,8 +179,8 @@ pub struct Out(pub Vec<Output>);
 impl Out {
     fn deliveries(&self) -> impl Iterator<Item = (SessionId, u64, &RoomFrame)> {
         self.0.iter().flat_map(|output| match output {
-            Output::Edge(_, EdgeCommand::Deliver { targets, frame, .. }) => {
-                targets.iter().map(|target| (target.session, target.seq, frame)).collect()
+            Output::Edge(_, EdgeCommand::Deliver(deliveries)) => {
+                deliveries.iter().map(|(target, frame)| (target.session, target.seq, frame)).collect()
             }
             _ => vec![],
         })

@@ -309,10 +309,10 @@ impl Edge {
 
     async fn carry_out(&mut self, command: &EdgeCommand) {
         match command {
-            EdgeCommand::Deliver { room, targets, frame } => {
-                for target in targets {
+            EdgeCommand::Deliver(deliveries) => {
+                for (target, frame) in deliveries.iter() {
                     let text = frame.with_seq(target.seq);
-                    let frame = Frame { room: *room, seq: target.seq, tag: frame.tag(), text };
+                    let frame = Frame { room: frame.room_id(), seq: target.seq, tag: frame.tag(), text };
                     self.frames.entry(target.session).or_default().push(frame);
                 }
             }
