@@ -1,4 +1,4 @@
-//! The positions of a JSON text's values.
+//! The positions of all values of a JSON text.
 
 use std::borrow::Cow;
 
@@ -79,44 +79,6 @@ impl<'a> Index<'a> {
     pub(super) fn json_type(&self, node: usize) -> JsonType {
         json_type(self.text(node))
     }
-
-    pub(super) fn elements(&self, array: usize) -> Vec<Element<'a>> {
-        let end = self.nodes[array].next as usize;
-        let mut elements = Vec::new();
-        let mut node = array + 1;
-        while node < end {
-            elements.push(Element { node, text: self.text(node) });
-            node = self.nodes[node].next as usize;
-        }
-        elements
-    }
-
-    /// `None` where keys and values do not alternate.
-    pub(super) fn members(&self, object: usize) -> Option<Vec<Member<'a>>> {
-        let end = self.nodes[object].next as usize;
-        let mut members = Vec::new();
-        let mut at = object + 1;
-        while at < end {
-            let value = at + 1;
-            if value >= end {
-                return None;
-            }
-            members.push(Member { key: key(self.text(at))?, value });
-            at = self.nodes[value].next as usize;
-        }
-        Some(members)
-    }
-}
-
-#[derive(Clone, Copy)]
-pub(super) struct Element<'a> {
-    pub(super) node: usize,
-    pub(super) text: &'a str,
-}
-
-pub(super) struct Member<'a> {
-    pub(super) key: Cow<'a, str>,
-    pub(super) value: usize,
 }
 
 /// A key with its escapes decoded: two texts may be the same key.
@@ -128,18 +90,18 @@ pub(super) fn key(text: &str) -> Option<Cow<'_, str>> {
 }
 
 /// The end of the string that begins at `at`, its quotes included.
-fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
+pub(super) fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
     let mut at = at + 1;
     loop {
-        match bytes.get(at)? {
-            b'"' => return Some(at + 1),
-            b'\\' => at += 2,
-            _ => at += 1,
+        at += bytes.get(at..)?.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+        if bytes[at] == b'"' {
+            return Some(at + 1);
         }
+        at += 2;
     }
 }
 
-fn scalar_end(bytes: &[u8], at: usize) -> usize {
+pub(super) fn scalar_end(bytes: &[u8], at: usize) -> usize {
     let ends =
         |byte: &u8| matches!(byte, b',' | b':' | b'}' | b']' | b'{' | b'[' | b'"' | b' ' | b'\t' | b'\n' | b'\r');
     bytes[at..].iter().position(ends).map_or(bytes.len(), |len| at + len)
