@@ -85,7 +85,7 @@ impl Room {
     /// Applies a record to a room that exists.
     fn apply_to(&mut self, mut state: Box<State>, offset: Offset, record: Record) -> Phase {
         self.history.begin(offset);
-        self.history.push(offset, record.clone());
+        self.history.push(offset, &record);
         state.keep_for_probation(offset, &record);
         state.clock = state.clock.max(record.time);
         if !self.history.is_replay(offset) {
@@ -105,7 +105,7 @@ impl Room {
         };
         self.history.begin(offset);
         let state = State::new(kind, component, creator, secret, allowance, record.time, offset);
-        self.history.push(offset, record);
+        self.history.push(offset, &record);
         let mut step = Step::new(self.id, Box::new(state), offset, None);
         let next = rooms::create(&mut step, options);
         self.proceed(step, next)

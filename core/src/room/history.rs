@@ -9,10 +9,10 @@ use std::{
     sync::Arc,
 };
 
-use super::state::State;
+use super::{state::State, tail::Tail};
 use crate::{
     command::{Fault, Joining, Record, RoomCommand, RoomData},
-    ids::Offset,
+    ids::{Offset, RoomId},
 };
 
 /// Records since the base at which a room requests a snapshot. A rebuild costs at most this many calls.
@@ -29,7 +29,7 @@ pub const TAIL_FUEL: u64 = 300_000_000;
 pub(super) struct History {
     /// `None` before the first snapshot: then the tail begins with `Create`.
     base: Option<Base>,
-    tail: Vec<(Offset, Record)>,
+    tail: Tail,
     tail_bytes: usize,
     tail_fuel: u64,
     /// Records to skip, by offset: the log has a `Fault` for each.
@@ -81,9 +81,9 @@ impl History {
     }
 
     /// Keeps the record for a replay.
-    pub fn push(&mut self, offset: Offset, record: Record) {
+    pub fn push(&mut self, offset: Offset, record: &Record) {
         self.tail_bytes += record.command.size();
-        self.tail.push((offset, record));
+        self.tail.push(offset, record);
     }
 
     pub fn add_fuel(&mut self, fuel: u64) {
@@ -99,7 +99,7 @@ impl History {
         self.tail_fuel >= TAIL_FUEL
     }
 
-    pub fn tail(&self) -> &[(Offset, Record)] {
+    pub fn tail(&self) -> &Tail {
         &self.tail
     }
 
@@ -144,14 +144,14 @@ impl History {
             return false;
         }
         self.skips.insert(offset, fault);
-        self.tail.iter().any(|(at, _)| *at == offset)
+        self.tail.contains(offset)
     }
 
     /// Makes a state the base, and clears the tail.
     pub fn rebase(&mut self, state: &State) -> Arc<[u8]> {
         let bytes: Arc<[u8]> = state.encode().into();
         self.base = Some(Base { offset: state.offset, bytes: bytes.clone() });
-        self.clear_tail();
+        self.take_tail();
         self.skips.retain(|at, _| *at > state.offset);
         self.thrown.retain(|at, _| *at > state.offset);
         self.ends.retain(|at| *at > state.offset);
@@ -163,13 +163,14 @@ impl History {
     pub fn replace(
         &mut self,
         base: &State,
-        records: Vec<(Offset, Record)>,
+        records: &[(Offset, Record)],
         mut skips: BTreeMap<Offset, Fault>,
         again: Offset,
     ) {
         self.base = Some(Base { offset: base.offset, bytes: base.encode().into() });
         self.skips.append(&mut skips);
-        self.tail = records;
+        self.tail = Tail::default();
+        records.iter().for_each(|(offset, record)| self.tail.push(*offset, record));
         self.emitted_through = again.checked_sub(1).max(self.emitted_through);
     }
 
@@ -183,13 +184,13 @@ impl History {
         is_reported
     }
 
-    /// The state of the base, and the records to apply to it.
-    pub fn rewind(&mut self) -> (Option<State>, Vec<(Offset, Record)>) {
+    /// The state of the base, and the records of the room to apply to it.
+    pub fn rewind(&mut self, room: RoomId) -> (Option<State>, Vec<(Offset, Record)>) {
         let state = self.base.as_ref().map(|base| State::decode_own(&base.bytes));
-        (state, self.clear_tail())
+        (state, self.take_tail().records(room))
     }
 
-    fn clear_tail(&mut self) -> Vec<(Offset, Record)> {
+    fn take_tail(&mut self) -> Tail {
         (self.tail_bytes, self.tail_fuel) = (0, 0);
         std::mem::take(&mut self.tail)
     }

@@ -11,7 +11,7 @@
 //! | --- | --- |
 //! | `driver` | the control flow: the next record, and what follows a handler |
 //! | `phase`, `step` | what the machine waits for; the application of one record |
-//! | `rebuild`, `history` | snapshots, replays, failures of the guest, giving up |
+//! | `rebuild`, `history`, `tail` | snapshots, replays, failures of the guest, giving up |
 //! | `commands` | what each command does: membership, messages, timers, other rooms, swaps, faults, the end |
 //! | `effects` | what each effect of the guest does |
 //! | `frames` | numbering, sending and resending members' frames |
@@ -55,6 +55,7 @@ mod roles;
 mod spec;
 mod state;
 mod step;
+mod tail;
 #[cfg(test)]
 mod tests;
 
@@ -218,7 +219,6 @@ impl Room {
 
     /// The oldest record that is in no snapshot: the log must be kept from there.
     pub fn needs_log_from(&self) -> Option<Offset> {
-        let oldest = self.history.tail().first().or(self.inbox.front());
-        oldest.map(|(offset, _)| *offset)
+        self.history.tail().first().or(self.inbox.front().map(|(offset, _)| *offset))
     }
 }

@@ -56,7 +56,7 @@ impl Room {
     pub(super) fn rebuild(&mut self) -> Phase {
         (self.has_instance, self.instance_is_stale) = (false, false);
         self.outputs.retain(|output| !matches!(output, Output::Guest(_)));
-        let (state, tail) = self.history.rewind();
+        let (state, tail) = self.history.rewind(self.id);
         tail.into_iter().rev().for_each(|entry| self.inbox.push_front(entry));
         state.map_or(Phase::Absent, |state| Phase::Idle(Box::new(state)))
     }
@@ -74,7 +74,7 @@ impl Room {
 
     pub(super) fn undo_swap(&mut self, mut step: Step, probation: Probation, fault: Fault) -> Phase {
         let swap::Undone { state, records, skips } = swap::undo(&mut step, probation, fault);
-        self.history.replace(&state, records, skips, step.offset);
+        self.history.replace(&state, &records, skips, step.offset);
         self.outputs.extend(step.out);
         self.rebuild()
     }
