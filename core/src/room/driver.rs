@@ -13,6 +13,7 @@ use super::{
     io::{Call, Outcome, SwappedTo},
     lobby_restart,
     phase::{OpenedFor, Phase},
+    release_spare,
     state::State,
     step::{CallOrigin, Ending, Next, Step},
 };
@@ -60,6 +61,7 @@ impl Room {
                     Some((offset, record)) => self.apply(phase, offset, record),
                     None => {
                         self.phase = phase;
+                        release_spare(&mut self.inbox);
                         return self.request_kicks();
                     }
                 },

@@ -107,6 +107,15 @@ pub struct Room {
     outputs: VecDeque<Output>,
 }
 
+/// The capacity that an empty queue of a room keeps. A rebuild, or a record with many outputs, needs more for a moment.
+const KEPT_CAPACITY: usize = 4;
+
+fn release_spare<T>(queue: &mut VecDeque<T>) {
+    if queue.is_empty() && queue.capacity() > KEPT_CAPACITY {
+        *queue = VecDeque::new();
+    }
+}
+
 /// A snapshot that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("the snapshot of room {room} cannot be read: {cause}")]
@@ -165,7 +174,11 @@ impl Room {
 
     /// The next output, until there is none.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front();
+        if output.is_none() {
+            release_spare(&mut self.outputs);
+        }
+        output
     }
 
     /// The next timer by the room's own time. [`RoomClock`] decides when the shell must append `Timer` with its id.

@@ -72,3 +72,14 @@ fn the_tail_is_bounded_by_snapshots() {
     }
     assert_eq!(snapshots, 7);
 }
+
+#[test]
+fn a_rebuild_leaves_no_large_queues_behind() {
+    let mut story = Story::of(counter()).with_members(&[ANA]);
+    (1..=100).for_each(|id| drop(story.record(message(ANA, id))));
+    story.room.handle(Input::InstanceLost);
+    assert!(story.room.inbox.capacity() >= 100, "all of them are applied again");
+    story.turn();
+    assert!(story.room.is_idle());
+    assert!(story.room.inbox.capacity() <= KEPT_CAPACITY && story.room.outputs.capacity() <= KEPT_CAPACITY);
+}
