@@ -90,6 +90,13 @@ impl SessionHandle {
 
     /// Hands an input to the machine, and carries out its outputs.
     pub fn input(self: &Arc<Self>, input: Input<'_>) {
+        if let Some(waker) = self.input_without_waking(input) {
+            waker.wake();
+        }
+    }
+
+    /// The same, but for waking the socket's task, which the caller does where there is a waker.
+    fn input_without_waking(self: &Arc<Self>, input: Input<'_>) -> Option<Waker> {
         let now = self.links.now();
         let mut inner = self.lock();
         let session = inner.machine.id();
@@ -101,12 +108,10 @@ impl SessionHandle {
         let debt = inner.machine.owed(now);
         let waker = if inner.outbox.is_empty() { None } else { inner.waker.take() };
         drop(inner);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
         if let (true, Some(session)) = (has_ended, session) {
             self.sessions.release(session, self, debt);
         }
+        waker
     }
 
     fn carry_out(self: &Arc<Self>, inner: &mut Inner, output: Output, now: Time) {
@@ -210,6 +215,36 @@ impl SessionHandle {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().expect("nobody panics while holding it")
+    }
+}
+
+/// A handle that gets several inputs, after which its socket's task is woken: the task writes all of their frames together.
+pub(crate) struct Awaiting {
+    handle: Arc<SessionHandle>,
+    waker: Option<Waker>,
+}
+
+impl Awaiting {
+    pub fn new(handle: Arc<SessionHandle>) -> Awaiting {
+        Awaiting { handle, waker: None }
+    }
+
+    pub fn handle(&self) -> Arc<SessionHandle> {
+        self.handle.clone()
+    }
+
+    pub fn input(&mut self, input: Input<'_>) {
+        if let Some(waker) = self.handle.input_without_waking(input) {
+            self.waker = Some(waker);
+        }
+    }
+}
+
+impl Drop for Awaiting {
+    fn drop(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
     }
 }
 

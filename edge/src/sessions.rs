@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 use crate::{
     compute_debts::ComputeDebts,
     links::Links,
-    session_handle::{SessionHandle, SessionOwner},
+    session_handle::{Awaiting, SessionHandle, SessionOwner},
 };
 
 /// How soon the store is tried again, after its own retries, for as long as the connection is open.
@@ -53,12 +53,17 @@ impl Sessions {
     /// Hands a command to the handles of its sessions. Returns the number of sessions that it was for.
     pub fn deliver(self: &Arc<Self>, command: EdgeCommand) -> usize {
         let mut sessions = 0;
+        // Of the last session. Its socket's task is woken after all of the session's successive frames.
+        let mut current: Option<(SessionId, Option<Awaiting>)> = None;
         for_each_session(command, |session, delivery| {
             sessions += 1;
-            let Some(handle) = self.handle(session) else { return };
+            if current.as_ref().is_none_or(|(of, _)| *of != session) {
+                current = Some((session, self.handle(session).map(Awaiting::new)));
+            }
+            let Some((_, Some(awaiting))) = &mut current else { return };
             match delivery {
-                Delivery::Input(input) => handle.input(input),
-                Delivery::CheckOwner => self.check_owner(session, handle),
+                Delivery::Input(input) => awaiting.input(input),
+                Delivery::CheckOwner => self.check_owner(session, awaiting.handle()),
             }
         });
         sessions
