@@ -5,6 +5,9 @@
 //! ```
 //! Cancellation: the task is never cancelled from outside, and dropping what it waits for (`Mailbox::notified`,
 //! `Outbox::confirmed`, a sleep) loses nothing. A guest call is never raced against anything: it ends by its fuel.
+//!
+//! A task takes the memory of its largest moment as long as its room is live, so calls of the guest and all that is rare are
+//! boxed.
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
@@ -33,7 +36,7 @@ use crate::{
 
 /// Runs until the room hibernates or is given up, or until the log fails, which stops the whole host and is logged.
 pub async fn run(host: Arc<Shared>, id: RoomId, mailbox: Arc<Mailbox>, why: RestoreReason) {
-    let mut task = RoomTask::open(host, id, mailbox, why).await;
+    let mut task = Box::pin(RoomTask::open(host, id, mailbox, why)).await;
     while let Err(error) = task.run().await {
         let HostError::Append(AppendError::NoSpace { .. }) = error else {
             tracing::error!(room = %id, %error, "a room cannot go on on this host");
@@ -41,7 +44,7 @@ pub async fn run(host: Arc<Shared>, id: RoomId, mailbox: Arc<Mailbox>, why: Rest
         };
         tracing::error!(room = %id, %error, "a room begins again at its snapshot: its outputs since then are lost");
         tokio::time::sleep(RESOURCE_RETRY).await;
-        task.begin_again().await;
+        Box::pin(task.begin_again()).await;
     }
 }
 
@@ -192,7 +195,7 @@ impl RoomTask {
                     self.hand_over(offset, record);
                 }
             }
-            Some(Batch::ReadFrom(offset)) => self.catch_up(offset).await?,
+            Some(Batch::ReadFrom(offset)) => Box::pin(self.catch_up(offset)).await?,
         }
         Ok(true)
     }
@@ -238,18 +241,18 @@ impl RoomTask {
                 Output::DropInstance => self.runner.drop_instance(),
                 Output::Append { room, time, command, receipt } => self.append(room, time, command, receipt).await?,
                 Output::Send { edge, command } => self.send(edge, command),
-                Output::FindComponent(kind) => self.find_component(&kind).await,
+                Output::FindComponent(kind) => Box::pin(self.find_component(&kind)).await,
                 Output::Flush => self.flush().await?,
-                Output::Save(save) => self.save(*save).await,
+                Output::Save(save) => Box::pin(self.save(*save)).await,
                 Output::EndSession { session, reason } => self.end_session(session, reason),
                 Output::Hibernate(hibernation) => {
                     if self.hibernate(hibernation) {
                         return Ok(ControlFlow::Break(()));
                     }
                 }
-                Output::Ended { failed } => self.events.ended(&self.hosted, failed).await,
-                Output::Log { level, text } => self.events.log(&self.hosted, level, text).await,
-                Output::Notice(notice) => self.notice(notice).await,
+                Output::Ended { failed } => Box::pin(self.events.ended(&self.hosted, failed)).await,
+                Output::Log { level, text } => Box::pin(self.events.log(&self.hosted, level, text)).await,
+                Output::Notice(notice) => Box::pin(self.notice(notice)).await,
             }
         }
         if let Some(offset) = self.hosted.needs_no_record_through() {
@@ -368,8 +371,9 @@ impl RoomTask {
         {
             self.host.metrics.restored(why);
         }
-        let outcome = self.runner.run(call).await;
-        let fuel = self.report(account).await;
+        // One block for all rooms in turn, instead of a place in each task.
+        let outcome = Box::pin(self.runner.run(call)).await;
+        let fuel = Box::pin(self.report(account)).await;
         match outcome {
             Ok(outcome) => {
                 let begun = std::time::Instant::now();
@@ -435,5 +439,20 @@ impl Shared {
             hibernate_after_ms: ms(self.options.hibernate_after),
             snapshot_after_ms: ms(self.options.snapshot_after),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A task takes the memory of its largest moment for as long as its room is live, so what is rare or brief is boxed.
+    #[test]
+    fn the_task_of_a_room_is_small() {
+        fn size_of_task<A, B, C, D, F: Future>(_: impl FnOnce(A, B, C, D) -> F) -> usize {
+            size_of::<F>()
+        }
+        let size = size_of_task(run);
+        assert!(size <= 4 * 1024, "{size} bytes");
     }
 }
