@@ -4,8 +4,6 @@ import { plain } from "./json.js";
 import { native } from "./native.js";
 import { slice } from "./primordials.js";
 
-export const PART = "\x1f";
-
 export const { call, emit, callTime } = native;
 
 /** Keeps as much of a log line as fits: too long a log is no error. A line costs one unit more than its text has. */

@@ -1,6 +1,6 @@
 // The end of a call (engine/src/room.c).
 
-import { emit, PART } from "./call.js";
+import { emit } from "./call.js";
 import { allowed } from "./limits.js";
 import { native } from "./native.js";
 
@@ -14,5 +14,5 @@ export function checkSize() {
 
 export function refuse(reason) {
   undo();
-  emit("refuse" + PART + reason, "refuse: the reason", true);
+  emit("refuse", [reason], "refuse: the reason", true);
 }

@@ -1,15 +1,11 @@
 // The current call, and the only writer of its effects. One instance is one room and calls never overlap, so there is one.
 //
-// Effects are written in the contract's format as they are requested: separated by U+001E, their parts by U+001F. The next
-// version of the contract changes `effect_begin`, `effect_part` and `effect_end`, and nothing else.
+// Effects are written into the answer in the contract's encoding (layout.c), as they are requested.
 
-#define PART 0x1f
-#define END 0x1e
 /* As in guests/sdk/limits.js: the log of one call, less the line that reports the cut. */
 #define LOG_UNITS (16384 - 64)
-#define LOG_NAME "log\x1f"
 
-/* What a call may request, from `static config.budget`: numbers of effects and timers; output and state in units of UTF-16. */
+/* What a call may request, from `static config.budget`: numbers of effects and timers; output in bytes, state in units of UTF-16. */
 static struct { double output, effects, timers, state; } allowed;
 
 static struct {
@@ -17,17 +13,19 @@ static struct {
   bool begun;
   /* Whether the call may refuse its record, and the reason once it has. */
   bool refusable, seeded, locked, was_locked;
-  uint8_t chance[64];
+  uint8_t chance[CHANCE];
   uint32_t a, b, c, counter;
   uint32_t number, created;
   JSValue refused, promised;
-  /* `requested`: effects so far, without the log and the answer. `spent`: no less than the units of the effects' texts. */
+  /* `requested`: effects so far, without the log and the answer. `spent`: their bytes. */
   uint32_t requested;
   uint64_t spent;
   /* The units of log that are kept, and those that were cut. */
   uint32_t logged;
   uint64_t cut;
-  Text effects;
+  /* The outcomes so far, and where the effects of this call begin in it. */
+  Text answer;
+  uint32_t first;
 } call;
 
 static void call_begin(void) {
@@ -38,7 +36,7 @@ static void call_begin(void) {
   call.number++;
   call.created = call.requested = call.logged = 0;
   call.spent = call.cut = 0;
-  call.effects.length = 0;
+  call.first = call.answer.length;
 }
 
 static int throw_too_early(const char *what) {
@@ -47,41 +45,12 @@ static int throw_too_early(const char *what) {
 }
 
 /* Begins an effect, and returns what `effect_end` needs. */
-static inline uint32_t effect_begin(const char *name, uint32_t length) {
-  uint32_t mark = call.effects.length;
-  if (mark) text_byte(&call.effects, END);
-  text_bytes(&call.effects, name, length);
-  return mark;
-}
-
-#define EFFECT(literal) effect_begin(literal, sizeof(literal) - 1)
-
-static inline void effect_part(void) { text_byte(&call.effects, PART); }
+static inline uint32_t effect_begin(uint8_t tag) { return tagged_begin(&call.answer, tag); }
 
 /* Drops an effect that was begun and cannot be completed: an exception is pending. */
 static int effect_drop(uint32_t mark) {
-  call.effects.length = mark;
+  call.answer.length = mark;
   return -1;
-}
-
-/* The end of the effect that begins at `at`. */
-static uint32_t effect_end_of(uint32_t at) {
-  const Text *text = &call.effects;
-  const uint8_t *end = at < text->length ? memchr(text->bytes + at, END, text->length - at) : NULL;
-  return end ? end - text->bytes : text->length;
-}
-
-static bool is_log(uint32_t at, uint32_t end) { return end - at >= 4 && memcmp(call.effects.bytes + at, LOG_NAME, 4) == 0; }
-
-/* The units that the effects before `mark` have, without the log. */
-static uint64_t effects_units(uint32_t mark) {
-  uint64_t units = 0;
-  for (uint32_t at = 0; at < mark;) {
-    uint32_t end = effect_end_of(at);
-    if (!is_log(at, end)) units += utf16_units(call.effects.bytes + at, end - at);
-    at = end + 1;
-  }
-  return units;
 }
 
 /* Ends an effect, if the call may have it. An effect that `answers` the record is not counted, so that a script cannot use up
@@ -92,70 +61,87 @@ static int effect_end(uint32_t mark, const char *what, bool answers) {
     JS_ThrowRangeError(js, "%s: this call has requested %d effects, the most that a call may request (config.budget.effectsPerRecord)", what, (int)allowed.effects);
     return effect_drop(mark);
   }
-  uint32_t start = mark ? mark + 1 : 0, bytes = call.effects.length - start;
+  uint32_t bytes = call.answer.length - mark;
   if (unlikely(call.spent + bytes > allowed.output)) {
-    /* A byte is at most one unit of UTF-16. */
-    uint32_t units = utf16_units(call.effects.bytes + start, bytes);
-    call.spent = effects_units(mark);
-    if (call.spent + units > allowed.output) {
-      JS_ThrowRangeError(js, "%s: with these %u characters the effects of this call exceed %d characters (config.budget.outputKiB)", what, units, (int)allowed.output);
-      return effect_drop(mark);
-    }
-    bytes = units;
+    JS_ThrowRangeError(js, "%s: with these %u bytes the effects of this call exceed %d bytes (config.budget.outputKiB)", what, bytes, (int)allowed.output);
+    return effect_drop(mark);
   }
+  tagged_end(&call.answer, mark);
   call.spent += bytes;
   if (!answers) call.requested++;
   return 0;
 }
 
+/* The end of the effect that begins at `at`. */
+static uint32_t effect_end_of(uint32_t at) {
+  uint32_t length;
+  memcpy(&length, call.answer.bytes + at + 1, sizeof length);
+  return at + HEAD + length;
+}
+
+static bool is_log(uint32_t at) { return call.answer.bytes[at] == EFFECT_LOG; }
+
 /* A log line that is not counted. */
 static void log_line(JSValueConst level, JSValueConst text) {
-  effect_begin(LOG_NAME, 4);
-  text_string(&call.effects, level);
-  effect_part();
-  text_string(&call.effects, text);
+  static const char levels[] = "diwe";
+  uint32_t mark = effect_begin(EFFECT_LOG);
+  text_byte(&call.answer, 0);
+  text_string(&call.answer, level);
+  /* By the first letter of its name. */
+  uint8_t *number = call.answer.bytes + mark + HEAD;
+  *number = strchr(levels, number[1]) - levels;
+  call.answer.length = mark + HEAD + 1;
+  text_string(&call.answer, text);
+  tagged_end(&call.answer, mark);
 }
 
 static void log_close(void) {
   if (call.cut == 0) return;
-  effect_begin(LOG_NAME "warn\x1f(", 10);
-  json_natural(&call.effects, call.cut);
-  text_literal(&call.effects, " more bytes of log were cut)");
+  uint32_t mark = effect_begin(EFFECT_LOG);
+  text_literal(&call.answer, "\2(");
+  json_natural(&call.answer, call.cut);
+  text_literal(&call.answer, " more bytes of log were cut)");
+  tagged_end(&call.answer, mark);
 }
 
 /* Whether the call has other effects than its log. */
 static bool has_effects(void) {
-  for (uint32_t at = 0; at < call.effects.length;) {
-    uint32_t end = effect_end_of(at);
-    if (!is_log(at, end)) return true;
-    at = end + 1;
-  }
+  for (uint32_t at = call.first; at < call.answer.length; at = effect_end_of(at)) if (!is_log(at)) return true;
   return false;
 }
 
 static void effects_keep_log(void) {
-  Text *text = &call.effects;
-  uint32_t kept = 0, length = text->length;
-  for (uint32_t at = 0; at < length;) {
-    uint32_t end = effect_end_of(at);
-    if (is_log(at, end)) {
-      if (kept) text->bytes[kept++] = END;
-      memmove(text->bytes + kept, text->bytes + at, end - at);
-      kept += end - at;
-    }
-    at = end + 1;
+  Text *text = &call.answer;
+  uint32_t kept = call.first, length = text->length;
+  for (uint32_t at = call.first, end; at < length; at = end) {
+    end = effect_end_of(at);
+    if (!is_log(at)) continue;
+    memmove(text->bytes + kept, text->bytes + at, end - at);
+    kept += end - at;
   }
   text->length = kept;
   call.requested = 0;
   call.spent = 0;
 }
 
+/* The limit of a guest with a meter of its own. */
+static void take_limit(Given *fields) { take_u64(fields); }
+
+/* Begins an outcome, and returns its place. */
+static uint32_t outcome_begin(uint8_t tag) {
+  uint32_t mark = tagged_begin(&call.answer, tag);
+  /* The host meters the instructions: the engine has no meter of its own to report. */
+  text_u64(&call.answer, 0);
+  return mark;
+}
+
+static void outcome_end(uint32_t mark) { tagged_end(&call.answer, mark); }
+
 /* The random generator: sfc32, as in guests/sdk/bits.js. */
 
 static uint32_t chance_word(int word) {
-  uint32_t value = 0;
-  for (int i = 0; i < 8; i++) value = value << 4 | from_hex(call.chance[word * 8 + i]);
-  return value;
+  const uint8_t *at = call.chance + word * 4;
+  return (uint32_t)at[0] << 24 | at[1] << 16 | at[2] << 8 | at[3];
 }
 
 static uint32_t random_bits(void) {

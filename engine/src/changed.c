@@ -89,7 +89,7 @@ static bool map_differs(uint32_t at) {
 
 #define NAME_BYTES 80
 
-/* A name, which may be a client's: without the separators of effects, and cut. */
+/* A name, which may be a client's: on one line, and cut. */
 static void name_print(Text *to, JSAtom name) {
   uint32_t mark = to->length;
   JSValue text = JS_AtomToString(js, name);
@@ -133,11 +133,12 @@ static void report(Place place, JSAtom name, const char *otherwise, uint32_t *re
   if (*reports == REPORTS_OF_CALL || is_reported(place)) return;
   reported->list[reported->count++] = place;
   ++*reports;
-  effect_begin(LOG_NAME "warn\x1f", 9);
-  text_literal(&call.effects, "module state: ");
-  subject_print(&call.effects, place, name, otherwise);
-  text_literal(&call.effects, " is changed by this call, and put back at its end: what must last goes into this.state");
-  place_print(&call.effects, place);
+  uint32_t mark = effect_begin(EFFECT_LOG);
+  text_literal(&call.answer, "\2module state: ");
+  subject_print(&call.answer, place, name, otherwise);
+  text_literal(&call.answer, " is changed by this call, and put back at its end: what must last goes into this.state");
+  place_print(&call.answer, place);
+  tagged_end(&call.answer, mark);
 }
 
 static void report_changes(void) {

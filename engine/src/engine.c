@@ -5,6 +5,7 @@
 //
 //   memory.c   the allocator below QuickJS's own, and the sealed part of memory
 //   text.c     growing buffers of UTF-8
+//   layout.c   the encoding of the contract's buffers
 //   json.c     printing values as JSON, with a check of what a parse would give back
 //   call.c     the current call, and the only writer of effects
 //   live.c     state and players' data: live objects between calls, and the stored text
@@ -64,6 +65,7 @@ static JSContext *js;
 #include "place.c"
 #include "undo.c"
 #include "text.c"
+#include "layout.c"
 #include "json.c"
 #include "call.c"
 #include "live.c"

@@ -5,36 +5,28 @@ typedef struct Slice { const void *at; uint32_t length; } Slice;
 
 static Slice slice_of(const Text *text) { return (Slice){text->bytes, text->length}; }
 
-/* Arguments */
+/* The input */
 
-/* Memory for the arguments of one call: most are short. */
-#define ARGUMENTS 1008
-static struct { uint8_t *bytes; uint32_t used; void **long_ones; uint32_t count, capacity; } arguments;
+/* Memory for the input of one call: most are short, and use the same. */
+#define SHORT_INPUT 1008
+static struct { uint8_t *short_one, *long_one; } input;
 
 EXPORT("cabi_realloc") void *cabi_realloc(void *old, size_t old_size, size_t align, size_t size) {
-  /* One byte more, for the zero that ends a text to be parsed as JSON. */
-  size_t wanted = (size + 1 + 7) & ~(size_t)7;
-  void *block;
-  if (!arguments.bytes) arguments.bytes = memory_new(NULL, ARGUMENTS);
-  if (wanted <= ARGUMENTS - arguments.used) {
-    block = arguments.bytes + arguments.used;
-    arguments.used += wanted;
-  } else {
-    block = memory_new(NULL, wanted);
-    if (!block) __builtin_trap();
-    if (arguments.count == arguments.capacity) {
-      arguments.capacity = arguments.capacity ? arguments.capacity * 2 : 8;
-      arguments.long_ones = memory_resize(NULL, arguments.long_ones, arguments.capacity * sizeof(void *));
-    }
-    arguments.long_ones[arguments.count++] = block;
+  /* `call` has one argument, and the host allocates it at once. */
+  if (old_size || input.long_one) __builtin_trap();
+  if (size < SHORT_INPUT) {
+    if (!input.short_one) input.short_one = memory_new(NULL, SHORT_INPUT);
+    return input.short_one;
   }
-  if (old_size) memcpy(block, old, old_size < size ? old_size : size);
-  return block;
+  /* One byte more, for the zero that ends a text to be parsed as JSON. */
+  input.long_one = memory_new(NULL, size + 1);
+  if (!input.long_one) __builtin_trap();
+  return input.long_one;
 }
 
-static void arguments_free(void) {
-  arguments.used = 0;
-  while (arguments.count) memory_free(NULL, arguments.long_ones[--arguments.count]);
+static void input_free(void) {
+  memory_free(NULL, input.long_one);
+  input.long_one = NULL;
 }
 
 /* The contract */
@@ -46,13 +38,6 @@ static Slice result;
 
 static void keep_small(Text *text) {
   if (text->capacity > KEPT_BUFFER) text_free(text);
-}
-
-static Slice *returned(const Text *text) {
-  put_back();
-  arguments_free();
-  result = slice_of(text);
-  return &result;
 }
 
 static struct {
@@ -99,17 +84,17 @@ static void take_hash_seed(JSValueConst about) {
   JS_FreeAtom(js, name);
 }
 
-static int open_room(Given info, uint32_t version, Given saved) {
-  JSValue about = given_json(info);
+static int open_room(Given fields) {
+  take_limit(&fields);
+  uint32_t version = take_u32(&fields);
+  Given saved = take_text(&fields);
+  JSValue about = given_json(fields);
   if (JS_IsException(about)) return -1;
   engine_now = number_of(js, about, "now");
   call.begun = true;
   JSValue locked = taken(js, about, "locked"), chance = taken(js, about, "chance");
   call.locked = JS_ToBool(js, locked);
-  Text seed = {0};
-  if (JS_IsString(chance)) text_string(&seed, chance);
-  memcpy(call.chance, seed.bytes, seed.length < sizeof call.chance ? seed.length : sizeof call.chance);
-  text_free(&seed);
+  digits_read(call.chance, chance, CHANCE);
   JS_FreeValue(js, chance);
   take_hash_seed(about);
   JSValue check = taken(js, about, "check");
@@ -126,35 +111,45 @@ static int open_room(Given info, uint32_t version, Given saved) {
   return settle_promises();
 }
 
-EXPORT("open") Slice *contract_open(uint8_t *info, uint32_t info_length, uint32_t version, uint8_t *saved, uint32_t saved_length) {
-  static Text failure;
-  if (open_room((Given){info, info_length}, version, (Given){saved, saved_length})) {
-    /* `open` returns its error without a log. */
-    effects_keep_log();
-    call.effects.length = 0;
-    call.cut = 0;
-    fail(&failure);
-    return returned(&failure);
+static bool on_open(Given fields) {
+  uint32_t mark = outcome_begin(OUTCOME_DONE);
+  call_begin();
+  if (open_room(fields)) {
+    fail(mark);
+    return false;
   }
   log_close();
-  return returned(&call.effects);
+  outcome_end(mark);
+  return true;
 }
 
-EXPORT("handle") Slice *contract_handle(double now, uint8_t *chance, uint32_t chance_length, uint8_t *event, uint32_t event_length, uint8_t *who,
-                                        uint32_t who_length, uint8_t *what, uint32_t what_length, uint8_t *data, uint32_t data_length) {
-  keep_small(&call.effects);
+static bool on_save(void) {
+  uint32_t mark = outcome_begin(OUTCOME_SAVED);
+  saved_print(&call.answer);
+  outcome_end(mark);
+  return true;
+}
+
+/* Carries out one entry, and returns whether the next one may follow. */
+static bool on_entry(uint8_t tag, Given fields) {
+  bool done = tag == ENTRY_OPEN ? on_open(fields) : tag == ENTRY_SAVE ? on_save() : handle(tag, fields);
+  put_back();
+  return done;
+}
+
+EXPORT("call") Slice *contract_call(uint8_t *bytes, uint32_t length) {
+  keep_small(&call.answer);
   keep_small(&live_scratch);
   keep_small(&reply);
-  return returned(handle(now, (Given){chance, chance_length}, (Given){event, event_length}, (Given){who, who_length},
-                         (Given){what, what_length}, (Given){data, data_length}));
-}
-
-EXPORT("save") Slice *contract_save(void) {
-  static Text saved;
-  saved.length = 0;
-  keep_small(&saved);
-  saved_print(&saved);
-  return returned(&saved);
+  call.answer.length = 0;
+  Given entries = {bytes, length};
+  for (bool done = true; done && entries.length;) {
+    uint8_t tag = take_u8(&entries);
+    done = on_entry(tag, take_text(&entries));
+  }
+  input_free();
+  result = slice_of(&call.answer);
+  return &result;
 }
 
 /* The build */

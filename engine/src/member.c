@@ -1,9 +1,7 @@
 // The members of the room, in the order of joining, by session; and the class `Player` of their objects.
 
-#define SESSION 32
-
 typedef struct Member {
-  uint8_t session[SESSION];
+  uint8_t session[ID];
   JSValue session_text, id, name;
   /* `was_spectator`: before the call; a refusal restores it. */
   bool connected, spectator, was_spectator, is_listed;
@@ -31,15 +29,14 @@ static JSClassID player_class;
 static uint32_t member_bucket(const uint8_t *session, uint32_t buckets) {
   uint64_t a, b;
   memcpy(&a, session, 8);
-  memcpy(&b, session + 24, 8);
-  /* The digits differ in their low nibbles, and in one bit between figures and letters. */
-  return (uint32_t)(((a ^ (b << 4 | b >> 60)) * 0x9e3779b97f4a7c15ULL) >> 40) & (buckets - 1);
+  memcpy(&b, session + 8, 8);
+  return (uint32_t)(((a ^ b) * 0x9e3779b97f4a7c15ULL) >> 40) & (buckets - 1);
 }
 
-static Member *member_find(const uint8_t *session, uint32_t length) {
-  if (length != SESSION || !members.count) return NULL;
+static Member *member_find(const uint8_t *session) {
+  if (!members.count) return NULL;
   Member *member = members.buckets[member_bucket(session, members.bucket_count)];
-  while (member && !same_bytes(member->session, session, SESSION)) member = member->next_in_bucket;
+  while (member && !same_bytes(member->session, session, ID)) member = member->next_in_bucket;
   return member;
 }
 
@@ -56,7 +53,7 @@ static void members_rehash(uint32_t buckets) {
 
 /* The bytes of a member's saved data, with its quoted key, a colon and a comma; empty data is not saved. */
 static uint64_t data_length(const Text *text) {
-  return text->length == 2 && text->bytes[0] == '{' ? 0 : text->length + SESSION + 4;
+  return text->length == 2 && text->bytes[0] == '{' ? 0 : text->length + ID_DIGITS + 4;
 }
 
 static void member_unlist(Member *member) {
@@ -77,7 +74,7 @@ static void member_unlist(Member *member) {
 
 static void member_list(Member *member, JSValueConst object) {
   if (member->is_listed) return;
-  Member *same = member_find(member->session, SESSION);
+  Member *same = member_find(member->session);
   if (same) member_unlist(same);
   if (members.count >= members.bucket_count) members_rehash(members.bucket_count ? members.bucket_count * 2 : 8);
   Member **bucket = &members.buckets[member_bucket(member->session, members.bucket_count)];
@@ -184,8 +181,8 @@ static const JSClassDef player_class_def = {"Player", .finalizer = player_finali
 static JSValue player_new(JSContext *ctx, JSValueConst target, int argc, JSValueConst *argv) {
   JSValue session = JS_GetPropertyStr(ctx, argv[0], "session");
   if (JS_IsException(session)) return session;
-  JSString *text = JS_IsString(session) ? JS_VALUE_GET_STRING(session) : NULL;
-  if (JS_VALUE_GET_TAG(session) != JS_TAG_STRING || text->is_wide_char || text->len != SESSION || !JS_IsString(argv[1])) {
+  uint8_t id[ID];
+  if (!digits_read(id, session, ID) || !JS_IsString(argv[1])) {
     JS_FreeValue(ctx, session);
     return JS_ThrowTypeError(ctx, "a player is made by the room only");
   }
@@ -195,7 +192,7 @@ static JSValue player_new(JSContext *ctx, JSValueConst target, int argc, JSValue
     return object;
   }
   Member *member = memory_calloc(NULL, 1, sizeof *member);
-  memcpy(member->session, str8(text), SESSION);
+  memcpy(member->session, id, ID);
   member->session_text = session;
   member->id = JS_GetPropertyStr(ctx, argv[0], "player");
   member->name = JS_GetPropertyStr(ctx, argv[0], "name");

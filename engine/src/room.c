@@ -54,7 +54,9 @@ static void saved_print(Text *to) {
     if (first) text_literal(to, ",\"data\":{\"");
     else text_literal(to, ",\"");
     first = false;
-    text_bytes(to, member->session, SESSION);
+    char session[ID_DIGITS];
+    digits_of(session, member->session, ID);
+    text_bytes(to, session, ID_DIGITS);
     text_literal(to, "\":");
     text_bytes(to, data->bytes, data->length);
   }
@@ -86,25 +88,17 @@ static int show(Member *member) {
     JS_FreeValue(js, view);
     return thenable < 0 ? -1 : throw_promise("view", JS_UNDEFINED);
   }
-  uint32_t mark;
-  if (member) {
-    mark = EFFECT("view-of");
-    effect_part();
-    text_bytes(&call.effects, member->session, SESSION);
-  } else {
-    mark = EFFECT("view");
-  }
-  effect_part();
-  int failed = json_print(&call.effects, view, false, "the view", JS_UNDEFINED);
+  uint32_t mark = effect_begin(member ? EFFECT_VIEW_OF : EFFECT_VIEW);
+  if (member) text_bytes(&call.answer, member->session, ID);
+  int failed = json_print(&call.answer, view, false, "the view", JS_UNDEFINED);
   JS_FreeValue(js, view);
   if (failed) return effect_drop(mark);
   return effect_end(mark, member ? "the view of each player" : "the view", false);
 }
 
 static int show_state(void) {
-  uint32_t mark = EFFECT("view");
-  effect_part();
-  text_bytes(&call.effects, state.text.bytes, state.text.length);
+  uint32_t mark = effect_begin(EFFECT_VIEW);
+  text_bytes(&call.answer, state.text.bytes, state.text.length);
   return effect_end(mark, "the view", false);
 }
 
@@ -149,9 +143,8 @@ static int undo(void) {
 
 static int refuse(void) {
   if (undo()) return -1;
-  uint32_t mark = EFFECT("refuse");
-  effect_part();
-  text_string(&call.effects, call.refused);
+  uint32_t mark = effect_begin(EFFECT_REFUSE);
+  text_string(&call.answer, call.refused);
   return effect_end(mark, "refuse: the reason", true);
 }
 
@@ -165,22 +158,22 @@ static struct Handler *handler_find(const uint8_t *name, uint32_t length) {
   return NULL;
 }
 
-typedef struct Given { uint8_t *bytes; uint32_t length; } Given;
-
 static JSValue given_string(Given text) { return JS_NewStringLen(js, (const char *)text.bytes, text.length); }
 
 static JSValue given_json(Given text) {
-  /* The host writes into memory from `cabi_realloc`, which has a byte more. */
+  /* The parser reads up to a zero. The memory of the input has a byte more. */
+  uint8_t after = text.bytes[text.length];
   text.bytes[text.length] = 0;
-  return json_parse(text.bytes, text.length);
+  JSValue value = json_parse(text.bytes, text.length);
+  text.bytes[text.length] = after;
+  return value;
 }
 
-/* Throws one of the SDK's errors about a text. */
-static int throw_about(JSValueConst thrower, Given text) {
-  JSValue value = given_string(text);
-  JSValueConst argument = value;
+/* Throws one of the SDK's errors about a text, which is freed. */
+static int throw_about(JSValueConst thrower, JSValue text) {
+  JSValueConst argument = text;
   JSValue thrown = sdk_call(thrower, 1, &argument);
-  JS_FreeValue(js, value);
+  JS_FreeValue(js, text);
   JS_FreeValue(js, thrown);
   return -1;
 }
@@ -188,13 +181,15 @@ static int throw_about(JSValueConst thrower, Given text) {
 /* The reply, printed before the views are, and sent after them: a client that has it has all effects of the message. */
 static Text reply;
 
-static int on_message(Given session, Given type, Given data) {
+static int on_message(Given fields) {
+  uint8_t *session = take(&fields, ID);
+  Given type = take_text(&fields);
   struct Handler *handler = handler_find(type.bytes, type.length);
-  if (!handler) return throw_about(room.no_handler, type);
-  Member *member = member_find(session.bytes, session.length);
-  if (!member) return throw_about(room.no_member, session);
+  if (!handler) return throw_about(room.no_handler, given_string(type));
+  Member *member = member_find(session);
+  if (!member) return throw_about(room.no_member, digits_value(session, ID));
   call.refusable = true;
-  JSValue value = given_json(data);
+  JSValue value = given_json(fields);
   if (JS_IsException(value)) return -1;
   JSValue player = js_dup(member->object);
   JSValueConst arguments[2] = {player, value};
@@ -223,17 +218,51 @@ static int on_message(Given session, Given type, Given data) {
   /* The state is final: the reply has been printed. */
   call.refusable = false;
   if (is_touched() && finish(NULL, false)) return -1;
-  uint32_t mark = EFFECT("reply\x1f");
-  text_bytes(&call.effects, reply.bytes, reply.length);
+  uint32_t mark = effect_begin(EFFECT_REPLY);
+  text_bytes(&call.answer, reply.bytes, reply.length);
   return effect_end(mark, "the reply", true);
 }
 
 /* Other events */
 
-static int on_other(Given event, Given who, Given what, Given data) {
-  JSValue arguments[4] = {given_string(event), given_string(who), given_string(what), given_string(data)};
-  JSValue done = sdk_call(room.dispatch, 4, (JSValueConst *)arguments);
-  for (int i = 0; i < 4; i++) JS_FreeValue(js, arguments[i]);
+/* What the SDK's `dispatch` takes of each event: its name, and its fields: an id, a joining member, a text, the rest. */
+static const struct { const char *name, *fields; } event_kinds[] = {
+  [ENTRY_CREATE] = {"create", "r"}, [ENTRY_JOIN] = {"join", "ijr"}, [ENTRY_DROP] = {"drop", "i"}, [ENTRY_RECONNECT] = {"reconnect", "i"},
+  [ENTRY_LEAVE] = {"leave", "ir"}, [ENTRY_TIMER] = {"timer", "tr"}, [ENTRY_ROOM_MESSAGE] = {"room-message", "ir"}, [ENTRY_ROOM_END] = {"room-end", "itr"},
+  [ENTRY_MOVE_FAILED] = {"move-failed", "iir"}, [ENTRY_DISPOSE] = {"dispose", "r"},
+};
+
+static JSValue joining_value(Given *fields) {
+  JSValue member = JS_NewObject(js);
+  JSValue spectator = js_bool(take_u8(fields)), player = given_string(take_text(fields)), name = given_string(take_text(fields));
+  JS_DefinePropertyValueStr(js, member, "player", player, JS_PROP_C_W_E);
+  JS_DefinePropertyValueStr(js, member, "name", name, JS_PROP_C_W_E);
+  JS_DefinePropertyValueStr(js, member, "spectator", spectator, JS_PROP_C_W_E);
+  /* The room that it comes from, which the SDK does not need. */
+  take(fields, ID * take_u32(fields));
+  return member;
+}
+
+static JSValue field_value(char kind, Given *fields) {
+  switch (kind) {
+    case 'i': return digits_value(take(fields, ID), ID);
+    case 'j': return joining_value(fields);
+    case 't': return given_string(take_text(fields));
+    default: return given_string(*fields);
+  }
+}
+
+static int on_other(uint8_t tag, Given fields) {
+  if (tag >= countof(event_kinds) || !event_kinds[tag].name) {
+    JS_ThrowPlainError(js, "an event, 0x%02x, that this SDK does not have", tag);
+    return -1;
+  }
+  const char *kinds = event_kinds[tag].fields;
+  JSValue arguments[4] = {JS_NewString(js, event_kinds[tag].name), JS_UNDEFINED, JS_UNDEFINED, JS_UNDEFINED};
+  int count = 1;
+  for (; kinds[count - 1]; count++) arguments[count] = field_value(kinds[count - 1], &fields);
+  JSValue done = sdk_call(room.dispatch, count, (JSValueConst *)arguments);
+  for (int i = 0; i < count; i++) JS_FreeValue(js, arguments[i]);
   if (JS_IsException(done)) return -1;
   JS_FreeValue(js, done);
   return 0;
@@ -257,47 +286,57 @@ static int settle_promises(void) {
   return -1;
 }
 
-/* Writes `!`, the text of the error that was thrown, and the log of the call, for the script's author. */
-static void fail(Text *to) {
+/* Puts `threw` in the place of the outcome that was begun at `mark`: the text of the error that was thrown, and the log of the call. */
+static void fail(uint32_t mark) {
+  static Text log;
   JSValue error = JS_GetException(js);
   JSValueConst argument = error;
   JSValue text = sdk_call(room.failure_text, 1, &argument);
   JS_FreeValue(js, error);
-  to->length = 0;
-  text_byte(to, '!');
   if (JS_IsException(text)) JS_FreeValue(js, JS_GetException(js));
-  else text_string(to, text);
-  JS_FreeValue(js, text);
   log_close();
   effects_keep_log();
-  if (call.effects.length) text_byte(to, END);
-  text_bytes(to, call.effects.bytes, call.effects.length);
+  log.length = 0;
+  text_bytes(&log, call.answer.bytes + call.first, call.answer.length - call.first);
+  call.answer.length = mark;
+  outcome_begin(OUTCOME_THREW);
+  if (JS_IsException(text)) text_u32(&call.answer, 0);
+  else put_text(&call.answer, text);
+  JS_FreeValue(js, text);
+  text_bytes(&call.answer, log.bytes, log.length);
+  outcome_end(mark);
+  text_free(&log);
   discard();
   timers_begin();
   roles_begin();
 }
 
-/* Handles a record, and leaves its effects, or its error, in the returned text. */
-static Text *handle(double now, Given chance, Given event, Given who, Given what, Given data) {
-  static Text failure;
+static void take_header(Given *event) {
+  engine_now = take_u64(event);
+  memcpy(call.chance, take(event, CHANCE), CHANCE);
+  take_limit(event);
+}
+
+/* Handles the event of a record, and writes its outcome. Returns whether it is done. */
+static bool handle(uint8_t tag, Given event) {
+  uint32_t mark = outcome_begin(OUTCOME_DONE);
   call_begin();
   timers_begin();
   roles_begin();
-  engine_now = now;
+  take_header(&event);
   call.begun = true;
-  memcpy(call.chance, chance.bytes, chance.length < sizeof call.chance ? chance.length : sizeof call.chance);
-  bool is_message = event.length == 7 && memcmp(event.bytes, "message", 7) == 0;
-  int failed = is_message ? on_message(who, what, data) : on_other(event, who, what, data);
+  int failed = tag == ENTRY_MESSAGE ? on_message(event) : on_other(tag, event);
   if (!JS_IsUndefined(call.refused)) {
     if (failed) failed = after_refusal();
     if (!failed) failed = refuse();
   }
   if (!failed) failed = settle_promises();
   if (failed) {
-    fail(&failure);
-    return &failure;
+    fail(mark);
+    return false;
   }
   if (JS_IsUndefined(call.refused)) report_changes();
   log_close();
-  return &call.effects;
+  outcome_end(mark);
+  return true;
 }

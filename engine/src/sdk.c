@@ -10,6 +10,18 @@ static JSValue by_sdk(int which, JSValueConst self, int argc, JSValueConst *argv
 
 static JSValue done_or_thrown(int failed) { return failed ? JS_EXCEPTION : JS_UNDEFINED; }
 
+static JSValue taken(JSContext *ctx, JSValueConst from, const char *name) { return JS_GetPropertyStr(ctx, from, name); }
+
+static double number_of(JSContext *ctx, JSValueConst from, const char *name) {
+  JSValue value = taken(ctx, from, name);
+  double number = 0;
+  JS_ToFloat64(ctx, &number, value);
+  JS_FreeValue(ctx, value);
+  return number;
+}
+
+static uint32_t length_of(JSContext *ctx, JSValueConst list) { return number_of(ctx, list, "length"); }
+
 /* The call's properties: `call` of guests/sdk/call.js. */
 
 enum { CALL_NOW, CALL_CHANCE, CALL_USED, CALL_REFUSABLE, CALL_REFUSED, CALL_PROMISED, CALL_LOCKED, CALL_EFFECTS, CALL_CREATED };
@@ -17,7 +29,7 @@ enum { CALL_NOW, CALL_CHANCE, CALL_USED, CALL_REFUSABLE, CALL_REFUSED, CALL_PROM
 static JSValue call_get(JSContext *ctx, JSValueConst self, int what) {
   switch (what) {
     case CALL_NOW: return call.begun ? js_number(engine_now) : JS_NULL;
-    case CALL_CHANCE: return JS_NewStringLen(ctx, (char *)call.chance, sizeof call.chance);
+    case CALL_CHANCE: return digits_value(call.chance, CHANCE);
     case CALL_REFUSABLE: return js_bool(call.refusable);
     case CALL_REFUSED: return js_dup(call.refused);
     case CALL_PROMISED: return js_dup(call.promised);
@@ -54,13 +66,65 @@ FUNCTION(sdk_now) {
   return done_or_thrown(throw_too_early("this.now()"));
 }
 
-/* emit(effect, what, answers) */
+/* The fields of each effect, by its tag: a flag, an id, several ids, a text, an integer, a double, the rest. */
+static const struct { const char *name, *fields; } effect_kinds[] = {
+  [EFFECT_ADMIT] = {"admit", "b"}, [EFFECT_REPLY] = {"reply", "r"}, [EFFECT_REFUSE] = {"refuse", "r"}, [EFFECT_SEND] = {"send", "itr"},
+  [EFFECT_BROADCAST] = {"broadcast", "tlr"}, [EFFECT_VIEW] = {"view", "r"}, [EFFECT_VIEW_OF] = {"view-of", "ir"}, [EFFECT_MOVE_TO] = {"move-to", "iir"},
+  [EFFECT_KICK] = {"kick", "ir"}, [EFFECT_CREATE_ROOM] = {"create-room", "tnr"}, [EFFECT_SEND_ROOM] = {"send-room", "ir"},
+  [EFFECT_SET_TIMER] = {"set-timer", "tfr"}, [EFFECT_CANCEL_TIMER] = {"cancel-timer", "r"}, [EFFECT_LOCK] = {"lock", ""}, [EFFECT_UNLOCK] = {"unlock", ""},
+  [EFFECT_METADATA] = {"metadata", "r"}, [EFFECT_END] = {"end", "r"},
+  [EFFECT_SIT] = {"sit", "i"}, [EFFECT_STAND] = {"stand", "i"},
+};
+
+static uint8_t effect_tag(const char *name) {
+  for (uint8_t tag = 1; tag < countof(effect_kinds); tag++) if (effect_kinds[tag].name && !strcmp(effect_kinds[tag].name, name)) return tag;
+  __builtin_trap();
+}
+
+/* The SDK has checked what it gives. */
+static void put_id(Text *to, JSValueConst digits) {
+  uint8_t id[ID];
+  if (!digits_read(id, digits, ID)) __builtin_trap();
+  text_bytes(to, id, ID);
+}
+
+static void put_ids(Text *to, JSValueConst list) {
+  uint32_t count = length_of(js, list);
+  text_u32(to, count);
+  for (uint32_t i = 0; i < count; i++) {
+    JSValue id = JS_GetPropertyUint32(js, list, i);
+    put_id(to, id);
+    JS_FreeValue(js, id);
+  }
+}
+
+static void put_field(Text *to, char kind, JSValueConst value) {
+  double number = 0;
+  switch (kind) {
+    case 'b': text_byte(to, JS_ToBool(js, value)); break;
+    case 'i': put_id(to, value); break;
+    case 'l': put_ids(to, value); break;
+    case 't': put_text(to, value); break;
+    case 'n': JS_ToFloat64(js, &number, value); text_u32(to, number); break;
+    case 'f': JS_ToFloat64(js, &number, value); text_f64(to, number); break;
+    default: text_string(to, value);
+  }
+}
+
+/* emit(name, fields, what, answers) */
 FUNCTION(sdk_emit) {
-  const char *what = JS_ToCString(ctx, argv[1]);
-  if (!what) return JS_EXCEPTION;
-  uint32_t mark = effect_begin("", 0);
-  text_string(&call.effects, argv[0]);
-  int failed = effect_end(mark, what, argc > 2 && JS_ToBool(ctx, argv[2]));
+  const char *name = JS_ToCString(ctx, argv[0]), *what = JS_ToCString(ctx, argv[2]);
+  if (!name || !what) return JS_EXCEPTION;
+  uint8_t tag = effect_tag(name);
+  uint32_t mark = effect_begin(tag);
+  const char *kinds = effect_kinds[tag].fields;
+  for (uint32_t i = 0; kinds[i]; i++) {
+    JSValue field = JS_GetPropertyUint32(ctx, argv[1], i);
+    put_field(&call.answer, kinds[i], field);
+    JS_FreeValue(ctx, field);
+  }
+  int failed = effect_end(mark, what, argc > 3 && JS_ToBool(ctx, argv[3]));
+  JS_FreeCString(ctx, name);
   JS_FreeCString(ctx, what);
   return done_or_thrown(failed);
 }
@@ -188,16 +252,8 @@ FUNCTION(sdk_member_count) { return js_number(members.count); }
 FUNCTION(sdk_player_count) { return js_number(members.players); }
 
 static Member *member_given(JSValueConst session) {
-  if (JS_VALUE_GET_TAG(session) == JS_TAG_STRING) {
-    JSString *text = JS_VALUE_GET_STRING(session);
-    return text->is_wide_char ? NULL : member_find(str8(text), text->len);
-  }
-  if (!JS_IsString(session)) return NULL;
-  Text text = {0};
-  text_string(&text, session);
-  Member *member = member_find(text.bytes, text.length);
-  text_free(&text);
-  return member;
+  uint8_t id[ID];
+  return digits_read(id, session, ID) ? member_find(id) : NULL;
 }
 
 /* get(session) */
@@ -221,13 +277,13 @@ FUNCTION(sdk_for_each_player) {
 
 /* Fast paths of the functions that scripts call most, for regular arguments. */
 
-/* A message's type that needs no repair: 1 to 64 characters of ASCII, without the separators. */
+/* A message's type that needs no repair: 1 to 64 characters of ASCII. */
 static JSString *plain_type(JSValueConst type) {
   if (JS_VALUE_GET_TAG(type) != JS_TAG_STRING) return NULL;
   JSString *text = JS_VALUE_GET_STRING(type);
   if (text->is_wide_char || text->len < 1 || text->len > 64) return NULL;
   const uint8_t *bytes = str8(text);
-  for (uint32_t i = 0; i < text->len; i++) if (bytes[i] >= 0x80 || bytes[i] == PART || bytes[i] == END) return NULL;
+  for (uint32_t i = 0; i < text->len; i++) if (bytes[i] >= 0x80) return NULL;
   return text;
 }
 
@@ -238,10 +294,10 @@ FUNCTION(sdk_broadcast) {
   JSString *type = plain_type(argument(argc, argv, 0));
   JSValueConst options = argument(argc, argv, 2);
   if (!type || !(JS_IsUndefined(options) || JS_IsNull(options))) return by_sdk(SLOW_BROADCAST, self, argc, argv);
-  uint32_t mark = EFFECT("broadcast\x1f");
-  text_bytes(&call.effects, str8(type), type->len);
-  effect_part();
-  if (json_print(&call.effects, argument(argc, argv, 1), false, "broadcast: the data of", argv[0])) return done_or_thrown(effect_drop(mark));
+  uint32_t mark = effect_begin(EFFECT_BROADCAST);
+  put_short_text(&call.answer, str8(type), type->len);
+  text_u32(&call.answer, 0);
+  if (json_print(&call.answer, argument(argc, argv, 1), false, "broadcast: the data of", argv[0])) return done_or_thrown(effect_drop(mark));
   return done_or_thrown(effect_end(mark, "broadcast", false));
 }
 
@@ -250,12 +306,10 @@ FUNCTION(sdk_send) {
   JSString *type = plain_type(argument(argc, argv, 0));
   Member *member = member_of(self);
   if (!type || !member) return by_sdk(SLOW_SEND, self, argc, argv);
-  uint32_t mark = EFFECT("send\x1f");
-  text_bytes(&call.effects, member->session, SESSION);
-  effect_part();
-  text_bytes(&call.effects, str8(type), type->len);
-  effect_part();
-  if (json_print(&call.effects, argument(argc, argv, 1), false, "player.send: the data of", argv[0])) return done_or_thrown(effect_drop(mark));
+  uint32_t mark = effect_begin(EFFECT_SEND);
+  text_bytes(&call.answer, member->session, ID);
+  put_short_text(&call.answer, str8(type), type->len);
+  if (json_print(&call.answer, argument(argc, argv, 1), false, "player.send: the data of", argv[0])) return done_or_thrown(effect_drop(mark));
   return done_or_thrown(effect_end(mark, "player.send", false));
 }
 
@@ -268,12 +322,10 @@ FUNCTION(sdk_after) {
   JSString *text = plain_type(name);
   int timer = delay >= 0 && delay <= DELAY_MS && text ? timer_given(ctx, name) : -1;
   if (timer < 0 || (!timer_is_pending(timer) && pending.count >= allowed.timers)) return by_sdk(SLOW_AFTER, self, argc, argv);
-  uint32_t mark = EFFECT("set-timer\x1f");
-  text_bytes(&call.effects, str8(text), text->len);
-  effect_part();
-  json_double(&call.effects, delay);
-  effect_part();
-  if (json_print(&call.effects, argument(argc, argv, 2), false, "schedule.after: the payload", JS_UNDEFINED)) return done_or_thrown(effect_drop(mark));
+  uint32_t mark = effect_begin(EFFECT_SET_TIMER);
+  put_short_text(&call.answer, str8(text), text->len);
+  text_f64(&call.answer, delay);
+  if (json_print(&call.answer, argument(argc, argv, 2), false, "schedule.after: the payload", JS_UNDEFINED)) return done_or_thrown(effect_drop(mark));
   if (effect_end(mark, "schedule.after", false)) return JS_EXCEPTION;
   timer_set(timer, true);
   return JS_UNDEFINED;
@@ -322,18 +374,6 @@ FUNCTION(sdk_remember) {
 }
 
 /* The end of the build's JavaScript */
-
-static JSValue taken(JSContext *ctx, JSValueConst from, const char *name) { return JS_GetPropertyStr(ctx, from, name); }
-
-static double number_of(JSContext *ctx, JSValueConst from, const char *name) {
-  JSValue value = taken(ctx, from, name);
-  double number = 0;
-  JS_ToFloat64(ctx, &number, value);
-  JS_FreeValue(ctx, value);
-  return number;
-}
-
-static uint32_t length_of(JSContext *ctx, JSValueConst list) { return number_of(ctx, list, "length"); }
 
 static void take_handlers(JSContext *ctx, JSValueConst sdk) {
   JSValue names = taken(ctx, sdk, "messages"), functions = taken(ctx, sdk, "handlers");

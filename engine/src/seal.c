@@ -82,7 +82,7 @@ static void seal(void) {
   JS_RunGC(runtime);
   keep_buffers();
   keep_engine();
-  text_free(&call.effects);
+  text_free(&call.answer);
   text_free(&live_scratch);
   text_free(&reply);
   memory_free(NULL, touched.list);

@@ -3,9 +3,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { isDeepStrictEqual } from "node:util";
 import { Script, createContext } from "node:vm";
 
 import { bundle } from "../../guests/build/bundle.mjs";
+import { oneByOne } from "../../guests/build/contract.mjs";
 import { snapshot } from "../../guests/build/engine.mjs";
 import { guestOf } from "../../guests/build/run.mjs";
 import { DATE } from "../../guests/test/clock.mjs";
@@ -38,16 +40,16 @@ class Both {
 
   /** New instances of both, from what they saved last. */
   open() {
-    const context = createContext({ clock: this.#clock });
+    const context = createContext({ clock: this.#clock, TextEncoder, TextDecoder });
     new Script(DATE).runInContext(context);
-    this.reference = this.#script.runInContext(context);
-    this.engine = guestOf(this.#memory);
+    this.reference = oneByOne(this.#script.runInContext(context));
+    this.engine = oneByOne(guestOf(this.#memory));
     const members = [...this.members.values()].map((member) => ({ ...member }));
     const info = { id: ROOM, kind: "test", now: this.#clock.now, chance: this.#chance(), hashSeed: ROOM, members, timers: [...this.timers.keys()], locked: this.locked };
     const restored = this.#saved === undefined ? {} : { restored: "recovered" };
     const text = JSON.stringify({ ...info, ...restored, rooms: { left: 100, taken: [] } });
     const opened = [this.engine, this.reference].map((guest) => guest.open(text, this.#version ?? 0, this.#saved ?? ""));
-    assert.equal(opened[0], opened[1], "open");
+    assert.deepEqual(opened[0], opened[1], "open");
   }
 
   #chance() {
@@ -55,22 +57,24 @@ class Both {
     return Array.from({ length: 8 }, () => dice.bits().toString(16).padStart(8, "0")).join("");
   }
 
-  handle(event, who = "", what = "", data = "") {
+  handle(event, ...fields) {
     this.#offset += 1;
     this.#clock.now += this.#dice.int(1000);
-    const [ours, theirs] = [this.engine, this.reference].map((guest) => guest.handle(this.#clock.now, this.#chance(), event, who, what, data));
-    const shown = `${event} ${who} ${what} ${data.slice(0, 200)}`;
-    if (ours.startsWith("!") || theirs.startsWith("!")) {
-      const [mine, its] = [ours, theirs].map((text) => (this.#inexact ? words(text).replace(/\d+/g, "N") : words(text)));
+    const header = { now: this.#clock.now, chance: this.#chance() };
+    const [ours, theirs] = [this.engine, this.reference].map((guest) => guest.handle(header, event, ...fields));
+    const shown = `${event} ${JSON.stringify(fields).slice(0, 200)}`;
+    if (ours.threw !== undefined || theirs.threw !== undefined) {
+      const [mine, its] = [ours, theirs].map(({ threw = "nothing was thrown" }) => (this.#inexact ? words(threw).replace(/\d+/g, "N") : words(threw)));
       assert.equal(mine, its, shown);
+      assert.deepEqual(ours.log, theirs.log, shown);
       this.open();
       return false;
     }
-    this.#same(ours, theirs, shown);
-    this.#saved = this.engine.save();
-    this.#same(this.#saved, this.reference.save(), shown);
-    for (const effect of ours.split("\x1e")) this.#apply(...effect.split("\x1f"));
-    return ours;
+    if (!isDeepStrictEqual(ours.done, theirs.done)) this.#same(JSON.stringify(ours.done), JSON.stringify(theirs.done), shown);
+    this.#saved = this.engine.save().saved;
+    this.#same(this.#saved, this.reference.save().saved, shown);
+    for (const effect of ours.done) this.#apply(...effect);
+    return ours.done;
   }
 
   /** Fails with the place of the first difference. */
@@ -92,12 +96,10 @@ class Both {
 
   join() {
     const session = this.#dice.bits().toString(16).padStart(32, "0");
-    const member = { session, player: `${this.#dice.int(5)}`, name: this.#dice.text(8), connected: true, spectator: false };
-    const spectator = this.#dice.int(4) === 0;
-    const { player, name } = member;
-    const effects = this.handle("join", session, JSON.stringify({ player, name, spectator }), this.#dice.pick(["{}", "{\"seat\":1}", "null"]));
-    const admitted = effects && /(?:^|\x1e)admit\x1f(player|spectator)/.exec(effects);
-    if (admitted) this.members.set(session, { ...member, spectator: admitted[1] === "spectator" });
+    const member = { session, player: `${this.#dice.int(5)}`, name: this.#dice.text(8), connected: true, spectator: this.#dice.int(4) === 0 };
+    const effects = this.handle("join", session, member, this.#dice.pick(["{}", "{\"seat\":1}", "null"]));
+    const [, as] = (effects || []).find(([name]) => name === "admit") ?? [];
+    if (as !== undefined) this.members.set(session, { ...member, spectator: as });
   }
 
   step() {
@@ -107,8 +109,8 @@ class Both {
     if (kind < 6) { this.members.get(someone).connected = false; return this.handle("drop", someone); }
     if (kind < 8) { this.members.get(someone).connected = true; return this.handle("reconnect", someone); }
     if (kind < 9 && this.members.size > 2) { const left = this.handle("leave", someone, dice.pick(["left", "timed-out", "moved"])); if (left !== false) this.members.delete(someone); return left; }
-    if (kind < 12 && this.timers.size > 0) { const [name, data] = dice.pick([...this.timers]); this.timers.delete(name); return this.handle("timer", "", name, data); }
-    if (kind < 13) return this.handle("room-message", ROOM, "", dice.json(2));
+    if (kind < 12 && this.timers.size > 0) { const [name, data] = dice.pick([...this.timers]); this.timers.delete(name); return this.handle("timer", name, data); }
+    if (kind < 13) return this.handle("room-message", ROOM, dice.json(2));
     if (kind < 14) return this.handle("room-end", dice.pick([ROOM, ...this.rooms]), dice.pick(["", "failed"]), dice.json(2));
     if (kind < 15) return this.handle("move-failed", someone, ROOM, "full");
     if (kind < 18) return this.open();
@@ -124,7 +126,7 @@ function rounded(text) { return text.replace(/\d\.\d{10,}(e[+-]\d+)?/g, (number)
 
 /** An error's first line; the places after it are those of two bundles. An error that an engine itself has thrown has its own words. */
 function words(text) {
-  const line = text.split(/[\n\x1e]/)[0];
+  const [line] = text.split("\n");
   return /cannot read|is not a function|not iterable|is not defined|JSON|[Uu]nexpected|destructur|properties of|Cannot|circular|rimitive/.test(line) ? line.split(":")[0] : line;
 }
 
@@ -147,7 +149,7 @@ for (const [name, all] of Object.entries(GUESTS_AND_OPTIONS)) {
     const bundled = await bundle(`${GUESTS}${file}`);
     for (const [seed, options] of all.entries()) {
       const both = new Both(bundled, new Dice(seed + Number(process.env.CHORUS_TEST_SEED ?? 1)), name === "fixtures/random-documents.js");
-      both.handle("create", "", "", options);
+      both.handle("create", options);
       for (let i = 0; i < CALLS; i++) both.step();
     }
   });

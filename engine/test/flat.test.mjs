@@ -43,7 +43,7 @@ test(`${CALLS} calls, of all sorts`, async () => {
       if (i % 3 === 0) room.handle("message", who, "name", JSON.stringify(`name ${i}`));
       if (i % 5 === 0) assert.equal(room.ask("odd"), 1);
       if (i % 7 === 0) room.handle("message", who, "log", JSON.stringify(`line ${i}`));
-      if (i % 11 === 0) room.handle("timer", "", "turn", '{"turn":1}');
+      if (i % 11 === 0) room.handle("timer", "turn", '{"turn":1}');
     }
     exports.collect();
     return [exports.memory.buffer.byteLength, exports.allocated()];

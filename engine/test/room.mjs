@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after } from "node:test";
 
 import { bundle } from "../../guests/build/bundle.mjs";
+import { LEVELS, oneByOne } from "../../guests/build/contract.mjs";
 import { snapshot } from "../../guests/build/engine.mjs";
 import { guestOf } from "../../guests/build/run.mjs";
 
@@ -35,28 +36,29 @@ export async function checkedRoomOf(body, top) { return new Room((await built(bo
 export const HASH_SEED = "00112233445566778899aabbccddeeff";
 
 export class Room {
-  #offset = 0;
+  #offset = 0; #calls;
 
   constructor(memory, saved, hashSeed = HASH_SEED, check = false) {
     this.memory = memory;
     this.guest = guestOf(memory);
+    this.#calls = oneByOne(this.guest);
     const members = saved === undefined ? [] : [ANA, BEA].map((session) => ({ session, player: session, name: session.at(-1), connected: true, spectator: false }));
     const info = { id: "f".repeat(32), kind: "test", now: NOW, chance: this.chance(), hashSeed, check, members, timers: [], locked: false };
-    this.opened = this.guest.open(JSON.stringify({ ...info, restored: saved === undefined ? undefined : "recovered" }), 1, saved ?? "");
+    this.opened = shown(this.#calls.open(JSON.stringify({ ...info, restored: saved === undefined ? undefined : "recovered" }), 1, saved ?? ""));
     if (saved !== undefined) return;
-    this.handle("create", "", "", "{}");
-    for (const session of [ANA, BEA]) this.handle("join", session, JSON.stringify({ player: session, name: session.at(-1), spectator: false }), "{}");
+    this.handle("create", "{}");
+    for (const session of [ANA, BEA]) this.handle("join", session, { player: session, name: session.at(-1), spectator: false }, "{}");
   }
 
   /** The same room in another instance, as the host restores it. */
-  restored() { return new Room(this.memory, this.guest.save()); }
+  restored() { return new Room(this.memory, this.saved); }
 
   chance() { return (this.#offset * 2_654_435_761 >>> 0).toString(16).padStart(8, "0").repeat(8); }
 
-  /** The text that the call returned. */
-  handle(event, who, what, data) {
+  /** The outcome as a text: `!` and the error, or the effects, separated by U+001E, their fields by U+001F. */
+  handle(event, ...fields) {
     this.#offset += 1;
-    return this.guest.handle(NOW + this.#offset, this.chance(), event, who, what, data);
+    return shown(this.#calls.handle({ now: NOW + this.#offset, chance: this.chance() }, event, ...fields));
   }
 
   /** The reply to a message; throws the error's text. */
@@ -68,5 +70,11 @@ export class Room {
     return JSON.parse(answer[1]);
   }
 
-  get state() { return JSON.parse(this.guest.save()).state; }
+  get saved() { return this.#calls.save().saved; }
+  get state() { return JSON.parse(this.saved).state; }
+}
+
+function shown({ done, threw, log }) {
+  const effects = (done ?? log).map(([name, ...fields]) => [name, ...(name === "log" ? [LEVELS[fields[0]], fields[1]] : fields.flat())].join("\x1f"));
+  return [...(threw === undefined ? [] : [`!${threw}`]), ...effects].join("\x1e");
 }

@@ -14,7 +14,7 @@ const SDK = fileURLToPath(new URL("../sdk/", import.meta.url));
 /** Modules that take the place of those of the SDK that have the same name: they are the engine's. */
 const ENGINE_SDK = fileURLToPath(new URL("../../engine/sdk/", import.meta.url));
 const SCRIPT = "chorus:script";
-const CONTRACT = ["describe", "open", "handle", "save"];
+const CONTRACT = ["describe", "call"];
 const BUILTIN = new Set(builtinModules);
 /** The limit of a bundle's size. A larger one starts slowly, and most likely contains data that belongs in the client. */
 const MAX_BYTES = 8 << 20;

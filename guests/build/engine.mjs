@@ -50,11 +50,14 @@ export function snapshot(script) {
   return new Uint8Array(exports.memory.buffer);
 }
 
-/** The text that a pointer and a length at this address say. */
-export function textAt(memory, address) {
+/** A copy of the bytes that a pointer and a length at this address name. */
+export function bytesAt(memory, address) {
   const view = new DataView(memory.buffer);
-  return new TextDecoder().decode(new Uint8Array(memory.buffer, view.getUint32(address, true), view.getUint32(address + 4, true)));
+  const at = view.getUint32(address, true);
+  return new Uint8Array(memory.buffer).slice(at, at + view.getUint32(address + 4, true));
 }
+
+export function textAt(memory, address) { return new TextDecoder().decode(bytesAt(memory, address)); }
 
 /** A core module that begins with this memory. */
 function withMemory(core, memory) {

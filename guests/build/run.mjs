@@ -2,40 +2,24 @@
 
 import { SourceMap } from "node:module";
 
-import { engine, textAt } from "./engine.mjs";
+import { bytesAt, engine, textAt } from "./engine.mjs";
 
-const encoder = new TextEncoder();
 const PAGE = 65_536;
 
-/** A guest that begins with this memory (see `snapshot`): `{ describe, open, handle, save, exports }`. */
+/** A guest that begins with this memory (see `snapshot`): `{ describe, call, exports }`. */
 export function guestOf(memory) {
   const { exports } = new WebAssembly.Instance(engine().compiled, {});
   const missing = (memory.length - exports.memory.buffer.byteLength) / PAGE;
   if (missing > 0) exports.memory.grow(missing);
   new Uint8Array(exports.memory.buffer).set(memory);
-
-  /** Puts texts into the guest's memory: the address and the length of each. */
-  const given = (...texts) => {
-    const placed = [];
-    for (const text of texts) {
-      const bytes = encoder.encode(text);
-      const at = exports.cabi_realloc(0, 0, 1, bytes.length);
-      new Uint8Array(exports.memory.buffer).set(bytes, at);
-      placed.push(at, bytes.length);
-    }
-    return placed;
-  };
-  const answer = (address) => textAt(exports.memory, address);
-
   return {
     exports,
     describe: () => manifestAt(exports.memory, exports.describe()),
-    open(info, version, saved) {
-      const [at, length, savedAt, savedLength] = given(info, saved);
-      return answer(exports.open(at, length, version, savedAt, savedLength));
+    call(input) {
+      const at = exports.cabi_realloc(0, 0, 1, input.length);
+      new Uint8Array(exports.memory.buffer).set(input, at);
+      return bytesAt(exports.memory, exports.call(at, input.length));
     },
-    handle: (now, chance, event, who, what, data) => answer(exports.handle(now, ...given(chance, event, who, what, data))),
-    save: () => answer(exports.save()),
   };
 }
 
@@ -47,17 +31,17 @@ function manifestAt(memory, address) {
   return { stateVersion: number(address + 4), config: textAt(memory, address + 8), timers: list(address + 16), messages: list(address + 24) };
 }
 
-const CHANGED = "log\x1fwarn\x1fmodule state: ";
+const CHANGED = "module state: ";
 
 /**
- * What the answer of a guest that was opened with `check` reports as changed in the author's modules, with the places in the
+ * What the effects of a guest that was opened with `check` report as changed in the author's modules, with the places in the
  * author's files by the bundle's map. The caches of packages are no mistake of the author.
  */
-export function changesIn(answer, map) {
-  const effects = answer.split("\x1e").filter((effect) => effect.startsWith(CHANGED));
-  if (effects.length === 0) return [];
+export function changesIn(effects, map) {
+  const reports = effects.filter(([name, , text]) => name === "log" && text.startsWith(CHANGED));
+  if (reports.length === 0) return [];
   const sources = new SourceMap(JSON.parse(map));
-  const lines = effects.map((effect) => effect.slice(CHANGED.length).replace(/script:(\d+):(\d+)/, (known, line, column) => {
+  const lines = reports.map(([, , text]) => text.slice(CHANGED.length).replace(/script:(\d+):(\d+)/, (known, line, column) => {
     const { originalSource, originalLine, originalColumn } = sources.findEntry(Number(line) - 1, Number(column) - 1);
     return originalSource === undefined ? known : `${originalSource}:${originalLine + 1}:${originalColumn + 1}`;
   }));

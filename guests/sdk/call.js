@@ -1,26 +1,11 @@
 // The current call. One instance is one room and calls never overlap, so there is one object for it.
 
 import { plain } from "./json.js";
+import { EFFECTS, LEVELS, tagged } from "./layout.js";
 import { allowed, LIMITS } from "./limits.js";
-import { Error, join, RangeError, slice, startsWith } from "./primordials.js";
+import { Error, RangeError, slice } from "./primordials.js";
 
-/** Between the parts of an effect, and between effects; see `wit/room.wit`. Neither can be in JSON. */
-export const PART = "\x1f";
-export const END = "\x1e";
-
-/** The beginning of the effect of a log line. */
-export const LOG = "log" + PART;
-
-/** The beginning of the effect that answers a message. */
-export const REPLY = "reply" + PART;
-
-/**
- * `now` is null while the component is built: the script's top level, its constructor and its fields.
- *
- * What nearly every message needs is in this one object, and in few others. In a server with many rooms none of them are in
- * the processor's caches, and each variable of a module and each function that a call reads costs as much as some hundred
- * instructions.
- */
+/** `now` is null while the component is built: the script's top level, its constructor and its fields. */
 export const call = {
   now: null, chance: "",
   /** Whether the last call has changed one of the fields below, or a timer: most do not. */
@@ -29,8 +14,9 @@ export const call = {
   refusable: false, refused: undefined,
   /** Whether the script has read the state or a player's data, which may have changed since. */
   touched: false,
+  /** Each in its encoding, as bytes. */
   effects: [],
-  /** Effects so far, without the log's and without the answer; the units of text that further effects may have. */
+  /** Effects so far, without the log's and without the answer; the bytes that further effects may have. */
   requested: 0, left: 0,
   created: 0, seeded: false, locked: false,
   /** Whether the room was locked before the call: a refusal restores that. */
@@ -73,16 +59,18 @@ export function callTime(what) {
 }
 
 /**
- * Requests an effect, which the host carries out once the call has returned: its name and its parts, with a `PART` before
- * each. The one that `answers` the record is not counted, so that a script cannot use up its place.
+ * Requests an effect, which the host carries out once the call has returned. The one that `answers` the record is not
+ * counted, so that a script cannot use up its place.
  */
-export function emit(effect, what, answers = false) {
+export function emit(name, fields, what, answers = false) {
   if (call.now === null) callTime(what);
   if (call.requested >= allowed.effects && !answers) {
     throw new RangeError(`${what}: this call has requested ${allowed.effects} effects, the most that a call may request (config.budget.effectsPerRecord)`);
   }
+  const [tag, kinds] = EFFECTS[name];
+  const effect = tagged(tag, kinds, fields);
   if (effect.length > call.left) {
-    throw new RangeError(`${what}: with these ${effect.length} characters the effects of this call exceed ${allowed.output} characters (config.budget.outputKiB)`);
+    throw new RangeError(`${what}: with these ${effect.length} bytes the effects of this call exceed ${allowed.output} bytes (config.budget.outputKiB)`);
   }
   call.used = true;
   call.left -= effect.length;
@@ -111,24 +99,17 @@ export function keepLine(level, text) {
 /** A log line beside those that are counted. */
 export function addLine(level, text) {
   call.used = true;
-  call.effects[call.effects.length] = LOG + level + PART + plain(text);
+  const [tag, kinds] = EFFECTS.log;
+  call.effects[call.effects.length] = tagged(tag, kinds, [LEVELS[level], plain(text)]);
 }
 
 export function logLines() {
   const lines = [];
-  for (let i = 0; i < call.effects.length; i++) if (startsWith(call.effects[i], LOG)) lines[lines.length] = call.effects[i];
+  for (let i = 0; i < call.effects.length; i++) if (call.effects[i][0] === EFFECTS.log[0]) lines[lines.length] = call.effects[i];
   return lines;
 }
 
 /** Closes the log, with a line about what was cut. */
 export function closeLog() {
-  const { effects } = call;
-  if (call.cut > 0) effects[effects.length] = `${LOG}warn${PART}(${call.cut} more bytes of log were cut)`;
-}
-
-/** All effects, as the host receives them. */
-export function effectsText() {
-  closeLog();
-  const { effects } = call;
-  return effects.length === 1 ? effects[0] : join(effects, END);
+  if (call.cut > 0) addLine("warn", `(${call.cut} more bytes of log were cut)`);
 }

@@ -1,7 +1,7 @@
 // The events of a room but for messages, which have a way of their own.
 
 import { giveBack } from "./allowance.js";
-import { call, emit, PART } from "./call.js";
+import { call, emit } from "./call.js";
 import { finish, refuse } from "./finish.js";
 import { named } from "./json.js";
 import { addPlayer, bySession, inner, Player, removePlayer, rolesChanged } from "./player.js";
@@ -10,41 +10,40 @@ import { isFull } from "./roles.js";
 import { callHook, script, settled } from "./script.js";
 import { fired } from "./timers.js";
 
-export function dispatch(event, who, what, data) {
+/** `fields`: those of the event, as the contract lists them. A joining member's are one object. */
+export function dispatch(event, ...fields) {
   switch (event) {
     case "create":
-      callHook("onCreate", primordials.parse(data));
+      callHook("onCreate", primordials.parse(fields[0]));
       return finish(undefined, true);
     case "join":
-      return onJoin(who, primordials.parse(what), primordials.parse(data));
+      return onJoin(fields[0], fields[1], primordials.parse(fields[2]));
     case "drop":
-      inner.setConnected(playerOf(who), false);
-      callHook("onDrop", playerOf(who));
+      inner.setConnected(playerOf(fields[0]), false);
+      callHook("onDrop", playerOf(fields[0]));
       return finish();
     case "reconnect":
-      inner.setConnected(playerOf(who), true);
-      callHook("onReconnect", playerOf(who));
+      inner.setConnected(playerOf(fields[0]), true);
+      callHook("onReconnect", playerOf(fields[0]));
       return finish();
     case "leave":
-      return onLeave(who, what);
+      return onLeave(fields[0], fields[1]);
     case "timer":
-      settled(primordials.apply(fired(what), script.room, [primordials.parse(data)]), "timers", what);
+      settled(primordials.apply(fired(fields[0]), script.room, [primordials.parse(fields[1])]), "timers", fields[0]);
       return finish();
     case "room-message":
-      callHook("onRoomMessage", who, primordials.parse(data));
+      callHook("onRoomMessage", fields[0], primordials.parse(fields[1]));
       return finish();
     case "room-end":
-      giveBack(who);
-      callHook("onRoomEnd", who, primordials.parse(data), what === "" ? undefined : what);
+      giveBack(fields[0]);
+      callHook("onRoomEnd", fields[0], primordials.parse(fields[2]), fields[1] === "" ? undefined : fields[1]);
       return finish();
     case "move-failed":
-      callHook("onMoveFailed", playerOf(who), what, data);
+      callHook("onMoveFailed", playerOf(fields[0]), fields[1], fields[2]);
       return finish();
     case "dispose":
-      callHook("onDispose", primordials.parse(data));
+      callHook("onDispose", primordials.parse(fields[0]));
       return finish();
-    default:
-      throw new primordials.Error(`an event, ${event}, that this SDK does not have`);
   }
 }
 
@@ -62,7 +61,7 @@ function onJoin(session, { player: id, name, spectator }, given) {
   const full = rolesChanged() ? isFull() : spectator;
   if (verdict === true && full) return refuse("the room is full");
   inner.setSpectator(player, verdict === "spectator");
-  emit("admit" + PART + (verdict === "spectator" ? "spectator" : "player"), "onJoinAttempt", true);
+  emit("admit", [verdict === "spectator"], "onJoinAttempt", true);
   addPlayer(player);
   callHook("onJoin", player, given);
   finish(player);

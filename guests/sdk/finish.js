@@ -1,7 +1,7 @@
 // The end of a call: what it has changed is stored and shown, or undone.
 
 import { undoRooms } from "./allowance.js";
-import { call, emit, keepOnly, logLines, PART } from "./call.js";
+import { call, emit, keepOnly, logLines } from "./call.js";
 import { toJson } from "./json.js";
 import { allowed } from "./limits.js";
 import { undoTimers } from "./pending.js";
@@ -18,10 +18,10 @@ export function finish(admitted, always = false) {
   if (changed) checkSize();
   const { view } = script.hooks;
   if (view === undefined) {
-    if (stateChanged || always) emit("view" + PART + stateText(), "the view");
+    if (stateChanged || always) emit("view", [stateText()], "the view");
   } else if (view.length < 2) {
     // Without a player parameter it is shared by all members.
-    if (changed) emit("view" + PART + toJson(callHook("view", getState()), "the view"), "the view");
+    if (changed) emit("view", [toJson(callHook("view", getState()), "the view")], "the view");
   } else if (changed) {
     bySession.forEach(show);
   } else if (admitted !== undefined) {
@@ -32,7 +32,7 @@ export function finish(admitted, always = false) {
 
 function show(player) {
   const view = callHook("view", getState(), player);
-  emit("view-of" + PART + player.session + PART + toJson(view, "the view"), "the view of each player");
+  emit("view-of", [player.session, toJson(view, "the view")], "the view of each player");
 }
 
 /** A state that is too large to be saved would end the room. */
@@ -59,7 +59,7 @@ export function hasActed() { return logLines().length < call.effects.length || s
 
 export function refuse(reason) {
   undo();
-  emit("refuse" + PART + reason, "refuse: the reason", true);
+  emit("refuse", [reason], "refuse: the reason", true);
 }
 
 export function discard() {

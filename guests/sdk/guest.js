@@ -2,12 +2,13 @@
 //
 // One instance of a component is one room: its state is in these modules.
 
-import { call, closeLog, effectsText, emit, END, logLines, REPLY, resetCall } from "./call.js";
+import { call, closeLog, emit, logLines, resetCall } from "./call.js";
 import { dispatch, playerOf } from "./events.js";
 import { failureText } from "./failure.js";
 import { finish, refuse, saved } from "./finish.js";
 import { settlePromises } from "./globals.js";
 import { plain, toJson } from "./json.js";
+import * as layout from "./layout.js";
 import { log } from "./log.js";
 import { makeRoom } from "./make.js";
 import { unknownHooks } from "./manifest.js";
@@ -20,54 +21,105 @@ import { aPromise, script } from "./script.js";
 
 let handlers;
 
-/** The exports of a component whose room is of this class. */
+/** The functions of the contract, of a room of this class. */
 export function serve(GivenClass) {
   makeRoom(GivenClass);
   handlers = handlersOf(script.room, script.manifest.messages);
-  return { describe: () => script.manifest, open, handle, save, warnings: () => unknownHooks(GivenClass) };
+  return { describe: () => script.manifest, call: callWith, warnings: () => unknownHooks(GivenClass) };
 }
 
-function open(info, version, saved) {
-  try {
-    const room = primordials.parse(info);
-    call.now = room.now;
-    call.chance = room.chance;
-    call.locked = room.locked;
-    beginCall();
-    opened(room, version, saved);
-    settlePromises();
-    return effectsText();
-  } catch (error) {
-    return errorText(error);
+/** From entries to their outcomes. */
+function callWith(input) {
+  const answer = layout.newBuffer(), entries = layout.readerOf(input);
+  let done = true;
+  while (done && entries.at < entries.end) {
+    const tag = layout.takeU8(entries);
+    done = onEntry(answer, tag, layout.takePart(entries, layout.takeU32(entries)));
   }
+  return layout.written(answer);
 }
 
-function handle(now, chance, event, who, what, data) {
-  try {
-    if (call.used) beginCall();
-    call.now = now;
-    call.chance = chance;
-    try {
-      // Nearly every record is a message, and most messages return here.
-      if (event === "message") {
-        const reply = onMessage(who, what, data);
-        if (!call.used && reply.length <= call.left) return reply;
-        if (call.refused === undefined) emit(reply, "the reply", true);
-      } else {
-        dispatch(event, who, what, data);
-      }
-    } catch (error) {
-      if (call.refused === undefined) throw error;
-      // An error on the way out of a refusal does not change the refusal.
-      if (!(error instanceof Refusal)) log.warn(`after a refusal: ${primordials.split(failureText(error), "\n")[0]}`);
-    }
-    if (call.refused !== undefined) refuse(call.refused);
-    settlePromises();
-    return effectsText();
-  } catch (error) {
-    call.used = true;
-    return withLog(errorText(error));
+/** Carries out one entry, adds its outcome to the answer, and returns whether the next one may follow. */
+function onEntry(answer, tag, fields) {
+  if (tag === layout.SAVE) {
+    putOutcome(answer, "saved", (outcome) => layout.putUtf8(outcome, saved()));
+    return true;
   }
+  try {
+    if (tag === layout.OPEN) open(fields);
+    else handle(tag, fields);
+    settlePromises();
+  } catch (error) {
+    putThrown(answer, error);
+    return false;
+  }
+  closeLog();
+  putOutcome(answer, "done", (outcome) => putEffects(outcome, call.effects));
+  return true;
+}
+
+function putOutcome(answer, name, put) {
+  const outcome = layout.newBuffer();
+  // What it has used by a meter of its own, which it does not have.
+  layout.putAll(outcome, NOTHING_USED);
+  put(outcome);
+  layout.putU8(answer, layout.OUTCOMES[name]);
+  layout.putU32(answer, outcome.length);
+  layout.putAll(answer, layout.written(outcome));
+}
+
+const NOTHING_USED = new primordials.Uint8Array(8);
+
+function putEffects(outcome, effects) {
+  for (let i = 0; i < effects.length; i++) layout.putAll(outcome, effects[i]);
+}
+
+/** An error, and the log of the call, for the script's author. */
+function putThrown(answer, error) {
+  const text = plain(failureText(error));
+  call.used = true;
+  closeLog();
+  putOutcome(answer, "threw", (outcome) => {
+    layout.putText(outcome, text);
+    putEffects(outcome, logLines());
+  });
+}
+
+function open(fields) {
+  takeLimit(fields);
+  const version = layout.takeU32(fields), saved = layout.takeText(fields);
+  const room = primordials.parse(layout.restOf(fields));
+  call.now = room.now;
+  call.chance = room.chance;
+  call.locked = room.locked;
+  beginCall();
+  opened(room, version, saved);
+}
+
+function handle(tag, fields) {
+  if (call.used) beginCall();
+  call.now = layout.takeU64(fields);
+  call.chance = layout.takeDigits(fields, 32);
+  takeLimit(fields);
+  try {
+    onEvent(tag, fields);
+  } catch (error) {
+    if (call.refused === undefined) throw error;
+    // An error on the way out of a refusal does not change the refusal.
+    if (!(error instanceof Refusal)) log.warn(`after a refusal: ${primordials.split(failureText(error), "\n")[0]}`);
+  }
+  if (call.refused !== undefined) refuse(call.refused);
+}
+
+/** The limit of a guest with a meter of its own. */
+function takeLimit(fields) { layout.takeU64(fields); }
+
+function onEvent(tag, fields) {
+  const known = layout.EVENTS[tag];
+  if (known === undefined) throw new primordials.Error(`an event, 0x${primordials.padStart(primordials.toText(tag, 16), 2, "0")}, that this SDK does not have`);
+  const [event, kinds] = known, given = layout.takeFields(fields, kinds);
+  if (event === "message") onMessage(given[0], given[1], given[2]);
+  else dispatch(event, ...given);
 }
 
 /** Skipped when the call before has changed nothing. */
@@ -75,26 +127,6 @@ function beginCall() {
   resetCall();
   beginTimers();
   beginRoles();
-}
-
-function save() {
-  try {
-    return saved();
-  } catch (error) {
-    return errorText(error);
-  }
-}
-
-/** An error, as the host receives it. */
-function errorText(error) {
-  return "!" + plain(failureText(error));
-}
-
-/** The log of a call that failed leaves with its error, for the script's author. */
-function withLog(text) {
-  closeLog();
-  const lines = logLines();
-  return lines.length === 0 ? text : text + END + primordials.join(lines, END);
 }
 
 /** The handlers of messages, by type. */
@@ -105,18 +137,18 @@ function handlersOf(room, names) {
 }
 
 /**
- * The effect that answers. It is the last, so that a client that has the reply has received all effects of the message.
+ * The effect that answers is the last, so that a client that has the reply has received all effects of the message.
  */
 function onMessage(session, type, data) {
   const handler = handlers[type];
   if (handler === undefined) throw new primordials.Error(`no handler for messages of type ${primordials.stringify(type)}`);
   call.refusable = true;
   const returned = handler(playerOf(session), primordials.parse(data));
-  if (call.refused !== undefined) return undefined;
+  if (call.refused !== undefined) return;
   if (typeof returned === "object" && returned !== null && typeof returned.then === "function") throw aPromise("messages", type);
   const reply = toJson(returned, "the reply to", type);
   // The state is final: the reply has been serialized.
   call.refusable = false;
   if (call.touched) finish();
-  return REPLY + reply;
+  emit("reply", [reply], "the reply", true);
 }

@@ -5,7 +5,7 @@
 import { byteLength, fits } from "./bytes.js";
 import { LIMITS } from "./limits.js";
 import { checkPlain } from "./plain.js";
-import { charCodeAt, includes, isArray, replace, split, stringify, toWellFormed, TypeError, values } from "./primordials.js";
+import { charCodeAt, includes, isArray, split, stringify, toWellFormed, TypeError, values } from "./primordials.js";
 
 /** `value` as JSON; `undefined` is null. `what` and `name` are for the error. Half surrogate pairs leave as escapes. */
 export function toJson(value, what, name) {
@@ -109,11 +109,8 @@ export function toText(value, what) {
   return plain(value);
 }
 
-/** A text without half surrogate pairs, which would trap at the boundary, and without the two separators of effects. */
-export function plain(text) {
-  const whole = toWellFormed(text);
-  return includes(whole, "\x1e") || includes(whole, "\x1f") ? replace(whole, /[\x1e\x1f]/g, " ") : whole;
-}
+/** A text without half surrogate pairs, which have no encoding. */
+export function plain(text) { return toWellFormed(text); }
 
 /** The type of a value, for an error. */
 export function named(value) {

@@ -5,7 +5,7 @@
 // same limits a second time (`host/src/guest/budget.rs`, whose tests compare the two), and there an excess is a fault.
 
 /** The version of the contract that these limits belong to. */
-export const CONTRACT = "1.0.0";
+export const CONTRACT = "2.0.0";
 
 export const LIMITS = {
   /** UTF-8 bytes of a message's type, of a timer's name. */
@@ -46,8 +46,8 @@ export const CAPS = {
 };
 
 /**
- * What this room may use: the budgets that the SDK checks, and the players that it may have; 0 is no limit. Output and state are counted in units of UTF-16, as strings are
- * long here: their bytes could only be counted one by one, for 250 units of fuel each.
+ * What this room may use: the budgets that the SDK checks, and the players that it may have; 0 is no limit. Output is counted in
+ * bytes of the effects' encodings, the state in units of UTF-16, as long as its text is here.
  */
 export const allowed = { output: 0, effects: 0, timers: 0, rooms: 0, state: 0, players: 0 };
 

@@ -1,7 +1,7 @@
 // The methods of `Player`, for both classes of this name: that of the reference (player.js) and that of the engine
 // (engine/sdk/player.js).
 
-import { emit, PART } from "./call.js";
+import { emit } from "./call.js";
 import { roomId } from "./ids.js";
 import { messageType, toJson, toParcel, toText } from "./json.js";
 import * as primordials from "./primordials.js";
@@ -10,16 +10,16 @@ import { sit, stand } from "./roles.js";
 export const methods = {
   send(type, data) {
     const checked = messageType(type, "player.send: the type");
-    emit("send" + PART + this.session + PART + checked + PART + toJson(data, "player.send: the data of", checked), "player.send");
+    emit("send", [this.session, checked, toJson(data, "player.send: the data of", checked)], "player.send");
   },
 
   moveTo(room, options) {
     const target = roomId(room, "player.moveTo");
-    emit("move-to" + PART + this.session + PART + target + PART + toParcel(options ?? {}, "player.moveTo: the options"), "player.moveTo");
+    emit("move-to", [this.session, target, toParcel(options ?? {}, "player.moveTo: the options")], "player.moveTo");
   },
 
   kick(reason = "kicked") {
-    emit("kick" + PART + this.session + PART + toText(reason, "player.kick: the reason"), "player.kick");
+    emit("kick", [this.session, toText(reason, "player.kick: the reason")], "player.kick");
   },
 
   sit() { sit(this); },

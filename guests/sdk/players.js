@@ -1,6 +1,5 @@
 // The members of a room, as its script sees them.
 
-import { PART } from "./call.js";
 import { ID } from "./ids.js";
 import { named } from "./json.js";
 import { bySession, memberCount, Player } from "./player.js";
@@ -37,19 +36,19 @@ export class Players {
   values() { return this[Symbol.iterator](); }
 }
 
-/** The sessions that a broadcast excludes, as parts. `except` is a player, a session, or a list of them. */
+/** The sessions that a broadcast excludes. `except` is a player, a session, or a list of them. */
 export function exceptOf(options) {
-  if (options === undefined || options === null) return "";
+  if (options === undefined || options === null) return [];
   if (typeof options !== "object") throw new primordials.TypeError(`broadcast: the options must be an object, { except }, not ${named(options)}`);
   const given = primordials.keys(options);
   for (let i = 0; i < given.length; i++) {
     if (given[i] !== "except") throw new primordials.TypeError(`broadcast: the options have no ${primordials.stringify(given[i])}; there is: except`);
   }
   const { except } = options;
-  if (except === undefined || except === null) return "";
+  if (except === undefined || except === null) return [];
   const list = primordials.isArray(except) ? except : [except];
-  let sessions = "";
-  for (let i = 0; i < list.length; i++) sessions += PART + sessionOf(list[i]);
+  const sessions = [];
+  for (let i = 0; i < list.length; i++) sessions[i] = sessionOf(list[i]);
   return sessions;
 }
 

@@ -16,7 +16,7 @@ export const arrayPrototype = Array.prototype;
 export const { isArray } = Array;
 export const { isInteger, parseInt } = Number;
 export const { floor } = Math;
-export const { TypeError, RangeError, Error, Map, Proxy, String, Promise, Uint8Array } = globalThis;
+export const { TypeError, RangeError, Error, Map, Proxy, String, Promise, Uint8Array, Float64Array, TextEncoder, TextDecoder } = globalThis;
 export const { isView } = ArrayBuffer;
 
 const { get, set, has, delete: remove, forEach } = Map.prototype;
@@ -36,6 +36,8 @@ export function pattern(expression) {
   return Object.defineProperty(expression, "exec", { value: RegExp.prototype.exec });
 }
 
+export const bytesSet = free(Uint8Array.prototype.set);
+export const bytesSlice = free(Uint8Array.prototype.slice);
 export const charCodeAt = free(String.prototype.charCodeAt);
 export const toWellFormed = free(String.prototype.toWellFormed ?? repaired);
 export const slice = free(String.prototype.slice);

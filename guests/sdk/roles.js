@@ -1,7 +1,7 @@
 // Sitting down and standing up: a spectator becomes a player, a player becomes a spectator. The host checks the same
 // (`core/src/room/roles.rs`), and there an excess is a fault.
 
-import { emit, PART } from "./call.js";
+import { emit } from "./call.js";
 import { allowed } from "./limits.js";
 import { bySession, playerCount, setRole } from "./player.js";
 import { RangeError, TypeError } from "./primordials.js";
@@ -13,14 +13,14 @@ export function sit(player) {
   mustBeMember(player, "player.sit");
   if (!player.spectator) throw new TypeError("player.sit: this member is a player already");
   if (isFull()) throw new RangeError(`player.sit: the room has ${playerCount()} players, the most that it may have (config.maxPlayers)`);
-  emit("sit" + PART + player.session, "player.sit");
+  emit("sit", [player.session], "player.sit");
   setRole(player, false);
 }
 
 export function stand(player) {
   mustBeMember(player, "player.stand");
   if (player.spectator) throw new TypeError("player.stand: this member is a spectator already");
-  emit("stand" + PART + player.session, "player.stand");
+  emit("stand", [player.session], "player.stand");
   setRole(player, true);
 }
 

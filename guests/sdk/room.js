@@ -1,7 +1,7 @@
 // `Room`, which every script extends.
 
 import { handedDown, roomsLeft, takeRooms } from "./allowance.js";
-import { call, callTime, emit, PART } from "./call.js";
+import { call, callTime, emit } from "./call.js";
 import { roomId } from "./ids.js";
 import { messageType, toJson, toParcel, toText } from "./json.js";
 import { allowed, LIMITS } from "./limits.js";
@@ -38,7 +38,7 @@ export class Room {
   broadcast(type, data, options) {
     const checked = messageType(type, "broadcast: the type");
     const except = exceptOf(options);
-    emit("broadcast" + PART + checked + PART + toJson(data, "broadcast: the data of", checked) + except, "broadcast");
+    emit("broadcast", [checked, except, toJson(data, "broadcast: the data of", checked)], "broadcast");
   }
 
   refuse(reason) {
@@ -53,17 +53,17 @@ export class Room {
   }
 
   lock() {
-    emit("lock", "lock");
+    emit("lock", [], "lock");
     call.locked = true;
   }
 
   unlock() {
-    emit("unlock", "unlock");
+    emit("unlock", [], "unlock");
     call.locked = false;
   }
 
-  setMetadata(data) { emit("metadata" + PART + toJson(data, "setMetadata: the data"), "setMetadata"); }
-  end(outcome) { emit("end" + PART + toParcel(outcome, "end: the outcome"), "end"); }
+  setMetadata(data) { emit("metadata", [toJson(data, "setMetadata: the data")], "setMetadata"); }
+  end(outcome) { emit("end", [toParcel(outcome, "end: the outcome")], "end"); }
 }
 
 function infoFor(what) {
@@ -85,7 +85,7 @@ const rooms = {
       throw new primordials.RangeError(`rooms.create: this call has created ${allowed.rooms} rooms, the most that a call may create (config.budget.roomsPerRecord)`);
     }
     const down = handedDown(handed);
-    emit("create-room" + PART + name + PART + given + (down === 0 ? "" : PART + down), "rooms.create");
+    emit("create-room", [name, down, given], "rooms.create");
     call.used = true;
     const last = primordials.parseInt(primordials.slice(call.chance, 56), 16) + call.created++;
     const id = primordials.slice(call.chance, 32, 56) + primordials.padStart(primordials.toText(last >>> 0, 16), 8, "0");
@@ -96,7 +96,7 @@ const rooms = {
   get left() { return roomsLeft(); },
 
   send(room, data) {
-    emit("send-room" + PART + roomId(room, "rooms.send") + PART + toParcel(data, "rooms.send: the data"), "rooms.send");
+    emit("send-room", [roomId(room, "rooms.send"), toParcel(data, "rooms.send: the data")], "rooms.send");
   },
 };
 

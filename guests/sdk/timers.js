@@ -1,6 +1,6 @@
 // The room's timers: `this.schedule`, and the handlers of those that fire.
 
-import { emit, PART } from "./call.js";
+import { emit } from "./call.js";
 import { toJson } from "./json.js";
 import { allowed, LIMITS } from "./limits.js";
 import { isPending, openTimers, pendingCount, setPending } from "./pending.js";
@@ -35,13 +35,13 @@ export const schedule = {
     if (!isPending(name) && pendingCount() >= allowed.timers) {
       throw new RangeError(`schedule.after: ${pendingCount()} timers are pending, the most that a room may have (config.budget.timers)`);
     }
-    emit("set-timer" + PART + name + PART + ms + PART + payload, "schedule.after");
+    emit("set-timer", [name, ms, payload], "schedule.after");
     setPending(name, true);
   },
 
   cancel(name) {
     known(name, "schedule.cancel");
-    emit("cancel-timer" + PART + name, "schedule.cancel");
+    emit("cancel-timer", [name], "schedule.cancel");
     setPending(name, false);
   },
 };

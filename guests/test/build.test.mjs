@@ -31,7 +31,7 @@ const BROKEN = {
   "syntax.js": [[4, 71, /Expected `\]` but found `;`/]],
   "no-room.js": [[1, 1, /export default class … extends Room/]],
   "not-a-room.js": [[1, 1, /must be a class that extends Room from "chorus"/]],
-  "half-contract.js": [[1, 1, /does not match wit\/room\.wit: no export `open`, `save`; use instead/]],
+  "half-contract.js": [[1, 1, /does not match wit\/room\.wit: no export `call`; use instead/]],
   "uses-set-timeout.js": [[6, 7, /no `setTimeout`; use instead: declare it in `timers.*this\.schedule\.after/]],
   "uses-fetch.js": [[12, 21, /no `fetch`; use instead: a room talks to its players/], [13, 20, /no `fetch`/]],
   "uses-node.js": [

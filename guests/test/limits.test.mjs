@@ -56,7 +56,7 @@ for (const [expression, name, words] of [
   ["this.broadcast('x', 1, { exept: player })", "TypeError", /^broadcast: the options have no "exept"; there is: except$/],
   ["this.broadcast('x', 1, 'all')", "TypeError", /^broadcast: the options must be an object, \{ except \}, not a string$/],
   ["for (let i = 0; i < 1001; i++) this.broadcast('x')", "RangeError", /^broadcast: this call has requested 1000 effects/],
-  ["for (let i = 0; i < 20; i++) this.broadcast('x', 'y'.repeat(60000))", "RangeError", /^broadcast: with these 6\d+ characters the effects of this call exceed 1048576 /],
+  ["for (let i = 0; i < 20; i++) this.broadcast('x', 'y'.repeat(60000))", "RangeError", /^broadcast: with these 6\d+ bytes the effects of this call exceed 1048576 bytes/],
   ["for (let i = 0; i < 17; i++) this.rooms.create('chess')", "RangeError", /^rooms\.create: this call has created 16 rooms/],
 ]) {
   test(`${expression} is a ${name} in the script's own call`, async () => {
@@ -157,7 +157,7 @@ test("an error's message is cut before it is too long for the host", async () =>
 
 for (const [body, words] of [
   ["messages = { ['ж'.repeat(33)]() {} };", /messages: a name has 1 to 64 bytes, "ж+" has 66/],
-  ["timers = { ['a\\x1eb']() {} };", /timers: "a\\u001eb" has characters that a name cannot have/],
+  ["timers = { ['a\\udc00b']() {} };", /timers: "a\\udc00b" has characters that a name cannot have/],
   ["messages = { ['\\ud83d']() {} };", /has characters that a name cannot have/],
   ["messages = Object.fromEntries(Array.from({ length: 257 }, (_, i) => [`m${i}`, () => 1]));", /messages has 257 names; at most 256/],
   ["static config = { maxPlayers: 20001 };", /static config\.maxPlayers is 20001; the most is 20000/],

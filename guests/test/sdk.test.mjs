@@ -4,6 +4,8 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 
+import * as contract from "../build/contract.mjs";
+import * as layout from "../sdk/layout.js";
 import { compiledClass, room, roomNamed, roomOf, scriptOf, session, uncreatedRoom } from "./story.mjs";
 
 const tags = (story) => story.effects.map(({ tag }) => tag);
@@ -12,12 +14,18 @@ const COUNTER = "onCreate() { this.state = { count: 0 }; } messages = { add: () 
 test("the SDK implements wit/room.wit: its effects are the contract's, and every event is handled", () => {
   const read = (path) => readFileSync(new URL(path, import.meta.url), "utf8");
   const wit = read("../../wit/room.wit");
-  const table = (head) => new RegExp(`\\| ${head} \\|.*?\\n((?: *///? \\|.*\\n)+)`).exec(wit)[1].split("\n").slice(1);
-  const cases = (head) => table(head).flatMap((row) => [...(row.split("|")[1] ?? "").matchAll(/`([a-z-]+)`/g)].map(([, name]) => name)).sort();
+  const rows = (head) => new RegExp(`\\| tag \\| ${head} \\|.*?\\n((?: *///? \\|.*\\n)+)`).exec(wit)[1];
+  const tags = (head) => Object.fromEntries([...rows(head).matchAll(/\| (0x[0-9a-f]{2}) \| `([a-z-]+)` \|/g)].map(([, tag, name]) => [name, Number(tag)]));
+  const tagsOf = (table) => Object.fromEntries(Object.entries(table).map(([name, [tag]]) => [name, tag]));
+  assert.deepEqual(tagsOf(layout.EFFECTS), tags("effect"));
+  assert.deepEqual(tagsOf(contract.EFFECTS), tags("effect"));
+  assert.deepEqual(Object.fromEntries(Object.entries(layout.EVENTS).map(([tag, [name]]) => [name, Number(tag)])), tags("event"));
+  assert.deepEqual({ open: layout.OPEN, save: layout.SAVE }, tags("entry"));
+  assert.deepEqual(layout.OUTCOMES, tags("outcome"));
   const sdk = readdirSync(new URL("../sdk", import.meta.url)).filter((file) => file.endsWith(".js")).map((file) => read(`../sdk/${file}`)).join("");
-  const emitted = [...sdk.matchAll(/(?:emit\(|LOG = |REPLY = )"([a-z-]+)"/g)].map(([, name]) => name);
-  assert.deepEqual([...new Set(emitted)].sort(), cases("effect"));
-  assert.deepEqual([...sdk.matchAll(/case "([a-z-]+)":|event === "([a-z-]+)"\) /g)].map(([, name, other]) => name ?? other).sort(), cases("event"));
+  const emitted = [...sdk.matchAll(/emit\("([a-z-]+)"|(log): \[/g)].map(([, name, log]) => name ?? log);
+  assert.deepEqual([...new Set(emitted)].sort(), Object.keys(tags("effect")).sort());
+  assert.deepEqual([...sdk.matchAll(/case "([a-z-]+)":|event === "([a-z-]+)"\) /g)].map(([, name, other]) => name ?? other).filter((name) => name.length > 1).sort(), Object.keys(tags("event")).sort());
 });
 
 // State and views
@@ -469,7 +477,7 @@ test("the log of a call that threw leaves with the error", async () => {
   const now = Date.now();
   const chance = "0".repeat(64);
   guest.open(JSON.stringify({ id: "1".repeat(32), kind: "k", now, chance, members: [{ session: "2".repeat(32), player: "a", name: "a", connected: true, spectator: false }], locked: false }), 0, "");
-  const [error, ...log] = guest.handle(now, chance, "message", "2".repeat(32), "oops", "null").split("\x1e");
-  assert.match(error, /^!Error: three\n/);
-  assert.deepEqual(log, ["log\x1finfo\x1fone", "log\x1fwarn\x1ftwo"]);
+  const { threw, log } = guest.handle({ now, chance }, "message", "2".repeat(32), "oops", "null");
+  assert.match(threw, /^Error: three\n/);
+  assert.deepEqual(log, [["log", 1, "one"], ["log", 2, "two"]]);
 });

@@ -6,7 +6,7 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,6 +14,7 @@ import { Script, createContext } from "node:vm";
 import { after } from "node:test";
 
 import { bundle } from "../build/bundle.mjs";
+import { EFFECTS, LEVELS, oneByOne } from "../build/contract.mjs";
 import { snapshot } from "../build/engine.mjs";
 import { changesIn, guestOf } from "../build/run.mjs";
 import { allGuests, entryOf } from "../build/sources.mjs";
@@ -63,7 +64,7 @@ export async function compiledClass(body) {
 export function compiled(bundled) {
   if (IN_ENGINE) {
     const memory = snapshot(bundled.guest);
-    return { instance: () => guestOf(memory), changes: (text) => changesIn(text, bundled.map) };
+    return { instance: () => oneByOne(guestOf(memory)), changes: (effects) => changesIn(effects, bundled.map) };
   }
   const script = new Script(`${bundled.script}\nguest;`);
   const date = new Script(DATE);
@@ -71,9 +72,9 @@ export function compiled(bundled) {
     // The SDK in Node keeps what a module keeps.
     changes: () => [],
     instance(clock) {
-      const context = createContext({ clock });
+      const context = createContext({ clock, TextEncoder, TextDecoder });
       date.runInContext(context);
-      return script.runInContext(context);
+      return oneByOne(script.runInContext(context));
     },
   };
 }
@@ -207,12 +208,11 @@ export class Story {
   #chance() { return digest(`${this.info.id} ${this.#offset}`); }
 
   #handle(guest, event) {
-    const { who = "", what = "", data = "" } = partsOf(event);
-    const text = guest.handle(this.now, this.#chance(), event.tag, who, what, data);
-    const [changed] = this.#script.changes(text);
-    if (changed !== undefined) throw new assert.AssertionError({ message: `${event.tag} ${what}: ${changed}` });
+    const outcome = guest.handle({ now: this.now, chance: this.#chance() }, event.tag, ...fieldsOf(event));
+    const [changed] = this.#script.changes(outcome.done ?? []);
+    if (changed !== undefined) throw new assert.AssertionError({ message: `${event.tag} ${event.val?.type ?? event.val?.name ?? ""}: ${changed}` });
     // Those of packages come once for each instance.
-    return effectsOf(text).filter(({ tag, val }) => tag !== "log" || !val.text.startsWith("module state: "));
+    return effectsOf(outcome).filter(({ tag, val }) => tag !== "log" || !val.text.startsWith("module state: "));
   }
 
   /** `before` changes a copy of the members back to their state before the event. */
@@ -229,7 +229,7 @@ export class Story {
     assert.deepEqual(twin, { effects, error: firstLine(error), saved: error === undefined ? this.saved : undefined }, "a restored room does the same");
     if (error !== undefined) {
       // The host drops the instance and restores the room from before the call.
-      assert.equal(typeof error, "string", "an error leaves as text");
+      if (typeof error !== "string") throw error;
       assert.ok(error.isWellFormed(), "half a surrogate pair would trap");
       throw new Error(error);
     }
@@ -274,7 +274,7 @@ export class Story {
       case "kick": this.kicked.push(val); break;
       case "create-room": this.created.push({ kind: val.kind, options: JSON.parse(val.options) }); break;
       case "send-room": this.sent.push({ room: val.room, data: JSON.parse(val.data) }); break;
-      case "set-timer": this.timers.set(val.name, { due: this.now + Number(val.afterMs), payload: val.payload }); break;
+      case "set-timer": this.timers.set(val.name, { due: this.now + Math.ceil(val.afterMs), payload: val.payload }); break;
       case "cancel-timer": this.timers.delete(val); break;
       case "lock": this.#locked = true; break;
       case "unlock": this.#locked = false; break;
@@ -284,7 +284,7 @@ export class Story {
       case "sit": this.#setSpectator(val, false); break;
       case "stand": this.#setSpectator(val, true); break;
       // One that only the real host carries out: the story has it in `effects`.
-      default: assert.ok(EFFECTS.has(tag), `an unknown effect, ${tag}`);
+      default: assert.ok(Object.hasOwn(EFFECTS, tag), `an unknown effect, ${tag}`);
     }
   }
 
@@ -297,59 +297,45 @@ export class Story {
   }
 }
 
-// Conversions between the contract's texts and the values of stories.
+// Conversions between the contract's fields and the values of stories.
 
-function partsOf({ tag, val }) {
+function fieldsOf({ tag, val }) {
   switch (tag) {
-    case "create": case "dispose": return { data: val };
-    case "join": {
-      const { session: who, player, name, spectator } = val.member;
-      return { who, what: JSON.stringify({ player, name, spectator, from: val.from }), data: val.options };
-    }
-    case "drop": case "reconnect": return { who: val };
-    case "leave": return { who: val.session, what: val.reason };
-    case "message": return { who: val.session, what: val.type, data: val.data };
-    case "timer": return { what: val.name, data: val.payload };
-    case "room-message": return { who: val.room, data: val.data };
-    case "room-end": return { who: val.room, what: val.failed, data: val.outcome };
-    case "move-failed": return { who: val.session, what: val.room, data: val.reason };
+    case "create": case "dispose": return [val];
+    case "join": return [val.member.session, { ...val.member, from: val.from }, val.options];
+    case "drop": case "reconnect": return [val];
+    case "leave": return [val.session, val.reason];
+    case "message": return [val.session, val.type, val.data];
+    case "timer": return [val.name, val.payload];
+    case "room-message": return [val.room, val.data];
+    case "room-end": return [val.room, val.failed ?? "", val.outcome];
+    case "move-failed": return [val.session, val.room, val.reason];
     default: throw new Error(`an unknown event, ${tag}`);
   }
 }
 
-/** The effects of the contract, from its table. */
-const EFFECTS = new Set(effectsOfContract(readFileSync(join(GUESTS, "../wit/room.wit"), "utf8")));
-
-function effectsOfContract(wit) {
-  const [, table] = wit.match(/\/\/\/ \| effect \| parts \| \|\n([\s\S]*?)\n *type effects/);
-  return table.split("\n").flatMap((row) => row.split("|")[1]?.match(/[a-z-]+(?=`)/g) ?? []);
-}
-
-/** The names of an effect's parts. One that is not listed has its only part, or a list of them. */
-const PARTS = {
-  send: ["session", "type", "data"], "view-of": ["session", "view"], "move-to": ["session", "room", "options"],
-  kick: ["session", "reason"], "create-room": ["kind", "options"], "send-room": ["room", "data"],
-  "set-timer": ["name", "afterMs", "payload"], log: ["level", "text"],
+/** The names of an effect's fields. One that is not listed has only one field, or none. */
+const FIELDS = {
+  send: ["session", "type", "data"], broadcast: ["type", "except", "data"], "view-of": ["session", "view"],
+  "move-to": ["session", "room", "options"], kick: ["session", "reason"], "create-room": ["kind", "rooms", "options"],
+  "send-room": ["room", "data"], "set-timer": ["name", "afterMs", "payload"], log: ["level", "text"],
 };
 
-/** The effects in the text that a call returned. An error in it is thrown. */
-function effectsOf(text) {
-  assert.equal(typeof text, "string");
-  // The log of the failed call follows the error.
-  if (text.startsWith("!")) throw text.slice(1).split("\x1e")[0];
-  return text === "" ? [] : text.split("\x1e").map((effect) => {
-    const [tag, ...parts] = effect.split("\x1f");
-    if (tag === "broadcast") return { tag, val: { type: parts[0], data: parts[1], except: parts.slice(2) } };
-    if (PARTS[tag] === undefined) return { tag, val: parts.length > 1 ? parts : parts[0] };
-    assert.equal(parts.length, PARTS[tag].length, tag);
-    return { tag, val: Object.fromEntries(PARTS[tag].map((name, at) => [name, parts[at]])) };
+/** The effects of an outcome. An error is thrown. */
+function effectsOf({ done, threw }) {
+  if (threw !== undefined) throw threw;
+  return done.map(([tag, ...fields]) => {
+    if (tag === "admit") return { tag, val: fields[0] ? "spectator" : "player" };
+    if (tag === "log") fields[0] = LEVELS[fields[0]];
+    if (FIELDS[tag] === undefined) return { tag, val: fields[0] };
+    return { tag, val: Object.fromEntries(FIELDS[tag].map((name, at) => [name, fields[at]])) };
   });
 }
 
 function savedBy(guest) {
-  const state = guest.save();
-  if (state.startsWith("!")) throw state.slice(1);
-  return { version: guest.describe().stateVersion, state };
+  const { saved, threw } = guest.save();
+  if (threw !== undefined) throw threw;
+  return { version: guest.describe().stateVersion, state: saved };
 }
 
 /** Copies a value from the other global scope. */

@@ -27,7 +27,7 @@ pub const FUEL: Bound = bound("fuelPerRecord", 300_000_000, 3_000_000_000, 1);
 pub const MESSAGE_FUEL: Bound = bound("fuelPerMessage", 20_000_000, 3_000_000_000, 1);
 /// QuickJS starts at 1.3 MiB; the example games stay under 2.
 pub const MEMORY: Bound = bound("memoryMiB", 64, 256, MIB);
-/// All text of one call's effects in units of UTF-16, a broadcast counted once. Sixteen of the largest client frames.
+/// The bytes of one call's effects as they are encoded, a broadcast counted once. Sixteen of the largest client frames.
 pub const OUTPUT: Bound = bound("outputKiB", 1024, 8 * 1024, KIB);
 /// Ten rounds of cards for a hundred players.
 pub const EFFECTS: Bound = bound("effectsPerRecord", 1_000, 10_000, 1);
@@ -55,7 +55,7 @@ pub struct Budget {
     pub message_fuel: u64,
     /// Bytes of linear memory.
     pub memory: u64,
-    /// Units of UTF-16 in the effects of one call.
+    /// Bytes of the effects of one call.
     pub output: u64,
     /// Effects of one call.
     pub effects: u64,
@@ -115,14 +115,14 @@ impl Budget {
         self.fuel.max(1_000_000_000)
     }
 
-    /// How many bytes a guest may pass to the host in one call: the largest output or state, of which a unit of UTF-16 is three
+    /// How many bytes a guest may pass to the host in one call: the largest output, or state, of which a unit of UTF-16 is three
     /// bytes at most, the longest log, and a megabyte for text that is cut.
     pub(crate) fn max_hostcall_bytes(&self) -> usize {
-        (3 * (self.output.max(self.state) + MAX_LOG) + MIB) as usize
+        (self.output.max(3 * self.state) + 3 * MAX_LOG + MIB) as usize
     }
 }
 
-/// Bytes of a guest's text that are checked in place: some 0.3 ms. More are checked on a thread of their own.
+/// Bytes of a guest's answer that are checked in place: some 0.3 ms. More are checked on a thread of their own.
 pub const MAX_IN_PLACE: usize = 256 * KIB as usize;
 
 /// Fuel for `describe`, which depends on nothing and returns constants.

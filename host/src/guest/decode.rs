@@ -1,7 +1,10 @@
-//! Decodes and checks what a guest returns: effects, saved state, an error. The texts are those of `wit/room.wit`. The rest of
+//! Decodes and checks what a guest returns: effects, saved state, an error, in the encoding of `wit/room.wit`. The rest of
 //! chorus relies on these checks.
+//!
+//! The answer is read in place; only what the room keeps is copied out of it. Whatever its bytes are, the result is a value within
+//! every limit, or a fault with its reason.
 
-use std::{str::Split, sync::Arc};
+use std::sync::Arc;
 
 use chorus_core::{
     command::Fault,
@@ -14,63 +17,121 @@ use serde_json::value::RawValue;
 use super::{
     budget,
     fault::shortened,
+    layout::{HEAD, Malformed, Reader, effect, outcome},
     manifest::Manifest,
     strict_json::strict_json,
     utf16::{prefix, units},
 };
 
-/// Between effects, and between the parts of one. Neither can be in JSON.
-const EFFECT_END: char = '\u{1e}';
-const PART_END: char = '\u{1f}';
-
-/// A guest's error.
+/// An entry without effects.
 #[derive(Debug)]
-pub(crate) struct FailedCall {
-    pub message: Box<str>,
-    /// The log of the call, up to the failure.
+pub(crate) struct Failed {
+    pub cause: Cause,
+    /// The log of the entry, up to the failure, without what was printed.
     pub log: Vec<Effect>,
 }
 
-/// A guest's result, or its error.
-pub(crate) fn decode_result(text: String, manifest: &Manifest) -> Result<String, FailedCall> {
-    let Some(failed) = text.strip_prefix('!') else { return Ok(text) };
-    let (message, log) = failed.split_once(EFFECT_END).unwrap_or((failed, ""));
-    Err(FailedCall { message: shortened(message), log: decode_failed_log(log, manifest) })
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The guest's own error.
+    Threw(Box<str>),
+    /// Its answer is not allowed.
+    Fault(Fault),
 }
 
-/// The log lines of a call that failed, for the script's author. Its other effects, and its malformed lines, are dropped.
-pub(crate) fn decode_failed_log(text: &str, manifest: &Manifest) -> Vec<Effect> {
+impl From<Fault> for Failed {
+    fn from(fault: Fault) -> Failed {
+        Failed { cause: Cause::Fault(fault), log: Vec::new() }
+    }
+}
+
+/// Checks the effects of one entry. `printed`: the units of log that the guest has printed meanwhile.
+pub(crate) fn decode_effects(answer: &[u8], printed: u64, manifest: &Manifest) -> Result<Vec<Effect>, Failed> {
+    let done = match decode_outcome(answer)? {
+        Outcome::Done(effects) => effects,
+        Outcome::Threw { error, log } => return Err(threw(error, log, manifest)),
+        Outcome::Saved(_) => return Err(other_outcome("saved").into()),
+    };
+    checked(done, printed, manifest).map_err(|fault| {
+        let log = decode_log(done, manifest);
+        Failed { cause: Cause::Fault(fault), log }
+    })
+}
+
+/// Checks the outcome of `save`. The text stays as it is, since only the guest itself reads it.
+pub(crate) fn decode_saved(answer: &[u8], manifest: &Manifest) -> Result<SavedState, Failed> {
+    let text = match decode_outcome(answer)? {
+        Outcome::Saved(text) => text,
+        Outcome::Threw { error, log } => return Err(threw(error, log, manifest)),
+        Outcome::Done(_) => return Err(other_outcome("done").into()),
+    };
+    let (limit, bytes) = (manifest.config.budget.state, text.len() as u64);
+    // A unit is a byte at least.
+    if bytes > limit && units(text) > limit {
+        return Err(too_much(format!("a state of {} characters; at most {limit}", units(text))).into());
+    }
+    let raw: &RawValue = serde_json::from_str(text).map_err(|cause| not_json("save", &cause.to_string()))?;
+    Ok(SavedState { version: manifest.state_version, state: Json::trusted(raw.get()) })
+}
+
+/// An outcome as it was received.
+enum Outcome<'a> {
+    Done(&'a [u8]),
+    Threw { error: &'a str, log: &'a [u8] },
+    Saved(&'a str),
+}
+
+/// The outcome of a call with one entry.
+fn decode_outcome(answer: &[u8]) -> Result<Outcome<'_>, Fault> {
+    let malformed = |cause: Malformed| garbage(format!("the answer: {cause}"));
+    let mut answer = Reader::new(answer);
+    if answer.is_empty() {
+        return Err(garbage("the answer has no outcome".into()));
+    }
+    let (tag, body) = answer.tagged().map_err(malformed)?;
+    if !answer.is_empty() {
+        return Err(garbage("the answer has more outcomes than the call has entries".into()));
+    }
+    let mut body = Reader::new(body);
+    // What it has used by a meter of its own. The host meters its instructions.
+    body.u64().map_err(malformed)?;
+    Ok(match tag {
+        outcome::DONE => Outcome::Done(body.rest()),
+        outcome::THREW => Outcome::Threw { error: body.text().map_err(malformed)?, log: body.rest() },
+        outcome::SAVED => Outcome::Saved(body.rest_text().map_err(malformed)?),
+        other => return Err(garbage(format!("no outcome has the tag {other:#04x}"))),
+    })
+}
+
+fn other_outcome(name: &str) -> Fault {
+    garbage(format!("the outcome `{name}` for an entry that cannot have it"))
+}
+
+fn threw(error: &str, log: &[u8], manifest: &Manifest) -> Failed {
+    Failed { cause: Cause::Threw(shortened(error)), log: decode_log(log, manifest) }
+}
+
+fn checked(effects: &[u8], printed: u64, manifest: &Manifest) -> Result<Vec<Effect>, Fault> {
+    let mut checker = Checker::new(manifest, printed);
+    let mut decoded = Vec::new();
+    let mut left = Reader::new(effects);
+    while !left.is_empty() {
+        let (tag, fields) = left.tagged().map_err(|cause| garbage(format!("an effect: {cause}")))?;
+        decoded.extend(checker.effect(tag, fields)?);
+    }
+    decoded.extend(checker.log_note());
+    Ok(decoded)
+}
+
+/// The log lines of an entry that failed, for the script's author. Its other effects, and its malformed lines, are dropped.
+fn decode_log(effects: &[u8], manifest: &Manifest) -> Vec<Effect> {
     let mut checker = Checker::new(manifest, 0);
-    let lines = text.split(EFFECT_END).map(RawEffect::split).filter(|raw| raw.name == "log");
-    let mut log: Vec<Effect> = lines.filter_map(|raw| checker.log(raw.parts().ok()?).ok()?).collect();
+    let mut left = Reader::new(effects);
+    let tagged = std::iter::from_fn(|| left.tagged().ok());
+    let lines = tagged.filter(|(tag, _)| *tag == effect::LOG);
+    let mut log: Vec<Effect> = lines.filter_map(|(_, fields)| checker.log(Fields::of("log", fields)).ok()?).collect();
     log.extend(checker.log_note());
     log
-}
-
-/// Checks the effects of one call, and puts what the guest printed meanwhile in front of them.
-pub(crate) fn decode_effects(text: &str, printed: Vec<Effect>, manifest: &Manifest) -> Result<Vec<Effect>, Fault> {
-    if text.is_empty() {
-        return Ok(printed);
-    }
-    let mut checker = Checker::new(manifest, log_length(&printed));
-    let mut effects = printed;
-    for effect in text.split(EFFECT_END) {
-        effects.extend(checker.effect(effect)?);
-    }
-    effects.extend(checker.log_note());
-    Ok(effects)
-}
-
-/// Checks what `save` returned. The text stays as it is, since only the guest itself reads it.
-pub(crate) fn decode_saved(text: String, manifest: &Manifest) -> Result<SavedState, Fault> {
-    let limit = manifest.config.budget.state;
-    if units(&text) > limit {
-        return Err(too_much(format!("a state of {} characters; at most {limit}", units(&text))));
-    }
-    let raw: &RawValue = serde_json::from_str(&text).map_err(|cause| not_json("save", &cause.to_string()))?;
-    let whole = raw.get().len() == text.len();
-    let state = if whole { Json::trusted(text) } else { Json::trusted(raw.get()) };
-    Ok(SavedState { version: manifest.state_version, state })
 }
 
 fn too_much(text: String) -> Fault {
@@ -85,47 +146,76 @@ fn not_json(what: &str, cause: &str) -> Fault {
     garbage(format!("{what}: not one JSON value: {cause}"))
 }
 
-fn log_length(effects: &[Effect]) -> u64 {
+/// The length of a log, in units of UTF-16.
+pub(crate) fn log_length(effects: &[Effect]) -> u64 {
     let length = |effect: &Effect| if let Effect::Log { text, .. } = effect { units(text) } else { 0 };
     effects.iter().map(length).sum()
 }
 
-/// One effect as it was received: its name and its parts.
-struct RawEffect<'a> {
-    name: &'a str,
-    parts: Option<Split<'a, char>>,
+/// The fields of one effect, and its name for a fault.
+struct Fields<'a> {
+    name: &'static str,
+    left: Reader<'a>,
 }
 
-impl<'a> RawEffect<'a> {
-    fn split(text: &'a str) -> RawEffect<'a> {
-        match text.split_once(PART_END) {
-            Some((name, parts)) => RawEffect { name, parts: Some(parts.split(PART_END)) },
-            None => RawEffect { name: text, parts: None },
+impl<'a> Fields<'a> {
+    fn of(name: &'static str, fields: &'a [u8]) -> Fields<'a> {
+        Fields { name, left: Reader::new(fields) }
+    }
+
+    fn get<T>(&mut self, read: impl FnOnce(&mut Reader<'a>) -> Result<T, Malformed>) -> Result<T, Fault> {
+        read(&mut self.left).map_err(|cause| garbage(format!("{}: {cause}", self.name)))
+    }
+
+    fn session(&mut self) -> Result<SessionId, Fault> {
+        self.get(Reader::id).map(SessionId)
+    }
+
+    fn room(&mut self) -> Result<RoomId, Fault> {
+        self.get(Reader::id).map(RoomId)
+    }
+
+    fn text(&mut self) -> Result<&'a str, Fault> {
+        self.get(Reader::text)
+    }
+
+    fn rest(mut self) -> Result<&'a str, Fault> {
+        self.get(Reader::rest_text)
+    }
+
+    /// One JSON value that every parser accepts, or a fault.
+    fn json(self) -> Result<Json, Fault> {
+        let name = self.name;
+        strict_json(self.rest()?).map_err(|cause| not_json(name, &cause.to_string()))
+    }
+
+    /// A JSON text that leaves the room as one record.
+    fn record_json(self) -> Result<Json, Fault> {
+        let (name, bytes) = (self.name, self.left.len());
+        if bytes > budget::MAX_RECORD_JSON {
+            return Err(too_much(format!("{name}: {bytes} bytes at once; at most {}", budget::MAX_RECORD_JSON)));
         }
+        self.json()
     }
 
-    /// All of its parts, if it has exactly `N`.
-    fn parts<const N: usize>(mut self) -> Result<[&'a str; N], Fault> {
-        let mut parts = [""; N];
-        for part in &mut parts {
-            *part = self.next().ok_or_else(|| self.wrong_count(N))?;
+    fn end(mut self) -> Result<(), Fault> {
+        self.get(|left| left.end())
+    }
+
+    fn msg_type(&mut self) -> Result<Box<str>, Fault> {
+        let msg_type = self.text()?;
+        if msg_type.is_empty() || msg_type.len() > budget::MAX_TYPE {
+            let (name, bytes) = (self.name, msg_type.len());
+            return Err(garbage(format!("{name}: a type of {bytes} bytes; it has 1 to {}", budget::MAX_TYPE)));
         }
-        if self.next().is_some() { Err(self.wrong_count(N)) } else { Ok(parts) }
-    }
-
-    fn next(&mut self) -> Option<&'a str> {
-        self.parts.as_mut().and_then(Iterator::next)
-    }
-
-    fn wrong_count(&self, wanted: usize) -> Fault {
-        garbage(format!("the effect {:?} has {wanted} parts, this one has not", shortened(self.name)))
+        Ok(msg_type.into())
     }
 }
 
-/// Checks the effects of one call, one after another.
+/// Checks the effects of one entry, one after another.
 struct Checker<'a> {
     manifest: &'a Manifest,
-    /// Effects so far, and their length; the log has a bound of its own.
+    /// Effects so far, and their bytes; the log has a bound of its own.
     effects: u64,
     output: u64,
     rooms: u64,
@@ -139,114 +229,89 @@ impl Checker<'_> {
         Checker { manifest, effects: 0, output: 0, rooms: 0, log, log_cut: 0 }
     }
 
-    fn effect(&mut self, text: &str) -> Result<Option<Effect>, Fault> {
-        let raw = RawEffect::split(text);
-        let name = raw.name;
-        if name != "log" {
-            self.count(text)?;
+    fn effect(&mut self, tag: u8, fields: &[u8]) -> Result<Option<Effect>, Fault> {
+        let of = |name| Fields::of(name, fields);
+        if tag != effect::LOG {
+            self.count(HEAD + fields.len())?;
         }
-        Ok(Some(match name {
-            "admit" => Effect::Admit { spectator: role(raw.parts()?)? },
-            "reply" => Effect::Reply { data: json(name, raw.parts::<1>()?[0])? },
-            "refuse" => Effect::Refuse { reason: shortened(raw.parts::<1>()?[0]) },
-            "send" => {
-                let [to, msg_type, data] = raw.parts()?;
-                Effect::Send {
-                    session: session(name, to)?,
-                    msg_type: self.msg_type(name, msg_type)?,
-                    data: json(name, data)?,
-                }
+        Ok(Some(match tag {
+            effect::ADMIT => {
+                let mut fields = of("admit");
+                let spectator = fields.get(Reader::flag)?;
+                fields.end().map(|()| Effect::Admit { spectator })?
             }
-            "broadcast" => self.broadcast(raw)?,
-            "view" => Effect::View { view: json(name, raw.parts::<1>()?[0])? },
-            "view-of" => {
-                let [whose, view] = raw.parts()?;
-                Effect::ViewOf { session: session(name, whose)?, view: json(name, view)? }
+            effect::REPLY => Effect::Reply { data: of("reply").json()? },
+            effect::REFUSE => Effect::Refuse { reason: shortened(of("refuse").rest()?) },
+            effect::SEND => {
+                let mut fields = of("send");
+                Effect::Send { session: fields.session()?, msg_type: fields.msg_type()?, data: fields.json()? }
             }
-            "move-to" => {
-                let [who, to, options] = raw.parts()?;
-                let (session, room) = (session(name, who)?, room(name, to)?);
-                Effect::MoveTo { session, room, options: self.record_json(name, options)? }
+            effect::BROADCAST => {
+                let mut fields = of("broadcast");
+                let msg_type = fields.msg_type()?;
+                let except = fields.get(Reader::ids)?.map(SessionId).collect();
+                Effect::Broadcast { msg_type, data: fields.json()?, except }
             }
-            "kick" => {
-                let [who, reason] = raw.parts()?;
-                Effect::Kick { session: session(name, who)?, reason: shortened(reason) }
+            effect::VIEW => Effect::View { view: of("view").json()? },
+            effect::VIEW_OF => {
+                let mut fields = of("view-of");
+                Effect::ViewOf { session: fields.session()?, view: fields.json()? }
             }
-            "create-room" => self.create_room(raw)?,
-            "send-room" => {
-                let [to, data] = raw.parts()?;
-                Effect::SendRoom { room: room(name, to)?, data: self.record_json(name, data)? }
+            effect::MOVE_TO => {
+                let mut fields = of("move-to");
+                Effect::MoveTo { session: fields.session()?, room: fields.room()?, options: fields.record_json()? }
             }
-            "set-timer" => {
-                let [timer, after, payload] = raw.parts()?;
-                let (timer, after_ms) = (self.timer(name, timer)?, delay(after)?);
-                Effect::SetTimer { name: timer, after_ms, payload: json(name, payload)? }
+            effect::KICK => {
+                let mut fields = of("kick");
+                Effect::Kick { session: fields.session()?, reason: shortened(fields.rest()?) }
             }
-            "cancel-timer" => Effect::CancelTimer { name: self.timer(name, raw.parts::<1>()?[0])? },
-            "lock" => raw.parts().map(|[]| Effect::Lock)?,
-            "unlock" => raw.parts().map(|[]| Effect::Unlock)?,
-            "metadata" => Effect::Metadata { data: json(name, raw.parts::<1>()?[0])? },
-            "end" => Effect::End { outcome: self.record_json(name, raw.parts::<1>()?[0])? },
-            "log" => return self.log(raw.parts()?),
-            "sit" => Effect::Sit { session: session(name, raw.parts::<1>()?[0])? },
-            "stand" => Effect::Stand { session: session(name, raw.parts::<1>()?[0])? },
-            other => return Err(garbage(format!("no effect is called {:?}", shortened(other)))),
+            effect::CREATE_ROOM => self.create_room(of("create-room"))?,
+            effect::SEND_ROOM => {
+                let mut fields = of("send-room");
+                Effect::SendRoom { room: fields.room()?, data: fields.record_json()? }
+            }
+            effect::SET_TIMER => {
+                let mut fields = of("set-timer");
+                let name = self.timer("set-timer", fields.text()?)?;
+                Effect::SetTimer { name, after_ms: delay(fields.get(Reader::f64)?)?, payload: fields.json()? }
+            }
+            effect::CANCEL_TIMER => {
+                Effect::CancelTimer { name: self.timer("cancel-timer", of("cancel-timer").rest()?)? }
+            }
+            effect::LOCK => of("lock").end().map(|()| Effect::Lock)?,
+            effect::UNLOCK => of("unlock").end().map(|()| Effect::Unlock)?,
+            effect::METADATA => Effect::Metadata { data: of("metadata").json()? },
+            effect::END => Effect::End { outcome: of("end").record_json()? },
+            effect::SIT => with_session(of("sit"), |session| Effect::Sit { session })?,
+            effect::STAND => with_session(of("stand"), |session| Effect::Stand { session })?,
+            effect::LOG => return self.log(of("log")),
+            other => return Err(garbage(format!("no effect has the tag {other:#04x}"))),
         }))
     }
 
-    fn broadcast(&mut self, mut raw: RawEffect<'_>) -> Result<Effect, Fault> {
-        let (Some(msg_type), Some(data)) = (raw.next(), raw.next()) else { return Err(raw.wrong_count(2)) };
-        let (msg_type, data) = (self.msg_type("broadcast", msg_type)?, json("broadcast", data)?);
-        let except = raw.parts.into_iter().flatten().map(|id| session("broadcast", id));
-        Ok(Effect::Broadcast { msg_type, data, except: except.collect::<Result<_, _>>()? })
-    }
-
-    fn create_room(&mut self, mut raw: RawEffect<'_>) -> Result<Effect, Fault> {
-        let (Some(kind), Some(options)) = (raw.next(), raw.next()) else { return Err(raw.wrong_count(2)) };
-        let allowance = raw.next().map_or(Ok(0), allowance)?;
-        if raw.next().is_some() {
-            return Err(raw.wrong_count(3));
-        }
+    fn create_room(&mut self, mut fields: Fields<'_>) -> Result<Effect, Fault> {
         self.rooms += 1;
         let limit = self.manifest.config.budget.rooms;
         if self.rooms > limit {
             return Err(too_much(format!("more than {limit} rooms created in one record")));
         }
-        let kind = Kind::new(kind).map_err(|cause| garbage(format!("create-room: {cause}")))?;
-        Ok(Effect::CreateRoom { kind, options: self.record_json("create-room", options)?, allowance })
+        let kind = Kind::new(fields.text()?).map_err(|cause| garbage(format!("create-room: {cause}")))?;
+        let allowance = fields.get(Reader::u32)?;
+        Ok(Effect::CreateRoom { kind, allowance, options: fields.record_json()? })
     }
 
-    fn count(&mut self, effect: &str) -> Result<(), Fault> {
+    fn count(&mut self, bytes: usize) -> Result<(), Fault> {
         let budget = &self.manifest.config.budget;
         self.effects += 1;
         // One effect more is accepted, the answer to the record: the limit bounds the script's own effects.
         if self.effects > budget.effects + 1 {
             return Err(too_much(format!("more than {} effects in one record", budget.effects)));
         }
-        self.output += units(effect);
+        self.output += bytes as u64;
         if self.output > budget.output {
-            return Err(too_much(format!("more than {} characters of output in one record", budget.output)));
+            return Err(too_much(format!("more than {} bytes of output in one record", budget.output)));
         }
         Ok(())
-    }
-
-    /// A JSON text that leaves the room as one record.
-    fn record_json(&self, what: &str, text: &str) -> Result<Json, Fault> {
-        if text.len() > budget::MAX_RECORD_JSON {
-            return Err(too_much(format!("{what}: {} bytes at once; at most {}", text.len(), budget::MAX_RECORD_JSON)));
-        }
-        json(what, text)
-    }
-
-    fn msg_type(&self, what: &str, msg_type: &str) -> Result<Box<str>, Fault> {
-        if msg_type.is_empty() || msg_type.len() > budget::MAX_TYPE {
-            return Err(garbage(format!(
-                "{what}: a type of {} bytes; it has 1 to {}",
-                msg_type.len(),
-                budget::MAX_TYPE
-            )));
-        }
-        Ok(msg_type.into())
     }
 
     fn timer(&self, what: &str, name: &str) -> Result<Arc<str>, Fault> {
@@ -255,14 +320,15 @@ impl Checker<'_> {
     }
 
     /// A line that fits. Lines that do not fit are counted, and reported once at the end: to log too much is no fault.
-    fn log(&mut self, [level, line]: [&str; 2]) -> Result<Option<Effect>, Fault> {
-        let level = match level {
-            "debug" => LogLevel::Debug,
-            "info" => LogLevel::Info,
-            "warn" => LogLevel::Warn,
-            "error" => LogLevel::Error,
-            other => return Err(garbage(format!("log: {:?} is no level", shortened(other)))),
+    fn log(&mut self, mut fields: Fields<'_>) -> Result<Option<Effect>, Fault> {
+        let level = match fields.get(Reader::u8)? {
+            0 => LogLevel::Debug,
+            1 => LogLevel::Info,
+            2 => LogLevel::Warn,
+            3 => LogLevel::Error,
+            other => return Err(garbage(format!("log: {other} is no level"))),
         };
+        let line = fields.rest()?;
         // A line costs one unit more than its text, so that the number of empty lines is bounded too.
         let left = budget::MAX_LOG.saturating_sub(self.log + 1);
         let text = prefix(line, left);
@@ -281,64 +347,18 @@ impl Checker<'_> {
     }
 }
 
-fn role([role]: [&str; 1]) -> Result<bool, Fault> {
-    match role {
-        "player" => Ok(false),
-        "spectator" => Ok(true),
-        other => Err(garbage(format!("admit: {:?} is no role", shortened(other)))),
-    }
-}
-
-fn session(what: &str, id: &str) -> Result<SessionId, Fault> {
-    id.parse().map_err(|_| garbage(format!("{what}: {:?} is not a session's id", shortened(id))))
-}
-
-fn room(what: &str, id: &str) -> Result<RoomId, Fault> {
-    id.parse().map_err(|_| garbage(format!("{what}: {:?} is not a room's id", shortened(id))))
-}
-
-fn allowance(text: &str) -> Result<u32, Fault> {
-    text.parse().map_err(|_| garbage(format!("create-room: {:?} is no allowance", shortened(text))))
+fn with_session(mut fields: Fields<'_>, effect: impl FnOnce(SessionId) -> Effect) -> Result<Effect, Fault> {
+    let session = fields.session()?;
+    fields.end().map(|()| effect(session))
 }
 
 /// Milliseconds, rounded up: a timer never fires early.
-fn delay(text: &str) -> Result<u64, Fault> {
-    let not_a_number = || garbage(format!("set-timer: {:?} is no number of milliseconds", shortened(text)));
-    let ms: f64 = text.parse().map_err(|_| not_a_number())?;
+fn delay(ms: f64) -> Result<u64, Fault> {
     if (0.0..=budget::MAX_DELAY_MS).contains(&ms) {
         return Ok(ms.ceil() as u64);
     }
     Err(garbage(format!("set-timer: {ms} ms; it must be from 0 to {} (ten years)", budget::MAX_DELAY_MS)))
 }
 
-/// One JSON value that every parser accepts, or a fault.
-fn json(what: &str, text: &str) -> Result<Json, Fault> {
-    strict_json(text).map_err(|cause| not_json(what, &cause.to_string()))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_delay_is_rounded_up_and_within_reason() {
-        assert_eq!(delay("0"), Ok(0));
-        assert_eq!(delay("1.2"), Ok(2));
-        for bad in ["-1", "NaN", "inf", "1e300", "", "soon"] {
-            assert!(delay(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn an_effect_has_the_parts_that_it_is_to_have() {
-        assert!(RawEffect::split("lock").parts::<0>().is_ok());
-        assert_eq!(RawEffect::split("kick\u{1f}a\u{1f}").parts::<2>(), Ok(["a", ""]));
-        for (effect, wanted) in
-            [("lock\u{1f}", "0 parts"), ("kick\u{1f}a", "2 parts"), ("kick\u{1f}a\u{1f}b\u{1f}c", "2 parts")]
-        {
-            let raw = RawEffect::split(effect);
-            let wrong = if raw.name == "lock" { raw.parts::<0>().map(drop) } else { raw.parts::<2>().map(drop) };
-            assert!(matches!(&wrong, Err(Fault::Garbage(text)) if text.contains(wanted)), "{wrong:?}");
-        }
-    }
-}
+mod tests;

@@ -1,68 +1,111 @@
-//! Encodes what a room's machine passes to a guest: the room for `open`, an event for `handle`. The texts are those of
-//! `wit/room.wit`.
+//! Encodes what a room's machine passes to a guest, as an entry of `wit/room.wit`: the room for `open`, an event, `save`.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use chorus_core::{
-    effect::{CallContext, Event, MemberInfo, RestoreReason, RoomInfo},
-    ids::{RoomId, Seed},
+    effect::{CallContext, Event, MemberInfo, RestoreReason, RoomInfo, SavedState},
+    ids::{RoomId, Seed, SessionId},
 };
 use serde::Serialize;
 
-use super::manifest::Manifest;
+use super::{
+    engine::Component,
+    layout::{HEAD, Writer, entry},
+    manifest::Manifest,
+};
 
-/// An event as the arguments of the contract's `handle`.
-pub(crate) struct EncodedEvent<'a> {
-    pub event: &'static str,
-    who: Option<HexId>,
-    pub what: Cow<'a, str>,
-    pub data: &'a str,
+/// What an event has beside its texts: heads, ids, lengths.
+const FIXED: usize = HEAD + 3 * 48;
+
+/// The instructions of every guest are metered here: none has a meter of its own.
+const NO_LIMIT: u64 = 0;
+
+/// The event of one record.
+pub(crate) fn encode_event(context: &CallContext, event: &Event) -> Vec<u8> {
+    let Event::Message { session, msg_type, data } = event else { return encode_other(context, event) };
+    let mut input = Writer::with_capacity(FIXED + msg_type.len() + data.len());
+    put_event(&mut input, entry::MESSAGE, context, |fields| {
+        fields.id(session.0);
+        fields.text(msg_type);
+        fields.rest(data);
+    });
+    input.into_bytes()
 }
 
-impl EncodedEvent<'_> {
-    pub(crate) fn who(&self) -> &str {
-        self.who.as_ref().map_or("", HexId::as_str)
-    }
-}
-
-pub(crate) fn encode_event(event: &Event) -> EncodedEvent<'_> {
-    let new = |event, who: Option<u128>, what, data| EncodedEvent { event, who: who.map(HexId::of), what, data };
-    let nothing = Cow::Borrowed("");
+fn encode_other(context: &CallContext, event: &Event) -> Vec<u8> {
+    let mut input = Writer::default();
+    let mut put = |tag, session: Option<&SessionId>, room: Option<&RoomId>, text: Option<&str>, rest: &str| {
+        put_event(&mut input, tag, context, |fields| {
+            session.into_iter().for_each(|session| fields.id(session.0));
+            room.into_iter().for_each(|room| fields.id(room.0));
+            text.into_iter().for_each(|text| fields.text(text));
+            fields.rest(rest);
+        });
+    };
     match event {
-        Event::Create { options } => new("create", None, nothing, options),
+        Event::Create { options } => put(entry::CREATE, None, None, None, options),
         Event::Join { member, options, from } => {
-            new("join", Some(member.session.0), encode_joining(member, *from).into(), options)
+            put_event(&mut input, entry::JOIN, context, |fields| put_joining(fields, member, options, *from));
         }
-        Event::Drop { session } => new("drop", Some(session.0), nothing, ""),
-        Event::Reconnect { session } => new("reconnect", Some(session.0), nothing, ""),
-        Event::Leave { session, reason } => new("leave", Some(session.0), reason.as_str().into(), ""),
-        Event::Message { session, msg_type, data } => new("message", Some(session.0), (&**msg_type).into(), data),
-        Event::Timer { name, payload } => new("timer", None, (&**name).into(), payload),
-        Event::RoomMessage { room, data } => new("room-message", Some(room.0), nothing, data),
+        Event::Drop { session } => put(entry::DROP, Some(session), None, None, ""),
+        Event::Reconnect { session } => put(entry::RECONNECT, Some(session), None, None, ""),
+        Event::Leave { session, reason } => put(entry::LEAVE, Some(session), None, None, reason.as_str()),
+        Event::Message { session, msg_type, data } => put(entry::MESSAGE, Some(session), None, Some(msg_type), data),
+        Event::Timer { name, payload } => put(entry::TIMER, None, None, Some(name), payload),
+        Event::RoomMessage { room, data } => put(entry::ROOM_MESSAGE, None, Some(room), None, data),
         Event::RoomEnd { room, outcome, failed } => {
             // An empty text means that the room has not failed.
-            let failed = failed.as_deref().map(|reason| if reason.is_empty() { "failed" } else { reason });
-            new("room-end", Some(room.0), failed.unwrap_or("").into(), outcome)
+            let failed = failed.as_deref().map_or("", |reason| if reason.is_empty() { "failed" } else { reason });
+            put(entry::ROOM_END, None, Some(room), Some(failed), outcome);
         }
         Event::MoveFailed { session, room, reason } => {
-            new("move-failed", Some(session.0), room.to_string().into(), reason)
+            put(entry::MOVE_FAILED, Some(session), Some(room), None, reason);
         }
-        Event::Dispose { outcome } => new("dispose", None, nothing, outcome),
+        Event::Dispose { outcome } => put(entry::DISPOSE, None, None, None, outcome),
     }
+    input.into_bytes()
 }
 
-fn encode_joining(member: &MemberInfo, from: Option<RoomId>) -> String {
-    #[derive(Serialize)]
-    struct Joining<'a> {
-        player: &'a str,
-        name: &'a str,
-        spectator: bool,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        from: Option<String>,
+/// An entry with an event's header.
+fn put_event(input: &mut Writer, tag: u8, context: &CallContext, fields: impl FnOnce(&mut Writer)) {
+    input.tagged(tag, |event| {
+        event.u64(context.now.0);
+        event.id(id_of(context.seed.random));
+        event.id(id_of(context.seed.rooms));
+        event.u64(NO_LIMIT);
+        fields(event);
+    });
+}
+
+fn put_joining(fields: &mut Writer, member: &MemberInfo, options: &str, from: Option<RoomId>) {
+    fields.id(member.session.0);
+    fields.u8(u8::from(member.spectator));
+    fields.text(&member.player.id);
+    fields.text(&member.player.name);
+    match from {
+        Some(room) => fields.ids(&[room.0]),
+        None => fields.ids(&[]),
     }
-    let MemberInfo { player, spectator, .. } = member;
-    let from = from.map(|room| room.to_string());
-    json_of(&Joining { player: &player.id, name: &player.name, spectator: *spectator, from })
+    fields.rest(options);
+}
+
+/// The room, fresh or from what was saved.
+pub(crate) fn encode_open(info: &RoomInfo, component: &Component, saved: Option<&SavedState>) -> Vec<u8> {
+    let (version, saved) = saved.map_or((0, ""), |saved| (saved.version, &saved.state));
+    let mut input = Writer::default();
+    input.tagged(entry::OPEN, |fields| {
+        fields.u64(NO_LIMIT);
+        fields.u32(version);
+        fields.text(saved);
+        fields.rest(&room_json(info, component.manifest(), component.check_scripts()));
+    });
+    input.into_bytes()
+}
+
+pub(crate) fn encode_save() -> Vec<u8> {
+    let mut input = Writer::default();
+    input.tagged(entry::SAVE, |_| {});
+    input.into_bytes()
 }
 
 fn json_of(value: &impl Serialize) -> String {
@@ -70,7 +113,7 @@ fn json_of(value: &impl Serialize) -> String {
 }
 
 /// The room as `open` takes it.
-pub(crate) fn encode_room(info: &RoomInfo, manifest: &Manifest, check: bool) -> String {
+fn room_json(info: &RoomInfo, manifest: &Manifest, check: bool) -> String {
     let living = u32::try_from(manifest.config.budget.living).unwrap_or(u32::MAX);
     #[derive(Serialize)]
     struct Room<'a> {
@@ -79,9 +122,9 @@ pub(crate) fn encode_room(info: &RoomInfo, manifest: &Manifest, check: bool) -> 
         #[serde(skip_serializing_if = "Option::is_none")]
         creator: Option<String>,
         now: u64,
-        chance: &'a str,
+        chance: String,
         #[serde(rename = "hashSeed")]
-        hash_seed: &'a str,
+        hash_seed: String,
         members: Vec<Member<'a>>,
         timers: &'a [Arc<str>],
         locked: bool,
@@ -111,8 +154,8 @@ pub(crate) fn encode_room(info: &RoomInfo, manifest: &Manifest, check: bool) -> 
         kind: info.kind.as_str(),
         creator: info.creator.map(|room| room.to_string()),
         now: now.0,
-        chance: HexSeed::of(seed).as_str(),
-        hash_seed: HexId::of(info.hash_seed.0).as_str(),
+        chance: chance_digits(seed),
+        hash_seed: format!("{:032x}", info.hash_seed.0),
         members: info
             .members
             .iter()
@@ -135,55 +178,43 @@ pub(crate) fn encode_room(info: &RoomInfo, manifest: &Manifest, check: bool) -> 
     })
 }
 
-/// An id's 32 digits, without an allocation.
-pub(crate) struct HexId([u8; 32]);
-
-impl HexId {
-    fn of(id: u128) -> HexId {
-        let mut digits = [0; 32];
-        for (at, digit) in digits.iter_mut().enumerate() {
-            *digit = b"0123456789abcdef"[(id >> (124 - 4 * at)) as usize & 15];
-        }
-        HexId(digits)
-    }
-
-    fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("hexadecimal digits are ASCII")
-    }
+/// Four words as the id whose digits they are.
+fn id_of(words: [u32; 4]) -> u128 {
+    words.iter().fold(0, |id, word| (id << 32) | u128::from(*word))
 }
 
-/// A record's `chance`, without an allocation.
-pub(crate) struct HexSeed([u8; 64]);
-
-impl HexSeed {
-    pub(crate) fn of(seed: &Seed) -> HexSeed {
-        let id = |words: [u32; 4]| HexId::of(words.iter().fold(0, |id, word| (id << 32) | u128::from(*word)));
-        let mut digits = [0; 64];
-        digits[..32].copy_from_slice(&id(seed.random).0);
-        digits[32..].copy_from_slice(&id(seed.rooms).0);
-        HexSeed(digits)
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("hexadecimal digits are ASCII")
-    }
+fn chance_digits(seed: &Seed) -> String {
+    format!("{:032x}{:032x}", id_of(seed.random), id_of(seed.rooms))
 }
 
 #[cfg(test)]
 mod tests {
+    use chorus_core::{ids::Time, json::Json};
+
     use super::*;
+
+    const SEED: Seed = Seed { random: [1, 2, 3, 0xffff_ffff], rooms: [4, 5, 6, 7] };
 
     #[test]
     fn chance_is_written_as_rooms_are() {
-        let seed = Seed { random: [1, 2, 3, 0xffff_ffff], rooms: [4, 5, 6, 7] };
-        let chance = HexSeed::of(&seed);
-        assert_eq!(&chance.as_str()[24..32], "ffffffff");
-        assert_eq!(chance.as_str()[32..], seed.room(0).to_string());
+        let chance = chance_digits(&SEED);
+        assert_eq!(&chance[24..32], "ffffffff");
+        assert_eq!(chance[32..], SEED.room(0).to_string());
     }
 
     #[test]
-    fn an_id_is_written_as_core_writes_it() {
-        let id = RoomId(0x0123_4567_89ab_cdef_0000_0000_00ff_1bb7);
-        assert_eq!(HexId::of(id.0).as_str(), id.to_string());
+    fn a_message_is_laid_out_as_documented() {
+        let context = CallContext { now: Time(0x0102), seed: SEED };
+        let event = Event::Message { session: SessionId(7), msg_type: "go".into(), data: Json::trusted("{}") };
+        let bytes = encode_event(&context, &event);
+        let mut wanted = vec![0x15, 72, 0, 0, 0, 0x02, 0x01, 0, 0, 0, 0, 0, 0];
+        wanted.extend([0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0xff, 0xff, 0xff, 0xff]);
+        wanted.extend([0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0, 6, 0, 0, 0, 7]);
+        wanted.extend([0; 8]);
+        wanted.extend([0; 15]);
+        wanted.extend([7, 2, 0, 0, 0]);
+        wanted.extend(b"go{}");
+        assert_eq!(bytes, wanted);
+        assert_eq!(encode_other(&context, &event), wanted);
     }
 }

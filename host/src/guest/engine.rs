@@ -84,7 +84,7 @@ pub enum LoadError {
     #[error("{0}; see docs/adr/0003-closed-wasi.md")]
     Uncharged(#[from] Uncharged),
     #[error("it does not fit the contract (wit/room.wit): {0}")]
-    Contract(String),
+    Contract(Misfit),
     #[error("it does not start: {0}")]
     Start(GuestError),
     #[error("its `describe` failed: {0}")]
@@ -93,6 +93,15 @@ pub enum LoadError {
     Manifest(#[from] BadManifest),
     #[error("this host is full: all {0} instances are in use")]
     Full(u32),
+}
+
+/// How a component differs from the contract.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Misfit {
+    #[error("it is made for version {found} of it, and this host has version {wanted}: build it anew")]
+    Version { found: String, wanted: &'static str },
+    #[error("{0}")]
+    Function(String),
 }
 
 /// wasmtime, for this process. Cheap to clone.
@@ -296,11 +305,14 @@ impl Engine {
         let component = self.compiled(digest, wasm)?;
         parts::check(wasm)?;
         let ty = component.component_type();
-        let imports = ty.imports(&self.0.wasmtime).map(|(name, _)| name.to_owned());
-        if let Some(name) = wasi::refused(imports) {
+        let imports = || ty.imports(&self.0.wasmtime).map(|(name, _)| name.to_owned());
+        if let Some(found) = wasi::other_contract(imports()) {
+            return Err(LoadError::Contract(Misfit::Version { found, wanted: wasi::CONTRACT }));
+        }
+        if let Some(name) = wasi::refused(imports()) {
             return Err(LoadError::Import(name));
         }
-        let misfit = |cause: wasmtime::Error| LoadError::Contract(format!("{cause:#}"));
+        let misfit = |cause: wasmtime::Error| LoadError::Contract(Misfit::Function(format!("{cause:#}")));
         let pre = self.0.linker.instantiate_pre(&component).map_err(misfit)?;
         contract::RoomPre::new(pre).map_err(misfit)
     }

@@ -13,7 +13,9 @@ use chorus_core::{
 use wasmtime::Store;
 
 use super::{
-    budget, contract, decode, encode,
+    budget, contract,
+    decode::{self, Cause, Failed},
+    encode,
     engine::Component,
     fault::GuestError,
     start::{Bounds, StartError, call_error, run_timed, start},
@@ -89,15 +91,13 @@ impl Instance {
     pub async fn open(&mut self, info: &RoomInfo, saved: Option<&SavedState>) -> Result<CallOutput, GuestError> {
         let fuel = self.component.manifest().config.budget.fuel_for_state();
         self.enter(Some(&info.context), fuel)?;
-        let room = encode::encode_room(info, self.component.manifest(), self.component.check_scripts());
-        let (version, saved) = saved.map_or((0, ""), |saved| (saved.version, &saved.state));
-        let (result, busy) = run_timed(self.guest.call_open(&mut self.store, &room, version, saved)).await;
-        self.busy += busy;
+        let input = encode::encode_open(info, &self.component, saved);
+        let answer = self.call(&input, fuel).await;
         self.began_with = self.store.data().memory.used();
-        match self.result(result, fuel)? {
-            Ok(effects) => self.finish(effects, fuel).await,
-            Err(message) => Err(GuestError::Refused(message)),
-        }
+        self.finish(answer?, fuel).await.map_err(|error| match error {
+            GuestError::Fault(Fault::Threw(message)) => GuestError::Refused(message),
+            other => other,
+        })
     }
 
     /// Whether a new instance in its place would be much smaller: it uses more than half of its kind's memory, and has
@@ -118,33 +118,20 @@ impl Instance {
         let most = self.component.manifest().config.budget.fuel;
         let fuel = fuel.map_or(most, |fuel| fuel.min(most));
         self.enter(Some(context), fuel)?;
-        let (now, chance) = (context.now.0 as f64, encode::HexSeed::of(&context.seed));
-        let encoded = encode::encode_event(event);
-        let (event, who, what, data) = (encoded.event, encoded.who(), &encoded.what, encoded.data);
-        let call = self.guest.call_handle(&mut self.store, now, chance.as_str(), event, who, what, data);
-        let (result, busy) = run_timed(call).await;
-        self.busy += busy;
-        match self.result(result, fuel)? {
-            Ok(effects) => self.finish(effects, fuel).await,
-            Err(message) => Err(Fault::Threw(message).into()),
-        }
+        let answer = self.call(&encode::encode_event(context, event), fuel).await?;
+        self.finish(answer, fuel).await
     }
 
     /// The state after the last successful call. The guest's time is still that of the last call.
     pub async fn save(&mut self) -> Result<SavedState, GuestError> {
         let fuel = self.component.manifest().config.budget.fuel_for_state();
         self.enter(None, fuel)?;
-        let (result, busy) = run_timed(self.guest.call_save(&mut self.store)).await;
-        self.busy += busy;
-        let saved = match self.result(result, fuel)? {
-            Ok(saved) => {
-                let component = self.component.clone();
-                check(saved.len(), move || decode::decode_saved(saved, component.manifest())).await?
-            }
-            Err(message) => return Err(Fault::Threw(message).into()),
-        };
-        self.debug_log(&self.store.data().take_printed());
-        self.poisoned = false;
+        let answer = self.call(&encode::encode_save(), fuel).await?;
+        let component = self.component.clone();
+        let saved = check(answer, move |answer| decode::decode_saved(answer, component.manifest())).await;
+        let printed = self.store.data().take_printed();
+        let saved = self.settle(saved, &printed)?;
+        self.debug_log(&printed);
         Ok(saved)
     }
 
@@ -167,40 +154,43 @@ impl Instance {
         Ok(())
     }
 
-    /// After a call: the guest's result, or the text of its error. A trap becomes a fault.
-    fn result(&mut self, result: wasmtime::Result<String>, fuel: u64) -> Result<Result<String, Box<str>>, GuestError> {
-        match result {
-            Ok(text) => Ok(decode::decode_result(text, self.component.manifest()).map_err(|failed| {
-                self.failed_log = self.store.data().take_printed();
-                self.failed_log.extend(failed.log);
-                failed.message
-            })),
-            Err(error) => {
-                self.failed_log = self.store.data().take_printed();
-                Err(call_error(&self.store, &error, fuel, &self.failed_log))
-            }
-        }
+    /// The guest's answer. A trap becomes a fault.
+    async fn call(&mut self, input: &[u8], fuel: u64) -> Result<Vec<u8>, GuestError> {
+        let (result, busy) = run_timed(self.guest.call_call(&mut self.store, input)).await;
+        self.busy += busy;
+        result.map_err(|error| {
+            self.failed_log = self.store.data().take_printed();
+            call_error(&self.store, &error, fuel, &self.failed_log)
+        })
     }
 
-    /// After a call that succeeded: checks its effects.
-    async fn finish(&mut self, text: String, fuel: u64) -> Result<CallOutput, GuestError> {
-        let printed = self.store.data().take_printed();
-        let (bytes, component) = (text.len(), self.component.clone());
-        let decode = move || {
-            let manifest = component.manifest();
-            decode::decode_effects(&text, printed, manifest)
-                .map_err(|fault| (fault, decode::decode_failed_log(&text, manifest)))
-        };
-        match check(bytes, decode).await {
-            Ok(effects) => {
-                self.poisoned = false;
-                Ok(CallOutput { effects, fuel: fuel - self.store.get_fuel().expect("fuel is on") })
-            }
-            Err((fault, log)) => {
-                self.failed_log = log;
-                Err(fault.into())
-            }
+    /// Checks the effects in the answer.
+    async fn finish(&mut self, answer: Vec<u8>, fuel: u64) -> Result<CallOutput, GuestError> {
+        let mut printed = self.store.data().take_printed();
+        let (component, units) = (self.component.clone(), decode::log_length(&printed));
+        let decoded = check(answer, move |answer| decode::decode_effects(answer, units, component.manifest())).await;
+        let mut effects = self.settle(decoded, &printed)?;
+        if !printed.is_empty() {
+            printed.append(&mut effects);
+            effects = printed;
         }
+        Ok(CallOutput { effects, fuel: fuel - self.store.get_fuel().expect("fuel is on") })
+    }
+
+    /// After the check of an answer: the instance can be used again, unless the entry failed.
+    fn settle<T>(&mut self, checked: Result<T, Failed>, printed: &[Effect]) -> Result<T, GuestError> {
+        let Failed { cause, log } = match checked {
+            Ok(value) => {
+                self.poisoned = false;
+                return Ok(value);
+            }
+            Err(failed) => failed,
+        };
+        self.failed_log = [printed, &log].concat();
+        Err(match cause {
+            Cause::Threw(message) => Fault::Threw(message).into(),
+            Cause::Fault(fault) => fault.into(),
+        })
     }
 
     /// Calls of host functions that the last call has made, and the bytes that they moved.
@@ -224,12 +214,12 @@ impl Instance {
     }
 }
 
-/// Checks so many bytes of a guest's text: in place if they are few, else on a thread that may block.
-async fn check<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
-    if bytes <= budget::MAX_IN_PLACE {
-        return work();
+/// Checks a guest's answer: in place if it is short, else on a thread that may block.
+async fn check<T: Send + 'static>(answer: Vec<u8>, work: impl FnOnce(&[u8]) -> T + Send + 'static) -> T {
+    if answer.len() <= budget::MAX_IN_PLACE {
+        return work(&answer);
     }
-    match tokio::task::spawn_blocking(work).await {
+    match tokio::task::spawn_blocking(move || work(&answer)).await {
         Ok(done) => done,
         Err(ended) => match ended.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

@@ -8,7 +8,8 @@
 //! Where to start: [`budget`] holds every number with its reason; [`wasi`] is the closed list of what a guest may import
 //! and how each import is served, from an instance's `store_data`; [`parts`] is what a component may be made of; `engine`
 //! sets wasmtime up and loads components; `start` puts one into a store, and `instance` calls it; `runner` carries out the
-//! calls of `core::room` with instances; `encode` writes a guest's arguments, `decode` checks its results; `fault`
+//! calls of `core::room` with instances; `layout` is the encoding of the contract's buffers, `encode` writes those for a guest,
+//! `decode` checks its answers; `fault`
 //! classifies failures, and [`source_map`] finds their places in an author's files.
 //!
 //! Invariants of absence: a guest reaches no clock but its record's time, no randomness but its room's, no file, no
@@ -23,6 +24,7 @@ mod fault;
 mod functions;
 mod host_meter;
 mod instance;
+mod layout;
 mod manifest;
 mod memory;
 pub mod parts;
@@ -37,7 +39,7 @@ mod utf16;
 pub mod wasi;
 
 pub use budget::Budget;
-pub use engine::{Component, Engine, EngineError, LoadError, Options};
+pub use engine::{Component, Engine, EngineError, LoadError, Misfit, Options};
 pub use fault::GuestError;
 pub use instance::{CallOutput, Instance, InstantiateError};
 pub use manifest::{BadManifest, Config, Manifest};
@@ -45,7 +47,6 @@ pub use runner::{CannotLoad, Report, Resources, Runner, Unavailable};
 pub use source_map::SourceMap;
 
 /// The contract, as Rust: `wit/room.wit`. Arguments are borrowed, results are owned.
-#[allow(clippy::too_many_arguments, reason = "calls are flat: see the contract")]
 pub(crate) mod contract {
     wasmtime::component::bindgen!({
         path: "../wit",

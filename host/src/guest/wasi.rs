@@ -72,19 +72,27 @@ pub const IMPORTS: &[Import] = imports! {
     "wasi:filesystem/preopens",    "libc asks for directories: there are none",             |l| filesystem::preopens::add_to_linker::<_, Own>(l, own);
 };
 
-/// The contract's own types. They hold no functions.
-const TYPES: &str = "chorus:room/types@1.0.0";
+/// The contract's own types. They hold no functions. Their version is that of the package, and so that of the contract.
+const TYPES: &str = "chorus:room/types";
+pub(crate) const CONTRACT: &str = "2.0.0";
 
 /// Links all imports of the list.
 pub(crate) fn link(linker: &mut Linker<StoreData>) -> wasmtime::Result<()> {
     IMPORTS.iter().try_for_each(|import| (import.link)(linker))
 }
 
+/// The version of the contract that these imports belong to, if it is another one than ours.
+pub(crate) fn other_contract(imports: impl Iterator<Item = String>) -> Option<String> {
+    let versions = imports.filter_map(|name| Some(name.strip_prefix(TYPES)?.strip_prefix('@')?.to_owned()));
+    let mut versions = versions;
+    versions.find(|version| version != CONTRACT)
+}
+
 /// The first import that is not on the list.
 pub(crate) fn refused(imports: impl Iterator<Item = String>) -> Option<String> {
     let known = |name: &str| {
         let Some((interface, version)) = name.split_once('@') else { return false };
-        name == TYPES || (version.starts_with("0.2.") && IMPORTS.iter().any(|import| import.name == interface))
+        interface == TYPES || (version.starts_with("0.2.") && IMPORTS.iter().any(|import| import.name == interface))
     };
     imports.into_iter().find(|name| !known(name))
 }

@@ -74,9 +74,9 @@ async fn to_ask_for_more_than_a_record_may_is_thrown_by_the_sdk() {
         (
             "bytes",
             json!({ "count": 20 }),
-            "RangeError: broadcast: with these 60018 characters the effects of this call exceed",
+            "RangeError: broadcast: with these 60020 bytes the effects of this call exceed",
         ),
-        ("one", json!({ "size": 1_100_000 }), "RangeError: the reply: with these 1100008 characters"),
+        ("one", json!({ "size": 1_100_000 }), "RangeError: the reply: with these 1100007 bytes"),
         ("rooms", json!({ "count": 17 }), "RangeError: rooms.create: this call has created 16 rooms"),
         ("state", json!({ "size": 1_100_000 }), "RangeError: this.state and the players' data have 1100021 characters"),
     ];
@@ -104,8 +104,8 @@ async fn to_ask_for_more_than_a_record_may_is_thrown_by_the_sdk() {
 async fn a_script_without_the_sdk_is_charged_for_too_many_effects() {
     let cases = [
         ("many-effects", "more than 1000 effects in one record"),
-        ("many-bytes", "more than 1048576 characters of output in one record"),
-        ("one-reply", "more than 1048576 characters of output in one record"),
+        ("many-bytes", "more than 1048576 bytes of output in one record"),
+        ("one-reply", "more than 1048576 bytes of output in one record"),
         ("many-rooms", "more than 16 rooms created in one record"),
         ("large-parcel", "end: 600002 bytes at once"),
     ];
@@ -140,25 +140,34 @@ async fn a_log_that_is_too_long_is_cut_and_no_fault() {
 #[tokio::test]
 async fn garbage_from_a_script_without_the_sdk_is_named() {
     let cases = [
-        ("bad-session", "is not a session's id"),
+        ("short-session", "send: it ends within a field"),
         ("negative-timer", "-5 ms; it must be from 0"),
         ("nan-timer", "NaN ms"),
+        ("short-timer", "set-timer: it ends within a field"),
         ("unknown-timer", "no timer is called \"tock\""),
         ("bad-json", "not one JSON value"),
         ("no-json", "not one JSON value"),
-        ("bad-room", "is not a room's id"),
+        ("not-utf8", "reply: it has a text that is not UTF-8"),
+        ("too-many-ids", "broadcast: it ends within a field"),
         ("bad-kind", "not a kind"),
         ("empty-type", "a type of 0 bytes"),
         ("deep-json", "not one JSON value"),
-        ("no-number-timer", "no number of milliseconds"),
-        ("unknown-effect", "no effect is called \"explode\""),
-        ("unknown-role", "\"king\" is no role"),
-        ("missing-part", "has 3 parts"),
-        ("part-too-many", "has 1 parts"),
-        ("empty-effect", "no effect is called \"\""),
+        ("unknown-effect", "no effect has the tag 0xee"),
+        ("unknown-role", "a flag that is neither 0 nor 1: 7"),
+        ("unknown-level", "log: 4 is no level"),
+        ("missing-part", "send-room: not one JSON value"),
+        ("part-too-many", "lock: it has 1 bytes after its last field"),
+        ("long-effect", "an effect: it ends within a field"),
+        ("half-a-head", "an effect: it ends within a field"),
+        ("two-outcomes", "more outcomes than the call has entries"),
+        ("no-outcome", "the answer has no outcome"),
+        ("short-outcome", "the answer: it ends within a field"),
+        ("unknown-outcome", "no outcome has the tag 0x77"),
+        ("saved-instead", "the outcome `saved` for an entry that cannot have it"),
+        ("long-outcome", "the answer: it ends within a field"),
         ("sit-nobody", "is not in the room"),
-        ("stand-nobody", "is not a session's id"),
-        ("sit-together", "has 1 parts"),
+        ("short-stand", "stand: it ends within a field"),
+        ("sit-together", "sit: it has 16 bytes after its last field"),
         ("sit-again", "is a player"),
     ];
     for (kind, words) in cases {
@@ -169,7 +178,7 @@ async fn garbage_from_a_script_without_the_sdk_is_named() {
         let fault = pays("bare-garbage", kind, json!(null)).await;
         assert!(matches!(fault, Fault::OutOfMemory(_) | Fault::OutOfFuel(_) | Fault::TooMuch(_)), "{kind}: {fault}");
     }
-    for kind in ["not-a-text", "nothing", "throw"] {
+    for kind in ["not-bytes", "nothing", "throw", "threw"] {
         let mut stage = Stage::with("bare-garbage", json!({}), &[ANA]).await;
         let out = stage.send(ANA, kind, json!(null)).await;
         assert_eq!(out.error().0, "fault", "{kind}");

@@ -8,7 +8,7 @@ use std::{
 
 use chorus_core::ids::Digest;
 use chorus_host::guest::{
-    Component, Engine, LoadError, Options,
+    Component, Engine, LoadError, Misfit, Options,
     parts::{self, Uncharged},
 };
 
@@ -34,7 +34,7 @@ async fn an_import_that_is_not_on_the_list_is_refused_by_name() {
 #[tokio::test]
 async fn a_function_that_a_listed_interface_has_not_is_refused_by_name() {
     let text = r#"(component (import "wasi:cli/environment@0.2.0" (instance (export "set-everything" (func)))))"#;
-    let Err(LoadError::Contract(why)) = load_text(text).await else { panic!("it is no function of WASI's") };
+    let why = misfit(text).await;
     assert!(why.contains("set-everything"), "{why}");
 }
 
@@ -89,15 +89,27 @@ fn every_built_guest_is_made_of_what_it_may_be() {
 
 #[tokio::test]
 async fn what_does_not_fit_the_contract_is_refused_by_the_name_of_what_is_missing() {
-    let Err(LoadError::Contract(why)) = load_text("(component)").await else { panic!("it exports nothing") };
-    assert!(why.contains("describe"), "{why}");
+    let why = misfit("(component)").await;
+    assert!(why.contains("`call`"), "{why}");
     let other_type = r#"(component
         (core module $m (func (export "describe") (result i32) i32.const 1))
         (core instance $i (instantiate $m))
         (func (export "describe") (result u32) (canon lift (core func $i "describe")))
+        (func (export "call") (result u32) (canon lift (core func $i "describe")))
     )"#;
-    let Err(LoadError::Contract(why)) = load_text(other_type).await else { panic!("its describe is another") };
-    assert!(why.contains("describe"), "{why}");
+    let why = misfit(other_type).await;
+    assert!(why.contains("`call`"), "{why}");
+}
+
+#[tokio::test]
+async fn a_component_of_another_version_of_the_contract_is_refused_by_that_version() {
+    let text = r#"(component (import "chorus:room/types@1.0.0" (instance
+        (type $record (record
+            (field "state-version" u32) (field "config" string) (field "timers" (list string)) (field "messages" (list string))))
+        (export "manifest" (type (eq $record))))))"#;
+    let Err(LoadError::Contract(why)) = load_text(text).await else { panic!("it is of version 1") };
+    assert_eq!(why, Misfit::Version { found: "1.0.0".into(), wanted: "2.0.0" });
+    assert!(why.to_string().contains("version 1.0.0 of it, and this host has version 2.0.0"), "{why}");
 }
 
 #[tokio::test]
@@ -161,6 +173,14 @@ async fn compiled_functions_that_are_damaged_are_made_anew() {
     assert!(fs::read(&functions).unwrap() != bytes);
     let readable_by = fs::metadata(&file).unwrap().mode() & 0o777;
     assert_eq!(readable_by, 0o600, "it is run as native code: nobody else may write it, or needs to read it");
+}
+
+/// How the component differs from the contract.
+async fn misfit(text: &str) -> String {
+    match load_text(text).await {
+        Err(LoadError::Contract(Misfit::Function(why))) => why,
+        other => panic!("it fits, or differs in its version: {other:?}"),
+    }
 }
 
 async fn load_text(text: &str) -> Result<Component, LoadError> {

@@ -1,6 +1,6 @@
 //! A guest's calls of its host are metered like its own instructions: by counts, which are the same on every machine.
 //!
-//! Each case is a component written by hand, whose `handle` of a message does one thing without end.
+//! Each case is a component written by hand, whose `call` with a message does one thing without end.
 
 use chorus_core::{command::Fault, ids::Digest};
 use chorus_host::guest::budget;
@@ -130,7 +130,7 @@ async fn pays(name: &str, body: &str) -> String {
     words.into()
 }
 
-/// Loads a component whose `handle` of a message runs `body` again and again.
+/// Loads a component whose `call` with a message runs `body` again and again.
 async fn load(name: &str, body: &str) -> String {
     let name = format!("metered-{name}");
     let wasm = wat::parse_str(COMPONENT.replace("$BODY", body)).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -138,6 +138,5 @@ async fn load(name: &str, body: &str) -> String {
     name
 }
 
-/// The contract, and the imports. Every text that is passed to it is written to one place; it distinguishes a message
-/// from a join by the length of the word.
+/// The contract, and the imports. It distinguishes entries by their tags.
 const COMPONENT: &str = include_str!("support/metered.wat");
