@@ -12,7 +12,7 @@
 //! The SDK throws when a script creates more rooms than its room has left. A `CreateRoom` beyond the limit that arrives all the
 //! same is answered as a room that could not be created. That is no fault, since other clients may have used up the limit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use serde::{Deserialize, Serialize};
 
@@ -27,8 +27,9 @@ use crate::{
 /// The allowance that the lobby and operators give: the upper limit of the `rooms` budget, which each kind sets for itself.
 pub const MAX_ALLOWANCE: u32 = 1_024;
 
-/// In the long run the lobby creates at most one room in this many milliseconds: more rooms than a server can start games.
-pub const LOBBY_CREATE_INTERVAL_MS: u64 = 2;
+/// In the long run the lobby creates at most this many rooms in a millisecond: several times as many as a server can start
+/// games.
+pub const LOBBY_CREATES_PER_MS: u64 = 4;
 
 /// The lobby creates at most this many rooms at once: enough for a tournament of all its members.
 pub const LOBBY_CREATE_BURST: u64 = 2_048;
@@ -43,10 +44,42 @@ const REFUSED: u32 = 0;
 /// The lobby's record of the rooms that it has created.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LobbyRooms {
-    /// The rate is used up to this time, which may be [`LOBBY_CREATE_BURST`] rooms ahead of the clock.
-    pub rate_used_until: Time,
-    /// Living rooms that a client's record has caused the lobby to create, and that client's session.
-    pub created_for: BTreeMap<RoomId, SessionId>,
+    /// The rooms that the rate allowed until the last creation, counted from the clock's zero. It may be [`LOBBY_CREATE_BURST`]
+    /// rooms ahead of the clock.
+    pub rate_used: u64,
+    pub by_clients: CreatedByClients,
+}
+
+/// Living rooms that clients' records have caused the lobby to create. All operations take logarithmic time: a lobby has tens
+/// of thousands of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreatedByClients {
+    /// The session of the client, by room.
+    session_of: BTreeMap<RoomId, SessionId>,
+    /// The number of rooms of each session that has any.
+    count_of: BTreeMap<SessionId, u32>,
+}
+
+impl CreatedByClients {
+    pub fn count(&self, session: SessionId) -> usize {
+        self.count_of.get(&session).map_or(0, |count| *count as usize)
+    }
+
+    pub fn insert(&mut self, room: RoomId, session: SessionId) {
+        if self.session_of.insert(room, session).is_none() {
+            *self.count_of.entry(session).or_default() += 1;
+        }
+    }
+
+    pub fn remove(&mut self, room: RoomId) {
+        let Some(session) = self.session_of.remove(&room) else { return };
+        if let Entry::Occupied(mut count) = self.count_of.entry(session) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
 }
 
 impl Step {
@@ -86,7 +119,7 @@ impl State {
 
     /// Removes a room that has ended or was never created. Returns whether this room had created it.
     pub(super) fn remove_child(&mut self, room: RoomId) -> bool {
-        self.lobby_rooms.created_for.remove(&room);
+        self.lobby_rooms.by_clients.remove(room);
         self.children.remove(&room).is_some()
     }
 
@@ -110,20 +143,41 @@ impl State {
     }
 
     fn grant_by_rate(&mut self, room: RoomId, client: Option<SessionId>, now: Time) -> Result<u32, Box<str>> {
-        if let Some(client) = client {
-            if self.lobby_rooms.created_for.values().filter(|session| **session == client).count()
-                >= MAX_ROOMS_PER_SESSION
-            {
-                return Err(format!("one session may have {MAX_ROOMS_PER_SESSION} rooms created at a time").into());
-            }
-            self.lobby_rooms.created_for.insert(room, client);
+        let lobby_rooms = &mut self.lobby_rooms;
+        if client.is_some_and(|client| lobby_rooms.by_clients.count(client) >= MAX_ROOMS_PER_SESSION) {
+            return Err(format!("one session may have {MAX_ROOMS_PER_SESSION} rooms created at a time").into());
         }
-        let until = self.lobby_rooms.rate_used_until.max(now).plus(LOBBY_CREATE_INTERVAL_MS);
-        if until.since(now) > LOBBY_CREATE_BURST * LOBBY_CREATE_INTERVAL_MS {
-            self.lobby_rooms.created_for.remove(&room);
+        let clock = now.0.saturating_mul(LOBBY_CREATES_PER_MS);
+        let used = lobby_rooms.rate_used.max(clock).saturating_add(1);
+        if used - clock > LOBBY_CREATE_BURST {
             return Err("the lobby creates too many rooms at a time; try again later".into());
         }
-        self.lobby_rooms.rate_used_until = until;
+        lobby_rooms.rate_used = used;
+        if let Some(client) = client {
+            lobby_rooms.by_clients.insert(room, client);
+        }
         Ok(MAX_ALLOWANCE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rooms_are_counted_by_the_session_that_caused_them() {
+        let (one, other) = (SessionId(1), SessionId(2));
+        let mut created = CreatedByClients::default();
+        for room in 1..=3 {
+            created.insert(RoomId(room), one);
+        }
+        created.insert(RoomId(4), other);
+        created.insert(RoomId(4), other);
+        assert_eq!((created.count(one), created.count(other)), (3, 1));
+        created.remove(RoomId(4));
+        created.remove(RoomId(4));
+        created.remove(RoomId(2));
+        assert_eq!((created.count(one), created.count(other)), (2, 0));
+        assert_eq!((created.session_of.len(), created.count_of.len()), (2, 1), "a session without rooms is not kept");
     }
 }

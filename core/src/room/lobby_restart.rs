@@ -93,7 +93,7 @@ pub(super) fn schedule(step: &mut Step, failed: Option<Box<str>>) {
     let away = old.members.iter().filter(|(_, member)| !member.connected);
     let away: Vec<SessionId> = away.map(|(session, _)| *session).collect();
     let (kind, offset) = (old.kind.clone(), step.offset);
-    let lobby_rooms = LobbyRooms { rate_used_until: old.lobby_rooms.rate_used_until, ..LobbyRooms::default() };
+    let lobby_rooms = LobbyRooms { rate_used: old.lobby_rooms.rate_used, ..LobbyRooms::default() };
     let mut state = State {
         clock: old.clock,
         high_seq: used.max(old.high_seq),

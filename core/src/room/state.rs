@@ -289,7 +289,7 @@ impl Member {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{frame::RoomFrame, ids::ConnectionId};
+    use crate::{frame::RoomFrame, ids::ConnectionId, room::CreatedByClients};
 
     /// The bytes of a state that has one of everything, as this format encodes them. If the bytes change, stored snapshots can
     /// no longer be read.
@@ -363,6 +363,8 @@ mod tests {
         let creator = Some(OutputRef { room: RoomId(2), number: number(7) });
         let mut resend_buffer = ResendBuffer::default();
         resend_buffer.push(&RoomFrame::left(RoomId(3), "left"), &Audience::Except(vec![session]));
+        let mut by_clients = CreatedByClients::default();
+        by_clients.insert(RoomId(8), session);
         State {
             spec: Some(Arc::new(spec)),
             members: [(session, member)].into(),
@@ -375,7 +377,7 @@ mod tests {
             sources: [(RoomId(2), number(7))].into(),
             ended_sources: [RoomId(2)].into(),
             children: [(RoomId(8), 3)].into(),
-            lobby_rooms: LobbyRooms { rate_used_until: Time(11), created_for: [(RoomId(8), session)].into() },
+            lobby_rooms: LobbyRooms { rate_used: 11, by_clients },
             resend_buffer,
             view: Some(json()),
             locked: true,

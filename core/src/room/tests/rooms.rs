@@ -1,7 +1,7 @@
 //! Stories of the limit on the rooms that a room may create.
 
 use super::*;
-use crate::room::{LOBBY_CREATE_BURST, LOBBY_CREATE_INTERVAL_MS, MAX_ALLOWANCE, MAX_ROOMS_PER_SESSION};
+use crate::room::{LOBBY_CREATE_BURST, LOBBY_CREATES_PER_MS, MAX_ALLOWANCE, MAX_ROOMS_PER_SESSION};
 
 /// The kinds of these stories may have 4 rooms.
 #[test]
@@ -94,9 +94,9 @@ fn the_lobby_has_a_rate() {
     };
     assert_eq!(created, LOBBY_CREATE_BURST);
     assert!(matches!(out.to_itself(), Some(RoomCommand::Answer { answer: Answer::CreateFailed { .. }, .. })));
-    story.now = story.now.plus(10 * LOBBY_CREATE_INTERVAL_MS);
+    story.now = story.now.plus(3);
     let out = request(&mut story);
-    assert_eq!(out.created().len(), 10, "one in so many milliseconds");
+    assert_eq!(out.created().len() as u64, 3 * LOBBY_CREATES_PER_MS, "so many in a millisecond");
     assert!(matches!(out.creates()[0], Output::Create { allowance: MAX_ALLOWANCE, .. }));
 }
 
