@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use futures_util::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
 use tokio::{
     task::JoinSet,
@@ -17,7 +18,7 @@ use super::{
     echo::WORDS,
     games::{self, Game},
     measure::Latencies,
-    player::{AT_ONCE, Party, Player, Protocol, enter},
+    player::{AT_ONCE, Party, Player, Protocol, Server, enter},
     process,
     report::{Figure, Report},
 };
@@ -30,6 +31,10 @@ const JOINERS: usize = 300;
 
 /// Messages of the player whose echo is measured beside the others.
 const ECHOES: usize = 1_000;
+
+/// Connections of a crowd that come from one address. An address has some 28,000 ports; once half of them are taken, the
+/// kernel searches the whole other half for each connection, which takes a millisecond.
+const OF_ONE_ADDRESS: usize = 4_000;
 
 /// Rooms that are woken at each number of hibernated ones.
 const WOKEN: usize = 50;
@@ -47,8 +52,11 @@ type Idle = JoinSet<anyhow::Result<()>>;
 pub async fn lobby(bench: &Bench, numbers: &[usize]) -> anyhow::Result<Report> {
     let (mut present, mut points) = (Idle::new(), Vec::new());
     for number in numbers {
-        for player in bench.server.players(number.saturating_sub(present.len())).await? {
-            present.spawn(player.idle());
+        while present.len() < *number {
+            let server = crowded(&bench.server, present.len())?;
+            for player in server.players(OF_ONE_ADDRESS.min(number - present.len())).await? {
+                present.spawn(player.idle());
+            }
         }
         let mut point = settled(bench, present.len()).await?;
         point.push(Figure::new("p50 of an echo", echo_beside(bench).await?, "µs"));
@@ -134,12 +142,19 @@ fn check(idle: &mut Idle) -> anyhow::Result<()> {
     idle.try_join_next().map_or(Ok(()), |ended| ended?)
 }
 
+/// The server, for players who connect from an address that fewer than 2 × [`OF_ONE_ADDRESS`] connections of a crowd use.
+fn crowded(server: &Server, present: usize) -> anyhow::Result<Server> {
+    let addresses = u8::try_from(present / OF_ONE_ADDRESS).context("too many players")?;
+    if server.is_on_loopback() { server.from([127, 0, 1, addresses + 1]) } else { Ok(server.clone()) }
+}
+
 /// One after the other, so that each finds the server at rest.
 async fn joined(bench: &Bench, present: &mut Idle) -> anyhow::Result<Point> {
+    let server = crowded(&bench.server, present.len())?;
     let (latencies, before) = (Latencies::new(), process::cpu_time(bench.pid()?)?);
     for _ in 0..JOINERS {
         let began = Instant::now();
-        let player = Player::arrive(&bench.server).await?;
+        let player = Player::arrive(&server).await?;
         latencies.count_one(began.elapsed());
         present.spawn(player.idle());
     }

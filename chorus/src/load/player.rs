@@ -89,11 +89,12 @@ impl Server {
 
     /// The same server, for players that connect from this address of this machine.
     pub fn from(&self, source: [u8; 4]) -> anyhow::Result<Server> {
-        anyhow::ensure!(
-            self.address.ip().is_loopback(),
-            "players of many addresses can only come to a loopback address"
-        );
+        anyhow::ensure!(self.is_on_loopback(), "players of many addresses can only come to a loopback address");
         Ok(Server { source: Some(source.into()), ..self.clone() })
+    }
+
+    pub fn is_on_loopback(&self) -> bool {
+        self.address.ip().is_loopback()
     }
 
     /// Players in its lobby, in no particular order.

@@ -64,7 +64,9 @@ use std::{
     sync::Arc,
 };
 
-pub use allowance::{CreatedByClients, LOBBY_CREATE_BURST, LOBBY_CREATES_PER_MS, LobbyRooms, MAX_ALLOWANCE, MAX_ROOMS_PER_SESSION};
+pub use allowance::{
+    CreatedByClients, LOBBY_CREATE_BURST, LOBBY_CREATES_PER_MS, LobbyRooms, MAX_ALLOWANCE, MAX_ROOMS_PER_SESSION,
+};
 pub use charge::Account;
 pub use clock::{GRACE_MS, RoomClock, TimerDue, wakes_at};
 pub use commands::swap::{PROBATION_MS, PROBATION_RECORDS};
