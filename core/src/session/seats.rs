@@ -175,10 +175,11 @@ impl Session {
         }
     }
 
-    /// Some room has kicked the session. That room's `Kick`, with the reason, arrives last, unless the session has left it.
+    /// Some room has kicked the session. That room's `Kick`, with the reason, arrives last, unless the session has left it. A room
+    /// that the session is leaving may have ended without the `Leave`, so the kick does not wait for its answer.
     fn on_other_kick(&mut self, room: RoomId) {
         self.vacate(room, LeaveReason::Kicked);
-        if self.seats.is_empty() {
+        if self.seats.iter().all(|seat| matches!(seat.state, SeatState::Leaving)) {
             self.on_kick("a room has removed you");
         }
     }

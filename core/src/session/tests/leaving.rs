@@ -67,6 +67,19 @@ fn a_session_that_is_kicked_by_a_former_room_ends_when_all_rooms_have_removed_it
     story.expect_close(CloseCode::Kicked);
 }
 
+/// The lobby may have ended before the session's `Leave`, and then answers neither that nor the kick.
+#[test]
+fn a_kick_does_not_wait_for_a_room_that_the_session_is_leaving() {
+    let mut story = Story::in_lobby();
+    story.request_move(GAME, output_id(9));
+    story.outputs();
+    story.on(Input::Stored { room: GAME, done: true });
+    story.admitted(GAME, output_id(9));
+    story.outputs();
+    story.left_as(GAME, LeaveReason::Kicked);
+    story.expect_close(CloseCode::Kicked);
+}
+
 #[test]
 fn a_lost_connection_drops_the_session_from_every_room_even_one_that_it_is_joining() {
     let mut story = Story::in_lobby();
