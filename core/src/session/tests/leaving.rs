@@ -44,15 +44,21 @@ fn a_kicked_session_ends() {
     assert!(story.session.is_ended());
 }
 
-/// A room that the session is leaving or joining can kick it as well as its current room.
-#[test]
-fn a_session_that_is_kicked_during_a_move_ends_too() {
+/// The game has admitted the session, and the lobby has not answered its `Leave` yet.
+fn leaving_the_lobby() -> Story {
     let mut story = Story::in_lobby();
     story.request_move(GAME, output_id(9));
     story.outputs();
     story.on(Input::Stored { room: GAME, done: true });
     story.admitted(GAME, output_id(9));
     story.outputs();
+    story
+}
+
+/// A room that the session is leaving or joining can kick it as well as its current room.
+#[test]
+fn a_session_that_is_kicked_during_a_move_ends_too() {
+    let mut story = leaving_the_lobby();
     story.command(EdgeCommand::Kick { session: ANA, connection: HERE, room: LOBBY, reason: "cheating".into() });
     story.expect_close(CloseCode::Kicked);
 }
@@ -70,12 +76,7 @@ fn a_session_that_is_kicked_by_a_former_room_ends_when_all_rooms_have_removed_it
 /// The lobby may have ended before the session's `Leave`, and then answers neither that nor the kick.
 #[test]
 fn a_kick_does_not_wait_for_a_room_that_the_session_is_leaving() {
-    let mut story = Story::in_lobby();
-    story.request_move(GAME, output_id(9));
-    story.outputs();
-    story.on(Input::Stored { room: GAME, done: true });
-    story.admitted(GAME, output_id(9));
-    story.outputs();
+    let mut story = leaving_the_lobby();
     story.left_as(GAME, LeaveReason::Kicked);
     story.expect_close(CloseCode::Kicked);
 }
