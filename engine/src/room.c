@@ -325,7 +325,7 @@ static bool settle_outcome(uint32_t mark, int failed) {
   /* The text of an error is made within the limit. */
   if (failed && !meter_is_exhausted()) error = take_failure();
   if (meter_is_exhausted()) {
-    /* Whatever the script has done since. */
+    /* An error that the script has thrown since does not count. */
     JS_FreeValue(js, JS_GetException(js));
     give_up(mark, OUTCOME_EXHAUSTED, JS_UNDEFINED);
   } else if (failed) {

@@ -22,7 +22,7 @@ impl Step {
             Event::Reconnect { session } => set_connected(&mut info, *session, false),
             _ => {}
         }
-        // A room that has lived cannot do without an instance, whatever the record.
+        // A room that has lived needs an instance for every record.
         self.open(info, is_replay || restored.is_some())
     }
 

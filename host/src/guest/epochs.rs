@@ -29,7 +29,7 @@ pub(super) struct Epochs(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    /// Whether a guest has run since the thread last looked.
+    /// Whether a guest has run since the thread's last check.
     busy: AtomicBool,
     /// Whether a guest has run past the end of a slice since then.
     long: AtomicBool,

@@ -2,7 +2,7 @@
 //!
 //! | a component | is limited by | and, at the latest, by |
 //! |---|---|---|
-//! | of our engine, which says so in a custom section | polls, which it counts itself | slices of time |
+//! | of our engine, by a custom section | polls, which it counts itself | slices of time |
 //! | any other | fuel, which its compiled code counts | |
 //!
 //! Polls and fuel depend on the component and its records alone. Slices do not, so a call that may be a repetition is never
