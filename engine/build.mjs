@@ -44,7 +44,7 @@ async function main() {
   if (values.help) return console.log(HELP);
   mkdirSync(CACHE, { recursive: true });
   const core = compile(quickjs(), values.define ?? []);
-  const component = withMeter(await componentOf(core));
+  const component = await componentOf(core);
   const digest = sha256(component);
   console.log(`engine: ${(component.length / 1e6).toFixed(2)} MB, ${digest}`);
   if (values.check) {
@@ -143,12 +143,6 @@ async function componentOf(core) {
   const witSource = readFileSync(join(wit, contract), "utf8");
   const embedded = await componentEmbed({ binary: core, witSource, worldName: "room", stringEncoding: "utf8" });
   return Buffer.from(await componentNew(embedded));
-}
-
-/** A component that meters itself: the host reads this section (host/src/guest/metering.rs). */
-function withMeter(component) {
-  const name = Buffer.from("chorus:meter"), polls = Buffer.from("polls");
-  return Buffer.concat([component, section(0, Buffer.concat([leb128(name.length), name, polls]))]);
 }
 
 function installTools() {

@@ -7,7 +7,6 @@
 //   text.c     growing buffers of UTF-8
 //   layout.c   the encoding of the contract's buffers
 //   json.c     printing values as JSON, with a check of what a parse would give back
-//   meter.c    the limit on the work of an entry
 //   call.c     the current call, and the only writer of effects
 //   live.c     state and players' data: live objects between calls, and the stored text
 //   member.c   the members of the room, and the class `Player`
@@ -68,7 +67,6 @@ static JSContext *js;
 #include "text.c"
 #include "layout.c"
 #include "json.c"
-#include "meter.c"
 #include "call.c"
 #include "live.c"
 #include "member.c"

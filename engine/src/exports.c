@@ -85,7 +85,7 @@ static void take_hash_seed(JSValueConst about) {
 }
 
 static int open_room(Given fields) {
-  meter_begin(take_u64(&fields));
+  take_limit(&fields);
   uint32_t version = take_u32(&fields);
   Given saved = take_text(&fields);
   JSValue about = given_json(fields);
@@ -114,13 +114,17 @@ static int open_room(Given fields) {
 static bool on_open(Given fields) {
   uint32_t mark = outcome_begin(OUTCOME_DONE);
   call_begin();
-  return settle_outcome(mark, open_room(fields));
+  if (open_room(fields)) {
+    fail(mark);
+    return false;
+  }
+  log_close();
+  outcome_end(mark);
+  return true;
 }
 
 static bool on_save(void) {
   uint32_t mark = outcome_begin(OUTCOME_SAVED);
-  /* Nothing polls. */
-  meter_begin(UINT64_MAX);
   saved_print(&call.answer);
   outcome_end(mark);
   return true;

@@ -163,14 +163,13 @@ impl Room {
         if self.has_instance {
             return self.call_instance(step, event);
         }
-        let is_replay = self.history.is_replay(step.offset);
-        self.outputs.push_back(Output::Guest(step.open_for(&event, self.restore_reason, is_replay)));
+        self.outputs.push_back(Output::Guest(step.open_for(&event, self.restore_reason)));
         Phase::Opening(Box::new(step), OpenedFor::Event(event))
     }
 
     fn call_instance(&mut self, step: Step, event: Event) -> Phase {
-        let (fuel, repeats) = (self.fuel(&step), self.history.is_replay(step.offset));
-        self.outputs.push_back(Output::Guest(Call::Handle { context: step.context, event, fuel, repeats }));
+        let fuel = self.fuel(&step);
+        self.outputs.push_back(Output::Guest(Call::Handle { context: step.context, event, fuel }));
         Phase::Calling(Box::new(step))
     }
 
@@ -196,14 +195,8 @@ impl Room {
         self.proceed(step, next)
     }
 
-    /// Replaces the component. If there is no instance, one of the old component is opened first. A swap that is known to fail
-    /// is refused.
-    fn swap(&mut self, mut step: Step, component: Digest) -> Phase {
-        if let Some(fault) = self.history.failure_of(step.offset) {
-            step.state.skip_in_probation(step.offset, &fault);
-            let next = swap::refused(&mut step, component, fault.to_string().into());
-            return self.proceed(step, next);
-        }
+    /// Replaces the component. If there is no instance, one of the old component is opened first.
+    fn swap(&mut self, step: Step, component: Digest) -> Phase {
         if self.has_instance {
             return self.swap_instance(step, component);
         }
@@ -213,8 +206,7 @@ impl Room {
 
     fn swap_instance(&mut self, step: Step, component: Digest) -> Phase {
         let info = Box::new(step.info(Some(RestoreReason::Swapped)));
-        let repeats = self.history.is_replay(step.offset);
-        self.outputs.push_back(Output::Guest(Call::Swap { component, info, repeats }));
+        self.outputs.push_back(Output::Guest(Call::Swap { component, info }));
         Phase::Swapping(Box::new(step), component)
     }
 
@@ -248,7 +240,6 @@ impl Room {
             (Phase::Opening(step, _), Outcome::Opened(Err(fault))) => self.on_unopenable(*step, fault),
             (Phase::Calling(step), Outcome::Called(result)) => self.on_called(*step, result),
             (Phase::Swapping(step, component), Outcome::Swapped(result)) => self.on_swapped(*step, component, result),
-            (Phase::Swapping(step, _), Outcome::Called(Err(fault))) => self.on_failed(*step, fault),
             (Phase::Saving(state), Outcome::Saved(Ok(saved))) => self.on_saved(state, saved),
             // During a swap this is the old component, which could not save the state to carry over.
             (Phase::Saving(state), Outcome::Saved(Err(fault))) => self.on_unsaved(state, fault),

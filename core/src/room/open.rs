@@ -13,7 +13,7 @@ use crate::{
 impl Step {
     /// Opens an instance that gets `event` next. The machine has already applied its part of the event, which the guest has yet
     /// to process: the instance is opened with the event's member as it was before.
-    pub fn open_for(&self, event: &Event, reason: RestoreReason, is_replay: bool) -> Call {
+    pub fn open_for(&self, event: &Event, reason: RestoreReason) -> Call {
         let restored = (!matches!(self.origin, CallOrigin::Create)).then_some(reason);
         let mut info = self.info(restored);
         info.members = self.state.member_infos(self.departed.as_deref());
@@ -22,19 +22,18 @@ impl Step {
             Event::Reconnect { session } => set_connected(&mut info, *session, false),
             _ => {}
         }
-        // A room that has lived needs an instance for every record.
-        self.open(info, is_replay || restored.is_some())
+        self.open(info)
     }
 
     /// Opens an instance of the present component, which saves the state for the next component: only the present one can read
     /// the state.
     pub fn open_to_swap(&self, reason: RestoreReason) -> Call {
-        self.open(self.info(Some(reason)), true)
+        self.open(self.info(Some(reason)))
     }
 
-    fn open(&self, info: RoomInfo, repeats: bool) -> Call {
+    fn open(&self, info: RoomInfo) -> Call {
         let State { component, saved, .. } = &*self.state;
-        Call::Open { component: *component, info: Box::new(info), saved: saved.clone(), repeats }
+        Call::Open { component: *component, info: Box::new(info), saved: saved.clone() }
     }
 
     pub fn info(&self, restored: Option<RestoreReason>) -> RoomInfo {

@@ -6,7 +6,7 @@
 use chorus_core::{command::Fault, effect::Effect};
 use wasmtime::Trap;
 
-use super::{budget, epochs::OutOfTime};
+use super::budget;
 
 /// Why a call failed. The instance cannot be used again, for any of these reasons.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,9 +17,6 @@ pub enum GuestError {
     /// `open` refused, with the guest's own text: a migration that refuses, for instance.
     #[error("refused: {0}")]
     Refused(Box<str>),
-    /// It ran for longer than its call may, by this machine's clock, in milliseconds. The log decides whether that is a fault.
-    #[error("took more than {0} ms")]
-    OutOfTime(u64),
     /// An earlier call failed, or was dropped half-way.
     #[error("this instance has failed before")]
     Poisoned,
@@ -43,9 +40,6 @@ pub(crate) struct OutOfMemory(pub(crate) u64);
 pub(crate) fn of_trap(error: &wasmtime::Error, fuel: u64, printed: &[Effect]) -> GuestError {
     if let Some(OutOfMemory(limit)) = error.downcast_ref() {
         return Fault::OutOfMemory(*limit).into();
-    }
-    if let Some(OutOfTime(slices)) = error.downcast_ref() {
-        return GuestError::OutOfTime(slices * budget::SLICE.as_micros() as u64 / 1000);
     }
     if let Some(Forbidden(text)) = error.downcast_ref() {
         return Fault::Trapped((*text).into()).into();

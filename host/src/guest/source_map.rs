@@ -198,7 +198,7 @@ fn number(text: &str) -> Option<(u32, &str)> {
 
 /// A custom section of a component: after the preamble of 8 bytes comes one section after another, each with its id, its
 /// size and its content; id 0 is a custom one, and its content begins with its name.
-pub(super) fn section<'a>(wasm: &'a [u8], wanted: &str) -> Option<&'a [u8]> {
+fn section<'a>(wasm: &'a [u8], wanted: &str) -> Option<&'a [u8]> {
     let mut rest = wasm.get(8..)?;
     while let Some((id, after)) = rest.split_first() {
         let (size, after) = leb128(after)?;

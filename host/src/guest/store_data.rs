@@ -11,7 +11,6 @@ use wasmtime_wasi::{filesystem::WasiFilesystemCtx, p2::DynOutputStream};
 
 use super::{
     budget,
-    epochs::Slices,
     host_meter::HostMeter,
     memory::Memory,
     printed::{Printed, Printer},
@@ -29,8 +28,6 @@ pub(crate) struct StoreData {
     pub(crate) no_resources: ResourceTable,
     pub(crate) files: WasiFilesystemCtx,
     pub(crate) memory: Memory,
-    /// Of a component that meters itself.
-    pub(crate) slices: Slices,
 }
 
 impl StoreData {
@@ -46,7 +43,6 @@ impl StoreData {
             no_resources: ResourceTable::new(),
             files: WasiFilesystemCtx::default(),
             memory: Memory::new(memory),
-            slices: Slices::default(),
         }
     }
 
