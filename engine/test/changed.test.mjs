@@ -1,4 +1,4 @@
-// The report of module state that a call leaves changed: for the author, where the host asks for it.
+// The report of module state that a call leaves changed: for the author, where the host requests it.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

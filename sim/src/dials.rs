@@ -23,7 +23,7 @@ pub(crate) struct Dials {
     pub hang_up: u64,
     /// While there are faults, a player has another member of its room kicked at one action in so many.
     pub kick: u64,
-    /// While there are faults, a player asks to sit down or to stand up at one action in so many.
+    /// While there are faults, a player requests to sit down or to stand up at one action in so many.
     pub change_seat: u64,
     /// The store is out of reach for one kick in so many, for a time from `kick_delay`.
     pub kick_delayed: u64,

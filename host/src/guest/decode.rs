@@ -1,8 +1,8 @@
 //! Decodes and checks what a guest returns: effects, saved state, an error, in the encoding of `wit/room.wit`. The rest of
 //! chorus relies on these checks.
 //!
-//! The answer is read in place; only what the room keeps is copied out of it. Whatever its bytes are, the result is a value within
-//! every limit, or a fault with its reason.
+//! The answer is read in place; only what the room keeps is copied out of it. Any bytes lead to a value within every limit, or to
+//! a fault with its reason.
 
 use std::sync::Arc;
 

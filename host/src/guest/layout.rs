@@ -1,6 +1,6 @@
 //! The encoding of the contract's buffers (`wit/room.wit`): the tags of its tables, and a reader and a writer of its types.
 //!
-//! The reader takes bytes of a guest: whatever they are, it returns a part of them or an error, and copies nothing.
+//! The reader takes any bytes of a guest: it returns a part of them or an error, and copies nothing.
 
 use std::str::Utf8Error;
 
@@ -55,7 +55,7 @@ pub(crate) mod effect {
 /// The bytes of a tag and a length.
 pub(crate) const HEAD: usize = 5;
 
-/// Why bytes are not what the contract wants. The texts are for the author of a guest.
+/// Why bytes do not fit the contract. The texts are for the author of a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Malformed {
     #[error("it ends within a field")]

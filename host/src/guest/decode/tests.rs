@@ -159,7 +159,7 @@ fn a_delay_is_rounded_up_and_within_reason() {
     }
 }
 
-/// Whatever a guest returns is effects or a fault: nothing panics, and nothing that is malformed passes its limits.
+/// Every answer of a guest is effects or a fault: nothing panics, and nothing that is malformed passes its limits.
 #[test]
 fn mutated_answers_are_effects_or_a_fault() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
