@@ -14,7 +14,7 @@
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{Output, state::State, step::Step};
 use crate::{
@@ -52,12 +52,27 @@ pub struct LobbyRooms {
 
 /// Living rooms that clients' records have caused the lobby to create. All operations take logarithmic time: a lobby has tens
 /// of thousands of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "BTreeMap<RoomId, SessionId>")]
 pub struct CreatedByClients {
     /// The session of the client, by room.
     session_of: BTreeMap<RoomId, SessionId>,
-    /// The number of rooms of each session that has any.
+    /// The number of rooms of each session that has any. A snapshot does not have it.
     count_of: BTreeMap<SessionId, u32>,
+}
+
+impl Serialize for CreatedByClients {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.session_of.serialize(serializer)
+    }
+}
+
+impl From<BTreeMap<RoomId, SessionId>> for CreatedByClients {
+    fn from(session_of: BTreeMap<RoomId, SessionId>) -> CreatedByClients {
+        let mut created = CreatedByClients::default();
+        session_of.into_iter().for_each(|(room, session)| created.insert(room, session));
+        created
+    }
 }
 
 impl CreatedByClients {
