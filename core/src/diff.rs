@@ -1,8 +1,8 @@
 //! The difference between two JSON texts, as RFC 6902 operations.
 //!
-//! Texts are compared as texts, and read only where they differ. No number is parsed and no key is sorted: the value of an operation is a piece of the new text.
-//! So a client that applies the operations has, bit for bit and key for key, the result of parsing the whole text. Only `add`,
-//! `remove` and `replace` are produced.
+//! Texts are compared as texts, and read only where they differ. No number is parsed and no key is sorted: the value of an
+//! operation is a piece of the new text. So a client that applies the operations has, bit for bit and key for key, the result
+//! of parsing the whole text. Only `add`, `remove` and `replace` are produced.
 //!
 //! **Order of keys.** `add` appends to an object. So an object is replaced as a whole unless its new keys are the old ones in
 //! their order, without the removed ones, followed by the added ones. An object that has a key twice is replaced too.

@@ -20,7 +20,7 @@ async function sameForAll(body, top, calls) {
   return JSON.parse(first)[0];
 }
 
-test("objects, Maps and Sets are in the order of insertion, whatever the seed", async () => {
+test("objects, Maps and Sets are in the order of insertion with every seed", async () => {
   const dice = new Dice(1);
   const names = Array.from({ length: 2_000 }, () => dice.key());
   const numbers = Array.from({ length: 2_000 }, () => dice.double());

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::index::{scalar_end, string_end};
+use super::index::{key as decoded_key, scalar_end, string_end};
 
 /// A part of a text.
 #[derive(Clone, Copy)]
@@ -84,7 +84,7 @@ impl<'a> Text<'a> {
                 key = Span::of(at, end);
                 is_escaped = bytes[at..end].contains(&b'\\');
                 if is_escaped {
-                    decoded(self.get(key))?;
+                    decoded_key(self.get(key))?;
                 }
                 at = skip_space(bytes, end);
                 (*bytes.get(at)? == b':').then_some(())?;
@@ -99,11 +99,7 @@ impl<'a> Text<'a> {
 
     /// A key with its escapes decoded.
     pub(super) fn key(&self, item: Item) -> Cow<'a, str> {
-        let quoted = self.get(item.key);
-        if item.is_escaped {
-            return Cow::Owned(decoded(quoted).unwrap_or_default());
-        }
-        Cow::Borrowed(quoted.get(1..quoted.len() - 1).unwrap_or_default())
+        decoded_key(self.get(item.key)).unwrap_or_default()
     }
 
     pub(super) fn has_key(&self, item: Item, other: &Text<'_>, of_other: Item) -> bool {
@@ -130,10 +126,6 @@ impl Span {
     pub(super) fn len(self) -> usize {
         self.range().len()
     }
-}
-
-fn decoded(quoted: &str) -> Option<String> {
-    serde_json::from_str(quoted).ok()
 }
 
 fn skip_space(bytes: &[u8], at: usize) -> usize {
