@@ -31,7 +31,7 @@ use crate::{
     room_events::RoomEvents,
     saver::{self, Job},
     session_end::{self, SessionEnd},
-    stored_room::{cannot_open, read},
+    stored_room::{cannot_open, found, read},
 };
 
 /// Runs until the room hibernates or is given up, or until the log fails, which stops the whole host and is logged.
@@ -83,7 +83,7 @@ impl RoomTask {
             let takeover =
                 Takeover { at: host.partitions.taken(partition), inherited: host.partitions.inherited(partition) };
             let clock = clock.clone();
-            let opened = HostedRoom::open(id, stored.found(), why, takeover, clock, host.room_options(), host.now());
+            let opened = HostedRoom::open(id, found(&stored), why, takeover, clock, host.room_options(), host.now());
             match opened {
                 Ok(hosted) => break hosted,
                 Err(error) => cannot_open(id, &error.into()).await,
@@ -115,7 +115,7 @@ impl RoomTask {
         loop {
             let stored = read(&self.host, self.id).await;
             let inherited = self.host.partitions.inherited(self.partition);
-            match self.hosted.begin_again(stored.found(), inherited, self.host.now()) {
+            match self.hosted.begin_again(found(&stored), inherited, self.host.now()) {
                 Ok(()) => return,
                 Err(error) => cannot_open(self.id, &error.into()).await,
             }

@@ -14,7 +14,10 @@ use chorus_core::{
     json::Json,
 };
 use chorus_store::{RoomRow, RoomStatus, RoomUpdate, Snapshot, Store, StoreError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, timeout_at},
+};
 
 use crate::mailbox::Mailbox;
 
@@ -23,6 +26,10 @@ const QUEUE: usize = 1024;
 
 /// Snapshots written in one transaction.
 const BATCH: usize = 256;
+
+/// The longest delay of an update for the sake of those after it: a transaction costs as much as several updates. No player
+/// waits for a snapshot or for a list.
+const LINGER: Duration = Duration::from_millis(10);
 
 /// How long to wait when the store fails.
 const RETRY: Duration = Duration::from_millis(500);
@@ -115,6 +122,7 @@ fn row(offset: Offset, summary: Summary) -> RoomRow {
 async fn run(store: Store, mut queue: mpsc::Receiver<Order>) {
     let mut orders = Vec::new();
     while queue.recv_many(&mut orders, BATCH).await > 0 {
+        linger(&mut orders, &mut queue).await;
         let mut jobs = Vec::new();
         let mut new = Vec::new();
         let mut flushes = Vec::new();
@@ -130,6 +138,18 @@ async fn run(store: Store, mut queue: mpsc::Receiver<Order>) {
         save_all(&store, new, jobs).await;
         for done in flushes {
             let _ = done.send(());
+        }
+    }
+}
+
+/// Collects what arrives until a batch is full or [`LINGER`] is over. Somebody waits for a flush.
+async fn linger(orders: &mut Vec<Order>, queue: &mut mpsc::Receiver<Order>) {
+    let until = Instant::now() + LINGER;
+    while orders.len() < BATCH && !orders.iter().any(|order| matches!(order, Order::Flush(_))) {
+        match timeout_at(until, queue.recv_many(orders, BATCH - orders.len())).await {
+            Ok(1..) => {}
+            // The time is over, or the process ends.
+            Ok(0) | Err(_) => return,
         }
     }
 }

@@ -28,6 +28,7 @@ mod integrity;
 mod leases;
 mod machines;
 mod partitions;
+mod pool;
 mod postgres;
 mod rooms;
 mod row;
@@ -47,7 +48,7 @@ pub use leases::{Lease, MONITOR_LEASE};
 pub use machines::{MachineRow, Registered, Registration};
 pub use partitions::Assigned;
 pub use postgres::{BadUrl, PostgresOptions, migrate_postgres};
-pub use rooms::{RoomFilter, RoomRow, RoomStatus, RoomUpdate, Snapshot, SnapshotRow};
+pub use rooms::{RoomFilter, RoomRow, RoomStatus, RoomUpdate, Snapshot, SnapshotRow, StoredRoom};
 pub use sessions::{Resumed, SessionRow};
 
 /// A handle to all tables. Cheap to clone.

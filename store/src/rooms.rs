@@ -92,6 +92,16 @@ pub struct SnapshotRow {
     pub state: Bytes,
 }
 
+/// What the store has of a room, for a host that restores it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoredRoom {
+    Snapshot(SnapshotRow),
+    /// It has ended, and has no snapshot.
+    Ended,
+    /// It is unknown, or has no snapshot yet: the log restores it.
+    Nothing,
+}
+
 /// A filter for the list of rooms.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RoomFilter {
@@ -121,6 +131,11 @@ impl Store {
     /// The newest snapshot of a room.
     pub async fn snapshot(&self, room: RoomId) -> Result<Option<SnapshotRow>, StoreError> {
         self.read(ReadSnapshot { room }).await
+    }
+
+    /// The newest snapshot of a room or, if it has none, whether it has ended.
+    pub async fn stored_room(&self, room: RoomId) -> Result<StoredRoom, StoreError> {
+        self.read(ReadStored { room }).await
     }
 
     /// One room.
@@ -231,6 +246,24 @@ pub(crate) fn snapshot(
         return Err(table.malformed(format!("a state of room {room} that is not what was written")));
     }
     Ok(SnapshotRow { room, offset: table.number(offset)?, component, hash, state: state.into() })
+}
+
+pub(crate) struct ReadStored {
+    pub room: RoomId,
+}
+
+/// The columns of its snapshot, and of its row the status.
+pub(crate) type StoredColumns = (Option<i64>, Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>, Option<String>);
+
+pub(crate) fn stored(
+    room: RoomId,
+    (offset, component, hash, state, status): StoredColumns,
+) -> Result<StoredRoom, StoreError> {
+    if let (Some(offset), Some(component), Some(hash), Some(state)) = (offset, component, hash, state) {
+        return snapshot(room, (offset, component, hash, state)).map(StoredRoom::Snapshot);
+    }
+    let status = status.as_deref().map(RoomStatus::parse).transpose()?;
+    Ok(if status.is_some_and(|status| status != RoomStatus::Live) { StoredRoom::Ended } else { StoredRoom::Nothing })
 }
 
 pub(crate) struct ReadRoom {

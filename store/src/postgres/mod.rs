@@ -1,4 +1,4 @@
-//! Postgres: a few connections (`pool.rs`), and one way to make a call (`call.rs`) that bounds each wait and retries after a
+//! Postgres: a few connections (`../pool.rs`), and one way to make a call (`call.rs`) that bounds each wait and retries after a
 //! restart of the database.
 //!
 //! Most calls are one statement, so that none is left half done and no round trip is spent on a transaction. A call with
@@ -15,7 +15,6 @@ mod machines;
 mod open;
 mod options;
 mod partitions;
-mod pool;
 mod rooms;
 mod sessions;
 
@@ -23,11 +22,13 @@ pub(crate) use call::{Call, Failed};
 pub use open::migrate_postgres;
 pub use options::{BadUrl, PostgresOptions};
 
-use crate::Clock;
+use sqlx::PgConnection;
+
+use crate::{Clock, pool::Pool};
 
 #[derive(Debug)]
 pub(crate) struct Postgres {
-    pool: pool::Pool,
+    pool: Pool<PgConnection>,
     options: PostgresOptions,
     /// The number of partitions, which never changes once it is stored.
     partitions: OnceLock<u32>,

@@ -8,8 +8,8 @@ use sqlx::{
     migrate::{MigrateError, Migrator},
 };
 
-use super::{Call, Failed, Postgres, PostgresOptions, pool::Pool};
-use crate::{Clock, OpenError, row::Table};
+use super::{Call, Failed, Postgres, PostgresOptions};
+use crate::{Clock, OpenError, pool::Pool, row::Table};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
 

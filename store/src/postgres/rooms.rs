@@ -14,10 +14,10 @@ use sqlx::{Connection, PgConnection, QueryBuilder, postgres::PgDatabaseError};
 
 use super::{Call, Failed, Postgres};
 use crate::{
-    RoomRow, RoomStatus, RoomUpdate, Snapshot, SnapshotRow, StoreError,
+    RoomRow, RoomStatus, RoomUpdate, Snapshot, SnapshotRow, StoreError, StoredRoom,
     rooms::{
-        Columns, CountRooms, DeleteEndedRooms, Hashed, HighestOffset, ListRooms, ReadRoom, ReadSnapshot, Timers, count,
-        snapshot, timer,
+        Columns, CountRooms, DeleteEndedRooms, Hashed, HighestOffset, ListRooms, ReadRoom, ReadSnapshot, ReadStored,
+        Timers, count, snapshot, stored, timer,
     },
     row::{Table, id, millis, number},
 };
@@ -194,6 +194,18 @@ impl Call for ReadSnapshot {
         let newest = r#"SELECT "offset", component, hash, state FROM snapshots WHERE room = $1"#;
         let found = sqlx::query_as(newest).bind(id(self.room.0)).fetch_optional(db).await?;
         Ok(found.map(|columns| snapshot(self.room, columns)).transpose()?)
+    }
+}
+
+impl Call for ReadStored {
+    type Output = StoredRoom;
+    const ACTION: &'static str = "read a room to restore it";
+
+    async fn call(&self, db: &mut PgConnection) -> Result<StoredRoom, Failed> {
+        let both = r#"SELECT "offset", component, hash, state, (SELECT status FROM rooms WHERE id = $1)
+                      FROM (SELECT) AS one LEFT JOIN snapshots ON room = $1"#;
+        let found = sqlx::query_as(both).bind(id(self.room.0)).fetch_one(db).await?;
+        Ok(stored(self.room, found)?)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Components, embedded.
 
 use chorus_core::ids::{Digest, Kind};
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::SqliteConnection;
 
 use super::{Read, Write};
 use crate::{
@@ -50,7 +50,7 @@ impl Write for SetActive {
 impl Read for Versions {
     type Output = Vec<VersionRow>;
 
-    async fn read(&self, db: &SqlitePool) -> Result<Vec<VersionRow>, StoreError> {
+    async fn read(&self, db: &mut SqliteConnection) -> Result<Vec<VersionRow>, StoreError> {
         let all = "SELECT version, digest, published_at FROM versions WHERE kind = ?1 ORDER BY version";
         let all = sqlx::query_as(all).bind(self.kind.as_str()).fetch_all(db).await;
         all.map_err(StoreError::at("list versions"))?.into_iter().map(version).collect()
@@ -60,7 +60,7 @@ impl Read for Versions {
 impl Read for Component {
     type Output = Option<Vec<u8>>;
 
-    async fn read(&self, db: &SqlitePool) -> Result<Option<Vec<u8>>, StoreError> {
+    async fn read(&self, db: &mut SqliteConnection) -> Result<Option<Vec<u8>>, StoreError> {
         let found = sqlx::query_scalar("SELECT wasm FROM components WHERE digest = ?1");
         let found = found.bind(self.digest.0.as_slice()).fetch_optional(db).await;
         found.map_err(StoreError::at("read a component"))
@@ -70,7 +70,7 @@ impl Read for Component {
 impl Read for Active {
     type Output = Option<Digest>;
 
-    async fn read(&self, db: &SqlitePool) -> Result<Option<Digest>, StoreError> {
+    async fn read(&self, db: &mut SqliteConnection) -> Result<Option<Digest>, StoreError> {
         let found = sqlx::query_scalar::<_, Vec<u8>>("SELECT active FROM kinds WHERE kind = ?1");
         let found = found.bind(self.kind.as_str()).fetch_optional(db).await;
         found.map_err(StoreError::at("read a kind"))?.map(|digest| Table("kinds").digest(digest)).transpose()
@@ -80,7 +80,7 @@ impl Read for Active {
 impl Read for Kinds {
     type Output = Vec<(Kind, Digest, u32)>;
 
-    async fn read(&self, db: &SqlitePool) -> Result<Self::Output, StoreError> {
+    async fn read(&self, db: &mut SqliteConnection) -> Result<Self::Output, StoreError> {
         let all =
             "SELECT kind, active, version FROM kinds JOIN versions USING (kind) WHERE digest = active ORDER BY kind";
         let all = sqlx::query_as(all).fetch_all(db).await;

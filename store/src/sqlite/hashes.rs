@@ -1,6 +1,6 @@
 //! Hashes of all snapshots, embedded.
 
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::SqliteConnection;
 
 use super::{Read, Write};
 use crate::{
@@ -33,10 +33,10 @@ impl Write for KeepHashes {
 impl Read for KeptHashes {
     type Output = Vec<KeptHash>;
 
-    async fn read(&self, db: &SqlitePool) -> Result<Vec<KeptHash>, StoreError> {
+    async fn read(&self, db: &mut SqliteConnection) -> Result<Vec<KeptHash>, StoreError> {
         let at = StoreError::at("read hashes of snapshots");
         let exists = sqlx::query("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'kept_hashes'");
-        if exists.fetch_optional(db).await.map_err(&at)?.is_none() {
+        if exists.fetch_optional(&mut *db).await.map_err(&at)?.is_none() {
             return Ok(Vec::new());
         }
         let all = r#"SELECT room, "offset", hash FROM kept_hashes ORDER BY room, "offset""#;

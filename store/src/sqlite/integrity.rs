@@ -5,7 +5,7 @@ use chorus_core::{
     json::Json,
     pairing::{DataId, Mark, StoreMark},
 };
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::SqliteConnection;
 
 use super::{Read, Write, now};
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 impl Read for ReadMark {
     type Output = Option<StoreMark>;
 
-    async fn read(&self, db: &SqlitePool) -> Result<Option<StoreMark>, StoreError> {
+    async fn read(&self, db: &mut SqliteConnection) -> Result<Option<StoreMark>, StoreError> {
         let found = sqlx::query_as::<_, (Option<Vec<u8>>, i64, bool)>("SELECT id, life, settled FROM data");
         let found = found.fetch_optional(db).await.map_err(StoreError::at("read what the store carries"))?;
         let Some((Some(id), life, settled)) = found else { return Ok(None) };
@@ -42,9 +42,10 @@ impl Write for SetMark {
 impl Read for WithoutSnapshot {
     type Output = Vec<RoomId>;
 
-    async fn read(&self, db: &SqlitePool) -> Result<Vec<RoomId>, StoreError> {
+    async fn read(&self, db: &mut SqliteConnection) -> Result<Vec<RoomId>, StoreError> {
         let at = StoreError::at("list rooms without a snapshot");
-        let count = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM partitions").fetch_one(db).await.map_err(&at)?;
+        let count =
+            sqlx::query_scalar::<_, i64>("SELECT count(*) FROM partitions").fetch_one(&mut *db).await.map_err(&at)?;
         let table = Table("rooms");
         let count = table.number(count)?;
         let without = "SELECT id FROM rooms WHERE status = 'live'

@@ -2,7 +2,7 @@
 //! that an earlier process did not close is dead.
 
 use chorus_core::{ids::MachineId, placement::MachineState};
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::SqliteConnection;
 
 use super::{Read, Write, now};
 use crate::{
@@ -66,7 +66,7 @@ async fn state(id: &MachineId, db: &mut SqliteConnection) -> Result<MachineState
 impl Read for Machines {
     type Output = Vec<MachineRow>;
 
-    async fn read(&self, db: &SqlitePool) -> Result<Vec<MachineRow>, StoreError> {
+    async fn read(&self, db: &mut SqliteConnection) -> Result<Vec<MachineRow>, StoreError> {
         // The registration time is a column default, by the wall clock.
         let all = "SELECT role || coalesce('-' || name, '') || '-' || number, role, name, address, state, 0,
                           CAST(unixepoch('subsec') * 1000 AS INTEGER) - registered_at

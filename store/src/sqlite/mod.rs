@@ -2,9 +2,9 @@
 
 use std::future::Future;
 
-use sqlx::SqlitePool;
+use sqlx::SqliteConnection;
 
-use crate::{Clock, EmbeddedOptions, OpenError, StoreError};
+use crate::{Clock, EmbeddedOptions, OpenError, StoreError, pool::Pool};
 
 mod components;
 mod hashes;
@@ -21,16 +21,17 @@ pub(crate) use writer::Write;
 
 #[derive(Debug)]
 pub(crate) struct Sqlite {
-    readers: SqlitePool,
+    readers: Pool<SqliteConnection>,
     writer: writer::Handle,
     clock: Clock,
 }
 
-/// A query, on a connection of its own.
+/// A query, on a connection that is lent to it.
 pub(crate) trait Read {
     type Output;
 
-    fn read(&self, db: &SqlitePool) -> impl Future<Output = Result<Self::Output, StoreError>> + Send;
+    /// A future that is dropped before its end costs the pool that connection.
+    fn read(&self, db: &mut SqliteConnection) -> impl Future<Output = Result<Self::Output, StoreError>> + Send;
 }
 
 impl Sqlite {
@@ -48,8 +49,7 @@ impl Sqlite {
     }
 
     pub async fn ping(&self) -> Result<(), StoreError> {
-        let one = sqlx::query_scalar::<_, i64>("SELECT 1").fetch_one(&self.readers).await;
-        one.map(drop).map_err(StoreError::at("reach the database"))
+        self.read(&Ping).await
     }
 
     pub async fn write<W: Write>(&self, write: W) -> Result<W::Output, StoreError> {
@@ -57,7 +57,21 @@ impl Sqlite {
     }
 
     pub async fn read<R: Read>(&self, read: &R) -> Result<R::Output, StoreError> {
-        read.read(&self.readers).await
+        let mut connection = self.readers.acquire().await.map_err(StoreError::at("open a connection"))?;
+        let output = read.read(&mut connection.db).await?;
+        connection.release();
+        Ok(output)
+    }
+}
+
+struct Ping;
+
+impl Read for Ping {
+    type Output = ();
+
+    async fn read(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
+        let one = sqlx::query_scalar::<_, i64>("SELECT 1").fetch_one(db).await;
+        one.map(drop).map_err(StoreError::at("reach the database"))
     }
 }
 

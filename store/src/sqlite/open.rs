@@ -11,19 +11,22 @@ use chorus_core::ids::Time;
 use sqlx::{
     ConnectOptions, Connection as _, SqliteConnection,
     migrate::{MigrateError, Migrator},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
 use super::{
     Sqlite,
     writer::{self, Wal},
 };
-use crate::{Clock, Durability, EmbeddedOptions, OpenError, clock};
+use crate::{Clock, Durability, EmbeddedOptions, OpenError, clock, pool::Pool};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 
 /// Reads are short, and there are two cores at least.
 const READERS: u32 = 3;
+
+/// The longest wait for a reader. Only reads that wait for the disk take as long.
+const ACQUIRE: Duration = Duration::from_secs(30);
 
 pub(crate) async fn open(given: EmbeddedOptions) -> Result<Sqlite, OpenError> {
     let EmbeddedOptions { path, durability, accept_loss, clock } = given;
@@ -48,13 +51,9 @@ pub(crate) async fn open(given: EmbeddedOptions) -> Result<Sqlite, OpenError> {
     };
     begin(&mut db).await.map_err(database)?;
     let wal = open_wal(path, durability).map_err(|source| OpenError::Io { database: name_of(path), source })?;
-    let pool = SqlitePoolOptions::new()
-        .max_connections(READERS)
-        // A file does not disconnect: connections need neither a test nor a lifetime.
-        .test_before_acquire(false)
-        .idle_timeout(None)
-        .max_lifetime(None);
-    let readers = pool.connect_with(options(path, durability).pragma("query_only", "ON")).await.map_err(database)?;
+    let readers = Pool::new(options(path, durability).pragma("query_only", "ON"), READERS, ACQUIRE);
+    // An error of opening belongs to the start.
+    readers.acquire().await.map_err(database)?.release();
     Ok(Sqlite { readers, writer: writer::spawn(db, wal, clock.clone()), clock })
 }
 

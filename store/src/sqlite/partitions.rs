@@ -4,7 +4,7 @@ use chorus_core::{
     ids::Offset,
     placement::{Assignment, Partition},
 };
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::SqliteConnection;
 
 use super::{Read, Write, now};
 use crate::{
@@ -37,7 +37,7 @@ impl Write for Partitions {
 impl Read for Assignments {
     type Output = Vec<Partition>;
 
-    async fn read(&self, db: &SqlitePool) -> Result<Vec<Partition>, StoreError> {
+    async fn read(&self, db: &mut SqliteConnection) -> Result<Vec<Partition>, StoreError> {
         let all = "SELECT partition, host, epoch, checkpoint FROM partitions ORDER BY partition";
         let all = sqlx::query_as::<_, PartitionColumns>(all).fetch_all(db).await;
         all.map_err(StoreError::at("read the assignments"))?.into_iter().map(partition).collect()
@@ -80,7 +80,7 @@ fn bound<'q>(sql: &'static str, line: &Assignment) -> Bound<'q> {
 impl Read for Checkpoint {
     type Output = Offset;
 
-    async fn read(&self, db: &SqlitePool) -> Result<Offset, StoreError> {
+    async fn read(&self, db: &mut SqliteConnection) -> Result<Offset, StoreError> {
         let found = sqlx::query_scalar::<_, i64>("SELECT checkpoint FROM partitions WHERE partition = ?1");
         let found = found.bind(self.partition).fetch_optional(db).await.map_err(StoreError::at("read a checkpoint"))?;
         Table("partitions").number(found.unwrap_or(0))

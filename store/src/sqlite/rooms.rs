@@ -7,14 +7,14 @@ use chorus_core::{
     json::Json,
     planted::{Bug, planted},
 };
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::SqliteConnection;
 
 use super::{Read, Write, now};
 use crate::{
-    RoomRow, RoomStatus, RoomUpdate, Snapshot, SnapshotRow, StoreError,
+    RoomRow, RoomStatus, RoomUpdate, Snapshot, SnapshotRow, StoreError, StoredRoom,
     rooms::{
-        Columns, CountRooms, DeleteEndedRooms, HighestOffset, ListRooms, ReadRoom, ReadSnapshot, TimerColumns, Timers,
-        WriteRooms, count, snapshot, timer,
+        Columns, CountRooms, DeleteEndedRooms, HighestOffset, ListRooms, ReadRoom, ReadSnapshot, ReadStored,
+        TimerColumns, Timers, WriteRooms, count, snapshot, stored, timer,
     },
     row::{Table, id, millis, number},
 };
@@ -30,9 +30,9 @@ impl Write for WriteRooms {
     async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
         for (hash, RoomUpdate { row, snapshot }) in &self.batch {
             write_row(row, db).await?;
-            if row.status != RoomStatus::Live {
-                delete_snapshot(row.id, db).await?;
-            } else if let (Some(snapshot), Some(hash)) = (snapshot, hash) {
+            if row.status == RoomStatus::Live
+                && let (Some(snapshot), Some(hash)) = (snapshot, hash)
+            {
                 write_snapshot(row.id, snapshot, hash, db).await?;
             }
         }
@@ -40,16 +40,29 @@ impl Write for WriteRooms {
     }
 }
 
+/// The row of an ended room is written, and its snapshot deleted, by one query: each is a switch to SQLite's thread and back.
 async fn write_row(row: &RoomRow, db: &mut SqliteConnection) -> Result<(), StoreError> {
     // The same offset may be written again, with the same values or with more information (a component after a swap was
     // refused): the later write wins. An ended room stays ended.
-    let upsert = "INSERT INTO rooms (id, \"offset\", kind, component, status, creator, created_at, ended_at, outcome,
-                                     next_timer_at, metadata, members, clock)
-                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
-                  ON CONFLICT (id) DO UPDATE SET
-                      \"offset\" = ?2, component = ?4, status = ?5, ended_at = ?8, outcome = ?9,
-                      next_timer_at = ?10, metadata = ?11, members = ?12, clock = ?13
-                  WHERE rooms.\"offset\" <= ?2 AND (rooms.status = 'live' OR ?5 <> 'live')";
+    macro_rules! upsert {
+        ($then:literal) => {
+            concat!(
+                "INSERT INTO rooms (id, \"offset\", kind, component, status, creator, created_at, ended_at, outcome,
+                                    next_timer_at, metadata, members, clock)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+                 ON CONFLICT (id) DO UPDATE SET
+                     \"offset\" = ?2, component = ?4, status = ?5, ended_at = ?8, outcome = ?9,
+                     next_timer_at = ?10, metadata = ?11, members = ?12, clock = ?13
+                 WHERE rooms.\"offset\" <= ?2 AND (rooms.status = 'live' OR ?5 <> 'live')",
+                $then
+            )
+        };
+    }
+    let live = upsert!("");
+    // Only if the row has this status: a newer update may have been written before this one.
+    let ended =
+        upsert!("; DELETE FROM snapshots WHERE room = ?1 AND (SELECT status FROM rooms WHERE id = ?1) <> 'live'");
+    let upsert = if row.status == RoomStatus::Live { live } else { ended };
     let written = sqlx::query(upsert)
         .bind(id(row.id.0))
         .bind(number(row.offset))
@@ -67,13 +80,6 @@ async fn write_row(row: &RoomRow, db: &mut SqliteConnection) -> Result<(), Store
         .execute(db)
         .await;
     written.map(drop).map_err(StoreError::at("write a room"))
-}
-
-async fn delete_snapshot(room: RoomId, db: &mut SqliteConnection) -> Result<(), StoreError> {
-    // Only if the row has this status: a newer update may have been written before this one.
-    let delete = "DELETE FROM snapshots WHERE room = ?1 AND (SELECT status FROM rooms WHERE id = ?1) <> 'live'";
-    let deleted = sqlx::query(delete).bind(id(room.0)).execute(db).await;
-    deleted.map(drop).map_err(StoreError::at("delete a snapshot"))
 }
 
 async fn write_snapshot(
@@ -112,17 +118,28 @@ async fn write_snapshot(
 impl Read for ReadSnapshot {
     type Output = Option<SnapshotRow>;
 
-    async fn read(&self, db: &SqlitePool) -> Result<Option<SnapshotRow>, StoreError> {
+    async fn read(&self, db: &mut SqliteConnection) -> Result<Option<SnapshotRow>, StoreError> {
         let newest = "SELECT \"offset\", component, hash, state FROM snapshots WHERE room = ?1";
         let found = sqlx::query_as(newest).bind(id(self.room.0)).fetch_optional(db).await;
         found.map_err(StoreError::at("read a snapshot"))?.map(|columns| snapshot(self.room, columns)).transpose()
     }
 }
 
+impl Read for ReadStored {
+    type Output = StoredRoom;
+
+    async fn read(&self, db: &mut SqliteConnection) -> Result<StoredRoom, StoreError> {
+        let both = "SELECT \"offset\", component, hash, state, (SELECT status FROM rooms WHERE id = ?1)
+                    FROM (SELECT 1) LEFT JOIN snapshots ON room = ?1";
+        let found = sqlx::query_as(both).bind(id(self.room.0)).fetch_one(db).await;
+        stored(self.room, found.map_err(StoreError::at("read a room to restore it"))?)
+    }
+}
+
 impl Read for ReadRoom {
     type Output = Option<RoomRow>;
 
-    async fn read(&self, db: &SqlitePool) -> Result<Option<RoomRow>, StoreError> {
+    async fn read(&self, db: &mut SqliteConnection) -> Result<Option<RoomRow>, StoreError> {
         let found = sqlx::query_as::<_, Columns>("SELECT * FROM rooms WHERE id = ?1").bind(id(self.room.0));
         let found = found.fetch_optional(db).await.map_err(StoreError::at("read a room"))?;
         found.map(Columns::row).transpose()
@@ -132,7 +149,7 @@ impl Read for ReadRoom {
 impl Read for ListRooms {
     type Output = Vec<RoomRow>;
 
-    async fn read(&self, db: &SqlitePool) -> Result<Vec<RoomRow>, StoreError> {
+    async fn read(&self, db: &mut SqliteConnection) -> Result<Vec<RoomRow>, StoreError> {
         let list = "SELECT * FROM rooms WHERE (?1 IS NULL OR kind = ?1) AND (?2 IS NULL OR status = ?2)
                     AND (?3 IS NULL OR (created_at, id) < (?3, ?4))
                     ORDER BY created_at DESC, id DESC LIMIT ?5";
@@ -151,7 +168,7 @@ impl Read for ListRooms {
 impl Read for CountRooms {
     type Output = Vec<(Kind, RoomStatus, u64)>;
 
-    async fn read(&self, db: &SqlitePool) -> Result<Self::Output, StoreError> {
+    async fn read(&self, db: &mut SqliteConnection) -> Result<Self::Output, StoreError> {
         let counts = "SELECT kind, status, count(*) FROM rooms GROUP BY kind, status ORDER BY kind, status";
         let counts = sqlx::query_as(counts).fetch_all(db).await;
         counts.map_err(StoreError::at("count rooms"))?.into_iter().map(count).collect()
@@ -163,14 +180,15 @@ impl Read for Timers {
 
     /// Rooms have no column for their partition here: a caller has all partitions, or nearly all, so it is as quick to compute
     /// the partition of each room.
-    async fn read(&self, db: &SqlitePool) -> Result<Self::Output, StoreError> {
+    async fn read(&self, db: &mut SqliteConnection) -> Result<Self::Output, StoreError> {
         let at = StoreError::at("list timers");
-        let count = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM partitions").fetch_one(db).await.map_err(&at)?;
+        let count =
+            sqlx::query_scalar::<_, i64>("SELECT count(*) FROM partitions").fetch_one(&mut *db).await.map_err(&at)?;
         let count = Table("partitions").number(count)?;
         let wanted: HashSet<u32> = self.partitions.iter().copied().collect();
         let (mut found, mut after) = (Vec::new(), self.after);
         loop {
-            let page = timers(after, self.limit, db).await.map_err(&at)?;
+            let page = timers(after, self.limit, &mut *db).await.map_err(&at)?;
             let page = page.into_iter().map(timer).collect::<Result<Vec<_>, _>>()?;
             let is_last = page.len() < self.limit as usize;
             after = page.last().map(|(due, room, _)| (*due, *room)).or(after);
@@ -183,7 +201,11 @@ impl Read for Timers {
     }
 }
 
-async fn timers(after: Option<(Time, RoomId)>, limit: u32, db: &SqlitePool) -> Result<Vec<TimerColumns>, sqlx::Error> {
+async fn timers(
+    after: Option<(Time, RoomId)>,
+    limit: u32,
+    db: &mut SqliteConnection,
+) -> Result<Vec<TimerColumns>, sqlx::Error> {
     let by_time = "SELECT next_timer_at, id, clock FROM rooms
                    WHERE next_timer_at IS NOT NULL AND (next_timer_at, id) > (?1, ?2)
                    ORDER BY next_timer_at, id LIMIT ?3";
@@ -194,7 +216,7 @@ async fn timers(after: Option<(Time, RoomId)>, limit: u32, db: &SqlitePool) -> R
 impl Read for HighestOffset {
     type Output = Option<Offset>;
 
-    async fn read(&self, db: &SqlitePool) -> Result<Option<Offset>, StoreError> {
+    async fn read(&self, db: &mut SqliteConnection) -> Result<Option<Offset>, StoreError> {
         let highest =
             "SELECT max(\"offset\") FROM (SELECT \"offset\" FROM rooms UNION ALL SELECT \"offset\" FROM snapshots)";
         let found = sqlx::query_scalar::<_, Option<i64>>(highest).fetch_one(db).await;

@@ -1,7 +1,7 @@
 //! Sessions and memberships, embedded.
 
 use chorus_core::ids::{MachineId, RoomId, SessionId};
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::SqliteConnection;
 
 use super::{Read, Write, now};
 use crate::{
@@ -161,7 +161,7 @@ impl Write for Kick {
 impl Read for Kicked {
     type Output = Option<String>;
 
-    async fn read(&self, db: &SqlitePool) -> Result<Option<String>, StoreError> {
+    async fn read(&self, db: &mut SqliteConnection) -> Result<Option<String>, StoreError> {
         let kicked = "SELECT kicked FROM sessions
                       WHERE ?1 IN (resume_hash, previous_hash, overtaken_hash) AND kicked IS NOT NULL";
         let kicked = sqlx::query_scalar(kicked).bind(self.resume_hash.as_slice()).fetch_optional(db).await;
@@ -204,7 +204,7 @@ impl Write for Expire {
 impl Read for OfEdge {
     type Output = Vec<(SessionId, Vec<RoomId>)>;
 
-    async fn read(&self, db: &SqlitePool) -> Result<Self::Output, StoreError> {
+    async fn read(&self, db: &mut SqliteConnection) -> Result<Self::Output, StoreError> {
         let of_edge = "SELECT id, room FROM (
                            SELECT id FROM sessions WHERE edge = ?1 AND id > ?2 ORDER BY id LIMIT ?3
                        ) LEFT JOIN memberships ON session = id ORDER BY id, position";
@@ -218,7 +218,7 @@ impl Read for OfEdge {
 impl Read for EdgeOf {
     type Output = Option<(MachineId, bool)>;
 
-    async fn read(&self, db: &SqlitePool) -> Result<Self::Output, StoreError> {
+    async fn read(&self, db: &mut SqliteConnection) -> Result<Self::Output, StoreError> {
         let edge = "SELECT edge, disconnected_at IS NULL FROM sessions WHERE id = ?1 AND expired = 0";
         let found = sqlx::query_as::<_, (String, bool)>(edge).bind(id(self.session.0)).fetch_optional(db).await;
         let found = found.map_err(StoreError::at("read a session"))?;

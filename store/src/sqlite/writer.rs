@@ -225,11 +225,15 @@ impl Writer {
         {
             return job.apply(&mut self.db).await;
         }
-        sqlx::query("BEGIN IMMEDIATE").execute(&mut self.db).await.map_err(StoreError::at("begin a transaction"))?;
-        if jobs.iter().any(|job| job.reads_clock()) {
-            let set = sqlx::query("UPDATE temp.clock SET now = ?1").bind(number(self.clock.now().0));
-            set.execute(&mut self.db).await.map_err(StoreError::at("set the clock"))?;
-        }
+        let reads_clock = jobs.iter().any(|job| job.reads_clock());
+        let begin = match reads_clock {
+            true => {
+                let now = number(self.clock.now().0);
+                sqlx::query("BEGIN IMMEDIATE; UPDATE temp.clock SET now = ?1").bind(now).execute(&mut self.db).await
+            }
+            false => sqlx::query("BEGIN IMMEDIATE").execute(&mut self.db).await,
+        };
+        begin.map_err(StoreError::at("begin a transaction"))?;
         for job in jobs {
             job.apply(&mut self.db).await?;
         }

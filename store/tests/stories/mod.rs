@@ -39,6 +39,7 @@ macro_rules! tell_all_stories {
             a_silent_session_expires_sooner_unless_it_comes_back_or_was_kicked
             a_row_changes_as_its_machine_does
             only_a_higher_snapshot_replaces
+            a_host_finds_a_snapshot_an_end_or_nothing
             hashes_of_snapshots_are_kept_for_audits
             two_states_at_one_offset_are_named_and_nothing_is_written
             a_room_that_has_ended_stays_so_and_keeps_no_snapshot

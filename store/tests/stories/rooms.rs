@@ -6,7 +6,7 @@ use chorus_core::{
     ids::{Digest, RoomId, Time},
     json::Json,
 };
-use chorus_store::{RoomFilter, RoomRow, RoomStatus, RoomUpdate, Store, StoreError};
+use chorus_store::{RoomFilter, RoomRow, RoomStatus, RoomUpdate, Store, StoreError, StoredRoom};
 
 use super::cast::*;
 
@@ -26,6 +26,20 @@ pub async fn only_a_higher_snapshot_replaces(store: Store) {
     assert_eq!(state_of(&store, 1).await, Some((8, "at 8".into())));
     let stored = store.snapshot(RoomId(1)).await.expect("read").expect("there");
     assert_eq!((stored.hash, stored.component), (Digest::of(b"at 8"), Digest::of(b"tic-tac-toe")));
+    assert_eq!(store.stored_room(RoomId(1)).await.expect("read"), StoredRoom::Snapshot(stored));
+}
+
+pub async fn a_host_finds_a_snapshot_an_end_or_nothing(store: Store) {
+    with_partitions(&store, 4).await;
+    let found = async |id| store.stored_room(RoomId(id)).await.expect("read");
+    write(&store, [news(room(1, 1)), with_state(room(2, 1), "live")]).await;
+    assert_eq!(found(1).await, StoredRoom::Nothing, "it is listed, and has no state");
+    assert!(matches!(found(2).await, StoredRoom::Snapshot(_)));
+    assert_eq!(found(3).await, StoredRoom::Nothing, "it is unknown");
+    let failed = RoomRow { status: RoomStatus::Failed, ..ended(room(4, 2)) };
+    write(&store, [news(ended(room(2, 2))), news(failed)]).await;
+    assert_eq!((found(2).await, found(4).await), (StoredRoom::Ended, StoredRoom::Ended));
+    assert_eq!(state_of(&store, 2).await, None);
 }
 
 pub async fn hashes_of_snapshots_are_kept_for_audits(store: Store) {
