@@ -69,6 +69,9 @@ pub async fn lobby(bench: &Bench, numbers: &[usize]) -> anyhow::Result<Report> {
 
 /// Games that are played long, `step` more of them at each point. Each point is read after all have been played.
 pub async fn played(bench: &Bench, step: usize, steps: usize, rounds: usize) -> anyhow::Result<Report> {
+    if bench.server.protocol == Protocol::Chorus {
+        fill_the_log(bench).await?;
+    }
     let mut idle = Idle::new();
     watch(play(bench, BEFORE, "before", rounds).await?, &mut idle);
     let mut points = Vec::new();
