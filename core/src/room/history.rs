@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{state::State, tail::Tail};
+use super::{packed::Packed, state::State, tail::Tail};
 use crate::{
     command::{Fault, Joining, Record, RoomCommand, RoomData},
     ids::{Offset, RoomId},
@@ -46,17 +46,17 @@ pub(super) struct History {
     inherited_through: Option<Offset>,
 }
 
-/// The state that a rebuild returns to.
+/// The state that a rebuild returns to, encoded.
 #[derive(Debug)]
 struct Base {
     offset: Offset,
-    bytes: Arc<[u8]>,
+    state: Packed,
 }
 
 impl History {
     /// The history of a room that is restored from a snapshot.
     pub fn from(offset: Offset, snapshot: &[u8]) -> History {
-        let base = Some(Base { offset, bytes: snapshot.into() });
+        let base = Some(Base { offset, state: Packed::of(snapshot) });
         let through = Some(offset);
         History { base, emitted_through: through, applied_through: through, ..History::default() }
     }
@@ -150,7 +150,7 @@ impl History {
     /// Makes a state the base, and clears the tail.
     pub fn rebase(&mut self, state: &State) -> Arc<[u8]> {
         let bytes: Arc<[u8]> = state.encode().into();
-        self.base = Some(Base { offset: state.offset, bytes: bytes.clone() });
+        self.base = Some(Base { offset: state.offset, state: Packed::of(&bytes) });
         self.take_tail();
         self.skips.retain(|at, _| *at > state.offset);
         self.thrown.retain(|at, _| *at > state.offset);
@@ -167,7 +167,7 @@ impl History {
         mut skips: BTreeMap<Offset, Fault>,
         again: Offset,
     ) {
-        self.base = Some(Base { offset: base.offset, bytes: base.encode().into() });
+        self.base = Some(Base { offset: base.offset, state: Packed::of(&base.encode()) });
         self.skips.append(&mut skips);
         self.tail = Tail::default();
         records.iter().for_each(|(offset, record)| self.tail.push(*offset, record));
@@ -186,7 +186,7 @@ impl History {
 
     /// The state of the base, and the records of the room to apply to it.
     pub fn rewind(&mut self, room: RoomId) -> (Option<State>, Vec<(Offset, Record)>) {
-        let state = self.base.as_ref().map(|base| State::decode_own(&base.bytes));
+        let state = self.base.as_ref().map(|base| State::decode_own(&base.state.unpacked()));
         (state, self.take_tail().records(room))
     }
 

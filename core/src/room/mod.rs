@@ -16,6 +16,7 @@
 //! | `effects` | what each effect of the guest does |
 //! | `frames` | numbering, sending and resending members' frames |
 //! | `resend_buffer` | the frames that are kept for members that reconnect |
+//! | `packed` | bytes that are rarely read, compressed |
 //! | `roles` | which members are players and which are spectators |
 //! | `kicks` | the end of a session by its room |
 //! | `allowance` | how many rooms a room may create |
@@ -48,6 +49,7 @@ mod io;
 mod kicks;
 mod lobby_restart;
 mod open;
+mod packed;
 mod phase;
 mod rebuild;
 mod resend_buffer;

@@ -1,7 +1,7 @@
-//! The latest frames of a room, for members that reconnect, encoded one after the other in a ring of bytes.
+//! The latest frames of a room, for members that reconnect, encoded one after the other.
 //!
-//! Most frames that are kept are never sent again, so a frame takes the bytes of its fields and no more: no text, no allocation
-//! of its own. A room that has sent nothing has no ring, and a ring grows with its content, to [`RESEND_BYTES`] at most.
+//! Most frames that are kept are never sent again. So all but the latest are compressed, some dozens at a time, and have no text
+//! and no allocation of their own.
 //!
 //! **Overflow.** Beyond [`RESEND_BYTES`] or [`RESEND_FRAMES`] the oldest frames are dropped. A frame that alone is larger is not
 //! kept, and no frame before it. A member that has missed a frame that is not kept gets its whole view.
@@ -15,7 +15,10 @@ use serde::{
     de::{self, Visitor},
 };
 
-use super::state::Audience;
+use super::{
+    packed::{self, CHUNK, Packed},
+    state::Audience,
+};
 use crate::{
     frame::{FrameFields, RoomFrame},
     ids::{RoomId, SessionId},
@@ -31,74 +34,110 @@ pub const RESEND_BYTES: usize = 16 * 1024;
 /// The length before each entry.
 const PREFIX: usize = size_of::<u32>();
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct ResendBuffer {
-    frames: usize,
-    ring: VecDeque<u8>,
+    /// The size of each entry, oldest first.
+    sizes: VecDeque<u16>,
+    /// Their sum.
+    size: usize,
+    /// Older entries.
+    packed: VecDeque<Packed>,
+    /// The latest ones.
+    bytes: Vec<u8>,
+    /// So many bytes of the oldest of these are of entries that have been dropped.
+    dropped: usize,
 }
 
 impl ResendBuffer {
     pub fn push(&mut self, frame: &RoomFrame, audience: &Audience) {
-        let mut entry = Vec::with_capacity(PREFIX + audience.size() + frame.size());
-        entry.extend([0; PREFIX]);
-        wire::write_part(audience, &mut entry);
-        wire::write_part(frame.fields(), &mut entry);
-        let len = entry.len() - PREFIX;
-        entry[..PREFIX].copy_from_slice(&(len as u32).to_le_bytes());
-        while self.frames > 0 && (self.frames >= RESEND_FRAMES || self.ring.len() + entry.len() > RESEND_BYTES) {
-            self.drop_oldest();
+        self.make_room(PREFIX + audience.size() + frame.size());
+        let begin = self.bytes.len();
+        self.bytes.extend([0; PREFIX]);
+        wire::write_part(audience, &mut self.bytes);
+        wire::write_part(frame.fields(), &mut self.bytes);
+        let size = self.bytes.len() - begin;
+        self.bytes[begin..begin + PREFIX].copy_from_slice(&((size - PREFIX) as u32).to_le_bytes());
+        match u16::try_from(size) {
+            Ok(entry) if size <= RESEND_BYTES => self.keep(entry),
+            _ => *self = ResendBuffer::default(),
         }
-        if entry.len() <= RESEND_BYTES {
-            self.ring.extend(&entry);
-            self.frames += 1;
+    }
+
+    /// Packs the latest entries if an entry of this size would no longer find a place among them.
+    fn make_room(&mut self, size: usize) {
+        if !self.bytes.is_empty() && self.bytes.len() + size > CHUNK {
+            self.packed.push_back(Packed::take(&mut self.bytes));
+        }
+        packed::reserve(&mut self.bytes, size);
+    }
+
+    /// Counts an entry that was written, and drops the oldest ones beyond the bounds.
+    fn keep(&mut self, entry: u16) {
+        self.sizes.push_back(entry);
+        self.size += usize::from(entry);
+        while self.sizes.len() > RESEND_FRAMES || self.size > RESEND_BYTES {
+            self.drop_oldest();
         }
     }
 
     fn drop_oldest(&mut self) {
-        let mut len = [0; PREFIX];
-        len.iter_mut().zip(&self.ring).for_each(|(to, from)| *to = *from);
-        let entry = PREFIX + u32::from_le_bytes(len) as usize;
-        self.ring.drain(..entry.min(self.ring.len()));
-        self.frames -= 1;
+        let entry = self.sizes.pop_front().map_or(0, usize::from);
+        self.size -= entry;
+        self.dropped += entry;
+        if let Some(size) = self.packed.front().map(Packed::size).filter(|size| *size <= self.dropped) {
+            self.dropped -= size;
+            self.packed.pop_front();
+        }
     }
 
     /// The last `count` frames for this member, oldest first, if all of them are kept.
     pub fn last_for(&self, room: RoomId, session: SessionId, count: u64) -> Option<Vec<RoomFrame>> {
-        let count = usize::try_from(count).ok().filter(|count| *count <= self.frames)?;
-        let ring = self.bytes();
-        let theirs: Vec<&[u8]> = entries(&ring).filter_map(|entry| for_member(entry, session)).collect();
+        let count = usize::try_from(count).ok().filter(|count| *count <= self.sizes.len())?;
+        let bytes = self.bytes();
+        let theirs: Vec<&[u8]> = entries(&bytes).filter_map(|entry| for_member(entry, session)).collect();
         let first = theirs.len().checked_sub(count)?;
         let frames = theirs[first..].iter().map(|fields| wire::read_part::<FrameFields>(fields));
         frames.map(|fields| Some(RoomFrame::new(room, fields.ok()?.0))).collect()
     }
 
+    /// All entries.
     fn bytes(&self) -> Vec<u8> {
-        let (begin, end) = self.ring.as_slices();
-        [begin, end].concat()
+        let mut all: Vec<u8> = self.packed.iter().flat_map(Packed::unpacked).collect();
+        all.extend(&self.bytes);
+        all.split_off(self.dropped)
     }
 
-    /// A ring of these bytes, unless they are no entries.
-    fn read(bytes: Vec<u8>) -> Result<ResendBuffer, DecodeError> {
+    /// A buffer of these bytes, unless they are no entries.
+    fn read(bytes: &[u8]) -> Result<ResendBuffer, DecodeError> {
         let damaged = || DecodeError::Damaged("frames to be sent again".to_owned());
-        let (mut frames, mut used) = (0, 0);
-        for entry in entries(&bytes) {
+        let mut buffer = ResendBuffer::default();
+        for entry in entries(bytes) {
             let (_, at) = wire::read_part::<Audience>(entry)?;
             let (_, len) = wire::read_part::<FrameFields>(&entry[at..])?;
-            if at + len != entry.len() {
+            let size = PREFIX + entry.len();
+            if at + len != entry.len() || buffer.sizes.len() == RESEND_FRAMES || buffer.size + size > RESEND_BYTES {
                 return Err(damaged());
             }
-            (frames, used) = (frames + 1, used + PREFIX + entry.len());
+            buffer.make_room(size);
+            buffer.bytes.extend(&bytes[buffer.size..buffer.size + size]);
+            buffer.keep(size as u16);
         }
-        if used != bytes.len() || frames > RESEND_FRAMES || used > RESEND_BYTES {
-            return Err(damaged());
-        }
-        Ok(ResendBuffer { frames, ring: bytes.into() })
+        if buffer.size == bytes.len() { Ok(buffer) } else { Err(damaged()) }
     }
 }
 
+/// By the frames that they keep.
+impl PartialEq for ResendBuffer {
+    fn eq(&self, other: &ResendBuffer) -> bool {
+        self.sizes == other.sizes && self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for ResendBuffer {}
+
 /// The entries, up to the first one that is cut off.
-fn entries(ring: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = ring;
+fn entries(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = bytes;
     std::iter::from_fn(move || {
         let (len, after) = rest.split_first_chunk()?;
         let (entry, after) = after.split_at_checked(u32::from_le_bytes(*len) as usize)?;
@@ -121,25 +160,21 @@ impl Serialize for ResendBuffer {
 
 impl<'de> Deserialize<'de> for ResendBuffer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ResendBuffer, D::Error> {
-        deserializer.deserialize_byte_buf(RingVisitor)
+        deserializer.deserialize_bytes(BytesVisitor)
     }
 }
 
-struct RingVisitor;
+struct BytesVisitor;
 
-impl Visitor<'_> for RingVisitor {
+impl Visitor<'_> for BytesVisitor {
     type Value = ResendBuffer;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the bytes of a resend buffer")
     }
 
-    fn visit_byte_buf<E: de::Error>(self, bytes: Vec<u8>) -> Result<ResendBuffer, E> {
-        ResendBuffer::read(bytes).map_err(E::custom)
-    }
-
     fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<ResendBuffer, E> {
-        self.visit_byte_buf(bytes.to_vec())
+        ResendBuffer::read(bytes).map_err(E::custom)
     }
 }
 
@@ -179,9 +214,8 @@ mod tests {
         let mut buffer = ResendBuffer::default();
         let all: Vec<RoomFrame> = (0..100).map(|n| patch(&format!("{n:01000}"))).collect();
         all.iter().for_each(|frame| buffer.push(frame, &Audience::One(ANA)));
-        assert!((RESEND_BYTES - 1_100..=RESEND_BYTES).contains(&buffer.ring.len()));
-        assert!(buffer.ring.capacity() <= RESEND_BYTES);
-        let kept = buffer.frames;
+        assert!((RESEND_BYTES - 1_100..=RESEND_BYTES).contains(&buffer.size));
+        let kept = buffer.sizes.len();
         assert_eq!(buffer.last_for(ROOM, ANA, kept as u64).as_deref(), Some(&all[100 - kept..]));
     }
 
@@ -201,10 +235,10 @@ mod tests {
         let mut buffer = ResendBuffer::default();
         (0..300).for_each(|n| buffer.push(&patch(&n.to_string()), &Audience::Except(vec![ANA])));
         let bytes = buffer.bytes();
-        assert_eq!(ResendBuffer::read(bytes.clone()).expect("it was written so"), buffer);
-        assert!(ResendBuffer::read(bytes[..bytes.len() - 1].to_vec()).is_err());
-        assert!(ResendBuffer::read([&bytes[..], &[1, 0, 0, 0, 9]].concat()).is_err());
-        assert!(ResendBuffer::read(bytes.repeat(2)).is_err(), "more than it may hold");
+        assert_eq!(ResendBuffer::read(&bytes).expect("it was written so"), buffer);
+        assert!(ResendBuffer::read(&bytes[..bytes.len() - 1]).is_err());
+        assert!(ResendBuffer::read(&[&bytes[..], &[1, 0, 0, 0, 9]].concat()).is_err());
+        assert!(ResendBuffer::read(&bytes.repeat(2)).is_err(), "more than it may hold");
     }
 
     fn patch(ops: &str) -> RoomFrame {

@@ -1,10 +1,11 @@
-//! The records since the base, encoded one after the other in one buffer.
+//! The records since the base, encoded one after the other.
 //!
-//! They are read only when the room is rebuilt, so a record takes a third of the memory that it takes as a value, and no
-//! allocation of its own.
+//! They are read only when the room is rebuilt, so a record takes a tenth of the memory that it takes as a value: all but the
+//! latest are compressed, some dozens at a time.
 //!
 //! An entry is the length of the encoded record in four bytes, its offset in eight, and its time and its command.
 
+use super::packed::{self, CHUNK, Packed};
 use crate::{
     command::{Record, RoomCommand},
     ids::{Offset, RoomId, Time},
@@ -14,28 +15,32 @@ use crate::{
 const LENGTH: usize = size_of::<u32>();
 const PREFIX: usize = LENGTH + size_of::<Offset>();
 
-/// The least by which the buffer grows.
-const MIN_GROWTH: usize = 512;
+/// Most records take less.
+const USUAL: usize = 128;
 
 #[derive(Debug, Default)]
 pub(super) struct Tail {
+    /// Older records, each of these some whole entries.
+    packed: Vec<Packed>,
+    /// The latest ones.
     bytes: Vec<u8>,
+    first: Option<Offset>,
     len: usize,
 }
 
 impl Tail {
     pub fn push(&mut self, offset: Offset, record: &Record) {
-        // By a quarter, as most tails are dropped before they are full.
-        let spare = self.bytes.capacity() - self.bytes.len();
-        if spare < MIN_GROWTH / 4 {
-            self.bytes.reserve_exact(MIN_GROWTH.max(self.bytes.len() / 4));
+        if self.bytes.len() + USUAL > CHUNK {
+            self.packed.push(Packed::take(&mut self.bytes));
         }
+        packed::reserve(&mut self.bytes, USUAL);
         let begin = self.bytes.len();
         self.bytes.extend([0; LENGTH]);
         self.bytes.extend(offset.to_le_bytes());
         wire::write_part(&(record.time, &record.command), &mut self.bytes);
         let len = self.bytes.len() - begin - PREFIX;
         self.bytes[begin..begin + LENGTH].copy_from_slice(&(len as u32).to_le_bytes());
+        self.first.get_or_insert(offset);
         self.len += 1;
     }
 
@@ -48,11 +53,11 @@ impl Tail {
     }
 
     pub fn first(&self) -> Option<Offset> {
-        self.entries().next().map(|(offset, _)| offset)
+        self.first
     }
 
     pub fn contains(&self, offset: Offset) -> bool {
-        self.entries().any(|(at, _)| at == offset)
+        entries(&self.unpacked()).any(|(at, _)| at == offset)
     }
 
     /// The records, of this room.
@@ -61,19 +66,25 @@ impl Tail {
             let (time, command) = decode(bytes);
             (offset, Record { room, time, command })
         };
-        self.entries().map(decode).collect()
+        entries(&self.unpacked()).map(decode).collect()
     }
 
-    fn entries(&self) -> impl Iterator<Item = (Offset, &[u8])> {
-        let mut rest = &self.bytes[..];
-        std::iter::from_fn(move || {
-            let (len, after) = rest.split_first_chunk()?;
-            let (offset, after) = after.split_first_chunk()?;
-            let (record, after) = after.split_at(u32::from_le_bytes(*len) as usize);
-            rest = after;
-            Some((Offset::from_le_bytes(*offset), record))
-        })
+    fn unpacked(&self) -> Vec<u8> {
+        let mut all: Vec<u8> = self.packed.iter().flat_map(Packed::unpacked).collect();
+        all.extend(&self.bytes);
+        all
     }
+}
+
+fn entries(bytes: &[u8]) -> impl Iterator<Item = (Offset, &[u8])> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let (len, after) = rest.split_first_chunk()?;
+        let (offset, after) = after.split_first_chunk()?;
+        let (record, after) = after.split_at(u32::from_le_bytes(*len) as usize);
+        rest = after;
+        Some((Offset::from_le_bytes(*offset), record))
+    })
 }
 
 fn decode(bytes: &[u8]) -> (Time, RoomCommand) {
