@@ -34,6 +34,10 @@ use crate::{
     stored_room::{cannot_open, found, read},
 };
 
+/// A room rests when its guest has not been called for this long: see [`Runner::rest`]. That costs a few microseconds, at most
+/// once in this time.
+const REST_AFTER: Duration = Duration::from_secs(2);
+
 /// Runs until the room hibernates or is given up, or until the log fails, which stops the whole host and is logged.
 pub async fn run(host: Arc<Shared>, id: RoomId, mailbox: Arc<Mailbox>, why: RestoreReason) {
     let mut task = Box::pin(RoomTask::open(host, id, mailbox, why)).await;
@@ -66,6 +70,8 @@ struct RoomTask {
     oldest_input: Option<Time>,
     /// Whether the room has applied the records that it was restored for.
     restored: bool,
+    /// When the room rests; `None` while it does.
+    rests_at: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -103,6 +109,7 @@ impl RoomTask {
             informed: Informed::default(),
             oldest_input: None,
             restored: false,
+            rests_at: None,
         }
     }
 
@@ -135,7 +142,8 @@ impl RoomTask {
             }
             self.report_restored();
             // Each message usually postpones this deadline: an occasional early tick costs less than a reset for each message.
-            let due = self.next_tick();
+            let tick = self.next_tick();
+            let due = self.rests_at.map_or(tick, |rest| rest.min(tick));
             if clock.is_elapsed() || due < clock.deadline() {
                 clock.as_mut().reset(due);
             }
@@ -143,13 +151,24 @@ impl RoomTask {
             tokio::select! {
                 () = self.mailbox.notified() => {}
                 input = next_report(&mut self.outbox, &mut self.session_ends, confirmations) => self.handle(input?),
-                () = &mut clock => if due <= Instant::now() { self.handle(Input::Tick) },
+                () = &mut clock => self.tick(due).await,
             }
         }
     }
 
     fn handle(&mut self, input: Input) {
         self.hosted.handle(input, self.host.now());
+    }
+
+    async fn tick(&mut self, due: Instant) {
+        let now = Instant::now();
+        if self.rests_at.is_some_and(|at| at <= now) {
+            self.rests_at = None;
+            Box::pin(self.runner.rest()).await;
+        }
+        if due <= now {
+            self.handle(Input::Tick);
+        }
     }
 
     fn next_tick(&mut self) -> Instant {
@@ -374,6 +393,7 @@ impl RoomTask {
         // One block for all rooms in turn, instead of a place in each task.
         let outcome = Box::pin(self.runner.run(call)).await;
         let fuel = Box::pin(self.report(account)).await;
+        self.rests_at = Some(Instant::now() + REST_AFTER);
         match outcome {
             Ok(outcome) => {
                 let begun = std::time::Instant::now();

@@ -18,6 +18,7 @@ use super::{
     encode,
     engine::Component,
     fault::GuestError,
+    stack::StackRelease,
     start::{Bounds, StartError, call_error, run_timed, start},
     store_data::StoreData,
 };
@@ -53,6 +54,8 @@ pub struct Instance {
     poisoned: bool,
     /// The log of the call that failed.
     failed_log: Vec<Effect>,
+    /// Made at its first use.
+    stack_release: Option<StackRelease>,
 }
 
 impl fmt::Debug for Instance {
@@ -78,7 +81,8 @@ impl Component {
             StartError::Guest(error) => InstantiateError::Start(error),
         })?;
         let (component, busy, failed_log) = (self.clone(), begun.elapsed(), Vec::new());
-        Ok(Instance { component, room, store, guest, began_with: 0, busy, poisoned: false, failed_log })
+        let (poisoned, stack_release) = (false, None);
+        Ok(Instance { component, room, store, guest, began_with: 0, busy, poisoned, failed_log, stack_release })
     }
 }
 
@@ -133,6 +137,17 @@ impl Instance {
         let saved = self.settle(saved, &printed)?;
         self.debug_log(&printed);
         Ok(saved)
+    }
+
+    /// Releases the memory of the stack, until the next call.
+    pub async fn release_stack(&mut self) {
+        if self.poisoned {
+            return;
+        }
+        let release = self.stack_release.get_or_insert_with(|| StackRelease::new(&mut self.store));
+        if let Err(error) = release.release(&mut self.store).await {
+            tracing::warn!(room = %self.room, %error, "the memory of an idle stack is not released");
+        }
     }
 
     /// How long the guest has run since this function was last called, by this machine's clock.

@@ -7,8 +7,8 @@
 //!
 //! Where to start: [`budget`] holds every number with its reason; [`wasi`] is the closed list of what a guest may import
 //! and how each import is served, from an instance's `store_data`; [`parts`] is what a component may be made of; `engine`
-//! sets wasmtime up and loads components; `start` puts one into a store, and `instance` calls it; `runner` carries out the
-//! calls of `core::room` with instances; `layout` is the encoding of the contract's buffers, `encode` writes those for a guest,
+//! sets wasmtime up and loads components; `start` puts one into a store, and `instance` calls it; `stack` has the stack of its calls; `runner` carries
+//! out the calls of `core::room` with instances; `layout` is the encoding of the contract's buffers, `encode` writes those for a guest,
 //! `decode` checks its answers; `fault`
 //! classifies failures, and [`source_map`] finds their places in an author's files.
 //!
@@ -32,6 +32,7 @@ mod printed;
 mod rng;
 mod runner;
 pub mod source_map;
+mod stack;
 mod start;
 mod store_data;
 mod strict_json;

@@ -109,6 +109,13 @@ impl<R: Resources> Runner<R> {
         self.instance = None;
     }
 
+    /// Releases the memory that only calls need, until the next call.
+    pub async fn rest(&mut self) {
+        if let Some(instance) = &mut self.instance {
+            instance.release_stack().await;
+        }
+    }
+
     /// Drops an instance that has grown so large that a new one in its place is worth its cost. Returns whether it did: the
     /// machine must then open another.
     pub fn drop_overgrown(&mut self) -> bool {

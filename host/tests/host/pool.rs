@@ -10,7 +10,9 @@ use chorus_host::guest::{Engine, Options};
 use serde_json::json;
 
 use crate::support::{
+    ANA,
     guests::cache_dir,
+    stage::Stage,
     world::{Setup, World},
 };
 
@@ -43,4 +45,16 @@ async fn rooms_that_find_no_instance_wait_until_others_rest() {
         assert_eq!(frames[0].tag, FrameTag::Room);
     }
     world.close().await;
+}
+
+/// The text nests so deeply that its parse uses hundreds of pages of the stack.
+#[tokio::test]
+async fn a_room_that_has_released_its_stack_is_called_as_before() {
+    let mut stage = Stage::with("recurse-forever", json!({}), &[ANA]).await;
+    for count in 0..3 {
+        assert!(stage.send(ANA, "json", json!(null)).await.threw().is_some());
+        stage.runner.rest().await;
+        assert_eq!(stage.send(ANA, "echo", json!(count)).await.reply(), count);
+    }
+    assert_eq!(stage.opened.len(), 1, "in one instance");
 }
