@@ -9,6 +9,10 @@ typedef struct MemoryHead {
 #define MEMORY_CLASSES 128
 #define MEMORY_SMALL 512
 #define MEMORY_LARGEST 0x7ff00000u
+/* No less than the first block. */
+#define MEMORY_FIRST 2048
+/* A room's own memory is counted in these. */
+#define PAGE 4096u
 
 static uint8_t *memory_first, *memory_at, *memory_end;
 static void *memory_free_lists[MEMORY_CLASSES];
@@ -28,8 +32,11 @@ static uint32_t memory_round(uint32_t size, int *class) {
   return size;
 }
 
+/* QuickJS's runtime and context, which every call writes to, are the first block, and on one page. */
 static void memory_begin(void) {
-  memory_first = memory_at = (uint8_t *)(((uintptr_t)&__heap_base + 15) & ~15u);
+  uintptr_t at = ((uintptr_t)&__heap_base + 15) & ~15u;
+  if ((at & (PAGE - 1)) + MEMORY_FIRST > PAGE) at = (at + PAGE - 1) & ~(PAGE - 1);
+  memory_first = memory_at = (uint8_t *)at;
   memory_end = (uint8_t *)(__builtin_wasm_memory_size(0) * 65536);
 }
 

@@ -73,9 +73,6 @@ static void seal_free_memory(void) {
   }
 }
 
-/* Room memory begins on a page of its own. */
-#define PAGE 4096
-
 static void seal(void) {
   JS_RunGC(runtime);
   seal_lazy_properties();
@@ -91,11 +88,13 @@ static void seal(void) {
   seal_links();
   seal_arenas();
   seal_free_memory();
+  /* Room memory begins on a page of its own. */
   uint32_t gap = -(uintptr_t)memory_at & (PAGE - 1);
   memory_reach(gap);
   memory_at += gap;
   js_sealed_end = (uintptr_t)memory_at;
-  js_arena_size = 1024;
+  js_first_arena_size = 256;
+  js_arena_size = 512;
   /* The state's text is in the build's memory: it is copied when it changes. */
   state.text.capacity = 0;
   runtime->malloc_state.malloc_size = runtime->malloc_state.malloc_count = 0;

@@ -165,7 +165,8 @@ static void put_back_value(JSValue *now, JSValue before) {
 }
 
 static void put_back_engine(void) {
-  js->std_array_prototype = sealed_engine.std_array_prototype;
+  /* Only if it was changed: a write makes the context's page the room's own. */
+  if (unlikely(js->std_array_prototype != sealed_engine.std_array_prototype)) js->std_array_prototype = sealed_engine.std_array_prototype;
   put_back_value(&js->error_back_trace, sealed_engine.back_trace);
   put_back_value(&js->error_prepare_stack, sealed_engine.prepare_stack);
   put_back_value(&js->error_stack_trace_limit, sealed_engine.stack_trace_limit);
