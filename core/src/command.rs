@@ -62,8 +62,9 @@ pub enum RoomCommand {
     Close { reason: Box<str> },
     /// The guest threw on the record at `at`. For people: it has no effect, since every replay finds the throw itself.
     Threw { at: OutputId, text: Box<str> },
-    /// Reserved, and without effect yet: the member has another identity from now on.
-    Identify { session: SessionId, player: Player, claims: Option<Json> },
+    /// The player of this session, who was `was`, is `player` now: a guest has signed in. The room's script decides whether the
+    /// member has the new identity in this room too.
+    Identify { session: SessionId, was: Arc<str>, player: Player, claims: Option<Json> },
     /// Reserved, and without effect yet: what the room keeps of this player is to be removed.
     Erase { player: Arc<str> },
     /// Reserved, and without effect yet: the end of a step, and what has arrived in it.
@@ -87,7 +88,8 @@ impl RoomCommand {
             | RoomCommand::Message { session, .. }
             | RoomCommand::Drop { session, .. }
             | RoomCommand::Reconnect { session, .. }
-            | RoomCommand::Leave { session, .. } => Some(*session),
+            | RoomCommand::Leave { session, .. }
+            | RoomCommand::Identify { session, .. } => Some(*session),
             RoomCommand::Create { .. }
             | RoomCommand::Timer { .. }
             | RoomCommand::RoomMessage { .. }
@@ -96,7 +98,6 @@ impl RoomCommand {
             | RoomCommand::Fault { .. }
             | RoomCommand::Close { .. }
             | RoomCommand::Threw { .. }
-            | RoomCommand::Identify { .. }
             | RoomCommand::Erase { .. }
             | RoomCommand::Tick { .. } => None,
         }
@@ -108,8 +109,7 @@ impl RoomCommand {
 pub struct Joining {
     pub session: SessionId,
     pub player: Player,
-    /// What the player's token claims, as a JSON object: for the script's join handlers. Not kept in the member. None, as no
-    /// edge verifies tokens yet.
+    /// What the player's token claims, as a JSON object: for the script's join handlers. Not kept in the member.
     pub claims: Option<Json>,
     pub edge: MachineId,
     pub request: RequestId,

@@ -92,17 +92,58 @@ pub struct SavedState {
 /// One call of `handle`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    Create { options: Json },
-    Join { member: MemberInfo, options: Json, from: Option<RoomId> },
-    Drop { session: SessionId },
-    Reconnect { session: SessionId },
-    Leave { session: SessionId, reason: LeaveReason },
-    Message { session: SessionId, msg_type: Arc<str>, data: Json },
-    Timer { name: Arc<str>, payload: Json },
-    RoomMessage { room: RoomId, data: Json },
-    RoomEnd { room: RoomId, outcome: Json, failed: Option<Box<str>> },
-    MoveFailed { session: SessionId, room: RoomId, reason: Box<str> },
-    Dispose { outcome: Json },
+    Create {
+        options: Json,
+    },
+    Join {
+        member: MemberInfo,
+        options: Json,
+        claims: Option<Json>,
+        from: Option<RoomId>,
+    },
+    Drop {
+        session: SessionId,
+    },
+    Reconnect {
+        session: SessionId,
+    },
+    Leave {
+        session: SessionId,
+        reason: LeaveReason,
+    },
+    Message {
+        session: SessionId,
+        msg_type: Arc<str>,
+        data: Json,
+    },
+    Timer {
+        name: Arc<str>,
+        payload: Json,
+    },
+    RoomMessage {
+        room: RoomId,
+        data: Json,
+    },
+    RoomEnd {
+        room: RoomId,
+        outcome: Json,
+        failed: Option<Box<str>>,
+    },
+    MoveFailed {
+        session: SessionId,
+        room: RoomId,
+        reason: Box<str>,
+    },
+    Dispose {
+        outcome: Json,
+    },
+    /// The member, who was `was`, has signed in as `player`.
+    Identify {
+        session: SessionId,
+        was: Arc<str>,
+        player: Player,
+        claims: Option<Json>,
+    },
 }
 
 impl Event {
@@ -120,6 +161,7 @@ impl Event {
             Event::RoomEnd { .. } => "onRoomEnd".into(),
             Event::MoveFailed { .. } => "onMoveFailed".into(),
             Event::Dispose { .. } => "onDispose".into(),
+            Event::Identify { .. } => "onUpgrade".into(),
         }
     }
 }
@@ -200,6 +242,8 @@ pub enum Effect {
     Stand {
         session: SessionId,
     },
+    /// The member of the `identify` in hand has its new identity from here on.
+    Identify,
 }
 
 /// The level of a guest's own log line, for its author. To the operator every such line is DEBUG, since it may contain players'

@@ -22,7 +22,7 @@ pub trait Format: Serialize + DeserializeOwned {
 
 impl Format for Record {
     const NAME: &'static str = "record";
-    const VERSION: u8 = 6;
+    const VERSION: u8 = 7;
 }
 
 impl Format for EdgeCommand {
@@ -220,7 +220,7 @@ mod tests {
             RoomCommand::Fault { at: OutputId { offset: 12, index: 0 }, fault: Fault::OutOfFuel(1_000_000_000) },
             RoomCommand::Close { reason: "done".into() },
             RoomCommand::Threw { at: OutputId { offset: 12, index: 0 }, text: "Error: no".into() },
-            RoomCommand::Identify { session, player: ana(), claims: Some(json()) },
+            RoomCommand::Identify { session, was: "g:1".into(), player: ana(), claims: Some(json()) },
             RoomCommand::Erase { player: "p1".into() },
             RoomCommand::Tick { number: 1, inputs: vec![TickInput { session, msg_type: "aim".into(), data: json() }] },
             RoomCommand::Answer { request: source.number, answer: Answer::Result(Ok(json())) },

@@ -227,9 +227,10 @@ static int on_message(Given fields) {
 
 /* What the SDK's `dispatch` takes of each event: its name, and its fields: an id, a joining member, a text, the rest. */
 static const struct { const char *name, *fields; } event_kinds[] = {
-  [ENTRY_CREATE] = {"create", "r"}, [ENTRY_JOIN] = {"join", "ijr"}, [ENTRY_DROP] = {"drop", "i"}, [ENTRY_RECONNECT] = {"reconnect", "i"},
+  [ENTRY_CREATE] = {"create", "r"}, [ENTRY_JOIN] = {"join", "ijtr"}, [ENTRY_DROP] = {"drop", "i"}, [ENTRY_RECONNECT] = {"reconnect", "i"},
   [ENTRY_LEAVE] = {"leave", "ir"}, [ENTRY_TIMER] = {"timer", "tr"}, [ENTRY_ROOM_MESSAGE] = {"room-message", "ir"}, [ENTRY_ROOM_END] = {"room-end", "itr"},
   [ENTRY_MOVE_FAILED] = {"move-failed", "iir"}, [ENTRY_DISPOSE] = {"dispose", "r"},
+  [ENTRY_IDENTIFY] = {"identify", "itttr"},
 };
 
 static JSValue joining_value(Given *fields) {
@@ -258,7 +259,7 @@ static int on_other(uint8_t tag, Given fields) {
     return -1;
   }
   const char *kinds = event_kinds[tag].fields;
-  JSValue arguments[4] = {JS_NewString(js, event_kinds[tag].name), JS_UNDEFINED, JS_UNDEFINED, JS_UNDEFINED};
+  JSValue arguments[6] = {JS_NewString(js, event_kinds[tag].name), JS_UNDEFINED, JS_UNDEFINED, JS_UNDEFINED, JS_UNDEFINED, JS_UNDEFINED};
   int count = 1;
   for (; kinds[count - 1]; count++) arguments[count] = field_value(kinds[count - 1], &fields);
   JSValue done = sdk_call(room.dispatch, count, (JSValueConst *)arguments);

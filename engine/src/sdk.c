@@ -73,7 +73,7 @@ static const struct { const char *name, *fields; } effect_kinds[] = {
   [EFFECT_KICK] = {"kick", "ir"}, [EFFECT_CREATE_ROOM] = {"create-room", "tnr"}, [EFFECT_SEND_ROOM] = {"send-room", "ir"},
   [EFFECT_SET_TIMER] = {"set-timer", "tfr"}, [EFFECT_CANCEL_TIMER] = {"cancel-timer", "r"}, [EFFECT_LOCK] = {"lock", ""}, [EFFECT_UNLOCK] = {"unlock", ""},
   [EFFECT_METADATA] = {"metadata", "r"}, [EFFECT_END] = {"end", "r"},
-  [EFFECT_SIT] = {"sit", "i"}, [EFFECT_STAND] = {"stand", "i"},
+  [EFFECT_SIT] = {"sit", "i"}, [EFFECT_STAND] = {"stand", "i"}, [EFFECT_IDENTIFY] = {"identify", ""},
 };
 
 static uint8_t effect_tag(const char *name) {
@@ -234,6 +234,18 @@ FUNCTION(sdk_set_spectator) {
   Member *member = this_member(argv[0]);
   if (!member) return JS_EXCEPTION;
   member->spectator = JS_ToBool(ctx, argv[1]);
+  return JS_UNDEFINED;
+}
+
+/* setIdentity(player, id, name) */
+FUNCTION(sdk_set_identity) {
+  Member *member = this_member(argv[0]);
+  if (!member) return JS_EXCEPTION;
+  JSValue id = member->id, name = member->name;
+  member->id = js_dup(argv[1]);
+  member->name = js_dup(argv[2]);
+  JS_FreeValue(ctx, id);
+  JS_FreeValue(ctx, name);
   return JS_UNDEFINED;
 }
 
@@ -484,7 +496,7 @@ static JSValue make_native(void) {
     {"hasActed", sdk_has_acted, 0}, {"finish", sdk_finish, 2}, {"undo", sdk_undo, 0}, {"isPending", sdk_is_pending, 1},
     {"pendingCount", sdk_pending_count, 0}, {"setPending", sdk_set_pending, 2}, {"beginTimers", sdk_begin_timers, 0},
     {"addPlayer", sdk_add_player, 1}, {"removePlayer", sdk_remove_player, 1}, {"setConnected", sdk_set_connected, 2},
-    {"setSpectator", sdk_set_spectator, 2}, {"setRole", sdk_set_role, 2}, {"rolesChanged", sdk_roles_changed, 0}, {"memberCount", sdk_member_count, 0},
+    {"setSpectator", sdk_set_spectator, 2}, {"setIdentity", sdk_set_identity, 3}, {"setRole", sdk_set_role, 2}, {"rolesChanged", sdk_roles_changed, 0}, {"memberCount", sdk_member_count, 0},
     {"playerCount", sdk_player_count, 0}, {"getPlayer", sdk_get_player, 1},
     {"hasPlayer", sdk_has_player, 1}, {"forEachPlayer", sdk_for_each_player, 1}, {"broadcast", sdk_broadcast, 3},
     {"send", sdk_send, 2}, {"after", sdk_after, 3}, {"bits", sdk_bits, 0}, {"float", sdk_float, 0}, {"int", sdk_int, 1},

@@ -97,9 +97,16 @@ class Both {
   join() {
     const session = this.#dice.bits().toString(16).padStart(32, "0");
     const member = { session, player: `${this.#dice.int(5)}`, name: this.#dice.text(8), connected: true, spectator: this.#dice.int(4) === 0 };
-    const effects = this.handle("join", session, member, this.#dice.pick(["{}", "{\"seat\":1}", "null"]));
+    const effects = this.handle("join", session, member, this.#dice.pick(["", "{\"role\":\"admin\"}"]), this.#dice.pick(["{}", "{\"seat\":1}", "null"]));
     const [, as] = (effects || []).find(([name]) => name === "admit") ?? [];
     if (as !== undefined) this.members.set(session, { ...member, spectator: as });
+  }
+
+  identify(session) {
+    const member = this.members.get(session), [player, name] = [`${this.#dice.int(5)}`, this.#dice.text(8)];
+    const effects = this.handle("identify", session, member.player, player, name, this.#dice.pick(["", "{\"role\":\"admin\"}"]));
+    if ((effects || []).some(([name]) => name === "identify")) Object.assign(member, { player, name });
+    return effects;
   }
 
   step() {
@@ -113,6 +120,7 @@ class Both {
     if (kind < 13) return this.handle("room-message", ROOM, dice.json(2));
     if (kind < 14) return this.handle("room-end", dice.pick([ROOM, ...this.rooms]), dice.pick(["", "failed"]), dice.json(2));
     if (kind < 15) return this.handle("move-failed", someone, ROOM, "full");
+    if (kind < 16) return this.identify(someone);
     if (kind < 18) return this.open();
     const type = dice.pick(this.manifest.messages);
     return this.handle("message", someone, type, this.data(type));

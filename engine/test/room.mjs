@@ -47,7 +47,7 @@ export class Room {
     this.opened = shown(this.#calls.open(JSON.stringify({ ...info, restored: saved === undefined ? undefined : "recovered" }), 1, saved ?? ""));
     if (saved !== undefined) return;
     this.handle("create", "{}");
-    for (const session of [ANA, BEA]) this.handle("join", session, { player: session, name: session.at(-1), spectator: false }, "{}");
+    for (const session of [ANA, BEA]) this.handle("join", session, { player: session, name: session.at(-1), spectator: false }, "", "{}");
   }
 
   /** The same room in another instance, as the host restores it. */

@@ -19,11 +19,19 @@ declare module "chorus" {
 
   /** A member of the room: a session, and its player. Valid until the member has left. */
   export interface Player<Data = any> {
-    /** The player's identity, checked by the edge. A player with two tabs has two sessions with one identity. */
+    /**
+     * The player's identity, checked by the edge: `u:` and the subject of its token, or `g:` and the number of a guest. A player
+     * with two devices has two sessions with one identity.
+     */
     readonly id: string;
     /** The id of the session: 32 hexadecimal digits. It outlives a lost connection. */
     readonly session: string;
     readonly name: string;
+    /**
+     * What the player's token claims, as far as the server passes it on (`--token-claims`): in `onJoinAttempt`, `onJoin` and
+     * `onUpgrade` alone. Elsewhere, and for guests, undefined. What the room needs later belongs into `data`.
+     */
+    readonly claims: { readonly [name: string]: any } | undefined;
     /** False while the seat is held for a player whose connection is gone. */
     readonly connected: boolean;
     /** Whether the member watches, and takes no player's seat. `sit` and `stand` change it. */
@@ -192,6 +200,11 @@ declare module "chorus" {
     /** The player's connection is lost; its seat is held. */
     onDrop?(player: Player<Data>): void;
     onReconnect?(player: Player<Data>): void;
+    /**
+     * A guest has signed in: `player.id` is its account's from here on, and was `oldId`. A room without this hook keeps the old
+     * `player.id` until the player leaves.
+     */
+    onUpgrade?(player: Player<Data>, oldId: string): void;
     /** The player has left for good, and is no longer in `this.players`. */
     onLeave?(player: Player<Data>, reason: LeaveReason): void;
     onRoomMessage?(room: string, data: any): void;

@@ -2,6 +2,7 @@
 
 import { giveBack } from "./allowance.js";
 import { call, emit } from "./call.js";
+import { withClaims } from "./claims.js";
 import { finish, refuse } from "./finish.js";
 import { named } from "./json.js";
 import { addPlayer, bySession, inner, Player, removePlayer, rolesChanged } from "./player.js";
@@ -17,7 +18,7 @@ export function dispatch(event, ...fields) {
       callHook("onCreate", primordials.parse(fields[0]));
       return finish(undefined, true);
     case "join":
-      return onJoin(fields[0], fields[1], primordials.parse(fields[2]));
+      return onJoin(fields[0], fields[1], fields[2], primordials.parse(fields[3]));
     case "drop":
       inner.setConnected(playerOf(fields[0]), false);
       callHook("onDrop", playerOf(fields[0]));
@@ -41,14 +42,20 @@ export function dispatch(event, ...fields) {
     case "move-failed":
       callHook("onMoveFailed", playerOf(fields[0]), fields[1], fields[2]);
       return finish();
+    case "identify":
+      return onIdentify(playerOf(fields[0]), fields[1], fields[2], fields[3], fields[4]);
     case "dispose":
       callHook("onDispose", primordials.parse(fields[0]));
       return finish();
   }
 }
 
-function onJoin(session, { player: id, name, spectator }, given) {
+function onJoin(session, { player: id, name, spectator }, claims, given) {
   const player = new Player({ session, player: id, name, connected: true, spectator }, "{}");
+  return withClaims(player, claims, () => admit(player, spectator, given));
+}
+
+function admit(player, spectator, given) {
   call.refusable = true;
   const verdict = script.hooks.onJoinAttempt === undefined ? true : callHook("onJoinAttempt", player, given);
   if (call.refused !== undefined) return;
@@ -65,6 +72,15 @@ function onJoin(session, { player: id, name, spectator }, given) {
   addPlayer(player);
   callHook("onJoin", player, given);
   finish(player);
+}
+
+/** A guest has signed in. A room without the hook keeps the identity by which it has stored what it knows of the player. */
+function onIdentify(player, was, id, name, claims) {
+  if (script.hooks.onUpgrade === undefined) return finish();
+  inner.setIdentity(player, id, name);
+  emit("identify", [], "onUpgrade", true);
+  withClaims(player, claims, () => callHook("onUpgrade", player, was));
+  finish(undefined, true);
 }
 
 function onLeave(session, reason) {

@@ -5,7 +5,7 @@
 // same limits a second time (`host/src/guest/budget.rs`, whose tests compare the two), and there an excess is a fault.
 
 /** The version of the contract that these limits belong to. */
-export const CONTRACT = "2.0.0";
+export const CONTRACT = "3.0.0";
 
 export const LIMITS = {
   /** UTF-8 bytes of a message's type, of a timer's name. */

@@ -25,7 +25,7 @@ const CONFIG = {
 
 export const HOOKS = [
   "onCreate", "onJoinAttempt", "onJoin", "onDrop", "onReconnect", "onLeave", "onRoomMessage", "onRoomEnd", "onMoveFailed",
-  "onRestore", "onDispose",
+  "onRestore", "onDispose", "onUpgrade",
 ];
 
 /** The manifest of `RoomClass`, of which `room` is one. */

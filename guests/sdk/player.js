@@ -1,6 +1,7 @@
 // A member of a room, and the list of them.
 
 import { call } from "./call.js";
+import { addClaims } from "./claims.js";
 import { toJson } from "./json.js";
 import { addMethods, methods } from "./methods.js";
 import * as primordials from "./primordials.js";
@@ -72,6 +73,10 @@ export class Player {
     inner = {
       setConnected(player, connected) { player.#member.connected = connected; },
       setSpectator(player, spectator) { player.#member.spectator = spectator; },
+      setIdentity(player, id, name) {
+        player.#member.player = id;
+        player.#member.name = name;
+      },
       text: (player) => player.#text,
       /** Stores `data` as text. Returns whether that changed the text. */
       commit(player) {
@@ -89,6 +94,7 @@ export class Player {
 }
 
 addMethods(Player, methods);
+addClaims(Player);
 
 /** Players whose data this call has read or set. */
 export let touched = [];

@@ -185,6 +185,31 @@ test("a full room gives no player a seat, also when its script admits one; a spe
 // Players and spectators
 
 const TABLE = "static config = { maxPlayers: 2 }; state = { n: 0 }; onJoinAttempt(player) { return player.spectator ? 'spectator' : true; }";
+test("the claims of a player's token are there in the hooks of the join, and nowhere later", async () => {
+  const story = await roomOf("onJoinAttempt(player) { if (player.claims?.ban) this.refuse('banned'); return true; } onJoin(player) { this.state.seen = [player.claims?.role ?? null, [...this.players].map((one) => one.claims === undefined)]; } messages = { look: (player) => player.claims === undefined, set: (player) => { player.claims = {}; } };");
+  story.join("ana", { claims: { role: "admin" } });
+  assert.deepEqual(story.state.seen, ["admin", [false]]);
+  assert.equal(story.message("ana", "look").reply, true);
+  story.join("bo");
+  assert.deepEqual(story.state.seen, [null, [true, true]]);
+  assert.equal(story.join("cid", { claims: { ban: true } }).refused, "banned");
+  assert.throws(() => story.message("ana", "set"), /player\.claims cannot be set/);
+});
+
+test("a guest that signs in has its account's identity where the room has onUpgrade", async () => {
+  const body = (hook) => `state = { scores: {} }; ${hook} messages = { score: (player) => { this.state.scores[player.id] = 1; player.data.n = 1; }, who: (player) => [player.id, player.name, player.data.n, this.players.of(player.id).length] };`;
+  const merges = "onUpgrade(player, oldId) { this.state.scores[player.id] = [this.state.scores[oldId], player.claims.role]; delete this.state.scores[oldId]; }";
+  const story = (await roomOf(body(merges))).join("ana").message("ana", "score");
+  story.identify("ana", "u:42", { claims: { role: "admin" } });
+  assert.deepEqual(story.state.scores, { "u:42": [1, "admin"] });
+  assert.deepEqual(story.message("ana", "who").reply, ["u:42", "u:42", 1, 1]);
+  assert.deepEqual(story.restore("recovered").message("ana", "who").reply, ["u:42", "u:42", 1, 1]);
+  const old = (await roomOf(body(""))).join("ana").message("ana", "score").identify("ana", "u:42");
+  assert.deepEqual(old.message("ana", "who").reply, ["ana", "ana", 1, 1], "without the hook it keeps the old one");
+  const fails = (await roomOf("onUpgrade() { throw new Error('no'); } messages = { who: (player) => player.id };")).join("ana");
+  assert.throws(() => fails.identify("ana", "u:42"), /no/);
+});
+
 const ROLES = "messages = { sit: (player) => { player.sit(); return player.spectator; }, stand: (player) => { player.stand(); return player.spectator; }, roles: () => [...this.players].filter(({ spectator }) => spectator).map(({ name }) => name), try: (player, call) => { try { player[call](); } catch ({ name, message }) { return `${name}: ${message}`; } }, no: (player) => { player.stand(); this.refuse('no'); } };";
 
 /** A room for two players, with Cid as a spectator. */

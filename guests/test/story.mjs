@@ -114,10 +114,10 @@ export class Story {
   create(options = {}) { return this.#event({ tag: "create", val: JSON.stringify(options) }); }
 
   /** `name` is the player's identity and name; `tab` distinguishes several sessions of one player. */
-  join(name, { tab = name, options = {}, full = this.#isFull(), from } = {}) {
+  join(name, { tab = name, options = {}, full = this.#isFull(), from, claims } = {}) {
     const member = { session: session(tab), player: name, name, connected: true, spectator: full };
     this.#joining = member;
-    return this.#event({ tag: "join", val: { member: { ...member }, options: JSON.stringify(options), from } });
+    return this.#event({ tag: "join", val: { member: { ...member }, claims: textOf(claims), options: JSON.stringify(options), from } });
   }
   #joining;
 
@@ -139,6 +139,14 @@ export class Story {
     this.#members.get(session(name)).connected = true;
     return this.#event({ tag: "reconnect", val: session(name) }, (members) => { members.get(session(name)).connected = false; });
   }
+
+  /** The guest of this session has signed in as the player `as`. */
+  identify(name, as, { claims } = {}) {
+    const { session: of, player: was } = this.#members.get(session(name));
+    this.#identity = { session: of, player: as, name: as };
+    return this.#event({ tag: "identify", val: { ...this.#identity, was, claims: textOf(claims) } });
+  }
+  #identity;
 
   leave(name, reason = "left") {
     const gone = this.#members.get(session(name));
@@ -281,6 +289,7 @@ export class Story {
       case "metadata": this.metadata = JSON.parse(val); break;
       case "end": this.outcome ??= JSON.parse(val); break;
       case "log": this.log.push(val); break;
+      case "identify": Object.assign(this.#members.get(this.#identity.session), this.#identity); break;
       case "sit": this.#setSpectator(val, false); break;
       case "stand": this.#setSpectator(val, true); break;
       // One that only the real host carries out: the story has it in `effects`.
@@ -299,10 +308,14 @@ export class Story {
 
 // Conversions between the contract's fields and the values of stories.
 
+/** Claims as the contract has them: empty without any. */
+function textOf(claims) { return claims === undefined ? "" : JSON.stringify(claims); }
+
 function fieldsOf({ tag, val }) {
   switch (tag) {
     case "create": case "dispose": return [val];
-    case "join": return [val.member.session, { ...val.member, from: val.from }, val.options];
+    case "join": return [val.member.session, { ...val.member, from: val.from }, val.claims, val.options];
+    case "identify": return [val.session, val.was, val.player, val.name, val.claims];
     case "drop": case "reconnect": return [val];
     case "leave": return [val.session, val.reason];
     case "message": return [val.session, val.type, val.data];

@@ -178,7 +178,7 @@ impl GuestRoom {
         guest.handle(&Event::Create { options: Json::trusted(options) }).await;
         for session in sessions {
             let member = MemberInfo { session: *session, player: player(*session), connected: true, spectator: false };
-            guest.handle(&Event::Join { member, options: Json::trusted("{}"), from: None }).await;
+            guest.handle(&Event::Join { member, options: Json::trusted("{}"), claims: None, from: None }).await;
         }
         guest
     }

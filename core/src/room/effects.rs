@@ -139,8 +139,17 @@ fn carry_out_one(step: &mut Step, effect: Effect) {
         Effect::Log { level, text } => step.out.push(Output::Log { level, text }),
         Effect::Sit { session } => step.state.set_spectator(session, false),
         Effect::Stand { session } => step.state.set_spectator(session, true),
+        Effect::Identify => identify(step),
         // An `admit` outside of a join has no effect; an `end` was removed before.
         Effect::Admit { .. } | Effect::End { .. } => {}
+    }
+}
+
+/// Outside of an `identify` it has no effect.
+fn identify(step: &mut Step) {
+    if let CallOrigin::Identify { session, player } = &step.origin {
+        let (session, player) = (*session, player.clone());
+        step.state.identify(session, player);
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     state::{Member, Probation, State},
 };
 use crate::{
-    command::{EdgeCommand, Fault, Joining, OutputRef, RoomCommand},
+    command::{EdgeCommand, Fault, Joining, OutputRef, Player, RoomCommand},
     effect::{CallContext, Event},
     frame::RoomFrame,
     ids::{Digest, MachineId, Offset, OutputId, RoomId, Seed, SessionId, Time},
@@ -87,6 +87,11 @@ pub(super) enum CallOrigin {
     FreeSeat(Box<Joining>),
     Dispose {
         outcome: Json,
+    },
+    /// The member may get this identity.
+    Identify {
+        session: SessionId,
+        player: Player,
     },
     /// An event that needs no answer, or already has one.
     Other,

@@ -26,6 +26,7 @@ mod rooms;
 mod seats;
 mod swaps;
 mod timers;
+mod upgrades;
 mod views;
 
 const ROOM: RoomId = RoomId(10);
@@ -278,6 +279,7 @@ fn name(event: &Event) -> String {
         Event::RoomEnd { .. } => "room-end".into(),
         Event::MoveFailed { session, .. } => format!("move-failed {}", who(*session)),
         Event::Dispose { .. } => "dispose".into(),
+        Event::Identify { session, was, .. } => format!("identify {} {was}", who(*session)),
     }
 }
 

@@ -284,6 +284,7 @@ impl Checker<'_> {
             effect::END => Effect::End { outcome: of("end").record_json()? },
             effect::SIT => with_session(of("sit"), |session| Effect::Sit { session })?,
             effect::STAND => with_session(of("stand"), |session| Effect::Stand { session })?,
+            effect::IDENTIFY => of("identify").end().map(|()| Effect::Identify)?,
             effect::LOG => return self.log(of("log")),
             other => return Err(garbage(format!("no effect has the tag {other:#04x}"))),
         }))

@@ -44,8 +44,20 @@ fn encode_other(context: &CallContext, event: &Event) -> Vec<u8> {
     };
     match event {
         Event::Create { options } => put(entry::CREATE, None, None, None, options),
-        Event::Join { member, options, from } => {
-            put_event(&mut input, entry::JOIN, context, |fields| put_joining(fields, member, options, *from));
+        Event::Join { member, options, claims, from } => {
+            let claims = claims.as_deref().unwrap_or_default();
+            put_event(&mut input, entry::JOIN, context, |fields| {
+                put_joining(fields, member, *from);
+                fields.text(claims);
+                fields.rest(options);
+            });
+        }
+        Event::Identify { session, was, player, claims } => {
+            put_event(&mut input, entry::IDENTIFY, context, |fields| {
+                fields.id(session.0);
+                [was, &player.id, &player.name].into_iter().for_each(|text| fields.text(text));
+                fields.rest(claims.as_deref().unwrap_or_default());
+            });
         }
         Event::Drop { session } => put(entry::DROP, Some(session), None, None, ""),
         Event::Reconnect { session } => put(entry::RECONNECT, Some(session), None, None, ""),
@@ -77,7 +89,7 @@ fn put_event(input: &mut Writer, tag: u8, context: &CallContext, fields: impl Fn
     });
 }
 
-fn put_joining(fields: &mut Writer, member: &MemberInfo, options: &str, from: Option<RoomId>) {
+fn put_joining(fields: &mut Writer, member: &MemberInfo, from: Option<RoomId>) {
     fields.id(member.session.0);
     fields.u8(u8::from(member.spectator));
     fields.text(&member.player.id);
@@ -86,7 +98,6 @@ fn put_joining(fields: &mut Writer, member: &MemberInfo, options: &str, from: Op
         Some(room) => fields.ids(&[room.0]),
         None => fields.ids(&[]),
     }
-    fields.rest(options);
 }
 
 /// The room, fresh or from what was saved.

@@ -19,6 +19,7 @@ pub(crate) mod entry {
     pub const ROOM_END: u8 = 0x18;
     pub const MOVE_FAILED: u8 = 0x19;
     pub const DISPOSE: u8 = 0x1a;
+    pub const IDENTIFY: u8 = 0x1e;
 }
 
 /// Tags of outcomes.
@@ -50,6 +51,7 @@ pub(crate) mod effect {
     pub const LOG: u8 = 0x12;
     pub const SIT: u8 = 0x13;
     pub const STAND: u8 = 0x14;
+    pub const IDENTIFY: u8 = 0x18;
 }
 
 /// The bytes of a tag and a length.

@@ -74,7 +74,7 @@ pub const IMPORTS: &[Import] = imports! {
 
 /// The contract's own types. They hold no functions. Their version is that of the package, and so that of the contract.
 const TYPES: &str = "chorus:room/types";
-pub(crate) const CONTRACT: &str = "2.0.0";
+pub(crate) const CONTRACT: &str = "3.0.0";
 
 /// Links all imports of the list.
 pub(crate) fn link(linker: &mut Linker<StoreData>) -> wasmtime::Result<()> {

@@ -108,8 +108,8 @@ async fn a_component_of_another_version_of_the_contract_is_refused_by_that_versi
             (field "state-version" u32) (field "config" string) (field "timers" (list string)) (field "messages" (list string))))
         (export "manifest" (type (eq $record))))))"#;
     let Err(LoadError::Contract(why)) = load_text(text).await else { panic!("it is of version 1") };
-    assert_eq!(why, Misfit::Version { found: "1.0.0".into(), wanted: "2.0.0" });
-    assert!(why.to_string().contains("version 1.0.0 of it, and this host has version 2.0.0"), "{why}");
+    assert_eq!(why, Misfit::Version { found: "1.0.0".into(), wanted: "3.0.0" });
+    assert!(why.to_string().contains("version 1.0.0 of it, and this host has version 3.0.0"), "{why}");
 }
 
 #[tokio::test]

@@ -85,8 +85,11 @@ impl Fields {
             RoomCommand::Threw { at, text } => {
                 self.named("threw").put("of", at.offset).text("text", text);
             }
-            RoomCommand::Identify { session, player, claims: _ } => {
-                self.named("identify").put("session", session.to_string()).put("player", &*player.id);
+            RoomCommand::Identify { session, was, player, claims: _ } => {
+                self.named("identify")
+                    .put("session", session.to_string())
+                    .put("was", &**was)
+                    .put("player", &*player.id);
                 self.text("name", &player.name);
             }
             RoomCommand::Erase { player } => {

@@ -52,7 +52,8 @@ pub(in crate::room) fn skip_call(step: &mut Step, handler: Box<str>, fault: &Fau
             let frame = RoomFrame::error(step.room, Some(message_id), code, &text);
             step.deliver(frame, Audience::One(session));
         }
-        CallOrigin::Other => {}
+        // A member whose upgrade failed stays who it is in this room.
+        CallOrigin::Identify { .. } | CallOrigin::Other => {}
     }
     if counts { check_limit(&step.state, fault) } else { Next::Done }
 }

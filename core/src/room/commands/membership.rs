@@ -1,7 +1,9 @@
 //! Members: how they join, drop, reconnect and leave.
 
+use std::sync::Arc;
+
 use crate::{
-    command::{EdgeCommand, Joining, LeaveReason, OutputRef, RequestId},
+    command::{EdgeCommand, Joining, LeaveReason, OutputRef, Player, RequestId},
     effect::{Event, MemberInfo},
     frame::RoomFrame,
     ids::{MachineId, SessionId},
@@ -40,9 +42,9 @@ pub(in crate::room) fn join(step: &mut Step, joining: Joining) -> Next {
     }
     // A newcomer is a spectator from the start where no seat is free for a player.
     let spectator = !state.has_free_seat();
-    let Joining { session, player, options, from, .. } = joining.clone();
+    let Joining { session, player, claims, options, from, .. } = joining.clone();
     let member = MemberInfo { session, player, connected: true, spectator };
-    let event = Event::Join { member, options, from: from.map(|from| from.room) };
+    let event = Event::Join { member, options, claims, from: from.map(|from| from.room) };
     Next::Call(event, CallOrigin::Join(Box::new(joining)))
 }
 
@@ -145,6 +147,22 @@ fn repeat_move(step: &mut Step, session: SessionId) {
     step.edge(&edge, EdgeCommand::Move { session, connection, room: moving.room, options: moving.options, from });
 }
 
+/// The member's player has signed in. The script decides whether the room takes the new identity: see [`State::identify`]. Nothing
+/// happens if the session is no member.
+pub(super) fn identify(
+    step: &mut Step,
+    session: SessionId,
+    was: Arc<str>,
+    player: Player,
+    claims: Option<Json>,
+) -> Next {
+    if !step.state.members.contains_key(&session) {
+        return Next::Done;
+    }
+    let origin = CallOrigin::Identify { session, player: player.clone() };
+    Next::Call(Event::Identify { session, was, player, claims }, origin)
+}
+
 pub(super) fn leave(step: &mut Step, session: SessionId, reason: LeaveReason) -> Next {
     // The store and the session's other rooms have the kick by now.
     let text = if reason == LeaveReason::Kicked { step.state.kicks.remove(&session) } else { None };
@@ -186,6 +204,13 @@ impl Step {
 }
 
 impl State {
+    /// The member has this identity from here on.
+    pub(in crate::room) fn identify(&mut self, session: SessionId, player: Player) {
+        if let Some(member) = self.members.get_mut(&session) {
+            member.player = player;
+        }
+    }
+
     /// Makes the session a member. `view`: its own view, if it has one.
     pub(in crate::room) fn seat(&mut self, joining: &Joining, spectator: bool, view: Option<Json>) {
         let out_seq = self.high_seq.max(self.seq_floor);

@@ -37,7 +37,10 @@ pub(super) fn apply(step: &mut Step, command: RoomCommand) -> Next {
         RoomCommand::Close { reason } => Next::End(Ending::failed(reason)),
         // The room exists already; a throw has its effect when the record that it names is applied.
         RoomCommand::Create { .. } | RoomCommand::Threw { .. } => Next::Done,
+        RoomCommand::Identify { session, was, player, claims } => {
+            membership::identify(step, session, was, player, claims)
+        }
         // Reserved, and without effect: nothing appends them yet.
-        RoomCommand::Identify { .. } | RoomCommand::Erase { .. } | RoomCommand::Tick { .. } => Next::Done,
+        RoomCommand::Erase { .. } | RoomCommand::Tick { .. } => Next::Done,
     }
 }
