@@ -8,6 +8,7 @@ mod data;
 mod dev;
 mod error_chain;
 mod groups;
+mod identity;
 mod load;
 mod logging;
 mod operate;
@@ -16,6 +17,7 @@ mod printable;
 mod reference;
 mod seconds;
 mod stop;
+mod token;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -49,6 +51,7 @@ enum Command {
     Room(operate::room::Options),
     Publish(operate::publish::Options),
     Swap(operate::swap::Options),
+    Token(token::Options),
     Load(load::Options),
     Audit(audit::Options),
     /// Prints all commands and flags as JSON, for the documentation
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
             Command::Room(options) => operate::room::run(options).await,
             Command::Publish(options) => operate::publish::run(options).await,
             Command::Swap(options) => operate::swap::run(options).await,
+            Command::Token(options) => token::run(options),
             Command::Load(options) => load::run(options).await,
             Command::Audit(options) => audit::run(options).await,
             Command::Reference => unreachable!("it was printed above"),

@@ -1,7 +1,8 @@
 //! The client protocol `v1.json.chorus`: JSON text frames, one object each, whose `t` is its tag.
 //!
 //! ```text
-//! → hello {token? | name? | resume, last?}       ← welcome {session, resume, recovered, pingMs, player, name}
+//! → hello {token?, guest?, name?, resume?, last?} ← welcome {session, resume, recovered, pingMs, player, name, guest?}
+//! → renew {token}                                ← expiring {inMs} | renewed {}
 //! ← room {room, kind, seq, ack, view}            (a move is a fresh room frame)
 //! → msg {id, room?, type, data}                  ← reply {room, seq, id, data} | error {id?, room?, seq?, code, message, retryAfterMs?}
 //! ← event {room, seq, type, data}                ← patch {room, seq, ops}       ← left {room, seq, reason}
@@ -24,8 +25,13 @@ mod room;
 pub use bounds::{MAX_DEPTH, MAX_EXTREME, MAX_MEMBERS, MAX_NAME, MAX_NAMES, MAX_NUMBER, MAX_VALUES};
 pub use client::{BadFrame, ClientFrame, Hello, Msg};
 pub use codes::{CloseCode, ErrorCode};
-pub use edge::{PONG, Welcome, edge_error};
+pub use edge::{PONG, RENEWED, Welcome, edge_error, expiring};
 pub use room::{FrameFields, FrameTag, RoomFrame};
+
+/// Whether a JSON text from outside is within the bounds on that of a frame.
+pub fn check_bounds(json: &str) -> bool {
+    bounds::check(json).is_ok()
+}
 
 /// The WebSocket subprotocol.
 pub const PROTOCOL: &str = "v1.json.chorus";

@@ -6,7 +6,7 @@
 //!
 //! Start at [`command`] for the records of channels, at [`room`], [`session`] and [`placement`] for the decisions of a room, a
 //! connection and a monitor, at [`edge`] for those of an edge about all of its connections, and at [`frame`] for the client
-//! protocol.
+//! protocol, and at [`identity`] for who a client is.
 
 pub mod command;
 pub mod diff;
@@ -15,6 +15,7 @@ pub mod edge;
 pub mod effect;
 pub mod frame;
 pub mod hosting;
+pub mod identity;
 pub mod ids;
 pub mod json;
 pub mod pairing;
@@ -22,5 +23,6 @@ pub mod placement;
 pub mod planted;
 pub mod reachability;
 pub mod room;
+pub mod secret;
 pub mod session;
 pub mod wire;

@@ -9,7 +9,7 @@
 //! Where to start: `session_handle` is a connection's session machine with its outbox, shared by its two sides; `connection`
 //! is the socket's side, `dispatch` the rooms' side. `http` serves a connection until it is a WebSocket. `connections` and
 //! `sessions` find handles, by connection and by session; the rules of the latter are [`chorus_core::edge`]. `outbox` bounds
-//! the frames that wait for a client. `links` is what a session uses: the bus, the store, the clock, the metrics.
+//! the frames that wait for a client. `tokens` checks who a client is. `links` is what a session uses: the bus, the store, the clock, the metrics.
 //!
 //! One message takes two hops between tasks, one each way: its connection's task appends it to the bus itself, and the
 //! dispatcher puts the rooms' answers into outboxes and wakes the connection's task, which writes all waiting frames in
@@ -39,6 +39,7 @@ mod session_handle;
 mod sessions;
 mod slots;
 mod store_writer;
+mod tokens;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -57,6 +58,8 @@ use metrics::Gauges;
 pub use options::Options;
 pub use outbox::{OUTBOX_BYTES, OUTBOX_FRAMES};
 use sessions::Sessions;
+use tokens::Identities;
+pub use tokens::{BadKeys, BadUrl, KeySource, TokenError, TokenOptions, mint};
 
 /// Why an edge cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +68,8 @@ pub enum ServeError {
     Listen { address: SocketAddr, source: io::Error },
     #[error("this edge cannot have a channel: {0}")]
     Channel(#[from] MachineError),
+    #[error(transparent)]
+    Tokens(#[from] TokenError),
 }
 
 /// Serves `/ws` and `/healthz`, and `routes` for everything else. The edge's channel on the bus is open when this
@@ -82,9 +87,11 @@ pub async fn serve(
         Ok((listener, bound))
     };
     let (listener, bound) = listen.await.map_err(|source| ServeError::Listen { address, source })?;
+    let identities = Identities::open(options.tokens.as_ref(), options.anonymous, &store).await?;
+    identities.start(store.clock().now());
     let channel = bus.edge_channel(&options.id).await?;
     tracing::info!(address = %bound, edge = %options.id, "serving");
-    let links = Arc::new(Links::new(options, bus, store));
+    let links = Arc::new(Links::new(options, bus, store, identities));
     let sessions = Arc::new(Sessions::new(links.clone()));
     let connections = Arc::new(Connections::new(links.clone(), sessions.clone()));
     let acceptor = Acceptor::new(&links.options, connections.clone(), routes);

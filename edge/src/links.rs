@@ -4,23 +4,26 @@ use chorus_bus::Bus;
 use chorus_core::ids::{MachineId, Time};
 use chorus_store::Store;
 
-use crate::{append_tracker::AppendTracker, drain::DrainTracker, metrics::Metrics, options::Options};
+use crate::{
+    append_tracker::AppendTracker, drain::DrainTracker, metrics::Metrics, options::Options, tokens::Identities,
+};
 
 #[derive(Debug)]
 pub(crate) struct Links {
     pub options: Options,
     pub bus: Bus,
     pub store: Store,
+    pub identities: Identities,
     pub metrics: Metrics,
     pub appends: AppendTracker,
     pub drain: DrainTracker,
 }
 
 impl Links {
-    pub fn new(options: Options, bus: Bus, store: Store) -> Links {
+    pub fn new(options: Options, bus: Bus, store: Store, identities: Identities) -> Links {
         let drain = DrainTracker::default();
         let appends = AppendTracker::start(bus.clone(), drain.clone());
-        Links { options, bus, store, metrics: Metrics::default(), appends, drain }
+        Links { options, bus, store, identities, metrics: Metrics::default(), appends, drain }
     }
 
     /// The edge's id.

@@ -47,6 +47,18 @@ pub(crate) fn normalize(given: &str) -> Option<String> {
     good.then(|| name.into_owned())
 }
 
+/// The name that another service has for the player: cut to what fits. `None` when that is not valid either.
+pub(crate) fn fitted(given: &str) -> Option<String> {
+    normalize(given).or_else(|| {
+        let mut bytes = 0;
+        let fits = |character: &&str| {
+            bytes += character.len();
+            bytes <= MAX_BYTES
+        };
+        normalize(&given.trim().graphemes(true).take(MAX_CHARACTERS).take_while(fits).collect::<String>())
+    })
+}
+
 fn category(c: char) -> GeneralCategory {
     CodePointMapData::<GeneralCategory>::new().get(c)
 }

@@ -1,21 +1,27 @@
 //! A client's player and its session: a new session, or the one that the client's token names.
 
-use std::{
-    borrow::Cow,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use chorus_core::{
     command::{EdgeCommand, Player},
+    edge::Resuming,
     frame::{CloseCode, Hello},
-    ids::{Digest, RoomId, SessionId},
-    session::{Input, Opened, close_reason},
+    identity::{Account, Admission, GuestId, Identity, Known, admit},
+    ids::{RoomId, SessionId},
+    secret::Secret,
+    session::{Input, Opened},
 };
 use chorus_store::{Resumed, SessionRow, StoreError};
 use tracing::Instrument as _;
 
 use crate::{
-    address::Address, links::Links, name, new_sessions::NewSessions, session_handle::SessionHandle, sessions::Sessions,
+    address::Address,
+    links::Links,
+    name,
+    new_sessions::NewSessions,
+    session_handle::SessionHandle,
+    sessions::Sessions,
+    tokens::{Refused, hash, random},
 };
 
 /// A close frame holds 123 bytes.
@@ -29,8 +35,6 @@ pub(crate) struct SessionOpener {
     sessions: Arc<Sessions>,
     new_sessions: Mutex<NewSessions>,
 }
-
-type Refused = (CloseCode, Cow<'static, str>);
 
 impl SessionOpener {
     pub fn new(links: Arc<Links>, sessions: Arc<Sessions>) -> SessionOpener {
@@ -58,41 +62,79 @@ impl SessionOpener {
     }
 
     async fn find_or_open(&self, address: Address, hello: &Hello) -> Result<Result<Opened, Refused>, StoreError> {
-        let Links { store, .. } = &*self.links;
-        let next_token = hex::encode(random::<32>());
-        if let Some(token) = &hello.resume {
-            if let Some(opened) = self.resume(token, &next_token).await? {
-                return Ok(Ok(opened));
-            }
-            if let Some(reason) = store.kicked_session(hash(token)).await? {
-                return Ok(Err((CloseCode::Kicked, close_reason(&reason).into())));
-            }
-        }
-        let player = match identify(hello) {
-            Ok(player) => player,
-            Err((code, reason)) => return Ok(Err((code, reason.into()))),
+        let Links { store, identities, .. } = &*self.links;
+        let now = self.links.now();
+        let credentials = match identities.credentials(hello, now).await {
+            Ok(credentials) => credentials,
+            Err(refused) => return Ok(Err(refused)),
         };
-        if !self.admits(address) {
-            return Ok(Err((CloseCode::TooMany, "too many new sessions from your address: come again later".into())));
+        if let Some(token) = &hello.resume
+            && let Some(known) = store.known_session(hash(token)).await?
+        {
+            let admission = admit(credentials.clone(), Some(&known), identities.anonymous(), now);
+            match self.resume(token, known, &admission).await? {
+                Some(opened) => return Ok(Ok(opened)),
+                // The token was used, or the session has ended meanwhile.
+                None if matches!(admission, Admission::Resume { .. }) => {}
+                None => return self.open(address, hello, admission).await,
+            }
         }
-        let session = SessionId(u128::from_be_bytes(random()));
-        let (edge, resume_hash) = (self.links.edge().clone(), hash(&next_token));
-        let row = SessionRow { id: session, player: player.clone(), edge, resume_hash };
-        store.open_session(row, RoomId::LOBBY).await?;
-        Ok(Ok(Opened { session, player, resume: next_token, owed: 0, recovered: None }))
+        self.open(address, hello, admit(credentials, None, identities.anonymous(), now)).await
     }
 
-    async fn resume(&self, token: &str, next_token: &str) -> Result<Option<Opened>, StoreError> {
+    /// `None`: the session is not to be resumed, or cannot be any more.
+    async fn resume(&self, token: &Secret, known: Known, how: &Admission) -> Result<Option<Opened>, StoreError> {
+        let Admission::Resume { account, was } = how else { return Ok(None) };
         let Links { store, bus, .. } = &*self.links;
-        let resumed = store.resume_session(hash(token), hash(next_token), self.links.edge()).await?;
-        let Some(Resumed { session, player, rooms, replaced }) = resumed else { return Ok(None) };
+        let before = known.identity.player;
+        let identity = account.as_ref().map(|account| {
+            // A player's name stays with its session; a guest's was made up.
+            let name = if account.id == before.id { before.name.clone() } else { name_of(account, Some(&before.name)) };
+            identity(account, name)
+        });
+        let (by, next) = (Resuming { player: before.id, identity }, next_token());
+        let resumed = store.resume_session(hash(token), hash(&next), self.links.edge(), &by).await?;
+        let Some(Resumed { session, identity, rooms, replaced }) = resumed else { return Ok(None) };
         if let Some(edge) = replaced {
             // The confirmation is not awaited: if the command is lost, that edge detects the loss of the session at
             // its next write.
             drop(bus.send_edge(&edge, EdgeCommand::Replaced { session }));
         }
         let (owed, recovered) = (self.sessions.debt(session), Some(rooms));
-        Ok(Some(Opened { session, player, resume: next_token.to_owned(), owed, recovered }))
+        Ok(Some(Opened { owed, recovered, ..self.opened(session, identity, was.clone(), next) }))
+    }
+
+    async fn open(
+        &self,
+        address: Address,
+        hello: &Hello,
+        how: Admission,
+    ) -> Result<Result<Opened, Refused>, StoreError> {
+        let given = match hello.name.as_deref().map(name::normalize) {
+            Some(None) => return Ok(Err((CloseCode::Unauthorized, INVALID_NAME.into()))),
+            Some(Some(name)) => Some(name),
+            None => None,
+        };
+        let (identity, was) = match how {
+            Admission::Refuse { code, reason } => return Ok(Err((code, reason))),
+            Admission::OpenAccount { account, was } => (identity(&account, name_of(&account, given.as_deref())), was),
+            Admission::OpenGuest(guest) => (Identity::guest(guest_player(guest, given)), None),
+            Admission::Resume { .. } => unreachable!("it was decided without a session"),
+        };
+        if !self.admits(address) {
+            return Ok(Err((CloseCode::TooMany, "too many new sessions from your address: come again later".into())));
+        }
+        let (session, next) = (SessionId(u128::from_be_bytes(random())), next_token());
+        let (edge, resume_hash) = (self.links.edge().clone(), hash(&next));
+        let row = SessionRow { id: session, identity: identity.clone(), edge, resume_hash };
+        self.links.store.open_session(row, RoomId::LOBBY).await?;
+        Ok(Ok(self.opened(session, identity, was, next)))
+    }
+
+    /// A new session.
+    fn opened(&self, session: SessionId, identity: Identity, was: Option<Arc<str>>, resume: Secret) -> Opened {
+        let guest = self.links.identities.guest_token(&identity.player.id);
+        Opened { session, identity, was, resume, guest, owed: 0, recovered: None }
     }
 
     /// Whether this address may open one more session.
@@ -102,63 +144,47 @@ impl SessionOpener {
     }
 }
 
-/// The player of a `hello`. Identities come from this function only. Players are anonymous for now: each has an id of its
-/// own that stays with the session.
-fn identify(hello: &Hello) -> Result<Player, (CloseCode, &'static str)> {
-    if hello.token.is_some() {
-        return Err((CloseCode::Unauthorized, "tokens are not accepted here"));
-    }
+fn next_token() -> Secret {
+    hex::encode(random::<32>()).into()
+}
+
+/// The identity of an account, under this name.
+fn identity(Account { id, claims, expires, .. }: &Account, name: Arc<str>) -> Identity {
+    Identity { player: Player { id: id.clone(), name }, claims: claims.clone(), expires: Some(*expires) }
+}
+
+/// The name of an account: its token's, or else the one that its client gives.
+fn name_of(account: &Account, given: Option<&str>) -> Arc<str> {
+    let name = account.name.as_deref().and_then(name::fitted);
+    name.or_else(|| given.map(str::to_owned)).unwrap_or_else(made_up).into()
+}
+
+/// A guest that was here before, or a new one.
+fn guest_player(guest: Option<GuestId>, given: Option<String>) -> Player {
+    let guest = guest.unwrap_or_else(|| GuestId(u128::from_be_bytes(random())));
+    Player { id: guest.player_id(), name: given.unwrap_or_else(made_up).into() }
+}
+
+fn made_up() -> String {
     let [number] = random::<1>();
-    let name = match hello.name.as_deref().map(name::normalize) {
-        Some(Some(name)) => name,
-        Some(None) => return Err((CloseCode::Unauthorized, INVALID_NAME)),
-        None => format!("Player {}", 100 + u16::from(number)),
-    };
-    Ok(Player { id: hex::encode(random::<16>()).into(), name: name.into() })
-}
-
-/// The only part of a token that is kept.
-fn hash(token: &str) -> [u8; 32] {
-    Digest::of(token.as_bytes()).0
-}
-
-/// # Panics
-/// When the system has no randomness: no secret could be made.
-fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).expect("the system gives random bytes");
-    bytes
+    format!("Player {}", 100 + u16::from(number))
 }
 
 #[cfg(test)]
 mod tests {
+    use chorus_core::ids::Time;
+
     use super::*;
 
-    fn anyone() -> Hello {
-        Hello::default()
-    }
-
     #[test]
-    fn a_name_is_seen_and_short() {
-        let hello = |name: &str| {
-            let mut hello = anyone();
-            hello.name = Some(name.into());
-            hello
+    fn an_accounts_name_is_its_tokens_if_that_fits() {
+        let name = |name: Option<&str>, given: Option<&str>| {
+            let name = name.map(Into::into);
+            name_of(&Account { id: "u:1".into(), name, claims: None, expires: Time(0) }, given).to_string()
         };
-        for good in ["Ana", " Ana ", "Žofie 🎲", &"x".repeat(32)] {
-            let player = identify(&hello(good)).expect(good);
-            assert_eq!(&*player.name, good.trim());
-        }
-        for bad in ["", "   ", "a\nb", "\u{202e}evil", "\u{200b}", &"x".repeat(33)] {
-            assert!(identify(&hello(bad)).is_err(), "{bad:?}");
-        }
-        assert!(identify(&anyone()).is_ok());
-    }
-
-    #[test]
-    fn tokens_wait_for_their_issue() {
-        let mut hello = anyone();
-        hello.token = Some("secret".into());
-        assert_eq!(identify(&hello).unwrap_err().0, CloseCode::Unauthorized);
+        assert_eq!(name(Some(" Ana "), Some("Bea")), "Ana");
+        assert_eq!(name(Some(&"x".repeat(300)), None), "x".repeat(32));
+        assert_eq!(name(Some("\u{202e}evil"), Some("Bea")), "Bea");
+        assert!(name(None, None).starts_with("Player "));
     }
 }

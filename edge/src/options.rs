@@ -5,6 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 use chorus_core::{ids::MachineId, session};
 use ipnet::IpNet;
 
+use crate::tokens::TokenOptions;
+
 /// An edge's configuration.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -26,6 +28,10 @@ pub struct Options {
     pub max_per_address: usize,
     /// Sessions that one address may open per minute in the long run; twice as many at once.
     pub new_sessions: u32,
+    /// How players' tokens are checked; without it they are refused.
+    pub tokens: Option<TokenOptions>,
+    /// Whether players without a token are taken in, as guests.
+    pub anonymous: bool,
     /// How long a client may take for the head of an HTTP request.
     pub header_timeout: Duration,
     /// Every message is sent back, and there are no sessions.
@@ -56,6 +62,8 @@ impl Options {
             max_connections: Options::MAX_CONNECTIONS,
             max_per_address: Options::MAX_PER_ADDRESS,
             new_sessions: Options::NEW_SESSIONS,
+            tokens: None,
+            anonymous: true,
             header_timeout: Duration::from_secs(10),
             #[cfg(feature = "conformance")]
             echo: false,

@@ -15,6 +15,7 @@ use chorus_core::{
     command::{Record, RoomCommand},
     frame::Hello,
     ids::{ConnectionId, RoomId, SessionId, Time},
+    secret::Secret,
     session::{Input, Outgoing, Output, Session, StoreWrite},
 };
 use tokio_tungstenite::tungstenite::Message;
@@ -123,6 +124,7 @@ impl SessionHandle {
                 inner.outbox.close(code, reason);
             }
             Output::Hello(hello) => inner.pending_hello = Some(hello),
+            Output::Renew(token) => self.renew(token, now),
             Output::Append { room, command, message_id } => self.append(inner, (room, command, message_id), now),
             Output::Store(write) => self.write(inner, write),
         }
@@ -148,6 +150,18 @@ impl SessionHandle {
         if !self.links.appends.append(self, Record { room, time: now, command }, id) {
             inner.machine.handle(Input::NotAppended { room, message_id: id }, now);
         }
+    }
+
+    /// Checks a client's next token, which may take a fetch of keys.
+    fn renew(self: &Arc<Self>, token: Secret, now: Time) {
+        let (this, guard) = (self.clone(), self.links.drain.guard());
+        let span = tracing::info_span!("renew", connection = self.connection.0);
+        let checking = async move {
+            let checked = this.links.identities.account(&token, now).await;
+            this.input(Input::Renewed(checked));
+            drop(guard);
+        };
+        tokio::spawn(checking.instrument(span));
     }
 
     /// Writes are made by one task, one after the other, in the machine's order. It ends when there are no more.

@@ -137,6 +137,7 @@ mod tests {
     use chorus_core::{
         command::Player,
         frame::{ClientFrame, CloseCode},
+        identity::Identity,
         ids::{ConnectionId, MachineId},
         session::Limits,
     };
@@ -144,7 +145,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::options::Options;
+    use crate::{options::Options, tokens::Identities};
 
     const ANA: SessionId = SessionId(1);
     const OWED: u64 = 1_000_000;
@@ -169,7 +170,8 @@ mod tests {
             limits: Limits { compute_ms: 1, ..Limits::default() },
             ..Options::new(MachineId("edge-1".into()), (Ipv4Addr::LOCALHOST, 0).into())
         };
-        let sessions = Sessions::new(Arc::new(Links::new(options, bus, store.expect("a store"))));
+        let sessions =
+            Sessions::new(Arc::new(Links::new(options, bus, store.expect("a store"), Identities::default())));
         (dir, Arc::new(sessions))
     }
 
@@ -180,6 +182,15 @@ mod tests {
 
     fn resumed(owed: u64) -> Opened {
         let player = Player { id: "p1".into(), name: "Ana".into() };
-        Opened { session: ANA, player, resume: "token".into(), owed, recovered: Some(Vec::new()) }
+        let identity = Identity::guest(player);
+        Opened {
+            session: ANA,
+            identity,
+            was: None,
+            resume: "token".into(),
+            guest: None,
+            owed,
+            recovered: Some(Vec::new()),
+        }
     }
 }

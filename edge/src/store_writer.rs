@@ -7,9 +7,9 @@ use crate::links::Links;
 
 /// Makes the write. Returns the input that its machine awaits, if it awaits one.
 pub(crate) async fn write(links: &Links, write: StoreWrite) -> Option<Input<'static>> {
-    let written = try_write(links, write).await;
+    let written = try_write(links, write.clone()).await;
     if let Err(error) = &written {
-        tracing::warn!(?write, %error, "the store did not take a session's change");
+        tracing::warn!(write = name(&write), %error, "the store did not take a session's change");
     }
     match write {
         StoreWrite::Join(_, room) => Some(Input::Stored { room, done: matches!(written, Ok(true)) }),
@@ -23,9 +23,22 @@ async fn try_write(links: &Links, write: StoreWrite) -> Result<bool, StoreError>
     let done = match write {
         StoreWrite::Join(session, room) => return store.join_membership(session, room, edge).await,
         StoreWrite::Leave(session, room) => store.leave_membership(session, room, edge).await,
+        StoreWrite::Renew { session, claims, expires } => store.renew_session(session, claims, expires, edge).await,
         StoreWrite::Confirm(session) => store.confirm_resume(session, edge).await,
         StoreWrite::Disconnected { session, silent } => store.session_disconnected(session, edge, silent).await,
         StoreWrite::End(session) => store.end_session(session).await,
     };
     done.map(|()| true)
+}
+
+/// For the log, which is no place for a player's claims.
+fn name(write: &StoreWrite) -> &'static str {
+    match write {
+        StoreWrite::Join(..) => "join",
+        StoreWrite::Leave(..) => "leave",
+        StoreWrite::Renew { .. } => "renew",
+        StoreWrite::Confirm(_) => "confirm",
+        StoreWrite::Disconnected { .. } => "disconnected",
+        StoreWrite::End(_) => "end",
+    }
 }

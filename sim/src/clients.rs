@@ -21,8 +21,8 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub fn new() -> Client {
-        Client { player: Player::default(), connection: None, link: 0 }
+    pub fn new(number: usize) -> Client {
+        Client { player: Player::new(number), connection: None, link: 0 }
     }
 }
 
@@ -117,6 +117,9 @@ impl World {
 
     fn close(&mut self, client: usize, code: CloseCode) -> Result<(), Violation> {
         self.hang_up(client);
+        if code == CloseCode::Unauthorized {
+            self.clients[client].player.on_unauthorized();
+        }
         if code != CloseCode::Kicked {
             return Ok(());
         }

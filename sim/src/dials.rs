@@ -25,6 +25,8 @@ pub(crate) struct Dials {
     pub kick: u64,
     /// While there are faults, a player requests to sit down or to stand up at one action in so many.
     pub change_seat: u64,
+    /// How long a player's token lasts. It is renewed at half of that time.
+    pub token: u64,
     /// The store is out of reach for one kick in so many, for a time from `kick_delay`.
     pub kick_delayed: u64,
     pub kick_delay: Range<u64>,
@@ -88,6 +90,7 @@ pub(crate) const DIALS: Dials = Dials {
     hang_up: 400,
     kick: 500,
     change_seat: 200,
+    token: 3_000,
     kick_delayed: 3,
     kick_delay: 0..4_000,
     lost: 1..30,

@@ -1,13 +1,15 @@
 //! Edges: the shell of `core::session` and of the edge's registry.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use chorus_core::{
-    command::{EdgeCommand, Player as Identity},
-    edge::{Delivery, Registry, StoredSession, for_each_session},
-    frame::CloseCode,
-    ids::{ConnectionId, MachineId, RoomId, SessionId},
+    command::{EdgeCommand, Player},
+    edge::{Delivery, Registry, Resumed, Resuming, StoredSession, for_each_session},
+    frame::{CloseCode, Hello},
+    identity::{Account, Admission, Credentials, GuestId, Identity, Known, admit},
+    ids::{ConnectionId, MachineId, RoomId, SessionId, Time},
     placement::MachineState,
+    secret::Secret,
     session::{Input, Limits, Opened, Output, Session, StoreWrite},
 };
 
@@ -32,8 +34,23 @@ struct Connection {
     session: Session,
     client: usize,
     link: u32,
-    /// Whether a tick is queued.
-    ticks: bool,
+    /// When its next tick is due, of those that are queued.
+    tick: Option<Time>,
+}
+
+/// The account of a player's token, as `sim/src/player.rs` makes it.
+fn account(token: &Secret, now: Time) -> Result<Account, (CloseCode, Cow<'static, str>)> {
+    let (subject, end) = token.expose().split_once(' ').expect("a token of a simulated player");
+    let expires = Time(end.parse().expect("its end"));
+    match expires > now {
+        true => Ok(Account { id: format!("u:{subject}").into(), name: None, claims: None, expires }),
+        false => Err((CloseCode::Unauthorized, "the token has expired".into())),
+    }
+}
+
+fn identity(account: Account) -> Identity {
+    let player = Player { id: account.id, name: "Ana".into() };
+    Identity { player, claims: account.claims, expires: Some(account.expires) }
 }
 
 impl Edge {
@@ -58,7 +75,7 @@ impl World {
         let connection = ConnectionId(edge.next);
         let limits = Limits { per_second: 1_000_000, burst: 1_000_000, ..Limits::default() };
         let session = Session::new(edge.id.clone(), connection, limits, now);
-        edge.connections.insert(connection, Connection { session, client, link, ticks: false });
+        edge.connections.insert(connection, Connection { session, client, link, tick: None });
         Some(connection)
     }
 
@@ -85,13 +102,14 @@ impl World {
         open.session.handle(input, now);
         let outputs: Vec<Output> = std::iter::from_fn(|| open.session.poll_output()).collect();
         let (over, client, link) = (open.session.is_ended(), open.client, open.link);
-        let tick = open.session.poll_timeout().filter(|_| !over && !open.ticks);
-        open.ticks |= tick.is_some();
+        let tick = open.session.poll_timeout().map(|due| due.max(now.plus(1)));
+        let tick = tick.filter(|due| !over && open.tick.is_none_or(|queued| *due < queued));
+        open.tick = tick.or(open.tick);
         if let (true, Some(session)) = (over, session) {
             edge.registry.release(session, &connection);
         }
         if let Some(due) = tick {
-            self.at(due.max(now.plus(1)), Event::SessionTick(life, connection));
+            self.at(due, Event::SessionTick(life, connection));
         }
         for output in outputs {
             self.carry_out_session(life, connection, (client, link), output);
@@ -99,8 +117,12 @@ impl World {
     }
 
     pub fn session_tick(&mut self, life: Life, connection: ConnectionId) {
-        if let Some(open) = self.edge(life).and_then(|edge| edge.connections.get_mut(&connection)) {
-            open.ticks = false;
+        let now = self.now;
+        // An earlier one may have taken its place.
+        let is_due = |open: &&mut Connection| open.tick.is_some_and(|due| due <= now);
+        let open = self.edge(life).and_then(|edge| edge.connections.get_mut(&connection));
+        if let Some(open) = open.filter(is_due) {
+            open.tick = None;
             self.input(life, connection, Input::Tick);
         }
     }
@@ -117,9 +139,12 @@ impl World {
             Output::Ping => self.send(life, client, link, ToClient::Ping),
             Output::Close { code, .. } => self.send(life, client, link, ToClient::Close(code)),
             Output::Hello(hello) => {
-                let token = hello.resume.and_then(|token| token.parse().ok());
                 let ms = self.draw(DIALS.open);
-                self.after(ms, Event::Opens(life, connection, token));
+                self.after(ms, Event::Opens(life, connection, hello));
+            }
+            Output::Renew(token) => {
+                let ms = self.draw(DIALS.open);
+                self.after(ms, Event::Renews(life, connection, token));
             }
             Output::Append { room, command, .. } => drop(self.append(life, room, command)),
             Output::Store(write) => {
@@ -136,41 +161,84 @@ impl World {
 
     // ---- the store ----
 
-    pub fn opens(&mut self, life: Life, connection: ConnectionId, token: Option<u64>) {
+    pub fn opens(&mut self, life: Life, connection: ConnectionId, hello: &Hello) {
+        let now = self.now;
         let Some(edge) = self.edge(life) else { return };
         // An edge reads everything that has arrived before it handles a `hello`, so it has noticed a client that has left.
         if edge.connections.get(&connection).is_none_or(|open| open.session.is_ended()) {
             return;
         }
-        let id = edge.id.clone();
-        self.next_token += 1;
-        let next = self.next_token;
-        let known = token.and_then(|token| self.store.sessions.iter_mut().find(|(_, row)| row.has_token(&token)));
-        let (session, recovered) = match known {
-            Some((_, row)) if row.is_kicked() => {
-                self.count(Happened::KickedHello);
-                let (code, reason) = (CloseCode::Kicked, "kicked".into());
+        let account = match hello.token.as_ref().map(|token| account(token, now)).transpose() {
+            Ok(account) => account,
+            Err((code, reason)) => return self.input(life, connection, Input::NotOpened { code, reason }),
+        };
+        let token: Option<u64> = hello.resume.as_ref().and_then(|token| token.expose().parse().ok());
+        let known = token.and_then(|token| self.store.sessions.iter().find(|(_, row)| row.has_token(&token)));
+        let known = known.map(|(session, row)| (*session, row.known()));
+        let credentials = Credentials { account, guest: None };
+        let admission = admit(credentials, known.as_ref().map(|(_, known)| known), true, now);
+        let opened = match admission {
+            Admission::Refuse { code, reason } => {
+                let happened = if code == CloseCode::Kicked { Happened::KickedHello } else { Happened::TokenEnded };
+                self.count(happened);
                 return self.input(life, connection, Input::NotOpened { code, reason });
             }
-            Some((session, row)) => {
-                let (session, used) = (*session, token.expect("it was found by it"));
-                let resumed = row.resume(&used, next, &id).expect("the token is valid");
-                if let Some(before) = resumed.replaced {
-                    let before = life_of(&before);
-                    let at = self.arrival(life, Channel::Edge(before));
-                    self.at(at, Event::ToEdge(life, before, EdgeCommand::Replaced { session }));
-                }
-                (session, Some(resumed.rooms))
+            Admission::Resume { account, was } => {
+                let (session, known) = known.expect("it is resumed");
+                let used = token.expect("the session was found by it");
+                self.resume(life, (session, used, known), account, was)
             }
-            None => {
-                self.next_session += 1;
-                let session = SessionId(self.next_session);
-                self.store.sessions.insert(session, StoredSession::open(id, next, RoomId::LOBBY));
-                (session, None)
+            Admission::OpenAccount { account, was } => self.open(life, identity(account), was),
+            Admission::OpenGuest(guest) => {
+                let guest = guest.unwrap_or(GuestId(self.next_session + 1));
+                let player = Player { id: guest.player_id(), name: "Ana".into() };
+                self.open(life, Identity::guest(player), None)
             }
         };
-        let player = Identity { id: session.to_string().into(), name: "Ana".into() };
-        self.opened(life, connection, Opened { session, player, resume: next.to_string(), owed: 0, recovered });
+        self.opened(life, connection, opened);
+    }
+
+    fn open(&mut self, life: Life, identity: Identity, was: Option<Arc<str>>) -> Opened {
+        self.next_token += 1;
+        self.next_session += 1;
+        let (session, resume) = (SessionId(self.next_session), self.next_token);
+        let edge = self.edge(life).expect("it opens the session").id.clone();
+        let row = StoredSession::open(edge, resume, RoomId::LOBBY, identity.clone());
+        self.store.sessions.insert(session, row);
+        let resume = resume.to_string().into();
+        Opened { session, identity, was, resume, guest: None, owed: 0, recovered: None }
+    }
+
+    fn resume(
+        &mut self,
+        life: Life,
+        (session, used, known): (SessionId, u64, Known),
+        account: Option<Account>,
+        was: Option<Arc<str>>,
+    ) -> Opened {
+        self.next_token += 1;
+        let (next, edge) = (self.next_token, self.edge(life).expect("it resumes the session").id.clone());
+        let by = Resuming { player: known.identity.player.id, identity: account.map(identity) };
+        if was.is_some() {
+            self.count(Happened::Upgrade);
+        }
+        let row = self.store.sessions.get_mut(&session).expect("it was found");
+        let Resumed { identity, rooms, replaced } = row.resume(&used, next, &edge, &by).expect("the token is valid");
+        if let Some(before) = replaced {
+            let before = life_of(&before);
+            let at = self.arrival(life, Channel::Edge(before));
+            self.at(at, Event::ToEdge(life, before, EdgeCommand::Replaced { session }));
+        }
+        let (resume, recovered) = (next.to_string().into(), Some(rooms));
+        Opened { session, identity, was, resume, guest: None, owed: 0, recovered }
+    }
+
+    pub fn renews(&mut self, life: Life, connection: ConnectionId, token: &Secret) {
+        let checked = account(token, self.now);
+        if checked.is_ok() {
+            self.count(Happened::Renewal);
+        }
+        self.input(life, connection, Input::Renewed(checked));
     }
 
     fn opened(&mut self, life: Life, connection: ConnectionId, opened: Opened) {
@@ -200,6 +268,9 @@ impl World {
             }
             StoreWrite::Disconnected { session, .. } => {
                 sessions.get_mut(&session).into_iter().for_each(|row| row.disconnect(&id));
+            }
+            StoreWrite::Renew { session, claims, expires } => {
+                sessions.get_mut(&session).into_iter().for_each(|row| row.renew(claims.clone(), expires, &id));
             }
             StoreWrite::End(session) => drop(sessions.remove(&session)),
             StoreWrite::Confirm(session) => {

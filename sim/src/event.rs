@@ -2,9 +2,10 @@
 
 use chorus_core::{
     command::{EdgeCommand, Record},
-    frame::CloseCode,
+    frame::{CloseCode, Hello},
     hosting::{AppendId, Save},
     ids::{ConnectionId, Digest, MachineId, Offset, RoomId, SessionId, Time},
+    secret::Secret,
     session::StoreWrite,
 };
 
@@ -36,7 +37,8 @@ pub(crate) enum Event {
     Frame(Life, ConnectionId, String),
     Pong(Life, ConnectionId),
     Lost(Life, ConnectionId),
-    Opens(Life, ConnectionId, Option<u64>),
+    Opens(Life, ConnectionId, Box<Hello>),
+    Renews(Life, ConnectionId, Secret),
     Written(Life, ConnectionId, StoreWrite),
     SessionTick(Life, ConnectionId),
     // All machines.
@@ -91,6 +93,7 @@ impl Event {
             | Event::Pong(at, _)
             | Event::Lost(at, _)
             | Event::Opens(at, ..)
+            | Event::Renews(at, ..)
             | Event::Written(at, ..)
             | Event::SessionTick(at, _)
             | Event::Heartbeat(at)

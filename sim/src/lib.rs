@@ -90,10 +90,14 @@ pub enum Happened {
     /// A spectator has sat down, and a player has stood up.
     Sit,
     Stand,
+    /// A token was renewed, a session was refused since its token had ended, and a guest has signed in.
+    Renewal,
+    TokenEnded,
+    Upgrade,
 }
 
 impl Happened {
-    pub const ALL: [Happened; 17] = [
+    pub const ALL: [Happened; 20] = [
         Happened::Takeover,
         Happened::HandOver,
         Happened::HibernationWithAlarm,
@@ -111,6 +115,9 @@ impl Happened {
         Happened::KickedHello,
         Happened::Sit,
         Happened::Stand,
+        Happened::Renewal,
+        Happened::TokenEnded,
+        Happened::Upgrade,
     ];
 }
 

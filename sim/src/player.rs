@@ -21,6 +21,11 @@ const LATE_MS: u64 = 1_000;
 
 #[derive(Debug, Default)]
 pub struct Player {
+    number: usize,
+    /// It has an account: half of the players from the beginning, the others from their second connection on.
+    has_account: bool,
+    /// Its last `hello` was refused, or its token has ended: the next one has a token.
+    needs_token: bool,
     session: Option<SessionId>,
     /// The token that resumes its session.
     resume: Option<String>,
@@ -46,6 +51,11 @@ pub struct Player {
     pub ended: BTreeSet<String>,
     pub frames: usize,
     pub resumes: usize,
+}
+
+/// A token of this player, which the simulated edges check: its subject and its end.
+fn token(number: usize, now: Time) -> String {
+    format!("{number} {}", now.plus(DIALS.token).0)
 }
 
 #[derive(Debug, Default)]
@@ -75,16 +85,31 @@ pub enum Wish {
 }
 
 impl Player {
+    pub fn new(number: usize) -> Player {
+        Player { number, has_account: number.is_multiple_of(2), needs_token: true, ..Player::default() }
+    }
+
     pub fn hello(&mut self, now: Time) -> String {
         self.connected_at = now;
         self.welcomed = false;
-        match &self.resume {
-            None => json!({ "t": "hello", "name": "Ana" }).to_string(),
-            Some(session) => {
-                let last: BTreeMap<&String, u64> = self.order.iter().map(|room| (room, self.rooms[room].seq)).collect();
-                json!({ "t": "hello", "resume": session, "last": last }).to_string()
-            }
+        let mut hello = json!({ "t": "hello", "name": "Ana" });
+        if self.has_account && self.needs_token {
+            hello["token"] = json!(token(self.number, now));
         }
+        // Every second `hello` relies on the session's own token.
+        self.needs_token = !self.needs_token;
+        self.has_account = true;
+        if let Some(session) = &self.resume {
+            let last: BTreeMap<&String, u64> = self.order.iter().map(|room| (room, self.rooms[room].seq)).collect();
+            hello["resume"] = json!(session);
+            hello["last"] = json!(last);
+        }
+        hello.to_string()
+    }
+
+    /// Its token has ended, or it has sent none with a session whose token has ended.
+    pub fn on_unauthorized(&mut self) {
+        self.needs_token = true;
     }
 
     /// Its connection was closed because its session was kicked. After the second time it begins a session.
@@ -96,7 +121,7 @@ impl Player {
 
     fn begin_again(&mut self) {
         let (ended, frames, resumes) = (std::mem::take(&mut self.ended), self.frames, self.resumes);
-        *self = Player { ended, frames, resumes, next_id: self.next_id, ..Player::default() };
+        *self = Player { ended, frames, resumes, next_id: self.next_id, ..Player::new(self.number) };
     }
 
     pub fn session(&self) -> Option<SessionId> {
@@ -108,6 +133,9 @@ impl Player {
         self.frames += 1;
         let frame: Value = serde_json::from_str(text).map_err(|error| format!("{error}: {text}"))?;
         let kind = frame["t"].as_str().unwrap_or_default();
+        if kind == "expiring" {
+            return Ok(vec![json!({ "t": "renew", "token": token(self.number, now) }).to_string()]);
+        }
         if kind == "welcome" {
             let answers = self.welcome(&frame, is_kicked, now);
             self.seen_at = now;

@@ -145,6 +145,7 @@ impl Script {
                 self.set_watching(session, false);
                 self.forget(session, true)
             }
+            Event::Identify { .. } => vec![Effect::Identify],
             Event::MoveFailed { session, .. } => self.forget(session, true),
             Event::Timer { .. } => {
                 self.state["rung"] = json!(true);

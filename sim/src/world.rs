@@ -134,7 +134,7 @@ impl World {
         }
         world.create_lobby();
         for client in 0..plan.players {
-            world.clients.push(Client::new());
+            world.clients.push(Client::new(world.clients.len()));
             world.after(1 + client as u64, Event::Act(client));
         }
         world.after(DIALS.fault.start, Event::Fault);
@@ -235,7 +235,8 @@ impl World {
             }
             Event::Pong(life, connection) => self.input(life, connection, Input::Pong),
             Event::Lost(life, connection) => self.input(life, connection, Input::Lost { code: GONE }),
-            Event::Opens(life, connection, token) => self.opens(life, connection, token),
+            Event::Opens(life, connection, hello) => self.opens(life, connection, &hello),
+            Event::Renews(life, connection, token) => self.renews(life, connection, &token),
             Event::Written(life, connection, write) => self.written(life, connection, write),
             Event::SessionTick(life, connection) => self.session_tick(life, connection),
             Event::Heartbeat(life) => self.heartbeat(life),

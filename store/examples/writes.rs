@@ -5,6 +5,8 @@ use std::{future::Future, time::Instant};
 
 use chorus_core::{
     command::Player,
+    edge::Resuming,
+    identity::Identity,
     ids::{Digest, Kind, MachineId, RoomId, SessionId, Time},
 };
 use chorus_store::{Durability, RoomRow, RoomStatus, RoomUpdate, SessionRow, Snapshot, Store, migrate_postgres};
@@ -33,7 +35,11 @@ async fn measure(label: &str, store: Store) {
     db.partitions(64).await.expect("written");
     one_by_one(label, "open a session", 3_000, |n| db.open_session(session(n), RoomId::LOBBY)).await;
     one_by_one(label, "join a room", 3_000, |n| db.join_membership(SessionId(n), RoomId(n), edge)).await;
-    one_by_one(label, "resume a session", 3_000, |n| db.resume_session(hash(n), hash(n + (1 << 64)), edge)).await;
+    one_by_one(label, "resume a session", 3_000, |n| async move {
+        let by = Resuming { player: format!("player-{n}").into(), identity: None };
+        db.resume_session(hash(n), hash(n + (1 << 64)), edge, &by).await
+    })
+    .await;
     one_by_one(label, "write a room of 8 KiB", 2_000, |n| db.write_rooms(vec![room(n)])).await;
     one_by_one(label, "read its snapshot", 2_000, |n| db.snapshot(RoomId(n))).await;
     one_by_one(label, "write 32 rooms", 200, |n| db.write_rooms((0..32).map(|i| room(1 << 20 | n << 8 | i)).collect()))
@@ -91,7 +97,7 @@ fn hash(n: u128) -> [u8; 32] {
 
 fn session(n: u128) -> SessionRow {
     let player = Player { id: format!("player-{n}").into(), name: "Ana".into() };
-    SessionRow { id: SessionId(n), player, edge: edge(), resume_hash: hash(n) }
+    SessionRow { id: SessionId(n), identity: Identity::guest(player), edge: edge(), resume_hash: hash(n) }
 }
 
 fn room(n: u128) -> RoomUpdate {

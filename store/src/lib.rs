@@ -32,6 +32,7 @@ mod pool;
 mod postgres;
 mod rooms;
 mod row;
+mod secrets;
 mod sessions;
 mod sqlite;
 
@@ -49,6 +50,7 @@ pub use machines::{MachineRow, Registered, Registration};
 pub use partitions::Assigned;
 pub use postgres::{BadUrl, PostgresOptions, migrate_postgres};
 pub use rooms::{RoomFilter, RoomRow, RoomStatus, RoomUpdate, Snapshot, SnapshotRow, StoredRoom};
+pub use secrets::{GUESTS_SECRET, StoreSecret};
 pub use sessions::{Resumed, SessionRow};
 
 /// A handle to all tables. Cheap to clone.

@@ -7,10 +7,16 @@ use std::time::Duration;
 
 use chorus_core::{
     command::Player,
+    edge::Resuming,
+    identity::{Identity, Known},
     ids::{MachineId, RoomId, SessionId, Time},
+    json::Json,
 };
 
-use crate::{Store, StoreError, row::Table};
+use crate::{
+    Store, StoreError,
+    row::{Table, number},
+};
 
 /// The number of sessions that [`Store::expire_sessions`] takes at a time.
 pub(crate) const EXPIRE_AT_ONCE: u32 = 256;
@@ -19,7 +25,7 @@ pub(crate) const EXPIRE_AT_ONCE: u32 = 256;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionRow {
     pub id: SessionId,
-    pub player: Player,
+    pub identity: Identity,
     pub edge: MachineId,
     /// SHA-256 of its resume token.
     pub resume_hash: [u8; 32],
@@ -29,7 +35,7 @@ pub struct SessionRow {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resumed {
     pub session: SessionId,
-    pub player: Player,
+    pub identity: Identity,
     /// In the order of joining. Possibly including a room without a record of the join: the edge may have died before it sent
     /// one.
     pub rooms: Vec<RoomId>,
@@ -44,8 +50,13 @@ impl Store {
         self.write(Open { session, first_room }).await
     }
 
+    /// The session whose token has this hash, if it can be resumed or was kicked.
+    pub async fn known_session(&self, resume_hash: [u8; 32]) -> Result<Option<Known>, StoreError> {
+        self.read(Find { resume_hash }).await
+    }
+
     /// Moves a session to `edge`, if `resume_hash` is the hash of its token; `new_hash` is the hash of its next token. `None`:
-    /// no session has this token (it was used, or the session has ended).
+    /// no session has this token (it was used, or the session has ended), or it is not as `by` was decided for.
     ///
     /// A token is valid once. But the answer with the next one can be lost, so the token used last stays valid until
     /// [`Store::confirm_resume`], or until the one after it is used. If it is used again, by the client or by an edge that
@@ -55,14 +66,27 @@ impl Store {
         resume_hash: [u8; 32],
         new_hash: [u8; 32],
         edge: &MachineId,
+        by: &Resuming,
     ) -> Result<Option<Resumed>, StoreError> {
-        self.write(Resume { resume_hash, new_hash, edge: edge.clone() }).await
+        self.write(Resume { resume_hash, new_hash, edge: edge.clone(), by: by.clone() }).await
     }
 
     /// The client has proved at `edge` that it has its current token (it has sent a frame after its `welcome`): the previous
     /// one becomes invalid. Nothing changes if the session has moved to another edge, which has issued a newer token.
     pub async fn confirm_resume(&self, session: SessionId, edge: &MachineId) -> Result<(), StoreError> {
         self.write(Confirm { session, edge: edge.clone() }).await
+    }
+
+    /// The session's player has another token at `edge`, which ends then and has these claims. Nothing changes if the session has
+    /// moved to another edge.
+    pub async fn renew_session(
+        &self,
+        session: SessionId,
+        claims: Option<Json>,
+        expires: Time,
+        edge: &MachineId,
+    ) -> Result<(), StoreError> {
+        self.write(Renew { session, claims, expires, edge: edge.clone() }).await
     }
 
     /// Makes the session a member of `room`, as its latest one if it was not a member before, provided that it is still at
@@ -104,11 +128,6 @@ impl Store {
     /// joining, which are to be notified. None when there is no such session any more.
     pub async fn kick_session(&self, session: SessionId, reason: &str) -> Result<Vec<RoomId>, StoreError> {
         self.write(Kick { session, reason: reason.into() }).await
-    }
-
-    /// Why the session with this token cannot be resumed, if it was kicked.
-    pub async fn kicked_session(&self, resume_hash: [u8; 32]) -> Result<Option<String>, StoreError> {
-        self.read(Kicked { resume_hash }).await
     }
 
     /// Expires sessions that have been disconnected for at least `older_than` or, if they are silent
@@ -156,20 +175,44 @@ pub(crate) fn by_session(rows: Vec<(Vec<u8>, Option<Vec<u8>>)>) -> Result<Vec<(S
     Ok(sessions)
 }
 
-/// session, player, name, the other edge that was connected.
-pub(crate) type ResumedColumns = (Vec<u8>, String, String, Option<String>);
+/// player, name, claims, the end of the token in milliseconds.
+pub(crate) type IdentityColumns = (String, String, Option<String>, Option<i64>);
+
+pub(crate) fn identity((id, name, claims, expires): IdentityColumns) -> Result<Identity, StoreError> {
+    let expires = expires.map(|at| Table("sessions").number(at).map(Time)).transpose()?;
+    let player = Player { id: id.into(), name: name.into() };
+    Ok(Identity { player, claims: claims.map(Json::trusted), expires })
+}
+
+/// As [`identity`] reads it: claims and the end of the token.
+pub(crate) fn token_columns(claims: &Option<Json>, expires: Option<Time>) -> (Option<String>, Option<i64>) {
+    (claims.as_deref().map(str::to_owned), expires.map(|at| number(at.0)))
+}
+
+/// player, name, claims, the end of the token, why it was kicked.
+pub(crate) type KnownColumns = (String, String, Option<String>, Option<i64>, Option<String>);
+
+pub(crate) fn known(found: Option<KnownColumns>) -> Result<Option<Known>, StoreError> {
+    let known = |(player, name, claims, expires, kicked)| {
+        Ok(Known { identity: identity((player, name, claims, expires))?, kicked })
+    };
+    found.map(known).transpose()
+}
+
+/// session, player, name, claims, the end of the token, the other edge that was connected.
+pub(crate) type ResumedColumns = (Vec<u8>, String, String, Option<String>, Option<i64>, Option<String>);
 
 pub(crate) fn rooms_of(rooms: Vec<Vec<u8>>) -> Result<Vec<RoomId>, StoreError> {
     rooms.into_iter().map(|room| Table("memberships").id(room).map(RoomId)).collect()
 }
 
 pub(crate) fn resumed(
-    (session, player, name, replaced): ResumedColumns,
+    (session, player, name, claims, expires, replaced): ResumedColumns,
     rooms: Vec<Vec<u8>>,
 ) -> Result<Resumed, StoreError> {
     Ok(Resumed {
         session: SessionId(Table("sessions").id(session)?),
-        player: Player { id: player.into(), name: name.into() },
+        identity: identity((player, name, claims, expires))?,
         rooms: rooms_of(rooms)?,
         replaced: replaced.map(|edge| MachineId(edge.into())),
     })
@@ -183,6 +226,14 @@ pub(crate) struct Open {
 pub(crate) struct Resume {
     pub resume_hash: [u8; 32],
     pub new_hash: [u8; 32],
+    pub edge: MachineId,
+    pub by: Resuming,
+}
+
+pub(crate) struct Renew {
+    pub session: SessionId,
+    pub claims: Option<Json>,
+    pub expires: Time,
     pub edge: MachineId,
 }
 
@@ -218,7 +269,7 @@ pub(crate) struct Kick {
     pub reason: Box<str>,
 }
 
-pub(crate) struct Kicked {
+pub(crate) struct Find {
     pub resume_hash: [u8; 32],
 }
 

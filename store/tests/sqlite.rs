@@ -82,7 +82,8 @@ async fn what_has_resolved_is_there_after_a_kill() {
     assert!(!store.declare_dead(&edge, std::time::Duration::ZERO).await.expect("answered"), "it is not closed");
     store.close_machine(&edge).await.expect("closed");
     assert!(store.declare_dead(&edge, std::time::Duration::ZERO).await.expect("answered"));
-    let back = store.resume_session(token(1), token(2), &next.id).await.expect("answered").expect("good");
+    let back =
+        store.resume_session(token(1), token(2), &next.id, &as_player(ANA)).await.expect("answered").expect("good");
     assert_eq!((back.rooms, back.replaced), (vec![LOBBY, RoomId(5)], None));
     let after = store.register_machine(&Registration::new(Role::Edge)).await.expect("registered");
     assert_eq!(after.dead, [next.id], "the closed one is not returned again");

@@ -11,7 +11,7 @@ use super::{
     process::{self, Process, Role},
     status::{self, Ready},
 };
-use crate::{admission::Admission, page, seconds::Seconds};
+use crate::{admission::Admission, identity::IdentityOptions, page, seconds::Seconds};
 
 /// Serves players' WebSockets
 ///
@@ -24,6 +24,8 @@ pub struct Options {
     listen: SocketAddr,
     #[command(flatten)]
     admission: Admission,
+    #[command(flatten)]
+    identity: IdentityOptions,
     /// Serves the page to play on, too
     #[arg(long, env = "CHORUS_PAGE")]
     page: bool,
@@ -68,6 +70,7 @@ impl Role for Serving {
 
     async fn start(options: Options, process: &Process) -> anyhow::Result<Serving> {
         let serving = options.admission.apply(chorus_edge::Options::new(process.id.clone(), options.listen));
+        let serving = options.identity.apply(serving, false);
         let routes = if options.page { page::files() } else { chorus_edge::no_routes() };
         let edge = chorus_edge::serve(serving, process.bus.clone(), process.store.clone(), routes).await?;
         Ok(Serving { edge, drain_over: options.drain_over.0 })

@@ -39,6 +39,7 @@ use crate::{
     admission::Admission,
     data::{self, AcceptLoss, Data},
     groups::{RoomOptions, SessionOptions},
+    identity::IdentityOptions,
     page,
     stop::{CLOSING, Stop},
 };
@@ -85,6 +86,8 @@ pub struct Options {
     token: Option<Token>,
     #[command(flatten)]
     admission: Admission,
+    #[command(flatten)]
+    identity: IdentityOptions,
     #[command(flatten)]
     rooms: RoomOptions,
     #[command(flatten)]
@@ -248,6 +251,7 @@ async fn open_edge(
     let registered = store.register_machine(&Registration::new(Role::Edge)).await?;
     let listen = SocketAddr::new(options.listen, options.port);
     let edge = options.admission.apply(chorus_edge::Options::new(registered.id, listen));
+    let edge = options.identity.apply(edge, true);
     Ok((chorus_edge::serve(edge, bus.clone(), store.clone(), routes).await?, registered.dead))
 }
 

@@ -9,4 +9,4 @@ mod registry;
 mod stored_session;
 
 pub use registry::{Delivery, Registry, for_each_session};
-pub use stored_session::{Resumed, StoredSession};
+pub use stored_session::{Resumed, Resuming, StoredSession};

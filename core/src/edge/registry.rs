@@ -60,7 +60,7 @@ impl<C: PartialEq> Registry<C> {
                 let current = self.connection(*session);
                 current.is_none_or(|current| current == connection) || planted(Bug::LateWrite)
             }
-            StoreWrite::Join(..) | StoreWrite::Confirm(_) | StoreWrite::End(_) => true,
+            StoreWrite::Join(..) | StoreWrite::Confirm(_) | StoreWrite::Renew { .. } | StoreWrite::End(_) => true,
         }
     }
 

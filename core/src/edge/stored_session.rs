@@ -4,7 +4,13 @@
 //! `store/src/postgres/sessions.rs`. The stories of both stores compare them with this machine, and the simulator runs it in
 //! place of a store.
 
-use crate::ids::{MachineId, RoomId};
+use std::sync::Arc;
+
+use crate::{
+    identity::{Identity, Known},
+    ids::{MachineId, RoomId, Time},
+    json::Json,
+};
 
 /// A session that is open or can be resumed. `T` is a resume token, or its hash.
 ///
@@ -24,12 +30,23 @@ pub struct StoredSession<T> {
     /// The edge that was connected when the session last resumed elsewhere.
     replaced: Option<MachineId>,
     rooms: Vec<RoomId>,
+    identity: Identity,
     kicked: bool,
+}
+
+/// For whom a session is resumed, as [`crate::identity::admit`] has decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resuming {
+    /// The session's player by the row that the decision was made for. If the session has another one by now, it is not resumed.
+    pub player: Arc<str>,
+    /// What takes the place of the session's identity.
+    pub identity: Option<Identity>,
 }
 
 /// A resumed session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resumed {
+    pub identity: Identity,
     /// In the order of joining.
     pub rooms: Vec<RoomId>,
     /// Another edge where the session is still connected: that edge gets [`crate::command::EdgeCommand::Replaced`].
@@ -38,7 +55,7 @@ pub struct Resumed {
 
 impl<T: Clone + PartialEq> StoredSession<T> {
     /// A new session, a member of its first room.
-    pub fn open(edge: MachineId, token: T, first_room: RoomId) -> StoredSession<T> {
+    pub fn open(edge: MachineId, token: T, first_room: RoomId, identity: Identity) -> StoredSession<T> {
         StoredSession {
             edge,
             connected: true,
@@ -47,6 +64,7 @@ impl<T: Clone + PartialEq> StoredSession<T> {
             overtaken: None,
             replaced: None,
             rooms: vec![first_room],
+            identity,
             kicked: false,
         }
     }
@@ -66,6 +84,15 @@ impl<T: Clone + PartialEq> StoredSession<T> {
         &self.rooms
     }
 
+    /// As [`crate::identity::admit`] takes it.
+    pub fn known(&self) -> Known {
+        Known { identity: self.identity.clone(), kicked: self.kicked.then(|| "kicked".to_owned()) }
+    }
+
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     /// Whether a room has kicked it. Then no token resumes it.
     pub fn is_kicked(&self) -> bool {
         self.kicked
@@ -78,11 +105,12 @@ impl<T: Clone + PartialEq> StoredSession<T> {
 
     /// Moves the session to `edge` if `used` is a valid token, and makes `next` its token. A repetition of a call, with the
     /// same `next`, has the same result.
-    pub fn resume(&mut self, used: &T, next: T, edge: &MachineId) -> Option<Resumed> {
-        if self.kicked || !self.has_token(used) {
+    pub fn resume(&mut self, used: &T, next: T, edge: &MachineId, by: &Resuming) -> Option<Resumed> {
+        let is_repetition = self.token == next;
+        let is_decided = is_repetition || self.identity.player.id == by.player;
+        if self.kicked || !self.has_token(used) || !is_decided {
             return None;
         }
-        let is_repetition = self.token == next;
         if !is_repetition {
             self.overtaken = (self.previous.as_ref() == Some(used)).then(|| self.token.clone());
         }
@@ -91,7 +119,18 @@ impl<T: Clone + PartialEq> StoredSession<T> {
         }
         (self.previous, self.token) = (Some(used.clone()), next);
         (self.edge, self.connected) = (edge.clone(), true);
-        Some(Resumed { rooms: self.rooms.clone(), replaced: self.replaced.clone() })
+        if let Some(identity) = &by.identity {
+            self.identity = identity.clone();
+        }
+        let (identity, rooms, replaced) = (self.identity.clone(), self.rooms.clone(), self.replaced.clone());
+        Some(Resumed { identity, rooms, replaced })
+    }
+
+    /// The session's player has another token, at `edge`. No effect if the session has moved to another edge.
+    pub fn renew(&mut self, claims: Option<Json>, expires: Time, edge: &MachineId) {
+        if self.edge == *edge {
+            (self.identity.claims, self.identity.expires) = (claims, Some(expires));
+        }
     }
 
     /// The client has confirmed its token at `edge`: the earlier ones become invalid. No effect if the session has moved to
@@ -132,6 +171,7 @@ impl<T: Clone + PartialEq> StoredSession<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::Player;
 
     const LOBBY: RoomId = RoomId::LOBBY;
     const GAME: RoomId = RoomId(7);
@@ -142,50 +182,59 @@ mod tests {
 
     /// A session that has connected to `edge-1`, with token 1.
     fn ana() -> StoredSession<u32> {
-        StoredSession::open(edge(1), 1, LOBBY)
+        StoredSession::open(edge(1), 1, LOBBY, identity("u:ana", 10))
+    }
+
+    fn identity(player: &str, expires: u64) -> Identity {
+        let player = Player { id: player.into(), name: "Ana".into() };
+        Identity { player, claims: None, expires: Some(Time(expires)) }
+    }
+
+    fn as_ana() -> Resuming {
+        Resuming { player: "u:ana".into(), identity: None }
     }
 
     fn resumed(rooms: &[RoomId], replaced: Option<MachineId>) -> Option<Resumed> {
-        Some(Resumed { rooms: rooms.to_vec(), replaced })
+        Some(Resumed { identity: identity("u:ana", 10), rooms: rooms.to_vec(), replaced })
     }
 
     #[test]
     fn a_token_is_valid_until_its_successor_is_confirmed() {
         let mut ana = ana();
-        assert_eq!(ana.resume(&1, 2, &edge(1)), resumed(&[LOBBY], None));
+        assert_eq!(ana.resume(&1, 2, &edge(1), &as_ana()), resumed(&[LOBBY], None));
         assert!(ana.has_token(&1) && ana.has_token(&2), "the welcome with token 2 may be lost");
         ana.confirm(&edge(2));
         assert!(ana.has_token(&1), "another edge confirms nothing");
         ana.confirm(&edge(1));
         assert!(!ana.has_token(&1));
-        assert_eq!(ana.resume(&1, 3, &edge(1)), None);
-        assert_eq!(ana.resume(&2, 3, &edge(1)), resumed(&[LOBBY], None));
+        assert_eq!(ana.resume(&1, 3, &edge(1), &as_ana()), None);
+        assert_eq!(ana.resume(&2, 3, &edge(1), &as_ana()), resumed(&[LOBBY], None));
     }
 
     #[test]
     fn a_token_that_its_predecessor_overtakes_stays_valid() {
         let mut ana = ana();
-        ana.resume(&1, 2, &edge(2)).expect("valid");
-        ana.resume(&1, 3, &edge(1)).expect("valid: a stalled edge handles an old hello");
-        assert_eq!(ana.resume(&2, 4, &edge(2)), resumed(&[LOBBY], Some(edge(1))), "the client has token 2");
+        ana.resume(&1, 2, &edge(2), &as_ana()).expect("valid");
+        ana.resume(&1, 3, &edge(1), &as_ana()).expect("valid: a stalled edge handles an old hello");
+        assert_eq!(ana.resume(&2, 4, &edge(2), &as_ana()), resumed(&[LOBBY], Some(edge(1))), "the client has token 2");
         assert!(!ana.has_token(&1) && !ana.has_token(&3));
     }
 
     #[test]
     fn a_repeated_resume_has_the_same_result() {
         let mut ana = ana();
-        let first = ana.resume(&1, 2, &edge(2));
+        let first = ana.resume(&1, 2, &edge(2), &as_ana());
         assert_eq!(first, resumed(&[LOBBY], Some(edge(1))));
-        assert_eq!(ana.resume(&1, 2, &edge(2)), first);
+        assert_eq!(ana.resume(&1, 2, &edge(2), &as_ana()), first);
         let row = ana.clone();
-        assert_eq!(ana.resume(&1, 2, &edge(2)), first);
+        assert_eq!(ana.resume(&1, 2, &edge(2), &as_ana()), first);
         assert_eq!(ana, row);
     }
 
     #[test]
     fn an_edge_without_the_session_changes_nothing() {
         let mut ana = ana();
-        ana.resume(&1, 2, &edge(2)).expect("valid");
+        ana.resume(&1, 2, &edge(2), &as_ana()).expect("valid");
         let row = ana.clone();
         assert!(!ana.join(GAME, &edge(1)));
         ana.leave(LOBBY, &edge(1));
@@ -209,7 +258,7 @@ mod tests {
         let mut ana = ana();
         ana.disconnect(&edge(1));
         assert!(!ana.is_connected());
-        assert_eq!(ana.resume(&1, 2, &edge(2)), resumed(&[LOBBY], None));
+        assert_eq!(ana.resume(&1, 2, &edge(2), &as_ana()), resumed(&[LOBBY], None));
         assert_eq!((ana.edge(), ana.is_connected()), (&edge(2), true));
     }
 
@@ -218,7 +267,27 @@ mod tests {
         let mut ana = ana();
         ana.kick();
         assert!(ana.is_kicked() && ana.has_token(&1) && !ana.is_connected());
-        assert_eq!(ana.resume(&1, 2, &edge(1)), None);
+        assert_eq!(ana.resume(&1, 2, &edge(1), &as_ana()), None);
         assert!(!ana.join(GAME, &edge(1)));
+    }
+
+    #[test]
+    fn a_session_is_resumed_for_the_player_that_it_has() {
+        let mut ana = ana();
+        let signs_in = Resuming { player: "u:ana".into(), identity: Some(identity("u:bea", 20)) };
+        let first = ana.resume(&1, 2, &edge(1), &signs_in).expect("valid");
+        assert_eq!(first.identity, identity("u:bea", 20));
+        assert_eq!(ana.resume(&1, 2, &edge(1), &signs_in), Some(first), "a repetition");
+        assert_eq!(ana.resume(&2, 3, &edge(1), &signs_in), None, "it was decided for another player");
+        assert_eq!(ana.identity(), &identity("u:bea", 20));
+    }
+
+    #[test]
+    fn a_renewal_at_the_sessions_edge_counts() {
+        let mut ana = ana();
+        ana.renew(None, Time(30), &edge(2));
+        assert_eq!(ana.identity().expires, Some(Time(10)));
+        ana.renew(None, Time(30), &edge(1));
+        assert_eq!(ana.identity().expires, Some(Time(30)));
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::{Number, value::RawValue};
 
 use super::{ErrorCode, MAX_SEQ, MAX_TYPE, bounds};
-use crate::{ids::RoomId, json::Json};
+use crate::{ids::RoomId, json::Json, secret::Secret};
 
 /// The most rooms in `hello.last`: more than a session can be in is a mistake or an attack.
 const MAX_LAST: usize = 32;
@@ -16,6 +16,8 @@ const MAX_LAST: usize = 32;
 pub enum ClientFrame {
     Hello(Hello),
     Msg(Msg),
+    /// The next token of the session's player.
+    Renew(Secret),
     /// Checks whether the connection is alive. Answered by [`PONG`](super::PONG).
     Ping,
 }
@@ -27,17 +29,27 @@ pub struct Hello {
     /// The frame's tag, which was examined before.
     #[serde(default, rename = "t")]
     _t: serde::de::IgnoredAny,
+    /// The player's token, a JWT.
     #[serde(default)]
-    pub token: Option<String>,
-    /// The name of an anonymous player. 1 to 32 characters.
+    pub token: Option<Secret>,
+    /// The guest token of an earlier `welcome`.
+    #[serde(default)]
+    pub guest: Option<Secret>,
+    /// The player's name, if there is no token with a name. 1 to 32 characters.
     #[serde(default)]
     pub name: Option<String>,
     /// The single-use token of the last `welcome`.
     #[serde(default)]
-    pub resume: Option<String>,
+    pub resume: Option<Secret>,
     /// The `seq` of the last frame that the client has, of each room.
     #[serde(default, deserialize_with = "last_by_room")]
     pub last: Vec<(RoomId, u64)>,
+}
+
+/// `renew`.
+#[derive(Deserialize)]
+struct Renew {
+    token: Secret,
 }
 
 /// A message to a room.
@@ -76,10 +88,14 @@ impl ClientFrame {
                 Ok(ClientFrame::Hello(hello))
             }
             "msg" => raw.into_msg().map(ClientFrame::Msg),
+            "renew" => match serde_json::from_str::<Renew>(text) {
+                Ok(renew) => Ok(ClientFrame::Renew(renew.token)),
+                Err(_) => Err(bad(None, "renew needs a token: a string")),
+            },
             "ping" => Ok(ClientFrame::Ping),
             other => {
                 let other: String = other.chars().take(32).collect();
-                Err(bad(raw.message_id(), format!("unknown frame {other:?}: expected hello, msg or ping")))
+                Err(bad(raw.message_id(), format!("unknown frame {other:?}: expected hello, msg, renew or ping")))
             }
         }
     }
@@ -174,7 +190,7 @@ mod tests {
     fn a_hello_names_the_last_frame_of_each_room() {
         let text = r#"{"t":"hello","resume":"secret","last":{"0000000000000000000000000000000a":3}}"#;
         let Ok(ClientFrame::Hello(hello)) = ClientFrame::parse(text) else { panic!("not a hello") };
-        assert_eq!(hello.resume.as_deref(), Some("secret"));
+        assert_eq!(hello.resume, Some("secret".into()));
         assert_eq!(hello.last, [(RoomId(10), 3)]);
     }
 
@@ -195,6 +211,8 @@ mod tests {
             (r#"{"t":"msg","id":1,"type":"a","room":"x"}"#, "room is not an id"),
             (r#"["msg",1,null,"a"]"#, "expected an object"),
             (r#"{"t":"hello","colour":"red"}"#, "unknown field"),
+            (r#"{"t":"renew"}"#, "renew needs a token"),
+            (r#"{"t":"renew","token":7}"#, "renew needs a token"),
             (r#"{"t":"hello","last":{"x":1}}"#, "not an id"),
             (r#"{"t":"hello","last":{"0000000000000000000000000000000a":9007199254740992}}"#, "a seq above"),
         ];

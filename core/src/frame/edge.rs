@@ -7,6 +7,14 @@ use super::ErrorCode;
 /// The answer to [`ClientFrame::Ping`](super::ClientFrame::Ping).
 pub const PONG: &str = r#"{"t":"pong"}"#;
 
+/// The answer to a `renew` whose token is valid.
+pub const RENEWED: &str = r#"{"t":"renewed"}"#;
+
+/// `expiring`: the session ends in so many milliseconds, unless its client sends the next token by then.
+pub fn expiring(in_ms: u64) -> String {
+    format!(r#"{{"t":"expiring","inMs":{in_ms}}}"#)
+}
+
 /// `welcome`: the answer to `hello`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", tag = "t", rename = "welcome")]
@@ -19,6 +27,9 @@ pub struct Welcome<'a> {
     pub ping_ms: u64,
     pub player: &'a str,
     pub name: &'a str,
+    /// Of a guest: proves in a later `hello` that its client is the same guest. Keep it secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guest: Option<&'a str>,
 }
 
 impl Welcome<'_> {

@@ -1,11 +1,14 @@
 //! What the machine takes and what it returns.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use crate::{
-    command::{EdgeCommand, Player, RoomCommand, Target},
+    command::{EdgeCommand, RoomCommand, Target},
     frame::{BadFrame, ClientFrame, CloseCode, Hello, RoomFrame},
-    ids::{RoomId, SessionId},
+    identity::{Account, Identity},
+    ids::{RoomId, SessionId, Time},
+    json::Json,
+    secret::Secret,
 };
 
 /// What happened.
@@ -25,6 +28,9 @@ pub enum Input<'a> {
     Opened(Opened),
     /// The other answer to [`Output::Hello`].
     NotOpened { code: CloseCode, reason: Cow<'static, str> },
+    /// The answer to [`Output::Renew`]: the player by the token, or why it is refused. A refusal after which clients reconnect is
+    /// one of the edge's: it could not check the token.
+    Renewed(Result<Account, (CloseCode, Cow<'static, str>)>),
     /// The answer to [`StoreWrite::Join`]: whether it is stored.
     Stored { room: RoomId, done: bool },
     /// The command of an [`Output::Append`] is not in the log. `message_id`: as in the output.
@@ -53,9 +59,13 @@ pub enum Input<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
     pub session: SessionId,
-    pub player: Player,
+    pub identity: Identity,
+    /// The guest that the player was, if it has signed in since: the rooms are notified.
+    pub was: Option<Arc<str>>,
     /// The token that resumes it, once.
-    pub resume: String,
+    pub resume: Secret,
+    /// The token of a guest.
+    pub guest: Option<Secret>,
     /// What it owes for computing, as this edge has recorded it: [`Session::owed`](super::Session::owed) of its connection
     /// before.
     pub owed: u64,
@@ -77,6 +87,8 @@ pub enum Output {
     },
     /// Authenticates the client, and opens or resumes its session: [`Input::Opened`] or [`Input::NotOpened`].
     Hello(Box<Hello>),
+    /// Checks the next token of the session's player: [`Input::Renewed`].
+    Renew(Secret),
     /// Appends to the room's channel. `message_id`: of the message, if the command is one.
     Append {
         room: RoomId,
@@ -112,7 +124,7 @@ impl Outgoing {
 }
 
 /// A change to a session's row in the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreWrite {
     /// It may be a member of this room from now on. The result is [`Input::Stored`].
     Join(SessionId, RoomId),
@@ -120,6 +132,8 @@ pub enum StoreWrite {
     Leave(SessionId, RoomId),
     /// The client has its latest resume token.
     Confirm(SessionId),
+    /// Its player has another token, with this end and these claims.
+    Renew { session: SessionId, claims: Option<Json>, expires: Time },
     /// Its connection is lost. `silent`: it is new, has only been in the lobby and has sent no message that was accepted, so
     /// there is nothing to keep for it.
     Disconnected { session: SessionId, silent: bool },

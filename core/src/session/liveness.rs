@@ -53,6 +53,7 @@ impl Session {
             Phase::Opening { .. } | Phase::Open(_) if now >= self.liveness.next_check => self.check_liveness(now),
             _ => {}
         }
+        self.check_renewal(now);
     }
 
     fn check_liveness(&mut self, now: Time) {

@@ -32,6 +32,7 @@ impl Session {
         match frame {
             Ok(ClientFrame::Hello(hello)) => self.on_hello(hello),
             Ok(ClientFrame::Msg(msg)) => self.on_msg(msg, now),
+            Ok(ClientFrame::Renew(token)) => self.on_renew(token),
             Ok(ClientFrame::Ping) => self.on_ping_frame(),
             Err(bad) => return self.on_bad_frame(bad),
         }
@@ -160,7 +161,7 @@ impl Session {
 fn message_id(frame: &Result<ClientFrame, BadFrame>) -> Option<u64> {
     match frame {
         Ok(ClientFrame::Msg(msg)) => Some(msg.message_id),
-        Ok(ClientFrame::Hello(_) | ClientFrame::Ping) => None,
+        Ok(ClientFrame::Hello(_) | ClientFrame::Renew(_) | ClientFrame::Ping) => None,
         Err(bad) => bad.message_id,
     }
 }

@@ -9,12 +9,14 @@
 //! Where to look: this file dispatches inputs. `opening` opens or resumes the session; `messages` handles the client's frames,
 //! within its `rate` and its `debt` for computing, and `queue` holds its messages to one room; `seats` enters and leaves rooms,
 //! by the numbers of each `stay`; `moves` moves the session from room to room; `deliveries` passes frames of rooms on;
-//! `liveness` pings; `closing` ends the connection.
+//! `liveness` pings; `renewal` has the client's token renewed; `closing` ends the connection.
 //!
 //! What it guarantees:
 //! - **`welcome` first**, then frames of rooms. Frames of a room that the session is not in are dropped.
 //! - **Numbers without a gap.** Of each room the client gets frame `n + 1` after frame `n`, or a `room` frame with any higher
 //!   number. Repetitions are dropped, and missing frames are requested again.
+//! - **No session outlives its token:** before the token ends its client is asked for the next one, which must be of the same
+//!   player.
 //! - **One answer to each `msg`:** the room's, or an error of the edge's own.
 //! - **The store may have too many memberships, never too few:** a membership is stored before its room gets the join, and
 //!   removed once the room has reported its end. A session that resumes sends a request to every room that may have it.
@@ -37,6 +39,7 @@ mod moves;
 mod opening;
 mod queue;
 mod rate;
+mod renewal;
 mod seats;
 mod stay;
 #[cfg(test)]
@@ -50,8 +53,9 @@ pub use io::{Input, Opened, Outgoing, Output, StoreWrite};
 pub use limits::Limits;
 use liveness::Liveness;
 use moves::Move;
-use opening::Identity;
+use opening::Owner;
 use rate::Rate;
+use renewal::Renewal;
 use seats::{FormerStay, Seat};
 
 use crate::{
@@ -102,6 +106,7 @@ pub struct Session {
     debt: Debt,
     bad_in_a_row: u32,
     liveness: Liveness,
+    renewal: Renewal,
     /// The client has not yet confirmed its new resume token.
     unconfirmed: bool,
     /// The session began with this connection, and has only been in the lobby since, without sending a message.
@@ -109,7 +114,7 @@ pub struct Session {
     outputs: VecDeque<Output>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Phase {
     /// Until `hello`.
     Greeting {
@@ -119,7 +124,7 @@ enum Phase {
     Opening {
         last: Vec<(RoomId, u64)>,
     },
-    Open(Identity),
+    Open(Owner),
     Ended,
 }
 
@@ -143,6 +148,7 @@ impl Session {
             debt: Debt::default(),
             bad_in_a_row: 0,
             liveness: Liveness::new(&limits, now),
+            renewal: Renewal::default(),
             unconfirmed: false,
             silent: false,
             outputs: VecDeque::new(),
@@ -161,6 +167,7 @@ impl Session {
             Input::Fragments(count) => self.charge_frames(count, now),
             Input::Opened(opened) => self.on_opened(opened, now),
             Input::NotOpened { code, reason } => self.close(code, reason),
+            Input::Renewed(checked) => self.on_renewed(checked, now),
             Input::Stored { room, done } => self.on_stored(room, done, now),
             Input::NotAppended { room, message_id } => self.on_not_appended(room, message_id),
             Input::Deliver { target, frame } => self.on_deliver(target, frame, now),
@@ -208,7 +215,8 @@ impl Session {
     pub fn poll_timeout(&self) -> Option<Time> {
         match &self.phase {
             Phase::Greeting { deadline } => Some(*deadline),
-            Phase::Opening { .. } | Phase::Open(_) => Some(self.liveness.next_check),
+            Phase::Opening { .. } => Some(self.liveness.next_check),
+            Phase::Open(_) => Some(self.liveness.next_check.min(self.renewal.next().unwrap_or(Time(u64::MAX)))),
             Phase::Ended => None,
         }
     }
@@ -221,7 +229,7 @@ impl Session {
     /// The session, once it is open.
     pub fn id(&self) -> Option<SessionId> {
         match &self.phase {
-            Phase::Open(identity) => Some(identity.session),
+            Phase::Open(owner) => Some(owner.session),
             _ => None,
         }
     }

@@ -1,17 +1,24 @@
 //! From `hello` to `welcome`: a session is opened or resumed.
 
-use super::{Input, Opened, Outgoing, Output, Phase, Session, StoreWrite};
+use std::sync::Arc;
+
+use super::{Input, Opened, Outgoing, Output, Phase, Session, StoreWrite, renewal::Renewal};
 use crate::{
-    command::Player,
+    command::{Player, RoomCommand},
     frame::{CloseCode, ErrorCode, Hello, Welcome},
+    identity::Identity,
     ids::{RoomId, SessionId, Time},
+    json::Json,
+    secret::Secret,
 };
 
 /// The session of an open connection.
 #[derive(Debug, Clone)]
-pub(super) struct Identity {
+pub(super) struct Owner {
     pub session: SessionId,
     pub player: Player,
+    /// For the rooms that it joins.
+    pub claims: Option<Json>,
 }
 
 impl Session {
@@ -31,22 +38,37 @@ impl Session {
             _ => Vec::new(),
         };
         self.send_welcome(&opened);
-        let Opened { session, player, owed, recovered, .. } = opened;
-        self.phase = Phase::Open(Identity { session, player });
+        let Opened { session, identity: Identity { player, claims, expires }, was, owed, recovered, .. } = opened;
+        self.renewal = Renewal::new(expires, now);
+        self.phase = Phase::Open(Owner { session, player, claims });
         match recovered {
             Some(rooms) => self.on_recovered(rooms, last, owed, now),
             None => self.on_new(now),
+        }
+        if let Some(was) = was {
+            self.identify(&was);
+        }
+    }
+
+    /// Notifies the rooms that the player, who was this guest, has signed in.
+    fn identify(&mut self, was: &Arc<str>) {
+        let Phase::Open(Owner { session, player, claims }) = self.phase.clone() else { return };
+        let rooms: Vec<RoomId> = self.seats.iter().map(|seat| seat.room).collect();
+        for room in rooms {
+            let (was, player, claims) = (was.clone(), player.clone(), claims.clone());
+            self.append(room, RoomCommand::Identify { session, was, player, claims });
         }
     }
 
     fn send_welcome(&mut self, opened: &Opened) {
         let welcome = Welcome {
             session: opened.session.to_string(),
-            resume: &opened.resume,
+            resume: opened.resume.expose(),
             recovered: opened.recovered.is_some(),
             ping_ms: self.limits.ping_ms,
-            player: &opened.player.id,
-            name: &opened.player.name,
+            player: &opened.identity.player.id,
+            name: &opened.identity.player.name,
+            guest: opened.guest.as_ref().map(Secret::expose),
         };
         self.outputs.push_back(Output::Send(Outgoing::Text(welcome.text())));
     }

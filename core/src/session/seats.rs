@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{
-    Outgoing, Output, Phase, Session, StoreWrite,
+    Outgoing, Output, Owner, Phase, Session, StoreWrite,
     moves::MAX_REMEMBERED,
     queue::MessageQueue,
     stay::{JoinRequest, Stay},
@@ -134,8 +134,8 @@ impl Session {
     }
 
     pub(super) fn join(&mut self, room: RoomId, options: Json, from: Option<OutputRef>, now: Time) {
-        let Phase::Open(identity) = &self.phase else { return };
-        let (session, player, edge) = (identity.session, identity.player.clone(), self.edge.clone());
+        let Phase::Open(Owner { session, player, claims }) = self.phase.clone() else { return };
+        let edge = self.edge.clone();
         let message_id = self.max_message_id.max(self.max_applied_id).max(self.max_refused_id);
         let request = self.request();
         if let Some(seat) = self.seat_mut(room) {
@@ -143,7 +143,7 @@ impl Session {
         }
         self.append(
             room,
-            RoomCommand::Join(Joining { session, player, claims: None, edge, request, message_id, options, from }),
+            RoomCommand::Join(Joining { session, player, claims, edge, request, message_id, options, from }),
         );
     }
 

@@ -8,6 +8,7 @@ mod messages;
 mod moves;
 mod opening;
 mod rates;
+mod renewals;
 mod resends;
 mod window;
 
@@ -17,6 +18,7 @@ use super::*;
 use crate::{
     command::{Answer, Joining, LeaveReason, OutputRef, Player, RequestId, Target},
     frame::{ClientFrame, Msg, RoomFrame},
+    identity::{Account, Identity},
     ids::{Kind, OutputId},
     json::Json,
 };
@@ -250,7 +252,8 @@ fn player() -> Player {
 }
 
 fn new_session() -> Opened {
-    Opened { session: ANA, player: player(), resume: "token".into(), owed: 0, recovered: None }
+    let identity = Identity::guest(player());
+    Opened { session: ANA, identity, was: None, resume: "token".into(), guest: None, owed: 0, recovered: None }
 }
 
 fn resumed(rooms: &[RoomId]) -> Opened {

@@ -16,6 +16,7 @@ mod open;
 mod options;
 mod partitions;
 mod rooms;
+mod secrets;
 mod sessions;
 
 pub(crate) use call::{Call, Failed};

@@ -4,7 +4,10 @@
 //! The session's row decides: a resume writes its edge there, and a join locks the row while it checks that its own edge is
 //! still the one there. So either the join is first, and the resume includes that room, or the join is refused.
 
-use chorus_core::ids::{MachineId, RoomId, SessionId};
+use chorus_core::{
+    identity::{Identity, Known},
+    ids::{MachineId, RoomId, SessionId},
+};
 use sqlx::PgConnection;
 
 use super::{Call, Failed};
@@ -12,8 +15,8 @@ use crate::{
     Resumed, SessionRow,
     row::{id, millis},
     sessions::{
-        Confirm, Disconnected, EXPIRE_AT_ONCE, EdgeOf, End, Expire, Join, Kick, Kicked, Leave, OfEdge, Open, Resume,
-        ResumedColumns, by_session, resumed, rooms_of,
+        Confirm, Disconnected, EXPIRE_AT_ONCE, EdgeOf, End, Expire, Find, Join, Kick, KnownColumns, Leave, OfEdge,
+        Open, Renew, Resume, ResumedColumns, by_session, known, resumed, rooms_of, token_columns,
     },
 };
 
@@ -23,11 +26,14 @@ impl Call for Open {
 
     async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
         // The foreign key of a membership is checked at the end of the statement.
-        let open = "WITH opened AS (INSERT INTO sessions (id, player, name, edge, resume_hash)
-                                    VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO NOTHING)
+        let open =
+            "WITH opened AS (INSERT INTO sessions (id, player, name, edge, resume_hash, claims, token_expires_at)
+                                    VALUES ($1, $2, $3, $4, $5, $7, $8) ON CONFLICT (id) DO NOTHING)
                     INSERT INTO memberships (session, room, position) VALUES ($1, $6, 1)
                     ON CONFLICT (session, room) DO NOTHING";
-        let SessionRow { id: session, player, edge, resume_hash } = &self.session;
+        let SessionRow { id: session, identity: Identity { player, claims, expires }, edge, resume_hash } =
+            &self.session;
+        let (claims, expires) = token_columns(claims, *expires);
         sqlx::query(open)
             .bind(id(session.0))
             .bind(player.id.as_ref())
@@ -35,6 +41,8 @@ impl Call for Open {
             .bind(edge.0.as_ref())
             .bind(resume_hash.as_slice())
             .bind(id(self.first_room.0))
+            .bind(claims)
+            .bind(expires)
             .execute(db)
             .await?;
         Ok(())
@@ -46,6 +54,9 @@ impl Call for Resume {
     const ACTION: &'static str = "resume a session";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Option<Resumed>, Failed> {
+        let changed = self.by.identity.as_ref();
+        let (claims, expires) =
+            changed.map_or((None, None), |identity| token_columns(&identity.claims, identity.expires));
         // Every expression to the right of a `=` has the old values. The first case of each is a repetition of this call: it
         // has the same result, though the session is at this edge already.
         let take = "UPDATE sessions SET
@@ -54,13 +65,23 @@ impl Call for Resume {
                         overtaken_hash = CASE WHEN resume_hash = $2 THEN overtaken_hash
                                               WHEN previous_hash = $1 THEN resume_hash END,
                         previous_hash = $1, resume_hash = $2, edge = $3, disconnected_at = NULL, silent = false,
+                        player = CASE WHEN $5 THEN $6 ELSE player END, name = CASE WHEN $5 THEN $7 ELSE name END,
+                        claims = CASE WHEN $5 THEN $8 ELSE claims END,
+                        token_expires_at = CASE WHEN $5 THEN $9 ELSE token_expires_at END,
                         updated_at = now()
                     WHERE $1 IN (resume_hash, previous_hash, overtaken_hash) AND NOT expired AND kicked IS NULL
-                    RETURNING id, player, name, replaced_edge";
+                        AND (resume_hash = $2 OR player = $4)
+                    RETURNING id, player, name, claims, token_expires_at, replaced_edge";
         let take = sqlx::query_as::<_, ResumedColumns>(take)
             .bind(self.resume_hash.as_slice())
             .bind(self.new_hash.as_slice())
-            .bind(self.edge.0.as_ref());
+            .bind(self.edge.0.as_ref())
+            .bind(self.by.player.as_ref())
+            .bind(changed.is_some())
+            .bind(changed.map(|identity| identity.player.id.as_ref()))
+            .bind(changed.map(|identity| identity.player.name.as_ref()))
+            .bind(claims)
+            .bind(expires);
         let Some(found) = take.fetch_optional(&mut *db).await? else { return Ok(None) };
         // A statement of its own: it sees the joins that were made while the one above waited for the row. No other edge can
         // add a join from here on.
@@ -78,6 +99,19 @@ impl Call for Confirm {
         let confirm = "UPDATE sessions SET previous_hash = NULL, overtaken_hash = NULL
                        WHERE id = $1 AND edge = $2 AND previous_hash IS NOT NULL";
         sqlx::query(confirm).bind(id(self.session.0)).bind(self.edge.0.as_ref()).execute(db).await?;
+        Ok(())
+    }
+}
+
+impl Call for Renew {
+    type Output = ();
+    const ACTION: &'static str = "renew a session";
+
+    async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
+        let renew = "UPDATE sessions SET claims = $3, token_expires_at = $4 WHERE id = $1 AND edge = $2";
+        let (claims, expires) = token_columns(&self.claims, Some(self.expires));
+        let renew = sqlx::query(renew).bind(id(self.session.0)).bind(self.edge.0.as_ref()).bind(claims).bind(expires);
+        renew.execute(db).await?;
         Ok(())
     }
 }
@@ -156,14 +190,16 @@ impl Call for Kick {
     }
 }
 
-impl Call for Kicked {
-    type Output = Option<String>;
-    const ACTION: &'static str = "read a session that was kicked";
+impl Call for Find {
+    type Output = Option<Known>;
+    const ACTION: &'static str = "find a session";
 
-    async fn call(&self, db: &mut PgConnection) -> Result<Option<String>, Failed> {
-        let kicked = "SELECT kicked FROM sessions
-                      WHERE $1 IN (resume_hash, previous_hash, overtaken_hash) AND kicked IS NOT NULL";
-        Ok(sqlx::query_scalar(kicked).bind(self.resume_hash.as_slice()).fetch_optional(db).await?)
+    async fn call(&self, db: &mut PgConnection) -> Result<Option<Known>, Failed> {
+        let find = "SELECT player, name, claims, token_expires_at, kicked FROM sessions
+                    WHERE $1 IN (resume_hash, previous_hash, overtaken_hash) AND (NOT expired OR kicked IS NOT NULL)";
+        let found =
+            sqlx::query_as::<_, KnownColumns>(find).bind(self.resume_hash.as_slice()).fetch_optional(db).await?;
+        Ok(known(found)?)
     }
 }
 

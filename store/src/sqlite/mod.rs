@@ -14,6 +14,7 @@ mod machines;
 mod open;
 mod partitions;
 mod rooms;
+mod secrets;
 mod sessions;
 mod writer;
 

@@ -1,6 +1,9 @@
 //! Sessions and memberships, embedded.
 
-use chorus_core::ids::{MachineId, RoomId, SessionId};
+use chorus_core::{
+    identity::{Identity, Known},
+    ids::{MachineId, RoomId, SessionId},
+};
 use sqlx::SqliteConnection;
 
 use super::{Read, Write, now};
@@ -8,8 +11,8 @@ use crate::{
     Resumed, SessionRow, StoreError,
     row::{id, millis},
     sessions::{
-        Confirm, Disconnected, EXPIRE_AT_ONCE, EdgeOf, End, Expire, Join, Kick, Kicked, Leave, OfEdge, Open, Resume,
-        ResumedColumns, by_session, resumed, rooms_of,
+        Confirm, Disconnected, EXPIRE_AT_ONCE, EdgeOf, End, Expire, Find, Join, Kick, KnownColumns, Leave, OfEdge,
+        Open, Renew, Resume, ResumedColumns, by_session, known, resumed, rooms_of, token_columns,
     },
 };
 
@@ -17,11 +20,13 @@ impl Write for Open {
     type Output = ();
 
     async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
-        let open = "INSERT INTO sessions (id, player, name, edge, resume_hash) VALUES (?1, ?2, ?3, ?4, ?5)
+        let open = "INSERT INTO sessions (id, player, name, edge, resume_hash, claims, token_expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?7, ?8)
                     ON CONFLICT (id) DO NOTHING;
                     INSERT INTO memberships (session, room, position) VALUES (?1, ?6, 1)
                     ON CONFLICT (session, room) DO NOTHING";
-        let SessionRow { id: session, player, edge, resume_hash } = &self.session;
+        let SessionRow { id: session, identity: Identity { player, claims, expires }, edge, resume_hash } =
+            &self.session;
+        let (claims, expires) = token_columns(claims, *expires);
         let opened = sqlx::query(open)
             .bind(id(session.0))
             .bind(player.id.as_ref())
@@ -29,6 +34,8 @@ impl Write for Open {
             .bind(edge.0.as_ref())
             .bind(resume_hash.as_slice())
             .bind(id(self.first_room.0))
+            .bind(claims)
+            .bind(expires)
             .execute(db)
             .await;
         opened.map(drop).map_err(StoreError::at("open a session"))
@@ -40,6 +47,9 @@ impl Write for Resume {
 
     async fn apply(&self, db: &mut SqliteConnection) -> Result<Option<Resumed>, StoreError> {
         let at = StoreError::at("resume a session");
+        let changed = self.by.identity.as_ref();
+        let (claims, expires) =
+            changed.map_or((None, None), |identity| token_columns(&identity.claims, identity.expires));
         // Every expression to the right of a `=` has the old values. The first case of each is a repetition of this call: it
         // has the same result, though the session is at this edge already.
         let take = concat!(
@@ -49,15 +59,25 @@ impl Write for Resume {
                  overtaken_hash = CASE WHEN resume_hash = ?2 THEN overtaken_hash
                                        WHEN previous_hash = ?1 THEN resume_hash END,
                  previous_hash = ?1, resume_hash = ?2, edge = ?3, disconnected_at = NULL, silent = 0,
+                 player = CASE WHEN ?5 THEN ?6 ELSE player END, name = CASE WHEN ?5 THEN ?7 ELSE name END,
+                 claims = CASE WHEN ?5 THEN ?8 ELSE claims END,
+                 token_expires_at = CASE WHEN ?5 THEN ?9 ELSE token_expires_at END,
                  updated_at = ",
             now!(),
             " WHERE ?1 IN (resume_hash, previous_hash, overtaken_hash) AND expired = 0 AND kicked IS NULL
-              RETURNING id, player, name, replaced_edge"
+                 AND (resume_hash = ?2 OR player = ?4)
+              RETURNING id, player, name, claims, token_expires_at, replaced_edge"
         );
         let take = sqlx::query_as::<_, ResumedColumns>(take)
             .bind(self.resume_hash.as_slice())
             .bind(self.new_hash.as_slice())
-            .bind(self.edge.0.as_ref());
+            .bind(self.edge.0.as_ref())
+            .bind(self.by.player.as_ref())
+            .bind(changed.is_some())
+            .bind(changed.map(|identity| identity.player.id.as_ref()))
+            .bind(changed.map(|identity| identity.player.name.as_ref()))
+            .bind(claims)
+            .bind(expires);
         let Some(found) = take.fetch_optional(&mut *db).await.map_err(&at)? else { return Ok(None) };
         let rooms = "SELECT room FROM memberships WHERE session = ?1 ORDER BY position";
         let rooms = sqlx::query_scalar(rooms).bind(found.0.clone()).fetch_all(db).await.map_err(&at)?;
@@ -73,6 +93,17 @@ impl Write for Confirm {
                        WHERE id = ?1 AND edge = ?2 AND previous_hash IS NOT NULL";
         let confirmed = sqlx::query(confirm).bind(id(self.session.0)).bind(self.edge.0.as_ref()).execute(db).await;
         confirmed.map(drop).map_err(StoreError::at("confirm a resume"))
+    }
+}
+
+impl Write for Renew {
+    type Output = ();
+
+    async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
+        let renew = "UPDATE sessions SET claims = ?3, token_expires_at = ?4 WHERE id = ?1 AND edge = ?2";
+        let (claims, expires) = token_columns(&self.claims, Some(self.expires));
+        let renew = sqlx::query(renew).bind(id(self.session.0)).bind(self.edge.0.as_ref()).bind(claims).bind(expires);
+        renew.execute(db).await.map(drop).map_err(StoreError::at("renew a session"))
     }
 }
 
@@ -158,14 +189,14 @@ impl Write for Kick {
     }
 }
 
-impl Read for Kicked {
-    type Output = Option<String>;
+impl Read for Find {
+    type Output = Option<Known>;
 
-    async fn read(&self, db: &mut SqliteConnection) -> Result<Option<String>, StoreError> {
-        let kicked = "SELECT kicked FROM sessions
-                      WHERE ?1 IN (resume_hash, previous_hash, overtaken_hash) AND kicked IS NOT NULL";
-        let kicked = sqlx::query_scalar(kicked).bind(self.resume_hash.as_slice()).fetch_optional(db).await;
-        kicked.map_err(StoreError::at("read a session that was kicked"))
+    async fn read(&self, db: &mut SqliteConnection) -> Result<Option<Known>, StoreError> {
+        let find = "SELECT player, name, claims, token_expires_at, kicked FROM sessions
+                    WHERE ?1 IN (resume_hash, previous_hash, overtaken_hash) AND (expired = 0 OR kicked IS NOT NULL)";
+        let found = sqlx::query_as::<_, KnownColumns>(find).bind(self.resume_hash.as_slice()).fetch_optional(db).await;
+        known(found.map_err(StoreError::at("find a session"))?)
     }
 }
 

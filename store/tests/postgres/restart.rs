@@ -28,7 +28,8 @@ async fn a_restart_is_a_pause() {
         db.set_checkpoint(0, n).await.expect("a pause, no error");
     });
     let player = repeat(&stopped, &store, async |db, n| {
-        let back = db.resume_session(numbered(n - 1), numbered(n), &edge_of(n)).await.expect("a pause, no error");
+        let by = as_player(ANA);
+        let back = db.resume_session(numbered(n - 1), numbered(n), &edge_of(n), &by).await.expect("a pause, no error");
         assert!(back.is_some(), "token {n} was lost");
     });
     let holder = monitor.clone();
@@ -58,7 +59,11 @@ async fn a_restart_is_a_pause() {
         assert_eq!(state_of(&store, id).await, Some((written, format!("at {written}"))));
     }
     assert_eq!(store.checkpoint(0).await.expect("read"), written);
-    let last = store.resume_session(numbered(resumed), token(2), &edge(9)).await.expect("answered").expect("good");
+    let last = store
+        .resume_session(numbered(resumed), token(2), &edge(9), &as_player(ANA))
+        .await
+        .expect("answered")
+        .expect("good");
     assert_eq!((last.session, last.replaced), (ANA, Some(edge_of(resumed))));
     store.close().await.expect("closed");
 }

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use chorus_core::{
     command::Player,
+    edge::Resuming,
+    identity::Identity,
     ids::{Digest, MachineId, Offset, RoomId, SessionId, Time},
 };
 use chorus_store::{RoomRow, RoomStatus, RoomUpdate, SessionRow, Snapshot, Store};
@@ -25,7 +27,18 @@ pub fn host(n: u32) -> MachineId {
 
 pub fn session(id: SessionId, edge: &MachineId, resume_hash: [u8; 32]) -> SessionRow {
     let player = Player { id: format!("player-{id}").into(), name: "Ana 🎲".into() };
-    SessionRow { id, player, edge: edge.clone(), resume_hash }
+    SessionRow { id, identity: Identity::guest(player), edge: edge.clone(), resume_hash }
+}
+
+/// For the player whom the session of these stories has from its beginning.
+pub fn as_player(id: SessionId) -> Resuming {
+    Resuming { player: format!("player-{id}").into(), identity: None }
+}
+
+/// For the player whom the session with this token has.
+pub async fn as_it_is(store: &Store, resume_hash: [u8; 32]) -> Resuming {
+    let known = store.known_session(resume_hash).await.expect("answered");
+    Resuming { player: known.map_or("nobody".into(), |known| known.identity.player.id), identity: None }
 }
 
 /// Ana has connected to `edge-1`, with token 1.

@@ -38,6 +38,7 @@ macro_rules! tell_all_stories {
             sessions_expire_and_come_again_until_they_are_ended
             a_silent_session_expires_sooner_unless_it_comes_back_or_was_kicked
             a_row_changes_as_its_machine_does
+            a_secret_is_drawn_once
             only_a_higher_snapshot_replaces
             a_host_finds_a_snapshot_an_end_or_nothing
             hashes_of_snapshots_are_kept_for_audits

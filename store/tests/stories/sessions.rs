@@ -3,10 +3,13 @@
 use std::{collections::HashSet, time::Duration};
 
 use chorus_core::{
-    edge::{self, StoredSession},
-    ids::{Digest, RoomId, SessionId},
+    command::Player,
+    edge::{self, Resuming, StoredSession},
+    identity::Identity,
+    ids::{Digest, RoomId, SessionId, Time},
+    json::Json,
 };
-use chorus_store::{Resumed, Store};
+use chorus_store::{Resumed, Store, StoreSecret};
 
 use super::cast::*;
 
@@ -14,7 +17,13 @@ const AT_ONCE: Duration = Duration::ZERO;
 const AN_HOUR: Duration = Duration::from_secs(3600);
 
 async fn resume(store: &Store, old: u8, new: u8, at: u32) -> Option<Resumed> {
-    store.resume_session(token(old), token(new), &edge(at)).await.expect("answered")
+    let by = as_it_is(store, token(old)).await;
+    store.resume_session(token(old), token(new), &edge(at), &by).await.expect("answered")
+}
+
+/// Why the session with this token was kicked.
+async fn kicked(store: &Store, resume_hash: [u8; 32]) -> Option<String> {
+    store.known_session(resume_hash).await.expect("answered").and_then(|known| known.kicked)
 }
 
 async fn rooms_of_ana(store: &Store) -> Vec<RoomId> {
@@ -32,7 +41,7 @@ pub async fn a_session_comes_back_to_its_rooms_in_order(store: Store) {
     store.session_disconnected(ANA, &edge(1), false).await.expect("noted");
 
     let back = resume(&store, 1, 2, 1).await.expect("her token is good");
-    assert_eq!((back.session, &*back.player.name), (ANA, "Ana 🎲"));
+    assert_eq!((back.session, &*back.identity.player.name), (ANA, "Ana 🎲"));
     assert_eq!(back.rooms, [LOBBY, RoomId(9), RoomId(7)]);
     assert_eq!(back.replaced, None);
 }
@@ -189,7 +198,7 @@ pub async fn a_session_that_is_kicked_cannot_be_resumed_and_says_why_until_it_ex
     open_ana(&store).await;
     resume(&store, 1, 2, 2).await.expect("her token is good");
     assert!(store.join_membership(ANA, RoomId(2), &edge(2)).await.expect("joined"));
-    assert_eq!(store.kicked_session(token(2)).await.expect("answered"), None);
+    assert_eq!(kicked(&store, token(2)).await, None);
     assert_eq!(store.kick_session(ANA, "cheating").await.expect("kicked"), [LOBBY, RoomId(2)]);
     assert_eq!(
         store.kick_session(ANA, "again").await.expect("kicked"),
@@ -198,9 +207,9 @@ pub async fn a_session_that_is_kicked_cannot_be_resumed_and_says_why_until_it_ex
     );
     for good in [1, 2] {
         assert!(resume(&store, good, 3, 1).await.is_none(), "token {good}");
-        assert_eq!(store.kicked_session(token(good)).await.expect("answered").as_deref(), Some("cheating"));
+        assert_eq!(kicked(&store, token(good)).await.as_deref(), Some("cheating"));
     }
-    assert_eq!(store.kicked_session(token(9)).await.expect("answered"), None);
+    assert_eq!(kicked(&store, token(9)).await, None);
     assert!(!store.join_membership(ANA, RoomId(3), &edge(2)).await.expect("answered"), "no room takes her");
     assert_eq!(store.expire_sessions(AN_HOUR, AN_HOUR).await.expect("answered"), []);
     let expired = [(ANA, vec![LOBBY, RoomId(2)])];
@@ -210,7 +219,7 @@ pub async fn a_session_that_is_kicked_cannot_be_resumed_and_says_why_until_it_ex
         "though no edge has reported its end"
     );
     store.end_session(ANA).await.expect("ended");
-    assert_eq!(store.kicked_session(token(2)).await.expect("answered"), None);
+    assert_eq!(kicked(&store, token(2)).await, None);
     assert_eq!(store.kick_session(ANA, "late").await.expect("answered"), []);
 }
 
@@ -277,7 +286,7 @@ pub async fn a_silent_session_expires_sooner_unless_it_comes_back_or_was_kicked(
     assert_eq!(store.expire_sessions(AN_HOUR, AT_ONCE).await.expect("answered"), expired);
     assert_eq!(resume(&store, 1, 11, 1).await, None, "too late");
     store.end_session(ANA).await.expect("ended");
-    assert_eq!(store.kicked_session(token(4)).await.expect("answered").as_deref(), Some("cheating"));
+    assert_eq!(kicked(&store, token(4)).await.as_deref(), Some("cheating"));
 
     // It has resumed once: inactivity from then on does not make it silent again.
     store.session_disconnected(cai, &edge(1), false).await.expect("noted");
@@ -300,6 +309,7 @@ pub async fn a_row_changes_as_its_machine_does(store: Store) {
                 4 => both.join(number, at).await,
                 5 => both.leave(number, at).await,
                 6 => both.disconnect(at).await,
+                _ if number > 8 => both.renew(number, at).await,
                 _ if number > 1 => {}
                 _ => {
                     kicks += 1;
@@ -325,8 +335,9 @@ impl Both<'_> {
     async fn open(store: &Store, n: u8) -> Both<'_> {
         let id = SessionId(u128::from(n) + 1);
         let first = Both::token(id, 0);
-        store.open_session(session(id, &edge(1), first), LOBBY).await.expect("opened");
-        Both { store, id, machine: StoredSession::open(edge(1), first, LOBBY), tokens: 1 }
+        let row = session(id, &edge(1), first);
+        store.open_session(row.clone(), LOBBY).await.expect("opened");
+        Both { store, id, machine: StoredSession::open(edge(1), first, LOBBY, row.identity), tokens: 1 }
     }
 
     fn token(id: SessionId, n: u8) -> [u8; 32] {
@@ -343,15 +354,36 @@ impl Both<'_> {
         let used = Both::token(self.id, self.tokens.saturating_sub(1 + number % 4));
         let next = Both::token(self.id, self.tokens);
         self.tokens += 1;
+        let by = self.resuming(number);
         let mut resumed = None;
         for _ in 0..=number / 8 {
-            resumed = self.machine.resume(&used, next, &edge(at));
-            let stored = self.store.resume_session(used, next, &edge(at)).await.expect("asked");
-            assert_eq!(stored.map(|it| edge::Resumed { rooms: it.rooms, replaced: it.replaced }), resumed);
+            resumed = self.machine.resume(&used, next, &edge(at), &by);
+            let stored = self.store.resume_session(used, next, &edge(at), &by).await.expect("asked");
+            let stored =
+                stored.map(|it| edge::Resumed { identity: it.identity, rooms: it.rooms, replaced: it.replaced });
+            assert_eq!(stored, resumed);
         }
-        let is_kicked = self.machine.is_kicked() && self.machine.has_token(&used);
-        assert_eq!(self.store.kicked_session(used).await.expect("asked").is_some(), is_kicked);
+        let known = self.store.known_session(used).await.expect("asked");
+        let (is_known, is_kicked) = (self.machine.has_token(&used), self.machine.is_kicked());
+        assert_eq!(known.as_ref().map(|known| &known.identity), is_known.then(|| self.machine.identity()));
+        assert_eq!(known.is_some_and(|known| known.kicked.is_some()), is_known && is_kicked);
         resumed.is_some()
+    }
+
+    /// Without a token, with one, or for a player whom the session has no longer.
+    fn resuming(&self, number: u8) -> Resuming {
+        let before = self.machine.identity();
+        let player = if number == 5 { "another".into() } else { before.player.id.clone() };
+        let account = Player { id: format!("u:{number}").into(), name: "Ben".into() };
+        let claims = (number > 3).then(|| Json::trusted("{}"));
+        let identity = Identity { player: account, claims, expires: Some(Time(u64::from(number))) };
+        Resuming { player, identity: (number & 1 == 1).then_some(identity) }
+    }
+
+    async fn renew(&mut self, number: u8, at: u32) {
+        let (claims, expires) = (Some(Json::trusted("[]")), Time(u64::from(number)));
+        self.machine.renew(claims.clone(), expires, &edge(at));
+        self.store.renew_session(self.id, claims, expires, &edge(at)).await.expect("renewed");
     }
 
     async fn confirm(&mut self, at: u32) {
@@ -388,4 +420,11 @@ impl Both<'_> {
         let rooms = self.store.sessions_of_edge(self.machine.edge(), after, 1).await.expect("read");
         assert_eq!(rooms, [(self.id, self.machine.rooms().to_vec())]);
     }
+}
+
+pub async fn a_secret_is_drawn_once(store: Store) {
+    let drawn = |byte| StoreSecret([byte; 32]);
+    assert_eq!(store.secret("guests", drawn(1)).await.expect("answered"), drawn(1));
+    assert_eq!(store.secret("guests", drawn(2)).await.expect("answered"), drawn(1));
+    assert_eq!(store.secret("others", drawn(2)).await.expect("answered"), drawn(2));
 }

@@ -9,6 +9,7 @@ use chorus_bus::Bus;
 use chorus_core::{
     command::{Record, RoomCommand},
     effect::SavedState,
+    identity::Identity,
     ids::{Digest, MachineId, Offset, RoomId, RoomSecret, SessionId, Time},
     json::Json,
     placement::Limits,
@@ -135,7 +136,7 @@ impl World {
     pub async fn open_session(&self, id: SessionId, edge: &MachineId, room: RoomId) {
         let mut resume_hash = [0; 32];
         resume_hash[..16].copy_from_slice(&id.0.to_be_bytes());
-        let session = SessionRow { id, player: player(id), edge: edge.clone(), resume_hash };
+        let session = SessionRow { id, identity: Identity::guest(player(id)), edge: edge.clone(), resume_hash };
         self.store.open_session(session, room).await.expect("opened");
     }
 
