@@ -22,7 +22,7 @@ export type ServerCode =
   | "unavailable";
 
 /** Error codes of the client, in rejections and `error` events. */
-export type ClientCode = "applied" | "reset" | "offline" | "busy" | "closed" | "invalid" | "gap" | "bad_patch" | "bad_frame";
+export type ClientCode = "applied" | "no_token" | "reset" | "offline" | "busy" | "closed" | "invalid" | "gap" | "bad_patch" | "bad_frame";
 
 export declare class ChorusError extends Error {
   constructor(code: string, message: string, retryAfterMs?: number, options?: { cause?: unknown });
@@ -77,6 +77,10 @@ export interface ChorusEvents {
   disconnected: [details: Disconnected];
   /** The server no longer had the session and made a new one: the old session's rooms and messages are dropped. */
   reset: [];
+  /** The player's token ends in so many milliseconds: call `renew`, unless there is a `getToken`. */
+  expiring: [details: { inMs: number }];
+  /** The next token was taken. */
+  renewed: [];
   /** This tab is a duplicate, and the original tab has the session: this tab connects as a new player. */
   duplicate: [];
   /** The session has joined a room, which is now `client.room`. */
@@ -101,8 +105,13 @@ export interface WebSocketLike {
 export interface Options {
   /** The name of an anonymous player, 1 to 32 characters. */
   name?: string;
-  /** Proves the player's identity, where the server requires it. */
+  /** Proves who the player is: a JWT of the server's issuer. Without one the player is a guest, if the server takes guests. */
   token?: string;
+  /**
+   * Fetches a token that is valid now: before the first connection, when the server asks for the next one, and after a token has ended.
+   * It may resolve with null, for a guest. A rejection is an `error` event, and is tried again.
+   */
+  getToken?: () => string | null | undefined | Promise<string | null | undefined>;
   WebSocket?: new (url: string, protocol: string) => any;
   /** Where the session is stored, so that it survives a reload: by default `sessionStorage`; `null` for nowhere. */
   storage?: Pick<Storage, "getItem" | "setItem"> | null;
@@ -145,10 +154,15 @@ export declare class Chorus {
   connect(): void;
   /** After close code 4504: takes the session back from the tab that has it. */
   playHere(): Promise<void>;
+  /** Sends the player's next token, of the same player. The event `renewed` follows, or the connection is closed with 4501. */
+  renew(token: string): void;
   /** Connects without waiting for the next attempt. An open connection is checked by a ping with a short deadline. */
   retryNow(): void;
   close(): void;
-  /** Drops the stored session: the next `connect` makes a new player, with this `name` if given. Call it when not connected. */
+  /**
+   * Drops the stored session: the next `connect` begins a new one, with this `name` if given. A guest stays the same guest. Call it when
+   * not connected.
+   */
   forget(name?: string | null): void;
   /**
    * Asks the lobby for a room of this kind, and resolves with the room once the session is in one. There is no time limit;

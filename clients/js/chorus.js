@@ -15,6 +15,10 @@
  *   `pingMs`. When the page is shown again or the network returns, it sends a ping at once, with a short deadline.
  * - Frames are numbered by `seq`. A frame that arrives twice is dropped. A missing frame is a bug of the server: it is counted
  *   in `gaps` and reported by an `error` event, and the client reconnects to receive it.
+ * - A player with an account has a token, from `options.token` or `options.getToken`. Before it ends, the server asks for the next one
+ *   (event `expiring`): `getToken` is called, or the program calls `client.renew(token)`. The session goes on meanwhile.
+ * - A player without one is a guest. In a browser it is the same guest for days: the tab that is opened first uses the guest that the
+ *   browser has stored, and further tabs are guests of their own. A guest that signs in keeps its session.
  * - A `send` resolves with the reply or rejects with a `ChorusError`. A refusal by the room has the server's code. The
  *   client's own codes are:
  *     applied   the room has handled the message, and its answer is lost. The answer may have been a refusal, so this is
@@ -34,9 +38,10 @@ const LOBBY = "00000000000000000000000000010bb7";
 /** Close codes that this client sends. To the server, each is a lost connection, and the session can be resumed. */
 const CLOSED_GAP = 3001;
 const CLOSED_SILENT = 3002;
-/** The server's: too many messages, too many connections, a session ended by a room, a session with a newer connection. */
+/** The server's: too many messages, too many connections, a token that has ended or is not valid, a session ended by a room, a session with a newer connection. */
 const CLOSED_TOO_FAST = 4029;
 const CLOSED_TOO_MANY = 4030;
+const CLOSED_UNAUTHORIZED = 4501;
 const CLOSED_KICKED = 4503;
 const CLOSED_REPLACED = 4504;
 /** The server's: not this protocol. */
@@ -58,6 +63,8 @@ const MAX_EXTREME = 32;
 
 /** The server's default, used when `welcome` has no `pingMs`. */
 const PING_MS = 8_000;
+/** After a failure to get the next token, it is tried again after this time. */
+const RENEW_AGAIN_MS = 2_000;
 /** The upper bound of `pingMs`: in a browser, a timer with too long a delay fires at once. */
 const MAX_PING_MS = 3_600_000;
 
@@ -319,6 +326,59 @@ class Tabs {
 }
 
 /**
+ * The guest of this browser: of the tabs that are open, the first one uses it, and the others are guests of their own. The tab has it by a
+ * lock, until it is closed. A page that was not loaded over TLS or from loopback has no locks, and so a new guest each time.
+ */
+class BrowserGuest {
+  #name;
+  #locks;
+  #storage;
+  /** Whether this tab has it; null until that is known. */
+  #held = null;
+
+  constructor(name, locks, storage) {
+    this.#name = name;
+    this.#locks = locks;
+    this.#storage = storage;
+  }
+
+  get isKnown() {
+    return this.#held !== null;
+  }
+
+  /** Waits a while for the lock, like `Tabs.#lock`. */
+  async claim() {
+    if (this.isKnown) return;
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), TAB_MS);
+    this.#held = await new Promise((resolve) => {
+      const held = () => (resolve(true), new Promise(() => {}));
+      this.#locks.request(this.#name, { signal: late.signal }, held).catch(() => resolve(false));
+    });
+    clearTimeout(timer);
+  }
+
+  get token() {
+    try {
+      return this.#held ? this.#storage.getItem(this.#name) : null;
+    } catch {
+      return null;
+    }
+  }
+
+  /** `null`: the guest has signed in. */
+  keep(token) {
+    if (!this.#held) return;
+    try {
+      if (token === null) this.#storage.removeItem(this.#name);
+      else this.#storage.setItem(this.#name, token);
+    } catch {
+      // Full or forbidden: the next session is a new guest's.
+    }
+  }
+}
+
+/**
  * One `enter`. It requests a room of the lobby and waits until the session is in one of that kind. A lobby may drop the request of
  * a player whose connection was lost, so each `connected` event in the lobby repeats it.
  */
@@ -394,10 +454,16 @@ class Entry {
 export class Chorus extends Emitter {
   #options;
   #tabs = null;
+  #browserGuest = null;
+  /** The token of the player's account, and whether it was fetched for the present connection. */
+  #token = null;
+  #tokenIsFresh = false;
+  /** The token by which the server knows this guest. */
+  #guest = null;
   /** Identifies the attempt that waits for other tabs before it opens a socket; another value means that it was canceled. */
   #claim = null;
   #socket = null;
-  #timers = { retry: null, connect: null, stable: null, answer: null, ping: null, silence: null, probe: null };
+  #timers = { retry: null, connect: null, stable: null, renew: null, answer: null, ping: null, silence: null, probe: null };
   #attempts = 0;
   #pingMs = PING_MS;
   /** Whether the next ping was brought forward since the last frame arrived, because a message was sent. */
@@ -427,6 +493,7 @@ export class Chorus extends Emitter {
     this.session = null;
     this.player = null;
     this.name = checkedName(options.name);
+    this.#token = options.token ?? null;
     /** Counters: gaps in the frames, frames that arrived twice, connections that resumed the session, messages sent again. */
     this.gaps = 0;
     this.duplicates = 0;
@@ -434,6 +501,8 @@ export class Chorus extends Emitter {
     this.resends = 0;
     this.#load();
     const { BroadcastChannel, locks } = this.#options;
+    const guests = this.#guestStorage();
+    if (locks && guests) this.#browserGuest = new BrowserGuest(`chorus guest ${this.url}`, locks, guests);
     if (this.#storage() && (BroadcastChannel || locks)) this.#tabs = new Tabs(`chorus ${this.url}`, this.#options, (give) => this.#handOver(give));
   }
 
@@ -451,7 +520,8 @@ export class Chorus extends Emitter {
     if (this.state === "connecting" || this.state === "connected") return;
     clearTimeout(this.#timers.retry);
     this.#begin();
-    if (this.#resume && this.#tabs && this.session && !this.#tabs.holds(this.session)) this.#claimAndOpen();
+    const copied = this.#resume && this.#tabs && this.session && !this.#tabs.holds(this.session);
+    if (copied || this.#browserGuest?.isKnown === false) this.#claimAndOpen(copied);
     else this.#open();
   }
 
@@ -476,10 +546,10 @@ export class Chorus extends Emitter {
     return (this.#claim = {});
   }
 
-  /** Claims the stored session first: it may be a copy from a duplicated tab. */
-  async #claimAndOpen() {
+  /** Claims the stored session first: it may be a copy from a duplicated tab; and the browser's guest. */
+  async #claimAndOpen(copied) {
     const claim = this.#begin();
-    const free = await this.#tabs.claim(this.session);
+    const [free] = await Promise.all([copied ? this.#tabs.claim(this.session) : true, this.#browserGuest?.claim()]);
     if (this.#claim !== claim) return;
     if (!free) this.#beginNewSession();
     this.#open();
@@ -517,7 +587,7 @@ export class Chorus extends Emitter {
     this.#rejectAll("closed", "the client was closed");
   }
 
-  /** Drops the stored session: the next `connect` makes a new player, with this `name` if given. */
+  /** Drops the stored session: the next `connect` begins a new one, with this `name` if given. A guest stays the same guest. */
   forget(name = this.name) {
     this.name = checkedName(name);
     this.#resume = null;
@@ -525,6 +595,13 @@ export class Chorus extends Emitter {
     this.#tabs?.release();
     this.#clearRooms();
     this.#save();
+  }
+
+  /** Sends the player's next token, of the same player. The event `renewed` follows, or the connection is closed with 4501. */
+  renew(token) {
+    if (typeof token !== "string") throw new TypeError(`token is a string, not ${describe(token)}`);
+    this.#token = token;
+    if (this.state === "connected") this.#transmit(JSON.stringify({ t: "renew", token }));
   }
 
   /**
@@ -587,7 +664,7 @@ export class Chorus extends Emitter {
     }
     this.#socket = socket;
     const mine = (handle) => (event) => socket === this.#socket && handle(event);
-    socket.onopen = mine(() => this.#hello());
+    socket.onopen = mine(() => this.#helloWithToken(socket));
     socket.onmessage = mine((event) => this.#receive(event.data));
     // Every failure ends with `close`; a listener for `error` only keeps Node from treating it as uncaught.
     socket.onerror = () => {};
@@ -596,11 +673,34 @@ export class Chorus extends Emitter {
     this.emit("connecting");
   }
 
+  #helloWithToken(socket) {
+    if (!this.#options.getToken || this.#token) return this.#hello();
+    this.#tokenIsFresh = true;
+    this.#fetchToken(socket, () => this.#hello(), () => this.#abandon(CLOSED_SILENT, "no token"));
+  }
+
+  /** Calls `getToken`. It may resolve with null: the player is a guest then. */
+  async #fetchToken(socket, then, failed) {
+    try {
+      const token = await this.#options.getToken();
+      if (socket !== this.#socket) return;
+      this.#token = token ?? null;
+      then();
+    } catch (error) {
+      if (socket !== this.#socket) return;
+      this.emit("error", new ChorusError("no_token", `getToken has failed: ${reasonOf(error)}`, undefined, { cause: error }));
+      failed();
+    }
+  }
+
   #hello() {
     const hello = { t: "hello" };
     // The identity is sent with `resume` too: if the session is over, the new session belongs to the same player.
-    if (this.#options.token) hello.token = this.#options.token;
-    else if (this.name) hello.name = this.name;
+    if (this.#token) hello.token = this.#token;
+    // Of an account, in case its token has none.
+    if (this.name) hello.name = this.name;
+    const guest = this.#guest ?? this.#browserGuest?.token;
+    if (guest) hello.guest = guest;
     if (this.#resume) Object.assign(hello, { resume: this.#resume, last: this.#last() });
     this.#transmit(JSON.stringify(hello));
   }
@@ -617,6 +717,8 @@ export class Chorus extends Emitter {
     this.#pingMs = Math.min(frame.pingMs ?? PING_MS, MAX_PING_MS);
     this.#markAlive();
     this.#resume = frame.resume;
+    this.#tokenIsFresh = false;
+    this.#keepGuest(frame.guest);
     this.session = frame.session;
     this.player = frame.player ?? frame.session;
     this.name = frame.name ?? this.name;
@@ -633,6 +735,14 @@ export class Chorus extends Emitter {
     this.emit("connected", { session, player, name, recovered: frame.recovered });
   }
 
+  /** A tab that the browser's guest has not come to yet leaves it to the next one. */
+  #keepGuest(guest) {
+    const sent = this.#guest ?? this.#browserGuest?.token;
+    this.#guest = guest ?? null;
+    if (guest) this.#browserGuest?.keep(guest);
+    else if (sent && this.#token) this.#browserGuest?.keep(null);
+  }
+
   /** The server has made a new session: the rooms and messages of the old one are dropped. */
   #reset() {
     this.#clearRooms();
@@ -642,7 +752,10 @@ export class Chorus extends Emitter {
 
   #lost(code, reason) {
     this.#detach();
-    const willRetry = !(code >= 4500 && code <= 4999);
+    // Its token has ended: the next connection has another one.
+    const renews = code === CLOSED_UNAUTHORIZED && this.#options.getToken && !this.#tokenIsFresh;
+    if (renews) this.#token = null;
+    const willRetry = renews || !(code >= 4500 && code <= 4999);
     if (!willRetry) return this.#refused(code, reason || this.#refusal?.message || "");
     // The client was too fast, so its first retry already has a long delay.
     if (code === CLOSED_TOO_FAST || code === CLOSED_TOO_MANY) this.#attempts = Math.max(this.#attempts, 3);
@@ -815,7 +928,21 @@ export class Chorus extends Emitter {
     if (this.#socket !== socket) return; // A listener has closed the client, or reconnected.
     if (frame.t === "welcome") this.#welcome(frame);
     else if (frame.seq !== undefined) this.#fromRoom(frame);
+    else if (frame.t === "expiring") this.#expiring(frame.inMs);
+    else if (frame.t === "renewed") this.emit("renewed");
     else if (frame.t === "error") this.#error(frame);
+  }
+
+  /** The server asks for the next token; a failure is repeated for as long as the present one lasts. */
+  #expiring(inMs) {
+    this.emit("expiring", { inMs });
+    if (!this.#options.getToken) return;
+    const ends = Date.now() + inMs;
+    const again = () => {
+      if (Date.now() + RENEW_AGAIN_MS < ends) this.#timers.renew = setTimeout(ask, RENEW_AGAIN_MS);
+    };
+    const ask = () => this.#fetchToken(this.#socket, () => this.#token && this.renew(this.#token), again);
+    ask();
   }
 
   /** `welcome` is the first frame and is sent once; frames of rooms follow it. */
@@ -904,9 +1031,16 @@ export class Chorus extends Emitter {
     const error = new ChorusError(frame.code, frame.message, frame.retryAfterMs);
     if (frame.id === undefined) {
       if (this.state === "connecting") this.#onHelloRefused(error);
+      // Of messages, only those with an id are unavailable: the server could not check a token.
+      else if (frame.code === "unavailable" && frame.room === undefined && this.#token) this.#renewLater(frame.retryAfterMs ?? RENEW_AGAIN_MS);
       return this.emit("error", error);
     }
     this.#settle(frame.id, (message) => message.reject(error));
+  }
+
+  #renewLater(ms) {
+    this.#clear("renew");
+    this.#timers.renew = setTimeout(() => this.#token && this.renew(this.#token), ms);
   }
 
   /** The server has refused this `hello` and closes the connection next. If it does not, the client closes it after a while. */
@@ -975,6 +1109,16 @@ export class Chorus extends Emitter {
     }
   }
 
+  /** Where the browser's guest is stored. */
+  #guestStorage() {
+    if (this.#options.storage === null) return null;
+    try {
+      return globalThis.localStorage ?? null;
+    } catch {
+      return null;
+    }
+  }
+
   #load() {
     try {
       const kept = JSON.parse(this.#storage()?.getItem(`chorus ${this.url}`) ?? "null");
@@ -1011,13 +1155,14 @@ const isOr = (check) => (value) => value === undefined || check(value);
 
 /** The members of each frame that this client relies on. All others are ignored. */
 const SHAPES = {
-  welcome: { session: isText, resume: isText, pingMs: isOr((ms) => ms > 0 && ms < Infinity), player: isOr(isText), name: isOr(isText) },
+  welcome: { session: isText, resume: isText, pingMs: isOr((ms) => ms > 0 && ms < Infinity), player: isOr(isText), name: isOr(isText), guest: isOr(isText) },
   room: { room: isText, seq: isCount, kind: isText, ack: isOr(isCount) },
   event: { room: isText, seq: isCount, type: isText },
   patch: { room: isText, seq: isCount, ops: Array.isArray },
   reply: { room: isText, seq: isCount, id: isCount },
   error: { room: isOr(isText), seq: isOr(isCount), id: isOr(isCount), code: isText },
   left: { room: isText, seq: isCount },
+  expiring: { inMs: isCount },
 };
 
 /** Whether this is a frame. A frame of an unknown type is one too, as long as `t` is a string. */
@@ -1133,7 +1278,10 @@ function checked(options) {
   }
   options.WebSocket ??= globalThis.WebSocket;
   if (!options.WebSocket) throw new TypeError("there is no global WebSocket here: pass one as an option");
-  const { token, retry } = options;
+  const { token, getToken, retry } = options;
+  if (getToken !== undefined && getToken !== null && typeof getToken !== "function") {
+    throw new TypeError(`getToken is a function, not ${describe(getToken)}`);
+  }
   if (token !== undefined && token !== null && typeof token !== "string") {
     throw new TypeError(`token is a string, not ${describe(token)}`);
   }

@@ -97,3 +97,36 @@ test("`Play here` takes the seat back from the tab that has it", { timeout: 90_0
   await ana.reads("closed", "Playing in another tab");
   await ana.close();
 });
+
+test("a guest is the same player in the browser's first tab for days, and a further tab is another one", { timeout: 90_000 }, async () => {
+  const context = await browser.newContext();
+  const first = await visit(context);
+  const second = await visit(context);
+  assert.notEqual(second.id, first.id, "two tabs can play against each other");
+  await first.page.close();
+  await second.page.close();
+  const later = await visit(context);
+  assert.equal(later.id, first.id, "its session was another one, which ended with its tab");
+  assert.notEqual(later.session, first.session);
+  await context.close();
+});
+
+/** A new tab of a browser, whose player has entered: its `player.id` and its session, by the `welcome`. */
+async function visit(context) {
+  const page = await context.newPage();
+  const welcome = new Promise((resolve) => {
+    page.on("websocket", (socket) => {
+      socket.on("framereceived", ({ payload }) => {
+        const frame = JSON.parse(payload);
+        if (frame.t === "welcome") resolve(frame);
+      });
+    });
+  });
+  await page.goto(server.url);
+  const player = new PagePlayer(page, []);
+  await player.see("name").fill("Ana");
+  await player.click("enter");
+  await player.see("lobby").waitFor();
+  const { player: id, session } = await welcome;
+  return { page, id, session };
+}
