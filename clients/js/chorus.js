@@ -335,6 +335,7 @@ class BrowserGuest {
   #storage;
   /** Whether this tab has it; null until that is known. */
   #held = null;
+  #unlock = null;
 
   constructor(name, locks, storage) {
     this.#name = name;
@@ -352,10 +353,17 @@ class BrowserGuest {
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), TAB_MS);
     this.#held = await new Promise((resolve) => {
-      const held = () => (resolve(true), new Promise(() => {}));
+      const held = () => (resolve(true), new Promise((unlock) => (this.#unlock = unlock)));
       this.#locks.request(this.#name, { signal: late.signal }, held).catch(() => resolve(false));
     });
     clearTimeout(timer);
+  }
+
+  /** The page is hidden for good, or kept by the browser, which it is not while it has a lock. */
+  release() {
+    this.#unlock?.();
+    this.#unlock = null;
+    this.#held = null;
   }
 
   get token() {
@@ -850,7 +858,7 @@ export class Chorus extends Emitter {
     const on = (target, name, listener) => target?.addEventListener?.(name, listener, { signal });
     on(globalThis, "offline", () => this.#probeIfConnected());
     on(globalThis, "online", () => (this.state === "connecting" ? this.#openAnew() : this.retryNow()));
-    on(globalThis, "pagehide", () => this.#tabs?.release());
+    on(globalThis, "pagehide", () => (this.#tabs?.release(), this.#browserGuest?.release()));
     on(globalThis, "pageshow", ({ persisted }) => persisted && this.#onPageRestored());
     const { document } = globalThis;
     on(document, "visibilitychange", () => document.visibilityState === "visible" && this.retryNow());
@@ -858,6 +866,7 @@ export class Chorus extends Emitter {
 
   /** The page was restored from the browser's cache: meanwhile another tab may have resumed the session. */
   async #onPageRestored() {
+    this.#browserGuest?.claim();
     if (this.#tabs && this.session && !(await this.#tabs.claim(this.session))) {
       const socket = this.#socket;
       this.#detach();
