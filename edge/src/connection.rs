@@ -41,7 +41,7 @@ use crate::{
 };
 
 /// The read buffer of a connection, kept for the connection's life. Larger messages grow it while they arrive.
-const READ_BUFFER: usize = 2 * 1024;
+const READ_BUFFER: usize = 1024;
 
 /// Waiting frames are written together up to this size.
 const WRITE_BUFFER: usize = 16 * 1024;

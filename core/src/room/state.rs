@@ -38,7 +38,8 @@ pub struct State {
     pub clock: Time,
     /// The latest record that this state contains.
     pub offset: Offset,
-    pub members: BTreeMap<SessionId, Member>,
+    /// Boxed: a map has a leaf for eleven.
+    pub members: BTreeMap<SessionId, Box<Member>>,
     /// The number of seats that were ever taken.
     pub joins: u64,
     /// The highest sequence number of any seat that was given up: the numbers of a new seat begin above it.
@@ -236,7 +237,8 @@ impl State {
     /// left, in its old place.
     pub fn member_infos(&self, departed: Option<&(SessionId, Member)>) -> Vec<MemberInfo> {
         let departed = departed.map(|(session, member)| (session, member));
-        let mut members: Vec<_> = self.members.iter().chain(departed).collect();
+        let present = self.members.iter().map(|(session, member)| (session, &**member));
+        let mut members: Vec<_> = present.chain(departed).collect();
         members.sort_unstable_by_key(|(_, member)| member.joined);
         members.into_iter().map(|(session, member)| member.info(*session)).collect()
     }
@@ -367,7 +369,7 @@ mod tests {
         by_clients.insert(RoomId(8), session);
         State {
             spec: Some(Arc::new(spec)),
-            members: [(session, member)].into(),
+            members: [(session, Box::new(member))].into(),
             joins: 4,
             high_seq: 6,
             seq_floor: 5,

@@ -184,7 +184,7 @@ impl Step {
         self.state.high_seq = self.state.high_seq.max(member.out_seq);
         self.notify_departed(session, &member, Departure { reason, text });
         self.arm_idle_close();
-        self.departed = Some(Box::new((session, member)));
+        self.departed = Some(Box::new((session, *member)));
         true
     }
 
@@ -231,7 +231,7 @@ impl State {
         };
         self.joins += 1;
         self.departures.retain(|(other, _)| *other != session);
-        self.members.insert(session, member);
+        self.members.insert(session, Box::new(member));
         self.closes_at = None;
     }
 }

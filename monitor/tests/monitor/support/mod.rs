@@ -228,7 +228,7 @@ pub fn state_with_ana(name: &str) -> State {
         hold: None,
         moving: None,
     };
-    state.members.insert(ANA, ana);
+    state.members.insert(ANA, Box::new(ana));
     state.saved = Some(SavedState { version: 2, state: Json::trusted(r#"{"board":[null,0,1]}"#) });
     state
 }
