@@ -71,7 +71,8 @@ use crate::{
 /// A host's configuration.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// A room that has been idle for this long hibernates.
+    /// A room that has been idle for this long hibernates. By default as long as its memory costs about what hibernating and
+    /// waking do: see docs/performance.md.
     pub hibernate_after: Duration,
     /// The longest time until a record is in a snapshot of its room.
     pub snapshot_after: Duration,
@@ -87,7 +88,7 @@ impl Default for Options {
     fn default() -> Options {
         let seconds = Duration::from_secs;
         Options {
-            hibernate_after: seconds(60),
+            hibernate_after: seconds(30),
             snapshot_after: seconds(30),
             checkpoint_every: seconds(5),
             truncate: true,
