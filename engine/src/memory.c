@@ -9,8 +9,8 @@ typedef struct MemoryHead {
 #define MEMORY_CLASSES 128
 #define MEMORY_SMALL 512
 #define MEMORY_LARGEST 0x7ff00000u
-/* No less than the first block. */
-#define MEMORY_FIRST 2048
+/* No less than that of the runtime and the context, with their heads. */
+#define MEMORY_RUNTIME 2048
 /* A room's own memory is counted in these. */
 #define PAGE 4096u
 
@@ -32,10 +32,11 @@ static uint32_t memory_round(uint32_t size, int *class) {
   return size;
 }
 
-/* QuickJS's runtime and context, which every call writes to, are the first block, and on one page. */
+/* QuickJS's runtime and context, which every call writes to, are one block, the second. The first one is the script's, whose size is
+ * a power of two: so both begin at the same place of a page, and the second one is on one page. */
 static void memory_begin(void) {
   uintptr_t at = ((uintptr_t)&__heap_base + 15) & ~15u;
-  if ((at & (PAGE - 1)) + MEMORY_FIRST > PAGE) at = (at + PAGE - 1) & ~(PAGE - 1);
+  if ((at & (PAGE - 1)) + MEMORY_RUNTIME > PAGE) at = (at + PAGE - 1) & ~(PAGE - 1);
   memory_first = memory_at = (uint8_t *)at;
   memory_end = (uint8_t *)(__builtin_wasm_memory_size(0) * 65536);
 }
