@@ -141,7 +141,7 @@ async function componentOf(core) {
   const [contract, ...others] = readdirSync(wit);
   if (others.length > 0) throw new Error("wit/ has more than one file: give them all to componentEmbed");
   const witSource = readFileSync(join(wit, contract), "utf8");
-  const embedded = await componentEmbed({ binary: core, witSource, worldName: "room", stringEncoding: "utf8" });
+  const embedded = await componentEmbed({ binary: core, witSource, world: "metered-room", stringEncoding: "utf8" });
   return Buffer.from(await componentNew(embedded));
 }
 

@@ -124,18 +124,19 @@ static void effects_keep_log(void) {
   call.spent = 0;
 }
 
-/* The limit of a guest with a meter of its own. */
-static void take_limit(Given *fields) { take_u64(fields); }
-
 /* Begins an outcome, and returns its place. */
 static uint32_t outcome_begin(uint8_t tag) {
   uint32_t mark = tagged_begin(&call.answer, tag);
-  /* The host meters the instructions: the engine has no meter of its own to report. */
+  /* What the entry has used: see `outcome_end`. */
   text_u64(&call.answer, 0);
   return mark;
 }
 
-static void outcome_end(uint32_t mark) { tagged_end(&call.answer, mark); }
+static void outcome_end(uint32_t mark) {
+  uint64_t used = meter_spent();
+  memcpy(call.answer.bytes + mark + HEAD, &used, sizeof used);
+  tagged_end(&call.answer, mark);
+}
 
 /* The random generator: sfc32, as in guests/sdk/bits.js. */
 

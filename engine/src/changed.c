@@ -1,5 +1,5 @@
 // Module state that a call leaves changed: it is put back (undo.c), so the script does not do what it seems to. For the script's
-// author this is a warning in the log, once for each place; only where the host asks for it, and without any other effect.
+// author this is a warning in the log, once for each place; only where the host requests it, and without any other effect.
 //
 // Not reported, since nothing is lost that a script could rely on:
 // - `lastIndex` of a regular expression: `test` and `exec` of one with the flag g or y leave it behind after each match.

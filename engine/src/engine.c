@@ -3,10 +3,12 @@
 // One translation unit, because the room reads the engine's own structures: it walks the shapes of objects, counts their
 // references and prints them without a call. `engine/build.mjs` compiles it; what each part is for:
 //
+//   safepoint.c where the host may let other rooms have their turn
 //   memory.c   the allocator below QuickJS's own, and the sealed part of memory
 //   text.c     growing buffers of UTF-8
 //   layout.c   the encoding of the contract's buffers
 //   json.c     printing values as JSON, with a check of what a parse would give back
+//   meter.c    the limit on the work of an entry
 //   call.c     the current call, and the only writer of effects
 //   live.c     state and players' data: live objects between calls, and the stored text
 //   member.c   the members of the room, and the class `Player`
@@ -20,7 +22,7 @@
 //   seal.c     the end of the build
 //   exports.c  the functions of the contract, and those of the build
 //
-// The engine imports nothing. Its clock is the record's time, and what QuickJS prints for its own debugging is dropped.
+// The engine imports the safepoint alone. Its clock is the record's time, and what QuickJS prints for its own debugging is dropped.
 
 #include <assert.h>
 #include <fenv.h>
@@ -52,6 +54,9 @@ static int engine_time(struct timeval *at) {
 #define fprintf(...) 0
 #define abort() __builtin_trap()
 
+#define IMPORT(module, name) __attribute__((import_module(module), import_name(name)))
+
+#include "safepoint.c"
 #include "quickjs.c"
 
 #undef printf
@@ -67,6 +72,7 @@ static JSContext *js;
 #include "text.c"
 #include "layout.c"
 #include "json.c"
+#include "meter.c"
 #include "call.c"
 #include "live.c"
 #include "member.c"

@@ -15,11 +15,11 @@ EXPORT("cabi_realloc") void *cabi_realloc(void *old, size_t old_size, size_t ali
   /* `call` has one argument, and the host allocates it at once. */
   if (old_size || input.long_one) __builtin_trap();
   if (size < SHORT_INPUT) {
-    if (!input.short_one) input.short_one = memory_new(NULL, SHORT_INPUT);
+    if (!input.short_one) input.short_one = memory_take(SHORT_INPUT);
     return input.short_one;
   }
   /* One byte more, for the zero that ends a text to be parsed as JSON. */
-  input.long_one = memory_new(NULL, size + 1);
+  input.long_one = memory_take(size + 1);
   if (!input.long_one) __builtin_trap();
   return input.long_one;
 }
@@ -85,7 +85,7 @@ static void take_hash_seed(JSValueConst about) {
 }
 
 static int open_room(Given fields) {
-  take_limit(&fields);
+  meter_begin(take_u64(&fields));
   uint32_t version = take_u32(&fields);
   Given saved = take_text(&fields);
   JSValue about = given_json(fields);
@@ -114,17 +114,13 @@ static int open_room(Given fields) {
 static bool on_open(Given fields) {
   uint32_t mark = outcome_begin(OUTCOME_DONE);
   call_begin();
-  if (open_room(fields)) {
-    fail(mark);
-    return false;
-  }
-  log_close();
-  outcome_end(mark);
-  return true;
+  return settle_outcome(mark, open_room(fields));
 }
 
 static bool on_save(void) {
   uint32_t mark = outcome_begin(OUTCOME_SAVED);
+  /* Nothing polls. */
+  meter_begin(UINT64_MAX);
   saved_print(&call.answer);
   outcome_end(mark);
   return true;
@@ -146,6 +142,8 @@ EXPORT("call") Slice *contract_call(uint8_t *bytes, uint32_t length) {
   for (bool done = true; done && entries.length;) {
     uint8_t tag = take_u8(&entries);
     done = on_entry(tag, take_text(&entries));
+    /* Each entry counts its polls anew. */
+    if (entries.length) safepoint();
   }
   input_free();
   result = slice_of(&call.answer);

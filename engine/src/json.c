@@ -135,6 +135,7 @@ static JsonResult json_array(Text *to, JSObject *array, int depth, bool kept) {
   if (kept && (get_shape_prop(array->shape)->flags & JS_PROP_WRITABLE) == 0) json_differs = true;
   text_byte(to, '[');
   for (uint32_t i = 0; i < count; i++) {
+    js_work(1);
     if (i) text_byte(to, ',');
     JsonResult result = json_value(to, values[i], depth + 1, kept);
     if (result == JSON_ODD) return result;
@@ -226,6 +227,7 @@ static JsonResult json_object(Text *to, JSObject *object, int depth, bool kept) 
   for (uint32_t i = 0; i < count; i++) {
     JSAtom name = properties[i].atom;
     if (name == JS_ATOM_NULL || __JS_AtomIsTaggedInt(name)) continue;
+    js_work(1);
     JsonResult result = json_property(to, name, object->prop[i].u.value, &first, depth, kept);
     if (result != JSON_PRINTED) return result;
   }

@@ -49,7 +49,8 @@ static bool memory_reach(uint32_t bytes) {
   return true;
 }
 
-static void *memory_new(void *unused, size_t size) {
+/* Without a safepoint: the host allocates the input, and must not be called meanwhile. */
+static void *memory_take(size_t size) {
   if (size > MEMORY_LARGEST) return NULL;
   int class;
   uint32_t rounded = memory_round(size, &class);
@@ -64,6 +65,11 @@ static void *memory_new(void *unused, size_t size) {
   head->unused = 0;
   memory_at += rounded + sizeof(MemoryHead);
   return head + 1;
+}
+
+static void *memory_new(void *unused, size_t size) {
+  js_work(size / SAFEPOINT_BYTES);
+  return memory_take(size);
 }
 
 static uint32_t memory_size(const void *block) { return ((const MemoryHead *)block - 1)->size; }

@@ -1,7 +1,7 @@
 // The places at which a script writes to module state, with the names of what it writes to: for the report in changed.c, which
 // few rooms have.
 
-/* Whether the host has asked for the report, by `check` in `open`. */
+/* Whether the host has requested the report, by `check` in `open`. */
 static bool places_wanted;
 
 typedef struct Place {

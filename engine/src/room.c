@@ -287,23 +287,20 @@ static int settle_promises(void) {
   return -1;
 }
 
-/* Puts `threw` in the place of the outcome that was begun at `mark`: the text of the error that was thrown, and the log of the call. */
-static void fail(uint32_t mark) {
+/* Puts another outcome in the place of the one that was begun at `mark`, with the log of the entry and, for `threw`, the text of an
+ * error. */
+static void give_up(uint32_t mark, uint8_t tag, JSValueConst error) {
   static Text log;
-  JSValue error = JS_GetException(js);
-  JSValueConst argument = error;
-  JSValue text = sdk_call(room.failure_text, 1, &argument);
-  JS_FreeValue(js, error);
-  if (JS_IsException(text)) JS_FreeValue(js, JS_GetException(js));
   log_close();
   effects_keep_log();
   log.length = 0;
   text_bytes(&log, call.answer.bytes + call.first, call.answer.length - call.first);
   call.answer.length = mark;
-  outcome_begin(OUTCOME_THREW);
-  if (JS_IsException(text)) text_u32(&call.answer, 0);
-  else put_text(&call.answer, text);
-  JS_FreeValue(js, text);
+  outcome_begin(tag);
+  if (tag == OUTCOME_THREW) {
+    if (JS_IsUndefined(error)) text_u32(&call.answer, 0);
+    else put_text(&call.answer, error);
+  }
   text_bytes(&call.answer, log.bytes, log.length);
   outcome_end(mark);
   text_free(&log);
@@ -312,10 +309,41 @@ static void fail(uint32_t mark) {
   roles_begin();
 }
 
+/* The text of the error that was thrown, by the SDK; undefined if it fails to make one. */
+static JSValue take_failure(void) {
+  JSValue error = JS_GetException(js);
+  JSValueConst argument = error;
+  JSValue text = sdk_call(room.failure_text, 1, &argument);
+  JS_FreeValue(js, error);
+  if (!JS_IsException(text)) return text;
+  JS_FreeValue(js, JS_GetException(js));
+  return JS_UNDEFINED;
+}
+
+/* Ends the outcome `done` that was begun at `mark`, or puts another one in its place. Returns whether the entry is done. */
+static bool settle_outcome(uint32_t mark, int failed) {
+  JSValue error = JS_UNDEFINED;
+  /* The text of an error is made within the limit. */
+  if (failed && !meter_is_exhausted()) error = take_failure();
+  if (meter_is_exhausted()) {
+    /* An error that the script has thrown since does not count. */
+    JS_FreeValue(js, JS_GetException(js));
+    give_up(mark, OUTCOME_EXHAUSTED, JS_UNDEFINED);
+  } else if (failed) {
+    give_up(mark, OUTCOME_THREW, error);
+  } else {
+    log_close();
+    outcome_end(mark);
+    return true;
+  }
+  JS_FreeValue(js, error);
+  return false;
+}
+
 static void take_header(Given *event) {
   engine_now = take_u64(event);
   memcpy(call.chance, take(event, CHANCE), CHANCE);
-  take_limit(event);
+  meter_begin(take_u64(event));
 }
 
 /* Handles the event of a record, and writes its outcome. Returns whether it is done. */
@@ -332,12 +360,6 @@ static bool handle(uint8_t tag, Given event) {
     if (!failed) failed = refuse();
   }
   if (!failed) failed = settle_promises();
-  if (failed) {
-    fail(mark);
-    return false;
-  }
-  if (JS_IsUndefined(call.refused)) report_changes();
-  log_close();
-  outcome_end(mark);
-  return true;
+  if (!failed && JS_IsUndefined(call.refused) && !meter_is_exhausted()) report_changes();
+  return settle_outcome(mark, failed);
 }

@@ -8,11 +8,12 @@ import { test } from "node:test";
 import { ENGINE, componentOf, engine } from "../../guests/build/engine.mjs";
 import { ANA, built, roomOf } from "./room.mjs";
 
-test("the committed engine is that of its digest, and imports nothing", () => {
+test("the committed engine is that of its digest, and imports the safepoint alone", () => {
   if (process.env.CHORUS_ENGINE !== undefined) return;
   const digest = createHash("sha256").update(readFileSync(ENGINE)).digest("hex");
   assert.equal(digest, readFileSync(new URL("../engine.sha256", import.meta.url), "utf8").trim());
-  assert.deepEqual(WebAssembly.Module.imports(engine().compiled), []);
+  const imports = WebAssembly.Module.imports(engine().compiled).map(({ module, name }) => [module, name]);
+  assert.deepEqual(imports, [["chorus:room/meter@3.0.0", "safepoint"]]);
 });
 
 test("the same source gives the same component", async () => {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Script, createContext } from "node:vm";
 
-import { entry, event, outcomesOf } from "../../guests/build/contract.mjs";
+import { LIMIT, entry, event, outcomesOf } from "../../guests/build/contract.mjs";
 import { guestOf } from "../../guests/build/run.mjs";
 import { ANA, BEA, HASH_SEED, built } from "./room.mjs";
 
@@ -19,7 +19,7 @@ const BODY = `
 const TOP = "let calls = 0;";
 const NOW = 1_700_000_000_000;
 
-const header = (n) => ({ now: NOW + n, chance: n.toString(16).padStart(64, "0") });
+const header = (n) => ({ now: NOW + n, chance: n.toString(16).padStart(64, "0"), limit: LIMIT });
 
 /** Makes fresh instances of the room: `engine` or `reference`. */
 async function guests() {
@@ -34,7 +34,7 @@ async function guests() {
 function opening() {
   const member = (session) => ({ session, player: session, name: "x", connected: true, spectator: false });
   const room = { id: "f".repeat(32), kind: "test", now: NOW, chance: "0".repeat(64), hashSeed: HASH_SEED, members: [ANA, BEA].map(member), timers: [], locked: false };
-  return [entry("open", 0, 1, "", JSON.stringify(room)), event(header(1), "create", "{}")];
+  return [entry("open", LIMIT, 1, "", JSON.stringify(room)), event(header(1), "create", "{}")];
 }
 
 const MESSAGES = [
@@ -61,7 +61,7 @@ for (const which of ["engine", "reference"]) {
     assert.equal(outcomes.length, 10);
     assert.deepEqual(outcomes[2].done.at(-1), ["reply", "[1,1]"]);
     assert.deepEqual(outcomes[3].done, [["refuse", "not now"]]);
-    assert.deepEqual(outcomes.at(-1), { saved: `{"state":{"n":6},"data":{"${ANA}":{"last":3},"${BEA}":{"last":2}}}` });
+    assert.deepEqual(outcomes.at(-1).saved, `{"state":{"n":6},"data":{"${ANA}":{"last":3},"${BEA}":{"last":2}}}`);
   });
 
   test(`${which}: the first entry that throws is the last that is carried out`, async () => {
@@ -73,6 +73,17 @@ for (const which of ["engine", "reference"]) {
     assert.deepEqual(outcomes[3].log, [["log", 2, "seen"]]);
   });
 }
+
+test("each entry has a limit of its own, and the first that exhausts it is the last that is carried out", async () => {
+  const { engine } = await guests();
+  const guest = engine();
+  const [{ used }] = outcomesOf(guest.call(new Uint8Array(Buffer.concat([...opening(), MESSAGES[0]])))).slice(-1);
+  const limited = (n, limit) => event({ ...header(n), limit }, "message", ANA, "add", "1");
+  const entries = [limited(2, used + 1), limited(3, used + 1), limited(4, used), limited(5, LIMIT)];
+  const outcomes = outcomesOf(guest.call(new Uint8Array(Buffer.concat(entries))));
+  assert.deepEqual(outcomes.slice(0, 2).map(({ done, used }) => [done.at(-1), used]), [[["reply", "[2,1]"], used], [["reply", "[3,1]"], used]]);
+  assert.deepEqual(outcomes.slice(2), [{ used, exhausted: [] }]);
+});
 
 test("an input without entries has an answer without outcomes", async () => {
   const { engine, reference } = await guests();

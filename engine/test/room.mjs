@@ -53,12 +53,16 @@ export class Room {
   /** The same room in another instance, as the host restores it. */
   restored() { return new Room(this.memory, this.saved); }
 
-  chance() { return (this.#offset * 2_654_435_761 >>> 0).toString(16).padStart(8, "0").repeat(8); }
+  chance(offset = this.#offset) { return (offset * 2_654_435_761 >>> 0).toString(16).padStart(8, "0").repeat(8); }
 
-  /** The outcome as a text: `!` and the error, or the effects, separated by U+001E, their fields by U+001F. */
+  /** The outcome as a text: `!` and the error, `?` for one that is exhausted, or the effects, separated by U+001E, their fields by U+001F. */
   handle(event, ...fields) {
     this.#offset += 1;
-    return shown(this.#calls.handle({ now: NOW + this.#offset, chance: this.chance() }, event, ...fields));
+    return this.handleAt(this.#offset, event, ...fields);
+  }
+
+  handleAt(offset, event, ...fields) {
+    return shown(this.#calls.handle({ now: NOW + offset, chance: this.chance(offset) }, event, ...fields));
   }
 
   /** The reply to a message; throws the error's text. */
@@ -70,11 +74,15 @@ export class Room {
     return JSON.parse(answer[1]);
   }
 
+  /** How many polls an entry may take, and how many the last one has taken. */
+  set limit(polls) { this.#calls.limit = polls; }
+  get used() { return this.#calls.used; }
+
   get saved() { return this.#calls.save().saved; }
   get state() { return JSON.parse(this.saved).state; }
 }
 
-function shown({ done, threw, log }) {
-  const effects = (done ?? log).map(([name, ...fields]) => [name, ...(name === "log" ? [LEVELS[fields[0]], fields[1]] : fields.flat())].join("\x1f"));
-  return [...(threw === undefined ? [] : [`!${threw}`]), ...effects].join("\x1e");
+function shown({ done, threw, log, exhausted }) {
+  const effects = (done ?? log ?? exhausted).map(([name, ...fields]) => [name, ...(name === "log" ? [LEVELS[fields[0]], fields[1]] : fields.flat())].join("\x1f"));
+  return [...(threw === undefined ? [] : [`!${threw}`]), ...(exhausted === undefined ? [] : ["?"]), ...effects].join("\x1e");
 }

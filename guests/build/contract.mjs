@@ -9,7 +9,7 @@ const ENTRIES = {
   timer: [0x16, "tr"], "room-message": [0x17, "ir"], "room-end": [0x18, "itr"], "move-failed": [0x19, "iir"], dispose: [0x1a, "r"],
   identify: [0x1e, "itttr"],
 };
-const OUTCOMES = { done: [0x01, "ue"], threw: [0x02, "ute"], saved: [0x03, "ur"] };
+export const OUTCOMES = { done: [0x01, "ue"], threw: [0x02, "ute"], saved: [0x03, "ur"], exhausted: [0x04, "ue"] };
 export const EFFECTS = {
   admit: [0x01, "b"], reply: [0x02, "r"], refuse: [0x03, "r"], send: [0x04, "itr"], broadcast: [0x05, "tlr"], view: [0x06, "r"],
   "view-of": [0x07, "ir"], "move-to": [0x08, "iir"], kick: [0x09, "ir"], "create-room": [0x0a, "tnr"], "send-room": [0x0b, "ir"],
@@ -68,7 +68,7 @@ class Writer {
 /** The bytes of an entry: `entry("save")`, `entry("open", limit, version, saved, room)`. */
 export function entry(name, ...fields) { return withHeader(name, undefined, fields); }
 
-/** The bytes of an event: `event({ now, chance }, "message", session, type, data)`. `name` may be a tag that has no name. */
+/** The bytes of an event: `event({ now, chance, limit }, "message", session, type, data)`. `name` may be a tag that has no name. */
 export function event(header, name, ...fields) { return withHeader(name, header, fields); }
 
 function withHeader(name, header, fields) {
@@ -78,7 +78,7 @@ function withHeader(name, header, fields) {
     if (header !== undefined) {
       to.u(header.now);
       to.i(header.chance);
-      to.u(0);
+      to.u(header.limit);
     }
     [...kinds].forEach((kind, at) => to[kind](fields[at]));
   });
@@ -145,28 +145,38 @@ class Reader {
   }
 }
 
-/** The outcomes in an answer: `{ done: effects }`, `{ threw: text, log: effects }`, `{ saved: text }`. */
+/** The outcomes in an answer: `{ done: effects }`, `{ threw: text, log: effects }`, `{ saved: text }`, `{ exhausted: effects }`, each
+ * with what it has `used`. */
 export function outcomesOf(answer) {
   const reader = new Reader(new Uint8Array(answer));
   const outcomes = [];
   while (!reader.isEmpty) {
-    const [name, , ...fields] = reader.tagged(OUTCOMES);
-    outcomes.push(name === "threw" ? { threw: fields[0], log: fields[1] } : { [name]: fields[0] });
+    const [name, used, ...fields] = reader.tagged(OUTCOMES);
+    outcomes.push({ used, ...(name === "threw" ? { threw: fields[0], log: fields[1] } : { [name]: fields[0] }) });
   }
   return outcomes;
 }
+
+/** The most polls that a kind can give a record: the cap of `fuelPerRecord` is 3,000,000,000, and a poll stands for 100. */
+export const LIMIT = 30_000_000;
 
 /** Calls with one entry each, of a guest that has the functions of the contract. */
 export function oneByOne({ describe, call }) {
   const outcome = (bytes) => {
     const outcomes = outcomesOf(call(bytes));
     if (outcomes.length !== 1) throw new Error(`malformed: ${outcomes.length} outcomes of one entry`);
-    return outcomes[0];
+    const [{ used, ...one }] = outcomes;
+    calls.used = used;
+    return one;
   };
-  return {
+  const calls = {
+    /** How many polls an entry may take, and how many the last one has taken. */
+    limit: LIMIT,
+    used: 0,
     describe,
-    open: (room, version, saved) => outcome(entry("open", 0, version, saved, room)),
-    handle: (header, name, ...fields) => outcome(event(header, name, ...fields)),
+    open: (room, version, saved) => outcome(entry("open", calls.limit, version, saved, room)),
+    handle: (header, name, ...fields) => outcome(event({ limit: calls.limit, ...header }, name, ...fields)),
     save: () => outcome(entry("save")),
   };
+  return calls;
 }

@@ -2,13 +2,13 @@
 
 import { SourceMap } from "node:module";
 
-import { bytesAt, engine, textAt } from "./engine.mjs";
+import { IMPORTS, bytesAt, engine, textAt } from "./engine.mjs";
 
 const PAGE = 65_536;
 
 /** A guest that begins with this memory (see `snapshot`): `{ describe, call, exports }`. */
 export function guestOf(memory) {
-  const { exports } = new WebAssembly.Instance(engine().compiled, {});
+  const { exports } = new WebAssembly.Instance(engine().compiled, IMPORTS);
   const missing = (memory.length - exports.memory.buffer.byteLength) / PAGE;
   if (missing > 0) exports.memory.grow(missing);
   new Uint8Array(exports.memory.buffer).set(memory);

@@ -131,7 +131,7 @@ declare module "chorus" {
     budget?: Budget;
   }
 
-  /** Limits of one room. Exceeding fuel or memory is a fault, and the record that caused it is skipped; the others throw. */
+  /** Limits of one room. Exceeding fuel, memory or time is a fault, and the record that caused it is skipped; the others throw. */
   export interface Budget {
     fuelPerRecord?: number;
     /** For one record that a client has caused: a message, a join, a drop, a reconnect, a leave. */

@@ -11,7 +11,7 @@ import { bytesSet, bytesSlice, Float64Array, padStart, parseInt, slice, TextDeco
 /** Undefined where a guest is built, and nothing is encoded. */
 const encoder = TextEncoder && new TextEncoder(), decoder = TextDecoder && new TextDecoder("utf-8", { ignoreBOM: true });
 
-export const OUTCOMES = { done: 0x01, threw: 0x02, saved: 0x03 };
+export const OUTCOMES = { done: 0x01, threw: 0x02, saved: 0x03, exhausted: 0x04 };
 
 /** The tag and the fields of each effect. */
 export const EFFECTS = {

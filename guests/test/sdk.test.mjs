@@ -22,6 +22,7 @@ test("the SDK implements wit/room.wit: its effects are the contract's, and every
   assert.deepEqual(Object.fromEntries(Object.entries(layout.EVENTS).map(([tag, [name]]) => [name, Number(tag)])), tags("event"));
   assert.deepEqual({ open: layout.OPEN, save: layout.SAVE }, tags("entry"));
   assert.deepEqual(layout.OUTCOMES, tags("outcome"));
+  assert.deepEqual(tagsOf(contract.OUTCOMES), tags("outcome"));
   const sdk = readdirSync(new URL("../sdk", import.meta.url)).filter((file) => file.endsWith(".js")).map((file) => read(`../sdk/${file}`)).join("");
   const emitted = [...sdk.matchAll(/emit\("([a-z-]+)"|(log): \[/g)].map(([, name, log]) => name ?? log);
   assert.deepEqual([...new Set(emitted)].sort(), Object.keys(tags("effect")).sort());

@@ -174,7 +174,7 @@ impl GuestRoom {
             restored: None,
         };
         let mut guest = GuestRoom { instance, offset: 1 };
-        guest.instance.open(&info, None).await.expect("it opens");
+        guest.instance.open(&info, None, false).await.expect("it opens");
         guest.handle(&Event::Create { options: Json::trusted(options) }).await;
         for session in sessions {
             let member = MemberInfo { session: *session, player: player(*session), connected: true, spectator: false };
@@ -186,7 +186,7 @@ impl GuestRoom {
     async fn handle(&mut self, event: &Event) -> (Vec<Effect>, u64) {
         self.offset += 1;
         let context = call_context(self.offset);
-        match self.instance.handle(&context, event, None).await {
+        match self.instance.handle(&context, event, None, false).await {
             Ok(called) => (called.effects, called.fuel),
             Err(error) => panic!("{event:?}: {error}"),
         }

@@ -11,8 +11,8 @@ use chorus_core::{
     room::Account,
 };
 
-/// A record that costs less is not counted. A move of tic-tac-toe costs 0.2 ms, a message at the limit of its fuel 4 to 14.
-const DEAR: Duration = Duration::from_millis(1);
+/// A record that costs less is not counted. A move of tic-tac-toe costs 0.02 ms, a message that loops up to its limit 0.5 to 10.
+const DEAR: Duration = Duration::from_micros(250);
 
 /// An edge gets a report once this much has added up: at most 200 times a second for a core that does nothing else.
 const WORTH_TELLING: Duration = Duration::from_millis(5);
@@ -62,22 +62,22 @@ mod tests {
     fn cheap_records_are_never_reported() {
         let mut meter = Meter::default();
         for offset in 0..10_000 {
-            assert_eq!(meter.add(&account(1, offset), Duration::from_micros(600)), None);
+            assert_eq!(meter.add(&account(1, offset), Duration::from_micros(150)), None);
         }
     }
 
     #[test]
     fn dear_records_are_reported_with_their_whole_cost() {
         let mut meter = Meter::default();
-        let (cheap, dear) = (Duration::from_micros(700), Duration::from_micros(2_000));
+        let (cheap, dear) = (Duration::from_micros(200), Duration::from_micros(2_400));
         assert_eq!(meter.add(&account(1, 1), dear), None);
         assert_eq!(meter.add(&account(2, 2), dear), None, "another session's");
         // In parts, as when a room runs several calls for one record.
         assert_eq!(meter.add(&account(1, 3), cheap), None);
         assert_eq!(meter.add(&account(1, 3), cheap), None);
-        assert_eq!(meter.add(&account(1, 3), dear), Some(5_400));
+        assert_eq!(meter.add(&account(1, 3), dear), Some(5_200));
         assert_eq!(meter.add(&account(1, 3), dear), None, "each is reported once");
-        assert_eq!(meter.add(&account(1, 4), 2 * dear), Some(6_000));
+        assert_eq!(meter.add(&account(1, 4), 2 * dear), Some(7_200));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use tokio::{task::JoinSet, time::Instant};
 
 use crate::{
     HostError, Shared,
-    guest::{Report, Runner, Unavailable},
+    guest::{Report, Runner, Unavailable, budget},
     mailbox::{Batch, Changes, Mailbox},
     meter::Meter,
     outbox::Outbox,
@@ -410,7 +410,8 @@ impl RoomTask {
         }
     }
 
-    /// Reports what the call cost and logged, before its outcome is handled. Returns the fuel.
+    /// Reports what the call cost and logged, before its outcome is handled. Returns its fuel, or as much as is usual for its time
+    /// if that is more: what the engine does between two polls costs no fuel, and a rebuild does it again.
     async fn report(&mut self, account: Option<Account>) -> u64 {
         let Report { fuel, busy, failed_log, restore_effects, reopened } = self.runner.take_report();
         if let Some(log) = failed_log {
@@ -421,7 +422,10 @@ impl RoomTask {
         }
         self.events.restored(&self.hosted, restore_effects).await;
         self.charge(account, busy);
-        fuel.unwrap_or(0)
+        match fuel.unwrap_or(0) {
+            0 => 0,
+            fuel => fuel.max(budget::fuel_of(busy)),
+        }
     }
 
     /// Best effort, and nothing waits for it: the edge slows sessions that cost too much, and can do without one report.

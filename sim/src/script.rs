@@ -50,7 +50,7 @@ pub fn answer(script: &mut Option<Script>, call: Call, traps: bool) -> Result<Ou
             *script = None;
             Outcome::Called(Err(Fault::Trapped("on this call".into())))
         }
-        Call::Open { component, info, saved } => {
+        Call::Open { component, info, saved, .. } => {
             *script = Some(Script::open(component, &info, saved.as_ref())?);
             Outcome::Opened(Ok(spec(&info.kind)))
         }
@@ -62,7 +62,7 @@ pub fn answer(script: &mut Option<Script>, call: Call, traps: bool) -> Result<Ou
             }
         },
         Call::Save => Outcome::Saved(Ok(script.as_ref().expect("it is open").save())),
-        Call::Swap { component, info } => {
+        Call::Swap { component, info, .. } => {
             let before = script.as_ref().expect("it is open").save();
             *script = Some(Script::open(component, &info, Some(&before))?);
             Outcome::Swapped(Ok(SwappedTo { before, spec: spec(&info.kind), effects: Vec::new() }))

@@ -163,13 +163,14 @@ impl Room {
         if self.has_instance {
             return self.call_instance(step, event);
         }
-        self.outputs.push_back(Output::Guest(step.open_for(&event, self.restore_reason)));
+        let is_replay = self.history.is_replay(step.offset);
+        self.outputs.push_back(Output::Guest(step.open_for(&event, self.restore_reason, is_replay)));
         Phase::Opening(Box::new(step), OpenedFor::Event(event))
     }
 
     fn call_instance(&mut self, step: Step, event: Event) -> Phase {
-        let fuel = self.fuel(&step);
-        self.outputs.push_back(Output::Guest(Call::Handle { context: step.context, event, fuel }));
+        let (fuel, repeats) = (self.fuel(&step), self.history.is_replay(step.offset));
+        self.outputs.push_back(Output::Guest(Call::Handle { context: step.context, event, fuel, repeats }));
         Phase::Calling(Box::new(step))
     }
 
@@ -195,8 +196,14 @@ impl Room {
         self.proceed(step, next)
     }
 
-    /// Replaces the component. If there is no instance, one of the old component is opened first.
-    fn swap(&mut self, step: Step, component: Digest) -> Phase {
+    /// Replaces the component. If there is no instance, one of the old component is opened first. A swap that is known to fail
+    /// is refused.
+    fn swap(&mut self, mut step: Step, component: Digest) -> Phase {
+        if let Some(fault) = self.history.failure_of(step.offset) {
+            step.state.skip_in_probation(step.offset, &fault);
+            let next = swap::refused(&mut step, component, fault.to_string().into());
+            return self.proceed(step, next);
+        }
         if self.has_instance {
             return self.swap_instance(step, component);
         }
@@ -206,7 +213,8 @@ impl Room {
 
     fn swap_instance(&mut self, step: Step, component: Digest) -> Phase {
         let info = Box::new(step.info(Some(RestoreReason::Swapped)));
-        self.outputs.push_back(Output::Guest(Call::Swap { component, info }));
+        let repeats = self.history.is_replay(step.offset);
+        self.outputs.push_back(Output::Guest(Call::Swap { component, info, repeats }));
         Phase::Swapping(Box::new(step), component)
     }
 
@@ -240,6 +248,7 @@ impl Room {
             (Phase::Opening(step, _), Outcome::Opened(Err(fault))) => self.on_unopenable(*step, fault),
             (Phase::Calling(step), Outcome::Called(result)) => self.on_called(*step, result),
             (Phase::Swapping(step, component), Outcome::Swapped(result)) => self.on_swapped(*step, component, result),
+            (Phase::Swapping(step, _), Outcome::Called(Err(fault))) => self.on_failed(*step, fault),
             (Phase::Saving(state), Outcome::Saved(Ok(saved))) => self.on_saved(state, saved),
             // During a swap this is the old component, which could not save the state to carry over.
             (Phase::Saving(state), Outcome::Saved(Err(fault))) => self.on_unsaved(state, fault),

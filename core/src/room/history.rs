@@ -21,7 +21,7 @@ pub const TAIL_RECORDS: usize = 128;
 /// Bytes of messages since the base at which a room requests a snapshot.
 pub const TAIL_BYTES: usize = 32 * 1024;
 
-/// Fuel burnt since the base at which a room requests a snapshot. 128 moves of tic-tac-toe burn a quarter of it. A rebuild
+/// Fuel burnt since the base at which a room requests a snapshot. 128 moves of tic-tac-toe take a twentieth of it. A rebuild
 /// costs little more than one record may cost the room, however expensive the earlier messages were.
 pub const TAIL_FUEL: u64 = 300_000_000;
 

@@ -57,18 +57,23 @@ pub enum Output {
 }
 
 /// Guest work. A trap ends the instance: the shell drops it and reports the fault.
+///
+/// `repeats`: the call may have been made before, here or on another host, and its outputs may have left. A shell must not
+/// report a fault then that its clock decides, such as the end of a time limit: the call has no outcome, and is made again
+/// ([`Input::InstanceLost`]).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Call {
     /// Opens a new instance in place of any old one. Outcome: [`Outcome::Opened`].
-    Open { component: Digest, info: Box<RoomInfo>, saved: Option<SavedState> },
+    Open { component: Digest, info: Box<RoomInfo>, saved: Option<SavedState>, repeats: bool },
     /// Outcome: [`Outcome::Called`].
     /// `fuel` is the budget of the call; `None` stands for the component's budget for a record.
-    Handle { context: CallContext, event: Event, fuel: Option<u64> },
+    Handle { context: CallContext, event: Event, fuel: Option<u64>, repeats: bool },
     /// Outcome: [`Outcome::Saved`].
     Save,
     /// Saves, and opens the new component with the saved state; drops the old instance, or the new one if that fails. Outcome:
-    /// [`Outcome::Swapped`], or [`Outcome::Saved`] with the fault if saving failed.
-    Swap { component: Digest, info: Box<RoomInfo> },
+    /// [`Outcome::Swapped`], [`Outcome::Saved`] with the fault if saving failed, or [`Outcome::Called`] with the fault if it is
+    /// one that the log has to decide.
+    Swap { component: Digest, info: Box<RoomInfo>, repeats: bool },
 }
 
 /// The result of guest work.

@@ -13,7 +13,7 @@ use crate::{
 impl Step {
     /// Opens an instance that gets `event` next. The machine has already applied its part of the event, which the guest has yet
     /// to process: the instance is opened with the event's member as it was before.
-    pub fn open_for(&self, event: &Event, reason: RestoreReason) -> Call {
+    pub fn open_for(&self, event: &Event, reason: RestoreReason, is_replay: bool) -> Call {
         let restored = (!matches!(self.origin, CallOrigin::Create)).then_some(reason);
         let mut info = self.info(restored);
         info.members = self.state.member_infos(self.departed.as_deref());
@@ -22,18 +22,19 @@ impl Step {
             Event::Reconnect { session } => set_connected(&mut info, *session, false),
             _ => {}
         }
-        self.open(info)
+        // A room that has lived needs an instance for every record.
+        self.open(info, is_replay || restored.is_some())
     }
 
     /// Opens an instance of the present component, which saves the state for the next component: only the present one can read
     /// the state.
     pub fn open_to_swap(&self, reason: RestoreReason) -> Call {
-        self.open(self.info(Some(reason)))
+        self.open(self.info(Some(reason)), true)
     }
 
-    fn open(&self, info: RoomInfo) -> Call {
+    fn open(&self, info: RoomInfo, repeats: bool) -> Call {
         let State { component, saved, .. } = &*self.state;
-        Call::Open { component: *component, info: Box::new(info), saved: saved.clone() }
+        Call::Open { component: *component, info: Box::new(info), saved: saved.clone(), repeats }
     }
 
     pub fn info(&self, restored: Option<RestoreReason>) -> RoomInfo {

@@ -49,6 +49,8 @@ struct Story {
     opened: Vec<String>,
     /// The fuel that each call was given.
     fuel: Vec<Option<u64>>,
+    /// The calls that may have been made before.
+    repeated: Vec<&'static str>,
     /// The session that each call was charged to.
     accounts: Vec<Option<SessionId>>,
     /// The fuel that each call burns.
@@ -57,6 +59,7 @@ struct Story {
     next: Offset,
     now: Time,
     refuses_swaps: bool,
+    overruns_swaps: bool,
     refuses_to_open: bool,
     spec: Arc<ComponentSpec>,
 }
@@ -78,12 +81,14 @@ impl Story {
             events,
             opened,
             fuel: vec![],
+            repeated: vec![],
             accounts: vec![],
             burns: 0,
             log,
             next: 100,
             now,
             refuses_swaps: false,
+            overruns_swaps: false,
             refuses_to_open: false,
             spec: spec(),
         }
@@ -164,6 +169,12 @@ impl Story {
     fn answer(&mut self, call: Call) -> Outcome {
         let saved = |counted: u64| SavedState { version: 1, state: Json::of(&counted) };
         match call {
+            Call::Open { repeats: true, .. } => self.repeated.push("open"),
+            Call::Handle { repeats: true, .. } => self.repeated.push("handle"),
+            Call::Swap { repeats: true, .. } => self.repeated.push("swap"),
+            _ => {}
+        }
+        match call {
             Call::Open { .. } if self.refuses_to_open => Outcome::Opened(Err(Fault::Trapped("at once".into()))),
             Call::Open { saved, info, .. } => {
                 let away = |member: &MemberInfo| if member.connected { "" } else { " (away)" };
@@ -181,6 +192,7 @@ impl Story {
                 Outcome::Called(result)
             }
             Call::Save => Outcome::Saved(Ok(saved(self.counted))),
+            Call::Swap { .. } if self.overruns_swaps => Outcome::Called(Err(Fault::TooMuch("time".into()))),
             Call::Swap { .. } if self.refuses_swaps => Outcome::Swapped(Err("cannot migrate".into())),
             Call::Swap { .. } => Outcome::Swapped(Ok(SwappedTo {
                 before: saved(self.counted),

@@ -3,6 +3,8 @@
 //! A kind may change the bounds in [`Budget`] by `static config = { budget: { … } }`, each up to its cap. The others hold for
 //! all kinds.
 
+use std::time::Duration;
+
 /// A bound that a kind may set: its name in `config.budget`, its default, and its cap.
 #[derive(Clone, Copy, Debug)]
 pub struct Bound {
@@ -20,10 +22,10 @@ const fn bound(key: &'static str, default: u64, cap: u64, unit: u64) -> Bound {
     Bound { key, default, cap, unit }
 }
 
-/// A tic-tac-toe move burns 0.68 M, `fib(20)` 21 M; 300 M is 50 to 200 ms of one core, which is the most that a loop costs.
+/// A tic-tac-toe move burns 0.01 M, `fib(20)` 4.4 M; 300 M is 4 ms (an empty loop) to 270 ms of one core.
 pub const FUEL: Bound = bound("fuelPerRecord", 300_000_000, 3_000_000_000, 1);
-/// For one record that a client has caused: 29 times the most expensive of the example games, a tic-tac-toe move of 0.68 M,
-/// and 420 times an echo; 4 to 14 ms of one core. Beyond it the client gets the error, and nothing is charged to the room.
+/// For one record that a client has caused: 1,600 times the most expensive of the example games, a tic-tac-toe move of 0.012 M;
+/// 0.3 to 18 ms of one core. Beyond it the client gets the error, and nothing is charged to the room.
 pub const MESSAGE_FUEL: Bound = bound("fuelPerMessage", 20_000_000, 3_000_000_000, 1);
 /// QuickJS starts at 1.3 MiB; the example games stay under 2.
 pub const MEMORY: Bound = bound("memoryMiB", 64, 256, MIB);
@@ -125,10 +127,46 @@ impl Budget {
 /// Bytes of a guest's answer that are checked in place: some 0.3 ms. More are checked on a thread of their own.
 pub const MAX_IN_PLACE: usize = 256 * KIB as usize;
 
+/// The fuel that a poll of our engine stands for: at each jump and call of a script, and each step of a regular expression.
+/// Fewer instructions lie between two polls only in an empty loop, so a script that stayed within a limit in instructions stays
+/// within it in polls. 200,000 polls, a message's 20 M, took 0.25 ms of one core in an empty loop, 1.5 ms in a regular expression, 4 ms
+/// in calls of a small function, 15 ms in `map`, `filter` and `join`, 18 ms in numbers that become text.
+pub const POLL_FUEL: u64 = 100;
+
+/// The time for which a guest of our engine runs before others have their turn. A call that does not end within it costs some 2 µs
+/// for each.
+pub const SLICE: Duration = Duration::from_micros(25);
+
+/// What a slice counts at most by the time that has passed: a thread that others have kept from running counts no more.
+pub const MOST_OF_SLICE: Duration = FIRST_EPOCH;
+
+/// The length of an epoch, whose end interrupts a guest between its safepoints: it copies a long text, or is not ours.
+pub const EPOCH: Duration = Duration::from_micros(250);
+
+/// Likewise, while none ends for such a guest: each costs the process some 3 µs.
+pub const FIRST_EPOCH: Duration = Duration::from_millis(2);
+
+/// The processor time of a call with this limit in fuel, at 2.5 ns for each unit: 50 ms for a message, 0.75 s for a record of the
+/// room's own. Polls end a script's loops after 0.25 to 18 ms of it; what is left for the clock is the engine's own code between
+/// two polls (sorting, JSON, copies of texts).
+pub const fn time(fuel: u64) -> Duration {
+    let nanos = fuel / 2 * 5;
+    Duration::from_nanos(if nanos < 50_000_000 { 50_000_000 } else { nanos })
+}
+
+/// The fuel that a guest burns in this time at the usual rate, of 10 units for each nanosecond.
+pub fn fuel_of(busy: Duration) -> u64 {
+    u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX).saturating_mul(10)
+}
+
+/// A call that may have been made before has so many times the time. The record was answered within its time then, on a machine
+/// that may have been faster.
+pub const REPEATED: u32 = 10;
+
 /// Fuel for `describe`, which depends on nothing and returns constants.
 pub const DESCRIBE_FUEL: u64 = 300_000_000;
 
-/// Fuel between two chances for other tasks to run: 0.08 to 0.35 ms. An echo burns 0.05 M and never yields, a tic-tac-toe
+/// Fuel between two chances for other tasks to run, in a component that does not meter itself: 0.08 to 0.35 ms. An echo burns 0.05 M and never yields, a tic-tac-toe
 /// move 0.68 M and yields once.
 pub const YIELD_INTERVAL: u64 = 500_000;
 
@@ -179,9 +217,11 @@ pub fn instruction_costs() -> wasmtime::OperatorCost {
 /// Streams and similar resources that a guest may hold: three standard streams, each taken a few times.
 pub const MAX_RESOURCES: usize = 64;
 
-/// Linear memories, core instances and tables of one component. A script has two memories: the engine's, and the few
-/// pages of the adapter that gives it WASI; their sum is held to the room's bound.
+/// Linear memories, core instances and tables of one component. One of the componentizer has two memories: its
+/// engine's, and the few pages of the adapter that gives it WASI; their sum is held to the room's bound.
 pub const MAX_MEMORIES: u32 = 2;
+/// Our engine has no adapter.
+pub const MAX_MEMORIES_OF_ENGINE: u32 = 1;
 pub const MAX_CORE_INSTANCES: u32 = 16;
 pub const MAX_TABLES: u32 = 4;
 /// QuickJS has 2,100 functions in its table; StarlingMonkey 14,000.

@@ -3,7 +3,7 @@
 //! | what | name | key | owner |
 //! |---|---|---|---|
 //! | a compiled component | `<digest>.cwasm` | its digest, and the engine's compatibility hash | any host on this machine |
-//! | compiled functions | `functions` | the engine's compatibility hash | any host on this machine |
+//! | compiled functions | `functions`, `functions-fuel` | the engine's compatibility hash | any host on this machine |
 //!
 //! Layout: magic (16 bytes) · compatibility hash of the engine: wasmtime's version, the compiler's settings, the target
 //! (32) · subject: the component's digest, or that of the file's name (32) · length of the payload (8,
@@ -29,6 +29,9 @@ use std::{
 use chorus_core::ids::Digest;
 use chorus_private::PrivateError;
 use sha2::{Digest as _, Sha256};
+
+/// The files of compiled functions: of components that meter themselves, and of others.
+pub(super) const FUNCTIONS: [&str; 2] = ["functions", "functions-fuel"];
 
 const MAGIC: &[u8; 16] = b"chorus cache 2\r\n";
 const HEADER: usize = 16 + 32 + 32 + 8 + 32;
@@ -153,7 +156,7 @@ fn cached_files(dir: &Path) -> impl Iterator<Item = CachedFile> {
         let name = entry.file_name();
         let (stem, extension) = name.to_str()?.split_once('.')?;
         let is_digest = stem.len() == 64 && stem.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let is_temporary = extension.starts_with("tmp-") && (is_digest || stem == "functions");
+        let is_temporary = extension.starts_with("tmp-") && (is_digest || FUNCTIONS.contains(&stem));
         let is_component = is_digest && extension == "cwasm";
         if !is_temporary && !is_component {
             return None;
@@ -249,7 +252,9 @@ mod tests {
         dir.put(&component(2), 1, MAX_AGE - DAY);
         dir.put(&temporary(1), 1, 2 * DAY);
         dir.put(&temporary(2), 1, DAY / 2);
-        dir.put("functions.tmp-1-2", 1, 2 * DAY);
+        for name in FUNCTIONS {
+            dir.put(&format!("{name}.tmp-1-2"), 1, 2 * DAY);
+        }
         let mut expected = vec![component(2), temporary(2)];
         expected.extend(foreign.map(str::to_owned));
         expected.sort_unstable();

@@ -35,6 +35,8 @@ pub(crate) struct Failed {
 pub(crate) enum Cause {
     /// The guest's own error.
     Threw(Box<str>),
+    /// It has reached the limit of its own meter.
+    Exhausted,
     /// Its answer is not allowed.
     Fault(Fault),
 }
@@ -45,14 +47,26 @@ impl From<Fault> for Failed {
     }
 }
 
+/// An entry that is done.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub effects: Vec<Effect>,
+    /// By the guest's own meter. Any number.
+    pub used: u64,
+}
+
 /// Checks the effects of one entry. `printed`: the units of log that the guest has printed meanwhile.
-pub(crate) fn decode_effects(answer: &[u8], printed: u64, manifest: &Manifest) -> Result<Vec<Effect>, Failed> {
-    let done = match decode_outcome(answer)? {
-        Outcome::Done(effects) => effects,
-        Outcome::Threw { error, log } => return Err(threw(error, log, manifest)),
-        Outcome::Saved(_) => return Err(other_outcome("saved").into()),
+pub(crate) fn decode_effects(answer: &[u8], printed: u64, manifest: &Manifest) -> Result<Done, Failed> {
+    let (used, done) = match decode_outcome(answer)? {
+        (used, Outcome::Done(effects)) => (used, effects),
+        (_, Outcome::Threw { error, log }) => return Err(threw(error, log, manifest)),
+        (_, Outcome::Exhausted { log }) => {
+            return Err(Failed { cause: Cause::Exhausted, log: decode_log(log, manifest) });
+        }
+        (_, Outcome::Saved(_)) => return Err(other_outcome("saved").into()),
     };
-    checked(done, printed, manifest).map_err(|fault| {
+    let checked = checked(done, printed, manifest);
+    checked.map(|effects| Done { effects, used }).map_err(|fault| {
         let log = decode_log(done, manifest);
         Failed { cause: Cause::Fault(fault), log }
     })
@@ -60,10 +74,11 @@ pub(crate) fn decode_effects(answer: &[u8], printed: u64, manifest: &Manifest) -
 
 /// Checks the outcome of `save`. The text stays as it is, since only the guest itself reads it.
 pub(crate) fn decode_saved(answer: &[u8], manifest: &Manifest) -> Result<SavedState, Failed> {
-    let text = match decode_outcome(answer)? {
+    let text = match decode_outcome(answer)?.1 {
         Outcome::Saved(text) => text,
         Outcome::Threw { error, log } => return Err(threw(error, log, manifest)),
         Outcome::Done(_) => return Err(other_outcome("done").into()),
+        Outcome::Exhausted { .. } => return Err(other_outcome("exhausted").into()),
     };
     let (limit, bytes) = (manifest.config.budget.state, text.len() as u64);
     // A unit is a byte at least.
@@ -79,10 +94,11 @@ enum Outcome<'a> {
     Done(&'a [u8]),
     Threw { error: &'a str, log: &'a [u8] },
     Saved(&'a str),
+    Exhausted { log: &'a [u8] },
 }
 
-/// The outcome of a call with one entry.
-fn decode_outcome(answer: &[u8]) -> Result<Outcome<'_>, Fault> {
+/// The outcome of a call with one entry, and what it has used by the guest's own meter.
+fn decode_outcome(answer: &[u8]) -> Result<(u64, Outcome<'_>), Fault> {
     let malformed = |cause: Malformed| garbage(format!("the answer: {cause}"));
     let mut answer = Reader::new(answer);
     if answer.is_empty() {
@@ -93,14 +109,15 @@ fn decode_outcome(answer: &[u8]) -> Result<Outcome<'_>, Fault> {
         return Err(garbage("the answer has more outcomes than the call has entries".into()));
     }
     let mut body = Reader::new(body);
-    // What it has used by a meter of its own. The host meters its instructions.
-    body.u64().map_err(malformed)?;
-    Ok(match tag {
+    let used = body.u64().map_err(malformed)?;
+    let outcome = match tag {
         outcome::DONE => Outcome::Done(body.rest()),
         outcome::THREW => Outcome::Threw { error: body.text().map_err(malformed)?, log: body.rest() },
         outcome::SAVED => Outcome::Saved(body.rest_text().map_err(malformed)?),
+        outcome::EXHAUSTED => Outcome::Exhausted { log: body.rest() },
         other => return Err(garbage(format!("no outcome has the tag {other:#04x}"))),
-    })
+    };
+    Ok((used, outcome))
 }
 
 fn other_outcome(name: &str) -> Fault {

@@ -17,14 +17,19 @@ use super::{
 /// What an event has beside its texts: heads, ids, lengths.
 const FIXED: usize = HEAD + 3 * 48;
 
-/// The instructions of every guest are metered here: none has a meter of its own.
-const NO_LIMIT: u64 = 0;
+/// What every event has: the context of its record, and its limit, 0 for a guest without a meter of its own.
+#[derive(Clone, Copy)]
+struct Header<'a> {
+    context: &'a CallContext,
+    limit: u64,
+}
 
 /// The event of one record.
-pub(crate) fn encode_event(context: &CallContext, event: &Event) -> Vec<u8> {
-    let Event::Message { session, msg_type, data } = event else { return encode_other(context, event) };
+pub(crate) fn encode_event(context: &CallContext, event: &Event, limit: u64) -> Vec<u8> {
+    let header = Header { context, limit };
+    let Event::Message { session, msg_type, data } = event else { return encode_other(header, event) };
     let mut input = Writer::with_capacity(FIXED + msg_type.len() + data.len());
-    put_event(&mut input, entry::MESSAGE, context, |fields| {
+    put_event(&mut input, entry::MESSAGE, header, |fields| {
         fields.id(session.0);
         fields.text(msg_type);
         fields.rest(data);
@@ -32,10 +37,10 @@ pub(crate) fn encode_event(context: &CallContext, event: &Event) -> Vec<u8> {
     input.into_bytes()
 }
 
-fn encode_other(context: &CallContext, event: &Event) -> Vec<u8> {
+fn encode_other(header: Header<'_>, event: &Event) -> Vec<u8> {
     let mut input = Writer::default();
     let mut put = |tag, session: Option<&SessionId>, room: Option<&RoomId>, text: Option<&str>, rest: &str| {
-        put_event(&mut input, tag, context, |fields| {
+        put_event(&mut input, tag, header, |fields| {
             session.into_iter().for_each(|session| fields.id(session.0));
             room.into_iter().for_each(|room| fields.id(room.0));
             text.into_iter().for_each(|text| fields.text(text));
@@ -46,14 +51,14 @@ fn encode_other(context: &CallContext, event: &Event) -> Vec<u8> {
         Event::Create { options } => put(entry::CREATE, None, None, None, options),
         Event::Join { member, options, claims, from } => {
             let claims = claims.as_deref().unwrap_or_default();
-            put_event(&mut input, entry::JOIN, context, |fields| {
+            put_event(&mut input, entry::JOIN, header, |fields| {
                 put_joining(fields, member, *from);
                 fields.text(claims);
                 fields.rest(options);
             });
         }
         Event::Identify { session, was, player, claims } => {
-            put_event(&mut input, entry::IDENTIFY, context, |fields| {
+            put_event(&mut input, entry::IDENTIFY, header, |fields| {
                 fields.id(session.0);
                 [was, &player.id, &player.name].into_iter().for_each(|text| fields.text(text));
                 fields.rest(claims.as_deref().unwrap_or_default());
@@ -79,12 +84,12 @@ fn encode_other(context: &CallContext, event: &Event) -> Vec<u8> {
 }
 
 /// An entry with an event's header.
-fn put_event(input: &mut Writer, tag: u8, context: &CallContext, fields: impl FnOnce(&mut Writer)) {
+fn put_event(input: &mut Writer, tag: u8, Header { context, limit }: Header<'_>, fields: impl FnOnce(&mut Writer)) {
     input.tagged(tag, |event| {
         event.u64(context.now.0);
         event.id(id_of(context.seed.random));
         event.id(id_of(context.seed.rooms));
-        event.u64(NO_LIMIT);
+        event.u64(limit);
         fields(event);
     });
 }
@@ -101,11 +106,11 @@ fn put_joining(fields: &mut Writer, member: &MemberInfo, from: Option<RoomId>) {
 }
 
 /// The room, fresh or from what was saved.
-pub(crate) fn encode_open(info: &RoomInfo, component: &Component, saved: Option<&SavedState>) -> Vec<u8> {
+pub(crate) fn encode_open(info: &RoomInfo, component: &Component, saved: Option<&SavedState>, limit: u64) -> Vec<u8> {
     let (version, saved) = saved.map_or((0, ""), |saved| (saved.version, &saved.state));
     let mut input = Writer::default();
     input.tagged(entry::OPEN, |fields| {
-        fields.u64(NO_LIMIT);
+        fields.u64(limit);
         fields.u32(version);
         fields.text(saved);
         fields.rest(&room_json(info, component.manifest(), component.check_scripts()));
@@ -217,15 +222,15 @@ mod tests {
     fn a_message_is_laid_out_as_documented() {
         let context = CallContext { now: Time(0x0102), seed: SEED };
         let event = Event::Message { session: SessionId(7), msg_type: "go".into(), data: Json::trusted("{}") };
-        let bytes = encode_event(&context, &event);
+        let bytes = encode_event(&context, &event, 0x0304);
         let mut wanted = vec![0x15, 72, 0, 0, 0, 0x02, 0x01, 0, 0, 0, 0, 0, 0];
         wanted.extend([0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0xff, 0xff, 0xff, 0xff]);
         wanted.extend([0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0, 6, 0, 0, 0, 7]);
-        wanted.extend([0; 8]);
+        wanted.extend([0x04, 0x03, 0, 0, 0, 0, 0, 0]);
         wanted.extend([0; 15]);
         wanted.extend([7, 2, 0, 0, 0]);
         wanted.extend(b"go{}");
         assert_eq!(bytes, wanted);
-        assert_eq!(encode_other(&context, &event), wanted);
+        assert_eq!(encode_other(Header { context: &context, limit: 0x0304 }, &event), wanted);
     }
 }

@@ -3,8 +3,8 @@
 use std::{
     collections::HashMap,
     fmt,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, Weak},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::SystemTime,
 };
 
@@ -14,20 +14,19 @@ use chorus_core::{
     room::ComponentSpec,
 };
 use chorus_private::PrivateError;
-use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, component::Linker};
 
 use super::{
     budget, cache,
-    cache::Compatibility,
+    compiler::{Compiler, Unit},
     contract,
+    epochs::EpochThread,
     fault::{GuestError, shortened},
-    functions::FunctionCache,
     manifest::{BadManifest, Manifest},
-    parts::{self, Uncharged},
+    metering::{Allowance, Metering, meters_itself},
+    parts::Uncharged,
     source_map::SourceMap,
     start::{Bounds, StartError, call_error, run, start},
     store_data::StoreData,
-    wasi,
 };
 
 /// An [`Engine`]'s configuration.
@@ -35,7 +34,8 @@ use super::{
 pub struct Options {
     /// Where compiled components are kept. Created if it is missing, for its owner alone.
     pub cache_dir: PathBuf,
-    /// Instances at a time. Each reserves [`Options::ADDRESS_SPACE_GIB`] of address space, and no memory.
+    /// Instances at a time, and as many again of components of another make, once there is one. Each reserves
+    /// [`Options::ADDRESS_SPACE_GIB`] of address space, one of another make twice as much; and no memory.
     pub max_instances: u32,
     /// Whether clients receive the reason why a script failed.
     pub show_failures: bool,
@@ -48,7 +48,7 @@ impl Options {
 
     /// The address space that wasmtime reserves for one instance, so that no access of a guest needs a check of bounds:
     /// 4 GiB, all that a guest can address, for each of its memories. Guard pages, tables and the stack are less than 1 % more.
-    pub const ADDRESS_SPACE_GIB: u32 = 4 * budget::MAX_MEMORIES;
+    pub const ADDRESS_SPACE_GIB: u32 = 4 * budget::MAX_MEMORIES_OF_ENGINE;
 
     pub fn new(cache_dir: impl Into<PathBuf>) -> Options {
         Options {
@@ -93,6 +93,8 @@ pub enum LoadError {
     Manifest(#[from] BadManifest),
     #[error("this host is full: all {0} instances are in use")]
     Full(u32),
+    #[error("this host cannot set up wasmtime for components of another make: {0}")]
+    SetUp(String),
 }
 
 /// How a component differs from the contract.
@@ -109,13 +111,13 @@ pub enum Misfit {
 pub struct Engine(Arc<Inner>);
 
 struct Inner {
-    wasmtime: wasmtime::Engine,
-    linker: Linker<StoreData>,
     options: Options,
-    compatibility: Compatibility,
-    functions: Arc<FunctionCache>,
-    /// A compile takes all cores: two at a time would only slow each other down.
-    compiling: Mutex<()>,
+    /// For components of our engine, and the thread of their slices.
+    polls: Compiler,
+    epochs: EpochThread,
+    /// For any other component. Set up for the first one, since most processes never have one.
+    fuel: Mutex<Option<Arc<Compiler>>>,
+    compiling: Arc<Mutex<()>>,
     /// A lock for each digest, so that concurrent loads share one compile.
     loaded: Mutex<HashMap<Digest, Arc<Slot>>>,
 }
@@ -127,6 +129,7 @@ struct LoadedComponent {
     manifest: Manifest,
     spec: Arc<ComponentSpec>,
     pre: contract::RoomPre<StoreData>,
+    metering: Metering,
     max_instances: u32,
     check_scripts: bool,
     source_map: SourceMap,
@@ -176,6 +179,10 @@ impl Component {
         &self.0.pre
     }
 
+    pub(super) fn metering(&self) -> &Metering {
+        &self.0.metering
+    }
+
     pub(super) fn max_instances(&self) -> u32 {
         self.0.max_instances
     }
@@ -183,45 +190,6 @@ impl Component {
     pub(super) fn check_scripts(&self) -> bool {
         self.0.check_scripts
     }
-}
-
-/// How every guest is compiled and run.
-fn config(options: &Options, functions: &Arc<FunctionCache>) -> wasmtime::Result<Config> {
-    let mut config = Config::new();
-    // The same records must give the same bytes on every machine.
-    config.cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
-    // Metered, so that a loop ends at the same instruction everywhere.
-    config.consume_fuel(true).operator_cost(budget::instruction_costs());
-    config.max_wasm_stack(budget::WASM_STACK).async_stack_size(budget::ASYNC_STACK);
-    config.cranelift_opt_level(OptLevel::Speed);
-    config.enable_incremental_compilation(functions.clone())?;
-    // One call at a time in one instance: the bookkeeping of concurrent calls costs time and memory.
-    config.concurrency_support(false);
-    // A fault's text has no backtrace (it would differ between builds), so nothing that only backtraces need is kept.
-    config.wasm_backtrace_max_frames(None).generate_address_map(false).native_unwind_info(false);
-    // A room that hibernates gives the pages of its stack back; a live room keeps its stack from call to call.
-    config.async_stack_zeroing(true);
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(options)));
-    Ok(config)
-}
-
-/// Slots for instances. A slot is address space until it is used; a used one starts as a copy-on-write image of the
-/// component's memory, and holds only the pages that the room has changed.
-fn pool(options: &Options) -> PoolingAllocationConfig {
-    let max = options.max_instances;
-    let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(max)
-        .total_core_instances(max.saturating_mul(budget::MAX_CORE_INSTANCES))
-        .total_memories(max.saturating_mul(budget::MAX_MEMORIES))
-        .total_tables(max.saturating_mul(budget::MAX_TABLES))
-        .total_stacks(max)
-        .max_core_instances_per_component(budget::MAX_CORE_INSTANCES)
-        .max_memories_per_component(budget::MAX_MEMORIES)
-        .max_tables_per_component(budget::MAX_TABLES)
-        .table_elements(budget::MAX_TABLE_ELEMENTS)
-        .max_memory_size(budget::MEMORY.cap as usize * budget::MEMORY.unit as usize)
-        .pagemap_scan(Enabled::Auto);
-    pool
 }
 
 impl Engine {
@@ -232,25 +200,14 @@ impl Engine {
         if pruned > 0 {
             tracing::info!(files = pruned, path = %options.cache_dir.display(), "old compiled components are removed");
         }
-        let functions = Arc::new(FunctionCache::default());
-        let set_up = || -> wasmtime::Result<_> {
-            let wasmtime = wasmtime::Engine::new(&config(&options, &functions)?)?;
-            let mut linker = Linker::new(&wasmtime);
-            wasi::link(&mut linker)?;
-            Ok((wasmtime, linker))
-        };
         let max_instances = options.max_instances;
-        let (wasmtime, linker) =
-            set_up().map_err(|cause| EngineError::Wasmtime { max_instances, cause: format!("{cause:#}") })?;
-        Ok(Engine(Arc::new(Inner {
-            compatibility: Compatibility::of(&wasmtime),
-            wasmtime,
-            linker,
-            options,
-            functions,
-            compiling: Mutex::default(),
-            loaded: Mutex::default(),
-        })))
+        let failed = |cause: String| EngineError::Wasmtime { max_instances, cause };
+        let compiling = Arc::default();
+        let polls = Compiler::new(Unit::Polls, &options, Arc::clone(&compiling));
+        let polls = polls.map_err(|cause| failed(format!("{cause:#}")))?;
+        let epochs = EpochThread::start(polls.weak()).map_err(|cause| failed(cause.to_string()))?;
+        let (fuel, loaded) = (Mutex::default(), Mutex::default());
+        Ok(Engine(Arc::new(Inner { options, polls, epochs, fuel, compiling, loaded })))
     }
 
     pub fn max_instances(&self) -> u32 {
@@ -269,17 +226,18 @@ impl Engine {
         let source_map = SourceMap::of(wasm);
         let (engine, wasm) = (self.clone(), wasm.to_vec());
         let prepared = tokio::task::spawn_blocking(move || engine.prepare(digest, &wasm));
-        let pre = match prepared.await {
+        let (pre, metering) = match prepared.await {
             Ok(prepared) => prepared?,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
-        let manifest = self.describe(&pre).await?;
+        let manifest = self.describe(&pre, &metering).await?;
         let spec = Arc::new(ComponentSpec { shows_failures: self.0.options.show_failures, ..manifest.spec() });
         let component = Arc::new(LoadedComponent {
             digest,
             manifest,
             spec,
             pre,
+            metering,
             max_instances: self.max_instances(),
             check_scripts: self.0.options.check_scripts,
             source_map,
@@ -297,60 +255,36 @@ impl Engine {
         slots.entry(digest).or_default().clone()
     }
 
-    fn prepare(&self, digest: Digest, wasm: &[u8]) -> Result<contract::RoomPre<StoreData>, LoadError> {
+    fn prepare(&self, digest: Digest, wasm: &[u8]) -> Result<(contract::RoomPre<StoreData>, Metering), LoadError> {
         let is = Digest::of(wasm);
         if is != digest {
             return Err(LoadError::Digest(is));
         }
-        let component = self.compiled(digest, wasm)?;
-        parts::check(wasm)?;
-        let ty = component.component_type();
-        let imports = || ty.imports(&self.0.wasmtime).map(|(name, _)| name.to_owned());
-        if let Some(found) = wasi::other_contract(imports()) {
-            return Err(LoadError::Contract(Misfit::Version { found, wanted: wasi::CONTRACT }));
+        if meters_itself(wasm) {
+            return Ok((self.0.polls.prepare(digest, wasm)?, Metering::Polls(self.0.epochs.epochs())));
         }
-        if let Some(name) = wasi::refused(imports()) {
-            return Err(LoadError::Import(name));
-        }
-        let misfit = |cause: wasmtime::Error| LoadError::Contract(Misfit::Function(format!("{cause:#}")));
-        let pre = self.0.linker.instantiate_pre(&component).map_err(misfit)?;
-        contract::RoomPre::new(pre).map_err(misfit)
+        Ok((self.of_another_make()?.prepare(digest, wasm)?, Metering::Fuel))
     }
 
-    fn compiled(&self, digest: Digest, wasm: &[u8]) -> Result<wasmtime::component::Component, LoadError> {
-        let path = self.0.options.cache_dir.join(format!("{digest}.cwasm"));
-        match self.cached(&path, digest) {
-            Ok(Some(component)) => {
-                cache::touch(&path);
-                return Ok(component);
-            }
-            Ok(None) => {}
-            Err(why) => tracing::warn!(path = %path.display(), %why, "ignoring a cached component; it will be rebuilt"),
+    /// The compiler for components that do not meter themselves.
+    fn of_another_make(&self) -> Result<Arc<Compiler>, LoadError> {
+        let mut fuel = self.0.fuel.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(compiler) = &*fuel {
+            return Ok(compiler.clone());
         }
-        let _one_at_a_time = self.0.compiling.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let compile = || self.0.wasmtime.precompile_component(wasm);
-        let compiled = self.0.functions.with_cached(&self.0.options.cache_dir, self.0.compatibility, compile);
-        let compiled = compiled.map_err(|cause| LoadError::Compile(format!("{cause:#}")))?;
-        if let Err(cause) = cache::write(&path, self.0.compatibility, digest, &compiled) {
-            tracing::warn!(path = %path.display(), %cause, "cannot cache a compiled component");
-        }
-        deserialize(&self.0.wasmtime, &Trusted(compiled)).map_err(|cause| LoadError::Compile(format!("{cause:#}")))
-    }
-
-    fn cached(&self, path: &Path, digest: Digest) -> Result<Option<wasmtime::component::Component>, String> {
-        let Some(payload) = cache::read(path, self.0.compatibility, digest).map_err(|why| why.to_string())? else {
-            return Ok(None);
-        };
-        deserialize(&self.0.wasmtime, &Trusted(payload)).map(Some).map_err(|cause| format!("{cause:#}"))
+        let compiler = Compiler::new(Unit::Fuel, &self.0.options, self.0.compiling.clone());
+        let compiler = Arc::new(compiler.map_err(|cause| LoadError::SetUp(format!("{cause:#}")))?);
+        Ok(fuel.insert(compiler).clone())
     }
 
     /// Reads the component's manifest, in an instance that is then dropped.
-    async fn describe(&self, pre: &contract::RoomPre<StoreData>) -> Result<Manifest, LoadError> {
+    async fn describe(&self, pre: &contract::RoomPre<StoreData>, metering: &Metering) -> Result<Manifest, LoadError> {
         let budget = budget::Budget::default();
         let fuel = budget::DESCRIBE_FUEL;
-        let bounds = Bounds { memory: budget.memory, fuel, max_hostcall_bytes: budget.max_hostcall_bytes() };
+        let allowance = Allowance::new(fuel);
+        let bounds = Bounds { memory: budget.memory, allowance, max_hostcall_bytes: budget.max_hostcall_bytes() };
         let never = CallContext { now: Time(0), seed: Seed { random: [0; 4], rooms: [0; 4] } };
-        let (mut store, guest) = start(pre, bounds, &never).await.map_err(|error| match error {
+        let (mut store, guest) = start(pre, metering, bounds, &never).await.map_err(|error| match error {
             StartError::Full => LoadError::Full(self.max_instances()),
             StartError::Guest(error) => LoadError::Start(error),
         })?;
@@ -360,18 +294,6 @@ impl Engine {
         let refused = |message: String| LoadError::Describe(GuestError::Refused(shortened(&message)));
         Ok(Manifest::check(result.map_err(refused)?)?)
     }
-}
-
-/// Machine code that this process has made, or has read from a cache file with the right hash.
-struct Trusted(Vec<u8>);
-
-#[allow(unsafe_code)]
-fn deserialize(engine: &wasmtime::Engine, code: &Trusted) -> wasmtime::Result<wasmtime::component::Component> {
-    // SAFETY: the bytes must come from `precompile_component`, unchanged. A `Trusted` is made in two places: from its
-    // return value, and from a cache file whose payload has the SHA-256 that this process's user wrote beside it, in a
-    // directory that only that user can write to (`chorus_private` has checked that). The bytes are in memory by then, so
-    // no other process can change them after the check.
-    unsafe { wasmtime::component::Component::deserialize(engine, &code.0) }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use chorus_core::{command::Fault, effect::Effect};
 use wasmtime::Trap;
 
-use super::budget;
+use super::{budget, slices::OutOfTime};
 
 /// Why a call failed. The instance cannot be used again, for any of these reasons.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +17,9 @@ pub enum GuestError {
     /// `open` refused, with the guest's own text: a migration that refuses, for instance.
     #[error("refused: {0}")]
     Refused(Box<str>),
+    /// It ran for longer than its call may, by the clock of its thread, in milliseconds. The log decides whether that is a fault.
+    #[error("took more than {0} ms")]
+    OutOfTime(u64),
     /// An earlier call failed, or was dropped half-way.
     #[error("this instance has failed before")]
     Poisoned,
@@ -40,6 +43,9 @@ pub(crate) struct OutOfMemory(pub(crate) u64);
 pub(crate) fn of_trap(error: &wasmtime::Error, fuel: u64, printed: &[Effect]) -> GuestError {
     if let Some(OutOfMemory(limit)) = error.downcast_ref() {
         return Fault::OutOfMemory(*limit).into();
+    }
+    if let Some(OutOfTime(limit)) = error.downcast_ref() {
+        return GuestError::OutOfTime(limit.as_millis() as u64);
     }
     if let Some(Forbidden(text)) = error.downcast_ref() {
         return Fault::Trapped((*text).into()).into();

@@ -12,13 +12,17 @@ use std::{
 
 use chorus_core::ids::Digest;
 
-use super::cache::{self, Compatibility};
+use super::{
+    cache::{self, Compatibility},
+    compiler::Unit,
+};
 
 /// When the kept functions exceed this, only those that the last component used stay.
 const MAX_BYTES: usize = 48 << 20;
 
-#[derive(Default)]
 pub(super) struct FunctionCache {
+    /// The name of its file.
+    file: &'static str,
     entries: Mutex<Entries>,
 }
 
@@ -59,6 +63,15 @@ impl wasmtime::CacheStore for FunctionCache {
 }
 
 impl FunctionCache {
+    /// The functions of one compiler.
+    pub(super) fn of(unit: Unit) -> FunctionCache {
+        let file = match unit {
+            Unit::Polls => cache::FUNCTIONS[0],
+            Unit::Fuel => cache::FUNCTIONS[1],
+        };
+        FunctionCache { file, entries: Mutex::default() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().expect("no panic while holding compiled functions")
     }
@@ -70,7 +83,7 @@ impl FunctionCache {
         compatibility: Compatibility,
         compile: impl FnOnce() -> T,
     ) -> T {
-        let path: PathBuf = dir.join("functions");
+        let path: PathBuf = dir.join(self.file);
         let read = cache::read(&path, compatibility, subject())
             .map(|payload| payload.map_or_else(HashMap::new, |it| decode(&it)));
         let by_key = read.unwrap_or_else(|why| {

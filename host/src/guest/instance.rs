@@ -14,10 +14,11 @@ use wasmtime::Store;
 
 use super::{
     budget, contract,
-    decode::{self, Cause, Failed},
+    decode::{self, Cause, Done, Failed},
     encode,
     engine::Component,
     fault::GuestError,
+    metering::Allowance,
     stack::StackRelease,
     start::{Bounds, StartError, call_error, run_timed, start},
     store_data::StoreData,
@@ -73,13 +74,14 @@ impl Component {
     /// A new instance for `room`, at the time and with the seed of `context`. [`Instance::open`] comes next.
     pub async fn instantiate(&self, room: RoomId, context: &CallContext) -> Result<Instance, InstantiateError> {
         let budget = &self.manifest().config.budget;
-        let (fuel, max_hostcall_bytes) = (budget.fuel_for_state(), budget.max_hostcall_bytes());
-        let bounds = Bounds { memory: budget.memory, fuel, max_hostcall_bytes };
+        let (allowance, max_hostcall_bytes) = (Allowance::new(budget.fuel_for_state()), budget.max_hostcall_bytes());
+        let bounds = Bounds { memory: budget.memory, allowance, max_hostcall_bytes };
         let begun = Instant::now();
-        let (store, guest) = start(self.pre(), bounds, context).await.map_err(|error| match error {
-            StartError::Full => InstantiateError::Full(self.max_instances()),
-            StartError::Guest(error) => InstantiateError::Start(error),
-        })?;
+        let (store, guest) =
+            start(self.pre(), self.metering(), bounds, context).await.map_err(|error| match error {
+                StartError::Full => InstantiateError::Full(self.max_instances()),
+                StartError::Guest(error) => InstantiateError::Start(error),
+            })?;
         let (component, busy, failed_log) = (self.clone(), begun.elapsed(), Vec::new());
         let (poisoned, stack_release) = (false, None);
         Ok(Instance { component, room, store, guest, began_with: 0, busy, poisoned, failed_log, stack_release })
@@ -91,14 +93,21 @@ impl Instance {
         &self.component
     }
 
-    /// Opens the room in this instance, fresh or from its saved state. Called once, first.
-    pub async fn open(&mut self, info: &RoomInfo, saved: Option<&SavedState>) -> Result<CallOutput, GuestError> {
+    /// Opens the room in this instance, fresh or from its saved state. Called once, first. `repeats`: as for
+    /// [`Instance::handle`].
+    pub async fn open(
+        &mut self,
+        info: &RoomInfo,
+        saved: Option<&SavedState>,
+        repeats: bool,
+    ) -> Result<CallOutput, GuestError> {
         let fuel = self.component.manifest().config.budget.fuel_for_state();
-        self.enter(Some(&info.context), fuel)?;
-        let input = encode::encode_open(info, &self.component, saved);
+        let allowance = Allowance { fuel, repeats };
+        self.enter(Some(&info.context), allowance)?;
+        let input = encode::encode_open(info, &self.component, saved, self.component.metering().limit(allowance));
         let answer = self.call(&input, fuel).await;
         self.began_with = self.store.data().memory.used();
-        self.finish(answer?, fuel).await.map_err(|error| match error {
+        self.finish(answer?, allowance).await.map_err(|error| match error {
             GuestError::Fault(Fault::Threw(message)) => GuestError::Refused(message),
             other => other,
         })
@@ -112,29 +121,34 @@ impl Instance {
         used > self.component.manifest().config.budget.memory / 2 && used > 2 * self.began_with
     }
 
-    /// Hands the guest one record, with this much fuel, or by default as much as any record has.
+    /// Hands the guest one record, with this much fuel, or by default as much as any record has. `repeats`: it may have been
+    /// handled before, so it gets more time, and to exceed it is no fault.
     pub async fn handle(
         &mut self,
         context: &CallContext,
         event: &Event,
         fuel: Option<u64>,
+        repeats: bool,
     ) -> Result<CallOutput, GuestError> {
         let most = self.component.manifest().config.budget.fuel;
         let fuel = fuel.map_or(most, |fuel| fuel.min(most));
-        self.enter(Some(context), fuel)?;
-        let answer = self.call(&encode::encode_event(context, event), fuel).await?;
-        self.finish(answer, fuel).await
+        let allowance = Allowance { fuel, repeats };
+        self.enter(Some(context), allowance)?;
+        let input = encode::encode_event(context, event, self.component.metering().limit(allowance));
+        let answer = self.call(&input, fuel).await?;
+        self.finish(answer, allowance).await
     }
 
     /// The state after the last successful call. The guest's time is still that of the last call.
     pub async fn save(&mut self) -> Result<SavedState, GuestError> {
         let fuel = self.component.manifest().config.budget.fuel_for_state();
-        self.enter(None, fuel)?;
+        let allowance = Allowance { fuel, repeats: true };
+        self.enter(None, allowance)?;
         let answer = self.call(&encode::encode_save(), fuel).await?;
         let component = self.component.clone();
         let saved = check(answer, move |answer| decode::decode_saved(answer, component.manifest())).await;
         let printed = self.store.data().take_printed();
-        let saved = self.settle(saved, &printed)?;
+        let saved = self.settle(saved, &printed, allowance)?;
         self.debug_log(&printed);
         Ok(saved)
     }
@@ -157,7 +171,7 @@ impl Instance {
 
     /// Before a call. Until [`Instance::finish`], the instance counts as failed: a call that is dropped half-way leaves
     /// the guest in an unknown state.
-    fn enter(&mut self, context: Option<&CallContext>, fuel: u64) -> Result<(), GuestError> {
+    fn enter(&mut self, context: Option<&CallContext>, allowance: Allowance) -> Result<(), GuestError> {
         if std::mem::replace(&mut self.poisoned, true) {
             return Err(GuestError::Poisoned);
         }
@@ -165,7 +179,7 @@ impl Instance {
             self.store.data_mut().enter(context);
         }
         self.store.data().meter.reset();
-        self.store.set_fuel(fuel).expect("fuel is on");
+        self.component.metering().begin(&mut self.store, allowance);
         Ok(())
     }
 
@@ -180,20 +194,26 @@ impl Instance {
     }
 
     /// Checks the effects in the answer.
-    async fn finish(&mut self, answer: Vec<u8>, fuel: u64) -> Result<CallOutput, GuestError> {
+    async fn finish(&mut self, answer: Vec<u8>, allowance: Allowance) -> Result<CallOutput, GuestError> {
         let mut printed = self.store.data().take_printed();
         let (component, units) = (self.component.clone(), decode::log_length(&printed));
         let decoded = check(answer, move |answer| decode::decode_effects(answer, units, component.manifest())).await;
-        let mut effects = self.settle(decoded, &printed)?;
+        let Done { mut effects, used } = self.settle(decoded, &printed, allowance)?;
         if !printed.is_empty() {
             printed.append(&mut effects);
             effects = printed;
         }
-        Ok(CallOutput { effects, fuel: fuel - self.store.get_fuel().expect("fuel is on") })
+        let fuel = self.component.metering().fuel(&self.store, allowance, used);
+        Ok(CallOutput { effects, fuel })
     }
 
     /// After the check of an answer: the instance can be used again, unless the entry failed.
-    fn settle<T>(&mut self, checked: Result<T, Failed>, printed: &[Effect]) -> Result<T, GuestError> {
+    fn settle<T>(
+        &mut self,
+        checked: Result<T, Failed>,
+        printed: &[Effect],
+        allowance: Allowance,
+    ) -> Result<T, GuestError> {
         let Failed { cause, log } = match checked {
             Ok(value) => {
                 self.poisoned = false;
@@ -204,6 +224,7 @@ impl Instance {
         self.failed_log = [printed, &log].concat();
         Err(match cause {
             Cause::Threw(message) => Fault::Threw(message).into(),
+            Cause::Exhausted => self.component.metering().exhausted(allowance).into(),
             Cause::Fault(fault) => fault.into(),
         })
     }

@@ -27,6 +27,7 @@ pub(crate) mod outcome {
     pub const DONE: u8 = 0x01;
     pub const THREW: u8 = 0x02;
     pub const SAVED: u8 = 0x03;
+    pub const EXHAUSTED: u8 = 0x04;
 }
 
 /// Tags of effects.

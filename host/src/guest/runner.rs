@@ -47,9 +47,10 @@ impl From<LoadError> for CannotLoad {
     fn from(error: LoadError) -> CannotLoad {
         let text = error.to_string();
         match error {
-            LoadError::Full(_) | LoadError::Start(GuestError::Host(_)) | LoadError::Describe(GuestError::Host(_)) => {
-                CannotLoad::NotNow(text)
-            }
+            LoadError::Full(_)
+            | LoadError::SetUp(_)
+            | LoadError::Start(GuestError::Host(_) | GuestError::OutOfTime(_))
+            | LoadError::Describe(GuestError::Host(_) | GuestError::OutOfTime(_)) => CannotLoad::NotNow(text),
             _ => CannotLoad::Unusable(text),
         }
     }
@@ -139,12 +140,14 @@ impl<R: Resources> Runner<R> {
     pub async fn run(&mut self, call: Call) -> Result<Outcome, Unavailable> {
         self.report = Report::default();
         let result = match call {
-            Call::Open { component, info, saved } => {
-                self.open(component, &info, saved.as_ref()).await.map(Outcome::Opened)
+            Call::Open { component, info, saved, repeats } => {
+                self.open(component, &info, saved.as_ref(), repeats).await.map(Outcome::Opened)
             }
-            Call::Handle { context, event, fuel } => self.handle(&context, &event, fuel).await.map(Outcome::Called),
+            Call::Handle { context, event, fuel, repeats } => {
+                self.handle(&context, &event, fuel, repeats).await.map(Outcome::Called)
+            }
             Call::Save => self.save().await.map(Outcome::Saved),
-            Call::Swap { component, info } => self.swap(component, &info).await,
+            Call::Swap { component, info, repeats } => self.swap(component, &info, repeats).await,
         };
         if result.is_err() {
             self.instance = None;
@@ -159,11 +162,12 @@ impl<R: Resources> Runner<R> {
         component: Digest,
         info: &RoomInfo,
         saved: Option<&SavedState>,
+        repeats: bool,
     ) -> Result<Result<Arc<ComponentSpec>, Fault>, Unavailable> {
         self.instance = None;
         let component = self.load_to_open(component).await?;
-        let opened = self.start_in_time(&component, info, saved).await?;
-        Ok(opened.map(|(instance, effects)| {
+        let opened = self.start_in_time(&component, info, saved, repeats).await?;
+        Ok(opened.map_err(Failed::fault).map(|(instance, effects)| {
             self.instance = Some(instance);
             self.report.restore_effects = effects;
             component.spec()
@@ -175,19 +179,20 @@ impl<R: Resources> Runner<R> {
         context: &CallContext,
         event: &Event,
         fuel: Option<u64>,
+        repeats: bool,
     ) -> Result<Result<Vec<Effect>, Fault>, Unavailable> {
-        let called = self.held()?.handle(context, event, fuel).await;
+        let called = self.held()?.handle(context, event, fuel, repeats).await;
         self.report.fuel = Some(called.as_ref().map_or(0, |called| called.fuel));
-        self.settle(called.map(|called| called.effects))
+        self.settle(called.map(|called| called.effects), repeats)
     }
 
     async fn save(&mut self) -> Result<Result<SavedState, Fault>, Unavailable> {
         let saved = self.held()?.save().await;
-        self.settle(saved)
+        self.settle(saved, true)
     }
 
     /// A refusal here is a refusal on every host: a resource that only this process lacks is waited for.
-    async fn swap(&mut self, component: Digest, info: &RoomInfo) -> Result<Outcome, Unavailable> {
+    async fn swap(&mut self, component: Digest, info: &RoomInfo, repeats: bool) -> Result<Outcome, Unavailable> {
         let before = match self.save().await? {
             Ok(saved) => saved,
             Err(fault) => return Ok(Outcome::Saved(Err(fault))),
@@ -196,10 +201,11 @@ impl<R: Resources> Runner<R> {
             Ok(component) => component,
             Err(reason) => return Ok(Outcome::Swapped(Err(reason.into()))),
         };
-        match start(&component, info, Some(&before)).await {
+        match start(&component, info, Some(&before), repeats).await {
             Ok(Ok(opened)) => Ok(self.swapped(before, &component, opened)),
-            Ok(Err(fault)) => Ok(Outcome::Swapped(Err(fault.to_string().into()))),
-            Err(_) => self.swap_in_its_place(&component, info, before).await,
+            Ok(Err(Failed::Always(fault))) => Ok(Outcome::Swapped(Err(fault.to_string().into()))),
+            Ok(Err(Failed::ByTheClock(fault))) => Ok(Outcome::Called(Err(fault))),
+            Err(_) => self.swap_in_its_place(&component, info, before, repeats).await,
         }
     }
 
@@ -209,15 +215,17 @@ impl<R: Resources> Runner<R> {
         component: &Component,
         info: &RoomInfo,
         before: SavedState,
+        repeats: bool,
     ) -> Result<Outcome, Unavailable> {
         let old = self.instance.take().ok_or(Unavailable::NoInstance)?.component().digest();
-        let fault = match self.start_in_time(component, info, Some(&before)).await? {
+        let fault = match self.start_in_time(component, info, Some(&before), repeats).await? {
             Ok(opened) => return Ok(self.swapped(before, component, opened)),
-            Err(fault) => fault,
+            Err(Failed::Always(fault)) => fault,
+            Err(Failed::ByTheClock(fault)) => return Ok(Outcome::Called(Err(fault))),
         };
         self.report.reopened = true;
         let info = RoomInfo { restored: Some(RestoreReason::Recovered), ..info.clone() };
-        Ok(match self.open(old, &info, Some(&before)).await? {
+        Ok(match self.open(old, &info, Some(&before), true).await? {
             Ok(_) => Outcome::Swapped(Err(fault.to_string().into())),
             Err(fault) => Outcome::Saved(Err(fault)),
         })
@@ -233,7 +241,7 @@ impl<R: Resources> Runner<R> {
     }
 
     /// After a call of the held instance, which is dropped if the call failed.
-    fn settle<T>(&mut self, result: Result<T, GuestError>) -> Result<Result<T, Fault>, Unavailable> {
+    fn settle<T>(&mut self, result: Result<T, GuestError>, repeats: bool) -> Result<Result<T, Fault>, Unavailable> {
         let error = match result {
             Ok(value) => return Ok(Ok(value)),
             Err(error) => error,
@@ -242,7 +250,7 @@ impl<R: Resources> Runner<R> {
             self.report.busy += failed.take_busy();
             self.report.failed_log = Some(failed.take_failed_log());
         }
-        fault_of(error).map(Err)
+        failed(error, repeats).map(|failed| Err(failed.fault()))
     }
 
     /// The component, however long it takes: a room is not given up because this process cannot load its component.
@@ -275,9 +283,10 @@ impl<R: Resources> Runner<R> {
         component: &Component,
         info: &RoomInfo,
         saved: Option<&SavedState>,
-    ) -> Result<Result<Opened, Fault>, Unavailable> {
+        repeats: bool,
+    ) -> Result<Result<Opened, Failed>, Unavailable> {
         loop {
-            match start(component, info, saved).await {
+            match start(component, info, saved, repeats).await {
                 Ok(opened) => return Ok(opened),
                 Err(cause) => self.retry(cause).await?,
             }
@@ -293,23 +302,44 @@ async fn start(
     component: &Component,
     info: &RoomInfo,
     saved: Option<&SavedState>,
-) -> Result<Result<Opened, Fault>, Unavailable> {
+    repeats: bool,
+) -> Result<Result<Opened, Failed>, Unavailable> {
     let mut instance = match component.instantiate(info.id, &info.context).await {
         Ok(instance) => instance,
-        Err(InstantiateError::Start(error)) => return fault_of(error).map(Err),
+        Err(InstantiateError::Start(error)) => return failed(error, repeats).map(Err),
         Err(full @ InstantiateError::Full(_)) => return Err(Unavailable::Resource(full.to_string().into())),
     };
-    match instance.open(info, saved).await {
+    match instance.open(info, saved, repeats).await {
         Ok(opened) => Ok(Ok((instance, opened.effects))),
-        Err(error) => fault_of(error).map(Err),
+        Err(error) => failed(error, repeats).map(Err),
     }
 }
 
-/// The guest's failure. An error if the guest did not cause it.
-fn fault_of(error: GuestError) -> Result<Fault, Unavailable> {
+/// The guest's failure.
+enum Failed {
+    /// Every host finds it.
+    Always(Fault),
+    /// Another host, or a later try, may not find it.
+    ByTheClock(Fault),
+}
+
+impl Failed {
+    fn fault(self) -> Fault {
+        match self {
+            Failed::Always(fault) | Failed::ByTheClock(fault) => fault,
+        }
+    }
+}
+
+/// The guest's failure. An error if the guest did not cause it, or if only a clock does and the call `repeats`.
+fn failed(error: GuestError, repeats: bool) -> Result<Failed, Unavailable> {
     match error {
-        GuestError::Fault(fault) => Ok(fault),
-        GuestError::Refused(text) => Ok(Fault::Threw(text)),
+        GuestError::Fault(fault) => Ok(Failed::Always(fault)),
+        GuestError::Refused(text) => Ok(Failed::Always(Fault::Threw(text))),
+        GuestError::OutOfTime(_) if repeats => Err(Unavailable::Resource(error.to_string().into())),
+        GuestError::OutOfTime(ms) => {
+            Ok(Failed::ByTheClock(Fault::TooMuch(format!("more than {ms} ms of computation in one record").into())))
+        }
         GuestError::Host(reason) => Err(Unavailable::Resource(reason)),
         GuestError::Poisoned => Err(Unavailable::NoInstance),
     }

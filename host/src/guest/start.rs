@@ -13,15 +13,16 @@ use chorus_core::{
 use wasmtime::Store;
 
 use super::{
-    budget, contract,
+    contract,
     fault::{self, GuestError},
+    metering::{Allowance, Metering},
     store_data::StoreData,
 };
 
 /// Bounds of a new store.
 pub(super) struct Bounds {
     pub memory: u64,
-    pub fuel: u64,
+    pub allowance: Allowance,
     pub max_hostcall_bytes: usize,
 }
 
@@ -34,20 +35,21 @@ pub(super) enum StartError {
 /// A new store with the guest in it, at the time and with the seed of `context`.
 pub(super) async fn start(
     pre: &contract::RoomPre<StoreData>,
+    metering: &Metering,
     bounds: Bounds,
     context: &CallContext,
 ) -> Result<(Store<StoreData>, contract::Room), StartError> {
     let mut store = Store::new(pre.engine(), StoreData::new(bounds.memory, context));
     store.limiter(|data| &mut data.memory);
     store.set_hostcall_fuel(bounds.max_hostcall_bytes);
-    store.fuel_async_yield_interval(Some(budget::YIELD_INTERVAL)).expect("fuel is on");
-    store.set_fuel(bounds.fuel).expect("fuel is on");
+    metering.set_up(&mut store);
+    metering.begin(&mut store, bounds.allowance);
     match run(pre.instantiate_async(&mut store)).await {
         Ok(guest) => Ok((store, guest)),
         Err(error) if error.is::<wasmtime::PoolConcurrencyLimitError>() => Err(StartError::Full),
         Err(error) => {
             let printed = store.data().take_printed();
-            Err(StartError::Guest(call_error(&store, &error, bounds.fuel, &printed)))
+            Err(StartError::Guest(call_error(&store, &error, bounds.allowance.fuel, &printed)))
         }
     }
 }
@@ -65,8 +67,8 @@ pub(super) fn call_error(
     }
 }
 
-/// Runs a call to its end. Nothing that a guest can call waits (see [`super::wasi`]), so a pending call has burnt
-/// [`budget::YIELD_INTERVAL`] and yields: other tasks, and the reactor, run before it is polled again.
+/// Runs a call to its end. Nothing that a guest can call waits (see [`super::wasi`]), so a pending call has run for a slice, or
+/// has burnt [`YIELD_INTERVAL`](super::budget::YIELD_INTERVAL), and yields.
 pub(super) async fn run<T>(call: impl Future<Output = T>) -> T {
     run_timed(call).await.0
 }
@@ -82,6 +84,13 @@ pub(super) async fn run_timed<T>(call: impl Future<Output = T>) -> (T, Duration)
         if let Poll::Ready(done) = polled {
             return (done, busy);
         }
-        tokio::task::yield_now().await;
+        others_run().await;
     }
+}
+
+/// Lets other tasks run, and those that wait for the reactor. A task that yields waits until the reactor has been polled, but is
+/// woken last then, and the scheduler runs the task first that was woken last: so it yields once more.
+async fn others_run() {
+    tokio::task::yield_now().await;
+    tokio::task::yield_now().await;
 }

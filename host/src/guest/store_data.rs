@@ -15,6 +15,7 @@ use super::{
     memory::Memory,
     printed::{Printed, Printer},
     rng::Rng,
+    slices::Slices,
 };
 
 /// All that a guest can reach outside its own memory.
@@ -28,6 +29,8 @@ pub(crate) struct StoreData {
     pub(crate) no_resources: ResourceTable,
     pub(crate) files: WasiFilesystemCtx,
     pub(crate) memory: Memory,
+    /// Of a component that meters itself.
+    pub(crate) slices: Slices,
 }
 
 impl StoreData {
@@ -43,6 +46,7 @@ impl StoreData {
             no_resources: ResourceTable::new(),
             files: WasiFilesystemCtx::default(),
             memory: Memory::new(memory),
+            slices: Slices::default(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a guest may import: the closed list, and how each import is served.
 //!
-//! The contract itself needs no imports; these are what the runtimes of languages need to start. All of them are
+//! The contract itself needs no imports but one of a guest that meters itself (see `slices`); these are what the runtimes of languages need to start. All of them are
 //! deterministic, and none reaches outside. An import that is not in [`IMPORTS`] is refused by name when a component is
 //! loaded.
 //!
@@ -22,7 +22,7 @@ use wasmtime_wasi::{
 };
 use wasmtime_wasi_io::bindings::wasi::io;
 
-use super::{fault::Forbidden, store_data::StoreData};
+use super::{fault::Forbidden, slices::METER, store_data::StoreData};
 
 /// One interface that a guest may import.
 pub struct Import {
@@ -72,8 +72,9 @@ pub const IMPORTS: &[Import] = imports! {
     "wasi:filesystem/preopens",    "libc asks for directories: there are none",             |l| filesystem::preopens::add_to_linker::<_, Own>(l, own);
 };
 
-/// The contract's own types. They hold no functions. Their version is that of the package, and so that of the contract.
-const TYPES: &str = "chorus:room/types";
+/// The contract's own interfaces: its types, which hold no functions, and the meter. Their version is that of the package, and so
+/// that of the contract.
+const OWN: [&str; 2] = ["chorus:room/types", METER];
 pub(crate) const CONTRACT: &str = "3.0.0";
 
 /// Links all imports of the list.
@@ -83,16 +84,20 @@ pub(crate) fn link(linker: &mut Linker<StoreData>) -> wasmtime::Result<()> {
 
 /// The version of the contract that these imports belong to, if it is another one than ours.
 pub(crate) fn other_contract(imports: impl Iterator<Item = String>) -> Option<String> {
-    let versions = imports.filter_map(|name| Some(name.strip_prefix(TYPES)?.strip_prefix('@')?.to_owned()));
-    let mut versions = versions;
-    versions.find(|version| version != CONTRACT)
+    let version = |name: String| {
+        let (interface, version) = name.split_once('@')?;
+        (OWN.contains(&interface) && version != CONTRACT).then(|| version.to_owned())
+    };
+    let mut imports = imports;
+    imports.find_map(version)
 }
 
 /// The first import that is not on the list.
 pub(crate) fn refused(imports: impl Iterator<Item = String>) -> Option<String> {
     let known = |name: &str| {
         let Some((interface, version)) = name.split_once('@') else { return false };
-        interface == TYPES || (version.starts_with("0.2.") && IMPORTS.iter().any(|import| import.name == interface))
+        OWN.contains(&interface)
+            || (version.starts_with("0.2.") && IMPORTS.iter().any(|import| import.name == interface))
     };
     imports.into_iter().find(|name| !known(name))
 }

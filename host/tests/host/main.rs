@@ -3,6 +3,7 @@
 //! Two ways to run a room: on a [`Stage`](support::stage) (the machine and its guest, nothing else: inputs and outputs,
 //! call by call) and in a [`World`](support::world) (a host on its log and store, and a fake edge).
 
+mod backstop;
 mod chance;
 mod changes;
 mod charges;

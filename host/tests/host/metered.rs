@@ -139,4 +139,4 @@ async fn load(name: &str, body: &str) -> String {
 }
 
 /// The contract, and the imports. It distinguishes entries by their tags.
-const COMPONENT: &str = include_str!("support/metered.wat");
+pub const COMPONENT: &str = include_str!("support/metered.wat");

@@ -83,7 +83,7 @@ impl State {
     }
 
     /// The record was skipped by a fault, and answered with an error: if the swap is undone, it is skipped again.
-    pub(super) fn skip_in_probation(&mut self, offset: Offset, fault: &Fault) {
+    pub(in crate::room) fn skip_in_probation(&mut self, offset: Offset, fault: &Fault) {
         if let Some(probation) = &mut self.probation {
             probation.skips.insert(offset, fault.clone());
         }
@@ -98,6 +98,10 @@ impl Probation {
             return false;
         }
         let record = self.records.iter().find(|(at, _)| *at == offset);
+        // Another swap that has failed is no failure of the present component.
+        if record.is_some_and(|(_, record)| matches!(record.command, RoomCommand::Swap { .. })) {
+            return false;
+        }
         let client = record.and_then(|(_, record)| record.command.client()).filter(|_| fault.is_exhaustion());
         match (client, self.exhausted) {
             (None, _) => true,

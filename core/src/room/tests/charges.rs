@@ -167,6 +167,28 @@ fn records_that_were_applied_before_run_with_the_rooms_budget() {
     assert_eq!(heir.fuel[..4], [None, None, None, message]);
 }
 
+/// A clock may decide a fault of a record that no host has applied before, and of no other.
+#[test]
+fn calls_that_may_have_been_made_before_are_marked() {
+    let mut story = Story::of(counter()).with_members(&[ANA]);
+    story.record(message(ANA, 1));
+    assert_eq!(story.repeated, [""; 0], "each is the first");
+    story.room.handle(Input::InstanceLost);
+    story.record(message(ANA, 2));
+    story.record(swap(9));
+    story.record(message(ANA, 3));
+    assert_eq!(story.repeated, ["open", "handle", "handle", "handle"], "up to the new message");
+    story.repeated.clear();
+    story.hibernate();
+    story.record(message(ANA, 4));
+    assert_eq!(story.repeated, ["open"], "a room that has lived needs an instance");
+
+    let mut heir = Story::of(counter());
+    heir.room.handle(Input::Inherited(story.log[1].0));
+    heir.replay(&story.log);
+    assert_eq!(heir.repeated, ["open", "handle", "handle"], "create and join");
+}
+
 /// Expensive messages within the budget are not replayed for each message that exceeds it.
 #[test]
 fn a_rebuild_replays_none_of_the_messages_before_the_last_failure() {
@@ -271,7 +293,7 @@ impl Story {
     }
 
     /// Replays with all faults known in advance, as on a host that takes the room over.
-    fn is_the_same_in_a_replay(&self) {
+    pub(super) fn is_the_same_in_a_replay(&self) {
         let mut heir = Story::of(|event: &Event| {
             assert!(!format!("{event:?}").contains("burn"), "it must not be tried again");
             counter()(event)

@@ -26,7 +26,7 @@ fn done(effects: impl FnOnce(&mut Writer)) -> Vec<u8> {
 }
 
 fn effects_of(answer: &[u8]) -> Result<Vec<Effect>, Failed> {
-    decode_effects(answer, 0, &manifest())
+    decode_effects(answer, 0, &manifest()).map(|done| done.effects)
 }
 
 /// The text of the fault that this answer is.
@@ -91,7 +91,7 @@ fn an_answer_is_one_outcome_of_the_kind_that_its_entry_has() {
         (vec![1, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], "the answer: it ends within a field"),
         (vec![1, 1, 0, 0, 0, 0], "the answer: it ends within a field"),
         (two, "more outcomes than the call has entries"),
-        (answer(0x04, |_| {}), "no outcome has the tag 0x04"),
+        (answer(0x05, |_| {}), "no outcome has the tag 0x05"),
         (answer(outcome::SAVED, |it| it.rest("{}")), "the outcome `saved` for an entry that cannot have it"),
     ] {
         let fault = fault_of(&answer);
@@ -138,6 +138,31 @@ fn an_error_leaves_with_its_log() {
 }
 
 #[test]
+fn an_entry_that_is_exhausted_leaves_its_log_and_no_effect() {
+    let exhausted = answer(outcome::EXHAUSTED, |it| {
+        it.tagged(effect::LOG, |it| {
+            it.u8(1);
+            it.rest("seen");
+        });
+        it.tagged(effect::LOCK, |_| {});
+    });
+    let Err(Failed { cause, log }) = effects_of(&exhausted) else { panic!("it has effects") };
+    assert_eq!(cause, Cause::Exhausted);
+    assert_eq!(log, [Effect::Log { level: LogLevel::Info, text: "seen".into() }]);
+    let Err(Failed { cause: Cause::Fault(fault), .. }) = decode_saved(&exhausted, &manifest()) else { panic!("saved") };
+    assert!(fault.to_string().contains("the outcome `exhausted` for an entry that cannot have it"), "{fault}");
+}
+
+#[test]
+fn what_an_entry_has_used_is_any_number() {
+    for used in [0, 1, u64::MAX] {
+        let mut writer = Writer::default();
+        writer.tagged(outcome::DONE, |outcome| outcome.u64(used));
+        assert_eq!(decode_effects(&writer.into_bytes(), 0, &manifest()).unwrap().used, used);
+    }
+}
+
+#[test]
 fn a_saved_state_is_one_json_value_within_its_limit() {
     let saved = |text: &str| decode_saved(&answer(outcome::SAVED, |it| it.rest(text)), &manifest());
     assert_eq!(saved(" {} ").unwrap(), SavedState { version: 3, state: Json::trusted("{}") });
@@ -173,13 +198,19 @@ fn mutated_answers_are_effects_or_a_fault() {
             });
         }),
         answer(outcome::SAVED, |it| it.rest("{\"state\":{}}")),
+        answer(outcome::EXHAUSTED, |it| {
+            it.tagged(effect::LOG, |it| {
+                it.u8(1);
+                it.rest("seen");
+            });
+        }),
     ];
     let manifest = manifest();
     let (mut taken, mut refused) = (0, 0);
     for round in 0..200_000 {
         let bytes = random.mutated(&good[round % good.len()]);
         match decode_effects(&bytes, 0, &manifest) {
-            Ok(effects) => {
+            Ok(Done { effects, .. }) => {
                 taken += 1;
                 assert!(effects.len() <= 4 + 1 + bytes.len() / HEAD, "{effects:?}");
             }

@@ -1,5 +1,5 @@
 (component $component
-    (import "chorus:room/types@2.0.0" (instance $types
+    (import "chorus:room/types@3.0.0" (instance $types
         (type $record (record
             (field "state-version" u32) (field "config" string) (field "timers" (list string)) (field "messages" (list string))))
         (export "manifest" (type (eq $record)))
