@@ -108,7 +108,7 @@ export interface Options {
   /** Proves who the player is: a JWT of the server's issuer. Without one the player is a guest, if the server takes guests. */
   token?: string;
   /**
-   * Fetches a token that is valid now: before the first connection, when the server asks for the next one, and after a token has ended.
+   * Fetches a token that is valid now: before the first connection, when the server requests the next one, and after a token has ended.
    * It may resolve with null, for a guest. A rejection is an `error` event, and is tried again.
    */
   getToken?: () => string | null | undefined | Promise<string | null | undefined>;

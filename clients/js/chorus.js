@@ -15,7 +15,7 @@
  *   `pingMs`. When the page is shown again or the network returns, it sends a ping at once, with a short deadline.
  * - Frames are numbered by `seq`. A frame that arrives twice is dropped. A missing frame is a bug of the server: it is counted
  *   in `gaps` and reported by an `error` event, and the client reconnects to receive it.
- * - A player with an account has a token, from `options.token` or `options.getToken`. Before it ends, the server asks for the next one
+ * - A player with an account has a token, from `options.token` or `options.getToken`. Before it ends, the server requests the next one
  *   (event `expiring`): `getToken` is called, or the program calls `client.renew(token)`. The session goes on meanwhile.
  * - A player without one is a guest. In a browser it is the same guest for days: the tab that is opened first uses the guest that the
  *   browser has stored, and further tabs are guests of their own. A guest that signs in keeps its session.
@@ -466,7 +466,7 @@ export class Chorus extends Emitter {
   /** The token of the player's account, and whether it was fetched for the present connection. */
   #token = null;
   #tokenIsFresh = false;
-  /** The token by which the server knows this guest. */
+  /** The token that proves which guest this is. */
   #guest = null;
   /** Identifies the attempt that waits for other tabs before it opens a socket; another value means that it was canceled. */
   #claim = null;
@@ -942,16 +942,16 @@ export class Chorus extends Emitter {
     else if (frame.t === "error") this.#error(frame);
   }
 
-  /** The server asks for the next token; a failure is repeated for as long as the present one lasts. */
+  /** The server requests the next token. A failure is repeated for as long as the present one lasts. */
   #expiring(inMs) {
     this.emit("expiring", { inMs });
     if (!this.#options.getToken) return;
     const ends = Date.now() + inMs;
     const again = () => {
-      if (Date.now() + RENEW_AGAIN_MS < ends) this.#timers.renew = setTimeout(ask, RENEW_AGAIN_MS);
+      if (Date.now() + RENEW_AGAIN_MS < ends) this.#timers.renew = setTimeout(fetch, RENEW_AGAIN_MS);
     };
-    const ask = () => this.#fetchToken(this.#socket, () => this.#token && this.renew(this.#token), again);
-    ask();
+    const fetch = () => this.#fetchToken(this.#socket, () => this.#token && this.renew(this.#token), again);
+    fetch();
   }
 
   /** `welcome` is the first frame and is sent once; frames of rooms follow it. */

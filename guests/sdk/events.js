@@ -74,7 +74,7 @@ function admit(player, spectator, given) {
   finish(player);
 }
 
-/** A guest has signed in. A room without the hook keeps the identity by which it has stored what it knows of the player. */
+/** A guest has signed in. A room without the hook keeps the identity under which it has stored its data about the player. */
 function onIdentify(player, was, id, name, claims) {
   if (script.hooks.onUpgrade === undefined) return finish();
   inner.setIdentity(player, id, name);

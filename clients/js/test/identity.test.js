@@ -32,7 +32,7 @@ describe("an account", () => {
     return story;
   }
 
-  test("says hello with the token that getToken gives", async () => {
+  test("sends hello with the token that getToken gives", async () => {
     const { server } = await welcomed();
     assert.deepEqual(server.received, [{ t: "hello", token: "token-1" }]);
   });
@@ -59,7 +59,7 @@ describe("an account", () => {
     assert.equal(server.received[0].token, "token-2", "the latest one comes with the next hello");
   });
 
-  test("asks again when getToken has failed, or the server could not check the token", async () => {
+  test("fetches a token again when getToken has failed, or the server could not check the token", async () => {
     let calls = 0;
     const { server, client } = await welcomed({ getToken: async () => {
       if (++calls === 2) throw new Error("away");
@@ -175,7 +175,7 @@ describe("a guest", () => {
     assert.equal(browser.stored.size, 0);
   });
 
-  test("whose token the server does not know any more is another one", async () => {
+  test("is another one when its token is not valid any more", async () => {
     await browser.tab("guest-1");
     browser.close();
     await browser.tab("guest-2");
