@@ -17,6 +17,7 @@ mod printable;
 mod reference;
 mod seconds;
 mod stop;
+mod tls;
 mod token;
 
 use std::{process::ExitCode, time::Duration};

@@ -1,6 +1,10 @@
 //! Accepts connections.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::net::{TcpListener, TcpStream};
 use warp::{filters::BoxedFilter, reply::Response};
@@ -11,6 +15,7 @@ use crate::{
     http::{self, Access, HttpConnection},
     options::Options,
     slots::{ConnectionSlot, ConnectionSlots},
+    tls::{Begun, ClientStream, Tls},
 };
 
 /// How long to wait after a failure to accept, such as a lack of file descriptors: other connections have to close first.
@@ -19,6 +24,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(50);
 /// Takes connections in.
 pub(crate) struct Acceptor {
     access: Arc<Access>,
+    tls: Option<Arc<Tls>>,
     slots: ConnectionSlots,
     connections: Arc<Connections>,
     routes: BoxedFilter<(Response,)>,
@@ -26,11 +32,16 @@ pub(crate) struct Acceptor {
 
 impl Acceptor {
     /// `routes` are for requests that are not the edge's own.
-    pub fn new(options: &Options, connections: Arc<Connections>, routes: BoxedFilter<(Response,)>) -> Arc<Acceptor> {
+    pub fn new(
+        options: &Options,
+        tls: Option<Arc<Tls>>,
+        connections: Arc<Connections>,
+        routes: BoxedFilter<(Response,)>,
+    ) -> Arc<Acceptor> {
         let access = Arc::new(Access::new(options));
         let slots = ConnectionSlots::new(options.max_connections, options.max_per_address);
         let routes = http::routes(access.clone(), routes);
-        Arc::new(Acceptor { access, slots, connections, routes })
+        Arc::new(Acceptor { access, tls, slots, connections, routes })
     }
 
     pub async fn run(self: Arc<Self>, listener: TcpListener) {
@@ -62,6 +73,7 @@ impl Acceptor {
         if !self.access.proxies.trusts(from) {
             slot.assign(from.into());
         }
+        let Some(stream) = self.begin(stream, from).await else { return };
         let connection = Arc::new(HttpConnection::new(from, slot.over_limit));
         if let Err(error) = http::serve(&self.access, stream, connection.clone(), self.routes.clone()).await {
             tracing::debug!(%error, "an HTTP connection failed");
@@ -71,6 +83,20 @@ impl Acceptor {
         let Ok(upgraded) = upgrade.await else { return };
         if let Some(connection) = connection::open(self.connections.clone(), address, slot, upgraded).await {
             tokio::spawn(connection);
+        }
+    }
+    /// The connection's bytes, after the TLS handshake if there is one. `None`: it has ended.
+    async fn begin(&self, stream: TcpStream, from: IpAddr) -> Option<ClientStream> {
+        let Some(tls) = &self.tls else { return Some(ClientStream::Left(stream)) };
+        // Boxed: the task is small once the connection is open.
+        let begun = Box::pin(tls.begin(stream, from));
+        match tokio::time::timeout(self.access.header_timeout, begun).await {
+            Ok(Ok(Begun::Open(stream))) => Some(stream),
+            Ok(Ok(Begun::Refused)) | Err(_) => None,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "a TLS handshake failed");
+                None
+            }
         }
     }
 }

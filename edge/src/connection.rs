@@ -23,7 +23,6 @@ use futures_util::{Sink, Stream};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::{Instant, Sleep},
 };
 use tokio_tungstenite::{
@@ -37,7 +36,7 @@ use tokio_tungstenite::{
 
 use crate::{
     address::Address, connections::Connections, drain::DrainGuard, metered_stream::MeteredStream, outbox::OUTBOX_BYTES,
-    session_handle::SessionHandle, slots::ConnectionSlot,
+    session_handle::SessionHandle, slots::ConnectionSlot, tls::ClientStream,
 };
 
 /// The read buffer of a connection, kept for the connection's life. Larger messages grow it while they arrive.
@@ -100,7 +99,7 @@ pub(crate) async fn open(
     slot: ConnectionSlot,
     upgraded: hyper::upgrade::Upgraded,
 ) -> Option<Connection> {
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    let parts = upgraded.downcast::<TokioIo<ClientStream>>().ok()?;
     let stream = MeteredStream::new(parts.io.into_inner());
     let early = parts.read_buf.to_vec();
     let socket = WebSocketStream::from_partially_read(stream, early, Role::Server, Some(config())).await;

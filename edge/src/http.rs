@@ -14,16 +14,15 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use warp::{
     Filter, Reply,
     filters::BoxedFilter,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     reply::Response,
 };
 
-use crate::{address::Proxies, options::Options};
+use crate::{address::Proxies, options::Options, tls::ClientStream};
 
 /// The other end of a connection. Each request that is not the edge's own has it among its extensions.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +75,7 @@ impl HttpConnection {
 
 pub(crate) async fn serve(
     access: &Access,
-    stream: TcpStream,
+    stream: ClientStream,
     connection: Arc<HttpConnection>,
     routes: BoxedFilter<(Response,)>,
 ) -> hyper::Result<()> {
@@ -87,10 +86,12 @@ pub(crate) async fn serve(
         request.extensions_mut().insert(Peer(connection.from));
         let passed = chorus_gate::check(&request, &access.hosts).map(|()| routes.call(request));
         async move {
-            match passed {
-                Ok(answer) => answer.await,
-                Err(refusal) => Ok::<Response, Infallible>(refusal.response()),
-            }
+            let mut response = match passed {
+                Ok(answer) => answer.await?,
+                Err(refusal) => refusal.response(),
+            };
+            restrict(&mut response);
+            Ok::<Response, Infallible>(response)
         }
     });
     let mut http = http1::Builder::new();
@@ -98,6 +99,14 @@ pub(crate) async fn serve(
     let serving = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
     // Boxed, so that the task is small while it waits for the first request.
     Box::pin(serving).await
+}
+
+/// What a browser is not to do with any response: interpret it as another type, or name its address, which may have the code of
+/// a room, to other sites.
+fn restrict(response: &mut Response) {
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
 }
 
 /// All routes.
@@ -209,8 +218,8 @@ fn refuse(status: StatusCode, reason: &'static str) -> Response {
     let mut response = format!("{reason}\n").into_response();
     *response.status_mut() = status;
     if status == StatusCode::UPGRADE_REQUIRED {
-        response.headers_mut().insert(header::UPGRADE, header::HeaderValue::from_static("websocket"));
-        response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, header::HeaderValue::from_static("13"));
+        response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     }
     response
 }

@@ -39,6 +39,7 @@ mod session_handle;
 mod sessions;
 mod slots;
 mod store_writer;
+mod tls;
 mod tokens;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -58,6 +59,8 @@ use metrics::Gauges;
 pub use options::Options;
 pub use outbox::{OUTBOX_BYTES, OUTBOX_FRAMES};
 use sessions::Sessions;
+use tls::Tls;
+pub use tls::{TlsError, TlsFiles};
 use tokens::Identities;
 pub use tokens::{BadKeys, BadUrl, KeySource, TokenError, TokenOptions, mint};
 
@@ -70,6 +73,8 @@ pub enum ServeError {
     Channel(#[from] MachineError),
     #[error(transparent)]
     Tokens(#[from] TokenError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// Serves `/ws` and `/healthz`, and `routes` for everything else. The edge's channel on the bus is open when this
@@ -81,6 +86,7 @@ pub async fn serve(
     routes: BoxedFilter<(Response,)>,
 ) -> Result<Edge, ServeError> {
     let address = options.listen;
+    let tls = options.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
     let listen = async {
         let listener = TcpListener::bind(address).await?;
         let bound = listener.local_addr()?;
@@ -94,10 +100,12 @@ pub async fn serve(
     let links = Arc::new(Links::new(options, bus, store, identities));
     let sessions = Arc::new(Sessions::new(links.clone()));
     let connections = Arc::new(Connections::new(links.clone(), sessions.clone()));
-    let acceptor = Acceptor::new(&links.options, connections.clone(), routes);
+    let acceptor = Acceptor::new(&links.options, tls.clone(), connections.clone(), routes);
     let dispatching = tokio::spawn(dispatch::run(connections.clone(), sessions.clone(), channel));
     let accepting = tokio::spawn(acceptor.run(listener));
-    let running = Arc::new(Running { connections: connections.clone(), accepting, dispatching });
+    let reload = links.options.certificate_reload;
+    let following = tls.map(|tls| tokio::spawn(tls.follow_files(reload)));
+    let running = Arc::new(Running { connections: connections.clone(), accepting, dispatching, following });
     Ok(Edge { links, connections, sessions, bound, running })
 }
 
@@ -122,12 +130,15 @@ struct Running {
     connections: Arc<Connections>,
     accepting: JoinHandle<()>,
     dispatching: JoinHandle<()>,
+    /// The certificate's files.
+    following: Option<JoinHandle<()>>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         self.accepting.abort();
         self.dispatching.abort();
+        self.following.iter().for_each(JoinHandle::abort);
         self.connections.drain();
     }
 }
@@ -136,6 +147,12 @@ impl Edge {
     /// The address that it listens on, with the port that was chosen.
     pub fn local_addr(&self) -> SocketAddr {
         self.bound
+    }
+
+    /// Where players and their browsers find it.
+    pub fn url(&self) -> String {
+        let scheme = if self.links.options.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}/", self.bound)
     }
 
     /// The id of this process of the edge.

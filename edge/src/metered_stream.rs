@@ -7,10 +7,9 @@ use std::{
 };
 
 use chorus_core::frame::MAX_FRAME;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::tls::ClientStream;
 
 /// Bytes that may arrive before they complete a message.
 const MAX_BYTES_PER_MESSAGE: usize = 2 * MAX_FRAME + 16 * 1024;
@@ -28,7 +27,7 @@ const BYTES_PER_FRAME: usize = 64;
 /// A socket that accepts a bounded number of bytes until they complete a message.
 #[derive(Debug)]
 pub(crate) struct MeteredStream {
-    stream: TcpStream,
+    stream: ClientStream,
     /// Bytes that may still arrive before a message is complete.
     bytes_left: usize,
     /// Bytes that have arrived, less those of complete messages.
@@ -36,7 +35,7 @@ pub(crate) struct MeteredStream {
 }
 
 impl MeteredStream {
-    pub fn new(stream: TcpStream) -> MeteredStream {
+    pub fn new(stream: ClientStream) -> MeteredStream {
         MeteredStream { stream, bytes_left: MAX_BYTES_PER_MESSAGE, unclaimed: 0 }
     }
 

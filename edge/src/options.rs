@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use chorus_core::{ids::MachineId, session};
 use ipnet::IpNet;
 
+use crate::tls::TlsFiles;
 use crate::tokens::TokenOptions;
 
 /// An edge's configuration.
@@ -32,8 +33,12 @@ pub struct Options {
     pub tokens: Option<TokenOptions>,
     /// Whether players without a token are taken in, as guests.
     pub anonymous: bool,
-    /// How long a client may take for the head of an HTTP request.
+    /// How long a client may take for the head of an HTTP request, and for the TLS handshake before it.
     pub header_timeout: Duration,
+    /// Players connect by TLS, with this certificate.
+    pub tls: Option<TlsFiles>,
+    /// The interval at which the certificate's files are read.
+    pub certificate_reload: Duration,
     /// Every message is sent back, and there are no sessions.
     #[cfg(feature = "conformance")]
     pub echo: bool,
@@ -65,6 +70,9 @@ impl Options {
             tokens: None,
             anonymous: true,
             header_timeout: Duration::from_secs(10),
+            tls: None,
+            // Certificates are renewed days before they expire.
+            certificate_reload: Duration::from_secs(10),
             #[cfg(feature = "conformance")]
             echo: false,
         }

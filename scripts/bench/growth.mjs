@@ -12,6 +12,7 @@ export const MEMORY = [
   { series: "hibernated room", what: "hibernated room of two", from: 1, reach: 2, aim: 1 },
   { series: "rooms that have ended", what: "room that has ended, of those that were active at once" },
   { series: "member of the lobby", what: "idle connection, a member of the lobby", from: 1, reach: 16, aim: 8 },
+  { series: "member of the lobby, by TLS", what: "idle connection by TLS, a member of the lobby", from: 1 },
 ];
 
 /** Rooms after whose end the memory that stays is reported. */

@@ -2,6 +2,7 @@
 
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 
 import { AWAKE, ROOMY, stop } from "./servers.mjs";
 
@@ -27,6 +28,16 @@ export const GROWING = {
     const report = await servers.report(server, ["lobby", "--members", `${members}`]);
     await stop(server);
     return report?.series;
+  },
+
+  /** The same connections by TLS. */
+  async tls(servers) {
+    const data = servers.directory();
+    const server = await servers.chorus({ data, more: ["--tls-self-signed"] });
+    server.certificate = join(data, "tls", "localhost.certificate.pem");
+    const report = await servers.report(server, ["lobby", "--members", "100,1000,3000,6000,9000"]);
+    await stop(server);
+    return report && { "member of the lobby, by TLS": report.series["member of the lobby"] };
   },
 
   async played(servers) {

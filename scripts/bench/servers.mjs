@@ -66,7 +66,7 @@ export class Servers {
   async chorus({ fsync = "background", guests, more = [], limits = false, lobby = "bench-lobby", data = this.directory() } = {}) {
     const base = ["dev", "--fixtures", "--lobby", lobby, ...(limits ? [] : ROOMY), "--port", "0", "--fsync", fsync, "--data", data];
     const where = guests ? ["--guests", guests] : ["--guests", GUESTS, "--no-watch"];
-    return { ...(await serve(this.bin, [...base, ...where, ...more], /http:\/\/([\d.:]+)\//)), data };
+    return { ...(await serve(this.bin, [...base, ...where, ...more], /https?:\/\/([\d.:]+)\//)), data };
   }
 
   directory() {
@@ -82,9 +82,9 @@ export class Servers {
 
   /** Runs one scenario on core 1. Resolves with its report, or prints that it failed and resolves with null. */
   async report(server, args, { raw = false, path = "/echo", warmUp = 1, measure = this.seconds } = {}) {
-    const url = `ws://${server.address}${raw ? path : "/ws"}`;
+    const url = `${server.certificate ? "wss" : "ws"}://${server.address}${raw ? path : "/ws"}`;
     const common = ["load", "--url", url, "--server-pid", `${server.pid}`, "--seconds", `${measure}`, "--warm-up", `${warmUp}`, "--json"];
-    const protocol = raw ? ["--raw"] : server.protocol === "colyseus" ? ["--colyseus"] : [];
+    const protocol = raw ? ["--raw"] : server.protocol === "colyseus" ? ["--colyseus"] : server.certificate ? ["--certificate", server.certificate] : [];
     const child = spawn(...pinned(1, this.bin, [...common, ...protocol, ...args]), { stdio: ["ignore", "pipe", "inherit"] });
     running.add(child);
     let text = "";

@@ -11,7 +11,7 @@ use super::{
     process::{self, Process, Role},
     status::{self, Ready},
 };
-use crate::{admission::Admission, identity::IdentityOptions, page, seconds::Seconds};
+use crate::{admission::Admission, identity::IdentityOptions, page, seconds::Seconds, tls::Tls};
 
 /// Serves players' WebSockets
 ///
@@ -26,6 +26,8 @@ pub struct Options {
     admission: Admission,
     #[command(flatten)]
     identity: IdentityOptions,
+    #[command(flatten)]
+    tls: Tls,
     /// Serves the page to play on, too
     #[arg(long, env = "CHORUS_PAGE")]
     page: bool,
@@ -71,6 +73,7 @@ impl Role for Serving {
     async fn start(options: Options, process: &Process) -> anyhow::Result<Serving> {
         let serving = options.admission.apply(chorus_edge::Options::new(process.id.clone(), options.listen));
         let serving = options.identity.apply(serving, false);
+        let serving = chorus_edge::Options { tls: options.tls.files(), ..serving };
         let routes = if options.page { page::files() } else { chorus_edge::no_routes() };
         let edge = chorus_edge::serve(serving, process.bus.clone(), process.store.clone(), routes).await?;
         Ok(Serving { edge, drain_over: options.drain_over.0 })
@@ -86,7 +89,7 @@ impl Role for Serving {
     }
 
     fn announcement(&self) -> String {
-        format!("serves players at http://{}/", self.edge.local_addr())
+        format!("serves players at {}", self.edge.url())
     }
 
     async fn leave(&mut self, why: MachineState, _: &mut Process) -> anyhow::Result<MachineState> {

@@ -18,7 +18,12 @@ mod publish;
 mod status;
 mod watch;
 
-use std::{net::SocketAddr, path::PathBuf, pin::Pin, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    pin::Pin,
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail};
 use chorus_bus::{Bus, Durability};
@@ -42,6 +47,7 @@ use crate::{
     identity::IdentityOptions,
     page,
     stop::{CLOSING, Stop},
+    tls::{self, Tls},
 };
 
 /// Serves rooms from one process, with nothing else to install
@@ -88,6 +94,11 @@ pub struct Options {
     admission: Admission,
     #[command(flatten)]
     identity: IdentityOptions,
+    #[command(flatten)]
+    tls: Tls,
+    /// Players connect by TLS, with a certificate that signs itself, which browsers warn of once. For phones in the same network
+    #[arg(long, env = "CHORUS_TLS_SELF_SIGNED", help_heading = "TLS", conflicts_with = "certificate")]
+    tls_self_signed: bool,
     #[command(flatten)]
     rooms: RoomOptions,
     #[command(flatten)]
@@ -180,7 +191,7 @@ impl Dev {
         let routes = admin.or(page::files()).unify().boxed();
         // Without builds there is no author to inform.
         let routes = if options.no_watch { routes } else { events::routes(board).or(routes).unify().boxed() };
-        let (edge, dead) = open_edge(&options, &bus, &store, routes).await?;
+        let (edge, dead) = open_edge(&options, &dir, &bus, &store, routes).await?;
         let cleanup = tokio::spawn(clean_up(dead, bus.clone(), store.clone()));
         metrics.add("chorus_edge", |registry| edge.register(registry));
         let watch = if options.no_watch { None } else { Some(GuestWatcher::start(builds.dir())?) };
@@ -190,7 +201,7 @@ impl Dev {
     }
 
     fn url(&self) -> String {
-        format!("http://{}/", self.edge.local_addr())
+        self.edge.url()
     }
 
     /// Serves until it is stopped, or cannot continue.
@@ -244,14 +255,20 @@ impl Dev {
 
 async fn open_edge(
     options: &Options,
+    data: &Path,
     bus: &Bus,
     store: &Store,
     routes: BoxedFilter<(Response,)>,
 ) -> anyhow::Result<(Edge, Vec<MachineId>)> {
     let registered = store.register_machine(&Registration::new(Role::Edge)).await?;
     let listen = SocketAddr::new(options.listen, options.port);
+    let tls = match options.tls_self_signed {
+        true => Some(tls::self_signed(data, options.listen)?),
+        false => options.tls.files(),
+    };
     let edge = options.admission.apply(chorus_edge::Options::new(registered.id, listen));
     let edge = options.identity.apply(edge, true);
+    let edge = chorus_edge::Options { tls, ..edge };
     Ok((chorus_edge::serve(edge, bus.clone(), store.clone(), routes).await?, registered.dead))
 }
 

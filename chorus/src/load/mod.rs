@@ -62,6 +62,9 @@ pub struct Options {
     /// The server's process, when it is on this machine: its CPU time and its memory are measured too
     #[arg(long, global = true, value_name = "PID")]
     server_pid: Option<u32>,
+    /// The certificate of a server that signs its own, in PEM: players connect by TLS
+    #[arg(long, global = true, value_name = "FILE")]
+    certificate: Option<PathBuf>,
     /// The server is the floor, which has no rooms: every frame is an answer
     #[arg(long, global = true, hide = true)]
     raw: bool,
@@ -244,7 +247,7 @@ impl Bench {
             (_, true) => Protocol::Colyseus,
             _ => Protocol::Chorus,
         };
-        let server = Server::at(&options.url, protocol)?;
+        let server = Server::at(&options.url, protocol, options.certificate.as_deref())?;
         Ok(Bench { server, warm_up: options.warm_up.0, seconds: options.seconds.0, pid: options.server_pid })
     }
 

@@ -2,7 +2,9 @@
 
 use std::{
     fmt::Write as _,
+    fs,
     net::{IpAddr, SocketAddr},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -15,10 +17,21 @@ use tokio::{
     net::{TcpSocket, TcpStream},
     time::{Instant, timeout_at},
 };
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{
+        ClientConfig, RootCertStore,
+        crypto::ring,
+        pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+    },
+};
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
     tungstenite::{Message, Utf8Bytes, client::IntoClientRequest as _, http::Uri, protocol::WebSocketConfig},
 };
+
+use tokio_util::either::Either;
 
 use super::{
     colyseus::{self, Matchmaker, Seat},
@@ -41,6 +54,8 @@ pub struct Server {
     pub address: SocketAddr,
     /// The address from which players connect, unless the system chooses it.
     source: Option<IpAddr>,
+    /// For `wss:`, with the certificate to expect.
+    tls: Option<Connector>,
     pub protocol: Protocol,
 }
 
@@ -63,18 +78,49 @@ pub struct Party {
     pub options: &'static str,
 }
 
+/// Bare TCP, or TLS over it.
+type Link = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+
 /// A connected player.
 #[derive(Debug)]
 pub struct Player {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Link>,
     protocol: Protocol,
     id: u64,
     /// The token that resumes the session, at chorus.
     token: String,
 }
 
+/// Connects by TLS to a server with one certificate.
+#[derive(Clone)]
+struct Connector(TlsConnector);
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Connector")
+    }
+}
+
+impl Connector {
+    fn trusting(certificate: &Path) -> anyhow::Result<Connector> {
+        let pem = fs::read(certificate).with_context(|| format!("cannot read {}", certificate.display()))?;
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(&pem).context("--certificate is not in PEM")?)?;
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Connector(TlsConnector::from(Arc::new(config))))
+    }
+
+    async fn connect(&self, server: IpAddr, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
+        self.0.connect(ServerName::from(server), stream).await
+    }
+}
+
 impl Server {
-    pub fn at(url: &str, protocol: Protocol) -> anyhow::Result<Server> {
+    /// `certificate`: the server's own, in PEM, for `wss:`.
+    pub fn at(url: &str, protocol: Protocol, certificate: Option<&Path>) -> anyhow::Result<Server> {
         let uri: Uri = url.parse().with_context(|| format!("--url {url}"))?;
         let host = uri.host().ok_or_else(|| anyhow!("--url {url}: it has no host"))?;
         let host = if host == "localhost" { "127.0.0.1" } else { host.trim_matches(['[', ']']) };
@@ -83,6 +129,7 @@ impl Server {
             url: url.into(),
             address: SocketAddr::new(ip, uri.port_u16().unwrap_or(80)),
             source: None,
+            tls: certificate.map(Connector::trusting).transpose()?,
             protocol,
         })
     }
@@ -224,6 +271,10 @@ impl Player {
         // This process has thousands of them.
         let config = WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(0);
         let request = url.into_client_request()?;
+        let stream = match &server.tls {
+            None => Link::Left(stream),
+            Some(tls) => Link::Right(Box::new(tls.connect(server.address.ip(), stream).await.context("no TLS")?)),
+        };
         let (socket, _) = client_async_with_config(request, stream, Some(config)).await.context("no WebSocket")?;
         Ok(Player { socket, protocol: server.protocol, id: 0, token: String::new() })
     }

@@ -9,7 +9,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use chorus_bus::Bus;
 use chorus_core::ids::RoomId;
-use chorus_edge::{Edge, Options};
+use chorus_edge::{Edge, Options, ServeError};
 use chorus_store::{Durability, Registration, Role, Store};
 use tempfile::TempDir;
 
@@ -49,6 +49,11 @@ impl World {
     pub async fn start_another_edge(&mut self) -> Edge {
         let edge = serve(&self.bus, &self.store, |_| {}).await;
         std::mem::replace(&mut self.edge, edge)
+    }
+
+    /// Why another edge with these options does not start.
+    pub async fn refuses(&self, change: impl FnOnce(&mut Options)) -> String {
+        try_to_serve(&self.bus, &self.store, change).await.expect_err("it does not start").to_string()
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -118,11 +123,15 @@ impl World {
 }
 
 async fn serve(bus: &Bus, store: &Store, change: impl FnOnce(&mut Options)) -> Edge {
+    try_to_serve(bus, store, change).await.expect("it listens")
+}
+
+async fn try_to_serve(bus: &Bus, store: &Store, change: impl FnOnce(&mut Options)) -> Result<Edge, ServeError> {
     let id = store.register_machine(&Registration::new(Role::Edge)).await.expect("an edge's id").id;
     let mut options = Options::new(id, "127.0.0.1:0".parse().expect("an address"));
     change(&mut options);
     let routes = chorus_edge::no_routes();
-    chorus_edge::serve(options, bus.clone(), store.clone(), routes).await.expect("it listens")
+    chorus_edge::serve(options, bus.clone(), store.clone(), routes).await
 }
 
 /// The status in the head of a response.
