@@ -3,7 +3,7 @@
 use chorus_core::session::{Input, StoreWrite};
 use chorus_store::StoreError;
 
-use crate::links::Links;
+use crate::{links::Links, tokens::hash};
 
 /// Makes the write. Returns the input that its machine awaits, if it awaits one.
 pub(crate) async fn write(links: &Links, write: StoreWrite) -> Option<Input<'static>> {
@@ -24,7 +24,7 @@ async fn try_write(links: &Links, write: StoreWrite) -> Result<bool, StoreError>
         StoreWrite::Join(session, room) => return store.join_membership(session, room, edge).await,
         StoreWrite::Leave(session, room) => store.leave_membership(session, room, edge).await,
         StoreWrite::Renew { session, claims, expires } => store.renew_session(session, claims, expires, edge).await,
-        StoreWrite::Confirm(session) => store.confirm_resume(session, edge).await,
+        StoreWrite::Confirm { session, token } => store.confirm_resume(session, hash(&token)).await,
         StoreWrite::Disconnected { session, silent } => store.session_disconnected(session, edge, silent).await,
         StoreWrite::End(session) => store.end_session(session).await,
     };
@@ -37,7 +37,7 @@ fn name(write: &StoreWrite) -> &'static str {
         StoreWrite::Join(..) => "join",
         StoreWrite::Leave(..) => "leave",
         StoreWrite::Renew { .. } => "renew",
-        StoreWrite::Confirm(_) => "confirm",
+        StoreWrite::Confirm { .. } => "confirm",
         StoreWrite::Disconnected { .. } => "disconnected",
         StoreWrite::End(_) => "end",
     }

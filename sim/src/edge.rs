@@ -273,8 +273,9 @@ impl World {
                 sessions.get_mut(&session).into_iter().for_each(|row| row.renew(claims.clone(), expires, &id));
             }
             StoreWrite::End(session) => drop(sessions.remove(&session)),
-            StoreWrite::Confirm(session) => {
-                sessions.get_mut(&session).into_iter().for_each(|row| row.confirm(&id));
+            StoreWrite::Confirm { session, token } => {
+                let token = token.expose().parse().expect("a token of the simulated store");
+                sessions.get_mut(&session).into_iter().for_each(|row| row.confirm(&token));
             }
         }
     }

@@ -71,10 +71,10 @@ impl Store {
         self.write(Resume { resume_hash, new_hash, edge: edge.clone(), by: by.clone() }).await
     }
 
-    /// The client has proved at `edge` that it has its current token (it has sent a frame after its `welcome`): the previous
-    /// one becomes invalid. Nothing changes if the session has moved to another edge, which has issued a newer token.
-    pub async fn confirm_resume(&self, session: SessionId, edge: &MachineId) -> Result<(), StoreError> {
-        self.write(Confirm { session, edge: edge.clone() }).await
+    /// The client has the token with this hash (it has sent a frame after its `welcome`): the earlier ones become invalid. Nothing
+    /// changes once the session has another token, which the client may not have: not even where the same edge has issued it.
+    pub async fn confirm_resume(&self, session: SessionId, resume_hash: [u8; 32]) -> Result<(), StoreError> {
+        self.write(Confirm { session, resume_hash }).await
     }
 
     /// The session's player has another token at `edge`, which ends then and has these claims. Nothing changes if the session has
@@ -239,7 +239,7 @@ pub(crate) struct Renew {
 
 pub(crate) struct Confirm {
     pub session: SessionId,
-    pub edge: MachineId,
+    pub resume_hash: [u8; 32],
 }
 
 pub(crate) struct Join {

@@ -60,7 +60,7 @@ impl<C: PartialEq> Registry<C> {
                 let current = self.connection(*session);
                 current.is_none_or(|current| current == connection) || planted(Bug::LateWrite)
             }
-            StoreWrite::Join(..) | StoreWrite::Confirm(_) | StoreWrite::Renew { .. } | StoreWrite::End(_) => true,
+            StoreWrite::Join(..) | StoreWrite::Confirm { .. } | StoreWrite::Renew { .. } | StoreWrite::End(_) => true,
         }
     }
 
@@ -197,7 +197,8 @@ mod tests {
         let mut registry = registry();
         let _ = registry.assign(ANA, FIRST);
         let _ = registry.assign(ANA, SECOND);
-        for write in [StoreWrite::Join(ANA, GAME), StoreWrite::Confirm(ANA), StoreWrite::End(ANA)] {
+        let confirm = StoreWrite::Confirm { session: ANA, token: "x".into() };
+        for write in [StoreWrite::Join(ANA, GAME), confirm, StoreWrite::End(ANA)] {
             assert!(registry.accepts(&write, &FIRST), "{write:?}");
         }
     }

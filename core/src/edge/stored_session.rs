@@ -133,10 +133,10 @@ impl<T: Clone + PartialEq> StoredSession<T> {
         }
     }
 
-    /// The client has confirmed its token at `edge`: the earlier ones become invalid. No effect if the session has moved to
-    /// another edge, whose token is newer.
-    pub fn confirm(&mut self, edge: &MachineId) {
-        if self.edge == *edge {
+    /// The client has this token: the earlier ones become invalid. No effect once the session has another token, which the client
+    /// may not have.
+    pub fn confirm(&mut self, token: &T) {
+        if self.token == *token {
             (self.previous, self.overtaken) = (None, None);
         }
     }
@@ -203,9 +203,7 @@ mod tests {
         let mut ana = ana();
         assert_eq!(ana.resume(&1, 2, &edge(1), &as_ana()), resumed(&[LOBBY], None));
         assert!(ana.has_token(&1) && ana.has_token(&2), "the welcome with token 2 may be lost");
-        ana.confirm(&edge(2));
-        assert!(ana.has_token(&1), "another edge confirms nothing");
-        ana.confirm(&edge(1));
+        ana.confirm(&2);
         assert!(!ana.has_token(&1));
         assert_eq!(ana.resume(&1, 3, &edge(1), &as_ana()), None);
         assert_eq!(ana.resume(&2, 3, &edge(1), &as_ana()), resumed(&[LOBBY], None));
@@ -218,6 +216,17 @@ mod tests {
         ana.resume(&1, 3, &edge(1), &as_ana()).expect("valid: a stalled edge handles an old hello");
         assert_eq!(ana.resume(&2, 4, &edge(2), &as_ana()), resumed(&[LOBBY], Some(edge(1))), "the client has token 2");
         assert!(!ana.has_token(&1) && !ana.has_token(&3));
+    }
+
+    #[test]
+    fn a_late_confirmation_of_an_earlier_token_confirms_nothing() {
+        let mut ana = ana();
+        ana.resume(&1, 2, &edge(1), &as_ana()).expect("valid");
+        ana.resume(&2, 3, &edge(1), &as_ana()).expect("valid");
+        ana.confirm(&2);
+        assert!(ana.has_token(&2), "the welcome with token 3 may be lost, also at the same edge");
+        ana.confirm(&3);
+        assert!(!ana.has_token(&2));
     }
 
     #[test]
@@ -239,7 +248,6 @@ mod tests {
         assert!(!ana.join(GAME, &edge(1)));
         ana.leave(LOBBY, &edge(1));
         ana.disconnect(&edge(1));
-        ana.confirm(&edge(1));
         assert_eq!(ana, row);
     }
 

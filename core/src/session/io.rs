@@ -130,8 +130,8 @@ pub enum StoreWrite {
     Join(SessionId, RoomId),
     /// It is no member of this room.
     Leave(SessionId, RoomId),
-    /// The client has its latest resume token.
-    Confirm(SessionId),
+    /// The client has this resume token.
+    Confirm { session: SessionId, token: Secret },
     /// Its player has another token, with this end and these claims.
     Renew { session: SessionId, claims: Option<Json>, expires: Time },
     /// Its connection is lost. `silent`: it is new, has only been in the lobby and has sent no message that was accepted, so

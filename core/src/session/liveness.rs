@@ -86,9 +86,8 @@ impl Session {
     pub(super) fn on_activity(&mut self, now: Time) {
         self.liveness.last_activity = now;
         self.liveness.unanswered_pings = 0;
-        if let (true, Some(session)) = (self.unconfirmed, self.id()) {
-            self.unconfirmed = false;
-            self.outputs.push_back(Output::Store(StoreWrite::Confirm(session)));
+        if let Some((session, token)) = self.id().zip(self.unconfirmed.take()) {
+            self.outputs.push_back(Output::Store(StoreWrite::Confirm { session, token }));
         }
     }
 }

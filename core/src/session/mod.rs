@@ -62,6 +62,7 @@ use crate::{
     command::{EdgeCommand, RoomCommand},
     frame::{CloseCode, ErrorCode, edge_error},
     ids::{ConnectionId, MachineId, RoomId, SessionId, Time},
+    secret::Secret,
 };
 
 /// Rooms that a session can be in at once.
@@ -107,8 +108,8 @@ pub struct Session {
     bad_in_a_row: u32,
     liveness: Liveness,
     renewal: Renewal,
-    /// The client has not yet confirmed its new resume token.
-    unconfirmed: bool,
+    /// The new resume token, until the client has confirmed it.
+    unconfirmed: Option<Secret>,
     /// The session began with this connection, and has only been in the lobby since, without sending a message.
     silent: bool,
     outputs: VecDeque<Output>,
@@ -149,7 +150,7 @@ impl Session {
             bad_in_a_row: 0,
             liveness: Liveness::new(&limits, now),
             renewal: Renewal::default(),
-            unconfirmed: false,
+            unconfirmed: None,
             silent: false,
             outputs: VecDeque::new(),
         }

@@ -38,11 +38,15 @@ impl Session {
             _ => Vec::new(),
         };
         self.send_welcome(&opened);
-        let Opened { session, identity: Identity { player, claims, expires }, was, owed, recovered, .. } = opened;
+        let Opened { session, identity: Identity { player, claims, expires }, was, resume, owed, recovered, .. } =
+            opened;
         self.renewal = Renewal::new(expires, now);
         self.phase = Phase::Open(Owner { session, player, claims });
         match recovered {
-            Some(rooms) => self.on_recovered(rooms, last, owed, now),
+            Some(rooms) => {
+                self.unconfirmed = Some(resume);
+                self.on_recovered(rooms, last, owed, now);
+            }
             None => self.on_new(now),
         }
         if let Some(was) = was {
@@ -80,7 +84,6 @@ impl Session {
 
     fn on_recovered(&mut self, rooms: Vec<RoomId>, last: Vec<(RoomId, u64)>, owed: u64, now: Time) {
         self.resume_debt(owed, now);
-        self.unconfirmed = true;
         // The pong makes the old token void. Until then that token can still take the session over (in an earlier `hello`
         // of this client that a stalled edge has yet to process), and the new token would be worthless.
         self.send_ping();

@@ -97,8 +97,8 @@ impl Call for Confirm {
 
     async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
         let confirm = "UPDATE sessions SET previous_hash = NULL, overtaken_hash = NULL
-                       WHERE id = $1 AND edge = $2 AND previous_hash IS NOT NULL";
-        sqlx::query(confirm).bind(id(self.session.0)).bind(self.edge.0.as_ref()).execute(db).await?;
+                       WHERE id = $1 AND resume_hash = $2 AND previous_hash IS NOT NULL";
+        sqlx::query(confirm).bind(id(self.session.0)).bind(self.resume_hash.as_slice()).execute(db).await?;
         Ok(())
     }
 }

@@ -90,8 +90,9 @@ impl Write for Confirm {
 
     async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
         let confirm = "UPDATE sessions SET previous_hash = NULL, overtaken_hash = NULL
-                       WHERE id = ?1 AND edge = ?2 AND previous_hash IS NOT NULL";
-        let confirmed = sqlx::query(confirm).bind(id(self.session.0)).bind(self.edge.0.as_ref()).execute(db).await;
+                       WHERE id = ?1 AND resume_hash = ?2 AND previous_hash IS NOT NULL";
+        let confirmed =
+            sqlx::query(confirm).bind(id(self.session.0)).bind(self.resume_hash.as_slice()).execute(db).await;
         confirmed.map(drop).map_err(StoreError::at("confirm a resume"))
     }
 }

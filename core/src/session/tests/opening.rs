@@ -66,7 +66,7 @@ fn the_old_token_is_valid_until_the_client_has_confirmed_the_new_one() {
     story.on(Input::Opened(resumed(&[LOBBY])));
     story.outputs();
     story.on(Input::Pong);
-    assert_eq!(story.outputs(), [Output::Store(StoreWrite::Confirm(ANA))]);
+    assert_eq!(story.outputs(), [Output::Store(StoreWrite::Confirm { session: ANA, token: "token".into() })]);
     story.on(Input::Pong);
     assert_eq!(story.outputs(), []);
 }
