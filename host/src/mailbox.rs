@@ -47,7 +47,7 @@ pub struct Changes {
 
 /// What a room takes out of its mailbox.
 #[derive(Debug)]
-pub enum Batch {
+pub enum Waiting {
     Records(VecDeque<(Offset, Record)>),
     /// The mailbox was full: records from this offset on are in the log only.
     ReadFrom(Offset),
@@ -71,12 +71,12 @@ impl Mailbox {
     }
 
     /// Takes the records that wait; `None` if there are none.
-    pub fn take(&self) -> Option<Batch> {
+    pub fn take(&self) -> Option<Waiting> {
         let mut inner = self.lock();
         if !inner.queue.is_empty() {
-            return Some(Batch::Records(std::mem::take(&mut inner.queue)));
+            return Some(Waiting::Records(std::mem::take(&mut inner.queue)));
         }
-        inner.overflow.take().map(Batch::ReadFrom)
+        inner.overflow.take().map(Waiting::ReadFrom)
     }
 
     /// Waits for a record, a stored snapshot or a request to look at the clock.
@@ -183,12 +183,12 @@ mod tests {
         for offset in 0..CAPACITY as u64 + 5 {
             mailbox.push(offset, record());
         }
-        let Some(Batch::Records(records)) = mailbox.take() else { panic!("there are records") };
+        let Some(Waiting::Records(records)) = mailbox.take() else { panic!("there are records") };
         assert_eq!(records.len(), CAPACITY);
-        let Some(Batch::ReadFrom(from)) = mailbox.take() else { panic!("there is more in the log") };
+        let Some(Waiting::ReadFrom(from)) = mailbox.take() else { panic!("there is more in the log") };
         assert_eq!(from, CAPACITY as u64);
         mailbox.push(900, record());
-        assert!(matches!(mailbox.take(), Some(Batch::Records(_))), "from then on it takes records again");
+        assert!(matches!(mailbox.take(), Some(Waiting::Records(_))), "from then on it takes records again");
     }
 
     #[test]
@@ -230,7 +230,7 @@ mod tests {
         (3..9).for_each(|offset| mailbox.push(offset, record()));
         mailbox.stored(5);
         mailbox.reset();
-        assert!(matches!(mailbox.take(), Some(Batch::ReadFrom(6))));
+        assert!(matches!(mailbox.take(), Some(Waiting::ReadFrom(6))));
         assert!(mailbox.take().is_none());
     }
 }

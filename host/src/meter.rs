@@ -17,7 +17,7 @@ const DEAR: Duration = Duration::from_micros(250);
 /// An edge gets a report once this much has added up: at most 200 times a second for a core that does nothing else.
 const WORTH_TELLING: Duration = Duration::from_millis(5);
 
-/// Sessions with a cost that is not reported yet. One room handles one record at a time, so few sessions are expensive at
+/// Sessions with a cost that is not reported yet. A room hands over expensive records alone, so few sessions are expensive at
 /// once.
 const SESSIONS: usize = 256;
 

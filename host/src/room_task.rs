@@ -24,7 +24,7 @@ use tokio::{task::JoinSet, time::Instant};
 use crate::{
     HostError, Shared,
     guest::{Report, Runner, Unavailable, budget},
-    mailbox::{Batch, Changes, Mailbox},
+    mailbox::{Changes, Mailbox, Waiting},
     meter::Meter,
     outbox::Outbox,
     resources::RESOURCE_RETRY,
@@ -209,12 +209,12 @@ impl RoomTask {
     async fn hand_over_records(&mut self) -> Result<bool, HostError> {
         match self.mailbox.take() {
             None => return Ok(false),
-            Some(Batch::Records(records)) => {
+            Some(Waiting::Records(records)) => {
                 for (offset, record) in records {
                     self.hand_over(offset, record);
                 }
             }
-            Some(Batch::ReadFrom(offset)) => Box::pin(self.catch_up(offset)).await?,
+            Some(Waiting::ReadFrom(offset)) => Box::pin(self.catch_up(offset)).await?,
         }
         Ok(true)
     }
@@ -384,7 +384,9 @@ impl RoomTask {
 
     async fn call(&mut self, call: Call) {
         let room = self.hosted.room();
-        let (account, machine) = (room.account_for(&call).cloned(), room.account().cloned());
+        let batch = if let Call::HandleAll(entries) = &call { room.accounts_of(entries) } else { Vec::new() };
+        let machine = room.account().filter(|_| batch.is_empty()).cloned();
+        let account = room.account_for(&call).cloned();
         if let Call::Open { info, .. } = &call
             && let Some(why) = info.restored
         {
@@ -392,13 +394,15 @@ impl RoomTask {
         }
         // One block for all rooms in turn, instead of a place in each task.
         let outcome = Box::pin(self.runner.run(call)).await;
-        let fuel = Box::pin(self.report(account)).await;
+        let Cost { fuel, busy, shares } = Box::pin(self.report()).await;
+        self.charge(account, busy);
         self.rests_at = Some(Instant::now() + REST_AFTER);
         match outcome {
             Ok(outcome) => {
                 let begun = std::time::Instant::now();
                 self.handle(Input::Guest { outcome, fuel });
                 self.charge(machine, begun.elapsed());
+                self.charge_batch(batch, &shares, busy + begun.elapsed());
             }
             Err(cause) => {
                 if let Unavailable::Resource(reason) = &cause {
@@ -410,21 +414,30 @@ impl RoomTask {
         }
     }
 
-    /// Reports what the call cost and logged, before its outcome is handled. Returns its fuel, or as much as is usual for its time
-    /// if that is more: what the engine does between two polls costs no fuel, and a rebuild does it again.
-    async fn report(&mut self, account: Option<Account>) -> u64 {
-        let Report { fuel, busy, failed_log, restore_effects, reopened } = self.runner.take_report();
+    /// Reports what the call logged, before its outcome is handled. Returns what it cost.
+    async fn report(&mut self) -> Cost {
+        let Report { fuel, busy, shares, failed_log, failed_at, restore_effects, reopened } = self.runner.take_report();
         if let Some(log) = failed_log {
-            self.events.failed_log = self.hosted.room().in_hand().map(|offset| (offset, log));
+            let offset = failed_at.or(self.hosted.room().in_hand());
+            self.events.failed_log = offset.map(|offset| (offset, log));
         }
         if reopened {
             self.host.metrics.restored(RestoreReason::Recovered);
         }
         self.events.restored(&self.hosted, restore_effects).await;
-        self.charge(account, busy);
-        match fuel.unwrap_or(0) {
+        // What the engine does between two polls costs no fuel, and a rebuild does it again.
+        let fuel = match fuel.unwrap_or(0) {
             0 => 0,
             fuel => fuel.max(budget::fuel_of(busy)),
+        };
+        Cost { fuel, busy, shares }
+    }
+
+    /// Each in proportion to what its own entry has cost. A call that has failed as a whole is charged to nobody: its records are
+    /// handed over again, each alone.
+    fn charge_batch(&mut self, accounts: Vec<Option<Account>>, shares: &[u64], spent: Duration) {
+        for (account, part) in accounts.into_iter().zip(parts(spent, shares)) {
+            self.charge(account, part);
         }
     }
 
@@ -436,6 +449,23 @@ impl RoomTask {
             drop(self.host.bus.send_edge(&edge, EdgeCommand::Spent { session, connection, micros }));
         }
     }
+}
+
+/// What a call has cost.
+struct Cost {
+    /// Its fuel, or as much as is usual for its time if that is more.
+    fuel: u64,
+    busy: Duration,
+    /// See [`Report::shares`].
+    shares: Vec<u64>,
+}
+
+/// The parts of this time in proportion to the shares.
+fn parts(spent: Duration, shares: &[u64]) -> impl Iterator<Item = Duration> {
+    // A share of nothing has a part, so the whole is never nothing.
+    let share = |share: &u64| f64::max(*share as f64, 1.0);
+    let all = shares.iter().map(share).sum::<f64>();
+    shares.iter().map(move |one| spent.mul_f64(share(one) / all))
 }
 
 /// The next report that the machine may wait for. Never resolves if there is none to wait for. Cancel safe.
@@ -478,5 +508,14 @@ mod tests {
         }
         let size = size_of_task(run);
         assert!(size <= 4 * 1024, "{size} bytes");
+    }
+
+    #[test]
+    fn each_sender_of_a_batch_is_charged_for_its_own_entry() {
+        let of = |shares: &[u64]| parts(Duration::from_micros(300), shares).collect::<Vec<_>>();
+        assert_eq!(of(&[100, 200_000, 99_900]).iter().map(Duration::as_micros).collect::<Vec<_>>(), [0, 200, 99]);
+        assert_eq!(of(&[0, 0, 0]), [Duration::from_micros(100); 3]);
+        assert_eq!(of(&[u64::MAX]), [Duration::from_micros(300)]);
+        assert_eq!(of(&[]), []);
     }
 }

@@ -70,6 +70,11 @@ pub(crate) struct Dials {
     pub append_lost: u64,
     /// While there are faults, one message in so many makes its guest trap, at its first call and where no other host runs the room.
     pub trap: u64,
+    /// A host hands a room at most this many of the records that wait, unless a `Fault` is among the others, and carries out its
+    /// outputs before it goes on.
+    pub at_once: Range<u64>,
+    /// While there are faults, one call for several records in so many fails as a whole.
+    pub batch_lost: u64,
     /// With one fault in so many, an operator activates another component; one in so many of these always traps, and is
     /// replaced after `bad_for`.
     pub swap: u64,
@@ -115,6 +120,8 @@ pub(crate) const DIALS: Dials = Dials {
     cut: 0..12,
     append_lost: 40,
     trap: 100,
+    at_once: 1..20,
+    batch_lost: 20,
     swap: 3,
     bad_swap: 3,
     bad_for: 100..1_000,

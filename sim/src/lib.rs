@@ -94,10 +94,13 @@ pub enum Happened {
     Renewal,
     TokenEnded,
     Upgrade,
+    /// Several records were handed to a guest in one call, and such a call has failed as a whole.
+    Batch,
+    BatchLost,
 }
 
 impl Happened {
-    pub const ALL: [Happened; 20] = [
+    pub const ALL: [Happened; 22] = [
         Happened::Takeover,
         Happened::HandOver,
         Happened::HibernationWithAlarm,
@@ -118,6 +121,8 @@ impl Happened {
         Happened::Renewal,
         Happened::TokenEnded,
         Happened::Upgrade,
+        Happened::Batch,
+        Happened::BatchLost,
     ];
 }
 

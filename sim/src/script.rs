@@ -11,7 +11,7 @@ use chorus_core::{
     effect::{CallContext, Effect, Event, MemberInfo, RoomInfo, SavedState},
     ids::{Digest, Kind, RoomId, SessionId},
     json::Json,
-    room::{Call, ComponentSpec, Outcome, SwappedTo},
+    room::{Call, ComponentSpec, Entry, Outcome, SwappedTo},
 };
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ pub fn kind_of(component: &Digest) -> Kind {
 /// When an instance is opened with other roles of its members than those that its saved state has.
 pub fn answer(script: &mut Option<Script>, call: Call, traps: bool) -> Result<Outcome, String> {
     Ok(match call {
-        Call::Handle { event: Event::Message { .. }, .. } if traps => {
+        Call::Handle(Entry { event: Event::Message { .. }, .. }) if traps => {
             *script = None;
             Outcome::Called(Err(Fault::Trapped("on this call".into())))
         }
@@ -54,13 +54,14 @@ pub fn answer(script: &mut Option<Script>, call: Call, traps: bool) -> Result<Ou
             *script = Some(Script::open(component, &info, saved.as_ref())?);
             Outcome::Opened(Ok(spec(&info.kind)))
         }
-        Call::Handle { context, event, .. } => match script.as_mut().expect("it is open").call(&context, event) {
-            Ok(effects) => Outcome::Called(Ok(effects)),
-            Err(fault) => {
+        Call::Handle(entry) => {
+            let called = script.as_mut().expect("it is open").call(&entry.context, entry.event);
+            if called.is_err() {
                 *script = None;
-                Outcome::Called(Err(fault))
             }
-        },
+            Outcome::Called(called)
+        }
+        Call::HandleAll(_) => return Err("its entries are carried out one by one".into()),
         Call::Save => Outcome::Saved(Ok(script.as_ref().expect("it is open").save())),
         Call::Swap { component, info, .. } => {
             let before = script.as_ref().expect("it is open").save();

@@ -6,8 +6,8 @@ use chorus_core::{
     command::{EdgeCommand, Fault, Record, RoomCommand},
     effect::Event,
     frame::RoomFrame,
-    ids::{Offset, RoomId, Seed, SessionId},
-    room::{Call, Input, Output, Room},
+    ids::{Offset, RoomId, SessionId},
+    room::{Call, Entry, Input, Output, Room},
 };
 
 use super::{
@@ -113,12 +113,14 @@ impl<'a, G: Guest> Pass<'a, G> {
     }
 
     async fn call(&mut self, call: Call) -> Result<(), Unplayable> {
-        if let Call::Handle { context, event: Event::Message { .. }, .. } = &call
-            && let Some(state) = self.room.state()
-        {
-            // A call of an earlier record, in a rebuild, has another seed.
-            self.is_called |= context.seed == Seed::of(self.id, state.secret, self.at);
-        }
+        let entries = match &call {
+            Call::Handle(entry) => std::slice::from_ref(entry),
+            Call::HandleAll(entries) => entries,
+            _ => &[],
+        };
+        let is_message = |entry: &Entry| entry.offset == self.at && matches!(entry.event, Event::Message { .. });
+        // Entries of earlier records are those of a rebuild.
+        self.is_called |= entries.iter().any(is_message);
         match self.guest.answer(call).await? {
             Some(outcome) => self.room.handle(Input::Guest { outcome, fuel: 0 }),
             None => self.room.handle(Input::InstanceLost),

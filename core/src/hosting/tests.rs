@@ -159,7 +159,10 @@ fn join() -> RoomCommand {
 fn answer(call: Call) -> Outcome {
     match call {
         Call::Open { .. } => Outcome::Opened(Ok(spec())),
-        Call::Handle { context, event, .. } => Outcome::Called(Ok(effects(context, event))),
+        Call::Handle(entry) => Outcome::Called(Ok(effects(entry.context, entry.event))),
+        Call::HandleAll(entries) => {
+            Outcome::CalledAll(entries.into_iter().map(|entry| Ok(effects(entry.context, entry.event))).collect())
+        }
         Call::Save => Outcome::Saved(Ok(SavedState { version: 1, state: Json::null() })),
         Call::Swap { .. } => Outcome::Swapped(Err("there is one component".into())),
     }

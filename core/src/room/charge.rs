@@ -62,12 +62,17 @@ impl Charges {
 
     /// Instances are opened and saved on behalf of all members, unless a client's failure made that necessary.
     pub fn account_for(&self, call: &Call) -> Option<&Account> {
-        self.current.as_ref().filter(|_| self.replays_failure || matches!(call, Call::Handle { .. }))
+        let is_charged = match call {
+            Call::Handle(_) => true,
+            Call::HandleAll(_) => false,
+            Call::Open { .. } | Call::Save | Call::Swap { .. } => self.replays_failure,
+        };
+        self.current.as_ref().filter(|_| is_charged)
     }
 }
 
 impl Account {
-    fn of(offset: Offset, command: &RoomCommand, state: &State) -> Option<Account> {
+    pub(super) fn of(offset: Offset, command: &RoomCommand, state: &State) -> Option<Account> {
         let session = command.client()?;
         let (edge, connection) = match command {
             RoomCommand::Join(Joining { edge, request, .. }) | RoomCommand::Reconnect { edge, request, .. } => {

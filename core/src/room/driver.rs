@@ -10,7 +10,7 @@ use super::{
     ComponentSpec, Output, Room,
     commands::{self, close, fault, rooms, swap},
     effects,
-    io::{Call, Outcome, SwappedTo},
+    io::{Call, Entry, Outcome, SwappedTo},
     lobby_restart,
     phase::{OpenedFor, Phase},
     release_spare,
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     command::{EdgeCommand, Fault, LeaveReason, Record, RoomCommand},
     effect::{Effect, Event, RestoreReason},
-    ids::{Digest, Offset},
+    ids::{Digest, Offset, Seed, SessionId},
 };
 
 /// Fuel that a client's record gets in addition for each byte of the last saved state: a script that reads its state parses and
@@ -47,6 +47,11 @@ impl Room {
 
     pub(super) fn on_guest(&mut self, outcome: Outcome, fuel: u64) {
         self.history.add_fuel(fuel);
+        match &outcome {
+            Outcome::Called(Ok(_)) => self.batch.burnt(fuel, 1),
+            Outcome::CalledAll(results) if !results.is_empty() => self.batch.burnt(fuel, results.len()),
+            _ => {}
+        }
         self.wants_snapshot |= self.history.is_expensive();
         let phase = mem::take(&mut self.phase);
         self.phase = self.on_outcome(phase, outcome);
@@ -55,8 +60,11 @@ impl Room {
     /// Applies records until the machine has to wait.
     pub(super) fn advance(&mut self) {
         while self.phase.is_ready() {
+            if self.batch.is_wrong(self.inbox.front().map(|(offset, _)| *offset)) {
+                self.phase = self.rebuild_alone();
+            }
             let phase = match mem::take(&mut self.phase) {
-                Phase::Idle(state) if self.wants_snapshot && self.history.is_new_base(state.offset) => self.save(state),
+                Phase::Idle(state) if self.is_save_due(&state) => self.save(state),
                 phase => match self.inbox.pop_front() {
                     Some((offset, record)) => self.apply(phase, offset, record),
                     None => {
@@ -68,6 +76,11 @@ impl Room {
             };
             self.phase = phase;
         }
+    }
+
+    /// Between batches only: the guest is ahead of the room within one.
+    fn is_save_due(&self, state: &State) -> bool {
+        self.wants_snapshot && self.batch.is_empty() && self.history.is_new_base(state.offset)
     }
 
     fn apply(&mut self, phase: Phase, offset: Offset, record: Record) -> Phase {
@@ -94,7 +107,8 @@ impl Room {
             let fails = self.history.failure_of(offset).is_some();
             self.charges.begin(offset, &record.command, &state, fails);
         }
-        let mut step = Step::new(self.id, state, offset, record.command.client());
+        let seed = self.batch.seed_of(offset).unwrap_or_else(|| Seed::of(self.id, state.secret, offset));
+        let mut step = Step::new(self.id, state, offset, seed, record.command.client());
         let next = commands::apply(&mut step, record.command);
         self.proceed(step, next)
     }
@@ -108,7 +122,8 @@ impl Room {
         self.history.begin(offset);
         let state = State::new(kind, component, creator, secret, allowance, record.time, offset);
         self.history.push(offset, &record);
-        let mut step = Step::new(self.id, Box::new(state), offset, None);
+        let seed = Seed::of(self.id, secret, offset);
+        let mut step = Step::new(self.id, Box::new(state), offset, seed, None);
         let next = rooms::create(&mut step, options);
         self.proceed(step, next)
     }
@@ -168,19 +183,27 @@ impl Room {
         Phase::Opening(Box::new(step), OpenedFor::Event(event))
     }
 
+    /// Takes the answer that the guest has given within a batch; calls it if there is none.
     fn call_instance(&mut self, step: Step, event: Event) -> Phase {
-        let (fuel, repeats) = (self.fuel(&step), self.history.is_replay(step.offset));
-        self.outputs.push_back(Output::Guest(Call::Handle { context: step.context, event, fuel, repeats }));
+        if let Some(answer) = self.batch.take(step.offset) {
+            return self.on_called(step, answer);
+        }
+        if !self.batch.is_empty() {
+            return self.rebuild_alone();
+        }
+        let client = step.client.filter(|_| !matches!(step.origin, CallOrigin::Dispose { .. }));
+        let (offset, context, fuel) = (step.offset, step.context, self.fuel(&step.state, client, step.offset));
+        let repeats = self.history.is_replay(offset);
+        self.outputs.push_back(Output::Guest(Call::Handle(Entry { offset, context, event, fuel, repeats })));
         Phase::Calling(Box::new(step))
     }
 
-    /// The fuel of a client's record; `None` for any other, and for a record that may have been applied before. A room ends
-    /// only once, so its last call has the room's budget even where a client has caused the end.
-    fn fuel(&self, step: &Step) -> Option<u64> {
-        let is_dispose = matches!(step.origin, CallOrigin::Dispose { .. });
-        step.client.filter(|_| !is_dispose && !self.history.is_replay(step.offset))?;
-        let size = step.state.saved.as_ref().map_or(0, |saved| saved.state.len() as u64);
-        step.state.spec.as_ref().map(|spec| spec.fuel_per_message.saturating_add(STATE_FUEL * size))
+    /// The fuel of this client's record; `None` for a record that no client has caused, or that may have been applied before. A
+    /// room ends only once, so its last call has the room's budget even where a client has caused the end.
+    pub(super) fn fuel(&self, state: &State, client: Option<SessionId>, offset: Offset) -> Option<u64> {
+        client.filter(|_| !self.history.is_replay(offset))?;
+        let size = state.saved.as_ref().map_or(0, |saved| saved.state.len() as u64);
+        state.spec.as_ref().map(|spec| spec.fuel_per_message.saturating_add(STATE_FUEL * size))
     }
 
     /// Applies the record without the call, and requests a snapshot: with a new base, the next failure that a client causes
@@ -229,7 +252,7 @@ impl Room {
         close::notify(&mut step, &ending);
         if step.is_lobby() {
             lobby_restart::schedule(&mut step, ending.failed);
-            (self.has_instance, self.instance_is_stale) = (false, false);
+            self.drop_instance();
             // With a new base the records that led to the end are never replayed.
             self.wants_snapshot = true;
             return self.finish(step);
@@ -247,6 +270,7 @@ impl Room {
             (Phase::Opening(step, purpose), Outcome::Opened(Ok(spec))) => self.on_opened(*step, purpose, spec),
             (Phase::Opening(step, _), Outcome::Opened(Err(fault))) => self.on_unopenable(*step, fault),
             (Phase::Calling(step), Outcome::Called(result)) => self.on_called(*step, result),
+            (Phase::Calling(step), Outcome::CalledAll(results)) => self.on_called_all(*step, results),
             (Phase::Swapping(step, component), Outcome::Swapped(result)) => self.on_swapped(*step, component, result),
             (Phase::Swapping(step, _), Outcome::Called(Err(fault))) => self.on_failed(*step, fault),
             (Phase::Saving(state), Outcome::Saved(Ok(saved))) => self.on_saved(state, saved),
@@ -276,6 +300,18 @@ impl Room {
                 self.proceed(step, next)
             }
             Err(fault) => self.on_failed(step, fault),
+        }
+    }
+
+    /// The first result is that of the record in hand; the others are those of the records that follow.
+    fn on_called_all(&mut self, step: Step, results: Vec<Result<Vec<Effect>, Fault>>) -> Phase {
+        let mut results = results.into_iter();
+        match results.next() {
+            Some(first) => {
+                self.batch.answer(results);
+                self.on_called(step, first)
+            }
+            None => self.rebuild_alone(),
         }
     }
 

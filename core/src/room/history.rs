@@ -46,6 +46,25 @@ pub(super) struct History {
     inherited_through: Option<Offset>,
 }
 
+/// The length of a tail, in records and in bytes of messages.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Growth {
+    records: usize,
+    bytes: usize,
+}
+
+impl Growth {
+    /// With one more record.
+    pub fn add(&mut self, command: &RoomCommand) {
+        self.records += 1;
+        self.bytes += command.size();
+    }
+
+    pub fn is_long(&self) -> bool {
+        self.records >= TAIL_RECORDS || self.bytes >= TAIL_BYTES
+    }
+}
+
 /// The state that a rebuild returns to, encoded.
 #[derive(Debug)]
 struct Base {
@@ -90,9 +109,14 @@ impl History {
         self.tail_fuel = self.tail_fuel.saturating_add(fuel);
     }
 
-    /// Whether a replay of the tail is so long, large or expensive that a snapshot is due.
+    /// Whether a replay of the tail is so long or large that a snapshot is due.
     pub fn is_long(&self) -> bool {
-        self.tail.len() >= TAIL_RECORDS || self.tail_bytes >= TAIL_BYTES
+        self.growth().is_long()
+    }
+
+    /// How far the tail has grown.
+    pub fn growth(&self) -> Growth {
+        Growth { records: self.tail.len(), bytes: self.tail_bytes }
     }
 
     pub fn is_expensive(&self) -> bool {

@@ -66,8 +66,9 @@ pub enum Call {
     /// Opens a new instance in place of any old one. Outcome: [`Outcome::Opened`].
     Open { component: Digest, info: Box<RoomInfo>, saved: Option<SavedState>, repeats: bool },
     /// Outcome: [`Outcome::Called`].
-    /// `fuel` is the budget of the call; `None` stands for the component's budget for a record.
-    Handle { context: CallContext, event: Event, fuel: Option<u64>, repeats: bool },
+    Handle(Entry),
+    /// Several records, in their order. Outcome: [`Outcome::CalledAll`].
+    HandleAll(Vec<Entry>),
     /// Outcome: [`Outcome::Saved`].
     Save,
     /// Saves, and opens the new component with the saved state; drops the old instance, or the new one if that fails. Outcome:
@@ -76,11 +77,26 @@ pub enum Call {
     Swap { component: Digest, info: Box<RoomInfo>, repeats: bool },
 }
 
+/// What the guest gets for one record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    pub offset: Offset,
+    pub context: CallContext,
+    pub event: Event,
+    /// The budget of the record; `None` stands for the component's budget for a record.
+    pub fuel: Option<u64>,
+    /// As for [`Call`].
+    pub repeats: bool,
+}
+
 /// The result of guest work.
 #[derive(Debug, Clone)]
 pub enum Outcome {
     Opened(Result<Arc<ComponentSpec>, Fault>),
     Called(Result<Vec<Effect>, Fault>),
+    /// The results of the first entries, up to and including the first that has failed. None of them: the call has failed as a
+    /// whole, and may not fail for each entry alone; the instance is dropped.
+    CalledAll(Vec<Result<Vec<Effect>, Fault>>),
     Saved(Result<SavedState, Fault>),
     /// An error is the reason why the swap was refused; the old instance must still exist.
     Swapped(Result<SwappedTo, Box<str>>),

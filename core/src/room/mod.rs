@@ -11,6 +11,7 @@
 //! | --- | --- |
 //! | `driver` | the control flow: the next record, and what follows a handler |
 //! | `phase`, `step` | what the machine waits for; the application of one record |
+//! | `batch` | which records are handed to the guest in one call |
 //! | `rebuild`, `history`, `tail` | snapshots, replays, failures of the guest, giving up |
 //! | `commands` | what each command does: membership, messages, timers, other rooms, swaps, faults, the end |
 //! | `effects` | what each effect of the guest does |
@@ -38,6 +39,7 @@
 //! which stops reading.
 
 mod allowance;
+mod batch;
 mod charge;
 mod clock;
 mod commands;
@@ -69,19 +71,20 @@ use std::{
 pub use allowance::{
     CreatedByClients, LOBBY_CREATE_BURST, LOBBY_CREATES_PER_MS, LobbyRooms, MAX_ALLOWANCE, MAX_ROOMS_PER_SESSION,
 };
+pub use batch::{ALONE_RECORDS, BATCH_BYTES, BATCH_FUEL, BATCH_RECORDS};
 pub use charge::Account;
 pub use clock::{GRACE_MS, RoomClock, TimerDue, wakes_at};
 pub use commands::swap::{PROBATION_MS, PROBATION_RECORDS};
 pub use driver::STATE_FUEL;
 pub use history::{TAIL_BYTES, TAIL_FUEL, TAIL_RECORDS};
-pub use io::{Call, Input, Notice, Outcome, Output, SwappedTo};
+pub use io::{Call, Entry, Input, Notice, Outcome, Output, SwappedTo};
 pub use kicks::MAX_DEPARTURES;
 pub use lobby_restart::{LobbyRestart, MAX_RESTART_DELAY_MS, STEADY_RUN_MS};
 pub use resend_buffer::{RESEND_BYTES, RESEND_FRAMES, ResendBuffer};
 pub use spec::ComponentSpec;
 pub use state::{Member, State};
 
-use self::{charge::Charges, history::History, phase::Phase};
+use self::{batch::Batch, charge::Charges, history::History, phase::Phase};
 use crate::{
     command::Record,
     effect::RestoreReason,
@@ -98,6 +101,7 @@ pub struct Room {
     /// Records that are not applied yet.
     inbox: VecDeque<(Offset, Record)>,
     history: History,
+    batch: Batch,
     charges: Charges,
     /// Whether the shell holds an instance of the state's component that has received all calls.
     has_instance: bool,
@@ -136,6 +140,7 @@ impl Room {
             phase: Phase::Absent,
             inbox: VecDeque::new(),
             history: History::default(),
+            batch: Batch::default(),
             charges: Charges::default(),
             has_instance: false,
             instance_is_stale: false,
@@ -178,11 +183,14 @@ impl Room {
 
     /// The next output, until there is none.
     pub fn poll_output(&mut self) -> Option<Output> {
-        let output = self.outputs.pop_front();
-        if output.is_none() {
-            release_spare(&mut self.outputs);
+        match self.outputs.pop_front() {
+            Some(Output::Guest(Call::Handle(entry))) => Some(Output::Guest(self.call_with_waiting(entry))),
+            None => {
+                release_spare(&mut self.outputs);
+                None
+            }
+            output => output,
         }
-        output
     }
 
     /// The next timer by the room's own time. [`RoomClock`] decides when the shell must append `Timer` with its id.
@@ -213,10 +221,22 @@ impl Room {
         self.charges.current()
     }
 
-    /// The client on whose behalf this call to the guest runs. Instances are opened and saved on behalf of all members, unless
-    /// a client's failure made that necessary.
+    /// The client on whose behalf this call to the guest runs; for [`Call::HandleAll`], [`Room::accounts_of`] has the clients.
+    /// Instances are opened and saved on behalf of all members, unless a client's failure made that necessary.
     pub fn account_for(&self, call: &Call) -> Option<&Account> {
         self.charges.account_for(call)
+    }
+
+    /// The client on whose behalf each entry of [`Call::HandleAll`] is handed over.
+    pub fn accounts_of(&self, entries: &[Entry]) -> Vec<Option<Account>> {
+        let Some(state) = self.state() else { return vec![None; entries.len()] };
+        let others = self.inbox.iter().take(entries.len().saturating_sub(1)).map(|(offset, record)| {
+            match self.history.is_replay(*offset) {
+                true => self.charges.current().cloned(),
+                false => Account::of(*offset, &record.command, state),
+            }
+        });
+        std::iter::once(self.charges.current().cloned()).chain(others).collect()
     }
 
     /// The record whose guest work the machine waits for.

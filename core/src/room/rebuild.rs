@@ -54,11 +54,24 @@ impl Room {
 
     /// Returns to the base and moves the tail back to the inbox, to be replayed.
     pub(super) fn rebuild(&mut self) -> Phase {
-        (self.has_instance, self.instance_is_stale) = (false, false);
+        self.drop_instance();
         self.outputs.retain(|output| !matches!(output, Output::Guest(_)));
         let (state, tail) = self.history.rewind(self.id);
         tail.into_iter().rev().for_each(|entry| self.inbox.push_front(entry));
         state.map_or(Phase::Absent, |state| Phase::Idle(Box::new(state)))
+    }
+
+    /// A batch has failed as a whole, or the guest was given a record that the room did not call it for.
+    pub(super) fn rebuild_alone(&mut self) -> Phase {
+        self.batch.fail();
+        self.restore_reason = RestoreReason::Recovered;
+        self.rebuild()
+    }
+
+    /// The machine's next call opens an instance.
+    pub(super) fn drop_instance(&mut self) {
+        (self.has_instance, self.instance_is_stale) = (false, false);
+        self.batch.clear();
     }
 
     pub(super) fn on_fault_decided(&mut self, offset: Offset, fault: Fault) {
@@ -81,7 +94,7 @@ impl Room {
 
     /// The call failed. Its instance is dropped in every case.
     pub(super) fn on_failed(&mut self, mut step: Step, fault: Fault) -> Phase {
-        self.has_instance = false;
+        self.drop_instance();
         self.charges.begin_replay();
         self.restore_reason = RestoreReason::Faulted;
         let at = OutputId { offset: step.offset, index: 0 };
@@ -133,7 +146,7 @@ impl Room {
 
     /// The room cannot continue. It ends when it reads its own `Close` record; until then it applies nothing.
     pub(super) fn give_up(&mut self, state: Box<State>, reason: String) -> Phase {
-        self.has_instance = false;
+        self.drop_instance();
         // On a replay the `Close` record is in the inbox already.
         if self.inbox.iter().any(|(_, record)| is_close(record)) {
             return self.skip_to_close(state);

@@ -114,8 +114,8 @@ impl CallOrigin {
 }
 
 impl Step {
-    pub fn new(room: RoomId, state: Box<State>, offset: Offset, client: Option<SessionId>) -> Step {
-        let context = CallContext { now: state.clock, seed: Seed::of(room, state.secret, offset) };
+    pub fn new(room: RoomId, state: Box<State>, offset: Offset, seed: Seed, client: Option<SessionId>) -> Step {
+        let context = CallContext { now: state.clock, seed };
         Step {
             room,
             state,

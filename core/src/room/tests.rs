@@ -13,6 +13,7 @@ use crate::{
     json::Json,
 };
 
+mod batches;
 mod charges;
 mod faults;
 mod frames;
@@ -47,14 +48,18 @@ struct Story {
     events: Vec<String>,
     /// The members that each instance was opened with.
     opened: Vec<String>,
-    /// The fuel that each call was given.
+    /// The fuel that each event was given.
     fuel: Vec<Option<u64>>,
     /// The calls that may have been made before.
     repeated: Vec<&'static str>,
-    /// The session that each call was charged to.
+    /// The session that each event was charged to.
     accounts: Vec<Option<SessionId>>,
-    /// The fuel that each call burns.
+    /// The fuel that each event burns.
     burns: u64,
+    /// The number of records of each call of several.
+    batches: Vec<usize>,
+    /// Each call of several records fails as a whole.
+    loses_batches: bool,
     log: Vec<(Offset, Record)>,
     next: Offset,
     now: Time,
@@ -84,6 +89,8 @@ impl Story {
             repeated: vec![],
             accounts: vec![],
             burns: 0,
+            batches: vec![],
+            loses_batches: false,
             log,
             next: 100,
             now,
@@ -135,12 +142,24 @@ impl Story {
     }
 
     fn record(&mut self, command: RoomCommand) -> Out {
+        self.hand_over([command])
+    }
+
+    /// Hands over all of these records before the machine's outputs are carried out.
+    fn hand_over(&mut self, commands: impl IntoIterator<Item = RoomCommand>) -> Out {
+        for command in commands {
+            let (offset, record) = self.log_only(command);
+            self.room.handle(Input::Record(offset, record));
+        }
+        self.turn()
+    }
+
+    fn log_only(&mut self, command: RoomCommand) -> (Offset, Record) {
         let record = Record { room: self.room.id(), time: self.now, command };
         let offset = self.next;
         self.next += 3;
         self.log.push((offset, record.clone()));
-        self.room.handle(Input::Record(offset, record));
-        self.turn()
+        (offset, record)
     }
 
     fn replay(&mut self, log: &[(Offset, Record)]) {
@@ -156,7 +175,11 @@ impl Story {
         while let Some(output) = self.room.poll_output() {
             match output {
                 Output::Guest(call) => {
-                    let fuel = if matches!(call, Call::Handle { .. }) { self.burns } else { 0 };
+                    let fuel = match &call {
+                        Call::Handle(_) => self.burns,
+                        Call::HandleAll(entries) => self.burns * entries.len() as u64,
+                        _ => 0,
+                    };
                     let outcome = self.answer(call);
                     self.room.handle(Input::Guest { outcome, fuel });
                 }
@@ -168,9 +191,12 @@ impl Story {
 
     fn answer(&mut self, call: Call) -> Outcome {
         let saved = |counted: u64| SavedState { version: 1, state: Json::of(&counted) };
-        match call {
+        match &call {
             Call::Open { repeats: true, .. } => self.repeated.push("open"),
-            Call::Handle { repeats: true, .. } => self.repeated.push("handle"),
+            Call::Handle(Entry { repeats: true, .. }) => self.repeated.push("handle"),
+            Call::HandleAll(entries) => {
+                self.repeated.extend(entries.iter().filter(|entry| entry.repeats).map(|_| "handle"));
+            }
             Call::Swap { repeats: true, .. } => self.repeated.push("swap"),
             _ => {}
         }
@@ -183,13 +209,24 @@ impl Story {
                 self.counted = saved.map_or(0, |saved| saved.state.parse().unwrap());
                 Outcome::Opened(Ok(self.spec.clone()))
             }
-            Call::Handle { event, fuel, .. } => {
-                self.events.push(name(&event));
-                self.fuel.push(fuel);
-                self.accounts.push(self.room.account().map(|account| account.session));
-                let result = (self.script)(&event);
-                self.counted += u64::from(matches!((&event, &result), (Event::Message { .. }, Ok(_))));
-                Outcome::Called(result)
+            Call::Handle(entry) => {
+                let account = self.room.account().map(|account| account.session);
+                Outcome::Called(self.handle(entry, account))
+            }
+            Call::HandleAll(entries) => {
+                self.batches.push(entries.len());
+                if self.loses_batches {
+                    return Outcome::CalledAll(vec![]);
+                }
+                let accounts = self.room.accounts_of(&entries);
+                let mut results = vec![];
+                for (entry, account) in entries.into_iter().zip(accounts) {
+                    results.push(self.handle(entry, account.map(|account| account.session)));
+                    if results.last().is_some_and(Result::is_err) {
+                        break;
+                    }
+                }
+                Outcome::CalledAll(results)
             }
             Call::Save => Outcome::Saved(Ok(saved(self.counted))),
             Call::Swap { .. } if self.overruns_swaps => Outcome::Called(Err(Fault::TooMuch("time".into()))),
@@ -200,6 +237,15 @@ impl Story {
                 effects: vec![],
             })),
         }
+    }
+
+    fn handle(&mut self, Entry { event, fuel, .. }: Entry, account: Option<SessionId>) -> Result<Vec<Effect>, Fault> {
+        self.events.push(name(&event));
+        self.fuel.push(fuel);
+        self.accounts.push(account);
+        let result = (self.script)(&event);
+        self.counted += u64::from(matches!((&event, &result), (Event::Message { .. }, Ok(_))));
+        result
     }
 
     /// Hibernates the room: only its snapshot is left.

@@ -86,6 +86,13 @@ fn max_memories(unit: Unit) -> u32 {
     }
 }
 
+/// A component that is compiled, and whose imports are checked.
+pub(super) struct Prepared {
+    pub pre: contract::RoomPre<StoreData>,
+    /// See [`wasi::imports_nothing`].
+    pub imports_nothing: bool,
+}
+
 impl Compiler {
     pub(super) fn new(unit: Unit, options: &Options, compiling: Arc<Mutex<()>>) -> wasmtime::Result<Compiler> {
         let functions = Arc::new(FunctionCache::of(unit));
@@ -104,7 +111,7 @@ impl Compiler {
     }
 
     /// The component, compiled or taken from the cache, with its imports checked and linked.
-    pub(super) fn prepare(&self, digest: Digest, wasm: &[u8]) -> Result<contract::RoomPre<StoreData>, LoadError> {
+    pub(super) fn prepare(&self, digest: Digest, wasm: &[u8]) -> Result<Prepared, LoadError> {
         let component = self.compiled(digest, wasm)?;
         super::parts::check(wasm)?;
         let ty = component.component_type();
@@ -117,7 +124,8 @@ impl Compiler {
         }
         let misfit = |cause: wasmtime::Error| LoadError::Contract(Misfit::Function(format!("{cause:#}")));
         let pre = self.linker.instantiate_pre(&component).map_err(misfit)?;
-        contract::RoomPre::new(pre).map_err(misfit)
+        let pre = contract::RoomPre::new(pre).map_err(misfit)?;
+        Ok(Prepared { pre, imports_nothing: wasi::imports_nothing(imports()) })
     }
 
     fn compiled(&self, digest: Digest, wasm: &[u8]) -> Result<wasmtime::component::Component, LoadError> {

@@ -57,16 +57,44 @@ pub(crate) struct Done {
 
 /// Checks the effects of one entry. `printed`: the units of log that the guest has printed meanwhile.
 pub(crate) fn decode_effects(answer: &[u8], printed: u64, manifest: &Manifest) -> Result<Done, Failed> {
-    let (used, done) = match decode_outcome(answer)? {
-        (used, Outcome::Done(effects)) => (used, effects),
-        (_, Outcome::Threw { error, log }) => return Err(threw(error, log, manifest)),
-        (_, Outcome::Exhausted { log }) => {
+    let (used, outcome) = decode_outcome(answer)?;
+    effects_of(outcome, printed, manifest).map(|effects| Done { effects, used })
+}
+
+/// What one entry of several has led to.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    pub effects: Result<Vec<Effect>, Failed>,
+    /// By the guest's own meter. Any number.
+    pub used: u64,
+}
+
+/// Checks the effects of so many entries, up to the first that has failed.
+///
+/// # Errors
+/// When the answer is not one outcome for each entry up to the first that threw or is exhausted.
+pub(crate) fn decode_all(answer: &[u8], entries: usize, manifest: &Manifest) -> Result<Vec<Settled>, Fault> {
+    let mut all: Vec<Settled> = Vec::with_capacity(entries);
+    let mut answer = Reader::new(answer);
+    while all.len() < entries && all.last().is_none_or(|last| last.effects.is_ok()) {
+        let (used, outcome) = next_outcome(&mut answer)?;
+        all.push(Settled { effects: effects_of(outcome, 0, manifest), used });
+    }
+    // What follows an outcome that is not allowed does not matter.
+    let is_refused = |last: &Settled| matches!(last.effects, Err(Failed { cause: Cause::Fault(_), .. }));
+    if all.last().is_none_or(is_refused) { Ok(all) } else { end(&answer).map(|()| all) }
+}
+
+fn effects_of(outcome: Outcome<'_>, printed: u64, manifest: &Manifest) -> Result<Vec<Effect>, Failed> {
+    let done = match outcome {
+        Outcome::Done(effects) => effects,
+        Outcome::Threw { error, log } => return Err(threw(error, log, manifest)),
+        Outcome::Exhausted { log } => {
             return Err(Failed { cause: Cause::Exhausted, log: decode_log(log, manifest) });
         }
-        (_, Outcome::Saved(_)) => return Err(other_outcome("saved").into()),
+        Outcome::Saved(_) => return Err(other_outcome("saved").into()),
     };
-    let checked = checked(done, printed, manifest);
-    checked.map(|effects| Done { effects, used }).map_err(|fault| {
+    checked(done, printed, manifest).map_err(|fault| {
         let log = decode_log(done, manifest);
         Failed { cause: Cause::Fault(fault), log }
     })
@@ -99,15 +127,24 @@ enum Outcome<'a> {
 
 /// The outcome of a call with one entry, and what it has used by the guest's own meter.
 fn decode_outcome(answer: &[u8]) -> Result<(u64, Outcome<'_>), Fault> {
-    let malformed = |cause: Malformed| garbage(format!("the answer: {cause}"));
     let mut answer = Reader::new(answer);
+    let outcome = next_outcome(&mut answer)?;
+    end(&answer).map(|()| outcome)
+}
+
+fn end(answer: &Reader<'_>) -> Result<(), Fault> {
+    match answer.is_empty() {
+        true => Ok(()),
+        false => Err(garbage("the answer has more outcomes than the call has entries".into())),
+    }
+}
+
+fn next_outcome<'a>(answer: &mut Reader<'a>) -> Result<(u64, Outcome<'a>), Fault> {
+    let malformed = |cause: Malformed| garbage(format!("the answer: {cause}"));
     if answer.is_empty() {
         return Err(garbage("the answer has no outcome".into()));
     }
     let (tag, body) = answer.tagged().map_err(malformed)?;
-    if !answer.is_empty() {
-        return Err(garbage("the answer has more outcomes than the call has entries".into()));
-    }
     let mut body = Reader::new(body);
     let used = body.u64().map_err(malformed)?;
     let outcome = match tag {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chorus_core::{
     effect::{CallContext, Event, MemberInfo, RestoreReason, RoomInfo, SavedState},
     ids::{RoomId, Seed, SessionId},
+    room::Entry,
 };
 use serde::Serialize;
 
@@ -26,21 +27,38 @@ struct Header<'a> {
 
 /// The event of one record.
 pub(crate) fn encode_event(context: &CallContext, event: &Event, limit: u64) -> Vec<u8> {
-    let header = Header { context, limit };
-    let Event::Message { session, msg_type, data } = event else { return encode_other(header, event) };
-    let mut input = Writer::with_capacity(FIXED + msg_type.len() + data.len());
-    put_event(&mut input, entry::MESSAGE, header, |fields| {
+    let mut input = Writer::with_capacity(size_of_event(event));
+    put_entry(&mut input, Header { context, limit }, event);
+    input.into_bytes()
+}
+
+/// The events of several records, in their order, each with its limit.
+pub(crate) fn encode_all(entries: &[Entry], limits: impl IntoIterator<Item = u64>) -> Vec<u8> {
+    let mut input = Writer::with_capacity(entries.iter().map(|entry| size_of_event(&entry.event)).sum());
+    for (entry, limit) in entries.iter().zip(limits) {
+        put_entry(&mut input, Header { context: &entry.context, limit }, &entry.event);
+    }
+    input.into_bytes()
+}
+
+/// The bytes of a message, at least.
+fn size_of_event(event: &Event) -> usize {
+    let Event::Message { msg_type, data, .. } = event else { return 0 };
+    FIXED + msg_type.len() + data.len()
+}
+
+fn put_entry(input: &mut Writer, header: Header<'_>, event: &Event) {
+    let Event::Message { session, msg_type, data } = event else { return put_other(input, header, event) };
+    put_event(input, entry::MESSAGE, header, |fields| {
         fields.id(session.0);
         fields.text(msg_type);
         fields.rest(data);
     });
-    input.into_bytes()
 }
 
-fn encode_other(header: Header<'_>, event: &Event) -> Vec<u8> {
-    let mut input = Writer::default();
+fn put_other(input: &mut Writer, header: Header<'_>, event: &Event) {
     let mut put = |tag, session: Option<&SessionId>, room: Option<&RoomId>, text: Option<&str>, rest: &str| {
-        put_event(&mut input, tag, header, |fields| {
+        put_event(input, tag, header, |fields| {
             session.into_iter().for_each(|session| fields.id(session.0));
             room.into_iter().for_each(|room| fields.id(room.0));
             text.into_iter().for_each(|text| fields.text(text));
@@ -51,14 +69,14 @@ fn encode_other(header: Header<'_>, event: &Event) -> Vec<u8> {
         Event::Create { options } => put(entry::CREATE, None, None, None, options),
         Event::Join { member, options, claims, from } => {
             let claims = claims.as_deref().unwrap_or_default();
-            put_event(&mut input, entry::JOIN, header, |fields| {
+            put_event(input, entry::JOIN, header, |fields| {
                 put_joining(fields, member, *from);
                 fields.text(claims);
                 fields.rest(options);
             });
         }
         Event::Identify { session, was, player, claims } => {
-            put_event(&mut input, entry::IDENTIFY, header, |fields| {
+            put_event(input, entry::IDENTIFY, header, |fields| {
                 fields.id(session.0);
                 [was, &player.id, &player.name].into_iter().for_each(|text| fields.text(text));
                 fields.rest(claims.as_deref().unwrap_or_default());
@@ -80,7 +98,6 @@ fn encode_other(header: Header<'_>, event: &Event) -> Vec<u8> {
         }
         Event::Dispose { outcome } => put(entry::DISPOSE, None, None, None, outcome),
     }
-    input.into_bytes()
 }
 
 /// An entry with an event's header.
@@ -231,6 +248,12 @@ mod tests {
         wanted.extend([7, 2, 0, 0, 0]);
         wanted.extend(b"go{}");
         assert_eq!(bytes, wanted);
-        assert_eq!(encode_other(Header { context: &context, limit: 0x0304 }, &event), wanted);
+        let mut other = Writer::default();
+        put_other(&mut other, Header { context: &context, limit: 0x0304 }, &event);
+        assert_eq!(other.into_bytes(), wanted);
+        let entry = |offset| Entry { offset, context, event: event.clone(), fuel: None, repeats: false };
+        let mut second = wanted.clone();
+        second[45] = 0x05;
+        assert_eq!(encode_all(&[entry(1), entry(2)], [0x0304, 0x0305]), [wanted, second].concat());
     }
 }

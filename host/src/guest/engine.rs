@@ -17,7 +17,7 @@ use chorus_private::PrivateError;
 
 use super::{
     budget, cache,
-    compiler::{Compiler, Unit},
+    compiler::{Compiler, Prepared, Unit},
     contract,
     epochs::EpochThread,
     fault::{GuestError, shortened},
@@ -130,6 +130,7 @@ struct LoadedComponent {
     spec: Arc<ComponentSpec>,
     pre: contract::RoomPre<StoreData>,
     metering: Metering,
+    imports_nothing: bool,
     max_instances: u32,
     check_scripts: bool,
     source_map: SourceMap,
@@ -183,6 +184,12 @@ impl Component {
         &self.0.metering
     }
 
+    /// Whether a call may have several entries: their events are all that its instances get for them, and it meters each. An
+    /// imported clock would have the time of one record only, and randomness its seed; fuel could not be told apart.
+    pub(super) fn takes_several(&self) -> bool {
+        self.0.imports_nothing && matches!(self.0.metering, Metering::Polls(_))
+    }
+
     pub(super) fn max_instances(&self) -> u32 {
         self.0.max_instances
     }
@@ -226,7 +233,7 @@ impl Engine {
         let source_map = SourceMap::of(wasm);
         let (engine, wasm) = (self.clone(), wasm.to_vec());
         let prepared = tokio::task::spawn_blocking(move || engine.prepare(digest, &wasm));
-        let (pre, metering) = match prepared.await {
+        let (Prepared { pre, imports_nothing }, metering) = match prepared.await {
             Ok(prepared) => prepared?,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
@@ -238,6 +245,7 @@ impl Engine {
             spec,
             pre,
             metering,
+            imports_nothing,
             max_instances: self.max_instances(),
             check_scripts: self.0.options.check_scripts,
             source_map,
@@ -255,7 +263,7 @@ impl Engine {
         slots.entry(digest).or_default().clone()
     }
 
-    fn prepare(&self, digest: Digest, wasm: &[u8]) -> Result<(contract::RoomPre<StoreData>, Metering), LoadError> {
+    fn prepare(&self, digest: Digest, wasm: &[u8]) -> Result<(Prepared, Metering), LoadError> {
         let is = Digest::of(wasm);
         if is != digest {
             return Err(LoadError::Digest(is));

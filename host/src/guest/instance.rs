@@ -9,12 +9,13 @@ use chorus_core::{
     command::Fault,
     effect::{CallContext, Effect, Event, RoomInfo, SavedState},
     ids::RoomId,
+    room::Entry,
 };
 use wasmtime::Store;
 
 use super::{
     budget, contract,
-    decode::{self, Cause, Done, Failed},
+    decode::{self, Cause, Done, Failed, Settled},
     encode,
     engine::Component,
     fault::GuestError,
@@ -29,6 +30,13 @@ use super::{
 pub struct CallOutput {
     pub effects: Vec<Effect>,
     pub fuel: u64,
+}
+
+/// The results of the first records of a batch, up to and including the first that has failed, and the fuel of each.
+#[derive(Debug)]
+pub struct BatchOutput {
+    pub results: Vec<Result<Vec<Effect>, Fault>>,
+    pub fuel: Vec<u64>,
 }
 
 /// Why no instance could be made.
@@ -130,13 +138,43 @@ impl Instance {
         fuel: Option<u64>,
         repeats: bool,
     ) -> Result<CallOutput, GuestError> {
-        let most = self.component.manifest().config.budget.fuel;
-        let fuel = fuel.map_or(most, |fuel| fuel.min(most));
-        let allowance = Allowance { fuel, repeats };
+        let allowance = self.allowance(fuel, repeats);
         self.enter(Some(context), allowance)?;
         let input = encode::encode_event(context, event, self.component.metering().limit(allowance));
-        let answer = self.call(&input, fuel).await?;
+        let answer = self.call(&input, allowance.fuel).await?;
         self.finish(answer, allowance).await
+    }
+
+    /// Hands the guest several records in one call, if its component can take them: see [`Component::takes_several`]. Each has the
+    /// limit that it has alone. The call has the time of the one that may take the least.
+    ///
+    /// # Errors
+    /// When the call has failed and no record can be named: each alone may succeed.
+    pub async fn handle_all(&mut self, entries: &[Entry]) -> Result<BatchOutput, GuestError> {
+        let allowances = entries.iter().map(|entry| self.allowance(entry.fuel, entry.repeats)).collect::<Vec<_>>();
+        let least = allowances.iter().map(|allowance| allowance.fuel).min().unwrap_or(0);
+        self.enter(entries.first().map(|entry| &entry.context), Allowance::new(least))?;
+        let (component, count) = (self.component.clone(), entries.len());
+        let limits = allowances.iter().map(|allowance| component.metering().limit(*allowance));
+        let answer = self.call(&encode::encode_all(entries, limits), least).await?;
+        let of_check = component.clone();
+        let decoded = check(answer, move |answer| decode::decode_all(answer, count, of_check.manifest())).await?;
+        let mut output = BatchOutput { results: Vec::with_capacity(count), fuel: Vec::with_capacity(count) };
+        for (Settled { effects, used }, allowance) in decoded.into_iter().zip(allowances) {
+            output.fuel.push(component.metering().fuel(&self.store, allowance, used));
+            output.results.push(match self.settle(effects, &[], allowance) {
+                Ok(effects) => Ok(effects),
+                Err(GuestError::Fault(fault)) => Err(fault),
+                Err(other) => return Err(other),
+            });
+        }
+        Ok(output)
+    }
+
+    /// What a record may cost; by default as much as any record.
+    fn allowance(&self, fuel: Option<u64>, repeats: bool) -> Allowance {
+        let most = self.component.manifest().config.budget.fuel;
+        Allowance { fuel: fuel.map_or(most, |fuel| fuel.min(most)), repeats }
     }
 
     /// The state after the last successful call. The guest's time is still that of the last call.
@@ -221,6 +259,7 @@ impl Instance {
             }
             Err(failed) => failed,
         };
+        self.poisoned = true;
         self.failed_log = [printed, &log].concat();
         Err(match cause {
             Cause::Threw(message) => Fault::Threw(message).into(),

@@ -11,15 +11,15 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use chorus_core::{
     command::Fault,
-    effect::{CallContext, Effect, Event, RestoreReason, RoomInfo, SavedState},
-    ids::{Digest, RoomId},
-    room::{Call, ComponentSpec, Outcome, SwappedTo},
+    effect::{Effect, RestoreReason, RoomInfo, SavedState},
+    ids::{Digest, Offset, RoomId},
+    room::{Call, ComponentSpec, Entry, Outcome, SwappedTo},
 };
 
 use super::{
     engine::{Component, LoadError},
     fault::GuestError,
-    instance::{Instance, InstantiateError},
+    instance::{BatchOutput, Instance, InstantiateError},
 };
 
 /// What a runner needs from its process.
@@ -72,12 +72,17 @@ pub enum Unavailable {
 /// What one call cost and logged, in addition to its outcome.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// The fuel that a [`Call::Handle`] burnt: 0 if it failed, `None` for other calls.
+    /// The fuel that a [`Call::Handle`] or [`Call::HandleAll`] burnt: 0 if it failed, `None` for other calls.
     pub fuel: Option<u64>,
     /// How long the guest ran, by this machine's clock.
     pub busy: Duration,
+    /// What each entry of a [`Call::HandleAll`] has cost in comparison with the others, up to the last that was carried out. None if
+    /// the call has failed as a whole.
+    pub shares: Vec<u64>,
     /// If a call of the held instance failed: its log lines up to the failure.
     pub failed_log: Option<Vec<Effect>>,
+    /// The record of a batch that has failed.
+    pub failed_at: Option<Offset>,
     /// The effects of a guest that was restored. Only log lines are valid there; the others must be dropped.
     pub restore_effects: Vec<Effect>,
     /// The old component was opened again after a failed swap, since there was no slot for two instances.
@@ -143,17 +148,20 @@ impl<R: Resources> Runner<R> {
             Call::Open { component, info, saved, repeats } => {
                 self.open(component, &info, saved.as_ref(), repeats).await.map(Outcome::Opened)
             }
-            Call::Handle { context, event, fuel, repeats } => {
-                self.handle(&context, &event, fuel, repeats).await.map(Outcome::Called)
-            }
+            Call::Handle(entry) => self.handle(&entry).await.map(Outcome::Called),
+            Call::HandleAll(entries) => self.handle_all(&entries).await.map(Outcome::CalledAll),
             Call::Save => self.save().await.map(Outcome::Saved),
             Call::Swap { component, info, repeats } => self.swap(component, &info, repeats).await,
         };
         if result.is_err() {
             self.instance = None;
         }
-        self.report.busy += self.instance.as_mut().map_or(Duration::ZERO, Instance::take_busy);
+        self.count_busy();
         result
+    }
+
+    fn count_busy(&mut self) {
+        self.report.busy += self.instance.as_mut().map_or(Duration::ZERO, Instance::take_busy);
     }
 
     /// The old instance is dropped first: there may be no slot for two.
@@ -174,16 +182,62 @@ impl<R: Resources> Runner<R> {
         }))
     }
 
-    async fn handle(
-        &mut self,
-        context: &CallContext,
-        event: &Event,
-        fuel: Option<u64>,
-        repeats: bool,
-    ) -> Result<Result<Vec<Effect>, Fault>, Unavailable> {
-        let called = self.held()?.handle(context, event, fuel, repeats).await;
+    async fn handle(&mut self, entry: &Entry) -> Result<Result<Vec<Effect>, Fault>, Unavailable> {
+        let Entry { context, event, fuel, repeats, .. } = entry;
+        let called = self.held()?.handle(context, event, *fuel, *repeats).await;
         self.report.fuel = Some(called.as_ref().map_or(0, |called| called.fuel));
-        self.settle(called.map(|called| called.effects), repeats)
+        self.settle(called.map(|called| called.effects), *repeats)
+    }
+
+    /// In one call, or in one for each record if the component has to be called so.
+    async fn handle_all(&mut self, entries: &[Entry]) -> Result<Vec<Result<Vec<Effect>, Fault>>, Unavailable> {
+        let results = match self.held()?.component().takes_several() {
+            true => self.handle_together(entries).await?,
+            false => self.handle_each(entries).await?,
+        };
+        if results.last().is_some_and(Result::is_err) {
+            self.report.failed_at = Some(entries[results.len() - 1].offset);
+        }
+        Ok(results)
+    }
+
+    async fn handle_together(&mut self, entries: &[Entry]) -> Result<Vec<Result<Vec<Effect>, Fault>>, Unavailable> {
+        match self.held()?.handle_all(entries).await {
+            Ok(BatchOutput { results, fuel }) => {
+                let done = results.iter().zip(&fuel).filter(|(result, _)| result.is_ok());
+                self.report.fuel = Some(done.map(|(_, fuel)| fuel).sum());
+                self.report.shares = fuel;
+                if results.last().is_some_and(Result::is_err) {
+                    self.drop_failed();
+                }
+                Ok(results)
+            }
+            // One of the records alone fails again, or none does.
+            Err(error) => {
+                self.report.fuel = Some(0);
+                self.drop_failed();
+                self.report.failed_log = None;
+                failed(error, false).map(|_| Vec::new())
+            }
+        }
+    }
+
+    async fn handle_each(&mut self, entries: &[Entry]) -> Result<Vec<Result<Vec<Effect>, Fault>>, Unavailable> {
+        let (mut results, mut fuel, mut shares) = (Vec::with_capacity(entries.len()), 0, Vec::new());
+        for entry in entries {
+            let before = self.report.busy;
+            let result = self.handle(entry).await?;
+            self.count_busy();
+            shares.push(u64::try_from((self.report.busy - before).as_nanos()).unwrap_or(u64::MAX));
+            fuel += self.report.fuel.unwrap_or(0);
+            let has_failed = result.is_err();
+            results.push(result);
+            if has_failed {
+                break;
+            }
+        }
+        (self.report.fuel, self.report.shares) = (Some(fuel), shares);
+        Ok(results)
     }
 
     async fn save(&mut self) -> Result<Result<SavedState, Fault>, Unavailable> {
@@ -246,11 +300,15 @@ impl<R: Resources> Runner<R> {
             Ok(value) => return Ok(Ok(value)),
             Err(error) => error,
         };
+        self.drop_failed();
+        failed(error, repeats).map(|failed| Err(failed.fault()))
+    }
+
+    fn drop_failed(&mut self) {
         if let Some(mut failed) = self.instance.take() {
             self.report.busy += failed.take_busy();
             self.report.failed_log = Some(failed.take_failed_log());
         }
-        failed(error, repeats).map(|failed| Err(failed.fault()))
     }
 
     /// The component, however long it takes: a room is not given up because this process cannot load its component.

@@ -92,6 +92,11 @@ pub(crate) fn other_contract(imports: impl Iterator<Item = String>) -> Option<St
     imports.find_map(version)
 }
 
+/// Whether a component's code gets nothing but the input of its calls: no time, no randomness, no output. A meter returns nothing.
+pub(crate) fn imports_nothing(mut imports: impl Iterator<Item = String>) -> bool {
+    imports.all(|name| name.split_once('@').is_some_and(|(interface, _)| OWN.contains(&interface)))
+}
+
 /// The first import that is not on the list.
 pub(crate) fn refused(imports: impl Iterator<Item = String>) -> Option<String> {
     let known = |name: &str| {

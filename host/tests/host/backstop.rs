@@ -128,7 +128,7 @@ async fn a_record_that_may_have_been_answered_is_tried_again_and_no_fault() {
     let mut tries = 0;
     while let Some(output) = stage.room.poll_output() {
         let Output::Guest(call) = output else { panic!("{output:?}") };
-        let is_it = matches!(&call, Call::Handle { event, .. } if format!("{event:?}").contains("search"));
+        let is_it = matches!(&call, Call::Handle(entry) if format!("{:?}", entry.event).contains("search"));
         match stage.runner.run(call).await {
             Ok(outcome) => stage.room.handle(Input::Guest { outcome, fuel: 0 }),
             Err(Unavailable::Resource(why)) if is_it && &*why == "took more than 500 ms" => {

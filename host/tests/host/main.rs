@@ -4,6 +4,7 @@
 //! call by call) and in a [`World`](support::world) (a host on its log and store, and a fake edge).
 
 mod backstop;
+mod batches;
 mod chance;
 mod changes;
 mod charges;

@@ -235,11 +235,10 @@ impl World {
         self.next_serial
     }
 
-    /// Hands over the records that wait, carries out the outputs, and puts the room back into its host unless it hibernates.
+    /// Hands over the records that wait, some at once, carries out the outputs, and puts the room back into its host unless it hibernates.
     fn serve(&mut self, life: Life, mut live: Live) -> Result<(), Violation> {
         self.carry_out(life, &mut live)?;
         while live.unread && live.hosted.accepts_records() && live.left.is_none() {
-            live.unread = false;
             self.hand_over(&mut live);
             self.carry_out(life, &mut live)?;
         }
@@ -253,7 +252,13 @@ impl World {
     }
 
     fn hand_over(&mut self, live: &mut Live) {
-        let records = self.log.get(&live.hosted.room().id()).map_or(&[][..], |log| &log[live.read..]).to_vec();
+        let at_once = self.draw(DIALS.at_once) as usize;
+        let waiting = self.log.get(&live.hosted.room().id()).map_or(&[][..], |log| &log[live.read..]);
+        // A `Fault` takes effect before its record is applied.
+        let faults = waiting.iter().rposition(|(_, record)| matches!(record.command, RoomCommand::Fault { .. }));
+        let at_once = at_once.max(faults.map_or(0, |last| last + 1));
+        live.unread = waiting.len() > at_once;
+        let records = waiting.iter().take(at_once).cloned().collect::<Vec<_>>();
         live.read += records.len();
         for (offset, record) in records {
             live.hosted.handle(Input::Record(offset, record), self.now);

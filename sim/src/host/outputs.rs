@@ -1,7 +1,8 @@
 //! What a room's machine orders: guest calls, appends, commands to edges, and updates of the store.
 
 use chorus_core::{
-    command::RoomCommand,
+    command::{Fault, RoomCommand},
+    effect::Effect,
     hosting::{Input, Output, Save},
     ids::{Offset, OutputId, RoomId, SessionId},
     room,
@@ -75,7 +76,47 @@ impl World {
     }
 
     fn call_guest(&mut self, life: Life, live: &mut Live, call: room::Call) -> Result<(), Violation> {
-        let (room, record) = (live.hosted.room().id(), live.hosted.room().in_hand());
+        let outcome = match call {
+            room::Call::HandleAll(entries) => room::Outcome::CalledAll(self.call_for_all(life, live, entries)?),
+            call => self.call_once(life, live, live.hosted.room().in_hand(), call)?,
+        };
+        live.hosted.handle(Input::Guest { outcome, fuel: 1 }, self.now);
+        Ok(())
+    }
+
+    /// The results up to the first failure, or none if the call fails as a whole.
+    fn call_for_all(
+        &mut self,
+        life: Life,
+        live: &mut Live,
+        entries: Vec<room::Entry>,
+    ) -> Result<Vec<Result<Vec<Effect>, Fault>>, Violation> {
+        self.count(Happened::Batch);
+        if self.faults_left > 0 && self.one_in(DIALS.batch_lost) {
+            self.count(Happened::BatchLost);
+            live.script = None;
+            return Ok(Vec::new());
+        }
+        let mut results = Vec::new();
+        for entry in entries {
+            let (record, call) = (Some(entry.offset), room::Call::Handle(entry));
+            let room::Outcome::Called(result) = self.call_once(life, live, record, call)? else { continue };
+            results.push(result);
+            if live.script.is_none() {
+                break;
+            }
+        }
+        Ok(results)
+    }
+
+    fn call_once(
+        &mut self,
+        life: Life,
+        live: &mut Live,
+        record: Option<Offset>,
+        call: room::Call,
+    ) -> Result<room::Outcome, Violation> {
+        let room = live.hosted.room().id();
         let is_new = record > live.called;
         live.called = live.called.max(record);
         let traps = self.faults_left > 0 && is_new && self.one_in(DIALS.trap);
@@ -88,8 +129,7 @@ impl World {
         }
         self.kicks.extend(script::kicked(&outcome));
         script::seat_changes(&outcome).for_each(|happened| self.count(happened));
-        live.hosted.handle(Input::Guest { outcome, fuel: 1 }, self.now);
-        Ok(())
+        Ok(outcome)
     }
 
     fn timer_appended(&mut self, live: &mut Live, id: OutputId) -> Result<(), Violation> {

@@ -62,7 +62,12 @@ impl Guest for Script {
                 self.count = saved.map_or(0, |saved| saved.state.as_str().parse().unwrap());
                 Outcome::Opened(Ok(spec()))
             }
-            Call::Handle { event, .. } => Outcome::Called(self.handle(event)),
+            Call::Handle(entry) => Outcome::Called(self.handle(entry.event)),
+            Call::HandleAll(entries) => {
+                let mut results: Vec<_> = entries.into_iter().map(|entry| self.handle(entry.event)).collect();
+                results.truncate(1 + results.iter().take_while(|result| result.is_ok()).count());
+                Outcome::CalledAll(results)
+            }
             Call::Save => Outcome::Saved(Ok(SavedState { version: 1, state: Json::of(&self.count) })),
             Call::Swap { .. } => panic!("no room is swapped here"),
         }))

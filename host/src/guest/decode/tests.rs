@@ -154,6 +154,15 @@ fn an_entry_that_is_exhausted_leaves_its_log_and_no_effect() {
 }
 
 #[test]
+fn each_entry_of_a_batch_has_what_it_has_used() {
+    let mut writer = Writer::default();
+    writer.tagged(outcome::DONE, |outcome| outcome.u64(3));
+    writer.tagged(outcome::EXHAUSTED, |outcome| outcome.u64(u64::MAX));
+    let all = decode_all(&writer.into_bytes(), 3, &manifest()).unwrap();
+    assert_eq!(all.iter().map(|settled| settled.used).collect::<Vec<_>>(), [3, u64::MAX]);
+}
+
+#[test]
 fn what_an_entry_has_used_is_any_number() {
     for used in [0, 1, u64::MAX] {
         let mut writer = Writer::default();
@@ -181,6 +190,34 @@ fn a_delay_is_rounded_up_and_within_reason() {
     assert_eq!(delay(1.2), Ok(2));
     for bad in [-1.0, f64::NAN, f64::INFINITY, 1e300] {
         assert!(delay(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_batch_has_an_outcome_for_each_entry_up_to_the_first_that_failed() {
+    let reply = done(|effects| effects.tagged(effect::REPLY, |it| it.rest("1")));
+    let threw = answer(outcome::THREW, |it| it.text("Error: no"));
+    let exhausted = answer(outcome::EXHAUSTED, |_| {});
+    let bad = done(|effects| effects.tagged(effect::REPLY, |it| it.rest("{")));
+    let shape = |answers: &[&Vec<u8>]| {
+        let answer = answers.iter().flat_map(|answer| answer.iter().copied()).collect::<Vec<_>>();
+        let results = decode_all(&answer, 3, &manifest());
+        let is_done = |settled: &Settled| settled.effects.is_ok();
+        results.map(|results| results.iter().map(is_done).collect::<Vec<_>>()).map_err(|fault| fault.to_string())
+    };
+    assert_eq!(shape(&[&reply, &reply, &reply]), Ok(vec![true; 3]));
+    assert_eq!(shape(&[&reply, &threw]), Ok(vec![true, false]));
+    assert_eq!(shape(&[&reply, &exhausted]), Ok(vec![true, false]));
+    assert_eq!(shape(&[&reply, &bad, &reply]), Ok(vec![true, false]), "the second is at fault, whatever follows");
+    for (answers, text) in [
+        (vec![&reply, &reply], "no outcome"),
+        (vec![&threw, &reply], "more outcomes than"),
+        (vec![&exhausted, &reply], "more outcomes than"),
+        (vec![&reply, &reply, &reply, &reply], "more outcomes than"),
+        (vec![], "no outcome"),
+    ] {
+        let found = shape(&answers).expect_err("it has no results");
+        assert!(found.contains(text), "{found}");
     }
 }
 
@@ -215,6 +252,9 @@ fn mutated_answers_are_effects_or_a_fault() {
                 assert!(effects.len() <= 4 + 1 + bytes.len() / HEAD, "{effects:?}");
             }
             Err(_) => refused += 1,
+        }
+        if let Ok(results) = decode_all(&bytes, 3, &manifest) {
+            assert!((1..=3).contains(&results.len()));
         }
         if let Ok(saved) = decode_saved(&bytes, &manifest) {
             assert!(serde_json::from_str::<serde_json::Value>(&saved.state).is_ok());

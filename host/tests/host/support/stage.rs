@@ -28,7 +28,7 @@ pub struct Stage {
     pub fuel: u64,
     /// Instances opened so far.
     pub opened: Vec<Option<RestoreReason>>,
-    /// Records that were handed to a guest.
+    /// Calls of a guest for records.
     pub calls: usize,
 }
 
@@ -96,6 +96,10 @@ impl Stage {
         out
     }
 
+    pub fn record_of(&self, command: RoomCommand) -> Record {
+        Record { room: self.room.id(), time: self.now, command }
+    }
+
     /// Gives the machine records of a log, all before any is applied, as a host does.
     pub async fn replay(&mut self, log: &[(Offset, Record)]) -> Out {
         for (offset, record) in log {
@@ -145,7 +149,7 @@ impl Stage {
     async fn answer(&mut self, call: Call) -> Outcome {
         match &call {
             Call::Open { info, .. } | Call::Swap { info, .. } => self.opened.push(info.restored),
-            Call::Handle { .. } => self.calls += 1,
+            Call::Handle(_) | Call::HandleAll(_) => self.calls += 1,
             Call::Save => {}
         }
         let outcome = self.runner.run(call).await;
