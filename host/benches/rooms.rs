@@ -15,10 +15,11 @@ use chorus_core::{
     frame::FrameTag,
     ids::{Digest, HashSeed, Kind, MachineId, RoomId, RoomSecret, Seed, SessionId, Time},
     json::Json,
+    room::{Input, Output, Room},
 };
 use chorus_host::{
     Host,
-    guest::{Component, Engine, Instance, Options},
+    guest::{CannotLoad, Component, Engine, Instance, Options, Resources, Runner, Unavailable},
 };
 use chorus_store::{Durability, Store};
 use chorus_testing::{
@@ -48,6 +49,14 @@ async fn run() {
     let component = game.load(&engine).await;
     guest_move(&component).await;
     guest_start(&component).await;
+
+    title("a room rebuilt: a new instance, and its records since the snapshot");
+    let echoes = (0..64).map(|_| (SessionId(1), "echo", r#"{"text":"a word or two of a game"}"#.to_owned()));
+    room_rebuilt(&echo, &engine, "64 echoes", &[SessionId(1)], echoes.collect()).await;
+    let echoes = (0..120).map(|_| (SessionId(1), "echo", r#"{"text":"a word or two of a game"}"#.to_owned()));
+    room_rebuilt(&echo, &engine, "120 echoes", &[SessionId(1)], echoes.collect()).await;
+    room_rebuilt(&game, &engine, "64 messages of tic-tac-toe", &[ANA, BEN], moves(64)).await;
+    room_rebuilt(&game, &engine, "120 messages of tic-tac-toe", &[ANA, BEN], moves(120)).await;
 
     title("one message through a room: the log, the room, the frame for the edge");
     let mut world = World::start(dir.path(), engine).await;
@@ -149,6 +158,68 @@ async fn guest_start(component: &Component) {
         drop(room);
     }
     print_figure("a new instance, opened and created", times, "");
+}
+
+/// Moves of whole games, each by the player whose turn it is.
+fn moves(count: usize) -> Vec<(SessionId, &'static str, String)> {
+    let turns = [ANA, BEN].into_iter().cycle().zip([0, 1, 2, 4, 3, 5, 7, 6, 8]);
+    let game = turns.map(|(seat, cell)| (seat, "move", format!(r#"{{"cell":{cell}}}"#)));
+    let over = [ANA, BEN].map(|seat| (seat, "rematch", "null".to_owned()));
+    game.chain(over).cycle().take(count).collect()
+}
+
+/// The machine and its guest alone, without a host.
+async fn room_rebuilt(
+    guest: &Published,
+    engine: &Engine,
+    what: &str,
+    members: &[SessionId],
+    messages: Vec<(SessionId, &'static str, String)>,
+) {
+    let mut room = Room::new(RoomId(1));
+    let mut runner = Runner::new(Loaded(guest.load(engine).await), RoomId(1));
+    let options = serde_json::json!({ "seats": ["ana", "ben"] });
+    let mut commands = vec![cast::create(guest.kind.clone(), guest.built.digest, &options)];
+    commands.extend(members.iter().map(|session| cast::join(*session, &machine("edge-1"), 0)));
+    for (message_id, (session, msg_type, data)) in (1..).zip(messages) {
+        let (msg_type, data) = (msg_type.into(), Json::trusted(data));
+        commands.push(RoomCommand::Message { session, message_id, msg_type, data });
+    }
+    for (offset, command) in (1..).zip(commands) {
+        room.handle(Input::Record(offset, Record { room: RoomId(1), time: NOW, command }));
+        carry_out(&mut room, &mut runner).await;
+    }
+    let mut times = Vec::new();
+    for _ in 0..300 {
+        let began = Instant::now();
+        room.handle(Input::InstanceLost);
+        carry_out(&mut room, &mut runner).await;
+        times.push(began.elapsed());
+    }
+    print_figure(what, times, "");
+}
+
+async fn carry_out(room: &mut Room, runner: &mut Runner<Loaded>) {
+    while let Some(output) = room.poll_output() {
+        if let Output::Guest(call) = output {
+            let outcome = runner.run(call).await.expect("an outcome");
+            let fuel = runner.take_report().fuel.unwrap_or(0);
+            room.handle(Input::Guest { outcome, fuel });
+        }
+    }
+}
+
+/// One component, for a room without a host.
+struct Loaded(Component);
+
+impl Resources for Loaded {
+    async fn load(&self, _: Digest) -> Result<Component, CannotLoad> {
+        Ok(self.0.clone())
+    }
+
+    async fn retry(&self, _: RoomId, _: &Unavailable) -> bool {
+        false
+    }
 }
 
 /// A guest, and the offset of its latest record.
