@@ -42,8 +42,8 @@ struct Chorus {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Dev(dev::Options),
-    Edge(cluster::edge::Options),
+    Dev(Box<dev::Options>),
+    Edge(Box<cluster::edge::Options>),
     Host(cluster::host::Options),
     Monitor(cluster::monitor::Options),
     Migrate(cluster::migrate::Options),
@@ -79,8 +79,8 @@ fn main() -> ExitCode {
     let runtime = runtime.expect("a process that cannot start threads cannot do anything");
     let done = runtime.block_on(async {
         match command {
-            Command::Dev(options) => dev::run(options).await,
-            Command::Edge(options) => cluster::run::<cluster::edge::Serving>(options).await,
+            Command::Dev(options) => dev::run(*options).await,
+            Command::Edge(options) => cluster::run::<cluster::edge::Serving>(*options).await,
             Command::Host(options) => cluster::run::<cluster::host::Serving>(options).await,
             Command::Monitor(options) => cluster::run::<cluster::monitor::Serving>(options).await,
             Command::Migrate(options) => cluster::migrate::run(options).await,
