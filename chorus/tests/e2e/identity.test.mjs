@@ -1,4 +1,4 @@
-// Accounts and guests, end to end: `chorus token mint`, tokens, rooms that see who is there.
+// Accounts and guests, end to end: `chorus token mint`, tokens, rooms that see who is there. Not for a cluster.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -8,7 +8,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
+import { WebSocket } from "ws";
+
 import { Chorus } from "../../../clients/js/chorus.js";
+import { freePort } from "../../../testing/services/programs.mjs";
 import { Server } from "../server.mjs";
 
 const folder = mkdtempSync(join(tmpdir(), "identity-"));
@@ -16,7 +19,9 @@ const key = join(folder, "key");
 let server;
 before(async () => {
   writeFileSync(key, randomBytes(32).toString("hex"));
-  server = await Server.start({ args: ["--fixtures", "--lobby", "members", "--token-keys", key, "--token-claims", "role"] });
+  // Clients find it there after a kill.
+  const port = await freePort();
+  server = await Server.start({ port, args: ["--fixtures", "--lobby", "members", "--token-keys", key, "--token-claims", "role"] });
 });
 after(async () => {
   await server?.stop();
@@ -30,7 +35,7 @@ function mint(subject, ...more) {
 
 /** A client that is in the lobby, with the details of its connection. */
 async function connected(options) {
-  const client = new Chorus(`${server.url}/ws`, { storage: null, ...options });
+  const client = new Chorus(`${server.url}/ws`, { WebSocket, storage: null, ...options });
   const details = new Promise((resolve, reject) => {
     client.on("connected", resolve);
     client.on("disconnected", ({ willRetry, code }) => willRetry || reject(new Error(`closed with ${code}`)));

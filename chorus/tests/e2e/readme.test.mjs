@@ -25,7 +25,7 @@ test("two players run the README's client, and play in its room", { timeout: 6 *
     const script = await runnable(client, server.url, folder);
     pages.push(new Page(script), new Page(script));
     // A page that joins after the buzz sees the following round.
-    for (const page of pages) await page.prints(/^buzzer \{\s+open: (false|true),\s+scores: \[ \[ '[0-9a-f]{32}'/m);
+    for (const page of pages) await page.prints(/^buzzer \{\s+open: (false|true),\s+scores: \[ \[ 'g:[0-9a-f]{32}'/m);
     const refused = pages.filter(({ output }) => output.includes("too late"));
     assert.ok(refused.length <= 1, "one of them was first");
   } finally {
