@@ -91,7 +91,7 @@ async fn a_token_is_renewed_without_a_lost_frame() {
     let mut client = hello(&world, json!({ "token": token("42", 3.0) })).await;
     client.welcome().await;
     let mut id = 0;
-    // Messages and their replies go on until the server asks, and on until the first token has ended.
+    // Messages and their replies continue until the server requests a token, and further until the first token has ended.
     let mut answered = Vec::new();
     let (mut asked, mut renewed) = (0, 0);
     within("both renewals", async {

@@ -157,7 +157,7 @@ impl Room {
         Call::HandleAll(std::iter::once(first).chain(others).collect())
     }
 
-    /// The entries of the records that are expected to lead to a call whatever the answers before them, up to the first that may
+    /// The entries of the records that are expected to lead to a call with any answers before them, up to the first that may
     /// not.
     fn predict(&self) -> Vec<Entry> {
         let Phase::Calling(step) = &self.phase else { return Vec::new() };

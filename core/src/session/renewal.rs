@@ -1,6 +1,6 @@
 //! The end of the token by which a player has signed in, and the next token.
 //!
-//! The client is asked for its next token before the present one ends, over the connection that it has: nothing else happens to
+//! The server requests the client's next token before the present one ends, over the same connection: nothing else happens to
 //! the session, and no frame is held back. The next token must be of the same player. Without one the session is closed at the end
 //! of the present token, and cannot be resumed without a token either.
 
@@ -14,7 +14,7 @@ use crate::{
     secret::Secret,
 };
 
-/// How long before the end of the token the client is asked for the next one: a page that has to ask its own server takes a second
+/// How long before the end of the token the next one is requested: a page that has to fetch it from its own server takes a second
 /// or two, and a reconnect in between half a minute. At the latest when half of what was left is over.
 const RENEW_BEFORE_MS: u64 = 60_000;
 
@@ -25,7 +25,7 @@ const RETRY_MS: u64 = 2_000;
 pub(super) struct Renewal {
     /// The end of the token. A guest has none.
     expires: Option<Time>,
-    /// When the client is asked; none once it has been.
+    /// When the next token is requested; none once it has been.
     ask: Option<Time>,
     /// A token is being checked.
     is_checking: bool,
@@ -37,7 +37,7 @@ impl Renewal {
         Renewal { expires, ask, is_checking: false }
     }
 
-    /// When the client is to be asked, or to be closed.
+    /// When the next token is to be requested, or the connection to be closed.
     pub fn next(&self) -> Option<Time> {
         self.ask.or(self.expires)
     }
@@ -55,7 +55,7 @@ impl Session {
         }
     }
 
-    /// The client's next token. It may come unasked.
+    /// The client's next token. The server need not have requested it.
     pub(super) fn on_renew(&mut self, token: Secret) {
         if !matches!(self.phase, Phase::Open(_)) {
             return self.refuse(None, ErrorCode::BadOrder, "send hello first, and wait for welcome", None);

@@ -1,7 +1,7 @@
 //! The keys of tokens, and the check of a token's signature with them. Pure.
 //!
 //! A key is for one algorithm, by its own kind: RSA for RS256, P-256 for ES256, Ed25519 for EdDSA, a secret for HS256. What a token's
-//! header says chooses among the keys, and never how one is used.
+//! header names chooses among the keys, and never how one is used.
 
 use std::fmt;
 

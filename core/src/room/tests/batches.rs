@@ -24,7 +24,7 @@ fn a_batch_is_bounded_in_records_and_in_bytes() {
     story.batches.clear();
     let long = "x".repeat(BATCH_BYTES / 4);
     story.hand_over((60..68).map(|id| message_with(ANA, id, &long)));
-    assert_eq!(story.batches, [4, 4], "the first is handed over whatever its size");
+    assert_eq!(story.batches, [4, 4], "the first is handed over at any size");
 }
 
 #[test]

@@ -208,7 +208,7 @@ fn a_batch_has_an_outcome_for_each_entry_up_to_the_first_that_failed() {
     assert_eq!(shape(&[&reply, &reply, &reply]), Ok(vec![true; 3]));
     assert_eq!(shape(&[&reply, &threw]), Ok(vec![true, false]));
     assert_eq!(shape(&[&reply, &exhausted]), Ok(vec![true, false]));
-    assert_eq!(shape(&[&reply, &bad, &reply]), Ok(vec![true, false]), "the second is at fault, whatever follows");
+    assert_eq!(shape(&[&reply, &bad, &reply]), Ok(vec![true, false]), "the second is at fault, not those after it");
     for (answers, text) in [
         (vec![&reply, &reply], "no outcome"),
         (vec![&threw, &reply], "more outcomes than"),
