@@ -245,8 +245,7 @@ impl Placement {
         };
         let up: Vec<&MachineId> = hosts(Liveness::Up).collect();
         let suspected: BTreeSet<&MachineId> = hosts(Liveness::Suspected).collect();
-        let draining: BTreeSet<&MachineId> = hosts(Liveness::Draining).collect();
-        let plan = plan::plan(&view.partitions, &up, &suspected, &draining);
+        let plan = plan::plan(&view.partitions, &up, &suspected);
         self.notice_hosts(plan.unassigned, up.is_empty());
         if !plan.moves.is_empty() {
             self.outputs.push_back(Output::Assign(plan.moves));

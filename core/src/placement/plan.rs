@@ -16,19 +16,13 @@ use crate::ids::MachineId;
 pub(super) struct Plan {
     /// In the order of partitions.
     pub moves: Vec<Assignment>,
-    /// The number of partitions that need a host that stays, when there is none.
+    /// The number of partitions that need a host, when there is none.
     pub unassigned: usize,
 }
 
 /// `up`: hosts that can take partitions. `suspected`: hosts that keep their partitions, and may or may not be dead: until that
-/// is decided, no partition is moved for evenness. `draining`: hosts that are to give their partitions away; they take partitions
-/// that have no living host while there is no other one.
-pub(super) fn plan(
-    partitions: &[Partition],
-    up: &[&MachineId],
-    suspected: &BTreeSet<&MachineId>,
-    draining: &BTreeSet<&MachineId>,
-) -> Plan {
+/// is decided, no partition is moved for evenness.
+pub(super) fn plan(partitions: &[Partition], up: &[&MachineId], suspected: &BTreeSet<&MachineId>) -> Plan {
     let mut loads: BTreeMap<&MachineId, BTreeSet<u32>> = up.iter().map(|host| (*host, BTreeSet::new())).collect();
     let mut unassigned = BTreeSet::new();
     for Partition { partition, host, .. } in partitions {
@@ -40,32 +34,20 @@ pub(super) fn plan(
     }
     if loads.is_empty() {
         // A suspected host may send a heartbeat at any moment.
-        if !suspected.is_empty() {
-            return Plan::default();
-        }
-        let orphans = |partition: &&Partition| partition.host.as_ref().is_none_or(|host| !draining.contains(host));
-        let orphans: BTreeSet<u32> = partitions.iter().filter(orphans).map(|row| row.partition).collect();
-        let load = |host: &MachineId| {
-            let kept = partitions.iter().filter(|row| row.host.as_ref() == Some(host));
-            kept.map(|row| row.partition).collect()
-        };
-        let loads = draining.iter().map(|host| (*host, load(host))).collect();
-        return Plan { moves: moves(partitions, &deal(orphans, loads)), unassigned: unassigned.len() };
+        let unassigned = if suspected.is_empty() { unassigned.len() } else { 0 };
+        return Plan { moves: Vec::new(), unassigned };
     }
     if suspected.is_empty() {
         unassigned.extend(surplus(&mut loads, partitions.len()));
     }
-    Plan { moves: moves(partitions, &deal(unassigned, loads)), unassigned: 0 }
-}
-
-fn moves(partitions: &[Partition], new_hosts: &BTreeMap<u32, &MachineId>) -> Vec<Assignment> {
+    let new_hosts = deal(unassigned, loads);
     let moved = |partition: &Partition| {
         let host = new_hosts.get(&partition.partition)?;
         Some(Assignment { partition: partition.partition, host: (*host).clone(), epoch: partition.epoch + 1 })
     };
     let mut moves: Vec<Assignment> = partitions.iter().filter_map(moved).collect();
     moves.sort_unstable_by_key(|assignment| assignment.partition);
-    moves
+    Plan { moves, unassigned: 0 }
 }
 
 /// Takes from hosts what exceeds their share. Where shares cannot be equal, the hosts that have most keep one more.

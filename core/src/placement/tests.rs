@@ -89,19 +89,6 @@ fn a_host_that_drains_alone_keeps_its_partitions_until_another_one_comes() {
 }
 
 #[test]
-fn hosts_that_all_drain_take_the_partitions_of_a_dead_one_and_give_all_to_the_next() {
-    let mut story = Story::active(4).with_hosts(3);
-    story.set("host-1", MachineState::Dead);
-    story.set("host-2", MachineState::Draining);
-    story.set("host-3", MachineState::Draining);
-    assert_eq!(story.beat(), ["no hosts for 4 partitions", "0 -> host-2 @2", "3 -> host-3 @2"]);
-    assert_eq!(story.beat(), [""; 0], "they keep what they have");
-    story.join(Role::Host, "host-4");
-    story.beat();
-    assert_eq!(story.load(), [("host-4", 4)]);
-}
-
-#[test]
 fn without_hosts_partitions_stay_with_their_last_one_and_wait() {
     let mut story = Story::active(2).with_hosts(1);
     story.goes_silent("host-1");
