@@ -59,7 +59,12 @@ pub(crate) fn of_trap(error: &wasmtime::Error, fuel: u64, printed: &[Effect]) ->
     if error.is::<wasmtime::PoolConcurrencyLimitError>() || error.is::<wasmtime::OutOfMemory>() {
         return GuestError::Host(error.root_cause().to_string().into());
     }
-    let text = error.root_cause().to_string();
+    // The system has refused memory or another mapping (`vm.max_map_count`): no guest can cause an error of the system.
+    let cause = error.root_cause();
+    if cause.is::<rustix::io::Errno>() || cause.is::<std::io::Error>() {
+        return GuestError::Host(cause.to_string().into());
+    }
+    let text = cause.to_string();
     if text.contains("hostcall") {
         return Fault::TooMuch("more data in one call than its kind may return".into()).into();
     }
@@ -86,6 +91,17 @@ pub(crate) fn shortened(text: &str) -> Box<str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_of_the_system_is_the_hosts() {
+        for error in [
+            wasmtime::Error::from(std::io::Error::from_raw_os_error(12)).context("mmap"),
+            wasmtime::Error::from(rustix::io::Errno::NOMEM),
+        ] {
+            let failed = of_trap(&error, 0, &[]);
+            assert!(matches!(&failed, GuestError::Host(cause) if cause.contains("os error 12")), "{failed:?}");
+        }
+    }
 
     #[test]
     fn a_text_is_cut_between_characters() {
