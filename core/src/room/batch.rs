@@ -7,16 +7,16 @@
 //! What a record does depends on the answers before it, so a batch is a prediction: a message of a member is handed to the
 //! guest unless an earlier answer ends the room, kicks the sender or fails. Whether the prediction was right shows when the
 //! record is applied. If it was wrong, the guest is ahead of the room: the machine drops the instance and rebuilds it, as after
-//! a lost instance. It does the same when a call has failed as a whole, by a trap or by the clock, which name no record. Either way the
-//! records that follow are handed over alone, so a wrong prediction costs time and changes nothing: with and without batches the
-//! same records lead to the same state and the same outputs.
+//! a lost instance. It does the same when a call has failed as a whole, by a trap or by the clock, which name no record. Either
+//! way the records that follow are handed over alone, so a wrong prediction costs time and changes nothing: with and without
+//! batches the same records lead to the same state and the same outputs.
 //!
 //! A snapshot is taken between batches: a batch ends where one is due. One that is due by fuel alone may come up to
 //! [`BATCH_RECORDS`] records later.
 //!
 //! Bounds: [`BATCH_RECORDS`], [`BATCH_BYTES`], and [`BATCH_FUEL`], which a call of several records is expected to need at
-//! most; each record has the limit that it has alone. After a wrong prediction, [`ALONE_RECORDS`] records are handed over alone: a guest that provokes one has its tail
-//! replayed once for twice as many records.
+//! most; each record has the limit that it has alone. After a wrong prediction, [`ALONE_RECORDS`] records are handed over alone:
+//! a guest that provokes one has its tail replayed once for twice as many records.
 
 use std::collections::VecDeque;
 
