@@ -60,7 +60,7 @@ pub use options::Options;
 pub use outbox::{OUTBOX_BYTES, OUTBOX_FRAMES};
 use sessions::Sessions;
 use tls::Tls;
-pub use tls::{TlsError, TlsFiles};
+pub use tls::{TlsError, TlsFiles, connector};
 use tokens::Identities;
 pub use tokens::{BadKeys, BadUrl, KeySource, TokenError, TokenOptions, mint};
 

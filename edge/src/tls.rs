@@ -18,9 +18,9 @@ use std::{
 
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 use tokio_rustls::{
-    TlsAcceptor,
+    TlsAcceptor, TlsConnector,
     rustls::{
-        self, ServerConfig,
+        self, ClientConfig, RootCertStore, ServerConfig,
         crypto::{CryptoProvider, ring},
         pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject as _},
         server::{ClientHello, NoServerSessionStorage, ResolvesServerCert},
@@ -63,6 +63,16 @@ pub enum TlsError {
     Pair { files: TlsFiles, source: rustls::Error },
     #[error("TLS cannot be set up: {0}")]
     Setup(rustls::Error),
+}
+
+/// Connects by TLS to servers whose certificate these roots have signed, as every client of chorus does.
+pub fn connector(roots: RootCertStore) -> TlsConnector {
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring has what both versions of TLS need")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    TlsConnector::from(Arc::new(config))
 }
 
 /// A client's byte stream: bare TCP, or TLS over it, which is boxed so that a bare connection has no space for keys.

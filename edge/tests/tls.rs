@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use chorus_edge::TlsFiles;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -14,11 +14,9 @@ use tokio::{
     net::TcpStream,
 };
 use tokio_rustls::{
-    TlsConnector,
     client::TlsStream,
     rustls::{
-        ClientConfig, RootCertStore,
-        crypto::ring,
+        RootCertStore,
         pki_types::{CertificateDer, ServerName, pem::PemObject as _},
     },
 };
@@ -62,15 +60,10 @@ async fn connect_after(
     let mut roots = RootCertStore::empty();
     let pem = fs::read(dir.path().join("certificate.pem")).expect("readable");
     let _ = CertificateDer::from_pem_slice(&pem).map(|certificate| roots.add(certificate));
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
     let mut stream = TcpStream::connect(world.address()).await?;
     stream.write_all(before.as_bytes()).await?;
     let name = ServerName::try_from(name.to_owned()).expect("a name");
-    within("the handshake", TlsConnector::from(Arc::new(config)).connect(name, stream)).await
+    within("the handshake", chorus_edge::connector(roots).connect(name, stream)).await
 }
 
 async fn play(world: &World, stream: TlsStream<TcpStream>) -> Value {

@@ -21,8 +21,7 @@ use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
     rustls::{
-        ClientConfig, RootCertStore,
-        crypto::ring,
+        RootCertStore,
         pki_types::{CertificateDer, ServerName, pem::PemObject as _},
     },
 };
@@ -106,11 +105,7 @@ impl Connector {
         let pem = fs::read(certificate).with_context(|| format!("cannot read {}", certificate.display()))?;
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(&pem).context("--certificate is not in PEM")?)?;
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Connector(TlsConnector::from(Arc::new(config))))
+        Ok(Connector(chorus_edge::connector(roots)))
     }
 
     async fn connect(&self, server: IpAddr, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {

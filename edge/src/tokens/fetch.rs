@@ -2,7 +2,7 @@
 //!
 //! Bounds: [`FETCH_TIMEOUT`] for all of it, [`MAX_BODY`] for the answer.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty, Limited};
@@ -18,8 +18,10 @@ use tokio::{
 };
 use tokio_rustls::{
     TlsConnector,
-    rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
+    rustls::{RootCertStore, pki_types::ServerName},
 };
+
+use crate::tls::connector;
 
 /// The time for an issuer's answer. A `hello` may wait for it, which a client does for 10 s.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -133,12 +135,7 @@ fn tls(host: &str) -> Result<(TlsConnector, ServerName<'static>), BadUrl> {
     if roots.is_empty() {
         return Err(BadUrl::NoRoots);
     }
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("ring has what both versions of TLS need")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok((TlsConnector::from(Arc::new(config)), name))
+    Ok((connector(roots), name))
 }
 
 #[cfg(test)]
