@@ -149,8 +149,26 @@ declare module "chorus" {
     faults?: number;
   }
 
+  /** `static lobby` of a room's class: how the default lobby brings players into rooms of this kind. */
+  export interface Lobby {
+    /**
+     * Players wait in the lobby until so many are there, 2 to 64; a room is then created with `seats`, their ids, and `names`. By
+     * default, a player joins a room that has a free seat, or a new one.
+     */
+    seats?: number;
+    /**
+     * Names of values that players of one room have in common, as `["mode", "level"]`, at most 8: those of the options that the room was
+     * created with, or that it has set as metadata since. A value is a text of at most 64 characters, a number, a boolean or null.
+     */
+    match?: readonly string[];
+    /** Whether clients may create rooms of their own, private ones for instance. True by default. */
+    create?: boolean;
+  }
+
   export abstract class Room<State = any, Data = any> {
     static config?: Config;
+    /** What the default lobby does with this kind; false: clients cannot request it. True, as without it: they can. */
+    static lobby?: Lobby | boolean;
     /** Raise it when the shape of the state changes. 1 by default. */
     static stateVersion?: number;
     /** Converts a state of version `from` to this version. A throw refuses the swap. */
@@ -221,6 +239,20 @@ declare module "chorus" {
      */
     view?(state: State, player: Player<Data>): unknown;
   }
+}
+
+/** For a lobby: what clients may request. Written by the build, from the classes of the other guests. */
+declare module "chorus/kinds" {
+  export interface Offer {
+    /** `static config.maxPlayers`; 0 for any number. */
+    readonly maxPlayers: number;
+    /** `static lobby`; 0 where players do not wait. */
+    readonly seats: number;
+    readonly match: readonly string[];
+    readonly create: boolean;
+  }
+
+  export const kinds: { readonly [kind: string]: Offer };
 }
 
 /** Writes the room's log. */

@@ -4,4 +4,4 @@ import "./globals.js";
 import Script from "chorus:script";
 import { serve } from "./guest.js";
 
-export const { describe, call, warnings } = serve(Script);
+export const { describe, call, warnings, offer } = serve(Script);

@@ -5,6 +5,7 @@ import { call, emit } from "./call.js";
 import { withClaims } from "./claims.js";
 import { finish, refuse } from "./finish.js";
 import { named } from "./json.js";
+import { reportFreed } from "./lobby.js";
 import { addPlayer, bySession, inner, Player, removePlayer, rolesChanged } from "./player.js";
 import * as primordials from "./primordials.js";
 import { isFull } from "./roles.js";
@@ -40,7 +41,7 @@ export function dispatch(event, ...fields) {
       callHook("onRoomEnd", fields[0], primordials.parse(fields[2]), fields[1] === "" ? undefined : fields[1]);
       return finish();
     case "move-failed":
-      callHook("onMoveFailed", playerOf(fields[0]), fields[1], fields[2]);
+      onMoveFailed(playerOf(fields[0]), fields[1], fields[2]);
       return finish();
     case "identify":
       return onIdentify(playerOf(fields[0]), fields[1], fields[2], fields[3], fields[4]);
@@ -83,11 +84,19 @@ function onIdentify(player, was, id, name, claims) {
   finish(undefined, true);
 }
 
+/** A script without the hook has the member notified, which may wait for its way out (`leave` in lobby.js). */
+function onMoveFailed(player, room, reason) {
+  if (script.hooks.onMoveFailed === undefined) return player.send("failed", { room, reason });
+  callHook("onMoveFailed", player, room, reason);
+}
+
 function onLeave(session, reason) {
   const player = playerOf(session);
+  const wasPlayer = !player.spectator;
   inner.setConnected(player, false);
   removePlayer(player);
   callHook("onLeave", player, reason);
+  if (wasPlayer) reportFreed();
   finish();
 }
 

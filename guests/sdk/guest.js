@@ -9,6 +9,7 @@ import { finish, refuse, saved } from "./finish.js";
 import { settlePromises } from "./globals.js";
 import { plain, toJson } from "./json.js";
 import * as layout from "./layout.js";
+import { offer } from "./lobby.js";
 import { log } from "./log.js";
 import { makeRoom } from "./make.js";
 import { unknownHooks } from "./manifest.js";
@@ -25,7 +26,7 @@ let handlers;
 export function serve(GivenClass) {
   makeRoom(GivenClass);
   handlers = handlersOf(script.room, script.manifest.messages);
-  return { describe: () => script.manifest, call: callWith, warnings: () => unknownHooks(GivenClass) };
+  return { describe: () => script.manifest, call: callWith, warnings: () => unknownHooks(GivenClass), offer: () => offer };
 }
 
 /** From entries to their outcomes. */

@@ -38,11 +38,15 @@ export const BUDGETS = {
   faults: { normal: 5, cap: 100 },
 };
 
-/** The highest values in `static config`. */
+/** The highest values in `static config` and `static lobby`. */
 export const CAPS = {
   maxPlayers: 20_000,
   reconnectSeconds: 86_400,
   emptySeconds: 604_800,
+  /** Players that the lobby gathers before it creates a room, in `static lobby`. */
+  lobbySeats: 64,
+  /** Fields of the metadata that the lobby compares. */
+  lobbyMatch: 8,
 };
 
 /**

@@ -4,8 +4,9 @@ import { checkFields } from "./fields.js";
 import { checkSize, discard } from "./finish.js";
 import { settlePromises } from "./globals.js";
 import { named } from "./json.js";
-import { allow } from "./limits.js";
-import { manifestOf, mustBeSync } from "./manifest.js";
+import { allow, LIMITS } from "./limits.js";
+import { leave, setOffer } from "./lobby.js";
+import { manifestOf, mustBeSync, offerOf } from "./manifest.js";
 import * as primordials from "./primordials.js";
 import { freezeHandles, Room } from "./room.js";
 import { hooksOf, script } from "./script.js";
@@ -22,7 +23,9 @@ export function makeRoom(GivenClass) {
   script.Class = GivenClass;
   const room = script.room = new GivenClass();
   settlePromises();
+  addLeave(room);
   script.manifest = manifestOf(GivenClass, room);
+  setOffer(offerOf(GivenClass));
   allow(GivenClass.config);
   checkFields(GivenClass, room);
   setState(room.state);
@@ -33,4 +36,14 @@ export function makeRoom(GivenClass) {
   if (typeof GivenClass.migrate === "function") mustBeSync(GivenClass.migrate, "static migrate");
   if (room.timers !== undefined) setTimers(room.timers);
   seal(GivenClass, room);
+}
+
+/** Every room has a way out: a handler of `leave`, unless the script has its own, or as many handlers as it may have. */
+function addLeave(room) {
+  const own = room.messages === undefined ? {} : room.messages;
+  if (typeof own !== "object" || own === null || primordials.hasOwn(own, "leave") || primordials.keys(own).length >= LIMITS.names) return;
+  const messages = {}, names = primordials.ownKeys(own);
+  for (let i = 0; i < names.length; i++) primordials.defineProperty(messages, names[i], primordials.getOwnPropertyDescriptor(own, names[i]));
+  messages.leave = leave;
+  room.messages = messages;
 }

@@ -3,7 +3,7 @@
 import { byteLength, fits } from "./bytes.js";
 import { named, plain, toJson } from "./json.js";
 import { BUDGETS, CAPS, LIMITS } from "./limits.js";
-import { create, getPrototypeOf, hasOwn, isInteger, join, keys, ownKeys, slice, stringify, TypeError, test, toTag } from "./primordials.js";
+import { create, getPrototypeOf, hasOwn, isArray, isInteger, join, keys, ownKeys, slice, stringify, TypeError, test, toTag } from "./primordials.js";
 import { Room } from "./room.js";
 
 const whole = (least, cap) => (value) => {
@@ -21,6 +21,18 @@ const CONFIG = {
   keepWhenEmpty: flag,
   emptySeconds: whole(0, CAPS.emptySeconds),
   budget: (value) => { check(value, BUDGET, "static config.budget"); return null; },
+};
+
+const LOBBY = {
+  seats: (value) => whole(2, CAPS.lobbySeats)(value),
+  match: (value) => {
+    if (!isArray(value) || value.length > CAPS.lobbyMatch) return `must be a list of at most ${CAPS.lobbyMatch} names`;
+    for (let i = 0; i < value.length; i++) {
+      if (typeof value[i] !== "string" || !test(/^[A-Za-z_]\w{0,31}$/, value[i])) return "must have names of 1 to 32 letters, digits and _, which begin with a letter or _";
+    }
+    return null;
+  },
+  create: flag,
 };
 
 export const HOOKS = [
@@ -42,6 +54,18 @@ export function manifestOf(RoomClass, room) {
     timers: namesOf(room.timers, "timers", "(payload) => …"),
     messages: namesOf(room.messages, "messages", "(player, data) => …"),
   };
+}
+
+/** What the lobby does with the kind (`Offer` in chorus.d.ts); false when clients cannot request its rooms. */
+export function offerOf({ lobby = true, config }) {
+  if (lobby === false) return false;
+  const given = lobby === true ? {} : lobby;
+  check(given, LOBBY, "static lobby");
+  const { seats = 0, match = [], create: creates = true } = given, { maxPlayers = 0 } = config ?? {};
+  if (maxPlayers > 0 && seats > maxPlayers) {
+    throw new TypeError(`static lobby.seats is ${seats}, and the room has ${maxPlayers} seats (static config.maxPlayers)`);
+  }
+  return { maxPlayers, seats, match, create: creates };
 }
 
 function check(object, rules, what) {

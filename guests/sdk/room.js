@@ -5,6 +5,7 @@ import { call, callTime, emit } from "./call.js";
 import { roomId } from "./ids.js";
 import { messageType, toJson, toParcel, toText } from "./json.js";
 import { allowed, LIMITS } from "./limits.js";
+import { reportLock, reportMetadata } from "./lobby.js";
 import { log } from "./log.js";
 import { recall } from "./memory.js";
 import * as primordials from "./primordials.js";
@@ -54,15 +55,22 @@ export class Room {
 
   lock() {
     emit("lock", [], "lock");
+    if (!call.locked) reportLock(true);
     call.locked = true;
   }
 
   unlock() {
     emit("unlock", [], "unlock");
+    if (call.locked) reportLock(false);
     call.locked = false;
   }
 
-  setMetadata(data) { emit("metadata", [toJson(data, "setMetadata: the data")], "setMetadata"); }
+  setMetadata(data) {
+    const text = toJson(data, "setMetadata: the data");
+    emit("metadata", [text], "setMetadata");
+    reportMetadata(text);
+  }
+
   end(outcome) { emit("end", [toParcel(outcome, "end: the outcome")], "end"); }
 }
 

@@ -461,9 +461,9 @@ test("throw-everywhere: each hook's throw is an error, and its change is not sav
 
 test("the manifest lists versions, messages and timers", async () => {
   assert.deepEqual((await uncreatedRoom("static config = { maxPlayers: 3, budget: { timers: 2 } }; static stateVersion = 4; messages = { a() {}, b() {} }; timers = { t() {} };")).manifest, {
-    stateVersion: 4, config: '{"maxPlayers":3,"budget":{"timers":2}}', timers: ["t"], messages: ["a", "b"],
+    stateVersion: 4, config: '{"maxPlayers":3,"budget":{"timers":2}}', timers: ["t"], messages: ["a", "b", "leave"],
   });
-  assert.deepEqual((await uncreatedRoom("")).manifest, { stateVersion: 1, config: "{}", timers: [], messages: [] });
+  assert.deepEqual((await uncreatedRoom("")).manifest, { stateVersion: 1, config: "{}", timers: [], messages: ["leave"] });
 });
 
 test("typescript: a guest in TypeScript is a guest", async () => {
