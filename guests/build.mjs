@@ -37,6 +37,7 @@ export async function buildAll(options = {}) {
   const all = allGuests(guests);
   const isLate = ({ kind }) => (first.includes(kind) ? 0 : 1);
   const wanted = names.length > 0 ? names : all.filter((guest) => fixtures || !guest.fixture).sort((a, b) => isLate(a) - isLate(b));
+  const inspected = inspectOnce();
   let done = 0, ok = true;
 
   const one = async (guest) => {
@@ -46,7 +47,7 @@ export async function buildAll(options = {}) {
     let result;
     try {
       const found = typeof guest === "string" ? namedGuest(guests, guest) : guest;
-      result = { kind: found.kind, ok: true, ...(await build(found, dist)), ms: since() };
+      result = { kind: found.kind, ok: true, ...(await build(found, dist, all, inspected)), ms: since() };
     } catch (error) {
       // The guest was deleted during its build: there is nothing to report.
       if (guest.path !== undefined && !existsSync(guest.path)) return;
@@ -74,24 +75,40 @@ function plainError(error, kind, { shownPath, unreadable }) {
   return { file: kind, line: 0, column: 0, message: stack };
 }
 
-async function build(guest, dist) {
+/** Bundles and inspects each guest once, though a lobby needs all of them: `{ entry, chosen, bundled, offer, warnings }`. */
+function inspectOnce() {
+  const known = new Map();
+  return (guest) => {
+    if (!known.has(guest.path)) known.set(guest.path, inspected(guest, {}));
+    return known.get(guest.path);
+  };
+}
+
+/** `kinds`: see `bundle`. */
+async function inspected(guest, kinds) {
   const { entryOf, isFile } = await import("./build/sources.mjs");
   const { bundle } = await import("./build/bundle.mjs");
   const { inspect } = await import("./build/inspect.mjs");
   const { entry, warnings: chosen } = entryOf(guest);
-  const bundled = await bundle(entry, isFile(guest.path) ? dirname(guest.path) : guest.path);
-  const { warnings } = inspect(bundled, entry, SDK);
-  const sourceHash = await hashOf(bundled);
-  const kept = dist.kept(guest.kind, sourceHash);
-  const { digest, file, bytes } = kept ?? (await make(bundled, entry, guest.kind, sourceHash, dist));
-  return { digest, file, bytes, kept: kept !== undefined, warnings: [...chosen, ...warnings].map(String) };
+  const bundled = await bundle(entry, isFile(guest.path) ? dirname(guest.path) : guest.path, kinds);
+  return { entry, chosen, bundled, ...inspect(bundled, entry, SDK) };
 }
 
-async function make(bundled, entry, kind, sourceHash, dist) {
+async function build(guest, dist, all, inspectedOnce) {
+  const { kindsOf, offerOf } = await import("./build/kinds.mjs");
+  let made = await inspectedOnce(guest);
+  if (made.bundled.isLobby) made = await inspected(guest, await kindsOf(all, inspectedOnce, dist.manifest()));
+  const sourceHash = await hashOf(made.bundled);
+  const kept = dist.kept(guest.kind, sourceHash);
+  const { digest, file, bytes } = kept ?? (await make(made, guest.kind, sourceHash, offerOf(made), dist));
+  return { digest, file, bytes, kept: kept !== undefined, warnings: [...made.chosen, ...made.warnings].map(String) };
+}
+
+async function make({ bundled, entry }, kind, sourceHash, offer, dist) {
   const { componentize } = await import("./build/component.mjs");
   const started = performance.now();
   const component = await componentize(bundled, entry);
-  return dist.keep(kind, component, sourceHash, Math.round(performance.now() - started));
+  return dist.keep(kind, component, { sourceHash, ms: Math.round(performance.now() - started), offer });
 }
 
 /** The hash of a component's inputs: its files and the SDK's (as bundled), the contract, the tools and their options. */

@@ -14,6 +14,8 @@ const SDK = fileURLToPath(new URL("../sdk/", import.meta.url));
 /** Modules that take the place of those of the SDK that have the same name: they are the engine's. */
 const ENGINE_SDK = fileURLToPath(new URL("../../engine/sdk/", import.meta.url));
 const SCRIPT = "chorus:script";
+/** The module that the build writes for a lobby: what one may play here (`kinds.mjs`). */
+const KINDS = "chorus/kinds", KINDS_PATH = `${SDK}kinds.js`;
 const CONTRACT = ["describe", "call"];
 const BUILTIN = new Set(builtinModules);
 /** The limit of a bundle's size. A larger one starts slowly, and most likely contains data that belongs in the client. */
@@ -23,10 +25,12 @@ const MAX_BYTES = 8 << 20;
  * `script` and `scriptMap`: a plain script with the SDK's own modules, which Node can run. What becomes the component, with
  * `map`: `guest`, a script for the engine; of a `bare` guest, which is without the SDK, `module`, an ES module. The paths in
  * `map` begin with the name of the guest's `folder`, and contain no path of the building machine.
+ *
+ * `kinds` is what a lobby imports as "chorus/kinds"; `isLobby` is whether the guest does.
  */
-export async function bundle(entry, folder = dirname(entry)) {
+export async function bundle(entry, folder = dirname(entry), kinds = {}) {
   const bare = isBare(entry);
-  const author = new Author(entry, folder);
+  const author = new Author(entry, folder, kinds);
   const builds = [];
   const start = async (engine) => {
     builds.push(await rolldown(options(bare ? entry : `${engine ? ENGINE_SDK : SDK}entry.js`, author.plugin(engine))));
@@ -44,7 +48,7 @@ export async function bundle(entry, folder = dirname(entry)) {
     const { version, sources, names, mappings } = map;
     const [{ code: plain, map: plainMap }] = script.output;
     const made = bare ? { module: code } : { guest: code };
-    return { bare, ...made, map: JSON.stringify({ version, sources, names, mappings }), script: plain, scriptMap: plainMap, suspects: author.suspects };
+    return { bare, ...made, map: JSON.stringify({ version, sources, names, mappings }), script: plain, scriptMap: plainMap, suspects: author.suspects, isLobby: author.isLobby };
   } catch (error) {
     if (error instanceof Mistake || error instanceof Mistakes) throw error;
     throw author.mistakes.length > 0 ? new Mistakes(author.mistakes) : bundlerMistakes(error, entry);
@@ -99,8 +103,11 @@ class Author {
   #importers = new Map();
   /** Missing modules that packages `require`, which may be optional. */
   suspects = [];
+  #kinds;
+  isLobby = false;
 
-  constructor(entry, folder) {
+  constructor(entry, folder, kinds) {
+    this.#kinds = kinds;
     this.#entry = entry;
     this.#folder = folder;
     this.#root = dirname(folder);
@@ -123,6 +130,7 @@ class Author {
       name: "chorus",
       async resolveId(id, importer, options) {
         if (id === "chorus") return `${SDK}chorus.js`;
+        if (id === KINDS) return KINDS_PATH;
         if (id === SCRIPT) return author.#entry;
         if (importer === undefined || id.startsWith("\0")) return undefined;
         if (engine && isOfSdk(importer) && id.startsWith("./")) return engineModule(id);
@@ -135,8 +143,13 @@ class Author {
         if (!author.#importers.has(found.id)) author.#importers.set(found.id, { importer, id });
         return found;
       },
-      load: (id) => author.#loaded(id),
+      load: (id) => (id === KINDS_PATH ? author.#kindsModule() : author.#loaded(id)),
     };
+  }
+
+  #kindsModule() {
+    this.isLobby = true;
+    return { code: `export const kinds = ${JSON.stringify(this.#kinds)};`, moduleType: "js" };
   }
 
   #isOwn(path) { return !path.startsWith("\0") && !isOfSdk(path) && !path.includes("/node_modules/"); }

@@ -34,12 +34,15 @@ export class Dist {
     return found?.size === entry.bytes ? entry : undefined;
   }
 
-  /** Stores a component, then adds it to the manifest, so that every file in the manifest exists. */
-  keep(kind, component, sourceHash, ms) {
+  /**
+   * Stores a component, then adds it to the manifest, so that every file in the manifest exists. `made`: `{ sourceHash, ms, offer }`,
+   * of which `offer` is what the lobby has of the kind.
+   */
+  keep(kind, component, made) {
     const digest = sha256(component);
     const file = `${kind}-${digest.slice(0, 12)}.wasm`;
     this.#write(file, component);
-    const entry = { digest, file, bytes: component.length, sourceHash, ms };
+    const entry = { digest, file, bytes: component.length, ...made };
     this.#writeManifest({ ...this.manifest(), [kind]: entry });
     return entry;
   }

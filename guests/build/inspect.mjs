@@ -1,5 +1,5 @@
 // Runs a bundled guest's top level as the engine will, but where an error still has a file and a line, and reads its
-// manifest.
+// manifest, and what the lobby has of it.
 
 import { SourceMap } from "node:module";
 import { createContext, runInContext } from "node:vm";
@@ -12,13 +12,14 @@ const FILE = "bundle.js";
 /** A top level that runs longer is taken to be endless. */
 const TIMEOUT_MS = 5_000;
 
-/** `{ manifest, warnings }` of a guest. The manifest of a bare one is not read: a fixture's may be invalid on purpose. */
+/** `{ manifest, offer, warnings }` of a guest. The manifest of a bare one is not read: a fixture's may be invalid on purpose. */
 export function inspect({ bare, script, scriptMap, suspects }, entry, sdk) {
   try {
     const guest = load(script);
-    if (bare) return { manifest: undefined, warnings: [] };
+    if (bare) return { manifest: undefined, offer: false, warnings: [] };
     const warnings = Array.from(guest.warnings(), (name) => `no hook is called \`${name}\`; it is never called by the room`);
-    return { manifest: JSON.parse(JSON.stringify(guest.describe())), warnings: warnings.map((text) => at(entry, text)) };
+    const [manifest, offer] = JSON.parse(JSON.stringify([guest.describe(), guest.offer()]));
+    return { manifest, offer, warnings: warnings.map((text) => at(entry, text)) };
   } catch (error) {
     // A package needs the module that it requires.
     const cause = /\brequire\b/.test(error?.message) ? suspects[0] : undefined;

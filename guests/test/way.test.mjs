@@ -1,0 +1,111 @@
+// The room's side of the way from and to the lobby: `leave`, and what a room reports.
+
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+
+import { bundle } from "../build/bundle.mjs";
+import { inspect } from "../build/inspect.mjs";
+import { kindsOf } from "../build/kinds.mjs";
+import { roomOf, session } from "./story.mjs";
+
+const LOBBY = "00000000000000000000000000010bb7";
+
+/** A room that the lobby has created. */
+const lobbys = (body) => roomOf(body, {}, { creator: LOBBY });
+const reports = ({ sent }) => sent.splice(0).map(({ room, data }) => (assert.equal(room, LOBBY), data.lobby));
+
+test("a member leaves any room by the message `leave`, unless the script has its own", async () => {
+  const plain = (await roomOf("")).join("ana");
+  assert.deepEqual(plain.message("ana", "leave").reply, {});
+  assert.deepEqual(plain.moves, [{ session: session("ana"), room: LOBBY, options: {} }]);
+  const own = (await roomOf("messages = { leave: () => this.refuse('not in the middle of a hand') };")).join("ana");
+  assert.equal(own.message("ana", "leave").refused, "not in the middle of a hand");
+  const lobby = (await roomOf("", {}, { id: LOBBY })).join("ana");
+  assert.deepEqual([lobby.message("ana", "leave").reply, lobby.moves], [{}, []], "the lobby is not left");
+});
+
+test("a member whose way out fails is notified, by the script where it has the hook", async () => {
+  const plain = (await roomOf("")).join("ana");
+  plain.message("ana", "leave").moveFailed("ana", LOBBY, "the lobby restarts in 1 s");
+  assert.deepEqual(plain.received("ana"), [{ type: "failed", data: { room: LOBBY, reason: "the lobby restarts in 1 s" } }]);
+  const own = (await roomOf("onMoveFailed(player) { player.send('stay'); }")).join("ana");
+  own.message("ana", "leave").moveFailed("ana", LOBBY, "no");
+  assert.deepEqual(own.received("ana").map(({ type }) => type), ["stay"]);
+});
+
+test("a room of the lobby reports each seat that a player leaves, not a spectator's, and none while it is locked", async () => {
+  const body = "static config = { maxPlayers: 2 }; onJoinAttempt(player) { return player.spectator ? 'spectator' : true; } messages = { lock: () => this.lock(), unlock: () => this.unlock() };";
+  const room = (await lobbys(body)).join("ana").join("bo").join("cid");
+  assert.deepEqual(reports(room), []);
+  assert.deepEqual(reports(room.leave("cid")), []);
+  assert.deepEqual(reports(room.leave("ana")), [{ freed: 1 }]);
+  assert.deepEqual(reports(room.message("bo", "lock").message("bo", "lock")), [{ locked: true }]);
+  room.join("dan", { full: false });
+  assert.deepEqual(reports(room.leave("dan")), []);
+  assert.deepEqual(reports(room.message("bo", "unlock").message("bo", "unlock")), [{ locked: false }]);
+});
+
+test("of its metadata, a room reports the values that the lobby compares", async () => {
+  const room = (await lobbys("static lobby = { match: ['mode'] }; messages = { set: (player, data) => this.setMetadata(data) };")).join("ana");
+  room.message("ana", "set", { mode: "fast", players: ["ana"] }).message("ana", "set", { players: [] }).message("ana", "set", null);
+  assert.deepEqual(reports(room), [{ metadata: { mode: "fast" } }, { metadata: {} }]);
+});
+
+test("a room that another has created, or whose seats the lobby does not fill again, reports nothing", async () => {
+  const body = "messages = { lock: () => this.lock(), set: () => this.setMetadata({ mode: 1 }) };";
+  const rooms = await Promise.all([roomOf(body), roomOf(body, {}, { creator: "a".repeat(32) }), lobbys(`static lobby = false; ${body}`), lobbys(`static lobby = { seats: 2, match: ["mode"] }; ${body}`)]);
+  for (const room of rooms) assert.deepEqual(reports(room.join("ana").message("ana", "set").message("ana", "lock").leave("ana")), []);
+});
+
+test("a report is made even when the script has used up the effects of its call", async () => {
+  const room = (await lobbys("static config = { budget: { effectsPerRecord: 2 } }; onLeave() { this.broadcast('a'); this.broadcast('b'); }")).join("ana").join("bo");
+  assert.deepEqual(reports(room.leave("ana")), [{ freed: 1 }]);
+});
+
+for (const [given, complaint] of [
+  ["{ seat: 2 }", 'static lobby has no key "seat"; there are: seats, match, create'],
+  ["{ seats: 1 }", "static lobby.seats must be a whole number, 2 or more"],
+  ["{ seats: 65 }", "static lobby.seats is 65; the most is 64"],
+  ["{ seats: 5 }", "static lobby.seats is 5, and the room has 4 seats (static config.maxPlayers)"],
+  ["{ match: 'mode' }", "static lobby.match must be a list of at most 8 names"],
+  ["{ match: ['a b'] }", "static lobby.match must have names of 1 to 32 letters, digits and _, which begin with a letter or _"],
+  ["{ create: 1 }", "static lobby.create must be true or false"],
+  ["7", "static lobby must be an object, not a number"],
+]) {
+  test(`static lobby = ${given} does not build`, async () => {
+    await assert.rejects(roomOf(`static config = { maxPlayers: 4 }; static lobby = ${given};`), ({ message }) => message.replace("TypeError: ", "") === complaint);
+  });
+}
+
+test("a lobby is built with the kinds that clients may request, as their classes have it", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "kinds-"));
+  try {
+    const sources = {
+      chat: "export default class extends Room { static config = { maxPlayers: 50 }; }",
+      duel: "export default class extends Room { static lobby = { seats: 2, match: ['mode'], create: false }; }",
+      inner: "export default class extends Room { static lobby = false; }",
+      broken: "export default class extends Room { static lobby = 7; }",
+      other: "import { kinds } from 'chorus/kinds'; export default class extends Room { view() { return kinds; } }",
+    };
+    const guests = Object.entries(sources).map(([kind, code]) => {
+      const path = join(folder, `${kind}.js`);
+      writeFileSync(path, `import { Room } from "chorus";\n${code}\n`);
+      return { kind, path, fixture: false };
+    });
+    const inspected = async ({ path }) => {
+      const bundled = await bundle(path);
+      return { bundled, ...inspect(bundled, path, "") };
+    };
+    const chat = { maxPlayers: 50, seats: 0, match: [], create: true }, duel = { maxPlayers: 0, seats: 2, match: ["mode"], create: false };
+    assert.deepEqual(await kindsOf(guests, inspected, {}), { chat, duel });
+    assert.deepEqual(await kindsOf(guests, inspected, { broken: { offer: chat } }), { broken: chat, chat, duel }, "one that does not build is as it was");
+    const { script, isLobby } = await bundle(guests[4].path, folder, { chat });
+    assert.ok(isLobby);
+    assert.match(script, /maxPlayers"?: ?50/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
