@@ -236,8 +236,33 @@ test("when no player joins, a timeout decides the game and the room ends", async
   assert.notEqual(game.outcome, undefined);
 });
 
-test("a room without two seats is not created", async () => {
-  await assert.rejects(room("tic-tac-toe", {}), /needs the option seats/);
+test("a room with an option for other seats is not created", async () => {
+  for (const seats of [[], ["ana"], ["ana", "bo", "cid"], "ab"]) await assert.rejects(room("tic-tac-toe", { seats }), /seats .* is \[player, player\]/);
+});
+
+test("in a room without seats the first two who come sit down, and the game begins with the second", async () => {
+  const game = await room("tic-tac-toe", { turnSeconds: 5 }, { creator: LOBBY });
+  game.join("ana").join("ana", { tab: "ana's other tab" });
+  assert.deepEqual(game.viewOf("ana").seats, [{ name: "ana", connected: true }, { name: "", connected: false }]);
+  assert.equal(game.viewOf("ana's other tab").you, null, "one player has one seat");
+  assert.equal(game.viewOf("ana").deadline, null);
+  assert.equal(game.message("ana", "move", { cell: 0 }).refused, "your opponent has not come yet");
+  game.leave("ana").join("bo");
+  assert.equal(game.viewOf("bo").seats[0].name, "bo", "a seat of one who left before the game is free");
+  game.wait(60_000).join("cid");
+  assert.equal(game.viewOf("cid").deadline, game.now + 5_000);
+  game.join("dan");
+  assert.equal(game.viewOf("dan").you, null);
+  game.leave("cid");
+  assert.equal(game.viewOf("bo").winner, 0, "from here on, who leaves has lost");
+});
+
+test("a turn has half a minute, whatever a client requests that is no time", async () => {
+  for (const turnSeconds of [0, -1, 1e9, "x", null, {}]) {
+    const game = await room("tic-tac-toe", { seats: ["ana", "bo"], turnSeconds });
+    game.join("ana").join("bo");
+    assert.equal(game.viewOf("ana").deadline, game.now + 30_000);
+  }
 });
 
 test("the first player is random: of many rooms, both", async () => {

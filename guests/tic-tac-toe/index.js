@@ -1,12 +1,14 @@
 // Tic-tac-toe for two; every further player may watch.
 //
-// Who sits is fixed when the room is made, by `{ seats: [player, player] }`. A seat belongs to a player's identity, so a
-// player who comes back by a new session takes it up again.
+// The lobby makes a room for two who wait, by `{ seats: [player, player] }`; in a room without that option, one that a player has
+// created for a friend, the first two who come sit down. A seat belongs to a player's identity, so a player who comes back by a
+// new session takes it up again.
 
 import { Room } from "chorus";
 import { emptyBoard, verdict } from "./board.js";
 
 const TURN_SECONDS = 30;
+const MAX_TURN_SECONDS = 3600;
 /** How long a decided game waits for a rematch. */
 const REMATCH_MS = 120_000;
 /** How long the way back to the lobby may take. */
@@ -16,7 +18,7 @@ const CLOSING_MS = 10_000;
  * @typedef {import("chorus").Player} Player
  * @typedef {import("./board.js").Seat} Seat
  * @typedef {import("./board.js").Board} Board
- * @typedef {{ id: string, name: string, session: string | null, connected: boolean }} Sitting
+ * @typedef {{ id: string | null, name: string, session: string | null, connected: boolean }} Sitting
  * @typedef {{
  *   seats: Sitting[], board: Board, first: Seat, turn: Seat, turnMs: number, deadline: number | null,
  *   winner: Seat | "draw" | null, line: number[] | null, rematch: boolean[], closing: boolean,
@@ -26,17 +28,19 @@ const CLOSING_MS = 10_000;
 export default class TicTacToe extends Room {
   // Four, for two seats: a seat's old session may still be held while its player's new one sits down.
   static config = { maxPlayers: 4, reconnectSeconds: 60 };
+  static lobby = { seats: 2 };
 
-  /** @param {{ seats: string[], names?: string[], turnSeconds?: number }} options */
-  onCreate({ seats, names, turnSeconds }) {
-    if (!Array.isArray(seats) || seats.length !== 2) throw new Error("tic-tac-toe needs the option seats: [player, player]");
+  /** @param {{ seats?: (string | null)[], names?: string[], turnSeconds?: number }} options of a client, where the lobby has not set them */
+  onCreate({ seats = [null, null], names, turnSeconds }) {
+    if (!Array.isArray(seats) || seats.length !== 2) throw new Error("the option seats of tic-tac-toe is [player, player]");
+    const seconds = turnSeconds !== undefined && turnSeconds > 0 && turnSeconds <= MAX_TURN_SECONDS ? turnSeconds : TURN_SECONDS;
     const first = /** @type {Seat} */ (this.random.int(2));
     this.state = {
       seats: seats.map((id, seat) => ({ id, name: names?.[seat] ?? "", session: null, connected: false })),
-      board: emptyBoard(), first, turn: first, turnMs: (turnSeconds ?? TURN_SECONDS) * 1000, deadline: null,
+      board: emptyBoard(), first, turn: first, turnMs: seconds * 1000, deadline: null,
       winner: null, line: null, rematch: [false, false], closing: false,
     };
-    this.#startGame(first);
+    if (!this.#isOpen()) this.#startGame(first);
   }
 
   /** @param {Player} player */
@@ -48,8 +52,9 @@ export default class TicTacToe extends Room {
   /** @param {Player} player */
   onJoin(player) {
     if (!player.spectator) {
-      const sitting = this.state.seats[this.#freeSeatOf(player)];
-      Object.assign(sitting, { name: player.name, session: player.session, connected: true });
+      const { id, name, session } = player, wasOpen = this.#isOpen();
+      Object.assign(this.state.seats[this.#freeSeatOf(player)], { id, name, session, connected: true });
+      if (wasOpen && !this.#isOpen()) this.#startGame(this.state.first);
     }
     this.setMetadata({ players: this.state.seats.map(({ name }) => name), watching: this.players.filter((one) => one.spectator).length });
   }
@@ -68,9 +73,10 @@ export default class TicTacToe extends Room {
   onLeave(player) {
     const seat = this.#seatOf(player);
     if (seat !== null) {
-      Object.assign(this.state.seats[seat], { session: null, connected: false });
+      const waited = this.#isOpen();
+      Object.assign(this.state.seats[seat], { session: null, connected: false }, waited ? { id: null, name: "" } : {});
       this.state.rematch[seat] = false;
-      if (this.state.winner === null) this.#finish(other(seat), null, "left");
+      if (this.state.winner === null && !waited) this.#finish(other(seat), null, "left");
     }
     this.#closeWhenEmpty();
   }
@@ -88,6 +94,7 @@ export default class TicTacToe extends Room {
       const cell = data?.cell;
       if (!Number.isInteger(cell) || cell < 0 || cell > 8) this.refuse("a move needs a cell from 0 to 8");
       if (winner !== null) this.refuse("the game is over");
+      if (this.#isOpen()) this.refuse("your opponent has not come yet");
       if (turn !== seat) this.refuse("it is not your turn");
       if (board[cell] !== null) this.refuse("the cell is taken");
       board[cell] = seat;
@@ -192,9 +199,16 @@ export default class TicTacToe extends Room {
     return seat === -1 ? null : /** @type {Seat} */ (seat);
   }
 
-  /** A seat of this player that is free, or whose session is disconnected. @param {Player} player */
+  /** A seat of this player that is free, or whose session is disconnected; or a seat that is nobody's yet. @param {Player} player */
   #freeSeatOf({ id }) {
-    return this.state.seats.findIndex((sitting) => sitting.id === id && !sitting.connected);
+    const { seats } = this.state;
+    const own = seats.findIndex((sitting) => sitting.id === id && !sitting.connected);
+    return own === -1 && seats.every((sitting) => sitting.id !== id) ? seats.findIndex((sitting) => sitting.id === null) : own;
+  }
+
+  /** Whether a seat is nobody's yet: the game has not begun. */
+  #isOpen() {
+    return this.state.seats.some(({ id }) => id === null);
   }
 
   /** @param {Player} player @param {boolean} connected @param {string} event */

@@ -19,7 +19,7 @@ const STRINGS = [
 ];
 
 const TYPES = [
-  "echo", "echo", "echo", "say", "keep", "keep", "name", "tell", "find", "look", "games", "watch", "cancel", "move", "rematch", "leave", "enter", "home",
+  "echo", "echo", "echo", "say", "keep", "keep", "name", "tell", "joinOrCreate", "create", "join", "find", "look", "games", "watch", "cancel", "move", "rematch", "leave", "enter", "home",
   "", "dance", "__proto__", "constructor", "toString", "onJoin", "x".repeat(64), "x".repeat(65), "é".repeat(32), "é".repeat(33), "😀".repeat(16), "😀".repeat(17),
   "\\u0000", "\\ud83d", "then", "x".repeat(10_000),
 ];

@@ -70,8 +70,8 @@ story("a type without a handler, and a refusal by the script, are errors of the 
     [msg(2, "__proto__"), "unknown_type"],
     [msg(3, "constructor"), "unknown_type"],
     [msg(4, "onJoin"), "unknown_type"],
-    [msg(5, "find", { data: { kind: "chess" } }), "refused"],
-    [msg(6, "find", { data: { kind: 7 } }), "refused"],
+    [msg(5, "joinOrCreate", { data: { kind: "chess" } }), "refused"],
+    [msg(6, "joinOrCreate", { data: { kind: 7 } }), "refused"],
     [msg(7, "watch", { data: { room: "__proto__" } }), "refused"],
     [msg(8, "watch"), "refused"],
   ];
@@ -96,7 +96,7 @@ story("any JSON within the bounds may be data; each message has its one answer",
   }
   for (const [n, text] of data.entries()) {
     const id = 100 + 2 * n;
-    client.send(`{"t":"msg","id":${id},"type":"find","data":${text}}`);
+    client.send(`{"t":"msg","id":${id},"type":"joinOrCreate","data":${text}}`);
     const answer = await client.answer(id);
     assert.ok(answer.t === "reply" || answer.code === "refused", `${text.slice(0, 40)}: ${JSON.stringify(answer)}`);
     client.send(msg(id + 1, "cancel"));
@@ -120,7 +120,7 @@ story("JSON beyond a bound is refused each time, and does not use up its id", as
 story("an id below the highest is stale, and has no effect", async ({ raw }) => {
   const client = await raw();
   await client.arrive();
-  client.send(msg(5, "find", { data: { kind: "tic-tac-toe" } }));
+  client.send(msg(5, "joinOrCreate", { data: { kind: "tic-tac-toe" } }));
   assert.equal((await client.frame("reply")).id, 5);
   for (const id of [5, 4, 1]) {
     client.send(msg(id, "cancel"));
@@ -146,11 +146,11 @@ story("a message before hello, and a second hello, are out of order", async ({ r
 story("a message to a room that the session has left is refused", async ({ raw, join }) => {
   const client = await raw();
   const { room: lobby } = await client.arrive();
-  client.send(msg(1, "find"));
+  client.send(msg(1, "joinOrCreate", { data: { kind: "tic-tac-toe" } }));
   await (await join("Ana"))[0].find();
   const game = await client.frame("room");
   await client.frame("left");
-  client.send(msg(2, "find", { room: lobby }));
+  client.send(msg(2, "joinOrCreate", { room: lobby }));
   assert.equal((await client.answer(2)).code, "not_in_room");
   client.send(msg(3, "leave"));
   assert.equal((await client.frame("reply")).room, game.room, "without a room it goes to the latest");
@@ -226,7 +226,7 @@ story("other players are not affected", async ({ raw, join }) => {
   const attack = async () => {
     const client = await raw();
     await client.arrive("Mallory");
-    for (let id = 1; id <= 400; id++) client.send(msg(id, "find"));
+    for (let id = 1; id <= 400; id++) client.send(msg(id, "joinOrCreate", { data: { kind: "tic-tac-toe" } }));
     assert.equal((await client.closed()).code, 4029);
   };
   await Promise.all([play(players, [0, 3, 1, 4, 2]), ...Array.from({ length: 5 }, attack)]);
@@ -247,7 +247,7 @@ story("a session that claims frames that were never sent harms itself only", asy
   const second = await raw();
   await second.hello({ resume, last: { [room]: MAX_SAFE } });
   // It leaves the room, and the room's next members continue its frame numbers.
-  second.send(msg(2, "find"));
+  second.send(msg(2, "joinOrCreate", { data: { kind: "tic-tac-toe" } }));
   const [ana] = await join("Ana");
   await ana.find();
   await ana.in("tic-tac-toe");

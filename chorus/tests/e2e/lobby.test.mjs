@@ -7,12 +7,13 @@ import { stories } from "./stories.mjs";
 
 const story = stories();
 
-story("a player that joins is greeted by name, with the length of the queue", async ({ join }) => {
+story("a player that joins is greeted by name, and sees how many wait", async ({ join }) => {
   const [ana] = await join("Ana");
-  assert.deepEqual(ana.events[0].data, { name: "Ana", waiting: 0 });
+  assert.deepEqual(ana.events[0].data, { name: "Ana" });
   assert.deepEqual(await ana.find(), { position: 1 });
   const [bo] = await join("Bo");
-  assert.deepEqual(bo.events[0].data, { name: "Bo", waiting: 1 });
+  assert.deepEqual(bo.events[0].data, { name: "Bo" });
+  assert.equal((await bo.send("look")).waiting, 1);
 });
 
 story("two players that look for a game are paired, and move there over their open sockets", async ({ join }) => {
@@ -67,12 +68,12 @@ story("a player that loses its connection while queued loses its place, and may 
 
 story("an unknown game is refused, with a list of the games", async ({ join }) => {
   const [ana] = await join("Ana");
-  await assert.rejects(ana.send("find", { kind: "chess" }), { code: "refused", message: 'there is no game "chess"; there are: tic-tac-toe' });
+  await assert.rejects(ana.send("joinOrCreate", { kind: "chess" }), { code: "refused", message: 'there is no game "chess"; there are: tic-tac-toe' });
 });
 
 story("a type without a handler is refused, with a list of the handlers", async ({ join }) => {
   const [ana] = await join("Ana");
-  await assert.rejects(ana.send("dance"), ({ code, message }) => code === "unknown_type" && /cancel, find, games/.test(message));
+  await assert.rejects(ana.send("dance"), ({ code, message }) => code === "unknown_type" && /cancel, create, find, games/.test(message));
 });
 
 story("a third player may watch, and not play", async ({ join }) => {

@@ -63,7 +63,7 @@ export class Player {
   }
 
   find() {
-    return this.send("find", { kind: "tic-tac-toe" });
+    return this.send("joinOrCreate", { kind: "tic-tac-toe" });
   }
 
   move(cell) {

@@ -24,13 +24,14 @@ async fn games_and_their_lobby_are_rebuilt_at_every_offset() {
     for session in [CLEO, BEN, ANA] {
         world.edge.join(session, RoomId::LOBBY).await;
     }
-    let asked = [("games", json!(null)), ("find", json!({})), ("find", json!({})), ("cancel", json!(null))];
+    let found = json!({ "kind": "tic-tac-toe" });
+    let asked = [("games", json!(null)), ("joinOrCreate", found.clone()), ("joinOrCreate", found), ("cancel", json!(null))];
     for (kind, data) in asked {
         world.edge.request(CLEO, RoomId::LOBBY, kind, data).await.unwrap();
     }
     world
         .edge
-        .request(CLEO, RoomId::LOBBY, "find", json!({ "kind": "chess" }))
+        .request(CLEO, RoomId::LOBBY, "joinOrCreate", json!({ "kind": "chess" }))
         .await
         .expect_err("there is no such game");
     let game = find_each_other(&mut world, ANA, BEN).await;
@@ -87,7 +88,7 @@ async fn chance_time_timers_and_rooms_that_talk_are_rebuilt_at_every_offset() {
 /// Two sessions request a game from the lobby. Returns the room that they are then in.
 async fn find_each_other(world: &mut World, one: SessionId, other: SessionId) -> RoomId {
     for session in [one, other] {
-        world.edge.request(session, RoomId::LOBBY, "find", json!({ "kind": "tic-tac-toe" })).await.unwrap();
+        world.edge.request(session, RoomId::LOBBY, "joinOrCreate", json!({ "kind": "tic-tac-toe" })).await.unwrap();
     }
     let game = world
         .edge
