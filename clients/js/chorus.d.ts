@@ -24,29 +24,37 @@ export type ServerCode =
 /** Error codes of the client, in rejections and `error` events. */
 export type ClientCode = "applied" | "no_token" | "reset" | "offline" | "busy" | "closed" | "invalid" | "gap" | "bad_patch" | "bad_frame";
 
+/** Why a way into a room, or back, has failed; the head of `chorus.js` explains each. `refused` is a room's own reason. */
+export type JoinCode = "full" | "locked" | "not_found" | "taken" | "ended" | "refused" | "failed" | "elsewhere" | "closed" | "rate_limited";
+
 export declare class ChorusError extends Error {
   constructor(code: string, message: string, retryAfterMs?: number, options?: { cause?: unknown });
   readonly name: "ChorusError";
-  /** A `ServerCode`, a `ClientCode`, `failed` or `elsewhere` (of `enter`), or a code that is newer than this client. */
-  readonly code: ServerCode | ClientCode | (string & {});
+  /** One of these, or a code that is newer than this client. */
+  readonly code: ServerCode | ClientCode | JoinCode | (string & {});
   readonly retryAfterMs: number | undefined;
-}
-
-export interface RoomEvents<View> {
-  event: [type: string, data: any];
-  view: [view: View];
-  left: [reason: string];
 }
 
 export declare class Room<View = any> {
   private constructor();
   readonly id: string;
   readonly kind: string;
+  /** By which others join: `client.join(code)`. Null in the lobby, and in rooms that the lobby has not moved the player to. */
+  readonly code: string | null;
   /** Replaced, never changed. The new view shares its unchanged parts with the old one. */
   readonly view: View;
   readonly seq: number;
   readonly left: string | null;
-  on<Name extends keyof RoomEvents<View>>(name: Name, listener: Listener<RoomEvents<View>[Name]>): () => void;
+  /** Listens to the room's events of one type. */
+  on<Data = any>(type: string, listener: (data: Data) => void): () => void;
+  /** Listens to all events. This function and the next two are bound: `useSyncExternalStore(room.onView, () => room.view)`. */
+  readonly onEvent: (listener: (type: string, data: any) => void) => () => void;
+  /** Listens to changes of `view`, from the next one on. */
+  readonly onView: (listener: (view: View) => void) => () => void;
+  /** Listens to the end of the session's stay. */
+  readonly onLeft: (listener: (reason: string) => void) => () => void;
+  /** Goes back to the lobby, and resolves with it. Rejects with the room's refusal, or with `failed` or `closed`. */
+  leave(options?: WaitOptions): Promise<Room>;
   /**
    * Resolves with the room's reply. `data` is any value that `JSON.stringify` accepts, and is serialized at once. Rejects with
    * `invalid` when the message cannot be sent.
@@ -123,14 +131,40 @@ export interface Options {
   limit?: number;
 }
 
-export interface EnterOptions {
-  /** Further members of the data of the lobby's `find`, besides `kind`. */
-  data?: { [key: string]: unknown };
-  /**
-   * Ends the wait, as in `AbortSignal.timeout(60_000)`: the client sends `cancel` to the lobby, and the promise rejects with
-   * the signal's reason.
-   */
+export interface WaitOptions {
+  /** Ends the wait, as in `AbortSignal.timeout(60_000)`: the promise rejects with the signal's reason, and a place in the queue is given up. */
   signal?: AbortSignal;
+}
+
+export interface JoinOptions extends WaitOptions {
+  /** A stable name: 3 to 40 of a-z, 0-9 and -, which does not look like a code. */
+  name?: string;
+}
+
+export interface CreateOptions extends JoinOptions {
+  /** Nobody finds the room without its id, its code or its name. */
+  private?: boolean;
+}
+
+/** A room's or a player's options: what `JSON.stringify` accepts. The room receives them as they are, and checks them. */
+export interface RoomOptions {
+  [name: string]: unknown;
+}
+
+/** A value that the lobby compares: a text of at most 64 characters, for instance. */
+export type Comparable = string | number | boolean | null;
+
+/** A public room with a free seat. */
+export interface Found {
+  room: string;
+  code: string | null;
+  /** The players that the lobby has counted; there may be fewer. */
+  players: number;
+  /** 0: any number. */
+  maxPlayers: number;
+  metadata: { [name: string]: Comparable };
+  /** When the lobby has first offered it, in milliseconds since 1970. */
+  since: number;
 }
 
 export type State = "idle" | "connecting" | "connected" | "waiting" | "closed";
@@ -165,9 +199,17 @@ export declare class Chorus {
    */
   forget(name?: string | null): void;
   /**
-   * Asks the lobby for a room of this kind, and resolves with the room once the session is in one. There is no time limit;
-   * `signal` ends the wait. Rejects with the lobby's refusal, or with `failed`, `elsewhere` or `closed`.
+   * Into a room of this kind that has a free seat, or a new one; where the kind has players wait for each other, once enough do.
+   * Resolves with the room and its first view, at once if the session is in a room of the kind. Rejects with a `JoinCode`.
+   *
+   * `options` are those of the new room's `onCreate`, and of the player's `onJoin`.
    */
-  enter<View = any>(kind: string, options?: EnterOptions): Promise<Room<View>>;
+  joinOrCreate<View = any>(kind: string, options?: RoomOptions, how?: JoinOptions): Promise<Room<View>>;
+  /** Into a new room. */
+  create<View = any>(kind: string, options?: RoomOptions, how?: CreateOptions): Promise<Room<View>>;
+  /** Into the room of this id, code or name; a code in any case. Resolves at once if the session is in it. */
+  join<View = any>(room: string, options?: RoomOptions, how?: WaitOptions): Promise<Room<View>>;
+  /** The public rooms of this kind with a free seat, oldest first, at most 50. `where`: values that they must have (`static lobby`'s `match`). */
+  find(kind: string, where?: { [name: string]: Comparable }): Promise<Found[]>;
   send<Reply = unknown>(type: string, data?: unknown): Promise<Reply>;
 }

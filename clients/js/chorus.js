@@ -2,9 +2,10 @@
  * The chorus client, for browsers and Node: one session, which survives its connections.
  *
  *     const client = new Chorus("/ws", { name: "Ana" });
- *     client.on("room", (room) => room.on("view", draw));
  *     client.connect();
- *     const game = await client.enter("tic-tac-toe");
+ *     const game = await client.joinOrCreate("tic-tac-toe");
+ *     game.onView(draw);
+ *     game.on("moved", ({ cell }) => flash(cell));
  *     await game.send("move", { cell: 4 });
  *
  * The protocol is `v1.json.chorus` (docs/protocol.md). The client's own behavior:
@@ -28,6 +29,16 @@
  *     busy      too many messages are waiting for an answer; this one was not accepted
  *     closed    the client was closed, or the server has closed the connection for good
  *     invalid   the message cannot be sent: its type, data or size exceeds a limit of the server. Nothing was sent or kept
+ * - `joinOrCreate`, `create`, `join` and `Room.leave` resolve when the session is in the room, with the room's first view. They wait
+ *   for as long as that takes, also through lost connections; `signal` ends the wait. Their own codes are:
+ *     full      no seat is free, or no place in the lobby's queue
+ *     locked    the room admits no further members
+ *     not_found there is no room of that id, code or name
+ *     taken     there is a room of that name already
+ *     ended     the room has ended
+ *     failed    the room could not be created, or the move to the lobby failed
+ *     elsewhere the session is in a room that is neither the wanted one nor the lobby: leave it first
+ *   and `refused` with the reason of a room, or of the lobby.
  */
 
 const PROTOCOL = "v1.json.chorus";
@@ -190,7 +201,10 @@ class Emitter {
   }
 }
 
-/** A room as this session sees it. It is the same object for as long as the session is in the room. */
+/**
+ * A room as this session sees it. It is the same object for as long as the session is in the room. `onView`, `onEvent` and
+ * `onLeft` are bound, so they can be passed on as they are: `useSyncExternalStore(room.onView, () => room.view)`.
+ */
 export class Room extends Emitter {
   #client;
 
@@ -209,9 +223,39 @@ export class Room extends Emitter {
     this.suspect = false;
   }
 
+  /** The short code by which others join: `client.join(code)`. Null in the lobby, and in rooms that the lobby has not moved the player to. */
+  get code() {
+    return this.#client.placeOf(this.id)?.code ?? null;
+  }
+
+  /** Listens to the room's events of one type. Returns a function that removes the listener. */
+  on(type, listener) {
+    return super.on(`event ${type}`, listener);
+  }
+
+  /** Listens to all events: `(type, data)`. */
+  onEvent = (listener) => super.on("event", listener);
+
+  /** Listens to changes of `view`, from the next one on. */
+  onView = (listener) => super.on("view", listener);
+
+  /** Listens to the end of the session's stay: `(reason)`. */
+  onLeft = (listener) => super.on("left", listener);
+
   /** Resolves with the room's reply. */
   send(type, data) {
     return this.#client.sendTo(this, type, data);
+  }
+
+  /** Goes back to the lobby, and resolves with it. Rejects with the room's refusal, or with `failed` or `closed`. */
+  leave(options) {
+    return this.#client.leave(this, options);
+  }
+
+  /** @internal */
+  event(type, data) {
+    this.emit("event", type, data);
+    this.emit(`event ${type}`, data);
   }
 }
 
@@ -386,78 +430,154 @@ class BrowserGuest {
   }
 }
 
-/**
- * One `enter`. It requests a room of the lobby and waits until the session is in one of that kind. A lobby may drop the request of
- * a player whose connection was lost, so each `connected` event in the lobby repeats it.
- */
-class Entry {
-  #client;
-  #kind;
-  #find;
+/** A call that waits for the session to be in a room, and ends with the client or by a signal. */
+class Way {
+  client;
   #settle;
   #off = [];
-  /** The lobby that received the latest request. */
-  #lobby = null;
-  #failures = 0;
+  isOver = false;
 
-  constructor(client, kind, { data, signal } = {}, settle) {
-    this.#client = client;
-    this.#kind = kind;
-    this.#find = { ...data, kind };
+  constructor(client, { signal } = {}, settle) {
+    this.client = client;
     this.#settle = settle;
-    if (signal?.aborted) return this.fail(signal.reason);
-    const abort = () => this.#abort(signal.reason);
+    if (signal?.aborted) return void this.fail(signal.reason);
+    const abort = () => (this.canceled(), this.fail(signal.reason));
     signal?.addEventListener("abort", abort);
-    this.#off.push(() => signal?.removeEventListener("abort", abort));
-    this.#off.push(client.on("room", (room) => this.#onRoom(room)));
-    this.#off.push(client.on("connected", () => this.#onConnected()));
-    const there = client.rooms.find((room) => room.kind === kind) ?? client.room;
-    if (there) this.#onRoom(there);
+    this.until(() => signal?.removeEventListener("abort", abort));
+    this.until(client.on("room", (room) => this.onRoom(room)));
   }
+
+  /** Calls `off` at the end. */
+  until(off) {
+    this.#off.push(off);
+  }
+
+  canceled() {}
 
   fail(error) {
     this.#end(() => this.#settle.reject(error));
   }
 
+  arrive(room) {
+    this.#end(() => this.#settle.resolve(room));
+  }
+
   #end(settle) {
+    if (this.isOver) return;
+    this.isOver = true;
     for (const off of this.#off) off();
     this.#settle.done(this);
     settle();
   }
+}
 
-  #onRoom(room) {
-    if (room.kind === this.#kind) return this.#end(() => this.#settle.resolve(room));
+/** Another room may have a seat: the request is repeated once. */
+const REPEATED = new Set(["full", "locked", "ended", "not_found"]);
+/** A message that was refused in these ways is followed by a `room` frame, or its request was handled. */
+const MOOT = new Set(["reset", "closed", "not_in_room"]);
+
+/**
+ * The way into a room: a request of the lobby, whose answer names the room, and the session's move. A lobby may drop the request of a
+ * player whose connection was lost, so a request that waits is repeated on each `connected` event in the lobby.
+ */
+class Entry extends Way {
+  #type;
+  #data;
+  #isWanted;
+  /** The lobby that received the latest request, and the room that it has named. */
+  #lobby = null;
+  #room = null;
+  #waits = false;
+  #failures = 0;
+
+  /** `isWanted`: whether a room that the session is in already ends the way. */
+  constructor(client, { type, data, isWanted }, options, settle) {
+    super(client, options, settle);
+    this.#type = type;
+    this.#data = data;
+    this.#isWanted = isWanted;
+    if (this.isOver) return;
+    this.until(client.on("connected", () => this.#onConnected()));
+    const there = client.rooms.find(isWanted) ?? client.room;
+    if (there) this.onRoom(there);
+  }
+
+  onRoom(room) {
+    if (this.#room === null ? this.#isWanted(room) || this.#fits(room) : room.id === this.#room) return this.arrive(room);
     if (room.id !== LOBBY) {
-      return this.fail(new ChorusError("elsewhere", `the session is in a room of kind ${room.kind}, which is neither the wanted kind nor the lobby`));
+      return this.fail(new ChorusError("elsewhere", `the session is in a room of kind ${room.kind}, which is neither the wanted one nor the lobby`));
     }
     if (room === this.#lobby) return;
     this.#lobby = room;
-    this.#off.push(room.on("event", (type, data) => type === "failed" && this.#failed(data?.reason)));
+    this.#room = null;
+    this.until(room.onEvent((type, data) => this.#onEvent(type, data)));
     this.#request((error) => this.fail(error));
+  }
+
+  /** After the request, the lobby's event may have been lost that names the room. */
+  #fits(room) {
+    return this.#lobby !== null && room.id !== LOBBY && (this.#data.kind ?? room.kind) === room.kind;
   }
 
   /** Repeats the request after a reconnection. A refusal is ignored: the first request may have started the session's move. */
   #onConnected() {
-    if (this.#lobby && this.#lobby.left === null) this.#request(() => {});
+    if (this.#waits && this.#lobby.left === null) this.#request(() => {});
   }
 
   #request(refused) {
-    const moot = (error) => error.code === "reset" || error.code === "applied" || error.code === "closed";
-    this.#lobby.send("find", this.#find).catch((error) => moot(error) || refused(error));
+    const repeat = () => this.isOver || this.#lobby?.left !== null || this.#request(() => {});
+    const onError = (error) => {
+      // The answer is lost: a lobby in which the session is on its way refuses the repetition.
+      if (error.code === "applied") repeat();
+      else if (!MOOT.has(error.code)) refused(error);
+    };
+    this.#lobby.send(this.#type, this.#data).then((reply) => this.#onReply(reply), onError);
   }
 
-  /** The room was full, or has ended meanwhile: another room may admit the player. */
-  #failed(reason) {
+  #onReply(reply) {
+    const { failed, room } = reply ?? {};
+    if (failed) return this.fail(new ChorusError(failed.code, failed.reason));
+    this.#waits = room === undefined;
+    if (room !== undefined) this.#room ??= room;
+  }
+
+  #onEvent(type, data) {
+    if (type === "placed") this.#room = data?.room ?? null;
+    else if (type === "failed" && (this.#room === null || data?.room === this.#room)) this.#failed(data?.code ?? "failed", data?.reason);
+  }
+
+  #failed(code, reason) {
     this.#failures += 1;
-    if (this.#failures > 1) return this.fail(new ChorusError("failed", reason ?? "the room did not let you in"));
+    const repeats = this.#type === "joinOrCreate" && REPEATED.has(code) && this.#failures === 1;
+    if (!repeats) return this.fail(new ChorusError(code, reason ?? "the room did not let you in"));
+    this.#room = null;
     this.#request((error) => this.fail(error));
   }
 
-  #abort(reason) {
-    if (this.#lobby && this.#lobby.left === null) this.#lobby.send("cancel").catch(() => {});
-    this.fail(reason);
+  canceled() {
+    if (this.#lobby?.left === null) this.#lobby.send("cancel").catch(() => {});
   }
 }
+
+/** The way back to the lobby: the message `leave` of the room, and the session's move. */
+class Exit extends Way {
+  constructor(client, room, options, settle) {
+    super(client, options, settle);
+    if (this.isOver) return;
+    const lobby = client.rooms.find(({ id }) => id === LOBBY);
+    if (lobby) return void this.arrive(lobby);
+    if (room.left !== null) return; // The session joins the lobby.
+    this.until(room.onEvent((type, data) => type === "failed" && data?.room === LOBBY && this.fail(new ChorusError("failed", data.reason))));
+    room.send("leave", {}).catch((error) => error.code === "applied" || MOOT.has(error.code) || this.fail(error));
+  }
+
+  onRoom(room) {
+    if (room.id === LOBBY) this.arrive(room);
+  }
+}
+
+/** The rooms whose codes are kept: as many as a session can be in. */
+const PLACES_KEPT = 8;
 
 export class Chorus extends Emitter {
   #options;
@@ -487,8 +607,10 @@ export class Chorus extends Emitter {
   #queue = [];
   /** Messages with an id and without an answer, by id, oldest first. */
   #unanswered = new Map();
-  /** Pending calls of `enter`. */
-  #entries = new Set();
+  /** Pending calls of `joinOrCreate`, `create`, `join` and `leave`. */
+  #ways = new Set();
+  /** `{ code, name? }` of the rooms that the lobby has moved the session to, by id. */
+  #places = new Map();
 
   constructor(url, options = {}) {
     super();
@@ -613,19 +735,67 @@ export class Chorus extends Emitter {
   }
 
   /**
-   * Requests a room of this kind from the lobby (message type `find`), and resolves with the room once the session is in one: at
-   * once if it is already. There is no time limit, and the wait continues through lost connections; `signal` ends it. Rejects
-   * with the lobby's refusal, with `failed` when rooms have refused the player twice, with `elsewhere` when the session is in
-   * a room that is neither of this kind nor the lobby, and with `closed`.
+   * Into a room of this kind: one that has a free seat, or a new one. Where the kind has players wait for each other, once enough
+   * do. Resolves at once if the session is in a room of the kind. `options` are the room's when it is created, and those of the
+   * player's join. `name`: into the room of this name, or a new one, which nobody finds otherwise.
    */
-  enter(kind, options) {
+  joinOrCreate(kind, options = {}, { name, signal } = {}) {
+    const isWanted = (room) => room.kind === kind && (name === undefined || this.placeOf(room.id)?.name === name);
+    return this.#request({ type: "joinOrCreate", data: { kind, options, name }, isWanted }, signal);
+  }
+
+  /** Into a new room. `private`: nobody finds it without its id, its code (`Room.code`) or its name. */
+  create(kind, options = {}, { name, private: hidden = false, signal } = {}) {
+    return this.#request({ type: "create", data: { kind, options, name, private: hidden }, isWanted: () => false }, signal);
+  }
+
+  /** Into the room of this id, code or name. Resolves at once if the session is in it. */
+  join(room, options = {}, { signal } = {}) {
+    if (typeof room !== "string") return Promise.reject(new TypeError(`a room is named by a string, not ${describe(room)}`));
+    const isWanted = ({ id }) => id === room || this.placeOf(id)?.code === asCode(room) || this.placeOf(id)?.name === room;
+    return this.#request({ type: "join", data: { room, options }, isWanted }, signal);
+  }
+
+  /** The public rooms of this kind with a free seat whose values are those in `where`, oldest first, at most 50. */
+  find(kind, where = {}) {
+    const lobby = this.rooms.find(({ id }) => id === LOBBY) ?? null;
+    if (lobby === null && this.room !== null) return Promise.reject(new ChorusError("elsewhere", "only the lobby lists rooms: leave this room first"));
+    return this.sendTo(lobby, "find", { kind, where });
+  }
+
+  /** @internal */
+  leave(room, options) {
+    return this.#go((settle) => new Exit(this, room, options, settle));
+  }
+
+  /** @internal */
+  placeOf(id) {
+    return this.#places.get(id);
+  }
+
+  async #request(request, signal) {
+    const room = await this.#go((settle) => new Entry(this, request, { signal }, settle));
+    const { name = request.type === "join" ? request.data.room : undefined } = request.data;
+    const place = this.#places.get(room.id);
+    const isName = name !== undefined && name !== room.id && asCode(name) !== place?.code;
+    if (place && isName) this.#keepPlace(room.id, { ...place, name });
+    return room;
+  }
+
+  #go(begin) {
     if (this.state === "closed") return Promise.reject(new ChorusError("closed", "the client is closed"));
     return new Promise((resolve, reject) => {
-      let entry = null, over = false;
-      const done = (ended) => ((over = true), this.#entries.delete(ended));
-      entry = new Entry(this, kind, options, { resolve, reject, done });
-      if (!over) this.#entries.add(entry);
+      const way = begin({ resolve, reject, done: (ended) => this.#ways.delete(ended) });
+      if (!way.isOver) this.#ways.add(way);
     });
+  }
+
+  /** The page of a room has its code also after a reload. */
+  #keepPlace(id, place) {
+    this.#places.delete(id);
+    this.#places.set(id, place);
+    for (const oldest of [...this.#places.keys()].slice(0, -PLACES_KEPT)) this.#places.delete(oldest);
+    this.#save();
   }
 
   /** Sends to the current room; while there is none, the message waits for the first room. */
@@ -972,11 +1142,17 @@ export class Chorus extends Emitter {
     if (room && frame.seq <= room.seq) return void (this.duplicates += 1);
     if (!room || frame.seq !== room.seq + 1) return this.#gap(room, frame);
     Object.assign(room, { seq: frame.seq, suspect: false });
-    if (frame.t === "event") room.emit("event", frame.type, frame.data);
+    if (frame.t === "event") this.#event(room, frame);
     else if (frame.t === "patch") this.#patch(room, frame.ops);
     else if (frame.t === "reply") this.#settle(frame.id, (message) => message.resolve(frame.data));
     else if (frame.t === "error") this.#error(frame);
     else if (frame.t === "left") this.#leave(room, frame.reason);
+  }
+
+  #event(room, { type, data }) {
+    const place = room.id === LOBBY && type === "placed" ? data : null;
+    if (isText(place?.room) && isText(place.code)) this.#keepPlace(place.room, { code: place.code });
+    room.event(type, data);
   }
 
   /** A whole view. It replaces all earlier frames of the room, which may be skipped, replies included. */
@@ -1092,6 +1268,7 @@ export class Chorus extends Emitter {
   #clearRooms() {
     for (const room of this.rooms) room.left = "reset";
     this.#rooms.clear();
+    this.#places.clear();
     this.room = null;
   }
 
@@ -1101,7 +1278,7 @@ export class Chorus extends Emitter {
     this.#queue = [];
     for (const { reject } of all) reject(new ChorusError(code, message));
     // After a reset they continue: the new session is in the lobby.
-    if (code === "closed") for (const entry of [...this.#entries]) entry.fail(new ChorusError(code, message));
+    if (code === "closed") for (const way of [...this.#ways]) way.fail(new ChorusError(code, message));
   }
 
   // ---- storage ----
@@ -1135,13 +1312,14 @@ export class Chorus extends Emitter {
       if (this.#resume && typeof kept.session === "string") this.session = kept.session;
       if (Number.isSafeInteger(kept?.id) && kept.id > 0) this.#lastId = kept.id;
       if (typeof kept?.name === "string") this.name ??= checkedName(kept.name);
+      if (this.#resume && Array.isArray(kept.places)) this.#places = new Map(kept.places.slice(-PLACES_KEPT));
     } catch {
       // A value that cannot be parsed was not written by this client.
     }
   }
 
   #save() {
-    const kept = { resume: this.#resume, session: this.session, id: this.#lastId, name: this.name };
+    const kept = { resume: this.#resume, session: this.session, id: this.#lastId, name: this.name, places: [...this.#places] };
     try {
       this.#storage()?.setItem(`chorus ${this.url}`, JSON.stringify(kept));
     } catch {
@@ -1262,6 +1440,11 @@ function byteLength(text) {
     if (unit >= 0x80) bytes += unit < 0x800 || (unit >= 0xd800 && unit < 0xe000) ? 1 : 2;
   }
   return bytes;
+}
+
+/** A room's code, of what a person has typed. */
+function asCode(text) {
+  return text.replace(/[\s-]/g, "").toUpperCase();
 }
 
 function describe(value) {

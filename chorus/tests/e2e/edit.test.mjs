@@ -117,14 +117,12 @@ async function firstRoom() {
 }
 
 test("the README's first steps work in their order, with the server running", EDITED, async () => {
-  const lobby = join(guests, "lobby/index.js");
   await mkdir(join(guests, "buzzer"));
   await writeFile(join(guests, "buzzer/index.js"), await firstRoom());
   await news.about("buzzer", "published");
-  await edit(lobby, ["const GAMES = { ", "const GAMES = { buzzer: { seats: 2 }, "]);
   await news.about("lobby", "swapped");
   const players = await Promise.all(["Gus", "Hana"].map((name) => Player.join(name, server.url)));
-  for (const player of players) await player.send("find", { kind: "buzzer" });
+  for (const player of players) await player.send("joinOrCreate", { kind: "buzzer" });
   for (const player of players) await player.in("buzzer");
   await players[0].send("buzz", {});
   for (const player of players) await player.receives("won");
@@ -139,8 +137,10 @@ test("a throw is reported at the author's line, with the log lines of its call, 
   await news.about("buzzer", "published", "swapped");
   const line = (await readFile(path, "utf8")).split("\n").findIndex((text) => text.includes("null.field")) + 1;
   const players = await Promise.all(["Ida", "Jon"].map((name) => Player.join(name, server.url)));
-  for (const player of players) await player.send("find", { kind: "buzzer" });
+  for (const player of players) await player.send("joinOrCreate", { kind: "buzzer" });
   for (const player of players) await player.in("buzzer");
+  // It is the room of the players before them.
+  await players[0].sees("the next round", ({ open }) => open);
   await assert.rejects(players[0].send("broken", {}), ({ code, message }) => code === "fault" && /: it threw: TypeError: /.test(message));
   const text = await printed(/buzzer [0-9a-f]{8}: messages\.broken threw TypeError: .*\n.*/);
   assert.match(text, new RegExp(`buzzer/index\\.js:${line}:\\d+`));

@@ -35,7 +35,7 @@ test("two players run the README's client, and play in its room", { timeout: 6 *
   }
 });
 
-/** The repository's guests with the README's room added, also to the lobby. */
+/** The repository's guests with the README's room added. */
 async function guestsWith(room, folder) {
   const skipped = ["node_modules", "fixtures", "test", "dist"].map((name) => join(REPOSITORY, "guests", name));
   await cp(join(REPOSITORY, "guests"), join(folder, "guests"), { recursive: true, filter: (path) => !skipped.includes(path) });
@@ -45,11 +45,6 @@ async function guestsWith(room, folder) {
   await symlink(join(REPOSITORY, "guests/node_modules"), join(folder, "guests/node_modules"));
   await mkdir(join(folder, "guests/buzzer"));
   await writeFile(join(folder, "guests/buzzer/index.js"), room);
-  const lobby = join(folder, "guests/lobby/index.js");
-  const code = await readFile(lobby, "utf8");
-  const known = code.replace("const GAMES = {", "const GAMES = { buzzer: { seats: 2 },");
-  assert.notEqual(known, code, "the lobby has its GAMES");
-  await writeFile(lobby, known);
 }
 
 /** The client as a page of this server would run it: an uncaught error (`too late`) does not end a page. */

@@ -75,7 +75,7 @@ export class Player {
     if (this.run.done) return this.leaveQueue(room);
     if (Date.now() - (this.requestedAt ?? 0) < REPEAT_MS) return false;
     this.requestedAt = Date.now();
-    await this.send(room, "find", { kind: "tic-tac-toe" });
+    await this.send(room, "joinOrCreate", { kind: "tic-tac-toe" });
     return false;
   }
 
@@ -176,7 +176,7 @@ export class Player {
   }
 
   #enter(room) {
-    room.on("view", (view) => this.#update(this.#game(room), view));
+    room.onView((view) => this.#update(this.#game(room), view));
   }
 
   #game(room) {

@@ -643,7 +643,7 @@ describe("frames", () => {
   test("that arrive twice are dropped", () => {
     const { server, client } = seated();
     const seen = [];
-    client.room.on("event", (type) => seen.push(type));
+    client.room.onEvent((type) => seen.push(type));
     server.send(event(GAME, 2, "moved"), event(GAME, 2, "moved"), room(GAME, 1), event(GAME, 3, "ended"));
     assert.deepEqual(seen, ["moved", "ended"]);
     assert.equal(client.duplicates, 2);
@@ -652,7 +652,7 @@ describe("frames", () => {
   test("that are missing are a bug of the server, and requested again", () => {
     const { server, client } = seated();
     const seen = [];
-    client.room.on("event", (type) => seen.push(type));
+    client.room.onEvent((type) => seen.push(type));
     server.send(event(GAME, 3, "late"));
     assert.equal(client.gaps, 1);
     assert.equal(client.emitted.at(-1)[1].code, "gap");
@@ -811,7 +811,7 @@ describe("rooms", () => {
   test("show their views as they change", () => {
     const { server, client } = seated();
     const views = [];
-    client.room.on("view", (view) => views.push(view));
+    client.room.onView((view) => views.push(view));
     server.send(patch(GAME, 2, { op: "replace", path: "/board/1", value: 0 }, { op: "add", path: "/turn", value: 1 }));
     assert.deepEqual(views, [{ board: [null, 0], turn: 1 }]);
   });
@@ -883,10 +883,10 @@ test("a listener that throws is reported, and does not affect the others", async
       reported(error.message);
     }
   });
-  client.room.on("event", () => {
+  client.room.onEvent(() => {
     throw new Error("mine");
   });
-  client.room.on("event", (type) => seen.push(type));
+  client.room.onEvent((type) => seen.push(type));
   server.send(event(GAME, 2, "moved"));
   queue.mock.restore();
   assert.deepEqual(seen, ["moved"]);
@@ -896,7 +896,7 @@ test("a listener that throws is reported, and does not affect the others", async
 test("a listener can be taken off", () => {
   const { server, client } = seated();
   const seen = [];
-  const off = client.room.on("event", (type) => seen.push(type));
+  const off = client.room.onEvent((type) => seen.push(type));
   server.send(event(GAME, 2, "one"));
   off();
   server.send(event(GAME, 3, "two"));

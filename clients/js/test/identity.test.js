@@ -45,7 +45,7 @@ describe("an account", () => {
   test("renews its token while frames go on", async () => {
     const { server, client } = await welcomed();
     const seen = [];
-    client.room.on("event", (type) => seen.push(type));
+    client.room.onEvent((type) => seen.push(type));
     client.on("renewed", () => seen.push("renewed"));
     server.send({ t: "expiring", inMs: 60_000 }, event(GAME, 2, "a"));
     await settled();

@@ -10,8 +10,10 @@ interface Board {
 export async function play(): Promise<void> {
   const client = new Chorus("/ws", { name: "Ana", storage: null, retry: { maxMs: 1000 } });
   const off: () => void = client.on("room", (room: Room<Board>) => {
-    room.on("view", (view) => view.board.length satisfies number);
-    room.on("event", (type, data) => console.log(type.toUpperCase(), data.cell));
+    room.onView((view) => view.board.length satisfies number);
+    room.onEvent((type, data) => console.log(type.toUpperCase(), data.cell));
+    room.on<{ cell: number }>("moved", ({ cell }) => cell satisfies number);
+    room.onLeft((reason) => reason satisfies string);
   });
   client.on("disconnected", (lost) => {
     if (lost.willRetry) lost.inMs satisfies number;
@@ -19,8 +21,16 @@ export async function play(): Promise<void> {
   });
   client.connect();
   client.retryNow();
-  const { position } = await client.send<{ position: number }>("find", { kind: "tic-tac-toe" });
-  position satisfies number;
+  const game = await client.joinOrCreate<Board>("tic-tac-toe", { level: 3 }, { name: "friday", signal: AbortSignal.timeout(1000) });
+  game.view.turn satisfies 0 | 1;
+  game.code satisfies string | null;
+  (await game.leave()).kind satisfies string;
+  await client.create("chat", {}, { private: true });
+  await client.join("KQ7F2M");
+  const [found] = await client.find("chat", { topic: "cats" });
+  found.metadata.topic satisfies string | number | boolean | null;
+  const { waiting } = await client.send<{ waiting: number }>("look");
+  waiting satisfies number;
   try {
     await client.room?.send("move", { cell: 4 });
   } catch (error) {
@@ -29,6 +39,10 @@ export async function play(): Promise<void> {
   const patched: Board = applyPatch<Board>({}, [{ op: "remove", path: "/turn" }]);
   console.log(patched.turn, off);
 
+  // @ts-expect-error: an object is not compared.
+  client.find("chat", { topic: {} });
+  // @ts-expect-error: `private` is said of a new room.
+  client.join("KQ7F2M", {}, { private: true });
   // @ts-expect-error: there is no such event.
   client.on("rooms", () => {});
   // @ts-expect-error: `move` is not an operation that a room sends.

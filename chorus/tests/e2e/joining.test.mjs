@@ -1,0 +1,185 @@
+/** Into a room and back, with kinds of the test's own: the default lobby, as it is, serves a project's rooms. Not for a cluster. */
+
+import assert from "node:assert/strict";
+import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import { WebSocket } from "ws";
+
+import { Chorus } from "../../../clients/js/chorus.js";
+import { freePort } from "../../../testing/services/programs.mjs";
+import { Server } from "../server.mjs";
+
+const REPOSITORY = fileURLToPath(new URL("../../../", import.meta.url));
+const AT_ONCE = 1_000;
+const TEST = { timeout: 240_000 };
+
+/** Each room counts how many players it ever had at a time. */
+const PARTY = `import { Room } from "chorus";
+export default class Party extends Room {
+  static config = { maxPlayers: 4, reconnectSeconds: 1 };
+  onCreate(options) { this.state = { most: 0, names: [], options }; }
+  onJoin(player) { this.#count(); }
+  onLeave() { this.#count(); }
+  #count() {
+    const names = this.players.filter((one) => !one.spectator).map(({ name }) => name);
+    this.state.names = names;
+    this.state.most = Math.max(this.state.most, names.length);
+  }
+  messages = { lock: () => this.lock() };
+}
+`;
+const DUEL = `import { Room } from "chorus";
+export default class Duel extends Room {
+  static config = { maxPlayers: 2 };
+  static lobby = { seats: 2, match: ["mode"] };
+  onCreate({ seats, mode }) { this.state = { seats, mode }; }
+}
+`;
+/** It refuses who is not invited, and those that want to leave. */
+const CLUB = `import { Room } from "chorus";
+export default class Club extends Room {
+  static lobby = { match: ["topic"] };
+  onCreate({ topic, broken }) { if (broken) throw new Error("this club is broken"); this.state = { topic }; }
+  onJoinAttempt(player, { word }) { return word === "please" || this.refuse("say please"); }
+  messages = { leave: () => this.refuse("not yet"), topic: (player, topic) => this.setMetadata({ topic }) };
+}
+`;
+
+let folder, server;
+const clients = [];
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "chorus-joining-"));
+  const skipped = ["node_modules", "fixtures", "test", "dist"].map((name) => join(REPOSITORY, "guests", name));
+  await cp(join(REPOSITORY, "guests"), join(folder, "guests"), { recursive: true, filter: (path) => !skipped.includes(path) });
+  await cp(join(REPOSITORY, "wit"), join(folder, "wit"), { recursive: true });
+  const tools = join(REPOSITORY, "engine", "node_modules");
+  await cp(join(REPOSITORY, "engine"), join(folder, "engine"), { recursive: true, filter: (path) => path !== tools });
+  await symlink(join(REPOSITORY, "guests/node_modules"), join(folder, "guests/node_modules"));
+  for (const [kind, code] of Object.entries({ party: PARTY, duel: DUEL, club: CLUB })) {
+    await mkdir(join(folder, "guests", kind));
+    await writeFile(join(folder, `guests/${kind}/index.js`), code);
+  }
+  server = await Server.start({ data: join(folder, "data"), port: await freePort(), args: ["--guests", join(folder, "guests")] });
+}, TEST);
+
+after(async () => {
+  clients.forEach((client) => client.close());
+  await server?.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+function player(name, options = {}) {
+  const client = new Chorus(`${server.url}/ws`, { name, WebSocket, storage: null, ...options });
+  clients.push(client);
+  client.connect();
+  return client;
+}
+
+/** Resolves when the view of the room fulfils the condition. */
+function sees(room, condition) {
+  if (condition(room.view)) return Promise.resolve(room.view);
+  return new Promise((resolve) => {
+    const off = room.onView((view) => condition(view) && (off(), resolve(view)));
+  });
+}
+
+const close = (...players) => players.forEach((client) => client.close());
+
+test("a thousand clients at once come into rooms of four: none is over-full, and none is left alone", TEST, async () => {
+  const players = Array.from({ length: AT_ONCE }, (_, n) => player(`p${n}`));
+  const began = performance.now();
+  const rooms = await Promise.all(players.map((client) => client.joinOrCreate("party")));
+  console.log(`# ${AT_ONCE} players were in rooms of four after ${((performance.now() - began) / 1000).toFixed(1)} s`);
+  const views = await Promise.all(rooms.map((room) => sees(room, ({ names }) => names.length === 4)));
+  assert.equal(new Set(rooms.map(({ id }) => id)).size, AT_ONCE / 4);
+  assert.deepEqual([...new Set(views.map(({ most }) => most))], [4]);
+  close(...players);
+});
+
+test("a seat that a player leaves is the next player's", TEST, async () => {
+  const players = ["ana", "bo", "cid", "dan", "eva"].map((name) => player(name));
+  const rooms = [];
+  // One after the other, so that the first four are in the same room.
+  for (const client of players) rooms.push(await client.joinOrCreate("party"));
+  assert.notEqual(rooms[4].id, rooms[0].id);
+  const back = await rooms[1].leave();
+  assert.deepEqual([back.kind, rooms[1].left], ["lobby", "moved"]);
+  await sees(rooms[0], ({ names }) => names.length === 3);
+  await rooms[4].leave();
+  // The lobby has both reports when it has their players back; it fills the room first that was open first.
+  const again = await Promise.all([players[1], players[4]].map((client) => client.joinOrCreate("party")));
+  for (const room of again) assert.ok([rooms[0].id, rooms[4].id].includes(room.id), "no room was created");
+  close(...players);
+});
+
+test("an invitation: a private room is joined by its code, and nobody else comes in", TEST, async () => {
+  const [ana, bo, cid] = ["ana", "bo", "cid"].map((name) => player(name));
+  const room = await ana.create("party", { topic: "cats" }, { private: true });
+  assert.match(room.code, /^[2-9A-HJ-NP-Z]{6}$/);
+  assert.deepEqual(room.view.options, { topic: "cats" });
+  const [joined, other] = await Promise.all([bo.join(room.code.toLowerCase()), cid.joinOrCreate("party")]);
+  assert.deepEqual([joined.id, joined.code], [room.id, room.code]);
+  assert.notEqual(other.id, room.id);
+  await room.send("lock");
+  await other.leave();
+  await assert.rejects(cid.join(room.code), { code: "locked" });
+  await assert.rejects(cid.join("ZZZZZZ"), { code: "not_found" });
+  await assert.rejects(bo.join("ZZZZZZ"), { code: "elsewhere" });
+  assert.equal(await bo.join(room.id), joined);
+  close(ana, bo, cid);
+});
+
+test("a named room is one room for all who name it", TEST, async () => {
+  const players = ["ana", "bo", "cid"].map((name) => player(name));
+  const rooms = await Promise.all(players.map((client) => client.joinOrCreate("party", {}, { name: "friday-poker" })));
+  assert.equal(new Set(rooms.map(({ id }) => id)).size, 1);
+  await assert.rejects(player("dan").create("party", {}, { name: "friday-poker" }), { code: "taken" });
+  close(...players);
+});
+
+test("players who wait begin together, with those who want the same", TEST, async () => {
+  const modes = ["fast", "slow", "fast", "slow"];
+  const players = modes.map((mode, n) => player(`p${n}`));
+  const rooms = await Promise.all(players.map((client, n) => client.joinOrCreate("duel", { mode: modes[n] })));
+  assert.deepEqual(rooms.map(({ view }) => view.mode), modes);
+  assert.deepEqual([rooms[0].id, rooms[1].id], [rooms[2].id, rooms[3].id]);
+  assert.equal(rooms[0].view.seats.length, 2);
+  close(...players);
+});
+
+test("a refusal is the room's own words, a room that cannot be created says so, and rooms are found by what they have set", TEST, async () => {
+  const [ana, bo] = ["ana", "bo"].map((name) => player(name));
+  await assert.rejects(ana.joinOrCreate("club", { topic: "cats" }), { code: "refused", message: "say please" });
+  await assert.rejects(ana.create("club", { broken: true, word: "please" }), ({ code }) => code === "failed");
+  await assert.rejects(ana.joinOrCreate("chess"), ({ code, message }) => code === "refused" && /there is no game "chess"/.test(message));
+  const club = await ana.joinOrCreate("club", { topic: "dogs", word: "please" });
+  await club.send("topic", "birds");
+  await assert.rejects(club.leave(), { code: "refused", message: "not yet" });
+  for (;;) {
+    const [found] = await bo.find("club", { topic: "birds" });
+    if (found === undefined) continue;
+    assert.deepEqual([found.room, found.code, found.metadata], [club.id, club.code, { topic: "birds" }]);
+    break;
+  }
+  assert.equal((await bo.joinOrCreate("club", { topic: "birds", word: "please" })).id, club.id);
+  close(ana, bo);
+});
+
+test("after `kill -9` of the server, codes lead to the rooms as before, and a player who reloads is in its room", TEST, async () => {
+  const kept = new Map(), storage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value) };
+  const ana = player("ana", { storage });
+  const room = await ana.create("party", {}, { private: true });
+  const { code, id } = room;
+  ana.close();
+  await server.kill9();
+  await server.start();
+  const again = player(undefined, { storage });
+  const back = await again.join(code);
+  assert.deepEqual([back.id, back.code, again.resumes], [id, code, 1]);
+  assert.equal((await player("bo").join(code)).id, id);
+});

@@ -1,0 +1,284 @@
+// Stories of the way into a room and back: `joinOrCreate`, `create`, `join`, `find` and `leave`.
+
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, mock, test } from "node:test";
+
+import { FakeServer, GAME, LOBBY, event, left, reply, room, seated, tab } from "./fake.js";
+
+const clock = mock.timers;
+beforeEach(() => clock.enable({ apis: ["setTimeout"] }));
+afterEach(() => clock.reset());
+
+const OTHER = "b".repeat(32);
+const CODE = "KQ7F2M";
+const lobby = (seq) => ({ ...room(LOBBY, seq), kind: "lobby" });
+const code = (wanted) => (error) => error.name === "ChorusError" && error.code === wanted;
+const refusal = (seq, id, message, code = "refused") => ({ t: "error", room: LOBBY, seq, id, code, message });
+/** Resolves when everything due in this turn of the event loop has run. */
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+/** A client that calls `begin` before it is connected, and its server, where the lobby has received the request. */
+function requesting(begin = (client) => client.joinOrCreate("tic-tac-toe"), options) {
+  const server = new FakeServer();
+  const client = server.client(options);
+  const entered = begin(client);
+  client.connect();
+  server.accept();
+  server.send(lobby(1));
+  return { server, client, entered };
+}
+
+const requests = (server, type = "joinOrCreate") => server.received.filter((frame) => frame.type === type);
+const placed = (seq, id = GAME) => event(LOBBY, seq, "placed", { room: id, code: CODE });
+
+describe("joinOrCreate", () => {
+  test("sends the lobby one request, and resolves with the room that the session joins, with its view and its code", async () => {
+    const { server, client, entered } = requesting((client) => client.joinOrCreate("tic-tac-toe", { level: 3 }));
+    assert.deepEqual(server.received.slice(1), [{ t: "msg", id: 1, room: LOBBY, type: "joinOrCreate", data: { kind: "tic-tac-toe", options: { level: 3 } } }]);
+    server.send(placed(2), reply(LOBBY, 3, 1, { room: GAME, code: CODE }), room(GAME, 1, { board: [] }), left(LOBBY, 4));
+    const game = await entered;
+    assert.equal(game, client.room);
+    assert.deepEqual([game.id, game.code, game.view], [GAME, CODE, { board: [] }]);
+    game.send("move", { cell: 4 });
+    assert.equal(server.received.at(-1).room, GAME);
+    assert.equal(await client.joinOrCreate("tic-tac-toe"), game, "it is there already");
+    await assert.rejects(client.joinOrCreate("chess"), code("elsewhere"));
+  });
+
+  test("waits where the lobby has players wait, and is placed later", async () => {
+    const { server, entered } = requesting();
+    server.send(reply(LOBBY, 2, 1, { position: 1 }), placed(3), room(GAME, 1));
+    assert.equal((await entered).code, CODE);
+  });
+
+  test("rejects with the lobby's refusal", async () => {
+    const { server, entered } = requesting();
+    server.send(refusal(2, 1, "there is no such game"));
+    await assert.rejects(entered, { code: "refused", message: "there is no such game" });
+    server.send(room(GAME, 1));
+    assert.equal(requests(server).length, 1);
+  });
+
+  test("rejects with the lobby's answer that it has failed", async () => {
+    const { server, entered } = requesting();
+    server.send(reply(LOBBY, 2, 1, { failed: { code: "full", reason: "too many players are waiting" } }));
+    await assert.rejects(entered, { code: "full", message: "too many players are waiting" });
+  });
+
+  for (const reason of ["full", "locked", "ended", "not_found"]) {
+    test(`is repeated once when the room is ${reason}`, async () => {
+      const { server, entered } = requesting();
+      const failed = (seq, id) => event(LOBBY, seq, "failed", { room: id, code: reason, reason: `it is ${reason}` });
+      server.send(reply(LOBBY, 2, 1, { room: GAME, code: CODE }));
+      await settled();
+      server.send(failed(3, GAME));
+      assert.equal(requests(server).length, 2);
+      server.send(placed(4, OTHER), reply(LOBBY, 5, 2, { room: OTHER, code: CODE }), failed(6, OTHER));
+      await assert.rejects(entered, { code: reason, message: `it is ${reason}` });
+    });
+  }
+
+  test("is not repeated when the room refuses the player", async () => {
+    const { server, entered } = requesting();
+    server.send(placed(2), reply(LOBBY, 3, 1, { room: GAME, code: CODE }), event(LOBBY, 4, "failed", { room: GAME, code: "refused", reason: "no strangers" }));
+    await assert.rejects(entered, { code: "refused", message: "no strangers" });
+    assert.equal(requests(server).length, 1);
+  });
+
+  test("that waits repeats its request after a reconnection, and ignores the refusal of a session on its way", async () => {
+    const { server, entered } = requesting();
+    server.send(reply(LOBBY, 2, 1, { position: 1 }));
+    await settled();
+    server.drop(1006);
+    clock.tick(0);
+    server.accept({ recovered: true });
+    assert.equal(requests(server).length, 1, "once on each connection");
+    server.send(refusal(3, 2, "you are on your way to a room"));
+    await settled();
+    server.send(room(GAME, 1));
+    assert.equal((await entered).id, GAME);
+  });
+
+  test("whose answer is lost repeats its request", async () => {
+    const { server, entered } = requesting();
+    server.drop(1006);
+    clock.tick(0);
+    server.accept({ recovered: true });
+    assert.deepEqual(requests(server).map(({ id }) => id), [1]);
+    server.send({ t: "error", id: 1, code: "applied", message: "it is" });
+    await settled();
+    assert.deepEqual(requests(server).map(({ id }) => id), [1, 2]);
+    server.send(refusal(2, 2, "you are on your way to a room"), room(GAME, 1));
+    assert.equal((await entered).id, GAME);
+  });
+
+  test("continues in the new session when the server no longer has the old one", async () => {
+    const { server, entered } = requesting();
+    server.drop(1006);
+    clock.tick(0);
+    server.accept({ session: "s2", recovered: false });
+    server.send(lobby(1));
+    assert.equal(requests(server).length, 1);
+    server.send(room(GAME, 1));
+    assert.equal((await entered).id, GAME);
+  });
+
+  test("sends a restarted lobby a new request", async () => {
+    const { server, entered } = requesting();
+    server.send(reply(LOBBY, 2, 1, { position: 1 }), left(LOBBY, 3, "ended"), lobby(4));
+    assert.equal(requests(server).length, 2);
+    server.send(room(GAME, 1));
+    assert.equal((await entered).id, GAME);
+  });
+
+  test("ends with the client, whichever side closes the connection", async () => {
+    const one = requesting();
+    one.client.close();
+    await assert.rejects(one.entered, code("closed"));
+    await assert.rejects(one.client.joinOrCreate("tic-tac-toe"), code("closed"));
+    const other = requesting();
+    other.server.drop(4503, "kicked");
+    await assert.rejects(other.entered, code("closed"));
+  });
+
+  test("is ended by a signal, and canceled in the lobby", async () => {
+    const stop = new AbortController(), { signal } = stop;
+    const { server, entered } = requesting((client) => client.joinOrCreate("tic-tac-toe", {}, { signal }));
+    server.send(reply(LOBBY, 2, 1, { position: 1 }));
+    stop.abort(new Error("enough"));
+    await assert.rejects(entered, /enough/);
+    assert.equal(server.received.at(-1).type, "cancel");
+    await assert.rejects(requesting((client) => client.joinOrCreate("tic-tac-toe", {}, { signal })).entered, /enough/);
+  });
+});
+
+describe("create", () => {
+  test("goes into a new room, also from the lobby of one who was in another", async () => {
+    const { server, client, entered } = requesting((client) => client.create("tic-tac-toe", { turnSeconds: 5 }, { private: true, name: "friday" }));
+    assert.deepEqual(server.received.at(-1).data, { kind: "tic-tac-toe", options: { turnSeconds: 5 }, name: "friday", private: true });
+    server.send(placed(2), reply(LOBBY, 3, 1, { room: GAME, code: CODE }), room(GAME, 1), left(LOBBY, 4));
+    assert.equal((await entered).code, CODE);
+    assert.equal(await client.join("friday"), client.room);
+  });
+
+  test("rejects when the name is taken, or the room could not be created", async () => {
+    const taken = requesting((client) => client.create("chat", {}, { name: "friday" }));
+    taken.server.send(reply(LOBBY, 2, 1, { failed: { code: "taken", reason: "there is a room friday already" } }));
+    await assert.rejects(taken.entered, code("taken"));
+    const { server, entered } = requesting((client) => client.create("tic-tac-toe"));
+    server.send(placed(2), reply(LOBBY, 3, 1, { room: GAME, code: CODE }), event(LOBBY, 4, "failed", { room: GAME, code: "failed", reason: "it threw" }));
+    await assert.rejects(entered, { code: "failed", message: "it threw" });
+    assert.equal(requests(server, "create").length, 1, "another room is another request");
+  });
+});
+
+describe("join", () => {
+  test("goes into the room of a code", async () => {
+    const { server, client, entered } = requesting((client) => client.join("kq7-f2m", { as: "guest" }));
+    assert.deepEqual(server.received.at(-1), { t: "msg", id: 1, room: LOBBY, type: "join", data: { room: "kq7-f2m", options: { as: "guest" } } });
+    server.send(placed(2), reply(LOBBY, 3, 1, { room: GAME, code: CODE }), room(GAME, 1));
+    const game = await entered;
+    for (const text of [GAME, CODE, "kq7 f2m"]) assert.equal(await client.join(text), game, "it is there already");
+    await assert.rejects(client.join("ABCDEF"), code("elsewhere"));
+    await assert.rejects(client.join(7), TypeError);
+  });
+
+  test("rejects when there is no such room, and is not repeated when it is full", async () => {
+    const missing = requesting((client) => client.join(CODE));
+    missing.server.send(reply(LOBBY, 2, 1, { failed: { code: "not_found", reason: `there is no room ${CODE}` } }));
+    await assert.rejects(missing.entered, { code: "not_found", message: `there is no room ${CODE}` });
+    const full = requesting((client) => client.join(CODE));
+    full.server.send(placed(2), reply(LOBBY, 3, 1, { room: GAME, code: CODE }), event(LOBBY, 4, "failed", { room: GAME, code: "full", reason: "the room is full" }));
+    await assert.rejects(full.entered, code("full"));
+    assert.equal(requests(full.server, "join").length, 1);
+  });
+
+  test("after a reload, the session is in the room of the code already", async () => {
+    const storage = tab();
+    const { server, entered } = requesting((client) => client.join(CODE), { storage });
+    server.send(placed(2), reply(LOBBY, 3, 1, { room: GAME, code: CODE }), room(GAME, 1), left(LOBBY, 4));
+    await entered;
+    const again = new FakeServer(), client = again.client({ storage });
+    const joined = client.join(CODE);
+    client.connect();
+    again.accept({ recovered: true });
+    again.send(room(GAME, 5));
+    const game = await joined;
+    assert.deepEqual([game.id, game.code, again.received.length], [GAME, CODE, 1]);
+  });
+
+  test("in a new session, what the lobby has said of the old one's rooms is void", async () => {
+    const storage = tab();
+    const { server, entered } = requesting((client) => client.join(CODE), { storage });
+    server.send(placed(2), reply(LOBBY, 3, 1, { room: GAME, code: CODE }), room(GAME, 1), left(LOBBY, 4));
+    await entered;
+    const again = new FakeServer(), client = again.client({ storage });
+    const joined = client.join(CODE);
+    client.connect();
+    again.accept({ session: "s2", recovered: false });
+    again.send(lobby(1), placed(2, OTHER), reply(LOBBY, 3, 2, { room: OTHER, code: CODE }), room(OTHER, 1));
+    assert.equal((await joined).id, OTHER);
+  });
+});
+
+test("`find` lists the lobby's rooms, and nothing from inside of a game", async () => {
+  const { server, client } = requesting();
+  const found = client.find("chat", { topic: "cats" });
+  assert.deepEqual(server.received.at(-1), { t: "msg", id: 2, room: LOBBY, type: "find", data: { kind: "chat", where: { topic: "cats" } } });
+  server.send(reply(LOBBY, 2, 2, [{ room: GAME, code: CODE, players: 1 }]));
+  assert.deepEqual(await found, [{ room: GAME, code: CODE, players: 1 }]);
+  await assert.rejects(seated().client.find("chat"), code("elsewhere"));
+});
+
+describe("leave", () => {
+  test("goes back to the lobby, and resolves with it", async () => {
+    const { server, client } = seated();
+    const game = client.room, reasons = [];
+    game.onLeft((reason) => reasons.push(reason));
+    const back = game.leave();
+    assert.deepEqual(server.received.at(-1), { t: "msg", id: 1, room: GAME, type: "leave", data: {} });
+    server.send(reply(GAME, 2, 1), lobby(1), left(GAME, 3));
+    assert.deepEqual([await back, reasons], [client.room, ["moved"]]);
+    assert.equal(client.room.id, LOBBY);
+    assert.equal(await game.leave(), client.room, "it has left already");
+    assert.equal(await client.room.leave(), client.room);
+    assert.equal(server.received.length, 2);
+  });
+
+  test("rejects with the room's refusal, and when the lobby does not take the player", async () => {
+    const one = seated();
+    const refused = one.client.room.leave();
+    one.server.send({ t: "error", room: GAME, seq: 2, id: 1, code: "refused", message: "not in the middle of a hand" });
+    await assert.rejects(refused, { code: "refused", message: "not in the middle of a hand" });
+    const other = seated();
+    const failed = other.client.room.leave();
+    other.server.send(reply(GAME, 2, 1), event(GAME, 3, "failed", { room: LOBBY, reason: "the lobby restarts in 1 s" }));
+    await assert.rejects(failed, { code: "failed", message: "the lobby restarts in 1 s" });
+  });
+
+  test("waits for the lobby when the room has ended, and ends with the client", async () => {
+    const { server, client } = seated();
+    const game = client.room;
+    server.send(left(GAME, 2, "ended"));
+    const back = game.leave();
+    server.send(lobby(1));
+    assert.equal((await back).id, LOBBY);
+    const other = seated();
+    const never = other.client.room.leave();
+    other.client.close();
+    await assert.rejects(never, code("closed"));
+  });
+});
+
+test("listeners of a room's events are by type, and none is called for another listener's name", () => {
+  const { server, client } = seated();
+  const seen = [];
+  const offs = ["view", "left", "event", "moved"].map((type) => client.room.on(type, (data) => seen.push([type, data])));
+  const { onEvent, onView } = client.room;
+  offs.push(onEvent((type) => seen.push(type)), onView((view) => seen.push(view)));
+  server.send(event(GAME, 2, "moved", 1), event(GAME, 3, "view", 2), room(GAME, 4, "new"));
+  assert.deepEqual(seen, ["moved", ["moved", 1], "view", ["view", 2], "new"]);
+  offs.forEach((off) => off());
+  server.send(event(GAME, 5, "moved", 1), room(GAME, 6, "newer"));
+  assert.equal(seen.length, 5);
+});
