@@ -5,20 +5,25 @@
 
 import { Chorus } from "/chorus.js";
 import { showDeveloper } from "./developer.js";
-import { $, say, toast } from "./dom.js";
+import { $, say, sentence, toast } from "./dom.js";
 import { gameScreen } from "./game.js";
 import { lobbyScreen } from "./lobby.js";
 
 const client = new Chorus("/ws", { retry: { maxMs: 5000 } });
 const screens = { lobby: lobbyScreen(client, rename), "tic-tac-toe": gameScreen() };
 let retryAt = 0;
+/** The code of a room that this page is on its way to: that of its address, `/#KQ7F2M`. */
+let invitation = null;
 /** Closed because this player goes on in another tab. */
 let elsewhere = false;
 
 client.on("connecting", showConnection);
 client.on("connected", () => (showConnection(), client.room && showRoom(client.room)));
 client.on("disconnected", (lost) => (lost.willRetry ? waitUntil(lost.inMs) : showClosed(lost)));
-client.on("reset", () => toast("The server no longer knew this player, so this is a new one."));
+client.on("reset", () => {
+  toast("The server no longer knew this player, so this is a new one.");
+  followInvitation();
+});
 client.on("duplicate", () => toast("This player is open in another tab, so this is a new one."));
 client.on("error", (error) => toast(error.message));
 client.on("room", enter);
@@ -30,13 +35,42 @@ begin();
 // ---- rooms ----
 
 function enter(room) {
-  room.on("view", () => room === client.room && showRoom(room));
-  room.on("event", (type, data) => screens[room.kind]?.event?.(type, data));
+  room.onView(() => room === client.room && showRoom(room));
+  room.onEvent((type, data) => screens[room.kind]?.event?.(type, data));
 }
+
+/** A reload comes back to the room of the page's address, and a friend who is sent it comes in. */
+function showAddress(room) {
+  const hash = room.code ? `#${room.code}` : "";
+  if (invitation === null && location.hash !== hash) history.replaceState(null, "", hash || location.pathname);
+}
+
+/** Goes into the room of the page's address, if it has one. */
+async function followInvitation() {
+  const code = location.hash.slice(1);
+  if (!code || code === invitation) return;
+  invitation = code;
+  try {
+    await client.join(code).catch(async (error) => {
+      // The address of another room was typed.
+      if (error.code !== "elsewhere") throw error;
+      await client.room.leave();
+      await client.join(code);
+    });
+  } catch (error) {
+    if (error.code !== "closed") toast(sentence(error.message));
+  } finally {
+    invitation = null;
+    if (client.room) showRoom(client.room);
+  }
+}
+
+addEventListener("hashchange", () => client.state !== "idle" && followInvitation());
 
 function showRoom(room) {
   const screen = screens[room.kind];
   if (!screen) return toast(`This page does not know how to show a ${room.kind}.`);
+  showAddress(room);
   show(screen.id);
   screen.draw(room);
 }
@@ -55,7 +89,8 @@ function show(id) {
 /** A reload goes on where it was; a new tab is a new player and is asked for a name. */
 function begin() {
   showConnection();
-  if (client.resumable) return client.connect();
+  if (client.resumable) return comeIn();
+  $("hello-invited").hidden = location.hash.length < 2;
   $("hello-name").value = localStorage.getItem("chorus name") ?? "";
   show("hello");
 }
@@ -66,8 +101,13 @@ $("hello-form").addEventListener("submit", (event) => {
   if (!name) return;
   localStorage.setItem("chorus name", name);
   client.forget(name);
-  client.connect();
+  comeIn();
 });
+
+function comeIn() {
+  client.connect();
+  followInvitation();
+}
 
 function rename() {
   client.close();

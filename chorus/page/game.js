@@ -1,6 +1,6 @@
 /** The game's screen, for players and for those who watch. The view says everything; nothing is kept here but the focus. */
 
-import { $, ask, h, mark, say } from "./dom.js";
+import { $, ask, h, mark, say, toast } from "./dom.js";
 
 export function gameScreen() {
   let room = null;
@@ -12,6 +12,7 @@ export function gameScreen() {
   document.addEventListener("keydown", playByNumber);
   $("game-rematch").addEventListener("click", rematch);
   $("game-leave").addEventListener("click", () => ask(room, "leave", {}));
+  $("game-invite").addEventListener("click", invite);
   setInterval(drawClock, 200);
   return { id: "game", draw };
 
@@ -65,7 +66,7 @@ export function gameScreen() {
     const connected = isConnected(view, seat);
     const element = $(`player-${seat}`);
     const now = JSON.stringify([nameOf(view, seat), view.you, connected]);
-    element.classList.toggle("turn", view.winner === null && view.turn === seat);
+    element.classList.toggle("turn", view.winner === null && !isOpen(view) && view.turn === seat);
     element.classList.toggle("won", view.winner === seat);
     element.classList.toggle("away", !connected);
     if (element.dataset.shown === now) return;
@@ -75,8 +76,8 @@ export function gameScreen() {
       h(
         "div",
         { class: "who" },
-        h("strong", {}, nameOf(view, seat)),
-        h("small", {}, view.you === seat ? "You" : connected ? "Connected" : "Away"),
+        h("strong", {}, nameOf(view, seat) || "Nobody yet"),
+        h("small", {}, view.you === seat ? "You" : connected ? "Connected" : nameOf(view, seat) ? "Away" : ""),
       ),
     );
   }
@@ -88,7 +89,10 @@ export function gameScreen() {
     $("game-rematch").disabled = asked;
     say($("game-rematch"), asked ? "Waiting for the other …" : "Rematch");
     say($("game-leave"), view.you === null ? "Stop watching" : "Leave");
-    $("game-hint").hidden = over || view.you === null;
+    $("game-hint").hidden = over || view.you === null || isOpen(view);
+    $("game-invite").hidden = room.code === null;
+    $("game-code").hidden = room.code === null || !isOpen(view);
+    say($("game-code"), room.code ? `Code ${room.code}` : "");
   }
 
   function drawClock() {
@@ -105,6 +109,16 @@ export function gameScreen() {
   }
 
   // ---- playing ----
+
+  /** The page's address has the room's code. */
+  async function invite() {
+    try {
+      await navigator.clipboard.writeText(location.href);
+      toast("The link is copied: send it to a friend.");
+    } catch {
+      toast(`Send this link to a friend: ${location.href}`); // Not over TLS or from loopback, or forbidden.
+    }
+  }
 
   async function play(cell) {
     const button = cells[cell];
@@ -146,7 +160,9 @@ const nameOf = (view, seat) =>
 const isConnected = (view, seat) => view.seats[seat]?.connected ?? true;
 const wantsRematch = (view, seat) =>
   Boolean(Array.isArray(view.rematch) && seat !== null && (view.rematch[seat] === true || view.rematch.includes(seat)));
-const myTurn = (view) => view.winner === null && view.you !== null && view.turn === view.you;
+/** A seat is nobody's yet. */
+const isOpen = (view) => view.seats.some(({ name }) => name === "");
+const myTurn = (view) => view.winner === null && !isOpen(view) && view.you !== null && view.turn === view.you;
 
 function ownerText(owner, view) {
   if (owner === null) return "empty";
@@ -156,6 +172,7 @@ function ownerText(owner, view) {
 function statusText(view) {
   if (view.winner === "draw") return "A draw";
   if (view.winner !== null) return view.winner === view.you ? "You won!" : `${nameOf(view, view.winner)} won`;
+  if (isOpen(view)) return "Waiting for an opponent";
   return myTurn(view) ? "Your turn" : `${nameOf(view, view.turn)}’s turn`;
 }
 
@@ -167,6 +184,7 @@ function mood(view) {
 
 function noteText(view) {
   const other = view.you === null ? null : 1 - view.you;
+  if (view.winner === null && isOpen(view)) return "The game begins when a friend opens the address of this page.";
   if (view.winner !== null) return endText(view, other);
   const away = [0, 1].filter((seat) => seat !== view.you && !isConnected(view, seat));
   if (away.length > 0)

@@ -1,6 +1,6 @@
 /** The lobby's screen: find a game or stop looking, watch one, see how the last ones ended. */
 
-import { $, ask, h, mark, quietly, say } from "./dom.js";
+import { $, ask, h, mark, quietly, say, sentence, toast } from "./dom.js";
 
 const KIND = "tic-tac-toe";
 
@@ -19,6 +19,7 @@ export function lobbyScreen(client, rename) {
 
   $("lobby-find").addEventListener("click", find);
   $("lobby-cancel").addEventListener("click", cancel);
+  $("lobby-friend").addEventListener("click", playWithFriend);
   $("lobby-rename").addEventListener("click", rename);
   client.on("connected", back);
   setInterval(() => document.visibilityState === "visible" && look(), LOOK_AT_LEAST_MS);
@@ -61,7 +62,7 @@ export function lobbyScreen(client, rename) {
   /** A lost connection loses the place in the queue too, so the client takes another. */
   async function back() {
     if (!isHere()) return;
-    if (position !== null) await quietly(room.send("find", { kind: KIND }));
+    if (position !== null) await quietly(room.send("joinOrCreate", { kind: KIND }));
     look();
   }
 
@@ -88,11 +89,20 @@ export function lobbyScreen(client, rename) {
   async function find() {
     const asked = room;
     $("lobby-find").setAttribute("aria-busy", "true");
-    const reply = await ask(asked, "find", { kind: KIND });
+    const reply = await ask(asked, "joinOrCreate", { kind: KIND });
     $("lobby-find").removeAttribute("aria-busy");
     if (!reply || room !== asked || asked.left !== null) return;
     position = reply.position ?? 1;
     drawQueue();
+  }
+
+  /** Into a room that others come to by its address alone. */
+  async function playWithFriend() {
+    try {
+      await client.create(KIND, {}, { private: true });
+    } catch (error) {
+      toast(sentence(error.message));
+    }
   }
 
   async function cancel() {

@@ -56,23 +56,24 @@ export class PagePlayer {
     Object.assign(this, { page, errors });
   }
 
-  static async open(browser, url, { viewport = DESKTOP, colorScheme = "light", reducedMotion = "no-preference" } = {}) {
-    const context = await browser.newContext({ viewport, colorScheme, reducedMotion });
+  /** `address`: the page's, instead of the server's. */
+  static async open(browser, url, { viewport = DESKTOP, colorScheme = "light", reducedMotion = "no-preference", permissions = [], address = url } = {}) {
+    const context = await browser.newContext({ viewport, colorScheme, reducedMotion, permissions });
     context.setDefaultTimeout(WAIT_MS);
     const page = await context.newPage();
     await page.addInitScript(keepSockets);
     const errors = [];
     page.on("pageerror", (error) => errors.push(error.message));
-    await page.goto(url);
+    await page.goto(address);
     return new PagePlayer(page, errors);
   }
 
-  /** Opens the page and joins under a name. */
+  /** Opens the page and joins under a name: the lobby, or the room of the page's address. */
   static async named(browser, url, name, options) {
     const player = await PagePlayer.open(browser, url, options);
     await player.see("name").fill(name);
     await player.click("enter");
-    await player.see("lobby").waitFor();
+    await (options?.address === undefined ? player.see("lobby") : player.page.locator("#lobby:visible, #game:visible")).waitFor();
     return player;
   }
 

@@ -132,6 +132,40 @@ describe("two players", () => {
   });
 });
 
+describe("a friend", () => {
+  story("opens the address that a player has sent, and they play; a reload comes back", async (join) => {
+    const ana = await join("Ana", { permissions: ["clipboard-read", "clipboard-write"] });
+    await ana.click("friend");
+    await ana.reads("status", "Waiting for an opponent");
+    await ana.reads("code", /Code [2-9A-HJ-NP-Z]{6}/);
+    await ana.screenshot(shots, "invite");
+    await ana.click("invite");
+    await ana.reads("toast", "The link is copied");
+    const link = await ana.page.evaluate(() => navigator.clipboard.readText());
+    assert.match(link, /\/#[2-9A-HJ-NP-Z]{6}$/);
+    const ben = await join("Ben", { address: link });
+    const [first, second] = await onTurn([ana, ben]);
+    await first.play(4);
+    await second.reads("status", "Your turn");
+    await ben.page.reload();
+    await ben.owned(4);
+    await second.play(0);
+    assert.equal(ben.page.url(), link);
+    await ben.click("leave");
+    await ben.see("lobby").waitFor();
+    assert.ok(!ben.page.url().includes("#"));
+    const cleo = await join("Cleo", { address: link });
+    await cleo.reads("note", /Ana|Ben/);
+  });
+
+  story("whose link has ended reads so, and is in the lobby", async (join) => {
+    const ben = await join("Ben", { address: `${server.url}/#ZZZZZZ` });
+    await ben.reads("toast", "There is no room ZZZZZZ");
+    await ben.see("lobby").waitFor();
+    assert.ok(!ben.page.url().includes("#"));
+  });
+});
+
 describe("one player", () => {
   story("may stop looking", async (join) => {
     const ana = await join("Ana");
