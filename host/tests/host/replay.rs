@@ -25,7 +25,8 @@ async fn games_and_their_lobby_are_rebuilt_at_every_offset() {
         world.edge.join(session, RoomId::LOBBY).await;
     }
     let found = json!({ "kind": "tic-tac-toe" });
-    let asked = [("games", json!(null)), ("joinOrCreate", found.clone()), ("joinOrCreate", found), ("cancel", json!(null))];
+    let asked =
+        [("games", json!(null)), ("joinOrCreate", found.clone()), ("joinOrCreate", found), ("cancel", json!(null))];
     for (kind, data) in asked {
         world.edge.request(CLEO, RoomId::LOBBY, kind, data).await.unwrap();
     }
