@@ -88,6 +88,7 @@ static void seal(void) {
   seal_links();
   seal_arenas();
   seal_free_memory();
+  js_seal_shapes(runtime);
   /* Room memory begins on a page of its own. */
   uint32_t gap = -(uintptr_t)memory_at & (PAGE - 1);
   memory_reach(gap);
