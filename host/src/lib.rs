@@ -35,15 +35,17 @@ mod whole;
 
 use std::{
     collections::BTreeSet,
+    num::NonZero,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chorus_bus::{Bus, ReadError};
 use chorus_core::{
     command::{Record, RoomCommand},
     effect::LogLevel,
+    hosting::Scarcity,
     ids::{Digest, Kind, Offset, RoomId, RoomSecret, Time},
     json::Json,
     room::{self, Notice},
@@ -64,6 +66,7 @@ use crate::{
     guest::Engine,
     metrics::{Gauges, Metrics},
     partitions::Partitions,
+    resources::RESOURCE_RETRY,
     room_table::RoomTable,
     saver::Saver,
 };
@@ -176,6 +179,8 @@ pub(crate) struct Shared {
     pub events: broadcast::Sender<HostEvent>,
     pub partitions: Partitions,
     rooms: Mutex<RoomTable>,
+    /// When instances were last reclaimed.
+    reclaimed: Mutex<Option<Instant>>,
     /// `true` from the moment that the host is to end; its tasks other than rooms end then.
     pub stopping: watch::Sender<bool>,
     /// The first failure ends the host.
@@ -229,6 +234,7 @@ pub async fn join(
         events,
         partitions,
         rooms,
+        reclaimed: Mutex::default(),
         stopping,
         failures,
         metrics,
@@ -410,13 +416,20 @@ impl Shared {
 }
 
 impl Shared {
-    /// Whether idle rooms are to hibernate sooner.
-    fn instances_are_short(&self) -> bool {
-        self.rooms().live.len() as u64 > self.catalogue.places() * 9 / 10
+    /// How much sooner idle rooms are to hibernate.
+    fn scarcity(&self) -> Scarcity {
+        NonZero::new(self.catalogue.places())
+            .map_or_else(Scarcity::default, |places| Scarcity::of(self.rooms().live.len() as u64, places))
     }
 
-    /// An instance is needed: every room checks whether it may hibernate.
+    /// An instance is needed: every room checks whether it may hibernate. Once in a while for all that need one: many may wait,
+    /// and to wake all rooms for each of them would leave no time to hibernate.
     fn reclaim_instances(&self) {
+        let mut reclaimed = self.reclaimed.lock().expect("nobody panics while holding it");
+        if reclaimed.is_some_and(|at| at.elapsed() < RESOURCE_RETRY) {
+            return;
+        }
+        *reclaimed = Some(Instant::now());
         for room in self.rooms().live.values() {
             room.wake();
         }

@@ -15,7 +15,7 @@ use chorus_bus::AppendError;
 use chorus_core::{
     command::{EdgeCommand, Record, RoomCommand},
     effect::RestoreReason,
-    hosting::{self, AppendId, Hibernation, HostedRoom, Input, Output, Save, Takeover},
+    hosting::{self, AppendId, Hibernation, HostedRoom, Input, Output, Save, Scarcity, Takeover},
     ids::{Kind, MachineId, Offset, RoomId, SessionId, Time},
     room::{Account, Call, Notice},
 };
@@ -77,7 +77,7 @@ struct RoomTask {
 #[derive(Default)]
 struct Informed {
     draining: bool,
-    short: bool,
+    scarcity: Scarcity,
 }
 
 impl RoomTask {
@@ -198,10 +198,10 @@ impl RoomTask {
             self.informed.draining = true;
             self.handle(Input::Drain);
         }
-        let short = self.host.instances_are_short();
-        if short != self.informed.short {
-            self.informed.short = short;
-            self.handle(Input::InstancesShort(short));
+        let scarcity = self.host.scarcity();
+        if scarcity != self.informed.scarcity {
+            self.informed.scarcity = scarcity;
+            self.handle(Input::Instances(scarcity));
         }
     }
 

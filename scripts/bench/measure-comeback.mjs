@@ -22,8 +22,8 @@ export const COMING_BACK = {
   "takeover-10000": (bin) => takenOver(bin, atMost(10_000)),
 };
 
-/** An instance for each room. */
-const instances = (rooms) => ["--max-instances", `${Math.max(4096, rooms + 256)}`];
+/** An instance for each room, and so many more that none hibernates early (a tenth is kept free). */
+const instances = (rooms) => ["--max-instances", `${Math.ceil((rooms * 10) / 9) + 64}`];
 
 /** The log lines that the parts are read from. Warnings of other modules are too many to be kept with them. */
 const LOG = "error,chorus_host=info,chorus_monitor=info";

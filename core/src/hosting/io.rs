@@ -1,6 +1,6 @@
 //! The inputs and outputs of a hosted room.
 
-use super::{AppendId, Bytes};
+use super::{AppendId, Bytes, Scarcity};
 use crate::{
     command::{EdgeCommand, Record, RoomCommand},
     effect::LogLevel,
@@ -34,8 +34,8 @@ pub enum Input {
     Diverged(Offset),
     /// The room's partition is to be handed over: the room hibernates as soon as it is stored.
     Drain,
-    /// Whether this host is short of instances: then idle rooms hibernate sooner.
-    InstancesShort(bool),
+    /// How scarce this host's instances are: idle rooms hibernate sooner by it.
+    Instances(Scarcity),
     /// Time has passed.
     Tick,
 }

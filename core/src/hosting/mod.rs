@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Where to look: `outputs` carries out the room's outputs; `gate` holds commands to edges back; `schedule` has snapshots,
-//! timers and hibernation; `open` restores a room from the store; `io` has the inputs and outputs; `ownership` decides which
+//! timers and hibernation, `scarcity` how much sooner; `open` restores a room from the store; `io` has the inputs and outputs; `ownership` decides which
 //! partitions a host takes over and hands over, and `recovery` in which order the rooms of a new partition are restored.
 //!
 //! What it guarantees:
@@ -32,6 +32,7 @@ mod open;
 mod outputs;
 pub mod ownership;
 pub mod recovery;
+mod scarcity;
 mod schedule;
 #[cfg(test)]
 mod tests;
@@ -44,7 +45,8 @@ use std::{
 pub use gate::{AppendId, MAX_HELD};
 pub use io::{Hibernation, Input, Output, RowEnd, Save, Summary};
 pub use open::{Found, Takeover};
-pub use schedule::{ENDED_AFTER_MS, Options, SHORT_AFTER_MS};
+pub use scarcity::Scarcity;
+pub use schedule::{ENDED_AFTER_MS, Options};
 
 use crate::{
     command::{Answer, EdgeCommand, LeaveReason, OutputRef, Record, RoomCommand},
@@ -151,7 +153,7 @@ impl HostedRoom {
             Input::Stored(offset) => self.stored = self.stored.max(Some(offset)),
             Input::Diverged(offset) => self.on_diverged(offset),
             Input::Drain => self.draining = true,
-            Input::InstancesShort(short) => self.schedule.short = short,
+            Input::Instances(scarcity) => self.schedule.scarcity = scarcity,
             Input::Tick => self.on_tick(),
         }
         if self.draining && !self.room.is_saved() {

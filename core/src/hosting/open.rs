@@ -58,10 +58,10 @@ impl HostedRoom {
         let mut room = found.open(self.room.id(), RestoreReason::Recovered)?;
         inherited.max(self.applied).into_iter().for_each(|offset| room.handle(room::Input::Inherited(offset)));
         let (clock, options) = (self.clock.clone(), self.schedule.options);
-        let (draining, stored, short) = (self.draining, self.stored, self.schedule.short);
+        let (draining, stored, scarcity) = (self.draining, self.stored, self.schedule.scarcity);
         let gate = self.gate.renewed();
         *self = HostedRoom { draining, stored, gate, ..HostedRoom::new(room, clock, options, now) };
-        self.schedule.short = short;
+        self.schedule.scarcity = scarcity;
         Ok(())
     }
 }

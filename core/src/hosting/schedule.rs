@@ -1,6 +1,6 @@
 //! What a host does with a room as time passes: timers, snapshots, hibernation.
 
-use super::{HostedRoom, Output, io::Hibernation};
+use super::{HostedRoom, Output, Scarcity, io::Hibernation};
 use crate::{
     command::{Record, RoomCommand},
     ids::{OutputId, Time},
@@ -10,9 +10,6 @@ use crate::{
 
 /// A room that has ended, or never existed, hibernates after this many milliseconds.
 pub const ENDED_AFTER_MS: u64 = 100;
-
-/// An idle room hibernates after this many milliseconds where instances are short.
-pub const SHORT_AFTER_MS: u64 = 1_000;
 
 /// How soon an overdue snapshot or hibernation is tried again when no record arrives, in milliseconds.
 const OVERDUE_RETRY_MS: u64 = 100;
@@ -29,8 +26,7 @@ pub struct Options {
 #[derive(Debug)]
 pub(super) struct Schedule {
     pub options: Options,
-    /// Whether instances are short.
-    pub short: bool,
+    pub scarcity: Scarcity,
     /// The time of the last record, or of the last timer that was appended.
     idle_since: Time,
     /// The time of the first record that is in no snapshot.
@@ -43,7 +39,14 @@ pub(super) struct Schedule {
 
 impl Schedule {
     pub fn new(options: Options, now: Time) -> Schedule {
-        Schedule { options, short: false, idle_since: now, unsaved_since: None, overdue: None, appended: None }
+        Schedule {
+            options,
+            scarcity: Scarcity::default(),
+            idle_since: now,
+            unsaved_since: None,
+            overdue: None,
+            appended: None,
+        }
     }
 
     pub fn on_record(&mut self, now: Time) {
@@ -76,11 +79,7 @@ impl Schedule {
     }
 
     fn hibernate_after(&self, over: bool) -> u64 {
-        match (over, self.short) {
-            (true, _) => ENDED_AFTER_MS,
-            (false, true) => SHORT_AFTER_MS.min(self.options.hibernate_after_ms),
-            (false, false) => self.options.hibernate_after_ms,
-        }
+        if over { ENDED_AFTER_MS } else { self.scarcity.shortened(self.options.hibernate_after_ms) }
     }
 }
 

@@ -6,6 +6,8 @@ mod kicks;
 mod outputs;
 mod restarts;
 
+use std::num::NonZero;
+
 use super::*;
 use crate::{
     command::{Joining, Player, RequestId},
@@ -211,4 +213,8 @@ fn spec() -> Arc<ComponentSpec> {
         timers: ["bell".into()].into(),
         shows_failures: false,
     })
+}
+
+fn none_left() -> Scarcity {
+    Scarcity::of(1, NonZero::<u64>::MIN)
 }

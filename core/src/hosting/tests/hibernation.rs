@@ -25,11 +25,11 @@ fn a_record_that_arrives_just_then_keeps_the_room_awake() {
 }
 
 #[test]
-fn where_instances_are_short_idle_rooms_hibernate_sooner() {
+fn where_instances_are_scarce_idle_rooms_hibernate_sooner() {
     let mut story = Story::with_member();
-    story.after(SHORT_AFTER_MS);
+    story.after(1_000);
     assert_eq!(story.on(Input::Tick), [""; 0]);
-    story.on(Input::InstancesShort(true));
+    story.on(Input::Instances(none_left()));
     assert_eq!(story.hosted.poll_timeout(), Some(story.now));
     story.on(Input::Tick);
     assert_eq!(story.on(Input::Stored(2)), ["hibernate"]);

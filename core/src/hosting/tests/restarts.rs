@@ -17,15 +17,15 @@ fn after_a_lost_append_the_room_begins_again_at_the_snapshot_and_gives_new_recei
 }
 
 #[test]
-fn a_room_that_begins_again_still_hibernates_sooner_where_instances_are_short() {
+fn a_room_that_begins_again_still_hibernates_sooner_where_instances_are_scarce() {
     let mut story = Story::with_member();
-    story.on(Input::InstancesShort(true));
+    story.on(Input::Instances(none_left()));
     story.hosted.begin_again(Found::Nothing, None, story.now).expect("there is no snapshot to be read");
     for (offset, record) in story.log.clone() {
         story.hosted.handle(Input::Record(offset, record), story.now);
     }
     story.drain();
-    assert_eq!(story.hosted.poll_timeout(), Some(story.now.plus(SHORT_AFTER_MS)));
+    assert_eq!(story.hosted.poll_timeout(), Some(story.now.plus(1_000)));
 }
 
 #[test]
