@@ -38,8 +38,8 @@ pub(crate) struct SessionHandle {
 
 /// The edge's part in the changes of a handle's session, which affect other connections too.
 pub(crate) trait SessionOwner: Send + Sync {
-    /// Whether a write of this handle is still to be made when its turn comes.
-    fn accepts(&self, write: &StoreWrite, handle: &Arc<SessionHandle>) -> bool;
+    /// The part of a write of this handle that is still to be made when its turn comes.
+    fn still_valid(&self, write: StoreWrite, handle: &Arc<SessionHandle>) -> Option<StoreWrite>;
 
     /// The machine of this handle has ended, with an open session and this debt for computing.
     fn release(&self, session: SessionId, handle: &Arc<SessionHandle>, debt: u64);
@@ -174,9 +174,7 @@ impl SessionHandle {
         let span = tracing::info_span!("store_writes", connection = self.connection.0);
         let writing = async move {
             while let Some(write) = this.next_write() {
-                if !this.sessions.accepts(&write, &this) {
-                    continue;
-                }
+                let Some(write) = this.sessions.still_valid(write, &this) else { continue };
                 if let Some(input) = store_writer::write(&this.links, write).await {
                     this.input(input);
                 }

@@ -118,8 +118,8 @@ impl Sessions {
 }
 
 impl SessionOwner for Sessions {
-    fn accepts(&self, write: &StoreWrite, handle: &Arc<SessionHandle>) -> bool {
-        self.registry().accepts(write, handle)
+    fn still_valid(&self, write: StoreWrite, handle: &Arc<SessionHandle>) -> Option<StoreWrite> {
+        self.registry().still_valid(write, handle)
     }
 
     fn release(&self, session: SessionId, handle: &Arc<SessionHandle>, debt: u64) {

@@ -12,7 +12,9 @@ pub(crate) async fn write(links: &Links, write: StoreWrite) -> Option<Input<'sta
         tracing::warn!(write = name(&write), %error, "the store did not take a session's change");
     }
     match write {
-        StoreWrite::Join(_, room) => Some(Input::Stored { room, done: matches!(written, Ok(true)) }),
+        StoreWrite::Join(_, room) | StoreWrite::Move { room, .. } => {
+            Some(Input::Stored { room, done: matches!(written, Ok(true)) })
+        }
         _ => None,
     }
 }
@@ -22,6 +24,7 @@ async fn try_write(links: &Links, write: StoreWrite) -> Result<bool, StoreError>
     let (store, edge) = (&links.store, links.edge());
     let done = match write {
         StoreWrite::Join(session, room) => return store.join_membership(session, room, edge).await,
+        StoreWrite::Move { session, left, room } => return store.move_membership(session, left, room, edge).await,
         StoreWrite::Leave(session, room) => store.leave_membership(session, room, edge).await,
         StoreWrite::Renew { session, claims, expires } => store.renew_session(session, claims, expires, edge).await,
         StoreWrite::Confirm { session, token } => store.confirm_resume(session, hash(&token)).await,
@@ -36,6 +39,7 @@ fn name(write: &StoreWrite) -> &'static str {
     match write {
         StoreWrite::Join(..) => "join",
         StoreWrite::Leave(..) => "leave",
+        StoreWrite::Move { .. } => "move",
         StoreWrite::Renew { .. } => "renew",
         StoreWrite::Confirm { .. } => "confirm",
         StoreWrite::Disconnected { .. } => "disconnected",

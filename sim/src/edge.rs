@@ -252,13 +252,23 @@ impl World {
 
     pub fn written(&mut self, life: Life, connection: ConnectionId, write: StoreWrite) {
         let Some(edge) = self.edge(life) else { return };
-        if !edge.registry.accepts(&write, &connection) {
-            self.count(Happened::LateWrite);
-            return;
-        }
+        let valid = edge.registry.still_valid(write.clone(), &connection);
+        let late = valid.as_ref() != Some(&write);
         let id = edge.id.clone();
+        if late {
+            self.count(Happened::LateWrite);
+        }
+        let Some(write) = valid else { return };
         let sessions = &mut self.store.sessions;
         match write {
+            StoreWrite::Move { session, left, room } => {
+                let row = sessions.get_mut(&session);
+                let done = row.is_some_and(|row| {
+                    row.leave(left, &id);
+                    row.join(room, &id)
+                });
+                self.input(life, connection, Input::Stored { room, done });
+            }
             StoreWrite::Join(session, room) => {
                 let done = sessions.get_mut(&session).is_some_and(|row| row.join(room, &id));
                 self.input(life, connection, Input::Stored { room, done });

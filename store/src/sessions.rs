@@ -101,6 +101,18 @@ impl Store {
         self.write(Join { session, room, edge: edge.clone() }).await
     }
 
+    /// Both in one write: ends the session's membership in `left`, as [`Store::leave_membership`], and makes it a member of
+    /// `room`, as [`Store::join_membership`].
+    pub async fn move_membership(
+        &self,
+        session: SessionId,
+        left: RoomId,
+        room: RoomId,
+        edge: &MachineId,
+    ) -> Result<bool, StoreError> {
+        self.write(Move { session, left, room, edge: edge.clone() }).await
+    }
+
     /// Ends the session's membership in `room`. Nothing changes if it has moved to another edge, where it may have joined that
     /// room again.
     pub async fn leave_membership(&self, session: SessionId, room: RoomId, edge: &MachineId) -> Result<(), StoreError> {
@@ -244,6 +256,13 @@ pub(crate) struct Confirm {
 
 pub(crate) struct Join {
     pub session: SessionId,
+    pub room: RoomId,
+    pub edge: MachineId,
+}
+
+pub(crate) struct Move {
+    pub session: SessionId,
+    pub left: RoomId,
     pub room: RoomId,
     pub edge: MachineId,
 }

@@ -50,17 +50,18 @@ impl<C: PartialEq> Registry<C> {
         self.connection(session) == Some(connection)
     }
 
-    /// Whether a write of `connection` is still to be made when its turn comes. The end of a membership or of a connection is
-    /// void once another connection of this edge has the session: by then the session has resumed, perhaps in the same room,
-    /// and the store cannot distinguish two connections of one edge. An extra membership that is left in the store does no
-    /// harm.
-    pub fn accepts(&self, write: &StoreWrite, connection: &C) -> bool {
+    /// The part of a write of `connection` that is still to be made when its turn comes. The end of a membership or of a
+    /// connection is void once another connection of this edge has the session: by then the session has resumed, perhaps in the
+    /// same room, and the store cannot distinguish two connections of one edge. An extra membership that is left in the store
+    /// does no harm.
+    pub fn still_valid(&self, write: StoreWrite, connection: &C) -> Option<StoreWrite> {
+        let is_late = |session: SessionId| {
+            self.connection(session).is_some_and(|current| current != connection) && !planted(Bug::LateWrite)
+        };
         match write {
-            StoreWrite::Leave(session, _) | StoreWrite::Disconnected { session, .. } => {
-                let current = self.connection(*session);
-                current.is_none_or(|current| current == connection) || planted(Bug::LateWrite)
-            }
-            StoreWrite::Join(..) | StoreWrite::Confirm { .. } | StoreWrite::Renew { .. } | StoreWrite::End(_) => true,
+            StoreWrite::Leave(session, _) | StoreWrite::Disconnected { session, .. } if is_late(session) => None,
+            StoreWrite::Move { session, room, .. } if is_late(session) => Some(StoreWrite::Join(session, room)),
+            write => Some(write),
         }
     }
 
@@ -178,18 +179,28 @@ mod tests {
     fn a_late_leave_or_disconnect_is_void_once_the_session_has_resumed_here() {
         let mut registry = registry();
         let leave = StoreWrite::Leave(ANA, GAME);
+        let moves = StoreWrite::Move { session: ANA, left: GAME, room: RoomId::LOBBY };
         let disconnected = StoreWrite::Disconnected { session: ANA, silent: false };
+        let valid =
+            |registry: &Registry<_>, write: &StoreWrite, connection| registry.still_valid(write.clone(), connection);
         let _ = registry.assign(ANA, FIRST);
-        assert!(registry.accepts(&leave, &FIRST));
+        assert_eq!(valid(&registry, &leave, &FIRST), Some(leave.clone()));
+        assert_eq!(valid(&registry, &moves, &FIRST), Some(moves.clone()));
 
         registry.release(ANA, &FIRST);
-        assert!(registry.accepts(&disconnected, &FIRST), "no other connection has the session");
+        assert_eq!(valid(&registry, &disconnected, &FIRST), Some(disconnected.clone()), "no other one has the session");
 
         let _ = registry.assign(ANA, SECOND);
-        assert!(!registry.accepts(&leave, &FIRST));
-        assert!(!registry.accepts(&disconnected, &FIRST));
-        assert!(registry.accepts(&leave, &SECOND));
-        assert!(registry.accepts(&StoreWrite::Leave(BEN, GAME), &FIRST), "of another session");
+        assert_eq!(valid(&registry, &leave, &FIRST), None);
+        assert_eq!(valid(&registry, &disconnected, &FIRST), None);
+        assert_eq!(
+            valid(&registry, &moves, &FIRST),
+            Some(StoreWrite::Join(ANA, RoomId::LOBBY)),
+            "the rest of it counts"
+        );
+        assert_eq!(valid(&registry, &leave, &SECOND), Some(leave));
+        let of_another = StoreWrite::Leave(BEN, GAME);
+        assert_eq!(valid(&registry, &of_another, &FIRST), Some(of_another));
     }
 
     #[test]
@@ -199,7 +210,7 @@ mod tests {
         let _ = registry.assign(ANA, SECOND);
         let confirm = StoreWrite::Confirm { session: ANA, token: "x".into() };
         for write in [StoreWrite::Join(ANA, GAME), confirm, StoreWrite::End(ANA)] {
-            assert!(registry.accepts(&write, &FIRST), "{write:?}");
+            assert_eq!(registry.still_valid(write.clone(), &FIRST), Some(write));
         }
     }
 

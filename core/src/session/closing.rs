@@ -18,6 +18,7 @@ impl Session {
 
     /// The session has no connection any more: its rooms hold its seats for some time.
     pub(super) fn on_lost(&mut self, code: u16) {
+        self.write_departure();
         if let Some(session) = self.id() {
             for room in self.end() {
                 self.drop_from(session, room, code);
@@ -49,6 +50,7 @@ impl Session {
         self.phase = Phase::Ended;
         self.moves = VecDeque::new();
         self.former = VecDeque::new();
+        self.departure = None;
         std::mem::take(&mut self.seats).into_iter().map(|seat| seat.room).collect()
     }
 }

@@ -31,7 +31,7 @@ pub enum Input<'a> {
     /// The answer to [`Output::Renew`]: the player by the token, or why it is refused. A refusal after which clients reconnect is
     /// one of the edge's: it could not check the token.
     Renewed(Result<Account, (CloseCode, Cow<'static, str>)>),
-    /// The answer to [`StoreWrite::Join`]: whether it is stored.
+    /// The answer to [`StoreWrite::Join`] and [`StoreWrite::Move`]: whether it is stored.
     Stored { room: RoomId, done: bool },
     /// The command of an [`Output::Append`] is not in the log. `message_id`: as in the output.
     NotAppended { room: RoomId, message_id: Option<u64> },
@@ -130,6 +130,8 @@ pub enum StoreWrite {
     Join(SessionId, RoomId),
     /// It is no member of this room.
     Leave(SessionId, RoomId),
+    /// It is no member of the room `left`, and may be one of `room` from now on. The result is [`Input::Stored`].
+    Move { session: SessionId, left: RoomId, room: RoomId },
     /// The client has this resume token.
     Confirm { session: SessionId, token: Secret },
     /// Its player has another token, with this end and these claims.

@@ -54,6 +54,7 @@ impl Session {
             _ => {}
         }
         self.check_renewal(now);
+        self.check_departure(now);
     }
 
     fn check_liveness(&mut self, now: Time) {

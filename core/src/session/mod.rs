@@ -31,6 +31,7 @@
 mod closing;
 mod debt;
 mod deliveries;
+mod departure;
 mod io;
 mod limits;
 mod liveness;
@@ -49,6 +50,7 @@ use std::collections::VecDeque;
 
 pub use closing::close_reason;
 use debt::Debt;
+use departure::Departure;
 pub use io::{Input, Opened, Outgoing, Output, StoreWrite};
 pub use limits::Limits;
 use liveness::Liveness;
@@ -95,6 +97,7 @@ pub struct Session {
     moves: VecDeque<Move>,
     /// The lobby is joined once the store has the membership.
     wants_lobby: bool,
+    departure: Option<Departure>,
     /// The number of the latest request to a room.
     latest_request: u32,
     /// The highest message id that was accepted on this connection.
@@ -141,6 +144,7 @@ impl Session {
             former: VecDeque::new(),
             moves: VecDeque::new(),
             wants_lobby: false,
+            departure: None,
             latest_request: 0,
             max_message_id: 0,
             max_applied_id: 0,
@@ -217,7 +221,10 @@ impl Session {
         match &self.phase {
             Phase::Greeting { deadline } => Some(*deadline),
             Phase::Opening { .. } => Some(self.liveness.next_check),
-            Phase::Open(_) => Some(self.liveness.next_check.min(self.renewal.next().unwrap_or(Time(u64::MAX)))),
+            Phase::Open(_) => {
+                let departure = self.departure.map(|departure| departure.due);
+                Some(self.liveness.next_check).into_iter().chain(self.renewal.next()).chain(departure).min()
+            }
             Phase::Ended => None,
         }
     }

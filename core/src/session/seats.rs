@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{
-    Outgoing, Output, Owner, Phase, Session, StoreWrite,
+    Departure, Outgoing, Output, Owner, Phase, Session, StoreWrite,
     moves::MAX_REMEMBERED,
     queue::MessageQueue,
     stay::{JoinRequest, Stay},
@@ -110,7 +110,11 @@ impl Session {
         if self.seat(room).is_none() {
             self.add_seat(room, now);
         }
-        self.outputs.push_back(Output::Store(StoreWrite::Join(session, room)));
+        let write = match self.departure.take() {
+            Some(Departure { room: left, .. }) => StoreWrite::Move { session, left, room },
+            None => StoreWrite::Join(session, room),
+        };
+        self.outputs.push_back(Output::Store(write));
     }
 
     fn add_seat(&mut self, room: RoomId, now: Time) {
@@ -199,9 +203,9 @@ impl Session {
     }
 
     pub(super) fn remove_seat(&mut self, room: RoomId, reason: LeaveReason, now: Time) {
-        let (Some(session), Some(_)) = (self.id(), self.seat(room)) else { return };
+        let (Some(_), Some(_)) = (self.id(), self.seat(room)) else { return };
         self.vacate(room, reason);
-        self.outputs.push_back(Output::Store(StoreWrite::Leave(session, room)));
+        self.depart(room, now);
         self.join_lobby_if_roomless(now);
     }
 

@@ -25,6 +25,7 @@ use crate::{
 
 const LOBBY: RoomId = RoomId::LOBBY;
 const GAME: RoomId = RoomId(7);
+const OTHER: RoomId = RoomId(8);
 const HERE: ConnectionId = ConnectionId(5);
 const BEFORE: ConnectionId = ConnectionId(4);
 const ANY: RequestId = RequestId { connection: HERE, number: 0 };
@@ -95,7 +96,7 @@ impl Story {
         self.deliver(room, 1, view(room));
         self.deliver(LOBBY, 2, RoomFrame::left(LOBBY, "moved"));
         self.left(LOBBY);
-        self.outputs();
+        self.departed();
     }
 
     fn move_back(&mut self) {
@@ -106,7 +107,7 @@ impl Story {
         self.deliver(LOBBY, 3, view(LOBBY));
         self.deliver(GAME, 2, RoomFrame::left(GAME, "moved"));
         self.left(GAME);
-        self.outputs();
+        self.departed();
     }
 
     fn on(&mut self, input: Input<'_>) {
@@ -126,6 +127,12 @@ impl Story {
     /// The latest request to a room.
     fn request(&self, room: RoomId) -> RequestId {
         RequestId { connection: HERE, number: self.requests.get(&room).copied().unwrap_or(0) }
+    }
+
+    /// The outputs once the end of a membership is written that could have waited for a join.
+    fn departed(&mut self) -> Vec<Output> {
+        self.wait(100);
+        self.outputs()
     }
 
     fn wait(&mut self, ms: u64) {

@@ -15,8 +15,8 @@ use crate::{
     Resumed, SessionRow,
     row::{id, millis},
     sessions::{
-        Confirm, Disconnected, EXPIRE_AT_ONCE, EdgeOf, End, Expire, Find, Join, Kick, KnownColumns, Leave, OfEdge,
-        Open, Renew, Resume, ResumedColumns, by_session, known, resumed, rooms_of, token_columns,
+        Confirm, Disconnected, EXPIRE_AT_ONCE, EdgeOf, End, Expire, Find, Join, Kick, KnownColumns, Leave, Move,
+        OfEdge, Open, Renew, Resume, ResumedColumns, by_session, known, resumed, rooms_of, token_columns,
     },
 };
 
@@ -131,6 +131,28 @@ impl Call for Join {
                     SELECT EXISTS (SELECT 1 FROM here)";
         let join = sqlx::query_scalar(join).bind(id(self.session.0)).bind(id(self.room.0));
         Ok(join.bind(self.edge.0.as_ref()).fetch_one(db).await?)
+    }
+}
+
+impl Call for Move {
+    type Output = bool;
+    const ACTION: &'static str = "move to a room";
+
+    async fn call(&self, db: &mut PgConnection) -> Result<bool, Failed> {
+        // All parts of a statement see the tables as they were before it, so a room that is left and joined is only joined.
+        let moves = "WITH here AS MATERIALIZED (
+                         SELECT id, NOT expired AND kicked IS NULL AS lives FROM sessions WHERE id = $1 AND edge = $4
+                         FOR NO KEY UPDATE),
+                     gone AS (
+                         DELETE FROM memberships USING here WHERE session = here.id AND room = $2 AND $2 <> $3),
+                     joined AS (
+                         INSERT INTO memberships (session, room, position)
+                         SELECT id, $3, 1 + coalesce((SELECT max(position) FROM memberships WHERE session = $1), 0)
+                         FROM here WHERE lives ON CONFLICT (session, room) DO UPDATE
+                         SET position = excluded.position WHERE $2 = $3)
+                     SELECT EXISTS (SELECT 1 FROM here WHERE lives)";
+        let moves = sqlx::query_scalar(moves).bind(id(self.session.0)).bind(id(self.left.0)).bind(id(self.room.0));
+        Ok(moves.bind(self.edge.0.as_ref()).fetch_one(db).await?)
     }
 }
 

@@ -23,7 +23,7 @@ impl Write for WriteRooms {
     type Output = ();
     const READS_CLOCK: bool = false;
 
-    fn is_one_statement(&self) -> bool {
+    fn is_one_round_trip(&self) -> bool {
         matches!(&self.batch[..], [(_, only)] if only.row.status == RoomStatus::Live && only.snapshot.is_none())
     }
 

@@ -11,8 +11,8 @@ use crate::{
     Resumed, SessionRow, StoreError,
     row::{id, millis},
     sessions::{
-        Confirm, Disconnected, EXPIRE_AT_ONCE, EdgeOf, End, Expire, Find, Join, Kick, KnownColumns, Leave, OfEdge,
-        Open, Renew, Resume, ResumedColumns, by_session, known, resumed, rooms_of, token_columns,
+        Confirm, Disconnected, EXPIRE_AT_ONCE, EdgeOf, End, Expire, Find, Join, Kick, KnownColumns, Leave, Move,
+        OfEdge, Open, Renew, Resume, ResumedColumns, by_session, known, resumed, rooms_of, token_columns,
     },
 };
 
@@ -112,7 +112,7 @@ impl Write for Join {
     type Output = bool;
     const READS_CLOCK: bool = false;
 
-    fn is_one_statement(&self) -> bool {
+    fn is_one_round_trip(&self) -> bool {
         true
     }
 
@@ -128,11 +128,36 @@ impl Write for Join {
     }
 }
 
+impl Write for Move {
+    type Output = bool;
+    const READS_CLOCK: bool = false;
+
+    fn is_one_round_trip(&self) -> bool {
+        true
+    }
+
+    async fn apply(&self, db: &mut SqliteConnection) -> Result<bool, StoreError> {
+        let moves = "SAVEPOINT move;
+                     DELETE FROM memberships WHERE session = ?1 AND room = ?2
+                     AND EXISTS (SELECT 1 FROM sessions WHERE id = ?1 AND edge = ?4);
+                     INSERT INTO memberships (session, room, position)
+                     SELECT id, ?3, 1 + coalesce((SELECT max(position) FROM memberships WHERE session = ?1), 0)
+                     FROM sessions WHERE id = ?1 AND edge = ?4 AND expired = 0 AND kicked IS NULL
+                     ON CONFLICT (session, room) DO UPDATE SET position = position
+                     RETURNING 1;
+                     RELEASE move";
+        let moves = sqlx::query_scalar::<_, i64>(moves).bind(id(self.session.0)).bind(id(self.left.0));
+        let moves = moves.bind(id(self.room.0)).bind(self.edge.0.as_ref());
+        let joined = moves.fetch_all(db).await.map_err(StoreError::at("move to a room"))?;
+        Ok(!joined.is_empty())
+    }
+}
+
 impl Write for Leave {
     type Output = ();
     const READS_CLOCK: bool = false;
 
-    fn is_one_statement(&self) -> bool {
+    fn is_one_round_trip(&self) -> bool {
         true
     }
 

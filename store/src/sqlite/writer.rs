@@ -49,8 +49,8 @@ pub(crate) trait Write: Send + Sync + 'static {
     /// Whether it reads `now!`. Setting that costs as much as one more statement in each transaction.
     const READS_CLOCK: bool = true;
 
-    /// Whether `apply` runs exactly one statement, which alone is a transaction of its own.
-    fn is_one_statement(&self) -> bool {
+    /// Whether `apply` is one text for SQLite that alone is a transaction of its own: one statement, or a savepoint.
+    fn is_one_round_trip(&self) -> bool {
         false
     }
 
@@ -85,7 +85,7 @@ trait Job: Send {
     fn apply<'a>(&'a mut self, db: &'a mut SqliteConnection) -> Applied<'a>;
     fn is_durable(&self) -> bool;
     fn reads_clock(&self) -> bool;
-    fn is_one_statement(&self) -> bool;
+    fn is_one_round_trip(&self) -> bool;
     fn committed(self: Box<Self>);
     fn failed(self: Box<Self>, error: StoreError);
 }
@@ -115,8 +115,8 @@ impl<W: Write> Job for Waiting<W> {
         W::READS_CLOCK
     }
 
-    fn is_one_statement(&self) -> bool {
-        self.write.is_one_statement()
+    fn is_one_round_trip(&self) -> bool {
+        self.write.is_one_round_trip()
     }
 
     fn committed(self: Box<Self>) {
@@ -220,7 +220,7 @@ impl Writer {
     async fn transaction(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
         // Each statement is a round trip to SQLite's thread, which takes longer than most of them.
         if let [job] = jobs
-            && job.is_one_statement()
+            && job.is_one_round_trip()
             && !job.reads_clock()
         {
             return job.apply(&mut self.db).await;

@@ -189,9 +189,21 @@ pub async fn memberships_are_a_set_in_the_order_of_joining(store: Store) {
     assert!(store.join_membership(ANA, RoomId(2), &edge(1)).await.expect("joined"));
     assert_eq!(rooms_of_ana(&store).await, [LOBBY, RoomId(1), RoomId(2)]);
 
+    let moved = async |left, room, at| {
+        store.move_membership(ANA, RoomId(left), RoomId(room), &edge(at)).await.expect("answered")
+    };
+    assert!(moved(1, 4, 1).await);
+    assert_eq!(rooms_of_ana(&store).await, [LOBBY, RoomId(2), RoomId(4)]);
+    assert!(moved(2, 2, 1).await, "left, and joined again");
+    assert_eq!(rooms_of_ana(&store).await, [LOBBY, RoomId(4), RoomId(2)]);
+    assert!(moved(9, 4, 1).await, "a member of one, and not of the other");
+    assert!(!moved(4, 5, 2).await, "the session is not at that edge");
+    assert_eq!(rooms_of_ana(&store).await, [LOBBY, RoomId(4), RoomId(2)]);
+
     store.end_session(ANA).await.expect("ended");
     store.end_session(ANA).await.expect("ended again");
     assert!(!store.join_membership(ANA, RoomId(3), &edge(1)).await.expect("answered"), "her session has ended");
+    assert!(!moved(2, 3, 1).await, "her session has ended");
 }
 
 /// She has no connection, or has resumed at another edge a moment ago: a kick ends the session, not a connection.

@@ -8,10 +8,7 @@ fn a_session_that_has_left_its_last_room_joins_the_lobby() {
     story.deliver(GAME, 2, RoomFrame::left(GAME, "ended"));
     story.outputs();
     story.left(GAME);
-    assert_eq!(
-        story.outputs(),
-        [Output::Store(StoreWrite::Leave(ANA, GAME)), Output::Store(StoreWrite::Join(ANA, LOBBY))]
-    );
+    assert_eq!(story.outputs(), [Output::Store(StoreWrite::Move { session: ANA, left: GAME, room: LOBBY })]);
     story.on(Input::Stored { room: LOBBY, done: true });
     assert_eq!(story.outputs(), [join(LOBBY, 0, None)]);
     story.deliver(LOBBY, 1, view(LOBBY));
@@ -29,7 +26,8 @@ fn a_room_in_which_the_session_is_no_member_is_left() {
     story.left(GAME);
     let outputs = story.outputs();
     assert_eq!(text(&outputs[0]), left_frame(GAME, 6));
-    assert_eq!(outputs[1..], [Output::Store(StoreWrite::Leave(ANA, GAME))]);
+    assert_eq!(outputs[1..], []);
+    assert_eq!(story.departed(), [Output::Store(StoreWrite::Leave(ANA, GAME))]);
 }
 
 #[test]

@@ -19,7 +19,38 @@ fn a_move_is_stored_then_joins_the_target_then_leaves_the_source() {
     story.deliver(LOBBY, 3, RoomFrame::left(LOBBY, "moved"));
     story.expect_seq(3);
     story.left(LOBBY);
-    assert_eq!(story.outputs(), [Output::Store(StoreWrite::Leave(ANA, LOBBY))]);
+    assert_eq!(story.outputs(), []);
+    assert_eq!(story.departed(), [Output::Store(StoreWrite::Leave(ANA, LOBBY))]);
+    assert_eq!(story.departed(), []);
+}
+
+#[test]
+fn the_end_of_a_membership_is_written_with_the_next_join() {
+    let mut story = Story::in_lobby();
+    story.request_move(GAME, output_id(9));
+    story.on(Input::Stored { room: GAME, done: true });
+    story.admitted(GAME, output_id(9));
+    story.left(LOBBY);
+    story.outputs();
+    story.request_move_from(OutputRef { room: GAME, number: output_id(5) }, LOBBY);
+    let moves = StoreWrite::Move { session: ANA, left: LOBBY, room: LOBBY };
+    assert_eq!(story.outputs(), [Output::Store(moves)]);
+    assert_eq!(story.departed(), []);
+}
+
+#[test]
+fn one_end_of_a_membership_is_kept_back_at_a_time_and_none_over_a_lost_connection() {
+    let mut story = Story::resumed(&[LOBBY, GAME, OTHER]);
+    story.outputs();
+    story.left(LOBBY);
+    story.left(GAME);
+    let outputs = story.outputs();
+    assert_eq!(outputs, [Output::Store(StoreWrite::Leave(ANA, LOBBY))]);
+    story.on(Input::Lost { code: 1006 });
+    let stores = |output: &Output| matches!(output, Output::Store(_));
+    let stored: Vec<_> = story.outputs().into_iter().filter(stores).collect();
+    let disconnected = StoreWrite::Disconnected { session: ANA, silent: false };
+    assert_eq!(stored, [Output::Store(StoreWrite::Leave(ANA, GAME)), Output::Store(disconnected)]);
 }
 
 #[test]
@@ -29,7 +60,8 @@ fn a_refused_move_leaves_the_session_where_it_was() {
     story.on(Input::Stored { room: GAME, done: true });
     story.outputs();
     story.refused(GAME, output_id(9));
-    assert_eq!(story.outputs(), [answer_refused(output_id(9), "full"), Output::Store(StoreWrite::Leave(ANA, GAME))]);
+    assert_eq!(story.outputs(), [answer_refused(output_id(9), "full")]);
+    assert_eq!(story.departed(), [Output::Store(StoreWrite::Leave(ANA, GAME))]);
     story.msg(1, None);
     assert_eq!(story.outputs(), [message(LOBBY, 1)]);
 }
@@ -57,7 +89,8 @@ fn a_move_that_cannot_be_stored_is_refused() {
     story.outputs();
     story.on(Input::Stored { room: GAME, done: false });
     let reason = "the server cannot reach its store now";
-    assert_eq!(story.outputs(), [answer_refused(output_id(9), reason), Output::Store(StoreWrite::Leave(ANA, GAME))]);
+    assert_eq!(story.outputs(), [answer_refused(output_id(9), reason)]);
+    assert_eq!(story.departed(), [Output::Store(StoreWrite::Leave(ANA, GAME))]);
 }
 
 #[test]
@@ -172,5 +205,6 @@ fn a_seat_that_the_room_refuses_to_confirm_is_removed() {
     story.on(Input::Stored { room: GAME, done: true });
     story.outputs();
     story.refused(GAME, output_id(9));
-    assert_eq!(story.outputs(), [answer_refused(output_id(9), "full"), Output::Store(StoreWrite::Leave(ANA, GAME))]);
+    assert_eq!(story.outputs(), [answer_refused(output_id(9), "full")]);
+    assert_eq!(story.departed(), [Output::Store(StoreWrite::Leave(ANA, GAME))]);
 }

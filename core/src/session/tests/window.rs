@@ -60,10 +60,7 @@ fn held_messages_are_refused_once_when_the_room_has_removed_the_session() {
     story.left_as(LOBBY, LeaveReason::TimedOut);
     assert_eq!(text(&story.next()), RoomFrame::left(LOBBY, "timed-out").with_seq(2));
     (1..=10).for_each(|id| story.expect_error(Some(id), "not_in_room"));
-    assert_eq!(
-        story.outputs(),
-        [Output::Store(StoreWrite::Leave(ANA, LOBBY)), Output::Store(StoreWrite::Join(ANA, LOBBY))]
-    );
+    assert_eq!(story.outputs(), [Output::Store(StoreWrite::Move { session: ANA, left: LOBBY, room: LOBBY })]);
 }
 
 /// The room does not have these messages: the client resends them when it resumes.
