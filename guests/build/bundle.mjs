@@ -70,6 +70,8 @@ function options(input, plugin) {
       aliasFields: [["browser"]],
       extensions: [".js", ".ts", ".mjs", ".mts", ".json"],
     },
+    // Else comments name each file by its path from `cwd`, which is another one on another machine.
+    experimental: { attachDebugInfo: "none" },
     transform: { define: { "process.env.NODE_ENV": '"production"' } },
     plugins: [plugin],
     onLog: () => {},

@@ -256,6 +256,11 @@ test("a component has the paths of its sources, and no path of the machine", asy
   assert.ok(!component.includes(scratch) && !component.includes(GUESTS));
 });
 
+test("a component does not depend on the folder that it is built in", async () => {
+  const digestIn = async (folder) => (await built(write(`${folder}/same`, { "index.js": ROOM, "other.js": "" }), join(scratch, "dist", folder))).digest;
+  assert.equal(await digestIn("near"), await digestIn("far/away/from/there"));
+});
+
 function write(name, files) {
   const folder = join(scratch, "authors", name);
   mkdirSync(folder, { recursive: true });
