@@ -12,6 +12,11 @@ export function guestOf(memory) {
   const missing = (memory.length - exports.memory.buffer.byteLength) / PAGE;
   if (missing > 0) exports.memory.grow(missing);
   new Uint8Array(exports.memory.buffer).set(memory);
+  return functionsOf({ exports });
+}
+
+/** The functions of the contract, of an instance of the engine. */
+export function functionsOf({ exports }) {
   return {
     exports,
     describe: () => manifestAt(exports.memory, exports.describe()),

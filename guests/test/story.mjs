@@ -1,11 +1,14 @@
 // A room and its host, for tests: the real bundle of a guest in a global scope of its own, and a host that keeps
 // members, timers, views and a log as the real one does.
 //
+// Authors test by `packages/chorus-rooms`, which runs the built component alone and does what a server does around a room. This is for
+// the SDK: it also runs the SDK without the engine, shows each event's effects, and leaves the server's part (held seats, the end of an
+// empty room, what follows a failure) to the story.
+//
 // Every event is handled twice: by the instance that has handled all earlier events, and by a twin that was restored just
 // before from the result of `save`. Both must return the same effects. So each story is also a test of replay.
 
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,7 +17,9 @@ import { Script, createContext } from "node:vm";
 import { after } from "node:test";
 
 import { bundle } from "../build/bundle.mjs";
-import { EFFECTS, LEVELS, oneByOne } from "../build/contract.mjs";
+import { claimsText, fieldsOf, named } from "../../packages/chorus-rooms/src/effects.mjs";
+import { digest, roomNamed, sessionNamed as session } from "../../packages/chorus-rooms/src/virtual-room.mjs";
+import { EFFECTS, oneByOne } from "../build/contract.mjs";
 import { snapshot } from "../build/engine.mjs";
 import { changesIn, guestOf } from "../build/run.mjs";
 import { allGuests, entryOf } from "../build/sources.mjs";
@@ -79,9 +84,7 @@ export function compiled(bundled) {
   };
 }
 
-/** The id of a session, derived from its name. */
-export const session = (name) => digest(`session ${name}`).slice(0, 32);
-export const roomNamed = (name) => digest(`room ${name}`).slice(0, 32);
+export { roomNamed, session };
 
 export class Story {
   /** The effects so far: views and events by member, and the requests to the host. */
@@ -117,7 +120,7 @@ export class Story {
   join(name, { tab = name, options = {}, full = this.#isFull(), from, claims } = {}) {
     const member = { session: session(tab), player: name, name, connected: true, spectator: full };
     this.#joining = member;
-    return this.#event({ tag: "join", val: { member: { ...member }, claims: textOf(claims), options: JSON.stringify(options), from } });
+    return this.#event({ tag: "join", val: { member: { ...member }, claims: claimsText(claims), options: JSON.stringify(options), from } });
   }
   #joining;
 
@@ -144,7 +147,7 @@ export class Story {
   identify(name, as, { claims } = {}) {
     const { session: of, player: was } = this.#members.get(session(name));
     this.#identity = { session: of, player: as, name: as };
-    return this.#event({ tag: "identify", val: { ...this.#identity, was, claims: textOf(claims) } });
+    return this.#event({ tag: "identify", val: { ...this.#identity, was, claims: claimsText(claims) } });
   }
   #identity;
 
@@ -306,43 +309,10 @@ export class Story {
   }
 }
 
-// Conversions between the contract's fields and the values of stories.
-
-/** Claims as the contract has them: empty without any. */
-function textOf(claims) { return claims === undefined ? "" : JSON.stringify(claims); }
-
-function fieldsOf({ tag, val }) {
-  switch (tag) {
-    case "create": case "dispose": return [val];
-    case "join": return [val.member.session, { ...val.member, from: val.from }, val.claims, val.options];
-    case "identify": return [val.session, val.was, val.player, val.name, val.claims];
-    case "drop": case "reconnect": return [val];
-    case "leave": return [val.session, val.reason];
-    case "message": return [val.session, val.type, val.data];
-    case "timer": return [val.name, val.payload];
-    case "room-message": return [val.room, val.data];
-    case "room-end": return [val.room, val.failed ?? "", val.outcome];
-    case "move-failed": return [val.session, val.room, val.reason];
-    default: throw new Error(`an unknown event, ${tag}`);
-  }
-}
-
-/** The names of an effect's fields. One that is not listed has only one field, or none. */
-const FIELDS = {
-  send: ["session", "type", "data"], broadcast: ["type", "except", "data"], "view-of": ["session", "view"],
-  "move-to": ["session", "room", "options"], kick: ["session", "reason"], "create-room": ["kind", "rooms", "options"],
-  "send-room": ["room", "data"], "set-timer": ["name", "afterMs", "payload"], log: ["level", "text"],
-};
-
 /** The effects of an outcome. An error is thrown. */
 function effectsOf({ done, threw }) {
   if (threw !== undefined) throw threw;
-  return done.map(([tag, ...fields]) => {
-    if (tag === "admit") return { tag, val: fields[0] ? "spectator" : "player" };
-    if (tag === "log") fields[0] = LEVELS[fields[0]];
-    if (FIELDS[tag] === undefined) return { tag, val: fields[0] };
-    return { tag, val: Object.fromEntries(FIELDS[tag].map((name, at) => [name, fields[at]])) };
-  });
+  return named(done);
 }
 
 function savedBy(guest) {
@@ -357,5 +327,4 @@ function everyText(value, holds) {
   if (typeof value === "string") return holds(value);
   return typeof value !== "object" || value === null || Object.values(value).every((part) => everyText(part, holds));
 }
-function digest(text) { return createHash("sha256").update(text).digest("hex"); }
 function firstLine(error) { return error === undefined ? undefined : String(error).split("\n")[0]; }

@@ -1,0 +1,168 @@
+// Random play of a kind: many runs, each with its own seed, of what players, servers and time can do. The first run that breaks something
+// is made short, and printed as a story.
+//
+// A run draws how often each sort of step happens, so that some runs have many lost connections, and some none at all. The first runs
+// repeat one message each for a long time, to see whether something grows.
+
+import { Dice, junk } from "./dice.mjs";
+import { Run } from "./run.mjs";
+import { shrink } from "./shrink.mjs";
+import { NAMES, storyOf } from "./steps.mjs";
+
+const STEPS = 40, PLAYERS = 4, REPETITIONS = 1_000;
+/** Of the players, this many have a second session. */
+const TABS = 2;
+const MORE_REPEATS = 0.02;
+/** How often each repetition comes in the first runs. */
+const FIRST_REPEATS = 2;
+/** What is refused at its first time is tried again, with other data. */
+const ATTEMPTS = 8;
+/** How much more, or less, often than usual a sort of step happens in a run. */
+const FACTORS = [0, 0.3, 1, 1, 3];
+
+/** How often each step is chosen, relative to the others. `junk` is a message with data that no client would send. */
+const USUAL = {
+  join: 3, send: 14, junk: 1, drop: 2, reconnect: 3, leave: 1.2, advance: 3, restore: 0.6, sleep: 0.6, swap: 0.4,
+  arrive: 3, refuseMove: 1.5, childEnds: 1, receive: 1, upgrade: 0.3,
+};
+
+/**
+ * Plays up to `runs` runs of a component. `plan`: see `play`. Returns `{ runs, steps, failure? }`; a failure has its `run` (from 1), the
+ * `rule` that is broken, a `message`, the `steps` that remain, and the `story` as code.
+ */
+export function playRandomly(component, plan, { runs, seed }) {
+  let steps = 0;
+  for (let at = 1; at <= runs; at++) {
+    const run = oneRun(component, plan, at, `${seed}.${at}`);
+    steps += run.steps.length;
+    if (run.failure !== undefined) return { runs: at, steps, failure: failureOf(component, plan, run, at) };
+  }
+  return { runs, steps };
+}
+
+function failureOf(component, plan, run, at) {
+  // What a replay finds is no matter of the steps' number.
+  const short = run.failure.rule === "replay" ? run : shrink(component, plan, run);
+  const { failure, steps, results, options, seed } = short;
+  const story = storyOf({ title: failure.title, kind: plan.kind, options, seed, steps, results });
+  const message = plan.create === undefined && failure.rule.startsWith("fault onCreate") ? `${failure.message}\n  (it was created without options; with others: play(${JSON.stringify(plan.kind)}, { create: … }))` : failure.message;
+  return { run: at, rule: failure.rule, message, steps, found: run.steps.length, story };
+}
+
+export function oneRun(component, plan, at, seed) {
+  const dice = new Dice(seed);
+  const draw = (from, ...given) => (typeof from === "function" ? from(dice, ...given) : from);
+  const run = new Run(component, plan, { options: draw(plan.create) ?? {}, seed });
+  const chooser = new Chooser(plan, dice, run, draw);
+  for (let left = dice.between(4, plan.steps ?? STEPS); left > 0 && !run.isOver; left--) {
+    const step = chooser.next();
+    if (step !== undefined) run.step(step);
+  }
+  chooser.repeat(at);
+  run.end();
+  return run;
+}
+
+class Chooser {
+  #plan; #dice; #run; #draw; #factors; #handles;
+
+  constructor(plan, dice, run, draw) {
+    this.#plan = plan;
+    this.#dice = dice;
+    this.#run = run;
+    this.#draw = draw;
+    this.#factors = Object.fromEntries(Object.keys(USUAL).map((name) => [name, ["join", "send"].includes(name) ? 1 : dice.pick(FACTORS)]));
+    const names = NAMES.slice(0, dice.between(Math.min(2, plan.players ?? PLAYERS), plan.players ?? PLAYERS)).map((name) => name.toLowerCase());
+    const second = plan.tabs === false || dice.bool() ? [] : names.slice(0, TABS).map((name) => `${name}2`);
+    this.#handles = [...names, ...second];
+  }
+
+  next() {
+    const { room, cast } = this.#run;
+    const members = [...room.members.values()].map((member) => ({ ...member, who: cast.handleOf(member.session) })).filter(({ who }) => who !== undefined);
+    const connected = members.filter((one) => one.connected), moving = members.filter((one) => one.moving);
+    const absent = this.#handles.filter((handle) => !room.members.has(cast.session(handle)));
+    const children = room.created.flatMap((child, at) => (child.ended ? [] : [at]));
+    const can = {
+      join: absent.length === 0 ? 0 : members.length < 2 ? 3 : 1, send: connected.length > 0 && room.manifest.messages.length > 0,
+      junk: this.#plan.junk !== false && connected.length > 0 && room.manifest.messages.length > 0, drop: connected.length > 0,
+      reconnect: members.some((one) => !one.connected), leave: members.length > 0, advance: true, restore: true, sleep: !room.isAsleep, swap: true,
+      arrive: moving.length > 0, refuseMove: moving.length > 0, childEnds: children.length > 0, receive: this.#plan.receive !== undefined,
+      upgrade: members.some(({ player }) => player.startsWith("g:")),
+    };
+    const what = this.#dice.weighted(Object.entries(USUAL).map(([name, usual]) => [usual * this.#factors[name] * Number(can[name]), name]).filter(([weight]) => weight > 0));
+    const who = (list) => this.#dice.pick(list).who;
+    switch (what) {
+      case "join": return this.#join(this.#dice.pick(absent));
+      case "send": return this.#send(this.#dice.pick(connected));
+      case "junk": return { do: "send", who: who(connected), type: this.#dice.pick(room.manifest.messages), data: junk(this.#dice) };
+      case "drop": return { do: "drop", who: who(connected) };
+      case "reconnect": return { do: "reconnect", who: who(members.filter((one) => !one.connected)) };
+      case "leave": return { do: "leave", who: who(members) };
+      case "advance": return { do: "advance", ms: this.#time() };
+      case "arrive": case "refuseMove": return { do: what, who: who(moving) };
+      case "childEnds": return { do: what, at: this.#dice.pick(children), ...this.#draw(this.#plan.childEnds), ...(this.#dice.bool(0.2) ? { failed: "its script failed" } : {}) };
+      case "receive": return { do: what, data: this.#draw(this.#plan.receive, { room: this.#snapshot() }) ?? null };
+      case "upgrade": return { do: what, who: who(members.filter(({ player }) => player.startsWith("g:"))) };
+      case undefined: return undefined;
+      default: return { do: what };
+    }
+  }
+
+  /** In the first runs, one message type each; then somebody new who joins and leaves; later now and then. */
+  repeat(at) {
+    const { room } = this.#run;
+    const types = this.#types(), repetitions = this.#plan.repetitions ?? REPETITIONS;
+    const first = FIRST_REPEATS * (types.length + 1);
+    const which = at <= first ? (at - 1) % (types.length + 1) : this.#dice.bool(MORE_REPEATS) ? this.#dice.int(types.length + 1) : undefined;
+    if (repetitions === 0 || which === undefined) return;
+    if (which < types.length && ![...room.members.values()].some(({ connected }) => connected)) this.#connectOne();
+    for (let i = 0; i < ATTEMPTS && !this.#run.isOver; i++) {
+      this.#run.step({ do: "advance", ms: 1_000 });
+      const of = which === types.length ? { do: "visit" } : this.#repeatable(types[which]);
+      if (of !== undefined && !this.#run.step({ do: "repeat", times: repetitions, of, ...(this.#plan.grows === true ? { growth: false } : {}) })?.refused) return;
+    }
+  }
+
+  #connectOne() {
+    const [member] = this.#run.room.members.keys();
+    this.#run.step(member === undefined ? this.#join(this.#handles[0]) : { do: "reconnect", who: this.#run.cast.handleOf(member) });
+  }
+
+  #repeatable(type) {
+    const { room, cast } = this.#run;
+    const connected = [...room.members.values()].filter((one) => one.connected && cast.handleOf(one.session) !== undefined);
+    return connected.length === 0 ? undefined : this.#send(this.#dice.pick(connected), type);
+  }
+
+  #join(who) {
+    const options = this.#draw(this.#plan.join, { room: this.#snapshot() });
+    return { do: "join", who, ...(options === undefined ? {} : { options }) };
+  }
+
+  /** `type`: chosen among the message types unless it is given. A generator that returns undefined has nothing to send now. */
+  #send({ session }, type = this.#dice.pick(this.#types())) {
+    const who = this.#run.cast.handleOf(session);
+    const generator = this.#plan.messages?.[type];
+    if (generator === undefined) return { do: "send", who, type, data: this.#plan.messages === undefined ? junk(this.#dice) : null };
+    const room = this.#snapshot();
+    const data = this.#draw(generator, { room, player: room.members.find((one) => one.session === session) });
+    return data === undefined ? undefined : { do: "send", who, type, data };
+  }
+
+  /** Those with a generator; without any, all of the room's. */
+  #types() {
+    const declared = Object.keys(this.#plan.messages ?? {});
+    return declared.length > 0 ? declared : this.#run.room.manifest.messages;
+  }
+
+  /** Often exactly what something waits for, and a little less. */
+  #time() {
+    const { room } = this.#run, next = room.nextDue();
+    const hold = (room.config.reconnectSeconds ?? 60) * 1000;
+    const due = next === undefined ? 1_000 : Math.max(0, next.due - room.now);
+    return this.#dice.weighted([[4, due], [1, Math.max(0, due - 1)], [2, this.#dice.int(5_000)], [1, 30_000], [1, hold], [0.5, 600_000]]);
+  }
+
+  #snapshot() { return this.#run.snapshot(); }
+}

@@ -1,0 +1,188 @@
+/** Tests of rooms: `import { createRoom, play } from "chorus-rooms/test"`. See docs/testing.md. */
+
+/** Creates a room: of a kind of the project, or of the room at this path or URL. `options` are those of `onCreate`. */
+export declare function createRoom<State = any, View = any>(kind: string | URL, options?: unknown, settings?: RoomSettings): Promise<TestRoom<State, View>>;
+
+export interface RoomSettings {
+  /** 32 hexadecimal digits; by default made from the kind. */
+  id?: string;
+  /** The room that has created this one. */
+  creator?: string;
+  /** What the room's randomness is made from. */
+  seed?: string | number;
+  /** Whether each event is also handled by a restored twin. True by default. */
+  replay?: boolean;
+  /** How many rooms it may create. By default its budget. */
+  rooms?: number;
+}
+
+export interface Timer { due: number; payload: any }
+export interface Event { type: string; data: any }
+
+export declare class TestRoom<State = any, View = any> {
+  private constructor();
+  readonly id: string;
+  readonly kind: string;
+  /** Milliseconds since 1970, in virtual time. */
+  readonly now: number;
+  /** The stored state: a copy. */
+  readonly state: State;
+  /** The players in the room, connected and held, in the order of joining. */
+  readonly members: TestPlayer<View>[];
+  readonly timers: { [name: string]: Timer };
+  readonly metadata: any;
+  readonly locked: boolean;
+  readonly log: { level: "debug" | "info" | "warn" | "error"; text: string }[];
+  /** The rooms that it has created, and what it has sent to others. */
+  readonly created: { room: string; kind: string; options: any; ended: boolean }[];
+  readonly sent: { room: string; data: any }[];
+  readonly kicked: { session: string; reason: string }[];
+  readonly ended: boolean;
+  /** What it has ended with, and why if it has failed. */
+  readonly outcome: any;
+  readonly failed: string | undefined;
+
+  /** A player joins. Rejects with the code `refused`. The same id again is a second session of the same player. */
+  join(player?: string | JoinOptions): Promise<TestPlayer<View>>;
+  /** Lets time pass, in milliseconds. */
+  advance(ms: number): Promise<void>;
+  /** The server is killed, and the room restored from its records. */
+  restore(): Promise<void>;
+  /** The room hibernates until its next event. */
+  sleep(): Promise<void>;
+  /** The script is replaced, by the room at this path or by itself. Rejects with the code `refused`. */
+  swap(kind?: string | URL): Promise<void>;
+  /** Another room sends data to this one. */
+  receive(room: string, data: unknown): Promise<void>;
+  /** A room that this one has created ends. */
+  childEnds(room: string, outcome?: unknown, ending?: { failed?: string }): Promise<void>;
+  /** All players leave, and time passes. Rejects if timers are set again and again in the empty room. */
+  rest(options?: { ticksWhenEmpty?: boolean }): Promise<void>;
+  /** Does the same many times, with a second between. Rejects if the state or a view grows with each. */
+  repeat(times: number, action: (index: number) => unknown, options?: { growth?: boolean }): Promise<void>;
+}
+
+export interface JoinOptions {
+  name?: string;
+  /** By default the id of a guest of this name. */
+  id?: string;
+  claims?: { [name: string]: any };
+  /** As the room that moved the player here has given them. */
+  options?: unknown;
+  from?: string;
+}
+
+export declare class TestPlayer<View = any> {
+  private constructor();
+  readonly session: string;
+  readonly id: string;
+  readonly name: string;
+  readonly isMember: boolean;
+  readonly connected: boolean;
+  readonly spectator: boolean;
+  readonly data: any;
+  /** What the player sees; after it has left, what it has seen last. */
+  readonly view: View;
+  /** All events of this stay. */
+  readonly events: Event[];
+  /** The room that the player is on its way to. */
+  readonly moving: { room: string; options: any } | undefined;
+  /** The events since the previous call. */
+  received(): Event[];
+  /** Resolves with the reply. Rejects with the code `refused`, `fault`, `too_costly` or `unknown_type`. */
+  send<Reply = any>(type: string, data?: unknown): Promise<Reply>;
+  join(options?: Omit<JoinOptions, "name" | "id">): Promise<void>;
+  drop(): Promise<void>;
+  reconnect(): Promise<void>;
+  leave(reason?: "left" | "moved" | "timed-out" | "kicked"): Promise<void>;
+  /** A guest signs in. */
+  upgrade(id?: string, player?: { name?: string; claims?: { [name: string]: any } }): Promise<void>;
+  /** The room that it is on its way to admits it, or refuses it. */
+  arrive(): Promise<void>;
+  refuseMove(reason?: string): Promise<void>;
+}
+
+/** Random choices of a play: the same for the same seed. */
+export interface Dice {
+  float(): number;
+  int(n: number): number;
+  between(least: number, most: number): number;
+  bool(chance?: number): boolean;
+  pick<T>(list: readonly T[]): T;
+  shuffle<T>(list: readonly T[]): T[];
+}
+
+export interface Member<View = any> { session: string; id: string; name: string; connected: boolean; spectator: boolean; data: any; view: View }
+
+/** A room after an event. */
+export interface Snapshot<State = any, View = any> {
+  readonly kind: string;
+  readonly now: number;
+  readonly state: State;
+  readonly members: Member<View>[];
+  readonly timers: { [name: string]: Timer };
+  readonly metadata: any;
+  readonly locked: boolean;
+  readonly ended: boolean;
+  readonly outcome: any;
+}
+
+/** A value, or what makes one for each use. */
+type Drawn<Given extends unknown[] = []> = ((random: Dice, ...given: Given) => unknown) | null | boolean | number | string | readonly unknown[] | { readonly [key: string]: unknown };
+
+export interface Plan<State = any, View = any> {
+  /** The options of `onCreate`, and of joins. */
+  create?: Drawn;
+  join?: Drawn<[{ room: Snapshot<State, View> }]>;
+  /** Data by message type. `undefined`: nothing to send now. Without it, all types are sent with random data. */
+  messages?: { [type: string]: Drawn<[{ room: Snapshot<State, View>; player: Member<View> }]> };
+  /** Data from other rooms; none by default. */
+  receive?: Drawn<[{ room: Snapshot<State, View> }]>;
+  /** How created rooms end: `{ outcome }`. */
+  childEnds?: Drawn;
+  /** By name; each must not throw or return false. `before` is undefined at first. */
+  invariants?: { [name: string]: (room: Snapshot<State, View>, before: Snapshot<State, View> | undefined) => unknown };
+  /** At most so many players, 4 by default; whether some have a second session. */
+  players?: number;
+  tabs?: boolean;
+  /** At most so many steps in a run: 40 by default. */
+  steps?: number;
+  /** Repetitions that show whether something grows: 1,000 by default, 0 for none. */
+  repetitions?: number;
+  /** Whether the state may grow without limit. */
+  grows?: boolean;
+  /** Whether messages with senseless data are sent too. True by default. */
+  junk?: boolean;
+  /** Size of the state and of a view, in 1,024 characters: 256 by default. */
+  maxKiB?: number;
+  /** Whether timers may go on in an empty room. */
+  ticksWhenEmpty?: boolean;
+}
+
+/** Declares how a kind is played at random, and what must be true of it: a test under Node's test runner. */
+export declare function play<State = any, View = any>(kind: string | URL, plan?: Plan<State, View>): void;
+
+export interface Played {
+  runs: number;
+  steps: number;
+  failure?: { run: number; rule: string; message: string; steps: object[]; found: number; story: string };
+}
+
+/** As `play`, without a test. */
+export declare function playKind<State = any, View = any>(kind: string | URL, plan?: Plan<State, View>, runs?: { runs?: number; seed?: number }): Promise<Played>;
+
+/** A refusal, or a call that failed. */
+export declare class RoomError extends Error {
+  readonly code: "refused" | "fault" | "too_costly" | "unknown_type";
+}
+
+/** A rule that does not hold: an invariant, determinism, growth. */
+export declare class Broken extends Error {
+  readonly rule: string;
+}
+
+/** The id of the guest of this name, as `join` makes it. */
+export declare function guestId(name: string): string;
+/** An id for a room that is not in the test. */
+export declare function roomNamed(name: string): string;
+export declare const LOBBY: string;
