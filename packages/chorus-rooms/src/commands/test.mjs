@@ -1,0 +1,97 @@
+// `chorus test`: builds the rooms of a project, and runs its tests by Node's test runner; then plays those rooms at random that no test
+// declares a `play` for.
+
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { argumentsOf, command, WrongArguments } from "../arguments.mjs";
+import { build, mistakesOf, roomsFolder } from "../project.mjs";
+
+const HELP = `Usage: chorus test [options] [file …]
+
+Runs the tests of a project's rooms in virtual time: the files named, or all *.test.js, *.test.mjs and *.test.ts of the project, by
+Node's test runner. Rooms are built first. Each kind is also played at random, as its \`play\` declares it, or without one.
+
+  --runs N      random runs of each kind (default 100)
+  --seed N      the seed of the random runs (default 1): the same seed plays the same
+  --only TEXT   only tests whose name contains this; no random play of undeclared kinds
+  --rooms DIR   the folder of rooms (default: CHORUS_ROOMS, or the nearest rooms/ or guests/)
+  --reporter R  a reporter of Node's test runner (default spec)
+
+The exit code is 1 if a test fails or a room does not build.
+`;
+
+const OPTIONS = { only: { type: "string" }, rooms: { type: "string" }, reporter: { type: "string" } };
+const TEST_FILE = process.features.typescript ? /\.test\.m?[jt]s$/ : /\.test\.m?js$/;
+const SKIPPED = new Set(["node_modules", "dist", ".git"]);
+const UNDECLARED = fileURLToPath(new URL("../undeclared.mjs", import.meta.url));
+
+export function main(args) {
+  return command(async () => {
+    const given = argumentsOf(args, HELP, { options: OPTIONS, numbers: ["runs", "seed"] });
+    if (given === undefined) return 0;
+    const { values, positionals } = given;
+    const rooms = roomsFolder(values.rooms);
+    const kinds = await built(rooms);
+    if (kinds === undefined) return 1;
+    const missing = positionals.find((file) => !statSync(file, { throwIfNoEntry: false })?.isFile());
+    if (missing) throw new WrongArguments(`there is no file ${missing}`);
+    const files = positionals.length > 0 ? positionals : testFiles(dirname(rooms));
+    const scratch = mkdtempSync(join(tmpdir(), "chorus-test-"));
+    try {
+      return runAll({ files, kinds, rooms, values, played: join(scratch, "played") });
+    } finally {
+      rmSync(scratch, { recursive: true, force: true });
+    }
+  });
+}
+
+/** The kinds of the project, all built; undefined if one does not build. */
+async function built(rooms) {
+  const reports = await build(rooms);
+  const failed = reports.filter(({ ok }) => !ok);
+  for (const report of failed) console.error(`${report.kind}: it does not build\n${mistakesOf(report).replace(/^/gm, "  ")}`);
+  for (const { warnings = [] } of reports) for (const warning of warnings) console.warn(`warning: ${warning}`);
+  if (reports.length === 0) throw new Error(`there are no rooms in ${rooms}: a room is a folder with an index.js or index.ts`);
+  return failed.length > 0 ? undefined : reports.map(({ kind }) => kind);
+}
+
+function runAll({ files, kinds, rooms, values, played }) {
+  const environment = { ...process.env, CHORUS_ROOMS: rooms, CHORUS_TEST_DIST: join(rooms, "dist"), CHORUS_TEST_PLAYED: played };
+  if (values.runs !== undefined) environment.CHORUS_TEST_RUNS = String(values.runs);
+  if (values.seed !== undefined) environment.CHORUS_TEST_SEED = String(values.seed);
+  // Set where a test starts this command: Node's runner would take the tests for its own.
+  delete environment.NODE_TEST_CONTEXT;
+  const flags = ["--test", `--test-reporter=${values.reporter ?? "spec"}`];
+  if (values.only !== undefined) flags.push(`--test-name-pattern=${values.only.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&")}`);
+  const run = (list, more = {}) => spawnSync(process.execPath, [...flags, ...list], { stdio: "inherit", env: { ...environment, ...more } }).status === 0;
+  let ok = files.length === 0 || run(files);
+  const declared = read(played).split("\n");
+  const undeclared = kinds.filter((kind) => !declared.includes(kind));
+  if (values.only === undefined && undeclared.length > 0) ok = run([UNDECLARED], { CHORUS_TEST_KINDS: undeclared.join(",") }) && ok;
+  return ok ? 0 : 1;
+}
+
+/** The test files below a folder, by name. */
+export function testFiles(folder) {
+  const found = [];
+  const visit = (at) => {
+    for (const entry of readdirSync(at, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {
+      if (entry.isDirectory() && !SKIPPED.has(entry.name)) visit(join(at, entry.name));
+      else if (entry.isFile() && TEST_FILE.test(entry.name)) found.push(relative(process.cwd(), join(at, basename(entry.name))));
+    }
+  };
+  visit(folder);
+  return found;
+}
+
+function read(file) {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,72 @@
+// Which program carries out a command, and the native program as a child: it gets the terminal, the signals, and decides the exit code.
+
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { constants } from "node:os";
+
+/** Commands of this package: each is a module with a `main`. */
+const OWN = {
+  test: "tests the rooms of a project: its stories, and random play",
+  check: "holds the rooms of a project to the contract and to determinism",
+  bots: "plays on a running server with scripted clients, and measures",
+  build: "builds the rooms of a project into components",
+};
+
+/** The package with the native program for this machine. */
+const NATIVE = `chorus-rooms-${process.platform}-${process.arch}`;
+
+const HELP = `Usage: chorus <command> [options]
+
+Of this package:
+${Object.entries(OWN).map(([name, what]) => `  ${name.padEnd(8)} ${what}`).join("\n")}
+
+All others are the server's: see chorus --help of the native program, which comes with ${NATIVE} or is named by CHORUS_BIN.
+`;
+
+export async function main([command, ...args]) {
+  if (Object.hasOwn(OWN, command ?? "")) {
+    const { main } = await import(`./commands/${command}.mjs`);
+    process.exitCode = await main(args);
+    return;
+  }
+  const program = native();
+  if (program !== undefined) return run(program, command === undefined ? [] : [command, ...args]);
+  if (command === undefined || ["help", "--help", "-h"].includes(command)) return console.log(HELP);
+  console.error(missing(command));
+  process.exitCode = 1;
+}
+
+/** The path of the native program; undefined if there is none for this machine. */
+export function native(environment = process.env) {
+  if (environment.CHORUS_BIN) return environment.CHORUS_BIN;
+  try {
+    return createRequire(import.meta.url).resolve(`${NATIVE}/chorus`);
+  } catch {
+    return undefined;
+  }
+}
+
+function missing(command) {
+  return [
+    `chorus ${command} needs the native program, and there is none for ${process.platform} on ${process.arch} (the package ${NATIVE} is not installed).`,
+    "Either install chorus-rooms again with its optional dependencies, or run it in a container or, on Windows, in WSL2, or build it from",
+    `source and name it: CHORUS_BIN=/path/to/chorus. Without it there are: ${Object.keys(OWN).join(", ")}.`,
+  ].join("\n");
+}
+
+function run(program, args) {
+  if (!existsSync(program)) {
+    console.error(`${program} is not there: CHORUS_BIN names the native program`);
+    process.exitCode = 1;
+    return;
+  }
+  const child = spawn(program, args, { stdio: "inherit" });
+  // A terminal sends Ctrl-C to both; another process that stops this one means the child.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => signal !== "SIGINT" && child.kill(signal));
+  child.on("error", (error) => {
+    console.error(`${program} could not be started: ${error.message}`);
+    process.exitCode = 1;
+  });
+  child.on("exit", (code, signal) => { process.exit(code ?? 128 + (constants.signals[signal] ?? 1)); });
+}

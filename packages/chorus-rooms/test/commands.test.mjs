@@ -1,0 +1,109 @@
+// The commands, as an author runs them in a project of their own.
+
+import assert from "node:assert/strict";
+import { chmodSync } from "node:fs";
+import { join } from "node:path";
+import { spawn, spawnSync } from "node:child_process";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import { chorus, project, roomOf, write } from "./project.mjs";
+
+const COUNTER = roomOf("state = { n: 0 }; messages = { add: (_, data) => {\n if (!Number.isInteger(data)) this.refuse('a number');\n return (this.state.n += data); } };");
+const BROKEN = COUNTER.replace("return (", "if (data > 5) null.x;\n return (");
+const TEST = `import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createRoom, play } from "chorus-rooms/test";
+play("counter", { messages: { add: (random) => random.int(10) }, invariants: { "it does not fall": ({ state }, before) => state.n >= (before?.state.n ?? 0) } });
+test("it counts", async () => {
+  const room = await createRoom("counter");
+  const ana = await room.join("Ana");
+  assert.equal(await ana.send("add", 2), 2);
+});
+`;
+
+test("chorus test runs the tests of a project, and plays the rooms that none declares", () => {
+  const folder = project({ "rooms/counter/index.js": COUNTER, "rooms/other/index.js": roomOf(""), "test/counter.test.js": TEST });
+  const { status, stdout } = chorus(folder, "test", "--runs", "20", "--seed", "3");
+  assert.equal(status, 0, stdout);
+  assert.match(stdout, /✔ random play of counter[^]*counter: 20 runs, \d+ steps, seed 3[^]*✔ it counts[^]*✔ random play of other[^]*other: 20 runs/);
+  assert.equal(stdout.match(/random play of counter/g).length, 1);
+  const only = chorus(folder, "test", "--only", "it counts");
+  assert.equal(only.status, 0);
+  assert.match(only.stdout, /ℹ pass 1\n/);
+});
+
+test("a failure has the author's file and line, a short story, and the command that plays it again", () => {
+  const folder = project({ "rooms/counter/index.js": BROKEN, "test/counter.test.js": TEST });
+  const { status, stdout } = chorus(folder, "test", "--runs", "50", "--seed", "3");
+  assert.equal(status, 1);
+  assert.match(stdout, /counter, run \d+: messages\.add threw TypeError: [^]*at add \(rooms\/counter\/index\.js:6:/);
+  assert.match(stdout, /The shortest way there: 2 steps of \d+/);
+  assert.match(stdout, /test\("messages\.add does not fail", async \(\) => \{\n +const room = await createRoom\("counter"\);\n +const ana = await room\.join\("Ana"\);\n +await ana\.send\("add", \d+\);\n +\}\);/);
+  const [, again] = /Again: chorus (test --runs \d+ --seed 3)/.exec(stdout);
+  const second = chorus(folder, ...again.split(" "));
+  const story = (text) => /test\("messages[^]*?\n +\}\);/.exec(text)[0];
+  assert.equal(story(second.stdout), story(stdout), "the same seed plays the same");
+});
+
+test("a room that does not build is reported before any test runs", () => {
+  const folder = project({ "rooms/counter/index.js": COUNTER.replace("this.state.n +=", "setTimeout +="), "test/counter.test.js": TEST });
+  for (const command of ["test", "build"]) {
+    const { status, stdout, stderr } = chorus(folder, command);
+    assert.deepEqual([status, stdout], [1, ""]);
+    assert.match(stderr, /counter: it does not build\n  rooms\/counter\/index\.js:6:\d+: a room has no `setTimeout`; use instead:/);
+  }
+});
+
+test("chorus build writes components, and builds only what has changed", () => {
+  const folder = project({ "rooms/counter/index.js": COUNTER });
+  assert.match(chorus(folder, "build", "--out", "out").stdout, /^counter +\d\.\d\d MB +\d/);
+  assert.match(chorus(folder, "build", "--out", "out").stdout, /^counter +\d\.\d\d MB +unchanged/);
+  const { stdout } = chorus(folder, "build", "--out", "out", "--json");
+  assert.deepEqual([JSON.parse(stdout).kind, JSON.parse(stdout).ok], ["counter", true]);
+});
+
+test("a room that needs options says how to give them", () => {
+  const folder = project({ "rooms/table/index.js": roomOf("onCreate({ seats }) { if (!seats) throw new Error('seats'); }") });
+  const { status, stdout } = chorus(folder, "test");
+  assert.equal(status, 1);
+  assert.match(stdout, /onCreate threw Error: seats[^]*it was created without options; with others: play\("table", \{ create: … \}\)/);
+});
+
+test("wrong arguments and a missing folder are named", () => {
+  const folder = project({});
+  for (const [args, status, words] of [
+    [["test", "--run", "3"], 2, /Unknown option '--run'/], [["test", "--runs", "many"], 2, /--runs many: not a whole number/],
+    [["test"], 1, /there is no folder rooms\/ in .* or above; name it by --rooms DIR/], [["build", "--rooms", "nowhere"], 1, /nowhere is no folder/],
+    [["bots"], 2, /one FILE is needed/], [["bots", "no.js"], 2, /there is no file no\.js/], [["check", "--options", "{"], 2, /--options is no JSON/],
+  ]) {
+    const result = chorus(folder, ...args);
+    assert.equal(result.status, status, result.output);
+    assert.match(result.output, words);
+  }
+  for (const command of ["test", "check", "bots", "build"]) assert.match(chorus(folder, command, "--help").stdout, new RegExp(`^Usage: chorus ${command}`));
+});
+
+const LAUNCHER = fileURLToPath(new URL("../bin/chorus.mjs", import.meta.url));
+
+test("all other commands are the native program's: its arguments, its signals, its exit code", async () => {
+  const folder = project({ native: '#!/bin/sh\ntrap "echo stopped; exit 7" TERM\necho "native $*"\nwhile [ "$1" = wait ]; do sleep 0.05; done\nexit 3\n' });
+  chmodSync(join(folder, "native"), 0o755);
+  const env = { ...process.env, CHORUS_BIN: join(folder, "native") };
+  const { status, stdout } = spawnSync(process.execPath, [LAUNCHER, "dev", "--port", "1"], { env, encoding: "utf8" });
+  assert.deepEqual([status, stdout], [3, "native dev --port 1\n"]);
+  const child = spawn(process.execPath, [LAUNCHER, "wait"], { env });
+  let output = "";
+  const ended = new Promise((resolve) => child.on("exit", resolve));
+  child.stdout.on("data", (text) => { if ((output += text).includes("native")) child.kill("SIGTERM"); });
+  assert.equal(await ended, 7);
+  assert.match(output, /stopped/);
+});
+
+test("without a native program the command says what to do", () => {
+  const { CHORUS_BIN, ...env } = process.env;
+  const { status, stderr } = spawnSync(process.execPath, [LAUNCHER, "dev"], { env, encoding: "utf8" });
+  assert.equal(status, 1);
+  assert.match(stderr, /chorus dev needs the native program, and there is none for \w+ on \w+[^]*container[^]*WSL2[^]*CHORUS_BIN/);
+  assert.match(spawnSync(process.execPath, [LAUNCHER], { env, encoding: "utf8" }).stdout, /^Usage: chorus <command>[^]*  test  /);
+});
