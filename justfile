@@ -89,6 +89,10 @@ bench *args: build
 conformance *args:
     @node scripts/conformance.mjs "$@"
 
+# the npm packages as tarballs, in target/packages; arguments as of scripts/package.mjs
+package *args:
+    @node scripts/package.mjs "$@"
+
 # formats Rust
 fmt:
     cargo fmt --all
