@@ -40,8 +40,12 @@ function worldOf(bytes) {
   const wrong = [];
   if (bytes.length > MAX_COMPONENT) wrong.push(`the component has ${bytes.length} bytes; at most ${MAX_COMPONENT}`);
   const own = frameOf(bytes), ours = frameOf(engine().component);
-  if (!own.equals(ours)) wrong.push(`it is no component of the world metered-room in chorus:room@${CONTRACT}, as this engine has it: build it anew`);
-  for (const { id, body } of sections(bytes)) if (id === CUSTOM && body.length > MAX_MAP + 64) wrong.push(`a custom section has ${body.length} bytes; a source map has at most ${MAX_MAP}`);
+  if (!own.equals(ours)) {
+    wrong.push(`it is no component of the world metered-room in chorus:room@${CONTRACT}, as this engine has it: build it anew`);
+  }
+  for (const { id, body } of sections(bytes)) {
+    if (id === CUSTOM && body.length > MAX_MAP + 64) wrong.push(`a custom section has ${body.length} bytes; a source map has at most ${MAX_MAP}`);
+  }
   return wrong;
 }
 
@@ -56,7 +60,8 @@ function manifestOf({ stateVersion, config, timers, messages }) {
   if (!Number.isInteger(stateVersion) || stateVersion < 0) wrong.push(`manifest: the version of the state is ${stateVersion}`);
   for (const [what, names] of [["timers", timers], ["messages", messages]]) {
     if (names.length > LIMITS.names) wrong.push(`manifest: ${names.length} ${what}; at most ${LIMITS.names}`);
-    for (const name of names) if (name === "" || Buffer.byteLength(name) > LIMITS.typeBytes) wrong.push(`manifest: the name ${JSON.stringify(name)} in ${what} has not 1 to ${LIMITS.typeBytes} bytes`);
+    const isWrong = (name) => name === "" || Buffer.byteLength(name) > LIMITS.typeBytes;
+    for (const name of names.filter(isWrong)) wrong.push(`manifest: the name ${JSON.stringify(name)} in ${what} has not 1 to ${LIMITS.typeBytes} bytes`);
     if (new Set(names).size < names.length) wrong.push(`manifest: a name occurs twice in ${what}`);
   }
   return [...wrong, ...configOf(config)];
@@ -66,11 +71,14 @@ function configOf(text) {
   const config = parsed(text);
   if (typeof config !== "object" || config === null || Array.isArray(config)) return [`manifest: the config is no JSON object: ${text.slice(0, 80)}`];
   const wrong = [];
-  const number = (name, value, cap, least = 0) => { if (!Number.isInteger(value) || value < least || value > cap) wrong.push(`manifest: ${name} is ${JSON.stringify(value)}; it may be ${least} to ${cap}`); };
+  const number = (name, value, cap, least = 0) => {
+    if (Number.isInteger(value) && value >= least && value <= cap) return;
+    wrong.push(`manifest: ${name} is ${JSON.stringify(value)}; it may be ${least} to ${cap}`);
+  };
   for (const [key, value] of Object.entries(config)) {
     if (Object.hasOwn(CAPS, key)) number(key, value, CAPS[key]);
-    else if (key === "keepWhenEmpty") typeof value === "boolean" || wrong.push(`manifest: keepWhenEmpty is ${JSON.stringify(value)}; it may be true or false`);
-    else if (key !== "budget") wrong.push(`manifest: the config has no key ${JSON.stringify(key)}`);
+    else if (key === "keepWhenEmpty" && typeof value !== "boolean") wrong.push(`manifest: keepWhenEmpty is ${JSON.stringify(value)}; it may be true or false`);
+    else if (key !== "keepWhenEmpty" && key !== "budget") wrong.push(`manifest: the config has no key ${JSON.stringify(key)}`);
   }
   for (const [key, value] of Object.entries(config.budget ?? {})) {
     if (Object.hasOwn(BUDGETS, key)) number(`budget.${key}`, value, BUDGETS[key].cap, 1);
@@ -91,8 +99,8 @@ function parsed(text) {
 
 /** What breaks determinism in one random play, and in two replays of its records; and how many records that were. */
 function played(component, at, seed, options) {
-  const plan = { kind: component.kind, invariants: [], repetitions: 0, grows: true, ticksWhenEmpty: true, maxKiB: Infinity, create: options, replay: true, tolerant: true };
-  const run = oneRun(component, plan, at, seed);
+  const anything = { invariants: [], repetitions: 0, grows: true, ticksWhenEmpty: true, maxKiB: Infinity, tolerant: true };
+  const run = oneRun(component, { ...anything, kind: component.kind, create: options, replay: true }, at, seed);
   const { entries } = run.room;
   if (run.failure !== undefined) return { records: entries.length, wrong: [run.failure.message] };
   const fresh = { instance: () => component.freshInstance() };

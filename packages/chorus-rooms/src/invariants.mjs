@@ -19,7 +19,9 @@ export class Snapshot {
   constructor(room) {
     this.#room = room;
     this.#saved = room.savedText;
-    this.#members = [...room.members.values()].map(({ session, player, name, connected, spectator, view }) => ({ session, id: player, name, connected, spectator, view: view ?? room.sharedView }));
+    this.#members = [...room.members.values()].map(({ session, player: id, name, connected, spectator, view = room.sharedView }) => {
+      return { session, id, name, connected, spectator, view };
+    });
     this.#timers = [...room.timers];
     this.now = room.now;
     this.metadata = room.metadata;

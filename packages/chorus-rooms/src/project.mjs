@@ -53,9 +53,9 @@ async function read(name, isPath, folder) {
   const shown = shownFolder(rooms);
   const dist = process.env[DIST];
   if (dist && !isPath) {
-    const entry = (await manifestOf(dist))[name];
-    if (entry === undefined) throw new Error(`there is no room of the kind ${JSON.stringify(name)} in ${shown || "."}/; there are: ${Object.keys(await manifestOf(dist)).join(", ")}`);
-    return Component.read(join(dist, entry.file), { kind: name, shown });
+    const built = await manifestOf(dist);
+    if (!Object.hasOwn(built, name)) throw new Error(`there is no room of the kind ${JSON.stringify(name)} in ${shown || "."}/; there are: ${Object.keys(built).join(", ")}`);
+    return Component.read(join(dist, built[name].file), { kind: name, shown });
   }
   const out = isPath ? join(roomsFolderOr(rooms), "dist", "other") : join(rooms, "dist");
   const [report] = await build(rooms, { names: [name], out });

@@ -45,8 +45,9 @@ function failureOf(component, plan, run, at) {
   const short = run.failure.rule === "replay" ? run : shrink(component, plan, run);
   const { failure, steps, results, options, seed } = short;
   const story = storyOf({ title: failure.title, kind: plan.kind, options, seed, steps, results });
-  const message = plan.create === undefined && failure.rule.startsWith("fault onCreate") ? `${failure.message}\n  (it was created without options; with others: play(${JSON.stringify(plan.kind)}, { create: … }))` : failure.message;
-  return { run: at, rule: failure.rule, message, steps, found: run.steps.length, story };
+  const hint = `\n  (it was created without options; with others: play(${JSON.stringify(plan.kind)}, { create: … }))`;
+  const needsOptions = plan.create === undefined && failure.rule.startsWith("fault onCreate");
+  return { run: at, rule: failure.rule, message: failure.message + (needsOptions ? hint : ""), steps, found: run.steps.length, story };
 }
 
 export function oneRun(component, plan, at, seed) {
@@ -72,7 +73,8 @@ class Chooser {
     this.#run = run;
     this.#draw = draw;
     this.#factors = Object.fromEntries(Object.keys(USUAL).map((name) => [name, ["join", "send"].includes(name) ? 1 : dice.pick(FACTORS)]));
-    const names = NAMES.slice(0, dice.between(Math.min(2, plan.players ?? PLAYERS), plan.players ?? PLAYERS)).map((name) => name.toLowerCase());
+    const { players = PLAYERS } = plan;
+    const names = NAMES.slice(0, dice.between(Math.min(2, players), players)).map((name) => name.toLowerCase());
     const second = plan.tabs === false || dice.bool() ? [] : names.slice(0, TABS).map((name) => `${name}2`);
     this.#handles = [...names, ...second];
   }
@@ -90,7 +92,8 @@ class Chooser {
       arrive: moving.length > 0, refuseMove: moving.length > 0, childEnds: children.length > 0, receive: this.#plan.receive !== undefined,
       upgrade: members.some(({ player }) => player.startsWith("g:")),
     };
-    const what = this.#dice.weighted(Object.entries(USUAL).map(([name, usual]) => [usual * this.#factors[name] * Number(can[name]), name]).filter(([weight]) => weight > 0));
+    const weights = Object.entries(USUAL).map(([name, usual]) => [usual * this.#factors[name] * Number(can[name]), name]);
+    const what = this.#dice.weighted(weights.filter(([weight]) => weight > 0));
     const who = (list) => this.#dice.pick(list).who;
     switch (what) {
       case "join": return this.#join(this.#dice.pick(absent));
@@ -101,7 +104,7 @@ class Chooser {
       case "leave": return { do: "leave", who: who(members) };
       case "advance": return { do: "advance", ms: this.#time() };
       case "arrive": case "refuseMove": return { do: what, who: who(moving) };
-      case "childEnds": return { do: what, at: this.#dice.pick(children), ...this.#draw(this.#plan.childEnds), ...(this.#dice.bool(0.2) ? { failed: "its script failed" } : {}) };
+      case "childEnds": return { do: what, at: this.#dice.pick(children), ...(this.#dice.bool(0.2) ? { failed: "its script failed" } : this.#draw(this.#plan.childEnds)) };
       case "receive": return { do: what, data: this.#draw(this.#plan.receive, { room: this.#snapshot() }) ?? null };
       case "upgrade": return { do: what, who: who(members.filter(({ player }) => player.startsWith("g:"))) };
       case undefined: return undefined;

@@ -18,7 +18,10 @@ export class Failure {
 
   static of(error) {
     if (error instanceof Broken) return new Failure(error.rule, error.message, error.rule.replace(/^invariant: /, ""));
-    if (error instanceof RoomError) return new Failure(`${error.code} ${error.handler ?? ""} ${placeIn(error.text)}`, error.message, `${error.handler ?? "a swap"} does not fail`);
+    if (error instanceof RoomError) {
+      const { code, handler = "swap", text, message } = error;
+      return new Failure(`${code} ${handler} ${placeIn(text)}`, message, `${handler} does not fail`);
+    }
     throw error;
   }
 }

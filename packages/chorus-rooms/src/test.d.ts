@@ -142,7 +142,7 @@ export interface Plan<State = any, View = any> {
   childEnds?: Drawn;
   /** By name; each must not throw or return false. `before` is undefined at first. */
   invariants?: { [name: string]: (room: Snapshot<State, View>, before: Snapshot<State, View> | undefined) => unknown };
-  /** At most so many players, 4 by default; whether some have a second session. */
+  /** At most so many players, 1 to 8, 4 by default; whether some have a second session. */
   players?: number;
   tabs?: boolean;
   /** At most so many steps in a run: 40 by default. */

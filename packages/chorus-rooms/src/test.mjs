@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { declareInvariants, guestId } from "./invariants.mjs";
 import { componentOf } from "./project.mjs";
 import { playRandomly } from "./random-play.mjs";
+import { NAMES } from "./steps.mjs";
 import { createRoom, TestPlayer, TestRoom } from "./test-room.mjs";
 import { Broken, LOBBY, RoomError, roomNamed } from "./virtual-room.mjs";
 
@@ -37,6 +38,7 @@ export async function playKind(kind, plan = {}, given = {}) {
 function planOf(kind, plan) {
   const unknown = Object.keys(plan).find((key) => !KEYS.includes(key));
   if (unknown !== undefined) throw new TypeError(`play: there is no ${JSON.stringify(unknown)}; there are: ${KEYS.join(", ")}`);
+  if (plan.players !== undefined && !(plan.players >= 1 && plan.players <= NAMES.length)) throw new TypeError(`play: players is 1 to ${NAMES.length}, not ${plan.players}`);
   const name = String(kind).replace(/[\\/](index\.\w+)?$/, "").split(/[\\/]/).at(-1).replace(/\.m?[jt]s$/, "");
   return { ...plan, kind: name, invariants: Object.entries(plan.invariants ?? {}) };
 }
@@ -52,7 +54,9 @@ export class PlayError extends Error {
 
 export function textOf(kind, { run, message, steps, found, story }) {
   const indented = story.split("\n").map((line) => `    ${line}`).join("\n");
-  return `${kind}, run ${run}: ${message}\n\n  The shortest way there: ${steps.length} ${steps.length === 1 ? "step" : "steps"} of ${found}. As a test, in the file of its \`play\`:\n\n${indented}\n\n  Again: chorus test --runs ${run} --seed ${seed()}\n`;
+  const count = `${steps.length} ${steps.length === 1 ? "step" : "steps"} of ${found}`;
+  const parts = [`${kind}, run ${run}: ${message}`, `  The shortest way there: ${count}. As a test, in the file of its \`play\`:`, indented];
+  return `${parts.join("\n\n")}\n\n  Again: chorus test --runs ${run} --seed ${seed()}\n`;
 }
 
 function seed() { return number("CHORUS_TEST_SEED") ?? SEED; }

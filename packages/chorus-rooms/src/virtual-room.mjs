@@ -316,7 +316,10 @@ export class VirtualRoom {
     const [changed] = outcome.done === undefined ? [] : this.#script.changes(raw);
     const effects = named(raw).filter(({ tag, val }) => tag !== "log" || !val.text.startsWith(MODULE_STATE));
     if (outcome.threw !== undefined) return { entry, effects, error: outcome.threw };
-    if (outcome.exhausted !== undefined) return { entry, effects, error: `used more than it may for one record (${header.limit * POLL_FUEL} units of fuel)`, exhausted: true };
+    if (outcome.exhausted !== undefined) {
+      const error = `used more than it may for one record (${header.limit * POLL_FUEL} units of fuel)`;
+      return { entry, effects, error, exhausted: true };
+    }
     return { entry, effects, changed };
   }
 

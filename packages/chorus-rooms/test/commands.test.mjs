@@ -7,7 +7,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-import { chorus, project, roomOf, write } from "./project.mjs";
+import { chorus, project, roomOf } from "./project.mjs";
 
 const COUNTER = roomOf("state = { n: 0 }; messages = { add: (_, data) => {\n if (!Number.isInteger(data)) this.refuse('a number');\n return (this.state.n += data); } };");
 const BROKEN = COUNTER.replace("return (", "if (data > 5) null.x;\n return (");

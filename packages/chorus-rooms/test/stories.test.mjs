@@ -195,6 +195,7 @@ test("invariants of a play hold in stories too", async () => {
 test("wrong uses are named", async () => {
   await assert.rejects(createRoom("no-such-kind"), /no such guest; there are: /);
   assert.throws(() => play("x", { invariant: () => true }), /play: there is no "invariant"; there are: create, /);
+  assert.throws(() => play("x", { players: 9 }), /play: players is 1 to 8, not 9/);
   const room = await roomWith("");
   const ana = await room.join("Ana");
   await assert.rejects(ana.arrive(), /Ana is on no way to another room/);
