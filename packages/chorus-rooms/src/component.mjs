@@ -1,8 +1,9 @@
 // A built room in Node's own WebAssembly: the core module of the component that a server would run, with its memory as the build has
 // left it. There is no second SDK: what a test sees is what the published bytes do.
 //
-// An instance costs a millisecond, and putting one's memory back a twentieth of that, so instances are used again. One whose memory has
-// grown is not, and neither is one that has trapped: an instance must begin like a new one.
+// An instance costs a millisecond, and putting one's memory back a tenth of that, so instances are used again. The engine's allocator begins
+// where the build has left it, whatever the size of the memory, so a room does not depend on what its instance has done before. One
+// that has trapped is not used again.
 //
 // Bounds: components of the SDK alone, whose engine meters itself and imports nothing but its safepoint. Those of other languages need
 // WASI, which a server has and this has not.
@@ -19,6 +20,8 @@ const MAP = "chorus:source-map";
 const EXPORTS = ["memory", "cabi_realloc", "describe", "call"];
 /** Instances that are kept for later. A room and its twin need two at a time. */
 const KEPT = 4;
+/** Bytes by which the memory of one that is kept may have grown. */
+const GROWN = 1 << 20;
 
 export class Component {
   #module; #memory; #free = [];
@@ -54,8 +57,9 @@ export class Component {
   /** Takes an instance back that is not used any longer. */
   release({ guest, isLost }) {
     const { buffer } = guest.exports.memory;
-    if (isLost || this.#free.length >= KEPT || buffer.byteLength !== this.#memory.length) return;
+    if (isLost || this.#free.length >= KEPT || buffer.byteLength > this.#memory.length + GROWN) return;
     new Uint8Array(buffer).set(this.#memory);
+    new Uint8Array(buffer, this.#memory.length).fill(0);
     this.#free.push(guest);
   }
 
