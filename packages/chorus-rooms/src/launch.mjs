@@ -21,7 +21,7 @@ const HELP = `Usage: chorus <command> [options]
 Of this package:
 ${Object.entries(OWN).map(([name, what]) => `  ${name.padEnd(8)} ${what}`).join("\n")}
 
-All others are the server's: see chorus --help of the native program, which comes with ${NATIVE} or is named by CHORUS_BIN.
+All others are those of the native program, which comes with ${NATIVE} or is named by CHORUS_BIN.
 `;
 
 export async function main([command, ...args]) {
@@ -31,8 +31,10 @@ export async function main([command, ...args]) {
     return;
   }
   const program = native();
-  if (program !== undefined) return run(program, command === undefined ? [] : [command, ...args]);
-  if (command === undefined || ["help", "--help", "-h"].includes(command)) return console.log(HELP);
+  const wantsHelp = command === undefined || ["help", "--help", "-h"].includes(command);
+  if (wantsHelp) console.log(HELP);
+  if (program !== undefined) return run(program, wantsHelp ? ["--help"] : [command, ...args]);
+  if (wantsHelp) return;
   console.error(missing(command));
   process.exitCode = 1;
 }

@@ -92,6 +92,7 @@ test("all other commands are the native program's: its arguments, its signals, i
   const env = { ...process.env, CHORUS_BIN: join(folder, "native") };
   const { status, stdout } = spawnSync(process.execPath, [LAUNCHER, "dev", "--port", "1"], { env, encoding: "utf8" });
   assert.deepEqual([status, stdout], [3, "native dev --port 1\n"]);
+  assert.match(spawnSync(process.execPath, [LAUNCHER], { env, encoding: "utf8" }).stdout, /^Usage: chorus <command>[^]*\nnative --help\n$/);
   const child = spawn(process.execPath, [LAUNCHER, "wait"], { env });
   let output = "";
   const ended = new Promise((resolve) => child.on("exit", resolve));
