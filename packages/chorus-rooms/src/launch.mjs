@@ -63,9 +63,10 @@ function run(program, args) {
     process.exitCode = 1;
     return;
   }
-  const child = spawn(program, args, { stdio: "inherit" });
-  // A terminal sends Ctrl-C to both; another process that stops this one means the child.
+  let child;
+  // A terminal sends Ctrl-C to both; another process that stops this one means the child. From before there is one: it would be left alone.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => signal !== "SIGINT" && child.kill(signal));
+  child = spawn(program, args, { stdio: "inherit" });
   child.on("error", (error) => {
     console.error(`${program} could not be started: ${error.message}`);
     process.exitCode = 1;

@@ -86,7 +86,7 @@ test("wrong arguments and a missing folder are named", () => {
 
 const LAUNCHER = fileURLToPath(new URL("../bin/chorus.mjs", import.meta.url));
 
-test("all other commands are the native program's: its arguments, its signals, its exit code", async () => {
+test("all other commands are the native program's: its arguments, its signals, its exit code", { timeout: 60_000 }, async () => {
   const folder = project({ native: '#!/bin/sh\ntrap "echo stopped; exit 7" TERM\necho "native $*"\nwhile [ "$1" = wait ]; do sleep 0.05; done\nexit 3\n' });
   chmodSync(join(folder, "native"), 0o755);
   const env = { ...process.env, CHORUS_BIN: join(folder, "native") };
