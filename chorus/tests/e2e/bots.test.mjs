@@ -15,13 +15,13 @@ const DEADLINE_MS = 300_000;
 
 /** Each plays one game to its end. */
 const PLAYERS = `export default async function bot({ client, random }) {
-  const game = await client.enter("tic-tac-toe");
+  const game = await client.joinOrCreate("tic-tac-toe");
   const play = (view) => {
     if (view.winner !== null || view.turn !== view.you) return;
     game.send("move", { cell: random.pick(view.board.flatMap((cell, at) => (cell === null ? [at] : []))) }).catch(() => {});
   };
   await new Promise((resolve) => {
-    game.on("view", (view) => (view.winner === null ? play(view) : resolve()));
+    game.onView((view) => (view.winner === null ? play(view) : resolve()));
     if (game.view.winner !== null) resolve();
     play(game.view);
   });

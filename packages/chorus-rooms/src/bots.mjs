@@ -20,7 +20,7 @@ const GRACE_MS = 5_000;
 const NEVER_MS = 2 ** 31 - 1;
 const OVER = "the time is over";
 /** Calls of the client that end in another room. */
-const ENTRANCES = ["enter", "joinOrCreate", "join", "create"];
+const ENTRANCES = ["joinOrCreate", "join", "create"];
 
 /**
  * Runs `count` bots against the server at `url`, of which `rate` start in a second, for `ms` at most. Resolves with what they measured:
@@ -113,10 +113,11 @@ class Measured {
     client.on("error", (error) => this.#note(this.#errors, error));
     client.on("room", (room) => {
       if (Object.hasOwn(room, "send")) return;
-      room.on("event", () => { this.#counts.events += 1; });
+      room.onEvent(() => { this.#counts.events += 1; });
       room.send = this.#timed(room.send.bind(room), this.replies);
     });
-    client.send = (type, data) => client.room.send(type, data);
+    const send = client.send.bind(client);
+    client.send = (type, data) => (client.room ? client.room.send(type, data) : send(type, data));
     for (const name of ENTRANCES) if (typeof client[name] === "function") client[name] = this.#timed(client[name].bind(client), this.entered);
   }
 

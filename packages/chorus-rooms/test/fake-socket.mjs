@@ -22,9 +22,10 @@ export function fakeSocket(answer = () => ({ reply: null })) {
       if (frame.room === GAME) return this.#later({ t: "reply", room: GAME, seq: ++this.#gameSeq, id: frame.id, data: answer(frame.type, frame.data).reply });
       const { reply, refused, close, enters, events = 0 } = answer(frame.type, frame.data);
       for (let i = 0; i < events; i++) this.#later({ t: "event", room: LOBBY, seq: ++this.#seq, type: "x", data: null });
+      if (enters) this.#later({ t: "event", room: LOBBY, seq: ++this.#seq, type: "placed", data: { room: GAME, code: "KQ7F2M" } });
       if (close) setTimeout(() => this.onclose?.({ code: close, reason: "no" }));
       else if (refused) this.#later({ t: "error", room: LOBBY, seq: ++this.#seq, id: frame.id, code: "refused", message: refused });
-      else this.#later({ t: "reply", room: LOBBY, seq: ++this.#seq, id: frame.id, data: reply });
+      else this.#later({ t: "reply", room: LOBBY, seq: ++this.#seq, id: frame.id, data: enters ? { room: GAME, code: "KQ7F2M" } : reply });
       if (enters) this.#later({ t: "room", room: GAME, kind: enters, seq: 1, ack: 0, view: {} });
     }
 

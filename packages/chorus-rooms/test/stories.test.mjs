@@ -31,7 +31,7 @@ test("a refusal rejects, and changes nothing", async () => {
     onJoinAttempt({ name }) { if (name === "Eve") this.refuse("not you"); return name !== "Mallory"; }`);
   const ana = await room.join("Ana");
   await assert.rejects(ana.send("no"), { code: "refused", message: "not now" });
-  await assert.rejects(ana.send("nope"), { code: "unknown_type", message: /it has no$/ });
+  await assert.rejects(ana.send("nope"), { code: "unknown_type", message: /it has no, leave$/ });
   await assert.rejects(room.join("Eve"), { code: "refused", message: "not you" });
   await assert.rejects(room.join("Mallory"), { code: "refused" });
   assert.deepEqual([room.state.n, room.members.length], [0, 1]);
@@ -148,7 +148,7 @@ test("moves, other rooms, kicks, and the end", async () => {
   await ana.arrive();
   assert.equal(ana.isMember, false);
   await ben.send("tell");
-  assert.deepEqual(room.sent, [{ room: LOBBY, data: { hello: 1 } }]);
+  assert.deepEqual(room.sent, [{ room: LOBBY, data: { lobby: { freed: 1 } } }, { room: LOBBY, data: { hello: 1 } }], "the SDK reports the free seat");
   await room.receive(roomNamed("other"), { hi: 2 });
   assert.deepEqual(room.state.told, { hi: 2 });
   await ben.send("out");
