@@ -11,7 +11,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 import { playKind } from "chorus-rooms/test";
 import { MISTAKES } from "./mistakes.mjs";
-import { PLAYS } from "./plays.mjs";
+import { GUESTS, PLAYS } from "./plays.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const REPOSITORY = join(HERE, "../../..");
@@ -45,10 +45,8 @@ for (const kind of Object.keys(PLAYS)) {
 }
 
 test("the guests of this repository pass", async () => {
-  const seats = ["Ana", "Ben"];
-  const plans = { "tic-tac-toe": { create: (random) => ({ seats: random.shuffle(seats) }) }, lobby: {} };
-  for (const [kind, plan] of Object.entries(plans)) {
-    const { failure } = await playKind(pathToFileURL(join(REPOSITORY, "guests", kind)), plan, { runs: 200, seed: SEED });
+  for (const [kind, plan] of Object.entries(GUESTS)) {
+    const { failure } = await playKind(pathToFileURL(join(REPOSITORY, "guests", kind)), plan, { runs: 100, seed: SEED });
     assert.equal(failure?.story, undefined, failure?.message);
   }
 });
@@ -72,7 +70,7 @@ function fails({ story }, { room, finds }, folder) {
   writeFileSync(file, `import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createRoom, play } from "chorus-rooms/test";
-import { PLAYS } from ${JSON.stringify(pathToFileURL(join(HERE, "plays.mjs")).href)};
+import { GUESTS, PLAYS } from ${JSON.stringify(pathToFileURL(join(HERE, "plays.mjs")).href)};
 play(${JSON.stringify(room)}, { ...PLAYS.${room}, repetitions: 0 });
 ${story}
 `);
