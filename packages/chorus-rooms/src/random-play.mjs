@@ -118,7 +118,7 @@ class Chooser {
     const types = this.#types(), repetitions = this.#plan.repetitions ?? REPETITIONS;
     const first = FIRST_REPEATS * (types.length + 1);
     const which = at <= first ? (at - 1) % (types.length + 1) : this.#dice.bool(MORE_REPEATS) ? this.#dice.int(types.length + 1) : undefined;
-    if (repetitions === 0 || which === undefined) return;
+    if (repetitions === 0 || which === undefined || this.#run.isOver) return;
     if (which < types.length && ![...room.members.values()].some(({ connected }) => connected)) this.#connectOne();
     for (let i = 0; i < ATTEMPTS && !this.#run.isOver; i++) {
       this.#run.step({ do: "advance", ms: 1_000 });

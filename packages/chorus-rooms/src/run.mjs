@@ -58,6 +58,7 @@ export class Run {
     this.#checked(() => { result = perform(step, this.room, this.cast); });
     if (result === undefined && this.failure === undefined) this.steps.length = at;
     else this.results[at] = result;
+    if (result?.times !== undefined) this.steps[at] = { ...step, times: result.times };
     return result;
   }
 

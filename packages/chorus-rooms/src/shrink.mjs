@@ -18,7 +18,7 @@ export function shrink(component, plan, failed) {
   const search = new Search(component, plan, failed.failure.rule);
   const start = isFew ? search.tried(failed, few) ?? failed : failed;
   let best = search.from(start);
-  if (isFew) {
+  if (isFew && best.steps.some(({ do: what }) => what === "repeat")) {
     const most = Math.max(...failed.steps.map(({ times = 0 }) => times));
     const whole = best.steps.map((step) => (step.do === "repeat" ? { ...step, times: most } : step));
     best = search.tried(best, whole, true) ?? search.from(failed);
@@ -92,6 +92,8 @@ function* simplerSteps(step) {
   if (step.do === "advance") for (const ms of TIMES_MS) if (ms < step.ms) yield { ...step, ms };
   if (step.do === "join" && step.options !== undefined) yield { do: "join", who: step.who };
   if (step.do === "send" || step.do === "receive") for (const data of simplerData(step.data)) yield { ...step, data };
+  if (step.do === "repeat" && step.of.do !== "visit") yield step.of;
+  if (step.do === "repeat") for (const times of [1, 2, 5, 10]) if (times < step.times) yield { ...step, times };
   if (step.do === "repeat" && step.of.do === "send") for (const data of simplerData(step.of.data)) yield { ...step, of: { ...step.of, data } };
   if (step.do === "childEnds" && step.outcome !== undefined) yield { ...step, outcome: undefined };
 }

@@ -94,13 +94,13 @@ function childEnds({ at, outcome, failed }, room) {
   return {};
 }
 
-/** As `TestRoom.repeat`. A refusal ends it; it is that of the step if it is the first. */
+/** As `TestRoom.repeat`. A refusal ends it: it is the step's if it is the first, and else the step was done fewer `times`. */
 function repeat({ times, of, growth = true }, room, cast) {
   const sizes = [];
   for (let i = 0; i < times && room.ended === undefined && room.failures.length === 0; i++) {
     const result = of.do === "visit" ? visit(room, cast) : perform(of, room, cast);
-    if (result === undefined) return i === 0 ? undefined : {};
-    if (result.refused !== undefined) return { refused: i === 0 ? result.refused : undefined };
+    if (result === undefined) return i === 0 ? undefined : { times: i };
+    if (result.refused !== undefined) return i === 0 ? { refused: result.refused } : { times: i };
     if (room.ended === undefined && room.failures.length === 0) room.advance(1_000);
     sizes.push(room.sizes);
   }

@@ -66,6 +66,6 @@ export const MISTAKES = [
     name: "a swap starts a clock that no game has", room: "duel",
     from: "  /** @param {import(\"chorus\").Player} player */\n  onJoin(player) {",
     to: "  /** @param {string} why */\n  onRestore(why) { if (why === \"swapped\") this.#startTurn(0); }\n\n  /** @param {import(\"chorus\").Player} player */\n  onJoin(player) {",
-    finds: /timers\.turn threw TypeError|does not hold/,
+    finds: /(timers\.turn|onLeave) threw TypeError|does not hold/,
   },
 ];
