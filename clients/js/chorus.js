@@ -519,8 +519,12 @@ class Entry extends Way {
     return this.#lobby !== null && room.id !== LOBBY && (this.#data.kind ?? room.kind) === room.kind;
   }
 
-  /** Repeats the request after a reconnection. A refusal is ignored: the first request may have started the session's move. */
+  /**
+   * Repeats the request after a reconnection. A refusal is ignored: the first request may have started the session's move. Which room it
+   * goes to may have changed meanwhile.
+   */
   #onConnected() {
+    this.#room = null;
     if (this.#waits && this.#lobby.left === null) this.#request(() => {});
   }
 

@@ -99,6 +99,18 @@ describe("joinOrCreate", () => {
     assert.equal((await entered).id, GAME);
   });
 
+  test("goes into another room than the one that was named, when what has happened meanwhile was not received", async () => {
+    const { server, entered } = requesting();
+    server.send(reply(LOBBY, 2, 1, { position: 1 }), placed(3));
+    await settled();
+    server.drop(1006);
+    clock.tick(0);
+    server.accept({ recovered: true });
+    // Instead of the frames that it has missed: `failed`, the reply to a second request, and the event of the room that it is in.
+    server.send({ ...lobby(9), ack: 1 }, room(OTHER, 1));
+    assert.equal((await entered).id, OTHER);
+  });
+
   test("whose answer is lost repeats its request", async () => {
     const { server, entered } = requesting();
     server.drop(1006);
