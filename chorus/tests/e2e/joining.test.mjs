@@ -1,19 +1,18 @@
 /** Into a room and back, with kinds of the test's own: the default lobby, as it is, serves a project's rooms. Not for a cluster. */
 
 import assert from "node:assert/strict";
-import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
 
 import { WebSocket } from "ws";
 
 import { Chorus } from "../../../clients/js/chorus.js";
 import { freePort } from "../../../testing/services/programs.mjs";
+import { guestsWith } from "../guests.mjs";
 import { Server } from "../server.mjs";
 
-const REPOSITORY = fileURLToPath(new URL("../../../", import.meta.url));
 const AT_ONCE = 1_000;
 const TEST = { timeout: 240_000 };
 
@@ -54,17 +53,8 @@ const clients = [];
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "chorus-joining-"));
-  const skipped = ["node_modules", "fixtures", "test", "dist"].map((name) => join(REPOSITORY, "guests", name));
-  await cp(join(REPOSITORY, "guests"), join(folder, "guests"), { recursive: true, filter: (path) => !skipped.includes(path) });
-  await cp(join(REPOSITORY, "wit"), join(folder, "wit"), { recursive: true });
-  const tools = join(REPOSITORY, "engine", "node_modules");
-  await cp(join(REPOSITORY, "engine"), join(folder, "engine"), { recursive: true, filter: (path) => path !== tools });
-  await symlink(join(REPOSITORY, "guests/node_modules"), join(folder, "guests/node_modules"));
-  for (const [kind, code] of Object.entries({ party: PARTY, table: PARTY, duel: DUEL, club: CLUB })) {
-    await mkdir(join(folder, "guests", kind));
-    await writeFile(join(folder, `guests/${kind}/index.js`), code);
-  }
-  server = await Server.start({ data: join(folder, "data"), port: await freePort(), args: ["--guests", join(folder, "guests")] });
+  const guests = await guestsWith(folder, { party: PARTY, table: PARTY, duel: DUEL, club: CLUB });
+  server = await Server.start({ data: join(folder, "data"), port: await freePort(), args: ["--guests", guests] });
 }, TEST);
 
 after(async () => {

@@ -2,12 +2,13 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
+import { guestsWith } from "../guests.mjs";
 import { Server } from "../server.mjs";
 
 const REPOSITORY = fileURLToPath(new URL("../../../", import.meta.url));
@@ -20,8 +21,8 @@ test("two players run the README's client, and play in its room", { timeout: 6 *
   const pages = [];
   let server;
   try {
-    await guestsWith(room, folder);
-    server = await Server.start({ data: join(folder, "data"), args: ["--guests", join(folder, "guests")] });
+    const guests = await guestsWith(folder, { buzzer: room });
+    server = await Server.start({ data: join(folder, "data"), args: ["--guests", guests] });
     const script = await runnable(client, server.url, folder);
     pages.push(new Page(script), new Page(script));
     // A page that joins after the buzz sees the following round.
@@ -34,18 +35,6 @@ test("two players run the README's client, and play in its room", { timeout: 6 *
     await rm(folder, { recursive: true, force: true });
   }
 });
-
-/** The repository's guests with the README's room added. */
-async function guestsWith(room, folder) {
-  const skipped = ["node_modules", "fixtures", "test", "dist"].map((name) => join(REPOSITORY, "guests", name));
-  await cp(join(REPOSITORY, "guests"), join(folder, "guests"), { recursive: true, filter: (path) => !skipped.includes(path) });
-  await cp(join(REPOSITORY, "wit"), join(folder, "wit"), { recursive: true });
-  const tools = join(REPOSITORY, "engine", "node_modules");
-  await cp(join(REPOSITORY, "engine"), join(folder, "engine"), { recursive: true, filter: (path) => path !== tools });
-  await symlink(join(REPOSITORY, "guests/node_modules"), join(folder, "guests/node_modules"));
-  await mkdir(join(folder, "guests/buzzer"));
-  await writeFile(join(folder, "guests/buzzer/index.js"), room);
-}
 
 /** The client as a page of this server would run it: an uncaught error (`too late`) does not end a page. */
 async function runnable(client, url, folder) {

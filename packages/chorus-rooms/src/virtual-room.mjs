@@ -1,5 +1,6 @@
 // A virtual room: one room with all that a server does around it (members, held seats, timers, moves, rollback, restores), in virtual
-// time and without waiting. It decides as `core/src/room` does; a difference is a fault of this file.
+// time and without waiting. It decides as `core/src/room` does; a difference is a fault of this file, and
+// `chorus/tests/e2e/virtual.test.mjs` does the same steps to both.
 //
 // Every event is handled twice where `replay` is on: by the instance that has handled all earlier ones, and by a twin that was restored
 // just before from the saved state. Both must give the same effects and the same state, as in a server's replay.
