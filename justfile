@@ -93,6 +93,11 @@ conformance *args:
 package *args:
     @node scripts/package.mjs "$@"
 
+# the docs as a site, in target/site; arguments as of scripts/site.mjs
+site *args:
+    @node scripts/setup.mjs site
+    @node scripts/site.mjs "$@"
+
 # formats Rust
 fmt:
     cargo fmt --all

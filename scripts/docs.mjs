@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 
 import { ABSENT } from "../guests/sdk/absent.js";
 import { argumentsOf } from "./arguments.mjs";
+import { anchorsIn } from "./headings.mjs";
 
 const HELP = `Usage: node scripts/docs.mjs [--check]
 
@@ -135,13 +136,7 @@ function brokenLinks(text, page) {
     const [path, heading] = target.split("#");
     const file = path === "" ? join(ROOT, page) : join(ROOT, dirname(page), path);
     if (!existsSync(file)) return true;
-    return heading !== undefined && !headings(readFileSync(file, "utf8")).includes(heading);
-  });
-}
-
-function headings(text) {
-  return [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading]) => {
-    return heading.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-");
+    return heading !== undefined && !anchorsIn(readFileSync(file, "utf8")).includes(heading);
   });
 }
 

@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 import { argumentsOf } from "./arguments.mjs";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
-const FOLDERS = ["guests", "clients/js", "chorus/tests"];
+const FOLDERS = ["guests", "clients/js", "chorus/tests", "site"];
 /** Only when named: what chorus is compared with. */
 const NAMED = ["testing/peers/colyseus"];
 const NODE = 20;

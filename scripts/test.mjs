@@ -47,6 +47,7 @@ const STEPS = [
   { name: "engine", title: "the engine of guests", quick: true, count: countNode, commands: () => [nodeTests("engine/test"), inEngine(nodeTests("guests/test", ["build.test.mjs", "types.test.mjs"]))] },
   { name: "rooms", title: "the harness of rooms: stories, random play, checks, bots", quick: true, count: countNode, commands: () => [nodeTests("packages/chorus-rooms/test")] },
   { name: "packages", title: "the packed packages, in an empty folder", count: countNode, commands: () => [nodeTests("packages/test")] },
+  { name: "site", title: "the docs as a site", quick: true, count: countNode, commands: () => [nodeTests("site/test")] },
   { name: "client-types", title: "types of the client", quick: true, count: countOne, commands: () => [tsc("clients/js", "test")] },
   { name: "client", title: "the client", quick: true, count: countNode, commands: () => [nodeTests("clients/js/test")] },
   { name: "checker", title: "the checker of the torture", quick: true, count: countNode, commands: () => [nodeTests("chorus/tests/torture")] },
