@@ -29,7 +29,7 @@ const PACKAGES = {
   "chorus-rooms": {
     folder: ROOMS,
     files: () => [
-      `${ROOMS}/bin`, `${ROOMS}/src`, "guests/sdk", "guests/build", "guests/build.mjs", "guests/package-lock.json", "engine/engine.wasm", "engine/sdk",
+      `${ROOMS}/bin`, `${ROOMS}/src`, "guests/sdk", "guests/build", "guests/build.mjs", "guests/lobby", "guests/package-lock.json", "engine/engine.wasm", "engine/sdk",
       "wit", ...clientFiles(), `${CLIENT}/package.json`, "LICENSE",
     ],
     needs: { guests: ["rolldown", "oxc-walker"], [CLIENT]: ["ws"] },

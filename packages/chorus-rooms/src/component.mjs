@@ -84,7 +84,7 @@ function coreOf(bytes) {
   const isComponent = bytes.length >= 8 && bytes.readUInt32LE(0) === 0x6d736100 && bytes.readUInt16LE(6) === 1;
   if (!isComponent) throw new NotRunnable("it is no WebAssembly component");
   const core = sections(bytes).find(({ id }) => id === CORE_MODULE);
-  if (core === undefined) throw new NotRunnable("the component has no core module");
+  if (core === undefined) throw new NotRunnable("the component has no core module of its own, so it is not made by the SDK: only a server runs it");
   return core.body;
 }
 

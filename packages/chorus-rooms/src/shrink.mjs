@@ -6,7 +6,7 @@ import { NAMES } from "./steps.mjs";
 import { playSteps } from "./run.mjs";
 
 const TRIALS = 3_000;
-const TIME_MS = 15_000;
+const TIME_MS = 60_000;
 /** Repetitions while it is shrunk: enough to see that something grows. The result is checked with all of them. */
 const FEW = 24;
 const TIMES_MS = [1, 1_000, 5_000, 10_000, 30_000, 60_000, 120_000, 600_000, 3_600_000];

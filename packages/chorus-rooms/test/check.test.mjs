@@ -1,6 +1,7 @@
 // `check`: what is wrong with a component is found, one fault at a time.
 
 import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { test } from "node:test";
@@ -83,6 +84,8 @@ test("the command names the rooms, and what is wrong with them", () => {
   const { status, output } = chorus(folder, "check");
   assert.equal(status, 1);
   assert.match(output, /bad: 1 thing is wrong\n  messages\.go: `seen` is changed by this call[^]*rooms\/bad\/index\.js:5:/);
+  const file = readdirSync(join(folder, "rooms/dist")).find((name) => name.startsWith("good"));
+  assert.match(chorus(folder, "check", `rooms/dist/${file}`).stdout, /^good-[0-9a-f]{12}: ok, \d+ records\n$/);
   const json = chorus(folder, "check", "--json", "good");
   assert.deepEqual([json.status, JSON.parse(json.stdout).ok], [0, true]);
   write(folder, { "rooms/bad/index.js": "let" });
