@@ -18,6 +18,7 @@ pub mod hosting;
 pub mod identity;
 pub mod ids;
 pub mod json;
+pub mod pace;
 pub mod pairing;
 pub mod placement;
 pub mod planted;

@@ -137,6 +137,8 @@ impl World {
         match output {
             Output::Send(frame) => self.send(life, client, link, ToClient::Frame(frame.into_text())),
             Output::Ping => self.send(life, client, link, ToClient::Ping),
+            // Links of the simulator carry frames, not bytes, and no client is slowed.
+            Output::Pause { .. } => {}
             Output::Close { code, .. } => self.send(life, client, link, ToClient::Close(code)),
             Output::Hello(hello) => {
                 let ms = self.draw(DIALS.open);

@@ -24,6 +24,9 @@ pub enum Input<'a> {
     Pong,
     /// This many WebSocket frames have arrived that made no message of their own.
     Fragments(u32),
+    /// This many bytes have arrived, with the input before this one. `player_wait_ms`: how long this session is to wait by the
+    /// limits of its player, as [`crate::edge::Players`] has decided.
+    Received { bytes: u32, player_wait_ms: u64 },
     /// The answer to [`Output::Hello`].
     Opened(Opened),
     /// The other answer to [`Output::Hello`].
@@ -80,6 +83,11 @@ pub enum Output {
     Send(Outgoing),
     /// Sends a WebSocket ping.
     Ping,
+    /// Nothing more is read from the client before this time.
+    Pause {
+        until: Time,
+        by: Slowed,
+    },
     /// Closes the connection after everything that was sent. Always the last output to the client.
     Close {
         code: CloseCode,
@@ -97,6 +105,15 @@ pub enum Output {
     },
     /// Writes to the store. In order.
     Store(StoreWrite),
+}
+
+/// Whose limit a client has exceeded when it is slowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slowed {
+    /// Bytes of the session.
+    Session,
+    /// Frames or bytes of the player, by all of its sessions.
+    Player,
 }
 
 /// A text frame for the client. A room's frame is kept in the form that all its receivers share.

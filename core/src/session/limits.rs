@@ -7,6 +7,12 @@ pub struct Limits {
     pub per_second: u32,
     /// Frames at once. As many more are refused one by one; after those the connection is closed.
     pub burst: u32,
+    /// Bytes per second, in the long run, as they arrive in frames; twice as many at once. Beyond that the edge stops reading from
+    /// the client for a time.
+    pub bytes_per_second: u32,
+    /// How much longer a client may be slowed than it is read from without a wait, in milliseconds. After that the connection
+    /// is closed: its client sends more than it may, and its messages arrive later and later.
+    pub slowed_ms: u64,
     /// Milliseconds of a host's processor that a session's messages may cost per second, in the long run; twice as much
     /// at once. A tenth of a core: 50 moves of tic-tac-toe a second cost 3 to 15 ms.
     pub compute_ms: u32,
@@ -18,6 +24,13 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// The default of [`Limits::bytes_per_second`]: 50 messages of 5 KiB a second, or four of the largest. Everything accepted is
+    /// written to the log, so 400 such sessions fill a disk of 100 MiB/s.
+    pub const BYTES_PER_SECOND: u32 = 256 * 1024;
+
+    /// The default of [`Limits::slowed_ms`]: as long as a session in debt for computing may go on.
+    pub const SLOWED_MS: u64 = 20_000;
+
     /// The default of [`Limits::ping_ms`]. In a turn of 30 seconds, a player whose connection dies silently has more than half
     /// left when the client has reconnected (after 1.5 times this); opponents see the loss within twice this. One small frame
     /// in this time keeps a phone's radio from sleeping (LTE: some 10 s after the last packet), as a visible game does anyway;
@@ -38,6 +51,14 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { per_second: 50, burst: 100, compute_ms: 100, hello_ms: 10_000, ping_ms: Limits::PING_MS }
+        Limits {
+            per_second: 50,
+            burst: 100,
+            bytes_per_second: Limits::BYTES_PER_SECOND,
+            slowed_ms: Limits::SLOWED_MS,
+            compute_ms: 100,
+            hello_ms: 10_000,
+            ping_ms: Limits::PING_MS,
+        }
     }
 }

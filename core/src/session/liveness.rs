@@ -9,7 +9,7 @@ const MAX_UNANSWERED: u32 = 2;
 #[derive(Debug)]
 pub(super) struct Liveness {
     /// When the client last sent anything.
-    last_activity: Time,
+    pub last_activity: Time,
     /// When `last_activity` is examined. This is postponed only then, not by each frame.
     pub next_check: Time,
     unanswered_pings: u32,

@@ -7,7 +7,7 @@
 //! no clock and draws no randomness.
 //!
 //! Where to look: this file dispatches inputs. `opening` opens or resumes the session; `messages` handles the client's frames,
-//! within its `rate` and its `debt` for computing, and `queue` holds its messages to one room; `seats` enters and leaves rooms,
+//! within its `rate`, its `flow` of bytes and its `debt` for computing, and `queue` holds its messages to one room; `seats` enters and leaves rooms,
 //! by the numbers of each `stay`; `moves` moves the session from room to room; `deliveries` passes frames of rooms on;
 //! `liveness` pings; `renewal` has the client's token renewed; `closing` ends the connection.
 //!
@@ -32,6 +32,7 @@ mod closing;
 mod debt;
 mod deliveries;
 mod departure;
+mod flow;
 mod io;
 mod limits;
 mod liveness;
@@ -51,7 +52,8 @@ use std::collections::VecDeque;
 pub use closing::close_reason;
 use debt::Debt;
 use departure::Departure;
-pub use io::{Input, Opened, Outgoing, Output, StoreWrite};
+use flow::Flow;
+pub use io::{Input, Opened, Outgoing, Output, Slowed, StoreWrite};
 pub use limits::Limits;
 use liveness::Liveness;
 use moves::Move;
@@ -107,6 +109,7 @@ pub struct Session {
     /// The highest id of a message to a former room. It was refused, but a stalled edge may have yet to append it.
     max_refused_id: u64,
     rate: Rate,
+    flow: Flow,
     debt: Debt,
     bad_in_a_row: u32,
     liveness: Liveness,
@@ -115,6 +118,8 @@ pub struct Session {
     unconfirmed: Option<Secret>,
     /// The session began with this connection, and has only been in the lobby since, without sending a message.
     silent: bool,
+    /// Frames that were answered with `rate_limited` since [`Session::take_refused`].
+    refused: u32,
     outputs: VecDeque<Output>,
 }
 
@@ -150,12 +155,14 @@ impl Session {
             max_applied_id: 0,
             max_refused_id: 0,
             rate: Rate::new(&limits, now),
+            flow: Flow::default(),
             debt: Debt::default(),
             bad_in_a_row: 0,
             liveness: Liveness::new(&limits, now),
             renewal: Renewal::default(),
             unconfirmed: None,
             silent: false,
+            refused: 0,
             outputs: VecDeque::new(),
         }
     }
@@ -170,6 +177,7 @@ impl Session {
             Input::Ping => self.on_ping(now),
             Input::Pong => self.on_pong(now),
             Input::Fragments(count) => self.charge_frames(count, now),
+            Input::Received { bytes, player_wait_ms } => self.on_received(bytes, player_wait_ms, now),
             Input::Opened(opened) => self.on_opened(opened, now),
             Input::NotOpened { code, reason } => self.close(code, reason),
             Input::Renewed(checked) => self.on_renewed(checked, now),
@@ -251,8 +259,14 @@ impl Session {
         self.append(room, RoomCommand::Drop { session, edge, code });
     }
 
+    /// How many frames were answered with `rate_limited` since the last call.
+    pub fn take_refused(&mut self) -> u32 {
+        std::mem::take(&mut self.refused)
+    }
+
     /// An error of the edge's own.
     fn refuse(&mut self, message_id: Option<u64>, code: ErrorCode, message: &str, retry_after_ms: Option<u64>) {
+        self.refused += u32::from(code == ErrorCode::RateLimited);
         let text = edge_error(message_id, code, message, retry_after_ms);
         self.outputs.push_back(Output::Send(Outgoing::Text(text)));
     }

@@ -155,6 +155,10 @@ impl Story {
         self.deliver(room, seq, RoomFrame::reply(room, message_id, &Json::null()));
     }
 
+    fn received(&mut self, bytes: u32) {
+        self.on(Input::Received { bytes, player_wait_ms: 0 });
+    }
+
     fn spent(&mut self, micros: u32) {
         self.command(EdgeCommand::Spent { session: ANA, connection: HERE, micros });
     }

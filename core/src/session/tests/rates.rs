@@ -118,3 +118,71 @@ fn the_spending_of_another_connection_is_not_charged_to_this_one() {
     story.msg(1, None);
     assert_eq!(story.outputs(), [message(LOBBY, 1)]);
 }
+
+#[test]
+fn a_session_with_too_many_bytes_is_slowed_and_nothing_is_refused() {
+    let mut story = Story::in_lobby();
+    let rate = Limits::BYTES_PER_SECOND;
+    story.received(2 * rate);
+    assert_eq!(story.outputs(), [], "two seconds' worth at once");
+    story.msg(1, None);
+    story.received(rate / 2);
+    let until = story.now.plus(500);
+    assert_eq!(story.outputs(), [message(LOBBY, 1), Output::Pause { until, by: Slowed::Session }]);
+    story.wait(500);
+    story.msg(2, None);
+    story.received(0);
+    assert_eq!(story.outputs(), [message(LOBBY, 2)]);
+    assert_eq!(story.session.take_refused(), 0);
+}
+
+#[test]
+fn a_client_that_is_slowed_for_most_of_the_time_is_closed() {
+    let mut story = Story::in_lobby();
+    story.received(2 * Limits::BYTES_PER_SECOND);
+    for _ in 0..20 {
+        story.received(Limits::BYTES_PER_SECOND);
+        story.now = story.now.plus(1_000);
+    }
+    assert!(!story.session.is_ended());
+    story.received(Limits::BYTES_PER_SECOND);
+    story.expect_close(CloseCode::RateLimited);
+
+    let mut story = Story::in_lobby();
+    for _ in 0..100 {
+        story.received(3 * Limits::BYTES_PER_SECOND);
+        story.now = story.now.plus(3_000);
+    }
+    assert!(!story.session.is_ended(), "it is slowed for a third of the time");
+}
+
+#[test]
+fn a_session_waits_for_the_limits_of_its_player() {
+    let mut story = Story::in_lobby();
+    story.on(Input::Received { bytes: 100, player_wait_ms: 700 });
+    assert_eq!(story.outputs(), [Output::Pause { until: story.now.plus(700), by: Slowed::Player }]);
+    story.now = story.now.plus(700);
+    story.on(Input::Received { bytes: 100, player_wait_ms: Limits::SLOWED_MS });
+    story.expect_close(CloseCode::RateLimited);
+}
+
+#[test]
+fn the_silence_of_a_client_that_is_slowed_begins_after_that() {
+    let mut story = Story::in_lobby();
+    story.on(Input::Received { bytes: 0, player_wait_ms: 15_000 });
+    story.outputs();
+    story.wait(15_000);
+    assert_eq!(story.outputs(), []);
+    story.wait(9_999);
+    assert_eq!(story.outputs(), []);
+    story.wait(1);
+    assert_eq!(story.outputs(), [Output::Ping]);
+}
+
+#[test]
+fn refused_frames_are_counted() {
+    let mut story = Story::in_lobby();
+    (1..=110).for_each(|id| story.msg(id, None));
+    assert!(story.session.take_refused() > 0);
+    assert_eq!(story.session.take_refused(), 0);
+}
