@@ -2,7 +2,7 @@
 //!
 //! Bounds on a client: [`MAX_FRAME`] for a message and for a frame; [`MeteredStream`] for the bytes that may arrive before a
 //! message is complete, since empty continuation frames never complete one; the session's rate for pings, unsolicited pongs and
-//! fragments; the outbox for frames that the client does not read; [`CLOSE_TIMEOUT`] for the time that a close may take, or
+//! fragments; a pause in reading for a client that sends more bytes than it may, or more than its player may; the outbox for frames that the client does not read; [`CLOSE_TIMEOUT`] for the time that a close may take, or
 //! [`DISCARD_TIMEOUT`] and [`MAX_DISCARDED`] when the client is in the middle of a message that is refused.
 
 use std::{
@@ -35,8 +35,8 @@ use tokio_tungstenite::{
 };
 
 use crate::{
-    address::Address, connections::Connections, drain::DrainGuard, metered_stream::MeteredStream, outbox::OUTBOX_BYTES,
-    session_handle::SessionHandle, slots::ConnectionSlot, tls::ClientStream,
+    address::Address, connections::Connections, drain::DrainGuard, metered_stream::MeteredStream, metrics::Limit,
+    outbox::OUTBOX_BYTES, session_handle::SessionHandle, slots::ConnectionSlot, tls::ClientStream,
 };
 
 /// The read buffer of a connection, kept for the connection's life. Larger messages grow it while they arrive.
@@ -69,6 +69,8 @@ pub(crate) struct Connection {
     timer: Pin<Box<Sleep>>,
     /// When the timer is due while the connection is open.
     next_tick: Option<Time>,
+    /// Nothing is read from an open connection before this time.
+    paused_until: Option<Time>,
     state: State,
     /// Whether something was handed to the socket since it was last flushed.
     dirty: bool,
@@ -107,9 +109,10 @@ pub(crate) async fn open(
     let guard = handle.links.drain.guard();
     if slot.over_limit {
         let (code, reason) = (CloseCode::TooMany, "too many connections: come again later".into());
+        handle.links.metrics.count_refused(Limit::Connections);
         handle.input(Input::NotOpened { code, reason });
     }
-    let (timer, next_tick) = (Box::pin(tokio::time::sleep(CLOSE_TIMEOUT)), None);
+    let (timer, next_tick, paused_until) = (Box::pin(tokio::time::sleep(CLOSE_TIMEOUT)), None, None);
     let (state, dirty, code) = (State::Open, false, CloseCode::ABNORMAL);
     Some(Connection {
         socket,
@@ -117,6 +120,7 @@ pub(crate) async fn open(
         connections,
         timer,
         next_tick,
+        paused_until,
         state,
         dirty,
         code,
@@ -162,11 +166,12 @@ impl Connection {
                 continue;
             }
             let parked = self.handle.park(context, blocked);
-            let on_time = self.state != State::Open || parked.next_tick == self.next_tick;
+            let next_tick = parked.next_tick.into_iter().chain(self.paused_until).min();
+            let on_time = self.state != State::Open || next_tick == self.next_tick;
             if parked.closing && self.state == State::Open {
                 self.start_closing(State::Closing);
             } else if !on_time {
-                self.set_timer(parked.next_tick);
+                self.set_timer(next_tick);
             } else if !parked.more {
                 return Ok(());
             }
@@ -199,7 +204,7 @@ impl Connection {
     // ---- reading ----
 
     fn read(&mut self, context: &mut Context<'_>) -> Result<(), Ended> {
-        while matches!(self.state, State::Open | State::Closing) {
+        while matches!(self.state, State::Open | State::Closing) && !self.is_paused() {
             match Pin::new(&mut self.socket).poll_next(context) {
                 Poll::Pending => {
                     self.connections.start_pending_hello(&self.handle);
@@ -219,10 +224,17 @@ impl Connection {
         Ok(())
     }
 
+    /// Whether the client is slowed. The timer ends a pause.
+    fn is_paused(&mut self) -> bool {
+        let until = self.paused_until.filter(|until| *until > self.handle.links.now());
+        self.paused_until = until;
+        self.state == State::Open && until.is_some()
+    }
+
     fn on_message(&mut self, message: Message) {
-        let fragments = self.socket.get_mut().next_message(message.len());
-        if fragments > 0 {
-            self.handle.input(Input::Fragments(fragments));
+        let arrived = self.socket.get_mut().next_message(message.len());
+        if arrived.fragments > 0 {
+            self.handle.input(Input::Fragments(arrived.fragments));
         }
         #[cfg(feature = "conformance")]
         let Some(message) = (if self.handle.links.options.echo { self.echo.take(message) } else { Some(message) })
@@ -241,7 +253,7 @@ impl Connection {
             }
             Message::Frame(_) => return,
         };
-        self.handle.input(input);
+        self.paused_until = self.handle.receive(input, arrived);
     }
 
     fn on_error(&mut self, error: &WsError) -> Result<(), Ended> {

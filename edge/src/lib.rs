@@ -9,7 +9,7 @@
 //! Where to start: `session_handle` is a connection's session machine with its outbox, shared by its two sides; `connection`
 //! is the socket's side, `dispatch` the rooms' side. `http` serves a connection until it is a WebSocket. `connections` and
 //! `sessions` find handles, by connection and by session; the rules of the latter are [`chorus_core::edge`]. `outbox` bounds
-//! the frames that wait for a client. `tokens` checks who a client is. `links` is what a session uses: the bus, the store, the clock, the metrics.
+//! the frames that wait for a client. `tokens` checks who a client is. `links` is what a session uses: the bus, the store, the clock, the players, the metrics.
 //!
 //! One message takes two hops between tasks, one each way: its connection's task appends it to the bus itself, and the
 //! dispatcher puts the rooms' answers into outboxes and wakes the connection's task, which writes all waiting frames in
@@ -35,6 +35,7 @@ mod new_sessions;
 mod open_session;
 mod options;
 mod outbox;
+mod players;
 mod session_handle;
 mod sessions;
 mod slots;

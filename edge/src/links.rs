@@ -1,11 +1,12 @@
-//! What every session of an edge uses: the record log, the store, the clock, and the metrics.
+//! What every session of an edge uses: the record log, the store, the clock, the players and the metrics.
 
 use chorus_bus::Bus;
 use chorus_core::ids::{MachineId, Time};
 use chorus_store::Store;
 
 use crate::{
-    append_tracker::AppendTracker, drain::DrainTracker, metrics::Metrics, options::Options, tokens::Identities,
+    append_tracker::AppendTracker, drain::DrainTracker, metrics::Metrics, options::Options, players::SharedPlayers,
+    tokens::Identities,
 };
 
 #[derive(Debug)]
@@ -15,6 +16,7 @@ pub(crate) struct Links {
     pub store: Store,
     pub identities: Identities,
     pub metrics: Metrics,
+    pub players: SharedPlayers,
     pub appends: AppendTracker,
     pub drain: DrainTracker,
 }
@@ -23,7 +25,8 @@ impl Links {
     pub fn new(options: Options, bus: Bus, store: Store, identities: Identities) -> Links {
         let drain = DrainTracker::default();
         let appends = AppendTracker::start(bus.clone(), drain.clone());
-        Links { options, bus, store, identities, metrics: Metrics::default(), appends, drain }
+        let (metrics, players) = (Metrics::default(), SharedPlayers::new(options.player));
+        Links { options, bus, store, identities, metrics, players, appends, drain }
     }
 
     /// The edge's id.

@@ -32,11 +32,22 @@ pub(crate) struct MeteredStream {
     bytes_left: usize,
     /// Bytes that have arrived, less those of complete messages.
     unclaimed: usize,
+    /// Bytes that have arrived since the last message.
+    received: usize,
+}
+
+/// What has arrived with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Arrived {
+    /// The number of frames to charge for bytes that belong to no message.
+    pub fragments: u32,
+    /// Bytes since the message before, some of which may belong to the next one.
+    pub bytes: u32,
 }
 
 impl MeteredStream {
     pub fn new(stream: ClientStream) -> MeteredStream {
-        MeteredStream { stream, bytes_left: MAX_BYTES_PER_MESSAGE, unclaimed: 0 }
+        MeteredStream { stream, bytes_left: MAX_BYTES_PER_MESSAGE, unclaimed: 0, received: 0 }
     }
 
     /// No further message is read: this many bytes may still arrive.
@@ -44,13 +55,17 @@ impl MeteredStream {
         self.bytes_left = bytes;
     }
 
-    /// A message of this size is complete. Returns the number of frames to charge for bytes that belong to no message.
-    pub fn next_message(&mut self, size: usize) -> u32 {
+    /// A message of this size is complete.
+    pub fn next_message(&mut self, size: usize) -> Arrived {
         self.bytes_left = MAX_BYTES_PER_MESSAGE;
         self.unclaimed = self.unclaimed.saturating_sub(size + MAX_HEAD);
         let frames = self.unclaimed.saturating_sub(READ_AHEAD) / BYTES_PER_FRAME;
         self.unclaimed -= frames * BYTES_PER_FRAME;
-        u32::try_from(frames).unwrap_or(u32::MAX)
+        let bytes = std::mem::take(&mut self.received);
+        Arrived {
+            fragments: u32::try_from(frames).unwrap_or(u32::MAX),
+            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
+        }
     }
 }
 
@@ -68,6 +83,7 @@ impl AsyncRead for MeteredStream {
         let received = buffer.filled().len() - before;
         self.bytes_left = self.bytes_left.saturating_sub(received);
         self.unclaimed = self.unclaimed.saturating_add(received);
+        self.received = self.received.saturating_add(received);
         Poll::Ready(Ok(()))
     }
 }

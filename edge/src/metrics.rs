@@ -3,7 +3,7 @@
 use std::fmt;
 
 use chorus_bus::LATENCY_BUCKETS;
-use chorus_core::frame::CloseCode;
+use chorus_core::{frame::CloseCode, session::Slowed};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _},
@@ -17,6 +17,9 @@ pub(crate) struct Metrics {
     pub messages: Counter,
     pub deliveries: Counter,
     closes: Family<Code, Counter>,
+    pub refused_frames: Counter,
+    refused_connections: Family<Refusal, Counter>,
+    slowed: Family<By, Counter>,
     /// From a message's append to the room's answer in the outbox.
     pub answers: Histogram,
 }
@@ -26,6 +29,27 @@ struct Code {
     code: u16,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Refusal {
+    limit: &'static str,
+}
+
+/// The limit by which a connection was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// Connections in all, or of its address.
+    Connections,
+    /// New sessions of its address.
+    NewSessions,
+    /// Connections of its player.
+    Player,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct By {
+    by: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Metrics {
         Metrics {
@@ -33,6 +57,9 @@ impl Default for Metrics {
             messages: Counter::default(),
             deliveries: Counter::default(),
             closes: Family::default(),
+            refused_frames: Counter::default(),
+            refused_connections: Family::default(),
+            slowed: Family::default(),
             answers: Histogram::new(LATENCY_BUCKETS),
         }
     }
@@ -43,12 +70,33 @@ impl Metrics {
         self.closes.get_or_create(&Code { code: code.code() }).inc();
     }
 
+    pub fn count_refused(&self, limit: Limit) {
+        let limit = match limit {
+            Limit::Connections => "connections",
+            Limit::NewSessions => "new_sessions",
+            Limit::Player => "player",
+        };
+        self.refused_connections.get_or_create(&Refusal { limit }).inc();
+    }
+
+    pub fn count_slowed(&self, by: Slowed) {
+        let by = match by {
+            Slowed::Session => "session",
+            Slowed::Player => "player",
+        };
+        self.slowed.get_or_create(&By { by }).inc();
+    }
+
     /// Registers all of an edge's metrics. `gauges` is called at each scrape.
     pub fn register(&self, gauges: impl Fn() -> Gauges + Send + Sync + 'static, registry: &mut Registry) {
         registry.register("accepted", "WebSockets that were opened", self.accepted.clone());
         registry.register("messages", "Messages of players that were taken", self.messages.clone());
         registry.register("deliveries", "Frames of rooms that were put out for players", self.deliveries.clone());
         registry.register("closes", "Connections that this edge has closed, by code", self.closes.clone());
+        registry.register("refused_frames", "Frames that were answered with rate_limited", self.refused_frames.clone());
+        let refused = self.refused_connections.clone();
+        registry.register("refused_connections", "Connections that were refused, by the limit", refused);
+        registry.register("slowed", "Times that reading from a client was paused, by whose limit", self.slowed.clone());
         registry.register("answer_seconds", "From a message to its room's answer", self.answers.clone());
         registry.register_collector(Box::new(GaugeCollector(gauges)));
     }
@@ -96,6 +144,8 @@ mod tests {
         let metrics = Metrics::default();
         // A family without a series is not on the page.
         metrics.count_close(CloseCode::Draining);
+        metrics.count_refused(Limit::Player);
+        metrics.count_slowed(Slowed::Player);
         let mut registry = Registry::default();
         metrics.register(|| Gauges { connections: 0, sessions: 0 }, &mut registry);
         let mut page = String::new();

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use chorus_core::{
     command::{EdgeCommand, Player},
-    edge::Resuming,
+    edge::{Resuming, TooManyConnections},
     frame::{CloseCode, Hello},
     identity::{Account, Admission, GuestId, Identity, Known, admit},
     ids::{RoomId, SessionId},
@@ -17,8 +17,10 @@ use tracing::Instrument as _;
 use crate::{
     address::Address,
     links::Links,
+    metrics::Limit,
     name,
     new_sessions::NewSessions,
+    players::PlayerSlot,
     session_handle::SessionHandle,
     sessions::Sessions,
     tokens::{Refused, hash, random},
@@ -27,6 +29,9 @@ use crate::{
 /// A close frame holds 123 bytes.
 const INVALID_NAME: &str =
     "a name has 1 to 32 characters (256 bytes), one of which can be seen, and no control characters";
+
+/// A session, with a place among its player's connections.
+type Found = (Opened, PlayerSlot);
 
 /// Opens sessions on behalf of connections.
 #[derive(Debug)]
@@ -48,7 +53,10 @@ impl SessionOpener {
         let span = tracing::info_span!("open_session", connection = handle.connection.0);
         let opening = async move {
             match this.find_or_open(handle.address, &hello).await {
-                Ok(Ok(opened)) => this.sessions.take_over(&handle, opened),
+                Ok(Ok((opened, player))) => {
+                    handle.set_player(player);
+                    this.sessions.take_over(&handle, opened);
+                }
                 Ok(Err((code, reason))) => handle.input(Input::NotOpened { code, reason }),
                 Err(error) => {
                     tracing::warn!(%error, "no session could be opened");
@@ -61,7 +69,7 @@ impl SessionOpener {
         tokio::spawn(opening.instrument(span));
     }
 
-    async fn find_or_open(&self, address: Address, hello: &Hello) -> Result<Result<Opened, Refused>, StoreError> {
+    async fn find_or_open(&self, address: Address, hello: &Hello) -> Result<Result<Found, Refused>, StoreError> {
         let Links { store, identities, .. } = &*self.links;
         let now = self.links.now();
         let credentials = match identities.credentials(hello, now).await {
@@ -73,7 +81,7 @@ impl SessionOpener {
         {
             let admission = admit(credentials.clone(), Some(&known), identities.anonymous(), now);
             match self.resume(token, known, &admission).await? {
-                Some(opened) => return Ok(Ok(opened)),
+                Some(found) => return Ok(found),
                 // The token was used, or the session has ended meanwhile.
                 None if matches!(admission, Admission::Resume { .. }) => {}
                 None => return self.open(address, hello, admission).await,
@@ -83,10 +91,20 @@ impl SessionOpener {
     }
 
     /// `None`: the session is not to be resumed, or cannot be any more.
-    async fn resume(&self, token: &Secret, known: Known, how: &Admission) -> Result<Option<Opened>, StoreError> {
+    async fn resume(
+        &self,
+        token: &Secret,
+        known: Known,
+        how: &Admission,
+    ) -> Result<Option<Result<Found, Refused>>, StoreError> {
         let Admission::Resume { account, was } = how else { return Ok(None) };
         let Links { store, bus, .. } = &*self.links;
         let before = known.identity.player;
+        // Before its token is used.
+        let place = match self.place(account.as_ref().map_or(&before.id, |account| &account.id), true) {
+            Ok(place) => place,
+            Err(refused) => return Ok(Some(Err(refused))),
+        };
         let identity = account.as_ref().map(|account| {
             // A player's name stays with its session; a guest's was made up.
             let name = if account.id == before.id { before.name.clone() } else { name_of(account, Some(&before.name)) };
@@ -101,7 +119,8 @@ impl SessionOpener {
             drop(bus.send_edge(&edge, EdgeCommand::Replaced { session }));
         }
         let (owed, recovered) = (self.sessions.debt(session), Some(rooms));
-        Ok(Some(Opened { owed, recovered, ..self.opened(session, identity, was.clone(), next) }))
+        let opened = Opened { owed, recovered, ..self.opened(session, identity, was.clone(), next) };
+        Ok(Some(Ok((opened, place))))
     }
 
     async fn open(
@@ -109,7 +128,7 @@ impl SessionOpener {
         address: Address,
         hello: &Hello,
         how: Admission,
-    ) -> Result<Result<Opened, Refused>, StoreError> {
+    ) -> Result<Result<Found, Refused>, StoreError> {
         let given = match hello.name.as_deref().map(name::normalize) {
             Some(None) => return Ok(Err((CloseCode::Unauthorized, INVALID_NAME.into()))),
             Some(Some(name)) => Some(name),
@@ -121,14 +140,27 @@ impl SessionOpener {
             Admission::OpenGuest(guest) => (Identity::guest(guest_player(guest, given)), None),
             Admission::Resume { .. } => unreachable!("it was decided without a session"),
         };
+        let place = match self.place(&identity.player.id, false) {
+            Ok(place) => place,
+            Err(refused) => return Ok(Err(refused)),
+        };
         if !self.admits(address) {
+            self.links.metrics.count_refused(Limit::NewSessions);
             return Ok(Err((CloseCode::TooMany, "too many new sessions from your address: come again later".into())));
         }
         let (session, next) = (SessionId(u128::from_be_bytes(random())), next_token());
         let (edge, resume_hash) = (self.links.edge().clone(), hash(&next));
         let row = SessionRow { id: session, identity: identity.clone(), edge, resume_hash };
         self.links.store.open_session(row, RoomId::LOBBY).await?;
-        Ok(Ok(self.opened(session, identity, was, next)))
+        Ok(Ok((self.opened(session, identity, was, next), place)))
+    }
+
+    /// A place for one more connection of this player.
+    fn place(&self, player: &Arc<str>, resumes: bool) -> Result<PlayerSlot, Refused> {
+        PlayerSlot::take(&self.links, player, resumes).map_err(|TooManyConnections| {
+            self.links.metrics.count_refused(Limit::Player);
+            (CloseCode::TooMany, "this player has too many connections: close one, or come again later".into())
+        })
     }
 
     /// A new session.

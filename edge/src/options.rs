@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use chorus_core::{ids::MachineId, session};
+use chorus_core::{edge::PlayerLimits, ids::MachineId, session};
 use ipnet::IpNet;
 
 use crate::tls::TlsFiles;
@@ -19,6 +19,8 @@ pub struct Options {
     pub origins: Vec<String>,
     /// The limits of one client.
     pub limits: session::Limits,
+    /// The limits of one player, by all of its sessions at this edge.
+    pub player: PlayerLimits,
     /// Names that this edge is reached by, besides addresses and those of loopback; `*` is all names.
     pub host_names: Vec<String>,
     /// Networks of trusted proxies, which name the client whose connection they pass on.
@@ -62,6 +64,7 @@ impl Options {
             listen,
             origins: Vec::new(),
             limits: session::Limits::default(),
+            player: PlayerLimits::default(),
             host_names: Vec::new(),
             trusted_proxies: Vec::new(),
             max_connections: Options::MAX_CONNECTIONS,

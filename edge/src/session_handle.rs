@@ -22,8 +22,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tracing::Instrument as _;
 
 use crate::{
-    address::Address, answer_times::AnswerTimes, append_tracker::AppendOwner, links::Links, outbox::Outbox,
-    store_writer,
+    address::Address, answer_times::AnswerTimes, append_tracker::AppendOwner, links::Links, metered_stream::Arrived,
+    outbox::Outbox, players::PlayerSlot, store_writer,
 };
 
 pub(crate) struct SessionHandle {
@@ -55,6 +55,10 @@ struct Inner {
     is_writing: bool,
     /// A `hello` whose session is not looked up yet.
     pending_hello: Option<Box<Hello>>,
+    /// The place of the session's player, until the machine has ended.
+    player: Option<PlayerSlot>,
+    /// The latest pause in reading.
+    paused_until: Option<Time>,
     answer_times: AnswerTimes,
 }
 
@@ -84,6 +88,8 @@ impl SessionHandle {
             writes: VecDeque::new(),
             is_writing: false,
             pending_hello: None,
+            player: None,
+            paused_until: None,
             answer_times: AnswerTimes::default(),
         };
         SessionHandle { connection, address, links, sessions, inner: Mutex::new(inner) }
@@ -96,16 +102,57 @@ impl SessionHandle {
         }
     }
 
+    /// Hands what has arrived from the client to the machine, and charges the session and its player for it. Returns until when
+    /// nothing more is to be read.
+    pub fn receive(self: &Arc<Self>, input: Input<'_>, Arrived { fragments, bytes }: Arrived) -> Option<Time> {
+        let now = self.links.now();
+        let mut inner = self.lock();
+        let session = inner.machine.id();
+        self.handle(&mut inner, input, now);
+        let frames = fragments.saturating_add(1);
+        let player_wait_ms = inner.player.as_ref().map_or(0, |player| player.charge(frames, bytes, now));
+        self.handle(&mut inner, Input::Received { bytes, player_wait_ms }, now);
+        let paused_until = inner.paused_until.take();
+        if let Some(waker) = self.finish(inner, session, now) {
+            waker.wake();
+        }
+        paused_until
+    }
+
+    /// The session that is about to open is this player's.
+    pub fn set_player(&self, player: PlayerSlot) {
+        self.lock().player = Some(player);
+    }
+
     /// The same, but for waking the socket's task, which the caller does where there is a waker.
     fn input_without_waking(self: &Arc<Self>, input: Input<'_>) -> Option<Waker> {
         let now = self.links.now();
         let mut inner = self.lock();
         let session = inner.machine.id();
+        self.handle(&mut inner, input, now);
+        self.finish(inner, session, now)
+    }
+
+    fn handle(self: &Arc<Self>, inner: &mut Inner, input: Input<'_>, now: Time) {
         inner.machine.handle(input, now);
         while let Some(output) = inner.machine.poll_output() {
-            self.carry_out(&mut inner, output, now);
+            self.carry_out(inner, output, now);
         }
+        self.links.metrics.refused_frames.inc_by(inner.machine.take_refused().into());
+    }
+
+    /// Releases what an ended machine had. Returns the waker of the socket's task where there is something to write. `session`:
+    /// the machine's before its inputs.
+    fn finish(
+        self: &Arc<Self>,
+        mut inner: MutexGuard<'_, Inner>,
+        session: Option<SessionId>,
+        now: Time,
+    ) -> Option<Waker> {
         let has_ended = inner.machine.is_ended();
+        if has_ended {
+            inner.player = None;
+        }
         let debt = inner.machine.owed(now);
         let waker = if inner.outbox.is_empty() { None } else { inner.waker.take() };
         drop(inner);
@@ -119,6 +166,10 @@ impl SessionHandle {
         match output {
             Output::Send(frame) => self.send(inner, frame, now),
             Output::Ping => inner.outbox.ping(),
+            Output::Pause { until, by } => {
+                self.links.metrics.count_slowed(by);
+                inner.paused_until = Some(until);
+            }
             Output::Close { code, reason } => {
                 self.links.metrics.count_close(code);
                 inner.outbox.close(code, reason);

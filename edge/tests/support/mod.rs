@@ -11,6 +11,7 @@ use chorus_bus::Bus;
 use chorus_core::ids::RoomId;
 use chorus_edge::{Edge, Options, ServeError};
 use chorus_store::{Durability, Registration, Role, Store};
+use prometheus_client::{encoding::text::encode, registry::Registry};
 use tempfile::TempDir;
 
 pub use chorus_testing::{DEADLINE, until, within};
@@ -113,6 +114,15 @@ impl World {
         let mut raw = self.raw().await;
         raw.send(request).await;
         raw.head().await
+    }
+
+    /// The value of one of the edge's metrics, by its name and labels; 0 where it has none.
+    pub fn metric(&self, name: &str) -> u64 {
+        let (mut registry, mut page) = (Registry::default(), String::new());
+        self.edge.register(&mut registry);
+        encode(&mut page, &registry).expect("a string takes everything");
+        let value = page.lines().find_map(|line| line.strip_prefix(name));
+        value.map_or(0, |value| value.trim().parse().expect("a number"))
     }
 
     /// The status of the response to a GET request.
