@@ -29,7 +29,7 @@ const TARGET = process.env.CARGO_TARGET_DIR ?? join(process.env.XDG_CACHE_HOME |
 const START = new Date().toISOString();
 
 /** Scenarios of hostile clients: `--only hostile` selects all of them. They have a table of their own. */
-const HOSTILE = ["dear-messages", "host-calls", "newcomer"];
+const HOSTILE = ["dear-messages", "host-calls", "newcomer", "siege"];
 /** Memory, and cost against number: `--only growth` selects all of them. They have a table of their own. */
 const GROWTH = Object.keys(GROWING);
 /** Games in play whose server is killed: `--only comeback` selects all of them. They have a table of their own. */
@@ -218,6 +218,27 @@ async function hostCalls(rounds) {
   return figures;
 }
 
+/** How long honest players wait while others attack connections, by kind of attack. Its rows in the table. */
+const SIEGES = {
+  slowloris: "500 handshakes of HTTP and of TLS that are never finished",
+  storm: "64 clients that open a session and drop it without a pause",
+  "slow-readers": "400 players that read nothing",
+  pings: "32 players that send pings without a pause",
+  all: "all of these at the same time",
+};
+
+async function siege(rounds) {
+  // With TLS, for handshakes that are never finished; honest players of this machine connect without.
+  const server = await servers.chorus({ limits: true, more: ["--log", "error", "--tls-self-signed"] });
+  const all = {};
+  for (const attack of Object.keys(SIEGES)) {
+    all[attack] = await servers.load(server, ["siege", attack, "--rounds", `${rounds}`]);
+  }
+  await stop(server);
+  progress("siege");
+  return all;
+}
+
 async function newcomer() {
   const server = await servers.chorus({ limits: true, lobby: "lobby", more: ["--log", "error"] });
   const figures = await servers.load(server, ["newcomer"], { measure: Math.max(10, Number(seconds)) });
@@ -283,7 +304,7 @@ function others(swapped, beside) {
 }
 
 /** The effect of hostile clients on others: alternately without and with an attack, compared pair by pair. */
-function underAttack(messages, calls, flooded) {
+function underAttack(messages, calls, flooded, sieges) {
   const head = ["measure", "calm, p50", "attacked, p50", "times: median (least to most)", "attackers cut off"];
   const row = (what, figures, place) => {
     const value = (name) => short(figures?.[name] ?? NaN);
@@ -297,11 +318,25 @@ function underAttack(messages, calls, flooded) {
   if (calls) rows.push(row(`${cpus().length} rooms of host calls: players of other rooms`, calls, "in other rooms"));
   const parts = [];
   if (rows.length > 0) parts.push(markdown(head, rows));
+  if (sieges) parts.push(besieged(sieges));
   if (flooded) {
     const when = (which) => `${short(flooded[`let in ${which}`])} % were let in, after ${short(flooded[`p50 ${which}`])} µs (p50; at most ${short(flooded[`max ${which}`])} µs)`;
     parts.push(`A newcomer, from connecting to its first \`room\` frame: alone, ${when("alone")}; while another address opened new sessions (${short(flooded["sessions of the flood"])} in all), ${when("beside a flood")}.`);
   }
   return parts.join("\n\n");
+}
+
+/** The effect of attacks on connections. */
+function besieged(sieges) {
+  const head = ["attack on connections", "calm: p50, p99", "attacked: p50, p99", "times of the p50: median (least to most)", "connections of the attackers", "ended or refused"];
+  const place = "of honest players";
+  const rows = Object.entries(sieges).map(([attack, figures]) => {
+    const value = (name) => short(figures?.[name] ?? NaN);
+    const both = (when) => `${value(`p50 ${place}, ${when}`)} µs, ${value(`p99 ${place}, ${when}`)} µs`;
+    const times = `${value(`times ${place}`)} × (${value(`times ${place}, least`)} to ${value(`times ${place}, most`)})`;
+    return [SIEGES[attack], both("calm"), both("attacked"), times, value("connections of the attackers"), value("times that attackers were cut off")];
+  });
+  return markdown(head, rows);
 }
 
 function commit() {
@@ -393,7 +428,8 @@ async function measureHostile() {
   const messages = isWanted("dear-messages") ? await dearMessages(rounds) : undefined;
   const calls = isWanted("host-calls") ? await hostCalls(rounds) : undefined;
   const flooded = isWanted("newcomer") ? await newcomer() : undefined;
-  publish(`${machine()}\n\n${underAttack(messages, calls, flooded)}`, "just bench --only hostile --write");
+  const sieges = isWanted("siege") ? await siege(rounds) : undefined;
+  publish(`${machine()}\n\n${underAttack(messages, calls, flooded, sieges)}`, "just bench --only hostile --write");
 }
 
 async function measureComeback() {

@@ -2,17 +2,20 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
+use chorus_core::edge::{Arrivals, TooFast};
 use tokio::net::{TcpListener, TcpStream};
 use warp::{filters::BoxedFilter, reply::Response};
 
 use crate::{
+    address::Address,
     connection,
     connections::Connections,
     http::{self, Access, HttpConnection},
+    metrics::Limit,
     options::Options,
     slots::{ConnectionSlot, ConnectionSlots},
     tls::{Begun, ClientStream, Tls},
@@ -26,6 +29,7 @@ pub(crate) struct Acceptor {
     access: Arc<Access>,
     tls: Option<Arc<Tls>>,
     slots: ConnectionSlots,
+    arrivals: Mutex<Arrivals<Address>>,
     connections: Arc<Connections>,
     routes: BoxedFilter<(Response,)>,
 }
@@ -41,7 +45,8 @@ impl Acceptor {
         let access = Arc::new(Access::new(options));
         let slots = ConnectionSlots::new(options.max_connections, options.max_per_address);
         let routes = http::routes(access.clone(), routes);
-        Arc::new(Acceptor { access, tls, slots, connections, routes })
+        let arrivals = Mutex::new(Arrivals::new(options.new_connections));
+        Arc::new(Acceptor { access, tls, slots, arrivals, connections, routes })
     }
 
     pub async fn run(self: Arc<Self>, listener: TcpListener) {
@@ -70,8 +75,9 @@ impl Acceptor {
     async fn serve(self: Arc<Self>, mut stream: TcpStream, from: SocketAddr, mut slot: ConnectionSlot) {
         let source = Box::pin(self.access.proxies.source(&mut stream, from));
         let Ok(Ok(from)) = tokio::time::timeout(self.access.header_timeout, source).await else { return };
-        if !self.access.proxies.trusts(from) {
-            slot.assign(from.into());
+        let is_client = !self.access.proxies.trusts(from);
+        if is_client && self.turn(slot.assign(from.into())).await.is_err() {
+            return;
         }
         let Some(stream) = self.begin(stream, from).await else { return };
         let connection = Arc::new(HttpConnection::new(from, slot.over_limit));
@@ -80,11 +86,30 @@ impl Acceptor {
         }
         let Some((upgrade, client)) = connection.take_upgrade() else { return };
         let address = slot.assign(client.into());
+        if !is_client && self.turn(address).await.is_err() {
+            return;
+        }
         let Ok(upgraded) = upgrade.await else { return };
         if let Some(connection) = connection::open(self.connections.clone(), address, slot, upgraded).await {
             tokio::spawn(connection);
         }
     }
+
+    /// Waits until this address may have one more connection.
+    async fn turn(&self, address: Address) -> Result<(), TooFast> {
+        let links = self.connections.links();
+        let turn = self.arrivals.lock().expect("nobody panics while holding it").admit(address, links.now());
+        match turn {
+            Ok(0) => {}
+            Ok(wait_ms) => {
+                links.metrics.count_waiting();
+                tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+            }
+            Err(TooFast) => links.metrics.count_refused(Limit::NewConnections),
+        }
+        turn.map(|_| ())
+    }
+
     /// The connection's bytes, after the TLS handshake if there is one. `None`: it has ended.
     async fn begin(&self, stream: TcpStream, from: IpAddr) -> Option<ClientStream> {
         let Some(tls) = &self.tls else { return Some(ClientStream::Left(stream)) };

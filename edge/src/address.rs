@@ -19,7 +19,7 @@ use warp::http::{HeaderMap, HeaderName, header};
 
 /// The unit of the limits by address: an IPv4 address, or the /64 of an IPv6 address, which is the least that a customer
 /// gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Address(IpAddr);
 
 impl From<IpAddr> for Address {

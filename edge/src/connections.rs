@@ -33,6 +33,10 @@ impl Connections {
         Connections { links, sessions, opener, handles, next, draining }
     }
 
+    pub fn links(&self) -> &Links {
+        &self.links
+    }
+
     /// A handle for a connection that has been made.
     pub fn open(&self, address: Address) -> Arc<SessionHandle> {
         let connection = ConnectionId(self.next.fetch_add(1, Ordering::Relaxed));

@@ -39,6 +39,8 @@ struct Refusal {
 pub(crate) enum Limit {
     /// Connections in all, or of its address.
     Connections,
+    /// New connections of its address.
+    NewConnections,
     /// New sessions of its address.
     NewSessions,
     /// Connections of its player.
@@ -73,6 +75,7 @@ impl Metrics {
     pub fn count_refused(&self, limit: Limit) {
         let limit = match limit {
             Limit::Connections => "connections",
+            Limit::NewConnections => "new_connections",
             Limit::NewSessions => "new_sessions",
             Limit::Player => "player",
         };
@@ -87,6 +90,11 @@ impl Metrics {
         self.slowed.get_or_create(&By { by }).inc();
     }
 
+    /// A connection waits for its address's turn.
+    pub fn count_waiting(&self) {
+        self.slowed.get_or_create(&By { by: "address" }).inc();
+    }
+
     /// Registers all of an edge's metrics. `gauges` is called at each scrape.
     pub fn register(&self, gauges: impl Fn() -> Gauges + Send + Sync + 'static, registry: &mut Registry) {
         registry.register("accepted", "WebSockets that were opened", self.accepted.clone());
@@ -96,7 +104,7 @@ impl Metrics {
         registry.register("refused_frames", "Frames that were answered with rate_limited", self.refused_frames.clone());
         let refused = self.refused_connections.clone();
         registry.register("refused_connections", "Connections that were refused, by the limit", refused);
-        registry.register("slowed", "Times that reading from a client was paused, by whose limit", self.slowed.clone());
+        registry.register("slowed", "Times that a client had to wait, by whose limit", self.slowed.clone());
         registry.register("answer_seconds", "From a message to its room's answer", self.answers.clone());
         registry.register_collector(Box::new(GaugeCollector(gauges)));
     }

@@ -29,6 +29,8 @@ pub struct Options {
     pub max_connections: usize,
     /// Connections at once from one address, or from one /64 of IPv6.
     pub max_per_address: usize,
+    /// Connections that one address may make per second in the long run; twice as many at once. Further ones wait.
+    pub new_connections: u32,
     /// Sessions that one address may open per minute in the long run; twice as many at once.
     pub new_sessions: u32,
     /// How players' tokens are checked; without it they are refused.
@@ -53,6 +55,10 @@ impl Options {
     /// A school, or a carrier's customers, behind one address.
     pub const MAX_PER_ADDRESS: usize = 512;
 
+    /// All that an address may have connect anew within 5 seconds, after the restart of an edge. A handshake and a session take
+    /// some 200 µs, so an address that does nothing else takes a fiftieth of a core, or a tenth with TLS.
+    pub const NEW_CONNECTIONS: u32 = 100;
+
     /// A class that opens the page at once, and a few hundred players who follow. At most so many are in flight out of a
     /// lobby at any time.
     pub const NEW_SESSIONS: u32 = 120;
@@ -69,6 +75,7 @@ impl Options {
             trusted_proxies: Vec::new(),
             max_connections: Options::MAX_CONNECTIONS,
             max_per_address: Options::MAX_PER_ADDRESS,
+            new_connections: Options::NEW_CONNECTIONS,
             new_sessions: Options::NEW_SESSIONS,
             tokens: None,
             anonymous: true,

@@ -25,6 +25,7 @@ async fn an_idle_connection_is_small_and_a_ping_flood_takes_no_memory() {
     let limits = Limits { ping_ms: 600_000, ..Limits::default() };
     let world = World::start_with(|options| {
         (options.limits, options.max_per_address, options.new_sessions) = (limits, 1_000_000, 1_000_000);
+        options.new_connections = 1_000_000;
     })
     .await;
 

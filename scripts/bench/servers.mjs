@@ -45,7 +45,10 @@ export async function stop(server) {
 }
 
 /** All players have one address, and send as fast as they can. */
-export const ROOMY = ["--rate", "1000000", "--new-sessions", "1000000", "--max-connections-per-address", "100000", "--compute-rate", "100000"];
+export const ROOMY = [
+  ...["--rate", "1000000", "--byte-rate", "1000000000", "--compute-rate", "100000"],
+  ...["--new-connections", "1000000", "--new-sessions", "1000000", "--max-connections-per-address", "100000"],
+];
 
 /** No room hibernates. */
 export const AWAKE = ["--hibernate-after", "3600"];

@@ -56,15 +56,15 @@ const UNCOUNTED: f64 = 0.25;
 
 /// Calm phases and attacks in turn.
 #[derive(Clone, Copy, Debug)]
-struct Plan {
-    from: Instant,
-    phase: Duration,
-    rounds: u32,
+pub struct Plan {
+    pub from: Instant,
+    pub phase: Duration,
+    pub rounds: u32,
 }
 
 /// The latencies of the honest players of one place, by phase.
 #[derive(Clone, Debug)]
-struct Place(Arc<[Latencies]>);
+pub struct Place(Arc<[Latencies]>);
 
 #[derive(Clone, Debug, Default)]
 struct Attacked {
@@ -117,7 +117,7 @@ pub async fn hostile(bench: &Bench, attack: Attack, rooms: usize, rounds: u32) -
 }
 
 impl Plan {
-    fn until(&self) -> Instant {
+    pub fn until(&self) -> Instant {
         self.from + self.phase * (2 * self.rounds)
     }
 
@@ -127,24 +127,24 @@ impl Plan {
         (phases.fract() >= UNCOUNTED && phases < f64::from(2 * self.rounds)).then_some(phases as usize)
     }
 
-    fn is_attack(&self, at: Instant) -> bool {
+    pub fn is_attack(&self, at: Instant) -> bool {
         let since = at.checked_duration_since(self.from);
         since.is_some_and(|since| (since.as_secs_f64() / self.phase.as_secs_f64()) as u64 % 2 == 1)
     }
 
-    fn next_phase(&self, at: Instant) -> Instant {
+    pub fn next_phase(&self, at: Instant) -> Instant {
         let Some(since) = at.checked_duration_since(self.from) else { return self.from };
         self.from + self.phase * ((since.as_secs_f64() / self.phase.as_secs_f64()) as u32 + 1)
     }
 }
 
 impl Place {
-    fn new(plan: Plan) -> Place {
+    pub fn new(plan: Plan) -> Place {
         Place((0..2 * plan.rounds).map(|_| Latencies::new()).collect())
     }
 
     /// The median of all rounds, and the increase during attacks: least, median, most.
-    fn figures(&self, place: &str) -> Vec<Figure> {
+    pub fn figures(&self, place: &str) -> Vec<Figure> {
         let p50 = self.0.iter().map(Latencies::p50).collect::<Vec<_>>();
         let (calm, attacked): (Vec<_>, Vec<_>) = p50.chunks_exact(2).map(|pair| (pair[0], pair[1])).unzip();
         let times = calm.iter().zip(&attacked).map(|(calm, attacked)| attacked / calm).collect::<Vec<_>>();
@@ -155,6 +155,16 @@ impl Place {
             Figure::new(format!("times {place}, least"), least, "×"),
             Figure::new(format!("times {place}"), median, "×"),
             Figure::new(format!("times {place}, most"), most, "×"),
+        ]
+    }
+
+    /// The p99 of all rounds, as medians.
+    pub fn tails(&self, place: &str) -> Vec<Figure> {
+        let p99 = self.0.iter().map(Latencies::p99).collect::<Vec<_>>();
+        let (calm, attacked): (Vec<_>, Vec<_>) = p99.chunks_exact(2).map(|pair| (pair[0], pair[1])).unzip();
+        vec![
+            Figure::new(format!("p99 {place}, calm"), spread(calm)[1], "µs"),
+            Figure::new(format!("p99 {place}, attacked"), spread(attacked)[1], "µs"),
         ]
     }
 }
@@ -168,7 +178,8 @@ fn spread(mut values: Vec<f64>) -> [f64; 3] {
     }
 }
 
-async fn honest(mut player: Player, n: usize, plan: Plan, place: Place) -> anyhow::Result<()> {
+/// Asks its room, at its pace, until the plan ends.
+pub async fn honest(mut player: Player, n: usize, plan: Plan, place: Place) -> anyhow::Result<()> {
     for turn in 0.. {
         tokio::time::sleep(pause(n, turn)).await;
         let began = Instant::now();

@@ -98,6 +98,12 @@ impl Latencies {
         if histogram.is_empty() { f64::NAN } else { histogram.value_at_quantile(0.5) as f64 / 1e3 }
     }
 
+    /// The same at 99 %.
+    pub fn p99(&self) -> f64 {
+        let histogram = self.lock();
+        if histogram.is_empty() { f64::NAN } else { histogram.value_at_quantile(0.99) as f64 / 1e3 }
+    }
+
     pub fn count(&self) -> u64 {
         self.lock().len()
     }

@@ -10,9 +10,9 @@
 //! `docs/performance.md`.
 //!
 //! The server must run the fixture `bench-lobby` as its lobby, and must allow many sessions of one address to send as fast as
-//! they can: `chorus dev --no-watch --fixtures --lobby bench-lobby --rate 1000000 --new-sessions 1000000
-//! --max-connections-per-address 100000 --compute-rate 100000`. `hostile` and `newcomer` measure a server's limits, so they
-//! need its defaults.
+//! they can: `chorus dev --no-watch --fixtures --lobby bench-lobby --rate 1000000 --byte-rate 1000000000 --new-sessions 1000000
+//! --new-connections 1000000 --max-connections-per-address 100000 --compute-rate 100000`. `hostile`, `siege` and `newcomer` measure
+//! a server's limits, so they need its defaults.
 
 mod broker;
 mod colyseus;
@@ -29,6 +29,7 @@ mod newcomer;
 mod player;
 mod process;
 mod report;
+mod siege;
 mod swap;
 
 use std::{path::PathBuf, time::Duration};
@@ -45,8 +46,8 @@ use crate::seconds::Seconds;
 /// Measures a server with scripted players
 ///
 /// The server must run the lobby of the benchmarks, and must allow many sessions of one address to send as fast as they can:
-/// `chorus dev --no-watch --fixtures --lobby bench-lobby --rate 1000000 --new-sessions 1000000
-/// --max-connections-per-address 100000 --compute-rate 100000`. Players are closed loops: each sends its next message
+/// `chorus dev --no-watch --fixtures --lobby bench-lobby --rate 1000000 --byte-rate 1000000000 --new-sessions 1000000
+/// --new-connections 1000000 --max-connections-per-address 100000 --compute-rate 100000`. Players are closed loops: each sends its next message
 /// when it has the answer to the last one.
 #[derive(Debug, Args)]
 pub struct Options {
@@ -178,6 +179,14 @@ enum Scenario {
         #[arg(long, value_name = "N", default_value_t = 3)]
         rounds: u32,
     },
+    /// The latency of honest players while others attack connections: calm and attacks in turn, of --seconds each. The server must
+    /// have its default limits
+    Siege {
+        #[arg(value_enum)]
+        attack: siege::Siege,
+        #[arg(long, value_name = "N", default_value_t = 3)]
+        rounds: u32,
+    },
     /// From connecting to the lobby, for newcomers: alone, and while another address floods the server with new sessions
     Newcomer,
     /// From producing a record to consuming it, by a broker and nothing else
@@ -225,6 +234,7 @@ async fn measured(options: Options) -> anyhow::Result<Report> {
         Scenario::Comeback { rooms, pace, within } => comeback::comeback(&bench, rooms, pace.0, within.0).await,
         Scenario::Neighbour { rooms } => neighbour::neighbour(&bench, rooms).await,
         Scenario::Hostile { attack, attackers, rounds } => hostile::hostile(&bench, attack, attackers, rounds).await,
+        Scenario::Siege { attack, rounds } => siege::siege(&bench, attack, rounds).await,
         Scenario::Newcomer => newcomer::newcomer(&bench).await,
         Scenario::Broker { brokers, replication } => broker::produce_to_consume(&bench, &brokers, replication).await,
         Scenario::Floor { .. } => unreachable!("it was run above"),

@@ -135,6 +135,19 @@ impl Server {
         Ok(Server { source: Some(source.into()), ..self.clone() })
     }
 
+    /// A connection without anything on it.
+    pub async fn tcp(&self) -> anyhow::Result<TcpStream> {
+        let connecting = async {
+            let Some(source) = self.source else { return TcpStream::connect(self.address).await };
+            let socket = if source.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            socket.bind(SocketAddr::new(source, 0))?;
+            socket.connect(self.address).await
+        };
+        let stream = connecting.await.with_context(|| format!("no connection to {}", self.address))?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
     pub fn is_on_loopback(&self) -> bool {
         self.address.ip().is_loopback()
     }
@@ -254,15 +267,7 @@ impl Player {
     }
 
     async fn connect_to(server: &Server, url: &str) -> anyhow::Result<Player> {
-        let connecting = async {
-            let Some(source) = server.source else { return TcpStream::connect(server.address).await };
-            let socket = if source.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-            socket.bind(SocketAddr::new(source, 0))?;
-            socket.connect(server.address).await
-        };
-        let stream = connecting.await;
-        let stream = stream.with_context(|| format!("no connection to {}", server.address))?;
-        stream.set_nodelay(true)?;
+        let stream = server.tcp().await?;
         // This process has thousands of them.
         let config = WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(0);
         let request = url.into_client_request()?;
@@ -338,6 +343,11 @@ impl Player {
         let mut text = String::with_capacity(48 + msg_type.len() + data.len());
         write!(text, r#"{{"t":"msg","id":{},"type":"{msg_type}","data":{data}}}"#, self.id)?;
         self.transmit(Message::Text(text.into())).await
+    }
+
+    /// Sends a ping of WebSocket.
+    pub async fn ping(&mut self) -> anyhow::Result<()> {
+        self.transmit(Message::Ping(Bytes::new())).await
     }
 
     /// Sends the last message once more, under its id.
