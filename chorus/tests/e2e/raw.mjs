@@ -14,9 +14,9 @@ export class Raw {
   #closed = null;
   #changed = () => {};
 
-  /** Resolves when the socket is open; rejects with the HTTP status when it is refused. */
-  static async connect(url, { headers = {}, protocol = PROTOCOL } = {}) {
-    const socket = new WebSocket(`${url.replace(/^http/, "ws")}/ws`, protocol, { headers });
+  /** Resolves when the socket is open; rejects with the HTTP status when it is refused. `localAddress`: of this end. */
+  static async connect(url, { headers = {}, protocol = PROTOCOL, localAddress } = {}) {
+    const socket = new WebSocket(`${url.replace(/^http/, "ws")}/ws`, protocol, { headers, localAddress });
     const raw = new Raw(socket);
     await Promise.race([once(socket, "open"), once(socket, "unexpected-response").then(([, { statusCode }]) => { throw new Error(`HTTP ${statusCode}`); })]);
     return raw;
