@@ -15,7 +15,7 @@ pub const CELLS: [usize; 9] = [0, 1, 2, 4, 3, 5, 7, 6, 8];
 
 /// A room of two players. Turns do not expire while a benchmark waits.
 pub fn party() -> Party {
-    Party { kind: "tic-tac-toe", key: "game".into(), size: 2, options: r#"{"turnSeconds":86400}"# }
+    Party { kind: "tic-tac-toe", key: "game".into(), size: 2, options: r#"{"turnSeconds":3600}"# }
 }
 
 /// `rooms` games at once, each followed by a rematch.
