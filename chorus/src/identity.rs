@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use chorus_core::identity::TokenRules;
-use chorus_edge::{KeySource, TokenOptions};
+use chorus_edge::{BlockedNamesFile, KeySource, TokenOptions};
 use clap::Args;
 
 use crate::seconds::Seconds;
@@ -59,11 +59,15 @@ pub struct IdentityOptions {
         default_missing_value = "true"
     )]
     anonymous: Option<bool>,
+    /// A file of words that no player's name may contain, one a line; lines that begin with # are comments. Such a player gets a
+    /// neutral name. The file is read again when it changes
+    #[arg(long, help_heading = "Identity", env = "CHORUS_BLOCKED_NAMES", value_name = "FILE")]
+    blocked_names: Option<PathBuf>,
 }
 
 impl IdentityOptions {
     /// The edge's options, with these. `dev`: for one who develops a game.
-    pub fn apply(&self, options: chorus_edge::Options, dev: bool) -> chorus_edge::Options {
+    pub fn apply(&self, options: chorus_edge::Options, dev: bool) -> anyhow::Result<chorus_edge::Options> {
         let keys = self.keys();
         let anonymous = self.anonymous.unwrap_or(dev || keys.is_none());
         let rules = TokenRules {
@@ -73,7 +77,10 @@ impl IdentityOptions {
             name_claim: self.token_name.clone(),
             room_claims: self.token_claims.clone(),
         };
-        chorus_edge::Options { tokens: keys.map(|keys| TokenOptions { keys, rules }), anonymous, ..options }
+        let blocked = self.blocked_names.as_deref().map(BlockedNamesFile::open).transpose()?;
+        let (tokens, blocks_name) =
+            (keys.map(|keys| TokenOptions { keys, rules }), blocked.map(BlockedNamesFile::filter));
+        Ok(chorus_edge::Options { tokens, anonymous, blocks_name, ..options })
     }
 
     fn keys(&self) -> Option<KeySource> {

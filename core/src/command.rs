@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     frame::RoomFrame,
+    identity::Ending,
     ids::{ConnectionId, Digest, Kind, MachineId, OutputId, RoomId, RoomSecret, SessionId, Time},
     json::Json,
 };
@@ -264,6 +265,8 @@ pub enum EdgeCommand {
     /// The end of the room's answer to `request`: all frames that the client lacked have been sent. `applied` is the highest
     /// message id of the session that the room has applied.
     Resumed { session: SessionId, request: RequestId, room: RoomId, applied: u64 },
+    /// From an operator, to every edge: ends the sessions that it is for. Their rows are written before it is sent.
+    End(Ending),
 }
 
 impl EdgeCommand {
@@ -277,7 +280,7 @@ impl EdgeCommand {
             | EdgeCommand::Resumed { request, .. }
             | EdgeCommand::Admitted { request, .. }
             | EdgeCommand::Refused { request, .. } => Some(request.connection),
-            EdgeCommand::Deliver(_) | EdgeCommand::Replaced { .. } => None,
+            EdgeCommand::Deliver(_) | EdgeCommand::Replaced { .. } | EdgeCommand::End(_) => None,
         }
     }
 }

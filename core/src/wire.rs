@@ -27,7 +27,7 @@ impl Format for Record {
 
 impl Format for EdgeCommand {
     const NAME: &'static str = "edge command";
-    const VERSION: u8 = 7;
+    const VERSION: u8 = 8;
 }
 
 impl Format for State {
@@ -105,7 +105,8 @@ mod tests {
     use super::*;
     use crate::{
         command::*,
-        frame::{ErrorCode, RoomFrame},
+        frame::{CloseCode, ErrorCode, RoomFrame},
+        identity::{Ending, SessionsOf},
         ids::*,
         json::Json,
     };
@@ -247,6 +248,7 @@ mod tests {
         assert!(several.add_frame(&RoomFrame::patch(room, "[]")));
         several.add_target(target(3));
         let reason = || "no".into();
+        let end = |of| EdgeCommand::End(Ending { of, code: CloseCode::Kicked, reason: "no".into() });
         let others = [
             EdgeCommand::Move { session, connection, room, options: Json::trusted("{\"a\":1}"), from },
             EdgeCommand::Left { session, request, room, reason: LeaveReason::Kicked },
@@ -257,6 +259,9 @@ mod tests {
             EdgeCommand::Spent { session, connection, micros: 7_000 },
             EdgeCommand::Resumed { session, request, room, applied: 300 },
             EdgeCommand::Deliver(several),
+            end(SessionsOf::Player("u:1".into())),
+            end(SessionsOf::Network("192.0.2.0/24".parse().expect("a network"))),
+            end(SessionsOf::Token("one".into())),
         ];
         frames.map(deliver).into_iter().chain(others).collect()
     }

@@ -31,6 +31,13 @@ impl From<IpAddr> for Address {
     }
 }
 
+impl Address {
+    /// Of an IPv6 address, the first of its /64.
+    pub fn ip(self) -> IpAddr {
+        self.0
+    }
+}
+
 /// The networks of trusted proxies.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Proxies(Vec<IpNet>);

@@ -9,7 +9,8 @@
 //! Where to start: `session_handle` is a connection's session machine with its outbox, shared by its two sides; `connection`
 //! is the socket's side, `dispatch` the rooms' side. `http` serves a connection until it is a WebSocket. `connections` and
 //! `sessions` find handles, by connection and by session; the rules of the latter are [`chorus_core::edge`]. `outbox` bounds
-//! the frames that wait for a client. `tokens` checks who a client is. `links` is what a session uses: the bus, the store, the clock, the players, the metrics.
+//! the frames that wait for a client. `tokens` checks who a client is, `standing` whether it is banned, and `name_filter` its name.
+//! `links` is what a session uses: the bus, the store, the clock, the players, the metrics.
 //!
 //! One message takes two hops between tasks, one each way: its connection's task appends it to the bus itself, and the
 //! dispatcher puts the rooms' answers into outboxes and wakes the connection's task, which writes all waiting frames in
@@ -31,6 +32,7 @@ mod links;
 mod metered_stream;
 mod metrics;
 mod name;
+mod name_filter;
 mod new_sessions;
 mod open_session;
 mod options;
@@ -39,6 +41,7 @@ mod players;
 mod session_handle;
 mod sessions;
 mod slots;
+mod standing;
 mod store_writer;
 mod tls;
 mod tokens;
@@ -57,6 +60,7 @@ pub use http::Peer;
 pub use ipnet::IpNet;
 use links::Links;
 use metrics::Gauges;
+pub use name_filter::{BlockedNamesFile, NameFilter, NamesError};
 pub use options::Options;
 pub use outbox::{OUTBOX_BYTES, OUTBOX_FRAMES};
 use sessions::Sessions;

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use chorus_core::{edge::PlayerLimits, ids::MachineId, session};
 use ipnet::IpNet;
 
+use crate::name_filter::NameFilter;
 use crate::tls::TlsFiles;
 use crate::tokens::TokenOptions;
 
@@ -37,6 +38,8 @@ pub struct Options {
     pub tokens: Option<TokenOptions>,
     /// Whether players without a token are taken in, as guests.
     pub anonymous: bool,
+    /// Names that nobody may have: a player whose name is one gets a neutral one in its place.
+    pub blocks_name: Option<NameFilter>,
     /// How long a client may take for the head of an HTTP request, and for the TLS handshake before it.
     pub header_timeout: Duration,
     /// Players connect by TLS, with this certificate.
@@ -79,6 +82,7 @@ impl Options {
             new_sessions: Options::NEW_SESSIONS,
             tokens: None,
             anonymous: true,
+            blocks_name: None,
             header_timeout: Duration::from_secs(10),
             tls: None,
             // Certificates are renewed days before they expire.

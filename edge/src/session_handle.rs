@@ -14,6 +14,7 @@ use std::{
 use chorus_core::{
     command::{Record, RoomCommand},
     frame::Hello,
+    identity::SessionsOf,
     ids::{ConnectionId, RoomId, SessionId, Time},
     secret::Secret,
     session::{Input, Outgoing, Output, Session, StoreWrite},
@@ -23,7 +24,7 @@ use tracing::Instrument as _;
 
 use crate::{
     address::Address, answer_times::AnswerTimes, append_tracker::AppendOwner, links::Links, metered_stream::Arrived,
-    outbox::Outbox, players::PlayerSlot, store_writer,
+    outbox::Outbox, players::PlayerSlot, standing, store_writer,
 };
 
 pub(crate) struct SessionHandle {
@@ -208,7 +209,10 @@ impl SessionHandle {
         let (this, guard) = (self.clone(), self.links.drain.guard());
         let span = tracing::info_span!("renew", connection = self.connection.0);
         let checking = async move {
-            let checked = this.links.identities.account(&token, now).await;
+            let checked = match this.links.identities.account(&token, now).await {
+                Ok(account) => standing::check_renewal(&this.links, account, this.address).await,
+                refused => refused,
+            };
             this.input(Input::Renewed(checked));
             drop(guard);
         };
@@ -265,6 +269,11 @@ impl SessionHandle {
         }
         let more = !blocked && !inner.outbox.is_empty();
         Parked { closing: inner.outbox.is_closing(), more, next_tick: inner.machine.poll_timeout() }
+    }
+
+    /// Whether its session is among these.
+    pub fn is_among(&self, sessions: &SessionsOf) -> bool {
+        self.lock().machine.is_among(sessions, self.address.ip())
     }
 
     pub fn session(&self) -> Option<SessionId> {

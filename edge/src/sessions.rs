@@ -8,6 +8,7 @@ use std::{
 use chorus_core::{
     command::EdgeCommand,
     edge::{Delivery, Registry, for_each_session},
+    identity::{Ending, Endings, TooManyEndings},
     ids::SessionId,
     session::{Input, Opened, StoreWrite},
 };
@@ -27,23 +28,37 @@ const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 pub(crate) struct Sessions {
     links: Arc<Links>,
     registry: Mutex<Registry<Arc<SessionHandle>>>,
+    endings: Mutex<Endings>,
     debts: Mutex<ComputeDebts>,
 }
 
 impl Sessions {
     pub fn new(links: Arc<Links>) -> Sessions {
         let registry = Mutex::new(Registry::new(links.edge().clone()));
-        Sessions { links, registry, debts: Mutex::default() }
+        Sessions { links, registry, endings: Mutex::default(), debts: Mutex::default() }
     }
 
-    /// Assigns an opened session to the handle, and notifies the handle that had the session.
-    pub fn take_over(&self, handle: &Arc<SessionHandle>, opened: Opened) {
+    /// To be noted before anything about a `hello` is read from the store.
+    pub fn endings_received(&self) -> u64 {
+        self.endings().received()
+    }
+
+    /// Assigns an opened session to the handle, and notifies the handle that had the session. `noted`:
+    /// [`Sessions::endings_received`] of before its rows were read.
+    pub fn take_over(&self, handle: &Arc<SessionHandle>, opened: Opened, noted: u64) {
         let session = opened.session;
         let earlier = self.registry().assign(session, handle.clone());
         if let Some(earlier) = earlier {
             earlier.input(Input::Replaced);
         }
+        let identity = opened.identity.clone();
         handle.input(Input::Opened(opened));
+        // From here on an ending finds the session. It may have arrived before, when its rows were already read.
+        match self.endings().since(noted, &identity, handle.address.ip()) {
+            Ok(Some(ending)) => handle.input(Input::Command(EdgeCommand::End(ending))),
+            Ok(None) => {}
+            Err(TooManyEndings) => handle.input(Input::Unavailable),
+        }
         if handle.session().is_none() {
             // The client left before the store answered, or with the first outputs.
             self.release(session, handle, handle.debt(self.links.now()));
@@ -52,6 +67,9 @@ impl Sessions {
 
     /// Hands a command to the handles of its sessions. Returns the number of sessions that it was for.
     pub fn deliver(self: &Arc<Self>, command: EdgeCommand) -> usize {
+        if let EdgeCommand::End(ending) = command {
+            return self.end(ending);
+        }
         let mut sessions = 0;
         // Of the last session. Its socket's task is woken after all of the session's successive frames.
         let mut current: Option<(SessionId, Option<Awaiting>)> = None;
@@ -67,6 +85,20 @@ impl Sessions {
             }
         });
         sessions
+    }
+
+    /// An operator ends sessions. Returns the number of those that are here.
+    fn end(&self, ending: Ending) -> usize {
+        self.endings().receive(ending.clone());
+        let all: Vec<Arc<SessionHandle>> = self.registry().connections().cloned().collect();
+        let ended: Vec<_> = all.into_iter().filter(|handle| handle.is_among(&ending.of)).collect();
+        for handle in &ended {
+            handle.input(Input::Command(EdgeCommand::End(ending.clone())));
+        }
+        if !ended.is_empty() {
+            tracing::info!(of = ?ending.of, sessions = ended.len(), "an operator has ended sessions that are connected here");
+        }
+        ended.len()
     }
 
     /// Looks up which edge has the session, and notifies the handle. Ends when the handle no longer has the session.
@@ -112,6 +144,10 @@ impl Sessions {
         self.registry.lock().expect("nobody panics while holding it")
     }
 
+    fn endings(&self) -> MutexGuard<'_, Endings> {
+        self.endings.lock().expect("nobody panics while holding it")
+    }
+
     fn debts(&self) -> MutexGuard<'_, ComputeDebts> {
         self.debts.lock().expect("nobody panics while holding it")
     }
@@ -137,7 +173,7 @@ mod tests {
     use chorus_core::{
         command::Player,
         frame::{ClientFrame, CloseCode},
-        identity::Identity,
+        identity::{Identity, MAX_ENDINGS, SessionsOf},
         ids::{ConnectionId, MachineId},
         session::Limits,
     };
@@ -156,10 +192,49 @@ mod tests {
         let connection = handle(&sessions, 1);
         connection.input(Input::Frame(ClientFrame::parse(r#"{"t":"hello","resume":"x"}"#)));
         connection.input(Input::Lost { code: CloseCode::ABNORMAL });
-        sessions.take_over(&connection, resumed(OWED));
+        sessions.take_over(&connection, resumed(OWED), 0);
         assert_eq!(sessions.count(), 0);
         // Time pays the rest off.
         assert!(sessions.debt(ANA) > OWED / 2);
+    }
+
+    fn ban_of(player: &str) -> EdgeCommand {
+        let of = SessionsOf::Player(player.into());
+        EdgeCommand::End(Ending { of, code: CloseCode::Kicked, reason: "cheating".into() })
+    }
+
+    #[tokio::test]
+    async fn a_session_that_is_opened_while_an_operator_ends_it_ends_too() {
+        let (_dir, sessions) = sessions().await;
+        let of_hello = |connection| {
+            let connection = handle(&sessions, connection);
+            connection.input(Input::Frame(ClientFrame::parse(r#"{"t":"hello","resume":"x"}"#)));
+            (connection, sessions.endings_received())
+        };
+        let (before, noted) = of_hello(1);
+        assert_eq!(sessions.deliver(ban_of("p1")), 0, "its session is not open");
+        sessions.take_over(&before, resumed(0), noted);
+        assert_eq!((before.session(), sessions.count()), (None, 0));
+
+        let (after, noted) = of_hello(2);
+        sessions.take_over(&after, resumed(0), noted);
+        assert_eq!((after.session(), sessions.count()), (Some(ANA), 1), "its rows were read after that");
+        assert_eq!(sessions.deliver(ban_of("p2")), 0);
+        assert_eq!(sessions.deliver(ban_of("p1")), 1);
+        assert_eq!((after.session(), sessions.count()), (None, 0));
+    }
+
+    #[tokio::test]
+    async fn a_client_during_whose_hello_too_many_sessions_are_ended_comes_again() {
+        let (_dir, sessions) = sessions().await;
+        let connection = handle(&sessions, 1);
+        connection.input(Input::Frame(ClientFrame::parse(r#"{"t":"hello","resume":"x"}"#)));
+        let noted = sessions.endings_received();
+        for _ in 0..=MAX_ENDINGS {
+            sessions.deliver(ban_of("p2"));
+        }
+        sessions.take_over(&connection, resumed(0), noted);
+        assert_eq!((connection.session(), sessions.count()), (None, 0));
     }
 
     async fn sessions() -> (TempDir, Arc<Sessions>) {

@@ -26,7 +26,10 @@ async fn try_write(links: &Links, write: StoreWrite) -> Result<bool, StoreError>
         StoreWrite::Join(session, room) => return store.join_membership(session, room, edge).await,
         StoreWrite::Move { session, left, room } => return store.move_membership(session, left, room, edge).await,
         StoreWrite::Leave(session, room) => store.leave_membership(session, room, edge).await,
-        StoreWrite::Renew { session, claims, expires } => store.renew_session(session, claims, expires, edge).await,
+        StoreWrite::Renew { session, claims, expires, token_id } => {
+            store.renew_session(session, claims, expires, token_id, edge).await
+        }
+        StoreWrite::Kick { session, reason } => store.kick_session(session, &reason).await.map(drop),
         StoreWrite::Confirm { session, token } => store.confirm_resume(session, hash(&token)).await,
         StoreWrite::Disconnected { session, silent } => store.session_disconnected(session, edge, silent).await,
         StoreWrite::End(session) => store.end_session(session).await,
@@ -43,6 +46,7 @@ fn name(write: &StoreWrite) -> &'static str {
         StoreWrite::Renew { .. } => "renew",
         StoreWrite::Confirm { .. } => "confirm",
         StoreWrite::Disconnected { .. } => "disconnected",
+        StoreWrite::Kick { .. } => "kick",
         StoreWrite::End(_) => "end",
     }
 }

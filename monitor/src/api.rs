@@ -1,5 +1,5 @@
-//! The JSON of the operators' API: what [`crate::admin`] answers, and what `chorus status`, `machine`, `room`, `publish` and
-//! `swap` read. Times are milliseconds since 1970, ids and digests are hexadecimal.
+//! The JSON of the operators' API: what [`crate::admin`] answers, and what `chorus status`, `machine`, `room`, `player`,
+//! `publish` and `swap` read. Times are milliseconds since 1970, ids and digests are hexadecimal.
 //!
 //! A newer monitor may add fields, so readers ignore fields that they do not have; a missing field is an error for them.
 //! Requests are strict: an unknown field is refused.
@@ -172,6 +172,138 @@ pub struct Member {
 pub struct Timer {
     pub name: String,
     pub due: u64,
+}
+
+/// `GET /v1/players`: one page of the sessions that are connected or held, with [`PlayerSession`]s or what stands for them.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Players<S = PlayerSession> {
+    /// By player.
+    pub sessions: Vec<S>,
+    /// The `after` of the next page. `null`: this is the last one.
+    pub next: Option<String>,
+}
+
+/// A session that has not expired.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PlayerSession {
+    pub player: String,
+    pub name: String,
+    pub session: String,
+    /// The guest that the player was before it signed in.
+    pub guest: Option<String>,
+    /// The network of its address: one address of IPv4, or the /64 of an IPv6 address.
+    pub address: Option<String>,
+    /// The edge that has the session, or had it last.
+    pub edge: String,
+    pub connected: bool,
+    /// Why it was kicked. It cannot be resumed.
+    pub kicked: Option<String>,
+    pub created_at: u64,
+    /// In the order of joining.
+    pub rooms: Vec<String>,
+}
+
+/// `GET /v1/players/{id}`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PlayerStatus {
+    pub player: String,
+    pub ban: Option<Ban>,
+    /// At most 500, also those in which the player has been this guest.
+    pub sessions: Vec<PlayerSession>,
+}
+
+/// The body of `POST /v1/players/{id}/kick`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KickOrder {
+    /// For the player, at most 120 bytes.
+    pub reason: Option<String>,
+}
+
+/// `POST /v1/players/{id}/kick`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Kicked {
+    pub player: String,
+    /// The sessions that were ended.
+    pub sessions: u64,
+}
+
+/// The body of `POST /v1/players/{id}/logout` and of `POST /v1/tokens/{id}/logout`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogoutOrder {
+    /// How long the tokens are refused. `null`: 30 days.
+    pub for_ms: Option<u64>,
+}
+
+/// The answer to both.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Logout {
+    pub player: Option<String>,
+    pub token_id: Option<String>,
+    /// The sessions that were ended.
+    pub sessions: u64,
+    /// How long tokens are refused. `null` for a guest, whose token stays valid.
+    pub refused_ms: Option<u64>,
+}
+
+/// `GET /v1/bans`: one page, with [`Ban`]s or what stands for them.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Bans<B = Ban> {
+    pub bans: Vec<B>,
+    /// The `after` of the next page. `null`: this is the last one.
+    pub next: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Ban {
+    /// A player's id, or a network.
+    pub target: String,
+    /// For the player.
+    pub reason: String,
+    /// For operators.
+    pub note: Option<String>,
+    pub created_at: u64,
+    /// `null`: until it is lifted.
+    pub ends_at: Option<u64>,
+}
+
+/// The body of `POST /v1/bans`: `player` or `address`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BanOrder {
+    pub player: Option<String>,
+    /// An address, or a network as `192.0.2.0/24`. An IPv6 address stands for its /64.
+    pub address: Option<String>,
+    /// For the player, at most 120 bytes.
+    pub reason: String,
+    /// For operators, at most 1,000 bytes.
+    pub note: Option<String>,
+    /// `null`: until it is lifted.
+    pub for_ms: Option<u64>,
+}
+
+/// `POST /v1/bans`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Banned {
+    /// One, or more where a guest and its account are the same player.
+    pub bans: Vec<Ban>,
+    /// The sessions that were ended; those of a network are ended by the edges, and not counted.
+    pub sessions: u64,
+}
+
+/// The body of `POST /v1/bans/lift`: `player` or `address`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LiftOrder {
+    pub player: Option<String>,
+    pub address: Option<String>,
+}
+
+/// `POST /v1/bans/lift`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Lifted {
+    pub target: String,
 }
 
 /// `GET /v1/kinds/{kind}/components`.

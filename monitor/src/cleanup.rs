@@ -21,7 +21,7 @@ use crate::SILENT_EXPIRE_AFTER;
 const PAGE: u32 = 256;
 
 /// The number of writes to the store in flight at a time.
-const WRITES: usize = 16;
+pub(crate) const WRITES: usize = 16;
 
 /// The cleanup failed; no data is lost, and it can be repeated.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +93,8 @@ pub async fn expire(older_than: Duration, bus: &Bus, store: &Store) -> Result<us
     }
 }
 
-async fn append_to_rooms(
+/// Appends a command to the channels of all of these sessions' rooms, and waits until it is in the log.
+pub(crate) async fn append_to_rooms(
     bus: &Bus,
     clock: &Clock,
     sessions: &[(SessionId, Vec<RoomId>)],

@@ -1,4 +1,5 @@
-//! Periodic work of the active monitor: it expires sessions, deletes rooms that ended long ago, and deletes the channels of
+//! Periodic work of the active monitor: it expires sessions, deletes rooms that ended long ago and bans that
+//! have ended, and deletes the channels of
 //! machines that left.
 
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub(crate) async fn run(options: &Options, bus: &Bus, store: &Store) -> Result<u
     if deleted > 0 {
         tracing::info!(deleted, "channels of machines that have left are deleted");
     }
+    store.delete_ended_bans().await?;
     while store.delete_ended_rooms(options.forget_after).await? >= MAX_DELETED_ROOMS {}
     Ok(expired)
 }

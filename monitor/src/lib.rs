@@ -5,7 +5,7 @@
 //! operator ─▶ gate ─▶ admin (one table of routes) ─▶ store, bus
 //! ```
 //! Where to start: `control_loop` is the shell of the machine that decides; `background` runs `cleanup` (after dead machines)
-//! and `housekeeping`; [`admin`] is the HTTP API, which `chorus dev` serves as well, on its own bus and store;
+//! and `housekeeping`; `ending` ends sessions for operators; [`admin`] is the HTTP API, which `chorus dev` serves as well, on its own bus and store;
 //! [`api`] has its JSON, for it and for its clients.
 //!
 //! The data path never needs a monitor: games continue without one. Several may run; the one that holds the store's lease acts,
@@ -20,6 +20,7 @@ mod background;
 mod cleanup;
 mod clock;
 mod control_loop;
+mod ending;
 mod housekeeping;
 mod metrics;
 mod notices;
@@ -44,6 +45,7 @@ pub use admin::{
     Activated, AdminState, BadToken, Check, Checked, Exposition, Hooks, Locate, Locator, OPEN_METRICS, Token,
 };
 pub use cleanup::{CleanupError, clean_up, delete_channels, drop_sessions, expire};
+pub use ending::{EndingError, end_sessions};
 pub use status::Status;
 
 /// How long a session may be without a connection before it expires, unless configured otherwise: a player who closes the

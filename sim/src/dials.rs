@@ -81,6 +81,9 @@ pub(crate) struct Dials {
     pub bad_swap: u64,
     pub bad_for: Range<u64>,
 
+    /// With one fault in so many, an operator kicks a player.
+    pub operator_kick: u64,
+
     /// After the last fault, all players finish within this time.
     pub finish: u64,
 }
@@ -125,6 +128,7 @@ pub(crate) const DIALS: Dials = Dials {
     swap: 3,
     bad_swap: 3,
     bad_for: 100..1_000,
+    operator_kick: 6,
 
     finish: 180_000,
 };

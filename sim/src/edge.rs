@@ -1,12 +1,17 @@
 //! Edges: the shell of `core::session` and of the edge's registry.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use chorus_core::{
     command::{EdgeCommand, Player},
     edge::{Delivery, Registry, Resumed, Resuming, StoredSession, for_each_session},
     frame::{CloseCode, Hello},
-    identity::{Account, Admission, Credentials, GuestId, Identity, Known, admit},
+    identity::{Account, Admission, Credentials, Ending, GuestId, Identity, Known, Standing, admit},
     ids::{ConnectionId, MachineId, RoomId, SessionId, Time},
     placement::MachineState,
     secret::Secret,
@@ -43,15 +48,22 @@ fn account(token: &Secret, now: Time) -> Result<Account, (CloseCode, Cow<'static
     let (subject, end) = token.expose().split_once(' ').expect("a token of a simulated player");
     let expires = Time(end.parse().expect("its end"));
     match expires > now {
-        true => Ok(Account { id: format!("u:{subject}").into(), name: None, claims: None, expires }),
+        true => {
+            let id = format!("u:{subject}").into();
+            Ok(Account { id, name: None, claims: None, expires, issued: None, token_id: None })
+        }
         false => Err((CloseCode::Unauthorized, "the token has expired".into())),
     }
 }
 
-fn identity(account: Account) -> Identity {
+/// `guest`: whom the player was before.
+fn identity(account: Account, guest: Option<Arc<str>>) -> Identity {
     let player = Player { id: account.id, name: "Ana".into() };
-    Identity { player, claims: account.claims, expires: Some(account.expires) }
+    Identity { claims: account.claims, expires: Some(account.expires), guest, ..Identity::guest(player) }
 }
+
+/// Nothing in a simulated cluster depends on the addresses of clients.
+pub(crate) const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 impl Edge {
     pub fn new(id: MachineId) -> Edge {
@@ -80,7 +92,26 @@ impl World {
     }
 
     pub fn edge_receives(&mut self, life: Life, command: EdgeCommand) {
+        if let EdgeCommand::End(ending) = command {
+            return self.edge_ends(life, &ending);
+        }
         for_each_session(command, |session, delivery| self.deliver(life, session, delivery));
+    }
+
+    /// Ends sessions for an operator. A `hello` is answered at once here, so none is being handled.
+    fn edge_ends(&mut self, life: Life, ending: &Ending) {
+        let Some(edge) = self.edge(life) else { return };
+        let is_for = |open: &Connection| open.session.is_among(&ending.of, ADDRESS);
+        let ended: Vec<(ConnectionId, Option<SessionId>)> = edge
+            .connections
+            .iter()
+            .filter(|(_, open)| is_for(open))
+            .map(|(connection, open)| (*connection, open.session.id()))
+            .collect();
+        for (connection, session) in ended {
+            self.kicks.extend(session);
+            self.input(life, connection, Input::Command(EdgeCommand::End(ending.clone())));
+        }
     }
 
     fn deliver(&mut self, life: Life, session: SessionId, delivery: Delivery<'_>) {
@@ -178,7 +209,7 @@ impl World {
         let known = token.and_then(|token| self.store.sessions.iter().find(|(_, row)| row.has_token(&token)));
         let known = known.map(|(session, row)| (*session, row.known()));
         let credentials = Credentials { account, guest: None };
-        let admission = admit(credentials, known.as_ref().map(|(_, known)| known), true, now);
+        let admission = admit(credentials, known.as_ref().map(|(_, known)| known), &Standing::default(), true, now);
         let opened = match admission {
             Admission::Refuse { code, reason } => {
                 let happened = if code == CloseCode::Kicked { Happened::KickedHello } else { Happened::TokenEnded };
@@ -190,7 +221,7 @@ impl World {
                 let used = token.expect("the session was found by it");
                 self.resume(life, (session, used, known), account, was)
             }
-            Admission::OpenAccount { account, was } => self.open(life, identity(account), was),
+            Admission::OpenAccount { account, was } => self.open(life, identity(account, was.clone()), was),
             Admission::OpenGuest(guest) => {
                 let guest = guest.unwrap_or(GuestId(self.next_session + 1));
                 let player = Player { id: guest.player_id(), name: "Ana".into() };
@@ -220,7 +251,9 @@ impl World {
     ) -> Opened {
         self.next_token += 1;
         let (next, edge) = (self.next_token, self.edge(life).expect("it resumes the session").id.clone());
-        let by = Resuming { player: known.identity.player.id, identity: account.map(identity) };
+        let guest = was.clone().or(known.identity.guest);
+        let account = account.map(|account| identity(account, guest));
+        let by = Resuming { player: known.identity.player.id, identity: account, address: None };
         if was.is_some() {
             self.count(Happened::Upgrade);
         }
@@ -281,9 +314,12 @@ impl World {
             StoreWrite::Disconnected { session, .. } => {
                 sessions.get_mut(&session).into_iter().for_each(|row| row.disconnect(&id));
             }
-            StoreWrite::Renew { session, claims, expires } => {
-                sessions.get_mut(&session).into_iter().for_each(|row| row.renew(claims.clone(), expires, &id));
+            StoreWrite::Renew { session, claims, expires, token_id } => {
+                if let Some(row) = sessions.get_mut(&session) {
+                    row.renew(claims, expires, token_id, &id);
+                }
             }
+            StoreWrite::Kick { session, .. } => sessions.get_mut(&session).into_iter().for_each(StoredSession::kick),
             StoreWrite::End(session) => drop(sessions.remove(&session)),
             StoreWrite::Confirm { session, token } => {
                 let token = token.expose().parse().expect("a token of the simulated store");

@@ -1,18 +1,21 @@
 //! Faults: machines are killed, stall, and are drained; operators activate other components, some of which trap.
 
 use chorus_core::{
-    command::RoomCommand,
+    command::{EdgeCommand, LeaveReason, RoomCommand},
+    frame::CloseCode,
+    identity::{Ending, SessionsOf},
     ids::{Digest, Kind, RoomId},
     placement::MachineState,
 };
 
 use crate::{
-    Violation,
+    Happened, Violation,
     dials::DIALS,
-    edge::Edge,
+    edge::{ADDRESS, Edge},
     event::{Event, Life},
     host::Host,
     monitor::Monitor,
+    network::Channel,
     script,
     world::{Machine, OUTSIDE, Role, SLOTS, Slot, World, machine_id},
 };
@@ -81,6 +84,9 @@ impl World {
         if self.one_in(DIALS.swap) {
             self.activate_another();
         }
+        if self.one_in(DIALS.operator_kick) {
+            self.kick_a_player();
+        }
         let n = self.draw(0..SLOTS as u64) as usize;
         let slot = match () {
             () if self.one_in(DIALS.edge_fault) => Slot::Edge(n),
@@ -127,6 +133,34 @@ impl World {
     }
 
     // ---- operators ----
+
+    /// Ends all sessions of a player: their rows first, then their connections, at every edge, and their rooms.
+    fn kick_a_player(&mut self) {
+        let players: Vec<_> = self.store.sessions.values().map(|row| row.identity().player.id.clone()).collect();
+        if players.is_empty() {
+            return;
+        }
+        let n = self.draw(0..players.len() as u64) as usize;
+        let of = SessionsOf::Player(players[n].clone());
+        let rows = self.store.sessions.iter_mut().filter(|(_, row)| of.has(row.identity(), ADDRESS));
+        let mut leaves = Vec::new();
+        for (session, row) in rows {
+            row.kick();
+            self.kicks.insert(*session);
+            leaves.extend(row.rooms().iter().map(|room| (*session, *room)));
+        }
+        let ending = Ending { of, code: CloseCode::Kicked, reason: "cheating".into() };
+        let is_edge = |machine: &Machine| machine.alive && matches!(machine.role, Role::Edge(_));
+        let edges = self.machines.iter().filter(|(_, machine)| is_edge(machine)).map(|(life, _)| *life);
+        for edge in edges.collect::<Vec<Life>>() {
+            let at = self.arrival(OUTSIDE, Channel::Edge(edge));
+            self.at(at, Event::ToEdge(OUTSIDE, edge, EdgeCommand::End(ending.clone())));
+        }
+        for (session, room) in leaves {
+            self.append(OUTSIDE, room, RoomCommand::Leave { session, reason: LeaveReason::Kicked });
+        }
+        self.count(Happened::OperatorKick);
+    }
 
     fn activate_another(&mut self) {
         self.next_component += 1;

@@ -87,6 +87,8 @@ pub enum Happened {
     /// A kick was stored, and a client was refused since its session was kicked.
     Kick,
     KickedHello,
+    /// An operator has kicked a player.
+    OperatorKick,
     /// A spectator has sat down, and a player has stood up.
     Sit,
     Stand,
@@ -100,7 +102,7 @@ pub enum Happened {
 }
 
 impl Happened {
-    pub const ALL: [Happened; 22] = [
+    pub const ALL: [Happened; 23] = [
         Happened::Takeover,
         Happened::HandOver,
         Happened::HibernationWithAlarm,
@@ -116,6 +118,7 @@ impl Happened {
         Happened::LateWrite,
         Happened::Kick,
         Happened::KickedHello,
+        Happened::OperatorKick,
         Happened::Sit,
         Happened::Stand,
         Happened::Renewal,

@@ -64,7 +64,7 @@ pub(crate) struct World {
     pub calm_since: Time,
     /// The rooms in which a call has trapped that would not have in another attempt.
     pub trapped: BTreeSet<RoomId>,
-    /// The sessions that a room's script has kicked.
+    /// The sessions that a room's script or an operator has kicked.
     pub kicks: BTreeSet<SessionId>,
     pub happened: BTreeMap<Happened, usize>,
     pub seen: Sha256,
@@ -178,7 +178,7 @@ impl World {
             || self.machines.values().any(|machine| machine.alive && kicks(&machine.role))
     }
 
-    /// Whether a room kicks the player's session, has kicked it, or has taken that back.
+    /// Whether a room kicks the player's session, has kicked it, or has taken that back; or whether an operator has kicked it.
     pub fn is_kicked(&self, player: &Player) -> bool {
         player.session().is_some_and(|session| self.kicks.contains(&session))
     }

@@ -97,7 +97,13 @@ fn hash(n: u128) -> [u8; 32] {
 
 fn session(n: u128) -> SessionRow {
     let player = Player { id: format!("player-{n}").into(), name: "Ana".into() };
-    SessionRow { id: SessionId(n), identity: Identity::guest(player), edge: edge(), resume_hash: hash(n) }
+    SessionRow {
+        id: SessionId(n),
+        identity: Identity::guest(player),
+        edge: edge(),
+        resume_hash: hash(n),
+        address: None,
+    }
 }
 
 fn room(n: u128) -> RoomUpdate {

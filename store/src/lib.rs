@@ -20,6 +20,7 @@ use std::{
     sync::Arc,
 };
 
+mod bans;
 mod clock;
 mod components;
 mod error;
@@ -28,6 +29,7 @@ mod integrity;
 mod leases;
 mod machines;
 mod partitions;
+mod players;
 mod pool;
 mod postgres;
 mod rooms;
@@ -36,6 +38,7 @@ mod secrets;
 mod sessions;
 mod sqlite;
 
+pub use bans::{Arrival, Ban, LoggedOut, NewBan};
 pub use chorus_core::{
     durability::Durability,
     placement::{Assignment, MachineState, Partition, Role},
@@ -48,6 +51,7 @@ pub use integrity::LogIdentity;
 pub use leases::{Lease, MONITOR_LEASE};
 pub use machines::{MachineRow, Registered, Registration};
 pub use partitions::Assigned;
+pub use players::{PlayerSession, SessionFilter};
 pub use postgres::{BadUrl, PostgresOptions, migrate_postgres};
 pub use rooms::{RoomFilter, RoomRow, RoomStatus, RoomUpdate, Snapshot, SnapshotRow, StoredRoom};
 pub use secrets::{GUESTS_SECRET, StoreSecret};

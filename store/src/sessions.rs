@@ -3,12 +3,12 @@
 //!
 //! What each call does to a session's row is [`chorus_core::edge::StoredSession`], which the stories compare with both stores.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chorus_core::{
     command::Player,
     edge::Resuming,
-    identity::{Identity, Known},
+    identity::{Identity, Known, Network},
     ids::{MachineId, RoomId, SessionId, Time},
     json::Json,
 };
@@ -29,6 +29,8 @@ pub struct SessionRow {
     pub edge: MachineId,
     /// SHA-256 of its resume token.
     pub resume_hash: [u8; 32],
+    /// The network of the address of its connection, for operators.
+    pub address: Option<Network>,
 }
 
 /// A resumed session.
@@ -77,16 +79,17 @@ impl Store {
         self.write(Confirm { session, resume_hash }).await
     }
 
-    /// The session's player has another token at `edge`, which ends then and has these claims. Nothing changes if the session has
+    /// The session's player has another token at `edge`, which ends then and has these claims and this id. Nothing changes if the session has
     /// moved to another edge.
     pub async fn renew_session(
         &self,
         session: SessionId,
         claims: Option<Json>,
         expires: Time,
+        token_id: Option<Arc<str>>,
         edge: &MachineId,
     ) -> Result<(), StoreError> {
-        self.write(Renew { session, claims, expires, edge: edge.clone() }).await
+        self.write(Renew { session, claims, expires, token_id, edge: edge.clone() }).await
     }
 
     /// Makes the session a member of `room`, as its latest one if it was not a member before, provided that it is still at
@@ -135,11 +138,18 @@ impl Store {
         self.write(End { session }).await
     }
 
-    /// A room kicks this session: from now on it can neither be resumed nor join a room, and an attempt to resume it is refused
+    /// A room or an operator kicks this session: from now on it can neither be resumed nor join a room, and an attempt to resume it is refused
     /// with the reason, until it expires. The first reason is kept. Returns the rooms that it may be in, in the order of
     /// joining, which are to be notified. None when there is no such session any more.
     pub async fn kick_session(&self, session: SessionId, reason: &str) -> Result<Vec<RoomId>, StoreError> {
         self.write(Kick { session, reason: reason.into() }).await
+    }
+
+    /// The session expires now: it can neither be resumed nor join a room, and its token is as none. Returns the rooms that it may be
+    /// in, in the order of joining, which are to be notified; until [`Store::end_session`], [`Store::expire_sessions`] returns it,
+    /// so that it ends even if the caller dies. None when there is no such session any more.
+    pub async fn expire_session(&self, session: SessionId) -> Result<Vec<RoomId>, StoreError> {
+        self.write(ExpireOne { session }).await
     }
 
     /// Expires sessions that have been disconnected for at least `older_than` or, if they are silent
@@ -187,13 +197,26 @@ pub(crate) fn by_session(rows: Vec<(Vec<u8>, Option<Vec<u8>>)>) -> Result<Vec<(S
     Ok(sessions)
 }
 
-/// player, name, claims, the end of the token in milliseconds.
-pub(crate) type IdentityColumns = (String, String, Option<String>, Option<i64>);
+/// Its end in milliseconds.
+#[derive(sqlx::FromRow)]
+pub(crate) struct IdentityColumns {
+    player: String,
+    name: String,
+    claims: Option<String>,
+    token_expires_at: Option<i64>,
+    token_id: Option<String>,
+    guest: Option<String>,
+}
 
-pub(crate) fn identity((id, name, claims, expires): IdentityColumns) -> Result<Identity, StoreError> {
-    let expires = expires.map(|at| Table("sessions").number(at).map(Time)).transpose()?;
-    let player = Player { id: id.into(), name: name.into() };
-    Ok(Identity { player, claims: claims.map(Json::trusted), expires })
+pub(crate) fn identity(columns: IdentityColumns) -> Result<Identity, StoreError> {
+    let IdentityColumns { player, name, claims, token_expires_at, token_id, guest } = columns;
+    Ok(Identity {
+        player: Player { id: player.into(), name: name.into() },
+        claims: claims.map(Json::trusted),
+        expires: token_expires_at.map(|at| Table("sessions").number(at).map(Time)).transpose()?,
+        token_id: token_id.map(Into::into),
+        guest: guest.map(Into::into),
+    })
 }
 
 /// As [`identity`] reads it: claims and the end of the token.
@@ -201,32 +224,37 @@ pub(crate) fn token_columns(claims: &Option<Json>, expires: Option<Time>) -> (Op
     (claims.as_deref().map(str::to_owned), expires.map(|at| number(at.0)))
 }
 
-/// player, name, claims, the end of the token, why it was kicked.
-pub(crate) type KnownColumns = (String, String, Option<String>, Option<i64>, Option<String>);
+#[derive(sqlx::FromRow)]
+pub(crate) struct KnownColumns {
+    #[sqlx(flatten)]
+    identity: IdentityColumns,
+    kicked: Option<String>,
+}
 
 pub(crate) fn known(found: Option<KnownColumns>) -> Result<Option<Known>, StoreError> {
-    let known = |(player, name, claims, expires, kicked)| {
-        Ok(Known { identity: identity((player, name, claims, expires))?, kicked })
-    };
+    let known = |KnownColumns { identity: columns, kicked }| Ok(Known { identity: identity(columns)?, kicked });
     found.map(known).transpose()
 }
 
-/// session, player, name, claims, the end of the token, the other edge that was connected.
-pub(crate) type ResumedColumns = (Vec<u8>, String, String, Option<String>, Option<i64>, Option<String>);
+#[derive(sqlx::FromRow)]
+pub(crate) struct ResumedColumns {
+    pub id: Vec<u8>,
+    #[sqlx(flatten)]
+    identity: IdentityColumns,
+    /// The other edge that was connected.
+    replaced_edge: Option<String>,
+}
 
 pub(crate) fn rooms_of(rooms: Vec<Vec<u8>>) -> Result<Vec<RoomId>, StoreError> {
     rooms.into_iter().map(|room| Table("memberships").id(room).map(RoomId)).collect()
 }
 
-pub(crate) fn resumed(
-    (session, player, name, claims, expires, replaced): ResumedColumns,
-    rooms: Vec<Vec<u8>>,
-) -> Result<Resumed, StoreError> {
+pub(crate) fn resumed(found: ResumedColumns, rooms: Vec<Vec<u8>>) -> Result<Resumed, StoreError> {
     Ok(Resumed {
-        session: SessionId(Table("sessions").id(session)?),
-        identity: identity((player, name, claims, expires))?,
+        session: SessionId(Table("sessions").id(found.id)?),
+        identity: identity(found.identity)?,
         rooms: rooms_of(rooms)?,
-        replaced: replaced.map(|edge| MachineId(edge.into())),
+        replaced: found.replaced_edge.map(|edge| MachineId(edge.into())),
     })
 }
 
@@ -246,6 +274,7 @@ pub(crate) struct Renew {
     pub session: SessionId,
     pub claims: Option<Json>,
     pub expires: Time,
+    pub token_id: Option<Arc<str>>,
     pub edge: MachineId,
 }
 
@@ -290,6 +319,10 @@ pub(crate) struct Kick {
 
 pub(crate) struct Find {
     pub resume_hash: [u8; 32],
+}
+
+pub(crate) struct ExpireOne {
+    pub session: SessionId,
 }
 
 pub(crate) struct Expire {

@@ -72,7 +72,7 @@ impl Role for Serving {
 
     async fn start(options: Options, process: &Process) -> anyhow::Result<Serving> {
         let serving = options.admission.apply(chorus_edge::Options::new(process.id.clone(), options.listen));
-        let serving = options.identity.apply(serving, false);
+        let serving = options.identity.apply(serving, false)?;
         let serving = chorus_edge::Options { tls: options.tls.files(), ..serving };
         let routes = if options.page { page::files() } else { chorus_edge::no_routes() };
         let edge = chorus_edge::serve(serving, process.bus.clone(), process.store.clone(), routes).await?;

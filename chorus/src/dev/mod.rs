@@ -233,6 +233,9 @@ impl Dev {
         if let Err(error) = chorus_monitor::expire(self.session_expiry, &self.bus, &self.store).await {
             tracing::warn!(%error, "old sessions stay; trying again");
         }
+        if let Err(error) = self.store.delete_ended_bans().await {
+            tracing::warn!(%error, "ended bans stay in the store; trying again");
+        }
         if let Err(error) = self.store.delete_ended_rooms(chorus_monitor::FORGET_AFTER).await {
             tracing::warn!(%error, "ended rooms stay listed; trying again");
         }
@@ -267,7 +270,7 @@ async fn open_edge(
         false => options.tls.files(),
     };
     let edge = options.admission.apply(chorus_edge::Options::new(registered.id, listen));
-    let edge = options.identity.apply(edge, true);
+    let edge = options.identity.apply(edge, true)?;
     let edge = chorus_edge::Options { tls, ..edge };
     Ok((chorus_edge::serve(edge, bus.clone(), store.clone(), routes).await?, registered.dead))
 }

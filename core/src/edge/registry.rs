@@ -45,6 +45,11 @@ impl<C: PartialEq> Registry<C> {
         self.connections.get(&session)
     }
 
+    /// The connections of all sessions.
+    pub fn connections(&self) -> impl Iterator<Item = &C> {
+        self.connections.values()
+    }
+
     /// Whether this connection has the session.
     pub fn is_assigned(&self, session: SessionId, connection: &C) -> bool {
         self.connection(session) == Some(connection)
@@ -104,6 +109,8 @@ pub fn for_each_session(command: EdgeCommand, mut deliver: impl FnMut(SessionId,
             }
         }
         EdgeCommand::Replaced { session } => deliver(session, Delivery::CheckOwner),
+        // Which of its connections an ending is for is found by the shell, with `Session::is_among`.
+        EdgeCommand::End(_) => {}
         EdgeCommand::Move { session, .. }
         | EdgeCommand::Left { session, .. }
         | EdgeCommand::Kick { session, .. }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::{
-    identity::{Identity, Known},
+    identity::{Identity, Known, Network},
     ids::{MachineId, RoomId, Time},
     json::Json,
 };
@@ -41,6 +41,8 @@ pub struct Resuming {
     pub player: Arc<str>,
     /// What takes the place of the session's identity.
     pub identity: Option<Identity>,
+    /// The network of the address from which it is resumed, for operators: nothing is decided by it.
+    pub address: Option<Network>,
 }
 
 /// A resumed session.
@@ -93,7 +95,7 @@ impl<T: Clone + PartialEq> StoredSession<T> {
         &self.identity
     }
 
-    /// Whether a room has kicked it. Then no token resumes it.
+    /// Whether it was kicked. Then no token resumes it.
     pub fn is_kicked(&self) -> bool {
         self.kicked
     }
@@ -127,9 +129,9 @@ impl<T: Clone + PartialEq> StoredSession<T> {
     }
 
     /// The session's player has another token, at `edge`. No effect if the session has moved to another edge.
-    pub fn renew(&mut self, claims: Option<Json>, expires: Time, edge: &MachineId) {
+    pub fn renew(&mut self, claims: Option<Json>, expires: Time, token_id: Option<Arc<str>>, edge: &MachineId) {
         if self.edge == *edge {
-            (self.identity.claims, self.identity.expires) = (claims, Some(expires));
+            (self.identity.claims, self.identity.expires, self.identity.token_id) = (claims, Some(expires), token_id);
         }
     }
 
@@ -162,7 +164,7 @@ impl<T: Clone + PartialEq> StoredSession<T> {
         self.connected &= self.edge != *edge;
     }
 
-    /// A room kicks the session: its time to expire starts, whether or not it has a connection.
+    /// A room or an operator kicks the session: its time to expire starts, whether or not it has a connection.
     pub fn kick(&mut self) {
         (self.kicked, self.connected) = (true, false);
     }
@@ -187,11 +189,11 @@ mod tests {
 
     fn identity(player: &str, expires: u64) -> Identity {
         let player = Player { id: player.into(), name: "Ana".into() };
-        Identity { player, claims: None, expires: Some(Time(expires)) }
+        Identity { expires: Some(Time(expires)), ..Identity::guest(player) }
     }
 
     fn as_ana() -> Resuming {
-        Resuming { player: "u:ana".into(), identity: None }
+        Resuming { player: "u:ana".into(), identity: None, address: None }
     }
 
     fn resumed(rooms: &[RoomId], replaced: Option<MachineId>) -> Option<Resumed> {
@@ -282,7 +284,7 @@ mod tests {
     #[test]
     fn a_session_is_resumed_for_the_player_that_it_has() {
         let mut ana = ana();
-        let signs_in = Resuming { player: "u:ana".into(), identity: Some(identity("u:bea", 20)) };
+        let signs_in = Resuming { identity: Some(identity("u:bea", 20)), ..as_ana() };
         let first = ana.resume(&1, 2, &edge(1), &signs_in).expect("valid");
         assert_eq!(first.identity, identity("u:bea", 20));
         assert_eq!(ana.resume(&1, 2, &edge(1), &signs_in), Some(first), "a repetition");
@@ -293,9 +295,9 @@ mod tests {
     #[test]
     fn a_renewal_at_the_sessions_edge_counts() {
         let mut ana = ana();
-        ana.renew(None, Time(30), &edge(2));
+        ana.renew(None, Time(30), None, &edge(2));
         assert_eq!(ana.identity().expires, Some(Time(10)));
-        ana.renew(None, Time(30), &edge(1));
+        ana.renew(None, Time(30), None, &edge(1));
         assert_eq!(ana.identity().expires, Some(Time(30)));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use super::{Account, GuestId, Identity};
+use super::{Account, GuestId, Identity, Standing};
 use crate::{frame::CloseCode, ids::Time, session::close_reason};
 
 /// What a `hello` proves.
@@ -18,7 +18,7 @@ pub struct Credentials {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
     pub identity: Identity,
-    /// Why a room has ended it.
+    /// Why it was kicked, by a room or by an operator.
     pub kicked: Option<String>,
 }
 
@@ -44,8 +44,21 @@ pub enum Admission {
     },
 }
 
-/// Decides about a `hello`. `anonymous`: whether players without a token are taken in.
-pub fn admit(credentials: Credentials, known: Option<&Known>, anonymous: bool, now: Time) -> Admission {
+/// Decides about a `hello`. `standing`: of the players of its credentials and of `known`, of its token and of its address.
+/// `anonymous`: whether players without a token are taken in.
+pub fn admit(
+    credentials: Credentials,
+    known: Option<&Known>,
+    standing: &Standing,
+    anonymous: bool,
+    now: Time,
+) -> Admission {
+    if let Some(reason) = &standing.banned {
+        return Admission::Refuse { code: CloseCode::Kicked, reason: close_reason(reason).into() };
+    }
+    if credentials.account.as_ref().is_some_and(|account| standing.refuses(account)) {
+        return unauthorized(LOGGED_OUT);
+    }
     let Some(Known { identity, kicked }) = known else { return open(credentials, anonymous) };
     if let Some(reason) = kicked {
         return Admission::Refuse { code: CloseCode::Kicked, reason: close_reason(reason).into() };
@@ -64,6 +77,9 @@ pub fn admit(credentials: Credentials, known: Option<&Known>, anonymous: bool, n
         None => Admission::Resume { account: None, was: None },
     }
 }
+
+/// For a token of before a logout.
+pub const LOGGED_OUT: &str = "the token is of before a logout, and its player must sign in again";
 
 fn guest_of(identity: &Identity) -> bool {
     GuestId::of_player(&identity.player.id).is_some()
@@ -90,7 +106,7 @@ mod tests {
     const GUEST: GuestId = GuestId(7);
 
     fn account(id: &str) -> Account {
-        Account { id: id.into(), name: None, claims: None, expires: NOW.plus(1) }
+        Account { id: id.into(), name: None, claims: None, expires: NOW.plus(1), issued: Some(NOW), token_id: None }
     }
 
     fn by_token(id: &str) -> Credentials {
@@ -99,7 +115,12 @@ mod tests {
 
     fn session_of(id: &str, expires: Option<Time>) -> Known {
         let player = Player { id: id.into(), name: "Ana".into() };
-        Known { identity: Identity { player, claims: None, expires }, kicked: None }
+        Known { identity: Identity { expires, ..Identity::guest(player) }, kicked: None }
+    }
+
+    /// Nothing is known against the players.
+    fn admit(credentials: Credentials, known: Option<&Known>, anonymous: bool, now: Time) -> Admission {
+        super::admit(credentials, known, &Standing::default(), anonymous, now)
     }
 
     fn code(admission: Admission) -> Option<CloseCode> {
@@ -154,5 +175,31 @@ mod tests {
         let kicked = Known { kicked: Some("cheating".into()), ..session_of("u:1", None) };
         assert_eq!(code(admit(by_token("u:1"), Some(&kicked), true, NOW)), Some(CloseCode::Kicked));
         assert_eq!(code(admit(Credentials::default(), Some(&kicked), true, NOW)), Some(CloseCode::Kicked));
+    }
+
+    #[test]
+    fn a_ban_refuses_any_hello_with_its_reason() {
+        let banned = Standing { banned: Some("cheating".into()), ..Standing::default() };
+        let refused = Admission::Refuse { code: CloseCode::Kicked, reason: "cheating".into() };
+        let known = session_of(&GUEST.player_id(), None);
+        for credentials in [Credentials::default(), by_token("u:1")] {
+            for known in [None, Some(&known)] {
+                assert_eq!(super::admit(credentials.clone(), known, &banned, true, NOW), refused);
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_of_before_a_logout_is_refused_and_a_later_one_is_not() {
+        let refuses = |standing: &Standing, credentials: Credentials, known: Option<&Known>| {
+            code(super::admit(credentials, known, standing, true, NOW)) == Some(CloseCode::Unauthorized)
+        };
+        let logged_out = |at| Standing { logged_out: Some(at), ..Standing::default() };
+        let known = session_of(&GUEST.player_id(), None);
+        for known in [None, Some(&known)] {
+            assert!(refuses(&logged_out(NOW), by_token("u:1"), known));
+            assert!(!refuses(&logged_out(Time(NOW.0 - 1)), by_token("u:1"), known));
+            assert!(!refuses(&logged_out(NOW), Credentials::default(), known), "it has no token");
+        }
     }
 }

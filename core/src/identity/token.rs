@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{ACCOUNT, MAX_CLAIMS, MAX_ID};
+use super::{ACCOUNT, MAX_CLAIMS, MAX_ID, MAX_TOKEN_ID};
 use crate::{frame::check_bounds, ids::Time, json::Json};
 
 /// The operator's rules.
@@ -46,6 +46,10 @@ pub struct Account {
     pub claims: Option<Json>,
     /// From here on the token is refused.
     pub expires: Time,
+    /// When the token was issued (`iat`), if it has that.
+    pub issued: Option<Time>,
+    /// The token's id (`jti`), if it has one of 1 to [`MAX_TOKEN_ID`] bytes.
+    pub token_id: Option<Arc<str>>,
 }
 
 /// Why a token is refused. The texts are for the client's author, and contain nothing of the token.
@@ -89,6 +93,8 @@ impl Account {
             id: claims.id()?,
             name: claims.text(&rules.name_claim).map(Into::into),
             claims: claims.for_rooms(&rules.room_claims)?,
+            issued: claims.time("iat"),
+            token_id: claims.text("jti").filter(|id| (1..=MAX_TOKEN_ID).contains(&id.len())).map(Into::into),
         })
     }
 }
@@ -257,6 +263,18 @@ mod tests {
         assert_eq!(read(&format!(r#"{{"role":"{fits}x"}}"#)), Err(InvalidToken::Claims));
         let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
         assert_eq!(read(&format!(r#"{{"role":{deep}}}"#)), Err(InvalidToken::Claims));
+    }
+
+    #[test]
+    fn a_token_has_the_time_of_its_issue_and_its_id_if_it_has_them() {
+        let account = read(r#"{"iat":1700000000.5,"jti":"one"}"#).expect("valid");
+        assert_eq!((account.issued, account.token_id.as_deref()), (Some(Time(1_700_000_000_500)), Some("one")));
+        for none in
+            [r#"{}"#.to_owned(), r#"{"iat":"now","jti":7}"#.to_owned(), format!(r#"{{"jti":"{}"}}"#, "x".repeat(257))]
+        {
+            let account = read(&none).expect("valid");
+            assert_eq!((account.issued, account.token_id), (None, None), "{none}");
+        }
     }
 
     #[test]

@@ -321,6 +321,7 @@ fn describe(command: &EdgeCommand) -> Vec<String> {
         EdgeCommand::Refused { session, reason, .. } => vec![format!("refused {}: {reason}", who(*session))],
         EdgeCommand::Spent { session, .. } => vec![format!("spent {}", who(*session))],
         EdgeCommand::Resumed { session, applied, .. } => vec![format!("resumed {} {applied}", who(*session))],
+        EdgeCommand::End(ending) => vec![format!("end {:?}", ending.of)],
     }
 }
 

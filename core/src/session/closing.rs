@@ -45,6 +45,22 @@ impl Session {
         }
     }
 
+    /// An operator has ended the session, which the rooms in its row have from the operator. Those that were joined meanwhile
+    /// get it from this edge.
+    pub(super) fn on_ending(&mut self, code: CloseCode, reason: &str) {
+        let Some(session) = self.id() else { return };
+        self.outputs.push_back(Output::Close { code, reason: close_reason(reason).into() });
+        let (write, left_as) = match code {
+            // After a logout the client's resume token is as none, so that the player can sign in again.
+            CloseCode::Unauthorized => (StoreWrite::End(session), LeaveReason::Left),
+            _ => (StoreWrite::Kick { session, reason: reason.into() }, LeaveReason::Kicked),
+        };
+        self.outputs.push_back(Output::Store(write));
+        for room in self.end() {
+            self.append(room, RoomCommand::Leave { session, reason: left_as });
+        }
+    }
+
     /// Drops all state. Returns the rooms that the session was in or was joining.
     fn end(&mut self) -> Vec<RoomId> {
         self.phase = Phase::Ended;

@@ -151,8 +151,10 @@ pub enum StoreWrite {
     Move { session: SessionId, left: RoomId, room: RoomId },
     /// The client has this resume token.
     Confirm { session: SessionId, token: Secret },
-    /// Its player has another token, with this end and these claims.
-    Renew { session: SessionId, claims: Option<Json>, expires: Time },
+    /// Its player has another token, with this end, these claims and this id.
+    Renew { session: SessionId, claims: Option<Json>, expires: Time, token_id: Option<Arc<str>> },
+    /// An operator has ended it, for this reason. Its row has that already, unless the session was opened meanwhile.
+    Kick { session: SessionId, reason: Box<str> },
     /// Its connection is lost. `silent`: it is new, has only been in the lobby and has sent no message that was accepted, so
     /// there is nothing to keep for it.
     Disconnected { session: SessionId, silent: bool },

@@ -47,7 +47,7 @@ mod stay;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, net::IpAddr};
 
 pub use closing::close_reason;
 use debt::Debt;
@@ -65,6 +65,7 @@ use seats::{FormerStay, Seat};
 use crate::{
     command::{EdgeCommand, RoomCommand},
     frame::{CloseCode, ErrorCode, edge_error},
+    identity::{Ending, SessionsOf},
     ids::{ConnectionId, MachineId, RoomId, SessionId, Time},
     secret::Secret,
 };
@@ -215,6 +216,7 @@ impl Session {
             EdgeCommand::Kick { reason, .. } => self.on_kick(&reason),
             EdgeCommand::Replaced { .. } => self.on_replaced(),
             EdgeCommand::Spent { micros, .. } => self.on_spent(u64::from(micros), now),
+            EdgeCommand::End(Ending { code, reason, .. }) => self.on_ending(code, &reason),
             EdgeCommand::Deliver(_) => {}
         }
     }
@@ -248,6 +250,11 @@ impl Session {
             Phase::Open(owner) => Some(owner.session),
             _ => None,
         }
+    }
+
+    /// Whether the session is among these, by its identity and by the address of its connection.
+    pub fn is_among(&self, sessions: &SessionsOf, address: IpAddr) -> bool {
+        matches!(&self.phase, Phase::Open(owner) if sessions.has(&owner.identity, address))
     }
 
     fn append(&mut self, room: RoomId, command: RoomCommand) {

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use super::{Input, Opened, Outgoing, Output, Phase, Session, StoreWrite, renewal::Renewal};
 use crate::{
-    command::{Player, RoomCommand},
+    command::RoomCommand,
     frame::{CloseCode, ErrorCode, Hello, Welcome},
     identity::Identity,
     ids::{RoomId, SessionId, Time},
-    json::Json,
     secret::Secret,
 };
 
@@ -16,9 +15,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(super) struct Owner {
     pub session: SessionId,
-    pub player: Player,
-    /// For the rooms that it joins.
-    pub claims: Option<Json>,
+    pub identity: Identity,
 }
 
 impl Session {
@@ -38,10 +35,9 @@ impl Session {
             _ => Vec::new(),
         };
         self.send_welcome(&opened);
-        let Opened { session, identity: Identity { player, claims, expires }, was, resume, owed, recovered, .. } =
-            opened;
-        self.renewal = Renewal::new(expires, now);
-        self.phase = Phase::Open(Owner { session, player, claims });
+        let Opened { session, identity, was, resume, owed, recovered, .. } = opened;
+        self.renewal = Renewal::new(identity.expires, now);
+        self.phase = Phase::Open(Owner { session, identity });
         match recovered {
             Some(rooms) => {
                 self.unconfirmed = Some(resume);
@@ -56,7 +52,9 @@ impl Session {
 
     /// Notifies the rooms that the player, who was this guest, has signed in.
     fn identify(&mut self, was: &Arc<str>) {
-        let Phase::Open(Owner { session, player, claims }) = self.phase.clone() else { return };
+        let Phase::Open(Owner { session, identity: Identity { player, claims, .. } }) = self.phase.clone() else {
+            return;
+        };
         let rooms: Vec<RoomId> = self.seats.iter().map(|seat| seat.room).collect();
         for room in rooms {
             let (was, player, claims) = (was.clone(), player.clone(), claims.clone());

@@ -79,19 +79,21 @@ impl Session {
             Err((code, reason)) if code.reconnect() => {
                 self.refuse(None, ErrorCode::Unavailable, &reason, Some(RETRY_MS));
             }
+            // The player was banned meanwhile.
+            Err((CloseCode::Kicked, reason)) => self.on_ending(CloseCode::Kicked, &reason),
             Err((code, reason)) => self.close(code, reason),
         }
     }
 
-    fn renew(&mut self, Account { id, claims, expires, .. }: Account, now: Time) {
-        let Phase::Open(Owner { session, player, claims: ours }) = &mut self.phase else { return };
-        if id != player.id {
+    fn renew(&mut self, Account { id, claims, expires, token_id, .. }: Account, now: Time) {
+        let Phase::Open(Owner { session, identity }) = &mut self.phase else { return };
+        if id != identity.player.id {
             return self.close(CloseCode::Unauthorized, "the token is another player's");
         }
         let session = *session;
-        *ours = claims.clone();
+        (identity.claims, identity.expires, identity.token_id) = (claims.clone(), Some(expires), token_id.clone());
         self.renewal = Renewal::new(Some(expires), now);
-        self.outputs.push_back(Output::Store(StoreWrite::Renew { session, claims, expires }));
+        self.outputs.push_back(Output::Store(StoreWrite::Renew { session, claims, expires, token_id }));
         self.outputs.push_back(Output::Send(Outgoing::Text(RENEWED.to_owned())));
     }
 }

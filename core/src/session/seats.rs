@@ -11,6 +11,7 @@ use super::{
 use crate::{
     command::{Joining, LeaveReason, OutputRef, RequestId, RoomCommand},
     frame::{CloseCode, ErrorCode, RoomFrame},
+    identity::Identity,
     ids::{RoomId, Time},
     json::Json,
 };
@@ -138,7 +139,9 @@ impl Session {
     }
 
     pub(super) fn join(&mut self, room: RoomId, options: Json, from: Option<OutputRef>, now: Time) {
-        let Phase::Open(Owner { session, player, claims }) = self.phase.clone() else { return };
+        let Phase::Open(Owner { session, identity: Identity { player, claims, .. } }) = self.phase.clone() else {
+            return;
+        };
         let edge = self.edge.clone();
         let message_id = self.max_message_id.max(self.max_applied_id).max(self.max_refused_id);
         let request = self.request();

@@ -88,9 +88,15 @@ impl Client {
 
     /// Skips frames until the connection is closed. Returns the close code.
     pub async fn close_code(&mut self) -> u16 {
+        self.closed().await.0
+    }
+
+    /// Skips frames until the connection is closed. Returns the close code and the reason.
+    pub async fn closed(&mut self) -> (u16, String) {
         loop {
             if let Message::Close(frame) = self.next_message().await {
-                return frame.expect("a code").code.into();
+                let frame = frame.expect("a code");
+                return (frame.code.into(), frame.reason.to_string());
             }
         }
     }

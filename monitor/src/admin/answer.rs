@@ -11,7 +11,7 @@ use warp::{
     reply::Response,
 };
 
-use crate::api::Refusal;
+use crate::{EndingError, api::Refusal};
 
 pub(super) type Answer = Result<Response, ApiError>;
 
@@ -85,6 +85,13 @@ impl From<StoreError> for ApiError {
 impl From<AppendError> for ApiError {
     fn from(error: AppendError) -> ApiError {
         let what_to_do = "see that the log can be written; then do the same again: what was done is not done twice";
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string(), what_to_do)
+    }
+}
+
+impl From<EndingError> for ApiError {
+    fn from(error: EndingError) -> ApiError {
+        let what_to_do = "see /readyz; then do the same again: what was done is not done twice";
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string(), what_to_do)
     }
 }

@@ -12,6 +12,14 @@
 //! | `GET /v1/rooms/{id}` | one room, its partition and host |
 //! | `GET /v1/rooms/{id}/state` | what its newest snapshot holds |
 //! | `GET /v1/rooms/{id}/events?from=&follow=&content=` | the records of its channel, as server-sent events |
+//! | `GET /v1/players?limit=&after=` | sessions that are connected or held, by player |
+//! | `GET /v1/players/{id}` | one player: its ban, its sessions and their rooms |
+//! | `POST /v1/players/{id}/kick` | `{reason?}`: ends its sessions; it may come again |
+//! | `POST /v1/players/{id}/logout` | `{for_ms?}`: ends its sessions, and refuses its tokens of until now |
+//! | `POST /v1/tokens/{id}/logout` | `{for_ms?}`: the same for the token with this `jti` |
+//! | `GET /v1/bans?limit=&after=` | bans that have not ended |
+//! | `POST /v1/bans` | `{player or address, reason, note?, for_ms?}`: bans a player or a network, and ends its sessions |
+//! | `POST /v1/bans/lift` | `{player or address}`: lifts a ban |
 //! | `GET /v1/kinds` | what each kind runs |
 //! | `GET /v1/kinds/{kind}/components` | its versions |
 //! | `POST /v1/kinds/{kind}/components` | publish: the body is a component; it is checked, and is not active yet |
@@ -26,6 +34,7 @@
 
 mod answer;
 mod auth;
+mod bans;
 mod body;
 mod events;
 mod failures;
@@ -33,6 +42,7 @@ mod health;
 mod kinds;
 mod machines;
 mod metrics;
+mod players;
 mod query;
 mod records;
 mod rooms;
@@ -59,7 +69,7 @@ pub use auth::{BadToken, Token};
 pub use body::MAX_BODY;
 pub use events::MAX_FOLLOWERS;
 pub use metrics::OPEN_METRICS;
-pub use rooms::MAX_PAGE;
+pub use query::MAX_PAGE;
 
 /// The resources of the API. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -230,6 +240,23 @@ async fn route<B: Buf>(
         ["v1", "rooms", id, "events"] if get => {
             events::events(api, query::room(id)?, query::parse(query)?, headers).await
         }
+        ["v1", "players"] if get => players::list(api, query::parse(query)?).await,
+        ["v1", "players", id] if get => players::get(api, query::player(id)?).await,
+        ["v1", "players", id, "kick"] if post => {
+            let order = query::json(&body::read(headers, body).await?)?;
+            bans::kick(api, query::player(id)?, order).await
+        }
+        ["v1", "players", id, "logout"] if post => {
+            let order = query::json(&body::read(headers, body).await?)?;
+            bans::log_out(api, query::player(id)?, order).await
+        }
+        ["v1", "tokens", id, "logout"] if post => {
+            let order = query::json(&body::read(headers, body).await?)?;
+            bans::log_out_token(api, bans::token_id(id)?, order).await
+        }
+        ["v1", "bans"] if get => bans::list(api, query::parse(query)?).await,
+        ["v1", "bans"] if post => bans::ban(api, query::json(&body::read(headers, body).await?)?).await,
+        ["v1", "bans", "lift"] if post => bans::lift(api, query::json(&body::read(headers, body).await?)?).await,
         ["v1", "kinds"] if get => kinds::list(api).await,
         ["v1", "kinds", kind, "components"] if get => kinds::versions(api, query::kind(kind)?).await,
         ["v1", "kinds", kind, "components"] if post => {
@@ -240,11 +267,15 @@ async fn route<B: Buf>(
             kinds::swap(api, query::kind(kind)?, order).await
         }
         ["healthz" | "readyz" | "metrics"]
-        | ["v1", "status" | "machines" | "rooms" | "kinds"]
-        | ["v1", "rooms", _]
+        | ["v1", "status" | "machines" | "rooms" | "players" | "kinds"]
+        | ["v1", "rooms" | "players", _]
         | ["v1", "rooms", _, "state" | "events"] => Err(only("GET")),
-        ["v1", "kinds", _, "components"] => Err(only("GET, POST")),
-        ["v1", "machines", _, "drain"] | ["v1", "kinds", _, "swap"] => Err(only("POST")),
+        ["v1", "bans"] | ["v1", "kinds", _, "components"] => Err(only("GET, POST")),
+        ["v1", "players", _, "kick" | "logout"]
+        | ["v1", "tokens", _, "logout"]
+        | ["v1", "bans", "lift"]
+        | ["v1", "machines", _, "drain"]
+        | ["v1", "kinds", _, "swap"] => Err(only("POST")),
         _ => Err(nothing_at(path)),
     }
 }
@@ -257,6 +288,6 @@ fn nothing_at(path: &str) -> ApiError {
     let path: String = path.chars().take(100).collect();
     ApiError::not_found(
         format!("there is nothing at {path}"),
-        "see \"The HTTP API\" in docs/operating.md; it is at /v1/status, /v1/machines, /v1/rooms and /v1/kinds",
+        "see \"The HTTP API\" in docs/operating.md; it is at /v1/status, /v1/machines, /v1/rooms, /v1/players, /v1/bans and /v1/kinds",
     )
 }

@@ -1,10 +1,17 @@
 //! Input: paths, queries and bodies, checked.
 
 use bytes::Bytes;
-use chorus_core::ids::{Kind, RoomId};
+use chorus_core::{
+    identity::MAX_ID,
+    ids::{Kind, RoomId},
+};
+use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
 use super::answer::ApiError;
+
+/// The most rows in one answer: a room's row with its outcome and metadata has a few kilobytes.
+pub const MAX_PAGE: u32 = 500;
 
 pub(super) fn parse<T: DeserializeOwned>(query: &str) -> Result<T, ApiError> {
     let bad = |error: serde_urlencoded::de::Error| ApiError::bad(format!("the query is wrong: {error}"), "correct it");
@@ -21,6 +28,29 @@ pub(super) fn json<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
 pub(super) fn room(id: &str) -> Result<RoomId, ApiError> {
     id.parse()
         .map_err(|error| ApiError::bad(format!("{:?} is {error}", short(id)), "see /v1/rooms for the ids of rooms"))
+}
+
+/// The number of rows of a page.
+pub(super) fn limit(given: Option<u32>, default: u32) -> Result<u32, ApiError> {
+    let limit = given.unwrap_or(default);
+    match (1..=MAX_PAGE).contains(&limit) {
+        true => Ok(limit),
+        false => Err(ApiError::bad(format!("limit={limit} is out of range"), format!("use 1 to {MAX_PAGE}"))),
+    }
+}
+
+/// A player's id, as one segment of a path.
+pub(super) fn player(segment: &str) -> Result<String, ApiError> {
+    self::segment(segment, MAX_ID).ok_or_else(|| {
+        let error = format!("{:?} is no player's id: that has 1 to {MAX_ID} bytes of UTF-8", short(segment));
+        ApiError::bad(error, "see /v1/players for the ids of players")
+    })
+}
+
+/// The text of one segment of a path, if it has 1 to `max` bytes.
+pub(super) fn segment(segment: &str, max: usize) -> Option<String> {
+    let text = percent_decode_str(segment).decode_utf8().ok()?;
+    (1..=max).contains(&text.len()).then(|| text.into_owned())
 }
 
 pub(super) fn kind(name: &str) -> Result<Kind, ApiError> {

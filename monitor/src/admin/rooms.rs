@@ -19,9 +19,6 @@ use super::{
 };
 use crate::api::{Member, PlacedRoom, Room, RoomState, Rooms, Timer};
 
-/// The most rooms in one answer: a row with its outcome and metadata has a few kilobytes.
-pub const MAX_PAGE: u32 = 500;
-
 const DEFAULT_PAGE: u32 = 50;
 
 #[derive(Deserialize)]
@@ -34,10 +31,7 @@ pub(super) struct ListQuery {
 }
 
 pub(super) async fn list(api: &Arc<Api>, query: ListQuery) -> Answer {
-    let limit = query.limit.unwrap_or(DEFAULT_PAGE);
-    if !(1..=MAX_PAGE).contains(&limit) {
-        return Err(ApiError::bad(format!("limit={limit} is out of range"), format!("use 1 to {MAX_PAGE}")));
-    }
+    let limit = query::limit(query.limit, DEFAULT_PAGE)?;
     let kind = query.kind.as_deref().map(query::kind).transpose()?;
     let status = query.status.as_deref().map(status).transpose()?;
     let after = query.after.as_deref().map(str::parse::<Cursor>).transpose()?;

@@ -7,5 +7,6 @@ mod components;
 mod deaths;
 mod events;
 mod overview;
+mod players;
 mod rooms;
 mod support;

@@ -6,6 +6,7 @@
 
 use std::sync::OnceLock;
 
+mod bans;
 mod call;
 mod components;
 mod hashes;
@@ -15,6 +16,7 @@ mod machines;
 mod open;
 mod options;
 mod partitions;
+mod players;
 mod rooms;
 mod secrets;
 mod sessions;

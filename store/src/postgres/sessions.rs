@@ -15,8 +15,8 @@ use crate::{
     Resumed, SessionRow,
     row::{id, millis},
     sessions::{
-        Confirm, Disconnected, EXPIRE_AT_ONCE, EdgeOf, End, Expire, Find, Join, Kick, KnownColumns, Leave, Move,
-        OfEdge, Open, Renew, Resume, ResumedColumns, by_session, known, resumed, rooms_of, token_columns,
+        Confirm, Disconnected, EXPIRE_AT_ONCE, EdgeOf, End, Expire, ExpireOne, Find, Join, Kick, KnownColumns, Leave,
+        Move, OfEdge, Open, Renew, Resume, ResumedColumns, by_session, known, resumed, rooms_of, token_columns,
     },
 };
 
@@ -27,12 +27,13 @@ impl Call for Open {
     async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
         // The foreign key of a membership is checked at the end of the statement.
         let open =
-            "WITH opened AS (INSERT INTO sessions (id, player, name, edge, resume_hash, claims, token_expires_at)
-                                    VALUES ($1, $2, $3, $4, $5, $7, $8) ON CONFLICT (id) DO NOTHING)
+            "WITH opened AS (INSERT INTO sessions
+                                        (id, player, name, edge, resume_hash, claims, token_expires_at, token_id, guest, address)
+                                    VALUES ($1, $2, $3, $4, $5, $7, $8, $9, $10, $11) ON CONFLICT (id) DO NOTHING)
                     INSERT INTO memberships (session, room, position) VALUES ($1, $6, 1)
                     ON CONFLICT (session, room) DO NOTHING";
-        let SessionRow { id: session, identity: Identity { player, claims, expires }, edge, resume_hash } =
-            &self.session;
+        let SessionRow { id: session, identity, edge, resume_hash, address } = &self.session;
+        let Identity { player, claims, expires, token_id, guest } = identity;
         let (claims, expires) = token_columns(claims, *expires);
         sqlx::query(open)
             .bind(id(session.0))
@@ -43,6 +44,9 @@ impl Call for Open {
             .bind(id(self.first_room.0))
             .bind(claims)
             .bind(expires)
+            .bind(token_id.as_deref())
+            .bind(guest.as_deref())
+            .bind(address.map(|network| network.to_string()))
             .execute(db)
             .await?;
         Ok(())
@@ -68,10 +72,11 @@ impl Call for Resume {
                         player = CASE WHEN $5 THEN $6 ELSE player END, name = CASE WHEN $5 THEN $7 ELSE name END,
                         claims = CASE WHEN $5 THEN $8 ELSE claims END,
                         token_expires_at = CASE WHEN $5 THEN $9 ELSE token_expires_at END,
-                        updated_at = now()
+                        token_id = CASE WHEN $5 THEN $10 ELSE token_id END, guest = CASE WHEN $5 THEN $11 ELSE guest END,
+                        address = $12, updated_at = now()
                     WHERE $1 IN (resume_hash, previous_hash, overtaken_hash) AND NOT expired AND kicked IS NULL
                         AND (resume_hash = $2 OR player = $4)
-                    RETURNING id, player, name, claims, token_expires_at, replaced_edge";
+                    RETURNING id, player, name, claims, token_expires_at, token_id, guest, replaced_edge";
         let take = sqlx::query_as::<_, ResumedColumns>(take)
             .bind(self.resume_hash.as_slice())
             .bind(self.new_hash.as_slice())
@@ -81,12 +86,15 @@ impl Call for Resume {
             .bind(changed.map(|identity| identity.player.id.as_ref()))
             .bind(changed.map(|identity| identity.player.name.as_ref()))
             .bind(claims)
-            .bind(expires);
+            .bind(expires)
+            .bind(changed.and_then(|identity| identity.token_id.as_deref()))
+            .bind(changed.and_then(|identity| identity.guest.as_deref()))
+            .bind(self.by.address.map(|network| network.to_string()));
         let Some(found) = take.fetch_optional(&mut *db).await? else { return Ok(None) };
         // A statement of its own: it sees the joins that were made while the one above waited for the row. No other edge can
         // add a join from here on.
         let rooms = "SELECT room FROM memberships WHERE session = $1 ORDER BY position, room";
-        let rooms = sqlx::query_scalar(rooms).bind(found.0.clone()).fetch_all(db).await?;
+        let rooms = sqlx::query_scalar(rooms).bind(found.id.clone()).fetch_all(db).await?;
         Ok(Some(resumed(found, rooms)?))
     }
 }
@@ -108,9 +116,10 @@ impl Call for Renew {
     const ACTION: &'static str = "renew a session";
 
     async fn call(&self, db: &mut PgConnection) -> Result<(), Failed> {
-        let renew = "UPDATE sessions SET claims = $3, token_expires_at = $4 WHERE id = $1 AND edge = $2";
+        let renew = "UPDATE sessions SET claims = $3, token_expires_at = $4, token_id = $5 WHERE id = $1 AND edge = $2";
         let (claims, expires) = token_columns(&self.claims, Some(self.expires));
         let renew = sqlx::query(renew).bind(id(self.session.0)).bind(self.edge.0.as_ref()).bind(claims).bind(expires);
+        let renew = renew.bind(self.token_id.as_deref());
         renew.execute(db).await?;
         Ok(())
     }
@@ -212,12 +221,27 @@ impl Call for Kick {
     }
 }
 
+impl Call for ExpireOne {
+    type Output = Vec<RoomId>;
+    const ACTION: &'static str = "expire a session";
+
+    async fn call(&self, db: &mut PgConnection) -> Result<Vec<RoomId>, Failed> {
+        let expire =
+            "UPDATE sessions SET expired = true, disconnected_at = coalesce(disconnected_at, now()) WHERE id = $1";
+        sqlx::query(expire).bind(id(self.session.0)).execute(&mut *db).await?;
+        // A statement of its own, as in a kick.
+        let rooms = "SELECT room FROM memberships WHERE session = $1 ORDER BY position, room";
+        let rooms = sqlx::query_scalar(rooms).bind(id(self.session.0)).fetch_all(db).await?;
+        Ok(rooms_of(rooms)?)
+    }
+}
+
 impl Call for Find {
     type Output = Option<Known>;
     const ACTION: &'static str = "find a session";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Option<Known>, Failed> {
-        let find = "SELECT player, name, claims, token_expires_at, kicked FROM sessions
+        let find = "SELECT player, name, claims, token_expires_at, token_id, guest, kicked FROM sessions
                     WHERE $1 IN (resume_hash, previous_hash, overtaken_hash) AND (NOT expired OR kicked IS NOT NULL)";
         let found =
             sqlx::query_as::<_, KnownColumns>(find).bind(self.resume_hash.as_slice()).fetch_optional(db).await?;

@@ -6,6 +6,7 @@ use sqlx::SqliteConnection;
 
 use crate::{Clock, EmbeddedOptions, OpenError, StoreError, pool::Pool};
 
+mod bans;
 mod components;
 mod hashes;
 mod integrity;
@@ -13,6 +14,7 @@ mod leases;
 mod machines;
 mod open;
 mod partitions;
+mod players;
 mod rooms;
 mod secrets;
 mod sessions;

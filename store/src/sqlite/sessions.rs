@@ -11,8 +11,8 @@ use crate::{
     Resumed, SessionRow, StoreError,
     row::{id, millis},
     sessions::{
-        Confirm, Disconnected, EXPIRE_AT_ONCE, EdgeOf, End, Expire, Find, Join, Kick, KnownColumns, Leave, Move,
-        OfEdge, Open, Renew, Resume, ResumedColumns, by_session, known, resumed, rooms_of, token_columns,
+        Confirm, Disconnected, EXPIRE_AT_ONCE, EdgeOf, End, Expire, ExpireOne, Find, Join, Kick, KnownColumns, Leave,
+        Move, OfEdge, Open, Renew, Resume, ResumedColumns, by_session, known, resumed, rooms_of, token_columns,
     },
 };
 
@@ -20,12 +20,13 @@ impl Write for Open {
     type Output = ();
 
     async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
-        let open = "INSERT INTO sessions (id, player, name, edge, resume_hash, claims, token_expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?7, ?8)
+        let open = "INSERT INTO sessions (id, player, name, edge, resume_hash, claims, token_expires_at, token_id, guest, address)
+                    VALUES (?1, ?2, ?3, ?4, ?5, ?7, ?8, ?9, ?10, ?11)
                     ON CONFLICT (id) DO NOTHING;
                     INSERT INTO memberships (session, room, position) VALUES (?1, ?6, 1)
                     ON CONFLICT (session, room) DO NOTHING";
-        let SessionRow { id: session, identity: Identity { player, claims, expires }, edge, resume_hash } =
-            &self.session;
+        let SessionRow { id: session, identity, edge, resume_hash, address } = &self.session;
+        let Identity { player, claims, expires, token_id, guest } = identity;
         let (claims, expires) = token_columns(claims, *expires);
         let opened = sqlx::query(open)
             .bind(id(session.0))
@@ -36,6 +37,9 @@ impl Write for Open {
             .bind(id(self.first_room.0))
             .bind(claims)
             .bind(expires)
+            .bind(token_id.as_deref())
+            .bind(guest.as_deref())
+            .bind(address.map(|network| network.to_string()))
             .execute(db)
             .await;
         opened.map(drop).map_err(StoreError::at("open a session"))
@@ -62,11 +66,12 @@ impl Write for Resume {
                  player = CASE WHEN ?5 THEN ?6 ELSE player END, name = CASE WHEN ?5 THEN ?7 ELSE name END,
                  claims = CASE WHEN ?5 THEN ?8 ELSE claims END,
                  token_expires_at = CASE WHEN ?5 THEN ?9 ELSE token_expires_at END,
-                 updated_at = ",
+                 token_id = CASE WHEN ?5 THEN ?10 ELSE token_id END, guest = CASE WHEN ?5 THEN ?11 ELSE guest END,
+                 address = ?12, updated_at = ",
             now!(),
             " WHERE ?1 IN (resume_hash, previous_hash, overtaken_hash) AND expired = 0 AND kicked IS NULL
                  AND (resume_hash = ?2 OR player = ?4)
-              RETURNING id, player, name, claims, token_expires_at, replaced_edge"
+              RETURNING id, player, name, claims, token_expires_at, token_id, guest, replaced_edge"
         );
         let take = sqlx::query_as::<_, ResumedColumns>(take)
             .bind(self.resume_hash.as_slice())
@@ -77,10 +82,13 @@ impl Write for Resume {
             .bind(changed.map(|identity| identity.player.id.as_ref()))
             .bind(changed.map(|identity| identity.player.name.as_ref()))
             .bind(claims)
-            .bind(expires);
+            .bind(expires)
+            .bind(changed.and_then(|identity| identity.token_id.as_deref()))
+            .bind(changed.and_then(|identity| identity.guest.as_deref()))
+            .bind(self.by.address.map(|network| network.to_string()));
         let Some(found) = take.fetch_optional(&mut *db).await.map_err(&at)? else { return Ok(None) };
         let rooms = "SELECT room FROM memberships WHERE session = ?1 ORDER BY position";
-        let rooms = sqlx::query_scalar(rooms).bind(found.0.clone()).fetch_all(db).await.map_err(&at)?;
+        let rooms = sqlx::query_scalar(rooms).bind(found.id.clone()).fetch_all(db).await.map_err(&at)?;
         resumed(found, rooms).map(Some)
     }
 }
@@ -101,9 +109,10 @@ impl Write for Renew {
     type Output = ();
 
     async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
-        let renew = "UPDATE sessions SET claims = ?3, token_expires_at = ?4 WHERE id = ?1 AND edge = ?2";
+        let renew = "UPDATE sessions SET claims = ?3, token_expires_at = ?4, token_id = ?5 WHERE id = ?1 AND edge = ?2";
         let (claims, expires) = token_columns(&self.claims, Some(self.expires));
         let renew = sqlx::query(renew).bind(id(self.session.0)).bind(self.edge.0.as_ref()).bind(claims).bind(expires);
+        let renew = renew.bind(self.token_id.as_deref());
         renew.execute(db).await.map(drop).map_err(StoreError::at("renew a session"))
     }
 }
@@ -215,11 +224,28 @@ impl Write for Kick {
     }
 }
 
+impl Write for ExpireOne {
+    type Output = Vec<RoomId>;
+
+    async fn apply(&self, db: &mut SqliteConnection) -> Result<Vec<RoomId>, StoreError> {
+        let at = StoreError::at("expire a session");
+        let expire = concat!(
+            "UPDATE sessions SET expired = 1, disconnected_at = coalesce(disconnected_at, ",
+            now!(),
+            ") WHERE id = ?1"
+        );
+        sqlx::query(expire).bind(id(self.session.0)).execute(&mut *db).await.map_err(&at)?;
+        let rooms = "SELECT room FROM memberships WHERE session = ?1 ORDER BY position";
+        let rooms = sqlx::query_scalar(rooms).bind(id(self.session.0)).fetch_all(db).await.map_err(&at)?;
+        rooms_of(rooms)
+    }
+}
+
 impl Read for Find {
     type Output = Option<Known>;
 
     async fn read(&self, db: &mut SqliteConnection) -> Result<Option<Known>, StoreError> {
-        let find = "SELECT player, name, claims, token_expires_at, kicked FROM sessions
+        let find = "SELECT player, name, claims, token_expires_at, token_id, guest, kicked FROM sessions
                     WHERE ?1 IN (resume_hash, previous_hash, overtaken_hash) AND (expired = 0 OR kicked IS NOT NULL)";
         let found = sqlx::query_as::<_, KnownColumns>(find).bind(self.resume_hash.as_slice()).fetch_optional(db).await;
         known(found.map_err(StoreError::at("find a session"))?)

@@ -27,18 +27,18 @@ pub fn host(n: u32) -> MachineId {
 
 pub fn session(id: SessionId, edge: &MachineId, resume_hash: [u8; 32]) -> SessionRow {
     let player = Player { id: format!("player-{id}").into(), name: "Ana 🎲".into() };
-    SessionRow { id, identity: Identity::guest(player), edge: edge.clone(), resume_hash }
+    SessionRow { id, identity: Identity::guest(player), edge: edge.clone(), resume_hash, address: None }
 }
 
 /// For the player whom the session of these stories has from its beginning.
 pub fn as_player(id: SessionId) -> Resuming {
-    Resuming { player: format!("player-{id}").into(), identity: None }
+    Resuming { player: format!("player-{id}").into(), identity: None, address: None }
 }
 
 /// For the player whom the session with this token has.
 pub async fn as_it_is(store: &Store, resume_hash: [u8; 32]) -> Resuming {
     let known = store.known_session(resume_hash).await.expect("answered");
-    Resuming { player: known.map_or("nobody".into(), |known| known.identity.player.id), identity: None }
+    Resuming { player: known.map_or("nobody".into(), |known| known.identity.player.id), identity: None, address: None }
 }
 
 /// Ana has connected to `edge-1`, with token 1.

@@ -4,16 +4,20 @@
 // Each back end's tests are a separate program, and some of them do not use every helper.
 #![allow(dead_code)]
 
+mod bans;
 pub mod cast;
 mod components;
 mod machines;
 mod partitions;
+mod players;
 mod rooms;
 mod sessions;
 
+pub use bans::*;
 pub use components::*;
 pub use machines::*;
 pub use partitions::*;
+pub use players::*;
 pub use rooms::*;
 pub use sessions::*;
 
@@ -39,6 +43,13 @@ macro_rules! tell_all_stories {
             a_silent_session_expires_sooner_unless_it_comes_back_or_was_kicked
             a_row_changes_as_its_machine_does
             a_secret_is_drawn_once
+            sessions_are_listed_by_player_in_pages
+            a_ban_is_of_a_player_or_of_the_networks_around_an_address
+            bans_are_listed_in_pages_and_the_latest_of_a_target_counts
+            a_ban_ends_by_itself_and_is_deleted
+            a_logout_is_of_a_players_tokens_or_of_one_token
+            a_session_that_an_operator_expires_is_as_none_until_it_is_ended
+            a_session_is_found_by_its_player_the_guest_before_and_its_token
             only_a_higher_snapshot_replaces
             a_host_finds_a_snapshot_an_end_or_nothing
             hashes_of_snapshots_are_kept_for_audits

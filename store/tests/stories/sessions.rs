@@ -1,6 +1,6 @@
 //! Sessions and the rooms they are in.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use chorus_core::{
     command::Player,
@@ -389,14 +389,17 @@ impl Both<'_> {
         let player = if number == 5 { "another".into() } else { before.player.id.clone() };
         let account = Player { id: format!("u:{number}").into(), name: "Ben".into() };
         let claims = (number > 3).then(|| Json::trusted("{}"));
-        let identity = Identity { player: account, claims, expires: Some(Time(u64::from(number))) };
-        Resuming { player, identity: (number & 1 == 1).then_some(identity) }
+        let expires = Some(Time(u64::from(number)));
+        let [token_id, guest] = [2, 4].map(|bit| (number & bit != 0).then(|| format!("id-{number}").into()));
+        let identity = Identity { player: account, claims, expires, token_id, guest };
+        Resuming { player, identity: (number & 1 == 1).then_some(identity), address: None }
     }
 
     async fn renew(&mut self, number: u8, at: u32) {
         let (claims, expires) = (Some(Json::trusted("[]")), Time(u64::from(number)));
-        self.machine.renew(claims.clone(), expires, &edge(at));
-        self.store.renew_session(self.id, claims, expires, &edge(at)).await.expect("renewed");
+        let token_id: Option<Arc<str>> = (number > 11).then(|| format!("id-{number}").into());
+        self.machine.renew(claims.clone(), expires, token_id.clone(), &edge(at));
+        self.store.renew_session(self.id, claims, expires, token_id, &edge(at)).await.expect("renewed");
     }
 
     /// The latest token, or one before it.

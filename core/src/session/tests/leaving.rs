@@ -42,6 +42,43 @@ fn a_kicked_session_ends() {
     assert!(story.session.is_ended());
 }
 
+fn ending(code: CloseCode) -> EdgeCommand {
+    let of = SessionsOf::Player(player().id);
+    EdgeCommand::End(Ending { of, code, reason: "cheating".into() })
+}
+
+#[test]
+fn a_session_that_an_operator_ends_is_out_of_all_its_rooms() {
+    for (code, write, left_as) in [
+        (CloseCode::Kicked, StoreWrite::Kick { session: ANA, reason: "cheating".into() }, LeaveReason::Kicked),
+        (CloseCode::Unauthorized, StoreWrite::End(ANA), LeaveReason::Left),
+    ] {
+        let mut story = Story::resumed(&[LOBBY, GAME]);
+        story.outputs();
+        story.command(ending(code));
+        let close = Output::Close { code, reason: "cheating".into() };
+        assert_eq!(story.outputs(), [close, Output::Store(write), leave(LOBBY, left_as), leave(GAME, left_as)]);
+        assert!(story.session.is_ended());
+    }
+}
+
+#[test]
+fn an_ending_is_for_sessions_that_are_open() {
+    let of = SessionsOf::Player(player().id);
+    let here = IpAddr::from([192, 0, 2, 7]);
+    let mut story = Story::begin();
+    story.frame(r#"{"t":"hello"}"#);
+    story.outputs();
+    assert!(!story.session.is_among(&of, here));
+    story.command(ending(CloseCode::Kicked));
+    assert_eq!(story.outputs(), [], "what becomes of its hello is decided by the rows");
+    story.on(Input::Opened(new_session()));
+    assert!(story.session.is_among(&of, here));
+    assert!(!story.session.is_among(&SessionsOf::Player("p2".into()), here));
+    story.command(ending(CloseCode::Kicked));
+    assert!(story.session.is_ended() && !story.session.is_among(&of, here));
+}
+
 /// The game has admitted the session, and the lobby has not answered its `Leave` yet.
 fn leaving_the_lobby() -> Story {
     let mut story = Story::in_lobby();

@@ -7,7 +7,8 @@ const END: Time = Time(1_000_000 + 600_000);
 const MINUTE: u64 = 60_000;
 
 fn account(id: &str, expires: Time) -> Account {
-    Account { id: id.into(), name: None, claims: Some(Json::trusted(r#"{"role":"admin"}"#)), expires }
+    let claims = Some(Json::trusted(r#"{"role":"admin"}"#));
+    Account { id: id.into(), name: None, claims, expires, issued: None, token_id: Some("next".into()) }
 }
 
 fn with_token(opened: Opened) -> Opened {
@@ -65,7 +66,9 @@ fn the_next_token_of_the_same_player_continues_the_session() {
     let expires = END.plus(10 * MINUTE);
     story.on(Input::Renewed(Ok(account("p1", expires))));
     let claims = Some(Json::trusted(r#"{"role":"admin"}"#));
-    assert_eq!(story.next(), Output::Store(StoreWrite::Renew { session: ANA, claims: claims.clone(), expires }));
+    let renew = StoreWrite::Renew { session: ANA, claims: claims.clone(), expires, token_id: Some("next".into()) };
+    assert_eq!(story.next(), Output::Store(renew));
+    assert!(story.session.is_among(&SessionsOf::Token("next".into()), IpAddr::from([192, 0, 2, 7])));
     assert_eq!(text(&story.next()), r#"{"t":"renewed"}"#);
     story.deliver(LOBBY, 3, event(LOBBY));
     story.expect_seq(3);
@@ -89,6 +92,16 @@ fn a_token_of_another_player_or_an_invalid_one_ends_the_connection() {
         story.on(Input::Renewed(checked));
         story.expect_close(CloseCode::Unauthorized);
     }
+}
+
+#[test]
+fn a_player_who_is_found_to_be_banned_at_a_renewal_is_out_of_its_rooms() {
+    let mut story = signed_in();
+    story.frame(r#"{"t":"renew","token":"y"}"#);
+    story.outputs();
+    story.on(Input::Renewed(Err((CloseCode::Kicked, "cheating".into()))));
+    let kick = Output::Store(StoreWrite::Kick { session: ANA, reason: "cheating".into() });
+    assert_eq!(story.outputs()[1..], [kick, leave(LOBBY, LeaveReason::Kicked)]);
 }
 
 #[test]

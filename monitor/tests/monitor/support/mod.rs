@@ -134,9 +134,14 @@ impl World {
     // ---- hosts and edges ----
 
     pub async fn open_session(&self, id: SessionId, edge: &MachineId, room: RoomId) {
+        self.open_session_of(Identity::guest(player(id)), id, edge, room).await;
+    }
+
+    pub async fn open_session_of(&self, identity: Identity, id: SessionId, edge: &MachineId, room: RoomId) {
         let mut resume_hash = [0; 32];
         resume_hash[..16].copy_from_slice(&id.0.to_be_bytes());
-        let session = SessionRow { id, identity: Identity::guest(player(id)), edge: edge.clone(), resume_hash };
+        let address = Some("192.0.2.7".parse().expect("an address"));
+        let session = SessionRow { id, identity, edge: edge.clone(), resume_hash, address };
         self.store.open_session(session, room).await.expect("opened");
     }
 
