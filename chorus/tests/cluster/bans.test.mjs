@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { pair, play } from "../e2e/player.mjs";
 import { stories } from "./stories.mjs";
 
-/** Three times what it takes on a slow machine; see docs/operating.md. */
+/** Four times what was measured: see docs/operating.md. */
 const OUT_MS = 3_000;
 
 const story = stories({ edges: 3 });
