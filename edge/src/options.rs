@@ -58,8 +58,7 @@ impl Options {
     /// A school, or a carrier's customers, behind one address.
     pub const MAX_PER_ADDRESS: usize = 512;
 
-    /// All that an address may have connect anew within 5 seconds, after the restart of an edge. A handshake and a session take
-    /// some 200 µs, so an address that does nothing else takes a fiftieth of a core, or a tenth with TLS.
+    /// All connections that an address may have are made anew within 5 seconds, for example after the restart of an edge.
     pub const NEW_CONNECTIONS: u32 = 100;
 
     /// A class that opens the page at once, and a few hundred players who follow. At most so many are in flight out of a
