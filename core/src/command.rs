@@ -66,7 +66,7 @@ pub enum RoomCommand {
     /// The player of this session, who was `was`, is `player` now: a guest has signed in. The room's script decides whether the
     /// member has the new identity in this room too.
     Identify { session: SessionId, was: Arc<str>, player: Player, claims: Option<Json> },
-    /// Reserved, and without effect yet: what the room keeps of this player is to be removed.
+    /// What the room keeps of this player is removed: its members, and by the script what its state has.
     Erase { player: Arc<str> },
     /// Reserved, and without effect yet: the end of a step, and what has arrived in it.
     Tick { number: u64, inputs: Vec<TickInput> },

@@ -144,6 +144,10 @@ pub enum Event {
         player: Player,
         claims: Option<Json>,
     },
+    /// What the script keeps of this player, who is no member, is to be removed.
+    Erase {
+        player: Arc<str>,
+    },
 }
 
 impl Event {
@@ -162,6 +166,7 @@ impl Event {
             Event::MoveFailed { .. } => "onMoveFailed".into(),
             Event::Dispose { .. } => "onDispose".into(),
             Event::Identify { .. } => "onUpgrade".into(),
+            Event::Erase { .. } => "onErase".into(),
         }
     }
 }
@@ -244,6 +249,12 @@ pub enum Effect {
     },
     /// The member of the `identify` in hand has its new identity from here on.
     Identify,
+    /// Operators get a report about this player: see [`crate::room::Report`].
+    Report {
+        session: SessionId,
+        reason: Box<str>,
+        data: Json,
+    },
 }
 
 /// The level of a guest's own log line, for its author. To the operator every such line is DEBUG, since it may contain players'

@@ -22,7 +22,7 @@ pub trait Format: Serialize + DeserializeOwned {
 
 impl Format for Record {
     const NAME: &'static str = "record";
-    const VERSION: u8 = 7;
+    const VERSION: u8 = 8;
 }
 
 impl Format for EdgeCommand {
@@ -32,7 +32,7 @@ impl Format for EdgeCommand {
 
 impl Format for State {
     const NAME: &'static str = "snapshot";
-    const VERSION: u8 = 7;
+    const VERSION: u8 = 8;
 }
 
 /// Bytes that are not what they should be.

@@ -74,6 +74,7 @@ static const struct { const char *name, *fields; } effect_kinds[] = {
   [EFFECT_SET_TIMER] = {"set-timer", "tfr"}, [EFFECT_CANCEL_TIMER] = {"cancel-timer", "r"}, [EFFECT_LOCK] = {"lock", ""}, [EFFECT_UNLOCK] = {"unlock", ""},
   [EFFECT_METADATA] = {"metadata", "r"}, [EFFECT_END] = {"end", "r"},
   [EFFECT_SIT] = {"sit", "i"}, [EFFECT_STAND] = {"stand", "i"}, [EFFECT_IDENTIFY] = {"identify", ""},
+  [EFFECT_REPORT] = {"report", "itr"},
 };
 
 static uint8_t effect_tag(const char *name) {

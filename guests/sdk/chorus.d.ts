@@ -12,7 +12,7 @@ declare module "chorus" {
   export const LOBBY: string;
 
   /** The reason why a member has left. */
-  export type LeaveReason = "left" | "moved" | "timed-out" | "kicked";
+  export type LeaveReason = "left" | "moved" | "timed-out" | "kicked" | "replaced";
 
   /** The reason for a new instance of an existing room. Only at `"swapped"` may the room change anything. */
   export type RestoreReason = "recovered" | "woken" | "swapped" | "faulted";
@@ -37,8 +37,8 @@ declare module "chorus" {
     /** Whether the member watches, and takes no player's seat. `sit` and `stand` change it. */
     readonly spectator: boolean;
     /**
-     * The script's plain data about this member. It survives with the room, and is dropped when the member leaves. No other
-     * property of a player can be set.
+     * The script's plain data about this member. It survives with the room, and is dropped when the member leaves; with
+     * `sessionsPerPlayer`, it passes to the session that replaces this one. No other property of a player can be set.
      */
     data: Data;
     /** Sends this member an event. */
@@ -50,6 +50,12 @@ declare module "chorus" {
     moveTo(room: string, options?: unknown): void;
     /** Closes the member's session. */
     kick(reason?: string): void;
+    /**
+     * Reports the player to the server's operators, who read it by `chorus player reports`. The reason is cut after 512 bytes;
+     * the data is plain and has 4,096 bytes as JSON at most. Of a room's reports beyond 100 at once and one more every ten
+     * seconds, none is kept.
+     */
+    report(reason: string, data?: unknown): void;
     /**
      * Makes the spectator a player, from this line on. `data` is kept. Throws a `RangeError` when the room has `maxPlayers`
      * players, and a `TypeError` when the member is a player already.
@@ -122,6 +128,11 @@ declare module "chorus" {
   export interface Config {
     /** The number of players, not counting spectators; 0, the default, sets no limit. */
     maxPlayers?: number;
+    /**
+     * How many sessions of one player are members at a time: with 1, a further one takes the seat of the older one, which leaves
+     * with `"replaced"`. 0, the default, sets no limit.
+     */
+    sessionsPerPlayer?: number;
     /** How long the seat of a player whose connection is lost is held. 60 by default. */
     reconnectSeconds?: number;
     /** Whether the room continues without members. */
@@ -225,6 +236,11 @@ declare module "chorus" {
     onUpgrade?(player: Player<Data>, oldId: string): void;
     /** The player has left for good, and is no longer in `this.players`. */
     onLeave?(player: Player<Data>, reason: LeaveReason): void;
+    /**
+     * An operator erases this player, who is no member any more: remove what the state keeps of it. `id` is the player's id.
+     * A room without this hook keeps what its script has stored.
+     */
+    onErase?(id: string): void;
     onRoomMessage?(room: string, data: any): void;
     /** A room that this one created has ended, or `failed`, or could not be created. */
     onRoomEnd?(room: string, outcome: any, failed?: string): void;

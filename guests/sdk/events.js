@@ -4,7 +4,8 @@ import { giveBack } from "./allowance.js";
 import { call, emit } from "./call.js";
 import { withClaims } from "./claims.js";
 import { finish, refuse } from "./finish.js";
-import { named } from "./json.js";
+import { named, toJson } from "./json.js";
+import { allowed } from "./limits.js";
 import { reportFreed } from "./lobby.js";
 import { addPlayer, bySession, inner, Player, removePlayer, rolesChanged } from "./player.js";
 import * as primordials from "./primordials.js";
@@ -45,6 +46,9 @@ export function dispatch(event, ...fields) {
       return finish();
     case "identify":
       return onIdentify(playerOf(fields[0]), fields[1], fields[2], fields[3], fields[4]);
+    case "erase":
+      callHook("onErase", fields[0]);
+      return finish();
     case "dispose":
       callHook("onDispose", primordials.parse(fields[0]));
       return finish();
@@ -52,13 +56,27 @@ export function dispatch(event, ...fields) {
 }
 
 function onJoin(session, { player: id, name, spectator }, claims, given) {
-  const player = new Player({ session, player: id, name, connected: true, spectator }, "{}");
-  return withClaims(player, claims, () => admit(player, spectator, given));
+  const replaced = replacedBy(id);
+  // The seat passes to the newcomer: that of the latest session, where several are replaced.
+  const data = replaced.length === 0 ? "{}" : toJson(replaced[replaced.length - 1].data, "player.data");
+  const player = new Player({ session, player: id, name, connected: true, spectator }, data);
+  return withClaims(player, claims, () => admit(player, spectator, given, replaced));
 }
 
-function admit(player, spectator, given) {
+/** The sessions that leave once this player has joined by a further one, the oldest first (`core/src/room/commands/membership.rs`). */
+function replacedBy(id) {
+  const seats = [];
+  if (allowed.sessions === 0) return seats;
+  bySession.forEach((player) => { if (player.id === id) seats[seats.length] = player; });
+  const kept = allowed.sessions - 1;
+  if (seats.length <= kept) seats.length = 0;
+  else seats.length -= kept;
+  return seats;
+}
+
+function admit(player, spectator, given, replaced) {
   call.refusable = true;
-  const verdict = script.hooks.onJoinAttempt === undefined ? true : callHook("onJoinAttempt", player, given);
+  let verdict = script.hooks.onJoinAttempt === undefined ? true : callHook("onJoinAttempt", player, given);
   if (call.refused !== undefined) return;
   if (verdict !== true && verdict !== false && verdict !== "spectator") {
     throw new primordials.TypeError(`onJoinAttempt returned ${named(verdict)}; it must be true, false or "spectator"`);
@@ -66,7 +84,11 @@ function admit(player, spectator, given) {
   call.refusable = false;
   if (verdict === false) return refuse("the room did not let you in");
   // The host sets `spectator` beforehand when all players' seats are taken; the hook may have freed or filled one.
-  const full = rolesChanged() ? isFull() : spectator;
+  let leaving = 0;
+  for (let i = 0; i < replaced.length; i++) if (!replaced[i].spectator) leaving += 1;
+  const full = rolesChanged() ? isFull(leaving) : spectator;
+  // A spectator's seat passes on as it is.
+  if (verdict === true && full && replaced.length > 0) verdict = "spectator";
   if (verdict === true && full) return refuse("the room is full");
   inner.setSpectator(player, verdict === "spectator");
   emit("admit", [verdict === "spectator"], "onJoinAttempt", true);

@@ -24,10 +24,10 @@ export function toJson(value, what, name) {
 }
 
 /** JSON that leaves the room as one record. */
-export function toParcel(value, what) {
+export function toParcel(value, what, most = LIMITS.parcelBytes) {
   const text = toJson(value, what);
-  if (!fits(text, LIMITS.parcelBytes)) {
-    throw new TypeError(`${what} has ${byteLength(text)} bytes as JSON; it may have ${LIMITS.parcelBytes}`);
+  if (!fits(text, most)) {
+    throw new TypeError(`${what} has ${byteLength(text)} bytes as JSON; it may have ${most}`);
   }
   return text;
 }

@@ -19,6 +19,7 @@ export const EFFECTS = {
   "view-of": [0x07, "ir"], "move-to": [0x08, "iir"], kick: [0x09, "ir"], "create-room": [0x0a, "tnr"], "send-room": [0x0b, "ir"],
   "set-timer": [0x0c, "tfr"], "cancel-timer": [0x0d, "r"], lock: [0x0e, ""], unlock: [0x0f, ""], metadata: [0x10, "r"],
   end: [0x11, "r"], log: [0x12, "yr"], sit: [0x13, "i"], stand: [0x14, "i"], identify: [0x18, ""],
+  report: [0x19, "itr"],
 };
 
 export const LEVELS = { debug: 0, info: 1, warn: 2, error: 3 };
@@ -29,7 +30,7 @@ export const OPEN = 0x01, SAVE = 0x02;
 export const EVENTS = {
   0x10: ["create", "r"], 0x11: ["join", "ijtr"], 0x12: ["drop", "i"], 0x13: ["reconnect", "i"], 0x14: ["leave", "ir"],
   0x15: ["message", "itr"], 0x16: ["timer", "tr"], 0x17: ["room-message", "ir"], 0x18: ["room-end", "itr"],
-  0x19: ["move-failed", "iir"], 0x1a: ["dispose", "r"], 0x1e: ["identify", "itttr"],
+  0x19: ["move-failed", "iir"], 0x1a: ["dispose", "r"], 0x1e: ["identify", "itttr"], 0x1f: ["erase", "r"],
 };
 
 // Writing, into a buffer that grows.

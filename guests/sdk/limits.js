@@ -18,6 +18,8 @@ export const LIMITS = {
   nesting: 127,
   /** UTF-8 bytes of a value that leaves the room as one record: options, a message to a room, an outcome. */
   parcelBytes: 524_288,
+  /** UTF-8 bytes of a report's data. */
+  reportBytes: 4_096,
   /** Ten years. Anything beyond is a mistake in units. */
   delayMs: 316_224_000_000,
   /** The log of one call in units of UTF-16, with one more for each line. The rest is cut. */
@@ -41,6 +43,7 @@ export const BUDGETS = {
 /** The highest values in `static config` and `static lobby`. */
 export const CAPS = {
   maxPlayers: 20_000,
+  sessionsPerPlayer: 20_000,
   reconnectSeconds: 86_400,
   emptySeconds: 604_800,
   /** Players that the lobby gathers before it creates a room, in `static lobby`. */
@@ -50,10 +53,11 @@ export const CAPS = {
 };
 
 /**
- * What this room may use: the budgets that the SDK checks, and the players that it may have; 0 is no limit. Output is counted in
+ * What this room may use: the budgets that the SDK checks, and the players and the sessions of one player that it may have; 0 is no
+ * limit. Output is counted in
  * bytes of the effects' encodings, the state in units of UTF-16, as long as its text is here.
  */
-export const allowed = { output: 0, effects: 0, timers: 0, rooms: 0, state: 0, players: 0 };
+export const allowed = { output: 0, effects: 0, timers: 0, rooms: 0, state: 0, players: 0, sessions: 0 };
 
 /** Sets the limits from the class's config, once that has been checked. */
 export function allow(config) {
@@ -64,4 +68,5 @@ export function allow(config) {
   allowed.rooms = of("roomsPerRecord");
   allowed.state = of("stateKiB") * 1024;
   allowed.players = config?.maxPlayers ?? 0;
+  allowed.sessions = config?.sessionsPerPlayer ?? 0;
 }

@@ -17,6 +17,7 @@ for (const key of keys(BUDGETS)) BUDGET[key] = whole(1, BUDGETS[key].cap);
 
 const CONFIG = {
   maxPlayers: whole(0, CAPS.maxPlayers),
+  sessionsPerPlayer: whole(0, CAPS.sessionsPerPlayer),
   reconnectSeconds: whole(0, CAPS.reconnectSeconds),
   keepWhenEmpty: flag,
   emptySeconds: whole(0, CAPS.emptySeconds),
@@ -37,7 +38,7 @@ const LOBBY = {
 
 export const HOOKS = [
   "onCreate", "onJoinAttempt", "onJoin", "onDrop", "onReconnect", "onLeave", "onRoomMessage", "onRoomEnd", "onMoveFailed",
-  "onRestore", "onDispose", "onUpgrade",
+  "onRestore", "onDispose", "onUpgrade", "onErase",
 ];
 
 /** The manifest of `RoomClass`, of which `room` is one. */

@@ -4,6 +4,7 @@
 import { emit } from "./call.js";
 import { roomId } from "./ids.js";
 import { messageType, toJson, toParcel, toText } from "./json.js";
+import { LIMITS } from "./limits.js";
 import * as primordials from "./primordials.js";
 import { sit, stand } from "./roles.js";
 
@@ -20,6 +21,11 @@ export const methods = {
 
   kick(reason = "kicked") {
     emit("kick", [this.session, toText(reason, "player.kick: the reason")], "player.kick");
+  },
+
+  report(reason, data) {
+    const why = toText(reason, "player.report: the reason");
+    emit("report", [this.session, why, toParcel(data ?? null, "player.report: the data", LIMITS.reportBytes)], "player.report");
   },
 
   sit() { sit(this); },

@@ -6,8 +6,8 @@ import { allowed } from "./limits.js";
 import { bySession, playerCount, setRole } from "./player.js";
 import { RangeError, TypeError } from "./primordials.js";
 
-/** Whether all players' seats are taken. */
-export function isFull() { return allowed.players > 0 && playerCount() >= allowed.players; }
+/** Whether all players' seats are taken; `leaving`: by players that stay. */
+export function isFull(leaving = 0) { return allowed.players > 0 && playerCount() - leaving >= allowed.players; }
 
 export function sit(player) {
   mustBeMember(player, "player.sit");

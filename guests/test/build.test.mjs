@@ -41,7 +41,7 @@ const BROKEN = {
   "top-level-random.js": [[3, 14, /Math\.random\(\) at the top level.*use instead: this\.random/], [4, 17, /new Date\(\) at the top level.*use instead: this\.now\(\)/]],
   "hidden-random.js": [[3, 25, /randomness has no meaning while the component is built.*onCreate/]],
   "hidden-date.js": [[3, 21, /Date has no meaning while the component is built.*onCreate/]],
-  "bad-config.js": [[6, 5, /static config has no key "reconectSeconds"; there are: maxPlayers, reconnectSeconds/]],
+  "bad-config.js": [[6, 5, /static config has no key "reconectSeconds"; there are: maxPlayers, sessionsPerPlayer, reconnectSeconds/]],
   "missing-import.js": [[2, 22, /there is no file \.\/nowhere\.js/]],
   "second-file": [[4, 3, /no `setTimeout`; use instead/]],
 };

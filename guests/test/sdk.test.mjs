@@ -324,6 +324,99 @@ test("a player's data survives with the room, shows in views, and goes when the 
   assert.deepEqual(JSON.parse(story.leave("ana").saved.state), { state: {} });
 });
 
+// A player's sessions
+
+const SEATS = "static config = { maxPlayers: 2, sessionsPerPlayer: 1 }; onJoin(player) { this.broadcast('in', [player.data.score ?? null, this.players.of(player.id).length]); } onLeave(player, reason) { this.broadcast('out', [player.data.score ?? null, reason, this.players.of(player.id).length]); } messages = { score: (player) => { player.data.score = (player.data.score ?? 0) + 1; return player.data.score; }, stand: (player) => player.stand(), watches: (player) => player.spectator };";
+
+test("without sessionsPerPlayer a player is a member by each of its sessions", async () => {
+  const story = (await roomOf("messages = { who: (player) => this.players.of(player.id).length };")).join("ana").join("ana", { tab: "phone" });
+  assert.equal(story.message("phone", "who").reply, 2);
+});
+
+test("a further session takes the older one's seat and its data, and both are there in onJoin", async () => {
+  const story = (await roomOf(SEATS)).join("ana").join("bo").message("ana", "score");
+  story.received("bo");
+  story.join("ana", { tab: "phone" });
+  assert.deepEqual(tags(story), ["admit", "broadcast", "broadcast"], "it has a seat, though both were taken");
+  assert.deepEqual(story.received("bo"), [{ type: "in", data: [1, 2] }, { type: "out", data: [1, "replaced", 1] }]);
+  assert.equal(story.message("phone", "score").reply, 2);
+  assert.deepEqual(JSON.parse(story.restore("recovered").saved.state).data, { [session("phone")]: { score: 2 } });
+  assert.equal(story.join("cid").refused, "the room is full");
+});
+
+test("a spectator's further session is a spectator, where there is no seat for a player", async () => {
+  const story = (await roomOf(SEATS)).join("ana").join("bo").message("ana", "stand").join("cid");
+  story.join("ana", { tab: "phone" });
+  assert.equal(story.effects[0].val, "spectator");
+  assert.equal(story.message("phone", "watches").reply, true);
+  assert.equal(story.message("cid", "watches").reply, false);
+});
+
+test("a further session that is refused leaves the older one as it is", async () => {
+  const story = (await roomOf(`${SEATS} onJoinAttempt(player, { no }) { return !no; }`)).join("ana").message("ana", "score");
+  assert.equal(story.join("ana", { tab: "phone", options: { no: true } }).refused, "the room did not let you in");
+  assert.equal(story.message("ana", "score").reply, 2);
+});
+
+test("of several sessions the oldest leaves, and its data passes on", async () => {
+  const story = (await roomOf(SEATS.replace("sessionsPerPlayer: 1", "sessionsPerPlayer: 2"))).join("ana").message("ana", "score");
+  story.join("ana", { tab: "phone" }).join("ana", { tab: "tv" });
+  assert.deepEqual(JSON.parse(story.saved.state).data, { [session("tv")]: { score: 1 } });
+  story.join("ana");
+  assert.deepEqual(JSON.parse(story.saved.state).data, { [session("tv")]: { score: 1 } }, "the phone had none");
+});
+
+// Operators
+
+test("a report goes to operators: with its reason, its data, and the member's session", async () => {
+  const story = (await roomOf("messages = { report: (player, [reason, data]) => player.report(reason, data), twice: (player) => { player.report('a'); this.refuse('no'); } }; onJoinAttempt(player) { player.report('joins'); return true; } onLeave(player) { player.report('left'); }")).join("ana");
+  assert.deepEqual(story.effects[0], { tag: "report", val: { session: session("ana"), reason: "joins", data: "null" } });
+  story.message("ana", "report", ["spam", { said: ["buy"] }]);
+  assert.deepEqual(story.effects[0], { tag: "report", val: { session: session("ana"), reason: "spam", data: '{"said":["buy"]}' } });
+  assert.deepEqual(tags(story.message("ana", "twice")), ["refuse"], "a refusal drops it");
+  assert.throws(() => story.message("ana", "report", [1]), /player\.report: the reason must be a string, not a number/);
+  assert.throws(() => story.message("ana", "report", ["spam", "x".repeat(4_095)]), /player\.report: the data has 4097 bytes as JSON; it may have 4096/);
+  assert.deepEqual(tags(story.leave("ana")), ["report"]);
+});
+
+test("a player that is erased is passed to onErase; a room without the hook keeps what its script has stored", async () => {
+  const body = (hook) => `state = { scores: {} }; ${hook} messages = { score: (player) => { this.state.scores[player.id] = 1; } };`;
+  const story = (await roomOf(body("onErase(id) { delete this.state.scores[id]; }"))).join("ana").join("bo").message("ana", "score").message("bo", "score");
+  story.leave("ana", "kicked").erase("ana");
+  assert.deepEqual([story.state.scores, tags(story)], [{ bo: 1 }, ["view"]]);
+  assert.deepEqual(tags(story.erase("ana")), [], "a second time changes nothing");
+  const keeps = (await roomOf(body(""))).join("ana").message("ana", "score").leave("ana").erase("ana");
+  assert.deepEqual(keeps.state.scores, { ana: 1 });
+});
+
+test("chat: a moderator, by the claims of its token, mutes a player for some time", async () => {
+  const story = (await room("chat")).join("mia", { claims: { role: "moderator" } }).join("ana", { claims: { role: "player" } }).join("bo");
+  assert.equal(story.message("ana", "mute", { id: "bo", seconds: 60 }).refused, "only moderators mute");
+  assert.equal(story.message("mia", "mute", { id: "nobody", seconds: 60 }).refused, "nobody here has that id");
+  assert.equal(story.message("mia", "mute", { id: "ana", seconds: 1e9 }).refused, "seconds must be from 1 to 86400");
+  story.message("mia", "mute", { id: "ana", seconds: 60 }).received("bo");
+  story.wait(1);
+  assert.equal(story.message("ana", "say", "hello").refused, "you are muted for 60 s");
+  assert.equal(story.message("bo", "say", "hello").refused, undefined);
+  // Neither another tab nor an account is a way out.
+  story.join("ana", { tab: "phone" }).leave("ana");
+  assert.equal(story.message("phone", "say", "hello").refused, "you are muted for 60 s");
+  story.identify("phone", "u:ana");
+  assert.equal(story.message("phone", "say", "hello").refused, "you are muted for 60 s");
+  story.wait(60_000).received("bo");
+  story.message("phone", "say", "hello");
+  assert.deepEqual(story.received("bo"), [{ type: "said", data: { name: "u:ana", text: "hello" } }]);
+  story.message("mia", "mute", { id: "u:ana", seconds: 60 }).message("mia", "unmute", { id: "u:ana" });
+  assert.equal(story.message("phone", "say", "hello").refused, undefined);
+  story.message("mia", "mute", { id: "bo", seconds: 60 }).leave("bo").erase("bo");
+  assert.deepEqual(story.state, { muted: {} });
+});
+
+test("chat: a member reports another to the operators", async () => {
+  const story = (await room("chat")).join("ana").join("bo").message("ana", "report", { id: "bo", text: "rude" });
+  assert.deepEqual(story.effects[0].val, { session: session("bo"), reason: "reported by a player", data: '{"by":"ana","text":"rude"}' });
+});
+
 // Time, chance, other rooms
 
 test("a created room's id is derived from its record, and a counter", async () => {

@@ -117,16 +117,30 @@ export class Story {
   create(options = {}) { return this.#event({ tag: "create", val: JSON.stringify(options) }); }
 
   /** `name` is the player's identity and name; `tab` distinguishes several sessions of one player. */
-  join(name, { tab = name, options = {}, full = this.#isFull(), from, claims } = {}) {
-    const member = { session: session(tab), player: name, name, connected: true, spectator: full };
+  join(name, { tab = name, options = {}, full, from, claims } = {}) {
+    const replaced = this.#replacedBy(name);
+    const member = { session: session(tab), player: name, name, connected: true, spectator: full ?? this.#isFull(replaced) };
     this.#joining = member;
-    return this.#event({ tag: "join", val: { member: { ...member }, claims: claimsText(claims), options: JSON.stringify(options), from } });
+    this.#event({ tag: "join", val: { member: { ...member }, claims: claimsText(claims), options: JSON.stringify(options), from } });
+    if (!this.#members.has(member.session)) return this;
+    const { effects } = this;
+    for (const one of replaced) effects.push(...this.#leave(one.session, "replaced").effects);
+    this.effects = effects;
+    return this;
   }
   #joining;
 
-  #isFull() {
+  #isFull(leaving = []) {
     const { maxPlayers = 0 } = JSON.parse(this.manifest.config);
-    return maxPlayers > 0 && [...this.#members.values()].filter(({ spectator }) => !spectator).length >= maxPlayers;
+    const players = [...this.#members.values()].filter((member) => !member.spectator && !leaving.includes(member));
+    return maxPlayers > 0 && players.length >= maxPlayers;
+  }
+
+  /** The members that a further session of this player replaces, as the room's machine finds them. */
+  #replacedBy(player) {
+    const { sessionsPerPlayer = 0 } = JSON.parse(this.manifest.config);
+    const seats = [...this.#members.values()].filter((member) => member.player === player);
+    return sessionsPerPlayer > 0 ? seats.slice(0, Math.max(0, seats.length + 1 - sessionsPerPlayer)) : [];
   }
 
   message(name, type, data) {
@@ -151,11 +165,21 @@ export class Story {
   }
   #identity;
 
-  leave(name, reason = "left") {
-    const gone = this.#members.get(session(name));
-    this.#members.delete(session(name));
-    return this.#event({ tag: "leave", val: { session: session(name), reason } }, (members) => members.set(session(name), gone));
+  leave(name, reason = "left") { return this.#leave(session(name), reason); }
+
+  #leave(of, reason) {
+    const gone = this.#members.get(of), before = new Map(this.#members);
+    this.#members.delete(of);
+    return this.#event({ tag: "leave", val: { session: of, reason } }, (members) => {
+      // In its old place.
+      const others = new Map(members);
+      members.clear();
+      for (const id of before.keys()) members.set(id, others.get(id) ?? gone);
+    });
   }
+
+  /** An operator erases this player, who is no member. */
+  erase(player) { return this.#event({ tag: "erase", val: player }); }
 
   /** The move that the room requested has succeeded. */
   moved(name) {

@@ -89,6 +89,9 @@ pub enum Happened {
     KickedHello,
     /// An operator has kicked a player.
     OperatorKick,
+    /// A report was written, and a player was erased.
+    Report,
+    Erasure,
     /// A spectator has sat down, and a player has stood up.
     Sit,
     Stand,
@@ -102,7 +105,7 @@ pub enum Happened {
 }
 
 impl Happened {
-    pub const ALL: [Happened; 23] = [
+    pub const ALL: [Happened; 25] = [
         Happened::Takeover,
         Happened::HandOver,
         Happened::HibernationWithAlarm,
@@ -119,6 +122,8 @@ impl Happened {
         Happened::Kick,
         Happened::KickedHello,
         Happened::OperatorKick,
+        Happened::Report,
+        Happened::Erasure,
         Happened::Sit,
         Happened::Stand,
         Happened::Renewal,

@@ -148,6 +148,8 @@ impl Script {
             }
             Event::Identify { .. } => vec![Effect::Identify],
             Event::MoveFailed { session, .. } => self.forget(session, true),
+            // Who it was is in no view, so all see it at once.
+            Event::Erase { player } => vec![broadcast("erased", &json!(player)), self.view()],
             Event::Timer { .. } => {
                 self.state["rung"] = json!(true);
                 vec![broadcast("bell", &Value::Null), self.view()]
@@ -190,11 +192,13 @@ impl Script {
         effects
     }
 
-    /// Kicks a member other than this one, if there is one.
+    /// Reports and kicks a member other than this one, if there is one.
     fn kick_other(&self, by: SessionId) -> Vec<Effect> {
-        let other = self.members.iter().copied().find(|member| *member != by);
-        let kick = other.map(|session| Effect::Kick { session, reason: "rude".into() });
-        kick.into_iter().chain([reply(Value::Null)]).collect()
+        let Some(session) = self.members.iter().copied().find(|member| *member != by) else {
+            return vec![reply(Value::Null)];
+        };
+        let report = Effect::Report { session, reason: "rude".into(), data: Json::of(&by.to_string()) };
+        vec![report, Effect::Kick { session, reason: "rude".into() }, reply(Value::Null)]
     }
 
     /// A player stands up; a spectator sits down, if there is a seat.
@@ -265,6 +269,7 @@ fn spec(kind: &Kind) -> Arc<ComponentSpec> {
     Arc::new(ComponentSpec {
         state_version: 1,
         max_players: if lobby { 0 } else { SEATS as u32 },
+        sessions_per_player: 0,
         hold_ms: 60_000,
         keep_when_empty: lobby,
         empty_ms: 20_000,

@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use chorus_core::{
     edge::StoredSession,
     hosting::{Found, Save},
-    ids::{Digest, Kind, MachineId, Offset, RoomId, SessionId, Time},
+    ids::{Digest, Kind, MachineId, Offset, OutputId, RoomId, SessionId, Time},
     placement::{Assignment, Machine, MachineState, Partition, Role, View},
+    room::Report,
 };
 
 pub(crate) struct Store {
@@ -18,6 +19,8 @@ pub(crate) struct Store {
     pub active: BTreeMap<Kind, Digest>,
     machines: BTreeMap<MachineId, MachineRow>,
     pub partitions: Vec<Partition>,
+    /// What rooms have reported to operators.
+    pub reports: BTreeMap<(RoomId, OutputId), Report>,
     lease: Option<(MachineId, Time)>,
 }
 
@@ -51,6 +54,7 @@ impl Store {
             active: BTreeMap::new(),
             machines: BTreeMap::new(),
             partitions: (0..partitions).map(row).collect(),
+            reports: BTreeMap::new(),
             lease: None,
         }
     }

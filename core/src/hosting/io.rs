@@ -6,7 +6,7 @@ use crate::{
     effect::LogLevel,
     ids::{Digest, Kind, MachineId, Offset, RoomId, SessionId, Time},
     json::Json,
-    room::{Call, Notice, Outcome, RoomClock},
+    room::{Call, Notice, Outcome, Report, RoomClock},
 };
 
 /// What happened.
@@ -61,6 +61,8 @@ pub enum Output {
     Save(Box<Save>),
     /// Ends the session in the store, which is retried until it succeeds. Answered by [`Input::SessionEnded`]; not waited for.
     EndSession { session: SessionId, reason: Box<str> },
+    /// Writes the report to the store, which is retried until it succeeds. [`Output::Flush`] waits for it.
+    Report(Box<Report>),
     /// Drops this machine, unless a record has arrived meanwhile: then the shell ignores this output.
     Hibernate(Hibernation),
     /// The room has ended, and why it failed if it did: for watchers.

@@ -36,6 +36,7 @@ impl HostedRoom {
                 None
             }
             room::Output::Ended { outcome, failed } => Some(self.on_ended(outcome, failed)),
+            room::Output::Report(report) => Some(Output::Report(report)),
             room::Output::Log { level, text } => Some(Output::Log { level, text }),
             room::Output::Notice(notice) => {
                 if matches!(notice, Notice::RestartScheduled { .. }) {

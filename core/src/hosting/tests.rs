@@ -121,6 +121,7 @@ impl Story {
             Output::Save(save) if save.ended.is_some() => format!("store the end @{}", save.offset),
             Output::Save(save) => format!("store @{}", save.offset),
             Output::EndSession { .. } => "end session".to_owned(),
+            Output::Report(report) => format!("report {}", report.reason),
             Output::Hibernate(Hibernation { alarm: None, .. }) => "hibernate".to_owned(),
             Output::Hibernate(Hibernation { alarm: Some(at), .. }) => {
                 format!("hibernate until {} later", at.since(self.now))
@@ -185,6 +186,7 @@ fn effects(context: crate::effect::CallContext, event: Event) -> Vec<Effect> {
                 vec![create, Effect::MoveTo { session, room, options }, reply]
             }
             "kick" => vec![Effect::Kick { session, reason: "rude".into() }],
+            "report" => vec![Effect::Report { session, reason: "spam".into(), data: Json::null() }, reply],
             "flood" => {
                 let send = Effect::Send { session, msg_type: "drop".into(), data: Json::null() };
                 let between = Effect::SendRoom { room: RoomId(0xb), data: Json::null() };
@@ -198,10 +200,11 @@ fn effects(context: crate::effect::CallContext, event: Event) -> Vec<Effect> {
 }
 
 fn spec() -> Arc<ComponentSpec> {
-    let messages = ["none", "flood", "ring", "ring late", "pair", "kick", "end"].map(Into::into).into();
+    let messages = ["none", "flood", "ring", "ring late", "pair", "kick", "report", "end"].map(Into::into).into();
     Arc::new(ComponentSpec {
         state_version: 1,
         max_players: 0,
+        sessions_per_player: 0,
         hold_ms: 60_000,
         keep_when_empty: true,
         empty_ms: 20_000,

@@ -29,7 +29,7 @@ use super::{
     step::{CallOrigin, Step},
 };
 use crate::{
-    command::{Fault, Record, RoomCommand},
+    command::{Fault, Joining, Record, RoomCommand},
     effect::{CallContext, Effect, Event},
     ids::{Offset, Seed, SessionId, Time},
 };
@@ -172,7 +172,13 @@ impl Room {
 
 /// Whether the room's part of this record is done but for the effects of the call, and the call is not the last one.
 fn may_lead(step: &Step) -> bool {
-    matches!(step.origin, CallOrigin::Join(_) | CallOrigin::Message { .. } | CallOrigin::Other)
+    let replaces = |joining: &Joining| !step.state.replaced_by(&joining.player.id, joining.session).is_empty();
+    match &step.origin {
+        CallOrigin::Join(joining) => !replaces(joining),
+        CallOrigin::Message { .. } => true,
+        CallOrigin::Other => step.departing.is_empty(),
+        _ => false,
+    }
 }
 
 /// What is known of the room before the next record of a batch.

@@ -14,6 +14,7 @@ use super::{
     lobby_restart,
     phase::{OpenedFor, Phase},
     release_spare,
+    resend_buffer::ResendBuffer,
     state::State,
     step::{CallOrigin, Ending, Next, Step},
 };
@@ -156,8 +157,13 @@ impl Room {
 
     /// The record is fully applied, so its outputs may be emitted.
     fn finish(&mut self, step: Step) -> Phase {
-        let Step { mut state, offset, out, .. } = step;
+        let Step { mut state, offset, out, is_erasure, .. } = step;
         state.offset = offset;
+        if is_erasure {
+            // The frames of this record may name the player, too.
+            state.resend_buffer = ResendBuffer::default();
+            self.wants_snapshot = true;
+        }
         self.emit(offset, out);
         Phase::Idle(state)
     }

@@ -65,7 +65,7 @@ pub(super) fn carry_out(step: &mut Step, effects: Vec<Effect>) -> Next {
             close::dispose(outcome)
         }
         (_, Some(outcome)) => close::dispose(outcome),
-        _ => Next::Done,
+        _ => membership::next_departure(step),
     }
 }
 
@@ -79,6 +79,7 @@ fn admit(step: &mut Step, effects: Vec<Effect>) -> Vec<Effect> {
     let Some(joining) = take_join(step) else { return effects };
     let session = joining.session;
     step.state.seat(&joining, spectator, last_view_of(&effects, session));
+    step.replace_older(session);
     step.admitted(&joining);
     step.send_whole_view(session);
     let others = effects.into_iter().filter(|effect| match effect {
@@ -140,6 +141,7 @@ fn carry_out_one(step: &mut Step, effect: Effect) {
         Effect::Sit { session } => step.state.set_spectator(session, false),
         Effect::Stand { session } => step.state.set_spectator(session, true),
         Effect::Identify => identify(step),
+        Effect::Report { session, reason, data } => step.report(session, reason, data),
         // An `admit` outside of a join has no effect; an `end` was removed before.
         Effect::Admit { .. } | Effect::End { .. } => {}
     }
@@ -150,6 +152,7 @@ fn identify(step: &mut Step) {
     if let CallOrigin::Identify { session, player } = &step.origin {
         let (session, player) = (*session, player.clone());
         step.state.identify(session, player);
+        step.replace_older(session);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::ComponentSpec;
+use super::{ComponentSpec, Report};
 use crate::{
     command::{EdgeCommand, Fault, OutputRef, Record, RoomCommand},
     effect::{CallContext, Effect, Event, LogLevel, RoomInfo, SavedState},
@@ -46,6 +46,8 @@ pub enum Output {
     ///
     /// [`LeaveReason::Kicked`]: crate::command::LeaveReason::Kicked
     Kick { session: SessionId, reason: Box<str> },
+    /// For operators. Written to the store under its number, retried until it is there; repeating it does no harm.
+    Report(Box<Report>),
     /// A snapshot at `offset`, to be stored once all outputs of the records up to there are confirmed.
     Snapshot { offset: Offset, bytes: Arc<[u8]> },
     /// The room has ended. Its snapshot may be deleted once all earlier outputs are confirmed.

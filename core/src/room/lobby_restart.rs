@@ -105,6 +105,7 @@ pub(super) fn schedule(step: &mut Step, failed: Option<Box<str>>) {
         restart: Some(restart),
         kicks: mem::take(&mut old.kicks),
         departures: mem::take(&mut old.departures),
+        reports_until: old.reports_until,
         ..State::new(kind, old.component, old.creator, old.secret, old.allowance, old.created, offset)
     };
     for session in away {

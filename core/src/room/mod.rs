@@ -20,6 +20,7 @@
 //! | `packed` | bytes that are rarely read, compressed |
 //! | `roles` | which members are players and which are spectators |
 //! | `kicks` | the end of a session by its room |
+//! | `reports` | what a script reports of players to operators |
 //! | `allowance` | how many rooms a room may create |
 //! | `lobby_restart` | the restart of the lobby where another room would end |
 //! | `charge` | the client that the room's work is charged to |
@@ -54,6 +55,7 @@ mod open;
 mod packed;
 mod phase;
 mod rebuild;
+mod reports;
 mod resend_buffer;
 mod roles;
 mod spec;
@@ -80,9 +82,10 @@ pub use history::{TAIL_BYTES, TAIL_FUEL, TAIL_RECORDS};
 pub use io::{Call, Entry, Input, Notice, Outcome, Output, SwappedTo};
 pub use kicks::MAX_DEPARTURES;
 pub use lobby_restart::{LobbyRestart, MAX_RESTART_DELAY_MS, STEADY_RUN_MS};
+pub use reports::{REPORT_BURST, REPORT_INTERVAL_MS, Report};
 pub use resend_buffer::{RESEND_BYTES, RESEND_FRAMES, ResendBuffer};
 pub use spec::ComponentSpec;
-pub use state::{Member, State};
+pub use state::{Audience, Member, State};
 
 use self::{batch::Batch, charge::Charges, history::History, phase::Phase};
 use crate::{

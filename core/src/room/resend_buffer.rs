@@ -100,6 +100,14 @@ impl ResendBuffer {
         frames.map(|fields| Some(RoomFrame::new(room, fields.ok()?.0))).collect()
     }
 
+    /// All frames that are kept for this member, oldest first.
+    pub fn all_for(&self, room: RoomId, session: SessionId) -> Vec<RoomFrame> {
+        let bytes = self.bytes();
+        let theirs = entries(&bytes).filter_map(|entry| for_member(entry, session));
+        let frames = theirs.filter_map(|fields| wire::read_part::<FrameFields>(fields).ok());
+        frames.map(|(fields, _)| RoomFrame::new(room, fields)).collect()
+    }
+
     /// All entries.
     fn bytes(&self) -> Vec<u8> {
         let mut all: Vec<u8> = self.packed.iter().flat_map(Packed::unpacked).collect();
@@ -197,6 +205,7 @@ mod tests {
         assert_eq!(buffer.last_for(ROOM, ANA, 0), Some(vec![]));
         assert_eq!(buffer.last_for(ROOM, ANA, 3), None);
         assert_eq!(buffer.last_for(ROOM, BEA, 2), Some(vec![patch("1"), patch("2")]));
+        assert_eq!(buffer.all_for(ROOM, ANA), [patch("1"), patch("3")]);
     }
 
     #[test]

@@ -10,6 +10,8 @@ pub struct ComponentSpec {
     pub state_version: u32,
     /// Players, spectators not counted. 0 means no limit but [`ComponentSpec::MAX_MEMBERS`].
     pub max_players: u32,
+    /// Sessions of one player that are members at a time: a further one replaces the oldest. 0 means no limit.
+    pub sessions_per_player: u32,
     /// How long a dropped member's seat is held, in milliseconds.
     pub hold_ms: u64,
     /// Whether the room stays open without members.

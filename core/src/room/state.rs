@@ -80,6 +80,8 @@ pub struct State {
     /// Members that were removed while they may have been away, and why, oldest first: they get the reason when they reconnect.
     /// At most [`super::MAX_DEPARTURES`].
     pub departures: VecDeque<(SessionId, Departure)>,
+    /// The end of the intervals that the reports so far have taken, each [`super::REPORT_INTERVAL_MS`] long.
+    pub reports_until: Time,
     /// Reserved: requests that have no answer yet, and their deadlines. Empty, since no script can make a request yet.
     pub requests: BTreeMap<OutputId, Time>,
 }
@@ -214,6 +216,7 @@ impl State {
             restart: None,
             kicks: BTreeMap::new(),
             departures: VecDeque::new(),
+            reports_until: Time(0),
             requests: BTreeMap::new(),
         }
     }
@@ -275,6 +278,17 @@ impl State {
         }
     }
 
+    /// The frames that are kept for this member, as it gets them when it resumes.
+    pub fn frames_of(&self, room: RoomId, session: SessionId) -> Vec<String> {
+        let Some(member) = self.members.get(&session) else { return Vec::new() };
+        let mut frames = self.resend_buffer.all_for(room, session);
+        // Earlier ones are of an earlier stay.
+        let count = usize::try_from(member.out_seq + 1 - member.first_seq).unwrap_or(usize::MAX);
+        frames.drain(..frames.len().saturating_sub(count));
+        let first = member.out_seq + 1 - frames.len() as u64;
+        (first..).zip(frames).map(|(seq, frame)| frame.with_seq(seq)).collect()
+    }
+
     pub fn view_of(&self, session: SessionId) -> Json {
         let own = self.members.get(&session).and_then(|member| member.view.clone());
         own.or_else(|| self.view.clone()).unwrap_or_else(Json::null)
@@ -309,10 +323,10 @@ mod tests {
     /// Format 4 was written for a lobby that had restarted.
     #[test]
     fn a_state_of_another_format_is_refused_by_name() {
-        for found in [3, 4, 5, 6, 8] {
+        for found in [3, 4, 5, 6, 7, 9] {
             let mut bytes = example().encode();
             bytes[0] = found;
-            assert_eq!(State::decode(&bytes), Err(DecodeError::Version { name: "snapshot", found, reads: 7 }));
+            assert_eq!(State::decode(&bytes), Err(DecodeError::Version { name: "snapshot", found, reads: 8 }));
         }
     }
 
@@ -324,6 +338,7 @@ mod tests {
         let spec = ComponentSpec {
             state_version: 1,
             max_players: 2,
+            sessions_per_player: 1,
             hold_ms: 60_000,
             keep_when_empty: false,
             empty_ms: 60_000,
@@ -390,6 +405,7 @@ mod tests {
             restart: Some(LobbyRestart { consecutive_failures: 1, since: Time(10), timer: Some(number(4)) }),
             kicks: [(session, "no".into())].into(),
             departures: [(session, Departure { reason: LeaveReason::Kicked, text: Some("no".into()) })].into(),
+            reports_until: Time(95),
             requests: [(number(5), Time(90))].into(),
             ..State::new(Kind::lobby(), Digest([7; 32]), creator, RoomSecret(10), 16, Time(10), 5)
         }

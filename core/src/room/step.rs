@@ -3,12 +3,15 @@
 //! A step owns the state while its record is applied, also while the machine waits for the guest. A handler changes the state,
 //! adds outputs, and returns what happens next; the driver carries that out. So a handler cannot leave a record half applied.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use super::{
     Output,
     io::Notice,
-    state::{Member, Probation, State},
+    state::{Departure, Member, Probation, State},
 };
 use crate::{
     command::{EdgeCommand, Fault, Joining, OutputRef, Player, RoomCommand},
@@ -33,6 +36,12 @@ pub(super) struct Step {
     /// A member that has just left, until the guest has processed its `leave`: an instance that is opened before that still has
     /// the member.
     pub departed: Option<Box<(SessionId, Member)>>,
+    /// Members that leave by this record once the guest has processed the event in hand, one after the other.
+    pub departing: VecDeque<(SessionId, Departure)>,
+    /// The player that the record erases, until the guest is called for that.
+    pub erases: Option<Arc<str>>,
+    /// The kept frames are dropped, and the state is saved, once the record is applied: it erases a player.
+    pub is_erasure: bool,
     /// Its outputs. They are emitted once the record is fully applied, or never.
     pub out: Vec<Output>,
     /// The patches of this record, by the old and the new view: members with the same views share a patch.
@@ -124,6 +133,9 @@ impl Step {
             client,
             origin: CallOrigin::Other,
             departed: None,
+            departing: VecDeque::new(),
+            erases: None,
+            is_erasure: false,
             out: Vec::new(),
             patches: BTreeMap::new(),
             next_index: 1,

@@ -15,13 +15,16 @@ use crate::{
 
 mod batches;
 mod charges;
+mod erasures;
 mod faults;
 mod frames;
 mod kicks;
 mod lobby;
 mod messages;
 mod reconnects;
+mod replaced;
 mod replay;
+mod reports;
 mod roles;
 mod rooms;
 mod seats;
@@ -339,6 +342,7 @@ fn name(event: &Event) -> String {
         Event::MoveFailed { session, .. } => format!("move-failed {}", who(*session)),
         Event::Dispose { .. } => "dispose".into(),
         Event::Identify { session, was, .. } => format!("identify {} {was}", who(*session)),
+        Event::Erase { player } => format!("erase {player}"),
     }
 }
 
@@ -393,6 +397,7 @@ fn spec() -> Arc<ComponentSpec> {
     Arc::new(ComponentSpec {
         state_version: 1,
         max_players: 2,
+        sessions_per_player: 0,
         hold_ms: 30_000,
         keep_when_empty: false,
         empty_ms: 10_000,

@@ -177,8 +177,20 @@ impl Session {
             // This answers a request for frames. The `Join` has yet to be answered.
             SeatState::Joining => {}
             _ if reason == LeaveReason::Kicked => self.on_other_kick(room),
+            _ if room == RoomId::LOBBY && reason == LeaveReason::Replaced => self.on_replaced_in_lobby(),
             _ if self.is_moving_to(room) => self.replace_stay(room, request, reason, now),
             SeatState::Member | SeatState::Leaving => self.remove_seat(room, reason, now),
+        }
+    }
+
+    /// The lobby has a further session of this player in the place of this one, which would otherwise join it again, and replace
+    /// that session in turn. If the session is in no other room, its connection ends.
+    fn on_replaced_in_lobby(&mut self) {
+        let Some(session) = self.id() else { return };
+        self.vacate(RoomId::LOBBY, LeaveReason::Replaced);
+        self.outputs.push_back(Output::Store(StoreWrite::Leave(session, RoomId::LOBBY)));
+        if self.seats.is_empty() {
+            self.close(CloseCode::Replaced, "this player continues in another session");
         }
     }
 

@@ -180,6 +180,9 @@ pub const MAX_TEXT: usize = 512;
 /// record of a channel, and a broker's limit for one is often 1 MiB.
 pub const MAX_RECORD_JSON: usize = 512 * KIB as usize;
 
+/// Bytes of the data of a report: some messages of a chat. An operator reads it, and the store keeps it.
+pub const MAX_REPORT: usize = 4 * KIB as usize;
+
 /// Bytes of the type of a message to a client: as much as a client's own may have.
 pub const MAX_TYPE: usize = chorus_core::frame::MAX_TYPE;
 
@@ -265,6 +268,7 @@ mod tests {
             ("kindChars", 48),
             ("nesting", 127),
             ("parcelBytes", MAX_RECORD_JSON as u64),
+            ("reportBytes", MAX_REPORT as u64),
             ("delayMs", MAX_DELAY_MS as u64),
             ("logUnits", MAX_LOG),
             ("maxPlayers", ComponentSpec::MAX_MEMBERS as u64),

@@ -339,6 +339,7 @@ impl Checker<'_> {
             effect::SIT => with_session(of("sit"), |session| Effect::Sit { session })?,
             effect::STAND => with_session(of("stand"), |session| Effect::Stand { session })?,
             effect::IDENTIFY => of("identify").end().map(|()| Effect::Identify)?,
+            effect::REPORT => report(of("report"))?,
             effect::LOG => return self.log(of("log")),
             other => return Err(garbage(format!("no effect has the tag {other:#04x}"))),
         }))
@@ -400,6 +401,15 @@ impl Checker<'_> {
         let text = format!("({} more bytes of log were cut)", self.log_cut);
         (self.log_cut > 0).then(|| Effect::Log { level: LogLevel::Warn, text: text.into() })
     }
+}
+
+fn report(mut fields: Fields<'_>) -> Result<Effect, Fault> {
+    let (session, reason) = (fields.session()?, shortened(fields.text()?));
+    let bytes = fields.left.len();
+    if bytes > budget::MAX_REPORT {
+        return Err(too_much(format!("report: {bytes} bytes of data; at most {}", budget::MAX_REPORT)));
+    }
+    Ok(Effect::Report { session, reason, data: fields.json()? })
 }
 
 fn with_session(mut fields: Fields<'_>, effect: impl FnOnce(SessionId) -> Effect) -> Result<Effect, Fault> {

@@ -96,6 +96,7 @@ fn put_other(input: &mut Writer, header: Header<'_>, event: &Event) {
         Event::MoveFailed { session, room, reason } => {
             put(entry::MOVE_FAILED, Some(session), Some(room), None, reason);
         }
+        Event::Erase { player } => put(entry::ERASE, None, None, None, player),
         Event::Dispose { outcome } => put(entry::DISPOSE, None, None, None, outcome),
     }
 }

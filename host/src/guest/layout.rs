@@ -20,6 +20,7 @@ pub(crate) mod entry {
     pub const MOVE_FAILED: u8 = 0x19;
     pub const DISPOSE: u8 = 0x1a;
     pub const IDENTIFY: u8 = 0x1e;
+    pub const ERASE: u8 = 0x1f;
 }
 
 /// Tags of outcomes.
@@ -53,6 +54,7 @@ pub(crate) mod effect {
     pub const SIT: u8 = 0x13;
     pub const STAND: u8 = 0x14;
     pub const IDENTIFY: u8 = 0x18;
+    pub const REPORT: u8 = 0x19;
 }
 
 /// The bytes of a tag and a length.

@@ -23,6 +23,8 @@ pub struct Manifest {
 pub struct Config {
     /// `maxPlayers`. 0: the kind sets no limit.
     pub max_players: u32,
+    /// `sessionsPerPlayer`. 0: the kind sets no limit.
+    pub sessions_per_player: u32,
     /// `reconnectSeconds`: how long a dropped player's seat is held.
     pub reconnect_seconds: u32,
     /// `keepWhenEmpty`
@@ -37,6 +39,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             max_players: 0,
+            sessions_per_player: 0,
             reconnect_seconds: 60,
             keep_when_empty: false,
             empty_seconds: 60,
@@ -63,7 +66,8 @@ pub enum BadManifest {
 const MAX_MEMBERS: u64 = 20_000;
 const MAX_HOLD_SECONDS: u64 = 86_400;
 const MAX_EMPTY_SECONDS: u64 = 7 * 86_400;
-const KEYS: [&str; 5] = ["maxPlayers", "reconnectSeconds", "keepWhenEmpty", "emptySeconds", "budget"];
+const KEYS: [&str; 6] =
+    ["maxPlayers", "sessionsPerPlayer", "reconnectSeconds", "keepWhenEmpty", "emptySeconds", "budget"];
 
 impl Manifest {
     pub(crate) fn check(raw: contract::Manifest) -> Result<Manifest, BadManifest> {
@@ -83,6 +87,7 @@ impl Manifest {
         ComponentSpec {
             state_version: self.state_version,
             max_players: config.max_players,
+            sessions_per_player: config.sessions_per_player,
             hold_ms: u64::from(config.reconnect_seconds) * 1000,
             keep_when_empty: config.keep_when_empty,
             empty_ms: u64::from(config.empty_seconds) * 1000,
@@ -120,6 +125,7 @@ impl Config {
         for (key, value) in &map {
             match key.as_str() {
                 "maxPlayers" => config.max_players = whole(key, value, 0, MAX_MEMBERS)? as u32,
+                "sessionsPerPlayer" => config.sessions_per_player = whole(key, value, 0, MAX_MEMBERS)? as u32,
                 "reconnectSeconds" => config.reconnect_seconds = whole(key, value, 0, MAX_HOLD_SECONDS)? as u32,
                 "keepWhenEmpty" => config.keep_when_empty = boolean(key, value)?,
                 "emptySeconds" => config.empty_seconds = whole(key, value, 0, MAX_EMPTY_SECONDS)? as u32,
@@ -180,6 +186,8 @@ mod tests {
     #[test]
     fn a_config_says_only_what_it_changes() {
         assert_eq!(Config::parse("{}"), Ok(Config::default()));
+        let config = Config::parse(r#"{"sessionsPerPlayer": 1}"#).unwrap();
+        assert_eq!(config, Config { sessions_per_player: 1, ..Config::default() });
         let config = Config::parse(r#"{"maxPlayers": 2, "budget": {"memoryMiB": 16.0, "timers": 3}}"#).unwrap();
         assert_eq!((config.max_players, config.budget.memory, config.budget.timers), (2, 16 << 20, 3));
         assert_eq!(config.budget.fuel, Budget::default().fuel);

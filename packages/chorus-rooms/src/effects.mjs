@@ -5,7 +5,7 @@ import { EFFECTS, LEVELS } from "../../../guests/build/contract.mjs";
 /** The fields of an event, in the order of the contract. */
 export function fieldsOf({ tag, val }) {
   switch (tag) {
-    case "create": case "dispose": return [val];
+    case "create": case "dispose": case "erase": return [val];
     case "join": return [val.member.session, { ...val.member, from: val.from }, val.claims, val.options];
     case "identify": return [val.session, val.was, val.player, val.name, val.claims];
     case "drop": case "reconnect": return [val];
@@ -23,7 +23,7 @@ export function fieldsOf({ tag, val }) {
 const FIELDS = {
   send: ["session", "type", "data"], broadcast: ["type", "except", "data"], "view-of": ["session", "view"],
   "move-to": ["session", "room", "options"], kick: ["session", "reason"], "create-room": ["kind", "rooms", "options"],
-  "send-room": ["room", "data"], "set-timer": ["name", "afterMs", "payload"], log: ["level", "text"],
+  report: ["session", "reason", "data"], "send-room": ["room", "data"], "set-timer": ["name", "afterMs", "payload"], log: ["level", "text"],
 };
 
 /** The effects of an outcome, each `{ tag, val }`. */

@@ -55,6 +55,8 @@ export class VirtualRoom {
   created = [];
   sent = [];
   kicked = [];
+  /** What the script has reported to operators. */
+  reports = [];
   log = [];
   sharedView = undefined;
   metadata = undefined;
@@ -121,8 +123,9 @@ export class VirtualRoom {
   /** Returns why the player was refused, or undefined. */
   join({ session, player, name, claims, options = null, from }) {
     if (this.members.has(session)) return this.reconnect(session);
-    if (this.locked) return "the room is locked";
-    const joining = { session, player, name, connected: true, spectator: this.#isFull() };
+    const replaced = this.#replacedBy(player);
+    if (this.locked && replaced.length === 0) return "the room is locked";
+    const joining = { session, player, name, connected: true, spectator: this.#isFull(replaced) };
     let refused;
     const val = { member: { ...joining }, claims: claimsText(claims), options: JSON.stringify(options), from };
     const failed = this.#event({ tag: "join", val }, undefined, {
@@ -130,6 +133,7 @@ export class VirtualRoom {
       refuse: (reason) => { refused = reason; },
     });
     if (failed !== undefined) return "the room's script failed";
+    if (this.members.has(session)) for (const older of replaced) this.leave(older, "replaced");
     return refused ?? (this.members.has(session) || this.kicked.length > 0 ? undefined : "the room did not let you in");
   }
 
@@ -184,6 +188,12 @@ export class VirtualRoom {
     const member = this.members.get(session);
     const val = { session, was: member.player, player, name, claims: claimsText(claims) };
     this.#event({ tag: "identify", val }, undefined, { identify: () => Object.assign(member, { player, name }) });
+  }
+
+  /** An operator erases this player. */
+  erase(player) {
+    for (const [session, member] of [...this.members]) if (member.player === player) this.leave(session, "kicked");
+    if (this.ended === undefined) this.#event({ tag: "erase", val: player });
   }
 
   /** The move that the room requested has succeeded. */
@@ -392,6 +402,7 @@ export class VirtualRoom {
       case "view-of": return this.#setOwnView(val);
       case "move-to": return this.#move(val);
       case "create-room": return this.#createRoom(val);
+      case "report": return keep(this.reports, { ...val, data: JSON.parse(val.data) });
       case "send-room": return keep(this.sent, { room: val.room, data: JSON.parse(val.data) });
       case "set-timer": this.timers.delete(val.name); return this.timers.set(val.name, { due: this.now + Math.ceil(val.afterMs), payload: val.payload });
       case "cancel-timer": return this.timers.delete(val);
@@ -463,9 +474,18 @@ export class VirtualRoom {
     this.#guest = undefined;
   }
 
-  #isFull() {
+  /** `leaving`: sessions that are not counted. */
+  #isFull(leaving = []) {
     const { maxPlayers = 0 } = this.config;
-    return maxPlayers > 0 && [...this.members.values()].filter(({ spectator }) => !spectator).length >= maxPlayers;
+    const players = [...this.members.values()].filter(({ spectator, session }) => !spectator && !leaving.includes(session));
+    return maxPlayers > 0 && players.length >= maxPlayers;
+  }
+
+  /** The sessions that leave once this player has joined by a further one, the oldest first. */
+  #replacedBy(player) {
+    const { sessionsPerPlayer = 0 } = this.config;
+    const theirs = [...this.members.values()].filter((member) => member.player === player).map(({ session }) => session);
+    return sessionsPerPlayer > 0 ? theirs.slice(0, Math.max(0, theirs.length + 1 - sessionsPerPlayer)) : [];
   }
 
   // ---- Instances ----
@@ -544,7 +564,7 @@ function handlerOf({ tag, val }) {
 
 const HANDLERS = {
   create: "onCreate", join: "onJoin", drop: "onDrop", reconnect: "onReconnect", leave: "onLeave", "room-message": "onRoomMessage",
-  "room-end": "onRoomEnd", "move-failed": "onMoveFailed", dispose: "onDispose", identify: "onUpgrade",
+  "room-end": "onRoomEnd", "move-failed": "onMoveFailed", dispose: "onDispose", identify: "onUpgrade", erase: "onErase",
 };
 
 function what(event) { return handlerOf(event); }

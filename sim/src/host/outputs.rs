@@ -1,7 +1,10 @@
 //! What a room's machine orders: guest calls, appends, commands to edges, and updates of the store.
 
+use std::collections::BTreeSet;
+
 use chorus_core::{
-    command::{Fault, RoomCommand},
+    command::{Fault, Record, RoomCommand},
+    edge::StoredSession,
     effect::Effect,
     hosting::{Input, Output, Save},
     ids::{Offset, OutputId, RoomId, SessionId},
@@ -68,6 +71,7 @@ impl World {
                 let ms = self.draw(if is_delayed { DIALS.kick_delay } else { DIALS.latency });
                 self.after(ms, Event::EndSession(life, room, serial, session));
             }
+            Output::Report(report) => self.write_report(room, *report)?,
             Output::Hibernate(hibernation) => live.left = Some(hibernation),
             Output::Notice(notice) => self.notice(life, live, &notice),
             Output::Ended { .. } | Output::Log { .. } => {}
@@ -195,6 +199,18 @@ impl World {
         Ok(())
     }
 
+    /// A report that was written before is the same one.
+    fn write_report(&mut self, room: RoomId, report: room::Report) -> Result<(), Violation> {
+        self.count(Happened::Report);
+        let number = report.number;
+        let stored = self.store.reports.entry((room, number)).or_insert_with(|| report.clone());
+        // After a trap, a host that was declared dead may report what the call that trapped elsewhere has reported.
+        if *stored != report && !self.trapped.contains(&room) {
+            return Err(self.wrong(format!("{room} has two reports under the number {number:?}")));
+        }
+        Ok(())
+    }
+
     pub fn end_session(&mut self, life: Life, room: RoomId, serial: Serial, session: SessionId) {
         let row = self.store.sessions.get_mut(&session);
         let rooms = row.map_or(Vec::new(), |row| {
@@ -202,7 +218,26 @@ impl World {
             row.rooms().to_vec()
         });
         self.count(Happened::Kick);
+        if self.faults_left > 0 && self.one_in(DIALS.erase) {
+            self.erase_player_of(session, &rooms);
+        }
         let ms = self.draw(DIALS.latency);
         self.after(ms, Event::Report(life, room, serial, Report::SessionEnded(session, rooms)));
+    }
+
+    /// An operator erases the player whose session has just been ended, if it has no other one. Its next session joins rooms
+    /// behind that.
+    fn erase_player_of(&mut self, session: SessionId, rooms: &[RoomId]) {
+        let player_of = |row: &StoredSession<u64>| row.identity().player.id.clone();
+        let Some(player) = self.store.sessions.get(&session).map(player_of) else { return };
+        let mut others = self.store.sessions.values().filter(|row| !row.is_kicked());
+        if others.any(|row| player_of(row) == player) {
+            return;
+        }
+        self.count(Happened::Erasure);
+        for room in rooms.iter().copied().chain([RoomId::LOBBY]).collect::<BTreeSet<_>>() {
+            let command = RoomCommand::Erase { player: player.clone() };
+            self.arrives(Record { room, time: self.now, command });
+        }
     }
 }

@@ -100,6 +100,7 @@ pub fn spec() -> Arc<ComponentSpec> {
     Arc::new(ComponentSpec {
         state_version: 1,
         max_players: 0,
+        sessions_per_player: 0,
         hold_ms: 1_000,
         keep_when_empty: true,
         empty_ms: 0,

@@ -45,6 +45,16 @@ fn a_snapshot_is_stored_once_everything_before_it_has_arrived() {
 }
 
 #[test]
+fn a_report_leaves_at_once_and_a_snapshot_waits_until_it_has_arrived() {
+    let mut story = Story::with_member();
+    assert_eq!(story.message("report"), ["report spam", "send frames"]);
+    story.flushes = false;
+    story.after(OPTIONS.snapshot_after_ms);
+    assert_eq!(story.on(Input::Tick), ["save state", "flush"]);
+    assert_eq!(story.on(Input::Flushed), ["store @3"]);
+}
+
+#[test]
 fn a_snapshot_waits_for_held_commands_before_anything_else() {
     let mut story = Story::with_member();
     story.message("pair");

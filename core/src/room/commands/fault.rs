@@ -55,6 +55,10 @@ pub(in crate::room) fn skip_call(step: &mut Step, handler: Box<str>, fault: &Fau
         // A member whose upgrade failed stays who it is in this room.
         CallOrigin::Identify { .. } | CallOrigin::Other => {}
     }
+    // Members that were to leave do so without the guest, whose instance is replaced.
+    while let Some((session, departure)) = step.departing.pop_front() {
+        step.remove_member(session, departure.reason, departure.text);
+    }
     if counts { check_limit(&step.state, fault) } else { Next::Done }
 }
 

@@ -25,13 +25,17 @@ pub(in crate::room) fn join(step: &mut Step, joining: Joining) -> Next {
         let Joining { session, edge, request, .. } = joining;
         return reconnect(step, session, edge, request, None);
     }
+    // A player whose session is replaced is in the room already, so neither a lock nor a full room keeps it out.
+    let replaced = step.state.replaced_by(&joining.player.id, joining.session);
     if !step.state.locked
+        && replaced.is_empty()
         && let Some(away) = seat_to_free(step)
     {
         return free_seat(step, away, joining);
     }
     let state = &step.state;
     let refused = match () {
+        () if !replaced.is_empty() => None,
         () if state.locked => Some("the room is locked"),
         () if state.members.len() >= ComponentSpec::MAX_MEMBERS => Some("the room is full"),
         () => None,
@@ -40,8 +44,8 @@ pub(in crate::room) fn join(step: &mut Step, joining: Joining) -> Next {
         step.refuse(&joining, reason);
         return Next::Done;
     }
-    // A newcomer is a spectator from the start where no seat is free for a player.
-    let spectator = !state.has_free_seat();
+    // A newcomer is a spectator from the start where no seat is free for a player, and none becomes free by its join.
+    let spectator = !state.has_free_seat() && replaced.iter().all(|session| state.members[session].spectator);
     let Joining { session, player, claims, options, from, .. } = joining.clone();
     let member = MemberInfo { session, player, connected: true, spectator };
     let event = Event::Join { member, options, claims, from: from.map(|from| from.room) };
@@ -163,6 +167,21 @@ pub(super) fn identify(
     Next::Call(Event::Identify { session, was, player, claims }, origin)
 }
 
+/// The next of the members that this record removes, of which the guest gets a `leave` each; then the erasure of their player,
+/// if the record is one.
+pub(in crate::room) fn next_departure(step: &mut Step) -> Next {
+    step.departed = None;
+    while let Some((session, Departure { reason, text })) = step.departing.pop_front() {
+        if step.remove_member(session, reason, text) {
+            return Next::Call(Event::Leave { session, reason }, CallOrigin::Other);
+        }
+    }
+    match step.erases.take() {
+        Some(player) => Next::Call(Event::Erase { player }, CallOrigin::Other),
+        None => Next::Done,
+    }
+}
+
 pub(super) fn leave(step: &mut Step, session: SessionId, reason: LeaveReason) -> Next {
     // The store and the session's other rooms have the kick by now.
     let text = if reason == LeaveReason::Kicked { step.state.kicks.remove(&session) } else { None };
@@ -174,6 +193,15 @@ pub(super) fn leave(step: &mut Step, session: SessionId, reason: LeaveReason) ->
 }
 
 impl Step {
+    /// The oldest sessions of this member's player leave by this record, as far as the kind's limit requires it: see
+    /// [`ComponentSpec::sessions_per_player`].
+    pub fn replace_older(&mut self, session: SessionId) {
+        let Some(member) = self.state.members.get(&session) else { return };
+        let replaced = self.state.replaced_by(&member.player.id, session);
+        let departure = || Departure { reason: LeaveReason::Replaced, text: None };
+        self.departing.extend(replaced.into_iter().map(|session| (session, departure())));
+    }
+
     /// Removes the member and notifies it. Returns whether the session was a member.
     pub fn remove_member(&mut self, session: SessionId, reason: LeaveReason, text: Option<Box<str>>) -> bool {
         self.deliver(RoomFrame::left(self.room, reason.as_str()), Audience::One(session));
@@ -204,6 +232,21 @@ impl Step {
 }
 
 impl State {
+    /// The sessions of this player that `newcomer` replaces, the oldest first. The SDK finds the same ones, to hand over
+    /// `player.data` (`guests/sdk/events.js`).
+    pub(in crate::room) fn replaced_by(&self, player: &str, newcomer: SessionId) -> Vec<SessionId> {
+        let limit = self.spec.as_ref().map_or(0, |spec| spec.sessions_per_player as usize);
+        if limit == 0 {
+            return Vec::new();
+        }
+        let others =
+            self.members.iter().filter(|(session, member)| **session != newcomer && *member.player.id == *player);
+        let mut others: Vec<(u64, SessionId)> = others.map(|(session, member)| (member.joined, *session)).collect();
+        others.sort_unstable();
+        let excess = (others.len() + 1).saturating_sub(limit);
+        others.into_iter().take(excess).map(|(_, session)| session).collect()
+    }
+
     /// The member has this identity from here on.
     pub(in crate::room) fn identify(&mut self, session: SessionId, player: Player) {
         if let Some(member) = self.members.get_mut(&session) {

@@ -1,6 +1,7 @@
 //! What each record does to a room: the machine's own part, then the guest's call, where there is one.
 
 pub(super) mod close;
+pub(super) mod erase;
 pub(super) mod fault;
 pub(super) mod membership;
 mod message;
@@ -40,7 +41,8 @@ pub(super) fn apply(step: &mut Step, command: RoomCommand) -> Next {
         RoomCommand::Identify { session, was, player, claims } => {
             membership::identify(step, session, was, player, claims)
         }
-        // Reserved, and without effect: nothing appends them yet.
-        RoomCommand::Erase { .. } | RoomCommand::Tick { .. } => Next::Done,
+        RoomCommand::Erase { player } => erase::erase(step, player),
+        // Reserved, and without effect: nothing appends it yet.
+        RoomCommand::Tick { .. } => Next::Done,
     }
 }

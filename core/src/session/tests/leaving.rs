@@ -79,6 +79,22 @@ fn an_ending_is_for_sessions_that_are_open() {
     assert!(story.session.is_ended() && !story.session.is_among(&of, here));
 }
 
+/// To join it again would replace the session that has replaced this one, and so on without an end.
+#[test]
+fn a_session_that_is_replaced_in_the_lobby_does_not_join_it_again() {
+    let mut story = Story::in_lobby();
+    story.left_as(LOBBY, LeaveReason::Replaced);
+    story.expect_close(CloseCode::Replaced);
+    let mut story = Story::resumed(&[LOBBY, GAME]);
+    story.outputs();
+    story.left_as(LOBBY, LeaveReason::Replaced);
+    assert!(story.outputs().contains(&Output::Store(StoreWrite::Leave(ANA, LOBBY))));
+    assert!(!story.session.is_ended(), "it is in another room");
+    story.left_as(GAME, LeaveReason::Replaced);
+    let goes = Output::Store(StoreWrite::Move { session: ANA, left: GAME, room: LOBBY });
+    assert!(story.outputs().contains(&goes), "from a game it goes to the lobby");
+}
+
 /// The game has admitted the session, and the lobby has not answered its `Leave` yet.
 fn leaving_the_lobby() -> Story {
     let mut story = Story::in_lobby();

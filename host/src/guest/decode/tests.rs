@@ -113,6 +113,8 @@ fn what_an_effect_may_not_have_is_named() {
         (one(effect::BROADCAST, b"\0\0\0\0"), "broadcast: a type of 0 bytes"),
         (one(effect::CANCEL_TIMER, b"tock"), "cancel-timer: no timer is called \"tock\""),
         (one(effect::LOG, b"\x04"), "log: 4 is no level"),
+        (one(effect::REPORT, &[0; 19]), "report: it ends within a field"),
+        (one(effect::REPORT, &[0; 20]), "report: not one JSON value"),
         (one(effect::REPLY, &[b'1'; 1100]), "more than 1024 bytes of output in one record"),
         (done(|it| it.u8(1)), "an effect: it ends within a field"),
     ] {
@@ -301,4 +303,32 @@ impl Random {
         }
         bytes
     }
+}
+
+#[test]
+fn a_report_has_a_reason_that_is_cut_and_data_that_is_bounded() {
+    let limits = r#"{"budget":{"outputKiB":64}}"#;
+    let raw = contract::Manifest { state_version: 1, config: limits.into(), timers: vec![], messages: vec![] };
+    let manifest = Manifest::check(raw).unwrap();
+    let report = |reason: &str, data: &str| {
+        let answer = done(|it| {
+            it.tagged(effect::REPORT, |it| {
+                it.id(7);
+                it.text(reason);
+                it.rest(data);
+            });
+        });
+        decode_effects(&answer, 0, &manifest).map(|done| done.effects)
+    };
+    let effects = report(&"x".repeat(1_000), r#"{"said":"…"}"#).unwrap();
+    let [Effect::Report { session: SessionId(7), reason, data }] = &effects[..] else { panic!("{effects:?}") };
+    assert!(reason.len() <= budget::MAX_TEXT, "{} bytes", reason.len());
+    assert_eq!(data.as_str(), r#"{"said":"…"}"#);
+    let text = |bytes: usize| format!("\"{}\"", "x".repeat(bytes - 2));
+    assert!(report("spam", &text(budget::MAX_REPORT)).is_ok());
+    let Err(Failed { cause: Cause::Fault(Fault::TooMuch(cause)), .. }) = report("spam", &text(budget::MAX_REPORT + 1))
+    else {
+        panic!("it is too long")
+    };
+    assert!(cause.starts_with("report: 4097 bytes of data"), "{cause}");
 }
