@@ -23,6 +23,7 @@ mod outbox;
 mod partitions;
 #[cfg(feature = "planted-bugs")]
 mod planted;
+mod report;
 mod resources;
 mod room_events;
 pub use room_events::MODULE_STATE;

@@ -18,6 +18,7 @@ pub struct Metrics {
     pub records: Counter,
     pub deliveries: Counter,
     pub throws: Counter,
+    pub reports: Counter,
     pub faults: Family<How, Counter>,
     pub snapshots: Counter,
     pub recoveries: Family<Why, Counter>,
@@ -49,6 +50,7 @@ impl Default for Metrics {
             records: Counter::default(),
             deliveries: Counter::default(),
             throws: Counter::default(),
+            reports: Counter::default(),
             faults: Family::default(),
             snapshots: Counter::default(),
             recoveries: Family::default(),
@@ -84,6 +86,7 @@ impl Metrics {
         registry.register("records", "Records handed to rooms", self.records.clone());
         registry.register("deliveries", "Frames for members, each counted once for each", self.deliveries.clone());
         registry.register("throws", "Hooks that threw, and had no effect", self.throws.clone());
+        registry.register("reports", "Reports of players by scripts", self.reports.clone());
         registry.register("faults", "Records that a guest failed on, and that are skipped", self.faults.clone());
         registry.register("snapshots", "Snapshots handed to the store", self.snapshots.clone());
         registry.register("recoveries", "New instances for rooms that have lived before", self.recoveries.clone());

@@ -3,7 +3,8 @@
 //! The outputs of one room leave in order or not at all. An append that fails after it was taken (the disk is full) is a
 //! gap: the room must append nothing more, and begin again at its snapshot.
 //!
-//! Bounds: confirmed appends are dropped at the next append, so only those in flight remain, and one command for each edge.
+//! Bounds: confirmed appends are dropped at the next append, so only those in flight remain, and one command for each edge;
+//! reports by the room's machine, which makes [`chorus_core::room::REPORT_BURST`] at once at most.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -14,6 +15,7 @@ use std::{
 
 use chorus_bus::{Append, AppendError, Sent};
 use chorus_core::{hosting::AppendId, ids::MachineId};
+use tokio::task::JoinHandle;
 
 use crate::HostError;
 
@@ -25,6 +27,8 @@ pub struct Outbox {
     confirmed: VecDeque<AppendId>,
     /// The last command to each edge: when it has arrived, so have all before it.
     sent: BTreeMap<MachineId, Sent>,
+    /// Reports on their way to the store. A task that is not waited for continues: the store takes a report once.
+    reports: Vec<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
@@ -42,6 +46,11 @@ impl Outbox {
         if !sent.is_done() {
             self.sent.insert(edge, sent);
         }
+    }
+
+    pub fn put_report(&mut self, written: JoinHandle<()>) {
+        self.reports.retain(|report| !report.is_finished());
+        self.reports.push(written);
     }
 
     /// The receipt of the next append that was confirmed at the last check.
@@ -80,6 +89,10 @@ impl Outbox {
         }
         for sent in std::mem::take(&mut self.sent).into_values() {
             sent.await?;
+        }
+        for written in std::mem::take(&mut self.reports) {
+            // It ends early with the process only.
+            let _ = written.await;
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use chorus_core::{
     effect::RestoreReason,
     hosting::{self, AppendId, Hibernation, HostedRoom, Input, Output, Save, Scarcity, Takeover},
     ids::{Kind, MachineId, Offset, RoomId, SessionId, Time},
-    room::{Account, Call, Notice},
+    room::{self, Account, Call, Notice},
 };
 use tokio::{task::JoinSet, time::Instant};
 
@@ -27,6 +27,7 @@ use crate::{
     mailbox::{Changes, Mailbox, Waiting},
     meter::Meter,
     outbox::Outbox,
+    report,
     resources::RESOURCE_RETRY,
     room_events::RoomEvents,
     saver::{self, Job},
@@ -264,6 +265,7 @@ impl RoomTask {
                 Output::Flush => self.flush().await?,
                 Output::Save(save) => Box::pin(self.save(*save)).await,
                 Output::EndSession { session, reason } => self.end_session(session, reason),
+                Output::Report(report) => self.report_player(*report),
                 Output::Hibernate(hibernation) => {
                     if self.hibernate(hibernation) {
                         return Ok(ControlFlow::Break(()));
@@ -344,6 +346,12 @@ impl RoomTask {
 
     fn end_session(&mut self, session: SessionId, reason: Box<str>) {
         self.session_ends.spawn(session_end::run(self.host.clone(), self.id, session, reason));
+    }
+
+    fn report_player(&mut self, report: room::Report) {
+        let Some(kind) = self.hosted.kind().cloned() else { return };
+        self.host.metrics.reports.inc();
+        self.outbox.put_report(tokio::spawn(report::run(self.host.clone(), self.id, kind, report)));
     }
 
     /// Under the map's lock: a record that arrives now either keeps the room here or restores it.

@@ -46,6 +46,7 @@ pub use admin::{
 };
 pub use cleanup::{CleanupError, clean_up, delete_channels, drop_sessions, expire};
 pub use ending::{EndingError, end_sessions};
+pub use housekeeping::{KEEP_REPORTS, trim_reports};
 pub use status::Status;
 
 /// How long a session may be without a connection before it expires, unless configured otherwise: a player who closes the

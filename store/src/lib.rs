@@ -32,11 +32,13 @@ mod partitions;
 mod players;
 mod pool;
 mod postgres;
+mod reports;
 mod rooms;
 mod row;
 mod secrets;
 mod sessions;
 mod sqlite;
+mod traces;
 
 pub use bans::{Arrival, Ban, LoggedOut, NewBan};
 pub use chorus_core::{
@@ -53,6 +55,7 @@ pub use machines::{MachineRow, Registered, Registration};
 pub use partitions::Assigned;
 pub use players::{PlayerSession, SessionFilter};
 pub use postgres::{BadUrl, PostgresOptions, migrate_postgres};
+pub use reports::{MAX_REPORTS, ReportPlace, ReportRow};
 pub use rooms::{RoomFilter, RoomRow, RoomStatus, RoomUpdate, Snapshot, SnapshotRow, StoredRoom};
 pub use secrets::{GUESTS_SECRET, StoreSecret};
 pub use sessions::{Resumed, SessionRow};

@@ -239,6 +239,9 @@ impl Dev {
         if let Err(error) = self.store.delete_ended_rooms(chorus_monitor::FORGET_AFTER).await {
             tracing::warn!(%error, "ended rooms stay listed; trying again");
         }
+        if let Err(error) = chorus_monitor::trim_reports(&self.store).await {
+            tracing::warn!(%error, "old reports stay; trying again");
+        }
     }
 
     /// Sends the players away, stores the rooms, and closes the directory in good order.

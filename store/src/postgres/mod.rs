@@ -17,9 +17,11 @@ mod open;
 mod options;
 mod partitions;
 mod players;
+mod reports;
 mod rooms;
 mod secrets;
 mod sessions;
+mod traces;
 
 pub(crate) use call::{Call, Failed};
 pub use open::migrate_postgres;

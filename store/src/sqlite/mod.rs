@@ -15,9 +15,11 @@ mod machines;
 mod open;
 mod partitions;
 mod players;
+mod reports;
 mod rooms;
 mod secrets;
 mod sessions;
+mod traces;
 mod writer;
 
 pub(crate) use writer::Write;

@@ -10,6 +10,7 @@ mod components;
 mod machines;
 mod partitions;
 mod players;
+mod reports;
 mod rooms;
 mod sessions;
 
@@ -18,6 +19,7 @@ pub use components::*;
 pub use machines::*;
 pub use partitions::*;
 pub use players::*;
+pub use reports::*;
 pub use rooms::*;
 pub use sessions::*;
 
@@ -64,6 +66,11 @@ macro_rules! tell_all_stories {
             rooms_are_deleted_long_after_their_end
             a_live_room_without_a_snapshot_is_found_and_can_be_given_up
             a_rooms_json_comes_back_byte_for_byte
+            a_report_is_there_once_byte_for_byte
+            reports_are_listed_latest_first_by_player_and_in_pages
+            old_reports_and_those_beyond_the_bound_are_deleted
+            a_players_reports_are_deleted_and_no_others
+            snapshots_are_searched_in_pages
             versions_are_numbered_by_kind
             a_version_waits_until_it_is_activated
             publishers_at_once_get_different_numbers
