@@ -114,7 +114,7 @@ impl Bus {
     }
 
     /// Allows the deletion of all records below `before`. The embedded log deletes whole segments, and never the last one, so
-    /// that no offset is assigned twice; a broker deletes exactly up to `before`. Call it only when the snapshots that make
+    /// that no offset is assigned twice; a segment ends behind an erasure. A broker deletes exactly up to `before`. Call it only when the snapshots that make
     /// those records unnecessary are themselves on the disk.
     pub async fn truncate(&self, partition: u32, before: Offset) -> Result<(), TruncateError> {
         match &self.0 {

@@ -30,6 +30,8 @@ pub(crate) struct Dials {
     /// The store is out of reach for one kick in so many, for a time from `kick_delay`.
     pub kick_delayed: u64,
     pub kick_delay: Range<u64>,
+    /// While there are faults, an operator erases the player of one kick in so many.
+    pub erase: u64,
     /// From a lost connection to the moment at which its edge notices that.
     pub lost: Range<u64>,
     /// The time that a game's bell takes, during which its players wait.
@@ -101,6 +103,7 @@ pub(crate) const DIALS: Dials = Dials {
     token: 3_000,
     kick_delayed: 3,
     kick_delay: 0..4_000,
+    erase: 3,
     lost: 1..30,
     bell: 1_200,
 

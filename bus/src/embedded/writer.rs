@@ -5,12 +5,12 @@
 
 use std::{io, os::unix::fs::FileExt, sync::Arc, time::Duration};
 
-use chorus_core::ids::Offset;
+use chorus_core::{command::RoomCommand, ids::Offset};
 use tokio::task::JoinHandle;
 
 use super::{
     partition::Partition,
-    queue::Batch,
+    queue::{Batch, Entry},
     segment::{self, Segment},
 };
 use crate::{AppendError, Durability, Stopped};
@@ -63,11 +63,17 @@ impl Writer {
     }
 
     async fn process(&mut self, batch: &mut Batch) {
+        let ends_segment = batch.entries.iter().any(erases);
         let written = self.write(batch).await;
         // Before the answers: an appender that is answered and appends again must not have its own bytes counted against it.
         self.partition.finish_batch();
         match written {
-            Ok(()) => self.publish(batch),
+            Ok(()) => {
+                self.publish(batch);
+                if ends_segment {
+                    self.end_segment().await;
+                }
+            }
             Err(Failure::NoSpace(error)) => {
                 tracing::error!(partition = self.partition.number, "{error}");
                 batch.fail(&error);
@@ -77,6 +83,17 @@ impl Writer {
                 batch.fail(&stopped.clone().into());
                 self.partition.stop(stopped);
             }
+        }
+    }
+
+    /// Without space for a new segment the records stay in this one.
+    async fn end_segment(&mut self) {
+        match self.roll(self.end).await {
+            Ok(()) => {}
+            Err(Failure::NoSpace(error)) => {
+                tracing::warn!(partition = self.partition.number, %error, "what was erased stays in the log for longer");
+            }
+            Err(Failure::Stopped(stopped)) => self.partition.stop(stopped),
         }
     }
 
@@ -204,6 +221,12 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// A segment ends behind an erasure: truncation deletes whole segments but the last one, and what was written of the player is to go
+/// as soon as no room needs it.
+fn erases(entry: &Entry) -> bool {
+    matches!(entry.record.command, RoomCommand::Erase { .. })
 }
 
 enum Failure {

@@ -4,6 +4,10 @@ use chorus_bus::{
     AppendError, Durability, EdgeReadError,
     embedded::{self, EDGE_LIMIT, Options},
 };
+use chorus_core::{
+    command::{Record, RoomCommand},
+    ids::Time,
+};
 use chorus_testing::{cast::machine, soon};
 
 use crate::{files::Files, suite::*};
@@ -64,6 +68,30 @@ async fn the_last_segment_is_never_cut_off() {
     let bus = files.open().await;
     assert_eq!(bus.start(partition).await.unwrap(), 4);
     assert_eq!(soon(bus.append(&large(5))).await.unwrap(), Some(5), "no offset is given out twice");
+}
+
+/// What was written of an erased player can go at once, however small the segment is.
+#[tokio::test]
+async fn a_segment_ends_behind_an_erasure() {
+    let files = Files::new(Durability::Background);
+    let bus = files.open().await;
+    append_all(&bus, 0..3).await;
+    let erase = Record { room: ROOM, time: Time(3), command: RoomCommand::Erase { player: "u:ana".into() } };
+    assert_eq!(soon(bus.append(&erase)).await.unwrap(), Some(3));
+    assert_eq!(soon(bus.append(&message(ROOM, 4))).await.unwrap(), Some(4));
+    let partition = of(&bus, ROOM);
+    assert_eq!(files.segments().len(), 2);
+    bus.truncate(partition, 3).await.unwrap();
+    assert_eq!(bus.start(partition).await.unwrap(), 0, "some room needs the erasure");
+    bus.truncate(partition, 4).await.unwrap();
+    assert_eq!((files.segments().len(), bus.start(partition).await.unwrap()), (1, 4));
+    soon(bus.append(&erase)).await.unwrap();
+    soon(bus.close()).await.unwrap();
+    let bus = files.open().await;
+    assert_eq!(read(&mut bus.read(partition, 4), 2).await, [(4, message(ROOM, 4)), (5, erase)]);
+    bus.truncate(partition, 6).await.unwrap();
+    assert_eq!(bus.start(partition).await.unwrap(), 6, "the last one is empty");
+    assert_eq!(soon(bus.append(&message(ROOM, 6))).await.unwrap(), Some(6));
 }
 
 #[tokio::test]
