@@ -85,7 +85,7 @@ pub use lobby_restart::{LobbyRestart, MAX_RESTART_DELAY_MS, STEADY_RUN_MS};
 pub use reports::{REPORT_BURST, REPORT_INTERVAL_MS, Report};
 pub use resend_buffer::{RESEND_BYTES, RESEND_FRAMES, ResendBuffer};
 pub use spec::ComponentSpec;
-pub use state::{Audience, Member, State};
+pub use state::{Member, State};
 
 use self::{batch::Batch, charge::Charges, history::History, phase::Phase};
 use crate::{
