@@ -183,6 +183,15 @@ pub struct Players<S = PlayerSession> {
     pub next: Option<String>,
 }
 
+/// `GET /v1/reports`: one page, with [`Report`]s or what stands for them.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Reports<R = Report> {
+    /// The latest first.
+    pub reports: Vec<R>,
+    /// The `after` of the next page. `null`: this is the last one.
+    pub next: Option<String>,
+}
+
 /// A session that has not expired.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PlayerSession {
@@ -199,6 +208,53 @@ pub struct PlayerSession {
     /// Why it was kicked. It cannot be resumed.
     pub kicked: Option<String>,
     pub created_at: u64,
+    /// In the order of joining.
+    pub rooms: Vec<String>,
+}
+
+/// What a room's script has reported of a player.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// By the room's clock.
+    pub at: u64,
+    pub player: String,
+    /// As it was then.
+    pub name: String,
+    pub reason: String,
+    pub data: Option<Box<RawValue>>,
+    pub session: String,
+    pub room: String,
+    pub kind: String,
+    /// The number of the room's output: its record, and its place among the outputs of that.
+    pub number: String,
+}
+
+/// `GET /v1/players/{id}/export`: what the store and the snapshots of live rooms hold of one player.
+#[derive(Debug, Serialize)]
+pub struct PlayerExport {
+    pub player: String,
+    /// When it was made.
+    pub at: u64,
+    /// Sessions that are connected or held, and those that were kicked and have not expired.
+    pub sessions: Vec<SessionExport>,
+    pub reports: Vec<Report>,
+    pub rooms: Vec<RoomExport>,
+    /// Whether it is all of that. `false`: it stops at 500 sessions, 500 reports or 500 rooms.
+    pub complete: bool,
+}
+
+/// A session of the player.
+#[derive(Debug, Serialize)]
+pub struct SessionExport {
+    pub session: String,
+    pub name: String,
+    /// What rooms see of its token's claims.
+    pub claims: Option<Box<RawValue>>,
+    /// The edge that has the session, or had it last.
+    pub edge: String,
+    pub connected: bool,
+    /// Why it was kicked.
+    pub kicked: Option<String>,
     /// In the order of joining.
     pub rooms: Vec<String>,
 }
@@ -304,6 +360,44 @@ pub struct LiftOrder {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Lifted {
     pub target: String,
+}
+
+/// A live room whose newest snapshot names the player.
+#[derive(Debug, Serialize)]
+pub struct RoomExport {
+    pub room: String,
+    pub kind: String,
+    /// The record that the snapshot is after.
+    pub offset: u64,
+    /// Empty where only other data names the player: the script's state, or frames for other members.
+    pub members: Vec<MemberExport>,
+}
+
+/// A session of the player that is a member.
+#[derive(Debug, Serialize)]
+pub struct MemberExport {
+    pub session: String,
+    pub name: String,
+    pub connected: bool,
+    pub spectator: bool,
+    /// `player.data` of a room that is made with the SDK; `null` if it is empty.
+    pub data: Option<Box<RawValue>>,
+    /// What the member sees of the state.
+    pub view: Option<Box<RawValue>>,
+    /// The latest frames that the room keeps for the member, in case it reconnects.
+    pub frames: Vec<Box<RawValue>>,
+}
+
+/// `POST /v1/players/{id}/erase`: what was removed. All numbers are 0 if nothing is kept of the player.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Erased {
+    pub player: String,
+    /// Sessions that were ended, and whose rows are deleted.
+    pub sessions: u64,
+    /// Live rooms that got the order to erase the player.
+    pub rooms: u64,
+    /// Reports about the player that were deleted.
+    pub reports: u64,
 }
 
 /// `GET /v1/kinds/{kind}/components`.

@@ -21,6 +21,7 @@ mod cleanup;
 mod clock;
 mod control_loop;
 mod ending;
+mod erasure;
 mod housekeeping;
 mod metrics;
 mod notices;
@@ -46,6 +47,7 @@ pub use admin::{
 };
 pub use cleanup::{CleanupError, clean_up, delete_channels, drop_sessions, expire};
 pub use ending::{EndingError, end_sessions};
+pub use erasure::{Erasure, ErasureError, erase_player};
 pub use housekeeping::{KEEP_REPORTS, trim_reports};
 pub use status::Status;
 

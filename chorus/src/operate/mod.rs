@@ -8,6 +8,7 @@ mod events;
 mod fields;
 pub mod machine;
 pub mod player;
+mod player_data;
 pub mod publish;
 pub mod room;
 mod span;

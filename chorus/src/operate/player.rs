@@ -12,6 +12,7 @@ use serde_json::{Value, json, value::RawValue};
 use super::{
     client::{Client, MonitorArgs, parse, print, print_json, segment},
     fields::lines,
+    player_data,
     span::Span,
     table::{ago, duration, table},
 };
@@ -20,7 +21,7 @@ use crate::printable::printable;
 /// Rows in one request.
 const PAGE: u32 = 500;
 
-/// Lists players and shows their sessions; kicks them, bans them, logs them out
+/// Lists players and shows their sessions; kicks, bans, logs out, exports and erases them
 #[derive(Debug, Args)]
 pub struct Options {
     #[command(subcommand)]
@@ -102,6 +103,8 @@ enum Command {
         #[command(flatten)]
         monitor: MonitorArgs,
     },
+    #[command(flatten)]
+    Data(player_data::Command),
 }
 
 /// A player or a network.
@@ -134,6 +137,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         }
         Command::Bans { limit, monitor } => bans(limit, &monitor).await,
         Command::Logout { player, token_id, lasts, monitor } => log_out(player, token_id, lasts, &monitor).await,
+        Command::Data(command) => player_data::run(command).await,
     }
 }
 

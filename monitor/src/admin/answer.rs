@@ -11,7 +11,7 @@ use warp::{
     reply::Response,
 };
 
-use crate::{EndingError, api::Refusal};
+use crate::{EndingError, ErasureError, api::Refusal};
 
 pub(super) type Answer = Result<Response, ApiError>;
 
@@ -91,6 +91,13 @@ impl From<AppendError> for ApiError {
 
 impl From<EndingError> for ApiError {
     fn from(error: EndingError) -> ApiError {
+        let what_to_do = "see /readyz; then do the same again: what was done is not done twice";
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string(), what_to_do)
+    }
+}
+
+impl From<ErasureError> for ApiError {
+    fn from(error: ErasureError) -> ApiError {
         let what_to_do = "see /readyz; then do the same again: what was done is not done twice";
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string(), what_to_do)
     }

@@ -20,6 +20,9 @@
 //! | `GET /v1/bans?limit=&after=` | bans that have not ended |
 //! | `POST /v1/bans` | `{player or address, reason, note?, for_ms?}`: bans a player or a network, and ends its sessions |
 //! | `POST /v1/bans/lift` | `{player or address}`: lifts a ban |
+//! | `GET /v1/reports?player=&limit=&after=` | what scripts have reported of players, the latest first |
+//! | `GET /v1/players/{id}/export` | what the store and the snapshots of rooms hold of a player |
+//! | `POST /v1/players/{id}/erase` | ends its sessions, and removes it from rooms and from the store |
 //! | `GET /v1/kinds` | what each kind runs |
 //! | `GET /v1/kinds/{kind}/components` | its versions |
 //! | `POST /v1/kinds/{kind}/components` | publish: the body is a component; it is checked, and is not active yet |
@@ -36,6 +39,7 @@ mod answer;
 mod auth;
 mod bans;
 mod body;
+mod erasures;
 mod events;
 mod failures;
 mod health;
@@ -45,6 +49,7 @@ mod metrics;
 mod players;
 mod query;
 mod records;
+mod reports;
 mod rooms;
 mod status;
 
@@ -90,6 +95,8 @@ struct Api {
     checking: Semaphore,
     /// Two swaps at once would leave some rooms on one version and some on the other.
     swapping: Mutex<()>,
+    /// An export or an erasure of a player reads all snapshots.
+    searching: Mutex<()>,
 }
 
 /// A component that was loaded and tried successfully.
@@ -156,6 +163,7 @@ impl AdminState {
             followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
             checking: Semaphore::new(1),
             swapping: Mutex::new(()),
+            searching: Mutex::new(()),
         }))
     }
 
@@ -257,6 +265,9 @@ async fn route<B: Buf>(
         ["v1", "bans"] if get => bans::list(api, query::parse(query)?).await,
         ["v1", "bans"] if post => bans::ban(api, query::json(&body::read(headers, body).await?)?).await,
         ["v1", "bans", "lift"] if post => bans::lift(api, query::json(&body::read(headers, body).await?)?).await,
+        ["v1", "reports"] if get => reports::list(api, query::parse(query)?).await,
+        ["v1", "players", id, "export"] if get => erasures::export(api, id).await,
+        ["v1", "players", id, "erase"] if post => erasures::erase(api, id).await,
         ["v1", "kinds"] if get => kinds::list(api).await,
         ["v1", "kinds", kind, "components"] if get => kinds::versions(api, query::kind(kind)?).await,
         ["v1", "kinds", kind, "components"] if post => {
@@ -267,11 +278,12 @@ async fn route<B: Buf>(
             kinds::swap(api, query::kind(kind)?, order).await
         }
         ["healthz" | "readyz" | "metrics"]
-        | ["v1", "status" | "machines" | "rooms" | "players" | "kinds"]
+        | ["v1", "status" | "machines" | "rooms" | "players" | "reports" | "kinds"]
         | ["v1", "rooms" | "players", _]
+        | ["v1", "players", _, "export"]
         | ["v1", "rooms", _, "state" | "events"] => Err(only("GET")),
         ["v1", "bans"] | ["v1", "kinds", _, "components"] => Err(only("GET, POST")),
-        ["v1", "players", _, "kick" | "logout"]
+        ["v1", "players", _, "kick" | "logout" | "erase"]
         | ["v1", "tokens", _, "logout"]
         | ["v1", "bans", "lift"]
         | ["v1", "machines", _, "drain"]
@@ -288,6 +300,6 @@ fn nothing_at(path: &str) -> ApiError {
     let path: String = path.chars().take(100).collect();
     ApiError::not_found(
         format!("there is nothing at {path}"),
-        "see \"The HTTP API\" in docs/operating.md; it is at /v1/status, /v1/machines, /v1/rooms, /v1/players, /v1/bans and /v1/kinds",
+        "see \"The HTTP API\" in docs/operating.md; it is at /v1/status, /v1/machines, /v1/rooms, /v1/players, /v1/bans, /v1/reports and /v1/kinds",
     )
 }

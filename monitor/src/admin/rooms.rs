@@ -6,6 +6,7 @@ use chorus_core::{
     ids::{Digest, RoomId, Time},
     json::Json,
     room::State,
+    wire::DecodeError,
 };
 use chorus_store::{RoomFilter, RoomRow, RoomStatus};
 use serde::Deserialize;
@@ -64,11 +65,14 @@ pub(super) async fn state(api: &Arc<Api>, id: RoomId) -> Answer {
             None => Err(unknown(id)),
         };
     };
-    let state = State::decode(&snapshot.state).map_err(|error| {
-        let what_to_do = "ask a monitor of the version that its host has";
-        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the snapshot cannot be read: {error}"), what_to_do)
-    })?;
+    let state = State::decode(&snapshot.state).map_err(unreadable)?;
     json(&show_state(id, &state, snapshot.hash))
+}
+
+/// Of a snapshot in another format, or a damaged one.
+pub(super) fn unreadable(error: DecodeError) -> ApiError {
+    let what_to_do = "ask a monitor of the version that its host has";
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the snapshot cannot be read: {error}"), what_to_do)
 }
 
 fn show_state(room: RoomId, state: &State, hash: Digest) -> RoomState {

@@ -5,6 +5,7 @@ mod assignment;
 mod cleanup;
 mod components;
 mod deaths;
+mod erasures;
 mod events;
 mod overview;
 mod players;

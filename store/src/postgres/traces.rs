@@ -4,9 +4,24 @@ use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use super::{Call, Failed};
 use crate::{
+    SessionTrace,
     row::id,
-    traces::{DeleteReports, Search, found},
+    traces::{DeleteReports, Search, SessionsOf, found, sessions},
 };
+
+impl Call for SessionsOf {
+    type Output = Vec<SessionTrace>;
+    const ACTION: &'static str = "list a player's sessions";
+
+    async fn call(&self, db: &mut PgConnection) -> Result<Self::Output, Failed> {
+        let list = "SELECT id, name, claims, edge, disconnected_at IS NULL, kicked, room FROM (
+                        SELECT * FROM sessions WHERE player = $1 AND id > $2 ORDER BY id LIMIT $3
+                    ) AS theirs LEFT JOIN memberships ON session = id ORDER BY id, position, room";
+        let after = self.after.map_or(Vec::new(), |session| id(session.0));
+        let rows = sqlx::query_as(list).bind(&self.player).bind(after).bind(i64::from(self.limit));
+        Ok(sessions(rows.fetch_all(db).await?)?)
+    }
+}
 
 impl Call for Search {
     type Output = Vec<(chorus_core::ids::RoomId, bool)>;
@@ -29,7 +44,7 @@ impl Call for DeleteReports {
     const ACTION: &'static str = "delete a player's reports";
 
     async fn call(&self, db: &mut PgConnection) -> Result<u64, Failed> {
-        let delete = sqlx::query("DELETE FROM reports WHERE player = ANY ($1)").bind(&self.players);
+        let delete = sqlx::query("DELETE FROM reports WHERE player = $1").bind(&self.player);
         Ok(delete.execute(db).await?.rows_affected())
     }
 }

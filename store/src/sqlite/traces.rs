@@ -4,10 +4,24 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::{Read, Write};
 use crate::{
-    StoreError,
+    SessionTrace, StoreError,
     row::id,
-    traces::{DeleteReports, Search, found},
+    traces::{DeleteReports, Search, SessionsOf, found, sessions},
 };
+
+impl Read for SessionsOf {
+    type Output = Vec<SessionTrace>;
+
+    async fn read(&self, db: &mut SqliteConnection) -> Result<Self::Output, StoreError> {
+        let list = "SELECT id, name, claims, edge, disconnected_at IS NULL, kicked, room FROM (
+                        SELECT * FROM sessions WHERE player = ?1 AND id > ?2 ORDER BY id LIMIT ?3
+                    ) LEFT JOIN memberships ON session = id ORDER BY id, position";
+        // The empty byte string sorts before every id.
+        let after = self.after.map_or(Vec::new(), |session| id(session.0));
+        let rows = sqlx::query_as(list).bind(&self.player).bind(after).bind(self.limit).fetch_all(db).await;
+        sessions(rows.map_err(StoreError::at("list a player's sessions"))?)
+    }
+}
 
 impl Read for Search {
     type Output = Vec<(chorus_core::ids::RoomId, bool)>;
@@ -31,12 +45,8 @@ impl Write for DeleteReports {
     const READS_CLOCK: bool = false;
 
     async fn apply(&self, db: &mut SqliteConnection) -> Result<u64, StoreError> {
-        let mut deleted = 0;
-        for player in &self.players {
-            let delete = sqlx::query("DELETE FROM reports WHERE player = ?1").bind(player);
-            let done = delete.execute(&mut *db).await.map_err(StoreError::at("delete a player's reports"))?;
-            deleted += done.rows_affected();
-        }
-        Ok(deleted)
+        let delete = sqlx::query("DELETE FROM reports WHERE player = ?1").bind(&self.player);
+        let deleted = delete.execute(db).await.map_err(StoreError::at("delete a player's reports"))?;
+        Ok(deleted.rows_affected())
     }
 }

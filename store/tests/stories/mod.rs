@@ -71,6 +71,7 @@ macro_rules! tell_all_stories {
             old_reports_and_those_beyond_the_bound_are_deleted
             a_players_reports_are_deleted_and_no_others
             snapshots_are_searched_in_pages
+            the_sessions_of_a_player_are_found_with_their_rooms
             versions_are_numbered_by_kind
             a_version_waits_until_it_is_activated
             publishers_at_once_get_different_numbers
