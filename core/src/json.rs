@@ -37,6 +37,19 @@ impl Json {
     }
 }
 
+/// Longer texts about JSON are cut.
+const MAX_SHOWN: usize = 256;
+
+/// The text of an error, cut to a bounded length, and without a string of the JSON, which may be a secret.
+pub fn shown(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let text = match (text.find('"'), text.rfind('"')) {
+        (Some(begin), Some(end)) if begin < end => format!("{}…{}", &text[..=begin], &text[end..]),
+        _ => text,
+    };
+    text.chars().take(MAX_SHOWN).collect()
+}
+
 impl Deref for Json {
     type Target = str;
     fn deref(&self) -> &str {
@@ -53,6 +66,13 @@ impl fmt::Debug for Json {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_has_no_string_of_the_json() {
+        let error = |text: &str| shown(&serde_json::from_str::<u8>(text).unwrap_err());
+        assert!(error(r#""hunter2 \" or \"""#).starts_with(r#"invalid type: string "…", expected u8 at line 1"#));
+        assert_eq!(error("[]"), "invalid type: sequence, expected u8 at line 1 column 0");
+    }
 
     #[test]
     fn only_one_whole_value_is_json() {

@@ -6,7 +6,11 @@ use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::{Number, value::RawValue};
 
 use super::{ErrorCode, MAX_SEQ, MAX_TYPE, bounds};
-use crate::{ids::RoomId, json::Json, secret::Secret};
+use crate::{
+    ids::RoomId,
+    json::{self, Json},
+    secret::Secret,
+};
 
 /// The most rooms in `hello.last`: more than a session can be in is a mistake or an attack.
 const MAX_LAST: usize = 32;
@@ -81,10 +85,12 @@ impl ClientFrame {
             return Err(bad(None, "not a frame: expected an object"));
         }
         bounds::check(text).map_err(|excess| beyond(text, excess))?;
-        let raw: Raw<'_> = serde_json::from_str(text).map_err(|e| bad(None, format!("not a frame: {e}")))?;
+        let raw: Raw<'_> =
+            serde_json::from_str(text).map_err(|e| bad(None, format!("not a frame: {}", json::shown(&e))))?;
         match raw.t.as_ref() {
             "hello" => {
-                let hello = serde_json::from_str(text).map_err(|e| bad(None, format!("bad hello: {e}")))?;
+                let hello =
+                    serde_json::from_str(text).map_err(|e| bad(None, format!("bad hello: {}", json::shown(&e))))?;
                 Ok(ClientFrame::Hello(hello))
             }
             "msg" => raw.into_msg().map(ClientFrame::Msg),
@@ -155,7 +161,7 @@ fn beyond(text: &str, excess: bounds::Excess) -> BadFrame {
             let message_id = message_id(id.as_ref());
             BadFrame { message_id, code: ErrorCode::BadData, message: excess.to_string() }
         }
-        Err(error) => bad(None, format!("not a frame: {error}")),
+        Err(error) => bad(None, format!("not a frame: {}", json::shown(&error))),
     }
 }
 

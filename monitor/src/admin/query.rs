@@ -4,6 +4,7 @@ use bytes::Bytes;
 use chorus_core::{
     identity::MAX_ID,
     ids::{Kind, RoomId},
+    json::shown,
 };
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
@@ -14,14 +15,17 @@ use super::answer::ApiError;
 pub const MAX_PAGE: u32 = 500;
 
 pub(super) fn parse<T: DeserializeOwned>(query: &str) -> Result<T, ApiError> {
-    let bad = |error: serde_urlencoded::de::Error| ApiError::bad(format!("the query is wrong: {error}"), "correct it");
+    let bad = |error: serde_urlencoded::de::Error| {
+        ApiError::bad(format!("the query is wrong: {}", short(&error.to_string())), "correct it")
+    };
     serde_urlencoded::from_str(query).map_err(bad)
 }
 
 /// An empty body is an empty object.
 pub(super) fn json<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
     let body = if body.is_empty() { b"{}" } else { body.as_ref() };
-    let bad = |error: serde_json::Error| ApiError::bad(format!("the body is wrong: {error}"), "send a JSON object");
+    let bad =
+        |error: serde_json::Error| ApiError::bad(format!("the body is wrong: {}", shown(&error)), "send a JSON object");
     serde_json::from_slice(body).map_err(bad)
 }
 
