@@ -51,14 +51,20 @@ impl Head {
         let bytes = bytes.map_err(|source| OpenError::Io { action: "read", file: file.clone(), source })?;
         let damaged = |what: &str| OpenError::Damaged { file: file.clone(), position: 0, what: what.to_owned() };
         let bytes: [u8; SIZE] = bytes.try_into().map_err(|_| damaged("the head of a partition has another size"))?;
+        Head::check(&file, partition, &bytes).map(Some)
+    }
+
+    /// The head with these bytes, which are a file's.
+    pub(super) fn check(file: &Path, partition: u32, bytes: &[u8; SIZE]) -> Result<Head, OpenError> {
+        let damaged = |what: &str| OpenError::Damaged { file: file.to_owned(), position: 0, what: what.to_owned() };
         if &bytes[..8] != MAGIC {
             return Err(damaged("this is not the head of a partition of a chorus log"));
         }
-        if u32_at(&bytes, 8) != FORMAT {
-            return Err(OpenError::Format { file, found: u32_at(&bytes, 8), reads: FORMAT });
+        if u32_at(bytes, 8) != FORMAT {
+            return Err(OpenError::Format { file: file.to_owned(), found: u32_at(bytes, 8), reads: FORMAT });
         }
-        match Head::decode(&bytes) {
-            Some(head) if head.partition == partition => Ok(Some(head)),
+        match Head::decode(bytes) {
+            Some(head) if head.partition == partition => Ok(head),
             Some(_) => Err(damaged("the head is of another partition: the file was renamed or moved")),
             None => Err(damaged("the head's checksum does not match")),
         }
@@ -79,7 +85,7 @@ impl Head {
         written().map_err(|error| (file.clone(), error))
     }
 
-    fn encode(&self) -> [u8; SIZE] {
+    pub(super) fn encode(&self) -> [u8; SIZE] {
         let mut bytes = [0; SIZE];
         bytes[..8].copy_from_slice(MAGIC);
         bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());

@@ -38,6 +38,9 @@ const MAGIC: &[u8; 8] = b"CHORUSLG";
 pub(super) const HEADER: usize = 52;
 pub(super) const FRAME: usize = 16;
 
+/// The highest first offset: that of a broker, and of the columns of the store. What follows it in a file cannot overflow.
+pub(super) const MAX_BASE: Offset = i64::MAX as u64;
+
 /// The distance in bytes between two entries of the index.
 const INDEX_EVERY: u64 = 32 << 10;
 
@@ -107,7 +110,7 @@ pub(super) fn file_name(base: Offset) -> String {
     format!("{base:020}.log")
 }
 
-fn header(partition: u32, id: DataId, base: Offset, previous_end: Offset) -> [u8; HEADER] {
+pub(super) fn header(partition: u32, id: DataId, base: Offset, previous_end: Offset) -> [u8; HEADER] {
     let mut bytes = [0; HEADER];
     bytes[..8].copy_from_slice(MAGIC);
     bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
@@ -212,7 +215,7 @@ pub(super) fn recover(
     let len = AtomicU64::new(bytes.len() as u64);
     let segment =
         Segment { base, previous_end: written_after, path: path.to_owned(), file, len, sparse_index: Mutex::default() };
-    let scan = scan(&segment, &bytes);
+    let scan = scan(segment.base, &bytes, |offset, position| segment.index(offset, position));
     if let Some(what) = scan.bad {
         if !last || is_covered(&bytes, scan.stop, scan.end) {
             return Err(OpenError::Damaged { file: path.to_owned(), position: scan.stop as u64, what: what.into() });
@@ -222,7 +225,12 @@ pub(super) fn recover(
     Ok(Recovered { segment, end: scan.end })
 }
 
-fn check_header(path: &Path, partition: u32, id: DataId, bytes: &[u8]) -> Result<(Offset, Offset), OpenError> {
+pub(super) fn check_header(
+    path: &Path,
+    partition: u32,
+    id: DataId,
+    bytes: &[u8],
+) -> Result<(Offset, Offset), OpenError> {
     let damaged = |what: &str| OpenError::Damaged { file: path.to_owned(), position: 0, what: what.to_owned() };
     let beginning = bytes.get(..12).ok_or_else(|| damaged("the header is cut off"))?;
     if &beginning[..8] != MAGIC {
@@ -240,6 +248,9 @@ fn check_header(path: &Path, partition: u32, id: DataId, bytes: &[u8]) -> Result
     if word(head, 12) != partition || path.file_name() != Some(file_name(long(16)).as_ref()) {
         return Err(damaged("the header is of another segment: the file was renamed or moved"));
     }
+    if long(16) > MAX_BASE {
+        return Err(damaged("the header's first offset is impossible"));
+    }
     let found = DataId(u128::from_le_bytes(head[32..48].try_into().expect("16 bytes")));
     if found != id {
         return Err(OpenError::Foreign { file: path.to_owned(), id, found });
@@ -247,19 +258,20 @@ fn check_header(path: &Path, partition: u32, id: DataId, bytes: &[u8]) -> Result
     Ok((long(16), long(24)))
 }
 
-struct Scan {
-    end: Offset,
+pub(super) struct Scan {
+    pub end: Offset,
     /// The position after the last whole frame.
-    stop: usize,
-    bad: Option<&'static str>,
+    pub stop: usize,
+    pub bad: Option<&'static str>,
 }
 
-fn scan(segment: &Segment, bytes: &[u8]) -> Scan {
-    let mut scan = Scan { end: segment.base, stop: HEADER, bad: None };
+/// Reads the frames of a file whose header is valid. Each record's offset and position go to `index`.
+pub(super) fn scan(base: Offset, bytes: &[u8], mut index: impl FnMut(Offset, u64)) -> Scan {
+    let mut scan = Scan { end: base, stop: HEADER, bad: None };
     while scan.stop < bytes.len() {
         scan.stop = match parse(bytes, scan.stop) {
             Parsed::Record { offset, next, .. } if offset == scan.end => {
-                segment.index(offset, scan.stop as u64);
+                index(offset, scan.stop as u64);
                 scan.end += 1;
                 next
             }
@@ -276,7 +288,7 @@ fn scan(segment: &Segment, bytes: &[u8]) -> Scan {
 
 /// Whether any sync marker after the position states that the record at `offset` was on the disk. Every byte is tried as a frame's first,
 /// since a damaged length cannot be followed; almost all fail on their length or offset, before any checksum.
-fn is_covered(bytes: &[u8], from: usize, offset: Offset) -> bool {
+pub(super) fn is_covered(bytes: &[u8], from: usize, offset: Offset) -> bool {
     let highest = offset + (bytes.len() - from) as u64;
     (from + 1..bytes.len().saturating_sub(FRAME - 1)).any(|at| {
         let is_marker = word(bytes, at) == 0;
