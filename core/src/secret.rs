@@ -31,9 +31,50 @@ impl fmt::Debug for Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        command::RoomCommand,
+        frame::{ClientFrame, Hello},
+        ids::{Digest, Kind, RoomId, RoomSecret, Seed, SessionId, Time},
+        json::Json,
+        room::State,
+        session::{Output, StoreWrite},
+    };
 
     #[test]
     fn a_secret_is_not_shown() {
         assert_eq!(format!("{:?}", Some(Secret::from("hunter2"))), "Some(Secret(…))");
+    }
+
+    /// Neither as a number nor as a text, alone or in what has it as a part.
+    #[test]
+    fn nothing_that_has_a_secret_shows_it() {
+        const SECRET: u128 = 0x6875_6e74_6572_3268_756e_7465_7232_6875;
+        let token = || Some(Secret::from("hunter2hunter2hu"));
+        let (room, secret) = (RoomId(3), RoomSecret(SECRET));
+        let seed = Seed::of(room, secret, 7);
+        let mut hello = Hello::default();
+        (hello.token, hello.guest, hello.resume) = (token(), token(), token());
+        let create = RoomCommand::Create {
+            kind: Kind::lobby(),
+            component: Digest([7; 32]),
+            options: Json::null(),
+            creator: None,
+            secret,
+            allowance: 0,
+        };
+        let state = State::new(Kind::lobby(), Digest([7; 32]), None, secret, 0, Time(1), 5);
+        let shown = [
+            format!("{secret:?} {:?} {seed:?}", secret.hash_seed(room)),
+            format!("{:?} {:?}", ClientFrame::Hello(hello.clone()), ClientFrame::Renew("hunter2hunter2hu".into())),
+            format!("{:?}", Output::Hello(Box::new(hello))),
+            format!("{:?}", StoreWrite::Confirm { session: SessionId(1), token: "hunter2hunter2hu".into() }),
+            format!("{create:?} {state:?}"),
+        ];
+        let hash_seed = secret.hash_seed(room).0;
+        let hidden = ["hunter2".to_owned(), seed.random[0].to_string(), hash_seed.to_string()];
+        let hidden = hidden.into_iter().chain([SECRET.to_string(), format!("{SECRET:x}"), format!("{hash_seed:x}")]);
+        for hidden in hidden {
+            assert!(!shown.iter().any(|text| text.contains(&hidden)), "{hidden} in {shown:?}");
+        }
     }
 }

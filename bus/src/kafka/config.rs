@@ -3,6 +3,7 @@
 use rdkafka::{
     ClientConfig,
     config::{FromClientConfigAndContext, RDKafkaLogLevel},
+    error::KafkaError,
 };
 
 use super::{OpenError, Options};
@@ -36,7 +37,7 @@ fn common(options: &Options) -> ClientConfig {
         .set("enable.metrics.push", "false")
         .set_log_level(RDKafkaLogLevel::Info);
     for (key, value) in &options.client {
-        config.set(key, value);
+        config.set(key, value.expose());
     }
     config
 }
@@ -125,5 +126,32 @@ pub(super) fn create<C, T: FromClientConfigAndContext<C>>(config: &ClientConfig,
 where
     C: rdkafka::ClientContext,
 {
-    config.create_with_context(context).map_err(|error| OpenError::Config { reason: error.to_string() })
+    config.create_with_context(context).map_err(|error| OpenError::Config { reason: reason(&error) })
+}
+
+/// Without the value of a setting, which may be a password.
+fn reason(error: &KafkaError) -> String {
+    match error {
+        KafkaError::ClientConfig(_, reason, key, value) if value.is_empty() => format!("{key}: {reason}"),
+        KafkaError::ClientConfig(_, reason, key, value) => format!("{key}: {}", reason.replace(value, "…")),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::{consumer::BaseConsumer, consumer::DefaultConsumerContext};
+
+    use super::*;
+
+    #[test]
+    fn no_value_of_a_setting_is_in_an_error_or_in_the_options() {
+        for key in ["sasl.pasword", "sasl.mechanisms", "socket.timeout.ms"] {
+            let client = vec![(key.to_owned(), "hunter2".into())];
+            let options = Options { client, ..Options::new("127.0.0.1:1") };
+            let made = create::<_, BaseConsumer>(&consumer(&options), DefaultConsumerContext);
+            let error = made.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(!error.contains("hunter2") && !format!("{options:?}").contains("hunter2"), "{key}: {error}");
+        }
+    }
 }

@@ -28,6 +28,7 @@ use std::{
 use chorus_core::{
     command::{EdgeCommand, Record},
     ids::{MachineId, Offset, RoomId},
+    secret::Secret,
 };
 
 use crate::{
@@ -71,7 +72,7 @@ pub struct Options {
     /// The beginning of every topic's name.
     pub prefix: String,
     /// More settings of the client, by librdkafka's names: TLS, SASL, rack. Settings on which promises depend are refused.
-    pub client: Vec<(String, String)>,
+    pub client: Vec<(String, Secret)>,
     /// After this long without a confirmation, an append resolves as unconfirmed.
     pub append_timeout: Duration,
     /// How many bytes may wait for the broker before appends are refused; as many for commands to machines.

@@ -22,11 +22,11 @@ async fn a_broker_that_is_not_there_is_named() {
 #[tokio::test]
 async fn settings_that_promises_rest_on_are_refused() {
     for key in ["acks", "enable.idempotence", "message.timeout.ms"] {
-        let client = vec![(key.to_owned(), "1".to_owned())];
+        let client = vec![(key.to_owned(), "1".into())];
         let error = kafka::open(Options { client, ..Options::new("127.0.0.1:1") }).await.unwrap_err();
         assert!(matches!(&error, OpenError::Setting { key: named } if named == key), "{error}");
     }
-    let client = vec![("no.such.setting".to_owned(), "1".to_owned())];
+    let client = vec![("no.such.setting".to_owned(), "1".into())];
     let error = kafka::open(Options { client, ..Options::new("127.0.0.1:1") }).await.unwrap_err();
     assert!(error.to_string().contains("no.such.setting"), "{error}");
     let error = kafka::open(Options { prefix: "a b".to_owned(), ..Options::new("127.0.0.1:1") }).await.unwrap_err();

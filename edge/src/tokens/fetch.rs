@@ -66,9 +66,11 @@ pub(crate) struct Issuer {
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
+/// Without its query, which may have a secret.
 impl std::fmt::Debug for Issuer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Issuer").field(&self.uri).finish()
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        write!(f, "Issuer({scheme}://{}:{}{})", self.host, self.port, self.uri.path())
     }
 }
 
@@ -141,6 +143,12 @@ fn tls(host: &str) -> Result<(TlsConnector, ServerName<'static>), BadUrl> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_its_query() {
+        let issuer = Issuer::new("http://127.0.0.1:9/keys?key=hunter2").expect("an address");
+        assert_eq!(format!("{issuer:?}"), "Issuer(http://127.0.0.1:9/keys)");
+    }
 
     #[test]
     fn keys_come_over_tls_or_from_this_machine() {
