@@ -16,6 +16,7 @@ mod page;
 mod printable;
 mod reference;
 mod seconds;
+mod secrets;
 mod stop;
 mod tls;
 mod token;

@@ -16,10 +16,11 @@ pub struct Options {
 }
 
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let applied = migrate_postgres(&options.connection.postgres).await?;
+    let postgres = options.connection.postgres()?;
+    let applied = migrate_postgres(&postgres).await?;
     match applied.as_slice() {
-        [] => println!("{}: up to date", options.connection.postgres),
-        some => println!("{}: applied {} migration(s)", options.connection.postgres, some.len()),
+        [] => println!("{postgres}: up to date"),
+        some => println!("{postgres}: applied {} migration(s)", some.len()),
     }
     let (bus, store) = options.connection.open().await?;
     println!("{}: {} partitions for rooms", options.connection.brokers, bus.partitions());

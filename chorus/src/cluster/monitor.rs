@@ -1,7 +1,8 @@
 //! `chorus monitor`: detects dead machines, assigns partitions, and serves the operators' API.
 
-use std::{net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
+use anyhow::Context as _;
 use chorus_core::{ids::millis, placement::Limits};
 use chorus_host::guest;
 use chorus_monitor::{Checked, Hooks, Monitor, MonitorError, Token};
@@ -9,7 +10,7 @@ use chorus_store::MachineState;
 use clap::Args;
 
 use super::process::{self, Process, Role};
-use crate::{cache, groups::SessionOptions, seconds::Seconds, stop::CLOSING};
+use crate::{cache, groups::SessionOptions, seconds::Seconds, secrets, stop::CLOSING};
 
 /// Detects dead machines, assigns partitions to hosts, and serves operators
 ///
@@ -22,9 +23,10 @@ pub struct Options {
     /// A name under which operators reach it, besides addresses and localhost; `*` is all. May be repeated
     #[arg(long = "host-name", env = "CHORUS_HOST_NAMES", value_name = "NAME", value_delimiter = ',')]
     host_names: Vec<String>,
-    /// The operators' token: 16 characters or more
-    #[arg(long, env = "CHORUS_TOKEN", value_name = "SECRET", hide_env_values = true)]
-    token: Token,
+    /// The file with the operators' token, of 16 characters or more. The environment variable CHORUS_TOKEN has the same text in
+    /// place of a file
+    #[arg(long, env = "CHORUS_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// A machine that has sent no heartbeat for this long is declared dead
     #[arg(long, env = "CHORUS_DEAD_AFTER", value_name = "SECONDS", default_value_t = Seconds(Duration::from_millis(Limits::default().dead_after_ms)))]
     dead_after: Seconds,
@@ -51,6 +53,10 @@ impl Role for Serving {
     const ROLE: chorus_store::Role = chorus_store::Role::Monitor;
 
     const WRITES_OWN_ROW: bool = true;
+
+    fn check(options: &Options) -> anyhow::Result<()> {
+        token(&options.token_file).map(drop)
+    }
 
     fn process(options: &Options) -> &process::Options {
         &options.process
@@ -80,7 +86,7 @@ impl Role for Serving {
                 ..Limits::default()
             },
             expire_after: options.sessions.expiry(),
-            ..chorus_monitor::Options::new(process.id.clone(), options.token)
+            ..chorus_monitor::Options::new(process.id.clone(), token(&options.token_file)?)
         };
         let hooks = Hooks { locator: locator(), ..Hooks::new(check(engine)) };
         let (bus, store) = (process.bus.clone(), process.store.clone());
@@ -107,6 +113,10 @@ impl Role for Serving {
     async fn leave(&mut self, why: MachineState, _: &mut Process) -> anyhow::Result<MachineState> {
         Ok(why)
     }
+}
+
+fn token(file: &Option<PathBuf>) -> anyhow::Result<Token> {
+    secrets::required_token(file.as_ref())?.expose().parse().context("the operators' token")
 }
 
 /// Translates positions in a component's text to its author's source.

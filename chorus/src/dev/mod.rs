@@ -33,7 +33,6 @@ use chorus_core::{
 };
 use chorus_edge::Edge;
 use chorus_host::{Host, HostError, guest};
-use chorus_monitor::Token;
 use chorus_store::{Registration, Role, Store};
 use clap::Args;
 use tokio::task::JoinHandle;
@@ -87,9 +86,10 @@ pub struct Options {
     lobby: Option<Kind>,
     #[command(flatten)]
     loss: AcceptLoss,
-    /// The operators' token, 16 characters or more [default: one that is created and kept in the data directory]
-    #[arg(long, env = "CHORUS_TOKEN", value_name = "SECRET", hide_env_values = true)]
-    token: Option<Token>,
+    /// The file with the operators' token, of 16 characters or more. The environment variable CHORUS_TOKEN has the same text in
+    /// place of a file [default: `token` in the data directory, which is created]
+    #[arg(long, env = "CHORUS_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
     #[command(flatten)]
     admission: Admission,
     #[command(flatten)]

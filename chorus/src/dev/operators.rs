@@ -15,7 +15,7 @@ use chorus_store::Store;
 use warp::{filters::BoxedFilter, reply::Response};
 
 use super::{Options, metrics::Metrics};
-use crate::cluster;
+use crate::{cluster, secrets};
 
 /// The token of a data directory, for its owner alone.
 const TOKEN: &str = "token";
@@ -29,8 +29,8 @@ pub async fn routes(
     engine: &Engine,
     metrics: &Metrics,
 ) -> anyhow::Result<BoxedFilter<(Response,)>> {
-    let token = match &options.token {
-        Some(token) => token.clone(),
+    let token = match secrets::operators_token(options.token_file.as_ref())? {
+        Some(token) => token.expose().parse().context("the operators' token")?,
         None => kept(&data.join(TOKEN))?,
     };
     let host = host.clone();

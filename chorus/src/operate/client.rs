@@ -1,9 +1,10 @@
 //! Sends requests to a monitor. One connection per request: these are commands, not a service.
 
-use std::{io::Write as _, time::Duration};
+use std::{io::Write as _, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
 use bytes::{Bytes, BytesMut};
+use chorus_core::secret::Secret;
 use chorus_monitor::api::Refusal;
 use clap::Args;
 use http_body_util::{BodyExt as _, Full};
@@ -18,6 +19,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, value::RawValue};
 use tokio::net::TcpStream;
+
+use crate::secrets;
 
 /// A running monitor accepts the connection at once.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -43,9 +46,9 @@ pub struct MonitorArgs {
         help_heading = "Monitor"
     )]
     monitor: String,
-    /// The monitor's token
-    #[arg(long, env = "CHORUS_TOKEN", value_name = "SECRET", hide_env_values = true, help_heading = "Monitor")]
-    token: String,
+    /// The file with the monitor's token. The environment variable CHORUS_TOKEN has the same text in place of a file
+    #[arg(long, env = "CHORUS_TOKEN_FILE", value_name = "FILE", help_heading = "Monitor")]
+    token_file: Option<PathBuf>,
     /// Prints JSON, for programs
     #[arg(long, help_heading = "Monitor")]
     pub json: bool,
@@ -55,11 +58,17 @@ pub struct MonitorArgs {
 #[derive(Debug)]
 pub struct Client {
     authority: String,
-    token: String,
+    token: Secret,
 }
 
 impl MonitorArgs {
     pub fn client(&self) -> anyhow::Result<Client> {
+        Ok(Client { authority: self.authority()?, token: secrets::required_token(self.token_file.as_ref())? })
+    }
+
+    fn authority(&self) -> anyhow::Result<String> {
+        // Its text would be in the errors below.
+        ensure!(!self.monitor.contains('@'), "--monitor is an address alone, without a user or a password");
         let uri: Uri = self.monitor.parse().with_context(|| format!("--monitor {:?} is no address", self.monitor))?;
         ensure!(
             uri.scheme_str() == Some("http"),
@@ -68,8 +77,7 @@ impl MonitorArgs {
         );
         let host = uri.host().filter(|host| !host.is_empty()).context("--monitor names no host")?;
         ensure!(matches!(uri.path(), "" | "/"), "--monitor is an address alone, without a path");
-        let authority = format!("{host}:{}", uri.port_u16().unwrap_or(80));
-        Ok(Client { authority, token: self.token.clone() })
+        Ok(format!("{host}:{}", uri.port_u16().unwrap_or(80)))
     }
 }
 
@@ -95,7 +103,7 @@ impl Client {
             .method(method)
             .uri(path)
             .header(HOST, &self.authority)
-            .header(AUTHORIZATION, format!("Bearer {}", self.token))
+            .header(AUTHORIZATION, format!("Bearer {}", self.token.expose()))
             .body(Full::new(body))
             .context("the token has characters that no header can carry, or the path is wrong")?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(self.connect().await?)).await?;
@@ -222,7 +230,7 @@ mod tests {
     use super::*;
 
     fn monitor_at(url: &str) -> MonitorArgs {
-        MonitorArgs { monitor: url.into(), token: "t".into(), json: false }
+        MonitorArgs { monitor: url.into(), token_file: None, json: false }
     }
 
     #[test]
@@ -232,10 +240,18 @@ mod tests {
             ("http://monitor.example/", "monitor.example:80"),
             ("http://[::1]:7400", "[::1]:7400"),
         ] {
-            assert_eq!(monitor_at(good).client().unwrap().authority, authority);
+            assert_eq!(monitor_at(good).authority().unwrap(), authority);
         }
-        for bad in ["", "127.0.0.1:7400", "https://monitor.example", "http://monitor.example/v1", "http://"] {
-            assert!(monitor_at(bad).client().is_err(), "{bad}");
+        for bad in [
+            "",
+            "http://me:secret@monitor.example",
+            "127.0.0.1:7400",
+            "https://monitor.example",
+            "http://monitor.example/v1",
+            "http://",
+        ] {
+            let error = monitor_at(bad).authority().unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{bad}: {error}");
         }
     }
 
