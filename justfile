@@ -98,6 +98,11 @@ site *args:
     @node scripts/setup.mjs site
     @node scripts/site.mjs "$@"
 
+# fuzzes the decoders, each for a minute, or some of them for longer: `just fuzz core/client-frame --minutes 10`
+[no-exit-message]
+fuzz *args:
+    @node scripts/fuzz.mjs "$@"
+
 # formats Rust
 fmt:
     cargo fmt --all

@@ -14,6 +14,8 @@ pub mod durability;
 pub mod edge;
 pub mod effect;
 pub mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod hosting;
 pub mod identity;
 pub mod ids;

@@ -119,7 +119,7 @@ impl Proxies {
 }
 
 /// What a connection begins with.
-enum Start {
+pub(crate) enum Start {
     None,
     Part,
     Bad,
@@ -130,7 +130,7 @@ enum Start {
     },
 }
 
-fn proxy_header(bytes: &[u8]) -> Start {
+pub(crate) fn proxy_header(bytes: &[u8]) -> Start {
     const V1: &[u8] = b"PROXY ";
     const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
     let begins = |with: &[u8]| bytes.iter().zip(with).all(|(one, other)| one == other);

@@ -14,6 +14,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use warp::{
     Filter, Reply,
@@ -22,7 +23,7 @@ use warp::{
     reply::Response,
 };
 
-use crate::{address::Proxies, options::Options, tls::ClientStream};
+use crate::{address::Proxies, options::Options};
 
 /// The other end of a connection. Each request that is not the edge's own has it among its extensions.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +76,7 @@ impl HttpConnection {
 
 pub(crate) async fn serve(
     access: &Access,
-    stream: ClientStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     connection: Arc<HttpConnection>,
     routes: BoxedFilter<(Response,)>,
 ) -> hyper::Result<()> {

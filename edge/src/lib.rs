@@ -27,6 +27,8 @@ mod dispatch;
 mod drain;
 #[cfg(feature = "conformance")]
 pub mod echo;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod http;
 mod links;
 mod metered_stream;

@@ -26,8 +26,8 @@ const BYTES_PER_FRAME: usize = 64;
 
 /// A socket that accepts a bounded number of bytes until they complete a message.
 #[derive(Debug)]
-pub(crate) struct MeteredStream {
-    stream: ClientStream,
+pub(crate) struct MeteredStream<S = ClientStream> {
+    stream: S,
     /// Bytes that may still arrive before a message is complete.
     bytes_left: usize,
     /// Bytes that have arrived, less those of complete messages.
@@ -45,8 +45,8 @@ pub(crate) struct Arrived {
     pub bytes: u32,
 }
 
-impl MeteredStream {
-    pub fn new(stream: ClientStream) -> MeteredStream {
+impl<S> MeteredStream<S> {
+    pub fn new(stream: S) -> MeteredStream<S> {
         MeteredStream { stream, bytes_left: MAX_BYTES_PER_MESSAGE, unclaimed: 0, received: 0 }
     }
 
@@ -69,7 +69,7 @@ impl MeteredStream {
     }
 }
 
-impl AsyncRead for MeteredStream {
+impl<S: AsyncRead + Unpin> AsyncRead for MeteredStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -88,7 +88,7 @@ impl AsyncRead for MeteredStream {
     }
 }
 
-impl AsyncWrite for MeteredStream {
+impl<S: AsyncWrite + Unpin> AsyncWrite for MeteredStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }

@@ -159,9 +159,9 @@ struct Current {
 
 /// The files' contents.
 #[derive(Clone, PartialEq, Eq)]
-struct Contents {
-    certificate: Vec<u8>,
-    key: Vec<u8>,
+pub(crate) struct Contents {
+    pub certificate: Vec<u8>,
+    pub key: Vec<u8>,
 }
 
 impl std::fmt::Debug for Contents {
@@ -210,7 +210,11 @@ fn file(path: &Path) -> Result<Vec<u8>, TlsError> {
     }
 }
 
-fn parse(files: &TlsFiles, contents: &Contents, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
+pub(crate) fn parse(
+    files: &TlsFiles,
+    contents: &Contents,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, TlsError> {
     let not_pem = |path: &Path| {
         let path = path.to_owned();
         move |source| TlsError::Pem { path, source }

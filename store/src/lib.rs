@@ -24,6 +24,8 @@ mod bans;
 mod clock;
 mod components;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod hashes;
 mod integrity;
 mod leases;

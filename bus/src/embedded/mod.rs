@@ -29,6 +29,8 @@ use tokio::task::JoinHandle;
 use crate::{Append, Backend, Bus, Durability, FlushError, OpenError, SkipError, Stopped, TruncateError};
 
 mod edges;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod head;
 mod layout;
 mod lock;

@@ -17,7 +17,7 @@ use super::signature;
 pub(crate) const MAX_TOKEN: usize = 8 * 1024;
 
 /// Keys beyond it are ignored: an issuer publishes two or three. At most so many are tried for a token that names none.
-const MAX_KEYS: usize = 16;
+pub(crate) const MAX_KEYS: usize = 16;
 
 /// The shortest secret of HS256, in bytes: as long as the hash. A shorter one could be guessed.
 const MIN_SECRET: usize = 32;
@@ -99,6 +99,11 @@ impl Keys {
         let blocks = text.split_inclusive(END).map(str::trim).filter(|block| !block.is_empty());
         let keys: Result<Vec<Key>, BadKeys> = blocks.take(MAX_KEYS).map(public_key).collect();
         Ok(Keys(keys?))
+    }
+
+    #[cfg(any(test, fuzzing))]
+    pub fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// The payload of a token whose signature is valid.

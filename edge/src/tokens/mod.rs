@@ -9,7 +9,7 @@
 //! Nothing of a token or of a key is in a log line or in an error.
 
 mod fetch;
-mod guests;
+pub(crate) mod guests;
 mod keys;
 mod signature;
 #[cfg(test)]
@@ -31,10 +31,13 @@ use chorus_core::{
 use chorus_store::{GUESTS_SECRET, Store, StoreError, StoreSecret};
 
 pub use fetch::BadUrl;
-use fetch::Issuer;
+pub(crate) use fetch::Issuer;
 use guests::GuestKey;
 pub use keys::BadKeys;
-use keys::{BadToken, Keys};
+use keys::BadToken;
+pub(crate) use keys::Keys;
+#[cfg(any(test, fuzzing))]
+pub(crate) use keys::MAX_KEYS;
 
 /// Where the keys of tokens are.
 #[derive(Clone, Debug)]

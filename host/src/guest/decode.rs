@@ -16,9 +16,9 @@ use serde_json::value::RawValue;
 
 use super::{
     budget,
-    fault::shortened,
     layout::{HEAD, Malformed, Reader, effect, outcome},
     manifest::Manifest,
+    shortened::shortened,
     strict_json::strict_json,
     utf16::{prefix, units},
 };

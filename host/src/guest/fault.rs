@@ -1,12 +1,12 @@
 //! How a guest fails, and how that is distinguished from the host's own failures.
 //!
 //! A fault's text goes into the log of the room, so it depends on the component and its records only: no addresses, no
-//! backtraces, and never longer than [`budget::MAX_TEXT`].
+//! backtraces, and never longer than [`budget::MAX_TEXT`](super::budget::MAX_TEXT).
 
 use chorus_core::{command::Fault, effect::Effect};
 use wasmtime::Trap;
 
-use super::{budget, slices::OutOfTime};
+use super::{shortened::shortened, slices::OutOfTime};
 
 /// Why a call failed. The instance cannot be used again, for any of these reasons.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -83,11 +83,6 @@ fn with_last_line(trap: &str, printed: &[Effect]) -> Box<str> {
     }
 }
 
-/// At most [`budget::MAX_TEXT`] bytes of `text`, cut between characters.
-pub(crate) fn shortened(text: &str) -> Box<str> {
-    text[..text.floor_char_boundary(budget::MAX_TEXT)].into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,12 +96,5 @@ mod tests {
             let failed = of_trap(&error, 0, &[]);
             assert!(matches!(&failed, GuestError::Host(cause) if cause.contains("os error 12")), "{failed:?}");
         }
-    }
-
-    #[test]
-    fn a_text_is_cut_between_characters() {
-        assert_eq!(&*shortened("short"), "short");
-        let long = "é".repeat(budget::MAX_TEXT);
-        assert_eq!(shortened(&format!("x{long}")).len(), budget::MAX_TEXT - 1);
     }
 }

@@ -25,6 +25,8 @@ mod engine;
 mod epochs;
 mod fault;
 mod functions;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod host_meter;
 mod instance;
 mod layout;
@@ -35,6 +37,7 @@ pub mod parts;
 mod printed;
 mod rng;
 mod runner;
+mod shortened;
 mod slices;
 pub mod source_map;
 mod stack;

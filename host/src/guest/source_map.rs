@@ -49,6 +49,12 @@ impl SourceMap {
         SourceMap(Arc::new(Inner { json: json.to_vec(), parsed: OnceLock::new() }))
     }
 
+    /// For `fuzz`.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn of_json(json: &[u8]) -> SourceMap {
+        SourceMap(Arc::new(Inner { json: json.to_vec(), parsed: OnceLock::new() }))
+    }
+
     /// A text with the author's places in it: `tic-tac-toe/index.js:12:5` for `script:1006:45`. Frames of the SDK are
     /// left out if there are others.
     pub fn readable<'a>(&self, text: &'a str) -> Cow<'a, str> {

@@ -62,6 +62,11 @@ impl ApiError {
         refused
     }
 
+    #[cfg(any(test, fuzzing))]
+    pub fn text(&self) -> &str {
+        &self.error
+    }
+
     pub fn into_response(self) -> Response {
         let refusal = Refusal { error: self.error, what_to_do: self.what_to_do.into_owned() };
         let mut response = json_of(self.status, &refusal);

@@ -42,6 +42,8 @@ mod body;
 mod erasures;
 mod events;
 mod failures;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod health;
 mod kinds;
 mod machines;

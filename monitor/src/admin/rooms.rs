@@ -137,7 +137,7 @@ pub(super) fn unknown(id: RoomId) -> ApiError {
 }
 
 /// The last room of a page.
-struct Cursor(Time, RoomId);
+pub(super) struct Cursor(Time, RoomId);
 
 impl std::fmt::Display for Cursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
