@@ -64,16 +64,15 @@ impl Writer {
 
     async fn process(&mut self, batch: &mut Batch) {
         let ends_segment = batch.entries.iter().any(erases);
-        let written = self.write(batch).await;
+        let mut written = self.write(batch).await;
+        // Before the answers: whoever has one may rely on it, even if the process is killed next.
+        if written.is_ok() && ends_segment {
+            written = self.end_segment().await;
+        }
         // Before the answers: an appender that is answered and appends again must not have its own bytes counted against it.
         self.partition.finish_batch();
         match written {
-            Ok(()) => {
-                self.publish(batch);
-                if ends_segment {
-                    self.end_segment().await;
-                }
-            }
+            Ok(()) => self.publish(batch),
             Err(Failure::NoSpace(error)) => {
                 tracing::error!(partition = self.partition.number, "{error}");
                 batch.fail(&error);
@@ -87,13 +86,13 @@ impl Writer {
     }
 
     /// Without space for a new segment the records stay in this one.
-    async fn end_segment(&mut self) {
+    async fn end_segment(&mut self) -> Result<(), Failure> {
         match self.roll(self.end).await {
-            Ok(()) => {}
             Err(Failure::NoSpace(error)) => {
                 tracing::warn!(partition = self.partition.number, %error, "what was erased stays in the log for longer");
+                Ok(())
             }
-            Err(Failure::Stopped(stopped)) => self.partition.stop(stopped),
+            done => done,
         }
     }
 

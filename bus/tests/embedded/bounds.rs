@@ -78,9 +78,9 @@ async fn a_segment_ends_behind_an_erasure() {
     append_all(&bus, 0..3).await;
     let erase = Record { room: ROOM, time: Time(3), command: RoomCommand::Erase { player: "u:ana".into() } };
     assert_eq!(soon(bus.append(&erase)).await.unwrap(), Some(3));
+    assert_eq!(files.segments().len(), 2, "it is there when the erasure is confirmed");
     assert_eq!(soon(bus.append(&message(ROOM, 4))).await.unwrap(), Some(4));
     let partition = of(&bus, ROOM);
-    assert_eq!(files.segments().len(), 2);
     bus.truncate(partition, 3).await.unwrap();
     assert_eq!(bus.start(partition).await.unwrap(), 0, "some room needs the erasure");
     bus.truncate(partition, 4).await.unwrap();
