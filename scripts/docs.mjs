@@ -118,7 +118,7 @@ function textOf(comment) {
 
 function pages() {
   const below = (folder) => readdirSync(join(ROOT, folder)).filter((name) => name.endsWith(".md")).map((name) => join(folder, name));
-  return [...below("."), ...below("docs"), ...below("docs/adr"), "clients/js/README.md"];
+  return [...below("."), ...below("docs"), ...below("docs/adr"), ...below("docs/skill"), "clients/js/README.md"];
 }
 
 function withTables(text, page) {

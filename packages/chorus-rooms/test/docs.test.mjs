@@ -1,18 +1,18 @@
-// The files in docs/testing.md, run unchanged.
+// The code in docs/testing.md, docs/tutorial.md, docs/author.md, docs/coming-from.md and the skill, run unchanged. docs/cookbook.md has
+// a test of its own.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 
 import { runBots } from "../src/bots.mjs";
 import { fakeSocket } from "./fake-socket.mjs";
-import { chorus, project } from "./project.mjs";
+import { blocksIn, filesIn, pageText } from "./pages.mjs";
+import { chorus, project, write } from "./project.mjs";
 
-const page = readFileSync(new URL("../../../docs/testing.md", import.meta.url), "utf8");
-/** Each begins with its path, as a comment. */
-const files = Object.fromEntries([...page.matchAll(/```js\n\/\/ (\S+)\n([\s\S]*?)```/g)].map(([, path, code]) => [path, code]));
+const files = filesIn("docs/testing.md");
 
 test("the page has a room, its tests, and bots", () => {
   assert.deepEqual(Object.keys(files), ["rooms/counter/index.js", "test/counter.test.js", "bots.js"]);
@@ -40,4 +40,95 @@ test("the bots play", async () => {
   assert.deepEqual([report.ok, report.stopped, report.failures], [true, 5, {}]);
   assert.equal(report.entered.count, 5);
   assert.ok(report.replies.count >= 5);
+});
+
+const PORTED = `import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createRoom } from "chorus-rooms/test";
+
+test("dots move, and leave with their players", async () => {
+  const room = await createRoom("field");
+  const ana = await room.join("Ana"), ben = await room.join("Ben");
+  await ana.send("move", { x: 0.5, y: 1 });
+  assert.deepEqual(ben.view.dots[ana.session], { name: "Ana", x: 0.5, y: 1 });
+  await assert.rejects(ana.send("move", { x: 2, y: 0 }), { code: "refused" });
+  await ana.leave();
+  assert.deepEqual(Object.keys(ben.view.dots), [ben.session]);
+});
+
+test("each votes once", async () => {
+  const room = await createRoom("poll");
+  const ana = await room.join("Ana");
+  await ana.send("vote", { option: "coffee" });
+  await assert.rejects(ana.send("vote", { option: "tea" }), { message: "you have voted" });
+  await assert.rejects(ana.send("vote", { option: "constructor" }), { code: "refused" });
+  await room.restore();
+  assert.deepEqual(ana.view, { votes: [0, 1] });
+});
+
+test("a line reaches the others", async () => {
+  const room = await createRoom("talk");
+  const ana = await room.join("Ana"), ben = await room.join("Ben");
+  await ana.send("say", "hello");
+  assert.deepEqual([ana.received(), ben.received()], [[], [{ type: "said", data: { from: "Ana", text: "hello" } }]]);
+  await ana.leave();
+  assert.deepEqual(ben.received(), [{ type: "left", data: { name: "Ana" } }]);
+});
+`;
+
+/** The project's tests pass, with random play of its rooms, and so does the check. */
+function passes(folder, { runs = "60", check = true } = {}) {
+  const tests = chorus(folder, "test", "--runs", runs);
+  assert.equal(tests.status, 0, tests.output);
+  if (!check) return;
+  const checked = chorus(folder, "check", "--runs", "3");
+  assert.equal(checked.status, 0, checked.output);
+}
+
+test("each step of the tutorial passes its stories, and random play finds what the second one lacks, and nothing in the last", () => {
+  const blocks = blocksIn("docs/tutorial.md");
+  const room = "rooms/nim/index.js", stories = "test/nim.test.js";
+  assert.deepEqual(blocks.map(({ path }) => path), [room, stories, room, stories, room, stories, "web/index.html", "web/game.js"]);
+  const steps = [0, 2, 4].map((at) => ({ [room]: blocks[at].code, [stories]: blocks[at + 1].code }));
+  const folder = project(steps[0]);
+  passes(folder, { runs: "10", check: false });
+  write(folder, steps[1]);
+  const second = chorus(folder, "test", "--runs", "10");
+  assert.match(second.output, /ℹ pass 2\n/);
+  assert.deepEqual([second.status, /grows by \d+ characters/.test(second.output)], [1, true], second.output);
+  write(folder, steps[2]);
+  passes(folder);
+});
+
+test("the tutorial's mistake is found: without the line that it names, the invariant breaks", () => {
+  const files = filesIn("docs/tutorial.md"), room = "rooms/nim/index.js";
+  const broken = files[room].replace(/(onLeave[\s\S]*?)    this\.#stop\(\);\n/, "$1");
+  assert.notEqual(broken, files[room]);
+  const { status, output } = chorus(project({ ...files, [room]: broken }), "test", "--runs", "200");
+  assert.notEqual(status, 0);
+  assert.match(output, /a turn ends by itself/);
+});
+
+test("the tutorial's page is JavaScript that parses", () => {
+  const folder = project({ "game.mjs": filesIn("docs/tutorial.md")["web/game.js"] });
+  const { status, stderr } = spawnSync(process.execPath, ["--check", join(folder, "game.mjs")], { encoding: "utf8" });
+  assert.equal(status, 0, stderr);
+});
+
+test("the page with everything that an author needs has fewer than 4,000 words, and its example works", () => {
+  const words = pageText("docs/author.md").split(/\s+/).filter(Boolean).length;
+  assert.ok(words < 4_000, `${words} words`);
+  passes(project(filesIn("docs/author.md")));
+});
+
+test("the rooms that are ported from elsewhere, and the skill's skeleton, withstand random play and the check", () => {
+  const rooms = { ...filesIn("docs/coming-from.md"), ...filesIn("docs/skill/SKILL.md") };
+  assert.deepEqual(Object.keys(rooms), ["field", "poll", "talk", "example"].map((kind) => `rooms/${kind}/index.js`));
+  passes(project({ ...rooms, "test/ported.test.js": PORTED }));
+});
+
+test("the skill is a skill: a name, a description of a sentence or two, and no link out of its folder", () => {
+  const text = pageText("docs/skill/SKILL.md");
+  assert.match(text, /^---\nname: [a-z-]{1,64}\ndescription: .{40,1024}\n---\n\n# /);
+  assert.doesNotMatch(text, /\]\(/);
 });
