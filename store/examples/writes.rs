@@ -36,7 +36,7 @@ async fn measure(label: &str, store: Store) {
     one_by_one(label, "open a session", 3_000, |n| db.open_session(session(n), RoomId::LOBBY)).await;
     one_by_one(label, "join a room", 3_000, |n| db.join_membership(SessionId(n), RoomId(n), edge)).await;
     one_by_one(label, "resume a session", 3_000, |n| async move {
-        let by = Resuming { player: format!("player-{n}").into(), identity: None };
+        let by = Resuming { player: format!("player-{n}").into(), identity: None, address: None };
         db.resume_session(hash(n), hash(n + (1 << 64)), edge, &by).await
     })
     .await;

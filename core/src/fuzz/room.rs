@@ -109,6 +109,7 @@ fn spec() -> Arc<ComponentSpec> {
     Arc::new(ComponentSpec {
         state_version: 1,
         max_players: 2,
+        sessions_per_player: 1,
         hold_ms: 60_000,
         keep_when_empty: false,
         empty_ms: 60_000,

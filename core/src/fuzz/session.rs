@@ -92,7 +92,7 @@ impl World {
             assert!(outputs < 2_000, "the machine never rests");
             match output {
                 Output::Send(sent) => self.read(sent),
-                Output::Ping => {}
+                Output::Ping | Output::Pause { .. } => {}
                 Output::Close { reason, .. } => {
                     assert!(!self.is_closed && reason.len() <= 123, "a close frame has 123 bytes: {reason}");
                     self.is_closed = true;
@@ -103,9 +103,18 @@ impl World {
                 Output::Hello(hello) => self.on(Input::Opened(opened(hello.resume.is_some(), self.now))),
                 Output::Renew(token) => self.on(Input::Renewed(match token.expose() {
                     "" => Err((CloseCode::Unauthorized, "refused".into())),
-                    _ => Ok(Account { id: "u:ana".into(), name: None, claims: None, expires: self.now.plus(60_000) }),
+                    _ => Ok(Account {
+                        id: "u:ana".into(),
+                        name: None,
+                        claims: None,
+                        expires: self.now.plus(60_000),
+                        issued: None,
+                        token_id: None,
+                    }),
                 })),
-                Output::Store(StoreWrite::Join(_, room)) => self.on(Input::Stored { room, done: true }),
+                Output::Store(StoreWrite::Join(_, room) | StoreWrite::Move { room, .. }) => {
+                    self.on(Input::Stored { room, done: true })
+                }
                 Output::Store(_) => {}
                 Output::Append { room, command, message_id } => self.room(room, command, message_id),
             }
@@ -158,7 +167,7 @@ fn opened(resumes: bool, now: Time) -> Opened {
     let player = Player { id: "u:ana".into(), name: "Ana".into() };
     Opened {
         session: ANA,
-        identity: Identity { player, claims: None, expires: Some(now.plus(60_000)) },
+        identity: Identity { expires: Some(now.plus(60_000)), ..Identity::guest(player) },
         was: None,
         resume: "next".into(),
         guest: None,

@@ -153,7 +153,9 @@ fn room_of(command: &EdgeCommand) -> RoomId {
         | EdgeCommand::Admitted { room, .. }
         | EdgeCommand::Refused { room, .. }
         | EdgeCommand::Resumed { room, .. } => *room,
-        EdgeCommand::Replaced { .. } | EdgeCommand::Spent { .. } => unreachable!("there is one edge"),
+        EdgeCommand::Replaced { .. } | EdgeCommand::Spent { .. } | EdgeCommand::End(_) => {
+            unreachable!("no room sends it: there is one edge, and no operator")
+        }
     }
 }
 
