@@ -16,7 +16,7 @@ const SCRIPTS = FOLDERS.flatMap((folder) => readdirSync(join(ROOT, folder)).map(
 
 /** A copy of the scripts, like a fresh clone in which nothing is installed or built. */
 const CLONE = mkdtempSync(join(tmpdir(), "chorus-clone-"));
-for (const folder of [...FOLDERS, "chorus/tests", "testing", "clients/js"]) {
+for (const folder of [...FOLDERS, "chorus/tests", "testing", "clients/js", "fuzz/corpus"]) {
   cpSync(join(ROOT, folder), join(CLONE, folder), { recursive: true, filter: (path) => !/node_modules|[/]dist$/.test(path) });
 }
 after(() => rmSync(CLONE, { recursive: true, force: true }));
