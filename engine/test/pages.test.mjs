@@ -12,7 +12,9 @@ const USUAL = 8;
 /** The numbers of the build's pages that have changed. */
 function written({ memory, guest }) {
   const now = Buffer.from(guest.exports.memory.buffer, 0, memory.length), before = Buffer.from(memory);
-  const pages = Array.from({ length: memory.length / PAGE }, (_, page) => page);
+  const zeros = Buffer.alloc(PAGE);
+  // A page without content is none of the build's: the room's own memory may begin within the last 64 KiB.
+  const pages = Array.from({ length: memory.length / PAGE }, (_, page) => page).filter((page) => before.compare(zeros, 0, PAGE, page * PAGE, (page + 1) * PAGE) !== 0);
   return pages.filter((page) => now.compare(before, page * PAGE, (page + 1) * PAGE, page * PAGE, (page + 1) * PAGE) !== 0);
 }
 

@@ -183,15 +183,6 @@ pub struct Players<S = PlayerSession> {
     pub next: Option<String>,
 }
 
-/// `GET /v1/reports`: one page, with [`Report`]s or what stands for them.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Reports<R = Report> {
-    /// The latest first.
-    pub reports: Vec<R>,
-    /// The `after` of the next page. `null`: this is the last one.
-    pub next: Option<String>,
-}
-
 /// A session that has not expired.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PlayerSession {
@@ -208,53 +199,6 @@ pub struct PlayerSession {
     /// Why it was kicked. It cannot be resumed.
     pub kicked: Option<String>,
     pub created_at: u64,
-    /// In the order of joining.
-    pub rooms: Vec<String>,
-}
-
-/// What a room's script has reported of a player.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Report {
-    /// By the room's clock.
-    pub at: u64,
-    pub player: String,
-    /// As it was then.
-    pub name: String,
-    pub reason: String,
-    pub data: Option<Box<RawValue>>,
-    pub session: String,
-    pub room: String,
-    pub kind: String,
-    /// The number of the room's output: its record, and its place among the outputs of that.
-    pub number: String,
-}
-
-/// `GET /v1/players/{id}/export`: what the store and the snapshots of live rooms hold of one player.
-#[derive(Debug, Serialize)]
-pub struct PlayerExport {
-    pub player: String,
-    /// When it was made.
-    pub at: u64,
-    /// Sessions that are connected or held, and those that were kicked and have not expired.
-    pub sessions: Vec<SessionExport>,
-    pub reports: Vec<Report>,
-    pub rooms: Vec<RoomExport>,
-    /// Whether it is all of that. `false`: it stops at 500 sessions, 500 reports or 500 rooms.
-    pub complete: bool,
-}
-
-/// A session of the player.
-#[derive(Debug, Serialize)]
-pub struct SessionExport {
-    pub session: String,
-    pub name: String,
-    /// What rooms see of its token's claims.
-    pub claims: Option<Box<RawValue>>,
-    /// The edge that has the session, or had it last.
-    pub edge: String,
-    pub connected: bool,
-    /// Why it was kicked.
-    pub kicked: Option<String>,
     /// In the order of joining.
     pub rooms: Vec<String>,
 }
@@ -360,6 +304,67 @@ pub struct LiftOrder {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Lifted {
     pub target: String,
+}
+
+/// `GET /v1/reports`: one page, with [`Report`]s or what stands for them.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Reports<R = Report> {
+    /// The latest first.
+    pub reports: Vec<R>,
+    /// The `after` of the next page. `null`: this is the last one.
+    pub next: Option<String>,
+}
+
+/// What a room's script has reported of a player.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// By the room's clock.
+    pub at: u64,
+    pub player: String,
+    /// As it was then.
+    pub name: String,
+    pub reason: String,
+    pub data: Option<Box<RawValue>>,
+    pub session: String,
+    pub room: String,
+    pub kind: String,
+    /// The number of the room's output: its record, and its place among the outputs of that.
+    pub number: String,
+}
+
+/// `GET /v1/players/{id}/export`: what the store and the snapshots of live rooms hold of one player.
+#[derive(Debug, Serialize)]
+pub struct PlayerExport {
+    pub player: String,
+    /// When it was made.
+    pub at: u64,
+    /// Sessions that are connected or held, and those that were kicked and have not expired.
+    pub sessions: Vec<SessionExport>,
+    pub ban: Option<Ban>,
+    pub reports: Vec<Report>,
+    pub rooms: Vec<RoomExport>,
+    /// Whether it is all of that. `false`: it stops at 500 sessions, 500 reports or 500 rooms.
+    pub complete: bool,
+}
+
+/// A session of the player.
+#[derive(Debug, Serialize)]
+pub struct SessionExport {
+    pub session: String,
+    pub name: String,
+    /// The guest that the player was before it signed in.
+    pub guest: Option<String>,
+    /// The network of its address.
+    pub address: Option<String>,
+    /// What rooms see of its token's claims.
+    pub claims: Option<Box<RawValue>>,
+    /// The edge that has the session, or had it last.
+    pub edge: String,
+    pub connected: bool,
+    /// Why it was kicked.
+    pub kicked: Option<String>,
+    /// In the order of joining.
+    pub rooms: Vec<String>,
 }
 
 /// A live room whose newest snapshot names the player.

@@ -2,10 +2,9 @@
 //!
 //! 1. The rooms are found that hold the player, or held it: those of its sessions, live rooms whose newest snapshot names it, and
 //!    rooms whose records in the log have a join of it.
-//! 2. The rows of its sessions are kicked: from then on no client can resume one, or join a room with it.
-//! 3. Each room gets an `Erase`: its members leave as by a kick, and their edges close the connections with the reason (see
-//!    `core/src/room/commands/erase.rs`).
-//! 4. The rows are deleted: of its sessions, with their memberships, and of reports about it.
+//! 2. Its sessions end, as by an operator's kick: see [`crate::ending`].
+//! 3. Each room gets an `Erase`, behind the `Leave`s: see `core/src/room/commands/erase.rs`.
+//! 4. The rows are deleted: of its sessions, with their memberships, and of reports about it. A ban stays.
 //!
 //! Every step may be repeated, and so may the whole. A session that the player opens meanwhile may stay: then it is to be erased
 //! again.
@@ -17,11 +16,16 @@ use std::{collections::BTreeSet, time::Duration};
 use chorus_bus::{AppendError, BoundsError, Bus, ReadError, Reader};
 use chorus_core::{
     command::{Joining, Record, RoomCommand},
+    frame::CloseCode,
+    identity::{Ending, SessionsOf},
     ids::{Offset, RoomId},
 };
 use chorus_store::{RoomStatus, SessionTrace, Store, StoreError};
 
-use crate::cleanup::append;
+use crate::{
+    cleanup::append,
+    ending::{EndingError, end_sessions},
+};
 
 /// Sessions, and snapshots, that are read at a time.
 const PAGE: u32 = 500;
@@ -37,6 +41,8 @@ const ERASED: &str = "this player was erased";
 pub enum ErasureError {
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Ending(#[from] EndingError),
     #[error(transparent)]
     Append(#[from] AppendError),
     #[error(transparent)]
@@ -57,9 +63,8 @@ pub struct Erasure {
 pub async fn erase_player(player: &str, bus: &Bus, store: &Store) -> Result<Erasure, ErasureError> {
     let sessions = sessions_of(player, store).await?;
     let rooms = rooms_of(player, &sessions, bus, store).await?;
-    for session in &sessions {
-        store.kick_session(session.session, ERASED).await?;
-    }
+    let of = SessionsOf::Player(player.into());
+    end_sessions(&Ending { of, code: CloseCode::Kicked, reason: ERASED.into() }, bus, store).await?;
     let mut appends = Vec::new();
     for room in &rooms {
         let command = RoomCommand::Erase { player: player.into() };

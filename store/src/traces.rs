@@ -12,6 +12,10 @@ use crate::{Store, StoreError, row::Table};
 pub struct SessionTrace {
     pub session: SessionId,
     pub name: String,
+    /// The guest that the player was before it signed in.
+    pub guest: Option<String>,
+    /// The network of the address of its latest connection.
+    pub address: Option<String>,
     pub claims: Option<Json>,
     /// The edge that has the session, or had it last.
     pub edge: MachineId,
@@ -22,7 +26,7 @@ pub struct SessionTrace {
 }
 
 impl Store {
-    /// The sessions of this player: the first `limit` by id, or those after the last one of an earlier call.
+    /// The sessions of this player, also as the guest that it was: the first `limit` by id, or those after the last one of an earlier call.
     pub async fn sessions_of_player(
         &self,
         player: &str,
@@ -55,17 +59,29 @@ pub(crate) struct SessionsOf {
     pub limit: u32,
 }
 
-/// session, name, claims, edge, connected, kicked, room. A session without rooms has one row without a room.
-pub(crate) type SessionColumns = (Vec<u8>, String, Option<String>, String, bool, Option<String>, Option<Vec<u8>>);
+/// A session and one of its rooms. A session without rooms has one row without a room.
+#[derive(sqlx::FromRow)]
+pub(crate) struct SessionColumns {
+    id: Vec<u8>,
+    name: String,
+    guest: Option<String>,
+    address: Option<String>,
+    claims: Option<String>,
+    edge: String,
+    connected: bool,
+    kicked: Option<String>,
+    room: Option<Vec<u8>>,
+}
 
 /// Groups rows that are sorted by session.
 pub(crate) fn sessions(rows: Vec<SessionColumns>) -> Result<Vec<SessionTrace>, StoreError> {
     let mut sessions: Vec<SessionTrace> = Vec::new();
-    for (session, name, claims, edge, connected, kicked, room) in rows {
-        let session = SessionId(Table("sessions").id(session)?);
+    for SessionColumns { id, name, guest, address, claims, edge, connected, kicked, room } in rows {
+        let session = SessionId(Table("sessions").id(id)?);
         if sessions.last().is_none_or(|last| last.session != session) {
             let (claims, edge) = (claims.map(Json::trusted), MachineId(edge.into()));
-            sessions.push(SessionTrace { session, name, claims, edge, connected, kicked, rooms: Vec::new() });
+            let rooms = Vec::new();
+            sessions.push(SessionTrace { session, name, guest, address, claims, edge, connected, kicked, rooms });
         }
         if let Some(room) = room {
             let last = sessions.last_mut().expect("pushed above");

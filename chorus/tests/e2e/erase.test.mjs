@@ -103,7 +103,7 @@ test("a player is reported, muted, exported and erased, and the log is cut", { t
     const all = await exported(ana);
     return all.rooms.length === 0 && all;
   });
-  assert.deepEqual([after.sessions, after.reports], [[], []]);
+  assert.deepEqual([after.sessions, after.reports, after.ban], [[], [], null]);
   await until("the log is cut", () => logFilesWith(ana).length === 0);
   assert.match(await player("erase", ana), /nothing is kept of/);
   assert.match(await player("erase", "u:nobody"), /nothing is kept of u:nobody/);

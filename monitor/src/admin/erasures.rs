@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use chorus_core::{
-    identity::MAX_ID,
+    identity::BanTarget,
     ids::{RoomId, SessionId},
     room::{Member, State},
 };
@@ -14,15 +14,15 @@ use serde_json::value::RawValue;
 use super::{
     Api, MAX_PAGE,
     answer::{Answer, ApiError, json},
-    query, reports, rooms,
+    bans, reports, rooms,
 };
 use crate::{
-    api::{Erased, MemberExport, PlayerExport, RoomExport, SessionExport},
+    api::{Ban, Erased, MemberExport, PlayerExport, RoomExport, SessionExport},
     erasure::{erase_player, rooms_that_mention},
 };
 
-pub(super) async fn export(api: &Arc<Api>, id: &str) -> Answer {
-    let (player, _alone) = (player(id)?, alone(api)?);
+pub(super) async fn export(api: &Arc<Api>, player: String) -> Answer {
+    let _alone = alone(api)?;
     let sessions = api.store.sessions_of_player(&player, None, MAX_PAGE).await?;
     let found = api.store.reports(Some(&player), None, MAX_PAGE).await?;
     let (named_by, all_rooms) = rooms_that_mention(&player, &api.store, MAX_PAGE as usize).await?;
@@ -35,6 +35,7 @@ pub(super) async fn export(api: &Arc<Api>, id: &str) -> Answer {
     json(&PlayerExport {
         at: api.store.clock().now().0,
         sessions: sessions.iter().map(export_session).collect(),
+        ban: ban_of(api, &player).await?,
         reports: found.iter().map(reports::show).collect(),
         rooms,
         complete,
@@ -42,25 +43,12 @@ pub(super) async fn export(api: &Arc<Api>, id: &str) -> Answer {
     })
 }
 
-pub(super) async fn erase(api: &Arc<Api>, id: &str) -> Answer {
-    let (player, _alone) = (player(id)?, alone(api)?);
+pub(super) async fn erase(api: &Arc<Api>, player: String) -> Answer {
+    let _alone = alone(api)?;
     let erasure = erase_player(&player, &api.bus, &api.store).await?;
     let (sessions, rooms, reports) = (erasure.sessions, erasure.rooms, erasure.reports);
     tracing::info!(%player, sessions, rooms, reports, "an operator erased a player");
     json(&Erased { player, sessions, rooms, reports })
-}
-
-/// A player's id, as a segment of the path.
-fn player(segment: &str) -> Result<String, ApiError> {
-    // As in a query, but for `+`, which stands for itself here.
-    let decoded = serde_urlencoded::from_str::<Vec<(String, String)>>(&format!("id={}", segment.replace('+', "%2B")));
-    match decoded.as_deref() {
-        Ok([(_, id)]) if (1..=MAX_ID).contains(&id.len()) && !id.contains('\u{fffd}') => Ok(id.clone()),
-        _ => Err(ApiError::bad(
-            format!("{:?} is no player's id: that has 1 to {MAX_ID} bytes of UTF-8", query::short(segment)),
-            "the id of an account begins with u:, that of a guest with g:",
-        )),
-    }
 }
 
 /// Each reads all snapshots.
@@ -68,10 +56,19 @@ fn alone(api: &Api) -> Result<tokio::sync::MutexGuard<'_, ()>, ApiError> {
     api.searching.try_lock().map_err(|_| ApiError::busy("another player is being exported or erased"))
 }
 
+async fn ban_of(api: &Api, player: &str) -> Result<Option<Ban>, ApiError> {
+    match BanTarget::player(player) {
+        Ok(target) => Ok(api.store.ban_of(&target).await?.map(bans::show)),
+        Err(_) => Ok(None),
+    }
+}
+
 fn export_session(row: &SessionTrace) -> SessionExport {
     SessionExport {
         session: row.session.to_string(),
         name: row.name.clone(),
+        guest: row.guest.clone(),
+        address: row.address.clone(),
         claims: row.claims.as_ref().and_then(rooms::raw),
         edge: row.edge.to_string(),
         connected: row.connected,

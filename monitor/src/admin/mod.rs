@@ -268,8 +268,8 @@ async fn route<B: Buf>(
         ["v1", "bans"] if post => bans::ban(api, query::json(&body::read(headers, body).await?)?).await,
         ["v1", "bans", "lift"] if post => bans::lift(api, query::json(&body::read(headers, body).await?)?).await,
         ["v1", "reports"] if get => reports::list(api, query::parse(query)?).await,
-        ["v1", "players", id, "export"] if get => erasures::export(api, id).await,
-        ["v1", "players", id, "erase"] if post => erasures::erase(api, id).await,
+        ["v1", "players", id, "export"] if get => erasures::export(api, query::player(id)?).await,
+        ["v1", "players", id, "erase"] if post => erasures::erase(api, query::player(id)?).await,
         ["v1", "kinds"] if get => kinds::list(api).await,
         ["v1", "kinds", kind, "components"] if get => kinds::versions(api, query::kind(kind)?).await,
         ["v1", "kinds", kind, "components"] if post => {

@@ -7,9 +7,9 @@ use chorus_store::{ReportPlace, ReportRow};
 use serde::Deserialize;
 
 use super::{
-    Api, MAX_PAGE,
+    Api,
     answer::{Answer, ApiError, json},
-    rooms,
+    query, rooms,
 };
 use crate::api::{Report, Reports};
 
@@ -24,10 +24,7 @@ pub(super) struct ListQuery {
 }
 
 pub(super) async fn list(api: &Arc<Api>, query: ListQuery) -> Answer {
-    let limit = query.limit.unwrap_or(DEFAULT_PAGE);
-    if !(1..=MAX_PAGE).contains(&limit) {
-        return Err(ApiError::bad(format!("limit={limit} is out of range"), format!("use 1 to {MAX_PAGE}")));
-    }
+    let limit = query::limit(query.limit, DEFAULT_PAGE)?;
     let after = query.after.as_deref().map(str::parse).transpose()?;
     let rows = api.store.reports(query.player.as_deref(), after.map(|Cursor(place)| place), limit).await?;
     let next = rows.last().filter(|_| rows.len() == limit as usize);

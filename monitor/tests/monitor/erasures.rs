@@ -1,7 +1,7 @@
 //! What operators do with a player's data: reports, export, erasure.
 
 use chorus_core::{
-    command::RoomCommand,
+    command::{LeaveReason, RoomCommand},
     ids::{OutputId, RoomId, Time},
     json::Json,
     room::Report,
@@ -90,7 +90,7 @@ async fn an_export_has_what_the_store_and_the_snapshots_have_of_the_player() {
     let world = world().await;
     let id = player(ANA).id;
     let export = world.good(&format!("/v1/players/{id}/export")).await;
-    assert_eq!((&export["player"], &export["complete"]), (&json!(&*id), &json!(true)));
+    assert_eq!((&export["player"], &export["complete"], &export["ban"]), (&json!(&*id), &json!(true), &json!(null)));
     assert_eq!(export["sessions"][0]["rooms"], json!([RoomId::LOBBY.to_string(), GAME.to_string()]));
     assert_eq!(export["reports"].as_array().map(Vec::len), Some(1));
     let rooms = export["rooms"].as_array().expect("a list");
@@ -111,9 +111,11 @@ async fn an_erasure_ends_the_sessions_and_reaches_every_room_that_holds_or_held_
     let wanted = json!({ "player": &*id, "sessions": 1, "rooms": 4, "reports": 1 });
     assert_eq!(erased, wanted);
     let erase = RoomCommand::Erase { player: id.clone() };
-    for room in [RoomId::LOBBY, GAME, NAMES_ANA] {
-        assert_eq!(world.records(room).await, [erase.clone()]);
+    let leave = RoomCommand::Leave { session: ANA, reason: LeaveReason::Kicked };
+    for room in [RoomId::LOBBY, GAME] {
+        assert_eq!(world.records(room).await, [leave.clone(), erase.clone()], "the member has left before");
     }
+    assert_eq!(world.records(NAMES_ANA).await, [erase.clone()]);
     assert_eq!(world.records(LEFT).await.last(), Some(&erase));
     assert!(!world.records(ENDED).await.contains(&erase) && world.records(OTHER).await.is_empty());
     assert_eq!(world.store.sessions_of_player(&id, None, 10).await.expect("read"), [], "its rows are deleted");

@@ -6,7 +6,7 @@ use super::{Call, Failed};
 use crate::{
     SessionTrace,
     row::id,
-    traces::{DeleteReports, Search, SessionsOf, found, sessions},
+    traces::{DeleteReports, Search, SessionColumns, SessionsOf, found, sessions},
 };
 
 impl Call for SessionsOf {
@@ -14,11 +14,12 @@ impl Call for SessionsOf {
     const ACTION: &'static str = "list a player's sessions";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Self::Output, Failed> {
-        let list = "SELECT id, name, claims, edge, disconnected_at IS NULL, kicked, room FROM (
-                        SELECT * FROM sessions WHERE player = $1 AND id > $2 ORDER BY id LIMIT $3
+        let list =
+            "SELECT id, name, guest, address, claims, edge, disconnected_at IS NULL AS connected, kicked, room FROM (
+                        SELECT * FROM sessions WHERE (player = $1 OR guest = $1) AND id > $2 ORDER BY id LIMIT $3
                     ) AS theirs LEFT JOIN memberships ON session = id ORDER BY id, position, room";
         let after = self.after.map_or(Vec::new(), |session| id(session.0));
-        let rows = sqlx::query_as(list).bind(&self.player).bind(after).bind(i64::from(self.limit));
+        let rows = sqlx::query_as::<_, SessionColumns>(list).bind(&self.player).bind(after).bind(i64::from(self.limit));
         Ok(sessions(rows.fetch_all(db).await?)?)
     }
 }

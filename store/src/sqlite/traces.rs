@@ -6,19 +6,25 @@ use super::{Read, Write};
 use crate::{
     SessionTrace, StoreError,
     row::id,
-    traces::{DeleteReports, Search, SessionsOf, found, sessions},
+    traces::{DeleteReports, Search, SessionColumns, SessionsOf, found, sessions},
 };
 
 impl Read for SessionsOf {
     type Output = Vec<SessionTrace>;
 
     async fn read(&self, db: &mut SqliteConnection) -> Result<Self::Output, StoreError> {
-        let list = "SELECT id, name, claims, edge, disconnected_at IS NULL, kicked, room FROM (
-                        SELECT * FROM sessions WHERE player = ?1 AND id > ?2 ORDER BY id LIMIT ?3
+        let list =
+            "SELECT id, name, guest, address, claims, edge, disconnected_at IS NULL AS connected, kicked, room FROM (
+                        SELECT * FROM sessions WHERE (player = ?1 OR guest = ?1) AND id > ?2 ORDER BY id LIMIT ?3
                     ) LEFT JOIN memberships ON session = id ORDER BY id, position";
         // The empty byte string sorts before every id.
         let after = self.after.map_or(Vec::new(), |session| id(session.0));
-        let rows = sqlx::query_as(list).bind(&self.player).bind(after).bind(self.limit).fetch_all(db).await;
+        let rows = sqlx::query_as::<_, SessionColumns>(list)
+            .bind(&self.player)
+            .bind(after)
+            .bind(self.limit)
+            .fetch_all(db)
+            .await;
         sessions(rows.map_err(StoreError::at("list a player's sessions"))?)
     }
 }
