@@ -7,6 +7,8 @@ use std::{fmt, ops::Deref, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
+use crate::secret::without_quoted;
+
 /// One JSON value, as text. Cheap to clone: a message in flight is in a log, in two queues and in a room.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Json(Arc<str>);
@@ -42,11 +44,7 @@ const MAX_SHOWN: usize = 256;
 
 /// The text of an error, cut to a bounded length, and without a string of the JSON, which may be a secret.
 pub fn shown(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let text = match (text.find('"'), text.rfind('"')) {
-        (Some(begin), Some(end)) if begin < end => format!("{}…{}", &text[..=begin], &text[end..]),
-        _ => text,
-    };
+    let text = without_quoted(&error.to_string());
     text.chars().take(MAX_SHOWN).collect()
 }
 

@@ -28,6 +28,14 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// The text of a library's error without what it quotes, which may be a secret: from its first quotation mark to its last.
+pub fn without_quoted(text: &str) -> String {
+    match (text.find('"'), text.rfind('"')) {
+        (Some(begin), Some(end)) if begin < end => format!("{}…{}", &text[..=begin], &text[end..]),
+        _ => text.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +51,12 @@ mod tests {
     #[test]
     fn a_secret_is_not_shown() {
         assert_eq!(format!("{:?}", Some(Secret::from("hunter2"))), "Some(Secret(…))");
+    }
+
+    #[test]
+    fn what_is_quoted_is_hidden() {
+        assert_eq!(without_quoted(r#"unknown value "hunter2 \" x" for `mode`"#), r#"unknown value "…" for `mode`"#);
+        assert_eq!(without_quoted("no value"), "no value");
     }
 
     /// Neither as a number nor as a text, alone or in what has it as a part.

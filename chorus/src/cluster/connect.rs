@@ -80,11 +80,11 @@ fn is_secret(key: &str) -> bool {
 impl Options {
     /// Connects to both, and checks that they belong together.
     pub async fn open(&self) -> anyhow::Result<(Bus, Store)> {
-        let store = Store::open_postgres(&self.postgres()?).await?;
+        let (postgres, options) = (self.postgres()?, self.kafka()?);
+        let store = Store::open_postgres(&postgres).await?;
         let known = store.log().await?;
         // A missing topic is created for a new database, and is lost for one that has a log.
         let make_topic = known.is_none();
-        let options = self.kafka()?;
         let bus = match kafka::open(kafka::Options { make_topic, ..options.clone() }).await {
             // A topic other than the database's is no loss, but a wrong --topic-prefix.
             Err(kafka::OpenError::Gone { topic })

@@ -138,8 +138,7 @@ test("the whole life of players and operators shows no secret", { timeout: 300_0
 
   again.raw.terminate();
   assert.equal(await server.stop(), 0);
-  for (const { id } of rooms) assert.match(server.output, new RegExp(id), "the log has what is no secret");
-  assert.match(server.output, /DEBUG/);
+  assert.match(server.output, /DEBUG.*\n/, "the log is as loud as it can be");
   secrets.see("the log", server.output);
   nothingIn(secrets);
 });

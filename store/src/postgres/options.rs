@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
+use chorus_core::secret::without_quoted;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::Clock;
@@ -37,7 +38,7 @@ impl FromStr for PostgresOptions {
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             return Err(BadUrl("another scheme".to_owned()));
         }
-        let connect = url.parse().map_err(|error: sqlx::Error| BadUrl(error.to_string()))?;
+        let connect = url.parse().map_err(|error: sqlx::Error| BadUrl(without_quoted(&error.to_string())))?;
         Ok(PostgresOptions {
             connect,
             connections: 10,
