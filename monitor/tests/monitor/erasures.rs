@@ -115,7 +115,7 @@ async fn an_erasure_ends_the_sessions_and_reaches_every_room_that_holds_or_held_
     for room in [RoomId::LOBBY, GAME] {
         assert_eq!(world.records(room).await, [leave.clone(), erase.clone()], "the member has left before");
     }
-    assert_eq!(world.records(NAMES_ANA).await, [erase.clone()]);
+    assert_eq!(world.records(NAMES_ANA).await, std::slice::from_ref(&erase));
     assert_eq!(world.records(LEFT).await.last(), Some(&erase));
     assert!(!world.records(ENDED).await.contains(&erase) && world.records(OTHER).await.is_empty());
     assert_eq!(world.store.sessions_of_player(&id, None, 10).await.expect("read"), [], "its rows are deleted");

@@ -40,7 +40,11 @@ pub async fn a_report_is_there_once_byte_for_byte(store: Store) {
     let mut again = first.clone();
     again.report.reason = "another".into();
     add(&store, &again).await;
-    assert_eq!(store.reports(None, None, 10).await.expect("read"), [first.clone()], "the first one counts");
+    assert_eq!(
+        store.reports(None, None, 10).await.expect("read"),
+        std::slice::from_ref(&first),
+        "the first one counts"
+    );
     let mut elsewhere = first.clone();
     elsewhere.room = RoomId(6);
     add(&store, &elsewhere).await;
