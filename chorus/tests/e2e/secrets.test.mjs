@@ -23,6 +23,8 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+const SERVES = /chorus is at (http:\/\/127\.0\.0\.1:\d+)/;
+
 const random = () => randomBytes(24).toString("hex");
 
 function file(name, text) {
@@ -95,7 +97,7 @@ test("the whole life of players and operators shows no secret", { timeout: 300_0
   const data = join(folder, "data");
   const env = { CHORUS_LOG: LOUD, CHORUS_TOKEN: operators };
   const server = watch(["dev", "--data", data, "--port", String(await freePort()), "--no-watch", "--fixtures", "--lobby", "members", "--token-keys", keys], env);
-  const [url] = await server.prints(/http:\/\/127\.0\.0\.1:\d+/, START_MS);
+  const [, url] = await server.prints(SERVES, START_MS);
   secrets.see("the command line of dev", server.showCommandLine());
 
   const account = await hello(secrets, url, { token: mint(secrets, keys, "42") });
@@ -131,7 +133,7 @@ test("the whole life of players and operators shows no secret", { timeout: 300_0
     assert.equal((await answer(secrets, url, path, { authorization })).status, 200, path);
   }
   const { rooms } = JSON.parse((await answer(secrets, url, "/v1/rooms", { authorization })).text);
-  for (const { id } of rooms) await answer(secrets, url, `/v1/rooms/${id}/events?content=true`, { authorization });
+  for (const { id } of rooms) await answer(secrets, url, `/v1/rooms/${id}/events?content=true&follow=false`, { authorization });
   const stranger = watch(["status", "--json"], { CHORUS_MONITOR: url, CHORUS_TOKEN: misplaced, CHORUS_LOG: LOUD });
   assert.notEqual(await stranger.ended, 0);
   secrets.see("the error of a command", stranger.output);
@@ -147,7 +149,7 @@ test("the data directory's own token is not printed", { timeout: 300_000 }, asyn
   const secrets = new Secrets();
   const data = join(folder, "data");
   const server = watch(["dev", "--data", data, "--port", String(await freePort()), "--no-watch", "--fixtures", "--lobby", "members"], { CHORUS_LOG: LOUD });
-  const [url] = await server.prints(/http:\/\/127\.0\.0\.1:\d+/, START_MS);
+  const [, url] = await server.prints(SERVES, START_MS);
   const kept = secrets.add("the kept token", readFileSync(join(data, "token"), "utf8").trim());
   const status = watch(["status", "--token-file", join(data, "token")], { CHORUS_MONITOR: url, CHORUS_LOG: LOUD });
   assert.equal(await status.ended, 0, status.output);
@@ -164,7 +166,7 @@ test("keys that cannot be fetched or read are in no log and in no error", { time
   const data = join(folder, "keys");
   const env = { CHORUS_LOG: LOUD, CHORUS_TOKEN_JWKS: `http://127.0.0.1:${await freePort()}/keys?key=${query}` };
   const server = watch(["dev", "--data", data, "--port", String(await freePort()), "--no-watch", "--fixtures", "--lobby", "members"], env);
-  const [url] = await server.prints(/http:\/\/127\.0\.0\.1:\d+/, START_MS);
+  const [, url] = await server.prints(SERVES, START_MS);
   assert.equal(await refused(secrets, url, { t: "hello", token: "e30.e30.AAAA" }), 4010);
   await server.prints(/could not be fetched/, 20_000);
   assert.equal(await server.stop(), 0);
