@@ -65,7 +65,7 @@ impl Writer {
     async fn process(&mut self, batch: &mut Batch) {
         let ends_segment = batch.entries.iter().any(erases);
         let mut written = self.write(batch).await;
-        // Before the answers: whoever has one may rely on it, even if the process is killed next.
+        // Before the answers: a caller that has one may rely on it, even if the process is killed next.
         if written.is_ok() && ends_segment {
             written = self.end_segment().await;
         }

@@ -199,7 +199,7 @@ test("keys that cannot be fetched or read are in no log and in no error", { time
   nothingIn(secrets);
 });
 
-/** A database that asks for a password and refuses it, whatever it is. */
+/** A database that asks for a password and refuses every one. */
 async function refusingDatabase() {
   const server = createServer((socket) => {
     socket.on("error", () => {});
