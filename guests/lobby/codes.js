@@ -4,7 +4,7 @@
 // *book* has the records of the codes that begin with one character. A record is found by a search of the engine, not by a loop.
 //
 // A room's code is cut from its id, so that it is found by either; of an id that clashes with another, from a later place. Ids
-// are the room's randomness: whoever has seen other codes cannot compute one. No character is mistaken for another: there is no
+// are the room's randomness: a client that has seen other codes cannot compute one. No character is mistaken for another: there is no
 // 0, O, 1 or I.
 
 const ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ";

@@ -257,7 +257,7 @@ test("in a room without seats the first two who come sit down, and the game begi
   assert.equal(game.viewOf("bo").winner, 0, "from here on, who leaves has lost");
 });
 
-test("a turn has half a minute, whatever a client requests that is no time", async () => {
+test("a turn has half a minute where a client requests something that is no time", async () => {
   for (const turnSeconds of [0, -1, 1e9, "x", null, {}]) {
     const game = await room("tic-tac-toe", { seats: ["ana", "bo"], turnSeconds });
     game.join("ana").join("bo");

@@ -205,7 +205,8 @@ describe("join", () => {
     assert.equal(requests(full.server, "join").length, 1);
   });
 
-  test("after a reload, the session is in the room of the code already", async () => {
+  /** A tab in which the code has led to a room, and which joins by it again after a reload. */
+  async function reloaded() {
     const storage = tab();
     const { server, entered } = requesting((client) => client.join(CODE), { storage });
     server.send(placed(2), reply(LOBBY, 3, 1, { room: GAME, code: CODE }), room(GAME, 1), left(LOBBY, 4));
@@ -213,6 +214,11 @@ describe("join", () => {
     const again = new FakeServer(), client = again.client({ storage });
     const joined = client.join(CODE);
     client.connect();
+    return { again, joined };
+  }
+
+  test("after a reload, the session is in the room of the code already", async () => {
+    const { again, joined } = await reloaded();
     again.accept({ recovered: true });
     again.send(room(GAME, 5));
     const game = await joined;
@@ -220,13 +226,7 @@ describe("join", () => {
   });
 
   test("in a new session, what the lobby has said of the old one's rooms is void", async () => {
-    const storage = tab();
-    const { server, entered } = requesting((client) => client.join(CODE), { storage });
-    server.send(placed(2), reply(LOBBY, 3, 1, { room: GAME, code: CODE }), room(GAME, 1), left(LOBBY, 4));
-    await entered;
-    const again = new FakeServer(), client = again.client({ storage });
-    const joined = client.join(CODE);
-    client.connect();
+    const { again, joined } = await reloaded();
     again.accept({ session: "s2", recovered: false });
     again.send(lobby(1), placed(2, OTHER), reply(LOBBY, 3, 2, { room: OTHER, code: CODE }), room(OTHER, 1));
     assert.equal((await joined).id, OTHER);

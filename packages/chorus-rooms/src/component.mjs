@@ -2,7 +2,7 @@
 // left it. There is no second SDK: what a test sees is what the published bytes do.
 //
 // An instance costs a millisecond, and putting one's memory back a tenth of that, so instances are used again. The engine's allocator begins
-// where the build has left it, whatever the size of the memory, so a room does not depend on what its instance has done before. One
+// where the build has left it, at any size of the memory, so a room does not depend on what its instance has done before. One
 // that has trapped is not used again.
 //
 // Bounds: components of the SDK alone, whose engine meters itself and imports nothing but its safepoint. Those of other languages need

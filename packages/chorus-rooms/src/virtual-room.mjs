@@ -63,7 +63,7 @@ export class VirtualRoom {
   locked = false;
   /** `{ outcome, failed }` once the room has ended. */
   ended = undefined;
-  /** Failures of calls, in their order; whoever drives the room takes them. */
+  /** Failures of calls, in their order; the caller that drives the room takes them. */
   failures = [];
   /** Entries as the guest got them and what it answered, for a replay. */
   entries = undefined;

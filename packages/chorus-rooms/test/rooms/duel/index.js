@@ -1,4 +1,4 @@
-// Nim for two, for coins: whoever takes the last stone wins the pot. Further members watch.
+// Nim for two, for coins: the player who takes the last stone wins the pot. Further members watch.
 
 import { Room } from "chorus";
 
