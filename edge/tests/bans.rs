@@ -37,23 +37,14 @@ async fn world() -> World {
     World::start_with(with_tokens).await
 }
 
-/// A client that has said hello with these members.
-async fn hello(world: &World, members: Value) -> Client {
-    let mut hello = json!({ "t": "hello" });
-    hello.as_object_mut().expect("an object").extend(members.as_object().expect("an object").clone());
-    let mut client = world.connect().await;
-    client.send(&hello.to_string()).await;
-    client
-}
-
 async fn welcome(world: &World, members: Value) -> (Client, Value) {
-    let mut client = hello(world, members).await;
+    let mut client = world.hello(members).await;
     let welcome = client.welcome().await;
     (client, welcome)
 }
 
 async fn refusal(world: &World, members: Value) -> (u16, String) {
-    hello(world, members).await.closed().await
+    world.hello(members).await.closed().await
 }
 
 async fn ban(world: &World, target: &str) {

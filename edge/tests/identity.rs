@@ -31,15 +31,6 @@ async fn world() -> World {
     World::start_with(with_tokens).await
 }
 
-/// A client that has said hello with these members.
-async fn hello(world: &World, members: Value) -> Client {
-    let mut hello = json!({ "t": "hello" });
-    hello.as_object_mut().expect("an object").extend(members.as_object().expect("an object").clone());
-    let mut client = world.connect().await;
-    client.send(&hello.to_string()).await;
-    client
-}
-
 /// Skips frames of rooms.
 async fn frame_of(client: &mut Client, tag: &str) -> Value {
     loop {
@@ -53,7 +44,7 @@ async fn frame_of(client: &mut Client, tag: &str) -> Value {
 #[tokio::test]
 async fn a_player_is_whom_its_token_names_and_rooms_get_its_claims_with_the_join() {
     let world = world().await;
-    let mut client = hello(&world, json!({ "token": token("42", 600.0), "name": "Evil" })).await;
+    let mut client = world.hello(json!({ "token": token("42", 600.0), "name": "Evil" })).await;
     let welcome = client.welcome().await;
     assert_eq!((&welcome["player"], &welcome["name"]), (&"u:42".into(), &"42 of the site".into()));
     assert_eq!(welcome.get("guest"), None);
@@ -72,23 +63,23 @@ async fn a_token_is_refused_where_it_is_not_valid_and_where_none_are_checked() {
     let forged = valid.replacen('.', ".e", 1);
     let world = world().await;
     for bad in [forged.as_str(), "", "x", &token("42", -600.0), &token(&"x".repeat(127), 600.0)] {
-        assert_eq!(hello(&world, json!({ "token": bad })).await.close_code().await, 4501, "{bad}");
+        assert_eq!(world.hello(json!({ "token": bad })).await.close_code().await, 4501, "{bad}");
     }
     let without = World::start().await;
-    assert_eq!(hello(&without, json!({ "token": valid })).await.close_code().await, 4501);
+    assert_eq!(without.hello(json!({ "token": valid })).await.close_code().await, 4501);
     let strict = World::start_with(|options| {
         with_tokens(options);
         options.anonymous = false;
     });
     let strict = strict.await;
-    assert_eq!(hello(&strict, json!({ "name": "Ana" })).await.close_code().await, 4501);
-    assert_eq!(hello(&strict, json!({ "token": valid })).await.welcome().await["player"], "u:42");
+    assert_eq!(strict.hello(json!({ "name": "Ana" })).await.close_code().await, 4501);
+    assert_eq!(strict.hello(json!({ "token": valid })).await.welcome().await["player"], "u:42");
 }
 
 #[tokio::test]
 async fn a_token_is_renewed_without_a_lost_frame() {
     let world = world().await;
-    let mut client = hello(&world, json!({ "token": token("42", 3.0) })).await;
+    let mut client = world.hello(json!({ "token": token("42", 3.0) })).await;
     client.welcome().await;
     let mut id = 0;
     // Messages and their replies continue until the server requests a token, and further until the first token has ended.
@@ -121,16 +112,16 @@ async fn a_token_is_renewed_without_a_lost_frame() {
 #[tokio::test]
 async fn a_session_does_not_outlive_its_token_and_does_not_resume_without_another_one() {
     let world = world().await;
-    let mut client = hello(&world, json!({ "token": token("42", 1.5) })).await;
+    let mut client = world.hello(json!({ "token": token("42", 1.5) })).await;
     client.welcome().await;
     frame_of(&mut client, "expiring").await;
     assert_eq!(client.close_code().await, 4501);
     let (resume, session) = (client.resume.clone(), client.session.clone());
-    assert_eq!(hello(&world, json!({ "resume": resume })).await.close_code().await, 4501);
-    let mut back = hello(&world, json!({ "resume": resume, "token": token("42", 600.0) })).await;
+    assert_eq!(world.hello(json!({ "resume": resume })).await.close_code().await, 4501);
+    let mut back = world.hello(json!({ "resume": resume, "token": token("42", 600.0) })).await;
     assert_eq!((&back.welcome().await["recovered"], &back.session), (&true.into(), &session));
 
-    let mut other = hello(&world, json!({ "resume": back.resume, "token": token("43", 600.0) })).await;
+    let mut other = world.hello(json!({ "resume": back.resume, "token": token("43", 600.0) })).await;
     let welcome = other.welcome().await;
     assert_eq!((&welcome["recovered"], &welcome["player"]), (&false.into(), &"u:43".into()), "it is another's session");
     other.send(&json!({ "t": "renew", "token": token("42", 600.0) }).to_string()).await;
@@ -140,14 +131,14 @@ async fn a_session_does_not_outlive_its_token_and_does_not_resume_without_anothe
 #[tokio::test]
 async fn a_guest_is_the_same_player_in_its_next_session() {
     let mut world = World::start().await;
-    let first = hello(&world, json!({ "name": "Ana" })).await.welcome().await;
+    let first = world.hello(json!({ "name": "Ana" })).await.welcome().await;
     let (player, guest) = (first["player"].clone(), first["guest"].clone());
     assert!(player.as_str().is_some_and(|id| id.len() == 34 && id.starts_with("g:")), "{player}");
     world.start_another_edge().await;
-    let again = hello(&world, json!({ "name": "Bea", "guest": guest })).await.welcome().await;
+    let again = world.hello(json!({ "name": "Bea", "guest": guest })).await.welcome().await;
     assert_eq!((&again["player"], &again["recovered"], &again["name"]), (&player, &false.into(), &"Bea".into()));
     for bad in ["", "x", &guest.as_str().expect("a token").replace(['0', '1'], "2")] {
-        let other = hello(&world, json!({ "guest": bad })).await.welcome().await;
+        let other = world.hello(json!({ "guest": bad })).await.welcome().await;
         assert_ne!(other["player"], player, "a guest by an invalid token is a new one");
     }
 }
@@ -155,11 +146,11 @@ async fn a_guest_is_the_same_player_in_its_next_session() {
 #[tokio::test]
 async fn a_guest_that_signs_in_keeps_its_session_and_its_rooms_are_notified() {
     let world = world().await;
-    let mut client = hello(&world, json!({ "name": "Ana" })).await;
+    let mut client = world.hello(json!({ "name": "Ana" })).await;
     let first = client.welcome().await;
     let was = first["player"].as_str().expect("an id").to_owned();
     let upgraded = json!({ "resume": client.resume, "guest": first["guest"], "token": token("42", 600.0) });
-    let mut client = hello(&world, upgraded).await;
+    let mut client = world.hello(upgraded).await;
     let welcome = client.welcome().await;
     assert_eq!((&welcome["recovered"], &welcome["player"]), (&true.into(), &"u:42".into()));
     assert_eq!((&welcome["name"], welcome.get("guest")), (&"42 of the site".into(), None));

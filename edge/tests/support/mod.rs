@@ -12,6 +12,7 @@ use chorus_core::ids::RoomId;
 use chorus_edge::{Edge, Options, ServeError};
 use chorus_store::{Durability, Registration, Role, Store};
 use prometheus_client::{encoding::text::encode, registry::Registry};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub use chorus_testing::{DEADLINE, until, within};
@@ -64,6 +65,15 @@ impl World {
     /// A client that has sent nothing yet.
     pub async fn connect(&self) -> Client {
         self.connect_with(&[("Sec-WebSocket-Protocol", "v1.json.chorus")]).await.expect("upgraded")
+    }
+
+    /// A client that has said hello with these members.
+    pub async fn hello(&self, members: Value) -> Client {
+        let mut hello = json!({ "t": "hello" });
+        hello.as_object_mut().expect("an object").extend(members.as_object().expect("an object").clone());
+        let mut client = self.connect().await;
+        client.send(&hello.to_string()).await;
+        client
     }
 
     /// The error is the status of the response, when the connection is not upgraded.
