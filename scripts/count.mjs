@@ -1,5 +1,8 @@
 // Counts the tests in a runner's output. Pure.
 
+/** How many lines of a failed test are shown. */
+const REPORT_LINES = 15;
+
 const COLOUR = /\u001b\[[0-9;]*m/g;
 
 /** The sum of all of cargo's test binaries. */
@@ -45,6 +48,16 @@ export function failures(output) {
   const lines = plain(output).split("\n").map((line) => line.trim());
   const named = lines.filter((line) => /^test .+ \.\.\. FAILED$|^(✖|not ok) |^error(\[\w+\])?: /.test(line));
   return [...new Set(named)].filter((line) => line !== "✖ failing tests:");
+}
+
+/**
+ * What cargo's failed tests printed, each without its backtrace. Other test binaries run after the one that failed, so that the end of
+ * the log rarely has it.
+ */
+export function reports(output) {
+  const found = plain(output).matchAll(/^---- (\S+) stdout ----\n([^]*?)(?=^---- |^failures:$|(?![^]))/gm);
+  const short = (text) => text.split(/^stack backtrace:$/m)[0].trim().split("\n").slice(0, REPORT_LINES);
+  return [...found].map(([, name, text]) => [name, ...short(text).filter((line) => line.trim() !== "")]);
 }
 
 /** The output without colours, and without cargo's progress bar. */

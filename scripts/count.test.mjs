@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { countCargo, countNode, countNone, countOne, failures, stepCounts } from "./count.mjs";
+import { countCargo, countNode, countNone, countOne, failures, reports, stepCounts } from "./count.mjs";
 
 const CARGO = `
 running 3 tests
@@ -23,6 +23,33 @@ const TAP = "TAP version 13\nok 1 - one\n1..1\n# tests 1\n# suites 0\n# pass 1\n
 test("cargo's binaries are summed", () => {
   assert.deepEqual(countCargo(CARGO), { passed: 42, failed: 1 });
   assert.deepEqual(failures(CARGO), ["test room::tests::a_throw_has_no_effect ... FAILED"]);
+});
+
+test("what cargo's failed tests printed is found, without a backtrace", () => {
+  const printed = `
+failures:
+
+---- players::a_kick stdout ----
+
+thread 'players::a_kick' (7) panicked at monitor/tests/players.rs:172:5:
+assertion \`left == right\` failed
+  left: 1
+ right: 2
+stack backtrace:
+   0: rust_begin_unwind
+
+---- players::a_ban stdout ----
+Error: "no answer"
+
+failures:
+    players::a_kick
+    players::a_ban
+
+test result: FAILED. 2 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s
+`;
+  const assertion = ["thread 'players::a_kick' (7) panicked at monitor/tests/players.rs:172:5:", "assertion `left == right` failed", "  left: 1", " right: 2"];
+  assert.deepEqual(reports(`${printed}${CARGO}`), [["players::a_kick", ...assertion], ["players::a_ban", 'Error: "no answer"']]);
+  assert.deepEqual(reports(CARGO), []);
 });
 
 test("Node's summary is read in both of its forms, and a cancelled test has failed", () => {

@@ -9,7 +9,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { Services } from "../testing/services/services.mjs";
-import { add, countCargo, countNode, countNone, countOne, failures, NONE, plain, stepCounts } from "./count.mjs";
+import { add, countCargo, countNode, countNone, countOne, failures, NONE, plain, reports, stepCounts } from "./count.mjs";
 import { argumentsOf, wrongArguments } from "./arguments.mjs";
 import { run, stopOnSignals } from "./run.mjs";
 
@@ -165,6 +165,7 @@ function show(step, output, code) {
   if (code === 0 && names.length === 0) console.log(`    it ran no test`);
   for (const name of names.slice(0, NAMES)) console.log(`    ${name}`);
   if (names.length > NAMES) console.log(`    … and ${names.length - NAMES} more`);
+  for (const report of reports(output).slice(0, NAMES)) for (const line of report) console.log(`    > ${line}`);
   console.log(`    the end of its log:`);
   for (const line of lines.slice(-TAIL_LINES)) console.log(`    | ${line}`);
   console.log(`    again: just test ${step.name}`);
