@@ -12,7 +12,7 @@ use chorus_core::{
     ids::{MachineId, RoomId, SessionId},
     placement::Role,
 };
-use chorus_store::{Clock, Store, StoreError};
+use chorus_store::{Clock, Expired, ExpiryCause, Store, StoreError};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::SILENT_EXPIRE_AFTER;
@@ -85,11 +85,29 @@ pub async fn expire(older_than: Duration, bus: &Bus, store: &Store) -> Result<us
             return Ok(expired);
         }
         expired += sessions.len();
-        let leave = |session| RoomCommand::Leave { session, reason: LeaveReason::TimedOut };
-        append_to_rooms(bus, store.clock(), &sessions, leave).await?;
+        let mut appends = Vec::new();
+        for Expired { session, rooms, cause } in &sessions {
+            for room in rooms {
+                let leave = RoomCommand::Leave { session: *session, reason: leave_reason(*cause) };
+                appends.push(append(bus, store.clock(), *room, leave).await?);
+            }
+        }
+        for append in appends {
+            append.await?;
+        }
         // Only once the rooms have their `Leave`: until then the store returns it again.
-        let end = |(session, _)| store.end_session(session);
+        let end = |expired: Expired| store.end_session(expired.session);
         stream::iter(sessions).map(end).buffer_unordered(WRITES).try_collect::<Vec<()>>().await?;
+    }
+}
+
+/// The reason that a room would have had from the process that kicked the session or logged it out, if that one had not died or been
+/// overtaken.
+fn leave_reason(cause: ExpiryCause) -> LeaveReason {
+    match cause {
+        ExpiryCause::Disconnected => LeaveReason::TimedOut,
+        ExpiryCause::Kicked => LeaveReason::Kicked,
+        ExpiryCause::LoggedOut => LeaveReason::Left,
     }
 }
 

@@ -5,7 +5,8 @@
 //! sessions as well. In the other order, a room could report the end to the edge before the reason is there.
 //!
 //! Every step may be repeated. If the process dies in between, sessions that are kicked stay so, and their seats are given up when
-//! they time out; sessions of a logout are expired, and housekeeping ends them.
+//! they expire; sessions of a logout have expired, and housekeeping ends them, possibly while this still runs: a room then gets a
+//! `Leave` twice, with the same reason, and ignores the second.
 
 use std::time::Duration;
 

@@ -60,7 +60,7 @@ pub use postgres::{BadUrl, PostgresOptions, migrate_postgres};
 pub use reports::{MAX_REPORTS, ReportPlace, ReportRow};
 pub use rooms::{RoomFilter, RoomRow, RoomStatus, RoomUpdate, Snapshot, SnapshotRow, StoredRoom};
 pub use secrets::{GUESTS_SECRET, StoreSecret};
-pub use sessions::{Resumed, SessionRow};
+pub use sessions::{Expired, ExpiryCause, Resumed, SessionRow};
 pub use traces::SessionTrace;
 
 /// A handle to all tables. Cheap to clone.

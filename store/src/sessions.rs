@@ -46,6 +46,26 @@ pub struct Resumed {
     pub replaced: Option<MachineId>,
 }
 
+/// A session that has expired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expired {
+    pub session: SessionId,
+    /// In the order of joining.
+    pub rooms: Vec<RoomId>,
+    pub cause: ExpiryCause,
+}
+
+/// Why a session has expired, for the rooms that it leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExpiryCause {
+    /// It was disconnected for too long.
+    Disconnected,
+    /// A room or an operator had kicked it ([`Store::kick_session`]).
+    Kicked,
+    /// An operator has logged it out ([`Store::expire_session`]).
+    LoggedOut,
+}
+
 impl Store {
     /// Opens a session as a member of its first room.
     pub async fn open_session(&self, session: SessionRow, first_room: RoomId) -> Result<(), StoreError> {
@@ -145,7 +165,7 @@ impl Store {
         self.write(Kick { session, reason: reason.into() }).await
     }
 
-    /// The session expires now: it can neither be resumed nor join a room, and its token is as none. Returns the rooms that it may be
+    /// The session is logged out and expires now: it can neither be resumed nor join a room, and its token is as none. Returns the rooms that it may be
     /// in, in the order of joining, which are to be notified; until [`Store::end_session`], [`Store::expire_sessions`] returns it,
     /// so that it ends even if the caller dies. None when there is no such session any more.
     pub async fn expire_session(&self, session: SessionId) -> Result<Vec<RoomId>, StoreError> {
@@ -160,7 +180,7 @@ impl Store {
         &self,
         older_than: Duration,
         silent_older_than: Duration,
-    ) -> Result<Vec<(SessionId, Vec<RoomId>)>, StoreError> {
+    ) -> Result<Vec<Expired>, StoreError> {
         self.write(Expire { older_than, silent_older_than, now: self.clock().now() }).await
     }
 
@@ -179,6 +199,27 @@ impl Store {
     pub async fn session_edge(&self, session: SessionId) -> Result<Option<(MachineId, bool)>, StoreError> {
         self.read(EdgeOf { session }).await
     }
+}
+
+/// The columns of an expired session and of one of its rooms: its id, whether it was kicked, whether it was logged out, the room.
+pub(crate) type ExpiredColumns = (Vec<u8>, bool, bool, Option<Vec<u8>>);
+
+/// As [`by_session`], with the causes.
+pub(crate) fn expired(rows: Vec<ExpiredColumns>) -> Result<Vec<Expired>, StoreError> {
+    let mut causes: Vec<(Vec<u8>, ExpiryCause)> = Vec::new();
+    for (session, kicked, logged_out, _) in &rows {
+        let cause = match (kicked, logged_out) {
+            (true, _) => ExpiryCause::Kicked,
+            (false, true) => ExpiryCause::LoggedOut,
+            (false, false) => ExpiryCause::Disconnected,
+        };
+        if causes.last().is_none_or(|(last, _)| last != session) {
+            causes.push((session.clone(), cause));
+        }
+    }
+    let sessions = by_session(rows.into_iter().map(|(session, _, _, room)| (session, room)).collect())?;
+    let expired = sessions.into_iter().zip(causes);
+    Ok(expired.map(|((session, rooms), (_, cause))| Expired { session, rooms, cause }).collect())
 }
 
 /// Groups rows that are sorted by session. A session without rooms has one row without a room.

@@ -57,6 +57,20 @@ async fn a_silent_session_expires_soon_and_another_one_stays() {
 }
 
 #[tokio::test]
+async fn sessions_whose_operators_process_died_leave_for_its_reason() {
+    let world = World::without_a_monitor().await;
+    let edge = world.register(Role::Edge).await;
+    for session in [ANA, BEN] {
+        world.open_session(session, &edge, GAME).await;
+    }
+    world.store.kick_session(ANA, "cheating").await.expect("kicked");
+    world.store.expire_session(BEN).await.expect("logged out");
+    assert_eq!(chorus_monitor::expire(Duration::ZERO, &world.bus, &world.store).await.expect("done"), 2);
+    let leave = |session, reason| RoomCommand::Leave { session, reason };
+    assert_eq!(world.records(GAME).await, [leave(ANA, LeaveReason::Kicked), leave(BEN, LeaveReason::Left)]);
+}
+
+#[tokio::test]
 async fn sessions_that_are_not_resumed_leave_their_rooms_and_end() {
     let world = World::without_a_monitor().await;
     let edge = world.register(Role::Edge).await;

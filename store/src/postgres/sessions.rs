@@ -15,8 +15,9 @@ use crate::{
     Resumed, SessionRow,
     row::{id, millis},
     sessions::{
-        Confirm, Disconnected, EXPIRE_AT_ONCE, EdgeOf, End, Expire, ExpireOne, Find, Join, Kick, KnownColumns, Leave,
-        Move, OfEdge, Open, Renew, Resume, ResumedColumns, by_session, known, resumed, rooms_of, token_columns,
+        Confirm, Disconnected, EXPIRE_AT_ONCE, EdgeOf, End, Expire, ExpireOne, Expired, Find, Join, Kick, KnownColumns,
+        Leave, Move, OfEdge, Open, Renew, Resume, ResumedColumns, by_session, expired, known, resumed, rooms_of,
+        token_columns,
     },
 };
 
@@ -226,8 +227,7 @@ impl Call for ExpireOne {
     const ACTION: &'static str = "expire a session";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Vec<RoomId>, Failed> {
-        let expire =
-            "UPDATE sessions SET expired = true, disconnected_at = coalesce(disconnected_at, now()) WHERE id = $1";
+        let expire = "UPDATE sessions SET expired = true, logged_out = true, disconnected_at = coalesce(disconnected_at, now()) WHERE id = $1";
         sqlx::query(expire).bind(id(self.session.0)).execute(&mut *db).await?;
         // A statement of its own, as in a kick.
         let rooms = "SELECT room FROM memberships WHERE session = $1 ORDER BY position, room";
@@ -267,7 +267,7 @@ macro_rules! expire {
 }
 
 impl Call for Expire {
-    type Output = Vec<(SessionId, Vec<RoomId>)>;
+    type Output = Vec<Expired>;
     const ACTION: &'static str = "expire sessions";
 
     /// If interrupted, the sessions have expired and are returned by the next call.
@@ -281,11 +281,12 @@ impl Call for Expire {
             let statement = statement.bind(self.now.plus(CLOCKS_DIFFER_MS).0 as f64);
             statement.execute(&mut *db).await?;
         }
-        let expired = "SELECT id, room FROM (
-                           SELECT id FROM sessions WHERE expired ORDER BY disconnected_at LIMIT $1
+        let rows = "SELECT id, kicked, logged_out, room FROM (
+                           SELECT id, kicked IS NOT NULL AS kicked, logged_out FROM sessions
+                           WHERE expired ORDER BY disconnected_at LIMIT $1
                        ) AS expired LEFT JOIN memberships ON session = id ORDER BY id, position, room";
-        let expired = sqlx::query_as(expired).bind(i64::from(EXPIRE_AT_ONCE)).fetch_all(db).await?;
-        Ok(by_session(expired)?)
+        let rows = sqlx::query_as(rows).bind(i64::from(EXPIRE_AT_ONCE)).fetch_all(db).await?;
+        Ok(expired(rows)?)
     }
 }
 

@@ -11,8 +11,9 @@ use crate::{
     Resumed, SessionRow, StoreError,
     row::{id, millis},
     sessions::{
-        Confirm, Disconnected, EXPIRE_AT_ONCE, EdgeOf, End, Expire, ExpireOne, Find, Join, Kick, KnownColumns, Leave,
-        Move, OfEdge, Open, Renew, Resume, ResumedColumns, by_session, known, resumed, rooms_of, token_columns,
+        Confirm, Disconnected, EXPIRE_AT_ONCE, EdgeOf, End, Expire, ExpireOne, Expired, Find, Join, Kick, KnownColumns,
+        Leave, Move, OfEdge, Open, Renew, Resume, ResumedColumns, by_session, expired, known, resumed, rooms_of,
+        token_columns,
     },
 };
 
@@ -230,7 +231,7 @@ impl Write for ExpireOne {
     async fn apply(&self, db: &mut SqliteConnection) -> Result<Vec<RoomId>, StoreError> {
         let at = StoreError::at("expire a session");
         let expire = concat!(
-            "UPDATE sessions SET expired = 1, disconnected_at = coalesce(disconnected_at, ",
+            "UPDATE sessions SET expired = 1, logged_out = 1, disconnected_at = coalesce(disconnected_at, ",
             now!(),
             ") WHERE id = ?1"
         );
@@ -266,7 +267,7 @@ macro_rules! expire {
 }
 
 impl Write for Expire {
-    type Output = Vec<(SessionId, Vec<RoomId>)>;
+    type Output = Vec<Expired>;
 
     async fn apply(&self, db: &mut SqliteConnection) -> Result<Self::Output, StoreError> {
         let at = StoreError::at("expire sessions");
@@ -276,11 +277,12 @@ impl Write for Expire {
             let statement = sqlx::query(statement).bind(millis(older_than)).bind(EXPIRE_AT_ONCE);
             statement.execute(&mut *db).await.map_err(&at)?;
         }
-        let expired = "SELECT id, room FROM (
-                           SELECT id FROM sessions WHERE expired = 1 ORDER BY disconnected_at LIMIT ?1
+        let rows = "SELECT id, kicked, logged_out, room FROM (
+                           SELECT id, kicked IS NOT NULL AS kicked, logged_out FROM sessions
+                           WHERE expired = 1 ORDER BY disconnected_at LIMIT ?1
                        ) LEFT JOIN memberships ON session = id ORDER BY id, position";
-        let expired = sqlx::query_as(expired).bind(EXPIRE_AT_ONCE).fetch_all(db).await;
-        by_session(expired.map_err(&at)?)
+        let rows = sqlx::query_as(rows).bind(EXPIRE_AT_ONCE).fetch_all(db).await;
+        expired(rows.map_err(&at)?)
     }
 }
 

@@ -6,7 +6,7 @@ use chorus_core::{
     identity::{BanTarget, Standing},
     ids::RoomId,
 };
-use chorus_store::{Arrival, LoggedOut, NewBan, SessionFilter, Store};
+use chorus_store::{Arrival, ExpiryCause, LoggedOut, NewBan, SessionFilter, Store};
 
 use super::cast::*;
 
@@ -135,8 +135,12 @@ pub async fn a_session_that_an_operator_expires_is_as_none_until_it_is_ended(sto
     assert_eq!(store.known_session(token(1)).await.expect("read"), None);
     assert!(!store.join_membership(ANA, RoomId(3), &edge(1)).await.expect("answered"));
     assert_eq!(store.player_sessions(&SessionFilter::All, None, 10).await.expect("read"), []);
-    let expired = store.expire_sessions(AN_HOUR, AN_HOUR).await.expect("answered");
-    assert_eq!(expired, [(ANA, vec![LOBBY, RoomId(2)])], "the operator's process may have died");
+    let listed = store.expire_sessions(AN_HOUR, AN_HOUR).await.expect("answered");
+    assert_eq!(
+        listed,
+        [expired(ANA, &[LOBBY, RoomId(2)], ExpiryCause::LoggedOut)],
+        "the operator's process may have died"
+    );
     store.end_session(ANA).await.expect("ended");
     assert_eq!(store.expire_session(ANA).await.expect("answered"), []);
 }

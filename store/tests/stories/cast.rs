@@ -7,7 +7,7 @@ use chorus_core::{
     identity::Identity,
     ids::{Digest, MachineId, Offset, RoomId, SessionId, Time},
 };
-use chorus_store::{RoomRow, RoomStatus, RoomUpdate, SessionRow, Snapshot, Store};
+use chorus_store::{Expired, ExpiryCause, RoomRow, RoomStatus, RoomUpdate, SessionRow, Snapshot, Store};
 pub use chorus_testing::cast::{ANA, BEN, kind, machine};
 
 pub const LOBBY: RoomId = RoomId::LOBBY;
@@ -44,6 +44,10 @@ pub async fn as_it_is(store: &Store, resume_hash: [u8; 32]) -> Resuming {
 /// Ana has connected to `edge-1`, with token 1.
 pub async fn open_ana(store: &Store) {
     store.open_session(session(ANA, &edge(1), token(1)), LOBBY).await.expect("opened");
+}
+
+pub fn expired(session: SessionId, rooms: &[RoomId], cause: ExpiryCause) -> Expired {
+    Expired { session, rooms: rooms.to_vec(), cause }
 }
 
 /// A live tic-tac-toe room, created at the time `id`.

@@ -9,7 +9,7 @@ use chorus_core::{
     ids::{Digest, RoomId, SessionId, Time},
     json::Json,
 };
-use chorus_store::{Resumed, Store, StoreSecret};
+use chorus_store::{ExpiryCause, Resumed, Store, StoreSecret};
 
 use super::cast::*;
 
@@ -225,7 +225,7 @@ pub async fn a_session_that_is_kicked_cannot_be_resumed_and_says_why_until_it_ex
     assert_eq!(kicked(&store, token(9)).await, None);
     assert!(!store.join_membership(ANA, RoomId(3), &edge(2)).await.expect("answered"), "no room takes her");
     assert_eq!(store.expire_sessions(AN_HOUR, AN_HOUR).await.expect("answered"), []);
-    let expired = [(ANA, vec![LOBBY, RoomId(2)])];
+    let expired = [expired(ANA, &[LOBBY, RoomId(2)], ExpiryCause::Kicked)];
     assert_eq!(
         store.expire_sessions(AT_ONCE, AT_ONCE).await.expect("answered"),
         expired,
@@ -266,7 +266,7 @@ pub async fn sessions_expire_and_come_again_until_they_are_ended(store: Store) {
     store.session_disconnected(ANA, &edge(1), false).await.expect("noted");
     assert_eq!(store.expire_sessions(AN_HOUR, AN_HOUR).await.expect("answered"), [], "she has just gone");
     assert_eq!(store.expire_sessions(Duration::MAX, Duration::MAX).await.expect("answered"), []);
-    let expired = vec![(ANA, vec![LOBBY])];
+    let expired = [expired(ANA, &[LOBBY], ExpiryCause::Disconnected)];
     assert_eq!(store.expire_sessions(AT_ONCE, AT_ONCE).await.expect("answered"), expired);
 
     assert_eq!(resume(&store, 1, 3, 1).await, None, "too late");
@@ -295,7 +295,7 @@ pub async fn a_silent_session_expires_sooner_unless_it_comes_back_or_was_kicked(
     assert!(resume(&store, 3, 13, 1).await.is_some(), "it may come back until then");
     assert_eq!(store.kick_session(dan, "cheating").await.expect("kicked"), [LOBBY]);
 
-    let expired = [(ANA, vec![LOBBY])];
+    let expired = [expired(ANA, &[LOBBY], ExpiryCause::Disconnected)];
     assert_eq!(store.expire_sessions(AN_HOUR, AT_ONCE).await.expect("answered"), expired);
     assert_eq!(resume(&store, 1, 11, 1).await, None, "too late");
     store.end_session(ANA).await.expect("ended");
