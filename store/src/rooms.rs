@@ -107,6 +107,8 @@ pub enum StoredRoom {
 pub struct RoomFilter {
     pub kind: Option<Kind>,
     pub status: Option<RoomStatus>,
+    /// Only rooms that run another component than this one.
+    pub other_than: Option<Digest>,
 }
 
 impl Store {

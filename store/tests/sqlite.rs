@@ -19,6 +19,7 @@ use chorus_store::{Clock, Durability, EmbeddedOptions, OpenError, Registration, 
 use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
 
+mod statements;
 mod stories;
 
 use stories::cast::*;
@@ -30,6 +31,7 @@ struct Place {
 }
 
 async fn fresh(_story: &str) -> Option<Place> {
+    statements::record();
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path()).await.expect("a new store");
     Some(Place { store, dir })
@@ -39,6 +41,7 @@ impl Place {
     async fn leave(self) {
         // The story may have closed it.
         let _ = self.store.close().await;
+        statements::assert_indexed(&self.dir.path().join("store.sqlite")).await;
     }
 }
 

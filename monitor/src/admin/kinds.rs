@@ -144,7 +144,7 @@ async fn swap_one(api: &Api, kind: &Kind, room: RoomId, to: Digest) -> Result<Ap
 /// host.
 async fn swap_all(api: &Api, kind: &Kind, to: Digest) -> Result<AppendedSwaps, ApiError> {
     activate(api, kind, to).await?;
-    let of_kind = RoomFilter { kind: Some(kind.clone()), status: Some(RoomStatus::Live) };
+    let of_kind = RoomFilter { kind: Some(kind.clone()), status: Some(RoomStatus::Live), other_than: None };
     let (mut after, mut counts) = (None, AppendedSwaps::default());
     loop {
         let page = api.store.rooms(&of_kind, after, PAGE).await?;

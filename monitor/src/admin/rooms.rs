@@ -36,7 +36,7 @@ pub(super) async fn list(api: &Arc<Api>, query: ListQuery) -> Answer {
     let kind = query.kind.as_deref().map(query::kind).transpose()?;
     let status = query.status.as_deref().map(status).transpose()?;
     let after = query.after.as_deref().map(str::parse::<Cursor>).transpose()?;
-    let filter = RoomFilter { kind, status };
+    let filter = RoomFilter { kind, status, other_than: None };
     let rows = api.store.rooms(&filter, after.map(|Cursor(time, room)| (time, room)), limit).await?;
     let next = rows.last().filter(|_| rows.len() == limit as usize);
     let next = next.map(|row| Cursor(row.created_at, row.id).to_string());

@@ -232,6 +232,9 @@ impl Call for ListRooms {
         if let Some(status) = self.filter.status {
             list.push(" AND status = ").push_bind(status.as_str());
         }
+        if let Some(component) = self.filter.other_than {
+            list.push(" AND component <> ").push_bind(component.0.to_vec());
+        }
         if let Some((time, room)) = self.after {
             list.push(" AND (created_at, id) < (").push_bind(number(time.0));
             list.push(", ").push_bind(id(room.0)).push(")");

@@ -75,7 +75,7 @@ impl Call for Resume {
                         token_expires_at = CASE WHEN $5 THEN $9 ELSE token_expires_at END,
                         token_id = CASE WHEN $5 THEN $10 ELSE token_id END, guest = CASE WHEN $5 THEN $11 ELSE guest END,
                         address = $12, updated_at = now()
-                    WHERE $1 IN (resume_hash, previous_hash, overtaken_hash) AND NOT expired AND kicked IS NULL
+                    WHERE (resume_hash = $1 OR previous_hash = $1 OR overtaken_hash = $1) AND NOT expired AND kicked IS NULL
                         AND (resume_hash = $2 OR player = $4)
                     RETURNING id, player, name, claims, token_expires_at, token_id, guest, replaced_edge";
         let take = sqlx::query_as::<_, ResumedColumns>(take)
@@ -242,7 +242,7 @@ impl Call for Find {
 
     async fn call(&self, db: &mut PgConnection) -> Result<Option<Known>, Failed> {
         let find = "SELECT player, name, claims, token_expires_at, token_id, guest, kicked FROM sessions
-                    WHERE $1 IN (resume_hash, previous_hash, overtaken_hash) AND (NOT expired OR kicked IS NOT NULL)";
+                    WHERE (resume_hash = $1 OR previous_hash = $1 OR overtaken_hash = $1) AND (NOT expired OR kicked IS NOT NULL)";
         let found =
             sqlx::query_as::<_, KnownColumns>(find).bind(self.resume_hash.as_slice()).fetch_optional(db).await?;
         Ok(known(found)?)

@@ -48,7 +48,7 @@ impl Read for List {
 
     async fn read(&self, db: &mut SqliteConnection) -> Result<Vec<Ban>, StoreError> {
         let list = "SELECT target, reason, note, created_at, ends_at FROM bans
-                    WHERE (?1 IS NULL OR target = ?1) AND (?2 IS NULL OR target > ?2)
+                    WHERE target >= coalesce(?1, '') AND target <= coalesce(?1, char(1114111)) AND target > coalesce(?2, '')
                         AND (ends_at IS NULL OR ends_at > ?4)
                     ORDER BY target LIMIT ?3";
         let text = |target: &Option<chorus_core::identity::BanTarget>| target.as_ref().map(ToString::to_string);

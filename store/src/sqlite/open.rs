@@ -127,7 +127,9 @@ fn options(path: &Path, durability: Durability) -> SqliteConnectOptions {
         .pragma("wal_autocheckpoint", "0")
         // A log that was moved into the database starts again from this size, so that its size shows whether it has content.
         .pragma("journal_size_limit", "0")
-        .disable_statement_logging()
+        // At TRACE: their text, without what is bound. The tests read them there.
+        .log_statements(log::LevelFilter::Trace)
+        .log_slow_statements(log::LevelFilter::Off, Duration::MAX)
 }
 
 async fn check(path: &Path, db: &mut SqliteConnection) -> Result<(), OpenError> {

@@ -70,7 +70,7 @@ impl Write for Resume {
                  token_id = CASE WHEN ?5 THEN ?10 ELSE token_id END, guest = CASE WHEN ?5 THEN ?11 ELSE guest END,
                  address = ?12, updated_at = ",
             now!(),
-            " WHERE ?1 IN (resume_hash, previous_hash, overtaken_hash) AND expired = 0 AND kicked IS NULL
+            " WHERE (resume_hash = ?1 OR previous_hash = ?1 OR overtaken_hash = ?1) AND expired = 0 AND kicked IS NULL
                  AND (resume_hash = ?2 OR player = ?4)
               RETURNING id, player, name, claims, token_expires_at, token_id, guest, replaced_edge"
         );
@@ -247,7 +247,7 @@ impl Read for Find {
 
     async fn read(&self, db: &mut SqliteConnection) -> Result<Option<Known>, StoreError> {
         let find = "SELECT player, name, claims, token_expires_at, token_id, guest, kicked FROM sessions
-                    WHERE ?1 IN (resume_hash, previous_hash, overtaken_hash) AND (expired = 0 OR kicked IS NOT NULL)";
+                    WHERE (resume_hash = ?1 OR previous_hash = ?1 OR overtaken_hash = ?1) AND (expired = 0 OR kicked IS NOT NULL)";
         let found = sqlx::query_as::<_, KnownColumns>(find).bind(self.resume_hash.as_slice()).fetch_optional(db).await;
         known(found.map_err(StoreError::at("find a session"))?)
     }

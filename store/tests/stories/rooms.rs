@@ -133,6 +133,10 @@ pub async fn two_hosts_write_the_same_rooms_at_once(store: Store) {
     }
 }
 
+fn of_kind(name: &str) -> RoomFilter {
+    RoomFilter { kind: Some(kind(name)), ..RoomFilter::default() }
+}
+
 pub async fn rooms_are_listed_latest_first_by_kind_and_status(store: Store) {
     with_partitions(&store, 4).await;
     let lobby = RoomRow { kind: kind("lobby"), creator: None, ..room(3, 1) };
@@ -152,10 +156,13 @@ pub async fn rooms_are_listed_latest_first_by_kind_and_status(store: Store) {
     };
     assert_eq!(list(RoomFilter::default(), 100).await, [4, 3, 9, 2, 1]);
     assert_eq!(list(RoomFilter::default(), 1).await, [4, 3, 9, 2, 1]);
-    assert_eq!(list(RoomFilter { kind: Some(kind("tic-tac-toe")), status: None }, 2).await, [4, 9, 2, 1]);
-    let live = RoomFilter { kind: Some(kind("tic-tac-toe")), status: Some(RoomStatus::Live) };
+    assert_eq!(list(of_kind("tic-tac-toe"), 2).await, [4, 9, 2, 1]);
+    let live = RoomFilter { status: Some(RoomStatus::Live), ..of_kind("tic-tac-toe") };
     assert_eq!(list(live, 2).await, [4, 9, 1]);
-    assert_eq!(list(RoomFilter { kind: Some(kind("chess")), status: None }, 2).await, []);
+    assert_eq!(list(of_kind("chess"), 2).await, []);
+    let behind = |name| RoomFilter { other_than: Some(Digest::of(name)), ..of_kind("tic-tac-toe") };
+    assert_eq!(list(behind(b"tic-tac-toe"), 2).await, [], "all run this component");
+    assert_eq!(list(behind(b"its next version"), 2).await, [4, 9, 2, 1]);
 
     let counts = store.count_rooms().await.expect("counted");
     let game = kind("tic-tac-toe");
