@@ -296,23 +296,26 @@ impl Host {
     pub async fn activate(&self, kind: &Kind, digest: Digest) -> Result<usize, HostError> {
         let host = &self.0;
         host.catalogue.activate(kind, digest).await?;
-        let of_kind = RoomFilter { kind: Some(kind.clone()), status: Some(RoomStatus::Live) };
-        let stored = host.store.rooms(&of_kind, None, u32::MAX).await?;
-        let others = stored.into_iter().filter(|row| row.component != digest);
-        let mut rooms: Vec<RoomId> = others.map(|row| row.id).collect();
+        let mut rooms = host.stored_behind(kind, digest).await?;
         rooms
             .extend(host.rooms().live.iter().filter(|(_, room)| room.kind().as_ref() == Some(kind)).map(|(id, _)| *id));
         rooms.sort_unstable();
         rooms.dedup();
-        for room in &rooms {
-            #[cfg(feature = "planted-bugs")]
-            if chorus_core::planted::planted(chorus_core::planted::Bug::SwapOutsideTheLog) {
-                planted::outside_the_log(host, *room, RoomCommand::Swap { component: digest, rollout: None }).await;
-                continue;
-            }
-            host.append(*room, RoomCommand::Swap { component: digest, rollout: None }).await?;
-        }
+        host.order_swaps(&rooms, digest).await?;
         Ok(rooms.len())
+    }
+
+    /// Completes an [`Host::activate`] that a kill interrupted: each room that runs another component, according to the store, gets a
+    /// `Swap`. Loads nothing, so that a start takes no longer for it. Returns the number of those rooms.
+    pub async fn complete_activation(&self, kind: &Kind, digest: Digest) -> Result<usize, HostError> {
+        let rooms = self.0.stored_behind(kind, digest).await?;
+        self.0.order_swaps(&rooms, digest).await?;
+        Ok(rooms.len())
+    }
+
+    /// Loads a component ahead of its first room.
+    pub async fn load(&self, digest: Digest) -> Result<(), guest::CannotLoad> {
+        self.0.catalogue.load(digest).await.map(drop)
     }
 
     /// Makes these partitions this host's, and no others. Rooms of partitions that are handed over have `within` to be
@@ -352,6 +355,25 @@ impl Host {
 impl Shared {
     /// Whether the store has a state of this room, or its end. A row in the list proves less: a power cut may have lost
     /// the room's records in the log.
+    /// The live rooms of a kind that run another component than this one, according to the store.
+    async fn stored_behind(&self, kind: &Kind, digest: Digest) -> Result<Vec<RoomId>, StoreError> {
+        let (kind, status) = (Some(kind.clone()), Some(RoomStatus::Live));
+        let behind = RoomFilter { kind, status, other_than: Some(digest) };
+        Ok(self.store.rooms(&behind, None, u32::MAX).await?.into_iter().map(|row| row.id).collect())
+    }
+
+    async fn order_swaps(self: &Arc<Self>, rooms: &[RoomId], digest: Digest) -> Result<(), HostError> {
+        for room in rooms {
+            #[cfg(feature = "planted-bugs")]
+            if chorus_core::planted::planted(chorus_core::planted::Bug::SwapOutsideTheLog) {
+                planted::outside_the_log(self, *room, RoomCommand::Swap { component: digest, rollout: None }).await;
+                continue;
+            }
+            self.append(*room, RoomCommand::Swap { component: digest, rollout: None }).await?;
+        }
+        Ok(())
+    }
+
     async fn is_stored(&self, room: RoomId) -> Result<bool, StoreError> {
         match self.store.room(room).await? {
             Some(row) if row.status == RoomStatus::Live => Ok(self.store.snapshot(room).await?.is_some()),

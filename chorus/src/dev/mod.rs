@@ -153,6 +153,8 @@ struct Dev {
     edge: Edge,
     /// Ends when the members of earlier processes are dropped.
     cleanup: JoinHandle<()>,
+    /// Ends when all components are loaded.
+    loading: JoinHandle<()>,
     builds: Builds,
     publisher: Publisher,
     watch: Option<GuestWatcher>,
@@ -180,8 +182,12 @@ impl Dev {
         let (host, failed) = chorus_host::start(host_options, bus.clone(), store.clone(), engine.clone()).await?;
         status::follow(&host, &board);
         let mut publisher = Publisher::new(engine, store.clone(), host.clone(), board.clone());
+        let mut unchanged = Vec::new();
         for component in built {
-            publisher.publish(component).await?;
+            match publisher.is_published(&component).await? {
+                true => unchanged.push(component),
+                false => publisher.publish(component).await?,
+            }
         }
         ensure_lobby(&options, &store, &host).await?;
 
@@ -192,12 +198,26 @@ impl Dev {
         // Without builds there is no author to inform.
         let routes = if options.no_watch { routes } else { events::routes(board).or(routes).unify().boxed() };
         let (edge, dead) = open_edge(&options, &dir, &bus, &store, routes).await?;
+        let loading = tokio::spawn(publish::load(unchanged, host.clone(), publisher.board().clone()));
         let cleanup = tokio::spawn(clean_up(dead, bus.clone(), store.clone()));
         metrics.add("chorus_edge", |registry| edge.register(registry));
         let watch = if options.no_watch { None } else { Some(GuestWatcher::start(builds.dir())?) };
         let session_expiry = options.sessions.expiry();
         let failed = Box::pin(failed);
-        Ok(Dev { data: dir, bus, store, host, failed, edge, cleanup, builds, publisher, watch, session_expiry })
+        Ok(Dev {
+            data: dir,
+            bus,
+            store,
+            host,
+            failed,
+            edge,
+            cleanup,
+            loading,
+            builds,
+            publisher,
+            watch,
+            session_expiry,
+        })
     }
 
     fn url(&self) -> String {
@@ -249,6 +269,8 @@ impl Dev {
         // The next process drops the members that are left.
         self.cleanup.abort();
         let _ = self.cleanup.await;
+        self.loading.abort();
+        let _ = self.loading.await;
         let edge = self.edge.id().clone();
         self.edge.drain(Duration::ZERO, DRAIN).await;
         drop(self.edge);

@@ -43,6 +43,18 @@ impl Publisher {
         &self.board
     }
 
+    /// At the start: a component that was the active one before is not loaded, so that the time until players are served does not
+    /// depend on the number of kinds. Returns whether it is such a one; it is to be loaded later by [`load`].
+    pub async fn is_published(&mut self, built: &Built) -> anyhow::Result<bool> {
+        let Built { kind, digest, .. } = built;
+        if self.store.active(kind).await? != Some(*digest) {
+            return Ok(false);
+        }
+        self.host.complete_activation(kind, *digest).await?;
+        self.published.insert(kind.clone(), *digest);
+        Ok(true)
+    }
+
     /// Makes a component the active one of its kind, for new rooms and for running ones. One that cannot be loaded is reported,
     /// and changes nothing.
     pub async fn publish(&mut self, built: Built) -> anyhow::Result<()> {
@@ -73,6 +85,15 @@ impl Publisher {
             ordered => drop(tokio::spawn(report_swaps(events, self.board.clone(), kind, digest, ordered))),
         }
         Ok(())
+    }
+}
+
+/// Loads components ahead of their first rooms, one after the other, and reports those that cannot be loaded.
+pub async fn load(components: Vec<Built>, host: Host, board: Board) {
+    for Built { kind, digest, .. } in components {
+        if let Err(error) = host.load(digest).await {
+            board.set(kind.as_str(), State::BuildFailed { message: error.to_string() });
+        }
     }
 }
 
