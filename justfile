@@ -89,7 +89,7 @@ bench *args: build
 conformance *args:
     @node scripts/conformance.mjs "$@"
 
-# the npm packages as tarballs, in target/packages; arguments as of scripts/package.mjs
+# what a release consists of, in target/packages, with the binary of `just build`; arguments as of scripts/package.mjs
 package *args:
     @node scripts/package.mjs "$@"
 

@@ -1,26 +1,40 @@
-// The packed packages, in an empty folder with nothing else: a room is built, tested and checked there. Needs the registry, or npm's cache.
+// The packed packages, in an empty folder with nothing else: a room is built, tested, checked and served there. Needs the registry, or npm's
+// cache, and the chorus binary.
 
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+
+import { Registry } from "./registry.mjs";
 
 const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), "chorus-packages-"));
 const tarballs = join(scratch, "tarballs"), project = join(scratch, "game");
-after(() => rmSync(scratch, { recursive: true, force: true }));
+let registry;
+after(() => {
+  registry?.close();
+  rmSync(scratch, { recursive: true, force: true });
+});
 
-function run(cwd, program, ...args) {
-  const { CHORUS_ROOMS, CHORUS_TEST_DIST, CHORUS_BIN, NODE_TEST_CONTEXT, ...env } = process.env;
-  const { status, stdout, stderr, error } = spawnSync(program, args, { cwd, env, encoding: "utf8" });
-  return { status, output: `${error?.message ?? ""}${stdout}${stderr}`, stdout };
+const { CHORUS_ROOMS, CHORUS_TEST_DIST, CHORUS_BIN, NODE_TEST_CONTEXT, ...environment } = process.env;
+
+async function run(cwd, program, ...args) {
+  const child = spawn(program, args, { cwd, env: environment, stdio: ["ignore", "pipe", "pipe"] });
+  const texts = { stdout: "", output: "" };
+  child.stdout.on("data", (text) => { texts.stdout += text; texts.output += text; });
+  child.stderr.on("data", (text) => { texts.output += text; });
+  const [status] = await once(child, "close");
+  return { status, ...texts };
 }
 
-function succeeds(...given) {
-  const result = run(...given);
+async function succeeds(...given) {
+  const result = await run(...given);
   assert.equal(result.status, 0, result.output);
   return result.stdout;
 }
@@ -53,40 +67,55 @@ play("counter", { messages: { add: (random) => random.between(1, 2) }, invariant
   "tsconfig.json": '{ "compilerOptions": { "strict": true, "noEmit": true, "target": "es2024", "lib": ["es2024"], "module": "esnext", "moduleResolution": "bundler", "types": ["chorus-rooms/types"] }, "include": ["rooms/*/*.ts"] }',
 };
 
-before(() => {
-  succeeds(REPOSITORY, process.execPath, "scripts/package.mjs", "--out", tarballs);
+before(async () => {
+  assert.ok(CHORUS_BIN, "CHORUS_BIN must name the chorus binary");
+  await succeeds(REPOSITORY, process.execPath, "scripts/package.mjs", "--out", tarballs, "--binary", CHORUS_BIN);
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(dirname(join(project, name)), { recursive: true });
     writeFileSync(join(project, name), text);
   }
-  const packed = readdirSync(tarballs).map((name) => join(tarballs, name));
-  assert.equal(packed.length, 2);
-  succeeds(project, "npm", "install", "--prefer-offline", "--no-audit", "--no-fund", "--silent", ...packed);
+  registry = await Registry.of(tarballs);
+  await succeeds(project, "npm", "install", `--registry=${registry.url}`, "--prefer-offline", "--no-audit", "--no-fund", "--silent", "chorus-rooms", "chorus-client");
 });
 
-test("the command builds, tests and checks a room of a project that has nothing but the packages", () => {
-  const chorus = (...args) => succeeds(project, "npx", "--no-install", "chorus-rooms", ...args);
-  assert.match(chorus("build"), /^counter +\d\.\d\d MB/);
-  const tests = chorus("test", "--runs", "30");
+const chorus = (...args) => succeeds(project, "npx", "--no-install", "chorus-rooms", ...args);
+
+test("the command builds, tests and checks a room of a project that has nothing but the packages", async () => {
+  assert.match(await chorus("build"), /^counter +\d\.\d\d MB/);
+  const tests = await chorus("test", "--runs", "30");
   assert.match(tests, /✔ it counts/);
   assert.match(tests, /✔ random play of counter/);
-  assert.match(chorus("check"), /^counter: ok, \d+ records\n$/);
-  assert.equal(succeeds(project, "node", "client.mjs"), "function\n");
-  const { status, output } = run(project, "npx", "--no-install", "chorus", "dev");
-  assert.deepEqual([status, /needs the native program/.test(output)], [1, true], output);
+  assert.match(await chorus("check"), /^counter: ok, \d+ records\n$/);
+  assert.equal(await succeeds(project, "node", "client.mjs"), "function\n");
 });
 
-test("the types of the SDK come with the package", () => {
+test("the native program comes with the package for this platform, and without it the command prints what to do", async () => {
+  const { version } = installed("chorus-rooms");
+  assert.equal(await chorus("--version"), `chorus ${version}\n`);
+  const native = nativeFolder();
+  assert.match(relative(project, native), /^node_modules/);
+  renameSync(native, `${native}.away`);
+  try {
+    const { status, output } = await run(project, "npx", "--no-install", "chorus-rooms", "dev");
+    assert.deepEqual([status, /needs the native program/.test(output), /--include=optional/.test(output)], [1, true, true], output);
+  } finally {
+    renameSync(`${native}.away`, native);
+  }
+});
+
+test("the types of the SDK come with the package", async () => {
   const tsc = join(REPOSITORY, "guests/node_modules/typescript/bin/tsc");
-  succeeds(project, process.execPath, tsc, "--project", project);
+  await succeeds(project, process.execPath, tsc, "--project", project);
   writeFileSync(join(project, "rooms/counter/wrong.ts"), 'import { Room } from "chorus";\nexport class Wrong extends Room { onJoin(player: number) {} }\n');
-  assert.match(run(project, process.execPath, tsc, "--project", project).output, /wrong\.ts\(2,\d+\): error TS2416/);
+  const { output } = await run(project, process.execPath, tsc, "--project", project);
+  rmSync(join(project, "rooms/counter/wrong.ts"));
+  assert.match(output, /wrong\.ts\(2,\d+\): error TS2416/);
 });
 
-test("a component built by the package is that of this repository", () => {
+test("a component built by the package is that of this repository", async () => {
   const own = join(scratch, "own");
-  succeeds(project, process.execPath, join(REPOSITORY, "packages/chorus-rooms/bin/chorus.mjs"), "build", "--out", own);
-  succeeds(project, "npx", "--no-install", "chorus-rooms", "build");
+  await succeeds(project, process.execPath, join(REPOSITORY, "packages/chorus-rooms/bin/chorus.mjs"), "build", "--out", own);
+  await chorus("build");
   const digest = (folder) => JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")).counter.digest;
   assert.equal(digest(join(project, "rooms/dist")), digest(own));
 });
@@ -99,10 +128,18 @@ test("what they need is pinned, without a registry's address, and nothing of thi
   }
   for (const name of ["chorus-rooms", "chorus-client"]) {
     const folder = join(project, "node_modules", name);
-    assert.equal(JSON.parse(readFileSync(join(folder, "package.json"), "utf8")).private, undefined);
+    assert.equal(installed(name).private, undefined);
     for (const file of readdirSync(folder, { recursive: true, withFileTypes: true })) {
       const path = join(file.parentPath ?? file.path, file.name);
       if (file.isFile() && !path.slice(folder.length).includes("node_modules")) assert.ok(!readFileSync(path).includes(REPOSITORY), path);
     }
   }
 });
+
+function installed(name) { return JSON.parse(readFileSync(join(project, "node_modules", name, "package.json"), "utf8")); }
+
+/** The folder from which the installed command takes its native program. */
+function nativeFolder() {
+  const from = createRequire(join(project, "node_modules/chorus-rooms/package.json"));
+  return dirname(from.resolve(`chorus-rooms-${process.platform}-${process.arch}/package.json`));
+}

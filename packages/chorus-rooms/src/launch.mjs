@@ -50,11 +50,20 @@ export function native(environment = process.env) {
 }
 
 function missing(command) {
-  return [
-    `chorus ${command} needs the native program, and there is none for ${process.platform} on ${process.arch} (the package ${NATIVE} is not installed).`,
-    "Either install chorus-rooms again with its optional dependencies, or run it in a container or, on Windows, in WSL2, or build it from",
-    `source and name it: CHORUS_BIN=/path/to/chorus. Without it there are: ${Object.keys(OWN).join(", ")}.`,
-  ].join("\n");
+  const { optionalDependencies = {} } = createRequire(import.meta.url)("chorus-rooms/package.json");
+  const others = `Without it there are: ${Object.keys(OWN).join(", ")}.`;
+  const needs = `chorus ${command} needs the native program`;
+  const build = "build it from source and name it: CHORUS_BIN=/path/to/chorus.";
+  if (Object.hasOwn(optionalDependencies, NATIVE) && !isMusl()) {
+    return `${needs}, and its package ${NATIVE} is not installed. npm has been told to leave out optional packages, or could not get it:\n  npm install --include=optional chorus-rooms\nOr ${build} ${others}`;
+  }
+  const place = process.platform === "win32" ? "install chorus-rooms in WSL2 (wsl --install)" : "run it in a Linux container, with Node's Debian image for example";
+  return `${needs}, and there is none for ${process.platform} on ${process.arch}${isMusl() ? " with musl" : ""}. Either ${place},\nor ${build} ${others}`;
+}
+
+/** A Linux with another C library than that for which the program is built. */
+function isMusl() {
+  return process.platform === "linux" && !process.report.getReport().header.glibcVersionRuntime;
 }
 
 function run(program, args) {
