@@ -1,21 +1,35 @@
 // Makes what a release consists of: see --help.
 
-import { existsSync, mkdirSync, statSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
 import { argumentsOf, wrongArguments } from "./arguments.mjs";
+import { gzip, tar } from "./package/archive.mjs";
+import { image, packagesOf } from "./package/image.mjs";
 import { json, pack, packNative, ROOT } from "./package/npm.mjs";
 import { buildPortable, TARGETS } from "./package/portable.mjs";
+import { sbom } from "./package/sbom.mjs";
 
 const ROOMS = "packages/chorus-rooms", CLIENT = "clients/js";
 const TARGET = process.env.CARGO_TARGET_DIR;
 /** The platform of a program that was built here. */
 const HERE = `${process.platform}-${process.arch}`;
 
+/** The platform of the container image, and what OCI calls its processor. */
+const IMAGE = { platform: "linux-x64", architecture: "amd64" };
+
 const HELP = `Usage: node scripts/package.mjs [--out DIR] [package …]
 
-Makes tarballs of the npm packages, as \`npm publish\` would: chorus-rooms with its native program for this platform, chorus-client.
-Nothing is published. The registry is asked for the packages that they need.
+Makes what a release consists of; or only these npm packages. Nothing is published. The registry is asked for the packages that they need.
+
+  npm packages    as \`npm publish\` would pack them; chorus-rooms with its native program for this platform
+  chorus-…tar.gz  the native program
+  chorus-…oci.tar the container image, as an OCI archive; made on Debian
+  chorus-…cdx.json  the bill of materials, in CycloneDX
+  SHA256SUMS      the checksums of all of them
 
   --out DIR       where they go (default: target/packages)
   --binary FILE   the native program (default: CHORUS_BIN, or that of \`just build\`)
@@ -54,15 +68,69 @@ function main() {
   const unknown = positionals.find((name) => !Object.hasOwn(PACKAGES, name));
   if (unknown) wrongArguments(`there is no package ${unknown}; there are: ${Object.keys(PACKAGES).join(", ")}.`);
   const names = positionals.length > 0 ? positionals : Object.keys(PACKAGES);
-  const programs = names.some((name) => PACKAGES[name].native) ? programsOf(values) : {};
+  const isWhole = positionals.length === 0;
   const out = resolve(values.out ?? join(ROOT, "target/packages"));
   mkdirSync(out, { recursive: true });
-  const made = (file) => console.log(`${join(out, file)}  ${(statSync(join(out, file)).size / 1e6).toFixed(2)} MB`);
-  for (const name of names) {
-    const natives = PACKAGES[name].native ? nativesOf(name, programs, out) : [];
-    for (const { file } of natives) made(file);
-    made(pack(name, PACKAGES[name], out, natives));
+  const made = [];
+  const add = (file) => {
+    made.push(file);
+    console.log(`${join(out, file)}  ${(statSync(join(out, file)).size / 1e6).toFixed(2)} MB`);
+  };
+  const scratch = mkdtempSync(join(tmpdir(), "chorus-package-"));
+  try {
+    const programs = names.some((name) => PACKAGES[name].native) ? stripped(programsOf(values), scratch) : {};
+    for (const name of names) {
+      const natives = PACKAGES[name].native ? nativesOf(name, programs, out) : [];
+      for (const { file } of natives) add(file);
+      add(pack(name, PACKAGES[name], out, natives));
+    }
+    if (isWhole && !values["no-binary"]) addRelease(programs, out, add);
+    if (isWhole) writeFileSync(join(out, "SHA256SUMS"), made.sort().map((file) => `${createHash("sha256").update(readFileSync(join(out, file))).digest("hex")}  ${file}\n`).join(""));
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
   }
+}
+
+/** What is not an npm package. `add`: takes the name of each file that is made in `out`. */
+function addRelease(programs, out, add) {
+  const { version, license } = json(ROOMS, "package.json");
+  const { revision, seconds } = commit();
+  const write = (file, bytes) => {
+    writeFileSync(join(out, file), bytes);
+    add(file);
+  };
+  for (const [platform, program] of Object.entries(programs)) {
+    const files = [{ path: "chorus", bytes: readFileSync(program), mode: 0o755 }, { path: "LICENSE", bytes: readFileSync(join(ROOT, "LICENSE")) }];
+    write(`chorus-${version}-${platform}.tar.gz`, gzip(tar(files, seconds)));
+  }
+  const program = programs[IMAGE.platform];
+  if (!program) throw new Error(`the image is of ${IMAGE.platform}, whose native program is not there`);
+  const { archive, digest } = image({ program, name: "chorus", version, architecture: IMAGE.architecture, revision, license, seconds });
+  write(`chorus-${version}-${IMAGE.platform}.oci.tar`, archive);
+  console.log(`  the image: ${digest}`);
+  const lock = JSON.parse(execFileSync("tar", ["xzOf", join(out, `chorus-rooms-${version}.tgz`), "package/npm-shrinkwrap.json"], { encoding: "utf8" }));
+  const [, quickjs] = /QuickJS-ng (\d+\.\d+\.\d+), as this crate/.exec(readFileSync(join(ROOT, "engine/build.mjs"), "utf8"));
+  const materials = sbom({
+    root: ROOT, triple: TARGETS[IMAGE.platform].triple, version, license, revision, lock, debian: packagesOf(program), engine: { version: quickjs, license: "MIT" }, seconds,
+  });
+  write(`chorus-${version}.cdx.json`, JSON.stringify(materials, null, 1));
+}
+
+/** The commit and its time, which is that of all files in archives. */
+function commit() {
+  const git = (...args) => execFileSync("git", args, { cwd: ROOT, encoding: "utf8" }).trim();
+  const [revision, seconds] = git("log", "-1", "--format=%H %ct").split(" ");
+  return { revision: git("status", "--porcelain", "--untracked-files=no") === "" ? revision : `${revision}-changed`, seconds: Number(seconds) };
+}
+
+/** Copies without the tables of lines, which are four fifths of a program; its backtraces keep the names of functions. */
+function stripped(programs, folder) {
+  return Object.fromEntries(Object.entries(programs).map(([platform, program]) => {
+    const copy = join(folder, platform);
+    const { status, stderr, error } = spawnSync("strip", ["--strip-debug", "-o", copy, program], { encoding: "utf8" });
+    if (status !== 0) throw new Error(`strip has failed: ${error?.message ?? stderr}`);
+    return [platform, copy];
+  }));
 }
 
 /** The native programs, by platform. */

@@ -136,6 +136,38 @@ test("what they need is pinned, without a registry's address, and nothing of thi
   }
 });
 
+test("the checksums are those of all files, and the archive has the program of the npm package", async () => {
+  const files = readdirSync(tarballs).filter((name) => name !== "SHA256SUMS").sort();
+  const sums = readFileSync(join(tarballs, "SHA256SUMS"), "utf8").trim().split("\n").map((line) => line.split("  "));
+  assert.deepEqual(sums.map(([, name]) => name), files);
+  await succeeds(tarballs, "sha256sum", "--check", "--quiet", "SHA256SUMS");
+  const archive = files.find((name) => name.endsWith(".tar.gz"));
+  await succeeds(scratch, "tar", "--extract", "--gzip", "--file", join(tarballs, archive));
+  assert.ok(readFileSync(join(scratch, "chorus")).equals(readFileSync(join(nativeFolder(), "chorus"))));
+  assert.match(await succeeds(scratch, join(scratch, "chorus"), "--version"), /^chorus \d/);
+});
+
+test("the bill of materials has each part once, with what it needs", () => {
+  const { specVersion, serialNumber, metadata, components, dependencies } = JSON.parse(readFileSync(join(tarballs, readdirSync(tarballs).find((name) => name.endsWith(".cdx.json"))), "utf8"));
+  assert.deepEqual([specVersion, /^urn:uuid:[0-9a-f-]{36}$/.test(serialNumber)], ["1.6", true]);
+  const refs = components.map((component) => component["bom-ref"]);
+  assert.equal(new Set(refs).size, refs.length);
+  const known = new Set([...refs, metadata.component["bom-ref"]]);
+  for (const { ref, dependsOn } of dependencies) for (const one of [ref, ...dependsOn]) assert.ok(known.has(one), one);
+  for (const { name, purl, licenses, hashes } of components) {
+    if (/^pkg:(cargo|npm)\/(?!chorus-rooms)/.test(purl)) assert.ok(licenses?.length === 1 && hashes?.length === 1, name);
+  }
+  const reached = new Set(), open = [metadata.component["bom-ref"]], needs = new Map(dependencies.map(({ ref, dependsOn }) => [ref, dependsOn]));
+  for (let ref; (ref = open.pop()) !== undefined;) if (!reached.has(ref)) { reached.add(ref); open.push(...(needs.get(ref) ?? [])); }
+  assert.deepEqual(refs.filter((ref) => !reached.has(ref)), []);
+  const of = (name) => components.find((component) => component.name === name)?.scope;
+  for (const name of ["tokio", "wasmtime", "rolldown"]) assert.equal(of(name), "required", name);
+  for (const name of ["librdkafka", "sqlite", "quickjs-ng", "libc6"]) assert.ok(components.some((component) => component.name === name), name);
+  assert.equal(of("autocfg"), "excluded");
+  // Of the simulator and of tests alone.
+  assert.equal(components.some(({ name }) => name === "chorus-sim" || name === "wat"), false);
+});
+
 function installed(name) { return JSON.parse(readFileSync(join(project, "node_modules", name, "package.json"), "utf8")); }
 
 /** The folder from which the installed command takes its native program. */

@@ -38,7 +38,7 @@ export function pack(name, { folder, files, needs, exports = {}, flat = false, r
 }
 
 /**
- * Makes the tarball with a native program for a platform (npm's names: `linux-x64`); what a package that needs it has in its lock file, with
+ * Makes the tarball with a native program, an executable file, for a platform (npm's names: `linux-x64`); what a package that needs it has in its lock file, with
  * the tarball's `name` and `file`.
  */
 export function packNative(of, platform, { version, license, repository }, program, out) {
@@ -46,7 +46,7 @@ export function packNative(of, platform, { version, license, repository }, progr
   const [os, cpu] = platform.split("-");
   const kind = { os: [os], cpu: [cpu], ...(os === "linux" ? { libc: ["glibc"] } : {}) };
   return staged(name, (stage) => {
-    strip(program, join(stage, "chorus"));
+    cpSync(program, join(stage, "chorus"));
     cpSync(join(ROOT, "LICENSE"), join(stage, "LICENSE"));
     writeFileSync(join(stage, "README.md"), `# ${name}\n\nThe native program of [${of}](https://www.npmjs.com/package/${of}) for ${os} on ${cpu}. It is installed with that package.\n`);
     const manifest = { name, version, description: `The native program of ${of} for ${os} on ${cpu}`, license, repository, ...kind, preferUnplugged: true, files: ["chorus"] };
@@ -55,11 +55,6 @@ export function packNative(of, platform, { version, license, repository }, progr
     const integrity = `sha512-${createHash("sha512").update(readFileSync(join(out, file))).digest("base64")}`;
     return { name, file, version, integrity, license, ...kind };
   });
-}
-
-/** A copy without the tables of lines, which are four fifths of it; backtraces keep the names of functions. */
-export function strip(program, to) {
-  must(spawnSync("strip", ["--strip-debug", "-o", to, program], { encoding: "utf8" }), "strip");
 }
 
 function staged(name, work) {
