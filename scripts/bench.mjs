@@ -20,6 +20,7 @@ import { compared, PEER_ROWS, peerReport } from "./bench/peers.mjs";
 import { hasTaskset, installColyseus, pinned, ROOMY, scratch, Servers, stop } from "./bench/servers.mjs";
 import { median } from "./bench/statistics.mjs";
 import { markdown, short, verdict } from "./bench/text.mjs";
+import { draw } from "./charts.mjs";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 const GUESTS = join(ROOT, "guests");
@@ -369,6 +370,7 @@ function write(text, command) {
   const [at, until] = [old.indexOf(begin), old.indexOf(end)];
   if (at < 0 || until < 0) throw new Error(`${DOCUMENT} has lost its marks`);
   writeFileSync(DOCUMENT, `${old.slice(0, at + begin.length)}\n\n${text}\n\n${old.slice(until)}`);
+  draw();
 }
 
 /** What is recorded by `record` and, with `--results`, what was recorded before. */
