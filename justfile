@@ -93,6 +93,13 @@ conformance *args:
 package *args:
     @node scripts/package.mjs "$@"
 
+# the pictures of the README, in docs/pictures, by headless Chromium
+pictures: build
+    @node scripts/setup.mjs chorus/tests guests
+    @node guests/build.mjs --no-fixtures
+    @CHORUS_BIN="{{binary}}" node scripts/pictures.mjs
+    @node scripts/charts.mjs
+
 # the docs as a site, in target/site; arguments as of scripts/site.mjs
 site *args:
     @node scripts/setup.mjs site

@@ -26,10 +26,10 @@ const CHARTS = {
 };
 const SECTION = /<!-- begin: just bench --peers --write -->(.*?)<!-- end: just bench --peers --write -->/s;
 
-const WIDTH = 760, MARGIN = 20, BAR = 14, GAP = 4, ROW = 74, HEAD = 74, FOOT = 34;
+const WIDTH = 760, MARGIN = 20, BAR = 14, GAP = 4, NAME = 17, BETWEEN = 20, HEAD = 74, FOOT = 30;
 /** Beside the longest bar there is room for its value. */
 const LONGEST = WIDTH - 2 * MARGIN - 150;
-/** Each has a contrast of at least 4.5 with its background. */
+/** Texts have a contrast of at least 4.5 with their background. */
 const STYLE = `
     .paper { fill: #ffffff; stroke: #d0d7de; } text { font: 13px system-ui, sans-serif; fill: #1f2328; }
     .title { font-size: 17px; font-weight: 600; } .soft { fill: #59636e; } .chorus { fill: #4f5bd5; } .other { fill: #8b949e; } .floor { fill: #d0d7de; }
@@ -61,17 +61,19 @@ function drawn({ column, title, less }, table, when) {
     const bars = [["chorus", "chorus", row.chorus], ["other", "Colyseus", row[peer]], ["floor", "floor", row.floor]].filter(([, , cell]) => cell);
     return { name: row[column], bars: bars.map(([kind, label, cell]) => ({ kind, label, shown: shownOf(cell), value: valueOf(cell) })) };
   });
-  const height = HEAD + rows.length * ROW + FOOT;
-  const parts = rows.flatMap(({ name, bars }, index) => {
-    const top = HEAD + index * ROW, most = Math.max(...bars.map(({ value }) => value));
+  let end = HEAD;
+  const parts = rows.flatMap(({ name, bars }) => {
+    const top = end, most = Math.max(...bars.map(({ value }) => value));
+    end += NAME + bars.length * (BAR + GAP) + BETWEEN;
     return [
       text(MARGIN, top + 10, name),
       ...bars.flatMap(({ kind, label, shown, value }, at) => {
-        const width = Math.max(2, (value / most) * LONGEST), y = top + 17 + at * (BAR + GAP);
+        const width = Math.max(2, (value / most) * LONGEST), y = top + NAME + at * (BAR + GAP);
         return [`<rect class="${kind}" x="${MARGIN}" y="${y}" width="${width.toFixed(1)}" height="${BAR}" rx="2"/>`, text(MARGIN + width + 8, y + 11.5, `${shown} ${label}`, "soft")];
       }),
     ];
   });
+  const height = end + FOOT;
   const how = `${less ? "Less is better" : "More is better"}. Each row has its own scale. ${peer}; the floor is a bare WebSocket server.`;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-label="${escaped(label(title, rows))}">`,

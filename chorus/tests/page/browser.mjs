@@ -57,8 +57,8 @@ export class PagePlayer {
   }
 
   /** `address`: the page's, instead of the server's. */
-  static async open(browser, url, { viewport = DESKTOP, colorScheme = "light", reducedMotion = "no-preference", permissions = [], address = url } = {}) {
-    const context = await browser.newContext({ viewport, colorScheme, reducedMotion, permissions });
+  static async open(browser, url, { viewport = DESKTOP, colorScheme = "light", reducedMotion = "no-preference", permissions = [], deviceScaleFactor = 1, address = url } = {}) {
+    const context = await browser.newContext({ viewport, colorScheme, reducedMotion, permissions, deviceScaleFactor });
     context.setDefaultTimeout(WAIT_MS);
     const page = await context.newPage();
     await page.addInitScript(keepSockets);
