@@ -35,7 +35,7 @@ Makes what a release consists of; or only these npm packages. Nothing is publish
   --binary FILE   the native program (default: CHORUS_BIN, or that of \`just build\`)
   --no-binary     chorus-rooms without a native program
   --release       builds the native program for all platforms of a release (${Object.keys(TARGETS).join(", ")}), each for
-                  old systems, too; needs Python with pip, and the first time a quarter of an hour of CPU
+                  old systems, too; needs Python with pip, and the first time 20 minutes of CPU
 `;
 
 const clientFiles = () => json(CLIENT, "package.json").files.map((file) => `${CLIENT}/${file}`);

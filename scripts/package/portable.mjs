@@ -27,7 +27,7 @@ const WHEELS = [
 ];
 const KEPT = join(TOOLS, "zigbuild-0.24.1-0.15.2");
 
-/** Builds the program for a platform; its path. Takes a quarter of an hour of CPU the first time. `target`: cargo's target folder. */
+/** Builds the program for a platform; its path. Takes 20 minutes of CPU the first time. `target`: cargo's target folder. */
 export function buildPortable(platform, target) {
   const { triple, glibc, zig } = TARGETS[platform];
   const python = tools();
