@@ -101,10 +101,16 @@ test("all other commands are the native program's: its arguments, its signals, i
   assert.match(output, /stopped/);
 });
 
-test("without a native program the command says what to do", () => {
+test("without a native program the command prints what to do on this platform", () => {
   const { CHORUS_BIN, ...env } = process.env;
-  const { status, stderr } = spawnSync(process.execPath, [LAUNCHER, "dev"], { env, encoding: "utf8" });
-  assert.equal(status, 1);
-  assert.match(stderr, /chorus dev needs the native program, and there is none for \w+ on \w+[^]*container[^]*WSL2[^]*CHORUS_BIN/);
+  const on = (platform) => {
+    const program = `Object.defineProperty(process, "platform", { value: "${platform}" }); process.argv.splice(1, 0, "chorus"); await import(${JSON.stringify(LAUNCHER)});`;
+    return spawnSync(process.execPath, ["--input-type=module", "--eval", program, "dev"], { env, encoding: "utf8" });
+  };
+  for (const [platform, words] of [["darwin", /container/], ["linux", /container/], ["win32", /WSL2 \(wsl --install\)/]]) {
+    const { status, stderr } = on(platform);
+    assert.equal(status, 1);
+    assert.match(stderr, new RegExp(`^chorus dev needs the native program, and there is none for ${platform} on \\w+[^]*${words.source}[^]*CHORUS_BIN`));
+  }
   assert.match(spawnSync(process.execPath, [LAUNCHER], { env, encoding: "utf8" }).stdout, /^Usage: chorus <command>[^]*  test  /);
 });
