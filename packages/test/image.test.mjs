@@ -65,9 +65,10 @@ test("the image has a user of its own, and of the system only what the program n
 test("two players play a game on the image, as its user", async () => {
   addGuests(join(rootfs, "srv/guests"));
   const [program, ...first] = inImage();
-  const paths = first.includes("--library-path") ? { guests: join(rootfs, "srv/guests"), data: join(scratch, "data") } : { guests: "/srv/guests", data: "/data/data" };
+  const isRooted = !first.includes("--library-path");
   const env = Object.fromEntries(config.config.Env.map((one) => one.split(/=(.*)/s)));
-  const server = new Process(program, [...first, "dev", "--no-watch", "--port", "0", "--guests", paths.guests, "--data", paths.data], { env });
+  if (!isRooted) Object.assign(env, { CHORUS_DATA: join(scratch, "data"), CHORUS_CACHE: join(scratch, "cache") });
+  const server = new Process(program, [...first, "dev", "--no-watch", "--port", "0", "--guests", isRooted ? "/srv/guests" : join(rootfs, "srv/guests")], { env });
   const clients = [];
   try {
     const [url] = await server.start(/http:\/\/127\.0\.0\.1:\d+/, START_MS);
@@ -76,7 +77,7 @@ test("two players play a game on the image, as its user", async () => {
     for (const client of clients) client.connect();
     const rooms = await Promise.all(clients.map((client) => client.joinOrCreate("tic-tac-toe", {}, { signal: AbortSignal.timeout(GAME_MS) })));
     await played(rooms);
-    if (paths.data === "/data/data" && process.getuid() === 0) assert.equal(statSync(join(rootfs, "data/data")).uid, USER);
+    if (isRooted) assert.equal(statSync(join(rootfs, "data/token")).uid, USER);
     assert.equal(await server.interrupt("SIGTERM", STOP_MS), 0);
   } finally {
     for (const client of clients) client.close();

@@ -35,7 +35,7 @@ export function image({ program, name, version, architecture, revision, license,
     created, architecture, os: "linux",
     config: {
       User: `${USER}:${USER}`, Entrypoint: ["/usr/local/bin/chorus"], WorkingDir: "/data", Volumes: { "/data": {} }, ExposedPorts: { [`${PORT}/tcp`]: {} },
-      Env: ["PATH=/usr/local/bin", "HOME=/data", "CHORUS_DATA=/data/data", "CHORUS_CACHE=/var/cache/chorus"], Labels: labels,
+      Env: ["PATH=/usr/local/bin", "HOME=/data", "CHORUS_DATA=/data", "CHORUS_CACHE=/var/cache/chorus"], Labels: labels,
     },
     rootfs: { type: "layers", diff_ids: layers.map(({ diff }) => diff) },
     history: ["the loader, shared libraries, authorities and the user", name].map((what) => ({ created, created_by: what })),
