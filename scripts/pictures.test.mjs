@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { test } from "node:test";
-import { crc32, deflateSync, inflateSync } from "node:zlib";
+import { deflateSync, inflateSync } from "node:zlib";
 
-import { apng } from "./pictures/apng.mjs";
+import { apng, crc32 } from "./pictures/apng.mjs";
 
 const PICTURES = new URL("../docs/pictures/", import.meta.url);
 
@@ -14,6 +14,8 @@ test("an animation has each piece at its place, for its time, and without an end
   const chunks = chunksOf(apng(frames));
   assert.deepEqual(chunks.map(({ type }) => type), ["IHDR", "acTL", "fcTL", "IDAT", "fcTL", "fdAT", "IEND"]);
   const [header, control, first, whole, second, piece] = chunks.map(({ body }) => body);
+  // As in every PNG.
+  assert.equal(crc32(Buffer.from("IEND")), 0xae426082);
   assert.deepEqual(numbers(header, 2), [3, 2]);
   assert.deepEqual(numbers(control, 2), [2, 0]);
   // The sequence number, the size and the place.

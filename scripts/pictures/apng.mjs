@@ -3,7 +3,7 @@
 // The first piece is the whole picture; each further one is the rectangle that differs from the frame before, transparent where it does not. Their compressed data is taken over, after
 // it is compressed again as well as zlib can.
 
-import { crc32, deflateSync, inflateSync } from "node:zlib";
+import { deflateSync, inflateSync } from "node:zlib";
 
 const SIGNATURE = Buffer.from("\x89PNG\r\n\x1a\n", "latin1");
 /** The frame before stays, and this one is drawn over it. */
@@ -48,6 +48,16 @@ export function smaller(png) {
 function chunk(type, body) {
   const named = Buffer.concat([Buffer.from(type, "latin1"), body]);
   return Buffer.concat([u32(body.length), named, u32(crc32(named))]);
+}
+
+/** The checksum of PNG. Node's own came with 20.15. */
+export function crc32(bytes) {
+  let sum = ~0;
+  for (const byte of bytes) {
+    sum ^= byte;
+    for (let bit = 0; bit < 8; bit++) sum = (sum >>> 1) ^ (sum & 1 ? 0xedb88320 : 0);
+  }
+  return ~sum >>> 0;
 }
 
 function u32(value) {
