@@ -7,11 +7,13 @@ import { fileURLToPath } from "node:url";
 import { launch, onTurn, pair, PagePlayer, PHONE } from "../../chorus/tests/page/browser.mjs";
 import { Server } from "../../chorus/tests/server.mjs";
 import { freePort } from "../../testing/services/programs.mjs";
+import { smaller } from "./apng.mjs";
 import { Recording } from "./recording.mjs";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const FOLDER = join(ROOT, "docs/pictures");
 const DESKTOP = { width: 1000, height: 740 };
+const LAPTOP = { width: 1280, height: 800 };
 /** A README has the pictures in their own size, and is 800 to 900 wide. */
 const SCALE = { deviceScaleFactor: 0.62 };
 /** The bytes of a picture: a README is read over slow connections, too. */
@@ -23,7 +25,7 @@ let server, browser;
 export async function take() {
   mkdirSync(FOLDER, { recursive: true });
   try {
-    server = await Server.start({ port: await freePort() });
+    server = await Server.start({ port: await freePort(), watch: true });
     browser = await launch();
     await stills();
     await recording();
@@ -33,7 +35,7 @@ export async function take() {
   }
 }
 
-/** One game, on a phone and on a desktop. */
+/** One game, on a phone and on a desktop, and in the inspector. */
 async function stills() {
   const players = await Promise.all([
     PagePlayer.named(browser, server.url, "Ana", { viewport: PHONE, ...SCALE }), PagePlayer.named(browser, server.url, "Ben", { viewport: DESKTOP, ...SCALE }),
@@ -43,7 +45,22 @@ async function stills() {
   for (const { page } of players) await page.mouse.move(0, 0);
   await settled();
   save("game.png", await (await Recording.of(browser, players.map(({ page }) => page))).picture());
+  await inspected(players);
   for (const player of players) await player.close();
+}
+
+/** The inspector, on the players' room; a program that has none is left at that. */
+async function inspected(players) {
+  const address = `${server.url}/dev/inspector`;
+  if ((await fetch(address)).status !== 200) return console.log(`  there is no inspector at ${address}: its picture is left out`);
+  const inspector = await PagePlayer.open(browser, server.url, { viewport: LAPTOP, deviceScaleFactor: 0.68, address });
+  await inspector.click("room-tic-tac-toe");
+  await play(players, [6]);
+  await inspector.see("record").first().locator("summary").first().click();
+  await inspector.see("state").getByText("board").first().waitFor();
+  await settled();
+  save("inspector.png", smaller(await inspector.page.screenshot()));
+  await inspector.close();
 }
 
 async function recording() {
