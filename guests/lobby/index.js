@@ -26,6 +26,9 @@ const WRONG_CODES = 10;
 const WRONG_CODES_MS = 60_000;
 /** A value that players have in common is compared as text. */
 const MATCH_CHARS = 64;
+/** After a swap, this many rooms begin and this many players are refused in one call, whose effects are limited. A timer goes on. */
+const BEGUN_AT_ONCE = 8;
+const REFUSED_AT_ONCE = 200;
 /** In a larger lobby, the length of the queue is broadcast at most this often. */
 const ANNOUNCE_MS = 500;
 const ANNOUNCED_AT_ONCE = 100;
@@ -64,6 +67,11 @@ export default class Lobby extends Room {
 
   onCreate() {
     this.state = emptyState();
+  }
+
+  /** The kinds may be others than those that players wait for. @param {import("chorus").RestoreReason} why */
+  onRestore(why) {
+    if (why === "swapped" && this.state.waiting > 0) this.#reviewQueue();
   }
 
   /** @param {Player} player */
@@ -207,6 +215,7 @@ export default class Lobby extends Room {
       this.state.announcing = false;
       this.#tellWaiting();
     },
+    reviewQueue: () => this.#reviewQueue(),
   };
 
   /** The same for everybody, for ever: a lobby's state holds others' sessions. */
@@ -406,31 +415,65 @@ export default class Lobby extends Room {
     const key = data.waits;
     if (key === undefined) return false;
     delete data.waits;
-    const left = this.state.queue[key].filter((waiting) => waiting !== session);
-    if (left.length > 0) this.state.queue[key] = left;
-    else delete this.state.queue[key];
-    this.state.waiting -= 1;
+    this.#remove(key, [session]);
     return true;
   }
 
-  /** The first who wait begin, as soon as there are enough different players. @param {string} kind @param {import("chorus/kinds").Offer} rules @param {string} key */
+  /**
+   * The first who wait begin, as soon as there are enough different players. Returns whether they do.
+   * @param {string} kind @param {import("chorus/kinds").Offer} rules @param {string} key
+   */
   #gather(kind, { seats, match }, key) {
     /** @type {Player[]} */
     const party = [];
-    for (const session of this.state.queue[key]) {
+    for (const session of this.state.queue[key] ?? []) {
       const player = this.players.get(session);
-      if (player && party.length < seats && party.every(({ id }) => id !== player.id)) party.push(player);
+      if (player && party.every(({ id }) => id !== player.id)) party.push(player);
+      if (party.length === seats) break;
     }
-    if (party.length < seats) return;
+    if (party.length < seats) return false;
     const names = party.map(({ name }) => name), values = valuesOf(key);
     const common = Object.fromEntries(match.map((name, at) => [name, values[at]]));
     const room = this.rooms.create(kind, { ...common, seats: party.map(({ id }) => id), names });
     const code = keep(this.state.codes, room, { key });
     this.#list(room, { kind, players: names, since: this.now() });
-    for (const player of party) {
-      this.#unqueue(player);
-      this.#move(player, room, code, {});
+    this.#remove(key, party.map(({ session }) => session));
+    for (const player of party) this.#move(player, room, code, {});
+    return true;
+  }
+
+  /**
+   * After a swap: where fewer seats are required, rooms begin; and players whose request can no longer be met as they made it (the
+   * kind is gone, or has no `seats` any more, or compares other values) are refused. The others wait on.
+   */
+  #reviewQueue() {
+    let rooms = BEGUN_AT_ONCE, refusals = REFUSED_AT_ONCE;
+    for (const key of Object.keys(this.state.queue)) {
+      const rules = rulesOfKey(key), kind = kindOf(key);
+      if (rules && rules.seats > 0 && rules.match.length === valuesOf(key).length) {
+        while (rooms > 0 && this.#gather(kind, rules, key)) rooms -= 1;
+      } else {
+        const refused = this.state.queue[key].slice(0, refusals);
+        refusals -= refused.length;
+        this.#remove(key, refused);
+        const reason = rules ? `${kind} has changed: request it again` : `there is no game ${kind} any more`;
+        for (const session of refused) this.players.get(session)?.send("failed", { room: null, code: "refused", reason });
+      }
+      if (rooms === 0 || refusals === 0) {
+        this.schedule.after(1, "reviewQueue");
+        break;
+      }
     }
+    this.#announce();
+  }
+
+  /** These sessions wait no more. @param {string} key @param {string[]} sessions */
+  #remove(key, sessions) {
+    const gone = new Set(sessions), left = this.state.queue[key].filter((session) => !gone.has(session));
+    if (left.length > 0) this.state.queue[key] = left;
+    else delete this.state.queue[key];
+    this.state.waiting -= gone.size;
+    for (const session of gone) delete this.players.get(session)?.data.waits;
   }
 
   /** Broadcasts the length of the queue, if it has changed. */

@@ -556,3 +556,67 @@ test("a swap from the first version keeps games and results, and a lobby that is
   lobby.restore("swapped");
   assert.deepEqual(lobby.message("bo", "join", { room: code }).reply, { room, code });
 });
+
+// ---- a swap to other kinds ----
+
+/** The lobby as it is built beside other kinds. */
+const lobbyOf = async (kinds) => compiled(await bundle(ENTRY, dirname(ENTRY), kinds));
+const TEAM = { maxPlayers: 8, seats: 4, match: ["mode"], create: true };
+
+/** A lobby in which these players wait for a room of four, swapped to one with `offer` instead; without one, the kind is gone. */
+async function swapped(players, offer, options) {
+  const lobby = new Story(await lobbyOf({ ...KINDS, team: TEAM }), { kind: "lobby", id: LOBBY }).create();
+  for (const [tab, name = tab] of players) lobby.join(name, { tab }).message(tab, "joinOrCreate", { kind: "team", options });
+  players.forEach(([tab]) => lobby.received(tab));
+  assert.deepEqual(lobby.moves, []);
+  return lobby.restore("swapped", await lobbyOf(offer ? { ...KINDS, team: offer } : KINDS));
+}
+
+test("where a swap lowers the seats, rooms begin with those who wait, and the others wait on", async () => {
+  const lobby = await swapped([["ana"], ["bo"], ["cid"]], { ...TEAM, seats: 2 }, { mode: "fast" });
+  assert.deepEqual(lobby.created, [{ kind: "team", options: { mode: "fast", seats: ["ana", "bo"], names: ["ana", "bo"] } }]);
+  assert.deepEqual(types(lobby.received("bo")), ["placed", "waiting"]);
+  assert.deepEqual(lobby.message("cid", "look").reply.position, 1);
+  lobby.join("dan").message("dan", "joinOrCreate", { kind: "team", options: { mode: "fast" } });
+  assert.deepEqual(lobby.created[1].options.seats, ["cid", "dan"]);
+});
+
+test("players wait on after a swap that changes nothing for them, and after one to more seats", async () => {
+  for (const offer of [TEAM, { ...TEAM, seats: 6 }]) {
+    const lobby = await swapped([["ana"], ["bo"], ["cid"]], offer);
+    assert.deepEqual([lobby.created, lobby.effects.filter(({ tag }) => tag !== "view"), lobby.state.waiting], [[], [], 3]);
+    assert.deepEqual(lobby.message("cid", "look").reply.position, 3);
+  }
+});
+
+test("players whose request cannot be met after a swap are refused, and may request again", async () => {
+  const { seats, ...unseated } = TEAM;
+  const changes = [
+    [{ ...unseated, seats: 0 }, "team has changed: request it again"],
+    [{ ...TEAM, match: [] }, "team has changed: request it again"],
+    [undefined, "there is no game team any more"],
+  ];
+  for (const [offer, reason] of changes) {
+    const lobby = await swapped([["ana"], ["bo"]], offer, { mode: "fast" });
+    const events = [{ type: "failed", data: { room: null, code: "refused", reason } }, { type: "waiting", data: { count: 0 } }];
+    assert.deepEqual([lobby.received("ana"), lobby.received("bo")], [events, events]);
+    assert.deepEqual([lobby.state.queue, lobby.state.waiting], [{}, 0]);
+    if (offer) assert.equal(lobby.message("ana", "joinOrCreate", { kind: "team" }).refused, undefined);
+    assert.equal(lobby.message("bo", "joinOrCreate", { kind: "party" }).reply.room, lobby.moves.at(-1).room);
+  }
+});
+
+test("a swap answers as many as wait, some in each call", async () => {
+  const many = names("p", 450).map((name) => [name, name]);
+  const sameThree = many.map(([tab], n) => [tab, `player ${n % 3}`]);
+  const gone = await swapped(sameThree, undefined);
+  assert.equal(gone.state.waiting, 250);
+  gone.wait(10);
+  assert.deepEqual([gone.state.waiting, gone.state.queue, gone.timers.has("reviewQueue")], [0, {}, false]);
+  for (const [tab] of sameThree) assert.deepEqual(types(gone.received(tab).filter(({ type }) => type === "failed")), ["failed"], tab);
+
+  const lower = await swapped(sameThree.slice(0, 60), { ...TEAM, seats: 2 });
+  assert.equal(lower.created.length, 8);
+  lower.wait(10);
+  assert.deepEqual([lower.created.length, lower.state.waiting], [30, 0]);
+});
