@@ -204,18 +204,12 @@ pub const MAX_HOST_CALLS: u64 = 10_000;
 /// 116 µs, so all of them 2 ms.
 pub const MAX_HOST_BYTES: u64 = MIB;
 
-/// Costs of the instructions that call into the runtime: as much fuel as a computation burns in that time. All others
-/// cost one unit, and those that move memory or elements one for each.
-pub fn instruction_costs() -> wasmtime::OperatorCost {
-    wasmtime::OperatorCost {
-        MemoryGrow: 255,
-        TableGrow: 255,
-        TableInit: 255,
-        ElemDrop: 64,
-        RefFunc: 64,
-        ..wasmtime::OperatorCost::new()
-    }
-}
+/// Fuel for an instruction that grows a memory or a table, or fills a table. Those that call into the runtime cost as much as a
+/// computation burns in that time; all others cost one unit, and those that move memory or elements one for each.
+pub const GROWTH_FUEL: u8 = 255;
+
+/// Fuel for an instruction that makes or drops a reference.
+pub const REFERENCE_FUEL: u8 = 64;
 
 /// Streams and similar resources that a guest may hold: three standard streams, each taken a few times.
 pub const MAX_RESOURCES: usize = 64;

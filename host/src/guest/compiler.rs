@@ -6,7 +6,9 @@ use std::{
 };
 
 use chorus_core::ids::Digest;
-use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, component::Linker};
+use wasmtime::{
+    Config, Enabled, InstanceAllocationStrategy, OperatorCost, OptLevel, PoolingAllocationConfig, component::Linker,
+};
 
 use super::{
     budget, cache,
@@ -45,7 +47,7 @@ fn config(unit: Unit, options: &Options, functions: &Arc<FunctionCache>) -> wasm
         // The guest counts; its compiled code only looks whether its slice of time is over.
         Unit::Polls => config.epoch_interruption(true),
         // Metered, so that a loop ends at the same instruction everywhere.
-        Unit::Fuel => config.consume_fuel(true).operator_cost(budget::instruction_costs()),
+        Unit::Fuel => config.consume_fuel(true).operator_cost(instruction_costs()),
     };
     config.max_wasm_stack(budget::WASM_STACK).async_stack_size(budget::ASYNC_STACK);
     config.cranelift_opt_level(OptLevel::Speed);
@@ -58,6 +60,17 @@ fn config(unit: Unit, options: &Options, functions: &Arc<FunctionCache>) -> wasm
     config.async_stack_zeroing(true);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(unit, options)));
     Ok(config)
+}
+
+fn instruction_costs() -> OperatorCost {
+    OperatorCost {
+        MemoryGrow: budget::GROWTH_FUEL,
+        TableGrow: budget::GROWTH_FUEL,
+        TableInit: budget::GROWTH_FUEL,
+        ElemDrop: budget::REFERENCE_FUEL,
+        RefFunc: budget::REFERENCE_FUEL,
+        ..OperatorCost::new()
+    }
 }
 
 /// Slots for instances. A slot is address space until it is used; a used one starts as a copy-on-write image of the
