@@ -63,6 +63,9 @@ pub enum BadManifest {
     BadName(String),
 }
 
+/// How many characters of a component's text an error repeats: more than a key or a number has, and the message of a parser.
+const MAX_REPEATED: usize = 128;
+
 const MAX_MEMBERS: u64 = 20_000;
 const MAX_HOLD_SECONDS: u64 = 86_400;
 const MAX_EMPTY_SECONDS: u64 = 7 * 86_400;
@@ -120,7 +123,7 @@ impl Config {
     /// Reads `static config`. Unknown keys, wrong types and numbers above a cap are errors that name the key.
     pub fn parse(text: &str) -> Result<Config, BadManifest> {
         let map: Map<String, Value> =
-            serde_json::from_str(text).map_err(|cause| BadManifest::NotAnObject(cause.to_string()))?;
+            serde_json::from_str(text).map_err(|cause| BadManifest::NotAnObject(brief(&cause.to_string())))?;
         let mut config = Config::default();
         for (key, value) in &map {
             match key.as_str() {
@@ -130,7 +133,7 @@ impl Config {
                 "keepWhenEmpty" => config.keep_when_empty = boolean(key, value)?,
                 "emptySeconds" => config.empty_seconds = whole(key, value, 0, MAX_EMPTY_SECONDS)? as u32,
                 "budget" => config.budget = parse_budget(value)?,
-                _ => return Err(BadManifest::UnknownKey(key.clone(), KEYS.join(", "))),
+                _ => return Err(BadManifest::UnknownKey(brief(key), KEYS.join(", "))),
             }
         }
         Ok(config)
@@ -139,11 +142,11 @@ impl Config {
 
 fn parse_budget(value: &Value) -> Result<Budget, BadManifest> {
     let want = "it must be an object";
-    let bad = || BadManifest::BadValue { key: "budget".into(), value: brief(value), want };
+    let bad = || BadManifest::BadValue { key: "budget".into(), value: brief(&value.to_string()), want };
     let map = value.as_object().ok_or_else(bad)?;
     let mut budget = Budget::default();
     for (key, value) in map {
-        let name = format!("budget.{key}");
+        let name = format!("budget.{}", brief(key));
         let Some((field, bound)) = budget.field(key) else {
             let known = budget::ALL.map(|bound| bound.key).join(", ");
             return Err(BadManifest::UnknownKey(name, known));
@@ -165,18 +168,23 @@ fn whole(key: &str, value: &Value, least: u64, cap: u64) -> Result<u64, BadManif
             } else {
                 "it must be a whole number, 1 or more"
             };
-            Err(BadManifest::BadValue { key: key.into(), value: brief(value), want })
+            Err(BadManifest::BadValue { key: key.into(), value: brief(&value.to_string()), want })
         }
     }
 }
 
 fn boolean(key: &str, value: &Value) -> Result<bool, BadManifest> {
-    let bad = || BadManifest::BadValue { key: key.into(), value: brief(value), want: "it must be true or false" };
+    let bad = || BadManifest::BadValue {
+        key: key.into(),
+        value: brief(&value.to_string()),
+        want: "it must be true or false",
+    };
     value.as_bool().ok_or_else(bad)
 }
 
-fn brief(value: &Value) -> String {
-    value.to_string().chars().take(64).collect()
+/// The start of a text that the component has chosen, which may be of any length.
+fn brief(text: &str) -> String {
+    text.chars().take(MAX_REPEATED).collect()
 }
 
 #[cfg(test)]
@@ -204,6 +212,25 @@ mod tests {
         assert!(error(r#"{"reconnectSeconds":-1}"#).ends_with("is -1; it must be a whole number, 0 or more"));
         assert!(error(r#"{"keepWhenEmpty":1}"#).ends_with("it must be true or false"));
         assert!(error("[]").starts_with("`config` is not a JSON object"));
+    }
+
+    #[test]
+    fn an_error_repeats_only_the_start_of_what_it_is_about() {
+        let long = "x".repeat(100_000);
+        let texts = [
+            format!(r#"{{"{long}":1}}"#),
+            format!(r#"{{"budget":{{"{long}":1}}}}"#),
+            format!(r#"{{"budget":"{long}"}}"#),
+            format!(r#"{{"maxPlayers":"{long}"}}"#),
+            format!(r#"{{"keepWhenEmpty":"{long}"}}"#),
+            format!(r#""{long}""#),
+        ];
+        for text in texts {
+            let error = Config::parse(&text).unwrap_err().to_string();
+            assert!(error.contains("xxx") && error.len() < 1_000, "{} bytes: {}", error.len(), &error[..200]);
+        }
+        let raw = contract::Manifest { state_version: 1, config: "{}".into(), timers: vec![long], messages: vec![] };
+        assert!(Manifest::check(raw).unwrap_err().to_string().len() < 1_000);
     }
 
     #[test]
