@@ -57,8 +57,8 @@ pub enum TlsError {
     NoCertificate { path: PathBuf },
     #[error("{} has no private key in PEM (`-----BEGIN PRIVATE KEY-----`), or an encrypted one", path.display())]
     NoKey { path: PathBuf },
-    #[error("{} is not PEM: {source}", path.display())]
-    Pem { path: PathBuf, source: pem::Error },
+    #[error("{} is not PEM: {what}", path.display())]
+    Pem { path: PathBuf, what: &'static str },
     #[error("the certificate in {} cannot be used with the key in {}: {source}", files.certificate.display(), files.key.display())]
     Pair { files: TlsFiles, source: rustls::Error },
     #[error("TLS cannot be set up: {0}")]
@@ -217,7 +217,7 @@ pub(crate) fn parse(
 ) -> Result<CertifiedKey, TlsError> {
     let not_pem = |path: &Path| {
         let path = path.to_owned();
-        move |source| TlsError::Pem { path, source }
+        move |error| TlsError::Pem { path, what: fault(&error) }
     };
     let chain = CertificateDer::pem_slice_iter(&contents.certificate).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(not_pem(&files.certificate))?;
@@ -230,6 +230,20 @@ pub(crate) fn parse(
     };
     let pair = CertifiedKey::from_der(chain, key, provider);
     pair.map_err(|source| TlsError::Pair { files: files.clone(), source })
+}
+
+/// What is wrong with a file. The parser's own text repeats a line of it, which may have the private key.
+fn fault(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => {
+            "a section has no end on a line of its own (`-----END …-----`); are line breaks missing?"
+        }
+        pem::Error::IllegalSectionStart { .. } => {
+            "a line with `-----BEGIN …-----` has more than that; are line breaks missing?"
+        }
+        pem::Error::Base64Decode(_) => "a section is not base64",
+        _ => "it has no section that can be read",
+    }
 }
 
 #[cfg(test)]
@@ -259,5 +273,24 @@ mod tests {
         issue(&files);
         assert!(certificate.reload().expect("usable"));
         assert!(!Arc::ptr_eq(&in_use(), &first));
+    }
+
+    /// As when a file was made from an environment variable.
+    #[test]
+    fn an_error_repeats_nothing_of_a_private_key_without_line_breaks() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let files = TlsFiles { certificate: dir.path().join("certificate.pem"), key: dir.path().join("key.pem") };
+        issue(&files);
+        let key = fs::read_to_string(&files.key).expect("read").replace('\n', "");
+        let without_end = key.split("-----END").next().expect("its start").to_owned();
+        for key in [key, without_end] {
+            fs::write(&files.key, &key).expect("written");
+            let error = Certificate::read(files.clone(), Arc::new(ring::default_provider())).expect_err("no PEM");
+            let text = format!("{error} {error:?}");
+            assert!(text.contains("line breaks") && text.contains("key.pem"), "{text}");
+            // The parser shows a line as the numbers of its bytes.
+            let shown = format!("{:?}", &key.as_bytes()[..32]);
+            assert!(!text.contains(shown.trim_matches(['[', ']'])), "{text}");
+        }
     }
 }
