@@ -19,7 +19,7 @@ use super::{
     config, edge_channel,
     health::Health,
     rooms::Rooms,
-    topics::{TopicState, Topics},
+    topics::{SEGMENT, TopicState, Topics},
 };
 use crate::MAX_RECORD;
 
@@ -168,6 +168,16 @@ async fn check_settings(options: &Options, topics: &Arc<Topics>) -> Result<usize
             let (value, why) = (get(key), "records may be deleted before the snapshots that replace them are stored");
             tracing::warn!(topic, "{key} is {value}: {why}; set it to -1");
         }
+    }
+    let segment = get("segment.ms").parse().map_or(SEGMENT, Duration::from_millis);
+    if segment > SEGMENT {
+        let longest = SEGMENT.as_millis();
+        tracing::warn!(
+            topic,
+            "segment.ms is {}: the broker keeps the bytes of deleted records for that long, those of erased players too; set it to \
+             {longest}",
+            segment.as_millis()
+        );
     }
     if options.replication > 1 && get("min.insync.replicas").parse().is_ok_and(|min: u32| min < 2) {
         tracing::warn!(topic, "min.insync.replicas is less than 2: one broker's death may lose confirmed records");

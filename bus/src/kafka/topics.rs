@@ -34,6 +34,10 @@ const BROKER_TIMEOUT: Duration = Duration::from_secs(1);
 /// The limit for a topic's creation or deletion on all brokers.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long one segment of a topic is written. A broker deletes the bytes of deleted records with their segment, and not the
+/// segment that it writes to. Each segment costs it a few files, and by default it writes one for a week.
+pub(super) const SEGMENT: Duration = Duration::from_secs(3600);
+
 /// The delay between two queries for a state that is awaited.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -158,12 +162,14 @@ impl Topics {
         retention: Option<Duration>,
     ) -> KafkaResult<()> {
         let retention = retention.map_or("-1".to_owned(), |keep| keep.as_millis().to_string());
+        let segment = SEGMENT.as_millis().to_string();
         let largest = (MAX_RECORD + config::OVERHEAD).to_string();
         let replication = TopicReplication::Fixed(self.options.replication as i32);
         let mut topic = NewTopic::new(name, partitions as i32, replication)
             .set("cleanup.policy", "delete")
             .set("retention.ms", &retention)
             .set("retention.bytes", "-1")
+            .set("segment.ms", &segment)
             .set("max.message.bytes", &largest);
         if self.options.replication > 1 {
             topic = topic.set("min.insync.replicas", "2");

@@ -3,7 +3,7 @@
 use chorus_bus::{AppendError, EdgeReadError, SendError};
 use chorus_testing::{DEADLINE, cast::machine, soon};
 use rdkafka::{
-    admin::{AdminClient, AdminOptions},
+    admin::{AdminClient, AdminOptions, ResourceSpecifier},
     client::DefaultClientContext,
     producer::{FutureProducer, FutureRecord},
 };
@@ -101,4 +101,21 @@ async fn the_monitor_lists_machines_and_deletes_the_dead() {
     soon(bus.send_edge(&machine("edge-1"), left(1))).await.unwrap();
     soon(bus.send_edge(&machine("edge-2"), left(2))).await.unwrap();
     assert_eq!(receive(&mut alive, 1).await, [left(2)]);
+}
+
+/// A broker keeps what is deleted until its segment ends.
+#[tokio::test]
+async fn a_segment_of_each_topic_is_written_for_an_hour() {
+    let Some(broker) = Broker::shared().await else { return };
+    let bus = broker.open().await;
+    let _edge = open(&bus, "edge-1").await;
+    let admin: AdminClient<DefaultClientContext> = broker.client().create().unwrap();
+    for topic in [broker.rooms(), format!("{}.machine.edge-1", broker.0.prefix)] {
+        let described =
+            admin.describe_configs(&[ResourceSpecifier::Topic(&topic)], &AdminOptions::new()).await.unwrap();
+        let settings = described.into_iter().next().unwrap().unwrap();
+        let segment =
+            settings.entries.into_iter().find(|entry| entry.name == "segment.ms").and_then(|entry| entry.value);
+        assert_eq!(segment.as_deref(), Some("3600000"), "{topic}");
+    }
 }
