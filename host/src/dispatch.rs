@@ -141,10 +141,12 @@ async fn move_checkpoint(host: &Shared, partition: u32) -> anyhow::Result<()> {
     // First the end, then the rooms: a record that arrives in between is above that end.
     let end = host.partitions.position(partition);
     let unsaved = host.rooms().unsaved_from(|room| host.partition_of(room) == partition);
-    let checkpoint = unsaved.unwrap_or(end).min(end);
-    if checkpoint > host.store.checkpoint(partition).await? {
+    let stored = host.store.checkpoint(partition).await?;
+    let checkpoint = unsaved.unwrap_or(end).min(end).max(stored);
+    // After a takeover also where the checkpoint stays: the host before may have been killed before it truncated the log.
+    if checkpoint > stored || host.partitions.truncated(partition) < checkpoint {
         // The checkpoint is set only when the log below it is on the disk: a log that ends below its checkpoint has lost
-        // records.
+        // records. And the log is truncated only when the checkpoint is on the disk, also one of an earlier process.
         host.bus.settle().await?;
         host.store.set_checkpoint(partition, checkpoint).await?;
         if host.options.truncate {
@@ -153,6 +155,7 @@ async fn move_checkpoint(host: &Shared, partition: u32) -> anyhow::Result<()> {
                 done => done?,
             }
         }
+        host.partitions.set_truncated(partition, checkpoint);
     }
     Ok(())
 }

@@ -43,6 +43,8 @@ pub struct Partitions {
     inherited: Vec<AtomicU64>,
     /// Where each one's log ended when that was last read.
     ends: Vec<AtomicU64>,
+    /// Below which offset this host has truncated each one's log since it took the partition over.
+    truncated: Vec<AtomicU64>,
     /// When this host took each over, by its clock.
     taken: Vec<AtomicU64>,
 }
@@ -58,9 +60,9 @@ struct Following {
 impl Partitions {
     pub fn new(count: u32) -> Partitions {
         let zeros = || (0..count).map(|_| AtomicU64::new(0)).collect();
-        let (positions, inherited, ends, taken) = (zeros(), zeros(), zeros(), zeros());
+        let (positions, inherited, ends, truncated, taken) = (zeros(), zeros(), zeros(), zeros(), zeros());
         let (ownership, driving, following) = (Mutex::default(), tokio::sync::Mutex::default(), Mutex::default());
-        Partitions { ownership, driving, following, positions, inherited, ends, taken }
+        Partitions { ownership, driving, following, positions, inherited, ends, truncated, taken }
     }
 
     pub fn owned(&self) -> BTreeSet<u32> {
@@ -92,6 +94,14 @@ impl Partitions {
 
     pub fn set_end(&self, partition: u32, end: Offset) {
         self.ends[partition as usize].store(end, Ordering::Release);
+    }
+
+    pub fn set_truncated(&self, partition: u32, before: Offset) {
+        self.truncated[partition as usize].store(before, Ordering::Release);
+    }
+
+    pub fn truncated(&self, partition: u32) -> Offset {
+        self.truncated[partition as usize].load(Ordering::Acquire)
     }
 
     /// When this host took the partition over. Timers that were due earlier were due while no host had their room, or
@@ -205,6 +215,7 @@ async fn take_all(host: &Arc<Shared>, partitions: Vec<u32>, result: &mut Result<
 async fn take(host: &Arc<Shared>, partition: u32) -> Result<(), HostError> {
     let start = dispatch::prepare(host, partition).await?;
     host.partitions.take_at(partition, host.now());
+    host.partitions.set_truncated(partition, 0);
     let (stop, stopped) = watch::channel(false);
     let task = host.supervise(follow(host.clone(), partition, start, stopped));
     lock(&host.partitions.following).insert(partition, Following { stop, task });

@@ -44,6 +44,31 @@ async fn old_records_go_once_every_room_has_them_in_a_snapshot() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_process_did_not_truncate_goes_although_nothing_more_is_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = || Setup { segment_bytes: 64 << 10, ..Setup::restless() };
+    // As if it were killed when the checkpoint is set.
+    let untruncated = Options { truncate: false, ..setup().options };
+    let mut world = World::open(dir.path(), Setup { options: untruncated, ..setup() }).await;
+    world.publish("echo", "echo").await;
+    world.create(ROOM, "echo", json!({})).await;
+    world.edge.join(ANA, ROOM).await;
+    let text = "x".repeat(2_000);
+    for _ in 0..100 {
+        world.edge.request(ANA, ROOM, "echo", json!(text)).await.unwrap();
+    }
+    reaches_the_end(&world).await;
+    assert_eq!(world.bus.start(0).await.unwrap(), 0);
+    let end = world.bus.end(0).await.unwrap();
+    world.close().await;
+
+    let world = World::open(dir.path(), setup()).await;
+    until("the log to be truncated", async || world.bus.start(0).await.unwrap() > 0).await;
+    assert_eq!((world.bus.end(0).await.unwrap(), world.store.checkpoint(0).await.unwrap()), (end, end));
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_room_is_listed_before_anything_of_it_is_stored() {
     let dir = tempfile::tempdir().unwrap();
     let mut world = World::open(dir.path(), Setup::default()).await;
