@@ -2,8 +2,10 @@
 //!
 //! Bounds on a client: [`MAX_FRAME`] for a message and for a frame; [`MeteredStream`] for the bytes that may arrive before a
 //! message is complete, since empty continuation frames never complete one; the session's rate for pings, unsolicited pongs and
-//! fragments; a pause in reading for a client that sends more bytes than it may, or more than its player may; the outbox for frames that the client does not read; [`CLOSE_TIMEOUT`] for the time that a close may take, or
-//! [`DISCARD_TIMEOUT`] and [`MAX_DISCARDED`] when the client is in the middle of a message that is refused.
+//! fragments; a pause in reading for a client that sends more bytes than it may, or more than its player may; the outbox for frames
+//! that the client does not read; [`CLOSE_TIMEOUT`] for the time that a close may take, [`MAX_LATE`] and [`MAX_LATE_DISCARDED`] for
+//! what the client sends meanwhile, or [`DISCARD_TIMEOUT`] and [`MAX_DISCARDED`] when the client is in the middle of a message that is
+//! refused.
 
 use std::{
     future::Future,
@@ -48,6 +50,17 @@ const WRITE_BUFFER: usize = 16 * 1024;
 /// How long a closing connection may take to exchange close frames.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How much is read of a client that is being closed until its own close frame, in bytes; a message counts as [`LATE_MESSAGE`] at
+/// least. A client that ends on its side has sent a few messages meanwhile; one that goes on is not served.
+const MAX_LATE: usize = 1 << 20;
+
+/// Small messages cost their processing, not their bytes.
+const LATE_MESSAGE: usize = 1024;
+
+/// How much more of its input is dropped unread before the connection is cut off: what is in the system's buffers of most clients, which
+/// read their close frame after that.
+const MAX_LATE_DISCARDED: usize = 2 << 20;
+
 /// How much of a client's remaining input is read and dropped before the connection is cut off in the middle. A client
 /// that sends one huge message reads its close frame only after that.
 const MAX_DISCARDED: usize = 48 << 20;
@@ -72,6 +85,10 @@ pub(crate) struct Connection {
     /// Nothing is read from an open connection before this time.
     paused_until: Option<Time>,
     state: State,
+    /// What may still be read of a client that is being closed.
+    late_left: usize,
+    /// How much input is dropped before the connection is cut off, once it is dropped.
+    discarded: usize,
     /// Whether something was handed to the socket since it was last flushed.
     dirty: bool,
     /// The close code that the connection ended with.
@@ -87,8 +104,8 @@ enum State {
     Open,
     /// A close frame is in flight, in either direction.
     Closing,
-    /// The input is no longer valid: the close frame is written, and further input is then read and dropped. Otherwise
-    /// the system would discard the close frame.
+    /// The input is no longer valid, or too much of it follows the close frame: that frame is written, and further input is then read
+    /// and dropped. Otherwise the system would discard the close frame.
     Failing,
     /// As `Failing`, and everything is written.
     Discarding,
@@ -114,6 +131,7 @@ pub(crate) async fn open(
     }
     let (timer, next_tick, paused_until) = (Box::pin(tokio::time::sleep(CLOSE_TIMEOUT)), None, None);
     let (state, dirty, code) = (State::Open, false, CloseCode::ABNORMAL);
+    let (late_left, discarded) = (MAX_LATE, MAX_DISCARDED);
     Some(Connection {
         socket,
         handle,
@@ -122,6 +140,8 @@ pub(crate) async fn open(
         next_tick,
         paused_until,
         state,
+        late_left,
+        discarded,
         dirty,
         code,
         #[cfg(feature = "conformance")]
@@ -211,7 +231,13 @@ impl Connection {
                     return Ok(());
                 }
                 Poll::Ready(Some(Ok(message))) => {
-                    self.on_message(message);
+                    if self.state == State::Closing {
+                        self.count_late(&message);
+                    }
+                    // Its close frame is written first: the client may have sent much more.
+                    if self.on_message(message) {
+                        return Ok(());
+                    }
                     #[cfg(feature = "conformance")]
                     if self.echo.stops_reading() {
                         return Ok(());
@@ -224,6 +250,15 @@ impl Connection {
         Ok(())
     }
 
+    /// A client that goes on when it is being closed costs no more than the dropping of its input.
+    fn count_late(&mut self, message: &Message) {
+        self.late_left = self.late_left.saturating_sub(message.len().max(LATE_MESSAGE));
+        if self.late_left == 0 {
+            self.discarded = MAX_LATE_DISCARDED;
+            self.state = State::Failing;
+        }
+    }
+
     /// Whether the client is slowed. The timer ends a pause.
     fn is_paused(&mut self) -> bool {
         let until = self.paused_until.filter(|until| *until > self.handle.links.now());
@@ -231,7 +266,8 @@ impl Connection {
         self.state == State::Open && until.is_some()
     }
 
-    fn on_message(&mut self, message: Message) {
+    /// Returns whether the edge ends the connection.
+    fn on_message(&mut self, message: Message) -> bool {
         let arrived = self.socket.get_mut().next_message(message.len());
         if arrived.fragments > 0 {
             self.handle.input(Input::Fragments(arrived.fragments));
@@ -239,7 +275,7 @@ impl Connection {
         #[cfg(feature = "conformance")]
         let Some(message) = (if self.handle.links.options.echo { self.echo.take(message) } else { Some(message) })
         else {
-            return;
+            return false;
         };
         let input = match &message {
             Message::Text(text) => Input::Frame(ClientFrame::parse(text)),
@@ -251,9 +287,12 @@ impl Connection {
                 self.start_closing(State::Closing);
                 Input::Lost { code: self.code }
             }
-            Message::Frame(_) => return,
+            Message::Frame(_) => return false,
         };
-        self.paused_until = self.handle.receive(input, arrived);
+        let received = self.handle.receive(input, arrived);
+        self.paused_until = received.paused_until;
+        // After a close frame of the client's own, the socket is read to the end of its input.
+        received.has_ended && self.state == State::Open
     }
 
     fn on_error(&mut self, error: &WsError) -> Result<(), Ended> {
@@ -285,7 +324,7 @@ impl Connection {
         match written {
             Poll::Ready(Ok(())) if self.state == State::Failing => {
                 self.state = State::Discarding;
-                self.socket.get_mut().allow(MAX_DISCARDED);
+                self.socket.get_mut().allow(self.discarded);
                 self.discard_input(context)
             }
             Poll::Ready(Ok(())) => Ok(Poll::Ready(())),

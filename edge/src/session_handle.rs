@@ -74,6 +74,15 @@ pub(crate) struct Parked {
     pub next_tick: Option<Time>,
 }
 
+/// What follows for the socket's task from what has arrived.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Received {
+    /// Nothing more is to be read before.
+    pub paused_until: Option<Time>,
+    /// The session's machine has ended.
+    pub has_ended: bool,
+}
+
 impl SessionHandle {
     pub fn new(
         connection: ConnectionId,
@@ -103,9 +112,8 @@ impl SessionHandle {
         }
     }
 
-    /// Hands what has arrived from the client to the machine, and charges the session and its player for it. Returns until when
-    /// nothing more is to be read.
-    pub fn receive(self: &Arc<Self>, input: Input<'_>, Arrived { fragments, bytes }: Arrived) -> Option<Time> {
+    /// Hands what has arrived from the client to the machine, and charges the session and its player for it.
+    pub fn receive(self: &Arc<Self>, input: Input<'_>, Arrived { fragments, bytes }: Arrived) -> Received {
         let now = self.links.now();
         let mut inner = self.lock();
         let session = inner.machine.id();
@@ -114,10 +122,11 @@ impl SessionHandle {
         let player_wait_ms = inner.player.as_ref().map_or(0, |player| player.charge(frames, bytes, now));
         self.handle(&mut inner, Input::Received { bytes, player_wait_ms }, now);
         let paused_until = inner.paused_until.take();
+        let has_ended = inner.machine.is_ended();
         if let Some(waker) = self.finish(inner, session, now) {
             waker.wake();
         }
-        paused_until
+        Received { paused_until, has_ended }
     }
 
     /// The session that is about to open is this player's.

@@ -100,3 +100,28 @@ async fn pings_without_end_are_closed() {
     assert_eq!(raw.close_code().await, Some(4029));
     assert_eq!(world.metric(r#"closes_total{code="4029"}"#), 1);
 }
+
+/// What the edge reads of such a client, and what the system's buffers of both sides hold.
+const AFTER_CLOSE: usize = 16 << 20;
+
+#[tokio::test]
+async fn a_client_that_goes_on_after_its_close_is_cut_off_soon() {
+    let world = World::start().await;
+    let ping = frame(0x89, b"");
+    let text = frame(0x81, &[b'x'; 60_000]);
+    for (what, bytes) in [("pings", ping.repeat(10_000)), ("messages", text.repeat(2))] {
+        let mut raw = world.raw_web_socket().await;
+        let mut sent = 0;
+        let flood = async {
+            // It reads nothing, so its own close frame never follows.
+            while raw.0.write_all(&bytes).await.is_ok() {
+                sent += bytes.len();
+            }
+        };
+        within("the end of the connection", flood).await;
+        assert!(sent < AFTER_CLOSE, "{what}: {sent} bytes");
+    }
+    let mut honest = world.join().await;
+    honest.message(1, "echo", "1").await;
+    honest.frame("reply").await;
+}
