@@ -224,7 +224,7 @@ const SIEGES = {
   slowloris: "500 handshakes of HTTP and of TLS that are never finished",
   storm: "64 clients that open a session and drop it without a pause",
   "slow-readers": "400 players that read nothing",
-  pings: "32 players that send pings without a pause",
+  pings: "32 players that send 2,000 pings a second each",
   all: "all of these at the same time",
 };
 
@@ -233,7 +233,7 @@ async function siege(rounds) {
   const server = await servers.chorus({ limits: true, more: ["--log", "error", "--tls-self-signed"] });
   const all = {};
   for (const attack of Object.keys(SIEGES)) {
-    all[attack] = await servers.load(server, ["siege", attack, "--rounds", `${rounds}`]);
+    all[attack] = await servers.siege(server, attack, rounds);
   }
   await stop(server);
   progress("siege");
@@ -329,13 +329,14 @@ function underAttack(messages, calls, flooded, sieges) {
 
 /** The effect of attacks on connections. */
 function besieged(sieges) {
-  const head = ["attack on connections", "calm: p50, p99", "attacked: p50, p99", "times of the p50: median (least to most)", "connections of the attackers", "ended or refused"];
+  const head = ["attack on connections", "calm: p50, p99", "attacked: p50, p99", "times of the p50: median (least to most)", "server's core busy: calm, attacked", "connections of the attackers", "ended or refused"];
   const place = "of honest players";
   const rows = Object.entries(sieges).map(([attack, figures]) => {
     const value = (name) => short(figures?.[name] ?? NaN);
     const both = (when) => `${value(`p50 ${place}, ${when}`)} µs, ${value(`p99 ${place}, ${when}`)} µs`;
     const times = `${value(`times ${place}`)} × (${value(`times ${place}, least`)} to ${value(`times ${place}, most`)})`;
-    return [SIEGES[attack], both("calm"), both("attacked"), times, value("connections of the attackers"), value("times that attackers were cut off")];
+    const busy = `${value("server busy, calm")} %, ${value("server busy, attacked")} %`;
+    return [SIEGES[attack], both("calm"), both("attacked"), times, busy, value("connections of the attackers"), value("times that attackers were cut off")];
   });
   return markdown(head, rows);
 }

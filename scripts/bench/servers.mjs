@@ -84,19 +84,43 @@ export class Servers {
   }
 
   /** Runs one scenario on core 1. Resolves with its report, or prints that it failed and resolves with null. */
-  async report(server, args, { raw = false, path = "/echo", warmUp = 1, measure = this.seconds } = {}) {
+  report(server, args, options) {
+    return this.#started(server, args, options).report;
+  }
+
+  /** A scenario's process, and its report. `nice`: of lower priority than the others on its core. */
+  #started(server, args, { raw = false, path = "/echo", warmUp = 1, measure = this.seconds, nice = false, stdin = "ignore" } = {}) {
     const url = `${server.certificate ? "wss" : "ws"}://${server.address}${raw ? path : "/ws"}`;
     const common = ["load", "--url", url, "--server-pid", `${server.pid}`, "--seconds", `${measure}`, "--warm-up", `${warmUp}`, "--json"];
     const protocol = raw ? ["--raw"] : server.protocol === "colyseus" ? ["--colyseus"] : server.certificate ? ["--certificate", server.certificate] : [];
-    const child = spawn(...pinned(1, this.bin, [...common, ...protocol, ...args]), { stdio: ["ignore", "pipe", "inherit"] });
+    const [program, ...rest] = nice ? ["nice", "-n", "10", this.bin] : [this.bin];
+    const child = spawn(...pinned(1, program, [...rest, ...common, ...protocol, ...args]), { stdio: [stdin, "pipe", "inherit"] });
     running.add(child);
-    let text = "";
-    child.stdout.setEncoding("utf8").on("data", (piece) => { text += piece; });
-    const code = await new Promise((resolve) => child.once("close", resolve));
-    running.delete(child);
-    if (code === 0) return JSON.parse(text);
-    console.error(`(${args.join(" ")} failed)`);
-    return null;
+    let text = "", ready;
+    const isReady = new Promise((resolve) => { ready = resolve; });
+    child.stdout.setEncoding("utf8").on("data", (piece) => {
+      text += piece;
+      if (text.includes("\n")) ready();
+    });
+    const report = new Promise((resolve) => child.once("close", resolve)).then((code) => {
+      running.delete(child);
+      ready();
+      if (code === 0) return JSON.parse(text.replace(/^ready\n/, ""));
+      console.error(`(${args.join(" ")} failed)`);
+      return null;
+    });
+    return { child, isReady, report };
+  }
+
+  /** A siege by two processes: the attackers give way to the honest players, with whom they share a core. Resolves with the figures of both. */
+  async siege(server, attack, rounds) {
+    const parts = ["players", "attackers"].map((part) =>
+      this.#started(server, ["siege", attack, "--part", part, "--rounds", `${rounds}`], { nice: part === "attackers", stdin: "pipe" }));
+    await Promise.all(parts.map(({ isReady }) => isReady));
+    const begin = Date.now() + 1_000;
+    for (const { child } of parts) child.stdin.on("error", () => {}).end(`${begin}\n`);
+    const reports = await Promise.all(parts.map(({ report }) => report));
+    return reports.includes(null) ? null : Object.assign({}, ...reports.map(({ figures }) => figures));
   }
 
   async load(server, args, options) {

@@ -170,7 +170,7 @@ impl Place {
 }
 
 /// The least, the median and the most.
-fn spread(mut values: Vec<f64>) -> [f64; 3] {
+pub fn spread(mut values: Vec<f64>) -> [f64; 3] {
     values.sort_by(f64::total_cmp);
     match values.as_slice() {
         [] => [f64::NAN; 3],

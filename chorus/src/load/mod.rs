@@ -184,6 +184,10 @@ enum Scenario {
     Siege {
         #[arg(value_enum)]
         attack: siege::Siege,
+        /// What this process does of it: it prints `ready`, and begins at the time that it reads, in milliseconds since 1970. Without
+        /// this flag it does both, at once
+        #[arg(long, value_enum)]
+        part: Option<siege::Part>,
         #[arg(long, value_name = "N", default_value_t = 3)]
         rounds: u32,
     },
@@ -234,7 +238,7 @@ async fn measured(options: Options) -> anyhow::Result<Report> {
         Scenario::Comeback { rooms, pace, within } => comeback::comeback(&bench, rooms, pace.0, within.0).await,
         Scenario::Neighbour { rooms } => neighbour::neighbour(&bench, rooms).await,
         Scenario::Hostile { attack, attackers, rounds } => hostile::hostile(&bench, attack, attackers, rounds).await,
-        Scenario::Siege { attack, rounds } => siege::siege(&bench, attack, rounds).await,
+        Scenario::Siege { attack, part, rounds } => siege::siege(&bench, attack, part, rounds).await,
         Scenario::Newcomer => newcomer::newcomer(&bench).await,
         Scenario::Broker { brokers, replication } => broker::produce_to_consume(&bench, &brokers, replication).await,
         Scenario::Floor { .. } => unreachable!("it was run above"),

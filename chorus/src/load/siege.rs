@@ -2,7 +2,8 @@
 //! dropped and opened again, clients that read nothing, and pings without end.
 //!
 //! Calm and attack alternate as in `hostile`, with the same honest players. Attackers come from other addresses than they do, and
-//! come back as soon as they are cut off or refused.
+//! come back as soon as they are cut off or refused. They may be another process than the honest players, of lower priority: else the
+//! players' own process, and not the server, is what they wait for. Both processes print `ready`, and begin at the time that they read.
 
 use std::{
     future::Future,
@@ -10,9 +11,10 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use anyhow::Context as _;
 use clap::ValueEnum;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::{
@@ -23,8 +25,9 @@ use tokio::{
 
 use super::{
     Bench,
-    hostile::{Place, Plan, honest},
+    hostile::{Place, Plan, honest, spread},
     player::{AT_ONCE, Party, Player, Server},
+    process::cpu_time,
     report::{Figure, Report},
 };
 
@@ -37,10 +40,18 @@ pub enum Siege {
     Storm,
     /// 400 players that each request 16 KiB a second and read nothing
     SlowReaders,
-    /// 32 players that send pings as fast as they can
+    /// 32 players that send 2,000 pings a second each
     Pings,
     /// All of these at the same time
     All,
+}
+
+/// The part of a siege that one process has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// The honest players, who are measured
+    Players,
+    Attackers,
 }
 
 /// Attackers of each kind.
@@ -62,6 +73,11 @@ const DRIP: Duration = Duration::from_millis(500);
 const REQUEST: usize = 4 << 10;
 const REQUESTS: Duration = Duration::from_millis(250);
 
+/// A flooder's pings come in bursts, 40 times as many as the default limit of frames allows. All flooders together leave the core of
+/// the attackers idle most of the time, so that honest players on that core do not wait for it.
+const PING_BURST: usize = 20;
+const PING_BURSTS: Duration = Duration::from_millis(10);
+
 /// After a connection that was refused, as a program would wait that wants to be let in, not to burn its own processor.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -77,22 +93,26 @@ struct Attackers {
     /// Connections that attackers have made, and those that the server ended or refused.
     made: Arc<AtomicU64>,
     ended: Arc<AtomicU64>,
+    pings: Arc<AtomicU64>,
 }
 
-/// Rounds of a calm phase and a siege, of `--seconds` each.
-pub async fn siege(bench: &Bench, siege: Siege, rounds: u32) -> anyhow::Result<Report> {
+/// Rounds of a calm phase and a siege, of `--seconds` each. `part`: of this process; without one, both.
+pub async fn siege(bench: &Bench, siege: Siege, part: Option<Part>, rounds: u32) -> anyhow::Result<Report> {
+    let has = |one| part.is_none_or(|part| part == one);
+    let is = |one| has(Part::Attackers) && (siege == one || siege == Siege::All);
     let party = Party { kind: "bench-room", key: "honest".into(), size: 1, options: "{}" };
-    let players = bench.server.parties(HONEST, &party).await?;
-    let is = |one| siege == one || siege == Siege::All;
+    let players = bench.server.parties(if has(Part::Players) { HONEST } else { 0 }, &party).await?;
     let readers = if is(Siege::SlowReaders) { players_of(bench, 3, SLOW_READERS).await? } else { Vec::new() };
     let pinging = if is(Siege::Pings) { players_of(bench, 4, PINGS).await? } else { Vec::new() };
 
-    let plan = Plan { from: Instant::now() + bench.warm_up, phase: bench.seconds, rounds };
+    let from = if part.is_some() { begin().await? } else { Instant::now() + bench.warm_up };
+    let plan = Plan { from, phase: bench.seconds, rounds };
     let (place, attackers) = (Place::new(plan), Attackers::new(bench, plan));
     let mut all = JoinSet::new();
     for (n, player) in players.into_iter().flatten().enumerate() {
         all.spawn(honest(player, n, plan, place.clone()));
     }
+    let busy = bench.pid.filter(|_| has(Part::Players)).map(|pid| tokio::spawn(busy(pid, plan)));
     let mut attacking = JoinSet::new();
     for n in 0..if is(Siege::Slowloris) { SLOWLORIS } else { 0 } {
         attacking.spawn(attackers.clone().slowloris(n));
@@ -109,14 +129,50 @@ pub async fn siege(bench: &Bench, siege: Siege, rounds: u32) -> anyhow::Result<R
     while let Some(ended) = all.join_next().await {
         ended??;
     }
+    sleep_until(plan.until()).await;
     attacking.abort_all();
 
-    let mut figures = place.figures("of honest players");
-    figures.extend(place.tails("of honest players"));
-    let count = |name, counter: &AtomicU64| Figure::new(name, counter.load(Ordering::Relaxed) as f64, "");
-    figures.push(count("connections of the attackers", &attackers.made));
-    figures.push(count("times that attackers were cut off", &attackers.ended));
+    let mut figures = Vec::new();
+    if has(Part::Players) {
+        figures.extend(place.figures("of honest players"));
+        figures.extend(place.tails("of honest players"));
+    }
+    if let Some(busy) = busy {
+        figures.extend(busy.await??);
+    }
+    if has(Part::Attackers) {
+        let count = |name, counter: &AtomicU64| Figure::new(name, counter.load(Ordering::Relaxed) as f64, "");
+        figures.push(count("connections of the attackers", &attackers.made));
+        figures.push(count("pings of the attackers", &attackers.pings));
+        figures.push(count("times that attackers were cut off", &attackers.ended));
+    }
     Ok(Report::new("siege", format!("{siege:?}, {rounds} rounds"), figures))
+}
+
+/// When the phases begin, for both processes: milliseconds since 1970, as a line on stdin.
+async fn begin() -> anyhow::Result<Instant> {
+    println!("ready");
+    let read = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map(|_| line)
+    });
+    let line = read.await??;
+    let at = UNIX_EPOCH + Duration::from_millis(line.trim().parse().context("a time in milliseconds was expected")?);
+    Ok(Instant::now() + at.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+/// The server's share of one core in calm phases and in sieges, as medians.
+async fn busy(pid: u32, plan: Plan) -> anyhow::Result<Vec<Figure>> {
+    let (mut calm, mut attacked) = (Vec::new(), Vec::new());
+    sleep_until(plan.from).await;
+    for phase in 0..2 * plan.rounds {
+        let before = cpu_time(pid)?;
+        sleep_until(plan.from + plan.phase * (phase + 1)).await;
+        let percent = 100.0 * (cpu_time(pid)? - before).as_secs_f64() / plan.phase.as_secs_f64();
+        if phase % 2 == 0 { calm.push(percent) } else { attacked.push(percent) }
+    }
+    let figure = |when, values| Figure::new(format!("server busy, {when}"), spread(values)[1], "% of a core");
+    Ok(vec![figure("calm", calm), figure("attacked", attacked)])
 }
 
 /// The server, for the n-th attacker of this kind.
@@ -140,7 +196,7 @@ async fn players_of(bench: &Bench, kind: u8, count: usize) -> anyhow::Result<Vec
 
 impl Attackers {
     fn new(bench: &Bench, plan: Plan) -> Attackers {
-        Attackers { bench: bench.clone(), plan, made: Arc::default(), ended: Arc::default() }
+        Attackers { bench: bench.clone(), plan, made: Arc::default(), ended: Arc::default(), pings: Arc::default() }
     }
 
     /// The end of this attack, or, in a calm phase, of the next one after waiting for it. `None`: there is none left.
@@ -216,11 +272,23 @@ impl Attackers {
         let server = seen_from(&self.bench, 4, n)?;
         self.calm(&mut player).await;
         while let Some(end) = self.next_attack().await {
-            self.until(end, ping_without_end(&mut player)).await;
+            self.until(end, self.ping_without_end(&mut player)).await;
             self.back(&server, &mut player).await;
             self.calm(&mut player).await;
         }
         Ok(())
+    }
+
+    async fn ping_without_end(&self, player: &mut Player) -> anyhow::Result<()> {
+        let mut bursts = interval(PING_BURSTS);
+        bursts.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            bursts.tick().await;
+            for _ in 0..PING_BURST {
+                player.ping().await?;
+                self.pings.fetch_add(1, Ordering::Relaxed);
+            }
+        }
     }
 
     /// Attacks until the phase or the connection ends.
@@ -251,12 +319,6 @@ async fn request_without_end(player: &mut Player, data: &str, requests: &mut Int
     loop {
         requests.tick().await;
         player.send("echo", data).await?;
-    }
-}
-
-async fn ping_without_end(player: &mut Player) -> anyhow::Result<()> {
-    loop {
-        player.ping().await?;
     }
 }
 
