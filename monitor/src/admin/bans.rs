@@ -10,20 +10,17 @@ use chorus_core::{
     ids::millis,
 };
 use chorus_store::{LoggedOut, NewBan, SessionFilter};
-use serde::Deserialize;
 use warp::http::StatusCode;
 
 use super::{
     Api, MAX_PAGE,
     answer::{Answer, ApiError, json, json_of},
-    query,
+    query::{self, PageQuery},
 };
 use crate::{
     api::{Ban, BanOrder, Banned, Bans, KickOrder, Kicked, LiftOrder, Lifted, Logout, LogoutOrder},
     ending::end_sessions,
 };
-
-const DEFAULT_PAGE: u32 = 50;
 
 /// The longest reason: a close frame has no room for more.
 const MAX_REASON: usize = 120;
@@ -41,18 +38,10 @@ const KICK_REASON: &str = "an operator has removed you";
 /// What a player reads after a logout.
 const LOGOUT_REASON: &str = "logged out: sign in again";
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
-    limit: Option<u32>,
-    after: Option<String>,
-}
-
-pub(super) async fn list(api: &Arc<Api>, query: ListQuery) -> Answer {
-    let limit = query::limit(query.limit, DEFAULT_PAGE)?;
-    let after = query.after.as_deref().map(target).transpose()?;
-    let bans = api.store.bans(after.as_ref(), limit).await?;
-    let next = bans.last().filter(|_| bans.len() == limit as usize).map(|ban| ban.target.to_string());
+pub(super) async fn list(api: &Arc<Api>, query: PageQuery) -> Answer {
+    let page = query.page::<BanTarget>()?;
+    let bans = api.store.bans(page.after.as_ref(), page.limit).await?;
+    let next = page.next(&bans, |ban| ban.target.clone());
     json(&Bans { bans: bans.into_iter().map(show).collect(), next })
 }
 
@@ -171,11 +160,6 @@ fn one_of(player: Option<String>, address: Option<String>) -> Result<BanTarget, 
             .map_err(|error: chorus_core::identity::BadNetwork| bad(&address, error.to_string())),
         _ => Err(ApiError::bad("a ban is of `player` or of `address`", "give one of them")),
     }
-}
-
-fn target(text: &str) -> Result<BanTarget, ApiError> {
-    let bad = |_| ApiError::bad("`after` is no place in the list", "use what came as `next` with the page before");
-    text.parse().map_err(bad)
 }
 
 /// An operator's text, without white space at its ends.

@@ -1,11 +1,21 @@
 //! What fuzzers do with the decoders of the operators' API. Built for fuzzers and for tests only: `fuzz/README.md` has the list of all
 //! targets. A target takes any bytes, and panics when they break a promise of the decoder.
 
+use std::str::FromStr;
+
 use bytes::Bytes;
+use chorus_core::identity::BanTarget;
 use serde::de::DeserializeOwned;
 use warp::http::{HeaderMap, HeaderValue, header};
 
-use super::{Token, answer::ApiError, events::EventsQuery, query, rooms::Cursor, rooms::ListQuery};
+use super::{
+    Token,
+    answer::ApiError,
+    events::EventsQuery,
+    players, query,
+    query::{Page, PageQuery},
+    reports, rooms,
+};
 use crate::api::SwapOrder;
 
 /// Takes any bytes.
@@ -28,13 +38,26 @@ fn queries(bytes: &[u8]) {
     fn parse<T: DeserializeOwned>(text: &str) -> Option<T> {
         checked(query::parse(text))
     }
-    parse::<ListQuery>(text);
+    parse::<rooms::ListQuery>(text);
+    parse::<reports::ListQuery>(text);
     parse::<EventsQuery>(text);
+    if let Some(query) = parse::<PageQuery>(text) {
+        checked(query.page::<BanTarget>());
+    }
     checked(query::room(text));
     checked(query::kind(text));
-    if let Some(cursor) = checked(text.parse::<Cursor>()) {
-        let again = checked(cursor.to_string().parse::<Cursor>()).expect("it was written so");
-        assert_eq!(again.to_string(), cursor.to_string());
+    cursor::<rooms::Cursor>(text);
+    cursor::<players::Cursor>(text);
+    cursor::<reports::Cursor>(text);
+    cursor::<BanTarget>(text);
+}
+
+/// A place in a list is read as it was written.
+fn cursor<T: FromStr + ToString>(text: &str) {
+    let read = |text: &str| checked(Page::<T>::of(None, Some(text))).and_then(|page| page.after);
+    if let Some(place) = read(text) {
+        let again = read(&place.to_string()).expect("it was written so");
+        assert_eq!(again.to_string(), place.to_string());
     }
 }
 

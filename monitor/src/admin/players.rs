@@ -4,31 +4,20 @@ use std::{str::FromStr, sync::Arc};
 
 use chorus_core::{identity::BanTarget, ids::SessionId};
 use chorus_store::SessionFilter;
-use serde::Deserialize;
 
 use super::{
     Api, MAX_PAGE,
     answer::{Answer, ApiError, json},
-    bans, query,
+    bans,
+    query::{self, NoPlace, PageQuery},
 };
 use crate::api::{PlayerSession, PlayerStatus, Players};
 
-const DEFAULT_PAGE: u32 = 50;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
-    limit: Option<u32>,
-    after: Option<String>,
-}
-
-pub(super) async fn list(api: &Arc<Api>, query: ListQuery) -> Answer {
-    let limit = query::limit(query.limit, DEFAULT_PAGE)?;
-    let after = query.after.as_deref().map(str::parse).transpose()?;
-    let after = after.map(|Cursor(session, player)| (player, session));
-    let rows = api.store.player_sessions(&SessionFilter::default(), after, limit).await?;
-    let next = rows.last().filter(|_| rows.len() == limit as usize);
-    let next = next.map(|row| Cursor(row.session, row.player.clone()).to_string());
+pub(super) async fn list(api: &Arc<Api>, query: PageQuery) -> Answer {
+    let mut page = query.page::<Cursor>()?;
+    let after = page.after.take().map(|Cursor(session, player)| (player, session));
+    let rows = api.store.player_sessions(&SessionFilter::default(), after, page.limit).await?;
+    let next = page.next(&rows, |row| Cursor(row.session, row.player.clone()));
     json(&Players { sessions: rows.into_iter().map(show).collect(), next })
 }
 
@@ -69,7 +58,7 @@ fn unknown(player: &str) -> ApiError {
 }
 
 /// The last session of a page.
-struct Cursor(SessionId, String);
+pub(super) struct Cursor(SessionId, String);
 
 impl std::fmt::Display for Cursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -78,11 +67,10 @@ impl std::fmt::Display for Cursor {
 }
 
 impl FromStr for Cursor {
-    type Err = ApiError;
+    type Err = NoPlace;
 
-    fn from_str(text: &str) -> Result<Cursor, ApiError> {
-        let bad = || ApiError::bad("`after` is no place in the list", "use what came as `next` with the page before");
-        let (session, player) = text.split_once('-').ok_or_else(bad)?;
-        Ok(Cursor(session.parse().map_err(|_| bad())?, player.to_owned()))
+    fn from_str(text: &str) -> Result<Cursor, NoPlace> {
+        let (session, player) = text.split_once('-').ok_or(NoPlace)?;
+        Ok(Cursor(session.parse().map_err(|_| NoPlace)?, player.to_owned()))
     }
 }

@@ -1,5 +1,7 @@
 //! Input: paths, queries and bodies, checked.
 
+use std::str::FromStr;
+
 use bytes::Bytes;
 use chorus_core::{
     identity::MAX_ID,
@@ -7,12 +9,59 @@ use chorus_core::{
     json::shown,
 };
 use percent_encoding::percent_decode_str;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::answer::ApiError;
 
 /// The most rows in one answer: a room's row with its outcome and metadata has a few kilobytes.
 pub const MAX_PAGE: u32 = 500;
+
+/// The rows of a page, unless the operator gives another number.
+const DEFAULT_PAGE: u32 = 50;
+
+/// The query of a list without filters.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PageQuery {
+    limit: Option<u32>,
+    after: Option<String>,
+}
+
+/// A page of a list. `T`: the place of a row in it, the cursor.
+pub(super) struct Page<T> {
+    pub limit: u32,
+    /// The last row of the page before.
+    pub after: Option<T>,
+}
+
+impl PageQuery {
+    pub fn page<T: FromStr>(&self) -> Result<Page<T>, ApiError> {
+        Page::of(self.limit, self.after.as_deref())
+    }
+}
+
+impl<T: FromStr> Page<T> {
+    /// Of the members of a query.
+    pub fn of(limit: Option<u32>, after: Option<&str>) -> Result<Page<T>, ApiError> {
+        let limit = limit.unwrap_or(DEFAULT_PAGE);
+        if !(1..=MAX_PAGE).contains(&limit) {
+            return Err(ApiError::bad(format!("limit={limit} is out of range"), format!("use 1 to {MAX_PAGE}")));
+        }
+        let bad = |_| ApiError::bad("`after` is no place in the list", "use what came as `next` with the page before");
+        Ok(Page { limit, after: after.map(|text| text.parse().map_err(bad)).transpose()? })
+    }
+}
+
+impl<T: ToString> Page<T> {
+    /// The `after` of the next page; none when these rows are the last ones.
+    pub fn next<R>(&self, rows: &[R], place: impl Fn(&R) -> T) -> Option<String> {
+        rows.last().filter(|_| rows.len() == self.limit as usize).map(|row| place(row).to_string())
+    }
+}
+
+/// What `after` has when it is no place in a list.
+#[derive(Debug)]
+pub(super) struct NoPlace;
 
 pub(super) fn parse<T: DeserializeOwned>(query: &str) -> Result<T, ApiError> {
     let bad = |error: serde_urlencoded::de::Error| {
@@ -32,15 +81,6 @@ pub(super) fn json<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
 pub(super) fn room(id: &str) -> Result<RoomId, ApiError> {
     id.parse()
         .map_err(|error| ApiError::bad(format!("{:?} is {error}", short(id)), "see /v1/rooms for the ids of rooms"))
-}
-
-/// The number of rows of a page.
-pub(super) fn limit(given: Option<u32>, default: u32) -> Result<u32, ApiError> {
-    let limit = given.unwrap_or(default);
-    match (1..=MAX_PAGE).contains(&limit) {
-        true => Ok(limit),
-        false => Err(ApiError::bad(format!("limit={limit} is out of range"), format!("use 1 to {MAX_PAGE}"))),
-    }
 }
 
 /// A player's id, as one segment of a path.

@@ -8,12 +8,11 @@ use serde::Deserialize;
 
 use super::{
     Api,
-    answer::{Answer, ApiError, json},
-    query, rooms,
+    answer::{Answer, json},
+    query::{NoPlace, Page},
+    rooms,
 };
 use crate::api::{Report, Reports};
-
-const DEFAULT_PAGE: u32 = 50;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,11 +23,10 @@ pub(super) struct ListQuery {
 }
 
 pub(super) async fn list(api: &Arc<Api>, query: ListQuery) -> Answer {
-    let limit = query::limit(query.limit, DEFAULT_PAGE)?;
-    let after = query.after.as_deref().map(str::parse).transpose()?;
-    let rows = api.store.reports(query.player.as_deref(), after.map(|Cursor(place)| place), limit).await?;
-    let next = rows.last().filter(|_| rows.len() == limit as usize);
-    let next = next.map(|row| Cursor(row.place()).to_string());
+    let mut page = Page::<Cursor>::of(query.limit, query.after.as_deref())?;
+    let after = page.after.take().map(|Cursor(place)| place);
+    let rows = api.store.reports(query.player.as_deref(), after, page.limit).await?;
+    let next = page.next(&rows, |row| Cursor(row.place()));
     json(&Reports { reports: rows.iter().map(show).collect(), next })
 }
 
@@ -47,7 +45,7 @@ pub(super) fn show(ReportRow { room, kind, report }: &ReportRow) -> Report {
 }
 
 /// The last report of a page.
-struct Cursor(ReportPlace);
+pub(super) struct Cursor(ReportPlace);
 
 impl std::fmt::Display for Cursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -57,9 +55,9 @@ impl std::fmt::Display for Cursor {
 }
 
 impl FromStr for Cursor {
-    type Err = ApiError;
+    type Err = NoPlace;
 
-    fn from_str(text: &str) -> Result<Cursor, ApiError> {
+    fn from_str(text: &str) -> Result<Cursor, NoPlace> {
         let place = || {
             let mut parts = text.splitn(4, '-');
             let at = Time(parts.next()?.parse().ok()?);
@@ -67,8 +65,6 @@ impl FromStr for Cursor {
             let number = OutputId { offset: parts.next()?.parse().ok()?, index: parts.next()?.parse().ok()? };
             Some(Cursor(ReportPlace { at, room, number }))
         };
-        place().ok_or_else(|| {
-            ApiError::bad("`after` is no place in the list", "use what came as `next` with the page before")
-        })
+        place().ok_or(NoPlace)
     }
 }

@@ -1,6 +1,6 @@
 //! Rooms, as their hosts have written them.
 
-use std::{num::ParseIntError, str::FromStr, sync::Arc};
+use std::{str::FromStr, sync::Arc};
 
 use chorus_core::{
     ids::{Digest, RoomId, Time},
@@ -16,11 +16,9 @@ use warp::http::StatusCode;
 use super::{
     Api,
     answer::{Answer, ApiError, json},
-    query,
+    query::{self, NoPlace, Page},
 };
 use crate::api::{Member, PlacedRoom, Room, RoomState, Rooms, Timer};
-
-const DEFAULT_PAGE: u32 = 50;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,14 +30,13 @@ pub(super) struct ListQuery {
 }
 
 pub(super) async fn list(api: &Arc<Api>, query: ListQuery) -> Answer {
-    let limit = query::limit(query.limit, DEFAULT_PAGE)?;
+    let mut page = Page::<Cursor>::of(query.limit, query.after.as_deref())?;
     let kind = query.kind.as_deref().map(query::kind).transpose()?;
     let status = query.status.as_deref().map(status).transpose()?;
-    let after = query.after.as_deref().map(str::parse::<Cursor>).transpose()?;
+    let after = page.after.take().map(|Cursor(time, room)| (time, room));
     let filter = RoomFilter { kind, status, other_than: None };
-    let rows = api.store.rooms(&filter, after.map(|Cursor(time, room)| (time, room)), limit).await?;
-    let next = rows.last().filter(|_| rows.len() == limit as usize);
-    let next = next.map(|row| Cursor(row.created_at, row.id).to_string());
+    let rows = api.store.rooms(&filter, after, page.limit).await?;
+    let next = page.next(&rows, |row| Cursor(row.created_at, row.id));
     json(&Rooms { rooms: rows.iter().map(show).collect(), next })
 }
 
@@ -146,13 +143,11 @@ impl std::fmt::Display for Cursor {
 }
 
 impl FromStr for Cursor {
-    type Err = ApiError;
+    type Err = NoPlace;
 
-    fn from_str(text: &str) -> Result<Cursor, ApiError> {
-        let bad = || ApiError::bad("`after` is no place in the list", "use what came as `next` with the page before");
-        let (time, room) = text.split_once('-').ok_or_else(bad)?;
-        let time = time.parse().map_err(|_: ParseIntError| bad())?;
-        Ok(Cursor(Time(time), room.parse().map_err(|_| bad())?))
+    fn from_str(text: &str) -> Result<Cursor, NoPlace> {
+        let (time, room) = text.split_once('-').ok_or(NoPlace)?;
+        Ok(Cursor(Time(time.parse().map_err(|_| NoPlace)?), room.parse().map_err(|_| NoPlace)?))
     }
 }
 
