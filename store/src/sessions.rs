@@ -100,7 +100,7 @@ impl Store {
     }
 
     /// The session's player has another token at `edge`, which ends then and has these claims and this id. Nothing changes if the session has
-    /// moved to another edge.
+    /// moved to another edge, or has a token that ends later.
     pub async fn renew_session(
         &self,
         session: SessionId,

@@ -128,9 +128,10 @@ impl<T: Clone + PartialEq> StoredSession<T> {
         Some(Resumed { identity, rooms, replaced })
     }
 
-    /// The session's player has another token, at `edge`. No effect if the session has moved to another edge.
+    /// The session's player has another token, at `edge`. No effect if the session has moved to another edge, or has a token that ends
+    /// later: a write of an earlier connection may come late.
     pub fn renew(&mut self, claims: Option<Json>, expires: Time, token_id: Option<Arc<str>>, edge: &MachineId) {
-        if self.edge == *edge {
+        if self.edge == *edge && self.identity.expires.is_none_or(|present| present <= expires) {
             (self.identity.claims, self.identity.expires, self.identity.token_id) = (claims, Some(expires), token_id);
         }
     }
@@ -299,5 +300,16 @@ mod tests {
         assert_eq!(ana.identity().expires, Some(Time(10)));
         ana.renew(None, Time(30), None, &edge(1));
         assert_eq!(ana.identity().expires, Some(Time(30)));
+    }
+
+    /// A connection that stalled has renewed before the present one did.
+    #[test]
+    fn a_late_renewal_does_not_bring_an_earlier_end_back() {
+        let mut ana = ana();
+        ana.renew(None, Time(30), Some("new".into()), &edge(1));
+        ana.renew(None, Time(20), Some("old".into()), &edge(1));
+        assert_eq!((ana.identity().expires, ana.identity().token_id.as_deref()), (Some(Time(30)), Some("new")));
+        ana.renew(None, Time(30), Some("as new".into()), &edge(1));
+        assert_eq!(ana.identity().token_id.as_deref(), Some("as new"));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The server requests the client's next token before the present one ends, over the same connection: nothing else happens to
 //! the session, and no frame is held back. The next token must be of the same player. Without one the session is closed at the end
-//! of the present token, and cannot be resumed without a token either.
+//! of the present token, and cannot be resumed without a token either. A token that ends before the present one changes nothing.
 
 use std::borrow::Cow;
 
@@ -89,6 +89,10 @@ impl Session {
         let Phase::Open(Owner { session, identity }) = &mut self.phase else { return };
         if id != identity.player.id {
             return self.close(CloseCode::Unauthorized, "the token is another player's");
+        }
+        // As the session's row has it: see `StoredSession::renew`.
+        if identity.expires.is_some_and(|present| expires < present) {
+            return self.outputs.push_back(Output::Send(Outgoing::Text(RENEWED.to_owned())));
         }
         let session = *session;
         (identity.claims, identity.expires, identity.token_id) = (claims.clone(), Some(expires), token_id.clone());

@@ -110,7 +110,8 @@ impl Write for Renew {
     type Output = ();
 
     async fn apply(&self, db: &mut SqliteConnection) -> Result<(), StoreError> {
-        let renew = "UPDATE sessions SET claims = ?3, token_expires_at = ?4, token_id = ?5 WHERE id = ?1 AND edge = ?2";
+        let renew = "UPDATE sessions SET claims = ?3, token_expires_at = ?4, token_id = ?5
+                     WHERE id = ?1 AND edge = ?2 AND (token_expires_at IS NULL OR token_expires_at <= ?4)";
         let (claims, expires) = token_columns(&self.claims, Some(self.expires));
         let renew = sqlx::query(renew).bind(id(self.session.0)).bind(self.edge.0.as_ref()).bind(claims).bind(expires);
         let renew = renew.bind(self.token_id.as_deref());

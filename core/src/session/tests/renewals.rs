@@ -105,6 +105,17 @@ fn a_player_who_is_found_to_be_banned_at_a_renewal_is_out_of_its_rooms() {
 }
 
 #[test]
+fn a_token_that_ends_before_the_present_one_changes_nothing() {
+    let mut story = signed_in();
+    story.frame(r#"{"t":"renew","token":"y"}"#);
+    story.outputs();
+    story.on(Input::Renewed(Ok(account("p1", Time(END.0 - 1)))));
+    assert_eq!(story.outputs().iter().map(text).collect::<Vec<_>>(), [r#"{"t":"renewed"}"#]);
+    assert!(!story.session.is_among(&SessionsOf::Token("next".into()), IpAddr::from([192, 0, 2, 7])));
+    assert_eq!(pass(&mut story, 9 * MINUTE), [r#"{"t":"expiring","inMs":60000}"#]);
+}
+
+#[test]
 fn a_token_that_cannot_be_checked_now_changes_nothing() {
     let mut story = signed_in();
     pass(&mut story, 9 * MINUTE);
