@@ -35,22 +35,53 @@ export declare class ChorusError extends Error {
   readonly retryAfterMs: number | undefined;
 }
 
-export declare class Room<View = any> {
+// Of one declaration, which the room's script shares: see docs/scripting.md ("Types"), and the SDK's types, which read it by the same rules.
+
+type DeclarationMember = "messages" | "events" | "view" | "state" | "options" | "playerData" | "timers";
+type IsAny<T> = 0 extends 1 & T ? true : false;
+/** Whether it is an object with named members: no list, and no map by arbitrary keys. */
+type IsNamed<M> = IsAny<M> extends true ? false : M extends readonly unknown[] ? false : M extends object ? (string extends keyof M ? false : true) : false;
+/** Whether it has `messages` or `events`, and nothing else than a declaration has. Other types are those of a view. */
+type IsDeclaration<T> = IsAny<T> extends true ? false : [T] extends [object] ? [keyof T] extends [DeclarationMember]
+  ? T extends { messages: infer M } ? IsNamed<M> : T extends { events: infer E } ? IsNamed<E> : false
+  : false : false;
+type Declared<T, Member extends DeclarationMember, Otherwise> = IsDeclaration<T> extends true ? T extends { [M in Member]: infer Type } ? Type : Otherwise : Otherwise;
+type Open = { [name: string]: any };
+type MessagesOf<T> = Declared<T, "messages", Open>;
+type EventsOf<T> = Declared<T, "events", Open>;
+/** Whether anything may be sent and received: nothing is declared. */
+type IsOpen<Types> = string extends keyof Types ? true : false;
+type Name<Types> = keyof Types & string;
+/** A message is declared by its data, or by a function of its data, which returns the reply. */
+type MessageData<M> = IsAny<M> extends true ? any : M extends (...data: infer Data) => unknown ? Data extends [] ? undefined : Data[0] : M;
+type MessageReply<M> = IsAny<M> extends true ? unknown : M extends (...data: any) => infer Reply ? ([Reply] extends [void] ? null : Reply) : unknown;
+/** What is declared as `void` or with `undefined` may be left out. */
+type Given<Type> = IsAny<Type> extends true ? [data?: any] : [undefined] extends [Type] ? [data?: Type] : [Type] extends [void] ? [data?: undefined] : [data: Type];
+
+/** The type of a room's view: that of the declaration, or of its state; or else `T` itself. */
+export type ViewOf<T> = IsDeclaration<T> extends true ? Declared<T, "view", Declared<T, "state", any>> : T;
+/** The type of the options for a room of this declaration. */
+export type OptionsOf<T> = Declared<T, "options", RoomOptions>;
+/** The name and the data of an event, as `onEvent` gives them. */
+export type EventOf<T> = IsOpen<EventsOf<T>> extends true ? [type: string, data: any] : { [Type in Name<EventsOf<T>>]: [type: Type, data: EventsOf<T>[Type]] }[Name<EventsOf<T>>];
+
+/** `T` is a declaration, or the type of the view. */
+export declare class Room<T = any> {
   private constructor();
   readonly id: string;
   readonly kind: string;
   /** By which others join: `client.join(code)`. Null in the lobby, and in rooms that the lobby has not moved the player to. */
   readonly code: string | null;
   /** Replaced, never changed. The new view shares its unchanged parts with the old one. */
-  readonly view: View;
+  readonly view: ViewOf<T>;
   readonly seq: number;
   readonly left: string | null;
   /** Listens to the room's events of one type. */
-  on<Data = any>(type: string, listener: (data: Data) => void): () => void;
+  on<Data = any, Type extends Name<EventsOf<T>> = Name<EventsOf<T>>>(type: Type, listener: (data: IsOpen<EventsOf<T>> extends true ? Data : EventsOf<T>[Type]) => void): () => void;
   /** Listens to all events. This function and the next two are bound: `useSyncExternalStore(room.onView, () => room.view)`. */
-  readonly onEvent: (listener: (type: string, data: any) => void) => () => void;
+  readonly onEvent: (listener: (...event: EventOf<T>) => void) => () => void;
   /** Listens to changes of `view`, from the next one on. */
-  readonly onView: (listener: (view: View) => void) => () => void;
+  readonly onView: (listener: (view: ViewOf<T>) => void) => () => void;
   /** Listens to the end of the session's stay. */
   readonly onLeft: (listener: (reason: string) => void) => () => void;
   /** Goes back to the lobby, and resolves with it. Rejects with the room's refusal, or with `failed` or `closed`. */
@@ -59,7 +90,9 @@ export declare class Room<View = any> {
    * Resolves with the room's reply. `data` is any value that `JSON.stringify` accepts, and is serialized at once. Rejects with
    * `invalid` when the message cannot be sent.
    */
-  send<Reply = unknown>(type: string, data?: unknown): Promise<Reply>;
+  send<Reply = unknown, Type extends Name<MessagesOf<T>> = Name<MessagesOf<T>>>(
+    type: Type, ...data: Given<MessageData<MessagesOf<T>[Type]>>
+  ): Promise<IsOpen<MessagesOf<T>> extends true ? Reply : MessageReply<MessagesOf<T>[Type]>>;
 }
 
 export interface Connected {
@@ -70,6 +103,12 @@ export interface Connected {
   recovered: boolean;
 }
 
+/**
+ * `code` is the connection's close code, with `reason` from the server (docs/protocol.md, "Close codes"). `willRetry` is false for 4501 (a token
+ * that is not accepted, and no `getToken` for another), 4503 (kicked out by a room or an operator, banned, or logged out) and 4504 (another tab
+ * or device has the session or the seat; `playHere` takes a session back). After 4029 (the connection exceeded the server's limits) and all
+ * others the client connects again by itself, in `inMs` milliseconds.
+ */
 export type Disconnected =
   | { willRetry: true; code: number; reason: string; inMs: number }
   | { willRetry: false; code: number; reason: string; inMs: null };
@@ -202,13 +241,14 @@ export declare class Chorus {
    * Into a room of this kind that has a free seat, or a new one; where the kind has players wait for each other, once enough do.
    * Resolves with the room and its first view, at once if the session is in a room of the kind. Rejects with a `JoinCode`.
    *
-   * `options` are those of the new room's `onCreate`, and of the player's `onJoin`.
+   * `options` are those of the new room's `onCreate`, and of the player's `onJoin`. `T` is the declaration that room and client share, or the
+   * type of the view.
    */
-  joinOrCreate<View = any>(kind: string, options?: RoomOptions, how?: JoinOptions): Promise<Room<View>>;
+  joinOrCreate<T = any>(kind: string, options?: OptionsOf<T>, how?: JoinOptions): Promise<Room<T>>;
   /** Into a new room. */
-  create<View = any>(kind: string, options?: RoomOptions, how?: CreateOptions): Promise<Room<View>>;
+  create<T = any>(kind: string, options?: OptionsOf<T>, how?: CreateOptions): Promise<Room<T>>;
   /** Into the room of this id, code or name; a code in any case. Resolves at once if the session is in it. */
-  join<View = any>(room: string, options?: RoomOptions, how?: WaitOptions): Promise<Room<View>>;
+  join<T = any>(room: string, options?: OptionsOf<T>, how?: WaitOptions): Promise<Room<T>>;
   /** The public rooms of this kind with a free seat, oldest first, at most 50. `where`: values that they must have (`static lobby`'s `match`). */
   find(kind: string, where?: { [name: string]: Comparable }): Promise<Found[]>;
   send<Reply = unknown>(type: string, data?: unknown): Promise<Reply>;

@@ -8,6 +8,38 @@ declare module "chorus" {
   /** Plain data: the values that a room stores, sends and receives. */
   export type Json = null | boolean | number | string | Json[] | { [key: string]: Json | undefined };
 
+  // Of one declaration, as docs/scripting.md ("Types") describes it. The client's types, in `chorus.d.ts` of chorus-client, read it by the same rules.
+
+  /** What a declaration may have. */
+  type DeclarationMember = "messages" | "events" | "view" | "state" | "options" | "playerData" | "timers";
+  type IsAny<T> = 0 extends 1 & T ? true : false;
+  /** Whether it is an object with named members: no list, and no map by arbitrary keys. */
+  type IsNamed<M> = IsAny<M> extends true ? false : M extends readonly unknown[] ? false : M extends object ? (string extends keyof M ? false : true) : false;
+  /** Whether it has `messages` or `events`, and nothing else than a declaration has. Other types are those of a state, or of a player's data. */
+  type IsDeclaration<T> = IsAny<T> extends true ? false : [T] extends [object] ? [keyof T] extends [DeclarationMember]
+    ? T extends { messages: infer M } ? IsNamed<M> : T extends { events: infer E } ? IsNamed<E> : false
+    : false : false;
+  /** A member of the declaration; `Otherwise` if it is not declared. */
+  type Declared<T, Member extends DeclarationMember, Otherwise> = IsDeclaration<T> extends true ? T extends { [M in Member]: infer Type } ? Type : Otherwise : Otherwise;
+  type Name<Types> = keyof Types & string;
+  /** The arguments after a name: what is declared as `void` or with `undefined` may be left out. */
+  type Given<Type, Rest extends unknown[] = []> = IsAny<Type> extends true ? [data?: any, ...Rest] : [undefined] extends [Type] ? [data?: Type, ...Rest] : [Type] extends [void] ? [data?: undefined, ...Rest] : [data: Type, ...Rest];
+  /** A message is declared by its data, or by a function of its data, which returns the reply. */
+  type MessageData<M> = IsAny<M> extends true ? any : M extends (...data: infer Data) => unknown ? Data extends [] ? undefined : Data[0] : M;
+  type MessageReply<M> = IsAny<M> extends true ? unknown : M extends (...data: any) => infer Reply ? Reply : unknown;
+
+  type Open = { [name: string]: any };
+  type EventsOf<T> = Declared<T, "events", Open>;
+  type TimersOf<T> = Declared<T, "timers", Open>;
+  /** The state's type: that of the declaration; or else `T` itself. */
+  export type StateOf<T> = IsDeclaration<T> extends true ? Declared<T, "state", any> : T;
+  /** The type of a view. Without one, members receive the state. */
+  export type ViewOf<T> = Declared<T, "view", Declared<T, "state", unknown>>;
+  /** The type of a room's options: those of clients, which `onCreate` and `onJoin` receive unchecked. */
+  export type OptionsOf<T> = Declared<T, "options", any>;
+  /** The type of `player.data`: that of the declaration; or else `T` itself. */
+  export type DataOf<T> = IsDeclaration<T> extends true ? Declared<T, "playerData", any> : T;
+
   /** The id of the room that every session joins first. `player.moveTo("lobby")` names the same room. */
   export const LOBBY: string;
 
@@ -17,8 +49,8 @@ declare module "chorus" {
   /** The reason for a new instance of an existing room. Only at `"swapped"` may the room change anything. */
   export type RestoreReason = "recovered" | "woken" | "swapped" | "faulted";
 
-  /** A member of the room: a session, and its player. Valid until the member has left. */
-  export interface Player<Data = any> {
+  /** A member of the room: a session, and its player. Valid until the member has left. `T` is a declaration, or the type of `data`. */
+  export interface Player<T = any> {
     /**
      * The player's identity, checked by the edge: `u:` and the subject of its token, or `g:` and the number of a guest. A player
      * with two devices has two sessions with one identity.
@@ -40,9 +72,9 @@ declare module "chorus" {
      * The script's plain data about this member. It survives with the room, and is dropped when the member leaves; with
      * `sessionsPerPlayer`, it passes to the session that replaces this one. No other property of a player can be set.
      */
-    data: Data;
+    data: DataOf<T>;
     /** Sends this member an event. */
-    send(type: string, data?: unknown): void;
+    send<Type extends Name<EventsOf<T>>>(type: Type, ...data: Given<EventsOf<T>[Type]>): void;
     /**
      * Moves the member to another room, over the same connection. It stays a member until the other room has admitted it;
      * then `onLeave(player, "moved")` runs, or else `onMoveFailed`.
@@ -66,15 +98,15 @@ declare module "chorus" {
   }
 
   /** The members, connected and held, in the order of joining. Iterating gives the players. */
-  export interface Players<Data = any> extends Iterable<Player<Data>> {
+  export interface Players<T = any> extends Iterable<Player<T>> {
     readonly size: number;
-    get(session: string): Player<Data> | undefined;
+    get(session: string): Player<T> | undefined;
     has(session: string): boolean;
     /** All members who are this player. */
-    of(id: string): Player<Data>[];
-    filter(test: (player: Player<Data>) => boolean): Player<Data>[];
-    forEach(visit: (player: Player<Data>, session: string, players: Players<Data>) => void): void;
-    values(): Iterator<Player<Data>>;
+    of(id: string): Player<T>[];
+    filter(test: (player: Player<T>) => boolean): Player<T>[];
+    forEach(visit: (player: Player<T>, session: string, players: Players<T>) => void): void;
+    values(): Iterator<Player<T>>;
   }
 
   /** The room's random numbers: the same in a replay, different in every room and every call. */
@@ -103,26 +135,32 @@ declare module "chorus" {
      * Creates a room, and returns its id at once. When the room ends, or cannot be created, `onRoomEnd` runs.
      *
      * The new room takes one of the rooms that this one may have, and as many more as `rooms` hands down for it to create in
-     * turn: 0 by default. Throws when too few are left.
+     * turn: 0 by default. Throws when too few are left. `create<TicTacToe>(…)`: with the options that this kind declares.
      */
-    create(kind: string, options?: unknown, handDown?: { rooms?: number }): string;
+    create<T = any>(kind: string, options?: OptionsOf<T>, handDown?: { rooms?: number }): string;
     /** How many rooms this one may still create. In the lobby, which has a rate limit instead, `Infinity`. */
     readonly left: number;
     /** Sends data to another room's `onRoomMessage`. */
     send(room: string, data?: unknown): void;
   }
 
-  export interface Schedule {
+  /** `T` is a declaration of timers, by the types of their payloads. */
+  export interface Schedule<T = any> {
     /** Runs `timers[name]` with `payload` in `ms` milliseconds. A timer of that name that is pending is replaced. */
-    after(ms: number, name: string, payload?: unknown): void;
-    cancel(name: string): void;
+    after<Timer extends Name<TimersOf<T>>>(ms: number, name: Timer, ...payload: Given<TimersOf<T>[Timer]>): void;
+    cancel(name: Name<TimersOf<T>>): void;
   }
 
-  /** Handlers by message type. A handler's return value is the reply; `this.refuse(reason)` answers with an error. */
-  export type Messages<Data = any> = { [type: string]: (player: Player<Data>, data: any) => unknown };
+  /**
+   * Handlers by message type. A handler's return value is the reply; `this.refuse(reason)` answers with an error. `T` is a declaration, or
+   * the type of a player's data. A client's data is of the declared type only if the client is honest: check it.
+   */
+  export type Messages<T = any> = Handlers<T, Declared<T, "messages", { [type: string]: any }>>;
+  type Handlers<T, M> = { [Type in keyof M]: (player: Player<T>, data: MessageData<M[Type]>) => MessageReply<M[Type]> };
 
-  /** Handlers by the name of the timer. */
-  export type Timers = { [name: string]: (payload: any) => void };
+  /** Handlers by the name of the timer. `T` is a declaration. */
+  export type Timers<T = any> = TimerHandlers<TimersOf<T>>;
+  type TimerHandlers<Payloads> = { [Timer in keyof Payloads]: (payload: Payloads[Timer]) => void };
 
   /** `static config` of a room's class. */
   export interface Config {
@@ -176,7 +214,11 @@ declare module "chorus" {
     create?: boolean;
   }
 
-  export abstract class Room<State = any, Data = any> {
+  /** What players are of: the declaration, or the type of their data. */
+  type Of<T, Data> = IsDeclaration<T> extends true ? T : Data;
+
+  /** `T` is a declaration; or the type of the state, with that of a player's data. */
+  export abstract class Room<T = any, Data = any> {
     static config?: Config;
     /** What the default lobby does with this kind; false: clients cannot request it. True, as without it: they can. */
     static lobby?: Lobby | boolean;
@@ -186,26 +228,26 @@ declare module "chorus" {
     static migrate?(old: any, from: number): unknown;
 
     /** Plain JSON data, and the only field that survives. Other fields are constants, and cannot be set. */
-    state: State;
+    state: StateOf<T>;
 
     readonly id: string;
     readonly kind: string;
     /** The room that created this one. */
     readonly creator: string | null;
     readonly locked: boolean;
-    readonly players: Players<Data>;
+    readonly players: Players<Of<T, Data>>;
     readonly random: Random;
     readonly log: Log;
     readonly rooms: Rooms;
-    readonly schedule: Schedule;
+    readonly schedule: Schedule<T>;
 
-    messages?: Messages<Data>;
-    timers?: Timers;
+    messages?: Messages<Of<T, Data>>;
+    timers?: Timers<T>;
 
     /** Milliseconds since 1970: the record's time, constant within a call. `Date` has the same time. */
     now(): number;
     /** Sends every member an event, except those in `except`: players, or sessions as 32 hexadecimal digits. */
-    broadcast(type: string, data?: unknown, options?: { except?: Player | string | readonly (Player | string)[] | null }): void;
+    broadcast<Type extends Name<EventsOf<T>>>(type: Type, ...data: Given<EventsOf<T>[Type], [options?: { except?: Player | string | readonly (Player | string)[] | null }]>): void;
     /**
      * Answers the current message or join with an error, and undoes its changes. It throws, and holds even if the script
      * catches the exception.
@@ -219,23 +261,23 @@ declare module "chorus" {
     /** Ends the room after this call. The room that created it receives the outcome. */
     end(outcome?: unknown): void;
 
-    onCreate?(options: any): void;
+    onCreate?(options: OptionsOf<T>): void;
     /**
      * Decides whether the player may join. If `player.spectator` is true, all players' seats are taken: `true` then refuses the
      * player, unless the hook has had another player `stand` up.
      */
-    onJoinAttempt?(player: Player<Data>, options: any): boolean | "spectator";
-    onJoin?(player: Player<Data>, options: any): void;
+    onJoinAttempt?(player: Player<Of<T, Data>>, options: OptionsOf<T>): boolean | "spectator";
+    onJoin?(player: Player<Of<T, Data>>, options: OptionsOf<T>): void;
     /** The player's connection is lost; its seat is held. */
-    onDrop?(player: Player<Data>): void;
-    onReconnect?(player: Player<Data>): void;
+    onDrop?(player: Player<Of<T, Data>>): void;
+    onReconnect?(player: Player<Of<T, Data>>): void;
     /**
      * A guest has signed in: `player.id` is its account's from here on, and was `oldId`. A room without this hook keeps the old
      * `player.id` until the player leaves.
      */
-    onUpgrade?(player: Player<Data>, oldId: string): void;
+    onUpgrade?(player: Player<Of<T, Data>>, oldId: string): void;
     /** The player has left for good, and is no longer in `this.players`. */
-    onLeave?(player: Player<Data>, reason: LeaveReason): void;
+    onLeave?(player: Player<Of<T, Data>>, reason: LeaveReason): void;
     /**
      * An operator erases this player, who is no member any more: remove what the state keeps of it. `id` is the player's id.
      * A room without this hook keeps what its script has stored.
@@ -244,7 +286,7 @@ declare module "chorus" {
     onRoomMessage?(room: string, data: any): void;
     /** A room that this one created has ended, or `failed`, or could not be created. */
     onRoomEnd?(room: string, outcome: any, failed?: string): void;
-    onMoveFailed?(player: Player<Data>, room: string, reason: string): void;
+    onMoveFailed?(player: Player<Of<T, Data>>, room: string, reason: string): void;
     onRestore?(why: RestoreReason): void;
     onDispose?(outcome: any): void;
 
@@ -253,7 +295,7 @@ declare module "chorus" {
      * called for each member. It runs after every call that changed the state, a player's data or a role, and should depend only
      * on its arguments.
      */
-    view?(state: State, player: Player<Data>): unknown;
+    view?(state: StateOf<T>, player: Player<Of<T, Data>>): ViewOf<T>;
   }
 }
 

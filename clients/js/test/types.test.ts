@@ -1,6 +1,7 @@
 // Compiled, never run: what the types accept in a program, and what they reject.
 
 import { Chorus, ChorusError, Room, applyPatch } from "../chorus.js";
+import type { Declared } from "../../../guests/test/types/declared.js";
 
 interface Board {
   board: (0 | 1 | null)[];
@@ -51,4 +52,38 @@ export async function play(): Promise<void> {
   new Room();
   // @ts-expect-error: the view is read-only.
   client.room!.view = null;
+}
+
+/** By the declaration that the room's script shares. */
+export async function playDeclared(client: Chorus): Promise<Room> {
+  const room = await client.joinOrCreate<Declared>("game", { size: 9 });
+  const { left } = await room.send("place", { cell: 4 });
+  left satisfies number;
+  (await room.send("rematch")) satisfies null;
+  await room.send("chat", { text: "well played" });
+  room.on("won", ({ mark, line }) => [mark satisfies "x" | "o", line satisfies number[]]);
+  room.on("started", () => {});
+  room.onEvent((type, data) => (type === "won" ? data.line : []));
+  room.onView(({ board }) => board satisfies ("x" | "o" | null)[]);
+  room.view.yours satisfies "x" | "o" | null;
+  (await client.create<Declared>("game", { size: 9, title: "friday" }, { private: true })).view.board.length satisfies number;
+  await client.join<Declared>("KQ7F2M");
+
+  // @ts-expect-error: there is no such message.
+  room.send("plce", { cell: 4 });
+  // @ts-expect-error: the message has a cell.
+  room.send("place", {});
+  // @ts-expect-error: its data is not left out.
+  room.send("place");
+  // @ts-expect-error: there is no such event.
+  room.on("wno", () => {});
+  // @ts-expect-error: the event has no such member.
+  room.on("won", ({ winner }) => winner);
+  // @ts-expect-error: the reply has no such member.
+  (await room.send("place", { cell: 4 })).right;
+  // @ts-expect-error: the view does not have what the state has.
+  room.view.secret;
+  // @ts-expect-error: the options are declared.
+  client.joinOrCreate<Declared>("game", { sizes: 9 });
+  return room;
 }
