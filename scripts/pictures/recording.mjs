@@ -27,7 +27,13 @@ export class Recording {
     return smaller(Buffer.from(png, "base64"));
   }
 
-  async #shots() { return Promise.all(this.pages.map(async (page) => (await page.screenshot()).toString("base64"))); }
+  /** Of the pages' beginnings: a click may have scrolled them. */
+  async #shots() {
+    return Promise.all(this.pages.map(async (page) => {
+      await page.evaluate(() => scrollTo({ top: 0, behavior: "instant" }));
+      return (await page.screenshot()).toString("base64");
+    }));
+  }
 
   /** The line above the pages, from the next frame on. */
   shows(text, color) { this.#line = { text, color }; }

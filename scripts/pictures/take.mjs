@@ -55,9 +55,9 @@ async function inspected(players) {
   if ((await fetch(address)).status !== 200) return console.log(`  there is no inspector at ${address}: its picture is left out`);
   const inspector = await PagePlayer.open(browser, server.url, { viewport: LAPTOP, deviceScaleFactor: 0.68, address });
   await inspector.click("room-tic-tac-toe");
-  await play(players, [6]);
+  await play(players, [3]);
   await inspector.see("record").first().locator("summary").first().click();
-  await inspector.see("state").getByText("board").first().waitFor();
+  await inspector.see("state").getByText("board", { exact: true }).first().waitFor();
   await settled();
   save("inspector.png", smaller(await inspector.page.screenshot()));
   await inspector.close();
