@@ -12,6 +12,8 @@ import { printable } from "./build/error.mjs";
 
 const GUESTS = fileURLToPath(new URL(".", import.meta.url));
 const SDK = join(GUESTS, "sdk/");
+/** The kind that every session joins first. */
+const LOBBY = "lobby";
 /** Concurrent builds. Each keeps one core busy. */
 const AT_ONCE = 2;
 
@@ -27,14 +29,18 @@ Builds guests into WebAssembly components; all of them when none is named. Only 
   --json           one line of JSON for each guest: { kind, ok, digest, file, bytes, ms, kept, warnings, error? }
 `;
 
-/** Builds the named guests and reports each when it is done. Resolves with whether all succeeded. */
+/**
+ * Builds the named guests and reports each when it is done. Resolves with whether all succeeded. `lobby`: a folder without a lobby gets
+ * the one beside this file.
+ */
 export async function buildAll(options = {}) {
-  const { guests = GUESTS, out = join(guests, "dist"), fixtures = true, first = [], names = [], report = () => {} } = options;
+  const { guests = GUESTS, out = join(guests, "dist"), fixtures = true, lobby = false, first = [], names = [], report = () => {} } = options;
   const { allGuests, namedGuest, shownPath } = await import("./build/sources.mjs");
   const { unreadable } = await import("./build/error.mjs");
   const { Dist } = await import("./build/dist.mjs");
   const dist = new Dist(resolve(out));
   const all = allGuests(guests);
+  if (lobby && !all.some(({ kind }) => kind === LOBBY)) all.push({ kind: LOBBY, path: join(GUESTS, LOBBY), fixture: false });
   const isLate = ({ kind }) => (first.includes(kind) ? 0 : 1);
   const wanted = names.length > 0 ? names : all.filter((guest) => fixtures || !guest.fixture).sort((a, b) => isLate(a) - isLate(b));
   const inspected = inspectOnce();

@@ -20,6 +20,7 @@ mod secrets;
 mod stop;
 mod tls;
 mod token;
+mod web;
 
 use std::{process::ExitCode, time::Duration};
 

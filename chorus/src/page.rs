@@ -10,9 +10,11 @@ use warp::{
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+/// Of TypeScript, which browsers show and do not run.
+const TEXT: &str = "text/plain; charset=utf-8";
 
 /// All files of the page: path, type, bytes.
-const FILES: [(&str, &str, &str); 8] = [
+const FILES: [(&str, &str, &str); 7] = [
     ("", HTML, include_str!("../page/index.html")),
     ("style.css", CSS, include_str!("../page/style.css")),
     ("app.js", JAVASCRIPT, include_str!("../page/app.js")),
@@ -20,7 +22,12 @@ const FILES: [(&str, &str, &str); 8] = [
     ("dom.js", JAVASCRIPT, include_str!("../page/dom.js")),
     ("game.js", JAVASCRIPT, include_str!("../page/game.js")),
     ("lobby.js", JAVASCRIPT, include_str!("../page/lobby.js")),
+];
+
+/// The client and its types, for every page.
+const CLIENT: [(&str, &str, &str); 2] = [
     ("chorus.js", JAVASCRIPT, include_str!("../../clients/js/chorus.js")),
+    ("chorus.d.ts", TEXT, include_str!("../../clients/js/chorus.d.ts")),
 ];
 
 /// Further files of `chorus dev`, for the author.
@@ -32,7 +39,17 @@ const POLICY: &str = "default-src 'self'; img-src 'self' data:; connect-src 'sel
 
 /// `GET /` and its files.
 pub fn files() -> BoxedFilter<(Response,)> {
-    of(&FILES)
+    of(&FILES).or(client()).unify().boxed()
+}
+
+/// `GET /chorus.js` and `/chorus.d.ts`, also for pages of other origins: whether they may connect is decided at `/ws`.
+pub fn client() -> BoxedFilter<(Response,)> {
+    of(&CLIENT)
+        .map(|mut response: Response| {
+            response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            response
+        })
+        .boxed()
 }
 
 /// The author's page, `GET /dev`.

@@ -1,4 +1,5 @@
-//! Builds the components of guests, with the build tool in their folder, and reports the results.
+//! Builds the components of an author's rooms and reports the results: by the package of a project, or by the build tool in a folder of
+//! guests. Both write the same lines of JSON.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,20 +16,21 @@ use tokio::{
 };
 
 use super::{
+    place::{Place, TOOL},
     status::{Board, State},
-    watch::Changed,
+    watch::{Changed, Sources},
 };
-
-/// The build tool, in the folder of guests.
-const TOOL: &str = "build.mjs";
 
 /// Folders beside the kinds that are no kinds; as in `guests/build/sources.mjs`.
 const NOT_KINDS: [&str; 6] = ["sdk", "build", "fixtures", "test", "node_modules", "dist"];
 
-/// The guests of one folder.
+/// The kind that a project has from the package, unless it has a room of that name.
+const LOBBY: &str = "lobby";
+
+/// The rooms of one folder.
 #[derive(Debug)]
 pub struct Builds {
-    dir: PathBuf,
+    place: Place,
     fixtures: bool,
 }
 
@@ -41,20 +43,16 @@ pub struct Built {
 }
 
 impl Builds {
-    /// The given folder, or the nearest one.
-    pub fn find(given: Option<PathBuf>, fixtures: bool) -> anyhow::Result<Builds> {
-        let here = std::env::current_dir().context("there is no current directory")?;
-        let nearest = || here.ancestors().map(|dir| dir.join("guests")).find(|dir| dir.join(TOOL).exists());
-        let dir = given.or_else(nearest).with_context(|| {
-            format!("there is no folder guests/ with a {TOOL} in {} or above; name it by --guests DIR", here.display())
-        })?;
-        ensure!(dir.join(TOOL).exists(), "{} has no {TOOL}: it is not a folder of guests", dir.display());
-        let dir = dir.canonicalize().with_context(|| format!("{} cannot be read", dir.display()))?;
-        Ok(Builds { dir, fixtures })
+    pub fn new(place: Place, fixtures: bool) -> Builds {
+        Builds { place, fixtures }
     }
 
-    pub fn dir(&self) -> &Path {
-        &self.dir
+    /// What is watched for changes. `data`: written by this process, so it is no source.
+    pub fn sources(&self, data: &Path) -> Sources {
+        match &self.place {
+            Place::Guests(dir) => Sources::guests(dir),
+            Place::Project { root, .. } => Sources::project(root, &self.place.rooms(), data),
+        }
     }
 
     /// The components at the start: built now, or with `as_built` only if some are missing.
@@ -71,7 +69,10 @@ impl Builds {
     /// does not build is reported, and left out.
     pub async fn after(&self, changed: &Changed, board: &Board, publish: impl AsyncFnMut(Built)) {
         let kinds = self.kinds().into_iter().filter(|kind| changed.may_touch(kind)).collect::<Vec<_>>();
-        for kind in &kinds {
+        // In a project, a file that is in no room may concern any of them or none: those that are built anew are reported then.
+        let is_named =
+            |kind: &&String| matches!(self.place, Place::Guests(_)) || changed.names().any(|name| name == *kind);
+        for kind in kinds.iter().filter(is_named) {
             board.set(kind, State::Building);
         }
         let first = changed.names().map(str::to_owned).collect::<Vec<_>>();
@@ -94,9 +95,10 @@ impl Builds {
             let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
             entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
         };
-        let mut paths = names(&self.dir).into_iter().filter(|path| path.is_dir()).collect::<Vec<_>>();
+        let dir = self.place.rooms();
+        let mut paths = names(&dir).into_iter().filter(|path| path.is_dir()).collect::<Vec<_>>();
         if self.fixtures {
-            paths.extend(names(&self.dir.join("fixtures")).into_iter().filter(|path| !path.ends_with("broken")));
+            paths.extend(names(&dir.join("fixtures")).into_iter().filter(|path| !path.ends_with("broken")));
         }
         // An empty folder is not a guest yet.
         paths.retain(|path| path.is_file() || !names(path).is_empty());
@@ -106,37 +108,57 @@ impl Builds {
         };
         let mut kinds = paths.iter().filter_map(name).collect::<Vec<_>>();
         kinds.retain(|kind| !NOT_KINDS.contains(&kind.as_str()) && !kind.starts_with('.'));
+        if matches!(self.place, Place::Project { .. }) && !kinds.iter().any(|kind| kind == LOBBY) {
+            kinds.push(LOBBY.to_owned());
+        }
         kinds.sort();
         kinds
     }
 
     fn dist(&self) -> PathBuf {
-        self.dir.join("dist")
+        self.place.root().join("dist")
     }
 
-    /// Installs the build's own tools, which are pinned by the lock file, if they are missing.
+    /// Installs the tools of a folder of guests, which are pinned by the lock file, if they are missing. A project has installed its own.
     async fn install(&self) -> anyhow::Result<()> {
-        if self.dir.join("node_modules").exists() {
+        let Place::Guests(dir) = &self.place else { return Ok(()) };
+        if dir.join("node_modules").exists() {
             return Ok(());
         }
         println!("installing the guests' build tools (npm ci) …");
         let mut npm = Command::new("npm");
-        npm.args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&self.dir).stdin(Stdio::null());
-        let done = npm.status().await.context("npm does not start; guests are built by Node.js 20 or newer")?;
-        ensure!(done.success(), "npm ci in {} failed", self.dir.display());
+        npm.args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(dir).stdin(Stdio::null());
+        let done = npm.status().await.map_err(|error| does_not_start("npm", error))?;
+        ensure!(done.success(), "npm ci in {} failed", dir.display());
         Ok(())
+    }
+
+    /// The build tool, with its arguments.
+    fn tool(&self, first: &[String]) -> Command {
+        let mut node = Command::new("node");
+        match &self.place {
+            Place::Guests(dir) => {
+                node.arg(dir.join(TOOL));
+                if !self.fixtures {
+                    node.arg("--no-fixtures");
+                }
+            }
+            Place::Project { command, .. } => {
+                let (rooms, out) = (self.place.rooms(), self.dist());
+                node.arg(command).args(["build", "--lobby"]);
+                node.arg("--rooms").arg(rooms).arg("--out").arg(out);
+            }
+        }
+        node.args(["--json", "--background"]).args(first.iter().map(|kind| format!("--first={kind}")));
+        node.current_dir(self.place.root()).kill_on_drop(true);
+        node
     }
 
     /// Runs the build tool, and reports and publishes each guest when it is built.
     async fn build(&self, first: &[String], board: &Board, mut publish: impl AsyncFnMut(Built)) -> anyhow::Result<()> {
-        let mut node = Command::new("node");
-        node.arg(self.dir.join(TOOL)).args(["--json", "--background"]).current_dir(&self.dir).kill_on_drop(true);
-        node.args(first.iter().map(|kind| format!("--first={kind}")));
-        if !self.fixtures {
-            node.arg("--no-fixtures");
-        }
+        let mut node = self.tool(first);
         node.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = node.spawn().context("node does not start; guests are built by Node.js 20 or newer")?;
+        let mut child = node.spawn().map_err(|error| does_not_start("node", error))?;
         let stdout = child.stdout.take().context("node has no output")?;
         let mut lines = BufReader::new(stdout).lines();
         let mut reported = BTreeSet::new();
@@ -154,7 +176,7 @@ impl Builds {
         // The tool fails when a guest does, which it has reported. The cause of its own failure is in its error output.
         let complaint = String::from_utf8_lossy(&done.stderr);
         if !done.status.success() && !complaint.trim().is_empty() {
-            bail!("the guests' build failed: {}", complaint.trim());
+            bail!("the build of the rooms failed: {}", complaint.trim());
         }
         board.only(&reported);
         Ok(())
@@ -190,6 +212,16 @@ impl Builds {
 
     fn entry(&self, kind: &str, digest: &str, file: &str) -> anyhow::Result<Built> {
         Ok(Built { kind: Kind::new(kind)?, digest: digest.parse()?, file: self.dist().join(file) })
+    }
+}
+
+fn does_not_start(program: &str, error: std::io::Error) -> anyhow::Error {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => anyhow::anyhow!(
+            "there is no {program} in PATH: rooms are built by Node.js 20 or newer; install it from https://nodejs.org or by the \
+             system's packages"
+        ),
+        _ => anyhow::Error::new(error).context(format!("{program} does not start")),
     }
 }
 
@@ -239,6 +271,27 @@ struct Entry {
 mod tests {
     use super::*;
 
+    #[test]
+    fn without_node_the_error_names_what_to_install() {
+        let error = Command::new("/nowhere/node").spawn().expect_err("there is no such program");
+        assert!(does_not_start("node", error).to_string().contains("Node.js 20 or newer; install it"));
+    }
+
+    #[test]
+    fn a_project_without_a_lobby_has_the_package_s() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let write = |name: &str| {
+            std::fs::create_dir_all(dir.path().join(name)).expect("created");
+            std::fs::write(dir.path().join(name).join("index.js"), "").expect("written");
+        };
+        let place = Place::Project { root: dir.path().to_owned(), command: PathBuf::from("it.mjs") };
+        let builds = Builds::new(place, false);
+        write("rooms/chess");
+        assert_eq!(builds.kinds(), ["chess", "lobby"]);
+        write("rooms/lobby");
+        assert_eq!(builds.kinds(), ["chess", "lobby"]);
+    }
+
     /// A build tool whose second guest is not built before the file `published` exists.
     const TOOL_THAT_WAITS: &str = r#"
 import { existsSync } from "node:fs";
@@ -254,10 +307,10 @@ if (existsSync("published")) report("second");
         let dir = tempfile::tempdir().expect("a directory");
         std::fs::write(dir.path().join("package.json"), r#"{"type": "module"}"#).expect("written");
         std::fs::write(dir.path().join(TOOL), TOOL_THAT_WAITS).expect("written");
-        let builds = Builds::find(Some(dir.path().to_owned()), false).expect("a folder of guests");
+        let builds = Builds::new(Place::Guests(dir.path().to_owned()), false);
         let mut published = Vec::new();
         let publish = async |built: Built| {
-            std::fs::write(builds.dir().join("published"), "").expect("written");
+            std::fs::write(dir.path().join("published"), "").expect("written");
             published.push(built.kind.as_str().to_owned());
         };
         builds.build(&[], &Board::default(), publish).await.expect("built");

@@ -22,12 +22,17 @@ use crate::page;
 pub fn routes(board: Board) -> BoxedFilter<(Response,)> {
     let stream = move || sse::reply(sse::keep_alive().stream(events(&board))).into_response();
     let events = warp::path!("dev" / "events").and(warp::get()).map(stream);
+    author_only().and(events.or(page::authors()).unify()).boxed()
+}
+
+/// Passes requests of this machine.
+pub fn author_only() -> BoxedFilter<()> {
     let author = warp::ext::optional::<Peer>().and(warp::header::headers_cloned()).and_then(
         async |peer: Option<Peer>, headers: HeaderMap| {
             if is_author(peer, &headers) { Ok(()) } else { Err(warp::reject::not_found()) }
         },
     );
-    author.untuple_one().and(events.or(page::authors()).unify()).boxed()
+    author.untuple_one().boxed()
 }
 
 fn is_author(peer: Option<Peer>, headers: &HeaderMap) -> bool {

@@ -1,25 +1,28 @@
 //! `chorus dev`: edge, host and store in one process, on one data directory. For authors, and for small deployments.
 //!
 //! ```text
-//! guests/ ─▶ builds (node) ─▶ store ─▶ host ⇄ bus ⇄ edge ⇄ players
+//! rooms/  ─▶ builds (node) ─▶ store ─▶ host ⇄ bus ⇄ edge ⇄ players
 //!              └──────────── status ──────────▶ the page, the terminal
 //! ```
-//! Where to start: this file starts and stops everything; `builds` makes components of guests; `publish` swaps them into the
-//! running rooms; `watch` detects changed sources; `status` is the state for the page and the terminal; `events` streams it;
-//! `metrics` has the numbers of edge and host.
+//! Where to start: this file starts and stops everything; `place` finds the author's rooms; `builds` makes components of them;
+//! `publish` swaps them into the running rooms; `watch` detects changed sources; `status` is the state for the page and the
+//! terminal; `events` streams it; `metrics` has the numbers of edge and host; `lan` has the addresses for phones.
 //!
 //! The data directory is sufficient to continue after a `kill -9`: it has the log and the store, and nothing else.
 
 mod builds;
 mod events;
+mod lan;
 mod metrics;
 mod operators;
+mod place;
 mod publish;
 mod status;
 mod watch;
 
 use std::{
-    net::SocketAddr,
+    io::IsTerminal as _,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     pin::Pin,
     time::Duration,
@@ -38,7 +41,14 @@ use clap::Args;
 use tokio::task::JoinHandle;
 use warp::{Filter as _, filters::BoxedFilter, reply::Response};
 
-use self::{builds::Builds, metrics::Metrics, publish::Publisher, status::Board, watch::GuestWatcher};
+use self::{
+    builds::Builds,
+    metrics::Metrics,
+    place::{Given, Place},
+    publish::Publisher,
+    status::Board,
+    watch::GuestWatcher,
+};
 use crate::{
     admission::Admission,
     data::{self, AcceptLoss, Data},
@@ -47,23 +57,33 @@ use crate::{
     page,
     stop::{CLOSING, Stop},
     tls::{self, Tls},
+    web::{self, WebOptions},
 };
 
 /// Serves rooms from one process, with nothing else to install
 ///
-/// Builds the guests, serves a page to play on, and swaps a guest into its running rooms when its source changes. What was
-/// acknowledged to players survives `kill -9`; see --fsync for what survives a power cut.
+/// Builds the rooms of a project, serves its page, and swaps a room's new version into its running rooms when its source changes.
+/// What was acknowledged to players survives `kill -9`; see --fsync for what survives a power cut.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// The directory of the log and the store, which is created if it is missing
-    #[arg(long, env = "CHORUS_DATA", value_name = "DIR", default_value = "data")]
-    data: PathBuf,
+    /// The project: a folder with `rooms/` and a package.json [default: the nearest one, from here upwards]
+    #[arg(long, env = "CHORUS_PROJECT", value_name = "DIR", conflicts_with = "guests")]
+    project: Option<PathBuf>,
+    /// The directory of the log and the store, which is created if it is missing [default: `data` in the project]
+    #[arg(long, env = "CHORUS_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    web: WebOptions,
     /// The port to serve on; 0 takes a free one
     #[arg(long, env = "CHORUS_PORT", default_value_t = 4000)]
     port: u16,
     /// The address to serve on
     #[arg(long, env = "CHORUS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1")]
-    listen: std::net::IpAddr,
+    listen: IpAddr,
+    /// Serves the game to the network too, for phones: on all addresses, which are printed with a QR code. The operators' API and
+    /// the author's page are served to this machine only
+    #[arg(long, env = "CHORUS_LAN", conflicts_with = "listen")]
+    lan: bool,
     /// When a record counts as durable
     ///
     /// background: when it is in the file, synced to disk at most 100 ms later: a `kill -9` loses nothing that was
@@ -71,10 +91,14 @@ pub struct Options {
     /// that was acknowledged, and every message waits for the disk.
     #[arg(long, env = "CHORUS_FSYNC", value_name = "always|background", default_value_t)]
     fsync: Durability,
-    /// The folder of guests [default: the nearest `guests/` with a build.mjs, from here upwards]
+    /// A folder of guests with a build tool of its own, build.mjs, in place of a project [default: the nearest `guests/` with one,
+    /// if that is nearer than a project]
     #[arg(long, env = "CHORUS_GUESTS", value_name = "DIR")]
     guests: Option<PathBuf>,
-    /// Uses the guests as they were last built: builds only missing ones, and does not watch for changes
+    /// The script of the command that has started this process
+    #[arg(long, env = "CHORUS_ROOMS_COMMAND", value_name = "FILE", hide = true)]
+    rooms_command: Option<PathBuf>,
+    /// Uses the rooms as they were last built: builds only missing ones, and does not watch for changes
     #[arg(long, env = "CHORUS_NO_WATCH")]
     no_watch: bool,
     /// Serves the guests of guests/fixtures too
@@ -125,27 +149,66 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     if dev.watch.is_some() {
         println!("builds and logs are at {}dev", dev.url());
     }
+    if dev.is_in_lan {
+        let url = |address| dev.url_at(address);
+        print!("{}", lan::words(&lan::addresses(), url, std::io::stdout().is_terminal()));
+    }
     let served = dev.serve(&mut stop).await;
     dev.stop().await?;
     served
 }
 
 /// The lobby's kind is the one in the directory, or the requested one, or `lobby`.
-async fn ensure_lobby(options: &Options, store: &Store, host: &Host) -> anyhow::Result<()> {
+async fn ensure_lobby(options: &Options, data: &Path, store: &Store, host: &Host) -> anyhow::Result<()> {
     let has = store.room(RoomId::LOBBY).await?.map(|row| row.kind);
     let kind = options.lobby.clone().or(has).unwrap_or_else(Kind::lobby);
     match host.ensure(RoomId::LOBBY, &kind).await {
         Err(HostError::OtherKind { has, wanted, .. }) => bail!(
             "the lobby of {} is of kind {has}, and stays so: start with `--lobby {has}` or without, or give {wanted} \
              another directory by `--data`",
-            options.data.display()
+            data.display()
+        ),
+        Err(HostError::NoComponent { kind }) => bail!(
+            "every session joins a room of the kind {kind} first, and there is none that builds: correct {kind}, or name another \
+             kind by `--lobby KIND`, and start again"
         ),
         result => Ok(result?),
     }
 }
 
+/// Before the rooms are built, which may take a while.
+fn check_port(listen: SocketAddr) -> anyhow::Result<()> {
+    match std::net::TcpListener::bind(listen) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => bail!(
+            "port {} is in use, maybe by another `chorus dev`: stop that one, or serve on another port by `--port N` (0 takes a free \
+             one)",
+            listen.port()
+        ),
+        Err(error) => Err(error).with_context(|| format!("{listen} cannot be served on")),
+    }
+}
+
+impl Options {
+    fn listen(&self) -> SocketAddr {
+        let address = if self.lan { Ipv4Addr::UNSPECIFIED.into() } else { self.listen };
+        SocketAddr::new(address, self.port)
+    }
+
+    fn place(&self) -> anyhow::Result<Place> {
+        let here = std::env::current_dir().context("there is no current directory")?;
+        let given = Given {
+            project: self.project.as_deref(),
+            guests: self.guests.as_deref(),
+            command: self.rooms_command.as_deref(),
+        };
+        Place::find(given, &here)
+    }
+}
+
 struct Dev {
     data: PathBuf,
+    is_in_lan: bool,
     bus: Bus,
     store: Store,
     host: Host,
@@ -163,9 +226,13 @@ struct Dev {
 
 impl Dev {
     async fn start(options: Options) -> anyhow::Result<Dev> {
-        let builds = Builds::find(options.guests.clone(), options.fixtures)?;
+        let place = options.place()?;
+        let web = options.web.page(place.web())?;
+        let data = options.data.clone().unwrap_or_else(|| place.data());
+        let builds = Builds::new(place, options.fixtures);
         // First, since its lock ensures that no other process uses the directory.
-        let Data { dir, bus, store } = data::open(&options.data, options.fsync, options.loss.accept_loss).await?;
+        let Data { dir, bus, store } = data::open(&data, options.fsync, options.loss.accept_loss).await?;
+        check_port(options.listen())?;
         let board = Board::default();
         let built = builds.at_start(options.no_watch, &board).await?;
 
@@ -189,23 +256,27 @@ impl Dev {
                 false => publisher.publish(component).await?,
             }
         }
-        ensure_lobby(&options, &store, &host).await?;
+        ensure_lobby(&options, &dir, &store, &host).await?;
 
         let metrics = Metrics::default();
         metrics.add("chorus_host", |registry| host.register(registry));
         let admin = operators::routes(&options, &dir, &bus, &store, &host, publisher.engine(), &metrics).await?;
-        let routes = admin.or(page::files()).unify().boxed();
+        let admin = if options.lan { events::author_only().and(admin).boxed() } else { admin };
+        let page = web.map_or_else(page::files, web::routes);
+        let routes = admin.or(page::client()).unify().or(page).unify().boxed();
         // Without builds there is no author to inform.
         let routes = if options.no_watch { routes } else { events::routes(board).or(routes).unify().boxed() };
         let (edge, dead) = open_edge(&options, &dir, &bus, &store, routes).await?;
         let loading = tokio::spawn(publish::load(unchanged, host.clone(), publisher.board().clone()));
         let cleanup = tokio::spawn(clean_up(dead, bus.clone(), store.clone()));
         metrics.add("chorus_edge", |registry| edge.register(registry));
-        let watch = if options.no_watch { None } else { Some(GuestWatcher::start(builds.dir())?) };
+        let watch = if options.no_watch { None } else { Some(GuestWatcher::start(builds.sources(&dir))?) };
         let session_expiry = options.sessions.expiry();
         let failed = Box::pin(failed);
+        let is_in_lan = options.lan;
         Ok(Dev {
             data: dir,
+            is_in_lan,
             bus,
             store,
             host,
@@ -220,8 +291,14 @@ impl Dev {
         })
     }
 
+    /// For this machine: a browser cannot open the address of all addresses.
     fn url(&self) -> String {
-        self.edge.url()
+        if self.is_in_lan { self.url_at(Ipv4Addr::LOCALHOST.into()) } else { self.edge.url() }
+    }
+
+    /// For other machines, by one of this machine's addresses.
+    fn url_at(&self, address: IpAddr) -> String {
+        self.edge.url().replace(&Ipv4Addr::UNSPECIFIED.to_string(), &address.to_string())
     }
 
     /// Serves until it is stopped, or cannot continue.
@@ -289,9 +366,9 @@ async fn open_edge(
     routes: BoxedFilter<(Response,)>,
 ) -> anyhow::Result<(Edge, Vec<MachineId>)> {
     let registered = store.register_machine(&Registration::new(Role::Edge)).await?;
-    let listen = SocketAddr::new(options.listen, options.port);
+    let listen = options.listen();
     let tls = match options.tls_self_signed {
-        true => Some(tls::self_signed(data, options.listen)?),
+        true => Some(tls::self_signed(data, listen.ip())?),
         false => options.tls.files(),
     };
     let edge = options.admission.apply(chorus_edge::Options::new(registered.id, listen));

@@ -2,6 +2,8 @@
 //!
 //! Each folder is watched separately. A folder that is created while `chorus dev` runs is watched from then on. In
 //! `node_modules` only the folder itself is watched, since packages are added and removed there, but their files do not change.
+//! In a project, rooms may import modules that are beside `rooms/`: those are watched too, but not the page, the tests, the data
+//! directory and what was built.
 //!
 //! Bounds: pending changes are a set of the folders' names. A folder that can no longer be watched is reported.
 
@@ -27,9 +29,59 @@ const PACKAGES: &str = "node_modules";
 /// Written last by `npm install`, `yarn` and `pnpm`: no other hidden file is a source.
 const INSTALLED: [&str; 3] = [".package-lock.json", ".yarn-integrity", ".modules.yaml"];
 
-/// Watches the folder of guests.
+/// Folders of a project whose files no room imports.
+const NOT_IMPORTED: [&str; 5] = ["web", "test", "tests", "docs", "dist"];
+
+/// What a room can import, by its extension.
+const IMPORTED: [&str; 9] = ["js", "mjs", "cjs", "jsx", "ts", "mts", "cts", "tsx", "json"];
+
+/// Which files are sources.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    root: PathBuf,
+    /// In a project: the folder of rooms below the root. All else is shared by them.
+    rooms: Option<PathBuf>,
+    ignored: Vec<PathBuf>,
+}
+
+impl Sources {
+    /// A folder with a folder for each kind.
+    pub fn guests(dir: &Path) -> Sources {
+        Sources { root: dir.to_owned(), rooms: None, ignored: Vec::new() }
+    }
+
+    pub fn project(root: &Path, rooms: &Path, data: &Path) -> Sources {
+        let ignored = NOT_IMPORTED.iter().map(|name| root.join(name)).chain([data.to_owned()]).collect();
+        Sources { root: root.to_owned(), rooms: Some(rooms.to_owned()), ignored }
+    }
+
+    /// The changed part: a folder below the folder of kinds, or the empty name for all that concerns more than one.
+    fn part(&self, path: &Path) -> Option<String> {
+        let Some(rooms) = &self.rooms else { return part(&self.root, path) };
+        if self.ignored.iter().any(|dir| path.starts_with(dir)) {
+            return None;
+        }
+        if path.starts_with(rooms) && path != rooms {
+            return part(rooms, path);
+        }
+        let name = part(&self.root, path)?;
+        let extension = path.extension().map(|extension| extension.to_string_lossy().into_owned());
+        let may_be_imported = extension.is_none_or(|extension| IMPORTED.contains(&extension.as_str()));
+        match name.as_str() {
+            PACKAGES => Some(name),
+            _ => may_be_imported.then(String::new),
+        }
+    }
+
+    /// How deep a link is followed: to where a kind may be one.
+    fn links(&self) -> u32 {
+        u32::from(self.rooms.is_some())
+    }
+}
+
+/// Watches the sources.
 pub struct GuestWatcher {
-    dir: PathBuf,
+    sources: Sources,
     pending: Arc<Pending>,
     /// The watched folders, with their identity when they were first watched: another folder may have taken the name.
     watched: BTreeMap<PathBuf, (u64, u64)>,
@@ -70,18 +122,18 @@ impl Changed {
 }
 
 impl GuestWatcher {
-    pub fn start(dir: &Path) -> anyhow::Result<GuestWatcher> {
+    pub fn start(sources: Sources) -> anyhow::Result<GuestWatcher> {
         let pending = Arc::new(Pending::default());
-        let (sink, root) = (pending.clone(), dir.to_owned());
+        let (sink, of) = (pending.clone(), sources.clone());
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             if let Ok(event) = event {
-                sink.take(&root, &event);
+                sink.take(&of, &event);
             }
         })
         .context("files cannot be watched")?;
-        let mut watch =
-            GuestWatcher { dir: dir.to_owned(), pending, watched: BTreeMap::new(), watcher, changed: BTreeSet::new() };
-        watch.watch(dir).with_context(|| format!("{} cannot be watched", dir.display()))?;
+        let mut watch = GuestWatcher { sources, pending, watched: BTreeMap::new(), watcher, changed: BTreeSet::new() };
+        let root = watch.sources.root.clone();
+        watch.watch(&root).with_context(|| format!("{} cannot be watched", root.display()))?;
         watch.follow_folders();
         Ok(watch)
     }
@@ -119,7 +171,7 @@ impl GuestWatcher {
     /// Watches existing folders, and stops watching deleted ones.
     fn follow_folders(&mut self) {
         let mut present = BTreeMap::new();
-        folders(&self.dir, 0, &mut present);
+        folders(&self.sources, &self.sources.root, 0, &mut present);
         let gone: Vec<PathBuf> = self
             .watched
             .iter()
@@ -157,7 +209,7 @@ impl Pending {
         self.parts.lock().expect("nobody panics while holding it")
     }
 
-    fn take(&self, root: &Path, event: &notify::Event) {
+    fn take(&self, sources: &Sources, event: &notify::Event) {
         if matches!(event.kind, EventKind::Access(_)) {
             return;
         }
@@ -171,7 +223,7 @@ impl Pending {
             EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(notify::event::ModifyKind::Name(_))
         );
         for path in &event.paths {
-            let Some(part) = part(root, path) else { continue };
+            let Some(part) = sources.part(path) else { continue };
             parts.names.insert(part);
             if created {
                 parts.created.insert(path.clone());
@@ -203,7 +255,7 @@ fn is_not_watched(name: &str) -> bool {
 }
 
 /// The folders to watch, with their identities. A link is followed where it may be a guest or its packages.
-fn folders(dir: &Path, depth: u32, found: &mut BTreeMap<PathBuf, (u64, u64)>) {
+fn folders(sources: &Sources, dir: &Path, depth: u32, found: &mut BTreeMap<PathBuf, (u64, u64)>) {
     let Ok(about) = fs::metadata(dir) else { return };
     found.insert(dir.to_owned(), (about.dev(), about.ino()));
     let is_packages = dir.file_name().is_some_and(|name| name == PACKAGES);
@@ -214,9 +266,10 @@ fn folders(dir: &Path, depth: u32, found: &mut BTreeMap<PathBuf, (u64, u64)>) {
     for entry in entries.flatten() {
         let (name, path) = (entry.file_name(), entry.path());
         let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
-        let may_be_link = depth == 0 || name == PACKAGES;
-        if !is_not_watched(&name.to_string_lossy()) && path.is_dir() && (!is_link || may_be_link) {
-            folders(&path, depth + 1, found);
+        let may_be_link = depth <= sources.links() || name == PACKAGES;
+        let is_ignored = is_not_watched(&name.to_string_lossy()) || sources.ignored.contains(&path);
+        if !is_ignored && path.is_dir() && (!is_link || may_be_link) {
+            folders(sources, &path, depth + 1, found);
         }
     }
 }
@@ -242,7 +295,7 @@ mod tests {
     }
 
     fn watched(dir: &Path) -> Option<GuestWatcher> {
-        Some(GuestWatcher::start(dir).unwrap())
+        Some(GuestWatcher::start(Sources::guests(dir)).unwrap())
     }
 
     #[tokio::test]
@@ -336,5 +389,53 @@ mod tests {
         ] {
             assert_eq!(part(noise), None, "{noise}");
         }
+    }
+
+    #[test]
+    fn in_a_project_what_rooms_may_share_is_a_source_and_what_this_process_writes_is_none() {
+        let sources = Sources::project(Path::new("/p"), Path::new("/p/rooms"), Path::new("/p/data"));
+        let part = |path: &str| sources.part(&Path::new("/p").join(path));
+        for (path, expected) in [
+            ("rooms/chess/index.ts", "chess"),
+            ("rooms/chess", "chess"),
+            ("rooms/stray.ts", ""),
+            ("rooms", ""),
+            ("shared/moves.ts", ""),
+            ("shared", ""),
+            ("package.json", ""),
+            ("node_modules/chess.js", "node_modules"),
+            ("node_modules/.package-lock.json", "node_modules"),
+        ] {
+            assert_eq!(part(path).as_deref(), Some(expected), "{path}");
+        }
+        for noise in [
+            "data/store.sqlite",
+            "data",
+            "dist/manifest.json",
+            "rooms/dist/manifest.json",
+            "web/index.html",
+            "test/chess.test.ts",
+            "README.md",
+            "logs/today.log",
+            "node_modules/.vite-1",
+            ".git",
+        ] {
+            assert_eq!(part(noise), None, "{noise}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_folder_of_a_project_is_watched_when_it_is_created() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join("rooms/chess")).unwrap();
+        let mut watch =
+            Some(GuestWatcher::start(Sources::project(&root, &root.join("rooms"), &root.join("data"))).unwrap());
+        fs::write(root.join("rooms/chess/index.js"), "1").unwrap();
+        sees(&mut watch, "chess").await;
+        fs::create_dir(root.join("rooms/go")).unwrap();
+        sees(&mut watch, "go").await;
+        fs::write(root.join("rooms/go/index.js"), "1").unwrap();
+        sees(&mut watch, "go").await;
     }
 }

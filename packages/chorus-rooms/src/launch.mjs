@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { constants } from "node:os";
+import { fileURLToPath } from "node:url";
 
 /** Commands of this package: each is a module with a `main`. */
 const OWN = {
@@ -12,6 +13,12 @@ const OWN = {
   bots: "plays on a running server with scripted clients, and measures",
   build: "builds the rooms of a project into components",
 };
+
+/** This command, which builds the rooms of a project that has not installed the package. */
+const COMMAND = fileURLToPath(new URL("../bin/chorus.mjs", import.meta.url));
+
+/** Signals that are passed on, as which. */
+const SIGNALS = { SIGINT: "SIGINT", SIGTERM: "SIGTERM", SIGHUP: "SIGTERM" };
 
 /** The package with the native program for this machine. */
 const NATIVE = `chorus-rooms-${process.platform}-${process.arch}`;
@@ -73,9 +80,10 @@ function run(program, args) {
     return;
   }
   let child;
-  // A terminal sends Ctrl-C to both; another process that stops this one means the child. From before there is one: it would be left alone.
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => signal !== "SIGINT" && child.kill(signal));
-  child = spawn(program, args, { stdio: "inherit" });
+  // A signal to this process alone means the child: npm passes on what it gets. A terminal sends Ctrl-C to both, and the child stops at the
+  // first. A terminal that is closed stops it in good order too. From before there is a child: it would be left alone.
+  for (const [signal, sent] of Object.entries(SIGNALS)) process.on(signal, () => child.kill(sent));
+  child = spawn(program, args, { stdio: "inherit", env: { CHORUS_ROOMS_COMMAND: COMMAND, ...process.env } });
   child.on("error", (error) => {
     console.error(`${program} could not be started: ${error.message}`);
     process.exitCode = 1;

@@ -25,10 +25,13 @@ export function roomsFolder(given = process.env[ROOMS], from = process.cwd()) {
   }
 }
 
-/** Builds the rooms in a folder, or those named. Returns the reports of `buildAll`, by kind. */
-export async function build(rooms, { names = [], out } = {}) {
+/**
+ * Builds the rooms in a folder, or those named. Returns the reports of `buildAll`; `report` gets each when it is done. `first`: the kinds
+ * to begin with. `lobby`: the default lobby too, if there is no other.
+ */
+export async function build(rooms, { names = [], out, first = [], lobby = false, report = () => {} } = {}) {
   const reports = [];
-  await buildAll({ guests: rooms, out, fixtures: false, names, report: (one) => reports.push(one) });
+  await buildAll({ guests: rooms, out, fixtures: false, names, first, lobby, report: (one) => (reports.push(one), report(one)) });
   return reports;
 }
 

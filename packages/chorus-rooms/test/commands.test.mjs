@@ -7,7 +7,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-import { chorus, project, roomOf } from "./project.mjs";
+import { chorus, project, roomOf, write } from "./project.mjs";
 
 const COUNTER = roomOf("state = { n: 0 }; messages = { add: (_, data) => {\n if (!Number.isInteger(data)) this.refuse('a number');\n return (this.state.n += data); } };");
 const BROKEN = COUNTER.replace("return (", "if (data > 5) null.x;\n return (");
@@ -61,6 +61,22 @@ test("chorus build writes components, and builds only what has changed", () => {
   assert.match(chorus(folder, "build", "--out", "out").stdout, /^counter +\d\.\d\d MB +unchanged/);
   const { stdout } = chorus(folder, "build", "--out", "out", "--json");
   assert.deepEqual([JSON.parse(stdout).kind, JSON.parse(stdout).ok], ["counter", true]);
+});
+
+test("chorus build --lobby adds the default lobby, which has the kinds' offers, unless the project has its own", () => {
+  const folder = project({ "rooms/counter/index.js": COUNTER });
+  const built = (...args) => chorus(folder, "build", "--lobby", "--background", "--json", ...args).stdout.trim().split("\n").map((line) => JSON.parse(line));
+  const kinds = (reports) => reports.map(({ kind, ok }) => [kind, ok]).sort();
+  const first = built("--first", "counter");
+  assert.deepEqual(kinds(first), [["counter", true], ["lobby", true]]);
+  const lobbyOf = (reports) => reports.find(({ kind }) => kind === "lobby").digest;
+  write(folder, { "rooms/counter/index.js": COUNTER.replace("state =", "static lobby = { match: ['level'] }; state =") });
+  const second = built();
+  assert.notEqual(lobbyOf(second), lobbyOf(first), "it is configured by the kinds");
+  write(folder, { "rooms/lobby/index.js": roomOf("onJoin() {}") });
+  const own = built();
+  assert.deepEqual(kinds(own), [["counter", true], ["lobby", true]]);
+  assert.notEqual(lobbyOf(own), lobbyOf(second));
 });
 
 test("a room that needs options says how to give them", () => {

@@ -1,5 +1,6 @@
 // `chorus build`: the rooms of a project into components.
 
+import { constants, setPriority } from "node:os";
 import { join, resolve } from "node:path";
 
 import { argumentsOf, command } from "../arguments.mjs";
@@ -12,10 +13,16 @@ is 1 if one does not build.
 
   --rooms DIR   the folder of rooms (default: CHORUS_ROOMS, or the nearest rooms/ or guests/)
   --out DIR     where the components and manifest.json go (default: dist in the folder of rooms)
-  --json        one line of JSON for each room
+  --lobby       the default lobby too, if the project has none
+  --first KIND  build this one before the others; may be repeated
+  --background  run at a low priority, so that a server on the same cores keeps serving
+  --json        one line of JSON for each room, as soon as it is built
 `;
 
-const OPTIONS = { rooms: { type: "string" }, out: { type: "string" }, json: { type: "boolean" } };
+const OPTIONS = {
+  rooms: { type: "string" }, out: { type: "string" }, lobby: { type: "boolean" }, first: { type: "string", multiple: true },
+  background: { type: "boolean" }, json: { type: "boolean" },
+};
 
 export function main(args) {
   return command(async () => {
@@ -23,8 +30,9 @@ export function main(args) {
     if (given === undefined) return 0;
     const rooms = roomsFolder(given.values.rooms);
     const out = given.values.out === undefined ? join(rooms, "dist") : resolve(given.values.out);
-    const reports = await build(rooms, { names: given.positionals, out });
-    for (const report of reports) print(report, given.values.json);
+    const { lobby, first, background, json } = given.values;
+    if (background) setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+    const reports = await build(rooms, { names: given.positionals, out, lobby, first, report: (one) => print(one, json) });
     if (reports.length === 0) throw new Error(`there are no rooms in ${rooms}: a room is a folder with an index.js or index.ts`);
     return reports.every(({ ok }) => ok) ? 0 : 1;
   });
