@@ -73,6 +73,19 @@ pub enum OpenError {
     Io { action: &'static str, file: PathBuf, source: io::Error },
 }
 
+/// The log could not be copied, or a copy is not whole. The log itself is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    #[error("cannot {action} {}: {source}", file.display())]
+    Io { action: &'static str, file: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Log(#[from] OpenError),
+    #[error("{} is torn at byte {position}: {what}. It is no whole copy: make another one, or use an older one", file.display())]
+    Torn { file: PathBuf, position: u64, what: &'static str },
+    #[error("the copy was ended before it was complete")]
+    Ended,
+}
+
 /// A record is not in the log, or not known to be.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum AppendError {

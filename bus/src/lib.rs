@@ -27,8 +27,8 @@ pub use chorus_core::durability::Durability;
 use edge_channel::{EdgeBackend, SentState};
 pub use edge_channel::{EdgeReceiver, Sent};
 pub use error::{
-    AppendError, BoundsError, EdgeReadError, FlushError, MachineError, OpenError, ReadError, SendError, SkipError,
-    Stopped, TruncateError,
+    AppendError, BoundsError, CopyError, EdgeReadError, FlushError, MachineError, OpenError, ReadError, SendError,
+    SkipError, Stopped, TruncateError,
 };
 pub use reader::Reader;
 use reader::ReaderBackend;

@@ -64,6 +64,10 @@ pub enum StoreError {
     Stopped { file: PathBuf, source: Arc<io::Error> },
     #[error("the store is closed")]
     Closed,
+    #[error("a cluster's database is copied by PostgreSQL's own tools (pg_dump, or an archive of its log)")]
+    NotEmbedded,
+    #[error("the copy was ended before it was complete")]
+    CopyEnded,
 }
 
 /// The codes of SQLite and of Postgres for a full disk.

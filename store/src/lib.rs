@@ -23,6 +23,7 @@ use std::{
 mod bans;
 mod clock;
 mod components;
+mod copy;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
@@ -49,6 +50,7 @@ pub use chorus_core::{
 };
 pub use clock::{Clock, wall_clock};
 pub use components::VersionRow;
+pub use copy::{CopiedStore, check_copy};
 pub use error::{OpenError, StoreError};
 pub use hashes::KeptHash;
 pub use integrity::LogIdentity;

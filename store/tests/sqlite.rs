@@ -370,3 +370,49 @@ async fn with_fsync_always_it_is_the_same_store() {
     let store = open(dir.path()).await.expect("opens in the other mode");
     assert!(store.session_edge(ANA).await.expect("read").is_some());
 }
+
+/// A copy is made while writes go on, and is a store that was closed.
+#[tokio::test]
+async fn a_copy_has_what_was_written_before_it_and_needs_no_other_file() {
+    let place = fresh("copy").await.expect("a place");
+    let store = &place.store;
+    let mark = Mark { id: DataId(7), life: 3 };
+    store.set_mark(mark, true).await.expect("marked");
+    store.partitions(1).await.expect("one");
+    store.set_checkpoint(0, 41).await.expect("set");
+    let to = tempfile::tempdir().expect("a directory");
+    let path = to.path().join("store.sqlite");
+    let (copied, later) = tokio::join!(store.copy_to(&path, || true), store.set_checkpoint(0, 42));
+    copied.expect("copied");
+    later.expect("a write during the copy");
+
+    let found = chorus_store::check_copy(&path).await.expect("a copy");
+    assert_eq!(found.mark, Some(StoreMark { mark, settled: true }));
+    assert!([vec![41], vec![42]].contains(&found.checkpoints), "{found:?}");
+    assert_eq!(fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::read_dir(to.path()).expect("a directory").count(), 1);
+    let copy = open(to.path()).await.expect("no write-ahead log is missed");
+    assert_eq!(copy.checkpoint(0).await.expect("read"), found.checkpoints[0]);
+    copy.close().await.expect("closed");
+    place.leave().await;
+}
+
+#[tokio::test]
+async fn a_copy_that_ended_early_or_is_damaged_is_refused() {
+    let place = fresh("copy").await.expect("a place");
+    // More than the steps between two questions.
+    for version in 0..200u8 {
+        let wasm = vec![version; 100_000];
+        place.store.publish(&kind("chess"), Digest::of(&wasm), &wasm).await.expect("published");
+    }
+    let path = place.dir.path().join("copy.sqlite");
+    let ended = place.store.copy_to(&path, || false).await.expect_err("it was ended");
+    assert!(matches!(ended, StoreError::CopyEnded), "{ended}");
+    fs::remove_file(&path).expect("a part of it");
+    place.store.copy_to(&path, || true).await.expect("the next one is made");
+    let bytes = fs::read(&path).expect("a copy");
+    fs::write(&path, &bytes[..bytes.len() / 2]).expect("cut");
+    let damaged = chorus_store::check_copy(&path).await.expect_err("it is cut");
+    assert!(damaged.to_string().contains("copy.sqlite"), "{damaged}");
+    place.leave().await;
+}

@@ -28,6 +28,7 @@ use tokio::task::JoinHandle;
 
 use crate::{Append, Backend, Bus, Durability, FlushError, OpenError, SkipError, Stopped, TruncateError};
 
+mod copy;
 mod edges;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
@@ -45,6 +46,7 @@ mod tail;
 mod tests;
 mod writer;
 
+pub use copy::{CopiedLog, TruncationHold, check_copy};
 pub use edges::{EDGE_LIMIT, EdgeReceiver};
 use partition::Partition;
 pub use reader::Reader;

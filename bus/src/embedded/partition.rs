@@ -37,6 +37,8 @@ pub(super) struct Partition {
     pub dirty: Notify,
     /// Oldest first, never empty.
     segments: Mutex<Vec<Arc<Segment>>>,
+    /// How many copies hold truncation. Locked while a file is deleted, so that a hold begins between two deletions.
+    holds: Mutex<u32>,
     pub tail: Mutex<Tail>,
     pub status: watch::Sender<Status>,
     /// Keeps the data directory locked as long as any partition is in use.
@@ -96,6 +98,7 @@ impl Partition {
             filled: Notify::new(),
             dirty: Notify::new(),
             segments: Mutex::new(segments),
+            holds: Mutex::new(0),
             tail: Mutex::new(Tail::new(end, options.tail_bytes)),
             status: watch::Sender::new(status),
             _lock: lock,
@@ -222,10 +225,26 @@ impl Partition {
         self.segments().last().expect("there is always one").clone()
     }
 
+    fn holds(&self) -> MutexGuard<'_, u32> {
+        self.holds.lock().expect("nothing panics under this lock")
+    }
+
+    /// From here on `truncate` deletes nothing, until `release`. Waits for the deletion of one file.
+    pub fn hold(&self) {
+        *self.holds() += 1;
+    }
+
+    pub fn release(&self) {
+        *self.holds() -= 1;
+    }
+
+    /// While a copy holds it, nothing is deleted; a later call deletes what this one has left.
     pub fn truncate(&self, before: Offset) -> Result<(), TruncateError> {
         let mut deleted = false;
         // Oldest first, one by one, so that no interruption leaves a gap.
-        while let Some(oldest) = self.oldest_below(before) {
+        loop {
+            let holds = self.holds();
+            let Some(oldest) = self.oldest_below(before).filter(|_| *holds == 0) else { break };
             let io = |source| TruncateError::Io { file: oldest.path.clone(), source };
             match std::fs::remove_file(&oldest.path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),

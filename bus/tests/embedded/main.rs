@@ -1,6 +1,7 @@
-//! The embedded log: the shared suite, and the tests that need files: crashes, damage, locks, bounds.
+//! The embedded log: the shared suite, and the tests that need files: crashes, damage, locks, bounds, copies.
 
 mod bounds;
+mod copies;
 mod crashes;
 mod damage;
 mod files;

@@ -1,13 +1,14 @@
 //! SQLite: one writer (`writer.rs`), which puts all queued writes into one transaction, and a few readers.
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
-use sqlx::SqliteConnection;
+use sqlx::{SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{Clock, EmbeddedOptions, OpenError, StoreError, pool::Pool};
 
 mod bans;
 mod components;
+mod copy;
 mod hashes;
 mod integrity;
 mod leases;
@@ -22,12 +23,16 @@ mod sessions;
 mod traces;
 mod writer;
 
+pub(crate) use copy::check_copy;
 pub(crate) use writer::Write;
 
 #[derive(Debug)]
 pub(crate) struct Sqlite {
     readers: Pool<SqliteConnection>,
     writer: writer::Handle,
+    wal: Arc<writer::Wal>,
+    /// For connections that are neither the writer's nor a reader's: see `copy.rs`.
+    source: SqliteConnectOptions,
     clock: Clock,
 }
 

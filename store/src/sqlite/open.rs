@@ -4,6 +4,7 @@ use std::{
     ffi::OsString,
     fs::File,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -54,7 +55,9 @@ pub(crate) async fn open(given: EmbeddedOptions) -> Result<Sqlite, OpenError> {
     let readers = Pool::new(options(path, durability).pragma("query_only", "ON"), READERS, ACQUIRE);
     // An error of opening belongs to the start.
     readers.acquire().await.map_err(database)?.release();
-    Ok(Sqlite { readers, writer: writer::spawn(db, wal, clock.clone()), clock })
+    let wal = Arc::new(wal);
+    let writer = writer::spawn(db, wal.clone(), clock.clone());
+    Ok(Sqlite { readers, writer, wal, source: options(path, durability), clock })
 }
 
 /// SQLite opens its files by name, and gives the later ones the modes of the first. Returns whether there is a write-ahead log
@@ -132,7 +135,7 @@ fn options(path: &Path, durability: Durability) -> SqliteConnectOptions {
         .log_slow_statements(log::LevelFilter::Off, Duration::MAX)
 }
 
-async fn check(path: &Path, db: &mut SqliteConnection) -> Result<(), OpenError> {
+pub(super) async fn check(path: &Path, db: &mut SqliteConnection) -> Result<(), OpenError> {
     let found = sqlx::query_scalar::<_, String>("PRAGMA quick_check(1)").fetch_one(db).await;
     match found.map_err(|source| open_error(path, source))?.as_str() {
         "ok" => Ok(()),
@@ -157,7 +160,7 @@ fn name_of(path: &Path) -> String {
     path.display().to_string()
 }
 
-fn open_error(path: &Path, source: sqlx::Error) -> OpenError {
+pub(super) fn open_error(path: &Path, source: sqlx::Error) -> OpenError {
     let database = name_of(path);
     let code = source.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
     match code {

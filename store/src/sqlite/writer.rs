@@ -7,7 +7,10 @@ use std::{
     io,
     path::PathBuf,
     pin::Pin,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -130,9 +133,8 @@ impl<W: Write> Job for Waiting<W> {
 }
 
 /// Starts the writer. It ends when the last handle is dropped, or by `Handle::close`.
-pub(crate) fn spawn(db: SqliteConnection, wal: Wal, clock: Clock) -> Handle {
+pub(crate) fn spawn(db: SqliteConnection, wal: Arc<Wal>, clock: Clock) -> Handle {
     let (sender, queue) = mpsc::channel(MAX_QUEUED);
-    let wal = Arc::new(wal);
     let syncer = tokio::spawn(sync_behind(wal.clone()));
     tokio::spawn(async move {
         let mut writer = Writer { db, wal, clock, queue };
@@ -201,7 +203,7 @@ impl Writer {
             let _ = sqlx::query("ROLLBACK").execute(&mut self.db).await;
             return done;
         }
-        if self.wal.is_large() {
+        if self.wal.is_large() && !self.wal.is_held() {
             // The writes are committed. A failure here costs disk space, and the next commit tries again.
             if let Err(error) = checkpoint(&mut self.db).await {
                 tracing::warn!(%error, "the write-ahead log could not be moved into the database; it grows until it can");
@@ -265,11 +267,40 @@ pub(crate) struct Wal {
     pub durability: Durability,
     dirty: Notify,
     stopped: OnceLock<StoreError>,
+    /// How many copies of the database are being made. A copy is one long read, for which a checkpoint would wait, and with it all
+    /// writes; the log grows meanwhile.
+    copies: AtomicU32,
+}
+
+/// No checkpoint is made while this exists.
+#[derive(Debug)]
+pub(super) struct CheckpointHold(Arc<Wal>);
+
+impl Drop for CheckpointHold {
+    fn drop(&mut self) {
+        self.0.copies.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Wal {
     pub fn new(path: PathBuf, file: File, durability: Durability) -> Wal {
-        Wal { path, file: Arc::new(file), durability, dirty: Notify::new(), stopped: OnceLock::new() }
+        Wal {
+            path,
+            file: Arc::new(file),
+            durability,
+            dirty: Notify::new(),
+            stopped: OnceLock::new(),
+            copies: AtomicU32::new(0),
+        }
+    }
+
+    pub(super) fn hold(self: &Arc<Wal>) -> CheckpointHold {
+        self.copies.fetch_add(1, Ordering::AcqRel);
+        CheckpointHold(self.clone())
+    }
+
+    fn is_held(&self) -> bool {
+        self.copies.load(Ordering::Acquire) > 0
     }
 
     /// After a failed sync no write can be promised: the kernel may have dropped the pages that it could not write.
