@@ -6,12 +6,16 @@
 //! ```
 //! Where to start: this file starts and stops everything; `builds` makes components of guests; `publish` swaps them into the
 //! running rooms; `watch` detects changed sources; `status` is the state for the page and the terminal; `events` streams it;
-//! `metrics` has the numbers of edge and host.
+//! `inspector` shows rooms, `again` replaces the process, both for the author alone (`access`); `metrics` has the numbers of edge
+//! and host.
 //!
 //! The data directory is sufficient to continue after a `kill -9`: it has the log and the store, and nothing else.
 
+mod access;
+mod again;
 mod builds;
 mod events;
+mod inspector;
 mod metrics;
 mod operators;
 mod publish;
@@ -38,7 +42,10 @@ use clap::Args;
 use tokio::task::JoinHandle;
 use warp::{Filter as _, filters::BoxedFilter, reply::Response};
 
-use self::{builds::Builds, metrics::Metrics, publish::Publisher, status::Board, watch::GuestWatcher};
+use self::{
+    again::Life, builds::Builds, inspector::Inspector, metrics::Metrics, publish::Publisher, status::Board,
+    watch::GuestWatcher,
+};
 use crate::{
     admission::Admission,
     data::{self, AcceptLoss, Data},
@@ -159,15 +166,18 @@ struct Dev {
     publisher: Publisher,
     watch: Option<GuestWatcher>,
     session_expiry: Duration,
+    life: Life,
 }
 
 impl Dev {
-    async fn start(options: Options) -> anyhow::Result<Dev> {
+    async fn start(mut options: Options) -> anyhow::Result<Dev> {
+        let (life, port) = Life::begin();
+        options.port = if options.port == 0 { port.unwrap_or(0) } else { options.port };
         let builds = Builds::find(options.guests.clone(), options.fixtures)?;
         // First, since its lock ensures that no other process uses the directory.
         let Data { dir, bus, store } = data::open(&options.data, options.fsync, options.loss.accept_loss).await?;
         let board = Board::default();
-        let built = builds.at_start(options.no_watch, &board).await?;
+        let built = builds.at_start(options.no_watch || life.is_again(), &board).await?;
 
         let engine = guest::Engine::new(guest::Options {
             // Always: a replay of the directory's records makes the same frames.
@@ -196,8 +206,13 @@ impl Dev {
         let admin = operators::routes(&options, &dir, &bus, &store, &host, publisher.engine(), &metrics).await?;
         let routes = admin.or(page::files()).unify().boxed();
         // Without builds there is no author to inform.
-        let routes = if options.no_watch { routes } else { events::routes(board).or(routes).unify().boxed() };
+        let inspector = Inspector::new(&bus, &store, &host, publisher.engine(), &life);
+        let routes = match options.no_watch {
+            true => routes,
+            false => inspector::routes(inspector).or(events::routes(board)).unify().or(routes).unify().boxed(),
+        };
         let (edge, dead) = open_edge(&options, &dir, &bus, &store, routes).await?;
+        life.listens_at(edge.local_addr().port());
         let loading = tokio::spawn(publish::load(unchanged, host.clone(), publisher.board().clone()));
         let cleanup = tokio::spawn(clean_up(dead, bus.clone(), store.clone()));
         metrics.add("chorus_edge", |registry| edge.register(registry));
@@ -217,6 +232,7 @@ impl Dev {
             publisher,
             watch,
             session_expiry,
+            life,
         })
     }
 
@@ -227,6 +243,10 @@ impl Dev {
     /// Serves until it is stopped, or cannot continue.
     async fn serve(&mut self, stop: &mut Stop) -> anyhow::Result<()> {
         let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
+        if self.life.is_again() && self.watch.is_some() {
+            // What was changed while no process watched.
+            self.rebuild(watch::Changed::everything()).await;
+        }
         loop {
             tokio::select! {
                 () = stop.requested() => return Ok(()),
