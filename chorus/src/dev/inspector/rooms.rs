@@ -41,7 +41,7 @@ struct Room {
 }
 
 pub async fn list(store: &Store, host: &Host) -> Answer {
-    let filter = RoomFilter { kind: None, status: Some(RoomStatus::Live) };
+    let filter = RoomFilter { status: Some(RoomStatus::Live), ..RoomFilter::default() };
     let mut rows = store.rooms(&filter, None, SHOWN + 1).await.map_err(|error| Refusal::failed(&error))?;
     let more = rows.len() > SHOWN as usize;
     rows.truncate(SHOWN as usize);
