@@ -8,6 +8,7 @@ import { showDeveloper } from "./developer.js";
 import { $, say, sentence, toast } from "./dom.js";
 import { gameScreen } from "./game.js";
 import { lobbyScreen } from "./lobby.js";
+import { trick } from "./trick.js";
 
 const client = new Chorus("/ws", { retry: { maxMs: 5000 } });
 const screens = { lobby: lobbyScreen(client, rename), "tic-tac-toe": gameScreen() };
@@ -30,6 +31,7 @@ client.on("room", enter);
 client.on("left", () => client.room && showRoom(client.room));
 setInterval(showConnection, 250);
 showDeveloper(client);
+trick(client);
 begin();
 
 // ---- rooms ----

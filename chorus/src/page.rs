@@ -14,14 +14,16 @@ const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// All files of the page: path, type, bytes.
-const FILES: [(&str, &str, &str); 7] = [
+const FILES: [(&str, &str, &str); 9] = [
     ("", HTML, include_str!("../page/index.html")),
     ("style.css", CSS, include_str!("../page/style.css")),
     ("app.js", JAVASCRIPT, include_str!("../page/app.js")),
     ("developer.js", JAVASCRIPT, include_str!("../page/developer.js")),
     ("dom.js", JAVASCRIPT, include_str!("../page/dom.js")),
     ("game.js", JAVASCRIPT, include_str!("../page/game.js")),
+    ("kill.js", JAVASCRIPT, include_str!("../page/kill.js")),
     ("lobby.js", JAVASCRIPT, include_str!("../page/lobby.js")),
+    ("trick.js", JAVASCRIPT, include_str!("../page/trick.js")),
 ];
 
 /// The client and its types, for every page.
@@ -30,9 +32,18 @@ const CLIENT: [(&str, &str, &str); 2] = [
     ("chorus.d.ts", TEXT, include_str!("../../clients/js/chorus.d.ts")),
 ];
 
-/// Further files of `chorus dev`, for the author.
-const AUTHORS: [(&str, &str, &str); 2] =
-    [("dev", HTML, include_str!("../page/dev.html")), ("dev.js", JAVASCRIPT, include_str!("../page/dev.js"))];
+/// Further files of `chorus dev`, for the author. All are below `dev`, where no page of a project is.
+const AUTHORS: [(&str, &str, &str); 9] = [
+    ("dev", HTML, include_str!("../page/dev.html")),
+    ("dev/inspector", HTML, include_str!("../page/inspector.html")),
+    ("dev/style.css", CSS, include_str!("../page/style.css")),
+    ("dev/inspector.css", CSS, include_str!("../page/inspector.css")),
+    ("dev/dev.js", JAVASCRIPT, include_str!("../page/dev.js")),
+    ("dev/dom.js", JAVASCRIPT, include_str!("../page/dom.js")),
+    ("dev/inspector.js", JAVASCRIPT, include_str!("../page/inspector.js")),
+    ("dev/kill.js", JAVASCRIPT, include_str!("../page/kill.js")),
+    ("dev/tree.js", JAVASCRIPT, include_str!("../page/tree.js")),
+];
 
 /// The page runs only scripts from this server.
 const POLICY: &str = "default-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; frame-ancestors 'none'";

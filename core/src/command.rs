@@ -14,6 +14,10 @@ use crate::{
     json::Json,
 };
 
+/// The message id of what an author sends in a member's name, from the inspector of `chorus dev`. Clients number their messages from
+/// 1, so such a message is no duplicate of theirs, and takes no number from them. It has no answer.
+pub const AUTHORS_MESSAGE: u64 = 0;
+
 /// One entry of a room's channel. Key: the room. Owner: the host of its partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
@@ -39,6 +43,7 @@ pub enum RoomCommand {
     /// A session requests to be a member. For a session that already is, this is a reconnect.
     Join(Joining),
     /// From a player. `message_id` rises within a session; a message whose number does not rise is a duplicate, and dropped.
+    /// [`AUTHORS_MESSAGE`] is no player's, and never a duplicate.
     Message { session: SessionId, message_id: u64, msg_type: Arc<str>, data: Json },
     /// The session's connection at this edge is lost. Ignored if the session has reconnected elsewhere.
     Drop { session: SessionId, edge: MachineId, code: u16 },
@@ -85,6 +90,8 @@ impl RoomCommand {
     /// exhausts is charged to the session, and not to the room.
     pub fn client(&self) -> Option<SessionId> {
         match self {
+            // What an author sends is not charged to the member in whose name it is sent.
+            RoomCommand::Message { message_id: AUTHORS_MESSAGE, .. } => None,
             RoomCommand::Join(Joining { session, .. })
             | RoomCommand::Message { session, .. }
             | RoomCommand::Drop { session, .. }

@@ -43,7 +43,7 @@ impl Components {
     }
 
     /// Drops the components that no instance uses and that are not `kept`.
-    pub(crate) fn prune(&self, kept: impl Fn(Digest) -> bool) {
+    pub fn prune(&self, kept: impl Fn(Digest) -> bool) {
         self.loaded().retain(|digest, component| component.is_in_use() || kept(*digest));
     }
 

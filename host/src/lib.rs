@@ -16,6 +16,7 @@ mod catalogue;
 mod components;
 mod dispatch;
 pub mod guest;
+mod inspect;
 mod mailbox;
 mod meter;
 mod metrics;
@@ -59,6 +60,7 @@ use tokio::{
 };
 
 pub use components::Components;
+pub use inspect::{Look, Rebuilt};
 pub use whole::{Lost, Rooms};
 
 use crate::{

@@ -12,8 +12,13 @@ use chorus_core::{
 };
 use tokio::sync::Notify;
 
+use crate::inspect::Question;
+
 /// Records that wait for one room.
 pub const CAPACITY: usize = 256;
+
+/// Questions that wait for one room. The asker of a further one gets no answer.
+pub const MAX_QUESTIONS: usize = 16;
 
 #[derive(Debug, Default)]
 pub struct Mailbox {
@@ -32,6 +37,7 @@ struct Inner {
     kind: Option<Kind>,
     given_up: bool,
     changes: Changes,
+    questions: Vec<Question>,
 }
 
 /// What other tasks have reported since the room last took these changes.
@@ -43,6 +49,8 @@ pub struct Changes {
     pub diverged: Option<Offset>,
     /// The component that was activated for the room's kind.
     pub active_component: Option<Digest>,
+    /// There are questions.
+    pub asked: bool,
 }
 
 /// What a room takes out of its mailbox.
@@ -135,6 +143,21 @@ impl Mailbox {
         self.notify.notify_one();
     }
 
+    /// Asks the room's task. The question is dropped if too many wait, or if the task ends.
+    pub fn ask(&self, question: Question) {
+        let mut inner = self.lock();
+        if inner.questions.len() < MAX_QUESTIONS {
+            inner.questions.push(question);
+            inner.changes.asked = true;
+        }
+        drop(inner);
+        self.notify.notify_one();
+    }
+
+    pub fn take_questions(&self) -> Vec<Question> {
+        std::mem::take(&mut self.lock().questions)
+    }
+
     /// The room is another host's now: its task here ends, with nothing more stored.
     pub fn give_up(&self) {
         self.lock().given_up = true;
@@ -197,9 +220,26 @@ mod tests {
         mailbox.stored(7);
         mailbox.stored(3);
         mailbox.diverged(9);
-        let changes = Changes { stored: Some(7), diverged: Some(9), active_component: None };
+        let changes = Changes { stored: Some(7), diverged: Some(9), active_component: None, asked: false };
         assert_eq!(mailbox.take_changes(), changes);
         assert_eq!(mailbox.take_changes(), Changes::default());
+    }
+
+    #[test]
+    fn questions_beyond_the_bound_have_no_answer() {
+        let mailbox = Mailbox::default();
+        let mut answers = Vec::new();
+        for _ in 0..MAX_QUESTIONS + 1 {
+            let (sender, answer) = tokio::sync::oneshot::channel();
+            mailbox.ask(Question::Look(sender));
+            answers.push(answer);
+        }
+        assert!(mailbox.take_changes().asked);
+        assert_eq!(mailbox.take_questions().len(), MAX_QUESTIONS);
+        assert_eq!(
+            answers.pop().expect("there is one").try_recv(),
+            Err(tokio::sync::oneshot::error::TryRecvError::Closed)
+        );
     }
 
     #[test]

@@ -39,6 +39,8 @@ use crate::{
 /// once in this time.
 const REST_AFTER: Duration = Duration::from_secs(2);
 
+mod inspect;
+
 /// Runs until the room hibernates or is given up, or until the log fails, which stops the whole host and is logged.
 pub async fn run(host: Arc<Shared>, id: RoomId, mailbox: Arc<Mailbox>, why: RestoreReason) {
     let mut task = Box::pin(RoomTask::open(host, id, mailbox, why)).await;
@@ -134,9 +136,15 @@ impl RoomTask {
         let clock = tokio::time::sleep_until(Instant::now());
         tokio::pin!(clock);
         loop {
-            self.report_changes();
+            let asked = self.report_changes();
             if self.carry_out().await?.is_break() || self.mailbox.is_given_up() {
                 return Ok(());
+            }
+            if asked {
+                if Box::pin(self.answer_questions()).await?.is_break() {
+                    return Ok(());
+                }
+                continue;
             }
             if self.hosted.accepts_records() && self.hand_over_records().await? {
                 continue;
@@ -185,9 +193,9 @@ impl RoomTask {
 
     // ---- inputs ----
 
-    /// Reports what other tasks have changed since the last time.
-    fn report_changes(&mut self) {
-        let Changes { stored, diverged, active_component } = self.mailbox.take_changes();
+    /// Reports what other tasks have changed since the last time. Returns whether there are questions.
+    fn report_changes(&mut self) -> bool {
+        let Changes { stored, diverged, active_component, asked } = self.mailbox.take_changes();
         stored.into_iter().for_each(|offset| self.handle(Input::Stored(offset)));
         if let Some(offset) = diverged {
             self.host.metrics.divergences.inc();
@@ -204,6 +212,7 @@ impl RoomTask {
             self.informed.scarcity = scarcity;
             self.handle(Input::Instances(scarcity));
         }
+        asked
     }
 
     /// Hands over the waiting records, all of them before any output is carried out, so that a `Fault` takes effect in time.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use chorus_core::{
-    command::{EdgeCommand, Fault, Record, RoomCommand},
+    command::{AUTHORS_MESSAGE, EdgeCommand, Fault, Record, RoomCommand},
     effect::Event,
     frame::RoomFrame,
     ids::{Offset, RoomId, SessionId},
@@ -193,6 +193,10 @@ impl<'a, G: Guest> Pass<'a, G> {
     /// For a message: its session and id, and the highest id of that session that the room has applied.
     fn before_message(&mut self, record: &Record) -> Option<((SessionId, u64), Option<u64>)> {
         let RoomCommand::Message { session, message_id, msg_type, data } = &record.command else { return None };
+        // No player has sent it, and it may be there more than once.
+        if *message_id == AUTHORS_MESSAGE {
+            return None;
+        }
         let message = (*session, *message_id);
         let received = self.replay.messages.entry(message);
         let first = || ChannelMessage {

@@ -8,15 +8,12 @@ use std::convert::Infallible;
 use chorus_edge::Peer;
 use futures_util::{Stream, StreamExt as _, stream};
 use tokio::sync::broadcast;
-use warp::{
-    Filter as _, Reply as _,
-    filters::BoxedFilter,
-    http::{HeaderMap, header},
-    reply::Response,
-    sse,
-};
+use warp::{Filter as _, Reply as _, filters::BoxedFilter, http::HeaderMap, reply::Response, sse};
 
-use super::status::{Board, BoardEvent};
+use super::{
+    access,
+    status::{Board, BoardEvent},
+};
 use crate::page;
 
 pub fn routes(board: Board) -> BoxedFilter<(Response,)> {
@@ -29,15 +26,10 @@ pub fn routes(board: Board) -> BoxedFilter<(Response,)> {
 pub fn author_only() -> BoxedFilter<()> {
     let author = warp::ext::optional::<Peer>().and(warp::header::headers_cloned()).and_then(
         async |peer: Option<Peer>, headers: HeaderMap| {
-            if is_author(peer, &headers) { Ok(()) } else { Err(warp::reject::not_found()) }
+            if access::is_author(peer, &headers) { Ok(()) } else { Err(warp::reject::not_found()) }
         },
     );
     author.untuple_one().boxed()
-}
-
-fn is_author(peer: Option<Peer>, headers: &HeaderMap) -> bool {
-    let is_here = peer.is_some_and(|Peer(address)| address.to_canonical().is_loopback());
-    is_here && ![header::FORWARDED.as_str(), "x-forwarded-for", "via"].iter().any(|name| headers.contains_key(*name))
 }
 
 fn events(board: &Board) -> impl Stream<Item = Result<sse::Event, Infallible>> + Send + 'static {
@@ -60,23 +52,4 @@ fn event(event: &BoardEvent) -> sse::Event {
         BoardEvent::Log(line) => ("log", serde_json::to_string(line)),
     };
     sse::Event::default().event(name).data(data.expect("both are always JSON"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_author_is_on_this_machine_and_behind_no_proxy() {
-        let peer = |address: &str| Some(Peer(address.parse().unwrap()));
-        let none = HeaderMap::new();
-        for here in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
-            assert!(is_author(peer(here), &none), "{here}");
-        }
-        assert!(!is_author(peer("192.168.0.7"), &none));
-        assert!(!is_author(None, &none));
-        let mut proxied = HeaderMap::new();
-        proxied.insert("x-forwarded-for", "192.168.0.7".parse().unwrap());
-        assert!(!is_author(peer("127.0.0.1"), &proxied));
-    }
 }

@@ -6,12 +6,16 @@
 //! ```
 //! Where to start: this file starts and stops everything; `place` finds the author's rooms; `builds` makes components of them;
 //! `publish` swaps them into the running rooms; `watch` detects changed sources; `status` is the state for the page and the
-//! terminal; `events` streams it; `metrics` has the numbers of edge and host; `lan` has the addresses for phones.
+//! terminal; `events` streams it; `inspector` shows rooms, `again` replaces the process, both for the author alone (`access`);
+//! `metrics` has the numbers of edge and host; `lan` has the addresses for phones.
 //!
 //! The data directory is sufficient to continue after a `kill -9`: it has the log and the store, and nothing else.
 
+mod access;
+mod again;
 mod builds;
 mod events;
+mod inspector;
 mod lan;
 mod metrics;
 mod operators;
@@ -42,7 +46,9 @@ use tokio::task::JoinHandle;
 use warp::{Filter as _, filters::BoxedFilter, reply::Response};
 
 use self::{
+    again::Life,
     builds::Builds,
+    inspector::Inspector,
     metrics::Metrics,
     place::{Given, Place},
     publish::Publisher,
@@ -222,10 +228,13 @@ struct Dev {
     publisher: Publisher,
     watch: Option<GuestWatcher>,
     session_expiry: Duration,
+    life: Life,
 }
 
 impl Dev {
-    async fn start(options: Options) -> anyhow::Result<Dev> {
+    async fn start(mut options: Options) -> anyhow::Result<Dev> {
+        let (life, port) = Life::begin();
+        options.port = if options.port == 0 { port.unwrap_or(0) } else { options.port };
         let place = options.place()?;
         let web = options.web.page(place.web())?;
         let data = options.data.clone().unwrap_or_else(|| place.data());
@@ -234,7 +243,7 @@ impl Dev {
         let Data { dir, bus, store } = data::open(&data, options.fsync, options.loss.accept_loss).await?;
         check_port(options.listen())?;
         let board = Board::default();
-        let built = builds.at_start(options.no_watch, &board).await?;
+        let built = builds.at_start(options.no_watch || life.is_again(), &board).await?;
 
         let engine = guest::Engine::new(guest::Options {
             // Always: a replay of the directory's records makes the same frames.
@@ -265,8 +274,13 @@ impl Dev {
         let page = web.map_or_else(page::files, web::routes);
         let routes = admin.or(page::client()).unify().or(page).unify().boxed();
         // Without builds there is no author to inform.
-        let routes = if options.no_watch { routes } else { events::routes(board).or(routes).unify().boxed() };
+        let inspector = Inspector::new(&bus, &store, &host, publisher.engine(), &life);
+        let routes = match options.no_watch {
+            true => routes,
+            false => inspector::routes(inspector).or(events::routes(board)).unify().or(routes).unify().boxed(),
+        };
         let (edge, dead) = open_edge(&options, &dir, &bus, &store, routes).await?;
+        life.listens_at(edge.local_addr().port());
         let loading = tokio::spawn(publish::load(unchanged, host.clone(), publisher.board().clone()));
         let cleanup = tokio::spawn(clean_up(dead, bus.clone(), store.clone()));
         metrics.add("chorus_edge", |registry| edge.register(registry));
@@ -288,6 +302,7 @@ impl Dev {
             publisher,
             watch,
             session_expiry,
+            life,
         })
     }
 
@@ -304,6 +319,10 @@ impl Dev {
     /// Serves until it is stopped, or cannot continue.
     async fn serve(&mut self, stop: &mut Stop) -> anyhow::Result<()> {
         let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
+        if self.life.is_again() && self.watch.is_some() {
+            // What was changed while no process watched.
+            self.rebuild(watch::Changed::everything()).await;
+        }
         loop {
             tokio::select! {
                 () = stop.requested() => return Ok(()),

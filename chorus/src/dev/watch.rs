@@ -110,6 +110,11 @@ struct Parts {
 pub struct Changed(BTreeSet<String>);
 
 impl Changed {
+    /// As if everything had changed.
+    pub fn everything() -> Changed {
+        Changed(BTreeSet::from([String::new()]))
+    }
+
     /// Whether this kind may have to be rebuilt.
     pub fn may_touch(&self, kind: &str) -> bool {
         let shared = ["sdk", "build", "fixtures", PACKAGES, ""];

@@ -199,7 +199,7 @@ test("players receive nothing of builds and logs", EDITED, async () => {
   const page = await (await fetch(`${server.url}/`)).text();
   assert.doesNotMatch(page, /banner/);
   assert.equal((await fetch(`${server.url}/dev`)).status, 200);
-  for (const path of ["dev", "dev.js", "dev/events"]) {
+  for (const path of ["dev", "dev/dev.js", "dev/events", "dev/inspector", "dev/process"]) {
     const proxied = await fetch(`${server.url}/${path}`, { headers: { "x-forwarded-for": "192.0.2.1" } });
     assert.equal(proxied.status, 404, path);
   }

@@ -137,7 +137,7 @@ story("the page, its files and the client are served", async (server) => {
     assert.ok(response.headers.get("content-type").startsWith(type), path);
   }
   // The author's page is only served when guests are watched (edit.test.mjs), and this server does not watch.
-  for (const path of ["/dev", "/dev.js", "/dev/events"]) assert.equal((await fetch(server.url + path)).status, 404, path);
+  for (const path of ["/dev", "/dev/dev.js", "/dev/events", "/dev/inspector", "/dev/process", "/dev/inspector/rooms"]) assert.equal((await fetch(server.url + path)).status, 404, path);
 });
 
 test("the echo of the conformance suite is in no binary that serves players", async () => {

@@ -216,9 +216,9 @@ describe("the author of a room", () => {
   /** Serves these statuses to the page instead of the server's own. */
   const serveStatuses = async (page, ...statuses) => {
     // A server that does not watch its guests does not serve this page.
-    for (const [path, file, contentType] of [["dev", "dev.html", "text/html"], ["dev.js", "dev.js", "text/javascript"]]) {
+    for (const [file, contentType] of [["dev.html", "text/html"], ["dev.js", "text/javascript"], ["dom.js", "text/javascript"], ["kill.js", "text/javascript"], ["style.css", "text/css"]]) {
       const body = await readFile(new URL(`../../page/${file}`, import.meta.url), "utf8");
-      await page.route(`**/${path}`, (route) => route.fulfill({ contentType, body }));
+      await page.route(file === "dev.html" ? "**/dev" : `**/dev/${file}`, (route) => route.fulfill({ contentType, body }));
     }
     await page.route("**/dev/events", (route) =>
       route.fulfill({

@@ -3,8 +3,8 @@
 use super::*;
 use crate::{
     command::{
-        Answer, Deliveries, EdgeCommand, Fault, Joining, LeaveReason, OutputRef, Player, RequestId, RoomCommand,
-        RoomData, Target,
+        AUTHORS_MESSAGE, Answer, Deliveries, EdgeCommand, Fault, Joining, LeaveReason, OutputRef, Player, RequestId,
+        RoomCommand, RoomData, Target,
     },
     diff,
     effect::{Effect, Event, LogLevel, MemberInfo, SavedState},

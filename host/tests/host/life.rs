@@ -33,6 +33,27 @@ async fn a_room_with_nothing_to_do_is_put_aside_and_woken_by_the_next_message() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_whose_instance_is_dropped_has_the_same_state_and_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::open(dir.path(), Setup::default()).await;
+    world.publish("counter", "counter-v1").await;
+    world.create(ROOM, "counter", json!({})).await;
+    world.edge.join(ANA, ROOM).await;
+    for count in 1..=3 {
+        assert_eq!(world.edge.request(ANA, ROOM, "add", json!(1)).await, Ok(json!(count)));
+        let look = world.host.look(ROOM).await.expect("it is live");
+        assert_eq!((look.members, look.connected), (1, 1));
+        let rebuilt = world.host.lose_instance(ROOM).await.expect("it is live");
+        assert!(rebuilt.before.is_some(), "its script can save");
+        assert_eq!((rebuilt.before, rebuilt.offset), (rebuilt.after, look.offset));
+    }
+    let frames = world.edge.of(ANA, ROOM);
+    assert!(frames.iter().zip(1..).all(|(frame, seq)| frame.seq == seq), "no gap, and nothing twice: {frames:?}");
+    assert!(world.host.lose_instance(RoomId(1)).await.is_none(), "there is no such room");
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_timer_wakes_a_room_that_sleeps() {
     let dir = tempfile::tempdir().unwrap();
     let mut world = World::open(dir.path(), Setup::restless()).await;

@@ -77,6 +77,7 @@ pub use body::MAX_BODY;
 pub use events::MAX_FOLLOWERS;
 pub use metrics::OPEN_METRICS;
 pub use query::MAX_PAGE;
+pub use records::described;
 
 /// The resources of the API. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -33,6 +33,11 @@ pub(super) fn describe(offset: Offset, record: &Record, content: bool, failure: 
     serde_json::to_string(&fields.map).expect(SURE)
 }
 
+/// A record as the API shows it, with the players' texts.
+pub fn described(offset: Offset, record: &Record) -> Box<RawValue> {
+    RawValue::from_string(describe(offset, record, true, None)).expect(SURE)
+}
+
 struct Fields {
     map: BTreeMap<&'static str, Box<RawValue>>,
     content: bool,

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use crate::{
-    effect::Event,
+    command::AUTHORS_MESSAGE,
+    effect::{Event, LogLevel},
     frame::{ErrorCode, RoomFrame},
     ids::SessionId,
     json::Json,
     planted::{Bug, planted},
     room::{
-        ComponentSpec,
+        ComponentSpec, Output,
         state::Audience,
         step::{CallOrigin, Next, Step},
     },
@@ -20,6 +21,9 @@ pub(super) fn message(step: &mut Step, session: SessionId, message_id: u64, msg_
     let is_kicked = step.state.kicks.contains_key(&session);
     // The sender may have left: its edge answers the message when it is notified of that.
     let Some(member) = step.state.members.get_mut(&session).filter(|_| !is_kicked) else { return Next::Done };
+    if message_id == AUTHORS_MESSAGE {
+        return authors(step, session, msg_type, data);
+    }
     if message_id <= member.last_message_id && !planted(Bug::MessageDuplicates) {
         return Next::Done;
     }
@@ -31,6 +35,16 @@ pub(super) fn message(step: &mut Step, session: SessionId, message_id: u64, msg_
         return Next::Done;
     }
     Next::Call(Event::Message { session, msg_type, data }, CallOrigin::Message { session, message_id })
+}
+
+/// In the member's name. The member gets no answer, since its client has sent nothing; the author reads the log.
+fn authors(step: &mut Step, session: SessionId, msg_type: Arc<str>, data: Json) -> Next {
+    if let Some(spec) = step.state.spec.as_ref().filter(|spec| !spec.messages.contains(&*msg_type)) {
+        let text = unknown_type(spec, &msg_type).into();
+        step.out.push(Output::Log { level: LogLevel::Warn, text });
+        return Next::Done;
+    }
+    Next::Call(Event::Message { session, msg_type, data }, CallOrigin::Other)
 }
 
 fn unknown_type(spec: &ComponentSpec, msg_type: &str) -> String {

@@ -38,6 +38,26 @@ fn a_message_without_a_handler_never_reaches_the_guest() {
 }
 
 #[test]
+fn an_authors_message_has_an_effect_no_answer_and_takes_no_number() {
+    let mut story = Story::of(greeter()).with_members(&[ANA]);
+    assert_eq!(story.record(message(ANA, 7)).to_edge(), ["ana 3 reply"]);
+    for _ in 0..2 {
+        assert_eq!(story.record(message(ANA, AUTHORS_MESSAGE)).to_edge(), [""; 0]);
+    }
+    assert_eq!(story.events.iter().filter(|event| event.starts_with("message")).count(), 3);
+    assert_eq!(story.record(message(ANA, 8)).to_edge(), ["ana 4 reply"], "the client's own numbers go on");
+}
+
+#[test]
+fn an_authors_message_that_has_no_handler_is_a_line_of_the_log() {
+    let mut story = Story::of(greeter()).with_members(&[ANA]);
+    let (session, message_id) = (ANA, AUTHORS_MESSAGE);
+    let out = story.record(RoomCommand::Message { session, message_id, msg_type: "dance".into(), data: Json::null() });
+    assert_eq!(out.to_edge(), [""; 0]);
+    assert!(out.outputs.iter().any(|output| matches!(output, Output::Log { text, .. } if text.contains("dance"))));
+}
+
+#[test]
 fn another_rooms_output_counts_once() {
     let mut story = Story::of(greeter());
     story.record(create());
