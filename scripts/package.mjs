@@ -13,7 +13,7 @@ import { json, pack, packNative, ROOT } from "./package/npm.mjs";
 import { buildPortable, TARGETS } from "./package/portable.mjs";
 import { sbom } from "./package/sbom.mjs";
 
-const ROOMS = "packages/chorus-rooms", CLIENT = "clients/js";
+const ROOMS = "packages/chorus-rooms", CREATE = "packages/create-chorus-rooms", CLIENT = "clients/js";
 const TARGET = process.env.CARGO_TARGET_DIR;
 /** The platform of a program that was built here. */
 const HERE = `${process.platform}-${process.arch}`;
@@ -40,6 +40,9 @@ Makes what a release consists of; or only these npm packages. Nothing is publish
 
 const clientFiles = () => json(CLIENT, "package.json").files.map((file) => `${CLIENT}/${file}`);
 
+/** Of `npm create`, which `chorus new` is too. */
+const createFiles = ["package.json", "src", "templates"].map((file) => `${CREATE}/${file}`).concat("docs/skill");
+
 /**
  * By name: the folder with its `package.json`, what it consists of, and what it needs, by the package here that names the version. `native`: the
  * native program belongs to it, in a package for each platform.
@@ -49,13 +52,19 @@ const PACKAGES = {
     folder: ROOMS,
     files: () => [
       `${ROOMS}/bin`, `${ROOMS}/src`, "guests/sdk", "guests/build", "guests/build.mjs", "guests/lobby", "guests/package-lock.json", "engine/engine.wasm", "engine/sdk",
-      "wit", ...clientFiles(), `${CLIENT}/package.json`, "LICENSE",
+      "wit", ...clientFiles(), `${CLIENT}/package.json`, ...createFiles, "LICENSE",
     ],
     needs: { guests: ["rolldown", "oxc-walker"], [CLIENT]: ["ws"] },
     // Of files that are not in its own folder.
     exports: { "./types": { types: "./guests/sdk/chorus.d.ts" } },
     readme: `${ROOMS}/README.md`,
     native: true,
+  },
+  "create-chorus-rooms": {
+    folder: CREATE,
+    files: () => [`${CREATE}/bin`, ...createFiles, `${ROOMS}/src/arguments.mjs`, "LICENSE"],
+    needs: {},
+    readme: `${CREATE}/README.md`,
   },
   "chorus-client": { folder: CLIENT, files: () => [...clientFiles(), "LICENSE"], needs: {}, flat: true, readme: `${CLIENT}/README.md` },
 };

@@ -46,6 +46,7 @@ const STEPS = [
   { name: "guest-tests", title: "the SDK, the guests and their build", quick: true, count: countNode, commands: () => [nodeTests("guests/test")] },
   { name: "engine", title: "the engine of guests", quick: true, count: countNode, commands: () => [nodeTests("engine/test"), inEngine(nodeTests("guests/test", ["build.test.mjs", "types.test.mjs"]))] },
   { name: "rooms", title: "the harness of rooms: stories, random play, checks, bots", quick: true, count: countNode, commands: () => [nodeTests("packages/chorus-rooms/test")] },
+  { name: "create", title: "new projects: the command, and each template's types, stories and random play", quick: true, count: countNode, commands: () => [nodeTests("packages/create-chorus-rooms/test")] },
   { name: "site", title: "the docs as a site", quick: true, count: countNode, commands: () => [nodeTests("site/test")] },
   { name: "client-types", title: "types of the client", quick: true, count: countOne, commands: () => [tsc("clients/js", "test")] },
   { name: "client", title: "the client", quick: true, count: countNode, commands: () => [nodeTests("clients/js/test")] },

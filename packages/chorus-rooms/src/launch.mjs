@@ -7,6 +7,7 @@ import { constants } from "node:os";
 
 /** Commands of this package: each is a module with a `main`. */
 const OWN = {
+  new: "creates a project from a template: rooms, a page, tests",
   test: "tests the rooms of a project: its stories, and random play",
   check: "holds the rooms of a project to the contract and to determinism",
   bots: "plays on a running server with scripted clients, and measures",

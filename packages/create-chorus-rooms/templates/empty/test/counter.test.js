@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { createRoom, play } from "chorus-rooms/test";
+
+test("everybody counts, and sees who has", async () => {
+  const room = await createRoom("counter");
+  const ana = await room.join("Ana"), ben = await room.join("Ben");
+  await ana.send("press", { by: 1 });
+  await ben.send("press", { by: 1 });
+  assert.equal(ana.view.count, 2);
+  await assert.rejects(ana.send("press", { by: 7 }), { code: "refused", message: "by is 1 or -1" });
+  assert.deepEqual(ben.view.players.map(({ name, you }) => [name, you]), [["Ana", false], ["Ben", true]]);
+});
+
+test("a lost connection is shown, and a crash changes nothing", async () => {
+  const room = await createRoom("counter");
+  const ana = await room.join("Ana"), ben = await room.join("Ben");
+  await ana.send("press", { by: 1 });
+  await ana.drop();
+  assert.equal(ben.view.players[0].connected, false);
+  await room.restore();
+  await ana.reconnect();
+  assert.deepEqual([ana.view.count, ana.view.players[0].connected], [1, true]);
+  await ben.leave();
+  assert.equal(ana.view.players.length, 1);
+});
+
+// `npm test -- --runs 1000` looks for a way to break what is stated here.
+play("counter", {
+  messages: { press: (random) => ({ by: random.pick([1, -1]) }) },
+  invariants: {
+    "the people are the members": ({ state, members }) =>
+      assert.deepEqual(state.people.map(({ session }) => session), members.map(({ session }) => session)),
+    "the count stays within its bounds": ({ state }) => Math.abs(state.count) <= 999,
+  },
+});

@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { createRoom, play } from "chorus-rooms/test";
+
+import { QUESTIONS } from "../rooms/quiz/questions.js";
+
+/** The right option of the present question. @param {import("chorus-rooms/test").TestPlayer} player */
+const rightFor = ({ view }) => QUESTIONS.find(({ text }) => text === view.question.text)?.right ?? -1;
+
+test("a right answer counts more the sooner it is given, and a wrong one counts nothing", async () => {
+  const room = await createRoom("quiz");
+  const ana = await room.join("Ana"), ben = await room.join("Ben"), eva = await room.join("Eva");
+  await ana.send("start");
+  const right = rightFor(ana);
+  await ana.send("answer", { round: 1, option: right });
+  await assert.rejects(ana.send("answer", { round: 1, option: right }), { code: "refused", message: "you have answered" });
+  await room.advance(2_000);
+  await ben.send("answer", { round: 1, option: right });
+  await eva.send("answer", { round: 1, option: (right + 1) % 4 });
+  assert.deepEqual([ana.view.right, ana.view.players.map((/** @type {any} */ { gained }) => gained)], [null, [null, null, null, null]], "nothing is shown yet");
+  while (ana.view.phase === "asking") await room.advance(1_000);        // until the bot has answered
+  assert.equal(ana.view.right, right);
+  const [, first, second, third] = ana.view.players.map((/** @type {any} */ { points }) => points);
+  assert.ok(first > second && second > 100 && third === 0, `${first} ${second} ${third}`);
+});
+
+test("a game has five questions, also if nobody answers, and may begin anew", async () => {
+  const room = await createRoom("quiz");
+  const ana = await room.join("Ana");
+  await ana.send("start");
+  await assert.rejects(ana.send("start"), { message: "the game goes on" });
+  await room.advance(5 * (15_000 + 4_000));
+  assert.deepEqual([ana.view.phase, ana.view.round], ["over", 5]);
+  assert.deepEqual(room.timers, {});
+  await ana.send("start");
+  assert.deepEqual([ana.view.round, ana.view.players[1].points], [1, 0]);
+});
+
+test("nobody waits for a lost connection, a crash changes nothing, and no timer goes on in an empty room", async () => {
+  const room = await createRoom("quiz");
+  const ana = await room.join("Ana"), ben = await room.join("Ben");
+  await ana.send("start");
+  await ana.send("answer", { round: 1, option: 0 });
+  await ben.drop();
+  await room.restore();
+  await room.advance(10_000);
+  assert.notEqual(`${ana.view.phase} ${ana.view.round}`, "asking 1");
+  await ben.reconnect();
+  assert.equal(ben.view.round, ana.view.round);
+  await ana.leave();
+  await ben.leave();
+  assert.deepEqual(room.timers, {});
+});
+
+play("quiz", {
+  messages: { start: null, answer: (random, { room }) => ({ round: room.state.round, option: random.int(4) }) },
+  invariants: {
+    "a phase ends by itself": ({ state, timers }) => {
+      assert.equal("show" in timers, state.phase === "asking");
+      assert.equal("next" in timers, state.phase === "shown");
+    },
+    "the right option is hidden while it is asked for": ({ state, members }) =>
+      state.phase !== "asking" || members.every(({ view }) => view.right === null && view.players.every((/** @type {any} */ { gained }) => gained === null)),
+    "nobody has more points than there are": ({ state }) =>
+      state.entrants.every((/** @type {any} */ { points }) => points >= 0 && points <= 200 * state.round),
+  },
+});
