@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use chorus_store::{PostgresOptions, Store, migrate_postgres};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-pub const MIGRATIONS: [i64; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
+pub const MIGRATIONS: [i64; 9] = [1, 2, 3, 4, 5, 6, 7, 8, 9];
 
 /// A store in a schema of its own.
 pub struct Place {
