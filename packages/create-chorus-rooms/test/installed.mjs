@@ -10,8 +10,8 @@ export function installedIn(project) {
   const at = join(project, "node_modules/chorus-rooms");
   mkdirSync(at, { recursive: true });
   for (const folder of ["packages", "guests", "clients", "engine", "wit"]) symlinkSync(join(REPOSITORY, folder), join(at, folder));
-  const { exports, bin, ...known } = JSON.parse(readFileSync(join(REPOSITORY, "packages/chorus-rooms/package.json"), "utf8"));
-  const moved = JSON.parse(JSON.stringify(exports).replaceAll("./src/", "./packages/chorus-rooms/src/"));
-  writeFileSync(join(at, "package.json"), JSON.stringify({ ...known, exports: { ...moved, "./types": { types: "./guests/sdk/chorus.d.ts" } } }));
+  const manifest = readFileSync(join(REPOSITORY, "packages/chorus-rooms/package.json"), "utf8");
+  const { exports, ...known } = JSON.parse(manifest.replace(/\.\/(src|bin)\//g, "./packages/chorus-rooms/$1/"));
+  writeFileSync(join(at, "package.json"), JSON.stringify({ ...known, exports: { ...exports, "./types": { types: "./guests/sdk/chorus.d.ts" } } }));
   symlinkSync(join(REPOSITORY, "clients/js"), join(project, "node_modules/chorus-client"));
 }
