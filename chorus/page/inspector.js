@@ -123,9 +123,15 @@ function drawState(now) {
   drawFacts(now);
   now.members.forEach(({ session, name }) => names.set(session, name));
   drawMembers(now);
-  stateTree.draw(now.state ?? null);
+  stateTree.draw(scriptsState(now.state ?? null));
   say($("state-note"), [`version ${now.state_version ?? "–"}`, now.waits ? "waits for its host's decision" : ""].filter(Boolean).join(" · "));
   drawViews(now);
+}
+
+/** The SDK saves `this.state` as a member beside its own, which are shown only where there are any. */
+function scriptsState(saved) {
+  if (saved === null || typeof saved !== "object" || !("state" in saved)) return saved;
+  return Object.keys(saved).length === 1 ? saved.state : saved;
 }
 
 function drawFacts({ component, offset, clock, locked, faults, timers, metadata }) {
