@@ -28,14 +28,14 @@ after(async () => {
 test("a room's members, state, views and records are shown as they change, and reading them is no record", async () => {
   const events = await Stream.of(lobby);
   const state = await events.of("state", ({ members }) => members.some(({ name }) => name === "Ana"));
-  assert.deepEqual([state.kind, state.state.throwIn, state.members[0].connected], ["throw-everywhere", "", true]);
+  assert.deepEqual([state.kind, state.state.state.throwIn, state.members[0].connected], ["throw-everywhere", "", true]);
   assert.ok(state.messages.includes("arm") && "view" in state);
   ana.send({ t: "msg", id: 1, type: "arm", data: "nothing" });
   await ana.answer(1);
   const { record, outputs } = await events.of("record", ({ record }) => record.type === "arm");
   assert.deepEqual([record.command, record.session, record.data], ["message", ana.session, "nothing"]);
   assert.ok(outputs.some(({ what, frame, to }) => what === "frame" && frame.t === "reply" && to[0] === ana.session), JSON.stringify(outputs));
-  const changed = await events.of("state", ({ state }) => state.throwIn === "nothing");
+  const changed = await events.of("state", ({ state }) => state.state.throwIn === "nothing");
   assert.equal((await rooms())[0].offset, changed.offset, "the room has applied no further record");
   assert.deepEqual((({ kind, state, members, connected }) => ({ kind, state, members, connected }))((await rooms())[0]), { kind: "throw-everywhere", state: "live", members: 1, connected: 1 });
   events.close();
@@ -48,7 +48,7 @@ test("a message in a member's name has its effect, is marked, and takes no numbe
     const shown = await events.of("record", ({ record }) => record.offset === offset);
     assert.deepEqual([shown.by_author, shown.record.data, shown.outputs.some(({ frame }) => frame?.t === "reply")], [true, data, false]);
   }
-  await events.of("state", ({ state }) => state.throwIn === "twice");
+  await events.of("state", ({ state }) => state.state.throwIn === "twice");
   ana.send({ t: "msg", id: 2, type: "arm", data: "message" });
   assert.equal((await ana.answer(2)).t, "reply");
   const mistaken = await ok(post("send", { session: ana.session, type: "dance" }));
