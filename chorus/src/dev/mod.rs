@@ -60,6 +60,7 @@ use crate::{
     data::{self, AcceptLoss, Data},
     groups::{RoomOptions, SessionOptions},
     identity::IdentityOptions,
+    operate::local::{self, Announced},
     page,
     stop::{CLOSING, Stop},
     tls::{self, Tls},
@@ -229,6 +230,8 @@ struct Dev {
     watch: Option<GuestWatcher>,
     session_expiry: Duration,
     life: Life,
+    /// For the operators' commands on this machine.
+    announced: Announced,
 }
 
 impl Dev {
@@ -288,6 +291,7 @@ impl Dev {
         let session_expiry = options.sessions.expiry();
         let failed = Box::pin(failed);
         let is_in_lan = options.lan;
+        let announced = local::announce(&dir, edge.local_addr())?;
         Ok(Dev {
             data: dir,
             is_in_lan,
@@ -303,6 +307,7 @@ impl Dev {
             watch,
             session_expiry,
             life,
+            announced,
         })
     }
 
@@ -362,6 +367,7 @@ impl Dev {
 
     /// Sends the players away, stores the rooms, and closes the directory in good order.
     async fn stop(self) -> anyhow::Result<()> {
+        drop(self.announced);
         // The next process drops the members that are left.
         self.cleanup.abort();
         let _ = self.cleanup.await;

@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, value::RawValue};
 use tokio::net::TcpStream;
 
+use super::local::{self, Found};
 use crate::secrets;
 
 /// A running monitor accepts the connection at once.
@@ -37,18 +38,17 @@ const MAX_EVENT: usize = 32 << 20;
 /// The flags of every operators' command: the monitor, and how to print its responses.
 #[derive(Clone, Debug, Args)]
 pub struct MonitorArgs {
-    /// The monitor's address, or that of `chorus dev`
-    #[arg(
-        long,
-        env = "CHORUS_MONITOR",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:7400",
-        help_heading = "Monitor"
-    )]
-    monitor: String,
-    /// The file with the monitor's token. The environment variable CHORUS_TOKEN has the same text in place of a file
+    /// The monitor's address, or that of a server of one process [default: that of the server that uses the data directory; else
+    /// `http://127.0.0.1:7400`]
+    #[arg(long, env = "CHORUS_MONITOR", value_name = "URL", help_heading = "Monitor")]
+    monitor: Option<String>,
+    /// The file with the monitor's token. The environment variable CHORUS_TOKEN has the same text in place of a file [default:
+    /// that in the data directory, if its server is used]
     #[arg(long, env = "CHORUS_TOKEN_FILE", value_name = "FILE", help_heading = "Monitor")]
     token_file: Option<PathBuf>,
+    /// The data directory in which a server on this machine is looked for, if no address is given
+    #[arg(long, env = "CHORUS_DATA", value_name = "DIR", default_value = "data", help_heading = "Monitor")]
+    data: PathBuf,
     /// Prints JSON, for programs
     #[arg(long, help_heading = "Monitor")]
     pub json: bool,
@@ -61,24 +61,59 @@ pub struct Client {
     token: Secret,
 }
 
+/// A monitor's own address.
+const MONITOR: &str = "http://127.0.0.1:7400";
+
 impl MonitorArgs {
     pub fn client(&self) -> anyhow::Result<Client> {
-        Ok(Client { authority: self.authority()?, token: secrets::required_token(self.token_file.as_ref())? })
+        let given = secrets::operators_token(self.token_file.as_ref())?;
+        if let Some(monitor) = &self.monitor {
+            let missing = "the operators' token is missing: set CHORUS_TOKEN, or name a file by --token-file";
+            return Ok(Client { authority: authority(monitor)?, token: given.context(missing)? });
+        }
+        match (local::find(&self.data)?, given) {
+            (Some(local), given) => self.of(&local, given),
+            (None, Some(token)) => Ok(Client { authority: authority(MONITOR)?, token }),
+            (None, None) => bail!(
+                "no server runs on {}: start one there, name another data directory by --data, or give the address and the \
+                 token of a monitor by --monitor and --token-file",
+                self.data.display()
+            ),
+        }
     }
 
-    fn authority(&self) -> anyhow::Result<String> {
-        // Its text would be in the errors below.
-        ensure!(!self.monitor.contains('@'), "--monitor is an address alone, without a user or a password");
-        let uri: Uri = self.monitor.parse().with_context(|| format!("--monitor {:?} is no address", self.monitor))?;
+    /// The client of a server on this machine.
+    fn of(&self, local: &Found, given: Option<Secret>) -> anyhow::Result<Client> {
+        // A user's token is sent to no other user's process.
         ensure!(
-            uri.scheme_str() == Some("http"),
-            "--monitor {:?} is no http:// address: a monitor has no TLS; reach one that is far away by a tunnel (ssh -L)",
-            self.monitor
+            local.is_own || given.is_none(),
+            "the server of {} is another user's: give its address by --monitor, or no token",
+            self.data.display()
         );
-        let host = uri.host().filter(|host| !host.is_empty()).context("--monitor names no host")?;
-        ensure!(matches!(uri.path(), "" | "/"), "--monitor is an address alone, without a path");
-        Ok(format!("{host}:{}", uri.port_u16().unwrap_or(80)))
+        let kept = self.data.join(local::TOKEN);
+        let token = match given {
+            Some(token) => token,
+            None => secrets::required_token(Some(&kept)).context(
+                "the server of this data directory has a token of its own: name its file by --token-file, or set CHORUS_TOKEN",
+            )?,
+        };
+        Ok(Client { authority: authority(&local.url)?, token })
     }
+}
+
+/// The host and the port of an address.
+fn authority(monitor: &str) -> anyhow::Result<String> {
+    // Its text would be in the errors below.
+    ensure!(!monitor.contains('@'), "--monitor is an address alone, without a user or a password");
+    let uri: Uri = monitor.parse().with_context(|| format!("--monitor {monitor:?} is no address"))?;
+    ensure!(
+        uri.scheme_str() == Some("http"),
+        "--monitor {:?} is no http:// address: a monitor has no TLS; reach one that is far away by a tunnel (ssh -L)",
+        monitor
+    );
+    let host = uri.host().filter(|host| !host.is_empty()).context("--monitor names no host")?;
+    ensure!(matches!(uri.path(), "" | "/"), "--monitor is an address alone, without a path");
+    Ok(format!("{host}:{}", uri.port_u16().unwrap_or(80)))
 }
 
 impl Client {
@@ -91,11 +126,11 @@ impl Client {
     }
 
     pub async fn events(&self, path: &str) -> anyhow::Result<Events> {
-        let response = self.send(Method::GET, path, Bytes::new()).await?;
-        match response.status() {
-            StatusCode::OK => Ok(Events { body: response.into_body(), text: BytesMut::new() }),
-            _ => Err(read::<Value>(response).await.err().unwrap_or_else(|| anyhow::anyhow!("no events came"))),
-        }
+        events(self.send(Method::GET, path, Bytes::new()).await?).await
+    }
+
+    pub async fn post_events(&self, path: &str, body: Bytes) -> anyhow::Result<Events> {
+        events(self.send(Method::POST, path, body).await?).await
     }
 
     async fn send(&self, method: Method, path: &str, body: Bytes) -> anyhow::Result<Response<Incoming>> {
@@ -119,6 +154,13 @@ impl Client {
         connected.with_context(|| {
             format!("cannot reach a monitor at {}: is one running? Set --monitor or CHORUS_MONITOR", self.authority)
         })
+    }
+}
+
+async fn events(response: Response<Incoming>) -> anyhow::Result<Events> {
+    match response.status() {
+        StatusCode::OK => Ok(Events { body: response.into_body(), text: BytesMut::new() }),
+        _ => Err(read::<Value>(response).await.err().unwrap_or_else(|| anyhow::anyhow!("no events came"))),
     }
 }
 
@@ -229,18 +271,14 @@ pub fn print_json(value: &Value) {
 mod tests {
     use super::*;
 
-    fn monitor_at(url: &str) -> MonitorArgs {
-        MonitorArgs { monitor: url.into(), token_file: None, json: false }
-    }
-
     #[test]
     fn an_address_is_checked_before_a_request_is_sent() {
-        for (good, authority) in [
+        for (good, expected) in [
             ("http://127.0.0.1:7400", "127.0.0.1:7400"),
             ("http://monitor.example/", "monitor.example:80"),
             ("http://[::1]:7400", "[::1]:7400"),
         ] {
-            assert_eq!(monitor_at(good).authority().unwrap(), authority);
+            assert_eq!(authority(good).unwrap(), expected);
         }
         for bad in [
             "",
@@ -250,9 +288,31 @@ mod tests {
             "http://monitor.example/v1",
             "http://",
         ] {
-            let error = monitor_at(bad).authority().unwrap_err().to_string();
+            let error = authority(bad).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{bad}: {error}");
         }
+    }
+
+    #[test]
+    fn a_server_on_this_machine_is_found_with_its_token() {
+        let data = tempfile::tempdir().unwrap();
+        let args = |monitor: Option<&str>| MonitorArgs {
+            monitor: monitor.map(str::to_owned),
+            token_file: None,
+            data: data.path().to_owned(),
+            json: false,
+        };
+        let error = args(None).client().unwrap_err().to_string();
+        assert!(error.contains("no server runs on") && error.contains("--data"), "{error}");
+        let _announced = local::announce(data.path(), "127.0.0.1:4321".parse().unwrap()).unwrap();
+        let error = format!("{:#}", args(None).client().unwrap_err());
+        assert!(error.contains("--token-file"), "{error}");
+        std::fs::write(data.path().join(local::TOKEN), "0123456789abcdef\n").unwrap();
+        let found = args(None).client().unwrap();
+        assert_eq!((found.authority.as_str(), found.token.expose()), ("127.0.0.1:4321", "0123456789abcdef"));
+        // The token is sent to no other address.
+        let error = args(Some("http://127.0.0.1:9")).client().unwrap_err().to_string();
+        assert!(error.contains("token is missing"), "{error}");
     }
 
     #[test]
