@@ -2,6 +2,7 @@
 
 mod admission;
 mod audit;
+mod backup;
 mod cache;
 mod cluster;
 mod data;
@@ -55,6 +56,8 @@ enum Command {
     Player(operate::player::Options),
     Publish(operate::publish::Options),
     Swap(operate::swap::Options),
+    Backup(backup::Options),
+    Restore(backup::restore::Options),
     Token(token::Options),
     Load(load::Options),
     Audit(audit::Options),
@@ -93,6 +96,8 @@ fn main() -> ExitCode {
             Command::Player(options) => operate::player::run(options).await,
             Command::Publish(options) => operate::publish::run(options).await,
             Command::Swap(options) => operate::swap::run(options).await,
+            Command::Backup(options) => backup::run(options).await,
+            Command::Restore(options) => backup::restore::run(options).await,
             Command::Token(options) => token::run(options),
             Command::Load(options) => load::run(options).await,
             Command::Audit(options) => audit::run(options).await,

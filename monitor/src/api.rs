@@ -1,5 +1,5 @@
 //! The JSON of the operators' API: what [`crate::admin`] answers, and what `chorus status`, `machine`, `room`, `player`,
-//! `publish` and `swap` read. Times are milliseconds since 1970, ids and digests are hexadecimal.
+//! `publish`, `swap` and `backup` read. Times are milliseconds since 1970, ids and digests are hexadecimal.
 //!
 //! A newer monitor may add fields, so readers ignore fields that they do not have; a missing field is an error for them.
 //! Requests are strict: an unknown field is refused.
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// Any request that was refused or failed.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Refusal {
     pub error: String,
     /// The remedy.
@@ -454,4 +454,42 @@ pub struct Swapped {
     pub rooms: u64,
     /// Rooms that already ran this one.
     pub already: u64,
+}
+
+/// The body of `POST /v1/backup`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupOrder {
+    /// A directory on the server's machine, from its root on. It is created, or is empty.
+    pub dir: String,
+}
+
+/// An event of `POST /v1/backup`.
+#[derive(Clone, Debug)]
+pub enum BackupEvent {
+    Progress(BackupProgress),
+    /// The last one.
+    Done(BackupDone),
+    /// The last one. What was copied is removed.
+    Failed(Refusal),
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BackupProgress {
+    /// Bytes that are copied.
+    pub copied: u64,
+    /// All bytes, as of the beginning: the copy may have more.
+    pub of: u64,
+}
+
+/// A complete backup.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BackupDone {
+    pub dir: String,
+    pub files: u64,
+    pub bytes: u64,
+    /// One past the last offset of each partition.
+    pub ends: Vec<u64>,
+    /// How long it took.
+    pub ms: u64,
 }

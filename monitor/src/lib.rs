@@ -43,7 +43,8 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tracing::Instrument as _;
 
 pub use admin::{
-    Activated, AdminState, BadToken, Check, Checked, Exposition, Hooks, Locate, Locator, OPEN_METRICS, Token, described,
+    Activated, AdminState, Backup, BadToken, Check, Checked, Exposition, Hooks, Locate, Locator, OPEN_METRICS, Token,
+    described,
 };
 pub use cleanup::{CleanupError, clean_up, delete_channels, drop_sessions, expire};
 pub use ending::{EndingError, end_sessions};

@@ -9,16 +9,19 @@ use std::{
 
 use anyhow::Context as _;
 use chorus_bus::Bus;
+use chorus_edge::Peer;
 use chorus_host::{Host, guest::Engine};
-use chorus_monitor::{AdminState, Hooks, Token, admin};
+use chorus_monitor::{AdminState, Hooks, Token, admin, api::Refusal};
 use chorus_store::Store;
-use warp::{filters::BoxedFilter, reply::Response};
+use warp::{
+    Filter as _, Reply as _,
+    filters::BoxedFilter,
+    http::{HeaderMap, StatusCode},
+    reply::{self, Response},
+};
 
-use super::{Options, metrics::Metrics};
-use crate::{cluster, secrets};
-
-/// The token of a data directory, for its owner alone.
-const TOKEN: &str = "token";
+use super::{Options, access, metrics::Metrics};
+use crate::{backup, cluster, operate::local::TOKEN, secrets};
 
 pub async fn routes(
     options: &Options,
@@ -43,9 +46,29 @@ pub async fn routes(
         activated,
         metrics,
         locator: cluster::monitor::locator(),
+        backup: Some(backup::take::hook(data.to_owned(), bus.clone(), store.clone())),
         ..Hooks::new(cluster::monitor::check(engine.clone()))
     };
-    Ok(admin::routes(AdminState::new(bus.clone(), store.clone(), token, hooks)))
+    let routes = admin::routes(AdminState::new(bus.clone(), store.clone(), token, hooks));
+    Ok(backups_from_elsewhere().or(routes).unify().boxed())
+}
+
+/// A backup is written to this machine's directories, with the rights of this process. So it is requested from this machine only,
+/// beside the token.
+fn backups_from_elsewhere() -> BoxedFilter<(Response,)> {
+    let is_from_elsewhere = warp::ext::optional::<Peer>().and(warp::header::headers_cloned()).and_then(
+        async |peer: Option<Peer>, headers: HeaderMap| {
+            if access::is_author(peer, &headers) { Err(warp::reject::not_found()) } else { Ok(()) }
+        },
+    );
+    let refusal = || {
+        let refusal = Refusal {
+            error: "a backup is requested from the server's own machine only".to_owned(),
+            what_to_do: "run `chorus backup DIR` there".to_owned(),
+        };
+        reply::with_status(reply::json(&refusal), StatusCode::FORBIDDEN).into_response()
+    };
+    warp::path!("v1" / "backup").and(is_from_elsewhere).untuple_one().map(refusal).boxed()
 }
 
 /// The token of this directory, or a new one.

@@ -27,6 +27,7 @@
 //! | `GET /v1/kinds/{kind}/components` | its versions |
 //! | `POST /v1/kinds/{kind}/components` | publish: the body is a component; it is checked, and is not active yet |
 //! | `POST /v1/kinds/{kind}/swap` | `{version?, room?}`: all of a kind's rooms run that version from now on, or one |
+//! | `POST /v1/backup` | `{dir}`: copies the data directory while it is used, with server-sent events about it; one process, from its machine |
 //!
 //! Every answer is JSON (except metrics and events), an error is `{"error": …, "do": …}`. Requests carry the token as
 //! `Authorization: Bearer …`. Players' texts are in a room's state, in its outcome, and in its events only with `content=true`;
@@ -37,6 +38,7 @@
 
 mod answer;
 mod auth;
+mod backups;
 mod bans;
 mod body;
 mod erasures;
@@ -55,14 +57,14 @@ mod reports;
 mod rooms;
 mod status;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use bytes::{Buf, Bytes};
 use chorus_bus::Bus;
 use chorus_core::ids::{Digest, Kind};
 use chorus_store::Store;
 use futures_util::{Stream, future::BoxFuture};
-use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 use warp::{
     Filter,
     filters::BoxedFilter,
@@ -70,7 +72,7 @@ use warp::{
     reply::Response,
 };
 
-use crate::Status;
+use crate::{Status, api::BackupEvent};
 use answer::{Answer, ApiError};
 pub use auth::{BadToken, Token};
 pub use body::MAX_BODY;
@@ -124,6 +126,9 @@ pub type Activated = Arc<dyn Fn(Kind, Digest) -> BoxFuture<'static, Result<(), S
 /// Appends more metrics to those of `/metrics`, in OpenMetrics's text format without its end.
 pub type Exposition = Arc<dyn Fn(&mut String) + Send + Sync>;
 
+/// Makes a backup in a directory, and reports on it. Dropping the receiver ends it.
+pub type Backup = Arc<dyn Fn(PathBuf) -> mpsc::Receiver<BackupEvent> + Send + Sync>;
+
 /// The parts of the API that depend on the process it runs in.
 #[derive(Clone)]
 pub struct Hooks {
@@ -137,6 +142,8 @@ pub struct Hooks {
     pub metrics: Exposition,
     /// For texts of failed scripts. By default they are shown unchanged.
     pub locator: Locator,
+    /// Where the log and the store are in one directory. `None`: in a cluster.
+    pub backup: Option<Backup>,
 }
 
 impl Hooks {
@@ -144,7 +151,7 @@ impl Hooks {
     pub fn new(check: Check) -> Hooks {
         let activated: Activated = Arc::new(|_, _| Box::pin(async { Ok(()) }));
         let locator: Locator = Arc::new(|_| Arc::new(str::to_owned));
-        Hooks { check, activated, metrics: Arc::new(|_| ()), locator }
+        Hooks { check, activated, metrics: Arc::new(|_| ()), locator, backup: None }
     }
 }
 
@@ -280,6 +287,7 @@ async fn route<B: Buf>(
             let order = query::json(&body::read(headers, body).await?)?;
             kinds::swap(api, query::kind(kind)?, order).await
         }
+        ["v1", "backup"] if post => backups::backup(api, query::json(&body::read(headers, body).await?)?),
         ["healthz" | "readyz" | "metrics"]
         | ["v1", "status" | "machines" | "rooms" | "players" | "reports" | "kinds"]
         | ["v1", "rooms" | "players", _]
@@ -290,7 +298,8 @@ async fn route<B: Buf>(
         | ["v1", "tokens", _, "logout"]
         | ["v1", "bans", "lift"]
         | ["v1", "machines", _, "drain"]
-        | ["v1", "kinds", _, "swap"] => Err(only("POST")),
+        | ["v1", "kinds", _, "swap"]
+        | ["v1", "backup"] => Err(only("POST")),
         _ => Err(nothing_at(path)),
     }
 }
