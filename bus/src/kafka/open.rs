@@ -105,6 +105,18 @@ async fn wait_for_broker(options: &Options, topics: &Arc<Topics>) -> Result<Topi
     }
 }
 
+/// Waits until the topic that was just created is found: a broker that does not have its creation yet reports it as missing.
+async fn wait_for_topic(options: &Options, topics: &Arc<Topics>) -> Result<TopicState, OpenError> {
+    let deadline = Instant::now() + options.open_timeout;
+    loop {
+        let found = wait_for_broker(options, topics).await?;
+        if found.replicas.is_some() || Instant::now() >= deadline {
+            return Ok(found);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// Makes sure that the rooms' topic exists, with the configured number of partitions.
 async fn check_rooms(options: &Options, topics: &Arc<Topics>, mut found: TopicState) -> Result<(), OpenError> {
     let topic = options.rooms_topic();
@@ -113,7 +125,7 @@ async fn check_rooms(options: &Options, topics: &Arc<Topics>, mut found: TopicSt
             return Err(OpenError::Gone { topic });
         }
         create_rooms(options, topics, found.brokers).await?;
-        found = wait_for_broker(options, topics).await?;
+        found = wait_for_topic(options, topics).await?;
     }
     let replicas = found.replicas.unwrap_or_default();
     if replicas.len() != options.partitions as usize {
