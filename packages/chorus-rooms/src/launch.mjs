@@ -21,6 +21,9 @@ const COMMAND = fileURLToPath(new URL("../bin/chorus.mjs", import.meta.url));
 /** Signals that are passed on, as which. */
 const SIGNALS = { SIGINT: "SIGINT", SIGTERM: "SIGTERM", SIGHUP: "SIGTERM" };
 
+/** The interval at which the parent is looked for. */
+const PARENT_MS = 250;
+
 /** The package with the native program for this machine. */
 const NATIVE = `chorus-rooms-${process.platform}-${process.arch}`;
 
@@ -85,9 +88,24 @@ function run(program, args) {
   // first. A terminal that is closed stops it in good order too. From before there is a child: it would be left alone.
   for (const [signal, sent] of Object.entries(SIGNALS)) process.on(signal, () => child.kill(sent));
   child = spawn(program, args, { stdio: "inherit", env: { CHORUS_ROOMS_COMMAND: COMMAND, ...process.env } });
+  if (process.env.npm_command !== undefined) stopWithParent(child);
   child.on("error", (error) => {
     console.error(`${program} could not be started: ${error.message}`);
     process.exitCode = 1;
   });
   child.on("exit", (code, signal) => { process.exit(code ?? 128 + (constants.signals[signal] ?? 1)); });
+}
+
+/**
+ * npm runs a command by a shell, and passes signals on to the shell, which ends by them and leaves its child alone. So under npm and npx the
+ * end of the parent is that of the child.
+ */
+function stopWithParent(child) {
+  const parent = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    child.kill("SIGTERM");
+  }, PARENT_MS);
+  watch.unref();
 }
