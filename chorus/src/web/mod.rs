@@ -25,10 +25,10 @@ const RESERVED: [&str; 6] = ["v1", "dev", "ws", "healthz", "readyz", "metrics"];
 #[derive(Clone, Debug, Default, Args)]
 pub struct WebOptions {
     /// The page to serve at `/`: a folder with an index.html, or the URL of a development server such as Vite's, which is
-    /// passed all requests but the game's
+    /// passed all requests but the game's [default: `web/` of the project, if there is one]
     ///
     /// Of a folder, a path without an extension that names no file is index.html too, so that a page can have paths of its own
-    /// (`/play`). [default: `web/` of the project, if there is one]
+    /// (`/play`).
     #[arg(long, env = "CHORUS_WEB", value_name = "DIR|URL")]
     web: Option<String>,
 }

@@ -198,7 +198,7 @@ test("with --lan phones have the game, and neither the operators' API nor the au
   assert.equal((await fetched(lan, "/")).text, FILES["web/index.html"]);
   const ana = await Player.join("Ana", lan);
   ana.client.close();
-  for (const path of ["/v1/rooms", "/v1/machines", "/metrics", "/dev", "/dev/events", "/dev.js"]) {
+  for (const path of ["/v1/rooms", "/v1/machines", "/metrics", "/dev", "/dev/events", "/dev/inspector", "/dev/dev.js"]) {
     const { status, text } = await fetched(lan, path);
     assert.equal(status, 404, `${path}: ${text}`);
   }
