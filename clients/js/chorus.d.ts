@@ -65,6 +65,9 @@ export type OptionsOf<T> = Declared<T, "options", RoomOptions>;
 /** The name and the data of an event, as `onEvent` gives them. */
 export type EventOf<T> = IsOpen<EventsOf<T>> extends true ? [type: string, data: any] : { [Type in Name<EventsOf<T>>]: [type: Type, data: EventsOf<T>[Type]] }[Name<EventsOf<T>>];
 
+/** The data of the events of one type. */
+export type EventDataOf<T, Type extends string> = IsOpen<EventsOf<T>> extends true ? any : EventsOf<T>[Type & Name<EventsOf<T>>];
+
 /** `T` is a declaration, or the type of the view. */
 export declare class Room<T = any> {
   private constructor();

@@ -28,15 +28,19 @@ class FakeSocket {
 export class FakeServer {
   sockets = [];
 
-  /** A client of this server, with its events in `emitted`. */
-  client(options = {}) {
+  /** A class of sockets to this server. */
+  get WebSocket() {
     const server = this;
-    const WebSocket = class extends FakeSocket {
+    return class extends FakeSocket {
       constructor(url, protocol) {
         super(server, url, protocol);
       }
     };
-    const client = new Chorus("ws://server/ws", { WebSocket, storage: null, ...options });
+  }
+
+  /** A client of this server, with its events in `emitted`. */
+  client(options = {}) {
+    const client = new Chorus("ws://server/ws", { WebSocket: this.WebSocket, storage: null, ...options });
     client.emitted = [];
     for (const name of ["connected", "disconnected", "reset", "error"]) {
       client.on(name, (details) => client.emitted.push([name, details]));

@@ -1,9 +1,14 @@
-// The types of the harness, and of the rooms of these tests, are right.
+// The types of the harness, of the rooms of these tests, and of the programs of the pages are right.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { symlinkSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+
+import { filesIn } from "./pages.mjs";
+import { chorus, project } from "./project.mjs";
 
 const TSC = fileURLToPath(new URL("../../../guests/node_modules/typescript/bin/tsc", import.meta.url));
 
@@ -16,3 +21,36 @@ for (const [what, project] of [
     assert.equal(status, 0, stdout + stderr);
   });
 }
+
+const CLIENT = fileURLToPath(new URL("../../../clients/js", import.meta.url));
+const SDK = fileURLToPath(new URL("../../../guests/sdk/chorus.d.ts", import.meta.url));
+const COMPILER = { strict: true, noEmit: true, allowJs: true, checkJs: true, target: "es2024", module: "esnext", moduleResolution: "bundler", jsx: "react-jsx", types: [] };
+
+/** A project of the programs that share a declaration, changed by `change`: what the compiler prints. Rooms and pages have other globals. */
+function compiled(change = (path, code) => code) {
+  const files = { ...filesIn("docs/scripting.md"), ...filesIn("clients/js/README.md") };
+  const folder = project({
+    ...Object.fromEntries(Object.entries(files).map(([path, code]) => [path, change(path, code)])),
+    "tsconfig.json": JSON.stringify({ compilerOptions: { ...COMPILER, lib: ["es2024"] }, include: [SDK, "rooms/**/*", "shared/*"] }),
+    "web/tsconfig.json": JSON.stringify({ compilerOptions: { ...COMPILER, lib: ["es2024", "dom"] }, include: ["*"] }),
+  });
+  symlinkSync(CLIENT, join(folder, "node_modules/chorus-client"));
+  symlinkSync(join(CLIENT, "node_modules/@types"), join(folder, "node_modules/@types"));
+  const runs = [".", "web"].map((at) => spawnSync(process.execPath, [TSC, "--project", at], { cwd: folder, encoding: "utf8" }));
+  return { folder, files, output: runs.map(({ stdout, stderr }) => stdout + stderr).join("") };
+}
+
+test("the programs that share a declaration have its types, and the room is built and played", () => {
+  const { folder, files, output } = compiled();
+  assert.deepEqual(Object.keys(files), ["shared/duel.ts", "rooms/duel/index.ts", "web/duel.ts", "rooms/plain/index.js", "web/app.tsx"]);
+  assert.equal(output, "");
+  const check = chorus(folder, "check", "duel", "--options", '{"width":9}');
+  assert.equal(check.status, 0, check.output);
+});
+
+test("a declaration that changes is an error in the room and in its clients, which names what is there", () => {
+  const { output } = compiled((path, code) => (path === "shared/duel.ts" ? code.replace("struck:", "hit:").replace("{ at: number }):", "{ place: number }):") : code));
+  for (const file of ["rooms/duel/index.ts", "rooms/plain/index.js", "web/duel.ts", "web/app.tsx"]) assert.match(output, new RegExp(`^${file.replaceAll(".", "\\.")}\\(`, "m"));
+  assert.match(output, /Argument of type '"struck"' is not assignable to parameter of type '"hit" \| "over"'/);
+  assert.match(output, /Property 'at' does not exist on type '\{ place: number; \}'/);
+});
