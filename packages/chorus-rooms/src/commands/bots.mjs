@@ -13,7 +13,7 @@ Runs scripted clients on a server, and prints how long they waited for joins and
 called for each client: async ({ client, room, index, random, sleep, signal }) => { … }.
 
   -n N            clients (default 10)
-  --url URL       the server's WebSocket (default ws://127.0.0.1:8080/ws)
+  --url URL       the server's WebSocket (default ws://127.0.0.1:4000/ws)
   --seconds N     how long at most (default 30)
   --rate N        clients that start in a second (default 50)
   --seed N        of the bots' random numbers (default 1)
@@ -30,7 +30,7 @@ export function main(args) {
   return command(async () => {
     const given = argumentsOf(args, HELP, { options: OPTIONS, numbers: ["n", "seconds", "rate", "seed"] });
     if (given === undefined) return 0;
-    const { values: { n = 10, url = "ws://127.0.0.1:8080/ws", seconds = 30, rate = 50, seed = 1, token, json }, positionals } = given;
+    const { values: { n = 10, url = "ws://127.0.0.1:4000/ws", seconds = 30, rate = 50, seed = 1, token, json }, positionals } = given;
     const bot = await botOf(positionals);
     if (n < 1 || rate < 1 || seconds < 1) throw new WrongArguments("-n, --rate and --seconds are at least 1");
     const stop = new AbortController();
