@@ -25,21 +25,21 @@ pub fn is_author(peer: Option<Peer>, headers: &HeaderMap) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {
     /// A page of this server.
-    OwnPage,
+    Own,
     /// A program, or the address bar.
-    NoPage,
-    OtherPage,
+    Program,
+    Other,
 }
 
 pub fn sender(headers: &HeaderMap) -> Sender {
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let (Some(origin), None) = (origins.next(), origins.next()) else {
-        return if headers.contains_key(header::ORIGIN) { Sender::OtherPage } else { Sender::NoPage };
+        return if headers.contains_key(header::ORIGIN) { Sender::Other } else { Sender::Program };
     };
     let page =
         origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, page)| page.to_ascii_lowercase());
     let host = authority(headers).map(|host| host.as_str().to_ascii_lowercase());
-    if page.is_some() && page == host { Sender::OwnPage } else { Sender::OtherPage }
+    if page.is_some() && page == host { Sender::Own } else { Sender::Other }
 }
 
 fn authority(headers: &HeaderMap) -> Option<Authority> {
@@ -95,13 +95,13 @@ mod tests {
     #[test]
     fn a_page_of_another_origin_is_told_from_the_servers_own() {
         let of = |origin: &str| sender(&headers(&[("host", "localhost:4000"), ("origin", origin)]));
-        assert_eq!(of("http://localhost:4000"), Sender::OwnPage);
+        assert_eq!(of("http://localhost:4000"), Sender::Own);
         for other in ["http://localhost:4001", "http://127.0.0.1:4000", "https://evil.example", "null", ""] {
-            assert_eq!(of(other), Sender::OtherPage, "{other}");
+            assert_eq!(of(other), Sender::Other, "{other}");
         }
-        assert_eq!(sender(&headers(&[("host", "localhost:4000")])), Sender::NoPage);
+        assert_eq!(sender(&headers(&[("host", "localhost:4000")])), Sender::Program);
         let mut two = headers(&[("host", "localhost:4000"), ("origin", "http://localhost:4000")]);
         two.append("origin", "https://evil.example".parse().unwrap());
-        assert_eq!(sender(&two), Sender::OtherPage);
+        assert_eq!(sender(&two), Sender::Other);
     }
 }

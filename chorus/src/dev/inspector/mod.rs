@@ -139,7 +139,7 @@ async fn answer<B: Buf>(
     body: impl Stream<Item = Result<B, warp::Error>> + Send,
 ) -> Answer {
     let sender = access::sender(headers);
-    if sender == Sender::OtherPage {
+    if sender == Sender::Other {
         return Err(Refusal::new(StatusCode::FORBIDDEN, "a page of another origin may not do this"));
     }
     let shared = &inspector.0;
@@ -148,7 +148,7 @@ async fn answer<B: Buf>(
     match segments[..] {
         ["process"] if get => Ok(success(&shared.life.show())),
         // By a program it is killed by its id: this is the page's.
-        ["kill"] if post && sender == Sender::OwnPage => Err(Refusal::failed(&shared.life.end())),
+        ["kill"] if post && sender == Sender::Own => Err(Refusal::failed(&shared.life.end())),
         ["kill"] if post => Err(Refusal::new(StatusCode::FORBIDDEN, "only a page of this server may do this")),
         ["inspector", "rooms"] if get => rooms::list(&shared.store, &shared.host).await,
         ["inspector", "rooms", id, "events"] if get => follow::events(shared, room(id)?).await,
