@@ -48,7 +48,7 @@ pub fn words(addresses: &[IpAddr], url: impl Fn(IpAddr) -> String, is_terminal: 
     words
 }
 
-/// A QR code in half blocks, black on white whatever the terminal's colours are. `None`: the text is too long for one.
+/// A QR code in half blocks, black on white on a terminal of any colours. `None`: the text is too long for one.
 fn qr(text: &str) -> Option<String> {
     let code = QrCode::encode_text(text, QrCodeEcc::Low).ok()?;
     let (from, to) = (-BORDER, code.size() + BORDER);
