@@ -11,8 +11,11 @@ import { dirname, join, relative } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
+import { launch, PHONE } from "../../chorus/tests/page/browser.mjs";
 import { Registry } from "./registry.mjs";
 
+/** More than three times what the three commands, types and tests take. */
+const JOURNEY_MS = 60_000;
 const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), "chorus-packages-"));
 const tarballs = join(scratch, "tarballs"), project = join(scratch, "game");
@@ -118,6 +121,69 @@ test("a component built by the package is that of this repository", async () => 
   await chorus("build");
   const digest = (folder) => JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")).counter.digest;
   assert.equal(digest(join(project, "rooms/dist")), digest(own));
+});
+
+/** A command in a terminal: Ctrl-C is for all of its processes. */
+class Terminal {
+  #text = "";
+
+  constructor(cwd, program, ...args) {
+    this.child = spawn(program, args, { cwd, env: environment, stdio: ["ignore", "pipe", "pipe"], detached: true });
+    this.closed = once(this.child, "close");
+    for (const stream of [this.child.stdout, this.child.stderr]) stream.on("data", (text) => { this.#text += text; });
+  }
+
+  /** Resolves with the match, or rejects with all output at the command's end. */
+  async prints(pattern) {
+    for (let found; ; ) {
+      if ((found = pattern.exec(this.#text))) return found;
+      await Promise.race([once(this.child.stdout, "data"), this.closed.then(() => assert.fail(this.#text))]);
+    }
+  }
+
+  async interrupt() {
+    if (this.child.exitCode === null) process.kill(-this.child.pid, "SIGINT");
+    await this.closed;
+  }
+}
+
+/** A player's page. Resolves when it is in a room. */
+async function playing(browser, url, name, viewport) {
+  const page = await (await browser.newContext({ viewport })).newPage();
+  await page.goto(url);
+  await page.getByLabel("Your name").fill(name);
+  await page.getByRole("button", { name: "Play", exact: true }).click();
+  await page.locator("#room").waitFor();
+  return page;
+}
+
+test("from an empty folder to two browsers in one game by three commands, and its types and tests pass", { timeout: JOURNEY_MS }, async (t) => {
+  const empty = join(scratch, "empty"), game = join(empty, "my-game");
+  mkdirSync(empty);
+  const begun = performance.now(), times = [];
+  const done = (what) => times.push(`${what} ${((performance.now() - begun) / 1000).toFixed(1)} s`);
+  // With a cache of its own: npm keeps what it has run, and would run the command of an earlier test.
+  const npm = [`--registry=${registry.url}`, "--no-audit", "--no-fund"];
+  const created = await succeeds(empty, "npm", "create", ...npm, `--cache=${join(scratch, "cache")}`, "--yes", "chorus-rooms", "my-game", "--", "--template", "tic-tac-toe");
+  assert.match(created, /  cd my-game\n  npm install\n  npm run dev\n/);
+  done("created");
+  await succeeds(game, "npm", "install", ...npm, "--prefer-offline");
+  done("installed");
+  const dev = new Terminal(game, "npm", "run", "dev", "--", "--port", "0");
+  const browser = await launch();
+  try {
+    const [url] = await dev.prints(/http:\/\/127\.0\.0\.1:\d+\//);
+    done("served");
+    const pages = [await playing(browser, url, "Ana", { width: 1200, height: 800 }), await playing(browser, url, "Ben", PHONE)];
+    await Promise.race(pages.map((page) => page.locator("#status", { hasText: "Your turn" }).waitFor()));
+    done("two browsers in one game");
+  } finally {
+    await browser.close();
+    await dev.interrupt();
+  }
+  t.diagnostic(times.join(", "));
+  await succeeds(game, "npm", "run", "types");
+  assert.match(await succeeds(game, "npm", "test", "--", "--runs", "20"), /✔ random play of tic-tac-toe/);
 });
 
 test("what they need is pinned, without a registry's address, and nothing of this machine is in them", () => {
