@@ -26,17 +26,26 @@ export function argumentsOf(args, help, { numbers = [], options = {} } = {}) {
   return parsed;
 }
 
-/** Runs a command's body: the exit code, 2 for wrong arguments, 1 for an error that is the user's to mend. */
-export async function command(body) {
+/**
+ * Runs a command's body: the exit code, 2 for wrong arguments, 1 for an error that is the user's to mend. With `--json` among its arguments, the
+ * error is also a line of JSON: see `printError`.
+ */
+export async function command(args, body) {
   try {
     return (await body()) ?? 0;
   } catch (error) {
     if (error instanceof WrongArguments) {
-      console.error(`${error.message}\nSee --help.`);
+      printError(args, error.message, "\nSee --help.");
       return 2;
     }
     if (error?.code?.startsWith?.("ERR_") || !(error instanceof Error) || error instanceof TypeError) throw error;
-    console.error(error.message);
+    printError(args, error.message);
     return 1;
   }
+}
+
+/** Prints an error that ends a command: to the standard error for people, and with `--json` as `{ ok: false, error }` to the standard output. */
+export function printError(args, message, more = "") {
+  console.error(message + more);
+  if (args.includes("--json")) console.log(JSON.stringify({ ok: false, error: message }));
 }

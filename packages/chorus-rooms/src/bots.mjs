@@ -186,5 +186,6 @@ export function tableOf(report) {
     row("joins", joins), ...(entered.count > 0 ? [row("entered", entered)] : []), row("replies", replies),
     `${refused.toLocaleString("en")} of the replies are refusals; ${events.toLocaleString("en")} events; ${disconnects} lost connections`,
     ...listed("error:", errors), ...listed("failed:", failures),
+    ...(joins.count === 0 && failed === 0 ? [`none has joined: is there a server at ${url}? \`chorus dev\` runs one, and --url names another`] : []),
   ].join("\n");
 }

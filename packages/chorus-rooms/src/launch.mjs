@@ -6,6 +6,8 @@ import { createRequire } from "node:module";
 import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
 
+import { printError } from "./arguments.mjs";
+
 /** Commands of this package: each is a module with a `main`. */
 const OWN = {
   new: "creates a project from a template: rooms, a page, tests",
@@ -46,7 +48,7 @@ export async function main([command, ...args]) {
   if (wantsHelp) console.log(HELP);
   if (program !== undefined) return run(program, wantsHelp ? ["--help"] : [command, ...args]);
   if (wantsHelp) return;
-  console.error(missing(command));
+  printError(args, missing(command));
   process.exitCode = 1;
 }
 
@@ -79,7 +81,7 @@ function isMusl() {
 
 function run(program, args) {
   if (!existsSync(program)) {
-    console.error(`${program} is not there: CHORUS_BIN names the native program`);
+    printError(args, `${program} is not there: CHORUS_BIN names the native program`);
     process.exitCode = 1;
     return;
   }
@@ -90,7 +92,7 @@ function run(program, args) {
   child = spawn(program, args, { stdio: "inherit", env: { CHORUS_ROOMS_COMMAND: COMMAND, ...process.env } });
   if (process.env.npm_command !== undefined) stopWithParent(child);
   child.on("error", (error) => {
-    console.error(`${program} could not be started: ${error.message}`);
+    printError(args, `${program} could not be started: ${error.message}`);
     process.exitCode = 1;
   });
   child.on("exit", (code, signal) => { process.exit(code ?? 128 + (constants.signals[signal] ?? 1)); });

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 
 import { chorus, project, roomOf, write } from "./project.mjs";
 
+const LAUNCHER = fileURLToPath(new URL("../bin/chorus.mjs", import.meta.url));
 const COUNTER = roomOf("state = { n: 0 }; messages = { add: (_, data) => {\n if (!Number.isInteger(data)) this.refuse('a number');\n return (this.state.n += data); } };");
 const BROKEN = COUNTER.replace("return (", "if (data > 5) null.x;\n return (");
 const TEST = `import assert from "node:assert/strict";
@@ -44,6 +45,60 @@ test("a failure has the author's file and line, a short story, and the command t
   const second = chorus(folder, ...again.split(" "));
   const story = (text) => /test\("messages[^]*?\n +\}\);/.exec(text)[0];
   assert.equal(story(second.stdout), story(stdout), "the same seed plays the same");
+});
+
+/** The standard output, which is JSON alone. */
+const linesOf = ({ stdout }) => stdout.trim().split("\n").map((line) => JSON.parse(line));
+
+test("with --json, chorus test writes a line for each test, and one with their counts", () => {
+  const broken = TEST + 'test.skip("later", () => {});\ntest("it is odd", () => { console.log("a note"); assert.equal(2, 1); });\n';
+  const folder = project({ "rooms/counter/index.js": COUNTER, "rooms/other/index.js": roomOf(""), "test/counter.test.js": broken });
+  const result = chorus(folder, "test", "--runs", "5", "--json");
+  assert.equal(result.status, 1, result.output);
+  const lines = linesOf(result), end = lines.pop();
+  assert.deepEqual(end, { ok: false, passed: 3, failed: 1, skipped: 1 });
+  assert.deepEqual(lines.map(({ name, ok }) => [name, ok]), [["random play of counter", true], ["it counts", true], ["later", true], ["it is odd", false], ["random play of other", true]]);
+  const { file, line, error } = lines[3];
+  assert.deepEqual([file, line], ["test/counter.test.js", 11]);
+  assert.match(error, /2 !== 1/);
+  assert.doesNotMatch(error, /node:internal/);
+  assert.match(result.stderr, /a note/);
+  const only = linesOf(chorus(folder, "test", "--only", "it counts", "--json"));
+  assert.deepEqual(only.map(({ name, passed }) => name ?? passed), ["it counts", 1]);
+});
+
+test("with --json, a file that cannot run, a suite whose hook throws and a part of a test are lines with their reasons", () => {
+  const parts = `import { before, describe, it, test } from "node:test";
+describe("a suite", () => { before(() => { throw new Error("no table"); }); it("part", () => {}); });
+test("whole", async (t) => { await t.test("half", () => { throw new Error("cut"); }); });
+`;
+  const folder = project({ "rooms/counter/index.js": COUNTER, "test/a.test.js": parts, "test/b.test.js": 'import "./nowhere.js";', "test/c.test.js": "process.exit(3);" });
+  const { status, stdout } = chorus(folder, "test", "--json", "--runs", "1");
+  assert.equal(status, 1);
+  const lines = linesOf({ stdout }), end = lines.pop();
+  const errorOf = (wanted) => lines.find(({ name }) => name === wanted).error;
+  assert.match(errorOf("a suite"), /no table/);
+  assert.match(errorOf("half"), /cut/);
+  assert.equal(lines.some(({ name }) => name === "whole"), false, "its part has failed");
+  assert.match(errorOf("test/b.test.js"), /Cannot find module [^]*nowhere\.js/);
+  assert.match(errorOf("test/c.test.js"), /the exit code 3/);
+  assert.deepEqual([end.ok, end.failed], [false, lines.filter(({ ok }) => !ok).length]);
+});
+
+test("with --json, what keeps a command from working is JSON too", () => {
+  const unbuilt = project({ "rooms/counter/index.js": COUNTER.replace("this.state.n +=", "setTimeout +=") });
+  const [{ kind, ok, errors: [{ file, line, message }] }, end] = linesOf(chorus(unbuilt, "test", "--json"));
+  assert.deepEqual([kind, ok, file, line, end.ok], ["counter", false, "rooms/counter/index.js", 6, false]);
+  assert.match(message, /a room has no `setTimeout`/);
+  const empty = project({});
+  for (const [command, words] of [["test", /there is no folder rooms/], ["check", /there is no folder rooms/], ["build", /there is no folder rooms/], ["bots", /one FILE is needed/], ["new", /the folder is missing/]]) {
+    const [{ ok, error }] = linesOf(chorus(empty, command, "--json"));
+    assert.equal(ok, false);
+    assert.match(error, words);
+  }
+  const { CHORUS_BIN, ...env } = process.env;
+  const native = spawnSync(process.execPath, [LAUNCHER, "status", "--json"], { env: { ...env, CHORUS_BIN: join(empty, "nothing") }, encoding: "utf8" });
+  assert.deepEqual(linesOf(native), [{ ok: false, error: `${join(empty, "nothing")} is not there: CHORUS_BIN names the native program` }]);
 });
 
 test("a room that does not build is reported before any test runs", () => {
@@ -99,8 +154,6 @@ test("wrong arguments and a missing folder are named", () => {
   }
   for (const command of ["test", "check", "bots", "build"]) assert.match(chorus(folder, command, "--help").stdout, new RegExp(`^Usage: chorus ${command}`));
 });
-
-const LAUNCHER = fileURLToPath(new URL("../bin/chorus.mjs", import.meta.url));
 
 test("all other commands are the native program's: its arguments, its signals, its exit code", { timeout: 60_000 }, async () => {
   const folder = project({ native: '#!/bin/sh\ntrap "echo stopped; exit 7" TERM\necho "native $*"\nwhile [ "$1" = wait ]; do sleep 0.05; done\nexit 3\n' });

@@ -8,26 +8,27 @@ import { createProject, TEMPLATES } from "./create.mjs";
 
 const DEFAULT = "empty";
 
-const help = (program, separator) => `Usage: ${program} FOLDER ${separator}[--template NAME]
+const help = (program, separator) => `Usage: ${program} FOLDER ${separator}[--template NAME] [--json]
 
 Creates a project in a new folder: rooms, a page, tests. FOLDER is also the project's name: a-z, 0-9 and -. A dot is the current folder.
 
 ${templateList()}
 
   -t, --template NAME   what the project begins with; without it, a terminal asks, and otherwise it is ${DEFAULT}
+  --json                print { ok, folder, template, files } as a line of JSON, or { ok: false, error }; nothing is asked for
 `;
 
 /** `program`: how the command is called, for its help. `separator`: what npm needs before a flag. Resolves with the exit code. */
 export function main(args, { program, separator = "" }) {
-  return command(async () => {
-    const given = argumentsOf(withValue(args), help(program, separator), { options: { template: { type: "string", short: "t" } } });
+  return command(args, async () => {
+    const given = argumentsOf(withValue(args), help(program, separator), { options: { template: { type: "string", short: "t" }, json: { type: "boolean" } } });
     if (given === undefined) return 0;
-    const { values, positionals } = given;
+    const { values, positionals } = given, mayAsk = !values.json && process.stdin.isTTY && process.stdout.isTTY;
     if (positionals.length > 1) throw new WrongArguments(`one folder is created, and there are ${positionals.length}: ${positionals.join(", ")}`);
-    const folder = positionals[0] ?? (await ask("The project's folder", "my-game")) ?? missingFolder(program);
-    const template = values.template || ((await askTemplate()) ?? (values.template === undefined ? DEFAULT : missingTemplate()));
+    const folder = positionals[0] ?? (mayAsk ? await ask("The project's folder", "my-game") : undefined) ?? missingFolder(program);
+    const template = values.template || ((mayAsk ? await askTemplate() : undefined) ?? (values.template === undefined ? DEFAULT : missingTemplate()));
     const files = createProject(folder, template);
-    console.log(done(resolve(folder), template, files));
+    console.log(values.json ? JSON.stringify({ ok: true, folder: resolve(folder), template, files }) : done(resolve(folder), template, files));
   });
 }
 
@@ -44,9 +45,7 @@ function templateList() {
   return `Templates:\n${Object.entries(TEMPLATES).map(([name, { what }]) => `  ${name.padEnd(12)} ${what}`).join("\n")}`;
 }
 
-/** Undefined where nobody can answer. */
 async function ask(question, preset) {
-  if (!process.stdin.isTTY || !process.stdout.isTTY) return undefined;
   const lines = createInterface({ input: process.stdin, output: process.stdout });
   try {
     return (await lines.question(`${question} (${preset}): `)).trim() || preset;
@@ -60,7 +59,6 @@ async function ask(question, preset) {
 }
 
 async function askTemplate() {
-  if (!process.stdin.isTTY || !process.stdout.isTTY) return undefined;
   const names = Object.keys(TEMPLATES);
   console.log(templateList());
   const answer = await ask("The template, by its name or number", DEFAULT);

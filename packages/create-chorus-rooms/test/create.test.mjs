@@ -67,6 +67,16 @@ test("what cannot be created is refused with what to do, and nothing is written"
   assert.deepEqual(readdirSync(join(scratch, "full")), ["notes.txt"]);
 });
 
+test("with --json, what was created is a line, and so is what was refused", () => {
+  const { status, stdout } = create("listed", "--template", "chat", "--json");
+  assert.equal(status, 0);
+  const { ok, folder, template, files } = JSON.parse(stdout);
+  assert.deepEqual([ok, folder.endsWith("listed"), template, files.includes("rooms/chat/index.ts")], [true, true, "chat", true]);
+  const again = create("listed", "--json");
+  assert.equal(again.status, 1);
+  assert.deepEqual(Object.entries(JSON.parse(again.stdout)).map(([key, value]) => [key, String(value).slice(0, 10)]), [["ok", "false"], ["error", "the folder"]]);
+});
+
 test("a folder that has no more than its history is empty, and a dot is the current one", () => {
   const folder = join(scratch, "cloned");
   mkdirSync(join(folder, ".git"), { recursive: true });

@@ -18,7 +18,7 @@ called for each client: async ({ client, room, index, random, sleep, signal }) =
   --rate N        clients that start in a second (default 50)
   --seed N        of the bots' random numbers (default 1)
   --token TOKEN   the token that all of them have; guests without one
-  --json          the report as one line of JSON
+  --json          the report as one line of JSON; { ok: false, error } if there is none
 
 A server limits new sessions and connections by address (\`--new-sessions\`, \`--max-connections-per-address\`): raise them for
 many bots of one machine. The exit code is 1 if a bot has failed or none has joined.
@@ -27,7 +27,7 @@ many bots of one machine. The exit code is 1 if a bot has failed or none has joi
 const OPTIONS = { n: { type: "string", short: "n" }, url: { type: "string" }, token: { type: "string" }, json: { type: "boolean" } };
 
 export function main(args) {
-  return command(async () => {
+  return command(args, async () => {
     const given = argumentsOf(args, HELP, { options: OPTIONS, numbers: ["n", "seconds", "rate", "seed"] });
     if (given === undefined) return 0;
     const { values: { n = 10, url = "ws://127.0.0.1:4000/ws", seconds = 30, rate = 50, seed = 1, token, json }, positionals } = given;
@@ -45,7 +45,7 @@ async function botOf(names) {
   if (names.length !== 1) throw new WrongArguments("one FILE is needed: the module of the bots");
   const file = resolve(names[0]);
   if (!existsSync(file)) throw new WrongArguments(`there is no file ${names[0]}`);
-  const { default: bot } = await import(pathToFileURL(file).href);
+  const { default: bot } = await import(pathToFileURL(file).href).catch((error) => { throw new Error(`${names[0]} cannot be loaded: ${error.stack ?? error}`, { cause: error }); });
   if (typeof bot !== "function") throw new WrongArguments(`${names[0]} has no default export that is a function: export default async ({ client, room }) => { … }`);
   return bot;
 }

@@ -16,7 +16,7 @@ is 1 if one does not build.
   --lobby       the default lobby too, if the project has none
   --first KIND  build this one before the others; may be repeated
   --background  run at a low priority, so that a server on the same cores keeps serving
-  --json        one line of JSON for each room, as soon as it is built
+  --json        one line of JSON for each room, as soon as it is built: { kind, ok, bytes, ms, warnings, … } or { kind, ok, errors }
 `;
 
 const OPTIONS = {
@@ -25,7 +25,7 @@ const OPTIONS = {
 };
 
 export function main(args) {
-  return command(async () => {
+  return command(args, async () => {
     const given = argumentsOf(args, HELP, { options: OPTIONS });
     if (given === undefined) return 0;
     const rooms = roomsFolder(given.values.rooms);

@@ -26,7 +26,7 @@ The exit code is 1 if something is wrong.
 const OPTIONS = { options: { type: "string" }, rooms: { type: "string" }, json: { type: "boolean" } };
 
 export function main(args) {
-  return command(async () => {
+  return command(args, async () => {
     const given = argumentsOf(args, HELP, { options: OPTIONS, numbers: ["runs", "seed"] });
     if (given === undefined) return 0;
     const { values: { runs, seed, options, rooms, json }, positionals } = given;

@@ -20,29 +20,33 @@ Node's test runner. Rooms are built first. Each kind is also played at random, a
   --only TEXT   only tests whose name contains this; no random play of undeclared kinds
   --rooms DIR   the folder of rooms (default: CHORUS_ROOMS, or the nearest rooms/ or guests/)
   --reporter R  a reporter of Node's test runner (default spec)
+  --json        one line of JSON for each test, { file, line, name, ok, ms, error? }, for each room that does not build, as of
+                \`chorus build --json\`, and at the end { ok, passed, failed, skipped }
 
 The exit code is 1 if a test fails or a room does not build.
 `;
 
-const OPTIONS = { only: { type: "string" }, rooms: { type: "string" }, reporter: { type: "string" } };
+const OPTIONS = { only: { type: "string" }, rooms: { type: "string" }, reporter: { type: "string" }, json: { type: "boolean" } };
 const TEST_FILE = process.features.typescript ? /\.test\.m?[jt]s$/ : /\.test\.m?js$/;
 const SKIPPED = new Set(["node_modules", "dist", ".git"]);
+const REPORTER = new URL("../json-reporter.mjs", import.meta.url).href;
 const UNDECLARED = fileURLToPath(new URL("../undeclared.mjs", import.meta.url));
 
 export function main(args) {
-  return command(async () => {
+  return command(args, async () => {
     const given = argumentsOf(args, HELP, { options: OPTIONS, numbers: ["runs", "seed"] });
     if (given === undefined) return 0;
     const { values, positionals } = given;
     const rooms = roomsFolder(values.rooms);
-    const kinds = await built(rooms);
+    if (values.json && values.reporter !== undefined) throw new WrongArguments("--json is a reporter of its own: leave out --reporter");
+    const kinds = await built(rooms, values.json);
     if (kinds === undefined) return 1;
     const missing = positionals.find((file) => !statSync(file, { throwIfNoEntry: false })?.isFile());
     if (missing) throw new WrongArguments(`there is no file ${missing}`);
     const files = positionals.length > 0 ? positionals : testFiles(dirname(rooms));
     const scratch = mkdtempSync(join(tmpdir(), "chorus-test-"));
     try {
-      return runAll({ files, kinds, rooms, values, played: join(scratch, "played") });
+      return runAll({ files, kinds, rooms, values, played: join(scratch, "played"), counts: join(scratch, "counts") });
     } finally {
       rmSync(scratch, { recursive: true, force: true });
     }
@@ -50,29 +54,41 @@ export function main(args) {
 }
 
 /** The kinds of the project, all built; undefined if one does not build. */
-async function built(rooms) {
+async function built(rooms, json) {
   const reports = await build(rooms);
   const failed = reports.filter(({ ok }) => !ok);
-  for (const report of failed) console.error(`${report.kind}: it does not build\n${mistakesOf(report).replace(/^/gm, "  ")}`);
+  for (const { done, of, ...report } of failed) {
+    if (json) console.log(JSON.stringify(report));
+    else console.error(`${report.kind}: it does not build\n${mistakesOf(report).replace(/^/gm, "  ")}`);
+  }
   for (const { warnings = [] } of reports) for (const warning of warnings) console.warn(`warning: ${warning}`);
   if (reports.length === 0) throw new Error(`there are no rooms in ${rooms}: a room is a folder with an index.js or index.ts`);
-  return failed.length > 0 ? undefined : reports.map(({ kind }) => kind);
+  if (failed.length === 0) return reports.map(({ kind }) => kind);
+  if (json) console.log(JSON.stringify({ ok: false, passed: 0, failed: 0, skipped: 0 }));
+  return undefined;
 }
 
-function runAll({ files, kinds, rooms, values, played }) {
-  const environment = { ...process.env, CHORUS_ROOMS: rooms, CHORUS_TEST_DIST: join(rooms, "dist"), CHORUS_TEST_PLAYED: played };
+function runAll({ files, kinds, rooms, values, played, counts }) {
+  const environment = { ...process.env, CHORUS_ROOMS: rooms, CHORUS_TEST_DIST: join(rooms, "dist"), CHORUS_TEST_PLAYED: played, CHORUS_TEST_COUNTS: counts };
   if (values.runs !== undefined) environment.CHORUS_TEST_RUNS = String(values.runs);
   if (values.seed !== undefined) environment.CHORUS_TEST_SEED = String(values.seed);
   // Set where a test starts this command: Node's runner would take the tests for its own.
   delete environment.NODE_TEST_CONTEXT;
-  const flags = ["--test", `--test-reporter=${values.reporter ?? "spec"}`];
+  const flags = ["--test", `--test-reporter=${values.json ? REPORTER : values.reporter ?? "spec"}`];
   if (values.only !== undefined) flags.push(`--test-name-pattern=${values.only.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&")}`);
   const run = (list, more = {}) => spawnSync(process.execPath, [...flags, ...list], { stdio: "inherit", env: { ...environment, ...more } }).status === 0;
   let ok = files.length === 0 || run(files);
   const declared = read(played).split("\n");
   const undeclared = kinds.filter((kind) => !declared.includes(kind));
   if (values.only === undefined && undeclared.length > 0) ok = run([UNDECLARED], { CHORUS_TEST_KINDS: undeclared.join(",") }) && ok;
+  if (values.json) console.log(JSON.stringify({ ok, ...countsIn(counts) }));
   return ok ? 0 : 1;
+}
+
+/** What the runs have counted, together. */
+function countsIn(file) {
+  const runs = read(file).split("\n").filter(Boolean).map((line) => JSON.parse(line));
+  return Object.fromEntries(["passed", "failed", "skipped"].map((name) => [name, runs.reduce((sum, run) => sum + run[name], 0)]));
 }
 
 /** The test files below a folder, by name. */
