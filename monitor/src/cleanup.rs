@@ -44,7 +44,7 @@ pub async fn drop_sessions(edge: &MachineId, bus: &Bus, store: &Store) -> Result
         after = Some(*last);
         dropped += page.len();
         let drop = |session| RoomCommand::Drop { session, edge: edge.clone(), code: CloseCode::ABNORMAL };
-        append_to_rooms(bus, store.clock(), &page, drop).await?;
+        append_to_rooms(bus, store.clock(), to_rooms(&page, drop)).await?;
         // Only once the rooms have their `Drop`: after a crash, the next monitor finds the other sessions. Which of them were
         // silent was in the dead edge's memory only.
         let disconnect = |(session, _)| store.session_disconnected(session, edge, false);
@@ -85,16 +85,11 @@ pub async fn expire(older_than: Duration, bus: &Bus, store: &Store) -> Result<us
             return Ok(expired);
         }
         expired += sessions.len();
-        let mut appends = Vec::new();
-        for Expired { session, rooms, cause } in &sessions {
-            for room in rooms {
-                let leave = RoomCommand::Leave { session: *session, reason: leave_reason(*cause) };
-                appends.push(append(bus, store.clock(), *room, leave).await?);
-            }
-        }
-        for append in appends {
-            append.await?;
-        }
+        let leaves = sessions.iter().flat_map(|Expired { session, rooms, cause }| {
+            let (session, reason) = (*session, leave_reason(*cause));
+            rooms.iter().map(move |room| (*room, RoomCommand::Leave { session, reason }))
+        });
+        append_to_rooms(bus, store.clock(), leaves.collect()).await?;
         // Only once the rooms have their `Leave`: until then the store returns it again.
         let end = |expired: Expired| store.end_session(expired.session);
         stream::iter(sessions).map(end).buffer_unordered(WRITES).try_collect::<Vec<()>>().await?;
@@ -111,18 +106,26 @@ fn leave_reason(cause: ExpiryCause) -> LeaveReason {
     }
 }
 
-/// Appends a command to the channels of all of these sessions' rooms, and waits until it is in the log.
+/// Each room of these sessions with the command about its session.
+pub(crate) fn to_rooms(
+    sessions: &[(SessionId, Vec<RoomId>)],
+    command: impl Fn(SessionId) -> RoomCommand,
+) -> Vec<(RoomId, RoomCommand)> {
+    let of_session = |(session, rooms): &(SessionId, Vec<RoomId>)| {
+        rooms.iter().map(|room| (*room, command(*session))).collect::<Vec<_>>()
+    };
+    sessions.iter().flat_map(of_session).collect()
+}
+
+/// Appends each command to its room's channel, and waits until all are in the log.
 pub(crate) async fn append_to_rooms(
     bus: &Bus,
     clock: &Clock,
-    sessions: &[(SessionId, Vec<RoomId>)],
-    command: impl Fn(SessionId) -> RoomCommand,
+    commands: Vec<(RoomId, RoomCommand)>,
 ) -> Result<(), AppendError> {
-    let mut appends = Vec::new();
-    for (session, rooms) in sessions {
-        for room in rooms {
-            appends.push(append(bus, clock, *room, command(*session)).await?);
-        }
+    let mut appends = Vec::with_capacity(commands.len());
+    for (room, command) in commands {
+        appends.push(append(bus, clock, room, command).await?);
     }
     for append in appends {
         append.await?;

@@ -21,7 +21,7 @@ use chorus_core::{
 use chorus_store::{MachineState, SessionFilter, Store, StoreError};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use crate::cleanup::{WRITES, append_to_rooms};
+use crate::cleanup::{WRITES, append_to_rooms, to_rooms};
 
 /// The number of sessions that are read at a time.
 const PAGE: u32 = 256;
@@ -48,7 +48,8 @@ pub async fn end_sessions(ending: &Ending, bus: &Bus, store: &Store) -> Result<u
     let (rows, ended) = end_rows(ending, store).await?;
     notify_edges(ending, bus, store).await?;
     let reason = if is_logout(ending) { LeaveReason::Left } else { LeaveReason::Kicked };
-    append_to_rooms(bus, store.clock(), &rows, |session| RoomCommand::Leave { session, reason }).await?;
+    let leaves = to_rooms(&rows, |session| RoomCommand::Leave { session, reason });
+    append_to_rooms(bus, store.clock(), leaves).await?;
     if is_logout(ending) {
         let end = |(session, _)| store.end_session(session);
         stream::iter(rows).map(end).buffer_unordered(WRITES).try_collect::<Vec<()>>().await?;
