@@ -206,32 +206,34 @@ pub(crate) type ExpiredColumns = (Vec<u8>, bool, bool, Option<Vec<u8>>);
 
 /// As [`by_session`], with the causes.
 pub(crate) fn expired(rows: Vec<ExpiredColumns>) -> Result<Vec<Expired>, StoreError> {
-    let mut causes: Vec<(Vec<u8>, ExpiryCause)> = Vec::new();
-    for (session, kicked, logged_out, _) in &rows {
-        let cause = match (kicked, logged_out) {
-            (true, _) => ExpiryCause::Kicked,
-            (false, true) => ExpiryCause::LoggedOut,
-            (false, false) => ExpiryCause::Disconnected,
-        };
-        if causes.last().is_none_or(|(last, _)| last != session) {
-            causes.push((session.clone(), cause));
-        }
-    }
-    let sessions = by_session(rows.into_iter().map(|(session, _, _, room)| (session, room)).collect())?;
-    let expired = sessions.into_iter().zip(causes);
-    Ok(expired.map(|((session, rooms), (_, cause))| Expired { session, rooms, cause }).collect())
+    let cause = |kicked, logged_out| match (kicked, logged_out) {
+        (true, _) => ExpiryCause::Kicked,
+        (false, true) => ExpiryCause::LoggedOut,
+        (false, false) => ExpiryCause::Disconnected,
+    };
+    let rows = rows.into_iter().map(|(session, kicked, logged_out, room)| (session, cause(kicked, logged_out), room));
+    let sessions = grouped(rows)?.into_iter();
+    Ok(sessions.map(|(session, cause, rooms)| Expired { session, rooms, cause }).collect())
 }
 
 /// Groups rows that are sorted by session. A session without rooms has one row without a room.
 pub(crate) fn by_session(rows: Vec<(Vec<u8>, Option<Vec<u8>>)>) -> Result<Vec<(SessionId, Vec<RoomId>)>, StoreError> {
-    let mut sessions: Vec<(SessionId, Vec<RoomId>)> = Vec::new();
-    for (session, room) in rows {
+    let sessions = grouped(rows.into_iter().map(|(session, room)| (session, (), room)))?.into_iter();
+    Ok(sessions.map(|(session, (), rooms)| (session, rooms)).collect())
+}
+
+/// `about` is the same in all rows of a session.
+fn grouped<T>(
+    rows: impl Iterator<Item = (Vec<u8>, T, Option<Vec<u8>>)>,
+) -> Result<Vec<(SessionId, T, Vec<RoomId>)>, StoreError> {
+    let mut sessions: Vec<(SessionId, T, Vec<RoomId>)> = Vec::new();
+    for (session, about, room) in rows {
         let session = SessionId(Table("sessions").id(session)?);
-        if sessions.last().is_none_or(|(last, _)| *last != session) {
-            sessions.push((session, Vec::new()));
+        if sessions.last().is_none_or(|(last, ..)| *last != session) {
+            sessions.push((session, about, Vec::new()));
         }
         if let Some(room) = room {
-            let (_, rooms) = sessions.last_mut().expect("pushed above");
+            let (.., rooms) = sessions.last_mut().expect("pushed above");
             rooms.push(RoomId(Table("memberships").id(room)?));
         }
     }
