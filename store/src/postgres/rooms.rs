@@ -10,7 +10,7 @@ use chorus_core::{
     ids::{Digest, Kind, Offset, RoomId, Time},
     json::Json,
 };
-use sqlx::{Connection, PgConnection, QueryBuilder, postgres::PgDatabaseError};
+use sqlx::{Connection, PgConnection, postgres::PgDatabaseError};
 
 use super::{Call, Failed, Postgres};
 use crate::{
@@ -224,23 +224,7 @@ impl Call for ListRooms {
     const ACTION: &'static str = "list rooms";
 
     async fn call(&self, db: &mut PgConnection) -> Result<Vec<RoomRow>, Failed> {
-        // Only the given conditions: "no kind, or this one" would keep the planner from using the index of kinds.
-        let mut list = QueryBuilder::new("SELECT * FROM rooms WHERE true");
-        if let Some(kind) = &self.filter.kind {
-            list.push(" AND kind = ").push_bind(kind.as_str().to_owned());
-        }
-        if let Some(status) = self.filter.status {
-            list.push(" AND status = ").push_bind(status.as_str());
-        }
-        if let Some(component) = self.filter.other_than {
-            list.push(" AND component <> ").push_bind(component.0.to_vec());
-        }
-        if let Some((time, room)) = self.after {
-            list.push(" AND (created_at, id) < (").push_bind(number(time.0));
-            list.push(", ").push_bind(id(room.0)).push(")");
-        }
-        list.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(i64::from(self.limit));
-        let found: Vec<Columns> = list.build_query_as().fetch_all(db).await?;
+        let found: Vec<Columns> = self.query::<sqlx::Postgres>().build_query_as().fetch_all(db).await?;
         Ok(found.into_iter().map(Columns::row).collect::<Result<_, _>>()?)
     }
 }

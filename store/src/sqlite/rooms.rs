@@ -7,7 +7,7 @@ use chorus_core::{
     json::Json,
     planted::{Bug, planted},
 };
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::{Sqlite, SqliteConnection};
 
 use super::{Read, Write, now};
 use crate::{
@@ -150,23 +150,7 @@ impl Read for ListRooms {
     type Output = Vec<RoomRow>;
 
     async fn read(&self, db: &mut SqliteConnection) -> Result<Vec<RoomRow>, StoreError> {
-        // Only the given conditions: "no kind, or this one" would keep the planner from using the index of kinds.
-        let mut list: QueryBuilder<Sqlite> = QueryBuilder::new("SELECT * FROM rooms WHERE true");
-        if let Some(kind) = &self.filter.kind {
-            list.push(" AND kind = ").push_bind(kind.as_str());
-        }
-        if let Some(status) = self.filter.status {
-            list.push(" AND status = ").push_bind(status.as_str());
-        }
-        if let Some(component) = self.filter.other_than {
-            list.push(" AND component <> ").push_bind(component.0.to_vec());
-        }
-        if let Some((time, room)) = self.after {
-            list.push(" AND (created_at, id) < (").push_bind(number(time.0));
-            list.push(", ").push_bind(id(room.0)).push(")");
-        }
-        list.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(self.limit);
-        let found = list.build_query_as::<Columns>().fetch_all(db).await;
+        let found = self.query::<Sqlite>().build_query_as::<Columns>().fetch_all(db).await;
         found.map_err(StoreError::at("list rooms"))?.into_iter().map(Columns::row).collect()
     }
 }
