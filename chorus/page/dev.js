@@ -4,7 +4,7 @@
  */
 
 import { $, h, say } from "./dom.js";
-import { kill, seconds } from "./kill.js";
+import { kill, killButton, seconds } from "./kill.js";
 
 /** Lines that stay. */
 const LINES = 200;
@@ -54,17 +54,7 @@ function showLine({ kind, room, level, text }) {
   while ($("log-lines").children.length > LINES) $("log-lines").lastChild.remove();
 }
 
-$("trick-kill").addEventListener("click", async () => {
-  $("trick-kill").disabled = true;
-  say($("trick-text"), "Killed. The next process reads the log …");
-  try {
-    const { ms, kills } = await kill();
-    say($("trick-text"), `The server was killed, and back ${seconds(ms)} later: ${kills} time${kills === 1 ? "" : "s"} so far.`);
-    $("trick").dataset.state = "back";
-  } catch (error) {
-    say($("trick-text"), `That did not work: ${error.message}.`);
-    $("trick").dataset.state = "failed";
-  } finally {
-    $("trick-kill").disabled = false;
-  }
+killButton(async () => {
+  const { ms, kills } = await kill();
+  return `The server was killed, and back ${seconds(ms)} later: ${kills} time${kills === 1 ? "" : "s"} so far.`;
 });

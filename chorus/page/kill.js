@@ -3,6 +3,8 @@
  * machine alone; it replaces its process at once, so the request has no answer.
  */
 
+import { $, say } from "./dom.js";
+
 const ASK_EVERY_MS = 20;
 const GIVE_UP_MS = 60_000;
 
@@ -25,6 +27,25 @@ export async function kill() {
     if (ms > GIVE_UP_MS) throw new Error("the server is not back after a minute: see its terminal");
     await new Promise((resolve) => setTimeout(resolve, ASK_EVERY_MS));
   }
+}
+
+/** The button that kills the server. `killAndReport` does that, and resolves with the sentence that is then shown. */
+export function killButton(killAndReport) {
+  const button = $("trick-kill");
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    $("trick").dataset.state = "down";
+    say($("trick-text"), "Killed. The next process reads the log …");
+    try {
+      say($("trick-text"), await killAndReport());
+      $("trick").dataset.state = "back";
+    } catch (error) {
+      say($("trick-text"), `That did not work: ${error.message}.`);
+      $("trick").dataset.state = "failed";
+    } finally {
+      button.disabled = false;
+    }
+  });
 }
 
 /** `0.42 s`. */

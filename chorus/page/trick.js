@@ -1,7 +1,7 @@
 /** The button that kills the server while a game is played, and what the page then finds to be there. */
 
-import { $, say } from "./dom.js";
-import { kill, life, seconds } from "./kill.js";
+import { $ } from "./dom.js";
+import { kill, killButton, life, seconds } from "./kill.js";
 
 /** The server takes the request from its own machine. */
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
@@ -9,20 +9,7 @@ const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 export async function trick(client) {
   if (!LOOPBACK.test(location.hostname) || (await life()) === null) return;
   $("trick").hidden = false;
-  $("trick-kill").addEventListener("click", async () => {
-    $("trick-kill").disabled = true;
-    $("trick").dataset.state = "down";
-    say($("trick-text"), "Killed. The next process reads the log …");
-    try {
-      say($("trick-text"), await killAndLook(client));
-      $("trick").dataset.state = "back";
-    } catch (error) {
-      say($("trick-text"), `That did not work: ${error.message}.`);
-      $("trick").dataset.state = "failed";
-    } finally {
-      $("trick-kill").disabled = false;
-    }
-  });
+  killButton(() => killAndLook(client));
 }
 
 /** Resolves with what was found afterwards. */
