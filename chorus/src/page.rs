@@ -32,6 +32,12 @@ const CLIENT: [(&str, &str, &str); 2] = [
     ("chorus.d.ts", TEXT, include_str!("../../clients/js/chorus.d.ts")),
 ];
 
+/// The service worker of every page, with the page that it shows while the server is gone.
+const OFFLINE: [(&str, &str, &str); 1] = [("chorus-offline.js", JAVASCRIPT, OFFLINE_WORKER)];
+
+pub const OFFLINE_WORKER: &str =
+    concat!("const PAGE = `", include_str!("../page/offline.html"), "`;\n\n", include_str!("../page/offline.js"));
+
 /// Further files of `chorus dev`, for the author. All are below `dev`, where no page of a project is.
 const AUTHORS: [(&str, &str, &str); 9] = [
     ("dev", HTML, include_str!("../page/dev.html")),
@@ -53,14 +59,14 @@ pub fn files() -> BoxedFilter<(Response,)> {
     of(&FILES).or(client()).unify().boxed()
 }
 
-/// `GET /chorus.js` and `/chorus.d.ts`, also for pages of other origins: whether they may connect is decided at `/ws`.
+/// `GET /chorus.js` and `/chorus.d.ts`, also for pages of other origins: whether they may connect is decided at `/ws`. And `GET
+/// /chorus-offline.js`, which the client registers.
 pub fn client() -> BoxedFilter<(Response,)> {
-    of(&CLIENT)
-        .map(|mut response: Response| {
-            response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-            response
-        })
-        .boxed()
+    let client = of(&CLIENT).map(|mut response: Response| {
+        response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        response
+    });
+    client.or(of(&OFFLINE)).unify().boxed()
 }
 
 /// The author's page, `GET /dev`.
@@ -84,4 +90,14 @@ fn file(kind: &'static str, text: &'static str) -> Response {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    /// It stands in a template literal.
+    #[test]
+    fn the_offline_page_ends_where_its_literal_ends() {
+        let page = include_str!("../page/offline.html");
+        assert!(!page.contains(['`', '\\']) && !page.contains("${"));
+    }
 }

@@ -171,6 +171,11 @@ export interface Options {
   answerMs?: number;
   probeMs?: number;
   limit?: number;
+  /**
+   * Whether the browser shows the server's offline page when the page is loaded while its server is gone (docs/project.md): by default true.
+   * `false` also removes it where it was registered before.
+   */
+  offlinePage?: boolean;
 }
 
 export interface WaitOptions {

@@ -92,6 +92,8 @@ const DEFAULTS = {
   probeMs: 2_000,
   /** The most messages without an answer, sent or not. */
   limit: 256,
+  /** Whether the browser shows the server's offline page while the server is gone. */
+  offlinePage: true,
 };
 
 /** The refusal of a message, or another failure. `code` is for programs, `message` for humans. */
@@ -638,6 +640,7 @@ export class Chorus extends Emitter {
     const guests = this.#guestStorage();
     if (locks && guests) this.#browserGuest = new BrowserGuest(`chorus guest ${this.url}`, locks, guests);
     if (this.#storage() && (BroadcastChannel || locks)) this.#tabs = new Tabs(`chorus ${this.url}`, this.#options, (give) => this.#handOver(give));
+    keepOfflinePage(this.url, this.#options.offlinePage);
   }
 
   /** The rooms that the session is in. */
@@ -1371,6 +1374,33 @@ function webSocketUrl(url) {
   return absolute.href;
 }
 
+// ---- the offline page ----
+
+/** The service worker of servers that serve a page too. */
+const OFFLINE_WORKER = "/chorus-offline.js";
+
+/**
+ * Registers the server's service worker, or removes it. Only for the page's own server, and not in the place of a worker of the page. Browsers have
+ * none for a page that was not loaded over TLS or from loopback. A failure changes nothing: the page may come from another program, which has no
+ * such file.
+ */
+async function keepOfflinePage(url, isWanted) {
+  try {
+    const { document, location, navigator } = globalThis;
+    const workers = navigator?.serviceWorker;
+    if (!document || !workers || new URL(url).host !== location.host) return;
+    // The page itself comes first.
+    if (document.readyState !== "complete") await new Promise((resolve) => globalThis.addEventListener("load", resolve, { once: true }));
+    const found = await workers.getRegistration("/");
+    const { scriptURL } = found?.active ?? found?.waiting ?? found?.installing ?? {};
+    const isOurs = scriptURL === new URL(OFFLINE_WORKER, location.href).href;
+    if (isWanted && !found) await workers.register(OFFLINE_WORKER);
+    else if (!isWanted && isOurs) await found.unregister();
+  } catch {
+    // Forbidden by the browser, or not there.
+  }
+}
+
 // ---- checks of messages, made in `send` so that its caller gets the error ----
 
 /** A message's type and data as they are sent. They are serialized once: later changes by the caller are not sent. */
@@ -1474,7 +1504,8 @@ function checked(options) {
   }
   options.WebSocket ??= globalThis.WebSocket;
   if (!options.WebSocket) throw new TypeError("there is no global WebSocket here: pass one as an option");
-  const { token, getToken, retry } = options;
+  const { token, getToken, retry, offlinePage } = options;
+  if (typeof offlinePage !== "boolean") throw new TypeError(`offlinePage is a boolean, not ${describe(offlinePage)}`);
   if (getToken !== undefined && getToken !== null && typeof getToken !== "function") {
     throw new TypeError(`getToken is a function, not ${describe(getToken)}`);
   }

@@ -1,7 +1,7 @@
 //! `--web`: the page of a game, beside its rooms: the files of a folder, or a development server that is passed the requests.
 //!
 //! Paths that are the server's own are never the page's: see [`RESERVED`]. The client is served from the binary, so that it always
-//! has the server's protocol.
+//! has the server's protocol, and so is the service worker with the offline page (`crate::page`).
 
 mod files;
 mod proxy;
@@ -19,7 +19,7 @@ use warp::{
 
 use self::{files::Folder, proxy::Upstream};
 
-/// The first parts of paths that belong to the server, whether or not a route answers them.
+/// The first parts of paths that belong to the server, whether or not a route answers them. `chorus/page/offline.js` has them too.
 const RESERVED: [&str; 6] = ["v1", "dev", "ws", "healthz", "readyz", "metrics"];
 
 #[derive(Clone, Debug, Default, Args)]
@@ -87,4 +87,15 @@ fn is_reserved(path: &str) -> bool {
 /// A short answer in plain text.
 fn plain(status: StatusCode, text: &str) -> Response {
     warp::reply::with_status(format!("{text}\n"), status).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RESERVED;
+
+    #[test]
+    fn the_service_worker_leaves_the_servers_own_paths_to_the_network() {
+        let own = format!("/^\\/({})(\\/|$)/", RESERVED.join("|"));
+        assert!(crate::page::OFFLINE_WORKER.contains(&own), "offline.js has another list than {own}");
+    }
 }

@@ -245,7 +245,7 @@ describe("options", () => {
   test("that are invalid are refused by the constructor", () => {
     const wrong = [
       { name: 5 }, { name: {} }, { token: 5 }, { answerMs: NaN }, { answerMs: -1 }, { connectMs: "soon" }, { connectMs: 2 ** 31 },
-      { limit: null }, { retry: { baseMs: NaN } }, { retry: { maxMs: "1" } },
+      { limit: null }, { retry: { baseMs: NaN } }, { retry: { maxMs: "1" } }, { offlinePage: "no" },
     ];
     for (const options of wrong) assert.throws(() => server().client(options), TypeError, JSON.stringify(options));
     assert.throws(() => server().client().forget(5), TypeError);

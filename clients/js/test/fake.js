@@ -39,8 +39,8 @@ export class FakeServer {
   }
 
   /** A client of this server, with its events in `emitted`. */
-  client(options = {}) {
-    const client = new Chorus("ws://server/ws", { WebSocket: this.WebSocket, storage: null, ...options });
+  client({ url = "ws://server/ws", ...options } = {}) {
+    const client = new Chorus(url, { WebSocket: this.WebSocket, storage: null, ...options });
     client.emitted = [];
     for (const name of ["connected", "disconnected", "reset", "error"]) {
       client.on(name, (details) => client.emitted.push([name, details]));
