@@ -18,11 +18,30 @@ const TITLES = {
   "swap-refused": (kind) => `The swap of ${kind} was refused; its rooms keep the previous version`,
 };
 
-const events = new EventSource("/dev/events");
-events.addEventListener("open", () => showConnection("good", "Connected"));
-events.addEventListener("error", () => showConnection("busy", "Reconnecting …"));
-events.addEventListener("status", (event) => showStatus(JSON.parse(event.data)));
-events.addEventListener("log", (event) => showLine(JSON.parse(event.data)));
+/** A browser does not try again itself after an answer that is no stream, as from a proxy whose server is gone. */
+const FOLLOW_AGAIN_MS = 1000;
+
+follow();
+
+/** The server first sends the state of all kinds. */
+function follow() {
+  const events = new EventSource("/dev/events");
+  const on = (name, listener) => events.addEventListener(name, (event) => listener(JSON.parse(event.data)));
+  events.addEventListener("open", () => {
+    $("guests").replaceChildren();
+    showConnection("good", "Connected");
+  });
+  events.addEventListener("error", () => {
+    showConnection("busy", "Reconnecting …");
+    if (events.readyState === EventSource.CLOSED) setTimeout(follow, FOLLOW_AGAIN_MS);
+  });
+  on("status", showStatus);
+  on("log", showLine);
+  on("missed", ({ events: missed }) => {
+    $("guests").replaceChildren();
+    showLine({ kind: "chorus dev", room: "", level: "warning", text: `${missed} events are not shown: this page did not take them in time` });
+  });
+}
 
 function showConnection(state, text) {
   $("connection").dataset.state = state;

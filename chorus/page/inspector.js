@@ -21,6 +21,8 @@ let stateTree = new Tree($("state"));
 let viewTrees = new Map();
 /** The records that are shown, by offset: a stream that begins again repeats some. */
 let offsets = new Set();
+/** Whether the stream has ended, and its reason is shown. */
+let isDropped = false;
 let leftOut = 0;
 /** The names of members, by session. */
 const names = new Map();
@@ -83,7 +85,7 @@ function choose() {
   events?.close();
   events = null;
   names.clear();
-  [offsets, viewTrees, leftOut] = [new Set(), new Map(), 0];
+  [offsets, viewTrees, leftOut, isDropped] = [new Set(), new Map(), 0, false];
   stateTree = new Tree($("state"));
   for (const list of ["members", "records", "log", "views", "state"]) $(list).replaceChildren();
   $("send-as").replaceChildren();
@@ -99,11 +101,18 @@ function follow(room) {
   const on = (name, listener) =>
     stream.addEventListener(name, (event) => stream === events && listener(event.data === undefined ? null : JSON.parse(event.data)));
   on("open", () => showConnection("good", "Connected"));
-  on("begin", ({ left_out }) => countLeftOut(left_out));
+  on("begin", ({ left_out }) => {
+    if (isDropped) showOutcome(null);
+    isDropped = false;
+    countLeftOut(left_out);
+  });
   on("state", drawState);
   on("record", drawRecord);
   on("left-out", ({ records }) => countLeftOut(records));
-  on("dropped", ({ reason }) => showOutcome(`No more events: ${reason}.`));
+  on("dropped", ({ reason }) => {
+    showOutcome(`No more events: ${reason}.`);
+    isDropped = true;
+  });
   stream.addEventListener("error", async () => {
     if (stream !== events) return;
     if (stream.readyState !== EventSource.CLOSED) return showConnection("busy", "Reconnecting …");
@@ -214,11 +223,13 @@ function drawRecord({ record, by_author, outputs, more }) {
     failed ? h("em", { class: "bad" }, "failed") : null,
     frames > 0 ? h("small", {}, `${frames} frame${frames === 1 ? "" : "s"}`) : null,
   );
-  const row = h("li", { "data-testid": "record", "data-command": command }, h("details", {}, summary));
+  const row = h("li", { "data-testid": "record", "data-command": command, "data-offset": offset }, h("details", {}, summary));
   row.firstChild.addEventListener("toggle", () => fillRecord(row.firstChild, record, time, outputs, more), { once: true });
   $("records").prepend(row);
   while ($("records").children.length > RECORDS) {
-    $("records").lastChild.remove();
+    const oldest = $("records").lastChild;
+    offsets.delete(Number(oldest.dataset.offset));
+    oldest.remove();
     leftOut += 1;
   }
   countLeftOut(0);

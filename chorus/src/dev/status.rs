@@ -15,8 +15,9 @@ use tokio::sync::broadcast;
 
 use crate::printable::lines;
 
-/// The number of events that a page may lag behind before it misses some; it then continues with the next.
-const BEHIND: usize = 256;
+/// The number of events that a page may lag behind before it misses some; it then continues with the next. A power of two, as the channel
+/// would make it one.
+pub const BEHIND: usize = 256;
 
 /// The warnings about module state that are known to have been shown; further ones are not shown.
 const CHANGES: usize = 1000;
@@ -33,7 +34,7 @@ struct Inner {
     events: broadcast::Sender<BoardEvent>,
 }
 
-/// The page's events, by name.
+/// The events of all pages.
 #[derive(Clone, Debug)]
 pub enum BoardEvent {
     Status(Status),
@@ -144,7 +145,12 @@ impl Board {
     /// The present state of all kinds, and the events from now on.
     pub fn follow(&self) -> (Vec<BoardEvent>, broadcast::Receiver<BoardEvent>) {
         let latest = self.latest();
-        (latest.values().cloned().map(BoardEvent::Status).collect(), self.0.events.subscribe())
+        (events_of(&latest), self.0.events.subscribe())
+    }
+
+    /// The present state of all kinds.
+    pub fn now(&self) -> Vec<BoardEvent> {
+        events_of(&self.latest())
     }
 
     fn log(&self, line: LogLine) {
@@ -175,6 +181,10 @@ impl Board {
     fn latest(&self) -> MutexGuard<'_, BTreeMap<String, Status>> {
         self.0.latest.lock().expect("nobody panics while holding it")
     }
+}
+
+fn events_of(latest: &BTreeMap<String, Status>) -> Vec<BoardEvent> {
+    latest.values().cloned().map(BoardEvent::Status).collect()
 }
 
 fn print(kind: &str, state: &State) {

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
+import { freePort } from "../../../testing/services/programs.mjs";
 import { Server } from "../server.mjs";
 import { launch, onTurn, pair, PagePlayer, PHONE, screenshotFolder } from "./browser.mjs";
 
@@ -10,7 +11,7 @@ const LAPTOP = { width: 1280, height: 800 };
 let server, browser, shots;
 
 before(async () => {
-  server = await Server.start({ watch: true });
+  server = await Server.start({ port: await freePort(), watch: true });
   browser = await launch();
   shots = await screenshotFolder();
 });
@@ -23,7 +24,8 @@ after(async () => {
 test("two players play, and their author looks, sends, crashes the instance and kills the server", { timeout: 120_000 }, async () => {
   const players = [await PagePlayer.named(browser, server.url, "Ana"), await PagePlayer.named(browser, server.url, "Ben", { viewport: PHONE })];
   const author = await PagePlayer.open(browser, server.url, { viewport: LAPTOP, address: `${server.url}/dev/inspector` });
-  const everybody = [...players, author];
+  const builds = await PagePlayer.open(browser, server.url, { viewport: LAPTOP, address: `${server.url}/dev` });
+  const everybody = [...players, author, builds];
   try {
     await pair(...players);
     const [first, second] = await onTurn(players);
@@ -66,6 +68,14 @@ test("two players play, and their author looks, sends, crashes the instance and 
     await author.see("record").filter({ hasText: `move${other}` }).first().waitFor();
     await author.reads("facts", "Last record");
     await author.screenshot(shots, "inspector-after-the-kill");
+
+    await server.kill9();
+    for (const page of [author, builds]) await page.reads("connection", "Reconnecting");
+    await server.start();
+    for (const page of everybody) await page.reads("connection", "Connected");
+    await builds.see("guest-tic-tac-toe").waitFor();
+    await author.click("send");
+    await author.see("by-author").nth(1).waitFor();
 
     author.page.on("dialog", (dialog) => dialog.accept());
     await author.click("end");

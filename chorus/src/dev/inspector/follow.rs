@@ -22,7 +22,7 @@ use chorus_core::{
     ids::{Offset, RoomId},
 };
 use chorus_host::Components;
-use futures_util::stream;
+use futures_util::{Stream, StreamExt as _, stream};
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
     time::Instant,
@@ -30,6 +30,7 @@ use tokio::{
 use warp::{Reply as _, http::StatusCode, sse};
 
 use super::{
+    super::events::beginning,
     Answer, Refusal, Shared,
     replica::{CannotCopy, Replica},
     shown,
@@ -69,28 +70,24 @@ struct Event {
 }
 
 /// The sending end of a page's events.
-struct Sink(mpsc::Sender<Event>);
+struct Sink {
+    queue: mpsc::Sender<Event>,
+    /// How long it waits for a page that takes none: [`SLOW`].
+    patience: Duration,
+}
 
 impl Sink {
     async fn send(&self, name: &'static str, data: String) -> Result<(), Over> {
-        self.0.send_timeout(Event { name, data }, SLOW).await.map_err(|error| match error {
+        self.queue.send_timeout(Event { name, data }, self.patience).await.map_err(|error| match error {
             mpsc::error::SendTimeoutError::Timeout(_) => Over::Slow,
             mpsc::error::SendTimeoutError::Closed(_) => Over::Gone,
         })
     }
 }
 
-pub async fn events(shared: &Arc<Shared>, room: RoomId) -> Answer {
-    let busy = |_| {
-        let what = format!("{MAX_REPLICAS} rooms are inspected already: close one of those pages");
-        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, what)
-    };
-    let permit = shared.replicas.clone().try_acquire_owned().map_err(busy)?;
-    let components = Components::new(shared.engine.clone(), shared.store.clone());
-    let (replica, tail) = Replica::begin(&shared.bus, &shared.store, components, room).await.map_err(refused)?;
-    let (sender, mut receiver) = mpsc::channel::<Event>(QUEUE);
-    let reason = Arc::new(OnceLock::new());
-    tokio::spawn(run(replica, tail, room, Sink(sender), reason.clone(), permit));
+/// The events that wait for a page: the end that the copy fills, and what the page takes. The reason why there are no more is the last event.
+fn queue(patience: Duration, reason: Arc<OnceLock<String>>) -> (Sink, impl Stream<Item = Event> + Send + 'static) {
+    let (queue, mut receiver) = mpsc::channel::<Event>(QUEUE);
     let mut over = false;
     let events = stream::poll_fn(move |context| {
         receiver.poll_recv(context).map(|event| match event {
@@ -102,9 +99,22 @@ pub async fn events(shared: &Arc<Shared>, room: RoomId) -> Answer {
             }
         })
     });
-    let events = futures_util::StreamExt::map(events, |Event { name, data }| {
-        Ok::<_, Infallible>(sse::Event::default().event(name).data(data))
-    });
+    (Sink { queue, patience }, events)
+}
+
+pub async fn events(shared: &Arc<Shared>, room: RoomId) -> Answer {
+    let busy = |_| {
+        let what = format!("{MAX_REPLICAS} rooms are inspected already: close one of those pages");
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, what)
+    };
+    let permit = shared.replicas.clone().try_acquire_owned().map_err(busy)?;
+    let components = Components::new(shared.engine.clone(), shared.store.clone());
+    let (replica, tail) = Replica::begin(&shared.bus, &shared.store, components, room).await.map_err(refused)?;
+    let reason = Arc::new(OnceLock::new());
+    let (sink, events) = queue(SLOW, reason.clone());
+    tokio::spawn(run(replica, tail, room, sink, reason, permit));
+    let events = events.map(|Event { name, data }| sse::Event::default().event(name).data(data));
+    let events = stream::iter([beginning()]).chain(events).map(Ok::<_, Infallible>);
     Ok(sse::reply(sse::keep_alive().stream(events)).into_response())
 }
 
@@ -148,7 +158,7 @@ async fn follow(
     let mut changed = false;
     loop {
         tokio::select! {
-            () = sink.0.closed() => return Err(Over::Gone),
+            () = sink.queue.closed() => return Err(Over::Gone),
             records = replica.next() => {
                 let records = records?;
                 let first = records.len().saturating_sub(SHOWN_AT_ONCE);
@@ -186,5 +196,37 @@ async fn show_state(replica: &mut Replica, sink: &Sink) -> Result<(), Over> {
     match replica.state().await? {
         Some(state) => sink.send("state", state).await,
         None => Err(Over::Ended),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_page_that_takes_no_event_is_dropped_and_shown_the_reason_after_what_has_waited() {
+        let reason = Arc::new(OnceLock::new());
+        let (sink, events) = queue(Duration::from_millis(1), reason.clone());
+        for at in 0..QUEUE {
+            sink.send("record", at.to_string()).await.expect("there is space in the queue");
+        }
+        let over = sink.send("record", "one too many".into()).await.expect_err("the queue is full");
+        assert!(matches!(over, Over::Slow));
+        reason.set(over.to_string()).expect("nobody else sets it");
+        drop(sink);
+        let events: Vec<Event> = events.collect().await;
+        let (last, waited) = events.split_last().expect("there is a last one");
+        assert!(waited.iter().enumerate().all(|(at, event)| event.data == at.to_string()) && waited.len() == QUEUE);
+        assert_eq!(
+            (last.name, last.data.as_str()),
+            ("dropped", r#"{"reason":"the page has taken no event for 10 s"}"#)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_page_that_has_gone_ends_its_copy() {
+        let (sink, events) = queue(SLOW, Arc::default());
+        drop(events);
+        assert!(matches!(sink.send("record", "1".into()).await, Err(Over::Gone)));
     }
 }
