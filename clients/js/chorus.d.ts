@@ -65,6 +65,13 @@ export type OptionsOf<T> = Declared<T, "options", RoomOptions>;
 /** The name and the data of an event, as `onEvent` gives them. */
 export type EventOf<T> = IsOpen<EventsOf<T>> extends true ? [type: string, data: any] : { [Type in Name<EventsOf<T>>]: [type: Type, data: EventsOf<T>[Type]] }[Name<EventsOf<T>>];
 
+/** The message types of a room; of one without a declaration, any text. */
+export type MessageTypeOf<T> = Name<MessagesOf<T>>;
+/** What `send` takes after the type: nothing, or the data. For functions of one's own around `send`. */
+export type MessageArgumentsOf<T, Type extends MessageTypeOf<T>> = Given<MessageData<MessagesOf<T>[Type]>>;
+/** What `send` resolves with. */
+export type ReplyOf<T, Type extends MessageTypeOf<T>> = IsOpen<MessagesOf<T>> extends true ? any : MessageReply<MessagesOf<T>[Type]>;
+
 /** The data of the events of one type. */
 export type EventDataOf<T, Type extends string> = IsOpen<EventsOf<T>> extends true ? any : EventsOf<T>[Type & Name<EventsOf<T>>];
 

@@ -1,6 +1,6 @@
 // Compiled, never run: what the types accept in a program, and what they reject.
 
-import { Chorus, ChorusError, Room, applyPatch } from "../chorus.js";
+import { type MessageArgumentsOf, type MessageTypeOf, type ReplyOf, Chorus, ChorusError, Room, applyPatch } from "../chorus.js";
 import type { Declared } from "../../../guests/test/types/declared.js";
 
 interface Board {
@@ -52,6 +52,25 @@ export async function play(): Promise<void> {
   new Room();
   // @ts-expect-error: the view is read-only.
   client.room!.view = null;
+}
+
+/** A function around `send`, as a page has it. */
+export async function sendOrToast<T, Type extends MessageTypeOf<T>>(room: Room<T>, type: Type, ...data: MessageArgumentsOf<T, Type>): Promise<ReplyOf<T, Type> | undefined> {
+  try {
+    return (await (room as Room).send(type, ...data)) as ReplyOf<T, Type>;
+  } catch {
+    return undefined;
+  }
+}
+
+export async function playAround(room: Room<Declared>, open: Room<Board>): Promise<void> {
+  (await sendOrToast(room, "place", { cell: 4 }))?.left satisfies number | undefined;
+  await sendOrToast(room, "rematch");
+  (await sendOrToast(open, "anything", [1])) satisfies unknown;
+  // @ts-expect-error: there is no such message.
+  await sendOrToast(room, "plce", { cell: 4 });
+  // @ts-expect-error: a cell is a number.
+  await sendOrToast(room, "place", { cell: "4" });
 }
 
 /** By the declaration that the room's script shares. */

@@ -1,7 +1,20 @@
-/** Tests of rooms: `import { createRoom, play } from "chorus-rooms/test"`. See docs/testing.md. */
+/**
+ * Tests of rooms: `import { createRoom, play } from "chorus-rooms/test"`. See docs/testing.md.
+ *
+ * `T` is the declaration that the room and its clients share (docs/scripting.md, "Types"); or the type of the state, with that of the view.
+ */
+
+import type { Declared, EventsOf, Given, IsAny, IsDeclaration, IsOpen, MessageData, MessageReply, MessagesOf, Name, ViewOf } from "../../../clients/js/chorus.js";
+
+type StateOf<T> = IsDeclaration<T> extends true ? Declared<T, "state", any> : T;
+/** What a player is of: the declaration, or the type of its view. */
+type Of<T, View> = IsDeclaration<T> extends true ? T : View;
+type Open = { [name: string]: any };
+type OptionsOf<T> = Declared<T, "options", any>;
+type TimersOf<T> = IsDeclaration<T> extends true ? { [Key in keyof Declared<T, "timers", Open>]?: Timer<Declared<T, "timers", Open>[Key]> } : { [name: string]: Timer };
 
 /** Creates a room: of a kind of the project, or of the room at this path or URL. `options` are those of `onCreate`. */
-export declare function createRoom<State = any, View = any>(kind: string | URL, options?: unknown, settings?: RoomSettings): Promise<TestRoom<State, View>>;
+export declare function createRoom<T = any, View = any>(kind: string | URL, options?: OptionsOf<T>, settings?: RoomSettings): Promise<TestRoom<T, View>>;
 
 export interface RoomSettings {
   /** 32 hexadecimal digits; by default made from the kind. */
@@ -16,20 +29,21 @@ export interface RoomSettings {
   rooms?: number;
 }
 
-export interface Timer { due: number; payload: any }
-export interface Event { type: string; data: any }
+export interface Timer<Payload = any> { due: number; payload: Payload }
+/** An event that a player has received. */
+export type Event<T = any> = IsOpen<EventsOf<T>> extends true ? { type: string; data: any } : { [Type in Name<EventsOf<T>>]: { type: Type; data: EventsOf<T>[Type] } }[Name<EventsOf<T>>];
 
-export declare class TestRoom<State = any, View = any> {
+export declare class TestRoom<T = any, View = any> {
   private constructor();
   readonly id: string;
   readonly kind: string;
   /** Milliseconds since 1970, in virtual time. */
   readonly now: number;
   /** The stored state: a copy. */
-  readonly state: State;
+  readonly state: StateOf<T>;
   /** The players in the room, connected and held, in the order of joining. */
-  readonly members: TestPlayer<View>[];
-  readonly timers: { [name: string]: Timer };
+  readonly members: TestPlayer<Of<T, View>>[];
+  readonly timers: TimersOf<T>;
   readonly metadata: any;
   readonly locked: boolean;
   readonly log: { level: "debug" | "info" | "warn" | "error"; text: string }[];
@@ -43,7 +57,7 @@ export declare class TestRoom<State = any, View = any> {
   readonly failed: string | undefined;
 
   /** A player joins. Rejects with the code `refused`. The same id again is a second session of the same player. */
-  join(player?: string | JoinOptions): Promise<TestPlayer<View>>;
+  join(player?: string | JoinOptions<T>): Promise<TestPlayer<Of<T, View>>>;
   /** Lets time pass, in milliseconds. */
   advance(ms: number): Promise<void>;
   /** The server is killed, and the room restored from its records. */
@@ -62,17 +76,18 @@ export declare class TestRoom<State = any, View = any> {
   repeat(times: number, action: (index: number) => unknown, options?: { growth?: boolean }): Promise<void>;
 }
 
-export interface JoinOptions {
+export interface JoinOptions<T = any> {
   name?: string;
   /** By default the id of a guest of this name. */
   id?: string;
   claims?: { [name: string]: any };
   /** As the room that moved the player here has given them. */
-  options?: unknown;
+  options?: OptionsOf<T>;
   from?: string;
 }
 
-export declare class TestPlayer<View = any> {
+/** `T` is a declaration, or the type of the view. */
+export declare class TestPlayer<T = any> {
   private constructor();
   readonly session: string;
   readonly id: string;
@@ -80,18 +95,23 @@ export declare class TestPlayer<View = any> {
   readonly isMember: boolean;
   readonly connected: boolean;
   readonly spectator: boolean;
-  readonly data: any;
+  readonly data: Declared<T, "playerData", any>;
   /** What the player sees; after it has left, what it has seen last. */
-  readonly view: View;
+  readonly view: ViewOf<T>;
   /** All events of this stay. */
-  readonly events: Event[];
+  readonly events: Event<T>[];
   /** The room that the player is on its way to. */
   readonly moving: { room: string; options: any } | undefined;
   /** The events since the previous call. */
-  received(): Event[];
-  /** Resolves with the reply. Rejects with the code `refused`, `fault`, `too_costly` or `unknown_type`. */
-  send<Reply = any>(type: string, data?: unknown): Promise<Reply>;
-  join(options?: Omit<JoinOptions, "name" | "id">): Promise<void>;
+  received(): Event<T>[];
+  /**
+   * Resolves with the reply. Rejects with the code `refused`, `fault`, `too_costly` or `unknown_type`. Data that only a dishonest client
+   * sends is not of the declared type: `send("move", wrong as any)`.
+   */
+  send<Reply = any, Type extends Name<MessagesOf<T>> = Name<MessagesOf<T>>>(
+    type: Type, ...data: Given<MessageData<MessagesOf<T>[Type]>>
+  ): Promise<IsOpen<MessagesOf<T>> extends true ? Reply : MessageReply<MessagesOf<T>[Type]>>;
+  join(options?: Omit<JoinOptions<T>, "name" | "id">): Promise<void>;
   drop(): Promise<void>;
   reconnect(): Promise<void>;
   leave(reason?: "left" | "moved" | "timed-out" | "kicked"): Promise<void>;
@@ -112,15 +132,15 @@ export interface Dice {
   shuffle<T>(list: readonly T[]): T[];
 }
 
-export interface Member<View = any> { session: string; id: string; name: string; connected: boolean; spectator: boolean; data: any; view: View }
+export interface Member<T = any> { session: string; id: string; name: string; connected: boolean; spectator: boolean; data: Declared<T, "playerData", any>; view: ViewOf<T> }
 
 /** A room after an event. */
-export interface Snapshot<State = any, View = any> {
+export interface Snapshot<T = any, View = any> {
   readonly kind: string;
   readonly now: number;
-  readonly state: State;
-  readonly members: Member<View>[];
-  readonly timers: { [name: string]: Timer };
+  readonly state: StateOf<T>;
+  readonly members: Member<Of<T, View>>[];
+  readonly timers: TimersOf<T>;
   readonly metadata: any;
   readonly locked: boolean;
   readonly ended: boolean;
@@ -128,20 +148,28 @@ export interface Snapshot<State = any, View = any> {
 }
 
 /** A value, or what makes one for each use. */
-type Drawn<Given extends unknown[] = []> = ((random: Dice, ...given: Given) => unknown) | null | boolean | number | string | readonly unknown[] | { readonly [key: string]: unknown };
+type Drawn<Value, Given extends unknown[] = []> = Value | ((random: Dice, ...given: Given) => Value);
+/** Values that are not declared. */
+type Anything = null | boolean | number | string | readonly unknown[] | { readonly [key: string]: unknown };
+/** What a play may send: the declared data; null where a message has none; undefined for nothing at this time. */
+type Sent<Data> = IsAny<Data> extends true ? any : undefined extends Data ? Data | null : Data | undefined;
+type Context<T, View> = [{ room: Snapshot<T, View>; player: Member<Of<T, View>> }];
+type DrawnOptions<T, Given extends unknown[] = []> = IsAny<OptionsOf<T>> extends true ? Anything | ((random: Dice, ...given: Given) => unknown) : Drawn<OptionsOf<T>, Given>;
 
-export interface Plan<State = any, View = any> {
+export interface Plan<T = any, View = any> {
   /** The options of `onCreate`, and of joins. */
-  create?: Drawn;
-  join?: Drawn<[{ room: Snapshot<State, View> }]>;
+  create?: DrawnOptions<T>;
+  join?: DrawnOptions<T, [{ room: Snapshot<T, View> }]>;
   /** Data by message type. `undefined`: nothing to send now. Without it, all types are sent with random data. */
-  messages?: { [type: string]: Drawn<[{ room: Snapshot<State, View>; player: Member<View> }]> };
+  messages?: IsOpen<MessagesOf<T>> extends true
+    ? { [type: string]: Anything | ((random: Dice, ...given: Context<T, View>) => unknown) }
+    : { [Type in Name<MessagesOf<T>>]?: Drawn<Sent<MessageData<MessagesOf<T>[Type]>>, Context<T, View>> };
   /** Data from other rooms; none by default. */
-  receive?: Drawn<[{ room: Snapshot<State, View> }]>;
+  receive?: Anything | ((random: Dice, given: { room: Snapshot<T, View> }) => unknown);
   /** How created rooms end: `{ outcome }`. */
-  childEnds?: Drawn;
+  childEnds?: Anything | ((random: Dice) => unknown);
   /** By name; each must not throw or return false. `before` is undefined at first. */
-  invariants?: { [name: string]: (room: Snapshot<State, View>, before: Snapshot<State, View> | undefined) => unknown };
+  invariants?: { [name: string]: (room: Snapshot<T, View>, before: Snapshot<T, View> | undefined) => unknown };
   /** At most so many players, 1 to 8, 4 by default; whether some have a second session. */
   players?: number;
   tabs?: boolean;
@@ -160,7 +188,7 @@ export interface Plan<State = any, View = any> {
 }
 
 /** Declares how a kind is played at random, and what must be true of it: a test under Node's test runner. */
-export declare function play<State = any, View = any>(kind: string | URL, plan?: Plan<State, View>): void;
+export declare function play<T = any, View = any>(kind: string | URL, plan?: Plan<T, View>): void;
 
 export interface Played {
   runs: number;
@@ -169,7 +197,7 @@ export interface Played {
 }
 
 /** As `play`, without a test. */
-export declare function playKind<State = any, View = any>(kind: string | URL, plan?: Plan<State, View>, runs?: { runs?: number; seed?: number }): Promise<Played>;
+export declare function playKind<T = any, View = any>(kind: string | URL, plan?: Plan<T, View>, runs?: { runs?: number; seed?: number }): Promise<Played>;
 
 /** A refusal, or a call that failed. */
 export declare class RoomError extends Error {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { symlinkSync } from "node:fs";
+import { rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -32,25 +32,31 @@ function compiled(change = (path, code) => code) {
   const folder = project({
     ...Object.fromEntries(Object.entries(files).map(([path, code]) => [path, change(path, code)])),
     "tsconfig.json": JSON.stringify({ compilerOptions: { ...COMPILER, lib: ["es2024"] }, include: [SDK, "rooms/**/*", "shared/*"] }),
+    "test/tsconfig.json": JSON.stringify({ compilerOptions: { ...COMPILER, lib: ["es2024", "dom"] }, include: ["*"] }),
+    "test/node.d.ts": 'declare module "node:test"; declare module "node:assert/strict";',      // @types/node is not installed here
     "web/tsconfig.json": JSON.stringify({ compilerOptions: { ...COMPILER, lib: ["es2024", "dom"] }, include: ["*"] }),
   });
   symlinkSync(CLIENT, join(folder, "node_modules/chorus-client"));
   symlinkSync(join(CLIENT, "node_modules/@types"), join(folder, "node_modules/@types"));
-  const runs = [".", "web"].map((at) => spawnSync(process.execPath, [TSC, "--project", at], { cwd: folder, encoding: "utf8" }));
+  const runs = [".", "web", "test"].map((at) => spawnSync(process.execPath, [TSC, "--project", at], { cwd: folder, encoding: "utf8" }));
   return { folder, files, output: runs.map(({ stdout, stderr }) => stdout + stderr).join("") };
 }
 
 test("the programs that share a declaration have its types, and the room is built and played", () => {
   const { folder, files, output } = compiled();
-  assert.deepEqual(Object.keys(files), ["shared/duel.ts", "rooms/duel/index.ts", "web/duel.ts", "rooms/plain/index.js", "web/app.tsx"]);
+  assert.deepEqual(Object.keys(files), ["shared/duel.ts", "rooms/duel/index.ts", "web/duel.ts", "rooms/plain/index.js", "test/duel.test.js", "web/app.tsx"]);
   assert.equal(output, "");
+  // The other room has handlers for types alone.
+  rmSync(join(folder, "rooms/plain"), { recursive: true });
+  const tests = chorus(folder, "test", "--runs", "20");
+  assert.equal(tests.status, 0, tests.output);
   const check = chorus(folder, "check", "duel", "--options", '{"width":9}');
   assert.equal(check.status, 0, check.output);
 });
 
-test("a declaration that changes is an error in the room and in its clients, which names what is there", () => {
+test("a declaration that changes is an error in the room, in its clients and in its tests, which names what is there", () => {
   const { output } = compiled((path, code) => (path === "shared/duel.ts" ? code.replace("struck:", "hit:").replace("{ at: number }):", "{ place: number }):") : code));
-  for (const file of ["rooms/duel/index.ts", "rooms/plain/index.js", "web/duel.ts", "web/app.tsx"]) assert.match(output, new RegExp(`^${file.replaceAll(".", "\\.")}\\(`, "m"));
+  for (const file of ["rooms/duel/index.ts", "rooms/plain/index.js", "web/duel.ts", "web/app.tsx", "test/duel.test.js"]) assert.match(output, new RegExp(`^${file.replaceAll(".", "\\.")}\\(`, "m"));
   assert.match(output, /Argument of type '"struck"' is not assignable to parameter of type '"hit" \| "over"'/);
   assert.match(output, /Property 'at' does not exist on type '\{ place: number; \}'/);
 });
