@@ -1,10 +1,11 @@
-// The command refuses what it cannot create, and each template is a project whose types are right and whose rooms withstand random play.
+// The command refuses what it cannot create; each template is a project whose types are right and whose rooms withstand random play; and its types
+// find what is wrong in a room, a page or a test.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
@@ -23,6 +24,14 @@ function node(cwd, script, ...args) {
 }
 
 const create = (...args) => node(scratch, "packages/create-chorus-rooms/bin/create.mjs", ...args);
+/** `npm run types` in a project. */
+function types(cwd) {
+  const script = JSON.parse(readFileSync(join(cwd, "package.json"), "utf8")).scripts.types;
+  mkdirSync(join(cwd, "node_modules/.bin"), { recursive: true });
+  if (!existsSync(join(cwd, "node_modules/.bin/tsc"))) symlinkSync(TSC, join(cwd, "node_modules/.bin/tsc"));
+  const { status, stdout, stderr } = spawnSync(script, { cwd, shell: true, env: { ...process.env, PATH: `${join(cwd, "node_modules/.bin")}:${process.env.PATH}` }, encoding: "utf8" });
+  return { status, output: stdout + stderr };
+}
 const chorus = (cwd, ...args) => node(cwd, "packages/chorus-rooms/bin/chorus.mjs", ...args);
 
 test("the next three commands are printed, and without a terminal the template is the empty one", () => {
@@ -90,10 +99,8 @@ for (const template of Object.keys(TEMPLATES)) {
     const folder = join(scratch, `of-${template}`);
     assert.equal(create(`of-${template}`, "--template", template).status, 0);
     installedIn(folder);
-    for (const part of [".", "web"]) {
-      const { status, stdout } = spawnSync(process.execPath, [TSC, "--project", join(folder, part)], { encoding: "utf8" });
-      assert.equal(status, 0, stdout);
-    }
+    const { status: right, output: mistakes } = types(folder);
+    assert.equal(right, 0, mistakes);
     const left = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((file) => file.isFile() && !(file.parentPath ?? file.path).includes("node_modules"));
     for (const file of left) assert.doesNotMatch(readFileSync(join(file.parentPath ?? file.path, file.name), "utf8"), /\{\{\w+\}\}/, file.name);
     const { status, output } = chorus(folder, "test", "--runs", "200");
@@ -102,20 +109,34 @@ for (const template of Object.keys(TEMPLATES)) {
   });
 }
 
-test("the types of a room and of a page are checked: a mistake is found in each", () => {
-  const folder = join(scratch, "mistaken");
-  assert.equal(create("mistaken").status, 0);
-  installedIn(folder);
-  for (const [part, path, right, wrong] of [
-    [".", "rooms/counter/index.ts", "this.state.count += by", "this.state.total += by"],
-    ["web", "web/game.js", "String(count)", "count"],
-  ]) {
-    const file = join(folder, path), before = readFileSync(file, "utf8");
-    assert.ok(before.includes(right));
-    writeFileSync(file, before.replace(right, wrong));
-    const { status, stdout } = spawnSync(process.execPath, [TSC, "--project", join(folder, part)], { encoding: "utf8" });
-    assert.notEqual(status, 0);
-    assert.match(stdout, /error TS2\d\d\d/);
-    writeFileSync(file, before);
-  }
-});
+/** By file: what is there, and the mistake in its place. */
+const MISTAKES = {
+  "rooms/tic-tac-toe/index.ts": [
+    ["again: (player) =>", "agian: (player) =>"], ["cell = data?.cell", "cell = data?.field"], ['broadcast("left", { name:', 'broadcast("left", { nick:'],
+    ['schedule.after(TURN_MS, "turn")', 'schedule.after(TURN_MS, "trun")'], ["      board, turn, endsAt,", "      bored: board, turn, endsAt,"], ["state.seats[this.#seatOf", "state.chairs[this.#seatOf"],
+  ],
+  "web/game.js": [
+    ['send("again")', 'send("agian")'], ["{ cell: Number(", "{ cell: String("], ['room.on("left", ', 'room.on("gone", '], ["endsAt = view.endsAt", "endsAt = view.endAt"],
+  ],
+  "test/tic-tac-toe.test.js": [
+    ['players[0].send("again")', 'players[0].send("agian")'], ['send("move", { cell: 4 })', 'send("move", { cell: "4" })'], ["room.state.winner, players", "room.state.victor, players"],
+    ["random.int(9) })", "random.bool() })"],
+  ],
+};
+
+for (const [path, mistakes] of Object.entries(MISTAKES)) {
+  test(`npm run types names each wrong message, event, field and timer of ${path}`, () => {
+    const folder = join(scratch, `mistaken-${path.replace(/\W.*/, "")}`);
+    assert.equal(create(basename(folder), "--template", "tic-tac-toe").status, 0);
+    installedIn(folder);
+    const before = readFileSync(join(folder, path), "utf8");
+    const after = mistakes.reduce((text, [right, wrong]) => (assert.ok(text.includes(right), right), text.replace(right, wrong)), before);
+    writeFileSync(join(folder, path), after);
+    const { status, output } = types(folder);
+    assert.notEqual(status, 0, output);
+    for (const [, wrong] of mistakes) {
+      const line = after.slice(0, after.indexOf(wrong)).split("\n").length;
+      assert.match(output, new RegExp(`^${path.replaceAll(".", "\\.")}\\(${line},\\d+\\): error TS`, "m"), `${wrong}, line ${line}:\n${output}`);
+    }
+  });
+}

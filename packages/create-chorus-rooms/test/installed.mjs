@@ -14,4 +14,7 @@ export function installedIn(project) {
   const { exports, ...known } = JSON.parse(manifest.replace(/\.\/(src|bin)\//g, "./packages/chorus-rooms/$1/"));
   writeFileSync(join(at, "package.json"), JSON.stringify({ ...known, exports: { ...exports, "./types": { types: "./guests/sdk/chorus.d.ts" } } }));
   symlinkSync(join(REPOSITORY, "clients/js"), join(project, "node_modules/chorus-client"));
+  // As much of @types/node as the tests of templates need: the package is not installed here.
+  mkdirSync(join(project, "node_modules/@types/node"), { recursive: true });
+  writeFileSync(join(project, "node_modules/@types/node/index.d.ts"), 'declare module "node:test"; declare module "node:assert/strict";');
 }

@@ -3,9 +3,14 @@ import { test } from "node:test";
 
 import { createRoom, play } from "chorus-rooms/test";
 
+/** @import { Plan, TestPlayer, TestRoom } from "chorus-rooms/test" */
+/** @import { Cards } from "../shared/cards.ts" */
+
 /** @param {string[]} names */
 async function dealt(...names) {
+  /** @type {TestRoom<Cards>} */
   const room = await createRoom("cards");
+  /** @type {TestPlayer<Cards>[]} */
   const players = [];
   for (const name of names) players.push(await room.join(name));
   await players[0].send("deal");
@@ -16,10 +21,10 @@ async function dealt(...names) {
 test("each sees its own hand, and of the others the number of cards", async () => {
   const { room, players: [ana, ben] } = await dealt("Ana", "Ben");
   assert.deepEqual([ana.view.hand.length, ben.view.hand.length, ana.view.deck], [6, 6, 23]);
-  assert.deepEqual(ana.view.players.map((/** @type {any} */ { cards }) => cards), [6, 6]);
+  assert.deepEqual(ana.view.players.map(({ cards }) => cards), [6, 6]);
   const text = JSON.stringify(ana.view);
   assert.ok(!text.includes("deck\":["), text);
-  assert.deepEqual(ana.view.hand.filter((/** @type {number} */ card) => ben.view.hand.includes(card)), []);
+  assert.deepEqual(ana.view.hand.filter((card) => ben.view.hand.includes(card)), []);
   await room.restore();
   assert.equal(JSON.stringify(ana.view), text);
 });
@@ -28,7 +33,7 @@ test("a card that does not fit is refused, and who cannot play draws", async () 
   const { players, onTurn } = await dealt("Ana", "Ben");
   const first = onTurn(), other = players.find((player) => player !== first) ?? first;
   await assert.rejects(other.send("draw"), { code: "refused", message: "it is not your turn" });
-  const wrong = first.view.hand.find((/** @type {number} */ card) => !first.view.playable.includes(card));
+  const wrong = first.view.hand.find((card) => !first.view.playable.includes(card));
   if (wrong !== undefined) await assert.rejects(first.send("play", { card: wrong }), { message: "neither the colour nor the number fits" });
   await assert.rejects(first.send("play", { card: other.view.hand[0] }), { message: "you do not have that card" });
   await first.send("draw");
@@ -42,7 +47,7 @@ test("a game is played to its end, and dealt again", async () => {
     const { view: { playable } } = onTurn();
     await (playable.length > 0 ? onTurn().send("play", { card: playable[0] }) : onTurn().send("draw"));
   }
-  assert.equal(players.filter(({ view }) => view.winner.you).length, 1);
+  assert.equal(players.filter(({ view }) => view.winner?.you).length, 1);
   assert.deepEqual(room.timers, {});
   await players[1].send("deal");
   assert.deepEqual(players.map(({ view }) => view.hand.length), [6, 6, 6]);
@@ -59,7 +64,8 @@ test("who does not play draws by the clock, and when all leave but one, that one
   assert.deepEqual(room.timers, {});
 });
 
-play("cards", {
+/** @type {Plan<Cards>} */
+const plan = {
   messages: {
     deal: null,
     play: (random, { player }) => ({ card: random.pick(player.view.playable.length > 0 ? player.view.playable : [random.int(36)]) }),
@@ -68,14 +74,15 @@ play("cards", {
   invariants: {
     "each card is in one place": ({ state }) => {
       if (state.phase !== "playing") return;
-      const all = [...state.deck, ...state.pile, ...state.seats.flatMap((/** @type {any} */ { hand }) => hand ?? [])];
+      const all = [...state.deck, ...state.pile, ...state.seats.flatMap(({ hand }) => hand ?? [])];
       assert.deepEqual(all.sort((a, b) => a - b), Array.from({ length: 36 }, (_, card) => card));
     },
     "a turn is that of a player with cards, and ends by itself": ({ state, timers }) => {
       assert.equal("turn" in timers, state.phase === "playing");
-      if (state.phase === "playing") assert.ok(state.seats.some((/** @type {any} */ { session, hand }) => session === state.turn && hand?.length > 0));
+      if (state.phase === "playing") assert.ok(state.seats.some(({ session, hand }) => session === state.turn && hand !== null && hand.length > 0));
     },
     "a view has no hand but its own": ({ members }) =>
-      members.every(({ view }) => view.players.every((/** @type {object} */ player) => !("hand" in player)) && typeof view.deck === "number"),
+      members.every(({ view }) => view.players.every((player) => !("hand" in player)) && typeof view.deck === "number"),
   },
-});
+};
+play("cards", plan);

@@ -1,9 +1,10 @@
 // Draws the table and this player's hand.
 
 import { $, each, element, secondsUntil, setText } from "./dom.js";
-import { drawPlayers, open, send } from "./page.js";
+import { drawPlayers, open } from "./page.js";
 
-/** @import { View } from "../shared/cards.ts" */
+/** @import { Cards, View } from "../shared/cards.ts" */
+/** @import { Game } from "./page.js" */
 
 // A sign beside the colour, for those who do not tell the colours apart.
 const COLORS = ["red", "blue", "green", "yellow"], SIGNS = ["♥", "◆", "♣", "★"];
@@ -80,4 +81,6 @@ function statusOf({ phase, players, playable, winner }) {
   return playable.length > 0 ? "Your turn" : "Your turn: draw a card";
 }
 
-open({ kind: "cards", draw });
+/** @type {Game<Cards>} */
+const game = { kind: "cards", draw };
+const send = open(game);

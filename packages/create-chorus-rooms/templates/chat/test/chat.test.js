@@ -3,8 +3,14 @@ import { test } from "node:test";
 
 import { createRoom, play } from "chorus-rooms/test";
 
+/** @import { Plan, TestRoom } from "chorus-rooms/test" */
+/** @import { Chat } from "../shared/chat.ts" */
+
+/** @returns {Promise<TestRoom<Chat>>} */
+const chat = () => createRoom("chat");
+
 test("who comes later reads what was written", async () => {
-  const room = await createRoom("chat");
+  const room = await chat();
   const ana = await room.join("Ana");
   await ana.send("say", { text: " hello " });
   await ana.leave();
@@ -15,7 +21,7 @@ test("who comes later reads what was written", async () => {
 });
 
 test("two people of one name are told apart", async () => {
-  const room = await createRoom("chat");
+  const room = await chat();
   const one = await room.join({ name: "Ana", id: "g:1" }), other = await room.join({ name: "Ana", id: "g:2" });
   await one.send("say", { text: "me" });
   const { number } = await one.send("me");
@@ -24,17 +30,17 @@ test("two people of one name are told apart", async () => {
 });
 
 test("who writes too fast waits, and empty lines are refused", async () => {
-  const room = await createRoom("chat");
+  const room = await chat();
   const ana = await room.join("Ana");
   for (const text of ["1", "2", "3", "4", "5"]) await ana.send("say", { text });
   await assert.rejects(ana.send("say", { text: "6" }), { code: "refused", message: "not so fast: wait a moment" });
   await room.advance(5_000);
   await ana.send("say", { text: "6" });
-  for (const data of [null, { text: "  " }, { text: 7 }, { text: "x".repeat(301) }]) await assert.rejects(ana.send("say", data), { code: "refused" });
+  for (const data of [null, { text: "  " }, { text: 7 }, { text: "x".repeat(301) }]) await assert.rejects(ana.send("say", /** @type {any} */ (data)), { code: "refused" });
 });
 
 test("others see who types and whose connection is lost", async () => {
-  const room = await createRoom("chat");
+  const room = await chat();
   const ana = await room.join("Ana"), ben = await room.join("Ben");
   await ana.send("typing");
   assert.deepEqual([ana.received(), ben.received()], [[], [{ type: "typing", data: { name: "Ana" } }]]);
@@ -42,14 +48,16 @@ test("others see who types and whose connection is lost", async () => {
   assert.deepEqual(ben.view.people.map(({ connected }) => connected), [false, true]);
 });
 
-play("chat", {
+/** @type {Plan<Chat>} */
+const plan = {
   messages: { say: (random) => ({ text: random.pick(["hello", "how are you?", "x".repeat(300)]) }), typing: null, me: null },
   invariants: {
     "at most fifty lines are kept, and none is lost before": ({ state }, before) =>
       state.lines.length <= 50 && (before === undefined || state.lines.length >= before.state.lines.length || state.lines.length === 0),
     "the people are the members, each with a number": ({ state, members }) => {
       assert.equal(state.people.length, members.length);
-      assert.equal(new Set(state.people.map((/** @type {{ number: number }} */ { number }) => number)).size, members.length);
+      assert.equal(new Set(state.people.map(({ number }) => number)).size, members.length);
     },
   },
-});
+};
+play("chat", plan);

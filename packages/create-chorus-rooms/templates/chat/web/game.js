@@ -1,10 +1,11 @@
 // Draws the chat.
 
 import { $, each, element, setText } from "./dom.js";
-import { drawPlayers, open, send } from "./page.js";
+import { drawPlayers, open } from "./page.js";
 
 /** @import { Room } from "/chorus.js" */
-/** @import { Line, View } from "../shared/chat.ts" */
+/** @import { Chat, Line, View } from "../shared/chat.ts" */
+/** @import { Game } from "./page.js" */
 
 const TYPING_MS = 3_000;
 
@@ -52,7 +53,7 @@ function lineItem({ from, name, text, at }) {
   return item;
 }
 
-/** @param {Room<View>} room */
+/** @param {Room<Chat>} room */
 async function entered(room) {
   room.on("typing", ({ name }) => {
     setText($("typing"), `${name} is typing …`);
@@ -65,4 +66,6 @@ async function entered(room) {
   text.focus();
 }
 
-open({ kind: "chat", name: "town-square", draw, entered });
+/** @type {Game<Chat>} */
+const game = { kind: "chat", name: "town-square", draw, entered };
+const send = open(game);

@@ -5,15 +5,22 @@
 import { Chorus } from "/chorus.js";
 import { $, each, element, setText } from "./dom.js";
 
-/** @import { ChorusError, Room } from "/chorus.js" */
+/** @import { ChorusError, MessageArgumentsOf, MessageTypeOf, ReplyOf, Room, ViewOf } from "/chorus.js" */
 
 /**
- * @template View
+ * A game, by the declaration of its room in `shared/`.
+ * @template T
  * @typedef {object} Game
  * @property {string} kind the folder in `rooms/`
  * @property {string} [name] the room that "Play" goes into, for all players of this page; by default one with a free seat
- * @property {(view: View, room: Room<View>) => void} draw
- * @property {(room: Room<View>) => void} [entered] once for each room: listen to its events here
+ * @property {(view: ViewOf<T>, room: Room<T>) => void} draw
+ * @property {(room: Room<T>) => void} [entered] once for each room: listen to its events here
+ */
+
+/**
+ * Sends a message. A refusal is shown, and resolves with undefined.
+ * @template T
+ * @typedef {<Type extends MessageTypeOf<T>>(type: Type, ...data: MessageArgumentsOf<T, Type>) => Promise<ReplyOf<T, Type> | undefined>} Send
  */
 
 const client = new Chorus("/ws", { retry: { maxMs: 5_000 } });
@@ -29,9 +36,14 @@ let closedBy = 0;
 const nameInput = /** @type {HTMLInputElement} */ ($("name"));
 const codeInput = /** @type {HTMLInputElement} */ ($("code"));
 
-/** Begins the page. @template View @param {Game<View>} given */
+/** Begins the page, and returns `send` with the types of the game. @template T @param {Game<T>} given @returns {Send<T>} */
 export function open(given) {
   game = given;
+  begin();
+  return send;
+}
+
+function begin() {
   nameInput.value = sessionStorage.getItem("name") ?? localStorage.getItem("name") ?? "";
   // A reload goes on where it was. A new tab is a new player, who is asked for a name.
   if (!client.resumable) return showStart();
@@ -40,8 +52,8 @@ export function open(given) {
   else showStart();
 }
 
-/** Sends a message. A refusal is shown, and resolves with undefined. @param {string} type @param {unknown} [data] @returns {Promise<any>} */
-export async function send(type, data) {
+/** @param {string} type @param {unknown} [data] @returns {Promise<any>} */
+async function send(type, data) {
   try {
     return await room?.send(type, data);
   } catch (error) {

@@ -1,9 +1,10 @@
 // Draws the counter.
 
 import { $, setText } from "./dom.js";
-import { drawPlayers, open, send } from "./page.js";
+import { drawPlayers, open } from "./page.js";
 
-/** @import { View } from "../shared/counter.ts" */
+/** @import { Counter, View } from "../shared/counter.ts" */
+/** @import { Game } from "./page.js" */
 
 $("more").addEventListener("click", () => send("press", { by: 1 }));
 $("less").addEventListener("click", () => send("press", { by: -1 }));
@@ -14,4 +15,6 @@ function draw({ count, players }) {
   drawPlayers(players.map((player) => ({ ...player, note: `${player.presses} presses` })));
 }
 
-open({ kind: "counter", draw });
+/** @type {Game<Counter>} */
+const game = { kind: "counter", draw };
+const send = open(game);

@@ -5,11 +5,17 @@ import { createRoom, play } from "chorus-rooms/test";
 
 import { QUESTIONS } from "../rooms/quiz/questions.js";
 
-/** The right option of the present question. @param {import("chorus-rooms/test").TestPlayer} player */
-const rightFor = ({ view }) => QUESTIONS.find(({ text }) => text === view.question.text)?.right ?? -1;
+/** @import { Plan, TestPlayer, TestRoom } from "chorus-rooms/test" */
+/** @import { Quiz } from "../shared/quiz.ts" */
+
+/** @returns {Promise<TestRoom<Quiz>>} */
+const quiz = () => createRoom("quiz");
+
+/** The right option of the present question. @param {TestPlayer<Quiz>} player */
+const rightFor = ({ view }) => QUESTIONS.find(({ text }) => text === view.question?.text)?.right ?? -1;
 
 test("a right answer counts more the sooner it is given, and a wrong one counts nothing", async () => {
-  const room = await createRoom("quiz");
+  const room = await quiz();
   const ana = await room.join("Ana"), ben = await room.join("Ben"), eva = await room.join("Eva");
   await ana.send("start");
   const right = rightFor(ana);
@@ -18,15 +24,15 @@ test("a right answer counts more the sooner it is given, and a wrong one counts 
   await room.advance(2_000);
   await ben.send("answer", { round: 1, option: right });
   await eva.send("answer", { round: 1, option: (right + 1) % 4 });
-  assert.deepEqual([ana.view.right, ana.view.players.map((/** @type {any} */ { gained }) => gained)], [null, [null, null, null, null]], "nothing is shown yet");
+  assert.deepEqual([ana.view.right, ana.view.players.map(({ gained }) => gained)], [null, [null, null, null, null]], "nothing is shown yet");
   while (ana.view.phase === "asking") await room.advance(1_000);        // until the bot has answered
   assert.equal(ana.view.right, right);
-  const [, first, second, third] = ana.view.players.map((/** @type {any} */ { points }) => points);
+  const [, first, second, third] = ana.view.players.map(({ points }) => points);
   assert.ok(first > second && second > 100 && third === 0, `${first} ${second} ${third}`);
 });
 
 test("a game has five questions, also if nobody answers, and may begin anew", async () => {
-  const room = await createRoom("quiz");
+  const room = await quiz();
   const ana = await room.join("Ana");
   await ana.send("start");
   await assert.rejects(ana.send("start"), { message: "the game goes on" });
@@ -38,7 +44,7 @@ test("a game has five questions, also if nobody answers, and may begin anew", as
 });
 
 test("nobody waits for a lost connection, a crash changes nothing, and no timer goes on in an empty room", async () => {
-  const room = await createRoom("quiz");
+  const room = await quiz();
   const ana = await room.join("Ana"), ben = await room.join("Ben");
   await ana.send("start");
   await ana.send("answer", { round: 1, option: 0 });
@@ -53,7 +59,8 @@ test("nobody waits for a lost connection, a crash changes nothing, and no timer 
   assert.deepEqual(room.timers, {});
 });
 
-play("quiz", {
+/** @type {Plan<Quiz>} */
+const plan = {
   messages: { start: null, answer: (random, { room }) => ({ round: room.state.round, option: random.int(4) }) },
   invariants: {
     "a phase ends by itself": ({ state, timers }) => {
@@ -61,8 +68,9 @@ play("quiz", {
       assert.equal("next" in timers, state.phase === "shown");
     },
     "the right option is hidden while it is asked for": ({ state, members }) =>
-      state.phase !== "asking" || members.every(({ view }) => view.right === null && view.players.every((/** @type {any} */ { gained }) => gained === null)),
+      state.phase !== "asking" || members.every(({ view }) => view.right === null && view.players.every(({ gained }) => gained === null)),
     "nobody has more points than there are": ({ state }) =>
-      state.entrants.every((/** @type {any} */ { points }) => points >= 0 && points <= 200 * state.round),
+      state.entrants.every(({ points }) => points >= 0 && points <= 200 * state.round),
   },
-});
+};
+play("quiz", plan);

@@ -1,9 +1,10 @@
 // Draws the quiz.
 
 import { $, each, element, secondsUntil, setText } from "./dom.js";
-import { drawPlayers, open, say, send } from "./page.js";
+import { drawPlayers, open, say } from "./page.js";
 
-/** @import { View } from "../shared/quiz.ts" */
+/** @import { Quiz, View } from "../shared/quiz.ts" */
+/** @import { Game } from "./page.js" */
 
 const PHASE_MS = { asking: 15_000, shown: 4_000 };
 
@@ -49,7 +50,7 @@ function optionButton(option) {
   button.type = "button";
   button.append(element("span", "", option), element("span", "mark"));
   button.addEventListener("click", () => {
-    if (button.getAttribute("aria-disabled") === "false") send("answer", { round: shown?.round, option: Number(button.dataset.option) });
+    if (button.getAttribute("aria-disabled") === "false") send("answer", { round: shown?.round ?? 0, option: Number(button.dataset.option) });
   });
   return button;
 }
@@ -75,4 +76,6 @@ function drawClock() {
   $("time").style.width = endsAt === null || all === 0 ? "0" : `${Math.min(100, Math.max(0, (100 * (endsAt - Date.now())) / all))}%`;
 }
 
-open({ kind: "quiz", draw });
+/** @type {Game<Quiz>} */
+const game = { kind: "quiz", draw };
+const send = open(game);

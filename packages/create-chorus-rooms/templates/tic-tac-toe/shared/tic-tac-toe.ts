@@ -1,9 +1,34 @@
-// What the room and the page have in common: the board, and what a member sees.
+// What the room, the page and the tests have in common: the board, and the types of what is sent, stored and seen. They are imported as types, so
+// that a wrong name is an error in each (`npm run types`).
+
+export interface TicTacToe {
+  /** What a client may send: the data, and the reply. */
+  messages: { move(data: { cell: number }): void; again(): void };
+  /** What the room sends. */
+  events: { left: { name: string } };
+  state: State;
+  view: View;
+  timers: { turn: void };
+}
 
 /** The seats: 0 has crosses, 1 has noughts. */
 export type Seat = 0 | 1;
 export type Board = (Seat | null)[];
 
+export interface Sitting { session: string; name: string; connected: boolean; wantsAgain: boolean }
+
+/** What the room stores. Members receive the view in its place. */
+export interface State {
+  seats: (Sitting | null)[];
+  board: Board;
+  first: Seat;
+  turn: Seat;
+  endsAt: number | null;
+  winner: Seat | "draw" | null;
+  line: number[];
+}
+
+/** What a member sees. */
 export interface View {
   /** By seat; null while nobody has it. */
   seats: ({ name: string; connected: boolean; wantsAgain: boolean } | null)[];

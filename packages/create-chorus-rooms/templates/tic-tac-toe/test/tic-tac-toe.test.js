@@ -3,14 +3,18 @@ import { test } from "node:test";
 
 import { createRoom, play } from "chorus-rooms/test";
 
+/** @import { Plan, TestPlayer, TestRoom } from "chorus-rooms/test" */
+/** @import { TicTacToe } from "../shared/tic-tac-toe.ts" */
+
 /** A room with two players, the one who begins first. */
 async function game() {
+  /** @type {TestRoom<TicTacToe>} */
   const room = await createRoom("tic-tac-toe");
   const players = [await room.join("Ana"), await room.join("Ben")];
   return { room, players: room.state.turn === 0 ? players : [...players].reverse() };
 }
 
-/** @param {import("chorus-rooms/test").TestPlayer[]} players @param {number[]} cells */
+/** @param {TestPlayer<TicTacToe>[]} players @param {number[]} cells */
 async function moves(players, cells) {
   for (const [at, cell] of cells.entries()) await players[at % 2].send("move", { cell });
 }
@@ -40,7 +44,7 @@ test("a seat is kept over a lost connection, and is free when its player leaves"
   const { room, players: [first, second] } = await game();
   await first.send("move", { cell: 4 });
   await first.drop();
-  assert.equal(second.view.seats[first.view.you].connected, false);
+  assert.equal(second.view.seats[first.view.you]?.connected, false);
   await first.reconnect();
   assert.equal(first.view.board[4], first.view.you);
   await first.leave();
@@ -50,16 +54,18 @@ test("a seat is kept over a lost connection, and is free when its player leaves"
   assert.equal(eva.view.board[4], null, "a new game");
 });
 
-play("tic-tac-toe", {
+/** @type {Plan<TicTacToe>} */
+const plan = {
   messages: { move: (random) => ({ cell: random.int(9) }), again: null },
   invariants: {
     "a turn ends by itself while a game goes on": ({ state, timers }) =>
       assert.equal("turn" in timers, state.winner === null && !state.seats.includes(null)),
     "the marks differ by one at most": ({ state }) => {
-      const [crosses, noughts] = [0, 1].map((seat) => state.board.filter((/** @type {number} */ mark) => mark === seat).length);
+      const [crosses, noughts] = [0, 1].map((seat) => state.board.filter((mark) => mark === seat).length);
       return Math.abs(crosses - noughts) <= 1;
     },
     "each member has a seat": ({ state, members }) =>
-      members.every(({ session }) => state.seats.some((/** @type {any} */ sitting) => sitting?.session === session)),
+      members.every(({ session }) => state.seats.some((sitting) => sitting?.session === session)),
   },
-});
+};
+play("tic-tac-toe", plan);

@@ -1,9 +1,10 @@
 // Draws the board.
 
 import { $, each, secondsUntil, setText } from "./dom.js";
-import { drawPlayers, open, send, toast } from "./page.js";
+import { drawPlayers, open, toast } from "./page.js";
 
-/** @import { View } from "../shared/tic-tac-toe.ts" */
+/** @import { TicTacToe, View } from "../shared/tic-tac-toe.ts" */
+/** @import { Game } from "./page.js" */
 
 const MARKS = ["✕", "◯"], NAMES = ["cross", "nought"];
 
@@ -58,8 +59,10 @@ function drawClock() {
   setText($("clock"), secondsUntil(endsAt));
 }
 
-open({
+/** @type {Game<TicTacToe>} */
+const game = {
   kind: "tic-tac-toe",
   draw,
   entered: (room) => room.on("left", ({ name }) => toast(`${name} has left the game.`)),
-});
+};
+const send = open(game);

@@ -1,29 +1,14 @@
 // A game of cards: players put a card of the same colour or number on the pile, or draw one. Hands and the deck are in the state, which no
 // client sees; each member's view has its own hand.
 
-import { Room, type Player } from "chorus";
+import { Room, type Messages, type Player, type Timers } from "chorus";
 
-import { CARDS, fits, type Card, type View } from "../../shared/cards.ts";
-
-interface Seat { session: string; name: string; connected: boolean; hand: Card[] | null }
-interface State {
-  phase: View["phase"];
-  seats: Seat[];
-  /** A session; null while no game goes on. */
-  turn: string | null;
-  deck: Card[];
-  /** The last one is on top. */
-  pile: Card[];
-  /** Turns in a row in which nobody could play or draw. */
-  passes: number;
-  endsAt: number | null;
-  winner: { session: string; name: string } | null;
-}
+import { CARDS, fits, type Card, type Cards, type Seat, type State, type View } from "../../shared/cards.ts";
 
 const HAND = 6;
 const TURN_MS = 30_000;
 
-export default class Cards extends Room<State> {
+export default class CardsRoom extends Room<Cards> {
   static config = { maxPlayers: 4, reconnectSeconds: 60 };
 
   onCreate() {
@@ -55,7 +40,7 @@ export default class Cards extends Room<State> {
     else if (wasOnTurn) this.#turn(next);
   }
 
-  messages = {
+  messages: Messages<Cards> = {
     deal: () => {
       const { phase, seats } = this.state;
       if (phase === "playing") this.refuse("the game goes on");
@@ -66,7 +51,8 @@ export default class Cards extends Room<State> {
       this.#turn(this.random.pick(seats)!.session);
     },
 
-    play: (player: Player, data: any) => {
+    // A client may send any JSON, also what is not of the declared type.
+    play: (player, data) => {
       const { hand } = this.#onTurn(player), at = hand.indexOf(data?.card);
       if (at === -1) this.refuse("you do not have that card");
       if (!fits(hand[at], this.state.pile.at(-1)!)) this.refuse("neither the colour nor the number fits");
@@ -76,13 +62,13 @@ export default class Cards extends Room<State> {
       else this.#turn(this.#after(player.session));
     },
 
-    draw: (player: Player) => {
+    draw: (player) => {
       this.#onTurn(player);
       this.#draw();
     },
   };
 
-  timers = { turn: () => this.#draw() };       // who does not play draws
+  timers: Timers<Cards> = { turn: () => this.#draw() };       // who does not play draws
 
   view({ phase, seats, turn, deck, pile, endsAt, winner }: State, { session: own }: Player): View {
     const hand = [...(seats.find(({ session }) => session === own)?.hand ?? [])].sort((a, b) => a - b), top = pile.at(-1) ?? null;

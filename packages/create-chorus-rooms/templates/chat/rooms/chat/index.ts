@@ -1,13 +1,8 @@
 // A chat: the last lines are its state, so who comes later reads them too. That somebody types has no later use, and is an event.
 
-import { Room, type Player } from "chorus";
+import { Room, type Messages, type Player } from "chorus";
 
-import { MAX_CHARACTERS, type Line, type View } from "../../shared/chat.ts";
-
-interface Person { session: string; number: number; name: string; connected: boolean }
-interface State { lines: Line[]; lastId: number; people: Person[]; lastNumber: number }
-/** When the member has written its latest lines. */
-interface Data { wrote: number[] }
+import { MAX_CHARACTERS, type Chat, type Person, type State, type View } from "../../shared/chat.ts";
 
 const KEPT_LINES = 50;
 /** Of one member: at most so many lines in so many milliseconds. */
@@ -15,14 +10,14 @@ const BURST = 5, BURST_MS = 5_000;
 /** Numbers of lines and of people begin again here; those in use are far fewer. */
 const NUMBERS = 10_000;
 
-export default class Chat extends Room<State, Data> {
+export default class ChatRoom extends Room<Chat> {
   static config = { maxPlayers: 50, reconnectSeconds: 30, keepWhenEmpty: true };   // the history outlives its readers
 
   onCreate() {
     this.state = { lines: [], lastId: 0, people: [], lastNumber: 0 };
   }
 
-  onJoin(player: Player<Data>) {
+  onJoin(player: Player<Chat>) {
     const { session, name } = player, { people } = this.state;
     player.data = { wrote: [] };
     do this.state.lastNumber = (this.state.lastNumber + 1) % NUMBERS;
@@ -30,15 +25,15 @@ export default class Chat extends Room<State, Data> {
     people.push({ session, number: this.state.lastNumber, name, connected: true });
   }
 
-  onDrop(player: Player<Data>) {
+  onDrop(player: Player<Chat>) {
     this.#person(player).connected = false;
   }
 
-  onReconnect(player: Player<Data>) {
+  onReconnect(player: Player<Chat>) {
     this.#person(player).connected = true;
   }
 
-  onLeave({ session }: Player<Data>) {
+  onLeave({ session }: Player<Chat>) {
     this.state.people = this.state.people.filter((person) => person.session !== session);
   }
 
@@ -47,11 +42,12 @@ export default class Chat extends Room<State, Data> {
     this.state.lines = [];
   }
 
-  messages = {
+  messages: Messages<Chat> = {
     /** Who the client is among the people. */
-    me: (player: Player<Data>) => ({ number: this.#person(player).number }),
+    me: (player) => ({ number: this.#person(player).number }),
 
-    say: (player: Player<Data>, data: any) => {
+    // A client may send any JSON, also what is not of the declared type.
+    say: (player, data) => {
       const text = typeof data?.text === "string" ? data.text.trim() : "";
       if (text === "" || text.length > MAX_CHARACTERS) this.refuse(`a line has 1 to ${MAX_CHARACTERS} characters`);
       const recent = player.data.wrote.filter((at) => at > this.now() - BURST_MS);
@@ -63,7 +59,7 @@ export default class Chat extends Room<State, Data> {
       if (lines.length > KEPT_LINES) lines.shift();
     },
 
-    typing: (player: Player<Data>) => this.broadcast("typing", { name: player.name }, { except: player }),
+    typing: (player) => this.broadcast("typing", { name: player.name }, { except: player }),
   };
 
   // One parameter: the view is the same for all.
@@ -71,7 +67,7 @@ export default class Chat extends Room<State, Data> {
     return { lines, people: people.map(({ number, name, connected }) => ({ number, name, connected })) };
   }
 
-  #person({ session }: Player<Data>): Person {
+  #person({ session }: Player<Chat>): Person {
     return this.state.people.find((person) => person.session === session)!;
   }
 }

@@ -1,15 +1,12 @@
 // A room in which everybody counts: replace it by your own.
 
-import { Room, type Player } from "chorus";
+import { Room, type Messages, type Player } from "chorus";
 
-import type { View } from "../../shared/counter.ts";
-
-interface Person { session: string; name: string; connected: boolean; presses: number }
-interface State { count: number; people: Person[] }
+import type { Counter, State, View } from "../../shared/counter.ts";
 
 const MOST = 999;
 
-export default class Counter extends Room<State> {
+export default class CounterRoom extends Room<Counter> {
   static config = { maxPlayers: 8, reconnectSeconds: 60 };
 
   onCreate() {
@@ -32,9 +29,9 @@ export default class Counter extends Room<State> {
     this.state.people = this.state.people.filter((person) => person.session !== session);
   }
 
-  messages = {
-    // What a client sends can be any JSON: check it, and refuse the rest.
-    press: (player: Player, data: any) => {
+  messages: Messages<Counter> = {
+    // A client may send any JSON, also what is not of the declared type: check it, and refuse the rest.
+    press: (player, data) => {
       const by = data?.by ?? 1;
       if (by !== 1 && by !== -1) this.refuse("by is 1 or -1");
       if (Math.abs(this.state.count + by) > MOST) this.refuse(`the count ends at ${MOST}`);
@@ -49,7 +46,7 @@ export default class Counter extends Room<State> {
     return { count, players: people.map(({ session, name, connected, presses }) => ({ name, connected, you: session === own, presses })) };
   }
 
-  #person({ session }: Player): Person {
+  #person({ session }: Player): State["people"][number] {
     return this.state.people.find((person) => person.session === session)!;
   }
 }

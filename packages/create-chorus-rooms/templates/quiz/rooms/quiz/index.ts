@@ -1,27 +1,16 @@
 // A quiz in rounds. The bot is an entrant without a connection: it answers by a timer, and is beaten by those who know more.
 
-import { Room, type Player } from "chorus";
+import { Room, type Messages, type Player, type Timers } from "chorus";
 
-import { ASK_MS, ROUNDS, SHOW_MS, type View } from "../../shared/quiz.ts";
+import { ASK_MS, ROUNDS, SHOW_MS, type Entrant, type Quiz, type State, type View } from "../../shared/quiz.ts";
 import { QUESTIONS } from "./questions.js";
-
-interface Entrant { session: string; name: string; connected: boolean; points: number; option: number | null; gained: number | null }
-interface State {
-  phase: View["phase"];
-  round: number;
-  /** Places in `QUESTIONS`, of this game. */
-  order: number[];
-  endsAt: number | null;
-  /** The bot first, then the members in the order of joining. */
-  entrants: Entrant[];
-}
 
 /** No session: those are hexadecimal. */
 const BOT = "bot";
 const BOT_KNOWS = 0.6, BOT_MS = { least: 3_000, most: 10_000 };
 const POINTS = 100;
 
-export default class Quiz extends Room<State> {
+export default class QuizRoom extends Room<Quiz> {
   static config = { maxPlayers: 8, reconnectSeconds: 60 };
 
   onCreate() {
@@ -47,7 +36,7 @@ export default class Quiz extends Room<State> {
     else this.#showWhenAnswered();
   }
 
-  messages = {
+  messages: Messages<Quiz> = {
     /** Begins a game, or the next one. */
     start: () => {
       const { phase, entrants } = this.state;
@@ -58,7 +47,8 @@ export default class Quiz extends Room<State> {
       this.#ask();
     },
 
-    answer: (player: Player, data: any) => {
+    // A client may send any JSON, also what is not of the declared type.
+    answer: (player, data) => {
       const { phase } = this.state, own = this.#entrant(player);
       if (phase !== "asking") this.refuse("there is no question");
       // An answer to the previous question may be on its way when the next one is asked.
@@ -69,7 +59,7 @@ export default class Quiz extends Room<State> {
     },
   };
 
-  timers = {
+  timers: Timers<Quiz> = {
     bot: () => {
       const { right, options } = this.#question();
       this.#answer(this.state.entrants[0], this.random.float() < BOT_KNOWS ? right : this.random.int(options.length));
@@ -123,14 +113,14 @@ export default class Quiz extends Room<State> {
     Object.assign(this.state, { phase: "over", endsAt: null });
   }
 
-  #phase(phase: "asking" | "shown", ms: number, next: string) {
+  #phase(phase: "asking" | "shown", ms: number, next: "show" | "next") {
     Object.assign(this.state, { phase, endsAt: this.now() + ms });
     this.schedule.after(ms, next);
   }
 
   /** Nobody is here: no timer goes on. */
   #stop() {
-    for (const name of ["bot", "show", "next"]) this.schedule.cancel(name);
+    for (const name of ["bot", "show", "next"] as const) this.schedule.cancel(name);
     this.onCreate();
   }
 

@@ -1,23 +1,12 @@
 // Tic-tac-toe. A player who leaves in the middle frees the seat, and the other one waits for the next player; a turn that takes too long loses.
 
-import { Room, type Player } from "chorus";
+import { Room, type Messages, type Player, type Timers } from "chorus";
 
-import { emptyBoard, lineIn, type Board, type Seat, type View } from "../../shared/tic-tac-toe.ts";
-
-interface Sitting { session: string; name: string; connected: boolean; wantsAgain: boolean }
-interface State {
-  seats: (Sitting | null)[];
-  board: Board;
-  first: Seat;
-  turn: Seat;
-  endsAt: number | null;
-  winner: Seat | "draw" | null;
-  line: number[];
-}
+import { emptyBoard, lineIn, type Seat, type Sitting, type State, type TicTacToe, type View } from "../../shared/tic-tac-toe.ts";
 
 const TURN_MS = 30_000;
 
-export default class TicTacToe extends Room<State> {
+export default class TicTacToeRoom extends Room<TicTacToe> {
   static config = { maxPlayers: 2, reconnectSeconds: 60 };
 
   onCreate() {
@@ -45,8 +34,9 @@ export default class TicTacToe extends Room<State> {
     this.broadcast("left", { name: player.name });
   }
 
-  messages = {
-    move: (player: Player, data: any) => {
+  messages: Messages<TicTacToe> = {
+    // A client may send any JSON, also what is not of the declared type.
+    move: (player, data) => {
       const { seats, board, turn, winner } = this.state, cell = data?.cell;
       if (winner !== null) this.refuse("the game is over");
       if (seats.includes(null)) this.refuse("wait for the other player");
@@ -60,14 +50,14 @@ export default class TicTacToe extends Room<State> {
       else this.#turn(other(turn));
     },
 
-    again: (player: Player) => {
+    again: (player) => {
       if (this.state.winner === null) this.refuse("the game is not over");
       this.#sitting(player).wantsAgain = true;
       if (this.state.seats.every((sitting) => sitting?.wantsAgain)) this.#begin(other(this.state.first));
     },
   };
 
-  timers = { turn: () => this.#finish(other(this.state.turn)) };
+  timers: Timers<TicTacToe> = { turn: () => this.#finish(other(this.state.turn)) };
 
   view({ seats, board, turn, endsAt, winner, line }: State, { session }: Player): View {
     return {
