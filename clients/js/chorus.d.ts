@@ -94,7 +94,7 @@ export declare class Room<T = any> {
   readonly onView: (listener: (view: ViewOf<T>) => void) => () => void;
   /** Listens to the end of the session's stay. */
   readonly onLeft: (listener: (reason: string) => void) => () => void;
-  /** Goes back to the lobby, and resolves with it. Rejects with the room's refusal, or with `failed` or `closed`. */
+  /** Goes back to the lobby, and resolves with it. Rejects with the room's refusal, or with `failed`, `elsewhere` or `closed`. */
   leave(options?: WaitOptions): Promise<Room>;
   /**
    * Resolves with the room's reply. `data` is any value that `JSON.stringify` accepts, and is serialized at once. Rejects with

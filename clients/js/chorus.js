@@ -223,6 +223,8 @@ export class Room extends Emitter {
     this.left = null;
     /** @internal Frames were missing; see `Chorus.#gap`. */
     this.suspect = false;
+    /** @internal Stays are numbered in the order in which they begin. During a move the session is in two rooms, and on its way out of the older stay. */
+    this.stay = 0;
   }
 
   /** The short code by which others join: `client.join(code)`. Null in the lobby, and in rooms that the lobby has not moved the player to. */
@@ -249,7 +251,7 @@ export class Room extends Emitter {
     return this.#client.sendTo(this, type, data);
   }
 
-  /** Goes back to the lobby, and resolves with it. Rejects with the room's refusal, or with `failed` or `closed`. */
+  /** Goes back to the lobby, and resolves with it. Rejects with the room's refusal, or with `failed`, `elsewhere` or `closed`. */
   leave(options) {
     return this.#client.leave(this, options);
   }
@@ -500,15 +502,14 @@ class Entry extends Way {
     this.#isWanted = isWanted;
     if (this.isOver) return;
     this.until(client.on("connected", () => this.#onConnected()));
-    const there = client.rooms.find(isWanted) ?? client.room;
-    if (there) this.onRoom(there);
+    this.until(client.on("left", (room) => room === this.#lobby && this.#onLobbyLeft()));
+    // The current room alone: the session is leaving the others.
+    if (client.room) this.onRoom(client.room);
   }
 
   onRoom(room) {
     if (this.#room === null ? this.#isWanted(room) || this.#fits(room) : room.id === this.#room) return this.arrive(room);
-    if (room.id !== LOBBY) {
-      return this.fail(new ChorusError("elsewhere", `the session is in a room of kind ${room.kind}, which is neither the wanted one nor the lobby`));
-    }
+    if (room.id !== LOBBY) return this.fail(elsewhere(room));
     if (room === this.#lobby) return;
     this.#lobby = room;
     this.#room = null;
@@ -519,6 +520,12 @@ class Entry extends Way {
   /** After the request, the lobby's event may have been lost that names the room. */
   #fits(room) {
     return this.#lobby !== null && room.id !== LOBBY && (this.#data.kind ?? room.kind) === room.kind;
+  }
+
+  /** After a reload in the middle of a move, the room that the session is in may have come before the lobby that it was leaving. */
+  #onLobbyLeft() {
+    const { room } = this.client;
+    if (this.#room === null && room !== null && this.#isWanted(room)) this.arrive(room);
   }
 
   /**
@@ -567,11 +574,16 @@ class Entry extends Way {
 
 /** The way back to the lobby: the message `leave` of the room, and the session's move. */
 class Exit extends Way {
+  #from;
+
   constructor(client, room, options, settle) {
     super(client, options, settle);
+    this.#from = room;
     if (this.isOver) return;
-    const lobby = client.rooms.find(({ id }) => id === LOBBY);
-    if (lobby) return void this.arrive(lobby);
+    const current = client.room;
+    if (current !== null && current !== room && current.id !== LOBBY) return void this.fail(elsewhere(current));
+    // A lobby whose stay is older is the one that the session came from: its `left` is on the way.
+    if (current?.id === LOBBY && current.stay >= room.stay) return void this.arrive(current);
     if (room.left !== null) return; // The session joins the lobby.
     this.until(room.onEvent((type, data) => type === "failed" && data?.room === LOBBY && this.fail(new ChorusError("failed", data.reason))));
     room.send("leave", {}).catch((error) => error.code === "applied" || MOOT.has(error.code) || this.fail(error));
@@ -579,7 +591,12 @@ class Exit extends Way {
 
   onRoom(room) {
     if (room.id === LOBBY) this.arrive(room);
+    else if (room !== this.#from) this.fail(elsewhere(room));
   }
+}
+
+function elsewhere(room) {
+  return new ChorusError("elsewhere", `the session is in a room of kind ${room.kind}, which is neither the wanted one nor the lobby`);
 }
 
 /** The rooms whose codes are kept: as many as a session can be in. */
@@ -609,6 +626,8 @@ export class Chorus extends Emitter {
   #resume = null;
   #lastId = 0;
   #rooms = new Map();
+  /** The number of the latest stay. */
+  #stays = 0;
   /** Messages that have no id yet: they wait for a connection or for the first room. */
   #queue = [];
   /** Messages with an id and without an answer, by id, oldest first. */
@@ -624,7 +643,7 @@ export class Chorus extends Emitter {
     this.#options = checked({ ...DEFAULTS, ...options, retry: { ...DEFAULTS.retry, ...options.retry } });
     /** "idle", "connecting", "connected", "waiting" (for the next attempt) or "closed". */
     this.state = "idle";
-    /** The room of the latest `room` frame that the session is still in. */
+    /** The room that the session has entered last and is still in. */
     this.room = null;
     this.session = null;
     this.player = null;
@@ -765,9 +784,9 @@ export class Chorus extends Emitter {
 
   /** The public rooms of this kind with a free seat whose values are those in `where`, oldest first, at most 50. */
   find(kind, where = {}) {
-    const lobby = this.rooms.find(({ id }) => id === LOBBY) ?? null;
-    if (lobby === null && this.room !== null) return Promise.reject(new ChorusError("elsewhere", "only the lobby lists rooms: leave this room first"));
-    return this.sendTo(lobby, "find", { kind, where });
+    const inGame = this.room !== null && this.room.id !== LOBBY;
+    if (inGame) return Promise.reject(new ChorusError("elsewhere", "only the lobby lists rooms: leave this room first"));
+    return this.sendTo(this.room, "find", { kind, where });
   }
 
   /** @internal */
@@ -1171,19 +1190,21 @@ export class Chorus extends Emitter {
     const room = again ? known : new Room(this, frame.room);
     const skipped = frame.seq !== room.seq + 1;
     Object.assign(room, { kind: frame.kind, view: frame.view, seq: frame.seq, suspect: false });
-    this.#enter(room, again);
+    // Among frames that are missing may be the end of the stay, and this view the first one of the next.
+    if (!again || skipped) this.#enter(room);
     if (skipped) this.#applied(room, frame.ack ?? 0);
     room.emit("view", room.view);
     this.#flush();
   }
 
-  #enter(room, again) {
+  #enter(room) {
     const current = this.room;
-    // The map's order is the order of the `room` frames: when a room is left, the one before it becomes the current room.
+    // The map's order is that of the stays: when a room is left, the one before it becomes the current room.
+    room.stay = ++this.#stays;
     this.#rooms.delete(room.id);
     this.#rooms.set(room.id, room);
     this.room = room;
-    if (!again || current !== room) this.emit("room", room);
+    if (current !== room) this.emit("room", room);
   }
 
   #applied(room, ack) {

@@ -282,15 +282,113 @@ describe("leave", () => {
   });
 });
 
-test("listeners of a room's events are by type, and none is called for another listener's name", () => {
-  const { server, client } = seated();
-  const seen = [];
-  const offs = ["view", "left", "event", "moved"].map((type) => client.room.on(type, (data) => seen.push([type, data])));
-  const { onEvent, onView } = client.room;
-  offs.push(onEvent((type) => seen.push(type)), onView((view) => seen.push(view)));
-  server.send(event(GAME, 2, "moved", 1), event(GAME, 3, "view", 2), room(GAME, 4, "new"));
-  assert.deepEqual(seen, ["moved", ["moved", 1], "view", ["view", 2], "new"]);
-  offs.forEach((off) => off());
-  server.send(event(GAME, 5, "moved", 1), room(GAME, 6, "newer"));
-  assert.equal(seen.length, 5);
+describe("while a move is half done", () => {
+  /** The session is in the game, and the lobby that it came from has not sent `left` yet. */
+  async function arriving() {
+    const { server, client, entered } = requesting();
+    server.send(placed(2), reply(LOBBY, 3, 1, { room: GAME, code: CODE }), room(GAME, 1));
+    return { server, client, before: client.rooms[0], game: await entered };
+  }
+
+  /** The session is in the lobby again, and the game that it came from has not sent `left` yet. */
+  async function returning() {
+    const { server, client } = seated();
+    const game = client.room, back = game.leave();
+    server.send(reply(GAME, 2, 1), lobby(1));
+    assert.equal(await back, client.room);
+    return { server, client, game };
+  }
+
+  test("`leave` leaves the room, and resolves with the lobby's new stay", async () => {
+    const { server, client, before, game } = await arriving();
+    const back = game.leave();
+    assert.deepEqual(server.received.at(-1), { t: "msg", id: 2, room: GAME, type: "leave", data: {} });
+    server.send(left(LOBBY, 4), reply(GAME, 2, 2), left(GAME, 3), lobby(5));
+    const there = await back;
+    assert.deepEqual([there.id, there.left, there === before, there === client.room], [LOBBY, null, false, true]);
+  });
+
+  test("`leave` waits for the lobby's new stay, also when the room is left before the lobby's old one", async () => {
+    const { server, client, before, game } = await arriving();
+    const first = game.leave();
+    server.send(reply(GAME, 2, 2), left(GAME, 3));
+    const second = game.leave();
+    server.send(left(LOBBY, 4), lobby(5));
+    assert.deepEqual([await first, await second], [client.room, client.room]);
+    assert.notEqual(client.room, before);
+  });
+
+  test("`leave` of the room before goes nowhere: the session is in another room", async () => {
+    const { client, before } = await arriving();
+    await assert.rejects(before.leave(), code("elsewhere"));
+  });
+
+  test("`leave` rejects when the room moves the session to another room than the lobby", async () => {
+    const { server, client } = seated();
+    const game = client.room, back = game.leave();
+    server.send(room(OTHER, 1), { t: "error", room: GAME, seq: 2, id: 1, code: "not_in_room", message: "it has moved" }, left(GAME, 3));
+    await assert.rejects(back, code("elsewhere"));
+    await assert.rejects(game.leave(), code("elsewhere"), "also afterwards");
+  });
+
+  test("`joinOrCreate`, `create` and `join` request a room, and none resolves with the one that the session is leaving", async () => {
+    for (const again of [(client) => client.joinOrCreate("tic-tac-toe"), (client) => client.create("tic-tac-toe"), (client) => client.join(GAME)]) {
+      const { server, client, game } = await returning();
+      const next = again(client);
+      assert.deepEqual([server.received.at(-1).room, server.received.at(-1).id], [LOBBY, 2]);
+      server.send(left(GAME, 3), placed(2), reply(LOBBY, 3, 2, { room: GAME, code: CODE }), room(GAME, 4), left(LOBBY, 4));
+      assert.equal(await next, client.room);
+      assert.notEqual(client.room, game, "another stay in the same room is another object");
+    }
+  });
+
+  test("`find` is for the room that the session is in now", async () => {
+    const { client } = await arriving();
+    await assert.rejects(client.find("chat"), code("elsewhere"));
+    const other = await returning();
+    other.client.find("chat");
+    assert.deepEqual([other.server.received.at(-1).room, other.server.received.at(-1).type], [LOBBY, "find"]);
+  });
+
+  test("a view of the room before does not make it the current one", async () => {
+    const { server, client, game } = await arriving();
+    const entered = [];
+    client.on("room", ({ id }) => entered.push(id));
+    server.send(lobby(4));
+    assert.deepEqual([client.room, entered, client.rooms.map(({ id }) => id)], [game, [], [LOBBY, GAME]]);
+    client.send("move", { cell: 4 });
+    assert.equal(server.received.at(-1).room, GAME);
+  });
+
+  test("a view after frames that are missing may be that of a new stay, and makes its room the current one", async () => {
+    const { server, client, game } = await arriving();
+    const back = game.leave();
+    server.drop(1006);
+    clock.tick(0);
+    server.accept({ recovered: true });
+    server.send({ ...lobby(9), ack: 1 }, left(GAME, 3));
+    assert.equal(await back, client.room);
+    assert.equal(client.room.id, LOBBY);
+  });
+
+  test("the events of a stay that has ended are not those of the next one", async () => {
+    const { server, client, before, game } = await arriving();
+    const heard = [];
+    before.onEvent((type) => heard.push(["before", type]));
+    server.send(event(LOBBY, 4, "welcome"), left(LOBBY, 5));
+    game.leave();
+    server.send(lobby(6));
+    client.room.onEvent((type) => heard.push(["after", type]));
+    server.send(event(LOBBY, 7, "welcome"));
+    assert.deepEqual(heard, [["before", "welcome"], ["after", "welcome"]]);
+  });
+
+  test("after a reload, in which the lobby's old stay may come last, a request ends in the room that the session is in", async () => {
+    const { server, client } = seated();
+    server.send(lobby(1));
+    const joined = client.join(GAME);
+    server.send({ t: "error", id: 1, code: "not_in_room", message: "the session is not in that room" }, left(LOBBY, 2));
+    assert.equal((await joined).id, GAME);
+    assert.equal(await joined, client.room);
+  });
 });
