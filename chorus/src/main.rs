@@ -18,6 +18,7 @@ mod printable;
 mod reference;
 mod seconds;
 mod secrets;
+mod serve;
 mod stop;
 mod tls;
 mod token;
@@ -46,6 +47,7 @@ struct Chorus {
 #[derive(Debug, Subcommand)]
 enum Command {
     Dev(Box<dev::Options>),
+    Serve(Box<serve::Options>),
     Edge(Box<cluster::edge::Options>),
     Host(cluster::host::Options),
     Monitor(cluster::monitor::Options),
@@ -86,6 +88,7 @@ fn main() -> ExitCode {
     let done = runtime.block_on(async {
         match command {
             Command::Dev(options) => dev::run(*options).await,
+            Command::Serve(options) => serve::run(*options).await,
             Command::Edge(options) => cluster::run::<cluster::edge::Serving>(*options).await,
             Command::Host(options) => cluster::run::<cluster::host::Serving>(options).await,
             Command::Monitor(options) => cluster::run::<cluster::monitor::Serving>(options).await,

@@ -34,12 +34,19 @@ pub struct Builds {
     fixtures: bool,
 }
 
-/// A component on disk.
+/// A component.
 #[derive(Debug)]
 pub struct Built {
     pub kind: Kind,
     pub digest: Digest,
-    pub file: PathBuf,
+    pub wasm: Wasm,
+}
+
+/// A component's bytes.
+#[derive(Debug)]
+pub enum Wasm {
+    File(PathBuf),
+    Held(Vec<u8>),
 }
 
 impl Builds {
@@ -211,7 +218,7 @@ impl Builds {
     }
 
     fn entry(&self, kind: &str, digest: &str, file: &str) -> anyhow::Result<Built> {
-        Ok(Built { kind: Kind::new(kind)?, digest: digest.parse()?, file: self.dist().join(file) })
+        Ok(Built { kind: Kind::new(kind)?, digest: digest.parse()?, wasm: Wasm::File(self.dist().join(file)) })
     }
 }
 

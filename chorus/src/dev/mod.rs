@@ -1,4 +1,5 @@
-//! `chorus dev`: edge, host and store in one process, on one data directory. For authors, and for small deployments.
+//! `chorus dev`: edge, host and store in one process, on one data directory. For authors; `chorus serve` runs the same process in
+//! production, with components that are complete ([`Rooms::Ready`]).
 //!
 //! ```text
 //! rooms/  ─▶ builds (node) ─▶ store ─▶ host ⇄ bus ⇄ edge ⇄ players
@@ -13,7 +14,7 @@
 
 mod access;
 mod again;
-mod builds;
+pub mod builds;
 mod events;
 mod inspector;
 mod lan;
@@ -47,7 +48,7 @@ use warp::{Filter as _, filters::BoxedFilter, reply::Response};
 
 use self::{
     again::Life,
-    builds::Builds,
+    builds::{Builds, Built},
     inspector::Inspector,
     metrics::Metrics,
     place::{Given, Place},
@@ -64,7 +65,7 @@ use crate::{
     page,
     stop::{CLOSING, Stop},
     tls::{self, Tls},
-    web::{self, WebOptions},
+    web::{self, Web, WebOptions},
 };
 
 /// Serves rooms from one process, with nothing else to install
@@ -80,24 +81,11 @@ pub struct Options {
     #[arg(long, env = "CHORUS_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
     #[command(flatten)]
-    web: WebOptions,
-    /// The port to serve on; 0 takes a free one
-    #[arg(long, env = "CHORUS_PORT", default_value_t = 4000)]
-    port: u16,
-    /// The address to serve on
-    #[arg(long, env = "CHORUS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1")]
-    listen: IpAddr,
+    server: ServerOptions,
     /// Serves the game to the network too, for phones: on all addresses, which are printed with a QR code. The operators' API and
     /// the author's page are served to this machine only
     #[arg(long, env = "CHORUS_LAN", conflicts_with = "listen")]
     lan: bool,
-    /// When a record counts as durable
-    ///
-    /// background: when it is in the file, synced to disk at most 100 ms later: a `kill -9` loses nothing that was
-    /// acknowledged, a power cut may lose the last 100 ms. always: when it is on the disk: a power cut loses nothing
-    /// that was acknowledged, and every message waits for the disk.
-    #[arg(long, env = "CHORUS_FSYNC", value_name = "always|background", default_value_t)]
-    fsync: Durability,
     /// A folder of guests with a build tool of its own, build.mjs, in place of a project [default: the nearest `guests/` with one,
     /// if that is nearer than a project]
     #[arg(long, env = "CHORUS_GUESTS", value_name = "DIR")]
@@ -111,6 +99,29 @@ pub struct Options {
     /// Serves the guests of guests/fixtures too
     #[arg(long, env = "CHORUS_FIXTURES")]
     fixtures: bool,
+    /// Players connect by TLS, with a certificate that signs itself, which browsers warn of once. For phones in the same network
+    #[arg(long, env = "CHORUS_TLS_SELF_SIGNED", help_heading = "TLS", conflicts_with = "certificate")]
+    tls_self_signed: bool,
+}
+
+/// The flags of a server of one process, in development and in production.
+#[derive(Debug, Args)]
+pub struct ServerOptions {
+    #[command(flatten)]
+    pub web: WebOptions,
+    /// The port to serve on; 0 takes a free one
+    #[arg(long, env = "CHORUS_PORT", default_value_t = 4000)]
+    port: u16,
+    /// The address to serve on
+    #[arg(long, env = "CHORUS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1")]
+    listen: IpAddr,
+    /// When a record counts as durable
+    ///
+    /// background: when it is in the file, synced to disk at most 100 ms later: a `kill -9` loses nothing that was
+    /// acknowledged, a power cut may lose the last 100 ms. always: when it is on the disk: a power cut loses nothing
+    /// that was acknowledged, and every message waits for the disk.
+    #[arg(long, env = "CHORUS_FSYNC", value_name = "always|background", default_value_t)]
+    fsync: Durability,
     /// The kind of the room that every session joins first. Another kind than the data directory has is refused [default:
     /// that of the data directory, or `lobby`]
     #[arg(long, env = "CHORUS_LOBBY", value_name = "KIND", value_parser = Kind::new)]
@@ -127,9 +138,6 @@ pub struct Options {
     identity: IdentityOptions,
     #[command(flatten)]
     tls: Tls,
-    /// Players connect by TLS, with a certificate that signs itself, which browsers warn of once. For phones in the same network
-    #[arg(long, env = "CHORUS_TLS_SELF_SIGNED", help_heading = "TLS", conflicts_with = "certificate")]
-    tls_self_signed: bool,
     #[command(flatten)]
     rooms: RoomOptions,
     #[command(flatten)]
@@ -145,11 +153,42 @@ const HOUSEKEEPING: Duration = Duration::from_secs(60);
 /// How long to wait before a store or a log that has failed is tried again.
 const CLEANUP_RETRY: Duration = Duration::from_secs(1);
 
-/// Serves until Ctrl-C or SIGTERM.
+/// What one process serves.
+#[derive(Debug)]
+pub struct Plan {
+    pub data: PathBuf,
+    pub options: ServerOptions,
+    /// `None`: the page of this binary, or in production none.
+    pub web: Option<Web>,
+    pub rooms: Rooms,
+}
+
+/// Where the components come from.
+#[derive(Debug)]
+pub enum Rooms {
+    /// An author's sources.
+    Author(Author),
+    /// Components that are complete. Nothing is watched, and there is no page for an author.
+    Ready(Vec<Built>),
+}
+
+#[derive(Debug)]
+pub struct Author {
+    builds: Builds,
+    no_watch: bool,
+    is_in_lan: bool,
+    self_signed: bool,
+}
+
 pub async fn run(options: Options) -> anyhow::Result<()> {
+    serve(options.plan()?).await
+}
+
+/// Serves until Ctrl-C or SIGTERM.
+pub async fn serve(plan: Plan) -> anyhow::Result<()> {
     let mut stop = Stop::new(DRAIN + DRAIN + CLOSING)?;
     let mut dev = tokio::select! {
-        started = Dev::start(options) => started?,
+        started = Dev::start(plan) => started?,
         () = stop.requested() => return Ok(()),
     };
     println!("chorus is at {}   (Ctrl-C stops it; what was played is in {})", dev.url(), dev.data.display());
@@ -166,9 +205,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 }
 
 /// The lobby's kind is the one in the directory, or the requested one, or `lobby`.
-async fn ensure_lobby(options: &Options, data: &Path, store: &Store, host: &Host) -> anyhow::Result<()> {
+async fn ensure_lobby(wanted: Option<Kind>, data: &Path, store: &Store, host: &Host) -> anyhow::Result<()> {
     let has = store.room(RoomId::LOBBY).await?.map(|row| row.kind);
-    let kind = options.lobby.clone().or(has).unwrap_or_else(Kind::lobby);
+    let kind = wanted.or(has).unwrap_or_else(Kind::lobby);
     match host.ensure(RoomId::LOBBY, &kind).await {
         Err(HostError::OtherKind { has, wanted, .. }) => bail!(
             "the lobby of {} is of kind {has}, and stays so: start with `--lobby {has}` or without, or give {wanted} \
@@ -188,7 +227,7 @@ fn check_port(listen: SocketAddr) -> anyhow::Result<()> {
     match std::net::TcpListener::bind(listen) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => bail!(
-            "port {} is in use, maybe by another `chorus dev`: stop that one, or serve on another port by `--port N` (0 takes a free \
+            "port {} is in use, maybe by another chorus: stop that one, or serve on another port by `--port N` (0 takes a free \
              one)",
             listen.port()
         ),
@@ -197,9 +236,16 @@ fn check_port(listen: SocketAddr) -> anyhow::Result<()> {
 }
 
 impl Options {
-    fn listen(&self) -> SocketAddr {
-        let address = if self.lan { Ipv4Addr::UNSPECIFIED.into() } else { self.listen };
-        SocketAddr::new(address, self.port)
+    fn plan(self) -> anyhow::Result<Plan> {
+        let place = self.place()?;
+        let web = self.server.web.page(place.web())?;
+        let data = self.data.clone().unwrap_or_else(|| place.data());
+        let Options { server: mut options, lan: is_in_lan, no_watch, tls_self_signed: self_signed, .. } = self;
+        if is_in_lan {
+            options.listen = Ipv4Addr::UNSPECIFIED.into();
+        }
+        let author = Author { builds: Builds::new(place, self.fixtures), no_watch, is_in_lan, self_signed };
+        Ok(Plan { data, options, web, rooms: Rooms::Author(author) })
     }
 
     fn place(&self) -> anyhow::Result<Place> {
@@ -210,6 +256,12 @@ impl Options {
             command: self.rooms_command.as_deref(),
         };
         Place::find(given, &here)
+    }
+}
+
+impl ServerOptions {
+    fn listen(&self) -> SocketAddr {
+        SocketAddr::new(self.listen, self.port)
     }
 }
 
@@ -225,7 +277,8 @@ struct Dev {
     cleanup: JoinHandle<()>,
     /// Ends when all components are loaded.
     loading: JoinHandle<()>,
-    builds: Builds,
+    /// `None`: the components are complete.
+    author: Option<Author>,
     publisher: Publisher,
     watch: Option<GuestWatcher>,
     session_expiry: Duration,
@@ -235,18 +288,22 @@ struct Dev {
 }
 
 impl Dev {
-    async fn start(mut options: Options) -> anyhow::Result<Dev> {
+    async fn start(plan: Plan) -> anyhow::Result<Dev> {
+        let Plan { data, mut options, web, rooms } = plan;
         let (life, port) = Life::begin();
         options.port = if options.port == 0 { port.unwrap_or(0) } else { options.port };
-        let place = options.place()?;
-        let web = options.web.page(place.web())?;
-        let data = options.data.clone().unwrap_or_else(|| place.data());
-        let builds = Builds::new(place, options.fixtures);
         // First, since its lock ensures that no other process uses the directory.
         let Data { dir, bus, store } = data::open(&data, options.fsync, options.loss.accept_loss).await?;
         check_port(options.listen())?;
         let board = Board::default();
-        let built = builds.at_start(options.no_watch || life.is_again(), &board).await?;
+        let (built, author) = match rooms {
+            Rooms::Ready(built) => (built, None),
+            Rooms::Author(author) => {
+                (author.builds.at_start(author.no_watch || life.is_again(), &board).await?, Some(author))
+            }
+        };
+        let is_in_lan = author.as_ref().is_some_and(|author| author.is_in_lan);
+        let watched = author.as_ref().filter(|author| !author.no_watch);
 
         let engine = guest::Engine::new(guest::Options {
             // Always: a replay of the directory's records makes the same frames.
@@ -268,29 +325,36 @@ impl Dev {
                 false => publisher.publish(component).await?,
             }
         }
-        ensure_lobby(&options, &dir, &store, &host).await?;
+        ensure_lobby(options.lobby.clone(), &dir, &store, &host).await?;
 
         let metrics = Metrics::default();
         metrics.add("chorus_host", |registry| host.register(registry));
-        let admin = operators::routes(&options, &dir, &bus, &store, &host, publisher.engine(), &metrics).await?;
-        let admin = if options.lan { events::author_only().and(admin).boxed() } else { admin };
-        let page = web.map_or_else(page::files, web::routes);
+        let admin =
+            operators::routes(options.token_file.as_ref(), &dir, &bus, &store, &host, publisher.engine(), &metrics)
+                .await?;
+        let admin = if is_in_lan { events::author_only().and(admin).boxed() } else { admin };
+        // The binary's own page is one to develop with.
+        let page = match (web, &author) {
+            (Some(web), _) => web::routes(web),
+            (None, Some(_)) => page::files(),
+            (None, None) => page::client(),
+        };
         let routes = admin.or(page::client()).unify().or(page).unify().boxed();
         // Without builds there is no author to inform.
         let inspector = Inspector::new(&bus, &store, &host, publisher.engine(), &life);
-        let routes = match options.no_watch {
-            true => routes,
-            false => inspector::routes(inspector).or(events::routes(board)).unify().or(routes).unify().boxed(),
+        let routes = match watched {
+            None => routes,
+            Some(_) => inspector::routes(inspector).or(events::routes(board)).unify().or(routes).unify().boxed(),
         };
-        let (edge, dead) = open_edge(&options, &dir, &bus, &store, routes).await?;
+        let self_signed = author.as_ref().is_some_and(|author| author.self_signed).then_some(dir.as_path());
+        let (edge, dead) = open_edge(&options, self_signed, (&bus, &store), routes).await?;
         life.listens_at(edge.local_addr().port());
         let loading = tokio::spawn(publish::load(unchanged, host.clone(), publisher.board().clone()));
         let cleanup = tokio::spawn(clean_up(dead, bus.clone(), store.clone()));
         metrics.add("chorus_edge", |registry| edge.register(registry));
-        let watch = if options.no_watch { None } else { Some(GuestWatcher::start(builds.sources(&dir))?) };
+        let watch = watched.map(|author| GuestWatcher::start(author.builds.sources(&dir))).transpose()?;
         let session_expiry = options.sessions.expiry();
         let failed = Box::pin(failed);
-        let is_in_lan = options.lan;
         let announced = local::announce(&dir, edge.local_addr())?;
         Ok(Dev {
             data: dir,
@@ -302,7 +366,7 @@ impl Dev {
             edge,
             cleanup,
             loading,
-            builds,
+            author,
             publisher,
             watch,
             session_expiry,
@@ -340,7 +404,7 @@ impl Dev {
 
     /// Builds the changed guests, and swaps them into the running rooms. After a failure, the rooms continue unchanged.
     async fn rebuild(&mut self, changed: watch::Changed) {
-        let Dev { builds, publisher, .. } = self;
+        let Dev { author: Some(Author { builds, .. }), publisher, .. } = self else { return };
         let board = publisher.board().clone();
         let publish = async |component| {
             if let Err(error) = publisher.publish(component).await {
@@ -383,18 +447,18 @@ impl Dev {
     }
 }
 
+/// `self_signed`: the data directory, which keeps the certificate.
 async fn open_edge(
-    options: &Options,
-    data: &Path,
-    bus: &Bus,
-    store: &Store,
+    options: &ServerOptions,
+    self_signed: Option<&Path>,
+    (bus, store): (&Bus, &Store),
     routes: BoxedFilter<(Response,)>,
 ) -> anyhow::Result<(Edge, Vec<MachineId>)> {
     let registered = store.register_machine(&Registration::new(Role::Edge)).await?;
     let listen = options.listen();
-    let tls = match options.tls_self_signed {
-        true => Some(tls::self_signed(data, listen.ip())?),
-        false => options.tls.files(),
+    let tls = match self_signed {
+        Some(data) => Some(tls::self_signed(data, listen.ip())?),
+        None => options.tls.files(),
     };
     let edge = options.admission.apply(chorus_edge::Options::new(registered.id, listen));
     let edge = options.identity.apply(edge, true)?;

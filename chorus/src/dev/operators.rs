@@ -3,7 +3,7 @@
 use std::{
     fs::{self, OpenOptions},
     io::Write as _,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -20,11 +20,11 @@ use warp::{
     reply::{self, Response},
 };
 
-use super::{Options, access, metrics::Metrics};
+use super::{access, metrics::Metrics};
 use crate::{backup, cluster, operate::local::TOKEN, secrets};
 
 pub async fn routes(
-    options: &Options,
+    token_file: Option<&PathBuf>,
     data: &Path,
     bus: &Bus,
     store: &Store,
@@ -32,7 +32,7 @@ pub async fn routes(
     engine: &Engine,
     metrics: &Metrics,
 ) -> anyhow::Result<BoxedFilter<(Response,)>> {
-    let token = match secrets::operators_token(options.token_file.as_ref())? {
+    let token = match secrets::operators_token(token_file)? {
         Some(token) => token.expose().parse().context("the operators' token")?,
         None => kept(&data.join(TOKEN))?,
     };

@@ -12,7 +12,7 @@ use chorus_store::Store;
 use tokio::sync::broadcast;
 
 use super::{
-    builds::Built,
+    builds::{Built, Wasm},
     status::{Board, State},
 };
 
@@ -58,11 +58,16 @@ impl Publisher {
     /// Makes a component the active one of its kind, for new rooms and for running ones. One that cannot be loaded is reported,
     /// and changes nothing.
     pub async fn publish(&mut self, built: Built) -> anyhow::Result<()> {
-        let Built { kind, digest, file } = built;
+        let Built { kind, digest, wasm } = built;
         if self.published.get(&kind) == Some(&digest) {
             return Ok(());
         }
-        let wasm = tokio::fs::read(&file).await.with_context(|| format!("{} cannot be read", file.display()))?;
+        let wasm = match wasm {
+            Wasm::Held(wasm) => wasm,
+            Wasm::File(file) => {
+                tokio::fs::read(&file).await.with_context(|| format!("{} cannot be read", file.display()))?
+            }
+        };
         // Held until the host has it, so that it is loaded only once.
         let loaded = match self.engine.load(digest, &wasm).await {
             Ok(loaded) => loaded,

@@ -1,15 +1,20 @@
-// `chorus build`: the rooms of a project into components.
+// `chorus build`: the rooms of a project into components, and all of them into one file, which `chorus serve` serves.
 
+import { existsSync } from "node:fs";
 import { constants, setPriority } from "node:os";
-import { join, resolve } from "node:path";
+import { basename, dirname, join, relative, resolve } from "node:path";
 
 import { argumentsOf, command } from "../arguments.mjs";
+import { writeBundle } from "../bundle.mjs";
 import { build, mistakesOf, roomsFolder } from "../project.mjs";
 
 const HELP = `Usage: chorus build [options] [kind …]
 
 Builds the rooms of a project into WebAssembly components, those that have changed; all of them when none is named. The exit code
 is 1 if one does not build.
+
+In a project, that is beside a package.json, a build of all rooms also makes one file of them and of the default lobby, if the project
+has none: dist/NAME.chorus, which \`chorus serve\` serves.
 
   --rooms DIR   the folder of rooms (default: CHORUS_ROOMS, or the nearest rooms/ or guests/)
   --out DIR     where the components and manifest.json go (default: dist in the folder of rooms)
@@ -31,11 +36,25 @@ export function main(args) {
     const rooms = roomsFolder(given.values.rooms);
     const out = given.values.out === undefined ? join(rooms, "dist") : resolve(given.values.out);
     const { lobby, first, background, json } = given.values;
+    // `chorus dev` builds at a low priority, and needs no bundle.
+    const root = background || basename(rooms) !== "rooms" || given.positionals.length > 0 ? undefined : projectOf(rooms);
     if (background) setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
-    const reports = await build(rooms, { names: given.positionals, out, lobby, first, report: (one) => print(one, json) });
+    const reports = await build(rooms, { names: given.positionals, out, lobby: lobby || root !== undefined, first, report: (one) => print(one, json) });
     if (reports.length === 0) throw new Error(`there are no rooms in ${rooms}: a room is a folder with an index.js or index.ts`);
-    return reports.every(({ ok }) => ok) ? 0 : 1;
+    if (!reports.every(({ ok }) => ok)) return 1;
+    if (root !== undefined) {
+      const { path, bytes } = await writeBundle(root, reports, out, given.values.out === undefined ? join(root, "dist") : out);
+      const shown = relative(process.cwd(), path);
+      console.log(json ? JSON.stringify({ bundle: shown, bytes }) : `${shown}  ${(bytes / 1e6).toFixed(2)} MB`);
+    }
+    return 0;
   });
+}
+
+/** The folder above the rooms, if it has a package.json. */
+function projectOf(rooms) {
+  const root = dirname(rooms);
+  return existsSync(join(root, "package.json")) ? root : undefined;
 }
 
 function print({ done, of, ...report }, json) {
