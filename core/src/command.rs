@@ -201,7 +201,7 @@ pub enum Answer {
     MoveRefused { session: SessionId, room: RoomId, reason: Box<str> },
     /// A room could not be created.
     CreateFailed { room: RoomId, reason: Box<str> },
-    /// Reserved, and without effect yet: the result of a request of any other kind, or why there is none.
+    /// The result of a request of any other kind, or why there is none.
     Result(Result<Json, Box<str>>),
 }
 

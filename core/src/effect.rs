@@ -9,6 +9,7 @@ use crate::{
     command::{LeaveReason, Player},
     ids::{HashSeed, Kind, RoomId, Seed, SessionId, Time},
     json::Json,
+    room::RequestKind,
 };
 
 /// The time and the random seed of one call, those of its record.
@@ -38,6 +39,8 @@ pub struct RoomInfo {
     pub members: Vec<MemberInfo>,
     /// Names of the timers that are pending.
     pub timers: Vec<Arc<str>>,
+    /// The handlers of the requests that are pending, one for each request.
+    pub requests: Vec<Arc<str>>,
     pub locked: bool,
     /// `None` in the lobby, which has other limits.
     pub rooms: Option<RoomsInfo>,
@@ -120,6 +123,12 @@ pub enum Event {
         name: Arc<str>,
         payload: Json,
     },
+    /// The answer of a request, or why there is none.
+    Answer {
+        handler: Arc<str>,
+        payload: Json,
+        result: Result<Json, Box<str>>,
+    },
     RoomMessage {
         room: RoomId,
         data: Json,
@@ -156,6 +165,7 @@ impl Event {
         match self {
             Event::Message { msg_type, .. } => format!("messages.{msg_type}").into(),
             Event::Timer { name, .. } => format!("timers.{name}").into(),
+            Event::Answer { handler, .. } => format!("answers.{handler}").into(),
             Event::Create { .. } => "onCreate".into(),
             Event::Join { .. } => "onJoin".into(),
             Event::Drop { .. } => "onDrop".into(),
@@ -249,6 +259,14 @@ pub enum Effect {
     },
     /// The member of the `identify` in hand has its new identity from here on.
     Identify,
+    /// The host performs this; the answer is an event for `handler`, in `after_ms` milliseconds at the latest.
+    Request {
+        kind: RequestKind,
+        handler: Arc<str>,
+        after_ms: u64,
+        payload: Json,
+        data: Json,
+    },
     /// Operators get a report about this player: see [`crate::room::Report`].
     Report {
         session: SessionId,

@@ -32,7 +32,7 @@ impl Format for EdgeCommand {
 
 impl Format for State {
     const NAME: &'static str = "snapshot";
-    const VERSION: u8 = 8;
+    const VERSION: u8 = 9;
 }
 
 /// Bytes that are not what they should be.

@@ -119,6 +119,7 @@ fn spec() -> Arc<ComponentSpec> {
         max_timers: 4,
         messages: ["trap", "throw", "fuel", "all", "lock", "timer", "end", "move"].map(Into::into).into(),
         timers: ["turn".into()].into(),
+        answers: ["tables".into()].into(),
         shows_failures: false,
     })
 }

@@ -4,9 +4,9 @@ use super::{AppendId, Bytes, Scarcity};
 use crate::{
     command::{EdgeCommand, Record, RoomCommand},
     effect::LogLevel,
-    ids::{Digest, Kind, MachineId, Offset, RoomId, SessionId, Time},
+    ids::{Digest, Kind, MachineId, Offset, OutputId, RoomId, SessionId, Time},
     json::Json,
-    room::{Call, Notice, Outcome, Report, RoomClock},
+    room::{Call, Notice, Outcome, Report, RequestKind, RoomClock},
 };
 
 /// What happened.
@@ -28,6 +28,8 @@ pub enum Input {
     Flushed,
     /// In answer to [`Output::EndSession`]: the session is ended in the store, and was in these rooms.
     SessionEnded { session: SessionId, rooms: Vec<RoomId> },
+    /// In answer to [`Output::Perform`]: the result, or why there is none.
+    Performed { number: OutputId, result: Result<Json, Box<str>> },
     /// The store has the update at this offset.
     Stored(Offset),
     /// The store has another state after the record at this offset.
@@ -61,6 +63,8 @@ pub enum Output {
     Save(Box<Save>),
     /// Ends the session in the store, which is retried until it succeeds. Answered by [`Input::SessionEnded`]; not waited for.
     EndSession { session: SessionId, reason: Box<str> },
+    /// Performs the request. Answered by [`Input::Performed`], with an error if it takes too long; not waited for.
+    Perform { number: OutputId, kind: RequestKind, data: Json },
     /// Writes the report to the store, which is retried until it succeeds. [`Output::Flush`] waits for it.
     Report(Box<Report>),
     /// Drops this machine, unless a record has arrived meanwhile: then the shell ignores this output.

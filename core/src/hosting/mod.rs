@@ -21,7 +21,7 @@
 //!   that restores the room from it has nothing to send again. Until then the machine accepts no further records.
 //! - **A timer is appended once** by each machine, however long its record is in flight.
 //! - **A room hibernates only when nothing is lost by it:** all its records are stored or need not be, no output is held back,
-//!   no kick is pending, and its next timer is set as an alarm.
+//!   no kick and no request is pending, and its next timer is set as an alarm.
 //!
 //! Bounds: at most [`MAX_HELD`] commands are held back; then the machine waits, and accepts no records. The shell passes in no
 //! record while [`HostedRoom::accepts_records`] is false.
@@ -50,7 +50,7 @@ pub use schedule::{ENDED_AFTER_MS, Options};
 
 use crate::{
     command::{Answer, EdgeCommand, LeaveReason, OutputRef, Record, RoomCommand},
-    ids::{Digest, Kind, MachineId, Offset, RoomId, RoomSecret, SessionId, Time},
+    ids::{Digest, Kind, MachineId, Offset, OutputId, RoomId, RoomSecret, SessionId, Time},
     json::Json,
     room::{self, Room, RoomClock},
 };
@@ -74,6 +74,8 @@ pub struct HostedRoom {
     saving: Option<Offset>,
     stored: Option<Offset>,
     kicks: BTreeSet<SessionId>,
+    /// Requests of the room that the shell performs.
+    performing: BTreeSet<OutputId>,
     waiting: Waiting,
     draining: bool,
     /// Hibernation was output, and no input has arrived since.
@@ -129,6 +131,7 @@ impl HostedRoom {
             saving: None,
             stored: None,
             kicks: BTreeSet::new(),
+            performing: BTreeSet::new(),
             waiting: Waiting::Nothing,
             draining: false,
             offered: false,
@@ -150,6 +153,7 @@ impl HostedRoom {
             Input::Confirmed(id) => self.gate.confirm(id),
             Input::Flushed => self.on_flushed(),
             Input::SessionEnded { session, rooms } => self.on_session_ended(session, rooms),
+            Input::Performed { number, result } => self.on_performed(number, result),
             Input::Stored(offset) => self.stored = self.stored.max(Some(offset)),
             Input::Diverged(offset) => self.on_diverged(offset),
             Input::Drain => self.draining = true,
@@ -285,6 +289,13 @@ impl HostedRoom {
         self.kicks.remove(&session);
     }
 
+    /// The room may have given the request up meanwhile: then the answer has no effect.
+    fn on_performed(&mut self, number: OutputId, result: Result<Json, Box<str>>) {
+        if self.performing.remove(&number) {
+            self.append(self.room.id(), RoomCommand::Answer { request: number, answer: Answer::Result(result) });
+        }
+    }
+
     /// The same records have led to two states, and nothing shows which of them is right. Members may see either, so the room
     /// cannot be trusted. A `Close` in its channel ends it on every host. To continue would mean a state that depends on the
     /// host, and a log that can never be truncated.
@@ -303,8 +314,8 @@ impl HostedRoom {
             component: identity.component,
             creator: identity.creator,
             created: identity.created,
-            // A kick that is not done yet counts as a timer: the host that restores the room repeats the kick.
-            next_timer: state.and_then(|state| match state.kicks.is_empty() {
+            // A kick or a request that is not done yet counts as a timer: the host that restores the room repeats it.
+            next_timer: state.and_then(|state| match state.kicks.is_empty() && state.requests.is_empty() {
                 true => state.next_timer().map(|(due, _)| due),
                 false => Some(state.clock),
             }),

@@ -29,6 +29,10 @@ impl HostedRoom {
             room::Output::Kick { session, reason } => {
                 self.kicks.insert(session).then_some(Output::EndSession { session, reason })
             }
+            room::Output::Perform { number, kind, data } => {
+                self.performing.insert(number);
+                Some(Output::Perform { number, kind, data })
+            }
             room::Output::Snapshot { offset, bytes } => {
                 self.identity = Identity::of(&self.room).or(self.identity.take());
                 self.schedule.unsaved_since = None;

@@ -121,14 +121,14 @@ impl HostedRoom {
     }
 
     /// The room hibernates when it has been idle for long enough, or its partition is handed over. The next host of a partition
-    /// that is handed over repeats the kicks that are pending.
+    /// that is handed over repeats the kicks and the requests that are pending.
     pub(super) fn hibernate(&mut self) -> Option<Output> {
         if !self.is_stored() {
             return None;
         }
         self.schedule.unsaved_since = None;
         let wanted = self.draining || self.schedule.is_idle(self.room.state().is_none(), self.now);
-        let free = self.kicks.is_empty() || self.draining;
+        let free = self.kicks.is_empty() && self.performing.is_empty() || self.draining;
         if self.offered || !wanted || !free {
             return None;
         }

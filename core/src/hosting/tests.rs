@@ -4,6 +4,7 @@
 mod hibernation;
 mod kicks;
 mod outputs;
+mod requests;
 mod restarts;
 
 use std::num::NonZero;
@@ -13,7 +14,7 @@ use crate::{
     command::{Joining, Player, RequestId},
     effect::{Effect, Event, RestoreReason, SavedState},
     ids::{ConnectionId, SessionId},
-    room::{Call, ComponentSpec, Outcome},
+    room::{Call, ComponentSpec, Outcome, RequestKind},
 };
 
 const NOON: Time = Time(1_700_000_000_000);
@@ -121,6 +122,7 @@ impl Story {
             Output::Save(save) if save.ended.is_some() => format!("store the end @{}", save.offset),
             Output::Save(save) => format!("store @{}", save.offset),
             Output::EndSession { .. } => "end session".to_owned(),
+            Output::Perform { kind, .. } => format!("perform {}", kind.as_str()),
             Output::Report(report) => format!("report {}", report.reason),
             Output::Hibernate(Hibernation { alarm: None, .. }) => "hibernate".to_owned(),
             Output::Hibernate(Hibernation { alarm: Some(at), .. }) => {
@@ -192,6 +194,7 @@ fn effects(context: crate::effect::CallContext, event: Event) -> Vec<Effect> {
                 let between = Effect::SendRoom { room: RoomId(0xb), data: Json::null() };
                 std::iter::repeat_n([send, between], FLOOD).flatten().chain([reply]).collect()
             }
+            "find" => vec![find(), reply],
             "end" => vec![Effect::End { outcome: Json::null() }],
             _ => vec![reply],
         },
@@ -199,8 +202,14 @@ fn effects(context: crate::effect::CallContext, event: Event) -> Vec<Effect> {
     }
 }
 
+fn find() -> Effect {
+    let (payload, data) = (Json::null(), Json::trusted(r#"{"kind":"table"}"#));
+    Effect::Request { kind: RequestKind::Find, handler: "tables".into(), after_ms: 10_000, payload, data }
+}
+
 fn spec() -> Arc<ComponentSpec> {
-    let messages = ["none", "flood", "ring", "ring late", "pair", "kick", "report", "end"].map(Into::into).into();
+    let messages =
+        ["none", "flood", "ring", "ring late", "find", "pair", "kick", "report", "end"].map(Into::into).into();
     Arc::new(ComponentSpec {
         state_version: 1,
         max_players: 0,
@@ -214,6 +223,7 @@ fn spec() -> Arc<ComponentSpec> {
         max_timers: 4,
         messages,
         timers: ["bell".into()].into(),
+        answers: ["tables".into()].into(),
         shows_failures: false,
     })
 }

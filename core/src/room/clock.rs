@@ -97,7 +97,7 @@ impl RoomClock {
         for (due, id) in set_after(state, before) {
             self.armed.entry(id).or_insert(since.plus(due.since(state.clock)));
         }
-        let pending = state.timers.len() + state.held_seats.len();
+        let pending = state.timers.len() + state.held_seats.len() + state.requests.len();
         if self.armed.len() > 2 * pending + SPARE {
             let pending: BTreeSet<OutputId> = set_after(state, None).map(|(_, id)| id).collect();
             self.armed.retain(|id, _| pending.contains(id));
@@ -127,7 +127,9 @@ fn candidates(state: &State) -> impl Iterator<Item = Pending> {
     let close = state.closes_at.map(|(due, id)| Pending { due, id, delay_ms: spec.map_or(0, |spec| spec.empty_ms) });
     // There are no members before a restart, so it is not delayed for them.
     let restart = state.next_restart().map(|(due, id)| Pending { due, id, delay_ms: 0 });
-    named.chain(hold).chain(close).chain(restart)
+    let deadlines = state.requests.iter();
+    let deadlines = deadlines.map(|(id, one)| Pending { due: one.due, id: *id, delay_ms: one.delay_ms });
+    named.chain(hold).chain(close).chain(restart).chain(deadlines)
 }
 
 /// All timers that were set after a record. Held seats are ordered by due time, which is also the order of the records that set
@@ -135,7 +137,8 @@ fn candidates(state: &State) -> impl Iterator<Item = Pending> {
 fn set_after(state: &State, after: Option<Offset>) -> impl Iterator<Item = (Time, OutputId)> {
     let is_new = move |id: &OutputId| after.is_none_or(|after| id.offset > after);
     let named = state.timers.values().map(|timer| (timer.due, timer.id));
-    let others = [state.closes_at, state.next_restart()].into_iter().flatten();
+    let deadlines = state.requests.iter().map(|(id, request)| (request.due, *id));
+    let others = [state.closes_at, state.next_restart()].into_iter().flatten().chain(deadlines);
     let holds = state.held_seats.iter().rev().map(|(due, id, _)| (*due, *id)).take_while(move |(_, id)| is_new(id));
     named.chain(others).filter(move |(_, id)| is_new(id)).chain(holds)
 }

@@ -71,7 +71,8 @@ impl Room {
                     None => {
                         self.phase = phase;
                         release_spare(&mut self.inbox);
-                        return self.request_kicks();
+                        self.request_kicks();
+                        return self.perform_requests();
                     }
                 },
             };

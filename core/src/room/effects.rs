@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::{
     Output,
     commands::{close, membership},
+    requests::{self, Request},
     roles,
     state::{Audience, Moving, State, Timer},
     step::{CallOrigin, Ending, Next, Step},
@@ -20,6 +21,7 @@ use crate::{
 /// Checks that all effects can be carried out. If one cannot, the call is a fault and none is carried out.
 pub(super) fn check(step: &Step, effects: &[Effect]) -> Result<(), Fault> {
     check_timers(&step.state, effects)?;
+    requests::check(&step.state, effects)?;
     roles::check(&step.state, &step.origin, effects)
 }
 
@@ -142,6 +144,12 @@ fn carry_out_one(step: &mut Step, effect: Effect) {
         Effect::Stand { session } => step.state.set_spectator(session, true),
         Effect::Identify => identify(step),
         Effect::Report { session, reason, data } => step.report(session, reason, data),
+        Effect::Request { kind, handler, after_ms, payload, data } => {
+            let due = step.now().plus(after_ms);
+            let request = Request { kind, handler, due, delay_ms: after_ms, payload, data };
+            let number = step.number();
+            step.state.requests.insert(number, request);
+        }
         // An `admit` outside of a join has no effect; an `end` was removed before.
         Effect::Admit { .. } | Effect::End { .. } => {}
     }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{ComponentSpec, Report};
+use super::{ComponentSpec, Report, RequestKind};
 use crate::{
     command::{EdgeCommand, Fault, OutputRef, Record, RoomCommand},
     effect::{CallContext, Effect, Event, LogLevel, RoomInfo, SavedState},
-    ids::{Digest, Kind, MachineId, Offset, RoomId, RoomSecret, SessionId},
+    ids::{Digest, Kind, MachineId, Offset, OutputId, RoomId, RoomSecret, SessionId},
     json::Json,
 };
 
@@ -46,6 +46,9 @@ pub enum Output {
     ///
     /// [`LeaveReason::Kicked`]: crate::command::LeaveReason::Kicked
     Kick { session: SessionId, reason: Box<str> },
+    /// Performs a request. The machine continues; the shell appends `Answer` with the number and the result, or with why there is
+    /// none. Repeating it does no harm: only the first answer in the log has an effect.
+    Perform { number: OutputId, kind: RequestKind, data: Json },
     /// For operators. Written to the store under its number, retried until it is there; repeating it does no harm.
     Report(Box<Report>),
     /// A snapshot at `offset`, to be stored once all outputs of the records up to there are confirmed.

@@ -56,6 +56,7 @@ mod packed;
 mod phase;
 mod rebuild;
 mod reports;
+mod requests;
 mod resend_buffer;
 mod roles;
 mod spec;
@@ -66,7 +67,7 @@ mod tail;
 mod tests;
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -83,6 +84,7 @@ pub use io::{Call, Entry, Input, Notice, Outcome, Output, SwappedTo};
 pub use kicks::MAX_DEPARTURES;
 pub use lobby_restart::{LobbyRestart, MAX_RESTART_DELAY_MS, STEADY_RUN_MS};
 pub use reports::{REPORT_BURST, REPORT_INTERVAL_MS, Report};
+pub use requests::{MAX_REQUESTS, Request, RequestKind};
 pub use resend_buffer::{RESEND_BYTES, RESEND_FRAMES, ResendBuffer};
 pub use spec::ComponentSpec;
 pub use state::{Member, State};
@@ -115,6 +117,8 @@ pub struct Room {
     wants_snapshot: bool,
     /// Kicks that were output to the shell.
     requested_kicks: BTreeSet<SessionId>,
+    /// Requests that were output to the shell.
+    performed: BTreeMap<OutputId, Request>,
     outputs: VecDeque<Output>,
 }
 
@@ -150,6 +154,7 @@ impl Room {
             restore_reason: RestoreReason::Recovered,
             wants_snapshot: false,
             requested_kicks: BTreeSet::new(),
+            performed: BTreeMap::new(),
             outputs: VecDeque::new(),
         }
     }
@@ -162,6 +167,7 @@ impl Room {
         let phase = Phase::Idle(Box::new(state));
         let mut room = Room { phase, history, restore_reason: reason, requested_kicks, ..Room::new(id) };
         room.request_kicks();
+        room.perform_requests();
         Ok(room)
     }
 

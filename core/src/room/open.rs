@@ -19,6 +19,7 @@ impl Step {
         info.members = self.state.member_infos(self.departed.as_deref());
         match event {
             Event::Drop { session } => set_connected(&mut info, *session, true),
+            Event::Answer { handler, .. } => info.requests.push(handler.clone()),
             Event::Reconnect { session } => set_connected(&mut info, *session, false),
             _ => {}
         }
@@ -47,6 +48,7 @@ impl Step {
             hash_seed: state.secret.hash_seed(self.room),
             members: state.member_infos(None),
             timers: state.timers.keys().cloned().collect(),
+            requests: state.requests.values().map(|request| request.handler.clone()).collect(),
             locked: state.locked,
             rooms: state.rooms_info(self.room),
             restored,

@@ -30,6 +30,8 @@ pub struct ComponentSpec {
     pub messages: BTreeSet<Box<str>>,
     /// Timers that have a handler.
     pub timers: BTreeSet<Arc<str>>,
+    /// Handlers of requests' answers.
+    pub answers: BTreeSet<Arc<str>>,
     /// Whether clients get the script's own error text when it fails on their input. A server for the script's author (`chorus
     /// dev`) always sets this, so that a replay makes the same frames.
     pub shows_failures: bool,

@@ -14,7 +14,7 @@ use crate::{
     effect::{MemberInfo, SavedState},
     ids::{Digest, Kind, MachineId, Offset, OutputId, RoomId, RoomSecret, SessionId, Time},
     json::Json,
-    room::{ComponentSpec, LobbyRestart, LobbyRooms, resend_buffer::ResendBuffer},
+    room::{ComponentSpec, LobbyRestart, LobbyRooms, Request, resend_buffer::ResendBuffer},
     wire::{self, DecodeError},
 };
 
@@ -82,8 +82,8 @@ pub struct State {
     pub departures: VecDeque<(SessionId, Departure)>,
     /// The end of the intervals that the reports so far have taken, each [`super::REPORT_INTERVAL_MS`] long.
     pub reports_until: Time,
-    /// Reserved: requests that have no answer yet, and their deadlines. Empty, since no script can make a request yet.
-    pub requests: BTreeMap<OutputId, Time>,
+    /// Requests that have no answer yet, by their numbers: see [`super::requests`].
+    pub requests: BTreeMap<OutputId, Request>,
 }
 
 /// Why a session is no longer a member.
@@ -250,7 +250,8 @@ impl State {
     pub fn next_timer(&self) -> Option<(Time, OutputId)> {
         let named = self.timers.values().map(|timer| (timer.due, timer.id)).min();
         let hold = self.held_seats.first().map(|(due, id, _)| (*due, *id));
-        [named, hold, self.closes_at, self.next_restart()].into_iter().flatten().min()
+        let deadline = self.requests.iter().map(|(number, request)| (request.due, *number)).min();
+        [named, hold, deadline, self.closes_at, self.next_restart()].into_iter().flatten().min()
     }
 
     /// The script's name of the timer that is set under this id.
@@ -305,7 +306,11 @@ impl Member {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{frame::RoomFrame, ids::ConnectionId, room::CreatedByClients};
+    use crate::{
+        frame::RoomFrame,
+        ids::ConnectionId,
+        room::{CreatedByClients, RequestKind},
+    };
 
     /// The bytes of a state that has one of everything, as this format encodes them. If the bytes change, stored snapshots can
     /// no longer be read.
@@ -323,10 +328,10 @@ mod tests {
     /// Format 4 was written for a lobby that had restarted.
     #[test]
     fn a_state_of_another_format_is_refused_by_name() {
-        for found in [3, 4, 5, 6, 7, 9] {
+        for found in [3, 4, 5, 6, 7, 8, 10] {
             let mut bytes = example().encode();
             bytes[0] = found;
-            assert_eq!(State::decode(&bytes), Err(DecodeError::Version { name: "snapshot", found, reads: 8 }));
+            assert_eq!(State::decode(&bytes), Err(DecodeError::Version { name: "snapshot", found, reads: 9 }));
         }
     }
 
@@ -349,6 +354,7 @@ mod tests {
             messages: ["move".into()].into(),
             shows_failures: false,
             timers: ["turn".into()].into(),
+            answers: ["tables".into()].into(),
         };
         let member = Member {
             player: player.clone(),
@@ -376,6 +382,14 @@ mod tests {
             skips: [(5, Fault::OutOfFuel(20_000_000))].into(),
             until: Time(70),
             exhausted: Some(session),
+        };
+        let pending = Request {
+            kind: RequestKind::Find,
+            handler: "tables".into(),
+            due: Time(90),
+            delay_ms: 40,
+            payload: json(),
+            data: json(),
         };
         let creator = Some(OutputRef { room: RoomId(2), number: number(7) });
         let mut resend_buffer = ResendBuffer::default();
@@ -406,7 +420,7 @@ mod tests {
             kicks: [(session, "no".into())].into(),
             departures: [(session, Departure { reason: LeaveReason::Kicked, text: Some("no".into()) })].into(),
             reports_until: Time(95),
-            requests: [(number(5), Time(90))].into(),
+            requests: [(number(5), pending)].into(),
             ..State::new(Kind::lobby(), Digest([7; 32]), creator, RoomSecret(10), 16, Time(10), 5)
         }
     }

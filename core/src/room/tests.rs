@@ -25,6 +25,7 @@ mod reconnects;
 mod replaced;
 mod replay;
 mod reports;
+mod requests;
 mod roles;
 mod rooms;
 mod seats;
@@ -342,6 +343,10 @@ fn name(event: &Event) -> String {
         Event::MoveFailed { session, .. } => format!("move-failed {}", who(*session)),
         Event::Dispose { .. } => "dispose".into(),
         Event::Identify { session, was, .. } => format!("identify {} {was}", who(*session)),
+        Event::Answer { handler, result, .. } => match result {
+            Ok(result) => format!("answer {handler} {}", &**result),
+            Err(error) => format!("answer {handler} failed: {error}"),
+        },
         Event::Erase { player } => format!("erase {player}"),
     }
 }
@@ -408,6 +413,7 @@ fn spec() -> Arc<ComponentSpec> {
         messages: ["say".into()].into(),
         shows_failures: false,
         timers: ["turn".into()].into(),
+        answers: ["tables".into()].into(),
     })
 }
 

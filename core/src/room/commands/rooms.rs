@@ -7,6 +7,7 @@ use crate::{
     json::Json,
     room::{
         io::Notice,
+        requests,
         step::{CallOrigin, Next, Step},
     },
 };
@@ -42,8 +43,7 @@ pub(super) fn answer(step: &mut Step, request: OutputId, answer: Answer) -> Next
     match answer {
         Answer::CreateFailed { room, reason } => child_ended(step, room, Json::null(), Some(reason)),
         Answer::MoveRefused { session, room, reason } => move_refused(step, request, session, room, reason),
-        // Reserved: no script can make such a request yet.
-        Answer::Result(_) => Next::Done,
+        Answer::Result(result) => requests::answered(step, request, result),
     }
 }
 

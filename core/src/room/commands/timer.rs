@@ -1,4 +1,4 @@
-//! Timers: the script's own, those of held seats, and the one that ends an empty room.
+//! Timers: the script's own, those of held seats, the deadlines of requests, and the one that ends an empty room.
 
 use crate::{
     command::LeaveReason,
@@ -7,6 +7,7 @@ use crate::{
     json::Json,
     room::{
         commands::{close, membership},
+        requests,
         step::{CallOrigin, Next, Step},
     },
 };
@@ -19,6 +20,10 @@ pub(super) fn timer(step: &mut Step, id: OutputId) -> Next {
     {
         return Next::Call(Event::Timer { name, payload: timer.payload }, CallOrigin::Other);
     }
+    if let Some(next) = requests::expired(step, id) {
+        return next;
+    }
+    let state = &mut *step.state;
     if state.closes_at.is_some_and(|(_, closes)| closes == id) {
         return close::dispose(Json::null());
     }
