@@ -10,6 +10,7 @@ import { methods } from "./methods.js";
 import { native } from "./native.js";
 import * as primordials from "./primordials.js";
 import { random } from "./random.js";
+import { undoRequests } from "./requests.js";
 import { opened } from "./restore.js";
 import { Refusal, Room } from "./room.js";
 import { aPromise, script } from "./script.js";
@@ -40,8 +41,14 @@ export function serve(GivenClass) {
   for (let i = 0; i < manifest.messages.length; i++) handlers[i] = room.messages[manifest.messages[i]];
   native.serve({
     ...manifest, room, handlers, view: hooks.view, open: opened, dispatch, failureText: (error) => plain(failureText(error)),
-    afterRefusal, undoRooms, aPromise, noHandler, noMember: playerOf,
+    afterRefusal, undoRooms: undoOutside, aPromise, noHandler, noMember: playerOf,
   });
+}
+
+/** Rooms and requests that a call which is undone has taken. */
+function undoOutside() {
+  undoRooms();
+  undoRequests();
 }
 
 /** An error on the way out of a refusal does not change the refusal. */

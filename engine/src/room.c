@@ -129,7 +129,7 @@ static int finish(Member *admitted, bool always) {
 
 /* Undoes the call; its log stays. */
 static int undo(void) {
-  if (call.created) {
+  if (has_effects()) {
     JSValue undone = sdk_call(room.undo_rooms, 0, NULL);
     if (JS_IsException(undone)) return -1;
   }
@@ -230,7 +230,7 @@ static const struct { const char *name, *fields; } event_kinds[] = {
   [ENTRY_CREATE] = {"create", "r"}, [ENTRY_JOIN] = {"join", "ijtr"}, [ENTRY_DROP] = {"drop", "i"}, [ENTRY_RECONNECT] = {"reconnect", "i"},
   [ENTRY_LEAVE] = {"leave", "ir"}, [ENTRY_TIMER] = {"timer", "tr"}, [ENTRY_ROOM_MESSAGE] = {"room-message", "ir"}, [ENTRY_ROOM_END] = {"room-end", "itr"},
   [ENTRY_MOVE_FAILED] = {"move-failed", "iir"}, [ENTRY_DISPOSE] = {"dispose", "r"},
-  [ENTRY_IDENTIFY] = {"identify", "itttr"}, [ENTRY_ERASE] = {"erase", "r"},
+  [ENTRY_ANSWER] = {"answer", "tttr"}, [ENTRY_IDENTIFY] = {"identify", "itttr"}, [ENTRY_ERASE] = {"erase", "r"},
 };
 
 static JSValue joining_value(Given *fields) {

@@ -73,7 +73,7 @@ static const struct { const char *name, *fields; } effect_kinds[] = {
   [EFFECT_KICK] = {"kick", "ir"}, [EFFECT_CREATE_ROOM] = {"create-room", "tnr"}, [EFFECT_SEND_ROOM] = {"send-room", "ir"},
   [EFFECT_SET_TIMER] = {"set-timer", "tfr"}, [EFFECT_CANCEL_TIMER] = {"cancel-timer", "r"}, [EFFECT_LOCK] = {"lock", ""}, [EFFECT_UNLOCK] = {"unlock", ""},
   [EFFECT_METADATA] = {"metadata", "r"}, [EFFECT_END] = {"end", "r"},
-  [EFFECT_SIT] = {"sit", "i"}, [EFFECT_STAND] = {"stand", "i"}, [EFFECT_IDENTIFY] = {"identify", ""},
+  [EFFECT_SIT] = {"sit", "i"}, [EFFECT_STAND] = {"stand", "i"}, [EFFECT_REQUEST] = {"request", "ttftr"}, [EFFECT_IDENTIFY] = {"identify", ""},
   [EFFECT_REPORT] = {"report", "itr"},
 };
 

@@ -7,14 +7,14 @@ const ENTRIES = {
   open: [0x01, "untr"], save: [0x02, ""],
   create: [0x10, "r"], join: [0x11, "ijtr"], drop: [0x12, "i"], reconnect: [0x13, "i"], leave: [0x14, "ir"], message: [0x15, "itr"],
   timer: [0x16, "tr"], "room-message": [0x17, "ir"], "room-end": [0x18, "itr"], "move-failed": [0x19, "iir"], dispose: [0x1a, "r"],
-  identify: [0x1e, "itttr"], erase: [0x1f, "r"],
+  answer: [0x1d, "tttr"], identify: [0x1e, "itttr"], erase: [0x1f, "r"],
 };
 export const OUTCOMES = { done: [0x01, "ue"], threw: [0x02, "ute"], saved: [0x03, "ur"], exhausted: [0x04, "ue"] };
 export const EFFECTS = {
   admit: [0x01, "b"], reply: [0x02, "r"], refuse: [0x03, "r"], send: [0x04, "itr"], broadcast: [0x05, "tlr"], view: [0x06, "r"],
   "view-of": [0x07, "ir"], "move-to": [0x08, "iir"], kick: [0x09, "ir"], "create-room": [0x0a, "tnr"], "send-room": [0x0b, "ir"],
   "set-timer": [0x0c, "tfr"], "cancel-timer": [0x0d, "r"], lock: [0x0e, ""], unlock: [0x0f, ""], metadata: [0x10, "r"],
-  end: [0x11, "r"], log: [0x12, "yr"], sit: [0x13, "i"], stand: [0x14, "i"], identify: [0x18, ""],
+  end: [0x11, "r"], log: [0x12, "yr"], sit: [0x13, "i"], stand: [0x14, "i"], request: [0x15, "ttftr"], identify: [0x18, ""],
   report: [0x19, "itr"],
 };
 export const LEVELS = ["debug", "info", "warn", "error"];

@@ -140,6 +140,13 @@ declare module "chorus" {
     create<T = any>(kind: string, options?: OptionsOf<T>, handDown?: { rooms?: number }): string;
     /** How many rooms this one may still create. In the lobby, which has a rate limit instead, `Infinity`. */
     readonly left: number;
+    /**
+     * Looks for living rooms of a kind whose metadata (`setMetadata`) has these fields with these values. The answer is a record
+     * of its own, and runs `answers[handler]` with what was found and with `data`, in ten seconds at the latest: then, or when
+     * the server cannot look, it has an `error`. At most 16 searches are pending; a further one throws. `where` and `data` have
+     * at most 4,096 bytes as JSON each.
+     */
+    find(kind: string, where: { [field: string]: unknown } | null, handler: string, data?: unknown): void;
     /** Sends data to another room's `onRoomMessage`. */
     send(room: string, data?: unknown): void;
   }
@@ -161,6 +168,32 @@ declare module "chorus" {
   /** Handlers by the name of the timer. `T` is a declaration. */
   export type Timers<T = any> = TimerHandlers<TimersOf<T>>;
   type TimerHandlers<Payloads> = { [Timer in keyof Payloads]: (payload: Payloads[Timer]) => void };
+
+  /** What `rooms.find` has found. */
+  export interface Found<Metadata = any> {
+    /** At most 50, the latest created first. The room that looks is among them, if it matches. */
+    rooms: FoundRoom<Metadata>[];
+    /** When the server looked, in milliseconds since 1970. */
+    asOf: number;
+    /** Whether there may be more rooms that match. */
+    truncated: boolean;
+    /** Why there is no answer: `rooms` is empty then. */
+    error?: string;
+  }
+
+  /** A room as it was at `asOf`: up to half a minute before the search. It may be full, locked or gone by now. */
+  export interface FoundRoom<Metadata = any> {
+    id: string;
+    kind: string;
+    /** Players and spectators. */
+    members: number;
+    createdAt: number;
+    asOf: number;
+    metadata: Metadata | null;
+  }
+
+  /** Handlers of what `rooms.find` has found, by their names. */
+  export type Answers = { [name: string]: (found: Found, data: any) => void };
 
   /** `static config` of a room's class. */
   export interface Config {
@@ -243,6 +276,7 @@ declare module "chorus" {
 
     messages?: Messages<Of<T, Data>>;
     timers?: Timers<T>;
+    answers?: Answers;
 
     /** Milliseconds since 1970: the record's time, constant within a call. `Date` has the same time. */
     now(): number;

@@ -9,6 +9,7 @@ import { allowed } from "./limits.js";
 import { reportFreed } from "./lobby.js";
 import { addPlayer, bySession, inner, Player, removePlayer, rolesChanged } from "./player.js";
 import * as primordials from "./primordials.js";
+import { answered, found } from "./requests.js";
 import { isFull } from "./roles.js";
 import { callHook, script, settled } from "./script.js";
 import { fired } from "./timers.js";
@@ -33,6 +34,9 @@ export function dispatch(event, ...fields) {
       return onLeave(fields[0], fields[1]);
     case "timer":
       settled(primordials.apply(fired(fields[0]), script.room, [primordials.parse(fields[1])]), "timers", fields[0]);
+      return finish();
+    case "answer":
+      settled(primordials.apply(answered(fields[0]), script.room, [found(fields[1], fields[3]), primordials.parse(fields[2])]), "answers", fields[0]);
       return finish();
     case "room-message":
       callHook("onRoomMessage", fields[0], primordials.parse(fields[1]));

@@ -7,6 +7,7 @@ import { allowed } from "./limits.js";
 import { undoTimers } from "./pending.js";
 import { bySession, commitData, dataLength, discardData, inner, rolesChanged, touched as touchedData, undoRoles } from "./player.js";
 import * as primordials from "./primordials.js";
+import { undoRequests } from "./requests.js";
 import { callHook, script } from "./script.js";
 import { commitState, discardState, getState, stateDiffers, stateText, touched as touchedState } from "./state.js";
 
@@ -47,6 +48,7 @@ export function checkSize() {
 /** Undoes the call; its log stays. */
 export function undo() {
   undoRooms();
+  undoRequests();
   discard();
   undoTimers();
   undoRoles();

@@ -18,7 +18,7 @@ export const EFFECTS = {
   admit: [0x01, "b"], reply: [0x02, "r"], refuse: [0x03, "r"], send: [0x04, "itr"], broadcast: [0x05, "tlr"], view: [0x06, "r"],
   "view-of": [0x07, "ir"], "move-to": [0x08, "iir"], kick: [0x09, "ir"], "create-room": [0x0a, "tnr"], "send-room": [0x0b, "ir"],
   "set-timer": [0x0c, "tfr"], "cancel-timer": [0x0d, "r"], lock: [0x0e, ""], unlock: [0x0f, ""], metadata: [0x10, "r"],
-  end: [0x11, "r"], log: [0x12, "yr"], sit: [0x13, "i"], stand: [0x14, "i"], identify: [0x18, ""],
+  end: [0x11, "r"], log: [0x12, "yr"], sit: [0x13, "i"], stand: [0x14, "i"], request: [0x15, "ttftr"], identify: [0x18, ""],
   report: [0x19, "itr"],
 };
 
@@ -28,6 +28,7 @@ export const OPEN = 0x01, SAVE = 0x02;
 
 /** The name and the fields of each event, by its tag. */
 export const EVENTS = {
+  0x1d: ["answer", "tttr"],
   0x10: ["create", "r"], 0x11: ["join", "ijtr"], 0x12: ["drop", "i"], 0x13: ["reconnect", "i"], 0x14: ["leave", "ir"],
   0x15: ["message", "itr"], 0x16: ["timer", "tr"], 0x17: ["room-message", "ir"], 0x18: ["room-end", "itr"],
   0x19: ["move-failed", "iir"], 0x1a: ["dispose", "r"], 0x1e: ["identify", "itttr"], 0x1f: ["erase", "r"],

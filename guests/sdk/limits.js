@@ -20,6 +20,13 @@ export const LIMITS = {
   parcelBytes: 524_288,
   /** UTF-8 bytes of a report's data. */
   reportBytes: 4_096,
+  /** UTF-8 bytes of what a request looks for, and of the data for its handler. */
+  requestBytes: 4_096,
+  /** Requests of one room that have no answer yet. */
+  requests: 16,
+  /** Milliseconds after which a request has failed: the longest, and that of `rooms.find`. */
+  deadlineMs: 60_000,
+  answerMs: 10_000,
   /** Ten years. Anything beyond is a mistake in units. */
   delayMs: 316_224_000_000,
   /** The log of one call in units of UTF-16, with one more for each line. The rest is cut. */

@@ -8,6 +8,7 @@ import { allow, LIMITS } from "./limits.js";
 import { leave, setOffer } from "./lobby.js";
 import { manifestOf, mustBeSync, offerOf } from "./manifest.js";
 import * as primordials from "./primordials.js";
+import { setAnswers } from "./requests.js";
 import { freezeHandles, Room } from "./room.js";
 import { hooksOf, script } from "./script.js";
 import { seal } from "./seal.js";
@@ -35,6 +36,7 @@ export function makeRoom(GivenClass) {
   script.hooks = hooksOf(room);
   if (typeof GivenClass.migrate === "function") mustBeSync(GivenClass.migrate, "static migrate");
   if (room.timers !== undefined) setTimers(room.timers);
+  if (room.answers !== undefined) setAnswers(room.answers);
   seal(GivenClass, room);
 }
 

@@ -49,9 +49,10 @@ export function manifestOf(RoomClass, room) {
   }
   const config = RoomClass.config ?? {};
   check(config, CONFIG, "static config");
+  const answers = namesOf(room.answers, "answers", "(found, data) => …");
   return {
     stateVersion,
-    config: toJson(config, "static config"),
+    config: toJson(answers.length === 0 ? config : { ...config, answers }, "static config"),
     timers: namesOf(room.timers, "timers", "(payload) => …"),
     messages: namesOf(room.messages, "messages", "(player, data) => …"),
   };

@@ -12,5 +12,7 @@ export function newNotes() {
     taken: ownMap(),
     /** The rooms that one call has created, and that call's effects: a refusal gives the rooms back. */
     created: [], createdIn: null,
+    /** Pending requests; those that one call has made, and that call's effects: a refusal takes them back. */
+    pending: 0, asked: 0, askedIn: null,
   };
 }

@@ -8,6 +8,7 @@ import { settlePromises } from "./globals.js";
 import { recall } from "./memory.js";
 import { addPlayer, Player } from "./player.js";
 import * as primordials from "./primordials.js";
+import { openRequests } from "./requests.js";
 import { callHook, script, settled } from "./script.js";
 import { commitState, discardState, setState } from "./state.js";
 import { restoreTimers } from "./timers.js";
@@ -17,6 +18,7 @@ export function opened(info, version, saved) {
   recall().info = info;
   openRooms(info.rooms);
   restoreTimers(info.timers ?? []);
+  openRequests(info.requests ?? []);
   let data;
   if (saved !== "") {
     const known = primordials.parse(saved);

@@ -11,6 +11,7 @@ import { recall } from "./memory.js";
 import * as primordials from "./primordials.js";
 import { exceptOf, Players } from "./players.js";
 import { random } from "./random.js";
+import { find } from "./requests.js";
 import { schedule } from "./timers.js";
 
 /** A room's refusal of a message or a join. Not an `Error`: a stack would cost more than the refusal. */
@@ -103,6 +104,7 @@ const rooms = {
 
   get left() { return roomsLeft(); },
 
+  find,
   send(room, data) {
     emit("send-room", [roomId(room, "rooms.send"), toParcel(data, "rooms.send: the data")], "rooms.send");
   },

@@ -600,3 +600,60 @@ test("the log of a call that threw leaves with the error", async () => {
   assert.match(threw, /^Error: three\n/);
   assert.deepEqual(log, [["log", 1, "one"], ["log", 2, "two"]]);
 });
+
+// Requests
+
+const SEEKER = `
+  state = { found: [] };
+  answers = { tables: (found, data) => { this.state.found.push([found.error ?? found.rooms.length, data]); } };
+  messages = {
+    find: (_, data) => { this.rooms.find("table", { open: true }, "tables", data); },
+    flood: (_, count) => { for (let i = 0; i < count; i++) this.rooms.find("table", {}, "tables"); },
+    mean: () => { for (let i = 0; i < 16; i++) this.rooms.find("table", {}, "tables"); this.refuse("no"); },
+    strange: () => { this.rooms.find("table", {}, "elsewhere"); },
+  };
+`;
+
+test("the answer of a search reaches the handler with its data", async () => {
+  const story = (await roomOf(SEEKER)).join("ana").message("ana", "find", 7);
+  assert.deepEqual(story.effects[0], {
+    tag: "request",
+    val: { kind: "find", handler: "tables", afterMs: 10_000, payload: "7", data: '{"kind":"table","where":{"open":true}}' },
+  });
+  story.answer({ rooms: [{ id: "a" }] });
+  assert.deepEqual(story.state.found, [[1, 7]]);
+});
+
+test("a failure is an answer", async () => {
+  const story = (await roomOf(SEEKER)).join("ana").message("ana", "find", null);
+  story.answer({ error: "no answer within 10000 ms" });
+  assert.deepEqual(story.state.found, [["no answer within 10000 ms", null]]);
+});
+
+test("the seventeenth search throws, also after a restore, and an answer makes room for one more", async () => {
+  const story = (await roomOf(SEEKER)).join("ana").message("ana", "flood", 16);
+  const oneMore = () => story.message("ana", "flood", 1);
+  assert.throws(oneMore, /16 requests are pending/);
+  story.restore("recovered");
+  assert.throws(oneMore, /16 requests are pending/);
+  story.answer({ rooms: [] });
+  oneMore();
+  assert.equal(story.requests.length, 16);
+});
+
+test("a refusal takes its searches back", async () => {
+  const story = (await roomOf(SEEKER)).join("ana");
+  assert.equal(story.message("ana", "mean").refused, "no");
+  story.message("ana", "flood", 16);
+  assert.equal(story.requests.length, 16);
+});
+
+test("a search names a handler that the room has", async () => {
+  const story = (await roomOf(SEEKER)).join("ana");
+  assert.throws(() => story.message("ana", "strange"), /`answers` has no "elsewhere"; it has: tables/);
+});
+
+test("the manifest lists the handlers of answers in its config", async () => {
+  const { manifest } = await roomOf(SEEKER);
+  assert.deepEqual(JSON.parse(manifest.config), { answers: ["tables"] });
+});

@@ -91,6 +91,8 @@ export class Story {
   views = new Map();
   events = new Map();
   timers = new Map();
+  /** The requests that have no answer yet, the oldest first. */
+  requests = [];
   moves = [];
   kicked = [];
   created = [];
@@ -206,6 +208,15 @@ export class Story {
     return this;
   }
 
+  /** The oldest request is answered, with what was found or with an `error`. */
+  answer({ rooms = [], error = "" }) {
+    const { handler, payload } = this.requests[0], result = error === "" ? JSON.stringify({ rooms, asOf: this.now, truncated: false }) : "null";
+    // A restored room has the request until its guest has the answer.
+    this.#answering = this.requests.shift();
+    try { return this.#event({ tag: "answer", val: { handler, failed: error, payload, result } }); } finally { this.#answering = undefined; }
+  }
+  #answering;
+
   roomMessage(room, data) { return this.#event({ tag: "room-message", val: { room, data: JSON.stringify(data) } }); }
   ended(room, outcome, failed) { return this.#event({ tag: "room-end", val: { room, outcome: JSON.stringify(outcome ?? null), failed } }); }
   dispose(outcome) { return this.#event({ tag: "dispose", val: JSON.stringify(outcome ?? null) }); }
@@ -237,7 +248,8 @@ export class Story {
 
   #info(restored, members = this.#members) {
     const list = [...members.values()], timers = [...this.timers.keys()];
-    return JSON.stringify({ ...this.info, now: this.now, chance: this.#chance(), members: list, timers, locked: this.#locked, restored, check: this.#check });
+    const requests = [...(this.#answering ? [this.#answering] : []), ...this.requests].map(({ handler }) => handler);
+    return JSON.stringify({ ...this.info, now: this.now, chance: this.#chance(), members: list, timers, requests, locked: this.#locked, restored, check: this.#check });
   }
 
   #chance() { return digest(`${this.info.id} ${this.#offset}`); }
@@ -310,6 +322,7 @@ export class Story {
       case "create-room": this.created.push({ kind: val.kind, options: JSON.parse(val.options) }); break;
       case "send-room": this.sent.push({ room: val.room, data: JSON.parse(val.data) }); break;
       case "set-timer": this.timers.set(val.name, { due: this.now + Math.ceil(val.afterMs), payload: val.payload }); break;
+      case "request": this.requests.push(val); break;
       case "cancel-timer": this.timers.delete(val); break;
       case "lock": this.#locked = true; break;
       case "unlock": this.#locked = false; break;
