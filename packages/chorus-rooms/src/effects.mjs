@@ -12,6 +12,7 @@ export function fieldsOf({ tag, val }) {
     case "leave": return [val.session, val.reason];
     case "message": return [val.session, val.type, val.data];
     case "timer": return [val.name, val.payload];
+    case "answer": return [val.handler, val.failed ?? "", val.payload, val.result];
     case "room-message": return [val.room, val.data];
     case "room-end": return [val.room, val.failed ?? "", val.outcome];
     case "move-failed": return [val.session, val.room, val.reason];
@@ -23,6 +24,7 @@ export function fieldsOf({ tag, val }) {
 const FIELDS = {
   send: ["session", "type", "data"], broadcast: ["type", "except", "data"], "view-of": ["session", "view"],
   "move-to": ["session", "room", "options"], kick: ["session", "reason"], "create-room": ["kind", "rooms", "options"],
+  request: ["kind", "handler", "afterMs", "payload", "data"],
   report: ["session", "reason", "data"], "send-room": ["room", "data"], "set-timer": ["name", "afterMs", "payload"], log: ["level", "text"],
 };
 

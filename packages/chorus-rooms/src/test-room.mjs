@@ -22,8 +22,8 @@ export async function createRoom(kind, options = {}, settings = {}) {
 export class TestRoom {
   #room; #players = new Map(); #before; #guests = 0; #replay;
 
-  constructor(component, { id, creator, seed = "", replay = true, rooms } = {}) {
-    this.#room = new VirtualRoom(component, { id, creator, secret: String(seed), replay, rooms });
+  constructor(component, { id, creator, seed = "", replay = true, rooms, find } = {}) {
+    this.#room = new VirtualRoom(component, { id, creator, secret: String(seed), replay, rooms, find });
     this.#replay = replay;
     this.#room.onEvent = () => { this.#before = holdInvariants(invariantsOf(this.kind), new Snapshot(this.#room), this.#before); };
   }
@@ -77,6 +77,19 @@ export class TestRoom {
       throw error;
     }
     return player;
+  }
+
+  /** The searches that have no answer yet, the oldest first: `{ kind, where, handler, data }`. */
+  get finds() {
+    return [...this.#room.requests.values()].map(({ kind, where, handler, payload }) => ({ kind, where, handler, data: JSON.parse(payload) }));
+  }
+  /** The oldest search is answered: `{ rooms, truncated?, asOf? }`, or `{ error }`. */
+  answer(found) {
+    return this.#act(() => {
+      const [number] = this.#room.requests.keys();
+      if (number === undefined) throw new Error("the room looks for nothing: rooms.find was not called, or has its answer");
+      this.#room.answer(number, found);
+    });
   }
 
   /** Lets time pass, in milliseconds: timers fire, and held seats expire. */

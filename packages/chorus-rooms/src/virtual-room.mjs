@@ -52,6 +52,8 @@ export class VirtualRoom {
   members = new Map();
   /** By name: `{ due, payload }`. */
   timers = new Map();
+  /** Requests that have no answer yet, by their numbers: `{ kind, where, handler, payload, due, delayMs }`. */
+  requests = new Map();
   created = [];
   sent = [];
   kicked = [];
@@ -73,13 +75,14 @@ export class VirtualRoom {
   sharedViewSize = 0;
 
   #script; #guest; #saved; #secret; #clock = { now: START };
-  #offset = 0; #faults = 0; #joins = 0; #closesAt; #replay; #check; #taken = new Map(); #rooms;
+  #offset = 0; #faults = 0; #joins = 0; #closesAt; #replay; #check; #taken = new Map(); #rooms; #requested = 0; #find;
 
   /**
    * `script`: `{ manifest, config, instance, release, changes, readable }`, such as a `Component`. `secret`: what the room's randomness is
-   * made from. `rooms`: how many rooms it may create. `record`: whether its entries are kept.
+   * made from. `rooms`: how many rooms it may create. `find`: from a kind and fields of
+   * metadata to the rooms that the server has; without it a test answers (`answer`), or a request fails at its deadline. `record`: whether its entries are kept.
    */
-  constructor(script, { kind = script.kind, id, creator, secret = "", replay = true, check = true, rooms, record = false } = {}) {
+  constructor(script, { kind = script.kind, id, creator, secret = "", replay = true, check = true, rooms, find, record = false } = {}) {
     this.#script = script;
     this.kind = kind;
     this.id = id ?? (kind === "lobby" ? LOBBY : roomNamed(kind));
@@ -88,6 +91,7 @@ export class VirtualRoom {
     this.#replay = replay;
     this.#check = check;
     this.#rooms = rooms ?? script.config.budget?.rooms ?? BUDGETS.rooms.normal;
+    this.#find = find;
     if (record) this.entries = [];
   }
 
@@ -235,12 +239,14 @@ export class VirtualRoom {
     let next;
     const consider = (one) => { if (next === undefined || one.due < next.due) next = one; };
     for (const [timer, { due }] of this.timers) consider({ due, timer });
+    for (const [request, { due }] of this.requests) consider({ due, request });
     for (const [session, { hold }] of this.members) if (hold) consider({ due: hold.due, session });
     if (this.#closesAt !== undefined) consider({ due: this.#closesAt });
     return next;
   }
 
-  #fire({ timer, session }) {
+  #fire({ timer, session, request }) {
+    if (request !== undefined) return this.#expire(request);
     if (timer !== undefined) {
       const { payload } = this.timers.get(timer);
       this.firings += 1;
@@ -251,6 +257,23 @@ export class VirtualRoom {
       this.#closesAt = undefined;
       this.#dispose(null);
     }
+  }
+
+  /** A request is answered by the test's rooms, or fails at its deadline. */
+  #expire(number) {
+    const { kind, where, delayMs } = this.requests.get(number);
+    if (this.#find === undefined) return this.answer(number, { error: `no answer within ${delayMs} ms` });
+    return this.answer(number, { rooms: this.#find(kind, where) });
+  }
+
+  /** Answers a request, with `rooms` or with an `error`. */
+  answer(number, { rooms = [], truncated = false, asOf = this.now, error }) {
+    const request = this.requests.get(number);
+    if (request === undefined) return;
+    const { handler, payload } = request;
+    if (!(this.config.answers ?? []).includes(handler)) return void this.requests.delete(number);
+    const result = error === undefined ? JSON.stringify({ rooms, asOf, truncated }) : "null";
+    this.#event({ tag: "answer", val: { handler, failed: error ?? "", payload, result } }, () => this.requests.delete(number));
   }
 
   /** The server was killed: a new instance from the saved state. */
@@ -405,6 +428,7 @@ export class VirtualRoom {
       case "report": return keep(this.reports, { ...val, data: JSON.parse(val.data) });
       case "send-room": return keep(this.sent, { room: val.room, data: JSON.parse(val.data) });
       case "set-timer": this.timers.delete(val.name); return this.timers.set(val.name, { due: this.now + Math.ceil(val.afterMs), payload: val.payload });
+      case "request": return this.#request(val);
       case "cancel-timer": return this.timers.delete(val);
       case "lock": this.locked = true; return undefined;
       case "unlock": this.locked = false; return undefined;
@@ -414,6 +438,11 @@ export class VirtualRoom {
       // `admit` comes before all others.
       default: return undefined;
     }
+  }
+
+  #request({ handler, afterMs, payload, data }) {
+    const { kind, where } = JSON.parse(data), delayMs = Math.ceil(afterMs);
+    this.requests.set(this.#requested += 1, { kind, where, handler, payload, delayMs, due: this.now + (this.#find === undefined ? delayMs : 1) });
   }
 
   #deliver(session, { type, data }) {
@@ -462,6 +491,7 @@ export class VirtualRoom {
   #end(ended) {
     this.ended ??= ended;
     this.timers.clear();
+    this.requests.clear();
     this.#closesAt = undefined;
     for (const member of this.members.values()) member.hold = undefined;
     if (this.#guest !== undefined) this.#drop(this.#guest);
@@ -533,7 +563,7 @@ export class VirtualRoom {
     const rooms = this.isLobby ? undefined : { left: Math.max(0, left), taken };
     return JSON.stringify({
       id: this.id, kind: this.kind, creator: this.creator, now: this.now, chance: this.#chance(), hashSeed: digest(`hash ${this.id}`).slice(0, 32),
-      members, timers: [...this.timers.keys()], locked: this.locked, rooms, restored, check: this.#check,
+      members, timers: [...this.timers.keys()], requests: [...this.requests.values()].map(({ handler }) => handler), locked: this.locked, rooms, restored, check: this.#check,
     });
   }
 
@@ -558,6 +588,7 @@ function handlerOf({ tag, val }) {
   switch (tag) {
     case "message": return `messages.${val.type}`;
     case "timer": return `timers.${val.name}`;
+    case "answer": return `answers.${val.handler}`;
     default: return HANDLERS[tag];
   }
 }
