@@ -25,6 +25,7 @@ mod partitions;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 mod report;
+mod request;
 mod resources;
 mod room_events;
 pub use room_events::MODULE_STATE;
@@ -55,7 +56,7 @@ use chorus_core::{
 use chorus_store::{RoomFilter, RoomStatus, Store, StoreError};
 use futures_util::FutureExt as _;
 use tokio::{
-    sync::{broadcast, mpsc, watch},
+    sync::{Semaphore, broadcast, mpsc, watch},
     task::JoinHandle,
 };
 
@@ -188,6 +189,8 @@ pub(crate) struct Shared {
     pub stopping: watch::Sender<bool>,
     /// The first failure ends the host.
     failures: mpsc::UnboundedSender<HostError>,
+    /// Permits to perform a room's request: see [`request`].
+    pub requests: Semaphore,
     pub metrics: Metrics,
 }
 
@@ -240,6 +243,7 @@ pub async fn join(
         reclaimed: Mutex::default(),
         stopping,
         failures,
+        requests: Semaphore::new(request::PARALLEL),
         metrics,
     });
     shared.supervise(alarms::run(shared.clone()));

@@ -28,6 +28,7 @@ use crate::{
     meter::Meter,
     outbox::Outbox,
     report,
+    request::{self, Performed},
     resources::RESOURCE_RETRY,
     room_events::RoomEvents,
     saver::{self, Job},
@@ -65,6 +66,8 @@ struct RoomTask {
     outbox: Outbox,
     /// Sessions that the room has kicked and that the store has not ended yet.
     session_ends: JoinSet<SessionEnd>,
+    /// The room's requests that are performed.
+    requests: JoinSet<Performed>,
     meter: Meter,
     events: RoomEvents,
     /// What the machine was last informed of.
@@ -108,6 +111,7 @@ impl RoomTask {
             hosted,
             outbox: Outbox::default(),
             session_ends: JoinSet::new(),
+            requests: JoinSet::new(),
             meter: Meter::default(),
             informed: Informed::default(),
             oldest_input: None,
@@ -122,6 +126,7 @@ impl RoomTask {
         self.runner.drop_instance();
         self.outbox = Outbox::default();
         self.session_ends = JoinSet::new();
+        self.requests = JoinSet::new();
         loop {
             let stored = read(&self.host, self.id).await;
             let inherited = self.host.partitions.inherited(self.partition);
@@ -159,7 +164,7 @@ impl RoomTask {
             let confirmations = self.hosted.awaits_confirmation();
             tokio::select! {
                 () = self.mailbox.notified() => {}
-                input = next_report(&mut self.outbox, &mut self.session_ends, confirmations) => self.handle(input?),
+                input = next_report(&mut self.outbox, &mut self.session_ends, &mut self.requests, confirmations) => self.handle(input?),
                 () = &mut clock => self.tick(due).await,
             }
         }
@@ -274,6 +279,9 @@ impl RoomTask {
                 Output::Flush => self.flush().await?,
                 Output::Save(save) => Box::pin(self.save(*save)).await,
                 Output::EndSession { session, reason } => self.end_session(session, reason),
+                Output::Perform { number, kind, data } => {
+                    self.requests.spawn(request::run(self.host.clone(), self.id, number, kind, data));
+                }
                 Output::Report(report) => self.report_player(*report),
                 Output::Hibernate(hibernation) => {
                     if self.hibernate(hibernation) {
@@ -301,7 +309,8 @@ impl RoomTask {
                 return Ok(());
             }
             let confirmations = self.hosted.awaits_confirmation();
-            let input = next_report(&mut self.outbox, &mut self.session_ends, confirmations).await?;
+            let input =
+                next_report(&mut self.outbox, &mut self.session_ends, &mut self.requests, confirmations).await?;
             self.handle(input);
         }
     }
@@ -489,6 +498,7 @@ fn parts(spent: Duration, shares: &[u64]) -> impl Iterator<Item = Duration> {
 async fn next_report(
     outbox: &mut Outbox,
     session_ends: &mut JoinSet<SessionEnd>,
+    requests: &mut JoinSet<Performed>,
     confirmations: bool,
 ) -> Result<Input, HostError> {
     loop {
@@ -497,6 +507,10 @@ async fn next_report(
             Some(ended) = session_ends.join_next() => match ended {
                 Ok(SessionEnd { session, rooms }) => return Ok(Input::SessionEnded { session, rooms }),
                 Err(error) => tracing::error!(%error, "the end of a kicked session has failed"),
+            },
+            Some(performed) = requests.join_next() => match performed {
+                Ok(Performed { number, result }) => return Ok(Input::Performed { number, result }),
+                Err(error) => tracing::error!(%error, "a request of a room has failed; it ends at its deadline"),
             },
             else => std::future::pending::<()>().await,
         }

@@ -106,7 +106,11 @@ impl<'a, G: Guest> Pass<'a, G> {
                 }
                 Output::Snapshot { offset, bytes } => self.snapshot(offset, bytes),
                 Output::Ended { .. } => self.replay.ended = Some(self.at),
-                Output::Log { .. } | Output::Notice(_) | Output::Kick { .. } | Output::Report(_) => {}
+                Output::Log { .. }
+                | Output::Notice(_)
+                | Output::Kick { .. }
+                | Output::Report(_)
+                | Output::Perform { .. } => {}
             }
         }
         Ok(())

@@ -183,6 +183,12 @@ pub const MAX_RECORD_JSON: usize = 512 * KIB as usize;
 /// Bytes of the data of a report: some messages of a chat. An operator reads it, and the store keeps it.
 pub const MAX_REPORT: usize = 4 * KIB as usize;
 
+/// Bytes of what a request looks for, and of what its handler gets with the answer: the room keeps both until then.
+pub const MAX_REQUEST: usize = 4 * KIB as usize;
+
+/// The longest deadline of a request, in milliseconds.
+pub const MAX_DEADLINE_MS: f64 = 60_000.0;
+
 /// Bytes of the type of a message to a client: as much as a client's own may have.
 pub const MAX_TYPE: usize = chorus_core::frame::MAX_TYPE;
 
@@ -232,7 +238,7 @@ pub const ASYNC_STACK: usize = WASM_STACK + MIB as usize;
 
 #[cfg(test)]
 mod tests {
-    use chorus_core::room::ComponentSpec;
+    use chorus_core::room::{ComponentSpec, MAX_REQUESTS};
 
     use super::*;
 
@@ -263,6 +269,9 @@ mod tests {
             ("nesting", 127),
             ("parcelBytes", MAX_RECORD_JSON as u64),
             ("reportBytes", MAX_REPORT as u64),
+            ("requestBytes", MAX_REQUEST as u64),
+            ("requests", MAX_REQUESTS as u64),
+            ("deadlineMs", MAX_DEADLINE_MS as u64),
             ("delayMs", MAX_DELAY_MS as u64),
             ("logUnits", MAX_LOG),
             ("maxPlayers", ComponentSpec::MAX_MEMBERS as u64),

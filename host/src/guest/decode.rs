@@ -11,6 +11,7 @@ use chorus_core::{
     effect::{Effect, LogLevel, SavedState},
     ids::{Kind, RoomId, SessionId},
     json::Json,
+    room::RequestKind,
 };
 use serde_json::value::RawValue;
 
@@ -339,6 +340,7 @@ impl Checker<'_> {
             effect::SIT => with_session(of("sit"), |session| Effect::Sit { session })?,
             effect::STAND => with_session(of("stand"), |session| Effect::Stand { session })?,
             effect::IDENTIFY => of("identify").end().map(|()| Effect::Identify)?,
+            effect::REQUEST => self.request(of("request"))?,
             effect::REPORT => report(of("report"))?,
             effect::LOG => return self.log(of("log")),
             other => return Err(garbage(format!("no effect has the tag {other:#04x}"))),
@@ -354,6 +356,23 @@ impl Checker<'_> {
         let kind = Kind::new(fields.text()?).map_err(|cause| garbage(format!("create-room: {cause}")))?;
         let allowance = fields.get(Reader::u32)?;
         Ok(Effect::CreateRoom { kind, allowance, options: fields.record_json()? })
+    }
+
+    fn request(&self, mut fields: Fields<'_>) -> Result<Effect, Fault> {
+        let name = fields.text()?;
+        let unknown = || garbage(format!("request: no request is called {:?}", shortened(name)));
+        let kind = RequestKind::parse(name).ok_or_else(unknown)?;
+        let name = fields.text()?;
+        let unknown = || garbage(format!("request: no handler of answers is called {:?}", shortened(name)));
+        let handler = self.manifest.config.answers.get(name).cloned().ok_or_else(unknown)?;
+        let after_ms = deadline(fields.get(Reader::f64)?)?;
+        let payload = fields.text()?;
+        let bytes = payload.len().max(fields.left.len());
+        if bytes > budget::MAX_REQUEST {
+            return Err(too_much(format!("request: {bytes} bytes of data; at most {}", budget::MAX_REQUEST)));
+        }
+        let payload = strict_json(payload).map_err(|cause| not_json("request", &cause.to_string()))?;
+        Ok(Effect::Request { kind, handler, after_ms, payload, data: fields.json()? })
     }
 
     fn count(&mut self, bytes: usize) -> Result<(), Fault> {
@@ -415,6 +434,14 @@ fn report(mut fields: Fields<'_>) -> Result<Effect, Fault> {
 fn with_session(mut fields: Fields<'_>, effect: impl FnOnce(SessionId) -> Effect) -> Result<Effect, Fault> {
     let session = fields.session()?;
     fields.end().map(|()| effect(session))
+}
+
+/// Milliseconds, rounded up.
+fn deadline(ms: f64) -> Result<u64, Fault> {
+    if (1.0..=budget::MAX_DEADLINE_MS).contains(&ms) {
+        return Ok(ms.ceil() as u64);
+    }
+    Err(garbage(format!("request: {ms} ms; it must be from 1 to {} (a minute)", budget::MAX_DEADLINE_MS)))
 }
 
 /// Milliseconds, rounded up: a timer never fires early.

@@ -82,6 +82,18 @@ fn put_other(input: &mut Writer, header: Header<'_>, event: &Event) {
                 fields.rest(claims.as_deref().unwrap_or_default());
             });
         }
+        Event::Answer { handler, payload, result } => {
+            // An empty text means that there is a result.
+            let (failed, result): (&str, &str) = match result {
+                Ok(result) => ("", result),
+                Err(error) if error.is_empty() => ("failed", "null"),
+                Err(error) => (error, "null"),
+            };
+            put_event(input, entry::ANSWER, header, |fields| {
+                [handler, failed, payload].into_iter().for_each(|text| fields.text(text));
+                fields.rest(result);
+            });
+        }
         Event::Drop { session } => put(entry::DROP, Some(session), None, None, ""),
         Event::Reconnect { session } => put(entry::RECONNECT, Some(session), None, None, ""),
         Event::Leave { session, reason } => put(entry::LEAVE, Some(session), None, None, reason.as_str()),
@@ -161,6 +173,8 @@ fn room_json(info: &RoomInfo, manifest: &Manifest, check: bool) -> String {
         hash_seed: String,
         members: Vec<Member<'a>>,
         timers: &'a [Arc<str>],
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        requests: &'a [Arc<str>],
         locked: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
         rooms: Option<Rooms>,
@@ -202,6 +216,7 @@ fn room_json(info: &RoomInfo, manifest: &Manifest, check: bool) -> String {
             })
             .collect(),
         timers: &info.timers,
+        requests: &info.requests,
         locked: info.locked,
         rooms: info.rooms.as_ref().map(|rooms| Rooms {
             left: rooms.left(living),

@@ -19,6 +19,7 @@ pub(crate) mod entry {
     pub const ROOM_END: u8 = 0x18;
     pub const MOVE_FAILED: u8 = 0x19;
     pub const DISPOSE: u8 = 0x1a;
+    pub const ANSWER: u8 = 0x1d;
     pub const IDENTIFY: u8 = 0x1e;
     pub const ERASE: u8 = 0x1f;
 }
@@ -53,6 +54,7 @@ pub(crate) mod effect {
     pub const LOG: u8 = 0x12;
     pub const SIT: u8 = 0x13;
     pub const STAND: u8 = 0x14;
+    pub const REQUEST: u8 = 0x15;
     pub const IDENTIFY: u8 = 0x18;
     pub const REPORT: u8 = 0x19;
 }

@@ -33,6 +33,8 @@ pub struct Config {
     pub empty_seconds: u32,
     /// `budget`
     pub budget: Budget,
+    /// `answers`: handlers of the answers of requests. The SDK adds this key, from the room's `answers`.
+    pub answers: BTreeSet<Arc<str>>,
 }
 
 impl Default for Config {
@@ -44,6 +46,7 @@ impl Default for Config {
             keep_when_empty: false,
             empty_seconds: 60,
             budget: Budget::default(),
+            answers: BTreeSet::new(),
         }
     }
 }
@@ -69,8 +72,8 @@ const MAX_REPEATED: usize = 128;
 const MAX_MEMBERS: u64 = 20_000;
 const MAX_HOLD_SECONDS: u64 = 86_400;
 const MAX_EMPTY_SECONDS: u64 = 7 * 86_400;
-const KEYS: [&str; 6] =
-    ["maxPlayers", "sessionsPerPlayer", "reconnectSeconds", "keepWhenEmpty", "emptySeconds", "budget"];
+const KEYS: [&str; 7] =
+    ["maxPlayers", "sessionsPerPlayer", "reconnectSeconds", "keepWhenEmpty", "emptySeconds", "budget", "answers"];
 
 impl Manifest {
     pub(crate) fn check(raw: contract::Manifest) -> Result<Manifest, BadManifest> {
@@ -101,6 +104,7 @@ impl Manifest {
             messages: self.messages.clone(),
             shows_failures: false,
             timers: self.timers.clone(),
+            answers: config.answers.clone(),
         }
     }
 }
@@ -133,11 +137,21 @@ impl Config {
                 "keepWhenEmpty" => config.keep_when_empty = boolean(key, value)?,
                 "emptySeconds" => config.empty_seconds = whole(key, value, 0, MAX_EMPTY_SECONDS)? as u32,
                 "budget" => config.budget = parse_budget(value)?,
+"answers" => config.answers = parse_answers(value)?,
                 _ => return Err(BadManifest::UnknownKey(brief(key), KEYS.join(", "))),
             }
         }
         Ok(config)
     }
+}
+
+fn parse_answers(value: &Value) -> Result<BTreeSet<Arc<str>>, BadManifest> {
+    let want = "it must be a list of names";
+    let names: Result<Vec<String>, _> = serde_json::from_value(value.clone());
+    let bad = |_| BadManifest::BadValue { key: "answers".into(), value: brief(&value.to_string()), want };
+    let names = names.map_err(bad)?;
+    check_names("handler of answers", &names)?;
+    Ok(names.into_iter().map(Arc::from).collect())
 }
 
 fn parse_budget(value: &Value) -> Result<Budget, BadManifest> {

@@ -111,5 +111,6 @@ pub fn spec() -> Arc<ComponentSpec> {
         messages: ["say", "trap", "send-room"].into_iter().map(Into::into).collect(),
         shows_failures: false,
         timers: Default::default(),
+        answers: Default::default(),
     })
 }

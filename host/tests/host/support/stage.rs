@@ -270,6 +270,7 @@ impl Out {
                     | Output::Notice(_)
                     | Output::Guest(_)
                     | Output::Kick { .. }
+                    | Output::Perform { .. }
             )
         };
         self.0.into_iter().filter(|output| !private(output)).collect()
