@@ -4,7 +4,7 @@ use chorus_core::{
     command::{EdgeCommand, Record},
     frame::{CloseCode, Hello},
     hosting::{AppendId, Save},
-    ids::{ConnectionId, Digest, MachineId, Offset, RoomId, SessionId, Time},
+    ids::{ConnectionId, Digest, MachineId, Offset, OutputId, RoomId, SessionId, Time},
     secret::Secret,
     session::StoreWrite,
 };
@@ -72,6 +72,7 @@ pub(crate) enum Report {
     Stored(Offset),
     Diverged(Offset),
     SessionEnded(SessionId, Vec<RoomId>),
+    Performed(OutputId),
 }
 
 impl Event {

@@ -102,10 +102,12 @@ pub enum Happened {
     /// Several records were handed to a guest in one call, and such a call has failed as a whole.
     Batch,
     BatchLost,
+    /// A room's request was performed.
+    Request,
 }
 
 impl Happened {
-    pub const ALL: [Happened; 25] = [
+    pub const ALL: [Happened; 26] = [
         Happened::Takeover,
         Happened::HandOver,
         Happened::HibernationWithAlarm,
@@ -131,6 +133,7 @@ impl Happened {
         Happened::Upgrade,
         Happened::Batch,
         Happened::BatchLost,
+        Happened::Request,
     ];
 }
 

@@ -11,7 +11,7 @@ use chorus_core::{
     effect::{CallContext, Effect, Event, MemberInfo, RoomInfo, SavedState},
     ids::{Digest, Kind, RoomId, SessionId},
     json::Json,
-    room::{Call, ComponentSpec, Entry, Outcome, SwappedTo},
+    room::{Call, ComponentSpec, Entry, Outcome, RequestKind, SwappedTo},
 };
 use serde_json::{Value, json};
 
@@ -102,12 +102,16 @@ pub struct Script {
 
 impl Script {
     fn open(component: Digest, info: &RoomInfo, saved: Option<&SavedState>) -> Result<Script, String> {
-        let fresh = json!({ "hits": 0, "rung": false, "waiting": null, "moving": [], "watching": [] });
+        let fresh = json!({ "hits": 0, "rung": false, "waiting": null, "moving": [], "watching": [], "asking": false });
         let state = saved.map_or(fresh, |saved| serde_json::from_str(&saved.state).expect("it saved JSON"));
         let members = info.members.iter().map(|MemberInfo { session, .. }| *session).collect();
         let script = Script { lobby: info.kind == Kind::lobby(), bad: component.0[31] == 1, state, members };
         let spectators = info.members.iter().filter(|member| member.spectator).map(|member| member.session.to_string());
         let (spectators, watching) = (spectators.collect::<BTreeSet<_>>(), script.watching());
+        let (asks, pending) = (script.state["asking"] == json!(true), info.requests.len());
+        if usize::from(asks) != pending {
+            return Err(format!("opened with {pending} requests, and its state has {asks}"));
+        }
         if spectators == watching {
             return Ok(script);
         }
@@ -150,6 +154,10 @@ impl Script {
             Event::MoveFailed { session, .. } => self.forget(session, true),
             // Who it was is in no view, so all see it at once.
             Event::Erase { player } => vec![broadcast("erased", &json!(player)), self.view()],
+            Event::Answer { .. } => {
+                self.state["asking"] = json!(false);
+                vec![broadcast("answer", &Value::Null)]
+            }
             Event::Timer { .. } => {
                 self.state["rung"] = json!(true);
                 vec![broadcast("bell", &Value::Null), self.view()]
@@ -186,6 +194,10 @@ impl Script {
         }
         self.state["hits"] = json!(hits);
         let mut effects = vec![broadcast("hits", &json!(hits)), self.view(), reply(json!(hits))];
+        if self.state["asking"] != json!(true) {
+            self.state["asking"] = json!(true);
+            effects.push(ask());
+        }
         if hits == HITS_BEFORE_BELL {
             effects.push(Effect::SetTimer { name: "bell".into(), after_ms: DIALS.bell, payload: Json::null() });
         }
@@ -250,6 +262,11 @@ impl Script {
     }
 }
 
+fn ask() -> Effect {
+    let (handler, payload, data) = ("tables".into(), Json::null(), Json::trusted(r#"{"kind":"game"}"#));
+    Effect::Request { kind: RequestKind::Find, handler, after_ms: 10_000, payload, data }
+}
+
 fn broadcast(msg_type: &str, data: &Value) -> Effect {
     Effect::Broadcast { msg_type: msg_type.into(), data: Json::of(data), except: Vec::new() }
 }
@@ -280,5 +297,6 @@ fn spec(kind: &Kind) -> Arc<ComponentSpec> {
         messages: messages.into_iter().map(Into::into).collect(),
         shows_failures: false,
         timers: ["bell".into()].into(),
+        answers: ["tables".into()].into(),
     })
 }

@@ -18,6 +18,7 @@ use chorus_core::{
         recovery::{self, Recovery, is_awaited},
     },
     ids::{Digest, Kind, MachineId, Offset, OutputId, RoomId, SessionId, Time},
+    json::Json,
     room::RoomClock,
 };
 
@@ -200,6 +201,7 @@ impl World {
             Report::Flushed => Input::Flushed,
             Report::Stored(offset) => Input::Stored(offset),
             Report::Diverged(offset) => Input::Diverged(offset),
+            Report::Performed(number) => Input::Performed { number, result: Ok(Json::trusted("[]")) },
             Report::SessionEnded(session, rooms) => Input::SessionEnded { session, rooms },
         };
         live.hosted.handle(input, self.now);

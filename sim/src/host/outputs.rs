@@ -71,6 +71,12 @@ impl World {
                 let ms = self.draw(if is_delayed { DIALS.kick_delay } else { DIALS.latency });
                 self.after(ms, Event::EndSession(life, room, serial, session));
             }
+            Output::Perform { number, .. } => {
+                self.count(Happened::Request);
+                let is_delayed = self.one_in(DIALS.kick_delayed);
+                let ms = self.draw(if is_delayed { DIALS.kick_delay } else { DIALS.latency });
+                self.after(ms, Event::Report(life, room, serial, Report::Performed(number)));
+            }
             Output::Report(report) => self.write_report(room, *report)?,
             Output::Hibernate(hibernation) => live.left = Some(hibernation),
             Output::Notice(notice) => self.notice(life, live, &notice),
