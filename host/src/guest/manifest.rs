@@ -137,7 +137,7 @@ impl Config {
                 "keepWhenEmpty" => config.keep_when_empty = boolean(key, value)?,
                 "emptySeconds" => config.empty_seconds = whole(key, value, 0, MAX_EMPTY_SECONDS)? as u32,
                 "budget" => config.budget = parse_budget(value)?,
-"answers" => config.answers = parse_answers(value)?,
+                "answers" => config.answers = parse_answers(value)?,
                 _ => return Err(BadManifest::UnknownKey(brief(key), KEYS.join(", "))),
             }
         }

@@ -78,13 +78,19 @@ function configOf(text) {
   for (const [key, value] of Object.entries(config)) {
     if (Object.hasOwn(CAPS, key)) number(key, value, CAPS[key]);
     else if (key === "keepWhenEmpty" && typeof value !== "boolean") wrong.push(`manifest: keepWhenEmpty is ${JSON.stringify(value)}; it may be true or false`);
-    else if (key !== "keepWhenEmpty" && key !== "budget") wrong.push(`manifest: the config has no key ${JSON.stringify(key)}`);
+    else if (key === "answers" && !isNames(config.answers)) wrong.push(`manifest: answers is ${JSON.stringify(config.answers)}; it may be a list of names of 1 to ${LIMITS.typeBytes} bytes`);
+    else if (!["keepWhenEmpty", "budget", "answers"].includes(key)) wrong.push(`manifest: the config has no key ${JSON.stringify(key)}`);
   }
   for (const [key, value] of Object.entries(config.budget ?? {})) {
     if (Object.hasOwn(BUDGETS, key)) number(`budget.${key}`, value, BUDGETS[key].cap, 1);
     else wrong.push(`manifest: the budget has no key ${JSON.stringify(key)}`);
   }
   return wrong;
+}
+
+function isNames(names) {
+  const isName = (name) => typeof name === "string" && name !== "" && Buffer.byteLength(name) <= LIMITS.typeBytes;
+  return Array.isArray(names) && names.length <= LIMITS.names && names.every(isName);
 }
 
 function parsed(text) {

@@ -27,6 +27,8 @@ export interface RoomSettings {
   replay?: boolean;
   /** How many rooms it may create. By default its budget. */
   rooms?: number;
+  /** Answers the searches (`rooms.find`) of the room, a millisecond later. Without it a search waits for `answer`, or fails. */
+  find?: (kind: string, where: any) => unknown[];
 }
 
 export interface Timer<Payload = any> { due: number; payload: Payload }
@@ -68,6 +70,10 @@ export declare class TestRoom<T = any, View = any> {
   swap(kind?: string | URL): Promise<void>;
   /** Another room sends data to this one. */
   receive(room: string, data: unknown): Promise<void>;
+  /** The searches that have no answer yet, the oldest first. */
+  readonly finds: { kind: string; where: any; handler: string; data: any }[];
+  /** The oldest search is answered. Rejects if there is none. */
+  answer(found: { rooms?: unknown[]; truncated?: boolean; asOf?: number; error?: string }): Promise<void>;
   /** A room that this one has created ends. */
   childEnds(room: string, outcome?: unknown, ending?: { failed?: string }): Promise<void>;
   /** All players leave, and time passes. Rejects if timers are set again and again in the empty room. */

@@ -202,3 +202,28 @@ test("wrong uses are named", async () => {
   await ana.leave();
   await assert.rejects(ana.send("x"), /Ana is not in the room/);
 });
+
+const FINDER = `state = { tables: [] };
+  answers = { tables: (found, data) => { this.state.tables.push(found.error ?? [data, ...found.rooms.map(({ id }) => id)]); } };
+  messages = { look: (_, data) => { this.rooms.find("table", { open: true }, "tables", data); } };`;
+
+test("a search is answered by the test, also after a restore, or fails at its deadline", async () => {
+  const room = await roomWith(FINDER), ana = await room.join("Ana");
+  await ana.send("look", 1);
+  await ana.send("look", 2);
+  assert.deepEqual(room.finds[0], { kind: "table", where: { open: true }, handler: "tables", data: 1 });
+  await room.restore();
+  await room.answer({ rooms: [{ id: "one" }] });
+  assert.deepEqual(room.state.tables, [[1, "one"]]);
+  await room.advance(10_000);
+  assert.deepEqual(room.state.tables, [[1, "one"], "no answer within 10000 ms"]);
+  await assert.rejects(async () => room.answer({ rooms: [] }), /looks for nothing/);
+});
+
+test("a search finds the rooms that the test has", async () => {
+  const find = (kind, where) => (kind === "table" && where.open ? [{ id: "two" }] : []);
+  const room = await roomWith(FINDER, {}, { find }), ana = await room.join("Ana");
+  await ana.send("look", 7);
+  await room.advance(1);
+  assert.deepEqual(room.state.tables, [[7, "two"]]);
+});
