@@ -79,7 +79,8 @@ impl RoomTask {
                 return Ok(ControlFlow::Continue(()));
             }
             let confirmations = self.hosted.awaits_confirmation();
-            let input = next_report(&mut self.outbox, &mut self.session_ends, confirmations).await?;
+            let input =
+                next_report(&mut self.outbox, &mut self.session_ends, &mut self.requests, confirmations).await?;
             self.handle(input);
         }
     }

@@ -255,6 +255,9 @@ impl Outputs {
                 self.push(OutputShown::Create { room: id.to_string(), kind: kind.to_string() });
             }
             Output::Kick { session, reason } => self.other("kick", Some(*session), Some(reason)),
+            Output::Perform { kind, data, .. } => {
+                self.other("request", None, Some(&format!("{} {}", kind.as_str(), &**data)))
+            }
             Output::Report(_) => self.other("report", None, None),
             Output::Ended { failed, .. } => {
                 self.has_ended = true;
