@@ -31,7 +31,7 @@ const ENVIRONMENT = {
 const TORTURE = ["--games", "10", "--kills", "12", "--minutes", "8"];
 const TORTURE_CLUSTER = ["--games", "20", "--faults", "20", "--minutes", "12"];
 /** End-to-end tests that only work with one process. */
-const EMBEDDED_ONLY = ["process.test.mjs", "edit.test.mjs", "fuzz.test.mjs", "whole.test.mjs", "readme.test.mjs", "identity.test.mjs", "joining.test.mjs", "bots.test.mjs", "virtual.test.mjs", "issuer.test.mjs", "haproxy.test.mjs", "ban.test.mjs", "secrets.test.mjs", "project.test.mjs", "kill.test.mjs", "inspector.test.mjs", "backup.test.mjs", "serve.test.mjs"];
+const EMBEDDED_ONLY = ["process.test.mjs", "edit.test.mjs", "fuzz.test.mjs", "whole.test.mjs", "readme.test.mjs", "identity.test.mjs", "joining.test.mjs", "bots.test.mjs", "virtual.test.mjs", "issuer.test.mjs", "haproxy.test.mjs", "ban.test.mjs", "secrets.test.mjs", "project.test.mjs", "kill.test.mjs", "inspector.test.mjs", "backup.test.mjs", "serve.test.mjs", "find.test.mjs"];
 
 /**
  * The steps, in order: `commands` are run one after the other until one fails, each a program with its arguments;

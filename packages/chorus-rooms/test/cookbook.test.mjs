@@ -99,6 +99,18 @@ const STORIES = {
   assert.equal(ben.view.isHost, true);
   await ben.send("start");
   assert.equal(room.locked, true);`,
+  "hall": `
+  const room = await createRoom("hall");
+  const ana = await room.join("Ana");
+  await assert.rejects(ana.send("look", "high"), { message: "a level is a number" });
+  await ana.send("look", 3);
+  assert.deepEqual(room.finds, [{ kind: "table", where: { level: 3 }, handler: "tables", data: { level: 3 } }]);
+  await room.answer({ rooms: [{ id: "one", kind: "table", members: 1, metadata: { level: 3 } }], asOf: 7 });
+  assert.deepEqual(ana.view, { tables: [{ id: "one", level: 3, members: 1 }], asOf: 7, problem: null });
+  await assert.rejects(ana.send("sit", "two"), { message: "look for tables first" });
+  await ana.send("look", 4);
+  await room.advance(10_000);
+  assert.match(ana.view.problem, /no answer/);`,
 };
 
 const IMPORTS = 'import assert from "node:assert/strict";\nimport { test } from "node:test";\nimport { createRoom } from "chorus-rooms/test";\n';
