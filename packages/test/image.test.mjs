@@ -68,7 +68,7 @@ test("two players play a game on the image, as its user", async () => {
   const isRooted = !first.includes("--library-path");
   const env = Object.fromEntries(config.config.Env.map((one) => one.split(/=(.*)/s)));
   if (!isRooted) Object.assign(env, { CHORUS_DATA: join(scratch, "data"), CHORUS_CACHE: join(scratch, "cache") });
-  const server = new Process(program, [...first, "dev", "--no-watch", "--port", "0", "--guests", isRooted ? "/srv/guests" : join(rootfs, "srv/guests")], { env });
+  const server = new Process(program, [...first, "serve", "--port", "0", isRooted ? "/srv/guests" : join(rootfs, "srv/guests")], { env });
   const clients = [];
   try {
     const [url] = await server.start(/http:\/\/127\.0\.0\.1:\d+/, START_MS);
@@ -113,11 +113,11 @@ function inImage() {
 }
 
 function addGuests(to) {
-  const from = join(REPOSITORY, "guests");
-  const manifest = JSON.parse(readFileSync(join(from, "dist/manifest.json"), "utf8"));
-  mkdirSync(join(to, "dist"), { recursive: true });
-  for (const path of ["build.mjs", ...KINDS, ...KINDS.map((kind) => `dist/${manifest[kind].file}`)]) cpSync(join(from, path), join(to, path), { recursive: true });
-  writeFileSync(join(to, "dist/manifest.json"), JSON.stringify(Object.fromEntries(KINDS.map((kind) => [kind, manifest[kind]]))));
+  const from = join(REPOSITORY, "guests/dist");
+  const manifest = JSON.parse(readFileSync(join(from, "manifest.json"), "utf8"));
+  mkdirSync(to, { recursive: true });
+  for (const kind of KINDS) cpSync(join(from, manifest[kind].file), join(to, manifest[kind].file));
+  writeFileSync(join(to, "manifest.json"), JSON.stringify(Object.fromEntries(KINDS.map((kind) => [kind, manifest[kind]]))));
 }
 
 /** The value of a blob, whose name is its hash. `size`: of a blob that has no value. */

@@ -184,6 +184,14 @@ test("from an empty folder to two browsers in one game by three commands, and it
   t.diagnostic(times.join(", "));
   await succeeds(game, "npm", "run", "types");
   assert.match(await succeeds(game, "npm", "test", "--", "--runs", "20"), /✔ random play of tic-tac-toe/);
+  await succeeds(game, "npm", "run", "build");
+  const production = new Terminal(game, "npm", "start", "--", "--port", "0");
+  try {
+    const [url] = await production.prints(/http:\/\/127\.0\.0\.1:\d+/);
+    assert.deepEqual(await Promise.all(["/readyz", "/", "/dev"].map(async (path) => (await fetch(url + path)).status)), [200, 200, 404]);
+  } finally {
+    await production.interrupt();
+  }
 });
 
 test("what they need is pinned, without a registry's address, and nothing of this machine is in them", () => {
