@@ -227,5 +227,5 @@ test("what keeps it from starting is named, with what to do", STORY, async (t) =
   const taken = createServer();
   await once(taken.listen(0, "127.0.0.1"), "listening");
   t.after(() => taken.close());
-  await ends(/port \d+ is in use, maybe by another `chorus dev`: stop that one, or serve on another port by `--port N`/, { args: ["--port", String(taken.address().port)] });
+  await ends(/port \d+ is in use, maybe by another chorus: stop that one, or serve on another port by `--port N`/, { args: ["--port", String(taken.address().port)] });
 });
