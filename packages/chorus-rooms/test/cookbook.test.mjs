@@ -114,7 +114,7 @@ const STORIES = {
 };
 
 const IMPORTS = 'import assert from "node:assert/strict";\nimport { test } from "node:test";\nimport { createRoom } from "chorus-rooms/test";\n';
-const rooms = filesIn("docs/cookbook.md");
+const { "shared/turns.ts": _, ...rooms } = filesIn("docs/cookbook.md");
 const stories = Object.entries(STORIES).map(([kind, story]) => `test("${kind}", async () => {${story}\n});\n`);
 
 test("each room of the page has a story here", () => {

@@ -26,20 +26,26 @@ const CLIENT = fileURLToPath(new URL("../../../clients/js", import.meta.url));
 const SDK = fileURLToPath(new URL("../../../guests/sdk/chorus.d.ts", import.meta.url));
 const COMPILER = { strict: true, noEmit: true, allowJs: true, checkJs: true, target: "es2024", module: "esnext", moduleResolution: "bundler", jsx: "react-jsx", types: [] };
 
-/** A project of the programs that share a declaration, changed by `change`: what the compiler prints. Rooms and pages have other globals. */
-function compiled(change = (path, code) => code) {
-  const files = { ...filesIn("docs/scripting.md"), ...filesIn("clients/js/README.md") };
+/** What the compiler prints of these files of pages, as the rooms, the page and the tests of a project: they have other globals. */
+function compiledFiles(files, options = {}) {
+  const compilerOptions = { ...COMPILER, ...options };
   const folder = project({
-    ...Object.fromEntries(Object.entries(files).map(([path, code]) => [path, change(path, code)])),
-    "tsconfig.json": JSON.stringify({ compilerOptions: { ...COMPILER, lib: ["es2024"] }, include: [SDK, "rooms/**/*", "shared/*"] }),
-    "test/tsconfig.json": JSON.stringify({ compilerOptions: { ...COMPILER, lib: ["es2024", "dom"] }, include: ["*"] }),
+    ...files,
+    "tsconfig.json": JSON.stringify({ compilerOptions: { ...compilerOptions, lib: ["es2024"] }, include: [SDK, "rooms/**/*", "shared/*"] }),
+    "test/tsconfig.json": JSON.stringify({ compilerOptions: { ...compilerOptions, lib: ["es2024", "dom"] }, include: ["*"] }),
     "test/node.d.ts": 'declare module "node:test"; declare module "node:assert/strict";',      // @types/node is not installed here
-    "web/tsconfig.json": JSON.stringify({ compilerOptions: { ...COMPILER, lib: ["es2024", "dom"] }, include: ["*"] }),
+    "web/tsconfig.json": JSON.stringify({ compilerOptions: { ...compilerOptions, lib: ["es2024", "dom"] }, include: ["*", "../shared/*"] }),
   });
   symlinkSync(CLIENT, join(folder, "node_modules/chorus-client"));
   symlinkSync(join(CLIENT, "node_modules/@types"), join(folder, "node_modules/@types"));
   const runs = [".", "web", "test"].map((at) => spawnSync(process.execPath, [TSC, "--project", at], { cwd: folder, encoding: "utf8" }));
-  return { folder, files, output: runs.map(({ stdout, stderr }) => stdout + stderr).join("") };
+  return { folder, output: runs.map(({ stdout, stderr }) => stdout + stderr).join("") };
+}
+
+/** A project of the programs that share a declaration, changed by `change`. */
+function compiled(change = (path, code) => code) {
+  const files = { ...filesIn("docs/scripting.md"), ...filesIn("clients/js/README.md") };
+  return { files, ...compiledFiles(Object.fromEntries(Object.entries(files).map(([path, code]) => [path, change(path, code)]))) };
 }
 
 test("the programs that share a declaration have its types, and the room is built and played", () => {
@@ -59,4 +65,15 @@ test("a declaration that changes is an error in the room, in its clients and in 
   for (const file of ["rooms/duel/index.ts", "rooms/plain/index.js", "web/duel.ts", "web/app.tsx", "test/duel.test.js"]) assert.match(output, new RegExp(`^${file.replaceAll(".", "\\.")}\\(`, "m"));
   assert.match(output, /Argument of type '"struck"' is not assignable to parameter of type '"hit" \| "over"'/);
   assert.match(output, /Property 'at' does not exist on type '\{ place: number; \}'/);
+});
+
+test("the typed rooms of the other pages, and what uses them, are right", () => {
+  const { "rooms/quiz/index.js": _, "test/quiz.test.js": __, ...author } = filesIn("docs/author.md");
+  assert.deepEqual(Object.keys(author), ["shared/score.ts", "rooms/score/index.ts", "web/score.ts"]);
+  assert.equal(compiledFiles(author).output, "");
+  const { "shared/turns.ts": shared, "rooms/turns/index.js": turns } = filesIn("docs/cookbook.md");
+  // The room is JavaScript, with types for what is declared and none for the parameters of hooks.
+  const typed = (room) => compiledFiles({ "shared/turns.ts": shared, "rooms/turns/index.js": room, "web/page.js": "" }, { noImplicitAny: false }).output;
+  assert.equal(typed(turns), "");
+  assert.match(typed(turns.replace("data.value < 1", "data.valeu < 1")), /^rooms\/turns\/index\.js\(\d+,\d+\): error TS2551: Property 'valeu'/);
 });
