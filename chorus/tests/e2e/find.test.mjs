@@ -19,10 +19,6 @@ after(() => server?.stop());
 test("a room finds the rooms with this metadata, and each search has one answer, also over a kill", { timeout: 120_000 }, async (t) => {
   const [ana, ben] = ["Ana", "Ben"].map((name) => new Player(name, server.url));
   t.after(() => [ana, ben].forEach(({ client }) => client.close()));
-  for (const player of [ana, ben]) {
-    player.client.connect();
-    await player.in("bench-lobby");
-  }
   const [own, other] = [await seeks(ana, 3), await seeks(ben, 4)];
   await finds(ana, 4, other);
   const sent = NUMBERS.map((number) => ana.send("look", { level: 3, number }).catch(() => {}));

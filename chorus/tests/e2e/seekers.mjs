@@ -1,7 +1,9 @@
 /** Players in rooms of the kind `seeker` (`guests/fixtures/seeker.js`), which they reach by the lobby `bench-lobby`. */
 
-/** Brings the player into a new room of this level, and resolves with the room's id. */
+/** Connects the player, and brings it into a new room of this level. Resolves with the room's id. */
 export async function seeks(player, level) {
+  player.client.connect();
+  await player.until("the lobby", () => player.client.room?.view);
   await player.send("enter", { kind: "seeker", options: { level } });
   return (await player.in("seeker")).id;
 }
