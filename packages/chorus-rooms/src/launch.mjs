@@ -1,7 +1,7 @@
 // Which program carries out a command, and the native program as a child: it gets the terminal, the signals, and decides the exit code.
 
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
@@ -85,12 +85,18 @@ function run(program, args) {
     process.exitCode = 1;
     return;
   }
+  // Read now: see `stopWithParent`.
+  const parent = process.env.npm_command === undefined ? undefined : process.ppid;
+  if (parent !== undefined && isOrphan(parent)) {
+    process.exitCode = 128 + constants.signals.SIGTERM;
+    return;
+  }
   let child;
   // A signal to this process alone means the child: npm passes on what it gets. A terminal sends Ctrl-C to both, and the child stops at the
   // first. A terminal that is closed stops it in good order too. From before there is a child: it would be left alone.
   for (const [signal, sent] of Object.entries(SIGNALS)) process.on(signal, () => child.kill(sent));
   child = spawn(program, args, { stdio: "inherit", env: { CHORUS_ROOMS_COMMAND: COMMAND, ...process.env } });
-  if (process.env.npm_command !== undefined) stopWithParent(child);
+  if (parent !== undefined) stopWithParent(parent, child);
   child.on("error", (error) => {
     printError(args, `${program} could not be started: ${error.message}`);
     process.exitCode = 1;
@@ -102,8 +108,7 @@ function run(program, args) {
  * npm runs a command by a shell, and passes signals on to the shell, which ends by them and leaves its child alone. So under npm and npx the
  * end of the parent is that of the child.
  */
-function stopWithParent(child) {
-  const parent = process.ppid;
+function stopWithParent(parent, child) {
   const watch = setInterval(() => {
     if (process.ppid === parent) return;
     clearInterval(watch);
@@ -111,3 +116,19 @@ function stopWithParent(child) {
   }, PARENT_MS);
   watch.unref();
 }
+
+/**
+ * Whether the shell has ended before this process could look, so that its parent is the system's: only that one is of another session, unless
+ * this process began a session itself. Where sessions cannot be read there is no answer, and none is assumed.
+ */
+function isOrphan(parent) {
+  try {
+    const session = sessionOf(process.pid);
+    return session !== process.pid && sessionOf(parent) !== session;
+  } catch {
+    return false;
+  }
+}
+
+/** Of Linux. After the program's name, which may have blanks, are: state, parent, group, session. */
+const sessionOf = (pid) => Number(readFileSync(`/proc/${pid}/stat`, "latin1").split(") ").at(-1).split(" ")[3]);

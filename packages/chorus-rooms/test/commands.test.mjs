@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { chmodSync } from "node:fs";
 import { join } from "node:path";
 import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
@@ -173,6 +174,24 @@ test("all other commands are the native program's: its arguments, its signals, i
   child.stdout.on("data", (text) => { if ((output += text).includes("native")) child.kill("SIGTERM"); });
   assert.equal(await ended, 7);
   assert.match(output, /stopped/);
+});
+
+test("under npm it ends with its parent, also with one that has ended before it could look", { timeout: 20_000 }, async (t) => {
+  const folder = project({ native: '#!/bin/sh\ntrap "exit 0" TERM\necho native\nwhile :; do sleep 0.05; done\n' });
+  chmodSync(join(folder, "native"), 0o755);
+  const env = { ...process.env, CHORUS_BIN: join(folder, "native"), npm_command: "run-script", NODE: process.execPath, LAUNCHER };
+  // What the shell of npm is when npm gets a signal: it ends, and its child does not get it.
+  const later = '"$NODE" "$LAUNCHER" dev & wait', early = '(while kill -0 $$ 2>&-; do sleep 0.01; done; exec "$NODE" "$LAUNCHER" dev) &';
+  for (const script of [later, early]) {
+    // A session of its own, as from a terminal.
+    const shell = spawn("sh", ["-c", script], { env, detached: true, stdio: ["ignore", "pipe", "inherit"] });
+    const running = () => { try { return process.kill(-shell.pid, 0); } catch { return false; } };
+    t.after(() => running() && process.kill(-shell.pid, "SIGKILL"));
+    let output = "";
+    shell.stdout.on("data", (text) => { if ((output += text).includes("native")) shell.kill("SIGTERM"); });
+    await once(shell.stdout, "close");
+    assert.equal(output.includes("native"), script === later);
+  }
 });
 
 test("without a native program the command prints what to do on this platform", () => {
