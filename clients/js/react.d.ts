@@ -25,6 +25,11 @@ export interface How {
   name?: string;
   /** As in `CreateOptions`. */
   private?: boolean;
+  /**
+   * Whether a room that the session is in from before, as after a reload with another address, is left first: true by default. With false, `error`
+   * has the code `elsewhere`. A room that another component uses is never left for this one.
+   */
+  leave?: boolean;
 }
 
 export interface Stay<T = any> {

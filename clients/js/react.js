@@ -3,7 +3,8 @@
  *
  * A stay in a room begins with the first component that uses it and ends after the last one: components with the same kind, options and
  * way in share one stay. The end is put off to the end of the current task, so that an effect that runs twice (`StrictMode`), or a component that
- * moves in the tree, neither leaves nor joins again. A session is in one room at a time: a stay begins when the one before it has ended.
+ * moves in the tree, neither leaves nor joins again. A session is in one room at a time: a stay begins when the one before it has ended. A session
+ * that was resumed, after a reload of the page, may be in a room that no component uses: it is left too, unless `leave` is false.
  *
  * Bounds: one entry for each stay that is in use; none is kept for later.
  */
@@ -46,7 +47,8 @@ export function useConnection() {
 
 /**
  * Joins a room for as long as a component uses it: `{ room, view, status, error, reason, send, rejoin }`. `how.by` is the client's call:
- * `joinOrCreate` (the default), `create`, or `join` with an id, a code or a name instead of the kind. A `kind` of null joins none.
+ * `joinOrCreate` (the default), `create`, or `join` with an id, a code or a name instead of the kind. `how.leave`: whether a room that no
+ * component uses, and that the session is in, is left first; true by default. A `kind` of null joins none.
  */
 export function useRoom(kind, options, how) {
   const client = useClient();
@@ -136,15 +138,22 @@ class Stay {
   }
 
   #begin() {
-    const [kind, options, { by = "joinOrCreate", ...how }] = JSON.parse(this.#key);
+    const [kind, options, { by = "joinOrCreate", leave = true, ...how }] = JSON.parse(this.#key);
     const enter = (this.#enter = new AbortController());
     const { signal } = enter;
+    const go = () => (signal.aborted ? Promise.reject(signal.reason) : call(this.#client, by)(kind, options, { ...how, signal }));
     this.#set({ room: null, view: undefined, status: "joining", error: null, reason: null });
     // Stays that end in the same task have ended by then.
     Promise.resolve()
       .then(() => known.get(this.#client).free)
-      .then(() => (signal.aborted ? Promise.reject(signal.reason) : call(this.#client, by)(kind, options, { ...how, signal })))
+      .then(go)
+      .catch((error) => (error.code === "elsewhere" && leave && !this.#isOfAnother(this.#client.room) ? this.#client.room.leave({ signal }).then(go) : Promise.reject(error)))
       .then((room) => this.#joined(room, signal), (error) => { if (!signal.aborted) this.#set({ status: "failed", error }); });
+  }
+
+  /** Whether a component is in this room by another stay: the page wants two rooms at once, and neither may take the session from the other. */
+  #isOfAnother(room) {
+    return room === null || [...known.get(this.#client).stays.values()].some((stay) => stay !== this && stay.read().room === room);
   }
 
   #joined(room, signal) {
@@ -164,7 +173,7 @@ class Stay {
     this.#enter.abort();
     this.#enter = null;
     this.#offs.splice(0).forEach((off) => off());
-    // A refusal to leave is seen by the next stay, whose way in is refused as `elsewhere`.
+    // A refusal to leave is that of the next stay, which leaves once more.
     if (room !== null && room.left === null && this.#client.state !== "closed") client.free = room.leave().then(nothing, nothing);
   }
 

@@ -41,12 +41,15 @@ function Player({ name = "Ana", kind = "tic-tac-toe", options, how }) {
 }
 
 /** Mounts the elements below a provider, connected and in the lobby. */
-async function mounted(...elements) {
+const mounted = (...elements) => mountedIn(lobby(1), ...elements);
+
+/** The same, in a room that the session is in from before, as after a reload. */
+async function mountedIn(where, ...elements) {
   const tree = (list) => h(StrictMode, null, h(ChorusProvider, { client }, ...list));
   let root;
   await act(() => { root = create(tree(elements)); });
   roots.push(root);
-  await act(() => { server.accept(); server.send(lobby(1)); });
+  await act(() => { server.accept(); server.send(where); });
   await settled();
   return { root, show: async (...list) => { await act(() => root.update(tree(list))); await settled(); } };
 }
@@ -91,6 +94,32 @@ test("another room is joined after the first one is left", async () => {
   await leaves(GAME, 2, 2);
   await settled();
   assert.deepEqual(requests(server, "joinOrCreate").at(-1).data.kind, "chat");
+});
+
+test("an invitation that is opened while the session is in another room: that one is left, then the invitation is joined", async () => {
+  await mountedIn(room(OTHER, 1), h(Player, { kind: "KQ7F2M", how: { by: "join" } }));
+  assert.deepEqual([requests(server, "leave").map((frame) => frame.room), requests(server, "join"), stays.Ana.status], [[OTHER], [], "joining"]);
+  await leaves(OTHER, 2, 1);
+  await settled();
+  assert.equal(requests(server, "join")[0].data.room, "KQ7F2M");
+  await enter(GAME, 10, 2);
+  assert.deepEqual([stays.Ana.status, stays.Ana.room.id], ["joined", GAME]);
+});
+
+test("a room that is not left, or refuses it, is the error of the way in", async () => {
+  const { show } = await mountedIn(room(OTHER, 1), h(Player, { kind: "KQ7F2M", how: { by: "join", leave: false } }));
+  assert.deepEqual([stays.Ana.status, stays.Ana.error.code, requests(server, "leave")], ["failed", "elsewhere", []]);
+  await show(h(Player, { kind: "KQ7F2M", how: { by: "join" } }));
+  await act(() => server.send({ t: "error", room: OTHER, seq: 2, id: 1, code: "refused", message: "not in mid-game" }));
+  assert.deepEqual([stays.Ana.status, stays.Ana.error.code, stays.Ana.error.message], ["failed", "refused", "not in mid-game"]);
+});
+
+test("a room that another component uses is not left", async () => {
+  const { show } = await mounted(h(Player));
+  await enter();
+  await show(h(Player), h(Player, { name: "Ben", kind: "chat" }));
+  assert.deepEqual([stays.Ana.status, stays.Ben.status, stays.Ben.error.code], ["joined", "failed", "elsewhere"]);
+  assert.equal(requests(server, "leave").length, 0);
 });
 
 test("a component that is gone before it has joined gives up its place", async () => {

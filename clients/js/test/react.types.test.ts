@@ -7,7 +7,7 @@ import { ChorusProvider, useClient, useConnection, useEvent, useRoom, useView } 
 import type { Declared } from "../../../guests/test/types/declared.js";
 
 export function Game(): string {
-  const { room, view, status, error, send, rejoin } = useRoom<Declared>("game", { size: 9 }, { by: "create", private: true });
+  const { room, view, status, error, send, rejoin } = useRoom<Declared>("game", { size: 9 }, { by: "create", private: true, leave: false });
   view?.yours satisfies "x" | "o" | null | undefined;
   status satisfies "idle" | "joining" | "joined" | "left" | "failed";
   error satisfies ChorusError | null;
