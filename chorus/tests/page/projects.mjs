@@ -16,14 +16,15 @@ const STOP_MS = 20_000;
 export class ProjectServer {
   #process;
 
-  /** Creates the project and serves it. `edit`: by path, what its author changes first: `[text, other text]`. */
-  static async start(template, edit = {}) {
+  /** Creates the project and serves it. `edit`: by path, what its author changes first: `[text, other text]`. `prepare`: other work of its author. */
+  static async start(template, edit = {}, prepare = () => {}) {
     const server = new ProjectServer();
     server.scratch = await mkdtemp(join(tmpdir(), "chorus-template-"));
     server.folder = join(server.scratch, `my-${template}`);
     createProject(server.folder, template);
     installedIn(server.folder);
     for (const [path, changes] of Object.entries(edit)) await server.#edit(path, changes);
+    await prepare(server.folder);
     const { CHORUS_BIN: bin } = process.env;
     if (!bin) throw new Error("CHORUS_BIN must name the chorus binary");
     // A port of its own, so that the page finds the server again after a kill.

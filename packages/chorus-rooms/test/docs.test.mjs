@@ -5,12 +5,15 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { test } from "node:test";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
+import { createProject } from "../../create-chorus-rooms/src/create.mjs";
+import { installedIn } from "../../create-chorus-rooms/test/installed.mjs";
 import { runBots } from "../src/bots.mjs";
 import { fakeSocket } from "./fake-socket.mjs";
 import { blocksIn, filesIn, pageText } from "./pages.mjs";
 import { chorus, project, write } from "./project.mjs";
+import { removeFiles, templateOf } from "./tutorial.mjs";
 
 const files = filesIn("docs/testing.md");
 
@@ -85,34 +88,59 @@ function passes(folder, { runs = "60", check = true } = {}) {
   assert.equal(checked.status, 0, checked.output);
 }
 
-test("each step of the tutorial passes its stories, and random play finds what the second one lacks, and nothing in the last", () => {
+const TSC = fileURLToPath(new URL("../../../guests/node_modules/typescript/bin/tsc", import.meta.url));
+
+/** The project that the tutorial begins with. */
+function tutorialProject() {
+  const folder = join(project({}), "nim");
+  createProject(folder, templateOf());
+  installedIn(folder);
+  removeFiles(folder, 0);
+  return folder;
+}
+
+/** What `npm run types` prints. */
+function typesOf(folder) {
+  return [".", "web", "test"].map((part) => spawnSync(process.execPath, [TSC, "-p", part], { cwd: folder, encoding: "utf8" }).stdout).join("");
+}
+
+const [SHARED, ROOM, STORIES] = ["shared/nim.ts", "rooms/nim/index.ts", "test/nim.test.js"];
+
+test("the tutorial begins with a new project; each step has the right types and passes its stories, and random play finds what the second one lacks", () => {
   const blocks = blocksIn("docs/tutorial.md");
-  const room = "rooms/nim/index.js", stories = "test/nim.test.js";
-  assert.deepEqual(blocks.map(({ path }) => path), [room, stories, room, stories, room, stories, "web/index.html", "web/game.js"]);
-  const steps = [0, 2, 4].map((at) => ({ [room]: blocks[at].code, [stories]: blocks[at + 1].code }));
-  const folder = project(steps[0]);
+  assert.deepEqual(blocks.map(({ path }) => path), [...Array(3).fill([SHARED, ROOM, STORIES]).flat(), "web/index.html", "web/game.js"]);
+  const step = (at, count = 3) => Object.fromEntries(blocks.slice(at, at + count).map(({ path, code }) => [path, code]));
+  const folder = tutorialProject();
+  write(folder, step(0));
+  assert.equal(typesOf(folder), "");
   passes(folder, { runs: "10", check: false });
-  write(folder, steps[1]);
+  write(folder, step(3));
+  assert.equal(typesOf(folder), "");
   const second = chorus(folder, "test", "--runs", "10");
   assert.match(second.output, /ℹ pass 2\n/);
   assert.deepEqual([second.status, /grows by \d+ characters/.test(second.output)], [1, true], second.output);
-  write(folder, steps[2]);
+  write(folder, step(6));
   passes(folder);
+  removeFiles(folder, 1);
+  write(folder, step(9, 2));
+  assert.equal(typesOf(folder), "");
 });
 
-test("the tutorial's mistake is found: without the line that it names, the invariant breaks", () => {
-  const files = filesIn("docs/tutorial.md"), room = "rooms/nim/index.js";
-  const broken = files[room].replace(/(onLeave[\s\S]*?)    this\.#stop\(\);\n/, "$1");
-  assert.notEqual(broken, files[room]);
-  const { status, output } = chorus(project({ ...files, [room]: broken }), "test", "--runs", "200");
+test("the tutorial's mistakes are found: by random play the line that is left out, by types the misspelt timer and the view without `you`", () => {
+  const files = filesIn("docs/tutorial.md"), folder = tutorialProject();
+  const without = (pattern, replacement) => {
+    const broken = files[ROOM].replace(pattern, replacement);
+    assert.notEqual(broken, files[ROOM]);
+    write(folder, { ...files, [ROOM]: broken });
+  };
+  without(/(onLeave[\s\S]*?)    this\.#stop\(\);\n/, "$1");
+  const { status, output } = chorus(folder, "test", "--runs", "200");
   assert.notEqual(status, 0);
   assert.match(output, /a turn ends by itself/);
-});
-
-test("the tutorial's page is JavaScript that parses", () => {
-  const folder = project({ "game.mjs": filesIn("docs/tutorial.md")["web/game.js"] });
-  const { status, stderr } = spawnSync(process.execPath, ["--check", join(folder, "game.mjs")], { encoding: "utf8" });
-  assert.equal(status, 0, stderr);
+  without('(TURN_MS, "expired")', '(TURN_MS, "expird")');
+  assert.match(typesOf(folder), /^rooms\/nim\/index\.ts\(\d+,\d+\): error .*"expird"/m);
+  without("endsAt, you }", "endsAt }");
+  assert.match(typesOf(folder), /^rooms\/nim\/index\.ts\(\d+,\d+\): error .*'you' is missing/m);
 });
 
 test("the page with everything that an author needs has fewer than 4,000 words, and its example works", () => {
