@@ -2,7 +2,7 @@
 //
 // A step that does not fit (its player is not in the room) does nothing, so that any selection of a play's steps can be played.
 
-import { growthIn } from "./growth.mjs";
+import { Growth } from "./growth.mjs";
 import { guestId } from "./invariants.mjs";
 import { rest } from "./rest.mjs";
 import { Broken, RoomError, sessionNamed } from "./virtual-room.mjs";
@@ -96,15 +96,15 @@ function childEnds({ at, outcome, failed }, room) {
 
 /** As `TestRoom.repeat`. A refusal ends it: it is the step's if it is the first, and else the step was done fewer `times`. */
 function repeat({ times, of, growth = true }, room, cast) {
-  const sizes = [];
+  const sizes = new Growth(times);
   for (let i = 0; i < times && room.ended === undefined && room.failures.length === 0; i++) {
     const result = of.do === "visit" ? visit(room, cast) : perform(of, room, cast);
     if (result === undefined) return i === 0 ? undefined : { times: i };
     if (result.refused !== undefined) return i === 0 ? { refused: result.refused } : { times: i };
     if (room.ended === undefined && room.failures.length === 0) room.advance(1_000);
-    sizes.push(room.sizes);
+    sizes.add(room);
   }
-  const grown = growth && room.ended === undefined ? growthIn(sizes) : undefined;
+  const grown = growth && room.ended === undefined ? sizes.found(room) : undefined;
   if (grown !== undefined) throw new Broken("growth", grown);
   return {};
 }

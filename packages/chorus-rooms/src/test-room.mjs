@@ -3,7 +3,7 @@
 // the room's kind (`play`) are checked after each event.
 
 import { Broken, RoomError, sessionNamed, VirtualRoom } from "./virtual-room.mjs";
-import { growthIn } from "./growth.mjs";
+import { Growth } from "./growth.mjs";
 import { rest } from "./rest.mjs";
 import { guestId, holdInvariants, invariantsOf, Snapshot } from "./invariants.mjs";
 import { componentOf } from "./project.mjs";
@@ -121,19 +121,19 @@ export class TestRoom {
    * bounded. `growth: false`: it may grow.
    */
   async repeat(times, action, { growth = true } = {}) {
-    const sizes = [];
+    const sizes = new Growth(times);
     try {
       for (let i = 0; i < times && !this.ended; i++) {
         await action(i);
         if (!this.ended) await this.advance(1_000);
-        sizes.push(this.#room.sizes);
+        sizes.add(this.#room);
         if (i === REPLAYED) this.#room.setReplay(false);
       }
     } finally {
       this.#room.setReplay(this.#replay);
     }
     if (this.ended) return;
-    const grown = growth ? growthIn(sizes) : undefined;
+    const grown = growth ? sizes.found(this.#room) : undefined;
     if (grown !== undefined) throw new Broken("growth", grown);
   }
 

@@ -178,7 +178,10 @@ test("what grows with each repetition is found, and what is bounded is not", asy
   const body = (most) => `state = { lines: [] }; messages = { say: (_, text) => { this.state.lines.push(text); if (this.state.lines.length > ${most}) this.state.lines.shift(); } };`;
   const grows = await roomWith(body("1e9")), bounded = await roomWith(body(30));
   for (const room of [grows, bounded]) room.ana = await room.join("Ana");
-  await assert.rejects(grows.repeat(100, () => grows.ana.send("say", "hello")), { rule: "growth", message: /this\.state .* grows by 8 characters with each of 100 repetitions/ });
+  await assert.rejects(grows.repeat(100, () => grows.ana.send("say", "hello")), { rule: "growth", message: /this\.state .* grows by 8 characters with each of 100 repetitions, from \d+ to \d+, most of it in this\.state\.lines: / });
+  const beside = await roomWith('state = { lines: [] }; messages = { say: (player, text) => { (player.data.times ??= []).push(this.now()); this.state.lines.push(text); if (this.state.lines.length > 30) this.state.lines.shift(); } };');
+  beside.ana = await beside.join("Ana");
+  await assert.rejects(beside.repeat(100, () => beside.ana.send("say", "x".repeat(200))), { rule: "growth", message: /most of it in player\.data\.times: / }, "a list with a limit hides nothing that grows beside it");
   await bounded.repeat(100, () => bounded.ana.send("say", "hello"));
   await grows.repeat(20, () => grows.ana.send("say", "hello"), { growth: false });
 });
