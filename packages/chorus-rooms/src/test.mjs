@@ -47,9 +47,11 @@ function planOf(kind, plan) {
 export class PlayError extends Error {
   constructor(message) {
     super(message);
-    this.name = "PlayError";
     this.stack = message;
   }
+
+  /** Not a property of its own: Node's reporter would print it after the text. */
+  get name() { return "PlayError"; }
 }
 
 export function textOf(kind, { run, message, steps, found, story }) {
