@@ -49,6 +49,16 @@ export class Dice {
 const WORDS = ["a", "", "hello", "0", "constructor", "__proto__", "é😀", "x".repeat(300)];
 const NAMES = ["id", "text", "name", "to", "at", "n", "value", "room", "player", "cell", "kind"];
 
+/** What a client should send, with one part of it replaced or left out: a room knows its names, and must still check what they have. */
+export function spoiled(dice, data) {
+  const keys = typeof data === "object" && data !== null ? Object.keys(data) : [];
+  if (keys.length === 0) return junk(dice);
+  const key = dice.pick(keys);
+  if (Array.isArray(data)) return data.with(Number(key), spoiled(dice, data[key]));
+  const { [key]: part, ...others } = data;
+  return dice.bool(0.2) ? others : { ...data, [key]: spoiled(dice, part) };
+}
+
 /** Some JSON, as a client may send it. */
 export function junk(dice, depth = 0) {
   switch (dice.int(depth < 2 ? 8 : 5)) {

@@ -4,7 +4,7 @@
 // A run draws how often each sort of step happens, so that some runs have many lost connections, and some none at all. The first runs
 // repeat one message each for a long time, to see whether something grows.
 
-import { Dice, junk } from "./dice.mjs";
+import { Dice, junk, spoiled } from "./dice.mjs";
 import { Run } from "./run.mjs";
 import { shrink } from "./shrink.mjs";
 import { NAMES, storyOf } from "./steps.mjs";
@@ -98,7 +98,7 @@ class Chooser {
     switch (what) {
       case "join": return this.#join(this.#dice.pick(absent));
       case "send": return this.#send(this.#dice.pick(connected));
-      case "junk": return { do: "send", who: who(connected), type: this.#dice.pick(room.manifest.messages), data: junk(this.#dice) };
+      case "junk": return this.#junk(this.#dice.pick(connected));
       case "drop": return { do: "drop", who: who(connected) };
       case "reconnect": return { do: "reconnect", who: who(members.filter((one) => !one.connected)) };
       case "leave": return { do: "leave", who: who(members) };
@@ -124,7 +124,14 @@ class Chooser {
       this.#run.step({ do: "advance", ms: 1_000 });
       const of = which === types.length ? { do: "visit" } : this.#repeatable(types[which]);
       if (of !== undefined && !this.#run.step({ do: "repeat", times: repetitions, of, ...(this.#plan.grows === true ? { growth: false } : {}) })?.refused) return;
+      if (of?.do === "visit") this.#leaveOne();
     }
+  }
+
+  /** A full room has no place for a visitor. */
+  #leaveOne() {
+    const [session] = this.#run.room.members.keys();
+    if (session !== undefined && !this.#run.isOver) this.#run.step({ do: "leave", who: this.#run.cast.handleOf(session) });
   }
 
   #connectOne() {
@@ -151,6 +158,12 @@ class Chooser {
     const room = this.#snapshot();
     const data = this.#draw(generator, { room, player: room.members.find((one) => one.session === session) });
     return data === undefined ? undefined : { do: "send", who, type, data };
+  }
+
+  /** Any JSON, or what the plan sends with a part of it spoiled. */
+  #junk(member) {
+    const type = this.#dice.pick(this.#run.room.manifest.messages), usual = this.#dice.bool() ? this.#send(member, type)?.data : undefined;
+    return { do: "send", who: this.#run.cast.handleOf(member.session), type, data: usual ? spoiled(this.#dice, usual) : junk(this.#dice) };
   }
 
   /** Those with a generator; without any, all of the room's. */
