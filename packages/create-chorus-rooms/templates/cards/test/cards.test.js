@@ -64,6 +64,9 @@ test("who does not play draws by the clock, and when all leave but one, that one
   assert.deepEqual(room.timers, {});
 });
 
+/** @param {{ session: string, name: string, connected: boolean }} player */
+const present = ({ session, name, connected }) => ({ session, name, connected });
+
 /** @type {Plan<Cards>} */
 const plan = {
   messages: {
@@ -81,8 +84,14 @@ const plan = {
       assert.equal("turn" in timers, state.phase === "playing");
       if (state.phase === "playing") assert.ok(state.seats.some(({ session, hand }) => session === state.turn && hand !== null && hand.length > 0));
     },
-    "a view has no hand but its own": ({ members }) =>
-      members.every(({ view }) => view.players.every((player) => !("hand" in player)) && typeof view.deck === "number"),
+    "who sits at the table are the members": ({ state, members }) => assert.deepEqual(state.seats.map(present), members.map(present)),
+    "a view has its own hand, and no other cards": ({ state, members }) => {
+      for (const { session, view } of members) {
+        const own = state.seats.find((seat) => seat.session === session)?.hand ?? [];
+        assert.deepEqual(view.hand, [...own].sort((a, b) => a - b));
+        assert.ok(view.players.every((player) => !("hand" in player)) && typeof view.deck === "number");
+      }
+    },
   },
 };
 play("cards", plan);

@@ -59,18 +59,29 @@ test("nobody waits for a lost connection, a crash changes nothing, and no timer 
   assert.deepEqual(room.timers, {});
 });
 
+/** @param {{ session: string, name: string, connected: boolean }} player */
+const present = ({ session, name, connected }) => ({ session, name, connected });
+
 /** @type {Plan<Quiz>} */
 const plan = {
   messages: { start: null, answer: (random, { room }) => ({ round: room.state.round, option: random.int(4) }) },
   invariants: {
-    "a phase ends by itself": ({ state, timers }) => {
+    "the entrants are the bot and the members": ({ state, members }) =>
+      assert.deepEqual(state.entrants.slice(1).map(present), members.map(present)),
+    "a phase ends by itself, and no timer of another one is left": ({ state, timers }) => {
       assert.equal("show" in timers, state.phase === "asking");
       assert.equal("next" in timers, state.phase === "shown");
+      assert.ok(state.phase === "asking" || !("bot" in timers), `the bot answers in the phase ${state.phase}`);
     },
     "the right option is hidden while it is asked for": ({ state, members }) =>
       state.phase !== "asking" || members.every(({ view }) => view.right === null && view.players.every(({ gained }) => gained === null)),
-    "nobody has more points than there are": ({ state }) =>
-      state.entrants.every(({ points }) => points >= 0 && points <= 200 * state.round),
+    "points are won when an answer is shown, once, and kept until the next game": ({ state, state: { phase, round } }, before) => {
+      const isNew = phase === "waiting" || (phase === "asking" && round === 1), isShown = phase === "shown" && before?.state.phase === "asking";
+      for (const { session, points, gained } of state.entrants) {
+        const had = before?.state.entrants.find((one) => one.session === session)?.points ?? 0;
+        assert.equal(points, isNew ? 0 : had + (isShown ? gained ?? 0 : 0));
+      }
+    },
   },
 };
 play("quiz", plan);

@@ -54,18 +54,21 @@ test("a seat is kept over a lost connection, and is free when its player leaves"
   assert.equal(eva.view.board[4], null, "a new game");
 });
 
+/** @param {{ session: string, name: string, connected: boolean }} player */
+const present = ({ session, name, connected }) => `${name} (${session.slice(0, 4)}) is ${connected ? "connected" : "away"}`;
+
 /** @type {Plan<TicTacToe>} */
 const plan = {
   messages: { move: (random) => ({ cell: random.int(9) }), again: null },
   invariants: {
-    "a turn ends by itself while a game goes on": ({ state, timers }) =>
-      assert.equal("turn" in timers, state.winner === null && !state.seats.includes(null)),
+    "a turn ends by itself, when players see it": ({ state, timers }) =>
+      assert.equal(timers.turn?.due, state.winner === null && !state.seats.includes(null) ? state.endsAt : undefined),
     "the marks differ by one at most": ({ state }) => {
       const [crosses, noughts] = [0, 1].map((seat) => state.board.filter((mark) => mark === seat).length);
       return Math.abs(crosses - noughts) <= 1;
     },
-    "each member has a seat": ({ state, members }) =>
-      members.every(({ session }) => state.seats.some((sitting) => sitting?.session === session)),
+    "each member has a seat, and nobody else": ({ state, members }) =>
+      assert.deepEqual(state.seats.filter((sitting) => sitting !== null).map(present).sort(), members.map(present).sort()),
   },
 };
 play("tic-tac-toe", plan);
