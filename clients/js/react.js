@@ -162,6 +162,8 @@ class Stay {
     this.#offs = [
       room.onView((view) => this.#set({ view })),
       room.onLeft((reason) => this.#set({ status: "left", reason })),
+      // A session that the server no longer has is in no room, and gets no `left`.
+      this.#client.on("connected", () => { if (room.left === "reset") this.#set({ status: "left", reason: "reset" }); }),
     ];
     this.#set({ room, view: room.view, status: "joined" });
   }

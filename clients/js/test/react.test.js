@@ -140,6 +140,17 @@ test("a failure is shown, and joining again is possible", async () => {
   assert.deepEqual([stays.Ana.status, stays.Ana.reason], ["left", "kicked"]);
 });
 
+test("a session that the server no longer has is out of its room, and joins again", async () => {
+  await mounted(h(Player));
+  await enter();
+  await act(() => { server.drop(); client.retryNow(); server.accept({ session: "s2" }); server.send(lobby(1)); });
+  assert.deepEqual([stays.Ana.status, stays.Ana.reason], ["left", "reset"]);
+  await act(() => stays.Ana.rejoin());
+  await settled();
+  await enter(OTHER);
+  assert.deepEqual([stays.Ana.status, stays.Ana.room.id], ["joined", OTHER]);
+});
+
 test("by a code, with create, and by none", async () => {
   await mounted(h(Player, { kind: null, name: "none" }), h(Player, { kind: "KQ7F2M", how: { by: "join" } }));
   assert.equal(stays.none.status, "idle");
