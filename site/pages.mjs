@@ -4,7 +4,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { join, posix } from "node:path";
 
 const NAMED = [
-  ["Begin", ["README.md", "docs/tutorial.md", "docs/project.md", "docs/cookbook.md", "docs/author.md", "docs/coming-from.md"]],
+  ["Begin", ["README.md", "docs/tutorial.md", "docs/project.md", "docs/react.md", "docs/cookbook.md", "docs/author.md", "docs/coming-from.md"]],
   ["Reference", ["docs/scripting.md", "docs/testing.md", "clients/js/README.md", "docs/identity.md", "docs/protocol.md", "docs/configuration.md"]],
   ["Operate", ["docs/deployment.md", "docs/operating.md", "docs/reliability.md", "docs/performance.md"]],
   ["Inside", ["ARCHITECTURE.md", "docs/glossary.md", "docs/simulation.md", "CONTRIBUTING.md", "CHANGELOG.md"]],

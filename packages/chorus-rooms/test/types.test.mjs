@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
+import { filesOf } from "../../create-chorus-rooms/src/create.mjs";
 import { filesIn } from "./pages.mjs";
 import { chorus, project } from "./project.mjs";
 
@@ -76,4 +77,16 @@ test("the typed rooms of the other pages, and what uses them, are right", () => 
   const typed = (room) => compiledFiles({ "shared/turns.ts": shared, "rooms/turns/index.js": room, "web/page.js": "" }, { noImplicitAny: false }).output;
   assert.equal(typed(turns), "");
   assert.match(typed(turns.replace("data.value < 1", "data.valeu < 1")), /^rooms\/turns\/index\.js\(\d+,\d+\): error TS2551: Property 'valeu'/);
+});
+
+test("the page in React has the types of the template that it begins with", () => {
+  const files = filesIn("docs/react.md");
+  assert.deepEqual(Object.keys(files), ["vite.config.ts", "web/tsconfig.json", "web/index.html", "web/main.tsx"]);
+  assert.deepEqual(JSON.parse(files["web/tsconfig.json"]).compilerOptions.jsx, COMPILER.jsx);
+  const template = Object.fromEntries(Object.entries(filesOf("my-game", "empty")).filter(([path]) => !/^(web|test)\//.test(path)));
+  // Vite, its plug-in and React's renderer are not installed here.
+  const renderer = 'declare module "react-dom/client" { export function createRoot(at: Element): { render(page: unknown): void } }';
+  const compile = (page) => compiledFiles({ ...template, "web/main.tsx": page, "web/renderer.d.ts": renderer }, { allowImportingTsExtensions: true }).output;
+  assert.equal(compile(files["web/main.tsx"]), "");
+  assert.match(compile(files["web/main.tsx"].replace("{ by })", "{ by: 2 })")), /^web\/main\.tsx\(/m);
 });
