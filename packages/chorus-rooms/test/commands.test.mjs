@@ -97,6 +97,7 @@ test("with --json, what keeps a command from working is JSON too", () => {
     assert.equal(ok, false);
     assert.match(error, words);
   }
+  assert.equal(chorus(empty, "build", "--json", "--background").stdout, "", "the lines of `chorus dev` are rooms alone");
   const { CHORUS_BIN, ...env } = process.env;
   const native = spawnSync(process.execPath, [LAUNCHER, "status", "--json"], { env: { ...env, CHORUS_BIN: join(empty, "nothing") }, encoding: "utf8" });
   assert.deepEqual(linesOf(native), [{ ok: false, error: `${join(empty, "nothing")} is not there: CHORUS_BIN names the native program` }]);
@@ -119,7 +120,7 @@ test("chorus build writes components, and builds only what has changed", () => {
   const { stdout } = chorus(folder, "build", "--out", "out", "--json");
   const [room, lobby, bundle] = stdout.trim().split("\n").map((line) => JSON.parse(line));
   assert.deepEqual([room, lobby].map(({ kind, ok }) => [kind, ok]).sort(), [["counter", true], ["lobby", true]]);
-  assert.ok(bundle.bundle.startsWith("out/") && bundle.bytes > room.bytes + lobby.bytes, JSON.stringify(bundle));
+  assert.ok(bundle.ok && bundle.bundle.startsWith("out/") && bundle.bytes > room.bytes + lobby.bytes, JSON.stringify(bundle));
   const one = chorus(folder, "build", "counter", "--json").stdout.trim().split("\n");
   assert.equal(one.length, 1, "one room alone is no bundle");
 });

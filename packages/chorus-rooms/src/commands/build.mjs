@@ -21,7 +21,8 @@ has none: dist/NAME.chorus, which \`chorus serve\` serves.
   --lobby       the default lobby too, if the project has none
   --first KIND  build this one before the others; may be repeated
   --background  run at a low priority, so that a server on the same cores keeps serving
-  --json        one line of JSON for each room, as soon as it is built: { kind, ok, bytes, ms, warnings, … } or { kind, ok, errors }
+  --json        one line of JSON for each room, as soon as it is built: { kind, ok, bytes, ms, warnings, … } or { kind, ok, errors };
+                and { ok, bundle, bytes } for the one file
 `;
 
 const OPTIONS = {
@@ -30,7 +31,9 @@ const OPTIONS = {
 };
 
 export function main(args) {
-  return command(args, async () => {
+  // `chorus dev` expects rooms alone in the lines, and reads an error that ends the build from the standard error.
+  const shown = args.includes("--background") ? args.filter((arg) => arg !== "--json") : args;
+  return command(shown, async () => {
     const given = argumentsOf(args, HELP, { options: OPTIONS });
     if (given === undefined) return 0;
     const rooms = roomsFolder(given.values.rooms);
@@ -45,7 +48,7 @@ export function main(args) {
     if (root !== undefined) {
       const { path, bytes } = await writeBundle(root, reports, out, given.values.out === undefined ? join(root, "dist") : out);
       const shown = relative(process.cwd(), path);
-      console.log(json ? JSON.stringify({ bundle: shown, bytes }) : `${shown}  ${(bytes / 1e6).toFixed(2)} MB`);
+      console.log(json ? JSON.stringify({ ok: true, bundle: shown, bytes }) : `${shown}  ${(bytes / 1e6).toFixed(2)} MB`);
     }
     return 0;
   });
