@@ -11,7 +11,7 @@ import { lobbyScreen } from "./lobby.js";
 import { trick } from "./trick.js";
 
 const client = new Chorus("/ws", { retry: { maxMs: 5000 } });
-const screens = { lobby: lobbyScreen(client, rename), "tic-tac-toe": gameScreen() };
+const screens = { lobby: lobbyScreen(client, rename), "tic-tac-toe": gameScreen(client) };
 let retryAt = 0;
 /** The code of a room that this page is on its way to: that of its address, `/#KQ7F2M`. */
 let invitation = null;

@@ -2,7 +2,7 @@
 
 import { $, ask, h, mark, say, toast } from "./dom.js";
 
-export function gameScreen() {
+export function gameScreen(client) {
   let room = null;
   /** The longest that was left of the present turn: what a full clock means. */
   let turnLength = { deadline: null, ms: 0 };
@@ -99,7 +99,7 @@ export function gameScreen() {
     const deadline = room?.view?.winner === null ? room.view.deadline : null;
     $("game-clock").hidden = !deadline;
     if (!deadline) return;
-    const ms = Math.max(0, deadline - Date.now());
+    const ms = Math.max(0, deadline - client.now());
     if (turnLength.deadline !== deadline) turnLength = { deadline, ms };
     const share = turnLength.ms > 0 ? ms / turnLength.ms : 0;
     $("game-clock").dataset.turn = room.view.turn;

@@ -238,6 +238,12 @@ export declare class Chorus {
   readonly duplicates: number;
   readonly resumes: number;
   readonly resends: number;
+  /**
+   * The server's time in milliseconds since 1970, for the countdown to a time in a view: `room.view.endsAt - client.now()`. The device's clock
+   * may be wrong, and this is exact to half of a round trip. Before the first connection it is the device's time; a new connection may
+   * correct it, also backwards.
+   */
+  now(): number;
   on<Name extends keyof ChorusEvents>(name: Name, listener: Listener<ChorusEvents[Name]>): () => void;
   connect(): void;
   /** After close code 4504: takes the session back from the tab that has it. */

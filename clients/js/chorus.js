@@ -20,6 +20,7 @@
  *   (event `expiring`): `getToken` is called, or the program calls `client.renew(token)`. The session goes on meanwhile.
  * - A player without one is a guest. In a browser it is the same guest for days: the tab that is opened first uses the guest that the
  *   browser has stored, and further tabs are guests of their own. A guest that signs in keeps its session.
+ * - A device's clock may be wrong. `now()` is the server's time: `welcome` has it, and the client keeps the difference.
  * - A `send` resolves with the reply or rejects with a `ChorusError`. A refusal by the room has the server's code. The
  *   client's own codes are:
  *     applied   the room has handled the message, and its answer is lost. The answer may have been a refusal, so this is
@@ -617,6 +618,10 @@ export class Chorus extends Emitter {
   #timers = { retry: null, connect: null, stable: null, renew: null, answer: null, ping: null, silence: null, probe: null };
   #attempts = 0;
   #pingMs = PING_MS;
+  /** When this connection's `hello` was sent, by the device's clock. */
+  #helloAt = 0;
+  /** How far the server's clock is ahead of the device's, and how exact that is, in milliseconds; null before the first `welcome`. */
+  #offset = null;
   /** Whether the next ping was brought forward since the last frame arrived, because a message was sent. */
   #hurried = false;
   /** Listens to the page, while the client is not closed. */
@@ -660,6 +665,14 @@ export class Chorus extends Emitter {
     if (locks && guests) this.#browserGuest = new BrowserGuest(`chorus guest ${this.url}`, locks, guests);
     if (this.#storage() && (BroadcastChannel || locks)) this.#tabs = new Tabs(`chorus ${this.url}`, this.#options, (give) => this.#handOver(give));
     keepOfflinePage(this.url, this.#options.offlinePage);
+  }
+
+  /**
+   * The server's time in milliseconds since 1970, exact to half of a round trip: what a page compares with a time in a view, as the device's
+   * clock may be wrong. Before the first `welcome`, the device's time. It may step back when a connection is opened.
+   */
+  now() {
+    return Math.round(Date.now() + (this.#offset?.ms ?? 0));
   }
 
   /** The rooms that the session is in. */
@@ -906,6 +919,7 @@ export class Chorus extends Emitter {
     const guest = this.#guest ?? this.#browserGuest?.token;
     if (guest) hello.guest = guest;
     if (this.#resume) Object.assign(hello, { resume: this.#resume, last: this.#last() });
+    this.#helloAt = Date.now();
     this.#transmit(JSON.stringify(hello));
   }
 
@@ -918,6 +932,7 @@ export class Chorus extends Emitter {
     this.#clear("connect");
     this.#timers.stable = setTimeout(() => (this.#attempts = 0), this.#options.stableMs);
     this.state = "connected";
+    this.#compareClocks(frame.now);
     this.#pingMs = Math.min(frame.pingMs ?? PING_MS, MAX_PING_MS);
     this.#markAlive();
     this.#resume = frame.resume;
@@ -937,6 +952,20 @@ export class Chorus extends Emitter {
     this.#flush();
     const { session, player, name } = this;
     this.emit("connected", { session, player, name, recovered: frame.recovered });
+  }
+
+  /**
+   * The server has read its clock between `hello` and `welcome`; the middle is at most half of the round trip off. Of all connections the one with
+   * the shortest round trip counts, unless the latest contradicts it: then one of the two clocks was set, or it is another server's.
+   */
+  #compareClocks(now) {
+    const roundTrip = Date.now() - this.#helloAt;
+    if (now === undefined || roundTrip < 0) return; // An older server, or the device's clock was set back meanwhile.
+    const latest = { ms: now + roundTrip / 2 - Date.now(), within: roundTrip / 2 };
+    const best = this.#offset;
+    // Both clocks count whole milliseconds.
+    const contradicts = best !== null && Math.abs(latest.ms - best.ms) > latest.within + best.within + 2;
+    if (best === null || contradicts || latest.within <= best.within) this.#offset = latest;
   }
 
   /** A tab that the browser's guest has not come to yet leaves it to the next one. */
@@ -1370,7 +1399,7 @@ const isOr = (check) => (value) => value === undefined || check(value);
 
 /** The members of each frame that this client relies on. All others are ignored. */
 const SHAPES = {
-  welcome: { session: isText, resume: isText, pingMs: isOr((ms) => ms > 0 && ms < Infinity), player: isOr(isText), name: isOr(isText), guest: isOr(isText) },
+  welcome: { session: isText, resume: isText, pingMs: isOr((ms) => ms > 0 && ms < Infinity), now: isOr(isCount), player: isOr(isText), name: isOr(isText), guest: isOr(isText) },
   room: { room: isText, seq: isCount, kind: isText, ack: isOr(isCount) },
   event: { room: isText, seq: isCount, type: isText },
   patch: { room: isText, seq: isCount, ops: Array.isArray },

@@ -18,6 +18,9 @@ export declare function useClient(): Chorus;
 /** The state of the connection. */
 export declare function useConnection(): State;
 
+/** The server's time in milliseconds since 1970, as `client.now()`: renders again every `everyMs` milliseconds, 1,000 by default. */
+export declare function useNow(everyMs?: number): number;
+
 export interface How {
   /** The client's call: `joinOrCreate` by default. For `join`, the kind is an id, a code or a name. */
   by?: "joinOrCreate" | "create" | "join";

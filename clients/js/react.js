@@ -31,7 +31,7 @@ export function ChorusProvider({ client: given, url = "/ws", options, children }
 /** The client of the nearest `ChorusProvider`; null where a server renders the page. */
 export function useClient() {
   const client = useContext(Client);
-  if (client === undefined) throw new Error("useClient, useRoom and useConnection need a <ChorusProvider> around them");
+  if (client === undefined) throw new Error("the hooks of chorus-client need a <ChorusProvider> around them");
   return client;
 }
 
@@ -55,6 +55,18 @@ export function useRoom(kind, options, how) {
   const key = JSON.stringify([kind, options ?? {}, how ?? {}]);
   const stay = client === null || kind === null ? NONE : stayOf(client, key);
   return useSyncExternalStore(stay.subscribe, stay.read, NONE.read);
+}
+
+/** The server's time (`client.now()`), for a countdown: renders again every `everyMs` milliseconds, and when a connection is opened. */
+export function useNow(everyMs = 1_000) {
+  const client = useClient();
+  const [now, setNow] = useState(() => client?.now() ?? Date.now());
+  useEffect(() => {
+    const tick = () => setNow(client.now());
+    const timer = setInterval(tick, everyMs), off = client.on("connected", tick);
+    return () => (clearInterval(timer), off());
+  }, [client, everyMs]);
+  return now;
 }
 
 const same = (value) => value;

@@ -1,7 +1,7 @@
 //! The client protocol `v1.json.chorus`: JSON text frames, one object each, whose `t` is its tag.
 //!
 //! ```text
-//! → hello {token?, guest?, name?, resume?, last?} ← welcome {session, resume, recovered, pingMs, player, name, guest?}
+//! → hello {token?, guest?, name?, resume?, last?} ← welcome {session, resume, recovered, pingMs, now, player, name, guest?}
 //! → renew {token}                                ← expiring {inMs} | renewed {}
 //! ← room {room, kind, seq, ack, view}            (a move is a fresh room frame)
 //! → msg {id, room?, type, data}                  ← reply {room, seq, id, data} | error {id?, room?, seq?, code, message, retryAfterMs?}

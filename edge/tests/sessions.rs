@@ -8,6 +8,7 @@ use chorus_core::{
     command::{Joining, LeaveReason, RoomCommand},
     session::Limits,
 };
+use serde_json::json;
 use support::{CLOSED, DEADLINE, GAME, LOBBY, World, until, within};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -24,6 +25,21 @@ async fn a_client_is_welcomed_and_joins_the_lobby() {
     assert_eq!(welcome["resume"].as_str().map(str::len), Some(64));
     assert_eq!(client.frame("room").await["room"], LOBBY.to_string());
     assert_eq!((world.edge.connections(), world.edge.sessions()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_welcome_has_the_time_of_the_servers_clock_also_after_a_resume() {
+    let world = World::start().await;
+    let clock = world.store.clock();
+    let mut hello = json!({});
+    for recovered in [false, true] {
+        let before = clock.now();
+        let welcome = world.hello(hello).await.welcome().await;
+        assert_eq!(welcome["recovered"], recovered);
+        let now = welcome["now"].as_u64().expect("milliseconds");
+        assert!((before.0..=clock.now().0).contains(&now), "{now} is not between {before:?} and {:?}", clock.now());
+        hello = json!({ "resume": welcome["resume"] });
+    }
 }
 
 #[tokio::test]

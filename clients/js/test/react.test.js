@@ -5,7 +5,7 @@ import { after, afterEach, beforeEach, mock, test } from "node:test";
 import { createElement as h, memo, StrictMode } from "react";
 import { act, create } from "react-test-renderer";
 
-import { ChorusProvider, useConnection, useEvent, useRoom, useView } from "../react.js";
+import { ChorusProvider, useConnection, useEvent, useNow, useRoom, useView } from "../react.js";
 import { FakeServer, GAME, LOBBY, event, left, patch, reply, room } from "./fake.js";
 
 globalThis.IS_REACT_ACT_ENVIRONMENT = true;
@@ -223,4 +223,26 @@ test("a way in that does not exist, and a missing provider, are named", async ()
   const log = mock.method(console, "error", () => {});
   await assert.rejects(async () => act(async () => { create(h(Player)); }), /need a <ChorusProvider>/);
   log.mock.restore();
+});
+
+test("`useNow` is the server's time: it renders again at its pace, and when a connection is opened", async () => {
+  mock.timers.enable({ apis: ["setInterval", "setTimeout", "Date"], now: 1_000_000 });
+  try {
+    const seen = [];
+    const Clock = () => (seen.push(useNow(250)), null);
+    const { root } = await mounted(h(Clock));
+    assert.equal(seen.at(-1), 1_000_000);
+    await act(() => { server.drop(1006); mock.timers.tick(0); });
+    await act(() => server.accept({ recovered: true, now: 1_020_000 }));
+    assert.equal(seen.at(-1), 1_020_000, "the device is 20 s slow");
+    const before = seen.length;
+    await act(() => mock.timers.tick(250));
+    assert.deepEqual([seen.at(-1), seen.length > before], [1_020_250, true]);
+    await act(() => root.unmount());
+    const count = seen.length;
+    mock.timers.tick(1_000);
+    assert.equal(seen.length, count);
+  } finally {
+    mock.timers.reset();
+  }
 });

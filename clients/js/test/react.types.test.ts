@@ -3,7 +3,7 @@
 import { createElement } from "react";
 
 import { Chorus, type ChorusError } from "../chorus.js";
-import { ChorusProvider, useClient, useConnection, useEvent, useRoom, useView } from "../react.js";
+import { ChorusProvider, useClient, useConnection, useEvent, useNow, useRoom, useView } from "../react.js";
 import type { Declared } from "../../../guests/test/types/declared.js";
 
 export function Game(): string {
@@ -17,6 +17,7 @@ export function Game(): string {
   useView(room, ({ board }) => board.length) satisfies number | undefined;
   useView(room)?.board satisfies ("x" | "o" | null)[] | undefined;
   useClient() satisfies Chorus;
+  (useNow(250) + useNow()) satisfies number;
 
   // @ts-expect-error: the message has a cell.
   send("place", {});

@@ -25,6 +25,8 @@ pub struct Welcome<'a> {
     /// Whether this is the session that `resume` named. If not, the session is new, and the old one no longer exists.
     pub recovered: bool,
     pub ping_ms: u64,
+    /// The edge's clock in milliseconds since 1970, for clients whose own clock is wrong.
+    pub now: u64,
     pub player: &'a str,
     pub name: &'a str,
     /// Of a guest: proves in a later `hello` that its client is the same guest. Keep it secret.

@@ -34,7 +34,7 @@ impl Session {
             Phase::Opening { last } => std::mem::take(last),
             _ => Vec::new(),
         };
-        self.send_welcome(&opened);
+        self.send_welcome(&opened, now);
         let Opened { session, identity, was, resume, owed, recovered, .. } = opened;
         self.renewal = Renewal::new(identity.expires, now);
         self.phase = Phase::Open(Owner { session, identity });
@@ -62,12 +62,13 @@ impl Session {
         }
     }
 
-    fn send_welcome(&mut self, opened: &Opened) {
+    fn send_welcome(&mut self, opened: &Opened, now: Time) {
         let welcome = Welcome {
             session: opened.session.to_string(),
             resume: opened.resume.expose(),
             recovered: opened.recovered.is_some(),
             ping_ms: self.limits.ping_ms,
+            now: now.0,
             player: &opened.identity.player.id,
             name: &opened.identity.player.name,
             guest: opened.guest.as_ref().map(Secret::expose),

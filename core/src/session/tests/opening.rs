@@ -14,6 +14,20 @@ fn a_new_session_is_welcomed_and_joins_the_lobby() {
 }
 
 #[test]
+fn a_welcome_has_the_time_at_which_it_is_sent_also_of_a_session_that_resumes() {
+    for (hello, opened) in [(r#"{"t":"hello"}"#, new_session()), (r#"{"t":"hello","resume":"x"}"#, resumed(&[GAME]))] {
+        let mut story = Story::begin();
+        story.frame(hello);
+        story.outputs();
+        // The store takes this long to find the session.
+        story.now = story.now.plus(70);
+        story.on(Input::Opened(opened));
+        let outputs = story.outputs();
+        assert!(text(&outputs[0]).contains(r#","pingMs":8000,"now":1000070,"#), "{}", text(&outputs[0]));
+    }
+}
+
+#[test]
 fn a_message_before_hello_is_out_of_order() {
     let mut story = Story::begin();
     story.msg(1, None);

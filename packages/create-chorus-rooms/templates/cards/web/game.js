@@ -1,7 +1,7 @@
 // Draws the table and this player's hand.
 
-import { $, each, element, secondsUntil, setText } from "./dom.js";
-import { drawPlayers, open } from "./page.js";
+import { $, each, element, setText } from "./dom.js";
+import { drawPlayers, open, secondsUntil } from "./page.js";
 
 /** @import { Cards, View } from "../shared/cards.ts" */
 /** @import { Game } from "./page.js" */

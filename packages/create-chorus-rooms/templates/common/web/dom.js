@@ -41,8 +41,3 @@ export function each(parent, items, keyOf, make, draw) {
   });
   for (const child of before.values()) child.remove();
 }
-
-/** Seconds until a time, as a text: "12 s". Empty if there is no such time. @param {number | null} endsAt milliseconds since 1970 */
-export function secondsUntil(endsAt) {
-  return endsAt === null ? "" : `${Math.max(0, Math.ceil((endsAt - Date.now()) / 1000))} s`;
-}

@@ -71,6 +71,16 @@ export function toast(text) {
   box.dataset.timer = String(setTimeout(() => { box.hidden = true; }, 5_000));
 }
 
+/** Milliseconds until a time of the server, by its clock: the device's may be wrong. @param {number} endsAt milliseconds since 1970 */
+export function msUntil(endsAt) {
+  return Math.max(0, endsAt - client.now());
+}
+
+/** Seconds until a time of the server, as a text: "12 s". Empty if there is no such time. @param {number | null} endsAt milliseconds since 1970 */
+export function secondsUntil(endsAt) {
+  return endsAt === null ? "" : `${Math.ceil(msUntil(endsAt) / 1000)} s`;
+}
+
 /** Has a screen reader read this. @param {string} text */
 export function say(text) {
   setText($("said"), text);

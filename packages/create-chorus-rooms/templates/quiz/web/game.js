@@ -1,7 +1,7 @@
 // Draws the quiz.
 
-import { $, each, element, secondsUntil, setText } from "./dom.js";
-import { drawPlayers, open, say } from "./page.js";
+import { $, each, element, setText } from "./dom.js";
+import { drawPlayers, msUntil, open, say, secondsUntil } from "./page.js";
 
 /** @import { Quiz, View } from "../shared/quiz.ts" */
 /** @import { Game } from "./page.js" */
@@ -73,7 +73,7 @@ function drawClock() {
   const endsAt = shown?.endsAt ?? null, phase = shown?.phase;
   setText($("clock"), secondsUntil(endsAt));
   const all = phase === "asking" || phase === "shown" ? PHASE_MS[phase] : 0;
-  $("time").style.width = endsAt === null || all === 0 ? "0" : `${Math.min(100, Math.max(0, (100 * (endsAt - Date.now())) / all))}%`;
+  $("time").style.width = endsAt === null || all === 0 ? "0" : `${Math.min(100, (100 * msUntil(endsAt)) / all)}%`;
 }
 
 /** @type {Game<Quiz>} */

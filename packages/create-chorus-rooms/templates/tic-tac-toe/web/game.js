@@ -1,7 +1,7 @@
 // Draws the board.
 
-import { $, each, secondsUntil, setText } from "./dom.js";
-import { drawPlayers, open, toast } from "./page.js";
+import { $, each, setText } from "./dom.js";
+import { drawPlayers, open, secondsUntil, toast } from "./page.js";
 
 /** @import { TicTacToe, View } from "../shared/tic-tac-toe.ts" */
 /** @import { Game } from "./page.js" */
