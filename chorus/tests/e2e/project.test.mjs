@@ -133,6 +133,7 @@ test("the page, the client and its types are served, and nothing else of the pro
     ["/app.js", "text/javascript; charset=utf-8", FILES["web/app.js"]],
     ["/chorus.js", "text/javascript; charset=utf-8", await readFile(join(REPOSITORY, "clients/js/chorus.js"), "utf8")],
     ["/chorus.d.ts", "text/plain; charset=utf-8", await readFile(join(REPOSITORY, "clients/js/chorus.d.ts"), "utf8")],
+    ["/chorus-offline.js", "text/javascript; charset=utf-8", `const PAGE = \`${await readFile(join(REPOSITORY, "chorus/page/offline.html"), "utf8")}\`;\n\n${await readFile(join(REPOSITORY, "chorus/page/offline.js"), "utf8")}`],
   ]) {
     const answer = await fetched(url, path);
     assert.deepEqual([answer.status, answer.headers["content-type"], answer.headers["cache-control"]], [200, kind, "no-cache"], path);

@@ -60,7 +60,7 @@ test("a project is built into one file, served, and served again with another ve
   assert.match((await build()).stdout, /dist\/counting\.chorus  \d/);
   const port = await freePort();
   const first = await serve(t, { port, at: "rooms/counter" });
-  assert.deepEqual(await Promise.all(["/readyz", "/", "/chorus.js"].map((path) => status(first.url, path))), [200, 200, 200]);
+  assert.deepEqual(await Promise.all(["/readyz", "/", "/chorus.js", "/chorus-offline.js"].map((path) => status(first.url, path))), [200, 200, 200, 200]);
   assert.match(await (await fetch(first.url)).text(), /Counting/, "the page of the project");
   // Nothing of an author's is there: a path of the page's has the page, and the author's paths have nothing.
   assert.deepEqual(await Promise.all(["/dev", "/dev/events", "/dev/inspector"].map((path) => status(first.url, path))), [404, 404, 404]);
