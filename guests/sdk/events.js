@@ -6,7 +6,7 @@ import { withClaims } from "./claims.js";
 import { finish, refuse } from "./finish.js";
 import { named, toJson } from "./json.js";
 import { allowed } from "./limits.js";
-import { reportFreed } from "./lobby.js";
+import { reportSeats, takeNote } from "./lobby.js";
 import { addPlayer, bySession, inner, Player, removePlayer, rolesChanged } from "./player.js";
 import * as primordials from "./primordials.js";
 import { answered, found } from "./requests.js";
@@ -60,11 +60,11 @@ export function dispatch(event, ...fields) {
 }
 
 function onJoin(session, { player: id, name, spectator }, claims, given) {
-  const replaced = replacedBy(id);
+  const replaced = replacedBy(id), note = takeNote(given);
   // The seat passes to the newcomer: that of the latest session, where several are replaced.
   const data = replaced.length === 0 ? "{}" : toJson(replaced[replaced.length - 1].data, "player.data");
   const player = new Player({ session, player: id, name, connected: true, spectator }, data);
-  return withClaims(player, claims, () => admit(player, spectator, given, replaced));
+  return withClaims(player, claims, () => admit(player, spectator, given, replaced, note));
 }
 
 /** The sessions that leave once this player has joined by a further one, the oldest first (`core/src/room/commands/membership.rs`). */
@@ -78,7 +78,8 @@ function replacedBy(id) {
   return seats;
 }
 
-function admit(player, spectator, given, replaced) {
+/** `note`: the lobby's, about a newcomer that it has counted. */
+function admit(player, spectator, given, replaced, note) {
   call.refusable = true;
   let verdict = script.hooks.onJoinAttempt === undefined ? true : callHook("onJoinAttempt", player, given);
   if (call.refused !== undefined) return;
@@ -93,10 +94,12 @@ function admit(player, spectator, given, replaced) {
   const full = rolesChanged() ? isFull(leaving) : spectator;
   // A spectator's seat passes on as it is.
   if (verdict === true && full && replaced.length > 0) verdict = "spectator";
-  if (verdict === true && full) return refuse("the room is full");
+  // The lobby brings who means to play to another room, or to a new one.
+  if (full && (verdict === true || note === "play")) return refuse("the room is full");
   inner.setSpectator(player, verdict === "spectator");
   emit("admit", [verdict === "spectator"], "onJoinAttempt", true);
   addPlayer(player);
+  if (note !== undefined && verdict === "spectator") reportSeats(1);
   callHook("onJoin", player, given);
   finish(player);
 }
@@ -118,11 +121,11 @@ function onMoveFailed(player, room, reason) {
 
 function onLeave(session, reason) {
   const player = playerOf(session);
-  const wasPlayer = !player.spectator;
   inner.setConnected(player, false);
   removePlayer(player);
+  // Before the hook, which may give the seat to another.
+  if (!player.spectator) reportSeats(1);
   callHook("onLeave", player, reason);
-  if (wasPlayer) reportFreed();
   finish();
 }
 

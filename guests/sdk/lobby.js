@@ -7,6 +7,7 @@
 import { call, emit } from "./call.js";
 import { LOBBY } from "./ids.js";
 import { recall } from "./memory.js";
+import { playerCount } from "./player.js";
 import * as primordials from "./primordials.js";
 
 /** What the lobby has of the kind, from `static lobby`; false when clients cannot request it. */
@@ -15,10 +16,25 @@ export let offer = false;
 /** While the component is built. */
 export function setOffer(given) { offer = given; }
 
-/** A player has left, and its seat is free. */
-export function reportFreed() { if (!call.locked) report('{"freed":1}'); }
+/**
+ * Players' seats that are free again; below 0, that are taken. They are reported where they change, in the order of the changes. The lobby
+ * has counted the newcomers that it has moved here, so a join is reported only when it takes no seat.
+ */
+export function reportSeats(freed) { if (!call.locked) report(`{"freed":${freed}}`); }
 
-export function reportLock(locked) { report(`{"locked":${locked}}`); }
+/** What a locked room has not reported is in the number of its players. */
+export function reportLock(locked) { report(locked ? '{"locked":true}' : `{"locked":false,"players":${playerCount()}}`); }
+
+/** The lobby's key in the options of a join: see `NOTE` in guests/lobby/seek.js. */
+const NOTE = "@lobby";
+
+/** Takes the lobby's note out of a newcomer's options: "play" or "join" of one that the lobby counts. */
+export function takeNote(options) {
+  if (!isLobbys() || typeof options !== "object" || options === null || !primordials.hasOwn(options, NOTE)) return undefined;
+  const note = options[NOTE];
+  delete options[NOTE];
+  return note;
+}
 
 /** `text`: the room's metadata, as JSON. Of it the lobby has what it compares. */
 export function reportMetadata(text) {
@@ -33,7 +49,9 @@ export function reportMetadata(text) {
 }
 
 /** Seats that the lobby has filled by itself, it does not fill again. */
-function isReporting() { return offer !== false && offer.seats === 0 && recall().info?.creator === LOBBY; }
+function isReporting() { return offer !== false && offer.seats === 0 && isLobbys(); }
+
+function isLobbys() { return recall().info?.creator === LOBBY; }
 
 /** Not counted among the effects of the call, so that a script that uses up its budget does not fail by it. */
 function report(text) {

@@ -3,6 +3,7 @@
 
 import { emit } from "./call.js";
 import { allowed } from "./limits.js";
+import { reportSeats } from "./lobby.js";
 import { bySession, playerCount, setRole } from "./player.js";
 import { RangeError, TypeError } from "./primordials.js";
 
@@ -15,6 +16,7 @@ export function sit(player) {
   if (isFull()) throw new RangeError(`player.sit: the room has ${playerCount()} players, the most that it may have (config.maxPlayers)`);
   emit("sit", [player.session], "player.sit");
   setRole(player, false);
+  reportSeats(-1);
 }
 
 export function stand(player) {
@@ -22,6 +24,7 @@ export function stand(player) {
   if (player.spectator) throw new TypeError("player.stand: this member is a spectator already");
   emit("stand", [player.session], "player.stand");
   setRole(player, true);
+  reportSeats(1);
 }
 
 /** In onJoinAttempt the newcomer is no member yet, and in onLeave the player is one no longer. */

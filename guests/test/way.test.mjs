@@ -45,7 +45,56 @@ test("a room of the lobby reports each seat that a player leaves, not a spectato
   assert.deepEqual(reports(room.message("bo", "lock").message("bo", "lock")), [{ locked: true }]);
   room.join("dan", { full: false });
   assert.deepEqual(reports(room.leave("dan")), []);
-  assert.deepEqual(reports(room.message("bo", "unlock").message("bo", "unlock")), [{ locked: false }]);
+  assert.deepEqual(reports(room.message("bo", "unlock").message("bo", "unlock")), [{ locked: false, players: 1 }]);
+});
+
+const SEATS = `static config = { maxPlayers: 2 };
+  onJoinAttempt(player, options) { this.state.options = options; return player.spectator ? 'spectator' : options.as ?? true; }
+  messages = {
+    sit: (player) => player.sit(), stand: (player) => player.stand(), lock: () => this.lock(), unlock: () => this.unlock(),
+    no: (player) => { player.stand(); this.refuse('no'); }, swap: (player) => { player.stand(); this.players.filter((one) => one.spectator && one !== player)[0].sit(); },
+  };`;
+
+test("a room of the lobby reports who sits down and who stands up, not what it has refused, and not while it is locked", async () => {
+  const room = (await lobbys(SEATS)).join("ana").join("bo").join("cid");
+  assert.deepEqual(reports(room.leave("bo").message("cid", "sit")), [{ freed: 1 }, { freed: -1 }]);
+  assert.deepEqual(reports(room.message("cid", "stand")), [{ freed: 1 }]);
+  assert.equal(room.message("ana", "no").refused, "no");
+  assert.deepEqual(reports(room), []);
+  assert.deepEqual(reports(room.message("ana", "swap")), [{ freed: 1 }, { freed: -1 }]);
+  room.message("cid", "lock");
+  reports(room);
+  assert.deepEqual(reports(room.message("cid", "stand")), []);
+  assert.deepEqual(reports(room.message("cid", "unlock")), [{ locked: false, players: 0 }]);
+  const other = (await roomOf(SEATS)).join("ana");
+  assert.deepEqual(reports(other.message("ana", "stand")), [], "another has created it");
+});
+
+test("a seat that passes on within `onLeave` is reported free before it is taken", async () => {
+  const room = (await lobbys(`${SEATS} onLeave() { for (const one of this.players) if (one.spectator) { one.sit(); break; } }`)).join("ana").join("bo").join("cid");
+  assert.deepEqual(reports(room.leave("ana")), [{ freed: 1 }, { freed: -1 }]);
+});
+
+test("who was counted by the lobby and is a spectator gives its seat back, and the lobby's note is not the script's", async () => {
+  const room = await lobbys(SEATS);
+  assert.deepEqual(reports(room.join("ana", { options: { a: 1, "@lobby": "join" } })), []);
+  assert.deepEqual(room.state.options, { a: 1 });
+  assert.deepEqual(reports(room.join("bo", { options: { as: "spectator", "@lobby": "join" } })), [{ freed: 1 }]);
+  assert.deepEqual(reports(room.join("cid", { options: { as: "spectator", "@lobby": "play" } })), [{ freed: 1 }], "the script's choice");
+  assert.deepEqual(reports(room.join("dan", { options: { as: "spectator" } })), [], "it was not counted");
+  const other = (await roomOf(SEATS)).join("ana", { options: { "@lobby": "join" } });
+  assert.deepEqual(other.state.options, { "@lobby": "join" }, "no lobby has created this room");
+});
+
+test("who means to play is refused by a full room that would take it as a spectator", async () => {
+  const room = (await lobbys(SEATS)).join("ana").join("bo");
+  assert.equal(room.join("cid", { options: { "@lobby": "play" } }).refused, "the room is full");
+  assert.deepEqual(reports(room), []);
+  assert.equal(room.join("cid", { options: { "@lobby": "join" } }).refused, undefined);
+  assert.deepEqual(reports(room), [{ freed: 1 }]);
+  const passes = (await lobbys(`static config = { maxPlayers: 1 }; onJoinAttempt(player) { for (const one of this.players) one.stand(); return true; }`)).join("ana");
+  assert.equal(passes.join("bo", { options: { "@lobby": "play" } }).refused, undefined, "the script has freed a seat");
+  assert.deepEqual(reports(passes), [{ freed: 1 }]);
 });
 
 test("of its metadata, a room reports the values that the lobby compares", async () => {
