@@ -11,6 +11,7 @@ import { Room } from "chorus";
 import { kinds } from "chorus/kinds";
 import { forget, giveName, isId, isName, keep, keptById, keptByText, noCodes, rewrite } from "./codes.js";
 import { close, firstOpen, keyOfOpen, noRooms, offer, openRoom, take } from "./open.js";
+import { NOT_THE_ROOMS, NOTE, ROOMS_MADE, ROOMS_MADE_MS, ROOMS_TRIED, keptSeek, nextSeek, withoutNote } from "./seek.js";
 
 /** The newest results and games: others are played and decided too, but are not listed here. */
 const RESULTS_KEPT = 50;
@@ -43,8 +44,11 @@ const REFUSALS = {
 
 /**
  * @typedef {import("chorus").Player<Own>} Player
- * @typedef {{ moving?: string, counts?: boolean, waits?: string, wrong?: number, wrongSince?: number }} Own a member's data: the
- *   room that it is on its way to, and whether it counts there; the key that it waits under; the codes that were wrong
+ * @typedef {import("./seek.js").Seek} Seek
+ * @typedef {{
+ *   moving?: string, counts?: boolean, seek?: Seek, waits?: string, wrong?: number, wrongSince?: number, made?: number, madeSince?: number,
+ * }} Own a member's data: the room that it is on its way to, whether it counts there, and what it goes on with; the key that it waits
+ *   under; the codes that were wrong; the rooms that were created because others have not taken it
  * @typedef {{ kind: string, players: string[], since: number }} Game the players' names
  * @typedef {[room: string, winner: unknown, at: number, ...players: string[]]} Result without keys, for there are many
  * @typedef {{
@@ -93,20 +97,24 @@ export default class Lobby extends Room {
   }
 
   /**
-   * The player is still here: the room is full, has ended, or was never created. The player is notified, and not queued again:
-   * the same move would fail again.
+   * The player is still here: the room is full, has refused it, has ended, or was never created. One that means to play in any room
+   * goes on to another. Else the player is notified, and not queued again: the same move would fail again.
    * @param {Player} player @param {string} room @param {string} reason
    */
   onMoveFailed(player, room, reason) {
-    const { counts } = player.data;
+    const { counts, seek } = player.data;
     delete player.data.moving;
     delete player.data.counts;
+    delete player.data.seek;
     const [, failure] = this.state.failures.find(([failed]) => failed === room) ?? [];
     const code = failure === undefined ? REFUSALS[reason] ?? "refused" : "failed";
     if (code === "full" || code === "locked") this.#close(room);
     else if (code === "ended" || code === "not_found") this.#forget(room);
     else if (counts) this.#freed(room, 1);
-    player.send("failed", { room, code, reason: failure ?? reason });
+    const isTheRooms = !NOT_THE_ROOMS.has(reason);
+    if (code === "refused" && isTheRooms) this.#doubt(room, true);
+    const next = isTheRooms ? nextSeek(seek, room, code) : undefined;
+    if (next === undefined || !this.#goOn(player, next)) player.send("failed", { room, code, reason: failure ?? reason });
   }
 
   /** What a room of this lobby reports of itself, or the result of a game. @param {string} room @param {any} data */
@@ -146,11 +154,7 @@ export default class Lobby extends Room {
       }
       if (rules.seats > 0) return this.#wait(player, data.kind, rules, key);
       this.#dequeue(player);
-      const open = firstOpen(this.state.open, key);
-      if (open) return this.#join(player, open, key, rules, options);
-      const room = this.rooms.create(data.kind, options);
-      const code = keep(this.state.codes, room, { key });
-      return this.#joinNew(player, { room, code, key, rules, options });
+      return this.#play(player, rules, { key, options, tried: [] });
     },
 
     /** Into a new room: one that others may join too, or a private one, which is joined by id, code or name alone. */
@@ -255,6 +259,37 @@ export default class Lobby extends Room {
 
   // ---- into a room ----
 
+  /** Into an open room that has not been tried, or a new one. @param {Player} player @param {import("chorus/kinds").Offer} rules @param {Seek} seek */
+  #play(player, rules, seek) {
+    const { key, options, tried } = seek;
+    const open = tried.length < ROOMS_TRIED ? firstOpen(this.state.open, key, tried) : undefined;
+    if (open) {
+      player.data.seek = keptSeek(seek);
+      return this.#join(player, open, key, rules, options, "play");
+    }
+    const room = this.rooms.create(kindOf(key), options);
+    const code = keep(this.state.codes, room, { key });
+    return this.#joinNew(player, { room, code, key, rules, options }, "play");
+  }
+
+  /** Whether the player goes on: to the next room, or to a new one unless too many were created for it. @param {Player} player @param {Seek} seek */
+  #goOn(player, seek) {
+    const rules = rulesOfKey(seek.key);
+    if (!rules || rules.seats > 0) return false;
+    const isNew = seek.tried.length >= ROOMS_TRIED || firstOpen(this.state.open, seek.key, seek.tried) === undefined;
+    if (isNew && !this.#mayHaveNew(player)) return false;
+    this.#play(player, rules, seek);
+    return true;
+  }
+
+  /** Counts a room that is created because others have not taken the player. @param {Player} player */
+  #mayHaveNew({ data }) {
+    const { made = 0, madeSince = 0 } = data, anew = this.now() - madeSince >= ROOMS_MADE_MS;
+    if (!anew && made >= ROOMS_MADE) return false;
+    Object.assign(data, anew ? { made: 1, madeSince: this.now() } : { made: made + 1 });
+    return true;
+  }
+
   /** @param {Player} player @param {string} kind @param {import("chorus/kinds").Offer} rules @param {{ options: Record<string, any>, name?: string, hidden: boolean }} what */
   #create(player, kind, rules, { options: given, name, hidden }) {
     if (!rules.create) this.refuse(`a room of kind ${kind} is not created on request; joinOrCreate finds one`);
@@ -266,7 +301,7 @@ export default class Lobby extends Room {
     // The refusal undoes the call, so the room is not created.
     if (code === null || (name !== undefined && !giveName(codes, name, code))) this.refuse("no code is left: there are too many rooms");
     this.#dequeue(player);
-    if (!hidden && rules.seats === 0) return this.#joinNew(player, { room, code, key, rules, options });
+    if (!hidden && rules.seats === 0) return this.#joinNew(player, { room, code, key, rules, options }, "join");
     return this.#move(player, room, code, options);
   }
 
@@ -274,21 +309,21 @@ export default class Lobby extends Room {
   #joinKept(player, { room, code, key }, options) {
     const open = openRoom(this.state.open, key, room), rules = rulesOfKey(key);
     this.#dequeue(player);
-    return open && rules ? this.#join(player, open, key, rules, options) : this.#move(player, room, code, options);
+    return open && rules ? this.#join(player, open, key, rules, options, "join") : this.#move(player, room, code, options);
   }
 
-  /** @param {Player} player @param {{ room: string, code: string | null, key: string, rules: import("chorus/kinds").Offer, options: object }} created */
-  #joinNew(player, { room, code, key, rules, options }) {
+  /** @param {Player} player @param {{ room: string, code: string | null, key: string, rules: import("chorus/kinds").Offer, options: object }} created @param {"play" | "join"} how */
+  #joinNew(player, { room, code, key, rules, options }, how) {
     const open = { room, code, taken: 0, since: this.now() };
     offer(this.state.open, key, open);
-    return this.#join(player, open, key, rules, options);
+    return this.#join(player, open, key, rules, options, how);
   }
 
-  /** Takes a seat of an open room. @param {Player} player @param {import("./open.js").Open} open @param {string} key @param {import("chorus/kinds").Offer} rules @param {object} options */
-  #join(player, open, key, rules, options) {
+  /** Takes a seat of an open room. @param {Player} player @param {import("./open.js").Open} open @param {string} key @param {import("chorus/kinds").Offer} rules @param {object} options @param {"play" | "join"} how */
+  #join(player, open, key, rules, options, how) {
     take(this.state.open, key, open, rules.maxPlayers);
     player.data.counts = true;
-    return this.#move(player, open.room, open.code, options);
+    return this.#move(player, open.room, open.code, { ...options, [NOTE]: how });
   }
 
   /** @param {Player} player @param {string} room @param {string | null} code @param {object} options */
@@ -315,23 +350,51 @@ export default class Lobby extends Room {
   // ---- what becomes of rooms ----
 
   /** @param {string} room @param {any} report */
-  #onReport(room, { freed, locked, metadata }) {
+  #onReport(room, { freed, locked, players, metadata }) {
     if (Number.isInteger(freed)) this.#freed(room, freed);
-    else if (locked === true) this.#close(room);
-    else if (locked === false) this.#freed(room, Infinity);
-    else if (typeof metadata === "object" && metadata !== null) this.#matches(room, metadata);
+    else if (locked === true) return this.#close(room);
+    else if (locked === false) this.#unlocked(room, players);
+    else if (typeof metadata === "object" && metadata !== null) return this.#matches(room, metadata);
+    this.#doubt(room, false);
   }
 
-  /**
-   * Seats of a room are free again. How many others are free in one that was locked, the lobby does not know: it takes all for free,
-   * until one refuses a player.
-   * @param {string} room @param {number} seats
-   */
+  /** Seats of a room are free again; below 0, are taken. Of one that counts as full no more can be taken. @param {string} room @param {number} seats */
   #freed(room, seats) {
+    const { key, open, rules } = this.#openRoom(room);
+    if (!open) {
+      if (seats > 0) this.#offer(room, (maxPlayers) => maxPlayers - seats);
+    } else if (seats < 0) {
+      take(this.state.open, key, open, rules?.maxPlayers ?? 0, -seats);
+    } else {
+      open.taken = Math.max(0, open.taken - seats);
+    }
+  }
+
+  /** A room of an SDK that does not report its players takes all, until it refuses one. @param {string} room @param {unknown} players */
+  #unlocked(room, players) {
+    this.#close(room);
+    this.#offer(room, () => (Number.isInteger(players) ? Number(players) : 0));
+  }
+
+  /** Offers a public room that was not offered, if it has a free seat. @param {string} room @param {(maxPlayers: number) => number} takenOf */
+  #offer(room, takenOf) {
     const kept = keptById(this.state.codes, room), rules = kept && rulesOfKey(kept.key);
-    const key = kept?.key ?? keyOfOpen(this.state.open, room), open = key && openRoom(this.state.open, key, room);
-    if (open) open.taken = Math.max(0, open.taken - seats);
-    else if (kept && rules && !kept.hidden && rules.seats === 0) offer(this.state.open, kept.key, { room, code: kept.code, taken: Math.max(0, rules.maxPlayers - seats), since: this.now() });
+    if (!kept || !rules || kept.hidden || rules.seats > 0) return;
+    const taken = Math.max(0, takenOf(rules.maxPlayers));
+    if (rules.maxPlayers === 0 || taken < rules.maxPlayers) offer(this.state.open, kept.key, { room, code: kept.code, taken, since: this.now() });
+  }
+
+  /** Whether others are tried before this room. @param {string} room @param {boolean} doubtful */
+  #doubt(room, doubtful) {
+    const { open } = this.#openRoom(room);
+    if (open && doubtful) open.doubtful = true;
+    else if (open) delete open.doubtful;
+  }
+
+  /** @param {string} room */
+  #openRoom(room) {
+    const key = keptById(this.state.codes, room)?.key ?? keyOfOpen(this.state.open, room) ?? "";
+    return { key, open: openRoom(this.state.open, key, room), rules: key === "" ? undefined : rulesOfKey(key) };
   }
 
   /** @param {string} room @param {Record<string, any>} metadata */
@@ -504,7 +567,7 @@ function failed(code, reason) {
 /** A client's options for a room. @param {any} data @returns {Record<string, any>} */
 function optionsOf(data) {
   const options = data?.options;
-  return typeof options === "object" && options !== null && !Array.isArray(options) ? options : {};
+  return typeof options === "object" && options !== null && !Array.isArray(options) ? withoutNote(options) : {};
 }
 
 /** @param {unknown} value */

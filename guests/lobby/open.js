@@ -4,12 +4,14 @@
 // but the last are full. The seats that are counted are those that the lobby has filled, less those that the room has reported
 // free. A count that is too low costs a refused move, after which the room counts as full; one that is too high would leave a
 // seat empty, and cannot happen by reports and answers that come twice or not at all: each comes once.
+//
+// A room that has refused a player is *doubtful*: see seek.js.
 
 /** Further rooms are found by their codes alone, until a seat in them becomes free. */
 export const OPEN_KEPT = 1_000;
 
 /**
- * @typedef {{ room: string, code: string | null, taken: number, since: number }} Open
+ * @typedef {{ room: string, code: string | null, taken: number, since: number, doubtful?: true }} Open
  * @typedef {{ count: number, byKey: Record<string, Open[]> }} OpenRooms
  */
 
@@ -18,9 +20,10 @@ export function noRooms() {
   return { count: 0, byKey: {} };
 }
 
-/** @param {OpenRooms} rooms @param {string} key @returns {Open | undefined} */
-export function firstOpen({ byKey }, key) {
-  return byKey[key]?.[0];
+/** The first room that is not doubtful, or else the first; without those that were `tried`. @param {OpenRooms} rooms @param {string} key @param {string[]} tried @returns {Open | undefined} */
+export function firstOpen({ byKey }, key, tried) {
+  const those = byKey[key] ?? [], isLeft = (/** @type {Open} */ { room }) => !tried.includes(room);
+  return those.find((open) => !open.doubtful && isLeft(open)) ?? those.find(isLeft);
 }
 
 /** @param {OpenRooms} rooms @param {string} key @param {string} room @returns {Open | undefined} */
@@ -50,8 +53,8 @@ export function close(rooms, key, room) {
   if (those.length === 0) delete rooms.byKey[key];
 }
 
-/** A seat of an open room is taken. `limit`: the seats that it has, 0 for any number. @param {OpenRooms} rooms @param {string} key @param {Open} open @param {number} limit */
-export function take(rooms, key, open, limit) {
-  open.taken += 1;
+/** Seats of an open room are taken. `limit`: the seats that it has, 0 for any number. @param {OpenRooms} rooms @param {string} key @param {Open} open @param {number} limit @param {number} [seats] */
+export function take(rooms, key, open, limit, seats = 1) {
+  open.taken += seats;
   if (limit > 0 && open.taken >= limit) close(rooms, key, open.room);
 }

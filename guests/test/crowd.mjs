@@ -10,19 +10,24 @@ const digest = (text) => createHash("sha256").update(text).digest("hex");
 
 export class Crowd {
   now = 1_700_000_000_000;
-  /** The moves that are under way, as `{ player, room }`; the players in each room; the lobby's answers, by player. */
+  /** The moves that are under way, as `{ player, room, note }`; the players in each room, and its spectators; the lobby's answers, by player. */
   moves = [];
   rooms = new Map();
+  watchers = new Map();
   replies = new Map();
   failures = [];
   created = 0;
-  #guest; #script; #capacity; #records = 0;
+  #guest; #script; #capacity; #refuses; #records = 0;
   #clock = { now: this.now };
 
-  /** `capacity`: of each room, which refuses the next player. `change`: of the state of a new lobby, which the crowd finds. */
-  constructor(script, { capacity = Infinity, change } = {}) {
+  /**
+   * `capacity`: of each room, where the next one is a spectator. `refuses`: whether a room refuses this player. `change`: of the state of
+   * a new lobby, which the crowd finds.
+   */
+  constructor(script, { capacity = Infinity, refuses = () => false, change } = {}) {
     this.#script = script;
     this.#capacity = capacity;
+    this.#refuses = refuses;
     this.#guest = script.instance(this.#clock);
     this.#guest.open(this.#info(), 0, "");
     this.#handle("create", "{}");
@@ -54,17 +59,24 @@ export class Crowd {
   report(room, lobby) { this.#handle("room-message", room, JSON.stringify({ lobby })); }
   end(room) { this.rooms.delete(room); this.#handle("room-end", room, "", "null"); }
 
-  /** Ends a move: the player comes to the room, or the room is full. */
+  /** Ends a move as the SDK does: the player has a seat, or is a spectator, which one that means to play is not; or the room refuses it. */
   arrive(move) {
     this.moves.splice(this.moves.indexOf(move), 1);
-    const { player, room } = move, there = this.rooms.get(room);
-    if (there.size < this.#capacity) {
-      there.add(player);
-      this.leave(player, "moved");
-    } else {
-      this.#handle("move-failed", sessionOf(player), room, "the room is full");
-    }
+    const { player, room, note } = move, isFull = this.rooms.get(room).size >= this.#capacity;
+    if (this.#refuses(player, room)) return this.#handle("move-failed", sessionOf(player), room, "not you");
+    if (isFull && note === "play") return this.#handle("move-failed", sessionOf(player), room, "the room is full");
+    (isFull ? this.watchers : this.rooms).get(room).add(player);
+    this.leave(player, "moved");
+    if (isFull && note !== undefined) this.report(room, { freed: 1 });
   }
+
+  /** The first spectator of the room takes a seat, if one is free; the first player gives one up; the first of either leaves. */
+  sit(room) {
+    if (this.rooms.get(room).size < this.#capacity && pass(this.watchers.get(room), this.rooms.get(room))) this.report(room, { freed: -1 });
+  }
+  stand(room) { if (pass(this.rooms.get(room), this.watchers.get(room))) this.report(room, { freed: 1 }); }
+  playerLeaves(room) { if (pass(this.rooms.get(room))) this.report(room, { freed: 1 }); }
+  watcherLeaves(room) { pass(this.watchers.get(room)); }
 
   /** The lobby's state in a new instance equals that of this one. */
   assertRestored() {
@@ -95,9 +107,10 @@ export class Crowd {
     if (name === "create-room") {
       // As a host computes it; one for each record.
       this.rooms.set(chance.slice(32), new Set());
+      this.watchers.set(chance.slice(32), new Set());
       this.created += 1;
     } else if (name === "move-to") {
-      this.moves.push({ player: this.#players.get(fields[0]), room: fields[1] });
+      this.moves.push({ player: this.#players.get(fields[0]), room: fields[1], note: JSON.parse(fields[2])["@lobby"] });
     } else if (name === "reply") {
       this.replies.set(player, JSON.parse(fields[0]));
     } else if (name === "refuse") {
@@ -106,6 +119,12 @@ export class Crowd {
       this.failures.push({ player: this.#players.get(fields[0]), ...JSON.parse(fields[2]) });
     }
   }
+}
+
+/** The first of one set goes to the other, or away. Returns whether there was one. */
+function pass(from, to) {
+  const [first] = from;
+  return first !== undefined && from.delete(first) && (to?.add(first), true);
 }
 
 function sessionOf(player) { return digest(`session ${player}`).slice(0, 32); }

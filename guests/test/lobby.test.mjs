@@ -254,8 +254,8 @@ test("a player joins a room with a free seat, or a new one, and is notified of i
   assert.deepEqual(lobby.received("ana"), [{ type: "placed", data: { room, code } }]);
   assert.deepEqual(into(lobby, "bo", "party", { topic: "dogs" }), { room, code });
   assert.deepEqual(lobby.moves, [
-    { session: session("ana"), room, options: { topic: "cats" } },
-    { session: session("bo"), room, options: { topic: "dogs" } },
+    { session: session("ana"), room, options: { topic: "cats", "@lobby": "play" } },
+    { session: session("bo"), room, options: { topic: "dogs", "@lobby": "play" } },
   ]);
   assert.equal(lobby.created.length, 1);
 });
@@ -344,13 +344,225 @@ test("a room that refuses a player as full or locked is offered no more, until i
 test("the seat of a player that a room refuses, or whose session ends on the way, is free", async () => {
   const lobby = await lobbyWith(...names("p", 8));
   const [room] = all(lobby, names("p", 3), "party");
-  assert.equal(into(lobby, "p3", "party").room, room);
+  lobby.message("p3", "join", { room });
   lobby.received("p3");
   lobby.moveFailed("p3", room, "no strangers here");
   assert.deepEqual(lobby.received("p3"), [{ type: "failed", data: { room, code: "refused", reason: "no strangers here" } }]);
   assert.equal(into(lobby, "p4", "party").room, room);
   lobby.leave("p4", "timed-out");
   assert.equal(into(lobby, "p5", "party").room, room);
+});
+
+// ---- rooms that are not as the lobby believes ----
+
+/** Players with a room each, in order. */
+function hosts(lobby, players, kind, options) {
+  return players.map((player) => {
+    const { room, code } = lobby.message(player, "create", { kind, options }).reply;
+    lobby.moved(player);
+    return { room, code };
+  });
+}
+const goingTo = (lobby, name) => lobby.moves.findLast((move) => move.session === session(name))?.room;
+const listed = (lobby, name, kind) => lobby.message(name, "find", { kind }).reply.map(({ room, players }) => [room, players]);
+
+test("a seat that a spectator has taken is not offered, and one that a player gives up is", async () => {
+  const lobby = await lobbyWith(...names("p", 8));
+  const [room] = all(lobby, ["p0", "p1"], "ranked");
+  lobby.roomMessage(room, { lobby: { freed: 1 } });
+  assert.deepEqual(listed(lobby, "p2", "ranked"), [[room, 1]]);
+  lobby.roomMessage(room, { lobby: { freed: -1 } });
+  assert.deepEqual(listed(lobby, "p2", "ranked"), []);
+  assert.notEqual(into(lobby, "p2", "ranked").room, room);
+  lobby.roomMessage(room, { lobby: { freed: -1 } }).roomMessage(room, { lobby: { freed: 1 } });
+  assert.deepEqual(listed(lobby, "p3", "ranked").at(-1), [room, 1]);
+});
+
+test("a room that is unlocked has as many free seats as it reports", async () => {
+  const lobby = await lobbyWith(...names("p", 8));
+  const [room] = all(lobby, ["p0", "p1"], "party");
+  const report = (lobby_) => lobby.roomMessage(room, { lobby: lobby_ });
+  report({ locked: true });
+  report({ locked: false, players: 3 });
+  assert.deepEqual(listed(lobby, "p2", "party"), [[room, 3]]);
+  report({ locked: true });
+  report({ locked: false, players: 4 });
+  assert.deepEqual(listed(lobby, "p2", "party"), []);
+  const [open] = all(lobby, ["p3"], "chat");
+  lobby.roomMessage(open, { lobby: { locked: true } }).roomMessage(open, { lobby: { locked: false, players: 7 } });
+  assert.deepEqual(listed(lobby, "p2", "chat"), [[open, 7]]);
+});
+
+test("a player that a room does not take goes on to the next room, and at last to a new one", async () => {
+  for (const reason of ["no strangers here", "the room is full", "the room is locked", "the room has ended", "there is no such room"]) {
+    const lobby = await lobbyWith(...names("p", 8));
+    const [a, b] = hosts(lobby, ["p0", "p1"], "party").map(({ room }) => room);
+    lobby.message("p2", "joinOrCreate", { kind: "party", options: { word: "hi" } });
+    lobby.received("p2");
+    assert.equal(goingTo(lobby, "p2"), a);
+    lobby.moveFailed("p2", a, reason);
+    assert.equal(goingTo(lobby, "p2"), b, reason);
+    assert.equal(lobby.message("p2", "joinOrCreate", { kind: "party" }).refused, "you are on your way to a room");
+    lobby.moveFailed("p2", b, reason);
+    const made = goingTo(lobby, "p2");
+    assert.ok(made !== a && made !== b);
+    assert.deepEqual(lobby.created.at(-1), { kind: "party", options: { word: "hi" } });
+    assert.deepEqual(lobby.received("p2").map(({ type, data }) => [type, data.room]), [["placed", b], ["placed", made]]);
+  }
+});
+
+test("the refusal of the room that was created for a player is the last, and has the room's reason", async () => {
+  const lobby = await lobbyWith("ana");
+  const { room } = into(lobby, "ana", "party");
+  lobby.received("ana");
+  lobby.moveFailed("ana", room, "say please");
+  assert.deepEqual(lobby.received("ana"), [{ type: "failed", data: { room, code: "refused", reason: "say please" } }]);
+  assert.deepEqual(lobby.saved.data ?? {}, {}, "nothing is kept of it");
+});
+
+test("a player that every room refuses has tried three, and a new one", async () => {
+  const lobby = await lobbyWith(...names("p", 8));
+  hosts(lobby, names("p", 5), "party");
+  into(lobby, "p6", "party");
+  const tried = [];
+  for (let n = 0; n < 4; n++) lobby.moveFailed("p6", tried[tried.push(goingTo(lobby, "p6")) - 1], `no ${n}`);
+  assert.deepEqual([new Set(tried).size, lobby.created.length], [4, 6]);
+  assert.deepEqual(lobby.received("p6").at(-1).data, { room: tried[3], code: "refused", reason: "no 3" });
+});
+
+test("a move that fails for no reason of the room's is the last", async () => {
+  for (const reason of ["the server cannot reach its store now", "a session can be in 8 rooms at most"]) {
+    const lobby = await lobbyWith(...names("p", 3));
+    const [{ room }] = hosts(lobby, ["p0"], "party");
+    into(lobby, "p1", "party");
+    lobby.moveFailed("p1", room, reason);
+    assert.deepEqual(lobby.received("p1").at(-1), { type: "failed", data: { room, code: "refused", reason } });
+    assert.equal(lobby.state.open.byKey["party []"][0].doubtful, undefined);
+  }
+});
+
+test("who names a room is refused by that room, and goes nowhere else", async () => {
+  for (const by of ["room", "code", "name"]) {
+    const lobby = await lobbyWith("ana", "bo", "cid");
+    const [{ room, code }] = hosts(lobby, ["ana"], "party");
+    if (by === "name") lobby.message("cid", "create", { kind: "party", name: "club" }).moved("cid");
+    if (by === "name") lobby.message("bo", "joinOrCreate", { kind: "party", name: "club" });
+    else lobby.message("bo", "join", { room: by === "room" ? room : code });
+    const target = goingTo(lobby, "bo"), created = lobby.created.length;
+    lobby.received("bo");
+    lobby.moveFailed("bo", target, "not you");
+    assert.deepEqual(lobby.received("bo"), [{ type: "failed", data: { room: target, code: "refused", reason: "not you" } }]);
+    assert.deepEqual([lobby.created.length, lobby.message("bo", "cancel").reply], [created, {}]);
+  }
+});
+
+test("a room that has refused a player comes after the others, until it reports its seats", async () => {
+  const lobby = await lobbyWith(...names("p", 9));
+  const [a, b] = hosts(lobby, ["p0", "p1"], "party").map(({ room }) => room);
+  into(lobby, "p2", "party");
+  lobby.moveFailed("p2", a, "the game has begun");
+  lobby.moved("p2");
+  assert.deepEqual(listed(lobby, "p3", "party"), [[a, 1], [b, 2]]);
+  assert.deepEqual(all(lobby, ["p3", "p4"], "party"), [b, b], "b is full now");
+  assert.deepEqual(all(lobby, ["p5"], "party"), [a], "rather than into a new one");
+  const { room: c } = hosts(lobby, ["p6"], "party")[0];
+  lobby.roomMessage(a, { lobby: { freed: 1 } });
+  assert.deepEqual(all(lobby, ["p7"], "party"), [a]);
+  assert.notEqual(c, a);
+});
+
+test("large options are not kept while a player is on its way: the first room's answer is the player's", async () => {
+  const lobby = await lobbyWith(...names("p", 3));
+  const [{ room }] = hosts(lobby, ["p0"], "party");
+  into(lobby, "p1", "party", { deck: "x".repeat(1_024) });
+  lobby.moveFailed("p1", room, "not you");
+  assert.equal(lobby.received("p1").at(-1).type, "failed");
+  into(lobby, "p2", "party", { deck: "x".repeat(1_000) });
+  lobby.moveFailed("p2", room, "not you");
+  assert.equal(lobby.received("p2").at(-1).type, "placed");
+});
+
+test("in a minute, a player gets ten new rooms instead of those that do not take it, and then the refusal", async () => {
+  const lobby = await lobbyWith("ana", "bo");
+  const [{ room }] = hosts(lobby, ["ana"], "party");
+  const refusedBy = (times) => {
+    into(lobby, "bo", "party");
+    for (let n = 0; n < 4 && lobby.moves.length > 0; n++) {
+      const going = goingTo(lobby, "bo");
+      lobby.moves = lobby.moves.filter((move) => move.room !== going);
+      lobby.moveFailed("bo", going, `no ${times}`);
+      // What was created for it ends.
+      if (going !== room) lobby.ended(going, null);
+    }
+    return lobby.created.length;
+  };
+  for (let n = 1; n <= 10; n++) assert.equal(refusedBy(n), 1 + n);
+  assert.equal(refusedBy(11), 11);
+  assert.deepEqual(lobby.received("bo").at(-1), { type: "failed", data: { room, code: "refused", reason: "no 11" } });
+  lobby.wait(60_000);
+  assert.equal(refusedBy(12), 12);
+});
+
+test("a room learns which newcomers the lobby has counted, and no client can say so itself", async () => {
+  const lobby = await lobbyWith(...names("p", 9));
+  const note = () => lobby.moves.at(-1).options["@lobby"];
+  const { room } = into(lobby, "p0", "ranked", { "@lobby": "x", a: 1 });
+  assert.deepEqual([lobby.created[0].options, lobby.moves[0].options], [{ a: 1 }, { a: 1, "@lobby": "play" }]);
+  lobby.moved("p0").message("p1", "join", { room });
+  assert.equal(note(), "join");
+  lobby.message("p2", "join", { room, options: { "@lobby": "play" } });
+  assert.equal(note(), undefined, "the room is full: it is not counted");
+  lobby.message("p3", "create", { kind: "party", private: true });
+  assert.equal(note(), undefined, "nor in a private room");
+  lobby.message("p4", "create", { kind: "party" });
+  assert.equal(note(), "join");
+});
+
+test("while spectators come, sit down and stand up, who means to play gets a seat, and no seat stays empty", () => {
+  for (const seed of [7, 8, 9]) {
+    // Each room refuses some of the players that come first.
+    const refuses = (player, room) => !player.startsWith("late") && (parseInt(room.slice(-2), 16) + Number(player.slice(1))) % 7 === 0;
+    const roll = dice(seed), crowd = new Crowd(script, { capacity: 4, refuses });
+    let number = 0;
+    for (let turn = 0; turn < 3_000; turn++) {
+      const what = roll(12), rooms = [...crowd.rooms.keys()], room = rooms[roll(rooms.length || 1)];
+      if (what < 4 || room === undefined) {
+        const player = `p${(number += 1)}`;
+        crowd.join(player);
+        crowd.message(player, "joinOrCreate", { kind: "party" });
+      } else if (what < 5) {
+        const player = `w${(number += 1)}`;
+        crowd.join(player);
+        crowd.message(player, "join", { room });
+      } else if (what < 8 && crowd.moves.length > 0) {
+        crowd.arrive(crowd.moves[roll(crowd.moves.length)]);
+      } else {
+        crowd[["sit", "stand", "playerLeaves", "watcherLeaves"][what % 4]](room);
+      }
+    }
+    while (crowd.moves.length > 0) crowd.arrive(crowd.moves[0]);
+    let free = 0;
+    for (const [room, { size }] of crowd.rooms) {
+      const taken = crowd.state.open.byKey["party []"]?.find((one) => one.room === room)?.taken ?? 4;
+      assert.ok(size <= 4 && taken <= size, `seed ${seed}: ${taken} of ${size} are counted`);
+      free += 4 - size;
+    }
+    // All seats that are free are taken before a room is created.
+    const { created } = crowd;
+    assert.ok(free > 20);
+    for (let n = 0; n < free; n++) {
+      const player = `late${n}`;
+      crowd.join(player);
+      crowd.message(player, "joinOrCreate", { kind: "party" });
+      while (crowd.moves.length > 0) crowd.arrive(crowd.moves[0]);
+    }
+    assert.equal(crowd.created, created);
+    for (const room of crowd.rooms.keys()) {
+      assert.equal(crowd.rooms.get(room).size, 4);
+      assert.ok([...crowd.watchers.get(room)].every((player) => !player.startsWith("late")));
+    }
+    crowd.assertRestored();
+  }
 });
 
 test("a room that locks itself is offered no more", async () => {

@@ -48,12 +48,32 @@ export default class Club extends Room {
 }
 `;
 
+/** Two play, all others watch. Once it has begun, it refuses who comes, and does not lock. */
+const BOARD = `import { Room } from "chorus";
+export default class Board extends Room {
+  static config = { maxPlayers: 2 };
+  onCreate() { this.state = { playing: [], watching: [], begun: false }; }
+  onJoinAttempt(player) { if (this.state.begun) this.refuse("the game has begun"); return player.spectator ? "spectator" : true; }
+  onJoin(player) { this.#list(); }
+  onLeave() { this.#list(); }
+  #list() {
+    const names = (watching) => this.players.filter((one) => one.spectator === watching).map(({ name }) => name);
+    Object.assign(this.state, { playing: names(false), watching: names(true) });
+  }
+  messages = {
+    sit: (player) => { player.sit(); this.#list(); },
+    stand: (player) => { player.stand(); this.#list(); },
+    begin: () => { this.state.begun = true; },
+  };
+}
+`;
+
 let folder, server;
 const clients = [];
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "chorus-joining-"));
-  const guests = await guestsWith(folder, { party: PARTY, table: PARTY, duel: DUEL, club: CLUB });
+  const guests = await guestsWith(folder, { party: PARTY, table: PARTY, duel: DUEL, club: CLUB, board: BOARD });
   server = await Server.start({ data: join(folder, "data"), port: await freePort(), args: ["--guests", guests] });
 }, TEST);
 
@@ -168,6 +188,52 @@ test("a refusal is the room's own words, a room that cannot be created says so, 
   assert.deepEqual([found.room, found.code, found.metadata], [club.id, club.code, { topic: "birds" }]);
   assert.equal((await bo.joinOrCreate("club", { topic: "birds", word: "please" })).id, club.id);
   close(ana, bo);
+});
+
+test("who wants to play gets a seat, also where spectators have taken those that became free", TEST, async () => {
+  const [ana, bo, kim, eva, zoe, dan] = ["ana", "bo", "kim", "eva", "zoe", "dan"].map((name) => player(name));
+  const [room] = await Promise.all([ana, bo].map((client) => client.joinOrCreate("board")));
+  const watched = await kim.join(room.code);
+  assert.deepEqual([watched.id, watched.view.watching], [room.id, ["kim"]], "the room is full, and invites by its code");
+  const found = () => eva.find("board");
+  assert.deepEqual(await found(), []);
+  await bo.room.leave();
+  await until(found, ([one]) => one?.players === 1);
+  // The lobby has no report of the seat yet when it moves zoe.
+  const [other] = await Promise.all([zoe.joinOrCreate("board"), watched.send("sit").catch(() => {})]);
+  assert.ok(other.view.playing.includes("zoe"));
+  if (other.id === room.id) await other.leave().then(() => until(() => watched.send("sit").then(() => true, () => false), Boolean));
+  await sees(room, ({ playing }) => playing.includes("kim"));
+  await until(found, (rooms) => rooms.every((one) => one.room !== room.id));
+  assert.notEqual((await dan.joinOrCreate("board")).id, room.id);
+  await room.send("stand");
+  await until(found, (rooms) => rooms.some((one) => one.room === room.id && one.players === 1));
+  const next = await eva.joinOrCreate("board");
+  assert.ok(next.view.playing.includes("eva"));
+  close(ana, bo, kim, eva, zoe, dan);
+});
+
+test("a room that refuses strangers is no answer to one that wants to play, and is one to a guest", TEST, async () => {
+  const [ana, bo, cid] = ["ana", "bo", "cid"].map((name) => player(name));
+  const room = await ana.create("board");
+  await room.send("begin");
+  const other = await bo.joinOrCreate("board");
+  assert.deepEqual([other.id === room.id, other.view.playing.includes("bo")], [false, true]);
+  await assert.rejects(cid.join(room.code), { code: "refused", message: "the game has begun" });
+  assert.notEqual((await cid.joinOrCreate("board")).id, room.id);
+  close(ana, bo, cid);
+});
+
+test("a game that has begun is listed, and watched by its id or by `watch`", TEST, async () => {
+  const [ana, bo, cid, dan] = ["ana", "bo", "cid", "dan"].map((name) => player(name));
+  const [game] = await Promise.all([ana, bo].map((client) => client.joinOrCreate("tic-tac-toe")));
+  const listed = (await cid.send("games")).find(({ room }) => room === game.id);
+  assert.deepEqual([listed.kind, [...listed.players].sort()], ["tic-tac-toe", ["ana", "bo"]]);
+  assert.equal((await cid.join(listed.room, { watch: true })).view.you, null);
+  const entered = new Promise((resolve) => dan.on("room", ({ id }) => id === game.id && resolve(id)));
+  await dan.send("watch", { room: listed.room });
+  assert.equal(await entered, game.id);
+  close(ana, bo, cid, dan);
 });
 
 test("after `kill -9` of the server, codes lead to the rooms as before, and a player who reloads is in its room", TEST, async () => {

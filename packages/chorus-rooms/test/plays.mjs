@@ -63,7 +63,7 @@ export const GUESTS = {
       find: (random) => ({ kind: random.pick(KINDS), where: {} }),
       cancel: null, look: null, games: null,
     },
-    receive: (random) => random.pick([{ lobby: { freed: 1 } }, { lobby: { locked: true } }, { lobby: null }, { result: { winner: 0, players: [{ name: "a" }] } }, null]),
+    receive: (random) => random.pick([{ lobby: { freed: 1 } }, { lobby: { freed: -1 } }, { lobby: { locked: true } }, { lobby: { locked: false, players: 1 } }, { lobby: null }, { result: { winner: 0, players: [{ name: "a" }] } }, null]),
     invariants: {
       "who waits is connected": ({ state, members }) => {
         const here = new Set(members.filter(({ connected }) => connected).map(({ session }) => session));
