@@ -15,17 +15,20 @@ import { blocksIn, filesIn, pageText } from "./pages.mjs";
 import { chorus, project, write } from "./project.mjs";
 import { removeFiles, templateOf } from "./tutorial.mjs";
 
-const files = filesIn("docs/testing.md");
+const { "rooms/turns/index.js": turns } = filesIn("docs/cookbook.md");
+const files = { ...filesIn("docs/testing.md"), "rooms/turns/index.js": turns };
 
 test("the page has a room, its tests, and bots", () => {
-  assert.deepEqual(Object.keys(files), ["rooms/counter/index.js", "test/counter.test.js", "bots.js"]);
+  assert.deepEqual(Object.keys(files), ["rooms/counter/index.js", "test/counter.test.js", "test/turns.test.js", "bots.js", "rooms/turns/index.js"]);
 });
 
 test("the tests pass, random play too, and the room passes the check", () => {
   const folder = project(files);
   const tests = chorus(folder, "test", "--runs", "300");
   assert.equal(tests.status, 0, tests.output);
-  assert.match(tests.stdout, /ℹ pass 3\n/);
+  assert.match(tests.stdout, /ℹ pass 5\n/);
+  const [, count, four] = tests.stdout.match(/\{ turns: (\d+), four: (\d+) \}/);
+  assert.ok(Number(count) > 1_000 && Number(four) > 100, "the game is reached");
   const check = chorus(folder, "check");
   assert.equal(check.status, 0, check.output);
 });
