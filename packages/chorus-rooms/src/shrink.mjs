@@ -72,7 +72,7 @@ class Search {
     }
   }
 
-  /** Leaves out one step, or has one player do what another one does, with the random numbers that this needs. */
+  /** Leaves out one step, adds two times up, or has one player do what another one does, with the random numbers that this needs. */
   #withOtherChances(run) {
     let best = run;
     if (best.steps.length > SHORT) return best;
@@ -89,6 +89,10 @@ class Search {
       const merged = best.steps.map((step) => withHandle(step, (who) => (who === one ? other : who)));
       take(merged);
       take(merged.filter((step) => step.do !== "leave" || step.who !== other));
+    }
+    for (const first of best.steps.filter(isTime)) {
+      const at = best.steps.indexOf(first), second = at < 0 ? undefined : best.steps.slice(at + 1).find(isTime);
+      if (second !== undefined) take(withTimesAdded(best.steps, first, second));
     }
     for (let at = best.steps.length - 1; at >= 0; at = Math.min(at, best.steps.length) - 1) {
       const fewer = best.steps.toSpliced(at, 1), last = fewer.at(-1);
@@ -127,6 +131,13 @@ class Search {
 function handlesOf(steps) { return [...new Set(steps.map(({ who, of }) => who ?? of?.who).filter((who) => who !== undefined))]; }
 function answersOf({ entries }) { return JSON.stringify(entries.map(({ gave }) => gave)); }
 function pairsOf(list) { return list.flatMap((one) => list.filter((other) => other !== one).map((other) => [one, other])); }
+
+function isTime({ do: what }) { return what === "advance"; }
+
+/** The steps with the first of these two times added to the second. */
+function withTimesAdded(steps, first, second) {
+  return steps.filter((step) => step !== first).map((step) => (step === second ? { ...step, ms: first.ms + step.ms } : step));
+}
 
 /** The step with another handle in place of its own. */
 function withHandle(step, change) {
