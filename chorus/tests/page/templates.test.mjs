@@ -41,6 +41,33 @@ class Phone {
   reads(id, text) { return this.page.locator(`#${id}`, { hasText: text }).waitFor(); }
   text(id) { return this.page.locator(`#${id}`).innerText(); }
 
+  /** A message covers neither the title nor the connection, on a phone held upright or sideways, and is seen at the end of the page too. */
+  async assertToastCoversNoState() {
+    const before = this.page.viewportSize();
+    for (const viewport of [{ width: 390, height: 844 }, { width: 844, height: 390 }]) {
+      await this.page.setViewportSize(viewport);
+      await this.page.locator("#invite").click();
+      await this.reads("toast", "The link is copied");
+      const found = await this.page.evaluate(async () => {
+        const at = document.getElementById("toast");
+        await Promise.all(at.getAnimations().map(({ finished }) => finished));
+        const toast = at.getBoundingClientRect();
+        const covered = ["h1", "#connection", "#lost"].filter((each) => {
+          const { top, bottom, left, right } = document.querySelector(each).getBoundingClientRect();
+          return top < toast.bottom && bottom > toast.top && left < toast.right && right > toast.left;
+        });
+        scrollTo(0, document.body.scrollHeight);
+        const { top, bottom } = at.getBoundingClientRect();
+        const isSeen = top >= 0 && bottom <= innerHeight;
+        scrollTo(0, 0);
+        return { covered, isSeen };
+      });
+      await this.page.screenshot({ path: `${shots}/toast-${viewport.width}.png` });
+      assert.deepEqual(found, { covered: [], isSeen: true }, `${viewport.width} x ${viewport.height}`);
+    }
+    await this.page.setViewportSize(before);
+  }
+
   /** Nothing is wider than the screen, and every control has a name. */
   async assertFits() {
     const { wide, nameless } = await this.page.evaluate(() => ({
@@ -98,6 +125,7 @@ story("tic-tac-toe: a game to its end over a kill of the server, and another one
   await move(second, "Row 2, column 1");
   await servers["tic-tac-toe"].kill9();
   await first.reads("lost", "The connection is lost. Your seat is kept.");
+  await first.assertToastCoversNoState();
   await servers["tic-tac-toe"].startAgain();
   await Promise.all([first, second].map(async (phone) => {
     await phone.page.evaluate(() => document.getElementById("retry")?.checkVisibility() && document.getElementById("retry")?.click());
