@@ -35,6 +35,14 @@ test("chorus test runs the tests of a project, and plays the rooms that none dec
   assert.match(only.stdout, /ℹ pass 1\n/);
 });
 
+test("a test in TypeScript is run, or named where Node does not run TypeScript", () => {
+  const folder = project({ "rooms/counter/index.js": COUNTER, "test/counter.test.ts": TEST });
+  const { status, stdout, stderr } = chorus(folder, "test", "--runs", "5");
+  assert.equal(status, 0, stdout + stderr);
+  if (process.features.typescript) return assert.match(stdout, /✔ it counts/);
+  assert.match(stderr, /warning: not run, since Node [\d.]+ does not run TypeScript, as 22\.18 and newer do: test\/counter\.test\.ts/);
+});
+
 test("a failure has the author's file and line, a short story, and the command that plays it again", () => {
   const folder = project({ "rooms/counter/index.js": BROKEN, "test/counter.test.js": TEST });
   const { status, stdout } = chorus(folder, "test", "--runs", "50", "--seed", "3");

@@ -27,7 +27,8 @@ The exit code is 1 if a test fails or a room does not build.
 `;
 
 const OPTIONS = { only: { type: "string" }, rooms: { type: "string" }, reporter: { type: "string" }, json: { type: "boolean" } };
-const TEST_FILE = process.features.typescript ? /\.test\.m?[jt]s$/ : /\.test\.m?js$/;
+const RUN = process.features.typescript ? /\.test\.m?[jt]s$/ : /\.test\.m?js$/;
+const NOT_RUN = process.features.typescript ? /(?!)/ : /\.test\.m?ts$/;
 const SKIPPED = new Set(["node_modules", "dist", ".git"]);
 const REPORTER = new URL("../json-reporter.mjs", import.meta.url).href;
 const UNDECLARED = fileURLToPath(new URL("../undeclared.mjs", import.meta.url));
@@ -44,6 +45,8 @@ export function main(args) {
     const missing = positionals.find((file) => !statSync(file, { throwIfNoEntry: false })?.isFile());
     if (missing) throw new WrongArguments(`there is no file ${missing}`);
     const files = positionals.length > 0 ? positionals : testFiles(dirname(rooms));
+    const others = positionals.length > 0 ? [] : testFiles(dirname(rooms), NOT_RUN);
+    if (others.length > 0) console.warn(`warning: not run, since Node ${process.versions.node} does not run TypeScript, as 22.18 and newer do: ${others.join(", ")}`);
     const scratch = mkdtempSync(join(tmpdir(), "chorus-test-"));
     try {
       return runAll({ files, kinds, rooms, values, played: join(scratch, "played"), counts: join(scratch, "counts") });
@@ -91,13 +94,13 @@ function countsIn(file) {
   return Object.fromEntries(["passed", "failed", "skipped"].map((name) => [name, runs.reduce((sum, run) => sum + run[name], 0)]));
 }
 
-/** The test files below a folder, by name. */
-export function testFiles(folder) {
+/** The test files below a folder, by name: those that this Node runs, or others. */
+export function testFiles(folder, names = RUN) {
   const found = [];
   const visit = (at) => {
     for (const entry of readdirSync(at, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {
       if (entry.isDirectory() && !SKIPPED.has(entry.name)) visit(join(at, entry.name));
-      else if (entry.isFile() && TEST_FILE.test(entry.name)) found.push(relative(process.cwd(), join(at, basename(entry.name))));
+      else if (entry.isFile() && names.test(entry.name)) found.push(relative(process.cwd(), join(at, basename(entry.name))));
     }
   };
   visit(folder);
