@@ -69,12 +69,16 @@ export class VirtualRoom {
   failures = [];
   /** Entries as the guest got them and what it answered, for a replay. */
   entries = undefined;
-  /** Called after each event and swap that has not failed: what it throws, the action that has caused the event throws. */
+  /**
+   * Called after each record and swap, once all that belongs to it is done: a record has further events where a member is replaced or
+   * kicked, and where it ends the room. What it throws, the action that has caused the record throws.
+   */
   onEvent = () => {};
   firings = 0;
   sharedViewSize = 0;
 
   #script; #guest; #saved; #secret; #clock = { now: START };
+  #within = 0; #hasChanged = false;
   #offset = 0; #faults = 0; #joins = 0; #closesAt; #replay; #check; #taken = new Map(); #rooms; #requested = 0; #find;
 
   /**
@@ -116,7 +120,9 @@ export class VirtualRoom {
 
   // ---- What happens to a room ----
 
-  create(options = {}) {
+  create(options = {}) { return this.#record(() => this.#create(options)); }
+
+  #create(options) {
     this.#guest = this.#opened(this.#script, this.#info(undefined), { version: 0, state: "" }, "create").guest;
     const failed = this.#event({ tag: "create", val: JSON.stringify(options) });
     if (failed !== undefined) return this.#end({ outcome: null, failed: `its script ${failed.text}` });
@@ -125,7 +131,9 @@ export class VirtualRoom {
   }
 
   /** Returns why the player was refused, or undefined. */
-  join({ session, player, name, claims, options = null, from }) {
+  join(joining) { return this.#record(() => this.#join(joining)); }
+
+  #join({ session, player, name, claims, options = null, from }) {
     if (this.members.has(session)) return this.reconnect(session);
     const replaced = this.#replacedBy(player);
     if (this.locked && replaced.length === 0) return "the room is locked";
@@ -141,7 +149,9 @@ export class VirtualRoom {
     return refused ?? (this.members.has(session) || this.kicked.length > 0 ? undefined : "the room did not let you in");
   }
 
-  drop(session) {
+  drop(session) { return this.#record(() => this.#dropMember(session)); }
+
+  #dropMember(session) {
     const member = this.members.get(session);
     if (!member.connected) return;
     if (this.isLobby && !member.hasSent && !member.moving) return this.leave(session, "timed-out");
@@ -161,7 +171,9 @@ export class VirtualRoom {
     return undefined;
   }
 
-  leave(session, reason = "left") {
+  leave(session, reason = "left") { return this.#record(() => this.#leave(session, reason)); }
+
+  #leave(session, reason) {
     if (!this.members.has(session)) return;
     const member = this.members.get(session);
     this.#event({ tag: "leave", val: { session, reason } }, () => {
@@ -195,7 +207,9 @@ export class VirtualRoom {
   }
 
   /** An operator erases this player. */
-  erase(player) {
+  erase(player) { this.#record(() => this.#erase(player)); }
+
+  #erase(player) {
     for (const [session, member] of [...this.members]) if (member.player === player) this.leave(session, "kicked");
     if (this.ended === undefined) this.#event({ tag: "erase", val: player });
   }
@@ -245,7 +259,9 @@ export class VirtualRoom {
     return next;
   }
 
-  #fire({ timer, session, request }) {
+  #fire(due) { return this.#record(() => this.#fireOne(due)); }
+
+  #fireOne({ timer, session, request }) {
     if (request !== undefined) return this.#expire(request);
     if (timer !== undefined) {
       const { payload } = this.timers.get(timer);
@@ -303,11 +319,28 @@ export class VirtualRoom {
 
   // ---- One event ----
 
+  /** What `action` does is one record: `onEvent` is called at its end. */
+  #record(action) {
+    if (this.#within > 0) return action();
+    let result;
+    this.#within += 1;
+    this.#hasChanged = false;
+    try {
+      result = action();
+    } finally {
+      this.#within -= 1;
+    }
+    if (this.#hasChanged) this.onEvent();
+    return result;
+  }
+
+  #event(...given) { return this.#record(() => this.#eventOf(...given)); }
+
   /**
    * Has the guest handle an event. `change`: what the server does to its own books before, and keeps if the call fails. Returns the
    * failure, if there is one.
    */
-  #event(event, change = () => {}, answers = {}) {
+  #eventOf(event, change = () => {}, answers = {}) {
     if (this.ended !== undefined) throw new Error("the room has ended");
     this.#wake();
     this.#offset += 1;
@@ -321,8 +354,8 @@ export class VirtualRoom {
     if (result.changed !== undefined) this.failures.push(new Broken("module state", `${what(event)}: ${result.changed}`));
     if (result.error !== undefined) return this.#failed(event, result);
     this.#faults = 0;
+    this.#hasChanged = true;
     this.#apply(result.effects, answers);
-    this.onEvent();
     return undefined;
   }
 

@@ -195,6 +195,33 @@ test("invariants of a play hold in stories too", async () => {
   await assert.rejects(ana.send("add"), { rule: "invariant: it is below two", message: '"it is below two" does not hold: it returned false' });
 });
 
+test("invariants hold after whole records: a newcomer who replaces a session, a kick, the end", async () => {
+  const where = written(`static config = { sessionsPerPlayer: 1 }; state = { here: [], over: false };
+    onJoin({ session }) { this.state.here.push(session); }
+    onLeave({ session }) { this.state.here = this.state.here.filter((one) => one !== session); }
+    onDispose() { this.state.over = true; }
+    messages = { out: () => { for (const one of this.players) one.kick("all out"); }, end: () => this.end(null) };`);
+  const counts = [];
+  play(where, {
+    messages: { out: null }, repetitions: 0,
+    invariants: {
+      "who is here is a member": ({ state, members }) => assert.deepEqual(state.here, members.map(({ session }) => session)),
+      "each player is here once": ({ members }) => (counts.push(members.length), new Set(members.map(({ id }) => id)).size === members.length),
+      "the end is one record": ({ state, ended }) => assert.equal(state.over, ended),
+    },
+  });
+  const room = await createRoom(where);
+  counts.length = 0;
+  const first = await room.join("Ana"), second = await room.join("Ana");
+  assert.deepEqual([first.isMember, second.isMember, counts], [false, true, [1, 1]]);
+  await room.join("Ben");
+  await second.send("out");
+  assert.deepEqual(counts, [1, 1, 2, 0]);
+  const cleo = await room.join("Cleo");
+  await cleo.send("end");
+  assert.equal(room.ended, true);
+});
+
 test("wrong uses are named", async () => {
   await assert.rejects(createRoom("no-such-kind"), /no such guest; there are: /);
   assert.throws(() => play("x", { invariant: () => true }), /play: there is no "invariant"; there are: create, /);
