@@ -35,14 +35,6 @@ test("chorus test runs the tests of a project, and plays the rooms that none dec
   assert.match(only.stdout, /ℹ pass 1\n/);
 });
 
-test("a test in TypeScript is run, or named where Node does not run TypeScript", () => {
-  const folder = project({ "rooms/counter/index.js": COUNTER, "test/counter.test.ts": TEST });
-  const { status, stdout, stderr } = chorus(folder, "test", "--runs", "5");
-  assert.equal(status, 0, stdout + stderr);
-  if (process.features.typescript) return assert.match(stdout, /✔ it counts/);
-  assert.match(stderr, /warning: not run, since Node [\d.]+ does not run TypeScript, as 22\.18 and newer do: test\/counter\.test\.ts/);
-});
-
 test("a failure has the author's file and line, a short story, and the command that plays it again", () => {
   const folder = project({ "rooms/counter/index.js": BROKEN, "test/counter.test.js": TEST });
   const { status, stdout } = chorus(folder, "test", "--runs", "50", "--seed", "3");
@@ -92,6 +84,44 @@ test("whole", async (t) => { await t.test("half", () => { throw new Error("cut")
   assert.match(errorOf("test/b.test.js"), /Cannot find module [^]*nowhere\.js/);
   assert.match(errorOf("test/c.test.js"), /the exit code 3/);
   assert.deepEqual([end.ok, end.failed], [false, lines.filter(({ ok }) => !ok).length]);
+});
+
+const TYPED = `import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createRoom, play, type Snapshot } from "chorus-rooms/test";
+import { more, type State } from "../shared/counter.ts";
+
+interface Given { n: number }
+
+play("counter", { messages: { add: (random) => random.int(10) }, invariants: { "it is small": ({ state }: Snapshot<State>) => state.n < 1e9 } });
+test("it counts by types", async () => {
+  const room = await createRoom<State>("counter");
+  const ana = await room.join("Ana");
+  assert.equal(await ana.send("add", (<Given>{ n: 2 }).n), 2);
+  assert.ok(more(1 as number) === 3);
+});
+`;
+const SHARED = `export interface State { n: number }\n\n\nexport function more(by: number): number { return by + 1; }\n`;
+
+test("tests in TypeScript run on every Node, and so do tests that import it", () => {
+  const plain = 'import assert from "node:assert/strict";\nimport { test } from "node:test";\nimport { more } from "../shared/counter.ts";\ntest("it imports", () => assert.equal(more(1), 2));\n';
+  const enums = 'import { test } from "node:test";\nimport { State } from "../shared/counter";\n\nenum Side { left, right }\ntest("an enum", () => {\n  const state: State = { n: 1 };\n  if (Side[1] === "right" && state.n) throw new Error("line 7");\n});\n';
+  const folder = project({ "rooms/counter/index.js": COUNTER, "shared/counter.ts": SHARED, "test/typed.test.ts": TYPED, "test/plain.test.js": plain, "test/enums.test.mts": enums, "test/old.spec.tsx": "" });
+  const result = chorus(folder, "test", "--runs", "5", "--json");
+  const lines = linesOf(result), end = lines.pop();
+  assert.deepEqual(lines.map(({ file, line, name, ok }) => [file, line, name, ok]), [
+    ["test/enums.test.mts", undefined, "an enum", false], ["test/plain.test.js", 4, "it imports", true],
+    [undefined, undefined, "random play of counter", true], ["test/typed.test.ts", 9, "it counts by types", false],
+  ], "random play has the plan of the file: there is none without");
+  assert.match(lines[0].error, /line 7[^]*test\/enums\.test\.mts:7:/);
+  assert.match(lines[3].error, /test\/typed\.test\.ts:13:10/);
+  assert.deepEqual(end.warnings, ["test/old.spec.tsx is not run: a test is a file *.test.js, .mjs, .cjs, .ts or .mts"]);
+  assert.match(result.stderr, /warning: test\/old\.spec\.tsx is not run/);
+  assert.deepEqual(linesOf(chorus(folder, "test", "--only", "it counts by", "--json")).map(({ name }) => name), ["it counts by types", undefined]);
+  const broken = project({ "rooms/counter/index.js": COUNTER, "shared/counter.ts": SHARED, "test/typed.test.ts": `${TYPED}const x: = 3;\n` });
+  const [line] = linesOf(chorus(broken, "test", "test/typed.test.ts", "--json"));
+  assert.deepEqual([line.name, line.ok], ["test/typed.test.ts", false]);
+  assert.match(line.error, /typed\.test\.ts:15:10/);
 });
 
 test("with --json, what keeps a command from working is JSON too", () => {

@@ -12,8 +12,8 @@ import { build, mistakesOf, roomsFolder } from "../project.mjs";
 
 const HELP = `Usage: chorus test [options] [file …]
 
-Runs the tests of a project's rooms in virtual time: the files named, or all *.test.js, *.test.mjs and *.test.ts of the project, by
-Node's test runner. Rooms are built first. Each kind is also played at random, as its \`play\` declares it, or without one.
+Runs the tests of a project's rooms in virtual time: the files named, or all *.test.js, .mjs, .cjs, .ts and .mts of the project, by
+Node's test runner. Tests, and what they import, may be TypeScript on every Node. Rooms are built first. Each kind is also played at random, as its \`play\` declares it, or without one.
 
   --runs N      random runs of each kind (default 100)
   --seed N      the seed of the random runs (default 1): the same seed plays the same
@@ -21,16 +21,18 @@ Node's test runner. Rooms are built first. Each kind is also played at random, a
   --rooms DIR   the folder of rooms (default: CHORUS_ROOMS, or the nearest rooms/ or guests/)
   --reporter R  a reporter of Node's test runner (default spec)
   --json        one line of JSON for each test, { file, line, name, ok, ms, error? }, for each room that does not build, as of
-                \`chorus build --json\`, and at the end { ok, passed, failed, skipped }
+                \`chorus build --json\`, and at the end { ok, passed, failed, skipped, warnings? }
 
 The exit code is 1 if a test fails or a room does not build.
 `;
 
 const OPTIONS = { only: { type: "string" }, rooms: { type: "string" }, reporter: { type: "string" }, json: { type: "boolean" } };
-const RUN = process.features.typescript ? /\.test\.m?[jt]s$/ : /\.test\.m?js$/;
-const NOT_RUN = process.features.typescript ? /(?!)/ : /\.test\.m?ts$/;
+const TEST_FILE = /\.test\.(?:[mc]?js|m?ts)$/;
+/** What may be meant for a test: it is named if it is not run. */
+const LIKE_A_TEST = /[._-](?:test|spec)s?\.[mc]?[jt]sx?$/;
 const SKIPPED = new Set(["node_modules", "dist", ".git"]);
 const REPORTER = new URL("../json-reporter.mjs", import.meta.url).href;
+const TYPESCRIPT = new URL("../typescript.mjs", import.meta.url).href;
 const UNDECLARED = fileURLToPath(new URL("../undeclared.mjs", import.meta.url));
 
 export function main(args) {
@@ -44,12 +46,11 @@ export function main(args) {
     if (kinds === undefined) return 1;
     const missing = positionals.find((file) => !statSync(file, { throwIfNoEntry: false })?.isFile());
     if (missing) throw new WrongArguments(`there is no file ${missing}`);
-    const files = positionals.length > 0 ? positionals : testFiles(dirname(rooms));
-    const others = positionals.length > 0 ? [] : testFiles(dirname(rooms), NOT_RUN);
-    if (others.length > 0) console.warn(`warning: not run, since Node ${process.versions.node} does not run TypeScript, as 22.18 and newer do: ${others.join(", ")}`);
+    const { files, others } = positionals.length > 0 ? { files: positionals, others: [] } : testFiles(dirname(rooms));
+    const warnings = others.map((file) => `${file} is not run: a test is a file *.test.js, .mjs, .cjs, .ts or .mts`);
     const scratch = mkdtempSync(join(tmpdir(), "chorus-test-"));
     try {
-      return runAll({ files, kinds, rooms, values, played: join(scratch, "played"), counts: join(scratch, "counts") });
+      return runAll({ files, warnings, kinds, rooms, values, played: join(scratch, "played"), counts: join(scratch, "counts") });
     } finally {
       rmSync(scratch, { recursive: true, force: true });
     }
@@ -71,20 +72,21 @@ async function built(rooms, json) {
   return undefined;
 }
 
-function runAll({ files, kinds, rooms, values, played, counts }) {
+function runAll({ files, warnings, kinds, rooms, values, played, counts }) {
   const environment = { ...process.env, CHORUS_ROOMS: rooms, CHORUS_TEST_DIST: join(rooms, "dist"), CHORUS_TEST_PLAYED: played, CHORUS_TEST_COUNTS: counts };
   if (values.runs !== undefined) environment.CHORUS_TEST_RUNS = String(values.runs);
   if (values.seed !== undefined) environment.CHORUS_TEST_SEED = String(values.seed);
   // Set where a test starts this command: Node's runner would take the tests for its own.
   delete environment.NODE_TEST_CONTEXT;
-  const flags = ["--test", `--test-reporter=${values.json ? REPORTER : values.reporter ?? "spec"}`];
+  const flags = ["--import", TYPESCRIPT, "--test", `--test-reporter=${values.json ? REPORTER : values.reporter ?? "spec"}`];
   if (values.only !== undefined) flags.push(`--test-name-pattern=${values.only.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&")}`);
   const run = (list, more = {}) => spawnSync(process.execPath, [...flags, ...list], { stdio: "inherit", env: { ...environment, ...more } }).status === 0;
   let ok = files.length === 0 || run(files);
   const declared = read(played).split("\n");
   const undeclared = kinds.filter((kind) => !declared.includes(kind));
   if (values.only === undefined && undeclared.length > 0) ok = run([UNDECLARED], { CHORUS_TEST_KINDS: undeclared.join(",") }) && ok;
-  if (values.json) console.log(JSON.stringify({ ok, ...countsIn(counts) }));
+  for (const warning of warnings) console.error(`warning: ${warning}`);
+  if (values.json) console.log(JSON.stringify({ ok, ...countsIn(counts), ...(warnings.length > 0 ? { warnings } : {}) }));
   return ok ? 0 : 1;
 }
 
@@ -94,17 +96,17 @@ function countsIn(file) {
   return Object.fromEntries(["passed", "failed", "skipped"].map((name) => [name, runs.reduce((sum, run) => sum + run[name], 0)]));
 }
 
-/** The test files below a folder, by name: those that this Node runs, or others. */
-export function testFiles(folder, names = RUN) {
-  const found = [];
+/** The test files below a folder, by name, and `others` that look like tests and are none. */
+export function testFiles(folder) {
+  const files = [], others = [];
   const visit = (at) => {
     for (const entry of readdirSync(at, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {
       if (entry.isDirectory() && !SKIPPED.has(entry.name)) visit(join(at, entry.name));
-      else if (entry.isFile() && names.test(entry.name)) found.push(relative(process.cwd(), join(at, basename(entry.name))));
+      else if (entry.isFile() && LIKE_A_TEST.test(entry.name)) (TEST_FILE.test(entry.name) ? files : others).push(relative(process.cwd(), join(at, basename(entry.name))));
     }
   };
   visit(folder);
-  return found;
+  return { files, others };
 }
 
 function read(file) {
