@@ -14,6 +14,11 @@ pub(crate) fn of(error: &anyhow::Error) -> String {
     line
 }
 
+/// The failure of a command whose result in JSON has it already: with `--json` it is not printed again.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Reported(pub String);
+
 #[cfg(test)]
 mod tests {
     use anyhow::{Context, anyhow};

@@ -5,11 +5,14 @@ use std::io::IsTerminal as _;
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
+/// Warnings. `notify` has one for each watched folder that is deleted, which is no cause for concern.
+const DEFAULT: &str = "warn,notify=error";
+
 /// How to log.
 #[derive(Debug, Args)]
 pub struct Options {
     /// The log filter: a level, or levels by module as in `info,chorus_host=debug`
-    #[arg(long, env = "CHORUS_LOG", default_value = "warn", global = true, help_heading = "Logging")]
+    #[arg(long, env = "CHORUS_LOG", default_value = DEFAULT, global = true, help_heading = "Logging")]
     log: String,
     /// The format of log lines
     #[arg(long, env = "CHORUS_LOG_FORMAT", value_enum, default_value_t, global = true, help_heading = "Logging")]
@@ -34,7 +37,7 @@ fn has_colours() -> bool {
 pub fn start(options: &Options) {
     let filter = EnvFilter::try_new(&options.log).unwrap_or_else(|error| {
         eprintln!("chorus: --log {:?} is not a filter ({error}); logging warnings", options.log);
-        EnvFilter::new("warn")
+        EnvFilter::new(DEFAULT)
     });
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(has_colours());
     match options.log_format {

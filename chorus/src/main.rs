@@ -26,7 +26,7 @@ mod web;
 
 use std::{process::ExitCode, time::Duration};
 
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use mimalloc::MiMalloc;
 
 /// A process creates and drops rooms by the thousand. When a room hibernates, the C library's allocator keeps most of its
@@ -72,7 +72,9 @@ enum Command {
 const LAST_TASKS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let Chorus { logging, command } = Chorus::parse();
+    let matches = Chorus::command().get_matches();
+    let as_json = is_json(&matches);
+    let Chorus { logging, command } = Chorus::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     if let Command::Reference = command {
         reference::print::<Chorus>();
         return ExitCode::SUCCESS;
@@ -112,8 +114,33 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", printable::lines(&format!("chorus: {}", error_chain::of(&error))));
+            let text = error_chain::of(&error);
+            match as_json {
+                true if error.is::<error_chain::Reported>() => {}
+                true => println!("{}", serde_json::json!({ "ok": false, "error": text })),
+                false => eprintln!("{}", printable::lines(&format!("chorus: {text}"))),
+            }
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Whether the command was given `--json`: then its errors are JSON too.
+fn is_json(matches: &ArgMatches) -> bool {
+    let here = matches.try_get_one::<bool>("json").ok().flatten().is_some_and(|is_given| *is_given);
+    here || matches.subcommand().is_some_and(|(_, matches)| is_json(matches))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_a_flag_of_the_command_at_any_depth() {
+        let is_json = |line: &str| is_json(&Chorus::command().get_matches_from(line.split(' ')));
+        assert!(is_json("chorus status --json"));
+        assert!(is_json("chorus room ls --json"));
+        assert!(!is_json("chorus room ls"));
+        assert!(!is_json("chorus dev"));
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::seconds::Seconds;
 
@@ -49,11 +49,19 @@ struct Mint {
     /// How long the token is valid
     #[arg(long, value_name = "SECONDS", default_value_t = Seconds(Duration::from_secs(3600)))]
     expires_in: Seconds,
+    /// Prints JSON, for programs
+    #[arg(long)]
+    json: bool,
 }
 
 pub fn run(options: Options) -> anyhow::Result<()> {
     let Command::Mint(mint) = options.command;
-    println!("{}", mint.token()?);
+    let token = mint.token()?;
+    if mint.json {
+        println!("{}", json!({ "token": token, "expiresIn": mint.expires_in.0.as_secs() }));
+    } else {
+        println!("{token}");
+    }
     Ok(())
 }
 

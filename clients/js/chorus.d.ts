@@ -18,6 +18,7 @@ export type ServerCode =
   | "unknown_type"
   | "refused"
   | "fault"
+  | "too_costly"
   | "applied"
   | "unavailable";
 

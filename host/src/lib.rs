@@ -123,6 +123,8 @@ pub enum HostError {
     Skip(#[from] chorus_bus::SkipError),
     #[error(transparent)]
     Lost(#[from] Lost),
+    #[error("the rooms of this store cannot be continued: {0}")]
+    Format(chorus_core::wire::DecodeError),
     #[error("the system gives no random bytes: {0}")]
     NoRandomness(String),
     #[error("there is no component for the kind {kind}: publish one")]
@@ -219,6 +221,7 @@ pub async fn join(
     store: Store,
     engine: Engine,
 ) -> Result<(Host, impl Future<Output = HostError> + Send), HostError> {
+    stored_room::check_format(&store).await?;
     let (events, _) = broadcast::channel(EVENTS);
     let (failures, mut failed) = mpsc::unbounded_channel();
     let (stopping, _) = watch::channel(false);

@@ -33,7 +33,7 @@ use crate::{
     room_events::RoomEvents,
     saver::{self, Job},
     session_end::{self, SessionEnd},
-    stored_room::{cannot_open, found, read},
+    stored_room::{Retries, found, read},
 };
 
 /// A room rests when its guest has not been called for this long: see [`Runner::rest`]. That costs a few microseconds, at most
@@ -90,15 +90,16 @@ impl RoomTask {
     async fn open(host: Arc<Shared>, id: RoomId, mailbox: Arc<Mailbox>, why: RestoreReason) -> RoomTask {
         let partition = host.partition_of(id);
         let clock = host.alarms.take_clock(id);
+        let mut retries = Retries::new();
         let hosted = loop {
-            let stored = read(&host, id).await;
+            let stored = read(&host, id, &mut retries).await;
             let takeover =
                 Takeover { at: host.partitions.taken(partition), inherited: host.partitions.inherited(partition) };
             let clock = clock.clone();
             let opened = HostedRoom::open(id, found(&stored), why, takeover, clock, host.room_options(), host.now());
             match opened {
                 Ok(hosted) => break hosted,
-                Err(error) => cannot_open(id, &error.into()).await,
+                Err(error) => retries.wait(id, &error.into()).await,
             }
         };
         RoomTask {
@@ -127,12 +128,13 @@ impl RoomTask {
         self.outbox = Outbox::default();
         self.session_ends = JoinSet::new();
         self.requests = JoinSet::new();
+        let mut retries = Retries::new();
         loop {
-            let stored = read(&self.host, self.id).await;
+            let stored = read(&self.host, self.id, &mut retries).await;
             let inherited = self.host.partitions.inherited(self.partition);
             match self.hosted.begin_again(found(&stored), inherited, self.host.now()) {
                 Ok(()) => return,
-                Err(error) => cannot_open(self.id, &error.into()).await,
+                Err(error) => retries.wait(self.id, &error.into()).await,
             }
         }
     }

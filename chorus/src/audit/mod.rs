@@ -59,7 +59,7 @@ use self::{
     start::Start,
     stored::Stored,
 };
-use crate::{cache, cluster::ConnectOptions};
+use crate::{cache, cluster::ConnectOptions, error_chain::Reported};
 
 /// Holds what was played against the log
 ///
@@ -103,7 +103,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     store.close().await?;
     report.print(options.json);
     let found = report.violations.len();
-    anyhow::ensure!(found == 0, "what was played is not what the log says: {found} violations");
+    let is_right = found == 0;
+    anyhow::ensure!(is_right, Reported(format!("what was played is not what the log says: {found} violations")));
     Ok(())
 }
 

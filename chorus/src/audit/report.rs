@@ -190,6 +190,7 @@ impl Report {
             figures.named_mut().into_iter().map(|(name, value)| (name.to_owned(), Value::from(*value))).collect();
         let unchecked = |it: &Unchecked| json!({ "room": it.room.to_string(), "why": it.why });
         let report = json!({
+            "ok": self.violations.is_empty(),
             "figures": figures,
             "violations": self.violations.iter().map(Violation::json).collect::<Vec<_>>(),
             "notCheckable": self.unchecked.iter().map(unchecked).collect::<Vec<_>>(),

@@ -2,6 +2,7 @@
 
 use chorus_store::migrate_postgres;
 use clap::Args;
+use serde_json::json;
 
 use super::connect;
 
@@ -13,17 +14,25 @@ use super::connect;
 pub struct Options {
     #[command(flatten)]
     connection: connect::Options,
+    /// Prints JSON, for programs
+    #[arg(long)]
+    json: bool,
 }
 
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let postgres = options.connection.postgres()?;
     let applied = migrate_postgres(&postgres).await?;
-    match applied.as_slice() {
-        [] => println!("{postgres}: up to date"),
-        some => println!("{postgres}: applied {} migration(s)", some.len()),
-    }
     let (bus, store) = options.connection.open().await?;
-    println!("{}: {} partitions for rooms", options.connection.brokers, bus.partitions());
+    let (applied, brokers, partitions) = (applied.len(), &options.connection.brokers, bus.partitions());
+    if options.json {
+        println!("{}", json!({ "applied": applied, "partitions": partitions }));
+    } else {
+        match applied {
+            0 => println!("{postgres}: up to date"),
+            some => println!("{postgres}: applied {some} migration(s)"),
+        }
+        println!("{brokers}: {partitions} partitions for rooms");
+    }
     bus.close().await?;
     store.close().await?;
     Ok(())

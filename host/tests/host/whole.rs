@@ -4,7 +4,7 @@ use std::{fs, path::Path, time::Duration};
 
 use chorus_core::ids::{RoomId, Time};
 use chorus_host::{HostError, Lost, Options};
-use chorus_store::{RoomRow, RoomStatus, RoomUpdate};
+use chorus_store::{RoomRow, RoomStatus, RoomUpdate, Snapshot};
 use serde_json::json;
 
 use crate::{
@@ -151,4 +151,29 @@ async fn a_room_whose_creation_was_lost_in_a_power_cut_is_given_up_with_a_warnin
     assert_eq!(world.bus.end(0).await.unwrap(), 6, "the log goes on after it");
     world.close().await;
     World::open(dir.path(), Setup::default()).await.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_with_snapshots_of_another_format_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    counts_to_three(dir.path()).await;
+    let world = World::open(dir.path(), Setup::default()).await;
+    let row = world.store.room(ROOM).await.unwrap().expect("it is listed");
+    let (offset, component) = (row.offset, row.component);
+    let row = RoomRow { id: RoomId::LOBBY, kind: kind("lobby"), ..row };
+    let snapshot = Some(Snapshot { offset, component, state: vec![1, 2, 3].into() });
+    world.store.write_rooms(vec![RoomUpdate { row, snapshot }]).await.unwrap();
+    world.close().await;
+
+    match World::try_open(dir.path(), Setup::default()).await {
+        Err(HostError::Format(error)) => {
+            let text = error.to_string();
+            assert!(
+                text.starts_with("a snapshot in format 1, ") && text.contains("run the version of chorus"),
+                "{text}"
+            );
+        }
+        Err(error) => panic!("refused for another reason: {error}"),
+        Ok(_) => panic!("no room can be continued, and it serves all the same"),
+    }
 }
