@@ -1,10 +1,12 @@
 // `chorus dev` as a process: how it ends, and what remains of it. Not for a cluster.
 
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { promisify } from "node:util";
 
 import { freePort } from "../../../testing/services/programs.mjs";
 import { WebSocket } from "ws";
@@ -146,4 +148,14 @@ test("the echo of the conformance suite is in no binary that serves players", as
   const binary = await readFile(process.env.CHORUS_BIN);
   assert.ok(binary.includes("v1.json.chorus"), "texts of the edge are found in it");
   assert.ok(!binary.includes(mark));
+});
+
+test("with --json the error of a command is JSON on the standard output, and nothing else", async () => {
+  const data = await mkdtemp(join(tmpdir(), "chorus-nothing-"));
+  const { code, stdout, stderr } = await promisify(execFile)(process.env.CHORUS_BIN, ["room", "ls", "--data", data, "--json"], { env: { PATH: process.env.PATH } }).catch((error) => error);
+  await rm(data, { recursive: true });
+  assert.deepEqual([code, stderr], [1, ""]);
+  const { ok, error } = JSON.parse(stdout);
+  assert.equal(ok, false);
+  assert.match(error, /--token-file/);
 });
