@@ -36,7 +36,7 @@ async fn rooms_are_the_same_however_many_records_a_call_has() {
             vec![("who", json!(0)), ("gone", json!(0)), ("kick", json!({ "name": "ben", "why": "" }))],
         ),
         ("spin-forever", json!({}), few("echo", "spin", 30)),
-        ("native-forever", json!({}), few("echo", "sort", 50)),
+        ("native-forever", json!({}), few("echo", "reverse", 50)),
         ("recurse-forever", json!({}), few("echo", "recurse", 30)),
         ("bare-garbage", json!({}), few("no-reply", "two-outcomes", 20)),
     ];
@@ -104,7 +104,7 @@ async fn a_batch_that_is_out_of_time_is_handed_over_record_by_record() {
     let mut stage = Stage::with("native-forever", json!({}), &PLAYERS).await;
     let calls = in_swing(&mut stage).await;
     let opened = stage.opened.len();
-    let out = stage.replay(&records_of(&stage, ["echo", "echo", "sort", "echo"])).await;
+    let out = stage.replay(&records_of(&stage, ["echo", "echo", "reverse", "echo"])).await;
     assert!(matches!(fault_at(&out, 10_003), Some(Fault::TooMuch(_))), "{out:?}");
     assert_eq!(replies(&out), 2, "of the records before");
     assert_eq!(stage.opened.len(), opened + 1, "the call of all four has failed");
