@@ -9,7 +9,7 @@
  * Bounds: one entry for each stay that is in use; none is kept for later.
  */
 
-import { createContext, createElement, useCallback, useContext, useEffect, useRef, useState, useSyncExternalStore } from "react";
+import { createContext, createElement, useCallback, useContext, useEffect, useReducer, useRef, useState, useSyncExternalStore } from "react";
 
 import { Chorus, ChorusError } from "./chorus.js";
 
@@ -57,16 +57,18 @@ export function useRoom(kind, options, how) {
   return useSyncExternalStore(stay.subscribe, stay.read, NONE.read);
 }
 
-/** The server's time (`client.now()`), for a countdown: renders again every `everyMs` milliseconds, and when a connection is opened. */
+/**
+ * The server's time (`client.now()`) at this render, for a countdown: renders again every `everyMs` milliseconds, and when a connection is opened.
+ * It is read at each render, so that a view which causes one is not compared with the time of the tick before it.
+ */
 export function useNow(everyMs = 1_000) {
   const client = useClient();
-  const [now, setNow] = useState(() => client?.now() ?? Date.now());
+  const [, tick] = useReducer((ticks) => ticks + 1, 0);
   useEffect(() => {
-    const tick = () => setNow(client.now());
     const timer = setInterval(tick, everyMs), off = client.on("connected", tick);
     return () => (clearInterval(timer), off());
   }, [client, everyMs]);
-  return now;
+  return client?.now() ?? Date.now();
 }
 
 const same = (value) => value;

@@ -225,6 +225,26 @@ test("a way in that does not exist, and a missing provider, are named", async ()
   log.mock.restore();
 });
 
+test("`useNow` is the time of the render, also of one that a view causes between two ticks", async () => {
+  mock.timers.enable({ apis: ["setInterval", "setTimeout", "Date"], now: 1_000_000 });
+  try {
+    const left = [];
+    const Countdown = () => {
+      const now = useNow(), { view } = useRoom("tic-tac-toe");
+      if (view?.endsAt) left.push(view.endsAt - now);
+      return null;
+    };
+    await mounted(h(Countdown));
+    await enter(GAME, 2, 1, { endsAt: null });
+    // No timer is due before 1,000 ms: the next render is the one of the view.
+    await act(() => mock.timers.tick(700));
+    await act(() => server.send(patch(GAME, 2, { op: "replace", path: "/endsAt", value: 1_030_700 })));
+    assert.equal(left[0], 30_000);
+  } finally {
+    mock.timers.reset();
+  }
+});
+
 test("`useNow` is the server's time: it renders again at its pace, and when a connection is opened", async () => {
   mock.timers.enable({ apis: ["setInterval", "setTimeout", "Date"], now: 1_000_000 });
   try {
