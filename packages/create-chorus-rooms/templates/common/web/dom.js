@@ -27,13 +27,13 @@ export function setText(at, text) {
  * Keeps one child for each item, by its key, so that focus and animations stay where they are.
  * @template Item @template {HTMLElement} Child
  * @param {HTMLElement} parent @param {readonly Item[]} items
- * @param {(item: Item, index: number) => string | number} keyOf @param {(item: Item) => Child} make @param {(child: Child, item: Item, index: number) => void} draw
+ * @param {(item: Item, index: number) => string | number} keyOf @param {(item: Item, index: number) => Child} make @param {(child: Child, item: Item, index: number) => void} draw
  */
 export function each(parent, items, keyOf, make, draw) {
   const before = new Map([...parent.children].map((child) => [/** @type {HTMLElement} */ (child).dataset.key, /** @type {Child} */ (child)]));
   items.forEach((item, index) => {
     const key = String(keyOf(item, index));
-    const child = before.get(key) ?? make(item);
+    const child = before.get(key) ?? make(item, index);
     before.delete(key);
     child.dataset.key = key;
     draw(child, item, index);
