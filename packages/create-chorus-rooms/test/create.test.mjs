@@ -109,6 +109,15 @@ for (const template of Object.keys(TEMPLATES)) {
   });
 }
 
+test("npm run types passes in a project without a test", () => {
+  const folder = join(scratch, "untested");
+  assert.equal(create("untested").status, 0);
+  installedIn(folder);
+  rmSync(join(folder, "test/counter.test.js"));
+  const { status, output } = types(folder);
+  assert.equal(status, 0, output);
+});
+
 /** By file: what is there, and the mistake in its place. */
 const MISTAKES = {
   "rooms/tic-tac-toe/index.ts": [
