@@ -55,6 +55,8 @@ export async function runBots(bot, { url, count, rate, ms, seed = 1, options = {
 async function one(bot, { url, index, seed, options, WebSocket, measured, signal, late }) {
   const client = new Chorus(url, { name: `Bot ${index + 1}`, storage: null, ...options, WebSocket });
   measured.watch(client);
+  let closed = null;
+  client.on("disconnected", ({ willRetry, code, reason }) => { if (!willRetry) closed = closedBy(code, reason); });
   const tooLate = until(NEVER_MS, late).then(() => true);
   try {
     const room = await firstRoom(client, measured, signal);
@@ -63,7 +65,8 @@ async function one(bot, { url, index, seed, options, WebSocket, measured, signal
     measured.end(stopped || signal.aborted ? "stopped" : "done");
   } catch (error) {
     if (signal.aborted) measured.end("stopped");
-    else measured.fail(error);
+    // A call that comes after the close has the client's state as its error, and not the cause.
+    else measured.fail(error?.code === "closed" && closed !== null ? closed : error);
   } finally {
     client.close();
   }
@@ -78,11 +81,15 @@ function firstRoom(client, measured, signal) {
       resolve(room);
     });
     client.on("disconnected", ({ willRetry, code, reason }) => {
-      if (!willRetry) reject(Object.assign(new Error(`the server has closed the connection: ${code} ${reason}`), { code: `${code}` }));
+      if (!willRetry) reject(closedBy(code, reason));
     });
     signal.addEventListener("abort", () => reject(signal.reason), { once: true });
     client.connect();
   });
+}
+
+function closedBy(code, reason) {
+  return new Error(`the server has closed the connection: ${code} ${reason}`.trimEnd());
 }
 
 /** Resolves after a time, or when a signal is aborted. */

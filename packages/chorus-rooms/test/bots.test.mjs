@@ -39,7 +39,17 @@ test("refusals are replies, and other errors are counted by their text", async (
     await room.send("out");
   }, { count: 2, WebSocket });
   assert.deepEqual([report.refused, report.replies.count, report.failed], [2, 2, 2]);
-  assert.match(Object.keys(report.failures)[0], /^closed: /);
+  assert.deepEqual(report.failures, { "the server has closed the connection: 4503 no": 2 });
+});
+
+test("a bot that is kicked between two calls fails with the server's code and reason, and not with the state of its client", async () => {
+  const report = await fleet(async ({ client, room }) => {
+    const isClosed = new Promise((resolve) => client.on("disconnected", resolve));
+    room.send("out").catch(() => {});
+    await isClosed;
+    await room.send("x");
+  }, { count: 3, WebSocket: fakeSocket(() => ({ close: 4503 })) });
+  assert.deepEqual([report.ok, report.failed, report.failures], [false, 3, { "the server has closed the connection: 4503 no": 3 }]);
 });
 
 test("the end stops bots that play on, and is no failure", async () => {
