@@ -192,7 +192,7 @@ export interface WaitOptions {
 }
 
 export interface JoinOptions extends WaitOptions {
-  /** A stable name: 3 to 40 of a-z, 0-9 and -, which does not look like a code. */
+  /** A stable name: 3 to 40 of a-z, 0-9 and -, which does not look like a code: `room-garden`, not `garden` (see "Into a room" in the README). */
   name?: string;
 }
 

@@ -82,9 +82,15 @@ export function forget(codes, room) {
   codes.named -= 1;
 }
 
-/** Three to forty of a-z, 0-9 and -, and no code. @param {unknown} text */
-export function isName(text) {
-  return typeof text === "string" && /^[a-z0-9][a-z0-9-]{2,39}$/.test(text) && codeOf(text) === undefined && !isId(text);
+/**
+ * What is wrong with a room's name; undefined if nothing is. `join` takes an id, a code or a name, so a name is neither of the others. A code has no `o`,
+ * so a prefix with one makes a name of each word.
+ * @param {unknown} text @returns {string | undefined}
+ */
+export function wrongWithName(text) {
+  if (typeof text !== "string" || !/^[a-z0-9][a-z0-9-]{2,39}$/.test(text)) return "a name has 3 to 40 of a-z, 0-9 and -, and does not begin with -";
+  if (codeOf(text) !== undefined) return `the name ${text} looks like a room's code (six of ${ALPHABET}): put a prefix before it, as in room-${text}`;
+  return isId(text) ? "a name is not like a room's id, 32 of 0-9 and a-f: put a prefix before it, as in room-1" : undefined;
 }
 
 /** @param {unknown} text @returns {text is string} */

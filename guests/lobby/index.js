@@ -9,7 +9,7 @@
 
 import { Room } from "chorus";
 import { kinds } from "chorus/kinds";
-import { forget, giveName, isId, isName, keep, keptById, keptByText, noCodes, rewrite } from "./codes.js";
+import { forget, giveName, isId, keep, keptById, keptByText, noCodes, rewrite, wrongWithName } from "./codes.js";
 import { close, firstOpen, keyOfOpen, noRooms, offer, openRoom, take } from "./open.js";
 import { NOT_THE_ROOMS, NOTE, ROOMS_MADE, ROOMS_MADE_MS, ROOMS_TRIED, keptSeek, nextSeek, withoutNote } from "./seek.js";
 
@@ -253,7 +253,8 @@ export default class Lobby extends Room {
 
   /** @param {any} data @returns {string | undefined} */
   #nameIn({ name }) {
-    if (name !== undefined && !isName(name)) this.refuse("a name has 3 to 40 of a-z, 0-9 and -, and does not look like a code");
+    const wrong = name === undefined ? undefined : wrongWithName(name);
+    if (wrong !== undefined) this.refuse(wrong);
     return name;
   }
 

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { bundle } from "../build/bundle.mjs";
-import { NAMES_KEPT, ROOMS_KEPT, forget, giveName, isName, keep, keptById, keptByText, noCodes } from "../lobby/codes.js";
+import { NAMES_KEPT, ROOMS_KEPT, forget, giveName, keep, keptById, keptByText, noCodes, wrongWithName } from "../lobby/codes.js";
 import { OPEN_KEPT } from "../lobby/open.js";
 import { Crowd, dice } from "./crowd.mjs";
 import { Story, compiled, session } from "./story.mjs";
@@ -660,14 +660,21 @@ test("a place in a public room that is joined by its code counts", async () => {
 });
 
 test("a named room is entered by its name, or created; a name that looks like a code is refused", async () => {
-  const lobby = await lobbyWith("ana", "bo", "cid", "dan");
+  const lobby = await lobbyWith("ana", "bo", "cid", "dan", "eva");
   const by = (name, type, data) => lobby.message(name, type, { kind: "party", ...data });
   const { room, code } = by("ana", "joinOrCreate", { name: "friday-poker" }).reply;
   assert.deepEqual(by("bo", "joinOrCreate", { name: "friday-poker" }).reply, { room, code });
   assert.deepEqual(by("cid", "create", { name: "friday-poker" }).reply, { failed: { code: "taken", reason: "there is a room friday-poker already" } });
   assert.deepEqual(by("cid", "join", { room: "friday-poker" }).reply, { room, code });
   assert.deepEqual(lobby.message("dan", "joinOrCreate", { kind: "chat", name: "friday-poker" }).reply.failed, { code: "taken", reason: "the room friday-poker is a party" });
-  for (const name of ["kq7f2m", "ab", "Ana", "a b c", "0".repeat(32), 7]) assert.match(by("dan", "create", { name }).refused, /^a name has/);
+  for (const name of ["ab", "Ana", "a b c", "-ab", "a".repeat(41), 7, null]) assert.match(by("dan", "create", { name }).refused, /^a name has 3 to 40/);
+  for (const name of ["kq7f2m", "garden", "r-table"]) {
+    const [, refusal, remedy] = /^(the name .+ looks like a room's code \(six of 2.+Z\)): .+ as in (.+)$/.exec(by("dan", "create", { name }).refused) ?? [];
+    assert.ok(refusal, name);
+    assert.ok(by("eva", "create", { name: remedy }).reply.code, remedy);
+    lobby.moved("eva").join("eva");
+  }
+  assert.match(by("dan", "create", { name: "0".repeat(32) }).refused, /like a room's id/);
   assert.notEqual(into(lobby, "dan", "party").room, room, "it is not offered");
   lobby.moved("ana").ended(room, null).moved("dan").join("dan");
   assert.notEqual(by("dan", "joinOrCreate", { name: "friday-poker" }).reply.room, room);
@@ -708,7 +715,7 @@ test("beyond its bounds the lobby keeps no more codes, names and open rooms", ()
   assert.equal(keep(codes, "f".repeat(32), { key: "party []" }), null);
   for (let n = 0; n < NAMES_KEPT; n++) assert.ok(giveName(codes, `room-number-${n}`, "ABCDEF"));
   assert.ok(!giveName(codes, "one-more", "ABCDEF"));
-  assert.ok(isName("one-more"));
+  assert.equal(wrongWithName("one-more"), undefined);
   assert.ok(JSON.stringify(codes).length < 2 << 20, "half of what the state may have");
 });
 
