@@ -15,23 +15,29 @@
 import { engine, sections } from "../../../guests/build/engine.mjs";
 import { BUDGETS, CAPS, CONTRACT, LIMITS } from "../../../guests/sdk/limits.js";
 import { oneRun } from "./random-play.mjs";
+import { Reached } from "./reached.mjs";
+import { largeView } from "./view-sizes.mjs";
 import { replay } from "./virtual-room.mjs";
 
 const CORE_MODULE = 1, CUSTOM = 0;
 /** What the build puts into a source map at most, and the bundle's limit with room for the engine and its memory. */
 const MAX_MAP = 4 << 20, MAX_COMPONENT = 64 << 20;
 
-/** What is wrong with a component, each as a text; and how much was compared. `runs`: random plays whose records are compared. */
+/**
+ * What is wrong with a component, each as a text; what is no mistake and still to be known, as `warnings`; and how much was compared. `runs`:
+ * random plays whose records are compared.
+ */
 export function check(component, { runs = 20, seed = 1, options } = {}) {
   const wrong = [...worldOf(component.bytes), ...manifestOf(component.manifest)];
-  if (wrong.length > 0) return { wrong, records: 0 };
+  if (wrong.length > 0) return { wrong, warnings: [], records: 0 };
+  const reached = new Reached(component);
   let records = 0;
   for (let at = 1; at <= runs && wrong.length === 0; at++) {
-    const one = played(component, at, `${seed}.${at}`, options);
+    const one = played(component, at, { seed: `${seed}.${at}`, options, reached });
     records += one.records;
     wrong.push(...one.wrong);
   }
-  return { wrong, records };
+  return { wrong, warnings: [largeView(component.kind, reached.view)].filter(Boolean), records };
 }
 
 // ---- The component ----
@@ -104,9 +110,9 @@ function parsed(text) {
 // ---- Its records ----
 
 /** What breaks determinism in one random play, and in two replays of its records; and how many records that were. */
-function played(component, at, seed, options) {
+function played(component, at, { seed, options, reached }) {
   const anything = { invariants: [], repetitions: 0, grows: true, ticksWhenEmpty: true, maxKiB: Infinity, tolerant: true };
-  const run = oneRun(component, { ...anything, kind: component.kind, create: options, replay: true }, at, seed);
+  const run = oneRun(component, { ...anything, kind: component.kind, create: options, replay: true }, at, seed, reached);
   const { entries } = run.room;
   if (run.failure !== undefined) return { records: entries.length, wrong: [run.failure.message] };
   const fresh = { instance: () => component.freshInstance() };

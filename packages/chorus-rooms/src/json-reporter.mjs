@@ -1,7 +1,7 @@
 // The reporter of `chorus test --json`: a line of JSON for each test on the standard output. What tests print goes to the standard error, so that
 // the output has nothing but JSON. The counts go into the file named by `CHORUS_TEST_COUNTS`: the command adds those of its runs.
 
-import { appendFileSync, readFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -24,11 +24,22 @@ export default async function* lines(events) {
     // An error after the end of a test is a diagnostic.
     if (type === "test:stdout" || type === "test:stderr" || type === "test:diagnostic") keep(printed, data);
     if ((type !== "test:pass" && type !== "test:fail") || repeatsParts(type, data) || data.skip === NOT_ONLY || isNoTest(type, data)) continue;
-    const line = lineOf(type, data, printed.get(resolve(data.file ?? "")));
+    const line = { ...lineOf(type, data, printed.get(resolve(data.file ?? ""))), play: reachedBy(data.name) };
     counts[line.skipped ? "skipped" : line.ok ? "passed" : "failed"] += 1;
     yield `${JSON.stringify(line)}\n`;
   }
   if (process.env.CHORUS_TEST_COUNTS) appendFileSync(process.env.CHORUS_TEST_COUNTS, `${JSON.stringify(counts)}\n`);
+}
+
+const told = new Set();
+
+/** What random play has reached, which its test has written into the file that `CHORUS_TEST_REACHED` names. */
+function reachedBy(name) {
+  const [, kind] = /^random play of (.+)$/.exec(name) ?? [];
+  if (kind === undefined || !existsSync(process.env.CHORUS_TEST_REACHED ?? "")) return undefined;
+  const line = readFileSync(process.env.CHORUS_TEST_REACHED, "utf8").split("\n").find((one) => one !== "" && !told.has(one) && JSON.parse(one).kind === kind);
+  told.add(line);
+  return line && JSON.parse(line);
 }
 
 function keep(printed, { file = "", message }) {

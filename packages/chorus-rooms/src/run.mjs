@@ -35,14 +35,17 @@ export class Run {
   failure = undefined;
   cast = new Cast();
 
-  #plan; #before;
+  #plan; #before; #reached;
 
-  constructor(component, plan, { options = {}, seed = "" } = {}) {
+  /** `reached`: counts what the run has reached. */
+  constructor(component, plan, { options = {}, seed = "", reached } = {}) {
     this.#plan = plan;
     this.options = options;
     this.seed = seed;
     this.room = new VirtualRoom(component, { kind: plan.kind, secret: seed, replay: plan.replay ?? false, record: true });
     this.room.onEvent = () => this.#hold();
+    this.#reached = reached;
+    if (reached !== undefined) this.room.onCall = (call) => reached.count(call);
     this.#checked(() => this.room.create(options));
   }
 
@@ -55,7 +58,9 @@ export class Run {
     if (this.isOver) return undefined;
     let result;
     const at = this.steps.push(step) - 1;
-    this.#checked(() => { result = perform(step, this.room, this.cast); });
+    const act = () => this.#checked(() => { result = perform(step, this.room, this.cast); });
+    if (step.do === "repeat" && this.#reached !== undefined) this.#reached.once(act);
+    else act();
     if (result === undefined && this.failure === undefined) this.steps.length = at;
     else this.results[at] = result;
     if (result?.times !== undefined) this.steps[at] = { ...step, times: result.times };
@@ -70,7 +75,10 @@ export class Run {
     this.close();
   }
 
-  close() { this.room.close(); }
+  close() {
+    this.#reached?.seeView(this.room.largestView);
+    this.room.close();
+  }
 
   #checked(action) {
     try {

@@ -169,6 +169,7 @@ function* simplerSteps(step, { handles, hold }) {
   if (step.do === "repeat" && step.of.do !== "visit") yield step.of;
   if (step.do === "repeat") for (const times of [1, 2, 5, 10]) if (times < step.times) yield { ...step, times };
   if (step.do === "repeat" && step.of.do === "send") for (const data of simplerData(step.of.data)) yield { ...step, of: { ...step.of, data } };
+  if (step.do === "answer" && step.rooms?.length > 0) for (const rooms of [[], ...step.rooms.map((_, at) => step.rooms.toSpliced(at, 1))]) yield { ...step, rooms };
   if (step.do === "childEnds" && step.outcome !== undefined) yield { ...step, outcome: undefined };
 }
 

@@ -64,6 +64,7 @@ export function perform(step, room, cast) {
     case "swap": return swap(room);
     case "receive": return done(room.roomMessage(OTHER_ROOM, step.data));
     case "childEnds": return childEnds(step, room);
+    case "answer": return answer(step, room);
     case "repeat": return repeat(step, room, cast);
     case "rest": return done(rest(room, step.options));
     default: throw new Error(`an unknown step, ${step.do}`);
@@ -92,6 +93,11 @@ function childEnds({ at, outcome, failed }, room) {
   if (child === undefined || child.ended) return undefined;
   room.childEnded(child.room, outcome, failed);
   return {};
+}
+
+function answer({ rooms, error }, room) {
+  const [number] = room.requests.keys();
+  return number === undefined ? undefined : done(room.answer(number, error === undefined ? { rooms } : { error }));
 }
 
 /** As `TestRoom.repeat`. A refusal ends it: it is the step's if it is the first, and else the step was done fewer `times`. */
@@ -142,6 +148,7 @@ function callOf(step, known) {
     case "advance": return `room.advance(${number(step.ms)})`;
     case "receive": return `room.receive(${json(OTHER_ROOM)}, ${json(step.data)})`;
     case "childEnds": return `room.childEnds(room.created[${step.at}].room, ${json(step.outcome ?? null)}${step.failed ? `, { failed: ${json(step.failed)} }` : ""})`;
+    case "answer": return `room.answer(${json(step.error === undefined ? { rooms: step.rooms } : { error: step.error })})`;
     case "repeat": return `room.repeat(${number(step.times)}, ${step.of.do === "visit" ? "async () => (await room.join()).leave()" : `() => ${callOf(step.of, known)}`})`;
     case "rest": return `room.rest(${step.options ? json(step.options) : ""})`;
     default: return `room.${step.do}()`;

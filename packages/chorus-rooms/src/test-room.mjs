@@ -7,6 +7,7 @@ import { Growth } from "./growth.mjs";
 import { rest } from "./rest.mjs";
 import { guestId, holdInvariants, invariantsOf, Snapshot } from "./invariants.mjs";
 import { componentOf } from "./project.mjs";
+import { noteView } from "./view-sizes.mjs";
 
 /** Of many repetitions, the first are replayed. */
 const REPLAYED = 16;
@@ -50,6 +51,11 @@ export class TestRoom {
   get log() { return [...this.#room.log]; }
   /** The rooms that it has created: `{ room, kind, options, ended }`. */
   get created() { return [...this.#room.created]; }
+  /** The latest call of the script: `{ handler, fuel, limit, share }`, in the units of the budgets `fuelPerMessage` and `fuelPerRecord`. */
+  get lastCall() {
+    const { handler, fuel, limit, share } = this.#room.lastCall ?? {};
+    return handler === undefined ? undefined : { handler, fuel, limit, share };
+  }
   /** What it has sent to other rooms: `{ room, data }`. */
   get sent() { return [...this.#room.sent]; }
   /** The sessions that it has kicked: `{ session, reason }`. */
@@ -140,6 +146,7 @@ export class TestRoom {
   /** Does something to the room, and rejects with the first failure that it has caused. */
   async #act(action) {
     const result = action();
+    noteView(this.kind, this.#room.largestView);
     const [failure] = this.#room.failures.splice(0);
     if (failure !== undefined) throw failure;
     return result;

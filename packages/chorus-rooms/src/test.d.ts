@@ -54,6 +54,11 @@ export declare class TestRoom<T = any, View = any> {
   readonly sent: { room: string; data: any }[];
   readonly kicked: { session: string; reason: string }[];
   readonly ended: boolean;
+  /**
+   * The latest call of the script: of the last message that was sent, or the last timer of an `advance`. `fuel` and its `limit` are in the units of
+   * the budgets `fuelPerMessage` and `fuelPerRecord`; `share` is one by the other.
+   */
+  readonly lastCall: { handler: string; fuel: number; limit: number; share: number } | undefined;
   /** What it has ended with, and why if it has failed. */
   readonly outcome: any;
   readonly failed: string | undefined;
@@ -174,6 +179,8 @@ export interface Plan<T = any, View = any> {
   receive?: Anything | ((random: Dice, given: { room: Snapshot<T, View> }) => unknown);
   /** How created rooms end: `{ outcome }`. */
   childEnds?: Anything | ((random: Dice) => unknown);
+  /** The metadata of the rooms that a search (`rooms.find`) finds. By default that of this room, if it looks for its own kind; the fields of `where` are added. */
+  metadata?: Anything | ((random: Dice, given: { kind: string; where: any }) => unknown);
   /** By name; each must not throw or return false. `before` is undefined at first. */
   invariants?: { [name: string]: (room: Snapshot<T, View>, before: Snapshot<T, View> | undefined) => unknown };
   /** At most so many players, 1 to 8, 4 by default; whether some have a second session. */
@@ -199,7 +206,19 @@ export declare function play<T = any, View = any>(kind: string | URL, plan?: Pla
 export interface Played {
   runs: number;
   steps: number;
+  /** What the runs have reached, as data: see the member `play` of `chorus test --json`. */
+  reached: { toJSON(): Reached };
   failure?: { run: number; rule: string; message: string; steps: object[]; found: number; story: string };
+}
+
+export interface Reached {
+  messages: { [type: string]: { accepted: number; refused: number } };
+  timers: { [name: string]: number };
+  answers: { [name: string]: number };
+  /** Message types, timers and answers of the room that are in none of the runs. */
+  never: { accepted: string[]; fired: string[]; answered: string[] };
+  /** The largest share of its limit of fuel that each handler has used. */
+  fuel: { [handler: string]: number };
 }
 
 /** As `play`, without a test. */

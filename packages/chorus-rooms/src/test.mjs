@@ -6,14 +6,16 @@ import { test } from "node:test";
 import { declareInvariants, guestId } from "./invariants.mjs";
 import { componentOf } from "./project.mjs";
 import { playRandomly } from "./random-play.mjs";
+import { linesOf } from "./reached.mjs";
 import { NAMES } from "./steps.mjs";
 import { createRoom, TestPlayer, TestRoom } from "./test-room.mjs";
+import { noteView } from "./view-sizes.mjs";
 import { Broken, LOBBY, RoomError, roomNamed } from "./virtual-room.mjs";
 
 export { Broken, createRoom, guestId, LOBBY, RoomError, roomNamed, TestPlayer, TestRoom };
 
 const RUNS = 100, SEED = 1;
-const KEYS = ["create", "join", "messages", "receive", "childEnds", "invariants", "players", "tabs", "steps", "repetitions", "junk", "grows", "maxKiB", "ticksWhenEmpty"];
+const KEYS = ["create", "join", "messages", "receive", "childEnds", "metadata", "invariants", "players", "tabs", "steps", "repetitions", "junk", "grows", "maxKiB", "ticksWhenEmpty"];
 
 /**
  * Declares how a kind is played at random, and what must be true of it: a test of its own, under Node's test runner. The number of runs
@@ -24,13 +26,17 @@ export function play(kind, plan = {}) {
   declareInvariants(known.kind, plan.invariants ?? {});
   notePlayed(known.kind);
   test(`random play of ${known.kind}`, async (t) => {
-    const { runs, steps, failure } = await playKind(kind, plan);
+    const { runs, steps, reached, failure } = await playKind(kind, plan);
+    const played = { kind: known.kind, runs, steps, seed: seed(), ...reached.toJSON() };
+    note(process.env.CHORUS_TEST_REACHED, played);
+    noteView(known.kind, reached.view);
     if (failure !== undefined) throw new PlayError(textOf(known.kind, failure));
     t.diagnostic(`${known.kind}: ${runs} runs, ${steps} steps, seed ${seed()}`);
+    for (const line of linesOf(played)) t.diagnostic(`${known.kind}: ${line}`);
   });
 }
 
-/** As `play`, without a test: resolves with `{ runs, steps, failure? }`. */
+/** As `play`, without a test: resolves with `{ runs, steps, reached, failure? }`. */
 export async function playKind(kind, plan = {}, given = {}) {
   return playRandomly(await componentOf(kind), planOf(kind, plan), { runs: given.runs ?? number("CHORUS_TEST_RUNS") ?? RUNS, seed: given.seed ?? seed() });
 }
@@ -66,6 +72,11 @@ function seed() { return number("CHORUS_TEST_SEED") ?? SEED; }
 function number(name) {
   const text = process.env[name];
   return text === undefined ? undefined : Number(text);
+}
+
+/** A line for `chorus test`. */
+function note(file, value) {
+  if (file !== undefined) appendFileSync(file, `${JSON.stringify(value)}\n`);
 }
 
 /** `chorus test` plays the kinds that no file has a `play` for. */

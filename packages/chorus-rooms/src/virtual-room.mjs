@@ -25,6 +25,8 @@ const KEPT = 10_000;
 const MAX_FIRINGS = 1_000;
 /** What a poll stands for, and what the saved state adds for each byte, in units of fuel. */
 const POLL_FUEL = 100, STATE_FUEL = 300;
+/** Bytes above which a view is sent whole at each change: half of `MAX_COMPARED` in `core/src/diff.rs`, which has both texts. */
+export const LARGE_VIEW = 128 * 1024;
 const MODULE_STATE = "module state: ";
 const CLIENT = new Set(["message", "join", "drop", "reconnect", "leave"]);
 
@@ -74,8 +76,17 @@ export class VirtualRoom {
    * kicked, and where it ends the room. What it throws, the action that has caused the record throws.
    */
   onEvent = () => {};
+  /**
+   * Called after each call of the script: `{ tag, handler, name, fuel, limit, share, refused, failed }`. `name`: of the message type, the timer or the
+   * answer's handler. `fuel` and its `limit` in the units of `docs/scripting.md`, "Budgets"; `share` is one by the other.
+   */
+  onCall = () => {};
+  /** The latest of these; undefined before the first. */
+  lastCall = undefined;
   firings = 0;
   sharedViewSize = 0;
+  /** Bytes of the largest view there has been, of those with more than a third of `LARGE_VIEW` characters. */
+  largestView = 0;
 
   #script; #guest; #saved; #secret; #clock = { now: START };
   #within = 0; #hasChanged = false;
@@ -351,12 +362,19 @@ export class VirtualRoom {
     if (result.error === undefined) this.#save();
     if (twin !== undefined) this.#mustEqual(event, twin, result);
     if (this.entries !== undefined) this.#recordEntry(result);
+    this.#noteCall(event, result);
     if (result.changed !== undefined) this.failures.push(new Broken("module state", `${what(event)}: ${result.changed}`));
     if (result.error !== undefined) return this.#failed(event, result);
     this.#faults = 0;
     this.#hasChanged = true;
     this.#apply(result.effects, answers);
     return undefined;
+  }
+
+  #noteCall({ tag, val }, { used, limit, effects, error }) {
+    const refused = effects.some((effect) => effect.tag === "refuse"), name = val?.type ?? val?.name ?? val?.handler;
+    this.lastCall = { tag, handler: handlerOf({ tag, val }), name, fuel: used * POLL_FUEL, limit: limit * POLL_FUEL, share: used / limit, refused, failed: error !== undefined };
+    this.onCall(this.lastCall);
   }
 
   /** A server has it in its log what was exhausted or has trapped: a replay does not try it again. */
@@ -369,25 +387,27 @@ export class VirtualRoom {
   #handled(guest, event, saved) {
     const header = { now: this.now, chance: this.#chance(), limit: this.#limit(event.tag, saved) };
     const entry = [header, event.tag, ...fieldsOf(event)];
+    const call = { entry, limit: header.limit, used: 0 };
     let outcome;
     try {
       outcome = guest.handle(...entry);
     } catch (error) {
       if (!(error instanceof WebAssembly.RuntimeError) && !(error instanceof RangeError)) throw error;
       guest.isLost = true;
-      return { entry, effects: [], error: `trapped: ${error.message}`, trapped: true };
+      return { ...call, effects: [], error: `trapped: ${error.message}`, trapped: true };
     }
+    call.used = guest.used;
     const memory = this.#script.memoryOf?.(guest) ?? 0, most = this.config.budget?.memoryMiB ?? BUDGETS.memoryMiB.normal;
-    if (memory > most << 20) return { entry, effects: [], error: `used more memory than it may: ${most} MiB`, exhausted: true };
+    if (memory > most << 20) return { ...call, effects: [], error: `used more memory than it may: ${most} MiB`, exhausted: true };
     const raw = outcome.done ?? outcome.log ?? outcome.exhausted ?? [];
     const [changed] = outcome.done === undefined ? [] : this.#script.changes(raw);
     const effects = named(raw).filter(({ tag, val }) => tag !== "log" || !val.text.startsWith(MODULE_STATE));
-    if (outcome.threw !== undefined) return { entry, effects, error: outcome.threw };
+    if (outcome.threw !== undefined) return { ...call, effects, error: outcome.threw };
     if (outcome.exhausted !== undefined) {
       const error = `used more than it may for one record (${header.limit * POLL_FUEL} units of fuel)`;
-      return { entry, effects, error, exhausted: true };
+      return { ...call, effects, error, exhausted: true };
     }
-    return { entry, effects, changed };
+    return { ...call, effects, changed };
   }
 
   /** As `host/src/guest/budget.rs`: what a client causes may use less than what the room does itself. */
@@ -454,7 +474,7 @@ export class VirtualRoom {
       case "reply": case "refuse": case "identify": return answers[tag]?.(val);
       case "send": return this.#deliver(val.session, val);
       case "broadcast": return this.members.forEach((_, session) => { if (!val.except.includes(session)) this.#deliver(session, val); });
-      case "view": this.sharedView = JSON.parse(val); this.sharedViewSize = val.length; return undefined;
+      case "view": this.sharedView = JSON.parse(val); this.sharedViewSize = val.length; return this.#measure(val);
       case "view-of": return this.#setOwnView(val);
       case "move-to": return this.#move(val);
       case "create-room": return this.#createRoom(val);
@@ -486,6 +506,11 @@ export class VirtualRoom {
   #setOwnView({ session, view }) {
     const member = this.members.get(session);
     if (member) Object.assign(member, { view: JSON.parse(view), viewSize: view.length });
+    this.#measure(view);
+  }
+
+  #measure(view) {
+    if (view.length > LARGE_VIEW / 3) this.largestView = Math.max(this.largestView, Buffer.byteLength(view));
   }
 
   /** A member has one move at a time. */

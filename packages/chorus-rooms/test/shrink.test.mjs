@@ -28,7 +28,7 @@ for (const [name, body, message, expected] of [
   test(name, async () => {
     const where = pathToFileURL(join(project({ "rooms/short/index.js": roomOf(body) }), "rooms/short"));
     for (const seed of SEEDS) {
-      const { failure } = await playKind(where, { messages: { [message]: null }, repetitions: 0 }, { runs: 100, seed });
+      const { failure } = await playKind(where, { messages: { [message]: null }, repetitions: 0 }, { runs: 300, seed });
       assert.match(failure.message, /threw Error: lost/);
       assert.deepEqual(failure.steps.map((step) => step.do), expected, failure.story);
       assert.equal(new Set(failure.steps.map(({ who }) => who).filter(Boolean)).size, 1, failure.story);

@@ -18,7 +18,7 @@ is named.
   --seed N       their seed (default 1)
   --options JSON the options of onCreate
   --rooms DIR    the folder of rooms (default: CHORUS_ROOMS, or the nearest rooms/ or guests/)
-  --json         one line of JSON for each component: { kind, ok, records, errors }
+  --json         one line of JSON for each component: { kind, ok, records, errors, warnings }
 
 The exit code is 1 if something is wrong.
 `;
@@ -33,9 +33,9 @@ export function main(args) {
     const createOptions = options === undefined ? undefined : jsonOf(options);
     let ok = true;
     for await (const { kind, component, errors = [] } of components(rooms, positionals)) {
-      const { wrong, records } = component === undefined ? { wrong: errors, records: 0 } : check(component, { runs, seed, options: createOptions });
+      const { wrong, warnings, records } = component === undefined ? { wrong: errors, warnings: [], records: 0 } : check(component, { runs, seed, options: createOptions });
       ok &&= wrong.length === 0;
-      print({ kind, ok: wrong.length === 0, records, errors: wrong }, json);
+      print({ kind, ok: wrong.length === 0, records, errors: wrong, warnings }, json);
     }
     return ok ? 0 : 1;
   });
@@ -74,8 +74,9 @@ function jsonOf(text) {
   }
 }
 
-function print({ kind, ok, records, errors }, json) {
-  if (json) return console.log(JSON.stringify({ kind, ok, records, errors }));
+function print({ kind, ok, records, errors, warnings }, json) {
+  if (json) return console.log(JSON.stringify({ kind, ok, records, errors, warnings }));
+  for (const warning of warnings) console.warn(`warning: ${warning}`);
   if (ok) return console.log(`${kind}: ok, ${records} records`);
   console.error(`${kind}: ${errors.length} ${errors.length === 1 ? "thing is" : "things are"} wrong`);
   for (const error of errors) console.error(error.replace(/^/gm, "  "));

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 
 import { argumentsOf, command, WrongArguments } from "../arguments.mjs";
 import { build, mistakesOf, roomsFolder } from "../project.mjs";
+import { warningsOf } from "../view-sizes.mjs";
 
 const HELP = `Usage: chorus test [options] [file …]
 
@@ -20,7 +21,7 @@ Node's test runner. Tests, and what they import, may be TypeScript on every Node
   --only TEXT   only tests whose name contains this; no random play of undeclared kinds
   --rooms DIR   the folder of rooms (default: CHORUS_ROOMS, or the nearest rooms/ or guests/)
   --reporter R  a reporter of Node's test runner (default spec)
-  --json        one line of JSON for each test, { file, line, name, ok, ms, error? }, for each room that does not build, as of
+  --json        one line of JSON for each test, { file, line, name, ok, ms, error?, play? }, for each room that does not build, as of
                 \`chorus build --json\`, and at the end { ok, passed, failed, skipped, warnings? }
 
 The exit code is 1 if a test fails or a room does not build.
@@ -50,7 +51,7 @@ export function main(args) {
     const warnings = others.map((file) => `${file} is not run: a test is a file *.test.js, .mjs, .cjs, .ts or .mts`);
     const scratch = mkdtempSync(join(tmpdir(), "chorus-test-"));
     try {
-      return runAll({ files, warnings, kinds, rooms, values, played: join(scratch, "played"), counts: join(scratch, "counts") });
+      return runAll({ files, warnings, kinds, rooms, values, scratch });
     } finally {
       rmSync(scratch, { recursive: true, force: true });
     }
@@ -72,8 +73,10 @@ async function built(rooms, json) {
   return undefined;
 }
 
-function runAll({ files, warnings, kinds, rooms, values, played, counts }) {
-  const environment = { ...process.env, CHORUS_ROOMS: rooms, CHORUS_TEST_DIST: join(rooms, "dist"), CHORUS_TEST_PLAYED: played, CHORUS_TEST_COUNTS: counts };
+function runAll({ files, warnings, kinds, rooms, values, scratch }) {
+  const [played, counts, reached, views] = ["played", "counts", "reached", "views"].map((name) => join(scratch, name));
+  const notes = { CHORUS_TEST_PLAYED: played, CHORUS_TEST_COUNTS: counts, CHORUS_TEST_REACHED: reached, CHORUS_TEST_VIEWS: views };
+  const environment = { ...process.env, CHORUS_ROOMS: rooms, CHORUS_TEST_DIST: join(rooms, "dist"), ...notes };
   if (values.runs !== undefined) environment.CHORUS_TEST_RUNS = String(values.runs);
   if (values.seed !== undefined) environment.CHORUS_TEST_SEED = String(values.seed);
   // Set where a test starts this command: Node's runner would take the tests for its own.
@@ -85,6 +88,7 @@ function runAll({ files, warnings, kinds, rooms, values, played, counts }) {
   const declared = read(played).split("\n");
   const undeclared = kinds.filter((kind) => !declared.includes(kind));
   if (values.only === undefined && undeclared.length > 0) ok = run([UNDECLARED], { CHORUS_TEST_KINDS: undeclared.join(",") }) && ok;
+  warnings.push(...warningsOf(read(views)));
   for (const warning of warnings) console.error(`warning: ${warning}`);
   if (values.json) console.log(JSON.stringify({ ok, ...countsIn(counts), ...(warnings.length > 0 ? { warnings } : {}) }));
   return ok ? 0 : 1;
