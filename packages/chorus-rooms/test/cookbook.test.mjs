@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { wrongWithName } from "../../../guests/lobby/codes.js";
 import { filesIn } from "./pages.mjs";
 import { chorus, project } from "./project.mjs";
 
@@ -59,6 +60,10 @@ const STORIES = {
   const ben = await room.join("Ben");
   assert.equal(ben.view.lines.length, 50);
   assert.equal(ben.view.lines[0].text, "line 11");
+  const older = await ben.send("older", { before: ben.view.lines[0].id });
+  assert.deepEqual([older.length, older.at(-1).text], [10, "line 10"]);
+  assert.deepEqual(await ben.send("older", { before: older[0].id }), []);
+  await assert.rejects(ben.send("older"), { message: "before is the id of a line" });
   await assert.rejects(ben.send("say", { text: "  " }), { code: "refused" });
   await ben.send("typing");
   assert.deepEqual([ana.received().length, ben.received().length], [1, 0]);`,
@@ -99,6 +104,25 @@ const STORIES = {
   assert.equal(ben.view.isHost, true);
   await ben.send("start");
   assert.equal(room.locked, true);`,
+  "stage": `
+  const room = await createRoom("stage");
+  const screen = await room.join({ name: "Screen", options: { screen: true } });
+  assert.deepEqual([screen.spectator, screen.view.canBuzz], [true, false]);
+  await room.advance(3_600_000);
+  assert.equal(room.ended, false);
+  const phones = [];
+  for (let n = 1; n <= 8; n++) phones.push(await room.join(\`Phone \${n}\`));
+  await assert.rejects(room.join("Late"), { message: "all seats are taken" });
+  await phones[2].send("buzz");
+  await assert.rejects(phones[0].send("buzz"), { message: "somebody was faster" });
+  assert.deepEqual([screen.view.first, phones[0].view.canBuzz], ["Phone 3", false]);
+  await assert.rejects(phones[0].send("next"), { message: "the screen goes on" });
+  await phones[2].leave();
+  assert.deepEqual([screen.view.first, screen.view.players.length, phones[0].view.canBuzz], [null, 7, true]);
+  for (const phone of phones.filter((one) => one.isMember)) await phone.leave();
+  await screen.leave();
+  await room.advance(60_000);
+  assert.equal(room.ended, true);`,
   "hall": `
   const room = await createRoom("hall");
   const ana = await room.join("Ana");
@@ -114,11 +138,19 @@ const STORIES = {
 };
 
 const IMPORTS = 'import assert from "node:assert/strict";\nimport { test } from "node:test";\nimport { createRoom } from "chorus-rooms/test";\n';
-const { "shared/turns.ts": _, ...rooms } = filesIn("docs/cookbook.md");
+const { "shared/turns.ts": _, "web/room-name.js": roomName, ...rooms } = filesIn("docs/cookbook.md");
 const stories = Object.entries(STORIES).map(([kind, story]) => `test("${kind}", async () => {${story}\n});\n`);
 
 test("each room of the page has a story here", () => {
   assert.deepEqual(Object.keys(rooms), Object.keys(STORIES).map((kind) => `rooms/${kind}/index.js`));
+});
+
+test("each address gives a name that the lobby takes", async () => {
+  const { roomName: nameOf } = await import(`data:text/javascript,${encodeURIComponent(roomName)}`);
+  const named = { "/room/garden": "room-garden", "/room/Blue%20Cheese/x": "room-blue-20cheese", "/room/": "room-main", "/": "room-main" };
+  for (const [path, name] of Object.entries(named)) assert.equal(nameOf(path), name);
+  const odd = ["/room/%F0%9F%A6%84", "/room/%", "/room/...", `/room/${"x".repeat(200)}`, `/room/${"0".repeat(32)}`, "/room/k", "/room/KQ7F2M"];
+  for (const path of [...Object.keys(named), ...odd]) assert.equal(wrongWithName(nameOf(path)), undefined, path);
 });
 
 test("the rooms do what the page says, and withstand random play and the check", () => {
