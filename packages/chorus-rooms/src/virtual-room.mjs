@@ -404,7 +404,8 @@ export class VirtualRoom {
     const effects = named(raw).filter(({ tag, val }) => tag !== "log" || !val.text.startsWith(MODULE_STATE));
     if (outcome.threw !== undefined) return { ...call, effects, error: outcome.threw };
     if (outcome.exhausted !== undefined) {
-      const error = `used more than it may for one record (${header.limit * POLL_FUEL} units of fuel)`;
+      const key = CLIENT.has(event.tag) ? "fuelPerMessage" : "fuelPerRecord";
+      const error = `used more than it may for one record (${header.limit * POLL_FUEL} units of fuel): do less at once, or raise budget.${key} in static config`;
       return { ...call, effects, error, exhausted: true };
     }
     return { ...call, effects, changed };
