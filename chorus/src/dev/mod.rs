@@ -191,7 +191,8 @@ pub async fn serve(plan: Plan) -> anyhow::Result<()> {
         started = Dev::start(plan) => started?,
         () = stop.requested() => return Ok(()),
     };
-    println!("chorus is at {}   (Ctrl-C stops it; what was played is in {})", dev.url(), dev.data.display());
+    let (url, data, id) = (dev.url(), dev.data.display(), std::process::id());
+    println!("chorus is at {url}   (process {id}, which Ctrl-C stops; what was played is in {data})");
     if dev.watch.is_some() {
         println!("builds and logs are at {}dev", dev.url());
     }

@@ -203,7 +203,9 @@ fn print(kind: &str, state: &State) {
         State::SwapRefused { message } => {
             print_line(kind, &format!("the swap was refused; its rooms keep the previous version\n{message}"));
         }
-        State::Gone => print_line(kind, "its folder was deleted; its rooms continue, and new ones run its last build"),
+        State::Gone => {
+            print_line(kind, "its folder was deleted; its rooms continue as last built, and new ones are not created")
+        }
     }
 }
 
