@@ -240,6 +240,7 @@ impl GuestRoom {
             hash_seed: HashSeed(1),
             members: Vec::new(),
             timers: Vec::new(),
+            requests: Vec::new(),
             locked: false,
             rooms: None,
             restored: None,

@@ -92,7 +92,7 @@ struct Found<'a> {
 
 async fn find(host: &Shared, room: RoomId, data: &Json) -> Result<Json, Box<str>> {
     let wanted: Wanted = serde_json::from_str(data).map_err(|cause| format!("find: {cause}"))?;
-    let kind = Kind::new(&*wanted.kind).map_err(|cause| format!("find: {cause}"))?;
+    let kind = Kind::new(&wanted.kind).map_err(|cause| format!("find: {cause}"))?;
     let filter = RoomFilter { kind: Some(kind), status: Some(RoomStatus::Live), ..RoomFilter::default() };
     let rows = host.store.rooms(&filter, None, SCANNED).await.map_err(|error| {
         tracing::warn!(%room, %error, "the rooms that a room looks for cannot be listed");

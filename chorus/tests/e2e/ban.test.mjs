@@ -34,11 +34,12 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Runs `chorus player ARGS --json`, and resolves with its output. */
+/** Runs `chorus player ARGS --json`, and resolves with its output, or rejects with its error. */
 async function operator(...args) {
   const token = (await readFile(join(server.data, "token"), "utf8")).trim();
   const env = { ...process.env, CHORUS_MONITOR: server.url, CHORUS_TOKEN: token };
-  const { stdout } = await promisify(execFile)(process.env.CHORUS_BIN, ["player", ...args, "--json"], { env });
+  const { code, stdout } = await promisify(execFile)(process.env.CHORUS_BIN, ["player", ...args, "--json"], { env }).catch((error) => error);
+  if (code) throw new Error(JSON.parse(stdout).error);
   return JSON.parse(stdout);
 }
 
