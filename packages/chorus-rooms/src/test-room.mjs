@@ -102,6 +102,8 @@ export class TestRoom {
   advance(ms) { return this.#act(() => this.#room.advance(ms)); }
   /** The server is killed: the room is restored from its records. */
   restore() { return this.#act(() => this.#room.crash()); }
+  /** The server is gone for so many milliseconds, and the room is restored then. */
+  outage(ms) { return this.#act(() => this.#room.outage(ms)); }
   /** The room hibernates until its next event. */
   sleep() { return this.#act(() => this.#room.sleep()); }
 

@@ -69,6 +69,11 @@ export declare class TestRoom<T = any, View = any> {
   advance(ms: number): Promise<void>;
   /** The server is killed, and the room restored from its records. */
   restore(): Promise<void>;
+  /**
+   * The server is gone for so many milliseconds, and the room is restored then. A timer fires no earlier than 10 seconds after that, or its
+   * own delay if that is shorter.
+   */
+  outage(ms: number): Promise<void>;
   /** The room hibernates until its next event. */
   sleep(): Promise<void>;
   /** The script is replaced, by the room at this path or by itself. Rejects with the code `refused`. */

@@ -23,6 +23,9 @@ const FIRST_JOIN_MS = 10_000;
 const HOLD_SECONDS = 60, EMPTY_SECONDS = 60;
 const KEPT = 10_000;
 const MAX_FIRINGS = 1_000;
+/** How long a timer waits after a takeover, unless its own delay is shorter. */
+const GRACE_MS = 10_000;
+
 /** What a poll stands for, and what the saved state adds for each byte, in units of fuel. */
 const POLL_FUEL = 100, STATE_FUEL = 300;
 /** Bytes above which a view is sent whole at each change: half of `MAX_COMPARED` in `core/src/diff.rs`, which has both texts. */
@@ -303,6 +306,13 @@ export class VirtualRoom {
     this.#event({ tag: "answer", val: { handler, failed: error ?? "", payload, result } }, () => this.requests.delete(number));
   }
 
+  /** The server was gone for a time: timers wait as after a takeover, `core/src/room/clock.rs`. */
+  outage(ms) {
+    this.#clock.now += ms;
+    for (const timer of this.timers.values()) timer.due = Math.max(timer.due, this.now + Math.min(GRACE_MS, timer.delayMs));
+    this.crash();
+  }
+
   /** The server was killed: a new instance from the saved state. */
   crash() { this.#reopen(this.isAsleep ? "woken" : "recovered"); }
 
@@ -481,7 +491,7 @@ export class VirtualRoom {
       case "create-room": return this.#createRoom(val);
       case "report": return keep(this.reports, { ...val, data: JSON.parse(val.data) });
       case "send-room": return keep(this.sent, { room: val.room, data: JSON.parse(val.data) });
-      case "set-timer": this.timers.delete(val.name); return this.timers.set(val.name, { due: this.now + Math.ceil(val.afterMs), payload: val.payload });
+      case "set-timer": this.timers.delete(val.name); return this.timers.set(val.name, { due: this.now + Math.ceil(val.afterMs), delayMs: Math.ceil(val.afterMs), payload: val.payload });
       case "request": return this.#request(val);
       case "cancel-timer": return this.timers.delete(val);
       case "lock": this.locked = true; return undefined;

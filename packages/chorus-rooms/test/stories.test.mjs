@@ -257,3 +257,18 @@ test("a search finds the rooms that the test has", async () => {
   await room.advance(1);
   assert.deepEqual(room.state.tables, [[7, "two"]]);
 });
+
+test("in an outage time passes, and timers that are overdue wait after it", async () => {
+  const room = await roomWith(`state = { fired: [] };
+  timers = { short: () => { this.state.fired.push("short"); }, long: () => { this.state.fired.push("long"); } };
+  messages = { set: () => { this.schedule.after(3_000, "short"); this.schedule.after(60_000, "long"); }, time: () => this.now() };`);
+  const ana = await room.join("Ana"), before = await ana.send("time");
+  await ana.send("set");
+  await room.outage(90_000);
+  assert.equal(await ana.send("time"), before + 90_000);
+  assert.deepEqual(room.state.fired, []);
+  await room.advance(3_000);
+  assert.deepEqual(room.state.fired, ["short"]);
+  await room.advance(7_000);
+  assert.deepEqual(room.state.fired, ["short", "long"]);
+});
