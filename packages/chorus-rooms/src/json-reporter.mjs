@@ -47,7 +47,7 @@ function keep(printed, { file = "", message }) {
   printed.set(key, `${printed.get(key) ?? ""}${message}`.slice(-KEPT));
 }
 
-/** A suite that passes, and whatever fails because of its parts. */
+/** A suite that passes, and a suite or file that fails because of its parts. */
 function repeatsParts(type, { details }) {
   return type === "test:pass" ? details?.type === "suite" : details?.error?.failureType === "subtestsFailed";
 }

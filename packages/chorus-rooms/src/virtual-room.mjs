@@ -491,7 +491,7 @@ export class VirtualRoom {
       case "create-room": return this.#createRoom(val);
       case "report": return keep(this.reports, { ...val, data: JSON.parse(val.data) });
       case "send-room": return keep(this.sent, { room: val.room, data: JSON.parse(val.data) });
-      case "set-timer": this.timers.delete(val.name); return this.timers.set(val.name, { due: this.now + Math.ceil(val.afterMs), delayMs: Math.ceil(val.afterMs), payload: val.payload });
+      case "set-timer": return this.#setTimer(val);
       case "request": return this.#request(val);
       case "cancel-timer": return this.timers.delete(val);
       case "lock": this.locked = true; return undefined;
@@ -502,6 +502,13 @@ export class VirtualRoom {
       // `admit` comes before all others.
       default: return undefined;
     }
+  }
+
+  #setTimer({ name, afterMs, payload }) {
+    const delayMs = Math.ceil(afterMs);
+    // Behind those that are set already, also where it replaces one.
+    this.timers.delete(name);
+    this.timers.set(name, { due: this.now + delayMs, delayMs, payload });
   }
 
   #request({ handler, afterMs, payload, data }) {
