@@ -87,12 +87,18 @@ pub fn read_part<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), Decode
     bincode::serde::decode_from_slice(bytes, config()).map_err(|e| DecodeError::Damaged(e.to_string()))
 }
 
-/// The value of these bytes, all of them.
-pub fn decode<T: Format>(bytes: &[u8]) -> Result<T, DecodeError> {
+/// What follows the version, if that is the one that this binary reads.
+pub fn body<T: Format>(bytes: &[u8]) -> Result<&[u8], DecodeError> {
     let (&found, body) = bytes.split_first().ok_or(DecodeError::Empty(T::NAME))?;
     if found != T::VERSION {
         return Err(DecodeError::Version { name: T::NAME, found, reads: T::VERSION });
     }
+    Ok(body)
+}
+
+/// The value of these bytes, all of them.
+pub fn decode<T: Format>(bytes: &[u8]) -> Result<T, DecodeError> {
+    let body = body::<T>(bytes)?;
     let (value, used) = read_part(body)?;
     match body.len() - used {
         0 => Ok(value),

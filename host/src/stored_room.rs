@@ -4,7 +4,12 @@
 
 use std::time::Duration;
 
-use chorus_core::{hosting::Found, ids::RoomId, room::State, wire::DecodeError};
+use chorus_core::{
+    hosting::Found,
+    ids::RoomId,
+    room::State,
+    wire::{self, DecodeError},
+};
 use chorus_store::{Store, StoredRoom};
 
 use crate::{HostError, Shared, resources::RESOURCE_RETRY};
@@ -16,7 +21,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(10);
 /// stands for all, since all hosts of a store write the same format.
 pub async fn check_format(store: &Store) -> Result<(), HostError> {
     let Some(snapshot) = store.snapshot(RoomId::LOBBY).await? else { return Ok(()) };
-    match State::decode(&snapshot.state) {
+    match wire::body::<State>(&snapshot.state) {
         Err(error @ DecodeError::Version { .. }) => Err(HostError::Format(error)),
         // Damage of one room is not a reason to keep all others from their players.
         _ => Ok(()),

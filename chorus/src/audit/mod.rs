@@ -103,8 +103,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     store.close().await?;
     report.print(options.json);
     let found = report.violations.len();
-    let is_right = found == 0;
-    anyhow::ensure!(is_right, Reported(format!("what was played is not what the log says: {found} violations")));
+    anyhow::ensure!(found == 0, Reported(format!("what was played is not what the log says: {found} violations")));
     Ok(())
 }
 
