@@ -1,12 +1,13 @@
-// The current call, and the only writer of its effects. One instance is one room and calls never overlap, so there is one.
+// The current call, and the only writer of its effects. Calls never overlap, so there is one.
 //
 // Effects are written into the answer in the contract's encoding (layout.c), as they are requested.
 
 /* As in guests/sdk/limits.js: the log of one call, less the line that reports the cut. */
 #define LOG_UNITS (16384 - 64)
 
-/* What a call may request, from `static config.budget`: numbers of effects and timers; output in bytes, state in units of UTF-16. */
-static struct { double output, effects, timers, state; } allowed;
+/* What a call may request, from `static config.budget`: numbers of effects and timers; output in bytes, state in units of UTF-16.
+ * `share`: how many rooms one instance may have, from `static config`. */
+static struct { double output, effects, timers, state; uint32_t share; } allowed;
 
 static struct {
   /* Whether the time of a record is set: it is not while the guest is built. */

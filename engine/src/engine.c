@@ -20,6 +20,7 @@
 //   hash.c     the hashes of the room's own tables
 //   changed.c  the report of what a call has left changed there
 //   seal.c     the end of the build
+//   slots.c    several rooms in one instance
 //   exports.c  the functions of the contract, and those of the build
 //
 // The engine imports the safepoint alone. Its clock is the record's time, and what QuickJS prints for its own debugging is dropped.
@@ -81,4 +82,5 @@ static JSContext *js;
 #include "room.c"
 #include "sdk.c"
 #include "seal.c"
+#include "slots.c"
 #include "exports.c"

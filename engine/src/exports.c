@@ -114,6 +114,7 @@ static int open_room(Given fields) {
 static bool on_open(Given fields) {
   uint32_t mark = outcome_begin(OUTCOME_DONE);
   call_begin();
+  if (slots.list) slot_empty();
   return settle_outcome(mark, open_room(fields));
 }
 
@@ -126,7 +127,7 @@ static bool on_save(void) {
   return true;
 }
 
-/* Carries out one entry, and returns whether the next one may follow. */
+/* Carries out one entry of the room, and returns whether the next one may follow. */
 static bool on_entry(uint8_t tag, Given fields) {
   bool done = tag == ENTRY_OPEN ? on_open(fields) : tag == ENTRY_SAVE ? on_save() : handle(tag, fields);
   put_back();
@@ -139,9 +140,18 @@ EXPORT("call") Slice *contract_call(uint8_t *bytes, uint32_t length) {
   keep_small(&reply);
   call.answer.length = 0;
   Given entries = {bytes, length};
+  bool selected = false;
   for (bool done = true; done && entries.length;) {
     uint8_t tag = take_u8(&entries);
-    done = on_entry(tag, take_text(&entries));
+    Given fields = take_text(&entries);
+    if (tag == ENTRY_SELECT || tag == ENTRY_CLOSE) {
+      if (selected) __builtin_trap();
+      selected = tag == ENTRY_SELECT;
+      on_slot(tag, take_u32(&fields));
+      continue;
+    }
+    if (unlikely(slots.list != NULL)) slot_check(tag, selected);
+    done = on_entry(tag, fields);
     /* Each entry counts its polls anew. */
     if (entries.length) safepoint();
   }

@@ -82,8 +82,12 @@ static uint32_t js_hash_text(const JSHashKey *key, JSString *text, uint32_t type
   return hash_bytes(key, str8(text), text->len, type);
 }
 
-/* Takes the room's seed, 32 hexadecimal digits. Without one, the key stays that of the build. */
+/* Takes the room's seed, 32 hexadecimal digits. Without one, the key stays that of the build. The rooms of one instance share the key
+ * of the first: the tables of the others exist by then. */
 static void hash_by(const uint8_t *seed, uint32_t length) {
+  static bool is_keyed;
+  if (is_keyed) return;
+  is_keyed = true;
   if (length != 32) return;
   JSHashKey key = {0};
   for (int i = 0; i < 32; i++) key.text[i / 16] = key.text[i / 16] << 4 | from_hex(seed[i]);

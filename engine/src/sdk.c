@@ -422,6 +422,7 @@ FUNCTION(sdk_allow) {
   allowed.effects = number_of(ctx, argv[0], "effects");
   allowed.timers = number_of(ctx, argv[0], "timers");
   allowed.state = number_of(ctx, argv[0], "state");
+  allowed.share = number_of(ctx, argv[0], "share");
   return JS_UNDEFINED;
 }
 

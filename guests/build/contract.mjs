@@ -4,7 +4,7 @@
 
 /** The tag and the fields of each entry, outcome and effect. Fields are named by letters: see `Writer` and `Reader`. */
 const ENTRIES = {
-  open: [0x01, "untr"], save: [0x02, ""],
+  open: [0x01, "untr"], save: [0x02, ""], select: [0x03, "n"], close: [0x04, "n"],
   create: [0x10, "r"], join: [0x11, "ijtr"], drop: [0x12, "i"], reconnect: [0x13, "i"], leave: [0x14, "ir"], message: [0x15, "itr"],
   timer: [0x16, "tr"], "room-message": [0x17, "ir"], "room-end": [0x18, "itr"], "move-failed": [0x19, "iir"], dispose: [0x1a, "r"],
   answer: [0x1d, "tttr"], identify: [0x1e, "itttr"], erase: [0x1f, "r"],

@@ -210,6 +210,11 @@ declare module "chorus" {
     keepWhenEmpty?: boolean;
     /** Otherwise, how long an empty room waits for a member before it ends. 60 by default. */
     emptySeconds?: number;
+    /**
+     * How many rooms of this kind may share one instance, 1 to 64. They share its `budget.memoryMiB`, and a call that traps ends the instance
+     * of all, which are restored. 1 by default: each room has an instance of its own.
+     */
+    share?: number;
     budget?: Budget;
   }
 

@@ -53,6 +53,8 @@ export const CAPS = {
   sessionsPerPlayer: 20_000,
   reconnectSeconds: 86_400,
   emptySeconds: 604_800,
+  /** Rooms of one instance. */
+  share: 64,
   /** Players that the lobby gathers before it creates a room, in `static lobby`. */
   lobbySeats: 64,
   /** Fields of the metadata that the lobby compares. */
@@ -61,10 +63,10 @@ export const CAPS = {
 
 /**
  * What this room may use: the budgets that the SDK checks, and the players and the sessions of one player that it may have; 0 is no
- * limit. Output is counted in
+ * limit. `share`: how many rooms an instance may have, for the engine. Output is counted in
  * bytes of the effects' encodings, the state in units of UTF-16, as long as its text is here.
  */
-export const allowed = { output: 0, effects: 0, timers: 0, rooms: 0, state: 0, players: 0, sessions: 0 };
+export const allowed = { output: 0, effects: 0, timers: 0, rooms: 0, state: 0, players: 0, sessions: 0, share: 1 };
 
 /** Sets the limits from the class's config, once that has been checked. */
 export function allow(config) {
@@ -76,4 +78,5 @@ export function allow(config) {
   allowed.state = of("stateKiB") * 1024;
   allowed.players = config?.maxPlayers ?? 0;
   allowed.sessions = config?.sessionsPerPlayer ?? 0;
+  allowed.share = config?.share ?? 1;
 }

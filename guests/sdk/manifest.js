@@ -21,6 +21,7 @@ const CONFIG = {
   reconnectSeconds: whole(0, CAPS.reconnectSeconds),
   keepWhenEmpty: flag,
   emptySeconds: whole(0, CAPS.emptySeconds),
+  share: whole(1, CAPS.share),
   budget: (value) => { check(value, BUDGET, "static config.budget"); return null; },
 };
 

@@ -20,7 +20,9 @@ test("the SDK implements wit/room.wit: its effects are the contract's, and every
   assert.deepEqual(tagsOf(layout.EFFECTS), tags("effect"));
   assert.deepEqual(tagsOf(contract.EFFECTS), tags("effect"));
   assert.deepEqual(Object.fromEntries(Object.entries(layout.EVENTS).map(([tag, [name]]) => [name, Number(tag)])), tags("event"));
-  assert.deepEqual({ open: layout.OPEN, save: layout.SAVE }, tags("entry"));
+  // The entries of slots are the engine's alone: the reference is one room.
+  const [select, close] = ["select", "close"].map((name) => contract.entry(name, 0)[0]);
+  assert.deepEqual({ open: layout.OPEN, save: layout.SAVE, select, close }, tags("entry"));
   assert.deepEqual(layout.OUTCOMES, tags("outcome"));
   assert.deepEqual(tagsOf(contract.OUTCOMES), tags("outcome"));
   const sdk = readdirSync(new URL("../sdk", import.meta.url)).filter((file) => file.endsWith(".js")).map((file) => read(`../sdk/${file}`)).join("");
@@ -557,6 +559,14 @@ test("the manifest lists versions, messages and timers", async () => {
     stateVersion: 4, config: '{"maxPlayers":3,"budget":{"timers":2}}', timers: ["t"], messages: ["a", "b", "leave"],
   });
   assert.deepEqual((await uncreatedRoom("")).manifest, { stateVersion: 1, config: "{}", timers: [], messages: ["leave"] });
+});
+
+test("a kind's rooms may share an instance, 64 at most", async () => {
+  const config = async (share) => (await uncreatedRoom(`static config = { share: ${share} };`)).manifest.config;
+  assert.deepEqual([await config(1), await config(64)], ['{"share":1}', '{"share":64}']);
+  for (const [share, wrong] of Object.entries({ 0: "must be a whole number, 1 or more", "'2'": "must be a whole number, 1 or more", "1.5": "must be a whole number, 1 or more", true: "must be a whole number, 1 or more", 65: "is 65; the most is 64" })) {
+    await assert.rejects(config(share), new RegExp(`static config\\.share ${wrong}`), share);
+  }
 });
 
 test("typescript: a guest in TypeScript is a guest", async () => {

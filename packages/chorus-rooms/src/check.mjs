@@ -82,7 +82,7 @@ function configOf(text) {
     wrong.push(`manifest: ${name} is ${JSON.stringify(value)}; it may be ${least} to ${cap}`);
   };
   for (const [key, value] of Object.entries(config)) {
-    if (Object.hasOwn(CAPS, key)) number(key, value, CAPS[key]);
+    if (Object.hasOwn(CAPS, key)) number(key, value, CAPS[key], key === "share" ? 1 : 0);
     else if (key === "keepWhenEmpty" && typeof value !== "boolean") wrong.push(`manifest: keepWhenEmpty is ${JSON.stringify(value)}; it may be true or false`);
     else if (key === "answers" && !isNames(config.answers)) wrong.push(`manifest: answers is ${JSON.stringify(config.answers)}; it may be a list of names of 1 to ${LIMITS.typeBytes} bytes`);
     else if (!["keepWhenEmpty", "budget", "answers"].includes(key)) wrong.push(`manifest: the config has no key ${JSON.stringify(key)}`);
