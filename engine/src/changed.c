@@ -81,8 +81,7 @@ static bool map_differs(uint32_t at) {
   for (uint32_t i = at + 3; i < kept.count && kept.list[i].kind == KEPT_RECORD; i++) {
     JSMapRecord *now = kept.list[i].at, *before = kept.list[i].before.block.bytes;
     if (before->empty) continue;
-    /* A record without a neighbour is deleted; its memory is the build's, and stays. */
-    if (now->empty || !now->link.next || !is_same(now->value, before->value)) return true;
+    if (now->empty || !is_same(now->value, before->value)) return true;
   }
   return false;
 }

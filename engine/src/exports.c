@@ -130,6 +130,7 @@ static bool on_save(void) {
 /* Carries out one entry of the room, and returns whether the next one may follow. */
 static bool on_entry(uint8_t tag, Given fields) {
   bool done = tag == ENTRY_OPEN ? on_open(fields) : tag == ENTRY_SAVE ? on_save() : handle(tag, fields);
+  drop_jobs();
   put_back();
   return done;
 }

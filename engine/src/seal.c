@@ -74,6 +74,7 @@ static void seal_free_memory(void) {
 }
 
 static void seal(void) {
+  drop_jobs();
   JS_RunGC(runtime);
   seal_lazy_properties();
   JS_RunGC(runtime);

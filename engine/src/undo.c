@@ -100,11 +100,7 @@ static void js_keep_map(JSMapState *map) {
   keep_block(KEPT_BLOCK, map, sizeof *map);
   keep_block(KEPT_BLOCK, map->hash_table, map->hash_size * sizeof *map->hash_table);
   struct list_head *item;
-  list_for_each(item, &map->records) {
-    JSMapRecord *before = keep_block(KEPT_RECORD, list_entry(item, JSMapRecord, link), sizeof(JSMapRecord));
-    /* An iterator of this call may have raised the record's count. */
-    before->ref_count = 1;
-  }
+  list_for_each(item, &map->records) keep_block(KEPT_RECORD, list_entry(item, JSMapRecord, link), sizeof(JSMapRecord));
   map->is_kept = true;
   /* A script may add keys that a client has chosen. */
   map->is_own = true;
@@ -142,14 +138,19 @@ static void put_back_var(KeptVar *entry) {
   JS_FreeValueRT(runtime, now);
 }
 
-/* Frees the records and values that the call has added. The bytes of the others are put back as blocks. */
+/* Frees the records and values that the call has added, which come last. The bytes of the others are put back as blocks. */
 static void empty_map(JSMapState *map) {
-  struct list_head *item, *next;
-  list_for_each_safe(item, next, &map->records) {
+  struct list_head *item;
+  while ((item = map->records.prev) != &map->records && js_is_mine(item)) {
     JSMapRecord *record = list_entry(item, JSMapRecord, link);
-    if (js_is_mine(record)) map_delete_record(runtime, map, record);
-    else JS_FreeValueRT(runtime, record->value);
+    /* An iterator that is garbage may hold it for longer than the call, and its end must not change the map. */
+    record->ref_count++;
+    map_delete_record(runtime, map, record);
+    list_del(item);
+    init_list_head(item);
+    map_decref_record(runtime, record);
   }
+  list_for_each(item, &map->records) JS_FreeValueRT(runtime, list_entry(item, JSMapRecord, link)->value);
   if (js_is_mine(map->hash_table)) js_free_rt(runtime, map->hash_table);
 }
 
@@ -170,6 +171,16 @@ static void put_back_engine(void) {
   put_back_value(&js->error_back_trace, sealed_engine.back_trace);
   put_back_value(&js->error_prepare_stack, sealed_engine.prepare_stack);
   put_back_value(&js->error_stack_trace_limit, sealed_engine.stack_trace_limit);
+}
+
+/* Continuations of promises never run (guests/sdk/globals.js). Kept, each would hold what its call has made. */
+static void drop_jobs(void) {
+  while (unlikely(!list_empty(&runtime->job_list))) {
+    JSJobEntry *job = list_entry(runtime->job_list.next, JSJobEntry, link);
+    list_del(&job->link);
+    for (int i = 0; i < job->argc; i++) JS_FreeValueRT(runtime, job->argv[i]);
+    js_free_rt(runtime, job);
+  }
 }
 
 /* Puts back all writes at the end of a call. Returns whether the call has written to a sealed object. */

@@ -63,3 +63,11 @@ test("a large message leaves no large memory behind", async () => {
   for (let i = 0; i < 50; i++) after();
   assert.equal(after(), once);
 });
+
+test("what waits for a promise without an end is dropped with its call", async () => {
+  const room = await roomOf("messages = { go: () => { wait(); later(); } };", "async function wait() { await 1; } async function later() { for await (const one of [new Array(100).fill(1)]) one; }");
+  const { exports } = room.guest;
+  const after = () => { for (let i = 0; i < 100; i++) room.ask("go"); exports.collect(); return exports.allocated(); };
+  const once = after();
+  for (let i = 0; i < 5; i++) assert.equal(after(), once);
+});

@@ -132,6 +132,32 @@ test("a part of the state that a variable held is the state's alone in the next 
   assert.deepEqual(room.state, { a: { n: 2 } });
 });
 
+test("an iterator that is garbage when the call ends takes nothing of its Map with it", async () => {
+  const body = `messages = {
+    hold: () => { const o = { it: map.keys() }; o.self = o; return o.it.next().value; },
+    write: () => { map.set("c", 3); map.delete("c"); },
+    "hold at the end": () => { map.delete("b"); map.set("x", {}).set("y", {}); const o = { it: map.keys() }; o.self = o; for (let i = 0; i < 3; i++) o.it.next(); map.delete("y"); return [...map.keys()]; },
+    look: () => [...map.keys()],
+  };`;
+  const room = await roomOf(body, "const map = new Map([['a', 1], ['b', 2]]);");
+  for (let i = 0; i < 3; i++) {
+    assert.equal(room.ask("hold"), "a");
+    room.ask("write");
+    room.guest.exports.collect();
+    assert.deepEqual(room.ask("look"), ["a", "b"]);
+    assert.deepEqual(room.ask("hold at the end"), ["a", "x"]);
+    room.ask("write");
+    room.guest.exports.collect();
+    assert.deepEqual(room.ask("look"), ["a", "b"]);
+  }
+});
+
+test("an entry that is deleted under its iterator is passed over", async () => {
+  const body = "messages = { go: () => { const seen = [], all = map.entries(); for (const [key] of all) { seen.push(key); map.delete('a'); map.delete('b'); map.set('b', 0); if (seen.length > 5) break; } map.forEach((_, key) => { seen.push(key); map.clear(); }); return [seen, map.size]; } };";
+  const room = await roomOf(body, "const map = new Map([['a', 1], ['b', 2], ['c', 3]]);");
+  for (let i = 0; i < 3; i++) assert.deepEqual(room.ask("go"), [["a", "c", "b", "b", "b", "b", "c"], 0]);
+});
+
 test("a variable that is written to often costs the same beside a large Map", async () => {
   const room = await roomOf("messages = { go: () => { map.set('x', 1); for (let i = 0; i < 20_000; i++) count++; return [count, map.size]; } };", "let count = 0; const map = new Map(Array.from({ length: 5_000 }, (_, i) => [i, { i }]));");
   for (let i = 0; i < 5; i++) assert.deepEqual(room.ask("go"), [20_000, 5_001]);
