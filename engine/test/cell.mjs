@@ -2,10 +2,14 @@
 // answers is compared with its twin's answer, byte by byte.
 
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 
+import { bundle } from "../../guests/build/bundle.mjs";
 import { LEVELS, LIMIT, entry, event, outcomesOf } from "../../guests/build/contract.mjs";
+import { snapshot } from "../../guests/build/engine.mjs";
 import { guestOf } from "../../guests/build/run.mjs";
-import { ANA, BEA, built } from "./room.mjs";
+import { Play } from "./play.mjs";
+import { ANA, BEA, built, fileOf } from "./room.mjs";
 
 const NOW = 1_700_000_000_000;
 
@@ -37,6 +41,15 @@ export class Cell {
 
 /** A cell of rooms with these statements at the top level and this class body. */
 export async function cellOf(body, top, share = 4) { return new Cell((await built(`static config = { share: ${share} };\n${body}`, top)).memory); }
+
+const GUESTS = new URL("../../guests/", import.meta.url);
+
+/** The memory of a guest of this repository, `tic-tac-toe/index.js` for instance, with a `share`. */
+export async function sharedGuest(path, share, kinds) {
+  const base = JSON.stringify(fileURLToPath(new URL(path, GUESTS)));
+  const file = fileOf(`import Base from ${base};\nexport default class Shared extends Base {\n  static config = { ...Base.config, share: ${share} };\n}\n`);
+  return snapshot((await bundle(file, undefined, kinds)).guest);
+}
 
 /** A room in a slot. Ana and Bea are in it. `saved`: what it begins with. `alone`: without a twin. */
 export class SlotRoom {
@@ -96,3 +109,39 @@ export class SlotRoom {
 }
 
 let rooms = 1;
+
+/** Random calls of a room in a slot, and of its twin. */
+export class SlotPlay extends Play {
+  #cell; #slot; #own;
+
+  constructor(cell, slot, dice, options) {
+    super(dice);
+    this.#cell = cell;
+    this.#slot = slot;
+    this.id = (rooms++).toString(16).padStart(32, "b");
+    this.manifest = cell.guest.describe();
+    this.open();
+    this.handle("create", options);
+  }
+
+  /** The slot is closed, and the room goes on in it as in a new instance. */
+  open() {
+    this.close();
+    this.#own = guestOf(this.#cell.memory);
+    this.#call(entry("open", LIMIT, this.manifest.stateVersion, this.saved ?? "", this.info()));
+  }
+
+  close() { this.#cell.close(this.#slot); }
+
+  #call(...entries) {
+    const answer = this.#cell.call(this.#slot, ...entries), own = Buffer.from(this.#own.call(joined(entries)));
+    if (!answer.equals(own)) assert.deepEqual(outcomesOf(answer), outcomesOf(own));
+    return outcomesOf(answer);
+  }
+
+  deliver(header, name, fields) {
+    const [{ done }, last] = this.#call(event({ limit: LIMIT, ...header }, name, ...fields), entry("save"));
+    if (done !== undefined) this.saved = last.saved;
+    return done;
+  }
+}

@@ -18,10 +18,16 @@ const NOW = 1_700_000_000_000;
 
 let files = 0;
 
+/** A new file with this text. */
+export function fileOf(text) {
+  const file = join(scratch, `room-${files++}.js`);
+  writeFileSync(file, text);
+  return file;
+}
+
 /** The memory of a guest with these statements at its top level and this class body, and its plain script for Node. */
 export async function built(body, top = "") {
-  const file = join(scratch, `room-${files++}.js`);
-  writeFileSync(file, `import { Room, LOBBY } from "chorus";\n${top}\nexport default class Test extends Room {\n${body}\n}\n`);
+  const file = fileOf(`import { Room, LOBBY } from "chorus";\n${top}\nexport default class Test extends Room {\n${body}\n}\n`);
   const { guest, script } = await bundle(file);
   return { memory: snapshot(guest), script };
 }
