@@ -45,6 +45,11 @@ impl Catalogue {
         u64::from(self.components.max_instances())
     }
 
+    /// The instances that rooms have now.
+    pub fn instances(&self) -> u64 {
+        self.components.instances()
+    }
+
     pub fn active(&self, kind: &Kind) -> Option<Digest> {
         self.active.lock().expect("nobody panics while holding it").get(kind).copied()
     }

@@ -23,6 +23,11 @@ impl Components {
     }
 
     /// The largest number of instances at a time.
+    /// The instances that rooms have now.
+    pub fn instances(&self) -> u64 {
+        self.engine.instances()
+    }
+
     pub fn max_instances(&self) -> u32 {
         self.engine.max_instances()
     }

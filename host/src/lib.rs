@@ -451,7 +451,7 @@ impl Shared {
     /// How much sooner idle rooms are to hibernate.
     fn scarcity(&self) -> Scarcity {
         NonZero::new(self.catalogue.places())
-            .map_or_else(Scarcity::default, |places| Scarcity::of(self.rooms().live.len() as u64, places))
+            .map_or_else(Scarcity::default, |places| Scarcity::of(self.catalogue.instances(), places))
     }
 
     /// An instance is needed: every room checks whether it may hibernate. Once in a while for all that need one: many may wait,

@@ -37,4 +37,8 @@ impl Resources for Arc<Shared> {
         tokio::time::sleep(RESOURCE_RETRY).await;
         true
     }
+
+    fn shares_instances(&self) -> bool {
+        true
+    }
 }

@@ -180,7 +180,7 @@ impl RoomTask {
         let now = Instant::now();
         if self.rests_at.is_some_and(|at| at <= now) {
             self.rests_at = None;
-            Box::pin(self.runner.rest()).await;
+            Box::pin(self.runner.rest(REST_AFTER)).await;
         }
         if due <= now {
             self.handle(Input::Tick);
@@ -436,7 +436,9 @@ impl RoomTask {
                 if let Unavailable::Resource(reason) = &cause {
                     tracing::warn!(room = %self.id, reason, "this host could not run a guest; trying again");
                 }
-                tokio::time::sleep(RESOURCE_RETRY).await;
+                if !matches!(cause, Unavailable::Cell) {
+                    tokio::time::sleep(RESOURCE_RETRY).await;
+                }
                 self.handle(Input::InstanceLost);
             }
         }

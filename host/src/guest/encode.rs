@@ -10,6 +10,7 @@ use chorus_core::{
 use serde::Serialize;
 
 use super::{
+    cell::Selection,
     engine::Component,
     layout::{HEAD, Writer, entry},
     manifest::Manifest,
@@ -25,16 +26,35 @@ struct Header<'a> {
     limit: u64,
 }
 
+/// An input, with the entries that come first in a call of a cell.
+fn begin(selection: Option<Selection>, capacity: usize) -> Writer {
+    let Some(Selection { slot, closes }) = selection else { return Writer::with_capacity(capacity) };
+    let mut input = Writer::with_capacity(capacity + (1 + closes.count_ones() as usize) * (HEAD + size_of::<u32>()));
+    let closed = (0..u64::BITS).filter(|slot| closes >> slot & 1 == 1);
+    closed.for_each(|slot| input.tagged(entry::CLOSE, |fields| fields.u32(slot)));
+    input.tagged(entry::SELECT, |fields| fields.u32(slot));
+    input
+}
+
 /// The event of one record.
-pub(crate) fn encode_event(context: &CallContext, event: &Event, limit: u64) -> Vec<u8> {
-    let mut input = Writer::with_capacity(size_of_event(event));
+pub(crate) fn encode_event(
+    selection: Option<Selection>,
+    context: &CallContext,
+    event: &Event,
+    limit: u64,
+) -> Vec<u8> {
+    let mut input = begin(selection, size_of_event(event));
     put_entry(&mut input, Header { context, limit }, event);
     input.into_bytes()
 }
 
 /// The events of several records, in their order, each with its limit.
-pub(crate) fn encode_all(entries: &[Entry], limits: impl IntoIterator<Item = u64>) -> Vec<u8> {
-    let mut input = Writer::with_capacity(entries.iter().map(|entry| size_of_event(&entry.event)).sum());
+pub(crate) fn encode_all(
+    selection: Option<Selection>,
+    entries: &[Entry],
+    limits: impl IntoIterator<Item = u64>,
+) -> Vec<u8> {
+    let mut input = begin(selection, entries.iter().map(|entry| size_of_event(&entry.event)).sum());
     for (entry, limit) in entries.iter().zip(limits) {
         put_entry(&mut input, Header { context: &entry.context, limit }, &entry.event);
     }
@@ -136,9 +156,15 @@ fn put_joining(fields: &mut Writer, member: &MemberInfo, from: Option<RoomId>) {
 }
 
 /// The room, fresh or from what was saved.
-pub(crate) fn encode_open(info: &RoomInfo, component: &Component, saved: Option<&SavedState>, limit: u64) -> Vec<u8> {
+pub(crate) fn encode_open(
+    selection: Option<Selection>,
+    info: &RoomInfo,
+    component: &Component,
+    saved: Option<&SavedState>,
+    limit: u64,
+) -> Vec<u8> {
     let (version, saved) = saved.map_or((0, ""), |saved| (saved.version, &saved.state));
-    let mut input = Writer::default();
+    let mut input = begin(selection, 0);
     input.tagged(entry::OPEN, |fields| {
         fields.u64(limit);
         fields.u32(version);
@@ -148,8 +174,8 @@ pub(crate) fn encode_open(info: &RoomInfo, component: &Component, saved: Option<
     input.into_bytes()
 }
 
-pub(crate) fn encode_save() -> Vec<u8> {
-    let mut input = Writer::default();
+pub(crate) fn encode_save(selection: Option<Selection>) -> Vec<u8> {
+    let mut input = begin(selection, HEAD);
     input.tagged(entry::SAVE, |_| {});
     input.into_bytes()
 }
@@ -255,7 +281,7 @@ mod tests {
     fn a_message_is_laid_out_as_documented() {
         let context = CallContext { now: Time(0x0102), seed: SEED };
         let event = Event::Message { session: SessionId(7), msg_type: "go".into(), data: Json::trusted("{}") };
-        let bytes = encode_event(&context, &event, 0x0304);
+        let bytes = encode_event(None, &context, &event, 0x0304);
         let mut wanted = vec![0x15, 72, 0, 0, 0, 0x02, 0x01, 0, 0, 0, 0, 0, 0];
         wanted.extend([0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0xff, 0xff, 0xff, 0xff]);
         wanted.extend([0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0, 6, 0, 0, 0, 7]);
@@ -270,6 +296,15 @@ mod tests {
         let entry = |offset| Entry { offset, context, event: event.clone(), fuel: None, repeats: false };
         let mut second = wanted.clone();
         second[45] = 0x05;
-        assert_eq!(encode_all(&[entry(1), entry(2)], [0x0304, 0x0305]), [wanted, second].concat());
+        assert_eq!(encode_all(None, &[entry(1), entry(2)], [0x0304, 0x0305]), [wanted, second].concat());
+    }
+    #[test]
+    fn a_call_of_a_cell_begins_with_its_slot() {
+        let selection = Selection { slot: 5, closes: 1 << 63 | 0b10 };
+        let saves = encode_save(Some(selection));
+        let close = |slot| [0x04, 4, 0, 0, 0, slot, 0, 0, 0];
+        let wanted = [&close(1)[..], &close(63), &[0x03, 4, 0, 0, 0, 5, 0, 0, 0], &[0x02, 0, 0, 0, 0]].concat();
+        assert_eq!(saves, wanted);
+        assert_eq!(encode_save(None), [0x02, 0, 0, 0, 0]);
     }
 }

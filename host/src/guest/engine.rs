@@ -4,7 +4,10 @@ use std::{
     collections::HashMap,
     fmt,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::SystemTime,
 };
 
@@ -17,6 +20,7 @@ use chorus_private::PrivateError;
 
 use super::{
     budget, cache,
+    cell::{Cells, Seat},
     compiler::{Compiler, Prepared, Unit},
     contract,
     epochs::EpochThread,
@@ -119,6 +123,8 @@ struct Inner {
     /// For any other component. Set up for the first one, since most processes never have one.
     fuel: Mutex<Option<Arc<Compiler>>>,
     compiling: Arc<Mutex<()>>,
+    /// Instances of rooms.
+    instances: Arc<AtomicU64>,
     /// A lock for each digest, so that concurrent loads share one compile.
     loaded: Mutex<HashMap<Digest, Arc<Slot>>>,
 }
@@ -132,6 +138,8 @@ struct LoadedComponent {
     pre: contract::RoomPre<StoreData>,
     metering: Metering,
     imports_nothing: bool,
+    cells: Cells,
+    instances: Arc<AtomicU64>,
     max_instances: u32,
     check_scripts: bool,
     source_map: SourceMap,
@@ -140,6 +148,15 @@ struct LoadedComponent {
 /// A component that can be a room. Cheap to clone.
 #[derive(Clone)]
 pub struct Component(Arc<LoadedComponent>);
+
+/// An instance that is counted.
+pub(super) struct Counted(Arc<AtomicU64>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -191,6 +208,21 @@ impl Component {
         self.0.imports_nothing && matches!(self.0.metering, Metering::Polls(_))
     }
 
+    /// A slot of an instance that rooms of its kind share.
+    pub(super) fn seat(&self) -> Seat {
+        self.0.cells.seat(self)
+    }
+
+    pub(super) fn cells(&self) -> &Cells {
+        &self.0.cells
+    }
+
+    /// Counts an instance for as long as it lives.
+    pub(super) fn count_instance(&self) -> Counted {
+        self.0.instances.fetch_add(1, Relaxed);
+        Counted(self.0.instances.clone())
+    }
+
     pub(super) fn max_instances(&self) -> u32 {
         self.0.max_instances
     }
@@ -214,8 +246,13 @@ impl Engine {
         let polls = Compiler::new(Unit::Polls, &options, Arc::clone(&compiling));
         let polls = polls.map_err(|cause| failed(format!("{cause:#}")))?;
         let epochs = EpochThread::start(polls.weak()).map_err(|cause| failed(cause.to_string()))?;
-        let (fuel, loaded) = (Mutex::default(), Mutex::default());
-        Ok(Engine(Arc::new(Inner { options, polls, epochs, fuel, compiling, loaded })))
+        let (fuel, loaded, instances) = (Mutex::default(), Mutex::default(), Arc::default());
+        Ok(Engine(Arc::new(Inner { options, polls, epochs, fuel, compiling, instances, loaded })))
+    }
+
+    /// The instances that rooms have now.
+    pub fn instances(&self) -> u64 {
+        self.0.instances.load(Relaxed)
     }
 
     pub fn max_instances(&self) -> u32 {
@@ -239,6 +276,10 @@ impl Engine {
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
         let manifest = self.describe(&pre, &metering).await?;
+        let share = manifest.config.share;
+        if share > 1 && !(imports_nothing && matches!(metering, Metering::Polls(_))) {
+            return Err(BadManifest::CannotShare(share).into());
+        }
         let spec = Arc::new(ComponentSpec { shows_failures: self.0.options.show_failures, ..manifest.spec() });
         let component = Arc::new(LoadedComponent {
             digest,
@@ -247,6 +288,8 @@ impl Engine {
             pre,
             metering,
             imports_nothing,
+            cells: Cells::default(),
+            instances: self.0.instances.clone(),
             max_instances: self.max_instances(),
             check_scripts: self.0.options.check_scripts,
             source_map,

@@ -23,6 +23,13 @@ pub enum GuestError {
     /// An earlier call failed, or was dropped half-way.
     #[error("this instance has failed before")]
     Poisoned,
+    /// The call has ended the instance, which other rooms share. It has no outcome: it is carried out again in an instance that the
+    /// room has to itself.
+    #[error("the instance, which other rooms share, has ended")]
+    InCell,
+    /// A call of another room has ended the instance.
+    #[error("the instance was ended by another room that shares it")]
+    OfCell,
     /// The guest did not cause it: this machine lacks a resource. The record is not at fault.
     #[error("this host could not run the guest: {0}")]
     Host(Box<str>),

@@ -1,4 +1,4 @@
-//! One room's running guest.
+//! A running guest: of one room, or of the rooms of a [`super::cell`].
 
 use std::{
     fmt,
@@ -14,10 +14,12 @@ use chorus_core::{
 use wasmtime::Store;
 
 use super::{
-    budget, contract,
+    budget,
+    cell::Selection,
+    contract,
     decode::{self, Cause, Done, Failed, Settled},
     encode,
-    engine::Component,
+    engine::{Component, Counted},
     fault::GuestError,
     metering::Allowance,
     stack::StackRelease,
@@ -50,14 +52,19 @@ pub enum InstantiateError {
     Start(GuestError),
 }
 
-/// One room's running guest. After a failed call, or one that was dropped half-way, it cannot be used again.
+/// A running guest. After a failed call, or one that was dropped half-way, it cannot be used again, but for what is an error of one
+/// room's entry in a cell.
 pub struct Instance {
     component: Component,
+    /// For logs; of a cell, the room that it was made for.
     room: RoomId,
+    /// In a cell, the slot of the next call.
+    selection: Option<Selection>,
     store: Store<StoreData>,
     guest: contract::Room,
-    /// Bytes of memory after it was opened.
+    /// Bytes of memory after a room was last opened in it.
     began_with: u64,
+    called_at: Instant,
     /// Time in which it ran, without the time in which it waited for other tasks.
     busy: Duration,
     poisoned: bool,
@@ -65,6 +72,7 @@ pub struct Instance {
     failed_log: Vec<Effect>,
     /// Made at its first use.
     stack_release: Option<StackRelease>,
+    _counted: Counted,
 }
 
 impl fmt::Debug for Instance {
@@ -91,8 +99,22 @@ impl Component {
                 StartError::Guest(error) => InstantiateError::Start(error),
             })?;
         let (component, busy, failed_log) = (self.clone(), begun.elapsed(), Vec::new());
-        let (poisoned, stack_release) = (false, None);
-        Ok(Instance { component, room, store, guest, began_with: 0, busy, poisoned, failed_log, stack_release })
+        let (selection, poisoned, stack_release) = (None, false, None);
+        let (began_with, called_at) = (0, begun);
+        Ok(Instance {
+            component,
+            room,
+            selection,
+            store,
+            guest,
+            began_with,
+            called_at,
+            busy,
+            poisoned,
+            failed_log,
+            stack_release,
+            _counted: self.count_instance(),
+        })
     }
 }
 
@@ -101,8 +123,23 @@ impl Instance {
         &self.component
     }
 
-    /// Opens the room in this instance, fresh or from its saved state. Called once, first. `repeats`: as for
-    /// [`Instance::handle`].
+    /// Which room of a cell the next call is for.
+    pub(super) fn select(&mut self, selection: Selection) {
+        self.selection = Some(selection);
+    }
+
+    /// Whether it cannot be used again.
+    pub(super) fn is_poisoned(&self) -> bool {
+        self.poisoned
+    }
+
+    /// How long ago its last call began.
+    pub(super) fn idle(&self) -> Duration {
+        self.called_at.elapsed()
+    }
+
+    /// Opens the room in this instance, or in its slot of a cell, fresh or from its saved state. Called once, first. `repeats`: as
+    /// for [`Instance::handle`].
     pub async fn open(
         &mut self,
         info: &RoomInfo,
@@ -112,7 +149,8 @@ impl Instance {
         let fuel = self.component.manifest().config.budget.fuel_for_state();
         let allowance = Allowance { fuel, repeats };
         self.enter(Some(&info.context), allowance)?;
-        let input = encode::encode_open(info, &self.component, saved, self.component.metering().limit(allowance));
+        let limit = self.component.metering().limit(allowance);
+        let input = encode::encode_open(self.selection, info, &self.component, saved, limit);
         let answer = self.call(&input, fuel).await;
         self.began_with = self.store.data().memory.used();
         self.finish(answer?, allowance).await.map_err(|error| match error {
@@ -125,8 +163,12 @@ impl Instance {
     /// allocated most of that since it was opened. A script that keeps data outside its state does that, and so may a
     /// garbage collector.
     pub fn is_overgrown(&self) -> bool {
-        let used = self.store.data().memory.used();
-        used > self.component.manifest().config.budget.memory / 2 && used > 2 * self.began_with
+        self.uses_most_of_its_memory() && self.store.data().memory.used() > 2 * self.began_with
+    }
+
+    /// Whether it uses more than half of its kind's memory.
+    pub(super) fn uses_most_of_its_memory(&self) -> bool {
+        self.store.data().memory.used() > self.component.manifest().config.budget.memory / 2
     }
 
     /// Hands the guest one record, with this much fuel, or by default as much as any record has. `repeats`: it may have been
@@ -140,7 +182,7 @@ impl Instance {
     ) -> Result<CallOutput, GuestError> {
         let allowance = self.allowance(fuel, repeats);
         self.enter(Some(context), allowance)?;
-        let input = encode::encode_event(context, event, self.component.metering().limit(allowance));
+        let input = encode::encode_event(self.selection, context, event, self.component.metering().limit(allowance));
         let answer = self.call(&input, allowance.fuel).await?;
         self.finish(answer, allowance).await
     }
@@ -156,7 +198,7 @@ impl Instance {
         self.enter(entries.first().map(|entry| &entry.context), Allowance::new(least))?;
         let (component, count) = (self.component.clone(), entries.len());
         let limits = allowances.iter().map(|allowance| component.metering().limit(*allowance));
-        let answer = self.call(&encode::encode_all(entries, limits), least).await?;
+        let answer = self.call(&encode::encode_all(self.selection, entries, limits), least).await?;
         let of_check = component.clone();
         let decoded = check(answer, move |answer| decode::decode_all(answer, count, of_check.manifest())).await?;
         let mut output = BatchOutput { results: Vec::with_capacity(count), fuel: Vec::with_capacity(count) };
@@ -182,7 +224,7 @@ impl Instance {
         let fuel = self.component.manifest().config.budget.fuel_for_state();
         let allowance = Allowance { fuel, repeats: true };
         self.enter(None, allowance)?;
-        let answer = self.call(&encode::encode_save(), fuel).await?;
+        let answer = self.call(&encode::encode_save(self.selection), fuel).await?;
         let component = self.component.clone();
         let saved = check(answer, move |answer| decode::decode_saved(answer, component.manifest())).await;
         let printed = self.store.data().take_printed();
@@ -223,6 +265,7 @@ impl Instance {
 
     /// The guest's answer. A trap becomes a fault.
     async fn call(&mut self, input: &[u8], fuel: u64) -> Result<Vec<u8>, GuestError> {
+        self.called_at = Instant::now();
         let (result, busy) = run_timed(self.guest.call_call(&mut self.store, input)).await;
         self.busy += busy;
         result.map_err(|error| {
@@ -245,7 +288,8 @@ impl Instance {
         Ok(CallOutput { effects, fuel })
     }
 
-    /// After the check of an answer: the instance can be used again, unless the entry failed.
+    /// After the check of an answer: the instance can be used again, unless the entry failed. In a cell, an entry that threw or is
+    /// exhausted has failed for its room alone.
     fn settle<T>(
         &mut self,
         checked: Result<T, Failed>,
@@ -259,7 +303,7 @@ impl Instance {
             }
             Err(failed) => failed,
         };
-        self.poisoned = true;
+        self.poisoned = self.selection.is_none() || matches!(cause, Cause::Fault(_));
         self.failed_log = [printed, &log].concat();
         Err(match cause {
             Cause::Threw(message) => Fault::Threw(message).into(),

@@ -8,6 +8,8 @@ use std::str::Utf8Error;
 pub(crate) mod entry {
     pub const OPEN: u8 = 0x01;
     pub const SAVE: u8 = 0x02;
+    pub const SELECT: u8 = 0x03;
+    pub const CLOSE: u8 = 0x04;
     pub const CREATE: u8 = 0x10;
     pub const JOIN: u8 = 0x11;
     pub const DROP: u8 = 0x12;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use chorus_core::room::ComponentSpec;
 use serde_json::{Map, Value};
 
-use super::{budget, budget::Budget, contract};
+use super::{budget, budget::Budget, cell::MAX_SHARE, contract};
 
 /// A component's description of itself, checked against the caps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct Config {
     pub empty_seconds: u32,
     /// `budget`
     pub budget: Budget,
+    /// `share`: how many rooms may share an instance. 1: none do.
+    pub share: u32,
     /// `answers`: handlers of the answers of requests. The SDK adds this key, from the room's `answers`.
     pub answers: BTreeSet<Arc<str>>,
 }
@@ -46,6 +48,7 @@ impl Default for Config {
             keep_when_empty: false,
             empty_seconds: 60,
             budget: Budget::default(),
+            share: 1,
             answers: BTreeSet::new(),
         }
     }
@@ -64,6 +67,8 @@ pub enum BadManifest {
     BadValue { key: String, value: String, want: &'static str },
     #[error("{0}")]
     BadName(String),
+    #[error("`config.share` is {0}, which is for components that meter themselves and import nothing else")]
+    CannotShare(u32),
 }
 
 /// How many characters of a component's text an error repeats: more than a key or a number has, and the message of a parser.
@@ -72,8 +77,8 @@ const MAX_REPEATED: usize = 128;
 const MAX_MEMBERS: u64 = 20_000;
 const MAX_HOLD_SECONDS: u64 = 86_400;
 const MAX_EMPTY_SECONDS: u64 = 7 * 86_400;
-const KEYS: [&str; 7] =
-    ["maxPlayers", "sessionsPerPlayer", "reconnectSeconds", "keepWhenEmpty", "emptySeconds", "budget", "answers"];
+const KEYS: [&str; 8] =
+    ["maxPlayers", "sessionsPerPlayer", "reconnectSeconds", "keepWhenEmpty", "emptySeconds", "budget", "share", "answers"];
 
 impl Manifest {
     pub(crate) fn check(raw: contract::Manifest) -> Result<Manifest, BadManifest> {
@@ -137,6 +142,7 @@ impl Config {
                 "keepWhenEmpty" => config.keep_when_empty = boolean(key, value)?,
                 "emptySeconds" => config.empty_seconds = whole(key, value, 0, MAX_EMPTY_SECONDS)? as u32,
                 "budget" => config.budget = parse_budget(value)?,
+                "share" => config.share = whole(key, value, 1, MAX_SHARE.into())? as u32,
                 "answers" => config.answers = parse_answers(value)?,
                 _ => return Err(BadManifest::UnknownKey(brief(key), KEYS.join(", "))),
             }

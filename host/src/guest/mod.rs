@@ -8,7 +8,7 @@
 //! Where to start: [`budget`] holds every number with its reason; [`wasi`] is the closed list of what a guest may import
 //! and how each import is served, from an instance's `store_data`; [`parts`] is what a component may be made of; `metering`
 //! is how its work is limited, with `slices` of time and `epochs`; `compiler` sets wasmtime up for each metering, and `engine`
-//! loads components; `start` puts one into a store, and `instance` calls it; `stack` has the stack of its calls; `runner` carries
+//! loads components; `start` puts one into a store, and `instance` calls it; `cell` shares one among rooms; `stack` has the stack of its calls; `runner` carries
 //! out the calls of `core::room` with instances; `layout` is the encoding of the contract's buffers, `encode` writes those for a guest,
 //! `decode` checks its answers; `fault`
 //! classifies failures, and [`source_map`] finds their places in an author's files.
@@ -18,6 +18,7 @@
 
 pub mod budget;
 mod cache;
+mod cell;
 mod compiler;
 mod decode;
 mod encode;

@@ -5,6 +5,9 @@
 //! (`room::Input::InstanceLost`). How long to wait for a missing resource, and whether to give up, is the caller's policy: see
 //! [`Resources`].
 //!
+//! Where the kind and the process share instances, the room's instance is a slot of a [`super::cell`], until a call of the room has
+//! ended one: with that component the room has an instance of its own from then on.
+//!
 //! Bounds: one instance, and a second one during a swap if the process has a free slot for it.
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -17,9 +20,10 @@ use chorus_core::{
 };
 
 use super::{
+    cell::{NotOpened, Seat},
     engine::{Component, LoadError},
     fault::GuestError,
-    instance::{BatchOutput, Instance, InstantiateError},
+    instance::{BatchOutput, CallOutput, Instance, InstantiateError},
 };
 
 /// What a runner needs from its process.
@@ -30,6 +34,11 @@ pub trait Resources: Send + Sync {
     /// A call of `room` lacks a component or an instance. Returns `true` when the runner should try again, and `false` to
     /// give up: the call then ends with `cause`.
     fn retry(&self, room: RoomId, cause: &Unavailable) -> impl Future<Output = bool> + Send;
+
+    /// Whether rooms whose kind opts in by `config.share` share instances in this process.
+    fn shares_instances(&self) -> bool {
+        false
+    }
 }
 
 /// Why there is no component. The texts are for people.
@@ -67,6 +76,9 @@ pub enum Unavailable {
     /// No instance is open, or its last call was dropped half-way.
     #[error("the guest has no usable instance")]
     NoInstance,
+    /// The instance, which other rooms shared, has ended in a call of this room or of another one. The room opens another one at once.
+    #[error("the instance that the room shared has ended")]
+    Cell,
 }
 
 /// What one call cost and logged, in addition to its outcome.
@@ -94,38 +106,109 @@ pub struct Report {
 pub struct Runner<R> {
     resources: R,
     room: RoomId,
-    instance: Option<Instance>,
+    instance: Option<Held>,
+    /// With this component, the room does not share an instance.
+    alone_with: Option<Digest>,
     report: Report,
 }
 
 /// An opened instance, and the effects of its `open`.
-type Opened = (Instance, Vec<Effect>);
+type Opened = (Held, Vec<Effect>);
+
+/// The room's instance.
+#[derive(Debug)]
+enum Held {
+    Own(Box<Instance>),
+    Shared(Seat),
+}
+
+impl Held {
+    fn component(&self) -> &Component {
+        match self {
+            Held::Own(instance) => instance.component(),
+            Held::Shared(seat) => seat.component(),
+        }
+    }
+
+    async fn handle(&mut self, entry: &Entry) -> Result<CallOutput, GuestError> {
+        let Entry { context, event, fuel, repeats, .. } = entry;
+        match self {
+            Held::Own(instance) => instance.handle(context, event, *fuel, *repeats).await,
+            Held::Shared(seat) => seat.handle(context, event, *fuel, *repeats).await,
+        }
+    }
+
+    async fn handle_all(&mut self, entries: &[Entry]) -> Result<BatchOutput, GuestError> {
+        match self {
+            Held::Own(instance) => instance.handle_all(entries).await,
+            Held::Shared(seat) => seat.handle_all(entries).await,
+        }
+    }
+
+    async fn save(&mut self) -> Result<SavedState, GuestError> {
+        match self {
+            Held::Own(instance) => instance.save().await,
+            Held::Shared(seat) => seat.save().await,
+        }
+    }
+
+    fn is_overgrown(&self) -> bool {
+        match self {
+            Held::Own(instance) => instance.is_overgrown(),
+            Held::Shared(seat) => seat.is_overgrown(),
+        }
+    }
+
+    fn take_busy(&mut self) -> Duration {
+        match self {
+            Held::Own(instance) => instance.take_busy(),
+            Held::Shared(seat) => seat.take_busy(),
+        }
+    }
+
+    fn take_failed_log(&mut self) -> Vec<Effect> {
+        match self {
+            Held::Own(instance) => instance.take_failed_log(),
+            Held::Shared(seat) => seat.take_failed_log(),
+        }
+    }
+}
 
 impl<R: Resources> Runner<R> {
     /// Without an instance: the machine's first call opens one.
     pub fn new(resources: R, room: RoomId) -> Runner<R> {
-        Runner { resources, room, instance: None, report: Report::default() }
+        Runner { resources, room, instance: None, alone_with: None, report: Report::default() }
     }
 
-    pub fn instance(&self) -> Option<&Instance> {
-        self.instance.as_ref()
+    pub fn has_instance(&self) -> bool {
+        self.instance.is_some()
+    }
+
+    /// The room's instance, if it has one of its own.
+    pub fn own_instance(&self) -> Option<&Instance> {
+        match &self.instance {
+            Some(Held::Own(instance)) => Some(instance),
+            Some(Held::Shared(_)) | None => None,
+        }
     }
 
     pub fn drop_instance(&mut self) {
         self.instance = None;
     }
 
-    /// Releases the memory that only calls need, until the next call.
-    pub async fn rest(&mut self) {
-        if let Some(instance) = &mut self.instance {
-            instance.release_stack().await;
+    /// Releases the memory that only calls need, until the next call. `idle`: the room has had no call for so long.
+    pub async fn rest(&mut self, idle: Duration) {
+        match &mut self.instance {
+            Some(Held::Own(instance)) => instance.release_stack().await,
+            Some(Held::Shared(seat)) => seat.release_stack(idle).await,
+            None => {}
         }
     }
 
     /// Drops an instance that has grown so large that a new one in its place is worth its cost. Returns whether it did: the
     /// machine must then open another.
     pub fn drop_overgrown(&mut self) -> bool {
-        let overgrown = self.instance.as_ref().is_some_and(Instance::is_overgrown);
+        let overgrown = self.instance.as_ref().is_some_and(Held::is_overgrown);
         if overgrown {
             tracing::debug!(room = %self.room, "an instance has grown large; another takes its place");
             self.instance = None;
@@ -161,7 +244,7 @@ impl<R: Resources> Runner<R> {
     }
 
     fn count_busy(&mut self) {
-        self.report.busy += self.instance.as_mut().map_or(Duration::ZERO, Instance::take_busy);
+        self.report.busy += self.instance.as_mut().map_or(Duration::ZERO, Held::take_busy);
     }
 
     /// The old instance is dropped first: there may be no slot for two.
@@ -183,10 +266,9 @@ impl<R: Resources> Runner<R> {
     }
 
     async fn handle(&mut self, entry: &Entry) -> Result<Result<Vec<Effect>, Fault>, Unavailable> {
-        let Entry { context, event, fuel, repeats, .. } = entry;
-        let called = self.held()?.handle(context, event, *fuel, *repeats).await;
+        let called = self.held()?.handle(entry).await;
         self.report.fuel = Some(called.as_ref().map_or(0, |called| called.fuel));
-        self.settle(called.map(|called| called.effects), *repeats)
+        self.settle(called.map(|called| called.effects), entry.repeats)
     }
 
     /// In one call, or in one for each record if the component has to be called so.
@@ -208,14 +290,14 @@ impl<R: Resources> Runner<R> {
                 self.report.fuel = Some(done.map(|(_, fuel)| fuel).sum());
                 self.report.shares = fuel;
                 if results.last().is_some_and(Result::is_err) {
-                    self.drop_failed();
+                    self.drop_held();
                 }
                 Ok(results)
             }
             // One of the records alone fails again, or none does.
             Err(error) => {
                 self.report.fuel = Some(0);
-                self.drop_failed();
+                self.drop_failed(&error);
                 self.report.failed_log = None;
                 failed(error, false).map(|_| Vec::new())
             }
@@ -255,7 +337,7 @@ impl<R: Resources> Runner<R> {
             Ok(component) => component,
             Err(reason) => return Ok(Outcome::Swapped(Err(reason.into()))),
         };
-        match start(&component, info, Some(&before), repeats).await {
+        match self.start(&component, info, Some(&before), repeats).await {
             Ok(Ok(opened)) => Ok(self.swapped(before, &component, opened)),
             Ok(Err(Failed::Always(fault))) => Ok(Outcome::Swapped(Err(fault.to_string().into()))),
             Ok(Err(Failed::ByTheClock(fault))) => Ok(Outcome::Called(Err(fault))),
@@ -290,7 +372,7 @@ impl<R: Resources> Runner<R> {
         Outcome::Swapped(Ok(SwappedTo { before, spec: component.spec(), effects }))
     }
 
-    fn held(&mut self) -> Result<&mut Instance, Unavailable> {
+    fn held(&mut self) -> Result<&mut Held, Unavailable> {
         self.instance.as_mut().ok_or(Unavailable::NoInstance)
     }
 
@@ -300,11 +382,19 @@ impl<R: Resources> Runner<R> {
             Ok(value) => return Ok(Ok(value)),
             Err(error) => error,
         };
-        self.drop_failed();
+        self.drop_failed(&error);
         failed(error, repeats).map(|failed| Err(failed.fault()))
     }
 
-    fn drop_failed(&mut self) {
+    fn drop_failed(&mut self, error: &GuestError) {
+        if let (Some(held), GuestError::InCell) = (&self.instance, error) {
+            let component = held.component().clone();
+            self.be_alone_with(&component);
+        }
+        self.drop_held();
+    }
+
+    fn drop_held(&mut self) {
         if let Some(mut failed) = self.instance.take() {
             self.report.busy += failed.take_busy();
             self.report.failed_log = Some(failed.take_failed_log());
@@ -344,11 +434,50 @@ impl<R: Resources> Runner<R> {
         repeats: bool,
     ) -> Result<Result<Opened, Failed>, Unavailable> {
         loop {
-            match start(component, info, saved, repeats).await {
+            match self.start(component, info, saved, repeats).await {
                 Ok(opened) => return Ok(opened),
                 Err(cause) => self.retry(cause).await?,
             }
         }
+    }
+
+    async fn start(
+        &mut self,
+        component: &Component,
+        info: &RoomInfo,
+        saved: Option<&SavedState>,
+        repeats: bool,
+    ) -> Result<Result<Opened, Failed>, Unavailable> {
+        let opened = loop {
+            if !self.shares(component) {
+                break open_own(component, info, saved, repeats).await;
+            }
+            match open_shared(component, info, saved, repeats).await {
+                Err(NotOpened::Guest(GuestError::InCell)) => self.be_alone_with(component),
+                Err(NotOpened::Guest(GuestError::OfCell)) => {}
+                opened => break opened,
+            }
+        };
+        match opened {
+            Ok(opened) => Ok(Ok(opened)),
+            Err(NotOpened::Instance(InstantiateError::Full(most))) => {
+                Err(Unavailable::Resource(InstantiateError::Full(most).to_string().into()))
+            }
+            Err(NotOpened::Instance(InstantiateError::Start(error)) | NotOpened::Guest(error)) => {
+                failed(error, repeats).map(Err)
+            }
+        }
+    }
+
+    fn shares(&self, component: &Component) -> bool {
+        component.manifest().config.share > 1
+            && self.resources.shares_instances()
+            && self.alone_with != Some(component.digest())
+    }
+
+    fn be_alone_with(&mut self, component: &Component) {
+        tracing::debug!(room = %self.room, "the room has ended an instance that it shared; it gets its own");
+        self.alone_with = Some(component.digest());
     }
 
     async fn retry(&mut self, cause: Unavailable) -> Result<(), Unavailable> {
@@ -356,21 +485,26 @@ impl<R: Resources> Runner<R> {
     }
 }
 
-async fn start(
+async fn open_own(
     component: &Component,
     info: &RoomInfo,
     saved: Option<&SavedState>,
     repeats: bool,
-) -> Result<Result<Opened, Failed>, Unavailable> {
-    let mut instance = match component.instantiate(info.id, &info.context).await {
-        Ok(instance) => instance,
-        Err(InstantiateError::Start(error)) => return failed(error, repeats).map(Err),
-        Err(full @ InstantiateError::Full(_)) => return Err(Unavailable::Resource(full.to_string().into())),
-    };
-    match instance.open(info, saved, repeats).await {
-        Ok(opened) => Ok(Ok((instance, opened.effects))),
-        Err(error) => failed(error, repeats).map(Err),
-    }
+) -> Result<Opened, NotOpened> {
+    let mut instance = Box::new(component.instantiate(info.id, &info.context).await?);
+    let CallOutput { effects, .. } = instance.open(info, saved, repeats).await?;
+    Ok((Held::Own(instance), effects))
+}
+
+async fn open_shared(
+    component: &Component,
+    info: &RoomInfo,
+    saved: Option<&SavedState>,
+    repeats: bool,
+) -> Result<Opened, NotOpened> {
+    let mut seat = component.seat();
+    let CallOutput { effects, .. } = seat.open(info, saved, repeats).await?;
+    Ok((Held::Shared(seat), effects))
 }
 
 /// The guest's failure.
@@ -400,5 +534,6 @@ fn failed(error: GuestError, repeats: bool) -> Result<Failed, Unavailable> {
         }
         GuestError::Host(reason) => Err(Unavailable::Resource(reason)),
         GuestError::Poisoned => Err(Unavailable::NoInstance),
+        GuestError::InCell | GuestError::OfCell => Err(Unavailable::Cell),
     }
 }

@@ -90,7 +90,7 @@ impl RoomTask {
     async fn digest(&mut self) -> Option<Digest> {
         let mut state = State::clone(self.hosted.room().state()?);
         // Without an instance no call was made since the last save.
-        if self.runner.instance().is_some() {
+        if self.runner.has_instance() {
             let Ok(Outcome::Saved(Ok(saved))) = self.runner.run(Call::Save).await else {
                 self.runner.drop_instance();
                 self.handle(Input::InstanceLost);

@@ -5,6 +5,7 @@
 
 mod backstop;
 mod batches;
+mod cells;
 mod chance;
 mod changes;
 mod charges;

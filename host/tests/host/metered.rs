@@ -67,7 +67,7 @@ async fn what_a_guest_may_ask_is_asked_anew_in_each_call() {
     let mut stage = Stage::with(&name, json!({}), &[ANA]).await;
     for _ in 0..3 {
         stage.send(ANA, "go", json!(null)).await.reply();
-        let (calls, bytes) = stage.runner.instance().unwrap().host_calls();
+        let (calls, bytes) = stage.runner.own_instance().unwrap().host_calls();
         // The stream and its pollable, and those of the loop.
         assert_eq!((calls, bytes), (budget::MAX_HOST_CALLS, 0));
     }
@@ -108,7 +108,7 @@ async fn scripts_ask_little_of_their_host() {
     for (kind, message, data) in cases {
         let mut stage = Stage::with(kind, json!({ "cells": 100 }), &[ANA]).await;
         stage.send(ANA, message, data).await.reply();
-        let (calls, bytes) = stage.runner.instance().unwrap().host_calls();
+        let (calls, bytes) = stage.runner.own_instance().unwrap().host_calls();
         assert!(
             calls * 100 <= budget::MAX_HOST_CALLS && bytes * 1_000 <= budget::MAX_HOST_BYTES,
             "{kind}: {calls} {bytes}"

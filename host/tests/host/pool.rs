@@ -52,12 +52,12 @@ async fn a_room_that_has_released_its_stack_is_called_as_before() {
     let mut stage = Stage::with("recurse-forever", json!({}), &[ANA]).await;
     for count in 0..3 {
         assert_eq!(stage.send(ANA, "echo", json!(count)).await.reply(), count);
-        stage.runner.rest().await;
+        stage.runner.rest(Duration::ZERO).await;
     }
     // After a call that has used all of its stack, and the next one.
     assert!(stage.send(ANA, "recurse", json!(null)).await.fault().is_some());
-    stage.runner.rest().await;
+    stage.runner.rest(Duration::ZERO).await;
     assert_eq!(stage.send(ANA, "echo", json!(3)).await.reply(), 3);
-    stage.runner.rest().await;
+    stage.runner.rest(Duration::ZERO).await;
     assert_eq!(stage.send(ANA, "echo", json!(4)).await.reply(), 4);
 }

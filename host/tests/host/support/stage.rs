@@ -10,7 +10,7 @@ use chorus_core::{
     room::{Call, Input, Notice, Outcome, Output, Room},
 };
 use chorus_host::guest::{CannotLoad, Component, Resources, Runner, Unavailable};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{create, guests, join, kind, machine, message};
 
@@ -42,7 +42,7 @@ impl Stage {
         }
         Stage {
             room: Room::new(ROOM),
-            runner: Runner::new(Loaded(components), ROOM),
+            runner: Runner::new(Loaded { components, shares: false }, ROOM),
             log: vec![],
             next: 1000,
             now: Time(1_700_000_000_000),
@@ -53,14 +53,28 @@ impl Stage {
         }
     }
 
+    /// A room of `kind` with these members, which shares its instance with the other stages that are made so.
+    pub async fn sharing(kind: &str, members: &[SessionId]) -> Stage {
+        let mut stage = Stage::of(kind, &[]).await;
+        let component = guests::component(kind).await;
+        let components = HashMap::from([(component.digest(), component)]);
+        stage.runner = Runner::new(Loaded { components, shares: true }, ROOM);
+        stage.begin(kind, json!({}), members).await;
+        stage
+    }
+
     /// A room of `kind` with these members.
     pub async fn with(kind: &str, options: Value, members: &[SessionId]) -> Stage {
         let mut stage = Stage::of(kind, &[]).await;
-        stage.create(kind, options).await;
-        for member in members {
-            stage.record(join(*member, &edge(), 0)).await;
-        }
+        stage.begin(kind, options, members).await;
         stage
+    }
+
+    async fn begin(&mut self, kind: &str, options: Value, members: &[SessionId]) {
+        self.create(kind, options).await;
+        for member in members {
+            self.record(join(*member, &edge(), 0)).await;
+        }
     }
 
     pub async fn create(&mut self, name: &str, options: Value) -> Out {
@@ -137,8 +151,11 @@ impl Stage {
         while let Some(output) = self.room.poll_output() {
             match output {
                 Output::Guest(call) => {
-                    let outcome = self.answer(call).await;
-                    self.room.handle(Input::Guest { outcome, fuel: 0 });
+                    let input = match self.answer(call).await {
+                        Some(outcome) => Input::Guest { outcome, fuel: 0 },
+                        None => Input::InstanceLost,
+                    };
+                    self.room.handle(input);
                 }
                 output => outputs.push(output),
             }
@@ -146,7 +163,8 @@ impl Stage {
         outputs
     }
 
-    async fn answer(&mut self, call: Call) -> Outcome {
+    /// None: another room that shares the instance has ended it, or this call has.
+    async fn answer(&mut self, call: Call) -> Option<Outcome> {
         match &call {
             Call::Open { info, .. } | Call::Swap { info, .. } => self.opened.push(info.restored),
             Call::Handle(_) | Call::HandleAll(_) => self.calls += 1,
@@ -154,21 +172,32 @@ impl Stage {
         }
         let outcome = self.runner.run(call).await;
         self.fuel = self.runner.take_report().fuel.unwrap_or(self.fuel);
-        outcome.unwrap_or_else(|cause| panic!("the guest did not cause it: {cause}"))
+        match outcome {
+            Ok(outcome) => Some(outcome),
+            Err(Unavailable::Cell) => None,
+            Err(cause) => panic!("the guest did not cause it: {cause}"),
+        }
     }
 }
 
 /// The components of a stage.
 #[derive(Debug)]
-pub struct Loaded(HashMap<Digest, Component>);
+pub struct Loaded {
+    components: HashMap<Digest, Component>,
+    shares: bool,
+}
 
 impl Resources for Loaded {
     async fn load(&self, component: Digest) -> Result<Component, CannotLoad> {
-        Ok(self.0.get(&component).expect("the stage has it").clone())
+        Ok(self.components.get(&component).expect("the stage has it").clone())
     }
 
     async fn retry(&self, _: RoomId, _: &Unavailable) -> bool {
         false
+    }
+
+    fn shares_instances(&self) -> bool {
+        self.shares
     }
 }
 

@@ -1,0 +1,141 @@
+//! Rooms that share an instance: each is as it would be alone, whatever another one does.
+
+use std::time::Duration;
+
+use chorus_core::ids::{Digest, RoomId, SessionId};
+use chorus_host::guest::{Engine, LoadError, Options};
+use serde_json::{Value, json};
+
+use crate::{
+    metered,
+    support::{
+        ANA, BEN,
+        guests::{cache_dir, engine},
+        stage::Stage,
+        world::{Setup, World},
+    },
+};
+
+/// Two rooms of one cell, and the same room alone.
+async fn three() -> [Stage; 3] {
+    [
+        Stage::sharing("cell", &[ANA]).await,
+        Stage::sharing("cell", &[ANA]).await,
+        Stage::with("cell", json!({}), &[ANA]).await,
+    ]
+}
+
+async fn add(stage: &mut Stage) -> Value {
+    stage.send(ANA, "add", json!(1)).await.reply()
+}
+
+#[tokio::test]
+async fn rooms_of_a_cell_do_not_see_each_other() {
+    let [mut one, mut two, mut alone] = three().await;
+    for count in 1..=3 {
+        assert_eq!((add(&mut one).await, add(&mut alone).await), (json!(count), json!(count)));
+    }
+    assert_eq!(add(&mut two).await, 1);
+    for stage in [&mut one, &mut alone] {
+        stage.send(ANA, "leak", json!("a secret")).await;
+    }
+    let seen = two.send(ANA, "look", Value::Null).await.reply();
+    assert!(!seen.to_string().contains("secret"), "{seen}");
+    let seen = one.send(ANA, "look", Value::Null).await.reply();
+    assert_eq!(seen, alone.send(ANA, "look", Value::Null).await.reply());
+    assert_eq!(one.saved().await, alone.saved().await);
+}
+
+#[tokio::test]
+async fn a_record_that_is_exhausted_ends_its_own_room_alone() {
+    let [mut one, mut two, mut alone] = three().await;
+    add(&mut two).await;
+    let outs = [one.send(ANA, "spin", Value::Null).await, alone.send(ANA, "spin", Value::Null).await];
+    assert_eq!(outs[0].clone().external(), outs[1].clone().external());
+    assert_eq!(one.opened.len(), alone.opened.len(), "it is opened again");
+    assert_eq!((add(&mut one).await, add(&mut two).await), (json!(1), json!(2)));
+    assert_eq!(two.opened.len(), 1, "the other room keeps its slot");
+}
+
+/// Each of these ends the instance.
+#[tokio::test]
+async fn a_trap_is_the_fault_of_its_own_room_alone() {
+    for deed in ["recurse", "grow"] {
+        let [mut one, mut two, mut alone] = three().await;
+        for stage in [&mut one, &mut two, &mut alone] {
+            add(stage).await;
+        }
+        let (out, wanted) = (one.send(ANA, deed, Value::Null).await, alone.send(ANA, deed, Value::Null).await);
+        assert!(wanted.fault().is_some(), "{deed}: {wanted:?}");
+        assert_eq!(out.external(), wanted.external(), "{deed}");
+        assert_eq!((add(&mut one).await, add(&mut two).await), (json!(2), json!(2)), "{deed}");
+        assert_eq!(two.opened.len(), 2, "{deed}: the other room is opened again");
+        one.send(ANA, deed, Value::Null).await;
+        assert_eq!((add(&mut one).await, add(&mut two).await), (json!(3), json!(3)), "{deed}");
+        assert_eq!(two.opened.len(), 2, "{deed}: the first room has an instance of its own since");
+    }
+}
+
+/// One room has used the memory that all have, and another one asks for more.
+#[tokio::test]
+async fn memory_that_another_room_uses_is_no_fault() {
+    let [mut one, mut two, _] = three().await;
+    one.send(ANA, "hold", json!(2)).await.reply();
+    let out = two.send(ANA, "hold", json!(2)).await;
+    assert_eq!((out.fault(), out.reply()), (None, Value::Null));
+    assert_eq!((add(&mut one).await, add(&mut two).await), (json!(1), json!(1)));
+}
+
+#[tokio::test]
+async fn a_slot_is_used_again() {
+    let mut rooms = Vec::new();
+    for _ in 0..4 {
+        rooms.push(Stage::sharing("cell", &[ANA]).await);
+    }
+    for round in 0..20 {
+        let mut next = Stage::sharing("cell", &[ANA, BEN]).await;
+        assert_eq!(add(&mut next).await, 1, "{round}");
+        rooms[round % 4] = next;
+        for room in &mut rooms {
+            add(room).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_rooms_play_in_few_instances() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::new(Options { max_instances: 3, ..Options::new(cache_dir()) }).unwrap();
+    let options = chorus_host::Options { hibernate_after: Duration::from_secs(3600), ..Default::default() };
+    let mut world = World::open(dir.path(), Setup { engine: engine.clone(), options, ..Setup::default() }).await;
+    world.publish("cell", "cell").await;
+    let rooms: Vec<(SessionId, RoomId)> = (1..=12).map(|n| (SessionId(n), RoomId(n))).collect();
+    for (session, room) in &rooms {
+        world.create(*room, "cell", json!({})).await;
+        let edge = world.edge.id.clone();
+        world.append(*room, crate::support::join(*session, &edge, 0)).await;
+    }
+    for count in 1..=3 {
+        let mut asked = vec![];
+        for (session, room) in &rooms {
+            asked.push((*session, world.edge.send(*session, *room, "add", json!(1)).await));
+        }
+        for (session, id) in asked {
+            assert_eq!(world.edge.answer(session, id).await, Ok(json!(count)));
+        }
+    }
+    assert_eq!(engine.instances(), 3);
+    world.close().await;
+}
+
+#[tokio::test]
+async fn only_a_component_with_a_meter_of_its_own_can_share() {
+    let config = r#"(data (i32.const 3000) "{\22share\22:2}") (data (i32.const 1032) "go")"#;
+    let text = metered::COMPONENT.replace(r#"(data (i32.const 1032) "go")"#, config).replace("$BODY", "");
+    let text = text.replace("(i32.const 2056) (i32.const 1024)", "(i32.const 2056) (i32.const 3000)");
+    let text = text.replace("(i32.const 2060) (i32.const 2)", "(i32.const 2060) (i32.const 11)");
+    let wasm = wat::parse_str(text).expect("it is a component");
+    let error = engine().load(Digest::of(&wasm), &wasm).await.expect_err("it has no slots");
+    let wanted = "`config.share` is 2, which is for components that meter themselves and import nothing else";
+    assert!(matches!(&error, LoadError::Manifest(_)) && error.to_string().contains(wanted), "{error}");
+}
