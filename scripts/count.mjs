@@ -28,9 +28,12 @@ export function countNone() {
   return NONE;
 }
 
-/** The counts of a step. A runner that fails without a failed test counts as one failure, and so does one that ran no test. */
-export function stepCounts({ count }, output, code) {
-  const counted = count(output, code);
+/**
+ * The counts of a step, from the output of each of its commands; `code` is the last one's. A step that fails without a failed test counts
+ * as one failure, and so does one that ran no test.
+ */
+export function stepCounts({ count }, outputs, code) {
+  const counted = outputs.map((output) => count(output, code)).reduce(add, NONE);
   if (code !== 0 && counted.failed === 0) return add(counted, ONE_FAILED);
   if (code === 0 && count !== countNone && counted.passed + counted.failed === 0) return ONE_FAILED;
   return counted;

@@ -63,17 +63,23 @@ test("the output of a test is not mistaken for the summary", () => {
 });
 
 test("a runner that failed counts as failed, also when it printed that all passed", () => {
-  assert.deepEqual(stepCounts({ count: countCargo }, "error: could not compile `chorus`", 101), { passed: 0, failed: 1 });
-  assert.deepEqual(stepCounts({ count: countCargo }, CARGO, 101), { passed: 42, failed: 1 });
-  assert.deepEqual(stepCounts({ count: countNone }, "", 1), { passed: 0, failed: 1 });
+  assert.deepEqual(stepCounts({ count: countCargo }, ["error: could not compile `chorus`"], 101), { passed: 0, failed: 1 });
+  assert.deepEqual(stepCounts({ count: countCargo }, [CARGO], 101), { passed: 42, failed: 1 });
+  assert.deepEqual(stepCounts({ count: countNone }, [""], 1), { passed: 0, failed: 1 });
+});
+
+test("the runs of a step are summed, and one that could not begin has failed", () => {
+  assert.deepEqual(stepCounts({ count: countNode }, [TAP, SPEC], 1), { passed: 2, failed: 3 });
+  assert.deepEqual(stepCounts({ count: countNode }, ["chromium is installed", "# pass 2\n# fail 0\n"], 0), { passed: 2, failed: 0 });
+  assert.deepEqual(stepCounts({ count: countOne }, [], 1), { passed: 0, failed: 1 });
 });
 
 test("a runner that ran nothing has failed, a step that is none has not", () => {
-  assert.deepEqual(stepCounts({ count: countNode }, "# pass 0\n# fail 0\n", 0), { passed: 0, failed: 1 });
-  assert.deepEqual(stepCounts({ count: countNone }, "", 0), { passed: 0, failed: 0 });
+  assert.deepEqual(stepCounts({ count: countNode }, ["# pass 0\n# fail 0\n"], 0), { passed: 0, failed: 1 });
+  assert.deepEqual(stepCounts({ count: countNone }, [""], 0), { passed: 0, failed: 0 });
 });
 
 test("a program that is one test", () => {
-  assert.deepEqual(stepCounts({ count: countOne }, "", 0), { passed: 1, failed: 0 });
-  assert.deepEqual(stepCounts({ count: countOne }, "", 1), { passed: 0, failed: 1 });
+  assert.deepEqual(stepCounts({ count: countOne }, [""], 0), { passed: 1, failed: 0 });
+  assert.deepEqual(stepCounts({ count: countOne }, [""], 1), { passed: 0, failed: 1 });
 });

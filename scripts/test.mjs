@@ -132,24 +132,26 @@ async function runStep(step, heading, logs, environment) {
   console.log(heading);
   const begun = performance.now();
   const file = join(logs, `${step.name}.log`);
-  const code = await runAll(step, file, environment);
-  const output = readFileSync(file, "utf8");
-  const counted = stepCounts(step, output, code);
+  const { code, outputs } = await runAll(step, file, environment);
+  const counted = stepCounts(step, outputs, code);
   const seconds = ((performance.now() - begun) / 1000).toFixed(0);
   const tests = step.count === countNone ? "" : `${counted.passed} passed, ${counted.failed} failed, `;
   console.log(`    ${counted.failed > 0 ? "FAILED" : "ok"}: ${tests}${seconds} s`);
-  if (counted.failed > 0) show(step, output, code);
+  if (counted.failed > 0) show(step, readFileSync(file, "utf8"), code);
   return counted;
 }
 
-/** The exit code of the last command that ran. */
+/** The exit code of the last command that ran, and the output of each. */
 async function runAll(step, file, environment) {
   const log = createWriteStream(file);
   const limit = (step.minutes ?? 15) * MINUTES;
+  const outputs = [];
   let code = 0;
   try {
     for (const [program, ...args] of step.commands()) {
-      code = await run(program, args, { cwd: ROOT, log, limit, environment });
+      let output = "";
+      code = await run(program, args, { cwd: ROOT, log: { write: (piece) => (log.write(piece), (output += piece)) }, limit, environment });
+      outputs.push(output);
       if (code !== 0) break;
     }
   } catch (error) {
@@ -157,7 +159,7 @@ async function runAll(step, file, environment) {
     code = 1;
   }
   await new Promise((done) => log.end(done));
-  return code;
+  return { code, outputs };
 }
 
 function show(step, output, code) {
