@@ -30,6 +30,11 @@ const ENVIRONMENT = {
 };
 const TORTURE = ["--games", "10", "--kills", "12", "--minutes", "8"];
 const TORTURE_CLUSTER = ["--games", "20", "--faults", "20", "--minutes", "12"];
+/**
+ * How many files of a step run at a time, by what they mostly do: as many as CI has cores where they compute, one more where they wait.
+ * Node's own default is one less than the cores. So each file has its own ports, data directories, databases and topics.
+ */
+const COMPUTE = 2, WAIT = 3;
 /** End-to-end tests that only work with one process. */
 const EMBEDDED_ONLY = ["process.test.mjs", "edit.test.mjs", "fuzz.test.mjs", "whole.test.mjs", "readme.test.mjs", "identity.test.mjs", "joining.test.mjs", "bots.test.mjs", "virtual.test.mjs", "issuer.test.mjs", "haproxy.test.mjs", "ban.test.mjs", "secrets.test.mjs", "project.test.mjs", "kill.test.mjs", "inspector.test.mjs", "backup.test.mjs", "serve.test.mjs", "find.test.mjs"];
 
@@ -40,25 +45,25 @@ const EMBEDDED_ONLY = ["process.test.mjs", "edit.test.mjs", "fuzz.test.mjs", "wh
  */
 const STEPS = [
   { name: "install", title: "JavaScript tools", quick: true, count: countNone, commands: () => [node("scripts/setup.mjs")] },
-  { name: "scripts", title: "these scripts, and the README's room", quick: true, count: countNode, commands: () => [nodeTests("scripts")] },
+  { name: "scripts", title: "these scripts, and the README's room", quick: true, count: countNode, commands: () => [nodeTests("scripts", COMPUTE)] },
   { name: "guests", title: "guests built into components", count: countNone, commands: () => [node("guests/build.mjs")] },
   { name: "guest-types", title: "types of the SDK and the guests", quick: true, count: countOne, commands: () => [tsc("guests", "tsconfig.json")] },
-  { name: "guest-tests", title: "the SDK, the guests and their build", quick: true, count: countNode, commands: () => [nodeTests("guests/test")] },
-  { name: "engine", title: "the engine of guests", quick: true, count: countNode, commands: () => [nodeTests("engine/test"), inEngine(nodeTests("guests/test", ["build.test.mjs", "types.test.mjs"]))] },
-  { name: "rooms", title: "the harness of rooms: stories, random play, checks, bots", quick: true, count: countNode, commands: () => [nodeTests("packages/chorus-rooms/test")] },
-  { name: "create", title: "new projects: the command, and each template's types, stories and random play", quick: true, count: countNode, commands: () => [nodeTests("packages/create-chorus-rooms/test")] },
-  { name: "site", title: "the docs as a site", quick: true, count: countNode, commands: () => [nodeTests("site/test")] },
+  { name: "guest-tests", title: "the SDK, the guests and their build", quick: true, count: countNode, commands: () => [nodeTests("guests/test", COMPUTE)] },
+  { name: "engine", title: "the engine of guests", quick: true, count: countNode, commands: () => [nodeTests("engine/test", COMPUTE), inEngine(nodeTests("guests/test", COMPUTE, ["build.test.mjs", "types.test.mjs"]))] },
+  { name: "rooms", title: "the harness of rooms: stories, random play, checks, bots", quick: true, count: countNode, commands: () => [nodeTests("packages/chorus-rooms/test", COMPUTE)] },
+  { name: "create", title: "new projects: the command, and each template's types, stories and random play", quick: true, count: countNode, commands: () => [nodeTests("packages/create-chorus-rooms/test", COMPUTE)] },
+  { name: "site", title: "the docs as a site", quick: true, count: countNode, commands: () => [nodeTests("site/test", COMPUTE)] },
   { name: "client-types", title: "types of the client", quick: true, count: countOne, commands: () => [tsc("clients/js", "test")] },
-  { name: "client", title: "the client", quick: true, count: countNode, commands: () => [nodeTests("clients/js/test")] },
-  { name: "checker", title: "the checker of the torture", quick: true, count: countNode, commands: () => [nodeTests("chorus/tests/torture")] },
+  { name: "client", title: "the client", quick: true, count: countNode, commands: () => [nodeTests("clients/js/test", COMPUTE)] },
+  { name: "checker", title: "the checker of the torture", quick: true, count: countNode, commands: () => [nodeTests("chorus/tests/torture", COMPUTE)] },
   { name: "core", title: "the machines", quick: "only", count: countCargo, commands: () => [cargo("test", "-p", "chorus-core", "--no-fail-fast")] },
   { name: "build", title: "the chorus binary", minutes: 45, count: countNone, commands: () => [cargo("build", "-p", "chorus")] },
   { name: "rust", title: "all Rust tests", minutes: 45, services: true, count: countCargo, commands: () => [cargo("test", "--workspace", "--no-fail-fast")] },
-  { name: "packages", title: "the packed packages, in an empty folder", count: countNode, commands: () => [...chromium(), nodeTests("packages/test")] },
-  { name: "e2e", title: "the whole way through one process", count: countNode, commands: () => [nodeTests("chorus/tests/e2e")] },
-  { name: "cluster-e2e", title: "the same through a cluster", minutes: 20, services: true, count: countNode, commands: () => [inCluster(nodeTests("chorus/tests/e2e", EMBEDDED_ONLY))] },
-  { name: "cluster", title: "a cluster that loses machines, and its operators", minutes: 30, services: true, count: countNode, commands: () => [nodeTests("chorus/tests/cluster")] },
-  { name: "page", title: "the page, in Chromium", count: countNode, commands: () => [...chromium(), nodeTests("chorus/tests/page")] },
+  { name: "packages", title: "the packed packages, in an empty folder", count: countNode, commands: () => [...chromium(), nodeTests("packages/test", COMPUTE)] },
+  { name: "e2e", title: "the whole way through one process", count: countNode, commands: () => [nodeTests("chorus/tests/e2e", WAIT)] },
+  { name: "cluster-e2e", title: "the same through a cluster", minutes: 20, services: true, count: countNode, commands: () => [inCluster(nodeTests("chorus/tests/e2e", COMPUTE, EMBEDDED_ONLY))] },
+  { name: "cluster", title: "a cluster that loses machines, and its operators", minutes: 30, services: true, count: countNode, commands: () => [nodeTests("chorus/tests/cluster", COMPUTE)] },
+  { name: "page", title: "the page, in Chromium", count: countNode, commands: () => [...chromium(), nodeTests("chorus/tests/page", COMPUTE)] },
   { name: "torture", title: "kill -9 while games are played", count: countOne, commands: () => [node("chorus/tests/torture/torture.mjs", ...TORTURE)] },
   { name: "planted", title: "the checkers of the torture, against planted bugs", minutes: 30, count: countOne, commands: () => [node("chorus/tests/torture/planted.mjs")] },
   { name: "torture-cluster", title: "faults in a cluster while games are played", minutes: 20, count: countOne, commands: () => [node("chorus/tests/cluster/torture.mjs", ...TORTURE_CLUSTER)] },
@@ -180,16 +185,16 @@ function node(script, ...args) {
   return [process.execPath, script, ...args];
 }
 
-/** Ends a test file even if a failed test has left a handle open. Early versions of Node 20 lack the flag. */
+/** Ends a test file even if a failed test has left a handle open. Early versions of Node 20 lack the flags. */
 const [MAJOR, MINOR] = process.versions.node.split(".").map(Number);
-const FORCE_EXIT = MAJOR > 21 || (MAJOR === 20 && MINOR >= 14) ? ["--test-force-exit"] : [];
+const FLAGS = MAJOR > 21 || (MAJOR === 20 && MINOR >= 14) ? (atOnce) => ["--test-force-exit", `--test-concurrency=${atOnce}`] : () => [];
 
 /** The test files directly in a folder. The runner's own search differs between versions of Node. */
-function nodeTests(folder, except = []) {
+function nodeTests(folder, atOnce, except = []) {
   const names = existsSync(join(ROOT, folder)) ? readdirSync(join(ROOT, folder)).sort() : [];
   const files = names.filter((name) => /\.test\.m?js$/.test(name) && !except.includes(name)).map((name) => join(folder, name));
   if (files.length === 0) throw new Error(`there is no test in ${folder}/`);
-  return [process.execPath, "--test", "--test-reporter=spec", ...FORCE_EXIT, ...files];
+  return [process.execPath, "--test", "--test-reporter=spec", ...FLAGS(atOnce), ...files];
 }
 
 /** The SDK's tests, with their rooms in the engine. */
