@@ -11,7 +11,7 @@ import { launch, PHONE, screenshotFolder } from "./browser.mjs";
 import { ProjectServer } from "./projects.mjs";
 
 const WAIT_MS = 15_000;
-const STORY = { timeout: 60_000 };
+const STORY = { timeout: 120_000 };
 let server, proxy, browser, shots;
 
 before(async () => {

@@ -81,7 +81,7 @@ class Phone {
 
 /** Two players of a template: one begins a private room, and the other one comes by its link. */
 function story(title, template, body) {
-  test(title, { timeout: 60_000 }, async () => {
+  test(title, { timeout: 120_000 }, async () => {
     const ana = await Phone.open(template, "Ana");
     await ana.assertFits();
     await ana.press("With friends");

@@ -38,7 +38,7 @@ async function tab(errors) {
   return page;
 }
 
-test("two tabs play a game to its end, and the server is killed in the middle", { timeout: 60_000 }, async () => {
+test("two tabs play a game to its end, and the server is killed in the middle", { timeout: 120_000 }, async () => {
   const errors = [];
   const reads = (page, text) => page.locator("#state", { hasText: text }).waitFor();
   const first = await tab(errors);
