@@ -33,6 +33,9 @@ export class Cell {
   /** The next call closes this slot first. */
   close(slot) { this.#closing.push(slot); }
 
+  /** Closes what is to be closed in a call of its own. */
+  flush() { this.guest.call(joined(this.#closing.splice(0).map((slot) => entry("close", slot)))); }
+
   collect() { this.guest.exports.collect(); }
   /** The bytes that its rooms have allocated, and those of its memory. */
   get allocated() { return this.guest.exports.allocated(); }
@@ -51,23 +54,25 @@ export async function sharedGuest(path, share, kinds) {
   return snapshot((await bundle(file, undefined, kinds)).guest);
 }
 
-/** A room in a slot. Ana and Bea are in it. `saved`: what it begins with. `alone`: without a twin. */
+/** A room in a slot. Ana and Bea are in it. `saved`: what it begins with. `alone`: without a twin.
+ * `together`: opened, created and joined in one call. */
 export class SlotRoom {
   #offset = 0; #cell; #own;
   limit = LIMIT;
 
-  constructor(cell, slot, { saved, alone = false, check = false, join = true } = {}) {
+  constructor(cell, slot, { saved, alone = false, check = false, together = false } = {}) {
     this.slot = slot;
     this.number = rooms++;
     this.#cell = cell;
     if (!alone) this.#own = guestOf(cell.memory);
     const members = saved === undefined ? [] : [ANA, BEA].map((session) => ({ session, player: session, name: session.at(-1), connected: true, spectator: false }));
     const seed = this.number.toString(16).padStart(32, "a");
-    const info = { id: seed, kind: "test", now: NOW, chance: this.#chance(), hashSeed: seed, check, members, timers: [], locked: false };
-    this.opened = this.call(entry("open", LIMIT, 1, saved ?? "", JSON.stringify(saved === undefined ? info : { ...info, restored: "recovered" })));
-    if (saved !== undefined) return;
-    this.handle("create", "{}");
-    if (join) for (const session of [ANA, BEA]) this.handle("join", session, { player: session, name: session.at(-1), spectator: false }, "", "{}");
+    const info = { id: seed, kind: "test", now: NOW, chance: this.#chance(), hashSeed: seed, check, members, timers: [], locked: false, rooms: { left: 100 - slot, taken: [] } };
+    const open = entry("open", LIMIT, 1, saved ?? "", JSON.stringify(saved === undefined ? info : { ...info, restored: "recovered" }));
+    const begin = saved === undefined ? [["create", "{}"], ...[ANA, BEA].map((session) => ["join", session, { player: session, name: session.at(-1), spectator: false }, "", "{}"])] : [];
+    const entries = [open, ...begin.map((fields) => this.event(...fields))];
+    const outcomes = together ? this.call(...entries) : entries.map((one) => this.call(one)[0]);
+    assert.ok(outcomes.length === entries.length && outcomes.every(({ done }) => done !== undefined), JSON.stringify(outcomes));
   }
 
   #chance() { return ((this.number * 40_503 + this.#offset) * 2_654_435_761 >>> 0).toString(16).padStart(8, "0").repeat(8); }

@@ -10,6 +10,7 @@ import { snapshot } from "../../guests/build/engine.mjs";
 import { guestOf } from "../../guests/build/run.mjs";
 import { Cell, SlotRoom, cellOf } from "./cell.mjs";
 import { ANA, BEA, built } from "./room.mjs";
+import { WRITES } from "./writes.mjs";
 
 const COUNTER = "state = { n: 0 }; messages = { add: (player, by) => { this.state.n += by; player.data.last = by; return this.state.n; }, throw: () => { this.state.n = 99; throw new Error('no'); }, spin: () => { for (;;); }, look: (player) => [this.state, player.data, this.id, this.players.size] };";
 
@@ -60,6 +61,89 @@ test("a room that is opened in a slot that was not closed takes the place of the
   assert.deepEqual([again.ask("add", 1), other.ask("add", 1)], [1, 5]);
 });
 
+/** All writes in one module, each as a message of its own: `w0`, `w1`, … `all` makes them all, and then ends as it is asked to. */
+const ALL_WRITES = {
+  top: Object.values(WRITES).map(([top, expression], i) => `const w${i} = (() => { ${top}\nreturn () => ${expression}; })();`).join("\n"),
+  body: `messages = {
+    ${Object.keys(WRITES).map((_, i) => `w${i}: () => w${i}()`).join(", ")},
+    all: (_player, end) => { ${Object.keys(WRITES).map((_, i) => `w${i}();`).join(" ")} if (end === "refuse") this.refuse("no"); if (end === "throw") throw new Error("no"); while (end === "spin"); },
+  };`,
+};
+
+test("what a room writes in its module, in all sorts of ways, no other room finds", async () => {
+  const cell = await cellOf(ALL_WRITES.body, ALL_WRITES.top);
+  const [one, other, third] = roomsIn(cell, 3);
+  const firsts = Object.keys(WRITES).map((_, i) => one.ask(`w${i}`));
+  const same = (room) => Object.keys(WRITES).forEach((name, i) => assert.deepEqual(room.ask(`w${i}`), firsts[i], name));
+  same(other);
+  same(one);
+  one.ask("all");
+  cell.collect();
+  same(other);
+  assert.match(one.handle("message", ANA, "all", '"refuse"').done.at(-1)[1], /no/);
+  same(other);
+  one.handle("message", ANA, "all", '"throw"');
+  one.close();
+  same(other);
+  third.limit = 100_000;
+  assert.deepEqual(third.handle("message", ANA, "all", '"spin"').exhausted, []);
+  same(other);
+  cell.collect();
+  same(new SlotRoom(cell, 0));
+});
+
+test("what the engine keeps of a room from call to call is the room's", async () => {
+  const body = `
+    static config = { share: 4, budget: { timers: 2 } };
+    state = { list: [] };
+    timers = { one: () => { this.state.list.push("one"); }, two: () => {}, three: () => {} };
+    messages = {
+      schedule: (_player, name) => { this.schedule.after(1000, name); return this.random.int(1e9); },
+      lock: () => { const was = this.locked; this.lock(); return was; },
+      hold: (player) => { const was = held && [held.name, held.data, held === player]; held = player; player.data.held = (player.data.held ?? 0) + 1; return was; },
+      create: () => [this.rooms.create("chess"), this.rooms.left],
+      spread: (player) => { for (const one of this.players) one.data.from = player.name; return [...this.players].map(({ name, data }) => [name, data]); },
+      dice: () => [Math.random(), this.random.int(1000), this.random.shuffle([1, 2, 3, 4, 5]), crypto.randomUUID(), this.now(), new Date().getTime()],
+      symbols: () => { const had = known.has(Symbol.for("mine")); known.add(Symbol.for("mine")); return had; },
+      stack: () => { const was = Error.prepareStackTrace === undefined; Error.prepareStackTrace = () => "mine"; return [was, new Error("x").stack]; },
+      numbers: () => { const { value } = numbers().next(); return value; },
+      stand: (player) => { player.stand(); return this.players.playing; },
+    };
+    view(state, player) { return { ...state, data: player.data, spectator: player.spectator }; }`;
+  const { memory } = await built(body, "let held = null; const known = new Set(); function* numbers() { for (;;) yield n++; } let n = 0;");
+  const rooms = roomsIn(new Cell(memory), 4);
+  const each = (type, data, who) => rooms.map((room) => room.handle("message", who ?? ANA, type, JSON.stringify(data ?? null)));
+  for (const [type, data, who] of [
+    ["schedule", "one"], ["schedule", "two"], ["hold"], ["hold", null, BEA], ["spread"], ["spread", null, BEA], ["lock"], ["lock"], ["dice"], ["dice"],
+    ["symbols"], ["symbols"], ["stack"], ["numbers"], ["stand"], ["create"], ["hold"],
+  ]) for (const { done } of each(type, data, who)) assert.equal(done?.at(-1)[0], "reply", type);
+  for (const room of rooms) room.handle("timer", "one", "null");
+  each("schedule", "three");
+  assert.deepEqual(rooms.map((room) => room.ask("lock")), [true, true, true, true]);
+  // The third timer is one too many.
+  rooms.forEach((room) => assert.throws(() => room.ask("schedule", "one"), /2 timers are pending/));
+});
+
+test("each room's author sees a change of module state once, and only where the host requests it", async () => {
+  const cell = await cellOf("messages = { go: () => { count++; } };", "let count = 0;");
+  const [one, other] = roomsIn(cell, 2, { check: true }), quiet = new SlotRoom(cell, 2);
+  const report = /^warn: module state: `count` is changed/;
+  for (const room of [one, other]) assert.match(room.logs("go")[0], report);
+  for (const room of [one, other, quiet]) assert.deepEqual(room.logs("go"), []);
+  one.close();
+  assert.match(new SlotRoom(cell, 0, { check: true }).logs("go")[0], report);
+});
+
+test("a room that was saved goes on in another slot, and others beside it as before", async () => {
+  const cell = await cellOf(COUNTER);
+  const [one, other] = roomsIn(cell, 2);
+  one.ask("add", 3);
+  const { saved } = one;
+  one.close();
+  const moved = new SlotRoom(cell, 3, { saved });
+  assert.deepEqual([moved.ask("add", 1), other.ask("add", 1), moved.ask("look")[1]], [4, 1, { last: 1 }]);
+});
+
 test("a guest with a share is one room without slots", async () => {
   const { memory } = await built(`static config = { share: 4 };\n${COUNTER}`);
   const info = JSON.stringify({ id: "f".repeat(32), kind: "test", now: 0, chance: "0".repeat(64), members: [], timers: [], locked: false });
@@ -105,4 +189,50 @@ test("the fixture: what a room writes in its module, no other room and no later 
   assert.match(one.handle("message", ANA, "throw", "null").threw, /on purpose/);
   assert.deepEqual(other.handle("message", ANA, "throw-in-timer", "null").done, [["set-timer", "bang", 0, "null"], ["reply", "null"]]);
   assert.match(other.handle("timer", "bang", "null").threw, /timer throws on purpose/);
+});
+
+/** `CHORUS_TEST_CALLS=1000000` before a new version of QuickJS. */
+const ROOMS = Number(process.env.CHORUS_TEST_CALLS ?? 20_000);
+
+test(`${ROOMS} rooms, opened, played and closed one after another, leave no memory behind`, async () => {
+  const body = `
+    static config = { share: 8 };
+    state = { board: Array(9).fill(null), turn: 0, log: [] };
+    timers = { turn: () => { this.state.turn = 0; } };
+    onJoin(player) { player.data.moves = []; }
+    messages = {
+      move: (player, n) => {
+        this.state.board[n % 9] = { by: player.id, at: n };
+        this.state.log.push("x".repeat(n % 500));
+        player.data.moves.push(n);
+        this.schedule.after(1000, "turn", { n });
+        return this.state.turn++;
+      },
+      odd: (player, n) => { held = player; cache.set("n" + n, this.state); this.state.odd = [new Date(0), undefined]; const o = { player, all: cache.keys() }; o.self = o; o.all.next(); wait(n); return count++; },
+      throw: (_player, n) => { this.state.log.push(n); throw new Error("no"); },
+      refuse: () => { this.state.log.push(1); this.lock(); this.refuse("no"); },
+      spin: () => { this.state.log = [{}]; for (;;); },
+    };
+    view({ board, turn }, player) { return { board, turn, moves: player.data.moves }; }`;
+  const { memory } = await built(body, "const cache = new Map([['a', 1], ['b', 2]]); let held, count = 0; async function wait(n) { await n; }");
+  const cell = new Cell(memory);
+  const endings = ["move", "odd", "throw", "refuse", "spin"];
+  const some = (from, to) => {
+    for (let i = from; i < to; i++) {
+      const room = new SlotRoom(cell, i % 8, { alone: true, together: true });
+      const say = (type, who) => room.event("message", who, type, `${i}`);
+      room.limit = 5000;
+      const outcomes = room.call(say("move", ANA), say("move", BEA), say("odd", ANA), say("move", ANA), room.event("leave", BEA, "left"), say(endings[i % 5], ANA));
+      assert.deepEqual(Object.keys(outcomes.at(-1))[1], { throw: "threw", spin: "exhausted" }[endings[i % 5]] ?? "done");
+      // Some are closed by the host, others by the next `open`.
+      if (i % 3 > 0) room.close();
+    }
+    for (let slot = 0; slot < 8; slot++) cell.close(slot);
+    cell.flush();
+    cell.collect();
+    return [cell.bytes, cell.allocated];
+  };
+  some(0, ROOMS / 4);
+  const [bytes, allocated] = some(ROOMS / 4, ROOMS / 2);
+  assert.deepEqual(some(ROOMS / 2, ROOMS), [bytes, allocated]);
 });
