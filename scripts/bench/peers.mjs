@@ -7,17 +7,19 @@ const CPU = "server CPU each";
 
 /**
  * The rows, with the load's arguments. `figure` is what is compared, `rate` the number of units in a second; `reach` and `aim`
- * are targets for chorus' part of Colyseus's figure, or of the figure itself where `absolute`. `peer` are arguments of Colyseus's server. `place` is the paragraph of
+ * are targets for chorus' part of Colyseus's figure, or of the figure itself where `absolute`. `peer` are arguments of Colyseus's server, `ours` those of the load on chorus. `place` is the paragraph of
  * docs/performance.md that explains where the time goes when the target is missed.
  */
 export const PEER_ROWS = [
   { name: "tic-tac-toe", what: "a tic-tac-toe move, 1,000 rooms: server CPU", args: ["tic-tac-toe"], figure: CPU, rate: "moves", unit: "µs", reach: 2, aim: 1.3, place: "Tic-tac-toe" },
   { name: "patch-each-move", what: "the same, where Colyseus sends its patch after each move", args: ["tic-tac-toe"], peer: ["--patch-each-move"], figure: CPU, rate: "moves", unit: "µs" },
+  { name: "cell", what: "the same, 32 rooms in an instance of chorus: server CPU", args: ["tic-tac-toe"], ours: ["--cells"], figure: CPU, rate: "moves", unit: "µs", reach: 2, aim: 1, place: "Tic-tac-toe, in cells" },
   { name: "echo-100", what: "an echo, 100 rooms: server CPU", args: ["echo", "--rooms", "100"], floor: "/echo", figure: CPU, rate: "messages", unit: "µs", reach: 2.5, aim: 1.8, place: "Echo, 100 rooms" },
   { name: "fan-out", what: "a delivery in a fan-out to 100: server CPU", args: ["fan-out"], floor: "/all", figure: CPU, rate: "deliveries", unit: "µs", reach: 1, aim: 0.75, place: "Fan-out" },
   { name: "echo-1", what: "echo p50, one client", args: ["echo", "--rooms", "1"], floor: "/echo", figure: "p50", rate: "messages", unit: "µs", reach: 1.3, aim: 1.15, place: "Echo, one client" },
   { name: "create", what: "room created and answering, p50", args: ["create"], floor: "/echo", figure: "p50", rate: "rooms", unit: "µs", reach: 1.1, aim: 0.8, place: "A room created and answering" },
   { name: "memory", what: "memory of an active room of two, played long, its connections included", series: "active room", unit: "KiB", absolute: true, reach: 130, aim: 90, place: "Memory of an active room" },
+  { name: "memory-cell", what: "the same, 32 rooms in an instance of chorus", series: "active room", ours: ["--cells"], unit: "KiB", absolute: true, reach: 130, aim: 50, place: "Memory of an active room, in cells" },
 ];
 
 export const SIDES = ["floor", "chorus", "colyseus"];

@@ -13,14 +13,23 @@ use super::{
 /// A game without a winner, which has the most moves.
 pub const CELLS: [usize; 9] = [0, 1, 2, 4, 3, 5, 7, 6, 8];
 
+/// Whether rooms share instances.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct Sharing {
+    /// The games are those of the fixture `tic-tac-toe-cell`, of which 32 share an instance
+    #[arg(long)]
+    cells: bool,
+}
+
 /// A room of two players. Turns do not expire while a benchmark waits.
-pub fn party() -> Party {
-    Party { kind: "tic-tac-toe", key: "game".into(), size: 2, options: r#"{"turnSeconds":3600}"# }
+pub fn party(Sharing { cells }: Sharing) -> Party {
+    let kind = if cells { "tic-tac-toe-cell" } else { "tic-tac-toe" };
+    Party { kind, key: "game".into(), size: 2, options: r#"{"turnSeconds":3600}"# }
 }
 
 /// `rooms` games at once, each followed by a rematch.
-pub async fn play(bench: &Bench, rooms: usize) -> anyhow::Result<Report> {
-    let parties = stream::iter(bench.server.parties(rooms, &party()).await?);
+pub async fn play(bench: &Bench, rooms: usize, sharing: Sharing) -> anyhow::Result<Report> {
+    let parties = stream::iter(bench.server.parties(rooms, &party(sharing)).await?);
     let games: Vec<Game> = parties.map(Game::of).buffer_unordered(AT_ONCE).try_collect().await?;
     let (window, latencies) = (Window::open(bench), Latencies::new());
     let mut players = JoinSet::new();

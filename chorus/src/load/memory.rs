@@ -16,7 +16,7 @@ use tokio::{
 use super::{
     Bench,
     echo::WORDS,
-    games::{self, Game},
+    games::{self, Game, Sharing},
     measure::Latencies,
     player::{AT_ONCE, Party, Player, Protocol, Server, enter},
     process,
@@ -68,15 +68,21 @@ pub async fn lobby(bench: &Bench, numbers: &[usize]) -> anyhow::Result<Report> {
 }
 
 /// Games that are played long, `step` more of them at each point. Each point is read after all have been played.
-pub async fn played(bench: &Bench, step: usize, steps: usize, rounds: usize) -> anyhow::Result<Report> {
+pub async fn played(
+    bench: &Bench,
+    step: usize,
+    steps: usize,
+    rounds: usize,
+    sharing: Sharing,
+) -> anyhow::Result<Report> {
     if bench.server.protocol == Protocol::Chorus {
         fill_the_log(bench).await?;
     }
     let mut idle = Idle::new();
-    watch(play(bench, BEFORE, "before", rounds).await?, &mut idle);
+    watch(play(bench, BEFORE, "before", rounds, sharing).await?, &mut idle);
     let mut points = Vec::new();
     for number in 1..=steps {
-        watch(play(bench, step, &format!("game-{number}"), rounds).await?, &mut idle);
+        watch(play(bench, step, &format!("game-{number}"), rounds, sharing).await?, &mut idle);
         points.push(settled(bench, number * step).await?);
         check(&mut idle)?;
     }
@@ -120,8 +126,8 @@ pub async fn ended(bench: &Bench, step: usize, steps: usize) -> anyhow::Result<R
 }
 
 /// `count` games at once, `rounds` in each room.
-async fn play(bench: &Bench, count: usize, key: &str, rounds: usize) -> anyhow::Result<Vec<Game>> {
-    let parties = bench.server.parties(count, &Party { key: key.into(), ..games::party() }).await?;
+async fn play(bench: &Bench, count: usize, key: &str, rounds: usize, sharing: Sharing) -> anyhow::Result<Vec<Game>> {
+    let parties = bench.server.parties(count, &Party { key: key.into(), ..games::party(sharing) }).await?;
     stream::iter(parties).map(|party| play_long(party, rounds)).buffer_unordered(AT_ONCE).try_collect().await
 }
 
@@ -185,7 +191,7 @@ async fn played_before(bench: &Bench, games: usize) -> anyhow::Result<Vec<Player
     let mut back = Vec::new();
     while back.len() < 2 * games {
         let count = AT_ONCE.min(games - back.len() / 2);
-        let games = play(bench, count, &format!("before-{}", back.len()), 1).await?;
+        let games = play(bench, count, &format!("before-{}", back.len()), 1, Sharing::default()).await?;
         let seated = games.into_iter().map(Game::into_players).collect();
         back.extend(go_home(seated).await?);
     }
@@ -209,7 +215,7 @@ async fn in_games(players: Vec<Player>, key: &str) -> anyhow::Result<Vec<[Player
 }
 
 async fn in_game(mut members: Vec<Player>, key: String) -> anyhow::Result<[Player; 2]> {
-    enter(&mut members, &Party { key, ..games::party() }).await?;
+    enter(&mut members, &Party { key, ..games::party(Sharing::default()) }).await?;
     Ok(Game::of(members).await?.into_players())
 }
 

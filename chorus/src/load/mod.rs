@@ -37,6 +37,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Subcommand};
 
 use self::{
+    games::Sharing,
     player::{Protocol, Server},
     report::Report,
 };
@@ -99,6 +100,8 @@ enum Scenario {
     TicTacToe {
         #[arg(long, value_name = "N", default_value_t = 1000)]
         rooms: usize,
+        #[command(flatten)]
+        sharing: Sharing,
     },
     /// From a player's request in the lobby to the first answer of a room that was created for it
     Create {
@@ -122,6 +125,8 @@ enum Scenario {
         /// Games in each room
         #[arg(long, value_name = "N", default_value_t = 10)]
         games: usize,
+        #[command(flatten)]
+        sharing: Sharing,
     },
     /// Games of tic-tac-toe that pause, more and more rooms: the memory of each when it hibernates, and waking
     Hibernated {
@@ -226,10 +231,10 @@ async fn measured(options: Options) -> anyhow::Result<Report> {
     match options.scenario {
         Scenario::Echo { rooms, clients } => echo::round_trips(&bench, rooms, clients).await,
         Scenario::FanOut { clients } => echo::fan_out(&bench, clients).await,
-        Scenario::TicTacToe { rooms } => games::play(&bench, rooms).await,
+        Scenario::TicTacToe { rooms, sharing } => games::play(&bench, rooms, sharing).await,
         Scenario::Create { clients } => echo::create(&bench, clients).await,
         Scenario::Lobby { members } => memory::lobby(&bench, &members).await,
-        Scenario::Played { rooms, steps, games } => memory::played(&bench, rooms, steps, games).await,
+        Scenario::Played { rooms, steps, games, sharing } => memory::played(&bench, rooms, steps, games, sharing).await,
         Scenario::Hibernated { rooms, steps, hibernate_after } => {
             memory::hibernated(&bench, rooms, steps, hibernate_after.0).await
         }

@@ -245,7 +245,10 @@ impl Seat {
 
     /// As [`Instance::is_overgrown`]. A cell that is being called is not.
     pub(super) fn is_overgrown(&self) -> bool {
-        self.cell.state.try_lock().is_ok_and(|state| matches!(&*state, State::Running(instance) if instance.is_overgrown()))
+        self.cell
+            .state
+            .try_lock()
+            .is_ok_and(|state| matches!(&*state, State::Running(instance) if instance.is_overgrown()))
     }
 
     pub(super) fn take_busy(&mut self) -> Duration {

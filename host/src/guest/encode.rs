@@ -37,12 +37,7 @@ fn begin(selection: Option<Selection>, capacity: usize) -> Writer {
 }
 
 /// The event of one record.
-pub(crate) fn encode_event(
-    selection: Option<Selection>,
-    context: &CallContext,
-    event: &Event,
-    limit: u64,
-) -> Vec<u8> {
+pub(crate) fn encode_event(selection: Option<Selection>, context: &CallContext, event: &Event, limit: u64) -> Vec<u8> {
     let mut input = begin(selection, size_of_event(event));
     put_entry(&mut input, Header { context, limit }, event);
     input.into_bytes()

@@ -77,8 +77,16 @@ const MAX_REPEATED: usize = 128;
 const MAX_MEMBERS: u64 = 20_000;
 const MAX_HOLD_SECONDS: u64 = 86_400;
 const MAX_EMPTY_SECONDS: u64 = 7 * 86_400;
-const KEYS: [&str; 8] =
-    ["maxPlayers", "sessionsPerPlayer", "reconnectSeconds", "keepWhenEmpty", "emptySeconds", "budget", "share", "answers"];
+const KEYS: [&str; 8] = [
+    "maxPlayers",
+    "sessionsPerPlayer",
+    "reconnectSeconds",
+    "keepWhenEmpty",
+    "emptySeconds",
+    "budget",
+    "share",
+    "answers",
+];
 
 impl Manifest {
     pub(crate) fn check(raw: contract::Manifest) -> Result<Manifest, BadManifest> {

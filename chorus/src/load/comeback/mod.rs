@@ -81,7 +81,7 @@ pub async fn comeback(bench: &Bench, rooms: usize, pace: Duration, within: Durat
 
 /// Two players enter their room and play a first game.
 async fn begin(bench: &Bench, number: usize, comeback: &Arc<Comeback>) -> anyhow::Result<PacedGame> {
-    let party = Party { key: format!("comeback-{number}"), ..games::party() };
+    let party = Party { key: format!("comeback-{number}"), ..games::party(games::Sharing::default()) };
     let mut players = bench.server.players(party.size).await?;
     for player in &mut players {
         player.wish(&party).await?;
