@@ -140,6 +140,32 @@ async fn many_rooms_play_in_few_instances() {
     world.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn players_of_the_other_rooms_wait_and_lose_nothing() {
+    let _cells = CELLS.lock().await;
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::open(dir.path(), Setup::default()).await;
+    world.publish("cell", "cell").await;
+    let rooms: Vec<(SessionId, RoomId)> = (1..=4).map(|n| (SessionId(n), RoomId(n))).collect();
+    for (session, room) in &rooms {
+        world.create(*room, "cell", json!({})).await;
+        let edge = world.edge.id.clone();
+        world.append(*room, crate::support::join(*session, &edge, 0)).await;
+    }
+    for count in 1..=3 {
+        let mut asked = vec![];
+        for (session, room) in &rooms {
+            let traps = if *room == rooms[0].1 { "recurse" } else { "add" };
+            world.edge.send(*session, *room, traps, json!(0)).await;
+            asked.push((*session, world.edge.send(*session, *room, "add", json!(1)).await));
+        }
+        for (session, id) in asked {
+            assert_eq!(world.edge.answer(session, id).await, Ok(json!(count)));
+        }
+    }
+    world.close().await;
+}
+
 #[tokio::test]
 async fn only_a_component_with_a_meter_of_its_own_can_share() {
     let config = r#"(data (i32.const 3000) "{\22share\22:2}") (data (i32.const 1032) "go")"#;
