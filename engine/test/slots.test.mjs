@@ -117,11 +117,22 @@ test("what the engine keeps of a room from call to call is the room's", async ()
     ["schedule", "one"], ["schedule", "two"], ["hold"], ["hold", null, BEA], ["spread"], ["spread", null, BEA], ["lock"], ["lock"], ["dice"], ["dice"],
     ["symbols"], ["symbols"], ["stack"], ["numbers"], ["stand"], ["create"], ["hold"],
   ]) for (const { done } of each(type, data, who)) assert.equal(done?.at(-1)[0], "reply", type);
-  for (const room of rooms) room.handle("timer", "one", "null");
-  each("schedule", "three");
   assert.deepEqual(rooms.map((room) => room.ask("lock")), [true, true, true, true]);
-  // The third timer is one too many.
-  rooms.forEach((room) => assert.throws(() => room.ask("schedule", "one"), /2 timers are pending/));
+  for (const room of rooms) room.handle("timer", "one", "null");
+  // Two may be pending: a third is one too many.
+  for (const room of rooms.slice(1)) room.ask("schedule", "three");
+  rooms[0].ask("schedule", "one");
+  for (const room of rooms) assert.throws(() => room.ask("schedule", room.slot === 0 ? "three" : "one"), /2 timers are pending/);
+});
+
+test("a room's own Maps find what is in them after another room was opened, whose hash seed is another", async () => {
+  const body = "messages = { create: () => this.rooms.create('chess'), left: () => this.rooms.left };";
+  const cell = await cellOf(body), room = new SlotRoom(cell, 0);
+  const created = Array.from({ length: 10 }, () => room.ask("create"));
+  new SlotRoom(cell, 1);
+  assert.equal(room.ask("left"), 90);
+  for (const id of created) room.handle("room-end", id, "", "null");
+  assert.equal(room.ask("left"), 100);
 });
 
 test("each room's author sees a change of module state once, and only where the host requests it", async () => {
@@ -192,7 +203,7 @@ test("the fixture: what a room writes in its module, no other room and no later 
 });
 
 /** `CHORUS_TEST_CALLS=1000000` before a new version of QuickJS. */
-const ROOMS = Number(process.env.CHORUS_TEST_CALLS ?? 20_000);
+const ROOMS = Math.max(1_000, Number(process.env.CHORUS_TEST_CALLS ?? 20_000));
 
 test(`${ROOMS} rooms, opened, played and closed one after another, leave no memory behind`, async () => {
   const body = `
@@ -219,7 +230,7 @@ test(`${ROOMS} rooms, opened, played and closed one after another, leave no memo
   const endings = ["move", "odd", "throw", "refuse", "spin"];
   const some = (from, to) => {
     for (let i = from; i < to; i++) {
-      const room = new SlotRoom(cell, i % 8, { alone: true, together: true });
+      const room = new SlotRoom(cell, i % 8, { alone: true, together: true, check: i % 5 === 0 });
       const say = (type, who) => room.event("message", who, type, `${i}`);
       room.limit = 5000;
       const outcomes = room.call(say("move", ANA), say("move", BEA), say("odd", ANA), say("move", ANA), room.event("leave", BEA, "left"), say(endings[i % 5], ANA));
