@@ -5,8 +5,10 @@
  *     node planted.mjs [--bin PATH] [--planted PATH] [--keep DIR] [bug …]
  *
  * `--bin` is the binary that audits; it has no planted bugs. `--planted` is the binary with them, which is built here by
- * default: only chorus's own crates are compiled for it, in the same build directory as the others, and the binary is written
- * to `planted/` in the target directory, so that it is never confused with the real one.
+ * default, together with the simulator's test: only chorus's own crates are compiled for them, in the same build directory as the
+ * others, and the binary is written to `planted/` in the target directory, so that it is never confused with the real one.
+ *
+ * Two runs take place at a time: each has its own data and ports, or services, and mostly waits.
  */
 
 import { spawn } from "node:child_process";
@@ -48,18 +50,24 @@ const { values: flags, positionals: names } = argumentsOf(HELP, {
 /** A run of a cluster in which every kind of fault occurs once. */
 const CLUSTER = ["--faults", "8", "--games", "8", "--players", "10", "--watchers", "2", "--minutes", "5"];
 
+/** The exit code of a checker that has found something, and the one of a Rust test that failed. */
+const FINDING = 1, NOT_FOUND = 101;
+
+/** How many runs take place at a time. */
+const AT_ONCE = 2;
 /** The runs in which a bug must be found at the latest. `message-duplicates`, the rarest, showed in 5 of 6. */
 const MAX_RUNS = 8;
 
 /**
  * The planted bugs, each with the run in which it shows and the rule that must find it; without a rule, nothing may be found.
- * A bug may break other rules too: a move that is applied twice also causes frames that do not follow from the log.
+ * A bug may break other rules too: a move that is applied twice also causes frames that do not follow from the log. The longest run comes
+ * first.
  */
 const PLANTS = [
-  { bug: "nothing", run: ["--swaps"], rule: null },
-  { bug: "early-ack", run: ["--kills", "6"], rule: "an acknowledged message is not in the channel" },
   // In one process, edge and host are killed together, so a restarted host repeats its outputs to a new edge.
   { bug: "edge-duplicates", cluster: true, run: CLUSTER, rule: "a frame came twice" },
+  { bug: "nothing", run: ["--swaps"], rule: null },
+  { bug: "early-ack", run: ["--kills", "6"], rule: "an acknowledged message is not in the channel" },
   { bug: "message-duplicates", run: [], rule: "a message was answered twice by its room" },
   { bug: "edge-duplicates", simulated: true },
   { bug: "message-duplicates", simulated: true },
@@ -78,23 +86,29 @@ const PLANTS = [
 async function main() {
   const unknown = names.find((name) => !PLANTS.some(({ bug }) => bug === name));
   if (unknown) wrongArguments(`no bug is called ${unknown}; there are: ${PLANTS.map(({ bug }) => bug).join(", ")}.`);
-  const planted = flags.planted ?? (await build());
-  const home = flags.keep ?? (await mkdtemp(join(tmpdir(), "chorus-planted-")));
   const wanted = PLANTS.filter(({ bug }) => names.length === 0 || names.includes(bug));
+  const programs = await build(wanted);
+  const home = flags.keep ?? (await mkdtemp(join(tmpdir(), "chorus-planted-")));
+  const waiting = [...wanted];
   let missed = 0;
-  for (const plant of wanted) {
-    if (!(await isDetected(planted, home, plant))) missed += 1;
-  }
+  const worker = async () => {
+    while (waiting.length > 0) if (!(await isDetected(programs, home, waiting.shift()))) missed += 1;
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
   console.log(missed === 0 ? `all ${wanted.length} are as they should be` : `${missed} of ${wanted.length} are not`);
   if (missed === 0 && !flags.keep) await rm(home, { recursive: true, force: true });
   else console.log(`directories and histories are kept in ${home}`);
   process.exitCode = missed > 0 ? 1 : 0;
 }
 
-/** Resolves with whether a planted bug is found. */
-function isDetected(planted, home, plant) {
-  if (plant.simulated) return isFoundInSimulator(plant);
-  return plant.cluster ? isFoundInCluster(planted, plant) : isFound(planted, home, plant);
+/** Resolves with whether a planted bug is found. A run that fails has found nothing; the others go on. */
+async function isDetected({ chorus, simulator }, home, plant) {
+  try {
+    if (plant.simulated) return await isFoundInSimulator(simulator, plant);
+    return await (plant.cluster ? isFoundInCluster(chorus, plant) : isFound(chorus, home, plant));
+  } catch (error) {
+    return report(plant.bug, false, `the run failed: ${error.message}`);
+  }
 }
 
 /**
@@ -142,9 +156,8 @@ async function isFoundInCluster(bin, { bug, run, rule }) {
 }
 
 /** The same in the simulator, which runs the machines of `core` alone. */
-async function isFoundInSimulator({ bug }) {
-  const args = ["test", "--release", "--locked", "-p", "chorus-sim", "--features", "planted-bugs", "--test", "planted"];
-  const printed = await output("cargo", [...args, "--", "--nocapture"], { ...PLACES, CHORUS_PLANT: bug });
+async function isFoundInSimulator(simulator, { bug }) {
+  const printed = await output(simulator, ["--nocapture"], { CHORUS_PLANT: bug }, { most: NOT_FOUND });
   const seed = printed.split("\n").find((line) => line.startsWith("seed "));
   return report(bug, seed !== undefined, seed ? `found by the simulator: ${seed}` : `the simulator does not find it:\n${printed}`);
 }
@@ -162,24 +175,37 @@ function parse(text) {
   }
 }
 
-async function build() {
-  console.log("building the binary with bugs …");
-  const args = ["build", "--release", "-p", "chorus", "--features", "planted-bugs"];
-  await output("cargo", args, PLACES, "inherit");
-  return join(PLACES.CARGO_TARGET_DIR, "release/chorus");
+/**
+ * Resolves with the programs that have the bugs: `chorus`, and `simulator` if it is wanted. One build makes both, so that a crate has the
+ * same features, and is compiled once.
+ */
+async function build(wanted) {
+  const made = { chorus: flags.planted, simulator: undefined };
+  const needs = { chorus: !flags.planted && wanted.some(({ simulated }) => !simulated), simulator: wanted.some(({ simulated }) => simulated) };
+  if (!needs.chorus && !needs.simulator) return made;
+  console.log("building the programs with bugs …");
+  const args = ["build", "--release", "--locked", "--message-format=json-render-diagnostics"];
+  if (needs.chorus) args.push("-p", "chorus", "--features", "chorus/planted-bugs", "--bin", "chorus");
+  if (needs.simulator) args.push("-p", "chorus-sim", "--features", "chorus-sim/planted-bugs", "--test", "planted");
+  const printed = await output("cargo", args, PLACES, { most: 0, progress: "inherit" });
+  const artifacts = printed.split("\n").filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
+  const programOf = (kind, name) => artifacts.find(({ target, executable }) => executable && target.kind.includes(kind) && target.name === name)?.executable;
+  if (needs.chorus) made.chorus = programOf("bin", "chorus");
+  if (needs.simulator) made.simulator = programOf("test", "planted");
+  for (const name of Object.keys(needs)) if (needs[name] && !made[name]) throw new Error(`cargo has not named the program ${name} that it built`);
+  return made;
 }
 
-/** Resolves with a program's output. Exit code 1 reports a finding; any other code than 0 and 1 is an error here. */
-function output(program, args, environment = {}, stdio = "pipe") {
+/** Resolves with a program's output: with `progress: "inherit"`, its standard output alone. An exit code above `most` is an error here. */
+function output(program, args, environment = {}, { most = FINDING, progress = "pipe" } = {}) {
   return new Promise((resolve, reject) => {
     const env = { ...process.env, ...environment };
-    const child = spawn(program, args, { cwd: ROOT, env, stdio: ["ignore", stdio, stdio] });
+    const child = spawn(program, args, { cwd: ROOT, env, stdio: ["ignore", "pipe", progress] });
     let text = "";
     for (const stream of [child.stdout, child.stderr]) stream?.setEncoding("utf8").on("data", (piece) => (text += piece));
     child.on("error", reject);
     child.on("close", (code, signal) => {
-      const failed = signal !== null || code > 1 || (stdio === "inherit" && code !== 0);
-      if (failed) reject(new Error(`${program} ended with ${code ?? signal}\n${text}`));
+      if (signal !== null || code > most) reject(new Error(`${program} ended with ${code ?? signal}\n${text}`));
       else resolve(text);
     });
   });
