@@ -633,7 +633,7 @@ async function runPage(entry, { address = "http://server/", ...more } = {}) {
 }
 
 for (const entry of of("page")) {
-  test(titleOf(entry), { timeout: 10_000 }, async () => {
+  test(titleOf(entry), { timeout: 30_000 }, async () => {
     for (const one of entry.runs ?? [{}]) await runPage(entry, one);
   });
 }
