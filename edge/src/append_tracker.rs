@@ -1,9 +1,9 @@
 //! Appends records, and awaits their confirmation. Nearly all appends succeed; the owner of one that fails is notified.
 //!
-//! One task awaits the appends, in their order. It begins [`LOOK_AFTER`] after the first of them: by then most are confirmed, and the
-//! task is woken for all of them at once, off the way of each message to its room.
+//! One task awaits the oldest append; when the bus has written a batch, the other appends of that batch are ready at once. So a
+//! message costs no task of its own.
 
-use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use chorus_bus::{Append, AppendError, Bus};
 use chorus_core::{
@@ -17,10 +17,6 @@ use crate::drain::DrainTracker;
 /// How long a `Drop` waits before it is tried again.
 const RETRY_DELAY: Duration = Duration::from_millis(250);
 
-/// How much later the owner of an append that has failed may be notified. A wake-up for each append, and another one for its
-/// confirmation, would both run before the room does: a message alone on a core takes some microseconds longer.
-const LOOK_AFTER: Duration = Duration::from_millis(10);
-
 /// Is notified of appends that have failed.
 pub(crate) trait AppendOwner: fmt::Debug + Send + Sync + 'static {
     /// `room` and `id` are those of the append.
@@ -30,7 +26,7 @@ pub(crate) trait AppendOwner: fmt::Debug + Send + Sync + 'static {
 #[derive(Debug)]
 pub(crate) struct AppendTracker {
     bus: Bus,
-    /// As long as the bus's own queue, which is bounded, and what was confirmed within [`LOOK_AFTER`].
+    /// As long as the bus's own queue, which is bounded.
     unconfirmed: mpsc::UnboundedSender<Unconfirmed>,
 }
 
@@ -77,8 +73,7 @@ impl AppendTracker {
 }
 
 async fn run(bus: Bus, drain: DrainTracker, mut unconfirmed: mpsc::UnboundedReceiver<Unconfirmed>) {
-    let mut queue = VecDeque::new();
-    while let Some(Unconfirmed { append, on_failure }) = next(&mut unconfirmed, &mut queue).await {
+    while let Some(Unconfirmed { append, on_failure }) = unconfirmed.recv().await {
         let Err(error) = append.await else { continue };
         match on_failure {
             OnFailure::Notify { owner, room, id } => {
@@ -94,21 +89,6 @@ async fn run(bus: Bus, drain: DrainTracker, mut unconfirmed: mpsc::UnboundedRece
             }
         }
     }
-}
-
-/// The oldest one.
-async fn next(
-    unconfirmed: &mut mpsc::UnboundedReceiver<Unconfirmed>,
-    queue: &mut VecDeque<Unconfirmed>,
-) -> Option<Unconfirmed> {
-    if queue.is_empty() {
-        queue.push_back(unconfirmed.recv().await?);
-        tokio::time::sleep(LOOK_AFTER).await;
-        while let Ok(one) = unconfirmed.try_recv() {
-            queue.push_back(one);
-        }
-    }
-    queue.pop_front()
 }
 
 async fn retry(bus: &Bus, record: Record, mut error: AppendError) {
