@@ -4,8 +4,8 @@ FROM rust:1.95-bookworm AS binary
 WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/target \
-    CARGO_INCREMENTAL=0 CARGO_TARGET_DIR=/target cargo build --release --locked -p chorus \
-    && cp /target/release/chorus /usr/local/bin/chorus
+    CARGO_TARGET_DIR=/target cargo build --profile dist --locked -p chorus \
+    && cp /target/dist/chorus /usr/local/bin/chorus
 
 FROM node:22-bookworm-slim AS guests
 WORKDIR /src

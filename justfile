@@ -79,8 +79,12 @@ cluster *args: build
     @node guests/build.mjs --no-fixtures
     @node scripts/cluster.mjs "$@"
 
+# the program of a release, in the dist folder beside release's: optimized across crates, 22 minutes of CPU the first time
+build-dist:
+    cargo build --profile dist --locked -p chorus
+
 # the tables of docs/performance.md: chorus beside the floor, with --peers beside Colyseus; arguments as of scripts/bench.mjs
-bench *args: build
+bench *args: build-dist
     @node scripts/setup.mjs guests chorus/tests
     @node guests/build.mjs
     @node scripts/bench.mjs "$@"

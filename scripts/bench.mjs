@@ -41,7 +41,7 @@ const GROUPS = { growth: GROWTH, hostile: HOSTILE, comeback: COMEBACK };
 
 const HELP = `Usage: node scripts/bench.mjs [options]
 
-Measures chorus and the floor, and prints tables. Needs the binary (cargo build --release -p chorus) and the guests
+Measures chorus and the floor, and prints tables. Needs the binary (just build-dist) and the guests
 (node guests/build.mjs). Takes about three quarters of an hour.
 
   --seconds N       how long each scenario is measured, each time (default: 3)
@@ -75,7 +75,7 @@ const { values: options } = argumentsOf(HELP, {
     only: { type: "string" },
     peers: { type: "boolean" },
     results: { type: "string" },
-    bin: { type: "string", default: join(TARGET, "release", "chorus") },
+    bin: { type: "string", default: join(TARGET, "dist", "chorus") },
     write: { type: "boolean" },
   },
 });
@@ -392,7 +392,7 @@ function publish(text, command) {
 }
 
 async function main() {
-  if (!existsSync(bin)) throw new Error(`${bin} is not there: cargo build --release -p chorus`);
+  if (!existsSync(bin)) throw new Error(`${bin} is not there: just build-dist`);
   if (options.peers) return comparePeers();
   if (MAIN.some(isWanted)) await measureMain();
   if (GROWTH.some(isWanted)) await measureGrowth();

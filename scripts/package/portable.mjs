@@ -27,7 +27,7 @@ const WHEELS = [
 ];
 const KEPT = join(TOOLS, "zigbuild-0.24.1-0.15.2");
 
-/** Builds the program for a platform; its path. Takes 20 minutes of CPU the first time. `target`: cargo's target folder. */
+/** Builds the program for a platform; its path. Takes over 20 minutes of CPU the first time. `target`: cargo's target folder. */
 export function buildPortable(platform, target) {
   const { triple, glibc, zig } = TARGETS[platform];
   const python = tools();
@@ -36,8 +36,8 @@ export function buildPortable(platform, target) {
   const { CARGO_TARGET_DIR: _, ...inherited } = process.env;
   // zlib is compiled in: not every system has it.
   const env = { ...inherited, ...compilers, CARGO_TARGET_DIR: folder, LIBZ_SYS_STATIC: "1", CARGO_ZIGBUILD_ZIG_PATH: compilers.ZIG };
-  must(spawnSync(join(dirname(python), "cargo-zigbuild"), ["zigbuild", "--release", "--locked", "-p", "chorus", "--target", `${triple}.${glibc}`], { cwd: ROOT, env, stdio: ["ignore", "inherit", "inherit"] }), "cargo zigbuild");
-  const program = join(folder, triple, "release/chorus");
+  must(spawnSync(join(dirname(python), "cargo-zigbuild"), ["zigbuild", "--profile", "dist", "--locked", "-p", "chorus", "--target", `${triple}.${glibc}`], { cwd: ROOT, env, stdio: ["ignore", "inherit", "inherit"] }), "cargo zigbuild");
+  const program = join(folder, triple, "dist/chorus");
   const newest = newestSymbol(readFileSync(program));
   if (compare(newest, glibc) > 0) throw new Error(`${program} needs GLIBC_${newest}, which is newer than ${glibc}`);
   console.log(`${platform}: needs glibc ${newest} or newer`);
