@@ -13,7 +13,7 @@ use crate::{cache, data::AcceptLoss, seconds::Seconds};
 pub struct RoomOptions {
     #[command(flatten)]
     cache: cache::Options,
-    /// The limit of rooms with an instance at the same time; each reserves address space, and no memory
+    /// The limit of instances at the same time, of which each room has one, or shares one; each reserves address space, and no memory
     #[arg(long, env = "CHORUS_MAX_INSTANCES", value_name = "N", default_value_t = guest::Options::MAX_INSTANCES)]
     max_instances: u32,
     /// A room that has been idle for this long hibernates: its snapshot stays, and its instance is dropped

@@ -106,6 +106,8 @@ pub struct Gauges {
     pub lags: BTreeMap<u32, u64>,
     /// Rooms with a task, by kind.
     pub rooms: BTreeMap<String, i64>,
+    /// Their instances: fewer than rooms where some share one.
+    pub instances: u64,
     /// Rooms that wait to be restored after a takeover.
     pub waiting: usize,
 }
@@ -118,7 +120,7 @@ impl Gauges {
         for room in table.live.values() {
             *rooms.entry(room.kind().map_or_else(|| "unknown".into(), |kind| kind.to_string())).or_default() += 1;
         }
-        Gauges { lags: lags.collect(), rooms, waiting: table.waiting() }
+        Gauges { lags: lags.collect(), rooms, instances: host.catalogue.instances(), waiting: table.waiting() }
     }
 }
 
@@ -132,7 +134,7 @@ impl<F> fmt::Debug for GaugeCollector<F> {
 
 impl<F: Fn() -> Gauges + Send + Sync + 'static> Collector for GaugeCollector<F> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Gauges { lags, rooms, waiting } = (self.0)();
+        let Gauges { lags, rooms, instances, waiting } = (self.0)();
         let count = ConstGauge::new(i64::try_from(lags.len()).unwrap_or(i64::MAX));
         let metric = encoder.encode_descriptor("partitions", "Partitions of this host", None, count.metric_type())?;
         count.encode(metric)?;
@@ -141,6 +143,9 @@ impl<F: Fn() -> Gauges + Send + Sync + 'static> Collector for GaugeCollector<F> 
         for (kind, count) in rooms {
             ConstGauge::new(count).encode(family.encode_family(&[("kind", kind)])?)?;
         }
+        let instances = ConstGauge::new(i64::try_from(instances).unwrap_or(i64::MAX));
+        let help = "Instances of rooms; those of a cell have one";
+        instances.encode(encoder.encode_descriptor("instances", help, None, instances.metric_type())?)?;
         let waiting = ConstGauge::new(i64::try_from(waiting).unwrap_or(i64::MAX));
         let help = "Rooms that wait to be restored after a takeover";
         waiting.encode(encoder.encode_descriptor("rooms_to_restore", help, None, waiting.metric_type())?)?;
