@@ -90,7 +90,7 @@ function label(title, rows) {
 }
 
 /** Without the lowest and the highest, or an error. */
-function shownOf(cell) { return cell.replace(/ \(.*\)|, standard error.*/, ""); }
+function shownOf(cell) { return cell.replace(/( \(.*\))?(, standard error.*)?$/, ""); }
 
 function valueOf(cell) {
   const [, number] = /^([\d,]+(?:\.\d+)?) /.exec(cell) ?? [];

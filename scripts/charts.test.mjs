@@ -21,6 +21,12 @@ test("a bar is as long as its value, beside the others of its row", () => {
   assert.match(drawn, />1,000 µs chorus</);
 });
 
+test("a value is shown without its spread and its error", () => {
+  const shown = charts(PAGE)["beside-colyseus.svg"].match(/>[^<]* KiB[^<]*</g);
+  assert.ok(shown.length >= 2);
+  for (const value of shown) assert.match(value, /^>[\d.]+ KiB (chorus|Colyseus)<$/);
+});
+
 test("a table that is gone, and a cell that is no value, are errors", () => {
   assert.throws(() => charts("# Performance\n"), /no section/);
   assert.throws(() => charts(PAGE.replaceAll("| unit |", "| units |")), /no table with the column unit/);
