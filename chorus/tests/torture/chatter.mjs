@@ -88,8 +88,10 @@ class Talker extends Player {
 
   /** Loses the connection. The server sees its end, or does not: then the next connection replaces it. */
   #lose() {
-    if (this.dice.happens(0.5)) this.socket.terminate();
-    else this.socket.onclose?.({ code: 1006, reason: "" });
+    if (this.dice.happens(0.5)) return this.socket.terminate();
+    // Nothing of it arrives any more: an answer to a ping would show the server that this client has its token.
+    this.socket.pause();
+    this.socket.onclose?.({ code: 1006, reason: "" });
   }
 }
 
