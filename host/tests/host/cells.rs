@@ -1,4 +1,4 @@
-//! Rooms that share an instance: each is as it would be alone, whatever another one does.
+//! Rooms that share an instance: each is as it would be alone, also when another one fails.
 
 use std::time::Duration;
 
