@@ -17,7 +17,7 @@ use std::{
 };
 
 use chorus_core::{
-    effect::{CallContext, Effect, Event, RoomInfo, SavedState},
+    effect::{Effect, RoomInfo, SavedState},
     room::Entry,
 };
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
@@ -207,15 +207,9 @@ impl Seat {
     }
 
     /// As [`Instance::handle`].
-    pub(super) async fn handle(
-        &mut self,
-        context: &CallContext,
-        event: &Event,
-        fuel: Option<u64>,
-        repeats: bool,
-    ) -> Result<CallOutput, GuestError> {
+    pub(super) async fn handle(&mut self, entry: &Entry) -> Result<CallOutput, GuestError> {
         let mut turn = self.turn().await?;
-        let result = turn.instance()?.handle(context, event, fuel, repeats).await;
+        let result = turn.instance()?.handle(&entry.context, &entry.event, entry.fuel, entry.repeats).await;
         turn.end(result)
     }
 

@@ -276,12 +276,8 @@ impl Engine {
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
         let manifest = self.describe(&pre, &metering).await?;
-        let share = manifest.config.share;
-        if share > 1 && !(imports_nothing && matches!(metering, Metering::Polls(_))) {
-            return Err(BadManifest::CannotShare(share).into());
-        }
         let spec = Arc::new(ComponentSpec { shows_failures: self.0.options.show_failures, ..manifest.spec() });
-        let component = Arc::new(LoadedComponent {
+        let component = Component(Arc::new(LoadedComponent {
             digest,
             manifest,
             spec,
@@ -293,9 +289,13 @@ impl Engine {
             max_instances: self.max_instances(),
             check_scripts: self.0.options.check_scripts,
             source_map,
-        });
-        *loaded = Arc::downgrade(&component);
-        Ok(Component(component))
+        }));
+        let share = component.manifest().config.share;
+        if share > 1 && !component.takes_several() {
+            return Err(BadManifest::CannotShare(share).into());
+        }
+        *loaded = Arc::downgrade(&component.0);
+        Ok(component)
     }
 
     fn slot(&self, digest: Digest) -> Arc<Slot> {

@@ -115,6 +115,15 @@ pub struct Runner<R> {
 /// An opened instance, and the effects of its `open`.
 type Opened = (Held, Vec<Effect>);
 
+/// What a room is opened from, in a new instance.
+#[derive(Clone, Copy)]
+struct Opening<'a> {
+    component: &'a Component,
+    info: &'a RoomInfo,
+    saved: Option<&'a SavedState>,
+    repeats: bool,
+}
+
 /// The room's instance.
 #[derive(Debug)]
 enum Held {
@@ -131,10 +140,9 @@ impl Held {
     }
 
     async fn handle(&mut self, entry: &Entry) -> Result<CallOutput, GuestError> {
-        let Entry { context, event, fuel, repeats, .. } = entry;
         match self {
-            Held::Own(instance) => instance.handle(context, event, *fuel, *repeats).await,
-            Held::Shared(seat) => seat.handle(context, event, *fuel, *repeats).await,
+            Held::Own(instance) => instance.handle(&entry.context, &entry.event, entry.fuel, entry.repeats).await,
+            Held::Shared(seat) => seat.handle(entry).await,
         }
     }
 
@@ -257,7 +265,7 @@ impl<R: Resources> Runner<R> {
     ) -> Result<Result<Arc<ComponentSpec>, Fault>, Unavailable> {
         self.instance = None;
         let component = self.load_to_open(component).await?;
-        let opened = self.start_in_time(&component, info, saved, repeats).await?;
+        let opened = self.start_in_time(Opening { component: &component, info, saved, repeats }).await?;
         Ok(opened.map_err(Failed::fault).map(|(instance, effects)| {
             self.instance = Some(instance);
             self.report.restore_effects = effects;
@@ -337,7 +345,7 @@ impl<R: Resources> Runner<R> {
             Ok(component) => component,
             Err(reason) => return Ok(Outcome::Swapped(Err(reason.into()))),
         };
-        match self.start(&component, info, Some(&before), repeats).await {
+        match self.start(Opening { component: &component, info, saved: Some(&before), repeats }).await {
             Ok(Ok(opened)) => Ok(self.swapped(before, &component, opened)),
             Ok(Err(Failed::Always(fault))) => Ok(Outcome::Swapped(Err(fault.to_string().into()))),
             Ok(Err(Failed::ByTheClock(fault))) => Ok(Outcome::Called(Err(fault))),
@@ -354,7 +362,8 @@ impl<R: Resources> Runner<R> {
         repeats: bool,
     ) -> Result<Outcome, Unavailable> {
         let old = self.instance.take().ok_or(Unavailable::NoInstance)?.component().digest();
-        let fault = match self.start_in_time(component, info, Some(&before), repeats).await? {
+        let opening = Opening { component, info, saved: Some(&before), repeats };
+        let fault = match self.start_in_time(opening).await? {
             Ok(opened) => return Ok(self.swapped(before, component, opened)),
             Err(Failed::Always(fault)) => fault,
             Err(Failed::ByTheClock(fault)) => return Ok(Outcome::Called(Err(fault))),
@@ -388,8 +397,7 @@ impl<R: Resources> Runner<R> {
 
     fn drop_failed(&mut self, error: &GuestError) {
         if let (Some(held), GuestError::InCell) = (&self.instance, error) {
-            let component = held.component().clone();
-            self.be_alone_with(&component);
+            self.be_alone_with(held.component().digest());
         }
         self.drop_held();
     }
@@ -426,34 +434,22 @@ impl<R: Resources> Runner<R> {
     }
 
     /// An opened instance, as soon as this process has the resources.
-    async fn start_in_time(
-        &mut self,
-        component: &Component,
-        info: &RoomInfo,
-        saved: Option<&SavedState>,
-        repeats: bool,
-    ) -> Result<Result<Opened, Failed>, Unavailable> {
+    async fn start_in_time(&mut self, opening: Opening<'_>) -> Result<Result<Opened, Failed>, Unavailable> {
         loop {
-            match self.start(component, info, saved, repeats).await {
+            match self.start(opening).await {
                 Ok(opened) => return Ok(opened),
                 Err(cause) => self.retry(cause).await?,
             }
         }
     }
 
-    async fn start(
-        &mut self,
-        component: &Component,
-        info: &RoomInfo,
-        saved: Option<&SavedState>,
-        repeats: bool,
-    ) -> Result<Result<Opened, Failed>, Unavailable> {
+    async fn start(&mut self, opening: Opening<'_>) -> Result<Result<Opened, Failed>, Unavailable> {
         let opened = loop {
-            if !self.shares(component) {
-                break open_own(component, info, saved, repeats).await;
+            if !self.shares(opening.component) {
+                break open_own(opening).await;
             }
-            match open_shared(component, info, saved, repeats).await {
-                Err(NotOpened::Guest(GuestError::InCell)) => self.be_alone_with(component),
+            match open_shared(opening).await {
+                Err(NotOpened::Guest(GuestError::InCell)) => self.be_alone_with(opening.component.digest()),
                 Err(NotOpened::Guest(GuestError::OfCell)) => {}
                 opened => break opened,
             }
@@ -464,7 +460,7 @@ impl<R: Resources> Runner<R> {
                 Err(Unavailable::Resource(InstantiateError::Full(most).to_string().into()))
             }
             Err(NotOpened::Instance(InstantiateError::Start(error)) | NotOpened::Guest(error)) => {
-                failed(error, repeats).map(Err)
+                failed(error, opening.repeats).map(Err)
             }
         }
     }
@@ -475,9 +471,9 @@ impl<R: Resources> Runner<R> {
             && self.alone_with != Some(component.digest())
     }
 
-    fn be_alone_with(&mut self, component: &Component) {
+    fn be_alone_with(&mut self, component: Digest) {
         tracing::debug!(room = %self.room, "the room has ended an instance that it shared; it gets its own");
-        self.alone_with = Some(component.digest());
+        self.alone_with = Some(component);
     }
 
     async fn retry(&mut self, cause: Unavailable) -> Result<(), Unavailable> {
@@ -485,23 +481,13 @@ impl<R: Resources> Runner<R> {
     }
 }
 
-async fn open_own(
-    component: &Component,
-    info: &RoomInfo,
-    saved: Option<&SavedState>,
-    repeats: bool,
-) -> Result<Opened, NotOpened> {
+async fn open_own(Opening { component, info, saved, repeats }: Opening<'_>) -> Result<Opened, NotOpened> {
     let mut instance = Box::new(component.instantiate(info.id, &info.context).await?);
     let CallOutput { effects, .. } = instance.open(info, saved, repeats).await?;
     Ok((Held::Own(instance), effects))
 }
 
-async fn open_shared(
-    component: &Component,
-    info: &RoomInfo,
-    saved: Option<&SavedState>,
-    repeats: bool,
-) -> Result<Opened, NotOpened> {
+async fn open_shared(Opening { component, info, saved, repeats }: Opening<'_>) -> Result<Opened, NotOpened> {
     let mut seat = component.seat();
     let CallOutput { effects, .. } = seat.open(info, saved, repeats).await?;
     Ok((Held::Shared(seat), effects))
