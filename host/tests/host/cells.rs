@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chorus_core::ids::{Digest, RoomId, SessionId};
+use chorus_core::ids::Digest;
 use chorus_host::guest::{Engine, LoadError, Options};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
@@ -121,20 +121,9 @@ async fn many_rooms_play_in_few_instances() {
     let options = chorus_host::Options { hibernate_after: Duration::from_secs(3600), ..Default::default() };
     let mut world = World::open(dir.path(), Setup { engine: engine.clone(), options, ..Setup::default() }).await;
     world.publish("cell", "cell").await;
-    let rooms: Vec<(SessionId, RoomId)> = (1..=12).map(|n| (SessionId(n), RoomId(n))).collect();
-    for (session, room) in &rooms {
-        world.create(*room, "cell", json!({})).await;
-        let edge = world.edge.id.clone();
-        world.append(*room, crate::support::join(*session, &edge, 0)).await;
-    }
+    let rooms = world.rooms_with_a_member("cell", 12).await;
     for count in 1..=3 {
-        let mut asked = vec![];
-        for (session, room) in &rooms {
-            asked.push((*session, world.edge.send(*session, *room, "add", json!(1)).await));
-        }
-        for (session, id) in asked {
-            assert_eq!(world.edge.answer(session, id).await, Ok(json!(count)));
-        }
+        world.all_add(&rooms, count).await;
     }
     assert_eq!(engine.instances(), 3);
     world.close().await;
@@ -146,22 +135,13 @@ async fn players_of_the_other_rooms_wait_and_lose_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let mut world = World::open(dir.path(), Setup::default()).await;
     world.publish("cell", "cell").await;
-    let rooms: Vec<(SessionId, RoomId)> = (1..=4).map(|n| (SessionId(n), RoomId(n))).collect();
-    for (session, room) in &rooms {
-        world.create(*room, "cell", json!({})).await;
-        let edge = world.edge.id.clone();
-        world.append(*room, crate::support::join(*session, &edge, 0)).await;
-    }
+    let rooms = world.rooms_with_a_member("cell", 4).await;
     for count in 1..=3 {
-        let mut asked = vec![];
         for (session, room) in &rooms {
             let traps = if *room == rooms[0].1 { "recurse" } else { "add" };
             world.edge.send(*session, *room, traps, json!(0)).await;
-            asked.push((*session, world.edge.send(*session, *room, "add", json!(1)).await));
         }
-        for (session, id) in asked {
-            assert_eq!(world.edge.answer(session, id).await, Ok(json!(count)));
-        }
+        world.all_add(&rooms, count).await;
     }
     world.close().await;
 }

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use chorus_core::{
-    frame::FrameTag,
-    ids::{RoomId, SessionId},
-};
+use chorus_core::frame::FrameTag;
 use chorus_host::guest::{Engine, Options};
 use serde_json::json;
 
@@ -23,21 +20,9 @@ async fn rooms_that_find_no_instance_wait_until_others_rest() {
     let options = chorus_host::Options { hibernate_after: Duration::from_secs(3600), ..Default::default() };
     let mut world = World::open(dir.path(), Setup { engine, options, ..Setup::default() }).await;
     world.publish("counter", "counter-v1").await;
-    let rooms: Vec<(SessionId, RoomId)> = (1..=10).map(|n| (SessionId(n), RoomId(n))).collect();
-    for (session, room) in &rooms {
-        world.create(*room, "counter", json!({})).await;
-        // The append is not awaited: all rooms request an instance at the same time.
-        let edge = world.edge.id.clone();
-        world.append(*room, crate::support::join(*session, &edge, 0)).await;
-    }
+    let rooms = world.rooms_with_a_member("counter", 10).await;
     for count in 1..=2 {
-        let mut asked = vec![];
-        for (session, room) in &rooms {
-            asked.push((*session, world.edge.send(*session, *room, "add", json!(1)).await));
-        }
-        for (session, id) in asked {
-            assert_eq!(world.edge.answer(session, id).await, Ok(json!(count)));
-        }
+        world.all_add(&rooms, count).await;
     }
     for (session, room) in &rooms {
         let frames = world.edge.of(*session, *room);

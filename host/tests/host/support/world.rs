@@ -112,6 +112,28 @@ impl World {
         self.append(room, create(kind(name), component, &options)).await;
     }
 
+    /// So many rooms of the kind with this name, and a member of each. The joins are not awaited: all rooms request an instance at the
+    /// same time.
+    pub async fn rooms_with_a_member(&self, name: &str, count: u64) -> Vec<(SessionId, RoomId)> {
+        let rooms: Vec<_> = (1..=u128::from(count)).map(|n| (SessionId(n), RoomId(n))).collect();
+        for (session, room) in &rooms {
+            self.create(*room, name, json!({})).await;
+            self.append(*room, join(*session, &self.edge.id, 0)).await;
+        }
+        rooms
+    }
+
+    /// The members all send `add` at the same time, and receive this count.
+    pub async fn all_add(&mut self, rooms: &[(SessionId, RoomId)], count: u64) {
+        let mut asked = vec![];
+        for (session, room) in rooms {
+            asked.push((*session, self.edge.send(*session, *room, "add", json!(1)).await));
+        }
+        for (session, id) in asked {
+            assert_eq!(self.edge.answer(session, id).await, Ok(json!(count)));
+        }
+    }
+
     /// Creates a new room with this component, which need not be the active one of its kind.
     pub async fn create_with(&self, room: RoomId, name: &str, component: Digest) {
         self.append(room, create(kind(name), component, &json!({}))).await;
